@@ -1,0 +1,1 @@
+//! A message with its place and its way out; many at once.

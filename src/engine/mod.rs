@@ -1,0 +1,1 @@
+//! Engines as processes: launch under a guardian, wait until ready, prove ownership, watch, stop.

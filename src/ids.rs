@@ -1,0 +1,71 @@
+//! Names of things, stable across reruns.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The identity of a cell: a hash of everything that shapes what it measures.
+///
+/// Twelve hexadecimal digits. Two runs of the same scenario give the same ids; a changed
+/// flag, prompt template, data set or seed gives another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CellId(pub String);
+
+/// The identity of an engine launch: a hash of its argv, environment and readiness.
+///
+/// Cells with the same `LaunchId` share one engine start.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchId(pub String);
+
+impl fmt::Display for CellId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for LaunchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Returns the SHA-256 of `bytes` in lower-case hexadecimal digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Returns the first twelve digits of the SHA-256 of a value's JSON text.
+///
+/// The value must be a type with declared field order (never a `serde_json::Value`, whose
+/// key order depends on a feature of another crate).
+pub fn content_hash(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).expect("plan types have string keys and finite numbers");
+    let mut digest = sha256_hex(&json);
+    digest.truncate(12);
+    digest
+}
+
+/// Returns lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_the_first_digits_of_sha256() {
+        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        assert!(sha256_hex(b"abc").starts_with("ba7816bf8f01"));
+        assert_eq!(content_hash(&"abc").len(), 12);
+        assert_ne!(content_hash(&"abc"), content_hash(&"abd"));
+    }
+}

@@ -1,0 +1,1 @@
+//! The load generator: sends requests at their time and stamps what returns.

@@ -1,0 +1,7 @@
+//! The `bench` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bench::cli::main()
+}

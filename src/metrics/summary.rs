@@ -1,0 +1,152 @@
+//! The numbers of a run, each with unit, count, uncertainty and doubts. Written as `summary.json`.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CellId;
+use crate::record::event::{CellOutcome, LoadTimeline};
+use crate::score::Accuracy;
+
+/// The numbers of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`crate::record::FORMAT_VERSION`].
+    pub format: u32,
+    /// Title of the scenario.
+    pub title: String,
+    /// Whether the run reached its end.
+    pub complete: bool,
+    /// One per cell of the plan, in its order.
+    pub cells: Vec<CellSummary>,
+    /// Doubts about the whole run.
+    pub caveats: Vec<Caveat>,
+}
+
+/// The numbers of one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellSummary {
+    /// The cell.
+    pub id: CellId,
+    /// Its name.
+    pub name: String,
+    /// Swept keys and values.
+    pub keys: IndexMap<String, String>,
+    /// How it ended; absent while it has not.
+    pub outcome: Option<CellOutcome>,
+    /// Whether its numbers may be believed.
+    pub verdict: Validity,
+    /// Complete trials.
+    pub n_trials: u32,
+    /// Devices of the engine, at least 1.
+    pub n_gpus: u32,
+    /// Starts of the engine, in order.
+    pub load: Vec<LoadTimeline>,
+    /// Version of the engine.
+    pub engine_version: Option<String>,
+    /// How requests ended, in the measured phases.
+    pub counts: Counts,
+    /// Single figures by metric tag (`output_throughput`, `goodput_share`, `energy_per_token` …).
+    pub figures: BTreeMap<String, Figure>,
+    /// Distributions over requests or chunks by metric tag (`ttft`, `tpot`, `itl`, `e2e` …).
+    pub distributions: BTreeMap<String, Distribution>,
+    /// Correctness, one per extractor, the headline first.
+    pub accuracy: Vec<Accuracy>,
+    /// Doubts about this cell's numbers.
+    pub caveats: Vec<Caveat>,
+}
+
+/// Whether a cell's numbers may be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Validity {
+    /// Measured, and nothing speaks against it.
+    Valid,
+    /// Measured, but not what it says, and why: the client fell behind, say.
+    Invalid(Vec<String>),
+    /// The engine or all requests failed.
+    Failed(String),
+    /// It could not run here.
+    Skipped(String),
+    /// Interrupted, or not reached.
+    Incomplete,
+}
+
+/// How requests ended. `scheduled` is the sum of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests that were due.
+    pub scheduled: u64,
+    /// Complete answers.
+    pub ok: u64,
+    /// Failures by kind (`status-500`, `first-token-timeout` …).
+    pub errors: BTreeMap<String, u64>,
+    /// Ended by `bench`, by cause.
+    pub cancelled: BTreeMap<String, u64>,
+}
+
+/// One number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// The value in `unit`; absent when it cannot be had, then `note` says why.
+    pub value: Option<f64>,
+    /// Unit as printed: `tok/s`, `ms`, `%`, `J/token`.
+    pub unit: String,
+    /// What was counted.
+    pub n: u64,
+    /// Confidence interval, 95 % unless `note` says otherwise.
+    pub interval: Option<(f64, f64)>,
+    /// Estimator of the interval, or the reason of its absence.
+    pub note: String,
+}
+
+/// A distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Unit as printed.
+    pub unit: String,
+    /// Samples.
+    pub n: u64,
+    /// Arithmetic mean.
+    pub mean: Option<f64>,
+    /// Standard deviation of the sample.
+    pub std: Option<f64>,
+    /// Least.
+    pub min: Option<f64>,
+    /// Most.
+    pub max: Option<f64>,
+    /// Percentiles, ascending.
+    pub percentiles: Vec<Percentile>,
+    /// Anything that qualifies all of it.
+    pub note: Option<String>,
+}
+
+/// One percentile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Percentile {
+    /// 50, 90, 95, 99, 99.9.
+    pub p: f64,
+    /// Hyndman–Fan type 7 on the raw samples; absent below the sample floor.
+    pub value: Option<f64>,
+    /// Order-statistic interval, 95 %.
+    pub interval: Option<(f64, f64)>,
+    /// The same with every failed request counted as slower than all others; absent when
+    /// the percentile falls among the failures.
+    pub with_failures: Option<f64>,
+    /// Samples that this percentile needs.
+    pub n_floor: u64,
+}
+
+/// A doubt that travels with numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Caveat {
+    /// Stable name of the kind: `late-sends`, `counts-differ`, `partial-wave` …
+    pub code: String,
+    /// What is doubtful, with the measured value in it.
+    pub what: String,
+    /// One sentence: what to do.
+    pub advice: String,
+    /// Tags of the metrics it touches; empty for all.
+    pub metrics: Vec<String>,
+}

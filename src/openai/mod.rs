@@ -1,0 +1,1 @@
+//! The wire: JSON bodies and server-sent events, both ways.

@@ -1,0 +1,384 @@
+//! One row of the table to be: an engine, a data set, a load.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CellId, LaunchId};
+use crate::record::trial::PhaseKind;
+use crate::units::Nanos;
+
+/// One combination of the matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Hash of everything that shapes the measurement.
+    pub id: CellId,
+    /// Contains the value of every swept key; unique in the plan and safe as a directory name.
+    pub name: String,
+    /// Swept keys and their values, in the order of the matrix, engine first.
+    pub keys: IndexMap<String, String>,
+    /// The engine that serves it.
+    pub launch: LaunchId,
+    /// Data set name.
+    pub dataset: String,
+    /// Score name, if outputs are scored.
+    pub score: Option<String>,
+    /// Form of the requests.
+    pub request: RequestPlan,
+    /// Phases in order; at least one is measured.
+    pub phases: Vec<Phase>,
+    /// Number of trials.
+    pub n_trials: u32,
+    /// Service-level objectives.
+    pub slo: Option<Slo>,
+    /// Set when the plan alone shows that the cell cannot run.
+    pub skip: Option<String>,
+}
+
+/// Form of a cell's requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestPlan {
+    /// Which endpoint is asked.
+    pub api: Api,
+    /// URL path of the endpoint.
+    pub path: String,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Sampling parameters; always sent.
+    pub sampling: Sampling,
+    /// Output length.
+    pub output: OutputLength,
+    /// Adds a unique salt in front of each prompt, so that no prefix cache helps.
+    pub salt: bool,
+    /// Asks for the log probability of each generated token.
+    pub logprobs: bool,
+    /// Further body fields, verbatim.
+    pub extra_body: BTreeMap<String, serde_json::Value>,
+}
+
+/// Endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// `/v1/chat/completions`: messages.
+    Chat,
+    /// `/v1/completions`: text or token ids.
+    Completions,
+}
+
+/// Sampling parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// Nucleus.
+    pub top_p: f64,
+    /// Seed sent with the request, if any.
+    pub seed: Option<u64>,
+    /// Stop strings.
+    pub stop: Vec<String>,
+}
+
+/// How long answers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputLength {
+    /// The model stops by itself, at the latest here.
+    Natural {
+        /// `max_tokens`.
+        max_tokens: u32,
+    },
+    /// Exactly this many tokens (`ignore_eos`).
+    Fixed {
+        /// `max_tokens` with `ignore_eos`.
+        tokens: u32,
+    },
+    /// As long as the data set's own answer (`ignore_eos`).
+    FromData,
+}
+
+/// A stretch of load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Name in the scenario.
+    pub name: String,
+    /// Whether its requests count.
+    pub kind: PhaseKind,
+    /// When requests are due.
+    pub arrivals: ArrivalsPlan,
+    /// At most this many at once; a due request waits and its wait is recorded.
+    pub max_in_flight: Option<u32>,
+    /// End of the phase by count.
+    pub n_requests: Option<u64>,
+    /// End of the phase by time.
+    pub duration: Option<Nanos>,
+    /// Time that responses get after the last send.
+    pub drain: Nanos,
+    /// Deadlines of each request.
+    pub deadlines: Deadlines,
+    /// Each request is cancelled after this time.
+    pub cancel_after: Option<Nanos>,
+    /// A warm-up that repeats itself until there is no trend.
+    pub until_steady: Option<UntilSteady>,
+}
+
+/// When requests are due.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArrivalsPlan {
+    /// A closed loop: as soon as one of `concurrency` streams is free.
+    Closed {
+        /// Streams.
+        concurrency: u32,
+    },
+    /// Evenly spaced.
+    Constant {
+        /// Requests per second.
+        rate_per_s: f64,
+    },
+    /// A Poisson process.
+    Poisson {
+        /// Requests per second.
+        rate_per_s: f64,
+    },
+    /// Gamma-distributed gaps.
+    Gamma {
+        /// Requests per second.
+        rate_per_s: f64,
+        /// Shape: 1 is Poisson, smaller is burstier.
+        burstiness: f64,
+    },
+    /// A rate that changes over the phase.
+    Ramp {
+        /// Requests per second at the start.
+        from_per_s: f64,
+        /// Requests per second at the end.
+        to_per_s: f64,
+        /// How it changes.
+        shape: RampShape,
+    },
+    /// The data set's own time stamps, `speedup` times as fast.
+    Trace {
+        /// 1 replays in real time.
+        speedup: f64,
+    },
+    /// Static batches: the next one starts when the last answer of this one is over.
+    Batch {
+        /// Requests at once.
+        size: u32,
+    },
+    /// Everything at once.
+    AllAtOnce,
+}
+
+/// How a ramp changes its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RampShape {
+    /// By the same amount each second.
+    Linear,
+    /// By the same factor each second.
+    Exponential,
+}
+
+/// Deadlines of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// Until the connection is open.
+    pub connect: Nanos,
+    /// From sending to the first token; heartbeats do not count.
+    pub first_token: Nanos,
+    /// Between two tokens.
+    pub between_tokens: Nanos,
+    /// From sending to the end.
+    pub total: Nanos,
+}
+
+/// When a warm-up stops repeating itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UntilSteady {
+    /// Most rounds.
+    pub max_rounds: u32,
+}
+
+/// Service-level objectives: a request is good when it meets all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// Scheduled TTFT at most.
+    pub ttft: Option<Nanos>,
+    /// TPOT at most.
+    pub tpot: Option<Nanos>,
+    /// Scheduled E2E latency at most.
+    pub e2e: Option<Nanos>,
+}
+
+/// A data set, as `workload` reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetPlan {
+    /// Kind of source.
+    pub source: Source,
+    /// Split, where the source has several.
+    pub split: Option<String>,
+    /// File, URL (https, with `sha256`) or hub repository; per kind when absent.
+    pub location: Option<String>,
+    /// Expected SHA-256 of the file.
+    pub sha256: Option<String>,
+    /// Used, and reported, when the source can be neither found nor reached.
+    pub fallback: Option<PathBuf>,
+    /// Column or JSON pointer by role: `prompt`, `answer`, `messages`, `system`,
+    /// `output-length`, `timestamp`, `id` …
+    pub columns: BTreeMap<String, String>,
+    /// Template of the prompt over the row's columns.
+    pub prompt: Option<String>,
+    /// System message.
+    pub system: Option<String>,
+    /// Worked examples in front of each prompt.
+    pub n_shots: u32,
+    /// Rows are shuffled by the seed; else in file order.
+    pub shuffle: bool,
+    /// Use only that many rows.
+    pub limit: Option<u64>,
+    /// Rows that warm-up takes, disjoint from the measured ones, when there are enough.
+    pub reserve_for_warm_up: u64,
+    /// Start again at the first row when rows run out.
+    pub cycle: bool,
+    /// Tokenizer: path to a `tokenizer.json` or its directory, or a hub repository.
+    pub tokenizer: Option<String>,
+    /// Lengths of generated prompts, for `random` and `shapes`.
+    pub input_tokens: Option<LengthRange>,
+    /// Lengths of answers, for `random` and `shapes`.
+    pub output_tokens: Option<LengthRange>,
+    /// Tokens that all generated prompts begin with.
+    pub shared_prefix_tokens: u32,
+    /// Whole conversations rather than first turns.
+    pub multi_turn: bool,
+    /// Rows that cannot be used are counted and left out instead of being an error.
+    pub skip_bad_rows: bool,
+}
+
+/// Kinds of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Grade-school word problems, `question` and `answer` with `#### N`.
+    Gsm8k,
+    /// simplescaling/s1K.
+    S1k,
+    /// simplescaling/s1K-1.1.
+    S1k11,
+    /// `ShareGPT` V3 conversations.
+    Sharegpt,
+    /// `HuggingFaceH4/ultrachat_200k`.
+    Ultrachat,
+    /// Generated prompts of exact token lengths.
+    Random,
+    /// One JSON object per line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// One prompt per line.
+    Text,
+    /// JSON lines with a time stamp each.
+    Trace,
+}
+
+/// Token lengths, drawn uniformly from a range with both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LengthRange {
+    /// Least.
+    pub min: u32,
+    /// Most.
+    pub max: u32,
+}
+
+/// How answers are graded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScorePlan {
+    /// Extractors side by side; the first one's figure is the headline.
+    pub extractors: Vec<ExtractorPlan>,
+    /// How the extracted answer is compared with the gold.
+    pub compare: CompareHow,
+    /// Normalisations, applied in order to both sides.
+    pub normalise: Vec<Normalise>,
+    /// How the gold is taken from the data set's answer column.
+    pub gold: ExtractorPlan,
+    /// Lowest accuracy that passes, as a share; below it the gate fails.
+    pub floor: Option<String>,
+}
+
+/// Finds the answer in a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExtractorPlan {
+    /// `#### (\-?[0-9\.\,]+)`, first match.
+    Strict,
+    /// `(-?[$0-9.,]{2,})|(-?[0-9]+)`, last match.
+    Flexible,
+    /// `The answer is (\-?[0-9\.\,]+)`, first match.
+    AnswerIs,
+    /// Any pattern: its group `answer`, else its first group, else the whole match.
+    Regex {
+        /// Name in reports.
+        name: String,
+        /// Pattern; look-around is allowed.
+        pattern: String,
+        /// Which of several matches.
+        take: Take,
+    },
+    /// A choice letter.
+    Choice,
+    /// A field of a JSON object in the text.
+    JsonField(String),
+    /// The whole text.
+    Whole,
+}
+
+/// Which of several matches counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Take {
+    /// The first.
+    #[default]
+    First,
+    /// The last.
+    Last,
+}
+
+/// How answers are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompareHow {
+    /// As text.
+    #[default]
+    Exact,
+    /// As numbers, when both are numbers; else as text.
+    Numeric,
+    /// As sets of comma-separated parts.
+    Set,
+}
+
+/// One normalisation of an extracted answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalise {
+    /// Delete every match of a pattern.
+    Delete(String),
+    /// Lower-case.
+    Lowercase,
+    /// Trim white space.
+    Trim,
+}

@@ -1,0 +1,66 @@
+//! What will be done, fully resolved: every cell, its engine's launch, its phases.
+
+pub mod cell;
+pub mod launch;
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::LaunchId;
+use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
+use crate::plan::launch::Launch;
+use crate::seed::Seed;
+
+/// A scenario made ready to run. Stored in the run directory as `plan.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Title of the scenario.
+    pub title: String,
+    /// What the scenario is for, in prose; may be empty.
+    pub description: String,
+    /// File stem of the scenario: the run directory's name begins with it.
+    pub name: String,
+    /// Report template: file stem in `reports/`.
+    pub report: String,
+    /// The only source of randomness.
+    pub seed: Seed,
+    /// Order in which cells and trials are run.
+    pub order: TrialOrder,
+    /// Engine launches; cells that differ only in load share one.
+    pub launches: IndexMap<LaunchId, Launch>,
+    /// Cells in the order of the table.
+    pub cells: Vec<Cell>,
+    /// Data sets by name.
+    pub datasets: BTreeMap<String, DatasetPlan>,
+    /// Scores by name.
+    pub scores: BTreeMap<String, ScorePlan>,
+    /// Published table to show beside the measured rows: file stem in `fixtures/published/`.
+    pub published: Option<PublishedPlan>,
+    /// Price of one hour of one GPU, for costs.
+    pub gpu_hour_price: Option<f64>,
+}
+
+/// In which order trials are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialOrder {
+    /// All trials of a launch's cells, then the next launch: one start per launch.
+    #[default]
+    Grouped,
+    /// Trials alternate between launches, A B B A, so that slow changes of the machine
+    /// fall on all alike. Engines are restarted in between.
+    Interleaved,
+}
+
+/// The published table that a scenario reproduces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedPlan {
+    /// Table name.
+    pub table: String,
+    /// Which published row belongs to which cell: published row name → `key=value` conditions.
+    pub rows: IndexMap<String, BTreeMap<String, String>>,
+}

@@ -1,0 +1,290 @@
+//! One request, from the moment it was due to its terminal outcome.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Nanos;
+
+/// Everything observed of one request. All stamps are monotonic nanoseconds from the trial's epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRecord {
+    /// Position in the trial's schedule, over all phases; unique in the trial.
+    pub id: u64,
+    /// Index into the trial's phases.
+    pub phase: u16,
+    /// Row of the data set that the prompt was made from.
+    pub sample: u64,
+    /// Turn of the conversation, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turn: u32,
+    /// When the arrival process wanted it sent. In a closed loop, when a stream was free for it.
+    pub scheduled: Nanos,
+    /// When it was handed to the socket; absent if it never was.
+    pub sent: Option<Nanos>,
+    /// When the connection was ready, if one had to be opened for this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Nanos>,
+    /// When the first byte of the response arrived.
+    pub headers: Option<Nanos>,
+    /// What arrived, in order.
+    pub events: Events,
+    /// When `[DONE]` or the end of the body arrived.
+    pub done: Option<Nanos>,
+    /// HTTP status, if a response began.
+    pub status: Option<u16>,
+    /// Who took the stamps of arrival.
+    pub stamps: StampSource,
+    /// What the engine says it counted, if it said so.
+    pub usage: Option<Usage>,
+    /// Why the engine stopped generating, in its words.
+    pub finish: Option<String>,
+    /// The most tokens that were asked for.
+    pub max_tokens: Option<u32>,
+    /// Tokens of the generated text by the pinned tokenizer, if one is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens_counted: Option<u32>,
+    /// Tokens of the prompt by the pinned tokenizer, if one is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_counted: Option<u32>,
+    /// Bytes of the response body.
+    pub body_bytes: u64,
+    /// How it ended: exactly one per request.
+    pub outcome: Outcome,
+    /// Oddities of the stream that did not make it fail, such as data after `[DONE]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oddities: Vec<Oddity>,
+}
+
+fn is_zero(turn: &u32) -> bool {
+    *turn == 0
+}
+
+/// The server-sent events of one response, in order of arrival.
+///
+/// Three parallel columns. An event's stamp is that of the read that brought its last byte;
+/// equal neighbours came in one read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// Nanoseconds since the previous event; the first one's since the trial's epoch.
+    #[serde(rename = "at")]
+    pub at_deltas: Vec<u64>,
+    /// What each event carried, as runs: `(kind, how many in a row)`.
+    #[serde(rename = "kinds")]
+    pub kind_runs: Vec<(EventKind, u32)>,
+    /// Generated tokens in each event, where the engine or a tokenizer says; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<u32>,
+}
+
+/// What one event carried. When it carried several things, the first that applies counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// Answer text (`content` or `text`), not empty.
+    #[serde(rename = "c")]
+    Content,
+    /// Reasoning text, not empty.
+    #[serde(rename = "r")]
+    Reasoning,
+    /// Part of a tool or function call.
+    #[serde(rename = "t")]
+    ToolCall,
+    /// An error object.
+    #[serde(rename = "e")]
+    Error,
+    /// A JSON chunk without a generated token: role, usage, finish reason.
+    #[serde(rename = "o")]
+    Other,
+    /// `[DONE]`.
+    #[serde(rename = "d")]
+    Done,
+}
+
+impl EventKind {
+    /// Whether the event carries at least one generated token.
+    pub fn is_token(self) -> bool {
+        matches!(self, Self::Content | Self::Reasoning | Self::ToolCall)
+    }
+}
+
+impl Events {
+    /// Appends an event that arrived at `at`, counted from the trial's epoch.
+    ///
+    /// `last` is the stamp of the event before it, [`Nanos::ZERO`] for the first.
+    pub fn push(&mut self, last: Nanos, at: Nanos, kind: EventKind) {
+        self.at_deltas.push(at.saturating_sub(last).0);
+        match self.kind_runs.last_mut() {
+            Some((run_kind, length)) if *run_kind == kind => *length += 1,
+            _ => self.kind_runs.push((kind, 1)),
+        }
+    }
+
+    /// Returns stamps and kinds, one pair per event.
+    pub fn iter(&self) -> impl Iterator<Item = (Nanos, EventKind)> {
+        let kinds = self
+            .kind_runs
+            .iter()
+            .flat_map(|&(kind, length)| std::iter::repeat_n(kind, length as usize));
+        self.at_deltas
+            .iter()
+            .scan(0, |at, delta| {
+                *at += delta;
+                Some(Nanos(*at))
+            })
+            .zip(kinds)
+    }
+
+    /// Returns the number of events.
+    pub fn len(&self) -> usize {
+        self.at_deltas.len()
+    }
+
+    /// Whether nothing arrived.
+    pub fn is_empty(&self) -> bool {
+        self.at_deltas.is_empty()
+    }
+}
+
+/// Who took the stamps of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StampSource {
+    /// The kernel, when the segment was received (`SO_TIMESTAMPNS`).
+    Kernel,
+    /// This program, when its read returned.
+    Userspace,
+}
+
+/// Token counts as the engine reports them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// `usage.prompt_tokens`.
+    pub prompt: u32,
+    /// `usage.completion_tokens`, the end-of-sequence token included where the engine counts it.
+    pub completion: u32,
+    /// Prompt tokens that came from the prefix cache, where the engine says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<u32>,
+    /// Reasoning tokens among the completion, where the engine says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u32>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A complete answer with at least one token.
+    Ok,
+    /// It failed, and why.
+    Error(RequestError),
+    /// `bench` ended it, and why.
+    Cancelled(CancelCause),
+}
+
+/// Why a request failed. The text is a short sanitised excerpt of what the engine said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestError {
+    /// The connection was refused or could not be opened.
+    Connect(String),
+    /// No connection within the deadline.
+    ConnectTimeout,
+    /// No token within the deadline.
+    FirstTokenTimeout,
+    /// No further token within the deadline.
+    BetweenTokensTimeout,
+    /// Not finished within the deadline.
+    TotalTimeout,
+    /// A status other than 2xx, with the beginning of the body.
+    Status(u16, String),
+    /// An error object inside a stream or a 200 response.
+    InStream(String),
+    /// A 200 response without a generated token.
+    Empty,
+    /// The stream ended before it was complete.
+    Truncated(String),
+    /// Something that is not the protocol: bad JSON, bad UTF-8, bad framing.
+    Protocol(String),
+    /// More output than was asked for, or an event larger than the cap.
+    TooLarge(String),
+    /// A reused connection was closed by the engine before it answered.
+    ConnReuseRace,
+    /// This machine ran out of file descriptors or ports: never the engine's fault.
+    ClientResources(String),
+}
+
+/// Why `bench` ended a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CancelCause {
+    /// The phase's time was over and its drain too.
+    Deadline,
+    /// The scenario cancels requests after a time.
+    AfterTime,
+    /// The user interrupted the run.
+    Signal,
+    /// The engine died.
+    EngineGone,
+}
+
+/// Something odd in a stream that did not make the request fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oddity {
+    /// The stream ended without `[DONE]`, after a finish reason.
+    NoDone,
+    /// More data after `[DONE]`.
+    DataAfterDone,
+    /// Two finish reasons.
+    TwoFinishReasons,
+    /// The engine's count and the tokenizer's differ.
+    CountsDiffer,
+}
+
+/// The text of one answer, kept apart from its timing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// The request's id.
+    pub id: u64,
+    /// Row of the data set.
+    pub sample: u64,
+    /// Index into the trial's phases.
+    pub phase: u16,
+    /// The answer; never contains reasoning.
+    pub text: String,
+    /// Reasoning text, if the engine separates it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// Log probability of each generated token, where they were asked for and returned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_survive_the_columns() {
+        let events = [
+            (Nanos(100), EventKind::Other),
+            (Nanos(150), EventKind::Content),
+            (Nanos(150), EventKind::Content),
+            (Nanos(200), EventKind::Done),
+        ];
+        let mut columns = Events::default();
+        let mut last = Nanos::ZERO;
+        for (at, kind) in events {
+            columns.push(last, at, kind);
+            last = at;
+        }
+        assert_eq!(columns.iter().collect::<Vec<_>>(), events);
+        assert_eq!(
+            serde_json::to_string(&columns).unwrap(),
+            r#"{"at":[100,50,0,50],"kinds":[["o",1],["c",2],["d",1]]}"#
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! One trial of a cell: its phases, its instrument, its data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CellId;
+use crate::units::Nanos;
+
+/// What was observed of one trial besides its requests. Written when the trial is over:
+/// a trial without this record was interrupted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRecord {
+    /// The cell.
+    pub cell: CellId,
+    /// The trial's number, from 1.
+    pub trial: u32,
+    /// Wall-clock time of the trial's epoch, nanoseconds since the Unix epoch: the one
+    /// anchor between monotonic stamps and the world.
+    pub epoch_unix_ns: u64,
+    /// The phases, in order.
+    pub phases: Vec<PhaseRecord>,
+    /// How the instrument itself fared.
+    pub sentinel: SentinelRecord,
+    /// Where the prompts came from.
+    pub dataset: Option<DatasetRecord>,
+    /// Why the trial ended early, if it did.
+    pub aborted: Option<String>,
+}
+
+/// One phase as it was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseRecord {
+    /// The phase's name in the scenario.
+    pub name: String,
+    /// Whether its requests count.
+    pub kind: PhaseKind,
+    /// When its first request was due.
+    pub started: Nanos,
+    /// When no more was sent: the last scheduled send (open loop) or the stop (closed loop).
+    pub stopped: Nanos,
+    /// When the last response was over.
+    pub drained: Nanos,
+    /// Requests that were due in it.
+    pub n_scheduled: u64,
+    /// How often an extending warm-up went round, and whether it found a steady state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steadiness: Option<Steadiness>,
+    /// SHA-256 of the schedule (instants as little-endian nanoseconds), first twelve digits.
+    pub schedule_hash: String,
+}
+
+/// Whether a phase's requests count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseKind {
+    /// Sent to bring the engine to its working state; never in a figure.
+    WarmUp,
+    /// Measured.
+    Measure,
+}
+
+/// What an extending warm-up found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steadiness {
+    /// Rounds of requests that were sent.
+    pub rounds: u32,
+    /// Whether throughput and TTFT showed no trend before the cap.
+    pub steady: bool,
+}
+
+/// How the instrument fared during a trial: raw quantities, judged by `metrics`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentinelRecord {
+    /// How late a timer thread woke that asked for a fixed cadence, one value per beat, sorted.
+    /// At most a few thousand values: a uniform sample when there were more.
+    pub wake_lag: Vec<Nanos>,
+    /// The longest gap between two beats.
+    pub wake_gap_max: Nanos,
+    /// CPU time of the load threads during the measured phases.
+    pub load_cpu: Nanos,
+    /// CPU time of the whole process during the measured phases.
+    pub process_cpu: Nanos,
+    /// Wall time of the measured phases.
+    pub wall: Nanos,
+    /// Load threads.
+    pub n_load_threads: u32,
+    /// Times a finished exchange had to wait for the recorder.
+    pub recorder_stalls: u64,
+    /// Peak resident memory of the process, bytes.
+    pub rss_max: u64,
+    /// CPU time that the hypervisor took from this machine, summed over CPUs.
+    pub steal: Nanos,
+    /// Drift of the wall clock against the monotonic clock over the trial, nanoseconds.
+    pub wall_drift_ns: i64,
+}
+
+/// Which data a trial used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetRecord {
+    /// The data set's name in the scenario.
+    pub name: String,
+    /// Where it came from, as a person would say it: path, cache entry or URL.
+    pub origin: String,
+    /// Set when the asked-for source was not to be had, with the reason.
+    pub fallback: Option<String>,
+    /// SHA-256 of the file; of the recipe for generated data.
+    pub sha256: String,
+    /// Rows that could be used.
+    pub n_samples: u64,
+    /// Distinct prompts among them.
+    pub n_distinct: u64,
+    /// Rows left out, with the reason, when the scenario allows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<(String, u64)>,
+    /// SHA-256 over all prompts in the order sent, first twelve digits.
+    pub prompts_hash: String,
+}

@@ -1,0 +1,1 @@
+//! Run directory in, view out, in many faces: terminal, markdown, HTML, CSV, JSON.

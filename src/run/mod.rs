@@ -1,0 +1,1 @@
+//! Conducts a plan and emits what happens.

@@ -1,0 +1,30 @@
+//! Outputs in, correctness out.
+
+use serde::{Deserialize, Serialize};
+
+/// Correctness of one cell's answers by one extractor. Shares are of `n`, not percentages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Extractor name.
+    pub extractor: String,
+    /// Items that were answered: all but request errors.
+    pub n: u64,
+    /// Correct items.
+    pub correct: u64,
+    /// An answer was extracted and is wrong.
+    pub wrong: u64,
+    /// No answer could be extracted.
+    pub unparsed: u64,
+    /// Cut off at the length limit, whatever was extracted and not correct.
+    pub truncated: u64,
+    /// No text, or reasoning alone.
+    pub empty: u64,
+    /// Requests that failed: not in `n`, and shown.
+    pub request_errors: u64,
+    /// Answers that repeat themselves to the end.
+    pub degenerate: u64,
+    /// `correct / n`; absent when `n` is 0.
+    pub share: Option<f64>,
+    /// Wilson interval, 95 %.
+    pub interval: Option<(f64, f64)>,
+}

@@ -1,0 +1,1 @@
+//! Engines that live in this binary, behind the same HTTP door as any other.

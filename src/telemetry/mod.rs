@@ -1,0 +1,1 @@
+//! GPU, host and engine counters; facts of the machine.

@@ -1,0 +1,163 @@
+//! Quantities and how they print.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// A duration, or an instant as a distance from an epoch that the context names.
+///
+/// Units: nanoseconds. Seconds and milliseconds exist only where figures are printed.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// Returns a whole number of seconds.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs * 1_000_000_000)
+    }
+
+    /// Returns a whole number of milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis * 1_000_000)
+    }
+
+    /// Returns a number of seconds, rounded to the nanosecond; negative values become zero.
+    pub fn from_secs_f64(secs: f64) -> Self {
+        Self((secs * 1e9).round().max(0.0) as u64)
+    }
+
+    /// Returns seconds.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// Returns milliseconds.
+    pub fn as_millis_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
+    #[must_use]
+    pub fn saturating_sub(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Returns the time since `earlier`, or `None` if `earlier` is later.
+    pub fn checked_sub(self, earlier: Self) -> Option<Self> {
+        self.0.checked_sub(earlier.0).map(Self)
+    }
+}
+
+impl Add for Nanos {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl AddAssign for Nanos {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl Sub for Nanos {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Sum for Nanos {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl From<std::time::Duration> for Nanos {
+    fn from(duration: std::time::Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Nanos> for std::time::Duration {
+    fn from(nanos: Nanos) -> Self {
+        Self::from_nanos(nanos.0)
+    }
+}
+
+impl fmt::Display for Nanos {
+    /// Prints three significant figures in the unit a person would choose.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0 {
+            0..1_000 => return f.pad(&format!("{} ns", self.0)),
+            1_000..1_000_000 => (self.0 as f64 / 1e3, "µs"),
+            1_000_000..1_000_000_000 => (self.0 as f64 / 1e6, "ms"),
+            1_000_000_000..60_000_000_000 => (self.0 as f64 / 1e9, "s"),
+            _ => {
+                let secs = self.0 / 1_000_000_000;
+                let text = match (secs / 3600, secs / 60 % 60, secs % 60) {
+                    (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+                    (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+                };
+                return f.pad(&text);
+            }
+        };
+        let decimals = match value {
+            v if v < 10.0 => 2,
+            v if v < 100.0 => 1,
+            _ => 0,
+        };
+        f.pad(&format!("{value:.decimals$} {unit}"))
+    }
+}
+
+/// Prints a number of bytes in binary units: `512 B`, `3.5 MiB`.
+pub fn bytes_for_people(n_bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if n_bytes < 1024 {
+        return format!("{n_bytes} B");
+    }
+    let mut value = n_bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_print_three_figures_in_a_human_unit() {
+        let check = |nanos: u64, expected: &str| assert_eq!(Nanos(nanos).to_string(), expected);
+        check(999, "999 ns");
+        check(1_500, "1.50 µs");
+        check(52_300_000, "52.3 ms");
+        check(1_234_000_000, "1.23 s");
+        check(83_000_000_000, "1 min 23 s");
+        check(7_500_000_000_000, "2 h 05 min");
+    }
+
+    #[test]
+    fn bytes_print_in_binary_units() {
+        assert_eq!(bytes_for_people(512), "512 B");
+        assert_eq!(bytes_for_people(3_670_016), "3.5 MiB");
+    }
+}

@@ -1,0 +1,3 @@
+//! What is sent, and when.
+
+pub mod request;

@@ -1,0 +1,65 @@
+//! A row of a data set, and the request made from it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::units::Nanos;
+
+/// One usable row of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Position in the file, from 0.
+    pub row: u64,
+    /// The row's own id, if it has one.
+    pub id: Option<String>,
+    /// What is asked; more than one for a conversation.
+    pub turns: Vec<Prompt>,
+    /// The gold answer as the data set writes it.
+    pub gold: Option<String>,
+    /// Output length that the data set prescribes or shows, in tokens.
+    pub output_tokens: Option<u32>,
+    /// When a trace sent it, from the trace's first row.
+    pub at: Option<Nanos>,
+}
+
+/// What is asked in one turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prompt {
+    /// Text, sent as it is or as one user message.
+    Text(String),
+    /// Token ids.
+    Tokens(Vec<u32>),
+    /// Messages.
+    Messages(Vec<Message>),
+}
+
+/// One message of a chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// Text.
+    pub content: String,
+}
+
+/// One request, ready to be sent: nothing is left to compute while the clock runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Position in the trial's schedule.
+    pub id: u64,
+    /// Index into the trial's phases.
+    pub phase: u16,
+    /// Row of the data set.
+    pub sample: u64,
+    /// Turn of the conversation, from 0.
+    pub turn: u32,
+    /// JSON body.
+    pub body: Bytes,
+    /// The most tokens it asks for.
+    pub max_tokens: Option<u32>,
+    /// Further turns of the same conversation, sent one after the other on the same stream
+    /// with the answers so far put in.
+    pub next_turns: Vec<Prompt>,
+}
