@@ -24,6 +24,11 @@ mod tests {
     }
 
     #[test]
+    fn the_page_says_everything() {
+        insta::assert_snapshot!(render(&specimen::view()).unwrap());
+    }
+
+    #[test]
     fn the_page_of_an_empty_run_is_whole() {
         let page = render(&specimen::empty_view()).unwrap();
         assert!(page.trim_end().ends_with("</html>"));

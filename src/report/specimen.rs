@@ -70,6 +70,42 @@ pub(crate) fn with_input<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
     })
 }
 
+/// Calls `use_it` with a sweep over concurrency of two engines, one point of it missing.
+pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
+    let mut cells = Vec::new();
+    for (engine, rate_at_one) in [("alpha", 60.0), ("beta", 75.0)] {
+        for concurrency in [1, 4, 16, 64] {
+            if (engine, concurrency) == ("beta", 16) {
+                continue;
+            }
+            let load = f64::from(concurrency);
+            let mut cell =
+                measured_cell("fp16", rate_at_one * load / (1.0 + load / 24.0), 1.5, 284);
+            cell.id = CellId(format!("{engine}-{concurrency}"));
+            cell.name = format!("{engine}-c{concurrency}");
+            cell.keys = [("engine", engine.to_owned()), ("concurrency", concurrency.to_string())]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into_iter()
+                .collect();
+            cell.distributions
+                .insert("ttft".to_owned(), distribution(20.0 + load * load / 3.0, "ms", 400));
+            cells.push(cell);
+        }
+    }
+    let summary = Summary { cells, complete: true, ..summary() };
+    let plan = Plan { published: None, ..plan() };
+    use_it(&Input {
+        summary: &summary,
+        plan: &plan,
+        environment: &environment(),
+        run: &RunFacts::default(),
+        engines: &[],
+        datasets: &[],
+        published: None,
+        series: &BTreeMap::new(),
+    })
+}
+
 fn figure(value: f64, half_width: f64, unit: &str, n: u64) -> Figure {
     Figure {
         value: Some(value),

@@ -96,3 +96,34 @@ pub(crate) fn shortened(name: &str, n_chars: usize) -> String {
 pub(crate) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * 6.6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    fn files(charts: &[FigureView]) -> String {
+        charts
+            .iter()
+            .map(|chart| format!("{}\n{}\n{}\n", chart.id, chart.caption, chart.svg))
+            .collect()
+    }
+
+    #[test]
+    fn a_comparison_has_its_charts() {
+        insta::assert_snapshot!(files(&specimen::with_input(charts)));
+    }
+
+    #[test]
+    fn a_sweep_has_its_charts() {
+        insta::assert_snapshot!(files(&specimen::with_sweep(charts)));
+    }
+
+    #[test]
+    fn a_chart_is_a_file_of_its_own_with_its_style() {
+        let charts = specimen::with_sweep(charts);
+        let file = charts[0].file();
+        assert!(file.starts_with("<?xml"), "{file}");
+        assert_eq!(file.matches("<style>").count(), 1);
+    }
+}
