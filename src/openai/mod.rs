@@ -1,1 +1,4 @@
 //! The wire: JSON bodies and server-sent events, both ways.
+
+pub mod chunk;
+pub mod sse;

@@ -1,3 +1,4 @@
 //! What is sent, and when.
 
+pub mod arrivals;
 pub mod request;
