@@ -19,15 +19,16 @@ use crate::engine::{Bed, launch, wait_for};
 const HOSTILE: [&str; 6] =
     ["--ignore-term", "--proctitle", "--fork-workers", "2", "--setsid-worker", "--respawn"];
 
+/// Returns the pid of the process with this title, once it has taken it.
 fn pid_of(bed: &Bed, title: &str) -> i32 {
-    let left = bed.left();
-    let row = left.iter().find(|row| row.contains(title));
-    row.unwrap_or_else(|| panic!("no {title} in {left:?}"))
-        .split(' ')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
+    let mut pid = None;
+    let is_there = wait_for(Duration::from_secs(10), || {
+        let left = bed.left();
+        pid = left.iter().find(|row| row.contains(title)).map(|row| row.to_owned());
+        pid.is_some()
+    });
+    assert!(is_there, "no {title} in {:?}", bed.left());
+    pid.unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -70,9 +71,10 @@ fn workers_that_ignore_sigterm_leave_their_session_and_respawn_are_all_killed() 
     launch.stop_grace = Nanos::from_millis(300);
     let engine = bed.start(&launch);
     assert!(wait_for(Duration::from_secs(10), || bed.left().len() >= 6), "{:?}", bed.left());
+    pid_of(&bed, "FAKE::EngineCore");
     let stop = engine.stop();
     assert!(stop.survivors.is_empty() && stop.port_free, "{stop:?}");
-    assert!(stop.killed.iter().any(|row| row.contains("FAKE::EngineCore")), "{stop:?}");
+    assert!(stop.killed.iter().any(|row| row.contains("FAKE::EngineCor")), "{stop:?}");
     bed.assert_clean();
 }
 

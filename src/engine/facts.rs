@@ -115,7 +115,7 @@ fn model_files(model: &Path) -> BTreeMap<String, String> {
         .map(|path| {
             let name = path.strip_prefix(model).unwrap_or(path);
             let name = if name.as_os_str().is_empty() {
-                path.file_name().map_or(path, Path::new)
+                path.file_name().map_or(path.as_path(), Path::new)
             } else {
                 name
             };

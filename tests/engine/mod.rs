@@ -16,21 +16,21 @@ use bench::units::Nanos;
 use indexmap::IndexMap;
 
 /// A run directory, and launches of the fake engine into it.
-pub struct Bed {
-    pub dir: tempfile::TempDir,
-    pub interrupt: Interrupt,
+pub(crate) struct Bed {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Bed {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), interrupt: Interrupt::new() }
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.dir.path().join("engine.log")
     }
 
-    pub fn context(&self) -> StartContext<'static> {
+    pub(crate) fn context(&self) -> StartContext<'static> {
         StartContext {
             program: PathBuf::from(env!("CARGO_BIN_EXE_bench")),
             log_path: self.log(),
@@ -43,14 +43,14 @@ impl Bed {
         }
     }
 
-    pub fn start(&self, launch: &Launch) -> Engine {
+    pub(crate) fn start(&self, launch: &Launch) -> Engine {
         Engine::start(launch, &self.context(), &mut |_| {}).unwrap_or_else(|not| {
             let log = fs::read_to_string(self.log()).unwrap_or_default();
             panic!("not started: {not:?}\n{log}")
         })
     }
 
-    pub fn fail(&self, launch: &Launch) -> EngineFailure {
+    pub(crate) fn fail(&self, launch: &Launch) -> EngineFailure {
         match Engine::start(launch, &self.context(), &mut |_| {}) {
             Err(NotStarted::Failed(failure)) => *failure,
             other => panic!("started, or interrupted: {other:?}"),
@@ -58,12 +58,12 @@ impl Bed {
     }
 
     /// Returns the processes that write to this bed's engine log, as `pid command`.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         writers_of(&self.log())
     }
 
     /// Asserts that neither a process nor a ledger of an engine is left.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         assert!(wait_for(Duration::from_secs(10), || self.left().is_empty()), "{:?}", self.left());
         let ledgers: Vec<_> = fs::read_dir(self.dir.path())
             .unwrap()
@@ -75,7 +75,7 @@ impl Bed {
 }
 
 /// Returns a launch of the fake engine with flags.
-pub fn launch(flags: &[&str]) -> Launch {
+pub(crate) fn launch(flags: &[&str]) -> Launch {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/fake_engine.py");
     let mut argv: Vec<String> =
         ["python3", "-u", script, "--port", "$PORT"].iter().map(|arg| (*arg).to_owned()).collect();
@@ -112,7 +112,7 @@ pub fn launch(flags: &[&str]) -> Launch {
 }
 
 /// Returns the processes whose standard output or error is this file.
-pub fn writers_of(log: &Path) -> Vec<String> {
+pub(crate) fn writers_of(log: &Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
 
     let Ok(file) = fs::metadata(log) else { return Vec::new() };
@@ -130,7 +130,7 @@ pub fn writers_of(log: &Path) -> Vec<String> {
 }
 
 /// Waits until something holds; says whether it did in time.
-pub fn wait_for(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_for(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !holds() {
         if Instant::now() > deadline {
