@@ -1,1 +1,3 @@
 //! The wire: JSON bodies and server-sent events, both ways.
+
+pub mod body;
