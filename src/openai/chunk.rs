@@ -233,8 +233,63 @@ impl<'a> Choice<'a> {
     }
 }
 
+/// The form that the chunks of one stream have in common: all bytes but the generated text.
+///
+/// An engine's chunks differ in their text alone, as a rule. A chunk that begins and ends like
+/// one that was parsed, with a plain string between, has the same structure; so it need not be
+/// parsed again, whatever the engine or its field order.
+#[derive(Clone, Debug)]
+pub struct ChunkShape {
+    prefix: Vec<u8>,
+    suffix: Vec<u8>,
+    /// What such a chunk carries.
+    pub kind: EventKind,
+    /// Tokens in it, where token ids tell.
+    pub n_tokens: Option<u32>,
+}
+
+impl ChunkShape {
+    /// Returns the form of a chunk that was parsed from `data`, if it carries nothing but text.
+    pub fn of(data: &[u8], chunk: &Chunk<'_>) -> Option<Self> {
+        let carries_more = chunk.usage.is_some()
+            || chunk.finish.is_some()
+            || chunk.error.is_some()
+            || !chunk.logprobs.is_empty();
+        let (kind, text) = match (&chunk.text, &chunk.reasoning) {
+            _ if carries_more => return None,
+            (Cow::Borrowed(text), reasoning) if !text.is_empty() && reasoning.is_empty() => {
+                (EventKind::Content, *text)
+            }
+            (text, Cow::Borrowed(reasoning)) if text.is_empty() && !reasoning.is_empty() => {
+                (EventKind::Reasoning, *reasoning)
+            }
+            _ => return None,
+        };
+        let start = text.as_ptr().addr().checked_sub(data.as_ptr().addr())?;
+        let (prefix, rest) = data.split_at_checked(start)?;
+        let suffix = rest.strip_prefix(text.as_bytes())?;
+        Some(Self {
+            prefix: prefix.to_vec(),
+            suffix: suffix.to_vec(),
+            kind,
+            n_tokens: chunk.n_tokens,
+        })
+    }
+
+    /// Returns the text of a chunk that has this form; `None` if it has not, or if its text
+    /// needs more than a look.
+    pub fn text<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+        let text = data.strip_prefix(&self.prefix[..])?.strip_suffix(&self.suffix[..])?;
+        let is_plain = !text.is_empty()
+            && text.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        if is_plain { std::str::from_utf8(text).ok() } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn kind_of(json: &str) -> EventKind {
@@ -319,6 +374,64 @@ mod tests {
             deep.as_bytes(),
         ] {
             assert!(parse(garbage).is_err(), "{}", String::from_utf8_lossy(garbage));
+        }
+    }
+
+    fn stream_chunk(text: &str, extra: &str) -> String {
+        let text = serde_json::to_string(text).unwrap();
+        format!(
+            r#"{{"id":"x","choices":[{{"index":0,"delta":{{"content":{text}}}{extra},"finish_reason":null}}]}}"#
+        )
+    }
+
+    #[test]
+    fn a_shape_knows_chunks_that_differ_in_their_text_alone() {
+        let first = stream_chunk("one", "");
+        let shape = ChunkShape::of(first.as_bytes(), &parse(first.as_bytes()).unwrap()).unwrap();
+        assert_eq!(shape.text(stream_chunk(" twö", "").as_bytes()), Some(" twö"));
+        assert_eq!(shape.text(stream_chunk("", "").as_bytes()), None);
+        assert_eq!(shape.text(stream_chunk("a\n", "").as_bytes()), None);
+        assert_eq!(shape.text(stream_chunk("a", r#","logprobs":null"#).as_bytes()), None);
+        // Were the quote not looked for, this would read as one long text.
+        let two = stream_chunk("a", "").replace(r#""a""#, r#""a","content":"b""#);
+        assert_eq!(shape.text(two.as_bytes()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_shape_reads_the_parser_reads_alike(
+            first in "[a-z]{1,4}|[ -~é]{0,6}",
+            middle in prop::collection::vec(any::<u8>(), 0..12),
+            text in "\\PC{0,12}",
+            cut in any::<prop::sample::Index>(),
+            template in prop::sample::select(vec![
+                r#"{"choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}]}"#,
+                r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":"@"}}]}"#,
+                r#"{"object":"c","choices":[{"text":"@","token_ids":[1,2]}],"usage":null}"#,
+                r#"{"choices":[{"text":"@"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+                r#"{"choices":[{"index":1,"text":"no"},{"index":0,"text":"@"}]}"#,
+            ]),
+        ) {
+            let (before, after) = template.split_once('@').unwrap();
+            let learned = [before, &first, after].concat();
+            let Ok(chunk) = parse(learned.as_bytes()) else { return Ok(()) };
+            let Some(shape) = ChunkShape::of(learned.as_bytes(), &chunk) else { return Ok(()) };
+            let mut wild = [before.as_bytes(), &middle, after.as_bytes()].concat();
+            let tame = [before, &text, after].concat().into_bytes();
+            for data in [tame, wild.clone(), { wild.truncate(cut.index(wild.len())); wild }] {
+                if let Some(text) = shape.text(&data) {
+                    let parsed = parse(&data).unwrap();
+                    prop_assert_eq!(parsed.kind(), shape.kind);
+                    prop_assert_eq!(parsed.n_tokens, shape.n_tokens);
+                    let (generated, other) = match shape.kind {
+                        EventKind::Content => (&parsed.text, &parsed.reasoning),
+                        _ => (&parsed.reasoning, &parsed.text),
+                    };
+                    prop_assert_eq!(generated.as_ref(), text);
+                    prop_assert!(other.is_empty() && parsed.usage.is_none());
+                    prop_assert!(parsed.finish.is_none() && parsed.error.is_none());
+                }
+            }
         }
     }
 }
