@@ -131,7 +131,7 @@ fn carry_out<C: Client + Send>(
         let recording = scope.spawn(move || {
             run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
         });
-        let (phases, aborted) = run_phases(hall, drivers, phases, is_steady, &mut sentinel);
+        let (phases, aborted) = run_phases(hall, drivers, phases, is_steady, live, &mut sentinel);
         // The last sender of notes is gone with the drivers and the hall.
         recording.join().expect("the recorder does not panic");
         stop_beats.store(true, Ordering::Relaxed);
@@ -177,11 +177,13 @@ fn run_phases<C: Client + Send>(
     mut drivers: Drivers<'_, C>,
     phases: Vec<PhaseLoad>,
     is_steady: Option<SteadyTest>,
+    live: &Live,
     sentinel: &mut Sentinel,
 ) -> (Vec<PhaseRecord>, Option<String>) {
     let mut records = Vec::new();
     let mut round = 0;
     for mut phase in phases {
+        live.phases_begun.fetch_add(1, Ordering::Relaxed);
         let outline = phase.arrivals.outline();
         let max_rounds = phase.plan.until_steady.map_or(1, |until| until.max_rounds.max(1));
         let mut rounds = Vec::new();
