@@ -1,3 +1,13 @@
 //! What is sent, and when.
 
+pub mod body;
+pub mod dataset;
+pub mod error;
+pub mod input;
 pub mod request;
+pub mod samples;
+pub mod schedule;
+
+mod columns;
+mod prompt;
+mod rows;
