@@ -4,7 +4,12 @@
     reason = "edge: reads and writes files, locks and the data-set cache"
 )]
 
+pub mod cache;
+pub mod dataset;
+pub mod download;
 pub mod error;
+pub mod hub;
+pub mod known;
 pub mod lock;
 pub mod reader;
 pub mod run_dir;
