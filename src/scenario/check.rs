@@ -94,7 +94,8 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("a phase sends in one way: streams that wait for answers, or a rate"),
             );
         }
-        if loads.is_empty() && !warm_up {
+        let searched = scenario.tree.contains_key("search");
+        if loads.is_empty() && !warm_up && !searched {
             found.push(
                 Diagnostic::error("scenario/no-load", format!("phase `{name}` sends nothing"))
                     .label(scenario.at(&["phase", name], "has no load"))

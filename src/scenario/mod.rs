@@ -11,6 +11,8 @@ pub mod preset;
 pub(crate) mod resolved;
 pub(crate) mod schema;
 pub(crate) mod spec;
+#[cfg(test)]
+mod tests;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;

@@ -186,6 +186,8 @@ impl<'a> Walk<'a> {
         for entry in entries {
             let field = ENGINE.iter().chain(OPTIONS).find(|field| field.key == entry.key);
             match field {
+                // An option may be a template over variables and swept values.
+                Some(field) if is_option_template(field, &entry.node) => {}
                 Some(field) => self.at(entry, &field.kind),
                 None if dynamic.contains(entry.key.as_str()) => self.at(entry, &Kind::Scalar),
                 None => {
@@ -233,6 +235,11 @@ impl<'a> Walk<'a> {
     }
 }
 
+fn is_option_template(field: &Field, node: &Node) -> bool {
+    OPTIONS.iter().any(|option| option.key == field.key)
+        && node.as_text().is_some_and(|text| text.contains("{{"))
+}
+
 fn same_type(kind: &Kind, data: &Data) -> bool {
     match kind {
         Kind::Text | Kind::Duration | Kind::Choice(_) => matches!(data, Data::Text(_)),
@@ -265,5 +272,20 @@ fn in_range(kind: &Kind, data: &Data) -> bool {
         Kind::Above(min, max) => number.is_finite() && number > *min && number <= *max,
         Kind::Number(min, max) => number.is_finite() && number >= *min && number <= *max,
         _ => true,
+    }
+}
+
+/// Checks the items of a swept list, each against the kind of the swept key.
+pub(crate) fn items(
+    document: &Document,
+    path: &[&str],
+    list: &Node,
+    kind: &'static Kind,
+    found: &mut Diagnostics,
+) {
+    let Data::List(items) = &list.value else { return };
+    let flags = FlagsByEngine::new();
+    for item in items {
+        Walk { document, flags: &flags, found, path: path.to_vec() }.value(item, kind);
     }
 }
