@@ -135,7 +135,7 @@ def main():
         respawn(options)
     if options.exit_after is not None:
         threading.Timer(options.exit_after, lambda: os._exit(options.exit_code)).start()
-    if options.wake_rival:
+    if options.wake_rival and os.path.exists(options.wake_rival):
         with open(options.wake_rival, "w") as rival:
             rival.write(f"{options.port}\n")
         while True:

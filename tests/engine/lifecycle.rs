@@ -1,7 +1,4 @@
 //! An engine's life from outside: it becomes ready, is watched, dies, is stopped, leaves nothing.
-#![expect(clippy::disallowed_methods, reason = "starts processes and looks at what is left")]
-
-mod engine;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,7 +9,8 @@ use bench::units::Nanos;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::engine::{Bed, launch, wait_for};
+use crate::bed::{Bed, launch, wait_for};
+use crate::fail;
 
 /// The tree of vLLM: leader, child in its group, child in a session of its own; all deaf to
 /// SIGTERM and renamed so that their environment is wiped.
@@ -24,7 +22,7 @@ fn pid_of(bed: &Bed, title: &str) -> i32 {
     let mut pid = None;
     let is_there = wait_for(Duration::from_secs(10), || {
         let left = bed.left();
-        pid = left.iter().find(|row| row.contains(title)).map(|row| row.to_owned());
+        pid = left.iter().find(|row| row.contains(title)).cloned();
         pid.is_some()
     });
     assert!(is_there, "no {title} in {:?}", bed.left());
@@ -140,14 +138,10 @@ fn an_exit_before_it_is_ready_is_a_failure_whatever_the_status() {
     for (code, expected) in [("0", "exit status 0"), ("3", "exit status 3")] {
         let bed = Bed::new();
         let begin = Instant::now();
-        let failure = bed.fail(&launch(&[
-            "--listen-delay",
-            "3600",
-            "--exit-after",
-            "0",
-            "--exit-code",
-            code,
-        ]));
+        let failure = fail(
+            &bed,
+            &launch(&["--listen-delay", "3600", "--exit-after", "0", "--exit-code", code]),
+        );
         assert_eq!(failure.class, FailureClass::ExitedEarly, "{failure:?}");
         assert_eq!(failure.exit.as_deref(), Some(expected));
         assert!(begin.elapsed() < Duration::from_secs(30), "not seen before a deadline");
@@ -158,7 +152,7 @@ fn an_exit_before_it_is_ready_is_a_failure_whatever_the_status() {
 #[test]
 fn a_launcher_that_daemonises_is_refused_and_its_server_does_not_stay() {
     let bed = Bed::new();
-    let failure = bed.fail(&launch(&["--daemonise", "--listen-delay", "1"]));
+    let failure = fail(&bed, &launch(&["--daemonise", "--listen-delay", "1"]));
     assert_eq!(failure.class, FailureClass::ExitedEarly);
     assert_eq!(failure.exit.as_deref(), Some("exit status 0"));
     bed.assert_clean();
@@ -168,7 +162,7 @@ fn a_launcher_that_daemonises_is_refused_and_its_server_does_not_stay() {
 fn the_log_tells_of_what_an_engine_died() {
     let bed = Bed::new();
     let flags = ["--say", "torch.OutOfMemoryError: CUDA out of memory.", "--exit-after", "0"];
-    let failure = bed.fail(&launch(&[&flags[..], &["--listen-delay", "3600"]].concat()));
+    let failure = fail(&bed, &launch(&[&flags[..], &["--listen-delay", "3600"]].concat()));
     assert_eq!(failure.class, FailureClass::OutOfMemory);
     assert_eq!(failure.log_tail, ["torch.OutOfMemoryError: CUDA out of memory."]);
 }
@@ -178,7 +172,7 @@ fn a_missing_program_is_named() {
     let bed = Bed::new();
     let mut launch = launch(&[]);
     launch.argv[0] = "no-such-engine".to_owned();
-    let failure = bed.fail(&launch);
+    let failure = fail(&bed, &launch);
     assert_eq!(failure.class, FailureClass::Spawn);
     assert!(failure.message.contains("`no-such-engine`: No such file"), "{}", failure.message);
     bed.assert_clean();
@@ -188,7 +182,7 @@ fn a_missing_program_is_named() {
 fn health_alone_does_not_make_an_engine_ready() {
     for (generate, said) in [("500", "CUDA kernel failed"), ("empty", "no token: data: [DONE]")] {
         let bed = Bed::new();
-        let failure = bed.fail(&launch(&["--generate", generate]));
+        let failure = fail(&bed, &launch(&["--generate", generate]));
         assert_eq!(failure.class, FailureClass::Server);
         assert!(failure.message.contains(said), "{}", failure.message);
         bed.assert_clean();
@@ -203,7 +197,7 @@ fn an_engine_that_hangs_is_given_up_at_the_deadline_and_taken_down() {
         let bed = Bed::new();
         let mut launch = launch(&flags);
         launch.readiness.timeout = Nanos::from_secs(3);
-        let failure = bed.fail(&launch);
+        let failure = fail(&bed, &launch);
         assert_eq!(failure.class, FailureClass::TimedOut);
         assert!(failure.message.contains(waits_for), "{}", failure.message);
         bed.assert_clean();
@@ -213,7 +207,7 @@ fn an_engine_that_hangs_is_given_up_at_the_deadline_and_taken_down() {
 #[test]
 fn another_model_than_the_asked_one_is_refused_with_both_names() {
     let bed = Bed::new();
-    let failure = bed.fail(&launch(&["--model-id", "other"]));
+    let failure = fail(&bed, &launch(&["--model-id", "other"]));
     assert_eq!(failure.class, FailureClass::WrongModel);
     assert_eq!(failure.message, "serves `other` where `fake` was asked for");
     bed.assert_clean();
@@ -275,7 +269,7 @@ fn a_secret_that_the_engine_prints_is_in_neither_message_nor_log() {
     launch.env.insert("FAKE_API_KEY".to_owned(), "sk-canary-12345".to_owned());
     launch.api_key_env = Some("FAKE_API_KEY".to_owned());
     launch.argv.extend(["--listen-delay".to_owned(), "3600".to_owned()]);
-    let failure = bed.fail(&launch);
+    let failure = fail(&bed, &launch);
     assert_eq!(failure.log_tail, ["key ***"]);
     assert_eq!(fs::read_to_string(bed.log()).unwrap(), "key ***************\n");
 }

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use bench::engine::interrupt::Interrupt;
 use bench::engine::probe::ProbeRequest;
-use bench::engine::{Engine, NotStarted, StartContext};
+use bench::engine::{Engine, StartContext};
 use bench::plan::cell::Api;
 use bench::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
-use bench::record::event::EngineFailure;
 use bench::units::Nanos;
 use indexmap::IndexMap;
 
@@ -50,13 +49,6 @@ impl Bed {
         })
     }
 
-    pub(crate) fn fail(&self, launch: &Launch) -> EngineFailure {
-        match Engine::start(launch, &self.context(), &mut |_| {}) {
-            Err(NotStarted::Failed(failure)) => *failure,
-            other => panic!("started, or interrupted: {other:?}"),
-        }
-    }
-
     /// Returns the processes that write to this bed's engine log, as `pid command`.
     pub(crate) fn left(&self) -> Vec<String> {
         writers_of(&self.log())
@@ -64,13 +56,18 @@ impl Bed {
 
     /// Asserts that neither a process nor a ledger of an engine is left.
     pub(crate) fn assert_clean(&self) {
-        assert!(wait_for(Duration::from_secs(10), || self.left().is_empty()), "{:?}", self.left());
-        let ledgers: Vec<_> = fs::read_dir(self.dir.path())
+        let limit = Duration::from_secs(10);
+        assert!(wait_for(limit, || self.left().is_empty()), "{:?}", self.left());
+        // The guardian's last act, after the last process is gone.
+        assert!(wait_for(limit, || self.ledgers().is_empty()), "{:?}", self.ledgers());
+    }
+
+    fn ledgers(&self) -> Vec<String> {
+        fs::read_dir(self.dir.path())
             .unwrap()
             .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
             .filter(|name| name.contains("ledger"))
-            .collect();
-        assert!(ledgers.is_empty(), "{ledgers:?}");
+            .collect()
     }
 }
 
