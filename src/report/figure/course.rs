@@ -2,7 +2,7 @@
 
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::lines::{self, Axes, Line};
-use crate::report::figure::{FigureView, SERIES_MAX, first_of};
+use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::{CellSeries, GpuSeries, Input};
 use crate::report::quantity::metric_label;
 use crate::report::untrusted::line;
@@ -75,7 +75,7 @@ pub fn over_time(input: &Input<'_>) -> Vec<FigureView> {
             let units = input.summary.cells.iter().filter_map(|cell| cell.figures.get(tag));
             let unit = units.map(|figure| figure.unit.as_str()).next();
             let label = metric_label(tag);
-            let what = format!("{label} over time");
+            let what = format!("{} over time", capitalised(&label));
             course(&format!("time-{}", file_part(tag)), &what, &with_unit(&label, unit), &all)
         })
         .collect()

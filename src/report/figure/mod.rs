@@ -26,7 +26,7 @@ pub const SERIES_MAX: usize = 16;
 /// Style of charts. Colours are variables, so that a page can set them for light and dark;
 /// the values after the comma hold where it does not.
 pub const STYLE: &str = "\
-svg.chart { display: block; width: 100%; max-width: 760px; height: auto; font: 12px system-ui, sans-serif; }
+svg.chart { display: block; width: 100%; min-width: 560px; max-width: 760px; height: auto; font: 12px system-ui, sans-serif; }
 svg.chart text { stroke: none; } svg.chart .t { fill: var(--ink, #1c2128); } svg.chart .q { fill: var(--faint, #59636e); font-size: 11px; }
 svg.chart .strong { font-weight: 600; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
 svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
@@ -92,6 +92,13 @@ pub(crate) fn shortened(name: &str, n_chars: usize) -> String {
     name.chars().take(n_chars.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// Makes a label the beginning of a title.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.map_or_else(String::new, |first| first.chain(characters).collect())
+}
+
 /// Estimates the width of a text at 12 pixels: enough to lay a legend out.
 pub(crate) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * 6.6
@@ -103,10 +110,8 @@ mod tests {
     use crate::report::specimen;
 
     fn files(charts: &[FigureView]) -> String {
-        charts
-            .iter()
-            .map(|chart| format!("{}\n{}\n{}\n", chart.id, chart.caption, chart.svg))
-            .collect()
+        let parts = charts.iter().flat_map(|chart| [&*chart.id, &*chart.caption, &*chart.svg]);
+        parts.collect::<Vec<_>>().join("\n")
     }
 
     #[test]

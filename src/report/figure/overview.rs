@@ -26,8 +26,8 @@ pub fn overview(input: &Input<'_>) -> Option<FigureView> {
     let panels: Vec<String> = quantities
         .iter()
         .map(|quantity| match results::common_unit(quantity, &cells) {
-            Some(unit) => format!("{} ({unit})", quantity.label()),
-            None => quantity.label(),
+            Some(unit) => format!("{} ({unit})", results::header(quantity)),
+            None => results::header(quantity),
         })
         .collect();
     let rows = rows(input, &cells, &quantities);

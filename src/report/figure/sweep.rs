@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crate::metrics::summary::{CellSummary, Validity};
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Axes, Line};
-use crate::report::figure::{FigureView, SERIES_MAX, first_of};
+use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::Input;
-use crate::report::number::rounded;
 use crate::report::quantity::Quantity;
 use crate::report::untrusted::line;
 
@@ -91,16 +90,9 @@ fn over(key: &str, series: &Series<'_>, quantity: &Quantity) -> Option<FigureVie
         })
         .filter(|line| !line.points.is_empty())
         .collect();
-    let title = format!("{} throughput over {key}", capitalised(&quantity.label()));
+    let title = format!("{} over {key}", capitalised(&quantity.label()));
     let label = format!("{} ({unit})", quantity.label());
-    chart(
-        format!("{}-over-{key}", "throughput"),
-        title,
-        key,
-        label,
-        "Bands are 95 % intervals.",
-        &lines,
-    )
+    chart(format!("throughput-over-{key}"), title, key, label, "Bands are 95 % intervals.", &lines)
 }
 
 /// Throughput per unit of load, against that at the least load of the same line.
@@ -149,7 +141,16 @@ fn chart(
         return None;
     }
     let shown = &lines[..lines.len().min(SERIES_MAX)];
-    let axes = Axes { title, x_label: key.to_owned(), y_label, x_is_log: false, has_dots: true };
+    let loads = || shown.iter().flat_map(|line| line.points.iter().map(|(load, _)| *load));
+    let (low, high) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));
+    let axes = Axes {
+        title,
+        x_label: key.to_owned(),
+        y_label,
+        // A tenfold range is mostly doubled step by step.
+        x_is_log: low > 0.0 && high >= low * 10.0,
+        has_dots: true,
+    };
     Some(FigureView {
         id,
         svg: lines::draw(&axes, shown),
@@ -184,7 +185,7 @@ fn heat_map(key: &str, series: &Series<'_>, quantity: &Quantity) -> Option<Figur
     let grid = Grid {
         title: title.clone(),
         column_label: key.to_owned(),
-        columns: loads.iter().map(|load| rounded(*load)).collect(),
+        columns: loads.iter().map(f64::to_string).collect(),
         rows,
         unit,
     };
@@ -194,11 +195,4 @@ fn heat_map(key: &str, series: &Series<'_>, quantity: &Quantity) -> Option<Figur
         title,
         caption: format!("The darker, the slower.{}", first_of(series.len(), "lines")),
     })
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

@@ -30,6 +30,11 @@ fn quantities() -> Vec<(Quantity, u8)> {
     ]
 }
 
+/// Returns a column's header: the unit of a rate says that it is one, the word is left out.
+pub fn header(quantity: &Quantity) -> String {
+    quantity.label().replace(" throughput", "")
+}
+
 /// The scheduled view is what a closed loop does not have: there it repeats the service view.
 fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
     let tag = quantity.tag();
@@ -54,7 +59,7 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
 
     let mut columns: Vec<Column> = key_columns(&keys);
     for (quantity, rank, unit) in &shown {
-        columns.push(Column::numbers(quantity.label(), unit.clone().unwrap_or_default(), *rank));
+        columns.push(Column::numbers(header(quantity), unit.clone().unwrap_or_default(), *rank));
     }
     columns.push(Column::numbers("n", "", 11));
     if any_failure {
