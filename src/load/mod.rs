@@ -18,10 +18,14 @@ mod desk;
 mod direct;
 mod driver;
 mod exchange;
+#[cfg(test)]
+mod faults;
 mod feeder;
 mod http1;
 mod proxied;
 mod recorder;
 mod sentinel;
 mod socket;
+#[cfg(test)]
+mod testbed;
 mod verdict;

@@ -131,10 +131,11 @@ fn carry_out<C: Client + Send>(
         let recording = scope.spawn(move || {
             run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
         });
+        let stop_beats = StopOnDrop(&stop_beats);
         let (phases, aborted) = run_phases(hall, drivers, phases, is_steady, live, &mut sentinel);
         // The last sender of notes is gone with the drivers and the hall.
         recording.join().expect("the recorder does not panic");
-        stop_beats.store(true, Ordering::Relaxed);
+        drop(stop_beats);
         (phases, aborted, beats.join().expect("the beat does not panic"))
     });
     if let Some(error) = recorder.into_error() {
@@ -146,6 +147,15 @@ fn carry_out<C: Client + Send>(
         sentinel: sentinel.into_record(beats),
         aborted,
     })
+}
+
+/// Ends the beats even when a panic unwinds, which would wait for them for ever otherwise.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 type Drivers<'a, C> = Vec<Driver<'a, C, ThreadDesk>>;
