@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_explodes_gives_up() {
-        let evil = Extractor::new(&regex(r"^(a+)+\1c$", Take::First)).unwrap();
-        assert_eq!(evil.extract(&"a".repeat(200)), Err(GaveUp));
+        let evil = Extractor::new(&regex(r"(a|b|ab)*(?=c)", Take::First)).unwrap();
+        assert_eq!(evil.extract(&("ab".repeat(40) + "dc")), Err(GaveUp));
     }
 }
