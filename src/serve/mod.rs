@@ -3,7 +3,9 @@
 pub mod counters;
 pub mod duration;
 pub mod sim;
+pub mod tiny;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -36,6 +38,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No model is part of this program and none was named.
+    #[error("no model is bundled with this build; name a directory with --model")]
+    NoModel,
     /// The system refused something that serving needs.
     #[error("{what}: {source}")]
     System {
@@ -51,4 +56,11 @@ impl ServeError {
     pub(crate) fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::System { what, source: source.into() }
     }
+}
+
+/// Says where an engine listens: the only line on stdout.
+pub(crate) fn announce(address: SocketAddr) {
+    let mut stdout = std::io::stdout();
+    // Who does not read it needs no address.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
 }

@@ -23,7 +23,6 @@ pub mod stream;
 pub mod timeline;
 pub mod truth;
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use nix::sys::prctl;
@@ -103,15 +102,8 @@ pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
         crlf: args.faults.crlf,
     };
     let reactor = Reactor::new(listener, engine, write_faults, args.timing.spin, truth)?;
-    announce(address);
+    crate::serve::announce(address);
     Ok(reactor)
-}
-
-/// Says where the engine listens: the only line on stdout.
-pub(crate) fn announce(address: SocketAddr) {
-    let mut stdout = std::io::stdout();
-    // Who does not read it needs no address.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
 }
 
 /// One descriptor per stream: the soft limit is often 1,024.
