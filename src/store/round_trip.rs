@@ -62,6 +62,7 @@ fn plan() -> Plan {
         datasets: std::collections::BTreeMap::new(),
         scores: std::collections::BTreeMap::new(),
         published: None,
+        search: None,
         gpu_hour_price: None,
     }
 }
