@@ -338,3 +338,14 @@ fn two_engines_of_one_preset_are_two_rows() {
     assert_eq!((plan.cells.len(), plan.launches.len()), (2, 2));
     assert_ne!(plan.cells[0].id, plan.cells[1].id);
 }
+
+#[test]
+fn names_of_variants_do_not_depend_on_the_directory() {
+    let text = "[engine.sim]\n[matrix]\ninput-tokens = [16, 64]\n[dataset.shapes]\nsource = \"random\"\n\
+                tokenizer = \"./t\"\noutput-tokens = 8\n[phase.load]\nconcurrency = 2\nrequests = 8\n";
+    let names = |path: &str| -> Vec<String> {
+        let loaded = load_at(path, text, &[], None).unwrap();
+        expand(&loaded.scenario, &host()).unwrap().0.datasets.into_keys().collect()
+    };
+    assert_eq!(names("here/x.toml"), names("/there/x.toml"));
+}

@@ -79,7 +79,11 @@ pub(crate) static ENGINE: &[Field] = &[
         Integer(1, 100),
         "Starts measured for the load time, the serving one included.",
     ),
-    field("speculative", Either(&[Text, Table(SPECULATIVE)]), "`METHOD:TOKENS`, or a table."),
+    field(
+        "speculative",
+        Either(&[Text, Table(SPECULATIVE)]),
+        "`METHOD:TOKENS`, a table, or `none`.",
+    ),
     field("requires", List(&Table(REQUIRES)), "What the machine must have."),
     field(
         "flags",

@@ -78,7 +78,7 @@ impl TryFrom<Value> for FlagSpec {
     }
 }
 
-/// Speculative decoding: `ngram:5`, or a table.
+/// Speculative decoding: `ngram:5`, a table, or `none`, for sweeps.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
 pub(crate) struct SpeculativeSpec {
@@ -88,11 +88,24 @@ pub(crate) struct SpeculativeSpec {
     pub(crate) extra: Table,
 }
 
+impl SpeculativeSpec {
+    /// The method that is no method.
+    pub(crate) const NONE: &str = "none";
+}
+
 impl TryFrom<Value> for SpeculativeSpec {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
         if let Value::String(text) = &value {
+            if text == Self::NONE {
+                return Ok(Self {
+                    method: text.clone(),
+                    tokens: 0,
+                    model: None,
+                    extra: Table::new(),
+                });
+            }
             let parsed = text.split_once(':').and_then(|(method, tokens)| {
                 let tokens = tokens.parse().ok().filter(|tokens| (1..=1024).contains(tokens))?;
                 (!method.is_empty()).then(|| (method.to_string(), tokens))

@@ -62,6 +62,8 @@ struct Making<'a> {
 struct Draft {
     cell: Cell,
     dataset: DatasetPlan,
+    /// The same with paths as written: variants are named after it, the same in every checkout.
+    dataset_as_written: DatasetPlan,
     score: Option<ScorePlan>,
 }
 
@@ -118,16 +120,22 @@ impl Making<'_> {
             return;
         }
         self.launches.entry(launch_id).or_insert(launch);
-        self.drafts.push(Draft { cell, dataset: dataset_plan, score: score_plan });
+        self.drafts.push(Draft {
+            cell,
+            dataset: dataset_plan,
+            dataset_as_written,
+            score: score_plan,
+        });
     }
 
     fn plan(mut self, found: &mut Diagnostics) -> Plan {
         self.tell_names_apart();
         let datasets = name_variants(&mut self.drafts, |draft| {
-            Some((&mut draft.cell.dataset, &draft.dataset))
+            Some((&mut draft.cell.dataset, &draft.dataset, &draft.dataset_as_written))
         });
         let scores = name_variants(&mut self.drafts, |draft| {
-            draft.cell.score.as_mut().zip(draft.score.as_ref())
+            let score = draft.score.as_ref()?;
+            Some((draft.cell.score.as_mut()?, score, score))
         });
         let tree = &self.scenario.tree;
         let string = |key: &str| tree.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -199,11 +207,11 @@ fn warm_up_requests(phases: &[Phase]) -> u64 {
 /// is one variant, else with a hash behind.
 fn name_variants<T: Clone + PartialEq + Serialize>(
     drafts: &mut [Draft],
-    mut of: impl FnMut(&mut Draft) -> Option<(&mut String, &T)>,
+    mut of: impl FnMut(&mut Draft) -> Option<(&mut String, &T, &T)>,
 ) -> BTreeMap<String, T> {
     let mut variants: BTreeMap<String, Vec<T>> = BTreeMap::new();
     for draft in drafts.iter_mut() {
-        if let Some((name, plan)) = of(draft) {
+        if let Some((name, plan, _)) = of(draft) {
             let known = variants.entry(name.clone()).or_default();
             if !known.contains(plan) {
                 known.push(plan.clone());
@@ -212,9 +220,9 @@ fn name_variants<T: Clone + PartialEq + Serialize>(
     }
     let mut named = BTreeMap::new();
     for draft in drafts.iter_mut() {
-        if let Some((name, plan)) = of(draft) {
+        if let Some((name, plan, as_written)) = of(draft) {
             if variants[name.as_str()].len() > 1 {
-                *name = format!("{name}~{}", &content_hash(plan)[..6]);
+                *name = format!("{name}~{}", &content_hash(as_written)[..6]);
             }
             named.insert(name.clone(), plan.clone());
         }

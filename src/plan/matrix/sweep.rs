@@ -100,18 +100,6 @@ fn sweep(
             let Some((target, kind)) = resolve(scenario, &written, &place, found) else { return };
             check_values(scenario, &place, kind, found);
             let labels: Vec<String> = values.iter().map(text).collect();
-            for (idx, label) in labels.iter().enumerate() {
-                if labels[..idx].contains(label) {
-                    let item = idx.to_string();
-                    let message = format!("`{written}` has the value `{label}` twice");
-                    let item: Vec<&str> = place.iter().copied().chain([item.as_str()]).collect();
-                    found.push(
-                        Diagnostic::error("scenario/value", message)
-                            .label(scenario.layers.value(&item, "again"))
-                            .help("remove one; `trials` repeats a measurement"),
-                    );
-                }
-            }
             check_names(scenario, &target, &place, &labels, found);
             swept.insert(written.clone(), (Key { written, target }, values.clone()));
         }
@@ -322,5 +310,26 @@ fn zip(
     for (position, axis) in grouped {
         axes.insert(position.min(axes.len()), axis);
     }
+    for axis in &axes {
+        check_repeats(scenario, axis, found);
+    }
     axes
+}
+
+/// The same row twice would be one cell twice; zipped keys may repeat a value in other company.
+fn check_repeats(scenario: &Scenario, axis: &Axis, found: &mut Diagnostics) {
+    let rows: Vec<Vec<String>> =
+        axis.rows.iter().map(|row| row.iter().map(text).collect()).collect();
+    for (idx, row) in rows.iter().enumerate() {
+        if rows[..idx].contains(row) {
+            let written = &axis.keys[0].written;
+            let place = ["matrix", written, &idx.to_string()];
+            let message = format!("`{written}` has the value `{}` twice", row.join(", "));
+            found.push(
+                Diagnostic::error("scenario/value", message)
+                    .label(scenario.layers.value(&place, "again"))
+                    .help("remove one; `trials` repeats a measurement"),
+            );
+        }
+    }
 }

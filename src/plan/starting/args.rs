@@ -107,6 +107,9 @@ impl Starting<'_> {
     }
 
     fn speculative_args(&self, spec: &SpeculativeSpec, found: &mut Diagnostics) -> Vec<String> {
+        if spec.method == SpeculativeSpec::NONE {
+            return Vec::new();
+        }
         let Some(args) = self.spec.speculators.get(&spec.method) else {
             let known = list(self.spec.speculators.keys().map(String::as_str));
             let message =
