@@ -486,6 +486,7 @@ impl Reactor {
             match conn.read(buffer) {
                 Read::Nothing => {}
                 Read::Gone => self.drop_conn(slot),
+                Read::Bytes(_) if conn.inbox.len() > 2 * MAX_REQUEST_BYTES => self.drop_conn(slot),
                 Read::Bytes(stamp) => {
                     let now = clock::both();
                     let realtime = stamp.unwrap_or(Nanos(now.realtime));
