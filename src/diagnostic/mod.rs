@@ -11,12 +11,18 @@ use std::sync::Arc;
 pub const MAX_SHOWN: usize = 20;
 
 /// A text that places point into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SourceText {
     /// What is printed in front of line and column: a path, `--set`, the name of a variable.
     pub name: String,
     /// The text as it was read, without a byte-order mark.
     pub text: String,
+}
+
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceText({}, {} bytes)", self.name, self.text.len())
+    }
 }
 
 /// A place and what is to be said of it.
@@ -112,6 +118,23 @@ impl Diagnostics {
         for diagnostic in others {
             self.push(diagnostic);
         }
+    }
+
+    /// Sorts by place: sources in the order of their first mention, then by position. What has
+    /// no place comes last.
+    pub fn sort(&mut self) {
+        let mut sources: Vec<String> = Vec::new();
+        for label in self.list.iter().filter_map(|diagnostic| diagnostic.labels.first()) {
+            if !sources.contains(&label.source.name) {
+                sources.push(label.source.name.clone());
+            }
+        }
+        self.list.sort_by_key(|diagnostic| {
+            diagnostic.labels.first().map_or((usize::MAX, 0), |label| {
+                let source = sources.iter().position(|name| *name == label.source.name);
+                (source.unwrap_or(usize::MAX), label.span.start)
+            })
+        });
     }
 
     /// Whether there is none.

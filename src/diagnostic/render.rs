@@ -23,7 +23,8 @@ pub(crate) fn render(diagnostics: &Diagnostics, colour: bool) -> String {
         text.push('\n');
     }
     if diagnostics.len() > MAX_SHOWN {
-        text.push_str(&format!("\nand {} more\n", diagnostics.len() - MAX_SHOWN));
+        let rest = diagnostics.len() - MAX_SHOWN;
+        text.extend(["\nand ", rest.to_string().as_str(), " more\n"]);
     }
     text
 }

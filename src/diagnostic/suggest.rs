@@ -59,11 +59,11 @@ fn edit_distance(a: &[char], b: &[char]) -> usize {
         let mut row = vec![i + 1];
         for (j, to) in b.iter().enumerate() {
             let replaced = last[j] + usize::from(from != to);
-            let mut least = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            let mut cost = replaced.min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
-                least = least.min(before_last[j - 1] + 1);
+                cost = cost.min(before_last[j - 1] + 1);
             }
-            row.push(least);
+            row.push(cost);
         }
         before_last = std::mem::replace(&mut last, row);
     }

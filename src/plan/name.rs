@@ -33,7 +33,12 @@ fn plain(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'+' => {
                 name.push(char::from(byte));
             }
-            other => name.push_str(&format!("%{other:02X}")),
+            other => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                let digits = [DIGITS[usize::from(other >> 4)], DIGITS[usize::from(other & 15)]];
+                name.push('%');
+                name.extend(digits.map(char::from));
+            }
         }
     }
     name

@@ -1,11 +1,11 @@
 //! The plan as a person reads it: every command as one would type it, every cell, every skip.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::ids::LaunchId;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
 use crate::plan::launch::{Launch, Requires};
+use crate::plan::search::SearchOver;
 use crate::plan::{Plan, TrialOrder};
 use crate::record::trial::PhaseKind;
 
@@ -14,70 +14,65 @@ pub type Skips = BTreeMap<LaunchId, String>;
 
 /// Returns what `bench plan` prints.
 pub fn render(plan: &Plan, skips: &Skips) -> String {
-    let mut text = String::new();
-    let write = &mut text;
     let order = match plan.order {
         TrialOrder::Grouped => "grouped",
         TrialOrder::Interleaved => "interleaved",
     };
-    let _ = writeln!(write, "{}", plan.title);
-    let _ = writeln!(
-        write,
-        "{}, {}; seed {}, order {order}, report {}",
-        counted(plan.cells.len(), "cell"),
-        counted(plan.launches.len(), "engine launch"),
-        plan.seed.0,
-        plan.report,
-    );
+    let mut lines = vec![
+        plan.title.clone(),
+        format!(
+            "{}, {}; seed {}, order {order}, report {}",
+            counted(plan.cells.len(), "cell"),
+            counted(plan.launches.len(), "engine launch"),
+            plan.seed.0,
+            plan.report,
+        ),
+    ];
     for (id, launch) in &plan.launches {
-        let _ = write!(write, "\n{}", render_launch(id, launch));
-        if let Some(reason) = skips.get(id) {
-            let _ = writeln!(write, "  skipped   {reason}");
-        }
+        lines.push(String::new());
+        lines.extend(render_launch(id, launch));
+        lines.extend(skips.get(id).map(|reason| format!("  skipped   {reason}")));
         for cell in plan.cells.iter().filter(|cell| cell.launch == *id) {
-            let _ = write!(write, "{}", render_cell(cell, plan));
+            lines.extend(render_cell(cell, plan));
         }
     }
     if let Some(search) = &plan.search {
         let over = match search.over {
-            crate::plan::search::SearchOver::Concurrency => "concurrency",
-            crate::plan::search::SearchOver::Rate => "rate",
+            SearchOver::Concurrency => "concurrency",
+            SearchOver::Rate => "rate",
         };
-        let _ = writeln!(
-            write,
-            "\nsearch    the highest {over} from {} to {} with {} % of requests good, in at most {}",
+        lines.push(String::new());
+        lines.push(format!(
+            "search    the highest {over} from {} to {} with {} % of requests good, in at most {}",
             search.from,
             search.to,
             search.goodput * 100.0,
             counted(search.max_points as usize, "point"),
-        );
+        ));
     }
-    let n_skipped = plan
-        .cells
-        .iter()
-        .filter(|cell| cell.skip.is_some() || skips.contains_key(&cell.launch))
-        .count();
+    let is_skipped = |cell: &&Cell| cell.skip.is_some() || skips.contains_key(&cell.launch);
+    let n_skipped = plan.cells.iter().filter(is_skipped).count();
     if n_skipped > 0 {
-        let _ = writeln!(write, "\n{} cannot run here", counted(n_skipped, "cell"));
+        lines.push(String::new());
+        lines.push(format!("{} cannot run here", counted(n_skipped, "cell")));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn render_launch(id: &LaunchId, launch: &Launch) -> String {
-    let mut text = String::new();
-    let write = &mut text;
+fn render_launch(id: &LaunchId, launch: &Launch) -> Vec<String> {
     let precision = launch.precision.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-    let _ =
-        writeln!(write, "engine {}{precision}  ({id}, preset {})", launch.engine, launch.preset);
-    if launch.is_started() {
-        let _ = writeln!(write, "  $ {}", command(launch));
-    } else {
-        let _ = writeln!(write, "  attach to {}", launch.base_url);
-    }
     let ready = [launch.readiness.health.as_deref(), launch.readiness.models.as_deref()];
     let ready: Vec<&str> = ready.into_iter().flatten().chain(["one token"]).collect();
-    let _ =
-        writeln!(write, "  ready     {}, within {}", ready.join(", "), launch.readiness.timeout);
+    let mut lines = vec![
+        format!("engine {}{precision}  ({id}, preset {})", launch.engine, launch.preset),
+        if launch.is_started() {
+            format!("  $ {}", command(launch))
+        } else {
+            format!("  attach to {}", launch.base_url)
+        },
+        format!("  ready     {}, within {}", ready.join(", "), launch.readiness.timeout),
+    ];
     for requirement in &launch.requires {
         let what = match &requirement.what {
             Requires::Program(program) => format!("the program {program}"),
@@ -87,9 +82,9 @@ fn render_launch(id: &LaunchId, launch: &Launch) -> String {
             Requires::PythonModule { python, module } => format!("module {module} of {python}"),
             Requires::Env(name) => format!("${name}"),
         };
-        let _ = writeln!(write, "  requires  {what} ({})", requirement.hint);
+        lines.push(format!("  requires  {what} ({})", requirement.hint));
     }
-    text
+    lines
 }
 
 /// Returns environment and argv as a shell would take them, with `$PORT` open.
@@ -109,30 +104,18 @@ fn quote(arg: &str) -> String {
     format!("'{}'", arg.replace('\'', "'\\''"))
 }
 
-fn render_cell(cell: &Cell, plan: &Plan) -> String {
-    let mut text = String::new();
-    let write = &mut text;
-    let _ = writeln!(
-        write,
-        "  cell {}  ({}, {})",
-        cell.name,
-        cell.id,
-        counted(cell.n_trials as usize, "trial")
-    );
-    let _ = writeln!(write, "    requests  {}", request(&cell.request, &cell.dataset));
-    for phase in &cell.phases {
-        let _ = writeln!(write, "    {}", phase_line(phase));
-    }
-    if let Some(tokens) = output_tokens_at_most(cell, plan) {
-        let _ = writeln!(write, "    tokens    at most {tokens} generated in all trials");
-    }
-    if let Some(score) = &cell.score {
-        let _ = writeln!(write, "    score     {score}");
-    }
-    if let Some(reason) = &cell.skip {
-        let _ = writeln!(write, "    skipped   {reason}");
-    }
-    text
+fn render_cell(cell: &Cell, plan: &Plan) -> Vec<String> {
+    let trials = counted(cell.n_trials as usize, "trial");
+    let mut lines = vec![
+        format!("  cell {}  ({}, {trials})", cell.name, cell.id),
+        format!("    requests  {}", request(&cell.request, &cell.dataset)),
+    ];
+    lines.extend(cell.phases.iter().map(|phase| format!("    {}", phase_line(phase))));
+    let tokens = output_tokens_at_most(cell, plan);
+    lines.extend(tokens.map(|n| format!("    tokens    at most {n} generated in all trials")));
+    lines.extend(cell.score.as_ref().map(|score| format!("    score     {score}")));
+    lines.extend(cell.skip.as_ref().map(|reason| format!("    skipped   {reason}")));
+    lines
 }
 
 fn request(request: &RequestPlan, dataset: &str) -> String {

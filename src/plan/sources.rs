@@ -11,7 +11,7 @@ use crate::plan::cell::{
 use crate::plan::loading::extract;
 use crate::plan::matrix::Combination;
 use crate::plan::places::{Places, is_path};
-use crate::plan::starting::variables_of;
+use crate::plan::starting::engine::variables_of;
 use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
 use crate::scenario::spec::{DatasetSpec, RangeSpec, ScoreSpec};
@@ -166,12 +166,11 @@ fn extractor(value: &Value, others: &[ExtractorPlan]) -> Option<ExtractorPlan> {
         },
         Value::Table(table) => {
             let text = |key: &str| table.get(key).and_then(Value::as_str);
-            match text("json-field") {
-                Some(field) => ExtractorPlan::JsonField(field.to_string()),
-                None => {
-                    let take = if text("take") == Some("last") { Take::Last } else { Take::First };
-                    regex(text("regex")?, text("name"), take)
-                }
+            if let Some(field) = text("json-field") {
+                ExtractorPlan::JsonField(field.to_string())
+            } else {
+                let take = if text("take") == Some("last") { Take::Last } else { Take::First };
+                regex(text("regex")?, text("name"), take)
             }
         }
         _ => return None,

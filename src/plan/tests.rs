@@ -138,7 +138,7 @@ fn commands(preset: &str, base: &str, options: &[&str]) -> String {
             Ok(plan) => command(&plan.launches[0]),
             Err(error) => error.to_string().lines().next().unwrap_or_default().to_string(),
         };
-        lines.push_str(&format!("{option}\n    {line}\n"));
+        lines.extend([option, "\n    ", line.as_str(), "\n"]);
     }
     lines
 }

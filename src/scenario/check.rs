@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
-use crate::scenario::keys::LOADS;
+use crate::scenario::keys::{LOADS, SCENARIO, section};
 
 /// What an extractor may be called, besides a regular expression.
 pub(crate) const EXTRACTORS: &[&str] = &["strict", "flexible", "answer-is", "choice", "whole"];
@@ -46,7 +46,7 @@ fn sections(scenario: &Scenario, found: &mut Diagnostics) {
         ("dataset", "a data set", "add `[dataset.questions]` with `source = …`"),
         ("phase", "a phase", "add `[phase.load]` with `concurrency` or `rate`, and `requests`"),
     ] {
-        if scenario.names(section).is_empty() {
+        if scenario.names(section).is_empty() && !misspelt(scenario, section) {
             let message = format!("the scenario names no {section}");
             found.push(
                 Diagnostic::error("scenario/missing", message)
@@ -70,6 +70,7 @@ fn sections(scenario: &Scenario, found: &mut Diagnostics) {
 
 fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
     let names = scenario.names("phase");
+    let searched = scenario.tree.contains_key("search");
     if !names.is_empty()
         && names.iter().all(|name| is_warm_up(name, table(scenario, "phase", name)))
     {
@@ -94,15 +95,16 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("a phase sends in one way: streams that wait for answers, or a rate"),
             );
         }
-        let searched = scenario.tree.contains_key("search");
-        if loads.is_empty() && !warm_up && !searched {
+        // What is missing may be what is misspelt, and that is told already.
+        let is_misspelt = has_unknown_key(phase, "phase");
+        if loads.is_empty() && !warm_up && !searched && !is_misspelt {
             found.push(
                 Diagnostic::error("scenario/no-load", format!("phase `{name}` sends nothing"))
                     .label(scenario.at(&["phase", name], "has no load"))
                     .help("add `concurrency`, `rate`, `ramp`, `batch`, `all-at-once` or `trace`"),
             );
         }
-        if !has("requests") && !has("duration") && !has("trace") {
+        if !has("requests") && !has("duration") && !has("trace") && !is_misspelt {
             found.push(
                 Diagnostic::error("scenario/endless", format!("phase `{name}` has no end"))
                     .label(scenario.at(&["phase", name], "neither `requests` nor `duration`"))
@@ -158,6 +160,9 @@ pub(crate) fn is_warm_up(name: &str, phase: &Table) -> bool {
 fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
     let dataset = table(scenario, "dataset", name);
     let source = dataset.get("source").and_then(Value::as_str);
+    if has_unknown_key(dataset, "dataset") {
+        return;
+    }
     let here = |text: &str| scenario.at(&["dataset", name], text);
     let swept = |key: &str| scenario.names("matrix").iter().any(|swept| swept.ends_with(key));
     let Some(source) = source else {
@@ -362,6 +367,17 @@ fn objectives(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                 .help("remove the load from `[matrix]`, or remove `[search]`"),
         );
     }
+}
+
+/// Whether a key of a named table is none of the section's.
+fn has_unknown_key(table: &Table, of: &str) -> bool {
+    table.keys().any(|key| !section(of).iter().any(|field| field.key == key))
+}
+
+/// Whether an unknown key at the top looks like that section.
+fn misspelt(scenario: &Scenario, section: &str) -> bool {
+    let is_unknown = |key: &&String| !SCENARIO.iter().any(|field| field.key == key.as_str());
+    scenario.tree.keys().filter(is_unknown).any(|key| nearest(key, [section]).is_some())
 }
 
 fn table<'a>(scenario: &'a Scenario, section: &str, name: &str) -> &'a Table {

@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
+use crate::scenario::document::{Data, Node};
 use crate::scenario::keys::OPTIONS;
 
 /// Failure classes that a log pattern may stand for: `record::event::FailureClass`.
@@ -69,8 +70,19 @@ fn options(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnost
 /// Whether the scenario replaces the command of the preset.
 pub(crate) fn owns_argv(scenario: &Scenario, engine: &str) -> bool {
     let path = ["engine", engine, "argv"];
-    let top = scenario.layers.list.iter().rev().find(|layer| layer.find(&path).is_some());
-    top.is_some_and(|layer| layer.mount.is_empty())
+    let strings = |node: &Node| -> Vec<String> {
+        let Data::List(items) = &node.value else { return Vec::new() };
+        items.iter().filter_map(|item| item.as_text().map(str::to_string)).collect()
+    };
+    let of_preset = scenario
+        .layers
+        .list
+        .iter()
+        .filter(|layer| !layer.mount.is_empty())
+        .find_map(|layer| layer.find(&path))
+        .map(|(_, node)| strings(node));
+    // A resolved scenario repeats the preset's command: that replaces nothing.
+    scenario.layers.find(&path).map(strings) != of_preset
 }
 
 fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, SourceText};
 
 /// Largest scenario or preset that is read. A written scenario has a few kilobytes.
-pub const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// One layer of a scenario: a file, a variable, a `--set`.
 #[derive(Clone, Debug)]
@@ -69,7 +69,8 @@ impl Document {
             return Self { source, root: empty() };
         }
         let source = Arc::new(SourceText { name: name.into(), text: text.into() });
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let (table, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let label = Label { source: Arc::clone(&source), span, text: String::new() };
@@ -127,11 +128,6 @@ impl Node {
     /// Returns the table's entries, if it is one.
     pub(crate) fn entries(&self) -> &[Entry] {
         if let Data::Table(entries) = &self.value { entries } else { &[] }
-    }
-
-    /// Returns the table's entry of that key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// Returns the value as figment merges it.

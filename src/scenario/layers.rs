@@ -92,19 +92,19 @@ impl Layers {
 
     /// Returns a label at the key of a path, in the highest layer that has it.
     pub(crate) fn key(&self, path: &[&str], text: impl Into<String>) -> Option<Label> {
-        self.label(path, text.into(), false)
+        self.label(path, &text.into(), false)
     }
 
     /// Returns a label at the value of a path, in the highest layer that has it.
     pub(crate) fn value(&self, path: &[&str], text: impl Into<String>) -> Option<Label> {
-        self.label(path, text.into(), true)
+        self.label(path, &text.into(), true)
     }
 
-    fn label(&self, path: &[&str], text: String, value: bool) -> Option<Label> {
+    fn label(&self, path: &[&str], text: &str, value: bool) -> Option<Label> {
         self.list.iter().rev().find_map(|layer| {
             let (key_span, node) = layer.find(path)?;
             let span = if value { node.span.clone() } else { key_span };
-            Some(layer.document.label(span, text.clone()))
+            Some(layer.document.label(span, text))
         })
     }
 

@@ -105,7 +105,7 @@ pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
         let message = format!("{} is not UTF-8 at line {line} (byte {at})", path.display());
         Diagnostic::error("scenario/encoding", message).help("save it again as UTF-8").into()
     })
@@ -141,6 +141,7 @@ pub fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
     check::scenario(&scenario, &mut found);
     check_engine::engines(&scenario, &mut found);
     let resolved_toml = resolved::to_toml(&scenario);
+    found.sort();
     let (scenario, warnings) = found.unless_errors(scenario)?;
     Ok(Loaded { scenario, resolved_toml, warnings })
 }

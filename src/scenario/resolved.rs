@@ -7,7 +7,7 @@ use crate::scenario::keys::SCENARIO;
 
 /// Returns the scenario with all layers merged; loading it gives the same plan.
 pub(crate) fn to_toml(scenario: &Scenario) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let mut sections = Vec::new();
     for field in SCENARIO {
         // Both are worked in already.
@@ -15,18 +15,25 @@ pub(crate) fn to_toml(scenario: &Scenario) -> String {
             continue;
         }
         match scenario.tree.get(field.key) {
+            Some(Value::Table(table)) if table.is_empty() => {}
             Some(Value::Table(table)) => sections.push((field.key, table)),
-            Some(value) => text.push_str(&format!("{} = {value}\n", field.key)),
+            Some(value) => lines.push(format!("{} = {value}", field.key)),
             None => {}
         }
     }
     for (key, table) in sections {
-        write_table(scenario, &mut vec![key.to_string()], table, &mut text);
+        write_table(scenario, &mut vec![key.to_string()], table, &mut lines);
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn write_table(scenario: &Scenario, path: &mut Vec<String>, table: &Table, text: &mut String) {
+fn write_table(
+    scenario: &Scenario,
+    path: &mut Vec<String>,
+    table: &Table,
+    lines: &mut Vec<String>,
+) {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let mut keys = scenario.layers.names(&parts);
     keys.retain(|key| table.contains_key(key));
@@ -38,15 +45,15 @@ fn write_table(scenario: &Scenario, path: &mut Vec<String>, table: &Table, text:
         .partition(|(_, value)| matches!(value, Value::Table(_)));
     if !values.is_empty() || tables.is_empty() {
         let header: Vec<String> = path.iter().map(|part| quote(part)).collect();
-        text.push_str(&format!("\n[{}]\n", header.join(".")));
+        lines.extend([String::new(), format!("[{}]", header.join("."))]);
     }
     for (key, value) in values {
-        text.push_str(&format!("{} = {value}\n", quote(key)));
+        lines.push(format!("{} = {value}", quote(key)));
     }
     for (key, value) in tables {
         let Value::Table(inner) = value else { continue };
         path.push(key.clone());
-        write_table(scenario, path, inner, text);
+        write_table(scenario, path, inner, lines);
         path.pop();
     }
 }

@@ -84,6 +84,10 @@ impl<'a> Walk<'a> {
         match (kind, &node.value) {
             (Kind::Anything, data) => self.anything(node, data),
             (Kind::Either(kinds), data) => match kinds.iter().find(|kind| same_type(kind, data)) {
+                // The other forms are worth naming too.
+                Some(Kind::Choice(words)) if !is_one_of(words, data) => {
+                    self.not_a_choice(node, kind, words);
+                }
                 Some(kind) => self.value(node, kind),
                 None => self.wrong_type(node, kind),
             },
@@ -102,21 +106,27 @@ impl<'a> Walk<'a> {
                 }
             }
             (Kind::Scalar, Data::Float(number)) if !number.is_finite() => {
-                self.out_of_range(node, kind);
+                self.refuse(
+                    node,
+                    "scenario/range",
+                    format!("{}: a number must be finite", self.key()),
+                );
             }
             (Kind::Text | Kind::Scalar, Data::Text(text)) if text.contains('\0') => {
                 self.refuse(node, "scenario/range", "a string must not contain NUL".into());
             }
-            (Kind::Choice(words), Data::Text(text)) if !words.contains(&text.as_str()) => {
-                self.not_a_choice(node, kind, text, words);
+            (Kind::Choice(words), data @ Data::Text(_)) if !is_one_of(words, data) => {
+                self.not_a_choice(node, kind, words);
             }
             (Kind::Duration, Data::Text(text)) => match parse_duration(text) {
                 Some(nanos) if nanos.0 > 0 => {}
-                _ => self.refuse(
-                    node,
-                    "scenario/range",
-                    format!("`{text}` is not a length of time; expected {}", kind.expected()),
-                ),
+                _ => {
+                    let message = format!("{}: `{text}` is not a length of time", self.key());
+                    let expected = format!("expected {}", kind.expected());
+                    let label = self.document.label(node.span.clone(), expected);
+                    self.found
+                        .push(Diagnostic::error("scenario/range", message).label(Some(label)));
+                }
             },
             (kind, data) if !same_type(kind, data) => self.wrong_type(node, kind),
             (kind, data) if !in_range(kind, data) => self.out_of_range(node, kind),
@@ -132,9 +142,15 @@ impl<'a> Walk<'a> {
             Data::Float(number) if !number.is_finite() => {
                 self.refuse(node, "scenario/range", "a number must be finite".into());
             }
-            Data::List(items) => items.iter().for_each(|item| self.anything(item, &item.value)),
+            Data::List(items) => {
+                for item in items {
+                    self.anything(item, &item.value);
+                }
+            }
             Data::Table(entries) => {
-                entries.iter().for_each(|entry| self.anything(&entry.node, &entry.node.value));
+                for entry in entries {
+                    self.anything(&entry.node, &entry.node.value);
+                }
             }
             _ => {}
         }
@@ -144,7 +160,8 @@ impl<'a> Walk<'a> {
         for entry in entries {
             // Defaults apply to every name; `*` is theirs alone, so a user's is refused here.
             if !is_name(&entry.key) {
-                let message = format!("`{}` cannot be the name of a {what}", entry.key);
+                let article = if what.starts_with('e') { "an" } else { "a" };
+                let message = format!("`{}` cannot be the name of {article} {what}", entry.key);
                 self.found.push(
                     Diagnostic::error("scenario/name", message)
                         .label(Some(self.document.label(entry.span.clone(), "this name")))
@@ -216,7 +233,8 @@ impl<'a> Walk<'a> {
         self.found.push(Diagnostic::error("scenario/range", message).label(Some(label)));
     }
 
-    fn not_a_choice(&mut self, node: &Node, kind: &Kind, text: &str, words: &[&str]) {
+    fn not_a_choice(&mut self, node: &Node, kind: &Kind, words: &[&str]) {
+        let text = node.as_text().unwrap_or_default();
         let message = format!("{}: unknown value `{text}`", self.key());
         let label = self.document.label(node.span.clone(), format!("expected {}", kind.expected()));
         let help =
@@ -233,6 +251,10 @@ impl<'a> Walk<'a> {
     fn key(&self) -> String {
         format!("`{}`", self.path.join("."))
     }
+}
+
+fn is_one_of(words: &[&str], data: &Data) -> bool {
+    matches!(data, Data::Text(text) if words.contains(&text.as_str()))
 }
 
 fn is_option_template(field: &Field, node: &Node) -> bool {

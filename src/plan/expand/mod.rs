@@ -1,5 +1,7 @@
 //! From a scenario to a plan: every cell, its engine's launch, its phases, its identity.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
@@ -8,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
-use crate::plan::cell::{ArrivalsPlan, Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
+use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan};
 use crate::plan::launch::Launch;
 use crate::plan::matrix::{Combination, combinations, text};
 use crate::plan::name::{cell_name, with_hash};
@@ -40,9 +42,10 @@ pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), D
     for combination in combinations {
         making.cell(combination, &mut found);
     }
-    check_same_command(&making, &mut found);
+    check::same_command(scenario, &making.launches, &mut found);
     let plan = making.plan(&mut found);
-    check_published(scenario, &plan, &mut found);
+    check::published(scenario, &plan, &mut found);
+    found.sort();
     found.unless_errors(plan)
 }
 
@@ -84,7 +87,7 @@ impl Making<'_> {
             return;
         };
         let Combination { keys, dataset, score, tree, .. } = combination;
-        check_load(scenario, &phases, &dataset_plan, &dataset, found);
+        check::load(scenario, &phases, &dataset_plan, &dataset, found);
         let score_plan = score
             .as_ref()
             .and_then(|name| sources::score(scenario, &tree, name, dataset_plan.source, found));
@@ -111,7 +114,7 @@ impl Making<'_> {
             skip: None,
         };
         if let Some(twin) = self.drafts.iter().find(|draft| draft.cell.id == cell.id) {
-            tell_twins(scenario, &twin.cell, &cell, found);
+            check::twins(scenario, &twin.cell, &cell, found);
             return;
         }
         self.launches.entry(launch_id).or_insert(launch);
@@ -233,115 +236,4 @@ fn published(tree: &Table) -> Option<PublishedPlan> {
             })
             .collect(),
     })
-}
-
-/// Two cells of one identity would be one measurement under two names.
-fn tell_twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut Diagnostics) {
-    let differing: Vec<&String> = cell
-        .keys
-        .iter()
-        .filter(|(key, value)| twin.keys.get(*key) != Some(value))
-        .map(|(key, _)| key)
-        .collect();
-    let key = differing.first().map_or("engine", |key| key.as_str());
-    let message = format!("`{}` and `{}` are the same measurement", twin.name, cell.name);
-    found.push(
-        Diagnostic::error("scenario/same-cell", message)
-            .label(scenario.at(&["matrix", key], format!("`{key}` changes nothing there")))
-            .help(format!("use `{key}` in the engine, or leave one out with `exclude`")),
-    );
-}
-
-/// A precision that only labels the row would be a lie about it.
-fn check_same_command(making: &Making<'_>, found: &mut Diagnostics) {
-    let mut by_command: BTreeMap<String, &Launch> = BTreeMap::new();
-    for launch in making.launches.values().filter(|launch| launch.is_started()) {
-        let command = content_hash(&(&launch.engine, &launch.argv, &launch.env));
-        let Some(other) = by_command.insert(command, launch) else { continue };
-        if other.precision == launch.precision || launch.preset == "sim" {
-            continue;
-        }
-        let scenario = making.scenario;
-        let names = [&other.precision, &launch.precision]
-            .map(|precision| precision.clone().unwrap_or_else(|| "none".into()));
-        let message = format!(
-            "engine `{}` runs the same command for precision `{}` and `{}`",
-            launch.engine, names[0], names[1]
-        );
-        let label = scenario
-            .at(&["matrix", "precision"], "swept here")
-            .or_else(|| scenario.at(&["engine", &launch.engine], ""));
-        found.push(Diagnostic::error("scenario/same-command", message).label(label).help(
-            "name a model per precision: `model-path = \"./model-{{ precision }}.gguf\"`, or \
-                 `model = \"org/name-{{ precision }}\"`",
-        ));
-    }
-}
-
-fn check_load(
-    scenario: &Scenario,
-    phases: &[Phase],
-    dataset: &DatasetPlan,
-    name: &str,
-    found: &mut Diagnostics,
-) {
-    for phase in phases {
-        let place = ["phase", phase.name.as_str()];
-        let is_trace = matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
-        if is_trace && dataset.source != Source::Trace && !dataset.columns.contains_key("timestamp")
-        {
-            found.push(
-                Diagnostic::error(
-                    "scenario/contradiction",
-                    format!(
-                        "phase `{}` replays time stamps that `{name}` does not have",
-                        phase.name
-                    ),
-                )
-                .label(scenario.at(&[place[0], place[1], "trace"], "needs time stamps"))
-                .label(scenario.at(&["dataset", name], "this data set"))
-                .help("use `source = \"trace\"`, or `columns = { timestamp = \"…\" }`"),
-            );
-        }
-        let endless = dataset.cycle || dataset.source == Source::Random && dataset.limit.is_none();
-        let all = phase.n_requests.is_none() && phase.duration.is_none() && !is_trace;
-        if endless && all {
-            found.push(
-                Diagnostic::error("scenario/endless", format!("phase `{}` has no end", phase.name))
-                    .label(scenario.at(&[place[0], place[1], "requests"], "all rows"))
-                    .label(scenario.at(&["dataset", name], "and these never end"))
-                    .help("give `requests` a number, or add a `duration`"),
-            );
-        }
-        if let (ArrivalsPlan::Closed { concurrency }, Some(n)) = (&phase.arrivals, phase.n_requests)
-            && phase.kind == PhaseKind::Measure
-            && n < u64::from(*concurrency)
-        {
-            found.push(
-                Diagnostic::warning(
-                    "scenario/few-requests",
-                    format!("phase `{}` has {n} requests for {concurrency} streams", phase.name),
-                )
-                .label(scenario.at(&[place[0], place[1], "requests"], "streams stay idle"))
-                .help(format!("use {} requests or more", u64::from(*concurrency) * 4)),
-            );
-        }
-    }
-}
-
-fn check_published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
-    for (row, conditions) in plan.published.iter().flat_map(|published| &published.rows) {
-        let matches =
-            |cell: &Cell| conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value));
-        if !plan.cells.is_empty() && !plan.cells.iter().any(matches) {
-            found.push(
-                Diagnostic::warning(
-                    "scenario/published",
-                    format!("no cell belongs to the published row `{row}`"),
-                )
-                .label(scenario.at(&["published", "rows", row], ""))
-                .help("its keys and values are those of `[matrix]`"),
-            );
-        }
-    }
 }

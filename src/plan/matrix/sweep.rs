@@ -1,39 +1,36 @@
-//! The matrix: swept keys, their product, what is zipped and what is left out.
+//! What a swept key means, and what its values may be.
 
 use indexmap::IndexMap;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::matrix::text;
 use crate::scenario::Scenario;
-use crate::scenario::check::is_warm_up;
 use crate::scenario::keys::{ENGINE, MATRIX_KEYS, OPTIONS, section};
 use crate::scenario::overrides::kind_at;
 use crate::scenario::schema::Kind;
 use crate::scenario::validate;
 
-/// Most cells of a plan.
-pub const MAX_CELLS: usize = 10_000;
-
 /// Keys that advance together, and their values, one row after the other.
 #[derive(Clone, Debug)]
-struct Axis {
-    keys: Vec<Key>,
-    rows: Vec<Vec<Value>>,
+pub(super) struct Axis {
+    pub(super) keys: Vec<Key>,
+    pub(super) rows: Vec<Vec<Value>>,
 }
 
 /// A swept key.
 #[derive(Clone, Debug)]
-struct Key {
+pub(super) struct Key {
     /// As the scenario writes it.
-    written: String,
+    pub(super) written: String,
     /// What it means.
-    target: Target,
+    pub(super) target: Target,
 }
 
 /// What a swept key changes.
 #[derive(Clone, Debug, PartialEq)]
-enum Target {
+pub(super) enum Target {
     Engine,
     Dataset,
     Score,
@@ -47,74 +44,8 @@ enum Target {
     Path(Vec<String>),
 }
 
-/// One combination.
-#[derive(Clone, Debug)]
-pub(crate) struct Combination {
-    /// Swept keys and values as text, engine first.
-    pub(crate) keys: IndexMap<String, String>,
-    /// Engine name.
-    pub(crate) engine: String,
-    /// Data set name.
-    pub(crate) dataset: String,
-    /// Score name.
-    pub(crate) score: Option<String>,
-    /// The scenario with the swept keys set.
-    pub(crate) tree: Table,
-}
-
-/// Returns all combinations, in the order of the matrix.
-pub(crate) fn combinations(scenario: &Scenario, found: &mut Diagnostics) -> Vec<Combination> {
-    let axes = axes(scenario, found);
-    let excludes = excludes(scenario, &axes, found);
-    // Counted before anything is built: a product of lists is quickly written and huge.
-    let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.rows.len()));
-    if count.is_none_or(|count| count > MAX_CELLS) {
-        let lengths: Vec<String> = axes.iter().map(|axis| axis.rows.len().to_string()).collect();
-        let message = format!(
-            "the matrix has {} = {} cells; at most {MAX_CELLS} are run",
-            lengths.join(" x "),
-            count.map_or("more than 2^64".to_string(), |count| count.to_string()),
-        );
-        found.push(
-            Diagnostic::error("scenario/too-many-cells", message)
-                .label(scenario.at(&["matrix"], ""))
-                .help("sweep fewer values, or `zip` keys that belong together"),
-        );
-        return Vec::new();
-    }
-    if found.has_errors() {
-        return Vec::new();
-    }
-    let mut used = vec![false; excludes.len()];
-    let mut combinations = Vec::new();
-    for idx in 0..count.unwrap_or(0) {
-        if let Some(combination) = combination(scenario, &axes, idx) {
-            let matching = excludes.iter().position(|exclude| matches(exclude, &combination.keys));
-            match matching {
-                Some(which) => used[which] = true,
-                None => combinations.push(combination),
-            }
-        }
-    }
-    for (idx, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
-        let label = scenario.layers.value(&["matrix", "exclude", &idx.to_string()], "");
-        found.push(
-            Diagnostic::warning("scenario/exclude", "this entry of `exclude` leaves nothing out")
-                .label(label)
-                .help("its keys and values are those of `[matrix]`"),
-        );
-    }
-    if combinations.is_empty() {
-        found.push(
-            Diagnostic::error("scenario/no-cells", "no cell is left")
-                .label(scenario.at(&["matrix"], ""))
-                .help("`exclude` leaves all out, or a list is empty"),
-        );
-    }
-    combinations
-}
-
-fn axes(scenario: &Scenario, found: &mut Diagnostics) -> Vec<Axis> {
+/// Returns the axes of the product, in the order of the matrix.
+pub(super) fn axes(scenario: &Scenario, found: &mut Diagnostics) -> Vec<Axis> {
     let mut swept: IndexMap<String, (Key, Vec<Value>)> = IndexMap::new();
     if let Some(Value::Table(matrix)) = scenario.tree.get("matrix") {
         for name in scenario.names("matrix") {
@@ -392,134 +323,4 @@ fn zip(
         axes.insert(position.min(axes.len()), axis);
     }
     axes
-}
-
-/// Returns the combination of that number; `None` where an axis of another engine has moved on.
-fn combination(scenario: &Scenario, axes: &[Axis], number: usize) -> Option<Combination> {
-    let mut rest = number;
-    let mut rows = vec![0; axes.len()];
-    for (row, axis) in rows.iter_mut().zip(axes).rev() {
-        *row = rest % axis.rows.len();
-        rest /= axis.rows.len();
-    }
-    let assigned: Vec<(&Key, &Value)> = axes
-        .iter()
-        .zip(&rows)
-        .flat_map(|(axis, row)| axis.keys.iter().zip(&axis.rows[*row]))
-        .collect();
-    let name_of = |target: &Target, section: &str| {
-        let swept = assigned.iter().find(|(key, _)| key.target == *target);
-        swept.map(|(_, value)| text(value)).or_else(|| scenario.names(section).first().cloned())
-    };
-    let engine = name_of(&Target::Engine, "engine")?;
-    let dataset = name_of(&Target::Dataset, "dataset")?;
-    let score = name_of(&Target::Score, "score");
-    let mut tree = scenario.tree.clone();
-    let mut keys = IndexMap::from([("engine".to_string(), engine.clone())]);
-    let is_mine = |key: &Key| match &key.target {
-        Target::Path(path) => match path.first().map(String::as_str) {
-            Some("engine") => path.get(1) == Some(&engine),
-            Some("dataset") => path.get(1) == Some(&dataset),
-            _ => true,
-        },
-        _ => true,
-    };
-    // Another engine's option does not multiply this engine's cells.
-    if axes.iter().zip(&rows).any(|(axis, row)| *row > 0 && !axis.keys.iter().any(is_mine)) {
-        return None;
-    }
-    for (key, value) in assigned.into_iter().filter(|(key, _)| is_mine(key)) {
-        keys.insert(key.written.clone(), text(value));
-        match &key.target {
-            Target::Engine | Target::Dataset | Target::Score => {}
-            Target::OfEngine => set(&mut tree, &["engine", &engine, &key.written], value),
-            Target::OfDataset => set(&mut tree, &["dataset", &dataset, &key.written], value),
-            Target::OfPhases => {
-                for phase in scenario.names("phase") {
-                    let table = tree.get("phase").and_then(|phases| phases.get(&phase));
-                    let warms_up = table
-                        .and_then(Value::as_table)
-                        .is_some_and(|table| is_warm_up(&phase, table));
-                    if !warms_up {
-                        set(&mut tree, &["phase", &phase, &key.written], value);
-                    }
-                }
-            }
-            Target::Path(path) => {
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                set(&mut tree, &path, value);
-            }
-        }
-    }
-    Some(Combination { keys, engine, dataset, score, tree })
-}
-
-fn set(table: &mut Table, path: &[&str], value: &Value) {
-    match path {
-        [] => {}
-        [key] => {
-            table.insert((*key).to_string(), value.clone());
-        }
-        [key, rest @ ..] => {
-            let inner = table.entry(*key).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                set(inner, rest, value);
-            }
-        }
-    }
-}
-
-type Exclude = Vec<(String, Vec<String>)>;
-
-fn excludes(scenario: &Scenario, axes: &[Axis], found: &mut Diagnostics) -> Vec<Exclude> {
-    let known: Vec<&str> =
-        axes.iter().flat_map(|axis| &axis.keys).map(|key| key.written.as_str()).collect();
-    let list = scenario.tree.get("matrix").and_then(|matrix| matrix.get("exclude"));
-    let mut excludes = Vec::new();
-    if let Some(other) = list.filter(|list| !list.is_array()) {
-        found.push(
-            Diagnostic::error("scenario/type", "`exclude` is a list of tables")
-                .label(scenario.layers.value(&["matrix", "exclude"], other.type_str()))
-                .help("write `exclude = [{ engine = \"vllm\", precision = \"fp32\" }]`"),
-        );
-    }
-    for (idx, entry) in list.and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let idx = idx.to_string();
-        let Value::Table(entry) = entry else {
-            found.push(
-                Diagnostic::error("scenario/type", "an entry of `exclude` is a table")
-                    .label(scenario.layers.value(&["matrix", "exclude", &idx], ""))
-                    .help("write `{ engine = \"vllm\", precision = \"fp32\" }`"),
-            );
-            continue;
-        };
-        for key in entry.keys().filter(|key| !known.contains(&key.as_str())) {
-            found.push(
-                Diagnostic::error("scenario/unknown-key", format!("`{key}` is not swept"))
-                    .label(scenario.at(&["matrix", "exclude", &idx, key], ""))
-                    .maybe_help(did_you_mean(key, known.iter().copied(), "swept keys")),
-            );
-        }
-        let conditions = entry.iter().map(|(key, value)| {
-            let values = match value {
-                Value::Array(values) => values.iter().map(text).collect(),
-                one => vec![text(one)],
-            };
-            (key.clone(), values)
-        });
-        excludes.push(conditions.collect());
-    }
-    excludes
-}
-
-fn matches(exclude: &Exclude, keys: &IndexMap<String, String>) -> bool {
-    exclude.iter().all(|(key, values)| keys.get(key).is_some_and(|value| values.contains(value)))
-}
-
-/// Returns a value as names and tables show it: strings without quotes.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -1,0 +1,129 @@
+//! What can be wrong with cells that are right by themselves.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::ids::{LaunchId, content_hash};
+use crate::plan::Plan;
+use crate::plan::cell::{ArrivalsPlan, Cell, DatasetPlan, Phase, Source};
+use crate::plan::launch::Launch;
+use crate::record::trial::PhaseKind;
+use crate::scenario::Scenario;
+
+/// Two cells of one identity would be one measurement under two names.
+pub(super) fn twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut Diagnostics) {
+    let differing: Vec<&String> = cell
+        .keys
+        .iter()
+        .filter(|(key, value)| twin.keys.get(*key) != Some(value))
+        .map(|(key, _)| key)
+        .collect();
+    let key = differing.first().map_or("engine", |key| key.as_str());
+    let message = format!("`{}` and `{}` are the same measurement", twin.name, cell.name);
+    found.push(
+        Diagnostic::error("scenario/same-cell", message)
+            .label(scenario.at(&["matrix", key], format!("`{key}` changes nothing there")))
+            .help(format!("use `{key}` in the engine, or leave one out with `exclude`")),
+    );
+}
+
+/// A precision that only labels the row would be a lie about it.
+pub(super) fn same_command(
+    scenario: &Scenario,
+    launches: &IndexMap<LaunchId, Launch>,
+    found: &mut Diagnostics,
+) {
+    let mut by_command: BTreeMap<String, &Launch> = BTreeMap::new();
+    for launch in launches.values().filter(|launch| launch.is_started()) {
+        let command = content_hash(&(&launch.engine, &launch.argv, &launch.env));
+        let Some(other) = by_command.insert(command, launch) else { continue };
+        if other.precision == launch.precision || launch.preset == "sim" {
+            continue;
+        }
+        let names = [&other.precision, &launch.precision]
+            .map(|precision| precision.clone().unwrap_or_else(|| "none".into()));
+        let message = format!(
+            "engine `{}` runs the same command for precision `{}` and `{}`",
+            launch.engine, names[0], names[1]
+        );
+        let label = scenario
+            .at(&["matrix", "precision"], "swept here")
+            .or_else(|| scenario.at(&["engine", &launch.engine], ""));
+        found.push(Diagnostic::error("scenario/same-command", message).label(label).help(
+            "name a model per precision: `model-path = \"./model-{{ precision }}.gguf\"`, or \
+                 `model = \"org/name-{{ precision }}\"`",
+        ));
+    }
+}
+
+/// Load and data set must go together.
+pub(super) fn load(
+    scenario: &Scenario,
+    phases: &[Phase],
+    dataset: &DatasetPlan,
+    name: &str,
+    found: &mut Diagnostics,
+) {
+    for phase in phases {
+        let place = ["phase", phase.name.as_str()];
+        let is_trace = matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
+        if is_trace && dataset.source != Source::Trace && !dataset.columns.contains_key("timestamp")
+        {
+            found.push(
+                Diagnostic::error(
+                    "scenario/contradiction",
+                    format!(
+                        "phase `{}` replays time stamps that `{name}` does not have",
+                        phase.name
+                    ),
+                )
+                .label(scenario.at(&[place[0], place[1], "trace"], "needs time stamps"))
+                .label(scenario.at(&["dataset", name], "this data set"))
+                .help("use `source = \"trace\"`, or `columns = { timestamp = \"…\" }`"),
+            );
+        }
+        let endless = dataset.cycle || dataset.source == Source::Random && dataset.limit.is_none();
+        let all = phase.n_requests.is_none() && phase.duration.is_none() && !is_trace;
+        if endless && all {
+            found.push(
+                Diagnostic::error("scenario/endless", format!("phase `{}` has no end", phase.name))
+                    .label(scenario.at(&[place[0], place[1], "requests"], "all rows"))
+                    .label(scenario.at(&["dataset", name], "and these never end"))
+                    .help("give `requests` a number, or add a `duration`"),
+            );
+        }
+        if let (ArrivalsPlan::Closed { concurrency }, Some(n)) = (&phase.arrivals, phase.n_requests)
+            && phase.kind == PhaseKind::Measure
+            && n < u64::from(*concurrency)
+        {
+            found.push(
+                Diagnostic::warning(
+                    "scenario/few-requests",
+                    format!("phase `{}` has {n} requests for {concurrency} streams", phase.name),
+                )
+                .label(scenario.at(&[place[0], place[1], "requests"], "streams stay idle"))
+                .help(format!("use {} requests or more", u64::from(*concurrency) * 4)),
+            );
+        }
+    }
+}
+
+/// A published row without a cell compares with nothing.
+pub(super) fn published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    for (row, conditions) in plan.published.iter().flat_map(|published| &published.rows) {
+        let matches =
+            |cell: &Cell| conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value));
+        if !plan.cells.is_empty() && !plan.cells.iter().any(matches) {
+            found.push(
+                Diagnostic::warning(
+                    "scenario/published",
+                    format!("no cell belongs to the published row `{row}`"),
+                )
+                .label(scenario.at(&["published", "rows", row], ""))
+                .help("its keys and values are those of `[matrix]`"),
+            );
+        }
+    }
+}
