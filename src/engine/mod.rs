@@ -29,6 +29,7 @@ pub mod throughput;
 pub mod watch;
 
 mod facts;
+mod gpu_memory;
 mod log_stages;
 mod secret_names;
 

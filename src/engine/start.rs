@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::clock::monotonic;
 use crate::engine::facts;
+use crate::engine::gpu_memory::GpuBaseline;
 use crate::engine::guardian::protocol::StartOrder;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
@@ -20,12 +21,13 @@ use crate::engine::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::readiness::{Ready, Unready, Wait};
 use crate::engine::throughput::{LogRates, log_rates};
 use crate::engine::watch::{EngineWatch, Gone, Watched};
-use crate::engine::{page_cache, process, secret_names};
+use crate::engine::{gpu_memory, page_cache, process, secret_names};
 use crate::plan::launch::Launch;
 use crate::plan::launch::PORT;
 use crate::record::event::{
     EngineFacts, EngineFailure, FailureClass, LoadTimeline, PageCache, StopRecord,
 };
+use crate::telemetry::prometheus;
 use crate::units::Nanos;
 
 /// Starts on further ports when somebody else was faster on the picked one.
@@ -36,6 +38,8 @@ const PORT_LIMIT: Duration = Duration::from_mins(1);
 const SPAWN_LIMIT: Duration = Duration::from_secs(20);
 /// The longest wait for the answer of a control call.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// The longest wait for metrics beside the load; a late sample is no sample.
+const METRICS_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a start needs beside the launch.
 #[derive(Clone, Debug)]
@@ -100,6 +104,7 @@ pub struct Engine {
     timeline: LoadTimeline,
     models: Vec<String>,
     probe: ProbeAnswer,
+    gpus: Option<GpuBaseline>,
     watched: Arc<Watched>,
     leash: Option<Leash>,
 }
@@ -163,7 +168,8 @@ impl Engine {
     /// Asks the engine and its files for what is worth recording. Takes as long as the version
     /// command: not while something is measured.
     pub fn facts(&self) -> EngineFacts {
-        facts::gather(&self.launch, &self.http, &self.models, &self.probe)
+        let foreign = self.gpus.as_ref().map_or(&[][..], GpuBaseline::foreign);
+        facts::gather(&self.launch, &self.http, &self.models, &self.probe, foreign)
     }
 
     /// Returns a watch for other threads.
@@ -191,15 +197,56 @@ impl Engine {
     /// Returns the text of the engine's metrics endpoint; `None` if it has none.
     pub fn metrics_text(&self) -> Option<Result<String, String>> {
         let endpoint = self.launch.metrics.as_ref()?;
-        Some(match self.http.get_plain(&endpoint.path, CALL_LIMIT) {
-            Ok(answer) if answer.is_success() => Ok(answer.body),
-            Ok(answer) => Err(format!("{} answered {}", endpoint.path, answer.status)),
-            Err(error) => Err(error.to_string()),
+        Some(text_of(&self.http, &endpoint.path, CALL_LIMIT))
+    }
+
+    /// Returns a function that lists the engine's living processes, for a probe on another
+    /// thread; `None` when attached.
+    pub fn pids(&self) -> Option<impl FnMut() -> Vec<i32> + Send + 'static> {
+        let root = self.tree_root()?;
+        Some(move || {
+            let below = process::below(root, &process::table());
+            below.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect()
         })
     }
 
+    /// Returns a function that brings the text of the metrics endpoint, for a probe on another
+    /// thread; `None` if the engine has no such endpoint.
+    pub fn metrics_source(
+        &self,
+    ) -> Option<impl FnMut() -> Result<String, String> + Send + 'static> {
+        let endpoint = self.launch.metrics.clone()?;
+        let http = Http::new(&self.base_url, api_key(&self.launch));
+        Some(move || {
+            let http = http.as_ref().map_err(ToString::to_string)?;
+            text_of(http, &endpoint.path, METRICS_LIMIT)
+        })
+    }
+
+    /// Waits until the engine has neither running nor waiting requests.
+    ///
+    /// `Some(false)` when the limit passed first; `None` when its metrics do not tell.
+    pub fn drained(&self, limit: Duration) -> Option<bool> {
+        let names = &self.launch.metrics.as_ref()?.names;
+        let deadline = Instant::now() + limit;
+        loop {
+            let text = self.metrics_text()?.ok()?;
+            let (values, _) = prometheus::pick(&prometheus::parse(&text), names);
+            let n_open: Vec<f64> = ["requests_running", "requests_waiting"]
+                .iter()
+                .filter_map(|name| values.get(*name).copied())
+                .collect();
+            match n_open.iter().sum::<f64>() {
+                _ if n_open.is_empty() => return None,
+                sum if sum < 0.5 => return Some(true),
+                _ if Instant::now() > deadline => return Some(false),
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
     /// Stops the engine: SIGTERM to all its processes, after the grace SIGKILL until none is
-    /// left, then waits until the port can be bound again.
+    /// left, then waits until the port can be bound again and the GPUs' memory is back.
     pub fn stop(mut self) -> StopRecord {
         let Some(mut leash) = self.leash.take() else {
             return StopRecord { port_free: true, ..StopRecord::default() };
@@ -207,8 +254,13 @@ impl Engine {
         let interrupt = self.interrupt.clone();
         let gone = leash.stop(self.launch.stop_grace, &|| interrupt.is_urgent());
         let port_free = port::wait_until_free(self.port, PORT_LIMIT, &|| interrupt.is_urgent());
+        let memory_left_bytes = self
+            .gpus
+            .as_ref()
+            .map(|gpus| gpus.wait_until_back(&|| interrupt.is_urgent()))
+            .unwrap_or_default();
         let Gone { took, killed, survivors } = gone;
-        StopRecord { took, killed, survivors, port_free, ..StopRecord::default() }
+        StopRecord { took, killed, survivors, port_free, memory_left_bytes }
     }
 }
 
@@ -240,13 +292,10 @@ impl<'a> Start<'a> {
             port_of(&self.launch.base_url).unwrap_or(0)
         };
         let base_url = self.launch.base_url_at(port);
-        let key =
-            self.launch.api_key_env.as_ref().and_then(|name| {
-                self.launch.env.get(name).cloned().or_else(|| env::var(name).ok())
-            });
-        let http = Http::new(&base_url, key)
+        let http = Http::new(&base_url, api_key(self.launch))
             .map_err(|error| self.not_spawned(&format!("make an HTTP client: {error}")))?;
         let page_cache = self.prepare_page_cache()?;
+        let mut gpus = gpu_memory::baseline(self.launch);
         let mut spawned_at = monotonic();
         let mut leash = None;
         // Opened before the spawn, so that no line is missed.
@@ -280,6 +329,9 @@ impl<'a> Start<'a> {
         if let Some(leash) = &mut leash {
             leash.serve();
         }
+        if let Some(gpus) = &mut gpus {
+            gpus.keep_used();
+        }
         Ok(Engine {
             launch: self.launch.clone(),
             port,
@@ -290,6 +342,7 @@ impl<'a> Start<'a> {
             timeline: ready.timeline,
             models: ready.models,
             probe: ready.probe,
+            gpus,
             watched: Arc::clone(&self.watched),
             leash,
         })
@@ -373,6 +426,19 @@ impl<'a> Start<'a> {
         // Nothing of this start is in the log.
         failure.log_tail.clear();
         NotStarted::Failed(Box::new(failure))
+    }
+}
+
+fn api_key(launch: &Launch) -> Option<String> {
+    let name = launch.api_key_env.as_ref()?;
+    launch.env.get(name).cloned().or_else(|| env::var(name).ok())
+}
+
+fn text_of(http: &Http, path: &str, limit: Duration) -> Result<String, String> {
+    match http.get_plain(path, limit) {
+        Ok(answer) if answer.is_success() => Ok(answer.body),
+        Ok(answer) => Err(format!("{path} answered {}", answer.status)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod bed;
+mod gpu;
 mod lifecycle;
 mod orphans;
 mod port;
