@@ -151,6 +151,8 @@ impl Control {
 /// Counts for progress displays; they follow the truth by a fraction of a second.
 #[derive(Debug, Default)]
 pub struct Live {
+    /// Phases that have begun.
+    pub phases_begun: AtomicU64,
     /// Requests sent.
     pub sent: AtomicU64,
     /// Requests over, whatever their outcome.

@@ -96,6 +96,7 @@ fn streams_of(phase: &PhaseLoad) -> u64 {
 struct Hall<'a> {
     epoch: Epoch,
     control: &'a Control,
+    live: &'a Live,
     /// Set when the trial must end for a reason of its own.
     gives_up: &'a Control,
     notes: SyncSender<Note>,
@@ -123,7 +124,7 @@ fn carry_out<C: Client + Send>(
     let mut sentinel = Sentinel::new(epoch, drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
-    let hall = Hall { epoch, control, gives_up: &gives_up, notes };
+    let hall = Hall { epoch, control, live, gives_up: &gives_up, notes };
     let (phases, aborted, beats) = thread::scope(|scope| {
         let beats = scope.spawn(|| beat(epoch, &stop_beats));
         let recorder = &mut recorder;
@@ -194,6 +195,7 @@ fn run_phases<C: Client + Send>(
     let mut records = Vec::new();
     let mut round = 0;
     for mut phase in phases {
+        hall.live.phases_begun.fetch_add(1, Ordering::Relaxed);
         let outline = phase.arrivals.outline();
         let max_rounds = phase.plan.until_steady.map_or(1, |until| until.max_rounds.max(1));
         let mut rounds = Vec::new();

@@ -1,1 +1,20 @@
-//! Run directory in, view out, in many faces: terminal, markdown, HTML, CSV, JSON.
+//! Values in, view out, in many faces: terminal, markdown, HTML, CSV, JSON.
+//!
+//! Nothing here reads a file, a clock or the environment: the same input gives the same bytes.
+
+pub mod csv;
+pub mod figure;
+pub mod html;
+pub mod input;
+pub mod json;
+pub mod markdown;
+pub mod number;
+pub mod published;
+pub mod quantity;
+pub mod template;
+pub mod terminal;
+pub mod untrusted;
+pub mod view;
+
+#[cfg(test)]
+mod specimen;

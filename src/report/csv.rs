@@ -1,0 +1,341 @@
+//! The CSV face: one flat row per cell, and one per request, numbers unrounded.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::metrics::summary::{CellSummary, Summary, Validity};
+
+/// One request, as a row of `requests.csv`. Times are from the trial's epoch, in
+/// milliseconds; what is absent is an empty field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RequestRow {
+    /// Position in the trial's schedule.
+    pub id: u64,
+    /// Name of the cell.
+    pub cell: String,
+    /// Number of the trial, from 1.
+    pub trial: u32,
+    /// Name of the phase.
+    pub phase: String,
+    /// Whether its phase counts.
+    pub measured: bool,
+    /// Row of the data set.
+    pub sample: u64,
+    /// Turn of the conversation, from 0.
+    pub turn: u32,
+    /// When it was due.
+    pub scheduled_ms: f64,
+    /// How late it was sent.
+    pub send_lag_ms: Option<f64>,
+    /// First token since it was sent.
+    pub ttft_ms: Option<f64>,
+    /// First token since it was due.
+    pub ttft_scheduled_ms: Option<f64>,
+    /// Time per output token after the first.
+    pub tpot_ms: Option<f64>,
+    /// Last token since it was sent.
+    pub e2e_ms: Option<f64>,
+    /// Last token since it was due.
+    pub e2e_scheduled_ms: Option<f64>,
+    /// Prompt tokens as the engine counts them.
+    pub prompt_tokens: Option<u32>,
+    /// Output tokens as the engine counts them.
+    pub output_tokens: Option<u32>,
+    /// Why the engine stopped, in its words.
+    pub finish: String,
+    /// `ok`, or the kind of failure or of cancellation.
+    pub outcome: String,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// Class of the answer by the headline extractor: `correct`, `wrong`, `unparsed` …
+    pub answer: String,
+    /// Whether the answer is correct.
+    pub correct: Option<bool>,
+}
+
+/// Writes `requests.csv` row by row and returns the number of rows.
+pub fn write_requests(
+    out: impl Write,
+    rows: impl IntoIterator<Item = RequestRow>,
+) -> Result<u64, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    writer.write_record(REQUEST_COLUMNS)?;
+    let mut n_rows = 0;
+    for mut row in rows {
+        for text in
+            [&mut row.cell, &mut row.phase, &mut row.finish, &mut row.outcome, &mut row.answer]
+        {
+            *text = harmless(text);
+        }
+        writer.serialize(&row)?;
+        n_rows += 1;
+    }
+    writer.flush()?;
+    Ok(n_rows)
+}
+
+/// Written even when there is no row.
+const REQUEST_COLUMNS: [&str; 21] = [
+    "id",
+    "cell",
+    "trial",
+    "phase",
+    "measured",
+    "sample",
+    "turn",
+    "scheduled_ms",
+    "send_lag_ms",
+    "ttft_ms",
+    "ttft_scheduled_ms",
+    "tpot_ms",
+    "e2e_ms",
+    "e2e_scheduled_ms",
+    "prompt_tokens",
+    "output_tokens",
+    "finish",
+    "outcome",
+    "status",
+    "answer",
+    "correct",
+];
+
+/// Renders `summary.csv`: one row per cell, one group of columns per figure and distribution.
+pub fn render_summary(summary: &Summary) -> String {
+    let columns = columns(summary);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    write_fields(&mut writer, columns.iter().map(|column| column.name.clone()));
+    for cell in &summary.cells {
+        write_fields(&mut writer, columns.iter().map(|column| (column.read)(cell)));
+    }
+    let bytes = writer.into_inner().expect("writing to memory does not fail");
+    String::from_utf8(bytes).expect("fields are text")
+}
+
+fn write_fields(writer: &mut csv::Writer<Vec<u8>>, fields: impl Iterator<Item = String>) {
+    let fields: Vec<String> = fields.map(|field| harmless(&field)).collect();
+    writer.write_record(&fields).expect("writing to memory does not fail");
+}
+
+/// A column: its name, and how it is read from a cell.
+struct SummaryColumn {
+    name: String,
+    read: Box<dyn Fn(&CellSummary) -> String>,
+}
+
+impl SummaryColumn {
+    fn new(name: impl Into<String>, read: impl Fn(&CellSummary) -> String + 'static) -> Self {
+        Self { name: name.into(), read: Box::new(read) }
+    }
+}
+
+fn columns(summary: &Summary) -> Vec<SummaryColumn> {
+    let mut columns = vec![
+        SummaryColumn::new("cell", |cell| cell.name.clone()),
+        SummaryColumn::new("id", |cell| cell.id.0.clone()),
+    ];
+    let cells: Vec<&CellSummary> = summary.cells.iter().collect();
+    for key in super::view::results::key_names(&cells) {
+        columns.push(SummaryColumn::new(format!("key_{key}"), move |cell| {
+            cell.keys.get(&key).cloned().unwrap_or_default()
+        }));
+    }
+    columns.extend([
+        SummaryColumn::new("verdict", |cell| verdict(cell).0.to_owned()),
+        SummaryColumn::new("reason", |cell| verdict(cell).1),
+        SummaryColumn::new("engine_version", |cell| {
+            cell.engine_version.clone().unwrap_or_default()
+        }),
+        SummaryColumn::new("trials", |cell| cell.n_trials.to_string()),
+        SummaryColumn::new("gpus", |cell| cell.n_gpus.to_string()),
+        SummaryColumn::new("requests_scheduled", |cell| cell.counts.scheduled.to_string()),
+        SummaryColumn::new("requests_ok", |cell| cell.counts.ok.to_string()),
+        SummaryColumn::new("requests_failed", |cell| {
+            cell.counts.errors.values().sum::<u64>().to_string()
+        }),
+        SummaryColumn::new("requests_cancelled", |cell| {
+            cell.counts.cancelled.values().sum::<u64>().to_string()
+        }),
+        SummaryColumn::new("load_time_s", |cell| {
+            super::quantity::Quantity::LoadTime
+                .read(cell)
+                .map_or_else(String::new, |reading| optional(reading.value))
+        }),
+    ]);
+    columns.extend(figure_columns(summary));
+    columns.extend(distribution_columns(summary));
+    columns.extend(accuracy_columns(summary));
+    columns.push(SummaryColumn::new("caveats", |cell| {
+        let codes: Vec<&str> = cell.caveats.iter().map(|caveat| caveat.code.as_str()).collect();
+        codes.join(" ")
+    }));
+    columns
+}
+
+fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
+    let tags: BTreeSet<&String> =
+        summary.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
+    let mut columns = Vec::new();
+    for tag in tags {
+        let add = |columns: &mut Vec<SummaryColumn>,
+                   suffix: &str,
+                   read: fn(&crate::metrics::summary::Figure) -> String| {
+            let key = tag.clone();
+            columns.push(SummaryColumn::new(format!("{tag}{suffix}"), move |cell| {
+                cell.figures.get(&key).map_or_else(String::new, read)
+            }));
+        };
+        add(&mut columns, "", |figure| optional(figure.value));
+        add(&mut columns, "_low", |figure| optional(figure.interval.map(|at| at.0)));
+        add(&mut columns, "_high", |figure| optional(figure.interval.map(|at| at.1)));
+        add(&mut columns, "_unit", |figure| figure.unit.clone());
+        add(&mut columns, "_n", |figure| figure.n.to_string());
+    }
+    columns
+}
+
+fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
+    type Read = fn(&crate::metrics::summary::Distribution) -> String;
+    let tags: BTreeSet<&String> =
+        summary.cells.iter().flat_map(|cell| cell.distributions.keys()).collect();
+    let mut columns = Vec::new();
+    for tag in tags {
+        let plain: [(&str, Read); 6] = [
+            ("unit", |all| all.unit.clone()),
+            ("n", |all| all.n.to_string()),
+            ("mean", |all| optional(all.mean)),
+            ("std", |all| optional(all.std)),
+            ("min", |all| optional(all.min)),
+            ("max", |all| optional(all.max)),
+        ];
+        for (suffix, read) in plain {
+            let key = tag.clone();
+            columns.push(SummaryColumn::new(format!("{tag}_{suffix}"), move |cell| {
+                cell.distributions.get(&key).map_or_else(String::new, read)
+            }));
+        }
+        for p in percentiles_of(summary, tag) {
+            let key = tag.clone();
+            columns.push(SummaryColumn::new(format!("{tag}_p{p}"), move |cell| {
+                let all = cell.distributions.get(&key);
+                let percentile =
+                    all.and_then(|all| all.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9));
+                optional(percentile.and_then(|at| at.value))
+            }));
+        }
+    }
+    columns
+}
+
+fn percentiles_of(summary: &Summary, tag: &str) -> Vec<f64> {
+    let distributions = summary.cells.iter().filter_map(|cell| cell.distributions.get(tag));
+    let mut found: Vec<f64> =
+        distributions.flat_map(|all| all.percentiles.iter().map(|at| at.p)).collect();
+    found.sort_by(f64::total_cmp);
+    found.dedup();
+    found
+}
+
+fn accuracy_columns(summary: &Summary) -> Vec<SummaryColumn> {
+    type Read = fn(&crate::score::Accuracy) -> String;
+    let mut extractors: Vec<&String> = Vec::new();
+    for accuracy in summary.cells.iter().flat_map(|cell| &cell.accuracy) {
+        if !extractors.contains(&&accuracy.extractor) {
+            extractors.push(&accuracy.extractor);
+        }
+    }
+    let mut columns = Vec::new();
+    for extractor in extractors {
+        let parts: [(&str, Read); 5] = [
+            ("share", |accuracy| optional(accuracy.share)),
+            ("low", |accuracy| optional(accuracy.interval.map(|at| at.0))),
+            ("high", |accuracy| optional(accuracy.interval.map(|at| at.1))),
+            ("correct", |accuracy| accuracy.correct.to_string()),
+            ("n", |accuracy| accuracy.n.to_string()),
+        ];
+        for (part, read) in parts {
+            let key = extractor.clone();
+            columns.push(SummaryColumn::new(format!("accuracy_{extractor}_{part}"), move |cell| {
+                let found = cell.accuracy.iter().find(|accuracy| accuracy.extractor == key);
+                found.map_or_else(String::new, read)
+            }));
+        }
+    }
+    columns
+}
+
+fn verdict(cell: &CellSummary) -> (&'static str, String) {
+    match &cell.verdict {
+        Validity::Valid => ("valid", String::new()),
+        Validity::Invalid(reasons) => ("invalid", reasons.join("; ")),
+        Validity::Failed(reason) => ("failed", reason.clone()),
+        Validity::Skipped(reason) => ("skipped", reason.clone()),
+        Validity::Incomplete => ("incomplete", String::new()),
+    }
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.filter(|value| value.is_finite()).map_or_else(String::new, |value| value.to_string())
+}
+
+/// Puts an apostrophe in front of what a spreadsheet would take for a formula.
+/// Source: OWASP, "CSV Injection".
+fn harmless(field: &str) -> String {
+    let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = field.parse::<f64>().is_ok_and(f64::is_finite) && !field.starts_with('+');
+    if is_formula && !is_number { format!("'{field}") } else { field.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    #[test]
+    fn a_spreadsheet_finds_no_formula() {
+        let check = |field: &str, expected: &str| assert_eq!(harmless(field), expected);
+        check("=cmd()", "'=cmd()");
+        check("+1", "'+1");
+        check("@SUM(A1)", "'@SUM(A1)");
+        check("-1+1", "'-1+1");
+        check("-1.5", "-1.5");
+        check("-inf", "'-inf");
+        check("plain", "plain");
+    }
+
+    #[test]
+    fn the_header_names_every_field_of_a_row() {
+        let mut with_serde = csv::Writer::from_writer(Vec::new());
+        with_serde.serialize(RequestRow::default()).unwrap();
+        let text = String::from_utf8(with_serde.into_inner().unwrap()).unwrap();
+        assert_eq!(text.lines().next().unwrap(), REQUEST_COLUMNS.join(","));
+    }
+
+    #[test]
+    fn requests_are_written_row_by_row() {
+        let row = RequestRow {
+            id: 7,
+            cell: "=tiny, fp16".to_owned(),
+            trial: 1,
+            phase: "load".to_owned(),
+            measured: true,
+            ttft_ms: Some(12.345_678),
+            outcome: "ok".to_owned(),
+            ..RequestRow::default()
+        };
+        let mut bytes = Vec::new();
+        assert_eq!(write_requests(&mut bytes, [row]).unwrap(), 1);
+        let text = String::from_utf8(bytes).unwrap();
+        let expected = "7,\"'=tiny, fp16\",1,load,true,0,0,0.0,,12.345678,,,,,,,,ok,,,";
+        assert_eq!(text.lines().nth(1).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_cell_is_one_row_with_as_many_fields_as_the_header() {
+        let text = render_summary(&specimen::summary());
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(reader.records().map(Result::unwrap).count(), specimen::summary().cells.len());
+        insta::assert_snapshot!(text);
+    }
+}

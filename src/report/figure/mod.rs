@@ -1,0 +1,134 @@
+//! Charts as SVG text: which ones a run has, and the drawing of each kind.
+
+pub mod bars;
+pub mod course;
+pub mod heat;
+pub mod lines;
+pub mod overview;
+pub mod scale;
+pub mod svg;
+pub mod sweep;
+pub mod timeline;
+
+use serde::Serialize;
+
+use crate::report::input::Input;
+
+/// Width of every chart.
+pub const WIDTH: f64 = 760.0;
+
+/// Different colours of series.
+pub const COLOURS: usize = 8;
+
+/// Most rows or lines of one chart; its caption says when there are more.
+pub const SERIES_MAX: usize = 16;
+
+/// Style of charts. Colours are variables, so that a page can set them for light and dark;
+/// the values after the comma hold where it does not.
+pub const STYLE: &str = "\
+svg.chart { display: block; width: 100%; min-width: 560px; max-width: 760px; height: auto; font: 12px system-ui, sans-serif; }
+svg.chart text { stroke: none; } svg.chart .t { fill: var(--ink, #1c2128); } svg.chart .q { fill: var(--faint, #59636e); font-size: 11px; }
+svg.chart .strong { font-weight: 600; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
+svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
+svg.chart .band { fill-opacity: .18; } svg.chart .dashed { stroke-dasharray: 5 3; } svg.chart .moment { fill: var(--page, #fff); stroke: var(--ink, #1c2128); stroke-width: 1.5; }
+svg.chart .f0 { fill: var(--s0, #0072b2); } svg.chart .l0 { fill: none; stroke: var(--s0, #0072b2); stroke-width: 2; }
+svg.chart .f1 { fill: var(--s1, #d55e00); } svg.chart .l1 { fill: none; stroke: var(--s1, #d55e00); stroke-width: 2; }
+svg.chart .f2 { fill: var(--s2, #009e73); } svg.chart .l2 { fill: none; stroke: var(--s2, #009e73); stroke-width: 2; }
+svg.chart .f3 { fill: var(--s3, #a84f82); } svg.chart .l3 { fill: none; stroke: var(--s3, #a84f82); stroke-width: 2; }
+svg.chart .f4 { fill: var(--s4, #8a6d00); } svg.chart .l4 { fill: none; stroke: var(--s4, #8a6d00); stroke-width: 2; }
+svg.chart .f5 { fill: var(--s5, #3c91c2); } svg.chart .l5 { fill: none; stroke: var(--s5, #3c91c2); stroke-width: 2; }
+svg.chart .f6 { fill: var(--s6, #6b4fa0); } svg.chart .l6 { fill: none; stroke: var(--s6, #6b4fa0); stroke-width: 2; }
+svg.chart .f7 { fill: var(--s7, #5c6670); } svg.chart .l7 { fill: none; stroke: var(--s7, #5c6670); stroke-width: 2; }
+";
+
+/// One chart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FigureView {
+    /// Stable name, safe as a file name.
+    pub id: String,
+    /// What it shows.
+    pub title: String,
+    /// How to read it, and what is left out.
+    pub caption: String,
+    /// An `<svg>` element styled by [`STYLE`].
+    pub svg: String,
+}
+
+impl FigureView {
+    /// Returns the chart as a file of its own.
+    pub fn file(&self) -> String {
+        let opened =
+            self.svg.replacen("</title>\n", &format!("</title>\n<style>{STYLE}</style>\n"), 1);
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{opened}\n")
+    }
+}
+
+/// Draws the charts that the run's values allow, in the order in which a reader wants them.
+pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
+    let mut charts = Vec::new();
+    charts.extend(overview::overview(input));
+    charts.extend(sweep::sweeps(input));
+    charts.extend(overview::load_timeline(input));
+    charts.extend(course::distributions(input));
+    charts.extend(course::over_time(input));
+    charts.extend(course::gpus(input));
+    charts
+}
+
+/// Says that not everything is shown, where that is so.
+pub(crate) fn first_of(n_all: usize, noun: &str) -> String {
+    if n_all > SERIES_MAX {
+        format!(" The first {SERIES_MAX} of {n_all} {noun}.")
+    } else {
+        String::new()
+    }
+}
+
+/// Cuts a name that has no room.
+pub(crate) fn shortened(name: &str, n_chars: usize) -> String {
+    if name.chars().count() <= n_chars {
+        return name.to_owned();
+    }
+    name.chars().take(n_chars.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Makes a label the beginning of a title.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.map_or_else(String::new, |first| first.chain(characters).collect())
+}
+
+/// Estimates the width of a text at 12 pixels: enough to lay a legend out.
+pub(crate) fn text_width(text: &str) -> f64 {
+    text.chars().count() as f64 * 6.6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    fn files(charts: &[FigureView]) -> String {
+        let parts = charts.iter().flat_map(|chart| [&*chart.id, &*chart.caption, &*chart.svg]);
+        parts.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_comparison_has_its_charts() {
+        insta::assert_snapshot!(files(&specimen::with_input(charts)));
+    }
+
+    #[test]
+    fn a_sweep_has_its_charts() {
+        insta::assert_snapshot!(files(&specimen::with_sweep(charts)));
+    }
+
+    #[test]
+    fn a_chart_is_a_file_of_its_own_with_its_style() {
+        let charts = specimen::with_sweep(charts);
+        let file = charts[0].file();
+        assert!(file.starts_with("<?xml"), "{file}");
+        assert_eq!(file.matches("<style>").count(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! The charts of the main table: speed, load time and accuracy, measured beside published.
+
+use crate::metrics::summary::CellSummary;
+use crate::record::event::LoadTimeline;
+use crate::report::figure::bars::{self, Bar, BarRow};
+use crate::report::figure::timeline::{self, Course};
+use crate::report::figure::{FigureView, SERIES_MAX, first_of};
+use crate::report::input::Input;
+use crate::report::published::{Published, PublishedRow};
+use crate::report::quantity::Quantity;
+use crate::report::untrusted::line;
+use crate::report::view::beside::cells_of;
+use crate::report::view::results;
+
+/// Draws one panel per quantity, one row per published row and measured cell.
+pub fn overview(input: &Input<'_>) -> Option<FigureView> {
+    let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
+    let quantities: Vec<Quantity> =
+        [Quantity::Figure("output_throughput".to_owned()), Quantity::LoadTime, Quantity::Accuracy]
+            .into_iter()
+            .filter(|quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some()))
+            .collect();
+    if quantities.is_empty() {
+        return None;
+    }
+    let panels: Vec<String> = quantities
+        .iter()
+        .map(|quantity| match results::common_unit(quantity, &cells) {
+            Some(unit) => format!("{} ({unit})", results::header(quantity)),
+            None => results::header(quantity),
+        })
+        .collect();
+    let rows = rows(input, &cells, &quantities);
+    let n_rows = rows.len();
+    let rows: Vec<BarRow> = rows.into_iter().take(SERIES_MAX).collect();
+    let series: &[&str] = if input.published.is_some() {
+        &["measured here", "published"]
+    } else {
+        &["measured here"]
+    };
+    let title = "Speed, load time and accuracy".to_owned();
+    Some(FigureView {
+        id: "overview".to_owned(),
+        svg: bars::draw(&title, series, &panels, &rows),
+        title,
+        caption: format!("Whiskers are 95 % intervals.{}", first_of(n_rows, "rows")),
+    })
+}
+
+fn rows(input: &Input<'_>, cells: &[&CellSummary], quantities: &[Quantity]) -> Vec<BarRow> {
+    let mut rows = Vec::new();
+    let mut matched_ids = Vec::new();
+    for row in input.published.map_or(&[][..], |published| published.rows.as_slice()) {
+        let matched = input
+            .plan
+            .published
+            .as_ref()
+            .map_or_else(Vec::new, |plan| cells_of(plan, &row.name, cells));
+        matched_ids.extend(matched.iter().map(|cell| &cell.id));
+        if matched.is_empty() {
+            rows.push(bar_row(input.published, Some(row), None, quantities));
+        }
+        for cell in matched {
+            rows.push(bar_row(input.published, Some(row), Some(cell), quantities));
+        }
+    }
+    for cell in cells.iter().filter(|cell| !matched_ids.contains(&&cell.id)) {
+        if quantities.iter().any(|quantity| value_of(cell, quantity).is_some()) {
+            rows.push(bar_row(input.published, None, Some(cell), quantities));
+        }
+    }
+    rows
+}
+
+fn bar_row(
+    published: Option<&Published>,
+    row: Option<&PublishedRow>,
+    cell: Option<&CellSummary>,
+    quantities: &[Quantity],
+) -> BarRow {
+    let name = row.map_or_else(|| cell.map_or("", |cell| &cell.name), |row| &row.name);
+    let bars = quantities
+        .iter()
+        .map(|quantity| {
+            let measured = cell.and_then(|cell| measured_bar(cell, quantity));
+            match published {
+                Some(published) => {
+                    vec![measured, row.and_then(|row| published_bar(published, row, quantity))]
+                }
+                None => vec![measured],
+            }
+        })
+        .collect();
+    BarRow { name: line(name), bars }
+}
+
+fn value_of(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
+    quantity.read(cell)?.value.filter(|value| value.is_finite())
+}
+
+fn measured_bar(cell: &CellSummary, quantity: &Quantity) -> Option<Bar> {
+    let reading = quantity.read(cell)?;
+    let value = reading.value.filter(|value| value.is_finite())?;
+    let doubt = if cell.verdict == crate::metrics::summary::Validity::Valid { "" } else { " ?" };
+    let label = format!("{}{doubt}", reading.printed().value);
+    Some(Bar { value, interval: reading.interval, label })
+}
+
+fn published_bar(published: &Published, row: &PublishedRow, quantity: &Quantity) -> Option<Bar> {
+    let at =
+        published.columns.iter().position(|column| column.beside.as_ref() == Some(quantity))?;
+    let digits = row.values.get(at)?.as_ref()?;
+    let value = digits.parse().ok().filter(|value: &f64| value.is_finite())?;
+    Some(Bar { value, interval: None, label: line(digits) })
+}
+
+/// Kinds of stretches, in the order in which a start goes through them.
+const STAGES: [&str; 3] = ["until the port is bound", "until healthy", "until the first token"];
+
+/// Draws every start of an engine, stage by stage.
+pub fn load_timeline(input: &Input<'_>) -> Option<FigureView> {
+    let courses: Vec<Course> = input
+        .summary
+        .cells
+        .iter()
+        .flat_map(|cell| {
+            let several = cell.load.len() > 1;
+            cell.load.iter().enumerate().map(move |(at, start)| {
+                let name = line(&cell.name);
+                let name = if several { format!("{name}, start {}", at + 1) } else { name };
+                course(name, start)
+            })
+        })
+        .filter(|course| !course.stretches.is_empty())
+        .collect();
+    if courses.is_empty() {
+        return None;
+    }
+    let shown = &courses[..courses.len().min(SERIES_MAX)];
+    let title = "Load time by stage".to_owned();
+    Some(FigureView {
+        id: "load-timeline".to_owned(),
+        svg: timeline::draw(&title, &STAGES, shown),
+        title,
+        caption: format!(
+            "From spawn to the first token of a probe request; dots are stages that the engine's log tells of.{}",
+            first_of(courses.len(), "starts")
+        ),
+    })
+}
+
+fn course(name: String, start: &LoadTimeline) -> Course {
+    let ends = [start.port_bound, start.healthy, start.first_token];
+    let stretches = ends
+        .iter()
+        .enumerate()
+        .filter_map(|(kind, end)| end.map(|end| (kind, end.as_secs_f64())))
+        .collect();
+    let moments =
+        start.log_stages.iter().map(|stage| (line(&stage.name), stage.at.as_secs_f64())).collect();
+    Course { name, stretches, moments }
+}

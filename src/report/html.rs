@@ -1,0 +1,42 @@
+//! The HTML face: one file that needs nothing else and runs no script.
+
+use crate::report::template::{self, TemplateError};
+use crate::report::view::ReportView;
+
+/// Renders the page.
+pub fn render(view: &ReportView) -> Result<String, TemplateError> {
+    template::render_embedded("report.html.j2", view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    #[test]
+    fn the_page_needs_nothing_else_and_runs_nothing() {
+        let page = render(&specimen::view()).unwrap();
+        assert!(page.contains("default-src 'none'"));
+        for forbidden in ["<script", "<link", "@import", "url(", "<img", "onerror=\"", "<iframe"] {
+            assert!(!page.contains(forbidden), "the page contains {forbidden}");
+        }
+        assert!(page.contains("&lt;script&gt;"), "the specimen's hostile text is shown, escaped");
+    }
+
+    #[test]
+    fn the_page_says_everything() {
+        insta::assert_snapshot!(render(&specimen::view()).unwrap());
+    }
+
+    #[test]
+    fn the_page_of_an_empty_run_is_whole() {
+        let page = render(&specimen::empty_view()).unwrap();
+        assert!(page.trim_end().ends_with("</html>"));
+        assert!(page.contains("No cell has a valid result."));
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_page() {
+        assert_eq!(render(&specimen::view()).unwrap(), render(&specimen::view()).unwrap());
+    }
+}

@@ -1,0 +1,126 @@
+//! What a report is made from: values only, read from the run directory by others.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{CellId, LaunchId};
+use crate::metrics::summary::Summary;
+use crate::plan::Plan;
+use crate::record::environment::Environment;
+use crate::record::event::{EngineFacts, EngineFailure, EventRecord, RunEvent, StopRecord};
+use crate::record::trial::DatasetRecord;
+use crate::report::published::Published;
+
+/// Everything a report says, as values.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The numbers.
+    pub summary: &'a Summary,
+    /// What was to be done.
+    pub plan: &'a Plan,
+    /// The machine and the program, as recorded when the run began.
+    pub environment: &'a Environment,
+    /// Which run this is.
+    pub run: &'a RunFacts,
+    /// Starts of engines, from [`engine_starts`].
+    pub engines: &'a [EngineStart],
+    /// Data sets as they were used, one each.
+    pub datasets: &'a [DatasetRecord],
+    /// The published table of the scenario.
+    pub published: Option<&'a Published>,
+    /// What figures draw, by cell; cells may be missing.
+    pub series: &'a BTreeMap<CellId, CellSeries>,
+}
+
+/// Which run this is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// The run's name: the last part of its directory as it was made, from `run.json`.
+    pub name: String,
+    /// When it began, nanoseconds since the Unix epoch: the first event's stamp.
+    pub started_unix_ns: u64,
+    /// Where a person finds the report, as the terminal says it last; no file contains it.
+    pub report_at: String,
+}
+
+/// One start of an engine, pieced together from the run's events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineStart {
+    /// The launch; empty where the events do not say.
+    pub launch: String,
+    /// Engine name in the scenario.
+    pub engine: String,
+    /// Number of the start of this launch, from 1.
+    pub attempt: u32,
+    /// Exact argv.
+    pub argv: Vec<String>,
+    /// Log file, relative to the run directory.
+    pub log: String,
+    /// What it said of itself, once it was ready.
+    pub facts: Option<EngineFacts>,
+    /// How it failed, if it did.
+    pub failure: Option<EngineFailure>,
+    /// How it was stopped.
+    pub stop: Option<StopRecord>,
+}
+
+/// What figures draw of one cell. Metric tags are those of the summary.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CellSeries {
+    /// Samples of a distribution by metric tag, in the distribution's unit, any order.
+    pub samples: BTreeMap<String, Vec<f64>>,
+    /// Quantities over time by metric tag: seconds from the start of the measured phase, value.
+    pub over_time: BTreeMap<String, Vec<(f64, f64)>>,
+    /// GPUs, in the driver's order.
+    pub gpus: Vec<GpuSeries>,
+}
+
+/// One GPU over time: seconds from the start of the measured phase, value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GpuSeries {
+    /// Name in figures: `GPU 0`.
+    pub name: String,
+    /// Watts.
+    pub power_w: Vec<(f64, f64)>,
+    /// Per cent of time with a kernel running.
+    pub utilisation_pct: Vec<(f64, f64)>,
+}
+
+/// Pieces the starts of engines together from the run's events, in order.
+pub fn engine_starts(events: &[EventRecord]) -> Vec<EngineStart> {
+    let mut starts: Vec<EngineStart> = Vec::new();
+    for record in events {
+        match &record.event {
+            RunEvent::EngineStarting { launch, engine, attempt, argv, log, .. } => {
+                starts.push(EngineStart {
+                    launch: launch.0.clone(),
+                    engine: engine.clone(),
+                    attempt: *attempt,
+                    argv: argv.clone(),
+                    log: log.clone(),
+                    ..EngineStart::default()
+                });
+            }
+            RunEvent::EngineReady { launch, facts, .. } => {
+                if let Some(start) = last_of(&mut starts, launch) {
+                    start.facts = Some(facts.clone());
+                }
+            }
+            RunEvent::EngineFailed { launch, failure } => {
+                if let Some(start) = last_of(&mut starts, launch) {
+                    start.failure = Some(failure.clone());
+                }
+            }
+            RunEvent::EngineStopped { launch, stop } => {
+                if let Some(start) = last_of(&mut starts, launch) {
+                    start.stop = Some(stop.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    starts
+}
+
+fn last_of<'a>(starts: &'a mut [EngineStart], launch: &LaunchId) -> Option<&'a mut EngineStart> {
+    starts.iter_mut().rev().find(|start| start.launch == launch.0)
+}

@@ -1,0 +1,258 @@
+//! Tables behind the main one: every figure, every distribution, every class of answer.
+
+use crate::metrics::summary::{CellSummary, Distribution, Summary};
+use crate::record::event::{LoadTimeline, PageCache};
+use crate::report::number::{self, ABSENT, percent, printed, rounded};
+use crate::report::quantity::{Quantity, metric_label};
+use crate::report::untrusted;
+use crate::report::view::caveats::Marks;
+use crate::report::view::table::{Column, Table, TableCell};
+use crate::score::Accuracy;
+use crate::units::Nanos;
+
+/// Cells whose details are spelled out; the files beside the report hold those of all.
+pub const DETAIL_CELLS_MAX: usize = 500;
+
+/// Percentiles that have a column.
+const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+
+/// Makes a table with the rows that `rows_of` gives for each of the first cells.
+fn per_cell(
+    summary: &Summary,
+    columns: Vec<Column>,
+    rows_of: impl Fn(&CellSummary) -> Vec<Vec<TableCell>>,
+) -> Table {
+    let rows = summary.cells.iter().take(DETAIL_CELLS_MAX).flat_map(rows_of).collect();
+    let left_out = if summary.cells.len() > DETAIL_CELLS_MAX {
+        format!(
+            "The first {DETAIL_CELLS_MAX} of {} cells; summary.csv and summary.json hold all.",
+            summary.cells.len()
+        )
+    } else {
+        String::new()
+    };
+    Table { columns, rows, left_out }
+}
+
+fn name_cell(cell: &CellSummary) -> TableCell {
+    TableCell::text(untrusted::line(&cell.name))
+}
+
+/// Builds the table of single figures: one row per cell and metric.
+pub fn figures(summary: &Summary, marks: &Marks) -> Table {
+    let columns = vec![
+        Column::words("cell", 0),
+        Column::words("figure", 0),
+        Column::numbers("value", "", 0),
+        Column::words("unit", 1),
+        Column::numbers("n", "", 2),
+        Column::words("estimator", 3),
+    ];
+    per_cell(summary, columns, |cell| {
+        cell.figures
+            .keys()
+            .map(|tag| {
+                let figure = &cell.figures[tag];
+                let quantity = Quantity::Figure(tag.clone());
+                vec![
+                    name_cell(cell),
+                    TableCell::text(untrusted::line(&metric_label(tag))),
+                    super::results::number_cell(cell, &quantity, marks, true),
+                    TableCell::text(untrusted::line(&figure.unit)),
+                    TableCell::text(figure.n.to_string()),
+                    TableCell::text(untrusted::line(&figure.note)),
+                ]
+            })
+            .collect()
+    })
+}
+
+/// Builds the table of distributions: one row per cell and metric.
+pub fn distributions(summary: &Summary, marks: &Marks) -> Table {
+    let mut columns = vec![
+        Column::words("cell", 0),
+        Column::words("metric", 0),
+        Column::words("unit", 0),
+        Column::numbers("n", "", 2),
+        Column::numbers("mean", "", 1),
+        Column::numbers("std", "", 5),
+        Column::numbers("min", "", 6),
+    ];
+    columns.extend(PERCENTILES.iter().map(|p| Column::numbers(format!("p{p}"), "", 3)));
+    columns.push(Column::numbers("max", "", 6));
+    columns.push(Column::words("note", 7));
+    per_cell(summary, columns, |cell| {
+        cell.distributions
+            .iter()
+            .map(|(tag, distribution)| distribution_row(cell, tag, distribution, marks))
+            .collect()
+    })
+    .without_empty_columns()
+}
+
+fn distribution_row(
+    cell: &CellSummary,
+    tag: &str,
+    distribution: &Distribution,
+    marks: &Marks,
+) -> Vec<TableCell> {
+    let plain = |value: Option<f64>| {
+        value.map_or_else(|| TableCell::faint(ABSENT), |value| TableCell::text(rounded(value)))
+    };
+    let mut metric = TableCell::text(untrusted::line(&metric_label(tag)));
+    metric.marks = marks.of_metric(&cell.caveats, tag);
+    let mut row = vec![
+        name_cell(cell),
+        metric,
+        TableCell::text(untrusted::line(&distribution.unit)),
+        TableCell::text(distribution.n.to_string()),
+        plain(distribution.mean),
+        plain(distribution.std),
+        plain(distribution.min),
+    ];
+    for p in PERCENTILES {
+        let quantity = Quantity::Percentile(tag.to_owned(), p);
+        let mut number = if quantity.read(cell).is_some() {
+            super::results::number_cell(cell, &quantity, marks, true)
+        } else {
+            TableCell::default()
+        };
+        number.marks.clear();
+        if let Some(with_failures) = with_failures(distribution, p) {
+            number.note = format!("{}; with failures as slowest: {with_failures}", number.note);
+        }
+        row.push(number);
+    }
+    row.push(plain(distribution.max));
+    row.push(TableCell::text(untrusted::line(distribution.note.as_deref().unwrap_or_default())));
+    row
+}
+
+fn with_failures(distribution: &Distribution, p: f64) -> Option<String> {
+    let percentile = distribution.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9)?;
+    (percentile.with_failures != percentile.value)
+        .then(|| percentile.with_failures.map_or_else(|| "among the failures".to_owned(), rounded))
+}
+
+/// Builds the table of answers by class: one row per cell and extractor.
+pub fn accuracy(summary: &Summary, marks: &Marks) -> Table {
+    let columns = vec![
+        Column::words("cell", 0),
+        Column::words("extractor", 0),
+        Column::numbers("accuracy", "%", 0),
+        Column::numbers("n", "", 1),
+        Column::numbers("correct", "", 1),
+        Column::numbers("wrong", "", 2),
+        Column::numbers("unparsed", "", 2),
+        Column::numbers("truncated", "", 3),
+        Column::numbers("empty", "", 3),
+        Column::numbers("degenerate", "", 4),
+        Column::numbers("request errors", "", 3),
+    ];
+    per_cell(summary, columns, |cell| {
+        cell.accuracy.iter().map(|accuracy| accuracy_row(cell, accuracy, marks)).collect()
+    })
+}
+
+fn accuracy_row(cell: &CellSummary, accuracy: &Accuracy, marks: &Marks) -> Vec<TableCell> {
+    let mut share = match accuracy.share {
+        Some(share) => {
+            let interval = accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0));
+            let printed = printed(share * 100.0, interval, "%");
+            TableCell { text: printed.value, spread: printed.spread, ..TableCell::default() }
+        }
+        None => TableCell::faint("no data"),
+    };
+    share.marks = marks.of_metric(&cell.caveats, "accuracy");
+    let count = |n: u64| TableCell::text(n.to_string());
+    vec![
+        name_cell(cell),
+        TableCell::text(untrusted::line(&accuracy.extractor)),
+        share,
+        count(accuracy.n),
+        count(accuracy.correct),
+        count(accuracy.wrong),
+        count(accuracy.unparsed),
+        count(accuracy.truncated),
+        count(accuracy.empty),
+        count(accuracy.degenerate),
+        count(accuracy.request_errors),
+    ]
+}
+
+/// Builds the table of requests by their end: one row per cell.
+pub fn counts(summary: &Summary) -> Table {
+    let columns = vec![
+        Column::words("cell", 0),
+        Column::numbers("scheduled", "", 1),
+        Column::numbers("ok", "", 0),
+        Column::words("failed", 0),
+        Column::words("ended by bench", 1),
+        Column::numbers("failed share", "", 2),
+    ];
+    per_cell(summary, columns, |cell| {
+        if cell.counts.scheduled == 0 {
+            return Vec::new();
+        }
+        let by_cause = |causes: &std::collections::BTreeMap<String, u64>| {
+            let words: Vec<String> =
+                causes.iter().map(|(cause, n)| format!("{n} {}", untrusted::line(cause))).collect();
+            TableCell::text(if words.is_empty() { "0".to_owned() } else { words.join(", ") })
+        };
+        let share = super::results::n_failed(cell) as f64 / cell.counts.scheduled as f64;
+        vec![vec![
+            name_cell(cell),
+            TableCell::text(cell.counts.scheduled.to_string()),
+            TableCell::text(cell.counts.ok.to_string()),
+            by_cause(&cell.counts.errors),
+            by_cause(&cell.counts.cancelled),
+            TableCell::text(percent(share)),
+        ]]
+    })
+}
+
+/// Builds the table of engine starts: one row per cell and start.
+pub fn load(summary: &Summary) -> Table {
+    let columns = vec![
+        Column::words("cell", 0),
+        Column::numbers("start", "", 1),
+        Column::numbers("port bound", "s", 3),
+        Column::numbers("healthy", "s", 2),
+        Column::numbers("first token", "s", 0),
+        Column::words("page cache", 4),
+        Column::words("stages in the log", 5),
+    ];
+    per_cell(summary, columns, |cell| {
+        cell.load.iter().enumerate().map(|(at, start)| load_row(cell, at + 1, start)).collect()
+    })
+}
+
+fn load_row(cell: &CellSummary, number: usize, start: &LoadTimeline) -> Vec<TableCell> {
+    let secs = |at: Option<Nanos>| {
+        at.map_or_else(
+            || TableCell::faint(number::ABSENT),
+            |at| TableCell::text(rounded(at.as_secs_f64())),
+        )
+    };
+    let page_cache = match start.page_cache {
+        PageCache::AsFound => "as found",
+        PageCache::Cold => "cold",
+    };
+    let stages: Vec<String> = start
+        .log_stages
+        .iter()
+        .map(|stage| match stage.took {
+            Some(took) => format!("{} at {} (took {took})", untrusted::line(&stage.name), stage.at),
+            None => format!("{} at {}", untrusted::line(&stage.name), stage.at),
+        })
+        .collect();
+    vec![
+        name_cell(cell),
+        TableCell::text(number.to_string()),
+        secs(start.port_bound),
+        secs(start.healthy),
+        secs(start.first_token),
+        TableCell::text(page_cache),
+        TableCell::text(stages.join(", ")),
+    ]
+}

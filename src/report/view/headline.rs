@@ -1,0 +1,93 @@
+//! The answer in a sentence: which cell leads on what, and whether the margin is outside the noise.
+
+use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::report::number::{Printed, times};
+use crate::report::quantity::{Quantity, Reading};
+use crate::report::untrusted;
+
+/// Says one sentence per question that the measured cells can answer.
+///
+/// A cell takes part only when its verdict is valid and the reading has no doubt of its own.
+/// The margin is called outside the noise when both readings have intervals and these do not
+/// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
+pub fn headline(summary: &Summary) -> Vec<String> {
+    let questions = [
+        ("Output throughput", Quantity::Figure("output_throughput".to_owned())),
+        ("Time to first token (p50)", Quantity::Percentile("ttft".to_owned(), 50.0)),
+        ("Load time", Quantity::LoadTime),
+        ("Accuracy", Quantity::Accuracy),
+    ];
+    let mut sentences: Vec<String> =
+        questions.iter().filter_map(|(name, quantity)| sentence(summary, name, quantity)).collect();
+    if sentences.is_empty() {
+        sentences.push(nothing_to_compare(summary));
+    }
+    sentences
+}
+
+fn sentence(summary: &Summary, name: &str, quantity: &Quantity) -> Option<String> {
+    let mut ranked: Vec<(&CellSummary, Reading, f64)> = summary
+        .cells
+        .iter()
+        .filter(|cell| cell.verdict == Validity::Valid)
+        .filter_map(|cell| {
+            let reading = quantity.read(cell)?;
+            let value = reading.value.filter(|value| value.is_finite())?;
+            Some((cell, reading, value))
+        })
+        .collect();
+    if quantity.larger_is_better()? {
+        ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
+    } else {
+        ranked.sort_by(|a, b| a.2.total_cmp(&b.2));
+    }
+    let [(first, best, best_value), (second, next, next_value), ..] = ranked.as_slice() else {
+        return None;
+    };
+    let margin = match overlap(best, next) {
+        Some(true) => "the 95 % intervals overlap: within the noise",
+        Some(false) => "the 95 % intervals do not overlap: outside the noise",
+        None => "without an interval on both the margin is not decided",
+    };
+    Some(format!(
+        "{name}: {} leads with {}, {} has {} ({}); {margin}.",
+        untrusted::line(&first.name),
+        with_unit(best),
+        untrusted::line(&second.name),
+        with_unit(next),
+        margin_words(quantity, *best_value, *next_value),
+    ))
+}
+
+fn with_unit(reading: &Reading) -> String {
+    let Printed { value, spread } = reading.printed();
+    let unit = &reading.unit;
+    match spread.chars().next() {
+        None => format!("{value} {unit}"),
+        Some('±') => format!("{value} {spread} {unit}"),
+        Some(_) => format!("{value} {unit} {spread}"),
+    }
+}
+
+fn margin_words(quantity: &Quantity, best: f64, next: f64) -> String {
+    if *quantity == Quantity::Accuracy {
+        return format!("{:.1} points", best - next);
+    }
+    times(if best >= next { best / next } else { next / best })
+}
+
+fn overlap(a: &Reading, b: &Reading) -> Option<bool> {
+    let ((a_low, a_high), (b_low, b_high)) = (a.interval?, b.interval?);
+    Some(a_low <= b_high && b_low <= a_high)
+}
+
+fn nothing_to_compare(summary: &Summary) -> String {
+    let n_valid = summary.cells.iter().filter(|cell| cell.verdict == Validity::Valid).count();
+    match n_valid {
+        0 => "No cell has a valid result.".to_owned(),
+        1 => "One cell has a valid result: there is nothing to compare it with.".to_owned(),
+        n => {
+            format!("{n} cells have valid results; none of the headline figures is in two of them.")
+        }
+    }
+}

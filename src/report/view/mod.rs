@@ -1,0 +1,173 @@
+//! One view of a run, all of it strings: every face prints the same ones.
+
+pub mod beside;
+pub mod caveats;
+pub mod conditions;
+pub mod details;
+pub mod headline;
+pub mod results;
+pub mod setup;
+pub mod table;
+
+use serde::Serialize;
+
+use crate::report::figure::{self, FigureView};
+use crate::report::input::Input;
+use crate::report::untrusted::line;
+use crate::report::view::beside::PublishedView;
+use crate::report::view::caveats::CaveatView;
+use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::setup::{DatasetView, EngineView};
+use crate::report::view::table::Table;
+
+/// Everything a report says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReportView {
+    /// Title of the scenario.
+    pub title: String,
+    /// What the scenario is for; may be empty.
+    pub description: String,
+    /// Stem of the template that the scenario asks for.
+    pub template: String,
+    /// Said in large letters when the run did not reach its end; else empty.
+    pub watermark: String,
+    /// Which run this is: name, start, seed.
+    pub run: Vec<Fact>,
+    /// The answer, one sentence per question.
+    pub headline: Vec<String>,
+    /// Measured, failed and unfinished cells.
+    pub results: Table,
+    /// Cells that could not run, and why.
+    pub skipped: Vec<SkippedView>,
+    /// Cells whose numbers are not to be believed, or that failed, and why.
+    pub troubled: Vec<TroubleView>,
+    /// The published table beside the measured rows.
+    pub published: Option<PublishedView>,
+    /// Doubts, numbered.
+    pub caveats: Vec<CaveatView>,
+    /// Single figures.
+    pub figures: Table,
+    /// Distributions.
+    pub distributions: Table,
+    /// Answers by class.
+    pub accuracy: Table,
+    /// Requests by their end.
+    pub counts: Table,
+    /// Starts of engines.
+    pub load: Table,
+    /// Under which conditions cells were measured.
+    pub conditions: Vec<Conditions>,
+    /// The machine.
+    pub environment: Vec<Fact>,
+    /// Engines.
+    pub engines: Vec<EngineView>,
+    /// Data sets.
+    pub datasets: Vec<DatasetView>,
+    /// Charts.
+    pub charts: Vec<FigureView>,
+    /// Where a person finds the report; for the terminal alone.
+    #[serde(skip)]
+    pub report_at: String,
+}
+
+/// A cell that could not run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SkippedView {
+    /// Its name.
+    pub cell: String,
+    /// Why, and how to change it.
+    pub reason: String,
+}
+
+/// A cell that failed or whose numbers are not to be believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TroubleView {
+    /// Its name.
+    pub cell: String,
+    /// `INVALID`, `FAILED`, `incomplete`.
+    pub status: String,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+impl ReportView {
+    /// Makes the view of a run. The same input gives the same strings.
+    pub fn new(input: &Input<'_>) -> Self {
+        let Input { summary, plan, .. } = *input;
+        let (caveats, marks) = caveats::collect(summary);
+        let results = results::main_table(summary, plan, &marks);
+        Self {
+            title: line(&summary.title),
+            description: line(&plan.description),
+            template: plan.report.clone(),
+            watermark: watermark(input),
+            run: run_facts(input),
+            headline: headline::headline(summary),
+            results,
+            skipped: skipped(input),
+            troubled: troubled(input),
+            published: input.published.map(|published| {
+                beside::beside(published, plan.published.as_ref(), summary, &marks)
+            }),
+            caveats,
+            figures: details::figures(summary, &marks),
+            distributions: details::distributions(summary, &marks),
+            accuracy: details::accuracy(summary, &marks),
+            counts: details::counts(summary),
+            load: details::load(summary),
+            conditions: conditions::conditions(plan),
+            environment: setup::environment(input.environment),
+            engines: setup::engines(plan, input.engines),
+            datasets: setup::datasets(input.datasets),
+            charts: figure::charts(input),
+            report_at: line(&input.run.report_at),
+        }
+    }
+}
+
+fn watermark(input: &Input<'_>) -> String {
+    if input.summary.complete {
+        return String::new();
+    }
+    let n_cells = input.summary.cells.len();
+    let n_over = input.summary.cells.iter().filter(|cell| cell.outcome.is_some()).count();
+    format!("INCOMPLETE: {n_over} of {n_cells} cells are over")
+}
+
+fn run_facts(input: &Input<'_>) -> Vec<Fact> {
+    vec![
+        Fact::new("run", &input.run.name),
+        Fact::new("scenario", &input.plan.name),
+        Fact::new("started", utc(input.run.started_unix_ns)),
+        Fact::new("seed", input.plan.seed.0.to_string()),
+        Fact::new("bench", &input.environment.bench_version),
+    ]
+}
+
+/// Prints a wall-clock instant to the second, in UTC so that no time zone can change it.
+fn utc(unix_ns: u64) -> String {
+    let secs = i64::try_from(unix_ns / 1_000_000_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(secs).map_or_else(|_| "unknown".to_owned(), |at| at.to_string())
+}
+
+fn skipped(input: &Input<'_>) -> Vec<SkippedView> {
+    let cells = input.summary.cells.iter().filter(|cell| results::is_skipped(cell));
+    cells
+        .map(|cell| SkippedView {
+            cell: line(&cell.name),
+            reason: results::reasons(cell).join("; "),
+        })
+        .collect()
+}
+
+fn troubled(input: &Input<'_>) -> Vec<TroubleView> {
+    let cells = input.summary.cells.iter().filter(|cell| !results::is_skipped(cell));
+    cells
+        .filter(|cell| !results::reasons(cell).is_empty())
+        .map(|cell| TroubleView {
+            cell: line(&cell.name),
+            status: results::status_cell(cell, &caveats::Marks::default()).text,
+            reasons: results::reasons(cell),
+        })
+        .collect()
+}

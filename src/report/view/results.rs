@@ -1,0 +1,221 @@
+//! The main table: one row per cell, what a person came for.
+
+use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::plan::Plan;
+use crate::report::number;
+use crate::report::quantity::{Quantity, Reading};
+use crate::report::untrusted;
+use crate::report::view::caveats::Marks;
+use crate::report::view::table::{Column, Table, TableCell, Tone};
+
+/// Quantities of the main table with their rank (the highest is dropped first).
+/// A quantity that no cell has makes no column.
+fn quantities() -> Vec<(Quantity, u8)> {
+    let figure = |tag: &str| Quantity::Figure(tag.to_owned());
+    let percentile = |tag: &str, p: f64| Quantity::Percentile(tag.to_owned(), p);
+    vec![
+        (Quantity::LoadTime, 4),
+        (figure("output_throughput"), 1),
+        (figure("output_throughput_per_gpu"), 8),
+        (figure("request_throughput"), 12),
+        (percentile("ttft", 50.0), 3),
+        (percentile("ttft", 99.0), 7),
+        (percentile("ttft_scheduled", 99.0), 10),
+        (percentile("tpot", 50.0), 5),
+        (percentile("itl", 99.0), 13),
+        (figure("goodput_share"), 6),
+        (figure("energy_per_token"), 9),
+        (percentile("send_lag", 99.0), 14),
+        (Quantity::Accuracy, 2),
+    ]
+}
+
+/// Returns a column's header: the unit of a rate says that it is one, the word is left out.
+pub fn header(quantity: &Quantity) -> String {
+    quantity.label().replace(" throughput", "")
+}
+
+/// The scheduled view is what a closed loop does not have: there it repeats the service view.
+fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
+    let tag = quantity.tag();
+    let is_for_open_loops = tag == "ttft_scheduled" || tag == "send_lag";
+    !is_for_open_loops || plan.cells.iter().any(super::conditions::is_open_loop)
+}
+
+/// Builds the main table: measured, failed and unfinished cells. Skipped ones stand apart.
+pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
+    let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
+    let keys = key_names(&cells);
+    let shown: Vec<(Quantity, u8, Option<String>)> = quantities()
+        .into_iter()
+        .filter(|(quantity, _)| is_shown(quantity, plan))
+        .filter(|(quantity, _)| cells.iter().any(|cell| quantity.read(cell).is_some()))
+        .map(|(quantity, rank)| {
+            let unit = common_unit(&quantity, &cells);
+            (quantity, rank, unit)
+        })
+        .collect();
+    let any_failure = cells.iter().any(|cell| n_failed(cell) > 0);
+
+    let mut columns: Vec<Column> = key_columns(&keys);
+    for (quantity, rank, unit) in &shown {
+        columns.push(Column::numbers(header(quantity), unit.clone().unwrap_or_default(), *rank));
+    }
+    columns.push(Column::numbers("n", "", 11));
+    if any_failure {
+        columns.push(Column::numbers("failed", "", 2));
+    }
+    columns.push(Column::words("status", 0));
+
+    let rows = cells
+        .iter()
+        .map(|cell| {
+            let mut row: Vec<TableCell> = key_cells(cell, &keys);
+            for (quantity, _, unit) in &shown {
+                row.push(number_cell(cell, quantity, marks, unit.is_some()));
+            }
+            row.push(if cell.counts.scheduled == 0 {
+                TableCell::faint(number::ABSENT)
+            } else {
+                TableCell::text(cell.counts.ok.to_string())
+            });
+            if any_failure {
+                row.push(failed_cell(cell));
+            }
+            row.push(status_cell(cell, marks));
+            row
+        })
+        .collect();
+    Table { columns, rows, left_out: String::new() }
+}
+
+/// Whether a cell was left out with a reason.
+pub fn is_skipped(cell: &CellSummary) -> bool {
+    matches!(cell.verdict, Validity::Skipped(_))
+}
+
+/// Returns the names of swept keys, in the order in which cells have them.
+pub fn key_names(cells: &[&CellSummary]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for key in cells.iter().flat_map(|cell| cell.keys.keys()) {
+        if !names.contains(key) {
+            names.push(key.clone());
+        }
+    }
+    names
+}
+
+/// Returns the columns of the swept keys; of the cell's name where nothing is swept.
+pub fn key_columns(keys: &[String]) -> Vec<Column> {
+    if keys.is_empty() {
+        return vec![Column::words("cell", 0)];
+    }
+    keys.iter().map(|key| Column::words(untrusted::line(key), 0)).collect()
+}
+
+/// Returns the cells that belong to [`key_columns`].
+pub fn key_cells(cell: &CellSummary, keys: &[String]) -> Vec<TableCell> {
+    if keys.is_empty() {
+        return vec![TableCell::text(untrusted::line(&cell.name))];
+    }
+    keys.iter()
+        .map(|key| TableCell::text(untrusted::line(cell.keys.get(key).map_or("", String::as_str))))
+        .collect()
+}
+
+/// Returns the unit that all readings share; `None` when they differ or there are none.
+pub fn common_unit(quantity: &Quantity, cells: &[&CellSummary]) -> Option<String> {
+    let mut units = cells.iter().filter_map(|cell| quantity.read(cell)).map(|reading| reading.unit);
+    let first = units.next()?;
+    units.all(|unit| unit == first).then_some(first)
+}
+
+/// Returns a number as it stands in a table.
+pub fn number_cell(
+    cell: &CellSummary,
+    quantity: &Quantity,
+    marks: &Marks,
+    is_unit_in_header: bool,
+) -> TableCell {
+    let Some(reading) = quantity.read(cell) else {
+        return TableCell::faint(number::ABSENT);
+    };
+    let printed = reading.printed();
+    let is_absent = reading.value.is_none();
+    let text = if is_unit_in_header || is_absent {
+        printed.value
+    } else {
+        format!("{} {}", printed.value, reading.unit)
+    };
+    TableCell {
+        text,
+        spread: printed.spread,
+        note: note_of(&reading),
+        marks: marks.of_metric(&cell.caveats, quantity.tag()),
+        tone: if is_absent { Tone::Faint } else { Tone::Plain },
+    }
+}
+
+fn note_of(reading: &Reading) -> String {
+    let note = untrusted::line(&reading.note);
+    if note.is_empty() {
+        format!("n = {}", reading.n)
+    } else {
+        format!("n = {}; {note}", reading.n)
+    }
+}
+
+/// Returns how many requests of a cell ended without a complete answer.
+pub fn n_failed(cell: &CellSummary) -> u64 {
+    cell.counts.errors.values().sum::<u64>() + cell.counts.cancelled.values().sum::<u64>()
+}
+
+fn failed_cell(cell: &CellSummary) -> TableCell {
+    if cell.counts.scheduled == 0 {
+        return TableCell::faint(number::ABSENT);
+    }
+    let n_failed = n_failed(cell);
+    let causes: Vec<String> = cell
+        .counts
+        .errors
+        .iter()
+        .chain(&cell.counts.cancelled)
+        .map(|(cause, n)| format!("{n} {}", untrusted::line(cause)))
+        .collect();
+    TableCell {
+        text: format!("{n_failed} of {}", cell.counts.scheduled),
+        note: causes.join(", "),
+        tone: if n_failed > 0 { Tone::Bad } else { Tone::Plain },
+        ..TableCell::default()
+    }
+}
+
+/// Returns the verdict in one word, with the marks of doubts that touch everything.
+pub fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
+    let (text, tone) = match &cell.verdict {
+        Validity::Valid => ("ok", Tone::Good),
+        Validity::Invalid(_) => ("INVALID", Tone::Bad),
+        Validity::Failed(_) => ("FAILED", Tone::Bad),
+        Validity::Skipped(_) => ("skipped", Tone::Faint),
+        Validity::Incomplete => ("incomplete", Tone::Bad),
+    };
+    TableCell {
+        text: text.to_owned(),
+        note: reasons(cell).join("; "),
+        marks: marks.of_all(&cell.caveats),
+        tone,
+        ..TableCell::default()
+    }
+}
+
+/// Returns why a cell's numbers are not to be believed, or are not there.
+pub fn reasons(cell: &CellSummary) -> Vec<String> {
+    match &cell.verdict {
+        Validity::Valid => Vec::new(),
+        Validity::Invalid(reasons) => {
+            reasons.iter().map(|reason| untrusted::line(reason)).collect()
+        }
+        Validity::Failed(reason) | Validity::Skipped(reason) => vec![untrusted::line(reason)],
+        Validity::Incomplete => vec!["interrupted, or not reached".to_owned()],
+    }
+}
