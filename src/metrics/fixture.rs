@@ -11,6 +11,7 @@ use crate::metrics::summary::{CellSummary, Counts, Figure, Validity};
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
+use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::CellOutcome;
 use crate::record::trial::{PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
@@ -183,4 +184,33 @@ pub(crate) fn with_mean(mut cell: CellSummary, tag: &str, mean: f64) -> CellSumm
     samples.push(mean);
     cell.distributions.insert(tag.to_owned(), samples.distribution(unit(tag), 0, None));
     cell
+}
+
+/// A launch of an engine on that many GPUs.
+pub(crate) fn launch(n_gpus: u32) -> Launch {
+    Launch {
+        engine: "tiny".to_owned(),
+        preset: "tiny".to_owned(),
+        argv: Vec::new(),
+        env: BTreeMap::new(),
+        env_recorded: Vec::new(),
+        cwd: None,
+        base_url: String::new(),
+        api_key_env: None,
+        model: "tiny".to_owned(),
+        model_path: None,
+        precision: None,
+        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_grace: Nanos::ZERO,
+        requires: Vec::new(),
+        log_patterns: LogPatterns::default(),
+        metrics: None,
+        cache_reset: None,
+        version_argv: Vec::new(),
+        configuration: IndexMap::new(),
+        n_gpus,
+        cold_page_cache: false,
+        extra_starts: 0,
+        quirks: Quirks::default(),
+    }
 }

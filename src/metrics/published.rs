@@ -251,6 +251,7 @@ pub fn parse(text: &str) -> (Vec<String>, Vec<Vec<String>>) {
 /// Whether a printed figure is what `value` rounds to, for any `value` that the range allows.
 ///
 /// Printed figures are rounded; what is computed from them is only known to a range.
+#[cfg(test)]
 pub(crate) fn is_printed(printed: f64, decimals: u32, low: f64, high: f64) -> bool {
     let half = 0.5 / 10_f64.powi(decimals.cast_signed());
     // A thousandth of the last digit, for the rounding of decimal text to a double.
