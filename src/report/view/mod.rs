@@ -2,10 +2,12 @@
 
 pub mod beside;
 pub mod caveats;
+pub mod cells;
 pub mod conditions;
 pub mod details;
 pub mod headline;
 pub mod results;
+pub mod serving;
 pub mod setup;
 pub mod table;
 
@@ -16,7 +18,9 @@ use crate::report::input::Input;
 use crate::report::untrusted::line;
 use crate::report::view::beside::PublishedView;
 use crate::report::view::caveats::CaveatView;
+use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
 use crate::report::view::table::Table;
 
@@ -45,6 +49,10 @@ pub struct ReportView {
     pub published: Option<PublishedView>,
     /// Doubts, numbered.
     pub caveats: Vec<CaveatView>,
+    /// Every number of the first cells by its name, for templates that choose their columns.
+    pub cells: Vec<CellView>,
+    /// Result blocks of vLLM's serving benchmark.
+    pub serving: Vec<BlockView>,
     /// Single figures.
     pub figures: Table,
     /// Distributions.
@@ -110,6 +118,8 @@ impl ReportView {
                 beside::beside(published, plan.published.as_ref(), summary, &marks)
             }),
             caveats,
+            cells: cells::cells(summary, &marks),
+            serving: serving::blocks(summary),
             figures: details::figures(summary, &marks),
             distributions: details::distributions(summary, &marks),
             accuracy: details::accuracy(summary, &marks),

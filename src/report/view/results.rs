@@ -25,6 +25,8 @@ fn quantities() -> Vec<(Quantity, u8)> {
         (percentile("itl", 99.0), 13),
         (figure("goodput_share"), 6),
         (figure("energy_per_token"), 9),
+        (figure("gpu_utilisation"), 15),
+        (figure("power_mean"), 16),
         (percentile("send_lag", 99.0), 14),
         (Quantity::Accuracy, 2),
     ]
