@@ -181,3 +181,37 @@ fn troubled(input: &Input<'_>) -> Vec<TroubleView> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::report::specimen;
+    use crate::report::{csv, html, json, markdown, terminal};
+
+    #[test]
+    fn no_face_shows_the_value_of_an_environment_variable() {
+        let view = specimen::view();
+        let faces = [
+            terminal::render(&view, None, true),
+            markdown::render(&view).unwrap(),
+            html::render(&view).unwrap(),
+            json::render(&specimen::summary()),
+            csv::render_summary(&specimen::summary()),
+        ];
+        for face in faces {
+            assert!(!face.contains("canary-secret"), "{face}");
+        }
+    }
+
+    #[test]
+    fn no_face_but_json_holds_a_raw_control_character() {
+        let view = specimen::view();
+        for face in [
+            terminal::render(&view, None, false),
+            markdown::render(&view).unwrap(),
+            html::render(&view).unwrap(),
+        ] {
+            let treacherous = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert_eq!(face.chars().find(|c| treacherous(*c)), None);
+        }
+    }
+}
