@@ -110,7 +110,7 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
-            headline: headline::headline(summary),
+            headline: headline::headline(summary, &marks),
             results,
             skipped: skipped(input),
             troubled: troubled(input),
