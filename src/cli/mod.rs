@@ -4,5 +4,11 @@ use std::process::ExitCode;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    match args.split_first() {
+        Some((first, rest)) if first == crate::engine::guardian::SUBCOMMAND => {
+            crate::engine::guardian::main(rest)
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -1,1 +1,35 @@
 //! Engines as processes: launch under a guardian, wait until ready, prove ownership, watch, stop.
+//!
+//! The runner never starts an engine itself. It starts a *guardian* (this program again, in a
+//! session of its own), which is the engine's subreaper, waits on a pipe from the runner and
+//! takes the whole process tree down when the pipe closes: so not even a SIGKILL of the runner
+//! leaves a process behind. [`orphans`] finds what the death of both would leave.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: starts engine processes, reads /proc and logs, talks to engines, waits"
+)]
+
+pub mod clock;
+pub mod failure;
+pub mod guardian;
+pub mod http;
+pub mod interrupt;
+pub mod leash;
+pub mod ledger;
+pub mod log;
+pub mod orphans;
+pub mod page_cache;
+pub mod port;
+pub mod probe;
+pub mod process;
+pub mod readiness;
+pub mod requires;
+pub mod start;
+pub mod throughput;
+pub mod watch;
+
+mod facts;
+mod log_stages;
+mod secret_names;
+
+pub use start::{Engine, NotStarted, StartContext, StartStep};

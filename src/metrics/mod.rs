@@ -1,3 +1,27 @@
 //! Records in, numbers out: every definition of the README's "Metrics" section lives here.
+//!
+//! [`accumulate::CellAccumulator`] takes the records of one cell in a stream; what comes out is
+//! a [`summary::CellSummary`].
 
+pub mod accumulate;
+pub mod capacity;
+pub mod catalogue;
+mod caveats;
+pub mod device;
+pub mod distribution;
+pub mod energy;
+pub mod engine_counters;
+mod engine_figures;
+pub mod evidence;
+mod figures;
+#[cfg(test)]
+mod fixture;
+pub mod goodput;
+mod latencies;
+mod load_time;
+pub mod request;
+mod resources;
 pub mod summary;
+pub mod totals;
+pub mod validity;
+pub mod window;

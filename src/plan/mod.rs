@@ -1,7 +1,19 @@
 //! What will be done, fully resolved: every cell, its engine's launch, its phases.
 
 pub mod cell;
+pub mod expand;
 pub mod launch;
+pub(crate) mod loading;
+pub mod matrix;
+pub(crate) mod name;
+pub mod places;
+pub mod render;
+pub mod search;
+pub(crate) mod sources;
+pub(crate) mod starting;
+pub(crate) mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::LaunchId;
 use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
 use crate::plan::launch::Launch;
+use crate::plan::search::SearchPlan;
 use crate::seed::Seed;
 
 /// A scenario made ready to run. Stored in the run directory as `plan.json`.
@@ -39,6 +52,9 @@ pub struct Plan {
     pub scores: BTreeMap<String, ScorePlan>,
     /// Published table to show beside the measured rows: file stem in `fixtures/published/`.
     pub published: Option<PublishedPlan>,
+    /// The search for the highest load that meets the objectives, if one is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchPlan>,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

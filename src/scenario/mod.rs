@@ -1,1 +1,304 @@
 //! What was asked, as written and layered; engine presets.
+
+pub(crate) mod check;
+pub(crate) mod check_engine;
+pub(crate) mod document;
+pub mod json_schema;
+pub(crate) mod keys;
+pub(crate) mod layers;
+pub(crate) mod overrides;
+pub mod preset;
+pub(crate) mod resolved;
+pub(crate) mod schema;
+pub(crate) mod spec;
+#[cfg(test)]
+mod tests;
+pub(crate) mod validate;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::suggest::did_you_mean;
+use crate::diagnostic::{Diagnostic, Diagnostics, Label};
+use crate::scenario::document::Document;
+use crate::scenario::layers::{Layer, Layers};
+use crate::scenario::preset::Presets;
+use crate::scenario::validate::FlagsByEngine;
+
+/// The lowest layer, and the list of all keys.
+pub const DEFAULTS: &str = include_str!("../../scenarios/defaults.toml");
+/// Deepest chain of `extends`.
+const MAX_EXTENDS: usize = 16;
+
+/// Everything that a scenario is made from.
+pub struct Input<'a> {
+    /// Path of the scenario file; its directory is what relative paths are relative to.
+    pub path: &'a Path,
+    /// Text of the scenario file.
+    pub text: &'a str,
+    /// Reads files named by `extends`, and presets of the user.
+    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Environment variables; only those that begin with `BENCH_` matter.
+    pub env: &'a [(String, String)],
+    /// `--set` arguments, `phase.load.rate=3`.
+    pub sets: &'a [String],
+    /// `--profile`.
+    pub profile: Option<&'a str>,
+    /// Directories with presets of the user; a file there replaces the preset of its name.
+    pub user_preset_dirs: &'a [PathBuf],
+}
+
+/// A scenario without errors.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The scenario with all layers merged, as TOML that loads to the same plan.
+    pub resolved_toml: String,
+    /// What is doubtful.
+    pub warnings: Diagnostics,
+}
+
+/// A scenario: all layers merged, and the places where each key was set.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// File stem.
+    pub(crate) name: String,
+    /// Directory that paths are relative to.
+    pub(crate) dir: PathBuf,
+    /// All layers merged.
+    pub(crate) tree: toml::Table,
+    /// The layers, for places and order.
+    pub(crate) layers: Layers,
+    /// Preset of each engine; absent for engines without one.
+    pub(crate) presets: BTreeMap<String, String>,
+}
+
+impl Scenario {
+    /// Returns the file stem: what run directories are named after.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the names of a section (`engine`, `phase`, …) in the order of the files.
+    pub fn names(&self, section: &str) -> Vec<String> {
+        self.layers.names(&[section])
+    }
+
+    /// Returns a label at the key of a path.
+    pub(crate) fn at(&self, path: &[&str], text: impl Into<String>) -> Option<Label> {
+        self.layers.key(path, text)
+    }
+}
+
+/// Returns the text of a scenario file.
+///
+/// # Errors
+/// A diagnostic that names the encoding when the bytes are not UTF-8.
+pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let message = format!("{} is UTF-16; a scenario is UTF-8", path.display());
+        return Err(Diagnostic::error("scenario/encoding", message)
+            .help("save it again as UTF-8")
+            .into());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("{} is not UTF-8 at line {line} (byte {at})", path.display());
+        Diagnostic::error("scenario/encoding", message).help("save it again as UTF-8").into()
+    })
+}
+
+/// Merges all layers of a scenario and checks them.
+///
+/// # Errors
+/// Every mistake that was found, each with its place.
+pub fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
+    let mut found = Diagnostics::default();
+    let mut layers = Layers::default();
+    let defaults = Document::parse("defaults", DEFAULTS, &mut found);
+    let written = written_layers(input, &mut found);
+    layers.list.extend(written);
+    add_profile(input, &mut layers, &mut found);
+    add_overrides(input, &mut layers, &mut found);
+    let presets = Presets { dirs: input.user_preset_dirs, read: input.read };
+    let (preset_layers, by_engine) = preset_layers(&layers, &presets, &mut found);
+    let flags = flags(&preset_layers);
+    for layer in layers.list.iter().filter(|layer| layer.part.is_empty()) {
+        validate::scenario(&layer.document, &flags, &mut found);
+    }
+    layers.list.splice(0..0, std::iter::once(Layer::whole(defaults)).chain(preset_layers));
+    let tree = layers.merge(&mut found);
+    let scenario = Scenario {
+        name: input.path.file_stem().map_or("scenario".into(), |s| s.to_string_lossy().into()),
+        dir: input.path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        tree,
+        layers,
+        presets: by_engine,
+    };
+    check::scenario(&scenario, &mut found);
+    check_engine::engines(&scenario, &mut found);
+    let resolved_toml = resolved::to_toml(&scenario);
+    let (scenario, warnings) = found.unless_errors(scenario)?;
+    Ok(Loaded { scenario, resolved_toml, warnings })
+}
+
+/// Returns the scenario file on top of the files it extends.
+fn written_layers(input: &Input<'_>, found: &mut Diagnostics) -> Vec<Layer> {
+    let name = input.path.display().to_string();
+    let document = Document::parse(&name, input.text, found);
+    if document.root.entries().is_empty() && !found.has_errors() {
+        found.push(
+            Diagnostic::error("scenario/empty", format!("{name} says nothing"))
+                .help("a scenario has at least an engine, a data set and a measured phase"),
+        );
+    }
+    let mut layers = Vec::new();
+    let mut chain = vec![normalise(input.path)];
+    extend(input, document, &mut chain, &mut layers, found);
+    layers
+}
+
+fn extend(
+    input: &Input<'_>,
+    document: Document,
+    chain: &mut Vec<PathBuf>,
+    layers: &mut Vec<Layer>,
+    found: &mut Diagnostics,
+) {
+    let dir = chain.last().and_then(|path| path.parent()).map(Path::to_path_buf);
+    for (span, target) in document.strings(&["extends"]) {
+        let path = normalise(&dir.clone().unwrap_or_default().join(&target));
+        let label = Some(document.label(span, String::new()));
+        if chain.contains(&path) || chain.len() > MAX_EXTENDS {
+            let links = chain.iter().chain([&path]).map(|link| link.display().to_string());
+            let message =
+                format!("files extend each other: {}", links.collect::<Vec<_>>().join(" -> "));
+            found.push(
+                Diagnostic::error("scenario/extends-cycle", message)
+                    .label(label)
+                    .help("remove one of these `extends`"),
+            );
+            continue;
+        }
+        match (input.read)(&path) {
+            Ok(text) => {
+                let below = Document::parse(&path.display().to_string(), &text, found);
+                chain.push(path);
+                extend(input, below, chain, layers, found);
+                chain.pop();
+            }
+            Err(error) => found.push(
+                Diagnostic::error(
+                    "scenario/unreadable",
+                    format!("cannot read {}: {error}", path.display()),
+                )
+                .label(label)
+                .help("a file named by `extends` is relative to the file that names it"),
+            ),
+        }
+    }
+    layers.push(Layer::whole(document));
+}
+
+fn add_profile(input: &Input<'_>, layers: &mut Layers, found: &mut Diagnostics) {
+    let Some(profile) = input.profile else { return };
+    let of_profile: Vec<Layer> = layers
+        .list
+        .iter()
+        .filter(|layer| layer.document.has(&["profile", profile]))
+        .map(|layer| Layer {
+            document: layer.document.clone(),
+            part: vec!["profile".into(), profile.into()],
+            mount: Vec::new(),
+        })
+        .collect();
+    if of_profile.is_empty() {
+        let known = layers.names(&["profile"]);
+        let help = did_you_mean(profile, known.iter().map(String::as_str), "defined profiles")
+            .unwrap_or_else(|| "this scenario defines no profile".into());
+        found.push(
+            Diagnostic::error("scenario/profile", format!("there is no profile `{profile}`"))
+                .help(help),
+        );
+    }
+    layers.list.extend(of_profile);
+}
+
+fn add_overrides(input: &Input<'_>, layers: &mut Layers, found: &mut Diagnostics) {
+    let mut env: Vec<&(String, String)> = input.env.iter().collect();
+    env.sort();
+    for (name, value) in env {
+        let document = overrides::from_env(name, value, layers, found);
+        layers.list.extend(document.map(Layer::whole));
+    }
+    for set in input.sets {
+        let document = overrides::from_set(set, found);
+        layers.list.extend(document.map(Layer::whole));
+    }
+}
+
+/// Returns the preset beneath each engine, and its name.
+fn preset_layers(
+    layers: &Layers,
+    presets: &Presets<'_>,
+    found: &mut Diagnostics,
+) -> (Vec<Layer>, BTreeMap<String, String>) {
+    let mut list = Vec::new();
+    let mut by_engine = BTreeMap::new();
+    for engine in layers.names(&["engine"]) {
+        let named = layers.text(&["engine", &engine, "preset"]);
+        let preset = named.unwrap_or(&engine).to_string();
+        if let Some(document) = presets.load(&preset, found) {
+            validate::preset(&document, found);
+            let mount = vec!["engine".into(), engine.clone()];
+            list.push(Layer { document, part: Vec::new(), mount });
+            by_engine.insert(engine, preset);
+            continue;
+        }
+        let stands_alone =
+            ["argv", "url"].iter().any(|key| layers.find(&["engine", &engine, key]).is_some());
+        if named.is_none() && stands_alone {
+            continue;
+        }
+        let label = match named {
+            Some(_) => layers.value(&["engine", &engine, "preset"], "this preset"),
+            None => layers.key(&["engine", &engine], "and it gives no `argv` or `url`"),
+        };
+        let help = did_you_mean(&preset, preset::names(), "presets");
+        let message = format!("there is no preset `{preset}` for engine `{engine}`");
+        found.push(Diagnostic::error("scenario/preset", message).label(label).maybe_help(help));
+    }
+    (list, by_engine)
+}
+
+fn flags(presets: &[Layer]) -> FlagsByEngine {
+    presets
+        .iter()
+        .map(|layer| {
+            let engine = layer.mount.last().cloned().unwrap_or_default();
+            let flags = layer.document.keys(&["flags"]);
+            (engine, flags.into_iter().map(str::to_string).collect())
+        })
+        .collect()
+}
+
+/// Returns a path without `.` and `name/..`, by its text alone.
+pub(crate) fn normalise(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}

@@ -1,4 +1,20 @@
 //! Outputs in, correctness out.
+//!
+//! [`scorer::Scorer`] is made from a [`crate::plan::cell::ScorePlan`]; it takes the gold answers
+//! out of the data set before any engine starts, and grades stored outputs afterwards.
+
+pub mod agree;
+pub mod answer;
+pub mod extract;
+pub mod fidelity;
+pub mod grade;
+#[cfg(test)]
+mod gsm8k_tests;
+pub mod missing;
+pub mod normalise;
+pub mod pair;
+pub mod repeat;
+pub mod scorer;
 
 use serde::{Deserialize, Serialize};
 

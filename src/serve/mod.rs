@@ -1,1 +1,66 @@
 //! Engines that live in this binary, behind the same HTTP door as any other.
+
+pub mod counters;
+pub mod duration;
+pub mod sim;
+pub mod tiny;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a built-in engine could not start, or could not go on.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file was read but is not what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    Format {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No model is part of this program and none was named.
+    #[error("no model is bundled with this build; name a directory with --model")]
+    NoModel,
+    /// The system refused something that serving needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ServeError {
+    /// Returns a closure that says what was tried when the system refused it.
+    pub(crate) fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System { what, source: source.into() }
+    }
+}
+
+/// Says where an engine listens: the only line on stdout.
+pub(crate) fn announce(address: SocketAddr) {
+    let mut stdout = std::io::stdout();
+    // Who does not read it needs no address.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+}

@@ -1,1 +1,15 @@
 //! Numbers in, numbers out; knows nothing of language models.
+//!
+//! Every estimator names its source, and every test compares with a published value or with
+//! one computed by another program.
+
+pub mod bootstrap;
+pub mod interval;
+pub mod ks;
+pub mod mean;
+pub mod proportion;
+pub mod quantile;
+pub mod reservoir;
+pub mod special;
+pub mod trend;
+pub mod verdict;

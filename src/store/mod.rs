@@ -1,1 +1,25 @@
-//! The run directory and the data-set cache.
+//! The run directory and the data-set cache: the only room that touches the disk for them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: reads and writes files, locks and the data-set cache"
+)]
+
+pub mod cache;
+pub mod dataset;
+pub mod download;
+pub mod error;
+pub mod hub;
+pub mod known;
+pub mod lock;
+pub mod reader;
+pub mod run_dir;
+pub mod writer;
+
+mod atomic;
+mod journal;
+mod line;
+mod records;
+mod recover;
+
+#[cfg(test)]
+mod round_trip;

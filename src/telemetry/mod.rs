@@ -1,1 +1,3 @@
 //! GPU, host and engine counters; facts of the machine.
+
+pub mod gpu;

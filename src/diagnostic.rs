@@ -1,1 +1,0 @@
-//! A message with its place and its way out; many at once.

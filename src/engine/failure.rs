@@ -1,0 +1,75 @@
+//! What an engine died of, read from the last lines of its log.
+
+use regex::Regex;
+
+use crate::plan::launch::LogPatterns;
+use crate::record::event::FailureClass;
+
+/// Phrases of the operating system, `PyTorch` and CUDA that any engine may print.
+const COMMON: [(FailureClass, &str); 3] = [
+    (
+        FailureClass::OutOfMemory,
+        r"(?i)out of memory|OutOfMemoryError|cudaErrorMemoryAllocation|cannot allocate memory|std::bad_alloc",
+    ),
+    (
+        FailureClass::Port,
+        r"(?i)address already in use|EADDRINUSE|couldn't bind|failed to bind|port \d+ is (already )?in use",
+    ),
+    (
+        FailureClass::UnsupportedDtype,
+        r"(?i)(bfloat16|bf16|fp8|float16|dtype|quantization)[^\n]{0,80}(not supported|unsupported|only supported)",
+    ),
+];
+
+/// Returns the class of failure that the log tells of: the preset's patterns first, then
+/// phrases that any engine may print.
+pub fn classify(log_tail: &[String], patterns: &LogPatterns) -> Option<FailureClass> {
+    let from_preset = patterns.failures.iter().filter_map(|(class, pattern)| {
+        let class = serde_json::from_value(serde_json::Value::String(class.clone())).ok()?;
+        Some((class, Regex::new(pattern).ok()?))
+    });
+    let common = COMMON.iter().map(|(class, pattern)| {
+        (*class, Regex::new(pattern).expect("the pattern is part of the program and tested"))
+    });
+    from_preset
+        .chain(common)
+        .find(|(_, pattern)| log_tail.iter().any(|line| pattern.is_match(line)))
+        .map(|(class, _)| class)
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+
+    #[test]
+    fn common_phrases_of_engines_are_recognised() {
+        let check = |line: &str, expected: Option<FailureClass>| {
+            assert_eq!(classify(&[line.to_owned()], &LogPatterns::default()), expected, "{line}");
+        };
+        check(
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to",
+            Some(FailureClass::OutOfMemory),
+        );
+        check("OSError: [Errno 98] Address already in use", Some(FailureClass::Port));
+        check("couldn't bind HTTP server socket, hostname: 127.0.0.1", Some(FailureClass::Port));
+        check(
+            "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0",
+            Some(FailureClass::UnsupportedDtype),
+        );
+        check("Traceback (most recent call last):", None);
+    }
+
+    #[test]
+    fn the_presets_patterns_come_first() {
+        let patterns = LogPatterns {
+            failures: IndexMap::from([("timed-out".to_owned(), "out of memory".to_owned())]),
+            ..LogPatterns::default()
+        };
+        assert_eq!(
+            classify(&["CUDA out of memory".to_owned()], &patterns),
+            Some(FailureClass::TimedOut)
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! The process between the runner and an engine, which outlives the runner to clean up after it.
+//!
+//! It is this program again, started as a hidden subcommand: one thread, no runtime. The
+//! engine is started with `std` rather than `duct` because a subreaper waits for *any* child,
+//! and two waiters would steal each other's statuses.
+
+mod orders;
+pub mod protocol;
+mod signals;
+mod tree;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use nix::sys::prctl;
+use nix::unistd::{dup2_stderr, setsid};
+
+use crate::engine::clock::monotonic;
+use crate::engine::guardian::orders::Orders;
+use crate::engine::guardian::protocol::{Order, StartOrder, Word};
+use crate::engine::guardian::tree::TakenDown;
+use crate::engine::ledger::Ledger;
+use crate::engine::log::{self, Secrets};
+use crate::engine::process::{self, Process, ProcessId};
+use crate::units::Nanos;
+
+/// The hidden subcommand under which this program is a guardian.
+pub const SUBCOMMAND: &str = "__guardian";
+
+/// How often the tree and the log are looked at; the bound on seeing a rank's death.
+const TICK_MILLIS: u16 = 100;
+
+/// Processes that engines start beside their ranks and that may end while all is well:
+/// Python's resource tracker, `PyTorch`'s compile workers (which shut down when idle), compilers.
+const PASSING: [&str; 8] = [
+    "resource_tracker",
+    "compile_worker",
+    "semaphore_tracker",
+    "nvidia-smi",
+    "ptxas",
+    "nvcc",
+    "cc1plus",
+    "ninja",
+];
+
+/// Runs a guardian; `args` are what follows the subcommand and are only for people to read.
+///
+/// Standard input brings [`Order`]s, standard output takes [`Word`]s; standard error, when the
+/// runner holds a lock, is that lock's file, kept open so that the lock outlives the runner
+/// until the tree is down.
+pub fn main(_args: &[OsString]) -> ExitCode {
+    match guard() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The runner may be gone, and standard error may be a lock file: the status must do.
+        Err(_) => ExitCode::from(70),
+    }
+}
+
+fn guard() -> io::Result<()> {
+    // Held until the end of this function; duplicates are closed on exec, so engines never
+    // inherit the lock.
+    let _lock = io::stderr().as_fd().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stderr(&null)?;
+    // Out of the runner's session: no Ctrl-C, no hang-up of a terminal reaches the guardian.
+    setsid().ok();
+    signals::catch_all();
+    prctl::set_child_subreaper(true)?;
+
+    let mut orders = Orders::new();
+    let start = loop {
+        match orders.next(TICK_MILLIS)? {
+            orders::Next::Order(Order::Start(start)) => break start,
+            orders::Next::Gone | orders::Next::Order(Order::Stop { .. } | Order::Kill) => {
+                return Ok(());
+            }
+            orders::Next::Order(Order::Serving) | orders::Next::Nothing => {}
+        }
+    };
+    let mut charge = match Charge::start(&start) {
+        Ok(charge) => charge,
+        Err(error) => {
+            say(&Word::NotStarted { error: error.to_string() });
+            return Ok(());
+        }
+    };
+    let grace = charge.watch(&mut orders);
+    let taken_down = tree::take_down(grace, &mut || orders.kill_is_asked());
+    charge.close(taken_down);
+    Ok(())
+}
+
+/// Tells the runner; a runner that is gone is noticed at the other pipe.
+fn say(word: &Word) {
+    let mut line = serde_json::to_vec(word).expect("words have string keys");
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+/// The engine in a guardian's care.
+struct Charge {
+    start: StartOrder,
+    leader: ProcessId,
+    log: File,
+    ledger_path: PathBuf,
+    ranks: Vec<Process>,
+    leader_is_gone: bool,
+}
+
+impl Charge {
+    fn start(start: &StartOrder) -> io::Result<Self> {
+        let own = process::read(process::own_pid())
+            .ok_or_else(|| io::Error::other("cannot read /proc; is it mounted?"))?;
+        let log = at_path(log::open(&start.log), &start.log)?;
+        let (log_device, log_inode) = log::identity(&log)?;
+        let ledger_path = Ledger::path(&start.ledger_dir, own.id.pid);
+        let mut ledger = Ledger {
+            run_id: start.run_id.clone(),
+            engine: start.engine.clone(),
+            attempt: start.attempt,
+            boot_id: process::boot_id(),
+            runner: start.runner,
+            guardian: own.id,
+            leader: None,
+            log_device,
+            log_inode,
+            port: start.port,
+        };
+        at_path(ledger.write(&ledger_path), &ledger_path)?;
+        let at = monotonic();
+        let leader =
+            spawn(start, &log).inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
+        ledger.leader = Some(leader);
+        // Without this note the engine is still found by its log's inode.
+        let _ = ledger.write(&ledger_path);
+        say(&Word::Started { leader, at });
+        Ok(Self {
+            start: start.clone(),
+            leader,
+            log,
+            ledger_path,
+            ranks: Vec::new(),
+            leader_is_gone: false,
+        })
+    }
+
+    /// Looks after the engine until it is to be taken down; returns the grace it gets.
+    fn watch(&mut self, orders: &mut Orders) -> Nanos {
+        loop {
+            match orders.next(TICK_MILLIS) {
+                Ok(orders::Next::Order(Order::Serving)) => self.take_ranks(),
+                Ok(orders::Next::Order(Order::Stop { grace })) => return grace,
+                Ok(orders::Next::Order(Order::Kill)) => return Nanos::ZERO,
+                // An engine is started once; a second order to do so is none.
+                Ok(orders::Next::Nothing | orders::Next::Order(Order::Start(_))) => {}
+                Ok(orders::Next::Gone) | Err(_) => return self.start.grace,
+            }
+            self.look();
+            // A full disk is the runner's to report; the engine is looked after all the same.
+            let _ = log::cut(&mut self.log);
+        }
+    }
+
+    fn look(&mut self) {
+        while let Ok(Some(reaped)) = tree::reap() {
+            if reaped.pid == self.leader.pid && !self.leader_is_gone {
+                self.leader_is_gone = true;
+                say(&Word::LeaderExited { status: reaped.status, was_killed: reaped.was_killed });
+            }
+        }
+        self.ranks.retain(|rank| {
+            let is_alive = process::read_alive(rank.id).is_some();
+            if !is_alive {
+                say(&Word::RankGone { rank: rank.label() });
+            }
+            is_alive
+        });
+    }
+
+    fn take_ranks(&mut self) {
+        self.ranks = tree::descendants();
+        self.ranks.retain(|rank| {
+            let command = process::command(rank.id.pid);
+            rank.id != self.leader
+                && !PASSING.iter().any(|name| command.contains(name) || rank.name.contains(name))
+        });
+        say(&Word::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
+    }
+
+    fn close(self, taken_down: TakenDown) {
+        let secrets = self.start.secret_env.iter().filter_map(|name| {
+            self.start.env.get(name).cloned().or_else(|| std::env::var(name).ok())
+        });
+        let _ = log::redact(&self.start.log, &Secrets::new(secrets));
+        if taken_down.survivors.is_empty() {
+            let _ = std::fs::remove_file(&self.ledger_path);
+        }
+        let TakenDown { took, killed, survivors } = taken_down;
+        say(&Word::Gone { took, killed, survivors });
+    }
+}
+
+fn spawn(start: &StartOrder, log: &File) -> io::Result<ProcessId> {
+    let (program, args) =
+        start.argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .envs(&start.env)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?)
+        .process_group(0);
+    if let Some(cwd) = &start.cwd {
+        command.current_dir(cwd);
+    }
+    let child = command
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("`{program}`: {error}")))?;
+    let pid = child.id().cast_signed();
+    // Not reaped yet, so it is in the table even if it has ended.
+    process::read(pid)
+        .map(|process| process.id)
+        .ok_or_else(|| io::Error::other("the started process is not in /proc"))
+}
+
+fn at_path<T>(result: io::Result<T>, path: &Path) -> io::Result<T> {
+    result.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,118 @@
+//! Taking a process tree down until no child is left, as its subreaper.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use crate::engine::clock::monotonic;
+use crate::engine::process::{self, Process, ProcessId};
+use crate::units::Nanos;
+
+/// Time that killed processes get to disappear before they are reported as survivors.
+const KILL_LIMIT: Nanos = Nanos::from_secs(30);
+/// Pause between two looks at the tree.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How a tree went down.
+#[derive(Debug, Default)]
+pub(super) struct TakenDown {
+    pub(super) took: Nanos,
+    pub(super) killed: Vec<String>,
+    pub(super) survivors: Vec<String>,
+}
+
+/// One child that ended.
+pub(super) struct Reaped {
+    pub(super) pid: i32,
+    pub(super) status: String,
+    pub(super) was_killed: bool,
+}
+
+/// Collects one child that ended; `Err` when there is no child at all, and so, this process
+/// being the subreaper, no descendant either.
+pub(super) fn reap() -> Result<Option<Reaped>, Childless> {
+    loop {
+        return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => Ok(Some(Reaped {
+                pid: pid.as_raw(),
+                status: format!("exit status {code}"),
+                was_killed: false,
+            })),
+            Ok(WaitStatus::Signaled(pid, signal, dumped)) => Ok(Some(Reaped {
+                pid: pid.as_raw(),
+                status: format!(
+                    "signal {} ({}){}",
+                    signal as i32,
+                    signal.as_str().trim_start_matches("SIG"),
+                    if dumped { ", core dumped" } else { "" }
+                ),
+                was_killed: signal == Signal::SIGKILL,
+            })),
+            Ok(WaitStatus::StillAlive) => Ok(None),
+            Ok(_) | Err(Errno::EINTR) => continue,
+            Err(_) => Err(Childless),
+        };
+    }
+}
+
+/// There is no child left.
+pub(super) struct Childless;
+
+/// Asks every descendant to end, waits for `grace`, then kills until none is left.
+///
+/// `kill_now` is asked all the while and cuts the grace short.
+pub(super) fn take_down(grace: Nanos, kill_now: &mut dyn FnMut() -> bool) -> TakenDown {
+    let begin = monotonic();
+    for process in descendants() {
+        // A stopped process takes SIGTERM only once it is continued.
+        process::signal(process.id, Signal::SIGTERM);
+        process::signal(process.id, Signal::SIGCONT);
+    }
+    while monotonic().saturating_sub(begin) < grace && !kill_now() {
+        if reap_all().is_err() {
+            return TakenDown { took: monotonic().saturating_sub(begin), ..TakenDown::default() };
+        }
+        std::thread::sleep(PAUSE);
+    }
+    kill_all(begin)
+}
+
+fn kill_all(begin: Nanos) -> TakenDown {
+    let mut killed: BTreeMap<ProcessId, String> = BTreeMap::new();
+    let deadline = monotonic() + KILL_LIMIT;
+    let survivors = loop {
+        if reap_all().is_err() {
+            break Vec::new();
+        }
+        let alive: Vec<Process> = descendants();
+        for process in &alive {
+            if process::signal(process.id, Signal::SIGKILL) {
+                killed.entry(process.id).or_insert_with(|| process.label());
+            }
+        }
+        if monotonic() > deadline {
+            break alive.iter().map(process::why_it_stays).collect();
+        }
+        std::thread::sleep(PAUSE);
+    };
+    TakenDown {
+        took: monotonic().saturating_sub(begin),
+        killed: killed.into_values().collect(),
+        survivors,
+    }
+}
+
+/// Returns the living descendants of this process.
+pub(super) fn descendants() -> Vec<Process> {
+    let mut found = process::below(process::own_pid(), &process::table());
+    found.retain(Process::is_alive);
+    found
+}
+
+fn reap_all() -> Result<(), Childless> {
+    while reap()?.is_some() {}
+    Ok(())
+}

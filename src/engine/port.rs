@@ -1,0 +1,157 @@
+//! Ports: picking a free one, and whose socket listens on one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use crate::engine::process;
+
+/// State `TCP_LISTEN` in `/proc/net/tcp` (Linux, `include/net/tcp_states.h`).
+const LISTEN: &str = "0A";
+
+/// Who listens on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// Nobody.
+    Nobody,
+    /// Only processes of the asked-about tree.
+    Ours,
+    /// A process outside the tree, as `pid 7 (python -m http.server)`.
+    Foreign(String),
+    /// A socket listens, but no process that holds it can be seen.
+    Unknown,
+}
+
+/// Picks a port that is free at this moment.
+///
+/// # Errors
+/// When no socket can be bound.
+pub fn pick() -> io::Result<u16> {
+    // Bound on loopback, as engines are, then checked on all addresses: a server that listens
+    // on another address of this machine would be mistaken for the engine.
+    for _ in 0..8 {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        if is_free(port) {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no port is free on all addresses"))
+}
+
+/// Whether an engine could bind the port now.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+}
+
+/// Waits until the port can be bound; says whether it can.
+pub fn wait_until_free(port: u16, limit: Duration, stop_waiting: &dyn Fn() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if is_free(port) {
+            return true;
+        }
+        if Instant::now() >= deadline || stop_waiting() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Finds out whose socket listens on the port: the socket's inode is looked up among the open
+/// files of the processes below `root`, then of all others.
+pub fn listener(port: u16, root: i32) -> Listener {
+    let inodes = listening_inodes(port);
+    if inodes.is_empty() {
+        return Listener::Nobody;
+    }
+    let table = process::table();
+    let ours: BTreeSet<i32> =
+        process::below(root, &table).iter().map(|process| process.id.pid).collect();
+    let mut open: BTreeSet<u64> = inodes;
+    for pid in &ours {
+        for inode in socket_inodes(*pid) {
+            open.remove(&inode);
+        }
+    }
+    if open.is_empty() {
+        return Listener::Ours;
+    }
+    table
+        .iter()
+        .filter(|process| !ours.contains(&process.id.pid))
+        .find(|process| socket_inodes(process.id.pid).iter().any(|inode| open.contains(inode)))
+        .map_or(Listener::Unknown, |process| {
+            let pid = process.id.pid;
+            Listener::Foreign(format!("pid {pid} ({})", process::command(pid)))
+        })
+}
+
+/// Whether any socket listens on the port.
+pub fn is_listened_on(port: u16) -> bool {
+    !listening_inodes(port).is_empty()
+}
+
+fn listening_inodes(port: u16) -> BTreeSet<u64> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|table| parse_listening(&table, port))
+        .collect()
+}
+
+fn parse_listening(table: &str, port: u16) -> Vec<u64> {
+    let port = format!("{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
+            (local_port == port && *fields.get(3)? == LISTEN)
+                .then(|| fields.get(9)?.parse().ok())
+                .flatten()
+        })
+        .collect()
+}
+
+fn socket_inodes(pid: i32) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let target = fs::read_link(entry.ok()?.path()).ok()?;
+            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listening_sockets_of_the_port_are_taken() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0
+   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 778 1 0
+   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 779 1 0
+";
+        assert_eq!(parse_listening(table, 8080), [777]);
+        assert!(parse_listening(table, 8081).is_empty());
+    }
+
+    #[test]
+    fn a_socket_of_this_process_is_foreign_to_another_tree_and_its_owner_is_named() {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        // Nothing is below a process that has just been seen to have no children: init's
+        // descendants include us, so a pid that cannot exist stands for the other tree.
+        let Listener::Foreign(who) = listener(port, -7) else { panic!("not foreign") };
+        assert!(who.starts_with(&format!("pid {} (", std::process::id())), "{who}");
+        assert!(!is_free(port));
+        drop(socket);
+        assert_eq!(listener(port, -7), Listener::Nobody);
+        assert!(wait_until_free(port, Duration::from_secs(5), &|| false));
+    }
+}

@@ -1,0 +1,98 @@
+//! Clocks: one epoch per trial, and waits that end on time.
+
+use std::time::Instant;
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+
+use crate::units::Nanos;
+
+/// The zero of a trial's stamps, and its place in the world's time.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch {
+    monotonic_ns: u64,
+    unix_ns: u64,
+    instant: Instant,
+}
+
+impl Epoch {
+    /// Returns this moment.
+    pub fn now() -> Self {
+        Self {
+            monotonic_ns: read(ClockId::CLOCK_MONOTONIC),
+            unix_ns: read(ClockId::CLOCK_REALTIME),
+            instant: Instant::now(),
+        }
+    }
+
+    /// Returns the time since the epoch.
+    pub fn elapsed(&self) -> Nanos {
+        Nanos(read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.monotonic_ns))
+    }
+
+    /// Returns the epoch's wall-clock time, nanoseconds since the Unix epoch.
+    pub fn unix_ns(&self) -> u64 {
+        self.unix_ns
+    }
+
+    /// Returns the epoch for other rooms that stamp against it.
+    pub fn instant(&self) -> Instant {
+        self.instant
+    }
+
+    /// Returns the epoch as the kernel's monotonic clock counts it.
+    pub fn monotonic_ns(&self) -> u64 {
+        self.monotonic_ns
+    }
+
+    /// Returns what has to be taken from a wall-clock stamp to get time since the epoch.
+    ///
+    /// Measured anew for each batch of stamps: the wall clock is slewed and may step.
+    pub(super) fn wall_offset_ns(&self) -> u64 {
+        let wall = read(ClockId::CLOCK_REALTIME);
+        wall.saturating_sub(self.elapsed().0)
+    }
+
+    /// Returns how much further the wall clock went than the monotonic one since the epoch.
+    pub(super) fn wall_drift_ns(&self) -> i64 {
+        let wall = read(ClockId::CLOCK_REALTIME) as i64 - self.unix_ns as i64;
+        wall - self.elapsed().0 as i64
+    }
+
+    /// Returns an instant as the kernel's monotonic clock names it.
+    pub(super) fn absolute(&self, at: Nanos) -> TimeSpec {
+        let ns = self.monotonic_ns + at.0;
+        TimeSpec::new((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64)
+    }
+
+    /// Sleeps until an instant; returns at once if it is over.
+    pub(super) fn sleep_until(&self, at: Nanos) {
+        let until = self.absolute(at);
+        // Interrupted by a signal handler, it is simply called again.
+        while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &until)
+            == Err(nix::Error::EINTR)
+        {}
+    }
+}
+
+/// Asks the kernel to wake this thread on time instead of up to 50 µs later.
+pub(super) fn wake_on_time() {
+    // Refused by no kernel that bench runs on; without it timers are 50 µs late, which the
+    // lag figures show.
+    let _ = nix::sys::prctl::set_timerslack(1);
+}
+
+/// Returns the CPU time of the calling thread.
+pub(super) fn thread_cpu() -> Nanos {
+    Nanos(read(ClockId::CLOCK_THREAD_CPUTIME_ID))
+}
+
+/// Returns the CPU time of the process.
+pub(super) fn process_cpu() -> Nanos {
+    Nanos(read(ClockId::CLOCK_PROCESS_CPUTIME_ID))
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock).expect("these clocks exist on every Linux");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}

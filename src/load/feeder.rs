@@ -1,0 +1,73 @@
+//! Makes requests ahead of their time, so that the load threads only send.
+
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
+use std::time::Duration;
+
+use crate::load::driver::{Due, Supplied, Supply};
+use crate::workload::arrivals::Arrivals;
+use crate::workload::request::Request;
+
+/// Requests that are made ahead, over all load threads.
+pub(super) const MADE_AHEAD: usize = 512;
+/// How long the feeder rests when all queues are full.
+const REST: Duration = Duration::from_micros(200);
+
+/// A load thread's end of the queue.
+pub(super) struct Queue(pub(super) Receiver<Box<Due>>);
+
+impl Supply for Queue {
+    fn next(&mut self) -> Supplied {
+        match self.0.try_recv() {
+            Ok(due) => Supplied::Due(due),
+            Err(TryRecvError::Empty) => Supplied::NotYet,
+            Err(TryRecvError::Disconnected) => Supplied::Over,
+        }
+    }
+}
+
+/// Feeds the queues until arrivals or requests run out, or nobody takes them any more.
+///
+/// Where the clock drives the loop, requests are dealt out in turn; where answers do, the
+/// thread that takes them faster gets more.
+pub(super) fn feed(
+    mut arrivals: Arrivals,
+    requests: &mut (dyn Iterator<Item = Request> + Send),
+    queues: &[SyncSender<Box<Due>>],
+) {
+    let is_dealt = !arrivals.is_driven_by_answers();
+    let mut turn = 0;
+    while let Some(offset) = arrivals.next() {
+        let Some(request) = requests.next() else { return };
+        let due = Box::new(Due { offset, request });
+        let is_taken = if is_dealt || queues.len() == 1 {
+            queues[turn % queues.len()].send(due).is_ok()
+        } else {
+            offer(due, queues, turn)
+        };
+        if !is_taken {
+            return;
+        }
+        turn += 1;
+    }
+}
+
+/// Gives a request to the first queue with room.
+fn offer(mut due: Box<Due>, queues: &[SyncSender<Box<Due>>], turn: usize) -> bool {
+    loop {
+        let mut n_gone = 0;
+        for i in 0..queues.len() {
+            match queues[(turn + i) % queues.len()].try_send(due) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(back)) => due = back,
+                Err(TrySendError::Disconnected(back)) => {
+                    due = back;
+                    n_gone += 1;
+                }
+            }
+        }
+        if n_gone == queues.len() {
+            return false;
+        }
+        std::thread::sleep(REST);
+    }
+}

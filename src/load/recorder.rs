@@ -1,0 +1,243 @@
+//! The recorder: decodes what the load threads hand over, and passes finished records on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::load::client::Ending;
+use crate::load::decode::Decoding;
+use crate::load::exchange::{Block, Conversation, Finished, FollowUp, NextTurn, Parcel};
+use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
+use crate::load::verdict::{Asked, judge};
+use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
+use crate::units::Nanos;
+
+/// Samples of a round from which its median is taken.
+const MAX_ROUND_SAMPLES: usize = 4096;
+/// Ids of later turns lie above all others: bits below are the conversation's own id.
+const TURN_SHIFT: u32 = 40;
+
+/// How answers are read.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) asked: Asked,
+    pub(super) keep_outputs: bool,
+    pub(super) token_counter: Option<TokenCounter>,
+    pub(super) next_turn: Option<NextTurnBody>,
+    pub(super) limits: Limits,
+}
+
+/// Decodes responses and counts outcomes.
+pub(super) struct Recorder<'a> {
+    reading: Reading,
+    sink: &'a mut dyn RecordSink,
+    live: &'a Live,
+    /// Responses under way, by load thread and slot.
+    decodings: HashMap<(u16, u32), Decoding>,
+    round: Round,
+    failure: Option<std::io::Error>,
+}
+
+/// What has been counted since the round began.
+#[derive(Default)]
+struct Round {
+    n_ok: u64,
+    n_failed: u64,
+    output_tokens: u64,
+    ttfts: Vec<Nanos>,
+    first_failure: Option<RequestError>,
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(super) struct RoundReport {
+    /// Counts; how long it took is for the caller to say.
+    pub(super) stats: RoundStats,
+    pub(super) first_failure: Option<RequestError>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(reading: Reading, sink: &'a mut dyn RecordSink, live: &'a Live) -> Self {
+        Self {
+            reading,
+            sink,
+            live,
+            decodings: HashMap::new(),
+            round: Round::default(),
+            failure: None,
+        }
+    }
+
+    /// Returns the sink's first error.
+    pub(super) fn into_error(self) -> Option<std::io::Error> {
+        self.failure
+    }
+
+    /// Whether the sink refused a record.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Takes a parcel; returns its block, emptied, and what a conversation goes on with.
+    pub(super) fn take(&mut self, parcel: Parcel) -> (Block, Option<(u32, FollowUp)>) {
+        let Parcel { from, signals, head, max_tokens, mut block, finished } = parcel;
+        let reading = &self.reading;
+        let decoding = self.decodings.entry(from).or_insert_with(|| {
+            let keeps_text = reading.keep_outputs
+                || reading.token_counter.is_some()
+                || reading.next_turn.is_some();
+            Decoding::new(reading.asked.stream, keeps_text, reading.limits)
+        });
+        if head.is_some() {
+            decoding.head = head;
+        }
+        let n_before = decoding.answer.n_token_events;
+        decoding.feed(&block, max_tokens, &signals);
+        let n_new = decoding.answer.n_token_events - n_before;
+        self.live.tokens.fetch_add(n_new, Ordering::Relaxed);
+        block.clear();
+        let Some(finished) = finished else { return (block, None) };
+        let follow_up = self.decodings.remove(&from).and_then(|decoding| {
+            let round = finished.round;
+            self.finish(decoding, *finished).map(|follow_up| (round, follow_up))
+        });
+        (block, follow_up)
+    }
+
+    fn finish(&mut self, mut decoding: Decoding, mut finished: Finished) -> Option<FollowUp> {
+        let is_complete = finished.ending == Ending::Complete;
+        decoding.finish(finished.ended, is_complete);
+        let head = decoding.head.take();
+        let mut answer = decoding.answer;
+        let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
+        let counter = self.reading.token_counter.as_ref();
+        let counted = counter
+            .filter(|_| answer.n_token_events > 0)
+            .map(|count| count(&answer.text) + count(&answer.reasoning));
+        if let (Some(usage), Some(counted)) = (answer.usage, counted) {
+            // The engine counts the end-of-sequence token, the text does not show it.
+            let allowed = (usage.completion / 100).max(1);
+            if usage.completion.abs_diff(counted) > allowed {
+                answer.oddities.push(Oddity::CountsDiffer);
+            }
+        }
+        let n_tokens =
+            answer.usage.map_or(answer.n_token_events, |usage| u64::from(usage.completion));
+        self.count(&outcome, &finished, answer.first_token_at, n_tokens);
+        let follow_up = finished.conversation.take().map(|conversation| {
+            if outcome != Outcome::Ok {
+                return FollowUp::Over;
+            }
+            self.next_turn(conversation, &answer.text, &finished).unwrap_or_else(|why| {
+                self.failure.get_or_insert_with(|| std::io::Error::other(why));
+                FollowUp::Over
+            })
+        });
+        let is_stamped = is_complete || answer.done_at.is_some();
+        let record = RequestRecord {
+            id: finished.id,
+            phase: finished.phase,
+            sample: finished.sample,
+            turn: finished.turn,
+            scheduled: finished.scheduled,
+            sent: finished.sent,
+            connected: finished.connected,
+            headers: finished.headers.map(|stamp| stamp.at),
+            events: answer.events,
+            done: answer.done_at.or(is_stamped.then_some(finished.ended)),
+            status: head.map(|head| head.status),
+            stamps: finished.stamps,
+            usage: answer.usage,
+            finish: answer.finish,
+            max_tokens: finished.max_tokens,
+            output_tokens_counted: counted,
+            prompt_tokens_counted: None,
+            body_bytes: finished.body_bytes,
+            outcome,
+            oddities: answer.oddities,
+        };
+        let output = self.reading.keep_outputs.then(|| OutputRecord {
+            id: finished.id,
+            sample: finished.sample,
+            phase: finished.phase,
+            text: answer.text,
+            reasoning: answer.reasoning,
+            logprobs: answer.logprobs,
+        });
+        if self.failure.is_none()
+            && let Err(error) = self.sink.accept(record, output)
+        {
+            self.failure = Some(error);
+        }
+        follow_up
+    }
+
+    /// Returns the next turn of a conversation, due at the end of this one.
+    fn next_turn(
+        &self,
+        conversation: Conversation,
+        answer: &str,
+        last: &Finished,
+    ) -> Result<FollowUp, String> {
+        let make_body = self
+            .reading
+            .next_turn
+            .as_ref()
+            .ok_or("a request has further turns, but nothing makes their bodies")?;
+        let mut next_turns = conversation.next_turns;
+        let prompt = next_turns.remove(0);
+        let body = make_body(&conversation.body, answer, &prompt)?;
+        let turn = last.turn + 1;
+        let base = last.id & ((1 << TURN_SHIFT) - 1);
+        Ok(FollowUp::Turn(Box::new(NextTurn {
+            id: base | u64::from(turn) << TURN_SHIFT,
+            phase: last.phase,
+            sample: last.sample,
+            turn,
+            max_tokens: last.max_tokens,
+            due: last.ended,
+            conversation: Conversation { body, next_turns },
+        })))
+    }
+
+    fn count(
+        &mut self,
+        outcome: &Outcome,
+        finished: &Finished,
+        first_token_at: Option<Nanos>,
+        n_tokens: u64,
+    ) {
+        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+        count(&self.live.done);
+        self.round.output_tokens += n_tokens;
+        if *outcome == Outcome::Ok {
+            self.round.n_ok += 1;
+            if let (Some(sent), Some(first)) = (finished.sent, first_token_at)
+                && self.round.ttfts.len() < MAX_ROUND_SAMPLES
+            {
+                self.round.ttfts.push(first.saturating_sub(sent));
+            }
+        } else {
+            count(&self.live.failed);
+            self.round.n_failed += 1;
+            if let Outcome::Error(error) = outcome {
+                self.round.first_failure.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+
+    /// Returns what has been counted since the last call.
+    pub(super) fn end_round(&mut self) -> RoundReport {
+        let mut round = std::mem::take(&mut self.round);
+        round.ttfts.sort_unstable();
+        RoundReport {
+            stats: RoundStats {
+                n_ok: round.n_ok,
+                n_failed: round.n_failed,
+                took: Nanos::ZERO,
+                output_tokens: round.output_tokens,
+                ttft_median: round.ttfts.get(round.ttfts.len() / 2).copied(),
+            },
+            first_failure: round.first_failure,
+        }
+    }
+}

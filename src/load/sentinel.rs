@@ -1,0 +1,113 @@
+//! Watches the instrument: wake-ups, CPU, memory, clocks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rand::RngExt;
+
+use crate::load::clock::{Epoch, process_cpu, wake_on_time};
+use crate::record::trial::SentinelRecord;
+use crate::seed::Seed;
+use crate::units::Nanos;
+
+/// Cadence of the beats.
+const BEAT: Nanos = Nanos::from_millis(5);
+/// Lags that are kept: a uniform sample when there were more.
+const MAX_LAGS: usize = 4096;
+/// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.
+const TICKS_PER_S: u64 = 100;
+
+/// Wake-up lags of a thread that asks for a fixed cadence.
+#[derive(Debug, Default)]
+pub(super) struct Beats {
+    lags: Vec<Nanos>,
+    gap_max: Nanos,
+}
+
+/// Beats until told to stop.
+pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
+    wake_on_time();
+    let mut beats = Beats::default();
+    // Which lags are kept has no bearing on the load: a fixed seed will do.
+    let mut rng = Seed(0).stream("sentinel");
+    let mut due = epoch.elapsed() + BEAT;
+    let mut last = epoch.elapsed();
+    let mut n_beats = 0_usize;
+    while !stop.load(Ordering::Relaxed) {
+        epoch.sleep_until(due);
+        let now = epoch.elapsed();
+        let lag = now.saturating_sub(due);
+        beats.gap_max = beats.gap_max.max(now.saturating_sub(last));
+        n_beats += 1;
+        if beats.lags.len() < MAX_LAGS {
+            beats.lags.push(lag);
+        } else {
+            let place = rng.random_range(0..n_beats);
+            if let Some(kept) = beats.lags.get_mut(place) {
+                *kept = lag;
+            }
+        }
+        last = now;
+        // Beats that were slept through are not made up for: the lag has shown them.
+        due = (due + BEAT).max(now);
+    }
+    beats
+}
+
+/// CPU and wall time of the measured phases, and what was there at the start.
+#[derive(Debug)]
+pub(super) struct Sentinel {
+    epoch: Epoch,
+    steal_ticks: u64,
+    measuring: Option<(Nanos, Nanos)>,
+    record: SentinelRecord,
+}
+
+impl Sentinel {
+    pub(super) fn new(epoch: Epoch, n_load_threads: u32) -> Self {
+        let record = SentinelRecord { n_load_threads, ..SentinelRecord::default() };
+        Self { epoch, steal_ticks: steal_ticks(), measuring: None, record }
+    }
+
+    pub(super) fn begin_measure(&mut self) {
+        self.measuring = Some((self.epoch.elapsed(), process_cpu()));
+    }
+
+    pub(super) fn end_measure(&mut self, load_cpu: Nanos) {
+        if let Some((began, cpu)) = self.measuring.take() {
+            self.record.wall += self.epoch.elapsed().saturating_sub(began);
+            self.record.process_cpu += process_cpu().saturating_sub(cpu);
+            self.record.load_cpu += load_cpu;
+        }
+    }
+
+    pub(super) fn note_stalls(&mut self, n_stalls: u64) {
+        self.record.recorder_stalls += n_stalls;
+    }
+
+    pub(super) fn into_record(mut self, beats: Beats) -> SentinelRecord {
+        self.record.wake_lag = beats.lags;
+        self.record.wake_lag.sort_unstable();
+        self.record.wake_gap_max = beats.gap_max;
+        self.record.rss_max = rss_max();
+        let stolen = steal_ticks().saturating_sub(self.steal_ticks);
+        self.record.steal = Nanos(stolen * (1_000_000_000 / TICKS_PER_S));
+        self.record.wall_drift_ns = self.epoch.wall_drift_ns();
+        self.record
+    }
+}
+
+/// Returns the peak resident memory of the process in bytes; 0 where `/proc` does not say.
+fn rss_max() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// Returns the ticks that the hypervisor took from all CPUs; 0 where `/proc` does not say.
+fn steal_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    // cpu user nice system idle iowait irq softirq steal …; proc_stat(5).
+    let total = stat.lines().next().and_then(|line| line.split_whitespace().nth(8));
+    total.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}

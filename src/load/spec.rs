@@ -1,0 +1,240 @@
+//! What a trial of load is made of, as the run hall orders it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::load::clock::Epoch;
+use crate::plan::cell::Phase;
+use crate::record::request::{CancelCause, OutputRecord, RequestRecord};
+use crate::record::trial::{PhaseRecord, SentinelRecord};
+use crate::units::Nanos;
+use crate::workload::arrivals::Arrivals;
+use crate::workload::request::{Prompt, Request};
+
+/// One trial, ready to be carried out.
+pub struct TrialSpec {
+    /// Zero of all stamps. Taken by the caller, so that telemetry can share it.
+    pub epoch: Epoch,
+    /// Where requests go.
+    pub target: Target,
+    /// The phases, in order.
+    pub phases: Vec<PhaseLoad>,
+    /// Load threads; by the number of CPUs when absent.
+    pub n_threads: Option<u32>,
+    /// Whether the sink gets the text of answers.
+    pub keep_outputs: bool,
+    /// Counts the tokens of a text with the pinned tokenizer.
+    pub token_counter: Option<TokenCounter>,
+    /// Makes the body of a conversation's next turn.
+    pub next_turn: Option<NextTurnBody>,
+    /// Judges, after each round of an extending warm-up, whether it may end.
+    pub is_steady: Option<SteadyTest>,
+    /// Bounds on what one answer may bring.
+    pub limits: Limits,
+}
+
+/// Counts the tokens of a text.
+pub type TokenCounter = Arc<dyn Fn(&str) -> u32 + Send + Sync>;
+
+/// Returns the body of the next turn from the body of the last one, its answer and what is
+/// asked next; an error ends the conversation.
+pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &Prompt) -> Result<Bytes, String> + Send + Sync>;
+
+/// Returns whether rounds show no trend any more.
+pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool>;
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Base URL of the engine, `http://127.0.0.1:8000`.
+    pub base_url: String,
+    /// URL path of the endpoint, after the base URL's own.
+    pub path: String,
+    /// Further headers, such as the API key's.
+    pub headers: BTreeMap<String, String>,
+    /// Whether answers are asked for as a stream.
+    pub stream: bool,
+    /// The engine's streams end without `[DONE]`; that is no oddity then.
+    pub no_done: bool,
+    /// Which transport carries the requests.
+    pub transport: Transport,
+}
+
+/// Transports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// `Direct` for `http://`, `Library` for `https://`.
+    #[default]
+    Auto,
+    /// Sockets of our own with kernel stamps.
+    Direct,
+    /// The HTTP library with its TLS; stamps are taken when its reads return.
+    Library,
+}
+
+/// One phase with its requests.
+pub struct PhaseLoad {
+    /// The phase.
+    pub plan: Phase,
+    /// When its requests are due, from the phase's start.
+    pub arrivals: Arrivals,
+    /// Its requests, in the order of the schedule. The phase ends early when they run out.
+    pub requests: Box<dyn Iterator<Item = Request> + Send>,
+}
+
+/// Bounds on what one answer may bring.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest server-sent event, and largest JSON answer, in bytes.
+    pub event_bytes: usize,
+    /// An answer is cut at twice its `max_tokens`, but not below this many tokens.
+    pub excess_tokens_floor: u32,
+    /// An answer without `max_tokens` is cut here.
+    pub tokens: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { event_bytes: 8 << 20, excess_tokens_floor: 256, tokens: 1 << 20 }
+    }
+}
+
+/// Takes finished requests, in the order in which they end, on the recorder's thread.
+pub trait RecordSink: Send {
+    /// Takes one request, with its text if texts are kept.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored; the trial is then ended.
+    fn accept(&mut self, record: RequestRecord, output: Option<OutputRecord>) -> io::Result<()>;
+}
+
+impl<F> RecordSink for F
+where
+    F: FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send,
+{
+    fn accept(&mut self, record: RequestRecord, output: Option<OutputRecord>) -> io::Result<()> {
+        self(record, output)
+    }
+}
+
+/// Ends a trial from outside; seen within 100 ms.
+#[derive(Debug, Default)]
+pub struct Control {
+    cause: AtomicU8,
+}
+
+impl Control {
+    /// Ends the trial because the user wants it.
+    pub fn interrupt(&self) {
+        self.cause.store(1, Ordering::Relaxed);
+    }
+
+    /// Ends the trial because the engine is gone.
+    pub fn engine_gone(&self) {
+        self.cause.store(2, Ordering::Relaxed);
+    }
+
+    /// Returns why the trial has to end, if it has to.
+    pub fn cause(&self) -> Option<CancelCause> {
+        match self.cause.load(Ordering::Relaxed) {
+            1 => Some(CancelCause::Signal),
+            2 => Some(CancelCause::EngineGone),
+            _ => None,
+        }
+    }
+}
+
+/// Counts for progress displays; they follow the truth by a fraction of a second.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Phases that have begun.
+    pub phases_begun: AtomicU64,
+    /// Requests sent.
+    pub sent: AtomicU64,
+    /// Requests over, whatever their outcome.
+    pub done: AtomicU64,
+    /// Requests over that did not end well.
+    pub failed: AtomicU64,
+    /// Token events received.
+    pub tokens: AtomicU64,
+    /// Bytes of bodies received.
+    pub bytes: AtomicU64,
+}
+
+/// One round of an extending warm-up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoundStats {
+    /// Complete answers.
+    pub n_ok: u64,
+    /// All other requests.
+    pub n_failed: u64,
+    /// From the first due request to the last byte.
+    pub took: Nanos,
+    /// Output tokens by the engine's count; token events where it gives none.
+    pub output_tokens: u64,
+    /// Median time from sending to the first token.
+    pub ttft_median: Option<Nanos>,
+}
+
+/// What a trial leaves besides its request records.
+#[derive(Clone, Debug)]
+pub struct LoadReport {
+    /// Wall-clock time of the epoch, nanoseconds since the Unix epoch.
+    pub epoch_unix_ns: u64,
+    /// The phases that were begun, in order.
+    pub phases: Vec<PhaseRecord>,
+    /// How the instrument fared.
+    pub sentinel: SentinelRecord,
+    /// Why the trial ended early, if it did.
+    pub aborted: Option<String>,
+}
+
+/// Why `bench` could not do its work. What engines do wrong is in the records instead.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The base URL is not one.
+    #[error("{url:?} is not a usable base URL: {why}")]
+    BadUrl {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The host has no address.
+    #[error("no address for host {host:?}: {why}")]
+    Resolve {
+        /// Host name.
+        host: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// A header is not one.
+    #[error("header {name:?} has a name or value that HTTP does not allow")]
+    BadHeader {
+        /// Its name; never its value, which may be a secret.
+        name: String,
+    },
+    /// Too few file descriptors for the load.
+    #[error("the load needs {needed} file descriptors, but the limit is {limit}")]
+    TooFewDescriptors {
+        /// Needed.
+        needed: u64,
+        /// Hard limit.
+        limit: u64,
+    },
+    /// A system call that every trial needs failed.
+    #[error("failed to {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The sink refused a record.
+    #[error("a record could not be stored: {0}")]
+    Sink(io::Error),
+}

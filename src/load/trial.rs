@@ -1,0 +1,409 @@
+//! Carries out one trial: its phases in order, over connections that stay open between them.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::thread;
+
+use crate::load::client::Client;
+use crate::load::clock::{Epoch, thread_cpu, wake_on_time};
+use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
+use crate::load::direct::DirectClient;
+use crate::load::driver::{Driver, Share, Tally};
+use crate::load::feeder::{MADE_AHEAD, Queue, feed};
+use crate::load::proxied::LibraryClient;
+use crate::load::recorder::{Reading, Recorder, RoundReport};
+use crate::load::sentinel::{Sentinel, beat};
+use crate::load::spec::{
+    Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
+    TrialSpec,
+};
+use crate::load::target::{Endpoint, preflight};
+use crate::load::verdict::Asked;
+use crate::plan::cell::ArrivalsPlan;
+use crate::record::request::{CancelCause, RequestError};
+use crate::record::trial::{PhaseKind, PhaseRecord, Steadiness};
+use crate::units::Nanos;
+use crate::workload::arrivals::{Gate, Outline};
+
+/// Time between the last preparation and the first due request.
+const LEAD: Nanos = Nanos::from_millis(20);
+/// Connections opened in advance where nothing says how many there will be.
+const WARM_CONNECTIONS: u32 = 256;
+/// Time that opening connections in advance may take; the rest is opened when needed.
+const WARM_TIMEOUT: Nanos = Nanos::from_secs(5);
+/// Load threads at most, unless the spec says otherwise.
+const MAX_THREADS: usize = 4;
+
+/// Carries out a trial and returns when every request of it has its end.
+///
+/// Blocks the calling thread. Records go to `sink` as they end, from another thread.
+///
+/// # Errors
+/// [`LoadError`] if `bench` could not do its work. What engines do wrong is in the records.
+pub fn run_trial(
+    spec: TrialSpec,
+    sink: &mut dyn RecordSink,
+    control: &Control,
+    live: &Live,
+) -> Result<LoadReport, LoadError> {
+    let endpoint = Endpoint::new(&spec.target)?;
+    let n_streams = spec.phases.iter().map(streams_of).max().unwrap_or(0);
+    preflight(n_streams)?;
+    let is_library = match spec.target.transport {
+        Transport::Auto => endpoint.url.scheme() == "https",
+        Transport::Direct if endpoint.url.scheme() == "https" => {
+            let why = "the direct transport speaks no TLS".to_owned();
+            return Err(LoadError::BadUrl { url: spec.target.base_url, why });
+        }
+        Transport::Direct => false,
+        Transport::Library => true,
+    };
+    let n_threads = spec.n_threads.map_or_else(default_threads, |n| n.max(1) as usize);
+    let epoch = spec.epoch;
+    if is_library {
+        let client = |_| LibraryClient::new(epoch, endpoint.url.clone(), &spec.target);
+        let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
+        carry_out(clients, spec, sink, control, live)
+    } else {
+        let address = endpoint.address()?;
+        let head = endpoint.request_head(&spec.target)?;
+        let failed = |source| LoadError::System { what: "set up sockets", source };
+        let client = |_| DirectClient::new(epoch, address, head.clone()).map_err(failed);
+        let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
+        carry_out(clients, spec, sink, control, live)
+    }
+}
+
+/// Half of the CPUs, the engine gets the others; one on small machines.
+fn default_threads() -> usize {
+    let n_cpus = thread::available_parallelism().map_or(1, usize::from);
+    if n_cpus <= 2 { 1 } else { (n_cpus / 2).min(MAX_THREADS) }
+}
+
+/// Returns the requests that a phase may have at once, as far as can be said.
+fn streams_of(phase: &PhaseLoad) -> u64 {
+    match Gate::new(&phase.plan.arrivals, phase.plan.max_in_flight) {
+        Gate::Cap(n) | Gate::Batch(n) => u64::from(n),
+        Gate::Open if phase.plan.arrivals == ArrivalsPlan::AllAtOnce => {
+            phase.plan.n_requests.unwrap_or(0)
+        }
+        Gate::Open => phase.plan.n_requests.unwrap_or(u64::MAX).min(1024),
+    }
+}
+
+/// What the threads of a trial share.
+struct Hall<'a> {
+    epoch: Epoch,
+    control: &'a Control,
+    /// Set when the trial must end for a reason of its own.
+    gives_up: &'a Control,
+    notes: SyncSender<Note>,
+}
+
+fn carry_out<C: Client + Send>(
+    clients: Vec<C>,
+    spec: TrialSpec,
+    sink: &mut dyn RecordSink,
+    control: &Control,
+    live: &Live,
+) -> Result<LoadReport, LoadError> {
+    let TrialSpec { epoch, target, phases, is_steady, .. } = spec;
+    let reading = Reading {
+        asked: Asked { stream: target.stream, no_done: target.no_done },
+        keep_outputs: spec.keep_outputs,
+        token_counter: spec.token_counter,
+        next_turn: spec.next_turn,
+        limits: spec.limits,
+    };
+    let is_prompt = reading.next_turn.is_some();
+    let mut recorder = Recorder::new(reading, sink, live);
+    let (notes, inbox) = sync_channel(MAX_PARCELS);
+    let (drivers, ways_back) = drivers_of(clients, &notes, live);
+    let mut sentinel = Sentinel::new(epoch, drivers.len() as u32);
+    let stop_beats = AtomicBool::new(false);
+    let gives_up = Control::default();
+    let hall = Hall { epoch, control, gives_up: &gives_up, notes };
+    let (phases, aborted, beats) = thread::scope(|scope| {
+        let beats = scope.spawn(|| beat(epoch, &stop_beats));
+        let recorder = &mut recorder;
+        let gives_up = &gives_up;
+        let recording = scope.spawn(move || {
+            run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
+        });
+        let stop_beats = StopOnDrop(&stop_beats);
+        let (phases, aborted) = run_phases(hall, drivers, phases, is_steady, live, &mut sentinel);
+        // The last sender of notes is gone with the drivers and the hall.
+        recording.join().expect("the recorder does not panic");
+        drop(stop_beats);
+        (phases, aborted, beats.join().expect("the beat does not panic"))
+    });
+    if let Some(error) = recorder.into_error() {
+        return Err(LoadError::Sink(error));
+    }
+    Ok(LoadReport {
+        epoch_unix_ns: epoch.unix_ns(),
+        phases,
+        sentinel: sentinel.into_record(beats),
+        aborted,
+    })
+}
+
+/// Ends the beats even when a panic unwinds, which would wait for them for ever otherwise.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+type Drivers<'a, C> = Vec<Driver<'a, C, ThreadDesk>>;
+
+fn drivers_of<'a, C: Client>(
+    clients: Vec<C>,
+    notes: &SyncSender<Note>,
+    live: &'a Live,
+) -> (Drivers<'a, C>, Vec<WayBack>) {
+    clients
+        .into_iter()
+        .enumerate()
+        .map(|(i, client)| {
+            let (block_sender, blocks) = channel();
+            let (follow_up_sender, follow_ups) = channel();
+            let way_back = WayBack {
+                blocks: block_sender,
+                follow_ups: follow_up_sender,
+                waker: client.waker(),
+            };
+            let desk = ThreadDesk { notes: notes.clone(), blocks, follow_ups };
+            (Driver::new(client, desk, live, i as u16), way_back)
+        })
+        .unzip()
+}
+
+fn run_phases<C: Client + Send>(
+    hall: Hall<'_>,
+    mut drivers: Drivers<'_, C>,
+    phases: Vec<PhaseLoad>,
+    is_steady: Option<SteadyTest>,
+    live: &Live,
+    sentinel: &mut Sentinel,
+) -> (Vec<PhaseRecord>, Option<String>) {
+    let mut records = Vec::new();
+    let mut round = 0;
+    for mut phase in phases {
+        live.phases_begun.fetch_add(1, Ordering::Relaxed);
+        let outline = phase.arrivals.outline();
+        let max_rounds = phase.plan.until_steady.map_or(1, |until| until.max_rounds.max(1));
+        let mut rounds = Vec::new();
+        let mut whole: Option<RoundRun> = None;
+        let mut steady = false;
+        let mut first_failure = None;
+        while !steady && (rounds.len() as u32) < max_rounds {
+            round += 1;
+            let is_measured = phase.plan.kind == PhaseKind::Measure;
+            if is_measured {
+                sentinel.begin_measure();
+            }
+            let run = run_round(&hall, &mut drivers, &mut phase, &outline, round);
+            if is_measured {
+                sentinel.end_measure(run.load_cpu);
+            }
+            sentinel.note_stalls(run.tally.n_stalls);
+            let report = round_report(&hall.notes);
+            first_failure = first_failure.or(report.first_failure);
+            let is_empty = run.tally.n_scheduled == 0;
+            let interrupted = run.tally.interrupted;
+            if !is_empty || rounds.is_empty() {
+                let took = run.tally.drained.saturating_sub(run.start);
+                rounds.push(RoundStats { took, ..report.stats });
+                whole = Some(whole.map_or(run, |whole| whole.followed_by(run)));
+            }
+            if is_empty || interrupted {
+                break;
+            }
+            steady = is_steady.as_ref().is_none_or(|is_steady| is_steady(&rounds));
+        }
+        let Some(run) = whole else { continue };
+        let steadiness =
+            phase.plan.until_steady.map(|_| Steadiness { rounds: rounds.len() as u32, steady });
+        records.push(run.into_record(&phase, outline, steadiness));
+        let n_ok: u64 = rounds.iter().map(|round| round.n_ok).sum();
+        let aborted = why_aborted(&hall, run.tally.interrupted)
+            .or_else(|| hopeless(&phase, n_ok, first_failure));
+        if aborted.is_some() {
+            return (records, aborted);
+        }
+    }
+    (records, None)
+}
+
+fn why_aborted(hall: &Hall<'_>, interrupted: bool) -> Option<String> {
+    match hall.control.cause().filter(|_| interrupted) {
+        Some(CancelCause::EngineGone) => Some("the engine is gone".to_owned()),
+        Some(_) => Some("interrupted by the user".to_owned()),
+        None => interrupted.then(|| "records could not be stored".to_owned()),
+    }
+}
+
+/// A warm-up in which the engine refused every request says that the rest is not worth trying.
+fn hopeless(phase: &PhaseLoad, n_ok: u64, failure: Option<RequestError>) -> Option<String> {
+    match failure {
+        Some(RequestError::Status(status, text))
+            if phase.plan.kind == PhaseKind::WarmUp
+                && n_ok == 0
+                && (400..500).contains(&status)
+                && status != 429 =>
+        {
+            Some(format!("the engine refused every warm-up request: status {status}: {text}"))
+        }
+        _ => None,
+    }
+}
+
+/// One round of a phase as it went.
+#[derive(Clone, Copy, Debug)]
+struct RoundRun {
+    start: Nanos,
+    stopped: Nanos,
+    tally: Tally,
+    load_cpu: Nanos,
+}
+
+impl RoundRun {
+    fn followed_by(self, next: Self) -> Self {
+        let n_scheduled = self.tally.n_scheduled + next.tally.n_scheduled;
+        Self { start: self.start, tally: Tally { n_scheduled, ..next.tally }, ..next }
+    }
+
+    fn into_record(
+        self,
+        phase: &PhaseLoad,
+        outline: Outline,
+        steadiness: Option<Steadiness>,
+    ) -> PhaseRecord {
+        PhaseRecord {
+            name: phase.plan.name.clone(),
+            kind: phase.plan.kind,
+            started: self.start,
+            stopped: self.stopped,
+            drained: self.tally.drained,
+            n_scheduled: self.tally.n_scheduled,
+            steadiness,
+            schedule_hash: outline.hash,
+        }
+    }
+}
+
+/// Waits until the recorder has decoded all of the round.
+fn round_report(notes: &SyncSender<Note>) -> RoundReport {
+    let (reply, report) = channel();
+    // Without a recorder there is nothing to report; the trial is being given up then.
+    let _ = notes.send(Note::RoundOver(reply));
+    report.recv().unwrap_or_default()
+}
+
+fn run_round<C: Client + Send>(
+    hall: &Hall<'_>,
+    drivers: &mut Drivers<'_, C>,
+    phase: &mut PhaseLoad,
+    outline: &Outline,
+    round: u32,
+) -> RoundRun {
+    let plan = &phase.plan;
+    let gate = Gate::new(&plan.arrivals, plan.max_in_flight);
+    let gates = split(gate, drivers.len());
+    let n_threads = gates.len();
+    let n_warm = (streams_of(phase).min(u64::from(u32::MAX)) as u32).min(match gate {
+        Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
+        _ => u32::MAX,
+    });
+    let is_driven_by_answers = phase.arrivals.is_driven_by_answers();
+    let stop_after = plan.duration.filter(|_| is_driven_by_answers);
+    let share_at = |start: Nanos, gate: Gate| Share {
+        round,
+        start,
+        gate,
+        stop_at: stop_after.map(|duration| start + duration),
+        last_due: outline.last,
+        is_closed: matches!(plan.arrivals, ArrivalsPlan::Closed { .. }),
+        drain: plan.drain,
+        deadlines: plan.deadlines,
+        cancel_after: plan.cancel_after,
+    };
+    let arrivals = phase.arrivals.from_start();
+    let requests = &mut phase.requests;
+    let barrier = Barrier::new(n_threads + 1);
+    let start_ns = AtomicU64::new(0);
+    let (tallies, start) = thread::scope(|scope| {
+        let (senders, queues): (Vec<_>, Vec<_>) = (0..n_threads)
+            .map(|_| sync_channel(MADE_AHEAD / n_threads))
+            .map(|(sender, receiver)| (sender, Queue(receiver)))
+            .unzip();
+        scope.spawn(move || feed(arrivals, &mut **requests, &senders));
+        let threads: Vec<_> = drivers
+            .iter_mut()
+            .zip(gates)
+            .zip(queues)
+            .map(|((driver, gate), mut queue)| {
+                let (barrier, start_ns) = (&barrier, &start_ns);
+                scope.spawn(move || {
+                    wake_on_time();
+                    let deadline = driver.client.now() + WARM_TIMEOUT;
+                    driver.client.warm(n_warm.div_ceil(n_threads as u32), deadline);
+                    barrier.wait();
+                    barrier.wait();
+                    let share = share_at(Nanos(start_ns.load(Ordering::Acquire)), gate);
+                    let control = [hall.control, hall.gives_up];
+                    let tally = driver.run_phase(&share, &mut queue, &control);
+                    (tally, thread_cpu())
+                })
+            })
+            .collect();
+        barrier.wait();
+        let start = hall.epoch.elapsed() + LEAD;
+        start_ns.store(start.0, Ordering::Release);
+        barrier.wait();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().expect("a load thread does not panic")
+        };
+        (threads.into_iter().map(join).collect::<Vec<(Tally, Nanos)>>(), start)
+    });
+    let load_cpu = tallies.iter().map(|(_, cpu)| *cpu).sum();
+    let tally = tallies.iter().map(|(tally, _)| *tally).reduce(Tally::and).unwrap_or_default();
+    let last_sent = tally.last_sent.unwrap_or(start);
+    let stopped = match (stop_after, outline.last) {
+        _ if tally.interrupted => tally.drained,
+        (Some(duration), _) => start + duration,
+        (None, Some(last_due)) => start + last_due,
+        (None, None) => last_sent,
+    };
+    RoundRun { start, stopped, tally, load_cpu }
+}
+
+/// Splits what holds requests back over load threads, of which small loads need fewer.
+fn split(gate: Gate, n_threads: usize) -> Vec<Gate> {
+    match gate {
+        Gate::Open => vec![Gate::Open; n_threads],
+        // The threads would have to wait for each other between batches.
+        Gate::Batch(_) => vec![gate],
+        Gate::Cap(cap) => {
+            let n_parts = n_threads.min(cap.max(1) as usize) as u32;
+            (0..n_parts).map(|i| Gate::Cap(cap / n_parts + u32::from(i < cap % n_parts))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_split_evenly_and_none_is_lost() {
+        assert_eq!(split(Gate::Cap(7), 3), [Gate::Cap(3), Gate::Cap(2), Gate::Cap(2)]);
+        assert_eq!(split(Gate::Cap(2), 4), [Gate::Cap(1), Gate::Cap(1)]);
+        assert_eq!(split(Gate::Batch(8), 4), [Gate::Batch(8)]);
+        assert_eq!(split(Gate::Open, 2), [Gate::Open, Gate::Open]);
+    }
+}

@@ -1,0 +1,209 @@
+//! What the GPUs did during a trial.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::energy::{PowerSample, energy};
+use crate::metrics::window::Window;
+use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::stats::mean::Moments;
+use crate::units::Nanos;
+
+/// Samples of one trial's GPUs.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceLog {
+    gpus: BTreeMap<String, GpuLog>,
+    absent: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct GpuLog {
+    power: Vec<PowerSample>,
+    others: Vec<Other>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    at: Nanos,
+    utilisation_pct: Option<f64>,
+    memory_bytes: Option<f64>,
+    temperature_c: Option<f64>,
+}
+
+/// What the GPUs did during a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Devices {
+    /// Energy over the window, all GPUs, or why it cannot be had.
+    pub energy_window_j: Result<f64, String>,
+    /// Energy from the first due request to the last response.
+    pub energy_whole_j: Result<f64, String>,
+    /// Least share of the window that power samples cover, over GPUs.
+    pub coverage: Option<f64>,
+    /// Highest sampled power of any GPU.
+    pub power_w_max: Option<f64>,
+    /// Mean power of all GPUs before the first phase.
+    pub power_w_idle: Option<f64>,
+    /// By UUID.
+    pub gpus: BTreeMap<String, GpuFigures>,
+}
+
+/// What one GPU did inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GpuFigures {
+    /// Utilisation, per cent.
+    pub utilisation_pct: Moments,
+    /// Power, watts.
+    pub power_w: Moments,
+    /// Highest memory in use, bytes.
+    pub memory_bytes_max: Option<f64>,
+    /// Highest temperature.
+    pub temperature_c_max: Option<f64>,
+}
+
+impl DeviceLog {
+    /// Takes a sample in, if it is a GPU's.
+    pub fn push(&mut self, sample: &TelemetrySample) {
+        let TelemetrySource::Gpu(uuid) = &sample.source else { return };
+        let log = self.gpus.entry(uuid.clone()).or_default();
+        let value = |name: &str| sample.values.get(name).copied();
+        log.power.push(PowerSample {
+            at: sample.at,
+            power_w: value("power_w"),
+            energy_j: value("energy_j"),
+        });
+        log.others.push(Other {
+            at: sample.at,
+            utilisation_pct: value("utilisation_pct"),
+            memory_bytes: value("memory_bytes"),
+            temperature_c: value("temperature_c"),
+        });
+        let reason = || sample.absent.get("power_w").or_else(|| sample.absent.get("energy_j"));
+        if self.absent.is_none() {
+            self.absent = reason().cloned();
+        }
+    }
+
+    /// Returns what the GPUs did; `began` is when the trial's first phase began.
+    pub fn devices(&self, window: &Window, began: Nanos) -> Devices {
+        let (window_j, coverage) = self.energy(window.spans());
+        let (whole_j, _) = self.energy(window.whole_spans());
+        let gpus: BTreeMap<_, _> =
+            self.gpus.iter().map(|(uuid, log)| (uuid.clone(), log.figures(window))).collect();
+        let powers = self.gpus.values().flat_map(|log| &log.power);
+        Devices {
+            energy_window_j: window_j,
+            energy_whole_j: whole_j,
+            coverage,
+            power_w_max: powers
+                .filter(|sample| window.contains(sample.at))
+                .filter_map(|sample| sample.power_w)
+                .reduce(f64::max),
+            power_w_idle: self.idle(began),
+            gpus,
+        }
+    }
+
+    fn energy(
+        &self,
+        spans: impl Iterator<Item = (Nanos, Nanos)>,
+    ) -> (Result<f64, String>, Option<f64>) {
+        if self.gpus.is_empty() {
+            return (Err("no GPU was sampled".to_owned()), None);
+        }
+        let mut sum = 0.0;
+        let mut coverage = f64::INFINITY;
+        for (start, end) in spans {
+            for log in self.gpus.values() {
+                match energy(&log.power, start, end) {
+                    Ok(found) => {
+                        sum += found.joules;
+                        coverage = coverage.min(found.coverage);
+                    }
+                    Err(reason) => return (Err(self.absent.clone().unwrap_or(reason)), None),
+                }
+            }
+        }
+        (Ok(sum), Some(coverage).filter(|coverage| coverage.is_finite()))
+    }
+
+    fn idle(&self, began: Nanos) -> Option<f64> {
+        let mean = |log: &GpuLog| {
+            let before = log.power.iter().filter(|sample| sample.at < began);
+            before.filter_map(|sample| sample.power_w).collect::<Moments>().mean()
+        };
+        if self.gpus.is_empty() {
+            return None;
+        }
+        self.gpus.values().map(mean).sum()
+    }
+}
+
+impl GpuLog {
+    fn figures(&self, window: &Window) -> GpuFigures {
+        let mut figures = GpuFigures::default();
+        for sample in self.power.iter().filter(|sample| window.contains(sample.at)) {
+            sample.power_w.into_iter().for_each(|power| figures.power_w.push(power));
+        }
+        for sample in self.others.iter().filter(|sample| window.contains(sample.at)) {
+            sample.utilisation_pct.into_iter().for_each(|pct| figures.utilisation_pct.push(pct));
+            figures.memory_bytes_max = higher(figures.memory_bytes_max, sample.memory_bytes);
+            figures.temperature_c_max = higher(figures.temperature_c_max, sample.temperature_c);
+        }
+        figures
+    }
+}
+
+/// Returns the higher of two values that may be absent.
+pub(crate) fn higher(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).reduce(f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::trial::PhaseKind;
+
+    fn sample(uuid: &str, at_millis: u64, values: &[(&str, f64)]) -> TelemetrySample {
+        TelemetrySample {
+            at: Nanos::from_millis(at_millis),
+            source: TelemetrySource::Gpu(uuid.to_owned()),
+            values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect(),
+            absent: BTreeMap::new(),
+        }
+    }
+
+    fn window() -> Window {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }))
+    }
+
+    #[test]
+    fn energy_adds_over_gpus_and_the_window_is_not_the_whole() {
+        let mut log = DeviceLog::default();
+        for i in 0..=30 {
+            let busy = if i < 10 { 50.0 } else { 100.0 };
+            log.push(&sample("a", i * 100, &[("power_w", busy), ("utilisation_pct", 80.0)]));
+            log.push(&sample("b", i * 100, &[("power_w", 200.0), ("memory_bytes", 5.0)]));
+        }
+        let found = log.devices(&window(), Nanos::from_millis(1_000));
+        assert!((found.energy_window_j.unwrap() - 300.0).abs() < 1e-6);
+        assert!((found.energy_whole_j.unwrap() - 600.0).abs() < 1e-6);
+        assert_eq!((found.power_w_max, found.power_w_idle), (Some(200.0), Some(250.0)));
+        assert_eq!(found.gpus["a"].utilisation_pct.mean(), Some(80.0));
+        assert_eq!(found.gpus["b"].memory_bytes_max, Some(5.0));
+    }
+
+    #[test]
+    fn absent_power_keeps_its_reason() {
+        let mut log = DeviceLog::default();
+        let mut no_power = sample("a", 100, &[]);
+        no_power.absent.insert("power_w".to_owned(), "not supported".to_owned());
+        log.push(&no_power);
+        let found = log.devices(&window(), Nanos::ZERO);
+        assert_eq!(found.energy_window_j, Err("not supported".to_owned()));
+        let none = DeviceLog::default().devices(&window(), Nanos::ZERO);
+        assert_eq!(none.energy_window_j, Err("no GPU was sampled".to_owned()));
+        assert_eq!(none.power_w_idle, None);
+    }
+}

@@ -1,0 +1,164 @@
+//! Samples in, a distribution with percentiles out.
+
+use crate::metrics::summary::{Distribution, Percentile};
+use crate::stats::mean::Moments;
+use crate::stats::quantile::{interval_ranks, quantile_by, sample_floor};
+
+/// Percentiles of every distribution.
+pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+/// Confidence level of every interval.
+pub const LEVEL: f64 = 0.95;
+
+/// Samples of one quantity, kept for exact percentiles.
+///
+/// Kept in single precision: its relative error of 6e-8 is 3 ns of 50 ms, below what any
+/// stamp can tell, and a million requests take half the memory. Moments are in double.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    values: Vec<f32>,
+    moments: Moments,
+}
+
+impl Samples {
+    /// Takes one value in, in the unit that the distribution is told in.
+    pub fn push(&mut self, value: f64) {
+        self.values.push(value as f32);
+        self.moments.push(value);
+    }
+
+    /// Takes one value in, if there is one.
+    pub fn push_some(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.push(value);
+        }
+    }
+
+    /// Returns the number of samples.
+    pub fn n(&self) -> u64 {
+        self.moments.n()
+    }
+
+    /// Returns the mean.
+    pub fn mean(&self) -> Option<f64> {
+        self.moments.mean()
+    }
+
+    /// Returns a quantile however few the samples are: for judging, never for printing.
+    pub(crate) fn quantile(&mut self, p: f64) -> Option<f64> {
+        self.values.sort_unstable_by(f32::total_cmp);
+        quantile_by(self.values.len(), p, |rank| f64::from(self.values[rank]))
+    }
+
+    /// Returns the distribution, with `n_failed` requests that have no value counted as
+    /// slower than all others in the failure-inflated percentiles.
+    pub fn distribution(mut self, unit: &str, n_failed: u64, note: Option<String>) -> Distribution {
+        self.values.sort_unstable_by(f32::total_cmp);
+        described(&self.values, self.moments, unit, note, |sorted, p| {
+            percentile(sorted, p, Some(n_failed), true)
+        })
+    }
+}
+
+/// Returns the distribution of values that depend on each other, such as the gaps of one
+/// stream: percentiles without intervals, which would assume independence.
+pub fn dependent(
+    mut values: Vec<f32>,
+    moments: Moments,
+    unit: &str,
+    note: Option<String>,
+) -> Distribution {
+    values.sort_unstable_by(f32::total_cmp);
+    described(&values, moments, unit, note, |sorted, p| percentile(sorted, p, None, false))
+}
+
+fn described(
+    sorted: &[f32],
+    moments: Moments,
+    unit: &str,
+    note: Option<String>,
+    percentile: impl Fn(&[f32], f64) -> Percentile,
+) -> Distribution {
+    Distribution {
+        unit: unit.to_owned(),
+        n: moments.n(),
+        mean: moments.mean(),
+        std: moments.std(),
+        min: sorted.first().copied().map(f64::from),
+        max: sorted.last().copied().map(f64::from),
+        percentiles: PERCENTILES.iter().map(|&p| percentile(sorted, p)).collect(),
+        note,
+    }
+}
+
+fn percentile(sorted: &[f32], p: f64, n_failed: Option<u64>, with_interval: bool) -> Percentile {
+    let n = sorted.len();
+    let share = p / 100.0;
+    let at = |rank: usize| sorted.get(rank).map_or(f64::INFINITY, |&value| f64::from(value));
+    let n_floor = sample_floor(share);
+    let is_enough = n as u64 >= n_floor;
+    let interval = || {
+        let (low, high) = interval_ranks(n as u64, share, LEVEL)?;
+        Some((at(low as usize - 1), at(high as usize - 1)))
+    };
+    let inflated = |n_failed: u64| {
+        quantile_by(n + n_failed as usize, share, at).filter(|value| value.is_finite())
+    };
+    Percentile {
+        p,
+        value: if is_enough { quantile_by(n, share, at) } else { None },
+        interval: if is_enough && with_interval { interval() } else { None },
+        with_failures: if is_enough { n_failed.and_then(inflated) } else { None },
+        n_floor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hundred() -> Samples {
+        let mut samples = Samples::default();
+        (1..=100).rev().for_each(|i| samples.push(f64::from(i)));
+        samples
+    }
+
+    #[test]
+    fn a_distribution_is_that_of_numpy() {
+        // numpy over 1..=100: mean 50.5, std(ddof=1) 29.011491975882016, percentiles 50.5, 90.1.
+        let found = hundred().distribution("ms", 0, None);
+        assert_eq!(
+            (found.n, found.mean, found.min, found.max),
+            (100, Some(50.5), Some(1.0), Some(100.0))
+        );
+        assert!((found.std.unwrap() - 29.011_491_975_882_016).abs() < 1e-9);
+        assert_eq!(found.percentiles[0].value, Some(50.5));
+        // Ranks 40 and 61, as in the tables of the sign test.
+        assert_eq!(found.percentiles[0].interval, Some((40.0, 61.0)));
+        assert!((found.percentiles[1].value.unwrap() - 90.1).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_percentile_below_its_floor_is_not_told() {
+        let found = hundred().distribution("ms", 0, None);
+        let p95 = &found.percentiles[2];
+        assert_eq!((p95.p, p95.value, p95.interval, p95.n_floor), (95.0, None, None, 130));
+        let nothing = Samples::default().distribution("ms", 3, None);
+        assert_eq!((nothing.n, nothing.mean, nothing.std, nothing.min), (0, None, None, None));
+        assert!(nothing.percentiles.iter().all(|p| p.value.is_none() && p.with_failures.is_none()));
+        let one = {
+            let mut one = Samples::default();
+            one.push(3.0);
+            one.distribution("ms", 0, None)
+        };
+        assert_eq!((one.mean, one.std, one.percentiles[0].value), (Some(3.0), None, None));
+    }
+
+    #[test]
+    fn failed_requests_count_as_slower_than_all_others() {
+        // 100 answers and 25 failures: the median is rank 62 of 124, value 63; p90 is a failure.
+        let found = hundred().distribution("ms", 25, None);
+        assert_eq!(found.percentiles[0].with_failures, Some(63.0));
+        assert_eq!(found.percentiles[1].with_failures, None);
+        assert!(found.percentiles[1].value.is_some());
+    }
+}

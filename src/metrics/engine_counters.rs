@@ -1,0 +1,105 @@
+//! What the engine's own metrics say of the window.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::window::Window;
+use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::stats::mean::Moments;
+use crate::units::Nanos;
+
+/// Samples of the engine's metrics endpoint and log in one trial.
+#[derive(Clone, Debug, Default)]
+pub struct EngineLog {
+    samples: Vec<(Nanos, BTreeMap<String, f64>)>,
+}
+
+/// Growth of a counter over the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Growth {
+    /// By how much.
+    pub amount: f64,
+    /// Between which instants, seconds apart: the samples next to the window's edges.
+    pub secs: f64,
+}
+
+impl EngineLog {
+    /// Takes a sample in, if it is of the engine's metrics.
+    pub fn push(&mut self, sample: &TelemetrySample) {
+        if sample.source == TelemetrySource::EngineMetrics {
+            self.samples.push((sample.at, sample.values.clone()));
+        }
+    }
+
+    /// Returns how much a counter grew over the window.
+    ///
+    /// Between the last sample at or before each stretch (else the first one) and the first at
+    /// or after it (else the last one). `None` without two samples, or when the counter fell:
+    /// then the engine began anew.
+    pub fn growth(&self, name: &str, window: &Window) -> Option<Growth> {
+        let series: Vec<(Nanos, f64)> = self.series(name).collect();
+        let mut sum = Growth::default();
+        for (start, end) in window.spans() {
+            let before = series.iter().rev().find(|(at, _)| *at <= start).or(series.first())?;
+            let after = series.iter().find(|(at, _)| *at >= end).or(series.last())?;
+            if after.0 <= before.0 || after.1 < before.1 {
+                return None;
+            }
+            sum.amount += after.1 - before.1;
+            sum.secs += (after.0 - before.0).as_secs_f64();
+        }
+        (sum.secs > 0.0).then_some(sum)
+    }
+
+    /// Returns the moments of a gauge inside the window, and its highest value.
+    pub fn gauge(&self, name: &str, window: &Window) -> (Moments, Option<f64>) {
+        let inside = || self.series(name).filter(|(at, _)| window.contains(*at)).map(|(_, v)| v);
+        (inside().collect(), inside().reduce(f64::max))
+    }
+
+    fn series(&self, name: &str) -> impl Iterator<Item = (Nanos, f64)> {
+        self.samples.iter().filter_map(move |(at, values)| {
+            values.get(name).filter(|value| value.is_finite()).map(|&value| (*at, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::trial::PhaseKind;
+
+    fn log(samples: &[(u64, f64)]) -> EngineLog {
+        let mut log = EngineLog::default();
+        for &(millis, value) in samples {
+            log.push(&TelemetrySample {
+                at: Nanos::from_millis(millis),
+                source: TelemetrySource::EngineMetrics,
+                values: BTreeMap::from([("hits".to_owned(), value)]),
+                absent: BTreeMap::new(),
+            });
+        }
+        log
+    }
+
+    fn window() -> Window {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }))
+    }
+
+    #[test]
+    fn a_counter_grows_between_the_samples_next_to_the_edges() {
+        let log = log(&[(0, 5.0), (900, 10.0), (1_500, 12.0), (2_100, 30.0), (3_000, 90.0)]);
+        let found = log.growth("hits", &window()).unwrap();
+        assert!((found.amount - 20.0).abs() < 1e-9 && (found.secs - 1.2).abs() < 1e-9);
+        assert_eq!(log.gauge("hits", &window()).1, Some(12.0));
+        assert_eq!(log.growth("misses", &window()), None);
+    }
+
+    #[test]
+    fn a_counter_that_begins_anew_says_nothing() {
+        assert_eq!(log(&[(900, 10.0), (2_100, 3.0)]).growth("hits", &window()), None);
+        assert_eq!(log(&[(900, 10.0)]).growth("hits", &window()), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the engine says of itself, beside what was measured.
+
+use crate::metrics::engine_counters::{EngineLog, Growth};
+use crate::metrics::figures::Figures;
+use crate::metrics::totals::Totals;
+use crate::metrics::window::Window;
+use crate::stats::mean::Moments;
+
+/// What the engine's metrics say, summed over trials.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EngineTotals {
+    prefix: Ratio,
+    spec: Ratio,
+    preemptions: Option<f64>,
+    output: Option<Growth>,
+    log_output_tps: Vec<f64>,
+    kv_usage_max: Option<f64>,
+    waiting: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ratio {
+    of: f64,
+    part: f64,
+}
+
+impl Ratio {
+    fn add(&mut self, part: Option<Growth>, of: Option<Growth>) {
+        if let (Some(part), Some(of)) = (part, of) {
+            self.part += part.amount;
+            self.of += of.amount;
+        }
+    }
+
+    fn pct(self) -> Option<f64> {
+        (self.of > 0.0).then(|| self.part / self.of * 100.0)
+    }
+}
+
+impl EngineTotals {
+    /// Takes one trial in.
+    pub(crate) fn push(&mut self, log: &EngineLog, window: &Window) {
+        let growth = |name| log.growth(name, window);
+        self.prefix.add(growth("prefix_cache_hits"), growth("prefix_cache_queries"));
+        self.spec.add(growth("spec_accepted"), growth("spec_drafted"));
+        if let Some(found) = growth("preemptions") {
+            *self.preemptions.get_or_insert(0.0) += found.amount;
+        }
+        if let Some(found) = growth("output_tokens") {
+            let sum = self.output.get_or_insert_default();
+            sum.amount += found.amount;
+            sum.secs += found.secs;
+        }
+        self.log_output_tps.extend(log.gauge("output_tps", window).0.mean());
+        let kv_usage = log.gauge("kv_cache_usage_ratio", window).1;
+        self.kv_usage_max = self.kv_usage_max.into_iter().chain(kv_usage).reduce(f64::max);
+        self.waiting.extend(log.gauge("requests_waiting", window).0.mean());
+    }
+}
+
+/// Sets what the engine's metrics say; what they do not say is left out.
+pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[Totals]) {
+    let n_trials = trials.len() as u64;
+    let cached: u64 = trials.iter().map(|trial| trial.cached_tokens).sum();
+    let cacheable: u64 = trials.iter().map(|trial| trial.cacheable_tokens).sum();
+    if let Some(pct) = engine.prefix.pct() {
+        let note = "by the engine's counters at the window's edges";
+        figures.set("prefix_cache_hit_rate", pct, engine.prefix.of as u64, note);
+    } else if cacheable > 0 {
+        let pct = cached as f64 / cacheable as f64 * 100.0;
+        figures.set("prefix_cache_hit_rate", pct, cacheable, "cached of prompt tokens by usage");
+    }
+    if let Some(pct) = engine.spec.pct() {
+        let note = "accepted of drafted tokens, by the engine's counters";
+        figures.set("spec_acceptance", pct, engine.spec.of as u64, note);
+    }
+    if let Some(n) = engine.preemptions {
+        figures.set("preemptions", n, n_trials, "by the engine's counter");
+    }
+    if let Some(usage) = engine.kv_usage_max {
+        figures.set("kv_cache_usage_max", usage * 100.0, n_trials, "highest sample");
+    }
+    let mean = |values: &[f64]| values.iter().copied().collect::<Moments>().mean();
+    if let Some(waiting) = mean(&engine.waiting) {
+        figures.set("requests_waiting_mean", waiting, n_trials, "mean of samples");
+    }
+    if let Some(output) = engine.output {
+        let rate = output.amount / output.secs;
+        let note = "the engine's counter between the samples next to the window's edges";
+        figures.set("engine_output_throughput", rate, output.amount as u64, note);
+    } else if let Some(rate) = mean(&engine.log_output_tps) {
+        let note = "mean of the rates in the engine's log";
+        figures.set("engine_output_throughput", rate, n_trials, note);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+    use crate::record::trial::PhaseKind;
+    use crate::units::Nanos;
+
+    #[test]
+    fn the_hit_rate_is_that_of_the_window_alone() {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
+        let mut log = EngineLog::default();
+        for (millis, queries, hits) in [(1_000, 100.0, 90.0), (2_000, 200.0, 100.0)] {
+            log.push(&TelemetrySample {
+                at: Nanos::from_millis(millis),
+                source: TelemetrySource::EngineMetrics,
+                values: [
+                    ("prefix_cache_queries".to_owned(), queries),
+                    ("prefix_cache_hits".to_owned(), hits),
+                    ("output_tokens".to_owned(), queries),
+                ]
+                .into(),
+                absent: [].into(),
+            });
+        }
+        let mut engine = EngineTotals::default();
+        engine.push(&log, &window);
+        let mut found = Figures::default();
+        figures(&mut found, &engine, &[]);
+        assert_eq!(found.value("prefix_cache_hit_rate"), Some(10.0));
+        assert_eq!(found.value("engine_output_throughput"), Some(100.0));
+        assert_eq!(found.value("spec_acceptance"), None);
+    }
+
+    #[test]
+    fn usage_tells_the_hit_rate_where_the_engine_has_no_counters() {
+        let totals = Totals { cached_tokens: 30, cacheable_tokens: 100, ..Totals::default() };
+        let mut found = Figures::default();
+        figures(&mut found, &EngineTotals::default(), &[totals]);
+        assert_eq!(found.value("prefix_cache_hit_rate"), Some(30.0));
+    }
+}

@@ -1,0 +1,292 @@
+//! What may speak against a cell's numbers, gathered while its records pass by.
+
+use std::collections::BTreeSet;
+
+use crate::metrics::request::RequestMetrics;
+use crate::metrics::totals::Totals;
+use crate::metrics::window::{ToTheEnd, Window};
+use crate::plan::Plan;
+use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
+use crate::plan::launch::Launch;
+use crate::record::event::{EngineFacts, StopRecord};
+use crate::record::request::{Oddity, RequestRecord, StampSource};
+use crate::record::trial::{DatasetRecord, PhaseKind, TrialRecord};
+use crate::score::grade::Graded;
+use crate::stats::trend::Trend;
+use crate::units::Nanos;
+
+/// A send later than this after it was due counts as late: a visible part of the smallest
+/// latencies that engines have.
+pub const LATE: Nanos = Nanos::from_millis(5);
+
+/// What may speak against a cell's numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Sends, and late ones among them.
+    pub n_sent: u64,
+    /// Sends that left more than [`LATE`] after they were due.
+    pub n_late: u64,
+    /// Whether a cap on requests in flight is part of the plan: waits are then asked for.
+    pub is_capped: bool,
+    /// Lags and the latency to hold them against.
+    pub lags: Lags,
+    /// Worst trial's CPU time of load threads, as a share of their wall time.
+    pub client_cpu_max: Option<f64>,
+    pub(crate) client_cpu_sum: f64,
+    /// Trials whose sentinel measured CPU time.
+    pub(crate) n_client_cpu: u32,
+    /// Longest gap between two beats of the sentinel.
+    pub wake_gap_max: Nanos,
+    /// Times that a finished exchange waited for the recorder.
+    pub recorder_stalls: u64,
+    /// Worst trial's share of CPU time that the hypervisor took.
+    pub steal_share_max: f64,
+    /// Worst trial's drift of wall against monotonic clock, as a share of the trial.
+    pub drift_share_max: f64,
+    /// Complete answers, and those stamped by this program instead of the kernel.
+    pub n_ok: u64,
+    /// Complete answers whose stamps are this program's.
+    pub n_userspace: u64,
+    /// Token events of complete answers after each one's first.
+    pub n_gaps: u64,
+    /// Those that came in the same read as the one before.
+    pub n_coalesced: u64,
+    /// Token events of complete answers with a count.
+    pub n_counted_events: u64,
+    /// Output tokens of the same answers.
+    pub n_counted_tokens: u64,
+    /// Output tokens by engine and by tokenizer, where both counted.
+    pub output_counts: Counts2,
+    /// Prompt tokens likewise.
+    pub prompt_counts: Counts2,
+    /// Complete answers without a count of output tokens.
+    pub n_unknown: u64,
+    /// Complete answers that were cut off at the length limit.
+    pub n_truncated: u64,
+    /// Whether answers end by themselves.
+    pub is_natural: bool,
+    /// Complete answers with an oddity of the stream.
+    pub n_odd: u64,
+    /// Data of the last trial.
+    pub dataset: Option<DatasetRecord>,
+    /// Measured requests of the trial with most of them.
+    pub n_requests_max: u64,
+    pub(crate) n_requests_open: u64,
+    /// Hashes of the prompts of each trial.
+    pub(crate) prompts: BTreeSet<String>,
+    /// Whether the same prompts come again and nothing empties the engine's cache.
+    pub prompts_repeat: bool,
+    /// Trends of output throughput that were found in windows.
+    pub output_trends: Vec<Trend>,
+    /// Trends of TTFT likewise.
+    pub ttft_trends: Vec<Trend>,
+    /// Trials whose extending warm-up found no steady state.
+    pub n_unsteady_warm_ups: u32,
+    /// Why the window runs to the last response.
+    pub to_the_end: Option<ToTheEnd>,
+    /// Requests and wave size of a load whose last wave is not full.
+    pub partial_wave: Option<(u64, u64)>,
+    /// Trials that ended early, with the reason.
+    pub aborted: Vec<String>,
+    /// Complete trials, and planned ones.
+    pub n_trials: u32,
+    /// Planned trials.
+    pub n_trials_planned: u32,
+    /// Processes on the GPUs that are not ours.
+    pub foreign_gpu_processes: BTreeSet<String>,
+    /// Processes that outlived the engine's stop.
+    pub survivors: BTreeSet<String>,
+    /// Device memory that a stop left behind, bytes.
+    pub memory_left_bytes: u64,
+    /// Texts on which a scoring pattern gave up.
+    pub n_gave_up: u64,
+    /// Repeated questions, and those whose answer changed.
+    pub repeats: (u64, u64),
+    /// Items that were due and have no answer, of how many.
+    pub unanswered: (u64, u64),
+}
+
+/// The same tokens counted twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts2 {
+    /// By the engine.
+    pub engine: u64,
+    /// By the tokenizer.
+    pub tokenizer: u64,
+}
+
+impl Counts2 {
+    fn add(&mut self, engine: Option<u32>, tokenizer: Option<u32>) {
+        if let (Some(engine), Some(tokenizer)) = (engine, tokenizer) {
+            self.engine += u64::from(engine);
+            self.tokenizer += u64::from(tokenizer);
+        }
+    }
+
+    /// Returns how far the tokenizer's count is from the engine's, as a share of the engine's.
+    pub fn divergence(self) -> Option<f64> {
+        (self.engine > 0).then(|| self.tokenizer as f64 / self.engine as f64 - 1.0)
+    }
+}
+
+/// Lags of the instrument, and the latency to hold them against.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lags {
+    /// Worst trial's p99 of the sentinel's wake lag, milliseconds.
+    pub wake_p99_ms: Option<f64>,
+    /// p99 of the send lag, milliseconds.
+    pub send_p99_ms: Option<f64>,
+    /// Median TTFT, milliseconds.
+    pub ttft_median_ms: Option<f64>,
+}
+
+impl Evidence {
+    pub(crate) fn begin_trial(&mut self, record: &TrialRecord, window: &Window) {
+        let sentinel = &record.sentinel;
+        let wall = sentinel.wall.as_secs_f64();
+        if wall > 0.0 && sentinel.n_load_threads > 0 {
+            let share = sentinel.load_cpu.as_secs_f64() / wall / f64::from(sentinel.n_load_threads);
+            self.client_cpu_sum += share;
+            self.n_client_cpu += 1;
+            self.client_cpu_max = self.client_cpu_max.into_iter().chain([share]).reduce(f64::max);
+        }
+        if wall > 0.0 {
+            let steal = sentinel.steal.as_secs_f64() / wall;
+            let drift = sentinel.wall_drift_ns.unsigned_abs() as f64 / 1e9 / wall;
+            self.steal_share_max = self.steal_share_max.max(steal);
+            self.drift_share_max = self.drift_share_max.max(drift);
+        }
+        self.wake_gap_max = self.wake_gap_max.max(sentinel.wake_gap_max);
+        self.recorder_stalls += sentinel.recorder_stalls;
+        self.n_unsteady_warm_ups += u32::from(
+            record.phases.iter().filter_map(|phase| phase.steadiness).any(|found| !found.steady),
+        );
+        self.to_the_end = self.to_the_end.or(window.to_the_end);
+        self.aborted.extend(record.aborted.clone());
+        if let Some(dataset) = &record.dataset {
+            let is_new = self.prompts.insert(dataset.prompts_hash.clone());
+            self.prompts_repeat |= !is_new;
+            self.dataset = Some(dataset.clone());
+        }
+        self.n_requests_open = 0;
+    }
+
+    pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
+        self.n_requests_open += 1;
+        if let Some(lag) = metrics.send_lag {
+            self.n_sent += 1;
+            self.n_late += u64::from(lag > LATE);
+        }
+        if !metrics.is_ok {
+            return;
+        }
+        self.n_ok += 1;
+        self.n_userspace += u64::from(record.stamps == StampSource::Userspace);
+        self.n_gaps += u64::from(metrics.n_token_events.saturating_sub(1));
+        self.n_coalesced += u64::from(metrics.n_coalesced);
+        match metrics.output.tokens {
+            None => self.n_unknown += 1,
+            Some(tokens) => {
+                self.n_counted_tokens += u64::from(tokens);
+                self.n_counted_events += u64::from(metrics.n_token_events);
+            }
+        }
+        let usage = record.usage;
+        self.output_counts.add(usage.map(|usage| usage.completion), record.output_tokens_counted);
+        self.prompt_counts.add(usage.map(|usage| usage.prompt), record.prompt_tokens_counted);
+        self.n_truncated += u64::from(record.finish.as_deref() == Some("length"));
+        let is_odd = |oddity: &Oddity| *oddity != Oddity::CountsDiffer;
+        self.n_odd += u64::from(record.oddities.iter().any(is_odd));
+    }
+
+    pub(crate) fn end_trial(&mut self, totals: &Totals) {
+        self.n_requests_max = self.n_requests_max.max(self.n_requests_open);
+        let trending = |trend: Option<Trend>| trend.filter(Trend::is_trending);
+        self.output_trends.extend(trending(totals.output_trend()));
+        self.ttft_trends.extend(trending(totals.ttft_trend()));
+    }
+
+    pub(crate) fn engine(&mut self, facts: &EngineFacts) {
+        self.foreign_gpu_processes.extend(facts.foreign_gpu_processes.iter().cloned());
+    }
+
+    pub(crate) fn stopped(&mut self, stop: &StopRecord) {
+        self.survivors.extend(stop.survivors.iter().cloned());
+        self.memory_left_bytes += stop.memory_left_bytes.values().sum::<u64>();
+    }
+
+    pub(crate) fn graded(&mut self, graded: &Graded) {
+        self.n_gave_up = graded.n_gave_up;
+        self.repeats = (graded.n_repeats, graded.n_repeats_changed);
+        if let Some(headline) = graded.accuracies.first() {
+            self.unanswered = (headline.request_errors, headline.request_errors + headline.n);
+        }
+    }
+
+    /// Returns the mean CPU time of load threads as a share of their wall time.
+    pub fn client_cpu_share(&self) -> Option<f64> {
+        (self.n_client_cpu > 0).then(|| self.client_cpu_sum / f64::from(self.n_client_cpu))
+    }
+
+    /// Adds what the plan knows.
+    pub(crate) fn close(
+        mut self,
+        plan: &Plan,
+        cell: &Cell,
+        launch: Option<&Launch>,
+        n_trials: u32,
+        lags: Lags,
+    ) -> Self {
+        let measured = || cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+        self.lags = lags;
+        self.n_trials = n_trials;
+        self.n_trials_planned = cell.n_trials;
+        self.is_natural = matches!(cell.request.output, OutputLength::Natural { .. });
+        self.is_capped = measured().any(|phase| phase.max_in_flight.is_some());
+        self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
+        let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)
+            && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_requests_max);
+        let is_emptied = cell.request.salt || launch.is_some_and(|l| l.cache_reset.is_some());
+        self.prompts_repeat =
+            (self.prompts_repeat && !is_emptied) || (cycles && !cell.request.salt);
+        self
+    }
+}
+
+/// Waves from which an incomplete last one no longer shows in a rate.
+const MANY_WAVES: u64 = 10;
+
+/// Returns requests and wave size when the last of few waves is not full.
+///
+/// 100 requests at concurrency 80 are a wave of 80 and one of 20: a published artefact.
+fn partial_wave(phase: &Phase, n_measured: u64) -> Option<(u64, u64)> {
+    let size = u64::from(match phase.arrivals {
+        ArrivalsPlan::Closed { concurrency } => concurrency,
+        ArrivalsPlan::Batch { size } => size,
+        _ => return None,
+    });
+    let n_requests = phase.n_requests.unwrap_or(n_measured);
+    (size > 0 && !n_requests.is_multiple_of(size) && n_requests / size < MANY_WAVES)
+        .then_some((n_requests, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::cell;
+
+    #[test]
+    fn a_hundred_requests_at_eighty_are_a_partial_wave() {
+        let check = |arrivals: ArrivalsPlan, n_requests, expected| {
+            let mut phase = cell(arrivals).phases.remove(0);
+            phase.n_requests = n_requests;
+            assert_eq!(partial_wave(&phase, 90), expected);
+        };
+        check(ArrivalsPlan::Closed { concurrency: 80 }, Some(100), Some((100, 80)));
+        check(ArrivalsPlan::Closed { concurrency: 50 }, Some(100), None);
+        check(ArrivalsPlan::Closed { concurrency: 8 }, Some(100), None);
+        check(ArrivalsPlan::Closed { concurrency: 60 }, None, Some((90, 60)));
+        check(ArrivalsPlan::Batch { size: 32 }, Some(100), Some((100, 32)));
+        check(ArrivalsPlan::Poisson { rate_per_s: 1.0 }, Some(100), None);
+    }
+}

@@ -1,0 +1,285 @@
+//! Single figures from the sums of trials.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::capacity;
+use crate::metrics::catalogue::unit;
+use crate::metrics::distribution::LEVEL;
+use crate::metrics::summary::Figure;
+use crate::metrics::totals::Totals;
+use crate::stats::interval::Interval;
+use crate::stats::mean::Moments;
+use crate::stats::proportion::wilson;
+
+/// Figures by tag.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) by_tag: BTreeMap<String, Figure>,
+}
+
+impl Figures {
+    /// Sets a figure that has a value.
+    pub(crate) fn set(&mut self, tag: &str, value: f64, n: u64, note: &str) {
+        self.set_with_interval(tag, value, n, None, note);
+    }
+
+    /// Sets a figure that has a value and an interval.
+    pub(crate) fn set_with_interval(
+        &mut self,
+        tag: &str,
+        value: f64,
+        n: u64,
+        interval: Option<Interval>,
+        note: &str,
+    ) {
+        if !value.is_finite() {
+            self.absent(tag, "not a finite number");
+            return;
+        }
+        let figure = Figure {
+            value: Some(value),
+            unit: unit(tag).to_owned(),
+            n,
+            interval: interval.map(Interval::ends),
+            note: note.to_owned(),
+        };
+        self.by_tag.insert(tag.to_owned(), figure);
+    }
+
+    /// Sets a figure that cannot be had, and says why.
+    pub(crate) fn absent(&mut self, tag: &str, reason: &str) {
+        let figure = Figure {
+            value: None,
+            unit: unit(tag).to_owned(),
+            n: 0,
+            interval: None,
+            note: reason.to_owned(),
+        };
+        self.by_tag.insert(tag.to_owned(), figure);
+    }
+
+    /// Returns the value of a figure that was set.
+    pub(crate) fn value(&self, tag: &str) -> Option<f64> {
+        self.by_tag.get(tag)?.value
+    }
+
+    /// Sets an amount per second over all trials: the sum of amounts over the sum of seconds,
+    /// never a mean of rates, with Student's interval over the rates of single trials.
+    fn rate(&mut self, tag: &str, trials: &[Totals], of: impl Fn(&Totals) -> Rate) {
+        let rates: Vec<Rate> = trials.iter().map(of).collect();
+        let secs: f64 = rates.iter().map(|rate| rate.secs).sum();
+        let n = rates.iter().map(|rate| rate.n).sum();
+        if secs <= 0.0 {
+            self.absent(tag, "the measured window has no duration");
+            return;
+        }
+        if let Some(reason) = rates.iter().find_map(|rate| rate.unknown) {
+            self.absent(tag, reason);
+            return;
+        }
+        let value = rates.iter().map(|rate| rate.amount).sum::<f64>() / secs;
+        let per_trial: Moments = rates.iter().map(|rate| rate.amount / rate.secs).collect();
+        let interval = per_trial.t_interval(LEVEL);
+        let note = match per_trial.n() {
+            1 => "one trial: no interval".to_owned(),
+            n => format!("Student's t over {n} trials, 95 %"),
+        };
+        self.set_with_interval(tag, value, n, interval, &note);
+    }
+
+    /// Divides a figure and its interval, as another figure.
+    fn divided(&mut self, tag: &str, by: &str, divisor: f64) {
+        let Some(whole) = self.by_tag.get(tag) else { return };
+        let figure = Figure {
+            value: whole.value.map(|value| value / divisor),
+            interval: whole.interval.map(|(low, high)| (low / divisor, high / divisor)),
+            unit: unit(by).to_owned(),
+            ..whole.clone()
+        };
+        self.by_tag.insert(by.to_owned(), figure);
+    }
+
+    /// Sets a share of requests in per cent, with Wilson's interval.
+    pub(crate) fn share(&mut self, tag: &str, n_hits: u64, n: u64) {
+        if n == 0 {
+            self.absent(tag, "nothing was counted");
+            return;
+        }
+        let interval = wilson(n_hits, n, LEVEL)
+            .map(|interval| Interval::new(interval.low * 100.0, interval.high * 100.0));
+        let value = n_hits as f64 / n as f64 * 100.0;
+        self.set_with_interval(tag, value, n, interval, "Wilson, 95 %");
+    }
+}
+
+/// An amount over a time.
+struct Rate {
+    amount: f64,
+    secs: f64,
+    n: u64,
+    unknown: Option<&'static str>,
+}
+
+const NO_COUNTS: &str =
+    "no request has a token count: the engine sends no usage and no tokenizer is given";
+
+/// Rates over the window, and over the whole run beside them.
+pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) {
+    let windowed = |amount: f64, n, totals: &Totals, unknown| Rate {
+        amount,
+        secs: totals.window_secs,
+        n,
+        unknown,
+    };
+    let whole = |amount: f64, n, totals: &Totals, unknown| Rate {
+        amount,
+        secs: totals.whole_secs,
+        n,
+        unknown,
+    };
+    let no_output = |t: &Totals| (t.n_ok > 0 && t.n_output_unknown == t.n_ok).then_some(NO_COUNTS);
+    let no_prompt = |t: &Totals| (t.n_ok > 0 && t.n_prompt_unknown == t.n_ok).then_some(NO_COUNTS);
+    let either = |t: &Totals| no_output(t).or(no_prompt(t));
+    let total = |t: &Totals| t.inside.output_tokens + t.inside.prompt_tokens as f64;
+    let n = |t: &Totals| t.inside.n_completed;
+    figures.rate("request_throughput", trials, |t| windowed(n(t) as f64, n(t), t, None));
+    figures.rate("output_throughput", trials, |t| {
+        windowed(t.inside.output_tokens, t.inside.output_tokens.round() as u64, t, no_output(t))
+    });
+    figures.rate("prompt_throughput", trials, |t| {
+        windowed(t.inside.prompt_tokens as f64, t.inside.prompt_tokens, t, no_prompt(t))
+    });
+    figures.rate("total_throughput", trials, |t| windowed(total(t), total(t) as u64, t, either(t)));
+    figures.rate("attempted_rate", trials, |t| {
+        windowed(t.inside.n_scheduled as f64, t.inside.n_scheduled, t, None)
+    });
+    figures.rate("in_flight_mean", trials, |t| windowed(t.inside.in_flight_secs, n(t), t, None));
+    figures.rate("request_throughput_whole", trials, |t| whole(t.n_ok as f64, t.n_ok, t, None));
+    figures.rate("output_throughput_whole", trials, |t| {
+        whole(t.output_tokens as f64, t.output_tokens, t, no_output(t))
+    });
+    figures.rate("prompt_throughput_whole", trials, |t| {
+        whole(t.prompt_tokens as f64, t.prompt_tokens, t, no_prompt(t))
+    });
+    figures.rate("total_throughput_whole", trials, |t| {
+        let tokens = t.output_tokens + t.prompt_tokens;
+        whole(tokens as f64, tokens, t, either(t))
+    });
+    for rate in ["request", "output", "prompt", "total"] {
+        let tag = format!("{rate}_throughput");
+        figures.divided(&tag, &format!("{tag}_per_gpu"), f64::from(n_gpus.max(1)));
+    }
+    let sum = |of: fn(&Totals) -> f64| trials.iter().map(of).sum::<f64>();
+    let n_trials = trials.len() as u64;
+    figures.set("window", sum(|t| t.window_secs), n_trials, "summed over trials");
+    figures.set("whole_run", sum(|t| t.whole_secs), n_trials, "summed over trials");
+}
+
+/// Output throughput by stream of a closed loop.
+pub(crate) fn per_stream(figures: &mut Figures, concurrency: u32) {
+    let divisor = f64::from(concurrency.max(1));
+    figures.divided("output_throughput", "output_throughput_per_stream", divisor);
+}
+
+/// Requests that met all objectives.
+pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
+    figures.rate("goodput", trials, |t| Rate {
+        amount: t.inside.n_good as f64,
+        secs: t.window_secs,
+        n: t.inside.n_good,
+        unknown: None,
+    });
+    let sum = |of: fn(&Totals) -> u64| trials.iter().map(of).sum::<u64>();
+    figures.share("goodput_share", sum(|t| t.n_good), sum(|t| t.n_scheduled));
+}
+
+/// Machines and money that the output rate means.
+pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64>) {
+    let Some(rate) = figures.by_tag.get("output_throughput_per_gpu").cloned() else { return };
+    let mut derive = |tag: &str, of: &dyn Fn(f64) -> Option<f64>| {
+        let Some(value) = rate.value.and_then(of) else {
+            let reason =
+                if rate.value.is_some() { "no output token in the window" } else { &rate.note };
+            figures.absent(tag, reason);
+            return;
+        };
+        // More tokens per second are fewer machines: the ends change places.
+        let ends = rate.interval.and_then(|(low, high)| Some(Interval::new(of(high)?, of(low)?)));
+        figures.set_with_interval(tag, value, rate.n, ends, &rate.note);
+    };
+    derive("gpu_days_per_1b_tokens", &capacity::gpu_days_per_1b_tokens);
+    derive("node_days_per_1b_tokens", &capacity::node_days_per_1b_tokens);
+    derive("gpus_for_1b_tokens_per_hour", &capacity::gpus_for_1b_tokens_per_hour);
+    if let Some(price) = gpu_hour_price {
+        derive("cost_per_1m_tokens", &|rate| capacity::cost_per_1m_tokens(rate, price));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::totals::Inside;
+
+    fn totals(window_secs: f64, output_tokens: f64) -> Totals {
+        Totals {
+            window_secs,
+            whole_secs: 2.0 * window_secs,
+            n_ok: 10,
+            output_tokens: output_tokens as u64,
+            prompt_tokens: 500,
+            inside: Inside {
+                output_tokens,
+                n_completed: 10,
+                prompt_tokens: 500,
+                ..Inside::default()
+            },
+            ..Totals::default()
+        }
+    }
+
+    #[test]
+    fn trials_are_merged_and_not_averaged() {
+        // 100 tokens in 1 s and 900 in 3 s are 250 tok/s, not the mean of 100 and 300.
+        let mut figures = Figures::default();
+        throughput(&mut figures, &[totals(1.0, 100.0), totals(3.0, 900.0)], 2);
+        let rate = &figures.by_tag["output_throughput"];
+        assert_eq!((rate.value, rate.n, rate.unit.as_str()), (Some(250.0), 1_000, "tok/s"));
+        assert_eq!(rate.note, "Student's t over 2 trials, 95 %");
+        assert_eq!(figures.value("output_throughput_per_gpu"), Some(125.0));
+        assert_eq!(figures.value("output_throughput_whole"), Some(125.0));
+        assert_eq!(figures.value("total_throughput"), Some(500.0));
+        // t(0.975, 1) = 12.7062; the rates' standard deviation is 141.42.
+        let (low, high) = rate.interval.unwrap();
+        assert!((high - low - 2.0 * 12.706_2 * 100.0).abs() < 0.1, "{rate:?}");
+    }
+
+    #[test]
+    fn a_rate_that_cannot_be_had_says_why() {
+        let mut figures = Figures::default();
+        throughput(&mut figures, &[totals(0.0, 0.0)], 1);
+        let rate = &figures.by_tag["output_throughput"];
+        assert_eq!((rate.value, rate.note.as_str()), (None, "the measured window has no duration"));
+        let silent = Totals { n_output_unknown: 10, ..totals(1.0, 0.0) };
+        throughput(&mut figures, &[silent], 1);
+        assert_eq!(figures.value("output_throughput"), None);
+        assert_eq!(figures.value("request_throughput"), Some(10.0));
+        derived_capacity(&mut figures, None);
+        assert_eq!(figures.by_tag["gpu_days_per_1b_tokens"].note, NO_COUNTS);
+    }
+
+    #[test]
+    fn goodput_counts_over_all_that_were_due() {
+        let trial = Totals {
+            window_secs: 10.0,
+            n_scheduled: 100,
+            n_ok: 90,
+            n_good: 80,
+            inside: Inside { n_good: 70, ..Inside::default() },
+            ..Totals::default()
+        };
+        let mut figures = Figures::default();
+        goodput(&mut figures, &[trial]);
+        assert_eq!(figures.value("goodput"), Some(7.0));
+        assert_eq!(figures.value("goodput_share"), Some(80.0));
+    }
+}

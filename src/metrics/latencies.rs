@@ -1,0 +1,271 @@
+//! The distributions of one cell, over all its trials.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::catalogue::unit;
+use crate::metrics::distribution::{Samples, dependent};
+use crate::metrics::evidence::Lags;
+use crate::metrics::request::{RequestMetrics, token_events};
+use crate::metrics::summary::{Counts, Distribution};
+use crate::metrics::totals::censored_age;
+use crate::record::request::RequestRecord;
+use crate::seed::Seed;
+use crate::stats::mean::Moments;
+use crate::stats::quantile::quantile_by;
+use crate::stats::reservoir::Reservoir;
+use crate::units::Nanos;
+
+/// Chunk gaps that are kept; of more a uniform sample is. 40 MB, and a p99.9 of ten million is
+/// known to a thousandth of its rank.
+const MAX_GAPS: usize = 10_000_000;
+
+/// The distributions of one cell. Latencies are of complete answers alone.
+#[derive(Debug)]
+pub(crate) struct Latencies {
+    by_tag: BTreeMap<&'static str, Samples>,
+    wake_lag_p99_worst: Option<Nanos>,
+    icl: Gaps,
+    /// Apart from `icl` only once an engine says how many tokens a chunk holds.
+    itl: Option<Gaps>,
+    /// Whether every stream so far had one token per chunk, as far as its count says.
+    one_token_per_chunk: bool,
+    n_censored: u64,
+    censored_age_max: Nanos,
+    seed: Seed,
+}
+
+/// Gaps between chunks, and their exact moments.
+#[derive(Debug)]
+struct Gaps {
+    kept: Reservoir,
+    moments: Moments,
+}
+
+impl Gaps {
+    fn new(seed: Seed, stream: &str) -> Self {
+        Self { kept: Reservoir::new(MAX_GAPS, seed.stream(stream)), moments: Moments::default() }
+    }
+
+    fn push(&mut self, millis: f64) {
+        self.kept.push(millis as f32);
+        self.moments.push(millis);
+    }
+
+    fn distribution(self, tag: &str, notes: &[&str]) -> Distribution {
+        let mut notes: Vec<String> = notes.iter().map(|&note| note.to_owned()).collect();
+        if self.kept.is_sampled() {
+            notes.push(format!("percentiles from a uniform sample of {MAX_GAPS} gaps"));
+        }
+        notes.push("no intervals: gaps of one stream depend on each other".to_owned());
+        dependent(self.kept.into_kept(), self.moments, unit(tag), Some(notes.join("; ")))
+    }
+}
+
+impl Latencies {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            by_tag: BTreeMap::new(),
+            wake_lag_p99_worst: None,
+            icl: Gaps::new(seed, "icl-reservoir"),
+            itl: None,
+            one_token_per_chunk: true,
+            n_censored: 0,
+            censored_age_max: Nanos::ZERO,
+            seed,
+        }
+    }
+
+    /// Takes a trial's sentinel in: ascending lags.
+    pub(crate) fn begin_trial(&mut self, wake_lag: &[Nanos]) {
+        for lag in wake_lag {
+            self.sample("wake_lag", Some(lag.as_millis_f64()));
+        }
+        let p99 = quantile_by(wake_lag.len(), 0.99, |rank| wake_lag[rank].0 as f64);
+        let p99 = p99.map(|nanos| Nanos(nanos as u64));
+        self.wake_lag_p99_worst = self.wake_lag_p99_worst.max(p99);
+    }
+
+    /// Takes a measured request in.
+    pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
+        let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
+        // What the client did is known of failed requests too.
+        self.sample("send_lag", millis(metrics.send_lag));
+        self.sample("connect", millis(metrics.connect));
+        let ended = metrics.last_token_at.or(record.sent).unwrap_or_default();
+        if let Some(age) = censored_age(record, ended) {
+            self.n_censored += 1;
+            self.censored_age_max = self.censored_age_max.max(age);
+        }
+        if !metrics.is_ok {
+            return;
+        }
+        self.sample("ttft", millis(metrics.ttft));
+        self.sample("ttft_scheduled", millis(metrics.ttft_scheduled));
+        self.sample("ttfr", millis(metrics.ttfr));
+        self.sample("ttfa", millis(metrics.ttfa));
+        self.sample("e2e", millis(metrics.e2e));
+        self.sample("e2e_scheduled", millis(metrics.e2e_scheduled));
+        self.sample("tpot", metrics.tpot_ns.map(|nanos| nanos / 1e6));
+        self.sample("done_lag", millis(metrics.done_lag));
+        self.sample("output_tokens", metrics.output.tokens.map(f64::from));
+        self.sample("prompt_tokens", metrics.prompt.tokens.map(f64::from));
+        // An engine may count an end-of-sequence token that no chunk shows.
+        let n_events = metrics.n_token_events;
+        self.one_token_per_chunk &=
+            metrics.output.tokens.is_some_and(|n| n == n_events || n == n_events + 1);
+        self.push_gaps(record);
+    }
+
+    fn push_gaps(&mut self, record: &RequestRecord) {
+        let mut last: Option<Nanos> = None;
+        for event in token_events(record) {
+            if let Some(last) = last {
+                let gap = event.at.saturating_sub(last).as_millis_f64();
+                if event.tokens.is_some() && self.itl.is_none() {
+                    self.itl = Some(self.split_itl());
+                }
+                self.icl.push(gap);
+                if let Some(itl) = &mut self.itl {
+                    let n_tokens = event.tokens.unwrap_or(1).max(1);
+                    for _ in 0..n_tokens {
+                        itl.push(gap / f64::from(n_tokens));
+                    }
+                }
+            }
+            last = Some(event.at);
+        }
+    }
+
+    /// Begins ITL apart from ICL, with the gaps so far as gaps of one token.
+    fn split_itl(&self) -> Gaps {
+        let mut itl = Gaps::new(self.seed, "itl-reservoir");
+        for &gap in self.icl.kept.kept() {
+            itl.push(f64::from(gap));
+        }
+        itl
+    }
+
+    fn sample(&mut self, tag: &'static str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.by_tag.entry(tag).or_default().push(value);
+        }
+    }
+
+    /// Returns the lags of the instrument and the latency to hold them against.
+    pub(crate) fn lags(&mut self) -> Lags {
+        let mut quantile = |tag, p| self.by_tag.get_mut(tag).and_then(|found| found.quantile(p));
+        Lags {
+            send_p99_ms: quantile("send_lag", 0.99),
+            ttft_median_ms: quantile("ttft", 0.5),
+            wake_p99_ms: self.wake_lag_p99_worst.map(Nanos::as_millis_f64),
+        }
+    }
+
+    /// Returns all distributions by tag.
+    pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<String, Distribution> {
+        let n_failed = counts.scheduled - counts.ok;
+        let note = (self.n_censored > 0).then(|| {
+            format!(
+                "{} requests were ended by bench and are not in it; the longest had been under way for {}",
+                self.n_censored, self.censored_age_max
+            )
+        });
+        let mut found: BTreeMap<String, Distribution> = self
+            .by_tag
+            .into_iter()
+            .map(|(tag, samples)| {
+                let (n_failed, note) =
+                    if is_latency(tag) { (n_failed, note.clone()) } else { (0, None) };
+                (tag.to_owned(), samples.distribution(unit(tag), n_failed, note))
+            })
+            .collect();
+        let icl = self.icl.distribution("icl", &[]);
+        let itl = match self.itl {
+            Some(itl) => itl.distribution(
+                "itl",
+                &["chunk gaps divided by the chunk's tokens, weighted by them"],
+            ),
+            None => as_itl(&icl, self.one_token_per_chunk),
+        };
+        if icl.n > 0 {
+            found.insert("icl".to_owned(), icl);
+            found.insert("itl".to_owned(), itl);
+        }
+        found
+    }
+}
+
+/// Whether a failed request counts as slower than all others in it.
+fn is_latency(tag: &str) -> bool {
+    matches!(tag, "ttft" | "ttft_scheduled" | "ttfa" | "e2e" | "e2e_scheduled" | "tpot")
+}
+
+fn as_itl(icl: &Distribution, one_token_per_chunk: bool) -> Distribution {
+    let what = if one_token_per_chunk {
+        "equal to ICL: one token per chunk by the requests' counts"
+    } else {
+        "equal to ICL: tokens per chunk are not known"
+    };
+    let note = icl.note.as_ref().map_or(what.to_owned(), |note| format!("{what}; {note}"));
+    Distribution { note: Some(note), ..icl.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::request::tests::request;
+    use crate::record::request::{CancelCause, Outcome, RequestError};
+
+    fn distributions(records: &[RequestRecord]) -> BTreeMap<String, Distribution> {
+        let mut latencies = Latencies::new(Seed(1));
+        let mut counts = Counts::default();
+        for record in records {
+            counts.scheduled += 1;
+            counts.ok += u64::from(record.outcome == Outcome::Ok);
+            latencies.push(record, &RequestMetrics::of(record));
+        }
+        latencies.distributions(&counts)
+    }
+
+    #[test]
+    fn latencies_are_of_complete_answers_and_lags_of_all() {
+        let mut failed = request(1, 0, 10, &[60, 70]);
+        failed.outcome = Outcome::Error(RequestError::Truncated("cut".to_owned()));
+        let found = distributions(&[request(0, 0, 0, &[50, 60]), failed]);
+        assert_eq!((found["ttft"].n, found["send_lag"].n), (1, 2));
+        assert_eq!(found["ttft"].mean, Some(50.0));
+    }
+
+    #[test]
+    fn gaps_are_weighted_by_tokens_where_these_are_known() {
+        let mut record = request(0, 0, 0, &[50, 80, 90]);
+        record.events.tokens = vec![1, 3, 1];
+        let found = distributions(&[record]);
+        assert_eq!((found["icl"].n, found["icl"].mean), (2, Some(20.0)));
+        // Three tokens of 10 ms and one of 10 ms.
+        assert_eq!((found["itl"].n, found["itl"].mean), (4, Some(10.0)));
+    }
+
+    #[test]
+    fn unknown_tokens_per_chunk_are_said_to_be_so() {
+        let mut record = request(0, 0, 0, &[50, 80]);
+        record.usage.as_mut().unwrap().completion = 8;
+        let note = |record| distributions(&[record])["itl"].note.clone().unwrap();
+        assert!(note(record).starts_with("equal to ICL: tokens per chunk are not known"));
+        let one_each = note(request(0, 0, 0, &[50, 80]));
+        assert!(one_each.starts_with("equal to ICL: one token per chunk"), "{one_each}");
+    }
+
+    #[test]
+    fn a_request_that_bench_ended_is_told_with_its_age() {
+        let mut record = request(0, 0, 0, &[50]);
+        record.outcome = Outcome::Cancelled(CancelCause::Deadline);
+        record.done = Some(Nanos::from_secs(3));
+        let found = distributions(&[record, request(1, 0, 0, &[50])]);
+        let note = found["e2e"].note.as_ref().unwrap();
+        assert_eq!(
+            note,
+            "1 requests were ended by bench and are not in it; the longest had been under way for 3.00 s"
+        );
+    }
+}

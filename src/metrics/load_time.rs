@@ -1,0 +1,81 @@
+//! How long engines took to start.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::distribution::LEVEL;
+use crate::metrics::figures::Figures;
+use crate::record::event::{LoadTimeline, PageCache};
+use crate::stats::mean::Moments;
+use crate::units::Nanos;
+
+/// Sets the load time and its stages, over all starts.
+pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
+    let pages = pages(starts);
+    let mut set = |tag: &str, values: &mut dyn Iterator<Item = Nanos>| {
+        let moments: Moments = values.map(Nanos::as_secs_f64).collect();
+        let Some(mean) = moments.mean() else { return };
+        let note = match moments.n() {
+            1 => format!("one start, {pages}: no interval"),
+            n => format!("mean of {n} starts, {pages}; Student's t, 95 %"),
+        };
+        figures.set_with_interval(tag, mean, moments.n(), moments.t_interval(LEVEL), &note);
+    };
+    set("load_time", &mut starts.iter().filter_map(|start| start.first_token));
+    set("load_port_bound", &mut starts.iter().filter_map(|start| start.port_bound));
+    set("load_healthy", &mut starts.iter().filter_map(|start| start.healthy));
+    let mut stages: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
+    for stage in starts.iter().flat_map(|start| &start.log_stages) {
+        stages.entry(&stage.name).or_default().push(stage.took.unwrap_or(stage.at));
+    }
+    for (name, times) in stages {
+        set(&format!("load_stage/{name}"), &mut times.into_iter());
+    }
+}
+
+fn pages(starts: &[LoadTimeline]) -> &'static str {
+    let n_cold = starts.iter().filter(|start| start.page_cache == PageCache::Cold).count();
+    match n_cold {
+        0 => "page cache as found",
+        n if n == starts.len() => "page cache cold",
+        _ => "page cache cold in some",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::event::LogStage;
+
+    fn start(secs: u64) -> LoadTimeline {
+        LoadTimeline {
+            port_bound: Some(Nanos::from_secs(1)),
+            healthy: None,
+            first_token: Some(Nanos::from_secs(secs)),
+            log_stages: vec![LogStage {
+                name: "weights".to_owned(),
+                at: Nanos::from_secs(3),
+                took: Some(Nanos::from_secs(2)),
+            }],
+            page_cache: PageCache::AsFound,
+        }
+    }
+
+    #[test]
+    fn load_time_is_the_mean_of_starts_with_its_stages() {
+        let mut found = Figures::default();
+        figures(&mut found, &[start(4), start(6)]);
+        let load = &found.by_tag["load_time"];
+        assert_eq!((load.value, load.n), (Some(5.0), 2));
+        assert_eq!(load.note, "mean of 2 starts, page cache as found; Student's t, 95 %");
+        assert_eq!(found.value("load_stage/weights"), Some(2.0));
+        assert_eq!(found.value("load_healthy"), None);
+    }
+
+    #[test]
+    fn one_start_has_no_interval() {
+        let mut found = Figures::default();
+        figures(&mut found, &[start(4)]);
+        let load = &found.by_tag["load_time"];
+        assert_eq!((load.value, load.interval), (Some(4.0), None));
+    }
+}

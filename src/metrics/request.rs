@@ -1,0 +1,333 @@
+//! The numbers of one request.
+
+use crate::record::request::{EventKind, Outcome, RequestRecord};
+use crate::units::Nanos;
+
+/// Who counted tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountSource {
+    /// The engine, in `usage`.
+    Engine,
+    /// The pinned tokenizer; the engine did not say.
+    Tokenizer,
+    /// Nobody: the request is left out of token rates, and listed.
+    Unknown,
+}
+
+/// A number of tokens and who counted them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Count {
+    /// Tokens; absent when unknown.
+    pub tokens: Option<u32>,
+    /// Who counted.
+    pub source: CountSource,
+    /// How far the tokenizer's count is from the engine's, as a share of the engine's, when
+    /// both are known: +0.05 when the tokenizer finds 5 % more.
+    pub divergence: Option<f64>,
+}
+
+impl Count {
+    fn of(engine: Option<u32>, tokenizer: Option<u32>) -> Self {
+        let divergence = engine.zip(tokenizer).and_then(|(engine, tokenizer)| {
+            (engine > 0).then(|| (f64::from(tokenizer) - f64::from(engine)) / f64::from(engine))
+        });
+        let source = match (engine, tokenizer) {
+            (Some(_), _) => CountSource::Engine,
+            (None, Some(_)) => CountSource::Tokenizer,
+            (None, None) => CountSource::Unknown,
+        };
+        Self { tokens: engine.or(tokenizer), source, divergence }
+    }
+}
+
+/// The numbers of one request. Durations are absent when one of their ends is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RequestMetrics {
+    /// Whether the answer is complete: only then do its latencies count as such.
+    pub is_ok: bool,
+    /// Instant of the first token event, from the trial's epoch.
+    pub first_token_at: Option<Nanos>,
+    /// Instant of the last token event.
+    pub last_token_at: Option<Nanos>,
+    /// First token event minus `sent`.
+    pub ttft: Option<Nanos>,
+    /// First token event minus `scheduled`.
+    pub ttft_scheduled: Option<Nanos>,
+    /// First reasoning token minus `sent`.
+    pub ttfr: Option<Nanos>,
+    /// First answer token (text or tool call) minus `sent`.
+    pub ttfa: Option<Nanos>,
+    /// Last token event minus `sent`.
+    pub e2e: Option<Nanos>,
+    /// Last token event minus `scheduled`.
+    pub e2e_scheduled: Option<Nanos>,
+    /// Time per output token after the first chunk, in nanoseconds; undefined, never 0, when
+    /// no token came after it.
+    pub tpot_ns: Option<f64>,
+    /// `done` minus last token event.
+    pub done_lag: Option<Nanos>,
+    /// `sent` minus `scheduled`.
+    pub send_lag: Option<Nanos>,
+    /// `connected` minus `scheduled`, if a connection was opened for this request.
+    pub connect: Option<Nanos>,
+    /// Generated tokens.
+    pub output: Count,
+    /// Prompt tokens.
+    pub prompt: Count,
+    /// Token events.
+    pub n_token_events: u32,
+    /// Token events that arrived in the same read as the one before.
+    pub n_coalesced: u32,
+}
+
+impl RequestMetrics {
+    /// Computes the numbers of one request from its stamps.
+    pub fn of(record: &RequestRecord) -> Self {
+        let tokens = TokenEvents::of(record);
+        let first = tokens.first;
+        let last = tokens.last;
+        let since = |start: Option<Nanos>, end: Option<Nanos>| end?.checked_sub(start?);
+        let output =
+            Count::of(record.usage.map(|usage| usage.completion), record.output_tokens_counted);
+        let scheduled = Some(record.scheduled);
+        Self {
+            is_ok: record.outcome == Outcome::Ok,
+            first_token_at: first,
+            last_token_at: last,
+            ttft: since(record.sent, first),
+            ttft_scheduled: since(scheduled, first),
+            ttfr: since(record.sent, tokens.first_reasoning),
+            ttfa: since(record.sent, tokens.first_answer),
+            e2e: since(record.sent, last),
+            e2e_scheduled: since(scheduled, last),
+            tpot_ns: time_per_output_token_ns(since(first, last), output.tokens, tokens.in_first),
+            done_lag: since(last, record.done),
+            send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
+            connect: since(scheduled, record.connected),
+            output,
+            prompt: Count::of(record.usage.map(|usage| usage.prompt), record.prompt_tokens_counted),
+            n_token_events: tokens.n,
+            n_coalesced: tokens.n_coalesced,
+        }
+    }
+}
+
+/// Returns the mean time per output token after the first chunk.
+///
+/// `(t_last - t_first) / (n_output - n_in_first_chunk)`: the prefill is in neither part, and how
+/// the engine grouped tokens into chunks does not change it.
+///
+/// Units: nanoseconds. `None` when the count is unknown or no token came after the first chunk.
+fn time_per_output_token_ns(
+    generating: Option<Nanos>,
+    n_output: Option<u32>,
+    n_in_first: u32,
+) -> Option<f64> {
+    let n_after_first = n_output?.checked_sub(n_in_first).filter(|&n| n > 0)?;
+    // Tokens without an event of their own (an end-of-sequence token in the only chunk) took
+    // no time that could be seen.
+    let generating = generating.filter(|duration| duration.0 > 0)?;
+    Some(generating.0 as f64 / f64::from(n_after_first))
+}
+
+/// What the token events of a stream say.
+struct TokenEvents {
+    n: u32,
+    n_coalesced: u32,
+    in_first: u32,
+    first: Option<Nanos>,
+    last: Option<Nanos>,
+    first_reasoning: Option<Nanos>,
+    first_answer: Option<Nanos>,
+}
+
+impl TokenEvents {
+    fn of(record: &RequestRecord) -> Self {
+        let mut found = Self {
+            n: 0,
+            n_coalesced: 0,
+            in_first: 1,
+            first: None,
+            last: None,
+            first_reasoning: None,
+            first_answer: None,
+        };
+        for event in token_events(record) {
+            if found.first.is_none() {
+                found.in_first = event.tokens.unwrap_or(1).max(1);
+            }
+            found.n_coalesced += u32::from(found.last == Some(event.at));
+            found.n += 1;
+            found.first.get_or_insert(event.at);
+            found.last = Some(event.at);
+            let first_of_kind = match event.kind {
+                EventKind::Reasoning => &mut found.first_reasoning,
+                _ => &mut found.first_answer,
+            };
+            first_of_kind.get_or_insert(event.at);
+        }
+        found
+    }
+}
+
+/// One event that carried generated tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenEvent {
+    /// When it arrived, from the trial's epoch.
+    pub at: Nanos,
+    /// What it carried.
+    pub kind: EventKind,
+    /// Tokens in it, where somebody said.
+    pub tokens: Option<u32>,
+}
+
+/// Returns the events that carried generated tokens, in order.
+pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
+    let tokens = &record.events.tokens;
+    record
+        .events
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, kind))| kind.is_token())
+        .map(|(place, (at, kind))| TokenEvent { at, kind, tokens: tokens.get(place).copied() })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::record::request::{Events, StampSource, Usage};
+
+    /// A complete request: due at `scheduled`, sent at `sent`, token events at `at`, all in
+    /// milliseconds; one token per event, and the engine says so.
+    pub(crate) fn request(id: u64, scheduled: u64, sent: u64, at: &[u64]) -> RequestRecord {
+        let mut events = Events::default();
+        let mut last = Nanos::ZERO;
+        for &millis in at {
+            events.push(last, Nanos::from_millis(millis), EventKind::Content);
+            last = Nanos::from_millis(millis);
+        }
+        RequestRecord {
+            id,
+            phase: 0,
+            sample: id,
+            turn: 0,
+            scheduled: Nanos::from_millis(scheduled),
+            sent: Some(Nanos::from_millis(sent)),
+            connected: None,
+            headers: at.first().map(|&millis| Nanos::from_millis(millis)),
+            events,
+            done: at.last().map(|&millis| Nanos::from_millis(millis)),
+            status: Some(200),
+            stamps: StampSource::Kernel,
+            usage: Some(Usage {
+                prompt: 10,
+                completion: at.len() as u32,
+                cached: None,
+                reasoning: None,
+            }),
+            finish: Some("stop".to_owned()),
+            max_tokens: Some(100),
+            output_tokens_counted: None,
+            prompt_tokens_counted: None,
+            body_bytes: 0,
+            outcome: Outcome::Ok,
+            oddities: Vec::new(),
+        }
+    }
+
+    fn with_events(mut record: RequestRecord, events: &[(u64, EventKind, u32)]) -> RequestRecord {
+        record.events = Events::default();
+        let mut last = Nanos::ZERO;
+        for &(millis, kind, tokens) in events {
+            record.events.push(last, Nanos::from_millis(millis), kind);
+            record.events.tokens.push(tokens);
+            last = Nanos::from_millis(millis);
+        }
+        record
+    }
+
+    const fn ms(millis: u64) -> Nanos {
+        Nanos::from_millis(millis)
+    }
+
+    #[test]
+    fn latencies_count_from_sending_and_from_the_schedule() {
+        let found = RequestMetrics::of(&request(0, 100, 130, &[180, 190, 200]));
+        assert_eq!((found.ttft, found.ttft_scheduled), (Some(ms(50)), Some(ms(80))));
+        assert_eq!((found.e2e, found.e2e_scheduled), (Some(ms(70)), Some(ms(100))));
+        assert_eq!(found.send_lag, Some(ms(30)));
+        assert_eq!(found.tpot_ns, Some(10e6));
+        assert_eq!((found.output.tokens, found.output.source), (Some(3), CountSource::Engine));
+    }
+
+    #[test]
+    fn role_and_usage_chunks_are_no_tokens() {
+        let record = with_events(
+            request(0, 0, 0, &[]),
+            &[(5, EventKind::Other, 0), (50, EventKind::Content, 1), (90, EventKind::Done, 0)],
+        );
+        let found = RequestMetrics::of(&record);
+        assert_eq!((found.ttft, found.e2e, found.n_token_events), (Some(ms(50)), Some(ms(50)), 1));
+    }
+
+    #[test]
+    fn reasoning_and_answer_have_their_own_first_token() {
+        let record = with_events(
+            request(0, 0, 0, &[]),
+            &[
+                (50, EventKind::Reasoning, 1),
+                (60, EventKind::Reasoning, 1),
+                (70, EventKind::ToolCall, 1),
+            ],
+        );
+        let found = RequestMetrics::of(&record);
+        assert_eq!(
+            (found.ttft, found.ttfr, found.ttfa),
+            (Some(ms(50)), Some(ms(50)), Some(ms(70)))
+        );
+    }
+
+    #[test]
+    fn tpot_leaves_the_first_chunks_tokens_out() {
+        // Speculative decoding: 4 tokens at 50 ms, 3 at 80 ms. Seven tokens, three of them
+        // after the first chunk, 30 ms: 10 ms each.
+        let mut record = with_events(
+            request(0, 0, 0, &[]),
+            &[(50, EventKind::Content, 4), (80, EventKind::Content, 3)],
+        );
+        record.usage = Some(Usage { prompt: 1, completion: 7, cached: None, reasoning: None });
+        assert_eq!(RequestMetrics::of(&record).tpot_ns, Some(10e6));
+    }
+
+    #[test]
+    fn tpot_of_one_chunk_or_an_unknown_count_is_undefined() {
+        assert_eq!(RequestMetrics::of(&request(0, 0, 0, &[50])).tpot_ns, None);
+        let mut record = request(0, 0, 0, &[50, 60]);
+        record.usage = None;
+        let found = RequestMetrics::of(&record);
+        assert_eq!((found.tpot_ns, found.output.source), (None, CountSource::Unknown));
+        // One chunk and an end-of-sequence token that the engine counts.
+        let mut record = request(0, 0, 0, &[50]);
+        record.usage = Some(Usage { prompt: 1, completion: 2, cached: None, reasoning: None });
+        assert_eq!(RequestMetrics::of(&record).tpot_ns, None);
+    }
+
+    #[test]
+    fn the_tokenizer_counts_where_the_engine_is_silent_and_checks_it_where_not() {
+        let mut record = request(0, 0, 0, &[50, 60]);
+        record.output_tokens_counted = Some(3);
+        let found = RequestMetrics::of(&record).output;
+        assert_eq!((found.tokens, found.divergence), (Some(2), Some(0.5)));
+        record.usage = None;
+        let found = RequestMetrics::of(&record).output;
+        assert_eq!((found.tokens, found.source), (Some(3), CountSource::Tokenizer));
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_has_no_latency() {
+        let mut record = request(0, 100, 0, &[]);
+        record.sent = None;
+        let found = RequestMetrics::of(&record);
+        assert_eq!((found.ttft, found.e2e, found.send_lag), (None, None, None));
+    }
+}

@@ -1,0 +1,206 @@
+//! Energy, power and money of a cell.
+
+use crate::metrics::device::{Devices, GpuFigures, higher};
+use crate::metrics::figures::Figures;
+use crate::metrics::totals::Totals;
+use crate::stats::mean::Moments;
+
+const BYTES_PER_GIB: f64 = (1_u64 << 30) as f64;
+const SECS_PER_HOUR: f64 = 3_600.0;
+
+/// What the figures of use are made from.
+pub(crate) struct Use<'a> {
+    /// One per trial.
+    pub(crate) devices: &'a [Devices],
+    /// One per trial.
+    pub(crate) trials: &'a [Totals],
+    /// Correct answers over all trials, if they were graded.
+    pub(crate) n_correct: Option<u64>,
+    /// Whether "good" means something.
+    pub(crate) has_slo: bool,
+    /// Price of an hour of all GPUs of the engine.
+    pub(crate) gpu_hours_price: Option<f64>,
+}
+
+/// Sets energy, power, memory and money.
+pub(crate) fn figures(figures: &mut Figures, use_of: &Use<'_>) {
+    let sum = |of: &dyn Fn(&Totals) -> f64| use_of.trials.iter().map(of).sum::<f64>();
+    let whole_secs = sum(&|t| t.whole_secs);
+    let window_secs = sum(&|t| t.window_secs);
+    let tokens = sum(&|t| t.inside.output_tokens);
+    let n_good = sum(&|t| if use_of.has_slo { t.n_good } else { t.n_ok } as f64);
+    energy(figures, use_of, tokens, n_good, window_secs);
+    if let Some(n_correct) = use_of.n_correct {
+        let note = "correct answers of all trials, per second from first to last";
+        if whole_secs > 0.0 {
+            figures.set("correct_per_s", n_correct as f64 / whole_secs, n_correct, note);
+        }
+        if let (Some(price), true) = (use_of.gpu_hours_price, n_correct > 0) {
+            let cost = whole_secs / SECS_PER_HOUR * price / n_correct as f64;
+            figures.set("cost_per_correct_answer", cost, n_correct, "GPU-hours of the whole run");
+        }
+    }
+    gpus(figures, use_of.devices);
+}
+
+fn energy(figures: &mut Figures, use_of: &Use<'_>, tokens: f64, n_good: f64, window_secs: f64) {
+    let total = |of: fn(&Devices) -> &Result<f64, String>| {
+        use_of.devices.iter().map(|devices| of(devices).clone()).sum::<Result<f64, String>>()
+    };
+    let window = total(|devices| &devices.energy_window_j);
+    let whole = total(|devices| &devices.energy_whole_j);
+    let coverage = use_of.devices.iter().filter_map(|d| d.coverage).reduce(f64::min);
+    let note = match (coverage, idle(use_of.devices)) {
+        (Some(coverage), Some(idle)) => {
+            format!("samples cover {:.0} %; idle {idle:.0} W", coverage * 100.0)
+        }
+        (Some(coverage), None) => {
+            format!("samples cover {:.0} %; idle power unknown", coverage * 100.0)
+        }
+        _ => String::new(),
+    };
+    let mut per =
+        |tag: &str, joules: &Result<f64, String>, divisor: f64, why_none: &str| match joules {
+            Err(reason) => figures.absent(tag, reason),
+            Ok(_) if divisor <= 0.0 => figures.absent(tag, why_none),
+            Ok(joules) => figures.set(tag, joules / divisor, divisor as u64, &note),
+        };
+    per("energy_per_token", &window, tokens, "no output token in the window");
+    per("power_mean", &window, window_secs, "the measured window has no duration");
+    per("energy_per_good_request", &whole, n_good, "no good request");
+    if let Some(n_correct) = use_of.n_correct {
+        per("energy_per_correct_answer", &whole, n_correct as f64, "no correct answer");
+    }
+    let n = use_of.devices.len() as u64;
+    match whole {
+        Ok(joules) => figures.set("energy", joules, n, &note),
+        Err(reason) => figures.absent("energy", &reason),
+    }
+    if let Some(idle) = idle(use_of.devices) {
+        figures.set("power_idle", idle, n, "all GPUs, before the first request");
+    }
+}
+
+fn idle(devices: &[Devices]) -> Option<f64> {
+    devices.iter().filter_map(|devices| devices.power_w_idle).collect::<Moments>().mean()
+}
+
+fn gpus(figures: &mut Figures, trials: &[Devices]) {
+    let mut uuids: Vec<&String> = trials.iter().flat_map(|trial| trial.gpus.keys()).collect();
+    uuids.sort();
+    uuids.dedup();
+    let mut all = Seen::default();
+    for uuid in uuids {
+        let mut one = Seen::default();
+        for gpu in trials.iter().filter_map(|trial| trial.gpus.get(uuid)) {
+            one.add(gpu);
+            all.add(gpu);
+        }
+        one.set(figures, &format!("/{uuid}"));
+    }
+    all.set(figures, "");
+    if let Some(power) = trials.iter().filter_map(|trial| trial.power_w_max).reduce(f64::max) {
+        figures.set("power_max", power, trials.len() as u64, "highest sample of one GPU");
+    }
+}
+
+/// Samples of one GPU, or of all, over trials.
+#[derive(Default)]
+struct Seen {
+    utilisation: Option<(f64, u64)>,
+    memory_bytes_max: Option<f64>,
+    temperature_c_max: Option<f64>,
+}
+
+impl Seen {
+    fn add(&mut self, gpu: &GpuFigures) {
+        if let Some(mean) = gpu.utilisation_pct.mean() {
+            let n = gpu.utilisation_pct.n();
+            let (sum, n_before) = self.utilisation.unwrap_or_default();
+            self.utilisation = Some((sum + mean * n as f64, n_before + n));
+        }
+        self.memory_bytes_max = higher(self.memory_bytes_max, gpu.memory_bytes_max);
+        self.temperature_c_max = higher(self.temperature_c_max, gpu.temperature_c_max);
+    }
+
+    fn set(&self, figures: &mut Figures, suffix: &str) {
+        if let Some((sum, n)) = self.utilisation {
+            let tag = format!("gpu_utilisation{suffix}");
+            figures.set(&tag, sum / n as f64, n, "mean of samples in the window");
+        }
+        let n = self.utilisation.map_or(0, |(_, n)| n);
+        if let Some(bytes) = self.memory_bytes_max {
+            let tag = format!("gpu_memory_max{suffix}");
+            figures.set(&tag, bytes / BYTES_PER_GIB, n, "highest sample in the window");
+        }
+        if let Some(temperature) = self.temperature_c_max {
+            let tag = format!("temperature_max{suffix}");
+            figures.set(&tag, temperature, n, "highest sample in the window");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::metrics::totals::Inside;
+
+    fn devices(window_j: Result<f64, String>) -> Devices {
+        let mut gpu = GpuFigures::default();
+        gpu.utilisation_pct.push(90.0);
+        Devices {
+            energy_window_j: window_j.clone(),
+            energy_whole_j: window_j.map(|joules| joules * 2.0),
+            coverage: Some(0.99),
+            power_w_max: Some(300.0),
+            power_w_idle: Some(60.0),
+            gpus: BTreeMap::from([("a".to_owned(), gpu)]),
+        }
+    }
+
+    fn found(devices: &[Devices], n_correct: Option<u64>) -> Figures {
+        let trial = Totals {
+            window_secs: 10.0,
+            whole_secs: 20.0,
+            n_ok: 50,
+            inside: Inside { output_tokens: 500.0, ..Inside::default() },
+            ..Totals::default()
+        };
+        let trials = vec![trial; devices.len()];
+        let mut found = Figures::default();
+        let use_of =
+            Use { devices, trials: &trials, n_correct, has_slo: false, gpu_hours_price: Some(3.6) };
+        figures(&mut found, &use_of);
+        found
+    }
+
+    #[test]
+    fn energy_is_told_per_token_request_and_correct_answer() {
+        let found = found(&[devices(Ok(1_000.0)), devices(Ok(1_000.0))], Some(40));
+        assert_eq!(found.value("energy_per_token"), Some(2.0));
+        assert_eq!(found.value("power_mean"), Some(100.0));
+        assert_eq!(found.value("energy_per_good_request"), Some(40.0));
+        assert_eq!(found.value("energy_per_correct_answer"), Some(100.0));
+        assert_eq!(found.value("correct_per_s"), Some(1.0));
+        // 40 s at 3.6 an hour are 0.04, over 40 answers.
+        assert!((found.value("cost_per_correct_answer").unwrap() - 0.001).abs() < 1e-9);
+        assert_eq!(found.value("gpu_utilisation/a"), Some(90.0));
+        assert_eq!(found.by_tag["energy"].note, "samples cover 99 %; idle 60 W");
+    }
+
+    #[test]
+    fn one_trial_without_energy_leaves_all_of_it_absent() {
+        let found = found(&[devices(Ok(1.0)), devices(Err("GPU lost".to_owned()))], None);
+        let figure = &found.by_tag["energy_per_token"];
+        assert_eq!((figure.value, figure.note.as_str()), (None, "GPU lost"));
+        assert_eq!(found.value("energy_per_correct_answer"), None);
+    }
+
+    #[test]
+    fn no_correct_answer_has_no_energy_of_its_own() {
+        let found = found(&[devices(Ok(1.0))], Some(0));
+        assert_eq!(found.by_tag["energy_per_correct_answer"].note, "no correct answer");
+    }
+}

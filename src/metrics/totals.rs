@@ -1,0 +1,309 @@
+//! What one trial adds up to.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::goodput::is_good;
+use crate::metrics::request::{CountSource, RequestMetrics, token_events};
+use crate::metrics::window::Window;
+use crate::plan::cell::Slo;
+use crate::record::request::{CancelCause, Outcome, RequestError, RequestRecord};
+use crate::stats::trend::Trend;
+use crate::units::Nanos;
+
+/// Equal parts of a window in which a trend is looked for: enough for Mann–Kendall at 1 %,
+/// few enough that each holds some requests.
+pub const N_SLICES: usize = 20;
+/// Requests that a window needs before its slices can say anything.
+const MIN_REQUESTS_FOR_TREND: u64 = 4 * N_SLICES as u64;
+
+/// What the measured requests of one trial add up to.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Length of the window, seconds.
+    pub window_secs: f64,
+    /// From the first due request to the last response, seconds.
+    pub whole_secs: f64,
+    /// Requests that were due in measured phases.
+    pub n_scheduled: u64,
+    /// Complete answers.
+    pub n_ok: u64,
+    /// Requests that met all SLOs.
+    pub n_good: u64,
+    /// Failures by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Ended by `bench`, by cause.
+    pub cancelled: BTreeMap<String, u64>,
+    /// Output tokens of complete answers with a known count.
+    pub output_tokens: u64,
+    /// Prompt tokens of complete answers with a known count.
+    pub prompt_tokens: u64,
+    /// Prompt tokens that the engine took from its cache, and of how many.
+    pub cached_tokens: u64,
+    /// Prompt tokens of answers whose usage says how many were cached.
+    pub cacheable_tokens: u64,
+    /// Complete answers without a count of output tokens.
+    pub n_output_unknown: u64,
+    /// Complete answers without a count of prompt tokens.
+    pub n_prompt_unknown: u64,
+    /// The same, inside the window.
+    pub inside: Inside,
+    pub(crate) output_slices: Vec<f64>,
+    pub(crate) ttft_slices: Vec<(f64, u64)>,
+}
+
+/// Sums inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Inside {
+    /// Requests that were due.
+    pub n_scheduled: u64,
+    /// Requests completed.
+    pub n_completed: u64,
+    /// Requests that met all SLOs, completed.
+    pub n_good: u64,
+    /// Output tokens that arrived.
+    pub output_tokens: f64,
+    /// Prompt tokens of requests whose first token arrived.
+    pub prompt_tokens: u64,
+    /// Time in flight, summed over requests, seconds.
+    pub in_flight_secs: f64,
+}
+
+impl Totals {
+    /// Creates empty sums for a window.
+    pub fn new(window: &Window) -> Self {
+        Self {
+            window_secs: window.duration().as_secs_f64(),
+            whole_secs: window.whole_duration().as_secs_f64(),
+            output_slices: vec![0.0; N_SLICES],
+            ttft_slices: vec![(0.0, 0); N_SLICES],
+            ..Self::default()
+        }
+    }
+
+    /// Adds one measured request.
+    pub fn push(
+        &mut self,
+        window: &Window,
+        slo: Option<&Slo>,
+        record: &RequestRecord,
+        metrics: &RequestMetrics,
+    ) {
+        self.n_scheduled += 1;
+        self.inside.n_scheduled += u64::from(window.contains(record.scheduled));
+        self.add_in_flight(window, record, metrics);
+        match &record.outcome {
+            Outcome::Error(error) => {
+                *self.errors.entry(error_kind(error)).or_default() += 1;
+                return;
+            }
+            Outcome::Cancelled(cause) => {
+                *self.cancelled.entry(cancel_kind(*cause).to_owned()).or_default() += 1;
+                return;
+            }
+            Outcome::Ok => self.n_ok += 1,
+        }
+        let completed_inside = metrics.last_token_at.is_some_and(|at| window.contains(at));
+        self.inside.n_completed += u64::from(completed_inside);
+        if slo.is_some_and(|slo| is_good(slo, metrics)) {
+            self.n_good += 1;
+            self.inside.n_good += u64::from(completed_inside);
+        }
+        self.add_prompt(window, record, metrics);
+        self.add_output(window, record, metrics);
+        if let (Some(ttft), Some(at)) = (metrics.ttft, metrics.first_token_at)
+            && let Some(slice) = window.slice(at, N_SLICES)
+        {
+            self.ttft_slices[slice].0 += ttft.as_millis_f64();
+            self.ttft_slices[slice].1 += 1;
+        }
+    }
+
+    fn add_in_flight(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
+        if let (Some(sent), Some(end)) = (record.sent, record.done.or(metrics.last_token_at)) {
+            self.inside.in_flight_secs += window.overlap(sent, end).as_secs_f64();
+        }
+    }
+
+    fn add_prompt(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
+        if let Some(cached) = record.usage.and_then(|usage| usage.cached) {
+            self.cached_tokens += u64::from(cached);
+            self.cacheable_tokens += record.usage.map_or(0, |usage| u64::from(usage.prompt));
+        }
+        let Some(tokens) = metrics.prompt.tokens else {
+            self.n_prompt_unknown += 1;
+            return;
+        };
+        self.prompt_tokens += u64::from(tokens);
+        if metrics.first_token_at.is_some_and(|at| window.contains(at)) {
+            self.inside.prompt_tokens += u64::from(tokens);
+        }
+    }
+
+    /// Attributes output tokens to the instants at which they arrived.
+    ///
+    /// Where tokens per event are not known, the request's tokens are spread evenly over its
+    /// events.
+    fn add_output(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
+        let Some(n_tokens) =
+            metrics.output.tokens.filter(|_| metrics.output.source != CountSource::Unknown)
+        else {
+            self.n_output_unknown += 1;
+            return;
+        };
+        self.output_tokens += u64::from(n_tokens);
+        // Events' own counts give the proportions, the request's count the sum: they may differ
+        // by an end-of-sequence token.
+        let known: u64 = token_events(record).filter_map(|event| event.tokens).map(u64::from).sum();
+        let n_events = f64::from(metrics.n_token_events.max(1));
+        for event in token_events(record) {
+            if !window.contains(event.at) {
+                continue;
+            }
+            let share = match event.tokens {
+                Some(tokens) if known > 0 => f64::from(tokens) / known as f64,
+                _ => 1.0 / n_events,
+            };
+            let tokens = share * f64::from(n_tokens);
+            self.inside.output_tokens += tokens;
+            if let Some(slice) = window.slice(event.at, N_SLICES) {
+                self.output_slices[slice] += tokens;
+            }
+        }
+    }
+
+    /// Requests that were due and have no record: none may be lost in silence.
+    pub fn add_lost(&mut self, n_lost: u64) {
+        if n_lost > 0 {
+            self.n_scheduled += n_lost;
+            *self.errors.entry("no-record".to_owned()).or_default() += n_lost;
+        }
+    }
+
+    /// Returns the trend of output tokens over the window; `None` when too few requests
+    /// completed in it to say.
+    pub fn output_trend(&self) -> Option<Trend> {
+        // The edges of a closed loop are half empty by nature: its first slice holds prefills.
+        self.has_enough_for_trend().then(|| Trend::of(&self.output_slices))?
+    }
+
+    /// Returns the trend of TTFT over the window; `None` when too few requests say.
+    pub fn ttft_trend(&self) -> Option<Trend> {
+        let means: Vec<f64> = self
+            .ttft_slices
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(sum, n)| sum / *n as f64)
+            .collect();
+        (self.has_enough_for_trend() && means.len() >= N_SLICES / 2).then(|| Trend::of(&means))?
+    }
+
+    fn has_enough_for_trend(&self) -> bool {
+        self.inside.n_completed >= MIN_REQUESTS_FOR_TREND
+    }
+}
+
+/// Returns the stable name of a failure's kind.
+pub fn error_kind(error: &RequestError) -> String {
+    match error {
+        RequestError::Connect(_) => "connect",
+        RequestError::ConnectTimeout => "connect-timeout",
+        RequestError::FirstTokenTimeout => "first-token-timeout",
+        RequestError::BetweenTokensTimeout => "between-tokens-timeout",
+        RequestError::TotalTimeout => "total-timeout",
+        RequestError::Status(status, _) => return format!("status-{status}"),
+        RequestError::InStream(_) => "in-stream",
+        RequestError::Empty => "empty",
+        RequestError::Truncated(_) => "truncated",
+        RequestError::Protocol(_) => "protocol",
+        RequestError::TooLarge(_) => "too-large",
+        RequestError::ConnReuseRace => "conn-reuse-race",
+        RequestError::ClientResources(_) => "client-resources",
+    }
+    .to_owned()
+}
+
+/// Returns the stable name of why `bench` ended a request.
+pub fn cancel_kind(cause: CancelCause) -> &'static str {
+    match cause {
+        CancelCause::Deadline => "deadline",
+        CancelCause::AfterTime => "after-time",
+        CancelCause::Signal => "signal",
+        CancelCause::EngineGone => "engine-gone",
+    }
+}
+
+/// Returns how long a request had been under way when `bench` ended it: its true latency is
+/// at least that.
+pub fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos> {
+    match record.outcome {
+        Outcome::Cancelled(_) => record.done.unwrap_or(ended).checked_sub(record.sent?),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::request::tests::request;
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::trial::PhaseKind;
+
+    /// Measured from 1 s to 2 s, drained at 3 s.
+    fn totals(records: &[RequestRecord]) -> Totals {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
+        let mut totals = Totals::new(&window);
+        for record in records {
+            totals.push(&window, None, record, &RequestMetrics::of(record));
+        }
+        totals
+    }
+
+    #[test]
+    fn tokens_count_where_they_arrive_and_requests_where_they_complete() {
+        let totals = totals(&[
+            request(0, 1_000, 1_000, &[1_100, 1_200]),
+            // Two of four tokens arrive inside.
+            request(1, 1_900, 1_900, &[1_950, 2_000, 2_050, 2_100]),
+        ]);
+        assert_eq!(totals.inside.n_completed, 1);
+        assert!((totals.inside.output_tokens - 4.0).abs() < 1e-9);
+        assert_eq!((totals.output_tokens, totals.prompt_tokens), (6, 20));
+        assert_eq!(totals.inside.prompt_tokens, 20);
+        // 0.2 s of the first, 0.1 s of the second.
+        assert!((totals.inside.in_flight_secs - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_failed_request_adds_to_no_rate() {
+        let mut record = request(0, 1_000, 1_000, &[1_100, 1_200]);
+        record.outcome = Outcome::Error(RequestError::Status(500, String::new()));
+        let mut cancelled = request(1, 1_000, 1_000, &[1_100]);
+        cancelled.outcome = Outcome::Cancelled(CancelCause::Deadline);
+        let totals = totals(&[record, cancelled]);
+        assert_eq!((totals.n_scheduled, totals.n_ok, totals.output_tokens), (2, 0, 0));
+        assert_eq!(totals.errors, BTreeMap::from([("status-500".to_owned(), 1)]));
+        assert_eq!(totals.cancelled, BTreeMap::from([("deadline".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn an_unknown_count_is_left_out_and_listed() {
+        let mut record = request(0, 1_000, 1_000, &[1_100, 1_200]);
+        record.usage = None;
+        let totals = totals(&[record]);
+        assert_eq!((totals.n_ok, totals.n_output_unknown, totals.n_prompt_unknown), (1, 1, 1));
+        assert!(totals.inside.output_tokens.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_growing_queue_shows_as_a_trend_of_ttft() {
+        let records: Vec<_> = (0..100)
+            .map(|i| request(i, 1_000 + 10 * i, 1_000 + 10 * i - 5 * i, &[1_000 + 10 * i]))
+            .collect();
+        let found = totals(&records);
+        assert!(found.ttft_trend().unwrap().is_trending());
+        assert!(!found.output_trend().unwrap().is_trending());
+        assert!(totals(&records[..20]).ttft_trend().is_none());
+    }
+}

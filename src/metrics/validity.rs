@@ -1,0 +1,159 @@
+//! Whether a cell's numbers may be believed.
+
+use crate::metrics::evidence::Evidence;
+use crate::metrics::summary::{Counts, Validity};
+use crate::plan::cell::Cell;
+use crate::record::event::CellOutcome;
+use crate::units::Nanos;
+
+/// p99 of send or wake lag that is never held against a cell: what an idle machine keeps at
+/// 1,000 requests per second with a wide margin, and less than any engine's TTFT over HTTP.
+pub const LAG_FLOOR_MS: f64 = 5.0;
+/// Share of the median TTFT that the p99 of a lag may reach: beyond it the client's lateness
+/// is no longer small against what it measures.
+pub const LAG_SHARE_OF_TTFT: f64 = 0.1;
+/// CPU time per load thread and wall time beyond which the thread is the bottleneck: queueing
+/// for it then multiplies every lag by more than ten.
+pub const CLIENT_CPU_MAX: f64 = 0.9;
+/// A silence of the sentinel that no scheduler makes by itself: the client was stopped or
+/// the machine suspended.
+pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
+/// Share of CPU time taken by the hypervisor beyond which the machine was not ours.
+pub const STEAL_MAX: f64 = 0.1;
+
+/// Returns the lag beyond which a cell is invalid, in milliseconds.
+pub fn lag_limit_ms(ttft_median_ms: Option<f64>) -> f64 {
+    ttft_median_ms.map_or(LAG_FLOOR_MS, |ttft| LAG_FLOOR_MS.max(ttft * LAG_SHARE_OF_TTFT))
+}
+
+/// Returns what speaks against the instrument, one sentence each; empty when nothing does.
+pub fn instrument(evidence: &Evidence) -> Vec<String> {
+    let limit = lag_limit_ms(evidence.lags.ttft_median_ms);
+    let mut reasons = Vec::new();
+    if let Some(lag) = evidence.lags.wake_p99_ms.filter(|&lag| lag > limit) {
+        reasons.push(format!(
+            "client: the sentinel woke {lag:.1} ms late at p99, limit {limit:.1} ms"
+        ));
+    }
+    if let Some(lag) = evidence.lags.send_p99_ms.filter(|&lag| lag > limit && !evidence.is_capped) {
+        reasons.push(format!("client: requests left {lag:.1} ms late at p99, limit {limit:.1} ms"));
+    }
+    if let Some(share) = evidence.client_cpu_max.filter(|&share| share > CLIENT_CPU_MAX) {
+        reasons.push(format!(
+            "client: load threads were busy {:.0} % of the time, limit {:.0} %",
+            share * 100.0,
+            CLIENT_CPU_MAX * 100.0
+        ));
+    }
+    if evidence.wake_gap_max > WAKE_GAP_MAX {
+        reasons.push(format!(
+            "client: stood still for {}, limit {WAKE_GAP_MAX}",
+            evidence.wake_gap_max
+        ));
+    }
+    if evidence.steal_share_max > STEAL_MAX {
+        reasons.push(format!(
+            "host: the hypervisor took {:.0} % of a CPU, limit {:.0} %",
+            evidence.steal_share_max * 100.0,
+            STEAL_MAX * 100.0
+        ));
+    }
+    reasons
+}
+
+/// Returns whether a cell's numbers may be believed.
+pub fn verdict(
+    cell: &Cell,
+    outcome: Option<&CellOutcome>,
+    counts: &Counts,
+    n_trials: u32,
+    instrument: &[String],
+) -> Validity {
+    match outcome {
+        Some(CellOutcome::Skipped(reason)) => return Validity::Skipped(reason.clone()),
+        Some(CellOutcome::Failed(failure)) => return Validity::Failed(failure.message.clone()),
+        None if cell.skip.is_some() => {
+            return Validity::Skipped(cell.skip.clone().unwrap_or_default());
+        }
+        None | Some(CellOutcome::Interrupted) => return Validity::Incomplete,
+        Some(CellOutcome::Complete) => {}
+    }
+    if n_trials < cell.n_trials {
+        Validity::Incomplete
+    } else if counts.scheduled == 0 {
+        Validity::Failed("no request was due".to_owned())
+    } else if counts.ok == 0 {
+        let kinds = counts.errors.iter().chain(&counts.cancelled);
+        let most = kinds.max_by_key(|(_, n)| **n).map_or("unknown", |(kind, _)| kind);
+        Validity::Failed(format!("none of {} requests succeeded, mostly {most}", counts.scheduled))
+    } else if instrument.is_empty() {
+        Validity::Valid
+    } else {
+        Validity::Invalid(instrument.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::metrics::evidence::Lags;
+    use crate::metrics::fixture::cell;
+    use crate::plan::cell::ArrivalsPlan;
+
+    fn with_lags(wake: f64, send: f64, ttft: f64) -> Evidence {
+        let lags =
+            Lags { wake_p99_ms: Some(wake), send_p99_ms: Some(send), ttft_median_ms: Some(ttft) };
+        Evidence { lags, ..Evidence::default() }
+    }
+
+    #[test]
+    fn a_client_that_fell_behind_invalidates_its_cell_with_the_measured_lag() {
+        let reasons = instrument(&with_lags(43.0, 0.1, 50.0));
+        assert_eq!(reasons, ["client: the sentinel woke 43.0 ms late at p99, limit 5.0 ms"]);
+        let reasons = instrument(&with_lags(0.1, 41.0, 50.0));
+        assert_eq!(reasons, ["client: requests left 41.0 ms late at p99, limit 5.0 ms"]);
+    }
+
+    #[test]
+    fn a_lag_is_held_against_what_is_measured() {
+        assert!(instrument(&with_lags(4.9, 4.9, 1.0)).is_empty());
+        assert!(instrument(&with_lags(40.0, 40.0, 500.0)).is_empty());
+        assert_eq!(instrument(&with_lags(60.0, 60.0, 500.0)).len(), 2);
+        let capped = Evidence { is_capped: true, ..with_lags(0.1, 60.0, 50.0) };
+        assert!(instrument(&capped).is_empty());
+    }
+
+    #[test]
+    fn a_saturated_or_stopped_client_is_invalid() {
+        let busy = Evidence { client_cpu_max: Some(0.97), ..Evidence::default() };
+        assert_eq!(instrument(&busy).len(), 1);
+        let stopped = Evidence { wake_gap_max: Nanos::from_secs(5), ..Evidence::default() };
+        assert_eq!(instrument(&stopped), ["client: stood still for 5.00 s, limit 1.00 s"]);
+        assert!(instrument(&Evidence::default()).is_empty());
+    }
+
+    #[test]
+    fn a_cell_is_valid_only_when_it_is_complete_and_something_succeeded() {
+        let check = |outcome: Option<CellOutcome>, counts: &Counts, n_trials, expected| {
+            let cell = cell(ArrivalsPlan::AllAtOnce);
+            assert_eq!(verdict(&cell, outcome.as_ref(), counts, n_trials, &[]), expected);
+        };
+        let good = Counts { scheduled: 2, ok: 2, ..Counts::default() };
+        let complete = || Some(CellOutcome::Complete);
+        check(complete(), &good, 1, Validity::Valid);
+        check(complete(), &good, 0, Validity::Incomplete);
+        check(None, &good, 1, Validity::Incomplete);
+        check(Some(CellOutcome::Interrupted), &good, 1, Validity::Incomplete);
+        let why = "vllm: not on PATH".to_owned();
+        check(Some(CellOutcome::Skipped(why.clone())), &good, 0, Validity::Skipped(why));
+        let bad = Counts {
+            scheduled: 3,
+            errors: BTreeMap::from([("status-500".to_owned(), 2), ("empty".to_owned(), 1)]),
+            ..Counts::default()
+        };
+        let all_failed = "none of 3 requests succeeded, mostly status-500".to_owned();
+        check(complete(), &bad, 1, Validity::Failed(all_failed));
+    }
+}

@@ -1,0 +1,179 @@
+//! The stretch of a trial that counts.
+
+use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
+use crate::record::trial::{PhaseKind, PhaseRecord, TrialRecord};
+use crate::units::Nanos;
+
+/// The measured stretches of one trial.
+///
+/// From the end of warm-up to the last scheduled send (open loop) or to the stop (closed loop):
+/// ramp and drain are a bias that depends on the engine. Loads that have no steady state
+/// (static batches, everything at once, fewer than two waves) are measured to the last response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    spans: Vec<Span>,
+    whole: Vec<Span>,
+    measured_phases: Vec<bool>,
+    /// Why the window runs to the last response, if it does.
+    pub to_the_end: Option<ToTheEnd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: Nanos,
+    end: Nanos,
+}
+
+/// Why a window runs to the last response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToTheEnd {
+    /// Static batches or everything at once: the whole job is what is asked for.
+    Batch,
+    /// A closed loop of fewer than two waves never reaches a steady state.
+    FewWaves,
+    /// All requests were due at one instant.
+    NoDuration,
+}
+
+/// Waves of a closed loop below which there is no steady state to cut out.
+const MIN_WAVES: u64 = 2;
+
+impl Window {
+    /// Returns the window of a trial.
+    pub fn of(trial: &TrialRecord, cell: &Cell) -> Self {
+        let mut window = Self {
+            spans: Vec::new(),
+            whole: Vec::new(),
+            measured_phases: Vec::new(),
+            to_the_end: None,
+        };
+        for (place, phase) in trial.phases.iter().enumerate() {
+            let is_measured = phase.kind == PhaseKind::Measure;
+            window.measured_phases.push(is_measured);
+            if !is_measured {
+                continue;
+            }
+            let to_the_end = to_the_end(phase, cell.phases.get(place));
+            let end = if to_the_end.is_some() { phase.drained } else { phase.stopped };
+            window.to_the_end = window.to_the_end.or(to_the_end);
+            window.spans.push(Span { start: phase.started, end });
+            window.whole.push(Span { start: phase.started, end: phase.drained });
+        }
+        window
+    }
+
+    /// Whether a request's phase, by index, is measured.
+    pub fn measures_phase(&self, phase: u16) -> bool {
+        self.measured_phases.get(usize::from(phase)).copied().unwrap_or(false)
+    }
+
+    /// Whether an instant lies inside the window; its end belongs to it.
+    pub fn contains(&self, at: Nanos) -> bool {
+        self.spans.iter().any(|span| span.start <= at && at <= span.end)
+    }
+
+    /// Returns the window's length.
+    pub fn duration(&self) -> Nanos {
+        duration(&self.spans)
+    }
+
+    /// Returns the time from the first due request to the last response.
+    pub fn whole_duration(&self) -> Nanos {
+        duration(&self.whole)
+    }
+
+    /// Returns how much of `start..end` lies inside the window.
+    pub fn overlap(&self, start: Nanos, end: Nanos) -> Nanos {
+        self.spans.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
+    }
+
+    /// Returns which of `n_slices` equal parts of the window an instant falls into.
+    pub fn slice(&self, at: Nanos, n_slices: usize) -> Option<usize> {
+        let duration = self.duration().0;
+        if duration == 0 || !self.contains(at) {
+            return None;
+        }
+        let into = self.overlap(Nanos::ZERO, at).0;
+        let slice = u128::from(into) * n_slices as u128 / u128::from(duration);
+        Some((slice as usize).min(n_slices - 1))
+    }
+
+    /// Returns the window's stretches, `(start, end)` each.
+    pub fn spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
+        self.spans.iter().map(|span| (span.start, span.end))
+    }
+
+    /// Returns the stretches from the first due request to the last response.
+    pub fn whole_spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
+        self.whole.iter().map(|span| (span.start, span.end))
+    }
+}
+
+fn duration(spans: &[Span]) -> Nanos {
+    spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()
+}
+
+fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
+    match phase.map(|phase| &phase.arrivals) {
+        Some(ArrivalsPlan::Batch { .. } | ArrivalsPlan::AllAtOnce) => Some(ToTheEnd::Batch),
+        Some(ArrivalsPlan::Closed { concurrency })
+            if record.n_scheduled < MIN_WAVES * u64::from(*concurrency) =>
+        {
+            Some(ToTheEnd::FewWaves)
+        }
+        _ if record.stopped <= record.started => Some(ToTheEnd::NoDuration),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+
+    const fn ms(millis: u64) -> Nanos {
+        Nanos::from_millis(millis)
+    }
+
+    fn window(arrivals: ArrivalsPlan, n_scheduled: u64) -> Window {
+        let mut trial = trial(&[
+            phase_record(PhaseKind::WarmUp, 0, 50, 90),
+            phase_record(PhaseKind::Measure, 100, 200, 250),
+        ]);
+        trial.phases[1].n_scheduled = n_scheduled;
+        let mut cell = cell(arrivals);
+        cell.phases.insert(0, cell.phases[0].clone());
+        Window::of(&trial, &cell)
+    }
+
+    #[test]
+    fn a_window_ends_with_the_last_send_and_not_with_the_drain() {
+        let window = window(ArrivalsPlan::Closed { concurrency: 4 }, 100);
+        assert_eq!((window.duration(), window.whole_duration()), (ms(100), ms(150)));
+        let inside = |millis| window.contains(ms(millis));
+        assert!(inside(100) && inside(200) && !inside(99) && !inside(201));
+        assert_eq!(window.overlap(ms(150), ms(240)), ms(50));
+        assert_eq!(window.overlap(ms(10), ms(90)), ms(0));
+        assert!(!window.measures_phase(0) && window.measures_phase(1));
+        assert!(!window.measures_phase(2));
+    }
+
+    #[test]
+    fn a_job_without_a_steady_state_is_measured_to_its_end() {
+        let check = |arrivals, n_scheduled, expected| {
+            let window = window(arrivals, n_scheduled);
+            assert_eq!((window.duration(), window.to_the_end), (ms(150), Some(expected)));
+        };
+        check(ArrivalsPlan::AllAtOnce, 100, ToTheEnd::Batch);
+        check(ArrivalsPlan::Batch { size: 8 }, 100, ToTheEnd::Batch);
+        check(ArrivalsPlan::Closed { concurrency: 80 }, 100, ToTheEnd::FewWaves);
+    }
+
+    #[test]
+    fn a_window_is_cut_into_equal_slices() {
+        let window = window(ArrivalsPlan::Poisson { rate_per_s: 10.0 }, 100);
+        let slice = |millis| window.slice(ms(millis), 10);
+        assert_eq!((slice(100), slice(109), slice(110)), (Some(0), Some(0), Some(1)));
+        assert_eq!((slice(200), slice(201), slice(99)), (Some(9), None, None));
+    }
+}

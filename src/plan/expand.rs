@@ -1,0 +1,347 @@
+//! From a scenario to a plan: every cell, its engine's launch, its phases, its identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::ids::{CellId, LaunchId, content_hash};
+use crate::plan::cell::{ArrivalsPlan, Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
+use crate::plan::launch::Launch;
+use crate::plan::matrix::{Combination, combinations, text};
+use crate::plan::name::{cell_name, with_hash};
+use crate::plan::places::{Host, Places};
+use crate::plan::search::SearchPlan;
+use crate::plan::{Plan, PublishedPlan, TrialOrder, loading, sources, starting};
+use crate::record::trial::PhaseKind;
+use crate::scenario::Scenario;
+use crate::seed::Seed;
+
+/// Version of what a cell's identity is made of; raised when the same scenario would come to
+/// measure something else.
+const IDENTITY_VERSION: u32 = 1;
+
+/// Expands a scenario, and returns what is doubtful about it beside the plan.
+///
+/// # Errors
+/// Every mistake that shows only when engines, data and load come together.
+pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), Diagnostics> {
+    let mut found = Diagnostics::default();
+    let combinations = combinations(scenario, &mut found);
+    let mut making = Making {
+        scenario,
+        real: Places::real(host, &scenario.dir),
+        search: loading::search(&scenario.tree),
+        drafts: Vec::new(),
+        launches: IndexMap::new(),
+    };
+    for combination in combinations {
+        making.cell(combination, &mut found);
+    }
+    check_same_command(&making, &mut found);
+    let plan = making.plan(&mut found);
+    check_published(scenario, &plan, &mut found);
+    found.unless_errors(plan)
+}
+
+/// A plan in the making.
+struct Making<'a> {
+    scenario: &'a Scenario,
+    real: Places,
+    search: Option<SearchPlan>,
+    drafts: Vec<Draft>,
+    launches: IndexMap<LaunchId, Launch>,
+}
+
+/// A cell whose data set and score have no name in the plan yet.
+struct Draft {
+    cell: Cell,
+    dataset: DatasetPlan,
+    score: Option<ScorePlan>,
+}
+
+impl Making<'_> {
+    fn cell(&mut self, combination: Combination, found: &mut Diagnostics) {
+        let scenario = self.scenario;
+        let identity = Places::identity();
+        let launch = starting::launch(scenario, &combination, &self.real, found);
+        let launch_as_written =
+            starting::launch(scenario, &combination, &identity, &mut Diagnostics::default());
+        let request = loading::request(scenario, &combination.tree, found);
+        let phases = loading::phases(scenario, &combination.tree, self.search.as_ref(), found);
+        let (Some(launch), Some(launch_as_written)) = (launch, launch_as_written) else { return };
+        let (Some(request), Some((phases, n_trials))) = (request, phases) else { return };
+        let warm_up = warm_up_requests(&phases);
+        let data = |places: &Places, found: &mut Diagnostics| {
+            sources::dataset(scenario, &combination, warm_up, places, found)
+        };
+        let dataset_as_written = data(&identity, &mut Diagnostics::default());
+        let dataset_plan = data(&self.real, found);
+        let (Some(dataset_plan), Some(dataset_as_written)) = (dataset_plan, dataset_as_written)
+        else {
+            return;
+        };
+        let Combination { keys, dataset, score, tree, .. } = combination;
+        check_load(scenario, &phases, &dataset_plan, &dataset, found);
+        let score_plan = score
+            .as_ref()
+            .and_then(|name| sources::score(scenario, &tree, name, dataset_plan.source, found));
+        let launch_id = starting::identity(&launch_as_written);
+        let identity = Identity {
+            version: IDENTITY_VERSION,
+            seed: seed(&scenario.tree),
+            launch: &launch_id,
+            dataset: &dataset_as_written,
+            request: &request,
+            phases: &phases,
+        };
+        let cell = Cell {
+            id: CellId(content_hash(&identity)),
+            name: cell_name(&keys),
+            keys,
+            launch: launch_id.clone(),
+            dataset,
+            score,
+            request,
+            phases,
+            n_trials,
+            slo: loading::slo(scenario, &tree, found),
+            skip: None,
+        };
+        if let Some(twin) = self.drafts.iter().find(|draft| draft.cell.id == cell.id) {
+            tell_twins(scenario, &twin.cell, &cell, found);
+            return;
+        }
+        self.launches.entry(launch_id).or_insert(launch);
+        self.drafts.push(Draft { cell, dataset: dataset_plan, score: score_plan });
+    }
+
+    fn plan(mut self, found: &mut Diagnostics) -> Plan {
+        self.tell_names_apart();
+        let datasets = name_variants(&mut self.drafts, |draft| {
+            Some((&mut draft.cell.dataset, &draft.dataset))
+        });
+        let scores = name_variants(&mut self.drafts, |draft| {
+            draft.cell.score.as_mut().zip(draft.score.as_ref())
+        });
+        let tree = &self.scenario.tree;
+        let string = |key: &str| tree.get(key).and_then(Value::as_str).unwrap_or_default();
+        let title = if string("title").is_empty() { &self.scenario.name } else { string("title") };
+        if string("report").is_empty() {
+            found.push(Diagnostic::error("scenario/missing", "`report` is empty"));
+        }
+        Plan {
+            title: title.to_string(),
+            description: string("description").to_string(),
+            name: self.scenario.name.clone(),
+            report: string("report").to_string(),
+            seed: seed(tree),
+            order: match string("order") {
+                "interleaved" => TrialOrder::Interleaved,
+                _ => TrialOrder::Grouped,
+            },
+            launches: self.launches,
+            cells: self.drafts.into_iter().map(|draft| draft.cell).collect(),
+            datasets,
+            scores,
+            published: published(tree),
+            search: self.search,
+            gpu_hour_price: tree.get("cost").and_then(|cost| cost.get("gpu-hour-price")).and_then(
+                |price| price.as_float().or_else(|| price.as_integer().map(|price| price as f64)),
+            ),
+        }
+    }
+
+    /// Some file systems ignore case: names that differ in case alone get a hash.
+    fn tell_names_apart(&mut self) {
+        let mut seen = BTreeSet::new();
+        for draft in &mut self.drafts {
+            if !seen.insert(draft.cell.name.to_ascii_lowercase()) {
+                let stem: String = draft.cell.name.chars().take(100).collect();
+                draft.cell.name = with_hash(&stem, &draft.cell.name);
+                seen.insert(draft.cell.name.to_ascii_lowercase());
+            }
+        }
+    }
+}
+
+/// Everything that shapes what a cell measures. Left out: titles, scores and objectives, which
+/// can be applied again, and the number of trials, which may grow.
+#[derive(Serialize)]
+struct Identity<'a> {
+    version: u32,
+    seed: Seed,
+    launch: &'a LaunchId,
+    dataset: &'a DatasetPlan,
+    request: &'a RequestPlan,
+    phases: &'a [Phase],
+}
+
+fn seed(tree: &Table) -> Seed {
+    Seed(tree.get("seed").and_then(Value::as_integer).unwrap_or_default().unsigned_abs())
+}
+
+/// Returns the rows that a cell's warm-up takes.
+fn warm_up_requests(phases: &[Phase]) -> u64 {
+    phases
+        .iter()
+        .filter(|phase| phase.kind == PhaseKind::WarmUp)
+        .filter_map(|phase| phase.n_requests)
+        .sum()
+}
+
+/// Gives each variant of a data set or score a name of its own: the scenario's name while there
+/// is one variant, else with a hash behind.
+fn name_variants<T: Clone + PartialEq + Serialize>(
+    drafts: &mut [Draft],
+    mut of: impl FnMut(&mut Draft) -> Option<(&mut String, &T)>,
+) -> BTreeMap<String, T> {
+    let mut variants: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for draft in drafts.iter_mut() {
+        if let Some((name, plan)) = of(draft) {
+            let known = variants.entry(name.clone()).or_default();
+            if !known.contains(plan) {
+                known.push(plan.clone());
+            }
+        }
+    }
+    let mut named = BTreeMap::new();
+    for draft in drafts.iter_mut() {
+        if let Some((name, plan)) = of(draft) {
+            if variants[name.as_str()].len() > 1 {
+                *name = format!("{name}~{}", &content_hash(plan)[..6]);
+            }
+            named.insert(name.clone(), plan.clone());
+        }
+    }
+    named
+}
+
+fn published(tree: &Table) -> Option<PublishedPlan> {
+    let table = tree.get("published").and_then(Value::as_table)?;
+    let rows = table.get("rows").and_then(Value::as_table);
+    Some(PublishedPlan {
+        table: table.get("table")?.as_str()?.to_string(),
+        rows: rows
+            .into_iter()
+            .flatten()
+            .map(|(row, conditions)| {
+                let conditions = conditions.as_table().into_iter().flatten();
+                (row.clone(), conditions.map(|(key, value)| (key.clone(), text(value))).collect())
+            })
+            .collect(),
+    })
+}
+
+/// Two cells of one identity would be one measurement under two names.
+fn tell_twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut Diagnostics) {
+    let differing: Vec<&String> = cell
+        .keys
+        .iter()
+        .filter(|(key, value)| twin.keys.get(*key) != Some(value))
+        .map(|(key, _)| key)
+        .collect();
+    let key = differing.first().map_or("engine", |key| key.as_str());
+    let message = format!("`{}` and `{}` are the same measurement", twin.name, cell.name);
+    found.push(
+        Diagnostic::error("scenario/same-cell", message)
+            .label(scenario.at(&["matrix", key], format!("`{key}` changes nothing there")))
+            .help(format!("use `{key}` in the engine, or leave one out with `exclude`")),
+    );
+}
+
+/// A precision that only labels the row would be a lie about it.
+fn check_same_command(making: &Making<'_>, found: &mut Diagnostics) {
+    let mut by_command: BTreeMap<String, &Launch> = BTreeMap::new();
+    for launch in making.launches.values().filter(|launch| launch.is_started()) {
+        let command = content_hash(&(&launch.engine, &launch.argv, &launch.env));
+        let Some(other) = by_command.insert(command, launch) else { continue };
+        if other.precision == launch.precision || launch.preset == "sim" {
+            continue;
+        }
+        let scenario = making.scenario;
+        let names = [&other.precision, &launch.precision]
+            .map(|precision| precision.clone().unwrap_or_else(|| "none".into()));
+        let message = format!(
+            "engine `{}` runs the same command for precision `{}` and `{}`",
+            launch.engine, names[0], names[1]
+        );
+        let label = scenario
+            .at(&["matrix", "precision"], "swept here")
+            .or_else(|| scenario.at(&["engine", &launch.engine], ""));
+        found.push(Diagnostic::error("scenario/same-command", message).label(label).help(
+            "name a model per precision: `model-path = \"./model-{{ precision }}.gguf\"`, or \
+                 `model = \"org/name-{{ precision }}\"`",
+        ));
+    }
+}
+
+fn check_load(
+    scenario: &Scenario,
+    phases: &[Phase],
+    dataset: &DatasetPlan,
+    name: &str,
+    found: &mut Diagnostics,
+) {
+    for phase in phases {
+        let place = ["phase", phase.name.as_str()];
+        let is_trace = matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
+        if is_trace && dataset.source != Source::Trace && !dataset.columns.contains_key("timestamp")
+        {
+            found.push(
+                Diagnostic::error(
+                    "scenario/contradiction",
+                    format!(
+                        "phase `{}` replays time stamps that `{name}` does not have",
+                        phase.name
+                    ),
+                )
+                .label(scenario.at(&[place[0], place[1], "trace"], "needs time stamps"))
+                .label(scenario.at(&["dataset", name], "this data set"))
+                .help("use `source = \"trace\"`, or `columns = { timestamp = \"…\" }`"),
+            );
+        }
+        let endless = dataset.cycle || dataset.source == Source::Random && dataset.limit.is_none();
+        let all = phase.n_requests.is_none() && phase.duration.is_none() && !is_trace;
+        if endless && all {
+            found.push(
+                Diagnostic::error("scenario/endless", format!("phase `{}` has no end", phase.name))
+                    .label(scenario.at(&[place[0], place[1], "requests"], "all rows"))
+                    .label(scenario.at(&["dataset", name], "and these never end"))
+                    .help("give `requests` a number, or add a `duration`"),
+            );
+        }
+        if let (ArrivalsPlan::Closed { concurrency }, Some(n)) = (&phase.arrivals, phase.n_requests)
+            && phase.kind == PhaseKind::Measure
+            && n < u64::from(*concurrency)
+        {
+            found.push(
+                Diagnostic::warning(
+                    "scenario/few-requests",
+                    format!("phase `{}` has {n} requests for {concurrency} streams", phase.name),
+                )
+                .label(scenario.at(&[place[0], place[1], "requests"], "streams stay idle"))
+                .help(format!("use {} requests or more", u64::from(*concurrency) * 4)),
+            );
+        }
+    }
+}
+
+fn check_published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    for (row, conditions) in plan.published.iter().flat_map(|published| &published.rows) {
+        let matches =
+            |cell: &Cell| conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value));
+        if !plan.cells.is_empty() && !plan.cells.iter().any(matches) {
+            found.push(
+                Diagnostic::warning(
+                    "scenario/published",
+                    format!("no cell belongs to the published row `{row}`"),
+                )
+                .label(scenario.at(&["published", "rows", row], ""))
+                .help("its keys and values are those of `[matrix]`"),
+            );
+        }
+    }
+}

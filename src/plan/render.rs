@@ -1,0 +1,236 @@
+//! The plan as a person reads it: every command as one would type it, every cell, every skip.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::ids::LaunchId;
+use crate::plan::cell::{Api, ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
+use crate::plan::launch::{Launch, Requires};
+use crate::plan::{Plan, TrialOrder};
+use crate::record::trial::PhaseKind;
+
+/// Reasons for which engines cannot run on this machine, as the caller found them.
+pub type Skips = BTreeMap<LaunchId, String>;
+
+/// Returns what `bench plan` prints.
+pub fn render(plan: &Plan, skips: &Skips) -> String {
+    let mut text = String::new();
+    let write = &mut text;
+    let order = match plan.order {
+        TrialOrder::Grouped => "grouped",
+        TrialOrder::Interleaved => "interleaved",
+    };
+    let _ = writeln!(write, "{}", plan.title);
+    let _ = writeln!(
+        write,
+        "{}, {}; seed {}, order {order}, report {}",
+        counted(plan.cells.len(), "cell"),
+        counted(plan.launches.len(), "engine launch"),
+        plan.seed.0,
+        plan.report,
+    );
+    for (id, launch) in &plan.launches {
+        let _ = write!(write, "\n{}", render_launch(id, launch));
+        if let Some(reason) = skips.get(id) {
+            let _ = writeln!(write, "  skipped   {reason}");
+        }
+        for cell in plan.cells.iter().filter(|cell| cell.launch == *id) {
+            let _ = write!(write, "{}", render_cell(cell, plan));
+        }
+    }
+    if let Some(search) = &plan.search {
+        let over = match search.over {
+            crate::plan::search::SearchOver::Concurrency => "concurrency",
+            crate::plan::search::SearchOver::Rate => "rate",
+        };
+        let _ = writeln!(
+            write,
+            "\nsearch    the highest {over} from {} to {} with {} % of requests good, in at most {}",
+            search.from,
+            search.to,
+            search.goodput * 100.0,
+            counted(search.max_points as usize, "point"),
+        );
+    }
+    let n_skipped = plan
+        .cells
+        .iter()
+        .filter(|cell| cell.skip.is_some() || skips.contains_key(&cell.launch))
+        .count();
+    if n_skipped > 0 {
+        let _ = writeln!(write, "\n{} cannot run here", counted(n_skipped, "cell"));
+    }
+    text
+}
+
+fn render_launch(id: &LaunchId, launch: &Launch) -> String {
+    let mut text = String::new();
+    let write = &mut text;
+    let precision = launch.precision.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
+    let _ =
+        writeln!(write, "engine {}{precision}  ({id}, preset {})", launch.engine, launch.preset);
+    if launch.is_started() {
+        let _ = writeln!(write, "  $ {}", command(launch));
+    } else {
+        let _ = writeln!(write, "  attach to {}", launch.base_url);
+    }
+    let ready = [launch.readiness.health.as_deref(), launch.readiness.models.as_deref()];
+    let ready: Vec<&str> = ready.into_iter().flatten().chain(["one token"]).collect();
+    let _ =
+        writeln!(write, "  ready     {}, within {}", ready.join(", "), launch.readiness.timeout);
+    for requirement in &launch.requires {
+        let what = match &requirement.what {
+            Requires::Program(program) => format!("the program {program}"),
+            Requires::Gpus(n) => counted(*n as usize, "GPU"),
+            Requires::ComputeCapability(capability) => format!("compute capability {capability}"),
+            Requires::Path(path) => path.display().to_string(),
+            Requires::PythonModule { python, module } => format!("module {module} of {python}"),
+            Requires::Env(name) => format!("${name}"),
+        };
+        let _ = writeln!(write, "  requires  {what} ({})", requirement.hint);
+    }
+    text
+}
+
+/// Returns environment and argv as a shell would take them, with `$PORT` open.
+pub fn command(launch: &Launch) -> String {
+    let env = launch.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+    let argv = launch.argv.iter().map(|arg| quote(arg));
+    env.chain(argv).collect::<Vec<_>>().join(" ")
+}
+
+/// Quotes an argument where a POSIX shell would not take it as it is. `$PORT` stays open.
+fn quote(arg: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%$".contains(c);
+    let only_port = !arg.replace("$PORT", "").contains('$');
+    if !arg.is_empty() && arg.chars().all(is_plain) && only_port {
+        return arg.to_string();
+    }
+    format!("'{}'", arg.replace('\'', "'\\''"))
+}
+
+fn render_cell(cell: &Cell, plan: &Plan) -> String {
+    let mut text = String::new();
+    let write = &mut text;
+    let _ = writeln!(
+        write,
+        "  cell {}  ({}, {})",
+        cell.name,
+        cell.id,
+        counted(cell.n_trials as usize, "trial")
+    );
+    let _ = writeln!(write, "    requests  {}", request(&cell.request, &cell.dataset));
+    for phase in &cell.phases {
+        let _ = writeln!(write, "    {}", phase_line(phase));
+    }
+    if let Some(tokens) = output_tokens_at_most(cell, plan) {
+        let _ = writeln!(write, "    tokens    at most {tokens} generated in all trials");
+    }
+    if let Some(score) = &cell.score {
+        let _ = writeln!(write, "    score     {score}");
+    }
+    if let Some(reason) = &cell.skip {
+        let _ = writeln!(write, "    skipped   {reason}");
+    }
+    text
+}
+
+fn request(request: &RequestPlan, dataset: &str) -> String {
+    let api = match request.api {
+        Api::Chat => "chat",
+        Api::Completions => "completions",
+    };
+    let output = match request.output {
+        OutputLength::Natural { max_tokens } => format!("at most {max_tokens} tokens"),
+        OutputLength::Fixed { tokens } => format!("exactly {tokens} tokens"),
+        OutputLength::FromData => "as long as the data's answers".to_string(),
+    };
+    let stream = if request.stream { "streamed" } else { "whole" };
+    let salt = if request.salt { ", salted" } else { "" };
+    format!(
+        "{dataset} by {api} ({}), {output}, {stream}, temperature {}{salt}",
+        request.path, request.sampling.temperature
+    )
+}
+
+fn phase_line(phase: &Phase) -> String {
+    let kind = match phase.kind {
+        PhaseKind::WarmUp => "warm-up ",
+        PhaseKind::Measure => "measure ",
+    };
+    let load = match &phase.arrivals {
+        ArrivalsPlan::Closed { concurrency } => counted(*concurrency as usize, "stream"),
+        ArrivalsPlan::Constant { rate_per_s } => format!("{rate_per_s}/s, evenly spaced"),
+        ArrivalsPlan::Poisson { rate_per_s } => format!("{rate_per_s}/s, Poisson"),
+        ArrivalsPlan::Gamma { rate_per_s, burstiness } => {
+            format!("{rate_per_s}/s, gamma with burstiness {burstiness}")
+        }
+        ArrivalsPlan::Ramp { from_per_s, to_per_s, shape } => {
+            let shape = match shape {
+                RampShape::Linear => "linearly",
+                RampShape::Exponential => "exponentially",
+            };
+            format!("{from_per_s}/s to {to_per_s}/s, {shape}")
+        }
+        ArrivalsPlan::Trace { speedup } => format!("the data's time stamps at speed {speedup}"),
+        ArrivalsPlan::Batch { size } => format!("batches of {size}"),
+        ArrivalsPlan::AllAtOnce => "all at once".to_string(),
+    };
+    let end = match (phase.n_requests, phase.duration) {
+        (Some(n), None) => counted(n as usize, "request"),
+        (None, Some(duration)) => format!("for {duration}"),
+        (Some(n), Some(duration)) => {
+            format!("{} or {duration}, whichever is first", counted(n as usize, "request"))
+        }
+        (None, None) => "every row".to_string(),
+    };
+    let cap = phase.max_in_flight.map(|n| format!(", at most {n} in flight")).unwrap_or_default();
+    let steady = phase
+        .until_steady
+        .map(|steady| format!(", until steady or {}", counted(steady.max_rounds as usize, "round")))
+        .unwrap_or_default();
+    format!("{kind}  {}: {load}, {end}{cap}{steady}", phase.name)
+}
+
+/// Returns the most tokens that all trials can generate, where counts and lengths are known.
+fn output_tokens_at_most(cell: &Cell, plan: &Plan) -> Option<u64> {
+    let dataset = plan.datasets.get(&cell.dataset)?;
+    let per_request = match cell.request.output {
+        OutputLength::Natural { max_tokens } => max_tokens,
+        OutputLength::Fixed { tokens } => tokens,
+        OutputLength::FromData => dataset.output_tokens?.max,
+    };
+    let mut n_requests = 0_u64;
+    for phase in &cell.phases {
+        let all_rows = phase.duration.is_none().then_some(dataset.limit).flatten();
+        let rounds = phase.until_steady.map_or(1, |steady| steady.max_rounds);
+        n_requests += phase.n_requests.or(all_rows)? * u64::from(rounds);
+    }
+    Some(n_requests * u64::from(per_request) * u64::from(cell.n_trials))
+}
+
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        _ if what.ends_with("ch") => format!("{n} {what}es"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_quoted_as_a_shell_wants_them() {
+        let check = |arg: &str, expected: &str| assert_eq!(quote(arg), expected);
+        check("--port", "--port");
+        check("$PORT", "$PORT");
+        check("127.0.0.1:$PORT", "127.0.0.1:$PORT");
+        check("$HOME", "'$HOME'");
+        check("", "''");
+        check("; touch pwned", "'; touch pwned'");
+        check("it's", "'it'\\''s'");
+        check("{\"a\":1}", "'{\"a\":1}'");
+    }
+}

@@ -1,0 +1,375 @@
+//! Contradictions: keys that are each right and together wrong.
+
+use toml::{Table, Value};
+
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scenario::Scenario;
+use crate::scenario::keys::LOADS;
+
+/// What an extractor may be called, besides a regular expression.
+pub(crate) const EXTRACTORS: &[&str] = &["strict", "flexible", "answer-is", "choice", "whole"];
+
+/// Checks the scenario as a whole.
+pub(crate) fn scenario(scenario: &Scenario, found: &mut Diagnostics) {
+    let swept = Swept::of(scenario);
+    sections(scenario, found);
+    phases(scenario, &swept, found);
+    for name in scenario.names("dataset") {
+        dataset(scenario, &name, found);
+    }
+    for name in scenario.names("score") {
+        score(scenario, &name, found);
+    }
+    objectives(scenario, &swept, found);
+}
+
+/// Which keys the matrix gives, so that they are not missed elsewhere.
+struct Swept {
+    keys: Vec<String>,
+}
+
+impl Swept {
+    fn of(scenario: &Scenario) -> Self {
+        Self { keys: scenario.names("matrix") }
+    }
+
+    fn gives(&self, phase: &str, key: &str) -> bool {
+        let dotted = format!("phase.{phase}.{key}");
+        self.keys.iter().any(|swept| swept == key || *swept == dotted)
+    }
+}
+
+fn sections(scenario: &Scenario, found: &mut Diagnostics) {
+    for (section, what, help) in [
+        ("engine", "an engine", "add `[engine.tiny]`, the built-in model, or one of your own"),
+        ("dataset", "a data set", "add `[dataset.questions]` with `source = …`"),
+        ("phase", "a phase", "add `[phase.load]` with `concurrency` or `rate`, and `requests`"),
+    ] {
+        if scenario.names(section).is_empty() {
+            let message = format!("the scenario names no {section}");
+            found.push(
+                Diagnostic::error("scenario/missing", message)
+                    .help(format!("a scenario needs {what}: {help}")),
+            );
+        }
+    }
+    for section in ["dataset", "score"] {
+        let names = scenario.names(section);
+        if names.len() > 1 && !scenario.names("matrix").iter().any(|key| key == section) {
+            let message = format!("there are {} {section}s and no choice among them", names.len());
+            let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            found.push(
+                Diagnostic::error("scenario/ambiguous", message)
+                    .label(scenario.at(&[section, &names[1]], "the second one"))
+                    .help(format!("add `{section} = [{}]` to `[matrix]`", quoted.join(", "))),
+            );
+        }
+    }
+}
+
+fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
+    let names = scenario.names("phase");
+    if !names.is_empty()
+        && names.iter().all(|name| is_warm_up(name, table(scenario, "phase", name)))
+    {
+        found.push(
+            Diagnostic::error("scenario/no-measured-phase", "no phase is measured")
+                .label(scenario.at(&["phase", &names[0]], "warms up"))
+                .help("add a phase, `[phase.load]` for example, or `kind = \"measure\"`"),
+        );
+    }
+    for name in &names {
+        let phase = table(scenario, "phase", name);
+        let warm_up = is_warm_up(name, phase);
+        let at = |key: &str, text: &str| scenario.at(&["phase", name, key], text);
+        let has = |key: &str| phase.contains_key(key) || swept.gives(name, key) && !warm_up;
+        let loads: Vec<&str> = LOADS.iter().copied().filter(|load| has(load)).collect();
+        if let [first, second, ..] = loads[..] {
+            let message = format!("phase `{name}` has both `{first}` and `{second}`");
+            found.push(
+                Diagnostic::error("scenario/contradiction", message)
+                    .label(at(second, "one of them"))
+                    .label(at(first, "and the other"))
+                    .help("a phase sends in one way: streams that wait for answers, or a rate"),
+            );
+        }
+        let searched = scenario.tree.contains_key("search");
+        if loads.is_empty() && !warm_up && !searched {
+            found.push(
+                Diagnostic::error("scenario/no-load", format!("phase `{name}` sends nothing"))
+                    .label(scenario.at(&["phase", name], "has no load"))
+                    .help("add `concurrency`, `rate`, `ramp`, `batch`, `all-at-once` or `trace`"),
+            );
+        }
+        if !has("requests") && !has("duration") && !has("trace") {
+            found.push(
+                Diagnostic::error("scenario/endless", format!("phase `{name}` has no end"))
+                    .label(scenario.at(&["phase", name], "neither `requests` nor `duration`"))
+                    .help("add `requests = 64`, `requests = \"all\"` or `duration = \"60s\"`"),
+            );
+        }
+        if has("arrival") && !has("rate") {
+            found.push(
+                Diagnostic::error("scenario/contradiction", "`arrival` needs a `rate`")
+                    .label(at("arrival", "spreads the gaps of a rate"))
+                    .help("add `rate = 4.0`, requests per second"),
+            );
+        }
+        if has("ramp") && !has("duration") {
+            found.push(
+                Diagnostic::error("scenario/contradiction", "`ramp` needs a `duration`")
+                    .label(at("ramp", "changes over the time of the phase"))
+                    .help("add `duration = \"60s\"`"),
+            );
+        }
+        if warm_up && phase.get("requests").and_then(Value::as_str) == Some("all") {
+            found.push(
+                Diagnostic::error("scenario/contradiction", "a warm-up cannot take all rows")
+                    .label(at("requests", "leaves none to measure"))
+                    .help("give it a number, 16 for example"),
+            );
+        }
+        if !warm_up && has("until-steady") {
+            found.push(
+                Diagnostic::error("scenario/contradiction", "only a warm-up repeats itself")
+                    .label(at("until-steady", "in a measured phase"))
+                    .help("put it into `[phase.warm_up]`"),
+            );
+        }
+        if phase.get("all-at-once").and_then(Value::as_bool) == Some(false) {
+            found.push(
+                Diagnostic::error("scenario/contradiction", "`all-at-once = false` sends nothing")
+                    .label(at("all-at-once", ""))
+                    .help("leave it out, and say how requests are sent"),
+            );
+        }
+    }
+}
+
+/// Whether a phase warms up: by its kind, else by its name.
+pub(crate) fn is_warm_up(name: &str, phase: &Table) -> bool {
+    match phase.get("kind").and_then(Value::as_str) {
+        Some(kind) => kind == "warm-up",
+        None => matches!(name, "warm_up" | "warm-up"),
+    }
+}
+
+fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
+    let dataset = table(scenario, "dataset", name);
+    let source = dataset.get("source").and_then(Value::as_str);
+    let here = |text: &str| scenario.at(&["dataset", name], text);
+    let swept = |key: &str| scenario.names("matrix").iter().any(|swept| swept.ends_with(key));
+    let Some(source) = source else {
+        if !dataset.contains_key("source") && !swept("source") {
+            found.push(
+                Diagnostic::error("scenario/missing", format!("data set `{name}` has no `source`"))
+                    .label(here("this data set"))
+                    .help("add `source = \"jsonl\"`, or another of the kinds of sources"),
+            );
+        }
+        return;
+    };
+    let is_file = matches!(source, "jsonl" | "csv" | "parquet" | "text" | "trace");
+    if is_file && !dataset.contains_key("location") && !swept("location") {
+        let message = format!("data set `{name}` of source `{source}` has no `location`");
+        found.push(
+            Diagnostic::error("scenario/missing", message).label(here("this data set")).help(
+                "add `location = \"./rows.jsonl\"`: a file, an https URL or a hub repository",
+            ),
+        );
+    }
+    for key in ["input-tokens", "output-tokens"] {
+        if source == "random" && !dataset.contains_key(key) && !swept(key) {
+            let message = format!("generated prompts of `{name}` have no `{key}`");
+            found.push(
+                Diagnostic::error("scenario/missing", message)
+                    .label(here("this data set"))
+                    .help(format!("add `{key} = 128`, or `{{ min = 64, max = 256 }}`")),
+            );
+        }
+        check_range(scenario, &["dataset", name, key], dataset.get(key), found);
+    }
+    let location = dataset.get("location").and_then(Value::as_str).unwrap_or_default();
+    let remote = location.starts_with("https://");
+    if location.starts_with("http://") || location.starts_with("ftp://") {
+        found.push(
+            Diagnostic::error("scenario/value", "a data set is fetched by https alone")
+                .label(scenario.layers.value(&["dataset", name, "location"], ""))
+                .help("use an https URL with `sha256`, or a local file"),
+        );
+    }
+    match dataset.get("sha256").and_then(Value::as_str) {
+        None if remote => found.push(
+            Diagnostic::error("scenario/missing", format!("data set `{name}` has no `sha256`"))
+                .label(scenario.at(&["dataset", name, "location"], "a URL may change its content"))
+                .help("add `sha256 = \"…\"`, the checksum of the file you mean"),
+        ),
+        Some(digest) if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            found.push(
+                Diagnostic::error("scenario/value", "a SHA-256 has 64 hexadecimal digits")
+                    .label(scenario.layers.value(&["dataset", name, "sha256"], ""))
+                    .help("`sha256sum FILE` prints it"),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn check_range(scenario: &Scenario, path: &[&str], value: Option<&Value>, found: &mut Diagnostics) {
+    let Some(Value::Table(range)) = value else { return };
+    let bound = |key: &str| range.get(key).and_then(Value::as_integer);
+    match (bound("min"), bound("max")) {
+        (Some(min), Some(max)) if min <= max && max > 0 => {}
+        (Some(_), Some(_)) => found.push(
+            Diagnostic::error("scenario/range", "a range goes from `min` up to `max`, above 0")
+                .label(scenario.layers.value(path, ""))
+                .help("write `{ min = 64, max = 256 }`"),
+        ),
+        _ => found.push(
+            Diagnostic::error("scenario/missing", "a range needs `min` and `max`")
+                .label(scenario.layers.value(path, ""))
+                .help("write `{ min = 64, max = 256 }`"),
+        ),
+    }
+}
+
+fn score(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
+    let score = table(scenario, "score", name);
+    let extract = score.get("extract").and_then(Value::as_array);
+    if extract.is_some_and(Vec::is_empty) {
+        found.push(
+            Diagnostic::error("scenario/missing", format!("score `{name}` has no extractor"))
+                .label(scenario.at(&["score", name, "extract"], ""))
+                .help("name at least one, `\"flexible\"` for example"),
+        );
+    }
+    for (idx, value) in extract.into_iter().flatten().enumerate() {
+        extractor(scenario, &["score", name, "extract", &idx.to_string()], value, found);
+    }
+    if let Some(gold) = score.get("gold") {
+        extractor(scenario, &["score", name, "gold"], gold, found);
+    }
+    let normalise = score.get("normalise").and_then(Value::as_array);
+    for (idx, value) in normalise.into_iter().flatten().enumerate() {
+        if let Some(pattern) = value.get("delete").and_then(Value::as_str) {
+            let path = ["score", name, "normalise", &idx.to_string()];
+            check_pattern(scenario, &path, pattern, found);
+        }
+    }
+}
+
+fn extractor(scenario: &Scenario, path: &[&str], value: &Value, found: &mut Diagnostics) {
+    match value {
+        Value::String(text) if EXTRACTORS.contains(&text.as_str()) => {}
+        // A misspelt word would be a pattern that matches next to nothing, silently.
+        Value::String(text) if !text.contains('(') => {
+            let help = nearest(text, EXTRACTORS.iter().copied()).map_or_else(
+                || "a regular expression has a group, `Answer: (\\d+)`".to_string(),
+                |word| format!("did you mean `{word}`?"),
+            );
+            found.push(
+                Diagnostic::error("scenario/value", format!("`{text}` is not an extractor"))
+                    .label(scenario.layers.value(path, "neither a known word nor a pattern"))
+                    .help(help),
+            );
+        }
+        Value::String(pattern) => check_pattern(scenario, path, pattern, found),
+        Value::Table(table) => match (table.get("regex"), table.get("json-field")) {
+            (Some(Value::String(pattern)), None) => check_pattern(scenario, path, pattern, found),
+            (None, Some(_)) => {}
+            _ => found.push(
+                Diagnostic::error("scenario/value", "an extractor has `regex` or `json-field`")
+                    .label(scenario.layers.value(path, ""))
+                    .help("write `{ regex = 'Answer: (\\d+)', take = \"last\" }`"),
+            ),
+        },
+        _ => {}
+    }
+}
+
+fn check_pattern(scenario: &Scenario, path: &[&str], pattern: &str, found: &mut Diagnostics) {
+    if let Err(error) = fancy_regex::Regex::new(pattern) {
+        let message = format!("this pattern cannot be used: {error}");
+        found.push(
+            Diagnostic::error("scenario/pattern", message)
+                .label(scenario.layers.value(path, ""))
+                .help("patterns are regular expressions; single quotes keep backslashes"),
+        );
+    }
+}
+
+fn objectives(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
+    let get = |section: &str| scenario.tree.get(section).and_then(Value::as_table);
+    let slo = get("slo");
+    if slo.is_some_and(Table::is_empty) {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "`[slo]` has no objective")
+                .label(scenario.at(&["slo"], ""))
+                .help("add `ttft`, `tpot` or `e2e`, or leave the section out"),
+        );
+    }
+    let request = get("request");
+    let streams = request.and_then(|request| request.get("stream")).and_then(Value::as_bool);
+    for key in ["ttft", "tpot"] {
+        if streams == Some(false) && slo.is_some_and(|slo| slo.contains_key(key)) {
+            let message = format!("`{key}` cannot be seen in answers that are not streamed");
+            found.push(
+                Diagnostic::error("scenario/contradiction", message)
+                    .label(scenario.at(&["slo", key], "this objective"))
+                    .label(scenario.at(&["request", "stream"], "and this"))
+                    .help("set `stream = true`, or use `e2e`"),
+            );
+        }
+    }
+    let from_data = request.and_then(|request| request.get("max-tokens")).and_then(Value::as_str);
+    let ignore = request.and_then(|request| request.get("ignore-eos")).and_then(Value::as_bool);
+    if from_data == Some("from-data") && ignore == Some(false) {
+        found.push(
+            Diagnostic::error(
+                "scenario/contradiction",
+                "answers as long as the data set's need `ignore-eos`",
+            )
+            .label(scenario.at(&["request", "ignore-eos"], "this"))
+            .label(scenario.at(&["request", "max-tokens"], "and this"))
+            .help("leave `ignore-eos` out, or give `max-tokens` a number"),
+        );
+    }
+    let Some(search) = get("search") else { return };
+    if slo.is_none() {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "`[search]` needs objectives to meet")
+                .label(scenario.at(&["search"], "searches for the highest load that meets …"))
+                .help("add `[slo]` with `ttft`, `tpot` or `e2e`"),
+        );
+    }
+    let number = |key: &str| match search.get(key) {
+        Some(Value::Integer(number)) => Some(*number as f64),
+        Some(Value::Float(number)) => Some(*number),
+        _ => None,
+    };
+    if number("from").zip(number("to")).is_some_and(|(from, to)| from >= to) {
+        found.push(
+            Diagnostic::error("scenario/range", "the search goes from `from` up to `to`")
+                .label(scenario.at(&["search", "to"], "not above `from`"))
+                .help("raise `to`"),
+        );
+    }
+    if swept.keys.iter().any(|key| LOADS.contains(&key.as_str())) {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "the load is both swept and searched")
+                .label(scenario.at(&["search"], "searched here"))
+                .help("remove the load from `[matrix]`, or remove `[search]`"),
+        );
+    }
+}
+
+fn table<'a>(scenario: &'a Scenario, section: &str, name: &str) -> &'a Table {
+    static EMPTY: std::sync::OnceLock<Table> = std::sync::OnceLock::new();
+    scenario
+        .tree
+        .get(section)
+        .and_then(|section| section.get(name))
+        .and_then(Value::as_table)
+        .unwrap_or_else(|| EMPTY.get_or_init(Table::new))
+}

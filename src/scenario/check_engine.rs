@@ -1,0 +1,186 @@
+//! What can be wrong with an engine before any cell is made of it.
+
+use toml::{Table, Value};
+
+use crate::diagnostic::suggest::{did_you_mean, list};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scenario::Scenario;
+use crate::scenario::keys::OPTIONS;
+
+/// Failure classes that a log pattern may stand for: `record::event::FailureClass`.
+const FAILURES: &[&str] = &[
+    "spawn",
+    "exited-early",
+    "died",
+    "timed-out",
+    "out-of-memory",
+    "unsupported-dtype",
+    "port",
+    "wrong-model",
+    "server",
+    "stalled",
+];
+
+/// Our names of an engine's metrics: `plan::launch::MetricsEndpoint`.
+const METRICS: &[&str] = &[
+    "requests_running",
+    "requests_waiting",
+    "kv_cache_usage_ratio",
+    "prefix_cache_queries",
+    "prefix_cache_hits",
+    "preemptions",
+    "spec_drafted",
+    "spec_accepted",
+    "prompt_tokens",
+    "output_tokens",
+];
+
+/// Checks all engines.
+pub(crate) fn engines(scenario: &Scenario, found: &mut Diagnostics) {
+    for name in scenario.names("engine") {
+        let engine = scenario.tree.get("engine").and_then(|engines| engines.get(&name));
+        let Some(engine) = engine.and_then(Value::as_table) else { continue };
+        options(scenario, &name, engine, found);
+        start(scenario, &name, engine, found);
+        patterns(scenario, &name, engine, found);
+        secrets(scenario, &name, engine, found);
+    }
+}
+
+/// An option that no flag carries would silently measure something else.
+fn options(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
+    if owns_argv(scenario, name) {
+        return;
+    }
+    let flags: Vec<&str> = keys(engine, "flags");
+    for option in OPTIONS.iter().map(|field| field.key) {
+        if engine.contains_key(option) && !flags.contains(&option) {
+            let message = format!("engine `{name}` has no option `{option}`");
+            found.push(
+                Diagnostic::error("scenario/unsupported-option", message)
+                    .label(scenario.at(&["engine", name, option], "its preset has no flag for it"))
+                    .help(format!("its options are {}", list(flags.iter().copied())))
+                    .help("put other arguments into `extra-args`"),
+            );
+        }
+    }
+}
+
+/// Whether the scenario replaces the command of the preset.
+pub(crate) fn owns_argv(scenario: &Scenario, engine: &str) -> bool {
+    let path = ["engine", engine, "argv"];
+    let top = scenario.layers.list.iter().rev().find(|layer| layer.find(&path).is_some());
+    top.is_some_and(|layer| layer.mount.is_empty())
+}
+
+fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
+    let has_argv =
+        engine.get("argv").and_then(Value::as_array).is_some_and(|argv| !argv.is_empty());
+    let url = engine.get("url").and_then(Value::as_str);
+    if !has_argv && url.is_none() {
+        let message = format!("engine `{name}` has neither a command nor a URL");
+        found.push(
+            Diagnostic::error("scenario/missing", message)
+                .label(scenario.at(&["engine", name], ""))
+                .help("add `url = \"http://host:port\"` of the running engine, or `argv`"),
+        );
+    }
+    if url.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        found.push(
+            Diagnostic::error("scenario/value", "a URL begins with `http://` or `https://`")
+                .label(scenario.layers.value(&["engine", name, "url"], ""))
+                .help("write `url = \"http://127.0.0.1:8000\"`"),
+        );
+    }
+    let reset = engine.get("cache-reset").and_then(Value::as_str).unwrap_or_default();
+    let is_call = reset.split_once(' ').is_some_and(|(method, path)| {
+        matches!(method, "GET" | "POST" | "PUT" | "DELETE") && path.starts_with('/')
+    });
+    if !reset.is_empty() && !is_call {
+        found.push(
+            Diagnostic::error("scenario/value", "`cache-reset` is a method and a path")
+                .label(scenario.layers.value(&["engine", name, "cache-reset"], ""))
+                .help("write `cache-reset = \"POST /reset_prefix_cache\"`"),
+        );
+    }
+}
+
+fn patterns(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
+    let log = engine.get("log").and_then(Value::as_table);
+    for kind in ["stages", "failures"] {
+        let table = log.and_then(|log| log.get(kind)).and_then(Value::as_table);
+        for (key, pattern) in table.into_iter().flatten() {
+            let path = ["engine", name, "log", kind, key];
+            if kind == "failures" && !FAILURES.contains(&key.as_str()) {
+                let help = did_you_mean(key, FAILURES.iter().copied(), "failure classes");
+                found.push(
+                    Diagnostic::error(
+                        "scenario/unknown-key",
+                        format!("`{key}` is not a class of failures"),
+                    )
+                    .label(scenario.at(&path, ""))
+                    .maybe_help(help),
+                );
+            }
+            check_pattern(scenario, &path, pattern, found);
+        }
+    }
+    if let Some(pattern) = log.and_then(|log| log.get("throughput")) {
+        check_pattern(scenario, &["engine", name, "log", "throughput"], pattern, found);
+    }
+    let names = engine.get("metrics").and_then(|metrics| metrics.get("names"));
+    for key in names.and_then(Value::as_table).into_iter().flat_map(Table::keys) {
+        if !METRICS.contains(&key.as_str()) {
+            let help = did_you_mean(key, METRICS.iter().copied(), "metric names");
+            found.push(
+                Diagnostic::error(
+                    "scenario/unknown-key",
+                    format!("`{key}` is not a metric's name"),
+                )
+                .label(scenario.at(&["engine", name, "metrics", "names", key], ""))
+                .maybe_help(help),
+            );
+        }
+    }
+}
+
+fn check_pattern(scenario: &Scenario, path: &[&str], pattern: &Value, found: &mut Diagnostics) {
+    let Some(pattern) = pattern.as_str() else { return };
+    if let Err(error) = regex::Regex::new(pattern) {
+        let last = error.to_string().lines().last().unwrap_or_default().trim().to_string();
+        let message = format!("this pattern cannot be used: {last}");
+        found.push(
+            Diagnostic::error("scenario/pattern", message)
+                .label(scenario.layers.value(path, ""))
+                .help("log patterns are regular expressions without look-around"),
+        );
+    }
+}
+
+/// A key that is written down here would be written down in every run directory.
+fn secrets(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
+    let env = engine.get("env").and_then(Value::as_table);
+    for (key, value) in env.into_iter().flatten() {
+        let upper = key.to_ascii_uppercase();
+        let is_secret = ["TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL"]
+            .iter()
+            .any(|word| upper.ends_with(word));
+        if is_secret && value.as_str().is_some_and(|value| !value.is_empty()) {
+            let message = format!("`{key}` looks like a secret, and a run keeps its scenario");
+            found.push(
+                Diagnostic::warning("scenario/secret", message)
+                    .label(scenario.at(&["engine", name, "env", key], "its value is stored"))
+                    .help(format!("set `{key}` in the environment of `bench`: engines inherit it")),
+            );
+        }
+    }
+}
+
+fn keys<'a>(engine: &'a Table, key: &str) -> Vec<&'a str> {
+    engine
+        .get(key)
+        .and_then(Value::as_table)
+        .into_iter()
+        .flat_map(|table| table.keys().map(String::as_str))
+        .collect()
+}

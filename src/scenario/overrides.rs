@@ -1,0 +1,117 @@
+//! `--set a.b=c` and `BENCH_A__B=c`: overrides from outside, read as small documents of their own.
+
+use crate::diagnostic::suggest::did_you_mean;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::scenario::document::Document;
+use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
+use crate::scenario::layers::Layers;
+use crate::scenario::schema::{Field, Kind};
+
+/// What all variables of `bench` begin with.
+const PREFIX: &str = "BENCH_";
+
+/// Reads one `--set`.
+pub(crate) fn from_set(set: &str, found: &mut Diagnostics) -> Option<Document> {
+    let Some((key, value)) = set.split_once('=') else {
+        found.push(
+            Diagnostic::error("scenario/set", format!("`--set {set}` has no `=`"))
+                .help("write `--set phase.load.concurrency=8`"),
+        );
+        return None;
+    };
+    let mut problems = Diagnostics::default();
+    let probe = Document::parse("--set", &format!("{key} = 0"), &mut problems);
+    if problems.has_errors() {
+        found.extend(problems);
+        return None;
+    }
+    let mut path = Vec::new();
+    let mut node = &probe.root;
+    while let [entry] = node.entries() {
+        path.push(entry.key.as_str());
+        node = &entry.node;
+    }
+    Some(fragment("--set", key.trim(), value.trim(), &path))
+}
+
+/// Reads one environment variable; `None` when it is not one that sets a scenario's key.
+///
+/// `__` separates the parts of the key, `_` stands for `-` where a key has one.
+pub(crate) fn from_env(
+    name: &str,
+    value: &str,
+    layers: &Layers,
+    found: &mut Diagnostics,
+) -> Option<Document> {
+    let parts: Vec<String> =
+        name.strip_prefix(PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
+    let section = SCENARIO.iter().find(|field| same_word(field.key, &parts[0]));
+    // Other variables of `bench` (`BENCH_DATA_DIR`, say) have no `__` and are no keys.
+    let Some(section) = section else {
+        if parts.len() > 1 {
+            let help =
+                did_you_mean(&parts[0], SCENARIO.iter().map(|f| f.key), "keys of a scenario");
+            found.push(
+                Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
+                    .maybe_help(help),
+            );
+        }
+        return None;
+    };
+    if parts.len() == 1 && matches!(section.kind, Kind::Table(_) | Kind::Named(..) | Kind::Map(_)) {
+        return None;
+    }
+    let mut path = vec![section.key.to_string()];
+    for part in &parts[1..] {
+        let so_far: Vec<&str> = path.iter().map(String::as_str).collect();
+        let known = match kind_at(&so_far) {
+            Some(Kind::Table(fields)) => fields.iter().map(|field| field.key.to_string()).collect(),
+            Some(Kind::Engine) => {
+                let mut known: Vec<String> =
+                    ENGINE.iter().chain(OPTIONS).map(|field| field.key.to_string()).collect();
+                known.extend(layers.names(&[so_far[0], so_far[1], "flags"]));
+                known
+            }
+            _ => layers.names(&so_far),
+        };
+        path.push(known.into_iter().find(|key| same_word(key, part)).unwrap_or(part.clone()));
+    }
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    Some(fragment(name, &path.join("."), value.trim(), &path))
+}
+
+/// Returns the document `key = value`, with quotes where the value needs them.
+fn fragment(name: &str, key: &str, value: &str, path: &[&str]) -> Document {
+    let as_written = format!("{key} = {value}");
+    let mut problems = Diagnostics::default();
+    let document = Document::parse(name, &as_written, &mut problems);
+    let wants_text = matches!(kind_at(path), Some(Kind::Text | Kind::Choice(_) | Kind::Duration));
+    let is_text = document.find(path).is_some_and(|(_, node)| node.as_text().is_some());
+    if !problems.has_errors() && (is_text || !wants_text) {
+        return document;
+    }
+    let quoted = format!("{key} = {}", toml::Value::String(value.into()));
+    Document::parse(name, &quoted, &mut Diagnostics::default())
+}
+
+/// Returns the kind of the key at a path, where the grammar knows it.
+pub(crate) fn kind_at(path: &[&str]) -> Option<&'static Kind> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(&field(SCENARIO, first)?.kind, |kind, part| match kind {
+        Kind::Table(fields) => field(fields, part).map(|field| &field.kind),
+        Kind::Engine => {
+            field(ENGINE, part).or_else(|| field(OPTIONS, part)).map(|field| &field.kind)
+        }
+        Kind::Profile => field(SCENARIO, part).map(|field| &field.kind),
+        Kind::Named(_, of) | Kind::Map(of) => Some(*of),
+        _ => None,
+    })
+}
+
+fn field(fields: &'static [Field], key: &str) -> Option<&'static Field> {
+    fields.iter().find(|field| field.key == key)
+}
+
+fn same_word(a: &str, b: &str) -> bool {
+    a.to_ascii_lowercase().replace('-', "_") == b.to_ascii_lowercase().replace('-', "_")
+}

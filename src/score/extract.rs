@@ -1,0 +1,243 @@
+//! Finds the answer in a text.
+
+use fancy_regex::{Regex, RegexBuilder};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::plan::cell::{ExtractorPlan, Take};
+
+/// The answer after `#### `, as the GSM8K task of lm-evaluation-harness 0.4 takes it.
+const STRICT: &str = r"#### (\-?[0-9\.\,]+)";
+/// Anything that looks like a number, likewise.
+const FLEXIBLE: &str = r"(-?[$0-9.,]{2,})|(-?[0-9]+)";
+/// The answer in the words of the chain-of-thought prompt of Wei et al. (2022), likewise.
+const ANSWER_IS: &str = r"The answer is (\-?[0-9\.\,]+)";
+
+/// Forms of a choice, the most explicit first.
+const CHOICES: [(&str, Take); 3] = [
+    (r"(?i:answer\s*(?:is|:))\s*\**\(?([A-J])\b", Take::Last),
+    (r"^\s*\**\(?([A-J])(?:\)|\.|:|\*|\s*$)", Take::First),
+    (r"\(([A-J])\)", Take::Last),
+];
+
+/// Steps that a pattern with look-around or back references may take on one text. Patterns
+/// without them are matched in linear time and never count steps.
+const BACKTRACK_LIMIT: usize = 1_000_000;
+/// Bytes that a compiled pattern may take: refuses `a{1000000}` in well under a second.
+const SIZE_LIMIT: usize = 10 << 20;
+/// Places at which a JSON object is looked for, so that a text of a million braces is not
+/// parsed a million times.
+const MAX_JSON_PLACES: usize = 256;
+
+/// A pattern that cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("pattern `{pattern}` is not usable: {why}")]
+pub struct PatternError {
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A text on which a pattern took too many steps.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the pattern took more than {BACKTRACK_LIMIT} steps on one text")]
+pub struct GaveUp;
+
+/// Finds the answer in a text.
+#[derive(Debug)]
+pub struct Extractor {
+    name: String,
+    how: How,
+}
+
+#[derive(Debug)]
+enum How {
+    /// Patterns in order; the first that matches counts.
+    Patterns(Vec<(Regex, Take)>),
+    JsonField(String),
+    Whole,
+}
+
+impl Extractor {
+    /// Creates an extractor.
+    ///
+    /// # Errors
+    /// If a pattern does not compile or is too large.
+    pub fn new(plan: &ExtractorPlan) -> Result<Self, PatternError> {
+        let one = |pattern, take| Ok(How::Patterns(vec![(compile(pattern)?, take)]));
+        let how = match plan {
+            ExtractorPlan::Strict => one(STRICT, Take::First)?,
+            ExtractorPlan::Flexible => one(FLEXIBLE, Take::Last)?,
+            ExtractorPlan::AnswerIs => one(ANSWER_IS, Take::First)?,
+            ExtractorPlan::Regex { pattern, take, .. } => one(pattern, *take)?,
+            ExtractorPlan::Choice => How::Patterns(
+                CHOICES
+                    .iter()
+                    .map(|&(pattern, take)| Ok((compile(pattern)?, take)))
+                    .collect::<Result<_, PatternError>>()?,
+            ),
+            ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),
+            ExtractorPlan::Whole => How::Whole,
+        };
+        Ok(Self { name: name_of(plan), how })
+    }
+
+    /// Returns the name in reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the answer, trimmed; `None` if there is none or it is blank.
+    ///
+    /// # Errors
+    /// If a pattern with look-around ran into its limit of steps.
+    pub fn extract(&self, text: &str) -> Result<Option<String>, GaveUp> {
+        let found = match &self.how {
+            How::Patterns(patterns) => {
+                let mut found = None;
+                for (pattern, take) in patterns {
+                    found = find(pattern, *take, text)?;
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                found
+            }
+            How::JsonField(field) => json_field(text, field),
+            How::Whole => Some(text.to_owned()),
+        };
+        Ok(found.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty()))
+    }
+}
+
+fn name_of(plan: &ExtractorPlan) -> String {
+    match plan {
+        ExtractorPlan::Strict => "strict".to_owned(),
+        ExtractorPlan::Flexible => "flexible".to_owned(),
+        ExtractorPlan::AnswerIs => "answer-is".to_owned(),
+        ExtractorPlan::Regex { name, .. } => name.clone(),
+        ExtractorPlan::Choice => "choice".to_owned(),
+        ExtractorPlan::JsonField(field) => format!("json:{field}"),
+        ExtractorPlan::Whole => "whole".to_owned(),
+    }
+}
+
+/// Compiles a pattern with its limits.
+pub(crate) fn compile(pattern: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(pattern)
+        .backtrack_limit(BACKTRACK_LIMIT)
+        .delegate_size_limit(SIZE_LIMIT)
+        .build()
+        .map_err(|error| PatternError { pattern: pattern.to_owned(), why: error.to_string() })
+}
+
+/// Returns group `answer`, else the first group that took part, else the whole match.
+fn find(pattern: &Regex, take: Take, text: &str) -> Result<Option<String>, GaveUp> {
+    let mut found = None;
+    for captures in pattern.captures_iter(text) {
+        let captures = captures.map_err(|_| GaveUp)?;
+        let group = captures
+            .name("answer")
+            .or_else(|| (1..captures.len()).find_map(|group| captures.get(group)))
+            .or_else(|| captures.get(0));
+        found = group.map(|group| group.as_str().to_owned());
+        if take == Take::First {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a field of the first JSON object in the text that has it.
+fn json_field(text: &str, field: &str) -> Option<String> {
+    text.match_indices('{').take(MAX_JSON_PLACES).find_map(|(place, _)| {
+        let mut values = serde_json::Deserializer::from_str(&text[place..]).into_iter::<Value>();
+        match values.next()?.ok()?.get(field)? {
+            Value::String(answer) => Some(answer.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(plan: &ExtractorPlan, text: &str, expected: Option<&str>) {
+        let found = Extractor::new(plan).unwrap().extract(text).unwrap();
+        assert_eq!(found.as_deref(), expected, "{plan:?} on {text:?}");
+    }
+
+    fn regex(pattern: &str, take: Take) -> ExtractorPlan {
+        ExtractorPlan::Regex { name: "mine".to_owned(), pattern: pattern.to_owned(), take }
+    }
+
+    #[test]
+    fn strict_takes_the_first_marked_answer() {
+        let check = |text, expected| check(&ExtractorPlan::Strict, text, expected);
+        check("so 2\n#### 1,234.5 then #### 7", Some("1,234.5"));
+        check("#### -3", Some("-3"));
+        check("####3", None);
+        check("the answer is 3", None);
+    }
+
+    #[test]
+    fn flexible_takes_the_last_number() {
+        let check = |text, expected| check(&ExtractorPlan::Flexible, text, expected);
+        check("from 3 to $1,250.", Some("$1,250."));
+        check("there are 7", Some("7"));
+        check("minus -12 it is", Some("-12"));
+        check("none at all", None);
+    }
+
+    #[test]
+    fn answer_is_takes_the_first_such_sentence() {
+        let check = |text, expected| check(&ExtractorPlan::AnswerIs, text, expected);
+        check("The answer is 8. The answer is 9.", Some("8."));
+        check("the answer is 8", None);
+    }
+
+    #[test]
+    fn a_pattern_of_the_user_gives_its_named_group_before_its_first() {
+        check(&regex(r"(\w+)=(?<answer>\d+)", Take::First), "x=1 y=2", Some("1"));
+        check(&regex(r"(\w+)=(?<answer>\d+)", Take::Last), "x=1 y=2", Some("2"));
+        check(&regex(r"(\w+)=\d+", Take::Last), "x=1 y=2", Some("y"));
+        check(&regex(r"\d+", Take::Last), "x=1 y=2", Some("2"));
+        check(&regex(r"(?<=\$)\d+", Take::First), "5 or $6", Some("6"));
+    }
+
+    #[test]
+    fn a_choice_is_a_letter_that_is_meant_as_one() {
+        let check = |text, expected| check(&ExtractorPlan::Choice, text, expected);
+        check("A bat. The answer is (C).", Some("C"));
+        check("B", Some("B"));
+        check("B) because", Some("B"));
+        check("A bat and a ball", None);
+        check("not (A) but (D)", Some("D"));
+        check("Answer: **E**", Some("E"));
+    }
+
+    #[test]
+    fn a_json_field_is_found_in_prose() {
+        let plan = ExtractorPlan::JsonField("answer".to_owned());
+        check(&plan, r#"Sure {x}: {"answer": "42", "why": "so"} done"#, Some("42"));
+        check(&plan, r#"{"answer": 4.5}"#, Some("4.5"));
+        check(&plan, r#"{"other": 1}"#, None);
+        check(&plan, r#"{"answer": null}"#, None);
+        check(&plan, &"{".repeat(100_000), None);
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_large_or_wrong_is_an_error() {
+        assert!(Extractor::new(&regex("(", Take::First)).is_err());
+        assert!(Extractor::new(&regex(r"(\w{500}){500}", Take::First)).is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_explodes_gives_up() {
+        let evil = Extractor::new(&regex(r"(a|b|ab)*(?=c)", Take::First)).unwrap();
+        assert_eq!(evil.extract(&("ab".repeat(40) + "dc")), Err(GaveUp));
+    }
+}

@@ -1,0 +1,189 @@
+//! One connection: bytes in with the kernel's stamp, bytes out as the socket takes them.
+
+use std::io::{self, IoSliceMut, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::time::TimeSpec;
+use socket2::SockRef;
+
+use super::engine::Job;
+use super::stream::Stream;
+use super::truth::TruthRow;
+use crate::units::Nanos;
+
+/// What a connection is busy with.
+#[derive(Debug)]
+pub enum Work {
+    /// Nothing: the next request may come.
+    Idle,
+    /// A request in the queue.
+    Queued(Box<Job>),
+    /// An answer that is being streamed.
+    Streaming(Box<Stream>, TruthRow),
+    /// A response that is written whole at its instant.
+    Whole(Whole),
+    /// A response that never ends; the slot is kept.
+    Silent(TruthRow),
+}
+
+/// A response that is written whole at its instant.
+#[derive(Debug)]
+pub struct Whole {
+    /// When.
+    pub due: Nanos,
+    /// What; empty for a fault that writes nothing.
+    pub bytes: Vec<u8>,
+    /// How it ends.
+    pub end: super::stream::End,
+    /// Tokens in it.
+    pub n_tokens: u32,
+    /// The request it answers, if it holds a slot.
+    pub truth: Option<TruthRow>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// Unique among all connections.
+    pub id: u64,
+    /// The request that it is busy with, counted on this connection.
+    pub n_requests: u64,
+    /// Received and not yet used.
+    pub inbox: Vec<u8>,
+    /// What it is busy with.
+    pub work: Work,
+    /// To be closed after the response.
+    pub close: bool,
+    /// `100 Continue` has been sent for the request in the inbox.
+    pub continued: bool,
+    /// Emission waits until the socket has taken what is there.
+    pub is_blocked: bool,
+    /// Whether the reactor is to say when the socket takes bytes again.
+    pub wants_write: bool,
+    /// A timer will write the next dripping byte.
+    pub is_dripping: bool,
+    stream: TcpStream,
+    outbox: Vec<u8>,
+    n_written: usize,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes, with the kernel's stamp (`CLOCK_REALTIME`) of their arrival if there is one.
+    Bytes(Option<Nanos>),
+    /// Nothing at the moment.
+    Nothing,
+    /// The client has gone.
+    Gone,
+}
+
+impl Conn {
+    /// Returns an idle connection.
+    pub fn new(id: u64, stream: TcpStream) -> Self {
+        Self {
+            id,
+            n_requests: 0,
+            inbox: Vec::new(),
+            work: Work::Idle,
+            close: false,
+            continued: false,
+            is_blocked: false,
+            wants_write: false,
+            is_dripping: false,
+            stream,
+            outbox: Vec::new(),
+            n_written: 0,
+        }
+    }
+
+    /// Returns the socket.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Returns the place for what is to be written.
+    pub fn outbox(&mut self) -> &mut Vec<u8> {
+        &mut self.outbox
+    }
+
+    /// Returns the number of bytes that the socket has not taken.
+    pub fn n_unsent(&self) -> usize {
+        self.outbox.len() - self.n_written
+    }
+
+    /// Reads once.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Read {
+        let mut control = cmsg_space!(TimeSpec);
+        let mut slices = [IoSliceMut::new(buffer)];
+        let received = recvmsg::<()>(
+            self.stream.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT,
+        );
+        let (n_bytes, stamp) = match received {
+            Ok(message) => {
+                let stamp = message.cmsgs().ok().and_then(|mut control| {
+                    control.find_map(|message| match message {
+                        ControlMessageOwned::ScmTimestampns(time) => Some(nanos(time)),
+                        _ => None,
+                    })
+                });
+                (message.bytes, stamp)
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => return Read::Nothing,
+            Err(_) => return Read::Gone,
+        };
+        if n_bytes == 0 {
+            return Read::Gone;
+        }
+        self.inbox.extend_from_slice(&buffer[..n_bytes]);
+        Read::Bytes(stamp)
+    }
+
+    /// Writes what the socket takes, in pieces of at most `piece` bytes, at most `n_pieces` of them.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub fn flush(&mut self, piece: usize, n_pieces: usize) -> io::Result<()> {
+        for _ in 0..n_pieces {
+            let unsent = &self.outbox[self.n_written..];
+            if unsent.is_empty() {
+                break;
+            }
+            match self.stream.write(&unsent[..unsent.len().min(piece)]) {
+                Ok(n_bytes) => self.n_written += n_bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.n_written == self.outbox.len() {
+            self.outbox.clear();
+            self.n_written = 0;
+            // A response of many megabytes must not keep its memory for ever.
+            if self.outbox.capacity() > 1 << 20 {
+                self.outbox.shrink_to(1 << 16);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the coming close a reset.
+    ///
+    /// # Errors
+    /// When the socket refuses.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+}
+
+fn nanos(time: TimeSpec) -> Nanos {
+    Nanos(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}

@@ -1,0 +1,116 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: reads the answer file, waits for signals on a thread"
+)]
+//! The simulated engine: its timing is known exactly, and it fails on request.
+
+pub mod answer;
+pub mod args;
+pub mod clock;
+pub mod conn;
+#[cfg(test)]
+mod end_to_end;
+pub mod engine;
+pub mod event;
+pub mod head;
+pub mod latency;
+pub mod process;
+pub mod reactor;
+pub mod response;
+pub mod slots;
+pub mod stall;
+pub mod stream;
+pub mod timeline;
+pub mod truth;
+
+use std::net::SocketAddr;
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+
+use answer::AnswerBook;
+use args::Role;
+pub use args::SimArgs;
+use engine::Engine;
+use reactor::{Reactor, Stopped, WriteFaults};
+use truth::TruthLog;
+
+use crate::seed::Seed;
+use crate::serve::ServeError;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServeError`] if the port, a file or something of the system cannot be had.
+pub fn run(args: &SimArgs) -> Result<(), ServeError> {
+    match args.process.role {
+        Some(role @ (Role::Worker | Role::SetsidWorker)) => {
+            return process::work(role, &args.process);
+        }
+        None if args.process.daemonise => return process::daemonise(),
+        Some(Role::Server) | None => {}
+    }
+    // Before any thread is started, since threads inherit the mask.
+    let signals = process::block_signals(&[Signal::SIGTERM, Signal::SIGINT])?;
+    raise_descriptor_limit();
+    process::misbehave_at_start(&args.process)?;
+    let reactor = bind(args)?;
+    let stopper = reactor.stopper();
+    if !args.process.ignore_term {
+        std::thread::spawn(move || {
+            // Either way there is nothing more to serve for.
+            let _ = signals.wait();
+            let _ = stopper.write(1);
+        });
+    }
+    // The default slack of 50 µs would be added to every wait of the reactor.
+    prctl::set_timerslack(1)
+        .map_err(ServeError::system::<nix::Error>("cannot set the timer slack"))?;
+    match reactor.run()? {
+        Stopped::Asked => Ok(()),
+        Stopped::Die => process::exit(args.process.exit_code),
+    }
+}
+
+/// Opens the port, says so on stdout, and returns what serves it.
+///
+/// # Errors
+/// [`ServeError`] if the port or a file cannot be had.
+pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
+    let book = match &args.answers.answer_from {
+        None => AnswerBook::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ServeError::File { path: path.clone(), source })?;
+            AnswerBook::parse(&text, args.answers.wrong_rate, Seed(args.seed))
+                .map_err(|reason| ServeError::Format { path: path.clone(), reason })?
+        }
+    };
+    let truth = args.truth_log.as_deref().map(TruthLog::create).transpose()?;
+    let listener = reactor::listen(SocketAddr::new(args.host, args.port))?;
+    let address =
+        listener.local_addr().map_err(ServeError::system("cannot tell the address of the port"))?;
+    process::start_children(&args.process, &listener)?;
+    let created = clock::realtime().0 / 1_000_000_000;
+    let engine = Engine::new(args, book, clock::monotonic(), created);
+    let write_faults = WriteFaults {
+        split_bytes: args.faults.split_bytes,
+        drip: args.faults.drip,
+        heartbeat: args.faults.heartbeat,
+        close_idle: args.faults.close_idle,
+        crlf: args.faults.crlf,
+    };
+    let reactor = Reactor::new(listener, engine, write_faults, args.timing.spin, truth)?;
+    crate::serve::announce(address);
+    Ok(reactor)
+}
+
+/// One descriptor per stream: the soft limit is often 1,024.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        process::log(&format!("cannot raise the limit of open files: {error}"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Who is being served and who waits.
+
+use std::collections::VecDeque;
+
+/// A limit on simultaneous requests, and the queue before it.
+#[derive(Clone, Debug)]
+pub struct Slots<K> {
+    limit: usize,
+    queue_limit: usize,
+    n_running: usize,
+    waiting: VecDeque<K>,
+}
+
+/// What becomes of an arriving request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is served at once.
+    Served,
+    /// It waits.
+    Queued,
+    /// The queue is full.
+    Refused,
+}
+
+impl<K: PartialEq> Slots<K> {
+    /// Returns `limit` free slots and an empty queue that takes `queue_limit` requests.
+    pub fn new(limit: usize, queue_limit: usize) -> Self {
+        Self { limit, queue_limit, n_running: 0, waiting: VecDeque::new() }
+    }
+
+    /// Takes a slot, or a place in the queue.
+    pub fn arrive(&mut self, key: K) -> Admission {
+        if self.n_running < self.limit {
+            self.n_running += 1;
+            return Admission::Served;
+        }
+        if self.waiting.len() >= self.queue_limit {
+            return Admission::Refused;
+        }
+        self.waiting.push_back(key);
+        Admission::Queued
+    }
+
+    /// Frees a slot, and returns who takes it over.
+    pub fn release(&mut self) -> Option<K> {
+        let next = self.waiting.pop_front();
+        if next.is_none() {
+            self.n_running -= 1;
+        }
+        next
+    }
+
+    /// Removes a request that gave up waiting.
+    pub fn leave(&mut self, key: &K) {
+        self.waiting.retain(|other| other != key);
+    }
+
+    /// Returns the number of requests being served.
+    pub fn n_running(&self) -> usize {
+        self.n_running
+    }
+
+    /// Returns the number of requests that wait.
+    pub fn n_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Admission::{Queued, Refused, Served};
+
+    #[test]
+    fn requests_beyond_the_slots_wait_in_order_and_beyond_the_queue_are_refused() {
+        let mut slots = Slots::new(1, 2);
+        let admissions = [1, 2, 3, 4].map(|key| slots.arrive(key));
+        assert_eq!(admissions, [Served, Queued, Queued, Refused]);
+        assert_eq!(slots.release(), Some(2));
+        assert_eq!((slots.n_running(), slots.n_waiting()), (1, 1));
+        assert_eq!(slots.release(), Some(3));
+        assert_eq!(slots.release(), None);
+        assert_eq!((slots.n_running(), slots.n_waiting()), (0, 0));
+    }
+
+    #[test]
+    fn who_leaves_the_queue_is_not_served() {
+        let mut slots = Slots::new(1, 9);
+        for key in [1, 2, 3] {
+            slots.arrive(key);
+        }
+        slots.leave(&2);
+        assert_eq!(slots.release(), Some(3));
+    }
+}

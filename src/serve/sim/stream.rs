@@ -1,0 +1,512 @@
+//! One answer as a sequence of events, each due at its instant.
+
+use std::rc::Rc;
+
+use super::answer::Words;
+use super::args::{ResponseFaultArgs, UsageMode};
+use super::event::{Framing, Identity, SentStamp, TextKind, TextTemplate, json, write_chunk};
+use super::response::Responses;
+use super::timeline::Pace;
+use crate::openai::body::{
+    ChatChoice, ChatDelta, CompletionTokensDetails, ErrorBody, Generation, TextChoice, UsageBody,
+};
+use crate::units::Nanos;
+
+/// Events due at the same instant go out in one write of at most about this size.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// What is answered to one request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What all chunks have in common.
+    pub identity: Identity,
+    /// The tokens.
+    pub words: Words,
+    /// How many are sent.
+    pub n_tokens: u32,
+    /// `stop` or `length`.
+    pub finish_reason: &'static str,
+    /// Tokens of the prompt.
+    pub n_prompt: u32,
+    /// Those found in the prefix cache.
+    pub n_cached: u32,
+    /// The request asks for token counts.
+    pub wants_usage: bool,
+}
+
+/// An answer in the course of being sent. It knows no socket and no clock.
+#[derive(Debug)]
+pub struct Stream {
+    answer: Answer,
+    faults: Rc<ResponseFaultArgs>,
+    stamps: bool,
+    pace: Pace,
+    templates: Templates,
+    phase: Phase,
+    due: Nanos,
+    n_tokens_sent: u32,
+    n_events_sent: u32,
+}
+
+#[derive(Debug)]
+struct Templates {
+    answer: TextTemplate,
+    reasoning: TextTemplate,
+    last: TextTemplate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Head,
+    Tokens,
+    HugeLine { bytes_left: usize },
+}
+
+/// What comes after the events that were just due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Further events, at this instant.
+    At(Nanos),
+    /// Nothing.
+    Ended(End),
+}
+
+/// How a response ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Complete,
+    /// Never: the connection stays open in silence.
+    Silence,
+    /// With a reset of the connection.
+    Reset,
+    /// With the connection closed in the middle of the body.
+    Cut,
+}
+
+impl Stream {
+    /// Returns the stream of an answer whose request was admitted at `admitted`.
+    pub fn new(
+        answer: Answer,
+        faults: Rc<ResponseFaultArgs>,
+        stamps: bool,
+        pace: Pace,
+        admitted: Nanos,
+    ) -> Self {
+        let template = |kind, finish| TextTemplate::new(&answer.identity, kind, finish);
+        let templates = Templates {
+            answer: template(TextKind::Answer, None),
+            reasoning: template(TextKind::Reasoning, None),
+            last: template(TextKind::Answer, Some(answer.finish_reason)),
+        };
+        let due = pace.timeline.after(admitted, Nanos::ZERO);
+        Self {
+            answer,
+            faults,
+            stamps,
+            pace,
+            templates,
+            phase: Phase::Head,
+            due,
+            n_tokens_sent: 0,
+            n_events_sent: 0,
+        }
+    }
+
+    /// Returns when the next events are due.
+    pub fn due(&self) -> Nanos {
+        self.due
+    }
+
+    /// Returns the number of tokens sent.
+    pub fn n_tokens_sent(&self) -> u32 {
+        self.n_tokens_sent
+    }
+
+    /// Appends everything that is due at [`due`](Self::due), and nothing that is due later.
+    pub fn emit(&mut self, now: SentStamp, responses: Responses, out: &mut Vec<u8>) -> Next {
+        let start = out.len();
+        loop {
+            let next = match self.phase {
+                Phase::Head => self.emit_head(responses, out),
+                Phase::Tokens => self.emit_token_event(now, out),
+                Phase::HugeLine { bytes_left } => self.emit_huge_piece(bytes_left, out),
+            };
+            match next {
+                Next::At(due) if due == self.due && out.len() - start < WRITE_BYTES => {}
+                Next::At(due) => {
+                    self.due = due;
+                    return next;
+                }
+                Next::Ended(_) => return next,
+            }
+        }
+    }
+
+    fn framing(&self) -> Framing {
+        Framing { crlf: self.faults.crlf }
+    }
+
+    fn emit_head(&mut self, responses: Responses, out: &mut Vec<u8>) -> Next {
+        responses.write_stream_head(out);
+        if self.faults.bom {
+            write_chunk("\u{feff}".as_bytes(), out);
+        }
+        if self.faults.empty_200 {
+            out.extend_from_slice(b"0\r\n\r\n");
+            return Next::Ended(End::Complete);
+        }
+        self.phase = Phase::Tokens;
+        Next::At(self.pace.first_token(self.due))
+    }
+
+    fn emit_token_event(&mut self, now: SentStamp, out: &mut Vec<u8>) -> Next {
+        let here = Some(self.n_events_sent);
+        if self.faults.stall_at == here {
+            return Next::Ended(End::Silence);
+        }
+        if self.faults.rst_at == here {
+            return Next::Ended(End::Reset);
+        }
+        if self.faults.fin_at == here {
+            return Next::Ended(End::Cut);
+        }
+        let stamp = self.stamps.then_some(now);
+        if self.faults.error_event_at == here {
+            let error = json(&ErrorBody::new(500, "the simulated engine failed on purpose"));
+            self.framing().write_event(stamp, out, |out| out.extend_from_slice(&error));
+            self.emit_tail(out);
+            return Next::Ended(End::Complete);
+        }
+        if self.n_events_sent == 0 && self.answer.identity.chat {
+            let role = self.answer.identity.role_chunk();
+            self.framing().write_event(stamp, out, |out| out.extend_from_slice(&role));
+        }
+        let n_tokens = self.n_next();
+        let first = self.n_tokens_sent;
+        let is_last = !self.faults.endless && first + n_tokens >= self.answer.n_tokens;
+        let is_reasoning = self.answer.identity.chat && first < self.faults.reasoning_first;
+        let template = match (is_last, is_reasoning) {
+            (true, _) => &self.templates.last,
+            (false, true) => &self.templates.reasoning,
+            (false, false) => &self.templates.answer,
+        };
+        self.framing().write_event(stamp, out, |out| {
+            let words = &self.answer.words;
+            template.write((first..first + n_tokens).map(|idx| words.token(idx)), out);
+        });
+        self.n_tokens_sent += n_tokens;
+        self.n_events_sent += 1;
+        if self.n_events_sent == 1 {
+            self.emit_garbage(out);
+        }
+        if is_last {
+            self.emit_usage(stamp, out);
+            self.emit_tail(out);
+            return Next::Ended(End::Complete);
+        }
+        let n_next = self.n_next();
+        Next::At(self.pace.step(self.due, n_next))
+    }
+
+    /// Returns the number of tokens of the next event. Reasoning and answer share none.
+    fn n_next(&self) -> u32 {
+        let sent = self.n_tokens_sent;
+        let end = if self.faults.endless { u32::MAX } else { self.answer.n_tokens };
+        let bound = if sent < self.faults.reasoning_first {
+            end.min(self.faults.reasoning_first)
+        } else {
+            end
+        };
+        self.faults.multi_token_chunk.clamp(1, bound.saturating_sub(sent).max(1))
+    }
+
+    fn emit_garbage(&mut self, out: &mut Vec<u8>) {
+        if self.faults.bad_json {
+            let bytes = br#"{"id": "cmpl-0", "choices": [{"index": 0, "text": "#;
+            self.framing().write_event(None, out, |out| out.extend_from_slice(bytes));
+        }
+        if self.faults.bad_utf8 {
+            let template = &self.templates.answer;
+            self.framing().write_event(None, out, |out| {
+                template.write(std::iter::once("?"), out);
+                if let Some(mark) = memchr::memrchr(b'?', out) {
+                    out[mark] = 0xff;
+                }
+            });
+        }
+        if let Some(n_mb) = self.faults.huge_line {
+            self.phase = Phase::HugeLine { bytes_left: n_mb as usize * 1_000_000 };
+            write_chunk(b"data: ", out);
+        }
+    }
+
+    fn emit_huge_piece(&mut self, bytes_left: usize, out: &mut Vec<u8>) -> Next {
+        if bytes_left == 0 {
+            write_chunk(b"\n\n", out);
+            self.phase = Phase::Tokens;
+            return Next::At(self.due);
+        }
+        let n_bytes = bytes_left.min(1_000_000);
+        write_chunk(&vec![b'a'; n_bytes], out);
+        self.phase = Phase::HugeLine { bytes_left: bytes_left - n_bytes };
+        Next::At(self.due)
+    }
+
+    fn emit_usage(&self, stamp: Option<SentStamp>, out: &mut Vec<u8>) {
+        let is_sent = match self.faults.usage {
+            UsageMode::None => false,
+            UsageMode::Last => true,
+            UsageMode::Asked | UsageMode::Lie => self.answer.wants_usage,
+        };
+        if is_sent {
+            let chunk = self.answer.identity.usage_chunk(self.usage());
+            self.framing().write_event(stamp, out, |out| out.extend_from_slice(&chunk));
+        }
+    }
+
+    fn usage(&self) -> UsageBody {
+        let lie = if self.faults.usage == UsageMode::Lie { 7 } else { 0 };
+        let mut usage =
+            UsageBody::new(self.answer.n_prompt, self.n_tokens_sent + lie, self.answer.n_cached);
+        if self.answer.identity.chat && self.faults.reasoning_first > 0 {
+            let reasoning_tokens = self.faults.reasoning_first.min(self.n_tokens_sent);
+            usage.completion_tokens_details = Some(CompletionTokensDetails { reasoning_tokens });
+        }
+        usage
+    }
+
+    fn emit_tail(&self, out: &mut Vec<u8>) {
+        let n_done = match (self.faults.no_done, self.faults.dup_done) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        };
+        for _ in 0..n_done {
+            self.framing().write_event(None, out, |out| out.extend_from_slice(b"[DONE]"));
+        }
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+
+    /// Turns the answer into one that is not streamed: when it is due, and its body.
+    pub fn into_whole(mut self) -> (Nanos, Vec<u8>, u32) {
+        let mut due = self.pace.first_token(self.due);
+        if self.answer.n_tokens > 1 {
+            due = self.pace.step(due, self.answer.n_tokens - 1);
+        }
+        self.n_tokens_sent = self.answer.n_tokens;
+        let n_reasoning = if self.answer.identity.chat {
+            self.faults.reasoning_first.min(self.answer.n_tokens)
+        } else {
+            0
+        };
+        let text_of = |from: u32, to: u32| -> String {
+            (from..to).map(|idx| self.answer.words.token(idx)).collect()
+        };
+        let text = text_of(n_reasoning, self.answer.n_tokens);
+        let usage = (self.faults.usage != UsageMode::None).then(|| self.usage());
+        let identity = &self.answer.identity;
+        let finish_reason = Some(self.answer.finish_reason.to_owned());
+        let body = if identity.chat {
+            let message = ChatDelta {
+                role: Some("assistant".to_owned()),
+                content: Some(text),
+                reasoning_content: (n_reasoning > 0).then(|| text_of(0, n_reasoning)),
+            };
+            let choice = ChatChoice { index: 0, message, logprobs: None, finish_reason };
+            json(&whole(identity, "chat.completion", choice, usage))
+        } else {
+            let choice = TextChoice { index: 0, text, logprobs: None, finish_reason };
+            json(&whole(identity, "text_completion", choice, usage))
+        };
+        (due, body, self.n_tokens_sent)
+    }
+
+    /// Returns how an answer that is not streamed ends, by the faults that have a position.
+    pub fn whole_end(&self) -> End {
+        let within = |at: Option<u32>| at.is_some_and(|at| at < self.answer.n_tokens);
+        match () {
+            () if within(self.faults.stall_at) => End::Silence,
+            () if within(self.faults.rst_at) => End::Reset,
+            () if within(self.faults.fin_at) => End::Cut,
+            () => End::Complete,
+        }
+    }
+}
+
+fn whole<C>(
+    identity: &Identity,
+    object: &str,
+    choice: C,
+    usage: Option<UsageBody>,
+) -> Generation<C> {
+    Generation {
+        id: identity.id.clone(),
+        object: object.to_owned(),
+        created: identity.created,
+        model: identity.model.clone(),
+        choices: vec![choice],
+        usage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::serve::sim::latency::{Distribution, LatencyModel};
+    use crate::serve::sim::timeline::Timeline;
+
+    const NOW: SentStamp = SentStamp { realtime: 0, monotonic: 0 };
+
+    fn stream(chat: bool, n_tokens: u32, itl: u64, faults: ResponseFaultArgs) -> Stream {
+        let pace = Pace {
+            latency: LatencyModel {
+                ttft: Distribution::Constant(Nanos(50)),
+                itl: Distribution::Constant(Nanos(itl)),
+                prefill_per_token: Nanos(1),
+            },
+            timeline: Timeline { epoch: Nanos::ZERO, stalls: None },
+            rng: Seed(0).stream("test"),
+            n_prefilled: 5,
+        };
+        let answer = Answer {
+            identity: Identity { chat, id: "x-1".into(), created: 1, model: "sim".into() },
+            words: Words::Filler(0),
+            n_tokens,
+            finish_reason: "length",
+            n_prompt: 5,
+            n_cached: 0,
+            wants_usage: true,
+        };
+        Stream::new(answer, Rc::new(faults), false, pace, Nanos(1_000))
+    }
+
+    /// Returns the instants at which something was written, the texts of the answer's
+    /// events, everything written, and the end.
+    fn play(mut stream: Stream) -> (Vec<u64>, String, End) {
+        let mut times = Vec::new();
+        let mut out = Vec::new();
+        for _ in 0..1_000 {
+            times.push(stream.due().0);
+            if let Next::Ended(end) = stream.emit(NOW, Responses::default(), &mut out) {
+                return (times, String::from_utf8_lossy(&out).into_owned(), end);
+            }
+        }
+        (times, String::from_utf8_lossy(&out).into_owned(), End::Silence)
+    }
+
+    fn count(text: &str, pattern: &str) -> usize {
+        text.matches(pattern).count()
+    }
+
+    fn faults(edit: impl FnOnce(&mut ResponseFaultArgs)) -> ResponseFaultArgs {
+        let mut faults = ResponseFaultArgs { multi_token_chunk: 1, ..ResponseFaultArgs::default() };
+        edit(&mut faults);
+        faults
+    }
+
+    #[test]
+    fn tokens_are_due_after_prefill_and_then_one_by_one() {
+        let (times, text, end) = play(stream(false, 3, 10, faults(|_| {})));
+        assert_eq!((times, end), (vec![1_000, 1_055, 1_065, 1_075], End::Complete));
+        assert_eq!(count(&text, "\"text\":"), 3);
+        assert_eq!(count(&text, "\"finish_reason\":\"length\""), 1);
+        assert!(text.contains("\"completion_tokens\":3,\"total_tokens\":8"), "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n"));
+    }
+
+    #[test]
+    fn tokens_that_are_due_together_share_a_write() {
+        let (times, text, _) = play(stream(true, 128, 0, faults(|_| {})));
+        assert_eq!(times, [1_000, 1_055]);
+        assert_eq!(count(&text, "\"content\":\" "), 128);
+        assert_eq!(count(&text, "\"role\":\"assistant\""), 1);
+    }
+
+    #[test]
+    fn a_step_of_several_tokens_takes_as_long_as_they_do_alone() {
+        let (times, text, _) = play(stream(false, 7, 10, faults(|f| f.multi_token_chunk = 3)));
+        assert_eq!(times, [1_000, 1_055, 1_085, 1_095]);
+        assert_eq!(count(&text, "\"text\":\""), 3);
+    }
+
+    #[test]
+    fn reasoning_comes_first_and_shares_no_event_with_the_answer() {
+        let (_, text, _) = play(stream(
+            true,
+            6,
+            10,
+            faults(|f| {
+                f.reasoning_first = 3;
+                f.multi_token_chunk = 2;
+            }),
+        ));
+        assert_eq!(count(&text, "\"reasoning_content\":\" "), 2);
+        assert_eq!(count(&text, "\"content\":\" "), 2);
+        assert!(text.contains("\"reasoning_tokens\":3"));
+    }
+
+    #[test]
+    fn faults_strike_before_their_event() {
+        let check = |edit: fn(&mut ResponseFaultArgs), n_events: usize, expected: End| {
+            let (_, text, end) = play(stream(false, 5, 10, faults(edit)));
+            assert_eq!((count(&text, "\"text\":"), end), (n_events, expected));
+        };
+        check(|f| f.stall_at = Some(0), 0, End::Silence);
+        check(|f| f.rst_at = Some(2), 2, End::Reset);
+        check(|f| f.fin_at = Some(4), 4, End::Cut);
+        check(|f| f.error_event_at = Some(1), 1, End::Complete);
+        check(|f| f.empty_200 = true, 0, End::Complete);
+        check(|f| f.rst_at = Some(5), 5, End::Complete);
+    }
+
+    #[test]
+    fn streams_end_with_as_many_done_as_asked() {
+        let check = |edit: fn(&mut ResponseFaultArgs), expected| {
+            assert_eq!(count(&play(stream(false, 2, 0, faults(edit))).1, "[DONE]"), expected);
+        };
+        check(|_| {}, 1);
+        check(|f| f.no_done = true, 0);
+        check(|f| f.dup_done = true, 2);
+    }
+
+    #[test]
+    fn usage_can_be_missing_or_wrong() {
+        let check = |usage, expected: &str, found: bool| {
+            let (_, text, _) = play(stream(false, 2, 0, faults(|f| f.usage = usage)));
+            assert_eq!(text.contains(expected), found, "{text}");
+        };
+        check(UsageMode::None, "\"usage\"", false);
+        check(UsageMode::Last, "\"completion_tokens\":2", true);
+        check(UsageMode::Lie, "\"completion_tokens\":9", true);
+    }
+
+    #[test]
+    fn an_endless_stream_never_ends_and_a_huge_line_has_its_size() {
+        let (times, ..) = play(stream(false, 2, 10, faults(|f| f.endless = true)));
+        assert_eq!(times.len(), 1_000);
+        let (_, text, end) = play(stream(false, 2, 10, faults(|f| f.huge_line = Some(3))));
+        assert_eq!(end, End::Complete);
+        assert!(count(&text, "a") > 3_000_000 && count(&text, "\"text\":") == 2);
+    }
+
+    #[test]
+    fn framing_faults_are_on_the_wire() {
+        let text = play(stream(false, 2, 0, faults(|f| f.crlf = true))).1;
+        assert!(text.contains("}\r\n\r\n\r\n") && !text.contains("}\n\n"));
+        assert!(play(stream(false, 2, 0, faults(|f| f.bom = true))).1.contains("\u{feff}"));
+        assert!(play(stream(false, 2, 0, faults(|f| f.bad_utf8 = true))).1.contains('\u{fffd}'));
+        let text = play(stream(false, 2, 0, faults(|f| f.bad_json = true))).1;
+        assert!(text.contains("\"text\": \n\n"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_streamed_is_due_with_its_last_token() {
+        let (due, body, n_tokens) = stream(true, 4, 10, faults(|_| {})).into_whole();
+        assert_eq!((due, n_tokens), (Nanos(1_085), 4));
+        let body: Generation<ChatChoice> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body.choices[0].message.content.as_deref(), Some(" the light of an"));
+        assert_eq!(body.usage, Some(UsageBody::new(5, 4, 0)));
+    }
+}

@@ -1,0 +1,203 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: reads the clock, computes on a thread of its own"
+)]
+//! A real Llama model on the CPU: a small engine that does everything a large one does.
+
+pub mod answer;
+pub mod args;
+pub mod attention;
+pub mod batcher;
+pub mod chat;
+pub mod config;
+pub mod door;
+#[cfg(test)]
+mod end_to_end;
+pub mod files;
+pub mod kv_cache;
+pub mod linear;
+pub mod model;
+pub mod precision;
+pub mod quant;
+pub mod request;
+pub mod sampler;
+pub mod text;
+#[cfg(test)]
+mod toy;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+pub use args::TinyArgs;
+use batcher::{Batcher, Limits, Submission};
+use door::Door;
+use files::{Loaded, ModelFiles};
+
+use crate::seed::Seed;
+use crate::serve::ServeError;
+
+/// Requests that may wait for the batcher; further ones are answered 503.
+const MAX_QUEUED_REQUESTS: usize = 8192;
+/// Connections that may wait for `accept`.
+const BACKLOG: u32 = 4096;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServeError`] if the port cannot be had or the model cannot be loaded.
+pub fn run(args: &TinyArgs) -> Result<(), ServeError> {
+    // One thread for the network: the other cores are for the model.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::system("cannot start the network's thread"))?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(ServeError::system("cannot wait for SIGTERM"))?;
+        let mut interrupt = signal(SignalKind::interrupt())
+            .map_err(ServeError::system("cannot wait for SIGINT"))?;
+        let server = Server::start(args)?;
+        crate::serve::announce(server.address);
+        server.run(&mut terminate, &mut interrupt).await
+    })
+}
+
+/// A port that is open, and a thread that loads the model and then computes.
+struct Server {
+    address: SocketAddr,
+    listener: TcpListener,
+    door: Arc<Door>,
+    failed: oneshot::Receiver<ServeError>,
+}
+
+impl Server {
+    fn start(args: &TinyArgs) -> Result<Self, ServeError> {
+        let address = SocketAddr::new(args.host, args.port);
+        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(ServeError::system("cannot tell the address of the port"))?;
+        let (submit, submissions) = mpsc::channel(MAX_QUEUED_REQUESTS);
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let door = Arc::new(Door::new(model_id(args), Seed(args.seed), created, submit));
+        let (report, failed) = oneshot::channel();
+        let (args, behind) = (args.clone(), Arc::clone(&door));
+        std::thread::spawn(move || {
+            if let Err(error) = load_and_compute(&args, &behind, submissions) {
+                // Who waits for it has ended otherwise.
+                let _ = report.send(error);
+            }
+        });
+        Ok(Self { address, listener, door, failed })
+    }
+
+    async fn run(
+        mut self,
+        terminate: &mut Signal,
+        interrupt: &mut Signal,
+    ) -> Result<(), ServeError> {
+        let mut may_fail = true;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                failed = &mut self.failed, if may_fail => match failed {
+                    Ok(error) => return Err(error),
+                    Err(_) => may_fail = false,
+                },
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => self.serve_connection(stream),
+                    Err(error) => {
+                        // Descriptors have run out; some will be free in a moment.
+                        log(&format!("cannot accept a connection: {error}"));
+                        tokio::task::yield_now().await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn serve_connection(&self, stream: tokio::net::TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            log(&format!("cannot send small packets at once: {error}"));
+        }
+        let door = Arc::clone(&self.door);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| Arc::clone(&door).serve(request));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // Clients come and go; what they are told is in the response.
+            let _ = connection.await;
+        });
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn model_id(args: &TinyArgs) -> String {
+    let directory_name = || {
+        let name = args.model.as_deref().and_then(Path::file_name)?;
+        Some(name.to_string_lossy().into_owned())
+    };
+    args.served_model_name.clone().or_else(directory_name).unwrap_or_else(|| "tiny".to_owned())
+}
+
+/// Loads the model, opens the door, and computes until the door is gone.
+fn load_and_compute(
+    args: &TinyArgs,
+    door: &Door,
+    mut submissions: mpsc::Receiver<Submission>,
+) -> Result<(), ServeError> {
+    let loaded = Arc::new(load(args)?);
+    door.open(Arc::clone(&loaded));
+    log("model loaded, ready to answer");
+    let limits = Limits {
+        max_num_seqs: args.max_num_seqs,
+        max_num_batched_tokens: args.max_num_batched_tokens,
+        n_threads: args.threads,
+    };
+    Batcher::new(loaded, limits, door.counters()).run(&mut submissions);
+    Ok(())
+}
+
+fn load(args: &TinyArgs) -> Result<Loaded, ServeError> {
+    let start = Instant::now();
+    let directory = args.model.as_deref();
+    let files = match directory {
+        Some(directory) => ModelFiles::read(directory)?,
+        None => return Err(ServeError::NoModel),
+    };
+    log(&format!("Reading files took {:.4} seconds", start.elapsed().as_secs_f64()));
+    let start = Instant::now();
+    let loaded = files.load(args.precision, args.max_model_len).map_err(|(file, reason)| {
+        let path = directory.unwrap_or(Path::new("bundled model")).join(file);
+        ServeError::Format { path, reason }
+    })?;
+    log(&format!(
+        "Loading weights took {:.4} seconds ({}, {} bytes, context of {} tokens)",
+        start.elapsed().as_secs_f64(),
+        args.precision.name(),
+        loaded.model.n_weight_bytes(),
+        loaded.max_model_len,
+    ));
+    Ok(loaded)
+}
+
+fn log(line: &str) {
+    // A closed log is no reason to stop serving.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,30 @@
+//! Files that are either the old one or the new one, never half of either.
+
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::store::error::StoreError;
+
+/// Writes a file by way of a temporary one beside it, and returns when it is on the disk.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let parent = path.parent().expect("files of the store lie in a directory");
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(parent)
+        .map_err(StoreError::io("create a temporary file for", path))?;
+    file.write_all(bytes).map_err(StoreError::io("write", path))?;
+    file.as_file().sync_all().map_err(StoreError::io("sync", path))?;
+    file.persist(path).map_err(|error| StoreError::io("rename into", path)(error.error))?;
+    sync_parent(path)
+}
+
+/// Puts the directory's own entry for `path` on the disk.
+pub(super) fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().expect("files of the store lie in a directory");
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(StoreError::io("sync", parent))
+}

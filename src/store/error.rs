@@ -1,0 +1,176 @@
+//! Why the disk did not do what was asked, and the exit code that says so.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The place for the results cannot be made.
+    #[error("failed to create {path}: {source}")]
+    CannotCreate {
+        /// What was to be made.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The directory that was asked for holds something else.
+    #[error("{path} is not empty and is not a run directory")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory that was asked for already holds a run.
+    #[error("{path} already holds a run")]
+    AlreadyARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no run here.
+    #[error("{path} is not a run directory: it has no run.json")]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Something that was asked for is not there.
+    #[error("failed to open {path}: {source}")]
+    Missing {
+        /// What was asked for.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The disk refused.
+    #[error("failed to {doing} {path}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A record could not be appended; those before it are whole.
+    #[error(
+        "failed to append to {path}: {source}; its first {kept_records} records ({kept_bytes} bytes) are kept"
+    )]
+    Append {
+        /// The file.
+        path: PathBuf,
+        /// Whole records in the file.
+        kept_records: u64,
+        /// Their bytes.
+        kept_bytes: u64,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A record cannot be written as JSON.
+    #[error("failed to write a record of {path} as JSON: {source}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Another process works on this run.
+    #[error("{path} is in use by {holder}")]
+    Locked {
+        /// The run directory.
+        path: PathBuf,
+        /// Process, host and time, as far as the lock file tells.
+        holder: String,
+    },
+    /// Others could change the results.
+    #[error("{path} is {why}")]
+    Unsafe {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A file says something that was never written.
+    #[error("{path}:{line}: {why} (byte {offset})")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Byte where the line begins.
+        offset: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The run was written by a later version.
+    #[error("{path} has format {found}; this program knows formats up to {known}")]
+    NewerFormat {
+        /// The run directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format this program reads.
+        known: u32,
+    },
+    /// A name of the plan cannot be a directory's name.
+    #[error("{name:?} cannot be the name of a directory")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+}
+
+impl StoreError {
+    /// Returns the exit code of the program for this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::CannotCreate { .. } | Self::Occupied { .. } | Self::AlreadyARun { .. } => 73,
+            Self::NotARun { .. } | Self::Missing { .. } => 66,
+            Self::Io { .. } | Self::Append { .. } => 74,
+            Self::Unwritable { .. } | Self::BadName { .. } => 70,
+            Self::Locked { .. } => 75,
+            Self::Unsafe { .. } => 77,
+            Self::Corrupt { .. } | Self::NewerFormat { .. } => 107,
+        }
+    }
+
+    /// Returns what the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::CannotCreate { .. } => "choose another place with --out DIR".to_owned(),
+            Self::Occupied { .. } => {
+                "choose a directory that is empty or does not exist".to_owned()
+            }
+            Self::AlreadyARun { path } => {
+                format!("go on with it by --resume {}, or choose another directory", path.display())
+            }
+            Self::NotARun { .. } => "name a directory that `bench run` has written".to_owned(),
+            Self::Missing { .. } => "check the path and its permissions".to_owned(),
+            Self::Io { source, .. } | Self::Append { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space, then go on with --resume".to_owned()
+                }
+                io::ErrorKind::NotFound => {
+                    "the run directory was removed or renamed while it was written".to_owned()
+                }
+                _ => "check the disk, then go on with --resume".to_owned(),
+            },
+            Self::Unwritable { .. } | Self::BadName { .. } => {
+                "this is a mistake in bench: please report it".to_owned()
+            }
+            Self::Locked { .. } => "wait until it is done, or stop it".to_owned(),
+            Self::Unsafe { path, .. } => {
+                format!("take the right to write from others: chmod go-w {}", path.display())
+            }
+            Self::Corrupt { .. } => {
+                "the file was changed or damaged after it was written; restore it, or run its \
+                 cell again in another run directory"
+                    .to_owned()
+            }
+            Self::NewerFormat { .. } => "use the version of bench that wrote it".to_owned(),
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}

@@ -1,0 +1,239 @@
+//! Reads a run directory; never changes it, and works while it is being written.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::record::FORMAT_VERSION;
+use crate::record::environment::Environment;
+use crate::record::event::EventRecord;
+use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::telemetry::TelemetrySample;
+use crate::record::trial::TrialRecord;
+use crate::store::error::StoreError;
+use crate::store::line;
+use crate::store::lock::RunLock;
+use crate::store::records::{Expect, Records};
+use crate::store::run_dir::{RunDir, RunManifest};
+use crate::store::writer::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
+
+/// The one reader of run directories.
+#[derive(Clone, Debug)]
+pub struct RunReader {
+    dir: RunDir,
+    manifest: RunManifest,
+}
+
+impl RunReader {
+    /// Opens a run directory.
+    ///
+    /// # Errors
+    /// [`StoreError::NotARun`], or [`StoreError::NewerFormat`] for one that a later version wrote.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        #[derive(Deserialize)]
+        struct FormatAlone {
+            format: u32,
+        }
+        let dir = RunDir::at(path);
+        let file = dir.manifest();
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NotARun { path: path.to_owned() });
+            }
+            Err(source) => return Err(StoreError::Missing { path: file, source }),
+        };
+        // The format comes first: a later one may have other fields.
+        let FormatAlone { format } = parse(&file, &text)?;
+        if format > FORMAT_VERSION {
+            return Err(StoreError::NewerFormat {
+                path: path.to_owned(),
+                found: format,
+                known: FORMAT_VERSION,
+            });
+        }
+        let manifest = parse(&file, &text)?;
+        Ok(Self { dir, manifest })
+    }
+
+    /// Returns the paths of the run directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Returns what `run.json` says.
+    pub fn manifest(&self) -> &RunManifest {
+        &self.manifest
+    }
+
+    /// Whether somebody works on the run now.
+    pub fn is_in_progress(&self) -> bool {
+        RunLock::is_held(&self.dir)
+    }
+
+    /// Returns the plan.
+    pub fn plan(&self) -> Result<Plan, StoreError> {
+        read_json(&self.dir.plan())
+    }
+
+    /// Returns the scenario as written.
+    pub fn scenario(&self) -> Result<String, StoreError> {
+        let path = self.dir.scenario();
+        fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
+    }
+
+    /// Returns the facts of the machine, if they were recorded yet.
+    pub fn environment(&self) -> Result<Option<Environment>, StoreError> {
+        match read_json(&self.dir.environment()) {
+            Err(StoreError::Missing { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
+    /// Returns the events, in order.
+    pub fn events(&self) -> Result<Records<EventRecord>, StoreError> {
+        Records::open(&self.dir.events(), Expect::Unfinished)
+    }
+
+    /// Returns the complete trials of a cell, by number.
+    ///
+    /// A trial of another configuration under the same name is not this cell's.
+    pub fn trials(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
+        let mut trials = Vec::new();
+        for path in self.trial_dirs(cell)? {
+            if let Some(trial) = TrialReader::open(path)?
+                && trial.record.cell == cell.id
+            {
+                trials.push(trial);
+            }
+        }
+        trials.sort_by_key(|trial| trial.record.trial);
+        Ok(trials)
+    }
+
+    /// Returns the trials of a cell that have begun and are not complete: in progress, or
+    /// interrupted.
+    pub fn unfinished_trials(&self, cell: &Cell) -> Result<Vec<UnfinishedTrial>, StoreError> {
+        Ok(self
+            .trial_dirs(cell)?
+            .into_iter()
+            .filter(|path| !path.join(TRIAL).exists())
+            .map(|path| UnfinishedTrial { path })
+            .collect())
+    }
+
+    fn trial_dirs(&self, cell: &Cell) -> Result<Vec<PathBuf>, StoreError> {
+        let path = self.dir.cell(&cell.name)?;
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(StoreError::Missing { path, source }),
+        };
+        let mut dirs = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", &path))?;
+            if entry.file_name().to_string_lossy().starts_with("trial-") {
+                dirs.push(entry.path());
+            }
+        }
+        dirs.sort();
+        Ok(dirs)
+    }
+}
+
+/// A complete trial.
+#[derive(Clone, Debug)]
+pub struct TrialReader {
+    path: PathBuf,
+    /// What was observed of it besides its requests.
+    pub record: TrialRecord,
+    file: TrialFile,
+}
+
+impl TrialReader {
+    fn open(path: PathBuf) -> Result<Option<Self>, StoreError> {
+        let file_path = path.join(TRIAL);
+        let mut text = match fs::read(&file_path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Missing { path: file_path, source }),
+        };
+        let corrupt =
+            |why: String| StoreError::Corrupt { path: file_path.clone(), line: 1, offset: 0, why };
+        text.pop_if(|byte| *byte == b'\n')
+            .ok_or_else(|| corrupt("the line has no end".to_owned()))?;
+        line::unseal(&mut text).map_err(|why| corrupt(why.to_owned()))?;
+        let file: TrialFile = parse(&file_path, &text)?;
+        Ok(Some(Self { path, record: file.record.clone(), file }))
+    }
+
+    /// Returns the trial's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns what was observed of each request, in the order in which they ended.
+    pub fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
+        self.records(REQUESTS)
+    }
+
+    /// Returns the answers' texts.
+    pub fn outputs(&self) -> Result<Records<OutputRecord>, StoreError> {
+        self.records(OUTPUTS)
+    }
+
+    /// Returns the samples of the machine.
+    pub fn telemetry(&self) -> Result<Records<TelemetrySample>, StoreError> {
+        self.records(TELEMETRY)
+    }
+
+    fn records<T: DeserializeOwned>(&self, name: &str) -> Result<Records<T>, StoreError> {
+        let sum = self.file.files.get(name).copied().unwrap_or_default();
+        Records::open(&self.path.join(name), Expect::Finished(sum))
+    }
+}
+
+/// A trial that is in progress or was interrupted.
+#[derive(Clone, Debug)]
+pub struct UnfinishedTrial {
+    path: PathBuf,
+}
+
+impl UnfinishedTrial {
+    /// Returns the trial's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the requests that ended so far.
+    pub fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
+        Records::open(&self.path.join(REQUESTS), Expect::Unfinished)
+    }
+
+    /// Returns the answers so far.
+    pub fn outputs(&self) -> Result<Records<OutputRecord>, StoreError> {
+        Records::open(&self.path.join(OUTPUTS), Expect::Unfinished)
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
+    let text =
+        fs::read(path).map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;
+    parse(path, &text)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(text).map_err(|source| StoreError::Corrupt {
+        path: path.to_owned(),
+        line: source.line() as u64,
+        offset: 0,
+        why: source.to_string(),
+    })
+}

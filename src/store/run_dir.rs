@@ -1,0 +1,150 @@
+//! Where everything lies in a run directory.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::LaunchId;
+use crate::store::atomic;
+use crate::store::error::StoreError;
+
+/// What `run.json` says: that this directory is a run, and in which format.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunManifest {
+    /// [`crate::record::FORMAT_VERSION`] of the program that made it.
+    pub format: u32,
+    /// Name of the run: scenario and time.
+    pub name: String,
+    /// When it was made, nanoseconds since the Unix epoch.
+    pub created_unix_ns: u64,
+    /// The same, for people.
+    pub created: String,
+    /// Version of `bench`.
+    pub bench_version: String,
+    /// SHA-256 of the files that say what the run does, by file name.
+    pub sha256: std::collections::BTreeMap<String, String>,
+}
+
+/// The paths of a run directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Names a run directory without looking at it.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Returns the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `run.json`: written last when a run is made.
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// The scenario as its author wrote it.
+    pub fn scenario(&self) -> PathBuf {
+        self.path.join("scenario.toml")
+    }
+
+    /// The scenario with all layers applied.
+    pub fn resolved(&self) -> PathBuf {
+        self.path.join("resolved.toml")
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.json")
+    }
+
+    /// Facts of the machine.
+    pub fn environment(&self) -> PathBuf {
+        self.path.join("environment.json")
+    }
+
+    /// What happened, in order.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// The lock.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// Directory of all cells.
+    pub fn cells(&self) -> PathBuf {
+        self.path.join("cells")
+    }
+
+    /// Directory of one cell.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`] for a name that would lead elsewhere.
+    pub fn cell(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let is_safe = !name.is_empty()
+            && !name.starts_with('.')
+            && name.len() <= 255
+            && !name.chars().any(|c| c == '/' || c.is_control());
+        if !is_safe {
+            return Err(StoreError::BadName { name: name.to_owned() });
+        }
+        Ok(self.cells().join(name))
+    }
+
+    /// Directory of one trial, from 1.
+    pub fn trial(&self, cell_name: &str, trial: u32) -> Result<PathBuf, StoreError> {
+        Ok(self.cell(cell_name)?.join(format!("trial-{trial}")))
+    }
+
+    /// Log of one start of an engine, relative to the run directory.
+    ///
+    /// The first start writes `engines/<id>/log.txt`, the n-th `engines/<id>/log-n.txt`.
+    pub fn engine_log(launch: &LaunchId, attempt: u32) -> PathBuf {
+        let file = match attempt {
+            0 | 1 => "log.txt".to_owned(),
+            _ => format!("log-{attempt}.txt"),
+        };
+        Path::new("engines").join(&launch.0).join(file)
+    }
+
+    /// Replaces a derived file such as `summary.json` or `report.md` as a whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the old file is kept then.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        let path = self.path.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)
+                .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
+        }
+        atomic::write(&path, bytes)?;
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_name_that_leads_elsewhere_is_refused() {
+        let dir = RunDir::at("runs/x");
+        for name in ["", ".", "..", "a/b", "/etc", "a\0b", "a\nb"] {
+            assert!(matches!(dir.cell(name), Err(StoreError::BadName { .. })), "{name:?}");
+        }
+        assert_eq!(dir.trial("tiny fp16", 2).unwrap(), Path::new("runs/x/cells/tiny fp16/trial-2"));
+    }
+
+    #[test]
+    fn later_starts_of_an_engine_have_logs_of_their_own() {
+        let launch = LaunchId("abc".to_owned());
+        assert_eq!(RunDir::engine_log(&launch, 1), Path::new("engines/abc/log.txt"));
+        assert_eq!(RunDir::engine_log(&launch, 3), Path::new("engines/abc/log-3.txt"));
+    }
+}

@@ -1,0 +1,355 @@
+//! Writes a run directory: made once, then only appended to.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::sha256_hex;
+use crate::plan::Plan;
+use crate::record::FORMAT_VERSION;
+use crate::record::environment::Environment;
+use crate::record::event::{EventRecord, RunEvent};
+use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::telemetry::TelemetrySample;
+use crate::record::trial::TrialRecord;
+use crate::store::error::StoreError;
+use crate::store::journal::{FileSum, Journal};
+use crate::store::lock::RunLock;
+use crate::store::reader::RunReader;
+use crate::store::run_dir::{RunDir, RunManifest};
+use crate::store::{atomic, line};
+
+/// File names of a trial.
+pub(super) const REQUESTS: &str = "requests.jsonl";
+pub(super) const OUTPUTS: &str = "outputs.jsonl";
+pub(super) const TELEMETRY: &str = "telemetry.jsonl";
+pub(super) const TRIAL: &str = "trial.json";
+
+/// What a new run directory begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRun<'a> {
+    /// Directory in which a directory for this run is made.
+    pub root: &'a Path,
+    /// The run's own directory, when the user names it; then `root` is not used.
+    pub out: Option<&'a Path>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The scenario as written.
+    pub scenario: &'a str,
+    /// The scenario with all layers applied.
+    pub resolved: &'a str,
+}
+
+/// The one writer of a run directory. Holds its lock.
+#[derive(Debug)]
+pub struct RunWriter {
+    dir: RunDir,
+    lock: RunLock,
+    events: Journal,
+    next_seq: u64,
+}
+
+impl RunWriter {
+    /// Makes a run directory and takes its lock.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyARun`] or [`StoreError::Occupied`] when the named directory is
+    /// in use, [`StoreError::CannotCreate`] when it cannot be made.
+    pub fn create(new: &NewRun<'_>) -> Result<Self, StoreError> {
+        let now = jiff::Timestamp::now();
+        let dir = match new.out {
+            Some(out) => take_named(out)?,
+            None => make_fresh(new.root, &new.plan.name, now)?,
+        };
+        refuse_if_others_write(dir.path())?;
+        let lock = RunLock::take(&dir)?;
+        if dir.manifest().exists() {
+            return Err(StoreError::AlreadyARun { path: dir.path().to_owned() });
+        }
+        let mut plan = serde_json::to_vec_pretty(new.plan)
+            .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;
+        plan.push(b'\n');
+        let files: [(PathBuf, &[u8]); 3] = [
+            (dir.scenario(), new.scenario.as_bytes()),
+            (dir.resolved(), new.resolved.as_bytes()),
+            (dir.plan(), &plan),
+        ];
+        let mut sha256 = BTreeMap::new();
+        for (path, bytes) in files {
+            atomic::write(&path, bytes)?;
+            sha256.insert(file_name(&path), sha256_hex(bytes));
+        }
+        for path in [dir.cells(), dir.path().join("engines")] {
+            fs::create_dir_all(&path)
+                .map_err(|source| StoreError::CannotCreate { path, source })?;
+        }
+        let manifest = RunManifest {
+            format: FORMAT_VERSION,
+            name: file_name(dir.path()),
+            created_unix_ns: u64::try_from(now.as_nanosecond()).unwrap_or(0),
+            created: now.to_string(),
+            bench_version: env!("CARGO_PKG_VERSION").to_owned(),
+            sha256,
+        };
+        let events = Journal::reopen(&dir.events())?;
+        let mut text = serde_json::to_vec_pretty(&manifest)
+            .map_err(|source| StoreError::Unwritable { path: dir.manifest(), source })?;
+        text.push(b'\n');
+        atomic::write(&dir.manifest(), &text)?;
+        Ok(Self { dir, lock, events, next_seq: 0 })
+    }
+
+    /// Opens a run directory to go on with it, and takes its lock.
+    ///
+    /// The plan is the stored one: [`RunReader::plan`].
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] names the holder; [`StoreError::Corrupt`] for damage that is
+    /// not a torn tail. Nothing is changed then.
+    pub fn resume(path: &Path) -> Result<Self, StoreError> {
+        let reader = RunReader::open(path)?;
+        let dir = reader.dir().clone();
+        refuse_if_others_write(dir.path())?;
+        let lock = RunLock::take(&dir)?;
+        let mut next_seq = 0;
+        for event in reader.events()? {
+            next_seq = event?.seq + 1;
+        }
+        let events = Journal::reopen(&dir.events())?;
+        Ok(Self { dir, lock, events, next_seq })
+    }
+
+    /// Returns the paths of the run directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Returns the lock, for a guardian to inherit.
+    pub fn lock(&self) -> &RunLock {
+        &self.lock
+    }
+
+    /// Records the facts of the machine.
+    pub fn environment(&self, environment: &Environment) -> Result<(), StoreError> {
+        let path = self.dir.environment();
+        let mut text = serde_json::to_vec_pretty(environment)
+            .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+        text.push(b'\n');
+        atomic::write(&path, &text)
+    }
+
+    /// Appends an event at once and returns it with its place in the order.
+    pub fn event(&mut self, event: RunEvent) -> Result<EventRecord, StoreError> {
+        let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
+        let record = EventRecord { seq: self.next_seq, unix_ns, event };
+        self.events.append(&record)?;
+        self.events.flush()?;
+        self.next_seq += 1;
+        Ok(record)
+    }
+
+    /// Puts all events on the disk itself.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.events.sync().map(|_| ())
+    }
+
+    /// Makes the directory for the log of one start of an engine; returns the log's path
+    /// and the same relative to the run directory.
+    pub fn engine_log(
+        &self,
+        launch: &crate::ids::LaunchId,
+        attempt: u32,
+    ) -> Result<(PathBuf, PathBuf), StoreError> {
+        let relative = RunDir::engine_log(launch, attempt);
+        let path = self.dir.path().join(&relative);
+        let parent = path.parent().expect("a log lies in its engine's directory");
+        fs::create_dir_all(parent)
+            .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
+        Ok((path, relative))
+    }
+
+    /// Begins a trial.
+    ///
+    /// What an interrupted attempt at it left is kept aside in `attempts/`, never mixed in.
+    pub fn trial(&self, cell_name: &str, trial: u32) -> Result<TrialWriter, StoreError> {
+        let path = self.dir.trial(cell_name, trial)?;
+        if path.exists() {
+            put_aside(&path)?;
+        }
+        fs::create_dir_all(&path)
+            .map_err(|source| StoreError::CannotCreate { path: path.clone(), source })?;
+        TrialWriter::create(path)
+    }
+}
+
+/// Writes one trial. Can be moved to another thread.
+#[derive(Debug)]
+pub struct TrialWriter {
+    path: PathBuf,
+    requests: Journal,
+    outputs: Journal,
+    telemetry: Journal,
+}
+
+impl TrialWriter {
+    fn create(path: PathBuf) -> Result<Self, StoreError> {
+        let requests = Journal::create(&path.join(REQUESTS))?;
+        let outputs = Journal::create(&path.join(OUTPUTS))?;
+        let telemetry = Journal::create(&path.join(TELEMETRY))?;
+        Ok(Self { path, requests, outputs, telemetry })
+    }
+
+    /// Appends what was observed of one request.
+    pub fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
+        self.requests.append(record)
+    }
+
+    /// Appends the text of one answer.
+    ///
+    /// Log probabilities that are not finite (a token that was impossible) are written as
+    /// the least finite number, because JSON has no infinity.
+    pub fn output(&mut self, record: &OutputRecord) -> Result<(), StoreError> {
+        if record.logprobs.iter().all(|logprob| logprob.is_finite()) {
+            return self.outputs.append(record);
+        }
+        let mut record = record.clone();
+        for logprob in &mut record.logprobs {
+            if !logprob.is_finite() {
+                *logprob = f32::MIN;
+            }
+        }
+        self.outputs.append(&record)
+    }
+
+    /// Appends a sample; values that are not finite become absent, with that reason.
+    pub fn telemetry(&mut self, sample: &TelemetrySample) -> Result<(), StoreError> {
+        if sample.values.values().all(|value| value.is_finite()) {
+            return self.telemetry.append(sample);
+        }
+        let mut sample = sample.clone();
+        let odd: Vec<_> = sample
+            .values
+            .iter()
+            .filter(|(_, value)| !value.is_finite())
+            .map(|(name, value)| (name.clone(), format!("the probe returned {value}")))
+            .collect();
+        for (name, reason) in odd {
+            sample.values.remove(&name);
+            sample.absent.insert(name, reason);
+        }
+        self.telemetry.append(&sample)
+    }
+
+    /// Hands batches to the system that have waited long enough; to be called while no
+    /// records come, at least every 50 ms.
+    pub fn flush_if_due(&mut self) -> Result<(), StoreError> {
+        self.requests.flush_if_due()?;
+        self.outputs.flush_if_due()?;
+        self.telemetry.flush_if_due()
+    }
+
+    /// Returns the number of request records so far.
+    pub fn n_requests(&self) -> u64 {
+        self.requests.n_records()
+    }
+
+    /// Puts everything on the disk, then writes `trial.json`: from then on the trial is complete.
+    pub fn finish(mut self, record: &TrialRecord) -> Result<(), StoreError> {
+        let files = BTreeMap::from([
+            (REQUESTS.to_owned(), self.requests.sync()?),
+            (OUTPUTS.to_owned(), self.outputs.sync()?),
+            (TELEMETRY.to_owned(), self.telemetry.sync()?),
+        ]);
+        atomic::sync_parent(&self.path.join(REQUESTS))?;
+        let path = self.path.join(TRIAL);
+        let finished = TrialFile { format: FORMAT_VERSION, record: record.clone(), files };
+        let mut text = Vec::new();
+        line::seal(&mut text, &finished)
+            .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+        atomic::write(&path, &text)
+    }
+}
+
+/// The content of `trial.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrialFile {
+    /// [`FORMAT_VERSION`].
+    pub(super) format: u32,
+    /// What was observed.
+    pub(super) record: TrialRecord,
+    /// Sums of the trial's files by name.
+    pub(super) files: BTreeMap<String, FileSum>,
+}
+
+fn take_named(out: &Path) -> Result<RunDir, StoreError> {
+    let cannot = |source| StoreError::CannotCreate { path: out.to_owned(), source };
+    fs::create_dir_all(out).map_err(cannot)?;
+    let dir = RunDir::at(out);
+    if dir.manifest().exists() {
+        return Err(StoreError::AlreadyARun { path: out.to_owned() });
+    }
+    let mut entries = fs::read_dir(out).map_err(cannot)?;
+    // A lock alone is a run that died, or is being made, before its first file.
+    let stranger = entries.find(|entry| {
+        entry.as_ref().map_or(true, |entry| {
+            let name = entry.file_name();
+            let ours = ["lock", "scenario.toml", "resolved.toml", "plan.json", "cells", "engines"];
+            !ours.iter().any(|known| name == *known) && !name.to_string_lossy().starts_with(".tmp-")
+        })
+    });
+    let has_lock = dir.lock().exists();
+    let is_empty = fs::read_dir(out).map_err(cannot)?.next().is_none();
+    if is_empty || (has_lock && stranger.is_none()) {
+        return Ok(dir);
+    }
+    Err(StoreError::Occupied { path: out.to_owned() })
+}
+
+fn make_fresh(root: &Path, name: &str, now: jiff::Timestamp) -> Result<RunDir, StoreError> {
+    let cannot = |source| StoreError::CannotCreate { path: root.to_owned(), source };
+    fs::create_dir_all(root).map_err(cannot)?;
+    let stem = format!("{name}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    for n in 1_u32.. {
+        let path = match n {
+            1 => root.join(&stem),
+            _ => root.join(format!("{stem}-{n}")),
+        };
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(RunDir::at(path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(StoreError::CannotCreate { path, source }),
+        }
+    }
+    unreachable!("one of four billion names is free")
+}
+
+fn refuse_if_others_write(path: &Path) -> Result<(), StoreError> {
+    let mode = fs::metadata(path).map_err(StoreError::io("look at", path))?.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(StoreError::Unsafe {
+            path: path.to_owned(),
+            why: "writable by everybody on this machine",
+        });
+    }
+    Ok(())
+}
+
+fn put_aside(path: &Path) -> Result<(), StoreError> {
+    let attempts = path.parent().expect("a trial lies in its cell").join("attempts");
+    fs::create_dir_all(&attempts)
+        .map_err(|source| StoreError::CannotCreate { path: attempts.clone(), source })?;
+    let kept = (1..=u32::MAX)
+        .map(|n| attempts.join(format!("{}-{n}", file_name(path))))
+        .find(|kept| !kept.exists())
+        .expect("one of four billion names is free");
+    fs::rename(path, &kept).map_err(StoreError::io("put aside", path))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

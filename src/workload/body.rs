@@ -1,0 +1,199 @@
+//! The JSON body of a request: everything but the prompt is written once per cell.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::plan::cell::{Api, OutputLength, RequestPlan};
+use crate::plan::launch::Launch;
+use crate::workload::error::DataError;
+use crate::workload::request::{Message, Prompt};
+
+/// Fields that `extra_body` cannot set, because the prompt and its length come from the data.
+const OURS: [&str; 4] = ["messages", "prompt", "max_tokens", "stream"];
+
+/// A body with a gap for the prompt and for the output length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BodyTemplate {
+    api: Api,
+    /// `{"model":"…",`
+    head: Vec<u8>,
+    /// `,"temperature":0.0,…}`
+    tail: Vec<u8>,
+    sends_max_tokens: bool,
+}
+
+impl BodyTemplate {
+    /// Writes what all bodies of a cell have in common.
+    ///
+    /// Sampling parameters are always sent, so that no engine's default decides; those the
+    /// engine refuses (`quirks.omit`) are left out.
+    pub(super) fn new(request: &RequestPlan, launch: &Launch) -> Result<Self, DataError> {
+        if let Some(field) = request.extra_body.keys().find(|key| OURS.contains(&key.as_str())) {
+            return Err(DataError::new(
+                "scenario",
+                format!("`extra_body` sets `{field}`, which bench sets itself"),
+                "take it out; the data set, `output` and `stream` decide it",
+            ));
+        }
+        let mut fields = common_fields(request);
+        fields.insert(0, ("model".to_owned(), json!(launch.model)));
+        for (name, value) in &request.extra_body {
+            match fields.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = value.clone(),
+                None => fields.push((name.clone(), value.clone())),
+            }
+        }
+        fields.retain(|(name, _)| !launch.quirks.omit.contains(name));
+        let (model, rest): (Vec<_>, Vec<_>) =
+            fields.into_iter().partition(|(name, _)| name == "model");
+        let mut head = b"{".to_vec();
+        for (name, value) in &model {
+            write_field(&mut head, name, value);
+            head.push(b',');
+        }
+        let mut tail = Vec::new();
+        for (name, value) in &rest {
+            tail.push(b',');
+            write_field(&mut tail, name, value);
+        }
+        tail.push(b'}');
+        let sends_max_tokens = !launch.quirks.omit.iter().any(|name| name == "max_tokens");
+        Ok(Self { api: request.api, head, tail, sends_max_tokens })
+    }
+
+    /// Writes one body.
+    ///
+    /// `asked` is the prompt in the form its API takes: [`asked`].
+    pub(super) fn body(&self, asked: &Asked, max_tokens: Option<u32>) -> Bytes {
+        let mut body = Vec::with_capacity(self.head.len() + self.tail.len() + asked.size() + 64);
+        body.extend_from_slice(&self.head);
+        match asked {
+            Asked::Messages(messages) => write_field(&mut body, "messages", messages),
+            Asked::Text(text) => write_field(&mut body, "prompt", text),
+            Asked::Tokens(tokens) => write_field(&mut body, "prompt", tokens),
+        }
+        if let Some(max_tokens) = max_tokens.filter(|_| self.sends_max_tokens) {
+            body.push(b',');
+            write_field(&mut body, "max_tokens", &max_tokens);
+        }
+        body.extend_from_slice(&self.tail);
+        body.into()
+    }
+
+    pub(super) fn api(&self) -> Api {
+        self.api
+    }
+}
+
+/// A prompt in the form that an endpoint takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// For chat.
+    Messages(Vec<Message>),
+    /// For completions.
+    Text(String),
+    /// For completions, by token ids.
+    Tokens(Vec<u32>),
+}
+
+impl Asked {
+    fn size(&self) -> usize {
+        match self {
+            Self::Messages(messages) => {
+                messages.iter().map(|message| message.content.len() + 40).sum()
+            }
+            Self::Text(text) => text.len(),
+            Self::Tokens(tokens) => tokens.len() * 6,
+        }
+    }
+
+    /// Feeds what identifies the prompt to a hash.
+    pub(super) fn hash_into(&self, hasher: &mut sha2::Sha256) {
+        use sha2::Digest as _;
+        let json = match self {
+            Self::Messages(messages) => serde_json::to_vec(messages),
+            Self::Text(text) => serde_json::to_vec(text),
+            Self::Tokens(tokens) => serde_json::to_vec(tokens),
+        };
+        hasher.update(json.expect("texts and numbers are JSON"));
+        hasher.update(b"\n");
+    }
+}
+
+/// Puts a turn into the form its endpoint takes.
+///
+/// `prefix` (worked examples) goes in front of a prompt of one text, `system` in front of all.
+///
+/// # Errors
+/// One sentence, when the endpoint cannot take this kind of prompt.
+pub(super) fn asked(
+    api: Api,
+    system: Option<&str>,
+    prefix: &str,
+    turn: &Prompt,
+) -> Result<Asked, &'static str> {
+    match (api, turn) {
+        (Api::Chat, Prompt::Tokens(_)) => {
+            Err("token ids go to the completions endpoint alone; set api = \"completions\"")
+        }
+        (Api::Chat, turn) => {
+            let mut messages = Vec::new();
+            let brings_system = matches!(turn, Prompt::Messages(own)
+                if own.first().is_some_and(|first| first.role == "system"));
+            if let Some(system) = system.filter(|_| !brings_system) {
+                messages.push(message("system", system.to_owned()));
+            }
+            match turn {
+                Prompt::Text(text) => messages.push(message("user", format!("{prefix}{text}"))),
+                Prompt::Messages(own) => messages.extend(own.iter().cloned()),
+                Prompt::Tokens(_) => {}
+            }
+            Ok(Asked::Messages(messages))
+        }
+        (Api::Completions, Prompt::Text(text)) => Ok(Asked::Text(match system {
+            Some(system) => format!("{system}\n\n{prefix}{text}"),
+            None => format!("{prefix}{text}"),
+        })),
+        (Api::Completions, Prompt::Tokens(tokens)) => Ok(Asked::Tokens(tokens.clone())),
+        (Api::Completions, Prompt::Messages(_)) => {
+            Err("messages go to the chat endpoint alone; set api = \"chat\"")
+        }
+    }
+}
+
+pub(super) fn message(role: &str, content: String) -> Message {
+    Message { role: role.to_owned(), content }
+}
+
+fn common_fields(request: &RequestPlan) -> Vec<(String, Value)> {
+    let sampling = &request.sampling;
+    let mut fields =
+        vec![("temperature", json!(sampling.temperature)), ("top_p", json!(sampling.top_p))];
+    if let Some(seed) = sampling.seed {
+        fields.push(("seed", json!(seed)));
+    }
+    if !sampling.stop.is_empty() {
+        fields.push(("stop", json!(sampling.stop)));
+    }
+    if !matches!(request.output, OutputLength::Natural { .. }) {
+        fields.push(("ignore_eos", json!(true)));
+    }
+    if request.logprobs {
+        fields.push(match request.api {
+            Api::Chat => ("logprobs", json!(true)),
+            Api::Completions => ("logprobs", json!(1)),
+        });
+    }
+    fields.push(("stream", json!(request.stream)));
+    if request.stream {
+        fields.push(("stream_options", json!({ "include_usage": true })));
+    }
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn write_field(body: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(&mut *body, name).expect("a text is JSON");
+    body.push(b':');
+    serde_json::to_writer(body, value).expect("texts and finite numbers are JSON");
+}

@@ -1,0 +1,66 @@
+//! Which column plays which part, by name or JSON pointer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::workload::error::DataError;
+
+/// A part that a column can play.
+pub(super) const ROLES: [&str; 9] = [
+    "prompt",
+    "answer",
+    "messages",
+    "system",
+    "output-length",
+    "input-length",
+    "timestamp",
+    "timestamp-unit",
+    "id",
+];
+
+/// Columns by role: what the scenario says, over what the data set is known for.
+#[derive(Clone, Debug)]
+pub(super) struct Columns {
+    by_role: BTreeMap<String, String>,
+    asked: BTreeMap<String, String>,
+}
+
+impl Columns {
+    pub(super) fn new(
+        known: &[(&str, &str)],
+        asked: &BTreeMap<String, String>,
+    ) -> Result<Self, DataError> {
+        if let Some(role) = asked.keys().find(|role| !ROLES.contains(&role.as_str())) {
+            return Err(DataError::new(
+                "scenario",
+                format!("no column plays the part `{role}`"),
+                format!("the parts are {}", ROLES.join(", ")),
+            ));
+        }
+        let mut by_role: BTreeMap<_, _> =
+            known.iter().map(|(role, column)| ((*role).to_owned(), (*column).to_owned())).collect();
+        by_role.extend(asked.clone());
+        Ok(Self { by_role, asked: asked.clone() })
+    }
+
+    /// Returns the column's name.
+    pub(super) fn name(&self, role: &str) -> Option<&str> {
+        self.by_role.get(role).map(String::as_str)
+    }
+
+    /// Whether the scenario itself names the column.
+    pub(super) fn is_asked(&self, role: &str) -> bool {
+        self.asked.contains_key(role)
+    }
+
+    /// Returns the role's value in a row, if there is one that is not null.
+    pub(super) fn get<'a>(&self, fields: &'a Value, role: &str) -> Option<&'a Value> {
+        lookup(fields, self.name(role)?).filter(|value| !value.is_null())
+    }
+}
+
+/// Returns a field by its name or, when the name begins with `/`, by JSON pointer.
+pub(super) fn lookup<'a>(fields: &'a Value, name: &str) -> Option<&'a Value> {
+    if name.starts_with('/') { fields.pointer(name) } else { fields.get(name) }
+}

@@ -1,0 +1,288 @@
+//! Reads a data set: rows in, samples out, in memory for what is kept alone.
+
+mod gsm8k;
+mod s1k;
+mod table;
+mod turns;
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use rand::Rng as _;
+
+use crate::plan::cell::{DatasetPlan, Source};
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::workload::columns::Columns;
+use crate::workload::error::DataError;
+use crate::workload::input::{Format, Input};
+use crate::workload::prompt::PromptTemplate;
+use crate::workload::request::{Prompt, Sample};
+use crate::workload::rows::{self, Row};
+use crate::workload::samples::{Least, Samples, n_distinct};
+
+/// What is asked of a data set.
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
+    /// The data set's name in the scenario; names its random order.
+    pub name: &'a str,
+    /// How it is read.
+    pub plan: &'a DatasetPlan,
+    /// The run's seed.
+    pub seed: Seed,
+    /// Rows that the plan uses at most, warm-up included; `None` keeps them all.
+    pub needs: Option<u64>,
+    /// Called now and then with the number of rows read.
+    pub on_progress: Option<&'a dyn Fn(u64)>,
+}
+
+/// Rows between two reports of progress.
+const PROGRESS_EVERY: u64 = 1 << 14;
+
+/// Reads a data set from its files, in order.
+///
+/// # Errors
+/// [`DataError`] names file, line or row, and column of the first row that cannot be used,
+/// unless the plan leaves such rows out.
+pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
+    let plan = load.plan;
+    let reading = Reading::new(plan)?;
+    let file = inputs.first().map_or_else(|| load.name.to_owned(), |input| input.name().to_owned());
+    let mut gathered = Gathered::new(load);
+    'files: for mut input in inputs {
+        let name = input.name().to_owned();
+        let format = match plan.source {
+            Source::Text => Format::Text,
+            Source::Csv => Format::Csv,
+            Source::Parquet => Format::Parquet,
+            _ => input.format().map_err(|error| {
+                DataError::new(&name, format!("cannot be read: {error}"), "check the file")
+            })?,
+        };
+        let rows = rows::open(input, format)?;
+        for row in rows {
+            gathered.n_read += 1;
+            let read = match row {
+                Ok(row) => gathered.take(&reading, &name, &row),
+                Err(bad) if plan.skip_bad_rows && bad.can_go_on => {
+                    gathered.leave_out("not readable");
+                    Ok(())
+                }
+                Err(bad) => return Err(bad.error),
+            };
+            match read {
+                Err(_) if plan.skip_bad_rows => gathered.leave_out("not usable"),
+                read => read?,
+            }
+            if gathered.is_complete() {
+                break 'files;
+            }
+        }
+    }
+    gathered.finish(&file)
+}
+
+/// How rows of one data set become samples.
+struct Reading<'a> {
+    plan: &'a DatasetPlan,
+    columns: Columns,
+    template: Option<PromptTemplate>,
+}
+
+/// Why a row is not usable: the column, if one is to blame, and one sentence.
+struct Problem {
+    column: Option<String>,
+    message: String,
+}
+
+/// A row after reading.
+enum Picked {
+    Sample(Sample),
+    /// Left out by the data set's own rule.
+    LeftOut(&'static str),
+}
+
+impl<'a> Reading<'a> {
+    fn new(plan: &'a DatasetPlan) -> Result<Self, DataError> {
+        let known = match plan.source {
+            Source::Gsm8k => gsm8k::COLUMNS,
+            Source::S1k | Source::S1k11 => s1k::COLUMNS,
+            Source::Text => &[("prompt", "text")],
+            _ => table::COLUMNS,
+        };
+        let columns = Columns::new(known, &plan.columns)?;
+        let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
+        Ok(Self { plan, columns, template })
+    }
+
+    fn pick(&self, row: &Row) -> Result<Picked, Problem> {
+        table::sample(self, row).map(Picked::Sample)
+    }
+}
+
+/// What has been read so far.
+struct Gathered<'a> {
+    load: &'a Load<'a>,
+    order: rand::rngs::ChaCha8Rng,
+    n_read: u64,
+    n_usable: u64,
+    /// Hash of each row's prompt, within the plan's limit.
+    pool: Least<u64>,
+    kept: Least<Sample>,
+    ids: HashSet<u64>,
+    shots: Vec<String>,
+    left_out: BTreeMap<&'static str, u64>,
+    first_at: Option<Nanos>,
+    last_at: Nanos,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(load: &'a Load<'a>) -> Self {
+        let limit = load.plan.limit;
+        let keep = match (limit, load.needs) {
+            (Some(limit), Some(needs)) => Some(limit.min(needs)),
+            (limit, needs) => limit.or(needs),
+        };
+        Self {
+            load,
+            order: load.seed.stream(&format!("dataset/{}/order", load.name)),
+            n_read: 0,
+            n_usable: 0,
+            pool: Least::new(limit),
+            kept: Least::new(keep),
+            ids: HashSet::new(),
+            shots: Vec::new(),
+            left_out: BTreeMap::new(),
+            first_at: None,
+            last_at: Nanos::ZERO,
+        }
+    }
+
+    fn take(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
+        if let Some(report) = self.load.on_progress
+            && self.n_read.is_multiple_of(PROGRESS_EVERY)
+        {
+            report(self.n_read);
+        }
+        let at = |problem: Problem| {
+            let error = DataError::new(
+                file,
+                problem.message,
+                "`columns` in the scenario says which column plays which part; \
+                 `skip_bad_rows = true` leaves such rows out",
+            );
+            match problem.column {
+                Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
+                None => error.at(row.place),
+            }
+        };
+        let mut sample = match reading.pick(row).map_err(at)? {
+            Picked::Sample(sample) => sample,
+            Picked::LeftOut(reason) => {
+                self.leave_out(reason);
+                return Ok(());
+            }
+        };
+        self.check_id(&sample).map_err(at)?;
+        self.set_time(&mut sample).map_err(at)?;
+        if (self.shots.len() as u64) < u64::from(reading.plan.n_shots) {
+            self.shots.push(shot(&sample).map_err(at)?);
+            return Ok(());
+        }
+        sample.row = self.n_read - 1;
+        self.n_usable += 1;
+        let key = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
+        let mut hasher = DefaultHasher::new();
+        hash_turns(&sample.turns, &mut hasher);
+        self.pool.push((key, sample.row), hasher.finish());
+        self.kept.push((key, sample.row), sample);
+        Ok(())
+    }
+
+    fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
+        let Some(id) = &sample.id else { return Ok(()) };
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        if self.ids.insert(hasher.finish()) {
+            return Ok(());
+        }
+        let message = format!("the id `{}` occurs twice", id.escape_debug());
+        Err(Problem { column: None, message })
+    }
+
+    /// Counts a trace's time from its first row.
+    fn set_time(&mut self, sample: &mut Sample) -> Result<(), Problem> {
+        let Some(at) = sample.at else { return Ok(()) };
+        let first = *self.first_at.get_or_insert(at);
+        let Some(since_first) = at.checked_sub(first).filter(|at| *at >= self.last_at) else {
+            let message = "its time is before that of an earlier row".to_owned();
+            return Err(Problem { column: None, message });
+        };
+        self.last_at = since_first;
+        sample.at = Some(since_first);
+        Ok(())
+    }
+
+    fn leave_out(&mut self, reason: &'static str) {
+        *self.left_out.entry(reason).or_default() += 1;
+    }
+
+    /// Whether no later row can change what is kept.
+    fn is_complete(&self) -> bool {
+        !self.load.plan.shuffle && self.pool.is_full()
+    }
+
+    fn finish(self, file: &str) -> Result<Samples, DataError> {
+        let plan = self.load.plan;
+        if self.n_usable == 0 {
+            let left_out: u64 = self.left_out.values().sum();
+            let message = match (self.n_read, left_out) {
+                (0, _) => "no row".to_owned(),
+                (n_read, 0) => format!("{n_read} rows, all of them used as worked examples"),
+                (n_read, left_out) => format!("no usable row: {left_out} of {n_read} left out"),
+            };
+            return Err(DataError::new(file, message, "give a file with more rows"));
+        }
+        let pool = self.pool.into_sorted();
+        let mut prefix = self.shots.join("\n\n");
+        if !prefix.is_empty() {
+            prefix.push_str("\n\n");
+        }
+        Ok(Samples {
+            rows: self.kept.into_sorted(),
+            reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
+            prefix,
+            system: plan.system.clone(),
+            cycle: plan.cycle,
+            n_samples: pool.len() as u64,
+            n_distinct: n_distinct(&pool),
+            left_out: self.left_out.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
+            recipe_sha256: None,
+        })
+    }
+}
+
+/// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.
+fn shot(sample: &Sample) -> Result<String, Problem> {
+    let problem = |message: &str| Problem { column: None, message: message.to_owned() };
+    let [Prompt::Text(prompt)] = sample.turns.as_slice() else {
+        return Err(problem("a worked example needs a prompt of one text"));
+    };
+    let gold = sample.gold.as_deref().ok_or_else(|| problem("a worked example needs an answer"))?;
+    Ok(format!("{prompt} {gold}"))
+}
+
+fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
+    for turn in turns {
+        match turn {
+            Prompt::Text(text) => text.hash(hasher),
+            Prompt::Tokens(tokens) => tokens.hash(hasher),
+            Prompt::Messages(messages) => {
+                for message in messages {
+                    message.role.hash(hasher);
+                    message.content.hash(hasher);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is wrong with a data set, and where.
+
+use std::fmt;
+
+/// A data set that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataError {
+    /// The file, or whatever the data came from.
+    pub file: String,
+    /// Line or row, and column; empty when the whole file is meant.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub help: String,
+}
+
+impl DataError {
+    /// Exit code of the program for a malformed data set.
+    pub const EXIT_CODE: u8 = 65;
+
+    pub(super) fn new(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            place: String::new(),
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+
+    pub(super) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.place = place.to_string();
+        self
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() {
+            write!(f, "{}: {}", self.file, self.message)
+        } else {
+            write!(f, "{}: {}: {}", self.file, self.place, self.message)
+        }
+    }
+}
+
+impl std::error::Error for DataError {}
+
+/// Returns the beginning of foreign bytes as it can be shown on a terminal.
+pub(super) fn snippet(bytes: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();
+    if bytes.len() > SHOWN { format!("`{text}…`") } else { format!("`{text}`") }
+}

@@ -1,0 +1,66 @@
+//! The prompt as a template over a row's columns.
+
+use std::io;
+
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, UndefinedBehavior};
+
+use crate::workload::error::DataError;
+use crate::workload::rows::ROW_MAX;
+
+/// Steps that one prompt's template may take.
+const FUEL: u64 = 200_000;
+const NAME: &str = "prompt";
+
+/// A compiled template.
+#[derive(Debug)]
+pub(super) struct PromptTemplate {
+    environment: Environment<'static>,
+}
+
+impl PromptTemplate {
+    pub(super) fn new(source: &str) -> Result<Self, DataError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| {
+            let line = error.line().unwrap_or(1);
+            DataError::new("scenario", error.to_string(), "mend the template of the prompt")
+                .at(format_args!("`prompt`, line {line}"))
+        })?;
+        Ok(Self { environment })
+    }
+
+    /// Renders the prompt of one row; the error is one sentence.
+    pub(super) fn render(&self, fields: &serde_json::Value) -> Result<String, String> {
+        let template = self.environment.get_template(NAME).map_err(|error| error.to_string())?;
+        let mut text = Capped(Vec::new());
+        template.render_captured_to(Value::from(Serde(fields)), &mut text).map_err(|error| {
+            match error.kind() {
+                minijinja::ErrorKind::UndefinedError => {
+                    "the template of the prompt names a column that the row does not have"
+                        .to_owned()
+                }
+                _ => format!("the template of the prompt fails: {error}"),
+            }
+        })?;
+        String::from_utf8(text.0).map_err(|error| error.to_string())
+    }
+}
+
+/// Steps alone do not bound what a template writes.
+struct Capped(Vec<u8>);
+
+impl io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > ROW_MAX {
+            return Err(io::Error::other("the prompt is longer than 64 MiB"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

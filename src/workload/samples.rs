@@ -1,0 +1,190 @@
+//! The rows of a data set that a trial draws its requests from.
+
+use std::collections::{BinaryHeap, HashSet};
+
+use crate::record::trial::DatasetRecord;
+use crate::workload::request::Sample;
+
+/// Usable rows in the order in which they are sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    /// Measured rows first, then those kept for warm-up.
+    pub(super) rows: Vec<Sample>,
+    pub(super) reserve: usize,
+    /// Goes in front of each prompt: worked examples. Kept once, not once per row.
+    pub(super) prefix: String,
+    /// System message of all rows.
+    pub(super) system: Option<String>,
+    pub(super) cycle: bool,
+    /// Usable rows, after the plan's limit.
+    pub n_samples: u64,
+    /// Distinct prompts among them.
+    pub n_distinct: u64,
+    /// Rows left out, by reason.
+    pub left_out: Vec<(String, u64)>,
+    /// SHA-256 of the recipe, for data that is generated.
+    pub recipe_sha256: Option<String>,
+}
+
+impl Samples {
+    /// Returns the rows that measured phases use.
+    pub fn measured(&self) -> &[Sample] {
+        &self.rows[..self.rows.len() - self.reserved()]
+    }
+
+    /// Returns the rows that warm-up phases use.
+    ///
+    /// They are disjoint from the measured ones, unless there are so few rows that warm-up
+    /// would take more than half of them: then both use all.
+    pub fn warm_up(&self) -> &[Sample] {
+        match self.reserved() {
+            0 => &self.rows,
+            reserved => &self.rows[self.rows.len() - reserved..],
+        }
+    }
+
+    /// Whether no row is in both slices.
+    pub fn warm_up_is_disjoint(&self) -> bool {
+        self.reserved() > 0
+    }
+
+    /// Returns all rows, the measured ones first.
+    pub fn rows(&self) -> &[Sample] {
+        &self.rows
+    }
+
+    /// Returns what a trial's record says of its data.
+    pub fn record(
+        &self,
+        name: &str,
+        origin: &str,
+        fallback: Option<String>,
+        sha256: &str,
+        prompts_hash: String,
+    ) -> DatasetRecord {
+        DatasetRecord {
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            fallback,
+            sha256: self.recipe_sha256.clone().unwrap_or_else(|| sha256.to_owned()),
+            n_samples: self.n_samples,
+            n_distinct: self.n_distinct,
+            left_out: self.left_out.clone(),
+            prompts_hash,
+        }
+    }
+
+    fn reserved(&self) -> usize {
+        if self.rows.len() >= 2 * self.reserve { self.reserve } else { 0 }
+    }
+}
+
+/// Keeps the `capacity` rows with the least keys, in the order of their keys.
+///
+/// With random keys that is a shuffled sample without replacement, found in one pass and in
+/// memory for what is kept alone; it is the beginning of the order in which all rows would
+/// stand, whatever the capacity.
+#[derive(Debug)]
+pub(super) struct Least<T> {
+    capacity: usize,
+    heap: BinaryHeap<Keyed<T>>,
+}
+
+#[derive(Debug)]
+struct Keyed<T> {
+    key: (u64, u64),
+    value: T,
+}
+
+impl<T> PartialEq for Keyed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<T> Eq for Keyed<T> {}
+
+impl<T> PartialOrd for Keyed<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Keyed<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl<T> Least<T> {
+    pub(super) fn new(capacity: Option<u64>) -> Self {
+        let capacity = capacity.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Self { capacity, heap: BinaryHeap::new() }
+    }
+
+    /// Keys must differ.
+    pub(super) fn push(&mut self, key: (u64, u64), value: T) {
+        if self.heap.len() < self.capacity {
+            self.heap.push(Keyed { key, value });
+        } else if let Some(mut greatest) = self.heap.peek_mut()
+            && key < greatest.key
+        {
+            *greatest = Keyed { key, value };
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.heap.len() >= self.capacity
+    }
+
+    pub(super) fn into_sorted(self) -> Vec<T> {
+        self.heap.into_sorted_vec().into_iter().map(|keyed| keyed.value).collect()
+    }
+}
+
+/// Returns how many values differ.
+pub(super) fn n_distinct(values: &[u64]) -> u64 {
+    values.iter().collect::<HashSet<_>>().len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_the_beginning_of_the_whole_order(
+            keys in proptest::collection::hash_set(any::<u64>(), 0..100),
+            capacity in 0_u64..120,
+        ) {
+            let order = |capacity| {
+                let mut least = Least::new(capacity);
+                for (row, key) in keys.iter().enumerate() {
+                    least.push((*key, row as u64), *key);
+                }
+                least.into_sorted()
+            };
+            let mut all = order(None);
+            all.truncate(capacity as usize);
+            prop_assert_eq!(order(Some(capacity)), all);
+        }
+    }
+
+    #[test]
+    fn warm_up_and_measured_rows_are_disjoint_when_there_are_enough() {
+        let samples = |n: u64, reserve| Samples {
+            rows: (0..n).map(|row| Sample { row, ..Sample::default() }).collect(),
+            reserve,
+            ..Samples::default()
+        };
+        let enough = samples(10, 4);
+        assert!(enough.warm_up_is_disjoint());
+        assert_eq!((enough.measured().len(), enough.warm_up().len()), (6, 4));
+        assert_eq!(enough.warm_up()[0].row, 6);
+        let few = samples(7, 4);
+        assert!(!few.warm_up_is_disjoint());
+        assert_eq!((few.measured().len(), few.warm_up().len()), (7, 7));
+    }
+}
