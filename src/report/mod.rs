@@ -11,6 +11,7 @@ pub mod markdown;
 pub mod number;
 pub mod published;
 pub mod quantity;
+pub mod secret;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;

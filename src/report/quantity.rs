@@ -174,35 +174,51 @@ fn read_mean(distribution: &Distribution) -> Reading {
 
 /// Metric tags and their names for people.
 const LABELS: &[(&str, &str)] = &[
-    ("accuracy", "accuracy"),
-    ("e2e", "E2E"),
-    ("e2e_scheduled", "E2E (scheduled)"),
-    ("energy_per_correct", "energy per correct answer"),
-    ("energy_per_token", "energy per token"),
-    ("goodput", "goodput"),
-    ("goodput_share", "goodput share"),
+    ("attempted_rate", "attempted rate"),
+    ("cost_per_1m_tokens", "cost per 1M output tokens"),
+    ("done_lag", "[DONE] lag"),
+    ("e2e", "E2E latency"),
+    ("e2e_scheduled", "E2E latency (scheduled)"),
+    ("energy_per_correct_answer", "energy per correct answer"),
+    ("energy_per_token", "energy per output token"),
+    ("gpu_days_per_1b_tokens", "GPU-days per 1B output tokens"),
+    ("gpu_memory_max", "highest GPU memory"),
+    ("gpu_utilisation", "GPU utilisation"),
+    ("gpus_for_1b_tokens_per_hour", "GPUs for 1B output tokens per hour"),
     ("icl", "ICL"),
+    ("in_flight_mean", "mean requests in flight"),
     ("itl", "ITL"),
-    ("load_time", "load time"),
-    ("output_throughput", "output throughput"),
+    ("load_healthy", "time to healthy"),
+    ("load_port_bound", "time to port bound"),
+    ("node_days_per_1b_tokens", "node-days per 1B output tokens"),
     ("output_throughput_per_gpu", "output throughput per GPU"),
-    ("prompt_throughput", "prompt throughput"),
-    ("request_throughput", "request throughput"),
-    ("send_lag", "send lag"),
-    ("total_throughput", "prompt and output throughput"),
+    ("output_throughput_whole", "output throughput, whole run"),
+    ("power_idle", "idle power"),
+    ("power_max", "highest power"),
+    ("power_mean", "mean power"),
+    ("prompt_throughput_per_gpu", "prompt throughput per GPU"),
+    ("prompt_throughput_whole", "prompt throughput, whole run"),
+    ("request_throughput_per_gpu", "request throughput per GPU"),
+    ("request_throughput_whole", "request throughput, whole run"),
+    ("spec_acceptance", "speculative acceptance"),
+    ("temperature_max", "highest GPU temperature"),
+    ("total_throughput_per_gpu", "total throughput per GPU"),
+    ("total_throughput_whole", "total throughput, whole run"),
     ("tpot", "TPOT"),
     ("ttfa", "TTFA"),
     ("ttfr", "TTFR"),
     ("ttft", "TTFT"),
     ("ttft_scheduled", "TTFT (scheduled)"),
+    ("window", "measured window"),
 ];
 
-/// Returns a metric's name for people: the tag itself, in words, where none is listed.
+/// Returns a metric's name for people: the tag in words, where no other is listed. What
+/// stands behind a slash (a stage, a device) follows in brackets.
 pub fn metric_label(tag: &str) -> String {
-    LABELS
-        .iter()
-        .find(|(name, _)| *name == tag)
-        .map_or_else(|| tag.replace('_', " "), |(_, label)| (*label).to_owned())
+    let (base, of) = tag.split_once('/').unwrap_or((tag, ""));
+    let listed = LABELS.iter().find(|(name, _)| *name == base);
+    let label = listed.map_or_else(|| base.replace('_', " "), |(_, label)| (*label).to_owned());
+    if of.is_empty() { label } else { format!("{label} ({of})") }
 }
 
 impl TryFrom<String> for Quantity {
@@ -251,6 +267,13 @@ mod tests {
             assert_eq!(String::from(quantity), text);
         }
         assert!(Quantity::try_from("ttft.median".to_owned()).is_err());
+    }
+
+    #[test]
+    fn an_unlisted_metric_is_called_by_its_tag_in_words() {
+        assert_eq!(metric_label("load_stage/weights"), "load stage (weights)");
+        assert_eq!(metric_label("prefix_cache_hit_rate"), "prefix cache hit rate");
+        assert_eq!(metric_label("gpu_utilisation/GPU-1"), "GPU utilisation (GPU-1)");
     }
 
     #[test]

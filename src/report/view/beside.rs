@@ -161,3 +161,42 @@ pub fn cells_of<'a>(
 fn meets(cell: &CellSummary, conditions: &BTreeMap<String, String>) -> bool {
     conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    fn names_and_status(rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+        let mut plan = PublishedPlan { table: String::new(), rows: indexmap::IndexMap::new() };
+        for (name, conditions) in rows {
+            let conditions = conditions.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+            plan.rows.insert((*name).to_owned(), conditions.collect());
+        }
+        let view = specimen::with_input(|input| {
+            let published = input.published.expect("the specimen has one");
+            beside(published, Some(&plan), input.summary, &Marks::default())
+        });
+        let rows = view.table.rows.iter();
+        rows.map(|row| format!("{} {}", row[0].text, row.last().expect("a status").text)).collect()
+    }
+
+    #[test]
+    fn a_published_row_stands_beside_every_cell_that_meets_its_conditions() {
+        let rows = names_and_status(&[
+            ("vLLM FP16", &[("engine", "tiny"), ("precision", "fp16")]),
+            ("vLLM FP32", &[("engine", "transformers")]),
+        ]);
+        assert_eq!(
+            rows[..5],
+            [
+                "vLLM FP16 ok",
+                "vLLM FP32: transformers-fp16 skipped",
+                "vLLM FP32: transformers-fp32 skipped",
+                "Hugging Face FP16 no cell",
+                "Hugging Face FP32 no cell",
+            ]
+        );
+        assert_eq!(rows[5], "tiny-fp32 ok", "matched cells are not repeated below");
+    }
+}

@@ -25,6 +25,8 @@ fn quantities() -> Vec<(Quantity, u8)> {
         (percentile("itl", 99.0), 13),
         (figure("goodput_share"), 6),
         (figure("energy_per_token"), 9),
+        (figure("gpu_utilisation"), 15),
+        (figure("power_mean"), 16),
         (percentile("send_lag", 99.0), 14),
         (Quantity::Accuracy, 2),
     ]
@@ -32,7 +34,10 @@ fn quantities() -> Vec<(Quantity, u8)> {
 
 /// Returns a column's header: the unit of a rate says that it is one, the word is left out.
 pub fn header(quantity: &Quantity) -> String {
-    quantity.label().replace(" throughput", "")
+    match quantity.tag() {
+        "request_throughput" => "requests".to_owned(),
+        _ => quantity.label().replace(" throughput", ""),
+    }
 }
 
 /// The scheduled view is what a closed loop does not have: there it repeats the service view.
