@@ -12,3 +12,6 @@ pub mod schedule;
 mod columns;
 mod prompt;
 mod rows;
+
+#[cfg(test)]
+mod schedule_cases;

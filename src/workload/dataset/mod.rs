@@ -169,7 +169,7 @@ impl<'a> Gathered<'a> {
                 file,
                 problem.message,
                 "`columns` in the scenario says which column plays which part; \
-                 `skip_bad_rows = true` leaves such rows out",
+                 `skip-bad-rows = true` leaves such rows out",
             );
             match problem.column {
                 Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
@@ -286,3 +286,6 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
         }
     }
 }
+
+#[cfg(test)]
+mod cases;
