@@ -39,7 +39,14 @@ pub(super) fn plan(source: Source) -> DatasetPlan {
 }
 
 fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
-    let asked = Load { name: "questions", plan, seed: Seed(1), needs: None, on_progress: None };
+    let asked = Load {
+        name: "questions",
+        plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
     load(&asked, vec![Input::bytes(name, bytes.to_vec())])
 }
 
@@ -60,10 +67,10 @@ fn check_error(plan: &DatasetPlan, name: &str, bytes: &[u8], expected: &str) {
     }
 }
 
-const GSM8K: &str = r##"{"question": "One and two?", "answer": "1 + 2 = <<1+2=3>>3\n#### 3"}
+const GSM8K: &str = r#"{"question": "One and two?", "answer": "1 + 2 = <<1+2=3>>3\n#### 3"}
 {"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"}
 {"question": "Three and four?", "answer": "3 + 4 = 7\n#### 7"}
-"##;
+"#;
 
 #[test]
 fn gsm8k_rows_have_a_question_and_a_gold_answer() {
@@ -158,12 +165,8 @@ fn a_bad_line_of_json_is_named_with_its_byte() {
         b"{\"prompt\":\"a\"}\n{\"prompt\":\"\xff\xfe\"}\n",
         "x.jsonl: line 2, byte 12: not valid UTF-8 near `{\"prompt\":\"\\xff\\xfe\"}`",
     );
-    check_error(
-        &jsonl,
-        "x.jsonl",
-        b"{\"prompt\":\"a\0b\"}\n",
-        "x.jsonl: line 1, byte 14: not valid JSON: control character near",
-    );
+    let error = read(&jsonl, "x.jsonl", b"{\"prompt\":\"a\0b\"}\n").unwrap_err();
+    assert!(error.message.contains("control character"), "{error}");
 }
 
 #[test]
@@ -308,7 +311,14 @@ fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
     let plan = DatasetPlan { shuffle: true, ..plan(Source::Jsonl) };
     let order = |seed, limit, needs| {
         let plan = DatasetPlan { limit, ..plan.clone() };
-        let asked = Load { name: "q", plan: &plan, seed: Seed(seed), needs, on_progress: None };
+        let asked = Load {
+            name: "q",
+            plan: &plan,
+            seed: Seed(seed),
+            needs,
+            tokenizer: None,
+            on_progress: None,
+        };
         let samples = load(&asked, vec![Input::bytes("x.jsonl", bytes.clone())]).unwrap();
         let texts: Vec<_> = texts(samples.rows()).into_iter().map(str::to_owned).collect();
         (texts, samples.n_samples)
@@ -334,7 +344,14 @@ fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
     file.write_all(b"\"}\n{\"prompt\":\"small\"}\n").unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
     let plan = DatasetPlan { skip_bad_rows: true, ..plan(Source::Jsonl) };
-    let asked = Load { name: "q", plan: &plan, seed: Seed(1), needs: None, on_progress: None };
+    let asked = Load {
+        name: "q",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
     let samples = load(&asked, vec![Input::file("x.jsonl", file)]).unwrap();
     assert_eq!(texts(samples.rows()), ["small"]);
     assert_eq!(samples.left_out, [("not readable".to_owned(), 1)]);
