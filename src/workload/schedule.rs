@@ -204,7 +204,7 @@ impl Inner {
                 return Err(DataError::new(dataset, message, "").at(place));
             }
             if sample.turns.len() > 1 && self.template.api() != crate::plan::cell::Api::Chat {
-                let help = "set api = \"chat\", or multi_turn = false";
+                let help = "set api = \"chat\", or multi-turn = false";
                 let message = "a conversation of several turns needs the chat endpoint";
                 return Err(DataError::new(dataset, message, help).at(place));
             }

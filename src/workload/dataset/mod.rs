@@ -1,9 +1,12 @@
 //! Reads a data set: rows in, samples out, in memory for what is kept alone.
 
 mod gsm8k;
+mod random;
 mod s1k;
+mod sharegpt;
 mod table;
 mod turns;
+mod ultrachat;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,6 +23,7 @@ use crate::workload::prompt::PromptTemplate;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::{self, Row};
 use crate::workload::samples::{Least, Samples, n_distinct};
+use crate::workload::tokenizer::Tokenizer;
 
 /// What is asked of a data set.
 #[derive(Clone, Copy)]
@@ -32,6 +36,8 @@ pub struct Load<'a> {
     pub seed: Seed,
     /// Rows that the plan uses at most, warm-up included; `None` keeps them all.
     pub needs: Option<u64>,
+    /// The data set's tokenizer, if it has one.
+    pub tokenizer: Option<&'a Tokenizer>,
     /// Called now and then with the number of rows read.
     pub on_progress: Option<&'a dyn Fn(u64)>,
 }
@@ -46,7 +52,10 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 /// unless the plan leaves such rows out.
 pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
     let plan = load.plan;
-    let reading = Reading::new(plan)?;
+    if plan.source == Source::Random {
+        return random::generate(load);
+    }
+    let reading = Reading::new(load)?;
     let file = inputs.first().map_or_else(|| load.name.to_owned(), |input| input.name().to_owned());
     let mut gathered = Gathered::new(load);
     'files: for mut input in inputs {
@@ -87,6 +96,7 @@ struct Reading<'a> {
     plan: &'a DatasetPlan,
     columns: Columns,
     template: Option<PromptTemplate>,
+    tokenizer: Option<&'a Tokenizer>,
 }
 
 /// Why a row is not usable: the column, if one is to blame, and one sentence.
@@ -103,20 +113,42 @@ enum Picked {
 }
 
 impl<'a> Reading<'a> {
-    fn new(plan: &'a DatasetPlan) -> Result<Self, DataError> {
+    fn new(load: &Load<'a>) -> Result<Self, DataError> {
+        let plan = load.plan;
+        if plan.source == Source::Sharegpt && load.tokenizer.is_none() {
+            return Err(DataError::new(
+                load.name,
+                "ShareGPT is filtered by lengths in tokens, and no tokenizer is given",
+                "set `tokenizer` on the data set",
+            ));
+        }
         let known = match plan.source {
             Source::Gsm8k => gsm8k::COLUMNS,
             Source::S1k | Source::S1k11 => s1k::COLUMNS,
+            Source::Sharegpt => sharegpt::COLUMNS,
+            Source::Ultrachat => ultrachat::COLUMNS,
             Source::Text => &[("prompt", "text")],
             _ => table::COLUMNS,
         };
         let columns = Columns::new(known, &plan.columns)?;
         let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
-        Ok(Self { plan, columns, template })
+        Ok(Self { plan, columns, template, tokenizer: load.tokenizer })
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {
-        table::sample(self, row).map(Picked::Sample)
+        match self.plan.source {
+            Source::Sharegpt => sharegpt::pick(self, row),
+            Source::Ultrachat => ultrachat::pick(self, row),
+            _ => table::sample(self, row).map(Picked::Sample),
+        }
+    }
+
+    /// Returns the number of tokens of a text; the error is one sentence.
+    fn count(&self, text: &str) -> Result<u32, String> {
+        match self.tokenizer {
+            Some(tokenizer) => tokenizer.count(text).map_err(|error| error.message),
+            None => Err("tokens cannot be counted without a tokenizer".to_owned()),
+        }
     }
 }
 
@@ -169,7 +201,7 @@ impl<'a> Gathered<'a> {
                 file,
                 problem.message,
                 "`columns` in the scenario says which column plays which part; \
-                 `skip_bad_rows = true` leaves such rows out",
+                 `skip-bad-rows = true` leaves such rows out",
             );
             match problem.column {
                 Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
@@ -272,6 +304,18 @@ fn shot(sample: &Sample) -> Result<String, Problem> {
     Ok(format!("{prompt} {gold}"))
 }
 
+fn n_distinct_prompts(samples: &[Sample]) -> u64 {
+    let hashes: Vec<u64> = samples
+        .iter()
+        .map(|sample| {
+            let mut hasher = DefaultHasher::new();
+            hash_turns(&sample.turns, &mut hasher);
+            hasher.finish()
+        })
+        .collect();
+    n_distinct(&hashes)
+}
+
 fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
     for turn in turns {
         match turn {
@@ -286,3 +330,6 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
         }
     }
 }
+
+#[cfg(test)]
+mod cases;
