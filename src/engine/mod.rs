@@ -24,6 +24,7 @@ pub mod probe;
 pub mod process;
 pub mod readiness;
 pub mod requires;
+pub mod running;
 pub mod start;
 pub mod throughput;
 pub mod watch;
@@ -33,4 +34,5 @@ mod gpu_memory;
 mod log_stages;
 mod secret_names;
 
-pub use start::{Engine, NotStarted, StartContext, StartStep};
+pub use running::Engine;
+pub use start::{NotStarted, StartContext, StartStep, this_program};

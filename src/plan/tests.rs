@@ -11,9 +11,13 @@ use crate::scenario::{Input, Loaded, load};
 
 const SCENARIOS: &[(&str, &str)] = &[
     ("batch_sweep", include_str!("../../scenarios/batch_sweep.toml")),
+    ("billion_tokens", include_str!("../../scenarios/billion_tokens.toml")),
     ("cpu_engines", include_str!("../../scenarios/cpu_engines.toml")),
+    ("offline", include_str!("../../scenarios/offline.toml")),
     ("open_loop", include_str!("../../scenarios/open_loop.toml")),
     ("precision", include_str!("../../scenarios/precision.toml")),
+    ("serving", include_str!("../../scenarios/serving.toml")),
+    ("shapes", include_str!("../../scenarios/shapes.toml")),
     ("sim_smoke", include_str!("../../scenarios/sim_smoke.toml")),
     ("tinyllama_fp16_vs_fp32", include_str!("../../scenarios/tinyllama_fp16_vs_fp32.toml")),
     ("vllm_vs_sglang", include_str!("../../scenarios/vllm_vs_sglang.toml")),
@@ -102,7 +106,7 @@ fn the_resolved_scenario_gives_the_same_plan() {
 
 #[test]
 fn ids_are_stable_and_know_neither_directory_nor_program() {
-    let (_, text) = SCENARIOS[5];
+    let text = include_str!("../../scenarios/tinyllama_fp16_vs_fp32.toml");
     let ids = |path: &str, exe: &str, sets: &[&str]| -> Vec<String> {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_string()).collect();
         let loaded = load_at(path, text, &sets, None).unwrap();
@@ -316,7 +320,8 @@ fn a_warm_up_takes_the_load_it_warms_up_for() {
 #[test]
 fn swept_data_sets_keep_their_variants_apart() {
     let text = "[engine.sim]\n[matrix]\ninput-tokens = [16, 64]\noutput-tokens = [8, 32]\n\
-                [dataset.shapes]\nsource = \"random\"\n[request]\nmax-tokens = \"from-data\"\n\
+                [dataset.shapes]\nsource = \"random\"\n\
+                tokenizer = \"./t\"\n[request]\nmax-tokens = \"from-data\"\n\
                 [phase.load]\nconcurrency = 2\nrequests = 8\n";
     let plan = plan_of(text).unwrap();
     assert_eq!((plan.cells.len(), plan.datasets.len()), (4, 4));

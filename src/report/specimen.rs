@@ -368,6 +368,7 @@ fn plan() -> Plan {
             .into_iter()
             .collect(),
         }),
+        search: None,
         gpu_hour_price: None,
     }
 }

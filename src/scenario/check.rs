@@ -184,6 +184,14 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
             ),
         );
     }
+    if source == "random" && !dataset.contains_key("tokenizer") && !swept("tokenizer") {
+        let message = format!("generated prompts of `{name}` have no `tokenizer`");
+        found.push(
+            Diagnostic::error("scenario/missing", message)
+                .label(here("this data set"))
+                .help("add `tokenizer = \"./model\"`: exact lengths are counted by it"),
+        );
+    }
     for key in ["input-tokens", "output-tokens"] {
         if source == "random" && !dataset.contains_key(key) && !swept(key) {
             let message = format!("generated prompts of `{name}` have no `{key}`");

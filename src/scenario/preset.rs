@@ -28,6 +28,11 @@ pub const EMBEDDED: &[(&str, &str)] = presets![
     "vllm",
 ];
 
+/// Files that presets bring along: name and text. Whoever starts engines puts them into
+/// `plan::places::Host::assets_dir`.
+pub const ASSETS: &[(&str, &str)] =
+    &[("hf_batch_server.py", include_str!("../../scenarios/engines/hf_batch_server.py"))];
+
 /// Where presets are looked for.
 pub(crate) struct Presets<'a> {
     /// Directories of the user, the first one wins.

@@ -402,7 +402,7 @@ fn fetch_url(
     wait_for(async { fetcher.file(&url, path, Some(sha256), on_progress).await.map(|_| ()) })
 }
 
-fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
+pub(super) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
     if path.is_absolute() {
         return path.exists().then(|| path.to_owned());
     }

@@ -185,7 +185,7 @@ impl Fetcher {
         Err(FetchError::Refused { url: shown(url.as_str()), why: "it redirects without end" })
     }
 
-    fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
+    pub(super) fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
         let refused = |why| FetchError::Refused { url: shown(from.as_str()), why };
         let to = headers
             .get(LOCATION)

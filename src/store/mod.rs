@@ -13,6 +13,8 @@ pub mod known;
 pub mod lock;
 pub mod reader;
 pub mod run_dir;
+pub mod tokenizer;
+pub mod verify;
 pub mod writer;
 
 mod atomic;
@@ -21,5 +23,7 @@ mod line;
 mod records;
 mod recover;
 
+#[cfg(test)]
+mod hub_cases;
 #[cfg(test)]
 mod round_trip;

@@ -10,6 +10,7 @@ mod gpu;
 mod lifecycle;
 mod orphans;
 mod port;
+mod telemetry;
 
 use bench::engine::{Engine, NotStarted};
 use bench::plan::launch::Launch;

@@ -38,7 +38,7 @@ pub(super) fn plan(source: Source) -> DatasetPlan {
     }
 }
 
-fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
+pub(super) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
     let asked = Load {
         name: "questions",
         plan,
@@ -50,7 +50,7 @@ fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataErr
     load(&asked, vec![Input::bytes(name, bytes.to_vec())])
 }
 
-fn texts(samples: &[Sample]) -> Vec<&str> {
+pub(super) fn texts(samples: &[Sample]) -> Vec<&str> {
     samples
         .iter()
         .map(|sample| match sample.turns.as_slice() {
@@ -152,7 +152,7 @@ fn a_bad_line_of_json_is_named_with_its_byte() {
         b"{\"prompt\":\"a\"}\n{\"prompt\": b}\n",
         "x.jsonl: line 2, byte 12: not valid JSON: expected value near `{\"prompt\": b}`",
     );
-    check_error(&jsonl, "x.jsonl", b"[]\n", "x.jsonl: the file holds no row");
+    check_error(&jsonl, "x.jsonl", b"[]\n", "x.jsonl: no row");
     check_error(
         &jsonl,
         "x.jsonl",
@@ -307,7 +307,8 @@ fn a_trace_counts_time_from_its_first_row() {
 
 #[test]
 fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
-    let bytes: String = (0..200).map(|n| format!("{{\"prompt\":\"{n}\"}}\n")).collect();
+    let rows: Vec<_> = (0..200).map(|n| format!("{{\"prompt\":\"{n}\"}}")).collect();
+    let bytes = rows.join("\n");
     let plan = DatasetPlan { shuffle: true, ..plan(Source::Jsonl) };
     let order = |seed, limit, needs| {
         let plan = DatasetPlan { limit, ..plan.clone() };

@@ -333,3 +333,7 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod parquet_cases;
+#[cfg(test)]
+mod token_cases;
