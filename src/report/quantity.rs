@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::catalogue;
 use crate::metrics::summary::{CellSummary, Distribution, Figure};
 use crate::report::number::{self, Printed};
 use crate::units::Nanos;
@@ -83,13 +84,8 @@ impl Quantity {
     /// Whether more is better; `None` where it is a matter of purpose.
     pub fn larger_is_better(&self) -> Option<bool> {
         match self {
-            Self::LoadTime | Self::Percentile(..) | Self::Mean(_) => Some(false),
             Self::Accuracy => Some(true),
-            Self::Figure(tag) if tag.contains("throughput") || tag.contains("goodput") => {
-                Some(true)
-            }
-            Self::Figure(tag) if tag.contains("energy") || tag.contains("cost") => Some(false),
-            Self::Figure(_) => None,
+            _ => catalogue::metric(self.tag())?.larger_is_better,
         }
     }
 
@@ -172,52 +168,12 @@ fn read_mean(distribution: &Distribution) -> Reading {
     }
 }
 
-/// Metric tags and their names for people.
-const LABELS: &[(&str, &str)] = &[
-    ("attempted_rate", "attempted rate"),
-    ("cost_per_1m_tokens", "cost per 1M output tokens"),
-    ("done_lag", "[DONE] lag"),
-    ("e2e", "E2E latency"),
-    ("e2e_scheduled", "E2E latency (scheduled)"),
-    ("energy_per_correct_answer", "energy per correct answer"),
-    ("energy_per_token", "energy per output token"),
-    ("gpu_days_per_1b_tokens", "GPU-days per 1B output tokens"),
-    ("gpu_memory_max", "highest GPU memory"),
-    ("gpu_utilisation", "GPU utilisation"),
-    ("gpus_for_1b_tokens_per_hour", "GPUs for 1B output tokens per hour"),
-    ("icl", "ICL"),
-    ("in_flight_mean", "mean requests in flight"),
-    ("itl", "ITL"),
-    ("load_healthy", "time to healthy"),
-    ("load_port_bound", "time to port bound"),
-    ("node_days_per_1b_tokens", "node-days per 1B output tokens"),
-    ("output_throughput_per_gpu", "output throughput per GPU"),
-    ("output_throughput_whole", "output throughput, whole run"),
-    ("power_idle", "idle power"),
-    ("power_max", "highest power"),
-    ("power_mean", "mean power"),
-    ("prompt_throughput_per_gpu", "prompt throughput per GPU"),
-    ("prompt_throughput_whole", "prompt throughput, whole run"),
-    ("request_throughput_per_gpu", "request throughput per GPU"),
-    ("request_throughput_whole", "request throughput, whole run"),
-    ("spec_acceptance", "speculative acceptance"),
-    ("temperature_max", "highest GPU temperature"),
-    ("total_throughput_per_gpu", "total throughput per GPU"),
-    ("total_throughput_whole", "total throughput, whole run"),
-    ("tpot", "TPOT"),
-    ("ttfa", "TTFA"),
-    ("ttfr", "TTFR"),
-    ("ttft", "TTFT"),
-    ("ttft_scheduled", "TTFT (scheduled)"),
-    ("window", "measured window"),
-];
-
-/// Returns a metric's name for people: the tag in words, where no other is listed. What
-/// stands behind a slash (a stage, a device) follows in brackets.
+/// Returns a metric's name for people: the catalogue's, else the tag in words. What stands
+/// behind a slash (a stage, a device) follows in brackets.
 pub fn metric_label(tag: &str) -> String {
     let (base, of) = tag.split_once('/').unwrap_or((tag, ""));
-    let listed = LABELS.iter().find(|(name, _)| *name == base);
-    let label = listed.map_or_else(|| base.replace('_', " "), |(_, label)| (*label).to_owned());
+    let label = catalogue::metric(base)
+        .map_or_else(|| base.replace('_', " "), |metric| metric.name.to_owned());
     if of.is_empty() { label } else { format!("{label} ({of})") }
 }
 
@@ -272,7 +228,7 @@ mod tests {
     #[test]
     fn an_unlisted_metric_is_called_by_its_tag_in_words() {
         assert_eq!(metric_label("load_stage/weights"), "load stage (weights)");
-        assert_eq!(metric_label("prefix_cache_hit_rate"), "prefix cache hit rate");
+        assert_eq!(metric_label("no_such_metric"), "no such metric");
         assert_eq!(metric_label("gpu_utilisation/GPU-1"), "GPU utilisation (GPU-1)");
     }
 
