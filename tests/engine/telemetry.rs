@@ -40,7 +40,7 @@ fn host_engine_processes_and_engine_metrics_are_sampled_side_by_side() {
     let seen: Vec<_> =
         (0..3).map(|_| queue.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
     let of = |source: TelemetrySource| {
-        samples.iter().find(|sample| sample.source == source).unwrap_or_else(|| panic!("{seen:?}"))
+        seen.iter().find(|sample| sample.source == source).unwrap_or_else(|| panic!("{seen:?}"))
     };
     assert!(of(TelemetrySource::Host).values["memory_used_bytes"] > 0.0);
     let tree = of(TelemetrySource::EngineProcess);
