@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::ids::sha256_hex;
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::store::cache::DatasetCache;
+use crate::store::catalogue::{self, CheckedFile};
 use crate::store::dataset::{DatasetError, Opened, Search, open};
 use crate::store::tokenizer;
 
@@ -374,4 +375,60 @@ fn the_token_goes_to_the_hub_alone() {
     wait(&format!("{}/file.jsonl", other.address));
     assert_eq!(hub.requests(), ["GET /file.jsonl with token"]);
     assert_eq!(other.requests(), ["GET /file.jsonl"]);
+}
+
+#[test]
+fn worked_examples_are_found_beside_the_questions() {
+    let root = TempDir::new().unwrap();
+    let cache = DatasetCache::offline_at(root.path());
+    let plan = DatasetPlan {
+        n_shots: 5,
+        fallback: Some("fixtures/datasets/word_problems.jsonl".into()),
+        ..gsm8k()
+    };
+    let opened = find(&plan, &cache, &[]).unwrap();
+    assert_eq!(opened.shots[0].0, "fixtures/datasets/word_problems.train.jsonl");
+    let dir = cache.own_dir("gsm8k");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("test.jsonl"), ROWS).unwrap();
+    assert!(find(&plan, &cache, &[]).unwrap().shots.is_empty());
+    fs::write(dir.join("train.jsonl"), ROWS).unwrap();
+    let opened = find(&plan, &cache, &[]).unwrap();
+    assert_eq!(opened.shots.len(), 1);
+    assert!(opened.origin.contains("; worked examples from "), "{}", opened.origin);
+}
+
+#[test]
+fn the_cache_is_listed_and_verified() {
+    let (hub, root) = (Hub::start(), TempDir::new().unwrap());
+    let cache = online(&root, &hub.address);
+    let states = |cache: &DatasetCache| -> Vec<_> {
+        catalogue::list(cache)
+            .into_iter()
+            .filter(|entry| entry.known.name == "gsm8k")
+            .map(|entry| (entry.split, entry.paths.len()))
+            .collect()
+    };
+    assert_eq!(states(&cache), [("test", 0), ("train", 0)]);
+    let paths = catalogue::fetch("gsm8k", None, &cache, None).unwrap();
+    assert_eq!(states(&cache), [("test", 1), ("train", 0)]);
+    assert_eq!(fs::read(&paths[0]).unwrap(), ROWS);
+    let plan = DatasetPlan {
+        location: Some(format!("{}/file.jsonl", hub.address)),
+        sha256: Some(sha256_hex(ROWS)),
+        ..gsm8k()
+    };
+    find(&plan, &cache, &[]).unwrap();
+    let checked = catalogue::verify(&cache).unwrap();
+    assert_eq!(checked.len(), 2);
+    assert!(checked.iter().all(CheckedFile::is_sound), "{checked:?}");
+    fs::write(&paths[0], b"changed").unwrap();
+    let checked = catalogue::verify(&cache).unwrap();
+    assert_eq!(checked.iter().filter(|file| !file.is_sound()).count(), 1);
+    let error = catalogue::fetch("gsm9k", None, &cache, None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "data set `gsm9k`: bench knows gsm8k, s1k, s1k11, sharegpt, ultrachat by name"
+    );
+    assert!(catalogue::fetch("gsm8k", Some("dev"), &cache, None).is_err());
 }

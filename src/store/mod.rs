@@ -5,6 +5,7 @@
 )]
 
 pub mod cache;
+pub mod catalogue;
 pub mod dataset;
 pub mod download;
 pub mod error;
@@ -27,3 +28,5 @@ mod recover;
 mod hub_cases;
 #[cfg(test)]
 mod round_trip;
+#[cfg(test)]
+mod scale_cases;

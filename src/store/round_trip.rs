@@ -68,7 +68,7 @@ fn plan() -> Plan {
     }
 }
 
-fn request(id: u64) -> RequestRecord {
+pub(super) fn request(id: u64) -> RequestRecord {
     let mut events = Events::default();
     events.push(Nanos::ZERO, Nanos(150 + id), EventKind::Content);
     events.push(Nanos(150 + id), Nanos(190 + id), EventKind::Done);

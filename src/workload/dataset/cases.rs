@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::dataset::{Load, load};
+use crate::workload::dataset::{Load, load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::request::{Message, Prompt, Sample};
@@ -99,6 +99,31 @@ fn worked_examples_stand_as_lm_evaluation_harness_writes_them() {
     Answer:
     ");
     assert_eq!(samples.n_samples, 1);
+}
+
+#[test]
+fn worked_examples_come_from_the_training_file_when_there_is_one() {
+    let plan = DatasetPlan { n_shots: 1, ..plan(Source::Gsm8k) };
+    let asked = Load {
+        name: "q",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    let file = |name: &str| vec![Input::bytes(name, GSM8K.as_bytes())];
+    let training = "{\"question\": \"T?\", \"answer\": \"#### 0\"}";
+    let shots = vec![Input::bytes("train.jsonl", training.as_bytes())];
+    let samples = load_with_shots(&asked, file("test.jsonl"), shots).unwrap();
+    assert_eq!(samples.prefix, "Question: T?\nAnswer: #### 0\n\n");
+    assert_eq!(samples.n_samples, 3);
+    let shots = vec![Input::bytes("train.jsonl", "")];
+    let error = load_with_shots(&asked, file("test.jsonl"), shots).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "train.jsonl: 1 worked examples are wanted and it has fewer rows"
+    );
 }
 
 #[test]

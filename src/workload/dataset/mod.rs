@@ -51,6 +51,21 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 /// [`DataError`] names file, line or row, and column of the first row that cannot be used,
 /// unless the plan leaves such rows out.
 pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
+    load_with_shots(load, inputs, Vec::new())
+}
+
+/// Reads a data set whose worked examples come from files of their own.
+///
+/// The first rows of `shots` are the examples; without any, the first rows of the data set
+/// are, and are not asked then.
+///
+/// # Errors
+/// As [`load`]; also when `shots` has too few rows.
+pub fn load_with_shots(
+    load: &Load<'_>,
+    inputs: Vec<Input>,
+    shots: Vec<Input>,
+) -> Result<Samples, DataError> {
     let plan = load.plan;
     if plan.source == Source::Random {
         return random::generate(load);
@@ -58,7 +73,42 @@ pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
     let reading = Reading::new(load)?;
     let file = inputs.first().map_or_else(|| load.name.to_owned(), |input| input.name().to_owned());
     let mut gathered = Gathered::new(load);
-    'files: for mut input in inputs {
+    if !shots.is_empty() {
+        let examples = shots.first().map(|input| input.name().to_owned()).unwrap_or_default();
+        each_row(shots, plan, |file, row| {
+            gathered.take_shot(&reading, file, &row?)?;
+            Ok(gathered.n_shots_missing() == 0)
+        })?;
+        if gathered.n_shots_missing() > 0 {
+            return Err(DataError::new(
+                &examples,
+                format!("{} worked examples are wanted and it has fewer rows", plan.n_shots),
+                "ask for fewer with `shots`",
+            ));
+        }
+    }
+    each_row(inputs, plan, |file, row| {
+        gathered.n_read += 1;
+        let read = match row {
+            Ok(row) => gathered.take(&reading, file, &row).map_err(|error| ("not usable", error)),
+            Err(error) => Err(("not readable", error)),
+        };
+        match read {
+            Err((reason, _)) if plan.skip_bad_rows => gathered.leave_out(reason),
+            read => read.map_err(|(_, error)| error)?,
+        }
+        Ok(gathered.is_complete())
+    })?;
+    gathered.finish(&file)
+}
+
+/// Shows each row to `see`, until it is done or returns that it has seen enough.
+fn each_row(
+    inputs: Vec<Input>,
+    plan: &DatasetPlan,
+    mut see: impl FnMut(&str, Result<Row, DataError>) -> Result<bool, DataError>,
+) -> Result<(), DataError> {
+    for mut input in inputs {
         let name = input.name().to_owned();
         let format = match plan.source {
             Source::Text => Format::Text,
@@ -68,27 +118,18 @@ pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
                 DataError::new(&name, format!("cannot be read: {error}"), "check the file")
             })?,
         };
-        let rows = rows::open(input, format)?;
-        for row in rows {
-            gathered.n_read += 1;
-            let read = match row {
-                Ok(row) => gathered.take(&reading, &name, &row),
-                Err(bad) if plan.skip_bad_rows && bad.can_go_on => {
-                    gathered.leave_out("not readable");
-                    Ok(())
-                }
+        for row in rows::open(input, format)? {
+            let is_enough = match row {
+                Ok(row) => see(&name, Ok(row))?,
+                Err(bad) if bad.can_go_on => see(&name, Err(bad.error))?,
                 Err(bad) => return Err(bad.error),
             };
-            match read {
-                Err(_) if plan.skip_bad_rows => gathered.leave_out("not usable"),
-                read => read?,
-            }
-            if gathered.is_complete() {
-                break 'files;
+            if is_enough {
+                return Ok(());
             }
         }
     }
-    gathered.finish(&file)
+    Ok(())
 }
 
 /// How rows of one data set become samples.
@@ -103,6 +144,21 @@ struct Reading<'a> {
 struct Problem {
     column: Option<String>,
     message: String,
+}
+
+impl Problem {
+    fn at(self, file: &str, row: &Row) -> DataError {
+        let error = DataError::new(
+            file,
+            self.message,
+            "`columns` in the scenario says which column plays which part; \
+             `skip-bad-rows = true` leaves such rows out",
+        );
+        match self.column {
+            Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
+            None => error.at(row.place),
+        }
+    }
 }
 
 /// A row after reading.
@@ -196,18 +252,7 @@ impl<'a> Gathered<'a> {
         {
             report(self.n_read);
         }
-        let at = |problem: Problem| {
-            let error = DataError::new(
-                file,
-                problem.message,
-                "`columns` in the scenario says which column plays which part; \
-                 `skip-bad-rows = true` leaves such rows out",
-            );
-            match problem.column {
-                Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
-                None => error.at(row.place),
-            }
-        };
+        let at = |problem: Problem| problem.at(file, row);
         let mut sample = match reading.pick(row).map_err(at)? {
             Picked::Sample(sample) => sample,
             Picked::LeftOut(reason) => {
@@ -217,7 +262,7 @@ impl<'a> Gathered<'a> {
         };
         self.check_id(&sample).map_err(at)?;
         self.set_time(&mut sample).map_err(at)?;
-        if (self.shots.len() as u64) < u64::from(reading.plan.n_shots) {
+        if self.n_shots_missing() > 0 {
             self.shots.push(shot(&sample).map_err(at)?);
             return Ok(());
         }
@@ -229,6 +274,19 @@ impl<'a> Gathered<'a> {
         self.pool.push((key, sample.row), hasher.finish());
         self.kept.push((key, sample.row), sample);
         Ok(())
+    }
+
+    fn take_shot(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
+        if let Picked::Sample(sample) =
+            reading.pick(row).map_err(|problem| problem.at(file, row))?
+        {
+            self.shots.push(shot(&sample).map_err(|problem| problem.at(file, row))?);
+        }
+        Ok(())
+    }
+
+    fn n_shots_missing(&self) -> usize {
+        (self.load.plan.n_shots as usize).saturating_sub(self.shots.len())
     }
 
     fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
@@ -335,5 +393,7 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
 mod cases;
 #[cfg(test)]
 mod parquet_cases;
+#[cfg(test)]
+mod scale_cases;
 #[cfg(test)]
 mod token_cases;
