@@ -45,7 +45,7 @@ pub type TokenCounter = Arc<dyn Fn(&str) -> u32 + Send + Sync>;
 pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &Prompt) -> Result<Bytes, String> + Send + Sync>;
 
 /// Returns whether rounds show no trend any more.
-pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool>;
+pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool + Send>;
 
 /// Where requests go.
 #[derive(Clone, Debug)]

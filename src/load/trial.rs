@@ -134,7 +134,7 @@ fn carry_out<C: Client + Send>(
         });
         let stop_beats = StopOnDrop(&stop_beats);
         let is_steady = is_steady.as_ref();
-        let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, live, &mut sentinel);
+        let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, &mut sentinel);
         // With the last sender of notes gone, the recorder ends.
         drop((hall, drivers));
         recording.join().expect("the recorder does not panic");

@@ -12,6 +12,7 @@ pub mod number;
 pub mod published;
 pub mod quantity;
 pub mod secret;
+pub mod shelf;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;

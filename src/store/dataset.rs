@@ -476,6 +476,7 @@ pub(super) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
     if path.is_absolute() {
         return path.exists().then(|| path.to_owned());
     }
+    let path = path.strip_prefix("./").unwrap_or(path);
     bases.iter().map(|base| base.join(path)).find(|path| path.exists())
 }
 

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod known;
 pub mod lock;
 pub mod reader;
+pub mod records;
 pub mod run_dir;
 pub mod tokenizer;
 pub mod verify;
@@ -21,7 +22,6 @@ pub mod writer;
 mod atomic;
 mod journal;
 mod line;
-mod records;
 mod recover;
 
 #[cfg(test)]
