@@ -121,6 +121,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         datasets: BTreeMap::new(),
         scores: BTreeMap::new(),
         published: None,
+        search: None,
         gpu_hour_price: None,
     }
 }
