@@ -218,6 +218,14 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
 }
 
 #[test]
+fn a_data_set_without_rows_is_an_error() {
+    let cell = cell(vec![phase(PhaseKind::WarmUp, Some(2)), phase(PhaseKind::Measure, None)]);
+    let empty = Samples { cycle: true, ..samples(0, 0) };
+    let error = Workload::new(&cell, &launch(&[]), Arc::new(empty), Seed(1), 1).unwrap_err();
+    assert_eq!(error.to_string(), "questions: no row to make requests from");
+}
+
+#[test]
 fn counted_phases_go_on_where_the_one_before_stopped() {
     let phases = vec![phase(PhaseKind::Measure, Some(2)), phase(PhaseKind::Measure, Some(3))];
     let workload = build(&cell(phases), samples(5, 0));
