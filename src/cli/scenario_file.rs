@@ -1,5 +1,6 @@
 //! From the command line's scenario file to a plan.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -117,11 +118,15 @@ fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
             return Err(Failure::new(Exit::Usage, format!("--only: no cell has a key {key:?}"))
                 .help(format!("keys of this scenario: {}", known.join(", "))));
         }
+        let values: BTreeSet<String> =
+            plan.cells.iter().filter_map(|cell| cell.keys.get(key).cloned()).collect();
+        if !values.contains(value) {
+            let values: Vec<String> = values.into_iter().collect();
+            let message = format!("--only {only}: no cell is left with {key} = {value:?}");
+            return Err(Failure::new(Exit::Usage, message)
+                .help(format!("values of {key}: {}", values.join(", "))));
+        }
         plan.cells.retain(|cell| cell.keys.get(key).is_some_and(|found| found == value));
-    }
-    if plan.cells.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("--only {only}: no cell is left"))
-            .help("`bench plan` without --only lists the cells"));
     }
     let cells = &plan.cells;
     plan.launches.retain(|id, _| cells.iter().any(|cell| cell.launch == *id));

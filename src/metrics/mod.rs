@@ -18,7 +18,6 @@ mod figures;
 #[cfg(test)]
 mod fixture;
 pub mod goodput;
-pub mod headline;
 mod latencies;
 mod load_time;
 pub mod published;

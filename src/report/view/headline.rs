@@ -60,6 +60,13 @@ fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -
     doubts.dedup();
     let doubts = TableCell { marks: doubts, ..TableCell::default() }.marks_text();
     let doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
+    if with_unit(best) == with_unit(next) {
+        let (first, second) = (untrusted::line(&first.name), untrusted::line(&second.name));
+        return Some(format!(
+            "{name}: {first} and {second} both have {}{doubts}.",
+            with_unit(best)
+        ));
+    }
     Some(format!(
         "{name}: {} leads with {}, {} has {} ({}); {margin}{doubts}.",
         untrusted::line(&first.name),
