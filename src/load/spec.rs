@@ -60,6 +60,8 @@ pub struct Target {
     pub stream: bool,
     /// The engine's streams end without `[DONE]`; that is no oddity then.
     pub no_done: bool,
+    /// The engine closes connections after an answer without saying so: none is used twice.
+    pub no_reuse: bool,
     /// Which transport carries the requests.
     pub transport: Transport,
 }

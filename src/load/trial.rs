@@ -68,8 +68,9 @@ pub fn run_trial(
     } else {
         let address = endpoint.address()?;
         let head = endpoint.request_head(&spec.target)?;
+        let reuse = !spec.target.no_reuse;
         let failed = |source| LoadError::System { what: "set up sockets", source };
-        let client = |_| DirectClient::new(epoch, address, head.clone()).map_err(failed);
+        let client = |_| DirectClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
         carry_out(clients, spec, sink, control, live)
     }

@@ -109,7 +109,6 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         ..cell(ArrivalsPlan::Closed { concurrency: 4 })
     };
     Plan {
-        search: None,
         title: "A scenario".to_owned(),
         description: String::new(),
         name: "scenario".to_owned(),

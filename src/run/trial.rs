@@ -168,6 +168,7 @@ fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialS
             headers,
             stream: order.cell.request.stream,
             no_done: order.launch.quirks.no_done,
+            no_reuse: order.launch.quirks.no_reuse,
             transport: Transport::Auto,
         },
         phases: workload.phases,

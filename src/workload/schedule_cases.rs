@@ -42,7 +42,11 @@ fn launch(omit: &[&str]) -> Launch {
         n_gpus: 1,
         cold_page_cache: false,
         extra_starts: 0,
-        quirks: Quirks { no_done: false, omit: omit.iter().map(|&s| s.to_owned()).collect() },
+        quirks: Quirks {
+            no_done: false,
+            no_reuse: false,
+            omit: omit.iter().map(|&s| s.to_owned()).collect(),
+        },
     }
 }
 
