@@ -4,6 +4,7 @@
 )]
 //! The simulated engine: its timing is known exactly, and it fails on request.
 
+pub mod agenda;
 pub mod answer;
 pub mod args;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod engine;
 pub mod event;
 pub mod head;
 pub mod latency;
+pub mod port;
 pub mod process;
 pub mod reactor;
 pub mod response;
@@ -97,7 +99,7 @@ pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
         }
     };
     let truth = args.truth_log.as_deref().map(TruthLog::create).transpose()?;
-    let listener = reactor::listen(SocketAddr::new(args.host, args.port))?;
+    let listener = port::listen(SocketAddr::new(args.host, args.port))?;
     let address =
         listener.local_addr().map_err(ServeError::system("cannot tell the address of the port"))?;
     process::start_children(&args.process, &listener)?;
