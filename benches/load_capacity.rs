@@ -1,6 +1,11 @@
 //! The load generator under a load of one's choice: what it costs and how late it is.
 //!
 //! `cargo bench --bench load_capacity -- --url http://127.0.0.1:8000 --streams 500 --requests 1000`
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a program: measures time and prints what it measured"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -128,7 +133,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report.sentinel.load_cpu.as_secs_f64(),
         phase.n_scheduled as f64 / window,
         report.sentinel.recorder_stalls,
-        report.sentinel.rss_max as f64 / 1048576.0,
+        report.sentinel.rss_max as f64 / 1_048_576.0,
         report.sentinel.process_cpu.as_secs_f64() / report.sentinel.wall.as_secs_f64(),
     );
     let mut wake: Vec<_> = report.sentinel.wake_lag.iter().map(|lag| millis(*lag)).collect();
@@ -184,6 +189,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
             headers: BTreeMap::new(),
             stream: true,
             no_done: false,
+            no_reuse: false,
             transport: if args.library { Transport::Library } else { Transport::Direct },
         },
         phases: vec![PhaseLoad { plan, arrivals, requests: Box::new(requests) }],

@@ -4,6 +4,11 @@
 //! generator is held against. One thread, one epoll, one `read` per arrival.
 //!
 //! `cargo bench --bench raw_reader -- --url 127.0.0.1:8000 --streams 500 --requests 1000`
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a program: measures time and prints what it measured"
+)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -2,6 +2,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "starts the program, reads what it wrote and says what is inconclusive"
 )]
 

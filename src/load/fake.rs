@@ -27,11 +27,14 @@ pub(super) enum Arrival {
 /// Plans the answer to one request: what arrives how long after it was sent.
 pub(super) type Answers = Box<dyn FnMut(Nanos, &[u8]) -> Vec<(Nanos, Arrival)>>;
 
+/// What is to arrive: when, in which order among equals, for which exchange.
+type Queued = (Nanos, u64, (u32, u32), Arrival);
+
 /// A client whose engine is a function and whose clock jumps.
 pub(super) struct FakeClient {
     now: Nanos,
     answers: Answers,
-    queue: BinaryHeap<Reverse<(Nanos, u64, (u32, u32), Arrival)>>,
+    queue: BinaryHeap<Reverse<Queued>>,
     n_queued: u64,
     open: Vec<Key>,
     /// The most exchanges that were open at once.

@@ -77,6 +77,7 @@ fn run(plan: &ArrivalsPlan, cap: Option<u32>, n: u64, answers: Answers, share: S
     Run { tally, records, n_open_max }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the rest of the share goes into the new one")]
 fn run_into(
     plan: &ArrivalsPlan,
     cap: Option<u32>,
