@@ -1,13 +1,14 @@
 //! Finds the files of a data set: local path, cache, hub or URL, then the scenario's fallback.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::{hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
+use crate::store::bundled::bundled;
 use crate::store::cache::DatasetCache;
 use crate::store::download::{FetchError, Fetcher, OnProgress, wait_for};
 use crate::store::hub::{Repo, RepoKind};
@@ -480,39 +481,8 @@ pub(super) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
     bases.iter().map(|base| base.join(path)).find(|path| path.exists())
 }
 
-/// The questions that come with the program, under the path they have in its repository.
-fn bundled(path: &Path, reason: &str) -> Result<Option<Opened>, DatasetError> {
-    let Some((name, text)) = BUNDLED.iter().find(|(name, _)| Path::new(name) == path) else {
-        return Ok(None);
-    };
-    let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
-    let mut file = tempfile::tempfile().map_err(unreadable)?;
-    file.write_all(text.as_bytes()).map_err(unreadable)?;
-    file.rewind().map_err(unreadable)?;
-    Ok(Some(Opened {
-        files: vec![((*name).to_owned(), file)],
-        shots: Vec::new(),
-        paths: Vec::new(),
-        origin: format!("{name}, which comes with bench"),
-        fallback: Some(reason.to_owned()),
-        sha256: sha256_hex(text.as_bytes()),
-    }))
-}
-
 /// Digests of the files beside it.
 pub(super) const SUMS: &str = "SHA256SUMS";
-
-/// So that an installed program has questions to ask.
-const BUNDLED: [(&str, &str); 2] = [
-    (
-        "fixtures/datasets/word_problems.jsonl",
-        include_str!("../../fixtures/datasets/word_problems.jsonl"),
-    ),
-    (
-        "fixtures/datasets/word_problems.train.jsonl",
-        include_str!("../../fixtures/datasets/word_problems.train.jsonl"),
-    ),
-];
 
 pub(super) fn digest(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();

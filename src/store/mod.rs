@@ -20,6 +20,7 @@ pub mod verify;
 pub mod writer;
 
 mod atomic;
+mod bundled;
 mod journal;
 mod line;
 mod recover;
