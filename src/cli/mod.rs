@@ -1,14 +1,141 @@
 //! The face: arguments, progress, exit codes.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: reads files that the command line names, the environment and the clock"
+)]
 
-use std::process::ExitCode;
+mod args;
+mod assets;
+mod data;
+mod doctor;
+mod exit;
+mod failure;
+mod progress;
+mod publish;
+mod report;
+mod run;
+mod say;
+mod scenario_file;
+mod score;
+mod scores;
+mod verify;
+
+use std::process::{ExitCode, Termination as _};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::args::{CheckArgs, Cli, Colour, Command, PlanArgs, ServeCommand};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::{engine, serve};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
-    match args.split_first() {
-        Some((first, rest)) if first == crate::engine::guardian::SUBCOMMAND => {
-            crate::engine::guardian::main(rest)
-        }
-        _ => ExitCode::SUCCESS,
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|first| first == engine::guardian::SUBCOMMAND) {
+        return engine::guardian::main(&arguments.collect::<Vec<_>>());
     }
+    std::panic::set_hook(Box::new(|panic| {
+        say::talk(&format!(
+            "error: bench has a defect: {panic}\n  help: please report this with the command and the scenario"
+        ));
+    }));
+    let cli = Cli::parse();
+    let colour = cli.color;
+    let run = std::panic::catch_unwind(|| dispatch(cli));
+    let exit = match run {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            say::talk(&failure.render(say::is_coloured(colour, &std::io::stderr())));
+            failure.exit
+        }
+        Err(_) => Exit::Internal,
+    };
+    exit.report()
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let colour = cli.color;
+    match cli.command {
+        Command::Run(args) => run::run(&args, colour),
+        Command::Plan(args) => plan(&args, colour),
+        Command::Check(args) => check(&args, colour),
+        Command::Report(args) => report::report(&args, colour),
+        Command::Score(args) => score::score(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Data(command) => data::data(&command),
+        Command::Serve(engine) => serve(&engine),
+        Command::Schema => print(&crate::scenario::json_schema::json_schema()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bench", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(&String::from_utf8_lossy(&page))
+        }
+    }
+}
+
+fn print(text: &str) -> Result<Exit, Failure> {
+    say::data(text)?;
+    Ok(Exit::Ok)
+}
+
+fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
+    let planned = scenario_file::plan(&args.scenario)?;
+    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
+        say::talk(&warnings);
+    }
+    if args.resolved {
+        return print(&planned.loaded.resolved_toml);
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&planned.plan).expect("a plan is plain data");
+        return print(&(json + "\n"));
+    }
+    print(&crate::plan::render::render(&planned.plan, &scenario_file::skips(&planned.plan)))
+}
+
+/// Checks several scenarios; one bad file does not hide the mistakes of the next.
+fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
+    let mut exit = Exit::Ok;
+    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    for path in &args.scenarios {
+        let scenario = args::ScenarioArgs {
+            scenario: path.clone(),
+            profile: args.profile.clone(),
+            sets: args.sets.clone(),
+            only: None,
+        };
+        match scenario_file::plan(&scenario) {
+            Ok(planned) => {
+                if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr)
+                {
+                    say::talk(&warnings);
+                }
+                let n_cells = planned.plan.cells.len();
+                let cells = if n_cells == 1 { "cell" } else { "cells" };
+                say::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
+            }
+            Err(failure) => {
+                say::talk(&failure.render(on_stderr));
+                exit = exit.worse(failure.exit);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
+    let served = match engine {
+        ServeCommand::Sim(args) => serve::sim::run(args),
+        ServeCommand::Tiny(args) => serve::tiny::run(args),
+    };
+    served.map_err(|error| Failure::new(Exit::Unavailable, format!("failed to serve: {error}")))?;
+    Ok(Exit::Ok)
 }

@@ -35,6 +35,7 @@ pub(super) fn gather(
     http: &Http,
     models: &[String],
     probe: &ProbeAnswer,
+    foreign_gpu_processes: &[String],
 ) -> EngineFacts {
     EngineFacts {
         version: version(launch, http),
@@ -43,7 +44,7 @@ pub(super) fn gather(
         model_files: launch.model_path.as_deref().map(model_files).unwrap_or_default(),
         env: environment(launch),
         probe_prompt_tokens: probe.prompt_tokens,
-        foreign_gpu_processes: Vec::new(),
+        foreign_gpu_processes: foreign_gpu_processes.to_vec(),
     }
 }
 

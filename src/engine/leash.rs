@@ -24,6 +24,8 @@ use crate::units::Nanos;
 
 /// Time beyond the grace that a guardian gets for its kill loop and its last word.
 const LAST_WORD_LIMIT: Duration = Duration::from_secs(40);
+/// Time that a guardian gets to look at the engine's processes.
+const WATCH_LIMIT: Duration = Duration::from_secs(5);
 /// Time that the runner's own kill gets when the guardian is lost.
 const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
 
@@ -81,10 +83,12 @@ impl Leash {
         self.guardian.id().cast_signed()
     }
 
-    /// Tells the guardian that the engine serves, and waits until it knows what to watch.
+    /// Tells the guardian that the engine serves, and waits until it watches: a death from here
+    /// on is seen.
     pub(super) fn serve(&mut self) {
         self.watched.change(|state| state.is_serving = true);
         self.order(&Order::Serving);
+        self.watched.wait(WATCH_LIMIT, |state| state.ranks.is_some() || state.failure.is_some());
     }
 
     /// Has the tree taken down; `kill_now` is asked all the while and cuts the grace short.
@@ -173,7 +177,7 @@ fn hear(word: Word, watched: &Watched) {
             watched.change(|state| state.started = Some(Ok((leader, at))));
         }
         Word::NotStarted { error } => watched.change(|state| state.started = Some(Err(error))),
-        Word::Ranks { ranks } => watched.change(|state| state.ranks = ranks),
+        Word::Ranks { ranks } => watched.change(|state| state.ranks = Some(ranks)),
         Word::LeaderExited { status, was_killed } => {
             let hint = if was_killed {
                 ", which bench did not send; the kernel does when memory runs out"
@@ -199,7 +203,7 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
 
     let begin = monotonic();
     let state = watched.lock().clone();
-    let mut known: Vec<ProcessId> = state.ranks;
+    let mut known: Vec<ProcessId> = state.ranks.unwrap_or_default();
     if let Some(Ok((leader, _))) = state.started {
         known.push(leader);
     }

@@ -24,12 +24,15 @@ pub mod probe;
 pub mod process;
 pub mod readiness;
 pub mod requires;
+pub mod running;
 pub mod start;
 pub mod throughput;
 pub mod watch;
 
 mod facts;
+mod gpu_memory;
 mod log_stages;
 mod secret_names;
 
-pub use start::{Engine, NotStarted, StartContext, StartStep};
+pub use running::Engine;
+pub use start::{NotStarted, StartContext, StartStep, this_program};

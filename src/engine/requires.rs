@@ -27,7 +27,7 @@ pub fn unmet(launch: &Launch) -> Option<String> {
 fn lack(launch: &Launch, what: &Requires) -> Option<String> {
     match what {
         Requires::Program(program) => program_lack(launch, program),
-        Requires::Gpus(n_gpus) => match gpu::facts() {
+        Requires::Gpus(n_gpus) => match gpu::survey().map(|survey| survey.gpus) {
             Ok(gpus) if gpus.len() as u32 >= *n_gpus => None,
             Ok(gpus) => Some(format!("{n_gpus} GPUs: this machine has {}", gpus.len())),
             Err(reason) => Some(format!("{n_gpus} GPUs: none can be seen ({reason})")),
@@ -64,7 +64,7 @@ fn is_executable(path: &Path) -> bool {
 
 fn capability_lack(least: &str) -> Option<String> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
-    match gpu::facts() {
+    match gpu::survey().map(|survey| survey.gpus) {
         Ok(gpus) if gpus.is_empty() => Some(format!("compute capability {least}: no GPU")),
         Ok(gpus) => gpus.iter().find_map(|gpu| {
             let has = gpu.compute_capability.as_deref().unwrap_or("unknown");

@@ -1,41 +1,33 @@
-//! An engine from its start to its stop.
+//! Starting an engine, on another port if somebody else was faster.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::monotonic;
-use crate::engine::facts;
 use crate::engine::guardian::protocol::StartOrder;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::leash::Leash;
 use crate::engine::log_stages::LogStages;
 use crate::engine::port::{self, Listener};
-use crate::engine::probe::{ProbeAnswer, ProbeRequest};
+use crate::engine::probe::ProbeRequest;
 use crate::engine::readiness::{Ready, Unready, Wait};
-use crate::engine::throughput::{LogRates, log_rates};
-use crate::engine::watch::{EngineWatch, Gone, Watched};
-use crate::engine::{page_cache, process, secret_names};
-use crate::plan::launch::Launch;
-use crate::plan::launch::PORT;
-use crate::record::event::{
-    EngineFacts, EngineFailure, FailureClass, LoadTimeline, PageCache, StopRecord,
-};
+pub use crate::engine::running::Engine;
+use crate::engine::running::api_key;
+use crate::engine::watch::Watched;
+use crate::engine::{gpu_memory, page_cache, process, secret_names};
+use crate::plan::launch::{Launch, PORT};
+use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PageCache};
 use crate::units::Nanos;
 
 /// Starts on further ports when somebody else was faster on the picked one.
 const PORT_TRIES: u32 = 3;
-/// Time that a port gets to become free after a stop.
-const PORT_LIMIT: Duration = Duration::from_mins(1);
 /// Time that a guardian gets to report the spawn.
 const SPAWN_LIMIT: Duration = Duration::from_secs(20);
-/// The longest wait for the answer of a control call.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a start needs beside the launch.
 #[derive(Clone, Debug)]
@@ -88,22 +80,6 @@ pub enum NotStarted {
     Interrupted,
 }
 
-/// A ready engine. Dropping it kills whatever is left of it.
-#[derive(Debug)]
-pub struct Engine {
-    launch: Launch,
-    port: u16,
-    base_url: String,
-    log_path: PathBuf,
-    interrupt: Interrupt,
-    http: Http,
-    timeline: LoadTimeline,
-    models: Vec<String>,
-    probe: ProbeAnswer,
-    watched: Arc<Watched>,
-    leash: Option<Leash>,
-}
-
 /// Returns the path under which this program can be run again, also after it was replaced on disk.
 pub fn this_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
@@ -133,82 +109,6 @@ impl Engine {
                 other => return other,
             }
         }
-    }
-
-    /// Returns the port; 0 for an attached engine whose URL names none.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns the base URL with the port filled in.
-    pub fn base_url(&self) -> &str {
-        &self.base_url
-    }
-
-    /// Returns the log file.
-    pub fn log_path(&self) -> &Path {
-        &self.log_path
-    }
-
-    /// Returns the stages of the start.
-    pub fn timeline(&self) -> &LoadTimeline {
-        &self.timeline
-    }
-
-    /// Returns the guardian's pid, below which all processes of the engine are; `None` when attached.
-    pub fn tree_root(&self) -> Option<i32> {
-        self.leash.as_ref().map(Leash::pid)
-    }
-
-    /// Asks the engine and its files for what is worth recording. Takes as long as the version
-    /// command: not while something is measured.
-    pub fn facts(&self) -> EngineFacts {
-        facts::gather(&self.launch, &self.http, &self.models, &self.probe)
-    }
-
-    /// Returns a watch for other threads.
-    pub fn watch(&self) -> EngineWatch {
-        self.watched.watch()
-    }
-
-    /// Returns the rates that the engine wrote to its log so far.
-    pub fn log_rates(&self) -> Vec<LogRates> {
-        let bytes = std::fs::read(&self.log_path).unwrap_or_default();
-        log_rates(&String::from_utf8_lossy(&bytes), &self.launch.log_patterns)
-    }
-
-    /// Empties the engine's prefix cache; `None` if it has no call for that.
-    pub fn reset_prefix_cache(&self) -> Option<Result<(), String>> {
-        let call = self.launch.cache_reset.as_ref()?;
-        let answer = self.http.call_plain(&call.method, &call.path, CALL_LIMIT);
-        Some(match answer {
-            Ok(answer) if answer.is_success() => Ok(()),
-            Ok(answer) => Err(format!("{} {} answered {}", call.method, call.path, answer.status)),
-            Err(error) => Err(error.to_string()),
-        })
-    }
-
-    /// Returns the text of the engine's metrics endpoint; `None` if it has none.
-    pub fn metrics_text(&self) -> Option<Result<String, String>> {
-        let endpoint = self.launch.metrics.as_ref()?;
-        Some(match self.http.get_plain(&endpoint.path, CALL_LIMIT) {
-            Ok(answer) if answer.is_success() => Ok(answer.body),
-            Ok(answer) => Err(format!("{} answered {}", endpoint.path, answer.status)),
-            Err(error) => Err(error.to_string()),
-        })
-    }
-
-    /// Stops the engine: SIGTERM to all its processes, after the grace SIGKILL until none is
-    /// left, then waits until the port can be bound again.
-    pub fn stop(mut self) -> StopRecord {
-        let Some(mut leash) = self.leash.take() else {
-            return StopRecord { port_free: true, ..StopRecord::default() };
-        };
-        let interrupt = self.interrupt.clone();
-        let gone = leash.stop(self.launch.stop_grace, &|| interrupt.is_urgent());
-        let port_free = port::wait_until_free(self.port, PORT_LIMIT, &|| interrupt.is_urgent());
-        let Gone { took, killed, survivors } = gone;
-        StopRecord { took, killed, survivors, port_free, ..StopRecord::default() }
     }
 }
 
@@ -240,13 +140,10 @@ impl<'a> Start<'a> {
             port_of(&self.launch.base_url).unwrap_or(0)
         };
         let base_url = self.launch.base_url_at(port);
-        let key =
-            self.launch.api_key_env.as_ref().and_then(|name| {
-                self.launch.env.get(name).cloned().or_else(|| env::var(name).ok())
-            });
-        let http = Http::new(&base_url, key)
+        let http = Http::new(&base_url, api_key(self.launch))
             .map_err(|error| self.not_spawned(&format!("make an HTTP client: {error}")))?;
         let page_cache = self.prepare_page_cache()?;
+        let mut gpus = gpu_memory::baseline(self.launch);
         let mut spawned_at = monotonic();
         let mut leash = None;
         // Opened before the spawn, so that no line is missed.
@@ -280,6 +177,9 @@ impl<'a> Start<'a> {
         if let Some(leash) = &mut leash {
             leash.serve();
         }
+        if let Some(gpus) = &mut gpus {
+            gpus.keep_used();
+        }
         Ok(Engine {
             launch: self.launch.clone(),
             port,
@@ -290,6 +190,7 @@ impl<'a> Start<'a> {
             timeline: ready.timeline,
             models: ready.models,
             probe: ready.probe,
+            gpus,
             watched: Arc::clone(&self.watched),
             leash,
         })

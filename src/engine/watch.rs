@@ -47,8 +47,8 @@ pub(super) struct State {
     pub(super) exit: Option<String>,
     /// The failure, once there is one.
     pub(super) failure: Option<EngineFailure>,
-    /// Processes that must stay alive.
-    pub(super) ranks: Vec<ProcessId>,
+    /// Processes that must stay alive, once the guardian watches them.
+    pub(super) ranks: Option<Vec<ProcessId>>,
     /// How the tree went down: time, killed, survivors.
     pub(super) gone: Option<Gone>,
 }

@@ -1,6 +1,6 @@
 //! Clocks: one epoch per trial, and waits that end on time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
@@ -55,14 +55,14 @@ impl Epoch {
 
     /// Returns how much further the wall clock went than the monotonic one since the epoch.
     pub(super) fn wall_drift_ns(&self) -> i64 {
-        let wall = read(ClockId::CLOCK_REALTIME) as i64 - self.unix_ns as i64;
-        wall - self.elapsed().0 as i64
+        let wall = i128::from(read(ClockId::CLOCK_REALTIME)) - i128::from(self.unix_ns);
+        (wall - i128::from(self.elapsed().0)) as i64
     }
 
     /// Returns an instant as the kernel's monotonic clock names it.
     pub(super) fn absolute(&self, at: Nanos) -> TimeSpec {
         let ns = self.monotonic_ns + at.0;
-        TimeSpec::new((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64)
+        TimeSpec::from_duration(Duration::from_nanos(ns))
     }
 
     /// Sleeps until an instant; returns at once if it is over.

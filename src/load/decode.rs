@@ -200,7 +200,7 @@ impl Decoding {
             }
             Ok(chunk) => {
                 let kind = chunk.kind();
-                self.answer.take_chunk(chunk, self.keeps_text);
+                self.answer.take_chunk(&chunk, self.keeps_text);
                 self.answer.note(kind, at, &mut self.last_event_at, None);
                 self.answer.done_at = Some(at);
             }
@@ -252,7 +252,7 @@ impl Answer {
                     chunk.error = Some(String::from_utf8_lossy(data));
                 }
                 let (kind, n_tokens) = (chunk.kind(), chunk.n_tokens);
-                self.take_chunk(chunk, keeps_text);
+                self.take_chunk(&chunk, keeps_text);
                 self.note(kind, at, last, n_tokens);
             }
             Err(_) if is_error => {
@@ -267,7 +267,7 @@ impl Answer {
         }
     }
 
-    fn take_chunk(&mut self, chunk: Chunk<'_>, keeps_text: bool) {
+    fn take_chunk(&mut self, chunk: &Chunk<'_>, keeps_text: bool) {
         if let Some(error) = &chunk.error {
             self.error.get_or_insert_with(|| excerpt(error));
         }

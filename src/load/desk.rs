@@ -38,17 +38,17 @@ pub(super) struct WayBack {
 }
 
 impl Desk for ThreadDesk {
-    fn hand_over(&mut self, parcel: Parcel) -> Result<(), Parcel> {
-        match self.notes.try_send(Note::Parcel(Box::new(parcel))) {
-            Err(TrySendError::Full(Note::Parcel(parcel))) => Err(*parcel),
+    fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Box<Parcel>> {
+        match self.notes.try_send(Note::Parcel(parcel)) {
+            Err(TrySendError::Full(Note::Parcel(parcel))) => Err(parcel),
             // The recorder ends after the load threads; without it nothing is left to do.
             _ => Ok(()),
         }
     }
 
-    fn hand_over_patiently(&mut self, parcel: Parcel) {
+    fn hand_over_patiently(&mut self, parcel: Box<Parcel>) {
         // As above: an error means that the trial is being given up.
-        let _ = self.notes.send(Note::Parcel(Box::new(parcel)));
+        let _ = self.notes.send(Note::Parcel(parcel));
     }
 
     fn empty_block(&mut self) -> Block {
@@ -63,17 +63,17 @@ impl Desk for ThreadDesk {
 /// Runs the recorder until every load thread is gone. `is_prompt` when conversations wait for it.
 pub(super) fn run_recorder(
     recorder: &mut Recorder<'_>,
-    notes: &Receiver<Note>,
+    inbox: &Receiver<Note>,
     ways_back: &[WayBack],
     is_prompt: bool,
     on_failure: impl Fn(),
 ) {
     be_nice();
     loop {
-        let note = match notes.try_recv() {
+        let note = match inbox.try_recv() {
             Ok(note) => note,
             Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) if is_prompt => match notes.recv() {
+            Err(TryRecvError::Empty) if is_prompt => match inbox.recv() {
                 Ok(note) => note,
                 Err(_) => return,
             },
@@ -89,14 +89,14 @@ pub(super) fn run_recorder(
                 if recorder.has_failed() {
                     on_failure();
                 }
-                let Some(way_back) = ways_back.get(thread) else { continue };
+                let Some(back) = ways_back.get(thread) else { continue };
                 // One burst must not keep its memory for the rest of the trial.
                 block.bytes.shrink_to(2 * BLOCK_BYTES);
                 // A load thread that is gone needs neither.
-                let _ = way_back.blocks.send(block);
+                let _ = back.blocks.send(block);
                 if let Some(follow_up) = follow_up {
-                    let _ = way_back.follow_ups.send(follow_up);
-                    (way_back.waker)();
+                    let _ = back.follow_ups.send(follow_up);
+                    (back.waker)();
                 }
             }
             Note::RoundOver(reply) => {

@@ -47,6 +47,8 @@ pub(super) struct DirectClient {
     free: Vec<usize>,
     /// Open connections without an exchange, the one used last at the end.
     idle: Vec<usize>,
+    /// Whether a connection serves more than one exchange.
+    reuse: bool,
     events: Vec<EpollEvent>,
     buffer: Box<[u8]>,
     control: Control,
@@ -96,7 +98,12 @@ enum Next {
 
 impl DirectClient {
     /// Returns a client without connections, to be driven by one thread.
-    pub(super) fn new(epoch: Epoch, address: SocketAddr, head: Bytes) -> io::Result<Self> {
+    pub(super) fn new(
+        epoch: Epoch,
+        address: SocketAddr,
+        head: Bytes,
+        reuse: bool,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(
             ClockId::CLOCK_MONOTONIC,
@@ -117,6 +124,7 @@ impl DirectClient {
             connections: Vec::new(),
             free: Vec::new(),
             idle: Vec::new(),
+            reuse,
             events: vec![EpollEvent::empty(); MAX_EVENTS],
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             control: [0; 64],
@@ -286,13 +294,13 @@ impl DirectClient {
             connection.last_stamp = stamp.at;
             let next = connection.take(&self.buffer[..received.n_bytes], stamp, inbox);
             match next {
-                Some(Next::Close) => {
-                    self.pace.is_dense = false;
-                    return self.close(place);
-                }
-                Some(Next::Keep) => {
+                Some(Next::Keep) if self.reuse => {
                     self.pace.is_dense = false;
                     self.idle.push(place);
+                }
+                Some(Next::Close | Next::Keep) => {
+                    self.pace.is_dense = false;
+                    return self.close(place);
                 }
                 None => {}
             }

@@ -50,10 +50,10 @@ pub(super) enum Supplied {
 /// Takes parcels to the recorder.
 pub(super) trait Desk {
     /// Takes a parcel, or gives it back when the recorder has too much to do.
-    fn hand_over(&mut self, parcel: Parcel) -> Result<(), Parcel>;
+    fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Box<Parcel>>;
 
     /// Takes a parcel, however long that takes.
-    fn hand_over_patiently(&mut self, parcel: Parcel);
+    fn hand_over_patiently(&mut self, parcel: Box<Parcel>);
 
     /// Returns an empty block to fill.
     fn empty_block(&mut self) -> Block;
@@ -124,7 +124,7 @@ struct Floor<'a, D> {
     freed: VecDeque<Nanos>,
     keeps_freed: bool,
     /// Parcels that the recorder had no room for.
-    backlog: VecDeque<Parcel>,
+    backlog: VecDeque<Box<Parcel>>,
     backlog_bytes: usize,
     n_stalls: u64,
     last_end: Nanos,
@@ -567,18 +567,18 @@ impl<D: Desk> Floor<'_, D> {
         let block = self.desk.empty_block();
         let Some(exchange) = &mut self.slots[slot as usize].exchange else { return };
         exchange.n_handed_over += 1;
-        let parcel = Parcel {
+        let parcel = Box::new(Parcel {
             from: (self.thread, slot),
             signals: Arc::clone(&exchange.signals),
             head: exchange.head.take(),
             max_tokens: exchange.max_tokens,
             block: std::mem::replace(&mut exchange.block, block),
             finished: None,
-        };
+        });
         self.deliver(parcel);
     }
 
-    fn deliver(&mut self, parcel: Parcel) {
+    fn deliver(&mut self, parcel: Box<Parcel>) {
         if self.backlog.is_empty() {
             if let Err(parcel) = self.desk.hand_over(parcel) {
                 self.n_stalls += 1;
@@ -590,7 +590,7 @@ impl<D: Desk> Floor<'_, D> {
         }
     }
 
-    fn keep(&mut self, parcel: Parcel) {
+    fn keep(&mut self, parcel: Box<Parcel>) {
         self.backlog_bytes += parcel.block.bytes.capacity() + size_of::<Finished>();
         self.backlog.push_back(parcel);
         if self.backlog_bytes > MAX_BACKLOG_BYTES {
@@ -690,13 +690,13 @@ impl<D: Desk> Inbox for Floor<'_, D> {
             ending,
             conversation: exchange.conversation.filter(|_| goes_on),
         };
-        self.deliver(Parcel {
+        self.deliver(Box::new(Parcel {
             from: (self.thread, key.slot),
             signals: exchange.signals,
             head: exchange.head,
             max_tokens: exchange.max_tokens,
             block: exchange.block,
             finished: Some(Box::new(finished)),
-        });
+        }));
     }
 }

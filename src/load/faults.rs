@@ -71,6 +71,7 @@ fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
             headers: BTreeMap::new(),
             stream: true,
             no_done: false,
+            no_reuse: false,
             transport: Transport::Direct,
         },
         phases,

@@ -30,13 +30,12 @@ impl Supply for Queue {
 /// Where the clock drives the loop, requests are dealt out in turn; where answers do, the
 /// thread that takes them faster gets more.
 pub(super) fn feed(
-    mut arrivals: Arrivals,
+    arrivals: Arrivals,
     requests: &mut (dyn Iterator<Item = Request> + Send),
     queues: &[SyncSender<Box<Due>>],
 ) {
     let is_dealt = !arrivals.is_driven_by_answers();
-    let mut turn = 0;
-    while let Some(offset) = arrivals.next() {
+    for (turn, offset) in arrivals.enumerate() {
         let Some(request) = requests.next() else { return };
         let due = Box::new(Due { offset, request });
         let is_taken = if is_dealt || queues.len() == 1 {
@@ -47,7 +46,6 @@ pub(super) fn feed(
         if !is_taken {
             return;
         }
-        turn += 1;
     }
 }
 

@@ -309,7 +309,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(),
             format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(20_000)),
         ] {
-            assert!(read(&[response.as_bytes()]).is_err(), "{:.80}", response);
+            assert!(read(&[response.as_bytes()]).is_err(), "{response:.80}");
         }
     }
 

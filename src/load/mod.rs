@@ -19,12 +19,16 @@ mod direct;
 mod driver;
 mod exchange;
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod faults;
 mod feeder;
 mod http1;
 mod proxied;
 mod recorder;
 mod sentinel;
+#[cfg(test)]
+mod shapes;
 mod socket;
 #[cfg(test)]
 mod testbed;

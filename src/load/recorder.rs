@@ -109,11 +109,13 @@ impl<'a> Recorder<'a> {
         let head = decoding.head.take();
         let mut answer = decoding.answer;
         let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
-        let counter = self.reading.token_counter.as_ref();
-        let counted = counter
+        let output_tokens_counted = self
+            .reading
+            .token_counter
+            .as_ref()
             .filter(|_| answer.n_token_events > 0)
             .map(|count| count(&answer.text) + count(&answer.reasoning));
-        if let (Some(usage), Some(counted)) = (answer.usage, counted) {
+        if let (Some(usage), Some(counted)) = (answer.usage, output_tokens_counted) {
             // The engine counts the end-of-sequence token, the text does not show it.
             let allowed = (usage.completion / 100).max(1);
             if usage.completion.abs_diff(counted) > allowed {
@@ -149,20 +151,21 @@ impl<'a> Recorder<'a> {
             usage: answer.usage,
             finish: answer.finish,
             max_tokens: finished.max_tokens,
-            output_tokens_counted: counted,
+            output_tokens_counted,
             prompt_tokens_counted: None,
             body_bytes: finished.body_bytes,
             outcome,
             oddities: answer.oddities,
         };
-        let output = self.reading.keep_outputs.then(|| OutputRecord {
+        let output = OutputRecord {
             id: finished.id,
             sample: finished.sample,
             phase: finished.phase,
             text: answer.text,
             reasoning: answer.reasoning,
             logprobs: answer.logprobs,
-        });
+        };
+        let output = self.reading.keep_outputs.then_some(output);
         if self.failure.is_none()
             && let Err(error) = self.sink.accept(record, output)
         {

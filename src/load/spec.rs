@@ -45,7 +45,7 @@ pub type TokenCounter = Arc<dyn Fn(&str) -> u32 + Send + Sync>;
 pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &Prompt) -> Result<Bytes, String> + Send + Sync>;
 
 /// Returns whether rounds show no trend any more.
-pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool>;
+pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool + Send>;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Target {
     pub stream: bool,
     /// The engine's streams end without `[DONE]`; that is no oddity then.
     pub no_done: bool,
+    /// The engine closes connections after an answer without saying so: none is used twice.
+    pub no_reuse: bool,
     /// Which transport carries the requests.
     pub transport: Transport,
 }

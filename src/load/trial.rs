@@ -68,8 +68,9 @@ pub fn run_trial(
     } else {
         let address = endpoint.address()?;
         let head = endpoint.request_head(&spec.target)?;
+        let reuse = !spec.target.no_reuse;
         let failed = |source| LoadError::System { what: "set up sockets", source };
-        let client = |_| DirectClient::new(epoch, address, head.clone()).map_err(failed);
+        let client = |_| DirectClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
         carry_out(clients, spec, sink, control, live)
     }
@@ -96,6 +97,7 @@ fn streams_of(phase: &PhaseLoad) -> u64 {
 struct Hall<'a> {
     epoch: Epoch,
     control: &'a Control,
+    live: &'a Live,
     /// Set when the trial must end for a reason of its own.
     gives_up: &'a Control,
     notes: SyncSender<Note>,
@@ -119,11 +121,11 @@ fn carry_out<C: Client + Send>(
     let is_prompt = reading.next_turn.is_some();
     let mut recorder = Recorder::new(reading, sink, live);
     let (notes, inbox) = sync_channel(MAX_PARCELS);
-    let (drivers, ways_back) = drivers_of(clients, &notes, live);
+    let (mut drivers, ways_back) = drivers_of(clients, &notes, live);
     let mut sentinel = Sentinel::new(epoch, drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
-    let hall = Hall { epoch, control, gives_up: &gives_up, notes };
+    let hall = Hall { epoch, control, live, gives_up: &gives_up, notes };
     let (phases, aborted, beats) = thread::scope(|scope| {
         let beats = scope.spawn(|| beat(epoch, &stop_beats));
         let recorder = &mut recorder;
@@ -132,8 +134,10 @@ fn carry_out<C: Client + Send>(
             run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
         });
         let stop_beats = StopOnDrop(&stop_beats);
-        let (phases, aborted) = run_phases(hall, drivers, phases, is_steady, live, &mut sentinel);
-        // The last sender of notes is gone with the drivers and the hall.
+        let is_steady = is_steady.as_ref();
+        let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, &mut sentinel);
+        // With the last sender of notes gone, the recorder ends.
+        drop((hall, drivers));
         recording.join().expect("the recorder does not panic");
         drop(stop_beats);
         (phases, aborted, beats.join().expect("the beat does not panic"))
@@ -183,17 +187,16 @@ fn drivers_of<'a, C: Client>(
 }
 
 fn run_phases<C: Client + Send>(
-    hall: Hall<'_>,
-    mut drivers: Drivers<'_, C>,
+    hall: &Hall<'_>,
+    drivers: &mut Drivers<'_, C>,
     phases: Vec<PhaseLoad>,
-    is_steady: Option<SteadyTest>,
-    live: &Live,
+    is_steady: Option<&SteadyTest>,
     sentinel: &mut Sentinel,
 ) -> (Vec<PhaseRecord>, Option<String>) {
     let mut records = Vec::new();
     let mut round = 0;
     for mut phase in phases {
-        live.phases_begun.fetch_add(1, Ordering::Relaxed);
+        hall.live.phases_begun.fetch_add(1, Ordering::Relaxed);
         let outline = phase.arrivals.outline();
         let max_rounds = phase.plan.until_steady.map_or(1, |until| until.max_rounds.max(1));
         let mut rounds = Vec::new();
@@ -206,7 +209,7 @@ fn run_phases<C: Client + Send>(
             if is_measured {
                 sentinel.begin_measure();
             }
-            let run = run_round(&hall, &mut drivers, &mut phase, &outline, round);
+            let run = run_round(hall, drivers, &mut phase, &outline, round);
             if is_measured {
                 sentinel.end_measure(run.load_cpu);
             }
@@ -223,14 +226,14 @@ fn run_phases<C: Client + Send>(
             if is_empty || interrupted {
                 break;
             }
-            steady = is_steady.as_ref().is_none_or(|is_steady| is_steady(&rounds));
+            steady = is_steady.is_none_or(|is_steady| is_steady(&rounds));
         }
         let Some(run) = whole else { continue };
         let steadiness =
             phase.plan.until_steady.map(|_| Steadiness { rounds: rounds.len() as u32, steady });
         records.push(run.into_record(&phase, outline, steadiness));
         let n_ok: u64 = rounds.iter().map(|round| round.n_ok).sum();
-        let aborted = why_aborted(&hall, run.tally.interrupted)
+        let aborted = why_aborted(hall, run.tally.interrupted)
             .or_else(|| hopeless(&phase, n_ok, first_failure));
         if aborted.is_some() {
             return (records, aborted);

@@ -134,7 +134,7 @@ mod tests {
     const DONE: &str = "data: [DONE]\n\n";
     const ERROR: &str = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
 
-    fn outcome(status: u16, content_type: &str, body: &str, ending: Ending) -> String {
+    fn outcome(status: u16, content_type: &str, body: &str, ending: &Ending) -> String {
         let asked = Asked { stream: true, no_done: false };
         let mut decoding =
             Decoding::new(true, true, Limits { event_bytes: 500, ..Limits::default() });
@@ -146,9 +146,9 @@ mod tests {
         let mut block = Block::default();
         block.push(body.as_bytes(), Nanos(5));
         decoding.feed(&block, None, &Signals::default());
-        decoding.finish(Nanos(9), ending == Ending::Complete);
+        decoding.finish(Nanos(9), *ending == Ending::Complete);
         let head = decoding.head.clone();
-        let outcome = judge(&ending, head.as_ref(), &mut decoding.answer, asked);
+        let outcome = judge(ending, head.as_ref(), &mut decoding.answer, asked);
         let oddities = &decoding.answer.oddities;
         match outcome {
             Outcome::Error(error) => format!("{error:?}"),
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    fn check(parts: &[&str], ending: Ending, expected: &str) {
+    fn check(parts: &[&str], ending: &Ending, expected: &str) {
         let body = parts.concat();
         assert_eq!(outcome(200, "text/event-stream", &body, ending), expected, "{body}");
     }
@@ -165,18 +165,18 @@ mod tests {
     #[test]
     fn a_200_is_not_yet_a_success() {
         use Ending::Complete;
-        check(&[ROLE, TOKEN, FINISH, DONE], Complete, "Ok");
-        check(&[TOKEN, ERROR, DONE], Complete, "InStream(\"out of memory\")");
-        check(&["event: error\ndata: broken\n\n"], Complete, "InStream(\"broken\")");
-        check(&[ROLE, FINISH, DONE], Complete, "Empty");
-        check(&[DONE], Complete, "Empty");
-        check(&[], Complete, "Empty");
-        check(&[": ping\n\n"], Complete, "Empty");
-        check(&[TOKEN, DONE], Complete, "Truncated(\"no finish reason\")");
-        check(&[TOKEN], Complete, "Truncated(\"no finish reason\")");
+        check(&[ROLE, TOKEN, FINISH, DONE], &Complete, "Ok");
+        check(&[TOKEN, ERROR, DONE], &Complete, "InStream(\"out of memory\")");
+        check(&["event: error\ndata: broken\n\n"], &Complete, "InStream(\"broken\")");
+        check(&[ROLE, FINISH, DONE], &Complete, "Empty");
+        check(&[DONE], &Complete, "Empty");
+        check(&[], &Complete, "Empty");
+        check(&[": ping\n\n"], &Complete, "Empty");
+        check(&[TOKEN, DONE], &Complete, "Truncated(\"no finish reason\")");
+        check(&[TOKEN], &Complete, "Truncated(\"no finish reason\")");
         check(
             &["data: {\n\n", TOKEN, FINISH, DONE],
-            Complete,
+            &Complete,
             "Protocol(\"invalid JSON: EOF while parsing an object at line 1 column 1 in \\\"{\\\"\")",
         );
     }
@@ -185,35 +185,35 @@ mod tests {
     fn what_is_missing_at_the_end_is_forgiven_only_after_a_finish_reason() {
         use Ending::Complete;
         let closed = || Ending::ClosedEarly("connection closed".to_owned());
-        check(&[TOKEN, FINISH], Complete, "Ok [NoDone]");
-        check(&[TOKEN, FINISH, "data: [DONE]"], Complete, "Ok");
-        check(&[TOKEN, FINISH, DONE], closed(), "Ok");
-        check(&[TOKEN, FINISH], closed(), "Truncated(\"connection closed after 1 token events\")");
+        check(&[TOKEN, FINISH], &Complete, "Ok [NoDone]");
+        check(&[TOKEN, FINISH, "data: [DONE]"], &Complete, "Ok");
+        check(&[TOKEN, FINISH, DONE], &closed(), "Ok");
+        check(&[TOKEN, FINISH], &closed(), "Truncated(\"connection closed after 1 token events\")");
         check(
             &[TOKEN, "data: {\"cho"],
-            closed(),
+            &closed(),
             "Truncated(\"connection closed after 1 token events\")",
         );
-        check(&[TOKEN, FINISH, DONE, TOKEN, DONE], Complete, "Ok [DataAfterDone]");
-        check(&[TOKEN, FINISH, FINISH, DONE], Complete, "Ok [TwoFinishReasons]");
-        check(&[TOKEN, FINISH, DONE], Ending::LeftOpen, "Ok");
+        check(&[TOKEN, FINISH, DONE, TOKEN, DONE], &Complete, "Ok [DataAfterDone]");
+        check(&[TOKEN, FINISH, FINISH, DONE], &Complete, "Ok [TwoFinishReasons]");
+        check(&[TOKEN, FINISH, DONE], &Ending::LeftOpen, "Ok");
     }
 
     #[test]
     fn what_bench_ends_says_why() {
         let cancelled = Ending::Cancelled(CancelCause::Signal);
-        check(&[TOKEN], cancelled.clone(), "Cancelled(Signal)");
-        check(&[TOKEN, FINISH, DONE], cancelled, "Ok");
-        check(&[TOKEN], Ending::TimedOut(Deadline::BetweenTokens), "BetweenTokensTimeout");
-        check(&[TOKEN], Ending::TooLarge("x".to_owned()), "TooLarge(\"x\")");
+        check(&[TOKEN], &cancelled, "Cancelled(Signal)");
+        check(&[TOKEN, FINISH, DONE], &cancelled, "Ok");
+        check(&[TOKEN], &Ending::TimedOut(Deadline::BetweenTokens), "BetweenTokensTimeout");
+        check(&[TOKEN], &Ending::TooLarge("x".to_owned()), "TooLarge(\"x\")");
         let huge = "x".repeat(600);
-        check(&[&huge], Ending::Complete, "TooLarge(\"a server-sent event exceeds 500 bytes\")");
+        check(&[&huge], &Ending::Complete, "TooLarge(\"a server-sent event exceeds 500 bytes\")");
     }
 
     #[test]
     fn what_is_no_stream_is_recognised() {
         let check = |status, content_type: &str, body: &str, expected: &str| {
-            assert_eq!(outcome(status, content_type, body, Ending::Complete), expected, "{body}");
+            assert_eq!(outcome(status, content_type, body, &Ending::Complete), expected, "{body}");
         };
         let answer = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
         check(500, "text/plain", "Internal\nerror", "Status(500, \"Internal error\")");

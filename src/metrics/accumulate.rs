@@ -242,3 +242,173 @@ fn counts(trials: &[Totals]) -> Counts {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::catalogue::metric;
+    use crate::metrics::fixture::{launch, phase_record, plan, trial};
+    use crate::metrics::request::tests::request;
+    use crate::metrics::summary::Validity;
+    use crate::record::request::{Outcome, RequestError};
+    use crate::units::Nanos;
+
+    /// A plan of one cell with a warm-up and a measured phase at `rate` per second.
+    fn constant_rate_plan(n_trials: u32) -> Plan {
+        let mut plan = plan(&["a"]);
+        let cell = &mut plan.cells[0];
+        cell.n_trials = n_trials;
+        cell.phases[0].arrivals = ArrivalsPlan::Constant { rate_per_s: 100.0 };
+        let mut warm_up = cell.phases[0].clone();
+        warm_up.kind = PhaseKind::WarmUp;
+        cell.phases.insert(0, warm_up);
+        plan.launches.insert(plan.cells[0].launch.clone(), launch(2));
+        plan
+    }
+
+    /// Warm-up to 1 s, measured to 11 s, drained at 12 s.
+    fn trial_record(n_scheduled: u64) -> TrialRecord {
+        let mut measured = phase_record(PhaseKind::Measure, 1_000, 11_000, 12_000);
+        measured.n_scheduled = n_scheduled;
+        trial(&[phase_record(PhaseKind::WarmUp, 0, 900, 1_000), measured])
+    }
+
+    /// Request `i` of the measured phase, due every 10 ms: first token after `wait`, four more
+    /// every 10 ms.
+    fn measured(i: u64, sent: u64, wait: u64) -> RequestRecord {
+        let first = sent + wait;
+        let at: Vec<u64> = (0..5).map(|token| first + 10 * token).collect();
+        RequestRecord { phase: 1, ..request(i, 1_000 + 10 * i, sent, &at) }
+    }
+
+    #[test]
+    fn a_cell_is_summed_up_from_its_trials() {
+        let plan = constant_rate_plan(2);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        for _ in 0..2 {
+            cell.begin_trial(&trial_record(1_000));
+            cell.request(&request(5_000, 100, 100, &[5_000]));
+            for i in 0..999 {
+                cell.request(&measured(i, 1_000 + 10 * i, 20));
+            }
+            let mut failed = measured(999, 10_990, 20);
+            failed.outcome = Outcome::Error(RequestError::Status(503, String::new()));
+            cell.request(&failed);
+            cell.end_trial();
+        }
+        cell.outcome(&CellOutcome::Complete);
+        let found = cell.finish();
+        assert_eq!(found.verdict, Validity::Valid);
+        assert_eq!((found.n_trials, found.n_gpus), (2, 2));
+        assert_eq!((found.counts.scheduled, found.counts.ok), (2_000, 1_998));
+        assert_eq!(found.counts.errors, BTreeMap::from([("status-503".to_owned(), 2)]));
+        let value = |tag: &str| found.figures[tag].value.unwrap();
+        // Requests 994 and later have tokens after the window's end at 11 s.
+        assert!(
+            (value("request_throughput") - 99.5).abs() < 0.2,
+            "{}",
+            value("request_throughput")
+        );
+        assert!((value("output_throughput") - 499.0).abs() < 1.0, "{}", value("output_throughput"));
+        assert!(
+            (value("output_throughput_per_gpu") - value("output_throughput") / 2.0).abs() < 1e-9
+        );
+        assert!((value("output_throughput_whole") - 999.0 * 5.0 / 11.0).abs() < 1e-6);
+        let ttft = &found.distributions["ttft"];
+        assert_eq!((ttft.n, ttft.percentiles[0].value), (1_998, Some(20.0)));
+        assert_eq!(found.distributions["tpot"].mean, Some(10.0));
+        let codes: Vec<&str> = found.caveats.iter().map(|c| c.code.as_str()).collect();
+        assert_eq!(codes, ["failures"], "{:?}", found.caveats);
+        for tag in found.figures.keys().chain(found.distributions.keys()) {
+            assert!(metric(tag).is_some(), "{tag} is in the catalogue");
+        }
+    }
+
+    #[test]
+    fn a_server_that_stalls_shows_in_scheduled_latencies_and_not_in_service_ones() {
+        // 100 requests per second, and a server that stands still for the first second of every
+        // ten. A client that waits for it sends late: from its own sending all is well. From the
+        // schedule a tenth of the requests waits up to a second, evenly spread, so p95 is half of
+        // the stall and p99 nine tenths (faults.md's C9; G. Tene, "How NOT to Measure Latency").
+        let plan = constant_rate_plan(1);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        cell.begin_trial(&trial_record(1_000));
+        for i in 0..1_000 {
+            let due = 1_000 + 10 * i;
+            let sent = if i < 100 { 2_000 } else { due };
+            cell.request(&measured(i, sent, 1));
+        }
+        cell.outcome(&CellOutcome::Complete);
+        let found = cell.finish();
+        let p =
+            |tag: &str, place: usize| found.distributions[tag].percentiles[place].value.unwrap();
+        let near =
+            |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.05, "{found}");
+        near(p("ttft_scheduled", 2), 500.0);
+        near(p("ttft_scheduled", 3), 900.0);
+        near(p("ttft", 3), 1.0);
+        // The client did not do what was asked, so its own numbers are not to be believed.
+        assert!(matches!(found.verdict, Validity::Invalid(_)), "{:?}", found.verdict);
+        assert!(found.caveats.iter().any(|caveat| caveat.code == "late-sends"));
+    }
+
+    #[test]
+    fn a_request_without_a_record_is_counted_as_lost() {
+        let plan = constant_rate_plan(1);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        cell.begin_trial(&trial_record(3));
+        cell.request(&measured(0, 1_000, 20));
+        cell.outcome(&CellOutcome::Complete);
+        let found = cell.finish();
+        assert_eq!((found.counts.scheduled, found.counts.ok), (3, 1));
+        assert_eq!(found.counts.errors["no-record"], 2);
+    }
+
+    #[test]
+    fn a_cell_in_which_everything_failed_has_no_number_and_no_panic() {
+        let plan = constant_rate_plan(1);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        cell.begin_trial(&trial_record(10));
+        for i in 0..10 {
+            let mut record = measured(i, 1_000, 20);
+            record.outcome = Outcome::Error(RequestError::Connect("refused".to_owned()));
+            record.events = crate::record::request::Events::default();
+            record.sent = None;
+            cell.request(&record);
+        }
+        cell.outcome(&CellOutcome::Complete);
+        let found = cell.finish();
+        let why = "none of 10 requests succeeded, mostly connect".to_owned();
+        assert_eq!(found.verdict, Validity::Failed(why));
+        assert!(!found.distributions.contains_key("ttft"));
+        assert_eq!(found.figures["output_throughput"].value, Some(0.0));
+        let text = serde_json::to_string(&found).unwrap();
+        let back: CellSummary = serde_json::from_str(&text).unwrap();
+        assert_eq!((back.counts, back.verdict), (found.counts, found.verdict));
+    }
+
+    #[test]
+    fn a_client_that_fell_behind_invalidates_its_cell() {
+        let plan = constant_rate_plan(1);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        let mut record = trial_record(100);
+        record.sentinel.wake_lag = vec![Nanos::from_millis(43); 100];
+        cell.begin_trial(&record);
+        for i in 0..100 {
+            cell.request(&measured(i, 1_000 + 10 * i, 50));
+        }
+        cell.outcome(&CellOutcome::Complete);
+        let reasons = ["client: the sentinel woke 43.0 ms late at p99, limit 5.0 ms".to_owned()];
+        assert_eq!(cell.finish().verdict, Validity::Invalid(reasons.to_vec()));
+    }
+
+    #[test]
+    fn a_skipped_cell_has_its_reason_and_nothing_else() {
+        let plan = constant_rate_plan(1);
+        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+        cell.outcome(&CellOutcome::Skipped("vllm: not on PATH".to_owned()));
+        let found = cell.finish();
+        assert_eq!(found.verdict, Validity::Skipped("vllm: not on PATH".to_owned()));
+        assert!(found.figures.is_empty() && found.caveats.is_empty());
+    }
+}

@@ -1,34 +1,16 @@
 //! Doubts about one cell, one small function each, with the measured value and advice.
 
+mod answers;
+mod environment;
+mod instrument;
+mod load;
+mod tokens;
+
 use std::collections::BTreeMap;
 
-use crate::metrics::evidence::{Evidence, LATE};
+use crate::metrics::evidence::Evidence;
 use crate::metrics::figures::Figures;
 use crate::metrics::summary::{Caveat, Counts, Distribution};
-use crate::metrics::window::ToTheEnd;
-use crate::stats::trend::Trend;
-use crate::units::bytes_for_people;
-
-/// Share of late sends that deserves a word.
-const LATE_SHARE: f64 = 0.001;
-/// CPU share of load threads from which queueing for them begins to show.
-const CLIENT_CPU_HIGH: f64 = 0.7;
-/// Share by which two counts of the same tokens may differ.
-const COUNTS_DIFFER: f64 = 0.01;
-/// Share of chunk gaps that may be hidden in one read.
-const COALESCED: f64 = 0.01;
-/// Tokens per chunk from which chunks are no longer tokens.
-const TOKENS_PER_CHUNK: f64 = 1.05;
-/// Prefix cache hits, per cent, that a cold workload does not have.
-const PREFIX_HITS_PCT: f64 = 1.0;
-/// Difference of the engine's own rate from ours that deserves a look.
-const ENGINE_DIFFERS: f64 = 0.05;
-/// Drift of the wall clock that no synchronisation makes by itself.
-const DRIFT: f64 = 0.01;
-/// Share of stolen CPU time that deserves a word.
-const STEAL: f64 = 0.02;
-/// Complete answers below which even a median has no interval.
-const MIN_ANSWERS: u64 = 11;
 
 /// What the caveats of a cell are made from.
 struct Case<'a> {
@@ -38,7 +20,44 @@ struct Case<'a> {
     figures: &'a Figures,
 }
 
-/// Returns the doubts about one cell, in a fixed order.
+/// Every doubt there can be about a cell, in the order in which they are told.
+const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
+    instrument::late_sends,
+    instrument::wake_lag,
+    instrument::client_cpu,
+    instrument::recorder_stalled,
+    instrument::steal,
+    instrument::wall_drift,
+    instrument::userspace_stamps,
+    instrument::coalesced,
+    load::failures,
+    load::cancelled_at_deadline,
+    load::aborted,
+    load::not_steady,
+    load::warm_up_not_steady,
+    load::to_the_end,
+    load::partial_wave,
+    load::few_answers,
+    load::single_trial,
+    tokens::output_counts_differ,
+    tokens::prompt_counts_differ,
+    tokens::unknown_counts,
+    tokens::multi_token_chunks,
+    tokens::prefix_hits,
+    tokens::prompts_repeat,
+    tokens::engine_differs,
+    answers::truncated,
+    answers::fallback,
+    answers::duplicates,
+    answers::odd_streams,
+    answers::answers_changed,
+    answers::not_answered,
+    answers::gave_up,
+    environment::foreign_processes,
+    environment::survivors,
+];
+
+/// Returns the doubts about one cell.
 pub(crate) fn of_cell(
     evidence: &Evidence,
     counts: &Counts,
@@ -49,43 +68,7 @@ pub(crate) fn of_cell(
         return Vec::new();
     }
     let case = Case { evidence, counts, distributions, figures };
-    let doubts: [fn(&Case<'_>) -> Option<Caveat>; 29] = [
-        late_sends,
-        client_cpu,
-        recorder_stalled,
-        steal,
-        wall_drift,
-        failures,
-        cancelled_at_deadline,
-        aborted,
-        not_steady,
-        warm_up_not_steady,
-        to_the_end,
-        partial_wave,
-        few_answers,
-        single_trial,
-        output_counts_differ,
-        prompt_counts_differ,
-        unknown_counts,
-        multi_token_chunks,
-        coalesced,
-        userspace_stamps,
-        prefix_hits,
-        prompts_repeat,
-        engine_differs,
-        truncated,
-        fallback,
-        duplicates,
-        odd_streams,
-        answers_changed,
-        not_answered,
-    ];
-    let environment = [foreign_processes(evidence), survivors(evidence), gave_up(evidence)];
-    doubts
-        .iter()
-        .filter_map(|doubt| doubt(&case))
-        .chain(environment.into_iter().flatten())
-        .collect()
+    DOUBTS.iter().filter_map(|doubt| doubt(&case)).collect()
 }
 
 /// Makes a caveat.
@@ -98,6 +81,11 @@ pub(crate) fn caveat(code: &str, what: String, advice: &str, metrics: &[&str]) -
     }
 }
 
+/// Returns a number with its noun, which ends in `s` unless there is one.
+fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 fn pct(share: f64) -> String {
     let pct = share * 100.0;
     if pct < 1.0 { format!("{pct:.2} %") } else { format!("{pct:.1} %") }
@@ -107,363 +95,145 @@ fn share(part: u64, of: u64) -> f64 {
     if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
-fn late_sends(case: &Case<'_>) -> Option<Caveat> {
-    let late = share(case.evidence.n_late, case.evidence.n_sent);
-    (late > LATE_SHARE).then(|| {
-        let p99 = case.evidence.lags.send_p99_ms.unwrap_or_default();
-        let what =
-            format!("{} of requests left more than {LATE} late (p99 lag {p99:.1} ms)", pct(late));
-        if case.evidence.is_capped {
-            let advice =
-                "The cap on requests in flight made them wait: read the scheduled latencies.";
-            caveat(
-                "late-sends",
-                format!("requests waited for a place: {what}"),
-                advice,
-                &["ttft", "e2e"],
-            )
-        } else {
-            let advice = "Lower the rate, or give bench its own cores.";
-            caveat(
-                "late-sends",
-                format!("the generator fell behind: {what}"),
-                advice,
-                &["ttft", "e2e"],
-            )
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::distribution::Samples;
+    use crate::metrics::evidence::{Counts2, Lags};
+    use crate::metrics::window::ToTheEnd;
+    use crate::record::trial::DatasetRecord;
+    use crate::stats::trend::Trend;
+    use crate::units::Nanos;
+
+    /// A trial with everything wrong at once.
+    fn all_wrong() -> Evidence {
+        let rising: Vec<f64> = (0..20).map(|i| 100.0 + 5.0 * f64::from(i)).collect();
+        Evidence {
+            n_sent: 1_000,
+            n_late: 31,
+            lags: Lags { send_p99_ms: Some(41.0), wake_p99_ms: Some(4.2), ..Lags::default() },
+            client_cpu_max: Some(0.85),
+            recorder_stalls: 3,
+            steal_share_max: 0.05,
+            drift_share_max: 0.02,
+            n_ok: 900,
+            n_userspace: 900,
+            n_gaps: 1_000,
+            n_coalesced: 50,
+            n_counted_events: 100,
+            n_counted_tokens: 350,
+            output_counts: Counts2 { engine: 100, tokenizer: 102 },
+            prompt_counts: Counts2 { engine: 100, tokenizer: 80 },
+            n_unknown: 7,
+            n_truncated: 9,
+            is_natural: true,
+            n_odd: 2,
+            dataset: Some(DatasetRecord {
+                name: "questions".to_owned(),
+                origin: "fixtures/datasets/word_problems.jsonl".to_owned(),
+                fallback: Some("offline".to_owned()),
+                sha256: String::new(),
+                n_samples: 100,
+                n_distinct: 90,
+                left_out: Vec::new(),
+                prompts_hash: String::new(),
+            }),
+            prompts_repeat: true,
+            ttft_trends: Trend::of(&rising).into_iter().collect(),
+            n_unsteady_warm_ups: 1,
+            to_the_end: Some(ToTheEnd::FewWaves),
+            partial_wave: Some((100, 80)),
+            aborted: vec!["the engine died".to_owned()],
+            n_trials: 1,
+            foreign_gpu_processes: ["4711 python".to_owned()].into(),
+            survivors: ["4712 worker".to_owned()].into(),
+            memory_left_bytes: 3 << 30,
+            n_gave_up: 1,
+            repeats: (200, 6),
+            unanswered: (3, 100),
+            wake_gap_max: Nanos::ZERO,
+            ..Evidence::default()
         }
-    })
-}
-
-fn client_cpu(case: &Case<'_>) -> Option<Caveat> {
-    let busy = case.evidence.client_cpu_max.filter(|&share| share > CLIENT_CPU_HIGH)?;
-    let what = format!("load threads were busy {} of the time", pct(busy));
-    Some(caveat("client-cpu", what, "Give bench more cores, or lower the load.", &[]))
-}
-
-fn recorder_stalled(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.recorder_stalls;
-    (n > 0).then(|| {
-        let what = format!("{n} finished exchanges had to wait for the disk");
-        caveat("recorder-stalled", what, "Write the run directory to a faster disk.", &[])
-    })
-}
-
-fn steal(case: &Case<'_>) -> Option<Caveat> {
-    let stolen = case.evidence.steal_share_max;
-    (stolen > STEAL).then(|| {
-        let what = format!("the hypervisor took {} of a CPU", pct(stolen));
-        caveat("steal", what, "Measure on a machine of your own.", &[])
-    })
-}
-
-fn wall_drift(case: &Case<'_>) -> Option<Caveat> {
-    let drift = case.evidence.drift_share_max;
-    (drift > DRIFT).then(|| {
-        let what = format!("the wall clock moved by {} against the monotonic clock", pct(drift));
-        let advice = "Latencies are not touched; times of day in the events are.";
-        caveat("wall-drift", what, advice, &[])
-    })
-}
-
-fn failures(case: &Case<'_>) -> Option<Caveat> {
-    let n: u64 = case.counts.errors.values().sum();
-    (n > 0).then(|| {
-        let kinds: Vec<String> =
-            case.counts.errors.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-        let what =
-            format!("{n} of {} requests failed: {}", case.counts.scheduled, kinds.join(", "));
-        let advice =
-            "Latencies are of complete answers alone; read the failure-inflated percentiles.";
-        caveat("failures", what, advice, &[])
-    })
-}
-
-fn cancelled_at_deadline(case: &Case<'_>) -> Option<Caveat> {
-    let n: u64 = case.counts.cancelled.values().sum();
-    (n > 0).then(|| {
-        let causes: Vec<String> =
-            case.counts.cancelled.iter().map(|(cause, n)| format!("{n} by {cause}")).collect();
-        let scheduled = case.counts.scheduled;
-        let what = format!("bench ended {n} of {scheduled} requests: {}", causes.join(", "));
-        let advice = "The slowest answers are missing; lengthen the drain or lower the load.";
-        caveat("cancelled", what, advice, &["ttft", "e2e", "tpot"])
-    })
-}
-
-fn aborted(case: &Case<'_>) -> Option<Caveat> {
-    let first = case.evidence.aborted.first()?;
-    let what = format!("{} trials ended early: {first}", case.evidence.aborted.len());
-    Some(caveat("aborted", what, "Run the cell again.", &[]))
-}
-
-fn not_steady(case: &Case<'_>) -> Option<Caveat> {
-    let largest = |trends: &[Trend]| {
-        trends
-            .iter()
-            .copied()
-            .max_by(|a, b| a.relative_change.abs().total_cmp(&b.relative_change.abs()))
-    };
-    let told = |name: &str, trend: Trend| {
-        format!(
-            "{name} changed by {:+.0} % (p = {:.4})",
-            trend.relative_change * 100.0,
-            trend.p_value
-        )
-    };
-    let found: Vec<String> = [
-        largest(&case.evidence.output_trends).map(|trend| told("output throughput", trend)),
-        largest(&case.evidence.ttft_trends).map(|trend| told("TTFT", trend)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!found.is_empty()).then(|| {
-        let what = format!("not steady inside the window: {}", found.join(", "));
-        let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";
-        caveat("not-steady", what, advice, &["output_throughput", "ttft", "e2e"])
-    })
-}
-
-fn warm_up_not_steady(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_unsteady_warm_ups;
-    (n > 0).then(|| {
-        let what = format!(
-            "the warm-up of {n} of {} trials found no steady state",
-            case.evidence.n_trials
-        );
-        caveat("warm-up-not-steady", what, "Allow it more rounds.", &[])
-    })
-}
-
-fn to_the_end(case: &Case<'_>) -> Option<Caveat> {
-    let what = match case.evidence.to_the_end? {
-        // What was asked for is no doubt.
-        ToTheEnd::Batch => return None,
-        ToTheEnd::FewWaves => {
-            "fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates"
-        }
-        ToTheEnd::NoDuration => "all requests were due at once: ramp and drain are in the rates",
-    };
-    let advice = "Send several times as many requests as there are streams.";
-    Some(caveat(
-        "no-steady-state",
-        what.to_owned(),
-        advice,
-        &["output_throughput", "request_throughput"],
-    ))
-}
-
-fn partial_wave(case: &Case<'_>) -> Option<Caveat> {
-    let (n, size) = case.evidence.partial_wave?;
-    let waves = vec![size.to_string(); (n / size) as usize].join(" + ");
-    let sum = if waves.is_empty() { n.to_string() } else { format!("{waves} + {}", n % size) };
-    let what = format!("{n} requests at {size} at a time are {sum}: the last wave is not full");
-    let advice = "Send a multiple, or many times, of the concurrency.";
-    Some(caveat("partial-wave", what, advice, &["output_throughput", "request_throughput"]))
-}
-
-fn few_answers(case: &Case<'_>) -> Option<Caveat> {
-    let missing: Vec<String> = case
-        .distributions
-        .get("ttft")?
-        .percentiles
-        .iter()
-        .filter(|percentile| percentile.value.is_none() && percentile.p <= 99.0)
-        .map(|percentile| format!("p{} needs {}", percentile.p, percentile.n_floor))
-        .collect();
-    (!missing.is_empty()).then(|| {
-        let code = if case.counts.ok < MIN_ANSWERS { "few-answers" } else { "n-too-small" };
-        let what = format!("{} answers: {}", case.counts.ok, missing.join(", "));
-        caveat(code, what, "Send more requests or repeat trials.", &["ttft", "e2e", "tpot"])
-    })
-}
-
-fn single_trial(case: &Case<'_>) -> Option<Caveat> {
-    (case.evidence.n_trials == 1).then(|| {
-        let what = "one trial: nothing is known of the spread between runs".to_owned();
-        let advice = "Set trials to 3 or more before calling a small difference real.";
-        caveat("single-trial", what, advice, &["output_throughput", "request_throughput"])
-    })
-}
-
-fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
-    let off = case.evidence.output_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
-    let what =
-        format!("the tokenizer counts {:+.1} % output tokens against the engine", off * 100.0);
-    let advice = "Check that the tokenizer is the model's; the engine's count is used.";
-    Some(caveat("counts-differ", what, advice, &["output_throughput", "tpot"]))
-}
-
-fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
-    let off = case.evidence.prompt_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
-    let what =
-        format!("the tokenizer counts {:+.1} % prompt tokens against the engine", off * 100.0);
-    let advice = "The engine may add a chat template or special tokens; its count is used.";
-    Some(caveat("prompt-counts-differ", what, advice, &["prompt_throughput"]))
-}
-
-fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_unknown;
-    (n > 0).then(|| {
-        let what = format!(
-            "{n} of {} answers have no token count and are not in token rates",
-            case.counts.ok
-        );
-        let advice = "Give the data set a tokenizer, or an engine that sends usage.";
-        caveat("unknown-counts", what, advice, &["output_throughput", "tpot"])
-    })
-}
-
-fn multi_token_chunks(case: &Case<'_>) -> Option<Caveat> {
-    let per_chunk =
-        case.evidence.n_counted_tokens as f64 / case.evidence.n_counted_events.max(1) as f64;
-    (case.evidence.n_counted_events > 0 && per_chunk > TOKENS_PER_CHUNK).then(|| {
-        let what = format!("chunks hold {per_chunk:.2} tokens in the mean");
-        let advice = "Compare TPOT, not the gaps between chunks.";
-        caveat("multi-token-chunks", what, advice, &["icl", "itl"])
-    })
-}
-
-fn coalesced(case: &Case<'_>) -> Option<Caveat> {
-    let hidden = share(case.evidence.n_coalesced, case.evidence.n_gaps);
-    (hidden > COALESCED).then(|| {
-        let what = format!("{} of chunks arrived in one read with the chunk before", pct(hidden));
-        let advice = "Their gap is 0 by reading, not by the engine: compare TPOT.";
-        caveat("coalesced", what, advice, &["icl", "itl"])
-    })
-}
-
-fn userspace_stamps(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_userspace;
-    (n > 0).then(|| {
-        let what =
-            format!("{n} of {} answers were stamped by bench, not by the kernel", case.counts.ok);
-        let advice = "Stamps are late by bench's own lag; use http:// and no proxy.";
-        caveat("userspace-stamps", what, advice, &["ttft", "icl", "itl"])
-    })
-}
-
-fn prefix_hits(case: &Case<'_>) -> Option<Caveat> {
-    let hits =
-        case.figures.value("prefix_cache_hit_rate").filter(|&hits| hits > PREFIX_HITS_PCT)?;
-    let what = format!("{hits:.1} % of the prefix cache's lookups were hits");
-    let advice =
-        "Unless shared prefixes are what you measure, reset the cache or salt the prompts.";
-    Some(caveat("prefix-cache", what, advice, &["ttft", "prompt_throughput"]))
-}
-
-fn prompts_repeat(case: &Case<'_>) -> Option<Caveat> {
-    case.evidence.prompts_repeat.then(|| {
-        let what =
-            "the same prompts are sent again and nothing empties the prefix cache".to_owned();
-        let advice = "Salt the prompts, or use an engine whose cache can be reset.";
-        caveat("prompts-repeat", what, advice, &["ttft", "prompt_throughput"])
-    })
-}
-
-fn engine_differs(case: &Case<'_>) -> Option<Caveat> {
-    let theirs = case.figures.value("engine_output_throughput")?;
-    let ours = case.figures.value("output_throughput").filter(|&ours| ours > 0.0)?;
-    let off = theirs / ours - 1.0;
-    (off.abs() > ENGINE_DIFFERS).then(|| {
-        let what = format!("the engine says {theirs:.1} tok/s where {ours:.1} arrived ({:+.0} %)", off * 100.0);
-        let advice = "Its window differs from ours by up to a sampling interval; look closer if that is not all.";
-        caveat("engine-differs", what, advice, &["output_throughput"])
-    })
-}
-
-fn truncated(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_truncated;
-    (case.evidence.is_natural && n > 0).then(|| {
-        let what = format!("{n} of {} answers were cut off at the length limit", case.counts.ok);
-        caveat(
-            "truncated",
-            what,
-            "Raise max_tokens where accuracy or natural lengths matter.",
-            &["e2e"],
-        )
-    })
-}
-
-fn fallback(case: &Case<'_>) -> Option<Caveat> {
-    let dataset = case.evidence.dataset.as_ref()?;
-    let reason = dataset.fallback.as_ref()?;
-    let what = format!(
-        "data set `{}` was not to be had ({reason}); {} was used",
-        dataset.name, dataset.origin
-    );
-    Some(caveat(
-        "fallback",
-        what,
-        "Fetch it with `bench data fetch` to compare with the published rows.",
-        &[],
-    ))
-}
-
-fn duplicates(case: &Case<'_>) -> Option<Caveat> {
-    let dataset = case.evidence.dataset.as_ref()?;
-    let n_again = dataset.n_samples.saturating_sub(dataset.n_distinct);
-    (n_again > 0).then(|| {
-        let what = format!("{n_again} of {} rows repeat a prompt", dataset.n_samples);
-        caveat(
-            "duplicate-prompts",
-            what,
-            "Leave them out: a prefix cache answers them faster.",
-            &["ttft"],
-        )
-    })
-}
-
-fn odd_streams(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_odd;
-    (n > 0).then(|| {
-        let what = format!("{n} of {} streams were odd: no or more than one end", case.counts.ok);
-        caveat("odd-streams", what, "See `oddities` in the request records.", &[])
-    })
-}
-
-fn answers_changed(case: &Case<'_>) -> Option<Caveat> {
-    let (n, n_changed) = case.evidence.repeats;
-    (n_changed > 0).then(|| {
-        let what =
-            format!("{n_changed} of {n} repeated questions got another answer than the first time");
-        let advice =
-            "Accuracy counts each first answer; at temperature 0 batching changes rounding.";
-        caveat("answers-changed", what, advice, &["accuracy"])
-    })
-}
-
-fn not_answered(case: &Case<'_>) -> Option<Caveat> {
-    let (n_missing, n) = case.evidence.unanswered;
-    (n_missing > 0).then(|| {
-        let what = format!("{n_missing} of {n} items have no answer because their requests failed");
-        caveat("not-answered", what, "Accuracy is of the answered items alone.", &["accuracy"])
-    })
-}
-
-fn foreign_processes(evidence: &Evidence) -> Option<Caveat> {
-    let first = evidence.foreign_gpu_processes.first()?;
-    let n = evidence.foreign_gpu_processes.len();
-    let what = format!("{n} processes that are not ours were on the GPUs, such as {first}");
-    Some(caveat("foreign-gpu-processes", what, "Free the GPUs and run again.", &[]))
-}
-
-fn survivors(evidence: &Evidence) -> Option<Caveat> {
-    let mut left: Vec<String> = evidence.survivors.iter().cloned().collect();
-    if evidence.memory_left_bytes > 0 {
-        left.push(format!("{} of device memory", bytes_for_people(evidence.memory_left_bytes)));
     }
-    (!left.is_empty()).then(|| {
-        let what = format!("the engine's stop left behind: {}", left.join(", "));
-        caveat("survivors", what, "Run `bench doctor --reap`; later cells were not alone.", &[])
-    })
-}
 
-fn gave_up(evidence: &Evidence) -> Option<Caveat> {
-    let n = evidence.n_gave_up;
-    (n > 0).then(|| {
-        let what =
-            format!("a scoring pattern took too many steps on {n} texts, counted as unparsed");
-        caveat("pattern-gave-up", what, "Simplify the pattern.", &["accuracy"])
-    })
+    #[test]
+    fn every_doubt_is_told_with_its_measured_value_and_advice() {
+        let counts = Counts {
+            scheduled: 1_000,
+            ok: 900,
+            errors: BTreeMap::from([("status-500".to_owned(), 60), ("empty".to_owned(), 30)]),
+            cancelled: BTreeMap::from([("deadline".to_owned(), 10)]),
+        };
+        let few = {
+            let mut few = Samples::default();
+            (0..100).for_each(|i| few.push(f64::from(i)));
+            few.distribution("ms", 0, None)
+        };
+        let mut figures = Figures::default();
+        figures.set("prefix_cache_hit_rate", 66.7, 100, "");
+        figures.set("engine_output_throughput", 120.0, 100, "");
+        figures.set("output_throughput", 100.0, 100, "");
+        let distributions = BTreeMap::from([("ttft".to_owned(), few)]);
+        let found = of_cell(&all_wrong(), &counts, &distributions, &figures);
+        // A known hit rate takes the word from `prompts-repeat`.
+        assert_eq!(found.len(), DOUBTS.len() - 1, "{found:#?}");
+        for (i, caveat) in found.iter().enumerate() {
+            assert!(found[..i].iter().all(|other| other.code != caveat.code), "{}", caveat.code);
+            assert!(caveat.advice.ends_with('.'), "{}", caveat.advice);
+            let known = |tag: &String| {
+                tag == "accuracy" || crate::metrics::catalogue::metric(tag).is_some()
+            };
+            assert!(caveat.metrics.iter().all(known), "{caveat:?}");
+        }
+        let told: Vec<String> =
+            found.iter().map(|caveat| format!("{}: {}", caveat.code, caveat.what)).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        late-sends: the generator fell behind: 3.1 % of requests left more than 5.00 ms late (p99 lag 41.0 ms)
+        wake-lag: the sentinel woke 4.2 ms late at p99
+        client-cpu: load threads were busy 85.0 % of the time
+        recorder-stalled: 3 finished exchanges had to wait for the disk
+        steal: the hypervisor took 5.0 % of a CPU
+        wall-drift: the wall clock moved by 2.0 % against the monotonic clock
+        userspace-stamps: 900 of 900 answers were stamped by bench, not by the kernel
+        coalesced: 5.0 % of chunks arrived in one read with the chunk before
+        failures: 90 of 1000 requests failed: 30 empty, 60 status-500
+        cancelled: bench ended 10 of 1000 requests: 10 by deadline
+        aborted: 1 trial ended early: the engine died
+        not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
+        warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state
+        no-steady-state: fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates
+        partial-wave: 100 requests at 80 at a time are 80 + 20: the last wave is not full
+        n-too-small: 100 answers: p95 needs 130, p99 needs 662
+        single-trial: one trial: nothing is known of the spread between runs
+        counts-differ: the tokenizer counts +2.0 % output tokens against the engine
+        prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine
+        unknown-counts: 7 of 900 answers have no token count and are not in token rates
+        multi-token-chunks: chunks hold 3.50 tokens in the mean
+        prefix-cache: 66.7 % of the prefix cache's lookups were hits
+        engine-differs: the engine says 120.0 tok/s where 100.0 arrived (+20 %)
+        truncated: 9 of 900 answers were cut off at the length limit
+        fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
+        duplicate-prompts: 10 of 100 rows repeat a prompt
+        odd-streams: 2 of 900 streams were odd: no or more than one end
+        answers-changed: 6 of 200 repeated questions got another answer than the first time
+        not-answered: 3 of 100 items have no answer because their requests failed
+        pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
+        foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
+        survivors: the engine's stop left behind: 4712 worker, 3.0 GiB of device memory
+        ");
+    }
+
+    #[test]
+    fn a_clean_cell_raises_no_doubt() {
+        let mut ttft = Samples::default();
+        (0..1_000).for_each(|i| ttft.push(f64::from(i)));
+        let distributions = BTreeMap::from([("ttft".to_owned(), ttft.distribution("ms", 0, None))]);
+        let counts = Counts { scheduled: 1_000, ok: 1_000, ..Counts::default() };
+        let evidence = Evidence { n_trials: 3, n_sent: 1_000, n_ok: 1_000, ..Evidence::default() };
+        let found = of_cell(&evidence, &counts, &distributions, &Figures::default());
+        assert_eq!(found, []);
+        let nothing =
+            of_cell(&all_wrong(), &Counts::default(), &distributions, &Figures::default());
+        assert_eq!(nothing, [], "a cell without a request has an outcome, not doubts");
+    }
 }

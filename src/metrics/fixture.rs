@@ -5,10 +5,20 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::ids::{CellId, LaunchId};
+use crate::metrics::catalogue::unit;
+use crate::metrics::distribution::Samples;
+use crate::metrics::summary::{CellSummary, Counts, Figure, Validity};
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
+use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::{Plan, TrialOrder};
+use crate::record::event::CellOutcome;
 use crate::record::trial::{PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::score::Accuracy;
+use crate::seed::Seed;
+use crate::stats::interval::Interval;
+use crate::stats::proportion::wilson;
 use crate::units::Nanos;
 
 /// A cell with one measured phase.
@@ -87,5 +97,121 @@ pub(crate) fn phase_record(
         n_scheduled: 0,
         steadiness: None,
         schedule_hash: String::new(),
+    }
+}
+
+/// A plan with one cell and one launch per name.
+pub(crate) fn plan(names: &[&str]) -> Plan {
+    let cell_of = |name: &&str| Cell {
+        id: CellId((*name).to_owned()),
+        name: (*name).to_owned(),
+        launch: LaunchId(format!("launch-{name}")),
+        ..cell(ArrivalsPlan::Closed { concurrency: 4 })
+    };
+    Plan {
+        title: "A scenario".to_owned(),
+        description: String::new(),
+        name: "scenario".to_owned(),
+        report: "default".to_owned(),
+        seed: Seed(1),
+        order: TrialOrder::Grouped,
+        launches: IndexMap::new(),
+        cells: names.iter().map(cell_of).collect(),
+        datasets: BTreeMap::new(),
+        scores: BTreeMap::new(),
+        published: None,
+        search: None,
+        gpu_hour_price: None,
+    }
+}
+
+/// The summary of a valid cell with ten answers and no figure.
+pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
+    CellSummary {
+        id: CellId(name.to_owned()),
+        name: name.to_owned(),
+        keys: IndexMap::from([
+            ("engine".to_owned(), "tiny".to_owned()),
+            ("precision".to_owned(), precision.to_owned()),
+        ]),
+        outcome: Some(CellOutcome::Complete),
+        verdict: Validity::Valid,
+        n_trials: 1,
+        n_gpus: 1,
+        load: Vec::new(),
+        engine_version: None,
+        counts: Counts { scheduled: 10, ok: 10, ..Counts::default() },
+        figures: BTreeMap::new(),
+        distributions: BTreeMap::new(),
+        accuracy: Vec::new(),
+        caveats: Vec::new(),
+    }
+}
+
+/// The same cell with one more figure.
+pub(crate) fn with_figure(
+    mut cell: CellSummary,
+    tag: &str,
+    value: f64,
+    interval: Option<(f64, f64)>,
+) -> CellSummary {
+    let unit = unit(tag).to_owned();
+    let figure = Figure { value: Some(value), unit, n: 10, interval, note: String::new() };
+    cell.figures.insert(tag.to_owned(), figure);
+    cell
+}
+
+/// The same cell with an accuracy by `strict`.
+pub(crate) fn with_accuracy(mut cell: CellSummary, correct: u64, n: u64) -> CellSummary {
+    cell.accuracy.push(Accuracy {
+        extractor: "strict".to_owned(),
+        n,
+        correct,
+        wrong: n - correct,
+        unparsed: 0,
+        truncated: 0,
+        empty: 0,
+        request_errors: 0,
+        degenerate: 0,
+        share: Some(correct as f64 / n as f64),
+        interval: wilson(correct, n, 0.95).map(Interval::ends),
+    });
+    cell
+}
+
+/// The same cell with a distribution of which only the mean is known.
+pub(crate) fn with_mean(mut cell: CellSummary, tag: &str, mean: f64) -> CellSummary {
+    let mut samples = Samples::default();
+    samples.push(mean);
+    cell.distributions.insert(tag.to_owned(), samples.distribution(unit(tag), 0, None));
+    cell
+}
+
+/// A launch of an engine on that many GPUs.
+pub(crate) fn launch(n_gpus: u32) -> Launch {
+    Launch {
+        engine: "tiny".to_owned(),
+        preset: "tiny".to_owned(),
+        argv: Vec::new(),
+        env: BTreeMap::new(),
+        env_recorded: Vec::new(),
+        cwd: None,
+        base_url: String::new(),
+        api_key_env: None,
+        model: "tiny".to_owned(),
+        model_path: None,
+        precision: None,
+        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_grace: Nanos::ZERO,
+        requires: Vec::new(),
+        log_patterns: LogPatterns::default(),
+        metrics: None,
+        cache_reset: None,
+        version_argv: Vec::new(),
+        configuration: IndexMap::new(),
+        n_gpus,
+        cold_page_cache: false,
+        extra_starts: 0,
+        quirks: Quirks::default(),
     }
 }

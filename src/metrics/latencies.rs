@@ -166,7 +166,7 @@ impl Latencies {
         let n_failed = counts.scheduled - counts.ok;
         let note = (self.n_censored > 0).then(|| {
             format!(
-                "{} requests were ended by bench and are not in it; the longest had been under way for {}",
+                "requests that bench ended are not in it: {}; the longest had been under way for {}",
                 self.n_censored, self.censored_age_max
             )
         });
@@ -265,7 +265,7 @@ mod tests {
         let note = found["e2e"].note.as_ref().unwrap();
         assert_eq!(
             note,
-            "1 requests were ended by bench and are not in it; the longest had been under way for 3.00 s"
+            "requests that bench ended are not in it: 1; the longest had been under way for 3.00 s"
         );
     }
 }

@@ -18,9 +18,6 @@ pub const CLIENT_CPU_MAX: f64 = 0.9;
 /// A silence of the sentinel that no scheduler makes by itself: the client was stopped or
 /// the machine suspended.
 pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
-/// Share of CPU time taken by the hypervisor beyond which the machine was not ours.
-pub const STEAL_MAX: f64 = 0.1;
-
 /// Returns the lag beyond which a cell is invalid, in milliseconds.
 pub fn lag_limit_ms(ttft_median_ms: Option<f64>) -> f64 {
     ttft_median_ms.map_or(LAG_FLOOR_MS, |ttft| LAG_FLOOR_MS.max(ttft * LAG_SHARE_OF_TTFT))
@@ -49,13 +46,6 @@ pub fn instrument(evidence: &Evidence) -> Vec<String> {
         reasons.push(format!(
             "client: stood still for {}, limit {WAKE_GAP_MAX}",
             evidence.wake_gap_max
-        ));
-    }
-    if evidence.steal_share_max > STEAL_MAX {
-        reasons.push(format!(
-            "host: the hypervisor took {:.0} % of a CPU, limit {:.0} %",
-            evidence.steal_share_max * 100.0,
-            STEAL_MAX * 100.0
         ));
     }
     reasons

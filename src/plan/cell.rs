@@ -266,6 +266,38 @@ pub struct DatasetPlan {
     pub skip_bad_rows: bool,
 }
 
+impl DatasetPlan {
+    /// Returns the plan of a whole data set as its source lays it out.
+    pub fn of(
+        source: Source,
+        split: Option<&str>,
+        location: Option<String>,
+        sha256: Option<String>,
+    ) -> Self {
+        Self {
+            source,
+            split: split.map(str::to_owned),
+            location,
+            sha256,
+            fallback: None,
+            columns: BTreeMap::new(),
+            prompt: None,
+            system: None,
+            n_shots: 0,
+            shuffle: false,
+            limit: None,
+            reserve_for_warm_up: 0,
+            cycle: false,
+            tokenizer: None,
+            input_tokens: None,
+            output_tokens: None,
+            shared_prefix_tokens: 0,
+            multi_turn: false,
+            skip_bad_rows: false,
+        }
+    }
+}
+
 /// Kinds of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -149,6 +149,8 @@ pub struct HttpCall {
 pub struct Quirks {
     /// The stream ends without `[DONE]`.
     pub no_done: bool,
+    /// It closes the connection after an answer without saying so: each request gets its own.
+    pub no_reuse: bool,
     /// Request parameters the engine refuses, left out of bodies.
     pub omit: Vec<String>,
 }

@@ -36,6 +36,14 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_cells_make_a_page_that_a_browser_can_open() {
+        let page = render(&specimen::large_view(10_000)).unwrap();
+        assert!(page.len() < 20_000_000, "{} bytes", page.len());
+        assert_eq!(page.matches("<td>cell-9999</td>").count(), 1, "every cell is a row");
+        assert!(page.contains("The first 500 of 10000 cells"));
+    }
+
+    #[test]
     fn the_same_input_gives_the_same_page() {
         assert_eq!(render(&specimen::view()).unwrap(), render(&specimen::view()).unwrap());
     }

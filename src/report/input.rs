@@ -124,3 +124,38 @@ pub fn engine_starts(events: &[EventRecord]) -> Vec<EngineStart> {
 fn last_of<'a>(starts: &'a mut [EngineStart], launch: &LaunchId) -> Option<&'a mut EngineStart> {
     starts.iter_mut().rev().find(|start| start.launch == launch.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_start_of_a_launch_is_a_start_of_its_own() {
+        let launch = LaunchId("a".to_owned());
+        let starting = |attempt: u32| RunEvent::EngineStarting {
+            launch: launch.clone(),
+            engine: "tiny".to_owned(),
+            attempt,
+            argv: vec!["tiny".to_owned()],
+            port: 1,
+            log: format!("log-{attempt}"),
+        };
+        let stopped =
+            RunEvent::EngineStopped { launch: launch.clone(), stop: StopRecord::default() };
+        let ready = RunEvent::EngineReady {
+            launch: launch.clone(),
+            timeline: crate::record::event::LoadTimeline::default(),
+            facts: EngineFacts::default(),
+        };
+        let events: Vec<EventRecord> = [starting(1), ready, stopped, starting(2)]
+            .into_iter()
+            .zip(0..)
+            .map(|(event, seq)| EventRecord { seq, unix_ns: 0, event })
+            .collect();
+        let starts = engine_starts(&events);
+        assert_eq!(starts.len(), 2);
+        assert!(starts[0].facts.is_some() && starts[0].stop.is_some());
+        assert!(starts[1].facts.is_none() && starts[1].stop.is_none());
+        assert_eq!(starts[1].log, "log-2");
+    }
+}

@@ -15,7 +15,7 @@ pub fn render(view: &ReportView) -> Result<String, TemplateError> {
 /// Leaves one empty line where blocks of the template leave several.
 fn without_double_gaps(text: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
-    for line in text.lines().map(str::trim_end) {
+    for line in text.lines() {
         if !(line.is_empty() && lines.last().is_none_or(|last| last.is_empty())) {
             lines.push(line);
         }
@@ -90,6 +90,16 @@ mod tests {
     #[test]
     fn the_accuracy_report_has_the_published_shape() {
         insta::assert_snapshot!(render(&specimen::view()).unwrap());
+    }
+
+    #[test]
+    fn every_shape_can_be_asked_for() {
+        for name in template::names() {
+            let view = ReportView { template: name.to_owned(), ..specimen::view() };
+            let report = render(&view).unwrap();
+            let end = report.find("## Beside the published table").expect("it has one");
+            insta::assert_snapshot!(name, &report[..end]);
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod markdown;
 pub mod number;
 pub mod published;
 pub mod quantity;
+pub mod secret;
+pub mod shelf;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;

@@ -17,7 +17,8 @@ pub const ABSENT: &str = "–";
 /// Rounds a value and its interval.
 ///
 /// The value keeps three to four significant digits (all digits before the point are kept),
-/// as its uncertainty deserves; the uncertainty keeps two. Percentages keep one decimal.
+/// as its uncertainty deserves; the uncertainty keeps two. Percentages keep one decimal,
+/// numbers of GPUs none.
 pub fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> Printed {
     if !value.is_finite() {
         return Printed { value: ABSENT.to_owned(), spread: String::new() };
@@ -27,6 +28,13 @@ pub fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> Printed 
         return Printed {
             value: fixed(value, 1),
             spread: interval.map_or_else(String::new, |(low, high)| bracket(low, high, 1)),
+        };
+    }
+    if unit == "GPUs" {
+        // The only rounding that reproduces the published capacities.
+        return Printed {
+            value: fixed(value, 0),
+            spread: interval.map_or_else(String::new, |(low, high)| bracket(low, high, 0)),
         };
     }
     let Some((low, high)) = interval else {
@@ -164,6 +172,13 @@ mod tests {
         let printed = printed(70.96, Some((66.2, 75.38)), "%");
         assert_eq!((printed.value.as_str(), printed.spread.as_str()), ("71.0", "[66.2, 75.4]"));
         assert_eq!(percent(0.1234), "12.3 %");
+    }
+
+    #[test]
+    fn machines_are_rounded_to_the_nearest() {
+        // Published rows: 16,616 tok/s per GPU is 17 GPUs, 5,427 is 51.
+        assert_eq!(printed(1e9 / 3600.0 / 16_616.0, None, "GPUs").value, "17");
+        assert_eq!(printed(1e9 / 3600.0 / 5_427.0, None, "GPUs").value, "51");
     }
 
     #[test]

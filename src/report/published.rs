@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::metrics::published::{Formula, Ours, PublishedTable};
 use crate::report::quantity::Quantity;
 
 /// A published table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Published {
     /// Title.
     pub title: String,
@@ -22,7 +23,7 @@ pub struct Published {
 }
 
 /// One column of figures.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PublishedColumn {
     /// Header as published.
     pub label: String,
@@ -30,6 +31,8 @@ pub struct PublishedColumn {
     pub unit: String,
     /// The measured quantity that is shown beside it, where there is one.
     pub beside: Option<Quantity>,
+    /// The source's own formula, for what it would have printed for a cell.
+    pub formula: Option<Formula>,
 }
 
 /// One row.
@@ -120,6 +123,7 @@ impl Published {
                 .column
                 .into_iter()
                 .map(|ColumnSpec { label, unit, beside, .. }| PublishedColumn {
+                    formula: None,
                     label,
                     unit,
                     beside,
@@ -128,6 +132,59 @@ impl Published {
             rows,
             notes: spec.notes,
         })
+    }
+}
+
+impl From<&PublishedTable> for Published {
+    /// Takes a table that the program carries.
+    fn from(table: &PublishedTable) -> Self {
+        let (keys, figures) = table.columns.split_at(table.n_key_columns);
+        let headings: Vec<&str> = keys.iter().map(|key| key.heading).collect();
+        let columns = figures.iter().map(|column| PublishedColumn {
+            label: without_unit(column.heading),
+            unit: column.unit.to_owned(),
+            beside: column.ours.map(quantity),
+            formula: column.as_published,
+        });
+        let rows = table.rows.iter().enumerate().map(|(at, row)| PublishedRow {
+            name: table.row_name(at),
+            values: row[table.n_key_columns..]
+                .iter()
+                .map(|text| Some(text.clone()).filter(|text| !text.is_empty()))
+                .collect(),
+        });
+        let notes = table.notes.iter().map(|note| {
+            match table.column(note.column).map(|at| without_unit(table.columns[at].heading)) {
+                Some(heading) => format!("{heading}: {}", note.text),
+                None => note.text.to_owned(),
+            }
+        });
+        Self {
+            title: table.title.to_owned(),
+            source: table.setting.to_owned(),
+            row_label: headings.join(", "),
+            columns: columns.collect(),
+            rows: rows.collect(),
+            notes: notes.collect(),
+        }
+    }
+}
+
+fn quantity(ours: Ours) -> Quantity {
+    match ours {
+        Ours::Figure("load_time") => Quantity::LoadTime,
+        Ours::Figure(tag) => Quantity::Figure(tag.to_owned()),
+        Ours::Mean(tag) => Quantity::Mean(tag.to_owned()),
+        Ours::Percentile(tag, p) => Quantity::Percentile(tag.to_owned(), p),
+        Ours::Accuracy => Quantity::Accuracy,
+    }
+}
+
+/// Headings as published end in a unit in brackets; here the unit has a place of its own.
+fn without_unit(heading: &str) -> String {
+    match heading.split_once(" (") {
+        Some((name, unit)) if unit.ends_with(')') => name.to_owned(),
+        _ => heading.to_owned(),
     }
 }
 
@@ -159,6 +216,20 @@ mod tests {
         assert_eq!(table.rows[0].name, "eager 1");
         assert_eq!(table.rows[0].values, [Some("62.10".to_owned()), None]);
         assert_eq!(table.columns[0].beside, Some(Quantity::Figure("output_throughput".to_owned())));
+    }
+
+    #[test]
+    fn every_table_that_the_program_carries_keeps_its_digits() {
+        for name in crate::metrics::published::NAMES {
+            let table = crate::metrics::published::table(name).unwrap();
+            let published = Published::from(&table);
+            assert_eq!(published.rows.len(), table.rows.len(), "{name}");
+            for (row, printed) in published.rows.iter().zip(&table.rows) {
+                assert_eq!(row.values.len(), published.columns.len(), "{name}");
+                let last = printed.last().filter(|text| !text.is_empty());
+                assert_eq!(row.values.last().unwrap().as_ref(), last, "{name}");
+            }
+        }
     }
 
     #[test]

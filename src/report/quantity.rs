@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::catalogue;
 use crate::metrics::summary::{CellSummary, Distribution, Figure};
 use crate::report::number::{self, Printed};
 use crate::units::Nanos;
@@ -83,13 +84,8 @@ impl Quantity {
     /// Whether more is better; `None` where it is a matter of purpose.
     pub fn larger_is_better(&self) -> Option<bool> {
         match self {
-            Self::LoadTime | Self::Percentile(..) | Self::Mean(_) => Some(false),
             Self::Accuracy => Some(true),
-            Self::Figure(tag) if tag.contains("throughput") || tag.contains("goodput") => {
-                Some(true)
-            }
-            Self::Figure(tag) if tag.contains("energy") || tag.contains("cost") => Some(false),
-            Self::Figure(_) => None,
+            _ => catalogue::metric(self.tag())?.larger_is_better,
         }
     }
 
@@ -172,37 +168,13 @@ fn read_mean(distribution: &Distribution) -> Reading {
     }
 }
 
-/// Metric tags and their names for people.
-const LABELS: &[(&str, &str)] = &[
-    ("accuracy", "accuracy"),
-    ("e2e", "E2E"),
-    ("e2e_scheduled", "E2E (scheduled)"),
-    ("energy_per_correct", "energy per correct answer"),
-    ("energy_per_token", "energy per token"),
-    ("goodput", "goodput"),
-    ("goodput_share", "goodput share"),
-    ("icl", "ICL"),
-    ("itl", "ITL"),
-    ("load_time", "load time"),
-    ("output_throughput", "output throughput"),
-    ("output_throughput_per_gpu", "output throughput per GPU"),
-    ("prompt_throughput", "prompt throughput"),
-    ("request_throughput", "request throughput"),
-    ("send_lag", "send lag"),
-    ("total_throughput", "prompt and output throughput"),
-    ("tpot", "TPOT"),
-    ("ttfa", "TTFA"),
-    ("ttfr", "TTFR"),
-    ("ttft", "TTFT"),
-    ("ttft_scheduled", "TTFT (scheduled)"),
-];
-
-/// Returns a metric's name for people: the tag itself, in words, where none is listed.
+/// Returns a metric's name for people: the catalogue's, else the tag in words. What stands
+/// behind a slash (a stage, a device) follows in brackets.
 pub fn metric_label(tag: &str) -> String {
-    LABELS
-        .iter()
-        .find(|(name, _)| *name == tag)
-        .map_or_else(|| tag.replace('_', " "), |(_, label)| (*label).to_owned())
+    let (base, of) = tag.split_once('/').unwrap_or((tag, ""));
+    let label = catalogue::metric(base)
+        .map_or_else(|| base.replace('_', " "), |metric| metric.name.to_owned());
+    if of.is_empty() { label } else { format!("{label} ({of})") }
 }
 
 impl TryFrom<String> for Quantity {
@@ -251,6 +223,13 @@ mod tests {
             assert_eq!(String::from(quantity), text);
         }
         assert!(Quantity::try_from("ttft.median".to_owned()).is_err());
+    }
+
+    #[test]
+    fn an_unlisted_metric_is_called_by_its_tag_in_words() {
+        assert_eq!(metric_label("load_stage/weights"), "load stage (weights)");
+        assert_eq!(metric_label("no_such_metric"), "no such metric");
+        assert_eq!(metric_label("gpu_utilisation/GPU-1"), "GPU utilisation (GPU-1)");
     }
 
     #[test]

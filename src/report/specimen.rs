@@ -51,6 +51,26 @@ pub(crate) fn empty_view() -> ReportView {
     })
 }
 
+/// Returns the view of a run with many cells that differ in name alone.
+pub(crate) fn large_view(n_cells: usize) -> ReportView {
+    let mut summary = summary();
+    let cell = summary.cells.remove(4);
+    let numbered = |at: usize| CellSummary {
+        id: CellId(at.to_string()),
+        name: format!("cell-{at}"),
+        keys: [("engine".to_owned(), format!("cell-{at}"))].into_iter().collect(),
+        ..cell.clone()
+    };
+    summary.cells = (0..n_cells).map(numbered).collect();
+    with_input(|input| {
+        let plan_cell = &input.plan.cells[4];
+        let numbered = |cell: &CellSummary| Cell { name: cell.name.clone(), ..plan_cell.clone() };
+        let cells = summary.cells.iter().map(numbered).collect();
+        let plan = Plan { cells, published: None, ..input.plan.clone() };
+        ReportView::new(&Input { summary: &summary, plan: &plan, published: None, ..*input })
+    })
+}
+
 /// Calls `use_it` with the specimen as input.
 pub(crate) fn with_input<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
     let run = RunFacts {

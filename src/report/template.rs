@@ -15,6 +15,11 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("_tables.md.j2", include_str!("../../reports/_tables.md.j2")),
     ("default.md.j2", include_str!("../../reports/default.md.j2")),
     ("accuracy_vs_speed.md.j2", include_str!("../../reports/accuracy_vs_speed.md.j2")),
+    ("batch_sweep.md.j2", include_str!("../../reports/batch_sweep.md.j2")),
+    ("billion_tokens.md.j2", include_str!("../../reports/billion_tokens.md.j2")),
+    ("offline.md.j2", include_str!("../../reports/offline.md.j2")),
+    ("serving.md.j2", include_str!("../../reports/serving.md.j2")),
+    ("vllm_vs_sglang.md.j2", include_str!("../../reports/vllm_vs_sglang.md.j2")),
     ("_tables.html.j2", include_str!("../../reports/_tables.html.j2")),
     ("report.html.j2", include_str!("../../reports/report.html.j2")),
 ];

@@ -1,1 +1,55 @@
 //! Conducts a plan and emits what happens.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "hall: watches engine and user beside the load, and reads what the run kept"
+)]
+
+mod beside;
+pub mod conduct;
+pub mod digest;
+pub mod prepare;
+pub mod rescore;
+pub mod rows;
+mod series;
+mod trial;
+pub mod visits;
+
+use std::sync::Arc;
+
+use crate::load::spec::{Live, LoadError};
+use crate::record::event::RunEvent;
+use crate::store::error::StoreError;
+
+/// What observers of a run are told.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Something happened; it is in the run directory already.
+    Event(Box<RunEvent>),
+    /// A trial began whose counts can be read here while it goes on.
+    Live(Arc<Live>),
+}
+
+/// Why `bench` itself could not go on. What engines do wrong is data instead.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run directory could not be written or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The load could not be generated.
+    #[error("generate the load of cell {cell}: {source}")]
+    Load {
+        /// The cell's name.
+        cell: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// Requests could not be made from the data.
+    #[error("make the requests of cell {cell}: {why}")]
+    Workload {
+        /// The cell's name.
+        cell: String,
+        /// Why.
+        why: String,
+    },
+}

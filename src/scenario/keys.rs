@@ -150,6 +150,7 @@ static METRICS: &[Field] = &[
 
 static QUIRKS: &[Field] = &[
     field("no-done", Bool, "Its streams end without `[DONE]`."),
+    field("no-reuse", Bool, "It closes connections unannounced: each request gets its own."),
     field("omit", STRINGS, "Body fields that it refuses."),
 ];
 

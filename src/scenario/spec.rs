@@ -167,6 +167,7 @@ pub(crate) struct MetricsSpec {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct QuirksSpec {
     pub(crate) no_done: bool,
+    pub(crate) no_reuse: bool,
     pub(crate) omit: Vec<String>,
 }
 

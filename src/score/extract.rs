@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_explodes_gives_up() {
-        let evil = Extractor::new(&regex(r"(a|b|ab)*(?=c)", Take::First)).unwrap();
-        assert_eq!(evil.extract(&("ab".repeat(40) + "dc")), Err(GaveUp));
+        let evil = Extractor::new(&regex(r"(x+x+)+y\1z", Take::First)).unwrap();
+        assert_eq!(evil.extract(&("x".repeat(40) + "ywz")), Err(GaveUp));
     }
 }

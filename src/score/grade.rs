@@ -34,6 +34,20 @@ pub enum Class {
     RequestError,
 }
 
+impl Class {
+    /// Returns the class's word in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Correct => "correct",
+            Self::Wrong => "wrong",
+            Self::Unparsed => "unparsed",
+            Self::Truncated => "truncated",
+            Self::Empty => "empty",
+            Self::RequestError => "request error",
+        }
+    }
+}
+
 /// One item, graded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -38,9 +38,6 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No model is part of this program and none was named.
-    #[error("no model is bundled with this build; name a directory with --model")]
-    NoModel,
     /// The system refused something that serving needs.
     #[error("{what}: {source}")]
     System {

@@ -16,7 +16,7 @@ pub struct DatasetCache {
     pub endpoint: String,
     /// Nothing is fetched: `$HF_HUB_OFFLINE` or `$BENCH_OFFLINE`.
     pub offline: bool,
-    token: Option<String>,
+    pub(super) token: Option<String>,
 }
 
 impl fmt::Debug for DatasetCache {

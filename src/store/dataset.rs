@@ -1,13 +1,14 @@
 //! Finds the files of a data set: local path, cache, hub or URL, then the scenario's fallback.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::{hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
+use crate::store::bundled::bundled;
 use crate::store::cache::DatasetCache;
 use crate::store::download::{FetchError, Fetcher, OnProgress, wait_for};
 use crate::store::hub::{Repo, RepoKind};
@@ -19,6 +20,11 @@ pub struct Opened {
     /// Its files with the names that messages call them by, in order; none for data that
     /// is generated.
     pub files: Vec<(String, File)>,
+    /// Files of the training split, for worked examples, when the plan wants some and the
+    /// split is to be had; else the first rows of the data set itself serve.
+    pub shots: Vec<(String, File)>,
+    /// The files' paths; none for data that is generated or comes with the program.
+    pub paths: Vec<PathBuf>,
     /// Where it came from, as a person would say it.
     pub origin: String,
     /// Set when the asked-for source was not to be had, with the reason.
@@ -128,6 +134,8 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
     if plan.source == Source::Random {
         return Ok(Opened {
             files: Vec::new(),
+            shots: Vec::new(),
+            paths: Vec::new(),
             origin: "generated".to_owned(),
             fallback: None,
             sha256: String::new(),
@@ -145,7 +153,7 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
                     found: opened.sha256,
                 });
             }
-            return Ok(opened);
+            return with_shots(opened, plan, search);
         }
         Err(missing) => missing,
     };
@@ -157,10 +165,10 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
         });
     };
     if let Some(path) = local(fallback, search.bases) {
-        return Found::local(path).open(Some(missing.reason));
+        return with_shots(Found::local(path).open(Some(missing.reason))?, plan, search);
     }
     if let Some(opened) = bundled(fallback, &missing.reason)? {
-        return Ok(opened);
+        return with_shots(opened, plan, search);
     }
     Err(DatasetError::Missing {
         name: name.to_owned(),
@@ -174,15 +182,15 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
 }
 
 /// Files on this machine.
-struct Found {
-    paths: Vec<PathBuf>,
-    origin: String,
+pub(super) struct Found {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) origin: String,
 }
 
 /// Why there are none, and how to change that.
-struct Missing {
-    reason: String,
-    help: String,
+pub(super) struct Missing {
+    pub(super) reason: String,
+    pub(super) help: String,
 }
 
 impl Found {
@@ -193,14 +201,14 @@ impl Found {
     fn open(self, fallback: Option<String>) -> Result<Opened, DatasetError> {
         let mut files = Vec::new();
         let mut digests = Vec::new();
-        for path in self.paths {
+        for path in &self.paths {
             let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
             // A pipe would block for ever, a directory says nothing useful when read.
-            let kind = fs::metadata(&path).map_err(unreadable)?.file_type();
+            let kind = fs::metadata(path).map_err(unreadable)?.file_type();
             if !kind.is_file() {
                 return Err(unreadable(io::Error::other("not a regular file")));
             }
-            let mut file = File::open(&path).map_err(unreadable)?;
+            let mut file = File::open(path).map_err(unreadable)?;
             digests.push(digest(&mut file).map_err(unreadable)?);
             files.push((path.display().to_string(), file));
         }
@@ -208,8 +216,66 @@ impl Found {
             [only] => only.clone(),
             several => sha256_hex(several.concat().as_bytes()),
         };
-        Ok(Opened { files, origin: self.origin, fallback, sha256 })
+        Ok(Opened {
+            files,
+            shots: Vec::new(),
+            paths: self.paths,
+            origin: self.origin,
+            fallback,
+            sha256,
+        })
     }
+}
+
+/// Opens the training split beside a data set whose plan wants worked examples.
+fn with_shots(
+    mut opened: Opened,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Opened, DatasetError> {
+    if plan.n_shots == 0 || plan.split.as_deref() == Some(TRAIN) {
+        return Ok(opened);
+    }
+    let shots = match (Known::of(plan.source), &plan.location, &opened.fallback) {
+        // The hub or the cache has both splits.
+        (Some(known), None, None) if known.splits.contains(&TRAIN) => {
+            let training = DatasetPlan { split: Some(TRAIN.to_owned()), ..plan.clone() };
+            match find_known(known, known.repo, &training, search) {
+                Ok(found) => Some(found.open(None)?),
+                Err(_) => None,
+            }
+        }
+        _ => match opened.paths.as_slice() {
+            [path] => match training_beside(path).filter(|path| path.is_file()) {
+                Some(path) => Some(Found::local(path).open(None)?),
+                None => None,
+            },
+            [] => {
+                let name = opened.files.first().map(|(name, _)| Path::new(name.as_str()));
+                match name.and_then(training_beside) {
+                    Some(path) => bundled(&path, "")?,
+                    None => None,
+                }
+            }
+            _ => None,
+        },
+    };
+    if let Some(shots) = shots {
+        opened.origin = format!("{}; worked examples from {}", opened.origin, shots.origin);
+        opened.shots = shots.files;
+    }
+    Ok(opened)
+}
+
+const TRAIN: &str = "train";
+
+/// Returns `train.jsonl` for `test.jsonl`, and `x.train.jsonl` for `x.jsonl`.
+fn training_beside(path: &Path) -> Option<PathBuf> {
+    let (stem, extension) = (path.file_stem()?.to_str()?, path.extension()?.to_str()?);
+    Some(path.with_file_name(match stem {
+        "test" => format!("{TRAIN}.{extension}"),
+        stem => format!("{stem}.{TRAIN}.{extension}"),
+    }))
 }
 
 fn find(
@@ -278,7 +344,7 @@ fn placed(dir: &Path, split: &str) -> Option<Found> {
         .map(Found::local)
 }
 
-fn find_known(
+pub(super) fn find_known(
     known: &Known,
     repo: &str,
     plan: &DatasetPlan,
@@ -399,36 +465,26 @@ fn fetch_url(
     let parent = path.parent().expect("a cached file lies in a directory");
     fs::create_dir_all(parent)
         .map_err(|source| FetchError::Disk { path: parent.to_owned(), source })?;
-    wait_for(async { fetcher.file(&url, path, Some(sha256), on_progress).await.map(|_| ()) })
+    let digest = wait_for(fetcher.file(&url, path, Some(sha256), on_progress))?;
+    // For `bench data verify`, in the form of sha256sum.
+    let note = path.with_file_name(SUMS);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::write(&note, format!("{digest}  {name}\n"))
+        .map_err(|source| FetchError::Disk { path: note, source })
 }
 
-fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
+pub(super) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
     if path.is_absolute() {
         return path.exists().then(|| path.to_owned());
     }
+    let path = path.strip_prefix("./").unwrap_or(path);
     bases.iter().map(|base| base.join(path)).find(|path| path.exists())
 }
 
-/// The questions that come with the program, under the path they have in its repository.
-fn bundled(path: &Path, reason: &str) -> Result<Option<Opened>, DatasetError> {
-    let Some((name, text)) = BUNDLED.iter().find(|(name, _)| Path::new(name) == path) else {
-        return Ok(None);
-    };
-    let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
-    let mut file = tempfile::tempfile().map_err(unreadable)?;
-    file.write_all(text.as_bytes()).map_err(unreadable)?;
-    file.rewind().map_err(unreadable)?;
-    Ok(Some(Opened {
-        files: vec![((*name).to_owned(), file)],
-        origin: format!("{name}, which comes with bench"),
-        fallback: Some(reason.to_owned()),
-        sha256: sha256_hex(text.as_bytes()),
-    }))
-}
+/// Digests of the files beside it.
+pub(super) const SUMS: &str = "SHA256SUMS";
 
-const BUNDLED: [(&str, &str); 0] = [];
-
-fn digest(file: &mut File) -> io::Result<String> {
+pub(super) fn digest(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {

@@ -185,7 +185,7 @@ impl Fetcher {
         Err(FetchError::Refused { url: shown(url.as_str()), why: "it redirects without end" })
     }
 
-    fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
+    pub(super) fn redirected(&self, from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
         let refused = |why| FetchError::Refused { url: shown(from.as_str()), why };
         let to = headers
             .get(LOCATION)
@@ -391,15 +391,11 @@ fn shown(url: &str) -> String {
 }
 
 /// An error with all its causes; reqwest's own text says only that it failed.
+/// Returns the innermost cause: the layers around it say no more than that something failed.
 fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
     }
-    if text.is_empty() { error.to_string() } else { text }
+    innermost.to_string()
 }

@@ -81,6 +81,11 @@ impl RunLock {
         Ok(Self { file })
     }
 
+    /// Returns the lock file, for a guardian to inherit: the run stays locked until both let go.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Whether somebody works on the run now.
     pub fn is_held(dir: &RunDir) -> bool {
         File::open(dir.lock())

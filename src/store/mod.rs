@@ -5,6 +5,7 @@
 )]
 
 pub mod cache;
+pub mod catalogue;
 pub mod dataset;
 pub mod download;
 pub mod error;
@@ -12,14 +13,21 @@ pub mod hub;
 pub mod known;
 pub mod lock;
 pub mod reader;
+pub mod records;
 pub mod run_dir;
+pub mod tokenizer;
+pub mod verify;
 pub mod writer;
 
 mod atomic;
+mod bundled;
 mod journal;
 mod line;
-mod records;
 mod recover;
 
 #[cfg(test)]
+mod hub_cases;
+#[cfg(test)]
 mod round_trip;
+#[cfg(test)]
+mod scale_cases;

@@ -16,6 +16,7 @@ use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
 use crate::store::error::StoreError;
+use crate::store::journal::FileSum;
 use crate::store::line;
 use crate::store::lock::RunLock;
 use crate::store::records::{Expect, Records};
@@ -197,6 +198,11 @@ impl TrialReader {
     fn records<T: DeserializeOwned>(&self, name: &str) -> Result<Records<T>, StoreError> {
         let sum = self.file.files.get(name).copied().unwrap_or_default();
         Records::open(&self.path.join(name), Expect::Finished(sum))
+    }
+
+    /// Returns the sums that were written when the trial ended, by file name.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&str, FileSum)> {
+        self.file.files.iter().map(|(name, sum)| (name.as_str(), *sum))
     }
 }
 

@@ -15,12 +15,13 @@ use crate::record::request::{
     EventKind, Events, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
-use crate::record::trial::{SentinelRecord, TrialRecord};
+use crate::record::trial::{PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
 use crate::seed::Seed;
 use crate::store::error::StoreError;
 use crate::store::journal::Journal;
 use crate::store::reader::RunReader;
 use crate::store::records::{Expect, Records};
+use crate::store::verify::verify;
 use crate::store::writer::{NewRun, RunWriter};
 use crate::units::Nanos;
 
@@ -67,7 +68,7 @@ fn plan() -> Plan {
     }
 }
 
-fn request(id: u64) -> RequestRecord {
+pub(super) fn request(id: u64) -> RequestRecord {
     let mut events = Events::default();
     events.push(Nanos::ZERO, Nanos(150 + id), EventKind::Content);
     events.push(Nanos(150 + id), Nanos(190 + id), EventKind::Done);
@@ -426,4 +427,41 @@ fn a_link_planted_where_a_journal_will_be_is_not_followed() {
     std::os::unix::fs::symlink(&victim, &path).unwrap();
     assert!(Journal::reopen(&path).is_err());
     assert!(!victim.exists());
+}
+
+#[test]
+fn verification_reads_everything_and_names_what_changed() {
+    let root = TempDir::new().unwrap();
+    let mut writer = new_run(&root);
+    writer.event(RunEvent::RunStarted { resumed: false, n_cells: 1 }).unwrap();
+    let phases = vec![PhaseRecord {
+        name: "load".to_owned(),
+        kind: PhaseKind::Measure,
+        started: Nanos::ZERO,
+        stopped: Nanos::ZERO,
+        drained: Nanos::ZERO,
+        n_scheduled: 2,
+        steadiness: None,
+        schedule_hash: String::new(),
+    }];
+    let record = TrialRecord { phases, ..trial_record() };
+    let mut trial = writer.trial("tiny fp16", 1).unwrap();
+    trial.request(&request(0)).unwrap();
+    trial.request(&request(1)).unwrap();
+    trial.finish(&record).unwrap();
+    let reader = RunReader::open(writer.dir().path()).unwrap();
+    let found = verify(&reader).unwrap();
+    assert!(found.is_sound(), "{:?}", found.problems);
+    assert_eq!((found.n_trials, found.n_records), (1, 3));
+
+    fs::write(writer.dir().scenario(), "title = \"Another\"\n").unwrap();
+    let mut trial = writer.trial("tiny fp16", 1).unwrap();
+    trial.request(&request(0)).unwrap();
+    trial.request(&request(0)).unwrap();
+    trial.finish(&record).unwrap();
+    let problems: Vec<String> =
+        verify(&reader).unwrap().problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2);
+    assert!(problems[0].contains("scenario.toml:1: its SHA-256 is"), "{problems:?}");
+    assert!(problems[1].contains("requests.jsonl:2: request 0 is recorded twice"), "{problems:?}");
 }

@@ -1,30 +1,313 @@
 //! GPUs through the vendor's library, loaded at run time; its absence is a reason, not a failure.
 
-use nvml_wrapper::Nvml;
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
+use nvml_wrapper::enums::device::UsedGpuMemory;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
 
 use crate::record::environment::GpuFacts;
+use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::telemetry::Probe;
+use crate::units::Nanos;
 
-/// Returns the GPUs of this machine.
+/// Names another library than the system's.
+pub const LIBRARY_ENV: &str = "BENCH_NVML_LIBRARY";
+/// The library's names; a driver installs the first, a development kit the second.
+const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
+/// Time that a survey gets; a broken driver hangs its callers.
+const SURVEY_LIMIT: Duration = Duration::from_secs(30);
+/// Pause before a lost library is loaded again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// No GPU takes this much; such values come from broken sensors.
+const POWER_W_MAX: f64 = 10_000.0;
+/// Memory above the baseline that is not a leftover: drivers round and keep small pools.
+const MEMORY_SLACK_BYTES: u64 = 64 << 20;
+
+/// What can be said of the GPUs without load.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// Driver version.
+    pub driver: Option<String>,
+    /// The GPUs.
+    pub gpus: Vec<GpuFacts>,
+    /// Used memory by UUID.
+    pub memory_used_bytes: BTreeMap<String, u64>,
+    /// Compute processes on them.
+    pub processes: Vec<GpuProcess>,
+}
+
+/// A process on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuProcess {
+    /// The GPU.
+    pub uuid: String,
+    /// The pid, in the host's namespace even inside a container.
+    pub pid: u32,
+    /// Its memory on the GPU, where the driver tells.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Returns the library to load: [`LIBRARY_ENV`], or the system's.
+pub fn library() -> Option<OsString> {
+    env::var_os(LIBRARY_ENV)
+}
+
+/// Surveys the GPUs of this machine.
 ///
 /// # Errors
 /// Why none can be seen.
-pub fn facts() -> Result<Vec<GpuFacts>, String> {
-    let nvml = Nvml::init().map_err(|error| error.to_string())?;
-    let n_gpus = nvml.device_count().map_err(|error| error.to_string())?;
-    (0..n_gpus)
-        .map(|index| {
-            let device = nvml.device_by_index(index).map_err(|error| error.to_string())?;
-            Ok(GpuFacts {
-                uuid: device.uuid().map_err(|error| error.to_string())?,
-                index,
-                name: device.name().unwrap_or_default(),
-                memory_bytes: device.memory_info().map_or(0, |memory| memory.total),
-                power_limit_w: device.enforced_power_limit().ok().map(|mw| f64::from(mw) / 1e3),
-                compute_capability: device
-                    .cuda_compute_capability()
-                    .ok()
-                    .map(|capability| format!("{}.{}", capability.major, capability.minor)),
-            })
+pub fn survey() -> Result<Survey, String> {
+    survey_with(library())
+}
+
+/// Surveys the GPUs through the given library, on a thread that a hanging driver may keep.
+///
+/// # Errors
+/// Why none can be seen.
+pub fn survey_with(library: Option<OsString>) -> Result<Survey, String> {
+    let (send, receive) = channel();
+    thread::Builder::new()
+        .name("gpu-survey".to_owned())
+        .spawn(move || {
+            let survey = open(library.as_deref()).and_then(|nvml| look(&nvml));
+            drop(send.send(survey.map_err(|error| reason(&error))));
         })
-        .collect()
+        .map_err(|error| error.to_string())?;
+    receive
+        .recv_timeout(SURVEY_LIMIT)
+        .unwrap_or_else(|_| Err(format!("the GPU library did not answer within {SURVEY_LIMIT:?}")))
+}
+
+/// Waits until the memory of every GPU is back at its baseline; returns what is not, by UUID.
+pub fn wait_for_memory(
+    library: Option<&OsStr>,
+    baseline: &BTreeMap<String, u64>,
+    limit: Duration,
+    stop_waiting: &dyn Fn() -> bool,
+) -> BTreeMap<String, u64> {
+    let deadline = Instant::now() + limit;
+    loop {
+        // A GPU that can no longer be seen has no memory to wait for; the survey before told so.
+        let now = survey_with(library.map(OsStr::to_owned)).unwrap_or_default();
+        let left: BTreeMap<String, u64> = baseline
+            .iter()
+            .filter_map(|(uuid, before)| {
+                let more = now.memory_used_bytes.get(uuid)?.saturating_sub(*before);
+                (more > MEMORY_SLACK_BYTES).then(|| (uuid.clone(), more))
+            })
+            .collect();
+        if left.is_empty() || Instant::now() >= deadline || stop_waiting() {
+            return left;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn open(library: Option<&OsStr>) -> Result<Nvml, NvmlError> {
+    if let Some(library) = library {
+        return Nvml::builder().lib_path(library).init();
+    }
+    let mut first = None;
+    for name in LIBRARIES {
+        match Nvml::builder().lib_path(OsStr::new(name)).init() {
+            Ok(nvml) => return Ok(nvml),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.expect("at least one name was tried"))
+}
+
+fn look(nvml: &Nvml) -> Result<Survey, NvmlError> {
+    let mut survey = Survey { driver: nvml.sys_driver_version().ok(), ..Survey::default() };
+    for index in 0..nvml.device_count()? {
+        let device = nvml.device_by_index(index)?;
+        let uuid = device.uuid()?;
+        let memory = device.memory_info().ok();
+        if let Some(memory) = &memory {
+            survey.memory_used_bytes.insert(uuid.clone(), memory.used);
+        }
+        for process in device.running_compute_processes().unwrap_or_default() {
+            let memory_bytes = match process.used_gpu_memory {
+                UsedGpuMemory::Used(n_bytes) => Some(n_bytes),
+                UsedGpuMemory::Unavailable => None,
+            };
+            let pid = process.pid;
+            survey.processes.push(GpuProcess { uuid: uuid.clone(), pid, memory_bytes });
+        }
+        survey.gpus.push(GpuFacts {
+            uuid,
+            index,
+            name: device.name().unwrap_or_default(),
+            memory_bytes: memory.map_or(0, |memory| memory.total),
+            power_limit_w: device.enforced_power_limit().ok().map(|mw| f64::from(mw) / 1e3),
+            compute_capability: device
+                .cuda_compute_capability()
+                .ok()
+                .map(|capability| format!("{}.{}", capability.major, capability.minor)),
+        });
+    }
+    Ok(survey)
+}
+
+/// Samples every GPU: power, energy, memory, utilisation, temperature, clocks.
+///
+/// What a device does not support is absent with its reason. When the library fails as a whole
+/// (a lost GPU, a reloaded driver), the known GPUs are absent with that reason, and the library
+/// is loaded again after a pause.
+pub struct GpuProbe {
+    library: Option<OsString>,
+    nvml: Option<Nvml>,
+    retry_at: Option<Instant>,
+    /// GPUs seen so far, with the last value of the energy counter in joules.
+    seen: BTreeMap<String, f64>,
+}
+
+impl GpuProbe {
+    /// Makes a probe.
+    ///
+    /// # Errors
+    /// Why no GPU can be seen.
+    pub fn new(library: Option<OsString>) -> Result<Self, String> {
+        let survey = survey_with(library.clone())?;
+        if survey.gpus.is_empty() {
+            return Err("the driver lists no GPU".to_owned());
+        }
+        let seen = survey.gpus.into_iter().map(|gpu| (gpu.uuid, 0.0)).collect();
+        Ok(Self { library, nvml: None, retry_at: None, seen })
+    }
+
+    fn all_absent(&self, at: Nanos, reason: &str) -> Vec<TelemetrySample> {
+        self.seen
+            .keys()
+            .map(|uuid| TelemetrySample {
+                at,
+                source: TelemetrySource::Gpu(uuid.clone()),
+                values: BTreeMap::new(),
+                absent: [("power_w", reason), ("energy_j", reason), ("memory_bytes", reason)]
+                    .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+                    .into(),
+            })
+            .collect()
+    }
+
+    fn read(&mut self, at: Nanos) -> Result<Vec<TelemetrySample>, NvmlError> {
+        let nvml = match self.nvml.take() {
+            Some(nvml) => nvml,
+            None => open(self.library.as_deref())?,
+        };
+        let samples = (0..nvml.device_count()?)
+            .map(|index| read_device(&nvml.device_by_index(index)?, at, &mut self.seen))
+            .collect::<Result<Vec<_>, NvmlError>>()?;
+        self.nvml = Some(nvml);
+        Ok(samples)
+    }
+}
+
+impl Probe for GpuProbe {
+    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+        if self.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+            return self.all_absent(at, "the GPU library failed; it is loaded again after a pause");
+        }
+        match self.read(at) {
+            Ok(samples) => {
+                self.retry_at = None;
+                samples
+            }
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
+                self.all_absent(at, &reason(&error))
+            }
+        }
+    }
+}
+
+fn read_device(
+    device: &Device<'_>,
+    at: Nanos,
+    seen: &mut BTreeMap<String, f64>,
+) -> Result<TelemetrySample, NvmlError> {
+    let uuid = device.uuid()?;
+    let mut fields = Fields::default();
+    let range = |name: &str, value: f64, valid: std::ops::RangeInclusive<f64>| {
+        if valid.contains(&value) {
+            Ok(value)
+        } else {
+            Err(format!("{name} of {value} is not credible"))
+        }
+    };
+    fields.put("power_w", device.power_usage(), |mw| {
+        range("power", f64::from(mw) / 1e3, f64::MIN_POSITIVE..=POWER_W_MAX)
+    })?;
+    let before = seen.get(&uuid).copied().unwrap_or(0.0);
+    fields.put("energy_j", device.total_energy_consumption(), |mj| {
+        let joules = mj as f64 / 1e3;
+        seen.insert(uuid.clone(), joules);
+        if joules < before {
+            return Err(format!("the counter went back from {before} J to {joules} J"));
+        }
+        Ok(joules)
+    })?;
+    fields.put("memory_bytes", device.memory_info(), |memory| {
+        range("memory", memory.used as f64, 0.0..=memory.total as f64)
+    })?;
+    fields.put("utilisation_pct", device.utilization_rates(), |rates| {
+        range("utilisation", f64::from(rates.gpu), 0.0..=100.0)
+    })?;
+    fields.put("temperature_c", device.temperature(TemperatureSensor::Gpu), |celsius| {
+        range("temperature", f64::from(celsius), 0.0..=150.0)
+    })?;
+    fields.put("clock_mhz", device.clock_info(Clock::SM), |mhz| {
+        range("clock", f64::from(mhz), 1.0..=10_000.0)
+    })?;
+    fields.put("throttle_reasons", device.current_throttle_reasons(), |reasons| {
+        Ok(reasons.bits() as f64)
+    })?;
+    let Fields { values, absent } = fields;
+    Ok(TelemetrySample { at, source: TelemetrySource::Gpu(uuid), values, absent })
+}
+
+/// Values and reasons of one sample.
+#[derive(Default)]
+struct Fields {
+    values: BTreeMap<String, f64>,
+    absent: BTreeMap<String, String>,
+}
+
+impl Fields {
+    /// Keeps a value, or the reason why there is none; `Err` if the library as a whole is lost.
+    fn put<T>(
+        &mut self,
+        name: &str,
+        value: Result<T, NvmlError>,
+        check: impl FnOnce(T) -> Result<f64, String>,
+    ) -> Result<(), NvmlError> {
+        let checked = match value {
+            Ok(value) => check(value),
+            Err(
+                error @ (NvmlError::GpuLost | NvmlError::Uninitialized | NvmlError::ResetRequired),
+            ) => {
+                return Err(error);
+            }
+            Err(error) => Err(reason(&error)),
+        };
+        match checked {
+            Ok(value) => drop(self.values.insert(name.to_owned(), value)),
+            Err(reason) => drop(self.absent.insert(name.to_owned(), reason)),
+        }
+        Ok(())
+    }
+}
+
+fn reason(error: &NvmlError) -> String {
+    match error {
+        NvmlError::LibloadingError(_) => format!("no GPU library: {error}"),
+        _ => error.to_string(),
+    }
 }

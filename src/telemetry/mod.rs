@@ -1,3 +1,28 @@
 //! GPU, host and engine counters; facts of the machine.
+//!
+//! Probes know nothing of engines: what they need of one (its pids, its metrics text) is handed
+//! to them as a function.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "edge: reads /proc and the GPU library, samples on threads of its own"
+)]
 
+mod environment;
 pub mod gpu;
+pub mod host;
+pub mod process;
+pub mod prometheus;
+pub mod sampler;
+
+pub use environment::environment;
+
+use crate::record::telemetry::TelemetrySample;
+use crate::units::Nanos;
+
+/// Something that can be sampled while load runs.
+///
+/// A probe may block; it is then late alone, as each has a thread of its own.
+pub trait Probe: Send {
+    /// Returns what can be seen now; `at` goes into the samples.
+    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample>;
+}

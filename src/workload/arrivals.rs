@@ -202,9 +202,12 @@ fn ramp(
     n_requests: Option<u64>,
     duration: Option<Nanos>,
 ) -> Result<Process, ArrivalsError> {
-    let may_be_zero = shape == RampShape::Linear && from_per_s != to_per_s;
-    for (name, rate) in [("start of the ramp", from_per_s), ("end of the ramp", to_per_s)] {
-        if !(may_be_zero && rate == 0.0) {
+    // A linear ramp may begin or end at no rate at all.
+    let may_be_zero = |other: f64| shape == RampShape::Linear && other > 0.0;
+    let ends =
+        [("start of the ramp", from_per_s, to_per_s), ("end of the ramp", to_per_s, from_per_s)];
+    for (name, rate, other) in ends {
+        if rate.abs() > 0.0 || !may_be_zero(other) {
             positive(name, rate)?;
         }
     }

@@ -49,6 +49,13 @@ impl std::error::Error for DataError {}
 /// Returns the beginning of foreign bytes as it can be shown on a terminal.
 pub(super) fn snippet(bytes: &[u8]) -> String {
     const SHOWN: usize = 60;
-    let text = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();
-    if bytes.len() > SHOWN { format!("`{text}…`") } else { format!("`{text}`") }
+    let mut text = String::from("`");
+    for byte in bytes.iter().take(SHOWN) {
+        match byte {
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    text.push_str(if bytes.len() > SHOWN { "…`" } else { "`" });
+    text
 }

@@ -1,14 +1,19 @@
 //! What is sent, and when.
 
 pub mod arrivals;
-pub mod body;
+pub mod chat_template;
 pub mod dataset;
 pub mod error;
 pub mod input;
 pub mod request;
 pub mod samples;
 pub mod schedule;
+pub mod tokenizer;
 
+mod body;
 mod columns;
 mod prompt;
 mod rows;
+
+#[cfg(test)]
+mod schedule_cases;

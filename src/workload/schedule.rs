@@ -32,6 +32,8 @@ struct Inner {
     phases: Vec<PhaseRows>,
     /// Rows kept for warm-up that measured phases need all the same.
     n_shared: u64,
+    /// Where a conversation's row stands; empty when all rows are of one turn.
+    conversations: HashMap<u64, usize>,
     /// Present when each prompt is to be unlike any other: the seed and the trial.
     salt: Option<(Seed, String)>,
 }
@@ -64,11 +66,22 @@ impl Workload {
         trial: u32,
     ) -> Result<Self, DataError> {
         let template = BodyTemplate::new(&cell.request, launch)?;
+        if samples.rows().is_empty() {
+            let help = "give the data set more rows, or a larger `limit`";
+            return Err(DataError::new(&cell.dataset, "no row to make requests from", help));
+        }
         let n_shared = n_shared(cell, &samples);
         let phases = lay_out(cell, n_measured(&samples, n_shared), samples.cycle)?;
         let salt = cell.request.salt.then(|| (seed, format!("salt/{}/{trial}", cell.id)));
-        let inner =
-            Inner { samples, template, output: cell.request.output, phases, n_shared, salt };
+        let conversations = samples
+            .rows()
+            .iter()
+            .enumerate()
+            .filter(|(_, sample)| sample.turns.len() > 1)
+            .map(|(index, sample)| (sample.row, index))
+            .collect();
+        let output = cell.request.output;
+        let inner = Inner { samples, template, output, phases, n_shared, conversations, salt };
         inner.check_rows(&cell.dataset)?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -98,8 +111,7 @@ impl Workload {
     /// `None` when the conversation is over.
     pub fn follow_up(&self, request: &Request, answers: &[String], id: u64) -> Option<Request> {
         let next = request.next_turns.get(answers.len().checked_sub(1)?)?;
-        let sample =
-            self.inner.samples.rows().iter().find(|sample| sample.row == request.sample)?;
+        let sample = &self.inner.samples.rows()[*self.inner.conversations.get(&request.sample)?];
         let samples = &self.inner.samples;
         let first = asked(
             self.inner.template.api(),
@@ -204,7 +216,7 @@ impl Inner {
                 return Err(DataError::new(dataset, message, "").at(place));
             }
             if sample.turns.len() > 1 && self.template.api() != crate::plan::cell::Api::Chat {
-                let help = "set api = \"chat\", or multi_turn = false";
+                let help = "set api = \"chat\", or multi-turn = false";
                 let message = "a conversation of several turns needs the chat endpoint";
                 return Err(DataError::new(dataset, message, help).at(place));
             }

@@ -33,6 +33,7 @@ def arguments():
     parser.add_argument("--daemonise", action="store_true")
     parser.add_argument("--say", action="append", default=[])
     parser.add_argument("--flood-mb", type=int, default=0)
+    parser.add_argument("--running", type=int, default=0)
     parser.add_argument("--wake-rival", help="FIFO that starts somebody else on our port")
     return parser.parse_args()
 
@@ -95,6 +96,9 @@ def handler(options):
                 self.answer(200, json.dumps({"data": [{"id": options.model_id}]}))
             elif self.path == "/version":
                 self.answer(200, json.dumps({"version": "1.2.3"}))
+            elif self.path == "/metrics":
+                running = f'fake:running{{rank="0"}} {options.running}\n'
+                self.answer(200, running + "fake:waiting 0\n", "text/plain")
             elif self.path == "/props":
                 self.answer(200, json.dumps({"default": {"n_ctx": 512}, "dtype": "f16"}))
             else:

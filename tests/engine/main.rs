@@ -6,9 +6,11 @@
 )]
 
 mod bed;
+mod gpu;
 mod lifecycle;
 mod orphans;
 mod port;
+mod telemetry;
 
 use bench::engine::{Engine, NotStarted};
 use bench::plan::launch::Launch;

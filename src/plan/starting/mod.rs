@@ -82,7 +82,11 @@ pub(crate) fn launch(
         configuration: spec.configuration,
         cold_page_cache: spec.cold_start,
         extra_starts: spec.starts.unwrap_or(1).saturating_sub(1),
-        quirks: Quirks { no_done: spec.quirks.no_done, omit: spec.quirks.omit },
+        quirks: Quirks {
+            no_done: spec.quirks.no_done,
+            no_reuse: spec.quirks.no_reuse,
+            omit: spec.quirks.omit,
+        },
     };
     check_port(scenario, name, &launch, found);
     (found.len() == n_before || !found.has_errors()).then_some(launch)

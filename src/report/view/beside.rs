@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::PublishedPlan;
-use crate::report::number::ABSENT;
+use crate::report::number::{ABSENT, rounded};
 use crate::report::published::{Published, PublishedRow};
 use crate::report::quantity::Quantity;
 use crate::report::untrusted;
@@ -70,12 +70,19 @@ pub fn beside(
     }
 }
 
+/// What the source would have printed is dropped before what it did print.
+const FORMULA_RANK: u8 = 50;
+
 fn columns(published: &Published) -> Vec<Column> {
     let mut columns = vec![Column::words(untrusted::line(&published.row_label), 0)];
     for (column, rank) in published.columns.iter().zip(1..) {
         let label = untrusted::line(&column.label);
         if column.beside.is_some() {
             columns.push(Column::numbers(format!("{label}, here"), &column.unit, rank));
+        }
+        if column.formula.is_some() {
+            let header = format!("{label}, here by the published formula");
+            columns.push(Column::numbers(header, &column.unit, FORMULA_RANK));
         }
         columns.push(Column::numbers(format!("{label}, published"), &column.unit, rank));
     }
@@ -94,6 +101,16 @@ fn row_beside(
     for (at, column) in published.columns.iter().enumerate() {
         if let Some(quantity) = &column.beside {
             cells.push(measured(cell, quantity, marks));
+        }
+        if let Some(formula) = column.formula {
+            // A formula may depend on the row that it is to be compared with.
+            let value = row.zip(cell).and_then(|(row, cell)| formula(&row.name, cell));
+            cells.push(
+                value.map_or_else(
+                    || TableCell::faint(ABSENT),
+                    |value| TableCell::text(rounded(value)),
+                ),
+            );
         }
         let digits = row.and_then(|row| row.values.get(at)).and_then(Option::as_deref);
         cells.push(digits.map_or_else(
@@ -160,4 +177,43 @@ pub fn cells_of<'a>(
 
 fn meets(cell: &CellSummary, conditions: &BTreeMap<String, String>) -> bool {
     conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    fn names_and_status(rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+        let mut plan = PublishedPlan { table: String::new(), rows: indexmap::IndexMap::new() };
+        for (name, conditions) in rows {
+            let conditions = conditions.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+            plan.rows.insert((*name).to_owned(), conditions.collect());
+        }
+        let view = specimen::with_input(|input| {
+            let published = input.published.expect("the specimen has one");
+            beside(published, Some(&plan), input.summary, &Marks::default())
+        });
+        let rows = view.table.rows.iter();
+        rows.map(|row| format!("{} {}", row[0].text, row.last().expect("a status").text)).collect()
+    }
+
+    #[test]
+    fn a_published_row_stands_beside_every_cell_that_meets_its_conditions() {
+        let rows = names_and_status(&[
+            ("vLLM FP16", &[("engine", "tiny"), ("precision", "fp16")]),
+            ("vLLM FP32", &[("engine", "transformers")]),
+        ]);
+        assert_eq!(
+            rows[..5],
+            [
+                "vLLM FP16 ok",
+                "vLLM FP32: transformers-fp16 skipped",
+                "vLLM FP32: transformers-fp32 skipped",
+                "Hugging Face FP16 no cell",
+                "Hugging Face FP32 no cell",
+            ]
+        );
+        assert_eq!(rows[5], "tiny-fp32 ok", "matched cells are not repeated below");
+    }
 }

@@ -55,9 +55,13 @@ pub fn collect(summary: &Summary) -> (Vec<CaveatView>, Marks) {
                 places: Vec::new(),
             });
         }
-        views[mark - 1]
-            .places
-            .push(CaveatPlace { cell: untrusted::line(cell), what: untrusted::line(&caveat.what) });
+        let (cell, what) = (untrusted::line(cell), untrusted::line(&caveat.what));
+        let places = &mut views[mark - 1].places;
+        // What is the same in several cells is said once.
+        match places.iter_mut().find(|place| place.what == what) {
+            Some(place) => place.cell = format!("{}; {cell}", place.cell),
+            None => places.push(CaveatPlace { cell, what }),
+        }
     }
     (views, marks)
 }

@@ -4,28 +4,33 @@ use crate::metrics::summary::{CellSummary, Summary, Validity};
 use crate::report::number::{Printed, times};
 use crate::report::quantity::{Quantity, Reading};
 use crate::report::untrusted;
+use crate::report::view::caveats::Marks;
+use crate::report::view::table::TableCell;
 
 /// Says one sentence per question that the measured cells can answer.
 ///
-/// A cell takes part only when its verdict is valid and the reading has no doubt of its own.
+/// A cell takes part only when its verdict is valid; a doubt about one of the two numbers is
+/// pointed at.
 /// The margin is called outside the noise when both readings have intervals and these do not
 /// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
-pub fn headline(summary: &Summary) -> Vec<String> {
+pub fn headline(summary: &Summary, marks: &Marks) -> Vec<String> {
     let questions = [
         ("Output throughput", Quantity::Figure("output_throughput".to_owned())),
         ("Time to first token (p50)", Quantity::Percentile("ttft".to_owned(), 50.0)),
         ("Load time", Quantity::LoadTime),
         ("Accuracy", Quantity::Accuracy),
     ];
-    let mut sentences: Vec<String> =
-        questions.iter().filter_map(|(name, quantity)| sentence(summary, name, quantity)).collect();
+    let mut sentences: Vec<String> = questions
+        .iter()
+        .filter_map(|(name, quantity)| sentence(summary, marks, name, quantity))
+        .collect();
     if sentences.is_empty() {
         sentences.push(nothing_to_compare(summary));
     }
     sentences
 }
 
-fn sentence(summary: &Summary, name: &str, quantity: &Quantity) -> Option<String> {
+fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -> Option<String> {
     let mut ranked: Vec<(&CellSummary, Reading, f64)> = summary
         .cells
         .iter()
@@ -49,8 +54,21 @@ fn sentence(summary: &Summary, name: &str, quantity: &Quantity) -> Option<String
         Some(false) => "the 95 % intervals do not overlap: outside the noise",
         None => "without an interval on both the margin is not decided",
     };
+    let mut doubts = marks.of_metric(&first.caveats, quantity.tag());
+    doubts.extend(marks.of_metric(&second.caveats, quantity.tag()));
+    doubts.sort_unstable();
+    doubts.dedup();
+    let doubts = TableCell { marks: doubts, ..TableCell::default() }.marks_text();
+    let doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
+    if with_unit(best) == with_unit(next) {
+        let (first, second) = (untrusted::line(&first.name), untrusted::line(&second.name));
+        return Some(format!(
+            "{name}: {first} and {second} both have {}{doubts}.",
+            with_unit(best)
+        ));
+    }
     Some(format!(
-        "{name}: {} leads with {}, {} has {} ({}); {margin}.",
+        "{name}: {} leads with {}, {} has {} ({}); {margin}{doubts}.",
         untrusted::line(&first.name),
         with_unit(best),
         untrusted::line(&second.name),
@@ -89,5 +107,26 @@ fn nothing_to_compare(summary: &Summary) -> String {
         n => {
             format!("{n} cells have valid results; none of the headline figures is in two of them.")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen;
+
+    #[test]
+    fn an_invalid_cell_never_leads_and_doubts_are_pointed_at() {
+        let sentences = specimen::view().headline;
+        assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
+        assert!(sentences[1].ends_with("outside the noise; see caveat [2]."), "{}", sentences[1]);
+    }
+
+    #[test]
+    fn one_valid_cell_has_nothing_to_lead_over() {
+        let mut summary = specimen::summary();
+        summary.cells.truncate(5);
+        let expected = "One cell has a valid result: there is nothing to compare it with.";
+        assert_eq!(headline(&summary, &Marks::default()), [expected]);
     }
 }

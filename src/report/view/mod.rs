@@ -2,10 +2,12 @@
 
 pub mod beside;
 pub mod caveats;
+pub mod cells;
 pub mod conditions;
 pub mod details;
 pub mod headline;
 pub mod results;
+pub mod serving;
 pub mod setup;
 pub mod table;
 
@@ -16,7 +18,9 @@ use crate::report::input::Input;
 use crate::report::untrusted::line;
 use crate::report::view::beside::PublishedView;
 use crate::report::view::caveats::CaveatView;
+use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
 use crate::report::view::table::Table;
 
@@ -45,6 +49,10 @@ pub struct ReportView {
     pub published: Option<PublishedView>,
     /// Doubts, numbered.
     pub caveats: Vec<CaveatView>,
+    /// Every number of the first cells by its name, for templates that choose their columns.
+    pub cells: Vec<CellView>,
+    /// Result blocks of vLLM's serving benchmark.
+    pub serving: Vec<BlockView>,
     /// Single figures.
     pub figures: Table,
     /// Distributions.
@@ -102,7 +110,7 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
-            headline: headline::headline(summary),
+            headline: headline::headline(summary, &marks),
             results,
             skipped: skipped(input),
             troubled: troubled(input),
@@ -110,6 +118,8 @@ impl ReportView {
                 beside::beside(published, plan.published.as_ref(), summary, &marks)
             }),
             caveats,
+            cells: cells::cells(summary, &marks),
+            serving: serving::blocks(summary),
             figures: details::figures(summary, &marks),
             distributions: details::distributions(summary, &marks),
             accuracy: details::accuracy(summary, &marks),
@@ -170,4 +180,38 @@ fn troubled(input: &Input<'_>) -> Vec<TroubleView> {
             reasons: results::reasons(cell),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::specimen;
+    use crate::report::{csv, html, json, markdown, terminal};
+
+    #[test]
+    fn no_face_shows_the_value_of_an_environment_variable() {
+        let view = specimen::view();
+        let faces = [
+            terminal::render(&view, None, true),
+            markdown::render(&view).unwrap(),
+            html::render(&view).unwrap(),
+            json::render(&specimen::summary()),
+            csv::render_summary(&specimen::summary()),
+        ];
+        for face in faces {
+            assert!(!face.contains("canary-secret"), "{face}");
+        }
+    }
+
+    #[test]
+    fn no_face_but_json_holds_a_raw_control_character() {
+        let view = specimen::view();
+        for face in [
+            terminal::render(&view, None, false),
+            markdown::render(&view).unwrap(),
+            html::render(&view).unwrap(),
+        ] {
+            let treacherous = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert_eq!(face.chars().find(|c| treacherous(*c)), None);
+        }
+    }
 }

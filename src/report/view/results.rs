@@ -25,6 +25,8 @@ fn quantities() -> Vec<(Quantity, u8)> {
         (percentile("itl", 99.0), 13),
         (figure("goodput_share"), 6),
         (figure("energy_per_token"), 9),
+        (figure("gpu_utilisation"), 15),
+        (figure("power_mean"), 16),
         (percentile("send_lag", 99.0), 14),
         (Quantity::Accuracy, 2),
     ]
@@ -32,7 +34,10 @@ fn quantities() -> Vec<(Quantity, u8)> {
 
 /// Returns a column's header: the unit of a rate says that it is one, the word is left out.
 pub fn header(quantity: &Quantity) -> String {
-    quantity.label().replace(" throughput", "")
+    match quantity.tag() {
+        "request_throughput" => "requests".to_owned(),
+        _ => quantity.label().replace(" throughput", ""),
+    }
 }
 
 /// The scheduled view is what a closed loop does not have: there it repeats the service view.
@@ -42,6 +47,18 @@ fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
     !is_for_open_loops || plan.cells.iter().any(super::conditions::is_open_loop)
 }
 
+/// Whether a cell has something to say of a quantity. Devices that are not there make no
+/// column, nor does a rate per device where each engine has one.
+fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
+    match quantity.tag() {
+        "output_throughput_per_gpu" => cell.n_gpus > 1,
+        "energy_per_token" | "gpu_utilisation" | "power_mean" => {
+            quantity.read(cell).is_some_and(|reading| reading.value.is_some())
+        }
+        _ => quantity.read(cell).is_some(),
+    }
+}
+
 /// Builds the main table: measured, failed and unfinished cells. Skipped ones stand apart.
 pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
@@ -49,7 +66,7 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let shown: Vec<(Quantity, u8, Option<String>)> = quantities()
         .into_iter()
         .filter(|(quantity, _)| is_shown(quantity, plan))
-        .filter(|(quantity, _)| cells.iter().any(|cell| quantity.read(cell).is_some()))
+        .filter(|(quantity, _)| cells.iter().any(|cell| is_worth_a_column(quantity, cell)))
         .map(|(quantity, rank)| {
             let unit = common_unit(&quantity, &cells);
             (quantity, rank, unit)

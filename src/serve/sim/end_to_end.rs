@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use nix::sys::eventfd::EventFd;
 
-use super::reactor::{Reactor, Stopped, WriteFaults, listen};
+use super::port::listen;
+use super::reactor::{Reactor, Stopped, WriteFaults};
 use super::{SimArgs, clock};
 use crate::seed::Seed;
 use crate::serve::ServeError;

@@ -4,6 +4,7 @@
 )]
 //! The simulated engine: its timing is known exactly, and it fails on request.
 
+pub mod agenda;
 pub mod answer;
 pub mod args;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod engine;
 pub mod event;
 pub mod head;
 pub mod latency;
+pub mod port;
 pub mod process;
 pub mod reactor;
 pub mod response;
@@ -24,7 +26,9 @@ pub mod timeline;
 pub mod truth;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
+use nix::sys::eventfd::EventFd;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -53,17 +57,24 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
     }
     // Before any thread is started, since threads inherit the mask.
     let signals = process::block_signals(&[Signal::SIGTERM, Signal::SIGINT])?;
+    let stopper: Arc<OnceLock<Arc<EventFd>>> = Arc::default();
+    if !args.process.ignore_term {
+        let stopper = Arc::clone(&stopper);
+        std::thread::spawn(move || {
+            // Should waiting fail, there is no way left to be asked to stop: stop at once.
+            let _ = signals.wait();
+            match stopper.get() {
+                Some(stopper) if stopper.write(1).is_ok() => {}
+                // Nothing is served yet.
+                _ => process::exit(0),
+            }
+        });
+    }
     raise_descriptor_limit();
     process::misbehave_at_start(&args.process)?;
     let reactor = bind(args)?;
-    let stopper = reactor.stopper();
-    if !args.process.ignore_term {
-        std::thread::spawn(move || {
-            // Either way there is nothing more to serve for.
-            let _ = signals.wait();
-            let _ = stopper.write(1);
-        });
-    }
+    // It is set once, here.
+    let _ = stopper.set(reactor.stopper());
     // The default slack of 50 µs would be added to every wait of the reactor.
     prctl::set_timerslack(1)
         .map_err(ServeError::system::<nix::Error>("cannot set the timer slack"))?;
@@ -88,7 +99,7 @@ pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
         }
     };
     let truth = args.truth_log.as_deref().map(TruthLog::create).transpose()?;
-    let listener = reactor::listen(SocketAddr::new(args.host, args.port))?;
+    let listener = port::listen(SocketAddr::new(args.host, args.port))?;
     let address =
         listener.local_addr().map_err(ServeError::system("cannot tell the address of the port"))?;
     process::start_children(&args.process, &listener)?;

@@ -3,34 +3,25 @@
 //! tokio's timers are a millisecond late; here events wait in a heap by absolute deadline, and
 //! a single absolute timerfd wakes the thread for the first of them.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+mod requests;
+
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::ReceiveTimestampns;
-use nix::sys::time::{TimeSpec, TimeValLike};
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use socket2::{Domain, Socket, Type};
 
+use super::agenda::{Agenda, EntryKind};
 use super::clock;
-use super::conn::{Conn, Read, Whole, Work};
-use super::engine::{Engine, Job, Reply};
+use super::conn::{Conn, Read, Work};
+use super::engine::Engine;
 use super::event::{Framing, SentStamp};
-use super::head::{BadHead, Head};
-use super::slots::Admission;
 use super::stream::{End, Next};
 use super::truth::{TruthLog, TruthRow};
 use crate::serve::ServeError;
 use crate::units::Nanos;
 
-/// Connections that may wait for `accept`.
-const BACKLOG: i32 = 4096;
 /// Bytes that one read takes.
 const READ_BYTES: usize = 64 << 10;
 /// Unsent bytes at which an answer waits for its client.
@@ -73,57 +64,15 @@ pub enum Stopped {
 pub struct Reactor {
     engine: Engine,
     write_faults: WriteFaults,
-    spin: Nanos,
     truth: Option<TruthLog>,
     epoll: Epoll,
-    timer: TimerFd,
-    armed: Option<Nanos>,
+    agenda: Agenda,
     stop: Arc<EventFd>,
     listener: TcpListener,
     conns: Vec<Option<Conn>>,
     free: Vec<usize>,
     n_accepted: u64,
-    heap: BinaryHeap<Reverse<Timer>>,
-    n_timers: u64,
     must_die: bool,
-}
-
-/// Something that is due. Ordered by instant, then by the order in which it was planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    due: Nanos,
-    number: u64,
-    slot: usize,
-    conn_id: u64,
-    n_requests: u64,
-    kind: TimerKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum TimerKind {
-    Work,
-    Heartbeat,
-    Idle,
-    Drip,
-}
-
-/// Opens the port.
-///
-/// # Errors
-/// [`ServeError::Bind`] when it cannot be had.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let open = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        // Accepted sockets inherit both.
-        socket.set_tcp_nodelay(true)?;
-        setsockopt(&socket, ReceiveTimestampns, &true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| ServeError::Bind { address, source })
 }
 
 impl Reactor {
@@ -141,11 +90,7 @@ impl Reactor {
         let system = ServeError::system::<nix::Error>;
         let epoll =
             Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system("cannot make an epoll"))?;
-        let timer = TimerFd::new(
-            ClockId::CLOCK_MONOTONIC,
-            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
-        )
-        .map_err(system("cannot make a timer"))?;
+        let agenda = Agenda::new(spin)?;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(system("cannot make an event descriptor"))?;
         let watch = |fd: std::os::fd::BorrowedFd<'_>, flags, key| {
@@ -154,24 +99,19 @@ impl Reactor {
                 .map_err(ServeError::system::<nix::Error>("cannot watch a descriptor"))
         };
         watch(listener.as_fd(), EpollFlags::EPOLLIN, LISTENER)?;
-        // Edge-triggered: an expiry needs no read, and a new deadline makes a new edge.
-        watch(timer.as_fd(), EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER)?;
+        watch(agenda.timer(), EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER)?;
         watch(stop.as_fd(), EpollFlags::EPOLLIN, STOP)?;
         Ok(Self {
             engine,
             write_faults,
-            spin,
             truth,
             epoll,
-            timer,
-            armed: None,
+            agenda,
             stop: Arc::new(stop),
             listener,
             conns: Vec::new(),
             free: Vec::new(),
             n_accepted: 0,
-            heap: BinaryHeap::new(),
-            n_timers: 0,
             must_die: false,
         })
     }
@@ -190,7 +130,7 @@ impl Reactor {
         let mut buffer = vec![0; READ_BYTES];
         let stopped = loop {
             self.run_due();
-            let timeout = self.time_to_wait()?;
+            let timeout = self.agenda.time_to_wait()?;
             let n_events = match self.epoll.wait(&mut events, timeout) {
                 Ok(n_events) => n_events,
                 Err(nix::Error::EINTR) => 0,
@@ -202,7 +142,7 @@ impl Reactor {
             for event in &events[..n_events] {
                 match event.data() {
                     LISTENER => self.accept(),
-                    TIMER => self.armed = None,
+                    TIMER => self.agenda.timer_expired(),
                     slot => self.on_socket(slot as usize, event.events(), &mut buffer),
                 }
             }
@@ -214,24 +154,6 @@ impl Reactor {
             truth.push(&self.engine.truth_totals());
         }
         Ok(stopped)
-    }
-
-    /// Arms the timer for the next deadline, and returns how to wait.
-    fn time_to_wait(&mut self) -> Result<EpollTimeout, ServeError> {
-        let Some(Reverse(next)) = self.heap.peek() else { return Ok(EpollTimeout::NONE) };
-        let due = next.due;
-        let wake = due.saturating_sub(self.spin);
-        if wake <= clock::monotonic() {
-            return Ok(EpollTimeout::ZERO);
-        }
-        if self.armed != Some(wake) {
-            let at = TimeSpec::nanoseconds(i64::try_from(wake.0).unwrap_or(i64::MAX));
-            self.timer
-                .set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
-                .map_err(ServeError::system::<nix::Error>("cannot set the timer"))?;
-            self.armed = Some(wake);
-        }
-        Ok(EpollTimeout::NONE)
     }
 
     fn accept(&mut self) {
@@ -270,49 +192,38 @@ impl Reactor {
         }
     }
 
-    fn plan(&mut self, slot: usize, due: Nanos, kind: TimerKind) {
-        let Some(conn) = &self.conns[slot] else { return };
-        self.n_timers += 1;
-        self.heap.push(Reverse(Timer {
-            due,
-            number: self.n_timers,
-            slot,
-            conn_id: conn.id,
-            n_requests: conn.n_requests,
-            kind,
-        }));
+    fn plan(&mut self, slot: usize, due: Nanos, kind: EntryKind) {
+        if let Some(conn) = &self.conns[slot] {
+            self.agenda.plan(due, slot, (conn.id, conn.n_requests), kind);
+        }
     }
 
     fn plan_idle(&mut self, slot: usize) {
         if let Some(after) = self.write_faults.close_idle {
-            self.plan(slot, clock::monotonic() + after, TimerKind::Idle);
+            self.plan(slot, clock::monotonic() + after, EntryKind::Idle);
         }
     }
 
     fn run_due(&mut self) {
         for _ in 0..EVENTS_PER_TURN {
-            match self.heap.peek() {
-                Some(Reverse(timer)) if timer.due <= clock::monotonic() => {}
-                _ => return,
-            }
-            let Some(Reverse(timer)) = self.heap.pop() else { return };
-            let Some(conn) = self.conns[timer.slot].as_mut() else { continue };
-            if conn.id != timer.conn_id {
+            let Some(entry) = self.agenda.pop_due() else { return };
+            let Some(conn) = self.conns[entry.slot].as_mut() else { continue };
+            if conn.id != entry.conn_id {
                 continue;
             }
-            if timer.kind == TimerKind::Drip {
+            if entry.kind == EntryKind::Drip {
                 conn.is_dripping = false;
-                self.flush(timer.slot);
+                self.flush(entry.slot);
                 continue;
             }
-            if conn.n_requests != timer.n_requests {
+            if conn.n_requests != entry.n_requests {
                 continue;
             }
-            match timer.kind {
-                TimerKind::Work => self.work(timer.slot, timer.due),
-                TimerKind::Heartbeat => self.heartbeat(timer.slot),
-                TimerKind::Idle if matches!(conn.work, Work::Idle) => self.drop_conn(timer.slot),
-                TimerKind::Idle | TimerKind::Drip => {}
+            match entry.kind {
+                EntryKind::Work => self.work(entry.slot, entry.due),
+                EntryKind::Heartbeat => self.heartbeat(entry.slot),
+                EntryKind::Idle if matches!(conn.work, Work::Idle) => self.drop_conn(entry.slot),
+                EntryKind::Idle | EntryKind::Drip => {}
             }
         }
     }
@@ -325,7 +236,7 @@ impl Reactor {
         if matches!(conn.work, Work::Streaming(..) | Work::Silent(_)) {
             let framing = Framing { crlf: self.write_faults.crlf };
             framing.write_comment("keep-alive", conn.outbox());
-            self.plan(slot, clock::monotonic() + every, TimerKind::Heartbeat);
+            self.plan(slot, clock::monotonic() + every, EntryKind::Heartbeat);
             self.flush(slot);
         }
     }
@@ -351,7 +262,7 @@ impl Reactor {
                 match next {
                     Next::At(next_due) => {
                         conn.work = Work::Streaming(stream, truth);
-                        self.plan(slot, next_due, TimerKind::Work);
+                        self.plan(slot, next_due, EntryKind::Work);
                         self.flush(slot);
                     }
                     Next::Ended(end) => self.end(slot, end, Some(truth), due),
@@ -417,39 +328,6 @@ impl Reactor {
         }
     }
 
-    fn admit(&mut self, slot: usize, conn_id: u64, at: Nanos) {
-        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.id == conn_id) else {
-            return;
-        };
-        if let Work::Queued(job) = std::mem::replace(&mut conn.work, Work::Idle) {
-            self.begin(slot, *job, at);
-        }
-    }
-
-    fn begin(&mut self, slot: usize, mut job: Job, admitted: Nanos) {
-        let stream = self.engine.begin(&mut job, admitted);
-        let (due, work) = if job.is_stream {
-            (stream.due(), Work::Streaming(Box::new(stream), job.truth))
-        } else {
-            let end = stream.whole_end();
-            let (due, body, n_tokens) = stream.into_whole();
-            let (bytes, n_tokens) = match end {
-                End::Complete => {
-                    (self.engine.responses().whole(200, "application/json", &body), n_tokens)
-                }
-                End::Silence | End::Reset | End::Cut => (Vec::new(), 0),
-            };
-            (due, Work::Whole(Whole { due, bytes, end, n_tokens, truth: Some(job.truth) }))
-        };
-        if let Some(conn) = self.conns[slot].as_mut() {
-            conn.work = work;
-            self.plan(slot, due, TimerKind::Work);
-            if let Some(every) = self.write_faults.heartbeat.filter(|_| job.is_stream) {
-                self.plan(slot, due + every, TimerKind::Heartbeat);
-            }
-        }
-    }
-
     /// Makes a connection free for its next request, which may have arrived already.
     fn next_request(&mut self, slot: usize) {
         self.flush(slot);
@@ -477,7 +355,7 @@ impl Reactor {
                     && let Work::Streaming(stream, _) = &conn.work
                 {
                     let due = stream.due();
-                    self.plan(slot, due, TimerKind::Work);
+                    self.plan(slot, due, EntryKind::Work);
                 }
             }
         }
@@ -486,96 +364,13 @@ impl Reactor {
             match conn.read(buffer) {
                 Read::Nothing => {}
                 Read::Gone => self.drop_conn(slot),
+                Read::Bytes(_) if conn.inbox.len() > 2 * MAX_REQUEST_BYTES => self.drop_conn(slot),
                 Read::Bytes(stamp) => {
                     let now = clock::both();
                     let realtime = stamp.unwrap_or(Nanos(now.realtime));
                     // The kernel stamps with the other clock; their distance is taken now.
                     let age = Nanos(now.realtime).saturating_sub(realtime);
                     self.read_requests(slot, Nanos(now.monotonic).saturating_sub(age), realtime);
-                }
-            }
-        }
-    }
-
-    /// Takes the next complete request from a connection that is free for it.
-    fn read_requests(&mut self, slot: usize, arrived: Nanos, realtime: Nanos) {
-        let responses = self.engine.responses();
-        let Some(conn) = self.conns[slot].as_mut() else { return };
-        if !matches!(conn.work, Work::Idle) || conn.inbox.is_empty() || conn.close {
-            return;
-        }
-        let head = match Head::parse(&conn.inbox) {
-            Ok(Some(head)) => head,
-            Ok(None) => return,
-            Err(bad) => {
-                let (status, message) = match bad {
-                    BadHead::Malformed => (400, "this is not HTTP/1.1"),
-                    BadHead::LengthRequired => (411, "a Content-Length is required"),
-                    BadHead::TooLong => (431, "the head is too long"),
-                };
-                conn.close = true;
-                return self.reply(
-                    slot,
-                    Reply::At(arrived, responses.error(status, message)),
-                    arrived,
-                );
-            }
-        };
-        let n_bytes = head.head_bytes + head.body_bytes;
-        if n_bytes > MAX_REQUEST_BYTES {
-            conn.close = true;
-            let response = responses.error(413, "the body is too long");
-            return self.reply(slot, Reply::At(arrived, response), arrived);
-        }
-        if conn.inbox.len() < n_bytes {
-            if head.expects_continue && !conn.continued {
-                conn.continued = true;
-                conn.outbox().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                self.flush(slot);
-            }
-            return;
-        }
-        conn.continued = false;
-        conn.close = head.close;
-        conn.n_requests += 1;
-        let body: Vec<u8> = conn.inbox[head.head_bytes..n_bytes].to_vec();
-        conn.inbox.drain(..n_bytes);
-        let reply = self.engine.decide(&head, &body, arrived, realtime);
-        self.reply(slot, reply, arrived);
-    }
-
-    fn reply(&mut self, slot: usize, reply: Reply, arrived: Nanos) {
-        match reply {
-            Reply::Die => self.must_die = true,
-            Reply::At(due, bytes) => {
-                if let Some(conn) = self.conns[slot].as_mut() {
-                    conn.work = Work::Whole(Whole {
-                        due,
-                        bytes,
-                        end: End::Complete,
-                        n_tokens: 0,
-                        truth: None,
-                    });
-                    self.plan(slot, due, TimerKind::Work);
-                }
-            }
-            Reply::Generate(job) => {
-                let Some(conn) = self.conns[slot].as_mut() else { return };
-                let key = (slot, conn.id);
-                match self.engine.slots.arrive(key) {
-                    Admission::Served => {
-                        let admitted = self.engine.timeline().after(arrived, Nanos::ZERO);
-                        self.begin(slot, *job, admitted);
-                    }
-                    Admission::Queued => conn.work = Work::Queued(job),
-                    Admission::Refused => {
-                        let responses = self.engine.responses();
-                        let response = responses.error(503, "the queue is full");
-                        if let Some(log) = &self.truth {
-                            log.push(&TruthRow { end: "refused", ..job.truth });
-                        }
-                        self.reply(slot, Reply::At(arrived, response), arrived);
-                    }
                 }
             }
         }
@@ -596,7 +391,7 @@ impl Reactor {
             if conn.n_unsent() > 0 {
                 conn.is_dripping = true;
                 let pause = Nanos(1_000_000_000 / u64::from(bytes_per_s));
-                self.plan(slot, clock::monotonic() + pause, TimerKind::Drip);
+                self.plan(slot, clock::monotonic() + pause, EntryKind::Drip);
             } else if conn.close && matches!(conn.work, Work::Idle) && conn.n_requests > 0 {
                 self.drop_conn(slot);
             }

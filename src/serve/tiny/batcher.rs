@@ -88,6 +88,8 @@ struct Sequence {
     detokenizer: Detokenizer,
     stop_watch: StopWatch,
     finish: Option<Finish>,
+    /// What the last step brought and has not been sent.
+    unsent: Option<Event>,
 }
 
 /// Runs sequences through a model, step by step.
@@ -169,9 +171,14 @@ impl Batcher {
                 self.totals.generation_tokens += 1;
             }
         }
-        let n_before = self.running.len();
+        self.totals.finished +=
+            self.running.iter().filter(|sequence| sequence.finish.is_some()).count() as u64;
+        // Who has read its last token and then reads the counters finds it counted.
+        self.publish();
+        for sequence in &mut self.running {
+            sequence.send();
+        }
         self.running.retain(|sequence| sequence.finish.is_none());
-        self.totals.finished += (n_before - self.running.len()) as u64;
     }
 
     /// Drops the requests whose clients have left.
@@ -194,6 +201,7 @@ impl Batcher {
                 detokenizer: Detokenizer::new(&submission.prompt),
                 stop_watch: StopWatch::new(&submission.stops),
                 finish: None,
+                unsent: None,
                 submission,
             });
         }
@@ -253,10 +261,11 @@ impl Batcher {
     }
 
     fn publish(&mut self) {
-        let n_cached: usize = self.running.iter().map(|sequence| sequence.cache.n_tokens()).sum();
+        let running = || self.running.iter().filter(|sequence| sequence.finish.is_none());
+        let n_cached: usize = running().map(|sequence| sequence.cache.n_tokens()).sum();
         let capacity = self.limits.max_num_seqs * self.loaded.max_model_len;
         let counters = Counters {
-            running: self.running.len() as u64,
+            running: running().count() as u64,
             waiting: self.waiting.len() as u64,
             kv_cache_usage_ratio: n_cached as f64 / capacity.max(1) as f64,
             ..self.totals
@@ -266,7 +275,7 @@ impl Batcher {
 }
 
 impl Sequence {
-    /// Chooses the next token from its logits and sends what it adds to the text.
+    /// Chooses the next token from its logits, and works out what it adds to the text.
     fn take_token(&mut self, logits: &[f32], loaded: &Loaded) {
         let submission = &mut self.submission;
         let eos = loaded.eos_token_ids.as_slice();
@@ -302,8 +311,13 @@ impl Sequence {
             }
         }
         self.unseen.push(sampled.token);
-        let event = Event::Token { text, sampled, finish: self.finish };
-        if submission.events.try_send(event).is_err() {
+        self.unsent = Some(Event::Token { text, sampled, finish: self.finish });
+    }
+
+    fn send(&mut self) {
+        if let Some(event) = self.unsent.take()
+            && self.submission.events.try_send(event).is_err()
+        {
             // The client has left; the next step forgets the sequence.
         }
     }
@@ -311,7 +325,6 @@ impl Sequence {
 
 #[cfg(test)]
 mod tests {
-    use super::super::precision::Precision;
     use super::super::toy;
     use super::*;
     use crate::seed::Seed;
@@ -358,7 +371,7 @@ mod tests {
 
     /// Runs all prompts together and returns each one's tokens.
     fn tokens_of_all(limits: Limits, sampling: Sampling) -> Vec<Vec<u32>> {
-        let loaded = Arc::new(toy::load(Precision::Fp32));
+        let loaded = toy::shared();
         let mut batcher = Batcher::new(loaded, limits, Arc::default());
         let received: Vec<_> = prompts()
             .iter()
@@ -388,7 +401,7 @@ mod tests {
     }
 
     fn generate(edit: impl FnOnce(&mut Submission)) -> (Vec<u32>, String, Option<Finish>) {
-        let loaded = Arc::new(toy::load(Precision::Fp32));
+        let loaded = toy::shared();
         let mut batcher = Batcher::new(loaded, limits(4, 64, 1), Arc::default());
         let (submission, events) = submission(&[1, 2, 3], edit);
         batcher.submit(submission);
@@ -423,11 +436,14 @@ mod tests {
         assert!(tokens.starts_with(&stopped_tokens));
     }
 
-    /// Returns how many greedy steps from a prompt the end of sequence is away, over many prompts.
-    fn sampled_until_eos(
+    /// Returns the first of some sampled answers that has an end of sequence.
+    ///
+    /// It is one of 257 nearly equally likely tokens: one answer of 120 has it with 37 %, one of
+    /// ten answers with 99 %; the seeds are fixed.
+    fn sampled_with_eos(
         edit: impl Fn(&mut Submission),
     ) -> Option<(Vec<u32>, String, Option<Finish>)> {
-        (0..200).find_map(|seed| {
+        (0..10).find_map(|seed| {
             let answer = generate(|submission| {
                 submission.sampling = Sampling { temperature: 5.0, top_p: 1.0 };
                 submission.rng = Seed(seed).stream("test");
@@ -441,19 +457,18 @@ mod tests {
 
     #[test]
     fn the_end_of_sequence_is_counted_and_ends_the_answer_unless_ignored() {
-        let (tokens, _, finish) = sampled_until_eos(|_| {}).unwrap();
+        let (tokens, _, finish) = sampled_with_eos(|_| {}).unwrap();
         assert_eq!(tokens.iter().position(|token| *token == toy::EOS), Some(tokens.len() - 1));
         assert_eq!(finish, Some(Finish::Stop));
         let (tokens, _, finish) =
-            sampled_until_eos(|submission| submission.ignore_eos = true).unwrap();
+            sampled_with_eos(|submission| submission.ignore_eos = true).unwrap();
         assert_eq!((tokens.len(), finish), (120, Some(Finish::Length)));
-        let never = sampled_until_eos(|submission| submission.min_tokens = 120);
-        assert_eq!(never, None);
+        assert_eq!(sampled_with_eos(|submission| submission.min_tokens = 120), None);
     }
 
     #[test]
     fn a_client_that_leaves_frees_its_place() {
-        let loaded = Arc::new(toy::load(Precision::Fp32));
+        let loaded = toy::shared();
         let counters = Arc::new(Mutex::new(Counters::default()));
         let mut batcher = Batcher::new(loaded, limits(1, 64, 1), Arc::clone(&counters));
         let (first, first_events) = submission(&[1], |_| {});
@@ -475,7 +490,7 @@ mod tests {
 
     #[test]
     fn streamed_text_is_the_text_of_the_tokens() {
-        let loaded = toy::load(Precision::Fp32);
+        let loaded = toy::shared();
         // The toy's tokens are bytes, most of them not characters: the hardest case.
         let (tokens, text, _) = generate(|submission| submission.max_tokens = 100);
         assert_eq!(text, loaded.tokenizer.decode(&tokens, true).unwrap());

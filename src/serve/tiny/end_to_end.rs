@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::batcher::{Batcher, Limits};
 use super::door::Door;
-use super::precision::Precision;
 use super::{Server, TinyArgs, listen, toy};
 use crate::openai::body::{ChatChoice, Generation, TextChoice};
 use crate::seed::Seed;
@@ -38,7 +37,7 @@ impl Running {
         let (submit, mut submissions) = mpsc::channel(16);
         let door = Arc::new(Door::new("toy".into(), Seed(0), 7, submit));
         if is_loaded {
-            let loaded = Arc::new(toy::load(Precision::Fp32));
+            let loaded = toy::shared();
             door.open(Arc::clone(&loaded));
             let limits = Limits { max_num_seqs: 4, max_num_batched_tokens: 64, n_threads: 1 };
             let counters = door.counters();
@@ -133,7 +132,7 @@ fn a_chat_is_rendered_by_the_template_and_answered() {
 #[test]
 fn token_ids_are_a_prompt_like_any_other() {
     let engine = Running::start(true);
-    let ids = toy::load(Precision::Fp32).tokenizer.encode_fast("Hello", true).unwrap();
+    let ids = toy::shared().tokenizer.encode_fast("Hello", true).unwrap();
     let by_ids = PROMPT.replace("\"Hello\"", &format!("{:?}", ids.get_ids()));
     let text = |body: &str| {
         let (_, body) = engine.ask("/v1/completions", &format!("{{{body}}}"));
@@ -192,7 +191,7 @@ fn until_the_model_is_loaded_everything_is_503() {
         let (status, body) = engine.ask(path, body);
         assert!(status == 503 && body.contains("Loading model"), "{path} {status} {body}");
     }
-    engine.door.open(Arc::new(toy::load(Precision::Fp32)));
+    engine.door.open(toy::shared());
     assert_eq!(engine.ask("/health", "").0, 200);
     assert!(
         engine

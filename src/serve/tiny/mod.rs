@@ -8,6 +8,7 @@ pub mod answer;
 pub mod args;
 pub mod attention;
 pub mod batcher;
+pub mod bundled;
 pub mod chat;
 pub mod config;
 pub mod door;
@@ -179,7 +180,7 @@ fn load(args: &TinyArgs) -> Result<Loaded, ServeError> {
     let directory = args.model.as_deref();
     let files = match directory {
         Some(directory) => ModelFiles::read(directory)?,
-        None => return Err(ServeError::NoModel),
+        None => bundled::model_files(),
     };
     log(&format!("Reading files took {:.4} seconds", start.elapsed().as_secs_f64()));
     let start = Instant::now();

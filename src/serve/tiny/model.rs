@@ -6,14 +6,15 @@ use super::attention::{Rope, attend};
 use super::config::LlamaConfig;
 use super::kv_cache::KvCache;
 use super::linear::Linear;
-use super::precision::Precision;
+use super::precision::{Precision, Weights};
 
 /// A model in memory.
 #[derive(Clone, Debug)]
 pub struct Model {
     config: LlamaConfig,
     precision: Precision,
-    /// `[vocab, hidden]`; integer formats leave it 32-bit, since it is looked up, not multiplied.
+    /// `[vocab, hidden]`: what the format has left of the values, expanded, since single rows are
+    /// looked up and not multiplied.
     embedding: Vec<f32>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
@@ -106,8 +107,8 @@ impl Model {
         let embedding_name = "model.embed_tokens.weight";
         let head_name = if config.tie_word_embeddings { embedding_name } else { "lm_head.weight" };
         let head = linear(&[head_name.to_owned()], config.hidden, &[config.vocab])?;
-        let mut embedding = tensor(embedding_name, &[config.vocab, config.hidden])?;
-        precision.round(&mut embedding);
+        let embedding = tensor(embedding_name, &[config.vocab, config.hidden])?;
+        let embedding = Weights::new(embedding, precision).expand(&mut Vec::new()).to_vec();
         let norm = norm("model.norm.weight")?;
         let rope = Rope::new(&config, max_model_len);
         Ok(Self { config, precision, embedding, layers, norm, head, rope })

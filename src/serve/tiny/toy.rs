@@ -1,6 +1,7 @@
 //! A model of noise for tests: untrained, but with every part of a real one.
 
 use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use rand::RngExt;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -42,6 +43,12 @@ pub(super) fn files() -> ModelFiles {
 /// Returns the toy model, loaded.
 pub(super) fn load(precision: Precision) -> Loaded {
     files().load(precision, None).unwrap()
+}
+
+/// Returns the toy model in FP32, the same for all tests.
+pub(super) fn shared() -> Arc<Loaded> {
+    static SHARED: LazyLock<Arc<Loaded>> = LazyLock::new(|| Arc::new(load(Precision::Fp32)));
+    Arc::clone(&SHARED)
 }
 
 fn weights() -> Vec<u8> {

@@ -1,9 +1,12 @@
 //! Reads a data set: rows in, samples out, in memory for what is kept alone.
 
 mod gsm8k;
+mod random;
 mod s1k;
+mod sharegpt;
 mod table;
 mod turns;
+mod ultrachat;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,6 +23,7 @@ use crate::workload::prompt::PromptTemplate;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::{self, Row};
 use crate::workload::samples::{Least, Samples, n_distinct};
+use crate::workload::tokenizer::Tokenizer;
 
 /// What is asked of a data set.
 #[derive(Clone, Copy)]
@@ -32,6 +36,8 @@ pub struct Load<'a> {
     pub seed: Seed,
     /// Rows that the plan uses at most, warm-up included; `None` keeps them all.
     pub needs: Option<u64>,
+    /// The data set's tokenizer, if it has one.
+    pub tokenizer: Option<&'a Tokenizer>,
     /// Called now and then with the number of rows read.
     pub on_progress: Option<&'a dyn Fn(u64)>,
 }
@@ -45,11 +51,64 @@ const PROGRESS_EVERY: u64 = 1 << 14;
 /// [`DataError`] names file, line or row, and column of the first row that cannot be used,
 /// unless the plan leaves such rows out.
 pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
+    load_with_shots(load, inputs, Vec::new())
+}
+
+/// Reads a data set whose worked examples come from files of their own.
+///
+/// The first rows of `shots` are the examples; without any, the first rows of the data set
+/// are, and are not asked then.
+///
+/// # Errors
+/// As [`load`]; also when `shots` has too few rows.
+pub fn load_with_shots(
+    load: &Load<'_>,
+    inputs: Vec<Input>,
+    shots: Vec<Input>,
+) -> Result<Samples, DataError> {
     let plan = load.plan;
-    let reading = Reading::new(plan)?;
+    if plan.source == Source::Random {
+        return random::generate(load);
+    }
+    let reading = Reading::new(load)?;
     let file = inputs.first().map_or_else(|| load.name.to_owned(), |input| input.name().to_owned());
     let mut gathered = Gathered::new(load);
-    'files: for mut input in inputs {
+    if !shots.is_empty() {
+        let examples = shots.first().map(|input| input.name().to_owned()).unwrap_or_default();
+        each_row(shots, plan, |file, row| {
+            gathered.take_shot(&reading, file, &row?)?;
+            Ok(gathered.n_shots_missing() == 0)
+        })?;
+        if gathered.n_shots_missing() > 0 {
+            return Err(DataError::new(
+                &examples,
+                format!("{} worked examples are wanted and it has fewer rows", plan.n_shots),
+                "ask for fewer with `shots`",
+            ));
+        }
+    }
+    each_row(inputs, plan, |file, row| {
+        gathered.n_read += 1;
+        let read = match row {
+            Ok(row) => gathered.take(&reading, file, &row).map_err(|error| ("not usable", error)),
+            Err(error) => Err(("not readable", error)),
+        };
+        match read {
+            Err((reason, _)) if plan.skip_bad_rows => gathered.leave_out(reason),
+            read => read.map_err(|(_, error)| error)?,
+        }
+        Ok(gathered.is_complete())
+    })?;
+    gathered.finish(&file)
+}
+
+/// Shows each row to `see`, until it is done or returns that it has seen enough.
+fn each_row(
+    inputs: Vec<Input>,
+    plan: &DatasetPlan,
+    mut see: impl FnMut(&str, Result<Row, DataError>) -> Result<bool, DataError>,
+) -> Result<(), DataError> {
+    for mut input in inputs {
         let name = input.name().to_owned();
         let format = match plan.source {
             Source::Text => Format::Text,
@@ -59,27 +118,18 @@ pub fn load(load: &Load<'_>, inputs: Vec<Input>) -> Result<Samples, DataError> {
                 DataError::new(&name, format!("cannot be read: {error}"), "check the file")
             })?,
         };
-        let rows = rows::open(input, format)?;
-        for row in rows {
-            gathered.n_read += 1;
-            let read = match row {
-                Ok(row) => gathered.take(&reading, &name, &row),
-                Err(bad) if plan.skip_bad_rows && bad.can_go_on => {
-                    gathered.leave_out("not readable");
-                    Ok(())
-                }
+        for row in rows::open(input, format)? {
+            let is_enough = match row {
+                Ok(row) => see(&name, Ok(row))?,
+                Err(bad) if bad.can_go_on => see(&name, Err(bad.error))?,
                 Err(bad) => return Err(bad.error),
             };
-            match read {
-                Err(_) if plan.skip_bad_rows => gathered.leave_out("not usable"),
-                read => read?,
-            }
-            if gathered.is_complete() {
-                break 'files;
+            if is_enough {
+                return Ok(());
             }
         }
     }
-    gathered.finish(&file)
+    Ok(())
 }
 
 /// How rows of one data set become samples.
@@ -87,12 +137,28 @@ struct Reading<'a> {
     plan: &'a DatasetPlan,
     columns: Columns,
     template: Option<PromptTemplate>,
+    tokenizer: Option<&'a Tokenizer>,
 }
 
 /// Why a row is not usable: the column, if one is to blame, and one sentence.
 struct Problem {
     column: Option<String>,
     message: String,
+}
+
+impl Problem {
+    fn at(self, file: &str, row: &Row) -> DataError {
+        let error = DataError::new(
+            file,
+            self.message,
+            "`columns` in the scenario says which column plays which part; \
+             `skip-bad-rows = true` leaves such rows out",
+        );
+        match self.column {
+            Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
+            None => error.at(row.place),
+        }
+    }
 }
 
 /// A row after reading.
@@ -103,20 +169,42 @@ enum Picked {
 }
 
 impl<'a> Reading<'a> {
-    fn new(plan: &'a DatasetPlan) -> Result<Self, DataError> {
+    fn new(load: &Load<'a>) -> Result<Self, DataError> {
+        let plan = load.plan;
+        if plan.source == Source::Sharegpt && load.tokenizer.is_none() {
+            return Err(DataError::new(
+                load.name,
+                "ShareGPT is filtered by lengths in tokens, and no tokenizer is given",
+                "set `tokenizer` on the data set",
+            ));
+        }
         let known = match plan.source {
             Source::Gsm8k => gsm8k::COLUMNS,
             Source::S1k | Source::S1k11 => s1k::COLUMNS,
+            Source::Sharegpt => sharegpt::COLUMNS,
+            Source::Ultrachat => ultrachat::COLUMNS,
             Source::Text => &[("prompt", "text")],
             _ => table::COLUMNS,
         };
         let columns = Columns::new(known, &plan.columns)?;
         let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
-        Ok(Self { plan, columns, template })
+        Ok(Self { plan, columns, template, tokenizer: load.tokenizer })
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {
-        table::sample(self, row).map(Picked::Sample)
+        match self.plan.source {
+            Source::Sharegpt => sharegpt::pick(self, row),
+            Source::Ultrachat => ultrachat::pick(self, row),
+            _ => table::sample(self, row).map(Picked::Sample),
+        }
+    }
+
+    /// Returns the number of tokens of a text; the error is one sentence.
+    fn count(&self, text: &str) -> Result<u32, String> {
+        match self.tokenizer {
+            Some(tokenizer) => tokenizer.count(text).map_err(|error| error.message),
+            None => Err("tokens cannot be counted without a tokenizer".to_owned()),
+        }
     }
 }
 
@@ -164,18 +252,7 @@ impl<'a> Gathered<'a> {
         {
             report(self.n_read);
         }
-        let at = |problem: Problem| {
-            let error = DataError::new(
-                file,
-                problem.message,
-                "`columns` in the scenario says which column plays which part; \
-                 `skip_bad_rows = true` leaves such rows out",
-            );
-            match problem.column {
-                Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
-                None => error.at(row.place),
-            }
-        };
+        let at = |problem: Problem| problem.at(file, row);
         let mut sample = match reading.pick(row).map_err(at)? {
             Picked::Sample(sample) => sample,
             Picked::LeftOut(reason) => {
@@ -185,7 +262,7 @@ impl<'a> Gathered<'a> {
         };
         self.check_id(&sample).map_err(at)?;
         self.set_time(&mut sample).map_err(at)?;
-        if (self.shots.len() as u64) < u64::from(reading.plan.n_shots) {
+        if self.n_shots_missing() > 0 {
             self.shots.push(shot(&sample).map_err(at)?);
             return Ok(());
         }
@@ -197,6 +274,19 @@ impl<'a> Gathered<'a> {
         self.pool.push((key, sample.row), hasher.finish());
         self.kept.push((key, sample.row), sample);
         Ok(())
+    }
+
+    fn take_shot(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
+        if let Picked::Sample(sample) =
+            reading.pick(row).map_err(|problem| problem.at(file, row))?
+        {
+            self.shots.push(shot(&sample).map_err(|problem| problem.at(file, row))?);
+        }
+        Ok(())
+    }
+
+    fn n_shots_missing(&self) -> usize {
+        (self.load.plan.n_shots as usize).saturating_sub(self.shots.len())
     }
 
     fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
@@ -272,6 +362,18 @@ fn shot(sample: &Sample) -> Result<String, Problem> {
     Ok(format!("{prompt} {gold}"))
 }
 
+fn n_distinct_prompts(samples: &[Sample]) -> u64 {
+    let hashes: Vec<u64> = samples
+        .iter()
+        .map(|sample| {
+            let mut hasher = DefaultHasher::new();
+            hash_turns(&sample.turns, &mut hasher);
+            hasher.finish()
+        })
+        .collect();
+    n_distinct(&hashes)
+}
+
 fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
     for turn in turns {
         match turn {
@@ -286,3 +388,12 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
         }
     }
 }
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod parquet_cases;
+#[cfg(test)]
+mod scale_cases;
+#[cfg(test)]
+mod token_cases;

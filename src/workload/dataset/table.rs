@@ -21,12 +21,13 @@ pub(super) fn sample(reading: &Reading<'_>, row: &Row) -> Result<Sample, Problem
         Some(_) => turns::from_messages(reading, row)?,
         None => vec![prompt(reading, row)?],
     };
+    let gold = gold(reading, row)?;
     Ok(Sample {
         row: 0,
         id: optional(reading, row, "id")?.map(|id| text_of(id).unwrap_or_else(|| id.to_string())),
         turns: with_system(reading, row, turns)?,
-        gold: gold(reading, row)?,
-        output_tokens: count(reading, row, "output-length")?,
+        output_tokens: output_tokens(reading, row, gold.as_deref())?,
+        gold,
         at: time(reading, row)?,
     })
 }
@@ -89,6 +90,21 @@ fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
         Some(text) => Ok(Some(text)),
         // A list of accepted answers or an object: as the data set writes it.
         None => Ok(Some(value.to_string())),
+    }
+}
+
+/// The length that the row prescribes, or else that of its own answer.
+fn output_tokens(
+    reading: &Reading<'_>,
+    row: &Row,
+    gold: Option<&str>,
+) -> Result<Option<u32>, Problem> {
+    match (count(reading, row, "output-length")?, gold, reading.tokenizer) {
+        (None, Some(gold), Some(_)) => reading
+            .count(gold)
+            .map(|n| Some(n.max(1)))
+            .map_err(|message| Problem { column: None, message }),
+        (found, ..) => Ok(found),
     }
 }
 

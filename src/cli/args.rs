@@ -1,0 +1,264 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::serve::{sim::SimArgs, tiny::TinyArgs};
+
+/// Measures language-model inference: scenario in, one table that can be trusted out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bench",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        bench run scenarios/tinyllama_fp16_vs_fp32.toml     measure, and print the table\n  \
+        bench plan scenarios/vllm_vs_sglang.toml            what would be run, to the last argument\n  \
+        bench report runs/tinyllama_fp16_vs_fp32-…          the same report again, from the records\n\n\
+        Exit codes: 0 all well, 2 usage, 65 bad data, 66 input missing, 69 unavailable, 70 defect,\n  \
+        71 system limit, 73 cannot create, 74 I/O, 75 try again, 78 scenario invalid, 100 a cell failed,\n  \
+        102 no engine started, 103 a cell is invalid, 104 a gate failed, 106 something was left behind,\n  \
+        107 run directory corrupt or inputs changed, 128+n ended by signal n."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// When to use colour; `NO_COLOR` is respected.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(crate) color: Colour,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once per process")]
+pub(crate) enum Command {
+    /// Start the engines of a scenario, measure, and report
+    Run(RunArgs),
+    /// Show every cell with its exact command, requests and skip reasons; starts nothing
+    Plan(PlanArgs),
+    /// Find all mistakes of scenarios at once
+    Check(CheckArgs),
+    /// Make the report of a run again, from its records alone
+    Report(ReportArgs),
+    /// Grade the stored answers of a run again, with other extractors
+    Score(ScoreArgs),
+    /// Recompute every figure of a run from its records and check their integrity
+    Verify(VerifyArgs),
+    /// Look at this machine: GPUs, engines, limits, orphans of killed runs
+    Doctor(DoctorArgs),
+    /// List, fetch and locate data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Serve a built-in engine behind an OpenAI-compatible port
+    #[command(subcommand)]
+    Serve(ServeCommand),
+    /// Print the JSON Schema of scenarios, for editors
+    Schema,
+    /// Print a shell's completion script
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Which scenario, and what is changed in it.
+#[derive(Args, Debug)]
+pub(crate) struct ScenarioArgs {
+    /// Scenario file.
+    #[arg(value_name = "SCENARIO.toml")]
+    pub(crate) scenario: PathBuf,
+    /// Profile of the scenario that is laid over it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Override one key; can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Only cells that match all conditions, such as 'engine=tiny,precision=fp16'.
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) only: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench run scenarios/tinyllama_fp16_vs_fp32.toml\n  \
+    bench run scenarios/open_loop.toml --set phase.load.rate=20 --out /tmp/rate-20\n  \
+    bench run scenarios/vllm_vs_sglang.toml --only engine=vllm --strict\n  \
+    bench run --resume runs/vllm_vs_sglang-20261122T101500Z scenarios/vllm_vs_sglang.toml\n\n\
+    Ctrl-C stops cleanly and keeps what was measured; a second one stops at once.")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// Run directory; made if absent. Without it: runs/NAME-TIME.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on with an interrupted run: complete cells are kept.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Treat skipped cells as failures.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Which bad ends make the exit code other than 0.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS",
+          default_values_t = [FailOn::Failed, FailOn::Invalid, FailOn::Gate])]
+    pub(crate) fail_on: Vec<FailOn>,
+    /// No progress on standard error.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Bad ends of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A cell failed (100, or 102 when no engine started).
+    Failed,
+    /// A cell's numbers cannot be believed (103).
+    Invalid,
+    /// A gate such as an accuracy floor failed (104).
+    Gate,
+    /// A cell was skipped (100); the same as --strict.
+    Skipped,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench plan scenarios/cpu_engines.toml --only precision=fp32")]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// Print the scenario after all layers instead.
+    #[arg(long)]
+    pub(crate) resolved: bool,
+    /// Print the plan as JSON.
+    #[arg(long, conflicts_with = "resolved")]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench check scenarios/*.toml")]
+pub(crate) struct CheckArgs {
+    /// Scenario files.
+    #[arg(required = true, value_name = "SCENARIO.toml")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// Profile that is laid over each.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Override one key; can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench report runs/open_loop-20261122T101500Z\n  \
+    bench report DIR --format markdown --template my.md.j2 > table.md")]
+pub(crate) struct ReportArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What goes to standard output. The files in the run directory are written again in any case.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
+    pub(crate) format: ReportFormat,
+    /// Own minijinja template instead of the scenario's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) template: Option<PathBuf>,
+}
+
+/// Faces of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// A table for this terminal.
+    Terminal,
+    /// Markdown.
+    Markdown,
+    /// One HTML file.
+    Html,
+    /// The summary as JSON.
+    Json,
+    /// One line per cell.
+    Csv,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench score DIR\n  \
+    bench score DIR --extract strict --extract 'The answer is (-?[0-9.,]+)'")]
+pub(crate) struct ScoreArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Extractor: strict, flexible, answer-is, choice, whole, or a pattern. Without it: the scenario's.
+    #[arg(long = "extract", value_name = "EXTRACTOR")]
+    pub(crate) extractors: Vec<String>,
+    /// Show each item whose verdict differs between the first two extractors or cells.
+    #[arg(long)]
+    pub(crate) items: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench verify runs/open_loop-20261122T101500Z")]
+pub(crate) struct VerifyArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench doctor --runs runs --reap")]
+pub(crate) struct DoctorArgs {
+    /// Folder of run directories to look for orphans in.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+    /// End the orphans that were found.
+    #[arg(long)]
+    pub(crate) reap: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Show the data sets that are known and where they are
+    List,
+    /// Download a data set into the cache
+    Fetch {
+        /// Name, such as gsm8k, or an https URL.
+        name: String,
+        /// Split.
+        #[arg(long)]
+        split: Option<String>,
+        /// Expected SHA-256 of the file; required for a URL.
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+    },
+    /// Print the path of a cached data set
+    Path {
+        /// Name.
+        name: String,
+        /// Split.
+        #[arg(long)]
+        split: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once per process")]
+pub(crate) enum ServeCommand {
+    /// A simulated engine with known latencies, and faults on demand
+    Sim(SimArgs),
+    /// A small real language model on the CPU
+    Tiny(TinyArgs),
+}

@@ -1,0 +1,136 @@
+//! `bench doctor`: what this machine has, what limits it, and what killed runs left on it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::cli::args::DoctorArgs;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::say;
+use crate::engine::orphans;
+use crate::record::environment::Environment;
+use crate::telemetry::environment;
+use crate::units::bytes_for_people;
+
+/// Programs that presets ask for.
+const PROGRAMS: &[&str] = &[
+    "vllm",
+    "sglang",
+    "transformers",
+    "llama-server",
+    "trtllm-serve",
+    "ollama",
+    "mistralrs",
+    "text-generation-launcher",
+    "sbatch",
+    "nvidia-smi",
+];
+
+/// Looks at this machine, and ends orphans if asked to.
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let mut text = machine(&environment());
+    text.push_str(&programs());
+    text.push_str(&limits());
+    let runs = run_dirs(args)?;
+    let failed = |source: std::io::Error| {
+        Failure::new(Exit::InputOutput, format!("failed to look for orphans: {source}"))
+    };
+    let found = orphans::find(&runs).map_err(failed)?;
+    let write = &mut text;
+    let _ = writeln!(write, "\norphans of killed runs in {}: {}", args.runs.display(), found.len());
+    for orphan in &found {
+        let _ = writeln!(
+            write,
+            "  pid {} of engine {}: {}",
+            orphan.id.pid, orphan.engine, orphan.command
+        );
+    }
+    let mut exit = Exit::Ok;
+    if !found.is_empty() && args.reap {
+        let reaped = orphans::reap(&runs).map_err(failed)?;
+        let _ = writeln!(write, "  ended: {}", reaped.ended.join(", "));
+        if !reaped.survivors.is_empty() {
+            let _ = writeln!(write, "  still there: {}", reaped.survivors.join(", "));
+            exit = Exit::Dirty;
+        }
+    } else if !found.is_empty() {
+        let _ = writeln!(write, "  help: bench doctor --runs {} --reap", args.runs.display());
+        exit = Exit::Dirty;
+    }
+    say::data(&text)?;
+    Ok(exit)
+}
+
+fn machine(environment: &Environment) -> String {
+    let mut text = String::new();
+    let write = &mut text;
+    let _ = writeln!(write, "bench    {}", environment.bench_version);
+    let _ = writeln!(write, "system   {}, kernel {}", environment.os, environment.kernel);
+    let virtual_machine = if environment.virtual_machine { ", virtual machine" } else { "" };
+    let _ = writeln!(
+        write,
+        "cpu      {} x {}{virtual_machine}, load {:.1}",
+        environment.n_cpus, environment.cpu, environment.load_average
+    );
+    let _ = writeln!(write, "memory   {}", bytes_for_people(environment.memory_bytes));
+    for gpu in &environment.gpus {
+        let _ = writeln!(
+            write,
+            "gpu {}    {}, {}",
+            gpu.index,
+            gpu.name,
+            bytes_for_people(gpu.memory_bytes)
+        );
+    }
+    if let Some(reason) = &environment.gpu_absent {
+        let _ = writeln!(write, "gpu      none: {reason}");
+    }
+    text
+}
+
+fn programs() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let find = |program: &str| {
+        std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    };
+    let mut text = "\nengines and tools on PATH\n".to_owned();
+    for program in PROGRAMS {
+        let place = find(program).map_or_else(|| "-".to_owned(), |file| file.display().to_string());
+        let _ = writeln!(text, "  {program:<26}{place}");
+    }
+    text
+}
+
+fn limits() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let limits = read("/proc/self/limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    let files: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+    let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
+    let ports: Vec<&str> = ports.split_whitespace().collect();
+    format!(
+        "\nlimits\n  open files                {} (soft), {} (hard)\n  ephemeral ports           {}\n",
+        files.first().unwrap_or(&"unknown"),
+        files.get(1).unwrap_or(&"unknown"),
+        ports.join(" to ")
+    )
+}
+
+/// Returns the run directories in the folder; none if it does not exist.
+fn run_dirs(args: &DoctorArgs) -> Result<Vec<PathBuf>, Failure> {
+    if args.runs.join("run.json").exists() {
+        return Ok(vec![args.runs.clone()]);
+    }
+    let entries = match std::fs::read_dir(&args.runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(Failure::input(format!("failed to read {}: {error}", args.runs.display())));
+        }
+    };
+    Ok(entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect())
+}

@@ -1,0 +1,122 @@
+//! Why a command ends early, with the way out and the exit code.
+
+use crate::cli::exit::Exit;
+use crate::diagnostic::Diagnostics;
+use crate::report::template::TemplateError;
+use crate::run::RunError;
+use crate::run::prepare::PrepareError;
+use crate::store::error::StoreError;
+
+/// What a command says when it cannot do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    message: Message,
+    help: Option<String>,
+    kept: Option<String>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Text(String),
+    Scenario(Box<Diagnostics>),
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: Message::Text(message.into()), help: None, kept: None }
+    }
+
+    /// A missing or unreadable input.
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self::new(Exit::NoInput, message).help("check the path")
+    }
+
+    /// Mistakes in a scenario, all of them.
+    pub(crate) fn scenario(diagnostics: Diagnostics) -> Self {
+        Self {
+            exit: Exit::Scenario,
+            message: Message::Scenario(Box::new(diagnostics)),
+            help: None,
+            kept: None,
+        }
+    }
+
+    /// Data that cannot be used.
+    pub(crate) fn data(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Open(error) => {
+                let exit = Exit::from_code(error.exit_code());
+                Self::new(exit, error.to_string()).help(error.help())
+            }
+            PrepareError::Data(error) => {
+                let help = error.help.clone();
+                Self::new(Exit::BadData, error.to_string()).help(help)
+            }
+            PrepareError::Gold { .. } => Self::new(Exit::BadData, error.to_string())
+                .help("mend these rows, or set `gold` in [score] to a pattern that reads them; nothing could be scored against a gold that cannot be read"),
+            PrepareError::Pattern { .. } => Self::new(Exit::Scenario, error.to_string())
+                .help("mend the pattern in [score]"),
+        }
+    }
+
+    /// What to do next: one concrete step.
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What is on disk in spite of the failure.
+    #[must_use]
+    pub(crate) fn kept(mut self, kept: impl Into<String>) -> Self {
+        self.kept = Some(kept.into());
+        self
+    }
+
+    /// Returns the whole message, for standard error.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        let mut text = match &self.message {
+            Message::Text(message) => format!("error: {message}"),
+            Message::Scenario(diagnostics) => return diagnostics.render(colour),
+        };
+        if let Some(help) = &self.help {
+            text = format!("{text}\n  help: {help}");
+        }
+        if let Some(kept) = &self.kept {
+            text = format!("{text}\n  kept: {kept}");
+        }
+        text
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = Exit::from_code(error.exit_code());
+        Self::new(exit, error.to_string()).help(error.help())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Store(error) => error.into(),
+            RunError::Load { .. } => Self::new(Exit::SystemLimit, format!("failed to {error}"))
+                .help("see `bench doctor` for this machine's limits"),
+            RunError::Workload { .. } => Self::new(Exit::BadData, format!("failed to {error}"))
+                .help("look at the data set of this cell"),
+        }
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Self {
+        Self::new(Exit::BadData, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::InputOutput, format!("failed to write to standard output: {error}"))
+    }
+}

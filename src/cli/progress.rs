@@ -1,0 +1,227 @@
+//! Progress on standard error: a reader of run events, which draws nothing into the run.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::ids::CellId;
+use crate::load::spec::Live;
+use crate::plan::Plan;
+use crate::record::event::{CellOutcome, RunEvent};
+use crate::run::Notice;
+
+/// How often a bar is redrawn.
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// Shows a run while it goes on. Drawing happens on a thread of its own, five times a second.
+pub(crate) struct Progress {
+    notices: Option<Sender<Notice>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Begins to show the run of `plan`; `quiet` shows nothing.
+    pub(crate) fn start(plan: &Plan, quiet: bool) -> Self {
+        if quiet {
+            return Self { notices: None, thread: None };
+        }
+        let (notices, received) = channel();
+        let face = Face::new(plan);
+        let thread = std::thread::spawn(move || face.run(&received));
+        Self { notices: Some(notices), thread: Some(thread) }
+    }
+
+    /// Takes note of something that happened.
+    pub(crate) fn tell(&self, notice: Notice) {
+        if let Some(notices) = &self.notices {
+            // The face may be gone if standard error is closed; the run goes on without it.
+            drop(notices.send(notice));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.notices = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the face must not hide what the run has to say.
+            drop(thread.join());
+        }
+    }
+}
+
+/// The trial that a bar stands for.
+struct Running {
+    live: Arc<Live>,
+    started: Instant,
+    n_requests: Option<u64>,
+    /// Requests that were over before this phase began.
+    n_done_before: u64,
+    n_tokens_before: u64,
+}
+
+struct Face {
+    bar: ProgressBar,
+    names: Vec<(CellId, String)>,
+    n_finished: usize,
+    trial_label: String,
+    running: Option<Running>,
+    is_terminal: bool,
+}
+
+impl Face {
+    fn new(plan: &Plan) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        Self {
+            bar,
+            names: plan.cells.iter().map(|cell| (cell.id.clone(), cell.name.clone())).collect(),
+            n_finished: 0,
+            trial_label: String::new(),
+            running: None,
+            is_terminal,
+        }
+    }
+
+    fn run(mut self, notices: &Receiver<Notice>) {
+        loop {
+            match notices.recv_timeout(REDRAW_EVERY) {
+                Ok(Notice::Event(event)) => self.on_event(&event),
+                Ok(Notice::Live(live)) => self.on_live(live),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.redraw();
+        }
+        self.bar.finish_and_clear();
+    }
+
+    fn on_event(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::CellSkipped { cell, reason } => {
+                self.line(&format!("- {}: skipped: {reason}", self.name(cell)));
+            }
+            RunEvent::EngineStarting { engine, attempt, .. } => {
+                self.running = None;
+                let again =
+                    if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
+                self.wait(format!("starting {engine}{again}"));
+            }
+            RunEvent::EngineStage { stage, at, .. } => self.wait(format!("{stage} after {at}")),
+            RunEvent::EngineReady { timeline, .. } => {
+                if let Some(first_token) = timeline.first_token {
+                    self.line(&format!("  engine ready, first token after {first_token}"));
+                }
+            }
+            RunEvent::EngineFailed { failure, .. } => {
+                self.running = None;
+                self.line(&format!("! engine failed: {}", failure.message));
+            }
+            RunEvent::TrialStarted { cell, trial, .. } => {
+                self.trial_label = format!("{} trial {trial}", self.name(cell));
+            }
+            RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
+            RunEvent::CellFinished { cell, outcome } => {
+                self.n_finished += 1;
+                self.running = None;
+                let word = match outcome {
+                    CellOutcome::Complete => "done".to_owned(),
+                    CellOutcome::Skipped(_) => return,
+                    CellOutcome::Failed(failure) => format!("failed: {}", failure.message),
+                    CellOutcome::Interrupted => "interrupted".to_owned(),
+                };
+                self.line(&format!("{} {}: {word}", self.position(), self.name(cell)));
+            }
+            RunEvent::Interrupted { signal } => {
+                self.wait(format!(
+                    "{signal}: ending requests and engines, keeping what was measured"
+                ));
+            }
+            RunEvent::Doubt { what, .. } => self.line(&format!("  note: {what}")),
+            RunEvent::RunStarted { .. }
+            | RunEvent::EngineStopped { .. }
+            | RunEvent::TrialFinished { .. }
+            | RunEvent::RunFinished { .. } => {}
+        }
+    }
+
+    fn on_live(&mut self, live: Arc<Live>) {
+        self.running = Some(Running {
+            live,
+            started: Instant::now(),
+            n_requests: None,
+            n_done_before: 0,
+            n_tokens_before: 0,
+        });
+    }
+
+    fn on_phase(&mut self, phase: &str, n_requests: Option<u64>) {
+        let Some(running) = &mut self.running else { return };
+        running.started = Instant::now();
+        running.n_requests = n_requests;
+        running.n_done_before = running.live.done.load(Ordering::Relaxed);
+        running.n_tokens_before = running.live.tokens.load(Ordering::Relaxed);
+        let label = format!("{} {} {phase}", self.position(), self.trial_label);
+        match n_requests {
+            Some(n_requests) => {
+                self.bar.set_length(n_requests);
+                self.bar.set_style(style("{prefix} [{bar:24}] {pos}/{len} {msg}"));
+            }
+            None => self.bar.set_style(style("{prefix} {spinner} {pos} requests {msg}")),
+        }
+        self.bar.set_prefix(label);
+    }
+
+    fn redraw(&mut self) {
+        let Some(running) = &self.running else { return self.bar.tick() };
+        let n_done = running.live.done.load(Ordering::Relaxed) - running.n_done_before;
+        let n_tokens = running.live.tokens.load(Ordering::Relaxed) - running.n_tokens_before;
+        let elapsed = running.started.elapsed();
+        let rate = n_tokens as f64 / elapsed.as_secs_f64().max(1e-3);
+        let left = running
+            .n_requests
+            .filter(|_| n_done > 0)
+            .map(|n| elapsed.mul_f64(n.saturating_sub(n_done) as f64 / n_done as f64))
+            .map_or_else(String::new, |left| format!(", {} left", HumanDuration(left)));
+        self.bar.set_position(n_done);
+        self.bar.set_message(format!("{rate:.0} tok/s{left}"));
+        self.bar.tick();
+    }
+
+    fn wait(&self, message: String) {
+        if self.is_terminal {
+            self.bar.set_style(style("{spinner} {msg}"));
+            self.bar.set_message(message);
+        } else {
+            self.line(&format!("  {message}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        if self.is_terminal {
+            self.bar.println(text);
+        } else {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    fn position(&self) -> String {
+        format!("[{}/{}]", self.n_finished.min(self.names.len()), self.names.len())
+    }
+
+    fn name<'a>(&'a self, cell: &'a CellId) -> &'a str {
+        let found = self.names.iter().find(|(id, _)| id == cell);
+        found.map_or(cell.0.as_str(), |(_, name)| name.as_str())
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("templates are constants of this file")
+        .progress_chars("=> ")
+}

@@ -1,0 +1,63 @@
+//! Writes the files of a report and makes its faces.
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::report::view::ReportView;
+use crate::report::{csv, html, json, markdown, template, terminal};
+use crate::run::digest::Digest;
+use crate::run::rows;
+use crate::store::reader::RunReader;
+use crate::store::run_dir::RunDir;
+
+/// An own template: its file name and text.
+pub(crate) struct OwnTemplate {
+    pub(crate) file: String,
+    pub(crate) text: String,
+}
+
+/// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
+pub(crate) fn write_files(digest: &Digest, own: Option<&OwnTemplate>) -> Result<(), Failure> {
+    let view = digest.view();
+    let dir = RunDir::at(&digest.dir);
+    dir.replace("summary.json", json::render(&digest.summary).as_bytes())?;
+    dir.replace("summary.csv", csv::render_summary(&digest.summary).as_bytes())?;
+    dir.replace("report.md", markdown(&view, own)?.as_bytes())?;
+    dir.replace("report.html", html::render(&view)?.as_bytes())?;
+    write_requests(digest)?;
+    Ok(())
+}
+
+/// Writes `requests.csv`, one request at a time.
+fn write_requests(digest: &Digest) -> Result<(), Failure> {
+    let path = digest.dir.join("requests.csv");
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::InputOutput, format!("failed to write {}: {error}", path.display()))
+    };
+    let folder = tempfile::NamedTempFile::new_in(&digest.dir).map_err(|error| failed(&error))?;
+    let reader = RunReader::open(&digest.dir)?;
+    let mut trouble = None;
+    let rows = rows::rows(&reader, digest)
+        .map_while(|row| row.map_err(|error| trouble = Some(error)).ok());
+    let file = std::io::BufWriter::new(folder.as_file());
+    csv::write_requests(file, rows).map_err(|error| failed(&error))?;
+    if let Some(error) = trouble {
+        return Err(error.into());
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    folder.as_file().set_permissions(mode).map_err(|error| failed(&error))?;
+    folder.persist(&path).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+/// The markdown face: the scenario's template, or the user's.
+pub(crate) fn markdown(view: &ReportView, own: Option<&OwnTemplate>) -> Result<String, Failure> {
+    Ok(match own {
+        Some(own) => template::render_text(&own.file, &own.text, view)?,
+        None => markdown::render(view)?,
+    })
+}
+
+/// The terminal's face.
+pub(crate) fn terminal(digest: &Digest, width: Option<u16>, colour: bool) -> String {
+    terminal::render(&digest.view(), width, colour)
+}

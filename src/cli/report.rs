@@ -1,0 +1,44 @@
+//! `bench report`: the same report again, from the run directory alone.
+
+use std::io::IsTerminal as _;
+
+use crate::cli::args::{Colour, ReportArgs, ReportFormat};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::publish::{self, OwnTemplate};
+use crate::cli::say;
+use crate::report::{csv, html, json};
+use crate::run::digest::Digest;
+use crate::store::reader::RunReader;
+
+/// Makes the report of a run directory again.
+pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure> {
+    let own = match &args.template {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| {
+                Failure::input(format!("failed to read {}: {source}", path.display()))
+            })?;
+            Some(OwnTemplate { file: path.display().to_string(), text })
+        }
+    };
+    let reader = RunReader::open(&args.dir)?;
+    let digest = Digest::of(&reader)?;
+    if reader.is_in_progress() {
+        say::talk("note: this run is still going on; the report is of what is complete so far");
+    } else {
+        publish::write_files(&digest, own.as_ref())?;
+    }
+    let text = match args.format {
+        ReportFormat::Terminal => {
+            let width = std::io::stdout().is_terminal().then(say::width).flatten();
+            publish::terminal(&digest, width, say::is_coloured(colour, &std::io::stdout()))
+        }
+        ReportFormat::Markdown => publish::markdown(&digest.view(), own.as_ref())?,
+        ReportFormat::Html => html::render(&digest.view())?,
+        ReportFormat::Json => json::render(&digest.summary),
+        ReportFormat::Csv => csv::render_summary(&digest.summary),
+    };
+    say::data(&text)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,160 @@
+//! `bench run`: the main job.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use crate::cli::args::{Colour, FailOn, RunArgs};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::progress::Progress;
+use crate::cli::scenario_file::{self, Planned};
+use crate::cli::{assets, publish, say};
+use crate::engine::interrupt::Interrupt;
+use crate::metrics::summary::{Summary, Validity};
+use crate::record::event::RunEvent;
+use crate::run::conduct::{self, Conducted, Done};
+use crate::run::digest::Digest;
+use crate::run::prepare::{self, Prepared};
+use crate::store::reader::RunReader;
+use crate::store::writer::{NewRun, RunWriter};
+use crate::telemetry;
+
+/// Measures a scenario and reports.
+pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
+    let planned = scenario_file::plan(&args.scenario)?;
+    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
+        say::talk(&warnings);
+    }
+    if args.dry_run {
+        say::data(&crate::plan::render::render(
+            &planned.plan,
+            &scenario_file::skips(&planned.plan),
+        ))?;
+        return Ok(Exit::Ok);
+    }
+    if planned.plan.search.is_some() {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            "the scenario asks for a [search], which this version plans but cannot carry out",
+        )
+        .help("sweep rates or concurrencies in [matrix] instead"));
+    }
+    let interrupt = Interrupt::install().map_err(|source| {
+        Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
+    })?;
+    // Everything that can be wrong with the data is found before an engine is started.
+    let prepared = prepare::prepare(&planned.plan, &args.scenario.scenario, &mut |what| {
+        if !args.quiet {
+            say::talk(&format!("  {what}"));
+        }
+    })
+    .map_err(Failure::data)?;
+    assets::unpack(&planned.plan)?;
+    let (writer, done) = open(args, &planned)?;
+    let dir = writer.dir().path().to_owned();
+    let conducted =
+        conduct(args, &planned, &prepared, writer, &done, &interrupt).map_err(|failure| {
+            failure.kept(format!("what was measured so far is in {}", dir.display()))
+        })?;
+    conclude(args, colour, conducted)
+}
+
+/// Makes the run directory, or opens that of the run to go on with.
+fn open(args: &RunArgs, planned: &Planned) -> Result<(RunWriter, Done), Failure> {
+    let Some(dir) = &args.resume else {
+        let writer = RunWriter::create(&NewRun {
+            root: Path::new("runs"),
+            out: args.out.as_deref(),
+            plan: &planned.plan,
+            scenario: &planned.text,
+            resolved: &planned.loaded.resolved_toml,
+        })?;
+        return Ok((writer, Done::default()));
+    };
+    let reader = RunReader::open(dir)?;
+    let changed = conduct::changed_cells(&reader.plan()?, &planned.plan);
+    if !changed.is_empty() {
+        let message =
+            format!("the scenario is no longer that of {}: {}", dir.display(), changed.join("; "));
+        return Err(Failure::new(Exit::Corrupt, message)
+            .help("start a new run; results are never attributed to another configuration"));
+    }
+    let done = conduct::done(&reader)?;
+    Ok((RunWriter::resume(dir)?, done))
+}
+
+fn conduct(
+    args: &RunArgs,
+    planned: &Planned,
+    prepared: &Prepared,
+    writer: RunWriter,
+    done: &Done,
+    interrupt: &Interrupt,
+) -> Result<Conducted, Failure> {
+    writer.environment(&telemetry::environment())?;
+    let progress = Progress::start(&planned.plan, args.quiet);
+    let conducted =
+        conduct::conduct(&planned.plan, prepared, writer, done, interrupt.clone(), &|notice| {
+            progress.tell(notice);
+        })?;
+    Ok(conducted)
+}
+
+/// Writes and prints the report, and finds the exit code.
+fn conclude(args: &RunArgs, colour: Colour, conducted: Conducted) -> Result<Exit, Failure> {
+    let Conducted { mut writer, interrupted, left_behind } = conducted;
+    let dir = writer.dir().path().to_owned();
+    let mut digest = Digest::of(&RunReader::open(&dir)?)?;
+    let mut exit = exit_code(&digest.summary, &digest, args);
+    if let Some(signal) = interrupted {
+        exit = exit.worse(Exit::Signal(signal as u8));
+        say::talk(&format!(
+            "interrupted; go on with: bench run {} --resume {}",
+            args.scenario.scenario.display(),
+            dir.display()
+        ));
+    }
+    if !left_behind.is_empty() {
+        exit = exit.worse(Exit::Dirty);
+        say::talk(&format!(
+            "error: an engine left behind: {}\n  help: bench doctor --runs {} --reap",
+            left_behind.join(", "),
+            dir.parent().unwrap_or(Path::new(".")).display()
+        ));
+    }
+    writer.event(RunEvent::RunFinished { code: exit.code() })?;
+    writer.sync()?;
+    drop(writer);
+    if interrupted.is_none() {
+        digest.finished();
+    }
+    publish::write_files(&digest, None)?;
+    let on_stdout = say::is_coloured(colour, &std::io::stdout());
+    let width = std::io::stdout().is_terminal().then(say::width).flatten();
+    say::data(&publish::terminal(&digest, width, on_stdout))?;
+    Ok(exit)
+}
+
+/// Finds the exit code that the cells deserve.
+fn exit_code(summary: &Summary, digest: &Digest, args: &RunArgs) -> Exit {
+    let fails = |kind: FailOn| args.fail_on.contains(&kind);
+    let mut exit = Exit::Ok;
+    for cell in &summary.cells {
+        exit = exit.worse(match &cell.verdict {
+            Validity::Failed(_) | Validity::Incomplete if fails(FailOn::Failed) => Exit::CellFailed,
+            Validity::Invalid(_) if fails(FailOn::Invalid) => Exit::CellInvalid,
+            Validity::Skipped(_) if args.strict || fails(FailOn::Skipped) => Exit::CellFailed,
+            _ => Exit::Ok,
+        });
+    }
+    let tried =
+        || summary.cells.iter().filter(|cell| !matches!(cell.verdict, Validity::Skipped(_)));
+    if exit == Exit::CellFailed && tried().count() > 0 && !digest.any_engine_was_ready() {
+        exit = exit.worse(Exit::EngineStart);
+    }
+    if fails(FailOn::Gate) && digest.failed_gates().next().is_some() {
+        exit = exit.worse(Exit::Gate);
+    }
+    exit
+}

@@ -1,0 +1,145 @@
+//! From the command line's scenario file to a plan.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::ScenarioArgs;
+use crate::cli::assets;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::diagnostic::Diagnostics;
+use crate::engine::requires;
+use crate::plan::Plan;
+use crate::plan::expand::expand;
+use crate::plan::places::Host;
+use crate::plan::render::Skips;
+use crate::scenario::{self, Input, Loaded};
+
+/// Largest scenario file; a sweep of thousands of cells is a few kilobytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A scenario and the plan made from it.
+pub(crate) struct Planned {
+    pub(crate) text: String,
+    pub(crate) loaded: Loaded,
+    pub(crate) plan: Plan,
+}
+
+/// Reads, checks and expands a scenario, with what the command line changes in it.
+pub(crate) fn plan(args: &ScenarioArgs) -> Result<Planned, Failure> {
+    let (text, mut loaded) = load(&args.scenario, args.profile.as_deref(), &args.sets)?;
+    let (mut plan, doubts) = expand(&loaded.scenario, &host()).map_err(Failure::scenario)?;
+    loaded.warnings.extend(doubts);
+    if let Some(only) = &args.only {
+        keep_only(&mut plan, only)?;
+    }
+    Ok(Planned { text, loaded, plan })
+}
+
+/// Reads and checks a scenario file.
+pub(crate) fn load(
+    path: &Path,
+    profile: Option<&str>,
+    sets: &[String],
+) -> Result<(String, Loaded), Failure> {
+    let bytes = read_bounded(path)
+        .map_err(|source| Failure::input(format!("failed to read {}: {source}", path.display())))?;
+    let text = scenario::decode(path, bytes).map_err(Failure::scenario)?;
+    let env: Vec<(String, String)> =
+        std::env::vars().filter(|(name, _)| name.starts_with("BENCH_")).collect();
+    let loaded = scenario::load(&Input {
+        path,
+        text: &text,
+        read: &|path| {
+            let bytes = read_bounded(path)?;
+            String::from_utf8(bytes)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        },
+        env: &env,
+        sets,
+        profile,
+        user_preset_dirs: &user_preset_dirs(),
+    })
+    .map_err(Failure::scenario)?;
+    Ok((text, loaded))
+}
+
+/// Returns what a plan needs to know of this machine.
+pub(crate) fn host() -> Host {
+    Host {
+        bench_exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bench")),
+        assets_dir: assets::dir(),
+    }
+}
+
+/// Reads a regular file of bounded size: a FIFO or a device would never end.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    if metadata.len() > MAX_BYTES {
+        let message = format!("it has {} bytes; at most {MAX_BYTES} are read", metadata.len());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Presets of the user: `~/.config/bench/engines`, or below `XDG_CONFIG_HOME`.
+fn user_preset_dirs() -> Vec<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
+    config.into_iter().map(|config| config.join("bench/engines")).collect()
+}
+
+/// Leaves only the cells that match all conditions of `--only`.
+fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
+    for condition in only.split(',') {
+        let Some((key, value)) = condition.split_once('=') else {
+            let message = format!("--only {condition:?} is not KEY=VALUE");
+            return Err(
+                Failure::new(Exit::Usage, message).help("write --only engine=tiny,precision=fp16")
+            );
+        };
+        let (key, value) = (key.trim(), value.trim());
+        if !plan.cells.iter().any(|cell| cell.keys.contains_key(key)) {
+            let known: Vec<&str> = plan
+                .cells
+                .first()
+                .into_iter()
+                .flat_map(|cell| cell.keys.keys())
+                .map(String::as_str)
+                .collect();
+            return Err(Failure::new(Exit::Usage, format!("--only: no cell has a key {key:?}"))
+                .help(format!("keys of this scenario: {}", known.join(", "))));
+        }
+        let values: BTreeSet<String> =
+            plan.cells.iter().filter_map(|cell| cell.keys.get(key).cloned()).collect();
+        if !values.contains(value) {
+            let values: Vec<String> = values.into_iter().collect();
+            let message = format!("--only {only}: no cell is left with {key} = {value:?}");
+            return Err(Failure::new(Exit::Usage, message)
+                .help(format!("values of {key}: {}", values.join(", "))));
+        }
+        plan.cells.retain(|cell| cell.keys.get(key).is_some_and(|found| found == value));
+    }
+    let cells = &plan.cells;
+    plan.launches.retain(|id, _| cells.iter().any(|cell| cell.launch == *id));
+    Ok(())
+}
+
+/// Returns why engines of the plan cannot run on this machine.
+pub(crate) fn skips(plan: &Plan) -> Skips {
+    let unmet = |launch| requires::unmet(launch);
+    plan.launches.iter().filter_map(|(id, launch)| Some((id.clone(), unmet(launch)?))).collect()
+}
+
+/// Renders what is doubtful but not wrong.
+pub(crate) fn warnings(warnings: &Diagnostics, colour: bool) -> Option<String> {
+    (!warnings.is_empty()).then(|| warnings.render(colour))
+}

@@ -1,0 +1,66 @@
+//! `bench verify`: every figure again from the records, and every record against its checksum.
+
+use crate::cli::args::VerifyArgs;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::say;
+use crate::metrics::summary::Summary;
+use crate::report::json;
+use crate::run::digest::Digest;
+use crate::store::reader::RunReader;
+use crate::store::verify;
+
+/// Recomputes a run's figures and compares them with what its files say.
+pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+    let reader = RunReader::open(&args.dir)?;
+    let checked = verify::verify(&reader)?;
+    if !checked.is_sound() {
+        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+        let message = format!("{} is damaged:\n  {}", args.dir.display(), problems.join("\n  "));
+        return Err(Failure::new(Exit::Corrupt, message)
+            .help("restore these files; figures of damaged records are not shown"));
+    }
+    let digest = Digest::of(&reader)?;
+    let n_requests: u64 = digest.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
+    say::data(&format!(
+        "records: whole ({} cells, {n_requests} measured requests)\n",
+        digest.summary.cells.len()
+    ))?;
+    let path = args.dir.join("summary.json");
+    let stored = match std::fs::read_to_string(&path) {
+        Ok(stored) => stored,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            say::data("summary.json: not there yet; `bench report` writes it\n")?;
+            return Ok(Exit::Ok);
+        }
+        Err(error) => {
+            return Err(Failure::input(format!("failed to read {}: {error}", path.display())));
+        }
+    };
+    let again = json::render(&digest.summary);
+    if stored == again {
+        say::data("summary.json: every figure follows from the records\n")?;
+        return Ok(Exit::Ok);
+    }
+    let place = first_difference(&stored, &again, &digest.summary);
+    Err(Failure::new(
+        Exit::Corrupt,
+        format!("{} does not follow from the records: {place}", path.display()),
+    )
+    .help("`bench report` writes it again from the records"))
+}
+
+/// Says where a stored summary departs from the one that the records give.
+fn first_difference(stored: &str, again: &str, summary: &Summary) -> String {
+    if let Err(error) = serde_json::from_str::<Summary>(stored) {
+        return format!("it is not a summary: {error}");
+    }
+    let lines = stored.lines().zip(again.lines()).enumerate();
+    let mut different = lines.filter(|(_, (stored, again))| stored != again);
+    different.next().map_or_else(
+        || format!("it has another length than the summary of {} cells", summary.cells.len()),
+        |(i, (stored, again))| {
+            format!("line {} says `{}`, the records say `{}`", i + 1, stored.trim(), again.trim())
+        },
+    )
+}

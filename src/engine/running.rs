@@ -1,0 +1,181 @@
+//! A ready engine: what can be asked of it, and its end.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::gpu_memory::GpuBaseline;
+use crate::engine::http::Http;
+use crate::engine::interrupt::Interrupt;
+use crate::engine::leash::Leash;
+use crate::engine::probe::ProbeAnswer;
+use crate::engine::throughput::{LogRates, log_rates};
+use crate::engine::watch::{EngineWatch, Gone, Watched};
+use crate::engine::{facts, port, process};
+use crate::plan::launch::Launch;
+use crate::record::event::{EngineFacts, LoadTimeline, StopRecord};
+use crate::telemetry::prometheus;
+
+/// Time that a port gets to become free after a stop.
+const PORT_LIMIT: Duration = Duration::from_mins(1);
+/// The longest wait for the answer of a control call.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// The longest wait for metrics beside the load; a late sample is no sample.
+const METRICS_LIMIT: Duration = Duration::from_secs(2);
+
+/// A ready engine. Dropping it kills whatever is left of it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) launch: Launch,
+    pub(super) port: u16,
+    pub(super) base_url: String,
+    pub(super) log_path: PathBuf,
+    pub(super) interrupt: Interrupt,
+    pub(super) http: Http,
+    pub(super) timeline: LoadTimeline,
+    pub(super) models: Vec<String>,
+    pub(super) probe: ProbeAnswer,
+    pub(super) gpus: Option<GpuBaseline>,
+    pub(super) watched: Arc<Watched>,
+    pub(super) leash: Option<Leash>,
+}
+
+impl Engine {
+    /// Returns the port; 0 for an attached engine whose URL names none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the base URL with the port filled in.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Returns the log file.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
+    /// Returns the stages of the start.
+    pub fn timeline(&self) -> &LoadTimeline {
+        &self.timeline
+    }
+
+    /// Returns the guardian's pid, below which all processes of the engine are; `None` when attached.
+    pub fn tree_root(&self) -> Option<i32> {
+        self.leash.as_ref().map(Leash::pid)
+    }
+
+    /// Asks the engine and its files for what is worth recording. Takes as long as the version
+    /// command: not while something is measured.
+    pub fn facts(&self) -> EngineFacts {
+        let foreign = self.gpus.as_ref().map_or(&[][..], GpuBaseline::foreign);
+        facts::gather(&self.launch, &self.http, &self.models, &self.probe, foreign)
+    }
+
+    /// Returns a watch for other threads.
+    pub fn watch(&self) -> EngineWatch {
+        self.watched.watch()
+    }
+
+    /// Returns the rates that the engine wrote to its log so far.
+    pub fn log_rates(&self) -> Vec<LogRates> {
+        let bytes = std::fs::read(&self.log_path).unwrap_or_default();
+        log_rates(&String::from_utf8_lossy(&bytes), &self.launch.log_patterns)
+    }
+
+    /// Empties the engine's prefix cache; `None` if it has no call for that.
+    pub fn reset_prefix_cache(&self) -> Option<Result<(), String>> {
+        let call = self.launch.cache_reset.as_ref()?;
+        let answer = self.http.call_plain(&call.method, &call.path, CALL_LIMIT);
+        Some(match answer {
+            Ok(answer) if answer.is_success() => Ok(()),
+            Ok(answer) => Err(format!("{} {} answered {}", call.method, call.path, answer.status)),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Returns the text of the engine's metrics endpoint; `None` if it has none.
+    pub fn metrics_text(&self) -> Option<Result<String, String>> {
+        let endpoint = self.launch.metrics.as_ref()?;
+        Some(text_of(&self.http, &endpoint.path, CALL_LIMIT))
+    }
+
+    /// Returns a function that lists the engine's living processes, for a probe on another
+    /// thread; `None` when attached.
+    pub fn pids(&self) -> Option<impl FnMut() -> Vec<i32> + Send + 'static> {
+        let root = self.tree_root()?;
+        Some(move || {
+            let below = process::below(root, &process::table());
+            below.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect()
+        })
+    }
+
+    /// Returns a function that brings the text of the metrics endpoint, for a probe on another
+    /// thread; `None` if the engine has no such endpoint.
+    pub fn metrics_source(
+        &self,
+    ) -> Option<impl FnMut() -> Result<String, String> + Send + 'static> {
+        let endpoint = self.launch.metrics.clone()?;
+        let http = Http::new(&self.base_url, api_key(&self.launch));
+        Some(move || {
+            let http = http.as_ref().map_err(ToString::to_string)?;
+            text_of(http, &endpoint.path, METRICS_LIMIT)
+        })
+    }
+
+    /// Waits until the engine has neither running nor waiting requests.
+    ///
+    /// `Some(false)` when the limit passed first; `None` when its metrics do not tell.
+    pub fn drained(&self, limit: Duration) -> Option<bool> {
+        let names = &self.launch.metrics.as_ref()?.names;
+        let deadline = Instant::now() + limit;
+        loop {
+            let text = self.metrics_text()?.ok()?;
+            let (values, _) = prometheus::pick(&prometheus::parse(&text), names);
+            let n_open: Vec<f64> = ["requests_running", "requests_waiting"]
+                .iter()
+                .filter_map(|name| values.get(*name).copied())
+                .collect();
+            match n_open.iter().sum::<f64>() {
+                _ if n_open.is_empty() => return None,
+                sum if sum < 0.5 => return Some(true),
+                _ if Instant::now() > deadline => return Some(false),
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Stops the engine: SIGTERM to all its processes, after the grace SIGKILL until none is
+    /// left, then waits until the port can be bound again and the GPUs' memory is back.
+    pub fn stop(mut self) -> StopRecord {
+        let Some(mut leash) = self.leash.take() else {
+            return StopRecord { port_free: true, ..StopRecord::default() };
+        };
+        let interrupt = self.interrupt.clone();
+        let gone = leash.stop(self.launch.stop_grace, &|| interrupt.is_urgent());
+        let port_free = port::wait_until_free(self.port, PORT_LIMIT, &|| interrupt.is_urgent());
+        let memory_left_bytes = self
+            .gpus
+            .as_ref()
+            .map(|gpus| gpus.wait_until_back(&|| interrupt.is_urgent()))
+            .unwrap_or_default();
+        let Gone { took, killed, survivors } = gone;
+        StopRecord { took, killed, survivors, port_free, memory_left_bytes }
+    }
+}
+
+/// Returns the key that the engine wants, from the environment.
+pub(super) fn api_key(launch: &Launch) -> Option<String> {
+    let name = launch.api_key_env.as_ref()?;
+    launch.env.get(name).cloned().or_else(|| env::var(name).ok())
+}
+
+fn text_of(http: &Http, path: &str, limit: Duration) -> Result<String, String> {
+    match http.get_plain(path, limit) {
+        Ok(answer) if answer.is_success() => Ok(answer.body),
+        Ok(answer) => Err(format!("{path} answered {}", answer.status)),
+        Err(error) => Err(error.to_string()),
+    }
+}

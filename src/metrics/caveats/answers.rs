@@ -1,0 +1,84 @@
+//! Doubts about questions and answers.
+
+use crate::metrics::caveats::{Case, caveat, counted};
+use crate::metrics::summary::Caveat;
+
+pub(super) fn truncated(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_truncated;
+    (case.evidence.is_natural && n > 0).then(|| {
+        let what = format!("{n} of {} answers were cut off at the length limit", case.counts.ok);
+        caveat(
+            "truncated",
+            what,
+            "Raise max_tokens where accuracy or natural lengths matter.",
+            &["e2e"],
+        )
+    })
+}
+
+pub(super) fn fallback(case: &Case<'_>) -> Option<Caveat> {
+    let dataset = case.evidence.dataset.as_ref()?;
+    let reason = dataset.fallback.as_ref()?;
+    let what = format!(
+        "data set `{}` was not to be had ({reason}); {} was used",
+        dataset.name, dataset.origin
+    );
+    Some(caveat(
+        "fallback",
+        what,
+        "Fetch it with `bench data fetch` to compare with the published rows.",
+        &[],
+    ))
+}
+
+pub(super) fn duplicates(case: &Case<'_>) -> Option<Caveat> {
+    let dataset = case.evidence.dataset.as_ref()?;
+    let n_again = dataset.n_samples.saturating_sub(dataset.n_distinct);
+    (n_again > 0).then(|| {
+        let what = format!("{n_again} of {} rows repeat a prompt", dataset.n_samples);
+        caveat(
+            "duplicate-prompts",
+            what,
+            "Leave them out: a prefix cache answers them faster.",
+            &["ttft"],
+        )
+    })
+}
+
+pub(super) fn odd_streams(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_odd;
+    (n > 0).then(|| {
+        let what = format!("{n} of {} streams were odd: no or more than one end", case.counts.ok);
+        caveat("odd-streams", what, "See `oddities` in the request records.", &[])
+    })
+}
+
+pub(super) fn answers_changed(case: &Case<'_>) -> Option<Caveat> {
+    let (n, n_changed) = case.evidence.repeats;
+    (n_changed > 0).then(|| {
+        let what =
+            format!("{n_changed} of {n} repeated questions got another answer than the first time");
+        let advice =
+            "Accuracy counts each first answer; at temperature 0 batching changes rounding.";
+        caveat("answers-changed", what, advice, &["accuracy"])
+    })
+}
+
+pub(super) fn not_answered(case: &Case<'_>) -> Option<Caveat> {
+    let (n_missing, n) = case.evidence.unanswered;
+    (n_missing > 0).then(|| {
+        let what = format!("{n_missing} of {n} items have no answer because their requests failed");
+        caveat("not-answered", what, "Accuracy is of the answered items alone.", &["accuracy"])
+    })
+}
+
+pub(super) fn gave_up(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_gave_up;
+    (n > 0).then(|| {
+        let what = format!(
+            "a scoring pattern took too many steps on {}, counted as unparsed",
+            counted(n, "text")
+        );
+        caveat("pattern-gave-up", what, "Simplify the pattern.", &["accuracy"])
+    })
+}

@@ -1,0 +1,26 @@
+//! Doubts about who else was there.
+
+use crate::metrics::caveats::{Case, caveat};
+use crate::metrics::summary::Caveat;
+use crate::units::bytes_for_people;
+
+pub(super) fn foreign_processes(case: &Case<'_>) -> Option<Caveat> {
+    let first = case.evidence.foreign_gpu_processes.first()?;
+    let n = case.evidence.foreign_gpu_processes.len();
+    let what = format!("foreign processes on the GPUs: {n}, such as {first}");
+    Some(caveat("foreign-gpu-processes", what, "Free the GPUs and run again.", &[]))
+}
+
+pub(super) fn survivors(case: &Case<'_>) -> Option<Caveat> {
+    let mut left: Vec<String> = case.evidence.survivors.iter().cloned().collect();
+    if case.evidence.memory_left_bytes > 0 {
+        left.push(format!(
+            "{} of device memory",
+            bytes_for_people(case.evidence.memory_left_bytes)
+        ));
+    }
+    (!left.is_empty()).then(|| {
+        let what = format!("the engine's stop left behind: {}", left.join(", "));
+        caveat("survivors", what, "Run `bench doctor --reap`; later cells were not alone.", &[])
+    })
+}

@@ -1,0 +1,106 @@
+//! Doubts about the client and its host.
+
+use crate::metrics::caveats::{Case, caveat, pct, share};
+use crate::metrics::evidence::LATE;
+use crate::metrics::summary::Caveat;
+
+/// p99 of the sentinel's wake lag that an idle machine keeps.
+const WAKE_LAG_MS: f64 = 1.0;
+/// Share of the median TTFT that this lag may reach without a word.
+const WAKE_LAG_SHARE_OF_TTFT: f64 = 0.01;
+/// Share of late sends that deserves a word.
+const LATE_SHARE: f64 = 0.001;
+/// CPU share of load threads from which queueing for them begins to show.
+const CLIENT_CPU_HIGH: f64 = 0.7;
+/// Share of chunk gaps that may be hidden in one read.
+const COALESCED: f64 = 0.01;
+/// Drift of the wall clock that no synchronisation makes by itself.
+const DRIFT: f64 = 0.01;
+/// Share of stolen CPU time that deserves a word.
+const STEAL: f64 = 0.02;
+
+pub(super) fn late_sends(case: &Case<'_>) -> Option<Caveat> {
+    let late = share(case.evidence.n_late, case.evidence.n_sent);
+    (late > LATE_SHARE).then(|| {
+        let p99 = case.evidence.lags.send_p99_ms.unwrap_or_default();
+        let what =
+            format!("{} of requests left more than {LATE} late (p99 lag {p99:.1} ms)", pct(late));
+        if case.evidence.is_capped {
+            let advice =
+                "The cap on requests in flight made them wait: read the scheduled latencies.";
+            caveat(
+                "late-sends",
+                format!("requests waited for a place: {what}"),
+                advice,
+                &["ttft", "e2e"],
+            )
+        } else {
+            let advice = "Lower the rate, or give bench its own cores.";
+            caveat(
+                "late-sends",
+                format!("the generator fell behind: {what}"),
+                advice,
+                &["ttft", "e2e"],
+            )
+        }
+    })
+}
+
+pub(super) fn wake_lag(case: &Case<'_>) -> Option<Caveat> {
+    let lags = case.evidence.lags;
+    let limit = WAKE_LAG_MS.max(lags.ttft_median_ms.unwrap_or(0.0) * WAKE_LAG_SHARE_OF_TTFT);
+    let lag = lags.wake_p99_ms.filter(|&lag| lag > limit)?;
+    let what = format!("the sentinel woke {lag:.1} ms late at p99");
+    let advice = "Others need the CPU: give bench and the engine cores of their own.";
+    Some(caveat("wake-lag", what, advice, &["ttft", "send_lag"]))
+}
+
+pub(super) fn client_cpu(case: &Case<'_>) -> Option<Caveat> {
+    let busy = case.evidence.client_cpu_max.filter(|&share| share > CLIENT_CPU_HIGH)?;
+    let what = format!("load threads were busy {} of the time", pct(busy));
+    Some(caveat("client-cpu", what, "Give bench more cores, or lower the load.", &[]))
+}
+
+pub(super) fn recorder_stalled(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.recorder_stalls;
+    (n > 0).then(|| {
+        let what = format!("{n} finished exchanges had to wait for the disk");
+        caveat("recorder-stalled", what, "Write the run directory to a faster disk.", &[])
+    })
+}
+
+pub(super) fn steal(case: &Case<'_>) -> Option<Caveat> {
+    let stolen = case.evidence.steal_share_max;
+    (stolen > STEAL).then(|| {
+        let what = format!("the hypervisor took {} of a CPU", pct(stolen));
+        caveat("steal", what, "Measure on a machine of your own.", &[])
+    })
+}
+
+pub(super) fn wall_drift(case: &Case<'_>) -> Option<Caveat> {
+    let drift = case.evidence.drift_share_max;
+    (drift > DRIFT).then(|| {
+        let what = format!("the wall clock moved by {} against the monotonic clock", pct(drift));
+        let advice = "Latencies are not touched; times of day in the events are.";
+        caveat("wall-drift", what, advice, &[])
+    })
+}
+
+pub(super) fn userspace_stamps(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_userspace;
+    (n > 0).then(|| {
+        let what =
+            format!("{n} of {} answers were stamped by bench, not by the kernel", case.counts.ok);
+        let advice = "Stamps are late by bench's own lag; use http:// and no proxy.";
+        caveat("userspace-stamps", what, advice, &["ttft", "icl", "itl"])
+    })
+}
+
+pub(super) fn coalesced(case: &Case<'_>) -> Option<Caveat> {
+    let hidden = share(case.evidence.n_coalesced, case.evidence.n_gaps);
+    (hidden > COALESCED).then(|| {
+        let what = format!("{} of chunks arrived in one read with the chunk before", pct(hidden));
+        let advice = "Their gap is 0 by reading, not by the engine: compare TPOT.";
+        caveat("coalesced", what, advice, &["icl", "itl"])
+    })
+}

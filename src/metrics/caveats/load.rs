@@ -1,0 +1,131 @@
+//! Doubts about the load: what failed, what was not steady, what is too few.
+
+use crate::metrics::caveats::{Case, caveat, counted};
+use crate::metrics::summary::Caveat;
+use crate::metrics::window::ToTheEnd;
+use crate::stats::trend::Trend;
+
+pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
+    let n: u64 = case.counts.errors.values().sum();
+    (n > 0).then(|| {
+        let kinds: Vec<String> =
+            case.counts.errors.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let what =
+            format!("{n} of {} requests failed: {}", case.counts.scheduled, kinds.join(", "));
+        let advice =
+            "Latencies are of complete answers alone; read the failure-inflated percentiles.";
+        caveat("failures", what, advice, &[])
+    })
+}
+
+pub(super) fn cancelled_at_deadline(case: &Case<'_>) -> Option<Caveat> {
+    let n: u64 = case.counts.cancelled.values().sum();
+    (n > 0).then(|| {
+        let causes: Vec<String> =
+            case.counts.cancelled.iter().map(|(cause, n)| format!("{n} by {cause}")).collect();
+        let scheduled = case.counts.scheduled;
+        let what = format!("bench ended {n} of {scheduled} requests: {}", causes.join(", "));
+        let advice = "The slowest answers are missing; lengthen the drain or lower the load.";
+        caveat("cancelled", what, advice, &["ttft", "e2e", "tpot"])
+    })
+}
+
+pub(super) fn aborted(case: &Case<'_>) -> Option<Caveat> {
+    let first = case.evidence.aborted.first()?;
+    let what =
+        format!("{} ended early: {first}", counted(case.evidence.aborted.len() as u64, "trial"));
+    Some(caveat("aborted", what, "Run the cell again.", &[]))
+}
+
+pub(super) fn not_steady(case: &Case<'_>) -> Option<Caveat> {
+    let largest = |trends: &[Trend]| {
+        trends
+            .iter()
+            .copied()
+            .max_by(|a, b| a.relative_change.abs().total_cmp(&b.relative_change.abs()))
+    };
+    let told = |name: &str, trend: Trend| {
+        format!(
+            "{name} changed by {:+.0} % (p {})",
+            trend.relative_change * 100.0,
+            if trend.p_value < 0.0001 {
+                "< 0.0001".to_owned()
+            } else {
+                format!("= {:.4}", trend.p_value)
+            }
+        )
+    };
+    let found: Vec<String> = [
+        largest(&case.evidence.output_trends).map(|trend| told("output throughput", trend)),
+        largest(&case.evidence.ttft_trends).map(|trend| told("TTFT", trend)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!found.is_empty()).then(|| {
+        let what = format!("not steady inside the window: {}", found.join(", "));
+        let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";
+        caveat("not-steady", what, advice, &["output_throughput", "ttft", "e2e"])
+    })
+}
+
+pub(super) fn warm_up_not_steady(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_unsteady_warm_ups;
+    (n > 0).then(|| {
+        let what = format!(
+            "the warm-up of {n} of {} trials found no steady state",
+            case.evidence.n_trials
+        );
+        caveat("warm-up-not-steady", what, "Allow it more rounds.", &[])
+    })
+}
+
+pub(super) fn to_the_end(case: &Case<'_>) -> Option<Caveat> {
+    let what = match case.evidence.to_the_end? {
+        // What was asked for is no doubt.
+        ToTheEnd::Batch => return None,
+        ToTheEnd::FewWaves => {
+            "fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates"
+        }
+        ToTheEnd::NoDuration => "all requests were due at once: ramp and drain are in the rates",
+    };
+    let advice = "Send several times as many requests as there are streams.";
+    Some(caveat(
+        "no-steady-state",
+        what.to_owned(),
+        advice,
+        &["output_throughput", "request_throughput"],
+    ))
+}
+
+pub(super) fn partial_wave(case: &Case<'_>) -> Option<Caveat> {
+    let (n, size) = case.evidence.partial_wave?;
+    let waves = vec![size.to_string(); (n / size) as usize].join(" + ");
+    let sum = if waves.is_empty() { n.to_string() } else { format!("{waves} + {}", n % size) };
+    let what = format!("{n} requests at {size} at a time are {sum}: the last wave is not full");
+    let advice = "Send a multiple, or many times, of the concurrency.";
+    Some(caveat("partial-wave", what, advice, &["output_throughput", "request_throughput"]))
+}
+
+pub(super) fn few_answers(case: &Case<'_>) -> Option<Caveat> {
+    let ttft = case.distributions.get("ttft")?;
+    let missing: Vec<String> = ttft
+        .percentiles
+        .iter()
+        .filter(|percentile| percentile.value.is_none() && percentile.p <= 99.0)
+        .map(|percentile| format!("p{} needs {}", percentile.p, percentile.n_floor))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let what = format!("{}: {}", counted(ttft.n, "answer"), missing.join(", "));
+        let advice = "Send more requests or repeat trials.";
+        caveat("n-too-small", what, advice, &["ttft", "e2e", "tpot"])
+    })
+}
+
+pub(super) fn single_trial(case: &Case<'_>) -> Option<Caveat> {
+    (case.evidence.n_trials == 1).then(|| {
+        let what = "one trial: nothing is known of the spread between runs".to_owned();
+        let advice = "Set trials to 3 or more before calling a small difference real.";
+        caveat("single-trial", what, advice, &["output_throughput", "request_throughput"])
+    })
+}

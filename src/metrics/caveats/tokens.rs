@@ -1,0 +1,83 @@
+//! Doubts about what was counted and what the engine says of itself.
+
+use crate::metrics::caveats::{Case, caveat};
+use crate::metrics::summary::Caveat;
+
+/// Share by which two counts of the same tokens may differ.
+const COUNTS_DIFFER: f64 = 0.01;
+/// Tokens per chunk from which chunks are no longer tokens.
+const TOKENS_PER_CHUNK: f64 = 1.05;
+/// Prefix cache hits, per cent, that a cold workload does not have.
+const PREFIX_HITS_PCT: f64 = 1.0;
+/// Difference of the engine's own rate from ours that deserves a look.
+const ENGINE_DIFFERS: f64 = 0.05;
+
+pub(super) fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
+    let off = case.evidence.output_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
+    let what =
+        format!("the tokenizer counts {:+.1} % output tokens against the engine", off * 100.0);
+    let advice = "Check that the tokenizer is the model's; the engine's count is used.";
+    Some(caveat("counts-differ", what, advice, &["output_throughput", "tpot"]))
+}
+
+pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
+    let off = case.evidence.prompt_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
+    let what =
+        format!("the tokenizer counts {:+.1} % prompt tokens against the engine", off * 100.0);
+    let advice = "The engine may add a chat template or special tokens; its count is used.";
+    Some(caveat("prompt-counts-differ", what, advice, &["prompt_throughput"]))
+}
+
+pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_unknown;
+    (n > 0).then(|| {
+        let what = format!(
+            "{n} of {} answers have no token count and are not in token rates",
+            case.counts.ok
+        );
+        let advice = "Give the data set a tokenizer, or an engine that sends usage.";
+        caveat("unknown-counts", what, advice, &["output_throughput", "tpot"])
+    })
+}
+
+pub(super) fn multi_token_chunks(case: &Case<'_>) -> Option<Caveat> {
+    let per_chunk =
+        case.evidence.n_counted_tokens as f64 / case.evidence.n_counted_events.max(1) as f64;
+    (case.evidence.n_counted_events > 0 && per_chunk > TOKENS_PER_CHUNK).then(|| {
+        let what = format!("chunks hold {per_chunk:.2} tokens in the mean");
+        let advice = "Compare TPOT, not the gaps between chunks.";
+        caveat("multi-token-chunks", what, advice, &["icl", "itl"])
+    })
+}
+
+pub(super) fn prefix_hits(case: &Case<'_>) -> Option<Caveat> {
+    let hits =
+        case.figures.value("prefix_cache_hit_rate").filter(|&hits| hits > PREFIX_HITS_PCT)?;
+    let what = format!("{hits:.1} % of the prefix cache's lookups were hits");
+    let advice =
+        "Unless shared prefixes are what you measure, reset the cache or salt the prompts.";
+    Some(caveat("prefix-cache", what, advice, &["ttft", "prompt_throughput"]))
+}
+
+pub(super) fn prompts_repeat(case: &Case<'_>) -> Option<Caveat> {
+    // Where the hit rate is known, `prefix_hits` has the word.
+    let is_known = case.figures.value("prefix_cache_hit_rate").is_some();
+    (case.evidence.prompts_repeat && !is_known).then(|| {
+        let what =
+            "the same prompts are sent again, and whether a prefix cache answers them is not known"
+                .to_owned();
+        let advice = "Salt the prompts, or use an engine whose cache can be reset.";
+        caveat("prompts-repeat", what, advice, &["ttft", "prompt_throughput"])
+    })
+}
+
+pub(super) fn engine_differs(case: &Case<'_>) -> Option<Caveat> {
+    let theirs = case.figures.value("engine_output_throughput")?;
+    let ours = case.figures.value("output_throughput").filter(|&ours| ours > 0.0)?;
+    let off = theirs / ours - 1.0;
+    (off.abs() > ENGINE_DIFFERS).then(|| {
+        let what = format!("the engine says {theirs:.1} tok/s where {ours:.1} arrived ({:+.0} %)", off * 100.0);
+        let advice = "Its window differs from ours by up to a sampling interval; look closer if that is not all.";
+        caveat("engine-differs", what, advice, &["output_throughput"])
+    })
+}

@@ -1,0 +1,246 @@
+//! Two cells, metric by metric: ratio, interval, verdict.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::catalogue::{METRICS, Metric, Shape};
+use crate::metrics::summary::{CellSummary, Figure, Percentile, Summary, Validity};
+use crate::score::grade::Graded;
+use crate::score::pair::{PairedAccuracy, pair};
+use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
+use crate::stats::verdict::Verdict;
+
+/// Two cells compared: the second against the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Name of the first cell: what is compared with.
+    pub baseline: String,
+    /// Name of the second cell.
+    pub candidate: String,
+    /// Ratio within which figures count as equivalent, as a share.
+    pub margin: f64,
+    /// One per metric that both cells have, in the catalogue's order.
+    pub rows: Vec<Compared>,
+    /// Correctness on the same items by extractor, when both cells' grades are given.
+    pub accuracy: Vec<PairedAccuracy>,
+    /// Why the comparison itself is in doubt: a cell that is not valid, say.
+    pub doubts: Vec<String>,
+}
+
+/// One metric of two cells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// Tag of the metric; percentiles carry theirs: `ttft.p50`.
+    pub tag: String,
+    /// Unit of both values.
+    pub unit: String,
+    /// Value of the first cell.
+    pub baseline: f64,
+    /// Value of the second cell.
+    pub candidate: f64,
+    /// Second over first.
+    pub ratio: f64,
+    /// Interval of the ratio, 95 %; absent when one of the figures has none.
+    pub interval: Option<(f64, f64)>,
+    /// What follows. Inconclusive without an interval.
+    pub verdict: Verdict,
+    /// Estimator of the interval, or the reason of its absence.
+    pub note: String,
+}
+
+/// Percentiles that are compared.
+const COMPARED_PERCENTILES: [f64; 2] = [50.0, 99.0];
+
+/// Figures that describe the run rather than the engine: not compared.
+const NOT_COMPARED: [&str; 6] =
+    ["window", "whole_run", "attempted_rate", "in_flight_mean", "client_cpu", "power_idle"];
+
+/// Compares two cells by their figures and percentiles.
+///
+/// The interval of a ratio is made from those of both sides, so two runs can be compared by
+/// their summaries alone. `grades` are those of the first and of the second cell.
+pub fn compare(
+    baseline: &CellSummary,
+    candidate: &CellSummary,
+    grades: Option<(&Graded, &Graded)>,
+    margin: f64,
+) -> Comparison {
+    let rows = METRICS
+        .iter()
+        .filter(|metric| !NOT_COMPARED.contains(&metric.tag))
+        .flat_map(|metric| match metric.shape {
+            Shape::Figure => compared_figure(metric, baseline, candidate, margin),
+            Shape::Distribution => compared_percentiles(metric, baseline, candidate, margin),
+        })
+        .collect();
+    let accuracy = grades.map_or_else(Vec::new, |(first, second)| {
+        first.extractors.iter().filter_map(|name| pair(first, second, name)).collect()
+    });
+    Comparison {
+        baseline: baseline.name.clone(),
+        candidate: candidate.name.clone(),
+        margin,
+        rows,
+        accuracy,
+        doubts: [baseline, candidate].into_iter().filter_map(doubt).collect(),
+    }
+}
+
+/// Compares two runs: cells of the same name, in the order of the second run, and the names
+/// that only one of them has.
+pub fn compare_runs(
+    baseline: &Summary,
+    candidate: &Summary,
+    margin: f64,
+) -> (Vec<Comparison>, Vec<String>) {
+    let find =
+        |summary: &Summary, name: &str| summary.cells.iter().position(|cell| cell.name == name);
+    let mut comparisons = Vec::new();
+    let mut unmatched = Vec::new();
+    for cell in &candidate.cells {
+        match find(baseline, &cell.name) {
+            Some(place) => {
+                comparisons.push(compare(&baseline.cells[place], cell, None, margin));
+            }
+            None => unmatched.push(cell.name.clone()),
+        }
+    }
+    let only_before = baseline.cells.iter().filter(|cell| find(candidate, &cell.name).is_none());
+    unmatched.extend(only_before.map(|cell| cell.name.clone()));
+    (comparisons, unmatched)
+}
+
+fn doubt(cell: &CellSummary) -> Option<String> {
+    let why = match &cell.verdict {
+        Validity::Valid => return None,
+        Validity::Invalid(reasons) => format!("is invalid: {}", reasons.join("; ")),
+        Validity::Failed(reason) => format!("failed: {reason}"),
+        Validity::Skipped(reason) => format!("was skipped: {reason}"),
+        Validity::Incomplete => "is incomplete".to_owned(),
+    };
+    Some(format!("{} {why}", cell.name))
+}
+
+fn compared_figure(
+    metric: &Metric,
+    baseline: &CellSummary,
+    candidate: &CellSummary,
+    margin: f64,
+) -> Vec<Compared> {
+    let side = |cell: &CellSummary| {
+        let figure: &Figure = cell.figures.get(metric.tag)?;
+        Some(Side { value: figure.value?, interval: figure.interval })
+    };
+    let sides = side(baseline).zip(side(candidate));
+    sides
+        .and_then(|(a, b)| compared(metric.tag.to_owned(), metric, a, b, margin))
+        .into_iter()
+        .collect()
+}
+
+fn compared_percentiles(
+    metric: &Metric,
+    baseline: &CellSummary,
+    candidate: &CellSummary,
+    margin: f64,
+) -> Vec<Compared> {
+    let side = |cell: &CellSummary, p: f64| {
+        let percentiles = &cell.distributions.get(metric.tag)?.percentiles;
+        let at_p = |percentile: &&Percentile| (percentile.p - p).abs() < f64::EPSILON;
+        let found = percentiles.iter().find(at_p)?;
+        Some(Side { value: found.value?, interval: found.interval })
+    };
+    COMPARED_PERCENTILES
+        .iter()
+        .filter_map(|&p| {
+            let (a, b) = side(baseline, p).zip(side(candidate, p))?;
+            compared(format!("{}.p{p}", metric.tag), metric, a, b, margin)
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+struct Side {
+    value: f64,
+    interval: Option<(f64, f64)>,
+}
+
+fn compared(tag: String, metric: &Metric, a: Side, b: Side, margin: f64) -> Option<Compared> {
+    let larger_is_better = metric.larger_is_better?;
+    if a.value <= 0.0 {
+        return None;
+    }
+    let estimate = |side: Side| {
+        side.interval.map(|ends| Estimate { value: side.value, interval: Interval::from(ends) })
+    };
+    let both = estimate(b).zip(estimate(a));
+    let ratio = both.and_then(|(b, a)| ratio_of_estimates(b, a));
+    let note = match (both, ratio) {
+        (_, Some(_)) => "MOVER on the logarithms of both intervals, 95 %",
+        (Some(_), None) => "an interval reaches 0: repeat trials",
+        (None, None) => "a figure has no interval: repeat trials",
+    };
+    Some(Compared {
+        tag,
+        unit: metric.unit.to_owned(),
+        baseline: a.value,
+        candidate: b.value,
+        ratio: b.value / a.value,
+        interval: ratio.map(|ratio| ratio.interval.ends()),
+        verdict: ratio.map_or(Verdict::Inconclusive, |ratio| {
+            Verdict::of(ratio.interval, margin, larger_is_better)
+        }),
+        note: note.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{measured_cell, with_figure};
+
+    fn verdict_of(a: (f64, Option<(f64, f64)>), b: (f64, Option<(f64, f64)>)) -> Compared {
+        let cell = |(value, interval)| {
+            with_figure(measured_cell("a", "fp16"), "output_throughput", value, interval)
+        };
+        compare(&cell(a), &cell(b), None, 0.02).rows.remove(0)
+    }
+
+    #[test]
+    fn a_difference_outside_the_noise_is_better() {
+        let found = verdict_of((100.0, Some((99.0, 101.0))), (110.0, Some((109.0, 111.0))));
+        assert_eq!((found.tag.as_str(), found.verdict), ("output_throughput", Verdict::Better));
+        assert!((found.ratio - 1.1).abs() < 1e-9);
+        let back = verdict_of((110.0, Some((109.0, 111.0))), (100.0, Some((99.0, 101.0))));
+        assert_eq!(back.verdict, Verdict::Worse);
+    }
+
+    #[test]
+    fn two_per_cent_from_single_runs_are_no_win() {
+        let found = verdict_of((100.0, None), (102.0, None));
+        assert_eq!(found.verdict, Verdict::Inconclusive);
+        assert_eq!(found.note, "a figure has no interval: repeat trials");
+        let wide = verdict_of((100.0, Some((-5.0, 205.0))), (102.0, Some((101.0, 103.0))));
+        assert_eq!(wide.note, "an interval reaches 0: repeat trials");
+    }
+
+    #[test]
+    fn runs_are_compared_cell_by_cell_and_strangers_named() {
+        let run = |names: &[&str]| Summary {
+            cells: names.iter().map(|name| measured_cell(name, "fp16")).collect(),
+            ..Summary::default()
+        };
+        let (comparisons, unmatched) = compare_runs(&run(&["a", "b"]), &run(&["b", "c"]), 0.02);
+        assert_eq!(comparisons.len(), 1);
+        assert_eq!(unmatched, ["c", "a"]);
+    }
+
+    #[test]
+    fn a_cell_that_is_not_valid_puts_the_comparison_in_doubt() {
+        let mut bad = measured_cell("b", "fp16");
+        bad.verdict = Validity::Invalid(vec!["client: slow".to_owned()]);
+        let found = compare(&measured_cell("a", "fp16"), &bad, None, 0.02);
+        assert_eq!(found.doubts, ["b is invalid: client: slow"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! The serving block and the offline block: figures one under the other.
+
+use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+
+/// Returns the "Serving Benchmark Result" block.
+pub fn serving() -> PublishedTable {
+    block(
+        "serving",
+        "Serving Benchmark Result",
+        "Llama-3-8B on an A10, 200 requests at 1.0 per second",
+        SERVING_NOTES,
+    )
+    .read(include_str!("../../../fixtures/published/serving.csv"))
+}
+
+/// Returns the offline batch block.
+pub fn offline() -> PublishedTable {
+    block(
+        "offline",
+        "Offline batch",
+        "Llama-3-8B on an H100 80GB HBM3, 1,000 generations, FP16",
+        OFFLINE_NOTES,
+    )
+    .read(include_str!("../../../fixtures/published/offline.csv"))
+}
+
+fn block(
+    name: &'static str,
+    title: &'static str,
+    setting: &'static str,
+    notes: &'static [Note],
+) -> PublishedTable {
+    PublishedTable {
+        name,
+        title,
+        setting,
+        n_key_columns: 1,
+        columns: vec![
+            Column::name("metric", "Metric"),
+            Column::name("unit", "Unit"),
+            Column::figure("value", "Value", "", 2, None),
+        ],
+        rows: Vec::new(),
+        notes,
+    }
+}
+
+/// Returns our definition of what a row of a block tells.
+///
+/// Blocks divide by the whole run, drain included; so does what stands beside them.
+pub fn ours_of_row(metric: &str) -> Option<Ours> {
+    Some(match metric {
+        "benchmark_duration" | "total_time" => Ours::Figure("whole_run"),
+        "request_throughput" | "generations_per_sec" => Ours::Figure("request_throughput_whole"),
+        "input_token_throughput" | "prompt_tokens_per_sec" => {
+            Ours::Figure("prompt_throughput_whole")
+        }
+        "output_token_throughput" | "generation_tokens_per_sec" => {
+            Ours::Figure("output_throughput_whole")
+        }
+        "mean_ttft" => Ours::Mean("ttft"),
+        "median_ttft" => Ours::Percentile("ttft", 50.0),
+        "p99_ttft" => Ours::Percentile("ttft", 99.0),
+        "mean_tpot_excl_first_token" => Ours::Mean("tpot"),
+        "median_tpot_excl_first_token" => Ours::Percentile("tpot", 50.0),
+        "p99_tpot_excl_first_token" => Ours::Percentile("tpot", 99.0),
+        "avg_generation_tokens" => Ours::Mean("output_tokens"),
+        "avg_prompt_tokens" => Ours::Mean("prompt_tokens"),
+        _ => return None,
+    })
+}
+
+const SERVING_NOTES: &[Note] = &[
+    Note {
+        column: "",
+        text: "0.90 requests/s at a rate of 1.0 is 199 s of arrivals and a drain of 22 s in one division: the engine kept up.",
+    },
+    Note {
+        column: "",
+        text: "Outputs were tokenized again with a begin-of-sequence token: one more than was generated on each.",
+    },
+    Note { column: "", text: "p99 of 200 requests is the word of two of them." },
+];
+const OFFLINE_NOTES: &[Note] = &[Note {
+    column: "",
+    text: "Rates are those of the whole job; the ramp at the start and the last stragglers are in them.",
+}];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::published::is_printed;
+    use crate::stats::quantile::sample_floor;
+
+    fn check(table: &PublishedTable, rate: &str, amount: &str, secs: &str) {
+        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        let (amount, secs) = (number(amount), number(secs));
+        let at = |secs: f64| amount / secs;
+        assert!(is_printed(number(rate), 2, at(secs - 0.005), at(secs + 0.005)), "{rate}");
+    }
+
+    #[test]
+    fn serving_rates_divide_by_arrivals_and_drain() {
+        let table = serving();
+        check(&table, "request_throughput", "successful_requests", "benchmark_duration");
+        check(&table, "input_token_throughput", "total_input_tokens", "benchmark_duration");
+        check(&table, "output_token_throughput", "total_generated_tokens", "benchmark_duration");
+        // 200 arrivals one second apart take 199 s; the rest is drain.
+        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        let drain = number("benchmark_duration") - (number("successful_requests") - 1.0);
+        assert!((drain - 22.06).abs() < 1e-9);
+        assert!((sample_floor(0.99) as f64) > number("successful_requests"));
+    }
+
+    #[test]
+    fn offline_rates_follow_from_the_job() {
+        let table = offline();
+        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        check(&table, "generations_per_sec", "total_generations", "total_time");
+        // Means are printed to 0.005 tokens and the time to 0.005 s.
+        for (rate, mean) in [
+            ("generation_tokens_per_sec", "avg_generation_tokens"),
+            ("prompt_tokens_per_sec", "avg_prompt_tokens"),
+        ] {
+            let at = |off: f64| {
+                (number(mean) + off) * number("total_generations") / (number("total_time") - off)
+            };
+            assert!(is_printed(number(rate), 2, at(-0.005), at(0.005)), "{rate}");
+        }
+    }
+
+    #[test]
+    fn rows_of_the_blocks_have_our_definition_but_for_plain_counts() {
+        for table in [serving(), offline()] {
+            for row in 0..table.rows.len() {
+                let name = table.row_name(row);
+                let is_count = name.starts_with("total_") && name != "total_time"
+                    || name == "successful_requests";
+                assert_eq!(ours_of_row(&name).is_none(), is_count, "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! vLLM against SGLang over concurrency.
+
+use serde::Deserialize;
+
+use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+
+/// Returns the table of key findings.
+///
+/// Its figures stand in two columns, one per engine, and its rows are metrics: `ours` of a row
+/// is [`ours_of_row`].
+pub fn table() -> PublishedTable {
+    PublishedTable {
+        name: "vllm_vs_sglang",
+        title: "vLLM against SGLang: key findings",
+        setting: "Llama-3.1-8B-Instruct and Qwen3-8B, one A100 80 GB, 100 ShareGPT requests at concurrency 20 to 100; README of staru09/llm_infra_bench",
+        n_key_columns: 1,
+        columns: vec![
+            Column::name("metric", "Metric"),
+            Column::name("unit", "Unit"),
+            Column::figure("vllm", "vLLM", "", 0, None),
+            Column::figure("sglang", "SGLang", "", 0, None),
+            Column::name("winner", "Winner"),
+            Column::name("published_margin", "Margin"),
+        ],
+        rows: Vec::new(),
+        notes: NOTES,
+    }
+    .read(include_str!("../../../fixtures/published/vllm_vs_sglang.csv"))
+}
+
+/// Returns our definition of what a row of the key findings tells.
+pub fn ours_of_row(metric: &str) -> Option<Ours> {
+    match metric {
+        "duration_at_concurrency_20" | "duration_at_concurrency_100" => {
+            Some(Ours::Figure("whole_run"))
+        }
+        "peak_system_tps" => Some(Ours::Figure("output_throughput")),
+        "gpu_utilization_mean" => Some(Ours::Figure("gpu_utilisation")),
+        "power_mean" => Some(Ours::Figure("power_mean")),
+        _ => None,
+    }
+}
+
+/// One run of the source: what the figures of its report are drawn from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Run {
+    /// Model.
+    pub model: String,
+    /// Engine.
+    pub backend: String,
+    /// Requests at once.
+    pub concurrency: u32,
+    /// Requests that were answered; 0 for the two failed starts.
+    pub total_requests: u32,
+    /// Seconds from first to last.
+    pub duration_sec: f64,
+    /// Mean TTFT.
+    pub ttft_mean_ms: f64,
+    /// Mean end-to-end latency.
+    pub e2e_mean_ms: f64,
+    /// Mean time per output token.
+    pub tpot_mean_ms: f64,
+    /// "Tokens" per second; see the notes for what was counted.
+    pub system_tps: f64,
+    /// Requests per second.
+    pub system_rps: f64,
+    /// Mean GPU utilisation.
+    pub gpu_util_mean: f64,
+    /// Mean power.
+    pub power_mean_w: f64,
+}
+
+/// Returns the source's runs, failed starts left out.
+pub fn runs() -> Vec<Run> {
+    let text = include_str!("../../../fixtures/published/vllm_vs_sglang_runs.csv");
+    csv::Reader::from_reader(text.as_bytes())
+        .deserialize()
+        .map(|run| run.expect("an embedded table has the columns of its type"))
+        .filter(|run: &Run| run.total_requests > 0)
+        .collect()
+}
+
+/// Returns the source's recommendations: use case and engine.
+pub fn recommendations() -> Vec<Vec<String>> {
+    let text = include_str!("../../../fixtures/published/vllm_vs_sglang_recommendations.csv");
+    super::parse(text).1
+}
+
+const NOTES: &[Note] = &[
+    Note {
+        column: "",
+        text: "peak_system_tps: vLLM's tokens are lines of the stream (tokens and one more), SGLang's are words between blanks: the rates do not compare.",
+    },
+    Note {
+        column: "",
+        text: "TTFT of SGLang is 10 % of its end-to-end latency on every request: it was set, not measured.",
+    },
+    Note {
+        column: "",
+        text: "One engine ran without CUDA graphs, one with; one got raw prompts, one a chat template.",
+    },
+    Note {
+        column: "",
+        text: "power_mean: vLLM draws 15.7 % less than SGLang, not 19 %; per output unit SGLang needs less energy at concurrency 100.",
+    },
+    Note {
+        column: "",
+        text: "The dip at concurrency 80 is the waves: 100 requests are 80 and 20.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::published::parse;
+
+    fn number(row: &str, key: &str) -> f64 {
+        let table = table();
+        table.number(table.row(row).unwrap(), key).unwrap()
+    }
+
+    /// Rows of the audit of the source's per-request files.
+    fn audit() -> Vec<std::collections::BTreeMap<String, String>> {
+        let (header, rows) =
+            parse(include_str!("../../../fixtures/published/vllm_vs_sglang_audit.csv"));
+        rows.into_iter().map(|row| header.iter().cloned().zip(row).collect()).collect()
+    }
+
+    #[test]
+    fn the_published_power_margin_divides_by_the_wrong_side() {
+        let (vllm, sglang) = (number("power_mean", "vllm"), number("power_mean", "sglang"));
+        assert!(((vllm / sglang - 1.0) * 100.0 + 15.7).abs() < 0.05);
+        assert!(((1.0 - sglang / vllm) * 100.0 + 18.7).abs() < 0.05, "printed as -19 %");
+    }
+
+    #[test]
+    fn the_published_peak_margin_follows_from_its_figures() {
+        let ratio = number("peak_system_tps", "sglang") / number("peak_system_tps", "vllm");
+        assert!(((ratio - 1.0) * 100.0 - 28.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn energy_per_output_unit_reverses_the_power_verdict() {
+        let per_unit = |backend: &str| {
+            let audit = audit();
+            let row = audit
+                .iter()
+                .find(|row| {
+                    row["model"].starts_with("Llama")
+                        && row["backend"] == backend
+                        && row["concurrency"] == "100"
+                })
+                .unwrap();
+            let joules: f64 = row["energy_J_meanpower_x_duration"].parse().unwrap();
+            let n_counted: f64 = row["sum_output_counted"].parse().unwrap();
+            joules / n_counted
+        };
+        assert!(number("power_mean", "vllm") < number("power_mean", "sglang"));
+        assert!(per_unit("vllm") > per_unit("sglang"));
+    }
+
+    #[test]
+    fn every_first_token_of_sglang_is_a_tenth_of_its_latency() {
+        let runs = runs();
+        assert_eq!(runs.len(), 16);
+        for run in runs.iter().filter(|run| run.backend == "sglang") {
+            assert!((run.ttft_mean_ms / run.e2e_mean_ms - 0.1).abs() < 1e-4, "{run:?}");
+        }
+        assert!(
+            runs.iter().any(|run| run.backend == "vllm"
+                && (run.ttft_mean_ms / run.e2e_mean_ms - 0.1).abs() > 0.05)
+        );
+    }
+
+    #[test]
+    fn the_dip_at_eighty_is_the_waves() {
+        let tps = |concurrency| {
+            let runs = runs();
+            runs.iter()
+                .find(|run| {
+                    run.model == "Qwen3-8B"
+                        && run.backend == "sglang"
+                        && run.concurrency == concurrency
+                })
+                .unwrap()
+                .system_tps
+        };
+        assert!(tps(80) < tps(50) && tps(80) < tps(100));
+    }
+
+    #[test]
+    fn what_was_counted_differs_by_engine() {
+        for row in audit() {
+            let unit = if row["backend"] == "vllm" { "SSE data lines" } else { "whitespace words" };
+            assert_eq!(row["output_count_unit"], unit);
+        }
+        // 1,024 tokens asked for, 1,025 lines counted.
+        assert!(audit().iter().any(|row| row["max_output_counted"] == "1025"));
+    }
+
+    #[test]
+    fn every_row_of_the_findings_has_our_definition() {
+        let table = table();
+        for row in 0..table.rows.len() {
+            assert!(ours_of_row(&table.row_name(row)).is_some(), "{}", table.row_name(row));
+        }
+        assert_eq!(recommendations().len(), 4);
+    }
+}

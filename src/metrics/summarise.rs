@@ -1,0 +1,216 @@
+//! All cells of a run, and what only shows when they are seen together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::LaunchId;
+use crate::metrics::caveats::caveat;
+use crate::metrics::summary::{Caveat, CellSummary, Summary, Validity};
+use crate::plan::{Plan, TrialOrder};
+use crate::record::FORMAT_VERSION;
+use crate::record::event::EngineFacts;
+
+/// Difference of mean prompt tokens between cells of one data set that is more than a special
+/// token on each prompt.
+const PROMPT_TOKENS_DIFFER: f64 = 0.02;
+
+/// Puts the cells of a run together.
+///
+/// `facts` is what each engine said of itself at its last start; `doubts` are those of the whole
+/// run (`RunEvent::Doubt`).
+pub fn summary(
+    plan: &Plan,
+    complete: bool,
+    cells: Vec<CellSummary>,
+    facts: &BTreeMap<LaunchId, EngineFacts>,
+    doubts: Vec<Caveat>,
+) -> Summary {
+    let mut caveats = doubts;
+    caveats.extend(configuration_differs(plan, &cells, facts));
+    caveats.extend(prompt_tokens_differ(plan, &cells));
+    caveats.extend(fixed_sentence_differs(plan, &cells, facts));
+    caveats.extend(not_interleaved(plan, &cells));
+    Summary { format: FORMAT_VERSION, title: plan.title.clone(), complete, cells, caveats }
+}
+
+/// Returns the doubt that an event of the run expresses.
+pub fn doubt(what: &str, advice: &str) -> Caveat {
+    caveat("run", what.to_owned(), advice, &[])
+}
+
+/// Returns cells that were measured, each with its engine's facts.
+fn measured<'a>(
+    plan: &Plan,
+    cells: &'a [CellSummary],
+    facts: &'a BTreeMap<LaunchId, EngineFacts>,
+) -> Vec<(&'a CellSummary, &'a EngineFacts)> {
+    let launch_of = |cell: &CellSummary| {
+        plan.cells.iter().find(|planned| planned.id == cell.id).map(|planned| &planned.launch)
+    };
+    cells
+        .iter()
+        .filter(|cell| is_measured(cell))
+        .filter_map(|cell| Some((cell, facts.get(launch_of(cell)?)?)))
+        .collect()
+}
+
+fn is_measured(cell: &CellSummary) -> bool {
+    matches!(cell.verdict, Validity::Valid | Validity::Invalid(_)) && cell.counts.ok > 0
+}
+
+/// Names settings that engines do not share and that the scenario does not sweep.
+fn configuration_differs(
+    plan: &Plan,
+    cells: &[CellSummary],
+    facts: &BTreeMap<LaunchId, EngineFacts>,
+) -> Vec<Caveat> {
+    let measured = measured(plan, cells, facts);
+    let names: BTreeSet<&String> =
+        measured.iter().flat_map(|(_, facts)| facts.configuration.keys()).collect();
+    let found = names.into_iter().filter(|name| !is_swept(name, cells)).filter_map(|name| {
+        let values = grouped(measured.iter().filter_map(|(cell, facts)| {
+            Some((facts.configuration.get(name)?.clone(), cell.name.as_str()))
+        }));
+        (values.len() > 1).then(|| {
+            let what = format!("`{name}` is not the same everywhere: {}", told(&values));
+            let advice = "Set it alike in all engines, or read the rows as different things.";
+            caveat("configuration-differs", what, advice, &[])
+        })
+    });
+    found.collect()
+}
+
+/// Whether the scenario sweeps a setting, perhaps under the name that people use for it.
+fn is_swept(name: &str, cells: &[CellSummary]) -> bool {
+    let is_dtype = matches!(name, "dtype" | "quantization" | "quantisation");
+    cells.iter().any(|cell| {
+        cell.keys.contains_key(name) || (is_dtype && cell.keys.contains_key("precision"))
+    })
+}
+
+fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let mut by_dataset: BTreeMap<&str, Vec<(&CellSummary, f64)>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| is_measured(cell)) {
+        let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
+        let mean = cell.distributions.get("prompt_tokens").and_then(|found| found.mean);
+        if let (Some(planned), Some(mean)) = (planned, mean) {
+            by_dataset.entry(&planned.dataset).or_default().push((cell, mean));
+        }
+    }
+    let found = by_dataset.into_iter().filter_map(|(dataset, cells)| {
+        let by_mean = |a: &&(&CellSummary, f64), b: &&(&CellSummary, f64)| a.1.total_cmp(&b.1);
+        let (low, low_mean) = *cells.iter().min_by(by_mean)?;
+        let (high, high_mean) = *cells.iter().max_by(by_mean)?;
+        (low_mean > 0.0 && high_mean / low_mean - 1.0 > PROMPT_TOKENS_DIFFER).then(|| {
+            let what = format!(
+                "prompts of `{dataset}` are {low_mean:.1} tokens in {} and {high_mean:.1} in {}",
+                low.name, high.name
+            );
+            let advice = "Templates or tokenizers differ: compare rates per request too.";
+            caveat("prompt-tokens-differ", what, advice, &["prompt_throughput", "ttft"])
+        })
+    });
+    found.collect()
+}
+
+/// The same sentence in other numbers of tokens: another chat template or tokenizer.
+fn fixed_sentence_differs(
+    plan: &Plan,
+    cells: &[CellSummary],
+    facts: &BTreeMap<LaunchId, EngineFacts>,
+) -> Vec<Caveat> {
+    let counts = grouped(measured(plan, cells, facts).iter().filter_map(|(cell, facts)| {
+        Some((facts.probe_prompt_tokens?.to_string(), cell.name.as_str()))
+    }));
+    if counts.len() < 2 {
+        return Vec::new();
+    }
+    let what = format!("one fixed sentence is not as many tokens everywhere: {}", told(&counts));
+    let advice = "Chat templates differ; send raw prompts to compare engines alone.";
+    vec![caveat("template-differs", what, advice, &["prompt_throughput", "ttft", "accuracy"])]
+}
+
+fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let launches: BTreeSet<&LaunchId> = plan
+        .cells
+        .iter()
+        .filter(|planned| cells.iter().any(|cell| cell.id == planned.id && is_measured(cell)))
+        .map(|planned| &planned.launch)
+        .collect();
+    if plan.order == TrialOrder::Interleaved || launches.len() < 2 {
+        return Vec::new();
+    }
+    let what = format!("{} engines were measured one after the other", launches.len());
+    let advice = "Slow changes of the machine fall on one of them: set order = \"interleaved\".";
+    vec![caveat("not-interleaved", what, advice, &[])]
+}
+
+/// Groups cell names by value.
+fn grouped<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> BTreeMap<String, Vec<&'a str>> {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (value, name) in pairs {
+        groups.entry(value).or_default().push(name);
+    }
+    groups
+}
+
+fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
+    let told: Vec<String> = groups
+        .iter()
+        .map(|(value, names)| match names.as_slice() {
+            [first, _, ..] => format!("{value} in {first} and {} more", names.len() - 1),
+            _ => format!("{value} in {}", names.join(", ")),
+        })
+        .collect();
+    told.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{measured_cell, plan};
+
+    fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
+        EngineFacts {
+            configuration: BTreeMap::from([
+                ("context-length".to_owned(), context_length.to_owned()),
+                ("dtype".to_owned(), context_length.to_owned()),
+            ]),
+            probe_prompt_tokens: Some(probe_tokens),
+            ..EngineFacts::default()
+        }
+    }
+
+    fn caveats(order: TrialOrder, facts_b: EngineFacts) -> Vec<String> {
+        let mut plan = plan(&["a", "b"]);
+        plan.order = order;
+        let facts = BTreeMap::from([
+            (plan.cells[0].launch.clone(), facts("4096", 12)),
+            (plan.cells[1].launch.clone(), facts_b),
+        ]);
+        let cells = vec![measured_cell("a", "fp16"), measured_cell("b", "fp32")];
+        summary(&plan, true, cells, &facts, Vec::new())
+            .caveats
+            .into_iter()
+            .map(|c| c.what)
+            .collect()
+    }
+
+    #[test]
+    fn engines_that_are_set_alike_raise_no_doubt() {
+        assert!(caveats(TrialOrder::Interleaved, facts("4096", 12)).is_empty());
+    }
+
+    #[test]
+    fn differences_that_make_rows_unfair_are_named() {
+        // The number format differs because the scenario sweeps it.
+        let found = caveats(TrialOrder::Grouped, facts("8192", 30));
+        assert_eq!(
+            found,
+            [
+                "`context-length` is not the same everywhere: 4096 in a; 8192 in b",
+                "one fixed sentence is not as many tokens everywhere: 12 in a; 30 in b",
+                "2 engines were measured one after the other",
+            ]
+        );
+    }
+}

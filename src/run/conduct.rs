@@ -1,0 +1,404 @@
+//! Carries out a plan: each engine is started, serves its trials and is stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::interrupt::Interrupt;
+use crate::engine::probe::ProbeRequest;
+use crate::engine::requires;
+use crate::engine::running::Engine;
+use crate::engine::start::{NotStarted, StartContext, StartStep, this_program};
+use crate::ids::{CellId, LaunchId};
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::plan::launch::Launch;
+use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
+use crate::run::digest::complete_trials;
+use crate::run::prepare::{Prepared, golds_file};
+use crate::run::trial::{self, TrialEnd};
+use crate::run::visits::{Visit, visits};
+use crate::run::{Notice, RunError};
+use crate::store::reader::RunReader;
+use crate::store::writer::RunWriter;
+
+/// A run that is being carried out.
+pub struct Conductor<'a> {
+    plan: &'a Plan,
+    prepared: &'a Prepared,
+    writer: RunWriter,
+    interrupt: Interrupt,
+    notify: &'a dyn Fn(Notice),
+    /// Cells that are over, whatever their outcome.
+    over: BTreeSet<CellId>,
+    /// Trials that each unfinished cell still needs.
+    trials_left: BTreeMap<CellId, u32>,
+    /// Starts of each launch so far, those of earlier sessions of this run included.
+    n_starts: BTreeMap<LaunchId, u32>,
+}
+
+/// How a run ended.
+pub struct Conducted {
+    /// Still open, for the last event.
+    pub writer: RunWriter,
+    /// The signal that ended it early.
+    pub interrupted: Option<i32>,
+    /// What an engine left behind, if one did.
+    pub left_behind: Vec<String>,
+}
+
+/// What earlier sessions of a resumed run have done.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Complete trials.
+    pub trials: BTreeSet<(CellId, u32)>,
+    /// Events so far.
+    pub events: Vec<EventRecord>,
+    /// Whether there was an earlier session at all.
+    pub is_resumed: bool,
+}
+
+/// Carries out `plan`, leaving out what `done` says is there.
+pub fn conduct<'a>(
+    plan: &'a Plan,
+    prepared: &'a Prepared,
+    writer: RunWriter,
+    done: &Done,
+    interrupt: Interrupt,
+    notify: &'a dyn Fn(Notice),
+) -> Result<Conducted, RunError> {
+    let conductor = Conductor {
+        plan,
+        prepared,
+        writer,
+        interrupt,
+        notify,
+        over: BTreeSet::new(),
+        trials_left: BTreeMap::new(),
+        n_starts: starts_so_far(&done.events),
+    };
+    conductor.run(done)
+}
+
+impl<'a> Conductor<'a> {
+    fn run(mut self, done: &Done) -> Result<Conducted, RunError> {
+        for (dataset, golds) in &self.prepared.golds {
+            let json = serde_json::to_string(golds).expect("golds are plain text");
+            self.writer.dir().replace(&golds_file(dataset), json.as_bytes())?;
+        }
+        let n_cells = self.plan.cells.len() as u32;
+        self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
+        self.skip_what_cannot_run()?;
+        for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
+            let n_done = done.trials.iter().filter(|(id, _)| *id == cell.id).count() as u32;
+            self.trials_left.insert(cell.id.clone(), cell.n_trials.saturating_sub(n_done));
+        }
+        self.close_cells_without_trials_left(&done.events)?;
+        let visits = visits(self.plan, |cell, trial| {
+            self.over.contains(cell) || done.trials.contains(&(cell.clone(), trial))
+        });
+        let mut left_behind = Vec::new();
+        for visit in visits {
+            if self.interrupt.is_raised() {
+                break;
+            }
+            left_behind.extend(self.visit(&visit)?);
+            if !left_behind.is_empty() {
+                // A further engine on this device would be measured beside the remains of this one.
+                break;
+            }
+        }
+        let interrupted = self.interrupt.signal();
+        if let Some(signal) = self.interrupt.signal_name() {
+            self.event(RunEvent::Interrupted { signal })?;
+        }
+        for cell in &self.plan.cells {
+            if !self.over.contains(&cell.id) {
+                self.finish(&cell.id, CellOutcome::Interrupted)?;
+            }
+        }
+        Ok(Conducted { writer: self.writer, interrupted, left_behind })
+    }
+
+    /// Writes an event and tells observers.
+    fn event(&mut self, event: RunEvent) -> Result<(), RunError> {
+        self.writer.event(event.clone())?;
+        (self.notify)(Notice::Event(Box::new(event)));
+        Ok(())
+    }
+
+    fn skip_what_cannot_run(&mut self) -> Result<(), RunError> {
+        let mut unmet: BTreeMap<&LaunchId, Option<String>> = BTreeMap::new();
+        for cell in &self.plan.cells {
+            let launch = &self.plan.launches[&cell.launch];
+            let reason = cell.skip.clone().or_else(|| {
+                unmet.entry(&cell.launch).or_insert_with(|| requires::unmet(launch)).clone()
+            });
+            if let Some(reason) = reason {
+                self.event(RunEvent::CellSkipped {
+                    cell: cell.id.clone(),
+                    reason: reason.clone(),
+                })?;
+                self.finish(&cell.id, CellOutcome::Skipped(reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes cells whose trials were all complete in earlier sessions.
+    fn close_cells_without_trials_left(&mut self, events: &[EventRecord]) -> Result<(), RunError> {
+        let closed = |id: &CellId| {
+            events.iter().any(|record| {
+                matches!(&record.event, RunEvent::CellFinished { cell, outcome: CellOutcome::Complete } if cell == id)
+            })
+        };
+        let without: Vec<CellId> = self
+            .trials_left
+            .iter()
+            .filter(|(_, left)| **left == 0)
+            .map(|(cell, _)| cell.clone())
+            .collect();
+        for cell in without {
+            if closed(&cell) {
+                self.over.insert(cell);
+            } else {
+                self.finish(&cell, CellOutcome::Complete)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, cell: &CellId, outcome: CellOutcome) -> Result<(), RunError> {
+        self.over.insert(cell.clone());
+        self.event(RunEvent::CellFinished { cell: cell.clone(), outcome })
+    }
+
+    /// Serves one visit; returns what its engine left behind.
+    ///
+    /// An engine that dies takes its cell with it; the next cell gets a fresh start.
+    fn visit(&mut self, visit: &Visit) -> Result<Vec<String>, RunError> {
+        let launch = &self.plan.launches[&visit.launch];
+        let mut engine: Option<Engine> = None;
+        for _ in 0..launch.extra_starts {
+            if self.interrupt.is_raised() {
+                return Ok(Vec::new());
+            }
+            if let Ok(started) = self.start(&visit.launch, launch, self.first_cell(visit))? {
+                let left_behind = self.stop(&visit.launch, started)?;
+                if !left_behind.is_empty() {
+                    return Ok(left_behind);
+                }
+            }
+        }
+        for (cell_id, trial) in &visit.trials {
+            if self.interrupt.is_raised() {
+                break;
+            }
+            if self.over.contains(cell_id) {
+                continue;
+            }
+            let cell = self.cell(cell_id);
+            let running = match engine.take() {
+                Some(engine) => engine,
+                None => match self.start(&visit.launch, launch, cell)? {
+                    Ok(engine) => engine,
+                    Err(NotStarted::Interrupted) => break,
+                    Err(NotStarted::Failed(failure)) => {
+                        self.fail_visit(visit, &failure)?;
+                        return Ok(Vec::new());
+                    }
+                },
+            };
+            match self.trial(cell, launch, *trial, &running)? {
+                TrialEnd::Complete => {
+                    self.complete_trial(cell_id, *trial)?;
+                    engine = Some(running);
+                }
+                TrialEnd::Interrupted => {
+                    engine = Some(running);
+                    break;
+                }
+                TrialEnd::EngineFailed(failure) => {
+                    self.event(RunEvent::EngineFailed {
+                        launch: visit.launch.clone(),
+                        failure: (*failure).clone(),
+                    })?;
+                    self.finish(cell_id, CellOutcome::Failed(*failure))?;
+                    let left_behind = self.stop(&visit.launch, running)?;
+                    if !left_behind.is_empty() {
+                        return Ok(left_behind);
+                    }
+                }
+            }
+        }
+        match engine {
+            Some(engine) => self.stop(&visit.launch, engine),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn trial(
+        &mut self,
+        cell: &Cell,
+        launch: &Launch,
+        trial: u32,
+        engine: &Engine,
+    ) -> Result<TrialEnd, RunError> {
+        self.event(RunEvent::TrialStarted {
+            cell: cell.id.clone(),
+            trial,
+            launch: cell.launch.clone(),
+        })?;
+        let workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
+        let trial_writer = self.writer.trial(&cell.name, trial)?;
+        let order = trial::Order {
+            plan: self.plan,
+            cell,
+            launch,
+            trial,
+            engine,
+            interrupt: &self.interrupt,
+            notify: self.notify,
+        };
+        let writer = &mut self.writer;
+        let notify = self.notify;
+        let mut tell = |event: RunEvent| -> Result<(), RunError> {
+            writer.event(event.clone())?;
+            notify(Notice::Event(Box::new(event)));
+            Ok(())
+        };
+        trial::carry_out(&order, workload, trial_writer, &mut tell)
+    }
+
+    fn complete_trial(&mut self, cell: &CellId, trial: u32) -> Result<(), RunError> {
+        self.event(RunEvent::TrialFinished { cell: cell.clone(), trial })?;
+        self.writer.sync()?;
+        let left = self.trials_left.get_mut(cell).expect("every unfinished cell has its count");
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.finish(cell, CellOutcome::Complete)?;
+        }
+        Ok(())
+    }
+
+    fn fail_visit(&mut self, visit: &Visit, failure: &EngineFailure) -> Result<(), RunError> {
+        for (cell, _) in &visit.trials {
+            if !self.over.contains(cell) {
+                self.finish(cell, CellOutcome::Failed(failure.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        id: &LaunchId,
+        launch: &Launch,
+        cell: &Cell,
+    ) -> Result<Result<Engine, NotStarted>, RunError> {
+        let attempt = self.n_starts.entry(id.clone()).or_insert(0);
+        *attempt += 1;
+        let attempt = *attempt;
+        let (log_path, log) = self.writer.engine_log(id, attempt)?;
+        let lock = self.writer.lock().file().try_clone().ok();
+        let context = StartContext {
+            program: this_program(),
+            log_path,
+            ledger_dir: self.writer.dir().path().to_owned(),
+            run_id: self.plan.name.clone(),
+            attempt,
+            probe: ProbeRequest { api: cell.request.api, path: cell.request.path.clone() },
+            interrupt: self.interrupt.clone(),
+            lock: lock.as_ref(),
+        };
+        let mut events = Vec::new();
+        let mut steps = |step: StartStep| {
+            let event = match step {
+                StartStep::Spawning { port, argv } => RunEvent::EngineStarting {
+                    launch: id.clone(),
+                    engine: launch.engine.clone(),
+                    attempt,
+                    argv,
+                    port,
+                    log: log.display().to_string(),
+                },
+                StartStep::Stage { name, at } => {
+                    RunEvent::EngineStage { launch: id.clone(), stage: name, at }
+                }
+            };
+            events.push(self.writer.event(event.clone()).map(|_| ()));
+            (self.notify)(Notice::Event(Box::new(event)));
+        };
+        let started = Engine::start(launch, &context, &mut steps);
+        events.into_iter().collect::<Result<(), _>>()?;
+        match &started {
+            Ok(engine) => self.event(RunEvent::EngineReady {
+                launch: id.clone(),
+                timeline: engine.timeline().clone(),
+                facts: engine.facts(),
+            })?,
+            Err(NotStarted::Failed(failure)) => self.event(RunEvent::EngineFailed {
+                launch: id.clone(),
+                failure: failure.as_ref().clone(),
+            })?,
+            Err(NotStarted::Interrupted) => {}
+        }
+        Ok(started)
+    }
+
+    /// Stops an engine; returns what it left behind.
+    fn stop(&mut self, id: &LaunchId, engine: Engine) -> Result<Vec<String>, RunError> {
+        let stop = engine.stop();
+        let mut left_behind = stop.survivors.clone();
+        if !stop.port_free {
+            left_behind.push("its port".to_owned());
+        }
+        self.event(RunEvent::EngineStopped { launch: id.clone(), stop })?;
+        Ok(left_behind)
+    }
+
+    fn cell(&self, id: &CellId) -> &'a Cell {
+        let found = self.plan.cells.iter().find(|cell| cell.id == *id);
+        found.expect("visits are made of the plan's cells")
+    }
+
+    fn first_cell(&self, visit: &Visit) -> &'a Cell {
+        self.cell(&visit.trials[0].0)
+    }
+}
+
+/// Returns how often each launch was started in earlier sessions.
+fn starts_so_far(events: &[EventRecord]) -> BTreeMap<LaunchId, u32> {
+    let mut n_starts = BTreeMap::new();
+    for record in events {
+        if let RunEvent::EngineStarting { launch, attempt, .. } = &record.event {
+            let n: &mut u32 = n_starts.entry(launch.clone()).or_default();
+            *n = (*n).max(*attempt);
+        }
+    }
+    n_starts
+}
+
+/// Reads what earlier sessions of a run have done.
+pub fn done(reader: &RunReader) -> Result<Done, RunError> {
+    let mut done = Done { is_resumed: true, ..Done::default() };
+    for event in reader.events()? {
+        done.events.push(event?);
+    }
+    for cell in &reader.plan()?.cells {
+        for trial in complete_trials(reader, cell)? {
+            done.trials.insert((cell.id.clone(), trial.record.trial));
+        }
+    }
+    Ok(done)
+}
+
+/// Says how a scenario differs from the plan of an earlier session; empty if it does not.
+pub fn changed_cells(stored: &Plan, now: &Plan) -> Vec<String> {
+    let name = |plan: &Plan, id: &CellId| {
+        plan.cells.iter().find(|cell| cell.id == *id).map(|cell| cell.name.clone())
+    };
+    let gone = stored.cells.iter().filter(|cell| name(now, &cell.id).is_none());
+    let new = now.cells.iter().filter(|cell| name(stored, &cell.id).is_none());
+    gone.map(|cell| format!("cell {} ({}) is gone or changed", cell.name, cell.id))
+        .chain(new.map(|cell| format!("cell {} ({}) is new or changed", cell.name, cell.id)))
+        .collect()
+}

@@ -1,0 +1,270 @@
+//! Everything that can be known before an engine is started: data, golds, token counts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCounter};
+use crate::plan::Plan;
+use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
+use crate::plan::launch::Launch;
+use crate::record::trial::DatasetRecord;
+use crate::run::RunError;
+use crate::score::extract::PatternError;
+use crate::score::scorer::{GoldError, Golds, Scorer};
+use crate::seed::Seed;
+use crate::stats::trend::{TREND_CHANGE, Trend};
+use crate::store::cache::DatasetCache;
+use crate::store::dataset::{self, DatasetError, Opened, Search};
+use crate::store::tokenizer;
+use crate::units::Nanos;
+use crate::workload::arrivals::Arrivals;
+use crate::workload::dataset::{Load, load};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::request::Prompt;
+use crate::workload::samples::Samples;
+use crate::workload::schedule::Workload;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Rounds that a trend can be judged by.
+const MIN_ROUNDS: usize = 4;
+/// p-value below which rounds count as trending. Four rounds that all rise have 0.09: warming
+/// up once more than needed costs little, measuring too early costs the figure.
+const WARM_UP_P: f64 = 0.10;
+
+/// The data of a plan, read and checked.
+pub struct Prepared {
+    datasets: BTreeMap<String, PreparedDataset>,
+    /// Gold answers by data set, for cells that are scored.
+    pub golds: BTreeMap<String, Golds>,
+}
+
+struct PreparedDataset {
+    samples: Arc<Samples>,
+    opened: Opened,
+    tokenizer: Option<Arc<Tokenizer>>,
+}
+
+/// Why the data cannot be used. No engine has been started then.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It is not to be had.
+    #[error(transparent)]
+    Open(#[from] DatasetError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Its gold answers cannot be read.
+    #[error("data set `{dataset}`: {source}")]
+    Gold {
+        /// Name in the scenario.
+        dataset: String,
+        /// Which rows.
+        source: GoldError,
+    },
+    /// A pattern of the score is not usable.
+    #[error("score `{score}`: {source}")]
+    Pattern {
+        /// Name in the scenario.
+        score: String,
+        /// Why.
+        source: PatternError,
+    },
+}
+
+/// Returns where a run directory keeps the golds of a data set.
+pub(super) fn golds_file(dataset: &str) -> String {
+    format!("golds/{dataset}.json")
+}
+
+/// Reads all data that the plan's cells use; `tell` hears what takes a while or was replaced.
+pub fn prepare(
+    plan: &Plan,
+    scenario_path: &Path,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Prepared, PrepareError> {
+    let mut prepared = Prepared { datasets: BTreeMap::new(), golds: BTreeMap::new() };
+    for cell in &plan.cells {
+        if !prepared.datasets.contains_key(&cell.dataset) {
+            let dataset = prepare_dataset(plan, &cell.dataset, scenario_path, tell)?;
+            prepared.datasets.insert(cell.dataset.clone(), dataset);
+        }
+        let Some(score) = &cell.score else { continue };
+        if !prepared.golds.contains_key(&cell.dataset) {
+            let samples = &prepared.datasets[&cell.dataset].samples;
+            let golds = read_golds(plan, score, &cell.dataset, samples)?;
+            prepared.golds.insert(cell.dataset.clone(), golds);
+        }
+    }
+    Ok(prepared)
+}
+
+fn prepare_dataset(
+    plan: &Plan,
+    name: &str,
+    scenario_path: &Path,
+    tell: &mut dyn FnMut(&str),
+) -> Result<PreparedDataset, PrepareError> {
+    let dataset = &plan.datasets[name];
+    let search = Search {
+        bases: &dataset::bases(scenario_path),
+        cache: &DatasetCache::from_env(),
+        on_progress: None,
+    };
+    let mut opened = dataset::open(name, dataset, &search)?;
+    let inputs = opened.files.drain(..).map(|(name, file)| Input::file(name, file)).collect();
+    if let Some(reason) = &opened.fallback {
+        tell(&format!("data set `{name}`: {reason}; using {}", opened.origin));
+    }
+    let tokenizer = match &dataset.tokenizer {
+        Some(location) => {
+            let files = tokenizer::open(location, &search)?;
+            Some(Arc::new(Tokenizer::from_json(location, &files.tokenizer)?))
+        }
+        None => None,
+    };
+    let needs = Load {
+        name,
+        plan: dataset,
+        seed: plan.seed,
+        needs: None,
+        tokenizer: tokenizer.as_deref(),
+        on_progress: None,
+    };
+    let samples = Arc::new(load(&needs, inputs)?);
+    Ok(PreparedDataset { samples, opened, tokenizer })
+}
+
+fn read_golds(
+    plan: &Plan,
+    score: &str,
+    dataset: &str,
+    samples: &Samples,
+) -> Result<Golds, PrepareError> {
+    let scorer = Scorer::new(&plan.scores[score])
+        .map_err(|source| PrepareError::Pattern { score: score.to_owned(), source })?;
+    let rows = samples.rows().iter().map(|sample| (sample.row, sample.gold.as_deref()));
+    scorer.golds(rows).map_err(|source| PrepareError::Gold { dataset: dataset.to_owned(), source })
+}
+
+impl Prepared {
+    /// Lays out what one trial of a cell sends.
+    pub(super) fn workload(
+        &self,
+        cell: &Cell,
+        launch: &Launch,
+        seed: Seed,
+        trial: u32,
+    ) -> Result<CellWorkload, RunError> {
+        let dataset = &self.datasets[&cell.dataset];
+        let in_cell = |why: String| RunError::Workload { cell: cell.name.clone(), why };
+        let workload = Workload::new(cell, launch, Arc::clone(&dataset.samples), seed, trial)
+            .map_err(|error| in_cell(error.to_string()))?;
+        let record = dataset.samples.record(
+            &cell.dataset,
+            &dataset.opened.origin,
+            dataset.opened.fallback.clone(),
+            &dataset.opened.sha256,
+            workload.prompts_hash(),
+        );
+        let mut phases = Vec::new();
+        let mut first_id = 0;
+        for (idx, phase) in cell.phases.iter().enumerate() {
+            let arrivals = arrivals(&workload, idx, phase, seed).map_err(&in_cell)?;
+            // Phases that time alone ends get a share of ids that none of them uses up.
+            let n_ids = workload.len(idx).unwrap_or(1 << 40);
+            phases.push(PhaseLoad {
+                plan: phase.clone(),
+                arrivals,
+                requests: Box::new(workload.requests(idx, first_id)),
+            });
+            first_id += n_ids;
+        }
+        let n_requests = (0..cell.phases.len()).map(|idx| workload.len(idx)).collect();
+        let tokenizer = dataset.tokenizer.clone();
+        Ok(CellWorkload { phases, n_requests, record, tokenizer })
+    }
+}
+
+/// What one trial of a cell sends.
+pub(super) struct CellWorkload {
+    pub(super) phases: Vec<PhaseLoad>,
+    /// Requests of each phase; `None` where time alone ends it.
+    pub(super) n_requests: Vec<Option<u64>>,
+    pub(super) record: DatasetRecord,
+    tokenizer: Option<Arc<Tokenizer>>,
+}
+
+impl CellWorkload {
+    /// Returns what counts the tokens of answers, if the data set names a tokenizer.
+    pub(super) fn token_counter(&self) -> Option<TokenCounter> {
+        let tokenizer = Arc::clone(self.tokenizer.as_ref()?);
+        Some(Arc::new(move |text: &str| tokenizer.count(text).unwrap_or(0)))
+    }
+}
+
+fn arrivals(
+    workload: &Workload,
+    idx: usize,
+    phase: &Phase,
+    seed: Seed,
+) -> Result<Arrivals, String> {
+    let times = match phase.arrivals {
+        ArrivalsPlan::Trace { .. } => workload.trace_times(idx).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    Arrivals::new(&phase.arrivals, workload.len(idx), phase.duration, seed, &times)
+        .map_err(|error| error.to_string())
+}
+
+/// Returns what makes the body of a conversation's next turn: the history grows by the answer
+/// and by what is asked next.
+pub(super) fn next_turn() -> NextTurnBody {
+    Arc::new(|body, answer, prompt| {
+        let mut body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let messages = body
+            .get_mut("messages")
+            .and_then(Value::as_array_mut)
+            .ok_or("a conversation needs the chat endpoint")?;
+        messages.push(serde_json::json!({"role": "assistant", "content": answer}));
+        match prompt {
+            Prompt::Text(text) => {
+                messages.push(serde_json::json!({"role": "user", "content": text}));
+            }
+            Prompt::Messages(own) => {
+                for message in own {
+                    messages.push(
+                        serde_json::json!({"role": message.role, "content": message.content}),
+                    );
+                }
+            }
+            Prompt::Tokens(_) => return Err("a turn of a conversation cannot be token ids".into()),
+        }
+        Ok(Bytes::from(body.to_string()))
+    })
+}
+
+/// Returns the test that ends an extending warm-up: neither throughput nor TTFT has a trend
+/// over the last rounds.
+pub(super) fn steady_test() -> SteadyTest {
+    Box::new(|rounds: &[RoundStats]| {
+        let Some(recent) = rounds.len().checked_sub(MIN_ROUNDS).map(|from| &rounds[from..]) else {
+            return false;
+        };
+        let rate = |round: &RoundStats| round.output_tokens as f64 / round.took.as_secs_f64();
+        let throughput: Vec<f64> = recent.iter().map(rate).collect();
+        let ttft: Vec<f64> =
+            recent.iter().filter_map(|round| round.ttft_median).map(Nanos::as_millis_f64).collect();
+        [throughput, ttft]
+            .iter()
+            .all(|series| Trend::of(series).is_some_and(|trend| !goes_on_changing(&trend)))
+    })
+}
+
+fn goes_on_changing(trend: &Trend) -> bool {
+    trend.p_value < WARM_UP_P && trend.relative_change.abs() > TREND_CHANGE
+}

@@ -1,0 +1,300 @@
+//! One trial: the load on one side, a watch over engine and user on the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engine::interrupt::Interrupt;
+use crate::engine::running::Engine;
+use crate::engine::watch::EngineWatch;
+use crate::load::clock::Epoch;
+use crate::load::spec::{Control, Limits, Live, LoadReport, Target, Transport, TrialSpec};
+use crate::load::trial::run_trial;
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::plan::launch::Launch;
+use crate::record::event::{EngineFailure, FailureClass, RunEvent};
+use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::trial::{DatasetRecord, TrialRecord};
+use crate::run::prepare::{CellWorkload, next_turn, steady_test};
+use crate::run::{Notice, RunError, beside};
+use crate::store::error::StoreError;
+use crate::store::writer::TrialWriter;
+use crate::telemetry::sampler::Sampler;
+use crate::units::Nanos;
+
+/// How often the watch looks at engine, user and progress.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What one trial needs.
+pub(super) struct Order<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) cell: &'a Cell,
+    pub(super) launch: &'a Launch,
+    pub(super) trial: u32,
+    pub(super) engine: &'a Engine,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) notify: &'a dyn Fn(Notice),
+}
+
+/// How a trial ended.
+pub(super) enum TrialEnd {
+    /// All its records are on disk.
+    Complete,
+    /// The user ended it; what was measured is kept, but does not count.
+    Interrupted,
+    /// The engine ended it.
+    EngineFailed(Box<EngineFailure>),
+}
+
+/// Carries out one trial and writes its records.
+pub(super) fn carry_out(
+    order: &Order<'_>,
+    workload: CellWorkload,
+    writer: TrialWriter,
+    tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
+) -> Result<TrialEnd, RunError> {
+    if let Some(Err(why)) = order.engine.reset_prefix_cache() {
+        tell(RunEvent::Doubt {
+            what: format!("the prefix cache of {} could not be reset: {why}", order.launch.engine),
+            advice: "Set `salt = true` in [request], or take the cache reset out of the preset."
+                .into(),
+        })?;
+    }
+    let in_cell = |source| RunError::Load { cell: order.cell.name.clone(), source };
+    let epoch = Epoch::now();
+    let dataset = workload.record.clone();
+    let n_requests = workload.n_requests.clone();
+    let spec = trial_spec(order, workload, epoch);
+    let control = Control::default();
+    let live = Arc::new(Live::default());
+    (order.notify)(Notice::Live(Arc::clone(&live)));
+    let writer = Arc::new(Mutex::new(writer));
+    let telemetry = beside::start(order.engine, order.launch, epoch.instant());
+    let (report, failure, written) = std::thread::scope(|scope| {
+        let (sampler, queue) = telemetry.unzip();
+        let telemetry =
+            scope.spawn(|| queue.map_or(Ok(()), |queue| beside::write(&queue, &writer)));
+        let (done, is_done) = sync_channel::<()>(1);
+        let thread = scope.spawn(|| {
+            let mut sink = sink(&writer);
+            let report = run_trial(spec, &mut sink, &control, &live);
+            drop(done);
+            report
+        });
+        let mut watch = Watch::new(order, &live, n_requests, sampler.as_ref());
+        let told = loop {
+            match is_done.recv_timeout(LOOK_EVERY) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break watch.look(&control, tell),
+            }
+            if let Err(error) = watch.look(&control, tell) {
+                control.interrupt();
+                break Err(error);
+            }
+        };
+        let report = thread.join().expect("the load generator does not panic");
+        let failure = watch.failure.take();
+        if let Some(sampler) = sampler {
+            sampler.scrape();
+            sampler.finish();
+        }
+        let written = telemetry.join().expect("the writer of samples does not panic");
+        told.map(|()| (report, failure, written))
+    })?;
+    written?;
+    let report = report.map_err(in_cell)?;
+    let writer = Arc::into_inner(writer).expect("the load thread has ended");
+    let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // An engine that died within the last look is found here.
+    let failure = failure.or_else(|| order.engine.watch().failure().map(Box::new));
+    finish(order, dataset, writer, report, failure)
+}
+
+fn finish(
+    order: &Order<'_>,
+    dataset: DatasetRecord,
+    writer: TrialWriter,
+    report: LoadReport,
+    failure: Option<Box<EngineFailure>>,
+) -> Result<TrialEnd, RunError> {
+    let is_interrupted = order.interrupt.is_raised();
+    let aborted = match &failure {
+        Some(failure) => Some(failure.message.clone()),
+        None if is_interrupted => Some("interrupted".to_owned()),
+        None => report.aborted.clone(),
+    };
+    writer.finish(&TrialRecord {
+        cell: order.cell.id.clone(),
+        trial: order.trial,
+        epoch_unix_ns: report.epoch_unix_ns,
+        phases: report.phases,
+        sentinel: report.sentinel,
+        dataset: Some(dataset),
+        aborted: aborted.clone(),
+    })?;
+    Ok(match (failure, aborted) {
+        (Some(failure), _) => TrialEnd::EngineFailed(failure),
+        (None, Some(_)) if is_interrupted => TrialEnd::Interrupted,
+        // The engine lives, but answers nothing as it should.
+        (None, Some(message)) => TrialEnd::EngineFailed(Box::new(EngineFailure {
+            class: FailureClass::Server,
+            message,
+            exit: None,
+            after: Nanos::ZERO,
+            log_tail: Vec::new(),
+        })),
+        (None, None) => TrialEnd::Complete,
+    })
+}
+
+fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialSpec {
+    let mut headers = BTreeMap::new();
+    if let Some(name) = &order.launch.api_key_env {
+        // The key goes from the environment to the header; it is written nowhere.
+        if let Ok(key) = std::env::var(name) {
+            headers.insert("authorization".to_owned(), format!("Bearer {key}"));
+        }
+    }
+    let token_counter = workload.token_counter();
+    TrialSpec {
+        epoch,
+        target: Target {
+            base_url: order.engine.base_url().to_owned(),
+            path: order.cell.request.path.clone(),
+            headers,
+            stream: order.cell.request.stream,
+            no_done: order.launch.quirks.no_done,
+            no_reuse: order.launch.quirks.no_reuse,
+            transport: Transport::Auto,
+        },
+        phases: workload.phases,
+        n_threads: None,
+        keep_outputs: true,
+        token_counter,
+        next_turn: order.plan.datasets[&order.cell.dataset].multi_turn.then(next_turn),
+        is_steady: Some(steady_test()),
+        limits: Limits::default(),
+    }
+}
+
+/// Returns what takes finished requests to the disk.
+fn sink(
+    writer: &Mutex<TrialWriter>,
+) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
+    move |record, output| {
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.request(&record).map_err(to_io)?;
+        if let Some(output) = output {
+            writer.output(&output).map_err(to_io)?;
+        }
+        writer.flush_if_due().map_err(to_io)
+    }
+}
+
+fn to_io(error: StoreError) -> io::Error {
+    io::Error::other(error)
+}
+
+/// Looks at engine, user and progress while the load runs.
+struct Watch<'a> {
+    order: &'a Order<'a>,
+    live: &'a Live,
+    n_requests: Vec<Option<u64>>,
+    sampler: Option<&'a Sampler>,
+    engine: EngineWatch,
+    n_announced: u64,
+    progress: (u64, Instant),
+    stall_limit: Nanos,
+    failure: Option<Box<EngineFailure>>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(
+        order: &'a Order<'a>,
+        live: &'a Live,
+        n_requests: Vec<Option<u64>>,
+        sampler: Option<&'a Sampler>,
+    ) -> Self {
+        let deadlines = order
+            .cell
+            .phases
+            .iter()
+            .map(|phase| phase.deadlines.first_token.max(phase.deadlines.between_tokens));
+        Self {
+            order,
+            live,
+            n_requests,
+            sampler,
+            engine: order.engine.watch(),
+            n_announced: 0,
+            progress: (0, Instant::now()),
+            stall_limit: deadlines.max().unwrap_or(Nanos::from_secs(120)),
+            failure: None,
+        }
+    }
+
+    fn look(
+        &mut self,
+        control: &Control,
+        tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        if self.order.interrupt.is_raised() {
+            control.interrupt();
+        }
+        if self.failure.is_none() {
+            self.failure = self.engine.failure().map(Box::new).or_else(|| self.stalled());
+            if self.failure.is_some() {
+                control.engine_gone();
+            }
+        }
+        self.announce_phases(tell)
+    }
+
+    /// Announces every phase that has begun since the last look.
+    fn announce_phases(
+        &mut self,
+        tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let begun = self.live.phases_begun.load(Ordering::Relaxed);
+        for idx in self.n_announced as usize..begun as usize {
+            let phase = &self.order.cell.phases[idx];
+            // Counters at the edges of the window: from their difference follow shares and rates.
+            if let Some(sampler) = self.sampler {
+                sampler.scrape();
+            }
+            tell(RunEvent::PhaseStarted {
+                cell: self.order.cell.id.clone(),
+                trial: self.order.trial,
+                phase: phase.name.clone(),
+                n_requests: self.n_requests[idx],
+            })?;
+        }
+        self.n_announced = begun;
+        Ok(())
+    }
+
+    /// Returns a failure when requests are out and no token has come for as long as one
+    /// request may wait for one: the engine hangs, and each further request would too.
+    fn stalled(&mut self) -> Option<Box<EngineFailure>> {
+        let n_tokens = self.live.tokens.load(Ordering::Relaxed);
+        let n_sent = self.live.sent.load(Ordering::Relaxed);
+        let n_out = n_sent.saturating_sub(self.live.done.load(Ordering::Relaxed));
+        if n_tokens != self.progress.0 || n_out == 0 {
+            self.progress = (n_tokens, Instant::now());
+        }
+        let silent = Nanos::from(self.progress.1.elapsed());
+        (silent > self.stall_limit).then(|| {
+            Box::new(EngineFailure {
+                class: FailureClass::Stalled,
+                message: format!("no token for {silent} with {n_out} requests in flight"),
+                exit: None,
+                after: silent,
+                log_tail: Vec::new(),
+            })
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Checks that a run directory says what was written: every line, every sum, every id.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::hex;
+use crate::store::error::StoreError;
+use crate::store::journal::FileSum;
+use crate::store::reader::{RunReader, TrialReader};
+use crate::store::records::TornTail;
+
+/// What was checked, and what was found wrong.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// Files that were read to their end.
+    pub n_files: u64,
+    /// Records among them.
+    pub n_records: u64,
+    /// Complete trials.
+    pub n_trials: u64,
+    /// Files whose writer died in the middle of a record: not damage, but not complete.
+    pub torn: Vec<(PathBuf, TornTail)>,
+    /// Damage, in the order found.
+    pub problems: Vec<StoreError>,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Reads everything that a run directory holds.
+///
+/// # Errors
+/// When it cannot be read at all; damage within it is a result.
+pub fn verify(reader: &RunReader) -> Result<Verification, StoreError> {
+    let mut found = Verification::default();
+    check_inputs(reader, &mut found);
+    check_events(reader, &mut found);
+    let plan = match reader.plan() {
+        Ok(plan) => plan,
+        Err(problem) => {
+            found.problems.push(problem);
+            return Ok(found);
+        }
+    };
+    for cell in &plan.cells {
+        match reader.trials(cell) {
+            Ok(trials) => {
+                for trial in trials {
+                    check_trial(&trial, &mut found);
+                }
+            }
+            Err(problem) => found.problems.push(problem),
+        }
+        for trial in reader.unfinished_trials(cell)? {
+            let mut requests = trial.requests()?;
+            for request in requests.by_ref() {
+                match request {
+                    Ok(_) => found.n_records += 1,
+                    Err(problem) => found.problems.push(problem),
+                }
+            }
+            if let Some(torn) = requests.torn() {
+                found.torn.push((trial.path().to_owned(), torn.clone()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The scenario and the plan must be those that the run began with.
+fn check_inputs(reader: &RunReader, found: &mut Verification) {
+    for (name, expected) in &reader.manifest().sha256 {
+        let path = reader.dir().path().join(name);
+        let mut hasher = Sha256::new();
+        let digest =
+            digest(&path, &mut |bytes| hasher.update(bytes)).map(|()| hex(&hasher.finalize()));
+        found.n_files += 1;
+        match digest {
+            Ok(digest) if digest == *expected => {}
+            Ok(digest) => found.problems.push(StoreError::Corrupt {
+                path,
+                line: 1,
+                offset: 0,
+                why: format!("its SHA-256 is {digest}; when the run began it was {expected}"),
+            }),
+            Err(source) => found.problems.push(StoreError::Missing { path, source }),
+        }
+    }
+}
+
+fn check_events(reader: &RunReader, found: &mut Verification) {
+    found.n_files += 1;
+    let mut events = match reader.events() {
+        Ok(events) => events,
+        Err(problem) => {
+            found.problems.push(problem);
+            return;
+        }
+    };
+    for (expected, event) in (0..).zip(events.by_ref()) {
+        match event {
+            Ok(event) if event.seq == expected => found.n_records += 1,
+            Ok(event) => {
+                found.problems.push(StoreError::Corrupt {
+                    path: reader.dir().events(),
+                    line: expected + 1,
+                    offset: 0,
+                    why: format!("event {} stands where event {expected} belongs", event.seq),
+                });
+                return;
+            }
+            Err(problem) => found.problems.push(problem),
+        }
+    }
+    if let Some(torn) = events.torn() {
+        found.torn.push((reader.dir().events(), torn.clone()));
+    }
+}
+
+fn check_trial(trial: &TrialReader, found: &mut Verification) {
+    found.n_trials += 1;
+    if let Err(problem) = check_requests(trial, found)
+        .and_then(|()| count(trial.outputs()?, found))
+        .and_then(|()| count(trial.telemetry()?, found))
+    {
+        found.problems.push(problem);
+    }
+    for (name, sum) in trial.sums() {
+        if let Err(problem) = check_sum(&trial.path().join(name), sum) {
+            found.problems.push(problem);
+        }
+    }
+}
+
+/// Every request that was due has one terminal outcome, and no id occurs twice.
+fn check_requests(trial: &TrialReader, found: &mut Verification) -> Result<(), StoreError> {
+    found.n_files += 1;
+    let mut ids = HashSet::new();
+    let mut n_due = 0;
+    for (line, request) in (1..).zip(trial.requests()?) {
+        let request = request?;
+        found.n_records += 1;
+        n_due += u64::from(request.turn == 0);
+        if !ids.insert(request.id) {
+            return Err(StoreError::Corrupt {
+                path: trial.path().join("requests.jsonl"),
+                line,
+                offset: 0,
+                why: format!("request {} is recorded twice", request.id),
+            });
+        }
+    }
+    let n_scheduled: u64 = trial.record.phases.iter().map(|phase| phase.n_scheduled).sum();
+    if n_due != n_scheduled && trial.record.aborted.is_none() {
+        return Err(StoreError::Corrupt {
+            path: trial.path().join("trial.json"),
+            line: 1,
+            offset: 0,
+            why: format!("its phases scheduled {n_scheduled} requests, {n_due} are recorded"),
+        });
+    }
+    Ok(())
+}
+
+fn count<T>(
+    records: impl Iterator<Item = Result<T, StoreError>>,
+    found: &mut Verification,
+) -> Result<(), StoreError> {
+    found.n_files += 1;
+    for record in records {
+        record?;
+        found.n_records += 1;
+    }
+    Ok(())
+}
+
+fn check_sum(path: &Path, expected: FileSum) -> Result<(), StoreError> {
+    let mut hasher = crc32fast::Hasher::new();
+    digest(path, &mut |bytes| hasher.update(bytes))
+        .map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;
+    let found = hasher.finalize();
+    if found == expected.crc32 {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt {
+        path: path.to_owned(),
+        line: 1,
+        offset: 0,
+        why: format!(
+            "its CRC-32 is {found:08x}; when the trial ended it was {:08x}",
+            expected.crc32
+        ),
+    })
+}
+
+/// Shows all bytes of a file to `see`.
+fn digest(path: &Path, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => see(&buffer[..n]),
+        }
+    }
+}

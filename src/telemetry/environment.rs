@@ -1,0 +1,116 @@
+//! Facts of this machine and this program.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::record::environment::Environment;
+use crate::telemetry::gpu;
+use crate::telemetry::host::memory_bytes;
+
+/// Time that `git` gets.
+const GIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Gathers the facts; what cannot be had is empty or absent.
+pub fn environment() -> Environment {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu = text("/proc/cpuinfo");
+    let (gpus, gpu_driver, gpu_absent) = match gpu::survey() {
+        Ok(survey) => (survey.gpus, survey.driver, None),
+        Err(reason) => (Vec::new(), None, Some(reason)),
+    };
+    Environment {
+        bench_version: env!("CARGO_PKG_VERSION").to_owned(),
+        bench_commit: checkout().and_then(|checkout| commit(&checkout)),
+        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+        os: os_name(&text("/etc/os-release")),
+        cpu: cpu_name(&cpu),
+        n_cpus: thread::available_parallelism().map_or(1, |n_cpus| n_cpus.get() as u32),
+        memory_bytes: memory_bytes(&text("/proc/meminfo"), "MemTotal:").unwrap_or(0.0) as u64,
+        load_average: text("/proc/loadavg")
+            .split(' ')
+            .next()
+            .and_then(|load| load.parse().ok())
+            .unwrap_or(0.0),
+        cpu_governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+            .ok()
+            .map(|governor| governor.trim().to_owned()),
+        virtual_machine: is_virtual(&cpu),
+        gpus,
+        gpu_absent,
+        gpu_driver,
+    }
+}
+
+/// Returns the checkout that this program was built in, if it still lies there.
+fn checkout() -> Option<PathBuf> {
+    let program = env::current_exe().ok()?;
+    let root = program.ancestors().find(|directory| {
+        fs::read_to_string(directory.join("Cargo.toml"))
+            .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"bench\""))
+    })?;
+    Some(root.to_owned())
+}
+
+fn commit(checkout: &Path) -> Option<String> {
+    let handle =
+        duct::cmd("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+            .dir(checkout)
+            .stdin_null()
+            .stderr_null()
+            .stdout_capture()
+            .unchecked()
+            .start()
+            .ok()?;
+    let Ok(Some(output)) = handle.wait_timeout(GIT_LIMIT) else {
+        let _ = handle.kill();
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+fn os_name(release: &str) -> String {
+    release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map(|name| name.trim_matches('"').to_owned())
+        .unwrap_or_default()
+}
+
+fn cpu_name(cpu: &str) -> String {
+    cpu.lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map(|(_, name)| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn is_virtual(cpu: &str) -> bool {
+    let flags = cpu.lines().find_map(|line| line.strip_prefix("flags"));
+    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_from_the_systems_texts() {
+        let cpu = "processor\t: 0\nmodel name\t: AMD EPYC 9B14\nflags\t\t: fpu sse hypervisor\n";
+        assert_eq!(cpu_name(cpu), "AMD EPYC 9B14");
+        assert!(is_virtual(cpu) && !is_virtual("flags\t: fpu\n"));
+        assert_eq!(
+            os_name("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"),
+            "Debian GNU/Linux 12"
+        );
+    }
+
+    #[test]
+    fn this_machine_has_a_kernel_memory_and_either_gpus_or_a_reason() {
+        let facts = environment();
+        assert!(!facts.kernel.is_empty() && facts.memory_bytes > 0 && facts.n_cpus > 0);
+        assert_eq!(facts.gpus.is_empty(), facts.gpu_absent.is_some());
+    }
+}

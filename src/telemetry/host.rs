@@ -1,0 +1,115 @@
+//! The host: processor time, memory, load and what a hypervisor took.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::telemetry::Probe;
+use crate::units::Nanos;
+
+/// Samples `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`.
+///
+/// Shares of time are over the time since the sample before; the first has none.
+#[derive(Debug, Default)]
+pub struct HostProbe {
+    before: Option<CpuTimes>,
+}
+
+/// Clock ticks of all processors since boot (proc(5), `/proc/stat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CpuTimes {
+    busy: u64,
+    steal: u64,
+    total: u64,
+}
+
+impl HostProbe {
+    /// Makes a probe.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read(&mut self, stat: &str, memory: &str, load: &str) -> BTreeMap<String, f64> {
+        let mut values = BTreeMap::new();
+        let mut put = |name: &str, value: Option<f64>| {
+            value.and_then(|value| values.insert(name.to_owned(), value));
+        };
+        let now = cpu_times(stat);
+        if let (Some(before), Some(now)) = (self.before, now)
+            && now.total > before.total
+        {
+            let share = |now: u64, then: u64, total: u64| {
+                100.0 * now.saturating_sub(then) as f64 / total as f64
+            };
+            let total = now.total - before.total;
+            put("cpu_utilisation_pct", Some(share(now.busy, before.busy, total)));
+            put("cpu_steal_pct", Some(share(now.steal, before.steal, total)));
+        }
+        self.before = now;
+        let available = memory_bytes(memory, "MemAvailable:");
+        put("memory_available_bytes", available);
+        put(
+            "memory_used_bytes",
+            memory_bytes(memory, "MemTotal:").zip(available).map(|(all, free)| all - free),
+        );
+        put("load_1m", load.split(' ').next().and_then(|load| load.parse().ok()));
+        values
+    }
+}
+
+impl Probe for HostProbe {
+    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let values = self.read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
+        let absent = ["memory_used_bytes", "load_1m"]
+            .iter()
+            .filter(|name| !values.contains_key(**name))
+            .map(|name| ((*name).to_owned(), "not in /proc".to_owned()))
+            .collect();
+        vec![TelemetrySample { at, source: TelemetrySource::Host, values, absent }]
+    }
+}
+
+fn cpu_times(stat: &str) -> Option<CpuTimes> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_ascii_whitespace().map_while(|n| n.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is in user already.
+    let [_, _, _, idle, wait, ..] = ticks[..] else { return None };
+    let total: u64 = ticks.iter().take(8).sum();
+    let steal = ticks.get(7).copied().unwrap_or(0);
+    Some(CpuTimes { busy: total - idle - wait - steal, steal, total })
+}
+
+/// Returns a row of `/proc/meminfo` in bytes.
+pub(super) fn memory_bytes(text: &str, row: &str) -> Option<f64> {
+    let kib = text.lines().find_map(|line| line.strip_prefix(row))?;
+    let kib: f64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact in binary")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_over_the_time_between_two_samples() {
+        let mut probe = HostProbe::new();
+        let memory = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    250 kB\n";
+        let first = probe.read("cpu  100 0 0 900 0 0 0 0 0 0\n", memory, "0.50 0.1 0.1 1/2 3\n");
+        assert!(!first.contains_key("cpu_utilisation_pct"));
+        assert_eq!(first["memory_used_bytes"], 750.0 * 1024.0);
+        assert_eq!(first["load_1m"], 0.5);
+        let second = probe.read("cpu  125 0 15 950 0 0 0 10 0 0\n", memory, "");
+        assert_eq!(second["cpu_utilisation_pct"], 40.0);
+        assert_eq!(second["cpu_steal_pct"], 10.0);
+        assert!(!second.contains_key("load_1m"));
+    }
+
+    #[test]
+    fn this_host_has_memory_and_load() {
+        let samples = HostProbe::new().sample(Nanos(7));
+        assert_eq!((samples[0].at, &samples[0].absent), (Nanos(7), &BTreeMap::new()));
+        assert!(samples[0].values["memory_used_bytes"] > 0.0);
+    }
+}

@@ -1,0 +1,291 @@
+//! A model's chat template, rendered as its own library does.
+
+use std::io;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value, ValueKind, from_args};
+use minijinja::{Environment, Error, ErrorKind, State, context};
+use serde::Serialize as _;
+use serde_json::Value as Json;
+use serde_json::ser::Formatter;
+
+use crate::ids::sha256_hex;
+use crate::workload::error::DataError;
+use crate::workload::request::Message;
+
+const FUEL: u64 = 5_000_000;
+const NAME: &str = "chat_template";
+
+/// A compiled chat template with the special tokens it speaks of.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    special_tokens: Json,
+    sha256: String,
+}
+
+impl ChatTemplate {
+    /// Compiles a template; `config` is the model's `tokenizer_config.json`, if it has one.
+    pub fn new(template: &str, config: Option<&Json>) -> Result<Self, DataError> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        // As Hugging Face's transformers set up Jinja.
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_filter("tojson", |value: Serde<Json>| python_json(&value.0));
+        environment.set_unknown_method_callback(python_method);
+        environment.add_template_owned(NAME, template.to_owned()).map_err(|error| {
+            DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
+                .at(format_args!("line {}", error.line().unwrap_or(1)))
+        })?;
+        let mut special_tokens = serde_json::Map::new();
+        for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
+            let token = config.and_then(|config| config.get(name));
+            let text = token.map(|token| token.get("content").unwrap_or(token));
+            if let Some(text) = text.and_then(Json::as_str) {
+                special_tokens.insert(name.to_owned(), Json::from(text));
+            }
+        }
+        Ok(Self {
+            environment,
+            special_tokens: Json::Object(special_tokens),
+            sha256: sha256_hex(template.as_bytes()),
+        })
+    }
+
+    /// Finds the template of a model: its `chat_template.jinja`, else the one in its
+    /// `tokenizer_config.json`.
+    pub fn of_model(jinja: Option<&str>, config: Option<&Json>) -> Result<Option<Self>, DataError> {
+        let in_config = config.and_then(|config| config.get("chat_template"));
+        let named = |name: &str| {
+            in_config?.as_array()?.iter().find(|template| template["name"] == name)?["template"]
+                .as_str()
+        };
+        let template = jinja.or_else(|| in_config?.as_str()).or_else(|| named("default"));
+        template.map(|template| Self::new(template, config)).transpose()
+    }
+
+    /// Returns the SHA-256 of the template's text.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Renders a conversation as the text that the model continues.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, DataError> {
+        let context = context! {
+            messages => Value::from(Serde(messages)),
+            add_generation_prompt => add_generation_prompt,
+            ..Value::from(Serde(&self.special_tokens))
+        };
+        self.environment.get_template(NAME).and_then(|template| template.render(context)).map_err(
+            |error| {
+                DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
+            },
+        )
+    }
+}
+
+/// Writes JSON as Python's `json.dumps` does, except that keys ascend.
+fn python_json(value: &Json) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, PythonSpaces);
+    value.serialize(&mut serializer).expect("a JSON value is JSON");
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
+/// A space after each comma and colon.
+struct PythonSpaces;
+
+impl Formatter for PythonSpaces {
+    fn begin_array_value<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+/// The methods of Python's strings and dictionaries that templates of the hub use.
+fn python_method(
+    _: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if value.kind() == ValueKind::Map {
+        return dictionary_method(value, method, args);
+    }
+    let Some(text) = value.as_str() else {
+        return Err(Error::from(ErrorKind::UnknownMethod));
+    };
+    let chars = |args: &[Value]| -> Result<Option<String>, Error> {
+        let (chars,): (Option<String>,) = from_args(args)?;
+        Ok(chars)
+    };
+    let is_cut = |chars: &Option<String>, c: char| match chars {
+        Some(chars) => chars.contains(c),
+        None => c.is_whitespace(),
+    };
+    Ok(match method {
+        "strip" => {
+            let chars = chars(args)?;
+            Value::from(text.trim_matches(|c| is_cut(&chars, c)))
+        }
+        "lstrip" => {
+            let chars = chars(args)?;
+            Value::from(text.trim_start_matches(|c| is_cut(&chars, c)))
+        }
+        "rstrip" => {
+            let chars = chars(args)?;
+            Value::from(text.trim_end_matches(|c| is_cut(&chars, c)))
+        }
+        "startswith" => {
+            let (prefix,): (String,) = from_args(args)?;
+            Value::from(text.starts_with(&prefix))
+        }
+        "endswith" => {
+            let (suffix,): (String,) = from_args(args)?;
+            Value::from(text.ends_with(&suffix))
+        }
+        "replace" => {
+            let (from, to): (String, String) = from_args(args)?;
+            Value::from(text.replace(&from, &to))
+        }
+        "split" => {
+            let (separator,): (Option<String>,) = from_args(args)?;
+            let parts: Vec<Value> = match separator.filter(|separator| !separator.is_empty()) {
+                Some(separator) => text.split(&separator).map(Value::from).collect(),
+                None => text.split_whitespace().map(Value::from).collect(),
+            };
+            Value::from(parts)
+        }
+        "upper" => Value::from(text.to_uppercase()),
+        "lower" => Value::from(text.to_lowercase()),
+        "title" | "capitalize" => {
+            let mut letters = text.chars();
+            let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+            Value::from(first + &letters.as_str().to_lowercase())
+        }
+        _ => return Err(Error::from(ErrorKind::UnknownMethod)),
+    })
+}
+
+fn dictionary_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    match method {
+        "get" => {
+            let (key, default): (Value, Option<Value>) = from_args(args)?;
+            let found = value.get_item(&key)?;
+            let missing = || default.unwrap_or_else(|| Value::from(()));
+            Ok(if found.is_undefined() { missing() } else { found })
+        }
+        "keys" => Ok(value.try_iter()?.collect()),
+        "items" => value
+            .try_iter()?
+            .map(|key| Ok(Value::from(vec![key.clone(), value.get_item(&key)?])))
+            .collect::<Result<Vec<_>, Error>>()
+            .map(Value::from),
+        _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn messages(pairs: &[(&str, &str)]) -> Vec<Message> {
+        pairs
+            .iter()
+            .map(|(role, content)| Message {
+                role: (*role).to_owned(),
+                content: (*content).to_owned(),
+            })
+            .collect()
+    }
+
+    fn check(template: &str, pairs: &[(&str, &str)], expected: &str) {
+        let config = json!({
+            "bos_token": "<s>",
+            "eos_token": { "content": "</s>", "lstrip": false },
+        });
+        let template = ChatTemplate::new(template, Some(&config)).unwrap();
+        assert_eq!(template.render(&messages(pairs), true).unwrap(), expected);
+    }
+
+    #[test]
+    fn templates_of_the_usual_kinds_render_as_python_renders_them() {
+        // The expected texts were rendered with Jinja2's ImmutableSandboxedEnvironment,
+        // trim_blocks and lstrip_blocks on.
+        check(
+            "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
+             {{ message['content'] }}<|im_end|>\n{% endfor %}\
+             {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+            &[("system", "S"), ("user", "Hi & \"bye\"")],
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nHi & \"bye\"<|im_end|>\n\
+             <|im_start|>assistant\n",
+        );
+        check(
+            "{{ bos_token }}\n{%- for m in messages %}\n    {%- if m.role == 'user' %}\n        \
+             {{- '[INST] ' + m.content.strip() + ' [/INST]' }}\n    {%- elif m['role'] == \
+             'assistant' %}\n        {{- ' ' ~ m.content ~ eos_token }}\n    {%- endif %}\n\
+             {%- endfor %}",
+            &[("user", "  one "), ("assistant", "two"), ("user", "three")],
+            "<s>[INST] one [/INST] two</s>[INST] three [/INST]",
+        );
+        check(
+            "{% for m in messages %}{% if m.get('tool') is none and m.content.startswith('a') %}\
+             {{ m.content.split('-')[-1] | trim | upper }}\
+             {{ {'a': [1, m.content]} | tojson }}{% endif %}{% endfor %}",
+            &[("user", "a-<b>é")],
+            "<B>É{\"a\": [1, \"a-<b>é\"]}",
+        );
+    }
+
+    #[test]
+    fn a_template_that_refuses_says_why() {
+        let template = ChatTemplate::new(
+            "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}",
+            None,
+        )
+        .unwrap();
+        let error = template.render(&messages(&[("system", "S")]), true).unwrap_err();
+        assert!(error.message.contains("user first"), "{error}");
+    }
+
+    #[test]
+    fn the_template_is_found_in_either_file() {
+        let config = json!({ "chat_template": [
+            { "name": "tool_use", "template": "t" },
+            { "name": "default", "template": "d" },
+        ]});
+        let find = |jinja, config: Option<&Json>| {
+            let found = ChatTemplate::of_model(jinja, config).unwrap();
+            found.map(|template| template.render(&[], false).unwrap())
+        };
+        assert_eq!(find(None, Some(&config)).as_deref(), Some("d"));
+        assert_eq!(find(Some("j"), Some(&config)).as_deref(), Some("j"));
+        assert_eq!(find(None, Some(&json!({ "chat_template": "s" }))).as_deref(), Some("s"));
+        assert_eq!(find(None, None), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! GPUs through a fake of the vendor's library, compiled here: no GPU is needed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use bench::record::telemetry::TelemetrySource;
+use bench::telemetry::Probe;
+use bench::telemetry::gpu::{GpuProbe, survey_with, wait_for_memory};
+use bench::units::Nanos;
+
+/// The fake library and the file that is its state.
+struct FakeGpus {
+    dir: tempfile::TempDir,
+}
+
+impl FakeGpus {
+    fn new() -> Self {
+        let fake = Self { dir: tempfile::tempdir().unwrap() };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/fake_nvml.c");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-w", "-o"])
+            .arg(fake.library())
+            .arg(format!("-DSTATE=\"{}\"", fake.state().display()))
+            .arg(source)
+            .status()
+            .unwrap();
+        assert!(built.success());
+        fake
+    }
+
+    fn library(&self) -> OsString {
+        self.dir.path().join("libnvidia-ml.so.1").into_os_string()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn set(&self, state: &str) {
+        fs::write(self.state(), state).unwrap();
+    }
+}
+
+#[test]
+fn a_survey_names_devices_memory_and_foreign_processes() {
+    let fake = FakeGpus::new();
+    fake.set("process1 4242\nused_mib1 900\n");
+    let survey = survey_with(Some(fake.library())).unwrap();
+    assert_eq!(survey.driver.as_deref(), Some("580.fake"));
+    let gpu = &survey.gpus[1];
+    assert_eq!((gpu.uuid.as_str(), gpu.index, gpu.name.as_str()), ("GPU-fake-1", 1, "Fake H100"));
+    assert_eq!(gpu.power_limit_w, Some(700.0));
+    assert_eq!(gpu.compute_capability.as_deref(), Some("9.0"));
+    assert_eq!(survey.memory_used_bytes["GPU-fake-1"], 900 << 20);
+    assert_eq!((survey.processes[0].pid, survey.processes.len()), (4242, 1));
+}
+
+#[test]
+fn a_machine_without_the_library_has_a_reason() {
+    let missing = OsString::from("/nonexistent/libnvidia-ml.so.1");
+    let reason = survey_with(Some(missing.clone())).unwrap_err();
+    assert!(reason.contains("no GPU library"), "{reason}");
+    assert!(GpuProbe::new(Some(missing)).is_err());
+}
+
+#[test]
+fn each_gpu_is_sampled_under_its_uuid_and_what_it_lacks_has_a_reason() {
+    let fake = FakeGpus::new();
+    fake.set("mig1 1\npower_mw1 0\n");
+    let samples = GpuProbe::new(Some(fake.library())).unwrap().sample(Nanos(9));
+    assert_eq!(samples[0].source, TelemetrySource::Gpu("GPU-fake-0".to_owned()));
+    let expected = [
+        ("clock_mhz", 1_980.0),
+        ("energy_j", 5_000.0),
+        ("memory_bytes", f64::from(500 << 20)),
+        ("power_w", 250.0),
+        ("temperature_c", 55.0),
+        ("utilisation_pct", 87.0),
+    ];
+    let values = expected.map(|(name, value)| (name.to_owned(), value)).into();
+    assert_eq!(samples[0].values, values);
+    // The fake does not have this symbol, as an old driver would not.
+    assert_eq!(samples[0].absent.keys().collect::<Vec<_>>(), ["throttle_reasons"]);
+    assert_eq!(samples[1].absent["power_w"], "power of 0 is not credible");
+    assert!(samples[1].absent.contains_key("utilisation_pct"), "{:?}", samples[1]);
+    assert!(samples[1].values.contains_key("energy_j"));
+}
+
+#[test]
+fn an_energy_counter_that_goes_back_is_left_out_once() {
+    let fake = FakeGpus::new();
+    let mut probe = GpuProbe::new(Some(fake.library())).unwrap();
+    probe.sample(Nanos(1));
+    fake.set("energy_mj0 1000\n");
+    let sample = &probe.sample(Nanos(2))[0];
+    assert_eq!(sample.absent["energy_j"], "the counter went back from 5000 J to 1 J");
+    assert!(probe.sample(Nanos(3))[0].values.contains_key("energy_j"));
+}
+
+#[test]
+fn a_lost_gpu_makes_gaps_with_a_reason_and_no_zeros() {
+    let fake = FakeGpus::new();
+    let mut probe = GpuProbe::new(Some(fake.library())).unwrap();
+    assert!(!probe.sample(Nanos(1))[0].values.is_empty());
+    fake.set("lost0 1\n");
+    for at in 2..4 {
+        let samples = probe.sample(Nanos(at));
+        assert_eq!(samples.len(), 2);
+        assert!(samples.iter().all(|sample| sample.values.is_empty()));
+        assert!(samples[0].absent.contains_key("power_w"));
+    }
+}
+
+#[test]
+fn memory_that_does_not_come_back_is_told_by_device() {
+    let fake = FakeGpus::new();
+    let library = fake.library();
+    let baseline = survey_with(Some(library.clone())).unwrap().memory_used_bytes;
+    fake.set("used_mib1 700\n");
+    let left = wait_for_memory(Some(&library), &baseline, Duration::ZERO, &|| false);
+    assert_eq!(left, [("GPU-fake-1".to_owned(), 200 << 20)].into());
+    fake.set("used_mib1 510\n");
+    let left = wait_for_memory(Some(&library), &baseline, Duration::from_mins(1), &|| false);
+    assert!(left.is_empty());
+}

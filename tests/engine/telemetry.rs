@@ -1,0 +1,69 @@
+//! What probes see of an engine that runs.
+
+use std::time::{Duration, Instant};
+
+use bench::plan::launch::MetricsEndpoint;
+use bench::record::telemetry::TelemetrySource;
+use bench::telemetry::host::HostProbe;
+use bench::telemetry::process::EngineProcessProbe;
+use bench::telemetry::prometheus::PrometheusProbe;
+use bench::telemetry::sampler::Sampler;
+
+use crate::bed::{Bed, launch};
+
+fn endpoint() -> MetricsEndpoint {
+    let names = [("requests_running", "fake:running"), ("requests_waiting", "fake:waiting")];
+    MetricsEndpoint {
+        path: "/metrics".to_owned(),
+        names: names.map(|(ours, theirs)| (ours.to_owned(), vec![theirs.to_owned()])).into(),
+    }
+}
+
+#[test]
+fn host_engine_processes_and_engine_metrics_are_sampled_side_by_side() {
+    let bed = Bed::new();
+    let mut launch = launch(&["--running", "3", "--fork-workers", "2"]);
+    launch.metrics = Some(endpoint());
+    let engine = bed.start(&launch);
+    let source = engine.metrics_source().unwrap();
+    let names = endpoint().names;
+    let (sampler, queue) = Sampler::start(
+        vec![
+            Box::new(HostProbe::new()),
+            Box::new(EngineProcessProbe::new(Box::new(engine.pids().unwrap()))),
+            Box::new(PrometheusProbe::new(Box::new(source), names)),
+        ],
+        Duration::from_hours(1),
+        Instant::now(),
+    )
+    .unwrap();
+    let seen: Vec<_> =
+        (0..3).map(|_| queue.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
+    let of = |source: TelemetrySource| {
+        seen.iter().find(|sample| sample.source == source).unwrap_or_else(|| panic!("{seen:?}"))
+    };
+    assert!(of(TelemetrySource::Host).values["memory_used_bytes"] > 0.0);
+    let tree = of(TelemetrySource::EngineProcess);
+    assert!((tree.values["n_processes"] - 3.0).abs() < 0.5, "{tree:?}");
+    assert!(tree.values["memory_bytes"] > 1e6);
+    let metrics = of(TelemetrySource::EngineMetrics);
+    assert!((metrics.values["requests_running"] - 3.0).abs() < 0.5, "{metrics:?}");
+    assert_eq!(sampler.finish().n_hung, 0);
+    engine.stop();
+}
+
+#[test]
+fn an_engine_is_drained_when_its_metrics_say_that_nothing_runs_or_waits() {
+    for (running, expected) in [("0", Some(true)), ("1", Some(false))] {
+        let bed = Bed::new();
+        let mut launch = launch(&["--running", running]);
+        launch.metrics = Some(endpoint());
+        let engine = bed.start(&launch);
+        assert_eq!(engine.drained(Duration::from_millis(200)), expected);
+        launch.metrics = None;
+        engine.stop();
+    }
+    let bed = Bed::new();
+    let engine = bed.start(&launch(&[]));
+    assert_eq!(engine.drained(Duration::ZERO), None, "it has no metrics");
+}
