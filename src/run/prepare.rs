@@ -1,6 +1,7 @@
 //! Everything that can be known before an engine is started: data, golds, token counts.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::store::dataset::{self, DatasetError, Opened, Search};
 use crate::store::tokenizer;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
-use crate::workload::dataset::{Load, load};
+use crate::workload::dataset::{Load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::request::Prompt;
@@ -116,7 +117,11 @@ fn prepare_dataset(
         on_progress: None,
     };
     let mut opened = dataset::open(name, dataset, &search)?;
-    let inputs = opened.files.drain(..).map(|(name, file)| Input::file(name, file)).collect();
+    let inputs = |files: Vec<(String, File)>| {
+        files.into_iter().map(|(name, file)| Input::file(name, file)).collect::<Vec<_>>()
+    };
+    let rows = inputs(std::mem::take(&mut opened.files));
+    let shots = inputs(std::mem::take(&mut opened.shots));
     if let Some(reason) = &opened.fallback {
         tell(&format!("data set `{name}`: {reason}; using {}", opened.origin));
     }
@@ -127,16 +132,25 @@ fn prepare_dataset(
         }
         None => None,
     };
-    let needs = Load {
+    let wanted = Load {
         name,
         plan: dataset,
         seed: plan.seed,
-        needs: None,
+        needs: needs(plan, name),
         tokenizer: tokenizer.as_deref(),
         on_progress: None,
     };
-    let samples = Arc::new(load(&needs, inputs)?);
+    let samples = Arc::new(load_with_shots(&wanted, rows, shots)?);
     Ok(PreparedDataset { samples, opened, tokenizer })
+}
+
+/// Returns the rows that any cell sends at most, warm-up included; `None` when all are sent
+/// or time alone ends a phase.
+fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
+    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset);
+    let rows =
+        cells.map(|cell| cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>());
+    rows.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 fn read_golds(
@@ -203,7 +217,9 @@ impl CellWorkload {
     /// Returns what counts the tokens of answers, if the data set names a tokenizer.
     pub(super) fn token_counter(&self) -> Option<TokenCounter> {
         let tokenizer = Arc::clone(self.tokenizer.as_ref()?);
-        Some(Arc::new(move |text: &str| tokenizer.count(text).unwrap_or(0)))
+        Some(Arc::new(move |text: &str| {
+            tokenizer.count(text).expect("a tokenizer that has encoded the prompts encodes text")
+        }))
     }
 }
 
@@ -267,4 +283,46 @@ pub(super) fn steady_test() -> SteadyTest {
 
 fn goes_on_changing(trend: &Trend) -> bool {
     trend.p_value < WARM_UP_P && trend.relative_change.abs() > TREND_CHANGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_turn_holds_the_answers_so_far() {
+        let turn = |body: &str, answer: &str, asked: &str| {
+            let asked = Prompt::Text(asked.to_owned());
+            let body = next_turn()(body.as_bytes(), answer, &asked).unwrap();
+            String::from_utf8(body.to_vec()).unwrap()
+        };
+        let first = r#"{"messages":[{"role":"user","content":"Who?"}],"temperature":0.0}"#;
+        let third = turn(&turn(first, "Ann.", "Why?"), "So.", "Since when?");
+        let third: Value = serde_json::from_str(&third).unwrap();
+        insta::assert_snapshot!(third["messages"], @r#"[{"content":"Who?","role":"user"},{"content":"Ann.","role":"assistant"},{"content":"Why?","role":"user"},{"content":"So.","role":"assistant"},{"content":"Since when?","role":"user"}]"#);
+        assert_eq!(third["temperature"], 0.0);
+    }
+
+    #[test]
+    fn a_conversation_needs_the_chat_endpoint() {
+        let error = next_turn()(br#"{"prompt":"Who?"}"#, "Ann.", &Prompt::Text(String::new()));
+        assert_eq!(error.unwrap_err(), "a conversation needs the chat endpoint");
+    }
+
+    #[test]
+    fn a_warm_up_ends_when_neither_rate_nor_ttft_has_a_trend() {
+        let rounds = |tokens: [u64; 5]| {
+            let round = |output_tokens| RoundStats {
+                took: Nanos::from_secs(1),
+                output_tokens,
+                ttft_median: Some(Nanos::from_millis(20)),
+                ..RoundStats::default()
+            };
+            tokens.map(round)
+        };
+        let is_steady = steady_test();
+        assert!(!is_steady(&rounds([100, 101, 100, 99, 100])[..3]), "three rounds show nothing");
+        assert!(!is_steady(&rounds([50, 60, 75, 90, 110])));
+        assert!(is_steady(&rounds([50, 100, 101, 99, 100])));
+    }
 }

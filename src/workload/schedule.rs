@@ -13,9 +13,9 @@ use crate::plan::launch::Launch;
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::body::{Asked, BodyTemplate, asked, message};
+use crate::workload::body::{Asked, BodyTemplate, asked};
 use crate::workload::error::DataError;
-use crate::workload::request::{Prompt, Request, Sample};
+use crate::workload::request::{Request, Sample};
 use crate::workload::samples::Samples;
 
 /// All requests of one trial. Cheap to clone; bodies are written when they are asked for.
@@ -32,8 +32,6 @@ struct Inner {
     phases: Vec<PhaseRows>,
     /// Rows kept for warm-up that measured phases need all the same.
     n_shared: u64,
-    /// Where a conversation's row stands; empty when all rows are of one turn.
-    conversations: HashMap<u64, usize>,
     /// Present when each prompt is to be unlike any other: the seed and the trial.
     salt: Option<(Seed, String)>,
 }
@@ -73,15 +71,8 @@ impl Workload {
         let n_shared = n_shared(cell, &samples);
         let phases = lay_out(cell, n_measured(&samples, n_shared), samples.cycle)?;
         let salt = cell.request.salt.then(|| (seed, format!("salt/{}/{trial}", cell.id)));
-        let conversations = samples
-            .rows()
-            .iter()
-            .enumerate()
-            .filter(|(_, sample)| sample.turns.len() > 1)
-            .map(|(index, sample)| (sample.row, index))
-            .collect();
         let output = cell.request.output;
-        let inner = Inner { samples, template, output, phases, n_shared, conversations, salt };
+        let inner = Inner { samples, template, output, phases, n_shared, salt };
         inner.check_rows(&cell.dataset)?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -103,42 +94,6 @@ impl Workload {
             // Bodies are kept only where rows come again and nothing makes them differ.
             bodies: (goes_round && self.inner.salt.is_none()).then(HashMap::new),
         }
-    }
-
-    /// Returns the next turn of a conversation, once the answers to all turns before are known.
-    ///
-    /// `request` is the conversation's first request, `answers` what the engine said so far.
-    /// `None` when the conversation is over.
-    pub fn follow_up(&self, request: &Request, answers: &[String], id: u64) -> Option<Request> {
-        let next = request.next_turns.get(answers.len().checked_sub(1)?)?;
-        let sample = &self.inner.samples.rows()[*self.inner.conversations.get(&request.sample)?];
-        let samples = &self.inner.samples;
-        let first = asked(
-            self.inner.template.api(),
-            samples.system.as_deref(),
-            &samples.prefix,
-            sample.turns.first()?,
-        );
-        let Ok(Asked::Messages(mut messages)) = first else { return None };
-        let turns = request.next_turns.iter().map(Some).chain([None]);
-        for (answer, turn) in answers.iter().zip(turns) {
-            messages.push(message("assistant", answer.clone()));
-            match turn? {
-                Prompt::Text(text) => messages.push(message("user", text.clone())),
-                Prompt::Messages(own) => messages.extend(own.iter().cloned()),
-                Prompt::Tokens(_) => return None,
-            }
-        }
-        debug_assert!(!matches!(next, Prompt::Tokens(_)));
-        Some(Request {
-            id,
-            phase: request.phase,
-            sample: request.sample,
-            turn: answers.len() as u32,
-            body: self.inner.template.body(&Asked::Messages(messages), request.max_tokens),
-            max_tokens: request.max_tokens,
-            next_turns: request.next_turns.clone(),
-        })
     }
 
     /// Returns the trace's instants of a phase's requests, from the phase's first one.

@@ -278,25 +278,6 @@ fn prompts_are_the_same_in_every_trial_and_a_salt_makes_each_unlike_any_other() 
 }
 
 #[test]
-fn the_next_turn_holds_the_answers_so_far() {
-    let cell = cell(vec![phase(PhaseKind::Measure, None)]);
-    let mut samples = samples(1, 0);
-    samples.rows[0].turns.push(Prompt::Text("And then?".to_owned()));
-    samples.rows[0].turns.push(Prompt::Text("Why?".to_owned()));
-    let workload = build(&cell, samples);
-    let first = workload.requests(0, 0).next().unwrap();
-    assert_eq!(first.next_turns.len(), 2);
-    let second = workload.follow_up(&first, &["One.".to_owned()], 5).unwrap();
-    assert_eq!((second.id, second.turn), (5, 1));
-    let answers = ["One.".to_owned(), "Two.".to_owned()];
-    let third = workload.follow_up(&first, &answers, 6).unwrap();
-    let messages: serde_json::Value = serde_json::from_slice(&third.body).unwrap();
-    insta::assert_snapshot!(messages["messages"], @r#"[{"content":"Question \"0\"?","role":"user"},{"content":"One.","role":"assistant"},{"content":"And then?","role":"user"},{"content":"Two.","role":"assistant"},{"content":"Why?","role":"user"}]"#);
-    let all = ["One.".to_owned(), "Two.".to_owned(), "Three.".to_owned()];
-    assert_eq!(workload.follow_up(&first, &all, 7), None);
-}
-
-#[test]
 fn a_million_requests_are_built_one_at_a_time() {
     let cell = cell(vec![phase(PhaseKind::Measure, Some(1_000_000))]);
     let workload = build(&cell, Samples { cycle: true, ..samples(50, 0) });
