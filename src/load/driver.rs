@@ -157,8 +157,9 @@ struct Exchange {
     conversation: Option<Conversation>,
 }
 
-/// Parcels that wait for the recorder are kept up to this size; beyond it the load thread waits.
-const MAX_BACKLOG_BYTES: usize = 32 << 20;
+/// Parcels that wait for the recorder are kept up to this size; beyond it the load thread waits
+/// until half of them are taken.
+const MAX_BACKLOG_BYTES: usize = 8 << 20;
 
 impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
     pub(super) fn new(client: C, desk: D, live: &'a Live, thread: u16) -> Self {
@@ -217,7 +218,7 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
             }
             self.client.wait(wake.min(next_tick), &mut self.floor);
         }
-        self.floor.flush_backlog();
+        self.floor.flush_backlog(0);
         sends.tally.drained = self.floor.last_end;
         sends.tally.n_stalls = self.floor.n_stalls - n_stalls_before;
         sends.tally
@@ -594,7 +595,7 @@ impl<D: Desk> Floor<'_, D> {
         self.backlog_bytes += parcel.block.bytes.capacity() + size_of::<Finished>();
         self.backlog.push_back(parcel);
         if self.backlog_bytes > MAX_BACKLOG_BYTES {
-            self.flush_backlog();
+            self.flush_backlog(MAX_BACKLOG_BYTES / 2);
         }
     }
 
@@ -609,11 +610,14 @@ impl<D: Desk> Floor<'_, D> {
         }
     }
 
-    fn flush_backlog(&mut self) {
-        for parcel in std::mem::take(&mut self.backlog) {
+    /// Hands over until no more than so many bytes are left, however long that takes.
+    fn flush_backlog(&mut self, n_left: usize) {
+        while self.backlog_bytes > n_left
+            && let Some(parcel) = self.backlog.pop_front()
+        {
+            self.backlog_bytes -= parcel.block.bytes.capacity() + size_of::<Finished>();
             self.desk.hand_over_patiently(parcel);
         }
-        self.backlog_bytes = 0;
     }
 }
 

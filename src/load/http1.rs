@@ -35,6 +35,25 @@ enum State {
     Complete,
 }
 
+const CHUNK_START: State = State::ChunkSize { size: 0, n_digits: 0, in_extension: false };
+
+/// Reads a chunk-size line that is whole and has the usual form: at most eight digits, CRLF.
+/// Returns the size and the length of the line; every other line is read byte by byte.
+fn chunk_line(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut size = 0;
+    for (i, byte) in bytes.iter().take(9).enumerate() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if size > 0 && bytes.get(i + 1) == Some(&b'\n') => return Some((size, i + 2)),
+            _ => return None,
+        };
+        size = size << 4 | u64::from(digit);
+    }
+    None
+}
+
 /// A part of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
@@ -100,6 +119,17 @@ impl ResponseReader {
                     if *left == 0 {
                         self.state = State::ChunkEnd;
                     }
+                    n
+                }
+                State::ChunkEnd if rest.starts_with(b"\r\n") => {
+                    self.state = CHUNK_START;
+                    2
+                }
+                state
+                    if *state == CHUNK_START
+                        && let Some((size, n)) = chunk_line(rest) =>
+                {
+                    self.state = State::ChunkData(size);
                     n
                 }
                 _ => {
@@ -183,7 +213,7 @@ impl State {
             },
             Self::ChunkEnd => match byte {
                 b'\r' => Ok(self),
-                b'\n' => Ok(Self::ChunkSize { size: 0, n_digits: 0, in_extension: false }),
+                b'\n' => Ok(CHUNK_START),
                 _ => bad("a chunk that is longer than its size"),
             },
             Self::Trailer(n_bytes) => match byte {
@@ -217,7 +247,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<State, BadHt
     }
     let coding = header(headers, "transfer-encoding");
     if coding.ends_with("chunked") {
-        return Ok(State::ChunkSize { size: 0, n_digits: 0, in_extension: false });
+        return Ok(CHUNK_START);
     }
     if !coding.is_empty() && coding != "identity" {
         return Err(BadHttp(format!("unknown transfer coding {coding:?}")));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::RngExt;
 
-use crate::load::clock::{Epoch, process_cpu, wake_on_time};
+use crate::load::clock::{Epoch, wake_on_time};
 use crate::record::trial::SentinelRecord;
 use crate::seed::Seed;
 use crate::units::Nanos;
@@ -53,31 +53,33 @@ pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     beats
 }
 
+/// What a stretch of load cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    pub(super) wall: Nanos,
+    pub(super) process_cpu: Nanos,
+    pub(super) load_cpu: Nanos,
+}
+
 /// CPU and wall time of the measured phases, and what was there at the start.
 #[derive(Debug)]
 pub(super) struct Sentinel {
     epoch: Epoch,
     steal_ticks: u64,
-    measuring: Option<(Nanos, Nanos)>,
     record: SentinelRecord,
 }
 
 impl Sentinel {
     pub(super) fn new(epoch: Epoch, n_load_threads: u32) -> Self {
         let record = SentinelRecord { n_load_threads, ..SentinelRecord::default() };
-        Self { epoch, steal_ticks: steal_ticks(), measuring: None, record }
+        Self { epoch, steal_ticks: steal_ticks(), record }
     }
 
-    pub(super) fn begin_measure(&mut self) {
-        self.measuring = Some((self.epoch.elapsed(), process_cpu()));
-    }
-
-    pub(super) fn end_measure(&mut self, load_cpu: Nanos) {
-        if let Some((began, cpu)) = self.measuring.take() {
-            self.record.wall += self.epoch.elapsed().saturating_sub(began);
-            self.record.process_cpu += process_cpu().saturating_sub(cpu);
-            self.record.load_cpu += load_cpu;
-        }
+    /// Adds a measured stretch.
+    pub(super) fn add(&mut self, cost: Cost) {
+        self.record.wall += cost.wall;
+        self.record.process_cpu += cost.process_cpu;
+        self.record.load_cpu += cost.load_cpu;
     }
 
     pub(super) fn note_stalls(&mut self, n_stalls: u64) {

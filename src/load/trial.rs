@@ -6,14 +6,14 @@ use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::thread;
 
 use crate::load::client::Client;
-use crate::load::clock::{Epoch, thread_cpu, wake_on_time};
+use crate::load::clock::{Epoch, process_cpu, thread_cpu, wake_on_time};
 use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
 use crate::load::direct::DirectClient;
 use crate::load::driver::{Driver, Share, Tally};
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
 use crate::load::proxied::LibraryClient;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
-use crate::load::sentinel::{Sentinel, beat};
+use crate::load::sentinel::{Cost, Sentinel, beat};
 use crate::load::spec::{
     Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
     TrialSpec,
@@ -205,13 +205,9 @@ fn run_phases<C: Client + Send>(
         let mut first_failure = None;
         while !steady && (rounds.len() as u32) < max_rounds {
             round += 1;
-            let is_measured = phase.plan.kind == PhaseKind::Measure;
-            if is_measured {
-                sentinel.begin_measure();
-            }
             let run = run_round(hall, drivers, &mut phase, &outline, round);
-            if is_measured {
-                sentinel.end_measure(run.load_cpu);
+            if phase.plan.kind == PhaseKind::Measure {
+                sentinel.add(run.cost);
             }
             sentinel.note_stalls(run.tally.n_stalls);
             let report = round_report(&hall.notes);
@@ -271,7 +267,7 @@ struct RoundRun {
     start: Nanos,
     stopped: Nanos,
     tally: Tally,
-    load_cpu: Nanos,
+    cost: Cost,
 }
 
 impl RoundRun {
@@ -339,7 +335,7 @@ fn run_round<C: Client + Send>(
     let requests = &mut phase.requests;
     let barrier = Barrier::new(n_threads + 1);
     let start_ns = AtomicU64::new(0);
-    let (tallies, start) = thread::scope(|scope| {
+    let (tallies, start, cost) = thread::scope(|scope| {
         let (senders, queues): (Vec<_>, Vec<_>) = (0..n_threads)
             .map(|_| sync_channel(MADE_AHEAD / n_threads))
             .map(|(sender, receiver)| (sender, Queue(receiver)))
@@ -357,23 +353,30 @@ fn run_round<C: Client + Send>(
                     driver.client.warm(n_warm.div_ceil(n_threads as u32), deadline);
                     barrier.wait();
                     barrier.wait();
+                    let cpu_before = thread_cpu();
                     let share = share_at(Nanos(start_ns.load(Ordering::Acquire)), gate);
                     let control = [hall.control, hall.gives_up];
                     let tally = driver.run_phase(&share, &mut queue, &control);
-                    (tally, thread_cpu())
+                    (tally, thread_cpu().saturating_sub(cpu_before))
                 })
             })
             .collect();
         barrier.wait();
-        let start = hall.epoch.elapsed() + LEAD;
+        let (begun, cpu_before) = (hall.epoch.elapsed(), process_cpu());
+        let start = begun + LEAD;
         start_ns.store(start.0, Ordering::Release);
         barrier.wait();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().expect("a load thread does not panic")
         };
-        (threads.into_iter().map(join).collect::<Vec<(Tally, Nanos)>>(), start)
+        let tallies: Vec<(Tally, Nanos)> = threads.into_iter().map(join).collect();
+        let cost = Cost {
+            wall: hall.epoch.elapsed().saturating_sub(begun),
+            process_cpu: process_cpu().saturating_sub(cpu_before),
+            load_cpu: tallies.iter().map(|(_, cpu)| *cpu).sum(),
+        };
+        (tallies, start, cost)
     });
-    let load_cpu = tallies.iter().map(|(_, cpu)| *cpu).sum();
     let tally = tallies.iter().map(|(tally, _)| *tally).reduce(Tally::and).unwrap_or_default();
     let last_sent = tally.last_sent.unwrap_or(start);
     let stopped = match (stop_after, outline.last) {
@@ -382,7 +385,7 @@ fn run_round<C: Client + Send>(
         (None, Some(last_due)) => start + last_due,
         (None, None) => last_sent,
     };
-    RoundRun { start, stopped, tally, load_cpu }
+    RoundRun { start, stopped, tally, cost }
 }
 
 /// Splits what holds requests back over load threads, of which small loads need fewer.
