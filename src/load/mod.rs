@@ -1,6 +1,6 @@
 //! The load generator: sends requests at their time and stamps what returns.
 //!
-//! A load thread runs one loop for every shape of load ([`driver`]): *when* is an iterator of
+//! A load thread runs one loop for every shape of load (`driver`): *when* is an iterator of
 //! instants, *how* is a [`client::Client`]. It sends, receives and stamps, nothing else; bytes
 //! go in blocks to the recorder thread, which decodes them and hands finished records to the
 //! caller. Blocking by design: a plain thread calls [`trial::run_trial`].
