@@ -28,6 +28,9 @@ pub struct Evidence {
     pub n_late: u64,
     /// Whether a cap on requests in flight is part of the plan: waits are then asked for.
     pub is_capped: bool,
+    /// Whether requests follow answers: a late client then delays the next request, but no
+    /// latency that the kernel stamps.
+    pub is_closed: bool,
     /// Lags and the latency to hold them against.
     pub lags: Lags,
     /// Worst trial's CPU time of load threads, as a share of their wall time.
@@ -138,6 +141,8 @@ pub struct Lags {
     pub send_p99_ms: Option<f64>,
     /// Median TTFT, milliseconds.
     pub ttft_median_ms: Option<f64>,
+    /// Median E2E latency, milliseconds.
+    pub e2e_median_ms: Option<f64>,
 }
 
 impl Evidence {
@@ -243,6 +248,9 @@ impl Evidence {
         self.n_trials_planned = cell.n_trials;
         self.is_natural = matches!(cell.request.output, OutputLength::Natural { .. });
         self.is_capped = measured().any(|phase| phase.max_in_flight.is_some());
+        self.is_closed = measured().all(|phase| {
+            matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
+        });
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
         let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)
             && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_requests_max);

@@ -157,6 +157,7 @@ impl Latencies {
         Lags {
             send_p99_ms: quantile("send_lag", 0.99),
             ttft_median_ms: quantile("ttft", 0.5),
+            e2e_median_ms: quantile("e2e", 0.5),
             wake_p99_ms: self.wake_lag_p99_worst.map(Nanos::as_millis_f64),
         }
     }

@@ -9,9 +9,11 @@ use crate::units::Nanos;
 /// p99 of send or wake lag that is never held against a cell: what an idle machine keeps at
 /// 1,000 requests per second with a wide margin, and less than any engine's TTFT over HTTP.
 pub const LAG_FLOOR_MS: f64 = 5.0;
-/// Share of the median TTFT that the p99 of a lag may reach: beyond it the client's lateness
-/// is no longer small against what it measures.
-pub const LAG_SHARE_OF_TTFT: f64 = 0.1;
+/// Share of a median latency that the p99 of a lag may reach: beyond it the client's lateness
+/// is no longer small against what it measures. The latency is the TTFT; in a closed loop with
+/// kernel stamps it is the E2E latency, as lateness there only lengthens the pause between two
+/// requests of a stream.
+pub const LAG_SHARE: f64 = 0.1;
 /// CPU time per load thread and wall time beyond which the thread is the bottleneck: queueing
 /// for it then multiplies every lag by more than ten.
 pub const CLIENT_CPU_MAX: f64 = 0.9;
@@ -19,13 +21,19 @@ pub const CLIENT_CPU_MAX: f64 = 0.9;
 /// the machine suspended.
 pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
 /// Returns the lag beyond which a cell is invalid, in milliseconds.
-pub fn lag_limit_ms(ttft_median_ms: Option<f64>) -> f64 {
-    ttft_median_ms.map_or(LAG_FLOOR_MS, |ttft| LAG_FLOOR_MS.max(ttft * LAG_SHARE_OF_TTFT))
+pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
+    latency_median_ms.map_or(LAG_FLOOR_MS, |latency| LAG_FLOOR_MS.max(latency * LAG_SHARE))
+}
+
+/// Returns the latency that lags are held against.
+fn latency_at_stake_ms(evidence: &Evidence) -> Option<f64> {
+    let only_delays_sends = evidence.is_closed && evidence.n_userspace == 0;
+    if only_delays_sends { evidence.lags.e2e_median_ms } else { evidence.lags.ttft_median_ms }
 }
 
 /// Returns what speaks against the instrument, one sentence each; empty when nothing does.
 pub fn instrument(evidence: &Evidence) -> Vec<String> {
-    let limit = lag_limit_ms(evidence.lags.ttft_median_ms);
+    let limit = lag_limit_ms(latency_at_stake_ms(evidence));
     let mut reasons = Vec::new();
     if let Some(lag) = evidence.lags.wake_p99_ms.filter(|&lag| lag > limit) {
         reasons.push(format!(
@@ -93,8 +101,12 @@ mod tests {
     use crate::plan::cell::ArrivalsPlan;
 
     fn with_lags(wake: f64, send: f64, ttft: f64) -> Evidence {
-        let lags =
-            Lags { wake_p99_ms: Some(wake), send_p99_ms: Some(send), ttft_median_ms: Some(ttft) };
+        let lags = Lags {
+            wake_p99_ms: Some(wake),
+            send_p99_ms: Some(send),
+            ttft_median_ms: Some(ttft),
+            e2e_median_ms: Some(10.0 * ttft),
+        };
         Evidence { lags, ..Evidence::default() }
     }
 
@@ -111,6 +123,11 @@ mod tests {
         assert!(instrument(&with_lags(4.9, 4.9, 1.0)).is_empty());
         assert!(instrument(&with_lags(40.0, 40.0, 500.0)).is_empty());
         assert_eq!(instrument(&with_lags(60.0, 60.0, 500.0)).len(), 2);
+        // In a closed loop with kernel stamps a late client only pauses: 40 ms of 500 ms.
+        let closed = Evidence { is_closed: true, ..with_lags(40.0, 40.0, 50.0) };
+        assert!(instrument(&closed).is_empty());
+        let stamped_here = Evidence { n_userspace: 1, ..closed };
+        assert_eq!(instrument(&stamped_here).len(), 2);
         let capped = Evidence { is_capped: true, ..with_lags(0.1, 60.0, 50.0) };
         assert!(instrument(&capped).is_empty());
     }

@@ -161,6 +161,8 @@ fn what_the_death_of_runner_and_guardian_leaves_is_found_and_ended_and_nothing_e
     kill(Pid::from_raw(runner.child.id().cast_signed()), Signal::SIGSTOP).unwrap();
     kill(Pid::from_raw(runner.ledger().guardian.pid), Signal::SIGKILL).unwrap();
     runner.kill();
+    // A killed process is there until the kernel has taken it down.
+    wait_for(Duration::from_secs(10), || orphans::find(&dirs).unwrap().len() == 4);
     let found = orphans::find(&dirs).unwrap();
     assert_eq!(found.len(), 4, "{found:#?}");
     assert_eq!(found.iter().filter(|orphan| orphan.evidence == Evidence::Leader).count(), 1);
