@@ -5,6 +5,7 @@ Only the standard library is used. See README.md in this directory.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import resource
@@ -17,6 +18,11 @@ import tempfile
 import time
 import urllib.request
 
+PROGRAMS = {
+    "bench": ["build", "--release", "--bin"],
+    "raw_reader": ["bench", "--no-run", "--bench"],
+    "load_capacity": ["bench", "--no-run", "--bench"],
+}
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -101,7 +107,7 @@ def start_server(args, load):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    argv = ["taskset", "-c", str(args.server_cpu), args.sim_server, "--port", str(port), *load.server]
+    argv = ["taskset", "-c", str(args.server_cpu), args.bench, "serve", "sim", "--port", str(port), *load.server]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     for _ in range(100):
@@ -157,11 +163,9 @@ def measure(name, argv, args, url):
 
 
 def built(name):
-    """Builds one of the programs here and returns its path."""
-    argv = ["cargo", "bench", "--no-run", "--bench", name, "--message-format", "json"]
+    """Builds `bench` or one of the programs here and returns its path."""
+    argv = ["cargo", *PROGRAMS[name], name, "--message-format", "json"]
     out = subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    import json
-
     for line in out.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == name:
@@ -178,10 +182,10 @@ def main():
     parser.add_argument("--timeout", type=float, default=900, help="seconds per client")
     parser.add_argument("--slow-share", type=int, default=8,
                         help="GuideLLM and AIPerf get this many times fewer requests")
-    for name in ("sim_server", "raw_reader", "load_capacity"):
+    for name in PROGRAMS:
         parser.add_argument("--" + name.replace("_", "-"), help="built program; else it is built")
     args = parser.parse_args()
-    for name in ("sim_server", "raw_reader", "load_capacity"):
+    for name in PROGRAMS:
         if getattr(args, name) is None:
             setattr(args, name, built(name))
     print("| load | client | state | chunks | wall s | chunks/s | CPU s per million chunks |")

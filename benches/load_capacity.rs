@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bench::load::calibrate::run_against_truth;
 use bench::load::clock::Epoch;
 use bench::load::spec::{Control, Limits, Live, PhaseLoad, Target, Transport, TrialSpec};
 use bench::load::trial::run_trial;
@@ -49,6 +50,9 @@ struct Args {
     /// Load threads.
     #[arg(long, default_value_t = 1)]
     threads: u32,
+    /// The server runs with `--stamps`: print what is added to its own stamps.
+    #[arg(long)]
+    truth: bool,
     /// Through the HTTP library instead of our own sockets.
     #[arg(long)]
     library: bool,
@@ -110,7 +114,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let live = Live::default();
     let began = Instant::now();
     let cpu_before = cpu_s()?;
-    let report = run_trial(trial(&args, arrivals)?, &mut sink, &Control::default(), &live)?;
+    let (spec, control) = (trial(&args, arrivals)?, Control::default());
+    let (report, added_ns) = if args.truth {
+        let calibration = run_against_truth(spec, &mut sink, &control, &live)?;
+        (calibration.report, calibration.added_ns)
+    } else {
+        (run_trial(spec, &mut sink, &control, &live)?, Vec::new())
+    };
     let (wall, cpu_whole) = (began.elapsed().as_secs_f64(), cpu_s()? - cpu_before);
     // Like the raw reader's: from the moment at which all connections are open.
     let cpu = report.sentinel.process_cpu.as_secs_f64();
@@ -143,6 +153,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print_line("ttft_ms", &mut kept.ttft);
     print_line("gap_ms", &mut kept.gap);
     print_line("wake_lag_ms", &mut wake);
+    let mut added: Vec<_> = added_ns.iter().map(|ns| *ns as f64 / 1e6).collect();
+    print_line("added_ms", &mut added);
     for (failure, n) in &kept.failures {
         println!("  {n} × {failure}");
     }

@@ -1,5 +1,6 @@
 //! Decodes one response, block by block, into what its record needs.
 
+use crate::load::calibrate::sent_ns;
 use crate::load::client::Head;
 use crate::load::exchange::{Block, Excess, Signals};
 use crate::load::spec::Limits;
@@ -46,6 +47,10 @@ pub(super) struct Answer {
     pub(super) violation: Option<String>,
     pub(super) too_large: Option<String>,
     pub(super) oddities: Vec<Oddity>,
+    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    pub(super) truth_epoch_ns: Option<u64>,
+    /// How much later than the engine's own stamp each event's stamp is.
+    pub(super) added_ns: Vec<i64>,
     /// Tokens of each event, and whether every token event came with its count.
     tokens: Vec<u32>,
     has_uncounted: bool,
@@ -226,6 +231,12 @@ impl Answer {
             // The first end counts.
             self.note_oddity(Oddity::DataAfterDone);
             return;
+        }
+        if let Some(epoch_ns) = self.truth_epoch_ns
+            && let Some(sent_ns) = sent_ns(data)
+        {
+            let ours = i128::from(epoch_ns) + i128::from(at.0);
+            self.added_ns.push((ours - i128::from(sent_ns)) as i64);
         }
         if let Some(known) = shape
             && !is_error

@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "edge: sockets, clocks and load threads")]
 
+pub mod calibrate;
 pub mod client;
 pub mod clock;
 pub mod spec;

@@ -24,6 +24,8 @@ pub(super) struct Reading {
     pub(super) token_counter: Option<TokenCounter>,
     pub(super) next_turn: Option<NextTurnBody>,
     pub(super) limits: Limits,
+    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    pub(super) truth_epoch_ns: Option<u64>,
 }
 
 /// Decodes responses and counts outcomes.
@@ -35,6 +37,8 @@ pub(super) struct Recorder<'a> {
     decodings: HashMap<(u16, u32), Decoding>,
     round: Round,
     failure: Option<std::io::Error>,
+    /// What was added to the engine's own stamps, where it puts them into events.
+    added_ns: Vec<i64>,
 }
 
 /// What has been counted since the round began.
@@ -64,12 +68,13 @@ impl<'a> Recorder<'a> {
             decodings: HashMap::new(),
             round: Round::default(),
             failure: None,
+            added_ns: Vec::new(),
         }
     }
 
-    /// Returns the sink's first error.
-    pub(super) fn into_error(self) -> Option<std::io::Error> {
-        self.failure
+    /// Returns what was added to the engine's own stamps, or the sink's first error.
+    pub(super) fn into_added_ns(self) -> std::io::Result<Vec<i64>> {
+        self.failure.map_or(Ok(self.added_ns), Err)
     }
 
     /// Whether the sink refused a record.
@@ -85,7 +90,9 @@ impl<'a> Recorder<'a> {
             let keeps_text = reading.keep_outputs
                 || reading.token_counter.is_some()
                 || reading.next_turn.is_some();
-            Decoding::new(reading.asked.stream, keeps_text, reading.limits)
+            let mut decoding = Decoding::new(reading.asked.stream, keeps_text, reading.limits);
+            decoding.answer.truth_epoch_ns = reading.truth_epoch_ns;
+            decoding
         });
         if head.is_some() {
             decoding.head = head;
@@ -108,6 +115,7 @@ impl<'a> Recorder<'a> {
         decoding.finish(finished.ended, is_complete);
         let head = decoding.head.take();
         let mut answer = decoding.answer;
+        self.added_ns.append(&mut answer.added_ns);
         let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
         let output_tokens_counted = self
             .reading

@@ -100,6 +100,7 @@ fn run_into(
         token_counter: None,
         next_turn: None,
         limits: Limits::default(),
+        truth_epoch_ns: None,
     };
     let recorder = Recorder::new(reading, sink, &live);
     let desk = InlineDesk { recorder, follow_ups: VecDeque::new() };

@@ -47,6 +47,18 @@ pub fn run_trial(
     control: &Control,
     live: &Live,
 ) -> Result<LoadReport, LoadError> {
+    run_with(spec, None, sink, control, live).map(|(report, _)| report)
+}
+
+/// As [`run_trial`]; with the epoch on the kernel's monotonic clock it also returns what was
+/// added to the engine's own stamps.
+pub(super) fn run_with(
+    spec: TrialSpec,
+    truth_epoch_ns: Option<u64>,
+    sink: &mut dyn RecordSink,
+    control: &Control,
+    live: &Live,
+) -> Result<(LoadReport, Vec<i64>), LoadError> {
     let endpoint = Endpoint::new(&spec.target)?;
     let n_streams = spec.phases.iter().map(streams_of).max().unwrap_or(0);
     preflight(n_streams)?;
@@ -64,7 +76,7 @@ pub fn run_trial(
     if is_library {
         let client = |_| LibraryClient::new(epoch, endpoint.url.clone(), &spec.target);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, sink, control, live)
+        carry_out(clients, spec, truth_epoch_ns, sink, control, live)
     } else {
         let address = endpoint.address()?;
         let head = endpoint.request_head(&spec.target)?;
@@ -72,7 +84,7 @@ pub fn run_trial(
         let failed = |source| LoadError::System { what: "set up sockets", source };
         let client = |_| DirectClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, sink, control, live)
+        carry_out(clients, spec, truth_epoch_ns, sink, control, live)
     }
 }
 
@@ -106,10 +118,11 @@ struct Hall<'a> {
 fn carry_out<C: Client + Send>(
     clients: Vec<C>,
     spec: TrialSpec,
+    truth_epoch_ns: Option<u64>,
     sink: &mut dyn RecordSink,
     control: &Control,
     live: &Live,
-) -> Result<LoadReport, LoadError> {
+) -> Result<(LoadReport, Vec<i64>), LoadError> {
     let TrialSpec { epoch, target, phases, is_steady, .. } = spec;
     let reading = Reading {
         asked: Asked { stream: target.stream, no_done: target.no_done },
@@ -117,6 +130,7 @@ fn carry_out<C: Client + Send>(
         token_counter: spec.token_counter,
         next_turn: spec.next_turn,
         limits: spec.limits,
+        truth_epoch_ns,
     };
     let is_prompt = reading.next_turn.is_some();
     let mut recorder = Recorder::new(reading, sink, live);
@@ -142,15 +156,14 @@ fn carry_out<C: Client + Send>(
         drop(stop_beats);
         (phases, aborted, beats.join().expect("the beat does not panic"))
     });
-    if let Some(error) = recorder.into_error() {
-        return Err(LoadError::Sink(error));
-    }
-    Ok(LoadReport {
+    let added_ns = recorder.into_added_ns().map_err(LoadError::Sink)?;
+    let report = LoadReport {
         epoch_unix_ns: epoch.unix_ns(),
         phases,
         sentinel: sentinel.into_record(beats),
         aborted,
-    })
+    };
+    Ok((report, added_ns))
 }
 
 /// Ends the beats even when a panic unwinds, which would wait for them for ever otherwise.
