@@ -9,12 +9,15 @@ use crate::cli::args::ScenarioArgs;
 use crate::cli::assets;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::suggest::did_you_mean;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::requires;
+use crate::metrics::published;
 use crate::plan::Plan;
 use crate::plan::expand::expand;
 use crate::plan::places::Host;
 use crate::plan::render::Skips;
+use crate::report::template;
 use crate::scenario::{self, Input, Loaded};
 
 /// Largest scenario file; a sweep of thousands of cells is a few kilobytes.
@@ -32,10 +35,34 @@ pub(crate) fn plan(args: &ScenarioArgs) -> Result<Planned, Failure> {
     let (text, mut loaded) = load(&args.scenario, args.profile.as_deref(), &args.sets)?;
     let (mut plan, doubts) = expand(&loaded.scenario, &host()).map_err(Failure::scenario)?;
     loaded.warnings.extend(doubts);
+    check_names(&plan)?;
     if let Some(only) = &args.only {
         keep_only(&mut plan, only)?;
     }
     Ok(Planned { text, loaded, plan })
+}
+
+/// Refuses a report or a published table that does not exist: the default would be shown
+/// instead of what was asked for.
+fn check_names(plan: &Plan) -> Result<(), Failure> {
+    let unknown = |what: &str, name: &str, known: &[&str]| {
+        let help = did_you_mean(name, known.iter().copied(), what)
+            .unwrap_or_else(|| format!("known are {}", known.join(", ")));
+        let code = "scenario/unknown-name";
+        Failure::scenario(
+            Diagnostic::error(code, format!("{what} `{name}` does not exist")).help(help).into(),
+        )
+    };
+    let reports = template::names();
+    if !reports.contains(&plan.report.as_str()) {
+        return Err(unknown("report", &plan.report, &reports));
+    }
+    match &plan.published {
+        Some(published) if !published::NAMES.contains(&published.table.as_str()) => {
+            Err(unknown("published table", &published.table, &published::NAMES))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads and checks a scenario file.
