@@ -27,7 +27,7 @@ use crate::scenario::preset::Presets;
 use crate::scenario::validate::FlagsByEngine;
 
 /// The lowest layer, and the list of all keys.
-pub const DEFAULTS: &str = include_str!("../../scenarios/defaults.toml");
+pub const DEFAULTS: &str = include_str!("../../scenarios/defaults/defaults.toml");
 /// Deepest chain of `extends`.
 const MAX_EXTENDS: usize = 16;
 

@@ -236,7 +236,7 @@ fn the_defaults_explain_every_key() {
     for fields in [SCENARIO, ENGINE, OPTIONS] {
         visit(fields, &mut missing);
     }
-    assert!(missing.is_empty(), "scenarios/defaults.toml says nothing of {missing:?}");
+    assert!(missing.is_empty(), "scenarios/defaults/defaults.toml says nothing of {missing:?}");
 }
 
 #[test]
