@@ -247,9 +247,12 @@ impl Iterator for Exchanges {
     }
 }
 
+/// Whether the last session of the run came to its end without being interrupted.
 fn is_complete(events: &[EventRecord]) -> bool {
-    matches!(events.last(), Some(EventRecord { event: RunEvent::RunFinished { .. }, .. }))
-        && !events.iter().any(|record| matches!(record.event, RunEvent::Interrupted { .. }))
+    let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
+    let last_session = events.rsplit(is_start).next().unwrap_or_default();
+    matches!(last_session.last(), Some(EventRecord { event: RunEvent::RunFinished { .. }, .. }))
+        && !last_session.iter().any(|record| matches!(record.event, RunEvent::Interrupted { .. }))
 }
 
 /// Returns what each engine said of itself at its last start.
@@ -274,5 +277,28 @@ fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
         name: reader.manifest().name.clone(),
         started_unix_ns: events.first().map_or(0, |record| record.unix_ns),
         report_at: reader.dir().path().join("report.html").display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_is_complete_when_its_last_session_is() {
+        let check = |events: &[RunEvent], expected: bool| {
+            let record =
+                |event: &RunEvent| EventRecord { seq: 0, unix_ns: 0, event: event.clone() };
+            let events: Vec<EventRecord> = events.iter().map(record).collect();
+            assert_eq!(is_complete(&events), expected, "{events:?}");
+        };
+        let started = RunEvent::RunStarted { resumed: false, n_cells: 1 };
+        let interrupted = RunEvent::Interrupted { signal: "SIGINT".to_owned() };
+        let finished = RunEvent::RunFinished { code: 0 };
+        check(&[], false);
+        check(std::slice::from_ref(&started), false);
+        check(&[started.clone(), finished.clone()], true);
+        check(&[started.clone(), interrupted.clone(), finished.clone()], false);
+        check(&[started.clone(), interrupted, finished.clone(), started, finished], true);
     }
 }
