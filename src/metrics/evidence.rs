@@ -139,6 +139,8 @@ pub struct Lags {
     pub wake_p99_ms: Option<f64>,
     /// p99 of the send lag, milliseconds.
     pub send_p99_ms: Option<f64>,
+    /// Mean of the send lag, milliseconds.
+    pub send_mean_ms: Option<f64>,
     /// Median TTFT, milliseconds.
     pub ttft_median_ms: Option<f64>,
     /// Median E2E latency, milliseconds.

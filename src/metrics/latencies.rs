@@ -153,9 +153,11 @@ impl Latencies {
 
     /// Returns the lags of the instrument and the latency to hold them against.
     pub(crate) fn lags(&mut self) -> Lags {
+        let send_mean_ms = self.by_tag.get("send_lag").and_then(Samples::mean);
         let mut quantile = |tag, p| self.by_tag.get_mut(tag).and_then(|found| found.quantile(p));
         Lags {
             send_p99_ms: quantile("send_lag", 0.99),
+            send_mean_ms,
             ttft_median_ms: quantile("ttft", 0.5),
             e2e_median_ms: quantile("e2e", 0.5),
             wake_p99_ms: self.wake_lag_p99_worst.map(Nanos::as_millis_f64),

@@ -10,9 +10,7 @@ use crate::units::Nanos;
 /// 1,000 requests per second with a wide margin, and less than any engine's TTFT over HTTP.
 pub const LAG_FLOOR_MS: f64 = 5.0;
 /// Share of a median latency that the p99 of a lag may reach: beyond it the client's lateness
-/// is no longer small against what it measures. The latency is the TTFT; in a closed loop with
-/// kernel stamps it is the E2E latency, as lateness there only lengthens the pause between two
-/// requests of a stream.
+/// is no longer small against what it measures.
 pub const LAG_SHARE: f64 = 0.1;
 /// CPU time per load thread and wall time beyond which the thread is the bottleneck: queueing
 /// for it then multiplies every lag by more than ten.
@@ -20,29 +18,45 @@ pub const CLIENT_CPU_MAX: f64 = 0.9;
 /// A silence of the sentinel that no scheduler makes by itself: the client was stopped or
 /// the machine suspended.
 pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
+
 /// Returns the lag beyond which a cell is invalid, in milliseconds.
 pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
     latency_median_ms.map_or(LAG_FLOOR_MS, |latency| LAG_FLOOR_MS.max(latency * LAG_SHARE))
 }
 
-/// Returns the latency that lags are held against.
-fn latency_at_stake_ms(evidence: &Evidence) -> Option<f64> {
-    let only_delays_sends = evidence.is_closed && evidence.n_userspace == 0;
-    if only_delays_sends { evidence.lags.e2e_median_ms } else { evidence.lags.ttft_median_ms }
+/// Whether a late client only lengthens the pause between two requests of a stream: each
+/// follows an answer, and every arrival is stamped by the kernel. No latency is coloured then;
+/// what suffers is throughput, by the mean lag.
+fn only_delays_sends(evidence: &Evidence) -> bool {
+    evidence.is_closed && evidence.n_userspace == 0
 }
 
-/// Returns what speaks against the instrument, one sentence each; empty when nothing does.
-pub fn instrument(evidence: &Evidence) -> Vec<String> {
-    let limit = lag_limit_ms(latency_at_stake_ms(evidence));
+/// Returns what the lags of the client did to the figures.
+fn lateness(evidence: &Evidence) -> Vec<String> {
+    let lags = &evidence.lags;
+    if only_delays_sends(evidence) {
+        let limit = lag_limit_ms(lags.e2e_median_ms);
+        let late = lags.send_mean_ms.filter(|&lag| lag > limit);
+        return Vec::from_iter(late.map(|lag| {
+            format!("client: requests left {lag:.1} ms late on average, limit {limit:.1} ms")
+        }));
+    }
+    let limit = lag_limit_ms(lags.ttft_median_ms);
     let mut reasons = Vec::new();
-    if let Some(lag) = evidence.lags.wake_p99_ms.filter(|&lag| lag > limit) {
+    if let Some(lag) = lags.wake_p99_ms.filter(|&lag| lag > limit) {
         reasons.push(format!(
             "client: the sentinel woke {lag:.1} ms late at p99, limit {limit:.1} ms"
         ));
     }
-    if let Some(lag) = evidence.lags.send_p99_ms.filter(|&lag| lag > limit && !evidence.is_capped) {
+    if let Some(lag) = lags.send_p99_ms.filter(|&lag| lag > limit && !evidence.is_capped) {
         reasons.push(format!("client: requests left {lag:.1} ms late at p99, limit {limit:.1} ms"));
     }
+    reasons
+}
+
+/// Returns what speaks against the instrument, one sentence each; empty when nothing does.
+pub fn instrument(evidence: &Evidence) -> Vec<String> {
+    let mut reasons = lateness(evidence);
     if let Some(share) = evidence.client_cpu_max.filter(|&share| share > CLIENT_CPU_MAX) {
         reasons.push(format!(
             "client: load threads were busy {:.0} % of the time, limit {:.0} %",
@@ -105,6 +119,7 @@ mod tests {
             wake_p99_ms: Some(wake),
             send_p99_ms: Some(send),
             ttft_median_ms: Some(ttft),
+            send_mean_ms: Some(send / 4.0),
             e2e_median_ms: Some(10.0 * ttft),
         };
         Evidence { lags, ..Evidence::default() }
@@ -123,9 +138,12 @@ mod tests {
         assert!(instrument(&with_lags(4.9, 4.9, 1.0)).is_empty());
         assert!(instrument(&with_lags(40.0, 40.0, 500.0)).is_empty());
         assert_eq!(instrument(&with_lags(60.0, 60.0, 500.0)).len(), 2);
-        // In a closed loop with kernel stamps a late client only pauses: 40 ms of 500 ms.
+        // In a closed loop with kernel stamps a late client only pauses: 10 ms of 500 ms.
         let closed = Evidence { is_closed: true, ..with_lags(40.0, 40.0, 50.0) };
         assert!(instrument(&closed).is_empty());
+        let pausing = Evidence { is_closed: true, ..with_lags(40.0, 240.0, 50.0) };
+        let expected = "client: requests left 60.0 ms late on average, limit 50.0 ms";
+        assert_eq!(instrument(&pausing), [expected]);
         let stamped_here = Evidence { n_userspace: 1, ..closed };
         assert_eq!(instrument(&stamped_here).len(), 2);
         let capped = Evidence { is_capped: true, ..with_lags(0.1, 60.0, 50.0) };
