@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::plan::Plan;
-
-/// Names and contents.
-const ASSETS: &[(&str, &str)] =
-    &[("hf_batch_server.py", include_str!("../../scenarios/engines/hf_batch_server.py"))];
+use crate::scenario::preset::ASSETS;
 
 /// Returns the directory that argv templates know as `assets`: one per version of the program.
 pub(crate) fn dir() -> PathBuf {

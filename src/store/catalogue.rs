@@ -1,6 +1,5 @@
 //! What `bench data` does: lists the known data sets, fetches them, checks what the caches hold.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -139,25 +138,5 @@ fn files_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// A known data set as a scenario would ask for it.
 fn plan_of(known: &Known, split: &str) -> DatasetPlan {
-    DatasetPlan {
-        source: known.source,
-        split: Some(split.to_owned()),
-        location: None,
-        sha256: None,
-        fallback: None,
-        columns: BTreeMap::new(),
-        prompt: None,
-        system: None,
-        n_shots: 0,
-        shuffle: false,
-        limit: None,
-        reserve_for_warm_up: 0,
-        cycle: false,
-        tokenizer: None,
-        input_tokens: None,
-        output_tokens: None,
-        shared_prefix_tokens: 0,
-        multi_turn: false,
-        skip_bad_rows: false,
-    }
+    DatasetPlan::of(known.source, Some(split), None, None)
 }

@@ -1,6 +1,5 @@
 //! Data sets from a local server that speaks the hub's paths, from caches, from nowhere.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -123,27 +122,7 @@ fn ranged(whole: &[u8], range: Option<&str>) -> (&'static str, String, Vec<u8>) 
 }
 
 fn gsm8k() -> DatasetPlan {
-    DatasetPlan {
-        source: Source::Gsm8k,
-        split: None,
-        location: None,
-        sha256: None,
-        fallback: None,
-        columns: BTreeMap::new(),
-        prompt: None,
-        system: None,
-        n_shots: 0,
-        shuffle: false,
-        limit: None,
-        reserve_for_warm_up: 0,
-        cycle: false,
-        tokenizer: None,
-        input_tokens: None,
-        output_tokens: None,
-        shared_prefix_tokens: 0,
-        multi_turn: false,
-        skip_bad_rows: false,
-    }
+    DatasetPlan::of(Source::Gsm8k, None, None, None)
 }
 
 fn online(root: &TempDir, endpoint: &str) -> DatasetCache {

@@ -15,27 +15,7 @@ use crate::workload::request::{Message, Prompt, Sample};
 use crate::workload::samples::Samples;
 
 pub(super) fn plan(source: Source) -> DatasetPlan {
-    DatasetPlan {
-        source,
-        split: None,
-        location: None,
-        sha256: None,
-        fallback: None,
-        columns: BTreeMap::new(),
-        prompt: None,
-        system: None,
-        n_shots: 0,
-        shuffle: false,
-        limit: None,
-        reserve_for_warm_up: 0,
-        cycle: false,
-        tokenizer: None,
-        input_tokens: None,
-        output_tokens: None,
-        shared_prefix_tokens: 0,
-        multi_turn: false,
-        skip_bad_rows: false,
-    }
+    DatasetPlan::of(source, None, None, None)
 }
 
 pub(super) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
