@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::engine::configuration::{self, VALUE_CHARS_MAX};
 use crate::engine::http::Http;
 use crate::engine::page_cache;
 use crate::engine::probe::ProbeAnswer;
@@ -26,13 +27,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
 /// Of longer files this much of both ends is hashed.
 const END_BYTES: u64 = 1 << 20;
-/// The longest value of a configuration entry that is kept.
-const VALUE_CHARS_MAX: usize = 200;
 
 /// Gathers all facts; what cannot be had is left out.
 pub(super) fn gather(
     launch: &Launch,
     http: &Http,
+    log_path: &Path,
     models: &[String],
     probe: &ProbeAnswer,
     foreign_gpu_processes: &[String],
@@ -40,7 +40,7 @@ pub(super) fn gather(
     EngineFacts {
         version: version(launch, http),
         models: models.to_vec(),
-        configuration: configuration(launch, http),
+        configuration: configuration::gather(launch, http, log_path),
         model_files: launch.model_path.as_deref().map(model_files).unwrap_or_default(),
         env: environment(launch),
         probe_prompt_tokens: probe.prompt_tokens,
@@ -56,9 +56,16 @@ fn version(launch: &Launch, http: &Http) -> Option<String> {
         let body: Value = serde_json::from_str(&answer.body).ok()?;
         body.get("version")?.as_str()?.to_owned()
     };
-    // Engines log warnings around it; the version is on the last line that has a digit.
-    let line = text.lines().rev().find(|line| line.contains(|char: char| char.is_ascii_digit()))?;
+    let line = version_line(&text)?;
     Some(log::printable(line.trim()).chars().take(VALUE_CHARS_MAX).collect())
+}
+
+/// Programs print warnings, build facts and more around their version: it is the line that says
+/// so, or else the last one, and it has a digit.
+fn version_line(text: &str) -> Option<&str> {
+    let numbered = || text.lines().filter(|line| line.contains(|char: char| char.is_ascii_digit()));
+    let says_so = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("version");
+    numbered().find(says_so).or_else(|| numbered().next_back())
 }
 
 fn run_version(launch: &Launch, program: &str, args: &[String]) -> Option<String> {
@@ -77,22 +84,6 @@ fn run_version(launch: &Launch, program: &str, args: &[String]) -> Option<String
         let _ = handle.kill();
     }
     Some(String::from_utf8_lossy(&output?).into_owned())
-}
-
-fn configuration(launch: &Launch, http: &Http) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for (path, names) in &launch.configuration {
-        let Ok(answer) = http.get_plain(path, CALL_LIMIT) else { continue };
-        let Ok(body) = serde_json::from_str::<Value>(&answer.body) else { continue };
-        for (pointer, name) in names {
-            if let Some(value) = body.pointer(pointer).filter(|value| !value.is_null()) {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let text = log::printable(&text).chars().take(VALUE_CHARS_MAX).collect();
-                found.insert(name.clone(), text);
-            }
-        }
-    }
-    found
 }
 
 /// Returns the variables of the allow-list: those the launch sets, and those it names.
@@ -156,6 +147,14 @@ fn feed(mut from: impl Read, hasher: &mut Sha256) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_told_from_what_is_printed_around_it() {
+        let llama = "version: 11669 (b11669-Debian)\nbuilt with GNU 16.2.0 for Linux x86_64\n";
+        assert_eq!(version_line(llama), Some("version: 11669 (b11669-Debian)"));
+        assert_eq!(version_line("WARNING 11-22 no GPU\n0.32.0+cpu\n"), Some("0.32.0+cpu"));
+        assert_eq!(version_line("no version\n"), None);
+    }
 
     #[test]
     fn a_short_file_is_hashed_whole_and_a_long_one_by_its_ends() {

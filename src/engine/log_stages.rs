@@ -1,39 +1,28 @@
 //! Stages of an engine's start, read from its log as the lines appear.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use regex::Regex;
 
+use crate::engine::log_follow::LogFollower;
 use crate::plan::launch::LogPatterns;
 use crate::record::event::LogStage;
 use crate::units::Nanos;
 
-/// Bytes read at one look; a flood is read at this rate and no faster.
-const LOOK_BYTES: u64 = 1 << 20;
-/// Bytes that an unfinished line may have before it is dropped.
-const LINE_BYTES_MAX: usize = 64 << 10;
-
 /// Follows a log and notes the first line of each stage.
 pub(super) struct LogStages {
-    file: Option<File>,
-    at: u64,
-    rest: Vec<u8>,
+    log: LogFollower,
     open: Vec<(String, Regex)>,
 }
 
 impl LogStages {
-    /// Begins at the current end of the log: what an earlier start wrote is not ours.
     pub(super) fn follow(path: &Path, patterns: &LogPatterns) -> Self {
-        let at = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let open = patterns
             .stages
             .iter()
             .filter_map(|(name, pattern)| Some((name.clone(), Regex::new(pattern).ok()?)))
             .collect();
-        let file = File::options().create(true).append(true).read(true).open(path).ok();
-        Self { file, at, rest: Vec::new(), open }
+        Self { log: LogFollower::from_end(path), open }
     }
 
     /// Returns the stages whose lines appeared since the last look.
@@ -41,17 +30,8 @@ impl LogStages {
         if self.open.is_empty() {
             return Vec::new();
         }
-        let Some(bytes) = self.read() else { return Vec::new() };
-        self.rest.extend_from_slice(&bytes);
-        let mut stages = Vec::new();
-        while let Some(end) = self.rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            stages.extend(self.stage(&String::from_utf8_lossy(&line), now));
-        }
-        if self.rest.len() > LINE_BYTES_MAX {
-            self.rest.clear();
-        }
-        stages
+        let lines = self.log.lines();
+        lines.iter().filter_map(|line| self.stage(line, now)).collect()
     }
 
     fn stage(&mut self, line: &str, at: Nanos) -> Option<LogStage> {
@@ -60,24 +40,11 @@ impl LogStages {
         let secs = pattern.captures(line)?.name("secs").and_then(|secs| secs.as_str().parse().ok());
         Some(LogStage { name, at, took: secs.map(Nanos::from_secs_f64) })
     }
-
-    fn read(&mut self) -> Option<Vec<u8>> {
-        let file = self.file.as_mut()?;
-        let size = file.metadata().ok()?.len();
-        if size < self.at {
-            // The middle was cut out; what was between is gone.
-            self.at = size;
-            self.rest.clear();
-        }
-        file.seek(SeekFrom::Start(self.at)).ok()?;
-        let mut bytes = Vec::new();
-        self.at += file.take(LOOK_BYTES).read_to_end(&mut bytes).ok()? as u64;
-        Some(bytes)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use indexmap::IndexMap;

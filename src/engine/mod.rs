@@ -29,8 +29,10 @@ pub mod start;
 pub mod throughput;
 pub mod watch;
 
+mod configuration;
 mod facts;
 mod gpu_memory;
+mod log_follow;
 mod log_stages;
 mod secret_names;
 

@@ -1,5 +1,6 @@
 //! A ready engine: what can be asked of it, and its end.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::leash::Leash;
 use crate::engine::probe::ProbeAnswer;
-use crate::engine::throughput::{LogRates, log_rates};
+use crate::engine::throughput::LogRates;
 use crate::engine::watch::{EngineWatch, Gone, Watched};
 use crate::engine::{facts, port, process};
 use crate::plan::launch::Launch;
@@ -71,7 +72,7 @@ impl Engine {
     /// command: not while something is measured.
     pub fn facts(&self) -> EngineFacts {
         let foreign = self.gpus.as_ref().map_or(&[][..], GpuBaseline::foreign);
-        facts::gather(&self.launch, &self.http, &self.models, &self.probe, foreign)
+        facts::gather(&self.launch, &self.http, &self.log_path, &self.models, &self.probe, foreign)
     }
 
     /// Returns a watch for other threads.
@@ -79,10 +80,14 @@ impl Engine {
         self.watched.watch()
     }
 
-    /// Returns the rates that the engine wrote to its log so far.
-    pub fn log_rates(&self) -> Vec<LogRates> {
-        let bytes = std::fs::read(&self.log_path).unwrap_or_default();
-        log_rates(&String::from_utf8_lossy(&bytes), &self.launch.log_patterns)
+    /// Returns a function that brings the rates which the engine writes to its log from now on,
+    /// for a probe on another thread; `None` if it writes none or its log is not ours.
+    pub fn log_rates(
+        &self,
+    ) -> Option<impl FnMut() -> Option<BTreeMap<String, f64>> + Send + 'static> {
+        self.tree_root()?;
+        let mut rates = LogRates::follow(&self.log_path, &self.launch.log_patterns)?;
+        Some(move || rates.look())
     }
 
     /// Empties the engine's prefix cache; `None` if it has no call for that.

@@ -168,6 +168,7 @@ impl<'a> CellAccumulator<'a> {
         let lags = self.latencies.lags();
         let distributions = self.latencies.distributions(&counts);
         let n_trials = self.trials.len() as u32;
+        self.evidence.engine_excess = self.engine.excess(&self.trials);
         let evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let instrument = validity::instrument(&evidence);
         let verdict =

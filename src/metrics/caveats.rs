@@ -46,6 +46,7 @@ const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     tokens::prefix_hits,
     tokens::prompts_repeat,
     tokens::engine_differs,
+    tokens::engine_log_differs,
     answers::truncated,
     answers::fallback,
     answers::duplicates,
@@ -150,6 +151,7 @@ mod tests {
             memory_left_bytes: 3 << 30,
             n_gave_up: 1,
             repeats: (200, 6),
+            engine_excess: 0.1,
             unanswered: (3, 100),
             wake_gap_max: Nanos::ZERO,
             ..Evidence::default()
@@ -172,6 +174,7 @@ mod tests {
         let mut figures = Figures::default();
         figures.set("prefix_cache_hit_rate", 66.7, 100, "");
         figures.set("engine_output_throughput", 120.0, 100, "");
+        figures.set("engine_log_throughput", 80.0, 100, "");
         figures.set("output_throughput", 100.0, 100, "");
         let distributions = BTreeMap::from([("ttft".to_owned(), few)]);
         let found = of_cell(&all_wrong(), &counts, &distributions, &figures);
@@ -210,7 +213,8 @@ mod tests {
         unknown-counts: 7 of 900 answers have no token count and are not in token rates
         multi-token-chunks: chunks hold 3.50 tokens in the mean
         prefix-cache: 66.7 % of the prefix cache's lookups were hits
-        engine-differs: the engine says 120.0 tok/s where 100.0 arrived (+20 %)
+        engine-differs: the engine's counter says 120.0 tok/s where 100.0 arrived (+20 %)
+        engine-log-differs: the engine's log says 80.0 tok/s where 100.0 arrived (-20 %)
         truncated: 9 of 900 answers were cut off at the length limit
         fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
         duplicate-prompts: 10 of 100 rows repeat a prompt

@@ -50,6 +50,24 @@ impl EngineLog {
         (sum.secs > 0.0).then_some(sum)
     }
 
+    /// Returns the sum of a rate over the window and the seconds that it covers.
+    ///
+    /// A value is the rate since the value before it, so that only values count whose predecessor
+    /// lies in the same stretch of the window. `None` without such a pair.
+    pub fn rate(&self, name: &str, window: &Window) -> Option<Growth> {
+        let mut sum = Growth::default();
+        for (start, end) in window.spans() {
+            let inside: Vec<_> =
+                self.series(name).filter(|(at, _)| (start..=end).contains(at)).collect();
+            for pair in inside.windows(2) {
+                let secs = pair[1].0.saturating_sub(pair[0].0).as_secs_f64();
+                sum.amount += pair[1].1 * secs;
+                sum.secs += secs;
+            }
+        }
+        (sum.secs > 0.0).then_some(sum)
+    }
+
     /// Returns the moments of a gauge inside the window, and its highest value.
     pub fn gauge(&self, name: &str, window: &Window) -> (Moments, Option<f64>) {
         let inside = || self.series(name).filter(|(at, _)| window.contains(*at)).map(|(_, v)| v);
@@ -95,6 +113,15 @@ mod tests {
         assert!((found.amount - 20.0).abs() < 1e-9 && (found.secs - 1.2).abs() < 1e-9);
         assert_eq!(log.gauge("hits", &window()).1, Some(12.0));
         assert_eq!(log.growth("misses", &window()), None);
+    }
+
+    #[test]
+    fn a_rate_in_the_log_counts_where_its_whole_time_lies_in_the_window() {
+        let samples = [(900, 1.0), (1_100, 50.0), (1_600, 100.0), (1_900, 200.0), (2_100, 9.0)];
+        let found = log(&samples).rate("hits", &window()).unwrap();
+        assert!((found.secs - 0.8).abs() < 1e-9, "{found:?}");
+        assert!((found.amount - (0.5 * 100.0 + 0.3 * 200.0)).abs() < 1e-9, "{found:?}");
+        assert_eq!(log(&[(1_500, 50.0)]).rate("hits", &window()), None);
     }
 
     #[test]

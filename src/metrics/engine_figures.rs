@@ -13,7 +13,7 @@ pub(crate) struct EngineTotals {
     spec: Ratio,
     preemptions: Option<f64>,
     output: Option<Growth>,
-    log_output_tps: Vec<f64>,
+    log_output: Option<Growth>,
     kv_usage_max: Option<f64>,
     waiting: Vec<f64>,
 }
@@ -38,6 +38,14 @@ impl Ratio {
 }
 
 impl EngineTotals {
+    /// Returns by how much the samples of the output counter reach beyond the windows, as a share
+    /// of these: so much may the engine's rate differ from ours without a contradiction.
+    pub(crate) fn excess(&self, trials: &[Totals]) -> f64 {
+        let window: f64 = trials.iter().map(|trial| trial.window_secs).sum();
+        let excess = self.output.map_or(0.0, |output| output.secs - window);
+        if window > 0.0 { (excess / window).abs() } else { 0.0 }
+    }
+
     /// Takes one trial in.
     pub(crate) fn push(&mut self, log: &EngineLog, window: &Window) {
         let growth = |name| log.growth(name, window);
@@ -46,15 +54,19 @@ impl EngineTotals {
         if let Some(found) = growth("preemptions") {
             *self.preemptions.get_or_insert(0.0) += found.amount;
         }
-        if let Some(found) = growth("output_tokens") {
-            let sum = self.output.get_or_insert_default();
-            sum.amount += found.amount;
-            sum.secs += found.secs;
-        }
-        self.log_output_tps.extend(log.gauge("output_tps", window).0.mean());
+        add(&mut self.output, growth("output_tokens"));
+        add(&mut self.log_output, log.rate("output_tps", window));
         let kv_usage = log.gauge("kv_cache_usage_ratio", window).1;
         self.kv_usage_max = self.kv_usage_max.into_iter().chain(kv_usage).reduce(f64::max);
         self.waiting.extend(log.gauge("requests_waiting", window).0.mean());
+    }
+}
+
+fn add(sum: &mut Option<Growth>, found: Option<Growth>) {
+    if let Some(found) = found {
+        let sum = sum.get_or_insert_default();
+        sum.amount += found.amount;
+        sum.secs += found.secs;
     }
 }
 
@@ -88,9 +100,11 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
         let rate = output.amount / output.secs;
         let note = "the engine's counter between the samples next to the window's edges";
         figures.set("engine_output_throughput", rate, output.amount as u64, note);
-    } else if let Some(rate) = mean(&engine.log_output_tps) {
-        let note = "mean of the rates in the engine's log";
-        figures.set("engine_output_throughput", rate, n_trials, note);
+    }
+    if let Some(output) = engine.log_output {
+        let note = format!("mean of the rates in the engine's log over {:.0} s", output.secs);
+        let rate = output.amount / output.secs;
+        figures.set("engine_log_throughput", rate, n_trials, &note);
     }
 }
 

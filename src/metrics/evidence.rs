@@ -105,6 +105,8 @@ pub struct Evidence {
     pub n_gave_up: u64,
     /// Repeated questions, and those whose answer changed.
     pub repeats: (u64, u64),
+    /// Share of the window by which the samples of the engine's counter reach beyond it.
+    pub engine_excess: f64,
     /// Items that were due and have no answer, of how many.
     pub unanswered: (u64, u64),
 }

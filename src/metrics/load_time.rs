@@ -11,24 +11,28 @@ use crate::units::Nanos;
 /// Sets the load time and its stages, over all starts.
 pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
     let pages = pages(starts);
-    let mut set = |tag: &str, values: &mut dyn Iterator<Item = Nanos>| {
+    let mut set = |tag: &str, values: &mut dyn Iterator<Item = Nanos>, what: &str| {
         let moments: Moments = values.map(Nanos::as_secs_f64).collect();
         let Some(mean) = moments.mean() else { return };
         let note = match moments.n() {
-            1 => format!("one start, {pages}: no interval"),
-            n => format!("mean of {n} starts, {pages}; Student's t, 95 %"),
+            1 => format!("{what}one start, {pages}: no interval"),
+            n => format!("{what}mean of {n} starts, {pages}; Student's t, 95 %"),
         };
         figures.set_with_interval(tag, mean, moments.n(), moments.t_interval(LEVEL), &note);
     };
-    set("load_time", &mut starts.iter().filter_map(|start| start.first_token));
-    set("load_port_bound", &mut starts.iter().filter_map(|start| start.port_bound));
-    set("load_healthy", &mut starts.iter().filter_map(|start| start.healthy));
-    let mut stages: BTreeMap<&str, Vec<Nanos>> = BTreeMap::new();
+    set("load_time", &mut starts.iter().filter_map(|start| start.first_token), "");
+    set("load_port_bound", &mut starts.iter().filter_map(|start| start.port_bound), "");
+    set("load_healthy", &mut starts.iter().filter_map(|start| start.healthy), "");
+    // Where the engine says how long a stage took it says so at every start.
+    let mut stages: BTreeMap<(&str, bool), Vec<Nanos>> = BTreeMap::new();
     for stage in starts.iter().flat_map(|start| &start.log_stages) {
-        stages.entry(&stage.name).or_default().push(stage.took.unwrap_or(stage.at));
+        let key = (stage.name.as_str(), stage.took.is_some());
+        stages.entry(key).or_default().push(stage.took.unwrap_or(stage.at));
     }
-    for (name, times) in stages {
-        set(&format!("load_stage/{name}"), &mut times.into_iter());
+    for ((name, is_told), times) in stages {
+        let what =
+            if is_told { "took so long by its own word; " } else { "from spawn to its line; " };
+        set(&format!("load_stage/{name}"), &mut times.into_iter(), what);
     }
 }
 

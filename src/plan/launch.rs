@@ -52,7 +52,8 @@ pub struct Launch {
     pub cache_reset: Option<HttpCall>,
     /// Command that prints its version.
     pub version_argv: Vec<String>,
-    /// Where its effective configuration can be read: URL path → JSON pointer → our name.
+    /// Where its effective configuration can be read: URL path → JSON pointer → our name,
+    /// which begins with `not ` where the engine tells the opposite.
     pub configuration: IndexMap<String, IndexMap<String, String>>,
     /// Devices it occupies: tensor · pipeline · data parallel size.
     pub n_gpus: u32,
@@ -117,6 +118,9 @@ pub struct LogPatterns {
     pub stages: IndexMap<String, String>,
     /// Failure class (as in `record::event::FailureClass`) → pattern.
     pub failures: IndexMap<String, String>,
+    /// Our name of a setting → pattern; group `value`, or else the first group, is its value.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub configuration: IndexMap<String, String>,
     /// Lines with the engine's own rates; groups `prompt_tps`, `output_tps`.
     pub throughput: Option<String>,
 }

@@ -32,6 +32,7 @@ pub enum TelemetrySource {
     Host,
     /// The engine's process tree.
     EngineProcess,
-    /// The engine's own metrics endpoint; names as the preset maps them.
+    /// The engine's own metrics endpoint, names as the preset maps them, and the rates in its
+    /// log (`prompt_tps`, `output_tps`), each of the time since the one before.
     EngineMetrics,
 }

@@ -12,6 +12,7 @@ use crate::store::writer::TrialWriter;
 use crate::telemetry::Probe;
 use crate::telemetry::gpu::GpuProbe;
 use crate::telemetry::host::HostProbe;
+use crate::telemetry::log_rates::LogRatesProbe;
 use crate::telemetry::process::EngineProcessProbe;
 use crate::telemetry::prometheus::PrometheusProbe;
 use crate::telemetry::sampler::Sampler;
@@ -19,7 +20,8 @@ use crate::telemetry::sampler::Sampler;
 /// Time between two samples of a probe.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Starts to sample host, GPUs, the engine's processes and its metrics. `None` when threads
+/// Starts to sample host, GPUs, the engine's processes, its metrics
+/// and the rates in its log. `None` when threads
 /// for it cannot be had: the load is measured all the same.
 pub(super) fn start(
     engine: &Engine,
@@ -35,6 +37,9 @@ pub(super) fn start(
     }
     if let (Some(source), Some(metrics)) = (engine.metrics_source(), &launch.metrics) {
         probes.push(Box::new(PrometheusProbe::new(Box::new(source), metrics.names.clone())));
+    }
+    if let Some(rates) = engine.log_rates() {
+        probes.push(Box::new(LogRatesProbe::new(Box::new(rates))));
     }
     Sampler::start(probes, EVERY, epoch).ok()
 }

@@ -119,7 +119,7 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
 
 fn patterns(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
     let log = engine.get("log").and_then(Value::as_table);
-    for kind in ["stages", "failures"] {
+    for kind in ["stages", "failures", "configuration"] {
         let table = log.and_then(|log| log.get(kind)).and_then(Value::as_table);
         for (key, pattern) in table.into_iter().flatten() {
             let path = ["engine", name, "log", kind, key];

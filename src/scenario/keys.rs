@@ -96,7 +96,11 @@ pub(crate) static ENGINE: &[Field] = &[
     field("metrics", Table(METRICS), "The Prometheus endpoint."),
     field("cache-reset", Text, "`METHOD PATH` that empties the prefix cache."),
     field("version", STRINGS, "Command that prints the version."),
-    field("configuration", Map(&Map(&Text)), "URL path → JSON pointer → our name."),
+    field(
+        "configuration",
+        Map(&Map(&Text)),
+        "URL path → JSON pointer → our name; `not NAME` where the engine tells the opposite.",
+    ),
     field("quirks", Table(QUIRKS), "Deviations of its API."),
 ];
 
@@ -140,6 +144,7 @@ static REQUIRES: &[Field] = &[
 static LOG: &[Field] = &[
     field("stages", Map(&Text), "Stage → pattern; group `secs` is the time it took."),
     field("failures", Map(&Text), "Failure class → pattern."),
+    field("configuration", Map(&Text), "Our name → pattern; its group `value`, or its first one."),
     field("throughput", Text, "Pattern with groups `prompt_tps` and `output_tps`."),
 ];
 

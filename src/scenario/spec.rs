@@ -153,6 +153,7 @@ pub(crate) struct RequiresSpec {
 pub(crate) struct LogSpec {
     pub(crate) stages: IndexMap<String, String>,
     pub(crate) failures: IndexMap<String, String>,
+    pub(crate) configuration: IndexMap<String, String>,
     pub(crate) throughput: Option<String>,
 }
 

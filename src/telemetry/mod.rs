@@ -10,6 +10,7 @@
 mod environment;
 pub mod gpu;
 pub mod host;
+pub mod log_rates;
 pub mod process;
 pub mod prometheus;
 pub mod sampler;

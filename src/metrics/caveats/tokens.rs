@@ -9,8 +9,11 @@ const COUNTS_DIFFER: f64 = 0.01;
 const TOKENS_PER_CHUNK: f64 = 1.05;
 /// Prefix cache hits, per cent, that a cold workload does not have.
 const PREFIX_HITS_PCT: f64 = 1.0;
-/// Difference of the engine's own rate from ours that deserves a look.
+/// Difference of the engine's own rate from ours that deserves a look, beyond what the distance
+/// of its samples from the window's edges explains.
 const ENGINE_DIFFERS: f64 = 0.05;
+/// The same for the rates in its log, which cover some seconds each and are read once a second.
+const LOG_DIFFERS: f64 = 0.15;
 
 pub(super) fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
     let off = case.evidence.output_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
@@ -72,12 +75,23 @@ pub(super) fn prompts_repeat(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn engine_differs(case: &Case<'_>) -> Option<Caveat> {
-    let theirs = case.figures.value("engine_output_throughput")?;
+    let slack = ENGINE_DIFFERS + case.evidence.engine_excess;
+    rate_differs(case, "engine_output_throughput", slack, "engine-differs", "the engine's counter")
+}
+
+pub(super) fn engine_log_differs(case: &Case<'_>) -> Option<Caveat> {
+    let slack = LOG_DIFFERS;
+    rate_differs(case, "engine_log_throughput", slack, "engine-log-differs", "the engine's log")
+}
+
+fn rate_differs(case: &Case<'_>, tag: &str, slack: f64, code: &str, who: &str) -> Option<Caveat> {
+    let theirs = case.figures.value(tag)?;
     let ours = case.figures.value("output_throughput").filter(|&ours| ours > 0.0)?;
     let off = theirs / ours - 1.0;
-    (off.abs() > ENGINE_DIFFERS).then(|| {
-        let what = format!("the engine says {theirs:.1} tok/s where {ours:.1} arrived ({:+.0} %)", off * 100.0);
-        let advice = "Its window differs from ours by up to a sampling interval; look closer if that is not all.";
-        caveat("engine-differs", what, advice, &["output_throughput"])
+    (off.abs() > slack).then(|| {
+        let pct = off * 100.0;
+        let what = format!("{who} says {theirs:.1} tok/s where {ours:.1} arrived ({pct:+.0} %)");
+        let advice = "Tokens are lost, hidden or counted otherwise between the engine and here.";
+        caveat(code, what, advice, &["output_throughput"])
     })
 }

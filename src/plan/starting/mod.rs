@@ -71,6 +71,7 @@ pub(crate) fn launch(
         log_patterns: LogPatterns {
             stages: spec.log.stages,
             failures: spec.log.failures,
+            configuration: spec.log.configuration,
             throughput: spec.log.throughput.filter(|pattern| !pattern.is_empty()),
         },
         metrics: Some(MetricsEndpoint { path: spec.metrics.path, names: spec.metrics.names })
