@@ -132,8 +132,9 @@ impl Engine {
 
     /// Waits until the engine has neither running nor waiting requests.
     ///
-    /// `Some(false)` when the limit passed first; `None` when its metrics do not tell.
-    pub fn drained(&self, limit: Duration) -> Option<bool> {
+    /// `Some(false)` when the limit passed first, or the caller wants to wait no longer; `None`
+    /// when its metrics do not tell.
+    pub fn drained(&self, limit: Duration, stop_waiting: &dyn Fn() -> bool) -> Option<bool> {
         let names = &self.launch.metrics.as_ref()?.names;
         let deadline = Instant::now() + limit;
         loop {
@@ -146,7 +147,7 @@ impl Engine {
             match n_open.iter().sum::<f64>() {
                 _ if n_open.is_empty() => return None,
                 sum if sum < 0.5 => return Some(true),
-                _ if Instant::now() > deadline => return Some(false),
+                _ if Instant::now() > deadline || stop_waiting() => return Some(false),
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         }

@@ -55,6 +55,7 @@ const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     answers::not_answered,
     answers::gave_up,
     environment::foreign_processes,
+    environment::busy_engine,
     environment::survivors,
 ];
 
@@ -152,6 +153,7 @@ mod tests {
             n_gave_up: 1,
             repeats: (200, 6),
             engine_excess: 0.1,
+            n_busy: 1,
             unanswered: (3, 100),
             wake_gap_max: Nanos::ZERO,
             ..Evidence::default()
@@ -223,6 +225,7 @@ mod tests {
         not-answered: 3 of 100 items have no answer because their requests failed
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
+        engine-busy: the engine had open requests before or after 1 of 1 trials
         survivors: the engine's stop left behind: 4712 worker, 3.0 GiB of device memory
         ");
     }

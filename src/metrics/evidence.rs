@@ -97,6 +97,8 @@ pub struct Evidence {
     pub n_trials_planned: u32,
     /// Processes on the GPUs that are not ours.
     pub foreign_gpu_processes: BTreeSet<String>,
+    /// Trials before or after which the engine had open requests.
+    pub n_busy: u32,
     /// Processes that outlived the engine's stop.
     pub survivors: BTreeSet<String>,
     /// Device memory that a stop left behind, bytes.
@@ -172,6 +174,7 @@ impl Evidence {
         );
         self.to_the_end = self.to_the_end.or(window.to_the_end);
         self.aborted.extend(record.aborted.clone());
+        self.n_busy += u32::from(record.idle.is_denied());
         if let Some(dataset) = &record.dataset {
             let is_new = self.prompts.insert(dataset.prompts_hash.clone());
             self.prompts_repeat |= !is_new;

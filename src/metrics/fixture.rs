@@ -14,7 +14,7 @@ use crate::plan::cell::{
 use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::CellOutcome;
-use crate::record::trial::{PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
 use crate::score::Accuracy;
 use crate::seed::Seed;
 use crate::stats::interval::Interval;
@@ -78,6 +78,7 @@ pub(crate) fn trial(phases: &[PhaseRecord]) -> TrialRecord {
         sentinel: SentinelRecord::default(),
         dataset: None,
         aborted: None,
+        idle: Idle::default(),
     }
 }
 

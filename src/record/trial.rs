@@ -25,6 +25,31 @@ pub struct TrialRecord {
     pub dataset: Option<DatasetRecord>,
     /// Why the trial ended early, if it did.
     pub aborted: Option<String>,
+    /// Whether the engine worked for others.
+    #[serde(default, skip_serializing_if = "Idle::is_unknown")]
+    pub idle: Idle,
+}
+
+/// Whether the engine had neither running nor waiting requests by its own metrics; absent where
+/// these do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idle {
+    /// When the trial began.
+    pub before: Option<bool>,
+    /// When its last response was over.
+    pub after: Option<bool>,
+}
+
+impl Idle {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether there was a request that is not the trial's, or one that it left behind.
+    pub fn is_denied(self) -> bool {
+        self.before == Some(false) || self.after == Some(false)
+    }
 }
 
 /// One phase as it was carried out.

@@ -18,7 +18,7 @@ use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFailure, FailureClass, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
-use crate::record::trial::{DatasetRecord, TrialRecord};
+use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
 use crate::run::prepare::{CellWorkload, next_turn, steady_test};
 use crate::run::{Notice, RunError, beside};
 use crate::store::error::StoreError;
@@ -29,6 +29,9 @@ use crate::units::Nanos;
 /// How often the watch looks at engine, user and progress.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Time that an engine gets to finish what others asked of it, or what was cancelled.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
 /// What one trial needs.
 pub(super) struct Order<'a> {
     pub(super) plan: &'a Plan,
@@ -38,6 +41,13 @@ pub(super) struct Order<'a> {
     pub(super) engine: &'a Engine,
     pub(super) interrupt: &'a Interrupt,
     pub(super) notify: &'a dyn Fn(Notice),
+}
+
+impl Order<'_> {
+    /// Waits until the engine has no open request, as far as its metrics tell.
+    fn drained(&self) -> Option<bool> {
+        self.engine.drained(DRAIN_LIMIT, &|| self.interrupt.is_raised())
+    }
 }
 
 /// How a trial ended.
@@ -65,6 +75,7 @@ pub(super) fn carry_out(
         })?;
     }
     let in_cell = |source| RunError::Load { cell: order.cell.name.clone(), source };
+    let mut idle = Idle { before: order.drained(), after: None };
     let epoch = Epoch::now();
     let dataset = workload.record.clone();
     let n_requests = workload.n_requests.clone();
@@ -111,12 +122,16 @@ pub(super) fn carry_out(
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     // An engine that died within the last look is found here.
     let failure = failure.or_else(|| order.engine.watch().failure().map(Box::new));
-    finish(order, dataset, writer, report, failure)
+    if failure.is_none() {
+        idle.after = order.drained();
+    }
+    finish(order, dataset, idle, writer, report, failure)
 }
 
 fn finish(
     order: &Order<'_>,
     dataset: DatasetRecord,
+    idle: Idle,
     writer: TrialWriter,
     report: LoadReport,
     failure: Option<Box<EngineFailure>>,
@@ -135,6 +150,7 @@ fn finish(
         sentinel: report.sentinel,
         dataset: Some(dataset),
         aborted: aborted.clone(),
+        idle,
     })?;
     Ok(match (failure, aborted) {
         (Some(failure), _) => TrialEnd::EngineFailed(failure),

@@ -15,7 +15,7 @@ use crate::record::request::{
     EventKind, Events, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
-use crate::record::trial::{PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
 use crate::seed::Seed;
 use crate::store::error::StoreError;
 use crate::store::journal::Journal;
@@ -108,6 +108,7 @@ fn trial_record() -> TrialRecord {
         sentinel: SentinelRecord::default(),
         dataset: None,
         aborted: None,
+        idle: Idle::default(),
     }
 }
 

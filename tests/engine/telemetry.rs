@@ -59,11 +59,11 @@ fn an_engine_is_drained_when_its_metrics_say_that_nothing_runs_or_waits() {
         let mut launch = launch(&["--running", running]);
         launch.metrics = Some(endpoint());
         let engine = bed.start(&launch);
-        assert_eq!(engine.drained(Duration::from_millis(200)), expected);
+        assert_eq!(engine.drained(Duration::from_millis(200), &|| false), expected);
         launch.metrics = None;
         engine.stop();
     }
     let bed = Bed::new();
     let engine = bed.start(&launch(&[]));
-    assert_eq!(engine.drained(Duration::ZERO), None, "it has no metrics");
+    assert_eq!(engine.drained(Duration::ZERO, &|| false), None, "it has no metrics");
 }

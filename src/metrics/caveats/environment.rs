@@ -11,6 +11,19 @@ pub(super) fn foreign_processes(case: &Case<'_>) -> Option<Caveat> {
     Some(caveat("foreign-gpu-processes", what, "Free the GPUs and run again.", &[]))
 }
 
+pub(super) fn busy_engine(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_busy;
+    (n > 0).then(|| {
+        let what = format!(
+            "the engine had open requests before or after {n} of {} trials",
+            case.evidence.n_trials
+        );
+        let advice =
+            "Others use it too, or it does not end what is cancelled: its figures are shared.";
+        caveat("engine-busy", what, advice, &["output_throughput", "ttft", "e2e"])
+    })
+}
+
 pub(super) fn survivors(case: &Case<'_>) -> Option<Caveat> {
     let mut left: Vec<String> = case.evidence.survivors.iter().cloned().collect();
     if case.evidence.memory_left_bytes > 0 {
