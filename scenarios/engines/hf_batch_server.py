@@ -61,7 +61,6 @@ class Model:
         self.model.eval()
         self.device = self.model.device
         self.max_length = max_length
-        self.mode = mode
         self.is_compiled = mode == "compile"
         self.forward = torch.compile(self.model.forward) if self.is_compiled else self.model.forward
         eos = self.model.generation_config.eos_token_id
@@ -183,7 +182,7 @@ class Door:
 
     async def models(self, _: web.Request) -> web.Response:
         entry = {"id": self.name, "object": "model", "max_model_len": self.model.max_length}
-        entry |= {"dtype": str(self.model.model.dtype), "mode": self.model.mode}
+        entry |= {"dtype": str(self.model.model.dtype)}
         return web.json_response({"object": "list", "data": [entry]})
 
     async def completions(self, request: web.Request) -> web.StreamResponse:

@@ -1,12 +1,13 @@
 #![expect(clippy::disallowed_methods, reason = "edge: starts and ends processes, sleeps")]
 //! How the simulated engine's processes misbehave.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -104,7 +105,7 @@ fn start_child(role: Role, respawns_left: u32) -> Result<Child, ServeError> {
             Role::Server => "server",
         };
         // The arguments of the parent, less the role that it had itself.
-        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        let arguments = arguments();
         let own =
             arguments.iter().position(|argument| argument == "--role").unwrap_or(arguments.len());
         Command::new(std::env::current_exe()?)
@@ -114,6 +115,12 @@ fn start_child(role: Role, respawns_left: u32) -> Result<Child, ServeError> {
             .spawn()
     };
     start().map_err(ServeError::system("cannot start a child"))
+}
+
+/// Returns the arguments of this process as they were before a title overwrote them.
+fn arguments() -> &'static [OsString] {
+    static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
+    ARGUMENTS.get_or_init(|| std::env::args_os().skip(1).collect())
 }
 
 /// Lives the life of a child.
@@ -207,6 +214,8 @@ pub fn block_signals(signals: &[Signal]) -> Result<SigSet, ServeError> {
 ///
 /// Writes through `/proc/self/mem`, at the addresses that `/proc/self/stat` tells.
 fn overwrite_title(title: &str) -> io::Result<()> {
+    // Children are started with the arguments, which are gone after this.
+    arguments();
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // Fields are counted behind the name, which may contain anything; 3 is the first.
     let fields: Vec<u64> = stat

@@ -1,0 +1,333 @@
+//! Engines that misbehave, run by the program from a scenario: nothing of them stays, what they
+//! did is a row, and the sweep goes on.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and looks at what is left"
+)]
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use bench::engine::process::{self, Process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// The tree of vLLM: leader, children in its group, child in a session of its own; all deaf to
+/// SIGTERM, the leader renamed so that its environment is wiped, children replaced when killed.
+const HOSTILE: &str = r#""--ignore-term", "--proctitle", "SIM::Leader", "--fork-workers", "2",
+    "--setsid-worker", "--respawn-on-kill", "--hold-port""#;
+/// Time that everything gets which has no bound of its own.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A scenario and its run directory.
+struct Bed {
+    home: tempfile::TempDir,
+}
+
+impl Bed {
+    /// Writes a scenario: its engines, and a load of short answers for each of them.
+    fn new(engines: &str, requests: u32) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("questions.jsonl"), "{\"q\": \"1 + 1?\"}\n").unwrap();
+        let names: Vec<String> = engines
+            .lines()
+            .filter_map(|line| line.strip_prefix("[engine.")?.strip_suffix(']'))
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        let text = format!(
+            "title = \"hostile\"\n{engines}\n[matrix]\nengine = [{}]\n\
+             [dataset.d]\nsource = \"jsonl\"\nlocation = \"./questions.jsonl\"\nprompt = \"{{{{ q }}}}\"\n\
+             cycle = true\n[request]\napi = \"completions\"\nmax-tokens = 4\n\
+             [phase.load]\nconcurrency = 2\nrequests = {requests}\n",
+            names.join(", ")
+        );
+        fs::write(home.path().join("scenario.toml"), text).unwrap();
+        Self { home }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.home.path().join("run")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+        command
+            .args(["run", "--fail-on", "failed", "--out"])
+            .arg(self.dir())
+            .arg(self.home.path().join("scenario.toml"))
+            .env("HOME", self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    fn spawn(&self) -> Child {
+        self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn summary(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.dir().join("summary.json")).unwrap()).unwrap()
+    }
+
+    fn cell(&self, engine: &str) -> Value {
+        let summary = self.summary();
+        let cells = summary["cells"].as_array().unwrap();
+        cells.iter().find(|cell| cell["keys"]["engine"] == engine).unwrap().clone()
+    }
+
+    /// Returns the events of a kind, with the wall-clock time of each.
+    fn events(&self, kind: &str) -> Vec<(u64, Value)> {
+        let text = fs::read_to_string(self.dir().join("events.jsonl")).unwrap_or_default();
+        let rows = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        rows.filter_map(|row| Some((row["unix_ns"].as_u64()?, row["event"].get(kind)?.clone())))
+            .collect()
+    }
+}
+
+/// Returns the living processes that a runner started, and those that they started.
+fn tree(runner: &Child) -> Vec<Process> {
+    process::below(runner.id().cast_signed(), &process::table())
+}
+
+fn assert_nothing_is_left(tree: &[Process]) {
+    let left = || -> Vec<String> {
+        let alive = tree.iter().filter(|row| process::read_alive(row.id).is_some());
+        alive.map(Process::label).collect()
+    };
+    assert!(wait_for(|| left().is_empty()), "{:?}", left());
+}
+
+fn wait_for(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn told(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+fn assert_code(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{}", told(output));
+}
+
+/// Returns a hostile engine that answers slowly, and one after it that is well.
+fn hostile_then_well(requests: u32) -> Bed {
+    let engines = format!(
+        "[engine.hostile]\npreset = \"sim\"\nstop-grace = \"300ms\"\nttft = \"100ms\"\nitl = \"50ms\"\n\
+         extra-args = [{HOSTILE}]\n[engine.well]\npreset = \"sim\"\nttft = \"1ms\"\nitl = \"1ms\"\n"
+    );
+    Bed::new(&engines, requests)
+}
+
+/// Waits until the load has begun and returns the tree of the runner: guardian, leader and its
+/// three children at least.
+fn tree_under_load(bed: &Bed, runner: &Child) -> Vec<Process> {
+    assert!(wait_for(|| !bed.events("phase-started").is_empty()), "no load began");
+    assert!(wait_for(|| tree(runner).len() >= 5), "{:?}", tree(runner));
+    tree(runner)
+}
+
+#[test]
+fn nothing_of_a_hostile_tree_is_left_after_a_run() {
+    let bed = hostile_then_well(20);
+    let mut runner = bed.spawn();
+    let tree = tree_under_load(&bed, &runner);
+    assert_eq!(runner.wait().unwrap().code(), Some(0));
+    assert_nothing_is_left(&tree);
+    let stops = bed.events("engine-stopped");
+    assert_eq!(stops.len(), 2);
+    let hostile = &stops[0].1["stop"];
+    assert!(hostile["killed"].as_array().unwrap().len() >= 4, "{hostile}");
+    for (_, stop) in &stops {
+        assert_eq!(stop["stop"]["survivors"], Value::Array(Vec::new()));
+        assert_eq!(stop["stop"]["port_free"], true);
+    }
+    assert_eq!(bed.cell("hostile")["counts"]["ok"], 20);
+}
+
+#[test]
+fn nothing_of_a_hostile_tree_is_left_after_its_runner_is_killed() {
+    let bed = hostile_then_well(10_000);
+    let mut runner = bed.spawn();
+    let tree = tree_under_load(&bed, &runner);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    assert_nothing_is_left(&tree);
+    let doctor = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["doctor", "--runs"])
+        .arg(bed.dir())
+        .env("HOME", bed.home.path())
+        .output()
+        .unwrap();
+    assert_code(&doctor, 0);
+}
+
+#[test]
+fn a_killed_leader_is_a_failed_cell_within_two_seconds_and_the_sweep_goes_on() {
+    let bed = hostile_then_well(60);
+    let mut runner = bed.spawn();
+    let tree = tree_under_load(&bed, &runner);
+    let leader = tree.iter().find(|row| process::command(row.id.pid).contains("SIM::Leader"));
+    let leader = leader.expect("the leader has its title").id.pid;
+    let killed_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    kill(Pid::from_raw(leader), Signal::SIGKILL).unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(100));
+    let (failed_at, failed) = bed.events("engine-failed").remove(0);
+    let seen_after = Duration::from_nanos(failed_at).saturating_sub(killed_at);
+    assert!(seen_after < Duration::from_secs(2), "seen after {seen_after:?}");
+    assert_eq!(failed["failure"]["class"], "died");
+    assert_eq!(failed["failure"]["exit"], "signal 9 (KILL)");
+    assert_nothing_is_left(&tree);
+    assert_eq!(bed.cell("well")["outcome"], "complete");
+}
+
+#[test]
+fn an_engine_that_exits_0_during_load_is_a_failed_cell_with_its_logs_end() {
+    // The first request is the probe of the start.
+    let engines = "[engine.quitter]\npreset = \"sim\"\nextra-args = [\"--die-at-request\", \"5\"]\n\
+                   [engine.well]\npreset = \"sim\"\nttft = \"1ms\"\nitl = \"1ms\"\n";
+    let bed = Bed::new(engines, 20);
+    let output = bed.run();
+    assert_code(&output, 100);
+    let failure = &bed.cell("quitter")["outcome"]["failed"];
+    assert_eq!((&failure["class"], &failure["exit"]), (&"died".into(), &"exit status 0".into()));
+    let tail = failure["log_tail"].as_array().unwrap();
+    assert!(tail.iter().any(|line| line.as_str().unwrap().contains("listening on")), "{failure}");
+    assert!(told(&output).contains("the engine ended with exit status 0"), "{}", told(&output));
+    assert_eq!(bed.cell("well")["counts"]["ok"], 20);
+    assert_eq!(bed.cell("well")["outcome"], "complete");
+}
+
+#[test]
+fn every_way_not_to_become_ready_is_a_row_of_its_own_class() {
+    let cases = [
+        ("never_binds", r#""--listen-delay", "60min""#, "timed-out", "its port to be bound"),
+        ("segfaults", r#""--segv""#, "exited-early", "signal 11"),
+        ("exits", r#""--exit-after", "0s", "--exit-code", "3""#, "exited-early", "exit status 3"),
+        ("unhealthy", r#""--health", "503""#, "timed-out", "its health URL"),
+        ("daemonises", r#""--daemonise""#, "exited-early", "exit status 0"),
+        ("refuses", r#""--status", "500""#, "server", "500"),
+        ("silent", r#""--stall-at", "0""#, "timed-out", "its first token"),
+        ("other_model", r#""--model-id", "other""#, "wrong-model", "serves `other`"),
+    ];
+    let engine = |(name, faults, ..): &(&str, &str, &str, &str)| {
+        format!(
+            "[engine.{name}]\npreset = \"sim\"\nready-timeout = \"3s\"\nextra-args = [{faults}]\n"
+        )
+    };
+    let engines: String = cases.iter().map(engine).collect();
+    let bed = Bed::new(&format!("{engines}[engine.well]\npreset = \"sim\"\n"), 4);
+    assert_code(&bed.run(), 100);
+    for (name, _, class, said) in cases {
+        let failure = &bed.cell(name)["outcome"]["failed"];
+        assert_eq!(failure["class"], class, "{name}: {failure}");
+        assert!(failure["message"].as_str().unwrap().contains(said), "{name}: {failure}");
+    }
+    assert_eq!(bed.cell("well")["outcome"], "complete");
+    let alone = "[engine.exits]\npreset = \"sim\"\nextra-args = [\"--exit-after\", \"0s\"]\n";
+    assert_code(&Bed::new(alone, 4).run(), 102);
+}
+
+/// A server that somebody else started.
+struct Foreign {
+    child: Child,
+    port: u16,
+}
+
+impl Foreign {
+    fn start(args: &[&str]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(env!("CARGO_BIN_EXE_bench"))
+            .args(["serve", "sim", "--port", &port.to_string()])
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok()));
+        Self { child, port }
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_healthy_stranger_with_the_same_model_on_the_port_is_not_benchmarked() {
+    let home = tempfile::tempdir().unwrap();
+    let asked = home.path().join("asked.jsonl");
+    let mut stranger = Foreign::start(&["--truth-log", asked.to_str().unwrap()]);
+    let port = stranger.port;
+    let bed = Bed::new(
+        &format!(
+            "[engine.sim]\nurl = \"http://127.0.0.1:{port}\"\n\
+             argv = [\"{{{{ program }}}}\", \"serve\", \"sim\", \"--port\", \"{port}\"]\n\
+             [engine.well]\npreset = \"sim\"\n"
+        ),
+        4,
+    );
+    let output = bed.run();
+    assert_code(&output, 100);
+    let failure = &bed.cell("sim")["outcome"]["failed"];
+    assert_eq!(failure["class"], "port", "{failure}");
+    let pid = format!("pid {} (", stranger.child.id());
+    assert!(failure["message"].as_str().unwrap().contains(&pid), "{failure}");
+    assert_eq!(lines(&asked), 0, "the stranger was asked for tokens");
+    assert_eq!(bed.cell("well")["outcome"], "complete");
+    assert!(stranger.child.try_wait().unwrap().is_none(), "the stranger was ended");
+}
+
+#[test]
+fn an_attached_engine_that_works_for_others_is_a_doubt() {
+    let engine = Foreign::start(&["--ttft", "1ms", "--itl", "250ms"]);
+    // Somebody else's long answer: longer than the whole run.
+    let body = r#"{"model":"sim","prompt":"x","max_tokens":2000,"stream":true}"#;
+    let mut others = TcpStream::connect(("127.0.0.1", engine.port)).unwrap();
+    let n_bytes = body.len();
+    write!(
+        others,
+        "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {n_bytes}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let bed = Bed::new(
+        &format!(
+            "[engine.shared]\npreset = \"endpoint\"\nmodel = \"sim\"\nurl = \"http://127.0.0.1:{}\"\n\
+             metrics.path = \"/metrics\"\nmetrics.names.requests_running = [\"vllm:num_requests_running\"]\n",
+            engine.port
+        ),
+        4,
+    );
+    assert_code(&bed.run(), 0);
+    let cell = bed.cell("shared");
+    let trial = bed.dir().join("cells").join(cell["name"].as_str().unwrap()).join("trial-1");
+    let record: Value =
+        serde_json::from_slice(&fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    assert_eq!(record["record"]["idle"]["before"], false);
+    assert_eq!(record["record"]["idle"]["after"], false);
+    let codes = cell["caveats"].as_array().unwrap();
+    assert!(codes.iter().any(|caveat| caveat["code"] == "engine-busy"), "{codes:?}");
+}
