@@ -9,6 +9,7 @@ use crate::metrics::engine_counters::EngineLog;
 use crate::metrics::engine_figures::{self, EngineTotals};
 use crate::metrics::evidence::Evidence;
 use crate::metrics::figures::{self, Figures};
+use crate::metrics::foreign::ProcessorLog;
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
 use crate::metrics::request::RequestMetrics;
@@ -57,6 +58,7 @@ struct OpenTrial {
     totals: Totals,
     devices: DeviceLog,
     engine: EngineLog,
+    processors: ProcessorLog,
 }
 
 impl<'a> CellAccumulator<'a> {
@@ -96,6 +98,7 @@ impl<'a> CellAccumulator<'a> {
             window,
             devices: DeviceLog::default(),
             engine: EngineLog::default(),
+            processors: ProcessorLog::default(),
         });
     }
 
@@ -116,6 +119,7 @@ impl<'a> CellAccumulator<'a> {
         if let Some(open) = &mut self.open {
             open.devices.push(sample);
             open.engine.push(sample);
+            open.processors.push(sample);
         }
     }
 
@@ -128,7 +132,7 @@ impl<'a> CellAccumulator<'a> {
         let began = open.record.phases.first().map_or_else(Default::default, |p| p.started);
         self.devices.push(open.devices.devices(&open.window, began));
         self.engine.push(&open.engine, &open.window);
-        self.evidence.end_trial(&open.totals);
+        self.evidence.end_trial(&open.totals, &open.processors);
         self.trials.push(open.totals);
     }
 

@@ -27,6 +27,7 @@ const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::client_cpu,
     instrument::recorder_stalled,
     instrument::steal,
+    instrument::foreign_cpu,
     instrument::wall_drift,
     instrument::userspace_stamps,
     instrument::coalesced,
@@ -115,6 +116,7 @@ mod tests {
             n_late: 31,
             lags: Lags { send_p99_ms: Some(41.0), wake_p99_ms: Some(4.2), ..Lags::default() },
             client_cpu_max: Some(0.85),
+            foreign_cpu_max: Some(0.3),
             recorder_stalls: 3,
             steal_share_max: 0.05,
             drift_share_max: 0.02,
@@ -198,6 +200,7 @@ mod tests {
         client-cpu: load threads were busy 85.0 % of the time
         recorder-stalled: 3 finished exchanges had to wait for the disk
         steal: the hypervisor took 5.0 % of a CPU
+        foreign-cpu: other programs used 30.0 % of all CPU time
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock
         userspace-stamps: 900 of 900 answers were stamped by bench, not by the kernel
         coalesced: 5.0 % of chunks arrived in one read with the chunk before

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::metrics::foreign::ProcessorLog;
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
@@ -38,6 +39,8 @@ pub struct Evidence {
     pub(crate) client_cpu_sum: f64,
     /// Trials whose sentinel measured CPU time.
     pub(crate) n_client_cpu: u32,
+    /// Worst trial's share of all processors that neither `bench` nor the engine used.
+    pub foreign_cpu_max: Option<f64>,
     /// Longest gap between two beats of the sentinel.
     pub wake_gap_max: Nanos,
     /// Times that a finished exchange waited for the recorder.
@@ -211,7 +214,9 @@ impl Evidence {
         self.n_odd += u64::from(record.oddities.iter().any(is_odd));
     }
 
-    pub(crate) fn end_trial(&mut self, totals: &Totals) {
+    pub(crate) fn end_trial(&mut self, totals: &Totals, processors: &ProcessorLog) {
+        let foreign = processors.foreign_share();
+        self.foreign_cpu_max = self.foreign_cpu_max.into_iter().chain(foreign).reduce(f64::max);
         self.n_requests_max = self.n_requests_max.max(self.n_requests_open);
         let trending = |trend: Option<Trend>| trend.filter(Trend::is_trending);
         self.output_trends.extend(trending(totals.output_trend()));

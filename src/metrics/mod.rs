@@ -17,12 +17,14 @@ pub mod evidence;
 mod figures;
 #[cfg(test)]
 mod fixture;
+mod foreign;
 pub mod goodput;
 mod latencies;
 mod load_time;
 pub mod published;
 pub mod request;
 mod resources;
+pub mod search;
 pub mod summarise;
 pub mod summary;
 pub mod totals;

@@ -19,6 +19,10 @@ pub const CLIENT_CPU_MAX: f64 = 0.9;
 /// the machine suspended.
 pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
 
+/// Share of all processors from which programs that belong to neither side are a load of their
+/// own: a quarter is half a processor of two.
+pub const FOREIGN_CPU_MAX: f64 = 0.25;
+
 /// Returns the lag beyond which a cell is invalid, in milliseconds.
 pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
     latency_median_ms.map_or(LAG_FLOOR_MS, |latency| LAG_FLOOR_MS.max(latency * LAG_SHARE))
@@ -26,9 +30,11 @@ pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
 
 /// Whether a late client only lengthens the pause between two requests of a stream: each
 /// follows an answer, and every arrival is stamped by the kernel. No latency is coloured then;
-/// what suffers is throughput, by the mean lag.
+/// what suffers is throughput, by the mean lag. That holds while it is the engine that the
+/// client waits for; where others take the processors, they take them from the engine too.
 fn only_delays_sends(evidence: &Evidence) -> bool {
-    evidence.is_closed && evidence.n_userspace == 0
+    let is_alone = evidence.foreign_cpu_max.is_none_or(|share| share <= FOREIGN_CPU_MAX);
+    evidence.is_closed && evidence.n_userspace == 0 && is_alone
 }
 
 /// Returns what the lags of the client did to the figures.
@@ -144,8 +150,12 @@ mod tests {
         let pausing = Evidence { is_closed: true, ..with_lags(40.0, 240.0, 50.0) };
         let expected = "client: requests left 60.0 ms late on average, limit 50.0 ms";
         assert_eq!(instrument(&pausing), [expected]);
-        let stamped_here = Evidence { n_userspace: 1, ..closed };
+        let stamped_here = Evidence { n_userspace: 1, ..closed.clone() };
         assert_eq!(instrument(&stamped_here).len(), 2);
+        let crowded = Evidence { foreign_cpu_max: Some(0.9), ..closed.clone() };
+        assert_eq!(instrument(&crowded).len(), 2);
+        let nearly_alone = Evidence { foreign_cpu_max: Some(0.2), ..closed };
+        assert!(instrument(&nearly_alone).is_empty());
         let capped = Evidence { is_capped: true, ..with_lags(0.1, 60.0, 50.0) };
         assert!(instrument(&capped).is_empty());
     }

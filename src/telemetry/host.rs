@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
+
+/// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.
+const TICKS_PER_S: f64 = 100.0;
 
 /// Samples `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`.
 ///
@@ -45,6 +51,10 @@ impl HostProbe {
             put("cpu_utilisation_pct", Some(share(now.busy, before.busy, total)));
             put("cpu_steal_pct", Some(share(now.steal, before.steal, total)));
         }
+        if let Some(now) = now {
+            put("cpu_busy_s", Some(now.busy as f64 / TICKS_PER_S));
+            put("cpu_time_s", Some(now.total as f64 / TICKS_PER_S));
+        }
         self.before = now;
         let available = memory_bytes(memory, "MemAvailable:");
         put("memory_available_bytes", available);
@@ -60,7 +70,12 @@ impl HostProbe {
 impl Probe for HostProbe {
     fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let values = self.read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
+        let mut values =
+            self.read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
+        if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+            let own = usage.user_time() + usage.system_time();
+            values.insert("own_cpu_s".to_owned(), own.num_microseconds() as f64 / 1e6);
+        }
         let absent = ["memory_used_bytes", "load_1m"]
             .iter()
             .filter(|name| !values.contains_key(**name))
@@ -103,6 +118,7 @@ mod tests {
         let second = probe.read("cpu  125 0 15 950 0 0 0 10 0 0\n", memory, "");
         assert_eq!(second["cpu_utilisation_pct"], 40.0);
         assert_eq!(second["cpu_steal_pct"], 10.0);
+        assert_eq!((second["cpu_busy_s"], second["cpu_time_s"]), (1.4, 11.0));
         assert!(!second.contains_key("load_1m"));
     }
 
@@ -111,5 +127,6 @@ mod tests {
         let samples = HostProbe::new().sample(Nanos(7));
         assert_eq!((samples[0].at, &samples[0].absent), (Nanos(7), &BTreeMap::new()));
         assert!(samples[0].values["memory_used_bytes"] > 0.0);
+        assert!(samples[0].values["own_cpu_s"] < samples[0].values["cpu_busy_s"]);
     }
 }

@@ -16,6 +16,8 @@ const CLIENT_CPU_HIGH: f64 = 0.7;
 const COALESCED: f64 = 0.01;
 /// Drift of the wall clock that no synchronisation makes by itself.
 const DRIFT: f64 = 0.01;
+/// Share of all CPU time that other programs may use without a word.
+const FOREIGN_CPU: f64 = 0.05;
 /// Share of stolen CPU time that deserves a word.
 const STEAL: f64 = 0.02;
 
@@ -75,6 +77,13 @@ pub(super) fn steal(case: &Case<'_>) -> Option<Caveat> {
         let what = format!("the hypervisor took {} of a CPU", pct(stolen));
         caveat("steal", what, "Measure on a machine of your own.", &[])
     })
+}
+
+pub(super) fn foreign_cpu(case: &Case<'_>) -> Option<Caveat> {
+    let foreign = case.evidence.foreign_cpu_max.filter(|&share| share > FOREIGN_CPU)?;
+    let what = format!("other programs used {} of all CPU time", pct(foreign));
+    let advice = "They slow bench, or an engine on this machine: end them and measure again.";
+    Some(caveat("foreign-cpu", what, advice, &[]))
 }
 
 pub(super) fn wall_drift(case: &Case<'_>) -> Option<Caveat> {
