@@ -67,6 +67,7 @@ struct Running {
 
 struct Face {
     bar: ProgressBar,
+    plan: Plan,
     names: Vec<(CellId, String)>,
     n_finished: usize,
     trial_label: String,
@@ -80,6 +81,7 @@ impl Face {
         let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Self {
             bar,
+            plan: plan.clone(),
             names: plan.cells.iter().map(|cell| (cell.id.clone(), cell.name.clone())).collect(),
             n_finished: 0,
             trial_label: String::new(),
@@ -141,6 +143,11 @@ impl Face {
                 self.wait(format!(
                     "{signal}: ending requests and engines, keeping what was measured"
                 ));
+            }
+            RunEvent::PointAdded { first, load } => {
+                if let Some(point) = self.plan.add_point(first, *load) {
+                    self.names.push((point.id.clone(), point.name.clone()));
+                }
             }
             RunEvent::Doubt { what, .. } => self.line(&format!("  note: {what}")),
             RunEvent::RunStarted { .. }

@@ -33,13 +33,6 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         ))?;
         return Ok(Exit::Ok);
     }
-    if planned.plan.search.is_some() {
-        return Err(Failure::new(
-            Exit::Unavailable,
-            "the scenario asks for a [search], which this version plans but cannot carry out",
-        )
-        .help("sweep rates or concurrencies in [matrix] instead"));
-    }
     let interrupt = Interrupt::install().map_err(|source| {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
@@ -73,7 +66,7 @@ fn open(args: &RunArgs, planned: &Planned) -> Result<(RunWriter, Done), Failure>
         return Ok((writer, Done::default()));
     };
     let reader = RunReader::open(dir)?;
-    let changed = conduct::changed_cells(&reader.plan()?, &planned.plan);
+    let changed = conduct::changed_cells(&reader.first_plan()?, &planned.plan);
     if !changed.is_empty() {
         let message =
             format!("the scenario is no longer that of {}: {}", dir.display(), changed.join("; "));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::LaunchId;
 use crate::metrics::caveats::caveat;
-use crate::metrics::summary::{Caveat, CellSummary, Summary, Validity};
+use crate::metrics::search::searches;
+use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary, Validity};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
 use crate::record::event::EngineFacts;
@@ -29,7 +30,10 @@ pub fn summary(
     caveats.extend(prompt_tokens_differ(plan, &cells));
     caveats.extend(fixed_sentence_differs(plan, &cells, facts));
     caveats.extend(not_interleaved(plan, &cells));
-    Summary { format: FORMAT_VERSION, title: plan.title.clone(), complete, cells, caveats }
+    let searches = searches(plan, &cells);
+    caveats.extend(searches.iter().filter_map(search_ended_by_client));
+    let title = plan.title.clone();
+    Summary { format: FORMAT_VERSION, title, complete, cells, searches, caveats }
 }
 
 /// Returns the doubt that an event of the run expresses.
@@ -127,6 +131,15 @@ fn fixed_sentence_differs(
     let what = format!("one fixed sentence is not as many tokens everywhere: {}", told(&counts));
     let advice = "Chat templates differ; send raw prompts to compare engines alone.";
     vec![caveat("template-differs", what, advice, &["prompt_throughput", "ttft", "accuracy"])]
+}
+
+/// A search whose upper bound is a miss for which the client may be to blame.
+fn search_ended_by_client(search: &SearchSummary) -> Option<Caveat> {
+    let missed = search.missed.as_ref().filter(|point| point.doubtful)?;
+    let unit = search.over.unit();
+    let what = format!("the miss at {} {unit} may be the client's: it fell behind", missed.load);
+    let advice = "Give the client CPUs of its own and search again; the true limit may be higher.";
+    Some(caveat("search-by-client", what, advice, &["goodput", "goodput_share"]))
 }
 
 fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {

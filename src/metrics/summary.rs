@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
+use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
 use crate::score::Accuracy;
 
@@ -20,8 +21,47 @@ pub struct Summary {
     pub complete: bool,
     /// One per cell of the plan, in its order.
     pub cells: Vec<CellSummary>,
+    /// Searches for the highest load that meets the objectives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<SearchSummary>,
     /// Doubts about the whole run.
     pub caveats: Vec<Caveat>,
+}
+
+/// What one search for the highest load found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchSummary {
+    /// The cell with which it began.
+    pub first: CellId,
+    /// Swept keys and values, without the load.
+    pub keys: IndexMap<String, String>,
+    /// What was searched.
+    pub over: SearchOver,
+    /// Share of the scheduled requests that had to be good.
+    pub goodput: f64,
+    /// Highest load that met the objectives; absent when none did or the search is not over.
+    pub best: Option<PointSummary>,
+    /// Lowest load that missed them.
+    pub missed: Option<PointSummary>,
+    /// Why it is over; absent while it is not.
+    pub reason: Option<Reason>,
+    /// The load to try next, while it is not over.
+    pub next: Option<f64>,
+    /// Loads that were tried, in order.
+    pub points: Vec<PointSummary>,
+}
+
+/// A load that a search tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointSummary {
+    /// Streams, or requests per second.
+    pub load: f64,
+    /// Percent of the scheduled requests that were good; absent when there was none.
+    pub good: Option<f64>,
+    /// Whether that was enough.
+    pub met: bool,
+    /// It missed, but the client had fallen behind.
+    pub doubtful: bool,
 }
 
 /// The numbers of one cell.

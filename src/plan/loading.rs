@@ -42,12 +42,12 @@ pub(crate) fn phases(
     let mut next = search.map(|search| search.arrivals(search.from));
     for (phase, own) in phases.iter_mut().rev() {
         match (own, &next) {
-            (Some(own), _) => {
-                phase.arrivals = own.clone();
-                if phase.kind == PhaseKind::Measure {
-                    next = Some(own.clone());
-                }
+            (Some(own), _) if phase.kind == PhaseKind::Measure => {
+                let searched = search.map(|search| search.arrivals_like(own, search.from));
+                phase.arrivals = searched.unwrap_or_else(|| own.clone());
+                next = Some(phase.arrivals.clone());
             }
+            (Some(own), _) => phase.arrivals = own.clone(),
             (None, Some(next)) => phase.arrivals = next.clone(),
             (None, None) => {
                 let message = format!("phase `{}` has no load, nor has a later one", phase.name);

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::LaunchId;
+use crate::ids::{CellId, LaunchId};
 use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
@@ -57,6 +57,17 @@ pub struct Plan {
     pub search: Option<SearchPlan>,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
+}
+
+impl Plan {
+    /// Adds the cell that tries a load in the search which the cell `first` begins; `None` when
+    /// the plan has no such search.
+    pub fn add_point(&mut self, first: &CellId, load: f64) -> Option<&Cell> {
+        let search = self.search.as_ref()?;
+        let first = self.cells.iter().find(|cell| cell.id == *first)?;
+        self.cells.push(search.point(first, load));
+        self.cells.last()
+    }
 }
 
 /// In which order trials are run.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::cell::ArrivalsPlan;
+use crate::ids::{CellId, content_hash};
+use crate::plan::cell::{ArrivalsPlan, Cell};
+use crate::plan::name::cell_name;
+use crate::record::trial::PhaseKind;
 
 /// What is searched, and between which bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,24 @@ pub enum SearchOver {
     Concurrency,
     /// Requests per second of an open loop.
     Rate,
+}
+
+impl SearchOver {
+    /// Returns the key that a cell's load stands under.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::Rate => "rate",
+        }
+    }
+
+    /// Returns the unit of a load.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Concurrency => "streams",
+            Self::Rate => "req/s",
+        }
+    }
 }
 
 /// A load that was tried.
@@ -116,6 +137,42 @@ impl SearchPlan {
             }
             _ => self.arrivals(load),
         }
+    }
+
+    /// Returns the cell that tries a load in place of the one that `cell` tries.
+    ///
+    /// A warm-up goes along if it is done at the measured load.
+    pub fn point(&self, cell: &Cell, load: f64) -> Cell {
+        let mut point = cell.clone();
+        let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+        let searched: Vec<ArrivalsPlan> = measured
+            .map(|phase| phase.arrivals.clone())
+            .chain(self.load_of(cell).map(|load| self.arrivals(load)))
+            .collect();
+        for phase in &mut point.phases {
+            if searched.contains(&phase.arrivals) {
+                phase.arrivals = self.arrivals_like(&phase.arrivals, load);
+            }
+        }
+        point.keys.insert(self.over.key().to_owned(), load.to_string());
+        point.id = CellId(content_hash(&(&cell.id, &point.phases)));
+        point.name = cell_name(&point.keys);
+        point
+    }
+
+    /// Returns the load that a cell tries.
+    pub fn load_of(&self, cell: &Cell) -> Option<f64> {
+        cell.keys.get(self.over.key())?.parse().ok()
+    }
+
+    /// Whether two cells are points of one search.
+    pub fn is_same_search(&self, a: &Cell, b: &Cell) -> bool {
+        let but_load = |cell: &Cell| {
+            let mut keys = cell.keys.clone();
+            keys.shift_remove(self.over.key());
+            keys
+        };
+        but_load(a) == but_load(b)
     }
 
     fn between(&self, best: f64, miss: f64) -> Option<f64> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
+use crate::plan::cell::Cell;
 use crate::plan::expand::expand;
 use crate::plan::places::Host;
 use crate::plan::render::{Skips, command, render};
@@ -16,6 +17,7 @@ const SCENARIOS: &[(&str, &str)] = &[
     ("offline", include_str!("../../scenarios/offline.toml")),
     ("open_loop", include_str!("../../scenarios/open_loop.toml")),
     ("precision", include_str!("../../scenarios/precision.toml")),
+    ("search", include_str!("../../scenarios/search.toml")),
     ("serving", include_str!("../../scenarios/serving.toml")),
     ("shapes", include_str!("../../scenarios/shapes.toml")),
     ("sim_smoke", include_str!("../../scenarios/sim_smoke.toml")),
@@ -348,4 +350,28 @@ fn names_of_variants_do_not_depend_on_the_directory() {
         expand(&loaded.scenario, &host()).unwrap().0.datasets.into_keys().collect()
     };
     assert_eq!(names("here/x.toml"), names("/there/x.toml"));
+}
+
+#[test]
+fn a_point_of_a_search_is_the_same_cell_at_another_load() {
+    let scenario = with_engine("[engine.tiny]", "engine = [\"tiny\"]")
+        .replace("concurrency = 1", "rate = 4.0\narrival = \"constant\"")
+        + "[phase.warm_up]\nrequests = 1\n[phase.own]\nkind = \"warm-up\"\nconcurrency = 3\nrequests = 1\n\
+           [slo]\nttft = \"1s\"\n[search]\nover = \"rate\"\nfrom = 2\nto = 64\n";
+    let mut plan = plan_of(&scenario).unwrap();
+    let first = plan.cells[0].clone();
+    assert_eq!(first.name, "engine=tiny,rate=2");
+    let point = plan.add_point(&first.id, 8.5).unwrap().clone();
+    assert_eq!(point.name, "engine=tiny,rate=8.5");
+    assert_ne!(point.id, first.id);
+    let arrivals = |cell: &Cell| -> Vec<String> {
+        cell.phases.iter().map(|phase| format!("{:?}", phase.arrivals)).collect()
+    };
+    let (before, after) = (arrivals(&first), arrivals(&point));
+    assert!(before.contains(&"Constant { rate_per_s: 2.0 }".to_owned()), "{before:?}");
+    assert_eq!(after, before.iter().map(|text| text.replace("2.0", "8.5")).collect::<Vec<_>>());
+    assert!(after.contains(&"Closed { concurrency: 3 }".to_owned()));
+    let search = plan.search.clone().unwrap();
+    assert_eq!(search.load_of(&point), Some(8.5));
+    assert!(search.is_same_search(&first, &point));
 }

@@ -118,6 +118,13 @@ pub enum RunEvent {
         /// How.
         outcome: CellOutcome,
     },
+    /// A search goes on with another load: the plan has one cell more.
+    PointAdded {
+        /// The cell with which the search began.
+        first: CellId,
+        /// Streams, or requests per second.
+        load: f64,
+    },
     /// A doubt that belongs to the whole run.
     Doubt {
         /// What is doubtful, with the measured value.

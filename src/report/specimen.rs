@@ -296,6 +296,7 @@ pub(crate) fn summary() -> Summary {
         ..empty_cell("tiny", HOSTILE, Validity::Failed(format!("exited early: {HOSTILE}")))
     };
     Summary {
+        searches: Vec::new(),
         format: 1,
         title: "TinyLlama-1.1B on GSM8K: FP16 against FP32".to_owned(),
         complete: false,

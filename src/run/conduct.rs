@@ -1,6 +1,6 @@
 //! Carries out a plan: each engine is started, serves its trials and is stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::engine::interrupt::Interrupt;
 use crate::engine::probe::ProbeRequest;
@@ -8,11 +8,12 @@ use crate::engine::requires;
 use crate::engine::running::Engine;
 use crate::engine::start::{NotStarted, StartContext, StartStep, this_program};
 use crate::ids::{CellId, LaunchId};
+use crate::metrics::summary::SearchSummary;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
-use crate::run::digest::complete_trials;
+use crate::run::digest::{Digest, complete_trials};
 use crate::run::prepare::{Prepared, golds_file};
 use crate::run::trial::{self, TrialEnd};
 use crate::run::visits::{Visit, visits};
@@ -22,7 +23,8 @@ use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
 pub struct Conductor<'a> {
-    plan: &'a Plan,
+    /// Grows by the points that a search tries.
+    plan: Plan,
     prepared: &'a Prepared,
     writer: RunWriter,
     interrupt: Interrupt,
@@ -66,7 +68,7 @@ pub fn conduct<'a>(
     notify: &'a dyn Fn(Notice),
 ) -> Result<Conducted, RunError> {
     let conductor = Conductor {
-        plan,
+        plan: plan.clone(),
         prepared,
         writer,
         interrupt,
@@ -78,7 +80,7 @@ pub fn conduct<'a>(
     conductor.run(done)
 }
 
-impl<'a> Conductor<'a> {
+impl Conductor<'_> {
     fn run(mut self, done: &Done) -> Result<Conducted, RunError> {
         for (dataset, golds) in &self.prepared.golds {
             let json = serde_json::to_string(golds).expect("golds are plain text");
@@ -86,13 +88,19 @@ impl<'a> Conductor<'a> {
         }
         let n_cells = self.plan.cells.len() as u32;
         self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
+        for record in &done.events {
+            if let RunEvent::PointAdded { first, load } = &record.event {
+                self.plan.add_point(first, *load);
+            }
+        }
         self.skip_what_cannot_run()?;
         for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
             let n_done = done.trials.iter().filter(|(id, _)| *id == cell.id).count() as u32;
             self.trials_left.insert(cell.id.clone(), cell.n_trials.saturating_sub(n_done));
         }
         self.close_cells_without_trials_left(&done.events)?;
-        let visits = visits(self.plan, |cell, trial| {
+        self.go_on_searching()?;
+        let visits = visits(&self.plan, |cell, trial| {
             self.over.contains(cell) || done.trials.contains(&(cell.clone(), trial))
         });
         let mut left_behind = Vec::new();
@@ -110,10 +118,9 @@ impl<'a> Conductor<'a> {
         if let Some(signal) = self.interrupt.signal_name() {
             self.event(RunEvent::Interrupted { signal })?;
         }
-        for cell in &self.plan.cells {
-            if !self.over.contains(&cell.id) {
-                self.finish(&cell.id, CellOutcome::Interrupted)?;
-            }
+        let ids: Vec<CellId> = self.plan.cells.iter().map(|cell| cell.id.clone()).collect();
+        for id in ids.iter().filter(|id| !self.over.contains(*id)).collect::<Vec<_>>() {
+            self.finish(id, CellOutcome::Interrupted)?;
         }
         Ok(Conducted { writer: self.writer, interrupted, left_behind })
     }
@@ -127,18 +134,17 @@ impl<'a> Conductor<'a> {
 
     fn skip_what_cannot_run(&mut self) -> Result<(), RunError> {
         let mut unmet: BTreeMap<&LaunchId, Option<String>> = BTreeMap::new();
+        let mut skipped = Vec::new();
         for cell in &self.plan.cells {
             let launch = &self.plan.launches[&cell.launch];
             let reason = cell.skip.clone().or_else(|| {
                 unmet.entry(&cell.launch).or_insert_with(|| requires::unmet(launch)).clone()
             });
-            if let Some(reason) = reason {
-                self.event(RunEvent::CellSkipped {
-                    cell: cell.id.clone(),
-                    reason: reason.clone(),
-                })?;
-                self.finish(&cell.id, CellOutcome::Skipped(reason))?;
-            }
+            skipped.extend(reason.map(|reason| (cell.id.clone(), reason)));
+        }
+        for (cell, reason) in skipped {
+            self.event(RunEvent::CellSkipped { cell: cell.clone(), reason: reason.clone() })?;
+            self.finish(&cell, CellOutcome::Skipped(reason))?;
         }
         Ok(())
     }
@@ -175,27 +181,30 @@ impl<'a> Conductor<'a> {
     ///
     /// An engine that dies takes its cell with it; the next cell gets a fresh start.
     fn visit(&mut self, visit: &Visit) -> Result<Vec<String>, RunError> {
-        let launch = &self.plan.launches[&visit.launch];
+        let launch = &self.plan.launches[&visit.launch].clone();
         let mut engine: Option<Engine> = None;
         for _ in 0..launch.extra_starts {
             if self.interrupt.is_raised() {
                 return Ok(Vec::new());
             }
-            if let Ok(started) = self.start(&visit.launch, launch, self.first_cell(visit))? {
+            if let Ok(started) =
+                self.start(&visit.launch, launch, &self.cell(&visit.trials[0].0))?
+            {
                 let left_behind = self.stop(&visit.launch, started)?;
                 if !left_behind.is_empty() {
                     return Ok(left_behind);
                 }
             }
         }
-        for (cell_id, trial) in &visit.trials {
+        let mut trials = VecDeque::from(visit.trials.clone());
+        while let Some((cell_id, trial)) = trials.pop_front() {
             if self.interrupt.is_raised() {
                 break;
             }
-            if self.over.contains(cell_id) {
+            if self.over.contains(&cell_id) {
                 continue;
             }
-            let cell = self.cell(cell_id);
+            let cell = &self.cell(&cell_id);
             let running = match engine.take() {
                 Some(engine) => engine,
                 None => match self.start(&visit.launch, launch, cell)? {
@@ -207,9 +216,9 @@ impl<'a> Conductor<'a> {
                     }
                 },
             };
-            match self.trial(cell, launch, *trial, &running)? {
+            match self.trial(cell, launch, trial, &running)? {
                 TrialEnd::Complete => {
-                    self.complete_trial(cell_id, *trial)?;
+                    self.complete_trial(&cell_id, trial)?;
                     engine = Some(running);
                 }
                 TrialEnd::Interrupted => {
@@ -221,12 +230,20 @@ impl<'a> Conductor<'a> {
                         launch: visit.launch.clone(),
                         failure: (*failure).clone(),
                     })?;
-                    self.finish(cell_id, CellOutcome::Failed(*failure))?;
+                    self.finish(&cell_id, CellOutcome::Failed(*failure))?;
                     let left_behind = self.stop(&visit.launch, running)?;
                     if !left_behind.is_empty() {
                         return Ok(left_behind);
                     }
                 }
+            }
+            if trials.is_empty() {
+                let points = self.go_on_searching()?;
+                let served_here = points.iter().filter(|cell| cell.launch == visit.launch);
+                trials
+                    .extend(served_here.flat_map(|cell| {
+                        (1..=cell.n_trials).map(|trial| (cell.id.clone(), trial))
+                    }));
             }
         }
         match engine {
@@ -250,7 +267,7 @@ impl<'a> Conductor<'a> {
         let workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
         let trial_writer = self.writer.trial(&cell.name, trial)?;
         let order = trial::Order {
-            plan: self.plan,
+            plan: &self.plan,
             cell,
             launch,
             trial,
@@ -355,13 +372,40 @@ impl<'a> Conductor<'a> {
         Ok(left_behind)
     }
 
-    fn cell(&self, id: &CellId) -> &'a Cell {
-        let found = self.plan.cells.iter().find(|cell| cell.id == *id);
-        found.expect("visits are made of the plan's cells")
+    /// Adds the next point of each search all of whose points are over.
+    fn go_on_searching(&mut self) -> Result<Vec<Cell>, RunError> {
+        if self.plan.search.is_none()
+            || !self.plan.cells.iter().any(|cell| self.over.contains(&cell.id))
+        {
+            return Ok(Vec::new());
+        }
+        self.writer.sync()?;
+        let summary = Digest::of(&RunReader::open(self.writer.dir().path())?)?.summary;
+        let mut points = Vec::new();
+        for search in summary.searches {
+            let (Some(load), true) = (search.next, self.is_over(&search)) else { continue };
+            self.event(RunEvent::PointAdded { first: search.first.clone(), load })?;
+            let point = self.plan.add_point(&search.first, load).cloned();
+            let point = point.expect("searches begin with cells of the plan");
+            self.trials_left.insert(point.id.clone(), point.n_trials);
+            points.push(point);
+        }
+        Ok(points)
     }
 
-    fn first_cell(&self, visit: &Visit) -> &'a Cell {
-        self.cell(&visit.trials[0].0)
+    /// Whether every load that a search tried is over and tells something.
+    fn is_over(&self, search: &SearchSummary) -> bool {
+        let Some(plan) = &self.plan.search else { return true };
+        let Some(first) = self.plan.cells.iter().find(|cell| cell.id == search.first) else {
+            return true;
+        };
+        let tried = self.plan.cells.iter().filter(|cell| plan.is_same_search(first, cell));
+        tried.count() == search.points.len()
+    }
+
+    fn cell(&self, id: &CellId) -> Cell {
+        let found = self.plan.cells.iter().find(|cell| cell.id == *id);
+        found.expect("visits are made of the plan's cells").clone()
     }
 }
 

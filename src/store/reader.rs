@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
-use crate::record::event::EventRecord;
+use crate::record::event::{EventRecord, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
@@ -77,9 +77,31 @@ impl RunReader {
         RunLock::is_held(&self.dir)
     }
 
-    /// Returns the plan.
-    pub fn plan(&self) -> Result<Plan, StoreError> {
+    /// Returns the plan with which the run began.
+    pub fn first_plan(&self) -> Result<Plan, StoreError> {
         read_json(&self.dir.plan())
+    }
+
+    /// Returns the plan with the cells that searches added.
+    pub fn plan(&self) -> Result<Plan, StoreError> {
+        let mut plan = self.first_plan()?;
+        if plan.search.is_none() {
+            return Ok(plan);
+        }
+        for event in self.events()? {
+            if let RunEvent::PointAdded { first, load } = event?.event
+                && plan.add_point(&first, load).is_none()
+            {
+                let why = format!("plan.json has no search that begins with cell {first}");
+                return Err(StoreError::Corrupt {
+                    path: self.dir.events(),
+                    line: 1,
+                    offset: 0,
+                    why,
+                });
+            }
+        }
+        Ok(plan)
     }
 
     /// Returns the scenario as written.

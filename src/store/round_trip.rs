@@ -162,7 +162,7 @@ fn a_run_is_read_as_it_was_written() {
     trial.finish(&trial_record()).unwrap();
 
     let reader = RunReader::open(writer.dir().path()).unwrap();
-    assert_eq!(reader.plan().unwrap(), plan());
+    assert_eq!(reader.first_plan().unwrap(), plan());
     assert_eq!(reader.scenario().unwrap(), "title = \"Title\"\n");
     assert_eq!(reader.environment().unwrap(), None);
     let events: Vec<_> = reader.events().unwrap().map(Result::unwrap).collect();

@@ -88,7 +88,10 @@ impl Making<'_> {
         else {
             return;
         };
-        let Combination { keys, dataset, score, tree, .. } = combination;
+        let Combination { mut keys, dataset, score, tree, .. } = combination;
+        if let Some(search) = &self.search {
+            keys.insert(search.over.key().to_owned(), search.from.to_string());
+        }
         check::load(scenario, &phases, &dataset_plan, &dataset, found);
         let score_plan = score
             .as_ref()

@@ -1,7 +1,8 @@
 //! The answer in a sentence: which cell leads on what, and whether the margin is outside the noise.
 
-use crate::metrics::summary::{CellSummary, Summary, Validity};
-use crate::report::number::{Printed, times};
+use crate::metrics::summary::{CellSummary, PointSummary, SearchSummary, Summary, Validity};
+use crate::plan::search::{Reason, SearchOver};
+use crate::report::number::{Printed, counted, rounded, times};
 use crate::report::quantity::{Quantity, Reading};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
@@ -20,14 +21,49 @@ pub fn headline(summary: &Summary, marks: &Marks) -> Vec<String> {
         ("Load time", Quantity::LoadTime),
         ("Accuracy", Quantity::Accuracy),
     ];
-    let mut sentences: Vec<String> = questions
-        .iter()
-        .filter_map(|(name, quantity)| sentence(summary, marks, name, quantity))
-        .collect();
+    let mut sentences: Vec<String> = summary.searches.iter().map(searched).collect();
+    if sentences.is_empty() {
+        let answers = questions.iter().filter_map(|(name, of)| sentence(summary, marks, name, of));
+        sentences.extend(answers);
+    }
     if sentences.is_empty() {
         sentences.push(nothing_to_compare(summary));
     }
     sentences
+}
+
+/// Says what a search found. Cells of a search differ in load alone: none of them leads.
+fn searched(search: &SearchSummary) -> String {
+    let keys: Vec<String> =
+        search.keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let what = untrusted::line(&keys.join(","));
+    let unit = search.over.unit();
+    let goal = format!("{} % of requests good", rounded(search.goodput * 100.0));
+    let n = counted(search.points.len() as u64, "load");
+    let at = |point: &PointSummary| {
+        let load = match search.over {
+            SearchOver::Concurrency => point.load.to_string(),
+            SearchOver::Rate => rounded(point.load),
+        };
+        match point.good {
+            Some(good) => format!("{load} {unit} ({} %)", rounded(good)),
+            None => format!("{load} {unit} (failed)"),
+        }
+    };
+    let missed = search.missed.as_ref();
+    let missed = missed.map_or_else(String::new, |missed| format!(", missed at {}", at(missed)));
+    match (&search.best, search.reason) {
+        (_, None) => format!("{what}: the search for {goal} did not come to its end."),
+        (None, Some(_)) => format!("{what}: no load had {goal}{missed}."),
+        (Some(best), Some(reason)) => {
+            let why = match reason {
+                Reason::Ceiling => ": the highest load that was allowed",
+                Reason::PointsUsedUp => ": the search had no points left",
+                Reason::Found | Reason::Floor => "",
+            };
+            format!("{what}: {goal} up to {}{missed}; {n} tried{why}.", at(best))
+        }
+    }
 }
 
 fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -> Option<String> {
@@ -114,6 +150,34 @@ fn nothing_to_compare(summary: &Summary) -> String {
 mod tests {
     use super::*;
     use crate::report::specimen;
+
+    #[test]
+    fn a_search_says_where_the_limit_is() {
+        let point = |load, good, met| PointSummary { load, good, met, doubtful: false };
+        let search = SearchSummary {
+            first: crate::ids::CellId("c0".to_owned()),
+            keys: [("engine".to_owned(), "sim".to_owned())].into(),
+            over: SearchOver::Concurrency,
+            goodput: 0.95,
+            best: Some(point(8.0, Some(100.0), true)),
+            missed: Some(point(9.0, Some(61.25), false)),
+            reason: Some(Reason::Found),
+            next: None,
+            points: vec![point(8.0, Some(100.0), true), point(9.0, Some(61.25), false)],
+        };
+        insta::assert_snapshot!(searched(&search), @"engine=sim: 95.0 % of requests good up to 8 streams (100.0 %), missed at 9 streams (61.2 %); 2 loads tried.");
+        let failed = point(2.0, None, false);
+        let rate = SearchSummary {
+            over: SearchOver::Rate,
+            best: None,
+            missed: Some(failed.clone()),
+            reason: Some(Reason::Floor),
+            points: vec![failed],
+            ..search.clone()
+        };
+        insta::assert_snapshot!(searched(&rate), @"engine=sim: no load had 95.0 % of requests good, missed at 2.00 req/s (failed).");
+        insta::assert_snapshot!(searched(&SearchSummary { reason: None, ..search }), @"engine=sim: the search for 95.0 % of requests good did not come to its end.");
+    }
 
     #[test]
     fn an_invalid_cell_never_leads_and_doubts_are_pointed_at() {
