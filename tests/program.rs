@@ -125,12 +125,22 @@ fn a_run_leaves_its_records_and_a_report_that_can_be_made_again() {
         .filter(|cell| cell["keys"]["engine"] == "tiny")
         .collect();
     assert_eq!(measured.len(), 2);
-    for cell in measured {
+    for cell in &measured {
         assert_eq!(cell["counts"]["scheduled"], cell["counts"]["ok"]);
         assert!(cell["figures"]["load_time"]["value"].as_f64().unwrap() > 0.0);
         assert!(cell["figures"]["output_throughput"]["value"].as_f64().unwrap() > 0.0);
         assert!(cell["accuracy"][0]["share"].as_f64().unwrap() > 0.6, "{}", cell["accuracy"]);
+        // The bundled golds hold the published pattern, so absence explains nothing here.
+        assert_eq!(cell["as_published"]["n"], 20);
+        assert_eq!(cell["as_published"]["correct_by_absence"], 0);
     }
+    // FP16 beside FP32, on the same questions.
+    let beside = &measured[0]["beside"][0];
+    assert_eq!(beside["reference"], measured[1]["name"]);
+    assert_eq!(beside["accuracy"][0]["n"], 20);
+    assert!(beside["accuracy"][0]["p_value"].as_f64().unwrap() > 0.0);
+    assert_eq!(beside["fidelity"]["n"], 20);
+    assert!(told.contains("McNemar p"), "{told}");
 
     // The report is a function of the directory: again, and from another place.
     let files = ["summary.json", "report.md", "report.html", "requests.csv", "summary.csv"];

@@ -197,17 +197,41 @@ pub(crate) enum ReportFormat {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     bench score DIR\n  \
-    bench score DIR --extract strict --extract 'The answer is (-?[0-9.,]+)'")]
+    bench score DIR --extract strict --extract 'The answer is (-?[0-9.,]+)'\n  \
+    bench score answers.jsonl --format jsonl\n  \
+    bench score samples_gsm8k.jsonl --output-column /resps/0/0 --gold-column target")]
 pub(crate) struct ScoreArgs {
-    /// Run directory.
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Extractor: strict, flexible, answer-is, choice, whole, or a pattern. Without it: the scenario's.
+    /// Run directory, or a file of answers: JSON lines, CSV or Parquet.
+    #[arg(value_name = "DIR or FILE")]
+    pub(crate) path: PathBuf,
+    /// Extractor: strict, flexible, answer-is, choice, whole, or a pattern. Without it: the
+    /// scenario's; for a file, strict and flexible.
     #[arg(long = "extract", value_name = "EXTRACTOR")]
     pub(crate) extractors: Vec<String>,
     /// Show each item whose verdict differs between the first two extractors or cells.
     #[arg(long)]
     pub(crate) items: bool,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value_t = ScoreFormat::Terminal)]
+    pub(crate) format: ScoreFormat,
+    /// Column of a file that holds the answers: a name, or a JSON pointer.
+    #[arg(long, value_name = "COLUMN", default_value = "output")]
+    pub(crate) output_column: String,
+    /// Column of a file that holds the golds.
+    #[arg(long, value_name = "COLUMN", default_value = "gold")]
+    pub(crate) gold_column: String,
+    /// How the gold of a file is taken: an extractor; `whole` for golds that are bare answers.
+    #[arg(long, value_name = "EXTRACTOR", default_value = "strict")]
+    pub(crate) gold: String,
+}
+
+/// Faces of grades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScoreFormat {
+    /// Tables.
+    Terminal,
+    /// One JSON object per item, with each extractor's class and answer.
+    Jsonl,
 }
 
 #[derive(Args, Debug)]
@@ -244,7 +268,7 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "HEX")]
         sha256: Option<String>,
     },
-    /// Print the path of a cached data set
+    /// Print the paths of a cached data set
     Path {
         /// Name.
         name: String,

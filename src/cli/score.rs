@@ -1,17 +1,17 @@
 //! `bench score`: stored answers graded again; no engine is started.
 
-use crate::cli::args::ScoreArgs;
+use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
 use crate::cli::scores;
 use crate::plan::cell::{ExtractorPlan, ScorePlan, Take};
-use crate::run::rescore::{self, CellScores};
+use crate::run::rescore::{self, RescoreError};
 use crate::store::reader::RunReader;
+use crate::workload::pairs::PairColumns;
 
-/// Grades the answers of a run again and prints the tables.
+/// Grades stored answers again and prints the tables.
 pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
-    let reader = RunReader::open(&args.dir)?;
     let extractors: Vec<ExtractorPlan> =
         args.extractors.iter().map(|text| extractor(text)).collect();
     let with_extractors = |plan: &ScorePlan| {
@@ -21,18 +21,41 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
             ScorePlan { extractors: extractors.clone(), ..plan.clone() }
         }
     };
-    let scores: Vec<CellScores> = rescore::rescore(&reader, &with_extractors).map_err(|error| {
-        Failure::new(Exit::BadData, error.to_string()).help("`bench score --help` shows examples")
-    })?;
+    let scores = if args.path.is_file() {
+        let columns = PairColumns { output: &args.output_column, gold: &args.gold_column };
+        let plan = ScorePlan { gold: extractor(&args.gold), ..ScorePlan::gsm8k() };
+        vec![rescore::score_file(&args.path, columns, &with_extractors(&plan)).map_err(failure)?]
+    } else {
+        let reader = RunReader::open(&args.path)?;
+        rescore::rescore(&reader, &with_extractors).map_err(failure)?
+    };
     if scores.is_empty() {
         return Err(Failure::new(
             Exit::NoInput,
-            format!("{} has no scored cells", args.dir.display()),
+            format!("{} has no scored cells", args.path.display()),
         )
         .help("name a score in the scenario: [score.answer]"));
     }
-    say::data(&scores::render(&scores, args.items))?;
+    say::data(&match args.format {
+        ScoreFormat::Terminal => scores::render(&scores, args.items),
+        ScoreFormat::Jsonl => scores::items(&scores),
+    })?;
     Ok(Exit::Ok)
+}
+
+fn failure(error: RescoreError) -> Failure {
+    match error {
+        RescoreError::Run(error) => error.into(),
+        RescoreError::Open { .. } => Failure::input(error.to_string()),
+        RescoreError::Pattern(_) => Failure::new(Exit::BadData, error.to_string())
+            .help("`bench score --help` shows examples"),
+        RescoreError::Data(error) => {
+            Failure::new(Exit::BadData, error.to_string()).help(error.help)
+        }
+        RescoreError::Gold(_) => Failure::new(Exit::BadData, error.to_string()).help(
+            "mend these rows, or say with --gold how a gold is taken: `whole` for bare answers",
+        ),
+    }
 }
 
 /// Reads an extractor as it is written on the command line: a name, else a pattern.

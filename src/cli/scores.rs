@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
+use serde_json::{Map, Value, json};
 
-use crate::run::rescore::{Against, CellScores};
+use crate::metrics::reference::BesideReference;
+use crate::run::rescore::CellScores;
 use crate::score::Accuracy;
 use crate::score::grade::{Class, Graded};
 
@@ -16,10 +18,10 @@ pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
             text,
             "\n{}\n  scored as the published TinyLlama table was (nothing equals nothing): {} of {} \"correct\", {} of them by absence on both sides; {} golds could be read",
             cell.name,
-            cell.as_published.correct,
-            cell.as_published.n,
-            cell.as_published.correct_by_absence,
-            cell.as_published.golds_parsed,
+            cell.graded.as_published.correct,
+            cell.graded.as_published.n,
+            cell.graded.as_published.correct_by_absence,
+            cell.graded.as_published.golds_parsed,
         );
         for agreement in &cell.graded.agreements {
             let _ = writeln!(
@@ -33,11 +35,36 @@ pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
                 agreement.only_b_correct
             );
         }
-        if let Some(against) = &cell.against_first {
-            text.push_str(&beside_first(against));
+        for beside in &cell.beside {
+            text.push_str(&beside_reference(beside));
         }
         if with_items {
             text.push_str(&differing_items(&cell.graded));
+        }
+    }
+    text
+}
+
+/// Renders every item as a line of JSON.
+pub(crate) fn items(scores: &[CellScores]) -> String {
+    let mut text = String::new();
+    for cell in scores {
+        for (row, item) in &cell.graded.items {
+            let verdicts: Map<String, Value> = cell
+                .graded
+                .extractors
+                .iter()
+                .zip(item.classes.iter().zip(&item.answers))
+                .map(|(name, (class, answer))| {
+                    (name.clone(), json!({ "class": class, "answer": answer }))
+                })
+                .collect();
+            let gold = cell.golds.get(*row).map(|gold| &gold.answer);
+            let line = json!({
+                "cell": cell.name, "row": row, "gold": gold, "extractors": verdicts,
+                "degenerate": item.degenerate,
+            });
+            let _ = writeln!(text, "{line}");
         }
     }
     text
@@ -96,13 +123,13 @@ fn row(cell: &str, accuracy: &Accuracy) -> Vec<String> {
     row
 }
 
-fn beside_first(against: &Against) -> String {
+fn beside_reference(beside: &BesideReference) -> String {
     let mut text = String::new();
-    for pair in &against.pairs {
+    for pair in &beside.accuracy {
         let _ = writeln!(
             text,
-            "  against {} by {}: {} gained, {} lost of {} items; exact McNemar p = {:.3}",
-            against.first,
+            "  beside {} by {}: {} gained, {} lost of {} items; exact McNemar p = {:.3}",
+            beside.reference,
             pair.extractor,
             pair.gained.len(),
             pair.lost.len(),
@@ -110,28 +137,29 @@ fn beside_first(against: &Against) -> String {
             pair.p_value
         );
     }
-    let fidelity = &against.fidelity;
+    let Some(fidelity) = &beside.fidelity else { return text };
+    let bins: Vec<String> = fidelity
+        .histogram()
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(bin, n)| format!("{bin}: {n}"))
+        .collect();
     let _ = writeln!(
         text,
-        "  texts equal to the last character: {} of {}",
-        fidelity.identical, fidelity.n
+        "  beside {}, {} greedy texts by the word at which they part: {}",
+        beside.reference,
+        fidelity.n,
+        bins.join(", ")
     );
-    if !fidelity.first_divergence.is_empty() {
-        let _ =
-            writeln!(text, "  first divergence by word: {}", histogram(&fidelity.first_divergence));
+    if let Some(mean) = fidelity.logprob_difference_mean {
+        let _ = writeln!(
+            text,
+            "  log probabilities of {} tokens of equal texts differ by {mean:.2e} in the mean, {:.2e} at most",
+            fidelity.n_logprobs,
+            fidelity.logprob_difference_max.unwrap_or_default()
+        );
     }
     text
-}
-
-/// Words at which texts part, in bins of five.
-fn histogram(words: &[u32]) -> String {
-    let mut bins: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
-    for word in words {
-        *bins.entry(word / 5 * 5).or_default() += 1;
-    }
-    let bins: Vec<String> =
-        bins.iter().map(|(from, n)| format!("{from} to {}: {n}", from + 4)).collect();
-    bins.join(", ")
 }
 
 /// Items on which the first two extractors disagree.

@@ -27,6 +27,7 @@ use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::{PhaseKind, TrialRecord};
 use crate::score::Accuracy;
 use crate::score::grade::Graded;
+use crate::score::missing::MissingEqualsMissing;
 
 /// Takes the records of one cell in and gives its summary.
 ///
@@ -47,8 +48,16 @@ pub struct CellAccumulator<'a> {
     evidence: Evidence,
     load: Vec<LoadTimeline>,
     facts: Option<EngineFacts>,
-    graded: Option<(Vec<Accuracy>, u64)>,
+    graded: Option<Grades>,
     outcome: Option<CellOutcome>,
+}
+
+/// What a summary says of a cell's grades.
+#[derive(Debug)]
+struct Grades {
+    accuracies: Vec<Accuracy>,
+    n_correct_answers: u64,
+    as_published: MissingEqualsMissing,
 }
 
 #[derive(Debug)]
@@ -151,7 +160,11 @@ impl<'a> CellAccumulator<'a> {
     /// Takes the grades of the cell's answers in.
     pub fn graded(&mut self, graded: &Graded) {
         self.evidence.graded(graded);
-        self.graded = Some((graded.accuracies.clone(), graded.n_correct_answers));
+        self.graded = Some(Grades {
+            accuracies: graded.accuracies.clone(),
+            n_correct_answers: graded.n_correct_answers,
+            as_published: graded.as_published,
+        });
     }
 
     /// Takes the end of the cell in.
@@ -191,7 +204,9 @@ impl<'a> CellAccumulator<'a> {
             counts,
             figures: figures.by_tag,
             distributions,
-            accuracy: self.graded.map_or_else(Vec::new, |(accuracy, _)| accuracy),
+            as_published: self.graded.as_ref().map(|graded| graded.as_published),
+            accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
+            beside: Vec::new(),
             caveats,
         }
     }
@@ -206,7 +221,7 @@ impl<'a> CellAccumulator<'a> {
             figures::goodput(figures, &self.trials);
         }
         figures::derived_capacity(figures, self.plan.gpu_hour_price);
-        let answers = self.graded.as_ref().map(|(_, n_correct)| *n_correct);
+        let answers = self.graded.as_ref().map(|graded| graded.n_correct_answers);
         let use_of = resources::Use {
             devices: &self.devices,
             trials: &self.trials,

@@ -121,6 +121,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         datasets: BTreeMap::new(),
         scores: BTreeMap::new(),
         published: None,
+        reference: BTreeMap::new(),
         search: None,
         gpu_hour_price: None,
     }
@@ -145,6 +146,8 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
         figures: BTreeMap::new(),
         distributions: BTreeMap::new(),
         accuracy: Vec::new(),
+        as_published: None,
+        beside: Vec::new(),
         caveats: Vec::new(),
     }
 }

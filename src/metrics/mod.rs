@@ -22,6 +22,7 @@ pub mod goodput;
 mod latencies;
 mod load_time;
 pub mod published;
+pub mod reference;
 pub mod request;
 mod resources;
 pub mod search;

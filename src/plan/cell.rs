@@ -254,6 +254,9 @@ pub struct DatasetPlan {
     pub cycle: bool,
     /// Tokenizer: path to a `tokenizer.json` or its directory, or a hub repository.
     pub tokenizer: Option<String>,
+    /// Prompts are rendered by the chat template beside the tokenizer and sent in this form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<PromptForm>,
     /// Lengths of generated prompts, for `random` and `shapes`.
     pub input_tokens: Option<LengthRange>,
     /// Lengths of answers, for `random` and `shapes`.
@@ -289,6 +292,7 @@ impl DatasetPlan {
             reserve_for_warm_up: 0,
             cycle: false,
             tokenizer: None,
+            chat_template: None,
             input_tokens: None,
             output_tokens: None,
             shared_prefix_tokens: 0,
@@ -296,6 +300,16 @@ impl DatasetPlan {
             skip_bad_rows: false,
         }
     }
+}
+
+/// How a rendered prompt is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PromptForm {
+    /// As text, which the engine cuts into tokens.
+    Text,
+    /// As token ids.
+    Tokens,
 }
 
 /// Kinds of sources.
@@ -350,6 +364,24 @@ pub struct ScorePlan {
     pub gold: ExtractorPlan,
     /// Lowest accuracy that passes, as a share; below it the gate fails.
     pub floor: Option<String>,
+}
+
+impl ScorePlan {
+    /// Returns how lm-evaluation-harness 0.4 grades GSM8K: what a scenario that says nothing
+    /// else asks for.
+    pub fn gsm8k() -> Self {
+        let delete = [",", r"\$", "(?s).*#### ", r"\.$"];
+        let mut normalise: Vec<_> =
+            delete.map(|pattern| Normalise::Delete(pattern.to_owned())).into();
+        normalise.push(Normalise::Lowercase);
+        Self {
+            extractors: vec![ExtractorPlan::Strict, ExtractorPlan::Flexible],
+            compare: CompareHow::Exact,
+            normalise,
+            gold: ExtractorPlan::Strict,
+            floor: None,
+        }
+    }
 }
 
 /// Finds the answer in a text.

@@ -52,6 +52,10 @@ pub struct Plan {
     pub scores: BTreeMap<String, ScorePlan>,
     /// Published table to show beside the measured rows: file stem in `fixtures/published/`.
     pub published: Option<PublishedPlan>,
+    /// Keys whose values make a cell the reference that answers are held against; chosen by
+    /// rule when empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reference: BTreeMap<String, String>,
     /// The search for the highest load that meets the objectives, if one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchPlan>,

@@ -6,7 +6,8 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::cell::{
-    CompareHow, DatasetPlan, ExtractorPlan, LengthRange, Normalise, ScorePlan, Source, Take,
+    CompareHow, DatasetPlan, ExtractorPlan, LengthRange, Normalise, PromptForm, ScorePlan, Source,
+    Take,
 };
 use crate::plan::loading::extract;
 use crate::plan::matrix::Combination;
@@ -54,6 +55,13 @@ pub(crate) fn dataset(
                 .help("a prompt's template is over the columns of a row"),
         );
     }
+    if spec.chat_template.is_some() && tokenizer.is_none() {
+        found.push(
+            Diagnostic::error("scenario/missing", format!("data set `{name}` has no `tokenizer`"))
+                .label(scenario.at(&["dataset", name, "chat-template"], "a template is beside it"))
+                .help("set `tokenizer` to the model's directory or repository"),
+        );
+    }
     let range = |range: Option<RangeSpec>| range.map(|r| LengthRange { min: r.min, max: r.max });
     Some(DatasetPlan {
         source: source(&spec.source)?,
@@ -70,6 +78,10 @@ pub(crate) fn dataset(
         reserve_for_warm_up: spec.reserve_for_warm_up.unwrap_or(warm_up_requests),
         cycle: spec.cycle,
         tokenizer: tokenizer.map(|tokenizer| file_or_name(places, &tokenizer)),
+        chat_template: spec.chat_template.map(|form| match form.as_str() {
+            "tokens" => PromptForm::Tokens,
+            _ => PromptForm::Text,
+        }),
         input_tokens: range(spec.input_tokens),
         output_tokens: range(spec.output_tokens),
         shared_prefix_tokens: spec.shared_prefix_tokens,

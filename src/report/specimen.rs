@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::ids::{CellId, LaunchId};
+use crate::metrics::reference::BesideReference;
 use crate::metrics::summary::{
     Caveat, CellSummary, Counts, Distribution, Figure, Percentile, Summary, Validity,
 };
@@ -23,6 +24,9 @@ use crate::report::input::{CellSeries, EngineStart, GpuSeries, Input, RunFacts};
 use crate::report::published::Published;
 use crate::report::view::ReportView;
 use crate::score::Accuracy;
+use crate::score::fidelity::Fidelity;
+use crate::score::missing::MissingEqualsMissing;
+use crate::score::pair::PairedAccuracy;
 use crate::seed::Seed;
 use crate::units::Nanos;
 
@@ -201,6 +205,8 @@ fn empty_cell(engine: &str, precision: &str, verdict: Validity) -> CellSummary {
         figures: BTreeMap::new(),
         distributions: BTreeMap::new(),
         accuracy: Vec::new(),
+        as_published: None,
+        beside: Vec::new(),
         caveats: Vec::new(),
     }
 }
@@ -238,6 +244,13 @@ fn measured_cell(precision: &str, tok_per_s: f64, load_secs: f64, correct: u64) 
         ]
         .map(|(tag, distribution)| (tag.to_owned(), distribution))
         .into(),
+        as_published: Some(MissingEqualsMissing {
+            n: 400,
+            answers_parsed: 3,
+            correct: 397,
+            correct_by_absence: 397,
+            golds_parsed: 0,
+        }),
         accuracy: vec![
             accuracy("strict", correct, 400, wilson(correct, 400)),
             accuracy("flexible", correct + 2, 400, wilson(correct + 2, 400)),
@@ -265,6 +278,7 @@ pub(crate) fn summary() -> Summary {
     let no_python = "python3 cannot import transformers; pip install transformers torch";
 
     let mut fp16 = measured_cell("fp16", 812.4, 1.43, 284);
+    fp16.beside.push(beside("tiny-fp32"));
     fp16.caveats.push(late_sends("3.1 % of requests left more than 5 ms late (p99 lag 41 ms)"));
     let mut fp32 = measured_cell("fp32", 620.9, 2.61, 283);
     fp32.caveats.push(late_sends("1.2 % of requests left more than 5 ms late (p99 lag 12 ms)"));
@@ -320,6 +334,33 @@ pub(crate) fn summary() -> Summary {
     }
 }
 
+fn beside(reference: &str) -> BesideReference {
+    BesideReference {
+        reference: reference.to_owned(),
+        differ_in: vec!["precision".to_owned()],
+        accuracy: vec![PairedAccuracy {
+            extractor: "strict".to_owned(),
+            n: 397,
+            both: 279,
+            neither: 110,
+            gained: vec![7, 31, 88, 120, 391],
+            lost: vec![12, 60, 211],
+            difference: Some(2.0 / 397.0),
+            interval: Some((-0.0098, 0.0198)),
+            p_value: 0.727,
+        }],
+        fidelity: Some(Fidelity {
+            n: 397,
+            identical: 391,
+            first_divergence: vec![3, 17, 18, 22, 41, 90],
+            agreement_mean: Some(0.991),
+            n_logprobs: 13_684,
+            logprob_difference_mean: Some(0.000_83),
+            logprob_difference_max: Some(0.021),
+        }),
+    }
+}
+
 fn late_sends(what: &str) -> Caveat {
     Caveat {
         code: "late-sends".to_owned(),
@@ -369,6 +410,7 @@ fn plan() -> Plan {
             .into_iter()
             .collect(),
         }),
+        reference: BTreeMap::new(),
         search: None,
         gpu_hour_price: None,
     }

@@ -46,6 +46,7 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     }
     troubled(&screen, &mut out, view);
     skipped(&screen, &mut out, view);
+    references(&screen, &mut out, view);
     published(&screen, &mut out, view);
     caveats(&screen, &mut out, &view.caveats);
     out.push('\n');
@@ -95,6 +96,14 @@ fn published(screen: &Screen, out: &mut String, view: &ReportView) {
     screen.table(out, &published.table);
     for note in &published.notes {
         screen.prose(out, "note: ", note, Ink::Plain);
+    }
+}
+
+fn references(screen: &Screen, out: &mut String, view: &ReportView) {
+    if !view.references.is_empty() {
+        out.push('\n');
+        screen.prose(out, "", "Answers beside a reference", Ink::Strong);
+        screen.table(out, &view.references);
     }
 }
 

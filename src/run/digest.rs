@@ -21,6 +21,7 @@ use crate::report::shelf;
 use crate::report::view::ReportView;
 use crate::run::RunError;
 use crate::run::prepare::golds_file;
+use crate::run::references::beside_references;
 use crate::run::series::SeriesBuilder;
 use crate::score::answer::Answer;
 use crate::score::grade::{Graded, Grading};
@@ -68,6 +69,10 @@ impl Digest {
                     datasets.push(dataset);
                 }
             }
+        }
+        let mut beside = beside_references(reader, &plan, &graded)?;
+        for cell in &mut cells {
+            cell.beside = beside.remove(&cell.id).unwrap_or_default();
         }
         let summary = summary(&plan, is_complete(&events), cells, &facts(&events), doubts(&events));
         Ok(Self {

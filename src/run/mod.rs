@@ -9,6 +9,7 @@ mod beside;
 pub mod conduct;
 pub mod digest;
 pub mod prepare;
+mod references;
 pub mod rescore;
 pub mod rows;
 mod series;

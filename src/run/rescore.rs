@@ -1,20 +1,24 @@
 //! Stored answers graded again, and cells compared on the same items.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use crate::ids::CellId;
+use crate::metrics::reference::BesideReference;
 use crate::metrics::window::Window;
 use crate::plan::cell::{Cell, ScorePlan};
 use crate::run::RunError;
 use crate::run::digest::{complete_trials, exchanges, golds};
-use crate::score::answer::Answer;
-use crate::score::fidelity::{Fidelity, FidelityMeter};
+use crate::run::references::beside_references;
+use crate::score::answer::{Answer, Delivery};
+use crate::score::extract::PatternError;
 use crate::score::grade::Graded;
-use crate::score::missing::{MissingEqualsMissing, PUBLISHED_PATTERN, missing_equals_missing};
-use crate::score::pair::{PairedAccuracy, pair};
-use crate::score::scorer::Scorer;
+use crate::score::scorer::{GoldError, Golds, Scorer};
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::pairs::{PairColumns, pairs};
 
 /// One scored cell, graded again.
 pub struct CellScores {
@@ -22,20 +26,10 @@ pub struct CellScores {
     pub name: String,
     /// Its grades.
     pub graded: Graded,
-    /// What scoring as the published `TinyLlama` table did would say.
-    pub as_published: MissingEqualsMissing,
-    /// Against the first scored cell: flips by each extractor, and how long the texts agree.
-    pub against_first: Option<Against>,
-}
-
-/// A cell beside the first one on the same items.
-pub struct Against {
-    /// The first cell's name.
-    pub first: String,
-    /// Pairs by extractor.
-    pub pairs: Vec<PairedAccuracy>,
-    /// Agreement of the texts.
-    pub fidelity: Fidelity,
+    /// What answers were compared with.
+    pub golds: Golds,
+    /// Against its references: flips by each extractor, and how long the texts agree.
+    pub beside: Vec<BesideReference>,
 }
 
 /// Why answers could not be graded again.
@@ -46,7 +40,21 @@ pub enum RescoreError {
     Run(#[from] RunError),
     /// An extractor's pattern is not usable.
     #[error("{0}")]
-    Pattern(#[from] crate::score::extract::PatternError),
+    Pattern(#[from] PatternError),
+    /// A file of answers cannot be opened.
+    #[error("failed to read {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A row of it cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Its golds cannot be read.
+    #[error(transparent)]
+    Gold(#[from] GoldError),
 }
 
 impl From<StoreError> for RescoreError {
@@ -61,40 +69,61 @@ pub fn rescore(
     adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
 ) -> Result<Vec<CellScores>, RescoreError> {
     let plan = reader.plan()?;
-    let mut scores: Vec<CellScores> = Vec::new();
-    let mut reference: Option<(CellId, BTreeMap<u64, String>)> = None;
+    let mut by_cell = BTreeMap::new();
     for cell in &plan.cells {
         let Some(score) = &cell.score else { continue };
-        let texts = first_answers(reader, cell)?;
-        if texts.is_empty() {
-            continue;
-        }
         let graded = grade(reader, cell, &adapt(&plan.scores[score]))?;
-        let golds = golds(reader, cell)?;
-        let pairs = texts
-            .iter()
-            .filter_map(|(row, text)| Some((golds.get(*row)?.raw.as_str(), text.as_str())));
-        let as_published = missing_equals_missing(PUBLISHED_PATTERN, pairs)?;
-        let against_first =
-            reference.as_ref().zip(scores.first()).map(|((_, first_texts), first)| {
-                let names = graded.extractors.iter();
-                Against {
-                    first: first.name.clone(),
-                    pairs: names.filter_map(|name| pair(&first.graded, &graded, name)).collect(),
-                    fidelity: fidelity(first_texts, &texts),
-                }
-            });
-        scores.push(CellScores { name: cell.name.clone(), graded, as_published, against_first });
-        reference.get_or_insert((cell.id.clone(), texts));
+        if !graded.items.is_empty() {
+            by_cell.insert(cell.id.clone(), graded);
+        }
+    }
+    let mut beside = beside_references(reader, &plan, &by_cell)?;
+    let mut scores = Vec::new();
+    for cell in &plan.cells {
+        let Some(graded) = by_cell.remove(&cell.id) else { continue };
+        let beside = beside.remove(&cell.id).unwrap_or_default();
+        scores.push(CellScores {
+            name: cell.name.clone(),
+            graded,
+            golds: golds(reader, cell)?,
+            beside,
+        });
     }
     Ok(scores)
 }
 
+/// Grades a file of answers: any table with a column of answers and one of golds.
+pub fn score_file(
+    path: &Path,
+    columns: PairColumns<'_>,
+    plan: &ScorePlan,
+) -> Result<CellScores, RescoreError> {
+    let scorer = Scorer::new(plan)?;
+    let name = path.display().to_string();
+    let file =
+        File::open(path).map_err(|source| RescoreError::Open { path: path.to_owned(), source })?;
+    let pairs = pairs(Input::file(&name, file), columns)?.collect::<Result<Vec<_>, _>>()?;
+    let golds = scorer.golds(pairs.iter().map(|pair| (pair.row, pair.gold.as_deref())))?;
+    let answers = pairs.iter().map(|pair| Answer {
+        sample: pair.row,
+        text: &pair.output,
+        cut_off: false,
+        delivery: Delivery::Answered,
+    });
+    let graded = scorer.grade(&golds, answers);
+    Ok(CellScores { name, graded, golds, beside: Vec::new() })
+}
+
+/// Grades the measured answers of a cell; nothing where it was not measured.
 fn grade(reader: &RunReader, cell: &Cell, score: &ScorePlan) -> Result<Graded, RescoreError> {
     let scorer = Scorer::new(score)?;
+    let trials = complete_trials(reader, cell)?;
+    if trials.is_empty() {
+        return Ok(Graded::default());
+    }
     let golds = golds(reader, cell)?;
     let mut grading = scorer.grading(&golds);
-    for trial in complete_trials(reader, cell)? {
+    for trial in trials {
         let window = Window::of(&trial.record, cell);
         for exchange in exchanges(&trial)? {
             let (request, output) = exchange?;
@@ -104,29 +133,4 @@ fn grade(reader: &RunReader, cell: &Cell, score: &ScorePlan) -> Result<Graded, R
         }
     }
     Ok(grading.finish())
-}
-
-/// Returns the first measured answer to each item.
-fn first_answers(reader: &RunReader, cell: &Cell) -> Result<BTreeMap<u64, String>, StoreError> {
-    let mut texts = BTreeMap::new();
-    for trial in complete_trials(reader, cell)? {
-        let window = Window::of(&trial.record, cell);
-        for exchange in exchanges(&trial)? {
-            let (request, output) = exchange?;
-            if let (true, Some(output)) = (window.measures_phase(request.phase), output) {
-                texts.entry(request.sample).or_insert(output.text);
-            }
-        }
-    }
-    Ok(texts)
-}
-
-fn fidelity(reference: &BTreeMap<u64, String>, other: &BTreeMap<u64, String>) -> Fidelity {
-    let mut meter = FidelityMeter::default();
-    for (row, text) in reference {
-        if let Some(other) = other.get(row) {
-            meter.push(text, other);
-        }
-    }
-    meter.finish()
 }

@@ -48,6 +48,11 @@ pub(crate) static SCENARIO: &[Field] = &[
     field("request", Table(REQUEST), "Form of the requests."),
     field("slo", Table(SLO), "Objectives: a request is good when it meets all of them."),
     field("published", Table(PUBLISHED), "A published table to show beside the measured rows."),
+    field(
+        "reference",
+        Map(&Scalar),
+        "Swept keys and values of the cell that answers are held against.",
+    ),
     field("search", Table(SEARCH), "Looks for the highest load that meets the objectives."),
     field("cost", Table(COST), "Prices."),
     field("profile", Named("profile", &Kind::Profile), "Overrides, chosen by `--profile NAME`."),
@@ -179,6 +184,11 @@ static DATASET: &[Field] = &[
     field("reserve-for-warm-up", Integer(0, 10_000_000), "Rows kept for warm-up alone."),
     field("cycle", Bool, "Start again when rows run out."),
     field("tokenizer", Text, "Path of a `tokenizer.json` or its directory, or a hub repository."),
+    field(
+        "chat-template",
+        Choice(&["text", "tokens"]),
+        "Render prompts by the tokenizer's chat template and send them so, for completions.",
+    ),
     field("input-tokens", Either(&[ONE_UP, Table(RANGE)]), "Lengths of generated prompts."),
     field("output-tokens", Either(&[ONE_UP, Table(RANGE)]), "Lengths of answers."),
     field("shared-prefix-tokens", Integer(0, 10_000_000), "Tokens all generated prompts share."),

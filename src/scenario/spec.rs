@@ -345,6 +345,7 @@ pub(crate) struct DatasetSpec {
     pub(crate) reserve_for_warm_up: Option<u64>,
     pub(crate) cycle: bool,
     pub(crate) tokenizer: Option<String>,
+    pub(crate) chat_template: Option<String>,
     pub(crate) input_tokens: Option<RangeSpec>,
     pub(crate) output_tokens: Option<RangeSpec>,
     pub(crate) shared_prefix_tokens: u32,

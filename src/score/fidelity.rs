@@ -14,10 +14,12 @@ pub struct Fidelity {
     pub first_divergence: Vec<u32>,
     /// Share of the reference's characters before the first difference, mean over answers.
     pub agreement_mean: Option<f64>,
-    /// Tokens whose log probabilities were compared: those before the texts part.
+    /// Tokens whose log probabilities were compared: those of equal answers.
     pub n_logprobs: u64,
     /// Mean absolute difference of log probabilities over those tokens.
     pub logprob_difference_mean: Option<f64>,
+    /// Largest such difference.
+    pub logprob_difference_max: Option<f64>,
 }
 
 /// Collects pairs of answers to the same prompt.
@@ -45,16 +47,20 @@ impl FidelityMeter {
         }
     }
 
-    /// Takes the log probabilities of both answers' tokens.
+    /// Takes the log probabilities of the tokens of two equal answers.
     ///
-    /// Token ids are not known, so only the tokens of identical answers are comparable.
+    /// Token ids are not known: where texts differ, tokens have no counterpart. Equal texts in
+    /// different numbers of tokens have none either.
     pub fn push_logprobs(&mut self, reference: &[f32], other: &[f32]) {
         if reference.len() != other.len() {
             return;
         }
         for (a, b) in reference.iter().zip(other) {
+            let difference = f64::from((a - b).abs());
             self.found.n_logprobs += 1;
-            self.logprob_sum += f64::from((a - b).abs());
+            self.logprob_sum += difference;
+            let max = self.found.logprob_difference_max.into_iter().chain([difference]);
+            self.found.logprob_difference_max = max.reduce(f64::max);
         }
     }
 
@@ -65,6 +71,34 @@ impl FidelityMeter {
         self.found.agreement_mean = mean(self.agreement_sum, self.found.n);
         self.found.logprob_difference_mean = mean(self.logprob_sum, self.found.n_logprobs);
         self.found
+    }
+}
+
+/// Words in a bin of the histogram of first divergences.
+const BIN: u32 = 5;
+/// Bins before the last one, which is open.
+const BINS: u32 = 8;
+
+impl Fidelity {
+    /// Returns how many answers part from the reference in which words: the bins' names, and
+    /// one more for those that never part.
+    pub fn histogram(&self) -> Vec<(String, u64)> {
+        let count = |words: std::ops::Range<u32>| {
+            self.first_divergence.iter().filter(|word| words.contains(word)).count() as u64
+        };
+        let mut bins: Vec<_> = (0..BINS)
+            .map(|at| (at * BIN, (at + 1) * BIN))
+            .map(|(from, to)| (format!("{from} to {}", to - 1), count(from..to)))
+            .collect();
+        let last = BINS * BIN;
+        bins.push((format!("{last} and later"), count(last..u32::MAX)));
+        bins.push(("equal to the end".to_owned(), self.identical));
+        bins
+    }
+
+    /// Returns the median word at which answers part, if any do.
+    pub fn median_divergence(&self) -> Option<u32> {
+        self.first_divergence.get(self.first_divergence.len() / 2).copied()
     }
 }
 
@@ -114,6 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn divergences_fall_into_bins_of_words() {
+        let found = Fidelity {
+            identical: 3,
+            first_divergence: vec![0, 4, 5, 39, 40, 900],
+            ..Fidelity::default()
+        };
+        let bins = found.histogram();
+        assert_eq!(bins.len(), 10);
+        let count = |name: &str| bins.iter().find(|(bin, _)| bin == name).unwrap().1;
+        assert_eq!((count("0 to 4"), count("5 to 9"), count("35 to 39")), (2, 1, 1));
+        assert_eq!((count("40 and later"), count("equal to the end")), (2, 3));
+        assert_eq!(found.median_divergence(), Some(39));
+        assert_eq!(Fidelity::default().median_divergence(), None);
+    }
+
+    #[test]
     fn fidelity_counts_equal_answers_and_where_the_others_part() {
         let mut meter = FidelityMeter::default();
         meter.push("a b c d", "a b c d");
@@ -126,6 +176,7 @@ mod tests {
         // 1 for the first answer, 4 of 7 characters for the second.
         assert!((found.agreement_mean.unwrap() - f64::midpoint(1.0, 4.0 / 7.0)).abs() < 1e-12);
         assert_eq!(found.logprob_difference_mean, Some(0.25));
+        assert_eq!(found.logprob_difference_max, Some(0.5));
         assert_eq!(FidelityMeter::default().finish().agreement_mean, None);
     }
 }

@@ -8,6 +8,7 @@ use crate::score::Accuracy;
 use crate::score::agree::{Agreement, agreements};
 use crate::score::answer::{Answer, Delivery};
 use crate::score::extract::{Extractor, GaveUp};
+use crate::score::missing::{MissingEqualsMissing, PublishedScorer};
 use crate::score::normalise::is_same;
 use crate::score::repeat::is_degenerate;
 use crate::score::scorer::{Golds, Scorer};
@@ -82,6 +83,9 @@ pub struct Graded {
     pub n_without_gold: u64,
     /// Texts on which a pattern ran into its limit of steps: counted as unparsed.
     pub n_gave_up: u64,
+    /// What the published way of scoring, in which nothing equals nothing, makes of the same
+    /// answers.
+    pub as_published: MissingEqualsMissing,
 }
 
 /// Grades answers one by one, in bounded memory per item.
@@ -90,12 +94,14 @@ pub struct Grading<'a> {
     scorer: &'a Scorer,
     golds: &'a Golds,
     graded: Graded,
+    as_published: PublishedScorer,
 }
 
 impl<'a> Grading<'a> {
     pub(crate) fn new(scorer: &'a Scorer, golds: &'a Golds) -> Self {
         let extractors = scorer.extractors.iter().map(|e| e.name().to_owned()).collect();
-        Self { scorer, golds, graded: Graded { extractors, ..Graded::default() } }
+        let graded = Graded { extractors, ..Graded::default() };
+        Self { scorer, golds, graded, as_published: PublishedScorer::new() }
     }
 
     /// Grades one answer. Give answers in the order of trials: the first to an item counts.
@@ -108,6 +114,10 @@ impl<'a> Grading<'a> {
         let failed = answer.delivery == Delivery::Failed;
         if !failed && item.classes.first() == Some(&Class::Correct) {
             self.graded.n_correct_answers += 1;
+        }
+        let known = self.graded.items.get(&answer.sample).map(|item| item.classes.first());
+        if !failed && known.is_none_or(|class| class == Some(&Class::RequestError)) {
+            self.as_published.push(&gold.raw, answer.text);
         }
         match self.graded.items.get_mut(&answer.sample) {
             None => {
@@ -157,6 +167,7 @@ impl<'a> Grading<'a> {
         self.graded.accuracies =
             (0..names.len()).map(|place| accuracy(&names[place], place, items.values())).collect();
         self.graded.agreements = agreements(names, &items.values().collect::<Vec<_>>());
+        self.graded.as_published = self.as_published.finish();
         self.graded
     }
 }
@@ -271,6 +282,7 @@ mod tests {
         assert_eq!((graded.accuracies[0].n, graded.accuracies[0].correct), (1, 1));
         assert_eq!((graded.n_repeats, graded.n_repeats_changed), (2, 1));
         assert_eq!((graded.n_correct_answers, graded.n_without_gold), (2, 1));
+        assert_eq!((graded.as_published.n, graded.as_published.correct), (1, 1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The published way of scoring, in which nothing equals nothing.
 
 use crate::plan::cell::{ExtractorPlan, Take};
-use crate::score::extract::{Extractor, PatternError};
+use crate::score::extract::Extractor;
 use serde::{Deserialize, Serialize};
 
 /// The pattern of the published TinyLlama table. It is looked for in answer and gold alike, and
@@ -24,34 +24,50 @@ pub struct MissingEqualsMissing {
     pub correct_by_absence: u64,
 }
 
-/// Scores `(gold text, answer text)` pairs as the published table did.
+/// Scores gold and answer texts as the published table did.
 ///
 /// For explanation only: an answer without an answer counts as correct wherever the gold
 /// could not be read either.
-///
-/// # Errors
-/// If the pattern does not compile.
-pub fn missing_equals_missing<'a>(
-    pattern: &str,
-    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<MissingEqualsMissing, PatternError> {
-    let extractor = Extractor::new(&ExtractorPlan::Regex {
-        name: "published".to_owned(),
-        pattern: pattern.to_owned(),
-        take: Take::First,
-    })?;
-    // The original's `re.search` has no limit of steps; the published pattern needs none.
-    let read = |text| extractor.extract(text).ok().flatten();
-    let mut found = MissingEqualsMissing::default();
-    for (gold, answer) in pairs {
-        let (gold, answer) = (read(gold), read(answer));
-        found.n += 1;
-        found.golds_parsed += u64::from(gold.is_some());
-        found.answers_parsed += u64::from(answer.is_some());
-        found.correct += u64::from(gold == answer);
-        found.correct_by_absence += u64::from(gold.is_none() && answer.is_none());
+#[derive(Debug)]
+pub struct PublishedScorer {
+    extractor: Extractor,
+    found: MissingEqualsMissing,
+}
+
+impl PublishedScorer {
+    /// Creates a scorer by the published pattern.
+    pub fn new() -> Self {
+        let plan = ExtractorPlan::Regex {
+            name: "published".to_owned(),
+            pattern: PUBLISHED_PATTERN.to_owned(),
+            take: Take::First,
+        };
+        let extractor = Extractor::new(&plan).expect("the published pattern compiles");
+        Self { extractor, found: MissingEqualsMissing::default() }
     }
-    Ok(found)
+
+    /// Takes one item.
+    pub fn push(&mut self, gold: &str, answer: &str) {
+        // The original's `re.search` has no limit of steps; the published pattern needs none.
+        let read = |text| self.extractor.extract(text).ok().flatten();
+        let (gold, answer) = (read(gold), read(answer));
+        self.found.n += 1;
+        self.found.golds_parsed += u64::from(gold.is_some());
+        self.found.answers_parsed += u64::from(answer.is_some());
+        self.found.correct += u64::from(gold == answer);
+        self.found.correct_by_absence += u64::from(gold.is_none() && answer.is_none());
+    }
+
+    /// Returns what was found.
+    pub fn finish(self) -> MissingEqualsMissing {
+        self.found
+    }
+}
+
+impl Default for PublishedScorer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]
@@ -62,10 +78,12 @@ mod tests {
     fn answers_without_an_answer_count_as_correct_when_no_gold_is_read() {
         // The published figure in small: of 1,319 items 4 answers held the pattern, no gold
         // did, and 1,315 / 1,319 = 99.7 % were "correct".
-        let pairs = (0..1_319).map(|i| {
-            ("#### 18", if i < 4 { "The answer is 18" } else { "Janet has 9 ducks left." })
-        });
-        let found = missing_equals_missing(PUBLISHED_PATTERN, pairs).unwrap();
+        let mut scorer = PublishedScorer::new();
+        for i in 0..1_319 {
+            let answer = if i < 4 { "The answer is 18" } else { "Janet has 9 ducks left." };
+            scorer.push("#### 18", answer);
+        }
+        let found = scorer.finish();
         assert_eq!((found.n, found.golds_parsed, found.answers_parsed), (1_319, 0, 4));
         assert_eq!((found.correct, found.correct_by_absence), (1_315, 1_315));
         let share = found.correct as f64 / found.n as f64;

@@ -84,13 +84,10 @@ fn parts(text: &str) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::cell::ScorePlan;
 
-    /// The normalisations of lm-evaluation-harness 0.4's GSM8K task.
     fn gsm8k() -> Normaliser {
-        let delete = [",", r"\$", "(?s).*#### ", r"\.$"];
-        let mut plan: Vec<_> = delete.map(|p| Normalise::Delete(p.to_owned())).into();
-        plan.push(Normalise::Lowercase);
-        Normaliser::new(&plan).unwrap()
+        Normaliser::new(&ScorePlan::gsm8k().normalise).unwrap()
     }
 
     #[test]

@@ -174,24 +174,13 @@ fn excerpt(text: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::plan::cell::{ExtractorPlan, Normalise, Take};
+    use crate::plan::cell::{ExtractorPlan, Take};
 
-    /// GSM8K as lm-evaluation-harness 0.4 scores it.
+    /// GSM8K as lm-evaluation-harness 0.4 scores it, and its chain-of-thought form.
     pub(crate) fn gsm8k() -> ScorePlan {
-        let delete = [",", r"\$", "(?s).*#### ", r"\.$"];
-        let mut normalise: Vec<_> = delete.map(|p| Normalise::Delete(p.to_owned())).into();
-        normalise.push(Normalise::Lowercase);
-        ScorePlan {
-            extractors: vec![
-                ExtractorPlan::Strict,
-                ExtractorPlan::Flexible,
-                ExtractorPlan::AnswerIs,
-            ],
-            compare: CompareHow::Exact,
-            normalise,
-            gold: ExtractorPlan::Strict,
-            floor: None,
-        }
+        let mut plan = ScorePlan::gsm8k();
+        plan.extractors.push(ExtractorPlan::AnswerIs);
+        plan
     }
 
     #[test]

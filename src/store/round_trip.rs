@@ -63,6 +63,7 @@ fn plan() -> Plan {
         datasets: std::collections::BTreeMap::new(),
         scores: std::collections::BTreeMap::new(),
         published: None,
+        reference: std::collections::BTreeMap::new(),
         search: None,
         gpu_hour_price: None,
     }

@@ -17,7 +17,10 @@ const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat_template";
 
 /// A compiled chat template with the special tokens it speaks of.
-#[derive(Debug)]
+///
+/// `strftime_now` is not defined: templates that know no date take a fixed one, and prompts
+/// stay the same from day to day.
+#[derive(Clone, Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
     special_tokens: Json,
@@ -82,6 +85,9 @@ impl ChatTemplate {
         let context = context! {
             messages => Value::from(Serde(messages)),
             add_generation_prompt => add_generation_prompt,
+            // Given by transformers in any case: templates ask whether they are none.
+            tools => (),
+            documents => (),
             ..Value::from(Serde(&self.special_tokens))
         };
         self.environment.get_template(NAME).and_then(|template| template.render(context)).map_err(
@@ -259,6 +265,63 @@ mod tests {
              {{ {'a': [1, m.content]} | tojson }}{% endif %}{% endfor %}",
             &[("user", "a-<b>é")],
             "<B>É{\"a\": [1, \"a-<b>é\"]}",
+        );
+    }
+
+    #[test]
+    fn templates_with_headers_turns_and_thoughts_render_as_python_renders_them() {
+        // In the manner of Llama 3: the template asks whether there are tools.
+        let headers = "{%- if not tools is defined %}{%- set tools = none %}{%- endif %}\
+             {{- bos_token }}{%- if messages[0]['role'] == 'system' %}\
+             {%- set system = messages[0]['content']|trim %}{%- set messages = messages[1:] %}\
+             {%- else %}{%- set system = '' %}{%- endif %}\
+             {%- if system or tools is not none %}\
+             {{- '<|start_header_id|>system<|end_header_id|>\\n\\n' + system + '<|eot_id|>' }}\
+             {%- endif %}{%- for message in messages %}\
+             {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' \
+             + message['content'] | trim + '<|eot_id|>' }}{%- endfor %}\
+             {%- if add_generation_prompt %}\
+             {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}";
+        check(
+            headers,
+            &[("system", " Be brief. "), ("user", "Hi ")],
+            "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>\
+             <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
+             <|start_header_id|>assistant<|end_header_id|>\n\n",
+        );
+        check(
+            headers,
+            &[("user", "Hi")],
+            "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
+             <|start_header_id|>assistant<|end_header_id|>\n\n",
+        );
+        // In the manner of Qwen: a system message of its own, thoughts are taken out.
+        check(
+            "{%- set ns = namespace(last=messages|length - 1) %}\
+             {%- if messages[0].role != 'system' %}\
+             {{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}{%- endif %}\
+             {%- for m in messages %}{%- if m.role == 'assistant' and '</think>' in m.content %}\
+             {%- set content = m.content.split('</think>')[-1].lstrip('\\n') %}\
+             {%- else %}{%- set content = m.content %}{%- endif %}\
+             {{- '<|im_start|>' + m.role + '\\n' + content + '<|im_end|>' + '\\n' }}\
+             {%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}\
+             {%- if enable_thinking is defined and enable_thinking is false %}\
+             {{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}",
+            &[("user", "Hi"), ("assistant", "<think>x</think>\n\nyes"), ("user", "so?")],
+            "<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n\
+             <|im_start|>assistant\nyes<|im_end|>\n<|im_start|>user\nso?<|im_end|>\n\
+             <|im_start|>assistant\n",
+        );
+        // In the manner of Zephyr and TinyLlama: blocks on lines of their own.
+        check(
+            "{% for message in messages %}\n{% if message['role'] == 'user' %}\n\
+             {{ '<|user|>\\n' + message['content'] + eos_token }}\n\
+             {% elif message['role'] == 'system' %}\n\
+             {{ '<|system|>\\n' + message['content'] + eos_token }}\n{% endif %}\n\
+             {% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n\
+             {% endfor %}",
+            &[("system", "S"), ("user", "Hi")],
+            "<|system|>\nS</s>\n<|user|>\nHi</s>\n<|assistant|>\n",
         );
     }
 

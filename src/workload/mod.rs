@@ -1,10 +1,12 @@
 //! What is sent, and when.
 
 pub mod arrivals;
+pub mod chat;
 pub mod chat_template;
 pub mod dataset;
 pub mod error;
 pub mod input;
+pub mod pairs;
 pub mod request;
 pub mod samples;
 pub mod schedule;

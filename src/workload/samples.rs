@@ -3,6 +3,7 @@
 use std::collections::{BinaryHeap, HashSet};
 
 use crate::record::trial::DatasetRecord;
+use crate::workload::chat::Chat;
 use crate::workload::request::Sample;
 
 /// Usable rows in the order in which they are sent.
@@ -16,6 +17,8 @@ pub struct Samples {
     /// System message of all rows.
     pub(super) system: Option<String>,
     pub(super) cycle: bool,
+    /// Renders prompts as the model reads them, when they are to be sent so.
+    pub(super) chat: Option<Chat>,
     /// Usable rows, after the plan's limit.
     pub n_samples: u64,
     /// Distinct prompts among them.
@@ -27,6 +30,12 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Returns the same rows, sent as the model's chat template renders them.
+    #[must_use]
+    pub fn rendered_by(self, chat: Chat) -> Self {
+        Self { chat: Some(chat), ..self }
+    }
+
     /// Returns the rows that measured phases use.
     pub fn measured(&self) -> &[Sample] {
         &self.rows[..self.rows.len() - self.reserved()]

@@ -127,3 +127,19 @@ pub(super) fn published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostic
         }
     }
 }
+
+/// A reference that no cell is compares with nothing.
+pub(super) fn reference(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    for (key, value) in &plan.reference {
+        if plan.cells.is_empty() || plan.cells.iter().any(|cell| cell.keys.get(key) == Some(value))
+        {
+            continue;
+        }
+        let message = format!("no cell has `{key} = {value}`, which the reference is to have");
+        found.push(
+            Diagnostic::error("scenario/reference", message)
+                .label(scenario.at(&["reference", key], ""))
+                .help("its keys and values are those of `[matrix]`"),
+        );
+    }
+}

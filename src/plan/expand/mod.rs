@@ -45,6 +45,7 @@ pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), D
     check::same_command(scenario, &making.launches, &mut found);
     let plan = making.plan(&mut found);
     check::published(scenario, &plan, &mut found);
+    check::reference(scenario, &plan, &mut found);
     found.sort();
     found.unless_errors(plan)
 }
@@ -161,6 +162,7 @@ impl Making<'_> {
             datasets,
             scores,
             published: published(tree),
+            reference: conditions(tree.get("reference")),
             search: self.search,
             gpu_hour_price: tree.get("cost").and_then(|cost| cost.get("gpu-hour-price")).and_then(
                 |price| price.as_float().or_else(|| price.as_integer().map(|price| price as f64)),
@@ -233,6 +235,12 @@ fn name_variants<T: Clone + PartialEq + Serialize>(
     named
 }
 
+/// Reads swept keys and values that a cell has to have.
+fn conditions(table: Option<&Value>) -> BTreeMap<String, String> {
+    let pairs = table.and_then(Value::as_table).into_iter().flatten();
+    pairs.map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
 fn published(tree: &Table) -> Option<PublishedPlan> {
     let table = tree.get("published").and_then(Value::as_table)?;
     let rows = table.get("rows").and_then(Value::as_table);
@@ -241,10 +249,7 @@ fn published(tree: &Table) -> Option<PublishedPlan> {
         rows: rows
             .into_iter()
             .flatten()
-            .map(|(row, conditions)| {
-                let conditions = conditions.as_table().into_iter().flatten();
-                (row.clone(), conditions.map(|(key, value)| (key.clone(), text(value))).collect())
-            })
+            .map(|(row, table)| (row.clone(), conditions(Some(table))))
             .collect(),
     })
 }

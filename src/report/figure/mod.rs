@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod course;
+pub mod divergence;
 pub mod heat;
 pub mod lines;
 pub mod overview;
@@ -67,6 +68,7 @@ impl FigureView {
 pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
     let mut charts = Vec::new();
     charts.extend(overview::overview(input));
+    charts.extend(divergence::divergence(input));
     charts.extend(sweep::sweeps(input));
     charts.extend(overview::load_timeline(input));
     charts.extend(course::distributions(input));

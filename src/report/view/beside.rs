@@ -104,7 +104,8 @@ fn row_beside(
         }
         if let Some(formula) = column.formula {
             // A formula may depend on the row that it is to be compared with.
-            let value = row.zip(cell).and_then(|(row, cell)| formula(&row.name, cell));
+            let name = row.map(|row| row.name.as_str());
+            let value = cell.and_then(|cell| formula(name.unwrap_or(&cell.name), cell));
             cells.push(
                 value.map_or_else(
                     || TableCell::faint(ABSENT),

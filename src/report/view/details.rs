@@ -17,7 +17,7 @@ pub const DETAIL_CELLS_MAX: usize = 500;
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
 
 /// Makes a table with the rows that `rows_of` gives for each of the first cells.
-fn per_cell(
+pub(super) fn per_cell(
     summary: &Summary,
     columns: Vec<Column>,
     rows_of: impl Fn(&CellSummary) -> Vec<Vec<TableCell>>,

@@ -6,6 +6,7 @@ pub mod cells;
 pub mod conditions;
 pub mod details;
 pub mod headline;
+pub mod references;
 pub mod results;
 pub mod serving;
 pub mod setup;
@@ -59,6 +60,8 @@ pub struct ReportView {
     pub distributions: Table,
     /// Answers by class.
     pub accuracy: Table,
+    /// Answers beside those of reference cells.
+    pub references: Table,
     /// Requests by their end.
     pub counts: Table,
     /// Starts of engines.
@@ -110,7 +113,10 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
-            headline: headline::headline(summary, &marks),
+            headline: headline::headline(summary, &marks)
+                .into_iter()
+                .chain(references::sentences(summary))
+                .collect(),
             results,
             skipped: skipped(input),
             troubled: troubled(input),
@@ -123,6 +129,7 @@ impl ReportView {
             figures: details::figures(summary, &marks),
             distributions: details::distributions(summary, &marks),
             accuracy: details::accuracy(summary, &marks),
+            references: references::references(summary),
             counts: details::counts(summary),
             load: details::load(summary),
             conditions: conditions::conditions(plan),

@@ -29,6 +29,8 @@ fn quantities() -> Vec<(Quantity, u8)> {
         (figure("power_mean"), 16),
         (percentile("send_lag", 99.0), 14),
         (Quantity::Accuracy, 2),
+        (figure("correct_per_s"), 17),
+        (figure("energy_per_correct_answer"), 18),
     ]
 }
 
@@ -36,6 +38,7 @@ fn quantities() -> Vec<(Quantity, u8)> {
 pub fn header(quantity: &Quantity) -> String {
     match quantity.tag() {
         "request_throughput" => "requests".to_owned(),
+        "correct_per_s" => "correct".to_owned(),
         _ => quantity.label().replace(" throughput", ""),
     }
 }
@@ -52,7 +55,7 @@ fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
 fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
     match quantity.tag() {
         "output_throughput_per_gpu" => cell.n_gpus > 1,
-        "energy_per_token" | "gpu_utilisation" | "power_mean" => {
+        "energy_per_token" | "energy_per_correct_answer" | "gpu_utilisation" | "power_mean" => {
             quantity.read(cell).is_some_and(|reading| reading.value.is_some())
         }
         _ => quantity.read(cell).is_some(),

@@ -132,6 +132,11 @@ fn each_row(
     Ok(())
 }
 
+/// Returns the name that a scenario gives a data set, without what tells its variants apart.
+fn base_name(name: &str) -> &str {
+    name.split('~').next().unwrap_or(name)
+}
+
 /// How rows of one data set become samples.
 struct Reading<'a> {
     plan: &'a DatasetPlan,
@@ -233,7 +238,8 @@ impl<'a> Gathered<'a> {
         };
         Self {
             load,
-            order: load.seed.stream(&format!("dataset/{}/order", load.name)),
+            // Variants of one data set, `name~a1b2c3`, share an order: their rows can be paired.
+            order: load.seed.stream(&format!("dataset/{}/order", base_name(load.name))),
             n_read: 0,
             n_usable: 0,
             pool: Least::new(limit),
@@ -344,6 +350,7 @@ impl<'a> Gathered<'a> {
             prefix,
             system: plan.system.clone(),
             cycle: plan.cycle,
+            chat: None,
             n_samples: pool.len() as u64,
             n_distinct: n_distinct(&pool),
             left_out: self.left_out.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),

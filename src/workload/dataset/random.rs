@@ -44,13 +44,14 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
         (limit, needs) => limit.or(needs).unwrap_or(ROWS),
     };
     let words = Words::of(tokenizer)?;
-    let mut rng = load.seed.stream(&format!("dataset/{}/prefix", load.name));
+    let mut rng = load.seed.stream(&format!("dataset/{}/prefix", super::base_name(load.name)));
     let prefix = words.draw(plan.shared_prefix_tokens, &mut rng);
     let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
     let mut rows = Vec::new();
     for row in 0..n_rows {
         // A stream per row: more rows do not change those there were.
-        let mut rng = load.seed.stream(&format!("dataset/{}/row/{row}", load.name));
+        let mut rng =
+            load.seed.stream(&format!("dataset/{}/row/{row}", super::base_name(load.name)));
         let n_tokens = draw_length(input, &mut rng);
         let mut tokens = prefix.clone();
         tokens.extend(words.draw(n_tokens - plan.shared_prefix_tokens, &mut rng));
@@ -68,7 +69,7 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
     }
     let n_distinct = super::n_distinct_prompts(&rows);
     let recipe = (
-        (load.name, load.seed, n_rows, tokenizer.sha256(), as_ids),
+        (super::base_name(load.name), load.seed, n_rows, tokenizer.sha256(), as_ids),
         (input, plan.output_tokens, plan.shared_prefix_tokens),
     );
     Ok(Samples {

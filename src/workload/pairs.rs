@@ -1,0 +1,98 @@
+//! Answers and golds of a file, side by side: two columns of any table.
+
+use serde_json::Value;
+
+use crate::workload::columns::lookup;
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::rows;
+
+/// One row: what a model answered, and what is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Position in the file, from 0.
+    pub row: u64,
+    /// The answer's text; empty where the column is null.
+    pub output: String,
+    /// The gold; `None` where the column is null.
+    pub gold: Option<String>,
+}
+
+/// Which columns hold them: names, or JSON pointers that begin with `/`.
+#[derive(Clone, Copy, Debug)]
+pub struct PairColumns<'a> {
+    /// Of the answers.
+    pub output: &'a str,
+    /// Of the golds.
+    pub gold: &'a str,
+}
+
+/// Reads the pairs of a file, one row at a time.
+///
+/// # Errors
+/// [`DataError`] names file, line or row, and column.
+pub fn pairs(
+    mut input: Input,
+    columns: PairColumns<'_>,
+) -> Result<impl Iterator<Item = Result<Pair, DataError>>, DataError> {
+    let file = input.name().to_owned();
+    let unreadable =
+        |error| DataError::new(&file, format!("cannot be read: {error}"), "check the file");
+    let format = input.format().map_err(unreadable)?;
+    let rows = rows::open(input, format)?;
+    Ok((0..).zip(rows).map(move |(number, row)| {
+        let row = row.map_err(|bad| bad.error)?;
+        let text = |column: &str| match lookup(&row.fields, column) {
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::Null) => Ok(None),
+            found => {
+                let what = if found.is_some() { "is not a text" } else { "is missing" };
+                let help = "--output-column and --gold-column say which columns are meant";
+                let place = format_args!("{}, column `{}`", row.place, column.escape_debug());
+                Err(DataError::new(&file, what, help).at(place))
+            }
+        };
+        Ok(Pair {
+            row: number,
+            output: text(columns.output)?.unwrap_or_default(),
+            gold: text(columns.gold)?,
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, output: &str) -> Result<Vec<Pair>, DataError> {
+        let columns = PairColumns { output, gold: "gold" };
+        pairs(Input::bytes("x.jsonl", text.to_owned()), columns)?.collect()
+    }
+
+    #[test]
+    fn a_row_is_an_answer_and_its_gold() {
+        let text = "{\"output\":\"#### 5\",\"gold\":5}\n{\"output\":null,\"gold\":null}\n";
+        let pair = |row, output: &str, gold: Option<&str>| Pair {
+            row,
+            output: output.to_owned(),
+            gold: gold.map(str::to_owned),
+        };
+        assert_eq!(
+            read(text, "output").unwrap(),
+            [pair(0, "#### 5", Some("5")), pair(1, "", None)]
+        );
+        let nested = "{\"resps\":[[\"five\"]],\"gold\":\"5\"}";
+        assert_eq!(read(nested, "/resps/0/0").unwrap(), [pair(0, "five", Some("5"))]);
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_its_line() {
+        let error =
+            read("{\"output\":\"a\",\"gold\":\"1\"}\n{\"text\":\"b\"}\n", "output").unwrap_err();
+        assert_eq!(error.to_string(), "x.jsonl: line 2, column `output`: is missing");
+        let error = read("{\"output\":[1],\"gold\":\"1\"}", "output").unwrap_err();
+        assert_eq!(error.to_string(), "x.jsonl: line 1, column `output`: is not a text");
+        assert!(read("{\"output\":\"a\"", "output").is_err());
+    }
+}
