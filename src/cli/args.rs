@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Look at this machine: GPUs, engines, limits, orphans of killed runs
     Doctor(DoctorArgs),
-    /// List, fetch and locate data sets
+    /// List, fetch, locate and check data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// Serve a built-in engine behind an OpenAI-compatible port
@@ -268,6 +268,8 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "HEX")]
         sha256: Option<String>,
     },
+    /// Compute the checksums of what the caches hold
+    Verify,
     /// Print the paths of a cached data set
     Path {
         /// Name.

@@ -1,83 +1,125 @@
 //! `bench data`: the data sets that are known, where they are, and how to get them here.
 
-use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use comfy_table::Table;
 
 use crate::cli::args::DataCommand;
+use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::store::cache::DatasetCache;
-use crate::store::dataset::{self, Opened, Search};
+use crate::store::catalogue;
+use crate::store::dataset::{self, DatasetError, Search};
 use crate::store::download::Progress;
-use crate::store::known::{KNOWN, Known};
 use crate::units::bytes_for_people;
 
-/// Lists, fetches or locates data sets.
+/// Lists, fetches, locates or checks data sets.
 pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
     let cache = DatasetCache::from_env();
-    let mut offline = cache.clone();
-    offline.offline = true;
     match command {
-        DataCommand::List => say::data(&list(&offline))?,
+        DataCommand::List => say::data(&list(&cache))?,
         DataCommand::Fetch { name, split, sha256 } => {
-            let opened = open(name, split.as_deref(), sha256.clone(), &cache)?;
-            say::data(&format!("{}\nsha256 {}\n", opened.origin, opened.sha256))?;
+            fetch(name, split.as_deref(), sha256.as_deref(), &cache)?;
         }
         DataCommand::Path { name, split } => {
-            let opened = open(name, split.as_deref(), None, &offline)?;
-            let paths: Vec<String> =
-                opened.files.into_iter().map(|(path, _)| path + "\n").collect();
-            say::data(&paths.concat())?;
+            let mut offline = cache.clone();
+            offline.offline = true;
+            let paths = catalogue::fetch(name, split.as_deref(), &offline, None)
+                .map_err(|error| failure(&error))?;
+            say::data(&lines(&paths))?;
         }
+        DataCommand::Verify => return verify(&cache),
     }
     Ok(Exit::Ok)
 }
 
-fn list(offline: &DatasetCache) -> String {
-    let mut text =
-        format!("{:<12}{:<10}{:<28}{:<12}here\n", "name", "split", "repository", "licence");
-    for known in &KNOWN {
-        for split in known.splits {
-            let here = match open(known.name, Some(split), None, offline) {
-                Ok(opened) => opened.origin,
-                Err(_) => "no".to_owned(),
-            };
-            let _ = writeln!(
-                text,
-                "{:<12}{split:<10}{:<28}{:<12}{here}",
-                known.name, known.repo, known.licence
-            );
-        }
+fn list(cache: &DatasetCache) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header([
+        "name",
+        "split",
+        "size",
+        "repository",
+        "licence",
+        "here, or where to place it",
+    ]);
+    for entry in catalogue::list(cache) {
+        let here = !entry.paths.is_empty();
+        let paths = if here { &entry.paths[..] } else { std::slice::from_ref(&entry.place) };
+        table.add_row([
+            entry.known.name.to_owned(),
+            entry.split.to_owned(),
+            if here { bytes_for_people(entry.bytes) } else { "not here".to_owned() },
+            entry.known.repo.to_owned(),
+            entry.known.licence.to_owned(),
+            lines(paths).trim_end().to_owned(),
+        ]);
     }
-    text
+    format!("{}\n", table.trim_fmt())
 }
 
-fn open(
+/// Downloads a known data set, or the file of an address whose digest is given.
+fn fetch(
     name: &str,
     split: Option<&str>,
-    sha256: Option<String>,
+    sha256: Option<&str>,
     cache: &DatasetCache,
-) -> Result<Opened, Failure> {
-    let (source, location) = match Known::named(name) {
-        Some(known) => (known.source, None),
-        None if name.starts_with("https://") => (Source::Jsonl, Some(name.to_owned())),
-        None => {
-            let known: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
-            return Err(Failure::new(Exit::Usage, format!("no data set is called {name:?}")).help(
-                format!("known are {}, or give an https URL with --sha256", known.join(", ")),
-            ));
+) -> Result<(), Failure> {
+    let bar = DownloadBar::new();
+    let on_progress = |progress: Progress<'_>| bar.show(&progress);
+    let paths = if name.contains("://") {
+        let location = Some(name.to_owned());
+        let plan = DatasetPlan::of(Source::Jsonl, split, location, sha256.map(str::to_owned));
+        let search = Search { bases: &[], cache, on_progress: Some(&on_progress) };
+        dataset::open(name, &plan, &search).map_err(|error| failure(&error))?.paths
+    } else {
+        catalogue::fetch(name, split, cache, Some(&on_progress)).map_err(|error| failure(&error))?
+    };
+    bar.finish();
+    for path in &paths {
+        let digest = catalogue::digest_of(path).map_err(|source| {
+            Failure::input(format!("failed to read {}: {source}", path.display()))
+        })?;
+        say::data(&format!("{digest}  {}\n", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Digests what the caches hold; a file that is not what was fetched is named.
+fn verify(cache: &DatasetCache) -> Result<Exit, Failure> {
+    let checked = catalogue::verify(cache)
+        .map_err(|error| Failure::input(format!("failed to read the caches: {error}")))?;
+    let mut n_damaged = 0;
+    for file in &checked {
+        if file.is_sound() {
+            say::data(&format!("ok       {}\n", file.path.display()))?;
+        } else {
+            n_damaged += 1;
+            say::data(&format!(
+                "DAMAGED  {}: SHA-256 {}, fetched was {}\n",
+                file.path.display(),
+                file.found,
+                file.expected
+            ))?;
         }
-    };
-    let progress = |progress: Progress<'_>| {
-        let of = |total| format!(" of {}", bytes_for_people(total));
-        let total = progress.total.map_or_else(String::new, of);
-        say::talk(&format!("  {}: {}{total}", progress.file, bytes_for_people(progress.done)));
-    };
-    let search = Search { bases: &[], cache, on_progress: Some(&progress) };
-    dataset::open(name, &DatasetPlan::of(source, split, location, sha256), &search).map_err(
-        |error| {
-            Failure::new(Exit::from_code(error.exit_code()), error.to_string()).help(error.help())
-        },
-    )
+    }
+    if n_damaged > 0 {
+        let message = format!("{n_damaged} of {} cached files are damaged", checked.len());
+        return Err(Failure::new(Exit::Corrupt, message)
+            .help("remove these files; `bench data fetch` brings them back"));
+    }
+    say::talk(&format!("{} cached files with a known digest, all sound", checked.len()));
+    Ok(Exit::Ok)
+}
+
+fn lines(paths: &[PathBuf]) -> String {
+    paths.iter().fold(String::new(), |text, path| text + &path.display().to_string() + "\n")
+}
+
+fn failure(error: &DatasetError) -> Failure {
+    Failure::new(Exit::from_code(error.exit_code()), error.to_string()).help(error.help())
 }

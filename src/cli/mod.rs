@@ -8,6 +8,7 @@ mod args;
 mod assets;
 mod data;
 mod doctor;
+mod download;
 mod exit;
 mod failure;
 mod progress;

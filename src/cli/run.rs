@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::cli::args::{Colour, FailOn, RunArgs};
+use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
@@ -14,7 +15,7 @@ use crate::metrics::summary::{Summary, Validity};
 use crate::record::event::RunEvent;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::digest::Digest;
-use crate::run::prepare::{self, Prepared};
+use crate::run::prepare::{self, Listener, Prepared, Taking};
 use crate::store::reader::RunReader;
 use crate::store::writer::{NewRun, RunWriter};
 use crate::telemetry;
@@ -37,12 +38,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
     // Everything that can be wrong with the data is found before an engine is started.
-    let prepared = prepare::prepare(&planned.plan, &args.scenario.scenario, &mut |what| {
-        if !args.quiet {
-            say::talk(&format!("  {what}"));
-        }
-    })
-    .map_err(Failure::data)?;
+    let prepared = prepare(args, &planned)?;
     assets::unpack(&planned.plan)?;
     let (writer, done) = open(args, &planned)?;
     let dir = writer.dir().path().to_owned();
@@ -51,6 +47,28 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
             failure.kept(format!("what was measured so far is in {}", dir.display()))
         })?;
     conclude(args, colour, conducted)
+}
+
+fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
+    let bar = DownloadBar::new();
+    let on_taking = |taking: Taking<'_>| {
+        if args.quiet {
+            return;
+        }
+        match taking {
+            Taking::Download(progress) => bar.show(&progress),
+            Taking::Rows { dataset, n } => bar.rows(dataset, n),
+        }
+    };
+    let mut tell = |what: &str| {
+        if !args.quiet {
+            say::talk(&format!("  {what}"));
+        }
+    };
+    let mut listener = Listener { tell: &mut tell, on_taking: &on_taking };
+    let prepared = prepare::prepare(&planned.plan, &args.scenario.scenario, &mut listener);
+    bar.finish();
+    prepared.map_err(Failure::data)
 }
 
 /// Makes the run directory, or opens that of the run to go on with.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCounter};
 use crate::plan::Plan;
-use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
+use crate::plan::cell::{ArrivalsPlan, Cell, Phase, PromptForm};
 use crate::plan::launch::Launch;
 use crate::record::trial::DatasetRecord;
 use crate::run::RunError;
@@ -20,9 +20,11 @@ use crate::seed::Seed;
 use crate::stats::trend::{TREND_CHANGE, Trend};
 use crate::store::cache::DatasetCache;
 use crate::store::dataset::{self, DatasetError, Opened, Search};
+use crate::store::download::Progress;
 use crate::store::tokenizer;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
+use crate::workload::chat::Chat;
 use crate::workload::dataset::{Load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
@@ -82,16 +84,38 @@ pub(super) fn golds_file(dataset: &str) -> String {
     format!("golds/{dataset}.json")
 }
 
-/// Reads all data that the plan's cells use; `tell` hears what takes a while or was replaced.
+/// What takes a while before the first engine starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Taking<'a> {
+    /// A file comes over the network.
+    Download(Progress<'a>),
+    /// A long file is read.
+    Rows {
+        /// Data set.
+        dataset: &'a str,
+        /// Rows so far.
+        n: u64,
+    },
+}
+
+/// Who hears of what goes on.
+pub struct Listener<'a> {
+    /// Told what was replaced.
+    pub tell: &'a mut dyn FnMut(&str),
+    /// Told now and then of what takes a while.
+    pub on_taking: &'a (dyn Fn(Taking<'_>) + Sync),
+}
+
+/// Reads all data that the plan's cells use.
 pub fn prepare(
     plan: &Plan,
     scenario_path: &Path,
-    tell: &mut dyn FnMut(&str),
+    listener: &mut Listener<'_>,
 ) -> Result<Prepared, PrepareError> {
     let mut prepared = Prepared { datasets: BTreeMap::new(), golds: BTreeMap::new() };
     for cell in &plan.cells {
         if !prepared.datasets.contains_key(&cell.dataset) {
-            let dataset = prepare_dataset(plan, &cell.dataset, scenario_path, tell)?;
+            let dataset = prepare_dataset(plan, &cell.dataset, scenario_path, listener)?;
             prepared.datasets.insert(cell.dataset.clone(), dataset);
         }
         let Some(score) = &cell.score else { continue };
@@ -108,13 +132,16 @@ fn prepare_dataset(
     plan: &Plan,
     name: &str,
     scenario_path: &Path,
-    tell: &mut dyn FnMut(&str),
+    listener: &mut Listener<'_>,
 ) -> Result<PreparedDataset, PrepareError> {
     let dataset = &plan.datasets[name];
+    let on_taking = listener.on_taking;
+    let on_download = |progress: Progress<'_>| on_taking(Taking::Download(progress));
+    let on_rows = |n| on_taking(Taking::Rows { dataset: name, n });
     let search = Search {
         bases: &dataset::bases(scenario_path),
         cache: &DatasetCache::from_env(),
-        on_progress: None,
+        on_progress: Some(&on_download),
     };
     let mut opened = dataset::open(name, dataset, &search)?;
     let inputs = |files: Vec<(String, File)>| {
@@ -123,25 +150,32 @@ fn prepare_dataset(
     let rows = inputs(std::mem::take(&mut opened.files));
     let shots = inputs(std::mem::take(&mut opened.shots));
     if let Some(reason) = &opened.fallback {
-        tell(&format!("data set `{name}`: {reason}; using {}", opened.origin));
+        (listener.tell)(&format!("data set `{name}`: {reason}; using {}", opened.origin));
     }
-    let tokenizer = match &dataset.tokenizer {
-        Some(location) => {
-            let files = tokenizer::open(location, &search)?;
-            Some(Arc::new(Tokenizer::from_json(location, &files.tokenizer)?))
+    let (mut tokenizer, mut chat) = (None, None);
+    if let Some(location) = &dataset.tokenizer {
+        let files = tokenizer::open(location, &search)?;
+        let read = Tokenizer::from_json(location, &files.tokenizer)?;
+        if let Some(form) = dataset.chat_template {
+            let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
+            let encoder = (form == PromptForm::Tokens).then(|| read.clone());
+            chat = Some(Chat::of_model(location, jinja, config, encoder)?);
         }
-        None => None,
-    };
+        tokenizer = Some(Arc::new(read));
+    }
     let wanted = Load {
         name,
         plan: dataset,
         seed: plan.seed,
         needs: needs(plan, name),
         tokenizer: tokenizer.as_deref(),
-        on_progress: None,
+        on_progress: Some(&on_rows),
     };
-    let samples = Arc::new(load_with_shots(&wanted, rows, shots)?);
-    Ok(PreparedDataset { samples, opened, tokenizer })
+    let mut samples = load_with_shots(&wanted, rows, shots)?;
+    if let Some(chat) = chat {
+        samples = samples.rendered_by(chat);
+    }
+    Ok(PreparedDataset { samples: Arc::new(samples), opened, tokenizer })
 }
 
 /// Returns the rows that any cell sends at most, warm-up included; `None` when all are sent

@@ -119,8 +119,13 @@ pub fn verify(cache: &DatasetCache) -> io::Result<Vec<CheckedFile>> {
     Ok(checked)
 }
 
+/// Returns the SHA-256 of a file.
+pub fn digest_of(path: &Path) -> io::Result<String> {
+    digest(&mut File::open(path)?)
+}
+
 fn check(path: PathBuf, expected: String) -> io::Result<CheckedFile> {
-    let found = digest(&mut File::open(&path)?)?;
+    let found = digest_of(&path)?;
     Ok(CheckedFile { path, expected, found })
 }
 

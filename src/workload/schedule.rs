@@ -8,7 +8,7 @@ use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::hex;
-use crate::plan::cell::{Cell, OutputLength, Phase};
+use crate::plan::cell::{Api, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
@@ -125,7 +125,8 @@ impl Workload {
             let n = rows.n.unwrap_or(slice.len() as u64);
             for position in 0..n {
                 let sample = self.inner.sample(*rows, position);
-                if let Ok(asked) = self.inner.asked(sample) {
+                let asked = self.inner.asked(sample).and_then(|asked| self.inner.rendered(asked));
+                if let Ok(asked) = asked {
                     asked.hash_into(&mut hasher);
                 }
             }
@@ -150,9 +151,28 @@ impl Inner {
         &slice[index as usize]
     }
 
-    fn asked(&self, sample: &Sample) -> Result<Asked, &'static str> {
+    /// Returns what a row asks; as messages when they are rendered here, whatever the endpoint.
+    fn asked(&self, sample: &Sample) -> Result<Asked, String> {
+        let api = self.template.api();
+        let api = match (&self.samples.chat, api) {
+            (None, api) => api,
+            (Some(_), Api::Completions) => Api::Chat,
+            (Some(_), Api::Chat) => {
+                return Err("the chat endpoint renders messages itself; `chat-template` is for \
+                            api = \"completions\""
+                    .to_owned());
+            }
+        };
         let first = sample.turns.first().ok_or("a row asks nothing")?;
-        asked(self.template.api(), self.samples.system.as_deref(), &self.samples.prefix, first)
+        asked(api, self.samples.system.as_deref(), &self.samples.prefix, first)
+            .map_err(str::to_owned)
+    }
+
+    fn rendered(&self, asked: Asked) -> Result<Asked, String> {
+        match &self.samples.chat {
+            Some(chat) => chat.rendered(asked),
+            None => Ok(asked),
+        }
     }
 
     fn max_tokens(&self, sample: &Sample) -> Option<u32> {
@@ -167,10 +187,10 @@ impl Inner {
     fn check_rows(&self, dataset: &str) -> Result<(), DataError> {
         for sample in self.samples.rows() {
             let place = format!("row {}", sample.row + 1);
-            if let Err(message) = self.asked(sample) {
+            if let Err(message) = self.asked(sample).and_then(|asked| self.rendered(asked)) {
                 return Err(DataError::new(dataset, message, "").at(place));
             }
-            if sample.turns.len() > 1 && self.template.api() != crate::plan::cell::Api::Chat {
+            if sample.turns.len() > 1 && self.template.api() != Api::Chat {
                 let help = "set api = \"chat\", or multi-turn = false";
                 let message = "a conversation of several turns needs the chat endpoint";
                 return Err(DataError::new(dataset, message, help).at(place));
@@ -206,6 +226,8 @@ impl Requests {
             let mut rng = seed.stream(&format!("{name}/{}/{position}", self.phase));
             add_salt(&mut asked, &mut rng);
         }
+        let asked =
+            self.inner.rendered(asked).expect("a salt does not change what can be rendered");
         let body = self.inner.template.body(&asked, max_tokens);
         if let Some(bodies) = &mut self.bodies {
             bodies.insert(sample.row, body.clone());

@@ -14,9 +14,11 @@ use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
+use crate::workload::chat::Chat;
 use crate::workload::request::{Prompt, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
+use crate::workload::tokenizer::Tokenizer;
 
 fn launch(omit: &[&str]) -> Launch {
     Launch {
@@ -300,4 +302,68 @@ fn the_output_length_comes_from_the_data_when_asked() {
     let request = build(&cell, samples).requests(0, 0).next().unwrap();
     assert_eq!(request.max_tokens, Some(33));
     assert!(body(&request).contains("\"max_tokens\":33,"));
+}
+
+/// The bundled model's own files.
+fn chat(tokenizer: bool) -> Chat {
+    let jinja = include_str!("../../fixtures/models/word-problems-1m/chat_template.jinja");
+    let tokenizer = tokenizer.then(word_problems_tokenizer);
+    Chat::of_model("word-problems-1m", Some(jinja), None, tokenizer).unwrap()
+}
+
+fn word_problems_tokenizer() -> Tokenizer {
+    let json = include_bytes!("../../fixtures/models/word-problems-1m/tokenizer.json");
+    Tokenizer::from_json("word-problems-1m", json).unwrap()
+}
+
+/// A cell that asks the completions endpoint for one answer.
+fn completions(phase: Phase) -> Cell {
+    let mut cell = cell(vec![phase]);
+    cell.request.api = Api::Completions;
+    cell
+}
+
+#[test]
+fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint_makes() {
+    let cell = completions(phase(PhaseKind::Measure, Some(1)));
+    let prompt = |chat| {
+        let workload = build(&cell, samples(1, 0).rendered_by(chat));
+        let request = workload.requests(0, 0).next().unwrap();
+        let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
+        (body["prompt"].clone(), workload.prompts_hash())
+    };
+    let expected = "Question: Question \"0\"?\nAnswer:";
+    let (text, text_hash) = prompt(chat(false));
+    assert_eq!(text, expected);
+    let (tokens, tokens_hash) = prompt(chat(true));
+    assert_eq!(tokens, serde_json::json!(word_problems_tokenizer().encode(expected).unwrap()));
+    assert_ne!(text_hash, tokens_hash);
+
+    // The same text without a template hashes alike: engines can be compared by it.
+    let mut plain = samples(1, 0);
+    plain.rows[0].turns = vec![Prompt::Text(expected.to_owned())];
+    assert_eq!(build(&cell, plain).prompts_hash(), text_hash);
+}
+
+#[test]
+fn worked_examples_and_a_salt_stand_inside_the_template() {
+    let mut cell = completions(phase(PhaseKind::Measure, Some(1)));
+    cell.request.salt = true;
+    let mut samples = samples(1, 0);
+    samples.prefix = "One.\n\n".to_owned();
+    let request = build(&cell, samples.rendered_by(chat(false))).requests(0, 0).next().unwrap();
+    let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
+    let prompt = body["prompt"].as_str().unwrap();
+    assert!(prompt.starts_with("Question: ["), "{prompt}");
+    assert!(prompt.ends_with("]\nOne.\n\nQuestion \"0\"?\nAnswer:"), "{prompt}");
+}
+
+#[test]
+fn a_template_is_not_put_over_what_the_chat_endpoint_renders() {
+    let cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
+    let samples = Arc::new(samples(1, 0).rendered_by(chat(false)));
+    let error = Workload::new(&cell, &launch(&[]), samples, Seed(1), 1).unwrap_err();
+    assert!(error.message.contains("is for api = \"completions\""), "{error}");
+    let error = Chat::of_model("m", None, Some(b"{}"), None).unwrap_err();
+    assert_eq!(error.to_string(), "m: has no chat template");
 }

@@ -1,0 +1,58 @@
+//! Progress of downloads and of long files, on standard error.
+
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::cli::say;
+use crate::store::download::Progress;
+use crate::units::bytes_for_people;
+
+/// Time between two lines where there is no terminal to redraw.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows how far a download has come: a bar on a terminal, else a line now and then.
+pub(crate) struct DownloadBar {
+    bar: ProgressBar,
+    last_line: Mutex<Option<Instant>>,
+}
+
+impl DownloadBar {
+    pub(crate) fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        Self { bar, last_line: Mutex::new(None) }
+    }
+
+    /// Shows bytes that have come.
+    pub(crate) fn show(&self, progress: &Progress<'_>) {
+        let of = |total| format!(" of {}", bytes_for_people(total));
+        let total = progress.total.map_or_else(String::new, of);
+        self.say(&format!("{}: {}{total}", progress.file, bytes_for_people(progress.done)));
+    }
+
+    /// Shows rows that were read.
+    pub(crate) fn rows(&self, name: &str, n_rows: u64) {
+        self.say(&format!("{name}: {n_rows} rows read"));
+    }
+
+    fn say(&self, text: &str) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text.to_owned());
+            self.bar.tick();
+            return;
+        }
+        let Ok(mut last_line) = self.last_line.lock() else { return };
+        if last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+            *last_line = Some(Instant::now());
+            say::talk(&format!("  {text}"));
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,180 @@
+//! Data sets and answers from outside: as a user asks for them, with and without network.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and reads what it wrote"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program without network and with caches of its own.
+fn bench(args: &[&str], home: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("HOME", home)
+        .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("HF_HUB_OFFLINE", "1")
+        .env_remove("HF_HOME")
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("BENCH_CACHE")
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs a scenario and returns its directory's summary.
+fn run(scenario: &Path, dir: &Path, home: &Path) -> Value {
+    let (scenario, out) = (scenario.to_str().unwrap(), dir.to_str().unwrap());
+    let output = bench(&["run", scenario, "--quiet", "--fail-on", "failed", "--out", out], home);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap()
+}
+
+/// Texts of a cell's first trial by row, and the hash of the prompts that were sent.
+fn answers(dir: &Path, cell: &str) -> (BTreeMap<u64, String>, String) {
+    let trial = dir.join("cells").join(cell).join("trial-1");
+    let outputs = fs::read_to_string(trial.join("outputs.jsonl")).unwrap();
+    let texts = outputs
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|output| {
+            (output["sample"].as_u64().unwrap(), output["text"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let record: Value =
+        serde_json::from_slice(&fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    (texts, record["record"]["dataset"]["prompts_hash"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn prompts_rendered_by_the_models_template_are_answered_alike_as_text_and_as_token_ids() {
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let source = format!(
+        "source = \"jsonl\"\nlocation = \"{root}/fixtures/datasets/word_problems.jsonl\"\nlimit = 12\n"
+    );
+    let model = format!("tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n");
+    let scenario = format!(
+        "report = \"default\"\n[engine.tiny]\n[request]\napi = \"completions\"\nmax-tokens = 40\n\
+         stop = [\"Question:\"]\n[phase.load]\nconcurrency = 1\nrequests = \"all\"\n\
+         [matrix]\ndataset = [\"plain\", \"text\", \"tokens\"]\n\
+         [dataset.plain]\n{source}prompt = \"Question: {{{{ question }}}}\\nAnswer:\"\n\
+         [dataset.text]\n{source}{model}columns = {{ prompt = \"question\" }}\nchat-template = \"text\"\n\
+         [dataset.tokens]\n{source}{model}columns = {{ prompt = \"question\" }}\nchat-template = \"tokens\"\n"
+    );
+    let file = home.path().join("templates.toml");
+    fs::write(&file, scenario).unwrap();
+    let dir = home.path().join("run");
+    run(&file, &dir, home.path());
+    let of = |name: &str| answers(&dir, &format!("engine=tiny,dataset={name}"));
+    let ((plain, plain_hash), (text, text_hash), (tokens, tokens_hash)) =
+        (of("plain"), of("text"), of("tokens"));
+    assert_eq!(plain.len(), 12);
+    assert_eq!(plain, text);
+    assert_eq!(plain, tokens);
+    assert_eq!(plain_hash, text_hash, "the same text was sent");
+    assert_ne!(plain_hash, tokens_hash, "token ids were sent");
+}
+
+#[test]
+fn answers_under_load_are_held_against_those_of_one_stream() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    let path = Path::new("scenarios/accuracy_under_load.toml");
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let location = format!("\"{}/fixtures/", env!("CARGO_MANIFEST_DIR"));
+    let text = text
+        .replace("\"../fixtures/", &location)
+        .replace("[dataset.questions]\n", "[dataset.questions]\nlimit = 48\n");
+    let file = home.path().join("accuracy_under_load.toml");
+    fs::write(&file, text).unwrap();
+    let summary = run(&file, &dir, home.path());
+    let [alone, loaded] = summary["cells"].as_array().unwrap().as_slice() else {
+        panic!("two cells")
+    };
+    assert!(alone.get("beside").is_none(), "the reference has none");
+    let beside = &loaded["beside"][0];
+    assert_eq!(beside["reference"], alone["name"]);
+    assert_eq!(beside["differ_in"][0], "concurrency");
+    assert_eq!(beside["accuracy"][0]["n"], 32);
+    assert_eq!(beside["fidelity"]["n"], 32);
+    let n_equal = beside["fidelity"]["identical"].as_u64().unwrap();
+    let n_parted = beside["fidelity"]["first_divergence"].as_array().unwrap().len() as u64;
+    assert_eq!(n_equal + n_parted, 32);
+    assert!(beside["fidelity"]["n_logprobs"].as_u64().unwrap() > 0, "{beside}");
+    assert!(loaded["figures"]["correct_per_s"]["value"].as_f64().unwrap() > 0.0);
+    let report = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(report.contains("id=\"chart-divergence\""));
+
+    let scored = bench(&["score", dir.to_str().unwrap(), "--format", "jsonl"], home.path());
+    let items = stdout(&scored);
+    assert_eq!(items.lines().count(), 64);
+    let first: Value = serde_json::from_str(items.lines().next().unwrap()).unwrap();
+    assert!(first["extractors"]["answer-is"]["class"].is_string(), "{first}");
+}
+
+#[test]
+fn a_file_of_answers_is_graded_and_a_gold_that_cannot_be_read_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("answers.jsonl");
+    fs::write(&file, "{\"output\":\"#### 1,234\",\"gold\":\"1234\"}\n").unwrap();
+    let path = file.to_str().unwrap();
+    let refused = bench(&["score", path], home.path());
+    assert_eq!(refused.status.code(), Some(65));
+    let told = stderr(&refused);
+    assert!(told.contains("finds no answer in the gold of 1 of 1 rows: row 0"), "{told}");
+    let scored = bench(&["score", path, "--gold", "whole"], home.path());
+    let table = stdout(&scored);
+    let strict = table.lines().find(|line| line.contains(" strict ")).unwrap();
+    assert!(strict.contains(" 100.0 "), "{table}");
+    let absent = bench(&["score", "nowhere"], home.path());
+    assert_eq!(absent.status.code(), Some(66), "{}", stderr(&absent));
+}
+
+#[test]
+fn without_network_a_data_set_says_where_its_file_is_to_be_placed() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("cache/bench/datasets/gsm8k/test.jsonl");
+    let listed = stdout(&bench(&["data", "list"], home.path()));
+    assert!(listed.contains("openai/gsm8k") && listed.contains("not here"), "{listed}");
+    assert!(listed.contains(place.to_str().unwrap()), "{listed}");
+    let missing = bench(&["data", "fetch", "gsm8k"], home.path());
+    assert_eq!(missing.status.code(), Some(66));
+    let told = stderr(&missing);
+    assert!(told.contains(&format!("place its file as {}", place.display())), "{told}");
+
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "{\"question\":\"1 + 1?\",\"answer\":\"#### 2\"}\n").unwrap();
+    let found = bench(&["data", "path", "gsm8k"], home.path());
+    assert_eq!(stdout(&found).trim(), place.to_str().unwrap(), "{}", stderr(&found));
+    assert_eq!(bench(&["data", "path", "nosuch"], home.path()).status.code(), Some(78));
+}
+
+#[test]
+fn a_damaged_file_of_the_cache_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("cache/bench/urls/0123456789abcdef");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("rows.jsonl"), "hello\n").unwrap();
+    let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+    fs::write(dir.join("SHA256SUMS"), format!("{sha256}  rows.jsonl\n")).unwrap();
+    let sound = bench(&["data", "verify"], home.path());
+    assert_eq!(sound.status.code(), Some(0), "{}", stderr(&sound));
+    fs::write(dir.join("rows.jsonl"), "hullo\n").unwrap();
+    let damaged = bench(&["data", "verify"], home.path());
+    assert_eq!(damaged.status.code(), Some(107));
+    assert!(stdout(&damaged).contains("DAMAGED"), "{}", stdout(&damaged));
+}
