@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bench::load::calibrate::run_against_truth;
 use bench::load::clock::Epoch;
 use bench::load::spec::{Control, Limits, Live, PhaseLoad, Target, Transport, TrialSpec};
 use bench::load::trial::run_trial;
@@ -114,13 +113,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let live = Live::default();
     let began = Instant::now();
     let cpu_before = cpu_s()?;
-    let (spec, control) = (trial(&args, arrivals)?, Control::default());
-    let (report, added_ns) = if args.truth {
-        let calibration = run_against_truth(spec, &mut sink, &control, &live)?;
-        (calibration.report, calibration.added_ns)
-    } else {
-        (run_trial(spec, &mut sink, &control, &live)?, Vec::new())
-    };
+    let report = run_trial(trial(&args, arrivals)?, &mut sink, &Control::default(), &live)?;
     let (wall, cpu_whole) = (began.elapsed().as_secs_f64(), cpu_s()? - cpu_before);
     // Like the raw reader's: from the moment at which all connections are open.
     let cpu = report.sentinel.process_cpu.as_secs_f64();
@@ -153,7 +146,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print_line("ttft_ms", &mut kept.ttft);
     print_line("gap_ms", &mut kept.gap);
     print_line("wake_lag_ms", &mut wake);
-    let mut added: Vec<_> = added_ns.iter().map(|ns| *ns as f64 / 1e6).collect();
+    let mut added: Vec<_> = report.sentinel.added_ns.iter().map(|ns| *ns as f64 / 1e6).collect();
     print_line("added_ms", &mut added);
     for (failure, n) in &kept.failures {
         println!("  {n} × {failure}");
@@ -212,6 +205,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
         token_counter: None,
         next_turn: None,
         is_steady: None,
+        reads_truth: args.truth,
         limits: Limits::default(),
     })
 }

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
     Verify(VerifyArgs),
+    /// Measure what bench itself adds on this machine; later reports say it
+    Calibrate(CalibrateArgs),
     /// Look at this machine: GPUs, engines, limits, orphans of killed runs
     Doctor(DoctorArgs),
     /// List, fetch, locate and check data sets
@@ -134,6 +136,23 @@ pub(crate) enum FailOn {
     Gate,
     /// A cell was skipped (100); the same as --strict.
     Skipped,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench calibrate --out /tmp/calibration\n\n\
+    Runs scenarios/calibrate.toml: one stream to 1,024, paced and as fast as possible, and open\n\
+    loops of 100 and 1,000 requests per second, about five seconds each, against the simulated\n\
+    engine. Leave the machine alone meanwhile: rows that others disturbed are INVALID.")]
+pub(crate) struct CalibrateArgs {
+    /// Run directory; made if absent. Without it: runs/calibrate-TIME.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seconds for each load.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// No progress on standard error.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Args, Debug)]

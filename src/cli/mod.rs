@@ -6,6 +6,7 @@
 
 mod args;
 mod assets;
+mod calibrate;
 mod data;
 mod doctor;
 mod download;
@@ -64,6 +65,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::report(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args, colour),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Data(command) => data::data(&command),
         Command::Serve(engine) => serve(&engine),

@@ -16,6 +16,7 @@ use crate::record::event::RunEvent;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::digest::Digest;
 use crate::run::prepare::{self, Listener, Prepared, Taking};
+use crate::store::calibration;
 use crate::store::reader::RunReader;
 use crate::store::writer::{NewRun, RunWriter};
 use crate::telemetry;
@@ -34,16 +35,25 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         ))?;
         return Ok(Exit::Ok);
     }
+    measure(args, &planned, colour).map(|(exit, _)| exit)
+}
+
+/// Carries out a plan, writes and prints its report; returns the exit code and the numbers.
+pub(crate) fn measure(
+    args: &RunArgs,
+    planned: &Planned,
+    colour: Colour,
+) -> Result<(Exit, Digest), Failure> {
     let interrupt = Interrupt::install().map_err(|source| {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
     // Everything that can be wrong with the data is found before an engine is started.
-    let prepared = prepare(args, &planned)?;
+    let prepared = prepare(args, planned)?;
     assets::unpack(&planned.plan)?;
-    let (writer, done) = open(args, &planned)?;
+    let (writer, done) = open(args, planned)?;
     let dir = writer.dir().path().to_owned();
     let conducted =
-        conduct(args, &planned, &prepared, writer, &done, &interrupt).map_err(|failure| {
+        conduct(args, planned, &prepared, writer, &done, &interrupt).map_err(|failure| {
             failure.kept(format!("what was measured so far is in {}", dir.display()))
         })?;
     conclude(args, colour, conducted)
@@ -103,7 +113,9 @@ fn conduct(
     done: &Done,
     interrupt: &Interrupt,
 ) -> Result<Conducted, Failure> {
-    writer.environment(&telemetry::environment())?;
+    let mut environment = telemetry::environment();
+    environment.calibration = calibration::of(&environment);
+    writer.environment(&environment)?;
     let progress = Progress::start(&planned.plan, args.quiet);
     let conducted =
         conduct::conduct(&planned.plan, prepared, writer, done, interrupt.clone(), &|notice| {
@@ -113,7 +125,11 @@ fn conduct(
 }
 
 /// Writes and prints the report, and finds the exit code.
-fn conclude(args: &RunArgs, colour: Colour, conducted: Conducted) -> Result<Exit, Failure> {
+fn conclude(
+    args: &RunArgs,
+    colour: Colour,
+    conducted: Conducted,
+) -> Result<(Exit, Digest), Failure> {
     let Conducted { mut writer, interrupted, left_behind } = conducted;
     let dir = writer.dir().path().to_owned();
     let mut digest = Digest::of(&RunReader::open(&dir)?)?;
@@ -144,7 +160,7 @@ fn conclude(args: &RunArgs, colour: Colour, conducted: Conducted) -> Result<Exit
     let on_stdout = say::is_coloured(colour, &std::io::stdout());
     let width = std::io::stdout().is_terminal().then(say::width).flatten();
     say::data(&publish::terminal(&digest, width, on_stdout))?;
-    Ok(exit)
+    Ok((exit, digest))
 }
 
 /// Finds the exit code that the cells deserve.

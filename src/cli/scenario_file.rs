@@ -32,14 +32,26 @@ pub(crate) struct Planned {
 
 /// Reads, checks and expands a scenario, with what the command line changes in it.
 pub(crate) fn plan(args: &ScenarioArgs) -> Result<Planned, Failure> {
-    let (text, mut loaded) = load(&args.scenario, args.profile.as_deref(), &args.sets)?;
-    let (mut plan, doubts) = expand(&loaded.scenario, &host()).map_err(Failure::scenario)?;
+    let text = read(&args.scenario)?;
+    let mut planned = plan_text(&args.scenario, &text, args.profile.as_deref(), &args.sets)?;
+    if let Some(only) = &args.only {
+        keep_only(&mut planned.plan, only)?;
+    }
+    Ok(planned)
+}
+
+/// Checks and expands the text of a scenario that lies at `path`.
+pub(crate) fn plan_text(
+    path: &Path,
+    text: &str,
+    profile: Option<&str>,
+    sets: &[String],
+) -> Result<Planned, Failure> {
+    let mut loaded = load_text(path, text, profile, sets)?;
+    let (plan, doubts) = expand(&loaded.scenario, &host()).map_err(Failure::scenario)?;
     loaded.warnings.extend(doubts);
     check_names(&plan)?;
-    if let Some(only) = &args.only {
-        keep_only(&mut plan, only)?;
-    }
-    Ok(Planned { text, loaded, plan })
+    Ok(Planned { text: text.to_owned(), loaded, plan })
 }
 
 /// Refuses a report or a published table that does not exist: the default would be shown
@@ -65,20 +77,23 @@ fn check_names(plan: &Plan) -> Result<(), Failure> {
     }
 }
 
-/// Reads and checks a scenario file.
-pub(crate) fn load(
-    path: &Path,
-    profile: Option<&str>,
-    sets: &[String],
-) -> Result<(String, Loaded), Failure> {
+fn read(path: &Path) -> Result<String, Failure> {
     let bytes = read_bounded(path)
         .map_err(|source| Failure::input(format!("failed to read {}: {source}", path.display())))?;
-    let text = scenario::decode(path, bytes).map_err(Failure::scenario)?;
+    scenario::decode(path, bytes).map_err(Failure::scenario)
+}
+
+fn load_text(
+    path: &Path,
+    text: &str,
+    profile: Option<&str>,
+    sets: &[String],
+) -> Result<Loaded, Failure> {
     let env: Vec<(String, String)> =
         std::env::vars().filter(|(name, _)| name.starts_with("BENCH_")).collect();
-    let loaded = scenario::load(&Input {
+    scenario::load(&Input {
         path,
-        text: &text,
+        text,
         read: &|path| {
             let bytes = read_bounded(path)?;
             String::from_utf8(bytes)
@@ -89,8 +104,7 @@ pub(crate) fn load(
         profile,
         user_preset_dirs: &user_preset_dirs(),
     })
-    .map_err(Failure::scenario)?;
-    Ok((text, loaded))
+    .map_err(Failure::scenario)
 }
 
 /// Returns what a plan needs to know of this machine.

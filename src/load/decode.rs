@@ -1,9 +1,9 @@
 //! Decodes one response, block by block, into what its record needs.
 
-use crate::load::calibrate::sent_ns;
 use crate::load::client::Head;
 use crate::load::exchange::{Block, Excess, Signals};
 use crate::load::spec::Limits;
+use crate::load::truth::sent_ns;
 use crate::openai::chunk::{Chunk, ChunkShape, parse};
 use crate::openai::sse::SseDecoder;
 use crate::record::request::{EventKind, Events, Oddity, Usage};

@@ -80,6 +80,7 @@ fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
         token_counter: None,
         next_turn: None,
         is_steady: None,
+        reads_truth: false,
         limits: Limits::default(),
     }
 }

@@ -7,7 +7,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "edge: sockets, clocks and load threads")]
 
-pub mod calibrate;
 pub mod client;
 pub mod clock;
 pub mod spec;
@@ -27,10 +26,12 @@ mod feeder;
 mod http1;
 mod proxied;
 mod recorder;
+mod sample;
 mod sentinel;
 #[cfg(test)]
 mod shapes;
 mod socket;
 #[cfg(test)]
 mod testbed;
+mod truth;
 mod verdict;

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::load::client::Ending;
 use crate::load::decode::Decoding;
 use crate::load::exchange::{Block, Conversation, Finished, FollowUp, NextTurn, Parcel};
+use crate::load::sample::Sample;
 use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
 use crate::load::verdict::{Asked, judge};
 use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
 use crate::units::Nanos;
+
+/// Differences to the engine's own stamps that are kept: enough for a p99.9 with a margin.
+const MAX_ADDED: usize = 16_384;
 
 /// Samples of a round from which its median is taken.
 const MAX_ROUND_SAMPLES: usize = 4096;
@@ -38,7 +42,7 @@ pub(super) struct Recorder<'a> {
     round: Round,
     failure: Option<std::io::Error>,
     /// What was added to the engine's own stamps, where it puts them into events.
-    added_ns: Vec<i64>,
+    added_ns: Sample<i64>,
 }
 
 /// What has been counted since the round began.
@@ -68,13 +72,13 @@ impl<'a> Recorder<'a> {
             decodings: HashMap::new(),
             round: Round::default(),
             failure: None,
-            added_ns: Vec::new(),
+            added_ns: Sample::new(MAX_ADDED, "added"),
         }
     }
 
     /// Returns what was added to the engine's own stamps, or the sink's first error.
     pub(super) fn into_added_ns(self) -> std::io::Result<Vec<i64>> {
-        self.failure.map_or(Ok(self.added_ns), Err)
+        self.failure.map_or_else(|| Ok(self.added_ns.into_sorted()), Err)
     }
 
     /// Whether the sink refused a record.
@@ -115,7 +119,7 @@ impl<'a> Recorder<'a> {
         decoding.finish(finished.ended, is_complete);
         let head = decoding.head.take();
         let mut answer = decoding.answer;
-        self.added_ns.append(&mut answer.added_ns);
+        answer.added_ns.drain(..).for_each(|added| self.added_ns.push(added));
         let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
         let output_tokens_counted = self
             .reading

@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rand::RngExt;
-
 use crate::load::clock::{Epoch, wake_on_time};
+use crate::load::sample::Sample;
 use crate::record::trial::SentinelRecord;
-use crate::seed::Seed;
 use crate::units::Nanos;
 
 /// Cadence of the beats.
@@ -17,35 +15,23 @@ const MAX_LAGS: usize = 4096;
 const TICKS_PER_S: u64 = 100;
 
 /// Wake-up lags of a thread that asks for a fixed cadence.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Beats {
-    lags: Vec<Nanos>,
+    lags: Sample<Nanos>,
     gap_max: Nanos,
 }
 
 /// Beats until told to stop.
 pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     wake_on_time();
-    let mut beats = Beats::default();
-    // Which lags are kept has no bearing on the load: a fixed seed will do.
-    let mut rng = Seed(0).stream("sentinel");
+    let mut beats = Beats { lags: Sample::new(MAX_LAGS, "sentinel"), gap_max: Nanos::ZERO };
     let mut due = epoch.elapsed() + BEAT;
     let mut last = epoch.elapsed();
-    let mut n_beats = 0_usize;
     while !stop.load(Ordering::Relaxed) {
         epoch.sleep_until(due);
         let now = epoch.elapsed();
-        let lag = now.saturating_sub(due);
         beats.gap_max = beats.gap_max.max(now.saturating_sub(last));
-        n_beats += 1;
-        if beats.lags.len() < MAX_LAGS {
-            beats.lags.push(lag);
-        } else {
-            let place = rng.random_range(0..n_beats);
-            if let Some(kept) = beats.lags.get_mut(place) {
-                *kept = lag;
-            }
-        }
+        beats.lags.push(now.saturating_sub(due));
         last = now;
         // Beats that were slept through are not made up for: the lag has shown them.
         due = (due + BEAT).max(now);
@@ -86,9 +72,9 @@ impl Sentinel {
         self.record.recorder_stalls += n_stalls;
     }
 
-    pub(super) fn into_record(mut self, beats: Beats) -> SentinelRecord {
-        self.record.wake_lag = beats.lags;
-        self.record.wake_lag.sort_unstable();
+    pub(super) fn into_record(mut self, beats: Beats, added_ns: Vec<i64>) -> SentinelRecord {
+        self.record.added_ns = added_ns;
+        self.record.wake_lag = beats.lags.into_sorted();
         self.record.wake_gap_max = beats.gap_max;
         self.record.rss_max = rss_max();
         let stolen = steal_ticks().saturating_sub(self.steal_ticks);

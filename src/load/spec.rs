@@ -33,6 +33,8 @@ pub struct TrialSpec {
     pub next_turn: Option<NextTurnBody>,
     /// Judges, after each round of an extending warm-up, whether it may end.
     pub is_steady: Option<SteadyTest>,
+    /// Whether the engine puts its own stamps into its events, as the simulated one does.
+    pub reads_truth: bool,
     /// Bounds on what one answer may bring.
     pub limits: Limits,
 }

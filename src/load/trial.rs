@@ -47,18 +47,6 @@ pub fn run_trial(
     control: &Control,
     live: &Live,
 ) -> Result<LoadReport, LoadError> {
-    run_with(spec, None, sink, control, live).map(|(report, _)| report)
-}
-
-/// As [`run_trial`]; with the epoch on the kernel's monotonic clock it also returns what was
-/// added to the engine's own stamps.
-pub(super) fn run_with(
-    spec: TrialSpec,
-    truth_epoch_ns: Option<u64>,
-    sink: &mut dyn RecordSink,
-    control: &Control,
-    live: &Live,
-) -> Result<(LoadReport, Vec<i64>), LoadError> {
     let endpoint = Endpoint::new(&spec.target)?;
     let n_streams = spec.phases.iter().map(streams_of).max().unwrap_or(0);
     preflight(n_streams)?;
@@ -76,7 +64,7 @@ pub(super) fn run_with(
     if is_library {
         let client = |_| LibraryClient::new(epoch, endpoint.url.clone(), &spec.target);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, truth_epoch_ns, sink, control, live)
+        carry_out(clients, spec, sink, control, live)
     } else {
         let address = endpoint.address()?;
         let head = endpoint.request_head(&spec.target)?;
@@ -84,7 +72,7 @@ pub(super) fn run_with(
         let failed = |source| LoadError::System { what: "set up sockets", source };
         let client = |_| DirectClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, truth_epoch_ns, sink, control, live)
+        carry_out(clients, spec, sink, control, live)
     }
 }
 
@@ -118,12 +106,12 @@ struct Hall<'a> {
 fn carry_out<C: Client + Send>(
     clients: Vec<C>,
     spec: TrialSpec,
-    truth_epoch_ns: Option<u64>,
     sink: &mut dyn RecordSink,
     control: &Control,
     live: &Live,
-) -> Result<(LoadReport, Vec<i64>), LoadError> {
+) -> Result<LoadReport, LoadError> {
     let TrialSpec { epoch, target, phases, is_steady, .. } = spec;
+    let truth_epoch_ns = spec.reads_truth.then(|| epoch.monotonic_ns());
     let reading = Reading {
         asked: Asked { stream: target.stream, no_done: target.no_done },
         keep_outputs: spec.keep_outputs,
@@ -157,13 +145,12 @@ fn carry_out<C: Client + Send>(
         (phases, aborted, beats.join().expect("the beat does not panic"))
     });
     let added_ns = recorder.into_added_ns().map_err(LoadError::Sink)?;
-    let report = LoadReport {
+    Ok(LoadReport {
         epoch_unix_ns: epoch.unix_ns(),
         phases,
-        sentinel: sentinel.into_record(beats),
+        sentinel: sentinel.into_record(beats, added_ns),
         aborted,
-    };
-    Ok((report, added_ns))
+    })
 }
 
 /// Ends the beats even when a panic unwinds, which would wait for them for ever otherwise.

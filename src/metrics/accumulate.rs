@@ -100,7 +100,7 @@ impl<'a> CellAccumulator<'a> {
         self.end_trial();
         let window = Window::of(record, self.cell);
         self.evidence.begin_trial(record, &window);
-        self.latencies.begin_trial(&record.sentinel.wake_lag);
+        self.latencies.begin_trial(&record.sentinel);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
             record: record.clone(),
@@ -231,6 +231,19 @@ impl<'a> CellAccumulator<'a> {
         };
         resources::figures(figures, &use_of);
         engine_figures::figures(figures, &self.engine, &self.trials);
+        self.client_figures(figures);
+    }
+
+    /// What the client did, and what it cost.
+    fn client_figures(&self, figures: &mut Figures) {
+        let n_chunks: u64 = self.trials.iter().map(|trial| trial.n_token_events).sum();
+        let whole_secs: f64 = self.trials.iter().map(|trial| trial.whole_secs).sum();
+        if n_chunks > 0 && whole_secs > 0.0 {
+            let note = "all requests, from the first due one to the last response";
+            figures.set("chunk_throughput", n_chunks as f64 / whole_secs, n_chunks, note);
+            let micros = self.evidence.process_cpu_s * 1e6 / n_chunks as f64;
+            figures.set("client_cpu_per_chunk", micros, n_chunks, "all threads of bench");
+        }
         if let Some(share) = self.evidence.client_cpu_share() {
             let note = "load threads, mean over trials";
             figures.set("client_cpu", share * 100.0, self.trials.len() as u64, note);

@@ -108,6 +108,13 @@ pub const METRICS: &[Metric] = &[
         LESS,
         "Lateness of a timer thread of bench with a fixed cadence: the sentinel.",
     ),
+    distribution(
+        "added_latency",
+        "added latency",
+        "ms",
+        LESS,
+        "Stamp of an event's arrival minus the moment just before the simulated engine wrote it: what bench and the loopback device add.",
+    ),
     figure(
         "request_throughput",
         "request throughput",
@@ -436,6 +443,20 @@ pub const METRICS: &[Metric] = &[
         "tok/s",
         None,
         "Mean of the output rates in the engine's log whose time lies inside the measured window, weighted by that time: a cross-check, never a result.",
+    ),
+    figure(
+        "chunk_throughput",
+        "chunk throughput",
+        "chunks/s",
+        None,
+        "Token events of all requests, per second from the first due request to the last byte of the measured phases.",
+    ),
+    figure(
+        "client_cpu_per_chunk",
+        "client CPU per chunk",
+        "us",
+        LESS,
+        "CPU time of all of bench in the measured phases, per token event: microseconds each, seconds per million.",
     ),
     figure(
         "client_cpu",

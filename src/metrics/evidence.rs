@@ -36,6 +36,8 @@ pub struct Evidence {
     pub lags: Lags,
     /// Worst trial's CPU time of load threads, as a share of their wall time.
     pub client_cpu_max: Option<f64>,
+    /// CPU time of all of `bench` in the measured phases, seconds, over all trials.
+    pub process_cpu_s: f64,
     pub(crate) client_cpu_sum: f64,
     /// Trials whose sentinel measured CPU time.
     pub(crate) n_client_cpu: u32,
@@ -158,6 +160,7 @@ impl Evidence {
     pub(crate) fn begin_trial(&mut self, record: &TrialRecord, window: &Window) {
         let sentinel = &record.sentinel;
         let wall = sentinel.wall.as_secs_f64();
+        self.process_cpu_s += sentinel.process_cpu.as_secs_f64();
         if wall > 0.0 && sentinel.n_load_threads > 0 {
             let share = sentinel.load_cpu.as_secs_f64() / wall / f64::from(sentinel.n_load_threads);
             self.client_cpu_sum += share;

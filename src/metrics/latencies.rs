@@ -9,6 +9,7 @@ use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::summary::{Counts, Distribution};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
+use crate::record::trial::SentinelRecord;
 use crate::seed::Seed;
 use crate::stats::mean::Moments;
 use crate::stats::quantile::quantile_by;
@@ -75,10 +76,14 @@ impl Latencies {
         }
     }
 
-    /// Takes a trial's sentinel in: ascending lags.
-    pub(crate) fn begin_trial(&mut self, wake_lag: &[Nanos]) {
+    /// Takes a trial's sentinel in.
+    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord) {
+        let wake_lag = &sentinel.wake_lag;
         for lag in wake_lag {
             self.sample("wake_lag", Some(lag.as_millis_f64()));
+        }
+        for added_ns in &sentinel.added_ns {
+            self.sample("added_latency", Some(*added_ns as f64 / 1e6));
         }
         let p99 = quantile_by(wake_lag.len(), 0.99, |rank| wake_lag[rank].0 as f64);
         let p99 = p99.map(|nanos| Nanos(nanos as u64));

@@ -33,6 +33,8 @@ pub struct Totals {
     pub errors: BTreeMap<String, u64>,
     /// Ended by `bench`, by cause.
     pub cancelled: BTreeMap<String, u64>,
+    /// Token events of all requests.
+    pub n_token_events: u64,
     /// Output tokens of complete answers with a known count.
     pub output_tokens: u64,
     /// Prompt tokens of complete answers with a known count.
@@ -89,6 +91,7 @@ impl Totals {
         metrics: &RequestMetrics,
     ) {
         self.n_scheduled += 1;
+        self.n_token_events += u64::from(metrics.n_token_events);
         self.inside.n_scheduled += u64::from(window.contains(record.scheduled));
         self.add_in_flight(window, record, metrics);
         match &record.outcome {

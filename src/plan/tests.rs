@@ -13,6 +13,8 @@ use crate::scenario::{Input, Loaded, load};
 const SCENARIOS: &[(&str, &str)] = &[
     ("batch_sweep", include_str!("../../scenarios/batch_sweep.toml")),
     ("billion_tokens", include_str!("../../scenarios/billion_tokens.toml")),
+    ("calibrate", include_str!("../../scenarios/calibrate.toml")),
+    ("calibrate_open_loop", include_str!("../../scenarios/calibrate_open_loop.toml")),
     ("cpu_engines", include_str!("../../scenarios/cpu_engines.toml")),
     ("offline", include_str!("../../scenarios/offline.toml")),
     ("open_loop", include_str!("../../scenarios/open_loop.toml")),

@@ -32,6 +32,53 @@ pub struct Environment {
     pub gpu_absent: Option<String>,
     /// Driver version.
     pub gpu_driver: Option<String>,
+    /// What `bench calibrate` found on this machine, if it was run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+/// What `bench` adds on a machine, by `bench calibrate`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The day, in UTC.
+    pub at: String,
+    /// Version of `bench`.
+    pub bench_version: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// CPU model.
+    pub cpu: String,
+    /// CPUs of the process.
+    pub n_cpus: u32,
+    /// One per load.
+    pub rows: Vec<CalibrationRow>,
+}
+
+/// What `bench` adds under one load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationRow {
+    /// Name of the cell of `scenarios/calibrate.toml`.
+    pub load: String,
+    /// Whether the machine let the instrument work undisturbed.
+    pub valid: bool,
+    /// Median of the time from an engine's write to our stamp, milliseconds.
+    pub added_p50_ms: Option<f64>,
+    /// Its 99th percentile.
+    pub added_p99_ms: Option<f64>,
+    /// Its 99.9th percentile.
+    pub added_p999_ms: Option<f64>,
+    /// Median lateness of sending, milliseconds.
+    pub send_lag_p50_ms: Option<f64>,
+    /// Its 99th percentile.
+    pub send_lag_p99_ms: Option<f64>,
+    /// Token events per second.
+    pub chunks_per_s: Option<f64>,
+    /// Requests per second.
+    pub requests_per_s: Option<f64>,
+    /// CPU time of all of `bench` per token event, microseconds.
+    pub cpu_us_per_chunk: Option<f64>,
 }
 
 /// One GPU.

@@ -120,6 +120,11 @@ pub struct SentinelRecord {
     pub steal: Nanos,
     /// Drift of the wall clock against the monotonic clock over the trial, nanoseconds.
     pub wall_drift_ns: i64,
+    /// From the moment just before the engine wrote an event, as the engine itself says, to our
+    /// stamp of its arrival, nanoseconds, ascending: known of the simulated engine alone. At most
+    /// some ten thousand values: a uniform sample when there were more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added_ns: Vec<i64>,
 }
 
 /// Which data a trial used.

@@ -500,6 +500,7 @@ fn launch(cell: &CellSummary) -> Launch {
 
 fn environment() -> Environment {
     Environment {
+        calibration: None,
         bench_version: "0.1.0".to_owned(),
         bench_commit: Some("7baba15".to_owned()),
         kernel: "6.18.0".to_owned(),

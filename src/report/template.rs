@@ -13,6 +13,7 @@ use crate::report::view::ReportView;
 /// Templates that are part of the program, by the name under which others may include them.
 const EMBEDDED: &[(&str, &str)] = &[
     ("_tables.md.j2", include_str!("../../reports/_tables.md.j2")),
+    ("calibrate.md.j2", include_str!("../../reports/calibrate.md.j2")),
     ("default.md.j2", include_str!("../../reports/default.md.j2")),
     ("accuracy_vs_speed.md.j2", include_str!("../../reports/accuracy_vs_speed.md.j2")),
     ("batch_sweep.md.j2", include_str!("../../reports/batch_sweep.md.j2")),

@@ -53,6 +53,7 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     for sentence in &view.headline {
         screen.prose(&mut out, "", sentence, Ink::Plain);
     }
+    screen.prose(&mut out, "instrument: ", &view.instrument, Ink::Faint);
     if !view.report_at.is_empty() {
         out.push('\n');
         // A path is never wrapped: it is there to be copied.

@@ -193,6 +193,7 @@ fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialS
         token_counter,
         next_turn: order.plan.datasets[&order.cell.dataset].multi_turn.then(next_turn),
         is_steady: Some(steady_test()),
+        reads_truth: order.launch.preset == "sim",
         limits: Limits::default(),
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 pub mod cache;
+pub mod calibration;
 pub mod catalogue;
 pub mod dataset;
 pub mod download;

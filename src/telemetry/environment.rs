@@ -41,6 +41,7 @@ pub fn environment() -> Environment {
         gpus,
         gpu_absent,
         gpu_driver,
+        calibration: None,
     }
 }
 

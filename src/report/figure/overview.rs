@@ -15,11 +15,20 @@ use crate::report::view::results;
 /// Draws one panel per quantity, one row per published row and measured cell.
 pub fn overview(input: &Input<'_>) -> Option<FigureView> {
     let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
-    let quantities: Vec<Quantity> =
-        [Quantity::Figure("output_throughput".to_owned()), Quantity::LoadTime, Quantity::Accuracy]
-            .into_iter()
-            .filter(|quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some()))
-            .collect();
+    let percentile = |tag: &str, p| Quantity::Percentile(tag.to_owned(), p);
+    let figure = |tag: &str| Quantity::Figure(tag.to_owned());
+    let (title, wanted) = if input.plan.report == results::CALIBRATE {
+        let added = [50.0, 99.0, 99.9].map(|p| percentile("added_latency", p));
+        let rest = [percentile("send_lag", 99.0), figure("client_cpu_per_chunk")];
+        ("What bench adds", added.into_iter().chain(rest).collect())
+    } else {
+        let wanted = [figure("output_throughput"), Quantity::LoadTime, Quantity::Accuracy];
+        ("Speed, load time and accuracy", wanted.to_vec())
+    };
+    let quantities: Vec<Quantity> = wanted
+        .into_iter()
+        .filter(|quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some()))
+        .collect();
     if quantities.is_empty() {
         return None;
     }
@@ -38,7 +47,7 @@ pub fn overview(input: &Input<'_>) -> Option<FigureView> {
     } else {
         &["measured here"]
     };
-    let title = "Speed, load time and accuracy".to_owned();
+    let title = title.to_owned();
     Some(FigureView {
         id: "overview".to_owned(),
         svg: bars::draw(&title, series, &panels, &rows),

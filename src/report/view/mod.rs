@@ -6,6 +6,7 @@ pub mod cells;
 pub mod conditions;
 pub mod details;
 pub mod headline;
+pub mod instrument;
 pub mod references;
 pub mod results;
 pub mod serving;
@@ -76,6 +77,8 @@ pub struct ReportView {
     pub datasets: Vec<DatasetView>,
     /// Charts.
     pub charts: Vec<FigureView>,
+    /// What bench itself adds on this machine.
+    pub instrument: String,
     /// Where a person finds the report; for the terminal alone.
     #[serde(skip)]
     pub report_at: String,
@@ -137,6 +140,7 @@ impl ReportView {
             engines: setup::engines(plan, input.engines),
             datasets: setup::datasets(input.datasets),
             charts: figure::charts(input),
+            instrument: line(&instrument::instrument(input.environment)),
             report_at: line(&input.run.report_at),
         }
     }

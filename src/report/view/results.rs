@@ -10,9 +10,22 @@ use crate::report::view::table::{Column, Table, TableCell, Tone};
 
 /// Quantities of the main table with their rank (the highest is dropped first).
 /// A quantity that no cell has makes no column.
-fn quantities() -> Vec<(Quantity, u8)> {
+fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
     let figure = |tag: &str| Quantity::Figure(tag.to_owned());
     let percentile = |tag: &str, p: f64| Quantity::Percentile(tag.to_owned(), p);
+    if plan.report == CALIBRATE {
+        return vec![
+            (figure("chunk_throughput"), 5),
+            (figure("request_throughput"), 6),
+            (percentile("added_latency", 50.0), 1),
+            (percentile("added_latency", 99.0), 1),
+            (percentile("added_latency", 99.9), 4),
+            (percentile("ttft", 50.0), 8),
+            (percentile("send_lag", 50.0), 7),
+            (percentile("send_lag", 99.0), 2),
+            (figure("client_cpu_per_chunk"), 3),
+        ];
+    }
     vec![
         (Quantity::LoadTime, 4),
         (figure("output_throughput"), 1),
@@ -33,6 +46,9 @@ fn quantities() -> Vec<(Quantity, u8)> {
         (figure("energy_per_correct_answer"), 18),
     ]
 }
+
+/// The report whose subject is `bench` itself.
+pub const CALIBRATE: &str = "calibrate";
 
 /// Returns a column's header: the unit of a rate says that it is one, the word is left out.
 pub fn header(quantity: &Quantity) -> String {
@@ -66,9 +82,9 @@ fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
 pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
     let keys = key_names(&cells);
-    let shown: Vec<(Quantity, u8, Option<String>)> = quantities()
+    let shown: Vec<(Quantity, u8, Option<String>)> = quantities(plan)
         .into_iter()
-        .filter(|(quantity, _)| is_shown(quantity, plan))
+        .filter(|(quantity, _)| plan.report == CALIBRATE || is_shown(quantity, plan))
         .filter(|(quantity, _)| cells.iter().any(|cell| is_worth_a_column(quantity, cell)))
         .map(|(quantity, rank)| {
             let unit = common_unit(&quantity, &cells);

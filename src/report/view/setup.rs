@@ -11,6 +11,7 @@ use crate::report::number::{counted, rounded};
 use crate::report::secret;
 use crate::report::untrusted::{line, shell_word};
 use crate::report::view::conditions::Fact;
+use crate::report::view::instrument::instrument;
 use crate::units::bytes_for_people;
 
 /// One engine launch with what is known of it.
@@ -54,6 +55,7 @@ pub fn environment(environment: &Environment) -> Vec<Fact> {
         facts.push(Fact::new("CPU governor", governor));
     }
     facts.push(Fact::new("load average at the start", rounded(environment.load_average)));
+    facts.push(Fact::new("instrument", instrument(environment)));
     for gpu in &environment.gpus {
         let words = [
             Some(format!("{}, {}", gpu.name, bytes_for_people(gpu.memory_bytes))),

@@ -1,0 +1,74 @@
+//! `bench calibrate`: what this program adds on this machine.
+
+use std::path::PathBuf;
+
+use crate::cli::args::{CalibrateArgs, Colour, FailOn, RunArgs, ScenarioArgs};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::{run, scenario_file};
+use crate::metrics::summary::{CellSummary, Validity};
+use crate::record::environment::{Calibration, CalibrationRow};
+use crate::run::digest::Digest;
+use crate::store::calibration;
+use crate::telemetry;
+
+/// Loads in which requests follow answers.
+const CLOSED: &str = include_str!("../../scenarios/calibrate.toml");
+/// Loads in which they follow a clock.
+const OPEN: &str = include_str!("../../scenarios/calibrate_open_loop.toml");
+
+/// Measures the instrument, prints the table and keeps it for later reports.
+pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Failure> {
+    let path = PathBuf::from("scenarios/calibrate.toml");
+    let sets = vec![format!("phase.load.duration={}s", args.seconds)];
+    let mut planned = scenario_file::plan_text(&path, CLOSED, None, &sets)?;
+    let open = scenario_file::plan_text(&path, OPEN, None, &sets)?.plan;
+    planned.plan.cells.extend(open.cells);
+    planned.plan.launches.extend(open.launches);
+    let args = RunArgs {
+        scenario: ScenarioArgs { scenario: path, profile: None, sets, only: None },
+        out: args.out.clone(),
+        resume: None,
+        dry_run: false,
+        strict: false,
+        fail_on: vec![FailOn::Failed, FailOn::Invalid],
+        quiet: args.quiet,
+    };
+    let (exit, digest) = run::measure(&args, &planned, colour)?;
+    if matches!(exit, Exit::Ok | Exit::CellInvalid) {
+        calibration::keep(&of(&digest))?;
+    }
+    Ok(exit)
+}
+
+fn of(digest: &Digest) -> Calibration {
+    let environment = telemetry::environment();
+    Calibration {
+        at: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        bench_version: environment.bench_version,
+        kernel: environment.kernel,
+        cpu: environment.cpu,
+        n_cpus: environment.n_cpus,
+        rows: digest.summary.cells.iter().map(row).collect(),
+    }
+}
+
+fn row(cell: &CellSummary) -> CalibrationRow {
+    let percentile = |tag: &str, wanted: f64| {
+        let percentiles = cell.distributions.get(tag)?.percentiles.iter();
+        percentiles.filter(|found| found.p >= wanted).find_map(|found| found.value)
+    };
+    let figure = |tag: &str| cell.figures.get(tag).and_then(|figure| figure.value);
+    CalibrationRow {
+        load: cell.name.clone(),
+        valid: cell.verdict == Validity::Valid,
+        added_p50_ms: percentile("added_latency", 50.0),
+        added_p99_ms: percentile("added_latency", 99.0),
+        added_p999_ms: percentile("added_latency", 99.9),
+        send_lag_p50_ms: percentile("send_lag", 50.0),
+        send_lag_p99_ms: percentile("send_lag", 99.0),
+        chunks_per_s: figure("chunk_throughput"),
+        requests_per_s: figure("request_throughput"),
+        cpu_us_per_chunk: figure("client_cpu_per_chunk"),
+    }
+}

@@ -1,0 +1,77 @@
+//! What `bench calibrate` found on this machine, kept for later reports.
+
+use std::path::PathBuf;
+
+use crate::record::environment::{Calibration, Environment};
+use crate::store::atomic;
+use crate::store::error::StoreError;
+
+/// Keeps a calibration in place of the one before.
+///
+/// # Errors
+/// When the cache of the user cannot be written.
+pub fn keep(calibration: &Calibration) -> Result<(), StoreError> {
+    let path = path();
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
+    }
+    let text = serde_json::to_vec_pretty(calibration)
+        .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    atomic::write(&path, &text)
+}
+
+/// Returns the calibration of this program on this machine, if there is one; that of another
+/// version, kernel or processor says nothing.
+pub fn of(environment: &Environment) -> Option<Calibration> {
+    let text = std::fs::read_to_string(path()).ok()?;
+    let found: Calibration = serde_json::from_str(&text).ok()?;
+    is_of(&found, environment).then_some(found)
+}
+
+fn is_of(found: &Calibration, environment: &Environment) -> bool {
+    found.bench_version == environment.bench_version
+        && found.kernel == environment.kernel
+        && found.cpu == environment.cpu
+        && found.n_cpus == environment.n_cpus
+}
+
+fn path() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    cache.join("bench/calibration.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calibration_of_another_machine_or_program_is_none_of_this_one() {
+        let here = Environment {
+            bench_version: "1".to_owned(),
+            kernel: "6".to_owned(),
+            cpu: "A".to_owned(),
+            n_cpus: 2,
+            ..Environment::default()
+        };
+        let found = Calibration {
+            bench_version: "1".to_owned(),
+            kernel: "6".to_owned(),
+            cpu: "A".to_owned(),
+            n_cpus: 2,
+            ..Calibration::default()
+        };
+        assert!(is_of(&found, &here));
+        for other in [
+            Environment { bench_version: "2".to_owned(), ..here.clone() },
+            Environment { kernel: "7".to_owned(), ..here.clone() },
+            Environment { cpu: "B".to_owned(), ..here.clone() },
+            Environment { n_cpus: 4, ..here },
+        ] {
+            assert!(!is_of(&found, &other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The instrument held against the simulated engine, whose times are known: with the program
+//! itself, one load at a time.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "starts the program, reads what it wrote and says what is inconclusive"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bench::stats::ks::against_exponential;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Loads beside each other would measure each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A directory of its own, and the machine for itself.
+struct Bench {
+    home: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { home: tempfile::tempdir().unwrap(), _alone: alone }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn start(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_bench"))
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("HOME", self.home.path())
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("HF_HUB_OFFLINE", "1")
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a scenario with this engine and load; returns its summary.
+    fn measure(&self, engine: &str, rest: &str) -> Value {
+        let scenario = self.path("scenario.toml");
+        let questions =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/datasets/word_problems.jsonl");
+        let text = format!(
+            "seed = 7\n[engine.sim]\n{engine}\n[dataset.questions]\nsource = \"gsm8k\"\n\
+             location = \"{}\"\ncycle = true\n[request]\nignore-eos = true\n{rest}",
+            questions.display()
+        );
+        fs::write(&scenario, text).unwrap();
+        self.run(scenario.to_str().unwrap())
+    }
+
+    fn run(&self, scenario: &str) -> Value {
+        let out = self.path("run");
+        let args =
+            ["run", scenario, "--quiet", "--fail-on", "failed", "--out", out.to_str().unwrap()];
+        let output = self.start(&args);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        json(&out.join("summary.json"))
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn percentile(cell: &Value, metric: &str, p: f64) -> f64 {
+    let percentiles = cell["distributions"][metric]["percentiles"].as_array().unwrap();
+    let found = percentiles.iter().find(|found| found["p"].as_f64() == Some(p)).unwrap();
+    found["value"].as_f64().unwrap()
+}
+
+/// Whether a thread that sleeps 1 ms wakes within 1 ms in 99 of 100 cases: else the machine is
+/// too busy for any statement about milliseconds.
+fn machine_is_calm() -> bool {
+    let mut lags: Vec<Duration> = (0..200)
+        .map(|_| {
+            let due = Instant::now() + Duration::from_millis(1);
+            std::thread::sleep(Duration::from_millis(1));
+            due.elapsed()
+        })
+        .collect();
+    lags.sort_unstable();
+    lags[197] < Duration::from_millis(1)
+}
+
+/// Whether the machine was calm before a measurement, and is after it.
+fn calm(was_calm: bool, what: &str) -> bool {
+    let is_calm = was_calm && machine_is_calm();
+    if !is_calm {
+        println!("inconclusive: others use this machine; not held against the truth: {what}");
+    }
+    is_calm
+}
+
+/// Processes that do nothing but use processors, ended with this.
+struct BusyLoops(Vec<Child>);
+
+impl BusyLoops {
+    fn start(n: usize) -> Self {
+        let start = |_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        Self((0..n).map(start).collect())
+    }
+}
+
+impl Drop for BusyLoops {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_stall_of_the_engine_shows_in_the_latencies_from_the_schedule() {
+    let bench = Bench::new();
+    let summary = bench.measure(
+        "ttft = \"1ms\"\nitl = \"0ms\"\nstall-every = \"10s\"\nstall-for = \"1s\"",
+        "max-tokens = 1\n[phase.load]\nrate = 100.0\narrival = \"constant\"\nduration = \"20s\"\n",
+    );
+    let cell = &summary["cells"][0];
+    assert_eq!(cell["counts"]["ok"], 2000, "{}", cell["counts"]);
+    // A tenth of the requests is due in a stall and waits for its end, between 0 and 1 s:
+    // half of a second at p95, nine tenths at p99.
+    for (p, truth) in [(95.0, 500.0), (99.0, 900.0)] {
+        let found = percentile(cell, "e2e_scheduled", p);
+        assert!((found - truth).abs() < 0.05 * truth, "p{p}: {found} ms instead of {truth} ms");
+    }
+    assert!(cell["distributions"]["e2e"]["percentiles"].is_array(), "the service view is beside");
+}
+
+#[test]
+fn poisson_arrivals_are_poisson_where_they_arrive() {
+    const RATE: f64 = 200.0;
+    let bench = Bench::new();
+    let log = bench.path("truth.jsonl");
+    let was_calm = machine_is_calm();
+    let engine = format!(
+        "ttft = \"1ms\"\nitl = \"0ms\"\nextra-args = [\"--truth-log\", \"{}\"]",
+        log.display()
+    );
+    let load = "max-tokens = 1\n[phase.load]\nrate = 200.0\nduration = \"15s\"\n";
+    let summary = bench.measure(&engine, load);
+    let n_sent = summary["cells"][0]["counts"]["scheduled"].as_u64().unwrap();
+    let text = fs::read_to_string(&log).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    // The probe of the start is the first; the totals at the end have no arrival.
+    let mut arrivals: Vec<f64> =
+        rows.filter_map(|row| Some(row["arrived_ns"].as_u64()? as f64 / 1e9)).skip(1).collect();
+    arrivals.sort_by(f64::total_cmp);
+    assert_eq!(arrivals.len() as u64, n_sent);
+    let gaps: Vec<f64> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let found = against_exponential(&gaps, RATE).unwrap();
+    println!("{n_sent} arrivals: D = {:.4}, p = {:.3}", found.distance, found.p_value);
+    if calm(was_calm, "the gaps of arrivals") {
+        assert!(found.p_value > 0.001, "{found:?}");
+    }
+}
+
+#[test]
+fn a_search_finds_the_known_capacity() {
+    let bench = Bench::new();
+    let was_calm = machine_is_calm();
+    let summary = bench.run("scenarios/search.toml");
+    let search = &summary["searches"][0];
+    let n_cells = summary["cells"].as_array().unwrap().len();
+    assert_eq!(search["points"].as_array().unwrap().len(), n_cells, "every load is a row");
+    println!("best {}, missed {}", search["best"]["load"], search["missed"]["load"]);
+    if calm(was_calm, "the capacity of eight streams") {
+        assert_eq!(
+            (&search["best"]["load"], &search["missed"]["load"]),
+            (&8.0.into(), &9.0.into())
+        );
+    }
+}
+
+#[test]
+fn four_busy_loops_beside_it_make_a_cell_invalid() {
+    let bench = Bench::new();
+    let busy = BusyLoops::start(2 * std::thread::available_parallelism().unwrap().get());
+    let summary = bench.measure(
+        "ttft = \"20ms\"\nitl = \"5ms\"",
+        "max-tokens = 32\n[phase.load]\nconcurrency = 64\nduration = \"6s\"\n",
+    );
+    drop(busy);
+    let reasons = summary["cells"][0]["verdict"]["invalid"].to_string();
+    assert!(reasons.contains("client:") && reasons.contains("ms late"), "{}", summary["cells"][0]);
+}
+
+#[test]
+fn calibration_makes_a_table_and_every_later_report_says_its_row() {
+    let bench = Bench::new();
+    let out = bench.path("calibration");
+    let output =
+        bench.start(&["calibrate", "--seconds", "2", "--quiet", "--out", out.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    // Others may use the machine: then rows are invalid, and say so.
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{told}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    for column in ["added latency p50", "added latency p99", "send lag p99", "client CPU per chunk"]
+    {
+        assert!(table.contains(column), "{table}");
+    }
+    let summary = json(&out.join("summary.json"));
+    let cells = summary["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 9);
+    for cell in cells {
+        let added = percentile(cell, "added_latency", 50.0);
+        // A stamp of the kernel cannot be before the write nor a second behind it.
+        assert!(added > 0.0 && added < 1_000.0, "{}: {added} ms", cell["name"]);
+    }
+    let load = "max-tokens = 4\n[phase.load]\nconcurrency = 2\nrequests = 8\n";
+    bench.measure("ttft = \"1ms\"\nitl = \"1ms\"", load);
+    for report in ["report.md", "report.html"] {
+        let report = fs::read_to_string(bench.path("run").join(report)).unwrap();
+        assert!(report.contains("500 streams: adds"), "{report}");
+    }
+}
