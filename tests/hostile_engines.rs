@@ -70,8 +70,8 @@ impl Bed {
         self.command().output().unwrap()
     }
 
-    fn spawn(&self) -> Child {
-        self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    fn spawn(&self) -> Runner {
+        Runner(self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     fn summary(&self) -> Value {
@@ -93,9 +93,22 @@ impl Bed {
     }
 }
 
-/// Returns the living processes that a runner started, and those that they started.
-fn tree(runner: &Child) -> Vec<Process> {
-    process::below(runner.id().cast_signed(), &process::table())
+/// A run in the background, which a failed test does not leave there.
+struct Runner(Child);
+
+impl Runner {
+    /// Returns the living processes that it started, and those that they started.
+    fn tree(&self) -> Vec<Process> {
+        process::below(self.0.id().cast_signed(), &process::table())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // In good cases it has ended long ago.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn assert_nothing_is_left(tree: &[Process]) {
@@ -137,10 +150,10 @@ fn hostile_then_well(requests: u32) -> Bed {
 
 /// Waits until the load has begun and returns the tree of the runner: guardian, leader and its
 /// three children at least.
-fn tree_under_load(bed: &Bed, runner: &Child) -> Vec<Process> {
+fn tree_under_load(bed: &Bed, runner: &Runner) -> Vec<Process> {
     assert!(wait_for(|| !bed.events("phase-started").is_empty()), "no load began");
-    assert!(wait_for(|| tree(runner).len() >= 5), "{:?}", tree(runner));
-    tree(runner)
+    assert!(wait_for(|| runner.tree().len() >= 5), "{:?}", runner.tree());
+    runner.tree()
 }
 
 #[test]
@@ -148,7 +161,7 @@ fn nothing_of_a_hostile_tree_is_left_after_a_run() {
     let bed = hostile_then_well(20);
     let mut runner = bed.spawn();
     let tree = tree_under_load(&bed, &runner);
-    assert_eq!(runner.wait().unwrap().code(), Some(0));
+    assert_eq!(runner.0.wait().unwrap().code(), Some(0));
     assert_nothing_is_left(&tree);
     let stops = bed.events("engine-stopped");
     assert_eq!(stops.len(), 2);
@@ -166,8 +179,8 @@ fn nothing_of_a_hostile_tree_is_left_after_its_runner_is_killed() {
     let bed = hostile_then_well(10_000);
     let mut runner = bed.spawn();
     let tree = tree_under_load(&bed, &runner);
-    runner.kill().unwrap();
-    runner.wait().unwrap();
+    runner.0.kill().unwrap();
+    runner.0.wait().unwrap();
     assert_nothing_is_left(&tree);
     let doctor = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(["doctor", "--runs"])
@@ -187,7 +200,7 @@ fn a_killed_leader_is_a_failed_cell_within_two_seconds_and_the_sweep_goes_on() {
     let leader = leader.expect("the leader has its title").id.pid;
     let killed_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     kill(Pid::from_raw(leader), Signal::SIGKILL).unwrap();
-    assert_eq!(runner.wait().unwrap().code(), Some(100));
+    assert_eq!(runner.0.wait().unwrap().code(), Some(100));
     let (failed_at, failed) = bed.events("engine-failed").remove(0);
     let seen_after = Duration::from_nanos(failed_at).saturating_sub(killed_at);
     assert!(seen_after < Duration::from_secs(2), "seen after {seen_after:?}");

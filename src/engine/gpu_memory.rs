@@ -40,6 +40,13 @@ impl GpuBaseline {
         }
     }
 
+    /// Waits after a start that failed, where it has taken memory; returns the bytes that are
+    /// not back on all GPUs together.
+    pub(super) fn wait_until_back_if_used(mut self, stop_waiting: &dyn Fn() -> bool) -> u64 {
+        self.keep_used();
+        self.wait_until_back(stop_waiting).values().sum()
+    }
+
     /// Waits until all memory is back; returns what is not, by UUID.
     pub(super) fn wait_until_back(&self, stop_waiting: &dyn Fn() -> bool) -> BTreeMap<String, u64> {
         let library = self.library.as_deref();

@@ -74,6 +74,9 @@ impl Http {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .http1_only()
+            // Between calls nobody drives the connection, so that its end would not be seen:
+            // servers close idle ones after some seconds.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(io::Error::other)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

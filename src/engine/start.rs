@@ -1,6 +1,7 @@
 //! Starting an engine, on another port if somebody else was faster.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::monotonic;
+use crate::engine::gpu_memory::GpuBaseline;
 use crate::engine::guardian::protocol::StartOrder;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
@@ -22,7 +24,7 @@ use crate::engine::watch::Watched;
 use crate::engine::{gpu_memory, page_cache, process, secret_names};
 use crate::plan::launch::{Launch, PORT};
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PageCache};
-use crate::units::Nanos;
+use crate::units::{Nanos, bytes_for_people};
 
 /// Starts on further ports when somebody else was faster on the picked one.
 const PORT_TRIES: u32 = 3;
@@ -172,7 +174,7 @@ impl<'a> Start<'a> {
         };
         let ready = match wait.until_ready() {
             Ok(ready) => ready,
-            Err(unready) => return Err(self.give_up(unready, leash)),
+            Err(unready) => return Err(self.give_up(unready, leash, gpus)),
         };
         if let Some(leash) = &mut leash {
             leash.serve();
@@ -246,7 +248,12 @@ impl<'a> Start<'a> {
     }
 
     /// Takes down what was started and describes why.
-    fn give_up(&self, unready: Unready, leash: Option<Leash>) -> NotStarted {
+    fn give_up(
+        &self,
+        unready: Unready,
+        leash: Option<Leash>,
+        gpus: Option<GpuBaseline>,
+    ) -> NotStarted {
         // The log's end is read before the teardown adds its own lines to it.
         let failure = match unready {
             Unready::Interrupted => None,
@@ -257,14 +264,19 @@ impl<'a> Start<'a> {
             }
         };
         let interrupt = &self.context.interrupt;
-        let gone =
-            leash.map(|mut leash| leash.stop(self.launch.stop_grace, &|| interrupt.is_urgent()));
+        let is_urgent = || interrupt.is_urgent();
+        let gone = leash.map(|mut leash| leash.stop(self.launch.stop_grace, &is_urgent));
+        let memory_left = gpus.map_or(0, |gpus| gpus.wait_until_back_if_used(&is_urgent));
         let Some(mut failure) = failure else { return NotStarted::Interrupted };
         if let Some(gone) = gone.filter(|gone| !gone.survivors.is_empty()) {
             let left = gone.survivors.join("; ");
             failure.message.push_str(" (processes that could not be ended: ");
             failure.message.push_str(&left);
             failure.message.push(')');
+        }
+        if memory_left > 0 {
+            let left = bytes_for_people(memory_left);
+            let _ = write!(failure.message, " ({left} of device memory did not come back)");
         }
         NotStarted::Failed(failure)
     }

@@ -10,7 +10,7 @@ use crate::record::telemetry::TelemetrySample;
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::Probe;
-use crate::telemetry::gpu::GpuProbe;
+use crate::telemetry::gpu::{self, GpuProbe};
 use crate::telemetry::host::HostProbe;
 use crate::telemetry::log_rates::LogRatesProbe;
 use crate::telemetry::process::EngineProcessProbe;
@@ -29,7 +29,7 @@ pub(super) fn start(
     epoch: Instant,
 ) -> Option<(Sampler, Receiver<TelemetrySample>)> {
     let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::new())];
-    if let Ok(gpus) = GpuProbe::new(None) {
+    if let Ok(gpus) = GpuProbe::new(gpu::library()) {
         probes.push(Box::new(gpus));
     }
     if let Some(pids) = engine.pids() {

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bench::record::telemetry::TelemetrySource;
 use bench::telemetry::Probe;
 use bench::telemetry::gpu::{GpuProbe, survey_with, wait_for_memory};
 use bench::units::Nanos;
+
+use crate::bed::wait_for;
 
 /// The fake library and the file that is its state.
 struct FakeGpus {
@@ -125,4 +127,74 @@ fn memory_that_does_not_come_back_is_told_by_device() {
     fake.set("used_mib1 510\n");
     let left = wait_for_memory(Some(&library), &baseline, Duration::from_mins(1), &|| false);
     assert!(left.is_empty());
+}
+
+/// A scenario of the simulated engine, run by the program with the fake library.
+struct GpuRun {
+    home: tempfile::TempDir,
+    command: Command,
+}
+
+impl GpuRun {
+    fn new(fake: &FakeGpus, engine: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let scenario = home.path().join("scenario.toml");
+        let text = format!(
+            "title = \"GPUs\"\n[engine.sim]\n{engine}\n[dataset.d]\nsource = \"jsonl\"\n\
+             location = \"./questions.jsonl\"\ncycle = true\n[request]\nmax-tokens = 8\n\
+             [phase.load]\nconcurrency = 2\nrequests = 40\n"
+        );
+        fs::write(&scenario, text).unwrap();
+        fs::write(home.path().join("questions.jsonl"), "{\"prompt\": \"1 + 1?\"}\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+        command
+            .args(["run", "--quiet", "--fail-on", "failed", "--out"])
+            .arg(home.path().join("run"))
+            .arg(&scenario)
+            .env("HOME", home.path())
+            .env("BENCH_NVML_LIBRARY", fake.library());
+        Self { home, command }
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join("run").join(name)).unwrap_or_default()
+    }
+}
+
+#[test]
+fn every_gpu_is_in_the_records_of_a_run_and_in_its_report() {
+    let fake = FakeGpus::new();
+    fake.set("process1 4242\n");
+    let mut run = GpuRun::new(&fake, "itl = \"20ms\"");
+    let output = run.command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let samples = run.read("cells/engine=sim/trial-1/telemetry.jsonl");
+    for gpu in ["GPU-fake-0", "GPU-fake-1"] {
+        let sample = samples.lines().find(|line| line.contains(gpu)).expect("a sample of each GPU");
+        for name in ["power_w", "energy_j", "memory_bytes", "utilisation_pct", "temperature_c"] {
+            assert!(sample.contains(name), "{gpu} has no {name}: {sample}");
+        }
+    }
+    let report = run.read("report.md");
+    for told in ["Fake H100", "utilisation", "power", "temperature", "memory", "pid 4242"] {
+        assert!(report.contains(told), "`{told}` is not in the report:\n{report}");
+    }
+}
+
+#[test]
+fn memory_is_waited_for_after_a_start_that_failed_too() {
+    let fake = FakeGpus::new();
+    // It never listens, takes memory, and dies; the driver gives the memory back later.
+    let engine = "extra-args = [\"--listen-delay\", \"60min\", \"--exit-after\", \"2s\"]";
+    let mut run = GpuRun::new(&fake, engine);
+    let mut child = run.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_started = || run.read("events.jsonl").contains("engine-starting");
+    assert!(wait_for(Duration::from_secs(30), is_started));
+    fake.set("used_mib0 900\n");
+    let is_failed = || run.read("events.jsonl").contains("engine-failed");
+    assert!(!wait_for(Duration::from_secs(5), is_failed), "the memory was not waited for");
+    fake.set("used_mib0 500\n");
+    assert!(wait_for(Duration::from_secs(30), is_failed));
+    child.wait().unwrap();
+    assert!(!run.read("events.jsonl").contains("did not come back"));
 }

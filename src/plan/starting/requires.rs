@@ -45,6 +45,7 @@ impl Starting<'_> {
             (None, Some(program)) => all.push(Requires::Program(program)),
             (None, None) => {}
         }
+        let path = path.filter(|path| !path.is_empty());
         all.extend(path.map(|path| Requires::Path(PathBuf::from(path))));
         match &item.gpus {
             Some(Value::Boolean(true)) => all.push(Requires::Gpus(self.n_gpus())),
