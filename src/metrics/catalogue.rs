@@ -407,7 +407,7 @@ pub const METRICS: &[Metric] = &[
         "speculative acceptance",
         "%",
         MORE,
-        "Accepted of drafted tokens between the edges of the measured window, by the engine's counters.",
+        "Accepted of drafted tokens between the edges of the measured window, by the engine's counters; else the mean of its gauge.",
     ),
     figure(
         "preemptions",

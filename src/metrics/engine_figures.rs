@@ -11,6 +11,8 @@ use crate::stats::mean::Moments;
 pub(crate) struct EngineTotals {
     prefix: Ratio,
     spec: Ratio,
+    /// Means of the gauge, for engines that do not count drafted tokens.
+    spec_ratios: Vec<f64>,
     preemptions: Option<f64>,
     output: Option<Growth>,
     log_output: Option<Growth>,
@@ -51,6 +53,7 @@ impl EngineTotals {
         let growth = |name| log.growth(name, window);
         self.prefix.add(growth("prefix_cache_hits"), growth("prefix_cache_queries"));
         self.spec.add(growth("spec_accepted"), growth("spec_drafted"));
+        self.spec_ratios.extend(log.gauge("spec_accepted_ratio", window).0.mean());
         if let Some(found) = growth("preemptions") {
             *self.preemptions.get_or_insert(0.0) += found.amount;
         }
@@ -73,6 +76,7 @@ fn add(sum: &mut Option<Growth>, found: Option<Growth>) {
 /// Sets what the engine's metrics say; what they do not say is left out.
 pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[Totals]) {
     let n_trials = trials.len() as u64;
+    let mean = |values: &[f64]| values.iter().copied().collect::<Moments>().mean();
     let cached: u64 = trials.iter().map(|trial| trial.cached_tokens).sum();
     let cacheable: u64 = trials.iter().map(|trial| trial.cacheable_tokens).sum();
     if let Some(pct) = engine.prefix.pct() {
@@ -85,6 +89,9 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     if let Some(pct) = engine.spec.pct() {
         let note = "accepted of drafted tokens, by the engine's counters";
         figures.set("spec_acceptance", pct, engine.spec.of as u64, note);
+    } else if let Some(ratio) = mean(&engine.spec_ratios) {
+        let note = "mean of samples of the engine's gauge";
+        figures.set("spec_acceptance", ratio * 100.0, n_trials, note);
     }
     if let Some(n) = engine.preemptions {
         figures.set("preemptions", n, n_trials, "by the engine's counter");
@@ -92,7 +99,6 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     if let Some(usage) = engine.kv_usage_max {
         figures.set("kv_cache_usage_max", usage * 100.0, n_trials, "highest sample");
     }
-    let mean = |values: &[f64]| values.iter().copied().collect::<Moments>().mean();
     if let Some(waiting) = mean(&engine.waiting) {
         figures.set("requests_waiting_mean", waiting, n_trials, "mean of samples");
     }
@@ -142,6 +148,27 @@ mod tests {
         assert_eq!(found.value("prefix_cache_hit_rate"), Some(10.0));
         assert_eq!(found.value("engine_output_throughput"), Some(100.0));
         assert_eq!(found.value("spec_acceptance"), None);
+    }
+
+    #[test]
+    fn a_gauge_tells_the_acceptance_where_the_engine_does_not_count() {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
+        let mut log = EngineLog::default();
+        for (millis, ratio) in [(900, 0.1), (1_200, 0.6), (1_800, 0.8)] {
+            log.push(&TelemetrySample {
+                at: Nanos::from_millis(millis),
+                source: TelemetrySource::EngineMetrics,
+                values: [("spec_accepted_ratio".to_owned(), ratio)].into(),
+                absent: [].into(),
+            });
+        }
+        let mut engine = EngineTotals::default();
+        engine.push(&log, &window);
+        let mut found = Figures::default();
+        figures(&mut found, &engine, &[]);
+        let acceptance = found.value("spec_acceptance").unwrap();
+        assert!((acceptance - 70.0).abs() < 1e-9, "{acceptance}");
     }
 
     #[test]

@@ -121,7 +121,8 @@ pub struct LogPatterns {
     /// Our name of a setting → pattern; group `value`, or else the first group, is its value.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub configuration: IndexMap<String, String>,
-    /// Lines with the engine's own rates; groups `prompt_tps`, `output_tps`.
+    /// Lines with the engine's own rates; groups `prompt_tps`, `output_tps`, and `rank`
+    /// where replicas write lines of their own.
     pub throughput: Option<String>,
 }
 
@@ -133,7 +134,7 @@ pub struct MetricsEndpoint {
     pub path: String,
     /// Our name (`requests_running`, `requests_waiting`, `kv_cache_usage_ratio`,
     /// `prefix_cache_queries`, `prefix_cache_hits`, `preemptions`, `spec_drafted`,
-    /// `spec_accepted`, `prompt_tokens`, `output_tokens`) → the engine's names, first found counts.
+    /// `spec_accepted`, `spec_accepted_ratio`, `prompt_tokens`, `output_tokens`) → the engine's names, first found counts.
     pub names: IndexMap<String, Vec<String>>,
 }
 

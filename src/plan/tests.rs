@@ -181,6 +181,70 @@ const COMMON: &[&str] = &[
     "precision = \"fp16\"\ntensor-parallel = 2\ncontext-length = 4096\neager = true",
 ];
 
+/// Returns what the patterns of a preset find in lines of a log: name and first group, or `-`.
+fn found(preset: &str, table: &str, log: &str) -> Vec<String> {
+    let engine =
+        format!("[engine.e]\npreset = \"{preset}\"\nmodel = \"m\"\nmodel-path = \"./m\"\n");
+    let plan = plan_of(&with_engine(&engine, "")).unwrap();
+    let patterns = plan.launches[0].log_patterns.clone();
+    let table = match table {
+        "stages" => patterns.stages,
+        "configuration" => patterns.configuration,
+        _ => {
+            patterns.throughput.into_iter().map(|pattern| ("rates".to_string(), pattern)).collect()
+        }
+    };
+    let told = table.iter().filter_map(|(name, pattern)| {
+        let captures = regex::Regex::new(pattern).unwrap();
+        let captures = log.lines().rev().find_map(|line| captures.captures(line))?;
+        let group = captures.iter().skip(1).flatten().last().map_or("-", |group| group.as_str());
+        Some(format!("{name} {group}"))
+    });
+    told.collect()
+}
+
+/// The logs are of real runs on a CPU, cut to the lines that say something.
+#[test]
+fn presets_find_stages_settings_and_rates_in_the_logs_of_real_engines() {
+    let vllm = include_str!("../../fixtures/logs/vllm-0.32.0-cpu.txt");
+    let stages = [
+        "engine 0.59",
+        "engine-core -",
+        "kv-cache -",
+        "model 0.305539",
+        "serving -",
+        "weights 0.03",
+        "worker -",
+    ];
+    assert_eq!(found("vllm", "stages", vllm), stages);
+    let settings = [
+        "context-length 512",
+        "dtype float32",
+        "eager True",
+        "kv-dtype auto",
+        "prefix-cache False",
+        "quantisation None",
+    ];
+    assert_eq!(found("vllm", "configuration", vllm), settings);
+    assert_eq!(found("vllm", "throughput", vllm), ["rates 638.3"]);
+    let transformers = include_str!("../../fixtures/logs/transformers-5.19.0.txt");
+    assert_eq!(found("transformers", "stages", transformers), ["serving -", "weights -"]);
+    let llama = include_str!("../../fixtures/logs/llama-server-0.7.0.txt");
+    assert_eq!(found("llama_cpp", "stages", llama), ["serving -", "weights -"]);
+}
+
+/// What only a GPU makes them say, by the format strings in the sources of vLLM 0.32.
+#[test]
+fn presets_find_what_engines_say_on_a_gpu() {
+    let vllm = "Model loading took 14.99 GiB memory and 3.25 seconds\n\
+                torch.compile took 41.20 s in total\n\
+                Graph capturing finished in 17 secs, took 0.54 GiB\n\
+                Default vLLM sampling parameters have been overridden by the model's generation_config.json: `{'top_k': 20}`. If this is not intended\n";
+    let stages = ["compile 41.20", "graph-capture 17", "model 3.25"];
+    assert_eq!(found("vllm", "stages", vllm), stages);
+    assert_eq!(found("vllm", "configuration", vllm), ["sampling-defaults {'top_k': 20}"]);
+}
+
 #[test]
 fn presets_start_engines_as_their_users_would() {
     let model = "model = \"org/name\"";

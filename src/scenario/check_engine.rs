@@ -32,6 +32,7 @@ const METRICS: &[&str] = &[
     "preemptions",
     "spec_drafted",
     "spec_accepted",
+    "spec_accepted_ratio",
     "prompt_tokens",
     "output_tokens",
 ];

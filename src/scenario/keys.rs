@@ -150,7 +150,11 @@ static LOG: &[Field] = &[
     field("stages", Map(&Text), "Stage → pattern; group `secs` is the time it took."),
     field("failures", Map(&Text), "Failure class → pattern."),
     field("configuration", Map(&Text), "Our name → pattern; its group `value`, or its first one."),
-    field("throughput", Text, "Pattern with groups `prompt_tps` and `output_tps`."),
+    field(
+        "throughput",
+        Text,
+        "Pattern with groups `prompt_tps`, `output_tps`, and `rank` where replicas write their own.",
+    ),
 ];
 
 static METRICS: &[Field] = &[
