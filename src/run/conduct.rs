@@ -226,10 +226,6 @@ impl Conductor<'_> {
                     break;
                 }
                 TrialEnd::EngineFailed(failure) => {
-                    self.event(RunEvent::EngineFailed {
-                        launch: visit.launch.clone(),
-                        failure: (*failure).clone(),
-                    })?;
                     self.finish(&cell_id, CellOutcome::Failed(*failure))?;
                     let left_behind = self.stop(&visit.launch, running)?;
                     if !left_behind.is_empty() {

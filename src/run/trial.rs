@@ -44,6 +44,10 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
+    fn failed(&self, failure: &EngineFailure) -> RunEvent {
+        RunEvent::EngineFailed { launch: self.cell.launch.clone(), failure: failure.clone() }
+    }
+
     /// Waits until the engine has no open request, as far as its metrics tell.
     fn drained(&self) -> Option<bool> {
         self.engine.drained(DRAIN_LIMIT, &|| self.interrupt.is_raised())
@@ -110,7 +114,9 @@ pub(super) fn carry_out(
         let report = thread.join().expect("the load generator does not panic");
         let failure = watch.failure.take();
         if let Some(sampler) = sampler {
-            sampler.scrape();
+            if failure.is_none() {
+                sampler.scrape();
+            }
             sampler.finish();
         }
         let written = telemetry.join().expect("the writer of samples does not panic");
@@ -121,11 +127,18 @@ pub(super) fn carry_out(
     let writer = Arc::into_inner(writer).expect("the load thread has ended");
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     // An engine that died within the last look is found here.
+    let is_told = failure.is_some();
     let failure = failure.or_else(|| order.engine.watch().failure().map(Box::new));
     if failure.is_none() {
         idle.after = order.drained();
     }
-    finish(order, dataset, idle, writer, report, failure)
+    let end = finish(order, dataset, idle, writer, report, failure)?;
+    if let TrialEnd::EngineFailed(failure) = &end
+        && !is_told
+    {
+        tell(order.failed(failure))?;
+    }
+    Ok(end)
 }
 
 fn finish(
@@ -264,8 +277,10 @@ impl<'a> Watch<'a> {
         }
         if self.failure.is_none() {
             self.failure = self.engine.failure().map(Box::new).or_else(|| self.stalled());
-            if self.failure.is_some() {
+            if let Some(failure) = &self.failure {
                 control.engine_gone();
+                // At once: what the trial still has to close may take seconds.
+                tell(self.order.failed(failure))?;
             }
         }
         self.announce_phases(tell)
