@@ -135,7 +135,7 @@ fn a_file_of_answers_is_graded_and_a_gold_that_cannot_be_read_is_named() {
     let refused = bench(&["score", path], home.path());
     assert_eq!(refused.status.code(), Some(65));
     let told = stderr(&refused);
-    assert!(told.contains("finds no answer in the gold of 1 of 1 rows: row 0"), "{told}");
+    assert!(told.contains("finds no answer in the gold of 1 of 1 rows: row 1"), "{told}");
     let scored = bench(&["score", path, "--gold", "whole"], home.path());
     let table = stdout(&scored);
     let strict = table.lines().find(|line| line.contains(" strict ")).unwrap();

@@ -250,7 +250,7 @@ fn gold_that_cannot_be_read_stops_the_run_before_an_engine_starts() {
     .unwrap();
     let output = bench(&["run", path_text(&scenario), "--out", path_text(&dir)], home.path());
     assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
-    assert!(stderr(&output).contains("row 0 (\"it is two\")"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("row 1 (\"it is two\")"), "{}", stderr(&output));
     assert!(!dir.exists(), "a run was begun");
 }
 

@@ -53,6 +53,10 @@ impl Failure {
                 let help = error.help.clone();
                 Self::new(Exit::BadData, error.to_string()).help(help)
             }
+            PrepareError::Requests { ref source, .. } => {
+                let help = source.help.clone();
+                Self::new(Exit::BadData, error.to_string()).help(help)
+            }
             PrepareError::Gold { .. } => Self::new(Exit::BadData, error.to_string())
                 .help("mend these rows, or set `gold` in [score] to a pattern that reads them; nothing could be scored against a gold that cannot be read"),
             PrepareError::Pattern { .. } => Self::new(Exit::Scenario, error.to_string())

@@ -69,6 +69,14 @@ pub enum PrepareError {
         /// Which rows.
         source: GoldError,
     },
+    /// Requests cannot be made from it.
+    #[error("cell {cell}: {source}")]
+    Requests {
+        /// Name of the cell.
+        cell: String,
+        /// Why.
+        source: DataError,
+    },
     /// A pattern of the score is not usable.
     #[error("score `{score}`: {source}")]
     Pattern {
@@ -124,6 +132,12 @@ pub fn prepare(
             let golds = read_golds(plan, score, &cell.dataset, samples)?;
             prepared.golds.insert(cell.dataset.clone(), golds);
         }
+    }
+    for cell in plan.cells.iter().filter(|cell| cell.skip.is_none()) {
+        // What one trial can send, all can: the first tells before an engine is started.
+        let samples = Arc::clone(&prepared.datasets[&cell.dataset].samples);
+        Workload::new(cell, &plan.launches[&cell.launch], samples, plan.seed, 1)
+            .map_err(|source| PrepareError::Requests { cell: cell.name.clone(), source })?;
     }
     Ok(prepared)
 }

@@ -59,7 +59,7 @@ pub struct GoldError {
     pub n_bad: u64,
     /// Rows looked at.
     pub n: u64,
-    /// The first such rows: their number and the beginning of what stands there.
+    /// The first such rows: their position from 0 and the beginning of what stands there.
     pub rows: Vec<(u64, String)>,
 }
 
@@ -67,7 +67,9 @@ fn name_rows(rows: &[(u64, String)], n_bad: u64) -> String {
     let mut text = String::new();
     for (i, (row, excerpt)) in rows.iter().enumerate() {
         let comma = if i == 0 { "" } else { ", " };
-        write!(text, "{comma}row {row} ({excerpt})").expect("writing to a String does not fail");
+        // People count rows from 1, as all messages about data do.
+        write!(text, "{comma}row {} ({excerpt})", row + 1)
+            .expect("writing to a String does not fail");
     }
     if n_bad > rows.len() as u64 {
         text.push_str(", …");
@@ -213,7 +215,7 @@ pub(crate) mod tests {
         assert_eq!((error.n_bad, error.n, error.rows.len()), (12, 12, 10));
         insta::assert_snapshot!(
             GoldError { rows: error.rows[..2].to_vec(), ..error },
-            @r#"the extractor `published` finds no answer in the gold of 12 of 12 rows: row 0 ("0 ducks\n#### 0"), row 1 ("1 ducks\n#### 1"), …"#
+            @r#"the extractor `published` finds no answer in the gold of 12 of 12 rows: row 1 ("0 ducks\n#### 0"), row 2 ("1 ducks\n#### 1"), …"#
         );
         let error = scorer.golds([(7, None)]).unwrap_err();
         assert_eq!(error.rows, [(7, "no answer".to_owned())]);

@@ -407,7 +407,7 @@ fn the_cache_is_listed_and_verified() {
     let error = catalogue::fetch("gsm9k", None, &cache, None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "data set `gsm9k`: bench knows gsm8k, s1k, s1k11, sharegpt, ultrachat by name"
+        "data set `gsm9k`: bench knows gsm8k, s1k, s1k-1.1, sharegpt, ultrachat by name"
     );
     assert!(catalogue::fetch("gsm8k", Some("dev"), &cache, None).is_err());
 }

@@ -42,7 +42,7 @@ pub const KNOWN: [Known; 5] = [
         licence: "Apache-2.0",
     },
     Known {
-        name: "s1k11",
+        name: "s1k-1.1",
         source: Source::S1k11,
         repo: "simplescaling/s1K-1.1",
         files: "data/{split}-",

@@ -129,6 +129,19 @@ fn an_unknown_codec_is_named() {
 }
 
 #[test]
+fn a_page_that_cannot_be_unpacked_is_named_by_row_and_column() {
+    let mut bytes = gsm8k(Compression::SNAPPY);
+    // The codec of the second column alone, as above.
+    let pattern = b"\x06answer\x15\x02";
+    let at: Vec<_> = memchr::memmem::find_iter(&bytes, pattern).map(|at| at + 8).collect();
+    for at in at {
+        bytes[at] = 2 << 1;
+    }
+    let error = read(&plan(Source::Gsm8k), "x.parquet", &bytes).unwrap_err();
+    assert_eq!(error.place, "row 1, column `answer`", "{error}");
+}
+
+#[test]
 fn ten_thousand_flipped_bits_cause_no_panic() {
     let whole = gsm8k(Compression::SNAPPY);
     let plan = plan(Source::Gsm8k);

@@ -10,8 +10,13 @@ use crate::workload::error::DataError;
 use crate::workload::input::Content;
 use crate::workload::rows::{BadRow, Place, Row};
 
+/// How the reader says that it was built without a codec.
+const UNKNOWN_CODEC: &str = "Disabled feature at compile time: ";
+
 pub(super) struct Parquet {
     file: String,
+    /// The same bytes again, to find out which column is to blame.
+    again: Option<Content>,
     rows: RowIter<'static>,
     number: u64,
     failed: bool,
@@ -19,18 +24,61 @@ pub(super) struct Parquet {
 
 impl Parquet {
     pub(super) fn open(file: String, content: Content) -> Result<Self, DataError> {
-        let opened = caught(|| {
-            let reader: Box<dyn FileReader> = match content {
-                Content::File(file) => Box::new(SerializedFileReader::new(file)?),
-                Content::Bytes(bytes) => Box::new(SerializedFileReader::new(bytes)?),
-            };
-            Ok(RowIter::from_file_into(reader))
-        });
-        match opened {
-            Ok(rows) => Ok(Self { file, rows, number: 0, failed: false }),
+        let again = match &content {
+            Content::File(file) => file.try_clone().ok().map(Content::File),
+            Content::Bytes(bytes) => Some(Content::Bytes(bytes.clone())),
+        };
+        match caught(|| Ok(RowIter::from_file_into(reader(content)?))) {
+            Ok(rows) => Ok(Self { file, again, rows, number: 0, failed: false }),
             Err(message) => Err(damaged(&file, &message)),
         }
     }
+
+    /// Returns the place of a row that cannot be read, with its column where one is to blame.
+    fn place_of_damage(&mut self) -> String {
+        let row = Place::Row(self.number);
+        let column = self
+            .again
+            .take()
+            .and_then(|content| caught(|| unreadable_column(content, self.number)).ok().flatten());
+        match column {
+            Some(column) => format!("{row}, column `{}`", column.escape_debug()),
+            None => row.to_string(),
+        }
+    }
+}
+
+fn reader(content: Content) -> Result<Box<dyn FileReader>, ParquetError> {
+    Ok(match content {
+        Content::File(file) => Box::new(SerializedFileReader::new(file)?),
+        Content::Bytes(bytes) => Box::new(SerializedFileReader::new(bytes)?),
+    })
+}
+
+/// Returns the first column, in the group of a row, whose pages cannot all be unpacked.
+fn unreadable_column(content: Content, row: u64) -> Result<Option<String>, ParquetError> {
+    let reader = reader(content)?;
+    let metadata = reader.metadata();
+    let mut n_rows = 0;
+    for (at, group) in metadata.row_groups().iter().enumerate() {
+        n_rows += u64::try_from(group.num_rows()).unwrap_or(0);
+        if n_rows < row {
+            continue;
+        }
+        let group_reader = reader.get_row_group(at)?;
+        for (column, described) in group.columns().iter().enumerate() {
+            let is_sound = caught(|| {
+                let mut pages = group_reader.get_column_page_reader(column)?;
+                while pages.get_next_page()?.is_some() {}
+                Ok(())
+            });
+            if is_sound.is_err() {
+                return Ok(Some(described.column_path().string()));
+            }
+        }
+        break;
+    }
+    Ok(None)
 }
 
 impl Iterator for Parquet {
@@ -43,13 +91,12 @@ impl Iterator for Parquet {
         let rows = &mut self.rows;
         let row = caught(|| rows.next().transpose().map(|row| row.map(|row| row.to_json_value())));
         self.number += 1;
-        let place = Place::Row(self.number);
         match row {
             Ok(None) => None,
-            Ok(Some(fields)) => Some(Ok(Row { place, fields })),
+            Ok(Some(fields)) => Some(Ok(Row { place: Place::Row(self.number), fields })),
             Err(message) => {
                 self.failed = true;
-                let error = damaged(&self.file, &message).at(place);
+                let error = damaged(&self.file, &message).at(self.place_of_damage());
                 Some(Err(BadRow { error, can_go_on: false }))
             }
         }
@@ -67,7 +114,12 @@ fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String
 
 fn damaged(file: &str, message: &str) -> DataError {
     let message = message.strip_prefix("Parquet error: ").unwrap_or(message);
-    let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
+    let message = match message.strip_prefix("External: ").unwrap_or(message) {
+        message if message.contains(UNKNOWN_CODEC) => {
+            message.replace(UNKNOWN_CODEC, "bench does not unpack ")
+        }
+        message => message.chars().filter(|c| !c.is_control()).take(200).collect(),
+    };
     DataError::new(
         file,
         format!("not readable as Parquet: {message}"),
