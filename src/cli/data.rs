@@ -112,7 +112,7 @@ fn verify(cache: &DatasetCache) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Corrupt, message)
             .help("remove these files; `bench data fetch` brings them back"));
     }
-    say::talk(&format!("{} cached files with a known digest, all sound", checked.len()));
+    say::talk(&format!("cached files with a known digest: {}, all sound", checked.len()));
     Ok(Exit::Ok)
 }
 

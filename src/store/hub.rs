@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::store::atomic;
 use crate::store::cache::DatasetCache;
-use crate::store::download::{FetchError, Fetcher, OnProgress, wait_for};
+use crate::store::download::{FetchError, Fetcher, OnProgress, Progress, wait_for};
 
 /// Kinds of repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,13 @@ async fn fetch_blob(
     if !blob.exists() {
         // Large files are named by their SHA-256, small ones by git's own hash.
         let sha256 = (etag.len() == 64).then_some(etag.as_str());
-        fetcher.file(url, &blob, sha256, on_progress).await?;
+        // The blob is named by its digest, which tells a person nothing.
+        let named = |progress: Progress<'_>| {
+            if let Some(report) = on_progress {
+                report(Progress { file: name, ..progress });
+            }
+        };
+        fetcher.file(url, &blob, sha256, Some(&named)).await?;
     }
     make_parent(path)?;
     let up = "../".repeat(name.matches('/').count() + 2);

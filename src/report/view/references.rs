@@ -26,6 +26,7 @@ pub fn references(summary: &Summary) -> Table {
         Column::numbers("agreement", "%", 4),
         Column::numbers("parts at word", "median", 3),
         Column::numbers("log probability", "mean difference", 5),
+        Column::words("first divergence by word", 6),
     ];
     let row = |cell: &CellSummary, beside: &BesideReference| {
         let mut row = vec![
@@ -100,7 +101,7 @@ fn flips(pair: Option<&PairedAccuracy>) -> Vec<TableCell> {
 }
 
 fn texts(fidelity: Option<&Fidelity>) -> Vec<TableCell> {
-    let Some(fidelity) = fidelity else { return vec![TableCell::default(); 4] };
+    let Some(fidelity) = fidelity else { return vec![TableCell::default(); 5] };
     let or_empty = |text: Option<String>| TableCell::text(text.unwrap_or_default());
     let logprobs = fidelity.logprob_difference_mean.map(|mean| TableCell {
         text: rounded(mean),
@@ -116,7 +117,15 @@ fn texts(fidelity: Option<&Fidelity>) -> Vec<TableCell> {
         or_empty(fidelity.agreement_mean.map(|share| percent(share).replace(" %", ""))),
         or_empty(fidelity.median_divergence().map(|word| word.to_string())),
         logprobs.unwrap_or_default(),
+        TableCell::text(histogram(fidelity)),
     ]
+}
+
+/// Writes the histogram in a line; bins without an answer are left out.
+fn histogram(fidelity: &Fidelity) -> String {
+    let bins = fidelity.histogram();
+    let bins = bins.iter().filter(|(_, n)| *n > 0);
+    bins.map(|(bin, n)| format!("{bin}: {n}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Prints a p-value to three digits after the point.
@@ -139,7 +148,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(
             lines.join("\n"),
-            @"tiny-fp16 | tiny-fp32 | 397 | +0.5 [-1.0, +2.0] | 5 | 3 | 0.727 | 391 of 397 | 99.1 | 22 | 0.000830"
+            @"tiny-fp16 | tiny-fp32 | 397 | +0.5 [-1.0, +2.0] | 5 | 3 | 0.727 | 391 of 397 | 99.1 | 22 | 0.000830 | 0 to 4: 1, 15 to 19: 2, 20 to 24: 1, 40 and later: 2, equal to the end: 391"
         );
         insta::assert_snapshot!(
             sentences(&specimen::summary()).join("\n"),
