@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
 use crate::load::client::Waker;
-use crate::load::driver::Desk;
 use crate::load::exchange::{BLOCK_BYTES, Block, FollowUp, Parcel};
+use crate::load::floor::Desk;
 use crate::load::recorder::{Recorder, RoundReport};
 
 /// Parcels on their way; more are kept by the load thread and counted as stalls.

@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::load::client::{Client, Ending, Head, Inbox, Key, Stamp, Waker};
-use crate::load::driver::{Desk, Due, Supplied, Supply};
 use crate::load::exchange::{Block, FollowUp, Parcel};
+use crate::load::floor::Desk;
 use crate::load::recorder::Recorder;
+use crate::load::share::{Due, Supplied, Supply};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
-use crate::load::driver::{Due, Supplied, Supply};
+use crate::load::share::{Due, Supplied, Supply};
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::Request;
 

@@ -23,6 +23,7 @@ mod fake;
 #[cfg(test)]
 mod faults;
 mod feeder;
+mod floor;
 mod http1;
 mod proxied;
 mod recorder;
@@ -30,6 +31,7 @@ mod sample;
 mod sentinel;
 #[cfg(test)]
 mod shapes;
+mod share;
 mod socket;
 #[cfg(test)]
 mod testbed;

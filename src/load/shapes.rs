@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::load::driver::{Driver, Due, Share, Tally};
+use crate::load::driver::Driver;
 use crate::load::fake::{Answers, Arrival, FakeClient, InlineDesk, Ready};
 use crate::load::recorder::{Reading, Recorder};
+use crate::load::share::{Due, Share, Tally};
 use crate::load::spec::{Control, Limits, Live};
 use crate::load::verdict::Asked;
 use crate::plan::cell::{ArrivalsPlan, Deadlines};

@@ -9,11 +9,12 @@ use crate::load::client::Client;
 use crate::load::clock::{Epoch, process_cpu, thread_cpu, wake_on_time};
 use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
 use crate::load::direct::DirectClient;
-use crate::load::driver::{Driver, Share, Tally};
+use crate::load::driver::Driver;
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
 use crate::load::proxied::LibraryClient;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
 use crate::load::sentinel::{Cost, Sentinel, beat};
+use crate::load::share::{Share, Tally};
 use crate::load::spec::{
     Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
     TrialSpec,

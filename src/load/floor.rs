@@ -1,0 +1,339 @@
+//! The exchanges that a load thread has under way, and their way to the recorder.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::load::client::{Deadline, Ending, Head, Inbox, Key, Stamp};
+use crate::load::exchange::{
+    BLOCK_BYTES, Block, Conversation, Excess, Finished, FollowUp, Parcel, Signals,
+};
+use crate::load::share::Share;
+use crate::load::spec::Live;
+use crate::record::request::{CancelCause, StampSource};
+use crate::units::Nanos;
+
+/// Time that a body has to end after `[DONE]`.
+const END_AFTER_DONE: Nanos = Nanos::from_secs(1);
+/// Takes parcels to the recorder.
+pub(super) trait Desk {
+    /// Takes a parcel, or gives it back when the recorder has too much to do.
+    fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Box<Parcel>>;
+
+    /// Takes a parcel, however long that takes.
+    fn hand_over_patiently(&mut self, parcel: Box<Parcel>);
+
+    /// Returns an empty block to fill.
+    fn empty_block(&mut self) -> Block;
+
+    /// Returns what the recorder said about a conversation of a round.
+    fn follow_up(&mut self) -> Option<(u32, FollowUp)>;
+}
+
+/// The exchanges under way.
+pub(super) struct Floor<'a, D> {
+    pub(super) desk: D,
+    pub(super) live: &'a Live,
+    pub(super) thread: u16,
+    pub(super) round: u32,
+    pub(super) slots: Vec<Slot>,
+    pub(super) free: Vec<u32>,
+    pub(super) n_in_flight: u32,
+    /// Conversations whose next turn is being made.
+    pub(super) n_pondering: u32,
+    /// When streams became free, oldest first; kept in closed loops.
+    pub(super) freed: VecDeque<Nanos>,
+    pub(super) keeps_freed: bool,
+    /// Parcels that the recorder had no room for.
+    pub(super) backlog: VecDeque<Box<Parcel>>,
+    pub(super) backlog_bytes: usize,
+    pub(super) n_stalls: u64,
+    pub(super) last_end: Nanos,
+}
+
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) generation: u32,
+    pub(super) exchange: Option<Exchange>,
+}
+
+pub(super) struct Exchange {
+    pub(super) id: u64,
+    pub(super) phase: u16,
+    pub(super) sample: u64,
+    pub(super) turn: u32,
+    pub(super) max_tokens: Option<u32>,
+    pub(super) scheduled: Nanos,
+    pub(super) begun: Nanos,
+    pub(super) sent: Option<Nanos>,
+    pub(super) connected: Option<Nanos>,
+    pub(super) head: Option<Head>,
+    pub(super) headers: Option<Stamp>,
+    pub(super) stamps: StampSource,
+    pub(super) body_bytes: u64,
+    pub(super) block: Block,
+    pub(super) block_since: Nanos,
+    pub(super) n_handed_over: u32,
+    pub(super) signals: Arc<Signals>,
+    pub(super) conversation: Option<Conversation>,
+}
+
+/// Parcels that wait for the recorder are kept up to this size; beyond it the load thread waits
+/// until half of them are taken.
+const MAX_BACKLOG_BYTES: usize = 8 << 20;
+
+impl Exchange {
+    pub(super) fn new(scheduled: Nanos, begun: Nanos, block: Block) -> Self {
+        Self {
+            id: 0,
+            phase: 0,
+            sample: 0,
+            turn: 0,
+            max_tokens: None,
+            scheduled,
+            begun,
+            sent: None,
+            connected: None,
+            head: None,
+            headers: None,
+            stamps: StampSource::Userspace,
+            body_bytes: 0,
+            block,
+            block_since: Nanos::ZERO,
+            n_handed_over: 0,
+            signals: Arc::default(),
+            conversation: None,
+        }
+    }
+
+    pub(super) fn next_exact(&self, share: &Share) -> Option<Nanos> {
+        let cancel_after = share.cancel_after.unwrap_or(Nanos(u64::MAX));
+        let left = cancel_after.min(share.deadlines.total);
+        self.sent.map(|sent| Nanos(sent.0.saturating_add(left.0)))
+    }
+
+    /// Returns how the exchange has to end now, if it has to.
+    pub(super) fn overdue(&self, now: Nanos, share: &Share) -> Option<Ending> {
+        let deadlines = &share.deadlines;
+        let Some(sent) = self.sent else {
+            let is_late = now.saturating_sub(self.begun) >= deadlines.connect;
+            return is_late.then_some(Ending::TimedOut(Deadline::Connect));
+        };
+        let age = now.saturating_sub(sent);
+        if share.cancel_after.is_some_and(|after| age >= after) {
+            return Some(Ending::Cancelled(CancelCause::AfterTime));
+        }
+        match self.signals.excess() {
+            Some(Excess::Event) => {
+                return Some(Ending::TooLarge("an event or answer above the cap".to_owned()));
+            }
+            Some(Excess::Tokens) => {
+                return Some(Ending::TooLarge("more output than was asked for".to_owned()));
+            }
+            None => {}
+        }
+        if age >= deadlines.total {
+            return Some(Ending::TimedOut(Deadline::Total));
+        }
+        // Only what the recorder has seen counts, and only when it has seen all.
+        if !self.block.is_empty() || self.signals.n_decoded() != self.n_handed_over {
+            return None;
+        }
+        if let Some(done_at) = self.signals.done_at() {
+            return (now.saturating_sub(done_at) >= END_AFTER_DONE).then_some(Ending::LeftOpen);
+        }
+        let (since, limit, which) = match self.signals.last_token_at() {
+            None => (sent, deadlines.first_token, Deadline::FirstToken),
+            Some(at) => (at, deadlines.between_tokens, Deadline::BetweenTokens),
+        };
+        (now.saturating_sub(since) >= limit).then_some(Ending::TimedOut(which))
+    }
+}
+
+impl<'a, D: Desk> Floor<'a, D> {
+    pub(super) fn new(desk: D, live: &'a Live, thread: u16) -> Self {
+        Self {
+            desk,
+            live,
+            thread,
+            round: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            n_in_flight: 0,
+            n_pondering: 0,
+            freed: VecDeque::new(),
+            keeps_freed: false,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            n_stalls: 0,
+            last_end: Nanos::ZERO,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.n_in_flight == 0 && self.n_pondering == 0
+    }
+
+    pub(super) fn place(&mut self, exchange: Exchange) -> Key {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        let place = &mut self.slots[slot as usize];
+        place.generation = place.generation.wrapping_add(1);
+        place.exchange = Some(exchange);
+        self.n_in_flight += 1;
+        Key { slot, generation: place.generation }
+    }
+
+    fn exchange(&mut self, key: Key) -> Option<&mut Exchange> {
+        let place = self.slots.get_mut(key.slot as usize)?;
+        if place.generation == key.generation { place.exchange.as_mut() } else { None }
+    }
+
+    pub(super) fn free_stream(&mut self, at: Nanos) {
+        if self.keeps_freed {
+            self.freed.push_back(at);
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, slot: u32) {
+        let block = self.desk.empty_block();
+        let Some(exchange) = &mut self.slots[slot as usize].exchange else { return };
+        exchange.n_handed_over += 1;
+        let parcel = Box::new(Parcel {
+            from: (self.thread, slot),
+            signals: Arc::clone(&exchange.signals),
+            head: exchange.head.take(),
+            max_tokens: exchange.max_tokens,
+            block: std::mem::replace(&mut exchange.block, block),
+            finished: None,
+        });
+        self.deliver(parcel);
+    }
+
+    fn deliver(&mut self, parcel: Box<Parcel>) {
+        if self.backlog.is_empty() {
+            if let Err(parcel) = self.desk.hand_over(parcel) {
+                self.n_stalls += 1;
+                self.keep(parcel);
+            }
+        } else {
+            self.n_stalls += u64::from(parcel.finished.is_some());
+            self.keep(parcel);
+        }
+    }
+
+    fn keep(&mut self, parcel: Box<Parcel>) {
+        self.backlog_bytes += parcel.block.bytes.capacity() + size_of::<Finished>();
+        self.backlog.push_back(parcel);
+        if self.backlog_bytes > MAX_BACKLOG_BYTES {
+            self.flush_backlog(MAX_BACKLOG_BYTES / 2);
+        }
+    }
+
+    pub(super) fn retry_backlog(&mut self) {
+        while let Some(parcel) = self.backlog.pop_front() {
+            let n_bytes = parcel.block.bytes.capacity() + size_of::<Finished>();
+            if let Err(parcel) = self.desk.hand_over(parcel) {
+                self.backlog.push_front(parcel);
+                return;
+            }
+            self.backlog_bytes -= n_bytes;
+        }
+    }
+
+    /// Hands over until no more than so many bytes are left, however long that takes.
+    pub(super) fn flush_backlog(&mut self, n_left: usize) {
+        while self.backlog_bytes > n_left
+            && let Some(parcel) = self.backlog.pop_front()
+        {
+            self.backlog_bytes -= parcel.block.bytes.capacity() + size_of::<Finished>();
+            self.desk.hand_over_patiently(parcel);
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+impl<D: Desk> Inbox for Floor<'_, D> {
+    fn connected(&mut self, key: Key, at: Nanos) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.connected = Some(at);
+        }
+    }
+
+    fn sent(&mut self, key: Key, at: Nanos) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.sent = Some(at);
+            count(&self.live.sent, 1);
+        }
+    }
+
+    fn head(&mut self, key: Key, head: Head, first_byte: Stamp) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.head = Some(head);
+            exchange.headers = Some(first_byte);
+            exchange.stamps = first_byte.source;
+        }
+    }
+
+    fn body(&mut self, key: Key, bytes: &[u8], stamp: Stamp) {
+        let Some(exchange) = self.exchange(key) else { return };
+        if exchange.block.is_empty() {
+            exchange.block_since = stamp.at;
+        }
+        exchange.block.push(bytes, stamp.at);
+        exchange.body_bytes += bytes.len() as u64;
+        if stamp.source == StampSource::Userspace {
+            exchange.stamps = StampSource::Userspace;
+        }
+        if exchange.block.bytes.len() >= BLOCK_BYTES {
+            self.hand_over(key.slot);
+        }
+    }
+
+    fn end(&mut self, key: Key, at: Nanos, ending: Ending) {
+        if self.exchange(key).is_none() {
+            return;
+        }
+        let Some(exchange) = self.slots[key.slot as usize].exchange.take() else { return };
+        let goes_on = exchange.conversation.is_some() && !matches!(ending, Ending::Cancelled(_));
+        self.free.push(key.slot);
+        self.n_in_flight -= 1;
+        self.last_end = self.last_end.max(at);
+        if goes_on {
+            self.n_pondering += 1;
+        } else {
+            self.free_stream(at);
+        }
+        count(&self.live.bytes, exchange.body_bytes);
+        let finished = Finished {
+            round: self.round,
+            id: exchange.id,
+            phase: exchange.phase,
+            sample: exchange.sample,
+            turn: exchange.turn,
+            max_tokens: exchange.max_tokens,
+            scheduled: exchange.scheduled,
+            sent: exchange.sent,
+            connected: exchange.connected,
+            headers: exchange.headers,
+            stamps: exchange.stamps,
+            body_bytes: exchange.body_bytes,
+            ended: at,
+            ending,
+            conversation: exchange.conversation.filter(|_| goes_on),
+        };
+        self.deliver(Box::new(Parcel {
+            from: (self.thread, key.slot),
+            signals: exchange.signals,
+            head: exchange.head,
+            max_tokens: exchange.max_tokens,
+            block: exchange.block,
+            finished: Some(Box::new(finished)),
+        }));
+    }
+}
