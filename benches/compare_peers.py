@@ -23,6 +23,8 @@ PROGRAMS = {
     "raw_reader": ["bench", "--no-run", "--bench"],
     "load_capacity": ["bench", "--no-run", "--bench"],
 }
+# How often the server is asked what it has served: start-up of a client is in no rate.
+LOOK_EVERY = 0.05
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -40,37 +42,37 @@ class Load:
 
 
 LOADS = [
-    Load("capacity", ["--ttft", "0", "--itl", "0"], 64, 8000, 128),
+    Load("capacity", ["--ttft", "0", "--itl", "0"], 64, 16000, 128),
     Load("paced", ["--ttft", "50ms", "--itl", "10ms"], 500, 1000, 384),
 ]
 
 
 def clients(load, url, args, scratch):
-    """Yields (name, argv, requests that it sends) for every client."""
+    """Yields (name, argv) for every client."""
     address = url.removeprefix("http://")
     slow = max(load.streams, load.requests // args.slow_share)
     common = lambda n: ["--streams", str(load.streams), "--requests", str(n), "--tokens", str(load.tokens)]
-    yield "raw reader", [args.raw_reader, "--address", address, *common(load.requests)], load.requests
-    yield "bench", [args.load_capacity, "--url", url, *common(load.requests)], load.requests
-    guidellm = [
-        find(args.peers, "guidellm"), "benchmark", "--target", url, "--model", "sim",
-        "--rate-type", "concurrent", "--rate", str(load.streams), "--max-requests", str(slow),
-        "--data", f"prompt_tokens=16,output_tokens={load.tokens}",
-        "--output-path", f"{scratch}/guidellm.json", "--disable-progress",
+    for _ in range(args.pairs):
+        yield "raw reader", [args.raw_reader, "--address", address, *common(load.requests)]
+        yield "bench", [args.load_capacity, "--url", url, *common(load.requests)]
+    # Both generate their prompts with a tokenizer.
+    tokenizer = args.tokenizer
+    yield "GuideLLM", [
+        find(args.peers, "guidellm"), "run",
+        "--backend", f"kind=openai_http,target={url},model=sim",
+        "--profile", f"kind=concurrent,streams={load.streams}",
+        "--constraint", f"kind=max_requests,count={slow}",
+        "--data", f"kind=synthetic_text,prompt_tokens=16,output_tokens={load.tokens}",
+        "--tokenizer", f"kind=huggingface_auto,model={tokenizer}",
+        "--output", f"kind=json,path={scratch}/guidellm.json", "--disable-progress",
     ]
-    if args.tokenizer:
-        guidellm += ["--processor", args.tokenizer]
-    yield "GuideLLM", guidellm, slow
-    aiperf = [
+    yield "AIPerf", [
         find(args.peers, "aiperf"), "profile", "--model", "sim", "--url", url,
         "--endpoint-type", "chat", "--streaming", "--concurrency", str(load.streams),
-        "--request-count", str(slow), "--synthetic-input-tokens-mean", "16",
-        "--output-tokens-mean", str(load.tokens), "--extra-inputs", "ignore_eos:true",
+        "--request-count", str(slow), "--isl", "16", "--osl", str(load.tokens),
+        "--extra-inputs", "ignore_eos:true", "--tokenizer", tokenizer,
         "--artifact-dir", f"{scratch}/aiperf", "--ui", "none",
     ]
-    if args.tokenizer:
-        aiperf += ["--tokenizer", args.tokenizer]
-    yield "AIPerf", aiperf, slow
     body = (
         '{"model":"sim","messages":[{"role":"user","content":"hello"}],"stream":true,'
         f'"max_tokens":{load.tokens},"ignore_eos":true}}'
@@ -78,7 +80,7 @@ def clients(load, url, args, scratch):
     yield "oha", [
         find(args.peers, "oha"), "-n", str(load.requests), "-c", str(load.streams), "--no-tui",
         "-m", "POST", "-T", "application/json", "-d", body, f"{url}/v1/chat/completions",
-    ], load.requests
+    ]
 
 
 def find(folder, name):
@@ -141,23 +143,33 @@ def measure(name, argv, args, url):
         ["taskset", "-c", str(args.client_cpu), *map(str, argv)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )
-    try:
-        output, _ = client.communicate(timeout=args.timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(client.pid, signal.SIGKILL)
-        client.communicate()
-        return [name, f"not done after {args.timeout} s", "", "", "", ""]
-    wall = time.monotonic() - began
+    first = last = None
+    n_chunks = 0
+    while True:
+        try:
+            output, _ = client.communicate(timeout=LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            output = None
+        now, n_now = time.monotonic(), chunks_served(url) - served
+        if n_now > n_chunks:
+            first, last, n_chunks = first or now, now, n_now
+        if output is not None:
+            break
+        if now - began > args.timeout:
+            os.killpg(client.pid, signal.SIGKILL)
+            client.communicate()
+            return [name, f"not done after {args.timeout} s", "", "", "", ""]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-    n_chunks = chunks_served(url) - served
     lag = max(lag, wake_lag_p99_ms(args.client_cpu))
     if client.returncode != 0 or n_chunks == 0:
         last = (output.strip().splitlines() or ["no output"])[-1]
         return [name, f"failed: {last[:60]}", "", "", "", ""]
+    # The first look that saw a chunk is one interval late.
+    active = last - first + LOOK_EVERY
     verdict = "ok" if lag < 1.0 else f"inconclusive (lag {lag:.1f} ms)"
     return [
-        name, verdict, f"{n_chunks:.0f}", f"{wall:.1f}", f"{n_chunks / wall:.0f}",
+        name, verdict, f"{n_chunks:.0f}", f"{active:.1f}", f"{n_chunks / active:.0f}",
         f"{cpu / n_chunks * 1e6:.1f}",
     ]
 
@@ -176,11 +188,13 @@ def built(name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="folder with guidellm, aiperf and oha; else PATH")
-    parser.add_argument("--tokenizer", help="tokenizer folder for clients that insist on one")
+    parser.add_argument("--tokenizer", default=str(ROOT / "fixtures/models/word-problems-1m"),
+                        help="tokenizer folder, absolute, for clients that insist on one")
+    parser.add_argument("--pairs", type=int, default=3, help="runs of raw reader and bench")
     parser.add_argument("--server-cpu", type=int, default=0)
     parser.add_argument("--client-cpu", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=900, help="seconds per client")
-    parser.add_argument("--slow-share", type=int, default=8,
+    parser.add_argument("--slow-share", type=int, default=16,
                         help="GuideLLM and AIPerf get this many times fewer requests")
     for name in PROGRAMS:
         parser.add_argument("--" + name.replace("_", "-"), help="built program; else it is built")
@@ -188,12 +202,12 @@ def main():
     for name in PROGRAMS:
         if getattr(args, name) is None:
             setattr(args, name, built(name))
-    print("| load | client | state | chunks | wall s | chunks/s | CPU s per million chunks |")
+    print("| load | client | state | chunks | active s | chunks/s | CPU s per million chunks |")
     print("|---|---|---|---:|---:|---:|---:|")
     for load in LOADS:
         server, url = start_server(args, load)
         with tempfile.TemporaryDirectory() as scratch:
-            for name, argv, _ in clients(load, url, args, scratch):
+            for name, argv in clients(load, url, args, scratch):
                 row = measure(name, argv, args, url)
                 print("| " + " | ".join([load.name, *row]) + " |", flush=True)
         server.terminate()

@@ -88,6 +88,18 @@ pub fn listener(port: u16, root: i32) -> Listener {
         })
 }
 
+/// Returns the process that listens on the port of a URL of this machine, if it can be seen.
+pub fn holder(url: &str, port: u16) -> Option<i32> {
+    let is_here = ["://127.", "://localhost", "://[::1]"].iter().any(|here| url.contains(here));
+    let inodes = if is_here { listening_inodes(port) } else { BTreeSet::new() };
+    if inodes.is_empty() {
+        return None;
+    }
+    let pids = process::table().into_iter().map(|process| process.id.pid);
+    let mut holders = pids.filter(|pid| socket_inodes(*pid).iter().any(|i| inodes.contains(i)));
+    holders.next()
+}
+
 /// Whether any socket listens on the port.
 pub fn is_listened_on(port: u16) -> bool {
     !listening_inodes(port).is_empty()
@@ -129,6 +141,16 @@ fn socket_inodes(pid: i32) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_holder_of_a_port_is_seen_on_this_machine_alone() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(holder(&format!("http://127.0.0.1:{port}"), port), Some(process::own_pid()));
+        assert_eq!(holder(&format!("http://engine.example:{port}"), port), None);
+        drop(listener);
+        assert_eq!(holder(&format!("http://localhost:{port}"), port), None);
+    }
 
     #[test]
     fn only_listening_sockets_of_the_port_are_taken() {

@@ -108,9 +108,9 @@ impl Engine {
     }
 
     /// Returns a function that lists the engine's living processes, for a probe on another
-    /// thread; `None` when attached.
+    /// thread; `None` when attached to one whose processes cannot be seen here.
     pub fn pids(&self) -> Option<impl FnMut() -> Vec<i32> + Send + 'static> {
-        let root = self.tree_root()?;
+        let root = self.tree_root().or_else(|| port::holder(&self.base_url, self.port))?;
         Some(move || {
             let below = process::below(root, &process::table());
             below.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect()

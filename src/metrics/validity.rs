@@ -22,6 +22,11 @@ pub const WAKE_GAP_MAX: Nanos = Nanos::from_secs(1);
 /// Share of all processors from which programs that belong to neither side are a load of their
 /// own: a quarter is half a processor of two.
 pub const FOREIGN_CPU_MAX: f64 = 0.25;
+/// p99 of a lag that an idle machine keeps: where others take the processors, what lies above
+/// it is theirs.
+pub const CROWDED_LAG_FLOOR_MS: f64 = 1.0;
+/// Share of the median TTFT that the p99 of a lag may reach there.
+pub const CROWDED_LAG_SHARE: f64 = 0.01;
 
 /// Returns the lag beyond which a cell is invalid, in milliseconds.
 pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
@@ -30,16 +35,21 @@ pub fn lag_limit_ms(latency_median_ms: Option<f64>) -> f64 {
 
 /// Whether a late client only lengthens the pause between two requests of a stream: each
 /// follows an answer, and every arrival is stamped by the kernel. No latency is coloured then;
-/// what suffers is throughput, by the mean lag. That holds while it is the engine that the
-/// client waits for; where others take the processors, they take them from the engine too.
+/// what suffers is throughput, by the mean lag.
 fn only_delays_sends(evidence: &Evidence) -> bool {
-    let is_alone = evidence.foreign_cpu_max.is_none_or(|share| share <= FOREIGN_CPU_MAX);
-    evidence.is_closed && evidence.n_userspace == 0 && is_alone
+    evidence.is_closed && evidence.n_userspace == 0
 }
 
 /// Returns what the lags of the client did to the figures.
 fn lateness(evidence: &Evidence) -> Vec<String> {
     let lags = &evidence.lags;
+    if let Some(foreign) = evidence.foreign_cpu_max.filter(|&share| share > FOREIGN_CPU_MAX) {
+        // Others take the processors from the engine as well, whatever the loop is.
+        let share = lags.ttft_median_ms.unwrap_or(0.0) * CROWDED_LAG_SHARE;
+        let because =
+            format!(" while other programs used {:.0} % of all CPU time", foreign * 100.0);
+        return late_at_p99(evidence, CROWDED_LAG_FLOOR_MS.max(share), &because);
+    }
     if only_delays_sends(evidence) {
         let limit = lag_limit_ms(lags.e2e_median_ms);
         let late = lags.send_mean_ms.filter(|&lag| lag > limit);
@@ -47,17 +57,20 @@ fn lateness(evidence: &Evidence) -> Vec<String> {
             format!("client: requests left {lag:.1} ms late on average, limit {limit:.1} ms")
         }));
     }
-    let limit = lag_limit_ms(lags.ttft_median_ms);
-    let mut reasons = Vec::new();
-    if let Some(lag) = lags.wake_p99_ms.filter(|&lag| lag > limit) {
-        reasons.push(format!(
-            "client: the sentinel woke {lag:.1} ms late at p99, limit {limit:.1} ms"
-        ));
-    }
-    if let Some(lag) = lags.send_p99_ms.filter(|&lag| lag > limit && !evidence.is_capped) {
-        reasons.push(format!("client: requests left {lag:.1} ms late at p99, limit {limit:.1} ms"));
-    }
-    reasons
+    late_at_p99(evidence, lag_limit_ms(lags.ttft_median_ms), "")
+}
+
+fn late_at_p99(evidence: &Evidence, limit: f64, because: &str) -> Vec<String> {
+    let wake = evidence.lags.wake_p99_ms.map(|lag| ("the sentinel woke", lag));
+    // A wait for a place under the cap is no lateness, nor is that for an answer's stream.
+    let is_lateness = !evidence.is_capped && (because.is_empty() || !evidence.is_closed);
+    let send = evidence.lags.send_p99_ms.filter(|_| is_lateness);
+    let send = send.map(|lag| ("requests left", lag));
+    let late = [wake, send].into_iter().flatten().filter(|(_, lag)| *lag > limit);
+    late.map(|(what, lag)| {
+        format!("client: {what} {lag:.1} ms late at p99{because}, limit {limit:.1} ms")
+    })
+    .collect()
 }
 
 /// Returns what speaks against the instrument, one sentence each; empty when nothing does.
@@ -152,10 +165,20 @@ mod tests {
         assert_eq!(instrument(&pausing), [expected]);
         let stamped_here = Evidence { n_userspace: 1, ..closed.clone() };
         assert_eq!(instrument(&stamped_here).len(), 2);
-        let crowded = Evidence { foreign_cpu_max: Some(0.9), ..closed.clone() };
-        assert_eq!(instrument(&crowded).len(), 2);
-        let nearly_alone = Evidence { foreign_cpu_max: Some(0.2), ..closed };
+        let nearly_alone = Evidence { foreign_cpu_max: Some(0.2), ..closed.clone() };
         assert!(instrument(&nearly_alone).is_empty());
+        let crowded = |wake| {
+            let foreign_cpu_max = Some(0.93);
+            instrument(&Evidence {
+                is_closed: true,
+                foreign_cpu_max,
+                ..with_lags(wake, 40.0, 50.0)
+            })
+        };
+        let expected = "client: the sentinel woke 3.8 ms late at p99 while other programs used \
+                        93 % of all CPU time, limit 1.0 ms";
+        assert_eq!(crowded(3.8), [expected]);
+        assert!(crowded(0.9).is_empty());
         let capped = Evidence { is_capped: true, ..with_lags(0.1, 60.0, 50.0) };
         assert!(instrument(&capped).is_empty());
     }
