@@ -18,8 +18,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Engines are run one at a time: they want both cores, and some of them 8 GB of memory.
-static TURN: Mutex<()> = Mutex::new(());
+/// When the first run began. Engines are run one at a time: they want both cores, and some of
+/// them 8 GB of memory.
+static BEGIN: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Time after which no further run begins, so that all of them are over in twenty minutes.
+const BUDGET: Duration = Duration::from_mins(12);
 
 /// Questions that each engine answers, the first eight of them in the warm-up.
 const N_QUESTIONS: &str = "dataset.questions.limit=40";
@@ -31,9 +35,15 @@ struct Run {
 }
 
 impl Run {
-    /// Runs the built-in engine and others on the same questions, for so long at most.
-    fn of(engines: &[&str], settings: &[&str], limit: Duration) -> Self {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Runs the built-in engine and others on the same questions, for so long at most; `None`
+    /// when the time of all runs is used up.
+    fn of(engines: &[&str], settings: &[&str], limit: Duration) -> Option<Self> {
+        let mut begin = BEGIN.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_begin = begin.get_or_insert_with(Instant::now).elapsed();
+        if since_begin > BUDGET {
+            say(&format!("skipped: {engines:?}: other engines took {since_begin:.0?} already"));
+            return None;
+        }
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("run");
         let told = home.path().join("told.txt");
@@ -70,7 +80,7 @@ impl Run {
             std::thread::sleep(Duration::from_millis(50));
         };
         assert_eq!(status.code(), Some(0), "{engines}\n{}", read(&told));
-        Self { _home: home, dir }
+        Some(Self { _home: home, dir })
     }
 
     /// Returns the cell of an engine; `None` when it was skipped, and says why.
@@ -79,8 +89,7 @@ impl Run {
         let cells = summary["cells"].as_array().unwrap();
         let cell = cells.iter().find(|cell| cell["keys"]["engine"] == engine).unwrap();
         if let Some(reason) = cell["verdict"]["skipped"].as_str() {
-            // Not by a macro: what these print is kept from the terminal when a test passes.
-            io::stderr().write_all(format!("skipped: {engine}: {reason}\n").as_bytes()).unwrap();
+            say(&format!("skipped: {engine}: {reason}"));
             return None;
         }
         Some(cell.clone())
@@ -131,6 +140,11 @@ impl Run {
     }
 }
 
+/// Says a line past the capture of test output, which macros print into.
+fn say(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
@@ -147,7 +161,7 @@ fn figure(cell: &Value, tag: &str) -> Option<f64> {
 
 #[test]
 fn llama_server_answers_as_the_built_in_engine_does() {
-    let run = Run::of(&["llama_cpp"], &[], Duration::from_mins(4));
+    let Some(run) = Run::of(&["llama_cpp"], &[], Duration::from_mins(4)) else { return };
     let Some(cell) = run.assert_measured("llama_cpp") else { return };
     assert_eq!(run.facts("llama-server")["configuration"]["context-length"], "512");
     assert!(figure(&cell, "engine_output_throughput").is_some(), "{}", cell["figures"]);
@@ -156,7 +170,7 @@ fn llama_server_answers_as_the_built_in_engine_does() {
 #[test]
 fn llama_server_speculates_and_answers_the_same() {
     let speculative = "engine.llama_cpp.speculative=ngram:5";
-    let run = Run::of(&["llama_cpp"], &[speculative], Duration::from_mins(4));
+    let Some(run) = Run::of(&["llama_cpp"], &[speculative], Duration::from_mins(4)) else { return };
     if run.assert_measured("llama_cpp").is_some() {
         assert!(run.argv().contains("--spec-type"), "{}", run.argv());
     }
@@ -164,7 +178,7 @@ fn llama_server_speculates_and_answers_the_same() {
 
 #[test]
 fn transformers_serve_answers_as_the_built_in_engine_does() {
-    let run = Run::of(&["transformers"], &[], Duration::from_mins(6));
+    let Some(run) = Run::of(&["transformers"], &[], Duration::from_mins(6)) else { return };
     run.assert_measured("transformers");
 }
 
@@ -172,7 +186,7 @@ fn transformers_serve_answers_as_the_built_in_engine_does() {
 fn static_batches_answer_as_the_built_in_engine_does_in_every_mode() {
     for mode in ["eager", "accelerate", "compile"] {
         let mode = format!("engine.hf_eager.mode={mode}");
-        let run = Run::of(&["hf_eager"], &[&mode], Duration::from_mins(6));
+        let Some(run) = Run::of(&["hf_eager"], &[&mode], Duration::from_mins(6)) else { return };
         if run.assert_measured("hf_eager").is_none() {
             return;
         }
@@ -182,7 +196,7 @@ fn static_batches_answer_as_the_built_in_engine_does_in_every_mode() {
 
 #[test]
 fn vllm_in_one_process_answers_as_the_built_in_engine_does() {
-    let run = Run::of(&["vllm"], &[], Duration::from_mins(6));
+    let Some(run) = Run::of(&["vllm"], &[], Duration::from_mins(6)) else { return };
     let Some(cell) = run.assert_measured("vllm") else { return };
     let configuration = &run.facts("vllm")["configuration"];
     for (name, value) in
@@ -200,7 +214,7 @@ fn vllm_in_one_process_answers_as_the_built_in_engine_does() {
 #[test]
 fn vllm_over_two_processes_answers_as_the_built_in_engine_does() {
     let shards = "engine.vllm.tensor-parallel=2";
-    let run = Run::of(&["vllm"], &[shards], Duration::from_mins(8));
+    let Some(run) = Run::of(&["vllm"], &[shards], Duration::from_mins(8)) else { return };
     if run.assert_measured("vllm").is_some() {
         assert!(run.argv().contains("\"--tensor-parallel-size\",\"2\""), "{}", run.argv());
     }
