@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import queue
 import threading
@@ -41,8 +42,20 @@ class Generation:
     loop: asyncio.AbstractEventLoop
     output_ids: list[int] = field(default_factory=list)
     text: str = ""
+    n_said: int = 0
+    """Characters of `text` that were emitted."""
+    n_read: int = 0
+    """Output ids that are in `text`; those before `n_settled` no longer change what follows."""
+    n_settled: int = 0
     finish: str | None = None
     cancelled: bool = False
+
+    def sayable(self) -> int:
+        """Returns where the text ends that cannot be the beginning of a stop string."""
+        for begin in range(self.n_said, len(self.text)):
+            if any(stop.startswith(self.text[begin:]) for stop in self.stop):
+                return begin
+        return len(self.text)
 
     def emit(self, event: Any) -> None:
         """Hands an event to the connection's task; called from the model's thread."""
@@ -118,18 +131,33 @@ class Model:
         row.output_ids.append(token)
         if token in self.eos_ids and not row.ignore_eos:
             row.finish = "stop"
-        text = self.tokenizer.decode(row.output_ids, skip_special_tokens=not row.ignore_eos)
-        cut = min((text.find(stop) for stop in row.stop if stop in text), default=-1)
-        if cut >= 0:
-            text, row.finish = text[:cut], "stop"
-        elif len(row.output_ids) >= row.max_tokens or row.cancelled:
+        if len(row.output_ids) >= row.max_tokens or row.cancelled:
             row.finish = row.finish or "length"
-        # A character whose bytes are not complete yet decodes to U+FFFD: wait for the rest.
-        if row.finish or not text.endswith("\ufffd"):
-            piece, row.text = text[len(row.text) :], text
-            row.emit(piece)
+        row.text += self.new_text(row)
+        cuts = [cut for stop in row.stop if (cut := row.text.find(stop, row.n_said)) >= 0]
+        if cuts:
+            row.text, row.finish = row.text[: min(cuts)], "stop"
+        end = len(row.text) if row.finish else row.sayable()
+        if row.n_said < end:
+            row.emit(row.text[row.n_said : end])
+            row.n_said = end
         if row.finish:
             row.emit(END)
+
+    def new_text(self, row: Generation) -> str:
+        """Returns the text of the ids that are not in the row's text yet.
+
+        Only the last few ids are decoded, twice: how an id is spelled may depend on the one
+        before it, and decoding all of them at every step would be part of the time per token.
+        """
+        decode = functools.partial(self.tokenizer.decode, skip_special_tokens=not row.ignore_eos)
+        before = decode(row.output_ids[row.n_settled : row.n_read])
+        after = decode(row.output_ids[row.n_settled :])
+        # A character whose bytes are not complete yet decodes to U+FFFD: wait for the rest.
+        if after.endswith("\ufffd") and not row.finish:
+            return ""
+        row.n_settled, row.n_read = row.n_read, len(row.output_ids)
+        return after[len(before) :]
 
 
 class Batcher(threading.Thread):

@@ -73,6 +73,7 @@ fn setting(name: &str, value: &str) -> (String, String) {
     let value = match is_on {
         Some(true) => "on".to_owned(),
         Some(false) => "off".to_owned(),
+        None if value == "None" => "none".to_owned(),
         None => value.trim_start_matches("torch.").chars().take(VALUE_CHARS_MAX).collect(),
     };
     (name.to_owned(), value)
@@ -91,6 +92,7 @@ mod tests {
         };
         check("prefix-cache", "True", ("prefix-cache", "on"));
         check("not prefix-cache", "false", ("prefix-cache", "on"));
+        check("quantisation", "None", ("quantisation", "none"));
         check("dtype", "torch.float32", ("dtype", "float32"));
         check("context-length", "512", ("context-length", "512"));
     }
