@@ -6,8 +6,8 @@ use crate::cli::args::{CalibrateArgs, Colour, FailOn, RunArgs, ScenarioArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{run, scenario_file};
-use crate::metrics::summary::{CellSummary, Validity};
-use crate::record::environment::{Calibration, CalibrationRow};
+use crate::record::environment::Calibration;
+use crate::report::view::instrument;
 use crate::run::digest::Digest;
 use crate::store::calibration;
 use crate::telemetry;
@@ -49,26 +49,6 @@ fn of(digest: &Digest) -> Calibration {
         kernel: environment.kernel,
         cpu: environment.cpu,
         n_cpus: environment.n_cpus,
-        rows: digest.summary.cells.iter().map(row).collect(),
-    }
-}
-
-fn row(cell: &CellSummary) -> CalibrationRow {
-    let percentile = |tag: &str, wanted: f64| {
-        let percentiles = cell.distributions.get(tag)?.percentiles.iter();
-        percentiles.filter(|found| found.p >= wanted).find_map(|found| found.value)
-    };
-    let figure = |tag: &str| cell.figures.get(tag).and_then(|figure| figure.value);
-    CalibrationRow {
-        load: cell.name.clone(),
-        valid: cell.verdict == Validity::Valid,
-        added_p50_ms: percentile("added_latency", 50.0),
-        added_p99_ms: percentile("added_latency", 99.0),
-        added_p999_ms: percentile("added_latency", 99.9),
-        send_lag_p50_ms: percentile("send_lag", 50.0),
-        send_lag_p99_ms: percentile("send_lag", 99.0),
-        chunks_per_s: figure("chunk_throughput"),
-        requests_per_s: figure("request_throughput"),
-        cpu_us_per_chunk: figure("client_cpu_per_chunk"),
+        rows: digest.summary.cells.iter().map(instrument::row).collect(),
     }
 }

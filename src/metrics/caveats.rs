@@ -198,7 +198,7 @@ mod tests {
         late-sends: the generator fell behind: 3.1 % of requests left more than 5.00 ms late (p99 lag 41.0 ms)
         wake-lag: the sentinel woke 4.2 ms late at p99
         client-cpu: load threads were busy 85.0 % of the time
-        recorder-stalled: 3 finished exchanges had to wait for the disk
+        recorder-stalled: 3 finished exchanges had to wait to be decoded and written
         steal: the hypervisor took 5.0 % of a CPU
         foreign-cpu: other programs used 30.0 % of all CPU time
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock

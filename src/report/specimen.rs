@@ -380,7 +380,7 @@ fn failure() -> EngineFailure {
     }
 }
 
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let summary = summary();
     let cells = summary.cells.iter().map(plan_cell).collect();
     let launches = summary.cells.iter().map(|cell| (launch_id(cell), launch(cell))).collect();

@@ -66,8 +66,9 @@ pub(super) fn client_cpu(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn recorder_stalled(case: &Case<'_>) -> Option<Caveat> {
     let n = case.evidence.recorder_stalls;
     (n > 0).then(|| {
-        let what = format!("{n} finished exchanges had to wait for the disk");
-        caveat("recorder-stalled", what, "Write the run directory to a faster disk.", &[])
+        let what = format!("{n} finished exchanges had to wait to be decoded and written");
+        let advice = "Give bench more cores, or the run directory a faster disk.";
+        caveat("recorder-stalled", what, advice, &[])
     })
 }
 

@@ -25,7 +25,7 @@ pub struct BarRow {
 }
 
 const NAMES_WIDTH: f64 = 172.0;
-const NAME_MAX: usize = 26;
+const NAME_MAX: usize = 22;
 const GAP: f64 = 26.0;
 const TOP: f64 = 44.0;
 const BAR_HEIGHT: f64 = 13.0;

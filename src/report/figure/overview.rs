@@ -12,23 +12,31 @@ use crate::report::untrusted::line;
 use crate::report::view::beside::cells_of;
 use crate::report::view::results;
 
-/// Draws one panel per quantity, one row per published row and measured cell.
-pub fn overview(input: &Input<'_>) -> Option<FigureView> {
-    let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
+/// Draws what a person looks at first: one panel per quantity, one row per published row and
+/// measured cell.
+pub fn overview(input: &Input<'_>) -> Vec<FigureView> {
     let percentile = |tag: &str, p| Quantity::Percentile(tag.to_owned(), p);
     let figure = |tag: &str| Quantity::Figure(tag.to_owned());
-    let (title, wanted) = if input.plan.report == results::CALIBRATE {
+    if input.plan.report == results::CALIBRATE {
         let added = [50.0, 99.0, 99.9].map(|p| percentile("added_latency", p));
-        let rest = [percentile("send_lag", 99.0), figure("client_cpu_per_chunk")];
-        ("What bench adds", added.into_iter().chain(rest).collect())
-    } else {
-        let wanted = [figure("output_throughput"), Quantity::LoadTime, Quantity::Accuracy];
-        ("Speed, load time and accuracy", wanted.to_vec())
-    };
-    let quantities: Vec<Quantity> = wanted
-        .into_iter()
-        .filter(|quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some()))
-        .collect();
+        let cost = [
+            percentile("send_lag", 99.0),
+            figure("client_cpu_per_chunk"),
+            figure("chunk_throughput"),
+        ];
+        let added = panels(input, "added-latency", "What bench adds to latencies", &added);
+        let cost = panels(input, "lag-and-cost", "Lag of sends, cost and rate", &cost);
+        return added.into_iter().chain(cost).collect();
+    }
+    let wanted = [figure("output_throughput"), Quantity::LoadTime, Quantity::Accuracy];
+    panels(input, "overview", "Speed, load time and accuracy", &wanted).into_iter().collect()
+}
+
+fn panels(input: &Input<'_>, id: &str, title: &str, wanted: &[Quantity]) -> Option<FigureView> {
+    let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
+    let is_known =
+        |quantity: &&Quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some());
+    let quantities: Vec<Quantity> = wanted.iter().filter(is_known).cloned().collect();
     if quantities.is_empty() {
         return None;
     }
@@ -47,13 +55,18 @@ pub fn overview(input: &Input<'_>) -> Option<FigureView> {
     } else {
         &["measured here"]
     };
-    let title = title.to_owned();
     Some(FigureView {
-        id: "overview".to_owned(),
-        svg: bars::draw(&title, series, &panels, &rows),
-        title,
+        id: id.to_owned(),
+        svg: bars::draw(title, series, &panels, &rows),
+        title: title.to_owned(),
         caption: format!("Whiskers are 95 % intervals.{}", first_of(n_rows, "rows")),
     })
+}
+
+/// Returns the swept values of a cell: what tells it from its neighbours.
+fn label(cell: &CellSummary) -> String {
+    let values: Vec<&str> = cell.keys.values().map(String::as_str).collect();
+    if values.is_empty() { cell.name.clone() } else { values.join(" ") }
 }
 
 fn rows(input: &Input<'_>, cells: &[&CellSummary], quantities: &[Quantity]) -> Vec<BarRow> {
@@ -87,7 +100,7 @@ fn bar_row(
     cell: Option<&CellSummary>,
     quantities: &[Quantity],
 ) -> BarRow {
-    let name = row.map_or_else(|| cell.map_or("", |cell| &cell.name), |row| &row.name);
+    let name = row.map(|row| row.name.clone()).or_else(|| cell.map(label)).unwrap_or_default();
     let bars = quantities
         .iter()
         .map(|quantity| {
@@ -100,7 +113,7 @@ fn bar_row(
             }
         })
         .collect();
-    BarRow { name: line(name), bars }
+    BarRow { name: line(&name), bars }
 }
 
 fn value_of(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {

@@ -1,12 +1,14 @@
 //! The answer in a sentence: which cell leads on what, and whether the margin is outside the noise.
 
 use crate::metrics::summary::{CellSummary, PointSummary, SearchSummary, Summary, Validity};
+use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
 use crate::report::number::{Printed, counted, rounded, times};
 use crate::report::quantity::{Quantity, Reading};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::table::TableCell;
+use crate::report::view::{instrument, results};
 
 /// Says one sentence per question that the measured cells can answer.
 ///
@@ -14,7 +16,11 @@ use crate::report::view::table::TableCell;
 /// pointed at.
 /// The margin is called outside the noise when both readings have intervals and these do not
 /// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
-pub fn headline(summary: &Summary, marks: &Marks) -> Vec<String> {
+pub fn headline(summary: &Summary, plan: &Plan, marks: &Marks) -> Vec<String> {
+    if plan.report == results::CALIBRATE {
+        // Loads are no rivals: what counts is what bench adds under each.
+        return instrument::found(&summary.cells).into_iter().collect();
+    }
     let questions = [
         ("Output throughput", Quantity::Figure("output_throughput".to_owned())),
         ("Time to first token (p50)", Quantity::Percentile("ttft".to_owned(), 50.0)),
@@ -191,6 +197,6 @@ mod tests {
         let mut summary = specimen::summary();
         summary.cells.truncate(5);
         let expected = "One cell has a valid result: there is nothing to compare it with.";
-        assert_eq!(headline(&summary, &Marks::default()), [expected]);
+        assert_eq!(headline(&summary, &specimen::plan(), &Marks::default()), [expected]);
     }
 }

@@ -1,6 +1,7 @@
 //! The instrument's own row: what `bench` adds on the machine that measured.
 
-use crate::record::environment::{Calibration, CalibrationRow, Environment};
+use crate::metrics::summary::{CellSummary, Validity};
+use crate::record::environment::{CalibrationRow, Environment};
 use crate::report::number::rounded;
 
 /// Says what calibration found, or that there is none.
@@ -8,29 +9,58 @@ pub fn instrument(environment: &Environment) -> String {
     let Some(found) = &environment.calibration else {
         return "not calibrated on this machine; `bench calibrate` measures what bench adds".into();
     };
-    let best = |of: fn(&CalibrationRow) -> Option<f64>| {
-        found.rows.iter().filter_map(of).max_by(f64::total_cmp)
+    let n_disturbed = found.rows.iter().filter(|row| !row.valid).count();
+    let disturbed = match n_disturbed {
+        0 => String::new(),
+        n => format!("; {n} of {} loads were disturbed", found.rows.len()),
     };
+    format!("{} (bench calibrate, {}{disturbed})", said(&found.rows), found.at)
+}
+
+/// Says what the cells of a calibration found.
+pub fn found(cells: &[CellSummary]) -> Option<String> {
+    (!cells.is_empty()).then(|| said(&cells.iter().map(row).collect::<Vec<_>>()) + ".")
+}
+
+/// Returns what a cell of a calibration found.
+pub fn row(cell: &CellSummary) -> CalibrationRow {
+    let percentile = |tag: &str, wanted: f64| {
+        let percentiles = cell.distributions.get(tag)?.percentiles.iter();
+        percentiles.filter(|found| found.p >= wanted).find_map(|found| found.value)
+    };
+    let figure = |tag: &str| cell.figures.get(tag).and_then(|figure| figure.value);
+    CalibrationRow {
+        load: cell.name.clone(),
+        valid: cell.verdict == Validity::Valid,
+        added_p50_ms: percentile("added_latency", 50.0),
+        added_p99_ms: percentile("added_latency", 99.0),
+        added_p999_ms: percentile("added_latency", 99.9),
+        send_lag_p50_ms: percentile("send_lag", 50.0),
+        send_lag_p99_ms: percentile("send_lag", 99.0),
+        chunks_per_s: figure("chunk_throughput"),
+        requests_per_s: figure("request_throughput"),
+        cpu_us_per_chunk: figure("client_cpu_per_chunk"),
+    }
+}
+
+fn said(rows: &[CalibrationRow]) -> String {
+    let best =
+        |of: fn(&CalibrationRow) -> Option<f64>| rows.iter().filter_map(of).max_by(f64::total_cmp);
     let mut parts: Vec<String> = Vec::new();
-    parts.extend(added(found));
-    parts.extend(open_loop(found));
+    parts.extend(added(rows));
+    parts.extend(open_loop(rows));
     if let Some(chunks) = best(|row| row.chunks_per_s) {
         parts.push(format!("takes {} chunks/s", rounded(chunks)));
     }
     if let Some(requests) = best(|row| row.requests_per_s) {
         parts.push(format!("{} req/s", rounded(requests)));
     }
-    let n_disturbed = found.rows.iter().filter(|row| !row.valid).count();
-    let disturbed = match n_disturbed {
-        0 => String::new(),
-        n => format!("; {n} of {} loads were disturbed", found.rows.len()),
-    };
-    format!("{} (bench calibrate, {}{disturbed})", parts.join("; "), found.at)
+    parts.join("; ")
 }
 
-/// The load that cost the most CPU among those that pace: what is added with many streams.
-fn added(found: &Calibration) -> Option<String> {
-    let row = found.rows.iter().find(|row| row.load.contains("concurrency=500"))?;
+/// What is added with many paced streams.
+fn added(rows: &[CalibrationRow]) -> Option<String> {
+    let row = rows.iter().find(|row| row.load.contains("concurrency=500"))?;
     let (p50, p99) = (row.added_p50_ms?, row.added_p99_ms?);
     let cpu = row
         .cpu_us_per_chunk
@@ -38,8 +68,8 @@ fn added(found: &Calibration) -> Option<String> {
     Some(format!("500 streams: adds {} ms p50, {} ms p99{cpu}", rounded(p50), rounded(p99)))
 }
 
-fn open_loop(found: &Calibration) -> Option<String> {
-    let row = found.rows.iter().find(|row| row.load.contains("rate=1000"))?;
+fn open_loop(rows: &[CalibrationRow]) -> Option<String> {
+    let row = rows.iter().find(|row| row.load.contains("rate=1000"))?;
     let (p50, p99) = (row.send_lag_p50_ms?, row.send_lag_p99_ms?);
     Some(format!("1000 req/s: sends {} ms p50, {} ms p99 late", rounded(p50), rounded(p99)))
 }
@@ -47,6 +77,7 @@ fn open_loop(found: &Calibration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::environment::Calibration;
 
     #[test]
     fn a_machine_without_calibration_says_so_and_how() {

@@ -116,7 +116,7 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
-            headline: headline::headline(summary, &marks)
+            headline: headline::headline(summary, plan, &marks)
                 .into_iter()
                 .chain(references::sentences(summary))
                 .collect(),
