@@ -229,3 +229,23 @@ fn calibration_makes_a_table_and_every_later_report_says_its_row() {
         assert!(report.contains("500 streams: adds"), "{report}");
     }
 }
+
+#[test]
+fn a_load_that_needs_more_descriptors_than_allowed_says_so() {
+    let bench = Bench::new();
+    let out = bench.path("run");
+    let command = format!(
+        "ulimit -n 64; exec {} run scenarios/sim_smoke.toml --quiet --out {}",
+        env!("CARGO_BIN_EXE_bench"),
+        out.display()
+    );
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("HOME", bench.home.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(71), "{told}");
+    assert!(told.contains("file descriptors, but the limit is 64"), "{told}");
+}

@@ -429,3 +429,27 @@ fn both_transports_tell_the_same_story() {
     assert_eq!(story(Transport::Library), direct);
     assert_eq!(direct[0].1.as_deref(), Some("t0 t1 t2 t3 t4 "));
 }
+
+#[test]
+fn several_load_threads_share_one_load_and_its_gate() {
+    let check = |arrivals: ArrivalsPlan, at_once: usize| {
+        let server = serve(|_| stream(3, Duration::from_millis(2)));
+        let mut spec = trial(&server.url, vec![load(phase(arrivals, 60), 0, 0)]);
+        spec.n_threads = Some(3);
+        let (report, records) = run(spec);
+        assert_eq!((report.phases[0].n_scheduled, report.sentinel.n_load_threads), (60, 3));
+        let ids: Vec<u64> = records.iter().map(|(record, _)| record.id).collect();
+        assert_eq!(ids, (0..60).collect::<Vec<_>>());
+        let spans: Vec<(Nanos, Nanos)> = records
+            .iter()
+            .map(|(record, _)| (record.sent.unwrap(), record.events.iter().last().unwrap().0))
+            .collect();
+        assert!(records.iter().all(|(record, _)| record.outcome == Outcome::Ok));
+        let under_way =
+            |at: Nanos| spans.iter().filter(|(from, to)| *from <= at && at < *to).count();
+        let most = spans.iter().map(|(sent, _)| under_way(*sent)).max().unwrap();
+        assert!(most <= at_once, "{most} at once");
+    };
+    check(ArrivalsPlan::Closed { concurrency: 7 }, 7);
+    check(ArrivalsPlan::Constant { rate_per_s: 500.0 }, 60);
+}

@@ -51,6 +51,7 @@ const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     answers::truncated,
     answers::fallback,
     answers::duplicates,
+    answers::warmed_up_with_them,
     answers::odd_streams,
     answers::answers_changed,
     answers::not_answered,
@@ -141,6 +142,7 @@ mod tests {
                 n_distinct: 90,
                 left_out: Vec::new(),
                 prompts_hash: String::new(),
+                n_shared_with_warm_up: 4,
             }),
             prompts_repeat: true,
             ttft_trends: Trend::of(&rising).into_iter().collect(),
@@ -223,6 +225,7 @@ mod tests {
         truncated: 9 of 900 answers were cut off at the length limit
         fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
         duplicate-prompts: 10 of 100 rows repeat a prompt
+        warm-up-shared: 4 rows were sent in the warm-up and measured again
         odd-streams: 2 of 900 streams were odd: no or more than one end
         answers-changed: 6 of 200 repeated questions got another answer than the first time
         not-answered: 3 of 100 items have no answer because their requests failed

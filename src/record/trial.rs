@@ -148,4 +148,7 @@ pub struct DatasetRecord {
     pub left_out: Vec<(String, u64)>,
     /// SHA-256 over all prompts in the order sent, first twelve digits.
     pub prompts_hash: String,
+    /// Rows that warm-up and measured phases both send, because there are too few.
+    #[serde(default)]
+    pub n_shared_with_warm_up: u64,
 }

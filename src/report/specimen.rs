@@ -553,6 +553,7 @@ fn datasets() -> Vec<DatasetRecord> {
         n_distinct: 500,
         left_out: vec![("no gold answer".to_owned(), 1)],
         prompts_hash: "0123456789ab".to_owned(),
+        n_shared_with_warm_up: 0,
     }]
 }
 

@@ -1,6 +1,6 @@
 //! Everything that can be known before an engine is started: data, golds, token counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -233,6 +233,8 @@ impl Prepared {
             &dataset.opened.sha256,
             workload.prompts_hash(),
         );
+        let record =
+            DatasetRecord { n_shared_with_warm_up: workload.n_shared_with_warm_up(), ..record };
         let mut phases = Vec::new();
         let mut first_id = 0;
         for (idx, phase) in cell.phases.iter().enumerate() {
@@ -248,7 +250,11 @@ impl Prepared {
         }
         let n_requests = (0..cell.phases.len()).map(|idx| workload.len(idx)).collect();
         let tokenizer = dataset.tokenizer.clone();
-        Ok(CellWorkload { phases, n_requests, record, tokenizer })
+        let prompt_tokens = tokenizer.as_ref().map(|tokenizer| workload.prompt_tokens(tokenizer));
+        let prompt_tokens =
+            prompt_tokens.transpose().map_err(|error| in_cell(error.to_string()))?;
+        let prompt_tokens = prompt_tokens.unwrap_or_default();
+        Ok(CellWorkload { phases, n_requests, record, prompt_tokens, tokenizer })
     }
 }
 
@@ -258,6 +264,8 @@ pub(super) struct CellWorkload {
     /// Requests of each phase; `None` where time alone ends it.
     pub(super) n_requests: Vec<Option<u64>>,
     pub(super) record: DatasetRecord,
+    /// Prompt tokens of a row by the tokenizer, where they can be known.
+    pub(super) prompt_tokens: HashMap<u64, u32>,
     tokenizer: Option<Arc<Tokenizer>>,
 }
 

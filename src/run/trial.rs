@@ -1,6 +1,6 @@
 //! One trial: the load on one side, a watch over engine and user on the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -67,7 +67,7 @@ pub(super) enum TrialEnd {
 /// Carries out one trial and writes its records.
 pub(super) fn carry_out(
     order: &Order<'_>,
-    workload: CellWorkload,
+    mut workload: CellWorkload,
     writer: TrialWriter,
     tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
 ) -> Result<TrialEnd, RunError> {
@@ -83,6 +83,7 @@ pub(super) fn carry_out(
     let epoch = Epoch::now();
     let dataset = workload.record.clone();
     let n_requests = workload.n_requests.clone();
+    let prompt_tokens = std::mem::take(&mut workload.prompt_tokens);
     let spec = trial_spec(order, workload, epoch);
     let control = Control::default();
     let live = Arc::new(Live::default());
@@ -95,7 +96,7 @@ pub(super) fn carry_out(
             scope.spawn(|| queue.map_or(Ok(()), |queue| beside::write(&queue, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let mut sink = sink(&writer);
+            let mut sink = sink(&writer, prompt_tokens);
             let report = run_trial(spec, &mut sink, &control, &live);
             drop(done);
             report
@@ -214,8 +215,13 @@ fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialS
 /// Returns what takes finished requests to the disk.
 fn sink(
     writer: &Mutex<TrialWriter>,
+    prompt_tokens: HashMap<u64, u32>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
-    move |record, output| {
+    move |mut record, output| {
+        // A later turn of a conversation holds the history, too.
+        if record.turn == 0 {
+            record.prompt_tokens_counted = prompt_tokens.get(&record.sample).copied();
+        }
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.request(&record).map_err(to_io)?;
         if let Some(output) = output {

@@ -80,6 +80,7 @@ impl Samples {
             n_distinct: self.n_distinct,
             left_out: self.left_out.clone(),
             prompts_hash,
+            n_shared_with_warm_up: 0,
         }
     }
 

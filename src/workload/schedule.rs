@@ -17,6 +17,7 @@ use crate::workload::body::{Asked, BodyTemplate, asked};
 use crate::workload::error::DataError;
 use crate::workload::request::{Request, Sample};
 use crate::workload::samples::Samples;
+use crate::workload::tokenizer::Tokenizer;
 
 /// All requests of one trial. Cheap to clone; bodies are written when they are asked for.
 #[derive(Clone, Debug)]
@@ -112,6 +113,29 @@ impl Workload {
     /// Returns the number of rows that warm-up and measured phases both send.
     pub fn n_shared_with_warm_up(&self) -> u64 {
         self.inner.n_shared
+    }
+
+    /// Returns the prompt tokens of each row by a tokenizer, where the endpoint takes prompts as
+    /// they are: a chat endpoint adds what its template says, and a salt differs each time.
+    ///
+    /// # Errors
+    /// When a prompt cannot be encoded.
+    pub fn prompt_tokens(&self, tokenizer: &Tokenizer) -> Result<HashMap<u64, u32>, DataError> {
+        let mut counts = HashMap::new();
+        if self.inner.salt.is_some() {
+            return Ok(counts);
+        }
+        for sample in self.inner.samples.rows() {
+            let asked = self.inner.asked(sample).and_then(|asked| self.inner.rendered(asked));
+            let n_tokens = match asked {
+                Ok(Asked::Text(text)) => tokenizer.count(&text)?,
+                Ok(Asked::Tokens(tokens)) => tokens.len() as u32,
+                // Rows that cannot be sent have been refused before.
+                Ok(Asked::Messages(_)) | Err(_) => continue,
+            };
+            counts.insert(sample.row, n_tokens);
+        }
+        Ok(counts)
     }
 
     /// Returns the first twelve digits of the SHA-256 over all prompts in the order sent.
