@@ -20,7 +20,7 @@ pub struct Grid {
 }
 
 const LEFT: f64 = 172.0;
-const NAME_MAX: usize = 26;
+const NAME_MAX: usize = 22;
 const TOP: f64 = 40.0;
 const ROW: f64 = 30.0;
 

@@ -148,7 +148,7 @@ pub fn load_timeline(input: &Input<'_>) -> Option<FigureView> {
         .flat_map(|cell| {
             let several = cell.load.len() > 1;
             cell.load.iter().enumerate().map(move |(at, start)| {
-                let name = line(&cell.name);
+                let name = line(&label(cell));
                 let name = if several { format!("{name}, start {}", at + 1) } else { name };
                 course(name, start)
             })

@@ -17,7 +17,7 @@ pub struct Course {
 }
 
 const LEFT: f64 = 172.0;
-const NAME_MAX: usize = 26;
+const NAME_MAX: usize = 22;
 const TOP: f64 = 30.0;
 const ROW: f64 = 24.0;
 const END_LABEL_WIDTH: f64 = 60.0;
