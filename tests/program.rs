@@ -33,7 +33,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs the program without network and with caches of its own.
+/// Runs the program without network, with caches of its own, and on a machine that has no engine
+/// but the built-in ones: real engines have their own tests.
 fn bench(args: &[&str], home: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(args)
@@ -41,6 +42,7 @@ fn bench(args: &[&str], home: &Path) -> Output {
         .env("HOME", home)
         .env("XDG_CACHE_HOME", home.join("cache"))
         .env("HF_HUB_OFFLINE", "1")
+        .env("PATH", "/usr/bin:/bin")
         .env_remove("NO_COLOR")
         .output()
         .unwrap()
