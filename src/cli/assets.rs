@@ -6,14 +6,11 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::plan::Plan;
 use crate::scenario::preset::ASSETS;
+use crate::store::cache::DatasetCache;
 
 /// Returns the directory that argv templates know as `assets`: one per version of the program.
 pub(crate) fn dir() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir);
-    cache.join("bench").join(concat!("assets-", env!("CARGO_PKG_VERSION")))
+    DatasetCache::from_env().root.join(concat!("assets-", env!("CARGO_PKG_VERSION")))
 }
 
 /// Writes the files that some engine of the plan names in its command.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::record::environment::{Calibration, Environment};
 use crate::store::atomic;
+use crate::store::cache::DatasetCache;
 use crate::store::error::StoreError;
 
 /// Keeps a calibration in place of the one before.
@@ -37,11 +38,7 @@ fn is_of(found: &Calibration, environment: &Environment) -> bool {
 }
 
 fn path() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir);
-    cache.join("bench/calibration.json")
+    DatasetCache::from_env().root.join("calibration.json")
 }
 
 #[cfg(test)]
