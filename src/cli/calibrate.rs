@@ -10,7 +10,6 @@ use crate::record::environment::Calibration;
 use crate::report::view::instrument;
 use crate::run::digest::Digest;
 use crate::store::calibration;
-use crate::telemetry;
 
 /// Loads in which requests follow answers.
 const CLOSED: &str = include_str!("../../scenarios/calibrate.toml");
@@ -42,7 +41,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
 }
 
 fn of(digest: &Digest) -> Calibration {
-    let environment = telemetry::environment();
+    let environment = digest.environment.clone();
     Calibration {
         at: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         bench_version: environment.bench_version,

@@ -15,6 +15,7 @@ use crate::units::Nanos;
 
 /// Time that a body has to end after `[DONE]`.
 const END_AFTER_DONE: Nanos = Nanos::from_secs(1);
+
 /// Takes parcels to the recorder.
 pub(super) trait Desk {
     /// Takes a parcel, or gives it back when the recorder has too much to do.

@@ -20,9 +20,8 @@ use crate::telemetry::sampler::Sampler;
 /// Time between two samples of a probe.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Starts to sample host, GPUs, the engine's processes, its metrics
-/// and the rates in its log. `None` when threads
-/// for it cannot be had: the load is measured all the same.
+/// Starts to sample host, GPUs, the engine's processes, its metrics and the rates in its log.
+/// `None` when threads for it cannot be had: the load is measured all the same.
 pub(super) fn start(
     engine: &Engine,
     launch: &Launch,

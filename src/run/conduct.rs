@@ -8,12 +8,13 @@ use crate::engine::requires;
 use crate::engine::running::Engine;
 use crate::engine::start::{NotStarted, StartContext, StartStep, this_program};
 use crate::ids::{CellId, LaunchId};
-use crate::metrics::summary::SearchSummary;
+use crate::metrics::search::searches;
+use crate::metrics::summary::{CellSummary, SearchSummary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
-use crate::run::digest::{Digest, complete_trials};
+use crate::run::digest::{cell_summary, complete_trials};
 use crate::run::prepare::{Prepared, golds_file};
 use crate::run::trial::{self, TrialEnd};
 use crate::run::visits::{Visit, visits};
@@ -33,6 +34,8 @@ pub struct Conductor<'a> {
     over: BTreeSet<CellId>,
     /// Trials that each unfinished cell still needs.
     trials_left: BTreeMap<CellId, u32>,
+    /// Numbers of the points of searches that are over.
+    tried: Vec<CellSummary>,
     /// Starts of each launch so far, those of earlier sessions of this run included.
     n_starts: BTreeMap<LaunchId, u32>,
 }
@@ -75,6 +78,7 @@ pub fn conduct<'a>(
         notify,
         over: BTreeSet::new(),
         trials_left: BTreeMap::new(),
+        tried: Vec::new(),
         n_starts: starts_so_far(&done.events),
     };
     conductor.run(done)
@@ -376,9 +380,14 @@ impl Conductor<'_> {
             return Ok(Vec::new());
         }
         self.writer.sync()?;
-        let summary = Digest::of(&RunReader::open(self.writer.dir().path())?)?.summary;
+        let reader = RunReader::open(self.writer.dir().path())?;
+        for cell in self.plan.cells.iter().filter(|cell| self.over.contains(&cell.id)) {
+            if !self.tried.iter().any(|known| known.id == cell.id) {
+                self.tried.push(cell_summary(&reader, &self.plan, cell)?);
+            }
+        }
         let mut points = Vec::new();
-        for search in summary.searches {
+        for search in searches(&self.plan, &self.tried) {
             let (Some(load), true) = (search.next, self.is_over(&search)) else { continue };
             self.event(RunEvent::PointAdded { first: search.first.clone(), load })?;
             let point = self.plan.add_point(&search.first, load).cloned();

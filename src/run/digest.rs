@@ -40,7 +40,8 @@ pub struct Digest {
     pub summary: Summary,
     /// Grades of each scored cell.
     pub graded: BTreeMap<CellId, Graded>,
-    environment: Environment,
+    /// The machine that measured.
+    pub environment: Environment,
     run: RunFacts,
     engines: Vec<EngineStart>,
     datasets: Vec<DatasetRecord>,
@@ -122,6 +123,16 @@ impl Digest {
                 .then(|| format!("{}: accuracy {share:.3} is below its floor {floor}", cell.name))
         })
     }
+}
+
+/// Computes the numbers of one cell.
+pub(super) fn cell_summary(
+    reader: &RunReader,
+    plan: &Plan,
+    cell: &Cell,
+) -> Result<CellSummary, RunError> {
+    let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
+    Ok(digest_cell(reader, plan, cell, &events)?.summary)
 }
 
 struct DigestedCell {
