@@ -7,15 +7,18 @@
     reason = "starts the program, reads what it wrote and says what is inconclusive"
 )]
 
+mod calm;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use bench::stats::ks::against_exponential;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::calm::machine_is_calm;
 
 /// Loads beside each other would measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -80,20 +83,6 @@ fn percentile(cell: &Value, metric: &str, p: f64) -> f64 {
     let percentiles = cell["distributions"][metric]["percentiles"].as_array().unwrap();
     let found = percentiles.iter().find(|found| found["p"].as_f64() == Some(p)).unwrap();
     found["value"].as_f64().unwrap()
-}
-
-/// Whether a thread that sleeps 1 ms wakes within 1 ms in 99 of 100 cases: else the machine is
-/// too busy for any statement about milliseconds.
-fn machine_is_calm() -> bool {
-    let mut lags: Vec<Duration> = (0..200)
-        .map(|_| {
-            let due = Instant::now() + Duration::from_millis(1);
-            std::thread::sleep(Duration::from_millis(1));
-            due.elapsed()
-        })
-        .collect();
-    lags.sort_unstable();
-    lags[197] < Duration::from_millis(1)
 }
 
 /// Whether the machine was calm before a measurement, and is after it.

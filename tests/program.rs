@@ -6,14 +6,17 @@
     reason = "starts the program, reads what it wrote and says what is inconclusive"
 )]
 
+mod calm;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::calm::machine_is_calm;
 
 /// What every run directory holds when its run is over.
 const FILES: &[&str] = &[
@@ -76,20 +79,6 @@ fn json(path: &Path) -> Value {
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Whether a thread that sleeps 1 ms wakes within 1 ms in 99 of 100 cases: else the machine is
-/// too busy for any statement about milliseconds.
-fn machine_is_calm() -> bool {
-    let mut late: Vec<Duration> = (0..500)
-        .map(|_| {
-            let asked = Instant::now();
-            std::thread::sleep(Duration::from_millis(1));
-            asked.elapsed().saturating_sub(Duration::from_millis(1))
-        })
-        .collect();
-    late.sort();
-    late[late.len() * 99 / 100] < Duration::from_millis(1)
 }
 
 #[test]
