@@ -212,8 +212,10 @@ fn a_killed_leader_is_a_failed_cell_within_two_seconds_and_the_sweep_goes_on() {
 
 #[test]
 fn an_engine_that_exits_0_during_load_is_a_failed_cell_with_its_logs_end() {
-    // The first request is the probe of the start.
-    let engines = "[engine.quitter]\npreset = \"sim\"\nextra-args = [\"--die-at-request\", \"5\"]\n\
+    // The first request is the probe of the start. The load is over long before the process is
+    // gone, so that nothing but a last look can tell.
+    let engines = "[engine.quitter]\npreset = \"sim\"\n\
+                   extra-args = [\"--die-at-request\", \"5\", \"--dying-takes\", \"800ms\"]\n\
                    [engine.well]\npreset = \"sim\"\nttft = \"1ms\"\nitl = \"1ms\"\n";
     let bed = Bed::new(engines, 20);
     let output = bed.run();

@@ -10,16 +10,19 @@ use crate::engine::gpu_memory::GpuBaseline;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::leash::Leash;
+use crate::engine::port::Listener;
 use crate::engine::probe::ProbeAnswer;
 use crate::engine::throughput::LogRates;
 use crate::engine::watch::{EngineWatch, Gone, Watched};
 use crate::engine::{facts, port, process};
 use crate::plan::launch::Launch;
-use crate::record::event::{EngineFacts, LoadTimeline, StopRecord};
+use crate::record::event::{EngineFacts, EngineFailure, LoadTimeline, StopRecord};
 use crate::telemetry::prometheus;
 
 /// Time that a port gets to become free after a stop.
 const PORT_LIMIT: Duration = Duration::from_mins(1);
+/// Time that a process gets from closing its sockets to being gone.
+const DEATH_LIMIT: Duration = Duration::from_secs(2);
 /// The longest wait for the answer of a control call.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// The longest wait for metrics beside the load; a late sample is no sample.
@@ -78,6 +81,22 @@ impl Engine {
     /// Returns a watch for other threads.
     pub fn watch(&self) -> EngineWatch {
         self.watched.watch()
+    }
+
+    /// Returns how the engine failed, asked right after a load: it must still listen on its
+    /// port. One that was only just lost gets time to be seen dead, since the sockets of a dying
+    /// process close before it is gone.
+    pub fn failure_after_load(&self) -> Option<EngineFailure> {
+        let lost = self.tree_root().and_then(|root| match port::listener(self.port, root) {
+            Listener::Ours => None,
+            Listener::Foreign(who) => Some(format!("is listened on by {who}")),
+            Listener::Nobody | Listener::Unknown => Some("is listened on by none of it".into()),
+        });
+        if let Some(lost) = lost {
+            self.watched.wait(DEATH_LIMIT, |state| state.failure.is_some());
+            self.watched.note_failure(&format!("after the load, port {} {lost}", self.port), None);
+        }
+        self.watch().failure()
     }
 
     /// Returns a function that brings the rates which the engine writes to its log from now on,

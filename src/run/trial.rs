@@ -127,9 +127,9 @@ pub(super) fn carry_out(
     let report = report.map_err(in_cell)?;
     let writer = Arc::into_inner(writer).expect("the load thread has ended");
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // An engine that died within the last look is found here.
+    // An engine that died after the last look is found here.
     let is_told = failure.is_some();
-    let failure = failure.or_else(|| order.engine.watch().failure().map(Box::new));
+    let failure = failure.or_else(|| order.engine.failure_after_load().map(Box::new));
     if failure.is_none() {
         idle.after = order.drained();
     }

@@ -237,6 +237,10 @@ pub struct ProcessFaultArgs {
     /// Exit when this many generation requests have arrived.
     #[arg(long, value_name = "N")]
     pub die_at_request: Option<u64>,
+    /// Time that dying at a request takes from the end of the sockets to the end of the process,
+    /// as where memory of a GPU is given back.
+    #[arg(long, value_parser = duration::parse, default_value = "0s", value_name = "TIME")]
+    pub dying_takes: Nanos,
     /// Do not end on SIGTERM and SIGINT.
     #[arg(long)]
     pub ignore_term: bool,

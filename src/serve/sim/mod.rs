@@ -80,7 +80,10 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
         .map_err(ServeError::system::<nix::Error>("cannot set the timer slack"))?;
     match reactor.run()? {
         Stopped::Asked => Ok(()),
-        Stopped::Die => process::exit(args.process.exit_code),
+        Stopped::Die => {
+            std::thread::sleep(args.process.dying_takes.into());
+            process::exit(args.process.exit_code)
+        }
     }
 }
 
