@@ -1,12 +1,15 @@
 //! Calls to an engine's control endpoints: short, bounded, and never in the way of an interrupt.
 
 use std::io;
-use std::sync::Once;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
+use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use crate::engine::trust::refused_certificate;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -46,6 +49,13 @@ pub enum HttpError {
     /// Nothing accepted the connection.
     #[error("connect to {0}")]
     Connect(String),
+    /// The engine's certificate is not to be believed.
+    #[error(
+        "trust the certificate of {0} ({1}): if it is the engine's own, name it in the engine's \
+         table, `ca = \"engine.pem\"`; if an authority signed it, name that one there or in \
+         SSL_CERT_FILE"
+    )]
+    Untrusted(String, String),
     /// The answer broke off or never came whole.
     #[error("read the answer of {0}")]
     Broken(String),
@@ -63,14 +73,14 @@ impl Http {
     ///
     /// # Errors
     /// When the runtime or the client cannot be made.
-    pub fn new(base_url: &str, api_key: Option<String>) -> io::Result<Self> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // Fails only if another part of the program has chosen already.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+    pub fn new(
+        base_url: &str,
+        api_key: Option<String>,
+        tls: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
         let client = Client::builder()
             .no_proxy()
+            .tls_backend_preconfigured(ClientConfig::clone(tls))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .http1_only()
@@ -235,7 +245,9 @@ async fn whole_body(mut response: Response, url: &str) -> Result<String, HttpErr
 }
 
 fn why(url: &str, error: &reqwest::Error) -> HttpError {
-    if error.is_connect() || error.is_builder() {
+    if let Some(what) = refused_certificate(error) {
+        HttpError::Untrusted(url.to_owned(), what)
+    } else if error.is_connect() || error.is_builder() {
         HttpError::Connect(url.to_owned())
     } else {
         HttpError::Broken(url.to_owned())

@@ -35,6 +35,7 @@ mod gpu_memory;
 mod log_follow;
 mod log_stages;
 mod secret_names;
+mod trust;
 
 pub use running::Engine;
 pub use start::{NotStarted, StartContext, StartStep, this_program};

@@ -186,6 +186,7 @@ impl Wait<'_> {
                         return Err(no_token(&probe.path, &answer));
                     }
                 }
+                Err(error @ HttpError::Untrusted(..)) => return Err(untrusted(&error)),
                 // A connection that breaks off counts as "not yet"; the deadline bounds it.
                 Err(HttpError::Connect(_) | HttpError::Broken(_) | HttpError::TimedOut(..)) => {}
             }
@@ -197,7 +198,11 @@ impl Wait<'_> {
     fn get(&mut self, path: &str, limit: Duration) -> Result<Result<Answer, HttpError>, Unready> {
         let left = self.deadline().saturating_sub(monotonic());
         let http = self.http;
-        http.get(path, limit.min(left.into()), &mut || self.look())
+        match http.get(path, limit.min(left.into()), &mut || self.look())? {
+            // Another answer is not to be expected, however long it is waited for.
+            Err(error @ HttpError::Untrusted(..)) => Err(untrusted(&error)),
+            answer => Ok(answer),
+        }
     }
 
     fn deadline(&self) -> Nanos {
@@ -246,6 +251,10 @@ fn foreign(port: u16, who: &str) -> Unready {
         FailureClass::Port,
         format!("port {port} is held by {who}, which is not the engine that was started"),
     )
+}
+
+fn untrusted(error: &HttpError) -> Unready {
+    Unready::Failed(FailureClass::Server, format!("cannot {error}"))
 }
 
 fn no_token(path: &str, answer: &ProbeAnswer) -> Unready {

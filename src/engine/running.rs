@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+
 use crate::engine::gpu_memory::GpuBaseline;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
@@ -37,6 +39,7 @@ pub struct Engine {
     pub(super) log_path: PathBuf,
     pub(super) interrupt: Interrupt,
     pub(super) http: Http,
+    pub(super) tls: Arc<ClientConfig>,
     pub(super) timeline: LoadTimeline,
     pub(super) models: Vec<String>,
     pub(super) probe: ProbeAnswer,
@@ -54,6 +57,11 @@ impl Engine {
     /// Returns the base URL with the port filled in.
     pub fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// Returns how connections to it are secured.
+    pub fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
     }
 
     /// Returns the log file.
@@ -142,7 +150,7 @@ impl Engine {
         &self,
     ) -> Option<impl FnMut() -> Result<String, String> + Send + 'static> {
         let endpoint = self.launch.metrics.clone()?;
-        let http = Http::new(&self.base_url, api_key(&self.launch));
+        let http = Http::new(&self.base_url, api_key(&self.launch), &self.tls);
         Some(move || {
             let http = http.as_ref().map_err(ToString::to_string)?;
             text_of(http, &endpoint.path, METRICS_LIMIT)

@@ -21,7 +21,7 @@ use crate::engine::readiness::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;
 use crate::engine::running::api_key;
 use crate::engine::watch::Watched;
-use crate::engine::{gpu_memory, page_cache, process, secret_names};
+use crate::engine::{gpu_memory, page_cache, process, secret_names, trust};
 use crate::plan::launch::{Launch, PORT};
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PageCache};
 use crate::units::{Nanos, bytes_for_people};
@@ -142,7 +142,9 @@ impl<'a> Start<'a> {
             port_of(&self.launch.base_url).unwrap_or(0)
         };
         let base_url = self.launch.base_url_at(port);
-        let http = Http::new(&base_url, api_key(self.launch))
+        let tls = trust::tls(&base_url, self.launch.ca.as_deref())
+            .map_err(|error| self.not_spawned(&format!("cannot {error}")))?;
+        let http = Http::new(&base_url, api_key(self.launch), &tls)
             .map_err(|error| self.not_spawned(&format!("make an HTTP client: {error}")))?;
         let page_cache = self.prepare_page_cache()?;
         let mut gpus = gpu_memory::baseline(self.launch);
@@ -189,6 +191,7 @@ impl<'a> Start<'a> {
             log_path: self.context.log_path.clone(),
             interrupt: self.context.interrupt.clone(),
             http,
+            tls,
             timeline: ready.timeline,
             models: ready.models,
             probe: ready.probe,

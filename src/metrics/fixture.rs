@@ -201,6 +201,7 @@ pub(crate) fn launch(n_gpus: u32) -> Launch {
         env_recorded: Vec::new(),
         cwd: None,
         base_url: String::new(),
+        ca: None,
         api_key_env: None,
         model: "tiny".to_owned(),
         model_path: None,

@@ -30,6 +30,9 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// Base URL, `http://127.0.0.1:$PORT`; of the running engine when attached.
     pub base_url: String,
+    /// PEM file of certificates that are trusted on `https`, beside the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
     /// Name of the environment variable that holds the API key, never the key.
     pub api_key_env: Option<String>,
     /// Model id sent in requests.

@@ -475,6 +475,7 @@ fn launch(cell: &CellSummary) -> Launch {
         env_recorded: Vec::new(),
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
+        ca: None,
         api_key_env: None,
         model: "tiny-word-problems".to_owned(),
         model_path: None,

@@ -73,6 +73,7 @@ pub(crate) static ENGINE: &[Field] = &[
     field("env-recorded", STRINGS, "Names of further environment variables to record."),
     field("cwd", Text, "Working directory."),
     field("url", Text, "Base URL; of a running engine when there is no command."),
+    field("ca", Text, "PEM file of certificates to trust on https, beside the system's."),
     field("api-key-env", Text, "Name of the environment variable that holds the API key."),
     field("health", Text, "Path that answers 200 when healthy; \"\" for none."),
     field("models", Text, "Path that lists the served models; \"\" for none."),

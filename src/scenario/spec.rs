@@ -39,6 +39,7 @@ pub(crate) struct EngineSpec {
     pub(crate) env_recorded: Vec<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) url: Option<String>,
+    pub(crate) ca: Option<String>,
     pub(crate) api_key_env: Option<String>,
     pub(crate) health: String,
     pub(crate) models: String,

@@ -29,6 +29,7 @@ fn launch(omit: &[&str]) -> Launch {
         env_recorded: vec![],
         cwd: None,
         base_url: String::new(),
+        ca: None,
         api_key_env: None,
         model: "tiny-model".to_owned(),
         model_path: None,

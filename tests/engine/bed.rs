@@ -85,6 +85,7 @@ pub(crate) fn launch(flags: &[&str]) -> Launch {
         env_recorded: Vec::new(),
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
+        ca: None,
         api_key_env: None,
         model: "fake".to_owned(),
         model_path: None,

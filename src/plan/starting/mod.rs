@@ -59,6 +59,7 @@ pub(crate) fn launch(
         env,
         env_recorded: spec.env_recorded,
         base_url,
+        ca: spec.ca.as_ref().map(|ca| PathBuf::from(places.file(&engine.render(ca, "ca", found)))),
         api_key_env: spec.api_key_env,
         model_path: engine.model_path.map(PathBuf::from),
         precision: spec.precision,
