@@ -197,6 +197,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
             stream: true,
             no_done: false,
             no_reuse: false,
+            tls: None,
             transport: if args.library { Transport::Library } else { Transport::Direct },
         },
         phases: vec![PhaseLoad { plan, arrivals, requests: Box::new(requests) }],

@@ -23,7 +23,7 @@ use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::{Prompt, Request};
 
-fn phase(arrivals: ArrivalsPlan, n_requests: u64) -> Phase {
+pub(super) fn phase(arrivals: ArrivalsPlan, n_requests: u64) -> Phase {
     let second = Nanos::from_secs(1);
     Phase {
         name: "main".to_owned(),
@@ -56,13 +56,13 @@ fn request(id: u64, phase: u16) -> Request {
     }
 }
 
-fn load(plan: Phase, index: u16, first_id: u64) -> PhaseLoad {
+pub(super) fn load(plan: Phase, index: u16, first_id: u64) -> PhaseLoad {
     let arrivals =
         Arrivals::new(&plan.arrivals, plan.n_requests, plan.duration, Seed(1), &[]).unwrap();
     PhaseLoad { plan, arrivals, requests: Box::new((first_id..).map(move |id| request(id, index))) }
 }
 
-fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
+pub(super) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
     TrialSpec {
         epoch: Epoch::now(),
         target: Target {
@@ -72,6 +72,7 @@ fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
             stream: true,
             no_done: false,
             no_reuse: false,
+            tls: None,
             transport: Transport::Direct,
         },
         phases,
@@ -85,13 +86,13 @@ fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
     }
 }
 
-type Records = Vec<(RequestRecord, Option<OutputRecord>)>;
+pub(super) type Records = Vec<(RequestRecord, Option<OutputRecord>)>;
 
-fn run(spec: TrialSpec) -> (LoadReport, Records) {
+pub(super) fn run(spec: TrialSpec) -> (LoadReport, Records) {
     run_under(spec, &Control::default())
 }
 
-fn run_under(spec: TrialSpec, control: &Control) -> (LoadReport, Records) {
+pub(super) fn run_under(spec: TrialSpec, control: &Control) -> (LoadReport, Records) {
     let mut records = Vec::new();
     let mut sink = |record, output| {
         records.push((record, output));
@@ -400,34 +401,6 @@ fn a_sink_that_fails_ends_the_trial() {
     let mut sink = |_, _| Err(std::io::Error::other("disk full"));
     let error = run_trial(spec, &mut sink, &Control::default(), &Live::default()).unwrap_err();
     assert_eq!(error.to_string(), "a record could not be stored: disk full");
-}
-
-#[test]
-fn both_transports_tell_the_same_story() {
-    let server = serve(|body| match body {
-        "{\"n\":0}" => stream(5, Duration::from_millis(10)),
-        "{\"n\":1}" => vec![Act::Send(STREAM_HEAD.into()), Act::Chunk(token("a")), Act::Close],
-        "{\"n\":2}" => vec![Act::Send(b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\noops".into())],
-        "{\"n\":3}" => vec![Act::Send(b"garbage\r\n\r\n".into()), Act::Close],
-        _ => stream(1, Duration::ZERO),
-    });
-    let story = |transport: Transport| {
-        let plan = phase(ArrivalsPlan::Batch { size: 5 }, 5);
-        let mut spec = trial(&server.url, vec![load(plan, 0, 0)]);
-        spec.target.transport = transport;
-        let (_, records) = run(spec);
-        let tell = |(record, output): (RequestRecord, Option<OutputRecord>)| {
-            let mut outcome = format!("{:?}", record.outcome);
-            // The causes are told in each transport's own words.
-            outcome.truncate(outcome.find("(\"").unwrap_or(outcome.len()));
-            let text = output.map(|output| output.text);
-            (outcome, text, record.events.kind_runs, record.usage, record.finish, record.body_bytes)
-        };
-        records.into_iter().map(tell).collect::<Vec<_>>()
-    };
-    let direct = story(Transport::Direct);
-    assert_eq!(story(Transport::Library), direct);
-    assert_eq!(direct[0].1.as_deref(), Some("t0 t1 t2 t3 t4 "));
 }
 
 #[test]

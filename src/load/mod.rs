@@ -13,6 +13,7 @@ pub mod spec;
 pub mod target;
 pub mod trial;
 
+mod connection;
 mod decode;
 mod desk;
 mod direct;
@@ -24,10 +25,15 @@ mod fake;
 mod faults;
 mod feeder;
 mod floor;
+#[cfg(test)]
+#[path = "../../tests/front/mod.rs"]
+mod front;
 mod http1;
-mod proxied;
+mod library;
 mod recorder;
 mod sample;
+#[cfg(test)]
+mod secure;
 mod sentinel;
 #[cfg(test)]
 mod shapes;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rustls::ClientConfig;
 
 use crate::load::clock::Epoch;
 use crate::plan::cell::Phase;
@@ -64,6 +65,8 @@ pub struct Target {
     pub no_done: bool,
     /// The engine closes connections after an answer without saying so: none is used twice.
     pub no_reuse: bool,
+    /// How connections are secured on `https`.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Which transport carries the requests.
     pub transport: Transport,
 }
@@ -76,7 +79,7 @@ pub enum Transport {
     Auto,
     /// Sockets of our own with kernel stamps.
     Direct,
-    /// The HTTP library with its TLS; stamps are taken when its reads return.
+    /// The HTTP and TLS libraries; stamps are taken when its reads return.
     Library,
 }
 

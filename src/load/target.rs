@@ -7,6 +7,8 @@ use bytes::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
 
 use crate::load::spec::{LoadError, Target};
 
@@ -75,15 +77,36 @@ impl Endpoint {
         Ok(addresses.iter().find(answers).copied().unwrap_or(first))
     }
 
+    /// Returns the host, with the port where it is not the usual one.
+    pub(super) fn authority(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// Returns what makes connections secure and whom they have to lead to; `None` for `http`.
+    pub(super) fn tls(
+        &self,
+        target: &Target,
+    ) -> Result<Option<(TlsConnector, ServerName<'static>)>, LoadError> {
+        if self.url.scheme() != "https" {
+            return Ok(None);
+        }
+        let bad =
+            |why: &str| LoadError::BadUrl { url: target.base_url.clone(), why: why.to_owned() };
+        let config = target.tls.clone().ok_or_else(|| bad("nobody says whom to trust on TLS"))?;
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| bad("its host is no name that a certificate could hold"))?;
+        Ok(Some((TlsConnector::from(config), name)))
+    }
+
     /// Returns the request's head up to the number of `Content-Length`.
     pub(super) fn request_head(&self, target: &Target) -> Result<Bytes, LoadError> {
         use std::fmt::Write as _;
         let mut head = format!("POST {} HTTP/1.1\r\n", self.url.path());
-        let authority = match self.url.port() {
-            Some(port) => format!("{}:{port}", self.url.host_str().unwrap_or_default()),
-            None => self.url.host_str().unwrap_or_default().to_owned(),
-        };
-        write!(head, "host: {authority}\r\n").expect("writing to a String does not fail");
+        write!(head, "host: {}\r\n", self.authority()).expect("writing to a String does not fail");
         for (name, value) in headers(target)? {
             let value =
                 value.to_str().map_err(|_| LoadError::BadHeader { name: name.to_string() })?;

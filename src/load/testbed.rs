@@ -1,7 +1,7 @@
 //! A server for tests that answers byte for byte as told.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,6 +48,7 @@ pub(super) fn stream(n_tokens: usize, gap: Duration) -> Vec<Act> {
 
 /// A running server. Its threads end with the test's process.
 pub(super) struct Server {
+    pub(super) address: SocketAddr,
     pub(super) url: String,
     pub(super) n_requests: Arc<AtomicU64>,
     pub(super) n_connections: Arc<AtomicU64>,
@@ -56,11 +57,12 @@ pub(super) struct Server {
 /// Starts a server that acts on each request's body.
 pub(super) fn serve(acts: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let n_requests = Arc::new(AtomicU64::new(0));
     let n_connections = Arc::new(AtomicU64::new(0));
     let server = Server {
-        url,
+        address,
+        url: format!("http://{address}"),
         n_requests: Arc::clone(&n_requests),
         n_connections: Arc::clone(&n_connections),
     };

@@ -11,7 +11,7 @@ use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
 use crate::load::direct::DirectClient;
 use crate::load::driver::Driver;
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
-use crate::load::proxied::LibraryClient;
+use crate::load::library::LibraryClient;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
 use crate::load::sentinel::{Cost, Sentinel, beat};
 use crate::load::share::{Share, Tally};
@@ -62,12 +62,12 @@ pub fn run_trial(
     };
     let n_threads = spec.n_threads.map_or_else(default_threads, |n| n.max(1) as usize);
     let epoch = spec.epoch;
+    let address = endpoint.address()?;
     if is_library {
-        let client = |_| LibraryClient::new(epoch, endpoint.url.clone(), &spec.target);
+        let client = |_| LibraryClient::new(epoch, &endpoint, address, &spec.target);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
         carry_out(clients, spec, sink, control, live)
     } else {
-        let address = endpoint.address()?;
         let head = endpoint.request_head(&spec.target)?;
         let reuse = !spec.target.no_reuse;
         let failed = |source| LoadError::System { what: "set up sockets", source };

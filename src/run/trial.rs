@@ -199,6 +199,7 @@ fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialS
             stream: order.cell.request.stream,
             no_done: order.launch.quirks.no_done,
             no_reuse: order.launch.quirks.no_reuse,
+            tls: Some(Arc::clone(order.engine.tls())),
             transport: Transport::Auto,
         },
         phases: workload.phases,
