@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
-use crate::record::request::{Oddity, RequestRecord, StampSource};
+use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
 use crate::record::trial::{DatasetRecord, PhaseKind, TrialRecord};
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
@@ -45,6 +45,10 @@ pub struct Evidence {
     pub foreign_cpu_max: Option<f64>,
     /// Longest gap between two beats of the sentinel.
     pub wake_gap_max: Nanos,
+    /// Requests for which this machine had no port or descriptor left.
+    pub n_short: u64,
+    /// What the system said to the first of them.
+    pub short_of: Option<String>,
     /// Times that a finished exchange waited for the recorder.
     pub recorder_stalls: u64,
     /// Worst trial's share of CPU time that the hypervisor took.
@@ -194,6 +198,10 @@ impl Evidence {
         if let Some(lag) = metrics.send_lag {
             self.n_sent += 1;
             self.n_late += u64::from(lag > LATE);
+        }
+        if let Outcome::Error(RequestError::ClientResources(why)) = &record.outcome {
+            self.n_short += 1;
+            self.short_of.get_or_insert_with(|| why.clone());
         }
         if !metrics.is_ok {
             return;

@@ -83,6 +83,13 @@ pub fn instrument(evidence: &Evidence) -> Vec<String> {
             CLIENT_CPU_MAX * 100.0
         ));
     }
+    if let Some(why) = &evidence.short_of {
+        reasons.push(format!(
+            "client: this machine had no port or descriptor for {} requests ({why}); widen \
+             net.ipv4.ip_local_port_range, or raise `ulimit -n`",
+            evidence.n_short
+        ));
+    }
     if evidence.wake_gap_max > WAKE_GAP_MAX {
         reasons.push(format!(
             "client: stood still for {}, limit {WAKE_GAP_MAX}",
@@ -109,11 +116,13 @@ pub fn verdict(
         None | Some(CellOutcome::Interrupted) => return Validity::Incomplete,
         Some(CellOutcome::Complete) => {}
     }
+    // What this machine lacked says nothing about the engine, also where nothing succeeded.
+    let is_ours = counts.errors.contains_key("client-resources") && !instrument.is_empty();
     if n_trials < cell.n_trials {
         Validity::Incomplete
     } else if counts.scheduled == 0 {
         Validity::Failed("no request was due".to_owned())
-    } else if counts.ok == 0 {
+    } else if counts.ok == 0 && !is_ours {
         let kinds = counts.errors.iter().chain(&counts.cancelled);
         let most = kinds.max_by_key(|(_, n)| **n).map_or("unknown", |(kind, _)| kind);
         Validity::Failed(format!("none of {} requests succeeded, mostly {most}", counts.scheduled))
@@ -190,6 +199,21 @@ mod tests {
         let stopped = Evidence { wake_gap_max: Nanos::from_secs(5), ..Evidence::default() };
         assert_eq!(instrument(&stopped), ["client: stood still for 5.00 s, limit 1.00 s"]);
         assert!(instrument(&Evidence::default()).is_empty());
+    }
+
+    #[test]
+    fn a_machine_without_ports_is_no_failure_of_the_engine() {
+        let why = Some("Cannot assign requested address (os error 99)".to_owned());
+        let reasons = instrument(&Evidence { n_short: 3, short_of: why, ..Evidence::default() });
+        let expected = "client: this machine had no port or descriptor for 3 requests (Cannot \
+                        assign requested address (os error 99)); widen \
+                        net.ipv4.ip_local_port_range, or raise `ulimit -n`";
+        assert_eq!(reasons, [expected]);
+        let errors = BTreeMap::from([("client-resources".to_owned(), 3)]);
+        let counts = Counts { scheduled: 3, errors, ..Counts::default() };
+        let cell = cell(ArrivalsPlan::AllAtOnce);
+        let verdict = verdict(&cell, Some(&CellOutcome::Complete), &counts, 1, &reasons);
+        assert_eq!(verdict, Validity::Invalid(reasons));
     }
 
     #[test]
