@@ -165,6 +165,18 @@ fn a_bad_line_of_json_is_named_with_its_byte() {
         "x.jsonl: line 1, byte 1: not a JSON object near `\"just a text\"`",
     );
     check_error(
+        &plan(Source::Jsonl),
+        "x.jsonl",
+        b"{\"prompt\":\"a\",\"prompt\":\"b\"}\n",
+        "x.jsonl: line 1, byte 27: not valid JSON: the key `prompt` occurs twice near `t\":\"a\",\"prompt\":\"b\"}`",
+    );
+    check_error(
+        &plan(Source::Jsonl),
+        "x.jsonl",
+        b"{\"prompt\":[]}\n",
+        "x.jsonl: line 1, column `prompt`: is empty",
+    );
+    check_error(
         &jsonl,
         "x.jsonl",
         b"{\"prompt\":\"a\"}\n{\"prompt\":\"\xff\xfe\"}\n",

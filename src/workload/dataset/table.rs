@@ -50,6 +50,7 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
             .collect::<Option<_>>()
             .map(Prompt::Tokens)
             .ok_or_else(|| problem("token ids are whole numbers from 0 to 4294967295".to_owned())),
+        Value::Array(items) if items.is_empty() => Err(problem("is empty".to_owned())),
         Value::Array(_) => turns::messages(value).map(Prompt::Messages).map_err(problem),
         _ => {
             let text = text_of(value)

@@ -1,8 +1,10 @@
 //! One JSON object per line.
 
+use std::fmt;
 use std::io::BufRead;
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::workload::error::{DataError, snippet};
 use crate::workload::rows::lines::{Line, Lines};
@@ -65,13 +67,46 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
     if let Err(error) = std::str::from_utf8(text) {
         return bad("not valid UTF-8".to_owned(), error.valid_up_to() + 1);
     }
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return bad("not a JSON object".to_owned(), 1);
+    }
     match serde_json::from_slice(text) {
-        Ok(fields @ Value::Object(_)) => Ok(Row { place, fields }),
-        Ok(_) => bad("not a JSON object".to_owned(), 1),
+        Ok(Fields(fields)) => Ok(Row { place, fields: Value::Object(fields) }),
         Err(error) => {
             let text = error.to_string();
             let message = text.split(" at line ").next().unwrap_or_default();
             bad(format!("not valid JSON: {message}"), error.column())
         }
+    }
+}
+
+/// The fields of an object, each once: JSON parsers disagree about which of two is meant.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EachOnce)
+    }
+}
+
+struct EachOnce;
+
+impl<'de> Visitor<'de> for EachOnce {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+            if fields.contains_key(&key) {
+                let key = key.escape_debug();
+                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice")));
+            }
+            fields.insert(key, value);
+        }
+        Ok(Fields(fields))
     }
 }
