@@ -51,10 +51,5 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     if turns.is_empty() {
         return Ok(Picked::LeftOut("no message of a user"));
     }
-    Ok(Picked::Sample(Sample {
-        id: row.fields.get("id").and_then(Value::as_str).map(str::to_owned),
-        turns,
-        output_tokens: Some(n_answer),
-        ..Sample::default()
-    }))
+    Ok(Picked::Sample(Sample { turns, output_tokens: Some(n_answer), ..Sample::default() }))
 }
