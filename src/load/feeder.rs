@@ -9,8 +9,8 @@ use crate::workload::request::Request;
 
 /// Requests that are made ahead, over all load threads.
 pub(super) const MADE_AHEAD: usize = 512;
-/// How long the feeder rests when all queues are full.
-const REST: Duration = Duration::from_micros(200);
+/// How long the feeder rests when the queues are full, a small part of what is made ahead.
+const REST: Duration = Duration::from_millis(1);
 
 /// A load thread's end of the queue.
 pub(super) struct Queue(pub(super) Receiver<Box<Due>>);
@@ -34,26 +34,23 @@ pub(super) fn feed(
     requests: &mut (dyn Iterator<Item = Request> + Send),
     queues: &[SyncSender<Box<Due>>],
 ) {
-    let is_dealt = !arrivals.is_driven_by_answers();
+    let n_open = if arrivals.is_driven_by_answers() { queues.len() } else { 1 };
     for (turn, offset) in arrivals.enumerate() {
         let Some(request) = requests.next() else { return };
-        let due = Box::new(Due { offset, request });
-        let is_taken = if is_dealt || queues.len() == 1 {
-            queues[turn % queues.len()].send(due).is_ok()
-        } else {
-            offer(due, queues, turn)
-        };
-        if !is_taken {
+        if !offer(Box::new(Due { offset, request }), queues, turn, n_open) {
             return;
         }
     }
 }
 
-/// Gives a request to the first queue with room.
-fn offer(mut due: Box<Due>, queues: &[SyncSender<Box<Due>>], turn: usize) -> bool {
+/// Gives a request to the first queue with room, of `n_open` from one's `turn` on.
+///
+/// When there is none it sleeps instead of waiting for the channel: a load thread that takes a
+/// request would have to wake it each time, which costs more than the request.
+fn offer(mut due: Box<Due>, queues: &[SyncSender<Box<Due>>], turn: usize, n_open: usize) -> bool {
     loop {
         let mut n_gone = 0;
-        for i in 0..queues.len() {
+        for i in 0..n_open {
             match queues[(turn + i) % queues.len()].try_send(due) {
                 Ok(()) => return true,
                 Err(TrySendError::Full(back)) => due = back,
@@ -63,7 +60,7 @@ fn offer(mut due: Box<Due>, queues: &[SyncSender<Box<Due>>], turn: usize) -> boo
                 }
             }
         }
-        if n_gone == queues.len() {
+        if n_gone == n_open {
             return false;
         }
         std::thread::sleep(REST);
