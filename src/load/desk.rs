@@ -13,6 +13,9 @@ pub(super) const MAX_PARCELS: usize = 1024;
 /// How long the recorder rests when there is nothing to do. It is not woken by parcels: waking
 /// it would cost the load thread more than the parcel itself.
 const REST: Duration = Duration::from_millis(4);
+/// How long a load thread whose backlog is full lets the recorder work. Not from one parcel to
+/// the next: where both share a CPU, each would cost two context switches.
+const BREATH: Duration = Duration::from_millis(1);
 /// The recorder's niceness: where CPU is short, sending and reading come first.
 const NICE: i32 = 10;
 
@@ -46,9 +49,8 @@ impl Desk for ThreadDesk {
         }
     }
 
-    fn hand_over_patiently(&mut self, parcel: Box<Parcel>) {
-        // As above: an error means that the trial is being given up.
-        let _ = self.notes.send(Note::Parcel(parcel));
+    fn rest(&self) {
+        std::thread::sleep(BREATH);
     }
 
     fn empty_block(&mut self) -> Block {
@@ -91,7 +93,7 @@ pub(super) fn run_recorder(
                 }
                 let Some(back) = ways_back.get(thread) else { continue };
                 // One burst must not keep its memory for the rest of the trial.
-                block.bytes.shrink_to(2 * BLOCK_BYTES);
+                block.bytes.shrink_to(4 * BLOCK_BYTES);
                 // A load thread that is gone needs neither.
                 let _ = back.blocks.send(block);
                 if let Some(follow_up) = follow_up {

@@ -10,7 +10,7 @@ use crate::record::request::StampSource;
 use crate::units::Nanos;
 use crate::workload::request::Prompt;
 
-/// A block is handed over when it holds this much.
+/// A block that holds this much is handed over before the next read.
 pub(super) const BLOCK_BYTES: usize = 8 << 10;
 
 /// Body bytes of one exchange, with the stamp of every read.
@@ -34,6 +34,11 @@ impl Block {
 
     pub(super) fn is_empty(&self) -> bool {
         self.reads.is_empty()
+    }
+
+    /// Whether it holds enough, and what arrived at `at` is another read.
+    pub(super) fn is_full_before(&self, at: Nanos) -> bool {
+        self.bytes.len() >= BLOCK_BYTES && self.reads.last().is_none_or(|read| read.1 != at)
     }
 
     pub(super) fn clear(&mut self) {

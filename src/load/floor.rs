@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::client::{Deadline, Ending, Head, Inbox, Key, Stamp};
-use crate::load::exchange::{
-    BLOCK_BYTES, Block, Conversation, Excess, Finished, FollowUp, Parcel, Signals,
-};
+use crate::load::exchange::{Block, Conversation, Excess, Finished, FollowUp, Parcel, Signals};
 use crate::load::share::Share;
 use crate::load::spec::Live;
 use crate::record::request::{CancelCause, StampSource};
@@ -21,8 +19,8 @@ pub(super) trait Desk {
     /// Takes a parcel, or gives it back when the recorder has too much to do.
     fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Box<Parcel>>;
 
-    /// Takes a parcel, however long that takes.
-    fn hand_over_patiently(&mut self, parcel: Box<Parcel>);
+    /// Lets the recorder work.
+    fn rest(&self);
 
     /// Returns an empty block to fill.
     fn empty_block(&mut self) -> Block;
@@ -246,11 +244,10 @@ impl<'a, D: Desk> Floor<'a, D> {
 
     /// Hands over until no more than so many bytes are left, however long that takes.
     pub(super) fn flush_backlog(&mut self, n_left: usize) {
-        while self.backlog_bytes > n_left
-            && let Some(parcel) = self.backlog.pop_front()
-        {
-            self.backlog_bytes -= parcel.block.bytes.capacity() + size_of::<Finished>();
-            self.desk.hand_over_patiently(parcel);
+        self.retry_backlog();
+        while self.backlog_bytes > n_left {
+            self.desk.rest();
+            self.retry_backlog();
         }
     }
 }
@@ -283,6 +280,12 @@ impl<D: Desk> Inbox for Floor<'_, D> {
 
     fn body(&mut self, key: Key, bytes: &[u8], stamp: Stamp) {
         let Some(exchange) = self.exchange(key) else { return };
+        // Before another read, not in the middle of one: it may end the exchange, and what it
+        // brought then goes in one parcel.
+        if exchange.block.is_full_before(stamp.at) {
+            self.hand_over(key.slot);
+        }
+        let Some(exchange) = self.exchange(key) else { return };
         if exchange.block.is_empty() {
             exchange.block_since = stamp.at;
         }
@@ -290,9 +293,6 @@ impl<D: Desk> Inbox for Floor<'_, D> {
         exchange.body_bytes += bytes.len() as u64;
         if stamp.source == StampSource::Userspace {
             exchange.stamps = StampSource::Userspace;
-        }
-        if exchange.block.bytes.len() >= BLOCK_BYTES {
-            self.hand_over(key.slot);
         }
     }
 
