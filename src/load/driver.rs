@@ -1,9 +1,7 @@
 //! The one loop that carries out every shape of load.
 
-use bytes::Bytes;
-
 use crate::load::client::{Client, Ending, Inbox as _, Key};
-use crate::load::exchange::{Block, Conversation, FollowUp, NextTurn};
+use crate::load::exchange::{Block, Conversation, Course, FollowUp};
 use crate::load::floor::{Desk, Exchange, Floor};
 use crate::load::share::{Due, Share, Supplied, Supply, Tally};
 use crate::load::spec::{Control, Live};
@@ -115,24 +113,15 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
         Nanos::ZERO
     }
 
-    fn begin(&mut self, request: Request, scheduled: Nanos) {
-        let conversation = (!request.next_turns.is_empty())
-            .then(|| Conversation { body: request.body.clone(), next_turns: request.next_turns });
-        let exchange = Exchange {
-            id: request.id,
-            phase: request.phase,
-            sample: request.sample,
-            turn: request.turn,
-            max_tokens: request.max_tokens,
-            conversation,
-            ..Exchange::new(scheduled, self.client.now(), self.floor.desk.empty_block())
-        };
-        self.carry(exchange, request.body);
-    }
-
-    fn carry(&mut self, exchange: Exchange, body: Bytes) {
+    fn begin(&mut self, mut request: Request, scheduled: Nanos) {
+        let course = Course::new(&request, scheduled);
+        let next_turns = std::mem::take(&mut request.next_turns);
+        let conversation = (!next_turns.is_empty())
+            .then(|| Conversation { body: request.body.clone(), next_turns });
+        let block = self.floor.desk.empty_block();
+        let exchange = Exchange { conversation, ..Exchange::new(course, self.client.now(), block) };
         let key = self.floor.place(exchange);
-        self.client.send(key, body, &mut self.floor);
+        self.client.send(key, request.body, &mut self.floor);
     }
 
     fn take_follow_ups(&mut self, sends: &mut Sends, share: &Share) {
@@ -142,30 +131,16 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
             }
             self.floor.n_pondering -= 1;
             match follow_up {
-                FollowUp::Turn(turn)
+                FollowUp::Turn(request, due)
                     if share.stop_at.is_none_or(|stop_at| self.client.now() < stop_at) =>
                 {
                     sends.tally.n_scheduled += 1;
                     sends.tally.last_sent = Some(self.client.now());
-                    self.begin_turn(*turn);
+                    self.begin(*request, due);
                 }
-                FollowUp::Turn(_) | FollowUp::Over => self.floor.free_stream(self.client.now()),
+                FollowUp::Turn(..) | FollowUp::Over => self.floor.free_stream(self.client.now()),
             }
         }
-    }
-
-    fn begin_turn(&mut self, turn: NextTurn) {
-        let body = turn.conversation.body.clone();
-        let exchange = Exchange {
-            id: turn.id,
-            phase: turn.phase,
-            sample: turn.sample,
-            turn: turn.turn,
-            max_tokens: turn.max_tokens,
-            conversation: (!turn.conversation.next_turns.is_empty()).then_some(turn.conversation),
-            ..Exchange::new(turn.due, self.client.now(), self.floor.desk.empty_block())
-        };
-        self.carry(exchange, body);
     }
 
     /// Looks at every exchange: hands over what waited, ends what is overdue. Returns when the
@@ -224,15 +199,8 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                 }
                 let Some(due) = sends.next.take() else { break };
                 sends.tally.n_scheduled += 1;
-                let request = due.request;
-                let exchange = Exchange {
-                    id: request.id,
-                    phase: request.phase,
-                    sample: request.sample,
-                    turn: request.turn,
-                    max_tokens: request.max_tokens,
-                    ..Exchange::new(share.start + due.offset, now, Block::default())
-                };
+                let course = Course::new(&due.request, share.start + due.offset);
+                let exchange = Exchange::new(course, now, Block::default());
                 let key = self.floor.place(exchange);
                 self.floor.end(key, now, Ending::Cancelled(cause));
             }

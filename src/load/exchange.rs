@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::load::client::{Ending, Head, Stamp};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
-use crate::workload::request::Prompt;
+use crate::workload::request::{Prompt, Request};
 
 /// A block that holds this much is handed over before the next read.
 pub(super) const BLOCK_BYTES: usize = 8 << 10;
@@ -132,10 +132,9 @@ pub(super) struct Parcel {
     pub(super) finished: Option<Box<Finished>>,
 }
 
-/// What the load thread knows of an exchange when it is over.
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) round: u32,
+/// One request and its response, as the load thread sees them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
     pub(super) id: u64,
     pub(super) phase: u16,
     pub(super) sample: u64,
@@ -148,6 +147,32 @@ pub(super) struct Finished {
     /// Whether every stamp is the kernel's.
     pub(super) stamps: StampSource,
     pub(super) body_bytes: u64,
+}
+
+impl Course {
+    /// Returns the course of a request that has not been sent.
+    pub(super) fn new(request: &Request, scheduled: Nanos) -> Self {
+        Self {
+            id: request.id,
+            phase: request.phase,
+            sample: request.sample,
+            turn: request.turn,
+            max_tokens: request.max_tokens,
+            scheduled,
+            sent: None,
+            connected: None,
+            headers: None,
+            stamps: StampSource::Userspace,
+            body_bytes: 0,
+        }
+    }
+}
+
+/// An exchange that is over.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) round: u32,
+    pub(super) course: Course,
     pub(super) ended: Nanos,
     pub(super) ending: Ending,
     /// What a conversation goes on with: the body of this turn and the prompts to come.
@@ -164,20 +189,8 @@ pub(super) struct Conversation {
 /// The recorder's answer to a turn of a conversation.
 #[derive(Debug)]
 pub(super) enum FollowUp {
-    /// The next turn, due now.
-    Turn(Box<NextTurn>),
+    /// The next turn and when it is due, which is now.
+    Turn(Box<Request>, Nanos),
     /// The conversation is over.
     Over,
-}
-
-/// The next turn of a conversation.
-#[derive(Debug)]
-pub(super) struct NextTurn {
-    pub(super) id: u64,
-    pub(super) phase: u16,
-    pub(super) sample: u64,
-    pub(super) turn: u32,
-    pub(super) max_tokens: Option<u32>,
-    pub(super) due: Nanos,
-    pub(super) conversation: Conversation,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::client::{Deadline, Ending, Head, Inbox, Key, Stamp};
-use crate::load::exchange::{Block, Conversation, Excess, Finished, FollowUp, Parcel, Signals};
+use crate::load::exchange::{
+    Block, Conversation, Course, Excess, Finished, FollowUp, Parcel, Signals,
+};
 use crate::load::share::Share;
 use crate::load::spec::Live;
 use crate::record::request::{CancelCause, StampSource};
@@ -57,19 +59,9 @@ pub(super) struct Slot {
 }
 
 pub(super) struct Exchange {
-    pub(super) id: u64,
-    pub(super) phase: u16,
-    pub(super) sample: u64,
-    pub(super) turn: u32,
-    pub(super) max_tokens: Option<u32>,
-    pub(super) scheduled: Nanos,
+    pub(super) course: Course,
     pub(super) begun: Nanos,
-    pub(super) sent: Option<Nanos>,
-    pub(super) connected: Option<Nanos>,
     pub(super) head: Option<Head>,
-    pub(super) headers: Option<Stamp>,
-    pub(super) stamps: StampSource,
-    pub(super) body_bytes: u64,
     pub(super) block: Block,
     pub(super) block_since: Nanos,
     pub(super) n_handed_over: u32,
@@ -82,21 +74,11 @@ pub(super) struct Exchange {
 const MAX_BACKLOG_BYTES: usize = 8 << 20;
 
 impl Exchange {
-    pub(super) fn new(scheduled: Nanos, begun: Nanos, block: Block) -> Self {
+    pub(super) fn new(course: Course, begun: Nanos, block: Block) -> Self {
         Self {
-            id: 0,
-            phase: 0,
-            sample: 0,
-            turn: 0,
-            max_tokens: None,
-            scheduled,
+            course,
             begun,
-            sent: None,
-            connected: None,
             head: None,
-            headers: None,
-            stamps: StampSource::Userspace,
-            body_bytes: 0,
             block,
             block_since: Nanos::ZERO,
             n_handed_over: 0,
@@ -108,13 +90,13 @@ impl Exchange {
     pub(super) fn next_exact(&self, share: &Share) -> Option<Nanos> {
         let cancel_after = share.cancel_after.unwrap_or(Nanos(u64::MAX));
         let left = cancel_after.min(share.deadlines.total);
-        self.sent.map(|sent| Nanos(sent.0.saturating_add(left.0)))
+        self.course.sent.map(|sent| Nanos(sent.0.saturating_add(left.0)))
     }
 
     /// Returns how the exchange has to end now, if it has to.
     pub(super) fn overdue(&self, now: Nanos, share: &Share) -> Option<Ending> {
         let deadlines = &share.deadlines;
-        let Some(sent) = self.sent else {
+        let Some(sent) = self.course.sent else {
             let is_late = now.saturating_sub(self.begun) >= deadlines.connect;
             return is_late.then_some(Ending::TimedOut(Deadline::Connect));
         };
@@ -204,7 +186,7 @@ impl<'a, D: Desk> Floor<'a, D> {
             from: (self.thread, slot),
             signals: Arc::clone(&exchange.signals),
             head: exchange.head.take(),
-            max_tokens: exchange.max_tokens,
+            max_tokens: exchange.course.max_tokens,
             block: std::mem::replace(&mut exchange.block, block),
             finished: None,
         });
@@ -259,13 +241,13 @@ fn count(counter: &AtomicU64, n: u64) {
 impl<D: Desk> Inbox for Floor<'_, D> {
     fn connected(&mut self, key: Key, at: Nanos) {
         if let Some(exchange) = self.exchange(key) {
-            exchange.connected = Some(at);
+            exchange.course.connected = Some(at);
         }
     }
 
     fn sent(&mut self, key: Key, at: Nanos) {
         if let Some(exchange) = self.exchange(key) {
-            exchange.sent = Some(at);
+            exchange.course.sent = Some(at);
             count(&self.live.sent, 1);
         }
     }
@@ -273,8 +255,8 @@ impl<D: Desk> Inbox for Floor<'_, D> {
     fn head(&mut self, key: Key, head: Head, first_byte: Stamp) {
         if let Some(exchange) = self.exchange(key) {
             exchange.head = Some(head);
-            exchange.headers = Some(first_byte);
-            exchange.stamps = first_byte.source;
+            exchange.course.headers = Some(first_byte);
+            exchange.course.stamps = first_byte.source;
         }
     }
 
@@ -290,9 +272,9 @@ impl<D: Desk> Inbox for Floor<'_, D> {
             exchange.block_since = stamp.at;
         }
         exchange.block.push(bytes, stamp.at);
-        exchange.body_bytes += bytes.len() as u64;
+        exchange.course.body_bytes += bytes.len() as u64;
         if stamp.source == StampSource::Userspace {
-            exchange.stamps = StampSource::Userspace;
+            exchange.course.stamps = StampSource::Userspace;
         }
     }
 
@@ -310,20 +292,10 @@ impl<D: Desk> Inbox for Floor<'_, D> {
         } else {
             self.free_stream(at);
         }
-        count(&self.live.bytes, exchange.body_bytes);
+        count(&self.live.bytes, exchange.course.body_bytes);
         let finished = Finished {
             round: self.round,
-            id: exchange.id,
-            phase: exchange.phase,
-            sample: exchange.sample,
-            turn: exchange.turn,
-            max_tokens: exchange.max_tokens,
-            scheduled: exchange.scheduled,
-            sent: exchange.sent,
-            connected: exchange.connected,
-            headers: exchange.headers,
-            stamps: exchange.stamps,
-            body_bytes: exchange.body_bytes,
+            course: exchange.course,
             ended: at,
             ending,
             conversation: exchange.conversation.filter(|_| goes_on),
@@ -332,7 +304,7 @@ impl<D: Desk> Inbox for Floor<'_, D> {
             from: (self.thread, key.slot),
             signals: exchange.signals,
             head: exchange.head,
-            max_tokens: exchange.max_tokens,
+            max_tokens: exchange.course.max_tokens,
             block: exchange.block,
             finished: Some(Box::new(finished)),
         }));

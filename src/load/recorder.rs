@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::client::Ending;
 use crate::load::decode::Decoding;
-use crate::load::exchange::{Block, Conversation, Finished, FollowUp, NextTurn, Parcel};
+use crate::load::exchange::{Block, Conversation, Finished, FollowUp, Parcel};
 use crate::load::sample::Sample;
 use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
 use crate::load::verdict::{Asked, judge};
 use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
 use crate::units::Nanos;
+use crate::workload::request::Request;
 
 /// Differences to the engine's own stamps that are kept: enough for a p99.9 with a margin.
 const MAX_ADDED: usize = 16_384;
@@ -147,32 +148,33 @@ impl<'a> Recorder<'a> {
             })
         });
         let is_stamped = is_complete || answer.done_at.is_some();
+        let course = finished.course;
         let record = RequestRecord {
-            id: finished.id,
-            phase: finished.phase,
-            sample: finished.sample,
-            turn: finished.turn,
-            scheduled: finished.scheduled,
-            sent: finished.sent,
-            connected: finished.connected,
-            headers: finished.headers.map(|stamp| stamp.at),
+            id: course.id,
+            phase: course.phase,
+            sample: course.sample,
+            turn: course.turn,
+            scheduled: course.scheduled,
+            sent: course.sent,
+            connected: course.connected,
+            headers: course.headers.map(|stamp| stamp.at),
             events: answer.events,
             done: answer.done_at.or(is_stamped.then_some(finished.ended)),
             status: head.map(|head| head.status),
-            stamps: finished.stamps,
+            stamps: course.stamps,
             usage: answer.usage,
             finish: answer.finish,
-            max_tokens: finished.max_tokens,
+            max_tokens: course.max_tokens,
             output_tokens_counted,
             prompt_tokens_counted: None,
-            body_bytes: finished.body_bytes,
+            body_bytes: course.body_bytes,
             outcome,
             oddities: answer.oddities,
         };
         let output = OutputRecord {
-            id: finished.id,
-            sample: finished.sample,
-            phase: finished.phase,
+            id: finished.course.id,
+            sample: finished.course.sample,
+            phase: finished.course.phase,
             text: answer.text,
             reasoning: answer.reasoning,
             logprobs: answer.logprobs,
@@ -201,17 +203,18 @@ impl<'a> Recorder<'a> {
         let mut next_turns = conversation.next_turns;
         let prompt = next_turns.remove(0);
         let body = make_body(&conversation.body, answer, &prompt)?;
-        let turn = last.turn + 1;
-        let base = last.id & ((1 << TURN_SHIFT) - 1);
-        Ok(FollowUp::Turn(Box::new(NextTurn {
+        let turn = last.course.turn + 1;
+        let base = last.course.id & ((1 << TURN_SHIFT) - 1);
+        let request = Request {
             id: base | u64::from(turn) << TURN_SHIFT,
-            phase: last.phase,
-            sample: last.sample,
+            phase: last.course.phase,
+            sample: last.course.sample,
             turn,
-            max_tokens: last.max_tokens,
-            due: last.ended,
-            conversation: Conversation { body, next_turns },
-        })))
+            body,
+            max_tokens: last.course.max_tokens,
+            next_turns,
+        };
+        Ok(FollowUp::Turn(Box::new(request), last.ended))
     }
 
     fn count(
@@ -226,7 +229,7 @@ impl<'a> Recorder<'a> {
         self.round.output_tokens += n_tokens;
         if *outcome == Outcome::Ok {
             self.round.n_ok += 1;
-            if let (Some(sent), Some(first)) = (finished.sent, first_token_at)
+            if let (Some(sent), Some(first)) = (finished.course.sent, first_token_at)
                 && self.round.ttfts.len() < MAX_ROUND_SAMPLES
             {
                 self.round.ttfts.push(first.saturating_sub(sent));
