@@ -225,6 +225,7 @@ fn an_engine_that_exits_0_during_load_is_a_failed_cell_with_its_logs_end() {
     let tail = failure["log_tail"].as_array().unwrap();
     assert!(tail.iter().any(|line| line.as_str().unwrap().contains("listening on")), "{failure}");
     assert!(told(&output).contains("the engine ended with exit status 0"), "{}", told(&output));
+    assert!(told(&output).contains("\n  | listening on http"), "{}", told(&output));
     assert_eq!(bed.cell("well")["counts"]["ok"], 20);
     assert_eq!(bed.cell("well")["outcome"], "complete");
 }

@@ -18,6 +18,9 @@ use crate::run::Notice;
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
+/// Lines of a failed engine's log that are shown at once; the report has more.
+const LOG_LINES_SHOWN: usize = 10;
+
 /// Shows a run while it goes on. Drawing happens on a thread of its own, five times a second.
 pub(crate) struct Progress {
     notices: Option<Sender<Notice>>,
@@ -123,6 +126,10 @@ impl Face {
             RunEvent::EngineFailed { failure, .. } => {
                 self.running = None;
                 self.line(&format!("! engine failed: {}", failure.message));
+                let n_hidden = failure.log_tail.len().saturating_sub(LOG_LINES_SHOWN);
+                for line in &failure.log_tail[n_hidden..] {
+                    self.line(&format!("  | {line}"));
+                }
             }
             RunEvent::TrialStarted { cell, trial, .. } => {
                 self.trial_label = format!("{} trial {trial}", self.name(cell));
