@@ -176,18 +176,27 @@ fn an_authority_is_believed_and_what_it_signed_for_another_time_is_not() {
     let rest = questions(
         "limit = 4\n[request]\nmax-tokens = 4\n[phase.load]\nconcurrency = 2\nrequests = 4",
     );
-    let check = |certificate, code, word: &str| {
-        let front = Front::before(engine.address, certificate);
-        let bed = Bed::new(&(endpoint("secured", &front.url(), "model = \"sim\"") + &rest));
-        fs::write(bed.path("authority.pem"), &front.authority).unwrap();
+    let check_at = |url: &str, authority: &str, code, word: &str| {
+        let bed = Bed::new(&(endpoint("secured", url, "model = \"sim\"") + &rest));
+        fs::write(bed.path("authority.pem"), authority).unwrap();
         let mut run = bed.run();
         run.args(["--fail-on", "failed"]).env("SSL_CERT_FILE", bed.path("authority.pem"));
         let output = run.output().unwrap();
         assert_code(&output, code);
         assert!(told(&output).contains(word), "{word} is not in:\n{}", told(&output));
     };
-    check(Certificate::Signed, 0, "secured");
+    let check = |certificate, code, word: &str| {
+        let front = Front::before(engine.address, certificate);
+        check_at(&front.url(), &front.authority, code, word);
+        front
+    };
+    let front = check(Certificate::Signed, 0, "secured");
     check(Certificate::Expired, 102, "expired");
+    // No TLS at all, and nobody to trust.
+    check_at(&format!("https://{}", engine.address), &front.authority, 102, "is it http://");
+    check_at(&front.url(), "", 102, "install ca-certificates");
+    // Nobody is needed without TLS.
+    check_at(&format!("http://{}", engine.address), "", 0, "secured");
 }
 
 #[test]

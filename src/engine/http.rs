@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use crate::engine::trust::refused_certificate;
+use crate::engine::trust::objection;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -56,6 +56,9 @@ pub enum HttpError {
          SSL_CERT_FILE"
     )]
     Untrusted(String, String),
+    /// Something answers, but not TLS.
+    #[error("speak TLS with {0}: what answers there does not; is it http:// instead?")]
+    NotTls(String),
     /// The answer broke off or never came whole.
     #[error("read the answer of {0}")]
     Broken(String),
@@ -245,11 +248,13 @@ async fn whole_body(mut response: Response, url: &str) -> Result<String, HttpErr
 }
 
 fn why(url: &str, error: &reqwest::Error) -> HttpError {
-    if let Some(what) = refused_certificate(error) {
-        HttpError::Untrusted(url.to_owned(), what)
-    } else if error.is_connect() || error.is_builder() {
-        HttpError::Connect(url.to_owned())
-    } else {
-        HttpError::Broken(url.to_owned())
+    let url = url.to_owned();
+    match objection(error) {
+        Some(rustls::Error::InvalidCertificate(what)) => {
+            HttpError::Untrusted(url, what.to_string())
+        }
+        Some(rustls::Error::InvalidMessage(_)) => HttpError::NotTls(url),
+        _ if error.is_connect() || error.is_builder() => HttpError::Connect(url),
+        _ => HttpError::Broken(url),
     }
 }

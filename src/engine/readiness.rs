@@ -186,7 +186,9 @@ impl Wait<'_> {
                         return Err(no_token(&probe.path, &answer));
                     }
                 }
-                Err(error @ HttpError::Untrusted(..)) => return Err(untrusted(&error)),
+                Err(error @ (HttpError::Untrusted(..) | HttpError::NotTls(_))) => {
+                    return Err(insecure(&error));
+                }
                 // A connection that breaks off counts as "not yet"; the deadline bounds it.
                 Err(HttpError::Connect(_) | HttpError::Broken(_) | HttpError::TimedOut(..)) => {}
             }
@@ -200,7 +202,7 @@ impl Wait<'_> {
         let http = self.http;
         match http.get(path, limit.min(left.into()), &mut || self.look())? {
             // Another answer is not to be expected, however long it is waited for.
-            Err(error @ HttpError::Untrusted(..)) => Err(untrusted(&error)),
+            Err(error @ (HttpError::Untrusted(..) | HttpError::NotTls(_))) => Err(insecure(&error)),
             answer => Ok(answer),
         }
     }
@@ -253,7 +255,7 @@ fn foreign(port: u16, who: &str) -> Unready {
     )
 }
 
-fn untrusted(error: &HttpError) -> Unready {
+fn insecure(error: &HttpError) -> Unready {
     Unready::Failed(FailureClass::Server, format!("cannot {error}"))
 }
 

@@ -141,21 +141,21 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Returns what is wrong with a certificate, if that is why a call failed.
-pub(super) fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+/// Returns what TLS objects to, if that is why a call failed.
+pub(super) fn objection<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         // An I/O error tells of the causes below the one that it carries, but not of that one.
         let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = carried
-            .and_then(|carried| carried.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
-            return Some(why.to_string());
+        if let Some(tls) = carried.and_then(|carried| carried.downcast_ref()) {
+            return Some(tls);
         }
-        let carried: Option<&(dyn std::error::Error + 'static)> =
-            carried.map(|carried| carried as &(dyn std::error::Error + 'static));
-        cause = carried.or_else(|| error.source());
+        cause = match carried {
+            Some(carried) => Some(carried),
+            None => error.source(),
+        };
     }
     None
 }

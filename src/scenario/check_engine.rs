@@ -105,6 +105,13 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("write `url = \"http://127.0.0.1:8000\"`"),
         );
     }
+    if engine.contains_key("ca") && !url.is_some_and(|url| url.starts_with("https://")) {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "`ca` is for engines on https")
+                .label(scenario.at(&["engine", name, "ca"], "its `url` is not https"))
+                .help("write `url = \"https://host:port\"`, or leave `ca` out"),
+        );
+    }
     let reset = engine.get("cache-reset").and_then(Value::as_str).unwrap_or_default();
     let is_call = reset.split_once(' ').is_some_and(|(method, path)| {
         matches!(method, "GET" | "POST" | "PUT" | "DELETE") && path.starts_with('/')

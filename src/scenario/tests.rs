@@ -104,6 +104,7 @@ fn each_mistake_is_told_with_a_way_out() {
     check(&good_with("max-tokens = 3"), "`max-tokens` is a key of `[request]`");
     check(&good_with("[engine.tiny.log.failures]\noom = 'x'"), "is not a class of failures");
     check(&good_with("[engine.tiny.log.stages]\nload = '('"), "this pattern cannot be used");
+    check(&good_with("[engine.tiny]\nca = \"x.pem\""), "`ca` is for engines on https");
     check(&good_with("[engine.tiny.metrics.names]\nrunning = ['x']"), "is not a metric's name");
     check(
         &good_with("[engine.e]\npreset = \"endpoint\"\nurl = \"host:1\""),
