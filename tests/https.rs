@@ -9,6 +9,7 @@
 mod calm;
 mod front;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -100,6 +101,25 @@ impl Bed {
         let summary: Value = serde_json::from_slice(&summary).unwrap();
         let cells = summary["cells"].as_array().unwrap();
         cells.iter().find(|cell| cell["keys"]["engine"] == engine).unwrap().clone()
+    }
+
+    /// Returns text and output tokens of each request.
+    fn answers(&self, engine: &str) -> BTreeMap<u64, (String, u64)> {
+        let name = self.cell(engine)["name"].as_str().unwrap().to_owned();
+        let trial = self.path("run/cells").join(name).join("trial-1");
+        let rows = |file: &str| -> Vec<Value> {
+            let text = fs::read_to_string(trial.join(file)).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let tokens: BTreeMap<u64, u64> = rows("requests.jsonl")
+            .iter()
+            .map(|row| (row["id"].as_u64().unwrap(), row["usage"]["completion"].as_u64().unwrap()))
+            .collect();
+        let answer = |row: &Value| {
+            let id = row["id"].as_u64().unwrap();
+            (id, (row["text"].as_str().unwrap().to_owned(), tokens[&id]))
+        };
+        rows("outputs.jsonl").iter().map(answer).collect()
     }
 }
 
@@ -219,8 +239,11 @@ fn known_latencies_are_the_same_with_and_without_tls() {
     let cells = ["plain", "secured"].map(|engine| bed.cell(engine));
     for cell in &cells {
         assert_eq!(cell["counts"]["ok"], 160, "{}", cell["counts"]);
-        assert_eq!(cell["counts"]["output_tokens"], cells[0]["counts"]["output_tokens"]);
     }
+    let answers = ["plain", "secured"].map(|engine| bed.answers(engine));
+    assert_eq!(answers[0].len(), 176);
+    assert!(answers[0].values().all(|(text, n_tokens)| !text.is_empty() && *n_tokens == 16));
+    assert_eq!(answers[0], answers[1]);
     // Sixteen for the load and some of the control plane, for 176 requests.
     let n_secured = front.n_secured.load(Ordering::Relaxed);
     assert!((16..60).contains(&n_secured), "{n_secured} connections");
