@@ -15,6 +15,7 @@ pub mod tokenizer;
 mod body;
 mod columns;
 mod prompt;
+mod python_jinja;
 mod rows;
 
 #[cfg(test)]
