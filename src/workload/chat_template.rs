@@ -37,10 +37,12 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", |value: Serde<Json>| python_jinja::to_json(&value.0));
         environment.set_unknown_method_callback(python_jinja::method);
-        environment.add_template_owned(NAME, template.to_owned()).map_err(|error| {
-            DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
-                .at(format_args!("line {}", error.line().unwrap_or(1)))
-        })?;
+        environment.add_template_owned(NAME, python_jinja::translated(template)).map_err(
+            |error| {
+                DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
+                    .at(format_args!("line {}", error.line().unwrap_or(1)))
+            },
+        )?;
         let mut special_tokens = serde_json::Map::new();
         for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
             let token = config.and_then(|config| config.get(name));
@@ -203,6 +205,19 @@ mod tests {
              {% endfor %}",
             &[("system", "S"), ("user", "Hi")],
             "<|system|>\nS</s>\n<|user|>\nHi</s>\n<|assistant|>\n",
+        );
+    }
+
+    #[test]
+    fn lines_that_go_on_and_blocks_of_the_models_own_words_are_read_as_python_reads_them() {
+        // As above; the blocks are an extension of transformers.
+        check(
+            "{%- set known = \"You are S.\\\nThe date is unknown.\\n\\\nSay \\\"%} so\\\".\" %}\
+             {{ known }}|{% for m in messages %}{% if m.role == 'assistant' %}\
+             {%- generation -%}  {{ m.content.split(' ', 1)[1] }}{% endgeneration %}\
+             {% endif %}{% endfor %}",
+            &[("user", "one"), ("assistant", "a b c")],
+            "You are S.The date is unknown.\nSay \"%} so\".|b c",
         );
     }
 

@@ -8,6 +8,45 @@ use serde::Serialize as _;
 use serde_json::Value as Json;
 use serde_json::ser::Formatter;
 
+/// Returns a template with what this Jinja does not know written as it knows it: a line that
+/// goes on behind a backslash inside a text, and the blocks that mark a model's own words.
+pub(super) fn translated(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(start) = rest.find("{%").into_iter().chain(rest.find("{{")).min() {
+        let (before, tag) = rest.split_at(start);
+        let (tag, behind) = tag.split_at(tag_length(tag));
+        text.push_str(before);
+        let inside = tag.trim_start_matches("{%").trim_end_matches("%}");
+        let word = inside.trim_matches(['-', '+']).trim();
+        match word {
+            "generation" => text.push_str(&tag.replace(word, "if true")),
+            "endgeneration" => text.push_str(&tag.replace(word, "endif")),
+            _ => text.push_str(&tag.replace("\\\n", "")),
+        }
+        rest = behind;
+    }
+    text + rest
+}
+
+/// Returns the length of the tag that a text begins with; what is quoted ends no tag.
+fn tag_length(text: &str) -> usize {
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (at, c) in text.char_indices().skip(2) {
+        match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if c == '\\' => is_escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if text[at..].starts_with("%}") || text[at..].starts_with("}}") => return at + 2,
+            None => {}
+        }
+    }
+    text.len()
+}
+
 /// Writes JSON as Python's `json.dumps` does, except that keys ascend.
 pub(super) fn to_json(value: &Json) -> String {
     let mut text = Vec::new();
@@ -88,10 +127,15 @@ pub(super) fn method(
             Value::from(text.replace(&from, &to))
         }
         "split" => {
-            let (separator,): (Option<String>,) = from_args(args)?;
+            let (separator, n_cuts): (Option<String>, Option<i64>) = from_args(args)?;
+            // Python cuts without limit where the limit is negative.
+            let n_parts = n_cuts
+                .and_then(|n| usize::try_from(n).ok())
+                .map_or(usize::MAX, |n| n.saturating_add(1));
             let parts: Vec<Value> = match separator.filter(|separator| !separator.is_empty()) {
-                Some(separator) => text.split(&separator).map(Value::from).collect(),
-                None => text.split_whitespace().map(Value::from).collect(),
+                Some(separator) => text.splitn(n_parts, &separator).map(Value::from).collect(),
+                None if n_cuts.is_none() => text.split_whitespace().map(Value::from).collect(),
+                None => return Err(Error::from(ErrorKind::TooManyArguments)),
             };
             Value::from(parts)
         }
