@@ -38,10 +38,9 @@ fn tag_length(text: &str) -> usize {
             Some(_) if is_escaped => is_escaped = false,
             Some(_) if c == '\\' => is_escaped = true,
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if text[at..].starts_with("%}") || text[at..].starts_with("}}") => return at + 2,
-            None => {}
+            _ => {}
         }
     }
     text.len()
