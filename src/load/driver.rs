@@ -3,6 +3,7 @@
 use crate::load::client::{Client, Ending, Inbox as _, Key};
 use crate::load::exchange::{Block, Conversation, Course, FollowUp};
 use crate::load::floor::{Desk, Exchange, Floor};
+use crate::load::lead::Lead;
 use crate::load::share::{Due, Share, Supplied, Supply, Tally};
 use crate::load::spec::{Control, Live};
 use crate::record::request::CancelCause;
@@ -23,11 +24,13 @@ const SENDS_IN_A_ROW: u32 = 32;
 pub(super) struct Driver<'a, C, D> {
     pub(super) client: C,
     floor: Floor<'a, D>,
+    lead: Lead,
 }
 
 impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
     pub(super) fn new(client: C, desk: D, live: &'a Live, thread: u16) -> Self {
-        Self { client, floor: Floor::new(desk, live, thread) }
+        let lead = Lead::new(client.now());
+        Self { client, floor: Floor::new(desk, live, thread), lead }
     }
 
     /// Carries out one phase: returns when every request of it has its end.
@@ -43,6 +46,7 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
         self.floor.last_end = share.start;
         let n_stalls_before = self.floor.n_stalls;
         let mut sends = Sends::new(share);
+        self.lead = Lead::new(self.client.now());
         let mut next_tick = share.start + TICK;
         loop {
             let now = self.client.now();
@@ -64,7 +68,9 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
             if now >= next_tick {
                 next_tick = (now + TICK).min(self.watch(now, share));
             }
-            self.client.wait(wake.min(next_tick), &mut self.floor);
+            let (asked_at, wake) = (self.client.now(), wake.min(next_tick));
+            self.client.wait(wake, &mut self.floor);
+            self.lead.learn(asked_at, wake, self.client.now());
         }
         self.floor.flush_backlog(0);
         sends.tally.drained = self.floor.last_end;
@@ -90,7 +96,7 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                 Peeked::Due(offset) => {
                     let due = share.start + offset;
                     if due > now {
-                        return due.min(latest);
+                        return self.lead.wake_for(due, now).min(latest);
                     }
                 }
                 Peeked::NotYet => return now + STARVED,

@@ -29,6 +29,7 @@ mod floor;
 #[path = "../../tests/front/mod.rs"]
 mod front;
 mod http1;
+mod lead;
 mod library;
 mod recorder;
 mod sample;
