@@ -7,10 +7,10 @@ use crate::load::share::{Due, Supplied, Supply};
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::Request;
 
-/// Requests that are made ahead, over all load threads.
+/// Requests that are made ahead, over all load threads, beside one for each stream.
 pub(super) const MADE_AHEAD: usize = 512;
 /// How long the feeder rests when the queues are full, a small part of what is made ahead.
-const REST: Duration = Duration::from_millis(1);
+const REST: Duration = Duration::from_millis(5);
 
 /// A load thread's end of the queue.
 pub(super) struct Queue(pub(super) Receiver<Box<Due>>);

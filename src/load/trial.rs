@@ -319,6 +319,8 @@ fn run_round<C: Client + Send>(
         Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
         _ => u32::MAX,
     });
+    // A whole round of streams may end at once, and none must wait for its next request.
+    let n_ahead = MADE_AHEAD + n_warm as usize;
     let is_driven_by_answers = phase.arrivals.is_driven_by_answers();
     let stop_after = plan.duration.filter(|_| is_driven_by_answers);
     let share_at = |start: Nanos, gate: Gate| Share {
@@ -338,7 +340,7 @@ fn run_round<C: Client + Send>(
     let start_ns = AtomicU64::new(0);
     let (tallies, start, cost) = thread::scope(|scope| {
         let (senders, queues): (Vec<_>, Vec<_>) = (0..n_threads)
-            .map(|_| sync_channel(MADE_AHEAD / n_threads))
+            .map(|_| sync_channel(n_ahead.div_ceil(n_threads)))
             .map(|(sender, receiver)| (sender, Queue(receiver)))
             .unzip();
         scope.spawn(move || feed(arrivals, &mut **requests, &senders));
