@@ -171,8 +171,9 @@ fn llama_server_answers_as_the_built_in_engine_does() {
 fn llama_server_speculates_and_answers_the_same() {
     let speculative = "engine.llama_cpp.speculative=ngram:5";
     let Some(run) = Run::of(&["llama_cpp"], &[speculative], Duration::from_mins(4)) else { return };
-    if run.assert_measured("llama_cpp").is_some() {
+    if let Some(cell) = run.assert_measured("llama_cpp") {
         assert!(run.argv().contains("--spec-type"), "{}", run.argv());
+        assert!(figure(&cell, "spec_acceptance").is_some(), "nothing drafted: {}", cell["figures"]);
     }
 }
 
