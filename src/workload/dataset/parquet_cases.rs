@@ -199,3 +199,16 @@ fn ten_thousand_flipped_bits_cause_no_panic() {
 fn check_bounded(samples: &Samples, sound: &Samples) {
     assert!(samples.n_samples <= sound.n_samples * 256);
 }
+
+#[test]
+fn a_changed_letter_is_found_where_the_pages_have_checksums() {
+    let whole = include_bytes!("../../../fixtures/datasets/page_checksums.parquet").to_vec();
+    let plan = plan(Source::Gsm8k);
+    assert_eq!(read(&plan, "x.parquet", &whole).unwrap().n_samples, 2);
+    let place = memchr::memmem::find(&whole, b"two cats").unwrap();
+    let mut bytes = whole;
+    bytes[place] = b'T';
+    let error = read(&plan, "x.parquet", &bytes).unwrap_err();
+    assert!(error.place.contains("column `question`"), "{error}");
+    assert!(error.message.contains("checksum"), "{error}");
+}
