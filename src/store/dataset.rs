@@ -260,10 +260,14 @@ fn with_shots(
             _ => None,
         },
     };
-    if let Some(shots) = shots {
-        opened.origin = format!("{}; worked examples from {}", opened.origin, shots.origin);
-        opened.shots = shots.files;
-    }
+    let examples = match shots {
+        Some(shots) => {
+            opened.shots = shots.files;
+            format!("worked examples from {}", shots.origin)
+        }
+        None => format!("its first {} rows are the worked examples and not asked", plan.n_shots),
+    };
+    opened.origin = format!("{}; {examples}", opened.origin);
     Ok(opened)
 }
 

@@ -370,7 +370,10 @@ fn worked_examples_are_found_beside_the_questions() {
     let dir = cache.own_dir("gsm8k");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("test.jsonl"), ROWS).unwrap();
-    assert!(find(&plan, &cache, &[]).unwrap().shots.is_empty());
+    let opened = find(&plan, &cache, &[]).unwrap();
+    assert!(opened.shots.is_empty());
+    let said = "; its first 5 rows are the worked examples and not asked";
+    assert!(opened.origin.ends_with(said), "{}", opened.origin);
     fs::write(dir.join("train.jsonl"), ROWS).unwrap();
     let opened = find(&plan, &cache, &[]).unwrap();
     assert_eq!(opened.shots.len(), 1);
