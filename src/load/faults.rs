@@ -280,20 +280,26 @@ fn endless_and_huge_answers_are_cut() {
     };
 }
 
+/// Returns a control that says the engine is gone once the server has so many requests.
+pub(super) fn gone_after(server: &Server, n_requests: u64) -> Arc<Control> {
+    let control = Arc::new(Control::default());
+    let later = Arc::clone(&control);
+    let seen = Arc::clone(&server.n_requests);
+    std::thread::spawn(move || {
+        while seen.load(Ordering::Relaxed) < n_requests {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        later.engine_gone();
+    });
+    control
+}
+
 #[test]
 fn an_interrupt_ends_every_request_with_its_cause() {
     let server = serve(|_| vec![Act::Hang]);
     let plan = phase(ArrivalsPlan::Constant { rate_per_s: 100.0 }, 1000);
     let spec = trial(&server.url, vec![load(plan, 0, 0)]);
-    let control = Arc::new(Control::default());
-    let later = Arc::clone(&control);
-    let n_requests = Arc::clone(&server.n_requests);
-    std::thread::spawn(move || {
-        while n_requests.load(Ordering::Relaxed) < 5 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        later.engine_gone();
-    });
+    let control = gone_after(&server, 5);
     let (report, records) = run_under(spec, &control);
     assert_eq!(report.aborted.as_deref(), Some("the engine is gone"));
     assert!((5..1000).contains(&records.len()), "{}", records.len());

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::load::client::Client as _;
 use crate::load::clock::Epoch;
-use crate::load::faults::{Records, load, phase, run, run_under, trial};
+use crate::load::faults::{Records, gone_after, load, phase, run, run_under, trial};
 use crate::load::front::{Certificate, Front};
 use crate::load::library::LibraryClient;
 use crate::load::spec::{Control, Live, LoadError, Transport, TrialSpec};
@@ -254,15 +254,7 @@ fn a_cancelled_request_ends_at_once_and_its_connection_with_it() {
 
     let server = serve(|_| vec![Act::Hang]);
     let spec = secured(&front_of(&server), ArrivalsPlan::Constant { rate_per_s: 100.0 }, 1000);
-    let control = Arc::new(Control::default());
-    let later = Arc::clone(&control);
-    let n_requests = Arc::clone(&server.n_requests);
-    std::thread::spawn(move || {
-        while n_requests.load(Ordering::Relaxed) < 5 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        later.engine_gone();
-    });
+    let control = gone_after(&server, 5);
     let (_, records) = run_under(spec, &control);
     assert!((5..1000).contains(&records.len()), "{}", records.len());
     for (record, _) in records {
