@@ -83,8 +83,9 @@ fn described(
         n: moments.n(),
         mean: moments.mean(),
         std: moments.std(),
-        min: sorted.first().copied().map(f64::from),
-        max: sorted.last().copied().map(f64::from),
+        // Of all values: the sorted ones may be a sample of them, which misses the extremes.
+        min: moments.min(),
+        max: moments.max(),
         percentiles: PERCENTILES.iter().map(|&p| percentile(sorted, p)).collect(),
         note,
     }

@@ -44,7 +44,11 @@ struct Gaps {
 
 impl Gaps {
     fn new(seed: Seed, stream: &str) -> Self {
-        Self { kept: Reservoir::new(MAX_GAPS, seed.stream(stream)), moments: Moments::default() }
+        Self::of_capacity(MAX_GAPS, seed, stream)
+    }
+
+    fn of_capacity(capacity: usize, seed: Seed, stream: &str) -> Self {
+        Self { kept: Reservoir::new(capacity, seed.stream(stream)), moments: Moments::default() }
     }
 
     fn push(&mut self, millis: f64) {
@@ -262,6 +266,19 @@ mod tests {
         assert!(note(record).starts_with("equal to ICL: tokens per chunk are not known"));
         let one_each = note(request(0, 0, 0, &[50, 80]));
         assert!(one_each.starts_with("equal to ICL: one token per chunk"), "{one_each}");
+    }
+
+    #[test]
+    fn the_longest_gap_is_told_even_when_the_sample_of_gaps_misses_it() {
+        for seed in 0..4 {
+            let mut gaps = Gaps::of_capacity(10, Seed(seed), "icl-reservoir");
+            for i in 0..10_000 {
+                gaps.push(if i == 5_000 { 987.5 } else { 0.25 });
+            }
+            gaps.push(0.125);
+            let found = gaps.distribution("icl", &[]);
+            assert_eq!((found.n, found.min, found.max), (10_001, Some(0.125), Some(987.5)));
+        }
     }
 
     #[test]
