@@ -16,7 +16,7 @@ mod engine_figures;
 pub mod evidence;
 mod figures;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod foreign;
 pub mod goodput;
 mod latencies;

@@ -54,6 +54,7 @@ impl Digest {
     pub fn of(reader: &RunReader) -> Result<Self, RunError> {
         let plan = reader.plan()?;
         let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
+        let environment = reader.environment()?.unwrap_or_default();
         let mut cells = Vec::new();
         let mut graded = BTreeMap::new();
         let mut series = BTreeMap::new();
@@ -61,7 +62,7 @@ impl Digest {
         for cell in &plan.cells {
             let digested = digest_cell(reader, &plan, cell, &events)?;
             cells.push(digested.summary);
-            series.insert(cell.id.clone(), digested.series);
+            series.insert(cell.id.clone(), digested.series.finish(&environment.gpus));
             if let Some(grades) = digested.graded {
                 graded.insert(cell.id.clone(), grades);
             }
@@ -78,7 +79,7 @@ impl Digest {
         let summary = summary(&plan, is_complete(&events), cells, &facts(&events), doubts(&events));
         Ok(Self {
             dir: reader.dir().path().to_owned(),
-            environment: reader.environment()?.unwrap_or_default(),
+            environment,
             run: run_facts(reader, &events),
             engines: engine_starts(&events),
             published: plan.published.as_ref().and_then(|published| shelf::table(&published.table)),
@@ -138,7 +139,7 @@ pub(super) fn cell_summary(
 struct DigestedCell {
     summary: CellSummary,
     graded: Option<Graded>,
-    series: CellSeries,
+    series: SeriesBuilder,
     datasets: Vec<DatasetRecord>,
 }
 
@@ -195,7 +196,7 @@ fn digest_cell(
     Ok(DigestedCell {
         summary: accumulator.finish(),
         graded,
-        series: series.finish(),
+        series,
         datasets: trials.into_iter().filter_map(|trial| trial.record.dataset).collect(),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::window::Window;
+use crate::record::environment::GpuFacts;
 use crate::record::request::RequestRecord;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::report::input::{CellSeries, GpuSeries};
@@ -18,9 +19,8 @@ const N_SLICES: usize = 60;
 #[derive(Default)]
 pub(super) struct SeriesBuilder {
     samples: BTreeMap<&'static str, Thinned>,
-    /// Output tokens per slice of the first trial's window.
-    slices: Vec<u64>,
-    window: Option<Span>,
+    /// The first trial's window and the output tokens in each slice of it.
+    course: Option<(Span, [u64; N_SLICES])>,
     n_trials: u32,
     gpus: BTreeMap<String, GpuSeries>,
 }
@@ -34,14 +34,14 @@ struct Span {
 impl SeriesBuilder {
     pub(super) fn begin_trial(&mut self, window: &Window) {
         self.n_trials += 1;
-        let spans: Vec<_> = window.spans().collect();
-        self.window = spans
-            .first()
-            .zip(spans.last())
-            .map(|(first, last)| Span { start: first.0, end: last.1 });
-        if self.slices.is_empty() {
-            self.slices = vec![0; N_SLICES];
+        if self.n_trials > 1 {
+            return;
         }
+        let mut spans = window.spans();
+        let first = spans.next();
+        let last = spans.last().or(first);
+        let span = first.zip(last).map(|(first, last)| Span { start: first.0, end: last.1 });
+        self.course = span.map(|span| (span, [0; N_SLICES]));
     }
 
     pub(super) fn request(&mut self, record: &RequestRecord) {
@@ -54,17 +54,17 @@ impl SeriesBuilder {
             self.push("e2e", millis(metrics.e2e));
         }
         // Curves over time show the first trial alone: trials have no common clock.
-        let (1, Some(span)) = (self.n_trials, self.window) else { return };
+        let (1, Some((span, slices))) = (self.n_trials, &mut self.course) else { return };
         for event in token_events(record) {
             if let Some(slice) = span.slice(event.at) {
-                self.slices[slice] += u64::from(event.tokens.unwrap_or(1));
+                slices[slice] += u64::from(event.tokens.unwrap_or(1));
             }
         }
     }
 
     pub(super) fn telemetry(&mut self, sample: &TelemetrySample) {
-        let (1, Some(span), TelemetrySource::Gpu(uuid)) =
-            (self.n_trials, self.window, &sample.source)
+        let (1, Some((span, _)), TelemetrySource::Gpu(uuid)) =
+            (self.n_trials, &self.course, &sample.source)
         else {
             return;
         };
@@ -79,21 +79,28 @@ impl SeriesBuilder {
         add("utilisation_pct", |gpu| &mut gpu.utilisation_pct);
     }
 
-    pub(super) fn finish(self) -> CellSeries {
+    /// Returns the series; `gpus` are the machine's, by which the driver numbers them.
+    pub(super) fn finish(self, gpus: &[GpuFacts]) -> CellSeries {
         let mut series = CellSeries::default();
         for (tag, thinned) in self.samples {
             series.samples.insert(tag.to_owned(), thinned.kept);
         }
-        if let Some(span) = self.window.filter(|span| span.end > span.start) {
+        if let Some((span, slices)) = self.course.filter(|(span, _)| span.end > span.start) {
             let width = (span.end - span.start).as_secs_f64() / N_SLICES as f64;
-            let rates = self.slices.iter().enumerate();
+            let rates = slices.iter().enumerate();
             let rates = rates.map(|(i, n)| ((i as f64 + 0.5) * width, *n as f64 / width)).collect();
             series.over_time.insert("output_throughput".to_owned(), rates);
         }
-        series.gpus = self.gpus.into_values().collect();
-        for (i, gpu) in series.gpus.iter_mut().enumerate() {
-            gpu.name = format!("GPU {i}");
-        }
+        let index = |uuid: &str| gpus.iter().find(|gpu| gpu.uuid == uuid).map(|gpu| gpu.index);
+        let mut numbered: Vec<_> =
+            self.gpus.into_iter().map(|(uuid, gpu)| (index(&uuid), uuid, gpu)).collect();
+        // A GPU that the machine's facts do not list has no number, and comes last.
+        numbered.sort_by_key(|(index, ..)| index.unwrap_or(u32::MAX));
+        let named = numbered.into_iter().map(|(index, uuid, gpu)| GpuSeries {
+            name: index.map_or(uuid, |index| format!("GPU {index}")),
+            ..gpu
+        });
+        series.gpus = named.collect();
         series
     }
 
@@ -140,5 +147,50 @@ impl Thinned {
             });
             self.every *= 2;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::request::tests::request;
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::trial::PhaseKind;
+
+    fn window(seconds: u64) -> Window {
+        let phase = phase_record(PhaseKind::Measure, 0, seconds * 1_000, seconds * 1_000);
+        Window::of(&trial(&[phase]), &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }))
+    }
+
+    #[test]
+    fn a_longer_later_trial_does_not_stretch_the_first_ones_curve() {
+        let mut series = SeriesBuilder::default();
+        series.begin_trial(&window(2));
+        series.request(&request(0, 0, 0, &[500, 1_000, 1_500]));
+        series.begin_trial(&window(10));
+        series.request(&request(0, 0, 0, &[5_000]));
+        let curve = &series.finish(&[]).over_time["output_throughput"];
+        assert!(curve.last().unwrap().0 < 2.0, "{curve:?}");
+        let n_tokens: f64 = curve.iter().map(|(_, rate)| rate * 2.0 / N_SLICES as f64).sum();
+        assert!((n_tokens - 3.0).abs() < 1e-9, "{n_tokens}");
+    }
+
+    #[test]
+    fn gpus_have_the_drivers_numbers_and_not_the_order_of_their_names() {
+        let mut series = SeriesBuilder::default();
+        series.begin_trial(&window(2));
+        for (uuid, power_w) in [("GPU-ffff", 100.0), ("GPU-aaaa", 600.0), ("GPU-0000", 1.0)] {
+            series.telemetry(&TelemetrySample {
+                at: Nanos::from_secs(1),
+                source: TelemetrySource::Gpu(uuid.to_owned()),
+                values: BTreeMap::from([("power_w".to_owned(), power_w)]),
+                absent: BTreeMap::new(),
+            });
+        }
+        let facts = |uuid: &str, index| GpuFacts { uuid: uuid.into(), index, ..Default::default() };
+        let gpus = series.finish(&[facts("GPU-ffff", 0), facts("GPU-aaaa", 1)]).gpus;
+        let told: Vec<_> = gpus.iter().map(|gpu| (gpu.name.as_str(), gpu.power_w[0].1)).collect();
+        assert_eq!(told, [("GPU 0", 100.0), ("GPU 1", 600.0), ("GPU-0000", 1.0)]);
     }
 }
