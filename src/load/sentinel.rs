@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::load::clock::{Epoch, wake_on_time};
+use crate::load::clock::{Epoch, process_cpu, wake_on_time};
 use crate::load::sample::Sample;
 use crate::record::trial::SentinelRecord;
 use crate::units::Nanos;
@@ -39,26 +39,56 @@ pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     beats
 }
 
+/// Counters that only grow, read at the edges of a stretch of load: what is divided by the
+/// stretch's length is counted over the same stretch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edge {
+    pub(super) at: Nanos,
+    process_cpu: Nanos,
+    steal_ticks: u64,
+    wall_drift_ns: i64,
+}
+
+impl Edge {
+    pub(super) fn now(epoch: Epoch) -> Self {
+        // The file first: reading it takes longer than reading a clock.
+        let steal_ticks = steal_ticks();
+        let (at, process_cpu) = (epoch.elapsed(), process_cpu());
+        Self { at, process_cpu, steal_ticks, wall_drift_ns: epoch.wall_drift_ns() }
+    }
+
+    /// Returns what the stretch from here to `end` cost.
+    pub(super) fn cost_until(self, end: Self, load_cpu: Nanos) -> Cost {
+        let stolen_ticks = end.steal_ticks.saturating_sub(self.steal_ticks);
+        Cost {
+            wall: end.at.saturating_sub(self.at),
+            process_cpu: end.process_cpu.saturating_sub(self.process_cpu),
+            load_cpu,
+            steal: Nanos(stolen_ticks * (1_000_000_000 / TICKS_PER_S)),
+            wall_drift_ns: end.wall_drift_ns - self.wall_drift_ns,
+        }
+    }
+}
+
 /// What a stretch of load cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
     pub(super) wall: Nanos,
-    pub(super) process_cpu: Nanos,
-    pub(super) load_cpu: Nanos,
+    process_cpu: Nanos,
+    load_cpu: Nanos,
+    steal: Nanos,
+    wall_drift_ns: i64,
 }
 
-/// CPU and wall time of the measured phases, and what was there at the start.
+/// What the measured phases cost.
 #[derive(Debug)]
 pub(super) struct Sentinel {
-    epoch: Epoch,
-    steal_ticks: u64,
     record: SentinelRecord,
 }
 
 impl Sentinel {
-    pub(super) fn new(epoch: Epoch, n_load_threads: u32) -> Self {
-        let record = SentinelRecord { n_load_threads, ..SentinelRecord::default() };
-        Self { epoch, steal_ticks: steal_ticks(), record }
+    pub(super) fn new(n_load_threads: u32) -> Self {
+        Self { record: SentinelRecord { n_load_threads, ..SentinelRecord::default() } }
     }
 
     /// Adds a measured stretch.
@@ -66,6 +96,8 @@ impl Sentinel {
         self.record.wall += cost.wall;
         self.record.process_cpu += cost.process_cpu;
         self.record.load_cpu += cost.load_cpu;
+        self.record.steal += cost.steal;
+        self.record.wall_drift_ns += cost.wall_drift_ns;
     }
 
     pub(super) fn note_stalls(&mut self, n_stalls: u64) {
@@ -77,9 +109,6 @@ impl Sentinel {
         self.record.wake_lag = beats.lags.into_sorted();
         self.record.wake_gap_max = beats.gap_max;
         self.record.rss_max = rss_max();
-        let stolen = steal_ticks().saturating_sub(self.steal_ticks);
-        self.record.steal = Nanos(stolen * (1_000_000_000 / TICKS_PER_S));
-        self.record.wall_drift_ns = self.epoch.wall_drift_ns();
         self.record
     }
 }
@@ -98,4 +127,27 @@ fn steal_ticks() -> u64 {
     // cpu user nice system idle iowait irq softirq steal …; proc_stat(5).
     let total = stat.lines().next().and_then(|line| line.split_whitespace().nth(8));
     total.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_outside_of_a_measured_phase_is_not_in_its_record() {
+        let edge = |secs, steal_ticks, wall_drift_ns| Edge {
+            at: Nanos::from_secs(secs),
+            process_cpu: Nanos::from_secs(secs / 10),
+            steal_ticks,
+            wall_drift_ns,
+        };
+        // 4,500 ticks are stolen and the clock is set in a warm-up of 45 s; the phase is quiet.
+        let (begin, end) = (edge(45, 4_500, 7_000_000_000), edge(55, 4_501, 7_000_000_300));
+        let mut sentinel = Sentinel::new(1);
+        sentinel.add(begin.cost_until(end, Nanos::from_secs(1)));
+        let beats = Beats { lags: Sample::new(1, "test"), gap_max: Nanos::ZERO };
+        let record = sentinel.into_record(beats, Vec::new());
+        assert_eq!((record.wall, record.steal), (Nanos::from_secs(10), Nanos::from_millis(10)));
+        assert_eq!((record.wall_drift_ns, record.load_cpu), (300, Nanos::from_secs(1)));
+    }
 }

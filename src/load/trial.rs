@@ -6,14 +6,14 @@ use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::thread;
 
 use crate::load::client::Client;
-use crate::load::clock::{Epoch, process_cpu, thread_cpu, wake_on_time};
+use crate::load::clock::{Epoch, thread_cpu, wake_on_time};
 use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
 use crate::load::direct::DirectClient;
 use crate::load::driver::Driver;
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
 use crate::load::library::LibraryClient;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
-use crate::load::sentinel::{Cost, Sentinel, beat};
+use crate::load::sentinel::{Cost, Edge, Sentinel, beat};
 use crate::load::share::{Share, Tally};
 use crate::load::spec::{
     Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
@@ -125,7 +125,7 @@ fn carry_out<C: Client + Send>(
     let mut recorder = Recorder::new(reading, sink, live);
     let (notes, inbox) = sync_channel(MAX_PARCELS);
     let (mut drivers, ways_back) = drivers_of(clients, &notes, live);
-    let mut sentinel = Sentinel::new(epoch, drivers.len() as u32);
+    let mut sentinel = Sentinel::new(drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
     let hall = Hall { epoch, control, live, gives_up: &gives_up, notes };
@@ -365,19 +365,16 @@ fn run_round<C: Client + Send>(
             })
             .collect();
         barrier.wait();
-        let (begun, cpu_before) = (hall.epoch.elapsed(), process_cpu());
-        let start = begun + LEAD;
+        let begun = Edge::now(hall.epoch);
+        let start = begun.at + LEAD;
         start_ns.store(start.0, Ordering::Release);
         barrier.wait();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().expect("a load thread does not panic")
         };
         let tallies: Vec<(Tally, Nanos)> = threads.into_iter().map(join).collect();
-        let cost = Cost {
-            wall: hall.epoch.elapsed().saturating_sub(begun),
-            process_cpu: process_cpu().saturating_sub(cpu_before),
-            load_cpu: tallies.iter().map(|(_, cpu)| *cpu).sum(),
-        };
+        let load_cpu = tallies.iter().map(|(_, cpu)| *cpu).sum();
+        let cost = begun.cost_until(Edge::now(hall.epoch), load_cpu);
         (tallies, start, cost)
     });
     let tally = tallies.iter().map(|(tally, _)| *tally).reduce(Tally::and).unwrap_or_default();

@@ -116,9 +116,10 @@ pub struct SentinelRecord {
     pub recorder_stalls: u64,
     /// Peak resident memory of the process, bytes.
     pub rss_max: u64,
-    /// CPU time that the hypervisor took from this machine, summed over CPUs.
+    /// CPU time that the hypervisor took from this machine during the measured phases, summed
+    /// over CPUs.
     pub steal: Nanos,
-    /// Drift of the wall clock against the monotonic clock over the trial, nanoseconds.
+    /// Drift of the wall clock against the monotonic clock over the measured phases, nanoseconds.
     pub wall_drift_ns: i64,
     /// From the moment just before the engine wrote an event, as the engine itself says, to our
     /// stamp of its arrival, nanoseconds, ascending: known of the simulated engine alone. At most
