@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::requires;
+use crate::ids::LaunchId;
 use crate::metrics::published;
 use crate::plan::Plan;
 use crate::plan::expand::expand;
@@ -169,8 +170,8 @@ fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
         }
         plan.cells.retain(|cell| cell.keys.get(key).is_some_and(|found| found == value));
     }
-    let cells = &plan.cells;
-    plan.launches.retain(|id, _| cells.iter().any(|cell| cell.launch == *id));
+    let used: BTreeSet<&LaunchId> = plan.cells.iter().map(|cell| &cell.launch).collect();
+    plan.launches.retain(|id, _| used.contains(id));
     Ok(())
 }
 

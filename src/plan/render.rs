@@ -28,11 +28,15 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
             plan.report,
         ),
     ];
+    let mut cells: BTreeMap<&LaunchId, Vec<&Cell>> = BTreeMap::new();
+    for cell in &plan.cells {
+        cells.entry(&cell.launch).or_default().push(cell);
+    }
     for (id, launch) in &plan.launches {
         lines.push(String::new());
         lines.extend(render_launch(id, launch));
         lines.extend(skips.get(id).map(|reason| format!("  skipped   {reason}")));
-        for cell in plan.cells.iter().filter(|cell| cell.launch == *id) {
+        for cell in cells.get(id).into_iter().flatten() {
             lines.extend(render_cell(cell, plan));
         }
     }

@@ -1,6 +1,7 @@
 //! Templates in engines and data sets: strict, small, and unable to run away.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
@@ -9,6 +10,9 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 const MAX_BYTES: usize = 8 << 10;
 /// Instructions that one rendering may take.
 const FUEL: u64 = 20_000;
+
+/// Made once: a plan of thousands of cells renders some hundred thousand templates.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
 /// Variables at hand.
 pub(crate) type Context = BTreeMap<String, Value>;
@@ -27,8 +31,7 @@ pub(crate) fn render(template: &str, context: &Context) -> Result<String, Templa
     if !is_template(template) {
         return Ok(template.to_string());
     }
-    let env = environment();
-    let parsed = parse(&env, template)?;
+    let parsed = parse(&ENVIRONMENT, template)?;
     parsed.render(context).map_err(|error| {
         let mut names: Vec<String> = parsed.undeclared_variables(false).into_iter().collect();
         names.retain(|name| !context.contains_key(name));
@@ -42,8 +45,7 @@ pub(crate) fn render(template: &str, context: &Context) -> Result<String, Templa
 
 /// Returns the names of the variables that a template uses; none where it is no template.
 pub(crate) fn variables(template: &str) -> Vec<String> {
-    let env = environment();
-    match parse(&env, template) {
+    match parse(&ENVIRONMENT, template) {
         Ok(parsed) if is_template(template) => {
             parsed.undeclared_variables(false).into_iter().collect()
         }

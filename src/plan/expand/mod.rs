@@ -36,7 +36,7 @@ pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), D
         scenario,
         real: Places::real(host, &scenario.dir),
         search: loading::search(&scenario.tree),
-        drafts: Vec::new(),
+        drafts: IndexMap::new(),
         launches: IndexMap::new(),
     };
     for combination in combinations {
@@ -55,7 +55,8 @@ struct Making<'a> {
     scenario: &'a Scenario,
     real: Places,
     search: Option<SearchPlan>,
-    drafts: Vec<Draft>,
+    /// By identity, in the order of the matrix.
+    drafts: IndexMap<CellId, Draft>,
     launches: IndexMap<LaunchId, Launch>,
 }
 
@@ -72,12 +73,10 @@ impl Making<'_> {
     fn cell(&mut self, combination: Combination, found: &mut Diagnostics) {
         let scenario = self.scenario;
         let identity = Places::identity();
-        let launch = starting::launch(scenario, &combination, &self.real, found);
-        let launch_as_written =
-            starting::launch(scenario, &combination, &identity, &mut Diagnostics::default());
+        let launch_as_written = starting::launch(scenario, &combination, &identity, found);
         let request = loading::request(scenario, &combination.tree, found);
         let phases = loading::phases(scenario, &combination.tree, self.search.as_ref(), found);
-        let (Some(launch), Some(launch_as_written)) = (launch, launch_as_written) else { return };
+        let Some(launch_as_written) = launch_as_written else { return };
         let (Some(request), Some((phases, n_trials))) = (request, phases) else { return };
         let warm_up = warm_up_requests(&phases);
         let data = |places: &Places, found: &mut Diagnostics| {
@@ -89,6 +88,14 @@ impl Making<'_> {
         else {
             return;
         };
+        let launch_id = starting::identity(&launch_as_written);
+        if !self.launches.contains_key(&launch_id) {
+            // What is wrong with it has been told of the launch as written.
+            let quiet = &mut Diagnostics::default();
+            let launch = starting::launch(scenario, &combination, &self.real, quiet);
+            let Some(launch) = launch else { return };
+            self.launches.insert(launch_id.clone(), launch);
+        }
         let Combination { mut keys, dataset, score, tree, .. } = combination;
         if let Some(search) = &self.search {
             keys.insert(search.over.key().to_owned(), search.from.to_string());
@@ -97,7 +104,6 @@ impl Making<'_> {
         let score_plan = score
             .as_ref()
             .and_then(|name| sources::score(scenario, &tree, name, dataset_plan.source, found));
-        let launch_id = starting::identity(&launch_as_written);
         let identity = Identity {
             version: IDENTITY_VERSION,
             seed: seed(&scenario.tree),
@@ -110,7 +116,7 @@ impl Making<'_> {
             id: CellId(content_hash(&identity)),
             name: cell_name(&keys),
             keys,
-            launch: launch_id.clone(),
+            launch: launch_id,
             dataset,
             score,
             request,
@@ -119,17 +125,12 @@ impl Making<'_> {
             slo: loading::slo(scenario, &tree, found),
             skip: None,
         };
-        if let Some(twin) = self.drafts.iter().find(|draft| draft.cell.id == cell.id) {
+        if let Some(twin) = self.drafts.get(&cell.id) {
             check::twins(scenario, &twin.cell, &cell, found);
             return;
         }
-        self.launches.entry(launch_id).or_insert(launch);
-        self.drafts.push(Draft {
-            cell,
-            dataset: dataset_plan,
-            dataset_as_written,
-            score: score_plan,
-        });
+        let draft = Draft { cell, dataset: dataset_plan, dataset_as_written, score: score_plan };
+        self.drafts.insert(draft.cell.id.clone(), draft);
     }
 
     fn plan(mut self, found: &mut Diagnostics) -> Plan {
@@ -158,7 +159,7 @@ impl Making<'_> {
                 _ => TrialOrder::Grouped,
             },
             launches: self.launches,
-            cells: self.drafts.into_iter().map(|draft| draft.cell).collect(),
+            cells: self.drafts.into_values().map(|draft| draft.cell).collect(),
             datasets,
             scores,
             published: published(tree),
@@ -173,7 +174,7 @@ impl Making<'_> {
     /// Some file systems ignore case: names that differ in case alone get a hash.
     fn tell_names_apart(&mut self) {
         let mut seen = BTreeSet::new();
-        for draft in &mut self.drafts {
+        for draft in self.drafts.values_mut() {
             if !seen.insert(draft.cell.name.to_ascii_lowercase()) {
                 let stem: String = draft.cell.name.chars().take(100).collect();
                 draft.cell.name = with_hash(&stem, &draft.cell.name);
@@ -211,22 +212,23 @@ fn warm_up_requests(phases: &[Phase]) -> u64 {
 /// Gives each variant of a data set or score a name of its own: the scenario's name while there
 /// is one variant, else with a hash behind.
 fn name_variants<T: Clone + PartialEq + Serialize>(
-    drafts: &mut [Draft],
+    drafts: &mut IndexMap<CellId, Draft>,
     mut of: impl FnMut(&mut Draft) -> Option<(&mut String, &T, &T)>,
 ) -> BTreeMap<String, T> {
-    let mut variants: BTreeMap<String, Vec<T>> = BTreeMap::new();
-    for draft in drafts.iter_mut() {
+    // The first variant of each name, and whether there is another.
+    let mut variants: BTreeMap<String, (T, bool)> = BTreeMap::new();
+    for draft in drafts.values_mut() {
         if let Some((name, plan, _)) = of(draft) {
-            let known = variants.entry(name.clone()).or_default();
-            if !known.contains(plan) {
-                known.push(plan.clone());
+            match variants.get_mut(name.as_str()) {
+                Some((first, several)) => *several |= first != plan,
+                None => drop(variants.insert(name.clone(), (plan.clone(), false))),
             }
         }
     }
     let mut named = BTreeMap::new();
-    for draft in drafts.iter_mut() {
+    for draft in drafts.values_mut() {
         if let Some((name, plan, as_written)) = of(draft) {
-            if variants[name.as_str()].len() > 1 {
+            if variants[name.as_str()].1 {
                 *name = format!("{name}~{}", &content_hash(as_written)[..6]);
             }
             named.insert(name.clone(), plan.clone());

@@ -26,14 +26,29 @@ pub(crate) struct Combination {
     pub(crate) dataset: String,
     /// Score name.
     pub(crate) score: Option<String>,
-    /// The scenario with the swept keys set.
+    /// The scenario with the swept keys set, without the lists that they are swept over.
     pub(crate) tree: Table,
 }
 
 /// Returns all combinations, in the order of the matrix.
-pub(crate) fn combinations(scenario: &Scenario, found: &mut Diagnostics) -> Vec<Combination> {
+///
+/// Each is made when it is asked for: a combination holds the whole scenario, so that
+/// thousands of them at once would be thousands of scenarios.
+pub(crate) fn combinations<'a>(
+    scenario: &'a Scenario,
+    found: &mut Diagnostics,
+) -> impl Iterator<Item = Combination> + use<'a> {
     let axes = axes(scenario, found);
-    let excludes = excludes(scenario, &axes, found);
+    let numbers = numbers(scenario, &axes, found);
+    // No cell asks for the lists that all cells are made from.
+    let mut base = scenario.tree.clone();
+    base.remove("matrix");
+    numbers.into_iter().filter_map(move |number| combination(scenario, &axes, &base, number))
+}
+
+/// Returns the numbers of the combinations that the plan keeps.
+fn numbers(scenario: &Scenario, axes: &[Axis], found: &mut Diagnostics) -> Vec<usize> {
+    let excludes = excludes(scenario, axes, found);
     // Counted before anything is built: a product of lists is quickly written and huge.
     let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.rows.len()));
     if count.is_none_or(|count| count > MAX_CELLS) {
@@ -54,14 +69,12 @@ pub(crate) fn combinations(scenario: &Scenario, found: &mut Diagnostics) -> Vec<
         return Vec::new();
     }
     let mut used = vec![false; excludes.len()];
-    let mut combinations = Vec::new();
-    for idx in 0..count.unwrap_or(0) {
-        if let Some(combination) = combination(scenario, &axes, idx) {
-            let matching = excludes.iter().position(|exclude| matches(exclude, &combination.keys));
-            match matching {
-                Some(which) => used[which] = true,
-                None => combinations.push(combination),
-            }
+    let mut numbers = Vec::new();
+    for number in 0..count.unwrap_or(0) {
+        let Some(chosen) = Chosen::of(scenario, axes, number) else { continue };
+        match excludes.iter().position(|exclude| matches(exclude, &chosen.keys())) {
+            Some(which) => used[which] = true,
+            None => numbers.push(number),
         }
     }
     for (idx, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
@@ -72,52 +85,79 @@ pub(crate) fn combinations(scenario: &Scenario, found: &mut Diagnostics) -> Vec<
                 .help("its keys and values are those of `[matrix]`"),
         );
     }
-    if combinations.is_empty() {
+    if numbers.is_empty() {
         found.push(
             Diagnostic::error("scenario/no-cells", "no cell is left")
                 .label(scenario.at(&["matrix"], ""))
                 .help("`exclude` leaves all out, or a list is empty"),
         );
     }
-    combinations
+    numbers
 }
 
-/// Returns the combination of that number; `None` where an axis of another engine has moved on.
-fn combination(scenario: &Scenario, axes: &[Axis], number: usize) -> Option<Combination> {
-    let mut rest = number;
-    let mut rows = vec![0; axes.len()];
-    for (row, axis) in rows.iter_mut().zip(axes).rev() {
-        *row = rest % axis.rows.len();
-        rest /= axis.rows.len();
-    }
-    let assigned: Vec<(&Key, &Value)> = axes
-        .iter()
-        .zip(&rows)
-        .flat_map(|(axis, row)| axis.keys.iter().zip(&axis.rows[*row]))
-        .collect();
-    let name_of = |target: &Target, section: &str| {
-        let swept = assigned.iter().find(|(key, _)| key.target == *target);
-        swept.map(|(_, value)| text(value)).or_else(|| scenario.names(section).first().cloned())
-    };
-    let engine = name_of(&Target::Engine, "engine")?;
-    let dataset = name_of(&Target::Dataset, "dataset")?;
-    let score = name_of(&Target::Score, "score");
-    let mut tree = scenario.tree.clone();
-    let mut keys = IndexMap::from([("engine".to_string(), engine.clone())]);
-    let is_mine = |key: &Key| match &key.target {
-        Target::Path(path) => match path.first().map(String::as_str) {
-            Some("engine") => path.get(1) == Some(&engine),
-            Some("dataset") => path.get(1) == Some(&dataset),
+/// The values that one combination takes.
+struct Chosen<'a> {
+    engine: String,
+    dataset: String,
+    score: Option<String>,
+    /// Swept keys that matter to this combination.
+    assigned: Vec<(&'a Key, &'a Value)>,
+}
+
+impl<'a> Chosen<'a> {
+    /// Returns the choice of that number; `None` where an axis of another engine has moved on.
+    fn of(scenario: &Scenario, axes: &'a [Axis], number: usize) -> Option<Self> {
+        let mut rest = number;
+        let mut rows = vec![0; axes.len()];
+        for (row, axis) in rows.iter_mut().zip(axes).rev() {
+            *row = rest % axis.rows.len();
+            rest /= axis.rows.len();
+        }
+        let mut assigned: Vec<(&Key, &Value)> = axes
+            .iter()
+            .zip(&rows)
+            .flat_map(|(axis, row)| axis.keys.iter().zip(&axis.rows[*row]))
+            .collect();
+        let name_of = |target: &Target, section: &str| {
+            let swept = assigned.iter().find(|(key, _)| key.target == *target);
+            swept.map(|(_, value)| text(value)).or_else(|| scenario.names(section).first().cloned())
+        };
+        let engine = name_of(&Target::Engine, "engine")?;
+        let dataset = name_of(&Target::Dataset, "dataset")?;
+        let score = name_of(&Target::Score, "score");
+        let is_mine = |key: &Key| match &key.target {
+            Target::Path(path) => match path.first().map(String::as_str) {
+                Some("engine") => path.get(1) == Some(&engine),
+                Some("dataset") => path.get(1) == Some(&dataset),
+                _ => true,
+            },
             _ => true,
-        },
-        _ => true,
-    };
-    // Another engine's option does not multiply this engine's cells.
-    if axes.iter().zip(&rows).any(|(axis, row)| *row > 0 && !axis.keys.iter().any(is_mine)) {
-        return None;
+        };
+        // Another engine's option does not multiply this engine's cells.
+        if axes.iter().zip(&rows).any(|(axis, row)| *row > 0 && !axis.keys.iter().any(is_mine)) {
+            return None;
+        }
+        assigned.retain(|(key, _)| is_mine(key));
+        Some(Self { engine, dataset, score, assigned })
     }
-    for (key, value) in assigned.into_iter().filter(|(key, _)| is_mine(key)) {
-        keys.insert(key.written.clone(), text(value));
+
+    fn keys(&self) -> IndexMap<String, String> {
+        let assigned = self.assigned.iter().map(|(key, value)| (key.written.clone(), text(value)));
+        std::iter::once(("engine".to_string(), self.engine.clone())).chain(assigned).collect()
+    }
+}
+
+fn combination(
+    scenario: &Scenario,
+    axes: &[Axis],
+    base: &Table,
+    number: usize,
+) -> Option<Combination> {
+    let chosen = Chosen::of(scenario, axes, number)?;
+    let keys = chosen.keys();
+    let Chosen { engine, dataset, score, assigned } = chosen;
+    let mut tree = base.clone();
+    for (key, value) in assigned {
         match &key.target {
             Target::Engine | Target::Dataset | Target::Score => {}
             Target::OfEngine => set(&mut tree, &["engine", &engine, &key.written], value),

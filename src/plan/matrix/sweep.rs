@@ -1,5 +1,7 @@
 //! What a swept key means, and what its values may be.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use toml::Value;
 
@@ -318,10 +320,10 @@ fn zip(
 
 /// The same row twice would be one cell twice; zipped keys may repeat a value in other company.
 fn check_repeats(scenario: &Scenario, axis: &Axis, found: &mut Diagnostics) {
-    let rows: Vec<Vec<String>> =
-        axis.rows.iter().map(|row| row.iter().map(text).collect()).collect();
-    for (idx, row) in rows.iter().enumerate() {
-        if rows[..idx].contains(row) {
+    let mut seen: HashSet<Vec<String>> = HashSet::new();
+    for (idx, row) in axis.rows.iter().enumerate() {
+        let row: Vec<String> = row.iter().map(text).collect();
+        if seen.contains(&row) {
             let written = &axis.keys[0].written;
             let place = ["matrix", written, &idx.to_string()];
             let message = format!("`{written}` has the value `{}` twice", row.join(", "));
@@ -331,5 +333,6 @@ fn check_repeats(scenario: &Scenario, axis: &Axis, found: &mut Diagnostics) {
                     .help("remove one; `trials` repeats a measurement"),
             );
         }
+        seen.insert(row);
     }
 }
