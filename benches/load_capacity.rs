@@ -179,11 +179,11 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
     };
     let arrivals = Arrivals::new(&plan.arrivals, plan.n_requests, None, Seed(1), &[])?;
     let max_tokens = Some(args.tokens);
-    let requests = (0..).map(move |id| Request {
-        id,
+    let requests = (0..).map(move |index| Request {
         phase: 0,
-        sample: id,
+        index,
         turn: 0,
+        sample: index,
         body: body.clone(),
         max_tokens,
         next_turns: Vec::new(),

@@ -104,21 +104,20 @@ impl Bed {
     }
 
     /// Returns text and output tokens of each request.
-    fn answers(&self, engine: &str) -> BTreeMap<u64, (String, u64)> {
+    fn answers(&self, engine: &str) -> BTreeMap<(u64, u64), (String, u64)> {
         let name = self.cell(engine)["name"].as_str().unwrap().to_owned();
         let trial = self.path("run/cells").join(name).join("trial-1");
         let rows = |file: &str| -> Vec<Value> {
             let text = fs::read_to_string(trial.join(file)).unwrap();
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
-        let tokens: BTreeMap<u64, u64> = rows("requests.jsonl")
+        let key = |row: &Value| (row["phase"].as_u64().unwrap(), row["index"].as_u64().unwrap());
+        let tokens: BTreeMap<(u64, u64), u64> = rows("requests.jsonl")
             .iter()
-            .map(|row| (row["id"].as_u64().unwrap(), row["usage"]["completion"].as_u64().unwrap()))
+            .map(|row| (key(row), row["usage"]["completion"].as_u64().unwrap()))
             .collect();
-        let answer = |row: &Value| {
-            let id = row["id"].as_u64().unwrap();
-            (id, (row["text"].as_str().unwrap().to_owned(), tokens[&id]))
-        };
+        let answer =
+            |row: &Value| (key(row), (row["text"].as_str().unwrap().to_owned(), tokens[&key(row)]));
         rows("outputs.jsonl").iter().map(answer).collect()
     }
 }

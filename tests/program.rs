@@ -190,11 +190,11 @@ fn the_same_seed_gives_the_same_prompts_order_cells_and_answers() {
         let summary = json(&dir.join("summary.json"));
         let cell = &summary["cells"][0];
         let trial = dir.join("cells").join(cell["name"].as_str().unwrap()).join("trial-1");
-        let mut answers: BTreeMap<u64, (u64, String)> = BTreeMap::new();
+        let mut answers: BTreeMap<(u64, u64), (u64, String)> = BTreeMap::new();
         for output in lines(&trial.join("outputs.jsonl")) {
+            let number = |name: &str| output[name].as_u64().unwrap();
             let text = output["text"].as_str().unwrap().to_owned();
-            answers
-                .insert(output["id"].as_u64().unwrap(), (output["sample"].as_u64().unwrap(), text));
+            answers.insert((number("phase"), number("index")), (number("sample"), text));
         }
         let prompts = json(&trial.join("trial.json"))["record"]["dataset"]["prompts_hash"].clone();
         (cell["id"].clone(), prompts, answers, cell["accuracy"].clone())

@@ -135,10 +135,10 @@ pub(super) struct Parcel {
 /// One request and its response, as the load thread sees them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Course {
-    pub(super) id: u64,
     pub(super) phase: u16,
-    pub(super) sample: u64,
+    pub(super) index: u64,
     pub(super) turn: u32,
+    pub(super) sample: u64,
     pub(super) max_tokens: Option<u32>,
     pub(super) scheduled: Nanos,
     pub(super) sent: Option<Nanos>,
@@ -153,10 +153,10 @@ impl Course {
     /// Returns the course of a request that has not been sent.
     pub(super) fn new(request: &Request, scheduled: Nanos) -> Self {
         Self {
-            id: request.id,
             phase: request.phase,
-            sample: request.sample,
+            index: request.index,
             turn: request.turn,
+            sample: request.sample,
             max_tokens: request.max_tokens,
             scheduled,
             sent: None,

@@ -44,22 +44,23 @@ pub(super) fn phase(arrivals: ArrivalsPlan, n_requests: u64) -> Phase {
     }
 }
 
-fn request(id: u64, phase: u16) -> Request {
+fn request(index: u64, phase: u16) -> Request {
+    let n = u64::from(phase) * 10 + index;
     Request {
-        id,
         phase,
-        sample: id,
+        index,
         turn: 0,
-        body: Bytes::from(format!("{{\"n\":{id}}}")),
+        sample: n,
+        body: Bytes::from(format!("{{\"n\":{n}}}")),
         max_tokens: None,
         next_turns: Vec::new(),
     }
 }
 
-pub(super) fn load(plan: Phase, index: u16, first_id: u64) -> PhaseLoad {
+pub(super) fn load(plan: Phase, phase: u16) -> PhaseLoad {
     let arrivals =
         Arrivals::new(&plan.arrivals, plan.n_requests, plan.duration, Seed(1), &[]).unwrap();
-    PhaseLoad { plan, arrivals, requests: Box::new((first_id..).map(move |id| request(id, index))) }
+    PhaseLoad { plan, arrivals, requests: Box::new((0..).map(move |index| request(index, phase))) }
 }
 
 pub(super) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
@@ -103,14 +104,14 @@ pub(super) fn run_under(spec: TrialSpec, control: &Control) -> (LoadReport, Reco
     let n_records = records.len() as u64;
     assert_eq!(report.phases.iter().map(|phase| phase.n_scheduled).sum::<u64>(), n_records);
     assert_eq!(live.done.load(Ordering::Relaxed), n_records);
-    records.sort_by_key(|(record, _)| record.id);
+    records.sort_by_key(|(record, _)| record.key());
     (report, records)
 }
 
 /// Sends one request and returns its record.
 fn one(server: &Server, change: impl FnOnce(&mut TrialSpec)) -> RequestRecord {
     let mut spec =
-        trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0, 0)]);
+        trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0)]);
     change(&mut spec);
     let (_, mut records) = run(spec);
     assert_eq!(records.len(), 1);
@@ -132,7 +133,7 @@ fn truncated(why: &str) -> Outcome {
 fn a_stream_is_recorded_with_kernel_stamps_and_its_text() {
     let server = serve(|_| stream(3, Duration::from_millis(20)));
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 1);
-    let (report, records) = run(trial(&server.url, vec![load(plan, 0, 0)]));
+    let (report, records) = run(trial(&server.url, vec![load(plan, 0)]));
     let (record, output) = &records[0];
     assert_eq!(record.outcome, Outcome::Ok);
     assert_eq!(record.stamps, StampSource::Kernel);
@@ -219,7 +220,7 @@ fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
             },
         );
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 2);
-    let (_, records) = run(trial(&server.url, vec![load(plan, 0, 0)]));
+    let (_, records) = run(trial(&server.url, vec![load(plan, 0)]));
     assert_eq!(records[0].0.outcome, Outcome::Ok);
     assert_eq!(records[1].0.outcome, Outcome::Error(RequestError::ConnReuseRace));
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 2, "nothing is sent twice");
@@ -234,7 +235,7 @@ fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
         vec![Act::Send((head + &body).into_bytes()), Act::Close]
     });
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 3);
-    let (_, records) = run(trial(&server.url, vec![load(plan, 0, 0)]));
+    let (_, records) = run(trial(&server.url, vec![load(plan, 0)]));
     for (record, _) in &records {
         assert_eq!((&record.outcome, &record.oddities[..]), (&Outcome::Ok, &[Oddity::NoDone][..]));
     }
@@ -248,7 +249,7 @@ fn a_server_that_is_not_there_is_a_connect_error() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 2);
-    let (_, records) = run(trial(&url, vec![load(plan, 0, 0)]));
+    let (_, records) = run(trial(&url, vec![load(plan, 0)]));
     for (record, _) in records {
         assert!(matches!(record.outcome, Outcome::Error(RequestError::Connect(_))), "{record:?}");
         assert_eq!(record.sent, None);
@@ -298,7 +299,7 @@ pub(super) fn gone_after(server: &Server, n_requests: u64) -> Arc<Control> {
 fn an_interrupt_ends_every_request_with_its_cause() {
     let server = serve(|_| vec![Act::Hang]);
     let plan = phase(ArrivalsPlan::Constant { rate_per_s: 100.0 }, 1000);
-    let spec = trial(&server.url, vec![load(plan, 0, 0)]);
+    let spec = trial(&server.url, vec![load(plan, 0)]);
     let control = gone_after(&server, 5);
     let (report, records) = run_under(spec, &control);
     assert_eq!(report.aborted.as_deref(), Some("the engine is gone"));
@@ -326,7 +327,7 @@ fn requests_that_outlive_the_drain_are_cancelled_and_never_reach_the_next_phase(
         ..phase(closed.clone(), 1)
     };
     let (report, records) =
-        run(trial(&server.url, vec![load(short, 0, 0), load(phase(closed, 2), 1, 10)]));
+        run(trial(&server.url, vec![load(short, 0), load(phase(closed, 2), 1)]));
     assert_eq!(records[0].0.outcome, Outcome::Cancelled(CancelCause::Deadline));
     for (record, output) in &records[1..] {
         assert_eq!((record.phase, &record.outcome), (1, &Outcome::Ok));
@@ -343,7 +344,7 @@ fn conversations_go_on_with_the_answers_they_got() {
         acts
     });
     let mut spec =
-        trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0, 0)]);
+        trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0)]);
     let next_turns = ["b", "c"].map(|text| Prompt::Text(text.to_owned())).to_vec();
     spec.phases[0].requests =
         Box::new(std::iter::once(Request { next_turns, body: "a".into(), ..request(7, 0) }));
@@ -353,14 +354,16 @@ fn conversations_go_on_with_the_answers_they_got() {
     }));
     let mut records = Vec::new();
     let mut sink = |record: RequestRecord, output: Option<OutputRecord>| {
-        records.push((record.turn, record.id, output.unwrap().text));
+        let output = output.unwrap();
+        assert_eq!(output.key(), record.key());
+        records.push((record.key(), output.text));
         Ok(())
     };
     let report = run_trial(spec, &mut sink, &Control::default(), &Live::default()).unwrap();
     assert_eq!(report.phases[0].n_scheduled, 3);
-    let texts: Vec<_> = records.iter().map(|(turn, _, text)| (*turn, text.as_str())).collect();
+    let texts: Vec<_> = records.iter().map(|(key, text)| (key.turn, text.as_str())).collect();
     assert_eq!(texts, [(0, "<a>"), (1, "<a<a>b>"), (2, "<a<a>b<a<a>b>c>")]);
-    assert_eq!(records.iter().map(|record| record.1 & 0xff).collect::<Vec<_>>(), [7, 7, 7]);
+    assert!(records.iter().all(|(key, _)| (key.phase, key.index) == (0, 7)));
 }
 
 #[test]
@@ -371,7 +374,7 @@ fn a_warm_up_goes_on_until_it_is_steady() {
         until_steady: Some(UntilSteady { max_rounds: 9 }),
         ..phase(ArrivalsPlan::Closed { concurrency: 2 }, 4)
     };
-    let mut spec = trial(&server.url, vec![load(plan, 0, 0)]);
+    let mut spec = trial(&server.url, vec![load(plan, 0)]);
     spec.is_steady = Some(Box::new(|rounds| {
         assert!(rounds.iter().all(|round| round.n_ok == 4 && round.output_tokens == 4));
         rounds.len() == 3
@@ -393,7 +396,7 @@ fn a_warm_up_that_the_engine_refuses_ends_the_trial_with_its_words() {
     });
     let closed = ArrivalsPlan::Closed { concurrency: 1 };
     let warm_up = Phase { kind: PhaseKind::WarmUp, ..phase(closed.clone(), 2) };
-    let phases = vec![load(warm_up, 0, 0), load(phase(closed, 2), 1, 10)];
+    let phases = vec![load(warm_up, 0), load(phase(closed, 2), 1)];
     let (report, records) = run(trial(&server.url, phases));
     let why = "the engine refused every warm-up request: status 404: no such model";
     assert_eq!((report.aborted.as_deref(), records.len()), (Some(why), 2));
@@ -403,7 +406,7 @@ fn a_warm_up_that_the_engine_refuses_ends_the_trial_with_its_words() {
 fn a_sink_that_fails_ends_the_trial() {
     let server = serve(|_| stream(1, Duration::from_millis(5)));
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 100_000);
-    let spec = trial(&server.url, vec![load(plan, 0, 0)]);
+    let spec = trial(&server.url, vec![load(plan, 0)]);
     let mut sink = |_, _| Err(std::io::Error::other("disk full"));
     let error = run_trial(spec, &mut sink, &Control::default(), &Live::default()).unwrap_err();
     assert_eq!(error.to_string(), "a record could not be stored: disk full");
@@ -413,12 +416,12 @@ fn a_sink_that_fails_ends_the_trial() {
 fn several_load_threads_share_one_load_and_its_gate() {
     let check = |arrivals: ArrivalsPlan, at_once: usize| {
         let server = serve(|_| stream(3, Duration::from_millis(2)));
-        let mut spec = trial(&server.url, vec![load(phase(arrivals, 60), 0, 0)]);
+        let mut spec = trial(&server.url, vec![load(phase(arrivals, 60), 0)]);
         spec.n_threads = Some(3);
         let (report, records) = run(spec);
         assert_eq!((report.phases[0].n_scheduled, report.sentinel.n_load_threads), (60, 3));
-        let ids: Vec<u64> = records.iter().map(|(record, _)| record.id).collect();
-        assert_eq!(ids, (0..60).collect::<Vec<_>>());
+        let indices: Vec<u64> = records.iter().map(|(record, _)| record.index).collect();
+        assert_eq!(indices, (0..60).collect::<Vec<_>>());
         let spans: Vec<(Nanos, Nanos)> = records
             .iter()
             .map(|(record, _)| (record.sent.unwrap(), record.events.iter().last().unwrap().0))

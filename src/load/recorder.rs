@@ -18,8 +18,6 @@ const MAX_ADDED: usize = 16_384;
 
 /// Samples of a round from which its median is taken.
 const MAX_ROUND_SAMPLES: usize = 4096;
-/// Ids of later turns lie above all others: bits below are the conversation's own id.
-const TURN_SHIFT: u32 = 40;
 
 /// How answers are read.
 #[derive(Clone)]
@@ -150,10 +148,10 @@ impl<'a> Recorder<'a> {
         let is_stamped = is_complete || answer.done_at.is_some();
         let course = finished.course;
         let record = RequestRecord {
-            id: course.id,
             phase: course.phase,
-            sample: course.sample,
+            index: course.index,
             turn: course.turn,
+            sample: course.sample,
             scheduled: course.scheduled,
             sent: course.sent,
             connected: course.connected,
@@ -172,9 +170,10 @@ impl<'a> Recorder<'a> {
             oddities: answer.oddities,
         };
         let output = OutputRecord {
-            id: finished.course.id,
-            sample: finished.course.sample,
-            phase: finished.course.phase,
+            phase: course.phase,
+            index: course.index,
+            turn: course.turn,
+            sample: course.sample,
             text: answer.text,
             reasoning: answer.reasoning,
             logprobs: answer.logprobs,
@@ -203,13 +202,11 @@ impl<'a> Recorder<'a> {
         let mut next_turns = conversation.next_turns;
         let prompt = next_turns.remove(0);
         let body = make_body(&conversation.body, answer, &prompt)?;
-        let turn = last.course.turn + 1;
-        let base = last.course.id & ((1 << TURN_SHIFT) - 1);
         let request = Request {
-            id: base | u64::from(turn) << TURN_SHIFT,
             phase: last.course.phase,
+            index: last.course.index,
+            turn: last.course.turn + 1,
             sample: last.course.sample,
-            turn,
             body,
             max_tokens: last.course.max_tokens,
             next_turns,

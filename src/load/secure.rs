@@ -43,7 +43,7 @@ fn trusting(front: &Front) -> Arc<ClientConfig> {
 
 /// Returns a trial that reaches the server through TLS.
 fn secured(front: &Front, plan: ArrivalsPlan, n_requests: u64) -> TrialSpec {
-    let mut spec = trial(&front.url(), vec![load(phase(plan, n_requests), 0, 0)]);
+    let mut spec = trial(&front.url(), vec![load(phase(plan, n_requests), 0)]);
     spec.target.transport = Transport::Auto;
     spec.target.tls = Some(trusting(front));
     spec
@@ -114,15 +114,15 @@ fn both_transports_tell_the_same_story() {
             let oddities = record.oddities;
             let kinds = record.events.kind_runs;
             let (usage, finish, n_bytes) = (record.usage, record.finish, record.body_bytes);
-            (record.id, outcome, text, kinds, usage, finish, n_bytes, record.status, oddities)
+            (record.index, outcome, text, kinds, usage, finish, n_bytes, record.status, oddities)
         };
         run(spec).1.into_iter().map(tell).collect::<Vec<_>>()
     };
     let batch = ArrivalsPlan::Batch { size: n_stories as u32 };
-    let plain = trial(&server.url, vec![load(phase(batch.clone(), n_stories), 0, 0)]);
+    let plain = trial(&server.url, vec![load(phase(batch.clone(), n_stories), 0)]);
     let direct = story(plain);
     assert_eq!(direct[0].2.as_deref(), Some("t0 t1 t2 t3 t4 "));
-    let mut unsecured = trial(&server.url, vec![load(phase(batch.clone(), n_stories), 0, 0)]);
+    let mut unsecured = trial(&server.url, vec![load(phase(batch.clone(), n_stories), 0)]);
     unsecured.target.transport = Transport::Library;
     let front = front_of(&server);
     for spec in [unsecured, secured(&front, batch, n_stories)] {

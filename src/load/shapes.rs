@@ -74,7 +74,7 @@ fn run(plan: &ArrivalsPlan, cap: Option<u32>, n: u64, answers: Answers, share: S
         Ok(())
     };
     let (tally, n_open_max) = run_into(plan, cap, n, answers, share, &mut sink);
-    records.sort_by_key(|record| record.id);
+    records.sort_by_key(RequestRecord::key);
     Run { tally, records, n_open_max }
 }
 
@@ -106,13 +106,13 @@ fn run_into(
     let recorder = Recorder::new(reading, sink, &live);
     let desk = InlineDesk { recorder, follow_ups: VecDeque::new() };
     let mut driver = Driver::new(FakeClient::new(answers), desk, &live, 0);
-    let mut supply = Ready(arrivals.enumerate().map(|(id, offset)| {
+    let mut supply = Ready(arrivals.enumerate().map(|(index, offset)| {
         let request = Request {
-            id: id as u64,
             phase: 0,
-            sample: id as u64,
+            index: index as u64,
             turn: 0,
-            body: Bytes::from(id.to_string()),
+            sample: index as u64,
+            body: Bytes::from(index.to_string()),
             max_tokens: None,
             next_turns: Vec::new(),
         };
@@ -282,7 +282,7 @@ fn two_hundred_thousand_requests_leave_as_many_records_and_nothing_else() {
     let mut n_bad = 0;
     let mut sink = |record: RequestRecord, _: Option<OutputRecord>| {
         n_bad += u64::from(record.outcome != Outcome::Ok);
-        n_bad += u64::from(std::mem::replace(&mut seen[record.id as usize], true));
+        n_bad += u64::from(std::mem::replace(&mut seen[record.index as usize], true));
         Ok(())
     };
     let plan = ArrivalsPlan::Poisson { rate_per_s: 10_000.0 };

@@ -199,7 +199,7 @@ pub(crate) mod tests {
 
     /// A complete request: due at `scheduled`, sent at `sent`, token events at `at`, all in
     /// milliseconds; one token per event, and the engine says so.
-    pub(crate) fn request(id: u64, scheduled: u64, sent: u64, at: &[u64]) -> RequestRecord {
+    pub(crate) fn request(index: u64, scheduled: u64, sent: u64, at: &[u64]) -> RequestRecord {
         let mut events = Events::default();
         let mut last = Nanos::ZERO;
         for &millis in at {
@@ -207,10 +207,10 @@ pub(crate) mod tests {
             last = Nanos::from_millis(millis);
         }
         RequestRecord {
-            id,
             phase: 0,
-            sample: id,
+            index,
             turn: 0,
+            sample: index,
             scheduled: Nanos::from_millis(scheduled),
             sent: Some(Nanos::from_millis(sent)),
             connected: None,

@@ -1,5 +1,7 @@
 //! One request, from the moment it was due to its terminal outcome.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::Nanos;
@@ -8,15 +10,15 @@ use crate::units::Nanos;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRecord {
-    /// Position in the trial's schedule, over all phases; unique in the trial.
-    pub id: u64,
     /// Index into the trial's phases.
     pub phase: u16,
-    /// Row of the data set that the prompt was made from.
-    pub sample: u64,
+    /// Position in the schedule of its phase, from 0; all turns of a conversation have the same.
+    pub index: u64,
     /// Turn of the conversation, from 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turn: u32,
+    /// Row of the data set that the prompt was made from.
+    pub sample: u64,
     /// When the arrival process wanted it sent. In a closed loop, when a stream was free for it.
     pub scheduled: Nanos,
     /// When it was handed to the socket; absent if it never was.
@@ -57,6 +59,38 @@ pub struct RequestRecord {
 
 fn is_zero(turn: &u32) -> bool {
     *turn == 0
+}
+
+/// What names a request within its trial: no two records of a trial have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey {
+    /// Index into the trial's phases.
+    pub phase: u16,
+    /// Position in the schedule of its phase.
+    pub index: u64,
+    /// Turn of the conversation.
+    pub turn: u32,
+}
+
+impl fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {} of phase {}", self.index, self.phase)?;
+        if self.turn > 0 { write!(f, ", turn {}", self.turn) } else { Ok(()) }
+    }
+}
+
+impl RequestRecord {
+    /// Returns what names the request within its trial.
+    pub fn key(&self) -> RequestKey {
+        RequestKey { phase: self.phase, index: self.index, turn: self.turn }
+    }
+}
+
+impl OutputRecord {
+    /// Returns the key of the request that was answered.
+    pub fn key(&self) -> RequestKey {
+        RequestKey { phase: self.phase, index: self.index, turn: self.turn }
+    }
 }
 
 /// The server-sent events of one response, in order of arrival.
@@ -247,12 +281,15 @@ pub enum Oddity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputRecord {
-    /// The request's id.
-    pub id: u64,
+    /// The request's phase.
+    pub phase: u16,
+    /// The request's position in the schedule of its phase.
+    pub index: u64,
+    /// The request's turn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turn: u32,
     /// Row of the data set.
     pub sample: u64,
-    /// Index into the trial's phases.
-    pub phase: u16,
     /// The answer; never contains reasoning.
     pub text: String,
     /// Reasoning text, if the engine separates it.

@@ -66,7 +66,8 @@ pub struct PhaseRecord {
     pub stopped: Nanos,
     /// When the last response was over.
     pub drained: Nanos,
-    /// Requests that were due in it.
+    /// Requests that became due in it, later turns of conversations among them: a turn becomes due
+    /// when the answer before it is over and the phase still sends. Each has exactly one record.
     pub n_scheduled: u64,
     /// How often an extending warm-up went round, and whether it found a steady state.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,20 +11,20 @@ use crate::metrics::summary::{CellSummary, Summary, Validity};
 /// milliseconds; what is absent is an empty field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RequestRow {
-    /// Position in the trial's schedule.
-    pub id: u64,
     /// Name of the cell.
     pub cell: String,
     /// Number of the trial, from 1.
     pub trial: u32,
     /// Name of the phase.
     pub phase: String,
+    /// Position in the schedule of its phase. Cell, trial, phase, index and turn name a row.
+    pub index: u64,
+    /// Turn of the conversation, from 0.
+    pub turn: u32,
     /// Whether its phase counts.
     pub measured: bool,
     /// Row of the data set.
     pub sample: u64,
-    /// Turn of the conversation, from 0.
-    pub turn: u32,
     /// When it was due.
     pub scheduled_ms: f64,
     /// How late it was sent.
@@ -78,13 +78,13 @@ pub fn write_requests(
 
 /// Written even when there is no row.
 const REQUEST_COLUMNS: [&str; 21] = [
-    "id",
     "cell",
     "trial",
     "phase",
+    "index",
+    "turn",
     "measured",
     "sample",
-    "turn",
     "scheduled_ms",
     "send_lag_ms",
     "ttft_ms",
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn requests_are_written_row_by_row() {
         let row = RequestRow {
-            id: 7,
+            index: 7,
             cell: "=tiny, fp16".to_owned(),
             trial: 1,
             phase: "load".to_owned(),
@@ -327,7 +327,7 @@ mod tests {
         let mut bytes = Vec::new();
         assert_eq!(write_requests(&mut bytes, [row]).unwrap(), 1);
         let text = String::from_utf8(bytes).unwrap();
-        let expected = "7,\"'=tiny, fp16\",1,load,true,0,0,0.0,,12.345678,,,,,,,,ok,,,";
+        let expected = "\"'=tiny, fp16\",1,load,7,0,true,0,0.0,,12.345678,,,,,,,,ok,,,";
         assert_eq!(text.lines().nth(1).unwrap(), expected);
     }
 

@@ -257,7 +257,7 @@ impl Iterator for Exchanges {
             Err(error) => return Some(Err(error)),
         };
         let is_its = |output: &Result<OutputRecord, StoreError>| {
-            output.as_ref().map_or(true, |output| output.id == request.id)
+            output.as_ref().map_or(true, |output| output.key() == request.key())
         };
         let output = self.outputs.next_if(is_its).transpose();
         Some(output.map(|output| (request, output)))

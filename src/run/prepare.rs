@@ -236,17 +236,13 @@ impl Prepared {
         let record =
             DatasetRecord { n_shared_with_warm_up: workload.n_shared_with_warm_up(), ..record };
         let mut phases = Vec::new();
-        let mut first_id = 0;
         for (idx, phase) in cell.phases.iter().enumerate() {
             let arrivals = arrivals(&workload, idx, phase, seed).map_err(&in_cell)?;
-            // Phases that time alone ends get a share of ids that none of them uses up.
-            let n_ids = workload.len(idx).unwrap_or(1 << 40);
             phases.push(PhaseLoad {
                 plan: phase.clone(),
                 arrivals,
-                requests: Box::new(workload.requests(idx, first_id)),
+                requests: Box::new(workload.requests(idx)),
             });
-            first_id += n_ids;
         }
         let n_requests = (0..cell.phases.len()).map(|idx| workload.len(idx)).collect();
         let tokenizer = dataset.tokenizer.clone();

@@ -55,13 +55,13 @@ fn row(digest: &Digest, cell: &Cell, trial: &TrialRecord, request: &RequestRecor
         .and_then(|graded| graded.items.get(&request.sample))
         .and_then(|item| item.classes.first().copied());
     RequestRow {
-        id: request.id,
         cell: cell.name.clone(),
         trial: trial.trial,
         phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
         measured,
-        sample: request.sample,
+        index: request.index,
         turn: request.turn,
+        sample: request.sample,
         scheduled_ms: request.scheduled.as_millis_f64(),
         send_lag_ms: millis(metrics.send_lag),
         ttft_ms: millis(metrics.ttft),

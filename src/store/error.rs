@@ -110,6 +110,16 @@ pub enum StoreError {
         /// The newest format this program reads.
         known: u32,
     },
+    /// The run was written by an earlier version.
+    #[error("{path} has format {found}; this program knows format {known} alone")]
+    OlderFormat {
+        /// The run directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that this program reads.
+        known: u32,
+    },
     /// A name of the plan cannot be a directory's name.
     #[error("{name:?} cannot be the name of a directory")]
     BadName {
@@ -128,7 +138,7 @@ impl StoreError {
             Self::Unwritable { .. } | Self::BadName { .. } => 70,
             Self::Locked { .. } => 75,
             Self::Unsafe { .. } => 77,
-            Self::Corrupt { .. } | Self::NewerFormat { .. } => 107,
+            Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::OlderFormat { .. } => 107,
         }
     }
 
@@ -165,7 +175,9 @@ impl StoreError {
                  cell again in another run directory"
                     .to_owned()
             }
-            Self::NewerFormat { .. } => "use the version of bench that wrote it".to_owned(),
+            Self::NewerFormat { .. } | Self::OlderFormat { .. } => {
+                "use the version of bench that wrote it: `bench_version` in its run.json".to_owned()
+            }
         }
     }
 

@@ -34,7 +34,8 @@ impl RunReader {
     /// Opens a run directory.
     ///
     /// # Errors
-    /// [`StoreError::NotARun`], or [`StoreError::NewerFormat`] for one that a later version wrote.
+    /// [`StoreError::NotARun`]; [`StoreError::NewerFormat`] or [`StoreError::OlderFormat`] for one
+    /// that another version wrote.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         #[derive(Deserialize)]
         struct FormatAlone {
@@ -53,6 +54,13 @@ impl RunReader {
         let FormatAlone { format } = parse(&file, &text)?;
         if format > FORMAT_VERSION {
             return Err(StoreError::NewerFormat {
+                path: path.to_owned(),
+                found: format,
+                known: FORMAT_VERSION,
+            });
+        }
+        if format < FORMAT_VERSION {
+            return Err(StoreError::OlderFormat {
                 path: path.to_owned(),
                 found: format,
                 known: FORMAT_VERSION,

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::ids::{CellId, LaunchId};
 use crate::plan::cell::{Api, Cell, OutputLength, RequestPlan, Sampling};
 use crate::plan::{Plan, TrialOrder};
+use crate::record::FORMAT_VERSION;
 use crate::record::event::RunEvent;
 use crate::record::request::{
     EventKind, Events, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
@@ -74,10 +75,10 @@ pub(super) fn request(id: u64) -> RequestRecord {
     events.push(Nanos::ZERO, Nanos(150 + id), EventKind::Content);
     events.push(Nanos(150 + id), Nanos(190 + id), EventKind::Done);
     RequestRecord {
-        id,
         phase: 0,
-        sample: id,
+        index: id,
         turn: 0,
+        sample: id,
         scheduled: Nanos(id),
         sent: Some(Nanos(id + 1)),
         connected: None,
@@ -145,9 +146,10 @@ fn a_run_is_read_as_it_was_written() {
     trial.request(&request(0)).unwrap();
     trial.request(&request(1)).unwrap();
     let output = OutputRecord {
-        id: 0,
-        sample: 0,
         phase: 0,
+        index: 0,
+        turn: 0,
+        sample: 0,
         text: "The answer is 4.\u{2028}\0".to_owned(),
         reasoning: String::new(),
         logprobs: vec![-0.5, f32::NEG_INFINITY],
@@ -207,7 +209,7 @@ fn a_tail_torn_at_any_byte_leaves_the_whole_records_before_it() {
         journal.append(&request(9)).unwrap();
         journal.sync().unwrap();
         let records = Records::<RequestRecord>::open(&path, Expect::Unfinished).unwrap();
-        let ids: Vec<_> = records.map(|record| record.unwrap().id).collect();
+        let ids: Vec<_> = records.map(|record| record.unwrap().index).collect();
         assert_eq!(ids, (0..n_whole as u64).chain([9]).collect::<Vec<_>>());
         let kept = torn.path().join("requests.jsonl.torn-1");
         if length == ends[n_whole - 1] {
@@ -384,13 +386,22 @@ fn two_runs_in_the_same_second_get_two_directories() {
 }
 
 #[test]
-fn a_run_of_a_later_format_is_refused() {
+fn a_run_of_another_format_is_refused_by_name() {
     let root = TempDir::new().unwrap();
     let writer = new_run(&root);
     let text = fs::read_to_string(writer.dir().manifest()).unwrap();
-    fs::write(writer.dir().manifest(), text.replace("\"format\": 1", "\"format\": 99")).unwrap();
-    let error = RunReader::open(writer.dir().path()).unwrap_err();
-    assert!(error.to_string().ends_with("has format 99; this program knows formats up to 1"));
+    let open_as = |format: &str| {
+        let known = format!("\"format\": {FORMAT_VERSION}");
+        let text = text.replace(&known, &format!("\"format\": {format}"));
+        fs::write(writer.dir().manifest(), text).unwrap();
+        RunReader::open(writer.dir().path()).unwrap_err()
+    };
+    let later = format!("has format 99; this program knows formats up to {FORMAT_VERSION}");
+    assert!(open_as("99").to_string().ends_with(&later));
+    let earlier = format!("has format 1; this program knows format {FORMAT_VERSION} alone");
+    let error = open_as("1");
+    assert!(error.to_string().ends_with(&earlier), "{error}");
+    assert_eq!(error.exit_code(), 107);
     assert!(matches!(RunReader::open(root.path()), Err(StoreError::NotARun { .. })));
 }
 
@@ -465,5 +476,8 @@ fn verification_reads_everything_and_names_what_changed() {
         verify(&reader).unwrap().problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2);
     assert!(problems[0].contains("scenario.toml:1: its SHA-256 is"), "{problems:?}");
-    assert!(problems[1].contains("requests.jsonl:2: request 0 is recorded twice"), "{problems:?}");
+    assert!(
+        problems[1].contains("requests.jsonl:2: request 0 of phase 0 is recorded twice"),
+        "{problems:?}"
+    );
 }

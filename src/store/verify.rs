@@ -1,4 +1,4 @@
-//! Checks that a run directory says what was written: every line, every sum, every id.
+//! Checks that a run directory says what was written: every line, every sum, every request.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,6 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::FileSum;
 use crate::store::reader::{RunReader, TrialReader};
 use crate::store::records::TornTail;
+use crate::store::writer::{REQUESTS, TRIAL};
 
 /// What was checked, and what was found wrong.
 #[derive(Debug, Default)]
@@ -140,32 +141,39 @@ fn check_trial(trial: &TrialReader, found: &mut Verification) {
     }
 }
 
-/// Every request that was due has one terminal outcome, and no id occurs twice.
+/// Every request that was due has one terminal outcome: each phase has as many records as it
+/// scheduled, and no request has two.
 fn check_requests(trial: &TrialReader, found: &mut Verification) -> Result<(), StoreError> {
     found.n_files += 1;
-    let mut ids = HashSet::new();
-    let mut n_due = 0;
+    let mut keys = HashSet::new();
+    let mut n_recorded = vec![0; trial.record.phases.len()];
     for (line, request) in (1..).zip(trial.requests()?) {
         let request = request?;
         found.n_records += 1;
-        n_due += u64::from(request.turn == 0);
-        if !ids.insert(request.id) {
-            return Err(StoreError::Corrupt {
-                path: trial.path().join("requests.jsonl"),
-                line,
-                offset: 0,
-                why: format!("request {} is recorded twice", request.id),
-            });
+        let corrupt =
+            |why| StoreError::Corrupt { path: trial.path().join(REQUESTS), line, offset: 0, why };
+        let key = request.key();
+        let Some(n) = n_recorded.get_mut(usize::from(key.phase)) else {
+            return Err(corrupt(format!("{key} belongs to no phase of the trial")));
+        };
+        *n += 1;
+        if !keys.insert(key) {
+            return Err(corrupt(format!("{key} is recorded twice")));
         }
     }
-    let n_scheduled: u64 = trial.record.phases.iter().map(|phase| phase.n_scheduled).sum();
-    if n_due != n_scheduled && trial.record.aborted.is_none() {
-        return Err(StoreError::Corrupt {
-            path: trial.path().join("trial.json"),
-            line: 1,
-            offset: 0,
-            why: format!("its phases scheduled {n_scheduled} requests, {n_due} are recorded"),
-        });
+    let phases = trial.record.phases.iter().zip(n_recorded);
+    for (phase, n) in phases.filter(|_| trial.record.aborted.is_none()) {
+        if n != phase.n_scheduled {
+            return Err(StoreError::Corrupt {
+                path: trial.path().join(TRIAL),
+                line: 1,
+                offset: 0,
+                why: format!(
+                    "its phase `{}` scheduled {} requests, {n} are recorded",
+                    phase.name, phase.n_scheduled
+                ),
+            });
+        }
     }
     Ok(())
 }

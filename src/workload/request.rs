@@ -47,14 +47,14 @@ pub struct Message {
 /// One request, ready to be sent: nothing is left to compute while the clock runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Position in the trial's schedule.
-    pub id: u64,
     /// Index into the trial's phases.
     pub phase: u16,
-    /// Row of the data set.
-    pub sample: u64,
+    /// Position in the schedule of its phase, from 0.
+    pub index: u64,
     /// Turn of the conversation, from 0.
     pub turn: u32,
+    /// Row of the data set.
+    pub sample: u64,
     /// JSON body.
     pub body: Bytes,
     /// The most tokens it asks for.

@@ -83,14 +83,13 @@ impl Workload {
         self.inner.phases[phase].n
     }
 
-    /// Returns the requests of a phase; their ids count from `first_id`.
-    pub fn requests(&self, phase: usize, first_id: u64) -> Requests {
+    /// Returns the requests of a phase.
+    pub fn requests(&self, phase: usize) -> Requests {
         let rows = self.inner.slice(self.inner.phases[phase].kind).len();
         let goes_round = self.inner.phases[phase].n.is_none_or(|n| n > rows as u64);
         Requests {
             inner: Arc::clone(&self.inner),
             phase,
-            first_id,
             next: 0,
             // Bodies are kept only where rows come again and nothing makes them differ.
             bodies: (goes_round && self.inner.salt.is_none()).then(HashMap::new),
@@ -235,7 +234,6 @@ impl Inner {
 pub struct Requests {
     inner: Arc<Inner>,
     phase: usize,
-    first_id: u64,
     next: u64,
     bodies: Option<HashMap<u64, Bytes>>,
 }
@@ -274,10 +272,10 @@ impl Iterator for Requests {
         let sample = inner.sample(rows, position);
         let max_tokens = inner.max_tokens(sample);
         Some(Request {
-            id: self.first_id + position,
             phase: self.phase as u16,
-            sample: sample.row,
+            index: position,
             turn: 0,
+            sample: sample.row,
             body: self.body(sample, position, max_tokens),
             max_tokens,
             next_turns: sample.turns[1..].to_vec(),

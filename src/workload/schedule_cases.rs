@@ -127,7 +127,7 @@ fn build(cell: &Cell, samples: Samples) -> Workload {
 }
 
 fn rows(workload: &Workload, phase: usize) -> Vec<u64> {
-    workload.requests(phase, 0).map(|request| request.sample).collect()
+    workload.requests(phase).map(|request| request.sample).collect()
 }
 
 fn body(request: &Request) -> &str {
@@ -137,9 +137,9 @@ fn body(request: &Request) -> &str {
 #[test]
 fn a_chat_body_says_everything_explicitly() {
     let workload = build(&cell(vec![phase(PhaseKind::Measure, None)]), samples(1, 0));
-    let request = workload.requests(0, 10).next().unwrap();
+    let request = workload.requests(0).next().unwrap();
     insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","messages":[{"role":"user","content":"Question \"0\"?"}],"max_tokens":64,"temperature":0.0,"top_p":1.0,"seed":7,"stop":["\n\n"],"stream":true,"stream_options":{"include_usage":true}}"#);
-    assert_eq!((request.id, request.phase, request.max_tokens), (10, 0, Some(64)));
+    assert_eq!((request.phase, request.index, request.max_tokens), (0, 0, Some(64)));
     let read: GenerationRequest = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(read.token_limit(), Some(64));
     assert!(read.wants_usage());
@@ -161,7 +161,7 @@ fn a_completion_of_fixed_length_ignores_the_end_of_sequence() {
     let mut samples = samples(1, 0);
     samples.system = Some("Be brief.".to_owned());
     samples.prefix = "Question: 1?\nAnswer: 1\n\n".to_owned();
-    let request = build(&cell, samples).requests(0, 0).next().unwrap();
+    let request = build(&cell, samples).requests(0).next().unwrap();
     insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","prompt":"Be brief.\n\nQuestion: 1?\nAnswer: 1\n\nQuestion \"0\"?","max_tokens":128,"temperature":0.0,"top_p":0.9,"ignore_eos":true,"logprobs":1,"stream":false,"min_p":0.1}"#);
 }
 
@@ -176,7 +176,7 @@ fn what_an_engine_refuses_is_left_out() {
         1,
     )
     .unwrap();
-    let request = workload.requests(0, 0).next().unwrap();
+    let request = workload.requests(0).next().unwrap();
     insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","messages":[{"role":"user","content":"Question \"0\"?"}],"max_tokens":64,"temperature":0.0,"stop":["\n\n"],"stream":true}"#);
 }
 
@@ -220,7 +220,7 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
     let cycled = Samples { cycle: true, ..samples(3, 0) };
     let workload = build(&cell, cycled);
     assert_eq!(rows(&workload, 0), [0, 1, 2, 0, 1]);
-    let requests: Vec<_> = workload.requests(0, 0).collect();
+    let requests: Vec<_> = workload.requests(0).collect();
     assert_eq!(requests[0].body.as_ptr(), requests[3].body.as_ptr(), "the body is shared");
 }
 
@@ -255,7 +255,7 @@ fn a_phase_that_only_time_ends_goes_round_when_rows_may_come_again() {
     let timed = Phase { duration: Some(Nanos::from_secs(1)), ..phase(PhaseKind::Measure, None) };
     let workload = build(&cell(vec![timed.clone()]), Samples { cycle: true, ..samples(3, 0) });
     assert_eq!(workload.len(0), None);
-    assert_eq!(workload.requests(0, 0).take(7).last().unwrap().sample, 0);
+    assert_eq!(workload.requests(0).take(7).last().unwrap().sample, 0);
     assert_eq!(build(&cell(vec![timed]), samples(3, 0)).len(0), Some(3));
 }
 
@@ -266,7 +266,7 @@ fn prompts_are_the_same_in_every_trial_and_a_salt_makes_each_unlike_any_other() 
         let samples = Samples { cycle: true, ..samples(2, 0) };
         let workload =
             Workload::new(cell, &launch(&[]), Arc::new(samples), Seed(1), trial).unwrap();
-        (workload.requests(0, 0).map(|r| r.body).collect::<Vec<_>>(), workload.prompts_hash())
+        (workload.requests(0).map(|r| r.body).collect::<Vec<_>>(), workload.prompts_hash())
     };
     assert_eq!(bodies(&cell, 1), bodies(&cell, 2));
     let (_, plain_hash) = bodies(&cell, 1);
@@ -284,10 +284,10 @@ fn prompts_are_the_same_in_every_trial_and_a_salt_makes_each_unlike_any_other() 
 fn a_million_requests_are_built_one_at_a_time() {
     let cell = cell(vec![phase(PhaseKind::Measure, Some(1_000_000))]);
     let workload = build(&cell, Samples { cycle: true, ..samples(50, 0) });
-    let mut requests = workload.requests(0, 0);
+    let mut requests = workload.requests(0);
     assert_eq!(requests.size_hint(), (1_000_000, Some(1_000_000)));
     assert_eq!(requests.by_ref().take(999_999).count(), 999_999);
-    assert_eq!(requests.next().unwrap().id, 999_999);
+    assert_eq!(requests.next().unwrap().index, 999_999);
     assert_eq!(requests.next(), None);
 }
 
@@ -300,7 +300,7 @@ fn the_output_length_comes_from_the_data_when_asked() {
     assert_eq!(error.place, "row 1");
     let mut samples = samples(1, 0);
     samples.rows[0].output_tokens = Some(33);
-    let request = build(&cell, samples).requests(0, 0).next().unwrap();
+    let request = build(&cell, samples).requests(0).next().unwrap();
     assert_eq!(request.max_tokens, Some(33));
     assert!(body(&request).contains("\"max_tokens\":33,"));
 }
@@ -329,7 +329,7 @@ fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint
     let cell = completions(phase(PhaseKind::Measure, Some(1)));
     let prompt = |chat| {
         let workload = build(&cell, samples(1, 0).rendered_by(chat));
-        let request = workload.requests(0, 0).next().unwrap();
+        let request = workload.requests(0).next().unwrap();
         let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
         (body["prompt"].clone(), workload.prompts_hash())
     };
@@ -352,7 +352,7 @@ fn worked_examples_and_a_salt_stand_inside_the_template() {
     cell.request.salt = true;
     let mut samples = samples(1, 0);
     samples.prefix = "One.\n\n".to_owned();
-    let request = build(&cell, samples.rendered_by(chat(false))).requests(0, 0).next().unwrap();
+    let request = build(&cell, samples.rendered_by(chat(false))).requests(0).next().unwrap();
     let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
     let prompt = body["prompt"].as_str().unwrap();
     assert!(prompt.starts_with("Question: ["), "{prompt}");

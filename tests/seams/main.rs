@@ -1,0 +1,10 @@
+//! What one part of the program writes, another reads: run, verify, report and score on one
+//! directory.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program, changes what it wrote and reads it again"
+)]
+
+mod place;
+mod whole;
