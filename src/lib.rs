@@ -1,9 +1,12 @@
 //! `bench` measures language-model inference.
 //!
-//! One direction: scenario → plan → run → records on disk → metrics → report. The README's
+//! One direction: scenario → plan → run → records on disk → analysis → report. The README's
 //! section "Architecture" names the rooms; `tests/architecture.rs` holds the arrows.
 
+pub mod analysis;
 pub mod cli;
+pub mod clock;
+pub mod datasets;
 pub mod diagnostic;
 pub mod engine;
 pub mod ids;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::datasets::cache::DatasetCache;
 use crate::plan::Plan;
 use crate::scenario::preset::ASSETS;
-use crate::store::cache::DatasetCache;
 
 /// Returns the directory that argv templates know as `assets`: one per version of the program.
 pub(crate) fn dir() -> PathBuf {

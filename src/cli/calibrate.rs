@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{CalibrateArgs, Colour, FailOn, RunArgs, ScenarioArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{run, scenario_file};
+use crate::datasets::cache::DatasetCache;
 use crate::record::environment::Calibration;
 use crate::report::view::instrument;
-use crate::run::digest::Digest;
 use crate::store::calibration;
 
 /// Loads in which requests follow answers.
@@ -33,21 +34,21 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
         fail_on: vec![FailOn::Failed, FailOn::Invalid],
         quiet: args.quiet,
     };
-    let (exit, digest) = run::measure(&args, &planned, colour)?;
+    let (exit, analysis) = run::measure(&args, &planned, colour)?;
     if matches!(exit, Exit::Ok | Exit::CellInvalid) {
-        calibration::keep(&of(&digest))?;
+        calibration::keep(&DatasetCache::from_env().root, &of(&analysis))?;
     }
     Ok(exit)
 }
 
-fn of(digest: &Digest) -> Calibration {
-    let environment = digest.environment.clone();
+fn of(analysis: &RunAnalysis) -> Calibration {
+    let environment = analysis.environment.clone();
     Calibration {
         at: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         bench_version: environment.bench_version,
         kernel: environment.kernel,
         cpu: environment.cpu,
         n_cpus: environment.n_cpus,
-        rows: digest.summary.cells.iter().map(instrument::row).collect(),
+        rows: analysis.summary.cells.iter().map(instrument::row).collect(),
     }
 }

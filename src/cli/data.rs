@@ -9,11 +9,11 @@ use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
+use crate::datasets::cache::DatasetCache;
+use crate::datasets::catalogue;
+use crate::datasets::dataset::{self, DatasetError, Search};
+use crate::datasets::download::Progress;
 use crate::plan::cell::{DatasetPlan, Source};
-use crate::store::cache::DatasetCache;
-use crate::store::catalogue;
-use crate::store::dataset::{self, DatasetError, Search};
-use crate::store::download::Progress;
 use crate::units::bytes_for_people;
 
 /// Lists, fetches, locates or checks data sets.

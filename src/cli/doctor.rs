@@ -7,7 +7,7 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
-use crate::engine::orphans;
+use crate::engine::stop::orphans;
 use crate::record::environment::Environment;
 use crate::telemetry::environment;
 use crate::units::bytes_for_people;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 
 use crate::cli::say;
-use crate::store::download::Progress;
+use crate::datasets::download::Progress;
 use crate::units::bytes_for_people;
 
 /// Time between two lines where there is no terminal to redraw.

@@ -156,7 +156,7 @@ impl Face {
                     self.names.push((point.id.clone(), point.name.clone()));
                 }
             }
-            RunEvent::Doubt { what, .. } => self.line(&format!("  note: {what}")),
+            RunEvent::Caveat { what, .. } => self.line(&format!("  note: {what}")),
             RunEvent::RunStarted { .. }
             | RunEvent::EngineStopped { .. }
             | RunEvent::TrialFinished { .. }

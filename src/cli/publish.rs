@@ -1,11 +1,12 @@
 //! Writes the files of a report and makes its faces.
 
+use crate::analysis::request_rows;
+use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::report::input::Input;
 use crate::report::view::ReportView;
-use crate::report::{csv, html, json, markdown, template, terminal};
-use crate::run::digest::Digest;
-use crate::run::rows;
+use crate::report::{csv, html, json, markdown, shelf, template, terminal};
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 
@@ -16,27 +17,37 @@ pub(crate) struct OwnTemplate {
 }
 
 /// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
-pub(crate) fn write_files(digest: &Digest, own: Option<&OwnTemplate>) -> Result<(), Failure> {
-    let view = digest.view();
-    let dir = RunDir::at(&digest.dir);
-    dir.replace("summary.json", json::render(&digest.summary).as_bytes())?;
-    dir.replace("summary.csv", csv::render_summary(&digest.summary).as_bytes())?;
+pub(crate) fn write_files(
+    analysis: &RunAnalysis,
+    own: Option<&OwnTemplate>,
+) -> Result<(), Failure> {
+    let view = view(analysis);
+    let dir = RunDir::at(&analysis.dir);
+    dir.replace("summary.json", json::render(&analysis.summary).as_bytes())?;
+    dir.replace("summary.csv", csv::render_summary(&analysis.summary).as_bytes())?;
     dir.replace("report.md", markdown(&view, own)?.as_bytes())?;
     dir.replace("report.html", html::render(&view)?.as_bytes())?;
-    write_requests(digest)?;
+    write_requests(analysis)?;
     Ok(())
 }
 
+/// Returns what all faces of the report show.
+pub(crate) fn view(analysis: &RunAnalysis) -> ReportView {
+    let table = analysis.plan.published.as_ref();
+    let published = table.and_then(|published| shelf::table(&published.table));
+    ReportView::new(&Input::of(analysis, published.as_ref()))
+}
+
 /// Writes `requests.csv`, one request at a time.
-fn write_requests(digest: &Digest) -> Result<(), Failure> {
-    let path = digest.dir.join("requests.csv");
+fn write_requests(analysis: &RunAnalysis) -> Result<(), Failure> {
+    let path = analysis.dir.join("requests.csv");
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::InputOutput, format!("failed to write {}: {error}", path.display()))
     };
-    let folder = tempfile::NamedTempFile::new_in(&digest.dir).map_err(|error| failed(&error))?;
-    let reader = RunReader::open(&digest.dir)?;
+    let folder = tempfile::NamedTempFile::new_in(&analysis.dir).map_err(|error| failed(&error))?;
+    let reader = RunReader::open(&analysis.dir)?;
     let mut trouble = None;
-    let rows = rows::rows(&reader, digest)
+    let rows = request_rows::rows(&reader, analysis)
         .map_while(|row| row.map_err(|error| trouble = Some(error)).ok());
     let file = std::io::BufWriter::new(folder.as_file());
     csv::write_requests(file, rows).map_err(|error| failed(&error))?;
@@ -58,6 +69,6 @@ pub(crate) fn markdown(view: &ReportView, own: Option<&OwnTemplate>) -> Result<S
 }
 
 /// The terminal's face.
-pub(crate) fn terminal(digest: &Digest, width: Option<u16>, colour: bool) -> String {
-    terminal::render(&digest.view(), width, colour)
+pub(crate) fn terminal(analysis: &RunAnalysis, width: Option<u16>, colour: bool) -> String {
+    terminal::render(&view(analysis), width, colour)
 }

@@ -2,13 +2,13 @@
 
 use std::io::IsTerminal as _;
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
 use crate::cli::say;
 use crate::report::{csv, html, json};
-use crate::run::digest::Digest;
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
@@ -23,21 +23,21 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         }
     };
     let reader = RunReader::open(&args.dir)?;
-    let digest = Digest::of(&reader)?;
+    let analysis = RunAnalysis::of(&reader)?;
     if reader.is_in_progress() {
         say::talk("note: this run is still going on; the report is of what is complete so far");
     } else {
-        publish::write_files(&digest, own.as_ref())?;
+        publish::write_files(&analysis, own.as_ref())?;
     }
     let text = match args.format {
         ReportFormat::Terminal => {
             let width = std::io::stdout().is_terminal().then(say::width).flatten();
-            publish::terminal(&digest, width, say::is_coloured(colour, &std::io::stdout()))
+            publish::terminal(&analysis, width, say::is_coloured(colour, &std::io::stdout()))
         }
-        ReportFormat::Markdown => publish::markdown(&digest.view(), own.as_ref())?,
-        ReportFormat::Html => html::render(&digest.view())?,
-        ReportFormat::Json => json::render(&digest.summary),
-        ReportFormat::Csv => csv::render_summary(&digest.summary),
+        ReportFormat::Markdown => publish::markdown(&publish::view(&analysis), own.as_ref())?,
+        ReportFormat::Html => html::render(&publish::view(&analysis))?,
+        ReportFormat::Json => json::render(&analysis.summary),
+        ReportFormat::Csv => csv::render_summary(&analysis.summary),
     };
     say::data(&text)?;
     Ok(Exit::Ok)

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, FailOn, RunArgs};
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
@@ -10,11 +11,11 @@ use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::{assets, publish, say};
+use crate::datasets::cache::DatasetCache;
 use crate::engine::interrupt::Interrupt;
 use crate::metrics::summary::{Summary, Validity};
 use crate::record::event::RunEvent;
 use crate::run::conduct::{self, Conducted, Done};
-use crate::run::digest::Digest;
 use crate::run::prepare::{self, Listener, Prepared, Taking};
 use crate::store::calibration;
 use crate::store::reader::RunReader;
@@ -43,7 +44,7 @@ pub(crate) fn measure(
     args: &RunArgs,
     planned: &Planned,
     colour: Colour,
-) -> Result<(Exit, Digest), Failure> {
+) -> Result<(Exit, RunAnalysis), Failure> {
     let interrupt = Interrupt::install().map_err(|source| {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
@@ -114,7 +115,7 @@ fn conduct(
     interrupt: &Interrupt,
 ) -> Result<Conducted, Failure> {
     let mut environment = telemetry::environment();
-    environment.calibration = calibration::of(&environment);
+    environment.calibration = calibration::of(&DatasetCache::from_env().root, &environment);
     writer.environment(&environment)?;
     let progress = Progress::start(&planned.plan, args.quiet);
     let conducted =
@@ -129,11 +130,11 @@ fn conclude(
     args: &RunArgs,
     colour: Colour,
     conducted: Conducted,
-) -> Result<(Exit, Digest), Failure> {
+) -> Result<(Exit, RunAnalysis), Failure> {
     let Conducted { mut writer, interrupted, left_behind } = conducted;
     let dir = writer.dir().path().to_owned();
-    let mut digest = Digest::of(&RunReader::open(&dir)?)?;
-    let mut exit = exit_code(&digest.summary, &digest, args);
+    let mut analysis = RunAnalysis::of(&RunReader::open(&dir)?)?;
+    let mut exit = exit_code(&analysis.summary, &analysis, args);
     if let Some(signal) = interrupted {
         exit = exit.worse(Exit::Signal(signal as u8));
         say::talk(&format!(
@@ -154,17 +155,17 @@ fn conclude(
     writer.sync()?;
     drop(writer);
     if interrupted.is_none() {
-        digest.finished();
+        analysis.finished();
     }
-    publish::write_files(&digest, None)?;
+    publish::write_files(&analysis, None)?;
     let on_stdout = say::is_coloured(colour, &std::io::stdout());
     let width = std::io::stdout().is_terminal().then(say::width).flatten();
-    say::data(&publish::terminal(&digest, width, on_stdout))?;
-    Ok((exit, digest))
+    say::data(&publish::terminal(&analysis, width, on_stdout))?;
+    Ok((exit, analysis))
 }
 
 /// Finds the exit code that the cells deserve.
-fn exit_code(summary: &Summary, digest: &Digest, args: &RunArgs) -> Exit {
+fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &RunArgs) -> Exit {
     let fails = |kind: FailOn| args.fail_on.contains(&kind);
     let mut exit = Exit::Ok;
     for cell in &summary.cells {
@@ -177,10 +178,10 @@ fn exit_code(summary: &Summary, digest: &Digest, args: &RunArgs) -> Exit {
     }
     let tried =
         || summary.cells.iter().filter(|cell| !matches!(cell.verdict, Validity::Skipped(_)));
-    if exit == Exit::CellFailed && tried().count() > 0 && !digest.any_engine_was_ready() {
+    if exit == Exit::CellFailed && tried().count() > 0 && !analysis.any_engine_was_ready() {
         exit = exit.worse(Exit::EngineStart);
     }
-    if fails(FailOn::Gate) && digest.failed_gates().next().is_some() {
+    if fails(FailOn::Gate) && analysis.failed_gates().next().is_some() {
         exit = exit.worse(Exit::Gate);
     }
     exit

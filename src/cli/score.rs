@@ -1,12 +1,12 @@
 //! `bench score`: stored answers graded again; no engine is started.
 
+use crate::analysis::rescore::{self, RescoreError};
 use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
 use crate::cli::scores;
 use crate::plan::cell::{ExtractorPlan, ScorePlan, Take};
-use crate::run::rescore::{self, RescoreError};
 use crate::store::reader::RunReader;
 use crate::workload::pairs::PairColumns;
 
@@ -45,7 +45,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
 
 fn failure(error: RescoreError) -> Failure {
     match error {
-        RescoreError::Run(error) => error.into(),
+        RescoreError::Store(error) => error.into(),
         RescoreError::Open { .. } => Failure::input(error.to_string()),
         RescoreError::Pattern(_) => Failure::new(Exit::BadData, error.to_string())
             .help("`bench score --help` shows examples"),

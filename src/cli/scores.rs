@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
-use crate::metrics::reference::BesideReference;
-use crate::run::rescore::CellScores;
+use crate::analysis::rescore::CellScores;
+use crate::metrics::reference::ReferenceComparison;
 use crate::score::Accuracy;
 use crate::score::grade::{Class, Graded};
 
@@ -123,7 +123,7 @@ fn row(cell: &str, accuracy: &Accuracy) -> Vec<String> {
     row
 }
 
-fn beside_reference(beside: &BesideReference) -> String {
+fn beside_reference(beside: &ReferenceComparison) -> String {
     let mut text = String::new();
     for pair in &beside.accuracy {
         let _ = writeln!(

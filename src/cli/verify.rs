@@ -1,12 +1,12 @@
 //! `bench verify`: every figure again from the records, and every record against its checksum.
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::say;
 use crate::metrics::summary::Summary;
 use crate::report::json;
-use crate::run::digest::Digest;
 use crate::store::reader::RunReader;
 use crate::store::verify;
 
@@ -20,11 +20,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Corrupt, message)
             .help("restore these files; figures of damaged records are not shown"));
     }
-    let digest = Digest::of(&reader)?;
-    let n_requests: u64 = digest.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
+    let analysis = RunAnalysis::of(&reader)?;
+    let n_requests: u64 = analysis.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
     say::data(&format!(
         "records: whole ({} cells, {n_requests} measured requests)\n",
-        digest.summary.cells.len()
+        analysis.summary.cells.len()
     ))?;
     let path = args.dir.join("summary.json");
     let stored = match std::fs::read_to_string(&path) {
@@ -37,12 +37,12 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
             return Err(Failure::input(format!("failed to read {}: {error}", path.display())));
         }
     };
-    let again = json::render(&digest.summary);
+    let again = json::render(&analysis.summary);
     if stored == again {
         say::data("summary.json: every figure follows from the records\n")?;
         return Ok(Exit::Ok);
     }
-    let place = first_difference(&stored, &again, &digest.summary);
+    let place = first_difference(&stored, &again, &analysis.summary);
     Err(Failure::new(
         Exit::Corrupt,
         format!("{} does not follow from the records: {place}", path.display()),

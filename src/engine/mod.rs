@@ -9,33 +9,17 @@
     reason = "edge: starts engine processes, reads /proc and logs, talks to engines, waits"
 )]
 
-pub mod clock;
-pub mod failure;
 pub mod guardian;
 pub mod http;
 pub mod interrupt;
-pub mod leash;
-pub mod ledger;
 pub mod log;
-pub mod orphans;
-pub mod page_cache;
-pub mod port;
-pub mod probe;
 pub mod process;
-pub mod readiness;
-pub mod requires;
+pub mod ready;
 pub mod running;
 pub mod start;
-pub mod throughput;
-pub mod watch;
+pub mod stop;
 
-mod configuration;
-mod facts;
-mod gpu_memory;
-mod log_follow;
-mod log_stages;
 mod secret_names;
-mod trust;
 
 pub use running::Engine;
 pub use start::{NotStarted, StartContext, StartStep, this_program};

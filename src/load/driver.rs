@@ -1,11 +1,11 @@
 //! The one loop that carries out every shape of load.
 
-use crate::load::client::{Client, Ending, Inbox as _, Key};
-use crate::load::exchange::{Block, Conversation, Course, FollowUp};
-use crate::load::floor::{Desk, Exchange, Floor};
-use crate::load::lead::Lead;
-use crate::load::share::{Due, Share, Supplied, Supply, Tally};
+use crate::load::assignment::{Due, PhaseAssignment, Supplied, Supply, Tally};
+use crate::load::in_flight::{Exchange, InFlight, RecorderHandle};
 use crate::load::spec::{Control, Live};
+use crate::load::transport::client::{Client, Ending, Inbox as _, Key};
+use crate::load::transport::exchange::{Block, Conversation, FollowUp, RequestTiming};
+use crate::load::wake_ahead::WakeAhead;
 use crate::record::request::CancelCause;
 use crate::units::Nanos;
 use crate::workload::arrivals::Gate;
@@ -21,36 +21,36 @@ const HAND_OVER_AFTER: Nanos = Nanos::from_millis(250);
 const SENDS_IN_A_ROW: u32 = 32;
 
 /// A load thread's state: its client and its exchanges.
-pub(super) struct Driver<'a, C, D> {
-    pub(super) client: C,
-    floor: Floor<'a, D>,
-    lead: Lead,
+pub(crate) struct Driver<'a, C, D> {
+    pub(crate) client: C,
+    in_flight: InFlight<'a, D>,
+    lead: WakeAhead,
 }
 
-impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
-    pub(super) fn new(client: C, desk: D, live: &'a Live, thread: u16) -> Self {
-        let lead = Lead::new(client.now());
-        Self { client, floor: Floor::new(desk, live, thread), lead }
+impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
+    pub(crate) fn new(client: C, recorder: D, live: &'a Live, thread: u16) -> Self {
+        let lead = WakeAhead::new(client.now());
+        Self { client, in_flight: InFlight::new(recorder, live, thread), lead }
     }
 
     /// Carries out one phase: returns when every request of it has its end.
-    pub(super) fn run_phase(
+    pub(crate) fn run_phase(
         &mut self,
-        share: &Share,
+        share: &PhaseAssignment,
         supply: &mut impl Supply,
         controls: &[&Control],
     ) -> Tally {
-        self.floor.round = share.round;
-        self.floor.freed.clear();
-        self.floor.keeps_freed = share.is_closed;
-        self.floor.last_end = share.start;
-        let n_stalls_before = self.floor.n_stalls;
+        self.in_flight.round = share.round;
+        self.in_flight.freed.clear();
+        self.in_flight.keeps_freed = share.is_closed;
+        self.in_flight.last_end = share.start;
+        let n_stalls_before = self.in_flight.n_stalls;
         let mut sends = Sends::new(share);
-        self.lead = Lead::new(self.client.now());
+        self.lead = WakeAhead::new(self.client.now());
         let mut next_tick = share.start + TICK;
         loop {
             let now = self.client.now();
-            self.floor.retry_backlog();
+            self.in_flight.retry_backlog();
             if let Some(cause) = controls.iter().find_map(|control| control.cause()) {
                 self.end_everything(cause, &mut sends, supply, share);
                 sends.tally.interrupted = true;
@@ -58,7 +58,7 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
             }
             self.take_follow_ups(&mut sends, share);
             let wake = self.send_what_is_due(&mut sends, supply, share);
-            if sends.is_over && self.floor.is_empty() {
+            if sends.is_over && self.in_flight.is_empty() {
                 break;
             }
             if sends.hard_end(share).is_some_and(|end| now >= end) {
@@ -69,12 +69,12 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                 next_tick = (now + TICK).min(self.watch(now, share));
             }
             let (asked_at, wake) = (self.client.now(), wake.min(next_tick));
-            self.client.wait(wake, &mut self.floor);
+            self.client.wait(wake, &mut self.in_flight);
             self.lead.learn(asked_at, wake, self.client.now());
         }
-        self.floor.flush_backlog(0);
-        sends.tally.drained = self.floor.last_end;
-        sends.tally.n_stalls = self.floor.n_stalls - n_stalls_before;
+        self.in_flight.flush_backlog(0);
+        sends.tally.drained = self.in_flight.last_end;
+        sends.tally.n_stalls = self.in_flight.n_stalls - n_stalls_before;
         sends.tally
     }
 
@@ -83,7 +83,7 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
         &mut self,
         sends: &mut Sends,
         supply: &mut impl Supply,
-        share: &Share,
+        share: &PhaseAssignment,
     ) -> Nanos {
         for _ in 0..SENDS_IN_A_ROW {
             let now = self.client.now();
@@ -102,14 +102,14 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                 Peeked::NotYet => return now + STARVED,
                 Peeked::Over => return latest,
             }
-            if !sends.gate_admits(&self.floor, share.gate) {
+            if !sends.gate_admits(&self.in_flight, share.gate) {
                 return latest;
             }
             let Some(due) = sends.next.take() else { return latest };
             let scheduled = match share.gate {
                 // Due when the last answer of the batch before was over.
-                Gate::Batch(_) => self.floor.last_end,
-                _ => self.floor.freed.pop_front().unwrap_or(share.start + due.offset),
+                Gate::Batch(_) => self.in_flight.last_end,
+                _ => self.in_flight.freed.pop_front().unwrap_or(share.start + due.offset),
             };
             sends.tally.last_sent = Some(now);
             sends.tally.n_scheduled += 1;
@@ -120,22 +120,22 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
     }
 
     fn begin(&mut self, mut request: Request, scheduled: Nanos) {
-        let course = Course::new(&request, scheduled);
+        let timing = RequestTiming::new(&request, scheduled);
         let next_turns = std::mem::take(&mut request.next_turns);
         let conversation = (!next_turns.is_empty())
             .then(|| Conversation { body: request.body.clone(), next_turns });
-        let block = self.floor.desk.empty_block();
-        let exchange = Exchange { conversation, ..Exchange::new(course, self.client.now(), block) };
-        let key = self.floor.place(exchange);
-        self.client.send(key, request.body, &mut self.floor);
+        let block = self.in_flight.recorder.empty_block();
+        let exchange = Exchange { conversation, ..Exchange::new(timing, self.client.now(), block) };
+        let key = self.in_flight.place(exchange);
+        self.client.send(key, request.body, &mut self.in_flight);
     }
 
-    fn take_follow_ups(&mut self, sends: &mut Sends, share: &Share) {
-        while let Some((round, follow_up)) = self.floor.desk.follow_up() {
+    fn take_follow_ups(&mut self, sends: &mut Sends, share: &PhaseAssignment) {
+        while let Some((round, follow_up)) = self.in_flight.recorder.follow_up() {
             if round != share.round {
                 continue;
             }
-            self.floor.n_pondering -= 1;
+            self.in_flight.n_pondering -= 1;
             match follow_up {
                 FollowUp::Turn(request, due)
                     if share.stop_at.is_none_or(|stop_at| self.client.now() < stop_at) =>
@@ -144,20 +144,22 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                     sends.tally.last_sent = Some(self.client.now());
                     self.begin(*request, due);
                 }
-                FollowUp::Turn(..) | FollowUp::Over => self.floor.free_stream(self.client.now()),
+                FollowUp::Turn(..) | FollowUp::Over => {
+                    self.in_flight.free_stream(self.client.now());
+                }
             }
         }
     }
 
     /// Looks at every exchange: hands over what waited, ends what is overdue. Returns when the
     /// next exact deadline is.
-    fn watch(&mut self, now: Nanos, share: &Share) -> Nanos {
+    fn watch(&mut self, now: Nanos, share: &PhaseAssignment) -> Nanos {
         let patience = HAND_OVER_AFTER
             .min(Nanos(share.deadlines.first_token.0 / 4))
             .min(Nanos(share.deadlines.between_tokens.0 / 4));
         let mut next_exact = now + TICK;
-        for slot in 0..self.floor.slots.len() as u32 {
-            let place = &mut self.floor.slots[slot as usize];
+        for slot in 0..self.in_flight.slots.len() as u32 {
+            let place = &mut self.in_flight.slots[slot as usize];
             let key = Key { slot, generation: place.generation };
             let Some(exchange) = &place.exchange else { continue };
             let is_waiting = !exchange.block.is_empty();
@@ -167,10 +169,10 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
             match exchange.overdue(now, share) {
                 Some(ending) => {
                     self.client.cancel(key);
-                    self.floor.end(key, now, ending);
+                    self.in_flight.end(key, now, ending);
                 }
                 None if is_waiting && now >= exchange.block_since + patience => {
-                    self.floor.hand_over(slot);
+                    self.in_flight.hand_over(slot);
                 }
                 None => {}
             }
@@ -184,17 +186,17 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
         cause: CancelCause,
         sends: &mut Sends,
         supply: &mut impl Supply,
-        share: &Share,
+        share: &PhaseAssignment,
     ) {
         let now = self.client.now();
-        for slot in 0..self.floor.slots.len() as u32 {
-            let place = &self.floor.slots[slot as usize];
+        for slot in 0..self.in_flight.slots.len() as u32 {
+            let place = &self.in_flight.slots[slot as usize];
             if place.exchange.is_none() {
                 continue;
             }
             let key = Key { slot, generation: place.generation };
             self.client.cancel(key);
-            self.floor.end(key, now, Ending::Cancelled(cause));
+            self.in_flight.end(key, now, Ending::Cancelled(cause));
         }
         // Where answers drive the loop, what was not sent was not due yet either.
         let is_due_by_itself = !share.is_closed && !matches!(share.gate, Gate::Batch(_));
@@ -205,14 +207,14 @@ impl<'a, C: Client, D: Desk> Driver<'a, C, D> {
                 }
                 let Some(due) = sends.next.take() else { break };
                 sends.tally.n_scheduled += 1;
-                let course = Course::new(&due.request, share.start + due.offset);
-                let exchange = Exchange::new(course, now, Block::default());
-                let key = self.floor.place(exchange);
-                self.floor.end(key, now, Ending::Cancelled(cause));
+                let timing = RequestTiming::new(&due.request, share.start + due.offset);
+                let exchange = Exchange::new(timing, now, Block::default());
+                let key = self.in_flight.place(exchange);
+                self.in_flight.end(key, now, Ending::Cancelled(cause));
             }
         }
-        self.floor.n_pondering = 0;
-        self.floor.last_end = now;
+        self.in_flight.n_pondering = 0;
+        self.in_flight.last_end = now;
     }
 }
 
@@ -232,7 +234,7 @@ enum Peeked {
 }
 
 impl Sends {
-    fn new(share: &Share) -> Self {
+    fn new(share: &PhaseAssignment) -> Self {
         let batch_left = match share.gate {
             Gate::Batch(size) => size,
             _ => 0,
@@ -260,8 +262,8 @@ impl Sends {
         }
     }
 
-    fn gate_admits<D>(&mut self, floor: &Floor<'_, D>, gate: Gate) -> bool {
-        let n_streams = floor.n_in_flight + floor.n_pondering;
+    fn gate_admits<D>(&mut self, in_flight: &InFlight<'_, D>, gate: Gate) -> bool {
+        let n_streams = in_flight.n_running + in_flight.n_pondering;
         match gate {
             Gate::Open => true,
             Gate::Cap(cap) => n_streams < cap,
@@ -280,7 +282,7 @@ impl Sends {
     ///
     /// Where answers drive the loop and a count bounds it, each request has its own deadline,
     /// and the loop waits at least as long.
-    fn hard_end(&self, share: &Share) -> Option<Nanos> {
+    fn hard_end(&self, share: &PhaseAssignment) -> Option<Nanos> {
         if let Some(stop_at) = share.stop_at {
             return Some(stop_at + share.drain);
         }

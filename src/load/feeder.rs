@@ -3,17 +3,17 @@
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
-use crate::load::share::{Due, Supplied, Supply};
+use crate::load::assignment::{Due, Supplied, Supply};
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::Request;
 
 /// Requests that are made ahead, over all load threads, beside one for each stream.
-pub(super) const MADE_AHEAD: usize = 512;
+pub(crate) const MADE_AHEAD: usize = 512;
 /// How long the feeder rests when the queues are full, a small part of what is made ahead.
 const REST: Duration = Duration::from_millis(5);
 
 /// A load thread's end of the queue.
-pub(super) struct Queue(pub(super) Receiver<Box<Due>>);
+pub(crate) struct Queue(pub(crate) Receiver<Box<Due>>);
 
 impl Supply for Queue {
     fn next(&mut self) -> Supplied {
@@ -29,7 +29,7 @@ impl Supply for Queue {
 ///
 /// Where the clock drives the loop, requests are dealt out in turn; where answers do, the
 /// thread that takes them faster gets more.
-pub(super) fn feed(
+pub(crate) fn feed(
     arrivals: Arrivals,
     requests: &mut (dyn Iterator<Item = Request> + Send),
     queues: &[SyncSender<Box<Due>>],

@@ -7,40 +7,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "edge: sockets, clocks and load threads")]
 
-pub mod client;
 pub mod clock;
 pub mod spec;
-pub mod target;
+pub mod transport;
 pub mod trial;
 
-mod connection;
-mod decode;
-mod desk;
-mod direct;
+mod assignment;
 mod driver;
-mod exchange;
-#[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod faults;
 mod feeder;
-mod floor;
 #[cfg(test)]
 #[path = "../../tests/front/mod.rs"]
 mod front;
-mod http1;
-mod lead;
-mod library;
+mod in_flight;
 mod recorder;
-mod sample;
-#[cfg(test)]
-mod secure;
 mod sentinel;
 #[cfg(test)]
-mod shapes;
-mod share;
-mod socket;
-#[cfg(test)]
-mod testbed;
-mod truth;
-mod verdict;
+mod tests;
+mod wake_ahead;

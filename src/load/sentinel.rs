@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::load::clock::{Epoch, process_cpu, wake_on_time};
-use crate::load::sample::Sample;
+use crate::load::recorder::sample::Sample;
 use crate::record::trial::SentinelRecord;
 use crate::units::Nanos;
 
@@ -16,13 +16,13 @@ const TICKS_PER_S: u64 = 100;
 
 /// Wake-up lags of a thread that asks for a fixed cadence.
 #[derive(Debug)]
-pub(super) struct Beats {
+pub(crate) struct Beats {
     lags: Sample<Nanos>,
     gap_max: Nanos,
 }
 
 /// Beats until told to stop.
-pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
+pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     wake_on_time();
     let mut beats = Beats { lags: Sample::new(MAX_LAGS, "sentinel"), gap_max: Nanos::ZERO };
     let mut due = epoch.elapsed() + BEAT;
@@ -42,15 +42,15 @@ pub(super) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
 /// Counters that only grow, read at the edges of a stretch of load: what is divided by the
 /// stretch's length is counted over the same stretch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
-    pub(super) at: Nanos,
+pub(crate) struct Edge {
+    pub(crate) at: Nanos,
     process_cpu: Nanos,
     steal_ticks: u64,
     wall_drift_ns: i64,
 }
 
 impl Edge {
-    pub(super) fn now(epoch: Epoch) -> Self {
+    pub(crate) fn now(epoch: Epoch) -> Self {
         // The file first: reading it takes longer than reading a clock.
         let steal_ticks = steal_ticks();
         let (at, process_cpu) = (epoch.elapsed(), process_cpu());
@@ -58,7 +58,7 @@ impl Edge {
     }
 
     /// Returns what the stretch from here to `end` cost.
-    pub(super) fn cost_until(self, end: Self, load_cpu: Nanos) -> Cost {
+    pub(crate) fn cost_until(self, end: Self, load_cpu: Nanos) -> Cost {
         let stolen_ticks = end.steal_ticks.saturating_sub(self.steal_ticks);
         Cost {
             wall: end.at.saturating_sub(self.at),
@@ -72,8 +72,8 @@ impl Edge {
 
 /// What a stretch of load cost.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
-    pub(super) wall: Nanos,
+pub(crate) struct Cost {
+    pub(crate) wall: Nanos,
     process_cpu: Nanos,
     load_cpu: Nanos,
     steal: Nanos,
@@ -82,17 +82,17 @@ pub(super) struct Cost {
 
 /// What the measured phases cost.
 #[derive(Debug)]
-pub(super) struct Sentinel {
+pub(crate) struct Sentinel {
     record: SentinelRecord,
 }
 
 impl Sentinel {
-    pub(super) fn new(n_load_threads: u32) -> Self {
+    pub(crate) fn new(n_load_threads: u32) -> Self {
         Self { record: SentinelRecord { n_load_threads, ..SentinelRecord::default() } }
     }
 
     /// Adds a measured stretch.
-    pub(super) fn add(&mut self, cost: Cost) {
+    pub(crate) fn add(&mut self, cost: Cost) {
         self.record.wall += cost.wall;
         self.record.process_cpu += cost.process_cpu;
         self.record.load_cpu += cost.load_cpu;
@@ -100,11 +100,11 @@ impl Sentinel {
         self.record.wall_drift_ns += cost.wall_drift_ns;
     }
 
-    pub(super) fn note_stalls(&mut self, n_stalls: u64) {
+    pub(crate) fn note_stalls(&mut self, n_stalls: u64) {
         self.record.recorder_stalls += n_stalls;
     }
 
-    pub(super) fn into_record(mut self, beats: Beats, added_ns: Vec<i64>) -> SentinelRecord {
+    pub(crate) fn into_record(mut self, beats: Beats, added_ns: Vec<i64>) -> SentinelRecord {
         self.record.added_ns = added_ns;
         self.record.wake_lag = beats.lags.into_sorted();
         self.record.wake_gap_max = beats.gap_max;

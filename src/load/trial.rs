@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::thread;
 
-use crate::load::client::Client;
+use crate::load::assignment::{PhaseAssignment, Tally};
 use crate::load::clock::{Epoch, thread_cpu, wake_on_time};
-use crate::load::desk::{MAX_PARCELS, Note, ThreadDesk, WayBack, run_recorder};
-use crate::load::direct::DirectClient;
 use crate::load::driver::Driver;
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
-use crate::load::library::LibraryClient;
+use crate::load::recorder::channel::{MAX_BATCHES, Message, Return, ThreadRecorder, run_recorder};
+use crate::load::recorder::outcome::Asked;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
 use crate::load::sentinel::{Cost, Edge, Sentinel, beat};
-use crate::load::share::{Share, Tally};
 use crate::load::spec::{
     Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
     TrialSpec,
 };
-use crate::load::target::{Endpoint, preflight};
-use crate::load::verdict::Asked;
+use crate::load::transport::client::Client;
+use crate::load::transport::epoll::EpollClient;
+use crate::load::transport::hyper::HyperClient;
+use crate::load::transport::target::{Endpoint, preflight};
 use crate::plan::cell::ArrivalsPlan;
 use crate::record::request::{CancelCause, RequestError};
 use crate::record::trial::{PhaseKind, PhaseRecord, Steadiness};
@@ -64,14 +64,14 @@ pub fn run_trial(
     let epoch = spec.epoch;
     let address = endpoint.address()?;
     if is_library {
-        let client = |_| LibraryClient::new(epoch, &endpoint, address, &spec.target);
+        let client = |_| HyperClient::new(epoch, &endpoint, address, &spec.target);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
         carry_out(clients, spec, sink, control, live)
     } else {
         let head = endpoint.request_head(&spec.target)?;
         let reuse = !spec.target.no_reuse;
         let failed = |source| LoadError::System { what: "set up sockets", source };
-        let client = |_| DirectClient::new(epoch, address, head.clone(), reuse).map_err(failed);
+        let client = |_| EpollClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
         carry_out(clients, spec, sink, control, live)
     }
@@ -95,13 +95,13 @@ fn streams_of(phase: &PhaseLoad) -> u64 {
 }
 
 /// What the threads of a trial share.
-struct Hall<'a> {
+struct TrialShared<'a> {
     epoch: Epoch,
     control: &'a Control,
     live: &'a Live,
     /// Set when the trial must end for a reason of its own.
     gives_up: &'a Control,
-    notes: SyncSender<Note>,
+    notes: SyncSender<Message>,
 }
 
 fn carry_out<C: Client + Send>(
@@ -123,12 +123,12 @@ fn carry_out<C: Client + Send>(
     };
     let is_prompt = reading.next_turn.is_some();
     let mut recorder = Recorder::new(reading, sink, live);
-    let (notes, inbox) = sync_channel(MAX_PARCELS);
+    let (notes, inbox) = sync_channel(MAX_BATCHES);
     let (mut drivers, ways_back) = drivers_of(clients, &notes, live);
     let mut sentinel = Sentinel::new(drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
-    let hall = Hall { epoch, control, live, gives_up: &gives_up, notes };
+    let hall = TrialShared { epoch, control, live, gives_up: &gives_up, notes };
     let (phases, aborted, beats) = thread::scope(|scope| {
         let beats = scope.spawn(|| beat(epoch, &stop_beats));
         let recorder = &mut recorder;
@@ -163,32 +163,32 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-type Drivers<'a, C> = Vec<Driver<'a, C, ThreadDesk>>;
+type Drivers<'a, C> = Vec<Driver<'a, C, ThreadRecorder>>;
 
 fn drivers_of<'a, C: Client>(
     clients: Vec<C>,
-    notes: &SyncSender<Note>,
+    notes: &SyncSender<Message>,
     live: &'a Live,
-) -> (Drivers<'a, C>, Vec<WayBack>) {
+) -> (Drivers<'a, C>, Vec<Return>) {
     clients
         .into_iter()
         .enumerate()
         .map(|(i, client)| {
             let (block_sender, blocks) = channel();
             let (follow_up_sender, follow_ups) = channel();
-            let way_back = WayBack {
+            let way_back = Return {
                 blocks: block_sender,
                 follow_ups: follow_up_sender,
                 waker: client.waker(),
             };
-            let desk = ThreadDesk { notes: notes.clone(), blocks, follow_ups };
-            (Driver::new(client, desk, live, i as u16), way_back)
+            let recorder = ThreadRecorder { notes: notes.clone(), blocks, follow_ups };
+            (Driver::new(client, recorder, live, i as u16), way_back)
         })
         .unzip()
 }
 
 fn run_phases<C: Client + Send>(
-    hall: &Hall<'_>,
+    hall: &TrialShared<'_>,
     drivers: &mut Drivers<'_, C>,
     phases: Vec<PhaseLoad>,
     is_steady: Option<&SteadyTest>,
@@ -239,7 +239,7 @@ fn run_phases<C: Client + Send>(
     (records, None)
 }
 
-fn why_aborted(hall: &Hall<'_>, interrupted: bool) -> Option<String> {
+fn why_aborted(hall: &TrialShared<'_>, interrupted: bool) -> Option<String> {
     match hall.control.cause().filter(|_| interrupted) {
         Some(CancelCause::EngineGone) => Some("the engine is gone".to_owned()),
         Some(_) => Some("interrupted by the user".to_owned()),
@@ -297,15 +297,15 @@ impl RoundRun {
 }
 
 /// Waits until the recorder has decoded all of the round.
-fn round_report(notes: &SyncSender<Note>) -> RoundReport {
+fn round_report(notes: &SyncSender<Message>) -> RoundReport {
     let (reply, report) = channel();
     // Without a recorder there is nothing to report; the trial is being given up then.
-    let _ = notes.send(Note::RoundOver(reply));
+    let _ = notes.send(Message::RoundOver(reply));
     report.recv().unwrap_or_default()
 }
 
 fn run_round<C: Client + Send>(
-    hall: &Hall<'_>,
+    hall: &TrialShared<'_>,
     drivers: &mut Drivers<'_, C>,
     phase: &mut PhaseLoad,
     outline: &Outline,
@@ -323,7 +323,7 @@ fn run_round<C: Client + Send>(
     let n_ahead = MADE_AHEAD + n_warm as usize;
     let is_driven_by_answers = phase.arrivals.is_driven_by_answers();
     let stop_after = plan.duration.filter(|_| is_driven_by_answers);
-    let share_at = |start: Nanos, gate: Gate| Share {
+    let share_at = |start: Nanos, gate: Gate| PhaseAssignment {
         round,
         start,
         gate,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::ids::CellId;
 use crate::metrics::caveats;
+use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::{DeviceLog, Devices};
 use crate::metrics::engine_counters::EngineLog;
 use crate::metrics::engine_figures::{self, EngineTotals};
 use crate::metrics::evidence::Evidence;
 use crate::metrics::figures::{self, Figures};
-use crate::metrics::foreign::ProcessorLog;
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
 use crate::metrics::request::RequestMetrics;
@@ -26,8 +26,8 @@ use crate::record::request::RequestRecord;
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::{PhaseKind, TrialRecord};
 use crate::score::Accuracy;
+use crate::score::as_published::AsPublishedTinyllama;
 use crate::score::grade::Graded;
-use crate::score::missing::MissingEqualsMissing;
 
 /// Takes the records of one cell in and gives its summary.
 ///
@@ -57,7 +57,7 @@ pub struct CellAccumulator<'a> {
 struct Grades {
     accuracies: Vec<Accuracy>,
     n_correct_answers: u64,
-    as_published: MissingEqualsMissing,
+    as_published: AsPublishedTinyllama,
 }
 
 #[derive(Debug)]
@@ -280,9 +280,9 @@ fn counts(trials: &[Totals]) -> Counts {
 mod tests {
     use super::*;
     use crate::metrics::catalogue::metric;
-    use crate::metrics::fixture::{launch, phase_record, plan, trial};
     use crate::metrics::request::tests::request;
     use crate::metrics::summary::Validity;
+    use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
     use crate::units::Nanos;
 

@@ -21,7 +21,7 @@ struct Case<'a> {
 }
 
 /// Every doubt there can be about a cell, in the order in which they are told.
-const DOUBTS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
+const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::late_sends,
     instrument::wake_lag,
     instrument::client_cpu,
@@ -72,7 +72,7 @@ pub(crate) fn of_cell(
         return Vec::new();
     }
     let case = Case { evidence, counts, distributions, figures };
-    DOUBTS.iter().filter_map(|doubt| doubt(&case)).collect()
+    CAVEATS.iter().filter_map(|raise| raise(&case)).collect()
 }
 
 /// Makes a caveat.
@@ -185,7 +185,7 @@ mod tests {
         let distributions = BTreeMap::from([("ttft".to_owned(), few)]);
         let found = of_cell(&all_wrong(), &counts, &distributions, &figures);
         // A known hit rate takes the word from `prompts-repeat`.
-        assert_eq!(found.len(), DOUBTS.len() - 1, "{found:#?}");
+        assert_eq!(found.len(), CAVEATS.len() - 1, "{found:#?}");
         for (i, caveat) in found.iter().enumerate() {
             assert!(found[..i].iter().all(|other| other.code != caveat.code), "{}", caveat.code);
             assert!(caveat.advice.ends_with('.'), "{}", caveat.advice);

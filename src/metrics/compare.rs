@@ -198,7 +198,7 @@ fn compared(tag: String, metric: &Metric, a: Side, b: Side, margin: f64) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{measured_cell, with_figure};
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
 
     fn verdict_of(a: (f64, Option<(f64, f64)>), b: (f64, Option<(f64, f64)>)) -> Compared {
         let cell = |(value, interval)| {

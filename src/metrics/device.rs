@@ -160,7 +160,7 @@ pub(crate) fn higher(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::trial::PhaseKind;
 

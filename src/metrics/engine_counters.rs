@@ -84,7 +84,7 @@ impl EngineLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::trial::PhaseKind;
 

@@ -117,7 +117,7 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::telemetry::{TelemetrySample, TelemetrySource};
     use crate::record::trial::PhaseKind;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::metrics::foreign::ProcessorLog;
+use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
@@ -304,7 +304,7 @@ fn partial_wave(phase: &Phase, n_measured: u64) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::cell;
+    use crate::metrics::tests::fixture::cell;
 
     #[test]
     fn a_hundred_requests_at_eighty_are_a_partial_wave() {

@@ -8,6 +8,7 @@ pub mod capacity;
 pub mod catalogue;
 mod caveats;
 pub mod compare;
+mod cpu_contention;
 pub mod device;
 pub mod distribution;
 pub mod energy;
@@ -15,9 +16,6 @@ pub mod engine_counters;
 mod engine_figures;
 pub mod evidence;
 mod figures;
-#[cfg(test)]
-pub(crate) mod fixture;
-mod foreign;
 pub mod goodput;
 mod latencies;
 mod load_time;
@@ -28,6 +26,8 @@ mod resources;
 pub mod search;
 pub mod summarise;
 pub mod summary;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod totals;
 pub mod validity;
 pub mod window;

@@ -267,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::catalogue::metric;
-    use crate::metrics::fixture::{measured_cell, with_accuracy, with_figure};
+    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 
     #[test]
     fn every_table_loads_and_every_column_of_ours_is_in_the_catalogue() {

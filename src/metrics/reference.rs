@@ -14,7 +14,7 @@ use crate::score::pair::PairedAccuracy;
 /// A cell's answers beside those of its reference, on the same items.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BesideReference {
+pub struct ReferenceComparison {
     /// Name of the reference cell.
     pub reference: String,
     /// Swept keys in which the two differ.
@@ -123,7 +123,7 @@ fn are_asked_alike(plan: &Plan, a: &Cell, b: &Cell) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::plan;
+    use crate::metrics::tests::fixture::plan;
 
     /// Cells by `engine precision concurrency`, and each with what it is held against.
     fn check(names: &[&str], declared: &[(&str, &str)], expected: &[&str]) {

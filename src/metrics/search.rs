@@ -72,8 +72,8 @@ fn point(search: &SearchPlan, cell: &Cell, summary: &CellSummary) -> Option<Poin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{measured_cell, plan};
     use crate::metrics::summary::Figure;
+    use crate::metrics::tests::fixture::{measured_cell, plan};
     use crate::plan::search::{Reason, SearchOver};
 
     /// Carries out a search on an engine that serves `capacity` streams well.

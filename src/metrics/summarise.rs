@@ -23,9 +23,9 @@ pub fn summary(
     complete: bool,
     cells: Vec<CellSummary>,
     facts: &BTreeMap<LaunchId, EngineFacts>,
-    doubts: Vec<Caveat>,
+    run_caveats: Vec<Caveat>,
 ) -> Summary {
-    let mut caveats = doubts;
+    let mut caveats = run_caveats;
     caveats.extend(configuration_differs(plan, &cells, facts));
     caveats.extend(prompt_tokens_differ(plan, &cells));
     caveats.extend(fixed_sentence_differs(plan, &cells, facts));
@@ -37,7 +37,7 @@ pub fn summary(
 }
 
 /// Returns the doubt that an event of the run expresses.
-pub fn doubt(what: &str, advice: &str) -> Caveat {
+pub fn run_caveat(what: &str, advice: &str) -> Caveat {
     caveat("run", what.to_owned(), advice, &[])
 }
 
@@ -180,7 +180,7 @@ fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{measured_cell, plan};
+    use crate::metrics::tests::fixture::{measured_cell, plan};
 
     fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
         EngineFacts {

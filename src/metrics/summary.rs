@@ -6,11 +6,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
-use crate::metrics::reference::BesideReference;
+use crate::metrics::reference::ReferenceComparison;
 use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
 use crate::score::Accuracy;
-use crate::score::missing::MissingEqualsMissing;
+use crate::score::as_published::AsPublishedTinyllama;
 
 /// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,10 +97,10 @@ pub struct CellSummary {
     pub accuracy: Vec<Accuracy>,
     /// What the published way of scoring makes of the same answers; absent without a score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_published: Option<MissingEqualsMissing>,
+    pub as_published: Option<AsPublishedTinyllama>,
     /// The answers beside those of reference cells, on the same items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<BesideReference>,
+    pub beside: Vec<ReferenceComparison>,
     /// Doubts about this cell's numbers.
     pub caveats: Vec<Caveat>,
 }

@@ -247,8 +247,8 @@ pub fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{cell, phase_record, trial};
     use crate::metrics::request::tests::request;
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::trial::PhaseKind;
 

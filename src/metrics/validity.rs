@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::evidence::Lags;
-    use crate::metrics::fixture::cell;
+    use crate::metrics::tests::fixture::cell;
     use crate::plan::cell::ArrivalsPlan;
 
     fn with_lags(wake: f64, send: f64, ttft: f64) -> Evidence {

@@ -129,7 +129,7 @@ fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{cell, phase_record, trial};
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
 
     const fn ms(millis: u64) -> Nanos {
         Nanos::from_millis(millis)

@@ -1,16 +1,15 @@
 //! What will be done, fully resolved: every cell, its engine's launch, its phases.
 
 pub mod cell;
+pub(crate) mod datasets;
 pub mod expand;
 pub mod launch;
-pub(crate) mod loading;
 pub mod matrix;
 pub(crate) mod name;
-pub mod places;
+pub mod paths;
+pub(crate) mod phases;
 pub mod render;
 pub mod search;
-pub(crate) mod sources;
-pub(crate) mod starting;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;

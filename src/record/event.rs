@@ -125,8 +125,9 @@ pub enum RunEvent {
         /// Streams, or requests per second.
         load: f64,
     },
-    /// A doubt that belongs to the whole run.
-    Doubt {
+    /// A caveat that belongs to the whole run. Runs of format 1 call it a doubt.
+    #[serde(alias = "doubt")]
+    Caveat {
         /// What is doubtful, with the measured value.
         what: String,
         /// What to do about it.

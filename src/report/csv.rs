@@ -3,57 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use serde::Serialize;
-
+use crate::analysis::request_rows::RequestRow;
 use crate::metrics::summary::{CellSummary, Summary, Validity};
-
-/// One request, as a row of `requests.csv`. Times are from the trial's epoch, in
-/// milliseconds; what is absent is an empty field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RequestRow {
-    /// Name of the cell.
-    pub cell: String,
-    /// Number of the trial, from 1.
-    pub trial: u32,
-    /// Name of the phase.
-    pub phase: String,
-    /// Position in the schedule of its phase. Cell, trial, phase, index and turn name a row.
-    pub index: u64,
-    /// Turn of the conversation, from 0.
-    pub turn: u32,
-    /// Whether its phase counts.
-    pub measured: bool,
-    /// Row of the data set.
-    pub sample: u64,
-    /// When it was due.
-    pub scheduled_ms: f64,
-    /// How late it was sent.
-    pub send_lag_ms: Option<f64>,
-    /// First token since it was sent.
-    pub ttft_ms: Option<f64>,
-    /// First token since it was due.
-    pub ttft_scheduled_ms: Option<f64>,
-    /// Time per output token after the first.
-    pub tpot_ms: Option<f64>,
-    /// Last token since it was sent.
-    pub e2e_ms: Option<f64>,
-    /// Last token since it was due.
-    pub e2e_scheduled_ms: Option<f64>,
-    /// Prompt tokens as the engine counts them.
-    pub prompt_tokens: Option<u32>,
-    /// Output tokens as the engine counts them.
-    pub output_tokens: Option<u32>,
-    /// Why the engine stopped, in its words.
-    pub finish: String,
-    /// `ok`, or the kind of failure or of cancellation.
-    pub outcome: String,
-    /// HTTP status.
-    pub status: Option<u16>,
-    /// Class of the answer by the headline extractor: `correct`, `wrong`, `unparsed` …
-    pub answer: String,
-    /// Whether the answer is correct.
-    pub correct: Option<bool>,
-}
 
 /// Writes `requests.csv` row by row and returns the number of rows.
 pub fn write_requests(
@@ -290,7 +241,7 @@ fn harmless(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     #[test]
     fn a_spreadsheet_finds_no_formula() {
@@ -333,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_cell_is_one_row_with_as_many_fields_as_the_header() {
-        let text = render_summary(&specimen::summary());
+        let text = render_summary(&sample_run::summary());
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        assert_eq!(reader.records().map(Result::unwrap).count(), specimen::summary().cells.len());
+        assert_eq!(reader.records().map(Result::unwrap).count(), sample_run::summary().cells.len());
         insta::assert_snapshot!(text);
     }
 }

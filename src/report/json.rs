@@ -15,15 +15,15 @@ pub fn render(summary: &Summary) -> String {
 mod tests {
     use super::*;
     use crate::report::input::Input;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
     use crate::report::view::ReportView;
 
     #[test]
     fn a_summary_that_is_read_back_gives_the_same_report() {
-        let read: Summary = serde_json::from_str(&render(&specimen::summary())).unwrap();
-        assert_eq!(read, specimen::summary());
+        let read: Summary = serde_json::from_str(&render(&sample_run::summary())).unwrap();
+        assert_eq!(read, sample_run::summary());
         let view =
-            specimen::with_input(|input| ReportView::new(&Input { summary: &read, ..*input }));
-        assert_eq!(view, specimen::view());
+            sample_run::with_input(|input| ReportView::new(&Input { summary: &read, ..*input }));
+        assert_eq!(view, sample_run::view());
     }
 }

@@ -60,7 +60,7 @@ pub fn code(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     #[test]
     fn foreign_text_stays_text() {
@@ -83,19 +83,19 @@ mod tests {
 
     #[test]
     fn the_default_report_says_everything_once() {
-        let view = ReportView { template: "default".to_owned(), ..specimen::view() };
+        let view = ReportView { template: "default".to_owned(), ..sample_run::view() };
         insta::assert_snapshot!(render(&view).unwrap());
     }
 
     #[test]
     fn the_accuracy_report_has_the_published_shape() {
-        insta::assert_snapshot!(render(&specimen::view()).unwrap());
+        insta::assert_snapshot!(render(&sample_run::view()).unwrap());
     }
 
     #[test]
     fn every_shape_can_be_asked_for() {
         for name in template::names() {
-            let view = ReportView { template: name.to_owned(), ..specimen::view() };
+            let view = ReportView { template: name.to_owned(), ..sample_run::view() };
             let report = render(&view).unwrap();
             let end = report.find("## Beside the published table").expect("it has one");
             insta::assert_snapshot!(name, &report[..end]);
@@ -104,6 +104,6 @@ mod tests {
 
     #[test]
     fn an_empty_run_makes_a_report() {
-        insta::assert_snapshot!(render(&specimen::empty_view()).unwrap());
+        insta::assert_snapshot!(render(&sample_run::empty_view()).unwrap());
     }
 }

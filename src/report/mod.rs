@@ -19,4 +19,4 @@ pub mod untrusted;
 pub mod view;
 
 #[cfg(test)]
-mod specimen;
+mod tests;

@@ -186,16 +186,16 @@ fn template_error(file: &str, error: &Error) -> TemplateError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     fn failure(text: &str) -> String {
-        render_text("mine.md.j2", text, &specimen::view()).unwrap_err().to_string()
+        render_text("mine.md.j2", text, &sample_run::view()).unwrap_err().to_string()
     }
 
     #[test]
     fn every_embedded_template_renders_the_specimen_and_an_empty_view() {
         for (name, _) in EMBEDDED {
-            render_embedded(name, &specimen::view()).unwrap();
+            render_embedded(name, &sample_run::view()).unwrap();
             render_embedded(name, &ReportView::default()).unwrap();
         }
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_template_of_the_users_may_use_the_embedded_macros() {
         let text = "{% from '_tables.md.j2' import table %}{{ table(results) }}";
-        let rendered = render_text("mine.md.j2", text, &specimen::view()).unwrap();
+        let rendered = render_text("mine.md.j2", text, &sample_run::view()).unwrap();
         assert!(rendered.starts_with("| engine"), "{rendered}");
     }
 }

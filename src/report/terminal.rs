@@ -408,31 +408,31 @@ fn least_wanted(table: &Table, shown: &[usize]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     #[test]
     fn a_pipe_gets_everything_and_no_escapes() {
-        let text = render(&specimen::view(), None, false);
+        let text = render(&sample_run::view(), None, false);
         assert!(!text.contains('\u{1b}'));
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn eighty_columns_drop_what_matters_least_and_say_so() {
-        insta::assert_snapshot!(render(&specimen::view(), Some(80), false));
+        insta::assert_snapshot!(render(&sample_run::view(), Some(80), false));
     }
 
     #[test]
     fn forty_columns_can_still_be_read() {
-        insta::assert_snapshot!(render(&specimen::view(), Some(40), false));
+        insta::assert_snapshot!(render(&sample_run::view(), Some(40), false));
     }
 
     #[test]
     fn no_width_makes_it_fail_and_tables_fit_from_forty_columns_on() {
         for width in [0, 1, 2, 5, 10, 19, 20, 25, 30, 40, 60, 80, 100, 120, 200, u16::MAX] {
-            let text = render(&specimen::view(), Some(width), true);
+            let text = render(&sample_run::view(), Some(width), true);
             assert!(text.contains("INVALID") || width < 40, "{width}: {text}");
-            let plain = render(&specimen::view(), Some(width), false);
+            let plain = render(&sample_run::view(), Some(width), false);
             let widest = plain.lines().filter(|line| !line.starts_with("report:"));
             let widest = widest.map(|line| line.chars().count()).max().unwrap_or(0);
             assert!(widest <= usize::from(width.max(40)), "{width} columns: a line of {widest}");
@@ -441,17 +441,17 @@ mod tests {
 
     #[test]
     fn colour_is_only_added_never_moves_anything() {
-        let coloured = render(&specimen::view(), Some(100), true);
+        let coloured = render(&sample_run::view(), Some(100), true);
         assert!(coloured.contains("\u{1b}[31mINVALID\u{1b}[0m"));
         let mut stripped = coloured;
         for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m"] {
             stripped = stripped.replace(code, "");
         }
-        assert_eq!(stripped, render(&specimen::view(), Some(100), false));
+        assert_eq!(stripped, render(&sample_run::view(), Some(100), false));
     }
 
     #[test]
     fn an_empty_run_says_so() {
-        insta::assert_snapshot!(render(&specimen::empty_view(), Some(80), false));
+        insta::assert_snapshot!(render(&sample_run::empty_view(), Some(80), false));
     }
 }

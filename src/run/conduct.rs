@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::analysis::run::{cell_summary, complete_trials};
 use crate::engine::interrupt::Interrupt;
-use crate::engine::probe::ProbeRequest;
-use crate::engine::requires;
+use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
+use crate::engine::start::requires;
 use crate::engine::start::{NotStarted, StartContext, StartStep, this_program};
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::search::searches;
@@ -14,12 +15,12 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
-use crate::run::digest::{cell_summary, complete_trials};
-use crate::run::prepare::{Prepared, golds_file};
+use crate::run::prepare::Prepared;
+use crate::run::schedule::{EngineSession, sessions};
 use crate::run::trial::{self, TrialEnd};
-use crate::run::visits::{Visit, visits};
 use crate::run::{Notice, RunError};
 use crate::store::reader::RunReader;
+use crate::store::run_dir;
 use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
@@ -88,7 +89,7 @@ impl Conductor<'_> {
     fn run(mut self, done: &Done) -> Result<Conducted, RunError> {
         for (dataset, golds) in &self.prepared.golds {
             let json = serde_json::to_string(golds).expect("golds are plain text");
-            self.writer.dir().replace(&golds_file(dataset), json.as_bytes())?;
+            self.writer.dir().replace(&run_dir::golds_file(dataset), json.as_bytes())?;
         }
         let n_cells = self.plan.cells.len() as u32;
         self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
@@ -104,15 +105,15 @@ impl Conductor<'_> {
         }
         self.close_cells_without_trials_left(&done.events)?;
         self.go_on_searching()?;
-        let visits = visits(&self.plan, |cell, trial| {
+        let sessions = sessions(&self.plan, |cell, trial| {
             self.over.contains(cell) || done.trials.contains(&(cell.clone(), trial))
         });
         let mut left_behind = Vec::new();
-        for visit in visits {
+        for session in sessions {
             if self.interrupt.is_raised() {
                 break;
             }
-            left_behind.extend(self.visit(&visit)?);
+            left_behind.extend(self.session(&session)?);
             if !left_behind.is_empty() {
                 // A further engine on this device would be measured beside the remains of this one.
                 break;
@@ -181,26 +182,26 @@ impl Conductor<'_> {
         self.event(RunEvent::CellFinished { cell: cell.clone(), outcome })
     }
 
-    /// Serves one visit; returns what its engine left behind.
+    /// Serves one session; returns what its engine left behind.
     ///
     /// An engine that dies takes its cell with it; the next cell gets a fresh start.
-    fn visit(&mut self, visit: &Visit) -> Result<Vec<String>, RunError> {
-        let launch = &self.plan.launches[&visit.launch].clone();
+    fn session(&mut self, session: &EngineSession) -> Result<Vec<String>, RunError> {
+        let launch = &self.plan.launches[&session.launch].clone();
         let mut engine: Option<Engine> = None;
         for _ in 0..launch.extra_starts {
             if self.interrupt.is_raised() {
                 return Ok(Vec::new());
             }
             if let Ok(started) =
-                self.start(&visit.launch, launch, &self.cell(&visit.trials[0].0))?
+                self.start(&session.launch, launch, &self.cell(&session.trials[0].0))?
             {
-                let left_behind = self.stop(&visit.launch, started)?;
+                let left_behind = self.stop(&session.launch, started)?;
                 if !left_behind.is_empty() {
                     return Ok(left_behind);
                 }
             }
         }
-        let mut trials = VecDeque::from(visit.trials.clone());
+        let mut trials = VecDeque::from(session.trials.clone());
         while let Some((cell_id, trial)) = trials.pop_front() {
             if self.interrupt.is_raised() {
                 break;
@@ -211,11 +212,11 @@ impl Conductor<'_> {
             let cell = &self.cell(&cell_id);
             let running = match engine.take() {
                 Some(engine) => engine,
-                None => match self.start(&visit.launch, launch, cell)? {
+                None => match self.start(&session.launch, launch, cell)? {
                     Ok(engine) => engine,
                     Err(NotStarted::Interrupted) => break,
                     Err(NotStarted::Failed(failure)) => {
-                        self.fail_visit(visit, &failure)?;
+                        self.fail_visit(session, &failure)?;
                         return Ok(Vec::new());
                     }
                 },
@@ -231,7 +232,7 @@ impl Conductor<'_> {
                 }
                 TrialEnd::EngineFailed(failure) => {
                     self.finish(&cell_id, CellOutcome::Failed(*failure))?;
-                    let left_behind = self.stop(&visit.launch, running)?;
+                    let left_behind = self.stop(&session.launch, running)?;
                     if !left_behind.is_empty() {
                         return Ok(left_behind);
                     }
@@ -239,7 +240,7 @@ impl Conductor<'_> {
             }
             if trials.is_empty() {
                 let points = self.go_on_searching()?;
-                let served_here = points.iter().filter(|cell| cell.launch == visit.launch);
+                let served_here = points.iter().filter(|cell| cell.launch == session.launch);
                 trials
                     .extend(served_here.flat_map(|cell| {
                         (1..=cell.n_trials).map(|trial| (cell.id.clone(), trial))
@@ -247,7 +248,7 @@ impl Conductor<'_> {
             }
         }
         match engine {
-            Some(engine) => self.stop(&visit.launch, engine),
+            Some(engine) => self.stop(&session.launch, engine),
             None => Ok(Vec::new()),
         }
     }
@@ -266,7 +267,7 @@ impl Conductor<'_> {
         })?;
         let workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
         let trial_writer = self.writer.trial(&cell.name, trial)?;
-        let order = trial::Order {
+        let context = trial::TrialContext {
             plan: &self.plan,
             cell,
             launch,
@@ -282,7 +283,7 @@ impl Conductor<'_> {
             notify(Notice::Event(Box::new(event)));
             Ok(())
         };
-        trial::carry_out(&order, workload, trial_writer, &mut tell)
+        trial::carry_out(&context, workload, trial_writer, &mut tell)
     }
 
     fn complete_trial(&mut self, cell: &CellId, trial: u32) -> Result<(), RunError> {
@@ -296,8 +297,12 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    fn fail_visit(&mut self, visit: &Visit, failure: &EngineFailure) -> Result<(), RunError> {
-        for (cell, _) in &visit.trials {
+    fn fail_visit(
+        &mut self,
+        session: &EngineSession,
+        failure: &EngineFailure,
+    ) -> Result<(), RunError> {
+        for (cell, _) in &session.trials {
             if !self.over.contains(cell) {
                 self.finish(cell, CellOutcome::Failed(failure.clone()))?;
             }
@@ -410,7 +415,7 @@ impl Conductor<'_> {
 
     fn cell(&self, id: &CellId) -> Cell {
         let found = self.plan.cells.iter().find(|cell| cell.id == *id);
-        found.expect("visits are made of the plan's cells").clone()
+        found.expect("sessions are made of the plan's cells").clone()
     }
 }
 

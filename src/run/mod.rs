@@ -5,16 +5,12 @@
     reason = "hall: watches engine and user beside the load, and reads what the run kept"
 )]
 
-mod beside;
 pub mod conduct;
-pub mod digest;
 pub mod prepare;
-mod references;
-pub mod rescore;
-pub mod rows;
-mod series;
+pub mod schedule;
+
+mod telemetry;
 mod trial;
-pub mod visits;
 
 use std::sync::Arc;
 

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::datasets::cache::DatasetCache;
+use crate::datasets::dataset::{self, DatasetError, Opened, Search};
+use crate::datasets::download::Progress;
+use crate::datasets::tokenizer;
 use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCounter};
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, Phase, PromptForm};
@@ -18,10 +22,6 @@ use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Golds, Scorer};
 use crate::seed::Seed;
 use crate::stats::trend::{TREND_CHANGE, Trend};
-use crate::store::cache::DatasetCache;
-use crate::store::dataset::{self, DatasetError, Opened, Search};
-use crate::store::download::Progress;
-use crate::store::tokenizer;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::chat::Chat;
@@ -85,11 +85,6 @@ pub enum PrepareError {
         /// Why.
         source: PatternError,
     },
-}
-
-/// Returns where a run directory keeps the golds of a data set.
-pub(super) fn golds_file(dataset: &str) -> String {
-    format!("golds/{dataset}.json")
 }
 
 /// What takes a while before the first engine starts.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::interrupt::Interrupt;
 use crate::engine::running::Engine;
-use crate::engine::watch::EngineWatch;
+use crate::engine::running::watch::EngineWatch;
 use crate::load::clock::Epoch;
 use crate::load::spec::{Control, Limits, Live, LoadReport, Target, Transport, TrialSpec};
 use crate::load::trial::run_trial;
@@ -20,7 +20,7 @@ use crate::record::event::{EngineFailure, FailureClass, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
 use crate::run::prepare::{CellWorkload, next_turn, steady_test};
-use crate::run::{Notice, RunError, beside};
+use crate::run::{Notice, RunError, telemetry};
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::sampler::Sampler;
@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What one trial needs.
-pub(super) struct Order<'a> {
+pub(super) struct TrialContext<'a> {
     pub(super) plan: &'a Plan,
     pub(super) cell: &'a Cell,
     pub(super) launch: &'a Launch,
@@ -43,7 +43,7 @@ pub(super) struct Order<'a> {
     pub(super) notify: &'a dyn Fn(Notice),
 }
 
-impl Order<'_> {
+impl TrialContext<'_> {
     fn failed(&self, failure: &EngineFailure) -> RunEvent {
         RunEvent::EngineFailed { launch: self.cell.launch.clone(), failure: failure.clone() }
     }
@@ -66,34 +66,37 @@ pub(super) enum TrialEnd {
 
 /// Carries out one trial and writes its records.
 pub(super) fn carry_out(
-    order: &Order<'_>,
+    context: &TrialContext<'_>,
     mut workload: CellWorkload,
     writer: TrialWriter,
     tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
 ) -> Result<TrialEnd, RunError> {
-    if let Some(Err(why)) = order.engine.reset_prefix_cache() {
-        tell(RunEvent::Doubt {
-            what: format!("the prefix cache of {} could not be reset: {why}", order.launch.engine),
+    if let Some(Err(why)) = context.engine.reset_prefix_cache() {
+        tell(RunEvent::Caveat {
+            what: format!(
+                "the prefix cache of {} could not be reset: {why}",
+                context.launch.engine
+            ),
             advice: "Set `salt = true` in [request], or take the cache reset out of the preset."
                 .into(),
         })?;
     }
-    let in_cell = |source| RunError::Load { cell: order.cell.name.clone(), source };
-    let mut idle = Idle { before: order.drained(), after: None };
+    let in_cell = |source| RunError::Load { cell: context.cell.name.clone(), source };
+    let mut idle = Idle { before: context.drained(), after: None };
     let epoch = Epoch::now();
     let dataset = workload.record.clone();
     let n_requests = workload.n_requests.clone();
     let prompt_tokens = std::mem::take(&mut workload.prompt_tokens);
-    let spec = trial_spec(order, workload, epoch);
+    let spec = trial_spec(context, workload, epoch);
     let control = Control::default();
     let live = Arc::new(Live::default());
-    (order.notify)(Notice::Live(Arc::clone(&live)));
+    (context.notify)(Notice::Live(Arc::clone(&live)));
     let writer = Arc::new(Mutex::new(writer));
-    let telemetry = beside::start(order.engine, order.launch, epoch.instant());
+    let telemetry = telemetry::start(context.engine, context.launch, epoch.instant());
     let (report, failure, written) = std::thread::scope(|scope| {
         let (sampler, queue) = telemetry.unzip();
         let telemetry =
-            scope.spawn(|| queue.map_or(Ok(()), |queue| beside::write(&queue, &writer)));
+            scope.spawn(|| queue.map_or(Ok(()), |queue| telemetry::write(&queue, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
             let mut sink = sink(&writer, prompt_tokens);
@@ -101,7 +104,7 @@ pub(super) fn carry_out(
             drop(done);
             report
         });
-        let mut watch = Watch::new(order, &live, n_requests, sampler.as_ref());
+        let mut watch = Watch::new(context, &live, n_requests, sampler.as_ref());
         let told = loop {
             match is_done.recv_timeout(LOOK_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -129,36 +132,36 @@ pub(super) fn carry_out(
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     // An engine that died after the last look is found here.
     let is_told = failure.is_some();
-    let failure = failure.or_else(|| order.engine.failure_after_load().map(Box::new));
+    let failure = failure.or_else(|| context.engine.failure_after_load().map(Box::new));
     if failure.is_none() {
-        idle.after = order.drained();
+        idle.after = context.drained();
     }
-    let end = finish(order, dataset, idle, writer, report, failure)?;
+    let end = finish(context, dataset, idle, writer, report, failure)?;
     if let TrialEnd::EngineFailed(failure) = &end
         && !is_told
     {
-        tell(order.failed(failure))?;
+        tell(context.failed(failure))?;
     }
     Ok(end)
 }
 
 fn finish(
-    order: &Order<'_>,
+    context: &TrialContext<'_>,
     dataset: DatasetRecord,
     idle: Idle,
     writer: TrialWriter,
     report: LoadReport,
     failure: Option<Box<EngineFailure>>,
 ) -> Result<TrialEnd, RunError> {
-    let is_interrupted = order.interrupt.is_raised();
+    let is_interrupted = context.interrupt.is_raised();
     let aborted = match &failure {
         Some(failure) => Some(failure.message.clone()),
         None if is_interrupted => Some("interrupted".to_owned()),
         None => report.aborted.clone(),
     };
     writer.finish(&TrialRecord {
-        cell: order.cell.id.clone(),
-        trial: order.trial,
+        cell: context.cell.id.clone(),
+        trial: context.trial,
         epoch_unix_ns: report.epoch_unix_ns,
         phases: report.phases,
         sentinel: report.sentinel,
@@ -181,9 +184,9 @@ fn finish(
     })
 }
 
-fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialSpec {
+fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) -> TrialSpec {
     let mut headers = BTreeMap::new();
-    if let Some(name) = &order.launch.api_key_env {
+    if let Some(name) = &context.launch.api_key_env {
         // The key goes from the environment to the header; it is written nowhere.
         if let Ok(key) = std::env::var(name) {
             headers.insert("authorization".to_owned(), format!("Bearer {key}"));
@@ -193,22 +196,22 @@ fn trial_spec(order: &Order<'_>, workload: CellWorkload, epoch: Epoch) -> TrialS
     TrialSpec {
         epoch,
         target: Target {
-            base_url: order.engine.base_url().to_owned(),
-            path: order.cell.request.path.clone(),
+            base_url: context.engine.base_url().to_owned(),
+            path: context.cell.request.path.clone(),
             headers,
-            stream: order.cell.request.stream,
-            no_done: order.launch.quirks.no_done,
-            no_reuse: order.launch.quirks.no_reuse,
-            tls: Some(Arc::clone(order.engine.tls())),
+            stream: context.cell.request.stream,
+            no_done: context.launch.quirks.no_done,
+            no_reuse: context.launch.quirks.no_reuse,
+            tls: Some(Arc::clone(context.engine.tls())),
             transport: Transport::Auto,
         },
         phases: workload.phases,
         n_threads: None,
         keep_outputs: true,
         token_counter,
-        next_turn: order.plan.datasets[&order.cell.dataset].multi_turn.then(next_turn),
+        next_turn: context.plan.datasets[&context.cell.dataset].multi_turn.then(next_turn),
         is_steady: Some(steady_test()),
-        reads_truth: order.launch.preset == "sim",
+        reads_truth: context.launch.preset == "sim",
         limits: Limits::default(),
     }
 }
@@ -238,7 +241,7 @@ fn to_io(error: StoreError) -> io::Error {
 
 /// Looks at engine, user and progress while the load runs.
 struct Watch<'a> {
-    order: &'a Order<'a>,
+    context: &'a TrialContext<'a>,
     live: &'a Live,
     n_requests: Vec<Option<u64>>,
     sampler: Option<&'a Sampler>,
@@ -251,22 +254,22 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(
-        order: &'a Order<'a>,
+        context: &'a TrialContext<'a>,
         live: &'a Live,
         n_requests: Vec<Option<u64>>,
         sampler: Option<&'a Sampler>,
     ) -> Self {
-        let deadlines = order
+        let deadlines = context
             .cell
             .phases
             .iter()
             .map(|phase| phase.deadlines.first_token.max(phase.deadlines.between_tokens));
         Self {
-            order,
+            context,
             live,
             n_requests,
             sampler,
-            engine: order.engine.watch(),
+            engine: context.engine.watch(),
             n_announced: 0,
             progress: (0, Instant::now()),
             stall_limit: deadlines.max().unwrap_or(Nanos::from_secs(120)),
@@ -279,7 +282,7 @@ impl<'a> Watch<'a> {
         control: &Control,
         tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        if self.order.interrupt.is_raised() {
+        if self.context.interrupt.is_raised() {
             control.interrupt();
         }
         if self.failure.is_none() {
@@ -287,7 +290,7 @@ impl<'a> Watch<'a> {
             if let Some(failure) = &self.failure {
                 control.engine_gone();
                 // At once: what the trial still has to close may take seconds.
-                tell(self.order.failed(failure))?;
+                tell(self.context.failed(failure))?;
             }
         }
         self.announce_phases(tell)
@@ -300,14 +303,14 @@ impl<'a> Watch<'a> {
     ) -> Result<(), RunError> {
         let begun = self.live.phases_begun.load(Ordering::Relaxed);
         for idx in self.n_announced as usize..begun as usize {
-            let phase = &self.order.cell.phases[idx];
+            let phase = &self.context.cell.phases[idx];
             // Counters at the edges of the window: from their difference follow shares and rates.
             if let Some(sampler) = self.sampler {
                 sampler.scrape();
             }
             tell(RunEvent::PhaseStarted {
-                cell: self.order.cell.id.clone(),
-                trial: self.order.trial,
+                cell: self.context.cell.id.clone(),
+                trial: self.context.trial,
                 phase: phase.name.clone(),
                 n_requests: self.n_requests[idx],
             })?;

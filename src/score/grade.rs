@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::score::Accuracy;
 use crate::score::agree::{Agreement, agreements};
 use crate::score::answer::{Answer, Delivery};
+use crate::score::as_published::{AsPublishedTinyllama, PublishedScorer};
 use crate::score::extract::{Extractor, GaveUp};
-use crate::score::missing::{MissingEqualsMissing, PublishedScorer};
 use crate::score::normalise::is_same;
 use crate::score::repeat::is_degenerate;
 use crate::score::scorer::{Golds, Scorer};
@@ -85,7 +85,7 @@ pub struct Graded {
     pub n_gave_up: u64,
     /// What the published way of scoring, in which nothing equals nothing, makes of the same
     /// answers.
-    pub as_published: MissingEqualsMissing,
+    pub as_published: AsPublishedTinyllama,
 }
 
 /// Grades answers one by one, in bounded memory per item.

@@ -5,16 +5,16 @@
 
 pub mod agree;
 pub mod answer;
+pub mod as_published;
 pub mod extract;
 pub mod fidelity;
 pub mod grade;
-#[cfg(test)]
-mod gsm8k_tests;
-pub mod missing;
 pub mod normalise;
 pub mod pair;
 pub mod repeat;
 pub mod scorer;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

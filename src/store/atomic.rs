@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::store::error::StoreError;
 
 /// Writes a file by way of a temporary one beside it, and returns when it is on the disk.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     let mut file = tempfile::Builder::new()
         .prefix(".tmp-")
@@ -22,7 +22,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Puts the directory's own entry for `path` on the disk.
-pub(super) fn sync_parent(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     File::open(parent)
         .and_then(|directory| directory.sync_all())

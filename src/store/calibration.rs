@@ -1,18 +1,17 @@
 //! What `bench calibrate` found on this machine, kept for later reports.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::record::environment::{Calibration, Environment};
 use crate::store::atomic;
-use crate::store::cache::DatasetCache;
 use crate::store::error::StoreError;
 
-/// Keeps a calibration in place of the one before.
+/// Keeps a calibration in the user's cache, in place of the one before.
 ///
 /// # Errors
 /// When the cache of the user cannot be written.
-pub fn keep(calibration: &Calibration) -> Result<(), StoreError> {
-    let path = path();
+pub fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
+    let path = path(cache);
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)
             .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
@@ -24,8 +23,8 @@ pub fn keep(calibration: &Calibration) -> Result<(), StoreError> {
 
 /// Returns the calibration of this program on this machine, if there is one; that of another
 /// version, kernel or processor says nothing.
-pub fn of(environment: &Environment) -> Option<Calibration> {
-    let text = std::fs::read_to_string(path()).ok()?;
+pub fn of(cache: &Path, environment: &Environment) -> Option<Calibration> {
+    let text = std::fs::read_to_string(path(cache)).ok()?;
     let found: Calibration = serde_json::from_str(&text).ok()?;
     is_of(&found, environment).then_some(found)
 }
@@ -37,8 +36,8 @@ fn is_of(found: &Calibration, environment: &Environment) -> bool {
         && found.n_cpus == environment.n_cpus
 }
 
-fn path() -> PathBuf {
-    DatasetCache::from_env().root.join("calibration.json")
+fn path(cache: &Path) -> PathBuf {
+    cache.join("calibration.json")
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ pub struct RunManifest {
     pub sha256: std::collections::BTreeMap<String, String>,
 }
 
+/// Returns where a run directory keeps the golds of a data set.
+pub(crate) fn golds_file(dataset: &str) -> String {
+    format!("golds/{dataset}.json")
+}
+
 /// The paths of a run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {

@@ -19,4 +19,4 @@ mod python_jinja;
 mod rows;
 
 #[cfg(test)]
-mod schedule_cases;
+mod tests;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bench::engine::interrupt::Interrupt;
-use bench::engine::probe::ProbeRequest;
+use bench::engine::ready::probe::ProbeRequest;
 use bench::engine::{Engine, StartContext};
 use bench::plan::cell::Api;
 use bench::plan::launch::{Launch, LogPatterns, Quirks, Readiness};

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bench::engine::guardian::ledger::Ledger;
 use bench::engine::interrupt::Interrupt;
-use bench::engine::ledger::Ledger;
-use bench::engine::orphans::{self, Evidence};
+use bench::engine::stop::orphans::{self, Evidence};
 use bench::engine::{Engine, NotStarted, StartContext, process};
 use bench::units::Nanos;
 use nix::sys::signal::{Signal, kill};

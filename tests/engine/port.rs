@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use bench::engine::{Engine, StartStep, port};
+use bench::engine::process::port;
+use bench::engine::{Engine, StartStep};
 use bench::record::event::FailureClass;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;

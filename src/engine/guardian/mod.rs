@@ -4,6 +4,9 @@
 //! engine is started with `std` rather than `duct` because a subreaper waits for *any* child,
 //! and two waiters would steal each other's statuses.
 
+pub mod handle;
+pub mod ledger;
+
 mod orders;
 pub mod protocol;
 mod signals;
@@ -20,11 +23,11 @@ use std::process::{Command, ExitCode, Stdio};
 use nix::sys::prctl;
 use nix::unistd::{dup2_stderr, setsid};
 
-use crate::engine::clock::monotonic;
+use crate::clock::monotonic;
+use crate::engine::guardian::ledger::Ledger;
 use crate::engine::guardian::orders::Orders;
-use crate::engine::guardian::protocol::{Order, StartOrder, Word};
+use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
 use crate::engine::guardian::tree::TakenDown;
-use crate::engine::ledger::Ledger;
 use crate::engine::log::{self, Secrets};
 use crate::engine::process::{self, Process, ProcessId};
 use crate::units::Nanos;
@@ -37,7 +40,7 @@ const TICK_MILLIS: u16 = 100;
 
 /// Processes that engines start beside their ranks and that may end while all is well:
 /// Python's resource tracker, `PyTorch`'s compile workers (which shut down when idle), compilers.
-const PASSING: [&str; 8] = [
+const TRANSIENT_HELPERS: [&str; 8] = [
     "resource_tracker",
     "compile_worker",
     "semaphore_tracker",
@@ -50,7 +53,7 @@ const PASSING: [&str; 8] = [
 
 /// Runs a guardian; `args` are what follows the subcommand and are only for people to read.
 ///
-/// Standard input brings [`Order`]s, standard output takes [`Word`]s; standard error, when the
+/// Standard input brings [`Order`]s, standard output takes [`GuardianMessage`]s; standard error, when the
 /// runner holds a lock, is that lock's file, kept open so that the lock outlives the runner
 /// until the tree is down.
 pub fn main(_args: &[OsString]) -> ExitCode {
@@ -82,10 +85,10 @@ fn guard() -> io::Result<()> {
             orders::Next::Order(Order::Serving) | orders::Next::Nothing => {}
         }
     };
-    let mut charge = match Charge::start(&start) {
+    let mut charge = match GuardedEngine::start(&start) {
         Ok(charge) => charge,
         Err(error) => {
-            say(&Word::NotStarted { error: error.to_string() });
+            say(&GuardianMessage::NotStarted { error: error.to_string() });
             return Ok(());
         }
     };
@@ -96,7 +99,7 @@ fn guard() -> io::Result<()> {
 }
 
 /// Tells the runner; a runner that is gone is noticed at the other pipe.
-fn say(word: &Word) {
+fn say(word: &GuardianMessage) {
     let mut line = serde_json::to_vec(word).expect("words have string keys");
     line.push(b'\n');
     let mut out = io::stdout().lock();
@@ -104,7 +107,7 @@ fn say(word: &Word) {
 }
 
 /// The engine in a guardian's care.
-struct Charge {
+struct GuardedEngine {
     start: StartOrder,
     leader: ProcessId,
     log: File,
@@ -113,7 +116,7 @@ struct Charge {
     leader_is_gone: bool,
 }
 
-impl Charge {
+impl GuardedEngine {
     fn start(start: &StartOrder) -> io::Result<Self> {
         let own = process::read(process::own_pid())
             .ok_or_else(|| io::Error::other("cannot read /proc; is it mounted?"))?;
@@ -139,7 +142,7 @@ impl Charge {
         ledger.leader = Some(leader);
         // Without this note the engine is still found by its log's inode.
         let _ = ledger.write(&ledger_path);
-        say(&Word::Started { leader, at });
+        say(&GuardianMessage::Started { leader, at });
         Ok(Self {
             start: start.clone(),
             leader,
@@ -171,13 +174,16 @@ impl Charge {
         while let Ok(Some(reaped)) = tree::reap() {
             if reaped.pid == self.leader.pid && !self.leader_is_gone {
                 self.leader_is_gone = true;
-                say(&Word::LeaderExited { status: reaped.status, was_killed: reaped.was_killed });
+                say(&GuardianMessage::LeaderExited {
+                    status: reaped.status,
+                    was_killed: reaped.was_killed,
+                });
             }
         }
         self.ranks.retain(|rank| {
             let is_alive = process::read_alive(rank.id).is_some();
             if !is_alive {
-                say(&Word::RankGone { rank: rank.label() });
+                say(&GuardianMessage::RankGone { rank: rank.label() });
             }
             is_alive
         });
@@ -188,9 +194,11 @@ impl Charge {
         self.ranks.retain(|rank| {
             let command = process::command(rank.id.pid);
             rank.id != self.leader
-                && !PASSING.iter().any(|name| command.contains(name) || rank.name.contains(name))
+                && !TRANSIENT_HELPERS
+                    .iter()
+                    .any(|name| command.contains(name) || rank.name.contains(name))
         });
-        say(&Word::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
+        say(&GuardianMessage::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
     }
 
     fn close(self, taken_down: TakenDown) {
@@ -202,7 +210,7 @@ impl Charge {
             let _ = std::fs::remove_file(&self.ledger_path);
         }
         let TakenDown { took, killed, survivors } = taken_down;
-        say(&Word::Gone { took, killed, survivors });
+        say(&GuardianMessage::Gone { took, killed, survivors });
     }
 }
 

@@ -54,10 +54,10 @@ pub struct StartOrder {
     pub secret_env: Vec<String>,
 }
 
-/// What the guardian tells. The end of the pipe without [`Word::Gone`] means that it was killed.
+/// What the guardian tells. The end of the pipe without [`GuardianMessage::Gone`] means that it was killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Word {
+pub enum GuardianMessage {
     /// The engine's first process runs.
     Started {
         /// It.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use crate::engine::clock::monotonic;
+use crate::clock::monotonic;
 use crate::engine::process::{self, Process, ProcessId};
 use crate::units::Nanos;
 
@@ -18,22 +18,22 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// How a tree went down.
 #[derive(Debug, Default)]
-pub(super) struct TakenDown {
-    pub(super) took: Nanos,
-    pub(super) killed: Vec<String>,
-    pub(super) survivors: Vec<String>,
+pub(crate) struct TakenDown {
+    pub(crate) took: Nanos,
+    pub(crate) killed: Vec<String>,
+    pub(crate) survivors: Vec<String>,
 }
 
 /// One child that ended.
-pub(super) struct Reaped {
-    pub(super) pid: i32,
-    pub(super) status: String,
-    pub(super) was_killed: bool,
+pub(crate) struct Reaped {
+    pub(crate) pid: i32,
+    pub(crate) status: String,
+    pub(crate) was_killed: bool,
 }
 
 /// Collects one child that ended; `Err` when there is no child at all, and so, this process
 /// being the subreaper, no descendant either.
-pub(super) fn reap() -> Result<Option<Reaped>, Childless> {
+pub(crate) fn reap() -> Result<Option<Reaped>, Childless> {
     loop {
         return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) => Ok(Some(Reaped {
@@ -59,12 +59,12 @@ pub(super) fn reap() -> Result<Option<Reaped>, Childless> {
 }
 
 /// There is no child left.
-pub(super) struct Childless;
+pub(crate) struct Childless;
 
 /// Asks every descendant to end, waits for `grace`, then kills until none is left.
 ///
 /// `kill_now` is asked all the while and cuts the grace short.
-pub(super) fn take_down(grace: Nanos, kill_now: &mut dyn FnMut() -> bool) -> TakenDown {
+pub(crate) fn take_down(grace: Nanos, kill_now: &mut dyn FnMut() -> bool) -> TakenDown {
     let begin = monotonic();
     for process in descendants() {
         // A stopped process takes SIGTERM only once it is continued.
@@ -106,7 +106,7 @@ fn kill_all(begin: Nanos) -> TakenDown {
 }
 
 /// Returns the living descendants of this process.
-pub(super) fn descendants() -> Vec<Process> {
+pub(crate) fn descendants() -> Vec<Process> {
     let mut found = process::below(process::own_pid(), &process::table());
     found.retain(Process::is_alive);
     found

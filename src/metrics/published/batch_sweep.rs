@@ -103,8 +103,8 @@ const VARIED_NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{measured_cell, with_mean};
     use crate::metrics::published::is_printed;
+    use crate::metrics::tests::fixture::{measured_cell, with_mean};
 
     #[test]
     fn rates_follow_from_tpot_on_all_forty_rows() {

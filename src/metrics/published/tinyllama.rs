@@ -73,9 +73,9 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::fixture::{measured_cell, with_figure};
     use crate::metrics::published::{is_printed, parse};
-    use crate::score::missing::MissingEqualsMissing;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
+    use crate::score::as_published::AsPublishedTinyllama;
 
     /// The notebook's rows by name: tokens counted, seconds, tokens/s, load s, "accuracy".
     fn notebook(name: &str) -> (f64, f64, f64, f64, f64) {
@@ -152,7 +152,7 @@ mod tests {
         let mut cell = measured_cell("a", "fp16");
         let formula = table().columns[3].as_published.unwrap();
         assert_eq!(formula("vLLM FP16", &cell), None);
-        cell.as_published = Some(MissingEqualsMissing {
+        cell.as_published = Some(AsPublishedTinyllama {
             n: 1_319,
             answers_parsed: 4,
             correct: 1_315,

@@ -11,12 +11,12 @@ use toml::{Table, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
 use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan};
-use crate::plan::launch::Launch;
+use crate::plan::launch::{Launch, build};
 use crate::plan::matrix::{Combination, combinations, text};
 use crate::plan::name::{cell_name, with_hash};
-use crate::plan::places::{Host, Places};
+use crate::plan::paths::{Host, Places};
 use crate::plan::search::SearchPlan;
-use crate::plan::{Plan, PublishedPlan, TrialOrder, loading, sources, starting};
+use crate::plan::{Plan, PublishedPlan, TrialOrder, datasets, phases};
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -35,7 +35,7 @@ pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), D
     let mut making = Making {
         scenario,
         real: Places::real(host, &scenario.dir),
-        search: loading::search(&scenario.tree),
+        search: phases::search(&scenario.tree),
         drafts: IndexMap::new(),
         launches: IndexMap::new(),
     };
@@ -73,14 +73,14 @@ impl Making<'_> {
     fn cell(&mut self, combination: Combination, found: &mut Diagnostics) {
         let scenario = self.scenario;
         let identity = Places::identity();
-        let launch_as_written = starting::launch(scenario, &combination, &identity, found);
-        let request = loading::request(scenario, &combination.tree, found);
-        let phases = loading::phases(scenario, &combination.tree, self.search.as_ref(), found);
+        let launch_as_written = build::launch(scenario, &combination, &identity, found);
+        let request = phases::request(scenario, &combination.tree, found);
+        let phases = phases::phases(scenario, &combination.tree, self.search.as_ref(), found);
         let Some(launch_as_written) = launch_as_written else { return };
         let (Some(request), Some((phases, n_trials))) = (request, phases) else { return };
         let warm_up = warm_up_requests(&phases);
         let data = |places: &Places, found: &mut Diagnostics| {
-            sources::dataset(scenario, &combination, warm_up, places, found)
+            datasets::dataset(scenario, &combination, warm_up, places, found)
         };
         let dataset_as_written = data(&identity, &mut Diagnostics::default());
         let dataset_plan = data(&self.real, found);
@@ -88,11 +88,11 @@ impl Making<'_> {
         else {
             return;
         };
-        let launch_id = starting::identity(&launch_as_written);
+        let launch_id = build::identity(&launch_as_written);
         if !self.launches.contains_key(&launch_id) {
             // What is wrong with it has been told of the launch as written.
             let quiet = &mut Diagnostics::default();
-            let launch = starting::launch(scenario, &combination, &self.real, quiet);
+            let launch = build::launch(scenario, &combination, &self.real, quiet);
             let Some(launch) = launch else { return };
             self.launches.insert(launch_id.clone(), launch);
         }
@@ -103,7 +103,7 @@ impl Making<'_> {
         check::load(scenario, &phases, &dataset_plan, &dataset, found);
         let score_plan = score
             .as_ref()
-            .and_then(|name| sources::score(scenario, &tree, name, dataset_plan.source, found));
+            .and_then(|name| datasets::score(scenario, &tree, name, dataset_plan.source, found));
         let identity = Identity {
             version: IDENTITY_VERSION,
             seed: seed(&scenario.tree),
@@ -122,7 +122,7 @@ impl Making<'_> {
             request,
             phases,
             n_trials,
-            slo: loading::slo(scenario, &tree, found),
+            slo: phases::slo(scenario, &tree, found),
             skip: None,
         };
         if let Some(twin) = self.drafts.get(&cell.id) {

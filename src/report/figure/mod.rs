@@ -1,7 +1,6 @@
 //! Charts as SVG text: which ones a run has, and the drawing of each kind.
 
 pub mod bars;
-pub mod course;
 pub mod divergence;
 pub mod heat;
 pub mod lines;
@@ -9,6 +8,7 @@ pub mod overview;
 pub mod scale;
 pub mod svg;
 pub mod sweep;
+pub mod time_series;
 pub mod timeline;
 
 use serde::Serialize;
@@ -71,9 +71,9 @@ pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
     charts.extend(divergence::divergence(input));
     charts.extend(sweep::sweeps(input));
     charts.extend(overview::load_timeline(input));
-    charts.extend(course::distributions(input));
-    charts.extend(course::over_time(input));
-    charts.extend(course::gpus(input));
+    charts.extend(time_series::distributions(input));
+    charts.extend(time_series::over_time(input));
+    charts.extend(time_series::gpus(input));
     charts
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn text_width(text: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     fn files(charts: &[FigureView]) -> String {
         let parts = charts.iter().flat_map(|chart| [&*chart.id, &*chart.caption, &*chart.svg]);
@@ -118,17 +118,17 @@ mod tests {
 
     #[test]
     fn a_comparison_has_its_charts() {
-        insta::assert_snapshot!(files(&specimen::with_input(charts)));
+        insta::assert_snapshot!(files(&sample_run::with_input(charts)));
     }
 
     #[test]
     fn a_sweep_has_its_charts() {
-        insta::assert_snapshot!(files(&specimen::with_sweep(charts)));
+        insta::assert_snapshot!(files(&sample_run::with_sweep(charts)));
     }
 
     #[test]
     fn a_chart_is_a_file_of_its_own_with_its_style() {
-        let charts = specimen::with_sweep(charts);
+        let charts = sample_run::with_sweep(charts);
         let file = charts[0].file();
         assert!(file.starts_with("<?xml"), "{file}");
         assert_eq!(file.matches("<style>").count(), 1);

@@ -9,7 +9,7 @@ use crate::report::input::Input;
 use crate::report::published::{Published, PublishedRow};
 use crate::report::quantity::Quantity;
 use crate::report::untrusted::line;
-use crate::report::view::beside::cells_of;
+use crate::report::view::published::cells_of;
 use crate::report::view::results;
 
 /// Draws what a person looks at first: one panel per quantity, one row per published row and

@@ -155,7 +155,7 @@ fn nothing_to_compare(summary: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     #[test]
     fn a_search_says_where_the_limit_is() {
@@ -187,16 +187,16 @@ mod tests {
 
     #[test]
     fn an_invalid_cell_never_leads_and_doubts_are_pointed_at() {
-        let sentences = specimen::view().headline;
+        let sentences = sample_run::view().headline;
         assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
         assert!(sentences[1].ends_with("outside the noise; see caveat [2]."), "{}", sentences[1]);
     }
 
     #[test]
     fn one_valid_cell_has_nothing_to_lead_over() {
-        let mut summary = specimen::summary();
+        let mut summary = sample_run::summary();
         summary.cells.truncate(5);
         let expected = "One cell has a valid result: there is nothing to compare it with.";
-        assert_eq!(headline(&summary, &specimen::plan(), &Marks::default()), [expected]);
+        assert_eq!(headline(&summary, &sample_run::plan(), &Marks::default()), [expected]);
     }
 }

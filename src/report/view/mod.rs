@@ -1,12 +1,12 @@
 //! One view of a run, all of it strings: every face prints the same ones.
 
-pub mod beside;
 pub mod caveats;
 pub mod cells;
 pub mod conditions;
 pub mod details;
 pub mod headline;
 pub mod instrument;
+pub mod published;
 pub mod references;
 pub mod results;
 pub mod serving;
@@ -18,10 +18,10 @@ use serde::Serialize;
 use crate::report::figure::{self, FigureView};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
-use crate::report::view::beside::PublishedView;
 use crate::report::view::caveats::CaveatView;
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::published::PublishedView;
 use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
 use crate::report::view::table::Table;
@@ -124,7 +124,7 @@ impl ReportView {
             skipped: skipped(input),
             troubled: troubled(input),
             published: input.published.map(|published| {
-                beside::beside(published, plan.published.as_ref(), summary, &marks)
+                published::beside(published, plan.published.as_ref(), summary, &marks)
             }),
             caveats,
             cells: cells::cells(summary, &marks),
@@ -195,18 +195,18 @@ fn troubled(input: &Input<'_>) -> Vec<TroubleView> {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
     use crate::report::{csv, html, json, markdown, terminal};
 
     #[test]
     fn no_face_shows_the_value_of_an_environment_variable() {
-        let view = specimen::view();
+        let view = sample_run::view();
         let faces = [
             terminal::render(&view, None, true),
             markdown::render(&view).unwrap(),
             html::render(&view).unwrap(),
-            json::render(&specimen::summary()),
-            csv::render_summary(&specimen::summary()),
+            json::render(&sample_run::summary()),
+            csv::render_summary(&sample_run::summary()),
         ];
         for face in faces {
             assert!(!face.contains("canary-secret"), "{face}");
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn no_face_but_json_holds_a_raw_control_character() {
-        let view = specimen::view();
+        let view = sample_run::view();
         for face in [
             terminal::render(&view, None, false),
             markdown::render(&view).unwrap(),

@@ -1,6 +1,6 @@
 //! Answers beside those of reference cells: what flipped, and where texts part.
 
-use crate::metrics::reference::BesideReference;
+use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::report::number::{percent, rounded};
 use crate::report::untrusted::line;
@@ -28,7 +28,7 @@ pub fn references(summary: &Summary) -> Table {
         Column::numbers("log probability", "mean difference", 5),
         Column::words("first divergence by word", 6),
     ];
-    let row = |cell: &CellSummary, beside: &BesideReference| {
+    let row = |cell: &CellSummary, beside: &ReferenceComparison| {
         let mut row = vec![
             TableCell::text(line(&cell.name)),
             TableCell::text(line(&beside.reference)),
@@ -78,7 +78,7 @@ pub fn sentences(summary: &Summary) -> Vec<String> {
     sentences
 }
 
-fn n_items(beside: &BesideReference) -> u64 {
+fn n_items(beside: &ReferenceComparison) -> u64 {
     let compared = beside.fidelity.as_ref().map_or(0, |fidelity| fidelity.n);
     beside.accuracy.first().map_or(compared, |pair| pair.n)
 }
@@ -136,11 +136,11 @@ fn p_value(p: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     #[test]
     fn a_cell_beside_its_reference_is_a_row_and_a_sentence() {
-        let table = references(&specimen::summary());
+        let table = references(&sample_run::summary());
         let lines: Vec<String> = table
             .rows
             .iter()
@@ -151,7 +151,7 @@ mod tests {
             @"tiny-fp16 | tiny-fp32 | 397 | +0.5 [-1.0, +2.0] | 5 | 3 | 0.727 | 391 of 397 | 99.1 | 22 | 0.000830 | 0 to 4: 1, 15 to 19: 2, 20 to 24: 1, 40 and later: 2, equal to the end: 391"
         );
         insta::assert_snapshot!(
-            sentences(&specimen::summary()).join("\n"),
+            sentences(&sample_run::summary()).join("\n"),
             @"Answers of tiny-fp16 beside tiny-fp32: 5 gained and 3 lost of 397 items (exact McNemar p = 0.727); 391 of 397 texts equal, the others part at word 22 (median)."
         );
     }

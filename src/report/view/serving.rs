@@ -95,7 +95,7 @@ fn rule(title: &str, fill: char) -> String {
 mod tests {
     use super::*;
     use crate::metrics::summary::{Distribution, Figure, Percentile};
-    use crate::report::specimen;
+    use crate::report::tests::sample_run;
 
     /// The published block: `fixtures/published`, Llama-3-8B on an A10.
     const PUBLISHED: &str = "\
@@ -139,7 +139,7 @@ P99 TPOT (ms):                           66.84
 
     #[test]
     fn the_published_block_is_reproduced_to_the_character() {
-        let mut cell = specimen::summary().cells.remove(4);
+        let mut cell = sample_run::summary().cells.remove(4);
         cell.counts.ok = 200;
         let figures = [
             ("whole_run", 221.06),
@@ -170,7 +170,7 @@ P99 TPOT (ms):                           66.84
 
     #[test]
     fn what_was_not_measured_is_not_a_number() {
-        let cell = &specimen::summary().cells[0];
+        let cell = &sample_run::summary().cells[0];
         assert!(block(cell).contains("Mean TTFT (ms):                          n/a       "));
     }
 }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
+use crate::analysis::input::EngineStart;
 use crate::plan::Plan;
 use crate::plan::launch::Launch;
 use crate::record::environment::Environment;
 use crate::record::trial::DatasetRecord;
-use crate::report::input::EngineStart;
 use crate::report::number::{counted, rounded};
 use crate::report::secret;
 use crate::report::untrusted::{line, shell_word};

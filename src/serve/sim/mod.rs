@@ -4,13 +4,10 @@
 )]
 //! The simulated engine: its timing is known exactly, and it fails on request.
 
-pub mod agenda;
 pub mod answer;
 pub mod args;
 pub mod clock;
 pub mod conn;
-#[cfg(test)]
-mod end_to_end;
 pub mod engine;
 pub mod event;
 pub mod head;
@@ -22,7 +19,10 @@ pub mod response;
 pub mod slots;
 pub mod stall;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
+pub mod timer_queue;
 pub mod truth;
 
 use std::net::SocketAddr;

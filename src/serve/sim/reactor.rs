@@ -12,12 +12,12 @@ use std::sync::Arc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::agenda::{Agenda, EntryKind};
 use super::clock;
 use super::conn::{Conn, Read, Work};
 use super::engine::Engine;
 use super::event::{Framing, SentStamp};
 use super::stream::{End, Next};
+use super::timer_queue::{EntryKind, TimerQueue};
 use super::truth::{TruthLog, TruthRow};
 use crate::serve::ServeError;
 use crate::units::Nanos;
@@ -66,7 +66,7 @@ pub struct Reactor {
     write_faults: WriteFaults,
     truth: Option<TruthLog>,
     epoll: Epoll,
-    agenda: Agenda,
+    timers: TimerQueue,
     stop: Arc<EventFd>,
     listener: TcpListener,
     conns: Vec<Option<Conn>>,
@@ -90,7 +90,7 @@ impl Reactor {
         let system = ServeError::system::<nix::Error>;
         let epoll =
             Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system("cannot make an epoll"))?;
-        let agenda = Agenda::new(spin)?;
+        let timers = TimerQueue::new(spin)?;
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(system("cannot make an event descriptor"))?;
         let watch = |fd: std::os::fd::BorrowedFd<'_>, flags, key| {
@@ -99,14 +99,14 @@ impl Reactor {
                 .map_err(ServeError::system::<nix::Error>("cannot watch a descriptor"))
         };
         watch(listener.as_fd(), EpollFlags::EPOLLIN, LISTENER)?;
-        watch(agenda.timer(), EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER)?;
+        watch(timers.timer(), EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER)?;
         watch(stop.as_fd(), EpollFlags::EPOLLIN, STOP)?;
         Ok(Self {
             engine,
             write_faults,
             truth,
             epoll,
-            agenda,
+            timers,
             stop: Arc::new(stop),
             listener,
             conns: Vec::new(),
@@ -130,7 +130,7 @@ impl Reactor {
         let mut buffer = vec![0; READ_BYTES];
         let stopped = loop {
             self.run_due();
-            let timeout = self.agenda.time_to_wait()?;
+            let timeout = self.timers.time_to_wait()?;
             let n_events = match self.epoll.wait(&mut events, timeout) {
                 Ok(n_events) => n_events,
                 Err(nix::Error::EINTR) => 0,
@@ -142,7 +142,7 @@ impl Reactor {
             for event in &events[..n_events] {
                 match event.data() {
                     LISTENER => self.accept(),
-                    TIMER => self.agenda.timer_expired(),
+                    TIMER => self.timers.timer_expired(),
                     slot => self.on_socket(slot as usize, event.events(), &mut buffer),
                 }
             }
@@ -194,7 +194,7 @@ impl Reactor {
 
     fn plan(&mut self, slot: usize, due: Nanos, kind: EntryKind) {
         if let Some(conn) = &self.conns[slot] {
-            self.agenda.plan(due, slot, (conn.id, conn.n_requests), kind);
+            self.timers.plan(due, slot, (conn.id, conn.n_requests), kind);
         }
     }
 
@@ -206,7 +206,7 @@ impl Reactor {
 
     fn run_due(&mut self) {
         for _ in 0..EVENTS_PER_TURN {
-            let Some(entry) = self.agenda.pop_due() else { return };
+            let Some(entry) = self.timers.pop_due() else { return };
             let Some(conn) = self.conns[entry.slot].as_mut() else { continue };
             if conn.id != entry.conn_id {
                 continue;

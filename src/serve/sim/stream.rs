@@ -349,6 +349,3 @@ fn whole<C>(
         usage,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -325,7 +325,7 @@ impl Sequence {
 
 #[cfg(test)]
 mod tests {
-    use super::super::toy;
+    use super::super::tests::toy;
     use super::*;
     use crate::seed::Seed;
 

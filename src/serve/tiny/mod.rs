@@ -11,10 +11,8 @@ pub mod batcher;
 pub mod bundled;
 pub mod chat;
 pub mod config;
-pub mod door;
-#[cfg(test)]
-mod end_to_end;
 pub mod files;
+pub mod http;
 pub mod kv_cache;
 pub mod linear;
 pub mod model;
@@ -22,9 +20,9 @@ pub mod precision;
 pub mod quant;
 pub mod request;
 pub mod sampler;
-pub mod text;
 #[cfg(test)]
-mod toy;
+mod tests;
+pub mod text;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -41,8 +39,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use args::TinyArgs;
 use batcher::{Batcher, Limits, Submission};
-use door::Door;
 use files::{Loaded, ModelFiles};
+use http::HttpServer;
 
 use crate::seed::Seed;
 use crate::serve::ServeError;
@@ -77,7 +75,7 @@ pub fn run(args: &TinyArgs) -> Result<(), ServeError> {
 struct Server {
     address: SocketAddr,
     listener: TcpListener,
-    door: Arc<Door>,
+    http: Arc<HttpServer>,
     failed: oneshot::Receiver<ServeError>,
 }
 
@@ -90,16 +88,17 @@ impl Server {
             .map_err(ServeError::system("cannot tell the address of the port"))?;
         let (submit, submissions) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let door = Arc::new(Door::new(model_id(args), Seed(args.seed), created, submit));
+        let http_server =
+            Arc::new(HttpServer::new(model_id(args), Seed(args.seed), created, submit));
         let (report, failed) = oneshot::channel();
-        let (args, behind) = (args.clone(), Arc::clone(&door));
+        let (args, behind) = (args.clone(), Arc::clone(&http_server));
         std::thread::spawn(move || {
             if let Err(error) = load_and_compute(&args, &behind, submissions) {
                 // Who waits for it has ended otherwise.
                 let _ = report.send(error);
             }
         });
-        Ok(Self { address, listener, door, failed })
+        Ok(Self { address, listener, http: http_server, failed })
     }
 
     async fn run(
@@ -132,9 +131,9 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             log(&format!("cannot send small packets at once: {error}"));
         }
-        let door = Arc::clone(&self.door);
+        let http_server = Arc::clone(&self.http);
         tokio::spawn(async move {
-            let service = service_fn(move |request| Arc::clone(&door).serve(request));
+            let service = service_fn(move |request| Arc::clone(&http_server).serve(request));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // Clients come and go; what they are told is in the response.
             let _ = connection.await;
@@ -157,21 +156,21 @@ fn model_id(args: &TinyArgs) -> String {
     args.served_model_name.clone().or_else(directory_name).unwrap_or_else(|| "tiny".to_owned())
 }
 
-/// Loads the model, opens the door, and computes until the door is gone.
+/// Loads the model, opens the port, and computes until the server is gone.
 fn load_and_compute(
     args: &TinyArgs,
-    door: &Door,
+    http_server: &HttpServer,
     mut submissions: mpsc::Receiver<Submission>,
 ) -> Result<(), ServeError> {
     let loaded = Arc::new(load(args)?);
-    door.open(Arc::clone(&loaded));
+    http_server.open(Arc::clone(&loaded));
     log("model loaded, ready to answer");
     let limits = Limits {
         max_num_seqs: args.max_num_seqs,
         max_num_batched_tokens: args.max_num_batched_tokens,
         n_threads: args.threads,
     };
-    Batcher::new(loaded, limits, door.counters()).run(&mut submissions);
+    Batcher::new(loaded, limits, http_server.counters()).run(&mut submissions);
     Ok(())
 }
 

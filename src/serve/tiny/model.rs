@@ -262,7 +262,7 @@ fn read_tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::toy;
+    use super::super::tests::toy;
     use super::*;
 
     const PROMPTS: [&[u32]; 4] =

@@ -397,10 +397,4 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
 }
 
 #[cfg(test)]
-mod cases;
-#[cfg(test)]
-mod parquet_cases;
-#[cfg(test)]
-mod scale_cases;
-#[cfg(test)]
-mod token_cases;
+mod tests;

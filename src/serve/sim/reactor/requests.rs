@@ -1,18 +1,18 @@
 //! From bytes to answers: requests as they arrive, wait, and begin to be answered.
 
-use super::super::agenda::EntryKind;
 use super::super::conn::{Whole, Work};
 use super::super::engine::{Job, Reply};
 use super::super::head::{BadHead, Head};
 use super::super::slots::Admission;
 use super::super::stream::End;
+use super::super::timer_queue::EntryKind;
 use super::super::truth::TruthRow;
 use super::{MAX_REQUEST_BYTES, Reactor};
 use crate::units::Nanos;
 
 impl Reactor {
     /// Takes the next complete request from a connection that is free for it.
-    pub(super) fn read_requests(&mut self, slot: usize, arrived: Nanos, realtime: Nanos) {
+    pub(crate) fn read_requests(&mut self, slot: usize, arrived: Nanos, realtime: Nanos) {
         let responses = self.engine.responses();
         let Some(conn) = self.conns[slot].as_mut() else { return };
         if !matches!(conn.work, Work::Idle) || conn.inbox.is_empty() || conn.close {
@@ -96,7 +96,7 @@ impl Reactor {
     }
 
     /// Gives a queued request its slot.
-    pub(super) fn admit(&mut self, slot: usize, conn_id: u64, at: Nanos) {
+    pub(crate) fn admit(&mut self, slot: usize, conn_id: u64, at: Nanos) {
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.id == conn_id) else {
             return;
         };

@@ -1,0 +1,10 @@
+//! From a run directory to the values that a report is made of.
+#![expect(clippy::disallowed_methods, reason = "edge: reads golds and files of answers")]
+
+pub mod input;
+pub mod request_rows;
+pub mod rescore;
+pub mod run;
+
+mod references;
+mod series;

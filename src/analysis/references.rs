@@ -1,0 +1,107 @@
+//! Answers of each cell beside those of its reference, read from the records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::analysis::run::{complete_trials, exchanges};
+use crate::ids::CellId;
+use crate::metrics::reference::{Reference, ReferenceComparison, differ_in, references};
+use crate::metrics::window::Window;
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::record::request::{Outcome, OutputRecord};
+use crate::score::fidelity::{Fidelity, FidelityMeter};
+use crate::score::grade::Graded;
+use crate::score::pair::pair;
+use crate::store::error::StoreError;
+use crate::store::reader::RunReader;
+
+/// Rows of a data set whose texts are compared: those of two cells are in memory at once.
+const ITEMS_MAX: u64 = 1 << 14;
+
+/// Holds the answers of each measured cell against its references.
+pub(crate) fn reference_comparisons(
+    reader: &RunReader,
+    plan: &Plan,
+    graded: &BTreeMap<CellId, Graded>,
+) -> Result<BTreeMap<CellId, Vec<ReferenceComparison>>, StoreError> {
+    let mut measured = BTreeSet::new();
+    for cell in &plan.cells {
+        if !complete_trials(reader, cell)?.is_empty() {
+            measured.insert(&cell.id);
+        }
+    }
+    let mut pairs = references(plan, &|id| measured.contains(id));
+    // Speed alone is measured: the texts tell of a precision, not of a load or an engine.
+    pairs.retain(|pair| {
+        pair.cell.score.is_some()
+            || !plan.reference.is_empty()
+            || differ_in(pair.cell, pair.reference).iter().all(|key| key.ends_with("precision"))
+    });
+    let mut found: BTreeMap<CellId, Vec<ReferenceComparison>> = BTreeMap::new();
+    let mut held: Option<(&CellId, Answers)> = None;
+    // Pairs of one reference in a row: its answers are read once.
+    pairs.sort_by_key(|pair| place(plan, pair.reference));
+    for Reference { cell, reference } in pairs {
+        let is_greedy = cell.request.sampling.temperature <= 0.0;
+        if is_greedy && held.as_ref().is_none_or(|(id, _)| **id != reference.id) {
+            held = Some((&reference.id, first_answers(reader, reference)?));
+        }
+        let fidelity = match held.as_ref().filter(|_| is_greedy) {
+            Some((_, answers)) => Some(fidelity(answers, &first_answers(reader, cell)?)),
+            None => None,
+        };
+        let accuracy = match (graded.get(&reference.id), graded.get(&cell.id)) {
+            (Some(first), Some(second)) => {
+                second.extractors.iter().filter_map(|name| pair(first, second, name)).collect()
+            }
+            _ => Vec::new(),
+        };
+        found.entry(cell.id.clone()).or_default().push(ReferenceComparison {
+            reference: reference.name.clone(),
+            differ_in: differ_in(cell, reference),
+            accuracy,
+            fidelity,
+        });
+    }
+    Ok(found)
+}
+
+fn place(plan: &Plan, cell: &Cell) -> Option<usize> {
+    plan.cells.iter().position(|other| other.id == cell.id)
+}
+
+/// Answers by row of the data set.
+type Answers = BTreeMap<u64, OutputRecord>;
+
+/// Returns the first complete answer to each item; of conversations, that of their first turn.
+fn first_answers(reader: &RunReader, cell: &Cell) -> Result<Answers, StoreError> {
+    let mut answers = Answers::new();
+    for trial in complete_trials(reader, cell)? {
+        let window = Window::of(&trial.record, cell);
+        for exchange in exchanges(&trial)? {
+            let (request, output) = exchange?;
+            let counts = window.measures_phase(request.phase)
+                && request.turn == 0
+                && request.outcome == Outcome::Ok;
+            // By row, so that two cells keep the same ones whatever order their answers came in.
+            let is_kept = request.sample < ITEMS_MAX;
+            if let (true, true, Some(output)) = (counts, is_kept, output) {
+                answers.entry(request.sample).or_insert(output);
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn fidelity(reference: &Answers, other: &Answers) -> Fidelity {
+    let mut meter = FidelityMeter::default();
+    for (row, reference) in reference {
+        if let Some(other) = other.get(row) {
+            meter.push(&reference.text, &other.text);
+            if reference.text == other.text {
+                meter.push_logprobs(&reference.logprobs, &other.logprobs);
+            }
+        }
+    }
+    meter.finish()
+}

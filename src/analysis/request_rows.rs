@@ -1,0 +1,138 @@
+//! The requests of a run as flat rows, streamed from its records.
+
+use serde::Serialize;
+
+use crate::analysis::run::{RunAnalysis, complete_trials, exchanges};
+use crate::metrics::request::RequestMetrics;
+use crate::metrics::totals::{cancel_kind, error_kind};
+use crate::plan::cell::Cell;
+use crate::record::request::{Outcome, RequestRecord};
+use crate::record::trial::{PhaseKind, TrialRecord};
+use crate::score::grade::Class;
+use crate::store::error::StoreError;
+use crate::store::reader::RunReader;
+use crate::units::Nanos;
+
+/// One request, as a row of `requests.csv`. Times are from the trial's epoch, in
+/// milliseconds; what is absent is an empty field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RequestRow {
+    /// Name of the cell.
+    pub cell: String,
+    /// Number of the trial, from 1.
+    pub trial: u32,
+    /// Name of the phase.
+    pub phase: String,
+    /// Position in the schedule of its phase. Cell, trial, phase, index and turn name a row.
+    pub index: u64,
+    /// Turn of the conversation, from 0.
+    pub turn: u32,
+    /// Whether its phase counts.
+    pub measured: bool,
+    /// Row of the data set.
+    pub sample: u64,
+    /// When it was due.
+    pub scheduled_ms: f64,
+    /// How late it was sent.
+    pub send_lag_ms: Option<f64>,
+    /// First token since it was sent.
+    pub ttft_ms: Option<f64>,
+    /// First token since it was due.
+    pub ttft_scheduled_ms: Option<f64>,
+    /// Time per output token after the first.
+    pub tpot_ms: Option<f64>,
+    /// Last token since it was sent.
+    pub e2e_ms: Option<f64>,
+    /// Last token since it was due.
+    pub e2e_scheduled_ms: Option<f64>,
+    /// Prompt tokens as the engine counts them.
+    pub prompt_tokens: Option<u32>,
+    /// Output tokens as the engine counts them.
+    pub output_tokens: Option<u32>,
+    /// Why the engine stopped, in its words.
+    pub finish: String,
+    /// `ok`, or the kind of failure or of cancellation.
+    pub outcome: String,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// Class of the answer by the headline extractor: `correct`, `wrong`, `unparsed` …
+    pub answer: String,
+    /// Whether the answer is correct.
+    pub correct: Option<bool>,
+}
+
+/// Returns the requests of all complete trials, in the order of the plan and of their end.
+pub fn rows<'a>(
+    reader: &'a RunReader,
+    analysis: &'a RunAnalysis,
+) -> impl Iterator<Item = Result<RequestRow, StoreError>> + 'a {
+    analysis.plan.cells.iter().flat_map(move |cell| match cell_rows(reader, analysis, cell) {
+        Ok(rows) => rows,
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    })
+}
+
+type Rows<'a> = Box<dyn Iterator<Item = Result<RequestRow, StoreError>> + 'a>;
+
+fn cell_rows<'a>(
+    reader: &'a RunReader,
+    analysis: &'a RunAnalysis,
+    cell: &'a Cell,
+) -> Result<Rows<'a>, StoreError> {
+    let trials = complete_trials(reader, cell)?;
+    Ok(Box::new(trials.into_iter().flat_map(move |trial| -> Rows<'a> {
+        let record = trial.record.clone();
+        match exchanges(&trial) {
+            Ok(exchanges) => Box::new(exchanges.map(move |exchange| {
+                let (request, _) = exchange?;
+                Ok(row(analysis, cell, &record, &request))
+            })),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    })))
+}
+
+fn row(
+    analysis: &RunAnalysis,
+    cell: &Cell,
+    trial: &TrialRecord,
+    request: &RequestRecord,
+) -> RequestRow {
+    let metrics = RequestMetrics::of(request);
+    let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
+    let phase = trial.phases.get(usize::from(request.phase));
+    let measured = phase.is_some_and(|phase| phase.kind == PhaseKind::Measure);
+    let class = analysis
+        .graded
+        .get(&cell.id)
+        .filter(|_| measured)
+        .and_then(|graded| graded.items.get(&request.sample))
+        .and_then(|item| item.classes.first().copied());
+    RequestRow {
+        cell: cell.name.clone(),
+        trial: trial.trial,
+        phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
+        measured,
+        index: request.index,
+        turn: request.turn,
+        sample: request.sample,
+        scheduled_ms: request.scheduled.as_millis_f64(),
+        send_lag_ms: millis(metrics.send_lag),
+        ttft_ms: millis(metrics.ttft),
+        ttft_scheduled_ms: millis(metrics.ttft_scheduled),
+        tpot_ms: metrics.tpot_ns.map(|ns| ns / 1e6),
+        e2e_ms: millis(metrics.e2e),
+        e2e_scheduled_ms: millis(metrics.e2e_scheduled),
+        prompt_tokens: metrics.prompt.tokens,
+        output_tokens: metrics.output.tokens,
+        finish: request.finish.clone().unwrap_or_default(),
+        outcome: match &request.outcome {
+            Outcome::Ok => "ok".to_owned(),
+            Outcome::Error(error) => error_kind(error),
+            Outcome::Cancelled(cause) => cancel_kind(*cause).to_owned(),
+        },
+        status: request.status,
+        answer: class.map(|class| class.name().to_owned()).unwrap_or_default(),
+        correct: class.map(|class| class == Class::Correct),
+    }
+}

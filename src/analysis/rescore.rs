@@ -1,0 +1,129 @@
+//! Stored answers graded again, and cells compared on the same items.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::analysis::references::reference_comparisons;
+use crate::analysis::run::{complete_trials, exchanges, golds};
+use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::window::Window;
+use crate::plan::cell::{Cell, ScorePlan};
+use crate::score::answer::{Answer, Delivery};
+use crate::score::extract::PatternError;
+use crate::score::grade::Graded;
+use crate::score::scorer::{GoldError, Golds, Scorer};
+use crate::store::error::StoreError;
+use crate::store::reader::RunReader;
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::pairs::{PairColumns, pairs};
+
+/// One scored cell, graded again.
+pub struct CellScores {
+    /// The cell's name.
+    pub name: String,
+    /// Its grades.
+    pub graded: Graded,
+    /// What answers were compared with.
+    pub golds: Golds,
+    /// Against its references: flips by each extractor, and how long the texts agree.
+    pub beside: Vec<ReferenceComparison>,
+}
+
+/// Why answers could not be graded again.
+#[derive(Debug, thiserror::Error)]
+pub enum RescoreError {
+    /// The run directory could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An extractor's pattern is not usable.
+    #[error("{0}")]
+    Pattern(#[from] PatternError),
+    /// A file of answers cannot be opened.
+    #[error("failed to read {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A row of it cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Its golds cannot be read.
+    #[error(transparent)]
+    Gold(#[from] GoldError),
+}
+
+/// Grades every scored cell again, with the score that `adapt` makes of the scenario's.
+pub fn rescore(
+    reader: &RunReader,
+    adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
+) -> Result<Vec<CellScores>, RescoreError> {
+    let plan = reader.plan()?;
+    let mut by_cell = BTreeMap::new();
+    for cell in &plan.cells {
+        let Some(score) = &cell.score else { continue };
+        let graded = grade(reader, cell, &adapt(&plan.scores[score]))?;
+        if !graded.items.is_empty() {
+            by_cell.insert(cell.id.clone(), graded);
+        }
+    }
+    let mut beside = reference_comparisons(reader, &plan, &by_cell)?;
+    let mut scores = Vec::new();
+    for cell in &plan.cells {
+        let Some(graded) = by_cell.remove(&cell.id) else { continue };
+        let beside = beside.remove(&cell.id).unwrap_or_default();
+        scores.push(CellScores {
+            name: cell.name.clone(),
+            graded,
+            golds: golds(reader, cell)?,
+            beside,
+        });
+    }
+    Ok(scores)
+}
+
+/// Grades a file of answers: any table with a column of answers and one of golds.
+pub fn score_file(
+    path: &Path,
+    columns: PairColumns<'_>,
+    plan: &ScorePlan,
+) -> Result<CellScores, RescoreError> {
+    let scorer = Scorer::new(plan)?;
+    let name = path.display().to_string();
+    let file =
+        File::open(path).map_err(|source| RescoreError::Open { path: path.to_owned(), source })?;
+    let pairs = pairs(Input::file(&name, file), columns)?.collect::<Result<Vec<_>, _>>()?;
+    let golds = scorer.golds(pairs.iter().map(|pair| (pair.row, pair.gold.as_deref())))?;
+    let answers = pairs.iter().map(|pair| Answer {
+        sample: pair.row,
+        text: &pair.output,
+        cut_off: false,
+        delivery: Delivery::Answered,
+    });
+    let graded = scorer.grade(&golds, answers);
+    Ok(CellScores { name, graded, golds, beside: Vec::new() })
+}
+
+/// Grades the measured answers of a cell; nothing where it was not measured.
+fn grade(reader: &RunReader, cell: &Cell, score: &ScorePlan) -> Result<Graded, RescoreError> {
+    let scorer = Scorer::new(score)?;
+    let trials = complete_trials(reader, cell)?;
+    if trials.is_empty() {
+        return Ok(Graded::default());
+    }
+    let golds = golds(reader, cell)?;
+    let mut grading = scorer.grading(&golds);
+    for trial in trials {
+        let window = Window::of(&trial.record, cell);
+        for exchange in exchanges(&trial)? {
+            let (request, output) = exchange?;
+            if window.measures_phase(request.phase) {
+                grading.push(&Answer::of(&request, output.as_ref()));
+            }
+        }
+    }
+    Ok(grading.finish())
+}

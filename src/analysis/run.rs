@@ -1,0 +1,302 @@
+//! From the records of a run directory to its numbers: what report, verify and score share.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::path::PathBuf;
+
+use crate::analysis::input::{CellSeries, EngineStart, RunFacts, engine_starts};
+use crate::analysis::references::reference_comparisons;
+use crate::analysis::series::SeriesBuilder;
+use crate::ids::{CellId, LaunchId};
+use crate::metrics::accumulate::CellAccumulator;
+use crate::metrics::summarise::{run_caveat, summary};
+use crate::metrics::summary::{Caveat, CellSummary, Summary};
+use crate::metrics::window::Window;
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::record::environment::Environment;
+use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::trial::DatasetRecord;
+use crate::score::answer::Answer;
+use crate::score::grade::{Graded, Grading};
+use crate::score::scorer::{Golds, Scorer};
+use crate::store::error::StoreError;
+use crate::store::reader::{RunReader, TrialReader};
+use crate::store::records::Records;
+use crate::store::run_dir;
+
+/// A run, read and computed.
+pub struct RunAnalysis {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// What was to be done.
+    pub plan: Plan,
+    /// The numbers.
+    pub summary: Summary,
+    /// Grades of each scored cell.
+    pub graded: BTreeMap<CellId, Graded>,
+    /// The machine that measured.
+    pub environment: Environment,
+    pub(crate) run: RunFacts,
+    pub(crate) engines: Vec<EngineStart>,
+    pub(crate) datasets: Vec<DatasetRecord>,
+    pub(crate) series: BTreeMap<CellId, CellSeries>,
+}
+
+impl RunAnalysis {
+    /// Reads a run directory and computes its numbers. Memory does not grow with requests.
+    pub fn of(reader: &RunReader) -> Result<Self, StoreError> {
+        let plan = reader.plan()?;
+        let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
+        let environment = reader.environment()?.unwrap_or_default();
+        let mut cells = Vec::new();
+        let mut graded = BTreeMap::new();
+        let mut series = BTreeMap::new();
+        let mut datasets: Vec<DatasetRecord> = Vec::new();
+        for cell in &plan.cells {
+            let analysed = analyse_cell(reader, &plan, cell, &events)?;
+            cells.push(analysed.summary);
+            series.insert(cell.id.clone(), analysed.series.finish(&environment.gpus));
+            if let Some(grades) = analysed.graded {
+                graded.insert(cell.id.clone(), grades);
+            }
+            for dataset in analysed.datasets {
+                if !datasets.iter().any(|known| known.name == dataset.name) {
+                    datasets.push(dataset);
+                }
+            }
+        }
+        let mut beside = reference_comparisons(reader, &plan, &graded)?;
+        for cell in &mut cells {
+            cell.beside = beside.remove(&cell.id).unwrap_or_default();
+        }
+        let summary =
+            summary(&plan, is_complete(&events), cells, &facts(&events), run_caveats(&events));
+        Ok(Self {
+            dir: reader.dir().path().to_owned(),
+            environment,
+            run: run_facts(reader, &events),
+            engines: engine_starts(&events),
+            plan,
+            summary,
+            graded,
+            datasets,
+            series,
+        })
+    }
+
+    /// Notes that the run is over, as its last event says.
+    pub fn finished(&mut self) {
+        self.summary.complete = true;
+    }
+
+    /// Whether any engine of the run ever answered.
+    pub fn any_engine_was_ready(&self) -> bool {
+        self.engines.iter().any(|engine| engine.facts.is_some())
+    }
+
+    /// Returns the gates that failed, in words: accuracies below their floor.
+    pub fn failed_gates(&self) -> impl Iterator<Item = String> {
+        self.summary.cells.iter().zip(&self.plan.cells).filter_map(|(summary, cell)| {
+            let floor: f64 = self.plan.scores[cell.score.as_ref()?].floor.as_ref()?.parse().ok()?;
+            let share = summary.accuracy.first()?.share?;
+            (share < floor)
+                .then(|| format!("{}: accuracy {share:.3} is below its floor {floor}", cell.name))
+        })
+    }
+}
+
+/// Computes the numbers of one cell.
+pub(crate) fn cell_summary(
+    reader: &RunReader,
+    plan: &Plan,
+    cell: &Cell,
+) -> Result<CellSummary, StoreError> {
+    let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
+    Ok(analyse_cell(reader, plan, cell, &events)?.summary)
+}
+
+struct CellAnalysis {
+    summary: CellSummary,
+    graded: Option<Graded>,
+    series: SeriesBuilder,
+    datasets: Vec<DatasetRecord>,
+}
+
+fn analyse_cell(
+    reader: &RunReader,
+    plan: &Plan,
+    cell: &Cell,
+    events: &[EventRecord],
+) -> Result<CellAnalysis, StoreError> {
+    let mut accumulator = CellAccumulator::new(plan, cell);
+    for record in events {
+        match &record.event {
+            RunEvent::EngineReady { launch, timeline, facts } if *launch == cell.launch => {
+                accumulator.engine(timeline, facts);
+            }
+            RunEvent::EngineStopped { launch, stop } if *launch == cell.launch => {
+                accumulator.stopped(stop);
+            }
+            RunEvent::CellFinished { cell: id, outcome } if *id == cell.id => {
+                accumulator.outcome(outcome);
+            }
+            _ => {}
+        }
+    }
+    let trials = complete_trials(reader, cell)?;
+    let scoring = Scoring::of(reader, plan, cell)?;
+    let mut grading = scoring.as_ref().map(|scoring| scoring.scorer.grading(&scoring.golds));
+    let mut series = SeriesBuilder::default();
+    for trial in &trials {
+        let window = Window::of(&trial.record, cell);
+        accumulator.begin_trial(&trial.record);
+        series.begin_trial(&window);
+        for exchange in exchanges(trial)? {
+            let (request, output) = exchange?;
+            accumulator.request(&request);
+            if window.measures_phase(request.phase) {
+                series.request(&request);
+                if let Some(grading) = &mut grading {
+                    grading.push(&Answer::of(&request, output.as_ref()));
+                }
+            }
+        }
+        for sample in trial.telemetry()? {
+            let sample = sample?;
+            series.telemetry(&sample);
+            accumulator.telemetry(&sample);
+        }
+        accumulator.end_trial();
+    }
+    let graded = grading.filter(|_| !trials.is_empty()).map(Grading::finish);
+    if let Some(graded) = &graded {
+        accumulator.graded(graded);
+    }
+    Ok(CellAnalysis {
+        summary: accumulator.finish(),
+        graded,
+        series,
+        datasets: trials.into_iter().filter_map(|trial| trial.record.dataset).collect(),
+    })
+}
+
+/// Returns the trials of a cell that reached their end.
+pub(crate) fn complete_trials(
+    reader: &RunReader,
+    cell: &Cell,
+) -> Result<Vec<TrialReader>, StoreError> {
+    let mut trials = reader.trials(cell)?;
+    trials.retain(|trial| trial.record.aborted.is_none());
+    Ok(trials)
+}
+
+/// A score made ready with the golds that the run directory keeps.
+struct Scoring {
+    scorer: Scorer,
+    golds: Golds,
+}
+
+impl Scoring {
+    fn of(reader: &RunReader, plan: &Plan, cell: &Cell) -> Result<Option<Self>, StoreError> {
+        let Some(score) = &cell.score else { return Ok(None) };
+        let scorer = Scorer::new(&plan.scores[score])
+            .map_err(|error| corrupt(reader.dir().plan(), error.to_string()))?;
+        Ok(Some(Self { scorer, golds: golds(reader, cell)? }))
+    }
+}
+
+/// Reads the golds of a cell's data set, as the run directory keeps them.
+pub(crate) fn golds(reader: &RunReader, cell: &Cell) -> Result<Golds, StoreError> {
+    let path = reader.dir().path().join(run_dir::golds_file(&cell.dataset));
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| StoreError::Missing { path: path.clone(), source })?;
+    serde_json::from_str(&text).map_err(|error| corrupt(path, error.to_string()))
+}
+
+fn corrupt(path: PathBuf, why: String) -> StoreError {
+    StoreError::Corrupt { path, line: 1, offset: 0, why }
+}
+
+/// Joins the requests of a trial with their texts; both are stored in the order of their end.
+pub(crate) fn exchanges(trial: &TrialReader) -> Result<Exchanges, StoreError> {
+    Ok(Exchanges { requests: trial.requests()?, outputs: trial.outputs()?.peekable() })
+}
+
+pub(crate) struct Exchanges {
+    requests: Records<RequestRecord>,
+    outputs: Peekable<Records<OutputRecord>>,
+}
+
+impl Iterator for Exchanges {
+    type Item = Result<(RequestRecord, Option<OutputRecord>), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let request = match self.requests.next()? {
+            Ok(request) => request,
+            Err(error) => return Some(Err(error)),
+        };
+        let is_its = |output: &Result<OutputRecord, StoreError>| {
+            output.as_ref().map_or(true, |output| output.key() == request.key())
+        };
+        let output = self.outputs.next_if(is_its).transpose();
+        Some(output.map(|output| (request, output)))
+    }
+}
+
+/// Whether the last session of the run came to its end without being interrupted.
+fn is_complete(events: &[EventRecord]) -> bool {
+    let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
+    let last_session = events.rsplit(is_start).next().unwrap_or_default();
+    matches!(last_session.last(), Some(EventRecord { event: RunEvent::RunFinished { .. }, .. }))
+        && !last_session.iter().any(|record| matches!(record.event, RunEvent::Interrupted { .. }))
+}
+
+/// Returns what each engine said of itself at its last start.
+fn facts(events: &[EventRecord]) -> BTreeMap<LaunchId, EngineFacts> {
+    let ready = events.iter().filter_map(|record| match &record.event {
+        RunEvent::EngineReady { launch, facts, .. } => Some((launch.clone(), facts.clone())),
+        _ => None,
+    });
+    ready.collect()
+}
+
+fn run_caveats(events: &[EventRecord]) -> Vec<Caveat> {
+    let caveats = events.iter().filter_map(|record| match &record.event {
+        RunEvent::Caveat { what, advice } => Some(run_caveat(what, advice)),
+        _ => None,
+    });
+    caveats.collect()
+}
+
+fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
+    RunFacts {
+        name: reader.manifest().name.clone(),
+        started_unix_ns: events.first().map_or(0, |record| record.unix_ns),
+        report_at: reader.dir().path().join("report.html").display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_is_complete_when_its_last_session_is() {
+        let check = |events: &[RunEvent], expected: bool| {
+            let record =
+                |event: &RunEvent| EventRecord { seq: 0, unix_ns: 0, event: event.clone() };
+            let events: Vec<EventRecord> = events.iter().map(record).collect();
+            assert_eq!(is_complete(&events), expected, "{events:?}");
+        };
+        let started = RunEvent::RunStarted { resumed: false, n_cells: 1 };
+        let interrupted = RunEvent::Interrupted { signal: "SIGINT".to_owned() };
+        let finished = RunEvent::RunFinished { code: 0 };
+        check(&[], false);
+        check(std::slice::from_ref(&started), false);
+        check(&[started.clone(), finished.clone()], true);
+        check(&[started.clone(), interrupted.clone(), finished.clone()], false);
+        check(&[started.clone(), interrupted, finished.clone(), started, finished], true);
+    }
+}

@@ -1,0 +1,196 @@
+//! What figures draw of one cell: samples of latencies, rates over time, GPUs.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::input::{CellSeries, GpuSeries};
+use crate::metrics::request::{RequestMetrics, token_events};
+use crate::metrics::window::Window;
+use crate::record::environment::GpuFacts;
+use crate::record::request::RequestRecord;
+use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::units::Nanos;
+
+/// Most samples of one metric: more do not change a curve that people look at.
+const MAX_SAMPLES: usize = 4_096;
+/// Slices of a window in a figure over time.
+const N_SLICES: usize = 60;
+
+/// Gathers the series of one cell, in bounded memory.
+#[derive(Default)]
+pub(crate) struct SeriesBuilder {
+    samples: BTreeMap<&'static str, Thinned>,
+    /// The first trial's window and the output tokens in each slice of it.
+    first_trial: Option<(Span, [u64; N_SLICES])>,
+    n_trials: u32,
+    gpus: BTreeMap<String, GpuSeries>,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: Nanos,
+    end: Nanos,
+}
+
+impl SeriesBuilder {
+    pub(crate) fn begin_trial(&mut self, window: &Window) {
+        self.n_trials += 1;
+        if self.n_trials > 1 {
+            return;
+        }
+        let mut spans = window.spans();
+        let first = spans.next();
+        let last = spans.last().or(first);
+        let span = first.zip(last).map(|(first, last)| Span { start: first.0, end: last.1 });
+        self.first_trial = span.map(|span| (span, [0; N_SLICES]));
+    }
+
+    pub(crate) fn request(&mut self, record: &RequestRecord) {
+        let metrics = RequestMetrics::of(record);
+        if metrics.is_ok {
+            let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
+            self.push("ttft", millis(metrics.ttft));
+            self.push("ttft_scheduled", millis(metrics.ttft_scheduled));
+            self.push("tpot", metrics.tpot_ns.map(|ns| ns / 1e6));
+            self.push("e2e", millis(metrics.e2e));
+        }
+        // Curves over time show the first trial alone: trials have no common clock.
+        let (1, Some((span, slices))) = (self.n_trials, &mut self.first_trial) else { return };
+        for event in token_events(record) {
+            if let Some(slice) = span.slice(event.at) {
+                slices[slice] += u64::from(event.tokens.unwrap_or(1));
+            }
+        }
+    }
+
+    pub(crate) fn telemetry(&mut self, sample: &TelemetrySample) {
+        let (1, Some((span, _)), TelemetrySource::Gpu(uuid)) =
+            (self.n_trials, &self.first_trial, &sample.source)
+        else {
+            return;
+        };
+        let at = sample.at.as_secs_f64() - span.start.as_secs_f64();
+        let gpu = self.gpus.entry(uuid.clone()).or_default();
+        let mut add = |name: &str, series: fn(&mut GpuSeries) -> &mut Vec<(f64, f64)>| {
+            if let Some(value) = sample.values.get(name) {
+                series(gpu).push((at, *value));
+            }
+        };
+        add("power_w", |gpu| &mut gpu.power_w);
+        add("utilisation_pct", |gpu| &mut gpu.utilisation_pct);
+    }
+
+    /// Returns the series; `gpus` are the machine's, by which the driver numbers them.
+    pub(crate) fn finish(self, gpus: &[GpuFacts]) -> CellSeries {
+        let mut series = CellSeries::default();
+        for (tag, thinned) in self.samples {
+            series.samples.insert(tag.to_owned(), thinned.kept);
+        }
+        if let Some((span, slices)) = self.first_trial.filter(|(span, _)| span.end > span.start) {
+            let width = (span.end - span.start).as_secs_f64() / N_SLICES as f64;
+            let rates = slices.iter().enumerate();
+            let rates = rates.map(|(i, n)| ((i as f64 + 0.5) * width, *n as f64 / width)).collect();
+            series.over_time.insert("output_throughput".to_owned(), rates);
+        }
+        let index = |uuid: &str| gpus.iter().find(|gpu| gpu.uuid == uuid).map(|gpu| gpu.index);
+        let mut numbered: Vec<_> =
+            self.gpus.into_iter().map(|(uuid, gpu)| (index(&uuid), uuid, gpu)).collect();
+        // A GPU that the machine's facts do not list has no number, and comes last.
+        numbered.sort_by_key(|(index, ..)| index.unwrap_or(u32::MAX));
+        let named = numbered.into_iter().map(|(index, uuid, gpu)| GpuSeries {
+            name: index.map_or(uuid, |index| format!("GPU {index}")),
+            ..gpu
+        });
+        series.gpus = named.collect();
+        series
+    }
+
+    fn push(&mut self, tag: &'static str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.samples.entry(tag).or_default().push(value);
+        }
+    }
+}
+
+impl Span {
+    fn slice(self, at: Nanos) -> Option<usize> {
+        let inside = at.checked_sub(self.start)?;
+        let width = (self.end.checked_sub(self.start)?.0 / N_SLICES as u64).max(1);
+        let slice = (inside.0 / width) as usize;
+        (slice < N_SLICES).then_some(slice)
+    }
+}
+
+/// Every n-th value, where n doubles whenever there are too many: the same for the same input.
+struct Thinned {
+    kept: Vec<f64>,
+    every: usize,
+    n_seen: usize,
+}
+
+impl Default for Thinned {
+    fn default() -> Self {
+        Self { kept: Vec::new(), every: 1, n_seen: 0 }
+    }
+}
+
+impl Thinned {
+    fn push(&mut self, value: f64) {
+        if self.n_seen.is_multiple_of(self.every) {
+            self.kept.push(value);
+        }
+        self.n_seen += 1;
+        if self.kept.len() > MAX_SAMPLES {
+            let mut position = 0;
+            self.kept.retain(|_| {
+                position += 1;
+                position % 2 == 1
+            });
+            self.every *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::request::tests::request;
+    use crate::metrics::tests::fixture::{cell, phase_record, trial};
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::trial::PhaseKind;
+
+    fn window(seconds: u64) -> Window {
+        let phase = phase_record(PhaseKind::Measure, 0, seconds * 1_000, seconds * 1_000);
+        Window::of(&trial(&[phase]), &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }))
+    }
+
+    #[test]
+    fn a_longer_later_trial_does_not_stretch_the_first_ones_curve() {
+        let mut series = SeriesBuilder::default();
+        series.begin_trial(&window(2));
+        series.request(&request(0, 0, 0, &[500, 1_000, 1_500]));
+        series.begin_trial(&window(10));
+        series.request(&request(0, 0, 0, &[5_000]));
+        let curve = &series.finish(&[]).over_time["output_throughput"];
+        assert!(curve.last().unwrap().0 < 2.0, "{curve:?}");
+        let n_tokens: f64 = curve.iter().map(|(_, rate)| rate * 2.0 / N_SLICES as f64).sum();
+        assert!((n_tokens - 3.0).abs() < 1e-9, "{n_tokens}");
+    }
+
+    #[test]
+    fn gpus_have_the_drivers_numbers_and_not_the_order_of_their_names() {
+        let mut series = SeriesBuilder::default();
+        series.begin_trial(&window(2));
+        for (uuid, power_w) in [("GPU-ffff", 100.0), ("GPU-aaaa", 600.0), ("GPU-0000", 1.0)] {
+            series.telemetry(&TelemetrySample {
+                at: Nanos::from_secs(1),
+                source: TelemetrySource::Gpu(uuid.to_owned()),
+                values: BTreeMap::from([("power_w".to_owned(), power_w)]),
+                absent: BTreeMap::new(),
+            });
+        }
+        let facts = |uuid: &str, index| GpuFacts { uuid: uuid.into(), index, ..Default::default() };
+        let gpus = series.finish(&[facts("GPU-ffff", 0), facts("GPU-aaaa", 1)]).gpus;
+        let told: Vec<_> = gpus.iter().map(|gpu| (gpu.name.as_str(), gpu.power_w[0].1)).collect();
+        assert_eq!(told, [("GPU 0", 100.0), ("GPU 1", 600.0), ("GPU-0000", 1.0)]);
+    }
+}

@@ -1,0 +1,253 @@
+//! The runner's end of a guardian: orders out, words in, and the clean-up if it is lost.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use crate::clock::monotonic;
+use crate::engine::guardian::SUBCOMMAND;
+use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
+use crate::engine::process::{self, Process, ProcessId};
+use crate::engine::running::watch::{Gone, Watched};
+use crate::units::Nanos;
+
+/// Time beyond the grace that a guardian gets for its kill loop and its last word.
+const LAST_WORD_LIMIT: Duration = Duration::from_secs(40);
+/// Time that a guardian gets to look at the engine's processes.
+const WATCH_LIMIT: Duration = Duration::from_secs(5);
+/// Time that the runner's own kill gets when the guardian is lost.
+const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
+
+/// A guardian and the thread that listens to it.
+#[derive(Debug)]
+pub(crate) struct GuardianHandle {
+    guardian: Child,
+    orders: Option<ChildStdin>,
+    watched: Arc<Watched>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl GuardianHandle {
+    /// Starts a guardian and hands it the engine to start.
+    pub(crate) fn start(
+        program: &Path,
+        start: &StartOrder,
+        lock: Option<&File>,
+        watched: &Arc<Watched>,
+    ) -> io::Result<Self> {
+        // If the guardian is killed, its children become ours instead of init's.
+        prctl::set_child_subreaper(true)?;
+        let lock = lock.map(|lock| lock.try_clone().map(OwnedFd::from)).transpose()?;
+        let mut guardian = Command::new(program)
+            .arg0("bench")
+            .arg(SUBCOMMAND)
+            .arg(&start.engine)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(lock.map_or_else(Stdio::null, Stdio::from))
+            .spawn()
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", program.display()))
+            })?;
+        let orders = guardian.stdin.take().expect("standard input is a pipe");
+        let words = guardian.stdout.take().expect("standard output is a pipe");
+        let guardian_pid = guardian.id().cast_signed();
+        let listener = thread::Builder::new().name(format!("words-{}", start.engine)).spawn({
+            let watched = Arc::clone(watched);
+            let log = start.log.clone();
+            move || listen(BufReader::new(words), guardian_pid, &watched, &log)
+        })?;
+        let mut leash = Self {
+            guardian,
+            orders: Some(orders),
+            watched: Arc::clone(watched),
+            listener: Some(listener),
+        };
+        leash.order(&Order::Start(Box::new(start.clone())));
+        Ok(leash)
+    }
+
+    /// Returns the guardian's pid.
+    pub(crate) fn pid(&self) -> i32 {
+        self.guardian.id().cast_signed()
+    }
+
+    /// Tells the guardian that the engine serves, and waits until it watches: a death from here
+    /// on is seen.
+    pub(crate) fn serve(&mut self) {
+        self.watched.change(|state| state.is_serving = true);
+        self.order(&Order::Serving);
+        self.watched.wait(WATCH_LIMIT, |state| state.ranks.is_some() || state.failure.is_some());
+    }
+
+    /// Has the tree taken down; `kill_now` is asked all the while and cuts the grace short.
+    pub(crate) fn stop(&mut self, grace: Nanos, kill_now: &dyn Fn() -> bool) -> Gone {
+        self.watched.change(|state| state.is_stopping = true);
+        self.order(&Order::Stop { grace });
+        let deadline = monotonic() + grace + LAST_WORD_LIMIT.into();
+        let mut is_killing = false;
+        while monotonic() < deadline {
+            self.watched.wait(Duration::from_millis(20), |state| state.gone.is_some());
+            if self.watched.lock().gone.is_some() {
+                break;
+            }
+            if !is_killing && kill_now() {
+                is_killing = true;
+                self.order(&Order::Kill);
+            }
+        }
+        self.close()
+    }
+
+    fn order(&mut self, order: &Order) {
+        let mut line = serde_json::to_vec(order).expect("orders have string keys");
+        line.push(b'\n');
+        if let Some(orders) = &mut self.orders {
+            // A guardian that is gone is noticed by the thread that listens to it.
+            let _ = orders.write_all(&line).and_then(|()| orders.flush());
+        }
+    }
+
+    fn close(&mut self) -> Gone {
+        self.orders = None;
+        let gone = self.watched.lock().gone.clone();
+        if gone.is_none() {
+            // It does not answer: without it its children become ours, and the listener ends them.
+            let _ = self.guardian.kill();
+        }
+        let _ = self.guardian.wait();
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+        gone.or_else(|| self.watched.lock().gone.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for GuardianHandle {
+    fn drop(&mut self) {
+        if self.listener.is_some() {
+            self.stop(Nanos::ZERO, &|| true);
+        }
+    }
+}
+
+fn listen(words: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path) {
+    let mut has_ended = false;
+    for line in words.lines().map_while(Result::ok) {
+        match serde_json::from_str(&line) {
+            Ok(GuardianMessage::Gone { took, killed, survivors }) => {
+                has_ended = true;
+                watched.change(|state| state.gone = Some(Gone { took, killed, survivors }));
+            }
+            Ok(word) => {
+                has_ended |= matches!(word, GuardianMessage::NotStarted { .. });
+                hear(word, watched);
+            }
+            Err(_) => break,
+        }
+    }
+    if has_ended {
+        watched.change(|state| {
+            state.gone.get_or_insert_default();
+        });
+        return;
+    }
+    let message = format!("its guardian (pid {guardian_pid}) ended without a word");
+    watched.note_failure(&message, None);
+    let gone = rescue(watched, log);
+    watched.change(|state| {
+        state.gone.get_or_insert(gone);
+    });
+}
+
+fn hear(word: GuardianMessage, watched: &Watched) {
+    match word {
+        GuardianMessage::Started { leader, at } => {
+            watched.change(|state| state.started = Some(Ok((leader, at))));
+        }
+        GuardianMessage::NotStarted { error } => {
+            watched.change(|state| state.started = Some(Err(error)));
+        }
+        GuardianMessage::Ranks { ranks } => watched.change(|state| state.ranks = Some(ranks)),
+        GuardianMessage::LeaderExited { status, was_killed } => {
+            let hint = if was_killed {
+                ", which bench did not send; the kernel does when memory runs out"
+            } else {
+                ""
+            };
+            let message = format!("the engine ended with {status}{hint}");
+            watched.change(|state| state.exit = Some(status.clone()));
+            watched.note_failure(&message, Some(status));
+        }
+        GuardianMessage::RankGone { rank } => {
+            let message = format!("process {rank} of the engine ended while it was serving");
+            watched.note_failure(&message, None);
+        }
+        GuardianMessage::Gone { .. } => {}
+    }
+}
+
+/// Kills what a lost guardian left, as far as it can be recognised: the first process and the
+/// watched ones by identity, others by their log, all of them with their descendants.
+fn rescue(watched: &Watched, log: &Path) -> Gone {
+    use std::os::unix::fs::MetadataExt;
+
+    let begin = monotonic();
+    let state = watched.lock().clone();
+    let mut known: Vec<ProcessId> = state.ranks.unwrap_or_default();
+    if let Some(Ok((leader, _))) = state.started {
+        known.push(leader);
+    }
+    let log = std::fs::metadata(log).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let mut gone = Gone::default();
+    loop {
+        let table = process::table();
+        let roots: Vec<&Process> = table
+            .iter()
+            .filter(|process| {
+                known.contains(&process.id)
+                    || (process.id.pid != process::own_pid()
+                        && log.is_some_and(|log| process::logs_to(process.id.pid, log)))
+            })
+            .collect();
+        let mut left: Vec<Process> = roots.iter().map(|root| (*root).clone()).collect();
+        for root in roots {
+            left.extend(process::below(root.id.pid, &table));
+        }
+        left.sort_by_key(|process| process.id);
+        left.dedup();
+        for process in &left {
+            // Ours if the guardian's death made it our child; a refusal is of no interest.
+            let _ = waitpid(Pid::from_raw(process.id.pid), Some(WaitPidFlag::WNOHANG));
+        }
+        left.retain(Process::is_alive);
+        gone.took = monotonic().saturating_sub(begin);
+        if left.is_empty() {
+            return gone;
+        }
+        if gone.took > RESCUE_LIMIT {
+            gone.survivors = left.iter().map(process::why_it_stays).collect();
+            return gone;
+        }
+        for process in &left {
+            known.push(process.id);
+            if process::signal(process.id, Signal::SIGKILL) {
+                gone.killed.push(process.label());
+            }
+        }
+        gone.killed.sort();
+        gone.killed.dedup();
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,262 @@
+//! Calls to an engine's control endpoints: short, bounded, and never in the way of an interrupt.
+
+pub(in crate::engine) mod trust;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
+use rustls::ClientConfig;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use crate::engine::http::trust::objection;
+
+/// The most of a body that is kept; configuration dumps are some hundred kilobytes.
+const BODY_BYTES_MAX: usize = 8 << 20;
+/// Time to reach a listening socket.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How often the caller is asked whether to go on.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
+
+/// A client for the calls beside the load.
+#[derive(Debug)]
+pub struct Http {
+    runtime: Runtime,
+    client: Client,
+    base_url: String,
+    api_key: Option<String>,
+}
+
+/// A complete answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Body as text, cut at a bound.
+    pub body: String,
+}
+
+impl Answer {
+    /// Whether the status is 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// A call that brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Nothing accepted the connection.
+    #[error("connect to {0}")]
+    Connect(String),
+    /// The engine's certificate is not to be believed.
+    #[error(
+        "trust the certificate of {0} ({1}): if it is the engine's own, name it in the engine's \
+         table, `ca = \"engine.pem\"`; if an authority signed it, name that one there or in \
+         SSL_CERT_FILE"
+    )]
+    Untrusted(String, String),
+    /// Something answers, but not TLS.
+    #[error("speak TLS with {0}: what answers there does not; is it http:// instead?")]
+    NotTls(String),
+    /// The answer broke off or never came whole.
+    #[error("read the answer of {0}")]
+    Broken(String),
+    /// No answer in time.
+    #[error("get an answer of {0} within {1:?}")]
+    TimedOut(String, Duration),
+}
+
+/// What the caller wants after a look around: `Err` ends the call.
+pub type Check<'a, E> = &'a mut dyn FnMut() -> Result<(), E>;
+
+impl Http {
+    /// Makes a client for one engine. Proxies of the environment are never used, redirects
+    /// never followed: an engine's key must not reach another host.
+    ///
+    /// # Errors
+    /// When the runtime or the client cannot be made.
+    pub fn new(
+        base_url: &str,
+        api_key: Option<String>,
+        tls: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let client = Client::builder()
+            .no_proxy()
+            .tls_backend_preconfigured(ClientConfig::clone(tls))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .http1_only()
+            // Between calls nobody drives the connection, so that its end would not be seen:
+            // servers close idle ones after some seconds.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(io::Error::other)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, client, base_url: base_url.trim_end_matches('/').to_owned(), api_key })
+    }
+
+    /// Gets a path.
+    ///
+    /// # Errors
+    /// Outside: what `check` returned. Inside: why there is no answer.
+    pub fn get<E>(
+        &self,
+        path: &str,
+        limit: Duration,
+        check: Check<'_, E>,
+    ) -> Result<Result<Answer, HttpError>, E> {
+        self.call(self.request(Method::GET, path), path, limit, check)
+    }
+
+    /// Gets a path that nobody waits for with an eye on something else.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn get_plain(&self, path: &str, limit: Duration) -> Result<Answer, HttpError> {
+        self.get(path, limit, &mut || Ok::<(), std::convert::Infallible>(()))
+            .unwrap_or_else(|never| match never {})
+    }
+
+    /// Calls a path with a method and an empty body.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn call_plain(
+        &self,
+        method: &str,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Answer, HttpError> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
+        let check: Check<'_, std::convert::Infallible> = &mut || Ok(());
+        self.call(self.request(method, path), path, limit, check)
+            .unwrap_or_else(|never| match never {})
+    }
+
+    /// Posts a JSON text and hands every chunk of the answer's body to `on_chunk` as it comes;
+    /// an answer that is not a success is returned whole instead.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub fn post_stream<E>(
+        &self,
+        path: &str,
+        body: String,
+        limit: Duration,
+        check: Check<'_, E>,
+        on_chunk: &mut dyn FnMut(&[u8]),
+    ) -> Result<Result<Answer, HttpError>, E> {
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream")
+            .body(body);
+        let url = self.url(path);
+        self.block_on(limit, &url, check, async {
+            let response = request.send().await.map_err(|error| why(&url, &error))?;
+            let status = response.status().as_u16();
+            let body = if response.status().is_success() {
+                each_chunk(response, &url, on_chunk).await?;
+                String::new()
+            } else {
+                whole_body(response, &url).await?
+            };
+            Ok(Answer { status, body })
+        })
+    }
+
+    fn call<E>(
+        &self,
+        request: RequestBuilder,
+        path: &str,
+        limit: Duration,
+        check: Check<'_, E>,
+    ) -> Result<Result<Answer, HttpError>, E> {
+        let url = self.url(path);
+        self.block_on(limit, &url, check, async {
+            let response = request.send().await.map_err(|error| why(&url, &error))?;
+            let status = response.status().as_u16();
+            Ok(Answer { status, body: whole_body(response, &url).await? })
+        })
+    }
+
+    fn block_on<E>(
+        &self,
+        limit: Duration,
+        url: &str,
+        check: Check<'_, E>,
+        call: impl Future<Output = Result<Answer, HttpError>>,
+    ) -> Result<Result<Answer, HttpError>, E> {
+        self.runtime.block_on(async {
+            let mut ticks = interval(CHECK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let deadline = Instant::now() + limit;
+            let mut call = std::pin::pin!(timeout_at(deadline, call));
+            loop {
+                tokio::select! {
+                    answer = &mut call => {
+                        let late = HttpError::TimedOut(url.to_owned(), limit);
+                        return Ok(answer.unwrap_or(Err(late)));
+                    }
+                    _ = ticks.tick() => check()?,
+                }
+            }
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request =
+            self.client.request(method, self.url(path)).header("accept-encoding", "identity");
+        match &self.api_key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{}", self.base_url, path.trim_start_matches('/'))
+    }
+}
+
+async fn each_chunk(
+    mut response: Response,
+    url: &str,
+    on_chunk: &mut dyn FnMut(&[u8]),
+) -> Result<(), HttpError> {
+    let mut n_bytes = 0;
+    while let Some(chunk) = response.chunk().await.map_err(|error| why(url, &error))? {
+        n_bytes += chunk.len();
+        on_chunk(&chunk);
+        if n_bytes > BODY_BYTES_MAX {
+            return Err(HttpError::Broken(url.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+async fn whole_body(mut response: Response, url: &str) -> Result<String, HttpError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| why(url, &error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > BODY_BYTES_MAX {
+            bytes.truncate(BODY_BYTES_MAX);
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn why(url: &str, error: &reqwest::Error) -> HttpError {
+    let url = url.to_owned();
+    match objection(error) {
+        Some(rustls::Error::InvalidCertificate(what)) => {
+            HttpError::Untrusted(url, what.to_string())
+        }
+        Some(rustls::Error::InvalidMessage(_)) => HttpError::NotTls(url),
+        _ if error.is_connect() || error.is_builder() => HttpError::Connect(url),
+        _ => HttpError::Broken(url),
+    }
+}

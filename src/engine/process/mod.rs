@@ -1,0 +1,198 @@
+//! Processes as `/proc` shows them, with an identity that a recycled pid cannot fake.
+
+pub mod port;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::log;
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessId {
+    /// The pid.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/PID/stat`).
+    pub start_time: u64,
+}
+
+/// One row of the process table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Identity.
+    pub id: ProcessId,
+    /// Parent.
+    pub ppid: i32,
+    /// Process group.
+    pub pgid: i32,
+    /// Session.
+    pub sid: i32,
+    /// State letter; `Z` for a zombie, `D` for an uninterruptible wait.
+    pub state: char,
+    /// Short name, at most 15 bytes.
+    pub name: String,
+}
+
+impl Process {
+    /// Whether it still runs: a zombie holds nothing but its pid.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+
+    /// Returns `pid name`.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.id.pid, log::printable(&self.name))
+    }
+}
+
+/// Returns the pid of this program.
+pub fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
+/// Reads one process, if it exists.
+pub fn read(pid: i32) -> Option<Process> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads the process if it is still the same one and not a zombie.
+pub fn read_alive(id: ProcessId) -> Option<Process> {
+    read(id.pid).filter(|process| process.id == id && process.is_alive())
+}
+
+/// Reads the whole process table.
+pub fn table() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(read)
+        .collect()
+}
+
+/// Returns the descendants of `root`, without `root` itself, parents before children.
+pub fn below(root: i32, table: &[Process]) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<&Process>> = BTreeMap::new();
+    for process in table {
+        children.entry(process.ppid).or_default().push(process);
+    }
+    let mut seen = BTreeSet::from([root]);
+    let mut found: Vec<Process> = Vec::new();
+    let mut open = vec![root];
+    while let Some(parent) = open.pop() {
+        for process in children.get(&parent).into_iter().flatten() {
+            if seen.insert(process.id.pid) {
+                found.push((*process).clone());
+                open.push(process.id.pid);
+            }
+        }
+    }
+    found
+}
+
+/// Sends a signal to exactly this process; says whether it was still there.
+///
+/// The start time is read again right before the signal, so a pid that was recycled since
+/// the table was read is left alone.
+pub fn signal(id: ProcessId, signal: Signal) -> bool {
+    read_alive(id).is_some() && kill(Pid::from_raw(id.pid), signal).is_ok()
+}
+
+/// Returns the command line for a message: printable, bounded; the name when it has none.
+pub fn command(pid: i32) -> String {
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&raw).replace('\0', " ");
+    let text = log::printable(text.trim());
+    if text.is_empty() {
+        return read(pid).map_or_else(|| "unknown".to_owned(), |process| process.name);
+    }
+    text.chars().take(160).collect()
+}
+
+/// Whether standard output or error of the process is the file `(device, inode)`.
+///
+/// Engines that rename themselves wipe their environment, but they keep these two.
+pub fn logs_to(pid: i32, file: (u64, u64)) -> bool {
+    [1, 2].iter().any(|fd| {
+        fs::metadata(format!("/proc/{pid}/fd/{fd}"))
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
+    })
+}
+
+/// Returns the identity of this boot of the machine; pids and start times mean nothing in another.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Describes a process that cannot be ended: `pid name, state D in io_schedule`.
+pub fn why_it_stays(process: &Process) -> String {
+    let wait = fs::read_to_string(format!("/proc/{}/wchan", process.id.pid)).unwrap_or_default();
+    let place = match wait.trim() {
+        "" | "0" => String::new(),
+        place => format!(" in {}", log::printable(place)),
+    };
+    format!("{}, state {}{place}", process.label(), process.state)
+}
+
+fn parse_stat(stat: &str) -> Option<Process> {
+    // The name may hold spaces and parentheses, so the fields are counted from the last one.
+    let open = stat.find('(')?;
+    let close = stat.rfind(')')?;
+    let fields: Vec<&str> = stat.get(close + 1..)?.split_ascii_whitespace().collect();
+    Some(Process {
+        id: ProcessId {
+            pid: stat.get(..open)?.trim().parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+        },
+        ppid: fields.get(1)?.parse().ok()?,
+        pgid: fields.get(2)?.parse().ok()?,
+        sid: fields.get(3)?.parse().ok()?,
+        state: fields.first()?.chars().next()?,
+        name: stat.get(open + 1..close)?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let stat = "42 (VLLM::Worker (0) x) S 7 40 39 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 \
+                    123456 1000 200 0";
+        let process = parse_stat(stat).unwrap();
+        assert_eq!(process.id, ProcessId { pid: 42, start_time: 123_456 });
+        assert_eq!((process.ppid, process.pgid, process.sid), (7, 40, 39));
+        assert_eq!(process.name, "VLLM::Worker (0) x");
+        assert!(process.is_alive());
+    }
+
+    #[test]
+    fn descendants_are_found_across_sessions_and_without_loops() {
+        let row = |pid: i32, ppid: i32| Process {
+            id: ProcessId { pid, start_time: 1 },
+            ppid,
+            pgid: pid,
+            sid: pid,
+            state: 'S',
+            name: "x".to_owned(),
+        };
+        let table = [row(1, 0), row(5, 1), row(6, 5), row(7, 6), row(8, 1), row(9, 9)];
+        let pids: Vec<i32> = below(5, &table).iter().map(|process| process.id.pid).collect();
+        assert_eq!(pids, [6, 7]);
+    }
+
+    #[test]
+    fn a_process_with_another_start_time_is_not_signalled() {
+        let own = read(own_pid()).unwrap().id;
+        let recycled = ProcessId { start_time: own.start_time + 1, ..own };
+        assert!(!signal(recycled, Signal::SIGKILL));
+    }
+}

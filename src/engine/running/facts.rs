@@ -1,0 +1,173 @@
+//! What an engine says of itself, and what its files are.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::engine::http::Http;
+use crate::engine::ready::probe::ProbeAnswer;
+use crate::engine::running::configuration::{self, VALUE_CHARS_MAX};
+use crate::engine::start::page_cache;
+use crate::engine::{log, secret_names};
+use crate::ids::hex;
+use crate::plan::launch::Launch;
+use crate::record::event::EngineFacts;
+
+/// Time that the version command gets: some engines import all of `PyTorch` for it.
+const VERSION_LIMIT: Duration = Duration::from_mins(2);
+/// Time that one call gets.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Files up to this size are hashed whole.
+const WHOLE_BYTES_MAX: u64 = 64 << 20;
+/// Of longer files this much of both ends is hashed.
+const END_BYTES: u64 = 1 << 20;
+
+/// Gathers all facts; what cannot be had is left out.
+pub(crate) fn gather(
+    launch: &Launch,
+    http: &Http,
+    log_path: &Path,
+    models: &[String],
+    probe: &ProbeAnswer,
+    foreign_gpu_processes: &[String],
+) -> EngineFacts {
+    EngineFacts {
+        version: version(launch, http),
+        models: models.to_vec(),
+        configuration: configuration::gather(launch, http, log_path),
+        model_files: launch.model_path.as_deref().map(model_files).unwrap_or_default(),
+        env: environment(launch),
+        probe_prompt_tokens: probe.prompt_tokens,
+        foreign_gpu_processes: foreign_gpu_processes.to_vec(),
+    }
+}
+
+fn version(launch: &Launch, http: &Http) -> Option<String> {
+    let text = if let Some((program, args)) = launch.version_argv.split_first() {
+        run_version(launch, program, args)?
+    } else {
+        let answer = http.get_plain("/version", CALL_LIMIT).ok()?;
+        let body: Value = serde_json::from_str(&answer.body).ok()?;
+        body.get("version")?.as_str()?.to_owned()
+    };
+    let line = version_line(&text)?;
+    Some(log::printable(line.trim()).chars().take(VALUE_CHARS_MAX).collect())
+}
+
+/// Programs print warnings, build facts and more around their version: it is the line that says
+/// so, or else the last one, and it has a digit.
+fn version_line(text: &str) -> Option<&str> {
+    let numbered = || text.lines().filter(|line| line.contains(|char: char| char.is_ascii_digit()));
+    let says_so = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("version");
+    numbered().find(says_so).or_else(|| numbered().next_back())
+}
+
+fn run_version(launch: &Launch, program: &str, args: &[String]) -> Option<String> {
+    let mut command = duct::cmd(program, args).stdin_null().stderr_to_stdout().stdout_capture();
+    for (name, value) in &launch.env {
+        command = command.env(name, value);
+    }
+    if let Some(cwd) = &launch.cwd {
+        command = command.dir(cwd);
+    }
+    let handle = command.unchecked().start().ok()?;
+    let output =
+        handle.wait_timeout(VERSION_LIMIT).ok().flatten().map(|output| output.stdout.clone());
+    if output.is_none() {
+        // Its own children may hold the pipe; the program itself is all that was asked for.
+        let _ = handle.kill();
+    }
+    Some(String::from_utf8_lossy(&output?).into_owned())
+}
+
+/// Returns the variables of the allow-list: those the launch sets, and those it names.
+fn environment(launch: &Launch) -> BTreeMap<String, String> {
+    let named =
+        launch.env_recorded.iter().filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
+    named
+        .chain(launch.env.clone())
+        .map(|(name, value)| {
+            let is_secret =
+                secret_names::is_secret(&name) || launch.api_key_env.as_ref() == Some(&name);
+            (name, if is_secret { "***".to_owned() } else { value })
+        })
+        .collect()
+}
+
+fn model_files(model: &Path) -> BTreeMap<String, String> {
+    let files = page_cache::files(model).unwrap_or_default();
+    files
+        .iter()
+        .map(|path| {
+            let name = path.strip_prefix(model).unwrap_or(path);
+            let name = if name.as_os_str().is_empty() {
+                path.file_name().map_or(path.as_path(), Path::new)
+            } else {
+                name
+            };
+            let hash = hash_file(path).unwrap_or_else(|error| format!("not read: {error}"));
+            (name.display().to_string(), hash)
+        })
+        .collect()
+}
+
+/// Returns the SHA-256 of a file; of a long one, of its size and both ends, and says so.
+fn hash_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut hasher = Sha256::new();
+    if size <= WHOLE_BYTES_MAX {
+        feed(file, &mut hasher)?;
+        return Ok(hex(&hasher.finalize()));
+    }
+    hasher.update(size.to_le_bytes());
+    feed((&mut file).take(END_BYTES), &mut hasher)?;
+    file.seek(SeekFrom::End(-END_BYTES.cast_signed()))?;
+    feed(file.take(END_BYTES), &mut hasher)?;
+    let digest = hex(&hasher.finalize());
+    Ok(format!("{digest} (of the size, {size} bytes, and the first and last MiB)"))
+}
+
+fn feed(mut from: impl Read, hasher: &mut Sha256) -> io::Result<()> {
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut bytes)? {
+            0 => return Ok(()),
+            n_bytes => hasher.update(&bytes[..n_bytes]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_told_from_what_is_printed_around_it() {
+        let llama = "version: 11669 (b11669-Debian)\nbuilt with GNU 16.2.0 for Linux x86_64\n";
+        assert_eq!(version_line(llama), Some("version: 11669 (b11669-Debian)"));
+        assert_eq!(version_line("WARNING 11-22 no GPU\n0.32.0+cpu\n"), Some("0.32.0+cpu"));
+        assert_eq!(version_line("no version\n"), None);
+    }
+
+    #[test]
+    fn a_short_file_is_hashed_whole_and_a_long_one_by_its_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), "abc").unwrap();
+        let long = File::create(dir.path().join("model.safetensors")).unwrap();
+        long.set_len(WHOLE_BYTES_MAX + 1).unwrap();
+        let files = model_files(dir.path());
+        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        assert!(files["config.json"].starts_with("ba7816bf8f01cfea"), "{files:?}");
+        assert!(
+            files["model.safetensors"]
+                .ends_with("(of the size, 67108865 bytes, and the first and last MiB)")
+        );
+    }
+}

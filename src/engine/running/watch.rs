@@ -1,0 +1,131 @@
+//! What is known of a running engine from its guardian, shared by all who need to know.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::clock::monotonic;
+use crate::engine::log::failure;
+use crate::engine::log::{self, Secrets};
+use crate::engine::process::ProcessId;
+use crate::plan::launch::LogPatterns;
+use crate::record::event::{EngineFailure, FailureClass};
+use crate::units::Nanos;
+
+/// A look at an engine from any thread.
+#[derive(Clone, Debug)]
+pub struct EngineWatch(Arc<Watched>);
+
+impl EngineWatch {
+    /// Returns how the engine failed, as soon as one of its lasting processes or its guardian
+    /// ended without being asked to. Any exit status counts, also 0.
+    pub fn failure(&self) -> Option<EngineFailure> {
+        self.0.lock().failure.clone()
+    }
+}
+
+/// The state behind [`EngineWatch`], written by the thread that listens to the guardian.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    state: Mutex<State>,
+    changed: Condvar,
+    log_path: PathBuf,
+    secrets: Secrets,
+    patterns: LogPatterns,
+}
+
+/// What the guardian has told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    /// First process and monotonic time of the spawn, or why there is none.
+    pub(crate) started: Option<Result<(ProcessId, Nanos), String>>,
+    /// Whether it serves.
+    pub(crate) is_serving: bool,
+    /// Whether it was asked to end.
+    pub(crate) is_stopping: bool,
+    /// Status of the first process, once it ended.
+    pub(crate) exit: Option<String>,
+    /// The failure, once there is one.
+    pub(crate) failure: Option<EngineFailure>,
+    /// Processes that must stay alive, once the guardian watches them.
+    pub(crate) ranks: Option<Vec<ProcessId>>,
+    /// How the tree went down: time, killed, survivors.
+    pub(crate) gone: Option<Gone>,
+}
+
+/// How the tree went down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gone {
+    pub(crate) took: Nanos,
+    pub(crate) killed: Vec<String>,
+    pub(crate) survivors: Vec<String>,
+}
+
+impl Watched {
+    pub(crate) fn new(log_path: PathBuf, secrets: Secrets, patterns: LogPatterns) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+            log_path,
+            secrets,
+            patterns,
+        })
+    }
+
+    pub(crate) fn watch(self: &Arc<Self>) -> EngineWatch {
+        EngineWatch(Arc::clone(self))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics while it holds the state")
+    }
+
+    /// Changes the state and wakes those who wait for a change.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits for a change at most so long.
+    pub(crate) fn wait(&self, limit: Duration, is_enough: impl Fn(&State) -> bool) {
+        let guard = self.lock();
+        drop(self.changed.wait_timeout_while(guard, limit, |state| !is_enough(state)));
+    }
+
+    /// Notes that the engine ended without being asked to; the first cause counts.
+    pub(crate) fn note_failure(&self, message: &str, exit: Option<String>) {
+        let state = self.lock().clone();
+        if state.failure.is_some() || state.is_stopping {
+            return;
+        }
+        let class = if state.is_serving { FailureClass::Died } else { FailureClass::ExitedEarly };
+        let failure = self.failure(class, message, exit);
+        self.change(|state| {
+            state.failure.get_or_insert(failure);
+        });
+    }
+
+    /// Describes a failure with the end of the log, and with the class that the log tells of.
+    pub(crate) fn failure(
+        &self,
+        class: FailureClass,
+        message: &str,
+        exit: Option<String>,
+    ) -> EngineFailure {
+        let log_tail = log::tail(&self.log_path, &self.secrets);
+        let is_vague =
+            matches!(class, FailureClass::ExitedEarly | FailureClass::Died | FailureClass::Server);
+        let told = failure::classify(&log_tail, &self.patterns).filter(|_| is_vague);
+        let after = match &self.lock().started {
+            Some(Ok((_, at))) => monotonic().saturating_sub(*at),
+            _ => Nanos::ZERO,
+        };
+        EngineFailure {
+            class: told.unwrap_or(class),
+            message: self.secrets.redact(&log::printable(message)),
+            exit,
+            after,
+            log_tail,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What the death of both runner and guardian left running, and its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::guardian::ledger::{self, Ledger};
+use crate::engine::process::{self, Process, ProcessId};
+
+/// Time between SIGTERM and SIGKILL of an orphan.
+const GRACE: Duration = Duration::from_secs(5);
+/// Time that killed orphans get to disappear.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A process of an engine whose run is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orphan {
+    /// The process.
+    pub id: ProcessId,
+    /// Its command line, bounded and printable.
+    pub command: String,
+    /// Engine name in the scenario.
+    pub engine: String,
+    /// The run.
+    pub run_id: String,
+    /// How it was recognised.
+    pub evidence: Evidence,
+    /// The ledger that tells of it.
+    pub ledger: PathBuf,
+}
+
+/// Why a process counts as ours. Names and ports are no evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Pid, start time and boot are those of the engine's first process.
+    Leader,
+    /// It writes to the engine's log, by device and inode.
+    Log,
+    /// It descends from a process with one of the other two.
+    Descent,
+}
+
+/// What a reaping did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reaped {
+    /// Processes that are gone, as `pid name`.
+    pub ended: Vec<String>,
+    /// Processes that are still there, with their state.
+    pub survivors: Vec<String>,
+}
+
+/// Finds the orphans that the ledgers in the given run directories tell of.
+///
+/// An engine whose guardian lives is looked after and not an orphan.
+///
+/// # Errors
+/// When a run directory cannot be read.
+pub fn find(run_dirs: &[PathBuf]) -> io::Result<Vec<Orphan>> {
+    let table = process::table();
+    let boot_id = process::boot_id();
+    let mut found = Vec::new();
+    for path in ledgers(run_dirs)? {
+        // A torn or foreign file proves nothing about any process.
+        let Ok(ledger) = Ledger::read(&path) else { continue };
+        if ledger.boot_id == boot_id && process::read_alive(ledger.guardian).is_none() {
+            found.extend(of_ledger(&ledger, &path, &table));
+        }
+    }
+    Ok(found)
+}
+
+/// Ends the orphans, and removes ledgers that tell of nothing any more.
+///
+/// # Errors
+/// When a run directory cannot be read.
+pub fn reap(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
+    let mut known: BTreeMap<ProcessId, String> = BTreeMap::new();
+    let begin = Instant::now();
+    let mut asked = false;
+    let survivors = loop {
+        let alive: Vec<Process> =
+            find(run_dirs)?.iter().filter_map(|orphan| process::read_alive(orphan.id)).collect();
+        for process in &alive {
+            known.insert(process.id, process.label());
+        }
+        // Those found earlier stay in view, even if all evidence but their identity is gone.
+        let left: Vec<Process> = known.keys().filter_map(|id| process::read_alive(*id)).collect();
+        if left.is_empty() || begin.elapsed() > GRACE + KILL_LIMIT {
+            break left;
+        }
+        let signals: &[Signal] = match (begin.elapsed() > GRACE, asked) {
+            (true, _) => &[Signal::SIGKILL],
+            (false, false) => &[Signal::SIGTERM, Signal::SIGCONT],
+            (false, true) => &[],
+        };
+        for process in &left {
+            for signal in signals {
+                process::signal(process.id, *signal);
+            }
+        }
+        asked = true;
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    if survivors.is_empty() {
+        forget(run_dirs)?;
+    }
+    for survivor in &survivors {
+        known.remove(&survivor.id);
+    }
+    Ok(Reaped {
+        ended: known.into_values().collect(),
+        survivors: survivors.iter().map(process::why_it_stays).collect(),
+    })
+}
+
+/// Removes the ledgers of engines that are neither looked after nor running.
+fn forget(run_dirs: &[PathBuf]) -> io::Result<()> {
+    let boot_id = process::boot_id();
+    for path in ledgers(run_dirs)? {
+        let Ok(ledger) = Ledger::read(&path) else { continue };
+        if ledger.boot_id != boot_id || process::read_alive(ledger.guardian).is_none() {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_ledger(ledger: &Ledger, path: &Path, table: &[Process]) -> Vec<Orphan> {
+    let mut found: BTreeMap<ProcessId, Evidence> = BTreeMap::new();
+    let log = (ledger.log_device, ledger.log_inode);
+    let own = process::own_pid();
+    for process in table.iter().filter(|process| process.is_alive() && process.id.pid != own) {
+        if Some(process.id) == ledger.leader {
+            found.insert(process.id, Evidence::Leader);
+        } else if process::logs_to(process.id.pid, log) {
+            found.insert(process.id, Evidence::Log);
+        }
+    }
+    let roots: Vec<ProcessId> = found.keys().copied().collect();
+    for root in roots {
+        for process in process::below(root.pid, table) {
+            if process.is_alive() && process.id.pid != own {
+                found.entry(process.id).or_insert(Evidence::Descent);
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(id, evidence)| Orphan {
+            id,
+            command: process::command(id.pid),
+            engine: ledger.engine.clone(),
+            run_id: ledger.run_id.clone(),
+            evidence,
+            ledger: path.to_owned(),
+        })
+        .collect()
+}
+
+fn ledgers(run_dirs: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for dir in run_dirs {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(ledger::SUFFIX) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,117 @@
+//! The way between load threads and the recorder's thread.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError};
+use std::time::Duration;
+
+use crate::load::in_flight::RecorderHandle;
+use crate::load::recorder::{Recorder, RoundReport};
+use crate::load::transport::client::Waker;
+use crate::load::transport::exchange::{BLOCK_BYTES, Block, BodyBatch, FollowUp};
+
+/// Parcels on their way; more are kept by the load thread and counted as stalls.
+pub(crate) const MAX_BATCHES: usize = 1024;
+/// How long the recorder rests when there is nothing to do. It is not woken by batches: waking
+/// it would cost the load thread more than the batch itself.
+const REST: Duration = Duration::from_millis(4);
+/// How long a load thread whose backlog is full lets the recorder work. Not from one batch to
+/// the next: where both share a CPU, each would cost two context switches.
+const BREATH: Duration = Duration::from_millis(1);
+/// The recorder's niceness: where CPU is short, sending and reading come first.
+const NICE: i32 = 10;
+
+/// What the recorder's thread is sent.
+pub(crate) enum Message {
+    BodyBatch(Box<BodyBatch>),
+    /// Everything of the round has been sent before this.
+    RoundOver(Sender<RoundReport>),
+}
+
+/// A load thread's recorder.
+pub(crate) struct ThreadRecorder {
+    pub(crate) notes: SyncSender<Message>,
+    pub(crate) blocks: Receiver<Block>,
+    pub(crate) follow_ups: Receiver<(u32, FollowUp)>,
+}
+
+/// The recorder's way back to one load thread.
+pub(crate) struct Return {
+    pub(crate) blocks: Sender<Block>,
+    pub(crate) follow_ups: Sender<(u32, FollowUp)>,
+    pub(crate) waker: Waker,
+}
+
+impl RecorderHandle for ThreadRecorder {
+    fn hand_over(&mut self, batch: Box<BodyBatch>) -> Result<(), Box<BodyBatch>> {
+        match self.notes.try_send(Message::BodyBatch(batch)) {
+            Err(TrySendError::Full(Message::BodyBatch(batch))) => Err(batch),
+            // The recorder ends after the load threads; without it nothing is left to do.
+            _ => Ok(()),
+        }
+    }
+
+    fn rest(&self) {
+        std::thread::sleep(BREATH);
+    }
+
+    fn empty_block(&mut self) -> Block {
+        self.blocks.try_recv().unwrap_or_default()
+    }
+
+    fn follow_up(&mut self) -> Option<(u32, FollowUp)> {
+        self.follow_ups.try_recv().ok()
+    }
+}
+
+/// Runs the recorder until every load thread is gone. `is_prompt` when conversations wait for it.
+pub(crate) fn run_recorder(
+    recorder: &mut Recorder<'_>,
+    inbox: &Receiver<Message>,
+    ways_back: &[Return],
+    is_prompt: bool,
+    on_failure: impl Fn(),
+) {
+    be_nice();
+    loop {
+        let note = match inbox.try_recv() {
+            Ok(note) => note,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) if is_prompt => match inbox.recv() {
+                Ok(note) => note,
+                Err(_) => return,
+            },
+            Err(TryRecvError::Empty) => {
+                std::thread::sleep(REST);
+                continue;
+            }
+        };
+        match note {
+            Message::BodyBatch(batch) => {
+                let thread = batch.from.0 as usize;
+                let (mut block, follow_up) = recorder.take(*batch);
+                if recorder.has_failed() {
+                    on_failure();
+                }
+                let Some(back) = ways_back.get(thread) else { continue };
+                // One burst must not keep its memory for the rest of the trial.
+                block.bytes.shrink_to(4 * BLOCK_BYTES);
+                // A load thread that is gone needs neither.
+                let _ = back.blocks.send(block);
+                if let Some(follow_up) = follow_up {
+                    let _ = back.follow_ups.send(follow_up);
+                    (back.waker)();
+                }
+            }
+            Message::RoundOver(reply) => {
+                let _ = reply.send(recorder.end_round());
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "no safe wrapper of setpriority for one thread")]
+fn be_nice() {
+    // SAFETY: takes and returns integers; 0 names the calling thread.
+    unsafe {
+        nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE);
+    }
+}

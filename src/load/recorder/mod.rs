@@ -1,0 +1,264 @@
+//! The recorder: decodes what the load threads hand over, and passes finished records on.
+
+pub(in crate::load) mod channel;
+pub(in crate::load) mod decode;
+pub(in crate::load) mod engine_stamps;
+pub(in crate::load) mod outcome;
+pub(in crate::load) mod sample;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::load::recorder::decode::Decoding;
+use crate::load::recorder::outcome::{Asked, judge};
+use crate::load::recorder::sample::Sample;
+use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
+use crate::load::transport::client::Ending;
+use crate::load::transport::exchange::{Block, BodyBatch, Conversation, Finished, FollowUp};
+use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
+use crate::units::Nanos;
+use crate::workload::request::Request;
+
+/// Differences to the engine's own stamps that are kept: enough for a p99.9 with a margin.
+const MAX_ADDED: usize = 16_384;
+
+/// Samples of a round from which its median is taken.
+const MAX_ROUND_SAMPLES: usize = 4096;
+
+/// How answers are read.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    pub(crate) asked: Asked,
+    pub(crate) keep_outputs: bool,
+    pub(crate) token_counter: Option<TokenCounter>,
+    pub(crate) next_turn: Option<NextTurnBody>,
+    pub(crate) limits: Limits,
+    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    pub(crate) truth_epoch_ns: Option<u64>,
+}
+
+/// Decodes responses and counts outcomes.
+pub(crate) struct Recorder<'a> {
+    reading: Reading,
+    sink: &'a mut dyn RecordSink,
+    live: &'a Live,
+    /// Responses under way, by load thread and slot.
+    decodings: HashMap<(u16, u32), Decoding>,
+    round: Round,
+    failure: Option<std::io::Error>,
+    /// What was added to the engine's own stamps, where it puts them into events.
+    added_ns: Sample<i64>,
+}
+
+/// What has been counted since the round began.
+#[derive(Default)]
+struct Round {
+    n_ok: u64,
+    n_failed: u64,
+    output_tokens: u64,
+    ttfts: Vec<Nanos>,
+    first_failure: Option<RequestError>,
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(crate) struct RoundReport {
+    /// Counts; how long it took is for the caller to say.
+    pub(crate) stats: RoundStats,
+    pub(crate) first_failure: Option<RequestError>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(reading: Reading, sink: &'a mut dyn RecordSink, live: &'a Live) -> Self {
+        Self {
+            reading,
+            sink,
+            live,
+            decodings: HashMap::new(),
+            round: Round::default(),
+            failure: None,
+            added_ns: Sample::new(MAX_ADDED, "added"),
+        }
+    }
+
+    /// Returns what was added to the engine's own stamps, or the sink's first error.
+    pub(crate) fn into_added_ns(self) -> std::io::Result<Vec<i64>> {
+        self.failure.map_or_else(|| Ok(self.added_ns.into_sorted()), Err)
+    }
+
+    /// Whether the sink refused a record.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Takes a batch; returns its block, emptied, and what a conversation goes on with.
+    pub(crate) fn take(&mut self, batch: BodyBatch) -> (Block, Option<(u32, FollowUp)>) {
+        let BodyBatch { from, signals, head, max_tokens, mut block, finished } = batch;
+        let reading = &self.reading;
+        let decoding = self.decodings.entry(from).or_insert_with(|| {
+            let keeps_text = reading.keep_outputs
+                || reading.token_counter.is_some()
+                || reading.next_turn.is_some();
+            let mut decoding = Decoding::new(reading.asked.stream, keeps_text, reading.limits);
+            decoding.answer.truth_epoch_ns = reading.truth_epoch_ns;
+            decoding
+        });
+        if head.is_some() {
+            decoding.head = head;
+        }
+        let n_before = decoding.answer.n_token_events;
+        decoding.feed(&block, max_tokens, &signals);
+        let n_new = decoding.answer.n_token_events - n_before;
+        self.live.tokens.fetch_add(n_new, Ordering::Relaxed);
+        block.clear();
+        let Some(finished) = finished else { return (block, None) };
+        let follow_up = self.decodings.remove(&from).and_then(|decoding| {
+            let round = finished.round;
+            self.finish(decoding, *finished).map(|follow_up| (round, follow_up))
+        });
+        (block, follow_up)
+    }
+
+    fn finish(&mut self, mut decoding: Decoding, mut finished: Finished) -> Option<FollowUp> {
+        let is_complete = finished.ending == Ending::Complete;
+        decoding.finish(finished.ended, is_complete);
+        let head = decoding.head.take();
+        let mut answer = decoding.answer;
+        answer.added_ns.drain(..).for_each(|added| self.added_ns.push(added));
+        let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
+        let output_tokens_counted = self
+            .reading
+            .token_counter
+            .as_ref()
+            .filter(|_| answer.n_token_events > 0)
+            .map(|count| count(&answer.text) + count(&answer.reasoning));
+        if let (Some(usage), Some(counted)) = (answer.usage, output_tokens_counted) {
+            // The engine counts the end-of-sequence token, the text does not show it.
+            let allowed = (usage.completion / 100).max(1);
+            if usage.completion.abs_diff(counted) > allowed {
+                answer.oddities.push(Oddity::CountsDiffer);
+            }
+        }
+        let n_tokens =
+            answer.usage.map_or(answer.n_token_events, |usage| u64::from(usage.completion));
+        self.count(&outcome, &finished, answer.first_token_at, n_tokens);
+        let follow_up = finished.conversation.take().map(|conversation| {
+            if outcome != Outcome::Ok {
+                return FollowUp::Over;
+            }
+            self.next_turn(conversation, &answer.text, &finished).unwrap_or_else(|why| {
+                self.failure.get_or_insert_with(|| std::io::Error::other(why));
+                FollowUp::Over
+            })
+        });
+        let is_stamped = is_complete || answer.done_at.is_some();
+        let timing = finished.timing;
+        let record = RequestRecord {
+            phase: timing.phase,
+            index: timing.index,
+            turn: timing.turn,
+            sample: timing.sample,
+            scheduled: timing.scheduled,
+            sent: timing.sent,
+            connected: timing.connected,
+            headers: timing.headers.map(|stamp| stamp.at),
+            events: answer.events,
+            done: answer.done_at.or(is_stamped.then_some(finished.ended)),
+            status: head.map(|head| head.status),
+            stamps: timing.stamps,
+            usage: answer.usage,
+            finish: answer.finish,
+            max_tokens: timing.max_tokens,
+            output_tokens_counted,
+            prompt_tokens_counted: None,
+            body_bytes: timing.body_bytes,
+            outcome,
+            oddities: answer.oddities,
+        };
+        let output = OutputRecord {
+            phase: timing.phase,
+            index: timing.index,
+            turn: timing.turn,
+            sample: timing.sample,
+            text: answer.text,
+            reasoning: answer.reasoning,
+            logprobs: answer.logprobs,
+        };
+        let output = self.reading.keep_outputs.then_some(output);
+        if self.failure.is_none()
+            && let Err(error) = self.sink.accept(record, output)
+        {
+            self.failure = Some(error);
+        }
+        follow_up
+    }
+
+    /// Returns the next turn of a conversation, due at the end of this one.
+    fn next_turn(
+        &self,
+        conversation: Conversation,
+        answer: &str,
+        last: &Finished,
+    ) -> Result<FollowUp, String> {
+        let make_body = self
+            .reading
+            .next_turn
+            .as_ref()
+            .ok_or("a request has further turns, but nothing makes their bodies")?;
+        let mut next_turns = conversation.next_turns;
+        let prompt = next_turns.remove(0);
+        let body = make_body(&conversation.body, answer, &prompt)?;
+        let request = Request {
+            phase: last.timing.phase,
+            index: last.timing.index,
+            turn: last.timing.turn + 1,
+            sample: last.timing.sample,
+            body,
+            max_tokens: last.timing.max_tokens,
+            next_turns,
+        };
+        Ok(FollowUp::Turn(Box::new(request), last.ended))
+    }
+
+    fn count(
+        &mut self,
+        outcome: &Outcome,
+        finished: &Finished,
+        first_token_at: Option<Nanos>,
+        n_tokens: u64,
+    ) {
+        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+        count(&self.live.done);
+        self.round.output_tokens += n_tokens;
+        if *outcome == Outcome::Ok {
+            self.round.n_ok += 1;
+            if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at)
+                && self.round.ttfts.len() < MAX_ROUND_SAMPLES
+            {
+                self.round.ttfts.push(first.saturating_sub(sent));
+            }
+        } else {
+            count(&self.live.failed);
+            self.round.n_failed += 1;
+            if let Outcome::Error(error) = outcome {
+                self.round.first_failure.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+
+    /// Returns what has been counted since the last call.
+    pub(crate) fn end_round(&mut self) -> RoundReport {
+        let mut round = std::mem::take(&mut self.round);
+        round.ttfts.sort_unstable();
+        RoundReport {
+            stats: RoundStats {
+                n_ok: round.n_ok,
+                n_failed: round.n_failed,
+                took: Nanos::ZERO,
+                output_tokens: round.output_tokens,
+                ttft_median: round.ttfts.get(round.ttfts.len() / 2).copied(),
+            },
+            first_failure: round.first_failure,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Says how a request ended: exactly one outcome, and never a success that is none.
+
+use crate::load::recorder::decode::{Answer, excerpt};
+use crate::load::transport::client::{Deadline, Ending, Head};
+use crate::record::request::{Oddity, Outcome, RequestError};
+
+/// What of the request matters for the judgement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) stream: bool,
+    /// The engine's streams end without `[DONE]`.
+    pub(crate) no_done: bool,
+}
+
+/// Returns how a request ended; adds an oddity where it is forgiven something.
+pub(crate) fn judge(
+    ending: &Ending,
+    head: Option<&Head>,
+    answer: &mut Answer,
+    asked: Asked,
+) -> Outcome {
+    // An answer that said it is over is over: what happened to the connection later is not
+    // its fault.
+    let is_whole = answer.done_at.is_some() && answer.error.is_none();
+    if !is_whole || !is_forgiven(ending) {
+        if let Some(outcome) = ended_by_us(ending) {
+            return outcome;
+        }
+        if let Some(error) = no_response(ending) {
+            return Outcome::Error(error);
+        }
+    }
+    let Some(head) = head else {
+        return Outcome::Error(RequestError::Truncated("no response head".to_owned()));
+    };
+    match judge_answer(ending, head, answer, asked) {
+        Ok(()) => Outcome::Ok,
+        Err(error) => Outcome::Error(error),
+    }
+}
+
+/// Endings that do no harm to an answer that was complete before.
+fn is_forgiven(ending: &Ending) -> bool {
+    matches!(
+        ending,
+        Ending::LeftOpen
+            | Ending::ClosedEarly(_)
+            | Ending::Cancelled(_)
+            | Ending::TimedOut(Deadline::Total | Deadline::BetweenTokens)
+    )
+}
+
+fn ended_by_us(ending: &Ending) -> Option<Outcome> {
+    let error = match ending {
+        Ending::Cancelled(cause) => return Some(Outcome::Cancelled(*cause)),
+        Ending::TimedOut(Deadline::Connect) => RequestError::ConnectTimeout,
+        Ending::TimedOut(Deadline::FirstToken) => RequestError::FirstTokenTimeout,
+        Ending::TimedOut(Deadline::BetweenTokens) => RequestError::BetweenTokensTimeout,
+        Ending::TimedOut(Deadline::Total) => RequestError::TotalTimeout,
+        Ending::TooLarge(what) => RequestError::TooLarge(what.clone()),
+        Ending::Complete
+        | Ending::ClosedEarly(_)
+        | Ending::NoResponse { .. }
+        | Ending::Connect(_)
+        | Ending::ClientResources(_)
+        | Ending::Protocol(_)
+        | Ending::LeftOpen => return None,
+    };
+    Some(Outcome::Error(error))
+}
+
+fn no_response(ending: &Ending) -> Option<RequestError> {
+    match ending {
+        Ending::Connect(why) => Some(RequestError::Connect(excerpt(why))),
+        Ending::ClientResources(why) => Some(RequestError::ClientResources(excerpt(why))),
+        Ending::NoResponse { reused: true, .. } => Some(RequestError::ConnReuseRace),
+        Ending::NoResponse { reused: false, why } => {
+            Some(RequestError::Truncated(format!("no response: {}", excerpt(why))))
+        }
+        Ending::Protocol(why) => Some(RequestError::Protocol(excerpt(why))),
+        _ => None,
+    }
+}
+
+fn judge_answer(
+    ending: &Ending,
+    head: &Head,
+    answer: &mut Answer,
+    asked: Asked,
+) -> Result<(), RequestError> {
+    if !(200..300).contains(&head.status) {
+        return Err(RequestError::Status(head.status, answer.error.clone().unwrap_or_default()));
+    }
+    if let Some(error) = &answer.error {
+        return Err(RequestError::InStream(error.clone()));
+    }
+    if let Some(what) = &answer.too_large {
+        return Err(RequestError::TooLarge(what.clone()));
+    }
+    if let Some(what) = &answer.violation {
+        return Err(RequestError::Protocol(what.clone()));
+    }
+    if let Ending::ClosedEarly(why) = ending
+        && answer.done_at.is_none()
+    {
+        let n_events = answer.n_token_events;
+        let what = format!("{} after {n_events} token events", excerpt(why));
+        return Err(RequestError::Truncated(what));
+    }
+    if answer.n_token_events == 0 {
+        return Err(RequestError::Empty);
+    }
+    if answer.finish.is_none() {
+        return Err(RequestError::Truncated("no finish reason".to_owned()));
+    }
+    if asked.stream && !asked.no_done && answer.done_at.is_none() {
+        answer.oddities.push(Oddity::NoDone);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::recorder::decode::Decoding;
+    use crate::load::spec::Limits;
+    use crate::load::transport::exchange::{Block, Signals};
+    use crate::record::request::CancelCause;
+    use crate::units::Nanos;
+
+    const TOKEN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    const FINISH: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+    const ERROR: &str = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
+
+    fn outcome(status: u16, content_type: &str, body: &str, ending: &Ending) -> String {
+        let asked = Asked { stream: true, no_done: false };
+        let mut decoding =
+            Decoding::new(true, true, Limits { event_bytes: 500, ..Limits::default() });
+        decoding.head = Some(Head {
+            status,
+            content_type: content_type.to_owned(),
+            content_encoding: String::new(),
+        });
+        let mut block = Block::default();
+        block.push(body.as_bytes(), Nanos(5));
+        decoding.feed(&block, None, &Signals::default());
+        decoding.finish(Nanos(9), *ending == Ending::Complete);
+        let head = decoding.head.clone();
+        let outcome = judge(ending, head.as_ref(), &mut decoding.answer, asked);
+        let oddities = &decoding.answer.oddities;
+        match outcome {
+            Outcome::Error(error) => format!("{error:?}"),
+            outcome if oddities.is_empty() => format!("{outcome:?}"),
+            outcome => format!("{outcome:?} {oddities:?}"),
+        }
+    }
+
+    fn check(parts: &[&str], ending: &Ending, expected: &str) {
+        let body = parts.concat();
+        assert_eq!(outcome(200, "text/event-stream", &body, ending), expected, "{body}");
+    }
+
+    #[test]
+    fn a_200_is_not_yet_a_success() {
+        use Ending::Complete;
+        check(&[ROLE, TOKEN, FINISH, DONE], &Complete, "Ok");
+        check(&[TOKEN, ERROR, DONE], &Complete, "InStream(\"out of memory\")");
+        check(&["event: error\ndata: broken\n\n"], &Complete, "InStream(\"broken\")");
+        check(&[ROLE, FINISH, DONE], &Complete, "Empty");
+        check(&[DONE], &Complete, "Empty");
+        check(&[], &Complete, "Empty");
+        check(&[": ping\n\n"], &Complete, "Empty");
+        check(&[TOKEN, DONE], &Complete, "Truncated(\"no finish reason\")");
+        check(&[TOKEN], &Complete, "Truncated(\"no finish reason\")");
+        check(
+            &["data: {\n\n", TOKEN, FINISH, DONE],
+            &Complete,
+            "Protocol(\"invalid JSON: EOF while parsing an object at line 1 column 1 in \\\"{\\\"\")",
+        );
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_is_forgiven_only_after_a_finish_reason() {
+        use Ending::Complete;
+        let closed = || Ending::ClosedEarly("connection closed".to_owned());
+        check(&[TOKEN, FINISH], &Complete, "Ok [NoDone]");
+        check(&[TOKEN, FINISH, "data: [DONE]"], &Complete, "Ok");
+        check(&[TOKEN, FINISH, DONE], &closed(), "Ok");
+        check(&[TOKEN, FINISH], &closed(), "Truncated(\"connection closed after 1 token events\")");
+        check(
+            &[TOKEN, "data: {\"cho"],
+            &closed(),
+            "Truncated(\"connection closed after 1 token events\")",
+        );
+        check(&[TOKEN, FINISH, DONE, TOKEN, DONE], &Complete, "Ok [DataAfterDone]");
+        check(&[TOKEN, FINISH, FINISH, DONE], &Complete, "Ok [TwoFinishReasons]");
+        check(&[TOKEN, FINISH, DONE], &Ending::LeftOpen, "Ok");
+    }
+
+    #[test]
+    fn what_bench_ends_says_why() {
+        let cancelled = Ending::Cancelled(CancelCause::Signal);
+        check(&[TOKEN], &cancelled, "Cancelled(Signal)");
+        check(&[TOKEN, FINISH, DONE], &cancelled, "Ok");
+        check(&[TOKEN], &Ending::TimedOut(Deadline::BetweenTokens), "BetweenTokensTimeout");
+        check(&[TOKEN], &Ending::TooLarge("x".to_owned()), "TooLarge(\"x\")");
+        let huge = "x".repeat(600);
+        check(&[&huge], &Ending::Complete, "TooLarge(\"a server-sent event exceeds 500 bytes\")");
+    }
+
+    #[test]
+    fn what_is_no_stream_is_recognised() {
+        let check = |status, content_type: &str, body: &str, expected: &str| {
+            assert_eq!(outcome(status, content_type, body, &Ending::Complete), expected, "{body}");
+        };
+        let answer = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+        check(500, "text/plain", "Internal\nerror", "Status(500, \"Internal error\")");
+        check(404, "application/json", r#"{"detail":"Not Found"}"#, "Status(404, \"Not Found\")");
+        check(302, "", "", "Status(302, \"\")");
+        check(200, "application/json", r#"{"error":"full"}"#, "InStream(\"full\")");
+        check(
+            200,
+            "application/json",
+            answer,
+            "Protocol(\"asked for a stream, got one answer of type \\\"application/json\\\"\")",
+        );
+        check(
+            200,
+            "text/html",
+            "<html>",
+            "Protocol(\"invalid JSON: expected value at line 1 column 1 in \\\"<html>\\\"\")",
+        );
+        check(200, "", &[TOKEN, FINISH, DONE].concat(), "Ok");
+    }
+}

@@ -1,0 +1,8 @@
+//! The load generator against clients and servers whose behaviour is known.
+
+mod faults;
+mod https;
+mod shapes;
+
+pub(in crate::load) mod fake_client;
+pub(in crate::load) mod server;

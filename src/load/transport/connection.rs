@@ -1,0 +1,187 @@
+//! One connection of the HTTP library: opened, used by one exchange at a time, kept between.
+
+use std::future::{poll_fn, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Context;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::socket::is_our_shortage;
+
+/// Time that a connection gets after an answer to be ready for the next request.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Where connections lead.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) address: SocketAddr,
+    /// Absent for `http`.
+    pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Route {
+    /// Opens a connection: TCP, then TLS.
+    pub(crate) async fn open(&self) -> Result<Connection, Ending> {
+        let tcp = TcpStream::connect(self.address).await.map_err(|error| not_open(&error))?;
+        tcp.set_nodelay(true).map_err(|error| not_open(&error))?;
+        match &self.tls {
+            None => Connection::over(tcp).await,
+            Some((connector, name)) => {
+                let tls = connector.connect(name.clone(), tcp).await;
+                Connection::over(tls.map_err(|error| not_open(&error))?).await
+            }
+        }
+    }
+}
+
+/// An open connection.
+///
+/// Its bytes move only while it is polled. That happens in the task of its exchange: a task of
+/// its own would be a queue between reading and stamping.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    motor: Motor,
+    n_served: u32,
+}
+
+/// What moves the bytes of a connection until it is closed.
+struct Motor {
+    moving: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    is_over: bool,
+}
+
+impl Motor {
+    fn poll(&mut self, context: &mut Context<'_>) {
+        // Why it ended is told to the exchange; between exchanges nobody needs to know.
+        self.is_over = self.is_over || self.moving.as_mut().poll(context).is_ready();
+    }
+
+    /// Returns what the work comes to, moving bytes meanwhile.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            self.poll(context);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+impl Connection {
+    async fn over(
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, Ending> {
+        let made = handshake(TokioIo::new(io)).await;
+        let (sender, connection) = made.map_err(|error| Ending::Connect(root_cause(&error)))?;
+        let motor = Motor { moving: Box::pin(connection), is_over: false };
+        Ok(Self { sender, motor, n_served: 0 })
+    }
+
+    /// Whether it is still open, as far as is known here.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        self.motor.drive(ready(())).await;
+        !self.motor.is_over && self.sender.is_ready()
+    }
+
+    /// Waits until it can carry the next request; `false` when it never will.
+    pub(crate) async fn settles(&mut self) -> bool {
+        let Self { sender, motor, .. } = self;
+        let ready = tokio::time::timeout(SETTLE, motor.drive(sender.ready())).await;
+        matches!(ready, Ok(Ok(()))) && !motor.is_over
+    }
+
+    /// Sends a request and returns the head of its response, and the body to come.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Head, Incoming), Ending> {
+        let reused = self.n_served > 0;
+        self.n_served += 1;
+        let response = self.motor.drive(self.sender.send_request(request)).await;
+        let response = response.map_err(|error| {
+            let why = root_cause(&error);
+            if error.is_parse() || is_malformed(&error) {
+                Ending::Protocol(why)
+            } else {
+                Ending::NoResponse { reused, why }
+            }
+        })?;
+        let head = Head {
+            status: response.status().as_u16(),
+            content_type: text(response.headers(), CONTENT_TYPE),
+            content_encoding: text(response.headers(), CONTENT_ENCODING),
+        };
+        Ok((head, response.into_body()))
+    }
+
+    /// Returns the next bytes of a body; the ending when there are no more.
+    pub(crate) async fn receive(&mut self, body: &mut Incoming) -> Result<Bytes, Ending> {
+        loop {
+            match self.motor.drive(body.frame()).await {
+                // Trailers are of no interest.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(bytes);
+                    }
+                }
+                None => return Err(Ending::Complete),
+                Some(Err(error)) if is_malformed(&error) => {
+                    return Err(Ending::Protocol(root_cause(&error)));
+                }
+                Some(Err(error)) => return Err(Ending::ClosedEarly(root_cause(&error))),
+            }
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> String {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_ascii_lowercase()
+}
+
+fn not_open(error: &io::Error) -> Ending {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match tls {
+        _ if is_our_shortage(error) => Ending::ClientResources(error.to_string()),
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            Ending::Connect(format!("certificate not trusted ({why}): see `ca` of the engine"))
+        }
+        Some(error) => Ending::Connect(format!("no TLS: {error}")),
+        None => Ending::Connect(error.to_string()),
+    }
+}
+
+/// Whether bytes came that have not the form they should have.
+fn is_malformed(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), InvalidData | InvalidInput);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn root_cause(error: &hyper::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

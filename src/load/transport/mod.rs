@@ -1,0 +1,11 @@
+//! How bytes go out and come back: one trait, and a transport each for `http` and `https`.
+
+pub mod client;
+pub mod target;
+
+pub(in crate::load) mod connection;
+pub(in crate::load) mod epoll;
+pub(in crate::load) mod exchange;
+pub(in crate::load) mod http1;
+pub(in crate::load) mod hyper;
+pub(in crate::load) mod socket;

@@ -1,0 +1,3 @@
+//! Small plans, trials and cells that tests compute with.
+
+pub(crate) mod fixture;

@@ -1,0 +1,148 @@
+//! From an engine as written to its launch: the exact command, nothing silently left out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::ids::{LaunchId, content_hash};
+use crate::plan::launch::engine::Starting;
+use crate::plan::launch::{
+    HttpCall, Launch, LogPatterns, MetricsEndpoint, PORT, Quirks, Readiness,
+};
+use crate::plan::matrix::Combination;
+use crate::plan::paths::Places;
+use crate::scenario::Scenario;
+use crate::units::Nanos;
+
+/// Time to be ready when neither scenario nor defaults say one.
+const READY_TIMEOUT: Nanos = Nanos::from_secs(1800);
+/// Time between SIGTERM and SIGKILL when neither scenario nor defaults say one.
+const STOP_GRACE: Nanos = Nanos::from_secs(30);
+
+/// Returns the launch of one cell's engine.
+pub(crate) fn launch(
+    scenario: &Scenario,
+    cell: &Combination,
+    places: &Places,
+    found: &mut Diagnostics,
+) -> Option<Launch> {
+    let n_before = found.len();
+    let name = cell.engine.as_str();
+    let mut engine = Starting::read(scenario, cell, places, found)?;
+    let argv = engine.argv(found);
+    let env = engine.env(found);
+    let spec = engine.spec.clone();
+    let is_started = !argv.is_empty();
+    let url = spec.url.clone().unwrap_or_else(|| "http://127.0.0.1:{{ port }}".into());
+    let base_url = engine.render(&url, "url", found);
+    // Paths of requests carry the version, as does the URL that clients are usually given.
+    let base_url = base_url.trim_end_matches('/').trim_end_matches("/v1").to_string();
+    let model_id = spec.model_id.clone().unwrap_or_else(|| "{{ model }}".into());
+    let launch = Launch {
+        engine: name.to_string(),
+        preset: scenario.presets.get(name).cloned().unwrap_or_else(|| "custom".into()),
+        model: engine.render(&model_id, "model-id", found),
+        version_argv: engine.render_all(&spec.version, "version", found),
+        requires: engine.requires(is_started, found),
+        n_gpus: engine.n_gpus(),
+        cwd: spec
+            .cwd
+            .as_ref()
+            .map(|cwd| PathBuf::from(places.file(&engine.render(cwd, "cwd", found)))),
+        argv,
+        env,
+        env_recorded: spec.env_recorded,
+        base_url,
+        ca: spec.ca.as_ref().map(|ca| PathBuf::from(places.file(&engine.render(ca, "ca", found)))),
+        api_key_env: spec.api_key_env,
+        model_path: engine.model_path.map(PathBuf::from),
+        precision: spec.precision,
+        readiness: Readiness {
+            health: Some(spec.health).filter(|path| !path.is_empty()),
+            models: Some(spec.models).filter(|path| !path.is_empty()),
+            timeout: spec.ready_timeout.map_or(READY_TIMEOUT, |span| span.0),
+        },
+        stop_grace: spec.stop_grace.map_or(STOP_GRACE, |span| span.0),
+        log_patterns: LogPatterns {
+            stages: spec.log.stages,
+            failures: spec.log.failures,
+            configuration: spec.log.configuration,
+            throughput: spec.log.throughput.filter(|pattern| !pattern.is_empty()),
+        },
+        metrics: Some(MetricsEndpoint { path: spec.metrics.path, names: spec.metrics.names })
+            .filter(|metrics| !metrics.path.is_empty()),
+        cache_reset: spec
+            .cache_reset
+            .split_once(' ')
+            .map(|(method, path)| HttpCall { method: method.to_string(), path: path.to_string() }),
+        configuration: spec.configuration,
+        cold_page_cache: spec.cold_start,
+        extra_starts: spec.starts.unwrap_or(1).saturating_sub(1),
+        quirks: Quirks {
+            no_done: spec.quirks.no_done,
+            no_reuse: spec.quirks.no_reuse,
+            omit: spec.quirks.omit,
+        },
+    };
+    check_port(scenario, name, &launch, found);
+    (found.len() == n_before || !found.has_errors()).then_some(launch)
+}
+
+/// Returns the launch's identity: what shapes the process, as the scenario writes it.
+pub(crate) fn identity(launch: &Launch) -> LaunchId {
+    #[derive(Serialize)]
+    struct Identity<'a> {
+        engine: &'a str,
+        argv: &'a [String],
+        env: &'a BTreeMap<String, String>,
+        cwd: Option<&'a Path>,
+        base_url: &'a str,
+        model: &'a str,
+        model_path: Option<&'a Path>,
+        precision: Option<&'a str>,
+        readiness: &'a Readiness,
+        cold_page_cache: bool,
+        extra_starts: u32,
+        cache_reset: Option<&'a HttpCall>,
+        quirks: &'a Quirks,
+    }
+    LaunchId(content_hash(&Identity {
+        engine: &launch.engine,
+        argv: &launch.argv,
+        env: &launch.env,
+        cwd: launch.cwd.as_deref(),
+        base_url: &launch.base_url,
+        model: &launch.model,
+        model_path: launch.model_path.as_deref(),
+        precision: launch.precision.as_deref(),
+        readiness: &launch.readiness,
+        cold_page_cache: launch.cold_page_cache,
+        extra_starts: launch.extra_starts,
+        cache_reset: launch.cache_reset.as_ref(),
+        quirks: &launch.quirks,
+    }))
+}
+
+/// A command that never hears of its port would answer nowhere.
+fn check_port(scenario: &Scenario, name: &str, launch: &Launch, found: &mut Diagnostics) {
+    let listens = launch.base_url.contains(PORT);
+    let hears = launch.argv.iter().chain(launch.env.values()).any(|text| text.contains(PORT));
+    if launch.is_started() && listens && !hears {
+        let message = format!("the command of engine `{name}` never mentions its port");
+        found.push(
+            Diagnostic::error("scenario/port", message)
+                .label(scenario.at(&["engine", name, "argv"], ""))
+                .help("put `{{ port }}` into `argv` or `env`; bench picks a free one"),
+        );
+    }
+    if !launch.is_started() && listens {
+        let message = format!("engine `{name}` is not started here and has no `url`");
+        found.push(
+            Diagnostic::error("scenario/missing", message)
+                .label(scenario.at(&["engine", name], "this engine"))
+                .help("add `url = \"http://host:port\"` of the running server"),
+        );
+    }
+}

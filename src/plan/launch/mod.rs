@@ -1,0 +1,195 @@
+//! How one engine is started, recognised, watched and stopped.
+
+mod args;
+pub(crate) mod build;
+pub(in crate::plan) mod engine;
+mod requires;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::units::Nanos;
+
+/// Stands for the port in argv, environment and URLs until the engine is started.
+pub const PORT: &str = "$PORT";
+
+/// Everything that starting and stopping one engine needs. Templates are rendered; only
+/// [`PORT`] is left to fill in, because a port is picked at the moment of the start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Engine name in the scenario.
+    pub engine: String,
+    /// Preset it was made from; `custom` when the scenario gives its own argv alone.
+    pub preset: String,
+    /// Program and arguments; empty for an engine that is attached to, not started.
+    pub argv: Vec<String>,
+    /// Environment variables set for the engine on top of the inherited ones.
+    pub env: BTreeMap<String, String>,
+    /// Names of further environment variables that are recorded as facts.
+    pub env_recorded: Vec<String>,
+    /// Working directory; the run's own when absent.
+    pub cwd: Option<PathBuf>,
+    /// Base URL, `http://127.0.0.1:$PORT`; of the running engine when attached.
+    pub base_url: String,
+    /// PEM file of certificates that are trusted on `https`, beside the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// Name of the environment variable that holds the API key, never the key.
+    pub api_key_env: Option<String>,
+    /// Model id sent in requests.
+    pub model: String,
+    /// Local directory or file of the model's weights, for hashes and the page cache.
+    pub model_path: Option<PathBuf>,
+    /// The number format asked for: `fp32`, `fp16`, `bf16`, `int8` …
+    pub precision: Option<String>,
+    /// When it counts as ready.
+    pub readiness: Readiness,
+    /// Time between SIGTERM and SIGKILL.
+    pub stop_grace: Nanos,
+    /// What this machine must have.
+    pub requires: Vec<Requirement>,
+    /// How to read its log.
+    pub log_patterns: LogPatterns,
+    /// Its metrics endpoint.
+    pub metrics: Option<MetricsEndpoint>,
+    /// Call that empties its prefix cache.
+    pub cache_reset: Option<HttpCall>,
+    /// Command that prints its version.
+    pub version_argv: Vec<String>,
+    /// Where its effective configuration can be read: URL path → JSON pointer → our name,
+    /// which begins with `not ` where the engine tells the opposite.
+    pub configuration: IndexMap<String, IndexMap<String, String>>,
+    /// Devices it occupies: tensor · pipeline · data parallel size.
+    pub n_gpus: u32,
+    /// Drop the model's files from the page cache before a start.
+    pub cold_page_cache: bool,
+    /// Times the engine is started for its load time alone before it is used.
+    pub extra_starts: u32,
+    /// Quirks of its API.
+    pub quirks: Quirks,
+}
+
+/// When an engine counts as ready: its socket is ours, then health, then model, then a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Readiness {
+    /// Path that answers 200 when healthy.
+    pub health: Option<String>,
+    /// Path that lists served models; absent where it says nothing useful.
+    pub models: Option<String>,
+    /// Time from spawn to the first token.
+    pub timeout: Nanos,
+}
+
+/// Something the machine must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// What.
+    pub what: Requires,
+    /// How to get it.
+    pub hint: String,
+}
+
+/// Kinds of requirements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requires {
+    /// A program on PATH (or at a path).
+    Program(String),
+    /// A number of GPUs.
+    Gpus(u32),
+    /// A CUDA compute capability, `8.9`.
+    ComputeCapability(String),
+    /// A file or directory.
+    Path(PathBuf),
+    /// A Python module that the given interpreter can import.
+    PythonModule {
+        /// Interpreter.
+        python: String,
+        /// Module.
+        module: String,
+    },
+    /// An environment variable that is set.
+    Env(String),
+}
+
+/// Regular expressions over single log lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPatterns {
+    /// Stage name → pattern; group `secs`, when present, is the time it took in seconds.
+    pub stages: IndexMap<String, String>,
+    /// Failure class (as in `record::event::FailureClass`) → pattern.
+    pub failures: IndexMap<String, String>,
+    /// Our name of a setting → pattern; group `value`, or else the first group, is its value.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub configuration: IndexMap<String, String>,
+    /// Lines with the engine's own rates; groups `prompt_tps`, `output_tps`, and `rank`
+    /// where replicas write lines of their own.
+    pub throughput: Option<String>,
+}
+
+/// A Prometheus text endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsEndpoint {
+    /// Path.
+    pub path: String,
+    /// Our name (`requests_running`, `requests_waiting`, `kv_cache_usage_ratio`,
+    /// `prefix_cache_queries`, `prefix_cache_hits`, `preemptions`, `spec_drafted`,
+    /// `spec_accepted`, `spec_accepted_ratio`, `prompt_tokens`, `output_tokens`) → the engine's names, first found counts.
+    pub names: IndexMap<String, Vec<String>>,
+}
+
+/// One HTTP call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpCall {
+    /// Method.
+    pub method: String,
+    /// Path.
+    pub path: String,
+}
+
+/// Known deviations of an engine's API from the one it imitates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quirks {
+    /// The stream ends without `[DONE]`.
+    pub no_done: bool,
+    /// It closes the connection after an answer without saying so: each request gets its own.
+    pub no_reuse: bool,
+    /// Request parameters the engine refuses, left out of bodies.
+    pub omit: Vec<String>,
+}
+
+impl Launch {
+    /// Whether `bench` starts this engine, rather than attaching to one that runs.
+    pub fn is_started(&self) -> bool {
+        !self.argv.is_empty()
+    }
+
+    /// Returns argv with the port filled in.
+    pub fn argv_at(&self, port: u16) -> Vec<String> {
+        self.argv.iter().map(|arg| fill_port(arg, port)).collect()
+    }
+
+    /// Returns the environment with the port filled in.
+    pub fn env_at(&self, port: u16) -> BTreeMap<String, String> {
+        self.env.iter().map(|(name, value)| (name.clone(), fill_port(value, port))).collect()
+    }
+
+    /// Returns the base URL with the port filled in.
+    pub fn base_url_at(&self, port: u16) -> String {
+        fill_port(&self.base_url, port)
+    }
+}
+
+fn fill_port(text: &str, port: u16) -> String {
+    text.replace(PORT, &port.to_string())
+}

@@ -1,0 +1,69 @@
+//! What an engine needs of the machine.
+
+use std::path::PathBuf;
+
+use toml::Value;
+
+use crate::diagnostic::Diagnostics;
+use crate::plan::launch::engine::Starting;
+use crate::plan::launch::{Requirement, Requires};
+use crate::scenario::spec::RequiresSpec;
+
+impl Starting<'_> {
+    /// Returns the requirements that apply to this engine in its precision.
+    pub(crate) fn requires(&self, is_started: bool, found: &mut Diagnostics) -> Vec<Requirement> {
+        let mut requires = Vec::new();
+        for item in &self.spec.requires {
+            let precision = self.spec.precision.as_ref();
+            let applies = item.precision.is_empty()
+                || precision.is_some_and(|precision| item.precision.contains(precision));
+            if is_started && applies {
+                let hint = self.render(&item.hint, "requires", found);
+                let what = self.requirements(item, found);
+                requires
+                    .extend(what.into_iter().map(|what| Requirement { what, hint: hint.clone() }));
+            }
+        }
+        if let Some(env) = &self.spec.api_key_env {
+            let hint = format!("export {env}=… with the key in it");
+            requires.push(Requirement { what: Requires::Env(env.clone()), hint });
+        }
+        requires
+    }
+
+    fn requirements(&self, item: &RequiresSpec, found: &mut Diagnostics) -> Vec<Requires> {
+        let mut all = Vec::new();
+        let mut rendered =
+            |text: &Option<String>| text.as_ref().map(|text| self.render(text, "requires", found));
+        let program = rendered(&item.program);
+        let path = rendered(&item.path);
+        match (&item.python_module, program) {
+            (Some(module), python) => all.push(Requires::PythonModule {
+                python: python.unwrap_or_else(|| "python3".into()),
+                module: module.clone(),
+            }),
+            (None, Some(program)) => all.push(Requires::Program(program)),
+            (None, None) => {}
+        }
+        let path = path.filter(|path| !path.is_empty());
+        all.extend(path.map(|path| Requires::Path(PathBuf::from(path))));
+        match &item.gpus {
+            Some(Value::Boolean(true)) => all.push(Requires::Gpus(self.n_gpus())),
+            Some(Value::Integer(n)) => {
+                all.push(Requires::Gpus(u32::try_from(*n).unwrap_or(u32::MAX)));
+            }
+            _ => {}
+        }
+        all.extend(item.compute_capability.clone().map(Requires::ComputeCapability));
+        all.extend(item.env.clone().map(Requires::Env));
+        all
+    }
+
+    /// Returns tensor · pipeline · data parallel size.
+    pub(crate) fn n_gpus(&self) -> u32 {
+        ["tensor-parallel", "pipeline-parallel", "data-parallel"]
+            .iter()
+            .filter_map(|key| self.options.get(*key)?.as_integer())
+            .fold(1_u32, |n, size| n.saturating_mul(u32::try_from(size).unwrap_or(1)))
+    }
+}

@@ -1,0 +1,3 @@
+//! Plans of whole scenarios.
+
+mod scenarios;

@@ -1,0 +1,220 @@
+//! The published table beside what was measured here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::metrics::summary::{CellSummary, Summary};
+use crate::plan::PublishedPlan;
+use crate::report::number::{ABSENT, rounded};
+use crate::report::published::{Published, PublishedRow};
+use crate::report::quantity::Quantity;
+use crate::report::untrusted;
+use crate::report::view::caveats::Marks;
+use crate::report::view::results;
+use crate::report::view::table::{Column, Table, TableCell};
+
+/// The published table beside the measured rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PublishedView {
+    /// Title.
+    pub title: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Published rows first, in their order, then measured cells that have no counterpart.
+    pub table: Table,
+    /// The same columns with the measured values alone: the published shape, filled anew.
+    pub shape: Table,
+    /// What the published figures really measured.
+    pub notes: Vec<String>,
+}
+
+/// Puts a published table beside the cells of a summary.
+pub fn beside(
+    published: &Published,
+    rows: Option<&PublishedPlan>,
+    summary: &Summary,
+    marks: &Marks,
+) -> PublishedView {
+    let cells: Vec<&CellSummary> = summary.cells.iter().collect();
+    let matches: Vec<Vec<&CellSummary>> = published
+        .rows
+        .iter()
+        .map(|row| rows.map_or_else(Vec::new, |plan| cells_of(plan, &row.name, &cells)))
+        .collect();
+    let is_matched =
+        |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
+    let mut table = Table { columns: columns(published), ..Table::default() };
+    for (row, matched) in published.rows.iter().zip(&matches) {
+        if matched.is_empty() {
+            table.rows.push(row_beside(published, &row.name, Some(row), None, marks));
+        }
+        for cell in matched {
+            let name = match matched.len() {
+                1 => row.name.clone(),
+                _ => format!("{}: {}", row.name, cell.name),
+            };
+            table.rows.push(row_beside(published, &name, Some(row), Some(cell), marks));
+        }
+    }
+    let unmatched = cells.iter().filter(|cell| !is_matched(cell) && !results::is_skipped(cell));
+    for cell in unmatched {
+        table.rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
+    }
+    PublishedView {
+        title: untrusted::line(&published.title),
+        source: untrusted::line(&published.source),
+        table,
+        shape: shape(published, &matches, &cells, marks),
+        notes: published.notes.iter().map(|note| untrusted::line(note)).collect(),
+    }
+}
+
+/// What the source would have printed is dropped before what it did print.
+const FORMULA_RANK: u8 = 50;
+
+fn columns(published: &Published) -> Vec<Column> {
+    let mut columns = vec![Column::words(untrusted::line(&published.row_label), 0)];
+    for (column, rank) in published.columns.iter().zip(1..) {
+        let label = untrusted::line(&column.label);
+        if column.beside.is_some() {
+            columns.push(Column::numbers(format!("{label}, here"), &column.unit, rank));
+        }
+        if column.formula.is_some() {
+            let header = format!("{label}, here by the published formula");
+            columns.push(Column::numbers(header, &column.unit, FORMULA_RANK));
+        }
+        columns.push(Column::numbers(format!("{label}, published"), &column.unit, rank));
+    }
+    columns.push(Column::words("status", 0));
+    columns
+}
+
+fn row_beside(
+    published: &Published,
+    name: &str,
+    row: Option<&PublishedRow>,
+    cell: Option<&CellSummary>,
+    marks: &Marks,
+) -> Vec<TableCell> {
+    let mut cells = vec![TableCell::text(untrusted::line(name))];
+    for (at, column) in published.columns.iter().enumerate() {
+        if let Some(quantity) = &column.beside {
+            cells.push(measured(cell, quantity, marks));
+        }
+        if let Some(formula) = column.formula {
+            // A formula may depend on the row that it is to be compared with.
+            let name = row.map(|row| row.name.as_str());
+            let value = cell.and_then(|cell| formula(name.unwrap_or(&cell.name), cell));
+            cells.push(
+                value.map_or_else(
+                    || TableCell::faint(ABSENT),
+                    |value| TableCell::text(rounded(value)),
+                ),
+            );
+        }
+        let digits = row.and_then(|row| row.values.get(at)).and_then(Option::as_deref);
+        cells.push(digits.map_or_else(
+            || TableCell::faint(ABSENT),
+            |digits| TableCell::text(untrusted::line(digits)),
+        ));
+    }
+    cells.push(
+        cell.map_or_else(|| TableCell::faint("no cell"), |cell| results::status_cell(cell, marks)),
+    );
+    cells
+}
+
+/// The published columns with measured values only: rows by their published names, then
+/// the cells that have none.
+fn shape(
+    published: &Published,
+    matches: &[Vec<&CellSummary>],
+    cells: &[&CellSummary],
+    marks: &Marks,
+) -> Table {
+    let shown: Vec<_> = published
+        .columns
+        .iter()
+        .filter_map(|column| column.beside.as_ref().map(|quantity| (column, quantity)))
+        .collect();
+    let mut columns = vec![Column::words(untrusted::line(&published.row_label), 0)];
+    columns.extend(shown.iter().map(|(column, _)| Column::numbers(&column.label, &column.unit, 1)));
+    columns.push(Column::words("status", 0));
+    let row_of = |name: &str, cell: &CellSummary| {
+        let mut row = vec![TableCell::text(untrusted::line(name))];
+        row.extend(shown.iter().map(|(_, quantity)| measured(Some(cell), quantity, marks)));
+        row.push(results::status_cell(cell, marks));
+        row
+    };
+    let mut rows = Vec::new();
+    for (published_row, matched) in published.rows.iter().zip(matches) {
+        rows.extend(matched.iter().map(|cell| row_of(&published_row.name, cell)));
+    }
+    let is_matched =
+        |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
+    rows.extend(cells.iter().filter(|cell| !is_matched(cell)).map(|cell| row_of(&cell.name, cell)));
+    Table { columns, rows, left_out: String::new() }
+}
+
+fn measured(cell: Option<&CellSummary>, quantity: &Quantity, marks: &Marks) -> TableCell {
+    match cell {
+        Some(cell) => results::number_cell(cell, quantity, marks, true),
+        None => TableCell::faint(ABSENT),
+    }
+}
+
+/// Returns the cells that a published row is mapped to.
+pub fn cells_of<'a>(
+    plan: &PublishedPlan,
+    row: &str,
+    cells: &[&'a CellSummary],
+) -> Vec<&'a CellSummary> {
+    let Some(conditions) = plan.rows.get(row) else {
+        return Vec::new();
+    };
+    cells.iter().filter(|cell| meets(cell, conditions)).copied().collect()
+}
+
+fn meets(cell: &CellSummary, conditions: &BTreeMap<String, String>) -> bool {
+    conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::sample_run;
+
+    fn names_and_status(rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+        let mut plan = PublishedPlan { table: String::new(), rows: indexmap::IndexMap::new() };
+        for (name, conditions) in rows {
+            let conditions = conditions.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+            plan.rows.insert((*name).to_owned(), conditions.collect());
+        }
+        let view = sample_run::with_input(|input| {
+            let published = input.published.expect("the sample_run has one");
+            beside(published, Some(&plan), input.summary, &Marks::default())
+        });
+        let rows = view.table.rows.iter();
+        rows.map(|row| format!("{} {}", row[0].text, row.last().expect("a status").text)).collect()
+    }
+
+    #[test]
+    fn a_published_row_stands_beside_every_cell_that_meets_its_conditions() {
+        let rows = names_and_status(&[
+            ("vLLM FP16", &[("engine", "tiny"), ("precision", "fp16")]),
+            ("vLLM FP32", &[("engine", "transformers")]),
+        ]);
+        assert_eq!(
+            rows[..5],
+            [
+                "vLLM FP16 ok",
+                "vLLM FP32: transformers-fp16 skipped",
+                "vLLM FP32: transformers-fp32 skipped",
+                "Hugging Face FP16 no cell",
+                "Hugging Face FP32 no cell",
+            ]
+        );
+        assert_eq!(rows[5], "tiny-fp32 ok", "matched cells are not repeated below");
+    }
+}

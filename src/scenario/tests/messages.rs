@@ -1,0 +1,260 @@
+//! Whole scenarios: texts in, messages out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostics;
+use crate::scenario::document::Document;
+use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
+use crate::scenario::schema::{Field, Kind};
+use crate::scenario::{DEFAULTS, Input, Loaded, json_schema, load, preset, validate};
+
+const GOOD: &str = "[engine.tiny]\n[dataset.d]\nsource = \"gsm8k\"\n\
+                    [phase.load]\nconcurrency = 4\nrequests = 8\n";
+
+#[derive(Default)]
+struct Around<'a> {
+    files: BTreeMap<&'a str, &'a str>,
+    env: Vec<(String, String)>,
+    sets: Vec<String>,
+    profile: Option<&'a str>,
+}
+
+impl Around<'_> {
+    fn load(&self, text: &str) -> Result<Loaded, Diagnostics> {
+        load(&Input {
+            path: Path::new("chat.toml"),
+            text,
+            read: &|path| {
+                let text = self.files.get(path.to_str().unwrap_or_default());
+                text.map(|text| (*text).to_string())
+                    .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            },
+            env: &self.env,
+            sets: &self.sets,
+            profile: self.profile,
+            user_preset_dirs: &[PathBuf::from("presets")],
+        })
+    }
+
+    fn set(sets: &[&str]) -> Self {
+        Self { sets: sets.iter().map(|set| (*set).to_string()).collect(), ..Self::default() }
+    }
+
+    fn env(name: &str, value: &str) -> Self {
+        Self { env: vec![(name.to_string(), value.to_string())], ..Self::default() }
+    }
+}
+
+fn errors(text: &str) -> String {
+    match Around::default().load(text) {
+        Ok(loaded) => panic!("no error in:\n{text}\n{}", loaded.resolved_toml),
+        Err(found) => found.render(false),
+    }
+}
+
+fn check(text: &str, expected: &str) {
+    let message = errors(text);
+    assert!(message.contains(expected), "expected {expected:?} in:\n{message}");
+}
+
+fn good_with(extra: &str) -> String {
+    format!("{GOOD}{extra}")
+}
+
+#[test]
+fn three_typos_at_three_depths_are_three_carets() {
+    insta::assert_snapshot!(errors(include_str!("../../../fixtures/scenarios/three_typos.toml")));
+}
+
+#[test]
+fn contradictions_show_both_places() {
+    insta::assert_snapshot!(errors(include_str!(
+        "../../../fixtures/scenarios/contradictions.toml"
+    )));
+}
+
+#[test]
+fn wrong_types_and_ranges_say_what_is_expected() {
+    insta::assert_snapshot!(errors(include_str!("../../../fixtures/scenarios/ranges.toml")));
+}
+
+#[test]
+fn each_mistake_is_told_with_a_way_out() {
+    check("", "chat.toml says nothing");
+    check("title = \"x\"", "the scenario names no engine");
+    check(&good_with("[phase.load.deadlines]\ntotl = \"1s\""), "did you mean `total`?");
+    check(&good_with("concurrency = 3"), "duplicate key");
+    check(&good_with("[engine.vlm]"), "did you mean `vllm`?");
+    check(&good_with("[engine.mine]\npreset = \"sgalng\""), "did you mean `sglang`?");
+    check(&good_with("[engine.\"../x\"]\npreset = \"tiny\""), "cannot be the name of an engine");
+    check(&good_with("[engine.Tiny]\npreset = \"tiny\""), "differ only in case");
+    check(&good_with("[dataset.e]\nsource = \"gsm8k\""), "no choice among them");
+    check(&good_with("[dataset.d.columns]\nx = 3"), "expected a string");
+    check(&good_with("[slo]"), "has no objective");
+    check(&good_with("[slo]\nttft = \"10 minuets\""), "is not a length of time");
+    check(&good_with("[search]\nover = \"rate\""), "needs objectives to meet");
+    check(&good_with("[score.s]\nextract = [\"strct\"]"), "did you mean `strict`?");
+    check(&good_with("[score.s]\nextract = ['(unclosed']"), "this pattern cannot be used");
+    check(&good_with("[score.s]\nextract = []"), "has no extractor");
+    check(&good_with("rate = 2.0"), "has both `concurrency` and `rate`");
+    check(&good_with("until-steady = true"), "only a warm-up repeats itself");
+    check(&good_with("kind = \"warm-up\""), "no phase is measured");
+    check(&good_with("arrival = \"poisson\""), "`arrival` needs a `rate`");
+    check(&good_with("max_in_flight = 3"), "did you mean `max-in-flight`?");
+    check(&good_with("max-tokens = 3"), "`max-tokens` is a key of `[request]`");
+    check(&good_with("[engine.tiny.log.failures]\noom = 'x'"), "is not a class of failures");
+    check(&good_with("[engine.tiny.log.stages]\nload = '('"), "this pattern cannot be used");
+    check(&good_with("[engine.tiny]\nca = \"x.pem\""), "`ca` is for engines on https");
+    check(&good_with("[engine.tiny.metrics.names]\nrunning = ['x']"), "is not a metric's name");
+    check(
+        &good_with("[engine.e]\npreset = \"endpoint\"\nurl = \"host:1\""),
+        "begins with `http://`",
+    );
+    check(&GOOD.replace("gsm8k", "gsm8"), "did you mean `gsm8k`?");
+    check(&GOOD.replace("\"gsm8k\"", "\"csv\""), "has no `location`");
+    check(&GOOD.replace("\"gsm8k\"", "\"random\""), "have no `input-tokens`");
+    check(&GOOD.replace("requests = 8", ""), "has no end");
+    check(&GOOD.replace("concurrency = 4", ""), "sends nothing");
+    check(&format!("seed = 99999999999999999999\n{GOOD}"), "more than 64 bits");
+    check(&format!("title = \"a\\u0000\"\n{GOOD}"), "must not contain NUL");
+}
+
+#[test]
+fn a_secret_in_the_file_is_a_warning() {
+    let loaded =
+        Around::default().load(&good_with("[engine.tiny.env]\nHF_TOKEN = \"hf_x\"")).unwrap();
+    let text = loaded.warnings.render(false);
+    assert!(text.contains("looks like a secret"), "{text}");
+}
+
+#[test]
+fn layers_win_in_their_order() {
+    let mut around = Around::set(&["phase.load.requests=5"]);
+    around.files.insert("base.toml", "trials = 7\nseed = 7\ntitle = \"base\"\nreport = \"r\"");
+    around.env =
+        vec![("BENCH_SEED".into(), "4".into()), ("BENCH_PHASE__LOAD__REQUESTS".into(), "3".into())];
+    around.profile = Some("quick");
+    let text = format!(
+        "extends = \"base.toml\"\ntitle = \"scenario\"\nseed = 2\n{GOOD}\
+         [profile.quick]\nseed = 3\ntitle = \"profile\"\nphase.load.rate = 2.0\n"
+    );
+    let tree = around.load(&text).unwrap_or_else(|e| panic!("{e}")).scenario.tree;
+    let get = |key: &str| tree[key].to_string();
+    assert_eq!(get("trials"), "7", "from the extended file");
+    assert_eq!(get("order"), "\"grouped\"", "from the defaults");
+    assert_eq!(get("title"), "\"profile\"");
+    assert_eq!(get("seed"), "4", "from the environment");
+    let load = &tree["phase"]["load"];
+    assert_eq!(load["requests"].as_integer(), Some(5), "from --set");
+    assert_eq!(load["rate"].as_float(), Some(2.0));
+    assert!(load.get("concurrency").is_none(), "a way of sending replaces the other one");
+}
+
+#[test]
+fn overrides_are_typed_by_the_grammar() {
+    let tree =
+        |around: Around<'_>| around.load(GOOD).unwrap_or_else(|e| panic!("{e}")).scenario.tree;
+    assert_eq!(tree(Around::set(&["title=123"]))["title"].as_str(), Some("123"));
+    assert_eq!(tree(Around::set(&["order=interleaved"]))["order"].as_str(), Some("interleaved"));
+    let drain = tree(Around::set(&["phase.load.drain = 3s"]))["phase"]["load"]["drain"].clone();
+    assert_eq!(drain.as_str(), Some("3s"));
+    let by_env = tree(Around::env("BENCH_ENGINE__TINY__READY_TIMEOUT", "5s"));
+    assert_eq!(by_env["engine"]["tiny"]["ready-timeout"].as_str(), Some("5s"));
+    // Not a key of a scenario, and not meant as one.
+    tree(Around::env("BENCH_DATA_DIR", "/data"));
+}
+
+#[test]
+fn mistakes_in_overrides_name_the_layer() {
+    let check = |around: Around<'_>, expected: &str| {
+        let text = around.load(GOOD).unwrap_err().render(false);
+        assert!(text.contains(expected), "expected {expected:?} in:\n{text}");
+    };
+    check(Around::set(&["phase.load.concurency=3"]), "--> --set:1:12");
+    check(Around::set(&["phase.load.concurrency"]), "has no `=`");
+    check(Around::set(&["phase.load.concurrency=many"]), "--> --set:1:");
+    check(
+        Around::env("BENCH_PHASE__LOAD__CONCURENCY", "3"),
+        "--> BENCH_PHASE__LOAD__CONCURENCY:1:12",
+    );
+    check(Around::env("BENCH_PHAES__LOAD__RATE", "3"), "did you mean `phase`?");
+    check(Around { profile: Some("quik"), ..Around::default() }, "there is no profile `quik`");
+}
+
+#[test]
+fn extended_files_may_not_go_round() {
+    let mut around = Around::default();
+    around.files.insert("b.toml", "extends = \"chat.toml\"");
+    around.files.insert("chat.toml", "extends = \"b.toml\"");
+    let text = around.load("extends = \"b.toml\"").unwrap_err().render(false);
+    assert!(text.contains("chat.toml -> b.toml -> chat.toml"), "{text}");
+    let text = Around::default().load("extends = \"gone.toml\"").unwrap_err().render(false);
+    assert!(text.contains("cannot read gone.toml"), "{text}");
+}
+
+#[test]
+fn a_preset_of_the_user_replaces_the_one_of_its_name() {
+    let mut around = Around::default();
+    around.files.insert("presets/tiny.toml", "argv = [\"mine\", \"{{ port }}\"]\nprograme = \"x\"");
+    let text = around.load(GOOD).unwrap_err().render(false);
+    assert!(text.contains("--> presets/tiny.toml:2:1"), "{text}");
+    around.files.insert("presets/tiny.toml", "argv = [\"mine\", \"{{ port }}\"]");
+    let tree = around.load(GOOD).unwrap().scenario.tree;
+    assert_eq!(tree["engine"]["tiny"]["argv"][0].as_str(), Some("mine"));
+}
+
+#[test]
+fn the_presets_of_the_program_are_without_mistakes() {
+    for (name, text) in preset::EMBEDDED {
+        let mut found = Diagnostics::default();
+        let document = Document::parse(name, text, &mut found);
+        validate::preset(&document, &mut found);
+        assert!(found.is_empty(), "{name}: {found}");
+        let scenario = good_with(&format!(
+            "[engine.e]\npreset = \"{name}\"\nmodel = \"m\"\nurl = \"http://x:1\"\n"
+        ));
+        Around::default().load(&scenario).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}
+
+#[test]
+fn the_defaults_explain_every_key() {
+    fn visit(fields: &[Field], missing: &mut Vec<&'static str>) {
+        for field in fields {
+            let mentioned = DEFAULTS
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+                .any(|word| word == field.key);
+            if !mentioned {
+                missing.push(field.key);
+            }
+            match &field.kind {
+                Kind::Table(fields) | Kind::Named(_, Kind::Table(fields)) => visit(fields, missing),
+                _ => {}
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    for fields in [SCENARIO, ENGINE, OPTIONS] {
+        visit(fields, &mut missing);
+    }
+    assert!(missing.is_empty(), "scenarios/defaults/defaults.toml says nothing of {missing:?}");
+}
+
+#[test]
+fn the_schema_is_stable() {
+    let schema = json_schema::json_schema();
+    let value: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(value["$schema"], "http://json-schema.org/draft-07/schema#");
+    insta::assert_snapshot!(schema);
+}
+
+#[test]
+fn other_encodings_are_named() {
+    let decode = |bytes: &[u8]| crate::scenario::decode(Path::new("x.toml"), bytes.to_vec());
+    assert!(decode(&[0xff, 0xfe, b'a', 0]).unwrap_err().to_string().contains("UTF-16"));
+    let text = decode(b"a = 1\nb = \"\xff\"").unwrap_err().to_string();
+    assert!(text.contains("line 2"), "{text}");
+    assert!(decode(b"a = 1").is_ok());
+}

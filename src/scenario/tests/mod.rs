@@ -1,0 +1,3 @@
+//! What a scenario says back to its author.
+
+mod messages;

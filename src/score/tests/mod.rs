@@ -1,0 +1,3 @@
+//! Scores of real gold answers.
+
+mod gsm8k;

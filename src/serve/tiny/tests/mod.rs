@@ -1,0 +1,5 @@
+//! The engine from outside, with a model small enough to check by hand.
+
+mod end_to_end;
+
+pub(in crate::serve::tiny) mod toy;

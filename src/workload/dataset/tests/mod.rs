@@ -1,0 +1,6 @@
+//! Data sets as they are found, read through the whole path.
+
+mod parquet;
+mod scale;
+mod sources;
+mod tokens;

@@ -1,0 +1,214 @@
+//! Parquet files, sound and damaged.
+
+use std::sync::Arc;
+
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+
+use crate::plan::cell::{DatasetPlan, Source};
+use crate::seed::Seed;
+use crate::workload::dataset::tests::sources::{plan, read, texts};
+use crate::workload::dataset::{Load, load};
+use crate::workload::input::Input;
+use crate::workload::samples::Samples;
+
+/// Writes a file with the given columns of text, several row groups, as the hub does.
+fn parquet(columns: &[&str], n_rows: usize, codec: Compression) -> Vec<u8> {
+    parquet_of("(UTF8)", columns, n_rows, codec, String::into_bytes)
+}
+
+fn parquet_of(
+    logical: &str,
+    columns: &[&str],
+    n_rows: usize,
+    codec: Compression,
+    bytes_of: impl Fn(String) -> Vec<u8>,
+) -> Vec<u8> {
+    let fields: Vec<_> =
+        columns.iter().map(|name| format!("optional binary {name} {logical};")).collect();
+    let schema = parse_message_type(&format!("message rows {{ {} }}", fields.join(" "))).unwrap();
+    let properties = WriterProperties::builder().set_compression(codec).build();
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::new(properties)).unwrap();
+    let rows: Vec<usize> = (0..n_rows).collect();
+    for group in rows.chunks(10) {
+        let mut row_group = writer.next_row_group().unwrap();
+        for column in columns {
+            let mut writer = row_group.next_column().unwrap().unwrap();
+            let values: Vec<_> = group
+                .iter()
+                .map(|row| ByteArray::from(bytes_of(format!("{column} {row}"))))
+                .collect();
+            let levels = vec![1; values.len()];
+            writer.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+            writer.close().unwrap();
+        }
+        row_group.close().unwrap();
+    }
+    writer.close().unwrap();
+    bytes
+}
+
+fn gsm8k(codec: Compression) -> Vec<u8> {
+    parquet(&["question", "answer"], 25, codec)
+}
+
+#[test]
+fn a_parquet_file_of_the_hub_is_read_row_by_row() {
+    for codec in
+        [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())]
+    {
+        let samples = read(&plan(Source::Gsm8k), "test.parquet", &gsm8k(codec)).unwrap();
+        assert_eq!(samples.n_samples, 25);
+        assert_eq!(texts(samples.rows())[24], "question 24");
+        assert_eq!(samples.rows()[24].gold.as_deref(), Some("answer 24"));
+    }
+}
+
+#[test]
+fn the_columns_of_s1k_are_found_among_all_it_has() {
+    let columns = [
+        "solution",
+        "question",
+        "cot_type",
+        "source_type",
+        "metadata",
+        "thinking_trajectories",
+        "attempt",
+    ];
+    let bytes = parquet(&columns, 3, Compression::SNAPPY);
+    for source in [Source::S1k, Source::S1k11] {
+        let samples = read(&plan(source), "train.parquet", &bytes).unwrap();
+        assert_eq!(texts(samples.rows()), ["question 0", "question 1", "question 2"]);
+        assert_eq!(samples.rows()[2].gold.as_deref(), Some("solution 2"));
+    }
+    let trace = DatasetPlan {
+        columns: [("answer".to_owned(), "thinking_trajectories".to_owned())].into(),
+        ..plan(Source::S1k)
+    };
+    let samples = read(&trace, "train.parquet", &bytes).unwrap();
+    assert_eq!(samples.rows()[0].gold.as_deref(), Some("thinking_trajectories 0"));
+}
+
+#[test]
+fn several_files_are_read_as_one() {
+    let part = gsm8k(Compression::SNAPPY);
+    let plan = plan(Source::Gsm8k);
+    let asked = Load {
+        name: "q",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    let parts = vec![Input::bytes("a.parquet", part.clone()), Input::bytes("b.parquet", part)];
+    let samples = load(&asked, parts).unwrap();
+    assert_eq!((samples.n_samples, samples.n_distinct), (50, 25));
+    assert_eq!(samples.rows()[49].row, 49);
+}
+
+#[test]
+fn a_parquet_file_cut_short_anywhere_is_refused() {
+    let whole = gsm8k(Compression::SNAPPY);
+    for length in (0..whole.len()).step_by(7) {
+        let error = read(&plan(Source::Gsm8k), "x.parquet", &whole[..length]).unwrap_err();
+        assert!(error.message.starts_with("not readable as Parquet: "), "{error}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_said_to_be_text_are_read_as_it_or_refused() {
+    let read_bytes = |last: &[u8]| {
+        let bytes = parquet_of("", &["question", "answer"], 3, Compression::SNAPPY, |value| {
+            if value == "question 2" { last.to_vec() } else { value.into_bytes() }
+        });
+        read(&plan(Source::Gsm8k), "old.parquet", &bytes)
+    };
+    assert_eq!(texts(read_bytes("thé".as_bytes()).unwrap().rows())[1..], ["question 1", "thé"]);
+    let error = read_bytes(b"th\xe9").unwrap_err();
+    assert_eq!(error.place, "row 3, column `question`", "{error}");
+}
+
+#[test]
+fn an_unknown_codec_is_named() {
+    let mut bytes = gsm8k(Compression::SNAPPY);
+    // In the footer, after the path of the column: field 4 of `ColumnMetaData`, zigzag 1.
+    let pattern = b"\x08question\x15\x02";
+    let at: Vec<_> = memchr::memmem::find_iter(&bytes, pattern).map(|at| at + 10).collect();
+    assert!(!at.is_empty());
+    let packed = |codec: &str| format!("packed with {codec}, which bench does not unpack");
+    for (codec, message) in [
+        (2_u8, packed("gzip")),
+        (4, packed("brotli")),
+        (7, packed("lz4")),
+        (3, "LZO".to_owned()),
+        (63, "63".to_owned()),
+    ] {
+        for at in &at {
+            bytes[*at] = codec << 1;
+        }
+        let error = read(&plan(Source::Gsm8k), "x.parquet", &bytes).unwrap_err();
+        assert!(error.message.contains(&message), "{error}");
+        assert!(error.help.contains("with Snappy, Zstandard or no compression"), "{error}");
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_unpacked_is_named_by_row_and_column() {
+    let mut bytes = gsm8k(Compression::SNAPPY);
+    // The codec of the second column alone, as above.
+    let pattern = b"\x06answer\x15\x02";
+    let at: Vec<_> = memchr::memmem::find_iter(&bytes, pattern).map(|at| at + 8).collect();
+    for at in at {
+        bytes[at] = 2 << 1;
+    }
+    let error = read(&plan(Source::Gsm8k), "x.parquet", &bytes).unwrap_err();
+    assert_eq!(error.place, "row 1, column `answer`", "{error}");
+}
+
+#[test]
+fn ten_thousand_flipped_bits_cause_no_panic() {
+    let whole = gsm8k(Compression::SNAPPY);
+    let plan = plan(Source::Gsm8k);
+    let sound = read(&plan, "x.parquet", &whole).unwrap();
+    let mut n_refused = 0;
+    let n_bits = whole.len() * 8;
+    for flip in 0..10_000 {
+        // A stride that is prime to most lengths visits the file evenly.
+        let bit = flip * 7919 % n_bits;
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        match read(&plan, "x.parquet", &bytes) {
+            Err(error) => {
+                assert!(!error.message.is_empty());
+                n_refused += 1;
+            }
+            Ok(samples) => check_bounded(&samples, &sound),
+        }
+    }
+    assert!(n_refused > 1_000, "only {n_refused} were refused");
+}
+
+/// Without checksums in the pages a changed letter of a text cannot be noticed; more rows
+/// than the file can hold would be.
+fn check_bounded(samples: &Samples, sound: &Samples) {
+    assert!(samples.n_samples <= sound.n_samples * 256);
+}
+
+#[test]
+fn a_changed_letter_is_found_where_the_pages_have_checksums() {
+    let whole = include_bytes!("../../../../fixtures/datasets/page_checksums.parquet").to_vec();
+    let plan = plan(Source::Gsm8k);
+    assert_eq!(read(&plan, "x.parquet", &whole).unwrap().n_samples, 2);
+    let place = memchr::memmem::find(&whole, b"two cats").unwrap();
+    let mut bytes = whole;
+    bytes[place] = b'T';
+    let error = read(&plan, "x.parquet", &bytes).unwrap_err();
+    assert!(error.place.contains("column `question`"), "{error}");
+    assert!(error.message.contains("checksum"), "{error}");
+}

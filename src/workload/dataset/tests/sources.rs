@@ -1,0 +1,403 @@
+//! Small files of every shape, sound and broken, and what is read from them.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use crate::plan::cell::{DatasetPlan, Source};
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::workload::dataset::{Load, load, load_with_shots};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::request::{Message, Prompt, Sample};
+use crate::workload::samples::Samples;
+
+pub(crate) fn plan(source: Source) -> DatasetPlan {
+    DatasetPlan::of(source, None, None, None)
+}
+
+pub(crate) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
+    let asked = Load {
+        name: "questions",
+        plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    load(&asked, vec![Input::bytes(name, bytes.to_vec())])
+}
+
+pub(crate) fn texts(samples: &[Sample]) -> Vec<&str> {
+    samples
+        .iter()
+        .map(|sample| match sample.turns.as_slice() {
+            [Prompt::Text(text)] => text.as_str(),
+            other => panic!("not one text: {other:?}"),
+        })
+        .collect()
+}
+
+fn check_error(plan: &DatasetPlan, name: &str, bytes: &[u8], expected: &str) {
+    match read(plan, name, bytes) {
+        Err(error) => assert_eq!(error.to_string(), expected),
+        Ok(samples) => panic!("{} rows instead of `{expected}`", samples.n_samples),
+    }
+}
+
+const GSM8K: &str = r#"{"question": "One and two?", "answer": "1 + 2 = <<1+2=3>>3\n#### 3"}
+{"question": "Two and two?", "answer": "2 + 2 = 4\n#### 4"}
+{"question": "Three and four?", "answer": "3 + 4 = 7\n#### 7"}
+"#;
+
+#[test]
+fn gsm8k_rows_have_a_question_and_a_gold_answer() {
+    let samples = read(&plan(Source::Gsm8k), "test.jsonl", GSM8K.as_bytes()).unwrap();
+    assert_eq!(texts(samples.rows()), ["One and two?", "Two and two?", "Three and four?"]);
+    assert_eq!(samples.rows()[1].gold.as_deref(), Some("2 + 2 = 4\n#### 4"));
+    assert_eq!(samples.rows()[1].row, 1);
+    assert_eq!((samples.n_samples, samples.n_distinct), (3, 3));
+}
+
+#[test]
+fn worked_examples_stand_as_lm_evaluation_harness_writes_them() {
+    let plan = DatasetPlan { n_shots: 2, ..plan(Source::Gsm8k) };
+    let samples = read(&plan, "test.jsonl", GSM8K.as_bytes()).unwrap();
+    // The harness's task gsm8k: doc_to_text, a space, doc_to_target; blank lines between.
+    insta::assert_snapshot!(format!("{}{}", samples.prefix, texts(samples.rows())[0]), @r"
+    Question: One and two?
+    Answer: 1 + 2 = <<1+2=3>>3
+    #### 3
+
+    Question: Two and two?
+    Answer: 2 + 2 = 4
+    #### 4
+
+    Question: Three and four?
+    Answer:
+    ");
+    assert_eq!(samples.n_samples, 1);
+}
+
+#[test]
+fn worked_examples_come_from_the_training_file_when_there_is_one() {
+    let plan = DatasetPlan { n_shots: 1, ..plan(Source::Gsm8k) };
+    let asked = Load {
+        name: "q",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    let file = |name: &str| vec![Input::bytes(name, GSM8K.as_bytes())];
+    let training = "{\"question\": \"T?\", \"answer\": \"#### 0\"}";
+    let shots = vec![Input::bytes("train.jsonl", training.as_bytes())];
+    let samples = load_with_shots(&asked, file("test.jsonl"), shots).unwrap();
+    assert_eq!(samples.prefix, "Question: T?\nAnswer: #### 0\n\n");
+    assert_eq!(samples.n_samples, 3);
+    let shots = vec![Input::bytes("train.jsonl", "")];
+    let error = load_with_shots(&asked, file("test.jsonl"), shots).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "train.jsonl: 1 worked examples are wanted and it has fewer rows"
+    );
+}
+
+#[test]
+fn a_template_over_the_columns_makes_the_prompt() {
+    let plan = DatasetPlan {
+        prompt: Some("{{ question }} Think, then say: The answer is N.".to_owned()),
+        ..plan(Source::Gsm8k)
+    };
+    let samples = read(&plan, "test.jsonl", GSM8K.as_bytes()).unwrap();
+    assert_eq!(texts(samples.rows())[0], "One and two? Think, then say: The answer is N.");
+    let wrong = DatasetPlan { prompt: Some("{{ frage }}".to_owned()), ..plan };
+    check_error(
+        &wrong,
+        "test.jsonl",
+        GSM8K.as_bytes(),
+        "test.jsonl: line 1: the template of the prompt names a column that the row does not \
+         have; the row has `answer`, `question`",
+    );
+    let broken = DatasetPlan { prompt: Some("{{ question".to_owned()), ..wrong };
+    let error = read(&broken, "test.jsonl", GSM8K.as_bytes()).unwrap_err();
+    assert_eq!((error.file.as_str(), error.place.as_str()), ("scenario", "`prompt`, line 1"));
+}
+
+#[test]
+fn a_template_that_writes_without_end_is_stopped() {
+    let doubling = "{% set ns = namespace(s='x') %}{% for i in range(40) %}\
+                    {% set ns.s = ns.s ~ ns.s %}{{ ns.s }}{% endfor %}";
+    let plan = DatasetPlan { prompt: Some(doubling.to_owned()), ..plan(Source::Gsm8k) };
+    let error = read(&plan, "test.jsonl", GSM8K.as_bytes()).unwrap_err();
+    assert!(error.message.contains("the template of the prompt fails"), "{error}");
+}
+
+#[test]
+fn byte_order_mark_crlf_blank_lines_and_no_last_newline_are_no_trouble() {
+    let jsonl = b"\xef\xbb\xbf{\"prompt\":\"a\"}\r\n\r\n  \n{\"prompt\":\"b\"}";
+    assert_eq!(texts(read(&plan(Source::Jsonl), "x.jsonl", jsonl).unwrap().rows()), ["a", "b"]);
+    let csv = b"\xef\xbb\xbfprompt,answer\r\n\"a, \"\"b\"\"\nc\",1\r\nd,2";
+    let samples = read(&plan(Source::Csv), "x.csv", csv).unwrap();
+    assert_eq!(texts(samples.rows()), ["a, \"b\"\nc", "d"]);
+    assert_eq!(samples.rows()[1].gold.as_deref(), Some("2"));
+    let text = b"\xef\xbb\xbffirst\r\n\nsecond";
+    assert_eq!(texts(read(&plan(Source::Text), "x", text).unwrap().rows()), ["first", "second"]);
+}
+
+#[test]
+fn a_bad_line_of_json_is_named_with_its_byte() {
+    let jsonl = plan(Source::Jsonl);
+    check_error(
+        &jsonl,
+        "x.jsonl",
+        b"{\"prompt\":\"a\"}\n{\"prompt\": b}\n",
+        "x.jsonl: line 2, byte 12: not valid JSON: expected value near `{\"prompt\": b}`",
+    );
+    check_error(&jsonl, "x.jsonl", b"[]\n", "x.jsonl: no row");
+    check_error(
+        &jsonl,
+        "x.jsonl",
+        b"\"just a text\"\n",
+        "x.jsonl: line 1, byte 1: not a JSON object near `\"just a text\"`",
+    );
+    check_error(
+        &plan(Source::Jsonl),
+        "x.jsonl",
+        b"{\"prompt\":\"a\",\"prompt\":\"b\"}\n",
+        "x.jsonl: line 1, byte 27: not valid JSON: the key `prompt` occurs twice near `t\":\"a\",\"prompt\":\"b\"}`",
+    );
+    check_error(
+        &plan(Source::Jsonl),
+        "x.jsonl",
+        b"{\"prompt\":[]}\n",
+        "x.jsonl: line 1, column `prompt`: is empty",
+    );
+    check_error(
+        &jsonl,
+        "x.jsonl",
+        b"{\"prompt\":\"a\"}\n{\"prompt\":\"\xff\xfe\"}\n",
+        "x.jsonl: line 2, byte 12: not valid UTF-8 near `{\"prompt\":\"\\xff\\xfe\"}`",
+    );
+    let error = read(&jsonl, "x.jsonl", b"{\"prompt\":\"a\0b\"}\n").unwrap_err();
+    assert!(error.message.contains("control character"), "{error}");
+}
+
+#[test]
+fn a_ragged_csv_is_named_with_its_line() {
+    let csv = plan(Source::Csv);
+    check_error(
+        &csv,
+        "x.csv",
+        b"prompt,answer\na,1\nb\n",
+        "x.csv: line 3: 1 fields where the header has 2",
+    );
+    check_error(
+        &csv,
+        "x.csv",
+        b"prompt,prompt\na,1\n",
+        "x.csv: line 1: two columns are called `prompt`",
+    );
+    check_error(
+        &csv,
+        "x.csv",
+        b"prompt,answer\na,\xff\n",
+        "x.csv: line 2, column `answer`: not valid UTF-8: `\\xff`",
+    );
+    check_error(
+        &csv,
+        "x.csv",
+        b"prompt,answer\n\"a,1\nb,2\n",
+        "x.csv: line 2: 1 fields where the header has 2",
+    );
+}
+
+#[test]
+fn a_missing_column_is_named_with_those_that_are_there() {
+    check_error(
+        &plan(Source::Gsm8k),
+        "x.jsonl",
+        b"{\"question\":\"q\",\"answer\":null}\n",
+        "x.jsonl: line 1, column `answer`: missing or null; the row has `answer`, `question`",
+    );
+    let columns = [("prompt".to_owned(), "/data/text".to_owned())].into();
+    let nested = DatasetPlan { columns, ..plan(Source::Jsonl) };
+    let samples = read(&nested, "x.jsonl", br#"{"data":{"text":"deep"}}"#).unwrap();
+    assert_eq!(texts(samples.rows()), ["deep"]);
+    check_error(
+        &nested,
+        "x.jsonl",
+        br#"{"data":{"text":true}}"#,
+        "x.jsonl: line 1, column `/data/text`: is true or false, not a text",
+    );
+    let columns = [("promt".to_owned(), "x".to_owned())].into();
+    let error = read(&DatasetPlan { columns, ..nested }, "x.jsonl", b"{}").unwrap_err();
+    assert_eq!(error.message, "no column plays the part `promt`");
+}
+
+#[test]
+fn bad_rows_are_left_out_and_counted_when_the_scenario_says_so() {
+    let plan = DatasetPlan { skip_bad_rows: true, ..plan(Source::Jsonl) };
+    let bytes = b"{\"prompt\":\"a\"}\n{oops}\n{\"prompt\":\"\"}\n{\"prompt\":\"a\"}\n";
+    let samples = read(&plan, "x.jsonl", bytes).unwrap();
+    assert_eq!(samples.n_samples, 2);
+    assert_eq!(samples.n_distinct, 1);
+    assert_eq!(samples.left_out, [("not readable".to_owned(), 1), ("not usable".to_owned(), 1)]);
+    check_error(&plan, "x.jsonl", b"{oops}\n", "x.jsonl: no usable row: 1 of 1 left out");
+    check_error(&plan, "x.jsonl", b"", "x.jsonl: no row");
+}
+
+#[test]
+fn an_id_that_occurs_twice_is_an_error() {
+    let columns = [("id".to_owned(), "id".to_owned())].into();
+    let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+    check_error(
+        &plan,
+        "x.jsonl",
+        b"{\"prompt\":\"a\",\"id\":7}\n{\"prompt\":\"b\",\"id\":7}\n",
+        "x.jsonl: line 2: the id `7` occurs twice",
+    );
+}
+
+#[test]
+fn a_json_array_is_read_element_by_element() {
+    let array = br#" [ {"prompt":"a, ] \" }"} , {"prompt":"b","x":[1,{"y":"]"}]} ] "#;
+    let samples = read(&plan(Source::Jsonl), "x.json", array).unwrap();
+    assert_eq!(texts(samples.rows()), ["a, ] \" }", "b"]);
+    check_error(
+        &plan(Source::Jsonl),
+        "x.json",
+        br#"[{"prompt":"a"},{"prompt":"b""#,
+        "x.json: element 2: the array has no end",
+    );
+    check_error(
+        &plan(Source::Jsonl),
+        "x.json",
+        br#"[{"prompt":"a"},17]"#,
+        "x.json: element 2, byte 1: not a JSON object near `17`",
+    );
+}
+
+#[test]
+fn token_ids_and_messages_are_prompts_too() {
+    let samples = read(&plan(Source::Jsonl), "x.jsonl", br#"{"prompt":[1,2,3]}"#).unwrap();
+    assert_eq!(samples.rows()[0].turns, [Prompt::Tokens(vec![1, 2, 3])]);
+    let columns = BTreeMap::from([("messages".to_owned(), "messages".to_owned())]);
+    let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+    let row = br#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"U1"},
+        {"role":"assistant","content":"A1"},{"role":"user","content":"U2"}]}"#;
+    let row: Vec<u8> = row.iter().copied().filter(|byte| *byte != b'\n').collect();
+    let first = Prompt::Messages(vec![
+        Message { role: "system".to_owned(), content: "S".to_owned() },
+        Message { role: "user".to_owned(), content: "U1".to_owned() },
+    ]);
+    let samples = read(&plan, "x.jsonl", &row).unwrap();
+    assert_eq!(samples.rows()[0].turns, std::slice::from_ref(&first));
+    let plan = DatasetPlan { multi_turn: true, ..plan };
+    let samples = read(&plan, "x.jsonl", &row).unwrap();
+    assert_eq!(samples.rows()[0].turns, [first, Prompt::Text("U2".to_owned())]);
+}
+
+#[test]
+fn a_trace_counts_time_from_its_first_row() {
+    let trace = plan(Source::Trace);
+    let bytes = b"{\"timestamp\":1000,\"prompt\":\"a\",\"output_length\":5}\n\
+                  {\"timestamp\":1250,\"prompt\":\"b\",\"output_length\":6}\n";
+    let samples = read(&trace, "x.jsonl", bytes).unwrap();
+    assert_eq!(samples.rows()[0].at, Some(Nanos::ZERO));
+    assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(250)));
+    assert_eq!(samples.rows()[1].output_tokens, Some(6));
+    let dates = b"{\"timestamp\":\"2023-11-16 18:17:03.98\",\"prompt\":\"a\"}\n\
+                  {\"timestamp\":\"2023-11-16 18:17:04.03\",\"prompt\":\"b\"}\n";
+    let samples = read(&trace, "x.jsonl", dates).unwrap();
+    assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(50)));
+    check_error(
+        &trace,
+        "x.jsonl",
+        b"{\"timestamp\":2,\"prompt\":\"a\"}\n{\"timestamp\":1,\"prompt\":\"b\"}\n",
+        "x.jsonl: line 2: its time is before that of an earlier row",
+    );
+}
+
+#[test]
+fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
+    let rows: Vec<_> = (0..200).map(|n| format!("{{\"prompt\":\"{n}\"}}")).collect();
+    let bytes = rows.join("\n");
+    let plan = DatasetPlan { shuffle: true, ..plan(Source::Jsonl) };
+    let order = |seed, limit, needs| {
+        let plan = DatasetPlan { limit, ..plan.clone() };
+        let asked = Load {
+            name: "q",
+            plan: &plan,
+            seed: Seed(seed),
+            needs,
+            tokenizer: None,
+            on_progress: None,
+        };
+        let samples = load(&asked, vec![Input::bytes("x.jsonl", bytes.clone())]).unwrap();
+        let texts: Vec<_> = texts(samples.rows()).into_iter().map(str::to_owned).collect();
+        (texts, samples.n_samples)
+    };
+    let (all, n_samples) = order(1, None, None);
+    assert_eq!(n_samples, 200);
+    assert_eq!(order(1, None, None).0, all);
+    assert_ne!(order(2, None, None).0, all);
+    assert_eq!(order(1, Some(10), None), (all[..10].to_vec(), 10));
+    assert_eq!(order(1, None, Some(10)), (all[..10].to_vec(), 200));
+    let mut sorted = all.clone();
+    sorted.sort_by_key(|text| text.parse::<u32>().unwrap());
+    assert_eq!(sorted, (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"{\"prompt\":\"").unwrap();
+    for _ in 0..66 {
+        file.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    }
+    file.write_all(b"\"}\n{\"prompt\":\"small\"}\n").unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let plan = DatasetPlan { skip_bad_rows: true, ..plan(Source::Jsonl) };
+    let asked = Load {
+        name: "q",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    let samples = load(&asked, vec![Input::file("x.jsonl", file)]).unwrap();
+    assert_eq!(texts(samples.rows()), ["small"]);
+    assert_eq!(samples.left_out, [("not readable".to_owned(), 1)]);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused_without_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        name in prop_oneof!["x.jsonl", "x.csv", "x.txt", "x.json"],
+        skip_bad_rows in any::<bool>(),
+    ) {
+        for source in [Source::Jsonl, Source::Csv, Source::Text, Source::Trace, Source::Gsm8k] {
+            let plan = DatasetPlan { skip_bad_rows, ..plan(source) };
+            drop(read(&plan, &name, &bytes));
+        }
+    }
+
+    #[test]
+    fn any_text_survives_jsonl_csv_and_json_arrays(text in "[^\r\n\0]{0,40}[a-z]") {
+        let row = serde_json::json!({ "prompt": text }).to_string();
+        let samples = read(&plan(Source::Jsonl), "x.jsonl", row.as_bytes()).unwrap();
+        prop_assert_eq!(texts(samples.rows()), [text.as_str()]);
+        let array = format!("[{row},{row}]");
+        let samples = read(&plan(Source::Jsonl), "x.json", array.as_bytes()).unwrap();
+        prop_assert_eq!(texts(samples.rows()), [text.as_str(), text.as_str()]);
+        let csv = format!("prompt\n\"{}\"\n", text.replace('"', "\"\""));
+        let samples = read(&plan(Source::Csv), "x.csv", csv.as_bytes()).unwrap();
+        prop_assert_eq!(texts(samples.rows()), [text.as_str()]);
+    }
+}

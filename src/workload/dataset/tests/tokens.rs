@@ -1,0 +1,203 @@
+//! What needs a tokenizer: `ShareGPT`'s filter, exact lengths, answers' lengths.
+
+use serde_json::json;
+
+use crate::plan::cell::{DatasetPlan, LengthRange, Source};
+use crate::seed::Seed;
+use crate::workload::dataset::tests::sources::{plan, texts};
+use crate::workload::dataset::{Load, load};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::request::Prompt;
+use crate::workload::samples::Samples;
+use crate::workload::tokenizer::Tokenizer;
+
+/// One token per word, cut at white space and punctuation.
+fn words() -> Tokenizer {
+    let mut vocabulary = serde_json::Map::new();
+    vocabulary.insert("[UNK]".to_owned(), json!(0));
+    for n in 0..200_u32 {
+        let letters = [n / 26, n % 26].map(|digit| char::from(b'a' + (digit % 26) as u8));
+        vocabulary.insert(letters.iter().collect(), json!(n + 1));
+    }
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "added_tokens": [{
+            "id": 0, "content": "[UNK]", "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true,
+        }],
+        "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]" },
+    });
+    Tokenizer::from_json("words", file.to_string().as_bytes()).unwrap()
+}
+
+/// Letters and a few merges of them, as in GPT-2: texts do not fall apart at spaces alone.
+fn letters() -> Tokenizer {
+    let mut vocabulary = serde_json::Map::new();
+    for (id, letter) in ('a'..='z').chain(['Ġ']).enumerate() {
+        vocabulary.insert(letter.to_string(), json!(id));
+    }
+    let merges = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("a", "n"), ("an", "d")];
+    for (left, right) in merges {
+        vocabulary.insert(format!("{left}{right}"), json!(vocabulary.len()));
+    }
+    let merges: Vec<_> = merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
+    let byte_level = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
+    });
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
+        "added_tokens": [],
+        "model": { "type": "BPE", "vocab": vocabulary, "merges": merges },
+    });
+    Tokenizer::from_json("letters", file.to_string().as_bytes()).unwrap()
+}
+
+fn read(
+    plan: &DatasetPlan,
+    tokenizer: &Tokenizer,
+    needs: Option<u64>,
+    bytes: &[u8],
+) -> Result<Samples, DataError> {
+    let tokenizer = Some(tokenizer);
+    let asked = Load { name: "q", plan, seed: Seed(1), needs, tokenizer, on_progress: None };
+    load(&asked, vec![Input::bytes("x.json", bytes.to_vec())])
+}
+
+#[test]
+fn sharegpt_is_filtered_as_serving_benchmarks_do() {
+    let turns = |lengths: &[usize]| {
+        let turns: Vec<_> = lengths
+            .iter()
+            .enumerate()
+            .map(|(index, length)| {
+                let from = if index % 2 == 0 { "human" } else { "gpt" };
+                json!({ "from": from, "value": "aa ".repeat(*length).trim_end() })
+            })
+            .collect();
+        // Long conversations were cut into several rows.
+        json!({ "id": "the same", "conversations": turns })
+    };
+    let file = json!([
+        turns(&[10]),
+        turns(&[3, 10]),
+        turns(&[10, 3]),
+        turns(&[4, 4]),
+        turns(&[1024, 1024, 9]),
+        turns(&[1025, 10]),
+        turns(&[1000, 1049]),
+        turns(&[5, 6, 7, 8]),
+    ]);
+    let sharegpt = plan(Source::Sharegpt);
+    let samples = read(&sharegpt, &words(), None, file.to_string().as_bytes()).unwrap();
+    let kept: Vec<_> = samples.rows().iter().map(|s| (s.row, s.output_tokens)).collect();
+    assert_eq!(kept, [(3, Some(4)), (4, Some(1024)), (7, Some(6))]);
+    assert_eq!(
+        samples.left_out,
+        [
+            ("a prompt of more than 1024 tokens".to_owned(), 1),
+            ("a prompt or answer of fewer than 4 tokens".to_owned(), 2),
+            ("fewer than two turns".to_owned(), 1),
+            ("more than 2048 tokens of prompt and answer".to_owned(), 1),
+        ]
+    );
+    let whole = DatasetPlan { multi_turn: true, ..sharegpt.clone() };
+    let samples = read(&whole, &words(), None, file.to_string().as_bytes()).unwrap();
+    assert_eq!(samples.rows()[2].turns.len(), 2);
+    assert_eq!(samples.rows()[2].turns[1], Prompt::Text("aa aa aa aa aa aa aa".to_owned()));
+
+    let asked = Load {
+        name: "q",
+        plan: &sharegpt,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        on_progress: None,
+    };
+    let error = load(&asked, vec![]).unwrap_err();
+    assert_eq!(error.help, "set `tokenizer` on the data set");
+}
+
+#[test]
+fn ultrachat_asks_the_first_message_and_knows_its_answers_length() {
+    let row = json!({
+        "prompt": "aa ab", "prompt_id": "x",
+        "messages": [
+            { "role": "user", "content": "aa ab" }, { "role": "assistant", "content": "ac ad ae" },
+            { "role": "user", "content": "af" }, { "role": "assistant", "content": "ag" },
+        ],
+    });
+    let samples =
+        read(&plan(Source::Ultrachat), &words(), None, row.to_string().as_bytes()).unwrap();
+    assert_eq!(texts(samples.rows()), ["aa ab"]);
+    assert_eq!(samples.rows()[0].output_tokens, Some(3));
+}
+
+#[test]
+fn the_length_of_the_gold_answer_counts_when_no_column_gives_one() {
+    let row = br#"{"question":"aa","answer":"aa ab ac"}"#;
+    let samples = read(&plan(Source::Gsm8k), &words(), None, row).unwrap();
+    assert_eq!(samples.rows()[0].output_tokens, Some(3));
+}
+
+fn random(min: u32, max: u32) -> DatasetPlan {
+    DatasetPlan {
+        input_tokens: Some(LengthRange { min, max }),
+        output_tokens: Some(LengthRange { min: 16, max: 16 }),
+        ..plan(Source::Random)
+    }
+}
+
+#[test]
+fn generated_prompts_have_exactly_the_length_asked_for() {
+    for tokenizer in [words(), letters()] {
+        for length in [1, 2, 17, 256] {
+            let samples = read(&random(length, length), &tokenizer, Some(20), b"").unwrap();
+            assert_eq!(samples.rows().len(), 20);
+            for sample in samples.rows() {
+                let [Prompt::Text(text)] = sample.turns.as_slice() else { panic!("a text") };
+                assert_eq!(tokenizer.count(text).unwrap(), length, "{text:?}");
+                assert_eq!(sample.output_tokens, Some(16));
+            }
+        }
+    }
+}
+
+#[test]
+fn generated_lengths_fill_their_range_and_do_not_depend_on_how_many_are_made() {
+    let plan = random(10, 30);
+    let few = read(&plan, &words(), Some(5), b"").unwrap();
+    let many = read(&plan, &words(), Some(300), b"").unwrap();
+    assert_eq!(few.rows(), &many.rows()[..5]);
+    assert_ne!(few.recipe_sha256, many.recipe_sha256);
+    let lengths: Vec<u32> =
+        texts(many.rows()).iter().map(|text| words().count(text).unwrap()).collect();
+    assert_eq!((lengths.iter().min(), lengths.iter().max()), (Some(&10), Some(&30)));
+    assert_eq!(many.n_distinct, 300);
+}
+
+#[test]
+fn a_shared_prefix_is_shared_and_part_of_the_length() {
+    let plan = DatasetPlan { shared_prefix_tokens: 8, ..random(12, 12) };
+    let tokenizer = words();
+    let samples = read(&plan, &tokenizer, Some(10), b"").unwrap();
+    let tokens: Vec<Vec<u32>> =
+        texts(samples.rows()).iter().map(|text| tokenizer.encode(text).unwrap()).collect();
+    assert!(tokens.iter().all(|prompt| prompt.len() == 12 && prompt[..8] == tokens[0][..8]));
+    assert_ne!(tokens[0][8..], tokens[1][8..]);
+    let longer = DatasetPlan { shared_prefix_tokens: 13, ..plan };
+    assert!(read(&longer, &tokenizer, None, b"").is_err());
+}
+
+#[test]
+fn generated_prompts_are_token_ids_when_the_scenario_says_so() {
+    let columns = [("prompt".to_owned(), "token-ids".to_owned())].into();
+    let plan = DatasetPlan { columns, limit: Some(3), ..random(5, 5) };
+    let samples = read(&plan, &words(), None, b"").unwrap();
+    assert_eq!(samples.rows().len(), 3);
+    let Prompt::Tokens(tokens) = &samples.rows()[0].turns[0] else { panic!("token ids") };
+    assert_eq!(tokens.len(), 5);
+    assert!(!tokens.contains(&0), "a special token");
+}

@@ -1,0 +1,370 @@
+//! Which requests a trial sends: bodies, counts, slices, order.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::ids::{CellId, LaunchId};
+use crate::openai::body::GenerationRequest;
+use crate::plan::cell::{
+    Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling, UntilSteady,
+};
+use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::record::trial::PhaseKind;
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::workload::chat::Chat;
+use crate::workload::request::{Prompt, Request, Sample};
+use crate::workload::samples::Samples;
+use crate::workload::schedule::Workload;
+use crate::workload::tokenizer::Tokenizer;
+
+fn launch(omit: &[&str]) -> Launch {
+    Launch {
+        engine: "tiny".to_owned(),
+        preset: "tiny".to_owned(),
+        argv: vec![],
+        env: BTreeMap::new(),
+        env_recorded: vec![],
+        cwd: None,
+        base_url: String::new(),
+        ca: None,
+        api_key_env: None,
+        model: "tiny-model".to_owned(),
+        model_path: None,
+        precision: None,
+        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_grace: Nanos::ZERO,
+        requires: vec![],
+        log_patterns: LogPatterns::default(),
+        metrics: None,
+        cache_reset: None,
+        version_argv: vec![],
+        configuration: IndexMap::new(),
+        n_gpus: 1,
+        cold_page_cache: false,
+        extra_starts: 0,
+        quirks: Quirks {
+            no_done: false,
+            no_reuse: false,
+            omit: omit.iter().map(|&s| s.to_owned()).collect(),
+        },
+    }
+}
+
+fn phase(kind: PhaseKind, n_requests: Option<u64>) -> Phase {
+    Phase {
+        name: match kind {
+            PhaseKind::WarmUp => "warm_up".to_owned(),
+            PhaseKind::Measure => "load".to_owned(),
+        },
+        kind,
+        arrivals: ArrivalsPlan::Closed { concurrency: 1 },
+        max_in_flight: None,
+        n_requests,
+        duration: None,
+        drain: Nanos::ZERO,
+        deadlines: Deadlines {
+            connect: Nanos::ZERO,
+            first_token: Nanos::ZERO,
+            between_tokens: Nanos::ZERO,
+            total: Nanos::ZERO,
+        },
+        cancel_after: None,
+        until_steady: None,
+    }
+}
+
+fn cell(phases: Vec<Phase>) -> Cell {
+    Cell {
+        id: CellId("cell".to_owned()),
+        name: "tiny".to_owned(),
+        keys: IndexMap::new(),
+        launch: LaunchId("launch".to_owned()),
+        dataset: "questions".to_owned(),
+        score: None,
+        request: RequestPlan {
+            api: Api::Chat,
+            path: "/v1/chat/completions".to_owned(),
+            stream: true,
+            sampling: Sampling {
+                temperature: 0.0,
+                top_p: 1.0,
+                seed: Some(7),
+                stop: vec!["\n\n".to_owned()],
+            },
+            output: OutputLength::Natural { max_tokens: 64 },
+            salt: false,
+            logprobs: false,
+            extra_body: BTreeMap::new(),
+        },
+        phases,
+        n_trials: 1,
+        slo: None,
+        skip: None,
+    }
+}
+
+fn samples(n: u64, reserve: usize) -> Samples {
+    Samples {
+        rows: (0..n)
+            .map(|row| Sample {
+                row,
+                turns: vec![Prompt::Text(format!("Question \"{row}\"?"))],
+                ..Sample::default()
+            })
+            .collect(),
+        reserve,
+        n_samples: n,
+        n_distinct: n,
+        ..Samples::default()
+    }
+}
+
+fn build(cell: &Cell, samples: Samples) -> Workload {
+    Workload::new(cell, &launch(&[]), Arc::new(samples), Seed(1), 1).unwrap()
+}
+
+fn rows(workload: &Workload, phase: usize) -> Vec<u64> {
+    workload.requests(phase).map(|request| request.sample).collect()
+}
+
+fn body(request: &Request) -> &str {
+    std::str::from_utf8(&request.body).unwrap()
+}
+
+#[test]
+fn a_chat_body_says_everything_explicitly() {
+    let workload = build(&cell(vec![phase(PhaseKind::Measure, None)]), samples(1, 0));
+    let request = workload.requests(0).next().unwrap();
+    insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","messages":[{"role":"user","content":"Question \"0\"?"}],"max_tokens":64,"temperature":0.0,"top_p":1.0,"seed":7,"stop":["\n\n"],"stream":true,"stream_options":{"include_usage":true}}"#);
+    assert_eq!((request.phase, request.index, request.max_tokens), (0, 0, Some(64)));
+    let read: GenerationRequest = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(read.token_limit(), Some(64));
+    assert!(read.wants_usage());
+}
+
+#[test]
+fn a_completion_of_fixed_length_ignores_the_end_of_sequence() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
+    cell.request.api = Api::Completions;
+    cell.request.output = OutputLength::Fixed { tokens: 128 };
+    cell.request.sampling.seed = None;
+    cell.request.sampling.stop.clear();
+    cell.request.stream = false;
+    cell.request.logprobs = true;
+    cell.request.extra_body = BTreeMap::from([
+        ("min_p".to_owned(), serde_json::json!(0.1)),
+        ("top_p".to_owned(), serde_json::json!(0.9)),
+    ]);
+    let mut samples = samples(1, 0);
+    samples.system = Some("Be brief.".to_owned());
+    samples.prefix = "Question: 1?\nAnswer: 1\n\n".to_owned();
+    let request = build(&cell, samples).requests(0).next().unwrap();
+    insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","prompt":"Be brief.\n\nQuestion: 1?\nAnswer: 1\n\nQuestion \"0\"?","max_tokens":128,"temperature":0.0,"top_p":0.9,"ignore_eos":true,"logprobs":1,"stream":false,"min_p":0.1}"#);
+}
+
+#[test]
+fn what_an_engine_refuses_is_left_out() {
+    let cell = cell(vec![phase(PhaseKind::Measure, None)]);
+    let workload = Workload::new(
+        &cell,
+        &launch(&["seed", "stream_options", "top_p"]),
+        Arc::new(samples(1, 0)),
+        Seed(1),
+        1,
+    )
+    .unwrap();
+    let request = workload.requests(0).next().unwrap();
+    insta::assert_snapshot!(body(&request), @r#"{"model":"tiny-model","messages":[{"role":"user","content":"Question \"0\"?"}],"max_tokens":64,"temperature":0.0,"stop":["\n\n"],"stream":true}"#);
+}
+
+#[test]
+fn extra_body_cannot_replace_the_prompt() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
+    cell.request.extra_body = BTreeMap::from([("messages".to_owned(), serde_json::json!([]))]);
+    let error =
+        Workload::new(&cell, &launch(&[]), Arc::new(samples(1, 0)), Seed(1), 1).unwrap_err();
+    assert_eq!(error.message, "`extra_body` sets `messages`, which bench sets itself");
+}
+
+#[test]
+fn warm_up_and_measured_requests_use_disjoint_rows() {
+    let phases = vec![phase(PhaseKind::WarmUp, Some(16)), phase(PhaseKind::Measure, None)];
+    let workload = build(&cell(phases), samples(100, 16));
+    let warm_up: HashSet<u64> = rows(&workload, 0).into_iter().collect();
+    let measured = rows(&workload, 1);
+    assert_eq!((warm_up.len(), measured.len()), (16, 84));
+    assert!(measured.iter().all(|row| !warm_up.contains(row)));
+    assert_eq!(workload.n_shared_with_warm_up(), 0);
+}
+
+#[test]
+fn rows_kept_for_warm_up_are_measured_when_the_count_needs_them() {
+    let phases = vec![phase(PhaseKind::WarmUp, Some(16)), phase(PhaseKind::Measure, Some(90))];
+    let workload = build(&cell(phases), samples(100, 16));
+    assert_eq!(rows(&workload, 1), (0..90).collect::<Vec<_>>());
+    assert_eq!(workload.n_shared_with_warm_up(), 6);
+}
+
+#[test]
+fn too_few_rows_are_an_error_unless_they_may_come_again() {
+    let cell = cell(vec![phase(PhaseKind::Measure, Some(5))]);
+    let error =
+        Workload::new(&cell, &launch(&[]), Arc::new(samples(3, 0)), Seed(1), 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "questions: 3 rows for measuring, phase `load` of cell `tiny` needs 5"
+    );
+    let cycled = Samples { cycle: true, ..samples(3, 0) };
+    let workload = build(&cell, cycled);
+    assert_eq!(rows(&workload, 0), [0, 1, 2, 0, 1]);
+    let requests: Vec<_> = workload.requests(0).collect();
+    assert_eq!(requests[0].body.as_ptr(), requests[3].body.as_ptr(), "the body is shared");
+}
+
+#[test]
+fn a_data_set_without_rows_is_an_error() {
+    let cell = cell(vec![phase(PhaseKind::WarmUp, Some(2)), phase(PhaseKind::Measure, None)]);
+    let empty = Samples { cycle: true, ..samples(0, 0) };
+    let error = Workload::new(&cell, &launch(&[]), Arc::new(empty), Seed(1), 1).unwrap_err();
+    assert_eq!(error.to_string(), "questions: no row to make requests from");
+}
+
+#[test]
+fn counted_phases_go_on_where_the_one_before_stopped() {
+    let phases = vec![phase(PhaseKind::Measure, Some(2)), phase(PhaseKind::Measure, Some(3))];
+    let workload = build(&cell(phases), samples(5, 0));
+    assert_eq!((rows(&workload, 0), rows(&workload, 1)), (vec![0, 1], vec![2, 3, 4]));
+}
+
+#[test]
+fn a_warm_up_that_repeats_itself_has_requests_for_all_its_rounds() {
+    let warm_up = Phase {
+        until_steady: Some(UntilSteady { max_rounds: 3 }),
+        ..phase(PhaseKind::WarmUp, Some(4))
+    };
+    let workload = build(&cell(vec![warm_up, phase(PhaseKind::Measure, None)]), samples(10, 4));
+    assert_eq!(workload.len(0), Some(12));
+    assert_eq!(rows(&workload, 0), [6, 7, 8, 9, 6, 7, 8, 9, 6, 7, 8, 9]);
+}
+
+#[test]
+fn a_phase_that_only_time_ends_goes_round_when_rows_may_come_again() {
+    let timed = Phase { duration: Some(Nanos::from_secs(1)), ..phase(PhaseKind::Measure, None) };
+    let workload = build(&cell(vec![timed.clone()]), Samples { cycle: true, ..samples(3, 0) });
+    assert_eq!(workload.len(0), None);
+    assert_eq!(workload.requests(0).take(7).last().unwrap().sample, 0);
+    assert_eq!(build(&cell(vec![timed]), samples(3, 0)).len(0), Some(3));
+}
+
+#[test]
+fn prompts_are_the_same_in_every_trial_and_a_salt_makes_each_unlike_any_other() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, Some(4))]);
+    let bodies = |cell: &Cell, trial| {
+        let samples = Samples { cycle: true, ..samples(2, 0) };
+        let workload =
+            Workload::new(cell, &launch(&[]), Arc::new(samples), Seed(1), trial).unwrap();
+        (workload.requests(0).map(|r| r.body).collect::<Vec<_>>(), workload.prompts_hash())
+    };
+    assert_eq!(bodies(&cell, 1), bodies(&cell, 2));
+    let (_, plain_hash) = bodies(&cell, 1);
+    cell.request.salt = true;
+    let (first, hash) = bodies(&cell, 1);
+    let (second, _) = bodies(&cell, 2);
+    assert_eq!(bodies(&cell, 1).0, first);
+    assert_eq!(first.iter().chain(&second).collect::<HashSet<_>>().len(), 8);
+    assert_eq!(hash, plain_hash);
+    // SHA-256 of the four messages lists as compact JSON, each with a line end, by Python's hashlib.
+    assert_eq!(hash, "3f299a6a3b61");
+}
+
+#[test]
+fn a_million_requests_are_built_one_at_a_time() {
+    let cell = cell(vec![phase(PhaseKind::Measure, Some(1_000_000))]);
+    let workload = build(&cell, Samples { cycle: true, ..samples(50, 0) });
+    let mut requests = workload.requests(0);
+    assert_eq!(requests.size_hint(), (1_000_000, Some(1_000_000)));
+    assert_eq!(requests.by_ref().take(999_999).count(), 999_999);
+    assert_eq!(requests.next().unwrap().index, 999_999);
+    assert_eq!(requests.next(), None);
+}
+
+#[test]
+fn the_output_length_comes_from_the_data_when_asked() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
+    cell.request.output = OutputLength::FromData;
+    let error =
+        Workload::new(&cell, &launch(&[]), Arc::new(samples(1, 0)), Seed(1), 1).unwrap_err();
+    assert_eq!(error.place, "row 1");
+    let mut samples = samples(1, 0);
+    samples.rows[0].output_tokens = Some(33);
+    let request = build(&cell, samples).requests(0).next().unwrap();
+    assert_eq!(request.max_tokens, Some(33));
+    assert!(body(&request).contains("\"max_tokens\":33,"));
+}
+
+/// The bundled model's own files.
+fn chat(tokenizer: bool) -> Chat {
+    let jinja = include_str!("../../../fixtures/models/word-problems-1m/chat_template.jinja");
+    let tokenizer = tokenizer.then(word_problems_tokenizer);
+    Chat::of_model("word-problems-1m", Some(jinja), None, tokenizer).unwrap()
+}
+
+fn word_problems_tokenizer() -> Tokenizer {
+    let json = include_bytes!("../../../fixtures/models/word-problems-1m/tokenizer.json");
+    Tokenizer::from_json("word-problems-1m", json).unwrap()
+}
+
+/// A cell that asks the completions endpoint for one answer.
+fn completions(phase: Phase) -> Cell {
+    let mut cell = cell(vec![phase]);
+    cell.request.api = Api::Completions;
+    cell
+}
+
+#[test]
+fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint_makes() {
+    let cell = completions(phase(PhaseKind::Measure, Some(1)));
+    let prompt = |chat| {
+        let workload = build(&cell, samples(1, 0).rendered_by(chat));
+        let request = workload.requests(0).next().unwrap();
+        let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
+        (body["prompt"].clone(), workload.prompts_hash())
+    };
+    let expected = "Question: Question \"0\"?\nAnswer:";
+    let (text, text_hash) = prompt(chat(false));
+    assert_eq!(text, expected);
+    let (tokens, tokens_hash) = prompt(chat(true));
+    assert_eq!(tokens, serde_json::json!(word_problems_tokenizer().encode(expected).unwrap()));
+    assert_ne!(text_hash, tokens_hash);
+
+    // The same text without a template hashes alike: engines can be compared by it.
+    let mut plain = samples(1, 0);
+    plain.rows[0].turns = vec![Prompt::Text(expected.to_owned())];
+    assert_eq!(build(&cell, plain).prompts_hash(), text_hash);
+}
+
+#[test]
+fn worked_examples_and_a_salt_stand_inside_the_template() {
+    let mut cell = completions(phase(PhaseKind::Measure, Some(1)));
+    cell.request.salt = true;
+    let mut samples = samples(1, 0);
+    samples.prefix = "One.\n\n".to_owned();
+    let request = build(&cell, samples.rendered_by(chat(false))).requests(0).next().unwrap();
+    let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
+    let prompt = body["prompt"].as_str().unwrap();
+    assert!(prompt.starts_with("Question: ["), "{prompt}");
+    assert!(prompt.ends_with("]\nOne.\n\nQuestion \"0\"?\nAnswer:"), "{prompt}");
+}
+
+#[test]
+fn a_template_is_not_put_over_what_the_chat_endpoint_renders() {
+    let cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
+    let samples = Arc::new(samples(1, 0).rendered_by(chat(false)));
+    let error = Workload::new(&cell, &launch(&[]), samples, Seed(1), 1).unwrap_err();
+    assert!(error.message.contains("is for api = \"completions\""), "{error}");
+    let error = Chat::of_model("m", None, Some(b"{}"), None).unwrap_err();
+    assert_eq!(error.to_string(), "m: has no chat template");
+}
