@@ -17,6 +17,7 @@ use bench::load::trial::run_trial;
 use bench::plan::cell::{ArrivalsPlan, Deadlines, Phase};
 use bench::record::request::{EventKind, Outcome, OutputRecord, RequestRecord, StampSource};
 use bench::record::trial::PhaseKind;
+use bench::secrets::redact::Redactor;
 use bench::seed::Seed;
 use bench::units::Nanos;
 use bench::workload::arrivals::Arrivals;
@@ -193,7 +194,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
         target: Target {
             base_url: args.url.clone(),
             path: "/v1/chat/completions".to_owned(),
-            headers: BTreeMap::new(),
+            api_key: None,
             stream: true,
             no_done: false,
             no_reuse: false,
@@ -208,6 +209,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
         is_steady: None,
         reads_truth: args.truth,
         limits: Limits::default(),
+        redactor: Redactor::default(),
     })
 }
 

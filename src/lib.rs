@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod score;
+pub mod secrets;
 pub mod seed;
 pub mod serve;
 pub mod stats;

@@ -17,6 +17,7 @@ use regex::Regex;
 /// arrow here that no file needs any more.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("units", &[]),
+    ("secrets", &[]),
     ("ids", &[]),
     ("seed", &[]),
     ("clock", &["units"]),
@@ -25,18 +26,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &["ids", "units"]),
     ("openai", &["record"]),
     ("scenario", &["diagnostic", "units"]),
-    ("plan", &["diagnostic", "ids", "record", "scenario", "seed", "units"]),
+    ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
     ("workload", &["ids", "openai", "plan", "record", "seed", "units"]),
     ("score", &["plan", "record", "stats"]),
     ("metrics", &["ids", "plan", "record", "score", "seed", "stats", "units"]),
-    ("store", &["ids", "plan", "record", "seed", "units"]),
-    ("datasets", &["ids", "plan", "store"]),
+    ("store", &["ids", "plan", "record", "secrets", "seed", "units"]),
+    ("datasets", &["ids", "plan", "secrets", "store"]),
     ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
     ("telemetry", &["record", "units"]),
-    ("engine", &["clock", "ids", "plan", "record", "telemetry", "units"]),
-    ("load", &["openai", "plan", "record", "seed", "units", "workload"]),
+    ("engine", &["clock", "ids", "plan", "record", "secrets", "telemetry", "units"]),
+    ("load", &["openai", "plan", "record", "secrets", "seed", "units", "workload"]),
     ("serve", &["openai", "seed", "units"]),
-    ("report", &["analysis", "ids", "metrics", "plan", "record", "score", "seed", "units"]),
+    (
+        "report",
+        &["analysis", "ids", "metrics", "plan", "record", "score", "secrets", "seed", "units"],
+    ),
     (
         "run",
         &[
@@ -73,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "run",
             "scenario",
             "score",
+            "secrets",
             "serve",
             "store",
             "telemetry",

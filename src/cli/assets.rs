@@ -4,24 +4,24 @@ use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::datasets::cache::DatasetCache;
+use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::plan::Plan;
 use crate::scenario::preset::ASSETS;
 
 /// Returns the directory that argv templates know as `assets`: one per version of the program.
-pub(crate) fn dir() -> PathBuf {
-    DatasetCache::from_env().root.join(concat!("assets-", env!("CARGO_PKG_VERSION")))
+pub(crate) fn dir() -> Result<PathBuf, NoCacheDir> {
+    Ok(DatasetCache::from_env()?.root.join(concat!("assets-", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Writes the files that some engine of the plan names in its command.
 pub(crate) fn unpack(plan: &Plan) -> Result<(), Failure> {
-    let dir = dir();
     for (name, text) in ASSETS {
-        let path = dir.join(name);
         let is_named = |arg: &String| arg.ends_with(name);
         if !plan.launches.values().any(|launch| launch.argv.iter().any(is_named)) {
             continue;
         }
+        let dir = dir()?;
+        let path = dir.join(name);
         if std::fs::read_to_string(&path).is_ok_and(|there| there == *text) {
             continue;
         }

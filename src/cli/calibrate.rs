@@ -36,7 +36,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
     };
     let (exit, analysis) = run::measure(&args, &planned, colour)?;
     if matches!(exit, Exit::Ok | Exit::CellInvalid) {
-        calibration::keep(&DatasetCache::from_env().root, &of(&analysis))?;
+        calibration::keep(&DatasetCache::from_env()?.root, &of(&analysis))?;
     }
     Ok(exit)
 }

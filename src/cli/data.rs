@@ -18,7 +18,7 @@ use crate::units::bytes_for_people;
 
 /// Lists, fetches, locates or checks data sets.
 pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
-    let cache = DatasetCache::from_env();
+    let cache = DatasetCache::from_env()?;
     match command {
         DataCommand::List => say::data(&list(&cache))?,
         DataCommand::Fetch { name, split, sha256 } => {

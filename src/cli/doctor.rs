@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::say;
 use crate::engine::stop::orphans;
 use crate::record::environment::Environment;
+use crate::secrets::literal;
 use crate::telemetry::environment;
 use crate::units::bytes_for_people;
 
@@ -42,7 +43,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         let _ = writeln!(
             write,
             "  pid {} of engine {}: {}",
-            orphan.id.pid, orphan.engine, orphan.command
+            orphan.id.pid,
+            orphan.engine,
+            literal::hide_command(&orphan.command)
         );
     }
     let mut exit = Exit::Ok;

@@ -1,7 +1,9 @@
 //! Why a command ends early, with the way out and the exit code.
 
 use crate::cli::exit::Exit;
+use crate::datasets::cache::NoCacheDir;
 use crate::diagnostic::Diagnostics;
+use crate::engine::credentials::CredentialError;
 use crate::report::template::TemplateError;
 use crate::run::RunError;
 use crate::run::prepare::PrepareError;
@@ -45,6 +47,7 @@ impl Failure {
     /// Data that cannot be used.
     pub(crate) fn data(error: PrepareError) -> Self {
         match error {
+            PrepareError::NoCacheDir(error) => error.into(),
             PrepareError::Open(error) => {
                 let exit = Exit::from_code(error.exit_code());
                 Self::new(exit, error.to_string()).help(error.help())
@@ -98,6 +101,18 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = Exit::from_code(error.exit_code());
         Self::new(exit, error.to_string()).help(error.help())
+    }
+}
+
+impl From<NoCacheDir> for Failure {
+    fn from(error: NoCacheDir) -> Self {
+        Self::new(Exit::CannotCreate, error.to_string()).help(error.help())
+    }
+}
+
+impl From<CredentialError> for Failure {
+    fn from(error: CredentialError) -> Self {
+        Self::new(Exit::Scenario, error.to_string()).help(error.help())
     }
 }
 

@@ -29,6 +29,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::args::{CheckArgs, Cli, Colour, Command, PlanArgs, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::secrets::redact::Redactor;
 use crate::{engine, serve};
 
 /// Runs the program.
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
     }));
     let cli = Cli::parse();
     let colour = cli.color;
+    say::hide(&Redactor::new(say::usual_secrets()));
     let run = std::panic::catch_unwind(|| dispatch(cli));
     let exit = match run {
         Ok(Ok(exit)) => exit,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::cli::say;
 use crate::ids::CellId;
 use crate::load::spec::Live;
 use crate::plan::Plan;
@@ -115,9 +116,9 @@ impl Face {
                 self.running = None;
                 let again =
                     if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
-                self.wait(format!("starting {engine}{again}"));
+                self.wait(&format!("starting {engine}{again}"));
             }
-            RunEvent::EngineStage { stage, at, .. } => self.wait(format!("{stage} after {at}")),
+            RunEvent::EngineStage { stage, at, .. } => self.wait(&format!("{stage} after {at}")),
             RunEvent::EngineReady { timeline, .. } => {
                 if let Some(first_token) = timeline.first_token {
                     self.line(&format!("  engine ready, first token after {first_token}"));
@@ -147,7 +148,7 @@ impl Face {
                 self.line(&format!("{} {}: {word}", self.position(), self.name(cell)));
             }
             RunEvent::Interrupted { signal } => {
-                self.wait(format!(
+                self.wait(&format!(
                     "{signal}: ending requests and engines, keeping what was measured"
                 ));
             }
@@ -207,7 +208,8 @@ impl Face {
         self.bar.tick();
     }
 
-    fn wait(&self, message: String) {
+    fn wait(&self, message: &str) {
+        let message = say::shown(message).into_owned();
         if self.is_terminal {
             self.bar.set_style(style("{spinner} {msg}"));
             self.bar.set_message(message);
@@ -217,6 +219,7 @@ impl Face {
     }
 
     fn line(&self, text: &str) {
+        let text = &*say::shown(text);
         if self.is_terminal {
             self.bar.println(text);
         } else {

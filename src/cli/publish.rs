@@ -1,5 +1,7 @@
 //! Writes the files of a report and makes its faces.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::analysis::request_rows;
 use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
@@ -44,7 +46,11 @@ fn write_requests(analysis: &RunAnalysis) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::InputOutput, format!("failed to write {}: {error}", path.display()))
     };
-    let folder = tempfile::NamedTempFile::new_in(&analysis.dir).map_err(|error| failed(&error))?;
+    let folder = tempfile::Builder::new()
+        // Less what the umask takes away, as for the other files of a run.
+        .permissions(PermissionsExt::from_mode(0o666))
+        .tempfile_in(&analysis.dir)
+        .map_err(|error| failed(&error))?;
     let reader = RunReader::open(&analysis.dir)?;
     let mut trouble = None;
     let rows = request_rows::rows(&reader, analysis)
@@ -54,8 +60,6 @@ fn write_requests(analysis: &RunAnalysis) -> Result<(), Failure> {
     if let Some(error) = trouble {
         return Err(error.into());
     }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    folder.as_file().set_permissions(mode).map_err(|error| failed(&error))?;
     folder.persist(&path).map_err(|error| failed(&error))?;
     Ok(())
 }

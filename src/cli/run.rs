@@ -12,11 +12,15 @@ use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::{assets, publish, say};
 use crate::datasets::cache::DatasetCache;
+use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
+use crate::ids::LaunchId;
 use crate::metrics::summary::{Summary, Validity};
+use crate::plan::Plan;
 use crate::record::event::RunEvent;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::prepare::{self, Listener, Prepared, Taking};
+use crate::secrets::redact::Redactor;
 use crate::store::calibration;
 use crate::store::reader::RunReader;
 use crate::store::writer::{NewRun, RunWriter};
@@ -48,16 +52,29 @@ pub(crate) fn measure(
     let interrupt = Interrupt::install().map_err(|source| {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
-    // Everything that can be wrong with the data is found before an engine is started.
+    // Everything that can be wrong with keys and data is found before an engine is started.
+    let credentials = credentials(&planned.plan)?;
+    say::hide(credentials.redactor());
     let prepared = prepare(args, planned)?;
     assets::unpack(&planned.plan)?;
-    let (writer, done) = open(args, planned)?;
+    let (writer, done) = open(args, planned, credentials.redactor())?;
     let dir = writer.dir().path().to_owned();
-    let conducted =
-        conduct(args, planned, &prepared, writer, &done, &interrupt).map_err(|failure| {
+    let conducted = conduct(args, planned, &prepared, writer, &done, &interrupt, &credentials)
+        .map_err(|failure| {
             failure.kept(format!("what was measured so far is in {}", dir.display()))
         })?;
     conclude(args, colour, conducted)
+}
+
+/// Reads the secrets of every engine that this machine can start.
+fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
+    let skips = scenario_file::skips(plan);
+    let is_used = |id: &LaunchId| {
+        let mut cells = plan.cells.iter().filter(|cell| cell.launch == *id);
+        !skips.contains_key(id) && cells.any(|cell| cell.skip.is_none())
+    };
+    let launches = plan.launches.iter().filter(|(id, _)| is_used(id));
+    Ok(Credentials::read(launches, say::hub_token())?)
 }
 
 fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
@@ -83,7 +100,11 @@ fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
 }
 
 /// Makes the run directory, or opens that of the run to go on with.
-fn open(args: &RunArgs, planned: &Planned) -> Result<(RunWriter, Done), Failure> {
+fn open(
+    args: &RunArgs,
+    planned: &Planned,
+    redactor: &Redactor,
+) -> Result<(RunWriter, Done), Failure> {
     let Some(dir) = &args.resume else {
         let writer = RunWriter::create(&NewRun {
             root: Path::new("runs"),
@@ -91,6 +112,7 @@ fn open(args: &RunArgs, planned: &Planned) -> Result<(RunWriter, Done), Failure>
             plan: &planned.plan,
             scenario: &planned.text,
             resolved: &planned.loaded.resolved_toml,
+            redactor,
         })?;
         return Ok((writer, Done::default()));
     };
@@ -103,7 +125,7 @@ fn open(args: &RunArgs, planned: &Planned) -> Result<(RunWriter, Done), Failure>
             .help("start a new run; results are never attributed to another configuration"));
     }
     let done = conduct::done(&reader)?;
-    Ok((RunWriter::resume(dir)?, done))
+    Ok((RunWriter::resume(dir, redactor)?, done))
 }
 
 fn conduct(
@@ -113,15 +135,23 @@ fn conduct(
     writer: RunWriter,
     done: &Done,
     interrupt: &Interrupt,
+    credentials: &Credentials,
 ) -> Result<Conducted, Failure> {
     let mut environment = telemetry::environment();
-    environment.calibration = calibration::of(&DatasetCache::from_env().root, &environment);
+    environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
     writer.environment(&environment)?;
     let progress = Progress::start(&planned.plan, args.quiet);
-    let conducted =
-        conduct::conduct(&planned.plan, prepared, writer, done, interrupt.clone(), &|notice| {
+    let conducted = conduct::conduct(
+        &planned.plan,
+        prepared,
+        writer,
+        done,
+        interrupt.clone(),
+        credentials,
+        &|notice| {
             progress.tell(notice);
-        })?;
+        },
+    )?;
     Ok(conducted)
 }
 

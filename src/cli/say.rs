@@ -1,13 +1,47 @@
 //! Writing to the terminal: data to standard output, talk to standard error.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{PoisonError, RwLock};
 
 use crate::cli::args::Colour;
+use crate::datasets::cache::DatasetCache;
+use crate::engine::credentials::inherited;
+use crate::secrets::Secret;
+use crate::secrets::redact::Redactor;
+
+/// The secrets that no output may hold. The one door to the terminal knows them, so that no
+/// message has to think of them.
+static HIDDEN: RwLock<Option<Redactor>> = RwLock::new(None);
+
+/// Keeps the secrets that this redaction knows out of all further output.
+pub(crate) fn hide(redactor: &Redactor) {
+    *HIDDEN.write().unwrap_or_else(PoisonError::into_inner) = Some(redactor.clone());
+}
+
+/// Returns the secrets that every command may come across: those in the environment, and the
+/// hub's.
+pub(crate) fn usual_secrets() -> Vec<Secret> {
+    inherited().into_iter().chain(hub_token()).collect()
+}
+
+/// Returns the credential for the hub, which may come from a file.
+pub(crate) fn hub_token() -> Option<Secret> {
+    DatasetCache::from_env().ok()?.token().cloned()
+}
+
+/// Returns a text without the secrets that no output may hold.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    match &*HIDDEN.read().unwrap_or_else(PoisonError::into_inner) {
+        Some(redactor) => Cow::Owned(redactor.values(text).into_owned()),
+        None => Cow::Borrowed(text),
+    }
+}
 
 /// Writes data to standard output. A reader that has gone away (`| head`) is no error.
 pub(crate) fn data(text: &str) -> std::io::Result<()> {
     let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(shown(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -15,7 +49,7 @@ pub(crate) fn data(text: &str) -> std::io::Result<()> {
 
 /// Writes a line of talk to standard error. If nobody can read it, nobody misses it.
 pub(crate) fn talk(text: &str) {
-    drop(writeln!(anstream::stderr().lock(), "{text}"));
+    drop(writeln!(anstream::stderr().lock(), "{}", shown(text)));
 }
 
 /// Whether output to this stream is coloured.

@@ -1,12 +1,15 @@
 //! Where fetched data lies on this machine, and what the environment says about fetching.
 
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, User};
+
+use crate::secrets::Secret;
+
 /// Directories, hub and credentials. Read from the environment once, then a value.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DatasetCache {
     /// `bench`'s own cache: `$BENCH_CACHE`, else `bench` in the user's cache directory.
     pub root: PathBuf,
@@ -16,25 +19,34 @@ pub struct DatasetCache {
     pub endpoint: String,
     /// Nothing is fetched: `$HF_HUB_OFFLINE` or `$BENCH_OFFLINE`.
     pub offline: bool,
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Secret>,
 }
 
-impl fmt::Debug for DatasetCache {
-    /// Leaves the token out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatasetCache")
-            .field("root", &self.root)
-            .field("hub_root", &self.hub_root)
-            .field("endpoint", &self.endpoint)
-            .field("offline", &self.offline)
-            .finish_non_exhaustive()
+/// There is no directory of the user's own for what is fetched.
+///
+/// A directory that everybody can write to would do for data with checksums, but engines are
+/// started from files of this cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no cache directory: neither XDG_CACHE_HOME nor HOME is set, and this user has no home"
+)]
+pub struct NoCacheDir;
+
+impl NoCacheDir {
+    /// Returns what to do.
+    pub fn help(self) -> &'static str {
+        "set XDG_CACHE_HOME to a directory that only you can write to"
     }
 }
 
 impl DatasetCache {
     /// Reads the environment.
-    pub fn from_env() -> Self {
-        Self::from_lookup(&|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    ///
+    /// # Errors
+    /// [`NoCacheDir`] when it names no place, and the user's account has no home.
+    pub fn from_env() -> Result<Self, NoCacheDir> {
+        let var = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        Self::from_lookup(&var, &home_of_account)
     }
 
     /// Places both caches under one directory and never fetches.
@@ -48,11 +60,14 @@ impl DatasetCache {
         }
     }
 
-    fn from_lookup(var: &dyn Fn(&str) -> Option<String>) -> Self {
+    fn from_lookup(
+        var: &dyn Fn(&str) -> Option<String>,
+        home: &dyn Fn() -> Option<PathBuf>,
+    ) -> Result<Self, NoCacheDir> {
         let path = |name| var(name).map(PathBuf::from);
         let user_cache = path("XDG_CACHE_HOME")
-            .or_else(|| path("HOME").map(|home| home.join(".cache")))
-            .unwrap_or_else(env::temp_dir);
+            .or_else(|| path("HOME").or_else(home).map(|home| home.join(".cache")))
+            .ok_or(NoCacheDir)?;
         let hub_home = path("HF_HOME").unwrap_or_else(|| user_cache.join("huggingface"));
         let is_on = |name| {
             var(name).is_some_and(|value| {
@@ -60,7 +75,7 @@ impl DatasetCache {
             })
         };
         let token_path = path("HF_TOKEN_PATH").unwrap_or_else(|| hub_home.join("token"));
-        Self {
+        Ok(Self {
             root: path("BENCH_CACHE").unwrap_or_else(|| user_cache.join("bench")),
             hub_root: path("HF_HUB_CACHE").unwrap_or_else(|| hub_home.join("hub")),
             endpoint: var("HF_ENDPOINT")
@@ -70,14 +85,13 @@ impl DatasetCache {
             offline: is_on("HF_HUB_OFFLINE") || is_on("BENCH_OFFLINE"),
             token: var("HF_TOKEN")
                 .or_else(|| fs::read_to_string(token_path).ok())
-                .map(|token| token.trim().to_owned())
-                .filter(|token| !token.is_empty()),
-        }
+                .and_then(|token| Secret::new(&token)),
+        })
     }
 
     /// Returns the credential for the hub. It is never printed and never stored.
-    pub(crate) fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
     }
 
     /// Directory where a person may put the files of a known data set.
@@ -86,16 +100,27 @@ impl DatasetCache {
     }
 }
 
+/// Returns the home that the user's account has; one that does not exist is none.
+fn home_of_account() -> Option<PathBuf> {
+    let user = User::from_uid(Uid::current()).ok().flatten()?;
+    Some(user.dir).filter(|home| home.is_absolute() && home.is_dir())
+}
+
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(vars: &[(&str, &str)], root: &str, hub_root: &str) {
-        let cache = DatasetCache::from_lookup(&|name| {
+    fn lookup(vars: &[(&str, &str)], home: Option<&str>) -> Result<DatasetCache, NoCacheDir> {
+        let var = |name: &str| {
             vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        });
+        };
+        DatasetCache::from_lookup(&var, &|| home.map(PathBuf::from))
+    }
+
+    fn check(vars: &[(&str, &str)], root: &str, hub_root: &str) {
+        let cache = lookup(vars, Some("/account")).unwrap();
         assert_eq!((cache.root, cache.hub_root), (root.into(), hub_root.into()));
     }
 
@@ -109,13 +134,19 @@ mod tests {
             "/b",
             "/x",
         );
+        check(&[], "/account/.cache/bench", "/account/.cache/huggingface/hub");
+    }
+
+    #[test]
+    fn no_directory_that_others_can_write_to_stands_in_for_a_home() {
+        assert_eq!(lookup(&[], None).unwrap_err(), NoCacheDir);
+        assert_eq!(lookup(&[("TMPDIR", "/tmp")], None).unwrap_err(), NoCacheDir);
     }
 
     #[test]
     fn the_token_is_not_in_the_debug_form() {
-        let cache =
-            DatasetCache::from_lookup(&|name| (name == "HF_TOKEN").then(|| "hf_canary".to_owned()));
-        assert_eq!(cache.token(), Some("hf_canary"));
+        let cache = lookup(&[("HF_TOKEN", "hf_canary\n")], Some("/h")).unwrap();
+        assert_eq!(cache.token().map(Secret::expose), Some("hf_canary"));
         assert!(!format!("{cache:?}").contains("canary"));
     }
 }

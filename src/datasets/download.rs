@@ -15,6 +15,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::hex;
+use crate::secrets::Secret;
 use crate::store::atomic;
 
 /// A host that does not answer must not hold up a run that has a fallback.
@@ -100,7 +101,7 @@ pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 /// A client that stays on the track of one first address.
 pub(crate) struct Fetcher {
     client: Client,
-    token: Option<String>,
+    token: Option<Secret>,
     /// The origin that the token is for.
     origin: Option<url_origin::Origin>,
     may_be_local: bool,
@@ -123,7 +124,7 @@ mod url_origin {
 
 impl Fetcher {
     /// Makes a client for a first address; the token goes to that origin alone.
-    pub(crate) fn new(first: &str, token: Option<&str>) -> Result<(Self, Url), FetchError> {
+    pub(crate) fn new(first: &str, token: Option<&Secret>) -> Result<(Self, Url), FetchError> {
         let refused = |why| FetchError::Refused { url: shown(first), why };
         let url = Url::parse(first).map_err(|_| refused("it is not an address"))?;
         let may_be_local = is_local_host(&url);
@@ -144,7 +145,7 @@ impl Fetcher {
             .build()
             .map_err(|error| FetchError::Unreachable { host: shown(first), why: causes(&error) })?;
         let origin = Some(url_origin::Origin::of(&url));
-        Ok((Self { client, token: token.map(str::to_owned), origin, may_be_local }, url))
+        Ok((Self { client, token: token.cloned(), origin, may_be_local }, url))
     }
 
     /// Sends a request and follows redirects. Returns the headers of the first answer, where
@@ -162,7 +163,7 @@ impl Fetcher {
             if let Some(token) = &self.token
                 && self.origin.as_ref() == Some(&url_origin::Origin::of(&url))
             {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+                request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
             }
             if from_byte > 0 {
                 request = request.header(RANGE, format!("bytes={from_byte}-"));

@@ -9,6 +9,7 @@
     reason = "edge: starts engine processes, reads /proc and logs, talks to engines, waits"
 )]
 
+pub mod credentials;
 pub mod guardian;
 pub mod http;
 pub mod interrupt;
@@ -18,8 +19,6 @@ pub mod ready;
 pub mod running;
 pub mod start;
 pub mod stop;
-
-mod secret_names;
 
 pub use running::Engine;
 pub use start::{NotStarted, StartContext, StartStep, this_program};

@@ -1,6 +1,5 @@
 //! What a trial of load is made of, as the run hall orders it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -12,6 +11,8 @@ use crate::load::clock::Epoch;
 use crate::plan::cell::Phase;
 use crate::record::request::{CancelCause, OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseRecord, SentinelRecord};
+use crate::secrets::Secret;
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::{Prompt, Request};
@@ -38,6 +39,8 @@ pub struct TrialSpec {
     pub reads_truth: bool,
     /// Bounds on what one answer may bring.
     pub limits: Limits,
+    /// Takes the secrets in use out of the engine's words before they are cut.
+    pub redactor: Redactor,
 }
 
 /// Counts the tokens of a text.
@@ -57,8 +60,8 @@ pub struct Target {
     pub base_url: String,
     /// URL path of the endpoint, after the base URL's own.
     pub path: String,
-    /// Further headers, such as the API key's.
-    pub headers: BTreeMap<String, String>,
+    /// The key that every request carries, the same that made the engine ready.
+    pub api_key: Option<Secret>,
     /// Whether answers are asked for as a stream.
     pub stream: bool,
     /// The engine's streams end without `[DONE]`; that is no oddity then.

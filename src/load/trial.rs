@@ -119,6 +119,7 @@ fn carry_out<C: Client + Send>(
         token_counter: spec.token_counter,
         next_turn: spec.next_turn,
         limits: spec.limits,
+        redactor: spec.redactor,
         truth_epoch_ns,
     };
     let is_prompt = reading.next_turn.is_some();

@@ -94,8 +94,9 @@ fn render_launch(id: &LaunchId, launch: &Launch) -> Vec<String> {
 /// Returns environment and argv as a shell would take them, with `$PORT` open.
 pub fn command(launch: &Launch) -> String {
     let env = launch.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+    let secrets = launch.env_from.iter().map(|(name, from)| format!("{name}=\"${from}\""));
     let argv = launch.argv.iter().map(|arg| quote(arg));
-    env.chain(argv).collect::<Vec<_>>().join(" ")
+    env.chain(secrets).chain(argv).collect::<Vec<_>>().join(" ")
 }
 
 /// Quotes an argument where a POSIX shell would not take it as it is. `$PORT` stays open.

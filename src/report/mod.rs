@@ -11,7 +11,6 @@ pub mod markdown;
 pub mod number;
 pub mod published;
 pub mod quantity;
-pub mod secret;
 pub mod shelf;
 pub mod template;
 pub mod terminal;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::analysis::run::{cell_summary, complete_trials};
+use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
@@ -30,6 +31,7 @@ pub struct Conductor<'a> {
     prepared: &'a Prepared,
     writer: RunWriter,
     interrupt: Interrupt,
+    credentials: &'a Credentials,
     notify: &'a dyn Fn(Notice),
     /// Cells that are over, whatever their outcome.
     over: BTreeSet<CellId>,
@@ -69,6 +71,7 @@ pub fn conduct<'a>(
     writer: RunWriter,
     done: &Done,
     interrupt: Interrupt,
+    credentials: &'a Credentials,
     notify: &'a dyn Fn(Notice),
 ) -> Result<Conducted, RunError> {
     let conductor = Conductor {
@@ -76,6 +79,7 @@ pub fn conduct<'a>(
         prepared,
         writer,
         interrupt,
+        credentials,
         notify,
         over: BTreeSet::new(),
         trials_left: BTreeMap::new(),
@@ -327,6 +331,7 @@ impl Conductor<'_> {
             ledger_dir: self.writer.dir().path().to_owned(),
             run_id: self.plan.name.clone(),
             attempt,
+            access: self.credentials.access(id),
             probe: ProbeRequest { api: cell.request.api, path: cell.request.path.clone() },
             interrupt: self.interrupt.clone(),
             lock: lock.as_ref(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::datasets::cache::DatasetCache;
+use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::datasets::dataset::{self, DatasetError, Opened, Search};
 use crate::datasets::download::Progress;
 use crate::datasets::tokenizer;
@@ -55,6 +55,9 @@ struct PreparedDataset {
 /// Why the data cannot be used. No engine has been started then.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
+    /// There is no place for what is fetched.
+    #[error(transparent)]
+    NoCacheDir(#[from] NoCacheDir),
     /// It is not to be had.
     #[error(transparent)]
     Open(#[from] DatasetError),
@@ -149,7 +152,7 @@ fn prepare_dataset(
     let on_rows = |n| on_taking(Taking::Rows { dataset: name, n });
     let search = Search {
         bases: &dataset::bases(scenario_path),
-        cache: &DatasetCache::from_env(),
+        cache: &DatasetCache::from_env()?,
         on_progress: Some(&on_download),
     };
     let mut opened = dataset::open(name, dataset, &search)?;

@@ -1,6 +1,6 @@
 //! One trial: the load on one side, a watch over engine and user on the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -185,20 +185,14 @@ fn finish(
 }
 
 fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) -> TrialSpec {
-    let mut headers = BTreeMap::new();
-    if let Some(name) = &context.launch.api_key_env {
-        // The key goes from the environment to the header; it is written nowhere.
-        if let Ok(key) = std::env::var(name) {
-            headers.insert("authorization".to_owned(), format!("Bearer {key}"));
-        }
-    }
+    let access = context.engine.access().clone();
     let token_counter = workload.token_counter();
     TrialSpec {
         epoch,
         target: Target {
             base_url: context.engine.base_url().to_owned(),
             path: context.cell.request.path.clone(),
-            headers,
+            api_key: access.api_key,
             stream: context.cell.request.stream,
             no_done: context.launch.quirks.no_done,
             no_reuse: context.launch.quirks.no_reuse,
@@ -213,6 +207,7 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
         is_steady: Some(steady_test()),
         reads_truth: context.launch.preset == "sim",
         limits: Limits::default(),
+        redactor: access.redactor,
     }
 }
 

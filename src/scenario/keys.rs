@@ -70,6 +70,11 @@ pub(crate) static ENGINE: &[Field] = &[
     field("argv", STRINGS, "Templates of program and arguments; replaces the preset's command."),
     field("extra-args", STRINGS, "Arguments put at the end, verbatim."),
     field("env", Map(&Scalar), "Environment variables for the engine, as templates."),
+    field(
+        "env-from",
+        Map(&Text),
+        "Engine's variable → the variable of bench's own environment that its value, a secret, is taken from.",
+    ),
     field("env-recorded", STRINGS, "Names of further environment variables to record."),
     field("cwd", Text, "Working directory."),
     field("url", Text, "Base URL; of a running engine when there is no command."),

@@ -36,6 +36,7 @@ pub(crate) struct EngineSpec {
     pub(crate) argv: Vec<String>,
     pub(crate) extra_args: Vec<String>,
     pub(crate) env: BTreeMap<String, Value>,
+    pub(crate) env_from: BTreeMap<String, String>,
     pub(crate) env_recorded: Vec<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) url: Option<String>,

@@ -12,7 +12,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     let mut file = tempfile::Builder::new()
         .prefix(".tmp-")
-        .permissions(Permissions::from_mode(0o644))
+        // Less what the umask takes away.
+        .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(StoreError::io("create a temporary file for", path))?;
     file.write_all(bytes).map_err(StoreError::io("write", path))?;

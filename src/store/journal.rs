@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
 use crate::store::{line, recover};
 
@@ -34,6 +35,7 @@ pub(super) struct FileSum {
 pub(super) struct Journal {
     file: File,
     path: PathBuf,
+    redactor: Redactor,
     buffer: Vec<u8>,
     buffered_records: u64,
     last_flush: Instant,
@@ -50,7 +52,6 @@ impl Journal {
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
-            .mode(0o644)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path)
             .map_err(|source| StoreError::CannotCreate { path: path.to_owned(), source })?;
@@ -85,6 +86,7 @@ impl Journal {
         Self {
             file,
             path: path.to_owned(),
+            redactor: Redactor::default(),
             buffer: Vec::new(),
             buffered_records: 0,
             last_flush: Instant::now(),
@@ -92,6 +94,11 @@ impl Journal {
             hasher,
             failed: false,
         }
+    }
+
+    /// Keeps the secrets that this redaction knows out of every record from now on.
+    pub(super) fn hiding(self, redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone(), ..self }
     }
 
     /// Returns the number of records, those in memory included.
@@ -104,7 +111,7 @@ impl Journal {
         if self.buffer.is_empty() {
             self.last_flush = Instant::now();
         }
-        line::seal(&mut self.buffer, record)
+        line::seal(&mut self.buffer, record, &self.redactor)
             .map_err(|source| StoreError::Unwritable { path: self.path.clone(), source })?;
         self.buffered_records += 1;
         if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { self.flush_if_due() }

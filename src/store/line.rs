@@ -4,19 +4,27 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::secrets::redact::Redactor;
+
 /// The bytes of `,"crc":"xxxxxxxx"}` that close every line.
 const SEAL: usize = 18;
 
 /// Appends a record as a line: a JSON object whose last field `crc` is the CRC-32 of all
 /// bytes of the line before `,"crc"`.
 ///
-/// Ordinary tools read the line as it is; a line that was cut or changed is recognised.
-pub(super) fn seal(buffer: &mut Vec<u8>, record: &impl Serialize) -> serde_json::Result<()> {
+/// Ordinary tools read the line as it is; a line that was cut or changed is recognised. The
+/// secrets in use are no part of it.
+pub(super) fn seal(
+    buffer: &mut Vec<u8>,
+    record: &impl Serialize,
+    redactor: &Redactor,
+) -> serde_json::Result<()> {
     let start = buffer.len();
     if let Err(source) = serde_json::to_writer(&mut *buffer, record) {
         buffer.truncate(start);
         return Err(source);
     }
+    redactor.json(buffer, start);
     debug_assert!(buffer[start..].starts_with(b"{\""), "records are structs with fields");
     buffer.pop();
     let crc = crc32fast::hash(&buffer[start..]);
@@ -69,7 +77,7 @@ mod tests {
 
     fn sealed(value: &str) -> Vec<u8> {
         let mut buffer = Vec::new();
-        seal(&mut buffer, &BTreeMap::from([("text", value)])).unwrap();
+        seal(&mut buffer, &BTreeMap::from([("text", value)]), &Redactor::default()).unwrap();
         buffer
     }
 

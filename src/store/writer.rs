@@ -16,6 +16,7 @@ use crate::record::event::{EventRecord, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
+use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
 use crate::store::journal::{FileSum, Journal};
 use crate::store::lock::RunLock;
@@ -42,6 +43,8 @@ pub struct NewRun<'a> {
     pub scenario: &'a str,
     /// The scenario with all layers applied.
     pub resolved: &'a str,
+    /// What keeps the secrets in use out of everything that is written.
+    pub redactor: &'a Redactor,
 }
 
 /// The one writer of a run directory. Holds its lock.
@@ -50,6 +53,7 @@ pub struct RunWriter {
     dir: RunDir,
     lock: RunLock,
     events: Journal,
+    redactor: Redactor,
     next_seq: u64,
 }
 
@@ -73,9 +77,12 @@ impl RunWriter {
         let mut plan = serde_json::to_vec_pretty(new.plan)
             .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;
         plan.push(b'\n');
+        new.redactor.json(&mut plan, 0);
+        let (scenario, resolved) =
+            (new.redactor.text(new.scenario), new.redactor.text(new.resolved));
         let files: [(PathBuf, &[u8]); 3] = [
-            (dir.scenario(), new.scenario.as_bytes()),
-            (dir.resolved(), new.resolved.as_bytes()),
+            (dir.scenario(), scenario.as_bytes()),
+            (dir.resolved(), resolved.as_bytes()),
             (dir.plan(), &plan),
         ];
         let mut sha256 = BTreeMap::new();
@@ -95,12 +102,12 @@ impl RunWriter {
             bench_version: env!("CARGO_PKG_VERSION").to_owned(),
             sha256,
         };
-        let events = Journal::reopen(&dir.events())?;
+        let events = Journal::reopen(&dir.events())?.hiding(new.redactor);
         let mut text = serde_json::to_vec_pretty(&manifest)
             .map_err(|source| StoreError::Unwritable { path: dir.manifest(), source })?;
         text.push(b'\n');
         atomic::write(&dir.manifest(), &text)?;
-        Ok(Self { dir, lock, events, next_seq: 0 })
+        Ok(Self { dir, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
     }
 
     /// Opens a run directory to go on with it, and takes its lock.
@@ -110,7 +117,7 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError::Locked`] names the holder; [`StoreError::Corrupt`] for damage that is
     /// not a torn tail. Nothing is changed then.
-    pub fn resume(path: &Path) -> Result<Self, StoreError> {
+    pub fn resume(path: &Path, redactor: &Redactor) -> Result<Self, StoreError> {
         let reader = RunReader::open(path)?;
         let dir = reader.dir().clone();
         refuse_if_others_write(dir.path())?;
@@ -119,8 +126,8 @@ impl RunWriter {
         for event in reader.events()? {
             next_seq = event?.seq + 1;
         }
-        let events = Journal::reopen(&dir.events())?;
-        Ok(Self { dir, lock, events, next_seq })
+        let events = Journal::reopen(&dir.events())?.hiding(redactor);
+        Ok(Self { dir, lock, events, redactor: redactor.clone(), next_seq })
     }
 
     /// Returns the paths of the run directory.
@@ -139,6 +146,7 @@ impl RunWriter {
         let mut text = serde_json::to_vec_pretty(environment)
             .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
         text.push(b'\n');
+        self.redactor.json(&mut text, 0);
         atomic::write(&path, &text)
     }
 
@@ -182,7 +190,7 @@ impl RunWriter {
         }
         fs::create_dir_all(&path)
             .map_err(|source| StoreError::CannotCreate { path: path.clone(), source })?;
-        TrialWriter::create(path)
+        TrialWriter::create(path, &self.redactor)
     }
 }
 
@@ -190,17 +198,18 @@ impl RunWriter {
 #[derive(Debug)]
 pub struct TrialWriter {
     path: PathBuf,
+    redactor: Redactor,
     requests: Journal,
     outputs: Journal,
     telemetry: Journal,
 }
 
 impl TrialWriter {
-    fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let requests = Journal::create(&path.join(REQUESTS))?;
-        let outputs = Journal::create(&path.join(OUTPUTS))?;
-        let telemetry = Journal::create(&path.join(TELEMETRY))?;
-        Ok(Self { path, requests, outputs, telemetry })
+    fn create(path: PathBuf, redactor: &Redactor) -> Result<Self, StoreError> {
+        let requests = Journal::create(&path.join(REQUESTS))?.hiding(redactor);
+        let outputs = Journal::create(&path.join(OUTPUTS))?.hiding(redactor);
+        let telemetry = Journal::create(&path.join(TELEMETRY))?.hiding(redactor);
+        Ok(Self { path, redactor: redactor.clone(), requests, outputs, telemetry })
     }
 
     /// Appends what was observed of one request.
@@ -268,7 +277,7 @@ impl TrialWriter {
         let path = self.path.join(TRIAL);
         let finished = TrialFile { format: FORMAT_VERSION, record: record.clone(), files };
         let mut text = Vec::new();
-        line::seal(&mut text, &finished)
+        line::seal(&mut text, &finished, &self.redactor)
             .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
         atomic::write(&path, &text)
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bench::engine::credentials::Access;
 use bench::engine::interrupt::Interrupt;
 use bench::engine::ready::probe::ProbeRequest;
 use bench::engine::{Engine, StartContext};
@@ -36,6 +37,7 @@ impl Bed {
             ledger_dir: self.dir.path().to_owned(),
             run_id: "test".to_owned(),
             attempt: 1,
+            access: Access::default(),
             probe: ProbeRequest { api: Api::Completions, path: "/v1/completions".to_owned() },
             interrupt: self.interrupt.clone(),
             lock: None,
@@ -82,6 +84,7 @@ pub(crate) fn launch(flags: &[&str]) -> Launch {
         preset: "custom".to_owned(),
         argv,
         env: BTreeMap::new(),
+        env_from: BTreeMap::new(),
         env_recorded: Vec::new(),
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),

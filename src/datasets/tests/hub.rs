@@ -344,9 +344,10 @@ fn a_tokenizer_is_fetched_with_what_stands_beside_it() {
 #[test]
 fn the_token_goes_to_the_hub_alone() {
     let (hub, other) = (Hub::start(), Hub::start());
+    let canary = crate::secrets::Secret::new("canary").unwrap();
     let wait = |url: &str| {
         let (fetcher, _) =
-            crate::datasets::download::Fetcher::new(&hub.address, Some("canary")).unwrap();
+            crate::datasets::download::Fetcher::new(&hub.address, Some(&canary)).unwrap();
         let url = reqwest::Url::parse(url).unwrap();
         drop(crate::datasets::download::wait_for(async { fetcher.text(&url).await }));
     };

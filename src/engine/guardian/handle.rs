@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use crate::clock::monotonic;
 use crate::engine::guardian::SUBCOMMAND;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
+use crate::engine::log::LogRedaction;
 use crate::engine::process::{self, Process, ProcessId};
 use crate::engine::running::watch::{Gone, Watched};
 use crate::units::Nanos;
@@ -166,6 +167,18 @@ fn listen(words: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path)
     let message = format!("its guardian (pid {guardian_pid}) ended without a word");
     watched.note_failure(&message, None);
     let gone = rescue(watched, log);
+    // The guardian did not come to it.
+    let redacted =
+        File::open(log).and_then(|log| LogRedaction::new(watched.redactor().clone()).finish(&log));
+    if let Err(error) = redacted {
+        watched.change(|state| {
+            let what = format!("the log could not be rid of secrets: {error}");
+            state.failure.iter_mut().for_each(|failure| {
+                failure.message.push_str("; ");
+                failure.message.push_str(&what);
+            });
+        });
+    }
     watched.change(|state| {
         state.gone.get_or_insert(gone);
     });

@@ -12,6 +12,7 @@ pub mod protocol;
 mod signals;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,12 +25,15 @@ use nix::sys::prctl;
 use nix::unistd::{dup2_stderr, setsid};
 
 use crate::clock::monotonic;
+use crate::engine::credentials;
 use crate::engine::guardian::ledger::Ledger;
 use crate::engine::guardian::orders::Orders;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
 use crate::engine::guardian::tree::TakenDown;
-use crate::engine::log::{self, Secrets};
+use crate::engine::log::{self, LogRedaction};
 use crate::engine::process::{self, Process, ProcessId};
+use crate::secrets::Secret;
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
 /// The hidden subcommand under which this program is a guardian.
@@ -111,6 +115,7 @@ struct GuardedEngine {
     start: StartOrder,
     leader: ProcessId,
     log: File,
+    redaction: LogRedaction,
     ledger_path: PathBuf,
     ranks: Vec<Process>,
     leader_is_gone: bool,
@@ -121,6 +126,9 @@ impl GuardedEngine {
         let own = process::read(process::own_pid())
             .ok_or_else(|| io::Error::other("cannot read /proc; is it mounted?"))?;
         let log = at_path(log::open(&start.log), &start.log)?;
+        let secrets = secret_env(start)?;
+        let redactor = Redactor::new(secrets.values().cloned().chain(credentials::inherited()));
+        let redaction = LogRedaction::new(redactor);
         let (log_device, log_inode) = log::identity(&log)?;
         let ledger_path = Ledger::path(&start.ledger_dir, own.id.pid);
         let mut ledger = Ledger {
@@ -137,8 +145,8 @@ impl GuardedEngine {
         };
         at_path(ledger.write(&ledger_path), &ledger_path)?;
         let at = monotonic();
-        let leader =
-            spawn(start, &log).inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
+        let leader = spawn(start, &secrets, &log)
+            .inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
         ledger.leader = Some(leader);
         // Without this note the engine is still found by its log's inode.
         let _ = ledger.write(&ledger_path);
@@ -147,6 +155,7 @@ impl GuardedEngine {
             start: start.clone(),
             leader,
             log,
+            redaction,
             ledger_path,
             ranks: Vec::new(),
             leader_is_gone: false,
@@ -166,7 +175,10 @@ impl GuardedEngine {
             }
             self.look();
             // A full disk is the runner's to report; the engine is looked after all the same.
-            let _ = log::cut(&mut self.log);
+            if log::cut(&mut self.log).is_ok_and(|n_lost| n_lost > 0) {
+                self.redaction.begin_again();
+            }
+            let _ = self.redaction.go_on(&self.log);
         }
     }
 
@@ -201,11 +213,8 @@ impl GuardedEngine {
         say(&GuardianMessage::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
     }
 
-    fn close(self, taken_down: TakenDown) {
-        let secrets = self.start.secret_env.iter().filter_map(|name| {
-            self.start.env.get(name).cloned().or_else(|| std::env::var(name).ok())
-        });
-        let _ = log::redact(&self.start.log, &Secrets::new(secrets));
+    fn close(mut self, taken_down: TakenDown) {
+        let _ = self.redaction.finish(&self.log);
         if taken_down.survivors.is_empty() {
             let _ = std::fs::remove_file(&self.ledger_path);
         }
@@ -214,13 +223,32 @@ impl GuardedEngine {
     }
 }
 
-fn spawn(start: &StartOrder, log: &File) -> io::Result<ProcessId> {
+/// Returns the secrets that the engine is given, by its own names for them.
+fn secret_env<'a>(start: &'a StartOrder) -> io::Result<BTreeMap<&'a String, Secret>> {
+    let from_variable = |(name, variable): (&'a String, &String)| {
+        // An API key's own variable may be absent: an engine may do without a key.
+        let value = credentials::value(variable);
+        if value.is_none() && name != variable {
+            let why = format!("environment variable {variable} is not set");
+            return Some(Err(io::Error::new(io::ErrorKind::NotFound, why)));
+        }
+        value.map(|value| Ok((name, value)))
+    };
+    start.env_from.iter().filter_map(from_variable).collect()
+}
+
+fn spawn(
+    start: &StartOrder,
+    secrets: &BTreeMap<&String, Secret>,
+    log: &File,
+) -> io::Result<ProcessId> {
     let (program, args) =
         start.argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
     let mut command = Command::new(program);
     command
         .args(args)
         .envs(&start.env)
+        .envs(secrets.iter().map(|(name, value)| (name, value.expose())))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?)

@@ -50,8 +50,9 @@ pub struct StartOrder {
     pub port: u16,
     /// Grace when the runner disappears.
     pub grace: Nanos,
-    /// Names of environment variables whose values must not stay in the log.
-    pub secret_env: Vec<String>,
+    /// Environment variables of the engine that hold secrets → those of the guardian's own
+    /// environment that they come from. The values go through no pipe.
+    pub env_from: BTreeMap<String, String>,
 }
 
 /// What the guardian tells. The end of the pipe without [`GuardianMessage::Gone`] means that it was killed.

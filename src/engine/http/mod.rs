@@ -11,7 +11,9 @@ use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use crate::engine::credentials::Access;
 use crate::engine::http::trust::objection;
+use crate::secrets::redact::Redactor;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -26,7 +28,7 @@ pub struct Http {
     runtime: Runtime,
     client: Client,
     base_url: String,
-    api_key: Option<String>,
+    access: Access,
 }
 
 /// A complete answer.
@@ -34,7 +36,7 @@ pub struct Http {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Body as text, cut at a bound.
+    /// Body as text, cut at a bound and without the secrets in use.
     pub body: String,
 }
 
@@ -78,11 +80,7 @@ impl Http {
     ///
     /// # Errors
     /// When the runtime or the client cannot be made.
-    pub fn new(
-        base_url: &str,
-        api_key: Option<String>,
-        tls: &Arc<ClientConfig>,
-    ) -> io::Result<Self> {
+    pub fn new(base_url: &str, access: Access, tls: &Arc<ClientConfig>) -> io::Result<Self> {
         let client = Client::builder()
             .no_proxy()
             .tls_backend_preconfigured(ClientConfig::clone(tls))
@@ -95,7 +93,12 @@ impl Http {
             .build()
             .map_err(io::Error::other)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, client, base_url: base_url.trim_end_matches('/').to_owned(), api_key })
+        Ok(Self { runtime, client, base_url: base_url.trim_end_matches('/').to_owned(), access })
+    }
+
+    /// Returns what takes the secrets in use out of the engine's words.
+    pub fn redactor(&self) -> &Redactor {
+        &self.access.redactor
     }
 
     /// Gets a path.
@@ -162,7 +165,7 @@ impl Http {
                 each_chunk(response, &url, on_chunk).await?;
                 String::new()
             } else {
-                whole_body(response, &url).await?
+                self.whole_body(response, &url).await?
             };
             Ok(Answer { status, body })
         })
@@ -179,7 +182,7 @@ impl Http {
         self.block_on(limit, &url, check, async {
             let response = request.send().await.map_err(|error| why(&url, &error))?;
             let status = response.status().as_u16();
-            Ok(Answer { status, body: whole_body(response, &url).await? })
+            Ok(Answer { status, body: self.whole_body(response, &url).await? })
         })
     }
 
@@ -210,10 +213,15 @@ impl Http {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request =
             self.client.request(method, self.url(path)).header("accept-encoding", "identity");
-        match &self.api_key {
-            Some(key) => request.bearer_auth(key),
+        match &self.access.api_key {
+            Some(key) => request.bearer_auth(key.expose()),
             None => request,
         }
+    }
+
+    async fn whole_body(&self, response: Response, url: &str) -> Result<String, HttpError> {
+        // Before anybody cuts it: half a key is a part of a key.
+        whole_body(response, url).await.map(|body| self.redactor().text(&body).into_owned())
     }
 
     fn url(&self, path: &str) -> String {

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::engine::log;
+
 /// Bytes read at one look; a flood is read at this rate and no faster.
 const LOOK_BYTES: u64 = 1 << 20;
 /// Bytes that an unfinished line may have before it is dropped.
@@ -20,7 +22,7 @@ pub(crate) struct LogFollower {
 impl LogFollower {
     pub(crate) fn from_end(path: &Path) -> Self {
         let at = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let file = File::options().create(true).append(true).read(true).open(path).ok();
+        let file = log::open(path).ok();
         Self { file, at, rest: Vec::new() }
     }
 

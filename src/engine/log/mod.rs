@@ -11,8 +11,11 @@ pub(in crate::engine) mod stages;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use crate::secrets::redact::Redactor;
 
 /// Size at which the middle of a log is cut out.
 pub const LOG_BYTES_MAX: u64 = 32 << 20;
@@ -26,6 +29,11 @@ pub const TAIL_LINES: usize = 50;
 const LINE_CHARS_MAX: usize = 400;
 /// Bytes read from the end to find the last lines.
 const TAIL_READ_BYTES: u64 = 256 << 10;
+
+/// Bytes of a log that are searched for secrets at once.
+const REDACT_BYTES: u64 = 1 << 20;
+/// The longest token that is known by its look alone; longer ones are known by their value.
+const TOKEN_BYTES: usize = 1 << 10;
 
 /// Opens a log for appending, readable by its owner alone.
 ///
@@ -68,29 +76,81 @@ pub fn cut(log: &mut File) -> io::Result<u64> {
     Ok(n_lost)
 }
 
-/// Overwrites every secret in the log with asterisks, in place.
-///
-/// # Errors
-/// When the file cannot be read or written.
-pub fn redact(path: &Path, secrets: &Secrets) -> io::Result<()> {
-    if secrets.0.is_empty() {
-        return Ok(());
+/// Overwrites secrets in a log with asterisks, in place and as the log grows.
+#[derive(Debug)]
+pub struct LogRedaction {
+    redactor: Redactor,
+    /// Bytes from the start in which nothing is left to find.
+    done: u64,
+    /// Size of the log at the last look.
+    seen: u64,
+}
+
+impl LogRedaction {
+    /// Begins at the start of the log.
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor, done: 0, seen: 0 }
     }
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut bytes = Vec::new();
-    (&file).take(2 * LOG_BYTES_MAX).read_to_end(&mut bytes)?;
-    for secret in &secrets.0 {
-        for at in memchr::memmem::find_iter(&bytes, secret.as_bytes()) {
-            file.write_all_at(&vec![b'*'; secret.len()], at as u64)?;
+
+    /// Looks at the whole log again: its middle was cut out.
+    pub fn begin_again(&mut self) {
+        (self.done, self.seen) = (0, 0);
+    }
+
+    /// Overwrites what was written since the last call.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn go_on(&mut self, log: &File) -> io::Result<()> {
+        self.look(log, false)
+    }
+
+    /// Overwrites what is left anywhere in a log that grows no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn finish(&mut self, log: &File) -> io::Result<()> {
+        self.begin_again();
+        self.look(log, true)
+    }
+
+    fn look(&mut self, log: &File, is_last: bool) -> io::Result<()> {
+        let size = log.metadata()?.len();
+        if size == self.seen {
+            return Ok(());
+        }
+        let overlap = self.redactor.longest().max(TOKEN_BYTES) as u64;
+        loop {
+            let n_bytes = (size - self.done).min(REDACT_BYTES);
+            let mut block = vec![0; n_bytes as usize];
+            log.read_exact_at(&mut block, self.done)?;
+            for secret in self.redactor.in_log(&block) {
+                // What touches the end may be half a secret: the next look sees all of it.
+                if secret.end < block.len() || is_last {
+                    overwrite(log, self.done + secret.start as u64, secret.len())?;
+                }
+            }
+            let is_end = self.done + n_bytes == size;
+            self.done = self.done.max((self.done + n_bytes).saturating_sub(overlap));
+            if is_end {
+                self.seen = size;
+                return Ok(());
+            }
         }
     }
-    Ok(())
+}
+
+/// Not through the log's own descriptor: what is opened for appending only appends.
+fn overwrite(log: &File, at: u64, n_bytes: usize) -> io::Result<()> {
+    let own = format!("/proc/self/fd/{}", log.as_raw_fd());
+    OpenOptions::new().write(true).open(own)?.write_all_at(&vec![b'*'; n_bytes], at)
 }
 
 /// Returns the last lines of a log: printable, bounded and without secrets.
-pub fn tail(path: &Path, secrets: &Secrets) -> Vec<String> {
+pub fn tail(path: &Path, redactor: &Redactor) -> Vec<String> {
     let text = read_end(path, TAIL_READ_BYTES).unwrap_or_default();
-    let text = secrets.redact(&String::from_utf8_lossy(&text));
+    let text = String::from_utf8_lossy(&text);
+    let text = redactor.text(&text);
     let lines: Vec<String> = text
         .split('\n')
         // A progress bar rewrites its line; only what was shown last is of interest.
@@ -116,25 +176,6 @@ pub fn printable(text: &str) -> String {
         }
     }
     clean
-}
-
-/// Values that must not be shown.
-#[derive(Clone, Debug, Default)]
-pub struct Secrets(Vec<String>);
-
-impl Secrets {
-    /// Takes values; those of fewer than six characters would hit ordinary text.
-    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
-        let mut values: Vec<String> = values.into_iter().filter(|value| value.len() >= 6).collect();
-        // The longest first: a secret that contains another must go as a whole.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        Self(values)
-    }
-
-    /// Returns the text with every secret replaced.
-    pub fn redact(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
-    }
 }
 
 fn read_end(path: &Path, n_bytes: u64) -> io::Result<Vec<u8>> {
@@ -190,6 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::secrets::Secret;
 
     #[test]
     fn escape_sequences_and_control_bytes_do_not_reach_a_terminal() {
@@ -214,12 +256,12 @@ mod tests {
         let path = dir.path().join("engine.log");
         let mut text: String =
             (0..200).fold(String::new(), |text, n| text + &format!("line {n}\n"));
-        text += "  0%\r 50%\r100% done\n\nkey=sk-canary-1 \u{1b}[2J";
+        text += "  0%\r 50%\r100% done\n\nkey=canary-4711 \u{1b}[2J";
         text += &"x".repeat(5_000);
         let mut file = open(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file.write_all(b"\nbad \xff\xfe utf8\n").unwrap();
-        let tail = tail(&path, &Secrets::new(["sk-canary-1".to_owned()]));
+        let tail = tail(&path, &Redactor::new(Secret::new("canary-4711")));
         assert_eq!(tail.len(), TAIL_LINES);
         assert_eq!(tail[TAIL_LINES - 4], "line 199");
         assert_eq!(tail[TAIL_LINES - 3], "100% done");
@@ -248,11 +290,23 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_the_log_is_overwritten_in_place() {
+    fn a_secret_in_the_log_is_overwritten_while_the_log_grows() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("engine.log");
-        open(&path).unwrap().write_all(b"a hf_canary b hf_canary\n").unwrap();
-        redact(&path, &Secrets::new(["hf_canary".to_owned()])).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a ********* b *********\n");
+        let mut engine = open(&path).unwrap();
+        let bench = open(&path).unwrap();
+        let mut redaction = LogRedaction::new(Redactor::new(Secret::new("canary-4711")));
+        let mut write = |text: &str| {
+            engine.write_all(text.as_bytes()).unwrap();
+            redaction.go_on(&bench).unwrap();
+            std::fs::read_to_string(&path).unwrap()
+        };
+        assert_eq!(write("a canary-4711 b\nhf_AbCdEf"), "a *********** b\nhf_AbCdEf");
+        assert_eq!(write("Gh12 c cana"), format!("a *********** b\n{} c cana", "*".repeat(13)));
+        assert!(write("ry-4711\n").ends_with(" c ***********\n"));
+        write(&"x".repeat(3 << 20));
+        assert!(write("canary-4711 end\ncanary-4711").ends_with("*********** end\ncanary-4711"));
+        redaction.finish(&bench).unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("canary"));
     }
 }

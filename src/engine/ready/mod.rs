@@ -147,6 +147,7 @@ impl Wait<'_> {
                 let message = format!("{path} did not list the served models");
                 return Err(Unready::Failed(FailureClass::Server, message));
             }
+            self.look()?;
             std::thread::sleep(CALL_PAUSE);
         };
         self.ready.models = model_ids(&answer.body);

@@ -8,6 +8,7 @@ use crate::clock::monotonic;
 use crate::engine::http::{Check, Http, HttpError};
 use crate::plan::cell::Api;
 use crate::plan::launch::Launch;
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
 /// The sentence that every engine is asked; its token count tells chat templates apart.
@@ -49,7 +50,7 @@ pub fn ask<E>(
     limit: Duration,
     check: Check<'_, E>,
 ) -> Result<Result<ProbeAnswer, HttpError>, E> {
-    let mut reader = ProbeReader::default();
+    let mut reader = ProbeReader { redactor: http.redactor().clone(), ..ProbeReader::default() };
     let body = body(launch, request.api).to_string();
     let result = http.post_stream(&request.path, body, limit, check, &mut |chunk| {
         reader.take(chunk, monotonic());
@@ -93,6 +94,7 @@ struct ProbeReader {
     rest: Vec<u8>,
     whole: Vec<u8>,
     answer: ProbeAnswer,
+    redactor: Redactor,
 }
 
 impl ProbeReader {
@@ -119,14 +121,15 @@ impl ProbeReader {
         self.answer.status = status;
         if self.answer.first_token_at.is_none() && self.answer.error.is_none() {
             let text = String::from_utf8_lossy(&self.whole);
-            self.answer.error = Some(text.chars().take(300).collect());
+            self.answer.error = Some(self.redactor.text(&text).chars().take(300).collect());
         }
         self.answer
     }
 
     fn see(&mut self, event: &Value, at: Nanos) {
         if let Some(error) = event.get("error").filter(|error| !error.is_null()) {
-            self.answer.error = Some(error.to_string().chars().take(300).collect());
+            let text = error.to_string();
+            self.answer.error = Some(self.redactor.text(&text).chars().take(300).collect());
         }
         let usage = |name: &str| event.pointer(name).and_then(Value::as_u64);
         if let Some(n_tokens) = usage("/usage/prompt_tokens") {

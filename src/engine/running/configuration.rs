@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::engine::http::Http;
 use crate::engine::log;
 use crate::plan::launch::{Launch, LogPatterns};
+use crate::secrets::redact::Redactor;
 
 /// Time that one call gets.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ const NOT: &str = "not ";
 
 /// Returns the effective settings by our names; what is not told is left out.
 pub(crate) fn gather(launch: &Launch, http: &Http, log: &Path) -> BTreeMap<String, String> {
-    let mut found = from_log(log, &launch.log_patterns);
+    let mut found = from_log(log, &launch.log_patterns, http.redactor());
     for (path, names) in &launch.configuration {
         let Ok(answer) = http.get_plain(path, CALL_LIMIT) else { continue };
         let Ok(body) = serde_json::from_str::<Value>(&answer.body) else { continue };
@@ -39,7 +40,7 @@ pub(crate) fn gather(launch: &Launch, http: &Http, log: &Path) -> BTreeMap<Strin
 }
 
 /// Of several starts in one log the last one counts.
-fn from_log(path: &Path, patterns: &LogPatterns) -> BTreeMap<String, String> {
+fn from_log(path: &Path, patterns: &LogPatterns, redactor: &Redactor) -> BTreeMap<String, String> {
     if patterns.configuration.is_empty() {
         return BTreeMap::new();
     }
@@ -49,6 +50,7 @@ fn from_log(path: &Path, patterns: &LogPatterns) -> BTreeMap<String, String> {
         return BTreeMap::new();
     }
     let text = String::from_utf8_lossy(&bytes);
+    let text = redactor.text(&text);
     let told = patterns.configuration.iter().filter_map(|(name, pattern)| {
         let pattern = Regex::new(pattern).ok()?;
         let captures = text.lines().rev().find_map(|line| pattern.captures(line))?;
@@ -111,7 +113,7 @@ mod tests {
             ]),
             ..LogPatterns::default()
         };
-        let found = from_log(&path, &patterns);
+        let found = from_log(&path, &patterns, &Redactor::default());
         let expected = [("context-length", "512"), ("eager", "on")];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }

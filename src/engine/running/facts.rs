@@ -14,10 +14,12 @@ use crate::engine::http::Http;
 use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::configuration::{self, VALUE_CHARS_MAX};
 use crate::engine::start::page_cache;
-use crate::engine::{log, secret_names};
+use crate::engine::{credentials, log};
 use crate::ids::hex;
 use crate::plan::launch::Launch;
 use crate::record::event::EngineFacts;
+use crate::secrets::HIDDEN;
+use crate::secrets::name::is_secret_name;
 
 /// Time that the version command gets: some engines import all of `PyTorch` for it.
 const VERSION_LIMIT: Duration = Duration::from_mins(2);
@@ -56,6 +58,7 @@ fn version(launch: &Launch, http: &Http) -> Option<String> {
         let body: Value = serde_json::from_str(&answer.body).ok()?;
         body.get("version")?.as_str()?.to_owned()
     };
+    let text = http.redactor().text(&text);
     let line = version_line(&text)?;
     Some(log::printable(line.trim()).chars().take(VALUE_CHARS_MAX).collect())
 }
@@ -72,6 +75,11 @@ fn run_version(launch: &Launch, program: &str, args: &[String]) -> Option<String
     let mut command = duct::cmd(program, args).stdin_null().stderr_to_stdout().stdout_capture();
     for (name, value) in &launch.env {
         command = command.env(name, value);
+    }
+    for (name, variable) in launch.secret_env() {
+        if let Some(value) = credentials::value(&variable) {
+            command = command.env(name, value.expose());
+        }
     }
     if let Some(cwd) = &launch.cwd {
         command = command.dir(cwd);
@@ -93,9 +101,8 @@ fn environment(launch: &Launch) -> BTreeMap<String, String> {
     named
         .chain(launch.env.clone())
         .map(|(name, value)| {
-            let is_secret =
-                secret_names::is_secret(&name) || launch.api_key_env.as_ref() == Some(&name);
-            (name, if is_secret { "***".to_owned() } else { value })
+            let is_secret = is_secret_name(&name) || launch.secret_env().contains_key(&name);
+            (name, if is_secret { HIDDEN.to_owned() } else { value })
         })
         .collect()
 }

@@ -6,13 +6,13 @@ pub(in crate::engine) mod configuration;
 pub(in crate::engine) mod facts;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
+use crate::engine::credentials::Access;
 use crate::engine::guardian::handle::GuardianHandle;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
@@ -43,6 +43,7 @@ pub struct Engine {
     pub(crate) base_url: String,
     pub(crate) log_path: PathBuf,
     pub(crate) interrupt: Interrupt,
+    pub(crate) access: Access,
     pub(crate) http: Http,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) timeline: LoadTimeline,
@@ -67,6 +68,11 @@ impl Engine {
     /// Returns how connections to it are secured.
     pub fn tls(&self) -> &Arc<ClientConfig> {
         &self.tls
+    }
+
+    /// Returns the key that its calls carry, and the redaction of what it says.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Returns the log file.
@@ -155,7 +161,7 @@ impl Engine {
         &self,
     ) -> Option<impl FnMut() -> Result<String, String> + Send + 'static> {
         let endpoint = self.launch.metrics.clone()?;
-        let http = Http::new(&self.base_url, api_key(&self.launch), &self.tls);
+        let http = Http::new(&self.base_url, self.access.clone(), &self.tls);
         Some(move || {
             let http = http.as_ref().map_err(ToString::to_string)?;
             text_of(http, &endpoint.path, METRICS_LIMIT)
@@ -202,12 +208,6 @@ impl Engine {
         let Gone { took, killed, survivors } = gone;
         StopRecord { took, killed, survivors, port_free, memory_left_bytes }
     }
-}
-
-/// Returns the key that the engine wants, from the environment.
-pub(crate) fn api_key(launch: &Launch) -> Option<String> {
-    let name = launch.api_key_env.as_ref()?;
-    launch.env.get(name).cloned().or_else(|| env::var(name).ok())
 }
 
 fn text_of(http: &Http, path: &str, limit: Duration) -> Result<String, String> {

@@ -5,11 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::clock::monotonic;
+use crate::engine::log;
 use crate::engine::log::failure;
-use crate::engine::log::{self, Secrets};
 use crate::engine::process::ProcessId;
 use crate::plan::launch::LogPatterns;
 use crate::record::event::{EngineFailure, FailureClass};
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
 /// A look at an engine from any thread.
@@ -30,7 +31,7 @@ pub(crate) struct Watched {
     state: Mutex<State>,
     changed: Condvar,
     log_path: PathBuf,
-    secrets: Secrets,
+    redactor: Redactor,
     patterns: LogPatterns,
 }
 
@@ -62,12 +63,12 @@ pub(crate) struct Gone {
 }
 
 impl Watched {
-    pub(crate) fn new(log_path: PathBuf, secrets: Secrets, patterns: LogPatterns) -> Arc<Self> {
+    pub(crate) fn new(log_path: PathBuf, redactor: Redactor, patterns: LogPatterns) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             log_path,
-            secrets,
+            redactor,
             patterns,
         })
     }
@@ -78,6 +79,11 @@ impl Watched {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panics while it holds the state")
+    }
+
+    /// Returns what takes the secrets in use out of the engine's words.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Changes the state and wakes those who wait for a change.
@@ -112,7 +118,7 @@ impl Watched {
         message: &str,
         exit: Option<String>,
     ) -> EngineFailure {
-        let log_tail = log::tail(&self.log_path, &self.secrets);
+        let log_tail = log::tail(&self.log_path, &self.redactor);
         let is_vague =
             matches!(class, FailureClass::ExitedEarly | FailureClass::Died | FailureClass::Server);
         let told = failure::classify(&log_tail, &self.patterns).filter(|_| is_vague);
@@ -122,7 +128,7 @@ impl Watched {
         };
         EngineFailure {
             class: told.unwrap_or(class),
-            message: self.secrets.redact(&log::printable(message)),
+            message: self.redactor.text(&log::printable(message)).into_owned(),
             exit,
             after,
             log_tail,

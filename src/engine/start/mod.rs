@@ -3,7 +3,6 @@
 pub mod page_cache;
 pub mod requires;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
@@ -12,21 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::monotonic;
+use crate::engine::credentials::Access;
 use crate::engine::guardian::handle::GuardianHandle;
 use crate::engine::guardian::protocol::StartOrder;
 use crate::engine::http::Http;
 use crate::engine::http::trust;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::stages::LogStages;
+use crate::engine::process;
 use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::ready::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;
-use crate::engine::running::api_key;
 use crate::engine::running::watch::Watched;
 use crate::engine::stop::gpu_memory;
 use crate::engine::stop::gpu_memory::GpuBaseline;
-use crate::engine::{process, secret_names};
 use crate::plan::launch::{Launch, PORT};
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PageCache};
 use crate::units::{Nanos, bytes_for_people};
@@ -49,6 +48,8 @@ pub struct StartContext<'a> {
     pub run_id: String,
     /// Number of the start of this launch, from 1.
     pub attempt: u32,
+    /// The key that its calls carry, and the redaction of what it says.
+    pub access: Access,
     /// The request that proves readiness.
     pub probe: ProbeRequest,
     /// The user's wish to end.
@@ -123,17 +124,15 @@ impl Engine {
 struct Start<'a> {
     launch: &'a Launch,
     context: &'a StartContext<'a>,
-    secret_names: BTreeSet<String>,
     watched: Arc<Watched>,
 }
 
 impl<'a> Start<'a> {
     fn new(launch: &'a Launch, context: &'a StartContext<'a>) -> Self {
-        let secret_names = secret_names::of(launch);
-        let secrets = secret_names::values(&secret_names, &launch.env);
+        let redactor = context.access.redactor.clone();
         let patterns = launch.log_patterns.clone();
-        let watched = Watched::new(context.log_path.clone(), secrets, patterns);
-        Self { launch, context, secret_names, watched }
+        let watched = Watched::new(context.log_path.clone(), redactor, patterns);
+        Self { launch, context, watched }
     }
 
     fn run(
@@ -149,7 +148,7 @@ impl<'a> Start<'a> {
         let base_url = self.launch.base_url_at(port);
         let tls = trust::tls(&base_url, self.launch.ca.as_deref())
             .map_err(|error| self.not_spawned(&format!("cannot {error}")))?;
-        let http = Http::new(&base_url, api_key(self.launch), &tls)
+        let http = Http::new(&base_url, self.context.access.clone(), &tls)
             .map_err(|error| self.not_spawned(&format!("make an HTTP client: {error}")))?;
         let page_cache = self.prepare_page_cache()?;
         let mut gpus = gpu_memory::baseline(self.launch);
@@ -195,6 +194,7 @@ impl<'a> Start<'a> {
             base_url,
             log_path: self.context.log_path.clone(),
             interrupt: self.context.interrupt.clone(),
+            access: self.context.access.clone(),
             http,
             tls,
             timeline: ready.timeline,
@@ -251,7 +251,7 @@ impl<'a> Start<'a> {
             runner: runner.id,
             port,
             grace: self.launch.stop_grace,
-            secret_env: self.secret_names.iter().cloned().collect(),
+            env_from: self.launch.secret_env(),
         })
     }
 

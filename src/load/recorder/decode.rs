@@ -7,6 +7,7 @@ use crate::load::transport::exchange::{Block, Excess, Signals};
 use crate::openai::chunk::{Chunk, ChunkShape, parse};
 use crate::openai::sse::SseDecoder;
 use crate::record::request::{EventKind, Events, Oddity, Usage};
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
 /// Longest excerpt of an engine's words in a record, in characters.
@@ -49,6 +50,8 @@ pub(crate) struct Answer {
     pub(crate) oddities: Vec<Oddity>,
     /// Set when the engine's own stamps are to be compared: the epoch on its clock.
     pub(crate) truth_epoch_ns: Option<u64>,
+    /// Takes the secrets in use out of what is kept of the engine's words.
+    pub(crate) redactor: Redactor,
     /// How much later than the engine's own stamp each event's stamp is.
     pub(crate) added_ns: Vec<i64>,
     /// Tokens of each event, and whether every token event came with its count.
@@ -168,7 +171,7 @@ impl Decoding {
             && !head.content_encoding.is_empty()
             && head.content_encoding != "identity"
         {
-            let coding = excerpt(&head.content_encoding);
+            let coding = self.answer.excerpt(&head.content_encoding);
             self.answer.violate(format!("content-encoding {coding} was not asked for"));
         }
         match std::mem::replace(&mut self.form, Form::Given) {
@@ -189,7 +192,7 @@ impl Decoding {
             Form::ErrorBody => {
                 let text = String::from_utf8_lossy(&self.body);
                 let message = parse(&self.body).ok().and_then(|chunk| chunk.error);
-                self.answer.error = Some(excerpt(message.as_deref().unwrap_or(&text)));
+                self.answer.error = Some(self.answer.excerpt(message.as_deref().unwrap_or(&text)));
             }
             Form::Json | Form::Unknown | Form::Given => {}
         }
@@ -200,7 +203,7 @@ impl Decoding {
         match parse(&body) {
             Ok(chunk) if chunk.error.is_none() && self.wants_stream => {
                 let what = self.head.as_ref().map_or("", |head| &head.content_type);
-                let what = excerpt(what);
+                let what = self.answer.excerpt(what);
                 self.answer.violate(format!("asked for a stream, got one answer of type {what:?}"));
             }
             Ok(chunk) => {
@@ -210,7 +213,7 @@ impl Decoding {
                 self.answer.done_at = Some(at);
             }
             Err(error) => {
-                let text = excerpt(&String::from_utf8_lossy(&body));
+                let text = self.answer.excerpt(&String::from_utf8_lossy(&body));
                 self.answer.violate(format!("{error} in {text:?}"));
             }
         }
@@ -218,6 +221,11 @@ impl Decoding {
 }
 
 impl Answer {
+    /// Returns the beginning of the engine's words; half a key would be known to no redaction.
+    fn excerpt(&self, text: &str) -> String {
+        excerpt(&self.redactor.text(text))
+    }
+
     fn take_event(
         &mut self,
         data: &[u8],
@@ -267,11 +275,12 @@ impl Answer {
                 self.note(kind, at, last, n_tokens);
             }
             Err(_) if is_error => {
-                self.error.get_or_insert_with(|| excerpt(&String::from_utf8_lossy(data)));
+                let error = self.excerpt(&String::from_utf8_lossy(data));
+                self.error.get_or_insert(error);
                 self.note(EventKind::Error, at, last, None);
             }
             Err(error) => {
-                let text = excerpt(&String::from_utf8_lossy(data));
+                let text = self.excerpt(&String::from_utf8_lossy(data));
                 self.violate(format!("{error} in {text:?}"));
                 self.note(EventKind::Other, at, last, None);
             }
@@ -280,13 +289,14 @@ impl Answer {
 
     fn take_chunk(&mut self, chunk: &Chunk<'_>, keeps_text: bool) {
         if let Some(error) = &chunk.error {
-            self.error.get_or_insert_with(|| excerpt(error));
+            let error = self.excerpt(error);
+            self.error.get_or_insert(error);
         }
         if let Some(finish) = &chunk.finish {
             if self.finish.is_some() {
                 self.note_oddity(Oddity::TwoFinishReasons);
             } else {
-                self.finish = Some(excerpt(finish));
+                self.finish = Some(self.excerpt(finish));
             }
         }
         if chunk.usage.is_some() {

@@ -16,6 +16,7 @@ use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, Toke
 use crate::load::transport::client::Ending;
 use crate::load::transport::exchange::{Block, BodyBatch, Conversation, Finished, FollowUp};
 use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
+use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 use crate::workload::request::Request;
 
@@ -33,6 +34,7 @@ pub(crate) struct Reading {
     pub(crate) token_counter: Option<TokenCounter>,
     pub(crate) next_turn: Option<NextTurnBody>,
     pub(crate) limits: Limits,
+    pub(crate) redactor: Redactor,
     /// Set when the engine's own stamps are to be compared: the epoch on its clock.
     pub(crate) truth_epoch_ns: Option<u64>,
 }
@@ -101,6 +103,7 @@ impl<'a> Recorder<'a> {
                 || reading.next_turn.is_some();
             let mut decoding = Decoding::new(reading.asked.stream, keeps_text, reading.limits);
             decoding.answer.truth_epoch_ns = reading.truth_epoch_ns;
+            decoding.answer.redactor = reading.redactor.clone();
             decoding
         });
         if head.is_some() {

@@ -1,6 +1,5 @@
 //! Tests of whole trials over real sockets: every fault of an engine has its own outcome.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use crate::record::request::{
     CancelCause, EventKind, Oddity, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
 use crate::record::trial::PhaseKind;
+use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
@@ -69,7 +69,7 @@ pub(crate) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
         target: Target {
             base_url: url.to_owned(),
             path: "/v1/chat/completions".to_owned(),
-            headers: BTreeMap::new(),
+            api_key: None,
             stream: true,
             no_done: false,
             no_reuse: false,
@@ -84,6 +84,7 @@ pub(crate) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
         is_steady: None,
         reads_truth: false,
         limits: Limits::default(),
+        redactor: Redactor::default(),
     }
 }
 

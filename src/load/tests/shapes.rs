@@ -14,6 +14,7 @@ use crate::plan::cell::{ArrivalsPlan, Deadlines};
 use crate::record::request::{
     CancelCause, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
+use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::arrivals::{Arrivals, Gate};
@@ -107,6 +108,7 @@ fn run_into(
         token_counter: None,
         next_turn: None,
         limits: Limits::default(),
+        redactor: Redactor::default(),
         truth_epoch_ns: None,
     };
     let recorder = Recorder::new(reading, sink, &live);

@@ -127,9 +127,9 @@ pub(crate) fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>,
         // A compressed stream would be held back by the compressor.
         ("accept-encoding", "identity"),
     ];
-    let theirs = target.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let key = target.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()));
     ours.into_iter()
-        .chain(theirs)
+        .chain(key.iter().map(|key| ("authorization", key.as_str())))
         .map(|(name, value)| {
             let bad = || LoadError::BadHeader { name: name.to_owned() };
             let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;

@@ -198,6 +198,7 @@ pub(crate) fn launch(n_gpus: u32) -> Launch {
         preset: "tiny".to_owned(),
         argv: Vec::new(),
         env: BTreeMap::new(),
+        env_from: BTreeMap::new(),
         env_recorded: Vec::new(),
         cwd: None,
         base_url: String::new(),

@@ -14,6 +14,8 @@ use crate::plan::launch::{
 use crate::plan::matrix::Combination;
 use crate::plan::paths::Places;
 use crate::scenario::Scenario;
+use crate::secrets::literal::{in_argv, in_command, is_written_out};
+use crate::secrets::name::is_secret_name;
 use crate::units::Nanos;
 
 /// Time to be ready when neither scenario nor defaults say one.
@@ -53,11 +55,12 @@ pub(crate) fn launch(
             .map(|cwd| PathBuf::from(places.file(&engine.render(cwd, "cwd", found)))),
         argv,
         env,
+        env_from: spec.env_from,
         env_recorded: spec.env_recorded,
         base_url,
         ca: spec.ca.as_ref().map(|ca| PathBuf::from(places.file(&engine.render(ca, "ca", found)))),
         api_key_env: spec.api_key_env,
-        model_path: engine.model_path.map(PathBuf::from),
+        model_path: engine.model_path.clone().map(PathBuf::from),
         precision: spec.precision,
         readiness: Readiness {
             health: Some(spec.health).filter(|path| !path.is_empty()),
@@ -87,6 +90,7 @@ pub(crate) fn launch(
         },
     };
     check_port(scenario, name, &launch, found);
+    check_secrets(&engine, &launch, found);
     (found.len() == n_before || !found.has_errors()).then_some(launch)
 }
 
@@ -97,6 +101,8 @@ pub(crate) fn identity(launch: &Launch) -> LaunchId {
         engine: &'a str,
         argv: &'a [String],
         env: &'a BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        env_from: &'a BTreeMap<String, String>,
         cwd: Option<&'a Path>,
         base_url: &'a str,
         model: &'a str,
@@ -112,6 +118,7 @@ pub(crate) fn identity(launch: &Launch) -> LaunchId {
         engine: &launch.engine,
         argv: &launch.argv,
         env: &launch.env,
+        env_from: &launch.env_from,
         cwd: launch.cwd.as_deref(),
         base_url: &launch.base_url,
         model: &launch.model,
@@ -123,6 +130,27 @@ pub(crate) fn identity(launch: &Launch) -> LaunchId {
         cache_reset: launch.cache_reset.as_ref(),
         quirks: &launch.quirks,
     }))
+}
+
+/// A secret may come in by a variable of the scenario or a swept value, under another name.
+fn check_secrets(engine: &Starting<'_>, launch: &Launch, found: &mut Diagnostics) {
+    let is_secret =
+        |name: &str| is_secret_name(name) || launch.api_key_env.as_deref() == Some(name);
+    let in_env = launch.env.iter().filter(|(name, value)| {
+        is_secret(name) && !value.is_empty() && is_written_out(value)
+            || !in_command(value.as_bytes()).is_empty()
+    });
+    let mut places: Vec<String> = in_env.map(|(name, _)| format!("env.{name}")).collect();
+    places.extend((!in_argv(&launch.argv).is_empty()).then(|| "argv".to_owned()));
+    places.extend((!in_command(launch.base_url.as_bytes()).is_empty()).then(|| "url".to_owned()));
+    for place in places {
+        let message = format!("`engine.{}.{place}` is filled in with a secret", engine.name);
+        found.push(
+            Diagnostic::error("scenario/secret", message)
+                .label(engine.label(&place, None))
+                .help("give the engine its secrets by `env-from = { NAME = \"MY_SECRET\" }`"),
+        );
+    }
 }
 
 /// A command that never hears of its port would answer nowhere.

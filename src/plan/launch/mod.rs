@@ -29,6 +29,10 @@ pub struct Launch {
     pub argv: Vec<String>,
     /// Environment variables set for the engine on top of the inherited ones.
     pub env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets → the variables of bench's own
+    /// environment that hold them. The values are read at the start of a run and kept nowhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_from: BTreeMap<String, String>,
     /// Names of further environment variables that are recorded as facts.
     pub env_recorded: Vec<String>,
     /// Working directory; the run's own when absent.
@@ -182,6 +186,22 @@ impl Launch {
     /// Returns the environment with the port filled in.
     pub fn env_at(&self, port: u16) -> BTreeMap<String, String> {
         self.env.iter().map(|(name, value)| (name.clone(), fill_port(value, port))).collect()
+    }
+
+    /// Returns what [`Launch::env_from`] says, and that of the API key's own variable: an engine
+    /// that `bench` starts gets the very key that requests carry.
+    pub fn secret_env(&self) -> BTreeMap<String, String> {
+        let mut from = self.env_from.clone();
+        for name in self.api_key_env.iter().filter(|name| !self.env.contains_key(*name)) {
+            from.entry(name.clone()).or_insert_with(|| name.clone());
+        }
+        from
+    }
+
+    /// Returns the variable of bench's own environment that holds the API key.
+    pub fn api_key_variable(&self) -> Option<&str> {
+        let name = self.api_key_env.as_ref()?;
+        Some(self.env_from.get(name).unwrap_or(name))
     }
 
     /// Returns the base URL with the port filled in.

@@ -24,7 +24,9 @@ impl Starting<'_> {
                     .extend(what.into_iter().map(|what| Requirement { what, hint: hint.clone() }));
             }
         }
-        if let Some(env) = &self.spec.api_key_env {
+        // A variable that `env-from` names must be there, or the run is refused.
+        let key = self.spec.api_key_env.as_ref();
+        if let Some(env) = key.filter(|env| !self.spec.env_from.contains_key(*env)) {
             let hint = format!("export {env}=… with the key in it");
             requires.push(Requirement { what: Requires::Env(env.clone()), hint });
         }

@@ -8,10 +8,10 @@ use crate::plan::launch::Launch;
 use crate::record::environment::Environment;
 use crate::record::trial::DatasetRecord;
 use crate::report::number::{counted, rounded};
-use crate::report::secret;
 use crate::report::untrusted::{line, shell_word};
 use crate::report::view::conditions::Fact;
 use crate::report::view::instrument::instrument;
+use crate::secrets::literal;
 use crate::units::bytes_for_people;
 
 /// One engine launch with what is known of it.
@@ -93,14 +93,14 @@ pub fn engines(plan: &Plan, starts: &[EngineStart]) -> Vec<EngineView> {
 fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
     let argv = starts.first().map_or(&launch.argv, |start| &start.argv);
     let command: Vec<String> =
-        secret::argv(argv).iter().map(|argument| shell_word(&line(argument))).collect();
+        literal::hide_argv(argv).iter().map(|argument| shell_word(&line(argument))).collect();
     let title = match &launch.precision {
         Some(precision) => format!("{} {}", line(&launch.engine), line(precision)),
         None => line(&launch.engine),
     };
     let mut facts = vec![Fact::new("model", &launch.model)];
     if !launch.is_started() {
-        facts.push(Fact::new("attached to", secret::url(&launch.base_url)));
+        facts.push(Fact::new("attached to", literal::hide(&launch.base_url)));
     } else if starts.is_empty() {
         facts.push(Fact::new("starts", "never started"));
     } else {
@@ -163,7 +163,7 @@ pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
         .iter()
         .map(|record| {
             let mut facts = vec![
-                Fact::new("origin", secret::url(&record.origin)),
+                Fact::new("origin", literal::hide(&record.origin)),
                 Fact::new(
                     "rows",
                     format!("{} usable, {} distinct prompts", record.n_samples, record.n_distinct),

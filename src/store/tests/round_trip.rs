@@ -17,6 +17,7 @@ use crate::record::request::{
 };
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::store::error::StoreError;
 use crate::store::journal::Journal;
@@ -125,6 +126,7 @@ fn try_new(root: &Path, out: Option<&Path>) -> Result<RunWriter, StoreError> {
         plan: &plan(),
         scenario: "title = \"Title\"\n",
         resolved: "title = \"Title\"\n",
+        redactor: &Redactor::default(),
     })
 }
 
@@ -317,7 +319,7 @@ fn a_second_writer_is_told_who_holds_the_run_and_changes_nothing() {
     let mut writer = new_run(&root);
     writer.event(RunEvent::RunStarted { resumed: false, n_cells: 1 }).unwrap();
     let before = fs::read(writer.dir().events()).unwrap();
-    let error = RunWriter::resume(writer.dir().path()).unwrap_err();
+    let error = RunWriter::resume(writer.dir().path(), &Redactor::default()).unwrap_err();
     assert_eq!(error.exit_code(), 75);
     assert!(error.to_string().contains(&format!("in use by process {} on ", std::process::id())));
     assert_eq!(fs::read(writer.dir().events()).unwrap(), before);
@@ -335,7 +337,7 @@ fn a_resumed_run_goes_on_counting_and_keeps_the_interrupted_attempt() {
     drop(trial);
     drop(writer);
 
-    let mut writer = RunWriter::resume(&path).unwrap();
+    let mut writer = RunWriter::resume(&path, &Redactor::default()).unwrap();
     let event = writer.event(RunEvent::RunStarted { resumed: true, n_cells: 1 }).unwrap();
     assert_eq!(event.seq, 1);
     let reader = RunReader::open(&path).unwrap();

@@ -26,6 +26,7 @@ fn launch(omit: &[&str]) -> Launch {
         preset: "tiny".to_owned(),
         argv: vec![],
         env: BTreeMap::new(),
+        env_from: BTreeMap::new(),
         env_recorded: vec![],
         cwd: None,
         base_url: String::new(),

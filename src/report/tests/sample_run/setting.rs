@@ -113,6 +113,7 @@ fn launch(cell: &CellSummary) -> Launch {
         preset: cell.keys["engine"].clone(),
         argv: words.map(str::to_owned).to_vec(),
         env: [("HF_TOKEN".to_owned(), "canary-secret".to_owned())].into(),
+        env_from: BTreeMap::new(),
         env_recorded: Vec::new(),
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
