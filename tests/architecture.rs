@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stats", &["seed"]),
     ("record", &["ids", "units"]),
     ("openai", &["record"]),
-    ("scenario", &["diagnostic", "units"]),
+    ("scenario", &["diagnostic", "secrets", "units"]),
     ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
     ("workload", &["ids", "openai", "plan", "record", "seed", "units"]),
     ("score", &["plan", "record", "stats"]),

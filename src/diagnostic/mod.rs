@@ -137,6 +137,31 @@ impl Diagnostics {
         });
     }
 
+    /// Overwrites these bytes of a source wherever a label shows it, and takes these texts out
+    /// of all messages: a message about a secret must not show it.
+    pub fn hide(&mut self, source: &Arc<SourceText>, spans: &[Range<usize>], texts: &[String]) {
+        let mut bytes = source.text.clone().into_bytes();
+        for byte in spans.iter().cloned().flatten() {
+            if bytes[byte] != b'\n' {
+                bytes[byte] = b'*';
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let masked = Arc::new(SourceText { name: source.name.clone(), text });
+        for diagnostic in &mut self.list {
+            for label in &mut diagnostic.labels {
+                if label.source == *source {
+                    label.source = Arc::clone(&masked);
+                }
+            }
+            let labels = diagnostic.labels.iter_mut().map(|label| &mut label.text);
+            let words = labels.chain([&mut diagnostic.message]).chain(&mut diagnostic.help);
+            for word in words {
+                *word = texts.iter().fold(word.clone(), |word, text| word.replace(text, "***"));
+            }
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -45,7 +45,6 @@ pub(crate) fn engines(scenario: &Scenario, found: &mut Diagnostics) {
         options(scenario, &name, engine, found);
         start(scenario, &name, engine, found);
         patterns(scenario, &name, engine, found);
-        secrets(scenario, &name, engine, found);
     }
 }
 
@@ -174,25 +173,6 @@ fn check_pattern(scenario: &Scenario, path: &[&str], pattern: &Value, found: &mu
                 .label(scenario.layers.value(path, ""))
                 .help("log patterns are regular expressions without look-around"),
         );
-    }
-}
-
-/// A key that is written down here would be written down in every run directory.
-fn secrets(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
-    let env = engine.get("env").and_then(Value::as_table);
-    for (key, value) in env.into_iter().flatten() {
-        let upper = key.to_ascii_uppercase();
-        let is_secret = ["TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL"]
-            .iter()
-            .any(|word| upper.ends_with(word));
-        if is_secret && value.as_str().is_some_and(|value| !value.is_empty()) {
-            let message = format!("`{key}` looks like a secret, and a run keeps its scenario");
-            found.push(
-                Diagnostic::warning("scenario/secret", message)
-                    .label(scenario.at(&["engine", name, "env", key], "its value is stored"))
-                    .help(format!("set `{key}` in the environment of `bench`: engines inherit it")),
-            );
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod check_engine;
+pub(crate) mod check_secrets;
 pub(crate) mod document;
 pub mod json_schema;
 pub(crate) mod keys;
@@ -140,6 +141,7 @@ pub fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
     };
     check::scenario(&scenario, &mut found);
     check_engine::engines(&scenario, &mut found);
+    check_secrets::secrets(&scenario, &mut found);
     let resolved_toml = resolved::to_toml(&scenario);
     found.sort();
     let (scenario, warnings) = found.unless_errors(scenario)?;

@@ -182,3 +182,20 @@ fn secrets_that_are_missing_or_cannot_be_sent_are_told_before_anything_starts() 
     check(&[("MY_KEY", " \n"), SECRETS[1]], "environment variable MY_KEY, which is empty");
     check(&[("MY_KEY", "Canary\nsecond"), SECRETS[1]], "MY_KEY cannot be sent: character 7 of 13");
 }
+
+#[test]
+fn secrets_written_out_are_refused_from_every_layer() {
+    let place = Place::with("[engine.echo]\nurl = \"http://127.0.0.1:9\"\nmodel = \"m\"\n");
+    let check = |more: &[&str], env: &[(&str, &str)]| {
+        let run = place.run(more, env);
+        assert_eq!(run.status.code(), Some(78), "{}", said(&run));
+        assert!(said(&run).contains("holds a secret"), "{}", said(&run));
+        assert!(said(&run).contains("help: export it as"), "{}", said(&run));
+        check_no_canary(&said(&run), "the refusal");
+        assert!(!place.run_dir().exists(), "a run directory was made");
+    };
+    check(&["--set", "engine.echo.env.HF_TOKEN=Canary"], &[]);
+    check(&["--set", "engine.echo.extra-args=[\"--api-key\", \"Canary\"]"], &[]);
+    check(&["--set", "request.extra-body.api_key=Canary"], &[]);
+    check(&[], &[("BENCH_ENGINE__ECHO__URL", "http://me:Canary@host")]);
+}

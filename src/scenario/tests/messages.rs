@@ -122,14 +122,6 @@ fn each_mistake_is_told_with_a_way_out() {
 }
 
 #[test]
-fn a_secret_in_the_file_is_a_warning() {
-    let loaded =
-        Around::default().load(&good_with("[engine.tiny.env]\nHF_TOKEN = \"hf_x\"")).unwrap();
-    let text = loaded.warnings.render(false);
-    assert!(text.contains("looks like a secret"), "{text}");
-}
-
-#[test]
 fn layers_win_in_their_order() {
     let mut around = Around::set(&["phase.load.requests=5"]);
     around.files.insert("base.toml", "trials = 7\nseed = 7\ntitle = \"base\"\nreport = \"r\"");
