@@ -89,6 +89,49 @@ fn prompts_rendered_by_the_models_template_are_answered_alike_as_text_and_as_tok
     assert_ne!(plain_hash, tokens_hash, "token ids were sent");
 }
 
+/// Seconds between each event of the first name and the next one of the second.
+fn seconds_between(events: &Path, first: &str, second: &str) -> Vec<f64> {
+    let text = fs::read_to_string(events).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let at = |event: &Value| event["unix_ns"].as_u64().unwrap();
+    let is = |event: &Value, name: &str| event["event"].get(name).is_some();
+    let gap = |(idx, event): (usize, &Value)| {
+        let next = events[idx..].iter().find(|event| is(event, second))?;
+        Some((at(next) - at(event)) as f64 / 1e9)
+    };
+    let firsts = events.iter().enumerate().filter(|(_, event)| is(event, first));
+    firsts.filter_map(gap).collect()
+}
+
+/// An engine on a GPU once idled for a minute before each trial of 100,000 rows.
+#[test]
+fn an_engine_waits_for_no_prompt() {
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let rows = (0..4_000).map(|row| {
+        let question = format!("{row} apples and pears. ").repeat(30);
+        format!("{{\"prompt\":\"{question}\"}}\n")
+    });
+    fs::write(home.path().join("rows.jsonl"), rows.collect::<String>()).unwrap();
+    let scenario = format!(
+        "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n\
+         [dataset.rows]\nsource = \"jsonl\"\nlocation = \"./rows.jsonl\"\n\
+         tokenizer = \"{root}/fixtures/models/word-problems-1m\"\nchat-template = \"tokens\"\n\
+         [request]\napi = \"completions\"\nmax-tokens = 2\n\
+         [phase.load]\nconcurrency = 1\nduration = \"200ms\"\ntrials = 3\n"
+    );
+    let file = home.path().join("rows.toml");
+    fs::write(&file, scenario).unwrap();
+    let dir = home.path().join("run");
+    run(&file, &dir, home.path());
+    let events = dir.join("events.jsonl");
+    let ready = seconds_between(&events, "engine-ready", "phase-started");
+    let trials = seconds_between(&events, "trial-started", "phase-started");
+    assert_eq!((ready.len(), trials.len()), (1, 3));
+    // A loaded machine may take a while; the prompts of three trials took some ten seconds.
+    assert!(ready.iter().chain(&trials).all(|seconds| *seconds < 1.0), "{ready:?} {trials:?}");
+}
+
 #[test]
 fn answers_under_load_are_held_against_those_of_one_stream() {
     let home = tempfile::tempdir().unwrap();

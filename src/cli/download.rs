@@ -38,6 +38,11 @@ impl DownloadBar {
         self.say(&format!("{name}: {n_rows} rows read"));
     }
 
+    /// Shows prompts that were rendered and cut into tokens.
+    pub(crate) fn prompts(&self, name: &str, n: usize, n_all: usize) {
+        self.say(&format!("{name}: {n} of {n_all} prompts made ready"));
+    }
+
     fn say(&self, text: &str) {
         if !self.bar.is_hidden() {
             self.bar.set_message(text.to_owned());

@@ -86,6 +86,7 @@ fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
         match taking {
             Taking::Download(progress) => bar.show(&progress),
             Taking::Rows { dataset, n } => bar.rows(dataset, n),
+            Taking::Prompts { dataset, n, n_all } => bar.prompts(dataset, n, n_all),
         }
     };
     let mut tell = |what: &str| {

@@ -140,6 +140,7 @@ mod tests {
                 sha256: String::new(),
                 n_samples: 100,
                 n_distinct: 90,
+                n_looked_at: None,
                 left_out: Vec::new(),
                 prompts_hash: String::new(),
                 n_shared_with_warm_up: 4,

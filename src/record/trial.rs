@@ -145,6 +145,10 @@ pub struct DatasetRecord {
     pub n_samples: u64,
     /// Distinct prompts among them.
     pub n_distinct: u64,
+    /// Rows that these numbers are of, where more rows would have changed nothing that is sent
+    /// and were not looked at; absent when all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_looked_at: Option<u64>,
     /// Rows left out, with the reason, when the scenario allows it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<(String, u64)>,

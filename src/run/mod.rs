@@ -7,8 +7,8 @@
 
 pub mod conduct;
 pub mod prepare;
+mod prompts;
 pub mod schedule;
-
 mod telemetry;
 mod trial;
 

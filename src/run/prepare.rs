@@ -1,6 +1,6 @@
 //! Everything that can be known before an engine is started: data, golds, token counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::datasets::download::Progress;
 use crate::datasets::tokenizer;
 use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCounter};
 use crate::plan::Plan;
-use crate::plan::cell::{ArrivalsPlan, Cell, Phase, PromptForm};
+use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase, PromptForm};
 use crate::plan::launch::Launch;
 use crate::record::trial::DatasetRecord;
-use crate::run::RunError;
+use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Golds, Scorer};
 use crate::seed::Seed;
@@ -28,6 +28,7 @@ use crate::workload::chat::Chat;
 use crate::workload::dataset::{Load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
+use crate::workload::prompts::Prompts;
 use crate::workload::request::Prompt;
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
@@ -50,6 +51,14 @@ struct PreparedDataset {
     samples: Arc<Samples>,
     opened: Opened,
     tokenizer: Option<Arc<Tokenizer>>,
+    /// By the endpoint that they are made for.
+    prompts: Vec<(Api, Arc<Prompts>)>,
+}
+
+impl PreparedDataset {
+    fn prompts(&self, api: Api) -> Option<&Arc<Prompts>> {
+        self.prompts.iter().find(|(known, _)| *known == api).map(|(_, prompts)| prompts)
+    }
 }
 
 /// Why the data cannot be used. No engine has been started then.
@@ -102,6 +111,15 @@ pub enum Taking<'a> {
         /// Rows so far.
         n: u64,
     },
+    /// Prompts are made: rendered, and cut into tokens.
+    Prompts {
+        /// Data set.
+        dataset: &'a str,
+        /// Prompts so far.
+        n: usize,
+        /// All of them.
+        n_all: usize,
+    },
 }
 
 /// Who hears of what goes on.
@@ -132,12 +150,36 @@ pub fn prepare(
         }
     }
     for cell in plan.cells.iter().filter(|cell| cell.skip.is_none()) {
-        // What one trial can send, all can: the first tells before an engine is started.
-        let samples = Arc::clone(&prepared.datasets[&cell.dataset].samples);
-        Workload::new(cell, &plan.launches[&cell.launch], samples, plan.seed, 1)
+        make_prompts(plan, cell, &mut prepared, listener)
             .map_err(|source| PrepareError::Requests { cell: cell.name.clone(), source })?;
     }
     Ok(prepared)
+}
+
+/// Makes the prompts that a cell sends, once for all cells that send the same.
+///
+/// An engine that has started then waits for no prompt. What one trial can send, all can.
+fn make_prompts(
+    plan: &Plan,
+    cell: &Cell,
+    prepared: &mut Prepared,
+    listener: &Listener<'_>,
+) -> Result<(), DataError> {
+    let api = cell.request.api;
+    let dataset = prepared.datasets.get_mut(&cell.dataset).expect("all data sets were read");
+    if dataset.prompts(api).is_none() {
+        let (samples, tokenizer) = (Arc::clone(&dataset.samples), dataset.tokenizer.clone());
+        let prompts = Prompts::new(&cell.dataset, samples, api, tokenizer);
+        dataset.prompts.push((api, Arc::new(prompts)));
+    }
+    let prompts = dataset.prompts(api).expect("they were added");
+    let launch = &plan.launches[&cell.launch];
+    let workload = Workload::new(cell, launch, Arc::clone(prompts), plan.seed, 1)?;
+    prompts::make(prompts, workload.positions(), &|n, n_all| {
+        (listener.on_taking)(Taking::Prompts { dataset: &cell.dataset, n, n_all });
+    })?;
+    workload.prompts_hash()?;
+    Ok(())
 }
 
 fn prepare_dataset(
@@ -167,13 +209,13 @@ fn prepare_dataset(
     let (mut tokenizer, mut chat) = (None, None);
     if let Some(location) = &dataset.tokenizer {
         let files = tokenizer::open(location, &search)?;
-        let read = Tokenizer::from_json(location, &files.tokenizer)?;
+        let read = Arc::new(Tokenizer::from_json(location, &files.tokenizer)?);
         if let Some(form) = dataset.chat_template {
             let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
-            let encoder = (form == PromptForm::Tokens).then(|| read.clone());
+            let encoder = (form == PromptForm::Tokens).then(|| Arc::clone(&read));
             chat = Some(Chat::of_model(location, jinja, config, encoder)?);
         }
-        tokenizer = Some(Arc::new(read));
+        tokenizer = Some(read);
     }
     let wanted = Load {
         name,
@@ -187,7 +229,7 @@ fn prepare_dataset(
     if let Some(chat) = chat {
         samples = samples.rendered_by(chat);
     }
-    Ok(PreparedDataset { samples: Arc::new(samples), opened, tokenizer })
+    Ok(PreparedDataset { samples: Arc::new(samples), opened, tokenizer, prompts: Vec::new() })
 }
 
 /// Returns the rows that any cell sends at most, warm-up included; `None` when all are sent
@@ -222,14 +264,16 @@ impl Prepared {
     ) -> Result<CellWorkload, RunError> {
         let dataset = &self.datasets[&cell.dataset];
         let in_cell = |why: String| RunError::Workload { cell: cell.name.clone(), why };
-        let workload = Workload::new(cell, launch, Arc::clone(&dataset.samples), seed, trial)
-            .map_err(|error| in_cell(error.to_string()))?;
+        let in_data = |error: DataError| in_cell(error.to_string());
+        let prompts = dataset.prompts(cell.request.api).expect("all cells were prepared");
+        let workload =
+            Workload::new(cell, launch, Arc::clone(prompts), seed, trial).map_err(in_data)?;
         let record = dataset.samples.record(
             &cell.dataset,
             &dataset.opened.origin,
             dataset.opened.fallback.clone(),
             &dataset.opened.sha256,
-            workload.prompts_hash(),
+            workload.prompts_hash().map_err(in_data)?,
         );
         let record =
             DatasetRecord { n_shared_with_warm_up: workload.n_shared_with_warm_up(), ..record };
@@ -244,11 +288,9 @@ impl Prepared {
         }
         let n_requests = (0..cell.phases.len()).map(|idx| workload.len(idx)).collect();
         let tokenizer = dataset.tokenizer.clone();
-        let prompt_tokens = tokenizer.as_ref().map(|tokenizer| workload.prompt_tokens(tokenizer));
-        let prompt_tokens =
-            prompt_tokens.transpose().map_err(|error| in_cell(error.to_string()))?;
-        let prompt_tokens = prompt_tokens.unwrap_or_default();
-        Ok(CellWorkload { phases, n_requests, record, prompt_tokens, tokenizer })
+        // A salt makes each prompt another one than was counted.
+        let counted = (!cell.request.salt).then(|| Arc::clone(prompts));
+        Ok(CellWorkload { phases, n_requests, record, counted, tokenizer })
     }
 }
 
@@ -258,8 +300,8 @@ pub(super) struct CellWorkload {
     /// Requests of each phase; `None` where time alone ends it.
     pub(super) n_requests: Vec<Option<u64>>,
     pub(super) record: DatasetRecord,
-    /// Prompt tokens of a row by the tokenizer, where they can be known.
-    pub(super) prompt_tokens: HashMap<u64, u32>,
+    /// The prompts whose tokens have been counted as they are sent.
+    pub(super) counted: Option<Arc<Prompts>>,
     tokenizer: Option<Arc<Tokenizer>>,
 }
 

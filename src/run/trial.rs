@@ -1,6 +1,5 @@
 //! One trial: the load on one side, a watch over engine and user on the other.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -25,6 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::sampler::Sampler;
 use crate::units::Nanos;
+use crate::workload::prompts::Prompts;
 
 /// How often the watch looks at engine, user and progress.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ pub(super) fn carry_out(
     let epoch = Epoch::now();
     let dataset = workload.record.clone();
     let n_requests = workload.n_requests.clone();
-    let prompt_tokens = std::mem::take(&mut workload.prompt_tokens);
+    let counted = workload.counted.take();
     let spec = trial_spec(context, workload, epoch);
     let control = Control::default();
     let live = Arc::new(Live::default());
@@ -99,7 +99,7 @@ pub(super) fn carry_out(
             scope.spawn(|| queue.map_or(Ok(()), |queue| telemetry::write(&queue, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let mut sink = sink(&writer, prompt_tokens);
+            let mut sink = sink(&writer, counted);
             let report = run_trial(spec, &mut sink, &control, &live);
             drop(done);
             report
@@ -214,12 +214,13 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
 /// Returns what takes finished requests to the disk.
 fn sink(
     writer: &Mutex<TrialWriter>,
-    prompt_tokens: HashMap<u64, u32>,
+    counted: Option<Arc<Prompts>>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
         // A later turn of a conversation holds the history, too.
         if record.turn == 0 {
-            record.prompt_tokens_counted = prompt_tokens.get(&record.sample).copied();
+            record.prompt_tokens_counted =
+                counted.as_ref().and_then(|prompts| prompts.n_tokens(record.sample));
         }
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.request(&record).map_err(to_io)?;

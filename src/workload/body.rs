@@ -15,7 +15,6 @@ const OURS: [&str; 4] = ["messages", "prompt", "max_tokens", "stream"];
 /// A body with a gap for the prompt and for the output length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BodyTemplate {
-    api: Api,
     /// `{"model":"…",`
     head: Vec<u8>,
     /// `,"temperature":0.0,…}`
@@ -59,7 +58,7 @@ impl BodyTemplate {
         }
         tail.push(b'}');
         let sends_max_tokens = !launch.quirks.omit.iter().any(|name| name == "max_tokens");
-        Ok(Self { api: request.api, head, tail, sends_max_tokens })
+        Ok(Self { head, tail, sends_max_tokens })
     }
 
     /// Writes one body.
@@ -79,10 +78,6 @@ impl BodyTemplate {
         }
         body.extend_from_slice(&self.tail);
         body.into()
-    }
-
-    pub(super) fn api(&self) -> Api {
-        self.api
     }
 }
 

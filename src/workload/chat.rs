@@ -1,5 +1,7 @@
 //! Prompts as a model reads them: its chat template rendered here, sent as text or token ids.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::workload::body::Asked;
@@ -12,7 +14,7 @@ use crate::workload::tokenizer::Tokenizer;
 pub struct Chat {
     template: ChatTemplate,
     /// Present when token ids are sent.
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
 }
 
 impl Chat {
@@ -26,7 +28,7 @@ impl Chat {
         name: &str,
         jinja: Option<&str>,
         config: Option<&[u8]>,
-        tokenizer: Option<Tokenizer>,
+        tokenizer: Option<Arc<Tokenizer>>,
     ) -> Result<Self, DataError> {
         let config: Option<Value> =
             config.map(serde_json::from_slice).transpose().map_err(|error| {

@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod error;
 pub mod input;
 pub mod pairs;
+pub mod prompts;
 pub mod request;
 pub mod samples;
 pub mod schedule;

@@ -25,6 +25,9 @@ pub struct Samples {
     pub n_distinct: u64,
     /// Rows left out, by reason.
     pub left_out: Vec<(String, u64)>,
+    /// Rows that were looked at, where the lengths of others decide over their use but not
+    /// over what is sent; absent when all were.
+    pub n_looked_at: Option<u64>,
     /// SHA-256 of the recipe, for data that is generated.
     pub recipe_sha256: Option<String>,
 }
@@ -78,6 +81,7 @@ impl Samples {
             sha256: self.recipe_sha256.clone().unwrap_or_else(|| sha256.to_owned()),
             n_samples: self.n_samples,
             n_distinct: self.n_distinct,
+            n_looked_at: self.n_looked_at,
             left_out: self.left_out.clone(),
             prompts_hash,
             n_shared_with_warm_up: 0,
@@ -141,6 +145,11 @@ impl<T> Least<T> {
         {
             *greatest = Keyed { key, value };
         }
+    }
+
+    /// Whether a value of that key would be kept so far.
+    pub(super) fn takes(&self, key: (u64, u64)) -> bool {
+        !self.is_full() || self.heap.peek().is_some_and(|greatest| key < greatest.key)
     }
 
     pub(super) fn is_full(&self) -> bool {

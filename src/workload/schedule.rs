@@ -1,23 +1,23 @@
 //! Which request of a trial is made from which row: the requests of each phase, built lazily.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::Rng as _;
-use sha2::{Digest as _, Sha256};
 
-use crate::ids::hex;
-use crate::plan::cell::{Api, Cell, OutputLength, Phase};
+use crate::plan::cell::{Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::body::{Asked, BodyTemplate, asked};
+use crate::workload::body::{Asked, BodyTemplate};
 use crate::workload::error::DataError;
+use crate::workload::prompts::{Prompts, Stretch};
 use crate::workload::request::{Request, Sample};
 use crate::workload::samples::Samples;
-use crate::workload::tokenizer::Tokenizer;
 
 /// All requests of one trial. Cheap to clone; bodies are written when they are asked for.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Workload {
 
 #[derive(Debug)]
 struct Inner {
-    samples: Arc<Samples>,
+    prompts: Arc<Prompts>,
     template: BodyTemplate,
     output: OutputLength,
     phases: Vec<PhaseRows>,
@@ -55,26 +55,27 @@ impl Workload {
     /// goes round its own rows.
     ///
     /// # Errors
-    /// When rows are too few and the data set does not `cycle`, when the endpoint cannot take
-    /// this kind of prompt, or when a row lacks the output length that the cell wants from it.
+    /// When rows are too few and the data set does not `cycle`, or when a row lacks the output
+    /// length that the cell wants from it.
     pub fn new(
         cell: &Cell,
         launch: &Launch,
-        samples: Arc<Samples>,
+        prompts: Arc<Prompts>,
         seed: Seed,
         trial: u32,
     ) -> Result<Self, DataError> {
         let template = BodyTemplate::new(&cell.request, launch)?;
+        let samples = prompts.samples();
         if samples.rows().is_empty() {
             let help = "give the data set more rows, or a larger `limit`";
             return Err(DataError::new(&cell.dataset, "no row to make requests from", help));
         }
-        let n_shared = n_shared(cell, &samples);
-        let phases = lay_out(cell, n_measured(&samples, n_shared), samples.cycle)?;
+        let n_shared = n_shared(cell, samples);
+        let phases = lay_out(cell, n_measured(samples, n_shared), samples.cycle)?;
         let salt = cell.request.salt.then(|| (seed, format!("salt/{}/{trial}", cell.id)));
         let output = cell.request.output;
-        let inner = Inner { samples, template, output, phases, n_shared, salt };
-        inner.check_rows(&cell.dataset)?;
+        let inner = Inner { prompts, template, output, phases, n_shared, salt };
+        inner.check_lengths(&cell.dataset)?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -102,7 +103,7 @@ impl Workload {
     pub fn trace_times(&self, phase: usize) -> Option<Vec<Nanos>> {
         let n = usize::try_from(self.len(phase)?).ok()?;
         let rows = self.inner.phases[phase];
-        let slice = self.inner.slice(rows.kind);
+        let slice = &self.inner.samples().rows()[self.inner.slice(rows.kind)];
         let times: Vec<Nanos> =
             slice.iter().skip(rows.start).take(n).map(|sample| sample.at).collect::<Option<_>>()?;
         let first = *times.first()?;
@@ -114,88 +115,46 @@ impl Workload {
         self.inner.n_shared
     }
 
-    /// Returns the prompt tokens of each row by a tokenizer, where the endpoint takes prompts as
-    /// they are: a chat endpoint adds what its template says, and a salt differs each time.
-    ///
-    /// # Errors
-    /// When a prompt cannot be encoded.
-    pub fn prompt_tokens(&self, tokenizer: &Tokenizer) -> Result<HashMap<u64, u32>, DataError> {
-        let mut counts = HashMap::new();
-        if self.inner.salt.is_some() {
-            return Ok(counts);
-        }
-        for sample in self.inner.samples.rows() {
-            let asked = self.inner.asked(sample).and_then(|asked| self.inner.rendered(asked));
-            let n_tokens = match asked {
-                Ok(Asked::Text(text)) => tokenizer.count(&text)?,
-                Ok(Asked::Tokens(tokens)) => tokens.len() as u32,
-                // Rows that cannot be sent have been refused before.
-                Ok(Asked::Messages(_)) | Err(_) => continue,
-            };
-            counts.insert(sample.row, n_tokens);
-        }
-        Ok(counts)
+    /// Returns the positions, among the samples' rows, of what can be sent: all that a phase
+    /// which time alone ends might come to.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        self.inner.stretches().into_iter().flat_map(|stretch| stretch.positions()).flatten()
     }
 
     /// Returns the first twelve digits of the SHA-256 over all prompts in the order sent.
     ///
     /// Each prompt counts as JSON and a line end, without salt, so that trials and engines
     /// can be compared. A phase that only time ends counts with one round of its rows.
-    pub fn prompts_hash(&self) -> String {
-        let mut hasher = Sha256::new();
-        for rows in &self.inner.phases {
-            let slice = self.inner.slice(rows.kind);
-            let n = rows.n.unwrap_or(slice.len() as u64);
-            for position in 0..n {
-                let sample = self.inner.sample(*rows, position);
-                let asked = self.inner.asked(sample).and_then(|asked| self.inner.rendered(asked));
-                if let Ok(asked) = asked {
-                    asked.hash_into(&mut hasher);
-                }
-            }
-        }
-        let mut digits = hex(&hasher.finalize());
-        digits.truncate(12);
-        digits
+    ///
+    /// # Errors
+    /// When a prompt cannot be made.
+    pub fn prompts_hash(&self) -> Result<String, DataError> {
+        self.inner.prompts.hash(&self.inner.stretches())
     }
 }
 
 impl Inner {
-    fn slice(&self, kind: PhaseKind) -> &[Sample] {
+    fn samples(&self) -> &Samples {
+        self.prompts.samples()
+    }
+
+    /// Returns the positions of the rows that phases of a kind draw from.
+    fn slice(&self, kind: PhaseKind) -> Range<usize> {
+        let n_rows = self.samples().rows().len();
         match kind {
-            PhaseKind::WarmUp => self.samples.warm_up(),
-            PhaseKind::Measure => &self.samples.rows()[..n_measured(&self.samples, self.n_shared)],
+            PhaseKind::WarmUp => n_rows - self.samples().warm_up().len()..n_rows,
+            PhaseKind::Measure => 0..n_measured(self.samples(), self.n_shared),
         }
     }
 
-    fn sample(&self, rows: PhaseRows, position: u64) -> &Sample {
-        let slice = self.slice(rows.kind);
-        let index = (rows.start as u64 + position) % slice.len() as u64;
-        &slice[index as usize]
+    /// Returns what a phase sends; one round of its rows when time alone ends it.
+    fn stretch(&self, phase: PhaseRows) -> Stretch {
+        let rows = self.slice(phase.kind);
+        Stretch { start: phase.start, n: phase.n.unwrap_or(rows.len() as u64), rows }
     }
 
-    /// Returns what a row asks; as messages when they are rendered here, whatever the endpoint.
-    fn asked(&self, sample: &Sample) -> Result<Asked, String> {
-        let api = self.template.api();
-        let api = match (&self.samples.chat, api) {
-            (None, api) => api,
-            (Some(_), Api::Completions) => Api::Chat,
-            (Some(_), Api::Chat) => {
-                return Err("the chat endpoint renders messages itself; `chat-template` is for \
-                            api = \"completions\""
-                    .to_owned());
-            }
-        };
-        let first = sample.turns.first().ok_or("a row asks nothing")?;
-        asked(api, self.samples.system.as_deref(), &self.samples.prefix, first)
-            .map_err(str::to_owned)
-    }
-
-    fn rendered(&self, asked: Asked) -> Result<Asked, String> {
-        match &self.samples.chat {
-            Some(chat) => chat.rendered(asked),
-            None => Ok(asked),
-        }
+    fn stretches(&self) -> Vec<Stretch> {
+        self.phases.iter().map(|phase| self.stretch(*phase)).collect()
     }
 
     fn max_tokens(&self, sample: &Sample) -> Option<u32> {
@@ -206,22 +165,18 @@ impl Inner {
         }
     }
 
-    /// Finds out before anything starts whether every row can be sent.
-    fn check_rows(&self, dataset: &str) -> Result<(), DataError> {
-        for sample in self.samples.rows() {
-            let place = format!("row {}", sample.row + 1);
-            if let Err(message) = self.asked(sample).and_then(|asked| self.rendered(asked)) {
-                return Err(DataError::new(dataset, message, "").at(place));
-            }
-            if sample.turns.len() > 1 && self.template.api() != Api::Chat {
-                let help = "set api = \"chat\", or multi-turn = false";
-                let message = "a conversation of several turns needs the chat endpoint";
-                return Err(DataError::new(dataset, message, help).at(place));
-            }
-            if self.max_tokens(sample).is_none() {
+    /// Finds out before anything starts whether every row has the length that it is sent with.
+    fn check_lengths(&self, dataset: &str) -> Result<(), DataError> {
+        if self.output != OutputLength::FromData {
+            return Ok(());
+        }
+        for position in self.stretches().iter().flat_map(Stretch::positions).flatten() {
+            let sample = &self.samples().rows()[position];
+            if sample.output_tokens.is_none() {
                 let help = "name the column with `columns.output-length`, give the data set a \
                             `tokenizer`, or fix the length";
                 let message = "the output length is to come from the data, and the row has none";
+                let place = format_args!("row {}", sample.row + 1);
                 return Err(DataError::new(dataset, message, help).at(place));
             }
         }
@@ -235,24 +190,28 @@ pub struct Requests {
     inner: Arc<Inner>,
     phase: usize,
     next: u64,
-    bodies: Option<HashMap<u64, Bytes>>,
+    bodies: Option<HashMap<usize, Bytes>>,
 }
 
 impl Requests {
-    fn body(&mut self, sample: &Sample, position: u64, max_tokens: Option<u32>) -> Bytes {
-        if let Some(body) = self.bodies.as_ref().and_then(|bodies| bodies.get(&sample.row)) {
+    fn body(&mut self, at: usize, number: u64, max_tokens: Option<u32>) -> Bytes {
+        if let Some(body) = self.bodies.as_ref().and_then(|bodies| bodies.get(&at)) {
             return body.clone();
         }
-        let mut asked = self.inner.asked(sample).expect("all rows were checked when it was made");
-        if let Some((seed, name)) = &self.inner.salt {
-            let mut rng = seed.stream(&format!("{name}/{}/{position}", self.phase));
-            add_salt(&mut asked, &mut rng);
-        }
-        let asked =
-            self.inner.rendered(asked).expect("a salt does not change what can be rendered");
+        let prompts = &self.inner.prompts;
+        let asked = match &self.inner.salt {
+            None => prompts.sent(at).expect("what is sent was made when the data was prepared"),
+            Some((seed, name)) => {
+                let mut rng = seed.stream(&format!("{name}/{}/{number}", self.phase));
+                let mut asked = prompts.asked(at).expect("it was made when the data was prepared");
+                add_salt(&mut asked, &mut rng);
+                let rendered = prompts.rendered(asked);
+                Cow::Owned(rendered.expect("a salt does not change what can be rendered"))
+            }
+        };
         let body = self.inner.template.body(&asked, max_tokens);
         if let Some(bodies) = &mut self.bodies {
-            bodies.insert(sample.row, body.clone());
+            bodies.insert(at, body.clone());
         }
         body
     }
@@ -269,14 +228,15 @@ impl Iterator for Requests {
         }
         let position = self.next;
         self.next += 1;
-        let sample = inner.sample(rows, position);
+        let at = inner.stretch(rows).position(position);
+        let sample = &inner.samples().rows()[at];
         let max_tokens = inner.max_tokens(sample);
         Some(Request {
             phase: self.phase as u16,
             index: position,
             turn: 0,
             sample: sample.row,
-            body: self.body(sample, position, max_tokens),
+            body: self.body(at, position, max_tokens),
             max_tokens,
             next_turns: sample.turns[1..].to_vec(),
         })

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
-use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan};
+use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
 use crate::plan::launch::{Launch, build};
 use crate::plan::matrix::{Combination, combinations, text};
 use crate::plan::name::{cell_name, with_hash};
@@ -105,7 +105,7 @@ impl Making<'_> {
             .as_ref()
             .and_then(|name| datasets::score(scenario, &tree, name, dataset_plan.source, found));
         let identity = Identity {
-            version: IDENTITY_VERSION,
+            version: identity_version(&dataset_as_written),
             seed: seed(&scenario.tree),
             launch: &launch_id,
             dataset: &dataset_as_written,
@@ -194,6 +194,12 @@ struct Identity<'a> {
     dataset: &'a DatasetPlan,
     request: &'a RequestPlan,
     phases: &'a [Phase],
+}
+
+/// The random order of ShareGPT's rows is drawn before they are filtered since version 2.
+fn identity_version(dataset: &DatasetPlan) -> u32 {
+    let is_reordered = dataset.source == Source::Sharegpt && dataset.shuffle;
+    if is_reordered { IDENTITY_VERSION + 1 } else { IDENTITY_VERSION }
 }
 
 fn seed(tree: &Table) -> Seed {

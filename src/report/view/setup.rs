@@ -157,6 +157,14 @@ fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
     }
 }
 
+fn rows(record: &DatasetRecord) -> String {
+    let rows = format!("{} usable, {} distinct prompts", record.n_samples, record.n_distinct);
+    match record.n_looked_at {
+        Some(n) => format!("{rows}, among the {n} that were looked at: the run sends no others"),
+        None => rows,
+    }
+}
+
 /// Says which data were used.
 pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
     records
@@ -164,10 +172,7 @@ pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
         .map(|record| {
             let mut facts = vec![
                 Fact::new("origin", literal::hide(&record.origin)),
-                Fact::new(
-                    "rows",
-                    format!("{} usable, {} distinct prompts", record.n_samples, record.n_distinct),
-                ),
+                Fact::new("rows", rows(record)),
                 Fact::new("sha256", &record.sha256),
                 Fact::new("prompts sent", format!("hash {}", record.prompts_hash)),
             ];

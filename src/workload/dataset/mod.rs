@@ -168,9 +168,26 @@ impl Problem {
 
 /// A row after reading.
 enum Picked {
-    Sample(Sample),
+    Candidate(Candidate),
     /// Left out by the data set's own rule.
     LeftOut(&'static str),
+}
+
+/// A row that may be sent, before its texts are cut into tokens: that takes far longer than
+/// reading, and most rows of a long file are not sent.
+struct Candidate {
+    sample: Sample,
+    lengths: Lengths,
+}
+
+/// What is still to be counted in tokens.
+enum Lengths {
+    /// Nothing.
+    Known,
+    /// The row's own answer: the model's is to be as long.
+    OfAnswer(String),
+    /// A conversation, which may be left out by its lengths.
+    ToFilter { prompt: String, answer: String },
 }
 
 impl<'a> Reading<'a> {
@@ -200,8 +217,27 @@ impl<'a> Reading<'a> {
         match self.plan.source {
             Source::Sharegpt => sharegpt::pick(self, row),
             Source::Ultrachat => ultrachat::pick(self, row),
-            _ => table::sample(self, row).map(Picked::Sample),
+            _ => table::candidate(self, row).map(Picked::Candidate),
         }
+    }
+
+    /// Counts what is still to be counted; the error inside is the reason to leave the row out.
+    fn measured(&self, candidate: Candidate) -> Result<Result<Sample, &'static str>, Problem> {
+        let Candidate { mut sample, lengths } = candidate;
+        let count =
+            |text: &str| self.count(text).map_err(|message| Problem { column: None, message });
+        match lengths {
+            Lengths::Known => {}
+            Lengths::OfAnswer(answer) => sample.output_tokens = Some(count(&answer)?.max(1)),
+            Lengths::ToFilter { prompt, answer } => {
+                let (n_prompt, n_answer) = (count(&prompt)?, count(&answer)?);
+                if let Some(reason) = sharegpt::left_out(n_prompt, n_answer) {
+                    return Ok(Err(reason));
+                }
+                sample.output_tokens = Some(n_answer);
+            }
+        }
+        Ok(Ok(sample))
     }
 
     /// Returns the number of tokens of a text; the error is one sentence.
@@ -219,6 +255,8 @@ struct Gathered<'a> {
     order: rand::rngs::ChaCha8Rng,
     n_read: u64,
     n_usable: u64,
+    /// Rows whose lengths were not counted, as they come behind all that the run needs.
+    n_passed_over: u64,
     /// Hash of each row's prompt, within the plan's limit.
     pool: Least<u64>,
     kept: Least<Sample>,
@@ -242,6 +280,7 @@ impl<'a> Gathered<'a> {
             order: load.seed.stream(&format!("dataset/{}/order", base_name(load.name))),
             n_read: 0,
             n_usable: 0,
+            n_passed_over: 0,
             pool: Least::new(limit),
             kept: Least::new(keep),
             ids: HashSet::new(),
@@ -259,34 +298,49 @@ impl<'a> Gathered<'a> {
             report(self.n_read);
         }
         let at = |problem: Problem| problem.at(file, row);
-        let mut sample = match reading.pick(row).map_err(at)? {
-            Picked::Sample(sample) => sample,
+        let mut candidate = match reading.pick(row).map_err(at)? {
+            Picked::Candidate(candidate) => candidate,
             Picked::LeftOut(reason) => {
                 self.leave_out(reason);
                 return Ok(());
             }
         };
-        self.check_id(&sample).map_err(at)?;
-        self.set_time(&mut sample).map_err(at)?;
+        let sample = &mut candidate.sample;
+        self.check_id(sample).map_err(at)?;
+        self.set_time(sample).map_err(at)?;
         if self.n_shots_missing() > 0 {
-            self.shots.push(shot(&sample).map_err(at)?);
+            self.shots.push(shot(sample).map_err(at)?);
             return Ok(());
         }
         sample.row = self.n_read - 1;
-        self.n_usable += 1;
-        let key = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
+        let number = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
+        let key = (number, sample.row);
         let mut hasher = DefaultHasher::new();
         hash_turns(&sample.turns, &mut hasher);
-        self.pool.push((key, sample.row), hasher.finish());
-        self.kept.push((key, sample.row), sample);
+        let is_sent = self.kept.takes(key);
+        if !is_sent && matches!(candidate.lengths, Lengths::ToFilter { .. }) {
+            self.n_passed_over += 1;
+            return Ok(());
+        }
+        if is_sent {
+            match reading.measured(candidate).map_err(at)? {
+                Ok(sample) => self.kept.push(key, sample),
+                Err(reason) => {
+                    self.leave_out(reason);
+                    return Ok(());
+                }
+            }
+        }
+        self.n_usable += 1;
+        self.pool.push(key, hasher.finish());
         Ok(())
     }
 
     fn take_shot(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
-        if let Picked::Sample(sample) =
+        if let Picked::Candidate(candidate) =
             reading.pick(row).map_err(|problem| problem.at(file, row))?
         {
-            self.shots.push(shot(&sample).map_err(|problem| problem.at(file, row))?);
+            self.shots.push(shot(&candidate.sample).map_err(|problem| problem.at(file, row))?);
         }
         Ok(())
     }
@@ -325,7 +379,7 @@ impl<'a> Gathered<'a> {
 
     /// Whether no later row can change what is kept.
     fn is_complete(&self) -> bool {
-        !self.load.plan.shuffle && self.pool.is_full()
+        !self.load.plan.shuffle && (self.pool.is_full() || self.n_passed_over > 0)
     }
 
     fn finish(self, file: &str) -> Result<Samples, DataError> {
@@ -354,6 +408,7 @@ impl<'a> Gathered<'a> {
             n_samples: pool.len() as u64,
             n_distinct: n_distinct(&pool),
             left_out: self.left_out.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
+            n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
             recipe_sha256: None,
         })
     }

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::workload::dataset::{Picked, Problem, Reading, turns};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, turns};
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::Row;
 
@@ -32,24 +32,27 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         text.map(str::to_owned).ok_or_else(|| problem("a turn has no `value` of text"))
     };
     let (prompt, answer) = (text(first)?, text(second)?);
-    let count = |text: &str| reading.count(text).map_err(|message| problem(&message));
-    let (n_prompt, n_answer) = (count(&prompt)?, count(&answer)?);
-    if n_prompt < TOKENS_MIN || n_answer < TOKENS_MIN {
-        return Ok(Picked::LeftOut("a prompt or answer of fewer than 4 tokens"));
-    }
-    if n_prompt > PROMPT_TOKENS_MAX {
-        return Ok(Picked::LeftOut("a prompt of more than 1024 tokens"));
-    }
-    if n_prompt + n_answer > TOKENS_MAX {
-        return Ok(Picked::LeftOut("more than 2048 tokens of prompt and answer"));
-    }
     let turns = if reading.plan.multi_turn {
         turns::split(turns::messages(value).map_err(|message| problem(&message))?)
     } else {
-        vec![Prompt::Text(prompt)]
+        vec![Prompt::Text(prompt.clone())]
     };
     if turns.is_empty() {
         return Ok(Picked::LeftOut("no message of a user"));
     }
-    Ok(Picked::Sample(Sample { turns, output_tokens: Some(n_answer), ..Sample::default() }))
+    let sample = Sample { turns, ..Sample::default() };
+    Ok(Picked::Candidate(Candidate { sample, lengths: Lengths::ToFilter { prompt, answer } }))
+}
+
+/// Returns why a conversation of such lengths is left out, if it is.
+pub(super) fn left_out(n_prompt: u32, n_answer: u32) -> Option<&'static str> {
+    if n_prompt < TOKENS_MIN || n_answer < TOKENS_MIN {
+        Some("a prompt or answer of fewer than 4 tokens")
+    } else if n_prompt > PROMPT_TOKENS_MAX {
+        Some("a prompt of more than 1024 tokens")
+    } else if n_prompt + n_answer > TOKENS_MAX {
+        Some("more than 2048 tokens of prompt and answer")
+    } else {
+        None
+    }
 }

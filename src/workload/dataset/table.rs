@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::units::Nanos;
-use crate::workload::dataset::{Problem, Reading, turns};
+use crate::workload::dataset::{Candidate, Lengths, Problem, Reading, turns};
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::Row;
 
@@ -16,20 +16,27 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("timestamp", "timestamp"),
 ];
 
-pub(super) fn sample(reading: &Reading<'_>, row: &Row) -> Result<Sample, Problem> {
+pub(super) fn candidate(reading: &Reading<'_>, row: &Row) -> Result<Candidate, Problem> {
     let turns = match reading.columns.name("messages") {
         Some(_) => turns::from_messages(reading, row)?,
         None => vec![prompt(reading, row)?],
     };
     let gold = gold(reading, row)?;
-    Ok(Sample {
+    let output_tokens = count(reading, row, "output-length")?;
+    // The length that the row prescribes, or else that of its own answer.
+    let lengths = match (output_tokens, &gold, reading.tokenizer) {
+        (None, Some(gold), Some(_)) => Lengths::OfAnswer(gold.clone()),
+        _ => Lengths::Known,
+    };
+    let sample = Sample {
         row: 0,
         id: optional(reading, row, "id")?.map(|id| text_of(id).unwrap_or_else(|| id.to_string())),
         turns: with_system(reading, row, turns)?,
-        output_tokens: output_tokens(reading, row, gold.as_deref())?,
+        output_tokens,
         gold,
         at: time(reading, row)?,
-    })
+    };
+    Ok(Candidate { sample, lengths })
 }
 
 fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
@@ -91,21 +98,6 @@ fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
         Some(text) => Ok(Some(text)),
         // A list of accepted answers or an object: as the data set writes it.
         None => Ok(Some(value.to_string())),
-    }
-}
-
-/// The length that the row prescribes, or else that of its own answer.
-fn output_tokens(
-    reading: &Reading<'_>,
-    row: &Row,
-    gold: Option<&str>,
-) -> Result<Option<u32>, Problem> {
-    match (count(reading, row, "output-length")?, gold, reading.tokenizer) {
-        (None, Some(gold), Some(_)) => reading
-            .count(gold)
-            .map(|n| Some(n.max(1)))
-            .map_err(|message| Problem { column: None, message }),
-        (found, ..) => Ok(found),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Tunstall and others, "Zephyr: Direct Distillation of LM Alignment", arXiv:2310.16944.
 
-use crate::workload::dataset::{Picked, Problem, Reading, turns};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, turns};
 use crate::workload::request::Sample;
 use crate::workload::rows::Row;
 
@@ -11,20 +11,14 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "messages")];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let turns = turns::from_messages(reading, row)?;
-    let column = || reading.columns.name("messages").map(str::to_owned);
     let first_answer = reading
         .columns
         .get(&row.fields, "messages")
         .and_then(|value| turns::messages(value).ok())
         .and_then(|messages| messages.into_iter().find(|message| message.role == "assistant"));
-    let output_tokens = match (first_answer, reading.tokenizer) {
-        (Some(answer), Some(_)) => Some(
-            reading
-                .count(&answer.content)
-                .map_err(|message| Problem { column: column(), message })?
-                .max(1),
-        ),
-        _ => None,
+    let lengths = match (first_answer, reading.tokenizer) {
+        (Some(answer), Some(_)) => Lengths::OfAnswer(answer.content),
+        _ => Lengths::Known,
     };
-    Ok(Picked::Sample(Sample { turns, output_tokens, ..Sample::default() }))
+    Ok(Picked::Candidate(Candidate { sample: Sample { turns, ..Sample::default() }, lengths }))
 }

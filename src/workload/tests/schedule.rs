@@ -1,9 +1,10 @@
 //! Which requests a trial sends: bodies, counts, slices, order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use proptest::prelude::*;
 
 use crate::ids::{CellId, LaunchId};
 use crate::openai::body::GenerationRequest;
@@ -15,6 +16,8 @@ use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::chat::Chat;
+use crate::workload::error::DataError;
+use crate::workload::prompts::{Prompts, Stretch};
 use crate::workload::request::{Prompt, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
@@ -123,8 +126,16 @@ fn samples(n: u64, reserve: usize) -> Samples {
     }
 }
 
+fn prompts(cell: &Cell, samples: Samples) -> Arc<Prompts> {
+    Arc::new(Prompts::new("questions", Arc::new(samples), cell.request.api, None))
+}
+
+fn workload(cell: &Cell, samples: Samples) -> Result<Workload, DataError> {
+    Workload::new(cell, &launch(&[]), prompts(cell, samples), Seed(1), 1)
+}
+
 fn build(cell: &Cell, samples: Samples) -> Workload {
-    Workload::new(cell, &launch(&[]), Arc::new(samples), Seed(1), 1).unwrap()
+    workload(cell, samples).unwrap()
 }
 
 fn rows(workload: &Workload, phase: usize) -> Vec<u64> {
@@ -172,7 +183,7 @@ fn what_an_engine_refuses_is_left_out() {
     let workload = Workload::new(
         &cell,
         &launch(&["seed", "stream_options", "top_p"]),
-        Arc::new(samples(1, 0)),
+        prompts(&cell, samples(1, 0)),
         Seed(1),
         1,
     )
@@ -185,8 +196,7 @@ fn what_an_engine_refuses_is_left_out() {
 fn extra_body_cannot_replace_the_prompt() {
     let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
     cell.request.extra_body = BTreeMap::from([("messages".to_owned(), serde_json::json!([]))]);
-    let error =
-        Workload::new(&cell, &launch(&[]), Arc::new(samples(1, 0)), Seed(1), 1).unwrap_err();
+    let error = workload(&cell, samples(1, 0)).unwrap_err();
     assert_eq!(error.message, "`extra_body` sets `messages`, which bench sets itself");
 }
 
@@ -212,8 +222,7 @@ fn rows_kept_for_warm_up_are_measured_when_the_count_needs_them() {
 #[test]
 fn too_few_rows_are_an_error_unless_they_may_come_again() {
     let cell = cell(vec![phase(PhaseKind::Measure, Some(5))]);
-    let error =
-        Workload::new(&cell, &launch(&[]), Arc::new(samples(3, 0)), Seed(1), 1).unwrap_err();
+    let error = workload(&cell, samples(3, 0)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "questions: 3 rows for measuring, phase `load` of cell `tiny` needs 5"
@@ -229,7 +238,7 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
 fn a_data_set_without_rows_is_an_error() {
     let cell = cell(vec![phase(PhaseKind::WarmUp, Some(2)), phase(PhaseKind::Measure, None)]);
     let empty = Samples { cycle: true, ..samples(0, 0) };
-    let error = Workload::new(&cell, &launch(&[]), Arc::new(empty), Seed(1), 1).unwrap_err();
+    let error = workload(&cell, empty).unwrap_err();
     assert_eq!(error.to_string(), "questions: no row to make requests from");
 }
 
@@ -265,9 +274,10 @@ fn prompts_are_the_same_in_every_trial_and_a_salt_makes_each_unlike_any_other() 
     let mut cell = cell(vec![phase(PhaseKind::Measure, Some(4))]);
     let bodies = |cell: &Cell, trial| {
         let samples = Samples { cycle: true, ..samples(2, 0) };
-        let workload =
-            Workload::new(cell, &launch(&[]), Arc::new(samples), Seed(1), trial).unwrap();
-        (workload.requests(0).map(|r| r.body).collect::<Vec<_>>(), workload.prompts_hash())
+        let prompts = prompts(cell, samples);
+        let workload = Workload::new(cell, &launch(&[]), prompts, Seed(1), trial).unwrap();
+        let bodies: Vec<_> = workload.requests(0).map(|request| request.body).collect();
+        (bodies, workload.prompts_hash().unwrap())
     };
     assert_eq!(bodies(&cell, 1), bodies(&cell, 2));
     let (_, plain_hash) = bodies(&cell, 1);
@@ -296,8 +306,7 @@ fn a_million_requests_are_built_one_at_a_time() {
 fn the_output_length_comes_from_the_data_when_asked() {
     let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
     cell.request.output = OutputLength::FromData;
-    let error =
-        Workload::new(&cell, &launch(&[]), Arc::new(samples(1, 0)), Seed(1), 1).unwrap_err();
+    let error = workload(&cell, samples(1, 0)).unwrap_err();
     assert_eq!(error.place, "row 1");
     let mut samples = samples(1, 0);
     samples.rows[0].output_tokens = Some(33);
@@ -313,9 +322,9 @@ fn chat(tokenizer: bool) -> Chat {
     Chat::of_model("word-problems-1m", Some(jinja), None, tokenizer).unwrap()
 }
 
-fn word_problems_tokenizer() -> Tokenizer {
+fn word_problems_tokenizer() -> Arc<Tokenizer> {
     let json = include_bytes!("../../../fixtures/models/word-problems-1m/tokenizer.json");
-    Tokenizer::from_json("word-problems-1m", json).unwrap()
+    Arc::new(Tokenizer::from_json("word-problems-1m", json).unwrap())
 }
 
 /// A cell that asks the completions endpoint for one answer.
@@ -332,7 +341,7 @@ fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint
         let workload = build(&cell, samples(1, 0).rendered_by(chat));
         let request = workload.requests(0).next().unwrap();
         let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
-        (body["prompt"].clone(), workload.prompts_hash())
+        (body["prompt"].clone(), workload.prompts_hash().unwrap())
     };
     let expected = "Question: Question \"0\"?\nAnswer:";
     let (text, text_hash) = prompt(chat(false));
@@ -344,7 +353,7 @@ fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint
     // The same text without a template hashes alike: engines can be compared by it.
     let mut plain = samples(1, 0);
     plain.rows[0].turns = vec![Prompt::Text(expected.to_owned())];
-    assert_eq!(build(&cell, plain).prompts_hash(), text_hash);
+    assert_eq!(build(&cell, plain).prompts_hash().unwrap(), text_hash);
 }
 
 #[test]
@@ -363,9 +372,42 @@ fn worked_examples_and_a_salt_stand_inside_the_template() {
 #[test]
 fn a_template_is_not_put_over_what_the_chat_endpoint_renders() {
     let cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
-    let samples = Arc::new(samples(1, 0).rendered_by(chat(false)));
-    let error = Workload::new(&cell, &launch(&[]), samples, Seed(1), 1).unwrap_err();
+    let samples = samples(1, 0).rendered_by(chat(false));
+    let error = prompts(&cell, samples).make(0).unwrap_err();
     assert!(error.message.contains("is for api = \"completions\""), "{error}");
     let error = Chat::of_model("m", None, Some(b"{}"), None).unwrap_err();
     assert_eq!(error.to_string(), "m: has no chat template");
+}
+
+#[test]
+fn only_the_prompts_of_rows_that_are_sent_are_made() {
+    let cell = completions(phase(PhaseKind::Measure, Some(2)));
+    let mut samples = samples(4, 0).rendered_by(chat(true));
+    samples.rows[3].turns.clear();
+    let tokenizer = Some(word_problems_tokenizer());
+    let prompts =
+        Arc::new(Prompts::new("questions", Arc::new(samples), Api::Completions, tokenizer));
+    let workload = Workload::new(&cell, &launch(&[]), Arc::clone(&prompts), Seed(1), 1).unwrap();
+    workload.prompts_hash().unwrap();
+    assert_eq!([0, 1, 2, 3].map(|at| prompts.is_made(at)), [true, true, false, false]);
+    let expected = word_problems_tokenizer().count("Question: Question \"1\"?\nAnswer:").unwrap();
+    assert_eq!(
+        [0, 1, 2, 9].map(|row| prompts.n_tokens(row)),
+        [Some(expected), Some(expected), None, None]
+    );
+    // The last row asks nothing, which concerns only those who would send it.
+    assert_eq!(prompts.make(3).unwrap_err().to_string(), "questions: row 4: a row asks nothing");
+}
+
+proptest! {
+    #[test]
+    fn the_positions_of_a_stretch_are_those_of_its_requests(
+        first in 0_usize..9, len in 1_usize..9, start in 0_usize..20, n in 0_u64..30,
+    ) {
+        let stretch = Stretch { rows: first..first + len, start, n };
+        let sent: BTreeSet<usize> = (0..n).map(|number| stretch.position(number)).collect();
+        let positions: Vec<usize> = stretch.positions().into_iter().flatten().collect();
+        prop_assert_eq!(positions.len(), sent.len());
+        prop_assert_eq!(positions.into_iter().collect::<BTreeSet<_>>(), sent);
+    }
 }

@@ -194,6 +194,7 @@ pub(crate) fn datasets() -> Vec<DatasetRecord> {
         sha256: "cd34".repeat(16),
         n_samples: 500,
         n_distinct: 500,
+        n_looked_at: None,
         left_out: vec![("no gold answer".to_owned(), 1)],
         prompts_hash: "0123456789ab".to_owned(),
         n_shared_with_warm_up: 0,

@@ -120,6 +120,32 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
     assert_eq!(error.help, "set `tokenizer` on the data set");
 }
 
+/// Conversations of `[prompt, answer]` in words.
+fn conversations(lengths: impl IntoIterator<Item = [usize; 2]>) -> Vec<u8> {
+    let turn = |n: usize| json!({ "from": "human", "value": "aa ".repeat(n).trim_end() });
+    let rows: Vec<_> =
+        lengths.into_iter().map(|lengths| json!({ "conversations": lengths.map(turn) })).collect();
+    json!(rows).to_string().into_bytes()
+}
+
+#[test]
+fn conversations_behind_all_that_the_run_needs_are_not_cut_into_tokens() {
+    let file = conversations((0..500_usize).map(|row| if row % 5 == 0 { [1, 1] } else { [9, 9] }));
+    let in_order = plan(Source::Sharegpt);
+    let shuffled = DatasetPlan { shuffle: true, ..in_order.clone() };
+    let rows = |samples: &Samples| samples.rows().iter().map(|s| s.row).collect::<Vec<_>>();
+    for plan in [in_order, shuffled] {
+        let all = read(&plan, &words(), None, &file).unwrap();
+        assert_eq!((all.n_samples, all.n_looked_at), (400, None));
+        let few = read(&plan, &words(), Some(4), &file).unwrap();
+        assert_eq!(rows(&few), rows(&all)[..4]);
+        let looked_at = few.n_looked_at.unwrap();
+        let left_out: u64 = few.left_out.iter().map(|(_, n)| n).sum();
+        assert_eq!(few.n_samples + left_out, looked_at);
+        assert!(looked_at < 60, "{looked_at} of 500");
+    }
+}
+
 #[test]
 fn ultrachat_asks_the_first_message_and_knows_its_answers_length() {
     let row = json!({

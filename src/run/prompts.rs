@@ -1,0 +1,51 @@
+//! Makes prompts on all cores, before an engine is started.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::workload::error::DataError;
+use crate::workload::prompts::Prompts;
+
+/// Prompts that a thread takes at once.
+const BLOCK: usize = 64;
+
+/// Makes the prompts at `positions` that have not been made; `on_made` hears how many of how
+/// many there are.
+///
+/// # Errors
+/// What is wrong with the first prompt that cannot be made.
+pub(super) fn make(
+    prompts: &Prompts,
+    positions: impl Iterator<Item = usize>,
+    on_made: &(dyn Fn(usize, usize) + Sync),
+) -> Result<(), DataError> {
+    let mut missing: Vec<usize> = positions.filter(|at| !prompts.is_made(*at)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let taken = AtomicUsize::new(0);
+    // Blocks are taken in order: whoever fails, all blocks before have a thread of their own.
+    let work = || -> Result<(), (usize, DataError)> {
+        loop {
+            let from = taken.fetch_add(BLOCK, Ordering::Relaxed);
+            let Some(rest) = missing.get(from..).filter(|rest| !rest.is_empty()) else {
+                return Ok(());
+            };
+            for at in &rest[..BLOCK.min(rest.len())] {
+                prompts.make(*at).map_err(|error| (*at, error))?;
+            }
+            on_made(from, missing.len());
+        }
+    };
+    let n_blocks = missing.len().div_ceil(BLOCK);
+    let n_threads = thread::available_parallelism().map_or(1, NonZero::get).min(n_blocks);
+    let failed = thread::scope(|scope| {
+        let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(work)).collect();
+        let others = others.into_iter().map(|thread| match thread.join() {
+            Ok(made) => made,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        std::iter::once(work()).chain(others).filter_map(Result::err).min_by_key(|(at, _)| *at)
+    });
+    failed.map_or(Ok(()), |(_, error)| Err(error))
+}

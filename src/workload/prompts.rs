@@ -1,0 +1,210 @@
+//! Prompts in the form in which an endpoint takes them: rendered, cut into tokens and hashed
+//! once, for all cells and trials that send them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::hex;
+use crate::plan::cell::Api;
+use crate::workload::body::{Asked, asked};
+use crate::workload::error::DataError;
+use crate::workload::samples::Samples;
+use crate::workload::tokenizer::Tokenizer;
+
+/// The prompts of a data set for one endpoint.
+///
+/// A prompt is made when it is first asked for: rows that nobody sends cost nothing.
+#[derive(Debug)]
+pub struct Prompts {
+    dataset: String,
+    samples: Arc<Samples>,
+    api: Api,
+    tokenizer: Option<Arc<Tokenizer>>,
+    /// By position among the samples' rows.
+    made: Vec<OnceLock<Made>>,
+    /// Position of each row of the data set.
+    positions: HashMap<u64, usize>,
+    /// Hashes of what phases send, by the positions that they send.
+    hashes: Mutex<HashMap<Vec<Stretch>, String>>,
+}
+
+/// What is known of a prompt once it was made.
+#[derive(Debug)]
+struct Made {
+    /// The text or tokens that the model goes on from; absent where the endpoint makes them.
+    rendered: Option<Asked>,
+    /// Tokens by the data set's tokenizer, where the endpoint takes prompts as they are.
+    n_tokens: Option<u32>,
+}
+
+/// Rows that a phase sends: `n` of those at `rows`, beginning at the `start`-th and going round.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stretch {
+    pub(super) rows: Range<usize>,
+    pub(super) start: usize,
+    pub(super) n: u64,
+}
+
+impl Stretch {
+    /// Returns the position of the request of that number.
+    pub(super) fn position(&self, number: u64) -> usize {
+        let len = self.rows.len() as u64;
+        self.rows.start + ((self.start as u64 + number) % len) as usize
+    }
+
+    /// Returns the positions that are sent at all, as one range or two.
+    pub(super) fn positions(&self) -> [Range<usize>; 2] {
+        let n = usize::try_from(self.n).unwrap_or(usize::MAX).min(self.rows.len());
+        if n == 0 {
+            return [0..0, 0..0];
+        }
+        let start = self.rows.start + self.start % self.rows.len();
+        let end = start + n;
+        let over = end.saturating_sub(self.rows.end);
+        [start..end - over, self.rows.start..self.rows.start + over]
+    }
+}
+
+impl Prompts {
+    /// Takes the rows of a data set; `tokenizer` counts the tokens of what is sent as text.
+    pub fn new(
+        dataset: &str,
+        samples: Arc<Samples>,
+        api: Api,
+        tokenizer: Option<Arc<Tokenizer>>,
+    ) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            api,
+            tokenizer,
+            made: samples.rows().iter().map(|_| OnceLock::new()).collect(),
+            positions: samples.rows().iter().map(|sample| sample.row).zip(0..).collect(),
+            hashes: Mutex::default(),
+            samples,
+        }
+    }
+
+    /// Returns the rows.
+    pub(super) fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Makes the prompt at a position, unless that was done before.
+    ///
+    /// # Errors
+    /// When the endpoint cannot take this kind of prompt, or the model's template refuses it.
+    pub fn make(&self, position: usize) -> Result<(), DataError> {
+        self.made(position).map(|_| ())
+    }
+
+    /// Whether the prompt at a position has been made.
+    pub fn is_made(&self, position: usize) -> bool {
+        self.made[position].get().is_some()
+    }
+
+    fn made(&self, position: usize) -> Result<&Made, DataError> {
+        if let Some(made) = self.made[position].get() {
+            return Ok(made);
+        }
+        let sample = &self.samples.rows()[position];
+        let refused = |message: String, help: &str| {
+            DataError::new(&self.dataset, message, help).at(format_args!("row {}", sample.row + 1))
+        };
+        if sample.turns.len() > 1 && self.api != Api::Chat {
+            let message = "a conversation of several turns needs the chat endpoint".to_owned();
+            return Err(refused(message, "set api = \"chat\", or multi-turn = false"));
+        }
+        let asked = self.asked(position).map_err(|message| refused(message, ""))?;
+        let made = match &self.samples.chat {
+            None => Made { n_tokens: self.count(&asked)?, rendered: None },
+            Some(chat) => {
+                let sent = chat.rendered(asked).map_err(|message| refused(message, ""))?;
+                Made { n_tokens: self.count(&sent)?, rendered: Some(sent) }
+            }
+        };
+        // A thread that made the same prompt meanwhile made the same of it.
+        Ok(self.made[position].get_or_init(|| made))
+    }
+
+    fn count(&self, sent: &Asked) -> Result<Option<u32>, DataError> {
+        match (sent, &self.tokenizer) {
+            (_, None) | (Asked::Messages(_), _) => Ok(None),
+            (Asked::Tokens(tokens), Some(_)) => Ok(Some(tokens.len() as u32)),
+            (Asked::Text(text), Some(tokenizer)) => tokenizer.count(text).map(Some),
+        }
+    }
+
+    /// Returns what a row asks; as messages when they are rendered here, whatever the endpoint.
+    ///
+    /// # Errors
+    /// One sentence, when the endpoint cannot take this kind of prompt.
+    pub(super) fn asked(&self, position: usize) -> Result<Asked, String> {
+        let sample = &self.samples.rows()[position];
+        let api = match (&self.samples.chat, self.api) {
+            (None, api) => api,
+            (Some(_), Api::Completions) => Api::Chat,
+            (Some(_), Api::Chat) => {
+                return Err("the chat endpoint renders messages itself; `chat-template` is for \
+                            api = \"completions\""
+                    .to_owned());
+            }
+        };
+        let first = sample.turns.first().ok_or("a row asks nothing")?;
+        asked(api, self.samples.system.as_deref(), &self.samples.prefix, first)
+            .map_err(str::to_owned)
+    }
+
+    /// Returns a prompt as it is sent.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub(super) fn sent(&self, position: usize) -> Result<Cow<'_, Asked>, DataError> {
+        match &self.made(position)?.rendered {
+            Some(rendered) => Ok(Cow::Borrowed(rendered)),
+            None => {
+                Ok(Cow::Owned(self.asked(position).expect("it could be asked when it was made")))
+            }
+        }
+    }
+
+    /// Returns another prompt as the model reads it.
+    pub(super) fn rendered(&self, asked: Asked) -> Result<Asked, String> {
+        match &self.samples.chat {
+            Some(chat) => chat.rendered(asked),
+            None => Ok(asked),
+        }
+    }
+
+    /// Returns the prompt tokens of a row of the data set by its tokenizer.
+    ///
+    /// `None` where a chat endpoint adds what its template says, without a tokenizer, and of
+    /// rows whose prompt has not been made.
+    pub fn n_tokens(&self, row: u64) -> Option<u32> {
+        self.made[*self.positions.get(&row)?].get()?.n_tokens
+    }
+
+    /// Returns the first twelve digits of the SHA-256 over prompts in the order sent.
+    pub(super) fn hash(&self, sent: &[Stretch]) -> Result<String, DataError> {
+        if let Some(known) = self.hashes().get(sent) {
+            return Ok(known.clone());
+        }
+        let mut hasher = Sha256::new();
+        for stretch in sent {
+            for number in 0..stretch.n {
+                self.sent(stretch.position(number))?.hash_into(&mut hasher);
+            }
+        }
+        let mut digits = hex(&hasher.finalize());
+        digits.truncate(12);
+        self.hashes().insert(sent.to_vec(), digits.clone());
+        Ok(digits)
+    }
+
+    fn hashes(&self) -> MutexGuard<'_, HashMap<Vec<Stretch>, String>> {
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
