@@ -40,12 +40,53 @@ pub struct EngineStart {
 /// What figures draw of one cell. Metric tags are those of the summary.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CellSeries {
-    /// Samples of a distribution by metric tag, in the distribution's unit, any order.
-    pub samples: BTreeMap<String, Vec<f64>>,
+    /// Distributions by metric tag, in the distribution's unit.
+    pub distributions: BTreeMap<String, Curve>,
     /// Quantities over time by metric tag: seconds from the start of the measured phase, value.
     pub over_time: BTreeMap<String, Vec<(f64, f64)>>,
     /// GPUs, in the driver's order.
     pub gpus: Vec<GpuSeries>,
+}
+
+/// A distribution as a figure draws it: a point for each of a few evenly spaced ranks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Samples that it was made of.
+    pub n: usize,
+    /// The least sample first, the greatest last.
+    values: Vec<f64>,
+}
+
+/// Points of one distribution's curve: more cannot be told apart at its width.
+const CURVE_POINTS: usize = 200;
+
+impl Curve {
+    /// Returns the curve of samples in any order; `None` when there is none.
+    pub fn of(mut samples: Vec<f64>) -> Option<Self> {
+        samples.retain(|value| value.is_finite());
+        samples.sort_by(f64::total_cmp);
+        let n = samples.len();
+        let values = (0..n.min(CURVE_POINTS)).map(|point| samples[rank(point, n)]).collect();
+        (n > 0).then_some(Self { n, values })
+    }
+
+    /// Returns the least and the greatest sample.
+    pub fn ends(&self) -> [f64; 2] {
+        [self.values[0], self.values[self.values.len() - 1]]
+    }
+
+    /// Returns the distribution function, which begins at nothing and ends at everything.
+    pub fn points(&self) -> Vec<(f64, f64)> {
+        let share = |point| (rank(point, self.n) + 1) as f64 / self.n as f64;
+        let points = self.values.iter().zip(0..).map(|(value, point)| (*value, share(point)));
+        std::iter::once((self.values[0], 0.0)).chain(points).collect()
+    }
+}
+
+/// Returns the rank that a point of a curve stands for, both ends included.
+fn rank(point: usize, n: usize) -> usize {
+    let n_points = n.min(CURVE_POINTS);
+    if n_points > 1 { point * (n - 1) / (n_points - 1) } else { 0 }
 }
 
 /// One GPU over time: seconds from the start of the measured phase, value.
@@ -102,6 +143,17 @@ fn last_of<'a>(starts: &'a mut [EngineStart], launch: &LaunchId) -> Option<&'a m
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_curve_begins_at_nothing_and_ends_at_everything() {
+        assert_eq!(Curve::of(vec![f64::NAN]), None);
+        assert_eq!(Curve::of(vec![3.0]).unwrap().points(), [(3.0, 0.0), (3.0, 1.0)]);
+        let curve = Curve::of((0..1000).rev().map(f64::from).collect()).unwrap();
+        let points = curve.points();
+        assert_eq!((curve.n, curve.ends()), (1000, [0.0, 999.0]));
+        assert_eq!(points.len(), CURVE_POINTS + 1);
+        assert_eq!(*points.last().unwrap(), (999.0, 1.0));
+    }
 
     #[test]
     fn a_second_start_of_a_launch_is_a_start_of_its_own() {

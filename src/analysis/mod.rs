@@ -8,3 +8,6 @@ pub mod run;
 
 mod references;
 mod series;
+
+#[cfg(test)]
+mod tests;

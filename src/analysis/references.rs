@@ -1,6 +1,6 @@
 //! Answers of each cell beside those of its reference, read from the records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::analysis::run::{complete_trials, exchanges};
 use crate::ids::CellId;
@@ -9,8 +9,8 @@ use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::request::{Outcome, OutputRecord};
+use crate::score::classes::ItemClasses;
 use crate::score::fidelity::{Fidelity, FidelityMeter};
-use crate::score::grade::Graded;
 use crate::score::pair::pair;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
@@ -19,17 +19,14 @@ use crate::store::reader::RunReader;
 const ITEMS_MAX: u64 = 1 << 14;
 
 /// Holds the answers of each measured cell against its references.
+///
+/// Texts are read again from the records, those of two cells at a time.
 pub(crate) fn reference_comparisons(
     reader: &RunReader,
     plan: &Plan,
-    graded: &BTreeMap<CellId, Graded>,
+    measured: &BTreeSet<CellId>,
+    classes: &BTreeMap<CellId, ItemClasses>,
 ) -> Result<BTreeMap<CellId, Vec<ReferenceComparison>>, StoreError> {
-    let mut measured = BTreeSet::new();
-    for cell in &plan.cells {
-        if !complete_trials(reader, cell)?.is_empty() {
-            measured.insert(&cell.id);
-        }
-    }
     let mut pairs = references(plan, &|id| measured.contains(id));
     // Speed alone is measured: the texts tell of a precision, not of a load or an engine.
     pairs.retain(|pair| {
@@ -40,7 +37,8 @@ pub(crate) fn reference_comparisons(
     let mut found: BTreeMap<CellId, Vec<ReferenceComparison>> = BTreeMap::new();
     let mut held: Option<(&CellId, Answers)> = None;
     // Pairs of one reference in a row: its answers are read once.
-    pairs.sort_by_key(|pair| place(plan, pair.reference));
+    let places: HashMap<&CellId, usize> = plan.cells.iter().map(|cell| &cell.id).zip(0..).collect();
+    pairs.sort_by_key(|pair| places.get(&pair.reference.id));
     for Reference { cell, reference } in pairs {
         let is_greedy = cell.request.sampling.temperature <= 0.0;
         if is_greedy && held.as_ref().is_none_or(|(id, _)| **id != reference.id) {
@@ -50,9 +48,9 @@ pub(crate) fn reference_comparisons(
             Some((_, answers)) => Some(fidelity(answers, &first_answers(reader, cell)?)),
             None => None,
         };
-        let accuracy = match (graded.get(&reference.id), graded.get(&cell.id)) {
+        let accuracy = match (classes.get(&reference.id), classes.get(&cell.id)) {
             (Some(first), Some(second)) => {
-                second.extractors.iter().filter_map(|name| pair(first, second, name)).collect()
+                second.extractors().iter().filter_map(|name| pair(first, second, name)).collect()
             }
             _ => Vec::new(),
         };
@@ -64,10 +62,6 @@ pub(crate) fn reference_comparisons(
         });
     }
     Ok(found)
-}
-
-fn place(plan: &Plan, cell: &Cell) -> Option<usize> {
-    plan.cells.iter().position(|other| other.id == cell.id)
 }
 
 /// Answers by row of the data set.

@@ -103,11 +103,10 @@ fn row(
     let phase = trial.phases.get(usize::from(request.phase));
     let measured = phase.is_some_and(|phase| phase.kind == PhaseKind::Measure);
     let class = analysis
-        .graded
+        .classes
         .get(&cell.id)
         .filter(|_| measured)
-        .and_then(|graded| graded.items.get(&request.sample))
-        .and_then(|item| item.classes.first().copied());
+        .and_then(|classes| classes.headline(request.sample));
     RequestRow {
         cell: cell.name.clone(),
         trial: trial.trial,

@@ -1,6 +1,6 @@
 //! Stored answers graded again, and cells compared on the same items.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::window::Window;
 use crate::plan::cell::{Cell, ScorePlan};
 use crate::score::answer::{Answer, Delivery};
+use crate::score::classes::ItemClasses;
 use crate::score::extract::PatternError;
 use crate::score::grade::Graded;
 use crate::score::scorer::{GoldError, Golds, Scorer};
@@ -63,14 +64,20 @@ pub fn rescore(
 ) -> Result<Vec<CellScores>, RescoreError> {
     let plan = reader.plan()?;
     let mut by_cell = BTreeMap::new();
+    let mut classes = BTreeMap::new();
+    let mut measured = BTreeSet::new();
     for cell in &plan.cells {
+        if !complete_trials(reader, cell)?.is_empty() {
+            measured.insert(cell.id.clone());
+        }
         let Some(score) = &cell.score else { continue };
         let graded = grade(reader, cell, &adapt(&plan.scores[score]))?;
         if !graded.items.is_empty() {
+            classes.insert(cell.id.clone(), ItemClasses::of(&graded));
             by_cell.insert(cell.id.clone(), graded);
         }
     }
-    let mut beside = reference_comparisons(reader, &plan, &by_cell)?;
+    let mut beside = reference_comparisons(reader, &plan, &measured, &classes)?;
     let mut scores = Vec::new();
     for cell in &plan.cells {
         let Some(graded) = by_cell.remove(&cell.id) else { continue };

@@ -1,6 +1,6 @@
 //! From the records of a run directory to its numbers: what report, verify and score share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::Peekable;
 use std::path::PathBuf;
 
@@ -19,7 +19,8 @@ use crate::record::event::{EngineFacts, EventRecord, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
-use crate::score::grade::{Graded, Grading};
+use crate::score::classes::ItemClasses;
+use crate::score::grade::Grading;
 use crate::score::scorer::{Golds, Scorer};
 use crate::store::error::StoreError;
 use crate::store::reader::{RunReader, TrialReader};
@@ -34,8 +35,8 @@ pub struct RunAnalysis {
     pub plan: Plan,
     /// The numbers.
     pub summary: Summary,
-    /// Grades of each scored cell.
-    pub graded: BTreeMap<CellId, Graded>,
+    /// What became of each item of each scored cell.
+    pub classes: BTreeMap<CellId, ItemClasses>,
     /// The machine that measured.
     pub environment: Environment,
     pub(crate) run: RunFacts,
@@ -45,21 +46,33 @@ pub struct RunAnalysis {
 }
 
 impl RunAnalysis {
-    /// Reads a run directory and computes its numbers. Memory does not grow with requests.
+    /// Reads a run directory and computes its numbers.
+    ///
+    /// Of a finished cell its summary stays, at most 200 points of each curve, and a byte for
+    /// each item and extractor. While a cell is read, exact percentiles take four bytes for
+    /// each request and metric.
     pub fn of(reader: &RunReader) -> Result<Self, StoreError> {
         let plan = reader.plan()?;
         let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
         let environment = reader.environment()?.unwrap_or_default();
         let mut cells = Vec::new();
-        let mut graded = BTreeMap::new();
+        let by_owner = EventsByOwner::of(&events);
+        let mut measured = BTreeSet::new();
+        let mut classes: BTreeMap<CellId, ItemClasses> = BTreeMap::new();
         let mut series = BTreeMap::new();
         let mut datasets: Vec<DatasetRecord> = Vec::new();
         for cell in &plan.cells {
-            let analysed = analyse_cell(reader, &plan, cell, &events)?;
+            let analysed = analyse_cell(reader, &plan, cell, &by_owner)?;
             cells.push(analysed.summary);
             series.insert(cell.id.clone(), analysed.series.finish(&environment.gpus));
-            if let Some(grades) = analysed.graded {
-                graded.insert(cell.id.clone(), grades);
+            if analysed.is_measured {
+                measured.insert(cell.id.clone());
+            }
+            if let Some(mut of_cell) = analysed.classes {
+                if let Some((_, other)) = classes.last_key_value() {
+                    of_cell.share_rows(other);
+                }
+                classes.insert(cell.id.clone(), of_cell);
             }
             for dataset in analysed.datasets {
                 if !datasets.iter().any(|known| known.name == dataset.name) {
@@ -67,7 +80,7 @@ impl RunAnalysis {
                 }
             }
         }
-        let mut beside = reference_comparisons(reader, &plan, &graded)?;
+        let mut beside = reference_comparisons(reader, &plan, &measured, &classes)?;
         for cell in &mut cells {
             cell.beside = beside.remove(&cell.id).unwrap_or_default();
         }
@@ -80,7 +93,7 @@ impl RunAnalysis {
             engines: engine_starts(&events),
             plan,
             summary,
-            graded,
+            classes,
             datasets,
             series,
         })
@@ -114,34 +127,60 @@ pub(crate) fn cell_summary(
     cell: &Cell,
 ) -> Result<CellSummary, StoreError> {
     let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
-    Ok(analyse_cell(reader, plan, cell, &events)?.summary)
+    Ok(analyse_cell(reader, plan, cell, &EventsByOwner::of(&events))?.summary)
 }
 
 struct CellAnalysis {
     summary: CellSummary,
-    graded: Option<Graded>,
+    classes: Option<ItemClasses>,
     series: SeriesBuilder,
     datasets: Vec<DatasetRecord>,
+    is_measured: bool,
+}
+
+/// Events by the launch or the cell that they are of, in their order.
+#[derive(Default)]
+struct EventsByOwner<'e> {
+    launches: HashMap<&'e LaunchId, Vec<&'e RunEvent>>,
+    cells: HashMap<&'e CellId, Vec<&'e RunEvent>>,
+}
+
+impl<'e> EventsByOwner<'e> {
+    fn of(events: &'e [EventRecord]) -> Self {
+        let mut by_owner = Self::default();
+        for EventRecord { event, .. } in events {
+            match event {
+                RunEvent::EngineReady { launch, .. } | RunEvent::EngineStopped { launch, .. } => {
+                    by_owner.launches.entry(launch).or_default().push(event);
+                }
+                RunEvent::CellFinished { cell, .. } => {
+                    by_owner.cells.entry(cell).or_default().push(event);
+                }
+                _ => {}
+            }
+        }
+        by_owner
+    }
+
+    /// Returns the events of a cell and of its launch.
+    fn of_cell(&self, cell: &Cell) -> impl Iterator<Item = &'e RunEvent> {
+        let launch = self.launches.get(&cell.launch).into_iter().flatten();
+        launch.chain(self.cells.get(&cell.id).into_iter().flatten()).copied()
+    }
 }
 
 fn analyse_cell(
     reader: &RunReader,
     plan: &Plan,
     cell: &Cell,
-    events: &[EventRecord],
+    events: &EventsByOwner<'_>,
 ) -> Result<CellAnalysis, StoreError> {
     let mut accumulator = CellAccumulator::new(plan, cell);
-    for record in events {
-        match &record.event {
-            RunEvent::EngineReady { launch, timeline, facts } if *launch == cell.launch => {
-                accumulator.engine(timeline, facts);
-            }
-            RunEvent::EngineStopped { launch, stop } if *launch == cell.launch => {
-                accumulator.stopped(stop);
-            }
-            RunEvent::CellFinished { cell: id, outcome } if *id == cell.id => {
-                accumulator.outcome(outcome);
-            }
+    for event in events.of_cell(cell) {
+        match event {
+            RunEvent::EngineReady { timeline, facts, .. } => accumulator.engine(timeline, facts),
+            RunEvent::EngineStopped { stop, .. } => accumulator.stopped(stop),
+            RunEvent::CellFinished { outcome, .. } => accumulator.outcome(outcome),
             _ => {}
         }
     }
@@ -176,7 +215,8 @@ fn analyse_cell(
     }
     Ok(CellAnalysis {
         summary: accumulator.finish(),
-        graded,
+        classes: graded.as_ref().map(ItemClasses::of),
+        is_measured: !trials.is_empty(),
         series,
         datasets: trials.into_iter().filter_map(|trial| trial.record.dataset).collect(),
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::input::{CellSeries, GpuSeries};
+use crate::analysis::input::{CellSeries, Curve, GpuSeries};
 use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::window::Window;
 use crate::record::environment::GpuFacts;
@@ -12,10 +12,13 @@ use crate::units::Nanos;
 
 /// Most samples of one metric: more do not change a curve that people look at.
 const MAX_SAMPLES: usize = 4_096;
+/// Most points of one GPU's curve over time.
+const TIME_POINTS: usize = 600;
 /// Slices of a window in a figure over time.
 const N_SLICES: usize = 60;
 
-/// Gathers the series of one cell, in bounded memory.
+/// Gathers the series of one cell: of requests no more than [`MAX_SAMPLES`], of a GPU two numbers
+/// per sample until the cell is finished.
 #[derive(Default)]
 pub(crate) struct SeriesBuilder {
     samples: BTreeMap<&'static str, Thinned>,
@@ -83,7 +86,9 @@ impl SeriesBuilder {
     pub(crate) fn finish(self, gpus: &[GpuFacts]) -> CellSeries {
         let mut series = CellSeries::default();
         for (tag, thinned) in self.samples {
-            series.samples.insert(tag.to_owned(), thinned.kept);
+            if let Some(curve) = Curve::of(thinned.kept) {
+                series.distributions.insert(tag.to_owned(), curve);
+            }
         }
         if let Some((span, slices)) = self.first_trial.filter(|(span, _)| span.end > span.start) {
             let width = (span.end - span.start).as_secs_f64() / N_SLICES as f64;
@@ -98,7 +103,8 @@ impl SeriesBuilder {
         numbered.sort_by_key(|(index, ..)| index.unwrap_or(u32::MAX));
         let named = numbered.into_iter().map(|(index, uuid, gpu)| GpuSeries {
             name: index.map_or(uuid, |index| format!("GPU {index}")),
-            ..gpu
+            power_w: averaged(&gpu.power_w),
+            utilisation_pct: averaged(&gpu.utilisation_pct),
         });
         series.gpus = named.collect();
         series
@@ -118,6 +124,20 @@ impl Span {
         let slice = (inside.0 / width) as usize;
         (slice < N_SLICES).then_some(slice)
     }
+}
+
+/// Averages neighbours until few enough points are left.
+fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let together = points.len().div_ceil(TIME_POINTS).max(1);
+    points
+        .chunks(together)
+        .map(|chunk| {
+            let n = chunk.len() as f64;
+            let (x, y) =
+                chunk.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+            (x / n, y / n)
+        })
+        .collect()
 }
 
 /// Every n-th value, where n doubles whenever there are too many: the same for the same input.
@@ -174,6 +194,15 @@ mod tests {
         assert!(curve.last().unwrap().0 < 2.0, "{curve:?}");
         let n_tokens: f64 = curve.iter().map(|(_, rate)| rate * 2.0 / N_SLICES as f64).sum();
         assert!((n_tokens - 3.0).abs() < 1e-9, "{n_tokens}");
+    }
+
+    #[test]
+    fn averages_of_neighbours_keep_the_mean() {
+        let points: Vec<(f64, f64)> =
+            (0..1200).map(|at| (f64::from(at), f64::from(at % 2))).collect();
+        let few = averaged(&points);
+        assert_eq!(few.len(), TIME_POINTS);
+        assert!(few.iter().all(|(_, y)| (y - 0.5).abs() < 1e-12));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::report::input::Input;
 use crate::report::view::ReportView;
-use crate::report::{csv, html, json, markdown, shelf, template, terminal};
+use crate::report::{csv, html, json, markdown, shelf, template};
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 
@@ -21,14 +21,14 @@ pub(crate) struct OwnTemplate {
 /// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
 pub(crate) fn write_files(
     analysis: &RunAnalysis,
+    view: &ReportView,
     own: Option<&OwnTemplate>,
 ) -> Result<(), Failure> {
-    let view = view(analysis);
     let dir = RunDir::at(&analysis.dir);
     dir.replace("summary.json", json::render(&analysis.summary).as_bytes())?;
     dir.replace("summary.csv", csv::render_summary(&analysis.summary).as_bytes())?;
-    dir.replace("report.md", markdown(&view, own)?.as_bytes())?;
-    dir.replace("report.html", html::render(&view)?.as_bytes())?;
+    dir.replace("report.md", markdown(view, own)?.as_bytes())?;
+    dir.replace("report.html", html::render(view)?.as_bytes())?;
     write_requests(analysis)?;
     Ok(())
 }
@@ -70,9 +70,4 @@ pub(crate) fn markdown(view: &ReportView, own: Option<&OwnTemplate>) -> Result<S
         Some(own) => template::render_text(&own.file, &own.text, view)?,
         None => markdown::render(view)?,
     })
-}
-
-/// The terminal's face.
-pub(crate) fn terminal(analysis: &RunAnalysis, width: Option<u16>, colour: bool) -> String {
-    terminal::render(&view(analysis), width, colour)
 }

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
 use crate::cli::say;
-use crate::report::{csv, html, json};
+use crate::report::{csv, html, json, terminal};
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
@@ -24,18 +24,19 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     };
     let reader = RunReader::open(&args.dir)?;
     let analysis = RunAnalysis::of(&reader)?;
+    let view = publish::view(&analysis);
     if reader.is_in_progress() {
         say::talk("note: this run is still going on; the report is of what is complete so far");
     } else {
-        publish::write_files(&analysis, own.as_ref())?;
+        publish::write_files(&analysis, &view, own.as_ref())?;
     }
     let text = match args.format {
         ReportFormat::Terminal => {
             let width = std::io::stdout().is_terminal().then(say::width).flatten();
-            publish::terminal(&analysis, width, say::is_coloured(colour, &std::io::stdout()))
+            terminal::render(&view, width, say::is_coloured(colour, &std::io::stdout()))
         }
-        ReportFormat::Markdown => publish::markdown(&publish::view(&analysis), own.as_ref())?,
-        ReportFormat::Html => html::render(&publish::view(&analysis))?,
+        ReportFormat::Markdown => publish::markdown(&view, own.as_ref())?,
+        ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),
     };

@@ -18,6 +18,7 @@ use crate::ids::LaunchId;
 use crate::metrics::summary::{Summary, Validity};
 use crate::plan::Plan;
 use crate::record::event::RunEvent;
+use crate::report::terminal;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::prepare::{self, Listener, Prepared, Taking};
 use crate::secrets::redact::Redactor;
@@ -188,10 +189,11 @@ fn conclude(
     if interrupted.is_none() {
         analysis.finished();
     }
-    publish::write_files(&analysis, None)?;
+    let view = publish::view(&analysis);
+    publish::write_files(&analysis, &view, None)?;
     let on_stdout = say::is_coloured(colour, &std::io::stdout());
     let width = std::io::stdout().is_terminal().then(say::width).flatten();
-    say::data(&publish::terminal(&analysis, width, on_stdout))?;
+    say::data(&terminal::render(&view, width, on_stdout))?;
     Ok((exit, analysis))
 }
 

@@ -1,4 +1,4 @@
-//! Records of one cell in, its summary out, in bounded memory.
+//! Records of one cell in, its summary out; until then four bytes for each request and metric.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::{METRICS, Metric, Shape};
 use crate::metrics::summary::{CellSummary, Figure, Percentile, Summary, Validity};
-use crate::score::grade::Graded;
+use crate::score::classes::ItemClasses;
 use crate::score::pair::{PairedAccuracy, pair};
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 use crate::stats::verdict::Verdict;
@@ -59,11 +59,11 @@ const NOT_COMPARED: [&str; 6] =
 /// Compares two cells by their figures and percentiles.
 ///
 /// The interval of a ratio is made from those of both sides, so two runs can be compared by
-/// their summaries alone. `grades` are those of the first and of the second cell.
+/// their summaries alone. `classes` are those of the items of the first and of the second cell.
 pub fn compare(
     baseline: &CellSummary,
     candidate: &CellSummary,
-    grades: Option<(&Graded, &Graded)>,
+    classes: Option<(&ItemClasses, &ItemClasses)>,
     margin: f64,
 ) -> Comparison {
     let rows = METRICS
@@ -74,8 +74,8 @@ pub fn compare(
             Shape::Distribution => compared_percentiles(metric, baseline, candidate, margin),
         })
         .collect();
-    let accuracy = grades.map_or_else(Vec::new, |(first, second)| {
-        first.extractors.iter().filter_map(|name| pair(first, second, name)).collect()
+    let accuracy = classes.map_or_else(Vec::new, |(first, second)| {
+        first.extractors().iter().filter_map(|name| pair(first, second, name)).collect()
     });
     Comparison {
         baseline: baseline.name.clone(),

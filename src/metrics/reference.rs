@@ -1,11 +1,10 @@
 //! Which cell each cell's answers are held against: a higher precision, one stream, another engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CellId;
+use crate::ids::{CellId, content_hash};
 use crate::plan::Plan;
 use crate::plan::cell::{Cell, DatasetPlan};
 use crate::score::fidelity::Fidelity;
@@ -39,15 +38,32 @@ pub struct Reference<'p> {
 /// What the scenario declares, else: the highest precision, one stream, and the first engine,
 /// among cells that differ in that key alone and are asked the same.
 pub fn references<'p>(plan: &'p Plan, is_measured: &dyn Fn(&CellId) -> bool) -> Vec<Reference<'p>> {
-    let measured: Vec<&Cell> = plan.cells.iter().filter(|cell| is_measured(&cell.id)).collect();
+    let measured: Vec<(&Cell, String)> = plan
+        .cells
+        .iter()
+        .filter(|cell| is_measured(&cell.id))
+        .map(|cell| (cell, asked(plan, cell)))
+        .collect();
+    // By what they are asked and by their keys: a plan may have thousands of cells.
+    let mut along: HashMap<(&str, &str, Keys<'_>), Vec<&Cell>> = HashMap::new();
+    let mut exactly: HashMap<(&str, Keys<'_>), &Cell> = HashMap::new();
+    for (cell, asked) in &measured {
+        exactly.entry((asked, keys(cell, None))).or_insert(cell);
+        for key in cell.keys.keys() {
+            along.entry((asked, key, keys(cell, Some(key)))).or_default().push(cell);
+        }
+    }
     let mut found = Vec::new();
-    for &cell in &measured {
-        let alike = || measured.iter().copied().filter(|other| are_asked_alike(plan, cell, other));
+    for (cell, asked) in &measured {
         if plan.reference.is_empty() {
-            let by_key = cell.keys.keys().filter_map(|key| automatic(key, cell, &mut alike()));
+            let by_key = cell.keys.keys().filter_map(|key| {
+                automatic(key, along.get(&(asked.as_str(), key.as_str(), keys(cell, Some(key))))?)
+            });
             found.extend(by_key.map(|reference| Reference { cell, reference }));
         } else {
-            let reference = alike().find(|other| other.keys == overlaid(cell, &plan.reference));
+            let mut wanted = keys(cell, None);
+            wanted.extend(plan.reference.iter().map(|(key, value)| (&**key, &**value)));
+            let reference = exactly.get(&(asked.as_str(), wanted));
             found.extend(reference.map(|reference| Reference { cell, reference }));
         }
     }
@@ -61,26 +77,18 @@ pub fn differ_in(cell: &Cell, reference: &Cell) -> Vec<String> {
     cell.keys.iter().filter(differs).map(|(key, _)| key.clone()).collect()
 }
 
-fn overlaid(cell: &Cell, declared: &BTreeMap<String, String>) -> IndexMap<String, String> {
-    let mut keys = cell.keys.clone();
-    for (key, value) in declared {
-        keys.insert(key.clone(), value.clone());
-    }
-    keys
+/// Swept keys and values.
+type Keys<'p> = BTreeMap<&'p str, &'p str>;
+
+/// Returns a cell's keys but one.
+fn keys<'p>(cell: &'p Cell, but: Option<&str>) -> Keys<'p> {
+    let keys = cell.keys.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    keys.filter(|(key, _)| Some(*key) != but).collect()
 }
 
-/// Returns what a cell is held against along one swept key.
-fn automatic<'p>(
-    key: &str,
-    cell: &Cell,
-    others: &mut dyn Iterator<Item = &'p Cell>,
-) -> Option<&'p Cell> {
-    let mut along = others.filter(|other| {
-        let keys = || other.keys.iter().filter(|(other, _)| *other != key);
-        other.keys.len() == cell.keys.len()
-            && other.keys.contains_key(key)
-            && keys().all(|(key, value)| cell.keys.get(key) == Some(value))
-    });
+/// Returns what a cell is held against among those that differ from it in one key at most.
+fn automatic<'p>(key: &str, along: &[&'p Cell]) -> Option<&'p Cell> {
+    let mut along = along.iter().copied();
     match key.rsplit('.').next().unwrap_or(key) {
         // The first of several that are as precise.
         "precision" => {
@@ -106,18 +114,17 @@ fn bits(precision: &str) -> u32 {
     digits.parse().unwrap_or(0)
 }
 
-/// Whether two cells put the same questions in the same form.
-fn are_asked_alike(plan: &Plan, a: &Cell, b: &Cell) -> bool {
+/// Returns a hash of the questions that a cell puts and of the form in which it puts them.
+fn asked(plan: &Plan, cell: &Cell) -> String {
     // The order of rows and the slice kept for warm-up do not change what a row asks.
-    let asked = |cell: &Cell| {
-        let dataset = plan.datasets.get(&cell.dataset)?.clone();
-        Some(DatasetPlan { shuffle: false, limit: None, reserve_for_warm_up: 0, ..dataset })
-    };
-    a.score == b.score
-        && a.request.api == b.request.api
-        && a.request.sampling == b.request.sampling
-        && a.request.output == b.request.output
-        && asked(a) == asked(b)
+    let dataset = plan.datasets.get(&cell.dataset).map(|dataset| DatasetPlan {
+        shuffle: false,
+        limit: None,
+        reserve_for_warm_up: 0,
+        ..dataset.clone()
+    });
+    let request = &cell.request;
+    content_hash(&(&cell.score, request.api, &request.sampling, request.output, dataset))
 }
 
 #[cfg(test)]

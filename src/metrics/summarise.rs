@@ -1,11 +1,12 @@
 //! All cells of a run, and what only shows when they are seen together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::ids::LaunchId;
+use crate::ids::{CellId, LaunchId};
 use crate::metrics::caveats::caveat;
 use crate::metrics::search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary, Validity};
+use crate::plan::cell::Cell;
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
 use crate::record::event::EngineFacts;
@@ -47,14 +48,16 @@ fn measured<'a>(
     cells: &'a [CellSummary],
     facts: &'a BTreeMap<LaunchId, EngineFacts>,
 ) -> Vec<(&'a CellSummary, &'a EngineFacts)> {
-    let launch_of = |cell: &CellSummary| {
-        plan.cells.iter().find(|planned| planned.id == cell.id).map(|planned| &planned.launch)
-    };
+    let planned = by_id(plan);
     cells
         .iter()
         .filter(|cell| is_measured(cell))
-        .filter_map(|cell| Some((cell, facts.get(launch_of(cell)?)?)))
+        .filter_map(|cell| Some((cell, facts.get(&planned.get(&cell.id)?.launch)?)))
         .collect()
+}
+
+fn by_id(plan: &Plan) -> HashMap<&CellId, &Cell> {
+    plan.cells.iter().map(|cell| (&cell.id, cell)).collect()
 }
 
 fn is_measured(cell: &CellSummary) -> bool {
@@ -92,9 +95,10 @@ fn is_swept(name: &str, cells: &[CellSummary]) -> bool {
 }
 
 fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let by_id = by_id(plan);
     let mut by_dataset: BTreeMap<&str, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
-        let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
+        let planned = by_id.get(&cell.id);
         let mean = cell.distributions.get("prompt_tokens").and_then(|found| found.mean);
         if let (Some(planned), Some(mean)) = (planned, mean) {
             by_dataset.entry(&planned.dataset).or_default().push((cell, mean));
@@ -143,10 +147,12 @@ fn search_ended_by_client(search: &SearchSummary) -> Option<Caveat> {
 }
 
 fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let measured: HashSet<&CellId> =
+        cells.iter().filter(|cell| is_measured(cell)).map(|cell| &cell.id).collect();
     let launches: BTreeSet<&LaunchId> = plan
         .cells
         .iter()
-        .filter(|planned| cells.iter().any(|cell| cell.id == planned.id && is_measured(cell)))
+        .filter(|planned| measured.contains(&planned.id))
         .map(|planned| &planned.launch)
         .collect();
     if plan.order == TrialOrder::Interleaved || launches.len() < 2 {

@@ -6,6 +6,7 @@
 pub mod agree;
 pub mod answer;
 pub mod as_published;
+pub mod classes;
 pub mod extract;
 pub mod fidelity;
 pub mod grade;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::grade::{Class, Graded, LEVEL};
+use crate::score::classes::ItemClasses;
+use crate::score::grade::{Class, LEVEL};
 use crate::stats::proportion::{mcnemar_exact, paired_difference};
 
 /// Correctness of two cells on the items that both answered, by one extractor.
@@ -32,9 +33,8 @@ pub struct PairedAccuracy {
 /// Compares two cells by the extractor of that name.
 ///
 /// `None` if one of them was not graded with it.
-pub fn pair(first: &Graded, second: &Graded, extractor: &str) -> Option<PairedAccuracy> {
-    let place_in = |graded: &Graded| graded.extractors.iter().position(|name| name == extractor);
-    let (place_a, place_b) = (place_in(first)?, place_in(second)?);
+pub fn pair(first: &ItemClasses, second: &ItemClasses, extractor: &str) -> Option<PairedAccuracy> {
+    let mut others = second.by(extractor)?.peekable();
     let mut found = PairedAccuracy {
         extractor: extractor.to_owned(),
         n: 0,
@@ -46,9 +46,9 @@ pub fn pair(first: &Graded, second: &Graded, extractor: &str) -> Option<PairedAc
         interval: None,
         p_value: 1.0,
     };
-    for (&sample, item) in &first.items {
-        let Some(other) = second.items.get(&sample) else { continue };
-        let (class_a, class_b) = (item.classes[place_a], other.classes[place_b]);
+    for (row, class_a) in first.by(extractor)? {
+        while others.next_if(|(other, _)| *other < row).is_some() {}
+        let Some((_, class_b)) = others.next_if(|(other, _)| *other == row) else { continue };
         if class_a == Class::RequestError || class_b == Class::RequestError {
             continue;
         }
@@ -56,8 +56,8 @@ pub fn pair(first: &Graded, second: &Graded, extractor: &str) -> Option<PairedAc
         match (class_a == Class::Correct, class_b == Class::Correct) {
             (true, true) => found.both += 1,
             (false, false) => found.neither += 1,
-            (false, true) => found.gained.push(sample),
-            (true, false) => found.lost.push(sample),
+            (false, true) => found.gained.push(row),
+            (true, false) => found.lost.push(row),
         }
     }
     let (n_gained, n_lost) = (found.gained.len() as u64, found.lost.len() as u64);
@@ -71,15 +71,15 @@ pub fn pair(first: &Graded, second: &Graded, extractor: &str) -> Option<PairedAc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::grade::Item;
+    use crate::score::grade::{Graded, Item};
 
-    fn graded(classes: &[(u64, Class)]) -> Graded {
+    fn graded(classes: &[(u64, Class)]) -> ItemClasses {
         let item = |class| Item { classes: vec![class], answers: vec![None], degenerate: false };
-        Graded {
+        ItemClasses::of(&Graded {
             extractors: vec!["strict".to_owned()],
             items: classes.iter().map(|&(sample, class)| (sample, item(class))).collect(),
             ..Graded::default()
-        }
+        })
     }
 
     #[test]

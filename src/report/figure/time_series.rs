@@ -1,6 +1,6 @@
 //! Charts of raw samples: distributions of latency, courses over time, GPUs.
 
-use crate::analysis::input::{CellSeries, GpuSeries};
+use crate::analysis::input::{CellSeries, Curve, GpuSeries};
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::lines::{self, Axes, Line};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
@@ -8,28 +8,22 @@ use crate::report::input::Input;
 use crate::report::quantity::metric_label;
 use crate::report::untrusted::line;
 
-/// Points of one distribution's curve: more cannot be told apart at its width.
-const CURVE_POINTS: usize = 200;
-
-/// Points of one course over time.
-const COURSE_POINTS: usize = 600;
-
 /// Values that span more than this factor are spread by ratio.
 const LOG_FROM: f64 = 20.0;
 
 /// Draws one empirical distribution function per metric, one line per cell.
 pub fn distributions(input: &Input<'_>) -> Vec<FigureView> {
-    tags(input, |series| series.samples.keys().collect())
+    tags(input, |series| series.distributions.keys().collect())
         .into_iter()
         .filter_map(|tag| distribution(input, tag))
         .collect()
 }
 
 fn distribution(input: &Input<'_>, tag: &str) -> Option<FigureView> {
-    let all: Vec<(&CellSummary, Vec<f64>)> = with_series(input)
-        .filter_map(|(cell, series)| Some((cell, sorted(series.samples.get(tag)?)?)))
+    let all: Vec<(&CellSummary, &Curve)> = with_series(input)
+        .filter_map(|(cell, series)| Some((cell, series.distributions.get(tag)?)))
         .collect();
-    let ends = all.iter().flat_map(|(_, sorted)| [sorted[0], sorted[sorted.len() - 1]]);
+    let ends = all.iter().flat_map(|(_, curve)| curve.ends());
     let positive: Vec<f64> = ends.filter(|end| *end > 0.0).collect();
     let low = positive.iter().copied().fold(f64::INFINITY, f64::min);
     let high = positive.iter().copied().fold(0.0, f64::max);
@@ -39,9 +33,9 @@ fn distribution(input: &Input<'_>, tag: &str) -> Option<FigureView> {
     let lines: Vec<Line> = all
         .iter()
         .take(SERIES_MAX)
-        .map(|(cell, sorted)| Line {
-            name: format!("{} (n = {})", line(&cell.name), sorted.len()),
-            points: curve(sorted),
+        .map(|(cell, curve)| Line {
+            name: format!("{} (n = {})", line(&cell.name), curve.n),
+            points: curve.points(),
             band: Vec::new(),
         })
         .collect();
@@ -121,7 +115,7 @@ fn course(
         .take(SERIES_MAX)
         .map(|(name, points)| Line {
             name: name.clone(),
-            points: thinned(points),
+            points: points.to_vec(),
             band: Vec::new(),
         })
         .collect();
@@ -153,38 +147,6 @@ fn tags<'a>(input: &'a Input<'_>, of: impl Fn(&'a CellSeries) -> Vec<&'a String>
     tags
 }
 
-fn sorted(samples: &[f64]) -> Option<Vec<f64>> {
-    let mut sorted: Vec<f64> = samples.iter().copied().filter(|value| value.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    (!sorted.is_empty()).then_some(sorted)
-}
-
-/// Returns the distribution function at evenly spaced ranks, both ends included.
-fn curve(sorted: &[f64]) -> Vec<(f64, f64)> {
-    let n = sorted.len();
-    let n_points = n.min(CURVE_POINTS);
-    let mut points = vec![(sorted[0], 0.0)];
-    points.extend((0..n_points).map(|point| {
-        let rank = if n_points > 1 { point * (n - 1) / (n_points - 1) } else { 0 };
-        (sorted[rank], (rank + 1) as f64 / n as f64)
-    }));
-    points
-}
-
-/// Averages neighbours until few enough points are left.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let together = points.len().div_ceil(COURSE_POINTS).max(1);
-    points
-        .chunks(together)
-        .map(|chunk| {
-            let n = chunk.len() as f64;
-            let (x, y) =
-                chunk.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-            (x / n, y / n)
-        })
-        .collect()
-}
-
 fn with_unit(label: &str, unit: Option<&str>) -> String {
     match unit {
         Some(unit) if !unit.is_empty() => format!("{label} ({unit})"),
@@ -195,27 +157,4 @@ fn with_unit(label: &str, unit: Option<&str>) -> String {
 /// Makes a metric tag safe as part of a file name and of an element's id.
 fn file_part(tag: &str) -> String {
     tag.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_curve_begins_at_nothing_and_ends_at_everything() {
-        assert_eq!(curve(&[3.0]), [(3.0, 0.0), (3.0, 1.0)]);
-        let many: Vec<f64> = (0..1000).map(f64::from).collect();
-        let curve = curve(&many);
-        assert_eq!(curve.len(), CURVE_POINTS + 1);
-        assert_eq!(*curve.last().unwrap(), (999.0, 1.0));
-    }
-
-    #[test]
-    fn thinning_keeps_the_mean() {
-        let points: Vec<(f64, f64)> =
-            (0..1200).map(|at| (f64::from(at), f64::from(at % 2))).collect();
-        let thin = thinned(&points);
-        assert_eq!(thin.len(), 600);
-        assert!(thin.iter().all(|(_, y)| (y - 0.5).abs() < 1e-12));
-    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::analysis::input::{CellSeries, GpuSeries, RunFacts};
+use crate::analysis::input::{CellSeries, Curve, GpuSeries, RunFacts};
 use crate::ids::CellId;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
@@ -124,11 +124,10 @@ pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
 
 fn series() -> BTreeMap<CellId, CellSeries> {
     let of = |scale: f64| CellSeries {
-        samples: [
-            ("ttft".to_owned(), skewed(scale * 11.0)),
-            ("tpot".to_owned(), skewed(scale * 8.0)),
-        ]
-        .into(),
+        distributions: [("ttft", 11.0), ("tpot", 8.0)]
+            .into_iter()
+            .filter_map(|(tag, mean)| Some((tag.to_owned(), Curve::of(skewed(scale * mean))?)))
+            .collect(),
         over_time: [("output_throughput".to_owned(), wavy(800.0 / scale))].into(),
         gpus: vec![GpuSeries {
             name: "GPU 0".to_owned(),

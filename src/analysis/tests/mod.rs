@@ -1,0 +1,3 @@
+//! What the parts of this room make of a run together.
+
+mod scale;

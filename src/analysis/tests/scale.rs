@@ -1,0 +1,119 @@
+//! Many scored cells, from their records to the view of a report: what is kept of each is little.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::analysis::run::RunAnalysis;
+use crate::metrics::request::tests::request;
+use crate::metrics::tests::fixture::{phase_record, plan, trial};
+use crate::plan::Plan;
+use crate::plan::cell::{DatasetPlan, ScorePlan, Source};
+use crate::record::event::{CellOutcome, RunEvent};
+use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::trial::{PhaseKind, TrialRecord};
+use crate::report::input::Input;
+use crate::report::view::ReportView;
+use crate::score::scorer::Scorer;
+use crate::secrets::redact::Redactor;
+use crate::store::reader::RunReader;
+use crate::store::run_dir::golds_file;
+use crate::store::writer::{NewRun, RunWriter};
+
+const N_ITEMS: u64 = 400;
+/// Where the child process finds the run that it analyses.
+const DIR: &str = "BENCH_TEST_SCALE_DIR";
+
+fn scored_plan(n_cells: usize) -> Plan {
+    let names: Vec<String> = (0..n_cells).map(|number| format!("cell-{number}")).collect();
+    let mut plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for cell in &mut plan.cells {
+        cell.score = Some("answer".to_owned());
+    }
+    plan.scores.insert("answer".to_owned(), ScorePlan::gsm8k());
+    plan.datasets.insert("questions".to_owned(), DatasetPlan::of(Source::Gsm8k, None, None, None));
+    plan
+}
+
+fn write_run(dir: &Path, n_cells: usize) {
+    let plan = scored_plan(n_cells);
+    let redactor = &Redactor::default();
+    let new =
+        NewRun { root: dir, out: Some(dir), plan: &plan, scenario: "", resolved: "", redactor };
+    let mut writer = RunWriter::create(&new).unwrap();
+    let golds: Vec<String> = (0..N_ITEMS).map(|row| format!("So it is.\n#### {row}")).collect();
+    let rows = golds.iter().zip(0..).map(|(gold, row)| (row, Some(gold.as_str())));
+    let golds = Scorer::new(&plan.scores["answer"]).unwrap().golds(rows).unwrap();
+    let golds = serde_json::to_vec(&golds).unwrap();
+    writer.dir().replace(&golds_file("questions"), &golds).unwrap();
+    for cell in &plan.cells {
+        let mut trial_writer = writer.trial(&cell.name, 1).unwrap();
+        for row in 0..N_ITEMS {
+            let request = request(row, row * 5, row * 5, &[row * 5 + 20, row * 5 + 30]);
+            trial_writer.request(&request).unwrap();
+            trial_writer.output(&output(&request)).unwrap();
+        }
+        let phase = phase_record(PhaseKind::Measure, 0, 2_000, 2_100);
+        let record = TrialRecord { cell: cell.id.clone(), ..trial(&[phase]) };
+        trial_writer.finish(&record).unwrap();
+        let outcome = CellOutcome::Complete;
+        writer.event(RunEvent::CellFinished { cell: cell.id.clone(), outcome }).unwrap();
+    }
+}
+
+fn output(request: &RequestRecord) -> OutputRecord {
+    OutputRecord {
+        phase: request.phase,
+        index: request.index,
+        turn: request.turn,
+        sample: request.sample,
+        text: format!("{0} and some words of it.\n#### {1}", request.sample, request.sample % 300),
+        reasoning: String::new(),
+        logprobs: Vec::new(),
+    }
+}
+
+/// Peak resident memory of this process, in KiB.
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Analyses a run in a process of its own and returns that one's peak memory.
+fn peak_of(dir: &Path) -> u64 {
+    let name = "analysis::tests::scale::a_finished_cell_leaves_little_in_memory";
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(DIR, dir)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let peak = text.split("peak ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    peak.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the child process tells its parent what it took")]
+fn a_finished_cell_leaves_little_in_memory() {
+    if let Some(dir) = std::env::var_os(DIR) {
+        let analysis = RunAnalysis::of(&RunReader::open(Path::new(&dir)).unwrap()).unwrap();
+        let view = ReportView::new(&Input::of(&analysis, None));
+        assert!(view.results.rows.len() >= 20);
+        let accuracy = &analysis.summary.cells[0].accuracy[0];
+        assert_eq!((accuracy.n, accuracy.correct), (N_ITEMS, 300));
+        println!("peak {}", peak_kib());
+        return;
+    }
+    let peaks = [20, 120].map(|n_cells| {
+        let dir = TempDir::new().unwrap();
+        let run = dir.path().join("run");
+        write_run(&run, n_cells);
+        peak_of(&run)
+    });
+    let per_cell = peaks[1].saturating_sub(peaks[0]) / 100;
+    // Graded items and samples of latencies took another 500.
+    assert!(per_cell < 200, "{per_cell} KiB for each cell: {peaks:?}");
+}
