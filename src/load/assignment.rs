@@ -1,6 +1,7 @@
 //! What one load thread has to send in a phase, and what it did.
 
 use crate::plan::cell::Deadlines;
+use crate::record::trial::Stalls;
 use crate::units::Nanos;
 use crate::workload::arrivals::Gate;
 use crate::workload::request::Request;
@@ -49,6 +50,7 @@ pub(crate) struct Tally {
     pub(crate) last_sent: Option<Nanos>,
     pub(crate) drained: Nanos,
     pub(crate) n_stalls: u64,
+    pub(crate) stalls: Stalls,
     pub(crate) interrupted: bool,
 }
 
@@ -60,6 +62,7 @@ impl Tally {
             last_sent: self.last_sent.max(other.last_sent),
             drained: self.drained.max(other.drained),
             n_stalls: self.n_stalls + other.n_stalls,
+            stalls: self.stalls.and(other.stalls),
             interrupted: self.interrupted || other.interrupted,
         }
     }

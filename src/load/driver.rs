@@ -7,6 +7,7 @@ use crate::load::transport::client::{Client, Ending, Inbox as _, Key};
 use crate::load::transport::exchange::{Block, Conversation, FollowUp, RequestTiming};
 use crate::load::wake_ahead::WakeAhead;
 use crate::record::request::CancelCause;
+use crate::record::trial::Stalls;
 use crate::units::Nanos;
 use crate::workload::arrivals::Gate;
 use crate::workload::request::Request;
@@ -45,6 +46,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         self.in_flight.keeps_freed = share.is_closed;
         self.in_flight.last_end = share.start;
         let n_stalls_before = self.in_flight.n_stalls;
+        self.in_flight.stalls = Stalls::default();
         let mut sends = Sends::new(share);
         self.lead = WakeAhead::new(self.client.now());
         let mut next_tick = share.start + TICK;
@@ -72,7 +74,9 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             self.client.wait(wake, &mut self.in_flight);
             self.lead.learn(asked_at, wake, self.client.now());
         }
+        // Nothing is left to send: this wait holds nothing up.
         self.in_flight.flush_backlog(0);
+        sends.tally.stalls = self.in_flight.stalls;
         sends.tally.drained = self.in_flight.last_end;
         sends.tally.n_stalls = self.in_flight.n_stalls - n_stalls_before;
         sends.tally

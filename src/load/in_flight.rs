@@ -11,6 +11,7 @@ use crate::load::transport::exchange::{
     Block, BodyBatch, Conversation, Excess, Finished, FollowUp, RequestTiming, Signals,
 };
 use crate::record::request::{CancelCause, StampSource};
+use crate::record::trial::Stalls;
 use crate::units::Nanos;
 
 /// Time that a body has to end after `[DONE]`.
@@ -23,6 +24,9 @@ pub(crate) trait RecorderHandle {
 
     /// Lets the recorder work.
     fn rest(&self);
+
+    /// Returns the time from the trial's epoch.
+    fn now(&self) -> Nanos;
 
     /// Returns an empty block to fill.
     fn empty_block(&mut self) -> Block;
@@ -49,6 +53,8 @@ pub(crate) struct InFlight<'a, D> {
     pub(crate) backlog: VecDeque<Box<BodyBatch>>,
     pub(crate) backlog_bytes: usize,
     pub(crate) n_stalls: u64,
+    /// Waits for the recorder in which nothing was sent and nothing read.
+    pub(crate) stalls: Stalls,
     pub(crate) last_end: Nanos,
 }
 
@@ -147,6 +153,7 @@ impl<'a, D: RecorderHandle> InFlight<'a, D> {
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             n_stalls: 0,
+            stalls: Stalls::default(),
             last_end: Nanos::ZERO,
         }
     }
@@ -209,7 +216,9 @@ impl<'a, D: RecorderHandle> InFlight<'a, D> {
         self.backlog_bytes += batch.block.bytes.capacity() + size_of::<Finished>();
         self.backlog.push_back(batch);
         if self.backlog_bytes > MAX_BACKLOG_BYTES {
+            let from = self.recorder.now();
             self.flush_backlog(MAX_BACKLOG_BYTES / 2);
+            self.stalls.add(from, self.recorder.now());
         }
     }
 
@@ -308,5 +317,80 @@ impl<D: RecorderHandle> Inbox for InFlight<'_, D> {
             block: exchange.block,
             finished: Some(Box::new(finished)),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::load::transport::exchange::BLOCK_BYTES;
+    use crate::workload::request::Request;
+
+    /// A handle whose recorder waits for its disk until an instant.
+    struct StuckRecorder {
+        now: Cell<Nanos>,
+        works_at: Nanos,
+    }
+
+    impl RecorderHandle for StuckRecorder {
+        fn hand_over(&mut self, batch: Box<BodyBatch>) -> Result<(), Box<BodyBatch>> {
+            if self.now.get() < self.works_at { Err(batch) } else { Ok(()) }
+        }
+
+        fn rest(&self) {
+            self.now.set(self.now.get() + Nanos::from_millis(1));
+        }
+
+        fn now(&self) -> Nanos {
+            self.now.get()
+        }
+
+        fn empty_block(&mut self) -> Block {
+            Block::default()
+        }
+
+        fn follow_up(&mut self) -> Option<(u32, FollowUp)> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_load_thread_that_waits_for_a_disk_says_when_and_for_how_long() {
+        let live = Live::default();
+        let recorder =
+            StuckRecorder { now: Cell::new(Nanos::from_secs(2)), works_at: Nanos::from_secs(6) };
+        let mut in_flight = InFlight::new(recorder, &live, 0);
+        let request = Request {
+            index: 0,
+            phase: 0,
+            sample: 0,
+            turn: 0,
+            body: "{}".into(),
+            max_tokens: None,
+            next_turns: Vec::new(),
+        };
+        let bytes = vec![b'x'; BLOCK_BYTES];
+        let mut exchange = || {
+            let key = in_flight.place(Exchange::new(
+                RequestTiming::new(&request, Nanos::ZERO),
+                Nanos::ZERO,
+                Block::default(),
+            ));
+            in_flight.body(key, &bytes, Stamp { at: Nanos::ZERO, source: StampSource::Kernel });
+            in_flight.end(key, Nanos::ZERO, Ending::Complete);
+            (in_flight.stalls, in_flight.backlog_bytes)
+        };
+        let (stalls, _) = exchange();
+        assert_eq!(stalls, Stalls::default(), "a backlog with room is no stall");
+        let stalled = (0..2 * MAX_BACKLOG_BYTES / BLOCK_BYTES).map(|_| exchange().0).last();
+        let expected = Stalls {
+            n: 1,
+            total: Nanos::from_secs(4),
+            longest: Nanos::from_secs(4),
+            longest_from: Nanos::from_secs(2),
+        };
+        assert_eq!(stalled, Some(expected));
     }
 }

@@ -125,7 +125,7 @@ fn carry_out<C: Client + Send>(
     let is_prompt = reading.next_turn.is_some();
     let mut recorder = Recorder::new(reading, sink, live);
     let (notes, inbox) = sync_channel(MAX_BATCHES);
-    let (mut drivers, ways_back) = drivers_of(clients, &notes, live);
+    let (mut drivers, ways_back) = drivers_of(clients, epoch, &notes, live);
     let mut sentinel = Sentinel::new(drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
@@ -168,6 +168,7 @@ type Drivers<'a, C> = Vec<Driver<'a, C, ThreadRecorder>>;
 
 fn drivers_of<'a, C: Client>(
     clients: Vec<C>,
+    epoch: Epoch,
     notes: &SyncSender<Message>,
     live: &'a Live,
 ) -> (Drivers<'a, C>, Vec<Return>) {
@@ -182,7 +183,7 @@ fn drivers_of<'a, C: Client>(
                 follow_ups: follow_up_sender,
                 waker: client.waker(),
             };
-            let recorder = ThreadRecorder { notes: notes.clone(), blocks, follow_ups };
+            let recorder = ThreadRecorder { epoch, notes: notes.clone(), blocks, follow_ups };
             (Driver::new(client, recorder, live, i as u16), way_back)
         })
         .unzip()
@@ -275,7 +276,8 @@ struct RoundRun {
 impl RoundRun {
     fn followed_by(self, next: Self) -> Self {
         let n_scheduled = self.tally.n_scheduled + next.tally.n_scheduled;
-        Self { start: self.start, tally: Tally { n_scheduled, ..next.tally }, ..next }
+        let stalls = self.tally.stalls.and(next.tally.stalls);
+        Self { start: self.start, tally: Tally { n_scheduled, stalls, ..next.tally }, ..next }
     }
 
     fn into_record(
@@ -292,6 +294,7 @@ impl RoundRun {
             drained: self.tally.drained,
             n_scheduled: self.tally.n_scheduled,
             steadiness,
+            stalls: self.tally.stalls,
             schedule_hash: outline.hash,
         }
     }

@@ -22,6 +22,48 @@ pub struct TelemetrySample {
     pub absent: BTreeMap<String, String>,
 }
 
+/// What the sampling of one trial took in and what it lost. Written with the trial's record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryRecord {
+    /// Time between two samples of a probe.
+    pub interval: Nanos,
+    /// One per probe.
+    pub probes: Vec<ProbeRecord>,
+}
+
+/// What one probe took in and what it lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRecord {
+    /// Which probe.
+    pub probe: ProbeName,
+    /// Intervals at which it was to be sampled.
+    pub n_due: u64,
+    /// Those at which it was not, because it was still busy with an earlier sample or gone.
+    pub n_missed: u64,
+    /// Samples that found no room on their way to the disk.
+    pub n_dropped: u64,
+    /// Whether it did not come back: it hung in a call, panicked or could not be started.
+    pub is_gone: bool,
+}
+
+/// What a probe looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeName {
+    /// The host.
+    Host,
+    /// The GPUs.
+    Gpus,
+    /// The engine's process tree.
+    EngineProcesses,
+    /// The engine's metrics endpoint.
+    EngineMetrics,
+    /// The rates in the engine's log.
+    EngineLog,
+}
+
 /// What a sample is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
+use crate::record::telemetry::TelemetryRecord;
 use crate::units::Nanos;
 
 /// What was observed of one trial besides its requests. Written when the trial is over:
@@ -28,6 +29,9 @@ pub struct TrialRecord {
     /// Whether the engine worked for others.
     #[serde(default, skip_serializing_if = "Idle::is_unknown")]
     pub idle: Idle,
+    /// What the sampling beside the load took in and what it lost.
+    #[serde(default)]
+    pub telemetry: TelemetryRecord,
 }
 
 /// Whether the engine had neither running nor waiting requests by its own metrics; absent where
@@ -72,6 +76,9 @@ pub struct PhaseRecord {
     /// How often an extending warm-up went round, and whether it found a steady state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steadiness: Option<Steadiness>,
+    /// Times in which load threads stood still because the recorder had no room.
+    #[serde(default, skip_serializing_if = "Stalls::is_none")]
+    pub stalls: Stalls,
     /// SHA-256 of the schedule (instants as little-endian nanoseconds), first twelve digits.
     pub schedule_hash: String,
 }
@@ -84,6 +91,39 @@ pub enum PhaseKind {
     WarmUp,
     /// Measured.
     Measure,
+}
+
+/// Times in which load threads stood still, neither sending nor reading, because the recorder
+/// had no room: its disk or its CPU did not keep up. Summed over load threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stalls {
+    /// How many there were.
+    pub n: u64,
+    /// How long they lasted together.
+    pub total: Nanos,
+    /// How long the longest lasted.
+    pub longest: Nanos,
+    /// When the longest began, from the trial's epoch.
+    pub longest_from: Nanos,
+}
+
+impl Stalls {
+    fn is_none(&self) -> bool {
+        self.n == 0
+    }
+
+    /// Takes one in.
+    pub(crate) fn add(&mut self, from: Nanos, until: Nanos) {
+        let took = until.saturating_sub(from);
+        *self = self.and(Self { n: 1, total: took, longest: took, longest_from: from });
+    }
+
+    /// Returns these and others.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let longer = if other.longest > self.longest { other } else { self };
+        Self { n: self.n + other.n, total: self.total + other.total, ..longer }
+    }
 }
 
 /// What an extending warm-up found.

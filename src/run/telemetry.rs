@@ -1,35 +1,53 @@
 //! What is sampled beside the load, and its way to the disk.
 
-use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::running::Engine;
 use crate::plan::launch::Launch;
-use crate::record::telemetry::TelemetrySample;
+use crate::record::telemetry::{ProbeName, ProbeRecord, TelemetryRecord};
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::Probe;
-use crate::telemetry::gpu::{self, GpuProbe};
+use crate::telemetry::gpu::{self, GpuProbe, Unseen};
 use crate::telemetry::host::HostProbe;
 use crate::telemetry::log_rates::LogRatesProbe;
 use crate::telemetry::process::EngineProcessProbe;
 use crate::telemetry::prometheus::PrometheusProbe;
-use crate::telemetry::sampler::Sampler;
+use crate::telemetry::sampler::{Sampler, Samples};
+use crate::units::Nanos;
 
 /// Time between two samples of a probe.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// The sampling beside one load, and what was known to be lost before it began.
+pub(crate) struct Sampling {
+    /// `None` when threads for it cannot be had: the load is measured all the same.
+    pub(crate) sampler: Option<Sampler>,
+    lost: Vec<ProbeRecord>,
+}
+
+impl Sampling {
+    /// Ends the sampling; returns what the trial's record says of it.
+    pub(crate) fn finish(self) -> TelemetryRecord {
+        let mut record = self.sampler.map_or_else(unsampled, Sampler::finish);
+        record.probes.extend(self.lost);
+        record
+    }
+}
+
 /// Starts to sample host, GPUs, the engine's processes, its metrics and the rates in its log.
-/// `None` when threads for it cannot be had: the load is measured all the same.
 pub(crate) fn start(
     engine: &Engine,
     launch: &Launch,
     epoch: Instant,
-) -> Option<(Sampler, Receiver<TelemetrySample>)> {
+) -> (Sampling, Option<Samples>) {
     let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::new())];
-    if let Ok(gpus) = GpuProbe::new(gpu::library()) {
-        probes.push(Box::new(gpus));
+    let mut lost = Vec::new();
+    match GpuProbe::new(gpu::library()) {
+        Ok(gpus) => probes.push(Box::new(gpus)),
+        Err(Unseen::Absent(_)) => {}
+        Err(Unseen::Silent(_)) => lost.push(gone(ProbeName::Gpus)),
     }
     if let Some(pids) = engine.pids() {
         probes.push(Box::new(EngineProcessProbe::new(Box::new(pids))));
@@ -40,14 +58,26 @@ pub(crate) fn start(
     if let Some(rates) = engine.log_rates() {
         probes.push(Box::new(LogRatesProbe::new(Box::new(rates))));
     }
-    Sampler::start(probes, EVERY, epoch).ok()
+    let names: Vec<ProbeName> = probes.iter().map(|probe| probe.name()).collect();
+    if let Ok((sampler, queue)) = Sampler::start(probes, EVERY, epoch) {
+        sampler.wait_for_first();
+        (Sampling { sampler: Some(sampler), lost }, Some(queue))
+    } else {
+        lost.extend(names.into_iter().map(gone));
+        (Sampling { sampler: None, lost }, None)
+    }
 }
 
-/// Writes samples until there are no more.
-pub(crate) fn write(
-    samples: &Receiver<TelemetrySample>,
-    writer: &Mutex<TrialWriter>,
-) -> Result<(), StoreError> {
+fn unsampled() -> TelemetryRecord {
+    TelemetryRecord { interval: Nanos::from(EVERY), probes: Vec::new() }
+}
+
+fn gone(probe: ProbeName) -> ProbeRecord {
+    ProbeRecord { probe, n_due: 0, n_missed: 0, n_dropped: 0, is_gone: true }
+}
+
+/// Writes samples until the sampling ends.
+pub(crate) fn write(samples: Samples, writer: &Mutex<TrialWriter>) -> Result<(), StoreError> {
     for sample in samples {
         writer.lock().unwrap_or_else(PoisonError::into_inner).telemetry(&sample)?;
     }

@@ -17,6 +17,7 @@ use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFailure, FailureClass, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
+use crate::record::telemetry::TelemetryRecord;
 use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
 use crate::run::prepare::{CellWorkload, next_turn, steady_test};
 use crate::run::{Notice, RunError, telemetry};
@@ -92,11 +93,10 @@ pub(super) fn carry_out(
     let live = Arc::new(Live::default());
     (context.notify)(Notice::Live(Arc::clone(&live)));
     let writer = Arc::new(Mutex::new(writer));
-    let telemetry = telemetry::start(context.engine, context.launch, epoch.instant());
-    let (report, failure, written) = std::thread::scope(|scope| {
-        let (sampler, queue) = telemetry.unzip();
-        let telemetry =
-            scope.spawn(|| queue.map_or(Ok(()), |queue| telemetry::write(&queue, &writer)));
+    let (sampling, samples) = telemetry::start(context.engine, context.launch, epoch.instant());
+    let (report, failure, telemetry, written) = std::thread::scope(|scope| {
+        let writing =
+            scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
             let mut sink = sink(&writer, counted);
@@ -104,7 +104,7 @@ pub(super) fn carry_out(
             drop(done);
             report
         });
-        let mut watch = Watch::new(context, &live, n_requests, sampler.as_ref());
+        let mut watch = Watch::new(context, &live, n_requests, sampling.sampler.as_ref());
         let told = loop {
             match is_done.recv_timeout(LOOK_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -117,14 +117,12 @@ pub(super) fn carry_out(
         };
         let report = thread.join().expect("the load generator does not panic");
         let failure = watch.failure.take();
-        if let Some(sampler) = sampler {
-            if failure.is_none() {
-                sampler.scrape();
-            }
-            sampler.finish();
+        if let (None, Some(sampler)) = (&failure, &sampling.sampler) {
+            sampler.scrape();
         }
-        let written = telemetry.join().expect("the writer of samples does not panic");
-        told.map(|()| (report, failure, written))
+        let telemetry = sampling.finish();
+        let written = writing.join().expect("the writer of samples does not panic");
+        told.map(|()| (report, failure, telemetry, written))
     })?;
     written?;
     let report = report.map_err(in_cell)?;
@@ -136,7 +134,7 @@ pub(super) fn carry_out(
     if failure.is_none() {
         idle.after = context.drained();
     }
-    let end = finish(context, dataset, idle, writer, report, failure)?;
+    let end = finish(context, dataset, idle, writer, report, telemetry, failure)?;
     if let TrialEnd::EngineFailed(failure) = &end
         && !is_told
     {
@@ -151,6 +149,7 @@ fn finish(
     idle: Idle,
     writer: TrialWriter,
     report: LoadReport,
+    telemetry: TelemetryRecord,
     failure: Option<Box<EngineFailure>>,
 ) -> Result<TrialEnd, RunError> {
     let is_interrupted = context.interrupt.is_raised();
@@ -168,6 +167,7 @@ fn finish(
         dataset: Some(dataset),
         aborted: aborted.clone(),
         idle,
+        telemetry,
     })?;
     Ok(match (failure, aborted) {
         (Some(failure), _) => TrialEnd::EngineFailed(failure),

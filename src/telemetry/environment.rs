@@ -19,7 +19,7 @@ pub fn environment() -> Environment {
     let cpu = text("/proc/cpuinfo");
     let (gpus, gpu_driver, gpu_absent) = match gpu::survey() {
         Ok(survey) => (survey.gpus, survey.driver, None),
-        Err(reason) => (Vec::new(), None, Some(reason)),
+        Err(unseen) => (Vec::new(), None, Some(unseen.to_string())),
     };
     Environment {
         bench_version: env!("CARGO_PKG_VERSION").to_owned(),

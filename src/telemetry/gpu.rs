@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use crate::record::environment::GpuFacts;
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
@@ -23,6 +25,12 @@ pub const LIBRARY_ENV: &str = "BENCH_NVML_LIBRARY";
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// Time that a survey gets; a broken driver hangs its callers.
 const SURVEY_LIMIT: Duration = Duration::from_secs(30);
+/// Time that a survey gets while an engine is ready and waits for its load.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// A call that has not come back after this time hangs.
+const HUNG_AFTER: Duration = Duration::from_secs(3);
+/// How often a survey that waits looks whether an earlier call hangs.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Pause before a lost library is loaded again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// No GPU takes this much; such values come from broken sensors.
@@ -59,30 +67,102 @@ pub fn library() -> Option<OsString> {
     env::var_os(LIBRARY_ENV)
 }
 
+/// Why no GPU can be seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// There is no library, or it says why.
+    #[error("{0}")]
+    Absent(String),
+    /// The library hangs.
+    #[error("the GPU library did not answer within {0:?}")]
+    Silent(Duration),
+}
+
 /// Surveys the GPUs of this machine.
 ///
 /// # Errors
 /// Why none can be seen.
-pub fn survey() -> Result<Survey, String> {
-    survey_with(library())
+pub fn survey() -> Result<Survey, Unseen> {
+    survey_with(library().as_deref())
 }
 
 /// Surveys the GPUs through the given library, on a thread that a hanging driver may keep.
 ///
 /// # Errors
 /// Why none can be seen.
-pub fn survey_with(library: Option<OsString>) -> Result<Survey, String> {
+pub fn survey_with(library: Option<&OsStr>) -> Result<Survey, Unseen> {
+    survey_within(library, SURVEY_LIMIT)
+}
+
+fn survey_within(library: Option<&OsStr>, limit: Duration) -> Result<Survey, Unseen> {
+    let begin = Instant::now();
+    // A library that hangs is not asked again: each call would cost its limit, and a thread.
+    if let Some(silent) = Call::hung(library, begin) {
+        return Err(Unseen::Silent(silent));
+    }
     let (send, receive) = channel();
+    let asked = library.map(OsStr::to_owned);
     thread::Builder::new()
         .name("gpu-survey".to_owned())
         .spawn(move || {
-            let survey = open(library.as_deref()).and_then(|nvml| look(&nvml));
-            drop(send.send(survey.map_err(|error| reason(&error))));
+            let call = Call::begin(asked);
+            let survey = open(call.library.as_deref()).and_then(|nvml| look(&nvml));
+            drop(send.send(survey.map_err(|error| Unseen::Absent(reason(&error)))));
         })
-        .map_err(|error| error.to_string())?;
-    receive
-        .recv_timeout(SURVEY_LIMIT)
-        .unwrap_or_else(|_| Err(format!("the GPU library did not answer within {SURVEY_LIMIT:?}")))
+        .map_err(|error| Unseen::Absent(error.to_string()))?;
+    loop {
+        match receive.recv_timeout(LOOK_EVERY) {
+            Ok(survey) => return survey,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Unseen::Absent("the survey of the GPUs panicked".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) if begin.elapsed() >= limit => {
+                return Err(Unseen::Silent(limit));
+            }
+            // A call before this one may turn out to hang while this one waits.
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(silent) = Call::hung(library, begin) {
+                    return Err(Unseen::Silent(silent));
+                }
+            }
+        }
+    }
+}
+
+/// Calls into GPU libraries that are under way in this process.
+static CALLS: Mutex<Vec<(u64, Option<OsString>, Instant)>> = Mutex::new(Vec::new());
+static N_CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// A call into a GPU library, for as long as it is under way.
+struct Call {
+    id: u64,
+    library: Option<OsString>,
+}
+
+impl Call {
+    fn begin(library: Option<OsString>) -> Self {
+        let id = N_CALLS.fetch_add(1, Ordering::Relaxed);
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push((id, library.clone(), Instant::now()));
+        Self { id, library }
+    }
+
+    /// Returns for how long a library has not answered a call that began before an instant, if
+    /// that is too long for one that works.
+    fn hung(library: Option<&OsStr>, before: Instant) -> Option<Duration> {
+        let calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = calls.iter().filter(|(_, called, begin)| {
+            called.as_deref() == library && *begin < before && begin.elapsed() >= HUNG_AFTER
+        });
+        of_it.map(|(.., begin)| Duration::from_secs(begin.elapsed().as_secs())).max()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.retain(|(id, ..)| *id != self.id);
+    }
 }
 
 /// Waits until the memory of every GPU is back at its baseline; returns what is not, by UUID.
@@ -95,7 +175,7 @@ pub fn wait_for_memory(
     let deadline = Instant::now() + limit;
     loop {
         // A GPU that can no longer be seen has no memory to wait for; the survey before told so.
-        let now = survey_with(library.map(OsStr::to_owned)).unwrap_or_default();
+        let now = survey_with(library).unwrap_or_default();
         let left: BTreeMap<String, u64> = baseline
             .iter()
             .filter_map(|(uuid, before)| {
@@ -174,10 +254,10 @@ impl GpuProbe {
     ///
     /// # Errors
     /// Why no GPU can be seen.
-    pub fn new(library: Option<OsString>) -> Result<Self, String> {
-        let survey = survey_with(library.clone())?;
+    pub fn new(library: Option<OsString>) -> Result<Self, Unseen> {
+        let survey = survey_within(library.as_deref(), PROBE_LIMIT)?;
         if survey.gpus.is_empty() {
-            return Err("the driver lists no GPU".to_owned());
+            return Err(Unseen::Absent("the driver lists no GPU".to_owned()));
         }
         let seen = survey.gpus.into_iter().map(|gpu| (gpu.uuid, 0.0)).collect();
         Ok(Self { library, nvml: None, retry_at: None, seen })
@@ -197,13 +277,13 @@ impl GpuProbe {
             .collect()
     }
 
-    fn read(&mut self, at: Nanos) -> Result<Vec<TelemetrySample>, NvmlError> {
+    fn read(&mut self, now: &dyn Fn() -> Nanos) -> Result<Vec<TelemetrySample>, NvmlError> {
         let nvml = match self.nvml.take() {
             Some(nvml) => nvml,
             None => open(self.library.as_deref())?,
         };
         let samples = (0..nvml.device_count()?)
-            .map(|index| read_device(&nvml.device_by_index(index)?, at, &mut self.seen))
+            .map(|index| read_device(&nvml.device_by_index(index)?, now, &mut self.seen))
             .collect::<Result<Vec<_>, NvmlError>>()?;
         self.nvml = Some(nvml);
         Ok(samples)
@@ -211,18 +291,24 @@ impl GpuProbe {
 }
 
 impl Probe for GpuProbe {
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+    fn name(&self) -> ProbeName {
+        ProbeName::Gpus
+    }
+
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
         if self.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
-            return self.all_absent(at, "the GPU library failed; it is loaded again after a pause");
+            let reason = "the GPU library failed; it is loaded again after a pause";
+            return self.all_absent(now(), reason);
         }
-        match self.read(at) {
+        let _call = Call::begin(self.library.clone());
+        match self.read(now) {
             Ok(samples) => {
                 self.retry_at = None;
                 samples
             }
             Err(error) => {
                 self.retry_at = Some(Instant::now() + RETRY_AFTER);
-                self.all_absent(at, &reason(&error))
+                self.all_absent(now(), &reason(&error))
             }
         }
     }
@@ -230,7 +316,7 @@ impl Probe for GpuProbe {
 
 fn read_device(
     device: &Device<'_>,
-    at: Nanos,
+    now: &dyn Fn() -> Nanos,
     seen: &mut BTreeMap<String, f64>,
 ) -> Result<TelemetrySample, NvmlError> {
     let uuid = device.uuid()?;
@@ -242,6 +328,7 @@ fn read_device(
             Err(format!("{name} of {value} is not credible"))
         }
     };
+    let at = now();
     fields.put("power_w", device.power_usage(), |mw| {
         range("power", f64::from(mw) / 1e3, f64::MIN_POSITIVE..=POWER_W_MAX)
     })?;

@@ -6,20 +6,17 @@ use std::fs;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
 /// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.
 const TICKS_PER_S: f64 = 100.0;
 
-/// Samples `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`.
-///
-/// Shares of time are over the time since the sample before; the first has none.
+/// Samples `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`: counters, whose differences over any
+/// stretch of time give its shares.
 #[derive(Debug, Default)]
-pub struct HostProbe {
-    before: Option<CpuTimes>,
-}
+pub struct HostProbe;
 
 /// Clock ticks of all processors since boot (proc(5), `/proc/stat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,30 +29,19 @@ struct CpuTimes {
 impl HostProbe {
     /// Makes a probe.
     pub fn new() -> Self {
-        Self::default()
+        Self
     }
 
-    fn read(&mut self, stat: &str, memory: &str, load: &str) -> BTreeMap<String, f64> {
+    fn read(stat: &str, memory: &str, load: &str) -> BTreeMap<String, f64> {
         let mut values = BTreeMap::new();
         let mut put = |name: &str, value: Option<f64>| {
             value.and_then(|value| values.insert(name.to_owned(), value));
         };
-        let now = cpu_times(stat);
-        if let (Some(before), Some(now)) = (self.before, now)
-            && now.total > before.total
-        {
-            let share = |now: u64, then: u64, total: u64| {
-                100.0 * now.saturating_sub(then) as f64 / total as f64
-            };
-            let total = now.total - before.total;
-            put("cpu_utilisation_pct", Some(share(now.busy, before.busy, total)));
-            put("cpu_steal_pct", Some(share(now.steal, before.steal, total)));
-        }
-        if let Some(now) = now {
+        if let Some(now) = cpu_times(stat) {
             put("cpu_busy_s", Some(now.busy as f64 / TICKS_PER_S));
+            put("cpu_steal_s", Some(now.steal as f64 / TICKS_PER_S));
             put("cpu_time_s", Some(now.total as f64 / TICKS_PER_S));
         }
-        self.before = now;
         let available = memory_bytes(memory, "MemAvailable:");
         put("memory_available_bytes", available);
         put(
@@ -68,10 +54,15 @@ impl HostProbe {
 }
 
 impl Probe for HostProbe {
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+    fn name(&self) -> ProbeName {
+        ProbeName::Host
+    }
+
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+        let at = now();
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut values =
-            self.read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
+            Self::read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
         if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
             let own = usage.user_time() + usage.system_time();
             values.insert("own_cpu_s".to_owned(), own.num_microseconds() as f64 / 1e6);
@@ -108,23 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_over_the_time_between_two_samples() {
-        let mut probe = HostProbe::new();
+    fn the_host_is_told_in_counters() {
         let memory = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    250 kB\n";
-        let first = probe.read("cpu  100 0 0 900 0 0 0 0 0 0\n", memory, "0.50 0.1 0.1 1/2 3\n");
-        assert!(!first.contains_key("cpu_utilisation_pct"));
-        assert_eq!(first["memory_used_bytes"], 750.0 * 1024.0);
-        assert_eq!(first["load_1m"], 0.5);
-        let second = probe.read("cpu  125 0 15 950 0 0 0 10 0 0\n", memory, "");
-        assert_eq!(second["cpu_utilisation_pct"], 40.0);
-        assert_eq!(second["cpu_steal_pct"], 10.0);
-        assert_eq!((second["cpu_busy_s"], second["cpu_time_s"]), (1.4, 11.0));
-        assert!(!second.contains_key("load_1m"));
+        let stat = "cpu  125 0 15 950 0 0 0 10 0 0\n";
+        let found = HostProbe::read(stat, memory, "0.50 0.1 0.1 1/2 3\n");
+        assert_eq!(found["memory_used_bytes"], 750.0 * 1024.0);
+        assert_eq!(found["load_1m"], 0.5);
+        let times = ["cpu_busy_s", "cpu_steal_s", "cpu_time_s"].map(|name| found[name]);
+        assert_eq!(times, [1.4, 0.1, 11.0]);
+        assert!(!HostProbe::read(stat, memory, "").contains_key("load_1m"));
     }
 
     #[test]
     fn this_host_has_memory_and_load() {
-        let samples = HostProbe::new().sample(Nanos(7));
+        let samples = HostProbe::new().sample(&|| Nanos(7));
         assert_eq!((samples[0].at, &samples[0].absent), (Nanos(7), &BTreeMap::new()));
         assert!(samples[0].values["memory_used_bytes"] > 0.0);
         assert!(samples[0].values["own_cpu_s"] < samples[0].values["cpu_busy_s"]);

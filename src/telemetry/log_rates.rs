@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
@@ -22,7 +22,12 @@ impl LogRatesProbe {
 }
 
 impl Probe for LogRatesProbe {
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+    fn name(&self) -> ProbeName {
+        ProbeName::EngineLog
+    }
+
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+        let at = now();
         let source = TelemetrySource::EngineMetrics;
         let values = (self.rates)();
         values

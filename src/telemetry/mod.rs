@@ -17,13 +17,17 @@ pub mod sampler;
 
 pub use environment::environment;
 
-use crate::record::telemetry::TelemetrySample;
+use crate::record::telemetry::{ProbeName, TelemetrySample};
 use crate::units::Nanos;
 
 /// Something that can be sampled while load runs.
 ///
 /// A probe may block; it is then late alone, as each has a thread of its own.
 pub trait Probe: Send {
-    /// Returns what can be seen now; `at` goes into the samples.
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample>;
+    /// Returns which probe this is.
+    fn name(&self) -> ProbeName;
+
+    /// Returns what can be seen now. `now` is the trial's clock: a sample bears the time at which
+    /// it was taken, not that at which a slow library was first asked.
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample>;
 }

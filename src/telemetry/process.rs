@@ -5,7 +5,7 @@ use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
@@ -14,7 +14,6 @@ pub struct EngineProcessProbe {
     pids: Box<dyn FnMut() -> Vec<i32> + Send>,
     ticks_per_s: f64,
     page_bytes: f64,
-    before: Option<(Nanos, f64)>,
 }
 
 impl EngineProcessProbe {
@@ -25,13 +24,17 @@ impl EngineProcessProbe {
             pids,
             ticks_per_s: system(SysconfVar::CLK_TCK, 100),
             page_bytes: system(SysconfVar::PAGE_SIZE, 4_096),
-            before: None,
         }
     }
 }
 
 impl Probe for EngineProcessProbe {
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+    fn name(&self) -> ProbeName {
+        ProbeName::EngineProcesses
+    }
+
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+        let at = now();
         let uses: Vec<Use> = (self.pids)().into_iter().filter_map(read).collect();
         let mut values = BTreeMap::new();
         let mut absent = BTreeMap::new();
@@ -39,7 +42,6 @@ impl Probe for EngineProcessProbe {
             for name in ["cpu_s", "memory_bytes"] {
                 absent.insert(name.to_owned(), "no process of the engine runs".to_owned());
             }
-            self.before = None;
         } else {
             let ticks: u64 = uses.iter().map(|usage| usage.ticks).sum();
             let cpu_s = ticks as f64 / self.ticks_per_s;
@@ -48,14 +50,6 @@ impl Probe for EngineProcessProbe {
             // Resident pages; those that processes share are counted once for each.
             values.insert("memory_bytes".to_owned(), pages as f64 * self.page_bytes);
             values.insert("n_processes".to_owned(), uses.len() as f64);
-            // A process that ended takes its time with it: then there is no rate.
-            if let Some((then, before_s)) = self.before.filter(|before| before.1 <= cpu_s)
-                && at > then
-            {
-                let share = (cpu_s - before_s) / at.saturating_sub(then).as_secs_f64();
-                values.insert("cpu_utilisation_pct".to_owned(), 100.0 * share);
-            }
-            self.before = Some((at, cpu_s));
         }
         vec![TelemetrySample { at, source: TelemetrySource::EngineProcess, values, absent }]
     }
@@ -93,9 +87,9 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_a_process_that_is_gone_is_absent() {
         let own = std::process::id().cast_signed();
-        let samples = EngineProcessProbe::new(Box::new(move || vec![own])).sample(Nanos(1));
+        let samples = EngineProcessProbe::new(Box::new(move || vec![own])).sample(&|| Nanos(1));
         assert!(samples[0].values["memory_bytes"] > 1e6);
-        let samples = EngineProcessProbe::new(Box::new(|| vec![-1])).sample(Nanos(1));
+        let samples = EngineProcessProbe::new(Box::new(|| vec![-1])).sample(&|| Nanos(1));
         assert_eq!(samples[0].absent["cpu_s"], "no process of the engine runs");
         assert!(samples[0].values.is_empty());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
@@ -25,7 +25,12 @@ impl PrometheusProbe {
 }
 
 impl Probe for PrometheusProbe {
-    fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+    fn name(&self) -> ProbeName {
+        ProbeName::EngineMetrics
+    }
+
+    fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+        let at = now();
         let (values, absent) = match (self.fetch)() {
             Ok(text) => pick(&parse(&text), &self.names),
             Err(reason) => {
@@ -154,7 +159,7 @@ broken{x="y 1
         .map(|(ours, theirs)| (ours.to_owned(), theirs.into_iter().map(str::to_owned).collect()))
         .collect();
         let mut probe = PrometheusProbe::new(Box::new(|| Ok(TEXT.to_owned())), names);
-        let sample = &probe.sample(Nanos(1))[0];
+        let sample = &probe.sample(&|| Nanos(1))[0];
         assert_eq!(sample.values["requests_running"], 5.0);
         assert!((sample.values["kv_cache_usage_ratio"] - 0.3).abs() < 1e-12);
         assert_eq!(sample.values["prompt_tokens"], 1_500.0);
@@ -166,7 +171,7 @@ broken{x="y 1
     fn an_endpoint_that_does_not_answer_makes_every_name_absent() {
         let names = IndexMap::from([("requests_running".to_owned(), vec!["x".to_owned()])]);
         let mut probe = PrometheusProbe::new(Box::new(|| Err("answered 404".to_owned())), names);
-        assert_eq!(probe.sample(Nanos(1))[0].absent["requests_running"], "answered 404");
+        assert_eq!(probe.sample(&|| Nanos(1))[0].absent["requests_running"], "answered 404");
     }
 
     proptest! {

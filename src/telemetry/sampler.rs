@@ -1,12 +1,12 @@
 //! Probes on threads of their own, beside the load and never in its way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::record::telemetry::TelemetrySample;
+use crate::record::telemetry::{ProbeName, ProbeRecord, TelemetryRecord, TelemetrySample};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
@@ -14,31 +14,42 @@ use crate::units::Nanos;
 pub const QUEUE_LEN: usize = 4_096;
 /// Time that a probe gets to finish its last sample; a library that hangs is left behind.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
+/// Time that probes get for their first samples, which show the machine before the load.
+const FIRST_LIMIT: Duration = Duration::from_secs(1);
 
 /// Samples probes at an interval and at asked-for instants.
 pub struct Sampler {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    queue: SyncSender<Message>,
+    threads: Vec<ProbeThread>,
+    begin: Instant,
+    interval: Duration,
 }
 
-/// What a finished sampler tells of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SamplerReport {
-    /// Samples that found the queue full.
-    pub n_dropped: u64,
-    /// Samples that were due while their probe was still busy with an earlier one.
-    pub n_missed: u64,
-    /// Probes that did not come back in time; their threads are left behind.
-    pub n_hung: u64,
+struct ProbeThread {
+    name: ProbeName,
+    counts: Arc<ProbeCounts>,
+    thread: JoinHandle<()>,
+}
+
+enum Message {
+    Sample(TelemetrySample),
+    /// The sampler is finished; only a probe that hangs may send after this.
+    End,
+}
+
+/// Samples on their way to the writer: ends when the sampler is finished, whether or not a probe
+/// still hangs.
+pub struct Samples {
+    queue: Receiver<Message>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    epoch: Instant,
-    interval: Duration,
-    n_dropped: AtomicU64,
-    n_missed: AtomicU64,
+    /// Set once no sample counts any more.
+    is_closed: AtomicBool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,6 +57,14 @@ struct State {
     /// Counts the asked-for scrapes.
     n_scrapes: u64,
     is_over: bool,
+}
+
+#[derive(Default)]
+struct ProbeCounts {
+    /// The next interval to sample: those before are sampled, or known to be missed.
+    next_interval: AtomicU64,
+    n_dropped: AtomicU64,
+    n_missed: AtomicU64,
 }
 
 impl Sampler {
@@ -58,25 +77,45 @@ impl Sampler {
         probes: Vec<Box<dyn Probe>>,
         interval: Duration,
         epoch: Instant,
-    ) -> std::io::Result<(Self, Receiver<TelemetrySample>)> {
+    ) -> std::io::Result<(Self, Samples)> {
         let (queue, receiver) = sync_channel(QUEUE_LEN);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
-            epoch,
-            interval,
-            n_dropped: AtomicU64::new(0),
-            n_missed: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
         });
-        let mut sampler = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+        let reader = Samples { queue: receiver, shared: Arc::clone(&shared) };
+        let mut sampler =
+            Self { shared, queue, threads: Vec::new(), begin: Instant::now(), interval };
         for mut probe in probes {
-            let (shared, queue) = (Arc::clone(&shared), queue.clone());
+            let counts = Arc::new(ProbeCounts::default());
+            let name = probe.name();
+            let follower = Follower {
+                shared: Arc::clone(&sampler.shared),
+                counts: Arc::clone(&counts),
+                queue: sampler.queue.clone(),
+                begin: sampler.begin,
+                interval,
+                epoch,
+            };
             let thread = thread::Builder::new()
                 .name("telemetry".to_owned())
-                .spawn(move || shared.follow(&mut *probe, &queue))?;
-            sampler.threads.push(thread);
+                .spawn(move || follower.follow(&mut *probe))?;
+            sampler.threads.push(ProbeThread { name, counts, thread });
         }
-        Ok((sampler, receiver))
+        Ok((sampler, reader))
+    }
+
+    /// Waits until every probe has been sampled once, a second at most: a probe that hangs keeps
+    /// no engine waiting.
+    pub fn wait_for_first(&self) {
+        let deadline = Instant::now() + FIRST_LIMIT;
+        let has_sampled = |probe: &ProbeThread| {
+            probe.thread.is_finished() || probe.counts.next_interval.load(Ordering::Relaxed) > 0
+        };
+        while !self.threads.iter().all(has_sampled) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Has every probe sampled now, as at the edges of the measured window; does not wait.
@@ -84,31 +123,39 @@ impl Sampler {
         self.shared.change(|state| state.n_scrapes += 1);
     }
 
-    /// Ends the sampling; asked-for scrapes are still taken.
-    pub fn finish(mut self) -> SamplerReport {
-        let n_hung = self.end();
-        SamplerReport {
-            n_dropped: self.shared.n_dropped.load(Ordering::Relaxed),
-            n_missed: self.shared.n_missed.load(Ordering::Relaxed),
-            n_hung,
-        }
+    /// Ends the sampling and closes the queue; asked-for scrapes are still taken, but a probe
+    /// that hangs is left behind. Returns what was sampled and what was not.
+    pub fn finish(mut self) -> TelemetryRecord {
+        let probes = self.end();
+        TelemetryRecord { interval: Nanos::from(self.interval), probes }
     }
 
-    fn end(&mut self) -> u64 {
+    fn end(&mut self) -> Vec<ProbeRecord> {
         self.shared.change(|state| state.is_over = true);
         let deadline = Instant::now() + FINISH_LIMIT;
-        let mut n_hung = 0;
-        for thread in self.threads.drain(..) {
+        let n_due = intervals(self.begin, self.interval) + 1;
+        let mut records = Vec::new();
+        for ProbeThread { name, counts, thread } in self.threads.drain(..) {
             while !thread.is_finished() && Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(2));
             }
-            if thread.is_finished() {
-                let _ = thread.join();
-            } else {
-                n_hung += 1;
-            }
+            // A probe that panicked is as gone as one that hangs.
+            let is_gone = !thread.is_finished() || thread.join().is_err();
+            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let n_open =
+                if is_gone { n_due.saturating_sub(count(&counts.next_interval)) } else { 0 };
+            records.push(ProbeRecord {
+                probe: name,
+                n_due,
+                n_missed: (count(&counts.n_missed) + n_open).min(n_due),
+                n_dropped: count(&counts.n_dropped),
+                is_gone,
+            });
         }
-        n_hung
+        self.shared.is_closed.store(true, Ordering::Release);
+        // A full queue needs no end: its reader does not wait, and looks at the flag before it would.
+        let _ = self.queue.try_send(Message::End);
+        records
     }
 }
 
@@ -118,43 +165,82 @@ impl Drop for Sampler {
     }
 }
 
+impl Iterator for Samples {
+    type Item = TelemetrySample;
+
+    fn next(&mut self) -> Option<TelemetrySample> {
+        if !self.shared.is_closed.load(Ordering::Acquire) {
+            match self.queue.recv() {
+                Ok(Message::Sample(sample)) => return Some(sample),
+                Ok(Message::End) | Err(_) => {}
+            }
+        }
+        match self.queue.try_recv() {
+            Ok(Message::Sample(sample)) => Some(sample),
+            Ok(Message::End) | Err(_) => None,
+        }
+    }
+}
+
+/// Returns how many whole intervals have gone by.
+fn intervals(begin: Instant, interval: Duration) -> u64 {
+    (begin.elapsed().as_nanos() / interval.as_nanos().max(1)) as u64
+}
+
 impl Shared {
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("no thread panics while it holds the state"));
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 
-    fn follow(&self, probe: &mut dyn Probe, queue: &SyncSender<TelemetrySample>) {
-        let begin = Instant::now();
+    /// Waits until the next sample is due, a scrape is asked for, or all is over.
+    fn wait(&self, until: Instant, n_scrapes: u64) -> State {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(state, limit, |state| {
+            state.n_scrapes == n_scrapes && !state.is_over
+        });
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A probe's thread.
+struct Follower {
+    shared: Arc<Shared>,
+    counts: Arc<ProbeCounts>,
+    queue: SyncSender<Message>,
+    begin: Instant,
+    interval: Duration,
+    epoch: Instant,
+}
+
+impl Follower {
+    fn follow(&self, probe: &mut dyn Probe) {
+        let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
         let mut n_taken = 0;
         let mut n_scrapes = 0;
         loop {
-            for sample in probe.sample(Nanos::from(self.epoch.elapsed())) {
-                if let Err(TrySendError::Full(_)) = queue.try_send(sample) {
-                    self.n_dropped.fetch_add(1, Ordering::Relaxed);
+            let found = probe.sample(&|| Nanos::from(self.epoch.elapsed()));
+            if self.shared.is_closed.load(Ordering::Acquire) {
+                return;
+            }
+            for sample in found {
+                if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Sample(sample)) {
+                    add(&self.counts.n_dropped, 1);
                 }
             }
-            let n_due = (begin.elapsed().as_nanos() / self.interval.as_nanos().max(1)) as u64;
+            let n_due = intervals(self.begin, self.interval);
             // `n_taken` is the interval whose sample this was; later ones went by meanwhile.
-            self.n_missed.fetch_add(n_due.saturating_sub(n_taken), Ordering::Relaxed);
+            add(&self.counts.n_missed, n_due.saturating_sub(n_taken));
             n_taken = n_due + 1;
-            let next = begin + self.interval * u32::try_from(n_taken).unwrap_or(u32::MAX);
-            let state = self.wait(next, n_scrapes);
+            self.counts.next_interval.store(n_taken, Ordering::Relaxed);
+            let next = self.begin + self.interval * u32::try_from(n_taken).unwrap_or(u32::MAX);
+            let state = self.shared.wait(next, n_scrapes);
             if state.is_over && state.n_scrapes == n_scrapes {
                 return;
             }
             n_scrapes = state.n_scrapes;
         }
-    }
-
-    /// Waits until the next sample is due, a scrape is asked for, or all is over.
-    fn wait(&self, until: Instant, n_scrapes: u64) -> State {
-        let state = self.state.lock().expect("no thread panics while it holds the state");
-        let limit = until.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(state, limit, |state| {
-            state.n_scrapes == n_scrapes && !state.is_over
-        });
-        *waited.expect("no thread panics while it holds the state").0
     }
 }
 
@@ -175,20 +261,40 @@ mod tests {
     }
 
     /// Waits for a word of the test before each sample, as a library that hangs would.
-    struct Slow(std::sync::mpsc::Receiver<()>);
+    struct Slow(Receiver<()>);
 
     impl Probe for Slow {
-        fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
+        fn name(&self) -> ProbeName {
+            ProbeName::Gpus
+        }
+
+        fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
             let _ = self.0.recv();
-            vec![sample(at)]
+            vec![sample(now())]
         }
     }
 
     struct Many;
 
     impl Probe for Many {
-        fn sample(&mut self, at: Nanos) -> Vec<TelemetrySample> {
-            vec![sample(at); QUEUE_LEN + 10]
+        fn name(&self) -> ProbeName {
+            ProbeName::Host
+        }
+
+        fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+            vec![sample(now()); QUEUE_LEN + 10]
+        }
+    }
+
+    struct Panicking;
+
+    impl Probe for Panicking {
+        fn name(&self) -> ProbeName {
+            ProbeName::EngineLog
+        }
+
+        fn sample(&mut self, _now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
+            panic!("a probe's defect");
         }
     }
 
@@ -196,39 +302,55 @@ mod tests {
     fn an_asked_for_scrape_is_taken_between_the_intervals() {
         let (go, wait) = channel();
         let hour = Duration::from_hours(1);
-        let (sampler, queue) =
+        let (sampler, mut queue) =
             Sampler::start(vec![Box::new(Slow(wait))], hour, Instant::now()).unwrap();
         go.send(()).unwrap();
-        let first = queue.recv().unwrap();
+        let first = queue.next().unwrap();
         sampler.scrape();
         go.send(()).unwrap();
-        let second = queue.recv().unwrap();
+        let second = queue.next().unwrap();
         assert!(second.at > first.at);
-        assert_eq!(sampler.finish(), SamplerReport::default());
-        assert!(queue.recv().is_err(), "the channel is still open");
+        let found = &sampler.finish().probes[0];
+        assert_eq!((found.n_due, found.n_missed, found.n_dropped, found.is_gone), (1, 0, 0, false));
+        assert!(queue.next().is_none(), "the queue is still open");
     }
 
     #[test]
     fn a_full_queue_drops_and_counts_instead_of_waiting() {
-        let (sampler, queue) =
+        let (sampler, mut queue) =
             Sampler::start(vec![Box::new(Many)], Duration::from_hours(1), Instant::now()).unwrap();
         // The first sample is in the queue once its first part can be read.
-        queue.recv().unwrap();
-        let report = sampler.finish();
-        let n_read = 1 + queue.iter().count() as u64;
-        assert!(report.n_dropped > 0);
-        assert_eq!(n_read + report.n_dropped, QUEUE_LEN as u64 + 10);
+        queue.next().unwrap();
+        let n_dropped = sampler.finish().probes[0].n_dropped;
+        let n_read = 1 + queue.count() as u64;
+        assert!(n_dropped > 0);
+        assert_eq!(n_read + n_dropped, QUEUE_LEN as u64 + 10);
     }
 
     #[test]
-    fn a_probe_that_hangs_is_left_behind() {
+    fn a_probe_that_hangs_keeps_neither_the_trial_nor_the_writer_and_its_samples_are_missed() {
         let (go, wait) = channel();
-        let (sampler, queue) =
-            Sampler::start(vec![Box::new(Slow(wait))], Duration::from_millis(1), Instant::now())
-                .unwrap();
-        let report = sampler.finish();
-        assert_eq!(report.n_hung, 1);
+        let interval = Duration::from_millis(1);
+        let probes: Vec<Box<dyn Probe>> = vec![Box::new(Slow(wait)), Box::new(Many)];
+        let (sampler, queue) = Sampler::start(probes, interval, Instant::now()).unwrap();
+        let writer = thread::spawn(move || queue.count());
+        go.send(()).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        let [hung, other] = sampler.finish().probes.try_into().unwrap();
+        assert!(writer.join().unwrap() > 0, "the writer ends while the probe still hangs");
+        assert_eq!((hung.probe, hung.is_gone, other.is_gone), (ProbeName::Gpus, true, false));
+        assert!(hung.n_missed > 0 && hung.n_missed < hung.n_due, "{hung:?}");
         drop(go);
-        assert!(queue.recv().is_ok(), "it ends once its library answers");
+    }
+
+    #[test]
+    fn a_probe_that_panics_is_gone_and_told() {
+        let (sampler, queue) =
+            Sampler::start(vec![Box::new(Panicking)], Duration::from_hours(1), Instant::now())
+                .unwrap();
+        sampler.wait_for_first();
+        let found = &sampler.finish().probes[0];
+        assert!(found.is_gone && found.n_missed == 1, "{found:?}");
+        assert_eq!(queue.count(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of a running engine from its guardian, shared by all who need to know.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::monotonic;
@@ -78,7 +78,7 @@ impl Watched {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panics while it holds the state")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what takes the secrets in use out of the engine's words.

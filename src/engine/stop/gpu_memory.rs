@@ -34,7 +34,7 @@ impl GpuBaseline {
     /// Keeps only the GPUs that the engine, now loaded, has taken memory on: what others do on
     /// theirs is not to be waited for.
     pub(crate) fn keep_used(&mut self) {
-        if let Ok(now) = gpu::survey_with(self.library.clone()) {
+        if let Ok(now) = gpu::survey_with(self.library.as_deref()) {
             self.memory_used_bytes
                 .retain(|uuid, before| now.memory_used_bytes.get(uuid) > Some(before));
         }
@@ -60,7 +60,8 @@ pub(crate) fn baseline(launch: &Launch) -> Option<GpuBaseline> {
         return None;
     }
     let library = gpu::library();
-    Some(GpuBaseline::new(library.clone(), gpu::survey_with(library).ok()?))
+    let survey = gpu::survey_with(library.as_deref()).ok()?;
+    Some(GpuBaseline::new(library, survey))
 }
 
 fn describe(row: &GpuProcess) -> String {

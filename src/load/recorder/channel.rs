@@ -3,10 +3,12 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
+use crate::load::clock::Epoch;
 use crate::load::in_flight::RecorderHandle;
 use crate::load::recorder::{Recorder, RoundReport};
 use crate::load::transport::client::Waker;
 use crate::load::transport::exchange::{BLOCK_BYTES, Block, BodyBatch, FollowUp};
+use crate::units::Nanos;
 
 /// Parcels on their way; more are kept by the load thread and counted as stalls.
 pub(crate) const MAX_BATCHES: usize = 1024;
@@ -28,6 +30,7 @@ pub(crate) enum Message {
 
 /// A load thread's recorder.
 pub(crate) struct ThreadRecorder {
+    pub(crate) epoch: Epoch,
     pub(crate) notes: SyncSender<Message>,
     pub(crate) blocks: Receiver<Block>,
     pub(crate) follow_ups: Receiver<(u32, FollowUp)>,
@@ -51,6 +54,10 @@ impl RecorderHandle for ThreadRecorder {
 
     fn rest(&self) {
         std::thread::sleep(BREATH);
+    }
+
+    fn now(&self) -> Nanos {
+        self.epoch.elapsed()
     }
 
     fn empty_block(&mut self) -> Block {

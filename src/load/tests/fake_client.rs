@@ -119,6 +119,10 @@ impl RecorderHandle for InlineDesk<'_> {
 
     fn rest(&self) {}
 
+    fn now(&self) -> Nanos {
+        Nanos::ZERO
+    }
+
     fn empty_block(&mut self) -> Block {
         Block::default()
     }

@@ -414,6 +414,40 @@ fn a_sink_that_fails_ends_the_trial() {
 }
 
 #[test]
+fn a_disk_that_stalls_shows_in_the_phase_as_long_as_nothing_is_sent() {
+    let text = "x".repeat(100_000);
+    let server = serve(move |_| {
+        let mut acts = stream(0, Duration::ZERO);
+        acts.insert(1, Act::Chunk(token(&text)));
+        acts
+    });
+    // More than fit between load thread and recorder.
+    let plan = phase(ArrivalsPlan::Closed { concurrency: 4 }, 1_300);
+    let spec = trial(&server.url, vec![load(plan, 0)]);
+    let live = Live::default();
+    let mut sent = Vec::new();
+    let mut sink = |record: RequestRecord, _| {
+        if sent.len() == 5 {
+            // The disk hangs until the load has stood still for half a second.
+            let mut n_sent = 0;
+            while n_sent != live.sent.load(Ordering::Relaxed) {
+                n_sent = live.sent.load(Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        }
+        sent.extend(record.sent);
+        Ok(())
+    };
+    let report = run_trial(spec, &mut sink, &Control::default(), &live).unwrap();
+    sent.sort_unstable();
+    let silent = sent.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).max().unwrap();
+    let stalls = report.phases[0].stalls;
+    assert!(stalls.n > 0 && stalls.longest >= Nanos::from_millis(300), "{stalls:?}");
+    // Between the last send before it and the first after it lies the stall and little else.
+    assert!(stalls.longest <= silent.0 && silent.1 <= stalls.longest_from, "{stalls:?} {silent:?}");
+}
+
+#[test]
 fn several_load_threads_share_one_load_and_its_gate() {
     let check = |arrivals: ArrivalsPlan, at_once: usize| {
         let server = serve(|_| stream(3, Duration::from_millis(2)));

@@ -14,7 +14,8 @@ use crate::plan::cell::{
 use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::CellOutcome;
-use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::record::telemetry::TelemetryRecord;
+use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, Stalls, TrialRecord};
 use crate::score::Accuracy;
 use crate::seed::Seed;
 use crate::stats::interval::Interval;
@@ -79,6 +80,7 @@ pub(crate) fn trial(phases: &[PhaseRecord]) -> TrialRecord {
         dataset: None,
         aborted: None,
         idle: Idle::default(),
+        telemetry: TelemetryRecord::default(),
     }
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn phase_record(
         drained: Nanos::from_millis(drained),
         n_scheduled: 0,
         steadiness: None,
+        stalls: Stalls::default(),
         schedule_hash: String::new(),
     }
 }

@@ -15,8 +15,9 @@ use crate::record::event::RunEvent;
 use crate::record::request::{
     EventKind, Events, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
+use crate::record::telemetry::TelemetryRecord;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
-use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, TrialRecord};
+use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, Stalls, TrialRecord};
 use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::store::error::StoreError;
@@ -112,6 +113,7 @@ fn trial_record() -> TrialRecord {
         dataset: None,
         aborted: None,
         idle: Idle::default(),
+        telemetry: TelemetryRecord::default(),
     }
 }
 
@@ -457,6 +459,7 @@ fn verification_reads_everything_and_names_what_changed() {
         drained: Nanos::ZERO,
         n_scheduled: 2,
         steadiness: None,
+        stalls: Stalls::default(),
         schedule_hash: String::new(),
     }];
     let record = TrialRecord { phases, ..trial_record() };
