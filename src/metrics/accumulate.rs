@@ -139,7 +139,9 @@ impl<'a> CellAccumulator<'a> {
         let n_due: u64 = phases.map(|phase| phase.n_scheduled).sum();
         open.totals.add_lost(n_due.saturating_sub(open.totals.n_scheduled));
         let began = open.record.phases.first().map_or_else(Default::default, |p| p.started);
-        self.devices.push(open.devices.devices(&open.window, began));
+        let devices = open.devices.devices(&open.window, began, open.record.telemetry.interval);
+        self.evidence.devices(&devices);
+        self.devices.push(devices);
         self.engine.push(&open.engine, &open.window);
         self.evidence.end_trial(&open.totals, &open.processors);
         self.trials.push(open.totals);

@@ -26,11 +26,14 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::wake_lag,
     instrument::client_cpu,
     instrument::recorder_stalled,
+    instrument::stood_still,
     instrument::steal,
     instrument::foreign_cpu,
     instrument::wall_drift,
     instrument::userspace_stamps,
     instrument::coalesced,
+    instrument::telemetry_lost,
+    instrument::counter_stood_still,
     load::failures,
     load::cancelled_at_deadline,
     load::aborted,
@@ -103,9 +106,10 @@ fn share(part: u64, of: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::distribution::Samples;
-    use crate::metrics::evidence::{Counts2, Lags};
+    use crate::metrics::evidence::{Counts2, Lags, ProbeLoss};
     use crate::metrics::window::ToTheEnd;
-    use crate::record::trial::DatasetRecord;
+    use crate::record::telemetry::ProbeName;
+    use crate::record::trial::{DatasetRecord, Stalls};
     use crate::stats::trend::Trend;
     use crate::units::Nanos;
 
@@ -119,6 +123,13 @@ mod tests {
             client_cpu_max: Some(0.85),
             foreign_cpu_max: Some(0.3),
             recorder_stalls: 3,
+            stalls: Stalls {
+                n: 2,
+                total: Nanos::from_millis(4_100),
+                longest: Nanos::from_secs(4),
+                longest_from: Nanos::from_secs(9),
+            },
+            longest_stall: Some(("load".to_owned(), Nanos::from_secs(2))),
             steal_share_max: 0.05,
             drift_share_max: 0.02,
             n_ok: 900,
@@ -160,6 +171,11 @@ mod tests {
             engine_excess: 0.1,
             n_busy: 1,
             unanswered: (3, 100),
+            probes: BTreeMap::from([(
+                ProbeName::Gpus,
+                ProbeLoss { n_due: 15, n_missed: 7, n_dropped: 2, trials_gone: 1 },
+            )]),
+            counter_still_s: 12.0,
             wake_gap_max: Nanos::ZERO,
             ..Evidence::default()
         }
@@ -202,11 +218,14 @@ mod tests {
         wake-lag: the sentinel woke 4.2 ms late at p99
         client-cpu: load threads were busy 85.0 % of the time
         recorder-stalled: 3 finished exchanges had to wait to be decoded and written
+        stood-still: bench neither sent nor read for 4.10 s in all (2 times, the longest 4.00 s from 2.00 s into phase `load`): its records found no room
         steal: the hypervisor took 5.0 % of a CPU
         foreign-cpu: other programs used 30.0 % of all CPU time
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock
         userspace-stamps: 900 of 900 answers were stamped by bench, not by the kernel
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
+        telemetry-lost: samples are missing: the GPUs' probe missed 7 of 15 samples and lost 2 on the way to the disk and did not come back in 1 trial
+        energy-counter: a GPU's energy counter stood still for 12.0 s of the window
         failures: 90 of 1000 requests failed: 30 empty, 60 status-500
         cancelled: bench ended 10 of 1000 requests: 10 by deadline
         aborted: 1 trial ended early: the engine died

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::energy::{PowerSample, energy};
+use crate::metrics::energy::{PowerSample, counter_still_s, energy};
 use crate::metrics::window::Window;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::stats::mean::Moments;
@@ -38,6 +38,8 @@ pub struct Devices {
     pub energy_whole_j: Result<f64, String>,
     /// Least share of the window that power samples cover, over GPUs.
     pub coverage: Option<f64>,
+    /// Longest time for which a GPU's energy counter stood still in the window, seconds.
+    pub counter_still_s: f64,
     /// Highest sampled power of any GPU.
     pub power_w_max: Option<f64>,
     /// Mean power of all GPUs before the first phase.
@@ -82,17 +84,19 @@ impl DeviceLog {
         }
     }
 
-    /// Returns what the GPUs did; `began` is when the trial's first phase began.
-    pub fn devices(&self, window: &Window, began: Nanos) -> Devices {
-        let (window_j, coverage) = self.energy(window.spans());
-        let (whole_j, _) = self.energy(window.whole_spans());
+    /// Returns what the GPUs did; `began` is when the trial's first phase began, `interval` the
+    /// time between samples.
+    pub fn devices(&self, window: &Window, began: Nanos, interval: Nanos) -> Devices {
+        let inside = self.energy(window.spans(), interval);
+        let whole = self.energy(window.whole_spans(), interval);
         let gpus: BTreeMap<_, _> =
             self.gpus.iter().map(|(uuid, log)| (uuid.clone(), log.figures(window))).collect();
         let powers = self.gpus.values().flat_map(|log| &log.power);
         Devices {
-            energy_window_j: window_j,
-            energy_whole_j: whole_j,
-            coverage,
+            coverage: inside.as_ref().ok().map(|found| found.coverage),
+            counter_still_s: self.counter_still_s(window),
+            energy_window_j: inside.map(|found| found.joules),
+            energy_whole_j: whole.map(|found| found.joules),
             power_w_max: powers
                 .filter(|sample| window.contains(sample.at))
                 .filter_map(|sample| sample.power_w)
@@ -102,27 +106,32 @@ impl DeviceLog {
         }
     }
 
+    /// Returns the energy of all GPUs over stretches of time, at least of one.
     fn energy(
         &self,
         spans: impl Iterator<Item = (Nanos, Nanos)>,
-    ) -> (Result<f64, String>, Option<f64>) {
-        if self.gpus.is_empty() {
-            return (Err("no GPU was sampled".to_owned()), None);
-        }
-        let mut sum = 0.0;
-        let mut coverage = f64::INFINITY;
+        interval: Nanos,
+    ) -> Result<AllGpus, String> {
+        let mut all = AllGpus { joules: 0.0, coverage: f64::INFINITY };
         for (start, end) in spans {
             for log in self.gpus.values() {
-                match energy(&log.power, start, end) {
-                    Ok(found) => {
-                        sum += found.joules;
-                        coverage = coverage.min(found.coverage);
-                    }
-                    Err(reason) => return (Err(self.absent.clone().unwrap_or(reason)), None),
-                }
+                let found = energy(&log.power, start, end, interval)
+                    .map_err(|reason| self.absent.clone().unwrap_or(reason))?;
+                all.joules += found.joules;
+                all.coverage = all.coverage.min(found.coverage);
             }
         }
-        (Ok(sum), Some(coverage).filter(|coverage| coverage.is_finite()))
+        if self.gpus.is_empty() {
+            return Err("no GPU was sampled".to_owned());
+        }
+        if all.coverage.is_finite() { Ok(all) } else { Err("there is no window".to_owned()) }
+    }
+
+    fn counter_still_s(&self, window: &Window) -> f64 {
+        let still = |log: &GpuLog| {
+            window.spans().map(|(start, end)| counter_still_s(&log.power, start, end)).sum()
+        };
+        self.gpus.values().map(still).fold(0.0, f64::max)
     }
 
     fn idle(&self, began: Nanos) -> Option<f64> {
@@ -135,6 +144,12 @@ impl DeviceLog {
         }
         self.gpus.values().map(mean).sum()
     }
+}
+
+/// Energy of all GPUs.
+struct AllGpus {
+    joules: f64,
+    coverage: f64,
 }
 
 impl GpuLog {
@@ -186,7 +201,7 @@ mod tests {
             log.push(&sample("a", i * 100, &[("power_w", busy), ("utilisation_pct", 80.0)]));
             log.push(&sample("b", i * 100, &[("power_w", 200.0), ("memory_bytes", 5.0)]));
         }
-        let found = log.devices(&window(), Nanos::from_millis(1_000));
+        let found = log.devices(&window(), Nanos::from_millis(1_000), Nanos::ZERO);
         assert!((found.energy_window_j.unwrap() - 300.0).abs() < 1e-6);
         assert!((found.energy_whole_j.unwrap() - 600.0).abs() < 1e-6);
         assert_eq!((found.power_w_max, found.power_w_idle), (Some(200.0), Some(250.0)));
@@ -200,9 +215,9 @@ mod tests {
         let mut no_power = sample("a", 100, &[]);
         no_power.absent.insert("power_w".to_owned(), "not supported".to_owned());
         log.push(&no_power);
-        let found = log.devices(&window(), Nanos::ZERO);
+        let found = log.devices(&window(), Nanos::ZERO, Nanos::ZERO);
         assert_eq!(found.energy_window_j, Err("not supported".to_owned()));
-        let none = DeviceLog::default().devices(&window(), Nanos::ZERO);
+        let none = DeviceLog::default().devices(&window(), Nanos::ZERO, Nanos::ZERO);
         assert_eq!(none.energy_window_j, Err("no GPU was sampled".to_owned()));
         assert_eq!(none.power_w_idle, None);
     }

@@ -1,8 +1,9 @@
 //! What may speak against a cell's numbers, gathered while its records pass by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metrics::cpu_contention::ProcessorLog;
+use crate::metrics::device::Devices;
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
@@ -11,7 +12,8 @@ use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
-use crate::record::trial::{DatasetRecord, PhaseKind, TrialRecord};
+use crate::record::telemetry::{ProbeName, ProbeRecord};
+use crate::record::trial::{DatasetRecord, PhaseKind, Stalls, TrialRecord};
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
 use crate::units::Nanos;
@@ -51,6 +53,10 @@ pub struct Evidence {
     pub short_of: Option<String>,
     /// Times that a finished exchange waited for the recorder.
     pub recorder_stalls: u64,
+    /// Times in which load threads stood still in measured phases.
+    pub(crate) stalls: Stalls,
+    /// The longest of them: its phase and how far into it.
+    pub(crate) longest_stall: Option<(String, Nanos)>,
     /// Worst trial's share of CPU time that the hypervisor took.
     pub steal_share_max: f64,
     /// Worst trial's drift of wall against monotonic clock, as a share of the trial.
@@ -120,6 +126,29 @@ pub struct Evidence {
     pub engine_excess: f64,
     /// Items that were due and have no answer, of how many.
     pub unanswered: (u64, u64),
+    /// What each probe beside the load lost, over all trials.
+    pub(crate) probes: BTreeMap<ProbeName, ProbeLoss>,
+    /// Longest time for which a GPU's energy counter stood still in the window, seconds.
+    pub(crate) counter_still_s: f64,
+}
+
+/// What a probe beside the load lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ProbeLoss {
+    pub(crate) n_due: u64,
+    pub(crate) n_missed: u64,
+    pub(crate) n_dropped: u64,
+    /// Trials in which it did not come back.
+    pub(crate) trials_gone: u32,
+}
+
+impl ProbeLoss {
+    fn add(&mut self, record: &ProbeRecord) {
+        self.n_due += record.n_due;
+        self.n_missed += record.n_missed;
+        self.n_dropped += record.n_dropped;
+        self.trials_gone += u32::from(record.is_gone);
+    }
 }
 
 /// The same tokens counted twice.
@@ -179,12 +208,22 @@ impl Evidence {
         }
         self.wake_gap_max = self.wake_gap_max.max(sentinel.wake_gap_max);
         self.recorder_stalls += sentinel.recorder_stalls;
+        for phase in record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure) {
+            if phase.stalls.longest > self.stalls.longest {
+                let into = phase.stalls.longest_from.saturating_sub(phase.started);
+                self.longest_stall = Some((phase.name.clone(), into));
+            }
+            self.stalls = self.stalls.and(phase.stalls);
+        }
         self.n_unsteady_warm_ups += u32::from(
             record.phases.iter().filter_map(|phase| phase.steadiness).any(|found| !found.steady),
         );
         self.to_the_end = self.to_the_end.or(window.to_the_end);
         self.aborted.extend(record.aborted.clone());
         self.n_busy += u32::from(record.idle.is_denied());
+        for probe in &record.telemetry.probes {
+            self.probes.entry(probe.probe).or_default().add(probe);
+        }
         if let Some(dataset) = &record.dataset {
             let is_new = self.prompts.insert(dataset.prompts_hash.clone());
             self.prompts_repeat |= !is_new;
@@ -232,6 +271,10 @@ impl Evidence {
         let trending = |trend: Option<Trend>| trend.filter(Trend::is_trending);
         self.output_trends.extend(trending(totals.output_trend()));
         self.ttft_trends.extend(trending(totals.ttft_trend()));
+    }
+
+    pub(crate) fn devices(&mut self, devices: &Devices) {
+        self.counter_still_s = self.counter_still_s.max(devices.counter_still_s);
     }
 
     pub(crate) fn engine(&mut self, facts: &EngineFacts) {

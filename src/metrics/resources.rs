@@ -154,6 +154,7 @@ mod tests {
             energy_window_j: window_j.clone(),
             energy_whole_j: window_j.map(|joules| joules * 2.0),
             coverage: Some(0.99),
+            counter_still_s: 0.0,
             power_w_max: Some(300.0),
             power_w_idle: Some(60.0),
             gpus: BTreeMap::from([("a".to_owned(), gpu)]),

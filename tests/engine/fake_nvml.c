@@ -1,9 +1,11 @@
 /* A GPU library without a GPU: two devices whose state is a text file of `name value` lines,
  * read again at every call, so that a test can lose a device while it is sampled.
+ * `hang` is in seconds; the energy counter stands still unless `watts` are given.
  * Compiled by the tests with -DSTATE="path". Signatures as in NVIDIA's nvml.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef int ret;
@@ -39,7 +41,10 @@ ret nvmlDeviceGetEnforcedPowerLimit(dev d, unsigned *v) { (void)d; *v = 700000; 
 ret nvmlDeviceGetCudaComputeCapability(dev d, int *a, int *b) { (void)d; *a = 9; *b = 0; return OK; }
 ret nvmlDeviceGetPowerUsage(dev d, unsigned *v) { *v = state("power_mw", d - 1, 250000); return check(d); }
 ret nvmlDeviceGetTotalEnergyConsumption(dev d, unsigned long long *v) {
-  *v = state("energy_mj", d - 1, 5000000);
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  unsigned long long millis = now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+  *v = state("energy_mj", d - 1, 5000000) + millis * state("watts", d - 1, 0);
   return check(d);
 }
 ret nvmlDeviceGetUtilizationRates(dev d, unsigned *v) {

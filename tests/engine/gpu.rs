@@ -50,7 +50,7 @@ impl FakeGpus {
 fn a_survey_names_devices_memory_and_foreign_processes() {
     let fake = FakeGpus::new();
     fake.set("process1 4242\nused_mib1 900\n");
-    let survey = survey_with(Some(fake.library())).unwrap();
+    let survey = survey_with(Some(&fake.library())).unwrap();
     assert_eq!(survey.driver.as_deref(), Some("580.fake"));
     let gpu = &survey.gpus[1];
     assert_eq!((gpu.uuid.as_str(), gpu.index, gpu.name.as_str()), ("GPU-fake-1", 1, "Fake H100"));
@@ -63,7 +63,7 @@ fn a_survey_names_devices_memory_and_foreign_processes() {
 #[test]
 fn a_machine_without_the_library_has_a_reason() {
     let missing = OsString::from("/nonexistent/libnvidia-ml.so.1");
-    let reason = survey_with(Some(missing.clone())).unwrap_err();
+    let reason = survey_with(Some(&missing)).unwrap_err().to_string();
     assert!(reason.contains("no GPU library"), "{reason}");
     assert!(GpuProbe::new(Some(missing)).is_err());
 }
@@ -72,7 +72,7 @@ fn a_machine_without_the_library_has_a_reason() {
 fn each_gpu_is_sampled_under_its_uuid_and_what_it_lacks_has_a_reason() {
     let fake = FakeGpus::new();
     fake.set("mig1 1\npower_mw1 0\n");
-    let samples = GpuProbe::new(Some(fake.library())).unwrap().sample(Nanos(9));
+    let samples = GpuProbe::new(Some(fake.library())).unwrap().sample(&|| Nanos(9));
     assert_eq!(samples[0].source, TelemetrySource::Gpu("GPU-fake-0".to_owned()));
     let expected = [
         ("clock_mhz", 1_980.0),
@@ -95,21 +95,21 @@ fn each_gpu_is_sampled_under_its_uuid_and_what_it_lacks_has_a_reason() {
 fn an_energy_counter_that_goes_back_is_left_out_once() {
     let fake = FakeGpus::new();
     let mut probe = GpuProbe::new(Some(fake.library())).unwrap();
-    probe.sample(Nanos(1));
+    probe.sample(&|| Nanos(1));
     fake.set("energy_mj0 1000\n");
-    let sample = &probe.sample(Nanos(2))[0];
+    let sample = &probe.sample(&|| Nanos(2))[0];
     assert_eq!(sample.absent["energy_j"], "the counter went back from 5000 J to 1 J");
-    assert!(probe.sample(Nanos(3))[0].values.contains_key("energy_j"));
+    assert!(probe.sample(&|| Nanos(3))[0].values.contains_key("energy_j"));
 }
 
 #[test]
 fn a_lost_gpu_makes_gaps_with_a_reason_and_no_zeros() {
     let fake = FakeGpus::new();
     let mut probe = GpuProbe::new(Some(fake.library())).unwrap();
-    assert!(!probe.sample(Nanos(1))[0].values.is_empty());
+    assert!(!probe.sample(&|| Nanos(1))[0].values.is_empty());
     fake.set("lost0 1\n");
     for at in 2..4 {
-        let samples = probe.sample(Nanos(at));
+        let samples = probe.sample(&|| Nanos(at));
         assert_eq!(samples.len(), 2);
         assert!(samples.iter().all(|sample| sample.values.is_empty()));
         assert!(samples[0].absent.contains_key("power_w"));
@@ -120,7 +120,7 @@ fn a_lost_gpu_makes_gaps_with_a_reason_and_no_zeros() {
 fn memory_that_does_not_come_back_is_told_by_device() {
     let fake = FakeGpus::new();
     let library = fake.library();
-    let baseline = survey_with(Some(library.clone())).unwrap().memory_used_bytes;
+    let baseline = survey_with(Some(&library)).unwrap().memory_used_bytes;
     fake.set("used_mib1 700\n");
     let left = wait_for_memory(Some(&library), &baseline, Duration::ZERO, &|| false);
     assert_eq!(left, [("GPU-fake-1".to_owned(), 200 << 20)].into());
@@ -137,12 +137,16 @@ struct GpuRun {
 
 impl GpuRun {
     fn new(fake: &FakeGpus, engine: &str) -> Self {
+        Self::with_load(fake, engine, "requests = 40")
+    }
+
+    fn with_load(fake: &FakeGpus, engine: &str, load: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let scenario = home.path().join("scenario.toml");
         let text = format!(
             "title = \"GPUs\"\n[engine.sim]\n{engine}\n[dataset.d]\nsource = \"jsonl\"\n\
              location = \"./questions.jsonl\"\ncycle = true\n[request]\nmax-tokens = 8\n\
-             [phase.load]\nconcurrency = 2\nrequests = 40\n"
+             [phase.load]\nconcurrency = 2\n{load}\n"
         );
         fs::write(&scenario, text).unwrap();
         fs::write(home.path().join("questions.jsonl"), "{\"prompt\": \"1 + 1?\"}\n").unwrap();
@@ -179,6 +183,68 @@ fn every_gpu_is_in_the_records_of_a_run_and_in_its_report() {
     for told in ["Fake H100", "utilisation", "power", "temperature", "memory", "pid 4242"] {
         assert!(report.contains(told), "`{told}` is not in the report:\n{report}");
     }
+}
+
+#[test]
+fn a_library_that_hangs_in_the_load_ends_neither_the_trial_nor_the_truth_about_its_samples() {
+    let fake = FakeGpus::new();
+    fake.set("watts0 250\nwatts1 250\n");
+    let mut run = GpuRun::with_load(&fake, "itl = \"20ms\"", "duration = \"3s\"\ndrain = \"2s\"");
+    let mut child = run.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_loading = || run.read("events.jsonl").contains("phase-started");
+    assert!(wait_for(Duration::from_secs(30), is_loading));
+    std::thread::sleep(Duration::from_millis(500));
+    fake.set("watts0 250\nwatts1 250\nhang0 3000\n");
+    let has_ended = || child.try_wait().unwrap().is_some();
+    let is_over = wait_for(Duration::from_secs(10), has_ended);
+    if !is_over {
+        child.kill().unwrap();
+    }
+    assert!(is_over, "the run still hangs:\n{}", run.read("events.jsonl"));
+    assert!(child.wait().unwrap().success());
+    let trial = run.read("cells/engine=sim/trial-1/trial.json");
+    assert!(trial.contains(r#""probe":"gpus""#) && trial.contains(r#""is_gone":true"#), "{trial}");
+    let report = run.read("report.md");
+    let told = "the GPUs' probe missed ";
+    assert!(report.contains(told) && report.contains("did not come back in 1 trial"), "{report}");
+    assert!(!report.contains("samples cover 100 %"), "{report}");
+}
+
+#[test]
+fn a_library_that_hangs_from_the_start_leaves_no_engine_idle() {
+    let fake = FakeGpus::new();
+    fake.set("hang0 3000\n");
+    let mut run = GpuRun::with_load(&fake, "itl = \"20ms\"", "requests = 40");
+    let output = run.command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let at = |event: &str| -> u64 {
+        let events = run.read("events.jsonl");
+        let line = events.lines().find(|line| line.contains(event)).expect(event).to_owned();
+        let from = line.find("\"unix_ns\":").unwrap() + 10;
+        let digits = line[from..].chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>().parse().unwrap()
+    };
+    let idle = Duration::from_nanos(at("phase-started") - at("engine-ready"));
+    assert!(idle < Duration::from_secs(5), "the engine waited {idle:?} for the library");
+    assert!(run.read("report.md").contains("the GPUs' probe did not come back in 1 trial"));
+}
+
+#[test]
+fn an_energy_counter_that_stands_still_is_no_energy_of_zero() {
+    let fake = FakeGpus::new();
+    let mut run = GpuRun::with_load(&fake, "itl = \"20ms\"", "duration = \"3s\"\ndrain = \"2s\"");
+    let output = run.command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = run.read("summary.json");
+    let figures = &summary[summary.find("\"power_mean\"").unwrap()..];
+    let value = figures.split("\"value\": ").nth(1).unwrap().split([',', '\n']).next().unwrap();
+    let watts: f64 = value.parse().expect(value);
+    assert!((watts - 500.0).abs() < 1.0, "two GPUs of 250 W used {watts} W");
+    assert!(
+        run.read("report.md").contains("energy counter stood still"),
+        "{}",
+        run.read("report.md")
+    );
 }
 
 #[test]

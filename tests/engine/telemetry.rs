@@ -37,8 +37,7 @@ fn host_engine_processes_and_engine_metrics_are_sampled_side_by_side() {
         Instant::now(),
     )
     .unwrap();
-    let seen: Vec<_> =
-        (0..3).map(|_| queue.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
+    let seen: Vec<_> = queue.take(3).collect();
     let of = |source: TelemetrySource| {
         seen.iter().find(|sample| sample.source == source).unwrap_or_else(|| panic!("{seen:?}"))
     };
@@ -48,7 +47,7 @@ fn host_engine_processes_and_engine_metrics_are_sampled_side_by_side() {
     assert!(tree.values["memory_bytes"] > 1e6);
     let metrics = of(TelemetrySource::EngineMetrics);
     assert!((metrics.values["requests_running"] - 3.0).abs() < 0.5, "{metrics:?}");
-    assert_eq!(sampler.finish().n_hung, 0);
+    assert!(sampler.finish().probes.iter().all(|probe| !probe.is_gone));
     engine.stop();
 }
 

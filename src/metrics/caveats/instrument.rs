@@ -1,8 +1,11 @@
 //! Doubts about the client and its host.
 
-use crate::metrics::caveats::{Case, caveat, pct, share};
-use crate::metrics::evidence::LATE;
+use std::collections::BTreeSet;
+
+use crate::metrics::caveats::{Case, caveat, counted, pct, share};
+use crate::metrics::evidence::{LATE, ProbeLoss};
 use crate::metrics::summary::Caveat;
+use crate::record::telemetry::ProbeName;
 
 /// p99 of the sentinel's wake lag that an idle machine keeps.
 const WAKE_LAG_MS: f64 = 1.0;
@@ -18,6 +21,8 @@ const COALESCED: f64 = 0.01;
 const DRIFT: f64 = 0.01;
 /// Share of all CPU time that other programs may use without a word.
 const FOREIGN_CPU: f64 = 0.05;
+/// Share of a probe's samples that may be missed without a word.
+const MISSED: f64 = 0.05;
 /// Share of stolen CPU time that deserves a word.
 const STEAL: f64 = 0.02;
 
@@ -72,6 +77,23 @@ pub(super) fn recorder_stalled(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+pub(super) fn stood_still(case: &Case<'_>) -> Option<Caveat> {
+    let stalls = case.evidence.stalls;
+    let (phase, into) = case.evidence.longest_stall.as_ref()?;
+    let what = format!(
+        "bench neither sent nor read for {} in all ({}, the longest {} from {into} into phase `{phase}`): \
+         its records found no room",
+        stalls.total,
+        counted(stalls.n, "time"),
+        stalls.longest,
+    );
+    let advice = "Give the run directory a faster disk, or bench more cores: rates are too low and \
+                  requests late by as much.";
+    let touched =
+        ["output_throughput", "request_throughput", "ttft_scheduled", "e2e_scheduled", "send_lag"];
+    Some(caveat("stood-still", what, advice, &touched))
+}
+
 pub(super) fn steal(case: &Case<'_>) -> Option<Caveat> {
     let stolen = case.evidence.steal_share_max;
     (stolen > STEAL).then(|| {
@@ -112,5 +134,69 @@ pub(super) fn coalesced(case: &Case<'_>) -> Option<Caveat> {
         let what = format!("{} of chunks arrived in one read with the chunk before", pct(hidden));
         let advice = "Their gap is 0 by reading, not by the engine: compare TPOT.";
         caveat("coalesced", what, advice, &["icl", "itl"])
+    })
+}
+
+pub(super) fn telemetry_lost(case: &Case<'_>) -> Option<Caveat> {
+    let is_telling = |loss: &ProbeLoss| {
+        loss.trials_gone > 0 || loss.n_dropped > 0 || share(loss.n_missed, loss.n_due) > MISSED
+    };
+    let lost: Vec<_> = case.evidence.probes.iter().filter(|(_, loss)| is_telling(loss)).collect();
+    (!lost.is_empty()).then(|| {
+        let told: Vec<String> = lost.iter().map(|(probe, loss)| lost_by(**probe, loss)).collect();
+        let advice = "Figures from these samples cover less than the window; their notes say how \
+                      much. See what hangs or is slow: the driver, or the engine's metrics.";
+        let metrics: BTreeSet<&str> =
+            lost.iter().flat_map(|(probe, _)| figures_of(**probe)).copied().collect();
+        let metrics: Vec<&str> = metrics.into_iter().collect();
+        caveat(
+            "telemetry-lost",
+            format!("samples are missing: {}", told.join("; ")),
+            advice,
+            &metrics,
+        )
+    })
+}
+
+fn lost_by(probe: ProbeName, loss: &ProbeLoss) -> String {
+    let what = match probe {
+        ProbeName::Host => "the host's probe",
+        ProbeName::Gpus => "the GPUs' probe",
+        ProbeName::EngineProcesses => "the probe of the engine's processes",
+        ProbeName::EngineMetrics => "the probe of the engine's metrics",
+        ProbeName::EngineLog => "the probe of the engine's log",
+    };
+    let mut told = Vec::new();
+    if loss.n_missed > 0 {
+        told.push(format!("missed {} of {} samples", loss.n_missed, loss.n_due));
+    }
+    if loss.n_dropped > 0 {
+        told.push(format!("lost {} on the way to the disk", loss.n_dropped));
+    }
+    if loss.trials_gone > 0 {
+        told.push(format!(
+            "did not come back in {}",
+            counted(u64::from(loss.trials_gone), "trial")
+        ));
+    }
+    format!("{what} {}", told.join(" and "))
+}
+
+fn figures_of(probe: ProbeName) -> &'static [&'static str] {
+    match probe {
+        ProbeName::Gpus => &["energy", "energy_per_token", "power_mean", "gpu_utilisation"],
+        ProbeName::EngineMetrics => &["engine_output_throughput", "prefix_cache_hit_rate"],
+        ProbeName::EngineLog => &["engine_log_throughput"],
+        // They tell what others used, which is a doubt and no figure.
+        ProbeName::Host | ProbeName::EngineProcesses => &[],
+    }
+}
+
+pub(super) fn counter_stood_still(case: &Case<'_>) -> Option<Caveat> {
+    let still_s = case.evidence.counter_still_s;
+    (still_s > 0.0).then(|| {
+        let what = format!("a GPU's energy counter stood still for {still_s:.1} s of the window");
+        let advice = "It is not believed: energy is the integral of sampled power, or absent without samples.";
+        caveat("energy-counter", what, advice, &["energy", "energy_per_token", "power_mean"])
     })
 }
