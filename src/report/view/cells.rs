@@ -10,6 +10,7 @@ use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::conditions::Fact;
 use crate::report::view::details::DETAIL_CELLS_MAX;
+use crate::report::view::long_list::LongList;
 use crate::report::view::results;
 use crate::report::view::table::TableCell;
 
@@ -36,7 +37,7 @@ pub struct NumberView {
 }
 
 /// Lists the numbers of the first cells.
-pub fn cells(summary: &Summary, marks: &Marks) -> Vec<CellView> {
+pub fn cells(summary: &Summary, marks: &Marks) -> LongList<CellView> {
     summary.cells.iter().take(DETAIL_CELLS_MAX).map(|cell| cell_view(cell, marks)).collect()
 }
 

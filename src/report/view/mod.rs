@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod details;
 pub mod headline;
 pub mod instrument;
+pub mod long_list;
 pub mod published;
 pub mod references;
 pub mod results;
@@ -21,6 +22,7 @@ use crate::report::untrusted::line;
 use crate::report::view::caveats::CaveatView;
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::long_list::LongList;
 use crate::report::view::published::PublishedView;
 use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
@@ -52,7 +54,7 @@ pub struct ReportView {
     /// Doubts, numbered.
     pub caveats: Vec<CaveatView>,
     /// Every number of the first cells by its name, for templates that choose their columns.
-    pub cells: Vec<CellView>,
+    pub cells: LongList<CellView>,
     /// Result blocks of vLLM's serving benchmark.
     pub serving: Vec<BlockView>,
     /// Single figures.

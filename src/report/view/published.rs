@@ -44,27 +44,27 @@ pub fn beside(
         .collect();
     let is_matched =
         |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
-    let mut table = Table { columns: columns(published), ..Table::default() };
+    let mut rows = Vec::new();
     for (row, matched) in published.rows.iter().zip(&matches) {
         if matched.is_empty() {
-            table.rows.push(row_beside(published, &row.name, Some(row), None, marks));
+            rows.push(row_beside(published, &row.name, Some(row), None, marks));
         }
         for cell in matched {
             let name = match matched.len() {
                 1 => row.name.clone(),
                 _ => format!("{}: {}", row.name, cell.name),
             };
-            table.rows.push(row_beside(published, &name, Some(row), Some(cell), marks));
+            rows.push(row_beside(published, &name, Some(row), Some(cell), marks));
         }
     }
     let unmatched = cells.iter().filter(|cell| !is_matched(cell) && !results::is_skipped(cell));
     for cell in unmatched {
-        table.rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
+        rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
     }
     PublishedView {
         title: untrusted::line(&published.title),
         source: untrusted::line(&published.source),
-        table,
+        table: Table { columns: columns(published), rows: rows.into(), ..Table::default() },
         shape: shape(published, &matches, &cells, marks),
         notes: published.notes.iter().map(|note| untrusted::line(note)).collect(),
     }
@@ -154,7 +154,7 @@ fn shape(
     let is_matched =
         |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
     rows.extend(cells.iter().filter(|cell| !is_matched(cell)).map(|cell| row_of(&cell.name, cell)));
-    Table { columns, rows, left_out: String::new() }
+    Table { columns, rows: rows.into(), left_out: String::new() }
 }
 
 fn measured(cell: Option<&CellSummary>, quantity: &Quantity, marks: &Marks) -> TableCell {

@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
+use crate::report::view::long_list::LongList;
+
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Columns, in order.
     pub columns: Vec<Column>,
     /// Rows, each with as many cells as there are columns.
-    pub rows: Vec<Vec<TableCell>>,
+    pub rows: LongList<Vec<TableCell>>,
     /// Said below the table when rows were left out; else empty.
     pub left_out: String,
 }
@@ -122,10 +124,11 @@ impl Table {
             .collect();
         let mut used = is_used.iter();
         self.columns.retain(|_| *used.next().unwrap_or(&true));
-        for row in &mut self.rows {
-            let mut used = is_used.iter();
-            row.retain(|_| *used.next().unwrap_or(&true));
-        }
+        let used = |row: &Vec<TableCell>| {
+            let cells = row.iter().zip(&is_used).filter(|(_, is_used)| **is_used);
+            cells.map(|(cell, _)| cell.clone()).collect()
+        };
+        self.rows = self.rows.iter().map(used).collect();
         self
     }
 }
