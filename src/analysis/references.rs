@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::analysis::run::{complete_trials, exchanges};
+use crate::analysis::records::{complete_trials, exchanges};
 use crate::ids::CellId;
 use crate::metrics::reference::{Reference, ReferenceComparison, differ_in, references};
 use crate::metrics::window::Window;

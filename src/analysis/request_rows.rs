@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use crate::analysis::run::{RunAnalysis, complete_trials, exchanges};
+use crate::analysis::records::{complete_trials, exchanges};
+use crate::analysis::run::RunAnalysis;
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::totals::{cancel_kind, error_kind};
 use crate::plan::cell::Cell;
 use crate::record::request::{Outcome, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
-use crate::score::grade::Class;
+use crate::score::item::Class;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 use crate::units::Nanos;

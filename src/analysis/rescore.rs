@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::analysis::records::{complete_trials, exchanges, golds};
 use crate::analysis::references::reference_comparisons;
-use crate::analysis::run::{complete_trials, exchanges, golds};
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::window::Window;
 use crate::plan::cell::{Cell, ScorePlan};

@@ -1,10 +1,10 @@
 //! From the records of a run directory to its numbers: what report, verify and score share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::iter::Peekable;
 use std::path::PathBuf;
 
 use crate::analysis::input::{CellSeries, EngineStart, RunFacts, engine_starts};
+use crate::analysis::records::{complete_trials, corrupt, exchanges, golds};
 use crate::analysis::references::reference_comparisons;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
@@ -16,16 +16,13 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
 use crate::record::event::{EngineFacts, EventRecord, RunEvent};
-use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
 use crate::score::classes::ItemClasses;
 use crate::score::grade::Grading;
 use crate::score::scorer::{Golds, Scorer};
 use crate::store::error::StoreError;
-use crate::store::reader::{RunReader, TrialReader};
-use crate::store::records::Records;
-use crate::store::run_dir;
+use crate::store::reader::RunReader;
 
 /// A run, read and computed.
 pub struct RunAnalysis {
@@ -222,16 +219,6 @@ fn analyse_cell(
     })
 }
 
-/// Returns the trials of a cell that reached their end.
-pub(crate) fn complete_trials(
-    reader: &RunReader,
-    cell: &Cell,
-) -> Result<Vec<TrialReader>, StoreError> {
-    let mut trials = reader.trials(cell)?;
-    trials.retain(|trial| trial.record.aborted.is_none());
-    Ok(trials)
-}
-
 /// A score made ready with the golds that the run directory keeps.
 struct Scoring {
     scorer: Scorer,
@@ -244,44 +231,6 @@ impl Scoring {
         let scorer = Scorer::new(&plan.scores[score])
             .map_err(|error| corrupt(reader.dir().plan(), error.to_string()))?;
         Ok(Some(Self { scorer, golds: golds(reader, cell)? }))
-    }
-}
-
-/// Reads the golds of a cell's data set, as the run directory keeps them.
-pub(crate) fn golds(reader: &RunReader, cell: &Cell) -> Result<Golds, StoreError> {
-    let path = reader.dir().path().join(run_dir::golds_file(&cell.dataset));
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| StoreError::Missing { path: path.clone(), source })?;
-    serde_json::from_str(&text).map_err(|error| corrupt(path, error.to_string()))
-}
-
-fn corrupt(path: PathBuf, why: String) -> StoreError {
-    StoreError::Corrupt { path, line: 1, offset: 0, why }
-}
-
-/// Joins the requests of a trial with their texts; both are stored in the order of their end.
-pub(crate) fn exchanges(trial: &TrialReader) -> Result<Exchanges, StoreError> {
-    Ok(Exchanges { requests: trial.requests()?, outputs: trial.outputs()?.peekable() })
-}
-
-pub(crate) struct Exchanges {
-    requests: Records<RequestRecord>,
-    outputs: Peekable<Records<OutputRecord>>,
-}
-
-impl Iterator for Exchanges {
-    type Item = Result<(RequestRecord, Option<OutputRecord>), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let request = match self.requests.next()? {
-            Ok(request) => request,
-            Err(error) => return Some(Err(error)),
-        };
-        let is_its = |output: &Result<OutputRecord, StoreError>| {
-            output.as_ref().map_or(true, |output| output.key() == request.key())
-        };
-        let output = self.outputs.next_if(is_its).transpose();
-        Some(output.map(|output| (request, output)))
     }
 }
 

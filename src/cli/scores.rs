@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::analysis::rescore::CellScores;
 use crate::metrics::reference::ReferenceComparison;
 use crate::score::Accuracy;
-use crate::score::grade::{Class, Graded};
+use crate::score::grade::Graded;
+use crate::score::item::Class;
 
 /// Renders accuracies, agreement, flips and, if asked for, the items on which verdicts differ.
 pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {

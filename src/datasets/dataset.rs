@@ -1,7 +1,7 @@
 //! Finds the files of a data set: local path, cache, hub or URL, then the scenario's fallback.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -167,7 +167,7 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
     if let Some(path) = local(fallback, search.bases) {
         return with_shots(Found::local(path).open(Some(missing.reason))?, plan, search);
     }
-    if let Some(opened) = bundled(fallback, &missing.reason)? {
+    if let Some(opened) = open_bundled(fallback, &missing.reason)? {
         return with_shots(opened, plan, search);
     }
     Err(DatasetError::Missing {
@@ -253,7 +253,7 @@ fn with_shots(
             [] => {
                 let name = opened.files.first().map(|(name, _)| Path::new(name.as_str()));
                 match name.and_then(training_beside) {
-                    Some(path) => bundled(&path, "")?,
+                    Some(path) => open_bundled(&path, "")?,
                     None => None,
                 }
             }
@@ -499,4 +499,20 @@ pub(crate) fn digest(file: &mut File) -> io::Result<String> {
     }
     file.rewind()?;
     Ok(hex(&hasher.finalize()))
+}
+/// Opens a file of the project that the program carries; `None` for any other path.
+fn open_bundled(path: &Path, reason: &str) -> Result<Option<Opened>, DatasetError> {
+    let Some((name, text)) = bundled(path) else { return Ok(None) };
+    let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
+    let mut file = tempfile::tempfile().map_err(unreadable)?;
+    file.write_all(text.as_bytes()).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    Ok(Some(Opened {
+        files: vec![(name.to_owned(), file)],
+        shots: Vec::new(),
+        paths: Vec::new(),
+        origin: format!("{name}, which comes with bench"),
+        fallback: Some(reason.to_owned()),
+        sha256: sha256_hex(text.as_bytes()),
+    }))
 }

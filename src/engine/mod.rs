@@ -18,7 +18,9 @@ pub mod process;
 pub mod ready;
 pub mod running;
 pub mod start;
+pub mod step;
 pub mod stop;
 
 pub use running::Engine;
-pub use start::{NotStarted, StartContext, StartStep, this_program};
+pub use start::{NotStarted, StartContext, this_program};
+pub use step::StartStep;

@@ -7,7 +7,7 @@ use minijinja::{
 };
 
 use crate::report::figure;
-use crate::report::markdown;
+use crate::report::markdown::escape;
 use crate::report::view::ReportView;
 
 /// Templates that are part of the program, by the name under which others may include them.
@@ -128,7 +128,7 @@ fn environment() -> Environment<'static> {
         }
     });
     environment.set_formatter(format_value);
-    environment.add_filter("code", |text: String| Value::from_safe_string(markdown::code(&text)));
+    environment.add_filter("code", |text: String| Value::from_safe_string(escape::code(&text)));
     for (name, text) in EMBEDDED {
         environment.add_template(name, text).expect("embedded templates are parsed by a test");
     }
@@ -141,7 +141,7 @@ fn format_value(out: &mut Output, state: &mut State, value: &Value) -> Result<()
             return Err(Error::from(ErrorKind::UndefinedError));
         }
         let text = value.to_string();
-        let text = if value.is_safe() { text } else { markdown::escaped(&text) };
+        let text = if value.is_safe() { text } else { escape::escaped(&text) };
         return out.write_str(&text).map_err(Error::from);
     }
     minijinja::escape_formatter(out, state, value)

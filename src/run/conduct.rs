@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::analysis::run::{cell_summary, complete_trials};
+use crate::analysis::records::complete_trials;
+use crate::analysis::run::cell_summary;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
 use crate::engine::start::requires;
-use crate::engine::start::{NotStarted, StartContext, StartStep, this_program};
+use crate::engine::start::{NotStarted, StartContext, this_program};
+use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};

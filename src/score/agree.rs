@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::grade::{Class, Item};
+use crate::score::item::{Class, Item};
 
 /// How far two extractors say the same of one cell's answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

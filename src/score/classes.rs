@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::score::grade::{Class, Graded};
+use crate::score::grade::Graded;
+use crate::score::item::Class;
 
 /// Classes of a cell's items: a byte for each item and extractor.
 ///
@@ -55,7 +56,7 @@ impl ItemClasses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::grade::Item;
+    use crate::score::item::Item;
 
     #[test]
     fn the_classes_of_graded_items_are_kept_a_byte_each() {

@@ -9,6 +9,7 @@ use crate::score::agree::{Agreement, agreements};
 use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::{AsPublishedTinyllama, PublishedScorer};
 use crate::score::extract::{Extractor, GaveUp};
+use crate::score::item::{Class, Item};
 use crate::score::normalise::is_same;
 use crate::score::repeat::is_degenerate;
 use crate::score::scorer::{Golds, Scorer};
@@ -16,50 +17,6 @@ use crate::stats::proportion::wilson;
 
 /// Confidence level of every accuracy.
 pub const LEVEL: f64 = 0.95;
-
-/// What became of one item by one extractor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// The answer is the gold.
-    Correct,
-    /// An answer was extracted and is wrong.
-    Wrong,
-    /// There is text, but no answer in it.
-    Unparsed,
-    /// Cut off at the length limit and not correct.
-    Truncated,
-    /// No text, or reasoning alone.
-    Empty,
-    /// There is no answer: the request failed.
-    RequestError,
-}
-
-impl Class {
-    /// Returns the class's word in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Correct => "correct",
-            Self::Wrong => "wrong",
-            Self::Unparsed => "unparsed",
-            Self::Truncated => "truncated",
-            Self::Empty => "empty",
-            Self::RequestError => "request error",
-        }
-    }
-}
-
-/// One item, graded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Item {
-    /// Class by each extractor, in the plan's order.
-    pub classes: Vec<Class>,
-    /// Normalised answer by each extractor.
-    pub answers: Vec<Option<String>>,
-    /// Whether the answer repeats itself to the end.
-    pub degenerate: bool,
-}
 
 /// All items of a cell, graded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -221,6 +178,26 @@ fn accuracy<'i>(name: &str, place: usize, items: impl Iterator<Item = &'i Item>)
     found.interval =
         wilson(found.correct, found.n, LEVEL).map(crate::stats::interval::Interval::ends);
     found
+}
+
+impl Scorer {
+    /// Begins to grade answers against these golds.
+    pub fn grading<'a>(&'a self, golds: &'a Golds) -> Grading<'a> {
+        Grading::new(self, golds)
+    }
+
+    /// Grades answers of measured requests; those of warm-up must not be among them.
+    pub fn grade<'a>(
+        &self,
+        golds: &Golds,
+        answers: impl IntoIterator<Item = Answer<'a>>,
+    ) -> Graded {
+        let mut grading = self.grading(golds);
+        for answer in answers {
+            grading.push(&answer);
+        }
+        grading.finish()
+    }
 }
 
 #[cfg(test)]

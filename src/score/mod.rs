@@ -10,6 +10,7 @@ pub mod classes;
 pub mod extract;
 pub mod fidelity;
 pub mod grade;
+pub mod item;
 pub mod normalise;
 pub mod pair;
 pub mod repeat;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::score::classes::ItemClasses;
-use crate::score::grade::{Class, LEVEL};
+use crate::score::grade::LEVEL;
+use crate::score::item::Class;
 use crate::stats::proportion::{mcnemar_exact, paired_difference};
 
 /// Correctness of two cells on the items that both answered, by one extractor.
@@ -71,7 +72,8 @@ pub fn pair(first: &ItemClasses, second: &ItemClasses, extractor: &str) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::grade::{Graded, Item};
+    use crate::score::grade::Graded;
+    use crate::score::item::Item;
 
     fn graded(classes: &[(u64, Class)]) -> ItemClasses {
         let item = |class| Item { classes: vec![class], answers: vec![None], degenerate: false };

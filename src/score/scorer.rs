@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::plan::cell::{CompareHow, ScorePlan};
-use crate::score::answer::Answer;
 use crate::score::extract::{Extractor, PatternError};
-use crate::score::grade::{Graded, Grading};
 use crate::score::normalise::Normaliser;
 
 /// A score plan made ready.
@@ -123,24 +121,6 @@ impl Scorer {
     fn read_gold(&self, raw: &str) -> Option<String> {
         let extracted = self.gold.extract(raw).ok().flatten()?;
         self.normaliser.apply(&extracted).ok().filter(|answer| !answer.is_empty())
-    }
-
-    /// Begins to grade answers against these golds.
-    pub fn grading<'a>(&'a self, golds: &'a Golds) -> Grading<'a> {
-        Grading::new(self, golds)
-    }
-
-    /// Grades answers of measured requests; those of warm-up must not be among them.
-    pub fn grade<'a>(
-        &self,
-        golds: &Golds,
-        answers: impl IntoIterator<Item = Answer<'a>>,
-    ) -> Graded {
-        let mut grading = self.grading(golds);
-        for answer in answers {
-            grading.push(&answer);
-        }
-        grading.finish()
     }
 }
 

@@ -7,28 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
+use crate::store::file_sum::FileSum;
 use crate::store::{line, recover};
 
 /// Records wait in memory at most this long before they are handed to the system.
 pub(super) const FLUSH_AFTER: Duration = Duration::from_millis(50);
 /// … and at most this many bytes.
 const FLUSH_BYTES: usize = 1 << 20;
-
-/// Size and checksum of a finished journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FileSum {
-    /// Records.
-    pub(super) records: u64,
-    /// Bytes.
-    pub(super) bytes: u64,
-    /// CRC-32 of all bytes.
-    pub(super) crc32: u32,
-}
 
 /// An open journal.
 #[derive(Debug)]

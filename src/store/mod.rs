@@ -14,9 +14,11 @@ pub mod verify;
 pub mod writer;
 
 pub(crate) mod atomic;
+mod file_sum;
 mod journal;
 mod line;
 mod recover;
+mod trial_file;
 
 #[cfg(test)]
 mod tests;

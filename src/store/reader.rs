@@ -16,12 +16,12 @@ use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
 use crate::store::error::StoreError;
-use crate::store::journal::FileSum;
+use crate::store::file_sum::FileSum;
 use crate::store::line;
 use crate::store::lock::RunLock;
 use crate::store::records::{Expect, Records};
 use crate::store::run_dir::{RunDir, RunManifest};
-use crate::store::writer::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
+use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 
 /// The one reader of run directories.
 #[derive(Clone, Debug)]

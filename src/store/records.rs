@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use serde::de::DeserializeOwned;
 
 use crate::store::error::StoreError;
-use crate::store::journal::FileSum;
+use crate::store::file_sum::FileSum;
 use crate::store::line;
 
 /// No record is longer: a longer line is damage, and is not read into memory.

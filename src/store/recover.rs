@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::atomic;
 use crate::store::error::StoreError;
-use crate::store::journal::FileSum;
+use crate::store::file_sum::FileSum;
 use crate::store::records::{Line, Lines};
 
 /// Returns what the journal holds, after its torn tail, if any, was copied to `.torn-N` and cut off.

@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids::hex;
 use crate::store::error::StoreError;
-use crate::store::journal::FileSum;
+use crate::store::file_sum::FileSum;
 use crate::store::reader::{RunReader, TrialReader};
 use crate::store::records::TornTail;
-use crate::store::writer::{REQUESTS, TRIAL};
+use crate::store::trial_file::{REQUESTS, TRIAL};
 
 /// What was checked, and what was found wrong.
 #[derive(Debug, Default)]

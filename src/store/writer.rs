@@ -6,8 +6,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::ids::sha256_hex;
 use crate::plan::Plan;
 use crate::record::FORMAT_VERSION;
@@ -18,17 +16,12 @@ use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
 use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
-use crate::store::journal::{FileSum, Journal};
+use crate::store::journal::Journal;
 use crate::store::lock::RunLock;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::{RunDir, RunManifest};
+use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 use crate::store::{atomic, line};
-
-/// File names of a trial.
-pub(super) const REQUESTS: &str = "requests.jsonl";
-pub(super) const OUTPUTS: &str = "outputs.jsonl";
-pub(super) const TELEMETRY: &str = "telemetry.jsonl";
-pub(super) const TRIAL: &str = "trial.json";
 
 /// What a new run directory begins with.
 #[derive(Clone, Copy, Debug)]
@@ -281,18 +274,6 @@ impl TrialWriter {
             .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
         atomic::write(&path, &text)
     }
-}
-
-/// The content of `trial.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TrialFile {
-    /// [`FORMAT_VERSION`].
-    pub(super) format: u32,
-    /// What was observed.
-    pub(super) record: TrialRecord,
-    /// Sums of the trial's files by name.
-    pub(super) files: BTreeMap<String, FileSum>,
 }
 
 fn take_named(out: &Path) -> Result<RunDir, StoreError> {

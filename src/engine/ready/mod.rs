@@ -11,7 +11,7 @@ use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
-use crate::engine::start::StartStep;
+use crate::engine::step::StartStep;
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline};
 use crate::units::Nanos;

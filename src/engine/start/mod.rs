@@ -24,6 +24,7 @@ use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::ready::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;
 use crate::engine::running::watch::Watched;
+use crate::engine::step::StartStep;
 use crate::engine::stop::gpu_memory;
 use crate::engine::stop::gpu_memory::GpuBaseline;
 use crate::plan::launch::{Launch, PORT};
@@ -56,25 +57,6 @@ pub struct StartContext<'a> {
     pub interrupt: Interrupt,
     /// The run's lock file, kept locked by the guardian until the engine is gone.
     pub lock: Option<&'a File>,
-}
-
-/// What happens during a start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartStep {
-    /// The engine is about to be started; again with another port if the first was taken.
-    Spawning {
-        /// The picked port.
-        port: u16,
-        /// Exact argv.
-        argv: Vec<String>,
-    },
-    /// It reached a stage.
-    Stage {
-        /// Stage name.
-        name: String,
-        /// Time since spawn.
-        at: Nanos,
-    },
 }
 
 /// Why there is no engine. Nothing of it is left in either case.

@@ -7,11 +7,13 @@
     reason = "reads the sources and says what it skips"
 )]
 
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use regex::Regex;
+use imports::{Module, Reference, module_of, references, references_of, sources};
 
 /// Rooms and what each may import. An arrow that is not here fails the test; so does an
 /// arrow here that no file needs any more.
@@ -27,20 +29,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("openai", &["record"]),
     ("scenario", &["diagnostic", "secrets", "units"]),
     ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
-    ("workload", &["ids", "openai", "plan", "record", "seed", "units"]),
+    ("workload", &["ids", "plan", "record", "seed", "units"]),
     ("score", &["plan", "record", "stats"]),
     ("metrics", &["ids", "plan", "record", "score", "seed", "stats", "units"]),
-    ("store", &["ids", "plan", "record", "secrets", "seed", "units"]),
+    ("store", &["ids", "plan", "record", "secrets"]),
     ("datasets", &["ids", "plan", "secrets", "store"]),
     ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
     ("telemetry", &["record", "units"]),
     ("engine", &["clock", "ids", "plan", "record", "secrets", "telemetry", "units"]),
     ("load", &["openai", "plan", "record", "secrets", "seed", "units", "workload"]),
     ("serve", &["openai", "seed", "units"]),
-    (
-        "report",
-        &["analysis", "ids", "metrics", "plan", "record", "score", "secrets", "seed", "units"],
-    ),
+    ("report", &["analysis", "ids", "metrics", "plan", "record", "score", "secrets", "units"]),
     (
         "run",
         &[
@@ -121,7 +120,7 @@ fn every_import_between_rooms_is_an_arrow_of_the_table() {
 
 #[test]
 fn every_room_is_in_the_table_and_no_other() {
-    let rooms: BTreeSet<String> = sources().iter().map(|path| room_of(path)).collect();
+    let rooms: BTreeSet<String> = sources().iter().map(|path| module_of(path).remove(0)).collect();
     let table: BTreeSet<String> = MAY_IMPORT.iter().map(|(room, _)| (*room).into()).collect();
     assert_eq!(rooms, table);
 }
@@ -167,50 +166,96 @@ fn the_top_level_holds_what_the_readme_names() {
     assert_eq!(names, expected);
 }
 
-/// Returns every arrow between two rooms with one file that needs it.
-fn arrows() -> BTreeMap<(String, String), PathBuf> {
-    let import = Regex::new(r"\bcrate::([a-z_]+)\b").unwrap();
-    let mut arrows = BTreeMap::new();
+#[test]
+fn no_two_files_of_a_room_need_each_other() {
+    let mut needs: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+    for reference in references() {
+        // A folder's main file and its parts are one noun: a part may use what that file defines.
+        let is_part = reference.from.starts_with(&reference.to);
+        if !reference.is_test && !is_part && reference.from[0] == reference.to[0] {
+            needs.entry(reference.from).or_default().insert(reference.to);
+        }
+    }
+    let circles = circles(&needs);
+    assert!(circles.is_empty(), "files that need each other: {circles:#?}");
+}
+
+#[test]
+fn every_file_is_where_its_module_is() {
+    // A `#[path]` would hide a file from the arrows. This one is shared with the tests outside.
+    const SHARED: &str = "#[path = \"../../tests/front/mod.rs\"]";
     for path in sources() {
-        let room = room_of(&path);
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
-            for found in import.captures_iter(line) {
-                if found[1] != *room {
-                    arrows.entry((room.clone(), found[1].to_owned())).or_insert(path.clone());
+        let text = fs::read_to_string(&path).unwrap().replace(SHARED, "");
+        assert!(!text.contains("#[path"), "{} takes a module from elsewhere", path.display());
+    }
+}
+
+#[test]
+fn an_import_is_seen_in_whatever_form_it_is_written() {
+    let check = |text: &str, expected: &[&str]| {
+        let module = |path: &str| path.split("::").map(str::to_owned).collect::<Module>();
+        let mut texts: Vec<_> = ["engine", "serve", "store", "store::lock", "load"]
+            .iter()
+            .map(|path| (module(path), String::new()))
+            .collect();
+        texts.push((module("load::trial"), text.to_owned()));
+        let found: Vec<_> =
+            references_of(&texts).into_iter().map(|reference| reference.to.join("::")).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("use crate::engine::Engine;", &["engine"]);
+    check("use crate::{engine, serve};", &["engine", "serve"]);
+    check("use crate::{engine::{self, Engine}, store::lock::Lock};", &["engine", "store::lock"]);
+    check("use super::super::store::lock;", &["store::lock"]);
+    check("mod inner { use super::super::super::serve::Serve; }", &["serve"]);
+    check("fn f() { crate::store::lock::take(); }", &["store::lock"]);
+    check("fn f(x: &super::super::engine::Engine) {}", &["engine"]);
+    check("fn f() { println!(\"{}\", crate::engine::NAME); }", &["engine"]);
+    check("use std::fs; use serde::Serialize; fn f() { fs::read(1); }", &[]);
+}
+
+/// Returns groups of modules of which each needs every other, by whatever way.
+fn circles(needs: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<BTreeSet<String>> {
+    let reached = |start: &Module| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![start.clone()]);
+        while let Some(module) = open.pop() {
+            for next in needs.get(&module).into_iter().flatten() {
+                if seen.insert(next.clone()) {
+                    open.push(next.clone());
                 }
             }
         }
-    }
-    arrows
-}
-
-/// Returns the Rust files of the rooms; `lib.rs` and `main.rs` are doors, not rooms.
-fn sources() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
+        seen
+    };
+    let reach: BTreeMap<&Module, BTreeSet<Module>> =
+        needs.keys().map(|module| (module, reached(module))).collect();
+    let mut circles: Vec<BTreeSet<String>> = Vec::new();
+    for (module, seen) in reach.iter().filter(|(module, seen)| seen.contains(**module)) {
+        let back = |other: &&Module| reach.get(*other).is_some_and(|seen| seen.contains(*module));
+        let circle: BTreeSet<_> =
+            seen.iter().filter(back).map(|module| module.join("::")).collect();
+        if !circles.contains(&circle) {
+            circles.push(circle);
         }
     }
-    let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    found.retain(|path| !path.ends_with("src/lib.rs") && !path.ends_with("src/main.rs"));
-    found.sort();
-    found
+    circles
+}
+
+/// Returns every arrow between two rooms with one file that needs it.
+fn arrows() -> BTreeMap<(String, String), String> {
+    // A test that crosses a seam needs both sides of it: the walls are those of the product.
+    let between = references()
+        .into_iter()
+        .filter(|reference| !reference.is_test && reference.from[0] != reference.to[0]);
+    between
+        .map(|reference| {
+            let Reference { mut from, mut to, .. } = reference;
+            let file = from.join("::");
+            ((from.remove(0), to.remove(0)), file)
+        })
+        .collect()
 }
 
 fn is_of_a_licence(line: &str) -> bool {
     ["#![", "    ", ")]"].iter().any(|start| line.starts_with(start)) || line.is_empty()
-}
-
-fn room_of(path: &Path) -> String {
-    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-    first.trim_end_matches(".rs").to_owned()
 }

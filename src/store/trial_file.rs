@@ -1,0 +1,26 @@
+//! The files of a trial, and `trial.json`, which says that they are whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::trial::TrialRecord;
+use crate::store::file_sum::FileSum;
+
+/// File names of a trial.
+pub(super) const REQUESTS: &str = "requests.jsonl";
+pub(super) const OUTPUTS: &str = "outputs.jsonl";
+pub(super) const TELEMETRY: &str = "telemetry.jsonl";
+pub(super) const TRIAL: &str = "trial.json";
+
+/// The content of `trial.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrialFile {
+    /// [`crate::record::FORMAT_VERSION`].
+    pub(super) format: u32,
+    /// What was observed.
+    pub(super) record: TrialRecord,
+    /// Sums of the trial's files by name.
+    pub(super) files: BTreeMap<String, FileSum>,
+}
