@@ -8,6 +8,7 @@
 
 mod calm;
 mod front;
+mod undecided;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -247,7 +248,9 @@ fn known_latencies_are_the_same_with_and_without_tls() {
     let n_secured = front.n_secured.load(Ordering::Relaxed);
     assert!((16..60).contains(&n_secured), "{n_secured} connections");
     if !was_calm || !machine_is_calm() {
-        return println!("inconclusive: others use this machine; latencies were not compared");
+        return undecided::note(
+            "inconclusive: others use this machine; latencies with TLS were not compared",
+        );
     }
     // Stamps of the kernel, and this program's behind a front that adds a hop of its own.
     for (cell, tolerance) in cells.iter().zip([1.0, 3.0]) {
@@ -283,8 +286,12 @@ fn a_client_without_ports_is_invalid_and_its_engine_not_blamed() {
     };
     match network("true") {
         Ok(output) if output.status.success() => {}
-        Ok(output) => return println!("skipped: no network of its own: {}", told(&output)),
-        Err(error) => return println!("skipped: no network of its own: unshare: {error}"),
+        Ok(output) => {
+            return undecided::note(&format!("skipped: no network of its own: {}", told(&output)));
+        }
+        Err(error) => {
+            return undecided::note(&format!("skipped: no network of its own: unshare: {error}"));
+        }
     }
     let output = network(&format!("exec \"$0\" --exact {NAME} --nocapture")).unwrap();
     print!("{}", told(&output));

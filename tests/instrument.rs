@@ -8,6 +8,7 @@
 )]
 
 mod calm;
+mod undecided;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,9 @@ fn percentile(cell: &Value, metric: &str, p: f64) -> f64 {
 fn calm(was_calm: bool, what: &str) -> bool {
     let is_calm = was_calm && machine_is_calm();
     if !is_calm {
-        println!("inconclusive: others use this machine; not held against the truth: {what}");
+        undecided::note(&format!(
+            "inconclusive: others use this machine; not held against the truth: {what}"
+        ));
     }
     is_calm
 }

@@ -1,12 +1,12 @@
 //! The program from outside: real runs of small scenarios, as a user would start them.
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "starts the program, reads what it wrote and says what is inconclusive"
 )]
 
 mod calm;
+mod undecided;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -248,13 +248,17 @@ fn gold_that_cannot_be_read_stops_the_run_before_an_engine_starts() {
 #[test]
 fn reported_medians_are_those_of_the_simulated_engine() {
     if !machine_is_calm() {
-        return println!("inconclusive: this machine wakes sleepers more than 1 ms late");
+        return undecided::note(
+            "inconclusive: sim_smoke's medians: this machine wakes sleepers more than 1 ms late",
+        );
     }
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
     run_into(&dir, home.path(), &["scenarios/sim_smoke.toml"]);
     if !machine_is_calm() {
-        return println!("inconclusive: this machine became busy during the run");
+        return undecided::note(
+            "inconclusive: sim_smoke's medians: this machine became busy during the run",
+        );
     }
     let summary = json(&dir.join("summary.json"));
     let cell = &summary["cells"][0];

@@ -1,16 +1,17 @@
 //! Real engines, started by the program from a scenario of this repository, measured, scored and
 //! taken down.
 //!
-//! `scenarios/engines/install.sh` installs them; what is not on PATH is skipped, and the test
-//! says so on standard error, past the capture of test output.
+//! `scenarios/engines/install.sh` installs them. They take minutes and memory, so they run only
+//! where `BENCH_TEST_ENGINES` is set, as `.ci/run` sets it; what is not on PATH is noted as skipped.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "starts the program, reads what it wrote and says what it skips"
 )]
 
+mod undecided;
+
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -38,10 +39,16 @@ impl Run {
     /// Runs the built-in engine and others on the same questions, for so long at most; `None`
     /// when the time of all runs is used up.
     fn of(engines: &[&str], settings: &[&str], limit: Duration) -> Option<Self> {
+        if std::env::var_os("BENCH_TEST_ENGINES").is_none() {
+            undecided::note(&format!("skipped: {engines:?}: BENCH_TEST_ENGINES is not set"));
+            return None;
+        }
         let mut begin = BEGIN.lock().unwrap_or_else(PoisonError::into_inner);
         let since_begin = begin.get_or_insert_with(Instant::now).elapsed();
         if since_begin > BUDGET {
-            say(&format!("skipped: {engines:?}: other engines took {since_begin:.0?} already"));
+            undecided::note(&format!(
+                "skipped: {engines:?}: other engines took {since_begin:.0?} already"
+            ));
             return None;
         }
         let home = tempfile::tempdir().unwrap();
@@ -89,7 +96,7 @@ impl Run {
         let cells = summary["cells"].as_array().unwrap();
         let cell = cells.iter().find(|cell| cell["keys"]["engine"] == engine).unwrap();
         if let Some(reason) = cell["verdict"]["skipped"].as_str() {
-            say(&format!("skipped: {engine}: {reason}"));
+            undecided::note(&format!("skipped: {engine}: {reason}"));
             return None;
         }
         Some(cell.clone())
@@ -141,10 +148,6 @@ impl Run {
 }
 
 /// Says a line past the capture of test output, which macros print into.
-fn say(line: &str) {
-    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
-}
-
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }

@@ -10,6 +10,8 @@
 )]
 
 mod texts;
+#[path = "../undecided/mod.rs"]
+mod undecided;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,7 +88,8 @@ fn python() -> Option<PathBuf> {
     })?;
     let python = prefix.join("lm-eval/bin/python");
     if !python.is_file() {
-        println!("skipped: no {}; tests/lm_eval/install.sh installs it", python.display());
+        let python = python.display();
+        undecided::note(&format!("skipped: no {python}; tests/lm_eval/install.sh installs it"));
         return None;
     }
     Some(python)
