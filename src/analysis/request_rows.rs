@@ -9,6 +9,7 @@ use crate::metrics::totals::{cancel_kind, error_kind};
 use crate::plan::cell::Cell;
 use crate::record::request::{Outcome, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
+use crate::score::answer::{Answer, Delivery};
 use crate::score::item::Class;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
@@ -107,7 +108,11 @@ fn row(
         .classes
         .get(&cell.id)
         .filter(|_| measured)
-        .and_then(|classes| classes.headline(request.sample));
+        .and_then(|classes| classes.headline(request.sample))
+        .map(|class| match Answer::of(request, None).delivery {
+            Delivery::Answered => class,
+            Delivery::Failed => Class::RequestError,
+        });
     RequestRow {
         cell: cell.name.clone(),
         trial: trial.trial,
@@ -133,6 +138,8 @@ fn row(
         },
         status: request.status,
         answer: class.map(|class| class.name().to_owned()).unwrap_or_default(),
-        correct: class.map(|class| class == Class::Correct),
+        correct: class
+            .filter(|class| *class != Class::RequestError)
+            .map(|class| class == Class::Correct),
     }
 }

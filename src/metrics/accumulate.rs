@@ -273,6 +273,9 @@ fn counts(trials: &[Totals]) -> Counts {
         counts.scheduled += trial.n_scheduled;
         counts.ok += trial.n_ok;
         add(&mut counts.errors, &trial.errors);
+        for (kind, words) in &trial.examples {
+            counts.examples.entry(kind.clone()).or_insert_with(|| words.clone());
+        }
         add(&mut counts.cancelled, &trial.cancelled);
     }
     counts
@@ -413,7 +416,7 @@ mod tests {
         }
         cell.outcome(&CellOutcome::Complete);
         let found = cell.finish();
-        let why = "none of 10 requests succeeded, mostly connect".to_owned();
+        let why = "none of 10 requests succeeded, mostly connect: refused".to_owned();
         assert_eq!(found.verdict, Validity::Failed(why));
         assert!(!found.distributions.contains_key("ttft"));
         assert_eq!(found.figures["output_throughput"].value, Some(0.0));

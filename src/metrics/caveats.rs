@@ -108,6 +108,7 @@ mod tests {
     use crate::metrics::distribution::Samples;
     use crate::metrics::evidence::{Counts2, Lags, ProbeLoss};
     use crate::metrics::window::ToTheEnd;
+    use crate::record::request::Oddity;
     use crate::record::telemetry::ProbeName;
     use crate::record::trial::{DatasetRecord, Stalls};
     use crate::stats::trend::Trend;
@@ -144,6 +145,7 @@ mod tests {
             n_truncated: 9,
             is_natural: true,
             n_odd: 2,
+            oddities: [(Oddity::NoDone, 1), (Oddity::ContentType, 2)].into(),
             dataset: Some(DatasetRecord {
                 name: "questions".to_owned(),
                 origin: "fixtures/datasets/word_problems.jsonl".to_owned(),
@@ -187,6 +189,7 @@ mod tests {
             scheduled: 1_000,
             ok: 900,
             errors: BTreeMap::from([("status-500".to_owned(), 60), ("empty".to_owned(), 30)]),
+            examples: BTreeMap::from([("status-500".to_owned(), "out of memory".to_owned())]),
             cancelled: BTreeMap::from([("deadline".to_owned(), 10)]),
         };
         let few = {
@@ -213,7 +216,7 @@ mod tests {
         }
         let told: Vec<String> =
             found.iter().map(|caveat| format!("{}: {}", caveat.code, caveat.what)).collect();
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(told.join("\n"), @r#"
         late-sends: the generator fell behind: 3.1 % of requests left more than 5.00 ms late (p99 lag 41.0 ms)
         wake-lag: the sentinel woke 4.2 ms late at p99
         client-cpu: load threads were busy 85.0 % of the time
@@ -226,7 +229,7 @@ mod tests {
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
         telemetry-lost: samples are missing: the GPUs' probe missed 7 of 15 samples and lost 2 on the way to the disk and did not come back in 1 trial
         energy-counter: a GPU's energy counter stood still for 12.0 s of the window
-        failures: 90 of 1000 requests failed: 30 empty, 60 status-500
+        failures: 90 of 1000 requests failed: 30 empty, 60 status-500 ("out of memory")
         cancelled: bench ended 10 of 1000 requests: 10 by deadline
         aborted: 1 trial ended early: the engine died
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
@@ -237,7 +240,7 @@ mod tests {
         single-trial: one trial: nothing is known of the spread between runs
         counts-differ: the tokenizer counts +2.0 % output tokens against the engine
         prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine
-        unknown-counts: 7 of 900 answers have no token count and are not in token rates
+        unknown-counts: 7 of 900 answers have no count of output tokens and are in no rate of them
         multi-token-chunks: chunks hold 3.50 tokens in the mean
         prefix-cache: 66.7 % of the prefix cache's lookups were hits
         engine-differs: the engine's counter says 120.0 tok/s where 100.0 arrived (+20 %)
@@ -246,14 +249,14 @@ mod tests {
         fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
         duplicate-prompts: 10 of 100 rows repeat a prompt
         warm-up-shared: 4 rows were sent in the warm-up and measured again
-        odd-streams: 2 of 900 streams were odd: no or more than one end
+        odd-streams: 2 of 1000 answers were odd: 2 wrong or no content type, 1 no [DONE]
         answers-changed: 6 of 200 repeated questions got another answer than the first time
         not-answered: 3 of 100 items have no answer because their requests failed
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
         engine-busy: the engine had open requests before or after 1 of 1 trials
         survivors: the engine's stop left behind: 4712 worker, 3.0 GiB of device memory
-        ");
+        "#);
     }
 
     #[test]

@@ -79,12 +79,16 @@ pub struct Evidence {
     pub prompt_counts: Counts2,
     /// Complete answers without a count of output tokens.
     pub n_unknown: u64,
+    /// Complete answers without a count of prompt tokens.
+    pub n_prompt_unknown: u64,
     /// Complete answers that were cut off at the length limit.
     pub n_truncated: u64,
     /// Whether answers end by themselves.
     pub is_natural: bool,
-    /// Complete answers with an oddity of the stream.
+    /// Answers, complete or not, with an oddity.
     pub n_odd: u64,
+    /// Answers with each kind of oddity.
+    pub oddities: BTreeMap<Oddity, u64>,
     /// Data of the last trial.
     pub dataset: Option<DatasetRecord>,
     /// Measured requests of the trial with most of them.
@@ -242,6 +246,11 @@ impl Evidence {
             self.n_short += 1;
             self.short_of.get_or_insert_with(|| why.clone());
         }
+        let is_odd = |oddity: &&Oddity| **oddity != Oddity::CountsDiffer;
+        self.n_odd += u64::from(record.oddities.iter().any(|oddity| is_odd(&oddity)));
+        for oddity in record.oddities.iter().filter(is_odd) {
+            *self.oddities.entry(*oddity).or_default() += 1;
+        }
         if !metrics.is_ok {
             return;
         }
@@ -249,6 +258,7 @@ impl Evidence {
         self.n_userspace += u64::from(record.stamps == StampSource::Userspace);
         self.n_gaps += u64::from(metrics.n_token_events.saturating_sub(1));
         self.n_coalesced += u64::from(metrics.n_coalesced);
+        self.n_prompt_unknown += u64::from(metrics.prompt.tokens.is_none());
         match metrics.output.tokens {
             None => self.n_unknown += 1,
             Some(tokens) => {
@@ -257,11 +267,10 @@ impl Evidence {
             }
         }
         let usage = record.usage;
-        self.output_counts.add(usage.map(|usage| usage.completion), record.output_tokens_counted);
-        self.prompt_counts.add(usage.map(|usage| usage.prompt), record.prompt_tokens_counted);
+        self.output_counts
+            .add(usage.and_then(|usage| usage.completion), record.output_tokens_counted);
+        self.prompt_counts.add(usage.and_then(|usage| usage.prompt), record.prompt_tokens_counted);
         self.n_truncated += u64::from(record.finish.as_deref() == Some("length"));
-        let is_odd = |oddity: &Oddity| *oddity != Oddity::CountsDiffer;
-        self.n_odd += u64::from(record.oddities.iter().any(is_odd));
     }
 
     pub(crate) fn end_trial(&mut self, totals: &Totals, processors: &ProcessorLog) {

@@ -122,6 +122,19 @@ struct Rate {
 
 const NO_COUNTS: &str =
     "no request has a token count: the engine sends no usage and no tokenizer is given";
+const FEW_COUNTS: &str =
+    "more than 1 % of the answers have no token count, and their time is in the window";
+/// Share of answers without a count up to which a rate of tokens is told, with a caveat: it is
+/// too low by no more than that.
+const UNKNOWN_SHARE: f64 = 0.01;
+
+/// Returns why tokens per second cannot be told when so many of all answers have no count.
+fn unknown(n_unknown: u64, n_ok: u64) -> Option<&'static str> {
+    if n_ok > 0 && n_unknown == n_ok {
+        return Some(NO_COUNTS);
+    }
+    (n_unknown as f64 > UNKNOWN_SHARE * n_ok as f64).then_some(FEW_COUNTS)
+}
 
 /// Rates over the window, and over the whole run beside them.
 pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) {
@@ -137,8 +150,8 @@ pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) 
         n,
         unknown,
     };
-    let no_output = |t: &Totals| (t.n_ok > 0 && t.n_output_unknown == t.n_ok).then_some(NO_COUNTS);
-    let no_prompt = |t: &Totals| (t.n_ok > 0 && t.n_prompt_unknown == t.n_ok).then_some(NO_COUNTS);
+    let no_output = |t: &Totals| unknown(t.n_output_unknown, t.n_ok);
+    let no_prompt = |t: &Totals| unknown(t.n_prompt_unknown, t.n_ok);
     let either = |t: &Totals| no_output(t).or(no_prompt(t));
     let total = |t: &Totals| t.inside.output_tokens + t.inside.prompt_tokens as f64;
     let n = |t: &Totals| t.inside.n_completed;
@@ -259,6 +272,10 @@ mod tests {
         throughput(&mut figures, &[totals(0.0, 0.0)], 1);
         let rate = &figures.by_tag["output_throughput"];
         assert_eq!((rate.value, rate.note.as_str()), (None, "the measured window has no duration"));
+        let half = Totals { n_output_unknown: 5, ..totals(1.0, 50.0) };
+        throughput(&mut figures, &[half], 1);
+        assert_eq!(figures.by_tag["output_throughput"].note, FEW_COUNTS);
+        assert_eq!(figures.by_tag["output_throughput"].value, None);
         let silent = Totals { n_output_unknown: 10, ..totals(1.0, 0.0) };
         throughput(&mut figures, &[silent], 1);
         assert_eq!(figures.value("output_throughput"), None);

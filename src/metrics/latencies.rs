@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn unknown_tokens_per_chunk_are_said_to_be_so() {
         let mut record = request(0, 0, 0, &[50, 80]);
-        record.usage.as_mut().unwrap().completion = 8;
+        record.usage.as_mut().unwrap().completion = Some(8);
         let note = |record| distributions(&[record])["itl"].note.clone().unwrap();
         assert!(note(record).starts_with("equal to ICL: tokens per chunk are not known"));
         let one_each = note(request(0, 0, 0, &[50, 80]));

@@ -87,8 +87,10 @@ impl RequestMetrics {
         let first = tokens.first;
         let last = tokens.last;
         let since = |start: Option<Nanos>, end: Option<Nanos>| end?.checked_sub(start?);
-        let output =
-            Count::of(record.usage.map(|usage| usage.completion), record.output_tokens_counted);
+        let output = Count::of(
+            record.usage.and_then(|usage| usage.completion),
+            record.output_tokens_counted,
+        );
         let scheduled = Some(record.scheduled);
         Self {
             is_ok: record.outcome == Outcome::Ok,
@@ -105,7 +107,10 @@ impl RequestMetrics {
             send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
             connect: since(scheduled, record.connected),
             output,
-            prompt: Count::of(record.usage.map(|usage| usage.prompt), record.prompt_tokens_counted),
+            prompt: Count::of(
+                record.usage.and_then(|usage| usage.prompt),
+                record.prompt_tokens_counted,
+            ),
             n_token_events: tokens.n,
             n_coalesced: tokens.n_coalesced,
         }
@@ -219,12 +224,7 @@ pub(crate) mod tests {
             done: at.last().map(|&millis| Nanos::from_millis(millis)),
             status: Some(200),
             stamps: StampSource::Kernel,
-            usage: Some(Usage {
-                prompt: 10,
-                completion: at.len() as u32,
-                cached: None,
-                reasoning: None,
-            }),
+            usage: Some(usage(10, at.len() as u32)),
             finish: Some("stop".to_owned()),
             max_tokens: Some(100),
             output_tokens_counted: None,
@@ -233,6 +233,11 @@ pub(crate) mod tests {
             outcome: Outcome::Ok,
             oddities: Vec::new(),
         }
+    }
+
+    fn usage(prompt: u32, completion: u32) -> Usage {
+        let (prompt, completion) = (Some(prompt), Some(completion));
+        Usage { prompt, completion, ..Usage::default() }
     }
 
     fn with_events(mut record: RequestRecord, events: &[(u64, EventKind, u32)]) -> RequestRecord {
@@ -295,7 +300,7 @@ pub(crate) mod tests {
             request(0, 0, 0, &[]),
             &[(50, EventKind::Content, 4), (80, EventKind::Content, 3)],
         );
-        record.usage = Some(Usage { prompt: 1, completion: 7, cached: None, reasoning: None });
+        record.usage = Some(usage(1, 7));
         assert_eq!(RequestMetrics::of(&record).tpot_ns, Some(10e6));
     }
 
@@ -308,7 +313,7 @@ pub(crate) mod tests {
         assert_eq!((found.tpot_ns, found.output.source), (None, CountSource::Unknown));
         // One chunk and an end-of-sequence token that the engine counts.
         let mut record = request(0, 0, 0, &[50]);
-        record.usage = Some(Usage { prompt: 1, completion: 2, cached: None, reasoning: None });
+        record.usage = Some(usage(1, 2));
         assert_eq!(RequestMetrics::of(&record).tpot_ns, None);
     }
 

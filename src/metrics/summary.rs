@@ -130,6 +130,9 @@ pub struct Counts {
     pub ok: u64,
     /// Failures by kind (`status-500`, `first-token-timeout` …).
     pub errors: BTreeMap<String, u64>,
+    /// Words of the first failure of each kind, where it came with words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub examples: BTreeMap<String, String>,
     /// Ended by `bench`, by cause.
     pub cancelled: BTreeMap<String, u64>,
 }

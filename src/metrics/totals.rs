@@ -31,6 +31,8 @@ pub struct Totals {
     pub n_good: u64,
     /// Failures by kind.
     pub errors: BTreeMap<String, u64>,
+    /// Words of the first failure of each kind.
+    pub examples: BTreeMap<String, String>,
     /// Ended by `bench`, by cause.
     pub cancelled: BTreeMap<String, u64>,
     /// Token events of all requests.
@@ -96,7 +98,11 @@ impl Totals {
         self.add_in_flight(window, record, metrics);
         match &record.outcome {
             Outcome::Error(error) => {
-                *self.errors.entry(error_kind(error)).or_default() += 1;
+                let kind = error_kind(error);
+                if let Some(words) = error.words() {
+                    self.examples.entry(kind.clone()).or_insert_with(|| words.to_owned());
+                }
+                *self.errors.entry(kind).or_default() += 1;
                 return;
             }
             Outcome::Cancelled(cause) => {
@@ -128,9 +134,10 @@ impl Totals {
     }
 
     fn add_prompt(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
-        if let Some(cached) = record.usage.and_then(|usage| usage.cached) {
+        let usage = record.usage.unwrap_or_default();
+        if let Some((cached, prompt)) = usage.cached.zip(usage.prompt) {
             self.cached_tokens += u64::from(cached);
-            self.cacheable_tokens += record.usage.map_or(0, |usage| u64::from(usage.prompt));
+            self.cacheable_tokens += u64::from(prompt);
         }
         let Some(tokens) = metrics.prompt.tokens else {
             self.n_prompt_unknown += 1;

@@ -125,7 +125,10 @@ pub fn verdict(
     } else if counts.ok == 0 && !is_ours {
         let kinds = counts.errors.iter().chain(&counts.cancelled);
         let most = kinds.max_by_key(|(_, n)| **n).map_or("unknown", |(kind, _)| kind);
-        Validity::Failed(format!("none of {} requests succeeded, mostly {most}", counts.scheduled))
+        let words =
+            counts.examples.get(most).map_or_else(String::new, |words| format!(": {words}"));
+        let n = counts.scheduled;
+        Validity::Failed(format!("none of {n} requests succeeded, mostly {most}{words}"))
     } else if instrument.is_empty() {
         Validity::Valid
     } else {

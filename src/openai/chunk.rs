@@ -1,12 +1,10 @@
-//! Reads what engines answer: chunks of a stream and whole JSON answers.
+//! What engines answer: chunks of a stream and whole JSON answers.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
-use crate::record::request::{EventKind, Usage};
+use crate::openai::finish::{Finish, finish_of};
+use crate::openai::mend::Halves;
+use crate::record::request::{EventKind, Oddity, Usage};
 
 /// What one chunk, or one whole answer, carried.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,18 +13,30 @@ pub struct Chunk<'a> {
     pub text: Cow<'a, str>,
     /// Reasoning text; empty when there is none.
     pub reasoning: Cow<'a, str>,
+    /// Halves of surrogate pairs at the ends of the answer text.
+    pub halves: Halves,
     /// Whether it carries part of a tool or function call.
     pub tool_call: bool,
-    /// Why generation stopped, in the engine's words.
-    pub finish: Option<Cow<'a, str>>,
+    /// Index of the choice that all this is of; absent when there is no choice.
+    pub index: Option<u32>,
+    /// Whether it is a whole answer: a `message` instead of a `delta`.
+    pub is_whole: bool,
+    /// Why generation stopped, in the API's words.
+    pub finish: Option<&'static str>,
+    /// A finish reason that nobody knows.
+    pub unknown_finish: Option<Cow<'a, str>>,
     /// Token counts.
     pub usage: Option<Usage>,
     /// An error, as the engine put it.
     pub error: Option<Cow<'a, str>>,
     /// Log probabilities of its tokens.
     pub logprobs: Vec<f32>,
+    /// Whether one of them is not a finite number: none is kept then.
+    pub has_bad_logprobs: bool,
     /// Tokens in it, where token ids or log probabilities tell.
     pub n_tokens: Option<u32>,
+    /// What was odd about it.
+    pub oddities: Vec<Oddity>,
 }
 
 impl Chunk<'_> {
@@ -44,6 +54,23 @@ impl Chunk<'_> {
             EventKind::Other
         }
     }
+
+    /// Takes a finish reason in.
+    pub(super) fn finish_with(&mut self, reason: &str) {
+        let (finish, is_ours) = finish_of(reason);
+        if !is_ours {
+            self.oddities.push(Oddity::FinishReason);
+        }
+        match finish {
+            Finish::Ended(word) => self.finish = Some(word),
+            Finish::Failed => {
+                let words = || Cow::Owned(format!("finish reason `{reason}`"));
+                self.error.get_or_insert_with(words);
+            }
+            Finish::NotYet => {}
+            Finish::Unknown => self.unknown_finish = Some(Cow::Owned(reason.to_owned())),
+        }
+    }
 }
 
 /// Bytes that are not a chunk.
@@ -52,185 +79,6 @@ impl Chunk<'_> {
 pub struct NotAChunk {
     /// What is wrong with them, without an excerpt.
     pub why: String,
-}
-
-/// Reads one chunk or one whole answer.
-///
-/// Only the choice with index 0 is looked at: `bench` never asks for another.
-pub fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
-    let text = std::str::from_utf8(data)
-        .map_err(|error| NotAChunk { why: format!("invalid UTF-8: {error}") })?;
-    let wire: Wire<'_> = serde_json::from_str(text)
-        .map_err(|error| NotAChunk { why: format!("invalid JSON: {error}") })?;
-    Ok(wire.into_chunk())
-}
-
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    usage: Option<UsageWire>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    detail: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: Option<u32>,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    message: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    finish_reason: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    logprobs: Option<Logprobs<'a>>,
-    #[serde(default)]
-    token_ids: Option<Vec<IgnoredAny>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    content: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    reasoning: Option<Text<'a>>,
-    #[serde(default)]
-    tool_calls: Option<Vec<IgnoredAny>>,
-    #[serde(default)]
-    function_call: Option<IgnoredAny>,
-}
-
-/// A string that is borrowed where it holds no escapes; serde copies an `Option<Cow<str>>`.
-#[derive(Default, Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct Logprobs<'a> {
-    #[serde(borrow, default)]
-    content: Option<Vec<TokenLogprob<'a>>>,
-    #[serde(default)]
-    token_logprobs: Option<Vec<Option<f32>>>,
-}
-
-#[derive(Deserialize)]
-struct TokenLogprob<'a> {
-    logprob: f32,
-    #[serde(borrow, default, rename = "token")]
-    _token: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct UsageWire {
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Option<u32>,
-}
-
-impl<'a> Wire<'a> {
-    fn into_chunk(self) -> Chunk<'a> {
-        let error = self.error_text();
-        let usage = self.usage.map(|usage| Usage {
-            prompt: usage.prompt_tokens,
-            completion: usage.completion_tokens,
-            cached: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            reasoning: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens),
-        });
-        let choice =
-            self.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or_default() == 0);
-        let mut chunk = Chunk { usage, error, ..Chunk::default() };
-        if let Some(choice) = choice {
-            choice.fill(&mut chunk);
-        }
-        chunk
-    }
-
-    /// OpenAI puts an error under `error`; older vLLM answers `{"object":"error","message":…}`,
-    /// web frameworks in front of engines `{"detail":…}`.
-    fn error_text(&self) -> Option<Cow<'a, str>> {
-        let is_null = |raw: &&RawValue| raw.get() == "null";
-        if let Some(error) = self.error.filter(|raw| !is_null(raw)) {
-            return Some(message_in(error));
-        }
-        if self.object.is_some_and(|object| object.get() == r#""error""#) {
-            return Some(self.message.map_or(Cow::Borrowed("error"), message_in));
-        }
-        if self.choices.is_none() && self.usage.is_none() {
-            return self.detail.filter(|raw| !is_null(raw)).map(message_in);
-        }
-        None
-    }
-}
-
-fn message_in(raw: &RawValue) -> Cow<'_, str> {
-    #[derive(Deserialize)]
-    struct Object<'a> {
-        #[serde(borrow)]
-        message: Text<'a>,
-    }
-    if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
-        return text;
-    }
-    serde_json::from_str(raw.get())
-        .map_or(Cow::Borrowed(raw.get()), |object: Object<'_>| object.message.0)
-}
-
-impl<'a> Choice<'a> {
-    fn fill(self, chunk: &mut Chunk<'a>) {
-        let delta = self.delta.or(self.message).unwrap_or_default();
-        let text_of = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
-        chunk.text = text_of(delta.content);
-        if chunk.text.is_empty() {
-            chunk.text = text_of(self.text);
-        }
-        chunk.reasoning = text_of(delta.reasoning_content);
-        if chunk.reasoning.is_empty() {
-            chunk.reasoning = text_of(delta.reasoning);
-        }
-        chunk.tool_call = delta.tool_calls.is_some_and(|calls| !calls.is_empty())
-            || delta.function_call.is_some();
-        chunk.finish = self.finish_reason.map(|reason| reason.0);
-        let token_ids = self.token_ids.map(|ids| ids.len() as u32);
-        if let Some(logprobs) = self.logprobs {
-            chunk.logprobs = match (logprobs.content, logprobs.token_logprobs) {
-                (Some(content), _) => content.iter().map(|token| token.logprob).collect(),
-                // The first token of an echoed prompt has none.
-                (None, Some(values)) => values.into_iter().flatten().collect(),
-                (None, None) => Vec::new(),
-            };
-        }
-        let n_logprobs = u32::try_from(chunk.logprobs.len()).ok().filter(|n| *n > 0);
-        chunk.n_tokens = token_ids.filter(|n| *n > 0).or(n_logprobs);
-    }
 }
 
 /// The form that the chunks of one stream have in common: all bytes but the generated text.
@@ -253,6 +101,7 @@ impl ChunkShape {
     pub fn of(data: &[u8], chunk: &Chunk<'_>) -> Option<Self> {
         let carries_more = chunk.usage.is_some()
             || chunk.finish.is_some()
+            || chunk.unknown_finish.is_some()
             || chunk.error.is_some()
             || !chunk.logprobs.is_empty();
         let (kind, text) = match (&chunk.text, &chunk.reasoning) {
@@ -283,155 +132,5 @@ impl ChunkShape {
         let is_plain = !text.is_empty()
             && text.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
         if is_plain { std::str::from_utf8(text).ok() } else { None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn kind_of(json: &str) -> EventKind {
-        parse(json.as_bytes()).unwrap().kind()
-    }
-
-    #[test]
-    fn a_chunk_counts_as_what_it_carries() {
-        let check = |json: &str, expected: EventKind| assert_eq!(kind_of(json), expected, "{json}");
-        let delta = |inner: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{{inner}}}}}]}}"#);
-        check(&delta(r#""content":"a""#), EventKind::Content);
-        check(&delta(r#""content":"""#), EventKind::Other);
-        check(&delta(r#""role":"assistant","content":null"#), EventKind::Other);
-        check(&delta(r#""reasoning_content":"hm""#), EventKind::Reasoning);
-        check(&delta(r#""reasoning":"hm","content":"""#), EventKind::Reasoning);
-        check(&delta(r#""tool_calls":[{"index":0}]"#), EventKind::ToolCall);
-        check(&delta(r#""tool_calls":[]"#), EventKind::Other);
-        check(&delta(r#""function_call":{"name":"f"}"#), EventKind::ToolCall);
-        check(r#"{"choices":[{"text":" b"}]}"#, EventKind::Content);
-        check(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, EventKind::Other);
-        check(r#"{"choices":[{"index":1,"delta":{"content":"x"}}]}"#, EventKind::Other);
-    }
-
-    #[test]
-    fn errors_are_found_in_every_dress() {
-        let check = |json: &str, expected: &str| {
-            assert_eq!(parse(json.as_bytes()).unwrap().error.as_deref(), Some(expected), "{json}");
-        };
-        check(r#"{"error":{"message":"no \"memory\"","code":500}}"#, "no \"memory\"");
-        check(r#"{"error":"plain"}"#, "plain");
-        check(r#"{"object":"error","message":"old","code":400}"#, "old");
-        check(r#"{"detail":"Not Found"}"#, "Not Found");
-        check(r#"{"error":{"code":3}}"#, r#"{"code":3}"#);
-        assert_eq!(kind_of(r#"{"error":null,"choices":[]}"#), EventKind::Other);
-    }
-
-    #[test]
-    fn usage_keeps_cached_and_reasoning_tokens() {
-        let json = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,
-            "prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":2}}}"#;
-        let expected = Usage { prompt: 9, completion: 4, cached: Some(8), reasoning: Some(2) };
-        assert_eq!(parse(json.as_bytes()).unwrap().usage, Some(expected));
-    }
-
-    #[test]
-    fn tokens_are_counted_from_ids_or_log_probabilities() {
-        let check = |json: &str, n_tokens: Option<u32>, logprobs: &[f32]| {
-            let chunk = parse(json.as_bytes()).unwrap();
-            assert_eq!((chunk.n_tokens, chunk.logprobs.as_slice()), (n_tokens, logprobs), "{json}");
-        };
-        check(r#"{"choices":[{"text":"ab","token_ids":[5,6]}]}"#, Some(2), &[]);
-        let chat = r#"{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.5}]}}]}"#;
-        check(chat, Some(1), &[-0.5]);
-        let completion = r#"{"choices":[{"text":"ab","logprobs":{"token_logprobs":[null,-1.5]}}]}"#;
-        check(completion, Some(1), &[-1.5]);
-        check(r#"{"choices":[{"text":"ab","logprobs":null}]}"#, None, &[]);
-    }
-
-    #[test]
-    fn text_without_escapes_is_borrowed() {
-        let chunk = parse(br#"{"choices":[{"delta":{"content":"plain"}}]}"#).unwrap();
-        assert!(matches!(chunk.text, Cow::Borrowed("plain")));
-    }
-
-    #[test]
-    fn a_whole_answer_reads_like_a_chunk() {
-        let json = br#"{"choices":[{"message":{"role":"assistant","content":"42"},"finish_reason":"stop"}]}"#;
-        let chunk = parse(json).unwrap();
-        assert_eq!((chunk.text.as_ref(), chunk.finish.as_deref()), ("42", Some("stop")));
-    }
-
-    #[test]
-    fn garbage_is_refused_without_a_panic() {
-        let deep = "[".repeat(10_000);
-        for garbage in [
-            &b"{"[..],
-            b"<html>",
-            b"{\"choices\":[{\"text\":\"\xff\"}]}",
-            br#"{"choices":[{"text":"\ud800"}]}"#,
-            br#"{"usage":{"prompt_tokens":1e999}}"#,
-            br#"{"choices":NaN}"#,
-            deep.as_bytes(),
-        ] {
-            assert!(parse(garbage).is_err(), "{}", String::from_utf8_lossy(garbage));
-        }
-    }
-
-    fn stream_chunk(text: &str, extra: &str) -> String {
-        let text = serde_json::to_string(text).unwrap();
-        format!(
-            r#"{{"id":"x","choices":[{{"index":0,"delta":{{"content":{text}}}{extra},"finish_reason":null}}]}}"#
-        )
-    }
-
-    #[test]
-    fn a_shape_knows_chunks_that_differ_in_their_text_alone() {
-        let first = stream_chunk("one", "");
-        let shape = ChunkShape::of(first.as_bytes(), &parse(first.as_bytes()).unwrap()).unwrap();
-        assert_eq!(shape.text(stream_chunk(" twö", "").as_bytes()), Some(" twö"));
-        assert_eq!(shape.text(stream_chunk("", "").as_bytes()), None);
-        assert_eq!(shape.text(stream_chunk("a\n", "").as_bytes()), None);
-        assert_eq!(shape.text(stream_chunk("a", r#","logprobs":null"#).as_bytes()), None);
-        // Were the quote not looked for, this would read as one long text.
-        let two = stream_chunk("a", "").replace(r#""a""#, r#""a","content":"b""#);
-        assert_eq!(shape.text(two.as_bytes()), None);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_a_shape_reads_the_parser_reads_alike(
-            first in "[a-z]{1,4}|[ -~é]{0,6}",
-            middle in prop::collection::vec(any::<u8>(), 0..12),
-            text in "\\PC{0,12}",
-            cut in any::<prop::sample::Index>(),
-            template in prop::sample::select(vec![
-                r#"{"choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}]}"#,
-                r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":"@"}}]}"#,
-                r#"{"object":"c","choices":[{"text":"@","token_ids":[1,2]}],"usage":null}"#,
-                r#"{"choices":[{"text":"@"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
-                r#"{"choices":[{"index":1,"text":"no"},{"index":0,"text":"@"}]}"#,
-            ]),
-        ) {
-            let (before, after) = template.split_once('@').unwrap();
-            let learned = [before, &first, after].concat();
-            let Ok(chunk) = parse(learned.as_bytes()) else { return Ok(()) };
-            let Some(shape) = ChunkShape::of(learned.as_bytes(), &chunk) else { return Ok(()) };
-            let mut wild = [before.as_bytes(), &middle, after.as_bytes()].concat();
-            let tame = [before, &text, after].concat().into_bytes();
-            for data in [tame, wild.clone(), { wild.truncate(cut.index(wild.len())); wild }] {
-                if let Some(text) = shape.text(&data) {
-                    let parsed = parse(&data).unwrap();
-                    prop_assert_eq!(parsed.kind(), shape.kind);
-                    prop_assert_eq!(parsed.n_tokens, shape.n_tokens);
-                    let (generated, other) = match shape.kind {
-                        EventKind::Content => (&parsed.text, &parsed.reasoning),
-                        _ => (&parsed.reasoning, &parsed.text),
-                    };
-                    prop_assert_eq!(generated.as_ref(), text);
-                    prop_assert!(other.is_empty() && parsed.usage.is_none());
-                    prop_assert!(parsed.finish.is_none() && parsed.error.is_none());
-                }
-            }
-        }
     }
 }

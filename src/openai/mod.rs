@@ -2,4 +2,8 @@
 
 pub mod body;
 pub mod chunk;
+pub mod finish;
+mod lenient;
+pub mod mend;
+pub mod parse;
 pub mod sse;

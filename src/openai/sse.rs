@@ -2,22 +2,38 @@
 
 use memchr::{memchr, memchr2};
 
+use crate::record::request::Oddity;
+use crate::units::Nanos;
+
 /// An incremental decoder of `text/event-stream`.
 ///
 /// It works on bytes, so a character that two reads share is no special case, and it copies
-/// nothing as long as an event lies in one piece. Comments, `id`, `retry` and unknown fields are
-/// passed over; lines end in LF, CR or CRLF; a byte-order mark is dropped.
+/// nothing as long as an event lies in one piece. Comments, `id` and `retry` are passed over;
+/// lines end in LF, CR or CRLF; a byte-order mark is dropped.
 /// Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream".
+///
+/// Where engines and proxies leave the standard, it hands out what they meant and says so: events
+/// without a blank line between them, `error:` lines, misspelled fields, lines without a field.
 #[derive(Debug)]
 pub struct SseDecoder {
     /// Offset of the next byte to be fed, from the start of the stream.
     offset: u64,
+    /// Stamp of the last read.
+    last_at: Nanos,
     /// The beginning of a line that has not ended yet.
     line: Vec<u8>,
     /// Data lines of an event that has not ended yet, joined with LF.
     data: Vec<u8>,
-    has_data: bool,
+    n_data_lines: usize,
+    /// End and stamp of the last data line.
+    data_end: (u64, Nanos),
+    /// The event's `event:` field names an error; of an event that may have begun after it, too.
     is_error: bool,
+    is_next_error: bool,
+    oddity: Option<Oddity>,
+    /// Lines without a field, joined with LF, and where the last one ended.
+    stray: Vec<u8>,
+    stray_end: (u64, Nanos),
     /// The last byte was a CR: a following LF belongs to it.
     after_cr: bool,
     at_start: bool,
@@ -29,10 +45,14 @@ pub struct SseDecoder {
 pub struct SseEvent<'a> {
     /// Its data; several `data:` lines are joined with LF.
     pub data: &'a [u8],
-    /// Whether its `event:` field is `error`.
+    /// Whether its `event:` field names an error, or its data stood in a field that does.
     pub is_error: bool,
+    /// What its framing had of its own.
+    pub oddity: Option<Oddity>,
     /// Offset just behind its last byte, from the start of the stream.
     pub end: u64,
+    /// Stamp of the read that brought its last byte.
+    pub at: Nanos,
 }
 
 /// An event is larger than the cap.
@@ -45,28 +65,43 @@ pub struct EventTooLarge {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// A line, and where and when it ended.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    bytes: &'a [u8],
+    end: u64,
+    at: Nanos,
+}
+
 impl SseDecoder {
     /// Returns a decoder at the start of a stream, which refuses events above a size.
     pub fn new(max_event_bytes: usize) -> Self {
         Self {
             offset: 0,
+            last_at: Nanos::ZERO,
             line: Vec::new(),
             data: Vec::new(),
-            has_data: false,
+            n_data_lines: 0,
+            data_end: (0, Nanos::ZERO),
             is_error: false,
+            is_next_error: false,
+            oddity: None,
+            stray: Vec::new(),
+            stray_end: (0, Nanos::ZERO),
             after_cr: false,
             at_start: true,
             max_event_bytes,
         }
     }
 
-    /// Decodes the next bytes of the stream.
+    /// Decodes the next bytes of the stream, which one read brought at `at`.
     ///
     /// # Errors
     /// [`EventTooLarge`] if an event outgrows the cap; the decoder is of no use afterwards.
     pub fn feed(
         &mut self,
         bytes: &[u8],
+        at: Nanos,
         mut on_event: impl FnMut(SseEvent<'_>),
     ) -> Result<(), EventTooLarge> {
         // The data of the common event: one line, and all of it in these bytes.
@@ -87,9 +122,11 @@ impl SseDecoder {
             let end = self.offset + pos as u64;
             if self.line.is_empty() {
                 if rest_of_line.is_empty() {
-                    self.dispatch(&mut whole, end, &mut on_event)?;
+                    self.check_size(whole)?;
+                    self.dispatch(&mut whole, end, at, &mut on_event);
                 } else {
-                    self.take_line(rest_of_line, &mut whole);
+                    let line = Line { bytes: rest_of_line, end, at };
+                    self.take_line(line, &mut whole, &mut on_event);
                 }
             } else {
                 let mut line = std::mem::take(&mut self.line);
@@ -98,7 +135,7 @@ impl SseDecoder {
                 if let Some(data) = whole.take() {
                     self.append_data(data);
                 }
-                self.take_line(&line, &mut moved);
+                self.take_line(Line { bytes: &line, end, at }, &mut moved, &mut on_event);
                 if let Some(data) = moved {
                     self.append_data(data);
                 }
@@ -108,6 +145,7 @@ impl SseDecoder {
             self.check_size(whole)?;
         }
         self.offset += bytes.len() as u64;
+        self.last_at = at;
         self.check_size(whole)?;
         if let Some(data) = whole {
             self.append_data(data);
@@ -119,84 +157,227 @@ impl SseDecoder {
     ///
     /// The standard discards it; some engines end with `data: [DONE]` and nothing after it.
     /// Whether such a rest is whole or cut off is for the reader of its data to find out.
-    pub fn finish(&mut self, on_event: impl FnOnce(SseEvent<'_>)) {
+    pub fn finish(&mut self, mut on_event: impl FnMut(SseEvent<'_>)) {
         let line = std::mem::take(&mut self.line);
         let mut whole = None;
-        self.take_line(&line, &mut whole);
+        let (end, at) = (self.offset, self.last_at);
+        if !line.is_empty() {
+            self.take_line(Line { bytes: &line, end, at }, &mut whole, &mut on_event);
+        }
         if let Some(data) = whole {
             self.append_data(data);
         }
-        if self.has_data {
-            on_event(SseEvent { data: &self.data, is_error: self.is_error, end: self.offset });
-        }
-        self.data.clear();
-        self.has_data = false;
+        self.dispatch(&mut None, end, at, &mut on_event);
     }
 
     fn check_size(&self, whole: Option<&[u8]>) -> Result<(), EventTooLarge> {
-        let n_bytes = self.line.len() + self.data.len() + whole.map_or(0, <[u8]>::len);
+        let n_bytes =
+            self.line.len() + self.data.len() + self.stray.len() + whole.map_or(0, <[u8]>::len);
         if n_bytes > self.max_event_bytes {
             return Err(EventTooLarge { limit: self.max_event_bytes });
         }
         Ok(())
     }
 
-    fn take_line<'a>(&mut self, line: &'a [u8], whole: &mut Option<&'a [u8]>) {
-        let mut line = line;
+    fn take_line<'a>(
+        &mut self,
+        line: Line<'a>,
+        whole: &mut Option<&'a [u8]>,
+        on_event: &mut impl FnMut(SseEvent<'_>),
+    ) {
+        let mut bytes = line.bytes;
         if std::mem::take(&mut self.at_start) {
-            line = line.strip_prefix(BOM).unwrap_or(line);
+            bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
         }
-        if let Some(value) = line.strip_prefix(b"data:") {
+        if let Some(value) = bytes.strip_prefix(b"data:") {
             let value = value.strip_prefix(b" ").unwrap_or(value);
-            if !self.has_data && whole.is_none() {
-                *whole = Some(value);
-            } else {
-                if let Some(data) = whole.take() {
-                    self.append_data(data);
-                }
-                self.append_data(value);
-            }
-            return;
+            return self.take_data(Line { bytes: value, ..line }, whole, on_event);
         }
-        let colon = memchr(b':', line).unwrap_or(line.len());
-        let value = line.get(colon + 1..).unwrap_or_default();
-        match &line[..colon] {
-            b"data" => {
-                if let Some(data) = whole.take() {
-                    self.append_data(data);
-                }
-                self.append_data(b"");
-            }
-            b"event" => self.is_error = value.strip_prefix(b" ").unwrap_or(value) == b"error",
-            _ => {}
+        let colon = memchr(b':', bytes).unwrap_or(bytes.len());
+        let value = bytes.get(colon + 1..).unwrap_or_default();
+        let name = &bytes[..colon];
+        match name {
+            b"data" => self.take_data(Line { bytes: b"", ..line }, whole, on_event),
+            b"" if !bytes.is_empty() => {}
+            b"event" => self.take_name(value, whole.is_some()),
+            b"id" | b"retry" => {}
+            _ => self.take_odd_line(Line { bytes, ..line }, name, value, whole, on_event),
         }
     }
 
+    /// Takes a line that the standard does not know.
+    fn take_odd_line<'a>(
+        &mut self,
+        line: Line<'a>,
+        name: &[u8],
+        value: &'a [u8],
+        whole: &mut Option<&'a [u8]>,
+        on_event: &mut impl FnMut(SseEvent<'_>),
+    ) {
+        let name = name.trim_ascii().to_ascii_lowercase();
+        let text = line.bytes.trim_ascii();
+        if text.is_empty() {
+            return self.dispatch(whole, line.end, line.at, on_event);
+        }
+        match &name[..] {
+            b"data" => {
+                self.oddity = Some(Oddity::FieldName);
+                let value = value.strip_prefix(b" ").unwrap_or(value);
+                self.take_data(Line { bytes: value, ..line }, whole, on_event);
+            }
+            b"event" => self.take_name(value, whole.is_some()),
+            b"id" | b"retry" | b"" => {}
+            name if is_error_field(name) && name.len() < line.bytes.len() => {
+                self.dispatch(whole, line.end, line.at, on_event);
+                let data = value.trim_ascii();
+                let oddity = Some(Oddity::Unframed);
+                on_event(SseEvent { data, is_error: true, oddity, end: line.end, at: line.at });
+            }
+            // One chunk per line, as in a stream of JSON lines.
+            _ if text.starts_with(b"{") && text.ends_with(b"}") && self.stray.is_empty() => {
+                self.dispatch(whole, line.end, line.at, on_event);
+                let oddity = Some(Oddity::Unframed);
+                let (is_error, end, at) = (false, line.end, line.at);
+                on_event(SseEvent { data: text, is_error, oddity, end, at });
+            }
+            _ => {
+                if !self.stray.is_empty() {
+                    self.stray.push(b'\n');
+                }
+                self.stray.extend_from_slice(line.bytes);
+                self.stray_end = (line.end, line.at);
+            }
+        }
+    }
+
+    fn take_name(&mut self, value: &[u8], has_data: bool) {
+        let is_error = names_error(&value.to_ascii_lowercase());
+        if has_data || self.n_data_lines > 0 {
+            self.is_next_error = is_error;
+        } else {
+            self.is_error = is_error;
+        }
+    }
+
+    fn take_data<'a>(
+        &mut self,
+        line: Line<'a>,
+        whole: &mut Option<&'a [u8]>,
+        on_event: &mut impl FnMut(SseEvent<'_>),
+    ) {
+        self.hand_out_stray(on_event);
+        // A whole object has no second line: the blank line before this one is missing.
+        let pending = whole.unwrap_or(&self.data);
+        let n_pending = self.n_data_lines + usize::from(whole.is_some());
+        if n_pending == 1 && is_whole(pending) {
+            let (end, at) = self.data_end;
+            let is_error = std::mem::replace(&mut self.is_error, self.is_next_error);
+            self.is_next_error = false;
+            let oddity = Some(Oddity::BlankLine);
+            on_event(SseEvent { data: pending, is_error, oddity, end, at });
+            *whole = None;
+            self.clear_data();
+        }
+        if self.n_data_lines == 0 && whole.is_none() {
+            *whole = Some(line.bytes);
+        } else {
+            if let Some(data) = whole.take() {
+                self.append_data(data);
+            }
+            self.append_data(line.bytes);
+        }
+        self.data_end = (line.end, line.at);
+    }
+
     fn append_data(&mut self, value: &[u8]) {
-        if self.has_data {
+        if self.n_data_lines > 0 {
             self.data.push(b'\n');
         }
         self.data.extend_from_slice(value);
-        self.has_data = true;
+        self.n_data_lines += 1;
+    }
+
+    fn clear_data(&mut self) {
+        self.data.clear();
+        self.n_data_lines = 0;
     }
 
     fn dispatch(
         &mut self,
         whole: &mut Option<&[u8]>,
         end: u64,
+        at: Nanos,
         on_event: &mut impl FnMut(SseEvent<'_>),
-    ) -> Result<(), EventTooLarge> {
+    ) {
         self.at_start = false;
-        self.check_size(*whole)?;
-        let is_error = std::mem::take(&mut self.is_error);
+        let is_error = std::mem::take(&mut self.is_error) | std::mem::take(&mut self.is_next_error);
+        let oddity = self.oddity.take();
         if let Some(data) = whole.take() {
-            on_event(SseEvent { data, is_error, end });
-        } else if std::mem::take(&mut self.has_data) {
-            on_event(SseEvent { data: &self.data, is_error, end });
+            on_event(SseEvent { data, is_error, oddity, end, at });
+        } else if self.n_data_lines > 0 {
+            on_event(SseEvent { data: &self.data, is_error, oddity, end, at });
         }
-        self.data.clear();
-        Ok(())
+        self.clear_data();
+        self.hand_out_stray(on_event);
     }
+
+    fn hand_out_stray(&mut self, on_event: &mut impl FnMut(SseEvent<'_>)) {
+        if !self.stray.is_empty() {
+            let (end, at) = self.stray_end;
+            let oddity = Some(Oddity::Unframed);
+            on_event(SseEvent { data: &self.stray, is_error: false, oddity, end, at });
+            self.stray.clear();
+        }
+    }
+}
+
+/// Whether a name in lower case is that of an error.
+fn names_error(name: &[u8]) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(name, word).is_some();
+    has(b"error") || has(b"exception") || has(b"fail")
+}
+
+/// Whether a field's name, in lower case and of one word, is that of an error.
+fn is_error_field(name: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-');
+    name.len() < 32 && name.iter().all(is_word) && names_error(name)
+}
+
+/// Whether a data line is a JSON object from its first brace to its last, or the end marker.
+fn is_whole(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    if !(data.starts_with(b"{") && data.ends_with(b"}")) {
+        return is_end_marker(data);
+    }
+    let mut depth = 0_usize;
+    let mut bytes = data.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
+/// Whether the data is the end marker, however it is spelled: `[DONE]`, `[done] `, `"[DONE]"`.
+pub fn is_end_marker(data: &[u8]) -> bool {
+    let mark = |byte: &u8| !byte.is_ascii_alphanumeric();
+    data.len() <= 16
+        && data.iter().position(|byte| !mark(byte)).is_some_and(|start| {
+            let end = data.iter().rposition(|byte| !mark(byte)).map_or(start, |end| end + 1);
+            data[start..end].eq_ignore_ascii_case(b"done")
+        })
 }
 
 #[cfg(test)]
@@ -215,7 +396,7 @@ mod tests {
             events.push((data, event.is_error, event.end));
         };
         for piece in pieces {
-            decoder.feed(piece, &mut note).unwrap();
+            decoder.feed(piece, Nanos::ZERO, &mut note).unwrap();
         }
         decoder.finish(&mut note);
         events
@@ -238,7 +419,7 @@ mod tests {
     fn comments_marks_and_unknown_fields_are_passed_over() {
         check(": hello\n\n: again\n\ndata: a\n\n", &[("a", 27)]);
         check("\u{feff}data: a\n\n", &[("a", 12)]);
-        check("id: 7\nretry: 9\nnonsense\ndata: a\n\n", &[("a", 33)]);
+        check("id: 7\nretry: 9\ndata: a\n\n", &[("a", 24)]);
     }
 
     #[test]
@@ -266,7 +447,9 @@ mod tests {
         let mut fed = 0;
         let refused = loop {
             fed += 100;
-            if let Err(error) = decoder.feed(&[b'x'; 100], |_| panic!("no event ended")) {
+            if let Err(error) =
+                decoder.feed(&[b'x'; 100], Nanos::ZERO, |_| panic!("no event ended"))
+            {
                 break error;
             }
         };

@@ -38,9 +38,9 @@ pub struct RequestRecord {
     pub stamps: StampSource,
     /// What the engine says it counted, if it said so.
     pub usage: Option<Usage>,
-    /// Why the engine stopped generating, in its words.
+    /// Why the engine stopped generating, in the API's words: `stop`, `length` …
     pub finish: Option<String>,
-    /// The most tokens that were asked for.
+    /// The most tokens that the request asked for; absent where it named no limit.
     pub max_tokens: Option<u32>,
     /// Tokens of the generated text by the pinned tokenizer, if one is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,14 +189,16 @@ pub enum StampSource {
     Userspace,
 }
 
-/// Token counts as the engine reports them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Token counts as the engine reports them. What it does not say is absent, never 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// `usage.prompt_tokens`.
-    pub prompt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<u32>,
     /// `usage.completion_tokens`, the end-of-sequence token included where the engine counts it.
-    pub completion: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<u32>,
     /// Prompt tokens that came from the prefix cache, where the engine says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<u32>,
@@ -235,7 +237,7 @@ pub enum RequestError {
     Status(u16, String),
     /// An error object inside a stream or a 200 response.
     InStream(String),
-    /// A 200 response without a generated token.
+    /// A response that the engine ended without a generated token.
     Empty,
     /// The stream ended before it was complete.
     Truncated(String),
@@ -247,6 +249,28 @@ pub enum RequestError {
     ConnReuseRace,
     /// This machine ran out of file descriptors or ports: never the engine's fault.
     ClientResources(String),
+}
+
+impl RequestError {
+    /// Returns the words that came with the failure, if there are any.
+    pub fn words(&self) -> Option<&str> {
+        let words = match self {
+            Self::Connect(words)
+            | Self::Status(_, words)
+            | Self::InStream(words)
+            | Self::Truncated(words)
+            | Self::Protocol(words)
+            | Self::TooLarge(words)
+            | Self::ClientResources(words) => words,
+            Self::ConnectTimeout
+            | Self::FirstTokenTimeout
+            | Self::BetweenTokensTimeout
+            | Self::TotalTimeout
+            | Self::Empty
+            | Self::ConnReuseRace => return None,
+        };
+        Some(words.as_str()).filter(|words| !words.is_empty())
+    }
 }
 
 /// Why `bench` ended a request.
@@ -263,8 +287,8 @@ pub enum CancelCause {
     EngineGone,
 }
 
-/// Something odd in a stream that did not make the request fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Something odd in an answer that did not make the request fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Oddity {
     /// The stream ended without `[DONE]`, after a finish reason.
@@ -275,6 +299,69 @@ pub enum Oddity {
     TwoFinishReasons,
     /// The engine's count and the tokenizer's differ.
     CountsDiffer,
+    /// The content type is missing, or is another than the body's form.
+    ContentType,
+    /// No blank line stands between two events.
+    BlankLine,
+    /// A chunk, an error or text without a field in front of it.
+    Unframed,
+    /// A field's name is spelled otherwise than the standard has it.
+    FieldName,
+    /// An event that keeps the connection alive by other means than a comment.
+    KeepAlive,
+    /// Text that is no chunk.
+    StrayText,
+    /// The end marker is spelled otherwise than `[DONE]`.
+    EndMarker,
+    /// The choice has no index, or another than 0.
+    ChoiceIndex,
+    /// Generated text comes as something else than a string.
+    TextForm,
+    /// A number is missing or not finite.
+    Number,
+    /// Half of a surrogate pair.
+    Surrogate,
+    /// Bytes that are not UTF-8.
+    Utf8,
+    /// JSON that breaks the grammar and could be mended.
+    Json,
+    /// A field of another type than the API's; it was dropped.
+    Field,
+    /// A finish reason that is empty or outside the API's words.
+    FinishReason,
+    /// Token counts that are missing, contradict themselves or bear other names.
+    Usage,
+    /// The answer was complete without a finish reason.
+    NoFinish,
+}
+
+impl Oddity {
+    /// Returns what was odd, for people.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::NoDone => "no [DONE]",
+            Self::DataAfterDone => "data after [DONE]",
+            Self::TwoFinishReasons => "two finish reasons",
+            Self::CountsDiffer => "another count than the tokenizer's",
+            Self::ContentType => "wrong or no content type",
+            Self::BlankLine => "no blank line between events",
+            Self::Unframed => "lines without a field",
+            Self::FieldName => "misspelled fields",
+            Self::KeepAlive => "keep-alives in events",
+            Self::StrayText => "text that is no chunk",
+            Self::EndMarker => "another end marker than [DONE]",
+            Self::ChoiceIndex => "choices without index or with another than 0",
+            Self::TextForm => "text that is not a string",
+            Self::Number => "numbers that are missing or not finite",
+            Self::Surrogate => "halves of surrogate pairs",
+            Self::Utf8 => "bytes that are not UTF-8",
+            Self::Json => "broken JSON",
+            Self::Field => "fields of another type, dropped",
+            Self::FinishReason => "finish reasons outside the API's words",
+            Self::Usage => "token counts that are missing, contradictory or named otherwise",
+            Self::NoFinish => "no finish reason",
+        }
+    }
 }
 
 /// The text of one answer, kept apart from its timing.

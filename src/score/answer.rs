@@ -27,8 +27,8 @@ pub enum Delivery {
 impl<'a> Answer<'a> {
     /// Joins a request's record with its stored output.
     ///
-    /// A complete response without a token is an empty answer, not a failed request: the
-    /// engine did what the model wanted. Otherwise a model could raise its accuracy by silence.
+    /// A response that the engine ended without a token is an empty answer, not a failed request:
+    /// the engine did what the model wanted. Otherwise a model could raise its accuracy by silence.
     pub fn of(record: &RequestRecord, output: Option<&'a OutputRecord>) -> Self {
         let delivery = match record.outcome {
             Outcome::Ok | Outcome::Error(RequestError::Empty) => Delivery::Answered,

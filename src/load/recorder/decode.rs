@@ -1,17 +1,14 @@
 //! Decodes one response, block by block, into what its record needs.
 
-use crate::load::recorder::engine_stamps::sent_ns;
+use crate::load::recorder::answer::Answer;
 use crate::load::spec::Limits;
 use crate::load::transport::client::Head;
 use crate::load::transport::exchange::{Block, Excess, Signals};
-use crate::openai::chunk::{Chunk, ChunkShape, parse};
-use crate::openai::sse::SseDecoder;
-use crate::record::request::{EventKind, Events, Oddity, Usage};
-use crate::secrets::redact::Redactor;
+use crate::openai::parse::parse;
+use crate::openai::sse::{SseDecoder, is_end_marker};
+use crate::record::request::Oddity;
 use crate::units::Nanos;
 
-/// Longest excerpt of an engine's words in a record, in characters.
-const EXCERPT_CHARS: usize = 200;
 /// Bytes of an error body that are kept.
 const ERROR_BODY_BYTES: usize = 4 << 10;
 
@@ -20,44 +17,11 @@ const ERROR_BODY_BYTES: usize = 4 << 10;
 pub(crate) struct Decoding {
     form: Form,
     wants_stream: bool,
-    keeps_text: bool,
     limits: Limits,
-    shape: Option<ChunkShape>,
-    last_event_at: Nanos,
     /// Body of an answer that is not a stream.
     body: Vec<u8>,
     pub(crate) head: Option<Head>,
     pub(crate) answer: Answer,
-}
-
-/// What the response has told so far.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) events: Events,
-    pub(crate) n_token_events: u64,
-    pub(crate) first_token_at: Option<Nanos>,
-    pub(crate) text: String,
-    pub(crate) reasoning: String,
-    pub(crate) logprobs: Vec<f32>,
-    pub(crate) usage: Option<Usage>,
-    pub(crate) finish: Option<String>,
-    pub(crate) done_at: Option<Nanos>,
-    /// An error object, as the engine put it.
-    pub(crate) error: Option<String>,
-    /// Something that is not the protocol.
-    pub(crate) violation: Option<String>,
-    pub(crate) too_large: Option<String>,
-    pub(crate) oddities: Vec<Oddity>,
-    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
-    pub(crate) truth_epoch_ns: Option<u64>,
-    /// Takes the secrets in use out of what is kept of the engine's words.
-    pub(crate) redactor: Redactor,
-    /// How much later than the engine's own stamp each event's stamp is.
-    pub(crate) added_ns: Vec<i64>,
-    /// Tokens of each event, and whether every token event came with its count.
-    tokens: Vec<u32>,
-    has_uncounted: bool,
-    n_tokens: u64,
 }
 
 #[derive(Debug)]
@@ -77,13 +41,10 @@ impl Decoding {
         Self {
             form: Form::Unknown,
             wants_stream,
-            keeps_text,
             limits,
-            shape: None,
-            last_event_at: Nanos::ZERO,
             body: Vec::new(),
             head: None,
-            answer: Answer::default(),
+            answer: Answer::new(keeps_text),
         }
     }
 
@@ -94,7 +55,7 @@ impl Decoding {
             self.feed_read(bytes, at);
         }
         if self.answer.n_token_events > n_before {
-            signals.note_token(self.last_event_at);
+            signals.note_token(self.answer.last_event_at);
         }
         if let Some(at) = self.answer.done_at {
             signals.note_done(at);
@@ -118,13 +79,8 @@ impl Decoding {
         match &mut self.form {
             Form::Unknown | Form::Given => {}
             Form::Stream(sse) => {
-                let (answer, shape, last) =
-                    (&mut self.answer, &mut self.shape, &mut self.last_event_at);
-                let keeps_text = self.keeps_text;
-                let fed = sse.feed(bytes, |event| {
-                    answer.take_event(event.data, event.is_error, at, last, shape, keeps_text);
-                });
-                if let Err(error) = fed {
+                let answer = &mut self.answer;
+                if let Err(error) = sse.feed(bytes, at, |event| answer.take_event(event)) {
                     self.answer.too_large = Some(error.to_string());
                     self.form = Form::Given;
                 }
@@ -145,24 +101,22 @@ impl Decoding {
         }
     }
 
-    /// The content type decides; where it says nothing useful, the first bytes do.
-    fn form_of(&self, bytes: &[u8]) -> Form {
-        let stream = || Form::Stream(Box::new(SseDecoder::new(self.limits.event_bytes)));
+    /// What was asked for decides; where no stream was, the content type and the first bytes do.
+    fn form_of(&mut self, bytes: &[u8]) -> Form {
         let Some(head) = &self.head else { return Form::Json };
         if !(200..300).contains(&head.status) {
             return Form::ErrorBody;
         }
-        if head.content_type.contains("event-stream") {
-            return stream();
+        let says_stream = head.content_type.contains("event-stream");
+        let is_stream = self.wants_stream || says_stream || begins_like_a_stream(bytes);
+        if is_stream && !(self.wants_stream && says_stream) {
+            self.answer.note_oddity(Oddity::ContentType);
         }
-        if head.content_type.contains("json") {
-            return Form::Json;
+        if is_stream {
+            Form::Stream(Box::new(SseDecoder::new(self.limits.event_bytes)))
+        } else {
+            Form::Json
         }
-        let begins = |with: &[u8]| bytes.starts_with(with);
-        if begins(b"data:") || begins(b":") || begins(b"event:") || begins(b"\xef\xbb\xbf") {
-            return stream();
-        }
-        Form::Json
     }
 
     /// Ends the response at `at`; `is_complete` when HTTP says that nothing is missing.
@@ -176,17 +130,7 @@ impl Decoding {
         }
         match std::mem::replace(&mut self.form, Form::Given) {
             Form::Stream(mut sse) => {
-                let (answer, shape, last) =
-                    (&mut self.answer, &mut self.shape, &mut self.last_event_at);
-                let keeps_text = self.keeps_text;
-                sse.finish(|event| {
-                    // What is cut off in the middle is no violation: it is a truncation.
-                    let is_whole = event.data == b"[DONE]" || parse(event.data).is_ok();
-                    if is_whole {
-                        answer.take_event(event.data, event.is_error, at, last, shape, keeps_text);
-                    }
-                });
-                self.answer.settle_counts();
+                self.finish_stream(&mut sse);
             }
             Form::Json if is_complete => self.finish_json(at),
             Form::ErrorBody => {
@@ -196,21 +140,46 @@ impl Decoding {
             }
             Form::Json | Form::Unknown | Form::Given => {}
         }
+        self.answer.settle();
+    }
+
+    fn finish_stream(&mut self, sse: &mut SseDecoder) {
+        let answer = &mut self.answer;
+        sse.finish(|event| {
+            // What is cut off in the middle is no violation: it is a truncation.
+            let is_cut = event.data.trim_ascii_start().starts_with(b"{")
+                && !is_end_marker(event.data)
+                && parse(event.data).is_err()
+                && !event.data.contains(&b'\n');
+            if !is_cut || event.is_error {
+                answer.take_event(event);
+            }
+        });
+        // A stream of one line, and that a whole answer, is no stream: its stamps say nothing.
+        let is_one = answer.n_framed == 0 && answer.n_unframed == 1 && answer.done_at.is_none();
+        if self.wants_stream && is_one && answer.error.is_none() && answer.n_token_events > 0 {
+            let what = self.head.as_ref().map_or("", |head| &head.content_type);
+            let what = self.answer.excerpt(what);
+            self.answer.violate(format!("asked for a stream, got one answer of type {what:?}"));
+        }
     }
 
     fn finish_json(&mut self, at: Nanos) {
         let body = std::mem::take(&mut self.body);
         match parse(&body) {
-            Ok(chunk) if chunk.error.is_none() && self.wants_stream => {
-                let what = self.head.as_ref().map_or("", |head| &head.content_type);
-                let what = self.answer.excerpt(what);
-                self.answer.violate(format!("asked for a stream, got one answer of type {what:?}"));
-            }
-            Ok(chunk) => {
-                let kind = chunk.kind();
-                self.answer.take_chunk(&chunk, self.keeps_text);
-                self.answer.note(kind, at, &mut self.last_event_at, None);
+            Ok(mut chunk) => {
+                self.answer.take_chunk(&mut chunk, at);
                 self.answer.done_at = Some(at);
+            }
+            // A stream that did not look like one.
+            Err(_) if memchr::memmem::find(&body, b"data:").is_some() => {
+                self.answer.note_oddity(Oddity::ContentType);
+                let mut sse = SseDecoder::new(self.limits.event_bytes);
+                let answer = &mut self.answer;
+                if let Err(error) = sse.feed(&body, at, |event| answer.take_event(event)) {
+                    answer.too_large = Some(error.to_string());
+                }
+                self.finish_stream(&mut sse);
             }
             Err(error) => {
                 let text = self.answer.excerpt(&String::from_utf8_lossy(&body));
@@ -220,135 +189,10 @@ impl Decoding {
     }
 }
 
-impl Answer {
-    /// Returns the beginning of the engine's words; half a key would be known to no redaction.
-    fn excerpt(&self, text: &str) -> String {
-        excerpt(&self.redactor.text(text))
-    }
-
-    fn take_event(
-        &mut self,
-        data: &[u8],
-        is_error: bool,
-        at: Nanos,
-        last: &mut Nanos,
-        shape: &mut Option<ChunkShape>,
-        keeps_text: bool,
-    ) {
-        if self.done_at.is_some() {
-            // The first end counts.
-            self.note_oddity(Oddity::DataAfterDone);
-            return;
-        }
-        if let Some(epoch_ns) = self.truth_epoch_ns
-            && let Some(sent_ns) = sent_ns(data)
-        {
-            let ours = i128::from(epoch_ns) + i128::from(at.0);
-            self.added_ns.push((ours - i128::from(sent_ns)) as i64);
-        }
-        if let Some(known) = shape
-            && !is_error
-            && let Some(text) = known.text(data)
-        {
-            if keeps_text {
-                match known.kind {
-                    EventKind::Reasoning => self.reasoning.push_str(text),
-                    _ => self.text.push_str(text),
-                }
-            }
-            return self.note(known.kind, at, last, known.n_tokens);
-        }
-        if data == b"[DONE]" {
-            self.done_at = Some(at);
-            return self.note(EventKind::Done, at, last, None);
-        }
-        match parse(data) {
-            Ok(mut chunk) => {
-                if let Some(new) = ChunkShape::of(data, &chunk) {
-                    *shape = Some(new);
-                }
-                if is_error && chunk.error.is_none() {
-                    chunk.error = Some(String::from_utf8_lossy(data));
-                }
-                let (kind, n_tokens) = (chunk.kind(), chunk.n_tokens);
-                self.take_chunk(&chunk, keeps_text);
-                self.note(kind, at, last, n_tokens);
-            }
-            Err(_) if is_error => {
-                let error = self.excerpt(&String::from_utf8_lossy(data));
-                self.error.get_or_insert(error);
-                self.note(EventKind::Error, at, last, None);
-            }
-            Err(error) => {
-                let text = self.excerpt(&String::from_utf8_lossy(data));
-                self.violate(format!("{error} in {text:?}"));
-                self.note(EventKind::Other, at, last, None);
-            }
-        }
-    }
-
-    fn take_chunk(&mut self, chunk: &Chunk<'_>, keeps_text: bool) {
-        if let Some(error) = &chunk.error {
-            let error = self.excerpt(error);
-            self.error.get_or_insert(error);
-        }
-        if let Some(finish) = &chunk.finish {
-            if self.finish.is_some() {
-                self.note_oddity(Oddity::TwoFinishReasons);
-            } else {
-                self.finish = Some(self.excerpt(finish));
-            }
-        }
-        if chunk.usage.is_some() {
-            self.usage = chunk.usage;
-        }
-        if keeps_text {
-            self.text.push_str(&chunk.text);
-            self.reasoning.push_str(&chunk.reasoning);
-            self.logprobs.extend_from_slice(&chunk.logprobs);
-        }
-    }
-
-    /// Notes an event. An error event's stamp counts like any other's.
-    fn note(&mut self, kind: EventKind, at: Nanos, last: &mut Nanos, n_tokens: Option<u32>) {
-        self.events.push(*last, at, kind);
-        *last = at;
-        if kind.is_token() {
-            self.n_token_events += 1;
-            self.first_token_at.get_or_insert(at);
-            self.n_tokens += u64::from(n_tokens.unwrap_or(1));
-            self.has_uncounted |= n_tokens.is_none();
-        }
-        if !self.has_uncounted {
-            self.tokens.push(if kind.is_token() { n_tokens.unwrap_or(0) } else { 0 });
-        }
-    }
-
-    /// Keeps token counts only if every token event came with one.
-    fn settle_counts(&mut self) {
-        if !self.has_uncounted && self.n_token_events > 0 {
-            self.events.tokens = std::mem::take(&mut self.tokens);
-        }
-    }
-
-    fn violate(&mut self, what: String) {
-        self.violation.get_or_insert(what);
-    }
-
-    fn note_oddity(&mut self, oddity: Oddity) {
-        if !self.oddities.contains(&oddity) {
-            self.oddities.push(oddity);
-        }
-    }
-}
-
-/// Returns the beginning of a text, fit to be printed: one line, no control characters.
-pub(crate) fn excerpt(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut short: String =
-        chars.by_ref().take(EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    short
+/// Whether the first bytes of a body are those of an event stream.
+fn begins_like_a_stream(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    [&b"data:"[..], b":", b"event:", b"id:", b"retry:", b"error:"]
+        .iter()
+        .any(|field| bytes.starts_with(field))
 }

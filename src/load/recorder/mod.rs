@@ -1,5 +1,6 @@
 //! The recorder: decodes what the load threads hand over, and passes finished records on.
 
+pub(in crate::load) mod answer;
 pub(in crate::load) mod channel;
 pub(in crate::load) mod decode;
 pub(in crate::load) mod engine_stamps;
@@ -135,15 +136,15 @@ impl<'a> Recorder<'a> {
             .as_ref()
             .filter(|_| answer.n_token_events > 0)
             .map(|count| count(&answer.text) + count(&answer.reasoning));
-        if let (Some(usage), Some(counted)) = (answer.usage, output_tokens_counted) {
+        let completion = answer.usage.and_then(|usage| usage.completion);
+        if let (Some(completion), Some(counted)) = (completion, output_tokens_counted) {
             // The engine counts the end-of-sequence token, the text does not show it.
-            let allowed = (usage.completion / 100).max(1);
-            if usage.completion.abs_diff(counted) > allowed {
-                answer.oddities.push(Oddity::CountsDiffer);
+            let allowed = (completion / 100).max(1);
+            if completion.abs_diff(counted) > allowed {
+                answer.note_oddity(Oddity::CountsDiffer);
             }
         }
-        let n_tokens =
-            answer.usage.map_or(answer.n_token_events, |usage| u64::from(usage.completion));
+        let n_tokens = completion.map_or(answer.n_token_events, u64::from);
         self.count(&outcome, &finished, answer.first_token_at, n_tokens);
         let follow_up = finished.conversation.take().map(|conversation| {
             if outcome != Outcome::Ok {

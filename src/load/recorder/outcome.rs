@@ -1,6 +1,6 @@
 //! Says how a request ended: exactly one outcome, and never a success that is none.
 
-use crate::load::recorder::decode::{Answer, excerpt};
+use crate::load::recorder::answer::{Answer, excerpt};
 use crate::load::transport::client::{Deadline, Ending, Head};
 use crate::record::request::{Oddity, Outcome, RequestError};
 
@@ -105,18 +105,52 @@ fn judge_answer(
     {
         let n_events = answer.n_token_events;
         let what = format!("{} after {n_events} token events", excerpt(why));
-        return Err(RequestError::Truncated(what));
+        return Err(RequestError::Truncated(with_stray(what, answer)));
     }
+    let is_done = answer.done_at.is_some();
+    let is_counted = answer.usage.is_some_and(|usage| usage.completion > Some(0));
     if answer.n_token_events == 0 {
-        return Err(RequestError::Empty);
+        return Err(if answer.finish.is_some() || is_counted {
+            RequestError::Empty
+        } else {
+            without_an_end(answer)
+        });
     }
     if answer.finish.is_none() {
-        return Err(RequestError::Truncated("no finish reason".to_owned()));
+        // An orderly end needs a second witness: some end a stream like this after an error, too.
+        if !(asked.stream && is_done && (is_counted || answer.unknown_finish.is_some())) {
+            let what = match &answer.unknown_finish {
+                Some(word) => format!("finish reason {word:?} is not known"),
+                None => "no finish reason".to_owned(),
+            };
+            return Err(RequestError::Truncated(with_stray(what, answer)));
+        }
+        answer.note_oddity(Oddity::NoFinish);
     }
-    if asked.stream && !asked.no_done && answer.done_at.is_none() {
-        answer.oddities.push(Oddity::NoDone);
+    if asked.stream && !asked.no_done && !is_done {
+        answer.note_oddity(Oddity::NoDone);
     }
     Ok(())
+}
+
+/// Returns the failure of an answer in which nothing says that the engine ended it.
+fn without_an_end(answer: &Answer) -> RequestError {
+    let what = match (&answer.stray, answer.done_at, answer.events.is_empty()) {
+        (Some(stray), ..) => {
+            return RequestError::Protocol(format!("neither token nor finish reason in {stray:?}"));
+        }
+        (None, Some(_), _) => "[DONE] without a token, a finish reason or a count",
+        (None, None, false) => "neither token, finish reason nor [DONE]",
+        (None, None, true) => "no event came",
+    };
+    RequestError::Truncated(what.to_owned())
+}
+
+fn with_stray(what: String, answer: &Answer) -> String {
+    match &answer.stray {
+        Some(stray) => format!("{what}, but {stray:?}"),
+        None => what,
+    }
 }
 
 #[cfg(test)]
@@ -128,9 +162,12 @@ mod tests {
     use crate::record::request::CancelCause;
     use crate::units::Nanos;
 
-    const TOKEN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
-    const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
-    const FINISH: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    const FINISH: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
     const ERROR: &str = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
 
@@ -169,9 +206,12 @@ mod tests {
         check(&[TOKEN, ERROR, DONE], &Complete, "InStream(\"out of memory\")");
         check(&["event: error\ndata: broken\n\n"], &Complete, "InStream(\"broken\")");
         check(&[ROLE, FINISH, DONE], &Complete, "Empty");
-        check(&[DONE], &Complete, "Empty");
-        check(&[], &Complete, "Empty");
-        check(&[": ping\n\n"], &Complete, "Empty");
+        check(&[USAGE, DONE], &Complete, "Empty");
+        let nothing = "Truncated(\"[DONE] without a token, a finish reason or a count\")";
+        check(&[DONE], &Complete, nothing);
+        check(&[], &Complete, "Truncated(\"no event came\")");
+        check(&[": ping\n\n"], &Complete, "Truncated(\"no event came\")");
+        check(&[ROLE], &Complete, "Truncated(\"neither token, finish reason nor [DONE]\")");
         check(&[TOKEN, DONE], &Complete, "Truncated(\"no finish reason\")");
         check(&[TOKEN], &Complete, "Truncated(\"no finish reason\")");
         check(
@@ -230,8 +270,8 @@ mod tests {
             200,
             "text/html",
             "<html>",
-            "Protocol(\"invalid JSON: expected value at line 1 column 1 in \\\"<html>\\\"\")",
+            "Protocol(\"neither token nor finish reason in \\\"<html>\\\"\")",
         );
-        check(200, "", &[TOKEN, FINISH, DONE].concat(), "Ok");
+        check(200, "", &[TOKEN, FINISH, DONE].concat(), "Ok [ContentType]");
     }
 }

@@ -140,7 +140,10 @@ fn a_stream_is_recorded_with_kernel_stamps_and_its_text() {
     assert_eq!(record.stamps, StampSource::Kernel);
     assert_eq!(record.status, Some(200));
     assert_eq!(record.finish.as_deref(), Some("stop"));
-    assert_eq!(record.usage.map(|usage| (usage.prompt, usage.completion)), Some((3, 3)));
+    assert_eq!(
+        record.usage.map(|usage| (usage.prompt, usage.completion)),
+        Some((Some(3), Some(3)))
+    );
     assert_eq!(
         record.events.kind_runs,
         [(EventKind::Content, 3), (EventKind::Other, 1), (EventKind::Done, 1)]
@@ -227,8 +230,10 @@ fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 2, "nothing is sent twice");
     // Says that it closes: a new connection serves the next request.
     let server = serve(|_| {
-        let body =
-            format!("{}data: {{\"choices\":[{{\"finish_reason\":\"stop\"}}]}}\n\n", token("a"));
+        let body = format!(
+            "{}data: {{\"choices\":[{{\"index\":0,\"finish_reason\":\"stop\"}}]}}\n\n",
+            token("a")
+        );
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()

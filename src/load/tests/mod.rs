@@ -1,5 +1,6 @@
 //! The load generator against clients and servers whose behaviour is known.
 
+mod dialects;
 mod faults;
 mod https;
 mod shapes;

@@ -57,8 +57,14 @@ pub(super) fn duplicates(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn odd_streams(case: &Case<'_>) -> Option<Caveat> {
     let n = case.evidence.n_odd;
     (n > 0).then(|| {
-        let what = format!("{n} of {} streams were odd: no or more than one end", case.counts.ok);
-        caveat("odd-streams", what, "See `oddities` in the request records.", &[])
+        let mut kinds: Vec<_> = case.evidence.oddities.iter().collect();
+        kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+        let told: Vec<String> =
+            kinds.iter().map(|(kind, n)| format!("{n} {}", kind.told())).collect();
+        let scheduled = case.counts.scheduled;
+        let what = format!("{n} of {scheduled} answers were odd: {}", told.join(", "));
+        let advice = "They were read leniently; see `oddities` in the request records.";
+        caveat("odd-streams", what, advice, &[])
     })
 }
 

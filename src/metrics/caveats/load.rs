@@ -8,8 +8,11 @@ use crate::stats::trend::Trend;
 pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
     let n: u64 = case.counts.errors.values().sum();
     (n > 0).then(|| {
-        let kinds: Vec<String> =
-            case.counts.errors.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let told = |(kind, n): (&String, &u64)| match case.counts.examples.get(kind) {
+            Some(words) => format!("{n} {kind} (\"{words}\")"),
+            None => format!("{n} {kind}"),
+        };
+        let kinds: Vec<String> = case.counts.errors.iter().map(told).collect();
         let what =
             format!("{n} of {} requests failed: {}", case.counts.scheduled, kinds.join(", "));
         let advice =

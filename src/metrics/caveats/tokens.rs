@@ -32,15 +32,21 @@ pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_unknown;
-    (n > 0).then(|| {
-        let what = format!(
-            "{n} of {} answers have no token count and are not in token rates",
-            case.counts.ok
-        );
-        let advice = "Give the data set a tokenizer, or an engine that sends usage.";
-        caveat("unknown-counts", what, advice, &["output_throughput", "tpot"])
-    })
+    let (n, n_prompt, n_ok) =
+        (case.evidence.n_unknown, case.evidence.n_prompt_unknown, case.counts.ok);
+    let told = |n: u64, of: &str| {
+        format!("{n} of {n_ok} answers have no count of {of} tokens and are in no rate of them")
+    };
+    let what = match (n, n_prompt) {
+        (0, 0) => return None,
+        (_, 0) => told(n, "output"),
+        (0, _) => told(n_prompt, "prompt"),
+        (_, _) => format!("{}; {}", told(n, "output"), told(n_prompt, "prompt")),
+    };
+    let advice = "Give the data set a tokenizer, or an engine that sends usage.";
+    let metrics: &[&str] =
+        if n > 0 { &["output_throughput", "tpot"] } else { &["prompt_throughput"] };
+    Some(caveat("unknown-counts", what, advice, metrics))
 }
 
 pub(super) fn multi_token_chunks(case: &Case<'_>) -> Option<Caveat> {

@@ -1,0 +1,289 @@
+//! What one response has told, event by event.
+
+use crate::load::recorder::engine_stamps::sent_ns;
+use crate::openai::chunk::{Chunk, ChunkShape};
+use crate::openai::parse::{error_text, parse};
+use crate::openai::sse::{SseEvent, is_end_marker};
+use crate::record::request::{EventKind, Events, Oddity, Usage};
+use crate::secrets::redact::Redactor;
+use crate::units::Nanos;
+
+/// Longest excerpt of an engine's words in a record, in characters.
+const EXCERPT_CHARS: usize = 200;
+
+/// What a response has told so far.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    keeps_text: bool,
+    pub(crate) events: Events,
+    pub(crate) n_token_events: u64,
+    /// Chunks and errors without a field in front of them, and all others.
+    pub(crate) n_unframed: u64,
+    pub(crate) n_framed: u64,
+    /// Whether one of them was a whole answer rather than a part of one.
+    pub(crate) is_whole: bool,
+    pub(crate) first_token_at: Option<Nanos>,
+    pub(crate) last_event_at: Nanos,
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+    pub(crate) logprobs: Vec<f32>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) finish: Option<String>,
+    /// A finish reason that nobody knows.
+    pub(crate) unknown_finish: Option<String>,
+    pub(crate) done_at: Option<Nanos>,
+    /// An error object, as the engine put it.
+    pub(crate) error: Option<String>,
+    /// Something that is not the protocol.
+    pub(crate) violation: Option<String>,
+    /// Text that is no chunk: what came instead, should nothing else tell.
+    pub(crate) stray: Option<String>,
+    pub(crate) too_large: Option<String>,
+    pub(crate) oddities: Vec<Oddity>,
+    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    pub(crate) truth_epoch_ns: Option<u64>,
+    /// Takes the secrets in use out of what is kept of the engine's words.
+    pub(crate) redactor: Redactor,
+    /// How much later than the engine's own stamp each event's stamp is.
+    pub(crate) added_ns: Vec<i64>,
+    /// The form that its chunks have in common.
+    shape: Option<ChunkShape>,
+    /// The choice whose text this is.
+    choice: Option<u32>,
+    /// A finish reason of another choice: it counts if the choice's own does not come.
+    other_finish: Option<&'static str>,
+    /// The first half of a surrogate pair, at the end of the text.
+    open_half: Option<u16>,
+    has_bad_logprobs: bool,
+    /// Tokens of each event, and whether every token event came with its count.
+    tokens: Vec<u32>,
+    has_uncounted: bool,
+    pub(crate) n_tokens: u64,
+}
+
+impl Answer {
+    pub(crate) fn new(keeps_text: bool) -> Self {
+        Self { keeps_text, ..Self::default() }
+    }
+
+    /// Returns the beginning of the engine's words; half a key would be known to no redaction.
+    pub(crate) fn excerpt(&self, text: &str) -> String {
+        excerpt(&self.redactor.text(text))
+    }
+
+    pub(crate) fn take_event(&mut self, event: SseEvent<'_>) {
+        if self.done_at.is_some() {
+            // The first end counts.
+            self.note_oddity(Oddity::DataAfterDone);
+            return;
+        }
+        let SseEvent { data, is_error, oddity, at, .. } = event;
+        if let Some(epoch_ns) = self.truth_epoch_ns
+            && let Some(sent_ns) = sent_ns(data)
+        {
+            let ours = i128::from(epoch_ns) + i128::from(at.0);
+            self.added_ns.push((ours - i128::from(sent_ns)) as i64);
+        }
+        if let Some(oddity) = oddity {
+            self.note_oddity(oddity);
+        }
+        if let Some(known) = &self.shape
+            && !is_error
+            && let Some(text) = known.text(data)
+        {
+            if self.keeps_text {
+                match known.kind {
+                    EventKind::Reasoning => self.reasoning.push_str(text),
+                    _ => self.text.push_str(text),
+                }
+            }
+            let (kind, n_tokens) = (known.kind, known.n_tokens);
+            return self.note(kind, at, n_tokens);
+        }
+        if is_end_marker(data) {
+            if data != b"[DONE]" {
+                self.note_oddity(Oddity::EndMarker);
+            }
+            self.done_at = Some(at);
+            return self.note(EventKind::Done, at, None);
+        }
+        match parse(data) {
+            Ok(chunk) => {
+                match oddity {
+                    Some(Oddity::Unframed) => self.n_unframed += 1,
+                    _ => self.n_framed += 1,
+                }
+                self.take_framed(data, chunk, is_error, at);
+            }
+            Err(_) if is_error => {
+                let error = self.excerpt(&error_text(data));
+                self.error.get_or_insert(error);
+                self.note(EventKind::Error, at, None);
+            }
+            Err(_) if self.take_lines(event) => {}
+            Err(error) => self.take_stray(data, &error.to_string(), at),
+        }
+    }
+
+    fn take_framed<'a>(&mut self, data: &'a [u8], mut chunk: Chunk<'a>, is_error: bool, at: Nanos) {
+        if is_error && chunk.error.is_none() {
+            chunk.error = Some(error_text(data).into());
+        }
+        self.take_chunk(&mut chunk, at);
+        if self.choice.is_none_or(|choice| Some(choice) == chunk.index)
+            && let Some(new) = ChunkShape::of(data, &chunk)
+        {
+            self.shape = Some(new);
+        }
+    }
+
+    /// Takes an event of several lines that are chunks of their own: a client that joins them
+    /// can read none.
+    fn take_lines(&mut self, event: SseEvent<'_>) -> bool {
+        let lines = || event.data.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let is_known = |line: &[u8]| is_end_marker(line) || parse(line).is_ok();
+        if lines().nth(1).is_none() || !lines().any(is_known) {
+            return false;
+        }
+        let oddity = event.oddity.or(Some(Oddity::BlankLine));
+        lines().for_each(|data| self.take_event(SseEvent { data, oddity, ..event }));
+        true
+    }
+
+    /// Takes data that is no chunk. Where a chunk is cut in two, its text is lost.
+    fn take_stray(&mut self, data: &[u8], why: &str, at: Nanos) {
+        let text = String::from_utf8_lossy(data);
+        let text = text.trim();
+        let lower = text.to_ascii_lowercase();
+        let is_alive = ["ping", "alive", "heartbeat", "processing", "waiting"];
+        if text.is_empty() || is_alive.iter().any(|word| lower.contains(word)) {
+            self.note_oddity(Oddity::KeepAlive);
+        } else if text.starts_with(['{', '[']) {
+            let words = self.excerpt(text);
+            self.violate(format!("{why} in {words:?}"));
+        } else {
+            self.note_oddity(Oddity::StrayText);
+            let words = self.excerpt(text);
+            self.stray.get_or_insert(words);
+        }
+        self.note(EventKind::Other, at, None);
+    }
+
+    pub(crate) fn take_chunk(&mut self, chunk: &mut Chunk<'_>, at: Nanos) {
+        for oddity in std::mem::take(&mut chunk.oddities) {
+            self.note_oddity(oddity);
+        }
+        self.is_whole |= chunk.is_whole;
+        if let Some(error) = &chunk.error {
+            let error = self.excerpt(error);
+            self.error.get_or_insert(error);
+        }
+        self.take_usage(chunk.usage);
+        let has_text = chunk.kind().is_token();
+        if has_text {
+            self.choice = self.choice.or(chunk.index);
+        }
+        let is_ours = self.choice.is_none() || chunk.index.is_none() || self.choice == chunk.index;
+        if let Some(finish) = chunk.finish {
+            match (&self.finish, is_ours) {
+                (_, false) => self.other_finish = Some(finish),
+                (Some(_), true) => self.note_oddity(Oddity::TwoFinishReasons),
+                (None, true) => self.finish = Some(finish.to_owned()),
+            }
+        }
+        if let Some(word) = &chunk.unknown_finish {
+            self.unknown_finish = Some(self.excerpt(word));
+        }
+        if has_text && !is_ours {
+            self.note_oddity(Oddity::ChoiceIndex);
+            return self.note(EventKind::Other, at, None);
+        }
+        if self.keeps_text {
+            chunk.halves.join(&mut self.text, self.open_half, &chunk.text);
+            if !chunk.text.is_empty() {
+                self.open_half = chunk.halves.trailing;
+            }
+            self.reasoning.push_str(&chunk.reasoning);
+            self.logprobs.extend_from_slice(&chunk.logprobs);
+        }
+        self.has_bad_logprobs |= chunk.has_bad_logprobs;
+        self.note(chunk.kind(), at, chunk.n_tokens);
+    }
+
+    /// Counts only grow: what is left out later, or is less, is not news.
+    fn take_usage(&mut self, usage: Option<Usage>) {
+        let Some(new) = usage else { return };
+        let old = self.usage.unwrap_or_default();
+        let mut shrank = false;
+        let mut grown = |old: Option<u32>, new: Option<u32>| {
+            shrank |= old.zip(new).is_some_and(|(old, new)| new < old);
+            old.max(new)
+        };
+        self.usage = Some(Usage {
+            prompt: grown(old.prompt, new.prompt),
+            completion: grown(old.completion, new.completion),
+            cached: grown(old.cached, new.cached),
+            reasoning: grown(old.reasoning, new.reasoning),
+        });
+        if shrank {
+            self.note_oddity(Oddity::Usage);
+        }
+    }
+
+    /// Notes an event. An error event's stamp counts like any other's.
+    fn note(&mut self, kind: EventKind, at: Nanos, n_tokens: Option<u32>) {
+        self.events.push(self.last_event_at, at, kind);
+        self.last_event_at = at;
+        if kind.is_token() {
+            self.n_token_events += 1;
+            self.first_token_at.get_or_insert(at);
+            self.n_tokens += u64::from(n_tokens.unwrap_or(1));
+            self.has_uncounted |= n_tokens.is_none();
+        }
+        if !self.has_uncounted {
+            self.tokens.push(if kind.is_token() { n_tokens.unwrap_or(0) } else { 0 });
+        }
+    }
+
+    /// Settles at the end what only all events together tell.
+    pub(crate) fn settle(&mut self) {
+        if !self.has_uncounted && self.n_token_events > 0 {
+            self.events.tokens = std::mem::take(&mut self.tokens);
+        }
+        self.finish = self.finish.take().or(self.other_finish.map(str::to_owned));
+        if self.has_bad_logprobs {
+            self.logprobs.clear();
+        }
+        // No prompt is without a token, nor a text.
+        if let Some(usage) = &mut self.usage {
+            let is_denied = usage.completion == Some(0) && self.n_token_events > 0;
+            if is_denied || usage.prompt == Some(0) {
+                usage.completion = usage.completion.filter(|_| !is_denied);
+                usage.prompt = usage.prompt.filter(|n| *n > 0);
+                self.note_oddity(Oddity::Usage);
+            }
+            self.usage = self.usage.filter(|usage| *usage != Usage::default());
+        }
+    }
+
+    pub(crate) fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    pub(crate) fn note_oddity(&mut self, oddity: Oddity) {
+        if !self.oddities.contains(&oddity) {
+            self.oddities.push(oddity);
+        }
+    }
+}
+
+/// Returns the beginning of a text, fit to be printed: one line, no control characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut short: String =
+        chars.by_ref().take(EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,387 @@
+//! Tests of what engines and proxies write otherwise than the API: read, and told.
+
+use crate::load::recorder::decode::Decoding;
+use crate::load::recorder::outcome::{Asked, judge};
+use crate::load::spec::Limits;
+use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::exchange::{Block, Signals};
+use crate::record::request::{Oddity, Outcome, RequestError, Usage};
+use crate::units::Nanos;
+
+const GOOD: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"4"}}]}
+
+data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}
+
+data: [DONE]
+
+"#;
+
+/// What a response came to.
+#[derive(Debug, PartialEq)]
+struct Read {
+    outcome: Outcome,
+    text: String,
+    reasoning: String,
+    usage: Option<Usage>,
+    finish: Option<String>,
+    logprobs: Vec<f32>,
+    oddities: Vec<Oddity>,
+    stamps: Vec<u64>,
+}
+
+/// Reads a body in pieces, the `i`th of which came at `i + 1`.
+fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
+    let mut decoding = Decoding::new(stream, true, Limits::default());
+    decoding.head = Some(Head {
+        status: 200,
+        content_type: content_type.to_owned(),
+        content_encoding: String::new(),
+    });
+    for (i, piece) in pieces.iter().enumerate() {
+        let mut block = Block::default();
+        block.push(piece, Nanos(i as u64 + 1));
+        decoding.feed(&block, None, &Signals::default());
+    }
+    decoding.finish(Nanos(pieces.len() as u64 + 1), true);
+    let head = decoding.head.clone();
+    let asked = Asked { stream, no_done: false };
+    let outcome = judge(&Ending::Complete, head.as_ref(), &mut decoding.answer, asked);
+    let answer = decoding.answer;
+    Read {
+        outcome,
+        text: answer.text,
+        reasoning: answer.reasoning,
+        usage: answer.usage,
+        finish: answer.finish,
+        logprobs: answer.logprobs,
+        oddities: answer.oddities,
+        stamps: answer.events.iter().map(|(at, _)| at.0).collect(),
+    }
+}
+
+/// Reads a stream whole and byte by byte: where the network cuts it changes nothing.
+fn read(body: &str) -> Read {
+    let whole = read_pieces(true, "text/event-stream", &[body.as_bytes()]);
+    let single: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+    let cut = read_pieces(true, "text/event-stream", &single);
+    let stamps = whole.stamps.clone();
+    assert_eq!(Read { stamps, ..cut }, whole, "{body}");
+    whole
+}
+
+fn ok(body: &str, text: &str, oddities: &[Oddity]) -> Read {
+    let found = read(body);
+    let told = (&found.outcome, found.text.as_str(), &found.oddities[..]);
+    assert_eq!(told, (&Outcome::Ok, text, oddities), "{body}");
+    found
+}
+
+/// Checks the streams that a change to the content of the one token event makes.
+fn content(json: &str, text: &str, oddities: &[Oddity]) {
+    ok(&GOOD.replace("\"4\"", json), text, oddities);
+}
+
+fn usage(prompt: impl Into<Option<u32>>, completion: impl Into<Option<u32>>) -> Usage {
+    let (prompt, completion) = (prompt.into(), completion.into());
+    Usage { prompt, completion, ..Usage::default() }
+}
+
+#[test]
+fn a_good_stream_has_nothing_odd() {
+    let found = ok(GOOD, "4", &[]);
+    assert_eq!((found.usage, found.finish.as_deref()), (Some(usage(9, 2)), Some("stop")));
+}
+
+#[test]
+fn a_content_type_is_not_believed() {
+    for kind in ["", "application/json", "text/plain", "application/octet-stream", "text/html"] {
+        let found = read_pieces(true, kind, &[GOOD.as_bytes()]);
+        let told = (found.outcome, found.text, found.oddities);
+        assert_eq!(told, (Outcome::Ok, "4".to_owned(), vec![Oddity::ContentType]), "{kind}");
+    }
+    for first in ["id: 1\n", "retry: 3\n", ": hi\n\n", "event: message\n", "\u{feff}"] {
+        let body = first.to_owned() + GOOD;
+        let found = read_pieces(true, "", &[body.as_bytes()]);
+        assert_eq!((found.outcome, found.text.as_str()), (Outcome::Ok, "4"), "{first}");
+    }
+}
+
+#[test]
+fn events_without_blank_lines_keep_their_own_stamps() {
+    let one = GOOD.replace("\n\n", "\n");
+    ok(&one, "4", &[Oddity::BlankLine]);
+    ok(&one.replace('\n', "\r\n"), "4", &[Oddity::BlankLine]);
+    ok(&one.replace("data: {", "id: 1\ndata: {"), "4", &[Oddity::BlankLine]);
+    let lines: Vec<&[u8]> = one.split_inclusive('\n').map(str::as_bytes).collect();
+    assert_eq!(read_pieces(true, "text/event-stream", &lines).stamps, [1, 2, 3]);
+    // A chunk in several lines is the standard's, and stays one.
+    let lines = GOOD.replace("{\"choices\":[", "{\ndata:\"choices\":[\ndata: ");
+    ok(&lines, "4", &[]);
+}
+
+#[test]
+fn every_spelling_of_the_end_marker_ends_the_stream() {
+    for end in
+        ["[DONE] ", "  [DONE]", "[done]", "[Done]", "\"[DONE]\"", "'[DONE]'", "DONE", "[ DONE ]"]
+    {
+        ok(&GOOD.replace("[DONE]", end), "4", &[Oddity::EndMarker]);
+    }
+    ok(&GOOD.replace("data: [DONE]", "data:[DONE]"), "4", &[]);
+    ok(&GOOD.replace("data: [DONE]", "[DONE]"), "4", &[Oddity::Unframed]);
+    ok(GOOD.trim_end(), "4", &[]);
+}
+
+#[test]
+fn keep_alives_in_any_form_do_no_harm() {
+    for (alive, oddities) in [
+        (": keep-alive\n\n", &[][..]),
+        ("\n\n\n", &[]),
+        ("event: ping\ndata: {\"type\":\"ping\"}\n\n", &[Oddity::KeepAlive]),
+        ("data: {}\n\n", &[Oddity::KeepAlive]),
+        ("data:\n\n", &[Oddity::KeepAlive]),
+        ("data: \n\n", &[Oddity::KeepAlive]),
+        ("data: null\n\n", &[Oddity::KeepAlive]),
+        ("data: []\n\n", &[Oddity::KeepAlive]),
+        ("data: ping\n\n", &[Oddity::KeepAlive]),
+        ("data: [keep-alive]\n\n", &[Oddity::KeepAlive]),
+        ("data: \"heartbeat\"\n\n", &[Oddity::KeepAlive]),
+        ("data: OPENROUTER PROCESSING\n\n", &[Oddity::KeepAlive]),
+        ("ping\n\n", &[Oddity::Unframed, Oddity::KeepAlive]),
+    ] {
+        ok(&(alive.to_owned() + GOOD), "4", oddities);
+        let (token, end) = GOOD.split_once("\n\n").unwrap();
+        ok(&format!("{token}\n\n{alive}{end}"), "4", oddities);
+    }
+}
+
+#[test]
+fn text_is_read_in_whatever_form_it_comes() {
+    content(r#"[{"type":"text","text":"4"}]"#, "4", &[Oddity::TextForm]);
+    content(r#"["4","2"]"#, "42", &[Oddity::TextForm]);
+    content(r#"{"text":"4"}"#, "4", &[Oddity::TextForm]);
+    content("4", "4", &[Oddity::TextForm]);
+    content("-4.5", "-4.5", &[Oddity::TextForm]);
+    content(r#""4","role":null,"tool_calls":null,"refusal":3"#, "4", &[]);
+    let nulls = GOOD.replace("\"4\"", "null");
+    assert_eq!(read(&nulls).outcome, Outcome::Error(RequestError::Empty));
+    let thinking = r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"4"}]"#;
+    let found = ok(&GOOD.replace("\"4\"", thinking), "4", &[Oddity::TextForm]);
+    assert_eq!(found.reasoning, "hm");
+}
+
+#[test]
+fn halves_of_surrogate_pairs_are_joined_or_replaced() {
+    content(r#""4\ud83d""#, "4\u{fffd}", &[Oddity::Surrogate]);
+    content(r#""\ude004""#, "\u{fffd}4", &[Oddity::Surrogate]);
+    let two = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\ud83d\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ude00\"}}]}\n\n";
+    ok(&(two.to_owned() + GOOD), "a\u{1f600}4", &[Oddity::Surrogate]);
+    content("\"4\u{1}\"", "4\u{1}", &[Oddity::Json]);
+    let body = GOOD.replace("\"4\"", "\"4?\"").replace('?', "\u{0}");
+    let raw: Vec<u8> = body.bytes().map(|byte| if byte == 0 { 0xff } else { byte }).collect();
+    let found = read_pieces(true, "text/event-stream", &[&raw]);
+    assert_eq!((found.outcome, found.text.as_str()), (Outcome::Ok, "4\u{fffd}"));
+    assert_eq!(found.oddities, [Oddity::Utf8]);
+}
+
+#[test]
+fn numbers_that_are_none_cost_their_field_alone() {
+    for number in ["NaN", "Infinity", "-Infinity", "nan", "-inf"] {
+        content(&format!("\"4\",\"x\":{number}"), "4", &[Oddity::Number]);
+    }
+    let logprobs = |values: &[&str]| {
+        let event = |value: &&str| {
+            let token = format!("{{\"token\":\"a\",\"logprob\":{value}}}");
+            let logprobs = format!("\"logprobs\":{{\"content\":[{token}]}}");
+            let delta = "\"delta\":{\"content\":\"a\"}";
+            format!("data: {{\"choices\":[{{\"index\":0,{delta},{logprobs}}}]}}\n\n")
+        };
+        let events = values.iter().map(event).collect::<Vec<_>>().concat();
+        read(&(events + GOOD))
+    };
+    assert_eq!(logprobs(&["-0.5", "-1.5"]).logprobs, [-0.5, -1.5]);
+    for bad in ["null", "NaN", "-Infinity", "\"x\"", "1e300"] {
+        let found = logprobs(&["-0.5", bad]);
+        assert_eq!((&found.outcome, found.text.as_str()), (&Outcome::Ok, "aa4"), "{bad}");
+        assert_eq!(found.logprobs, [0.0; 0], "those left would stand beside other tokens");
+        assert!(found.oddities.contains(&Oddity::Number), "{bad}");
+    }
+}
+
+#[test]
+fn the_only_choice_is_read_whatever_its_index() {
+    for index in
+        ["", "\"index\":1,", "\"index\":null,", "\"index\":\"0\",", "\"index\":-1,", "\"index\":7,"]
+    {
+        let found = ok(&GOOD.replace("\"index\":0,", index), "4", &[Oddity::ChoiceIndex]);
+        assert_eq!(found.finish.as_deref(), Some("stop"), "{index}");
+    }
+    ok(&GOOD.replacen("\"index\":0,", "\"index\":2,", 1), "4", &[Oddity::ChoiceIndex]);
+    // A second choice between the first one's chunks is another answer.
+    let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"length\"}]}\n\n";
+    let (token, end) = GOOD.split_once("\n\n").unwrap();
+    let found = ok(&format!("{token}\n\n{other}{end}"), "4", &[Oddity::ChoiceIndex]);
+    assert_eq!(found.finish.as_deref(), Some("stop"));
+    let one = GOOD.replace("[{\"index\"", "{\"index\"").replace("\"}}]}", "\"}}}");
+    ok(&one.replace("\"stop\"}]", "\"stop\"}"), "4", &[Oddity::Field]);
+}
+
+#[test]
+fn a_field_of_another_type_is_dropped_alone() {
+    content(r#""4"},"logprobs":{"content":[]"#, "4", &[]);
+    content(r#""4"},"token_ids":7,"x":{"#, "4", &[Oddity::Field]);
+    content(r#""4","content":"5""#, "5", &[]);
+    ok(
+        &GOOD.replace("\"finish_reason\":\"stop\"", "\"finish_reason\":{\"type\":\"stop\"}"),
+        "4",
+        &[Oddity::FinishReason],
+    );
+}
+
+#[test]
+fn counts_that_were_not_sent_stay_unknown() {
+    let check = |body: &str, expected: Option<Usage>| {
+        let found = read(&GOOD.replace(r#"{"prompt_tokens":9,"completion_tokens":2}"#, body));
+        assert_eq!((&found.outcome, found.usage), (&Outcome::Ok, expected), "{body}");
+        assert_eq!(found.oddities.contains(&Oddity::Usage), body != "null", "{body}");
+    };
+    check("null", None);
+    check("{}", None);
+    check(r#"{"input_tokens":9,"output_tokens":2}"#, Some(usage(9, 2)));
+    check(r#"{"promptTokens":9,"completionTokens":2}"#, Some(usage(9, 2)));
+    check(r#"{"prompt_tokens":9}"#, Some(usage(9, None)));
+    check(r#"{"completion_tokens":2,"prompt_tokens":null}"#, Some(usage(None, 2)));
+    check(r#"{"prompt_tokens":null,"completion_tokens":null}"#, None);
+    check(r#"{"prompt_tokens":0,"completion_tokens":0}"#, None);
+    check(r#"{"prompt_tokens":"9","completion_tokens":2.0}"#, Some(usage(9, 2)));
+    check(r#"{"prompt_tokens":-1,"completion_tokens":2.5}"#, None);
+    check(r#"{"prompt_tokens":NaN,"completion_tokens":2}"#, Some(usage(None, 2)));
+    check(r#"{"prompt_tokens":9,"completion_tokens":1e999}"#, Some(usage(9, None)));
+    check("[]", None);
+}
+
+#[test]
+fn a_later_and_emptier_usage_takes_nothing_away() {
+    let more = |usage: &str| {
+        let later = format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]");
+        read(&GOOD.replace("data: [DONE]", &later))
+    };
+    for later in
+        ["{}", "null", r#"{"prompt_tokens":0,"completion_tokens":0}"#, r#"{"prompt_tokens":null}"#]
+    {
+        assert_eq!(more(later).usage, Some(usage(9, 2)), "{later}");
+    }
+    assert_eq!(more(r#"{"prompt_tokens":9,"completion_tokens":3}"#).usage, Some(usage(9, 3)));
+    let in_choice = GOOD
+        .replace("\"finish_reason\":\"stop\"}],\"usage\"", "\"finish_reason\":\"stop\",\"usage\"")
+        .replace("\"completion_tokens\":2}}", "\"completion_tokens\":2}}]}");
+    assert_eq!(read(&in_choice).usage, Some(usage(9, 2)));
+}
+
+#[test]
+fn a_finish_reason_outside_the_vocabulary_is_none() {
+    let (token, _) = GOOD.split_once("\n\n").unwrap();
+    for nothing in ["\"\"", "\"null\"", "\"None\"", "false", "0"] {
+        let reason = format!("}},\"finish_reason\":{nothing}}}]}}");
+        let cut = format!("{}\n\n", token.replace("}}]}", &reason));
+        let truncated = Outcome::Error(RequestError::Truncated("no finish reason".to_owned()));
+        assert_eq!(read(&cut).outcome, truncated, "{nothing}");
+        ok(&(cut + GOOD), "44", &[Oddity::FinishReason]);
+    }
+    let found = read(&GOOD.replace("\"stop\"", "\"MAX_TOKENS\""));
+    assert_eq!((found.outcome, found.finish.as_deref()), (Outcome::Ok, Some("length")));
+    let found = read(&GOOD.replace("\"stop\"", "\"abort\""));
+    let words = "finish reason `abort`".to_owned();
+    assert_eq!(found.outcome, Outcome::Error(RequestError::InStream(words)));
+    // Counted tokens and an orderly end say it, too.
+    ok(&GOOD.replace("\"stop\"", "null"), "4", &[Oddity::NoFinish]);
+    let unknown = GOOD.replace("\"stop\"", "\"why\"");
+    ok(&unknown, "4", &[Oddity::FinishReason, Oddity::NoFinish]);
+    let cut = unknown.replace("data: [DONE]\n\n", "");
+    let what = "finish reason \"why\" is not known".to_owned();
+    assert_eq!(read(&cut).outcome, Outcome::Error(RequestError::Truncated(what)));
+}
+
+#[test]
+fn an_error_is_heard_in_whatever_form_it_comes() {
+    let full = Outcome::Error(RequestError::InStream("it is full".to_owned()));
+    let (token, _) = GOOD.split_once("\n\n").unwrap();
+    for error in [
+        "error: {\"code\":400,\"message\":\"it is full\"}\n\n",
+        "error: it is full\n\n",
+        "Error: {\"error\":{\"message\":\"it is full\"}}\n\n",
+        "event: error\ndata: {\"message\":\"it is full\",\"code\":400}\n\n",
+        "event: Error\ndata: it is full\n\n",
+        "data: it is full\nevent: error\n\n",
+        "event: exception\ndata: {\"error\":\"it is full\"}\n\n",
+        "data: {\"error\":{\"message\":\"it is full\"}}\n\n",
+        "data: {\"error\":\"it is full\"}\n\n",
+        "data: {\"errors\":[{\"msg\":\"it is full\"}]}\n\n",
+        "data: {\"object\":\"error\",\"message\":\"it is full\"}\n\n",
+        "data: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"it is full\"}}\n\n",
+        "data: {\"code\":503,\"message\":\"it is full\"}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"message\":\"it is full\"}}]}\n\n",
+        "{\"error\":{\"message\":\"it is full\"}}",
+        "{\n  \"error\": {\n    \"message\": \"it is full\"\n  }\n}\n",
+    ] {
+        assert_eq!(read(error).outcome, full, "{error}");
+        assert_eq!(read(&format!("{token}\n\n{error}")).outcome, full, "after a token: {error}");
+        let done = format!("{token}\n\n{error}\n\ndata: [DONE]\n\n");
+        assert_eq!(read(&done).outcome, full, "before [DONE]: {error}");
+        let glued = format!("{token}\n{error}");
+        assert_eq!(read(&glued).outcome, full, "without a blank line: {error}");
+    }
+}
+
+#[test]
+fn an_empty_error_member_is_no_error() {
+    for empty in ["null", "{}", "\"\"", "[]", "false", "{\"message\":\"\",\"code\":null}"] {
+        let error = format!("{{\"error\":{empty},\"choices\"");
+        ok(&GOOD.replace("{\"choices\"", &error), "4", &[]);
+    }
+}
+
+#[test]
+fn text_without_a_frame_is_told_where_nothing_else_came() {
+    let told = |body: &str| match read(body).outcome {
+        Outcome::Error(RequestError::Protocol(words) | RequestError::Truncated(words)) => words,
+        other => panic!("{other:?}"),
+    };
+    assert!(told("upstream connect error").contains("upstream connect error"));
+    assert!(told("<html>\n<body>502 Bad Gateway</body>").contains("502 Bad Gateway"));
+    let (token, _) = GOOD.split_once("\n\n").unwrap();
+    assert!(told(&format!("{token}\n\nInternal Server Error")).contains("Internal Server Error"));
+    assert!(told(&format!("{token}\n\ndata: oops\n\n")).contains("oops"));
+    ok(&format!("hello\n\n{GOOD}"), "4", &[Oddity::Unframed, Oddity::StrayText]);
+    // JSON lines are a stream as well.
+    let lines = GOOD.replace("data: ", "");
+    ok(&lines, "4", &[Oddity::Unframed]);
+    // A chunk that is cut in two has lost text.
+    assert!(told(&format!("data: {{\"choices\":[\n\n{GOOD}")).contains("invalid JSON"));
+}
+
+#[test]
+fn an_answer_that_is_not_streamed_is_read_as_leniently() {
+    let whole = r#"{"choices":[{"index":0,"message":{"content":"4"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}"#;
+    let check = |body: &str, kind: &str, oddities: &[Oddity]| {
+        let found = read_pieces(false, kind, &[body.as_bytes()]);
+        assert_eq!((&found.outcome, found.text.as_str()), (&Outcome::Ok, "4"), "{body}");
+        assert_eq!(found.oddities, oddities, "{body}");
+        found
+    };
+    let json = "application/json";
+    check(whole, json, &[]);
+    check(&format!("\n\n \n{whole}\n"), json, &[]);
+    check(&whole.replace("\"4\"", r#"[{"type":"text","text":"4"}]"#), json, &[Oddity::TextForm]);
+    check(&whole.replace("\"index\":0,", ""), json, &[Oddity::ChoiceIndex]);
+    check(&whole.replace("\"usage\"", "\"x\":NaN,\"usage\""), json, &[Oddity::Number]);
+    let found = check(&whole.replace("prompt_tokens", "input_tokens"), json, &[Oddity::Usage]);
+    assert_eq!(found.usage, Some(usage(9, 2)));
+    check(GOOD, json, &[Oddity::ContentType]);
+    check(&format!("\n{GOOD}"), "", &[Oddity::ContentType]);
+    let fails = |body: &str| read_pieces(false, json, &[body.as_bytes()]).outcome;
+    let in_stream = |words: &str| Outcome::Error(RequestError::InStream(words.to_owned()));
+    assert_eq!(fails(r#"{"error":{"message":"full"}}"#), in_stream("full"));
+    assert!(matches!(fails("no"), Outcome::Error(RequestError::Protocol(_))));
+    let silent = fails(r#"{"choices":[]}"#);
+    assert!(matches!(silent, Outcome::Error(RequestError::Truncated(_))), "{silent:?}");
+}

@@ -1,0 +1,66 @@
+//! Why generation stopped: the API's words, and what engines say instead of them.
+
+/// What a finish reason says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The answer ended, for this reason in the API's words.
+    Ended(&'static str),
+    /// The engine gave the answer up.
+    Failed,
+    /// Nothing: the answer goes on.
+    NotYet,
+    /// A word that is not known.
+    Unknown,
+}
+
+/// Returns what a finish reason says, and whether it is the API's own word.
+///
+/// An unfinished chunk carries `null`; some engines write that as a text, or as none. A word
+/// outside the vocabulary says nothing about the end of an answer.
+pub fn finish_of(reason: &str) -> (Finish, bool) {
+    for known in ["stop", "length", "tool_calls", "function_call", "content_filter"] {
+        if reason == known {
+            return (Finish::Ended(known), true);
+        }
+    }
+    let finish = match reason.trim().to_ascii_lowercase().as_str() {
+        "" | "null" | "none" | "nil" | "undefined" | "unfinished" | "in_progress" => Finish::NotYet,
+        "stop" | "eos" | "eos_token" | "stop_token" | "stop_sequence" | "stop_str" | "end_turn"
+        | "end" | "complete" | "completed" | "finished" => Finish::Ended("stop"),
+        "length" | "max_tokens" | "max_length" | "max_new_tokens" | "model_length"
+        | "token_limit" => Finish::Ended("length"),
+        "tool_calls" | "tool_call" | "tool_use" => Finish::Ended("tool_calls"),
+        "function_call" => Finish::Ended("function_call"),
+        "content_filter" | "safety" => Finish::Ended("content_filter"),
+        "error"
+        | "failed"
+        | "failure"
+        | "abort"
+        | "aborted"
+        | "cancel"
+        | "cancelled"
+        | "canceled"
+        | "insufficient_system_resource" => Finish::Failed,
+        _ => Finish::Unknown,
+    };
+    (finish, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_outside_the_vocabulary_is_no_end() {
+        let check = |reason: &str, expected| assert_eq!(finish_of(reason), expected, "{reason:?}");
+        check("stop", (Finish::Ended("stop"), true));
+        check("length", (Finish::Ended("length"), true));
+        for nothing in ["", " ", "null", "None", "NULL"] {
+            check(nothing, (Finish::NotYet, false));
+        }
+        check("eos_token", (Finish::Ended("stop"), false));
+        check("MAX_TOKENS", (Finish::Ended("length"), false));
+        check("abort", (Finish::Failed, false));
+        check("because", (Finish::Unknown, false));
+    }
+}

@@ -1,0 +1,333 @@
+//! Reads a chunk field by field: what is odd is dropped and told, and the rest is kept.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::openai::chunk::{Chunk, NotAChunk};
+use crate::openai::mend::{Halves, mend};
+use crate::record::request::{Oddity, Usage};
+
+/// Reads a chunk that is not an ordinary one.
+pub(super) fn parse(data: &[u8]) -> Result<Chunk<'static>, NotAChunk> {
+    let mut chunk = Chunk::default();
+    let value = match serde_json::from_slice(data) {
+        Ok(value) => value,
+        Err(error) => {
+            let (mended, oddities) = mend(data);
+            chunk.oddities = oddities;
+            serde_json::from_str(&mended)
+                .map_err(|_| NotAChunk { why: format!("invalid JSON: {error}") })?
+        }
+    };
+    match &value {
+        Value::Object(fields) => read(fields, &mut chunk),
+        Value::Array(list) => match list.as_slice() {
+            [] => chunk.oddities.push(Oddity::KeepAlive),
+            [Value::Object(fields)] => {
+                chunk.oddities.push(Oddity::Json);
+                read(fields, &mut chunk);
+            }
+            _ => return Err(NotAChunk { why: "a list, not an object".to_owned() }),
+        },
+        Value::String(_) => return Err(NotAChunk { why: "a text, not an object".to_owned() }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => chunk.oddities.push(Oddity::KeepAlive),
+    }
+    Ok(chunk)
+}
+
+fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
+    let choice = choice_of(fields.get("choices"), chunk);
+    for place in [fields.get("usage"), choice.and_then(|choice| choice.get("usage"))] {
+        if let Some(usage) = place.filter(|usage| !usage.is_null()) {
+            chunk.usage = chunk.usage.or(usage_of(usage, &mut chunk.oddities));
+        }
+    }
+    if let Some(choice) = choice {
+        read_choice(choice, chunk);
+    }
+    let is_bare = !fields.contains_key("choices") && !fields.contains_key("usage");
+    let error = error_of(fields, is_bare)
+        .or_else(|| choice.and_then(|choice| choice.get("error")).and_then(error_words));
+    if let Some(error) = error {
+        chunk.error = Some(Cow::Owned(error));
+    } else if is_bare {
+        chunk.oddities.push(Oddity::KeepAlive);
+    }
+}
+
+fn choice_of<'v>(
+    choices: Option<&'v Value>,
+    chunk: &mut Chunk<'static>,
+) -> Option<&'v Map<String, Value>> {
+    let list = match choices? {
+        Value::Array(list) => list.as_slice(),
+        Value::Null => &[],
+        one => {
+            chunk.oddities.push(Oddity::Field);
+            std::slice::from_ref(one)
+        }
+    };
+    let mut all = list.iter().filter_map(Value::as_object).map(|choice| (index_of(choice), choice));
+    let first = all.next()?;
+    let (index, choice) =
+        if first.0 == 0 { first } else { all.find(|(index, _)| *index == 0).unwrap_or(first) };
+    if choice.get("index").and_then(Value::as_u64) != Some(0) {
+        chunk.oddities.push(Oddity::ChoiceIndex);
+    }
+    chunk.index = Some(index);
+    Some(choice)
+}
+
+fn index_of(choice: &Map<String, Value>) -> u32 {
+    choice.get("index").and_then(whole_number).unwrap_or_default()
+}
+
+fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
+    let mut found = Found::default();
+    let part = |name: &str| choice.get(name).filter(|part| !part.is_null());
+    chunk.is_whole = part("delta").is_none() && part("message").is_some();
+    match part("delta").or(part("message")) {
+        Some(Value::Object(delta)) => {
+            found.answer_from(delta.get("content"));
+            for name in ["reasoning_content", "reasoning"] {
+                if found.reasoning.is_empty() {
+                    found.reasoning_from(delta.get(name));
+                }
+            }
+            let calls = |name| delta.get(name).is_some_and(|calls: &Value| !is_empty(calls));
+            chunk.tool_call = calls("tool_calls") || calls("function_call");
+        }
+        Some(other) => found.odd_answer_from(other),
+        None => {}
+    }
+    if found.text.is_empty() {
+        found.answer_from(choice.get("text"));
+    }
+    chunk.halves = Halves::take(&mut found.text);
+    Halves::take(&mut found.reasoning);
+    chunk.text = Cow::Owned(found.text);
+    chunk.reasoning = Cow::Owned(found.reasoning);
+    if found.is_odd {
+        chunk.oddities.push(Oddity::TextForm);
+    }
+    match choice.get("finish_reason") {
+        Some(Value::String(reason)) => chunk.finish_with(reason),
+        Some(Value::Object(reason)) => {
+            chunk.oddities.push(Oddity::FinishReason);
+            if let Some(reason) = reason.get("type").and_then(Value::as_str) {
+                chunk.finish_with(reason);
+            }
+        }
+        None | Some(Value::Null) => {}
+        Some(_) => chunk.oddities.push(Oddity::FinishReason),
+    }
+    read_tokens(choice, chunk);
+}
+
+/// Reads what tells of single tokens: ids and log probabilities.
+fn read_tokens(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
+    let list = |value: Option<&Value>, oddities: &mut Vec<Oddity>| match value {
+        Some(Value::Array(list)) => list.clone(),
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => {
+            oddities.push(Oddity::Field);
+            Vec::new()
+        }
+    };
+    let ids = list(choice.get("token_ids"), &mut chunk.oddities);
+    let logprobs = choice.get("logprobs").and_then(Value::as_object);
+    let of = |name: &str| logprobs.and_then(|logprobs| logprobs.get(name));
+    let content = list(of("content"), &mut chunk.oddities);
+    let n_logprobs;
+    let values: Option<Vec<f32>> = if of("content").is_some_and(Value::is_array) {
+        n_logprobs = content.len();
+        content.iter().map(|token| finite(token.get("logprob"))).collect()
+    } else {
+        let values = list(of("token_logprobs"), &mut chunk.oddities);
+        n_logprobs = values.len();
+        // The first token of an echoed prompt has none.
+        values.iter().filter(|value| !value.is_null()).map(|value| finite(Some(value))).collect()
+    };
+    if values.is_none() {
+        // The rest would stand beside the wrong tokens.
+        chunk.has_bad_logprobs = true;
+        chunk.oddities.push(Oddity::Number);
+    }
+    chunk.logprobs = values.unwrap_or_default();
+    let n_tokens = if ids.is_empty() { n_logprobs } else { ids.len() };
+    chunk.n_tokens = u32::try_from(n_tokens).ok().filter(|n| *n > 0);
+}
+
+fn finite(value: Option<&Value>) -> Option<f32> {
+    value.and_then(Value::as_f64).map(|value| value as f32).filter(|value| value.is_finite())
+}
+
+/// Generated text in whatever form it comes.
+#[derive(Default)]
+struct Found {
+    text: String,
+    reasoning: String,
+    is_odd: bool,
+}
+
+impl Found {
+    fn answer_from(&mut self, value: Option<&Value>) {
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => self.text.push_str(text),
+            Some(other) => self.odd_answer_from(other),
+        }
+    }
+
+    fn reasoning_from(&mut self, value: Option<&Value>) {
+        let mut parts = Self::default();
+        parts.answer_from(value);
+        self.reasoning = parts.text + &parts.reasoning;
+        self.is_odd |= parts.is_odd;
+    }
+
+    /// Takes text from a list of parts, a part, or a bare value.
+    fn odd_answer_from(&mut self, value: &Value) {
+        self.is_odd = true;
+        match value {
+            Value::Null => {}
+            Value::String(text) => self.text.push_str(text),
+            Value::Number(number) => self.text.push_str(&number.to_string()),
+            Value::Bool(flag) => self.text.push_str(&flag.to_string()),
+            Value::Array(parts) => parts.iter().for_each(|part| self.odd_answer_from(part)),
+            Value::Object(part) => {
+                for name in ["thinking", "reasoning"] {
+                    self.reasoning.push_str(&words_in(part.get(name)));
+                }
+                for name in ["text", "content", "value"] {
+                    if let Some(inner) = part.get(name) {
+                        return self.odd_answer_from(inner);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn words_in(value: Option<&Value>) -> String {
+    let mut found = Found::default();
+    found.answer_from(value);
+    found.text
+}
+
+/// Returns token counts by any of their names; `None` when there is none.
+fn usage_of(usage: &Value, oddities: &mut Vec<Oddity>) -> Option<Usage> {
+    let count = |place: &str| usage.pointer(place).and_then(whole_number);
+    let first = |places: &[&str]| places.iter().find_map(|place| count(place));
+    let found = Usage {
+        prompt: first(&["/prompt_tokens", "/input_tokens", "/promptTokens", "/inputTokens"]),
+        completion: first(&[
+            "/completion_tokens",
+            "/output_tokens",
+            "/completionTokens",
+            "/outputTokens",
+            "/generated_tokens",
+        ]),
+        cached: first(&[
+            "/prompt_tokens_details/cached_tokens",
+            "/input_tokens_details/cached_tokens",
+        ]),
+        reasoning: first(&[
+            "/completion_tokens_details/reasoning_tokens",
+            "/output_tokens_details/reasoning_tokens",
+        ]),
+    };
+    let is_plain = |place| usage.pointer(place).is_some_and(Value::is_u64);
+    let is_ordinary = is_plain("/prompt_tokens") && is_plain("/completion_tokens");
+    if !is_ordinary {
+        oddities.push(Oddity::Usage);
+    }
+    Some(found).filter(|usage| *usage != Usage::default())
+}
+
+/// Returns a count that is written as a number of any kind, or as text.
+fn whole_number(value: &Value) -> Option<u32> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    let is_count = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    is_count.then_some(number as u32)
+}
+
+/// Returns the engine's words of an error, if the object tells of one.
+///
+/// OpenAI puts an error under `error`; older vLLM answers `{"object":"error","message":…}`, web
+/// frameworks in front of engines `{"detail":…}`, others a message beside a code.
+fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
+    let words = |name: &str| fields.get(name).and_then(error_words);
+    if let Some(error) = words("error").or_else(|| words("errors")) {
+        let message = words("message").or_else(|| words("error_description"));
+        let is_flag =
+            fields.get("error").is_some_and(|error| !error.is_object() && !error.is_string());
+        return if is_flag { message.or(Some(error)) } else { Some(error) };
+    }
+    let says = |name: &str, what: &str| {
+        fields.get(name).and_then(Value::as_str).is_some_and(|word| word.eq_ignore_ascii_case(what))
+    };
+    let messages = ["message", "msg", "error_msg", "error_message", "detail"];
+    let message = || messages.iter().find_map(|name| words(name));
+    if says("object", "error") || says("type", "error") || says("status", "error") {
+        return Some(message().unwrap_or_else(|| "error".to_owned()));
+    }
+    if !is_bare {
+        return None;
+    }
+    let is_code = |name: &&str| {
+        let number = |code: &Value| match code {
+            Value::String(text) => text.trim().parse().ok(),
+            code => code.as_i64(),
+        };
+        let code = fields.get(*name).and_then(number);
+        code.is_some_and(|code| code != 0 && !(200..300).contains(&code))
+    };
+    let has_code =
+        ["code", "status", "status_code", "statusCode", "error_code"].iter().any(is_code);
+    words("detail")
+        .or_else(|| words("error_msg"))
+        .or_else(|| words("error_message"))
+        .or_else(|| message().filter(|_| has_code))
+}
+
+/// Returns the words of what is known to be an error: its message, or all of it.
+pub(super) fn error_text(data: &[u8]) -> String {
+    let text = String::from_utf8_lossy(data);
+    let words = serde_json::from_slice(data).ok().and_then(|value: Value| error_words(&value));
+    let words = words.unwrap_or_else(|| text.trim().to_owned());
+    if words.is_empty() { "an error without words".to_owned() } else { words }
+}
+
+/// Returns the words of an error member; `None` when it is empty, which is no error.
+fn error_words(error: &Value) -> Option<String> {
+    if is_empty(error) {
+        return None;
+    }
+    Some(match error {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => ["message", "msg", "detail", "error"]
+            .iter()
+            .find_map(|name| fields.get(*name).and_then(error_words))
+            .unwrap_or_else(|| error.to_string()),
+        Value::Array(list) => list.iter().find_map(error_words)?,
+        _ => error.to_string(),
+    })
+}
+
+/// Whether a value says nothing, with all that it holds.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+    }
+}
