@@ -20,6 +20,8 @@ pub(super) struct BodyTemplate {
     /// `,"temperature":0.0,…}`
     tail: Vec<u8>,
     sends_max_tokens: bool,
+    /// `max_completion_tokens` of the scenario's own fields.
+    other_limit: Option<u32>,
 }
 
 impl BodyTemplate {
@@ -58,7 +60,11 @@ impl BodyTemplate {
         }
         tail.push(b'}');
         let sends_max_tokens = !launch.quirks.omit.iter().any(|name| name == "max_tokens");
-        Ok(Self { head, tail, sends_max_tokens })
+        let other_limit = rest
+            .iter()
+            .find(|(name, _)| name == "max_completion_tokens")
+            .and_then(|(_, value)| u32::try_from(value.as_u64()?).ok());
+        Ok(Self { head, tail, sends_max_tokens, other_limit })
     }
 
     /// Writes one body.
@@ -78,6 +84,13 @@ impl BodyTemplate {
         }
         body.extend_from_slice(&self.tail);
         body.into()
+    }
+
+    /// Returns the limit that a body names, where `max_tokens` is wanted.
+    ///
+    /// Where the engine is not sent that field, one that the scenario adds itself counts.
+    pub(super) fn limit(&self, max_tokens: Option<u32>) -> Option<u32> {
+        if self.sends_max_tokens { max_tokens } else { self.other_limit }
     }
 }
 

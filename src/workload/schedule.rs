@@ -237,7 +237,7 @@ impl Iterator for Requests {
             turn: 0,
             sample: sample.row,
             body: self.body(at, position, max_tokens),
-            max_tokens,
+            max_tokens: inner.template.limit(max_tokens),
             next_turns: sample.turns[1..].to_vec(),
         })
     }

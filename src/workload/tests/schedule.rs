@@ -193,6 +193,22 @@ fn what_an_engine_refuses_is_left_out() {
 }
 
 #[test]
+fn a_limit_that_is_not_sent_is_not_recorded() {
+    let limit = |omit: &[&str], extra: Option<u32>| {
+        let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
+        if let Some(limit) = extra {
+            cell.request.extra_body.insert("max_completion_tokens".to_owned(), limit.into());
+        }
+        let prompts = prompts(&cell, samples(1, 0));
+        let workload = Workload::new(&cell, &launch(omit), prompts, Seed(1), 1).unwrap();
+        workload.requests(0).next().unwrap().max_tokens
+    };
+    assert_eq!(limit(&[], None), Some(64));
+    assert_eq!(limit(&["max_tokens"], None), None);
+    assert_eq!(limit(&["max_tokens"], Some(7)), Some(7));
+}
+
+#[test]
 fn extra_body_cannot_replace_the_prompt() {
     let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
     cell.request.extra_body = BTreeMap::from([("messages".to_owned(), serde_json::json!([]))]);
