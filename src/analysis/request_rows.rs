@@ -43,6 +43,8 @@ pub struct RequestRow {
     pub ttft_scheduled_ms: Option<f64>,
     /// Time per output token after the first.
     pub tpot_ms: Option<f64>,
+    /// The most that it can be, where nobody says how many tokens the first chunk held.
+    pub tpot_most_ms: Option<f64>,
     /// Last token since it was sent.
     pub e2e_ms: Option<f64>,
     /// Last token since it was due.
@@ -126,6 +128,7 @@ fn row(
         ttft_ms: millis(metrics.ttft),
         ttft_scheduled_ms: millis(metrics.ttft_scheduled),
         tpot_ms: metrics.tpot_ns.map(|ns| ns / 1e6),
+        tpot_most_ms: metrics.tpot_bound_ns.map(|(_, most)| most / 1e6),
         e2e_ms: millis(metrics.e2e),
         e2e_scheduled_ms: millis(metrics.e2e_scheduled),
         prompt_tokens: metrics.prompt.tokens,

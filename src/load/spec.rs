@@ -44,7 +44,7 @@ pub struct TrialSpec {
 }
 
 /// Counts the tokens of a text.
-pub type TokenCounter = Arc<dyn Fn(&str) -> u32 + Send + Sync>;
+pub type TokenCounter = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
 
 /// Returns the body of the next turn from the body of the last one, its answer and what is
 /// asked next; an error ends the conversation.

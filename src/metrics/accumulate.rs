@@ -185,6 +185,7 @@ impl<'a> CellAccumulator<'a> {
             self.measured_figures(&mut figures, &counts, n_gpus);
         }
         let lags = self.latencies.lags();
+        self.evidence.tpot_bound = self.latencies.tpot_bound();
         let distributions = self.latencies.distributions(&counts);
         let n_trials = self.trials.len() as u32;
         self.evidence.engine_excess = self.engine.excess(&self.trials);

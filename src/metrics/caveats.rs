@@ -47,6 +47,8 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     tokens::prompt_counts_differ,
     tokens::unknown_counts,
     tokens::multi_token_chunks,
+    tokens::tpot_bound,
+    tokens::late_burst,
     tokens::prefix_hits,
     tokens::prompts_repeat,
     tokens::engine_differs,
@@ -107,6 +109,7 @@ mod tests {
     use super::*;
     use crate::metrics::distribution::Samples;
     use crate::metrics::evidence::{Counts2, Lags, ProbeLoss};
+    use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
     use crate::record::request::Oddity;
     use crate::record::telemetry::ProbeName;
@@ -142,6 +145,13 @@ mod tests {
             output_counts: Counts2 { engine: 100, tokenizer: 102 },
             prompt_counts: Counts2 { engine: 100, tokenizer: 80 },
             n_unknown: 7,
+            tpot_bound: Some(TpotBound { least_ms: 8.89, most_ms: 40.0, n_open: 880 }),
+            n_bursts: 4,
+            first_burst: Some(Burst {
+                n_tokens: 199,
+                within: Nanos::from_millis(5),
+                after: Nanos::from_secs(1),
+            }),
             n_truncated: 9,
             is_natural: true,
             n_odd: 2,
@@ -242,6 +252,8 @@ mod tests {
         prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine
         unknown-counts: 7 of 900 answers have no count of output tokens and are in no rate of them
         multi-token-chunks: chunks hold 3.50 tokens in the mean
+        tpot-bound: nobody says how many tokens the first chunk holds in 880 of 900 answers: the median TPOT may be up to 31.11 ms higher, between 8.89 and 40.00 ms
+        late-burst: 4 of 900 answers came in one late burst, such as 199 tokens within 5.00 ms after 1.00 s of silence
         prefix-cache: 66.7 % of the prefix cache's lookups were hits
         engine-differs: the engine's counter says 120.0 tok/s where 100.0 arrived (+20 %)
         engine-log-differs: the engine's log says 80.0 tok/s where 100.0 arrived (-20 %)

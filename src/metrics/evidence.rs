@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::Devices;
-use crate::metrics::request::RequestMetrics;
+use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
 use crate::plan::Plan;
@@ -75,6 +75,12 @@ pub struct Evidence {
     pub n_counted_tokens: u64,
     /// Output tokens by engine and by tokenizer, where both counted.
     pub output_counts: Counts2,
+    /// What TPOT can be in the median, where it is not known for sure.
+    pub tpot_bound: Option<TpotBound>,
+    /// Complete answers whose tokens came in one late burst.
+    pub n_bursts: u64,
+    /// The first of them.
+    pub first_burst: Option<Burst>,
     /// Prompt tokens likewise.
     pub prompt_counts: Counts2,
     /// Complete answers without a count of output tokens.
@@ -258,6 +264,8 @@ impl Evidence {
         self.n_userspace += u64::from(record.stamps == StampSource::Userspace);
         self.n_gaps += u64::from(metrics.n_token_events.saturating_sub(1));
         self.n_coalesced += u64::from(metrics.n_coalesced);
+        self.n_bursts += u64::from(metrics.burst.is_some());
+        self.first_burst = self.first_burst.or(metrics.burst);
         self.n_prompt_unknown += u64::from(metrics.prompt.tokens.is_none());
         match metrics.output.tokens {
             None => self.n_unknown += 1,

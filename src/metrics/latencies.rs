@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::metrics::catalogue::unit;
 use crate::metrics::distribution::{Samples, dependent};
 use crate::metrics::evidence::Lags;
-use crate::metrics::request::{RequestMetrics, token_events};
+use crate::metrics::request::{RequestMetrics, TpotBound, token_events};
 use crate::metrics::summary::{Counts, Distribution};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
@@ -28,6 +28,9 @@ pub(crate) struct Latencies {
     icl: Gaps,
     /// Apart from `icl` only once an engine says how many tokens a chunk holds.
     itl: Option<Gaps>,
+    /// The most that each request's TPOT can be, once one of them is not known for sure.
+    tpot_most: Option<Samples>,
+    n_tpot_open: u64,
     /// Whether every stream so far had one token per chunk, as far as its count says.
     one_token_per_chunk: bool,
     n_censored: u64,
@@ -73,6 +76,8 @@ impl Latencies {
             wake_lag_p99_worst: None,
             icl: Gaps::new(seed, "icl-reservoir"),
             itl: None,
+            tpot_most: None,
+            n_tpot_open: 0,
             one_token_per_chunk: true,
             n_censored: 0,
             censored_age_max: Nanos::ZERO,
@@ -114,6 +119,16 @@ impl Latencies {
         self.sample("ttfa", millis(metrics.ttfa));
         self.sample("e2e", millis(metrics.e2e));
         self.sample("e2e_scheduled", millis(metrics.e2e_scheduled));
+        if let Some((least, most)) = metrics.tpot_bound_ns {
+            if most > least {
+                self.n_tpot_open += 1;
+                let so_far = || self.by_tag.get("tpot").cloned().unwrap_or_default();
+                self.tpot_most.get_or_insert_with(so_far);
+            }
+            if let Some(samples) = &mut self.tpot_most {
+                samples.push(most / 1e6);
+            }
+        }
         self.sample("tpot", metrics.tpot_ns.map(|nanos| nanos / 1e6));
         self.sample("done_lag", millis(metrics.done_lag));
         self.sample("output_tokens", metrics.output.tokens.map(f64::from));
@@ -122,10 +137,13 @@ impl Latencies {
         let n_events = metrics.n_token_events;
         self.one_token_per_chunk &=
             metrics.output.tokens.is_some_and(|n| n == n_events || n == n_events + 1);
-        self.push_gaps(record);
+        self.push_gaps(record, metrics.burst.is_some());
     }
 
-    fn push_gaps(&mut self, record: &RequestRecord) {
+    fn push_gaps(&mut self, record: &RequestRecord, is_burst: bool) {
+        if is_burst && self.itl.is_none() {
+            self.itl = Some(self.split_itl());
+        }
         let mut last: Option<Nanos> = None;
         for event in token_events(record) {
             if let Some(last) = last {
@@ -134,7 +152,8 @@ impl Latencies {
                     self.itl = Some(self.split_itl());
                 }
                 self.icl.push(gap);
-                if let Some(itl) = &mut self.itl {
+                // What something held back says nothing of the time between tokens.
+                if let Some(itl) = self.itl.as_mut().filter(|_| !is_burst) {
                     let n_tokens = event.tokens.unwrap_or(1).max(1);
                     for _ in 0..n_tokens {
                         itl.push(gap / f64::from(n_tokens));
@@ -171,6 +190,13 @@ impl Latencies {
             e2e_median_ms: quantile("e2e", 0.5),
             wake_p99_ms: self.wake_lag_p99_worst.map(Nanos::as_millis_f64),
         }
+    }
+
+    /// Returns what TPOT can be in the median, where it is not known for sure.
+    pub(crate) fn tpot_bound(&mut self) -> Option<TpotBound> {
+        let most_ms = self.tpot_most.as_mut()?.quantile(0.5)?;
+        let least_ms = self.by_tag.get_mut("tpot")?.quantile(0.5)?;
+        Some(TpotBound { least_ms, most_ms, n_open: self.n_tpot_open })
     }
 
     /// Returns all distributions by tag.

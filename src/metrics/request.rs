@@ -40,6 +40,28 @@ impl Count {
     }
 }
 
+/// Tokens that came all at once after a long silence: something held them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Tokens after the first chunk.
+    pub n_tokens: u32,
+    /// From the first to the last of them.
+    pub within: Nanos,
+    /// The silence before.
+    pub after: Nanos,
+}
+
+/// What TPOT can be in the median, where nobody says how many tokens first chunks held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TpotBound {
+    /// The least, which is what is told. Milliseconds.
+    pub least_ms: f64,
+    /// The most. Milliseconds.
+    pub most_ms: f64,
+    /// Answers in which it is open.
+    pub n_open: u64,
+}
+
 /// The numbers of one request. Durations are absent when one of their ends is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RequestMetrics {
@@ -64,6 +86,11 @@ pub struct RequestMetrics {
     /// Time per output token after the first chunk, in nanoseconds; undefined, never 0, when
     /// no token came after it.
     pub tpot_ns: Option<f64>,
+    /// Least and most that it can be: they differ where nobody says how many tokens the first
+    /// chunk held, and there are more tokens than chunks.
+    pub tpot_bound_ns: Option<(f64, f64)>,
+    /// Set when the tokens came in one late burst: it has no time per token then.
+    pub burst: Option<Burst>,
     /// `done` minus last token event.
     pub done_lag: Option<Nanos>,
     /// `sent` minus `scheduled`.
@@ -92,17 +119,23 @@ impl RequestMetrics {
             record.output_tokens_counted,
         );
         let scheduled = Some(record.scheduled);
+        let ttft = since(record.sent, first);
+        let generating = since(first, last);
+        let burst = tokens.burst(generating, ttft, output.tokens);
+        let bound = tokens.tpot_bound_ns(generating, output.tokens).filter(|_| burst.is_none());
         Self {
             is_ok: record.outcome == Outcome::Ok,
             first_token_at: first,
             last_token_at: last,
-            ttft: since(record.sent, first),
+            ttft,
             ttft_scheduled: since(scheduled, first),
             ttfr: since(record.sent, tokens.first_reasoning),
             ttfa: since(record.sent, tokens.first_answer),
             e2e: since(record.sent, last),
             e2e_scheduled: since(scheduled, last),
-            tpot_ns: time_per_output_token_ns(since(first, last), output.tokens, tokens.in_first),
+            tpot_ns: bound.map(|(least, _)| least),
+            tpot_bound_ns: bound,
+            burst,
             done_lag: since(last, record.done),
             send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
             connect: since(scheduled, record.connected),
@@ -139,7 +172,8 @@ fn time_per_output_token_ns(
 struct TokenEvents {
     n: u32,
     n_coalesced: u32,
-    in_first: u32,
+    /// Tokens up to the first token event, where somebody says.
+    in_first: Option<u32>,
     first: Option<Nanos>,
     last: Option<Nanos>,
     first_reasoning: Option<Nanos>,
@@ -151,7 +185,7 @@ impl TokenEvents {
         let mut found = Self {
             n: 0,
             n_coalesced: 0,
-            in_first: 1,
+            in_first: None,
             first: None,
             last: None,
             first_reasoning: None,
@@ -159,7 +193,7 @@ impl TokenEvents {
         };
         for event in token_events(record) {
             if found.first.is_none() {
-                found.in_first = event.tokens.unwrap_or(1).max(1);
+                found.in_first = event.tokens.map(|n| n.max(1));
             }
             found.n_coalesced += u32::from(found.last == Some(event.at));
             found.n += 1;
@@ -173,7 +207,53 @@ impl TokenEvents {
         }
         found
     }
+
+    /// Returns the least and the most that the time per output token can be.
+    ///
+    /// Where the first event's tokens are not known, it holds one at least; at most it holds all
+    /// but one for each event after it. One token is what engines send first as a rule, also with
+    /// speculative decoding and stream intervals, so the least is what is told.
+    fn tpot_bound_ns(
+        &self,
+        generating: Option<Nanos>,
+        n_output: Option<u32>,
+    ) -> Option<(f64, f64)> {
+        let n_output = n_output?;
+        let of = |in_first| time_per_output_token_ns(generating, Some(n_output), in_first);
+        if let Some(in_first) = self.in_first {
+            return of(in_first).map(|tpot| (tpot, tpot));
+        }
+        let most_in_first = n_output.saturating_sub(self.n.saturating_sub(1)).max(1);
+        let least = of(1)?;
+        Some((least, of(most_in_first).unwrap_or(least)))
+    }
+
+    /// Returns the burst in which all tokens came, if they did.
+    ///
+    /// A rate needs a stretch of time that holds it: not one that is a small part of the wait
+    /// before it and in which tokens come faster than any engine makes them for one request.
+    fn burst(
+        &self,
+        generating: Option<Nanos>,
+        ttft: Option<Nanos>,
+        n_output: Option<u32>,
+    ) -> Option<Burst> {
+        let (within, after) = (generating?, ttft?);
+        let n_tokens = n_output.unwrap_or(self.n).saturating_sub(self.in_first.unwrap_or(1));
+        let is_burst = self.n > 1
+            && after >= BURST_SILENCE
+            && within.0.saturating_mul(BURST_SHARE) <= after.0
+            && within.0 < u64::from(n_tokens) * BURST_TPOT.0;
+        is_burst.then_some(Burst { n_tokens, within, after })
+    }
 }
+
+/// A wait that is long enough for what follows it to be a burst.
+const BURST_SILENCE: Nanos = Nanos::from_millis(100);
+/// Part of the wait in which the tokens of a burst come: one in so many.
+const BURST_SHARE: u64 = 20;
+/// Time per token that no engine reaches for a single request: 2,000 tokens per second.
+const BURST_TPOT: Nanos = Nanos(500_000);
 
 /// One event that carried generated tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,19 +262,18 @@ pub struct TokenEvent {
     pub at: Nanos,
     /// What it carried.
     pub kind: EventKind,
-    /// Tokens in it, where somebody said.
+    /// Tokens in it and in events without text since the one before it, where somebody said.
     pub tokens: Option<u32>,
 }
 
 /// Returns the events that carried generated tokens, in order.
 pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
-    let tokens = &record.events.tokens;
-    record
-        .events
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, kind))| kind.is_token())
-        .map(|(place, (at, kind))| TokenEvent { at, kind, tokens: tokens.get(place).copied() })
+    let mut held_back = 0;
+    record.events.iter().enumerate().filter_map(move |(place, (at, kind))| {
+        let tokens = record.events.tokens.get(place).map(|n| n + held_back);
+        held_back = if kind.is_token() { 0 } else { tokens.unwrap_or(0) };
+        kind.is_token().then_some(TokenEvent { at, kind, tokens })
+    })
 }
 
 #[cfg(test)]
@@ -302,6 +381,42 @@ pub(crate) mod tests {
         );
         record.usage = Some(usage(1, 7));
         assert_eq!(RequestMetrics::of(&record).tpot_ns, Some(10e6));
+    }
+
+    #[test]
+    fn tpot_is_bounded_where_the_first_chunks_tokens_are_not_known() {
+        // 28 tokens in 7 chunks, 40 ms apart: 10 ms each if the first holds four, as the others.
+        let mut record = request(0, 0, 0, &[50, 90, 130, 170, 210, 250, 290]);
+        record.usage = Some(usage(1, 28));
+        let found = RequestMetrics::of(&record);
+        assert_eq!(found.tpot_ns, Some(240e6 / 27.0));
+        assert_eq!(found.tpot_bound_ns, Some((240e6 / 27.0, 240e6 / 6.0)));
+        // Tokens that are held back until their text is whole belong to the chunk that shows it.
+        record.events = Events::default();
+        let kinds = [(40, EventKind::Other, 1), (50, EventKind::Content, 3)];
+        let record = with_events(record, &[&kinds[..], &[(90, EventKind::Content, 24)]].concat());
+        let found = RequestMetrics::of(&record);
+        assert_eq!(found.tpot_bound_ns, Some((40e6 / 24.0, 40e6 / 24.0)));
+        // One token per chunk leaves nothing open; an end of sequence in no chunk leaves one.
+        let found = RequestMetrics::of(&request(0, 0, 0, &[50, 60, 70]));
+        assert_eq!(found.tpot_bound_ns, Some((10e6, 10e6)));
+    }
+
+    #[test]
+    fn a_late_burst_has_no_time_per_token() {
+        let burst = |first: u64, last: u64, n_tokens: u32| {
+            let mut record = request(0, 0, 0, &[first, last]);
+            record.usage = Some(usage(1, n_tokens));
+            let found = RequestMetrics::of(&record);
+            assert_eq!(found.tpot_ns.is_none(), found.burst.is_some());
+            found.burst
+        };
+        let expected = Burst { n_tokens: 199, within: ms(5), after: ms(1_000) };
+        assert_eq!(burst(1_000, 1_005, 200), Some(expected));
+        assert!(burst(3_000, 3_100, 400).is_some(), "a slow drain after three seconds");
+        assert_eq!(burst(1_000, 1_005, 6), None, "1 ms per token is an engine's speed");
+        assert_eq!(burst(50, 55, 200), None, "no silence before it");
+        assert_eq!(burst(1_000, 1_500, 2_000), None, "half as long as the wait");
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl GenerationRequest {
         self.stream_options.is_some_and(|options| options.include_usage)
     }
 
+    /// Whether every chunk is to count the tokens so far.
+    pub fn wants_continuous_usage(&self) -> bool {
+        self.stream_options.is_some_and(|options| options.continuous_usage_stats)
+    }
+
     /// Whether log probabilities were asked for.
     pub fn wants_logprobs(&self) -> bool {
         match self.logprobs {
@@ -173,6 +178,9 @@ pub struct StreamOptions {
     /// End with a chunk that has no choices and the token counts.
     #[serde(default)]
     pub include_usage: bool,
+    /// Count tokens in every chunk; an extension that engines share.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continuous_usage_stats: bool,
 }
 
 /// Token counts of one request.
@@ -469,7 +477,7 @@ mod tests {
         let request = GenerationRequest {
             prompt: Some(PromptField::Tokens(vec![7])),
             stream: Some(true),
-            stream_options: Some(StreamOptions { include_usage: true }),
+            stream_options: Some(StreamOptions { include_usage: true, ..StreamOptions::default() }),
             ..GenerationRequest::default()
         };
         assert_eq!(

@@ -106,7 +106,8 @@ pub struct Events {
     /// What each event carried, as runs: `(kind, how many in a row)`.
     #[serde(rename = "kinds")]
     pub kind_runs: Vec<(EventKind, u32)>,
-    /// Generated tokens in each event, where the engine or a tokenizer says; else empty.
+    /// Generated tokens in each event, where token ids, log probabilities, running counts of the
+    /// engine or a tokenizer tell those of all; else empty. An event without text may hold some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<u32>,
 }

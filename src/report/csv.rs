@@ -28,7 +28,7 @@ pub fn write_requests(
 }
 
 /// Written even when there is no row.
-const REQUEST_COLUMNS: [&str; 21] = [
+const REQUEST_COLUMNS: [&str; 22] = [
     "cell",
     "trial",
     "phase",
@@ -41,6 +41,7 @@ const REQUEST_COLUMNS: [&str; 21] = [
     "ttft_ms",
     "ttft_scheduled_ms",
     "tpot_ms",
+    "tpot_most_ms",
     "e2e_ms",
     "e2e_scheduled_ms",
     "prompt_tokens",
@@ -278,7 +279,7 @@ mod tests {
         let mut bytes = Vec::new();
         assert_eq!(write_requests(&mut bytes, [row]).unwrap(), 1);
         let text = String::from_utf8(bytes).unwrap();
-        let expected = "\"'=tiny, fp16\",1,load,7,0,true,0,0.0,,12.345678,,,,,,,,ok,,,";
+        let expected = "\"'=tiny, fp16\",1,load,7,0,true,0,0.0,,12.345678,,,,,,,,,ok,,,";
         assert_eq!(text.lines().nth(1).unwrap(), expected);
     }
 

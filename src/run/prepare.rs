@@ -310,7 +310,7 @@ impl CellWorkload {
     pub(super) fn token_counter(&self) -> Option<TokenCounter> {
         let tokenizer = Arc::clone(self.tokenizer.as_ref()?);
         Some(Arc::new(move |text: &str| {
-            tokenizer.count(text).expect("a tokenizer that has encoded the prompts encodes text")
+            tokenizer.ends(text).expect("a tokenizer that has encoded the prompts encodes text")
         }))
     }
 }

@@ -171,6 +171,11 @@ static METRICS: &[Field] = &[
 static QUIRKS: &[Field] = &[
     field("no-done", Bool, "Its streams end without `[DONE]`."),
     field("no-reuse", Bool, "It closes connections unannounced: each request gets its own."),
+    field(
+        "continuous-usage",
+        Bool,
+        "It counts tokens in every chunk (`stream_options.continuous_usage_stats`).",
+    ),
     field("omit", STRINGS, "Body fields that it refuses."),
 ];
 

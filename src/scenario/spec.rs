@@ -171,6 +171,7 @@ pub(crate) struct MetricsSpec {
 pub(crate) struct QuirksSpec {
     pub(crate) no_done: bool,
     pub(crate) no_reuse: bool,
+    pub(crate) continuous_usage: bool,
     pub(crate) omit: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ impl BodyTemplate {
                 "take it out; the data set, `output` and `stream` decide it",
             ));
         }
-        let mut fields = common_fields(request);
+        let mut fields = common_fields(request, launch.quirks.continuous_usage);
         fields.insert(0, ("model".to_owned(), json!(launch.model)));
         for (name, value) in &request.extra_body {
             match fields.iter_mut().find(|(known, _)| known == name) {
@@ -174,7 +174,7 @@ pub(super) fn message(role: &str, content: String) -> Message {
     Message { role: role.to_owned(), content }
 }
 
-fn common_fields(request: &RequestPlan) -> Vec<(String, Value)> {
+fn common_fields(request: &RequestPlan, continuous_usage: bool) -> Vec<(String, Value)> {
     let sampling = &request.sampling;
     let mut fields =
         vec![("temperature", json!(sampling.temperature)), ("top_p", json!(sampling.top_p))];
@@ -195,7 +195,14 @@ fn common_fields(request: &RequestPlan) -> Vec<(String, Value)> {
     }
     fields.push(("stream", json!(request.stream)));
     if request.stream {
-        fields.push(("stream_options", json!({ "include_usage": true })));
+        fields.push((
+            "stream_options",
+            if continuous_usage {
+                json!({ "include_usage": true, "continuous_usage_stats": true })
+            } else {
+                json!({ "include_usage": true })
+            },
+        ));
     }
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

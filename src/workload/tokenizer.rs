@@ -36,6 +36,14 @@ impl Tokenizer {
         Ok(self.encode(text)?.len() as u32)
     }
 
+    /// Returns where each token of a text ends in it, in bytes, without special tokens around it.
+    pub fn ends(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        self.inner
+            .encode(text, false)
+            .map(|encoding| encoding.get_offsets().iter().map(|(_, end)| *end as u32).collect())
+            .map_err(|error| DataError::new(&self.name, format!("cannot encode: {error}"), ""))
+    }
+
     /// Returns the tokens of a text, without special tokens around it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
         self.inner

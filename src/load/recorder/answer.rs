@@ -58,12 +58,21 @@ pub(crate) struct Answer {
     /// Tokens of each event, and whether every token event came with its count.
     tokens: Vec<u32>,
     has_uncounted: bool,
+    /// Places of events that came with a count of all tokens so far, and that count.
+    running_counts: Vec<(u32, u32)>,
+    /// Token events among them.
+    n_running: u64,
+    /// Bytes of answer and reasoning text after each token event, where a tokenizer may have to
+    /// tell its tokens.
+    marks: Option<Vec<(u32, u32)>>,
     pub(crate) n_tokens: u64,
 }
 
 impl Answer {
-    pub(crate) fn new(keeps_text: bool) -> Self {
-        Self { keeps_text, ..Self::default() }
+    /// Returns an answer of which nothing has come; `marks_text` where its events' tokens may
+    /// have to be counted from their text.
+    pub(crate) fn new(keeps_text: bool, marks_text: bool) -> Self {
+        Self { keeps_text, marks: marks_text.then(Vec::new), ..Self::default() }
     }
 
     /// Returns the beginning of the engine's words; half a key would be known to no redaction.
@@ -207,6 +216,10 @@ impl Answer {
             self.logprobs.extend_from_slice(&chunk.logprobs);
         }
         self.has_bad_logprobs |= chunk.has_bad_logprobs;
+        if let Some(completion) = chunk.usage.and_then(|usage| usage.completion) {
+            self.running_counts.push((self.events.len() as u32, completion));
+            self.n_running += u64::from(has_text);
+        }
         self.note(chunk.kind(), at, chunk.n_tokens);
     }
 
@@ -239,16 +252,21 @@ impl Answer {
             self.first_token_at.get_or_insert(at);
             self.n_tokens += u64::from(n_tokens.unwrap_or(1));
             self.has_uncounted |= n_tokens.is_none();
+            if let Some(marks) = &mut self.marks {
+                marks.push((self.text.len() as u32, self.reasoning.len() as u32));
+            }
         }
         if !self.has_uncounted {
-            self.tokens.push(if kind.is_token() { n_tokens.unwrap_or(0) } else { 0 });
+            self.tokens.push(n_tokens.unwrap_or(0));
         }
     }
 
     /// Settles at the end what only all events together tell.
     pub(crate) fn settle(&mut self) {
-        if !self.has_uncounted && self.n_token_events > 0 {
+        if self.n_token_events > 0 && !self.has_uncounted {
             self.events.tokens = std::mem::take(&mut self.tokens);
+        } else if self.n_token_events > 0 && self.n_running == self.n_token_events {
+            self.events.tokens = self.increments();
         }
         self.finish = self.finish.take().or(self.other_finish.map(str::to_owned));
         if self.has_bad_logprobs {
@@ -264,6 +282,40 @@ impl Answer {
             }
             self.usage = self.usage.filter(|usage| *usage != Usage::default());
         }
+    }
+
+    /// Returns the tokens of each event by the counts of all tokens so far.
+    fn increments(&self) -> Vec<u32> {
+        let mut tokens = vec![0; self.events.len()];
+        let mut so_far = 0;
+        for &(place, completion) in &self.running_counts {
+            tokens[place as usize] = completion.saturating_sub(so_far);
+            so_far = so_far.max(completion);
+        }
+        tokens
+    }
+
+    /// Counts tokens by their ends in the text, and gives each to the event that completed it
+    /// where nobody else said how many an event holds. Returns the number of them.
+    pub(crate) fn count_by_text(&mut self, ends: impl Fn(&str) -> Vec<u32>) -> u32 {
+        let (text, reasoning) = (ends(&self.text), ends(&self.reasoning));
+        let n_tokens = (text.len() + reasoning.len()) as u32;
+        let marks = self.marks.take().unwrap_or_default();
+        if self.events.tokens.is_empty() && marks.len() as u64 == self.n_token_events {
+            let upto = |ends: &[u32], end: u32| ends.partition_point(|at| *at <= end) as u32;
+            let mut so_far = 0;
+            let mut marks = marks.into_iter();
+            let counts = self.events.iter().map(|(_, kind)| {
+                let mark = if kind.is_token() { marks.next() } else { None };
+                let Some((answer, thought)) = mark else { return 0 };
+                let upto = upto(&text, answer) + upto(&reasoning, thought);
+                let n = upto.saturating_sub(so_far);
+                so_far = so_far.max(upto);
+                n
+            });
+            self.events.tokens = counts.collect();
+        }
+        n_tokens
     }
 
     pub(crate) fn violate(&mut self, what: String) {

@@ -37,14 +37,19 @@ enum Form {
 }
 
 impl Decoding {
-    pub(crate) fn new(wants_stream: bool, keeps_text: bool, limits: Limits) -> Self {
+    pub(crate) fn new(
+        wants_stream: bool,
+        keeps_text: bool,
+        marks_text: bool,
+        limits: Limits,
+    ) -> Self {
         Self {
             form: Form::Unknown,
             wants_stream,
             limits,
             body: Vec::new(),
             head: None,
-            answer: Answer::new(keeps_text),
+            answer: Answer::new(keeps_text, marks_text),
         }
     }
 

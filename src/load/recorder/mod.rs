@@ -102,7 +102,12 @@ impl<'a> Recorder<'a> {
             let keeps_text = reading.keep_outputs
                 || reading.token_counter.is_some()
                 || reading.next_turn.is_some();
-            let mut decoding = Decoding::new(reading.asked.stream, keeps_text, reading.limits);
+            let mut decoding = Decoding::new(
+                reading.asked.stream,
+                keeps_text,
+                reading.token_counter.is_some(),
+                reading.limits,
+            );
             decoding.answer.truth_epoch_ns = reading.truth_epoch_ns;
             decoding.answer.redactor = reading.redactor.clone();
             decoding
@@ -135,7 +140,7 @@ impl<'a> Recorder<'a> {
             .token_counter
             .as_ref()
             .filter(|_| answer.n_token_events > 0)
-            .map(|count| count(&answer.text) + count(&answer.reasoning));
+            .map(|ends| answer.count_by_text(|text| ends(text)));
         let completion = answer.usage.and_then(|usage| usage.completion);
         if let (Some(completion), Some(counted)) = (completion, output_tokens_counted) {
             // The engine counts the end-of-sequence token, the text does not show it.

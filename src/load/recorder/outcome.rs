@@ -174,7 +174,7 @@ mod tests {
     fn outcome(status: u16, content_type: &str, body: &str, ending: &Ending) -> String {
         let asked = Asked { stream: true, no_done: false };
         let mut decoding =
-            Decoding::new(true, true, Limits { event_bytes: 500, ..Limits::default() });
+            Decoding::new(true, true, false, Limits { event_bytes: 500, ..Limits::default() });
         decoding.head = Some(Head {
             status,
             content_type: content_type.to_owned(),

@@ -31,7 +31,7 @@ struct Read {
 
 /// Reads a body in pieces, the `i`th of which came at `i + 1`.
 fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
-    let mut decoding = Decoding::new(stream, true, Limits::default());
+    let mut decoding = Decoding::new(stream, true, false, Limits::default());
     decoding.head = Some(Head {
         status: 200,
         content_type: content_type.to_owned(),

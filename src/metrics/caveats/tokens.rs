@@ -7,6 +7,9 @@ use crate::metrics::summary::Caveat;
 const COUNTS_DIFFER: f64 = 0.01;
 /// Tokens per chunk from which chunks are no longer tokens.
 const TOKENS_PER_CHUNK: f64 = 1.05;
+/// How much TPOT may be open without a word, in milliseconds and as a share of it.
+const TPOT_OPEN_MS: f64 = 0.1;
+const TPOT_OPEN_SHARE: f64 = 0.01;
 /// Prefix cache hits, per cent, that a cold workload does not have.
 const PREFIX_HITS_PCT: f64 = 1.0;
 /// Difference of the engine's own rate from ours that deserves a look, beyond what the distance
@@ -57,6 +60,31 @@ pub(super) fn multi_token_chunks(case: &Case<'_>) -> Option<Caveat> {
         let advice = "Compare TPOT, not the gaps between chunks.";
         caveat("multi-token-chunks", what, advice, &["icl", "itl"])
     })
+}
+
+pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
+    let bound = case.evidence.tpot_bound?;
+    let open = bound.most_ms - bound.least_ms;
+    (open > TPOT_OPEN_MS && open > TPOT_OPEN_SHARE * bound.least_ms).then(|| {
+        let what = format!(
+            "nobody says how many tokens the first chunk holds in {} of {} answers: the median TPOT \
+             may be up to {open:.2} ms higher, between {:.2} and {:.2} ms",
+            bound.n_open, case.counts.ok, bound.least_ms, bound.most_ms
+        );
+        let advice = "Give the data set a tokenizer, or the engine `quirks.continuous-usage`.";
+        caveat("tpot-bound", what, advice, &["tpot", "itl"])
+    })
+}
+
+pub(super) fn late_burst(case: &Case<'_>) -> Option<Caveat> {
+    let first = case.evidence.first_burst?;
+    let what = format!(
+        "{} of {} answers came in one late burst, such as {} tokens within {} after {} of silence",
+        case.evidence.n_bursts, case.counts.ok, first.n_tokens, first.within, first.after
+    );
+    let advice = "They have no TPOT or ITL; look for a proxy that holds streams back, or an engine \
+                  that does not stream.";
+    Some(caveat("late-burst", what, advice, &["tpot", "itl"]))
 }
 
 pub(super) fn prefix_hits(case: &Case<'_>) -> Option<Caveat> {

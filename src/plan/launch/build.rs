@@ -86,6 +86,7 @@ pub(crate) fn launch(
         quirks: Quirks {
             no_done: spec.quirks.no_done,
             no_reuse: spec.quirks.no_reuse,
+            continuous_usage: spec.quirks.continuous_usage,
             omit: spec.quirks.omit,
         },
     };

@@ -168,6 +168,9 @@ pub struct Quirks {
     pub no_done: bool,
     /// It closes the connection after an answer without saying so: each request gets its own.
     pub no_reuse: bool,
+    /// It counts tokens in every chunk when asked to, so that events of several tokens are known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continuous_usage: bool,
     /// Request parameters the engine refuses, left out of bodies.
     pub omit: Vec<String>,
 }

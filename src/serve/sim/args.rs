@@ -175,6 +175,12 @@ pub struct ResponseFaultArgs {
     /// Tokens per event.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub multi_token_chunk: u32,
+    /// Put the ids of its tokens into every event.
+    #[arg(long)]
+    pub token_ids: bool,
+    /// Hold all events back until the last one is due, as a proxy that buffers does.
+    #[arg(long)]
+    pub late_burst: bool,
     /// The first tokens of a chat answer are reasoning.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub reasoning_first: u32,

@@ -190,8 +190,7 @@ impl Engine {
             return Reply::At(now, self.responses.json(400, &error));
         };
         let is_stream = request.is_stream();
-        let wants_usage = request.wants_usage();
-        let answer = self.answer(chat, &request, &prompt, wants_usage);
+        let answer = self.answer(chat, &request, &prompt);
         let truth = TruthRow {
             request: self.n_requests,
             arrived_ns: arrived.0,
@@ -219,13 +218,7 @@ impl Engine {
             .then(|| self.responses.error(status, "the simulated engine failed on purpose"))
     }
 
-    fn answer(
-        &mut self,
-        chat: bool,
-        request: &GenerationRequest,
-        prompt: &Prompt,
-        wants_usage: bool,
-    ) -> Answer {
+    fn answer(&mut self, chat: bool, request: &GenerationRequest, prompt: &Prompt) -> Answer {
         let known = prompt.text.as_deref().and_then(|text| self.book.look_up(text));
         let words = known.unwrap_or(Words::Filler(prompt.n_tokens));
         let limit = request.token_limit();
@@ -250,7 +243,8 @@ impl Engine {
             finish_reason,
             n_prompt: prompt.n_tokens,
             n_cached,
-            wants_usage,
+            wants_usage: request.wants_usage(),
+            wants_continuous_usage: request.wants_continuous_usage(),
         }
     }
 

@@ -105,6 +105,27 @@ impl TextTemplate {
     }
 }
 
+/// Puts ids of tokens into the choice of a chunk that was just written; here a token's place is
+/// its id.
+pub fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
+    const END: &[u8] = b"}]}";
+    debug_assert!(out.ends_with(END));
+    out.truncate(out.len() - END.len());
+    let ids: Vec<u32> = ids.collect();
+    out.extend_from_slice(b",\"token_ids\":");
+    out.extend_from_slice(&json(&ids));
+    out.extend_from_slice(END);
+}
+
+/// Puts token counts into a chunk that was just written.
+pub fn write_usage(usage: &UsageBody, out: &mut Vec<u8>) {
+    debug_assert_eq!(out.last(), Some(&b'}'));
+    out.pop();
+    out.extend_from_slice(b",\"usage\":");
+    out.extend_from_slice(&json(usage));
+    out.push(b'}');
+}
+
 fn write_escaped(token: &str, out: &mut Vec<u8>) {
     let is_plain = token.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     if is_plain {

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use super::answer::Words;
 use super::args::{ResponseFaultArgs, UsageMode};
-use super::event::{Framing, Identity, SentStamp, TextKind, TextTemplate, json, write_chunk};
+use super::event::{
+    Framing, Identity, SentStamp, TextKind, TextTemplate, json, write_chunk, write_token_ids,
+    write_usage,
+};
 use super::response::Responses;
 use super::timeline::Pace;
 use crate::openai::body::{
@@ -32,6 +35,8 @@ pub struct Answer {
     pub n_cached: u32,
     /// The request asks for token counts.
     pub wants_usage: bool,
+    /// The request asks for them in every event.
+    pub wants_continuous_usage: bool,
 }
 
 /// An answer in the course of being sent. It knows no socket and no clock.
@@ -157,7 +162,11 @@ impl Stream {
             return Next::Ended(End::Complete);
         }
         self.phase = Phase::Tokens;
-        Next::At(self.pace.first_token(self.due))
+        let first = self.pace.first_token(self.due);
+        if self.faults.late_burst && self.answer.n_tokens > 1 {
+            return Next::At(self.pace.step(first, self.answer.n_tokens - 1));
+        }
+        Next::At(first)
     }
 
     fn emit_token_event(&mut self, now: SentStamp, out: &mut Vec<u8>) -> Next {
@@ -194,6 +203,14 @@ impl Stream {
         self.framing().write_event(stamp, out, |out| {
             let words = &self.answer.words;
             template.write((first..first + n_tokens).map(|idx| words.token(idx)), out);
+            if self.faults.token_ids {
+                write_token_ids(first..first + n_tokens, out);
+            }
+            if self.answer.wants_continuous_usage && self.faults.usage != UsageMode::None {
+                let usage =
+                    UsageBody::new(self.answer.n_prompt, first + n_tokens, self.answer.n_cached);
+                write_usage(&usage, out);
+            }
         });
         self.n_tokens_sent += n_tokens;
         self.n_events_sent += 1;
@@ -204,6 +221,9 @@ impl Stream {
             self.emit_usage(stamp, out);
             self.emit_tail(out);
             return Next::Ended(End::Complete);
+        }
+        if self.faults.late_burst {
+            return Next::At(self.due);
         }
         let n_next = self.n_next();
         Next::At(self.pace.step(self.due, n_next))

@@ -51,6 +51,7 @@ fn launch(omit: &[&str]) -> Launch {
         extra_starts: 0,
         quirks: Quirks {
             no_done: false,
+            continuous_usage: false,
             no_reuse: false,
             omit: omit.iter().map(|&s| s.to_owned()).collect(),
         },

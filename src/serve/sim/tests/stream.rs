@@ -35,6 +35,7 @@ fn stream(chat: bool, n_tokens: u32, itl: u64, faults: ResponseFaultArgs) -> Str
         n_prompt: 5,
         n_cached: 0,
         wants_usage: true,
+        wants_continuous_usage: faults.token_ids,
     };
     Stream::new(answer, Rc::new(faults), false, pace, Nanos(1_000))
 }
@@ -86,6 +87,34 @@ fn a_step_of_several_tokens_takes_as_long_as_they_do_alone() {
     let (times, text, _) = play(stream(false, 7, 10, faults(|f| f.multi_token_chunk = 3)));
     assert_eq!(times, [1_000, 1_055, 1_085, 1_095]);
     assert_eq!(count(&text, "\"text\":\""), 3);
+}
+
+#[test]
+fn an_event_says_its_tokens_as_it_is_asked_to() {
+    let asked = stream(
+        true,
+        5,
+        10,
+        faults(|f| {
+            f.multi_token_chunk = 2;
+            f.token_ids = true;
+        }),
+    );
+    let (times, text, _) = play(asked);
+    assert_eq!(times, [1_000, 1_055, 1_075, 1_085]);
+    for ids in ["\"token_ids\":[0,1]}],\"usage\"", "\"token_ids\":[2,3]}]", "\"token_ids\":[4]}]"] {
+        assert_eq!(count(&text, ids), 1, "{ids} in {text}");
+    }
+    for n in [2, 4] {
+        assert_eq!(count(&text, &format!("\"completion_tokens\":{n},")), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_late_burst_comes_when_its_last_token_is_due() {
+    let (times, text, end) = play(stream(true, 5, 10, faults(|f| f.late_burst = true)));
+    assert_eq!((times, end), (vec![1_000, 1_095], End::Complete));
+    assert_eq!(count(&text, "\"content\":\" "), 5);
 }
 
 #[test]

@@ -1,0 +1,221 @@
+//! From the wire to the report: what engines write, several tokens per event and odd streams.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and a server, and reads what was written"
+)]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const QUESTION: &str = "{\"question\":\"2+2?\",\"answer\":\"2+2=4\\n#### 4\"}\n";
+
+/// Counts words, as the simulated engine does.
+const WORDS: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
+    "normalizer":null,"pre_tokenizer":{"type":"WhitespaceSplit"},"post_processor":null,
+    "decoder":null,"model":{"type":"WordLevel","vocab":{"[UNK]":0},"unk_token":"[UNK]"}}"#;
+
+/// Runs a scenario in a directory of its own; returns what was said and the summary.
+fn run(dir: &Path, scenario: &str) -> (Output, Value) {
+    fs::write(dir.join("s.toml"), scenario).unwrap();
+    fs::write(dir.join("q.jsonl"), QUESTION).unwrap();
+    fs::write(dir.join("words.json"), WORDS).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["run", "--quiet", "--out", "run", "s.toml"])
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env("XDG_CACHE_HOME", dir.join("cache"))
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
+    let summary = fs::read_to_string(dir.join("run/summary.json"));
+    let summary = summary.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output, serde_json::from_str(&summary).unwrap())
+}
+
+fn cell<'s>(summary: &'s Value, engine: &str, dataset: &str) -> &'s Value {
+    let is_it = |cell: &&Value| {
+        cell["keys"]["engine"] == engine && cell["keys"]["dataset"].as_str() == Some(dataset)
+    };
+    summary["cells"].as_array().unwrap().iter().find(is_it).unwrap()
+}
+
+fn caveat<'s>(cell: &'s Value, code: &str) -> Option<&'s str> {
+    let caveats = cell["caveats"].as_array().unwrap();
+    caveats.iter().find(|caveat| caveat["code"] == code)?["what"].as_str()
+}
+
+#[test]
+fn time_per_token_holds_where_events_hold_several_and_is_bounded_where_nobody_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = r#"
+        [engine.ids]
+        preset     = "sim"
+        extra-args = ["--multi-token-chunk", "4", "--token-ids"]
+        [engine.continuous]
+        preset     = "sim"
+        extra-args = ["--multi-token-chunk", "4"]
+        quirks     = { continuous-usage = true }
+        [engine.final]
+        preset     = "sim"
+        extra-args = ["--multi-token-chunk", "4"]
+        [engine.silent]
+        preset     = "sim"
+        extra-args = ["--multi-token-chunk", "4", "--usage", "none"]
+        [engine.burst]
+        preset     = "sim"
+        extra-args = ["--late-burst"]
+
+        [dataset.plain]
+        source   = "gsm8k"
+        location = "./q.jsonl"
+        cycle    = true
+        [dataset.counted]
+        source    = "gsm8k"
+        location  = "./q.jsonl"
+        cycle     = true
+        tokenizer = "./words.json"
+        [matrix]
+        dataset = ["plain", "counted"]
+
+        [request]
+        max-tokens = 28
+        [phase.load]
+        concurrency = 2
+        requests    = 8
+    "#;
+    let (_, summary) = run(dir.path(), scenario);
+    let tpot = |engine: &str, dataset: &str| {
+        cell(&summary, engine, dataset)["distributions"]["tpot"]["mean"].as_f64()
+    };
+    // The simulated engine makes a token in 10 ms, whatever the number that share an event.
+    for (engine, dataset) in
+        [("ids", "plain"), ("continuous", "plain"), ("final", "counted"), ("silent", "counted")]
+    {
+        let found = tpot(engine, dataset).unwrap();
+        assert!((found / 10.0 - 1.0).abs() < 0.01, "{engine} {dataset}: {found}");
+        let itl = cell(&summary, engine, dataset)["distributions"]["itl"]["mean"].as_f64().unwrap();
+        assert!((itl / 10.0 - 1.0).abs() < 0.01, "{engine} {dataset}: {itl}");
+        assert_eq!(caveat(cell(&summary, engine, dataset), "tpot-bound"), None);
+    }
+    // 28 tokens in 7 events and 240 ms: at most 22 of them are in the first.
+    let bounded = cell(&summary, "final", "plain");
+    let what = caveat(bounded, "tpot-bound").unwrap();
+    assert!(what.contains("in 8 of 8 answers"), "{what}");
+    let (least, most) = what.rsplit_once("between ").unwrap().1.split_once(" and ").unwrap();
+    let least: f64 = least.parse().unwrap();
+    let most: f64 = most.strip_suffix(" ms").unwrap().parse().unwrap();
+    assert!((least - 240.0 / 27.0).abs() < 0.1 && (most - 240.0 / 6.0).abs() < 0.5, "{what}");
+    let report = fs::read_to_string(dir.path().join("run/report.md")).unwrap();
+    assert!(report.contains(what), "the bound stands in the report");
+    // Nobody counts at all: no TPOT, no rate, and not 0.
+    let silent = cell(&summary, "silent", "plain");
+    assert_eq!(tpot("silent", "plain"), None);
+    assert!(silent["figures"]["output_throughput"]["value"].is_null());
+    assert!(caveat(silent, "unknown-counts").is_some());
+    // All tokens at once, after 320 ms.
+    let burst = cell(&summary, "burst", "plain");
+    assert_eq!(tpot("burst", "plain"), None);
+    let what = caveat(burst, "late-burst").unwrap();
+    assert!(what.starts_with("8 of 8 answers came in one late burst, such as 27 tokens"), "{what}");
+}
+
+const GOOD: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"#### 4\"}}]}\n\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\
+    \"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n";
+
+/// Serves one stream to every request but the probe's, which gets a good one. The thread ends with
+/// the test's process.
+fn serve(content_type: &'static str, body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, body) = (stream.unwrap(), body.clone());
+            std::thread::spawn(move || while answer(&mut stream, content_type, &body).is_some() {});
+        }
+    });
+    url
+}
+
+fn answer(stream: &mut TcpStream, content_type: &str, body: &str) -> Option<()> {
+    let request = read_request(stream)?;
+    let (kind, body) = if request.starts_with("GET") {
+        ("application/json", r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#)
+    } else if request.contains("The quick brown fox") {
+        ("text/event-stream", GOOD)
+    } else {
+        (content_type, body)
+    };
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).ok()
+}
+
+fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let n = stream.read(&mut piece).ok().filter(|n| *n > 0)?;
+        bytes.extend_from_slice(&piece[..n]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+        });
+        if rest.len() >= length.unwrap_or(0) {
+            return Some(text);
+        }
+    }
+}
+
+/// Measures four requests against a stream; returns the cell, the report and the requests.
+fn measure(content_type: &'static str, body: &str) -> (Value, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let url = serve(content_type, body.to_owned());
+    let scenario = format!(
+        "[engine.fake]\npreset = \"endpoint\"\nurl = \"{url}\"\nmodel = \"m\"\n\
+         ready-timeout = \"8s\"\n[dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\n\
+         cycle = true\n[score.a]\nextract = [\"strict\"]\n\
+         [phase.load]\nconcurrency = 1\nrequests = 4\n"
+    );
+    let (output, summary) = run(dir.path(), &scenario);
+    let report = fs::read_to_string(dir.path().join("run/report.md")).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &report;
+    let requests = fs::read_to_string(dir.path().join("run/requests.csv")).unwrap();
+    (summary["cells"][0].clone(), said, requests)
+}
+
+#[test]
+fn an_odd_stream_is_read_and_its_oddity_stands_in_the_report() {
+    let odd = GOOD
+        .replace("\n\n", "\n")
+        .replace("\"#### 4\"", "[{\"type\":\"text\",\"text\":\"#### 4\"}]");
+    let odd =
+        odd.replace("prompt_tokens", "input_tokens").replace("completion_tokens", "output_tokens");
+    let (cell, report, requests) = measure("application/json", &odd);
+    assert_eq!((&cell["counts"]["ok"], &cell["accuracy"][0]["correct"]), (&4.into(), &1.into()));
+    let what = caveat(&cell, "odd-streams").unwrap();
+    for oddity in ["content type", "blank line", "not a string", "named otherwise"] {
+        assert!(what.contains(oddity), "{oddity} in {what}");
+    }
+    assert!(report.contains(what));
+    assert_eq!(requests.lines().filter(|row| row.contains(",5,stop,ok,")).count(), 4, "{requests}");
+}
+
+#[test]
+fn an_error_in_an_odd_form_is_a_failure_with_the_servers_words() {
+    let error = "error: {\"code\":400,\"message\":\"exceeds the available context size\"}\n\n";
+    let (cell, report, requests) =
+        measure("text/event-stream", &(error.to_owned() + "data: [DONE]\n\n"));
+    assert_eq!(cell["counts"]["errors"]["in-stream"], 4);
+    assert!(report.contains("exceeds the available context size"), "{report}");
+    assert_eq!(cell["accuracy"][0]["n"], 0, "a failure is not graded");
+    assert!(requests.lines().skip(1).all(|row| row.ends_with(",request error,")), "{requests}");
+}
