@@ -4,6 +4,7 @@ use crate::cli::exit::Exit;
 use crate::datasets::cache::NoCacheDir;
 use crate::diagnostic::Diagnostics;
 use crate::engine::credentials::CredentialError;
+use crate::load::spec::LoadError;
 use crate::report::template::TemplateError;
 use crate::run::RunError;
 use crate::run::prepare::PrepareError;
@@ -120,11 +121,35 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Store(error) => error.into(),
-            RunError::Load { .. } => Self::new(Exit::SystemLimit, format!("failed to {error}"))
-                .help("see `bench doctor` for this machine's limits"),
+            RunError::Load { ref source, .. } => {
+                let (exit, help) = of_load(source);
+                Self::new(exit, format!("failed to {error}")).help(help)
+            }
             RunError::Workload { .. } => Self::new(Exit::BadData, format!("failed to {error}"))
                 .help("look at the data set of this cell"),
         }
+    }
+}
+
+/// Returns the exit code and the way out for a load that could not be generated.
+fn of_load(error: &LoadError) -> (Exit, &'static str) {
+    match error {
+        LoadError::BadUrl { .. } => {
+            (Exit::Scenario, "set `url` of this engine to `http://HOST:PORT` or `https://…`")
+        }
+        LoadError::BadHeader { .. } => {
+            (Exit::Scenario, "a header holds printable characters on one line")
+        }
+        LoadError::Resolve { .. } => {
+            (Exit::Unavailable, "check the host in `url` of this engine, and the name service")
+        }
+        LoadError::TooFewDescriptors { .. } => {
+            (Exit::SystemLimit, "raise the limit (`ulimit -n`), or ask for fewer streams")
+        }
+        LoadError::System { .. } => {
+            (Exit::SystemLimit, "see `bench doctor` for this machine's limits")
+        }
+        LoadError::Sink(_) => (Exit::InputOutput, "check the disk that holds the run directory"),
     }
 }
 

@@ -10,7 +10,9 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::running::Engine;
 use crate::engine::running::watch::EngineWatch;
 use crate::load::clock::Epoch;
-use crate::load::spec::{Control, Limits, Live, LoadReport, Target, Transport, TrialSpec};
+use crate::load::spec::{
+    Control, Limits, Live, LoadError, LoadReport, Target, Transport, TrialSpec,
+};
 use crate::load::trial::run_trial;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -82,7 +84,7 @@ pub(super) fn carry_out(
                 .into(),
         })?;
     }
-    let in_cell = |source| RunError::Load { cell: context.cell.name.clone(), source };
+    let in_cell = |source| of_load(&context.cell.name, source);
     let mut idle = Idle { before: context.drained(), after: None };
     let epoch = Epoch::now();
     let dataset = workload.record.clone();
@@ -233,6 +235,19 @@ fn sink(
 
 fn to_io(error: StoreError) -> io::Error {
     io::Error::other(error)
+}
+
+/// Returns why a load ended early. What the store said travels through the load as it is, so
+/// that a full disk ends the run as a full disk does anywhere else.
+fn of_load(cell: &str, source: LoadError) -> RunError {
+    let source = match source {
+        LoadError::Sink(error) => match error.downcast::<StoreError>() {
+            Ok(error) => return RunError::Store(error),
+            Err(error) => LoadError::Sink(error),
+        },
+        source => source,
+    };
+    RunError::Load { cell: cell.to_owned(), source }
 }
 
 /// Looks at engine, user and progress while the load runs.
