@@ -15,6 +15,8 @@ const BUNDLED: [(&str, &str); 2] = [
 ];
 
 /// Returns the name and the text of a file of the project that the program carries.
+///
+/// A scenario may lie anywhere, so a path is recognised by its end.
 pub(crate) fn bundled(path: &Path) -> Option<(&'static str, &'static str)> {
-    BUNDLED.into_iter().find(|(name, _)| Path::new(name) == path)
+    BUNDLED.into_iter().find(|(name, _)| path.ends_with(name))
 }

@@ -143,20 +143,16 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
     }
     let missing = match find(name, plan, search)? {
         Ok(found) => {
-            let opened = found.open(None)?;
-            if let Some(expected) = &plan.sha256
-                && !expected.eq_ignore_ascii_case(&opened.sha256)
-            {
-                return Err(DatasetError::WrongHash {
-                    origin: opened.origin,
-                    expected: expected.clone(),
-                    found: opened.sha256,
-                });
-            }
-            return with_shots(opened, plan, search);
+            return with_shots(checked(found.open(None)?, plan)?, plan, search);
         }
         Err(missing) => missing,
     };
+    if let Some(location) = &plan.location
+        && !location.contains("://")
+        && let Some(opened) = open_bundled(Path::new(location), None)?
+    {
+        return with_shots(checked(opened, plan)?, plan, search);
+    }
     let Some(fallback) = &plan.fallback else {
         return Err(DatasetError::Missing {
             name: name.to_owned(),
@@ -167,7 +163,7 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
     if let Some(path) = local(fallback, search.bases) {
         return with_shots(Found::local(path).open(Some(missing.reason))?, plan, search);
     }
-    if let Some(opened) = open_bundled(fallback, &missing.reason)? {
+    if let Some(opened) = open_bundled(fallback, Some(&missing.reason))? {
         return with_shots(opened, plan, search);
     }
     Err(DatasetError::Missing {
@@ -179,6 +175,20 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
         ),
         help: missing.help,
     })
+}
+
+/// Refuses a file that is not the pinned one.
+fn checked(opened: Opened, plan: &DatasetPlan) -> Result<Opened, DatasetError> {
+    match &plan.sha256 {
+        Some(expected) if !expected.eq_ignore_ascii_case(&opened.sha256) => {
+            Err(DatasetError::WrongHash {
+                origin: opened.origin,
+                expected: expected.clone(),
+                found: opened.sha256,
+            })
+        }
+        _ => Ok(opened),
+    }
 }
 
 /// Files on this machine.
@@ -253,7 +263,7 @@ fn with_shots(
             [] => {
                 let name = opened.files.first().map(|(name, _)| Path::new(name.as_str()));
                 match name.and_then(training_beside) {
-                    Some(path) => open_bundled(&path, "")?,
+                    Some(path) => open_bundled(&path, None)?,
                     None => None,
                 }
             }
@@ -500,8 +510,10 @@ pub(crate) fn digest(file: &mut File) -> io::Result<String> {
     file.rewind()?;
     Ok(hex(&hasher.finalize()))
 }
-/// Opens a file of the project that the program carries; `None` for any other path.
-fn open_bundled(path: &Path, reason: &str) -> Result<Option<Opened>, DatasetError> {
+
+/// Opens a file of the project that the program carries; `None` for any other path. `fallback`
+/// says what was asked for in vain, if it was something else.
+fn open_bundled(path: &Path, fallback: Option<&str>) -> Result<Option<Opened>, DatasetError> {
     let Some((name, text)) = bundled(path) else { return Ok(None) };
     let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
     let mut file = tempfile::tempfile().map_err(unreadable)?;
@@ -512,7 +524,7 @@ fn open_bundled(path: &Path, reason: &str) -> Result<Option<Opened>, DatasetErro
         shots: Vec::new(),
         paths: Vec::new(),
         origin: format!("{name}, which comes with bench"),
-        fallback: Some(reason.to_owned()),
+        fallback: fallback.map(str::to_owned),
         sha256: sha256_hex(text.as_bytes()),
     }))
 }
