@@ -11,13 +11,14 @@ use crate::store::reader::{RunReader, TrialReader};
 use crate::store::records::Records;
 use crate::store::run_dir;
 
-/// Returns the trials of a cell that reached their end.
+/// Returns the trials of a cell that reached their end. A plan may ask for fewer than there
+/// are; the later ones do not count then.
 pub(crate) fn complete_trials(
     reader: &RunReader,
     cell: &Cell,
 ) -> Result<Vec<TrialReader>, StoreError> {
     let mut trials = reader.trials(cell)?;
-    trials.retain(|trial| trial.record.aborted.is_none());
+    trials.retain(|trial| trial.record.aborted.is_none() && trial.record.trial <= cell.n_trials);
     Ok(trials)
 }
 

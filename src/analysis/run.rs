@@ -182,6 +182,10 @@ fn analyse_cell(
         }
     }
     let trials = complete_trials(reader, cell)?;
+    if trials.len() < cell.n_trials as usize {
+        // More trials are asked for than when the cell was closed.
+        accumulator.lacks_trials();
+    }
     let scoring = Scoring::of(reader, plan, cell)?;
     let mut grading = scoring.as_ref().map(|scoring| scoring.scorer.grading(&scoring.golds));
     let mut series = SeriesBuilder::default();

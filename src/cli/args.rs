@@ -46,6 +46,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Start the engines of a scenario, measure, and report
     Run(RunArgs),
+    /// Go on with a run that was interrupted; its directory is all that is needed
+    Resume(ResumeArgs),
     /// Show every cell with its exact command, requests and skip reasons; starts nothing
     Plan(PlanArgs),
     /// Find all mistakes of scenarios at once
@@ -100,19 +102,39 @@ pub(crate) struct ScenarioArgs {
     bench run scenarios/open_loop.toml --set phase.load.rate=20 --out /tmp/rate-20\n  \
     bench run scenarios/vllm_vs_sglang.toml --only engine=vllm --strict\n  \
     bench run --resume runs/vllm_vs_sglang-20261122T101500Z scenarios/vllm_vs_sglang.toml\n\n\
-    Ctrl-C stops cleanly and keeps what was measured; a second one stops at once.")]
+    Ctrl-C stops cleanly and keeps what was measured; a second one stops at once. `bench resume`\n\
+    goes on as the run was begun; `--resume` takes what changed in the scenario as well.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) scenario: ScenarioArgs,
     /// Run directory; made if absent. Without it: runs/NAME-TIME.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with an interrupted run: complete cells are kept.
+    /// Go on with a run under this scenario: cells that it does not change are kept, others are
+    /// measured anew; scores, objectives, trials and the report follow it.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub(crate) resume: Option<PathBuf>,
     /// Print the plan and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) ends: EndArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench resume runs/vllm_vs_sglang-20261122T101500Z\n\n\
+    The stored plan is carried out, with what `--set`, `--profile` and `--only` made of it.")]
+pub(crate) struct ResumeArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) ends: EndArgs,
+}
+
+/// How a run talks, and what its exit code tells.
+#[derive(Args, Debug)]
+pub(crate) struct EndArgs {
     /// Treat skipped cells as failures.
     #[arg(long)]
     pub(crate) strict: bool,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{CalibrateArgs, Colour, FailOn, RunArgs, ScenarioArgs};
+use crate::cli::args::{CalibrateArgs, Colour, EndArgs, FailOn};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::run::{Begin, Job};
 use crate::cli::{run, scenario_file};
 use crate::datasets::cache::DatasetCache;
 use crate::record::environment::Calibration;
@@ -25,20 +26,24 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
     let open = scenario_file::plan_text(&path, OPEN, None, &sets)?.plan;
     planned.plan.cells.extend(open.cells);
     planned.plan.launches.extend(open.launches);
-    let args = RunArgs {
-        scenario: ScenarioArgs { scenario: path, profile: None, sets, only: None },
-        out: args.out.clone(),
-        resume: None,
-        dry_run: false,
+    let mut job = Job::of(planned, &path);
+    job.invocation.calibrates = true;
+    let ends = EndArgs {
         strict: false,
         fail_on: vec![FailOn::Failed, FailOn::Invalid],
         quiet: args.quiet,
     };
-    let (exit, analysis) = run::measure(&args, &planned, colour)?;
-    if matches!(exit, Exit::Ok | Exit::CellInvalid) {
-        calibration::keep(&DatasetCache::from_env()?.root, &of(&analysis))?;
-    }
+    let (exit, analysis) = run::measure(&job, Begin::New(args.out.as_deref()), &ends, colour)?;
+    keep(exit, &analysis)?;
     Ok(exit)
+}
+
+/// Keeps what a calibration found, if it came to its end.
+pub(crate) fn keep(exit: Exit, analysis: &RunAnalysis) -> Result<(), Failure> {
+    if matches!(exit, Exit::Ok | Exit::CellInvalid) {
+        calibration::keep(&DatasetCache::from_env()?.root, &of(analysis))?;
+    }
+    Ok(())
 }
 
 fn of(analysis: &RunAnalysis) -> Calibration {

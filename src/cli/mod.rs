@@ -15,6 +15,7 @@ mod failure;
 mod progress;
 mod publish;
 mod report;
+mod resume;
 mod run;
 mod say;
 mod scenario_file;
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
     match cli.command {
         Command::Run(args) => run::run(&args, colour),
+        Command::Resume(args) => resume::resume(&args, colour),
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check(&args, colour),
         Command::Report(args) => report::report(&args, colour),

@@ -1,5 +1,6 @@
 //! Progress on standard error: a reader of run events, which draws nothing into the run.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use crate::load::spec::Live;
 use crate::plan::Plan;
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::run::Notice;
+use crate::run::conduct::Done;
 
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -30,12 +32,12 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Begins to show the run of `plan`; `quiet` shows nothing.
-    pub(crate) fn start(plan: &Plan, quiet: bool) -> Self {
+    pub(crate) fn start(plan: &Plan, done: &Done, quiet: bool) -> Self {
         if quiet {
             return Self { notices: None, thread: None };
         }
         let (notices, received) = channel();
-        let face = Face::new(plan);
+        let face = Face::new(plan, done);
         let thread = std::thread::spawn(move || face.run(&received));
         Self { notices: Some(notices), thread: Some(thread) }
     }
@@ -73,21 +75,22 @@ struct Face {
     bar: ProgressBar,
     plan: Plan,
     names: Vec<(CellId, String)>,
-    n_finished: usize,
+    /// Cells that are over, those of earlier sessions included.
+    finished: BTreeSet<CellId>,
     trial_label: String,
     running: Option<Running>,
     is_terminal: bool,
 }
 
 impl Face {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, done: &Done) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Self {
             bar,
             plan: plan.clone(),
             names: plan.cells.iter().map(|cell| (cell.id.clone(), cell.name.clone())).collect(),
-            n_finished: 0,
+            finished: done.kept.clone(),
             trial_label: String::new(),
             running: None,
             is_terminal,
@@ -137,7 +140,7 @@ impl Face {
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
             RunEvent::CellFinished { cell, outcome } => {
-                self.n_finished += 1;
+                self.finished.insert(cell.clone());
                 self.running = None;
                 let word = match outcome {
                     CellOutcome::Complete => "done".to_owned(),
@@ -159,6 +162,7 @@ impl Face {
             }
             RunEvent::Caveat { what, .. } => self.line(&format!("  note: {what}")),
             RunEvent::RunStarted { .. }
+            | RunEvent::ScenarioChanged { .. }
             | RunEvent::EngineStopped { .. }
             | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}
@@ -228,7 +232,7 @@ impl Face {
     }
 
     fn position(&self) -> String {
-        format!("[{}/{}]", self.n_finished.min(self.names.len()), self.names.len())
+        format!("[{}/{}]", self.finished.len().min(self.names.len()), self.names.len())
     }
 
     fn name<'a>(&'a self, cell: &'a CellId) -> &'a str {

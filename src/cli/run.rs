@@ -4,19 +4,20 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{Colour, FailOn, RunArgs};
+use crate::cli::args::{Colour, EndArgs, FailOn, RunArgs};
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
-use crate::cli::{assets, publish, say};
+use crate::cli::{assets, publish, resume, say};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::ids::LaunchId;
 use crate::metrics::summary::{Summary, Validity};
 use crate::plan::Plan;
+use crate::plan::paths::Host;
 use crate::record::event::RunEvent;
 use crate::report::terminal;
 use crate::run::conduct::{self, Conducted, Done};
@@ -24,6 +25,7 @@ use crate::run::prepare::{self, Listener, Prepared, Taking};
 use crate::secrets::redact::Redactor;
 use crate::store::calibration;
 use crate::store::reader::RunReader;
+use crate::store::run_dir::{Invocation, RunDir};
 use crate::store::writer::{NewRun, RunWriter};
 use crate::telemetry;
 
@@ -41,30 +43,95 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         ))?;
         return Ok(Exit::Ok);
     }
-    measure(args, &planned, colour).map(|(exit, _)| exit)
+    let begin = match (&args.resume, &args.out) {
+        // Killed before it began, it holds nothing to go on with.
+        (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),
+        (Some(dir), _) => Begin::GoOn(dir),
+        (None, out) => Begin::New(out.as_deref()),
+    };
+    let job = Job::of(planned, &args.scenario.scenario);
+    measure(&job, begin, &args.ends, colour).map(|(exit, _)| exit)
+}
+
+/// What is to be measured, and how that came to be.
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    /// The scenario as written.
+    pub(crate) text: String,
+    /// The scenario with all layers applied.
+    pub(crate) resolved: String,
+    pub(crate) invocation: Invocation,
+}
+
+impl Job {
+    /// Takes a scenario from the command line of this process.
+    pub(crate) fn of(planned: Planned, scenario: &Path) -> Self {
+        let Host { bench_exe, assets_dir } = scenario_file::host();
+        let invocation = Invocation {
+            calibrates: false,
+            scenario: scenario.to_owned(),
+            cwd: std::env::current_dir().unwrap_or_default(),
+            program: bench_exe,
+            assets: assets_dir,
+        };
+        let resolved = planned.loaded.resolved_toml;
+        Self { plan: planned.plan, text: planned.text, resolved, invocation }
+    }
+
+    pub(crate) fn new_run<'a>(
+        &'a self,
+        out: Option<&'a Path>,
+        redactor: &'a Redactor,
+    ) -> NewRun<'a> {
+        NewRun {
+            root: Path::new("runs"),
+            out,
+            plan: &self.plan,
+            scenario: &self.text,
+            resolved: &self.resolved,
+            redactor,
+            invocation: &self.invocation,
+        }
+    }
+}
+
+/// Where the records go.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    /// Into a new directory, named or not.
+    New(Option<&'a Path>),
+    /// Into that of the run to go on with.
+    GoOn(&'a Path),
 }
 
 /// Carries out a plan, writes and prints its report; returns the exit code and the numbers.
 pub(crate) fn measure(
-    args: &RunArgs,
-    planned: &Planned,
+    job: &Job,
+    begin: Begin<'_>,
+    ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
     let interrupt = Interrupt::install().map_err(|source| {
         Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
     })?;
     // Everything that can be wrong with keys and data is found before an engine is started.
-    let credentials = credentials(&planned.plan)?;
-    say::hide(credentials.redactor());
-    let prepared = prepare(args, planned)?;
-    assets::unpack(&planned.plan)?;
-    let (writer, done) = open(args, planned, credentials.redactor())?;
+    let credentials = credentials(&job.plan)?;
+    let redactor = credentials.redactor();
+    say::hide(redactor);
+    let changes = match begin {
+        Begin::New(_) => Vec::new(),
+        Begin::GoOn(dir) => resume::changes(dir, job, redactor)?,
+    };
+    let prepared = prepare(job, ends.quiet)?;
+    assets::unpack(&job.plan)?;
+    let (writer, done) = match begin {
+        Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
+        Begin::GoOn(dir) => resume::open(dir, job, changes, redactor)?,
+    };
     let dir = writer.dir().path().to_owned();
-    let conducted = conduct(args, planned, &prepared, writer, &done, &interrupt, &credentials)
-        .map_err(|failure| {
-            failure.kept(format!("what was measured so far is in {}", dir.display()))
-        })?;
-    conclude(args, colour, conducted)
+    let conducted = conduct(job, &prepared, writer, &done, &interrupt, &credentials, ends.quiet)
+        .map_err(|failure| failure.kept(resume::kept(&dir)))?;
+    conclude(ends, colour, conducted)
 }
 
 /// Reads the secrets of every engine that this machine can start.
@@ -78,10 +145,10 @@ fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
     Ok(Credentials::read(launches, say::hub_token())?)
 }
 
-fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
+fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
     let bar = DownloadBar::new();
     let on_taking = |taking: Taking<'_>| {
-        if args.quiet {
+        if quiet {
             return;
         }
         match taking {
@@ -91,60 +158,31 @@ fn prepare(args: &RunArgs, planned: &Planned) -> Result<Prepared, Failure> {
         }
     };
     let mut tell = |what: &str| {
-        if !args.quiet {
+        if !quiet {
             say::talk(&format!("  {what}"));
         }
     };
     let mut listener = Listener { tell: &mut tell, on_taking: &on_taking };
-    let prepared = prepare::prepare(&planned.plan, &args.scenario.scenario, &mut listener);
+    let prepared = prepare::prepare(&job.plan, &job.invocation.scenario, &mut listener);
     bar.finish();
     prepared.map_err(Failure::data)
 }
 
-/// Makes the run directory, or opens that of the run to go on with.
-fn open(
-    args: &RunArgs,
-    planned: &Planned,
-    redactor: &Redactor,
-) -> Result<(RunWriter, Done), Failure> {
-    let Some(dir) = &args.resume else {
-        let writer = RunWriter::create(&NewRun {
-            root: Path::new("runs"),
-            out: args.out.as_deref(),
-            plan: &planned.plan,
-            scenario: &planned.text,
-            resolved: &planned.loaded.resolved_toml,
-            redactor,
-        })?;
-        return Ok((writer, Done::default()));
-    };
-    let reader = RunReader::open(dir)?;
-    let changed = conduct::changed_cells(&reader.first_plan()?, &planned.plan);
-    if !changed.is_empty() {
-        let message =
-            format!("the scenario is no longer that of {}: {}", dir.display(), changed.join("; "));
-        return Err(Failure::new(Exit::Corrupt, message)
-            .help("start a new run; results are never attributed to another configuration"));
-    }
-    let done = conduct::done(&reader)?;
-    Ok((RunWriter::resume(dir, redactor)?, done))
-}
-
 fn conduct(
-    args: &RunArgs,
-    planned: &Planned,
+    job: &Job,
     prepared: &Prepared,
     writer: RunWriter,
     done: &Done,
     interrupt: &Interrupt,
     credentials: &Credentials,
+    quiet: bool,
 ) -> Result<Conducted, Failure> {
     let mut environment = telemetry::environment();
     environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
     writer.environment(&environment)?;
-    let progress = Progress::start(&planned.plan, args.quiet);
+    let progress = Progress::start(&job.plan, done, quiet);
     let conducted = conduct::conduct(
-        &planned.plan,
+        &job.plan,
         prepared,
         writer,
         done,
@@ -159,7 +197,7 @@ fn conduct(
 
 /// Writes and prints the report, and finds the exit code.
 fn conclude(
-    args: &RunArgs,
+    args: &EndArgs,
     colour: Colour,
     conducted: Conducted,
 ) -> Result<(Exit, RunAnalysis), Failure> {
@@ -169,11 +207,6 @@ fn conclude(
     let mut exit = exit_code(&analysis.summary, &analysis, args);
     if let Some(signal) = interrupted {
         exit = exit.worse(Exit::Signal(signal as u8));
-        say::talk(&format!(
-            "interrupted; go on with: bench run {} --resume {}",
-            args.scenario.scenario.display(),
-            dir.display()
-        ));
     }
     if !left_behind.is_empty() {
         exit = exit.worse(Exit::Dirty);
@@ -194,11 +227,18 @@ fn conclude(
     let on_stdout = say::is_coloured(colour, &std::io::stdout());
     let width = std::io::stdout().is_terminal().then(say::width).flatten();
     say::data(&terminal::render(&view, width, on_stdout))?;
+    if interrupted.is_some() {
+        let (n_measured, n_cells) = analysis.summary.progress();
+        say::talk(&format!(
+            "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
+            resume::command(&dir)
+        ));
+    }
     Ok((exit, analysis))
 }
 
 /// Finds the exit code that the cells deserve.
-fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &RunArgs) -> Exit {
+fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit {
     let fails = |kind: FailOn| args.fail_on.contains(&kind);
     let mut exit = Exit::Ok;
     for cell in &summary.cells {

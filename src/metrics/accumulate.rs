@@ -174,6 +174,13 @@ impl<'a> CellAccumulator<'a> {
         self.outcome = Some(outcome.clone());
     }
 
+    /// Notes that more trials are asked for than there are: a cell that was closed is open again.
+    pub fn lacks_trials(&mut self) {
+        if self.outcome == Some(CellOutcome::Complete) {
+            self.outcome = Some(CellOutcome::Interrupted);
+        }
+    }
+
     /// Returns the cell's summary.
     pub fn finish(mut self) -> CellSummary {
         self.end_trial();

@@ -30,6 +30,15 @@ pub struct Summary {
     pub caveats: Vec<Caveat>,
 }
 
+impl Summary {
+    /// Returns how many cells were measured to their end, and how many this machine can run.
+    pub fn progress(&self) -> (usize, usize) {
+        let wanted = self.cells.iter().filter(|it| !matches!(it.verdict, Validity::Skipped(_)));
+        let is_measured = |it: &&CellSummary| it.outcome == Some(CellOutcome::Complete);
+        (wanted.clone().filter(is_measured).count(), wanted.count())
+    }
+}
+
 /// What one search for the highest load found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchSummary {

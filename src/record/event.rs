@@ -125,6 +125,11 @@ pub enum RunEvent {
         /// Streams, or requests per second.
         load: f64,
     },
+    /// The run goes on with a changed scenario: cells before and after may differ.
+    ScenarioChanged {
+        /// Keys that changed, `engine.slow.itl: 9ms -> 10ms`.
+        changes: Vec<String>,
+    },
     /// A caveat that belongs to the whole run. Runs of format 1 call it a doubt.
     #[serde(alias = "doubt")]
     Caveat {

@@ -62,6 +62,10 @@ pub struct Done {
     pub trials: BTreeSet<(CellId, u32)>,
     /// Events so far.
     pub events: Vec<EventRecord>,
+    /// Cells that have all their trials.
+    pub kept: BTreeSet<CellId>,
+    /// Cells that this machine was found to be able to run, kept ones included.
+    pub n_cells: usize,
     /// Whether there was an earlier session at all.
     pub is_resumed: bool,
 }
@@ -444,22 +448,31 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
     for event in reader.events()? {
         done.events.push(event?);
     }
+    let is_skipped = skipped(&done.events);
     for cell in &reader.plan()?.cells {
-        for trial in complete_trials(reader, cell)? {
+        let trials = complete_trials(reader, cell)?;
+        if trials.len() >= cell.n_trials as usize {
+            done.kept.insert(cell.id.clone());
+        }
+        done.n_cells += usize::from(!is_skipped.contains(&cell.id));
+        for trial in trials {
             done.trials.insert((cell.id.clone(), trial.record.trial));
         }
     }
     Ok(done)
 }
 
-/// Says how a scenario differs from the plan of an earlier session; empty if it does not.
-pub fn changed_cells(stored: &Plan, now: &Plan) -> Vec<String> {
-    let name = |plan: &Plan, id: &CellId| {
-        plan.cells.iter().find(|cell| cell.id == *id).map(|cell| cell.name.clone())
-    };
-    let gone = stored.cells.iter().filter(|cell| name(now, &cell.id).is_none());
-    let new = now.cells.iter().filter(|cell| name(stored, &cell.id).is_none());
-    gone.map(|cell| format!("cell {} ({}) is gone or changed", cell.name, cell.id))
-        .chain(new.map(|cell| format!("cell {} ({}) is new or changed", cell.name, cell.id)))
-        .collect()
+/// Returns the cells that the last session could not run.
+fn skipped(events: &[EventRecord]) -> BTreeSet<CellId> {
+    let mut skipped = BTreeSet::new();
+    for record in events {
+        match &record.event {
+            RunEvent::RunStarted { .. } => skipped.clear(),
+            RunEvent::CellSkipped { cell, .. } => {
+                skipped.insert(cell.clone());
+            }
+            _ => {}
+        }
+    }
+    skipped
 }

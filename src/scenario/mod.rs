@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod check_engine;
 pub(crate) mod check_secrets;
+pub mod diff;
 pub(crate) mod document;
 pub mod json_schema;
 pub(crate) mod keys;

@@ -7,11 +7,19 @@ use std::path::Path;
 
 use crate::store::error::StoreError;
 
+/// Begins the names of files that are not whole yet.
+const TEMPORARY: &str = ".tmp-";
+
+/// Whether a file is one that a killed process left before it got its name.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
+}
+
 /// Writes a file by way of a temporary one beside it, and returns when it is on the disk.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
+        .prefix(TEMPORARY)
         // Less what the umask takes away.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)

@@ -150,18 +150,21 @@ impl StoreError {
                 "choose a directory that is empty or does not exist".to_owned()
             }
             Self::AlreadyARun { path } => {
-                format!("go on with it by --resume {}, or choose another directory", path.display())
+                format!(
+                    "go on with it: bench resume {}; or choose another directory",
+                    path.display()
+                )
             }
             Self::NotARun { .. } => "name a directory that `bench run` has written".to_owned(),
             Self::Missing { .. } => "check the path and its permissions".to_owned(),
             Self::Io { source, .. } | Self::Append { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "free some space, then go on with --resume".to_owned()
+                    "free some space, then go on with `bench resume`".to_owned()
                 }
                 io::ErrorKind::NotFound => {
                     "the run directory was removed or renamed while it was written".to_owned()
                 }
-                _ => "check the disk, then go on with --resume".to_owned(),
+                _ => "check the disk, then go on with `bench resume`".to_owned(),
             },
             Self::Unwritable { .. } | Self::BadName { .. } => {
                 "this is a mistake in bench: please report it".to_owned()

@@ -18,6 +18,7 @@ mod file_sum;
 mod journal;
 mod line;
 mod recover;
+mod renamed;
 mod trial_file;
 
 #[cfg(test)]

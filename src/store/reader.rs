@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::ids::sha256_hex;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
@@ -96,20 +97,51 @@ impl RunReader {
         if plan.search.is_none() {
             return Ok(plan);
         }
+        let mut homeless = None;
         for event in self.events()? {
-            if let RunEvent::PointAdded { first, load } = event?.event
-                && plan.add_point(&first, load).is_none()
-            {
-                let why = format!("plan.json has no search that begins with cell {first}");
-                return Err(StoreError::Corrupt {
-                    path: self.dir.events(),
-                    line: 1,
-                    offset: 0,
-                    why,
-                });
+            match event?.event {
+                RunEvent::PointAdded { first, load } if plan.add_point(&first, load).is_none() => {
+                    homeless.get_or_insert(first);
+                }
+                // The searches before it may be gone with their cells.
+                RunEvent::ScenarioChanged { .. } => homeless = None,
+                _ => {}
             }
         }
-        Ok(plan)
+        match homeless {
+            None => Ok(plan),
+            Some(first) => Err(StoreError::Corrupt {
+                path: self.dir.events(),
+                line: 1,
+                offset: 0,
+                why: format!("plan.json has no search that begins with cell {first}"),
+            }),
+        }
+    }
+
+    /// Refuses a plan that is not the one the run was begun or last changed with.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn check_plan(&self) -> Result<(), StoreError> {
+        let path = self.dir.plan();
+        let text =
+            fs::read(&path).map_err(|source| StoreError::Missing { path: path.clone(), source })?;
+        match self.manifest.sha256.get("plan.json") {
+            Some(expected) if *expected != sha256_hex(&text) => Err(StoreError::Corrupt {
+                path,
+                line: 1,
+                offset: 0,
+                why: "its SHA-256 is not the one that run.json holds".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the scenario with all layers applied, as TOML.
+    pub fn resolved(&self) -> Result<String, StoreError> {
+        let path = self.dir.resolved();
+        fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
     }
 
     /// Returns the scenario as written.

@@ -23,6 +23,25 @@ pub struct RunManifest {
     pub bench_version: String,
     /// SHA-256 of the files that say what the run does, by file name.
     pub sha256: std::collections::BTreeMap<String, String>,
+    /// How the run was begun; absent in directories of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Invocation>,
+}
+
+/// What going on with a run needs beside its plan: where the plan's relative paths begin, and
+/// what its command lines call this program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// Whether `bench calibrate` began it, which keeps the result for later reports.
+    pub calibrates: bool,
+    /// The scenario file, as it was named.
+    pub scenario: PathBuf,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// This program.
+    pub program: PathBuf,
+    /// Directory of the files that presets bring along.
+    pub assets: PathBuf,
 }
 
 /// Returns where a run directory keeps the golds of a data set.
@@ -65,6 +84,31 @@ impl RunDir {
     /// The plan.
     pub fn plan(&self) -> PathBuf {
         self.path.join("plan.json")
+    }
+
+    /// Whether this is empty, or holds no more than what is there before the manifest: a run
+    /// that was killed while it was made, and that measured nothing.
+    pub(crate) fn is_unfinished(&self) -> std::io::Result<bool> {
+        let files = [self.lock(), self.scenario(), self.resolved(), self.plan(), self.events()];
+        let folders = [self.cells(), self.path.join("engines")];
+        let is_empty = |folder: &Path| {
+            std::fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none())
+        };
+        if is_empty(&self.path) {
+            return Ok(true);
+        }
+        // The lock comes first: without it these are files of somebody else.
+        if !self.lock().exists() || std::fs::metadata(self.events()).is_ok_and(|it| it.len() > 0) {
+            return Ok(false);
+        }
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            let is_ours = files.contains(&path) || folders.contains(&path) && is_empty(&path);
+            if !is_ours && !atomic::is_temporary(&path) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Facts of the machine.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ids::sha256_hex;
 use crate::plan::Plan;
+use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
@@ -19,7 +20,8 @@ use crate::store::error::StoreError;
 use crate::store::journal::Journal;
 use crate::store::lock::RunLock;
 use crate::store::reader::RunReader;
-use crate::store::run_dir::{RunDir, RunManifest};
+use crate::store::renamed::{put_aside, rename_cells};
+use crate::store::run_dir::{Invocation, RunDir, RunManifest};
 use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 use crate::store::{atomic, line};
 
@@ -38,6 +40,8 @@ pub struct NewRun<'a> {
     pub resolved: &'a str,
     /// What keeps the secrets in use out of everything that is written.
     pub redactor: &'a Redactor,
+    /// How the run is begun.
+    pub invocation: &'a Invocation,
 }
 
 /// The one writer of a run directory. Holds its lock.
@@ -67,22 +71,7 @@ impl RunWriter {
         if dir.manifest().exists() {
             return Err(StoreError::AlreadyARun { path: dir.path().to_owned() });
         }
-        let mut plan = serde_json::to_vec_pretty(new.plan)
-            .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;
-        plan.push(b'\n');
-        new.redactor.json(&mut plan, 0);
-        let (scenario, resolved) =
-            (new.redactor.text(new.scenario), new.redactor.text(new.resolved));
-        let files: [(PathBuf, &[u8]); 3] = [
-            (dir.scenario(), scenario.as_bytes()),
-            (dir.resolved(), resolved.as_bytes()),
-            (dir.plan(), &plan),
-        ];
-        let mut sha256 = BTreeMap::new();
-        for (path, bytes) in files {
-            atomic::write(&path, bytes)?;
-            sha256.insert(file_name(&path), sha256_hex(bytes));
-        }
+        let sha256 = write_inputs(&dir, new)?;
         for path in [dir.cells(), dir.path().join("engines")] {
             fs::create_dir_all(&path)
                 .map_err(|source| StoreError::CannotCreate { path, source })?;
@@ -94,12 +83,10 @@ impl RunWriter {
             created: now.to_string(),
             bench_version: env!("CARGO_PKG_VERSION").to_owned(),
             sha256,
+            invocation: Some(new.invocation.clone()),
         };
         let events = Journal::reopen(&dir.events())?.hiding(new.redactor);
-        let mut text = serde_json::to_vec_pretty(&manifest)
-            .map_err(|source| StoreError::Unwritable { path: dir.manifest(), source })?;
-        text.push(b'\n');
-        atomic::write(&dir.manifest(), &text)?;
+        write_manifest(&dir, &manifest)?;
         Ok(Self { dir, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
     }
 
@@ -121,6 +108,29 @@ impl RunWriter {
         }
         let events = Journal::reopen(&dir.events())?.hiding(redactor);
         Ok(Self { dir, lock, events, redactor: redactor.clone(), next_seq })
+    }
+
+    /// Replaces what the run does, and records which keys of the scenario changed.
+    ///
+    /// A cell that keeps its identity under another name keeps its trials: its directory gets
+    /// the new name. Records of cells that are gone stay where they are and are not read.
+    /// Killed half-way, the same call again completes it.
+    pub fn change(
+        &mut self,
+        before: &Plan,
+        now: &NewRun<'_>,
+        changes: Vec<String>,
+    ) -> Result<(), StoreError> {
+        let is_kept = |cell: &Cell| now.plan.cells.iter().any(|next| next.id == cell.id);
+        if !changes.is_empty() || !before.cells.iter().all(is_kept) {
+            self.event(RunEvent::ScenarioChanged { changes })?;
+            self.sync()?;
+        }
+        rename_cells(&self.dir, before, now.plan)?;
+        let mut manifest = RunReader::open(self.dir.path())?.manifest().clone();
+        manifest.sha256.extend(write_inputs(&self.dir, now)?);
+        manifest.invocation = Some(now.invocation.clone());
+        write_manifest(&self.dir, &manifest)
     }
 
     /// Returns the paths of the run directory.
@@ -276,6 +286,33 @@ impl TrialWriter {
     }
 }
 
+/// Writes the files that say what the run does; returns their digests by file name.
+fn write_inputs(dir: &RunDir, run: &NewRun<'_>) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut plan = serde_json::to_vec_pretty(run.plan)
+        .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;
+    plan.push(b'\n');
+    run.redactor.json(&mut plan, 0);
+    let (scenario, resolved) = (run.redactor.text(run.scenario), run.redactor.text(run.resolved));
+    let files: [(PathBuf, &[u8]); 3] = [
+        (dir.scenario(), scenario.as_bytes()),
+        (dir.resolved(), resolved.as_bytes()),
+        (dir.plan(), &plan),
+    ];
+    let mut sha256 = BTreeMap::new();
+    for (path, bytes) in files {
+        atomic::write(&path, bytes)?;
+        sha256.insert(file_name(&path), sha256_hex(bytes));
+    }
+    Ok(sha256)
+}
+
+fn write_manifest(dir: &RunDir, manifest: &RunManifest) -> Result<(), StoreError> {
+    let mut text = serde_json::to_vec_pretty(manifest)
+        .map_err(|source| StoreError::Unwritable { path: dir.manifest(), source })?;
+    text.push(b'\n');
+    atomic::write(&dir.manifest(), &text)
+}
+
 fn take_named(out: &Path) -> Result<RunDir, StoreError> {
     let cannot = |source| StoreError::CannotCreate { path: out.to_owned(), source };
     fs::create_dir_all(out).map_err(cannot)?;
@@ -283,18 +320,7 @@ fn take_named(out: &Path) -> Result<RunDir, StoreError> {
     if dir.manifest().exists() {
         return Err(StoreError::AlreadyARun { path: out.to_owned() });
     }
-    let mut entries = fs::read_dir(out).map_err(cannot)?;
-    // A lock alone is a run that died, or is being made, before its first file.
-    let stranger = entries.find(|entry| {
-        entry.as_ref().map_or(true, |entry| {
-            let name = entry.file_name();
-            let ours = ["lock", "scenario.toml", "resolved.toml", "plan.json", "cells", "engines"];
-            !ours.iter().any(|known| name == *known) && !name.to_string_lossy().starts_with(".tmp-")
-        })
-    });
-    let has_lock = dir.lock().exists();
-    let is_empty = fs::read_dir(out).map_err(cannot)?.next().is_none();
-    if is_empty || (has_lock && stranger.is_none()) {
+    if dir.is_unfinished().map_err(cannot)? {
         return Ok(dir);
     }
     Err(StoreError::Occupied { path: out.to_owned() })
@@ -327,17 +353,6 @@ fn refuse_if_others_write(path: &Path) -> Result<(), StoreError> {
         });
     }
     Ok(())
-}
-
-fn put_aside(path: &Path) -> Result<(), StoreError> {
-    let attempts = path.parent().expect("a trial lies in its cell").join("attempts");
-    fs::create_dir_all(&attempts)
-        .map_err(|source| StoreError::CannotCreate { path: attempts.clone(), source })?;
-    let kept = (1..=u32::MAX)
-        .map(|n| attempts.join(format!("{}-{n}", file_name(path))))
-        .find(|kept| !kept.exists())
-        .expect("one of four billion names is free");
-    fs::rename(path, &kept).map_err(StoreError::io("put aside", path))
 }
 
 fn file_name(path: &Path) -> String {

@@ -20,6 +20,7 @@ use crate::report::view::ReportView;
 use crate::score::scorer::Scorer;
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
+use crate::store::run_dir::Invocation;
 use crate::store::run_dir::golds_file;
 use crate::store::writer::{NewRun, RunWriter};
 
@@ -40,9 +41,16 @@ fn scored_plan(n_cells: usize) -> Plan {
 
 fn write_run(dir: &Path, n_cells: usize) {
     let plan = scored_plan(n_cells);
-    let redactor = &Redactor::default();
-    let new =
-        NewRun { root: dir, out: Some(dir), plan: &plan, scenario: "", resolved: "", redactor };
+    let (redactor, invocation) = (&Redactor::default(), &Invocation::default());
+    let new = NewRun {
+        root: dir,
+        out: Some(dir),
+        plan: &plan,
+        scenario: "",
+        resolved: "",
+        redactor,
+        invocation,
+    };
     let mut writer = RunWriter::create(&new).unwrap();
     let golds: Vec<String> = (0..N_ITEMS).map(|row| format!("So it is.\n#### {row}")).collect();
     let rows = golds.iter().zip(0..).map(|(gold, row)| (row, Some(gold.as_str())));

@@ -152,9 +152,8 @@ fn watermark(input: &Input<'_>) -> String {
     if input.summary.complete {
         return String::new();
     }
-    let n_cells = input.summary.cells.len();
-    let n_over = input.summary.cells.iter().filter(|cell| cell.outcome.is_some()).count();
-    format!("INCOMPLETE: {n_over} of {n_cells} cells are over")
+    let (n_measured, n_cells) = input.summary.progress();
+    format!("INCOMPLETE: {n_measured} of {n_cells} cells measured")
 }
 
 fn run_facts(input: &Input<'_>) -> Vec<Fact> {

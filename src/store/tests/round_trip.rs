@@ -24,6 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::Journal;
 use crate::store::reader::RunReader;
 use crate::store::records::{Expect, Records};
+use crate::store::run_dir::{Invocation, RunDir};
 use crate::store::verify::verify;
 use crate::store::writer::{NewRun, RunWriter};
 use crate::units::Nanos;
@@ -129,6 +130,7 @@ fn try_new(root: &Path, out: Option<&Path>) -> Result<RunWriter, StoreError> {
         scenario: "title = \"Title\"\n",
         resolved: "title = \"Title\"\n",
         redactor: &Redactor::default(),
+        invocation: &Invocation::default(),
     })
 }
 
@@ -422,7 +424,7 @@ fn a_full_disk_is_named_and_what_was_written_before_is_kept() {
         })
         .unwrap_err();
     assert_eq!(error.exit_code(), 74);
-    assert_eq!(error.help(), "free some space, then go on with --resume");
+    assert_eq!(error.help(), "free some space, then go on with `bench resume`");
     assert!(error.to_string().contains("its first 0 records (0 bytes) are kept"));
 }
 
@@ -485,4 +487,85 @@ fn verification_reads_everything_and_names_what_changed() {
         problems[1].contains("requests.jsonl:2: request 0 of phase 0 is recorded twice"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn a_directory_whose_making_was_killed_at_any_point_is_taken_again() {
+    let root = TempDir::new().unwrap();
+    let made = root.path().join("made");
+    drop(try_new(root.path(), Some(&made)).unwrap());
+    // What is made, in its order; the file of a write that was killed has no name yet.
+    let steps = ["lock", ".tmp-aaaaaa", "scenario.toml", "resolved.toml", "plan.json", "cells"];
+    let steps: Vec<&str> = steps.into_iter().chain(["engines", "events.jsonl"]).collect();
+    for n_steps in 0..=steps.len() {
+        let dir = root.path().join(format!("killed-{n_steps}"));
+        fs::create_dir(&dir).unwrap();
+        for step in &steps[..n_steps] {
+            match made.join(step) {
+                folder if folder.is_dir() => fs::create_dir(dir.join(step)).unwrap(),
+                file if file.exists() => drop(fs::copy(file, dir.join(step)).unwrap()),
+                _ => fs::write(dir.join(step), "{").unwrap(),
+            }
+        }
+        assert!(RunDir::at(&dir).is_unfinished().unwrap(), "{:?}", &steps[..n_steps]);
+        drop(try_new(root.path(), Some(&dir)).unwrap());
+        assert_eq!(RunReader::open(&dir).unwrap().first_plan().unwrap(), plan());
+        // From here on it is a run.
+        assert!(!RunDir::at(&dir).is_unfinished().unwrap());
+    }
+    let names = |dir: &Path| -> Vec<_> {
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| !name.to_string_lossy().starts_with(".tmp-")).collect()
+    };
+    // These are all there is but the manifest; the temporary file is one more.
+    assert_eq!(names(&made).len(), steps.len());
+}
+
+#[test]
+fn a_directory_with_somebody_elses_files_is_left_alone() {
+    let root = TempDir::new().unwrap();
+    let refuses = |name: &str, files: &[(&str, &str)]| {
+        let dir = root.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        for (file, text) in files {
+            fs::write(dir.join(file), text).unwrap();
+        }
+        let error = try_new(root.path(), Some(&dir)).unwrap_err();
+        assert!(matches!(error, StoreError::Occupied { .. }), "{name}: {error}");
+    };
+    refuses("own-scenario", &[("scenario.toml", "title = \"mine\"")]);
+    refuses("lock-and-more", &[("lock", ""), ("notes.txt", "mine")]);
+    refuses("lost-manifest", &[("lock", ""), ("events.jsonl", "{}\n")]);
+}
+
+#[test]
+fn a_changed_plan_takes_the_place_of_the_first_and_a_renamed_cell_keeps_its_trials() {
+    let root = TempDir::new().unwrap();
+    let mut writer = new_run(&root);
+    write_trial(&writer, 0);
+    let other = Cell { id: CellId("ba9876543210".to_owned()), name: "other".to_owned(), ..cell() };
+    let mut now = plan();
+    // The names trade places with a cell that has no trial yet.
+    now.cells = vec![Cell { name: "other".to_owned(), ..cell() }, other];
+    now.cells[1].name = cell().name;
+    now.title = "Another title".to_owned();
+    let inputs = NewRun {
+        root: root.path(),
+        out: None,
+        plan: &now,
+        scenario: "title = \"Another title\"\n",
+        resolved: "title = \"Another title\"\n",
+        redactor: &Redactor::default(),
+        invocation: &Invocation::default(),
+    };
+    writer.change(&plan(), &inputs, vec!["title: Title -> Another title".to_owned()]).unwrap();
+    let reader = RunReader::open(writer.dir().path()).unwrap();
+    assert_eq!(reader.plan().unwrap(), now);
+    assert_eq!(reader.trials(&now.cells[0]).unwrap().len(), 1);
+    assert_eq!(reader.trials(&now.cells[1]).unwrap().len(), 0);
+    let verified = verify(&reader).unwrap();
+    assert!(verified.is_sound(), "{:?}", verified.problems);
+    // The same call again, after a kill in its middle, changes nothing more.
+    writer.change(&plan(), &inputs, Vec::new()).unwrap();
+    assert_eq!(reader.trials(&now.cells[0]).unwrap().len(), 1);
 }
