@@ -21,6 +21,7 @@ mod say;
 mod scenario_file;
 mod score;
 mod scores;
+mod signals;
 mod verify;
 
 use std::process::{ExitCode, Termination as _};

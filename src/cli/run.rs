@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
+use crate::cli::signals::LastWords;
 use crate::cli::{assets, publish, resume, say};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
@@ -111,9 +112,8 @@ pub(crate) fn measure(
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
-    let interrupt = Interrupt::install().map_err(|source| {
-        Failure::new(Exit::SystemLimit, format!("failed to watch for signals: {source}"))
-    })?;
+    let last_words = LastWords::default();
+    let interrupt = last_words.install()?;
     // Everything that can be wrong with keys and data is found before an engine is started.
     let credentials = credentials(&job.plan)?;
     let redactor = credentials.redactor();
@@ -129,8 +129,16 @@ pub(crate) fn measure(
         Begin::GoOn(dir) => resume::open(dir, job, changes, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
+    last_words.are(format!("what is complete is kept; go on with: {}", resume::command(&dir)));
     let conducted = conduct(job, &prepared, writer, &done, &interrupt, &credentials, ends.quiet)
         .map_err(|failure| failure.kept(resume::kept(&dir)))?;
+    if conducted.interrupted.is_none() {
+        last_words.are(format!(
+            "all is measured; make the report with: bench report {}",
+            resume::word(&dir)
+        ));
+    }
+    interrupt.no_longer_noticed();
     conclude(ends, colour, conducted)
 }
 

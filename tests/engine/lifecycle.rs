@@ -275,3 +275,18 @@ fn a_secret_that_the_engine_prints_is_in_neither_message_nor_log() {
     assert_eq!(failure.log_tail[0].trim_end_matches('*'), "key ", "{failure:?}");
     assert_eq!(fs::read_to_string(bed.log()).unwrap(), "key ***************\n");
 }
+
+#[test]
+fn a_second_signal_kills_the_engine_while_the_runner_is_busy_with_something_else() {
+    let bed = Bed::new();
+    let engine = bed.start(&launch(&["--ignore-term", "--fork-workers", "2", "--setsid-worker"]));
+    bed.interrupt.raise(2);
+    assert!(!bed.left().is_empty());
+    // Nobody stops the engine here: this thread would hang in a library, say.
+    bed.interrupt.raise(2);
+    assert!(wait_for(Duration::from_secs(5), || bed.left().is_empty()), "{:?}", bed.left());
+    assert!(engine.watch().failure().is_none(), "a wanted end is not a failure of the engine");
+    let stop = engine.stop();
+    assert!(stop.survivors.is_empty() && stop.port_free);
+    bed.assert_clean();
+}

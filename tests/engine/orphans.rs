@@ -30,10 +30,11 @@ const RUN_DIR: &str = "BENCH_TEST_RUN_DIR";
 const FLAGS: &str = "BENCH_TEST_FLAGS";
 
 #[test]
+#[expect(clippy::exit, reason = "a program that is left in the middle, as `bench` itself")]
 fn runner() {
     let (Ok(dir), Ok(flags)) = (env::var(RUN_DIR), env::var(FLAGS)) else { return };
     let dir = PathBuf::from(dir);
-    let interrupt = Interrupt::install().unwrap();
+    let interrupt = Interrupt::install(|signal| std::process::exit(128 + signal)).unwrap();
     let lock = File::create(dir.join("lock")).unwrap();
     lock.lock().unwrap();
     let bed = Bed::new();

@@ -52,3 +52,80 @@ fn the_command_that_an_interrupted_run_tells_works_as_printed_from_anywhere() {
     }
     assert_eq!(bed.n_trials_started("a run"), 3);
 }
+
+/// Waits until the program itself takes SIGINT: before, the system ends it, which is as good.
+fn wait_for_handler(pid: u32) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let catches = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (SIGINT as u32 - 1)) != 0)
+    };
+    while !catches() {
+        assert!(Instant::now() < deadline, "no handler within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Interrupts the program so often and returns how it ended, within the limit.
+fn interrupted(command: &mut Command, n: u32, limit: Duration, when: impl Fn(u32)) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    when(child.id());
+    let sent = Instant::now();
+    for _ in 0..n {
+        send(SIGINT, child.id());
+        // Two signals of one kind that are sent at once are one.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let ended = Ended::of(&child.wait_with_output().unwrap());
+    assert!(sent.elapsed() < limit, "{:?}\n{}", sent.elapsed(), ended.err);
+    ended.expect(130)
+}
+
+#[test]
+fn ctrl_c_ends_the_reading_of_data_and_leaves_no_directory() {
+    let bed = Bed::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/word-problems-1m");
+    let data = format!(
+        "source = \"random\"\ntokenizer = \"{model}\"\ninput-tokens = 900\noutput-tokens = 4"
+    );
+    let scenario = SCENARIO
+        .replace("source   = \"gsm8k\"\nlocation = \"./q.jsonl\"", &data)
+        .replace("[score.a]\nextract = [\"strict\"]\n", "")
+        .replace("requests = 8", "requests = 500000");
+    bed.write(&scenario);
+    let mut command = bed.command(&["run", "s.toml", "--out", "run"]);
+    let ended = interrupted(&mut command, 1, Duration::from_secs(2), wait_for_handler);
+    ended.says("interrupted; nothing was begun");
+    assert!(!bed.path("run").exists());
+}
+
+#[test]
+fn ctrl_c_ends_a_start_and_a_second_one_does_not_wait_for_the_engines_grace() {
+    let bed = Bed::new();
+    let stubborn = "[engine.own]\nargv = [\"sh\", \"-c\", \"trap '' TERM; sleep 600 & wait\", \"{{ port }}\"]\nmodel = \"m\"\n\
+                    stop-grace = \"60s\"\n[matrix]\nengine = [\"own\"]\nconcurrency = [1, 2]\n";
+    let (head, tail) = (SCENARIO.find("[engine.fast]"), SCENARIO.find("[dataset.q]"));
+    let (head, tail) = (&SCENARIO[..head.unwrap()], &SCENARIO[tail.unwrap()..]);
+    bed.write(&format!("{head}{stubborn}{tail}"));
+    let args = ["run", "s.toml", "--out", "run"];
+    let starting = |_| bed.wait_for("run", "engine-starting", 1);
+    let limit = Duration::from_secs(2);
+    interrupted(&mut bed.command(&args), 2, limit, starting);
+    // The guardian has done its work: the lock is free and the run goes on, or is refused.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bed
+        .path("run")
+        .read_dir()
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().contains("ledger"))
+    {
+        assert!(Instant::now() < deadline, "an engine is left behind");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = interrupted(&mut bed.command(&["resume", "run"]), 2, limit, |_| {
+        bed.wait_for("run", "engine-starting", 2);
+    });
+    ended.says("bench resume ");
+}

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use crate::clock::monotonic;
 use crate::engine::guardian::SUBCOMMAND;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
+use crate::engine::interrupt::{Interrupt, Urgent};
 use crate::engine::log::LogRedaction;
 use crate::engine::process::{self, Process, ProcessId};
 use crate::engine::running::watch::{Gone, Watched};
@@ -30,11 +31,16 @@ const WATCH_LIMIT: Duration = Duration::from_secs(5);
 /// Time that the runner's own kill gets when the guardian is lost.
 const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
 
+/// The way to a guardian, closed when there is nothing more to say.
+type Orders = Arc<Mutex<Option<ChildStdin>>>;
+
 /// A guardian and the thread that listens to it.
 #[derive(Debug)]
 pub(crate) struct GuardianHandle {
     guardian: Child,
-    orders: Option<ChildStdin>,
+    orders: Orders,
+    /// Tells the guardian to kill at the user's second signal, whatever this thread is busy with.
+    kill: Arc<Urgent>,
     watched: Arc<Watched>,
     listener: Option<JoinHandle<()>>,
 }
@@ -46,6 +52,7 @@ impl GuardianHandle {
         start: &StartOrder,
         lock: Option<&File>,
         watched: &Arc<Watched>,
+        interrupt: &Interrupt,
     ) -> io::Result<Self> {
         // If the guardian is killed, its children become ours instead of init's.
         prctl::set_child_subreaper(true)?;
@@ -69,12 +76,17 @@ impl GuardianHandle {
             let log = start.log.clone();
             move || listen(BufReader::new(words), guardian_pid, &watched, &log)
         })?;
-        let mut leash = Self {
-            guardian,
-            orders: Some(orders),
-            watched: Arc::clone(watched),
-            listener: Some(listener),
-        };
+        let orders: Orders = Arc::new(Mutex::new(Some(orders)));
+        let kill = Arc::new(Urgent(Box::new({
+            let (orders, watched) = (Arc::clone(&orders), Arc::clone(watched));
+            move || {
+                watched.change(|state| state.is_stopping = true);
+                send(&orders, &Order::Kill);
+            }
+        })));
+        interrupt.when_urgent(&kill);
+        let leash =
+            Self { guardian, orders, kill, watched: Arc::clone(watched), listener: Some(listener) };
         leash.order(&Order::Start(Box::new(start.clone())));
         Ok(leash)
     }
@@ -105,23 +117,18 @@ impl GuardianHandle {
             }
             if !is_killing && kill_now() {
                 is_killing = true;
-                self.order(&Order::Kill);
+                (self.kill.0)();
             }
         }
         self.close()
     }
 
-    fn order(&mut self, order: &Order) {
-        let mut line = serde_json::to_vec(order).expect("orders have string keys");
-        line.push(b'\n');
-        if let Some(orders) = &mut self.orders {
-            // A guardian that is gone is noticed by the thread that listens to it.
-            let _ = orders.write_all(&line).and_then(|()| orders.flush());
-        }
+    fn order(&self, order: &Order) {
+        send(&self.orders, order);
     }
 
     fn close(&mut self) -> Gone {
-        self.orders = None;
+        drop(self.orders.lock().unwrap_or_else(PoisonError::into_inner).take());
         let gone = self.watched.lock().gone.clone();
         if gone.is_none() {
             // It does not answer: without it its children become ours, and the listener ends them.
@@ -140,6 +147,15 @@ impl Drop for GuardianHandle {
         if self.listener.is_some() {
             self.stop(Nanos::ZERO, &|| true);
         }
+    }
+}
+
+fn send(orders: &Orders, order: &Order) {
+    let mut line = serde_json::to_vec(order).expect("orders have string keys");
+    line.push(b'\n');
+    if let Some(orders) = &mut *orders.lock().unwrap_or_else(PoisonError::into_inner) {
+        // A guardian that is gone is noticed by the thread that listens to it.
+        let _ = orders.write_all(&line).and_then(|()| orders.flush());
     }
 }
 

@@ -205,8 +205,14 @@ impl<'a> Start<'a> {
         }
         let order = self.order(argv, port).map_err(|error| self.not_spawned(&error.to_string()))?;
         let context = self.context;
-        let leash = GuardianHandle::start(&context.program, &order, context.lock, &self.watched)
-            .map_err(|error| self.not_spawned(&format!("start the guardian: {error}")))?;
+        let leash = GuardianHandle::start(
+            &context.program,
+            &order,
+            context.lock,
+            &self.watched,
+            &context.interrupt,
+        )
+        .map_err(|error| self.not_spawned(&format!("start the guardian: {error}")))?;
         self.watched.wait(SPAWN_LIMIT, |state| state.started.is_some() || state.gone.is_some());
         // Bound first: describing a failure needs the lock as well.
         let started = self.watched.lock().started.clone();
