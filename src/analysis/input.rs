@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::LaunchId;
+use crate::metrics::catalogue::MetricId;
 use crate::record::event::{EngineFacts, EngineFailure, EventRecord, RunEvent, StopRecord};
 
 /// Which run this is.
@@ -37,13 +38,13 @@ pub struct EngineStart {
     pub stop: Option<StopRecord>,
 }
 
-/// What figures draw of one cell. Metric tags are those of the summary.
+/// What figures draw of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CellSeries {
-    /// Distributions by metric tag, in the distribution's unit.
-    pub distributions: BTreeMap<String, Curve>,
-    /// Quantities over time by metric tag: seconds from the start of the measured phase, value.
-    pub over_time: BTreeMap<String, Vec<(f64, f64)>>,
+    /// Distributions, in the distribution's unit.
+    pub distributions: BTreeMap<MetricId, Curve>,
+    /// Quantities over time: seconds from the start of the measured phase, value.
+    pub over_time: BTreeMap<MetricId, Vec<(f64, f64)>>,
     /// GPUs, in the driver's order.
     pub gpus: Vec<GpuSeries>,
 }

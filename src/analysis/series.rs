@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::input::{CellSeries, Curve, GpuSeries};
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::window::Window;
 use crate::record::environment::GpuFacts;
@@ -21,7 +22,7 @@ const N_SLICES: usize = 60;
 /// per sample until the cell is finished.
 #[derive(Default)]
 pub(crate) struct SeriesBuilder {
-    samples: BTreeMap<&'static str, Thinned>,
+    samples: BTreeMap<MetricId, Thinned>,
     /// The first trial's window and the output tokens in each slice of it.
     first_trial: Option<(Span, [u64; N_SLICES])>,
     n_trials: u32,
@@ -51,10 +52,10 @@ impl SeriesBuilder {
         let metrics = RequestMetrics::of(record);
         if metrics.is_ok {
             let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
-            self.push("ttft", millis(metrics.ttft));
-            self.push("ttft_scheduled", millis(metrics.ttft_scheduled));
-            self.push("tpot", metrics.tpot_ns.map(|ns| ns / 1e6));
-            self.push("e2e", millis(metrics.e2e));
+            self.push(MetricId::Ttft, millis(metrics.ttft));
+            self.push(MetricId::TtftScheduled, millis(metrics.ttft_scheduled));
+            self.push(MetricId::Tpot, metrics.tpot_ns.map(|ns| ns / 1e6));
+            self.push(MetricId::E2e, millis(metrics.e2e));
         }
         // Curves over time show the first trial alone: trials have no common clock.
         let (1, Some((span, slices))) = (self.n_trials, &mut self.first_trial) else { return };
@@ -85,16 +86,16 @@ impl SeriesBuilder {
     /// Returns the series; `gpus` are the machine's, by which the driver numbers them.
     pub(crate) fn finish(self, gpus: &[GpuFacts]) -> CellSeries {
         let mut series = CellSeries::default();
-        for (tag, thinned) in self.samples {
+        for (metric, thinned) in self.samples {
             if let Some(curve) = Curve::of(thinned.kept) {
-                series.distributions.insert(tag.to_owned(), curve);
+                series.distributions.insert(metric, curve);
             }
         }
         if let Some((span, slices)) = self.first_trial.filter(|(span, _)| span.end > span.start) {
             let width = (span.end - span.start).as_secs_f64() / N_SLICES as f64;
             let rates = slices.iter().enumerate();
             let rates = rates.map(|(i, n)| ((i as f64 + 0.5) * width, *n as f64 / width)).collect();
-            series.over_time.insert("output_throughput".to_owned(), rates);
+            series.over_time.insert(MetricId::OutputThroughput, rates);
         }
         let index = |uuid: &str| gpus.iter().find(|gpu| gpu.uuid == uuid).map(|gpu| gpu.index);
         let mut numbered: Vec<_> =
@@ -110,9 +111,9 @@ impl SeriesBuilder {
         series
     }
 
-    fn push(&mut self, tag: &'static str, value: Option<f64>) {
+    fn push(&mut self, metric: MetricId, value: Option<f64>) {
         if let Some(value) = value {
-            self.samples.entry(tag).or_default().push(value);
+            self.samples.entry(metric).or_default().push(value);
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
         series.request(&request(0, 0, 0, &[500, 1_000, 1_500]));
         series.begin_trial(&window(10));
         series.request(&request(0, 0, 0, &[5_000]));
-        let curve = &series.finish(&[]).over_time["output_throughput"];
+        let curve = &series.finish(&[]).over_time[&MetricId::OutputThroughput];
         assert!(curve.last().unwrap().0 < 2.0, "{curve:?}");
         let n_tokens: f64 = curve.iter().map(|(_, rate)| rate * 2.0 / N_SLICES as f64).sum();
         assert!((n_tokens - 3.0).abs() < 1e-9, "{n_tokens}");

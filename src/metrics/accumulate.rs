@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::CellId;
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats;
 use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::{DeviceLog, Devices};
@@ -212,7 +213,7 @@ impl<'a> CellAccumulator<'a> {
             load: self.load,
             engine_version: self.facts.and_then(|facts| facts.version),
             counts,
-            figures: figures.by_tag,
+            figures: figures.by_key,
             distributions,
             as_published: self.graded.as_ref().map(|graded| graded.as_published),
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
@@ -226,7 +227,7 @@ impl<'a> CellAccumulator<'a> {
         if let Some(concurrency) = concurrency(self.cell) {
             figures::per_stream(figures, concurrency);
         }
-        figures.share("success_share", counts.ok, counts.scheduled);
+        figures.share(MetricId::SuccessShare, counts.ok, counts.scheduled);
         if self.cell.slo.is_some() {
             figures::goodput(figures, &self.trials);
         }
@@ -250,13 +251,13 @@ impl<'a> CellAccumulator<'a> {
         let whole_secs: f64 = self.trials.iter().map(|trial| trial.whole_secs).sum();
         if n_chunks > 0 && whole_secs > 0.0 {
             let note = "all requests, from the first due one to the last response";
-            figures.set("chunk_throughput", n_chunks as f64 / whole_secs, n_chunks, note);
+            figures.set(MetricId::ChunkThroughput, n_chunks as f64 / whole_secs, n_chunks, note);
             let micros = self.evidence.process_cpu_s * 1e6 / n_chunks as f64;
-            figures.set("client_cpu_per_chunk", micros, n_chunks, "all threads of bench");
+            figures.set(MetricId::ClientCpuPerChunk, micros, n_chunks, "all threads of bench");
         }
         if let Some(share) = self.evidence.client_cpu_share() {
             let note = "load threads, mean over trials";
-            figures.set("client_cpu", share * 100.0, self.trials.len() as u64, note);
+            figures.set(MetricId::ClientCpu, share * 100.0, self.trials.len() as u64, note);
         }
     }
 }
@@ -292,7 +293,6 @@ fn counts(trials: &[Totals]) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::catalogue::metric;
     use crate::metrics::request::tests::request;
     use crate::metrics::summary::Validity;
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
@@ -348,26 +348,29 @@ mod tests {
         assert_eq!((found.n_trials, found.n_gpus), (2, 2));
         assert_eq!((found.counts.scheduled, found.counts.ok), (2_000, 1_998));
         assert_eq!(found.counts.errors, BTreeMap::from([("status-503".to_owned(), 2)]));
-        let value = |tag: &str| found.figures[tag].value.unwrap();
+        let value = |metric| found.value(metric).unwrap();
         // Requests 994 and later have tokens after the window's end at 11 s.
         assert!(
-            (value("request_throughput") - 99.5).abs() < 0.2,
+            (value(MetricId::RequestThroughput) - 99.5).abs() < 0.2,
             "{}",
-            value("request_throughput")
+            value(MetricId::RequestThroughput)
         );
-        assert!((value("output_throughput") - 499.0).abs() < 1.0, "{}", value("output_throughput"));
         assert!(
-            (value("output_throughput_per_gpu") - value("output_throughput") / 2.0).abs() < 1e-9
+            (value(MetricId::OutputThroughput) - 499.0).abs() < 1.0,
+            "{}",
+            value(MetricId::OutputThroughput)
         );
-        assert!((value("output_throughput_whole") - 999.0 * 5.0 / 11.0).abs() < 1e-6);
-        let ttft = &found.distributions["ttft"];
+        assert!(
+            (value(MetricId::OutputThroughputPerGpu) - value(MetricId::OutputThroughput) / 2.0)
+                .abs()
+                < 1e-9
+        );
+        assert!((value(MetricId::OutputThroughputWhole) - 999.0 * 5.0 / 11.0).abs() < 1e-6);
+        let ttft = &found.distributions[&MetricId::Ttft];
         assert_eq!((ttft.n, ttft.percentiles[0].value), (1_998, Some(20.0)));
-        assert_eq!(found.distributions["tpot"].mean, Some(10.0));
+        assert_eq!(found.distributions[&MetricId::Tpot].mean, Some(10.0));
         let codes: Vec<&str> = found.caveats.iter().map(|c| c.code.as_str()).collect();
         assert_eq!(codes, ["failures"], "{:?}", found.caveats);
-        for tag in found.figures.keys().chain(found.distributions.keys()) {
-            assert!(metric(tag).is_some(), "{tag} is in the catalogue");
-        }
     }
 
     #[test]
@@ -386,13 +389,14 @@ mod tests {
         }
         cell.outcome(&CellOutcome::Complete);
         let found = cell.finish();
-        let p =
-            |tag: &str, place: usize| found.distributions[tag].percentiles[place].value.unwrap();
+        let p = |metric: MetricId, place: usize| {
+            found.distributions[&metric].percentiles[place].value.unwrap()
+        };
         let near =
             |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.05, "{found}");
-        near(p("ttft_scheduled", 2), 500.0);
-        near(p("ttft_scheduled", 3), 900.0);
-        near(p("ttft", 3), 1.0);
+        near(p(MetricId::TtftScheduled, 2), 500.0);
+        near(p(MetricId::TtftScheduled, 3), 900.0);
+        near(p(MetricId::Ttft, 3), 1.0);
         // The client did not do what was asked, so its own numbers are not to be believed.
         assert!(matches!(found.verdict, Validity::Invalid(_)), "{:?}", found.verdict);
         assert!(found.caveats.iter().any(|caveat| caveat.code == "late-sends"));
@@ -426,8 +430,8 @@ mod tests {
         let found = cell.finish();
         let why = "none of 10 requests succeeded, mostly connect: refused".to_owned();
         assert_eq!(found.verdict, Validity::Failed(why));
-        assert!(!found.distributions.contains_key("ttft"));
-        assert_eq!(found.figures["output_throughput"].value, Some(0.0));
+        assert!(!found.distributions.contains_key(&MetricId::Ttft));
+        assert_eq!(found.value(MetricId::OutputThroughput), Some(0.0));
         let text = serde_json::to_string(&found).unwrap();
         let back: CellSummary = serde_json::from_str(&text).unwrap();
         assert_eq!((back.counts, back.verdict), (found.counts, found.verdict));

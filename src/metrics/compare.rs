@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::catalogue::{METRICS, Metric, Shape};
-use crate::metrics::summary::{CellSummary, Figure, Percentile, Summary, Validity};
+use crate::metrics::catalogue::{MetricId, Shape};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Summary, Validity};
 use crate::score::classes::ItemClasses;
 use crate::score::pair::{PairedAccuracy, pair};
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
@@ -31,8 +32,8 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compared {
-    /// Tag of the metric; percentiles carry theirs: `ttft.p50`.
-    pub tag: String,
+    /// What is compared: `output_throughput`, `ttft.p50`.
+    pub quantity: Quantity,
     /// Unit of both values.
     pub unit: String,
     /// Value of the first cell.
@@ -52,10 +53,6 @@ pub struct Compared {
 /// Percentiles that are compared.
 const COMPARED_PERCENTILES: [f64; 2] = [50.0, 99.0];
 
-/// Figures that describe the run rather than the engine: not compared.
-const NOT_COMPARED: [&str; 6] =
-    ["window", "whole_run", "attempted_rate", "in_flight_mean", "client_cpu", "power_idle"];
-
 /// Compares two cells by their figures and percentiles.
 ///
 /// The interval of a ratio is made from those of both sides, so two runs can be compared by
@@ -66,13 +63,11 @@ pub fn compare(
     classes: Option<(&ItemClasses, &ItemClasses)>,
     margin: f64,
 ) -> Comparison {
-    let rows = METRICS
+    let rows = MetricId::ALL
         .iter()
-        .filter(|metric| !NOT_COMPARED.contains(&metric.tag))
-        .flat_map(|metric| match metric.shape {
-            Shape::Figure => compared_figure(metric, baseline, candidate, margin),
-            Shape::Distribution => compared_percentiles(metric, baseline, candidate, margin),
-        })
+        .filter(|metric| !metric.row().describes_the_run)
+        .flat_map(|&metric| quantities(metric))
+        .filter_map(|quantity| compared(quantity, baseline, candidate, margin))
         .collect();
     let accuracy = classes.map_or_else(Vec::new, |(first, second)| {
         first.extractors().iter().filter_map(|name| pair(first, second, name)).collect()
@@ -122,59 +117,28 @@ fn doubt(cell: &CellSummary) -> Option<String> {
     Some(format!("{} {why}", cell.name))
 }
 
-fn compared_figure(
-    metric: &Metric,
-    baseline: &CellSummary,
-    candidate: &CellSummary,
-    margin: f64,
-) -> Vec<Compared> {
-    let side = |cell: &CellSummary| {
-        let figure: &Figure = cell.figures.get(metric.tag)?;
-        Some(Side { value: figure.value?, interval: figure.interval })
-    };
-    let sides = side(baseline).zip(side(candidate));
-    sides
-        .and_then(|(a, b)| compared(metric.tag.to_owned(), metric, a, b, margin))
-        .into_iter()
-        .collect()
-}
-
-fn compared_percentiles(
-    metric: &Metric,
-    baseline: &CellSummary,
-    candidate: &CellSummary,
-    margin: f64,
-) -> Vec<Compared> {
-    let side = |cell: &CellSummary, p: f64| {
-        let percentiles = &cell.distributions.get(metric.tag)?.percentiles;
-        let at_p = |percentile: &&Percentile| (percentile.p - p).abs() < f64::EPSILON;
-        let found = percentiles.iter().find(at_p)?;
-        Some(Side { value: found.value?, interval: found.interval })
-    };
-    COMPARED_PERCENTILES
-        .iter()
-        .filter_map(|&p| {
-            let (a, b) = side(baseline, p).zip(side(candidate, p))?;
-            compared(format!("{}.p{p}", metric.tag), metric, a, b, margin)
-        })
-        .collect()
-}
-
-#[derive(Clone, Copy)]
-struct Side {
-    value: f64,
-    interval: Option<(f64, f64)>,
-}
-
-fn compared(tag: String, metric: &Metric, a: Side, b: Side, margin: f64) -> Option<Compared> {
-    let larger_is_better = metric.larger_is_better?;
-    if a.value <= 0.0 {
-        return None;
+/// Returns what is compared of a metric; of graded answers the pairs are.
+fn quantities(metric: MetricId) -> Vec<Quantity> {
+    match metric.row().shape {
+        Shape::Figure => vec![Quantity::figure(metric)],
+        Shape::Distribution => COMPARED_PERCENTILES.map(|p| Quantity::percentile(metric, p)).into(),
+        Shape::Graded => Vec::new(),
     }
-    let estimate = |side: Side| {
-        side.interval.map(|ends| Estimate { value: side.value, interval: Interval::from(ends) })
+}
+
+fn compared(
+    quantity: Quantity,
+    baseline: &CellSummary,
+    candidate: &CellSummary,
+    margin: f64,
+) -> Option<Compared> {
+    let larger_is_better = quantity.larger_is_better()?;
+    let (a, b) = (quantity.read(baseline)?, quantity.read(candidate)?);
+    let (a_value, b_value) = (a.value.filter(|value| *value > 0.0)?, b.value?);
+    let estimate = |value: f64, interval: Option<(f64, f64)>| {
+        interval.map(|ends| Estimate { value, interval: Interval::from(ends) })
     };
-    let both = estimate(b).zip(estimate(a));
+    let both = estimate(b_value, b.interval).zip(estimate(a_value, a.interval));
     let ratio = both.and_then(|(b, a)| ratio_of_estimates(b, a));
     let note = match (both, ratio) {
         (_, Some(_)) => "MOVER on the logarithms of both intervals, 95 %",
@@ -182,11 +146,11 @@ fn compared(tag: String, metric: &Metric, a: Side, b: Side, margin: f64) -> Opti
         (None, None) => "a figure has no interval: repeat trials",
     };
     Some(Compared {
-        tag,
-        unit: metric.unit.to_owned(),
-        baseline: a.value,
-        candidate: b.value,
-        ratio: b.value / a.value,
+        unit: quantity.id().unit().to_owned(),
+        quantity,
+        baseline: a_value,
+        candidate: b_value,
+        ratio: b_value / a_value,
         interval: ratio.map(|ratio| ratio.interval.ends()),
         verdict: ratio.map_or(Verdict::Inconclusive, |ratio| {
             Verdict::of(ratio.interval, margin, larger_is_better)
@@ -202,7 +166,7 @@ mod tests {
 
     fn verdict_of(a: (f64, Option<(f64, f64)>), b: (f64, Option<(f64, f64)>)) -> Compared {
         let cell = |(value, interval)| {
-            with_figure(measured_cell("a", "fp16"), "output_throughput", value, interval)
+            with_figure(measured_cell("a", "fp16"), MetricId::OutputThroughput, value, interval)
         };
         compare(&cell(a), &cell(b), None, 0.02).rows.remove(0)
     }
@@ -210,7 +174,10 @@ mod tests {
     #[test]
     fn a_difference_outside_the_noise_is_better() {
         let found = verdict_of((100.0, Some((99.0, 101.0))), (110.0, Some((109.0, 111.0))));
-        assert_eq!((found.tag.as_str(), found.verdict), ("output_throughput", Verdict::Better));
+        assert_eq!(
+            (found.quantity.id(), found.verdict),
+            (MetricId::OutputThroughput, Verdict::Better)
+        );
         assert!((found.ratio - 1.1).abs() < 1e-9);
         let back = verdict_of((110.0, Some((109.0, 111.0))), (100.0, Some((99.0, 101.0))));
         assert_eq!(back.verdict, Verdict::Worse);

@@ -1,5 +1,6 @@
 //! What the engine says of itself, beside what was measured.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::engine_counters::{EngineLog, Growth};
 use crate::metrics::figures::Figures;
 use crate::metrics::totals::Totals;
@@ -81,36 +82,41 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     let cacheable: u64 = trials.iter().map(|trial| trial.cacheable_tokens).sum();
     if let Some(pct) = engine.prefix.pct() {
         let note = "by the engine's counters at the window's edges";
-        figures.set("prefix_cache_hit_rate", pct, engine.prefix.of as u64, note);
+        figures.set(MetricId::PrefixCacheHitRate, pct, engine.prefix.of as u64, note);
     } else if cacheable > 0 {
         let pct = cached as f64 / cacheable as f64 * 100.0;
-        figures.set("prefix_cache_hit_rate", pct, cacheable, "cached of prompt tokens by usage");
+        figures.set(
+            MetricId::PrefixCacheHitRate,
+            pct,
+            cacheable,
+            "cached of prompt tokens by usage",
+        );
     }
     if let Some(pct) = engine.spec.pct() {
         let note = "accepted of drafted tokens, by the engine's counters";
-        figures.set("spec_acceptance", pct, engine.spec.of as u64, note);
+        figures.set(MetricId::SpecAcceptance, pct, engine.spec.of as u64, note);
     } else if let Some(ratio) = mean(&engine.spec_ratios) {
         let note = "mean of samples of the engine's gauge";
-        figures.set("spec_acceptance", ratio * 100.0, n_trials, note);
+        figures.set(MetricId::SpecAcceptance, ratio * 100.0, n_trials, note);
     }
     if let Some(n) = engine.preemptions {
-        figures.set("preemptions", n, n_trials, "by the engine's counter");
+        figures.set(MetricId::Preemptions, n, n_trials, "by the engine's counter");
     }
     if let Some(usage) = engine.kv_usage_max {
-        figures.set("kv_cache_usage_max", usage * 100.0, n_trials, "highest sample");
+        figures.set(MetricId::KvCacheUsageMax, usage * 100.0, n_trials, "highest sample");
     }
     if let Some(waiting) = mean(&engine.waiting) {
-        figures.set("requests_waiting_mean", waiting, n_trials, "mean of samples");
+        figures.set(MetricId::RequestsWaitingMean, waiting, n_trials, "mean of samples");
     }
     if let Some(output) = engine.output {
         let rate = output.amount / output.secs;
         let note = "the engine's counter between the samples next to the window's edges";
-        figures.set("engine_output_throughput", rate, output.amount as u64, note);
+        figures.set(MetricId::EngineOutputThroughput, rate, output.amount as u64, note);
     }
     if let Some(output) = engine.log_output {
         let note = format!("mean of the rates in the engine's log over {:.0} s", output.secs);
         let rate = output.amount / output.secs;
-        figures.set("engine_log_throughput", rate, n_trials, &note);
+        figures.set(MetricId::EngineLogThroughput, rate, n_trials, &note);
     }
 }
 
@@ -145,9 +151,9 @@ mod tests {
         engine.push(&log, &window);
         let mut found = Figures::default();
         figures(&mut found, &engine, &[]);
-        assert_eq!(found.value("prefix_cache_hit_rate"), Some(10.0));
-        assert_eq!(found.value("engine_output_throughput"), Some(100.0));
-        assert_eq!(found.value("spec_acceptance"), None);
+        assert_eq!(found.value(MetricId::PrefixCacheHitRate), Some(10.0));
+        assert_eq!(found.value(MetricId::EngineOutputThroughput), Some(100.0));
+        assert_eq!(found.value(MetricId::SpecAcceptance), None);
     }
 
     #[test]
@@ -167,7 +173,7 @@ mod tests {
         engine.push(&log, &window);
         let mut found = Figures::default();
         figures(&mut found, &engine, &[]);
-        let acceptance = found.value("spec_acceptance").unwrap();
+        let acceptance = found.value(MetricId::SpecAcceptance).unwrap();
         assert!((acceptance - 70.0).abs() < 1e-9, "{acceptance}");
     }
 
@@ -176,6 +182,6 @@ mod tests {
         let totals = Totals { cached_tokens: 30, cacheable_tokens: 100, ..Totals::default() };
         let mut found = Figures::default();
         figures(&mut found, &EngineTotals::default(), &[totals]);
-        assert_eq!(found.value("prefix_cache_hit_rate"), Some(30.0));
+        assert_eq!(found.value(MetricId::PrefixCacheHitRate), Some(30.0));
     }
 }

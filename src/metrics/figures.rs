@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::capacity;
-use crate::metrics::catalogue::unit;
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
 use crate::metrics::summary::Figure;
 use crate::metrics::totals::Totals;
@@ -11,70 +11,72 @@ use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
 use crate::stats::proportion::wilson;
 
-/// Figures by tag.
+/// Figures of a cell.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
-    pub(crate) by_tag: BTreeMap<String, Figure>,
+    pub(crate) by_key: BTreeMap<MetricKey, Figure>,
 }
 
 impl Figures {
     /// Sets a figure that has a value.
-    pub(crate) fn set(&mut self, tag: &str, value: f64, n: u64, note: &str) {
-        self.set_with_interval(tag, value, n, None, note);
+    pub(crate) fn set(&mut self, key: impl Into<MetricKey>, value: f64, n: u64, note: &str) {
+        self.set_with_interval(key, value, n, None, note);
     }
 
     /// Sets a figure that has a value and an interval.
     pub(crate) fn set_with_interval(
         &mut self,
-        tag: &str,
+        key: impl Into<MetricKey>,
         value: f64,
         n: u64,
         interval: Option<Interval>,
         note: &str,
     ) {
+        let key = key.into();
         if !value.is_finite() {
-            self.absent(tag, "not a finite number");
+            self.absent(key, "not a finite number");
             return;
         }
         let figure = Figure {
             value: Some(value),
-            unit: unit(tag).to_owned(),
+            unit: key.metric.unit().to_owned(),
             n,
             interval: interval.map(Interval::ends),
             note: note.to_owned(),
         };
-        self.by_tag.insert(tag.to_owned(), figure);
+        self.by_key.insert(key, figure);
     }
 
     /// Sets a figure that cannot be had, and says why.
-    pub(crate) fn absent(&mut self, tag: &str, reason: &str) {
+    pub(crate) fn absent(&mut self, key: impl Into<MetricKey>, reason: &str) {
+        let key = key.into();
         let figure = Figure {
             value: None,
-            unit: unit(tag).to_owned(),
+            unit: key.metric.unit().to_owned(),
             n: 0,
             interval: None,
             note: reason.to_owned(),
         };
-        self.by_tag.insert(tag.to_owned(), figure);
+        self.by_key.insert(key, figure);
     }
 
     /// Returns the value of a figure that was set.
-    pub(crate) fn value(&self, tag: &str) -> Option<f64> {
-        self.by_tag.get(tag)?.value
+    pub(crate) fn value(&self, metric: MetricId) -> Option<f64> {
+        self.by_key.get(&metric.into())?.value
     }
 
     /// Sets an amount per second over all trials: the sum of amounts over the sum of seconds,
     /// never a mean of rates, with Student's interval over the rates of single trials.
-    fn rate(&mut self, tag: &str, trials: &[Totals], of: impl Fn(&Totals) -> Rate) {
+    fn rate(&mut self, metric: MetricId, trials: &[Totals], of: impl Fn(&Totals) -> Rate) {
         let rates: Vec<Rate> = trials.iter().map(of).collect();
         let secs: f64 = rates.iter().map(|rate| rate.secs).sum();
         let n = rates.iter().map(|rate| rate.n).sum();
         if secs <= 0.0 {
-            self.absent(tag, "the measured window has no duration");
+            self.absent(metric, "the measured window has no duration");
             return;
         }
         if let Some(reason) = rates.iter().find_map(|rate| rate.unknown) {
-            self.absent(tag, reason);
+            self.absent(metric, reason);
             return;
         }
         let value = rates.iter().map(|rate| rate.amount).sum::<f64>() / secs;
@@ -84,31 +86,31 @@ impl Figures {
             1 => "one trial: no interval".to_owned(),
             n => format!("Student's t over {n} trials, 95 %"),
         };
-        self.set_with_interval(tag, value, n, interval, &note);
+        self.set_with_interval(metric, value, n, interval, &note);
     }
 
     /// Divides a figure and its interval, as another figure.
-    fn divided(&mut self, tag: &str, by: &str, divisor: f64) {
-        let Some(whole) = self.by_tag.get(tag) else { return };
+    fn divided(&mut self, whole: MetricId, part: MetricId, divisor: f64) {
+        let Some(whole) = self.by_key.get(&whole.into()) else { return };
         let figure = Figure {
             value: whole.value.map(|value| value / divisor),
             interval: whole.interval.map(|(low, high)| (low / divisor, high / divisor)),
-            unit: unit(by).to_owned(),
+            unit: part.unit().to_owned(),
             ..whole.clone()
         };
-        self.by_tag.insert(by.to_owned(), figure);
+        self.by_key.insert(part.into(), figure);
     }
 
     /// Sets a share of requests in per cent, with Wilson's interval.
-    pub(crate) fn share(&mut self, tag: &str, n_hits: u64, n: u64) {
+    pub(crate) fn share(&mut self, metric: MetricId, n_hits: u64, n: u64) {
         if n == 0 {
-            self.absent(tag, "nothing was counted");
+            self.absent(metric, "nothing was counted");
             return;
         }
         let interval = wilson(n_hits, n, LEVEL)
             .map(|interval| Interval::new(interval.low * 100.0, interval.high * 100.0));
         let value = n_hits as f64 / n as f64 * 100.0;
-        self.set_with_interval(tag, value, n, interval, "Wilson, 95 %");
+        self.set_with_interval(metric, value, n, interval, "Wilson, 95 %");
     }
 }
 
@@ -155,76 +157,86 @@ pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) 
     let either = |t: &Totals| no_output(t).or(no_prompt(t));
     let total = |t: &Totals| t.inside.output_tokens + t.inside.prompt_tokens as f64;
     let n = |t: &Totals| t.inside.n_completed;
-    figures.rate("request_throughput", trials, |t| windowed(n(t) as f64, n(t), t, None));
-    figures.rate("output_throughput", trials, |t| {
+    figures.rate(MetricId::RequestThroughput, trials, |t| windowed(n(t) as f64, n(t), t, None));
+    figures.rate(MetricId::OutputThroughput, trials, |t| {
         windowed(t.inside.output_tokens, t.inside.output_tokens.round() as u64, t, no_output(t))
     });
-    figures.rate("prompt_throughput", trials, |t| {
+    figures.rate(MetricId::PromptThroughput, trials, |t| {
         windowed(t.inside.prompt_tokens as f64, t.inside.prompt_tokens, t, no_prompt(t))
     });
-    figures.rate("total_throughput", trials, |t| windowed(total(t), total(t) as u64, t, either(t)));
-    figures.rate("attempted_rate", trials, |t| {
+    figures.rate(MetricId::TotalThroughput, trials, |t| {
+        windowed(total(t), total(t) as u64, t, either(t))
+    });
+    figures.rate(MetricId::AttemptedRate, trials, |t| {
         windowed(t.inside.n_scheduled as f64, t.inside.n_scheduled, t, None)
     });
-    figures.rate("in_flight_mean", trials, |t| windowed(t.inside.in_flight_secs, n(t), t, None));
-    figures.rate("request_throughput_whole", trials, |t| whole(t.n_ok as f64, t.n_ok, t, None));
-    figures.rate("output_throughput_whole", trials, |t| {
+    figures
+        .rate(MetricId::InFlightMean, trials, |t| windowed(t.inside.in_flight_secs, n(t), t, None));
+    figures
+        .rate(MetricId::RequestThroughputWhole, trials, |t| whole(t.n_ok as f64, t.n_ok, t, None));
+    figures.rate(MetricId::OutputThroughputWhole, trials, |t| {
         whole(t.output_tokens as f64, t.output_tokens, t, no_output(t))
     });
-    figures.rate("prompt_throughput_whole", trials, |t| {
+    figures.rate(MetricId::PromptThroughputWhole, trials, |t| {
         whole(t.prompt_tokens as f64, t.prompt_tokens, t, no_prompt(t))
     });
-    figures.rate("total_throughput_whole", trials, |t| {
+    figures.rate(MetricId::TotalThroughputWhole, trials, |t| {
         let tokens = t.output_tokens + t.prompt_tokens;
         whole(tokens as f64, tokens, t, either(t))
     });
-    for rate in ["request", "output", "prompt", "total"] {
-        let tag = format!("{rate}_throughput");
-        figures.divided(&tag, &format!("{tag}_per_gpu"), f64::from(n_gpus.max(1)));
+    for (of_all, per_gpu) in [
+        (MetricId::RequestThroughput, MetricId::RequestThroughputPerGpu),
+        (MetricId::OutputThroughput, MetricId::OutputThroughputPerGpu),
+        (MetricId::PromptThroughput, MetricId::PromptThroughputPerGpu),
+        (MetricId::TotalThroughput, MetricId::TotalThroughputPerGpu),
+    ] {
+        figures.divided(of_all, per_gpu, f64::from(n_gpus.max(1)));
     }
     let sum = |of: fn(&Totals) -> f64| trials.iter().map(of).sum::<f64>();
     let n_trials = trials.len() as u64;
-    figures.set("window", sum(|t| t.window_secs), n_trials, "summed over trials");
-    figures.set("whole_run", sum(|t| t.whole_secs), n_trials, "summed over trials");
+    figures.set(MetricId::Window, sum(|t| t.window_secs), n_trials, "summed over trials");
+    figures.set(MetricId::WholeRun, sum(|t| t.whole_secs), n_trials, "summed over trials");
 }
 
 /// Output throughput by stream of a closed loop.
 pub(crate) fn per_stream(figures: &mut Figures, concurrency: u32) {
     let divisor = f64::from(concurrency.max(1));
-    figures.divided("output_throughput", "output_throughput_per_stream", divisor);
+    figures.divided(MetricId::OutputThroughput, MetricId::OutputThroughputPerStream, divisor);
 }
 
 /// Requests that met all objectives.
 pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
-    figures.rate("goodput", trials, |t| Rate {
+    figures.rate(MetricId::Goodput, trials, |t| Rate {
         amount: t.inside.n_good as f64,
         secs: t.window_secs,
         n: t.inside.n_good,
         unknown: None,
     });
     let sum = |of: fn(&Totals) -> u64| trials.iter().map(of).sum::<u64>();
-    figures.share("goodput_share", sum(|t| t.n_good), sum(|t| t.n_scheduled));
+    figures.share(MetricId::GoodputShare, sum(|t| t.n_good), sum(|t| t.n_scheduled));
 }
 
 /// Machines and money that the output rate means.
 pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64>) {
-    let Some(rate) = figures.by_tag.get("output_throughput_per_gpu").cloned() else { return };
-    let mut derive = |tag: &str, of: &dyn Fn(f64) -> Option<f64>| {
+    let Some(rate) = figures.by_key.get(&MetricId::OutputThroughputPerGpu.into()).cloned() else {
+        return;
+    };
+    let mut derive = |metric: MetricId, of: &dyn Fn(f64) -> Option<f64>| {
         let Some(value) = rate.value.and_then(of) else {
             let reason =
                 if rate.value.is_some() { "no output token in the window" } else { &rate.note };
-            figures.absent(tag, reason);
+            figures.absent(metric, reason);
             return;
         };
         // More tokens per second are fewer machines: the ends change places.
         let ends = rate.interval.and_then(|(low, high)| Some(Interval::new(of(high)?, of(low)?)));
-        figures.set_with_interval(tag, value, rate.n, ends, &rate.note);
+        figures.set_with_interval(metric, value, rate.n, ends, &rate.note);
     };
-    derive("gpu_days_per_1b_tokens", &capacity::gpu_days_per_1b_tokens);
-    derive("node_days_per_1b_tokens", &capacity::node_days_per_1b_tokens);
-    derive("gpus_for_1b_tokens_per_hour", &capacity::gpus_for_1b_tokens_per_hour);
+    derive(MetricId::GpuDaysPer1bTokens, &capacity::gpu_days_per_1b_tokens);
+    derive(MetricId::NodeDaysPer1bTokens, &capacity::node_days_per_1b_tokens);
+    derive(MetricId::GpusFor1bTokensPerHour, &capacity::gpus_for_1b_tokens_per_hour);
     if let Some(price) = gpu_hour_price {
-        derive("cost_per_1m_tokens", &|rate| capacity::cost_per_1m_tokens(rate, price));
+        derive(MetricId::CostPer1mTokens, &|rate| capacity::cost_per_1m_tokens(rate, price));
     }
 }
 
@@ -255,12 +267,12 @@ mod tests {
         // 100 tokens in 1 s and 900 in 3 s are 250 tok/s, not the mean of 100 and 300.
         let mut figures = Figures::default();
         throughput(&mut figures, &[totals(1.0, 100.0), totals(3.0, 900.0)], 2);
-        let rate = &figures.by_tag["output_throughput"];
+        let rate = &figures.by_key[&MetricId::OutputThroughput.into()];
         assert_eq!((rate.value, rate.n, rate.unit.as_str()), (Some(250.0), 1_000, "tok/s"));
         assert_eq!(rate.note, "Student's t over 2 trials, 95 %");
-        assert_eq!(figures.value("output_throughput_per_gpu"), Some(125.0));
-        assert_eq!(figures.value("output_throughput_whole"), Some(125.0));
-        assert_eq!(figures.value("total_throughput"), Some(500.0));
+        assert_eq!(figures.value(MetricId::OutputThroughputPerGpu), Some(125.0));
+        assert_eq!(figures.value(MetricId::OutputThroughputWhole), Some(125.0));
+        assert_eq!(figures.value(MetricId::TotalThroughput), Some(500.0));
         // t(0.975, 1) = 12.7062; the rates' standard deviation is 141.42.
         let (low, high) = rate.interval.unwrap();
         assert!((high - low - 2.0 * 12.706_2 * 100.0).abs() < 0.1, "{rate:?}");
@@ -270,18 +282,18 @@ mod tests {
     fn a_rate_that_cannot_be_had_says_why() {
         let mut figures = Figures::default();
         throughput(&mut figures, &[totals(0.0, 0.0)], 1);
-        let rate = &figures.by_tag["output_throughput"];
+        let rate = &figures.by_key[&MetricId::OutputThroughput.into()];
         assert_eq!((rate.value, rate.note.as_str()), (None, "the measured window has no duration"));
         let half = Totals { n_output_unknown: 5, ..totals(1.0, 50.0) };
         throughput(&mut figures, &[half], 1);
-        assert_eq!(figures.by_tag["output_throughput"].note, FEW_COUNTS);
-        assert_eq!(figures.by_tag["output_throughput"].value, None);
+        assert_eq!(figures.by_key[&MetricId::OutputThroughput.into()].note, FEW_COUNTS);
+        assert_eq!(figures.by_key[&MetricId::OutputThroughput.into()].value, None);
         let silent = Totals { n_output_unknown: 10, ..totals(1.0, 0.0) };
         throughput(&mut figures, &[silent], 1);
-        assert_eq!(figures.value("output_throughput"), None);
-        assert_eq!(figures.value("request_throughput"), Some(10.0));
+        assert_eq!(figures.value(MetricId::OutputThroughput), None);
+        assert_eq!(figures.value(MetricId::RequestThroughput), Some(10.0));
         derived_capacity(&mut figures, None);
-        assert_eq!(figures.by_tag["gpu_days_per_1b_tokens"].note, NO_COUNTS);
+        assert_eq!(figures.by_key[&MetricId::GpuDaysPer1bTokens.into()].note, NO_COUNTS);
     }
 
     #[test]
@@ -296,7 +308,7 @@ mod tests {
         };
         let mut figures = Figures::default();
         goodput(&mut figures, &[trial]);
-        assert_eq!(figures.value("goodput"), Some(7.0));
-        assert_eq!(figures.value("goodput_share"), Some(80.0));
+        assert_eq!(figures.value(MetricId::Goodput), Some(7.0));
+        assert_eq!(figures.value(MetricId::GoodputShare), Some(80.0));
     }
 }

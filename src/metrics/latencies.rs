@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::catalogue::unit;
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::{Samples, dependent};
 use crate::metrics::evidence::Lags;
 use crate::metrics::request::{RequestMetrics, TpotBound, token_events};
@@ -23,7 +23,7 @@ const MAX_GAPS: usize = 10_000_000;
 /// The distributions of one cell. Latencies are of complete answers alone.
 #[derive(Debug)]
 pub(crate) struct Latencies {
-    by_tag: BTreeMap<&'static str, Samples>,
+    by_metric: BTreeMap<MetricId, Samples>,
     wake_lag_p99_worst: Option<Nanos>,
     icl: Gaps,
     /// Apart from `icl` only once an engine says how many tokens a chunk holds.
@@ -59,20 +59,20 @@ impl Gaps {
         self.moments.push(millis);
     }
 
-    fn distribution(self, tag: &str, notes: &[&str]) -> Distribution {
+    fn distribution(self, metric: MetricId, notes: &[&str]) -> Distribution {
         let mut notes: Vec<String> = notes.iter().map(|&note| note.to_owned()).collect();
         if self.kept.is_sampled() {
             notes.push(format!("percentiles from a uniform sample of {MAX_GAPS} gaps"));
         }
         notes.push("no intervals: gaps of one stream depend on each other".to_owned());
-        dependent(self.kept.into_kept(), self.moments, unit(tag), Some(notes.join("; ")))
+        dependent(self.kept.into_kept(), self.moments, metric.unit(), Some(notes.join("; ")))
     }
 }
 
 impl Latencies {
     pub(crate) fn new(seed: Seed) -> Self {
         Self {
-            by_tag: BTreeMap::new(),
+            by_metric: BTreeMap::new(),
             wake_lag_p99_worst: None,
             icl: Gaps::new(seed, "icl-reservoir"),
             itl: None,
@@ -89,10 +89,10 @@ impl Latencies {
     pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord) {
         let wake_lag = &sentinel.wake_lag;
         for lag in wake_lag {
-            self.sample("wake_lag", Some(lag.as_millis_f64()));
+            self.sample(MetricId::WakeLag, Some(lag.as_millis_f64()));
         }
         for added_ns in &sentinel.added_ns {
-            self.sample("added_latency", Some(*added_ns as f64 / 1e6));
+            self.sample(MetricId::AddedLatency, Some(*added_ns as f64 / 1e6));
         }
         let p99 = quantile_by(wake_lag.len(), 0.99, |rank| wake_lag[rank].0 as f64);
         let p99 = p99.map(|nanos| Nanos(nanos as u64));
@@ -103,8 +103,8 @@ impl Latencies {
     pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
         let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
         // What the client did is known of failed requests too.
-        self.sample("send_lag", millis(metrics.send_lag));
-        self.sample("connect", millis(metrics.connect));
+        self.sample(MetricId::SendLag, millis(metrics.send_lag));
+        self.sample(MetricId::Connect, millis(metrics.connect));
         let ended = metrics.last_token_at.or(record.sent).unwrap_or_default();
         if let Some(age) = censored_age(record, ended) {
             self.n_censored += 1;
@@ -113,26 +113,26 @@ impl Latencies {
         if !metrics.is_ok {
             return;
         }
-        self.sample("ttft", millis(metrics.ttft));
-        self.sample("ttft_scheduled", millis(metrics.ttft_scheduled));
-        self.sample("ttfr", millis(metrics.ttfr));
-        self.sample("ttfa", millis(metrics.ttfa));
-        self.sample("e2e", millis(metrics.e2e));
-        self.sample("e2e_scheduled", millis(metrics.e2e_scheduled));
+        self.sample(MetricId::Ttft, millis(metrics.ttft));
+        self.sample(MetricId::TtftScheduled, millis(metrics.ttft_scheduled));
+        self.sample(MetricId::Ttfr, millis(metrics.ttfr));
+        self.sample(MetricId::Ttfa, millis(metrics.ttfa));
+        self.sample(MetricId::E2e, millis(metrics.e2e));
+        self.sample(MetricId::E2eScheduled, millis(metrics.e2e_scheduled));
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
                 self.n_tpot_open += 1;
-                let so_far = || self.by_tag.get("tpot").cloned().unwrap_or_default();
+                let so_far = || self.by_metric.get(&MetricId::Tpot).cloned().unwrap_or_default();
                 self.tpot_most.get_or_insert_with(so_far);
             }
             if let Some(samples) = &mut self.tpot_most {
                 samples.push(most / 1e6);
             }
         }
-        self.sample("tpot", metrics.tpot_ns.map(|nanos| nanos / 1e6));
-        self.sample("done_lag", millis(metrics.done_lag));
-        self.sample("output_tokens", metrics.output.tokens.map(f64::from));
-        self.sample("prompt_tokens", metrics.prompt.tokens.map(f64::from));
+        self.sample(MetricId::Tpot, metrics.tpot_ns.map(|nanos| nanos / 1e6));
+        self.sample(MetricId::DoneLag, millis(metrics.done_lag));
+        self.sample(MetricId::OutputTokens, metrics.output.tokens.map(f64::from));
+        self.sample(MetricId::PromptTokens, metrics.prompt.tokens.map(f64::from));
         // An engine may count an end-of-sequence token that no chunk shows.
         let n_events = metrics.n_token_events;
         self.one_token_per_chunk &=
@@ -173,21 +173,22 @@ impl Latencies {
         itl
     }
 
-    fn sample(&mut self, tag: &'static str, value: Option<f64>) {
+    fn sample(&mut self, metric: MetricId, value: Option<f64>) {
         if let Some(value) = value {
-            self.by_tag.entry(tag).or_default().push(value);
+            self.by_metric.entry(metric).or_default().push(value);
         }
     }
 
     /// Returns the lags of the instrument and the latency to hold them against.
     pub(crate) fn lags(&mut self) -> Lags {
-        let send_mean_ms = self.by_tag.get("send_lag").and_then(Samples::mean);
-        let mut quantile = |tag, p| self.by_tag.get_mut(tag).and_then(|found| found.quantile(p));
+        let send_mean_ms = self.by_metric.get(&MetricId::SendLag).and_then(Samples::mean);
+        let mut quantile =
+            |metric, p| self.by_metric.get_mut(&metric).and_then(|found| found.quantile(p));
         Lags {
-            send_p99_ms: quantile("send_lag", 0.99),
+            send_p99_ms: quantile(MetricId::SendLag, 0.99),
             send_mean_ms,
-            ttft_median_ms: quantile("ttft", 0.5),
-            e2e_median_ms: quantile("e2e", 0.5),
+            ttft_median_ms: quantile(MetricId::Ttft, 0.5),
+            e2e_median_ms: quantile(MetricId::E2e, 0.5),
             wake_p99_ms: self.wake_lag_p99_worst.map(Nanos::as_millis_f64),
         }
     }
@@ -195,12 +196,12 @@ impl Latencies {
     /// Returns what TPOT can be in the median, where it is not known for sure.
     pub(crate) fn tpot_bound(&mut self) -> Option<TpotBound> {
         let most_ms = self.tpot_most.as_mut()?.quantile(0.5)?;
-        let least_ms = self.by_tag.get_mut("tpot")?.quantile(0.5)?;
+        let least_ms = self.by_metric.get_mut(&MetricId::Tpot)?.quantile(0.5)?;
         Some(TpotBound { least_ms, most_ms, n_open: self.n_tpot_open })
     }
 
-    /// Returns all distributions by tag.
-    pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<String, Distribution> {
+    /// Returns all distributions.
+    pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<MetricId, Distribution> {
         let n_failed = counts.scheduled - counts.ok;
         let note = (self.n_censored > 0).then(|| {
             format!(
@@ -208,34 +209,29 @@ impl Latencies {
                 self.n_censored, self.censored_age_max
             )
         });
-        let mut found: BTreeMap<String, Distribution> = self
-            .by_tag
+        let mut found: BTreeMap<MetricId, Distribution> = self
+            .by_metric
             .into_iter()
-            .map(|(tag, samples)| {
+            .map(|(metric, samples)| {
                 let (n_failed, note) =
-                    if is_latency(tag) { (n_failed, note.clone()) } else { (0, None) };
-                (tag.to_owned(), samples.distribution(unit(tag), n_failed, note))
+                    if metric.row().counts_failures { (n_failed, note.clone()) } else { (0, None) };
+                (metric, samples.distribution(metric.unit(), n_failed, note))
             })
             .collect();
-        let icl = self.icl.distribution("icl", &[]);
+        let icl = self.icl.distribution(MetricId::Icl, &[]);
         let itl = match self.itl {
             Some(itl) => itl.distribution(
-                "itl",
+                MetricId::Itl,
                 &["chunk gaps divided by the chunk's tokens, weighted by them"],
             ),
             None => as_itl(&icl, self.one_token_per_chunk),
         };
         if icl.n > 0 {
-            found.insert("icl".to_owned(), icl);
-            found.insert("itl".to_owned(), itl);
+            found.insert(MetricId::Icl, icl);
+            found.insert(MetricId::Itl, itl);
         }
         found
     }
-}
-
-/// Whether a failed request counts as slower than all others in it.
-fn is_latency(tag: &str) -> bool {
-    matches!(tag, "ttft" | "ttft_scheduled" | "ttfa" | "e2e" | "e2e_scheduled" | "tpot")
 }
 
 fn as_itl(icl: &Distribution, one_token_per_chunk: bool) -> Distribution {
@@ -254,7 +250,7 @@ mod tests {
     use crate::metrics::request::tests::request;
     use crate::record::request::{CancelCause, Outcome, RequestError};
 
-    fn distributions(records: &[RequestRecord]) -> BTreeMap<String, Distribution> {
+    fn distributions(records: &[RequestRecord]) -> BTreeMap<MetricId, Distribution> {
         let mut latencies = Latencies::new(Seed(1));
         let mut counts = Counts::default();
         for record in records {
@@ -270,8 +266,8 @@ mod tests {
         let mut failed = request(1, 0, 10, &[60, 70]);
         failed.outcome = Outcome::Error(RequestError::Truncated("cut".to_owned()));
         let found = distributions(&[request(0, 0, 0, &[50, 60]), failed]);
-        assert_eq!((found["ttft"].n, found["send_lag"].n), (1, 2));
-        assert_eq!(found["ttft"].mean, Some(50.0));
+        assert_eq!((found[&MetricId::Ttft].n, found[&MetricId::SendLag].n), (1, 2));
+        assert_eq!(found[&MetricId::Ttft].mean, Some(50.0));
     }
 
     #[test]
@@ -279,16 +275,16 @@ mod tests {
         let mut record = request(0, 0, 0, &[50, 80, 90]);
         record.events.tokens = vec![1, 3, 1];
         let found = distributions(&[record]);
-        assert_eq!((found["icl"].n, found["icl"].mean), (2, Some(20.0)));
+        assert_eq!((found[&MetricId::Icl].n, found[&MetricId::Icl].mean), (2, Some(20.0)));
         // Three tokens of 10 ms and one of 10 ms.
-        assert_eq!((found["itl"].n, found["itl"].mean), (4, Some(10.0)));
+        assert_eq!((found[&MetricId::Itl].n, found[&MetricId::Itl].mean), (4, Some(10.0)));
     }
 
     #[test]
     fn unknown_tokens_per_chunk_are_said_to_be_so() {
         let mut record = request(0, 0, 0, &[50, 80]);
         record.usage.as_mut().unwrap().completion = Some(8);
-        let note = |record| distributions(&[record])["itl"].note.clone().unwrap();
+        let note = |record| distributions(&[record])[&MetricId::Itl].note.clone().unwrap();
         assert!(note(record).starts_with("equal to ICL: tokens per chunk are not known"));
         let one_each = note(request(0, 0, 0, &[50, 80]));
         assert!(one_each.starts_with("equal to ICL: one token per chunk"), "{one_each}");
@@ -302,7 +298,7 @@ mod tests {
                 gaps.push(if i == 5_000 { 987.5 } else { 0.25 });
             }
             gaps.push(0.125);
-            let found = gaps.distribution("icl", &[]);
+            let found = gaps.distribution(MetricId::Icl, &[]);
             assert_eq!((found.n, found.min, found.max), (10_001, Some(0.125), Some(987.5)));
         }
     }
@@ -313,7 +309,7 @@ mod tests {
         record.outcome = Outcome::Cancelled(CancelCause::Deadline);
         record.done = Some(Nanos::from_secs(3));
         let found = distributions(&[record, request(1, 0, 0, &[50])]);
-        let note = found["e2e"].note.as_ref().unwrap();
+        let note = found[&MetricId::E2e].note.as_ref().unwrap();
         assert_eq!(
             note,
             "requests that bench ended are not in it: 1; the longest had been under way for 3.00 s"

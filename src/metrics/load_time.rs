@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
 use crate::metrics::figures::Figures;
 use crate::record::event::{LoadTimeline, PageCache};
@@ -11,18 +12,22 @@ use crate::units::Nanos;
 /// Sets the load time and its stages, over all starts.
 pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
     let pages = pages(starts);
-    let mut set = |tag: &str, values: &mut dyn Iterator<Item = Nanos>, what: &str| {
+    let mut set = |key: MetricKey, values: &mut dyn Iterator<Item = Nanos>, what: &str| {
         let moments: Moments = values.map(Nanos::as_secs_f64).collect();
         let Some(mean) = moments.mean() else { return };
         let note = match moments.n() {
             1 => format!("{what}one start, {pages}: no interval"),
             n => format!("{what}mean of {n} starts, {pages}; Student's t, 95 %"),
         };
-        figures.set_with_interval(tag, mean, moments.n(), moments.t_interval(LEVEL), &note);
+        figures.set_with_interval(key, mean, moments.n(), moments.t_interval(LEVEL), &note);
     };
-    set("load_time", &mut starts.iter().filter_map(|start| start.first_token), "");
-    set("load_port_bound", &mut starts.iter().filter_map(|start| start.port_bound), "");
-    set("load_healthy", &mut starts.iter().filter_map(|start| start.healthy), "");
+    set(MetricId::LoadTime.into(), &mut starts.iter().filter_map(|start| start.first_token), "");
+    set(
+        MetricId::LoadPortBound.into(),
+        &mut starts.iter().filter_map(|start| start.port_bound),
+        "",
+    );
+    set(MetricId::LoadHealthy.into(), &mut starts.iter().filter_map(|start| start.healthy), "");
     // Where the engine says how long a stage took it says so at every start.
     let mut stages: BTreeMap<(&str, bool), Vec<Nanos>> = BTreeMap::new();
     for stage in starts.iter().flat_map(|start| &start.log_stages) {
@@ -32,7 +37,7 @@ pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
     for ((name, is_told), times) in stages {
         let what =
             if is_told { "took so long by its own word; " } else { "from spawn to its line; " };
-        set(&format!("load_stage/{name}"), &mut times.into_iter(), what);
+        set(MetricId::LoadStage.of(name), &mut times.into_iter(), what);
     }
 }
 
@@ -68,18 +73,18 @@ mod tests {
     fn load_time_is_the_mean_of_starts_with_its_stages() {
         let mut found = Figures::default();
         figures(&mut found, &[start(4), start(6)]);
-        let load = &found.by_tag["load_time"];
+        let load = &found.by_key[&MetricId::LoadTime.into()];
         assert_eq!((load.value, load.n), (Some(5.0), 2));
         assert_eq!(load.note, "mean of 2 starts, page cache as found; Student's t, 95 %");
-        assert_eq!(found.value("load_stage/weights"), Some(2.0));
-        assert_eq!(found.value("load_healthy"), None);
+        assert_eq!(found.by_key[&MetricId::LoadStage.of("weights")].value, Some(2.0));
+        assert_eq!(found.value(MetricId::LoadHealthy), None);
     }
 
     #[test]
     fn one_start_has_no_interval() {
         let mut found = Figures::default();
         figures(&mut found, &[start(4)]);
-        let load = &found.by_tag["load_time"];
+        let load = &found.by_key[&MetricId::LoadTime.into()];
         assert_eq!((load.value, load.interval), (Some(4.0), None));
     }
 }

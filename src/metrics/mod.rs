@@ -20,6 +20,7 @@ pub mod goodput;
 mod latencies;
 mod load_time;
 pub mod published;
+pub mod quantity;
 pub mod reference;
 pub mod request;
 mod resources;

@@ -10,7 +10,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::metrics::summary::{CellSummary, Distribution, Figure};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
 use crate::plan::PublishedPlan;
 
 /// One published table.
@@ -33,7 +34,7 @@ pub struct PublishedTable {
 }
 
 /// One column of a published table.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Column {
     /// Header in the file.
     pub key: &'static str,
@@ -44,7 +45,7 @@ pub struct Column {
     /// Digits after the point, as published.
     pub decimals: usize,
     /// Our definition of the same thing.
-    pub ours: Option<Ours>,
+    pub ours: Option<Quantity>,
     /// The published formula on a cell of ours: what the source would have printed for it.
     /// Takes the published row's name, because some tables count by two formulas.
     pub as_published: Option<Formula>,
@@ -52,30 +53,6 @@ pub struct Column {
 
 /// A published formula.
 pub type Formula = fn(row: &str, cell: &CellSummary) -> Option<f64>;
-
-/// Where our value of a column stands in a cell's summary.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ours {
-    /// A figure by tag.
-    Figure(&'static str),
-    /// Mean of a distribution by tag.
-    Mean(&'static str),
-    /// Percentile of a distribution by tag.
-    Percentile(&'static str, f64),
-    /// Headline accuracy in per cent.
-    Accuracy,
-}
-
-/// A value of ours for a published column.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OurValue {
-    /// Value in the column's unit.
-    pub value: f64,
-    /// Interval, 95 %.
-    pub interval: Option<(f64, f64)>,
-    /// What was counted.
-    pub n: u64,
-}
 
 /// What a published figure really measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,18 +162,18 @@ impl Column {
     }
 
     /// Returns a column of figures.
-    const fn figure(
+    fn figure(
         key: &'static str,
         heading: &'static str,
         unit: &'static str,
         decimals: usize,
-        ours: Option<Ours>,
+        ours: Option<Quantity>,
     ) -> Self {
         Self { key, heading, unit, decimals, ours, as_published: None }
     }
 
     /// Returns the same column with the published formula.
-    const fn by(self, formula: Formula) -> Self {
+    fn by(self, formula: Formula) -> Self {
         Self { as_published: Some(formula), ..self }
     }
 }
@@ -204,32 +181,6 @@ impl Column {
 impl fmt::Debug for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Column").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-impl Ours {
-    /// Returns our value for a cell; `None` where it was not measured.
-    pub fn of(self, cell: &CellSummary) -> Option<OurValue> {
-        match self {
-            Self::Figure(tag) => {
-                let figure: &Figure = cell.figures.get(tag)?;
-                Some(OurValue { value: figure.value?, interval: figure.interval, n: figure.n })
-            }
-            Self::Mean(tag) => {
-                let found: &Distribution = cell.distributions.get(tag)?;
-                Some(OurValue { value: found.mean?, interval: None, n: found.n })
-            }
-            Self::Percentile(tag, p) => {
-                let found = cell.distributions.get(tag)?;
-                let at_p = found.percentiles.iter().find(|q| (q.p - p).abs() < f64::EPSILON)?;
-                Some(OurValue { value: at_p.value?, interval: at_p.interval, n: found.n })
-            }
-            Self::Accuracy => {
-                let found = cell.accuracy.first()?;
-                let interval = found.interval.map(|(low, high)| (low * 100.0, high * 100.0));
-                Some(OurValue { value: found.share? * 100.0, interval, n: found.n })
-            }
-        }
     }
 }
 
@@ -266,22 +217,14 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::*;
-    use crate::metrics::catalogue::metric;
-    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
+    use crate::metrics::tests::fixture::measured_cell;
 
     #[test]
-    fn every_table_loads_and_every_column_of_ours_is_in_the_catalogue() {
+    fn every_table_loads_and_says_what_it_measured() {
         for name in NAMES {
             let table = table(name).unwrap();
             assert_eq!(table.name, name);
             assert!(!table.rows.is_empty() && !table.notes.is_empty(), "{name}");
-            for column in &table.columns {
-                if let Some(Ours::Figure(tag) | Ours::Mean(tag) | Ours::Percentile(tag, _)) =
-                    column.ours
-                {
-                    assert!(metric(tag).is_some(), "{name}: {tag}");
-                }
-            }
             for note in table.notes {
                 let is_known = note.column.is_empty() || table.column(note.column).is_some();
                 assert!(is_known, "{name}: {}", note.column);
@@ -307,16 +250,5 @@ mod tests {
         assert_eq!(found.iter().map(|cell| cell.name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert!(table.cells_of(&plan, table.row("vLLM FP32").unwrap(), &cells).is_empty());
         assert_eq!(table.unknown_rows(&plan), ["vLLM FP17"]);
-    }
-
-    #[test]
-    fn our_values_come_with_interval_and_count() {
-        let cell = with_accuracy(measured_cell("a", "fp16"), 50, 100);
-        let cell = with_figure(cell, "load_time", 3.0, Some((2.0, 4.0)));
-        let load = Ours::Figure("load_time").of(&cell).unwrap();
-        assert_eq!((load.value, load.interval), (3.0, Some((2.0, 4.0))));
-        let accuracy = Ours::Accuracy.of(&cell).unwrap();
-        assert_eq!((accuracy.value, accuracy.n), (50.0, 100));
-        assert_eq!(Ours::Mean("ttft").of(&cell), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Energy, power and money of a cell.
 
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::device::{Devices, GpuFigures, higher};
 use crate::metrics::figures::Figures;
 use crate::metrics::totals::Totals;
@@ -33,11 +34,16 @@ pub(crate) fn figures(figures: &mut Figures, use_of: &Use<'_>) {
     if let Some(n_correct) = use_of.n_correct {
         let note = "correct answers of all trials, per second from first to last";
         if whole_secs > 0.0 {
-            figures.set("correct_per_s", n_correct as f64 / whole_secs, n_correct, note);
+            figures.set(MetricId::CorrectPerS, n_correct as f64 / whole_secs, n_correct, note);
         }
         if let (Some(price), true) = (use_of.gpu_hours_price, n_correct > 0) {
             let cost = whole_secs / SECS_PER_HOUR * price / n_correct as f64;
-            figures.set("cost_per_correct_answer", cost, n_correct, "GPU-hours of the whole run");
+            figures.set(
+                MetricId::CostPerCorrectAnswer,
+                cost,
+                n_correct,
+                "GPU-hours of the whole run",
+            );
         }
     }
     gpus(figures, use_of.devices);
@@ -60,24 +66,25 @@ fn energy(figures: &mut Figures, use_of: &Use<'_>, tokens: f64, n_good: f64, win
         _ => String::new(),
     };
     let mut per =
-        |tag: &str, joules: &Result<f64, String>, divisor: f64, why_none: &str| match joules {
-            Err(reason) => figures.absent(tag, reason),
-            Ok(_) if divisor <= 0.0 => figures.absent(tag, why_none),
-            Ok(joules) => figures.set(tag, joules / divisor, divisor as u64, &note),
+        |metric: MetricId, joules: &Result<f64, String>, divisor: f64, why_none: &str| match joules
+        {
+            Err(reason) => figures.absent(metric, reason),
+            Ok(_) if divisor <= 0.0 => figures.absent(metric, why_none),
+            Ok(joules) => figures.set(metric, joules / divisor, divisor as u64, &note),
         };
-    per("energy_per_token", &window, tokens, "no output token in the window");
-    per("power_mean", &window, window_secs, "the measured window has no duration");
-    per("energy_per_good_request", &whole, n_good, "no good request");
+    per(MetricId::EnergyPerToken, &window, tokens, "no output token in the window");
+    per(MetricId::PowerMean, &window, window_secs, "the measured window has no duration");
+    per(MetricId::EnergyPerGoodRequest, &whole, n_good, "no good request");
     if let Some(n_correct) = use_of.n_correct {
-        per("energy_per_correct_answer", &whole, n_correct as f64, "no correct answer");
+        per(MetricId::EnergyPerCorrectAnswer, &whole, n_correct as f64, "no correct answer");
     }
     let n = use_of.devices.len() as u64;
     match whole {
-        Ok(joules) => figures.set("energy", joules, n, &note),
-        Err(reason) => figures.absent("energy", &reason),
+        Ok(joules) => figures.set(MetricId::Energy, joules, n, &note),
+        Err(reason) => figures.absent(MetricId::Energy, &reason),
     }
     if let Some(idle) = idle(use_of.devices) {
-        figures.set("power_idle", idle, n, "all GPUs, before the first request");
+        figures.set(MetricId::PowerIdle, idle, n, "all GPUs, before the first request");
     }
 }
 
@@ -96,11 +103,11 @@ fn gpus(figures: &mut Figures, trials: &[Devices]) {
             one.add(gpu);
             all.add(gpu);
         }
-        one.set(figures, &format!("/{uuid}"));
+        one.set(figures, &|metric| metric.of(uuid));
     }
-    all.set(figures, "");
+    all.set(figures, &MetricKey::from);
     if let Some(power) = trials.iter().filter_map(|trial| trial.power_w_max).reduce(f64::max) {
-        figures.set("power_max", power, trials.len() as u64, "highest sample of one GPU");
+        figures.set(MetricId::PowerMax, power, trials.len() as u64, "highest sample of one GPU");
     }
 }
 
@@ -123,19 +130,19 @@ impl Seen {
         self.temperature_c_max = higher(self.temperature_c_max, gpu.temperature_c_max);
     }
 
-    fn set(&self, figures: &mut Figures, suffix: &str) {
+    fn set(&self, figures: &mut Figures, key: &dyn Fn(MetricId) -> MetricKey) {
         if let Some((sum, n)) = self.utilisation {
-            let tag = format!("gpu_utilisation{suffix}");
-            figures.set(&tag, sum / n as f64, n, "mean of samples in the window");
+            let key = key(MetricId::GpuUtilisation);
+            figures.set(key, sum / n as f64, n, "mean of samples in the window");
         }
         let n = self.utilisation.map_or(0, |(_, n)| n);
         if let Some(bytes) = self.memory_bytes_max {
-            let tag = format!("gpu_memory_max{suffix}");
-            figures.set(&tag, bytes / BYTES_PER_GIB, n, "highest sample in the window");
+            let key = key(MetricId::GpuMemoryMax);
+            figures.set(key, bytes / BYTES_PER_GIB, n, "highest sample in the window");
         }
         if let Some(temperature) = self.temperature_c_max {
-            let tag = format!("temperature_max{suffix}");
-            figures.set(&tag, temperature, n, "highest sample in the window");
+            let key = key(MetricId::TemperatureMax);
+            figures.set(key, temperature, n, "highest sample in the window");
         }
     }
 }
@@ -180,28 +187,31 @@ mod tests {
     #[test]
     fn energy_is_told_per_token_request_and_correct_answer() {
         let found = found(&[devices(Ok(1_000.0)), devices(Ok(1_000.0))], Some(40));
-        assert_eq!(found.value("energy_per_token"), Some(2.0));
-        assert_eq!(found.value("power_mean"), Some(100.0));
-        assert_eq!(found.value("energy_per_good_request"), Some(40.0));
-        assert_eq!(found.value("energy_per_correct_answer"), Some(100.0));
-        assert_eq!(found.value("correct_per_s"), Some(1.0));
+        assert_eq!(found.value(MetricId::EnergyPerToken), Some(2.0));
+        assert_eq!(found.value(MetricId::PowerMean), Some(100.0));
+        assert_eq!(found.value(MetricId::EnergyPerGoodRequest), Some(40.0));
+        assert_eq!(found.value(MetricId::EnergyPerCorrectAnswer), Some(100.0));
+        assert_eq!(found.value(MetricId::CorrectPerS), Some(1.0));
         // 40 s at 3.6 an hour are 0.04, over 40 answers.
-        assert!((found.value("cost_per_correct_answer").unwrap() - 0.001).abs() < 1e-9);
-        assert_eq!(found.value("gpu_utilisation/a"), Some(90.0));
-        assert_eq!(found.by_tag["energy"].note, "samples cover 99 %; idle 60 W");
+        assert!((found.value(MetricId::CostPerCorrectAnswer).unwrap() - 0.001).abs() < 1e-9);
+        assert_eq!(found.by_key[&MetricId::GpuUtilisation.of("a")].value, Some(90.0));
+        assert_eq!(found.by_key[&MetricId::Energy.into()].note, "samples cover 99 %; idle 60 W");
     }
 
     #[test]
     fn one_trial_without_energy_leaves_all_of_it_absent() {
         let found = found(&[devices(Ok(1.0)), devices(Err("GPU lost".to_owned()))], None);
-        let figure = &found.by_tag["energy_per_token"];
+        let figure = &found.by_key[&MetricId::EnergyPerToken.into()];
         assert_eq!((figure.value, figure.note.as_str()), (None, "GPU lost"));
-        assert_eq!(found.value("energy_per_correct_answer"), None);
+        assert_eq!(found.value(MetricId::EnergyPerCorrectAnswer), None);
     }
 
     #[test]
     fn no_correct_answer_has_no_energy_of_its_own() {
         let found = found(&[devices(Ok(1.0))], Some(0));
-        assert_eq!(found.by_tag["energy_per_correct_answer"].note, "no correct answer");
+        assert_eq!(
+            found.by_key[&MetricId::EnergyPerCorrectAnswer.into()].note,
+            "no correct answer"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What searches for the highest load found.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{CellSummary, PointSummary, SearchSummary, Validity};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -53,7 +54,7 @@ fn own((key, value): (&String, &String)) -> (String, String) {
 
 /// Returns what a load showed; `None` while it is not over, or when it could not be tried.
 fn point(search: &SearchPlan, cell: &Cell, summary: &CellSummary) -> Option<PointSummary> {
-    let good = summary.figures.get("goodput_share").and_then(|figure| figure.value);
+    let good = summary.value(MetricId::GoodputShare);
     let is_blamed_on_client = match &summary.verdict {
         Validity::Valid | Validity::Failed(_) => false,
         Validity::Invalid(_) => true,
@@ -98,7 +99,7 @@ mod tests {
             let value = Some(percent);
             let figure =
                 Figure { value, unit: "%".to_owned(), n: 10, interval: None, note: String::new() };
-            summary.figures.insert("goodput_share".to_owned(), figure);
+            summary.figures.insert(MetricId::GoodputShare.into(), figure);
             at_points(&mut summary, load);
             cells.push(summary);
             let all = searches(&plan, &cells);

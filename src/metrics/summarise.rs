@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::ids::{CellId, LaunchId};
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::caveat;
 use crate::metrics::search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary, Validity};
@@ -99,7 +100,7 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     let mut by_dataset: BTreeMap<&str, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
         let planned = by_id.get(&cell.id);
-        let mean = cell.distributions.get("prompt_tokens").and_then(|found| found.mean);
+        let mean = cell.distributions.get(&MetricId::PromptTokens).and_then(|found| found.mean);
         if let (Some(planned), Some(mean)) = (planned, mean) {
             by_dataset.entry(&planned.dataset).or_default().push((cell, mean));
         }
@@ -114,7 +115,12 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
                 low.name, high.name
             );
             let advice = "Templates or tokenizers differ: compare rates per request too.";
-            caveat("prompt-tokens-differ", what, advice, &["prompt_throughput", "ttft"])
+            caveat(
+                "prompt-tokens-differ",
+                what,
+                advice,
+                &[MetricId::PromptThroughput, MetricId::Ttft],
+            )
         })
     });
     found.collect()
@@ -134,7 +140,12 @@ fn fixed_sentence_differs(
     }
     let what = format!("one fixed sentence is not as many tokens everywhere: {}", told(&counts));
     let advice = "Chat templates differ; send raw prompts to compare engines alone.";
-    vec![caveat("template-differs", what, advice, &["prompt_throughput", "ttft", "accuracy"])]
+    vec![caveat(
+        "template-differs",
+        what,
+        advice,
+        &[MetricId::PromptThroughput, MetricId::Ttft, MetricId::Accuracy],
+    )]
 }
 
 /// A search whose upper bound is a miss for which the client may be to blame.
@@ -143,7 +154,7 @@ fn search_ended_by_client(search: &SearchSummary) -> Option<Caveat> {
     let unit = search.over.unit();
     let what = format!("the miss at {} {unit} may be the client's: it fell behind", missed.load);
     let advice = "Give the client CPUs of its own and search again; the true limit may be higher.";
-    Some(caveat("search-by-client", what, advice, &["goodput", "goodput_share"]))
+    Some(caveat("search-by-client", what, advice, &[MetricId::Goodput, MetricId::GoodputShare]))
 }
 
 fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {

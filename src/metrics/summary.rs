@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::reference::ReferenceComparison;
 use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
@@ -98,10 +99,10 @@ pub struct CellSummary {
     pub engine_version: Option<String>,
     /// How requests ended, in the measured phases.
     pub counts: Counts,
-    /// Single figures by metric tag (`output_throughput`, `goodput_share`, `energy_per_token` …).
-    pub figures: BTreeMap<String, Figure>,
-    /// Distributions over requests or chunks by metric tag (`ttft`, `tpot`, `itl`, `e2e` …).
-    pub distributions: BTreeMap<String, Distribution>,
+    /// Single figures, also of parts: `output_throughput`, `gpu_utilisation/<uuid>`.
+    pub figures: BTreeMap<MetricKey, Figure>,
+    /// Distributions over requests or chunks.
+    pub distributions: BTreeMap<MetricId, Distribution>,
     /// Correctness, one per extractor, the headline first.
     pub accuracy: Vec<Accuracy>,
     /// What the published way of scoring makes of the same answers; absent without a score.
@@ -112,6 +113,26 @@ pub struct CellSummary {
     pub beside: Vec<ReferenceComparison>,
     /// Doubts about this cell's numbers.
     pub caveats: Vec<Caveat>,
+}
+
+impl CellSummary {
+    /// Returns a figure of the whole cell.
+    pub fn figure(&self, metric: MetricId) -> Option<&Figure> {
+        self.figures.get(&metric.into())
+    }
+
+    /// Returns the value of a figure of the whole cell.
+    pub fn value(&self, metric: MetricId) -> Option<f64> {
+        self.figure(metric)?.value
+    }
+}
+
+impl Distribution {
+    /// Returns the percentile of that name.
+    pub fn percentile(&self, p: f64) -> Option<&Percentile> {
+        // Percentiles are written and read as the same literal; a tolerance only guards the float.
+        self.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9)
+    }
 }
 
 /// Whether a cell's numbers may be believed.
@@ -207,6 +228,6 @@ pub struct Caveat {
     pub what: String,
     /// One sentence: what to do.
     pub advice: String,
-    /// Tags of the metrics it touches; empty for all.
-    pub metrics: Vec<String>,
+    /// The metrics it touches; empty for all.
+    pub metrics: Vec<MetricId>,
 }

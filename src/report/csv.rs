@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use crate::analysis::request_rows::RequestRow;
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::summary::{CellSummary, Summary, Validity};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
@@ -109,11 +110,7 @@ fn columns(summary: &Summary) -> Vec<SummaryColumn> {
         SummaryColumn::new("requests_cancelled", |cell| {
             cell.counts.cancelled.values().sum::<u64>().to_string()
         }),
-        SummaryColumn::new("load_time_s", |cell| {
-            super::quantity::Quantity::LoadTime
-                .read(cell)
-                .map_or_else(String::new, |reading| optional(reading.value))
-        }),
+        SummaryColumn::new("load_time_s", |cell| optional(cell.value(MetricId::LoadTime))),
     ]);
     columns.extend(figure_columns(summary));
     columns.extend(distribution_columns(summary));
@@ -126,16 +123,16 @@ fn columns(summary: &Summary) -> Vec<SummaryColumn> {
 }
 
 fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
-    let tags: BTreeSet<&String> =
+    let keys: BTreeSet<&MetricKey> =
         summary.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
     let mut columns = Vec::new();
-    for tag in tags {
+    for key in keys {
         let add = |columns: &mut Vec<SummaryColumn>,
                    suffix: &str,
                    read: fn(&crate::metrics::summary::Figure) -> String| {
-            let key = tag.clone();
-            columns.push(SummaryColumn::new(format!("{tag}{suffix}"), move |cell| {
-                cell.figures.get(&key).map_or_else(String::new, read)
+            let of = key.clone();
+            columns.push(SummaryColumn::new(format!("{key}{suffix}"), move |cell| {
+                cell.figures.get(&of).map_or_else(String::new, read)
             }));
         };
         add(&mut columns, "", |figure| optional(figure.value));
@@ -149,10 +146,10 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
 
 fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
     type Read = fn(&crate::metrics::summary::Distribution) -> String;
-    let tags: BTreeSet<&String> =
-        summary.cells.iter().flat_map(|cell| cell.distributions.keys()).collect();
+    let metrics: BTreeSet<MetricId> =
+        summary.cells.iter().flat_map(|cell| cell.distributions.keys().copied()).collect();
     let mut columns = Vec::new();
-    for tag in tags {
+    for metric in metrics {
         let plain: [(&str, Read); 6] = [
             ("unit", |all| all.unit.clone()),
             ("n", |all| all.n.to_string()),
@@ -162,26 +159,22 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
             ("max", |all| optional(all.max)),
         ];
         for (suffix, read) in plain {
-            let key = tag.clone();
-            columns.push(SummaryColumn::new(format!("{tag}_{suffix}"), move |cell| {
-                cell.distributions.get(&key).map_or_else(String::new, read)
+            columns.push(SummaryColumn::new(format!("{metric}_{suffix}"), move |cell| {
+                cell.distributions.get(&metric).map_or_else(String::new, read)
             }));
         }
-        for p in percentiles_of(summary, tag) {
-            let key = tag.clone();
-            columns.push(SummaryColumn::new(format!("{tag}_p{p}"), move |cell| {
-                let all = cell.distributions.get(&key);
-                let percentile =
-                    all.and_then(|all| all.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9));
-                optional(percentile.and_then(|at| at.value))
+        for p in percentiles_of(summary, metric) {
+            columns.push(SummaryColumn::new(format!("{metric}_p{p}"), move |cell| {
+                let all = cell.distributions.get(&metric);
+                optional(all.and_then(|all| all.percentile(p)?.value))
             }));
         }
     }
     columns
 }
 
-fn percentiles_of(summary: &Summary, tag: &str) -> Vec<f64> {
-    let distributions = summary.cells.iter().filter_map(|cell| cell.distributions.get(tag));
+fn percentiles_of(summary: &Summary, metric: MetricId) -> Vec<f64> {
+    let distributions = summary.cells.iter().filter_map(|cell| cell.distributions.get(&metric));
     let mut found: Vec<f64> =
         distributions.flat_map(|all| all.percentiles.iter().map(|at| at.p)).collect();
     found.sort_by(f64::total_cmp);

@@ -10,7 +10,6 @@ pub mod json;
 pub mod markdown;
 pub mod number;
 pub mod published;
-pub mod quantity;
 pub mod shelf;
 pub mod template;
 pub mod terminal;

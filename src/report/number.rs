@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::metrics::quantity::{Quantity, Statistic};
+use crate::metrics::summary::Figure;
+
 /// A number made ready to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Printed {
@@ -13,6 +16,20 @@ pub struct Printed {
 
 /// What stands where a number cannot be had.
 pub const ABSENT: &str = "–";
+
+/// Rounds a figure, or says in a word why it cannot be had.
+pub fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
+    if let Some(value) = figure.value {
+        return printed(value, figure.interval, &figure.unit);
+    }
+    let word = match quantity.statistic {
+        _ if figure.n == 0 => "no data",
+        // What has samples lacks a percentile only below its sample floor.
+        Statistic::Percentile(_) => "n too small",
+        Statistic::Value | Statistic::Mean => ABSENT,
+    };
+    Printed { value: word.to_owned(), spread: String::new() }
+}
 
 /// Rounds a value and its interval.
 ///

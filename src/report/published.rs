@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::metrics::published::{Formula, Ours, PublishedTable};
-use crate::report::quantity::Quantity;
+use crate::metrics::published::{Formula, PublishedTable};
+use crate::metrics::quantity::Quantity;
 
 /// A published table.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl From<&PublishedTable> for Published {
         let columns = figures.iter().map(|column| PublishedColumn {
             label: without_unit(column.heading),
             unit: column.unit.to_owned(),
-            beside: column.ours.map(quantity),
+            beside: column.ours.clone(),
             formula: column.as_published,
         });
         let rows = table.rows.iter().enumerate().map(|(at, row)| PublishedRow {
@@ -170,16 +170,6 @@ impl From<&PublishedTable> for Published {
     }
 }
 
-fn quantity(ours: Ours) -> Quantity {
-    match ours {
-        Ours::Figure("load_time") => Quantity::LoadTime,
-        Ours::Figure(tag) => Quantity::Figure(tag.to_owned()),
-        Ours::Mean(tag) => Quantity::Mean(tag.to_owned()),
-        Ours::Percentile(tag, p) => Quantity::Percentile(tag.to_owned(), p),
-        Ours::Accuracy => Quantity::Accuracy,
-    }
-}
-
 /// Headings as published end in a unit in brackets; here the unit has a place of its own.
 fn without_unit(heading: &str) -> String {
     match heading.split_once(" (") {
@@ -191,6 +181,7 @@ fn without_unit(heading: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::catalogue::MetricId;
 
     const DESCRIPTION: &str = r#"
         title = "A table"
@@ -215,7 +206,7 @@ mod tests {
             Published::read(DESCRIPTION, "engine,batch,speed,ttft\neager,1,62.10,\n").unwrap();
         assert_eq!(table.rows[0].name, "eager 1");
         assert_eq!(table.rows[0].values, [Some("62.10".to_owned()), None]);
-        assert_eq!(table.columns[0].beside, Some(Quantity::Figure("output_throughput".to_owned())));
+        assert_eq!(table.columns[0].beside, Some(Quantity::figure(MetricId::OutputThroughput)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Doubts about questions and answers.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted};
 use crate::metrics::summary::Caveat;
 
@@ -11,7 +12,7 @@ pub(super) fn truncated(case: &Case<'_>) -> Option<Caveat> {
             "truncated",
             what,
             "Raise max_tokens where accuracy or natural lengths matter.",
-            &["e2e"],
+            &[MetricId::E2e],
         )
     })
 }
@@ -36,7 +37,7 @@ pub(super) fn warmed_up_with_them(case: &Case<'_>) -> Option<Caveat> {
     (n > 0).then(|| {
         let what = format!("{n} rows were sent in the warm-up and measured again");
         let advice = "A prefix cache may know them: give the data set more rows, or set salt.";
-        caveat("warm-up-shared", what, advice, &["ttft"])
+        caveat("warm-up-shared", what, advice, &[MetricId::Ttft])
     })
 }
 
@@ -49,7 +50,7 @@ pub(super) fn duplicates(case: &Case<'_>) -> Option<Caveat> {
             "duplicate-prompts",
             what,
             "Leave them out: a prefix cache answers them faster.",
-            &["ttft"],
+            &[MetricId::Ttft],
         )
     })
 }
@@ -75,7 +76,7 @@ pub(super) fn answers_changed(case: &Case<'_>) -> Option<Caveat> {
             format!("{n_changed} of {n} repeated questions got another answer than the first time");
         let advice =
             "Accuracy counts each first answer; at temperature 0 batching changes rounding.";
-        caveat("answers-changed", what, advice, &["accuracy"])
+        caveat("answers-changed", what, advice, &[MetricId::Accuracy])
     })
 }
 
@@ -83,7 +84,12 @@ pub(super) fn not_answered(case: &Case<'_>) -> Option<Caveat> {
     let (n_missing, n) = case.evidence.unanswered;
     (n_missing > 0).then(|| {
         let what = format!("{n_missing} of {n} items have no answer because their requests failed");
-        caveat("not-answered", what, "Accuracy is of the answered items alone.", &["accuracy"])
+        caveat(
+            "not-answered",
+            what,
+            "Accuracy is of the answered items alone.",
+            &[MetricId::Accuracy],
+        )
     })
 }
 
@@ -94,6 +100,6 @@ pub(super) fn gave_up(case: &Case<'_>) -> Option<Caveat> {
             "a scoring pattern took too many steps on {}, counted as unparsed",
             counted(n, "text")
         );
-        caveat("pattern-gave-up", what, "Simplify the pattern.", &["accuracy"])
+        caveat("pattern-gave-up", what, "Simplify the pattern.", &[MetricId::Accuracy])
     })
 }

@@ -1,5 +1,6 @@
 //! Doubts about who else was there.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat};
 use crate::metrics::summary::Caveat;
 use crate::units::bytes_for_people;
@@ -20,7 +21,12 @@ pub(super) fn busy_engine(case: &Case<'_>) -> Option<Caveat> {
         );
         let advice =
             "Others use it too, or it does not end what is cancelled: its figures are shared.";
-        caveat("engine-busy", what, advice, &["output_throughput", "ttft", "e2e"])
+        caveat(
+            "engine-busy",
+            what,
+            advice,
+            &[MetricId::OutputThroughput, MetricId::Ttft, MetricId::E2e],
+        )
     })
 }
 

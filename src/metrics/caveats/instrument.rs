@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted, pct, share};
 use crate::metrics::evidence::{LATE, ProbeLoss};
 use crate::metrics::summary::Caveat;
@@ -39,7 +40,7 @@ pub(super) fn late_sends(case: &Case<'_>) -> Option<Caveat> {
                 "late-sends",
                 format!("requests waited for a place: {what}"),
                 advice,
-                &["ttft", "e2e"],
+                &[MetricId::Ttft, MetricId::E2e],
             )
         } else {
             let advice = "Lower the rate, or give bench its own cores.";
@@ -47,7 +48,7 @@ pub(super) fn late_sends(case: &Case<'_>) -> Option<Caveat> {
                 "late-sends",
                 format!("the generator fell behind: {what}"),
                 advice,
-                &["ttft", "e2e"],
+                &[MetricId::Ttft, MetricId::E2e],
             )
         }
     })
@@ -59,7 +60,7 @@ pub(super) fn wake_lag(case: &Case<'_>) -> Option<Caveat> {
     let lag = lags.wake_p99_ms.filter(|&lag| lag > limit)?;
     let what = format!("the sentinel woke {lag:.1} ms late at p99");
     let advice = "Others need the CPU: give bench and the engine cores of their own.";
-    Some(caveat("wake-lag", what, advice, &["ttft", "send_lag"]))
+    Some(caveat("wake-lag", what, advice, &[MetricId::Ttft, MetricId::SendLag]))
 }
 
 pub(super) fn client_cpu(case: &Case<'_>) -> Option<Caveat> {
@@ -89,8 +90,13 @@ pub(super) fn stood_still(case: &Case<'_>) -> Option<Caveat> {
     );
     let advice = "Give the run directory a faster disk, or bench more cores: rates are too low and \
                   requests late by as much.";
-    let touched =
-        ["output_throughput", "request_throughput", "ttft_scheduled", "e2e_scheduled", "send_lag"];
+    let touched = [
+        MetricId::OutputThroughput,
+        MetricId::RequestThroughput,
+        MetricId::TtftScheduled,
+        MetricId::E2eScheduled,
+        MetricId::SendLag,
+    ];
     Some(caveat("stood-still", what, advice, &touched))
 }
 
@@ -124,7 +130,7 @@ pub(super) fn userspace_stamps(case: &Case<'_>) -> Option<Caveat> {
         let what =
             format!("{n} of {} answers were stamped by bench, not by the kernel", case.counts.ok);
         let advice = "Stamps are late by bench's own lag; use http:// and no proxy.";
-        caveat("userspace-stamps", what, advice, &["ttft", "icl", "itl"])
+        caveat("userspace-stamps", what, advice, &[MetricId::Ttft, MetricId::Icl, MetricId::Itl])
     })
 }
 
@@ -133,7 +139,7 @@ pub(super) fn coalesced(case: &Case<'_>) -> Option<Caveat> {
     (hidden > COALESCED).then(|| {
         let what = format!("{} of chunks arrived in one read with the chunk before", pct(hidden));
         let advice = "Their gap is 0 by reading, not by the engine: compare TPOT.";
-        caveat("coalesced", what, advice, &["icl", "itl"])
+        caveat("coalesced", what, advice, &[MetricId::Icl, MetricId::Itl])
     })
 }
 
@@ -146,9 +152,9 @@ pub(super) fn telemetry_lost(case: &Case<'_>) -> Option<Caveat> {
         let told: Vec<String> = lost.iter().map(|(probe, loss)| lost_by(**probe, loss)).collect();
         let advice = "Figures from these samples cover less than the window; their notes say how \
                       much. See what hangs or is slow: the driver, or the engine's metrics.";
-        let metrics: BTreeSet<&str> =
+        let metrics: BTreeSet<MetricId> =
             lost.iter().flat_map(|(probe, _)| figures_of(**probe)).copied().collect();
-        let metrics: Vec<&str> = metrics.into_iter().collect();
+        let metrics: Vec<MetricId> = metrics.into_iter().collect();
         caveat(
             "telemetry-lost",
             format!("samples are missing: {}", told.join("; ")),
@@ -182,11 +188,18 @@ fn lost_by(probe: ProbeName, loss: &ProbeLoss) -> String {
     format!("{what} {}", told.join(" and "))
 }
 
-fn figures_of(probe: ProbeName) -> &'static [&'static str] {
+fn figures_of(probe: ProbeName) -> &'static [MetricId] {
     match probe {
-        ProbeName::Gpus => &["energy", "energy_per_token", "power_mean", "gpu_utilisation"],
-        ProbeName::EngineMetrics => &["engine_output_throughput", "prefix_cache_hit_rate"],
-        ProbeName::EngineLog => &["engine_log_throughput"],
+        ProbeName::Gpus => &[
+            MetricId::Energy,
+            MetricId::EnergyPerToken,
+            MetricId::PowerMean,
+            MetricId::GpuUtilisation,
+        ],
+        ProbeName::EngineMetrics => {
+            &[MetricId::EngineOutputThroughput, MetricId::PrefixCacheHitRate]
+        }
+        ProbeName::EngineLog => &[MetricId::EngineLogThroughput],
         // They tell what others used, which is a doubt and no figure.
         ProbeName::Host | ProbeName::EngineProcesses => &[],
     }
@@ -197,6 +210,6 @@ pub(super) fn counter_stood_still(case: &Case<'_>) -> Option<Caveat> {
     (still_s > 0.0).then(|| {
         let what = format!("a GPU's energy counter stood still for {still_s:.1} s of the window");
         let advice = "It is not believed: energy is the integral of sampled power, or absent without samples.";
-        caveat("energy-counter", what, advice, &["energy", "energy_per_token", "power_mean"])
+        caveat("energy-counter", what, advice, &[MetricId::Energy, MetricId::EnergyPerToken, MetricId::PowerMean])
     })
 }

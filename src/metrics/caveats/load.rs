@@ -1,5 +1,6 @@
 //! Doubts about the load: what failed, what was not steady, what is too few.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted};
 use crate::metrics::summary::Caveat;
 use crate::metrics::window::ToTheEnd;
@@ -29,7 +30,7 @@ pub(super) fn cancelled_at_deadline(case: &Case<'_>) -> Option<Caveat> {
         let scheduled = case.counts.scheduled;
         let what = format!("bench ended {n} of {scheduled} requests: {}", causes.join(", "));
         let advice = "The slowest answers are missing; lengthen the drain or lower the load.";
-        caveat("cancelled", what, advice, &["ttft", "e2e", "tpot"])
+        caveat("cancelled", what, advice, &[MetricId::Ttft, MetricId::E2e, MetricId::Tpot])
     })
 }
 
@@ -68,7 +69,12 @@ pub(super) fn not_steady(case: &Case<'_>) -> Option<Caveat> {
     (!found.is_empty()).then(|| {
         let what = format!("not steady inside the window: {}", found.join(", "));
         let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";
-        caveat("not-steady", what, advice, &["output_throughput", "ttft", "e2e"])
+        caveat(
+            "not-steady",
+            what,
+            advice,
+            &[MetricId::OutputThroughput, MetricId::Ttft, MetricId::E2e],
+        )
     })
 }
 
@@ -97,7 +103,7 @@ pub(super) fn to_the_end(case: &Case<'_>) -> Option<Caveat> {
         "no-steady-state",
         what.to_owned(),
         advice,
-        &["output_throughput", "request_throughput"],
+        &[MetricId::OutputThroughput, MetricId::RequestThroughput],
     ))
 }
 
@@ -107,11 +113,16 @@ pub(super) fn partial_wave(case: &Case<'_>) -> Option<Caveat> {
     let sum = if waves.is_empty() { n.to_string() } else { format!("{waves} + {}", n % size) };
     let what = format!("{n} requests at {size} at a time are {sum}: the last wave is not full");
     let advice = "Send a multiple, or many times, of the concurrency.";
-    Some(caveat("partial-wave", what, advice, &["output_throughput", "request_throughput"]))
+    Some(caveat(
+        "partial-wave",
+        what,
+        advice,
+        &[MetricId::OutputThroughput, MetricId::RequestThroughput],
+    ))
 }
 
 pub(super) fn few_answers(case: &Case<'_>) -> Option<Caveat> {
-    let ttft = case.distributions.get("ttft")?;
+    let ttft = case.distributions.get(&MetricId::Ttft)?;
     let missing: Vec<String> = ttft
         .percentiles
         .iter()
@@ -121,7 +132,7 @@ pub(super) fn few_answers(case: &Case<'_>) -> Option<Caveat> {
     (!missing.is_empty()).then(|| {
         let what = format!("{}: {}", counted(ttft.n, "answer"), missing.join(", "));
         let advice = "Send more requests or repeat trials.";
-        caveat("n-too-small", what, advice, &["ttft", "e2e", "tpot"])
+        caveat("n-too-small", what, advice, &[MetricId::Ttft, MetricId::E2e, MetricId::Tpot])
     })
 }
 
@@ -129,6 +140,11 @@ pub(super) fn single_trial(case: &Case<'_>) -> Option<Caveat> {
     (case.evidence.n_trials == 1).then(|| {
         let what = "one trial: nothing is known of the spread between runs".to_owned();
         let advice = "Set trials to 3 or more before calling a small difference real.";
-        caveat("single-trial", what, advice, &["output_throughput", "request_throughput"])
+        caveat(
+            "single-trial",
+            what,
+            advice,
+            &[MetricId::OutputThroughput, MetricId::RequestThroughput],
+        )
     })
 }

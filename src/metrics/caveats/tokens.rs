@@ -1,5 +1,6 @@
 //! Doubts about what was counted and what the engine says of itself.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat};
 use crate::metrics::summary::Caveat;
 
@@ -23,7 +24,7 @@ pub(super) fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
     let what =
         format!("the tokenizer counts {:+.1} % output tokens against the engine", off * 100.0);
     let advice = "Check that the tokenizer is the model's; the engine's count is used.";
-    Some(caveat("counts-differ", what, advice, &["output_throughput", "tpot"]))
+    Some(caveat("counts-differ", what, advice, &[MetricId::OutputThroughput, MetricId::Tpot]))
 }
 
 pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
@@ -31,7 +32,7 @@ pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
     let what =
         format!("the tokenizer counts {:+.1} % prompt tokens against the engine", off * 100.0);
     let advice = "The engine may add a chat template or special tokens; its count is used.";
-    Some(caveat("prompt-counts-differ", what, advice, &["prompt_throughput"]))
+    Some(caveat("prompt-counts-differ", what, advice, &[MetricId::PromptThroughput]))
 }
 
 pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
@@ -47,8 +48,11 @@ pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
         (_, _) => format!("{}; {}", told(n, "output"), told(n_prompt, "prompt")),
     };
     let advice = "Give the data set a tokenizer, or an engine that sends usage.";
-    let metrics: &[&str] =
-        if n > 0 { &["output_throughput", "tpot"] } else { &["prompt_throughput"] };
+    let metrics: &[MetricId] = if n > 0 {
+        &[MetricId::OutputThroughput, MetricId::Tpot]
+    } else {
+        &[MetricId::PromptThroughput]
+    };
     Some(caveat("unknown-counts", what, advice, metrics))
 }
 
@@ -58,7 +62,7 @@ pub(super) fn multi_token_chunks(case: &Case<'_>) -> Option<Caveat> {
     (case.evidence.n_counted_events > 0 && per_chunk > TOKENS_PER_CHUNK).then(|| {
         let what = format!("chunks hold {per_chunk:.2} tokens in the mean");
         let advice = "Compare TPOT, not the gaps between chunks.";
-        caveat("multi-token-chunks", what, advice, &["icl", "itl"])
+        caveat("multi-token-chunks", what, advice, &[MetricId::Icl, MetricId::Itl])
     })
 }
 
@@ -72,7 +76,7 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
             bound.n_open, case.counts.ok, bound.least_ms, bound.most_ms
         );
         let advice = "Give the data set a tokenizer, or the engine `quirks.continuous-usage`.";
-        caveat("tpot-bound", what, advice, &["tpot", "itl"])
+        caveat("tpot-bound", what, advice, &[MetricId::Tpot, MetricId::Itl])
     })
 }
 
@@ -84,48 +88,66 @@ pub(super) fn late_burst(case: &Case<'_>) -> Option<Caveat> {
     );
     let advice = "They have no TPOT or ITL; look for a proxy that holds streams back, or an engine \
                   that does not stream.";
-    Some(caveat("late-burst", what, advice, &["tpot", "itl"]))
+    Some(caveat("late-burst", what, advice, &[MetricId::Tpot, MetricId::Itl]))
 }
 
 pub(super) fn prefix_hits(case: &Case<'_>) -> Option<Caveat> {
     let hits =
-        case.figures.value("prefix_cache_hit_rate").filter(|&hits| hits > PREFIX_HITS_PCT)?;
+        case.figures.value(MetricId::PrefixCacheHitRate).filter(|&hits| hits > PREFIX_HITS_PCT)?;
     let what = format!("{hits:.1} % of the prefix cache's lookups were hits");
     let advice =
         "Unless shared prefixes are what you measure, reset the cache or salt the prompts.";
-    Some(caveat("prefix-cache", what, advice, &["ttft", "prompt_throughput"]))
+    Some(caveat("prefix-cache", what, advice, &[MetricId::Ttft, MetricId::PromptThroughput]))
 }
 
 pub(super) fn prompts_repeat(case: &Case<'_>) -> Option<Caveat> {
     // Where the hit rate is known, `prefix_hits` has the word.
-    let is_known = case.figures.value("prefix_cache_hit_rate").is_some();
+    let is_known = case.figures.value(MetricId::PrefixCacheHitRate).is_some();
     (case.evidence.prompts_repeat && !is_known).then(|| {
         let what =
             "the same prompts are sent again, and whether a prefix cache answers them is not known"
                 .to_owned();
         let advice = "Salt the prompts, or use an engine whose cache can be reset.";
-        caveat("prompts-repeat", what, advice, &["ttft", "prompt_throughput"])
+        caveat("prompts-repeat", what, advice, &[MetricId::Ttft, MetricId::PromptThroughput])
     })
 }
 
 pub(super) fn engine_differs(case: &Case<'_>) -> Option<Caveat> {
     let slack = ENGINE_DIFFERS + case.evidence.engine_excess;
-    rate_differs(case, "engine_output_throughput", slack, "engine-differs", "the engine's counter")
+    rate_differs(
+        case,
+        MetricId::EngineOutputThroughput,
+        slack,
+        "engine-differs",
+        "the engine's counter",
+    )
 }
 
 pub(super) fn engine_log_differs(case: &Case<'_>) -> Option<Caveat> {
     let slack = LOG_DIFFERS;
-    rate_differs(case, "engine_log_throughput", slack, "engine-log-differs", "the engine's log")
+    rate_differs(
+        case,
+        MetricId::EngineLogThroughput,
+        slack,
+        "engine-log-differs",
+        "the engine's log",
+    )
 }
 
-fn rate_differs(case: &Case<'_>, tag: &str, slack: f64, code: &str, who: &str) -> Option<Caveat> {
-    let theirs = case.figures.value(tag)?;
-    let ours = case.figures.value("output_throughput").filter(|&ours| ours > 0.0)?;
+fn rate_differs(
+    case: &Case<'_>,
+    metric: MetricId,
+    slack: f64,
+    code: &str,
+    who: &str,
+) -> Option<Caveat> {
+    let theirs = case.figures.value(metric)?;
+    let ours = case.figures.value(MetricId::OutputThroughput).filter(|&ours| ours > 0.0)?;
     let off = theirs / ours - 1.0;
     (off.abs() > slack).then(|| {
         let pct = off * 100.0;
         let what = format!("{who} says {theirs:.1} tok/s where {ours:.1} arrived ({pct:+.0} %)");
         let advice = "Tokens are lost, hidden or counted otherwise between the engine and here.";
-        caveat(code, what, advice, &["output_throughput"])
+        caveat(code, what, advice, &[MetricId::OutputThroughput])
     })
 }

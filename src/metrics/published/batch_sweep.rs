@@ -1,6 +1,8 @@
 //! Eager, compiled, Accelerate and vLLM over batch sizes.
 
-use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::published::{Column, Note, PublishedTable};
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
 
 /// Output tokens of every request: the table divides by it, whatever was generated.
@@ -32,7 +34,7 @@ fn described(name: &'static str, title: &'static str, notes: &'static [Note]) ->
                 "Toks/sec",
                 "tok/s",
                 2,
-                Some(Ours::Figure("output_throughput")),
+                Some(Quantity::figure(MetricId::OutputThroughput)),
             )
             .by(|row, cell| Some(1_000.0 * batch_of(row)? / generate_ms_per_token(cell)?)),
             Column::figure(
@@ -40,21 +42,33 @@ fn described(name: &'static str, title: &'static str, notes: &'static [Note]) ->
                 "RPS",
                 "req/s",
                 2,
-                Some(Ours::Figure("request_throughput")),
+                Some(Quantity::figure(MetricId::RequestThroughput)),
             )
             .by(|row, cell| {
                 Some(1_000.0 * batch_of(row)? / generate_ms_per_token(cell)? / OUTPUT_TOKENS)
             }),
-            Column::figure("avg_ttft_ms", "Avg TTFT (ms)", "ms", 2, Some(Ours::Mean("ttft"))),
-            Column::figure("avg_tpot_ms", "Avg TPOT (ms)", "ms", 2, Some(Ours::Mean("tpot")))
-                .by(|_, cell| generate_ms_per_token(cell)),
+            Column::figure(
+                "avg_ttft_ms",
+                "Avg TTFT (ms)",
+                "ms",
+                2,
+                Some(Quantity::mean(MetricId::Ttft)),
+            ),
+            Column::figure(
+                "avg_tpot_ms",
+                "Avg TPOT (ms)",
+                "ms",
+                2,
+                Some(Quantity::mean(MetricId::Tpot)),
+            )
+            .by(|_, cell| generate_ms_per_token(cell)),
             Column::figure("gpu0_util_pct", "GPU0 util (%)", "%", 1, None),
             Column::figure(
                 "gpu1_util_pct",
                 "GPU1 util (%)",
                 "%",
                 1,
-                Some(Ours::Figure("gpu_utilisation")),
+                Some(Quantity::figure(MetricId::GpuUtilisation)),
             ),
         ],
         rows: Vec::new(),
@@ -64,7 +78,7 @@ fn described(name: &'static str, title: &'static str, notes: &'static [Note]) ->
 
 /// The source's TPOT: the whole generate call over 128, prefill included.
 fn generate_ms_per_token(cell: &CellSummary) -> Option<f64> {
-    Some(cell.distributions.get("e2e")?.mean? / OUTPUT_TOKENS)
+    Some(cell.distributions.get(&MetricId::E2e)?.mean? / OUTPUT_TOKENS)
 }
 
 /// Returns the batch size in a row's name.
@@ -156,10 +170,10 @@ mod tests {
     #[test]
     fn a_cell_is_shown_by_the_published_formula_too() {
         // 1,280 ms for 128 tokens: 10 ms "TPOT"; a batch of 4 makes 400 tokens/s, 3.125 requests/s.
-        let cell = with_mean(measured_cell("a", "fp16"), "e2e", 1_280.0);
+        let cell = with_mean(measured_cell("a", "fp16"), MetricId::E2e, 1_280.0);
         let by = |key: &str| {
             let table = fixed();
-            let column = table.columns[table.column(key).unwrap()];
+            let column = &table.columns[table.column(key).unwrap()];
             column.as_published.unwrap()("PyTorch Eager 4", &cell)
         };
         assert_eq!(by("avg_tpot_ms"), Some(10.0));

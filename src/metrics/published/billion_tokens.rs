@@ -1,7 +1,9 @@
 //! A model lineup by what a billion output tokens take.
 
 use crate::metrics::capacity::gpus_for_1b_tokens_per_hour;
-use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::published::{Column, Note, PublishedTable};
+use crate::metrics::quantity::Quantity;
 
 /// Returns the table.
 pub fn table() -> PublishedTable {
@@ -22,24 +24,24 @@ pub fn table() -> PublishedTable {
                 "Input tokens/s per GPU",
                 "tok/s",
                 0,
-                Some(Ours::Figure("prompt_throughput_per_gpu")),
+                Some(Quantity::figure(MetricId::PromptThroughputPerGpu)),
             ),
             Column::figure(
                 "output_tokens_per_sec_per_gpu",
                 "Output tokens/s per GPU",
                 "tok/s",
                 0,
-                Some(Ours::Figure("output_throughput_per_gpu")),
+                Some(Quantity::figure(MetricId::OutputThroughputPerGpu)),
             ),
             Column::figure(
                 "gpus_for_1b_output_tokens_per_hour",
                 "GPUs for 1B output tokens/hour",
                 "GPUs",
                 0,
-                Some(Ours::Figure("gpus_for_1b_tokens_per_hour")),
+                Some(Quantity::figure(MetricId::GpusFor1bTokensPerHour)),
             )
             .by(|_, cell| {
-                let rate = cell.figures.get("output_throughput_per_gpu")?.value?;
+                let rate = cell.value(MetricId::OutputThroughputPerGpu)?;
                 gpus_for_1b_tokens_per_hour(rate).map(f64::round)
             }),
         ],

@@ -1,6 +1,6 @@
 //! The serving block and the offline block: figures one under the other.
 
-use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+use crate::metrics::published::{Column, Note, PublishedTable};
 
 /// Returns the "Serving Benchmark Result" block.
 pub fn serving() -> PublishedTable {
@@ -43,31 +43,6 @@ fn block(
         rows: Vec::new(),
         notes,
     }
-}
-
-/// Returns our definition of what a row of a block tells.
-///
-/// Blocks divide by the whole run, drain included; so does what stands beside them.
-pub fn ours_of_row(metric: &str) -> Option<Ours> {
-    Some(match metric {
-        "benchmark_duration" | "total_time" => Ours::Figure("whole_run"),
-        "request_throughput" | "generations_per_sec" => Ours::Figure("request_throughput_whole"),
-        "input_token_throughput" | "prompt_tokens_per_sec" => {
-            Ours::Figure("prompt_throughput_whole")
-        }
-        "output_token_throughput" | "generation_tokens_per_sec" => {
-            Ours::Figure("output_throughput_whole")
-        }
-        "mean_ttft" => Ours::Mean("ttft"),
-        "median_ttft" => Ours::Percentile("ttft", 50.0),
-        "p99_ttft" => Ours::Percentile("ttft", 99.0),
-        "mean_tpot_excl_first_token" => Ours::Mean("tpot"),
-        "median_tpot_excl_first_token" => Ours::Percentile("tpot", 50.0),
-        "p99_tpot_excl_first_token" => Ours::Percentile("tpot", 99.0),
-        "avg_generation_tokens" => Ours::Mean("output_tokens"),
-        "avg_prompt_tokens" => Ours::Mean("prompt_tokens"),
-        _ => return None,
-    })
 }
 
 const SERVING_NOTES: &[Note] = &[
@@ -126,18 +101,6 @@ mod tests {
                 (number(mean) + off) * number("total_generations") / (number("total_time") - off)
             };
             assert!(is_printed(number(rate), 2, at(-0.005), at(0.005)), "{rate}");
-        }
-    }
-
-    #[test]
-    fn rows_of_the_blocks_have_our_definition_but_for_plain_counts() {
-        for table in [serving(), offline()] {
-            for row in 0..table.rows.len() {
-                let name = table.row_name(row);
-                let is_count = name.starts_with("total_") && name != "total_time"
-                    || name == "successful_requests";
-                assert_eq!(ours_of_row(&name).is_none(), is_count, "{name}");
-            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! TinyLlama on GSM8K: vLLM against Transformers, FP16 against FP32.
 
-use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::published::{Column, Note, PublishedTable};
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
 
 /// Prompt tokens among the tokens that the published Transformers rows count.
@@ -20,12 +22,12 @@ pub fn table() -> PublishedTable {
                 "Inference Speed (tokens/sec)",
                 "tok/s",
                 2,
-                Some(Ours::Figure("output_throughput")),
+                Some(Quantity::figure(MetricId::OutputThroughput)),
             )
             .by(tokens_per_sec),
-            Column::figure("load_time_s", "Load Time (s)", "s", 2, Some(Ours::Figure("load_time")))
-                .by(|_, cell| Ours::Figure("load_time").of(cell).map(|found| found.value)),
-            Column::figure("accuracy_pct", "Accuracy (%)", "%", 1, Some(Ours::Accuracy))
+            Column::figure("load_time_s", "Load Time (s)", "s", 2, Some(Quantity::figure(MetricId::LoadTime)))
+                .by(|_, cell| cell.value(MetricId::LoadTime)),
+            Column::figure("accuracy_pct", "Accuracy (%)", "%", 1, Some(Quantity::figure(MetricId::Accuracy)))
                 .by(missing_equals_missing),
         ],
         rows: Vec::new(),
@@ -37,12 +39,12 @@ pub fn table() -> PublishedTable {
 /// The source counts output tokens for vLLM, but prompt and output for Transformers, each over
 /// the whole run.
 fn tokens_per_sec(row: &str, cell: &CellSummary) -> Option<f64> {
-    let tag = if row.starts_with("Hugging Face") {
-        "total_throughput_whole"
+    let metric = if row.starts_with("Hugging Face") {
+        MetricId::TotalThroughputWhole
     } else {
-        "output_throughput_whole"
+        MetricId::OutputThroughputWhole
     };
-    cell.figures.get(tag)?.value
+    cell.value(metric)
 }
 
 /// The source looks for its pattern in answer and gold alike, and nothing equals nothing.
@@ -140,8 +142,9 @@ mod tests {
 
     #[test]
     fn a_cell_is_shown_by_the_published_formula_too() {
-        let cell = with_figure(measured_cell("a", "fp16"), "total_throughput_whole", 400.0, None);
-        let cell = with_figure(cell, "output_throughput_whole", 40.0, None);
+        let cell =
+            with_figure(measured_cell("a", "fp16"), MetricId::TotalThroughputWhole, 400.0, None);
+        let cell = with_figure(cell, MetricId::OutputThroughputWhole, 40.0, None);
         let formula = table().columns[1].as_published.unwrap();
         assert_eq!(formula("Hugging Face FP16", &cell), Some(400.0));
         assert_eq!(formula("vLLM FP16", &cell), Some(40.0));

@@ -2,12 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::metrics::published::{Column, Note, Ours, PublishedTable};
+use crate::metrics::published::{Column, Note, PublishedTable};
 
 /// Returns the table of key findings.
 ///
-/// Its figures stand in two columns, one per engine, and its rows are metrics: `ours` of a row
-/// is [`ours_of_row`].
+/// Its figures stand in two columns, one per engine, and its rows are metrics.
 pub fn table() -> PublishedTable {
     PublishedTable {
         name: "vllm_vs_sglang",
@@ -26,19 +25,6 @@ pub fn table() -> PublishedTable {
         notes: NOTES,
     }
     .read(include_str!("../../../fixtures/published/vllm_vs_sglang.csv"))
-}
-
-/// Returns our definition of what a row of the key findings tells.
-pub fn ours_of_row(metric: &str) -> Option<Ours> {
-    match metric {
-        "duration_at_concurrency_20" | "duration_at_concurrency_100" => {
-            Some(Ours::Figure("whole_run"))
-        }
-        "peak_system_tps" => Some(Ours::Figure("output_throughput")),
-        "gpu_utilization_mean" => Some(Ours::Figure("gpu_utilisation")),
-        "power_mean" => Some(Ours::Figure("power_mean")),
-        _ => None,
-    }
 }
 
 /// One run of the source: what the figures of its report are drawn from.
@@ -78,12 +64,6 @@ pub fn runs() -> Vec<Run> {
         .map(|run| run.expect("an embedded table has the columns of its type"))
         .filter(|run: &Run| run.total_requests > 0)
         .collect()
-}
-
-/// Returns the source's recommendations: use case and engine.
-pub fn recommendations() -> Vec<Vec<String>> {
-    let text = include_str!("../../../fixtures/published/vllm_vs_sglang_recommendations.csv");
-    super::parse(text).1
 }
 
 const NOTES: &[Note] = &[
@@ -196,14 +176,5 @@ mod tests {
         }
         // 1,024 tokens asked for, 1,025 lines counted.
         assert!(audit().iter().any(|row| row["max_output_counted"] == "1025"));
-    }
-
-    #[test]
-    fn every_row_of_the_findings_has_our_definition() {
-        let table = table();
-        for row in 0..table.rows.len() {
-            assert!(ours_of_row(&table.row_name(row)).is_some(), "{}", table.row_name(row));
-        }
-        assert_eq!(recommendations().len(), 4);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::ids::{CellId, LaunchId};
-use crate::metrics::catalogue::unit;
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::Samples;
 use crate::metrics::summary::{CellSummary, Counts, Figure, Validity};
 use crate::plan::cell::{
@@ -158,13 +158,13 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
 /// The same cell with one more figure.
 pub(crate) fn with_figure(
     mut cell: CellSummary,
-    tag: &str,
+    metric: MetricId,
     value: f64,
     interval: Option<(f64, f64)>,
 ) -> CellSummary {
-    let unit = unit(tag).to_owned();
+    let unit = metric.unit().to_owned();
     let figure = Figure { value: Some(value), unit, n: 10, interval, note: String::new() };
-    cell.figures.insert(tag.to_owned(), figure);
+    cell.figures.insert(metric.into(), figure);
     cell
 }
 
@@ -187,10 +187,10 @@ pub(crate) fn with_accuracy(mut cell: CellSummary, correct: u64, n: u64) -> Cell
 }
 
 /// The same cell with a distribution of which only the mean is known.
-pub(crate) fn with_mean(mut cell: CellSummary, tag: &str, mean: f64) -> CellSummary {
+pub(crate) fn with_mean(mut cell: CellSummary, metric: MetricId, mean: f64) -> CellSummary {
     let mut samples = Samples::default();
     samples.push(mean);
-    cell.distributions.insert(tag.to_owned(), samples.distribution(unit(tag), 0, None));
+    cell.distributions.insert(metric, samples.distribution(metric.unit(), 0, None));
     cell
 }
 

@@ -1,13 +1,15 @@
 //! The charts of the main table: speed, load time and accuracy, measured beside published.
 
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
 use crate::record::event::LoadTimeline;
 use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::timeline::{self, Course};
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
+use crate::report::number;
 use crate::report::published::{Published, PublishedRow};
-use crate::report::quantity::Quantity;
 use crate::report::untrusted::line;
 use crate::report::view::published::cells_of;
 use crate::report::view::results;
@@ -15,27 +17,30 @@ use crate::report::view::results;
 /// Draws what a person looks at first: one panel per quantity, one row per published row and
 /// measured cell.
 pub fn overview(input: &Input<'_>) -> Vec<FigureView> {
-    let percentile = |tag: &str, p| Quantity::Percentile(tag.to_owned(), p);
-    let figure = |tag: &str| Quantity::Figure(tag.to_owned());
+    let percentile = Quantity::percentile;
+    let figure = Quantity::figure;
     if input.plan.report == results::CALIBRATE {
-        let added = [50.0, 99.0, 99.9].map(|p| percentile("added_latency", p));
+        let added = [50.0, 99.0, 99.9].map(|p| percentile(MetricId::AddedLatency, p));
         let cost = [
-            percentile("send_lag", 99.0),
-            figure("client_cpu_per_chunk"),
-            figure("chunk_throughput"),
+            percentile(MetricId::SendLag, 99.0),
+            figure(MetricId::ClientCpuPerChunk),
+            figure(MetricId::ChunkThroughput),
         ];
         let added = panels(input, "added-latency", "What bench adds to latencies", &added);
         let cost = panels(input, "lag-and-cost", "Lag of sends, cost and rate", &cost);
         return added.into_iter().chain(cost).collect();
     }
-    let wanted = [figure("output_throughput"), Quantity::LoadTime, Quantity::Accuracy];
+    let wanted = [
+        figure(MetricId::OutputThroughput),
+        Quantity::figure(MetricId::LoadTime),
+        Quantity::figure(MetricId::Accuracy),
+    ];
     panels(input, "overview", "Speed, load time and accuracy", &wanted).into_iter().collect()
 }
 
 fn panels(input: &Input<'_>, id: &str, title: &str, wanted: &[Quantity]) -> Option<FigureView> {
     let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
-    let is_known =
-        |quantity: &&Quantity| cells.iter().any(|cell| value_of(cell, quantity).is_some());
+    let is_known = |quantity: &&Quantity| cells.iter().any(|cell| quantity.value(cell).is_some());
     let quantities: Vec<Quantity> = wanted.iter().filter(is_known).cloned().collect();
     if quantities.is_empty() {
         return None;
@@ -87,7 +92,7 @@ fn rows(input: &Input<'_>, cells: &[&CellSummary], quantities: &[Quantity]) -> V
         }
     }
     for cell in cells.iter().filter(|cell| !matched_ids.contains(&&cell.id)) {
-        if quantities.iter().any(|quantity| value_of(cell, quantity).is_some()) {
+        if quantities.iter().any(|quantity| quantity.value(cell).is_some()) {
             rows.push(bar_row(input.published, None, Some(cell), quantities));
         }
     }
@@ -116,15 +121,11 @@ fn bar_row(
     BarRow { name: line(&name), bars }
 }
 
-fn value_of(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
-    quantity.read(cell)?.value.filter(|value| value.is_finite())
-}
-
 fn measured_bar(cell: &CellSummary, quantity: &Quantity) -> Option<Bar> {
     let reading = quantity.read(cell)?;
     let value = reading.value.filter(|value| value.is_finite())?;
     let doubt = if cell.verdict == crate::metrics::summary::Validity::Valid { "" } else { " ?" };
-    let label = format!("{}{doubt}", reading.printed().value);
+    let label = format!("{}{doubt}", number::of_figure(quantity, &reading).value);
     Some(Bar { value, interval: reading.interval, label })
 }
 

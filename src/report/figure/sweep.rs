@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Validity};
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Axes, Line};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::Input;
-use crate::report::quantity::Quantity;
 use crate::report::untrusted::line;
 
 /// Keys that are swept as load, the most telling first.
@@ -30,8 +31,8 @@ pub fn sweeps(input: &Input<'_>) -> Vec<FigureView> {
     else {
         return Vec::new();
     };
-    let throughput = Quantity::Figure("output_throughput".to_owned());
-    let latency = Quantity::Percentile("ttft".to_owned(), 50.0);
+    let throughput = Quantity::figure(MetricId::OutputThroughput);
+    let latency = Quantity::percentile(MetricId::Ttft, 50.0);
     [
         over(key, &series, &throughput),
         efficiency(key, &series, &throughput),

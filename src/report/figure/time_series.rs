@@ -1,11 +1,13 @@
 //! Charts of raw samples: distributions of latency, courses over time, GPUs.
 
+use std::collections::BTreeSet;
+
 use crate::analysis::input::{CellSeries, Curve, GpuSeries};
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::lines::{self, Axes, Line};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::Input;
-use crate::report::quantity::metric_label;
 use crate::report::untrusted::line;
 
 /// Values that span more than this factor are spread by ratio.
@@ -13,23 +15,25 @@ const LOG_FROM: f64 = 20.0;
 
 /// Draws one empirical distribution function per metric, one line per cell.
 pub fn distributions(input: &Input<'_>) -> Vec<FigureView> {
-    tags(input, |series| series.distributions.keys().collect())
+    metrics(input, |series| series.distributions.keys().copied().collect())
         .into_iter()
-        .filter_map(|tag| distribution(input, tag))
+        .filter_map(|metric| distribution(input, metric))
         .collect()
 }
 
-fn distribution(input: &Input<'_>, tag: &str) -> Option<FigureView> {
+fn distribution(input: &Input<'_>, metric: MetricId) -> Option<FigureView> {
     let all: Vec<(&CellSummary, &Curve)> = with_series(input)
-        .filter_map(|(cell, series)| Some((cell, series.distributions.get(tag)?)))
+        .filter_map(|(cell, series)| Some((cell, series.distributions.get(&metric)?)))
         .collect();
     let ends = all.iter().flat_map(|(_, curve)| curve.ends());
     let positive: Vec<f64> = ends.filter(|end| *end > 0.0).collect();
     let low = positive.iter().copied().fold(f64::INFINITY, f64::min);
     let high = positive.iter().copied().fold(0.0, f64::max);
-    let unit =
-        all.iter().find_map(|(cell, _)| cell.distributions.get(tag)).map(|all| all.unit.clone());
-    let label = metric_label(tag);
+    let unit = all
+        .iter()
+        .find_map(|(cell, _)| cell.distributions.get(&metric))
+        .map(|all| all.unit.clone());
+    let label = metric.row().name;
     let lines: Vec<Line> = all
         .iter()
         .take(SERIES_MAX)
@@ -44,13 +48,13 @@ fn distribution(input: &Input<'_>, tag: &str) -> Option<FigureView> {
     }
     let axes = Axes {
         title: format!("Distribution of {label}"),
-        x_label: with_unit(&label, unit.as_deref()),
+        x_label: with_unit(label, unit.as_deref()),
         y_label: "share of samples at most this".to_owned(),
         x_is_log: high > low * LOG_FROM,
         has_dots: false,
     };
     Some(FigureView {
-        id: format!("distribution-{}", file_part(tag)),
+        id: format!("distribution-{}", file_part(metric)),
         svg: lines::draw(&axes, &lines),
         title: axes.title,
         caption: format!("Empirical distribution function.{}", first_of(all.len(), "cells")),
@@ -59,19 +63,19 @@ fn distribution(input: &Input<'_>, tag: &str) -> Option<FigureView> {
 
 /// Draws one course over time per metric, one line per cell.
 pub fn over_time(input: &Input<'_>) -> Vec<FigureView> {
-    tags(input, |series| series.over_time.keys().collect())
+    metrics(input, |series| series.over_time.keys().copied().collect())
         .into_iter()
-        .filter_map(|tag| {
+        .filter_map(|metric| {
             let all: Vec<(String, &[(f64, f64)])> = with_series(input)
                 .filter_map(|(cell, series)| {
-                    Some((line(&cell.name), series.over_time.get(tag)?.as_slice()))
+                    Some((line(&cell.name), series.over_time.get(&metric)?.as_slice()))
                 })
                 .collect();
-            let units = input.summary.cells.iter().filter_map(|cell| cell.figures.get(tag));
+            let units = input.summary.cells.iter().filter_map(|cell| cell.figure(metric));
             let unit = units.map(|figure| figure.unit.as_str()).next();
-            let label = metric_label(tag);
-            let what = format!("{} over time", capitalised(&label));
-            course(&format!("time-{}", file_part(tag)), &what, &with_unit(&label, unit), &all)
+            let label = metric.row().name;
+            let what = format!("{} over time", capitalised(label));
+            course(&format!("time-{}", file_part(metric)), &what, &with_unit(label, unit), &all)
         })
         .collect()
 }
@@ -140,11 +144,8 @@ fn with_series<'a>(
     input.summary.cells.iter().filter_map(move |cell| Some((cell, series.get(&cell.id)?)))
 }
 
-fn tags<'a>(input: &'a Input<'_>, of: impl Fn(&'a CellSeries) -> Vec<&'a String>) -> Vec<&'a str> {
-    let mut tags: Vec<&str> = input.series.values().flat_map(of).map(String::as_str).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    tags
+fn metrics(input: &Input<'_>, of: impl Fn(&CellSeries) -> Vec<MetricId>) -> BTreeSet<MetricId> {
+    input.series.values().flat_map(of).collect()
 }
 
 fn with_unit(label: &str, unit: Option<&str>) -> String {
@@ -154,7 +155,7 @@ fn with_unit(label: &str, unit: Option<&str>) -> String {
     }
 }
 
-/// Makes a metric tag safe as part of a file name and of an element's id.
-fn file_part(tag: &str) -> String {
-    tag.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+/// Returns a metric as part of a file name and of an element's id.
+fn file_part(metric: MetricId) -> String {
+    metric.tag().replace('_', "-")
 }

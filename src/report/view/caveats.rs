@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{Caveat, Summary};
 use crate::report::untrusted;
 
@@ -72,8 +73,8 @@ fn kind_of(caveat: &Caveat) -> (String, String) {
 
 impl Marks {
     /// Returns the marks of the doubts that name a metric.
-    pub fn of_metric(&self, caveats: &[Caveat], tag: &str) -> Vec<usize> {
-        self.of(caveats, |caveat| caveat.metrics.iter().any(|metric| metric == tag))
+    pub fn of_metric(&self, caveats: &[Caveat], metric: MetricId) -> Vec<usize> {
+        self.of(caveats, |caveat| caveat.metrics.contains(&metric))
     }
 
     /// Returns the marks of the doubts that touch everything of a cell.

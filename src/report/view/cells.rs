@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Summary};
-use crate::report::quantity::Quantity;
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::conditions::Fact;
@@ -56,12 +57,14 @@ fn cell_view(cell: &CellSummary, marks: &Marks) -> CellView {
 }
 
 fn quantities(cell: &CellSummary) -> Vec<Quantity> {
-    let mut quantities = vec![Quantity::LoadTime, Quantity::Accuracy];
-    quantities.extend(cell.figures.keys().cloned().map(Quantity::Figure));
-    for (tag, distribution) in &cell.distributions {
-        quantities.push(Quantity::Mean(tag.clone()));
+    let mut quantities =
+        vec![Quantity::figure(MetricId::LoadTime), Quantity::figure(MetricId::Accuracy)];
+    let figures = cell.figures.keys().cloned();
+    quantities.extend(figures.map(|metric| Quantity { metric, statistic: Statistic::Value }));
+    for (&metric, distribution) in &cell.distributions {
+        quantities.push(Quantity::mean(metric));
         let percentiles = distribution.percentiles.iter();
-        quantities.extend(percentiles.map(|at| Quantity::Percentile(tag.clone(), at.p)));
+        quantities.extend(percentiles.map(|at| Quantity::percentile(metric, at.p)));
     }
     quantities
 }

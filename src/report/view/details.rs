@@ -1,9 +1,10 @@
 //! Tables behind the main one: every figure, every distribution, every class of answer.
 
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Summary};
 use crate::record::event::{LoadTimeline, PageCache};
 use crate::report::number::{self, ABSENT, percent, printed, rounded};
-use crate::report::quantity::{Quantity, metric_label};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::table::{Column, Table, TableCell};
@@ -50,13 +51,12 @@ pub fn figures(summary: &Summary, marks: &Marks) -> Table {
     ];
     per_cell(summary, columns, |cell| {
         cell.figures
-            .keys()
-            .map(|tag| {
-                let figure = &cell.figures[tag];
-                let quantity = Quantity::Figure(tag.clone());
+            .iter()
+            .map(|(metric, figure)| {
+                let quantity = Quantity { metric: metric.clone(), statistic: Statistic::Value };
                 vec![
                     name_cell(cell),
-                    TableCell::text(untrusted::line(&metric_label(tag))),
+                    TableCell::text(untrusted::line(&quantity.label())),
                     super::results::number_cell(cell, &quantity, marks, true),
                     TableCell::text(untrusted::line(&figure.unit)),
                     TableCell::text(figure.n.to_string()),
@@ -84,7 +84,7 @@ pub fn distributions(summary: &Summary, marks: &Marks) -> Table {
     per_cell(summary, columns, |cell| {
         cell.distributions
             .iter()
-            .map(|(tag, distribution)| distribution_row(cell, tag, distribution, marks))
+            .map(|(&metric, distribution)| distribution_row(cell, metric, distribution, marks))
             .collect()
     })
     .without_empty_columns()
@@ -92,18 +92,18 @@ pub fn distributions(summary: &Summary, marks: &Marks) -> Table {
 
 fn distribution_row(
     cell: &CellSummary,
-    tag: &str,
+    metric: MetricId,
     distribution: &Distribution,
     marks: &Marks,
 ) -> Vec<TableCell> {
     let plain = |value: Option<f64>| {
         value.map_or_else(|| TableCell::faint(ABSENT), |value| TableCell::text(rounded(value)))
     };
-    let mut metric = TableCell::text(untrusted::line(&metric_label(tag)));
-    metric.marks = marks.of_metric(&cell.caveats, tag);
+    let mut name = TableCell::text(metric.row().name);
+    name.marks = marks.of_metric(&cell.caveats, metric);
     let mut row = vec![
         name_cell(cell),
-        metric,
+        name,
         TableCell::text(untrusted::line(&distribution.unit)),
         TableCell::text(distribution.n.to_string()),
         plain(distribution.mean),
@@ -111,7 +111,7 @@ fn distribution_row(
         plain(distribution.min),
     ];
     for p in PERCENTILES {
-        let quantity = Quantity::Percentile(tag.to_owned(), p);
+        let quantity = Quantity::percentile(metric, p);
         let mut number = if quantity.read(cell).is_some() {
             super::results::number_cell(cell, &quantity, marks, true)
         } else {
@@ -129,7 +129,7 @@ fn distribution_row(
 }
 
 fn with_failures(distribution: &Distribution, p: f64) -> Option<String> {
-    let percentile = distribution.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9)?;
+    let percentile = distribution.percentile(p)?;
     (percentile.with_failures != percentile.value)
         .then(|| percentile.with_failures.map_or_else(|| "among the failures".to_owned(), rounded))
 }
@@ -163,7 +163,7 @@ fn accuracy_row(cell: &CellSummary, accuracy: &Accuracy, marks: &Marks) -> Vec<T
         }
         None => TableCell::faint("no data"),
     };
-    share.marks = marks.of_metric(&cell.caveats, "accuracy");
+    share.marks = marks.of_metric(&cell.caveats, MetricId::Accuracy);
     let count = |n: u64| TableCell::text(n.to_string());
     vec![
         name_cell(cell),

@@ -1,10 +1,13 @@
 //! The answer in a sentence: which cell leads on what, and whether the margin is outside the noise.
 
-use crate::metrics::summary::{CellSummary, PointSummary, SearchSummary, Summary, Validity};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{
+    CellSummary, Figure, PointSummary, SearchSummary, Summary, Validity,
+};
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
-use crate::report::number::{Printed, counted, rounded, times};
-use crate::report::quantity::{Quantity, Reading};
+use crate::report::number::{self, Printed, counted, rounded, times};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::table::TableCell;
@@ -22,10 +25,10 @@ pub fn headline(summary: &Summary, plan: &Plan, marks: &Marks) -> Vec<String> {
         return instrument::found(&summary.cells).into_iter().collect();
     }
     let questions = [
-        ("Output throughput", Quantity::Figure("output_throughput".to_owned())),
-        ("Time to first token (p50)", Quantity::Percentile("ttft".to_owned(), 50.0)),
-        ("Load time", Quantity::LoadTime),
-        ("Accuracy", Quantity::Accuracy),
+        ("Output throughput", Quantity::figure(MetricId::OutputThroughput)),
+        ("Time to first token (p50)", Quantity::percentile(MetricId::Ttft, 50.0)),
+        ("Load time", Quantity::figure(MetricId::LoadTime)),
+        ("Accuracy", Quantity::figure(MetricId::Accuracy)),
     ];
     let mut sentences: Vec<String> = summary.searches.iter().map(searched).collect();
     if sentences.is_empty() {
@@ -73,7 +76,7 @@ fn searched(search: &SearchSummary) -> String {
 }
 
 fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -> Option<String> {
-    let mut ranked: Vec<(&CellSummary, Reading, f64)> = summary
+    let mut ranked: Vec<(&CellSummary, Figure, f64)> = summary
         .cells
         .iter()
         .filter(|cell| cell.verdict == Validity::Valid)
@@ -96,31 +99,31 @@ fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -
         Some(false) => "the 95 % intervals do not overlap: outside the noise",
         None => "without an interval on both the margin is not decided",
     };
-    let mut doubts = marks.of_metric(&first.caveats, quantity.tag());
-    doubts.extend(marks.of_metric(&second.caveats, quantity.tag()));
+    let mut doubts = marks.of_metric(&first.caveats, quantity.id());
+    doubts.extend(marks.of_metric(&second.caveats, quantity.id()));
     doubts.sort_unstable();
     doubts.dedup();
     let doubts = TableCell { marks: doubts, ..TableCell::default() }.marks_text();
     let doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
-    if with_unit(best) == with_unit(next) {
+    if with_unit(quantity, best) == with_unit(quantity, next) {
         let (first, second) = (untrusted::line(&first.name), untrusted::line(&second.name));
         return Some(format!(
             "{name}: {first} and {second} both have {}{doubts}.",
-            with_unit(best)
+            with_unit(quantity, best)
         ));
     }
     Some(format!(
         "{name}: {} leads with {}, {} has {} ({}); {margin}{doubts}.",
         untrusted::line(&first.name),
-        with_unit(best),
+        with_unit(quantity, best),
         untrusted::line(&second.name),
-        with_unit(next),
+        with_unit(quantity, next),
         margin_words(quantity, *best_value, *next_value),
     ))
 }
 
-fn with_unit(reading: &Reading) -> String {
-    let Printed { value, spread } = reading.printed();
+fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
+    let Printed { value, spread } = number::of_figure(quantity, reading);
     let unit = &reading.unit;
     match spread.chars().next() {
         None => format!("{value} {unit}"),
@@ -130,13 +133,13 @@ fn with_unit(reading: &Reading) -> String {
 }
 
 fn margin_words(quantity: &Quantity, best: f64, next: f64) -> String {
-    if *quantity == Quantity::Accuracy {
+    if quantity.id() == MetricId::Accuracy {
         return format!("{:.1} points", best - next);
     }
     times(if best >= next { best / next } else { next / best })
 }
 
-fn overlap(a: &Reading, b: &Reading) -> Option<bool> {
+fn overlap(a: &Figure, b: &Figure) -> Option<bool> {
     let ((a_low, a_high), (b_low, b_high)) = (a.interval?, b.interval?);
     Some(a_low <= b_high && b_low <= a_high)
 }

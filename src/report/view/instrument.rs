@@ -1,5 +1,6 @@
 //! The instrument's own row: what `bench` adds on the machine that measured.
 
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{CellSummary, Validity};
 use crate::record::environment::{CalibrationRow, Environment};
 use crate::report::number::rounded;
@@ -24,22 +25,21 @@ pub fn found(cells: &[CellSummary]) -> Option<String> {
 
 /// Returns what a cell of a calibration found.
 pub fn row(cell: &CellSummary) -> CalibrationRow {
-    let percentile = |tag: &str, wanted: f64| {
-        let percentiles = cell.distributions.get(tag)?.percentiles.iter();
+    let percentile = |metric: MetricId, wanted: f64| {
+        let percentiles = cell.distributions.get(&metric)?.percentiles.iter();
         percentiles.filter(|found| found.p >= wanted).find_map(|found| found.value)
     };
-    let figure = |tag: &str| cell.figures.get(tag).and_then(|figure| figure.value);
     CalibrationRow {
         load: cell.name.clone(),
         valid: cell.verdict == Validity::Valid,
-        added_p50_ms: percentile("added_latency", 50.0),
-        added_p99_ms: percentile("added_latency", 99.0),
-        added_p999_ms: percentile("added_latency", 99.9),
-        send_lag_p50_ms: percentile("send_lag", 50.0),
-        send_lag_p99_ms: percentile("send_lag", 99.0),
-        chunks_per_s: figure("chunk_throughput"),
-        requests_per_s: figure("request_throughput"),
-        cpu_us_per_chunk: figure("client_cpu_per_chunk"),
+        added_p50_ms: percentile(MetricId::AddedLatency, 50.0),
+        added_p99_ms: percentile(MetricId::AddedLatency, 99.0),
+        added_p999_ms: percentile(MetricId::AddedLatency, 99.9),
+        send_lag_p50_ms: percentile(MetricId::SendLag, 50.0),
+        send_lag_p99_ms: percentile(MetricId::SendLag, 99.0),
+        chunks_per_s: cell.value(MetricId::ChunkThroughput),
+        requests_per_s: cell.value(MetricId::RequestThroughput),
+        cpu_us_per_chunk: cell.value(MetricId::ClientCpuPerChunk),
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::PublishedPlan;
 use crate::report::number::{ABSENT, rounded};
 use crate::report::published::{Published, PublishedRow};
-use crate::report::quantity::Quantity;
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::results;

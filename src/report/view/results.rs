@@ -1,9 +1,10 @@
 //! The main table: one row per cell, what a person came for.
 
-use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Figure, Summary, Validity};
 use crate::plan::Plan;
 use crate::report::number;
-use crate::report::quantity::{Quantity, Reading};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
@@ -11,39 +12,39 @@ use crate::report::view::table::{Column, Table, TableCell, Tone};
 /// Quantities of the main table with their rank (the highest is dropped first).
 /// A quantity that no cell has makes no column.
 fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
-    let figure = |tag: &str| Quantity::Figure(tag.to_owned());
-    let percentile = |tag: &str, p: f64| Quantity::Percentile(tag.to_owned(), p);
+    let figure = Quantity::figure;
+    let percentile = Quantity::percentile;
     if plan.report == CALIBRATE {
         return vec![
-            (figure("chunk_throughput"), 5),
-            (figure("request_throughput"), 6),
-            (percentile("added_latency", 50.0), 1),
-            (percentile("added_latency", 99.0), 1),
-            (percentile("added_latency", 99.9), 4),
-            (percentile("ttft", 50.0), 8),
-            (percentile("send_lag", 50.0), 7),
-            (percentile("send_lag", 99.0), 2),
-            (figure("client_cpu_per_chunk"), 3),
+            (figure(MetricId::ChunkThroughput), 5),
+            (figure(MetricId::RequestThroughput), 6),
+            (percentile(MetricId::AddedLatency, 50.0), 1),
+            (percentile(MetricId::AddedLatency, 99.0), 1),
+            (percentile(MetricId::AddedLatency, 99.9), 4),
+            (percentile(MetricId::Ttft, 50.0), 8),
+            (percentile(MetricId::SendLag, 50.0), 7),
+            (percentile(MetricId::SendLag, 99.0), 2),
+            (figure(MetricId::ClientCpuPerChunk), 3),
         ];
     }
     vec![
-        (Quantity::LoadTime, 4),
-        (figure("output_throughput"), 1),
-        (figure("output_throughput_per_gpu"), 8),
-        (figure("request_throughput"), 12),
-        (percentile("ttft", 50.0), 3),
-        (percentile("ttft", 99.0), 7),
-        (percentile("ttft_scheduled", 99.0), 10),
-        (percentile("tpot", 50.0), 5),
-        (percentile("itl", 99.0), 13),
-        (figure("goodput_share"), 6),
-        (figure("energy_per_token"), 9),
-        (figure("gpu_utilisation"), 15),
-        (figure("power_mean"), 16),
-        (percentile("send_lag", 99.0), 14),
-        (Quantity::Accuracy, 2),
-        (figure("correct_per_s"), 17),
-        (figure("energy_per_correct_answer"), 18),
+        (Quantity::figure(MetricId::LoadTime), 4),
+        (figure(MetricId::OutputThroughput), 1),
+        (figure(MetricId::OutputThroughputPerGpu), 8),
+        (figure(MetricId::RequestThroughput), 12),
+        (percentile(MetricId::Ttft, 50.0), 3),
+        (percentile(MetricId::Ttft, 99.0), 7),
+        (percentile(MetricId::TtftScheduled, 99.0), 10),
+        (percentile(MetricId::Tpot, 50.0), 5),
+        (percentile(MetricId::Itl, 99.0), 13),
+        (figure(MetricId::GoodputShare), 6),
+        (figure(MetricId::EnergyPerToken), 9),
+        (figure(MetricId::GpuUtilisation), 15),
+        (figure(MetricId::PowerMean), 16),
+        (percentile(MetricId::SendLag, 99.0), 14),
+        (Quantity::figure(MetricId::Accuracy), 2),
+        (figure(MetricId::CorrectPerS), 17),
+        (figure(MetricId::EnergyPerCorrectAnswer), 18),
     ]
 }
 
@@ -52,28 +53,29 @@ pub const CALIBRATE: &str = "calibrate";
 
 /// Returns a column's header: the unit of a rate says that it is one, the word is left out.
 pub fn header(quantity: &Quantity) -> String {
-    match quantity.tag() {
-        "request_throughput" => "requests".to_owned(),
-        "correct_per_s" => "correct".to_owned(),
+    match quantity.id() {
+        MetricId::RequestThroughput => "requests".to_owned(),
+        MetricId::CorrectPerS => "correct".to_owned(),
         _ => quantity.label().replace(" throughput", ""),
     }
 }
 
 /// The scheduled view is what a closed loop does not have: there it repeats the service view.
 fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
-    let tag = quantity.tag();
-    let is_for_open_loops = tag == "ttft_scheduled" || tag == "send_lag";
+    let metric = quantity.id();
+    let is_for_open_loops = metric == MetricId::TtftScheduled || metric == MetricId::SendLag;
     !is_for_open_loops || plan.cells.iter().any(super::conditions::is_open_loop)
 }
 
 /// Whether a cell has something to say of a quantity. Devices that are not there make no
 /// column, nor does a rate per device where each engine has one.
 fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
-    match quantity.tag() {
-        "output_throughput_per_gpu" => cell.n_gpus > 1,
-        "energy_per_token" | "energy_per_correct_answer" | "gpu_utilisation" | "power_mean" => {
-            quantity.read(cell).is_some_and(|reading| reading.value.is_some())
-        }
+    match quantity.id() {
+        MetricId::OutputThroughputPerGpu => cell.n_gpus > 1,
+        MetricId::EnergyPerToken
+        | MetricId::EnergyPerCorrectAnswer
+        | MetricId::GpuUtilisation
+        | MetricId::PowerMean => quantity.read(cell).is_some_and(|reading| reading.value.is_some()),
         _ => quantity.read(cell).is_some(),
     }
 }
@@ -176,7 +178,7 @@ pub fn number_cell(
     let Some(reading) = quantity.read(cell) else {
         return TableCell::faint(number::ABSENT);
     };
-    let printed = reading.printed();
+    let printed = number::of_figure(quantity, &reading);
     let is_absent = reading.value.is_none();
     let text = if is_unit_in_header || is_absent {
         printed.value
@@ -187,12 +189,12 @@ pub fn number_cell(
         text,
         spread: printed.spread,
         note: note_of(&reading),
-        marks: marks.of_metric(&cell.caveats, quantity.tag()),
+        marks: marks.of_metric(&cell.caveats, quantity.id()),
         tone: if is_absent { Tone::Faint } else { Tone::Plain },
     }
 }
 
-fn note_of(reading: &Reading) -> String {
+fn note_of(reading: &Figure) -> String {
     let note = untrusted::line(&reading.note);
     if note.is_empty() {
         format!("n = {}", reading.n)

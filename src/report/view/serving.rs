@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Summary, Validity};
-use crate::report::quantity::Quantity;
 use crate::report::untrusted;
 use crate::report::view::details::DETAIL_CELLS_MAX;
 
@@ -33,45 +34,44 @@ pub fn blocks(summary: &Summary) -> Vec<BlockView> {
 /// The whole run is the duration here, as it is there: ramp and drain are part of the rates.
 /// Source: vLLM, `benchmarks/benchmark_serving.py`, in the version whose block is published.
 fn block(cell: &CellSummary) -> String {
-    let figure = |tag: &str| value(cell, &Quantity::Figure(tag.to_owned()));
+    let figure = |metric| Quantity::figure(metric).value(cell);
     let rows = [
         rule(" Serving Benchmark Result ", '='),
         row("Successful requests:", &cell.counts.ok.to_string()),
-        row("Benchmark duration (s):", &two_decimals(figure("whole_run"))),
-        row("Total input tokens:", &total(cell, "prompt_tokens")),
-        row("Total generated tokens:", &total(cell, "output_tokens")),
-        row("Request throughput (req/s):", &two_decimals(figure("request_throughput_whole"))),
-        row("Input token throughput (tok/s):", &two_decimals(figure("prompt_throughput_whole"))),
-        row("Output token throughput (tok/s):", &two_decimals(figure("output_throughput_whole"))),
+        row("Benchmark duration (s):", &two_decimals(figure(MetricId::WholeRun))),
+        row("Total input tokens:", &total(cell, MetricId::PromptTokens)),
+        row("Total generated tokens:", &total(cell, MetricId::OutputTokens)),
+        row("Request throughput (req/s):", &two_decimals(figure(MetricId::RequestThroughputWhole))),
+        row(
+            "Input token throughput (tok/s):",
+            &two_decimals(figure(MetricId::PromptThroughputWhole)),
+        ),
+        row(
+            "Output token throughput (tok/s):",
+            &two_decimals(figure(MetricId::OutputThroughputWhole)),
+        ),
         rule("Time to First Token", '-'),
-        latency(cell, "TTFT", "ttft"),
+        latency(cell, "TTFT", MetricId::Ttft),
         rule("Time per Output Token (excl. 1st token)", '-'),
-        latency(cell, "TPOT", "tpot"),
+        latency(cell, "TPOT", MetricId::Tpot),
         rule("", '='),
     ];
     rows.join("\n")
 }
 
-fn latency(cell: &CellSummary, name: &str, tag: &str) -> String {
-    let percentile = |p: f64| value(cell, &Quantity::Percentile(tag.to_owned(), p));
+fn latency(cell: &CellSummary, name: &str, metric: MetricId) -> String {
+    let percentile = |p| Quantity::percentile(metric, p).value(cell);
     [
-        row(
-            &format!("Mean {name} (ms):"),
-            &two_decimals(value(cell, &Quantity::Mean(tag.to_owned()))),
-        ),
+        row(&format!("Mean {name} (ms):"), &two_decimals(Quantity::mean(metric).value(cell))),
         row(&format!("Median {name} (ms):"), &two_decimals(percentile(50.0))),
         row(&format!("P99 {name} (ms):"), &two_decimals(percentile(99.0))),
     ]
     .join("\n")
 }
 
-fn value(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
-    quantity.read(cell)?.value.filter(|value| value.is_finite())
-}
-
 /// The sum over requests, from their mean and their number.
-fn total(cell: &CellSummary, tag: &str) -> String {
-    let distribution = cell.distributions.get(tag);
+fn total(cell: &CellSummary, metric: MetricId) -> String {
+    let distribution = cell.distributions.get(&metric);
     let sum = distribution.and_then(|all| Some(all.mean? * all.n as f64));
     sum.map_or_else(|| "n/a".to_owned(), |sum| format!("{sum:.0}"))
 }
@@ -142,12 +142,12 @@ P99 TPOT (ms):                           66.84
         let mut cell = sample_run::summary().cells.remove(4);
         cell.counts.ok = 200;
         let figures = [
-            ("whole_run", 221.06),
-            ("request_throughput_whole", 0.904_7),
-            ("prompt_throughput_whole", 206.05),
-            ("output_throughput_whole", 177.88),
+            (MetricId::WholeRun, 221.06),
+            (MetricId::RequestThroughputWhole, 0.904_7),
+            (MetricId::PromptThroughputWhole, 206.05),
+            (MetricId::OutputThroughputWhole, 177.88),
         ];
-        for (tag, value) in figures {
+        for (metric, value) in figures {
             let figure = Figure {
                 value: Some(value),
                 unit: String::new(),
@@ -155,15 +155,15 @@ P99 TPOT (ms):                           66.84
                 interval: None,
                 note: String::new(),
             };
-            cell.figures.insert(tag.to_owned(), figure);
+            cell.figures.insert(metric.into(), figure);
         }
-        for (tag, all) in [
-            ("prompt_tokens", distribution(200, 45_551.0 / 200.0, 0.0, 0.0)),
-            ("output_tokens", distribution(200, 39_322.0 / 200.0, 0.0, 0.0)),
-            ("ttft", distribution(200, 103.74, 76.73, 298.9)),
-            ("tpot", distribution(200, 43.15, 42.29, 66.84)),
+        for (metric, all) in [
+            (MetricId::PromptTokens, distribution(200, 45_551.0 / 200.0, 0.0, 0.0)),
+            (MetricId::OutputTokens, distribution(200, 39_322.0 / 200.0, 0.0, 0.0)),
+            (MetricId::Ttft, distribution(200, 103.74, 76.73, 298.9)),
+            (MetricId::Tpot, distribution(200, 43.15, 42.29, 66.84)),
         ] {
-            cell.distributions.insert(tag.to_owned(), all);
+            cell.distributions.insert(metric, all);
         }
         assert_eq!(block(&cell), PUBLISHED);
     }

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 
 use crate::analysis::input::{CellSeries, Curve, GpuSeries, RunFacts};
 use crate::ids::CellId;
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -104,7 +105,7 @@ pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
                 .into_iter()
                 .collect();
             cell.distributions
-                .insert("ttft".to_owned(), distribution(20.0 + load * load / 3.0, "ms", 400));
+                .insert(MetricId::Ttft, distribution(20.0 + load * load / 3.0, "ms", 400));
             cells.push(cell);
         }
     }
@@ -124,11 +125,11 @@ pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
 
 fn series() -> BTreeMap<CellId, CellSeries> {
     let of = |scale: f64| CellSeries {
-        distributions: [("ttft", 11.0), ("tpot", 8.0)]
+        distributions: [(MetricId::Ttft, 11.0), (MetricId::Tpot, 8.0)]
             .into_iter()
-            .filter_map(|(tag, mean)| Some((tag.to_owned(), Curve::of(skewed(scale * mean))?)))
+            .filter_map(|(metric, mean)| Some((metric, Curve::of(skewed(scale * mean))?)))
             .collect(),
-        over_time: [("output_throughput".to_owned(), wavy(800.0 / scale))].into(),
+        over_time: [(MetricId::OutputThroughput, wavy(800.0 / scale))].into(),
         gpus: vec![GpuSeries {
             name: "GPU 0".to_owned(),
             power_w: wavy(310.0 / scale),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::ids::CellId;
+use crate::metrics::catalogue::MetricId;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
     Caveat, CellSummary, Counts, Distribution, Figure, Percentile, Summary, Validity,
@@ -26,6 +27,17 @@ fn figure(value: f64, half_width: f64, unit: &str, n: u64) -> Figure {
         n,
         interval: Some((value - half_width, value + half_width)),
         note: "bootstrap over trials".to_owned(),
+    }
+}
+
+/// The load time of one start.
+fn load_time(secs: f64) -> Figure {
+    Figure {
+        value: Some(secs),
+        unit: "s".to_owned(),
+        n: 1,
+        interval: None,
+        note: "one start, page cache as found: no interval".to_owned(),
     }
 }
 
@@ -124,19 +136,19 @@ pub(crate) fn measured_cell(
         engine_version: Some("0.1.0".to_owned()),
         counts: Counts { scheduled: 400, ok: 400, ..Counts::default() },
         figures: [
-            ("output_throughput", figure(tok_per_s, tok_per_s * 0.021, "tok/s", 52_113)),
-            ("request_throughput", figure(tok_per_s / 130.0, 0.11, "req/s", 400)),
+            (MetricId::LoadTime, load_time(load_secs)),
+            (MetricId::OutputThroughput, figure(tok_per_s, tok_per_s * 0.021, "tok/s", 52_113)),
+            (MetricId::RequestThroughput, figure(tok_per_s / 130.0, 0.11, "req/s", 400)),
         ]
-        .map(|(tag, figure)| (tag.to_owned(), figure))
+        .map(|(metric, figure)| (metric.into(), figure))
         .into(),
         distributions: [
-            ("ttft", distribution(median_ttft_ms, "ms", 400)),
-            ("ttft_scheduled", distribution(median_ttft_ms * 1.1, "ms", 400)),
-            ("tpot", distribution(64_000.0 / tok_per_s / 10.0, "ms", 398)),
-            ("e2e", distribution(median_ttft_ms * 30.0, "ms", 400)),
-            ("send_lag", distribution(0.021, "ms", 400)),
+            (MetricId::Ttft, distribution(median_ttft_ms, "ms", 400)),
+            (MetricId::TtftScheduled, distribution(median_ttft_ms * 1.1, "ms", 400)),
+            (MetricId::Tpot, distribution(64_000.0 / tok_per_s / 10.0, "ms", 398)),
+            (MetricId::E2e, distribution(median_ttft_ms * 30.0, "ms", 400)),
+            (MetricId::SendLag, distribution(0.021, "ms", 400)),
         ]
-        .map(|(tag, distribution)| (tag.to_owned(), distribution))
         .into(),
         as_published: Some(AsPublishedTinyllama {
             n: 400,
@@ -190,8 +202,8 @@ pub(crate) fn summary() -> Summary {
         "client: send lag p99 is 41 ms, limit 5 ms".to_owned(),
         "client: 97 % of its CPU in use".to_owned(),
     ]);
-    invalid.distributions.insert("tpot".to_owned(), distribution(4.1, "ms", 5));
-    invalid.distributions.insert("itl".to_owned(), distribution(0.0, "ms", 0));
+    invalid.distributions.insert(MetricId::Tpot, distribution(4.1, "ms", 5));
+    invalid.distributions.insert(MetricId::Itl, distribution(0.0, "ms", 0));
 
     let failed = CellSummary {
         outcome: Some(CellOutcome::Failed(failure())),
@@ -199,7 +211,7 @@ pub(crate) fn summary() -> Summary {
             code: "foreign-text".to_owned(),
             what: HOSTILE.to_owned(),
             advice: HOSTILE.to_owned(),
-            metrics: vec!["ttft".to_owned()],
+            metrics: vec![MetricId::Ttft],
         }],
         ..empty_cell("tiny", HOSTILE, Validity::Failed(format!("exited early: {HOSTILE}")))
     };
@@ -260,7 +272,7 @@ fn late_sends(what: &str) -> Caveat {
         code: "late-sends".to_owned(),
         what: format!("the generator fell behind: {what}"),
         advice: "Lower the rate, or give bench its own cores.".to_owned(),
-        metrics: vec!["ttft".to_owned(), "ttft_scheduled".to_owned()],
+        metrics: vec![MetricId::Ttft, MetricId::TtftScheduled],
     }
 }
 
