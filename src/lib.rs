@@ -14,6 +14,7 @@ pub mod load;
 pub mod metrics;
 pub mod openai;
 pub mod plan;
+pub mod published;
 pub mod record;
 pub mod report;
 pub mod run;

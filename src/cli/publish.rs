@@ -6,9 +6,10 @@ use crate::analysis::request_rows;
 use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::published;
 use crate::report::input::Input;
 use crate::report::view::ReportView;
-use crate::report::{csv, html, json, markdown, shelf, template};
+use crate::report::{csv, html, json, markdown, template};
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 
@@ -36,7 +37,7 @@ pub(crate) fn write_files(
 /// Returns what all faces of the report show.
 pub(crate) fn view(analysis: &RunAnalysis) -> ReportView {
     let table = analysis.plan.published.as_ref();
-    let published = table.and_then(|published| shelf::table(&published.table));
+    let published = table.and_then(|published| published::table(&published.table).ok());
     ReportView::new(&Input::of(analysis, published.as_ref()))
 }
 

@@ -13,11 +13,11 @@ use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
 use crate::ids::LaunchId;
-use crate::metrics::published;
 use crate::plan::Plan;
 use crate::plan::expand::expand;
 use crate::plan::paths::Host;
 use crate::plan::render::Skips;
+use crate::published;
 use crate::report::template;
 use crate::scenario::{self, Input, Loaded};
 

@@ -19,7 +19,6 @@ mod figures;
 pub mod goodput;
 mod latencies;
 mod load_time;
-pub mod published;
 pub mod quantity;
 pub mod reference;
 pub mod request;

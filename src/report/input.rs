@@ -7,9 +7,9 @@ use crate::analysis::run::RunAnalysis;
 use crate::ids::CellId;
 use crate::metrics::summary::Summary;
 use crate::plan::Plan;
+use crate::published::PublishedTable;
 use crate::record::environment::Environment;
 use crate::record::trial::DatasetRecord;
-use crate::report::published::Published;
 
 /// Everything a report says, as values.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +27,14 @@ pub struct Input<'a> {
     /// Data sets as they were used, one each.
     pub datasets: &'a [DatasetRecord],
     /// The published table of the scenario.
-    pub published: Option<&'a Published>,
+    pub published: Option<&'a PublishedTable>,
     /// What figures draw, by cell; cells may be missing.
     pub series: &'a BTreeMap<CellId, CellSeries>,
 }
 
 impl<'a> Input<'a> {
     /// Returns what a report says of a run that was read, beside a published table.
-    pub fn of(analysis: &'a RunAnalysis, published: Option<&'a Published>) -> Self {
+    pub fn of(analysis: &'a RunAnalysis, published: Option<&'a PublishedTable>) -> Self {
         Self {
             summary: &analysis.summary,
             plan: &analysis.plan,

@@ -9,8 +9,6 @@ pub mod input;
 pub mod json;
 pub mod markdown;
 pub mod number;
-pub mod published;
-pub mod shelf;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;

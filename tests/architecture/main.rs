@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("workload", &["ids", "plan", "record", "seed", "units"]),
     ("score", &["plan", "record", "stats"]),
     ("metrics", &["ids", "plan", "record", "score", "seed", "stats", "units"]),
+    ("published", &["metrics", "plan"]),
     ("store", &["ids", "plan", "record", "secrets"]),
     ("datasets", &["ids", "plan", "secrets", "store"]),
     ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
@@ -40,7 +41,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["clock", "ids", "plan", "record", "secrets", "telemetry", "units"]),
     ("load", &["openai", "plan", "record", "secrets", "seed", "units", "workload"]),
     ("serve", &["openai", "seed", "units"]),
-    ("report", &["analysis", "ids", "metrics", "plan", "record", "score", "secrets", "units"]),
+    (
+        "report",
+        &["analysis", "ids", "metrics", "plan", "published", "record", "score", "secrets", "units"],
+    ),
     (
         "run",
         &[
@@ -72,6 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "load",
             "metrics",
             "plan",
+            "published",
             "record",
             "report",
             "run",

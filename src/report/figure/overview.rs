@@ -3,15 +3,14 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
+use crate::published::{PublishedTable, Row, cells_of};
 use crate::record::event::LoadTimeline;
 use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::timeline::{self, Course};
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
 use crate::report::number;
-use crate::report::published::{Published, PublishedRow};
 use crate::report::untrusted::line;
-use crate::report::view::published::cells_of;
 use crate::report::view::results;
 
 /// Draws what a person looks at first: one panel per quantity, one row per published row and
@@ -100,8 +99,8 @@ fn rows(input: &Input<'_>, cells: &[&CellSummary], quantities: &[Quantity]) -> V
 }
 
 fn bar_row(
-    published: Option<&Published>,
-    row: Option<&PublishedRow>,
+    published: Option<&PublishedTable>,
+    row: Option<&Row>,
     cell: Option<&CellSummary>,
     quantities: &[Quantity],
 ) -> BarRow {
@@ -129,10 +128,8 @@ fn measured_bar(cell: &CellSummary, quantity: &Quantity) -> Option<Bar> {
     Some(Bar { value, interval: reading.interval, label })
 }
 
-fn published_bar(published: &Published, row: &PublishedRow, quantity: &Quantity) -> Option<Bar> {
-    let at =
-        published.columns.iter().position(|column| column.beside.as_ref() == Some(quantity))?;
-    let digits = row.values.get(at)?.as_ref()?;
+fn published_bar(published: &PublishedTable, row: &Row, quantity: &Quantity) -> Option<Bar> {
+    let digits = published.printed(row, quantity)?;
     let value = digits.parse().ok().filter(|value: &f64| value.is_finite())?;
     Some(Bar { value, interval: None, label: line(digits) })
 }

@@ -1,14 +1,12 @@
 //! The published table beside what was measured here.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::PublishedPlan;
+use crate::published::{PublishedTable, Row, cells_of};
 use crate::report::number::{ABSENT, rounded};
-use crate::report::published::{Published, PublishedRow};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::results;
@@ -31,7 +29,7 @@ pub struct PublishedView {
 
 /// Puts a published table beside the cells of a summary.
 pub fn beside(
-    published: &Published,
+    published: &PublishedTable,
     rows: Option<&PublishedPlan>,
     summary: &Summary,
     marks: &Marks,
@@ -62,44 +60,44 @@ pub fn beside(
         rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
     }
     PublishedView {
-        title: untrusted::line(&published.title),
-        source: untrusted::line(&published.source),
+        title: untrusted::line(published.title),
+        source: untrusted::line(published.setting),
         table: Table { columns: columns(published), rows: rows.into(), ..Table::default() },
         shape: shape(published, &matches, &cells, marks),
-        notes: published.notes.iter().map(|note| untrusted::line(note)).collect(),
+        notes: published.notes().map(|note| untrusted::line(&note)).collect(),
     }
 }
 
 /// What the source would have printed is dropped before what it did print.
 const FORMULA_RANK: u8 = 50;
 
-fn columns(published: &Published) -> Vec<Column> {
-    let mut columns = vec![Column::words(untrusted::line(&published.row_label), 0)];
+fn columns(published: &PublishedTable) -> Vec<Column> {
+    let mut columns = vec![Column::words(untrusted::line(&published.row_label()), 0)];
     for (column, rank) in published.columns.iter().zip(1..) {
-        let label = untrusted::line(&column.label);
-        if column.beside.is_some() {
-            columns.push(Column::numbers(format!("{label}, here"), &column.unit, rank));
+        let label = untrusted::line(column.heading);
+        if column.quantity.is_some() {
+            columns.push(Column::numbers(format!("{label}, here"), column.unit, rank));
         }
         if column.formula.is_some() {
             let header = format!("{label}, here by the published formula");
-            columns.push(Column::numbers(header, &column.unit, FORMULA_RANK));
+            columns.push(Column::numbers(header, column.unit, FORMULA_RANK));
         }
-        columns.push(Column::numbers(format!("{label}, published"), &column.unit, rank));
+        columns.push(Column::numbers(format!("{label}, published"), column.unit, rank));
     }
     columns.push(Column::words("status", 0));
     columns
 }
 
 fn row_beside(
-    published: &Published,
+    published: &PublishedTable,
     name: &str,
-    row: Option<&PublishedRow>,
+    row: Option<&Row>,
     cell: Option<&CellSummary>,
     marks: &Marks,
 ) -> Vec<TableCell> {
     let mut cells = vec![TableCell::text(untrusted::line(name))];
     for (at, column) in published.columns.iter().enumerate() {
-        if let Some(quantity) = &column.beside {
+        if let Some(quantity) = &column.quantity {
             cells.push(measured(cell, quantity, marks));
         }
         if let Some(formula) = column.formula {
@@ -113,7 +111,7 @@ fn row_beside(
                 ),
             );
         }
-        let digits = row.and_then(|row| row.values.get(at)).and_then(Option::as_deref);
+        let digits = row.and_then(|row| row.printed.get(at)).and_then(Option::as_deref);
         cells.push(digits.map_or_else(
             || TableCell::faint(ABSENT),
             |digits| TableCell::text(untrusted::line(digits)),
@@ -128,7 +126,7 @@ fn row_beside(
 /// The published columns with measured values only: rows by their published names, then
 /// the cells that have none.
 fn shape(
-    published: &Published,
+    published: &PublishedTable,
     matches: &[Vec<&CellSummary>],
     cells: &[&CellSummary],
     marks: &Marks,
@@ -136,10 +134,10 @@ fn shape(
     let shown: Vec<_> = published
         .columns
         .iter()
-        .filter_map(|column| column.beside.as_ref().map(|quantity| (column, quantity)))
+        .filter_map(|column| column.quantity.as_ref().map(|quantity| (column, quantity)))
         .collect();
-    let mut columns = vec![Column::words(untrusted::line(&published.row_label), 0)];
-    columns.extend(shown.iter().map(|(column, _)| Column::numbers(&column.label, &column.unit, 1)));
+    let mut columns = vec![Column::words(untrusted::line(&published.row_label()), 0)];
+    columns.extend(shown.iter().map(|(column, _)| Column::numbers(column.heading, column.unit, 1)));
     columns.push(Column::words("status", 0));
     let row_of = |name: &str, cell: &CellSummary| {
         let mut row = vec![TableCell::text(untrusted::line(name))];
@@ -162,22 +160,6 @@ fn measured(cell: Option<&CellSummary>, quantity: &Quantity, marks: &Marks) -> T
         Some(cell) => results::number_cell(cell, quantity, marks, true),
         None => TableCell::faint(ABSENT),
     }
-}
-
-/// Returns the cells that a published row is mapped to.
-pub fn cells_of<'a>(
-    plan: &PublishedPlan,
-    row: &str,
-    cells: &[&'a CellSummary],
-) -> Vec<&'a CellSummary> {
-    let Some(conditions) = plan.rows.get(row) else {
-        return Vec::new();
-    };
-    cells.iter().filter(|cell| meets(cell, conditions)).copied().collect()
-}
-
-fn meets(cell: &CellSummary, conditions: &BTreeMap<String, String>) -> bool {
-    conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value))
 }
 
 #[cfg(test)]

@@ -6,16 +6,18 @@ use indexmap::IndexMap;
 
 use crate::analysis::input::EngineStart;
 use crate::ids::LaunchId;
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
 use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, PublishedPlan, TrialOrder};
+use crate::published::{Column, Note, PublishedTable};
 use crate::record::environment::Environment;
 use crate::record::event::EngineFacts;
 use crate::record::trial::{DatasetRecord, PhaseKind};
-use crate::report::published::Published;
 use crate::report::tests::sample_run::HOSTILE;
 use crate::report::tests::sample_run::results::{failure, keys, summary};
 use crate::seed::Seed;
@@ -201,38 +203,48 @@ pub(crate) fn datasets() -> Vec<DatasetRecord> {
     }]
 }
 
-pub(crate) fn published() -> Published {
-    let description = r#"
-        title = "TinyLlama-1.1B-Chat on GSM8K, test split"
-        source = "blog post; one T4, 1,319 questions"
-        row = ["model_variant"]
-        row-label = "model variant"
-        notes = [
-            "Accuracy is the share of outputs without an answer: the pattern never matched the gold. The true accuracy of this model is 1 to 3 %.",
-            "Load time of vLLM FP16 is a misprint for 110.62 s.",
-        ]
-        [[column]]
-        csv = "inference_speed_tokens_per_sec"
-        label = "speed"
-        unit = "tok/s"
-        beside = "output_throughput"
-        [[column]]
-        csv = "load_time_s"
-        label = "load time"
-        unit = "s"
-        beside = "load_time"
-        [[column]]
-        csv = "accuracy_pct"
-        label = "accuracy"
-        unit = "%"
-        beside = "accuracy"
-    "#;
-    let rows = "\
+pub(crate) fn published() -> PublishedTable {
+    PublishedTable {
+        name: "sample_run",
+        title: "TinyLlama-1.1B-Chat on GSM8K, test split",
+        setting: "blog post; one T4, 1,319 questions",
+        key_columns: vec![Column::name("model_variant", "model variant")],
+        columns: vec![
+            Column::figure(
+                "inference_speed_tokens_per_sec",
+                "speed",
+                "tok/s",
+                Some(Quantity::figure(MetricId::OutputThroughput)),
+            ),
+            Column::figure(
+                "load_time_s",
+                "load time",
+                "s",
+                Some(Quantity::figure(MetricId::LoadTime)),
+            ),
+            Column::figure(
+                "accuracy_pct",
+                "accuracy",
+                "%",
+                Some(Quantity::figure(MetricId::Accuracy)),
+            ),
+        ],
+        rows: Vec::new(),
+        notes: &[
+            Note {
+                column: "",
+                text: "Accuracy is the share of outputs without an answer: the pattern never matched the gold. The true accuracy of this model is 1 to 3 %.",
+            },
+            Note { column: "", text: "Load time of vLLM FP16 is a misprint for 110.62 s." },
+        ],
+    }
+    .with_rows(
+        "\
 model_variant,inference_speed_tokens_per_sec,load_time_s,accuracy_pct
 vLLM FP16,1109.08,119.62,99.7
 vLLM FP32,365.46,71.31,99.7
 Hugging Face FP16,384.89,6.43,99.9
 Hugging Face FP32,314.19,14.06,99.9
-";
-    Published::read(description, rows).expect("the sample_run's table is well formed")
+",
+    )
 }

@@ -1,69 +1,29 @@
 //! vLLM against SGLang over concurrency.
 
-use serde::Deserialize;
-
-use crate::metrics::published::{Column, Note, PublishedTable};
+use crate::published::{Column, Note, PublishedTable};
 
 /// Returns the table of key findings.
 ///
 /// Its figures stand in two columns, one per engine, and its rows are metrics.
-pub fn table() -> PublishedTable {
+pub(crate) fn table() -> PublishedTable {
     PublishedTable {
         name: "vllm_vs_sglang",
         title: "vLLM against SGLang: key findings",
         setting: "Llama-3.1-8B-Instruct and Qwen3-8B, one A100 80 GB, 100 ShareGPT requests at concurrency 20 to 100; README of staru09/llm_infra_bench",
-        n_key_columns: 1,
-        columns: vec![
+        key_columns: vec![
             Column::name("metric", "Metric"),
+        ],
+        columns: vec![
             Column::name("unit", "Unit"),
-            Column::figure("vllm", "vLLM", "", 0, None),
-            Column::figure("sglang", "SGLang", "", 0, None),
+            Column::figure("vllm", "vLLM", "", None),
+            Column::figure("sglang", "SGLang", "", None),
             Column::name("winner", "Winner"),
             Column::name("published_margin", "Margin"),
         ],
         rows: Vec::new(),
         notes: NOTES,
     }
-    .read(include_str!("../../../fixtures/published/vllm_vs_sglang.csv"))
-}
-
-/// One run of the source: what the figures of its report are drawn from.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Run {
-    /// Model.
-    pub model: String,
-    /// Engine.
-    pub backend: String,
-    /// Requests at once.
-    pub concurrency: u32,
-    /// Requests that were answered; 0 for the two failed starts.
-    pub total_requests: u32,
-    /// Seconds from first to last.
-    pub duration_sec: f64,
-    /// Mean TTFT.
-    pub ttft_mean_ms: f64,
-    /// Mean end-to-end latency.
-    pub e2e_mean_ms: f64,
-    /// Mean time per output token.
-    pub tpot_mean_ms: f64,
-    /// "Tokens" per second; see the notes for what was counted.
-    pub system_tps: f64,
-    /// Requests per second.
-    pub system_rps: f64,
-    /// Mean GPU utilisation.
-    pub gpu_util_mean: f64,
-    /// Mean power.
-    pub power_mean_w: f64,
-}
-
-/// Returns the source's runs, failed starts left out.
-pub fn runs() -> Vec<Run> {
-    let text = include_str!("../../../fixtures/published/vllm_vs_sglang_runs.csv");
-    csv::Reader::from_reader(text.as_bytes())
-        .deserialize()
-        .map(|run| run.expect("an embedded table has the columns of its type"))
-        .filter(|run: &Run| run.total_requests > 0)
-        .collect()
+    .with_rows(include_str!("../../fixtures/published/vllm_vs_sglang.csv"))
 }
 
 const NOTES: &[Note] = &[
@@ -92,17 +52,45 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::published::parse;
+    use crate::published::parse;
+
+    /// One run of the source: what the figures of its report are drawn from.
+    #[derive(Debug, serde::Deserialize)]
+    struct Run {
+        /// Model.
+        model: String,
+        /// Engine.
+        backend: String,
+        /// Requests at once.
+        concurrency: u32,
+        /// Requests that were answered; 0 for the two failed starts.
+        total_requests: u32,
+        /// Mean TTFT.
+        ttft_mean_ms: f64,
+        /// Mean end-to-end latency.
+        e2e_mean_ms: f64,
+        /// "Tokens" per second; see the notes for what was counted.
+        system_tps: f64,
+    }
+
+    /// Returns the source's runs, failed starts left out.
+    fn runs() -> Vec<Run> {
+        let text = include_str!("../../fixtures/published/vllm_vs_sglang_runs.csv");
+        csv::Reader::from_reader(text.as_bytes())
+            .deserialize()
+            .map(|run| run.expect("an embedded table has the columns of its type"))
+            .filter(|run: &Run| run.total_requests > 0)
+            .collect()
+    }
 
     fn number(row: &str, key: &str) -> f64 {
-        let table = table();
-        table.number(table.row(row).unwrap(), key).unwrap()
+        table().number(row, key).unwrap()
     }
 
     /// Rows of the audit of the source's per-request files.
     fn audit() -> Vec<std::collections::BTreeMap<String, String>> {
         let (header, rows) =
-            parse(include_str!("../../../fixtures/published/vllm_vs_sglang_audit.csv"));
+            parse(include_str!("../../fixtures/published/vllm_vs_sglang_audit.csv"));
         rows.into_iter().map(|row| header.iter().cloned().zip(row).collect()).collect()
     }
 

@@ -1,39 +1,32 @@
 //! TinyLlama on GSM8K: vLLM against Transformers, FP16 against FP32.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::published::{Column, Note, PublishedTable};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
-
-/// Prompt tokens among the tokens that the published Transformers rows count.
-pub const HF_PROMPT_TOKENS: u64 = 90_258;
+use crate::published::{Column, Note, PublishedTable};
 
 /// Returns the table.
-pub fn table() -> PublishedTable {
+pub(crate) fn table() -> PublishedTable {
     PublishedTable {
         name: "tinyllama_gsm8k",
         title: "TinyLlama on GSM8K: FP16 against FP32",
         setting: "TinyLlama-1.1B-Chat on GSM8K's 1,319 test items, one T4; README of kuanjulin/vllm-benchmarks",
-        n_key_columns: 1,
-        columns: vec![
+        key_columns: vec![
             Column::name("model_variant", "Model Variant"),
-            Column::figure(
-                "inference_speed_tokens_per_sec",
-                "Inference Speed (tokens/sec)",
-                "tok/s",
-                2,
-                Some(Quantity::figure(MetricId::OutputThroughput)),
+        ],
+        columns: vec![
+            Column::figure("inference_speed_tokens_per_sec", "Inference Speed", "tok/s", Some(Quantity::figure(MetricId::OutputThroughput)),
             )
             .by(tokens_per_sec),
-            Column::figure("load_time_s", "Load Time (s)", "s", 2, Some(Quantity::figure(MetricId::LoadTime)))
+            Column::figure("load_time_s", "Load Time", "s", Some(Quantity::figure(MetricId::LoadTime)))
                 .by(|_, cell| cell.value(MetricId::LoadTime)),
-            Column::figure("accuracy_pct", "Accuracy (%)", "%", 1, Some(Quantity::figure(MetricId::Accuracy)))
+            Column::figure("accuracy_pct", "Accuracy", "%", Some(Quantity::figure(MetricId::Accuracy)))
                 .by(missing_equals_missing),
         ],
         rows: Vec::new(),
         notes: NOTES,
     }
-    .read(include_str!("../../../fixtures/published/tinyllama_gsm8k.csv"))
+    .with_rows(include_str!("../../fixtures/published/tinyllama_gsm8k.csv"))
 }
 
 /// The source counts output tokens for vLLM, but prompt and output for Transformers, each over
@@ -75,14 +68,17 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::published::{is_printed, parse};
     use crate::metrics::tests::fixture::{measured_cell, with_figure};
+    use crate::published::{is_printed, parse};
     use crate::score::as_published::AsPublishedTinyllama;
+
+    /// Prompt tokens among the tokens that the published Transformers rows count.
+    const HF_PROMPT_TOKENS: u64 = 90_258;
 
     /// The notebook's rows by name: tokens counted, seconds, tokens/s, load s, "accuracy".
     fn notebook(name: &str) -> (f64, f64, f64, f64, f64) {
         let (header, rows) =
-            parse(include_str!("../../../fixtures/published/tinyllama_gsm8k_notebook.csv"));
+            parse(include_str!("../../fixtures/published/tinyllama_gsm8k_notebook.csv"));
         let row = rows.iter().find(|row| row[0] == name).unwrap();
         let number = |key: &str| {
             let place = header.iter().position(|found| found == key).unwrap();
@@ -119,13 +115,13 @@ mod tests {
     #[test]
     fn the_load_time_is_misprinted_by_nine_seconds() {
         let table = table();
-        let printed = table.number(table.row("vLLM FP16").unwrap(), "load_time_s").unwrap();
+        let printed = table.number("vLLM FP16", "load_time_s").unwrap();
         let (_, _, _, measured, _) = notebook("vLLM-FP16");
         assert!((printed - 119.62).abs() < 1e-9);
         assert!(is_printed(110.62, 2, measured, measured));
         assert!(!is_printed(printed, 2, measured, measured));
         for (row, cell) in [("vLLM FP32", "vLLM-FP32"), ("Hugging Face FP16", "HF-FP16")] {
-            let printed = table.number(table.row(row).unwrap(), "load_time_s").unwrap();
+            let printed = table.number(row, "load_time_s").unwrap();
             assert!(is_printed(printed, 2, notebook(cell).3, notebook(cell).3), "{row}");
         }
     }
@@ -134,7 +130,7 @@ mod tests {
     fn the_published_accuracy_is_a_share_of_1319() {
         let table = table();
         for (row, cell) in [("vLLM FP16", "vLLM-FP16"), ("Hugging Face FP16", "HF-FP16")] {
-            let printed = table.number(table.row(row).unwrap(), "accuracy_pct").unwrap();
+            let printed = table.number(row, "accuracy_pct").unwrap();
             let share = notebook(cell).4 / 1_319.0 * 100.0;
             assert!(is_printed(printed, 1, share, share), "{row}");
         }
@@ -145,7 +141,7 @@ mod tests {
         let cell =
             with_figure(measured_cell("a", "fp16"), MetricId::TotalThroughputWhole, 400.0, None);
         let cell = with_figure(cell, MetricId::OutputThroughputWhole, 40.0, None);
-        let formula = table().columns[1].as_published.unwrap();
+        let formula = table().columns[0].formula.unwrap();
         assert_eq!(formula("Hugging Face FP16", &cell), Some(400.0));
         assert_eq!(formula("vLLM FP16", &cell), Some(40.0));
     }
@@ -153,7 +149,7 @@ mod tests {
     #[test]
     fn answers_without_an_answer_are_the_published_accuracy() {
         let mut cell = measured_cell("a", "fp16");
-        let formula = table().columns[3].as_published.unwrap();
+        let formula = table().columns[2].formula.unwrap();
         assert_eq!(formula("vLLM FP16", &cell), None);
         cell.as_published = Some(AsPublishedTinyllama {
             n: 1_319,
@@ -162,7 +158,7 @@ mod tests {
             correct_by_absence: 1_315,
             golds_parsed: 0,
         });
-        let printed = table().number(table().row("vLLM FP16").unwrap(), "accuracy_pct").unwrap();
+        let printed = table().number("vLLM FP16", "accuracy_pct").unwrap();
         let ours = formula("vLLM FP16", &cell).unwrap();
         assert!(is_printed(printed, 1, ours, ours), "{ours}");
     }

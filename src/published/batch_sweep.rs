@@ -1,23 +1,23 @@
 //! Eager, compiled, Accelerate and vLLM over batch sizes.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::published::{Column, Note, PublishedTable};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
+use crate::published::{Column, Note, PublishedTable};
 
 /// Output tokens of every request: the table divides by it, whatever was generated.
-pub const OUTPUT_TOKENS: f64 = 128.0;
+const OUTPUT_TOKENS: f64 = 128.0;
 
 /// Returns the table of prompts of 128 tokens.
-pub fn fixed() -> PublishedTable {
+pub(crate) fn fixed() -> PublishedTable {
     described("batch_sweep_fixed", "Batch sweep, prompts of 128 tokens", FIXED_NOTES)
-        .read(include_str!("../../../fixtures/published/batch_sweep_fixed.csv"))
+        .with_rows(include_str!("../../fixtures/published/batch_sweep_fixed.csv"))
 }
 
 /// Returns the table of prompts of 128 to 512 tokens.
-pub fn varied() -> PublishedTable {
+pub(crate) fn varied() -> PublishedTable {
     described("batch_sweep_varied", "Batch sweep, prompts of 128 to 512 tokens", VARIED_NOTES)
-        .read(include_str!("../../../fixtures/published/batch_sweep_varied.csv"))
+        .with_rows(include_str!("../../fixtures/published/batch_sweep_varied.csv"))
 }
 
 fn described(name: &'static str, title: &'static str, notes: &'static [Note]) -> PublishedTable {
@@ -25,15 +25,15 @@ fn described(name: &'static str, title: &'static str, notes: &'static [Note]) ->
         name,
         title,
         setting: "Qwen3-4B-Instruct-2507 on an RTX 3090, 128 output tokens, static batches",
-        n_key_columns: 2,
-        columns: vec![
+        key_columns: vec![
             Column::name("framework", "Framework"),
             Column::name("batch_size", "Batch"),
+        ],
+        columns: vec![
             Column::figure(
                 "toks_per_sec",
                 "Toks/sec",
                 "tok/s",
-                2,
                 Some(Quantity::figure(MetricId::OutputThroughput)),
             )
             .by(|row, cell| Some(1_000.0 * batch_of(row)? / generate_ms_per_token(cell)?)),
@@ -41,33 +41,19 @@ fn described(name: &'static str, title: &'static str, notes: &'static [Note]) ->
                 "requests_per_sec",
                 "RPS",
                 "req/s",
-                2,
                 Some(Quantity::figure(MetricId::RequestThroughput)),
             )
             .by(|row, cell| {
                 Some(1_000.0 * batch_of(row)? / generate_ms_per_token(cell)? / OUTPUT_TOKENS)
             }),
-            Column::figure(
-                "avg_ttft_ms",
-                "Avg TTFT (ms)",
-                "ms",
-                2,
-                Some(Quantity::mean(MetricId::Ttft)),
-            ),
-            Column::figure(
-                "avg_tpot_ms",
-                "Avg TPOT (ms)",
-                "ms",
-                2,
-                Some(Quantity::mean(MetricId::Tpot)),
-            )
-            .by(|_, cell| generate_ms_per_token(cell)),
-            Column::figure("gpu0_util_pct", "GPU0 util (%)", "%", 1, None),
+            Column::figure("avg_ttft_ms", "Avg TTFT", "ms", Some(Quantity::mean(MetricId::Ttft))),
+            Column::figure("avg_tpot_ms", "Avg TPOT", "ms", Some(Quantity::mean(MetricId::Tpot)))
+                .by(|_, cell| generate_ms_per_token(cell)),
+            Column::figure("gpu0_util_pct", "GPU0 util", "%", None),
             Column::figure(
                 "gpu1_util_pct",
-                "GPU1 util (%)",
+                "GPU1 util",
                 "%",
-                1,
                 Some(Quantity::figure(MetricId::GpuUtilisation)),
             ),
         ],
@@ -117,24 +103,24 @@ const VARIED_NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::published::is_printed;
     use crate::metrics::tests::fixture::{measured_cell, with_mean};
+    use crate::published::is_printed;
 
     #[test]
     fn rates_follow_from_tpot_on_all_forty_rows() {
         let mut n_rows = 0;
         for table in [fixed(), varied()] {
-            for row in 0..table.rows.len() {
-                let number = |key| table.number(row, key).unwrap();
-                let (batch, tpot, rate) =
-                    (number("batch_size"), number("avg_tpot_ms"), number("toks_per_sec"));
+            for row in &table.rows {
+                let number = |key| table.number(&row.name, key).unwrap();
+                let batch = batch_of(&row.name).unwrap();
+                let (tpot, rate) = (number("avg_tpot_ms"), number("toks_per_sec"));
                 // Both figures are printed to two decimals, so TPOT is known to ±0.005 ms.
                 let by_tpot = |tpot: f64| 1_000.0 * batch / tpot;
                 assert!(
                     is_printed(rate, 2, by_tpot(tpot - 0.005), by_tpot(tpot + 0.005)),
                     "{} {}",
                     table.name,
-                    table.row_name(row)
+                    row.name
                 );
                 let rps = number("requests_per_sec");
                 let by_rate = |rate: f64| rate / OUTPUT_TOKENS;
@@ -142,7 +128,7 @@ mod tests {
                     is_printed(rps, 2, by_rate(rate - 0.005), by_rate(rate + 0.005)),
                     "{} {}",
                     table.name,
-                    table.row_name(row)
+                    row.name
                 );
                 n_rows += 1;
             }
@@ -154,9 +140,7 @@ mod tests {
     fn some_published_first_tokens_are_faster_than_the_device_can_compute() {
         // 2 FLOP per weight and token: 4.02e9 weights, batch 32, 128 tokens in 4.73 ms are
         // 6,966 TFLOP/s on a device of 71 (dense FP16, vendor's data sheet).
-        let table = fixed();
-        let row = table.row("torch.compile 32").unwrap();
-        let ttft = table.number(row, "avg_ttft_ms").unwrap();
+        let ttft = fixed().number("torch.compile 32", "avg_ttft_ms").unwrap();
         let tflops = 2.0 * 4.022e9 * 32.0 * 128.0 / (ttft / 1e3) / 1e12;
         assert!((tflops - 6_966.0).abs() < 1.0, "{tflops}");
     }
@@ -164,7 +148,7 @@ mod tests {
     #[test]
     fn vllm_has_no_published_first_token() {
         let table = varied();
-        assert_eq!(table.number(table.row("vLLM 32").unwrap(), "avg_ttft_ms"), None);
+        assert_eq!(table.number("vLLM 32", "avg_ttft_ms"), None);
     }
 
     #[test]
@@ -173,8 +157,8 @@ mod tests {
         let cell = with_mean(measured_cell("a", "fp16"), MetricId::E2e, 1_280.0);
         let by = |key: &str| {
             let table = fixed();
-            let column = &table.columns[table.column(key).unwrap()];
-            column.as_published.unwrap()("PyTorch Eager 4", &cell)
+            let column = table.columns.iter().find(|column| column.key == key).unwrap();
+            column.formula.unwrap()("PyTorch Eager 4", &cell)
         };
         assert_eq!(by("avg_tpot_ms"), Some(10.0));
         assert_eq!(by("toks_per_sec"), Some(400.0));

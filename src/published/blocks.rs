@@ -1,27 +1,27 @@
 //! The serving block and the offline block: figures one under the other.
 
-use crate::metrics::published::{Column, Note, PublishedTable};
+use crate::published::{Column, Note, PublishedTable};
 
 /// Returns the "Serving Benchmark Result" block.
-pub fn serving() -> PublishedTable {
+pub(crate) fn serving() -> PublishedTable {
     block(
         "serving",
         "Serving Benchmark Result",
         "Llama-3-8B on an A10, 200 requests at 1.0 per second",
         SERVING_NOTES,
     )
-    .read(include_str!("../../../fixtures/published/serving.csv"))
+    .with_rows(include_str!("../../fixtures/published/serving.csv"))
 }
 
 /// Returns the offline batch block.
-pub fn offline() -> PublishedTable {
+pub(crate) fn offline() -> PublishedTable {
     block(
         "offline",
         "Offline batch",
         "Llama-3-8B on an H100 80GB HBM3, 1,000 generations, FP16",
         OFFLINE_NOTES,
     )
-    .read(include_str!("../../../fixtures/published/offline.csv"))
+    .with_rows(include_str!("../../fixtures/published/offline.csv"))
 }
 
 fn block(
@@ -34,12 +34,8 @@ fn block(
         name,
         title,
         setting,
-        n_key_columns: 1,
-        columns: vec![
-            Column::name("metric", "Metric"),
-            Column::name("unit", "Unit"),
-            Column::figure("value", "Value", "", 2, None),
-        ],
+        key_columns: vec![Column::name("metric", "Metric")],
+        columns: vec![Column::name("unit", "Unit"), Column::figure("value", "Value", "", None)],
         rows: Vec::new(),
         notes,
     }
@@ -64,11 +60,11 @@ const OFFLINE_NOTES: &[Note] = &[Note {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::published::is_printed;
+    use crate::published::is_printed;
     use crate::stats::quantile::sample_floor;
 
     fn check(table: &PublishedTable, rate: &str, amount: &str, secs: &str) {
-        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        let number = |name: &str| table.number(name, "value").unwrap();
         let (amount, secs) = (number(amount), number(secs));
         let at = |secs: f64| amount / secs;
         assert!(is_printed(number(rate), 2, at(secs - 0.005), at(secs + 0.005)), "{rate}");
@@ -81,7 +77,7 @@ mod tests {
         check(&table, "input_token_throughput", "total_input_tokens", "benchmark_duration");
         check(&table, "output_token_throughput", "total_generated_tokens", "benchmark_duration");
         // 200 arrivals one second apart take 199 s; the rest is drain.
-        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        let number = |name: &str| table.number(name, "value").unwrap();
         let drain = number("benchmark_duration") - (number("successful_requests") - 1.0);
         assert!((drain - 22.06).abs() < 1e-9);
         assert!((sample_floor(0.99) as f64) > number("successful_requests"));
@@ -90,7 +86,7 @@ mod tests {
     #[test]
     fn offline_rates_follow_from_the_job() {
         let table = offline();
-        let number = |name: &str| table.number(table.row(name).unwrap(), "value").unwrap();
+        let number = |name: &str| table.number(name, "value").unwrap();
         check(&table, "generations_per_sec", "total_generations", "total_time");
         // Means are printed to 0.005 tokens and the time to 0.005 s.
         for (rate, mean) in [

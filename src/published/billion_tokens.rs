@@ -2,18 +2,17 @@
 
 use crate::metrics::capacity::gpus_for_1b_tokens_per_hour;
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::published::{Column, Note, PublishedTable};
 use crate::metrics::quantity::Quantity;
+use crate::published::{Column, Note, PublishedTable};
 
 /// Returns the table.
-pub fn table() -> PublishedTable {
+pub(crate) fn table() -> PublishedTable {
     PublishedTable {
         name: "billion_tokens",
         title: "Model lineup: GPUs for a billion output tokens per hour",
         setting: "80 GB H100, vLLM; examples/inference/benchmark of huggingface/datatrove",
-        n_key_columns: 1,
+        key_columns: vec![Column::name("model", "Model")],
         columns: vec![
-            Column::name("model", "Model"),
             Column::name("url", "URL"),
             Column::name("architecture", "Architecture"),
             Column::name("size_class", "Size"),
@@ -23,21 +22,18 @@ pub fn table() -> PublishedTable {
                 "input_tokens_per_sec_per_gpu",
                 "Input tokens/s per GPU",
                 "tok/s",
-                0,
                 Some(Quantity::figure(MetricId::PromptThroughputPerGpu)),
             ),
             Column::figure(
                 "output_tokens_per_sec_per_gpu",
                 "Output tokens/s per GPU",
                 "tok/s",
-                0,
                 Some(Quantity::figure(MetricId::OutputThroughputPerGpu)),
             ),
             Column::figure(
                 "gpus_for_1b_output_tokens_per_hour",
                 "GPUs for 1B output tokens/hour",
                 "GPUs",
-                0,
                 Some(Quantity::figure(MetricId::GpusFor1bTokensPerHour)),
             )
             .by(|_, cell| {
@@ -48,7 +44,7 @@ pub fn table() -> PublishedTable {
         rows: Vec::new(),
         notes: NOTES,
     }
-    .read(include_str!("../../../fixtures/published/billion_tokens.csv"))
+    .with_rows(include_str!("../../fixtures/published/billion_tokens.csv"))
 }
 
 const NOTES: &[Note] = &[
@@ -84,9 +80,9 @@ mod tests {
     fn nearest_is_the_only_rounding_that_reproduces_all_twelve_rows() {
         let table = table();
         let n_possible = |round: fn(f64) -> f64| {
-            let rows = 0..table.rows.len();
-            rows.filter(|&row| {
-                let number = |key| table.number(row, key).unwrap();
+            let rows = table.rows.iter();
+            rows.filter(|row| {
+                let number = |key| table.number(&row.name, key).unwrap();
                 let rate = number("output_tokens_per_sec_per_gpu");
                 is_possible(rate, number("gpus_for_1b_output_tokens_per_hour"), round)
             })

@@ -1,0 +1,267 @@
+//! Published tables in their own shape, their own formulas, and what they really measured.
+
+mod batch_sweep;
+mod billion_tokens;
+mod blocks;
+mod tinyllama;
+mod vllm_vs_sglang;
+
+use thiserror::Error;
+
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::plan::PublishedPlan;
+
+/// One published table.
+#[derive(Clone, Debug)]
+pub struct PublishedTable {
+    /// Name: file stem in `fixtures/published/`.
+    pub name: &'static str,
+    /// Title for people.
+    pub title: &'static str,
+    /// Model, hardware and who published it.
+    pub setting: &'static str,
+    /// Columns that name a row.
+    pub key_columns: Vec<Column>,
+    /// The other columns, in the published order.
+    pub columns: Vec<Column>,
+    /// Rows in the published order.
+    pub rows: Vec<Row>,
+    /// What the figures really measured.
+    pub notes: &'static [Note],
+}
+
+/// One column of a published table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Header in the file.
+    pub key: &'static str,
+    /// Heading as published, without its unit.
+    pub heading: &'static str,
+    /// Unit as published; empty for names.
+    pub unit: &'static str,
+    /// Our definition of the same thing.
+    pub quantity: Option<Quantity>,
+    /// The published formula on a cell of ours: what the source would have printed for it.
+    pub formula: Option<Formula>,
+}
+
+/// A published formula. It takes the published row's name, because some tables count by two.
+pub type Formula = fn(row: &str, cell: &CellSummary) -> Option<f64>;
+
+/// One row of a published table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its key columns, joined by blanks; the plan maps it to cells by this name.
+    pub name: String,
+    /// What the other columns print, digit by digit; `None` where the source has nothing.
+    pub printed: Vec<Option<String>>,
+}
+
+/// What a published figure really measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Key of the column it is about; empty for the whole table.
+    pub column: &'static str,
+    /// One or two sentences.
+    pub text: &'static str,
+}
+
+/// A table that is not embedded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("no published table `{name}`; there are {}", NAMES.join(", "))]
+pub struct UnknownTable {
+    /// The asked-for name.
+    pub name: String,
+}
+
+/// Names of all tables.
+pub const NAMES: [&str; 7] = [
+    "tinyllama_gsm8k",
+    "batch_sweep_fixed",
+    "batch_sweep_varied",
+    "billion_tokens",
+    "vllm_vs_sglang",
+    "serving",
+    "offline",
+];
+
+/// Returns a published table.
+///
+/// # Errors
+/// If no table has that name.
+pub fn table(name: &str) -> Result<PublishedTable, UnknownTable> {
+    match name {
+        "tinyllama_gsm8k" => Ok(tinyllama::table()),
+        "batch_sweep_fixed" => Ok(batch_sweep::fixed()),
+        "batch_sweep_varied" => Ok(batch_sweep::varied()),
+        "billion_tokens" => Ok(billion_tokens::table()),
+        "vllm_vs_sglang" => Ok(vllm_vs_sglang::table()),
+        "serving" => Ok(blocks::serving()),
+        "offline" => Ok(blocks::offline()),
+        _ => Err(UnknownTable { name: name.to_owned() }),
+    }
+}
+
+impl PublishedTable {
+    /// Returns the table with the rows of an embedded file, whose header must be the columns' keys.
+    pub(crate) fn with_rows(self, text: &str) -> Self {
+        let (header, rows) = parse(text);
+        let columns = self.key_columns.iter().chain(&self.columns);
+        let keys: Vec<&str> = columns.map(|column| column.key).collect();
+        assert_eq!(header, keys, "the header of {} is its columns", self.name);
+        let n_keys = self.key_columns.len();
+        let row = |cells: Vec<String>| Row {
+            name: cells[..n_keys].join(" "),
+            printed: cells[n_keys..]
+                .iter()
+                .map(|text| Some(text.clone()).filter(|text| !text.is_empty()))
+                .collect(),
+        };
+        Self { rows: rows.into_iter().map(row).collect(), ..self }
+    }
+
+    /// Returns what the rows are called: the headings of the columns that name them.
+    pub fn row_label(&self) -> String {
+        self.key_columns.iter().map(|column| column.heading).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the notes, each with the heading of the column that it is about.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.notes.iter().map(|note| {
+            match self.columns.iter().find(|column| column.key == note.column) {
+                Some(column) => format!("{}: {}", column.heading, note.text),
+                None => note.text.to_owned(),
+            }
+        })
+    }
+
+    /// Returns what a row prints in the column of a quantity.
+    pub fn printed<'r>(&self, row: &'r Row, quantity: &Quantity) -> Option<&'r str> {
+        let at =
+            self.columns.iter().position(|column| column.quantity.as_ref() == Some(quantity))?;
+        row.printed[at].as_deref()
+    }
+}
+
+/// Returns the cells that the plan puts beside a published row.
+///
+/// A cell belongs to it when it has every `key=value` that the plan names for the row.
+pub fn cells_of<'a>(
+    plan: &PublishedPlan,
+    row: &str,
+    cells: &[&'a CellSummary],
+) -> Vec<&'a CellSummary> {
+    let Some(conditions) = plan.rows.get(row) else { return Vec::new() };
+    let meets = |cell: &&&CellSummary| {
+        conditions.iter().all(|(key, value)| cell.keys.get(key) == Some(value))
+    };
+    cells.iter().filter(meets).copied().collect()
+}
+
+impl Column {
+    /// Returns a column of words.
+    pub(crate) const fn name(key: &'static str, heading: &'static str) -> Self {
+        Self { key, heading, unit: "", quantity: None, formula: None }
+    }
+
+    /// Returns a column of figures.
+    pub(crate) const fn figure(
+        key: &'static str,
+        heading: &'static str,
+        unit: &'static str,
+        quantity: Option<Quantity>,
+    ) -> Self {
+        Self { key, heading, unit, quantity, formula: None }
+    }
+
+    /// Returns the same column with the published formula.
+    pub(crate) fn by(self, formula: Formula) -> Self {
+        Self { formula: Some(formula), ..self }
+    }
+}
+
+/// Returns header and rows of an embedded file.
+///
+/// # Panics
+/// If the file is not well-formed, which the tests of every table rule out.
+fn parse(text: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let words = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
+    let header = words(reader.headers().expect("an embedded table has a header"));
+    let rows = reader
+        .records()
+        .map(|record| words(&record.expect("rows of an embedded table are as wide as its header")))
+        .collect();
+    (header, rows)
+}
+
+#[cfg(test)]
+impl PublishedTable {
+    /// Returns a published figure as a number; `None` where it is empty or a word.
+    fn number(&self, row: &str, key: &str) -> Option<f64> {
+        let row = self.rows.iter().find(|found| found.name == row).expect("a row of the table");
+        let at = self.columns.iter().position(|column| column.key == key).expect("a column of it");
+        row.printed[at].as_ref()?.parse().ok()
+    }
+}
+
+/// Whether a printed figure is what `value` rounds to, for any `value` that the range allows.
+///
+/// Printed figures are rounded; what is computed from them is only known to a range.
+#[cfg(test)]
+pub(crate) fn is_printed(printed: f64, decimals: u32, low: f64, high: f64) -> bool {
+    let half = 0.5 / 10_f64.powi(decimals.cast_signed());
+    // A thousandth of the last digit, for the rounding of decimal text to a double.
+    let slack = half / 500.0;
+    low.min(high) - half - slack <= printed && printed <= low.max(high) + half + slack
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use indexmap::IndexMap;
+
+    use super::*;
+    use crate::metrics::catalogue::MetricId;
+    use crate::metrics::tests::fixture::measured_cell;
+
+    #[test]
+    fn every_table_loads_keeps_its_digits_and_says_what_it_measured() {
+        for name in NAMES {
+            let table = table(name).unwrap();
+            assert_eq!(table.name, name);
+            assert!(!table.rows.is_empty() && !table.notes.is_empty(), "{name}");
+            for row in &table.rows {
+                assert_eq!(row.printed.len(), table.columns.len(), "{name}: {}", row.name);
+            }
+            for note in table.notes {
+                let mut columns = table.columns.iter();
+                let is_known =
+                    note.column.is_empty() || columns.any(|column| column.key == note.column);
+                assert!(is_known, "{name}: {}", note.column);
+            }
+        }
+        assert!(table("nothing").unwrap_err().to_string().contains("tinyllama_gsm8k"));
+        let sweep = table("batch_sweep_fixed").unwrap();
+        assert_eq!(sweep.rows[0].name, "PyTorch Eager 1");
+        assert_eq!(sweep.number("vLLM 32", "avg_ttft_ms"), None, "a gap stays a gap");
+        let speed = Quantity::figure(MetricId::OutputThroughput);
+        assert_eq!(sweep.printed(&sweep.rows[0], &speed), Some("62.18"));
+    }
+
+    #[test]
+    fn rows_are_put_beside_cells_by_the_plans_conditions() {
+        let conditions = BTreeMap::from([("precision".to_owned(), "fp16".to_owned())]);
+        let plan = PublishedPlan {
+            table: "tinyllama_gsm8k".to_owned(),
+            rows: IndexMap::from([("vLLM FP16".to_owned(), conditions)]),
+        };
+        let cells = [measured_cell("a", "fp16"), measured_cell("b", "fp32")];
+        let cells: Vec<&CellSummary> = cells.iter().collect();
+        let found = cells_of(&plan, "vLLM FP16", &cells);
+        assert_eq!(found.iter().map(|cell| cell.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(cells_of(&plan, "vLLM FP32", &cells).is_empty());
+    }
+}
