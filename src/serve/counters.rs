@@ -1,10 +1,10 @@
-//! What a built-in engine counts, and how `/metrics` says it.
+//! The counters of a built-in engine, and the text in which `/metrics` reports them.
 
 use std::fmt::Write;
 
 /// State and totals of an engine at one moment.
 ///
-/// The names on the wire are vLLM's, so that one preset of metric names reads all three.
+/// The metric names are vLLM's, so one preset of names reads vLLM and both built-in engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counters {
     /// Requests that are being worked on.
@@ -19,13 +19,13 @@ pub struct Counters {
     pub generation_tokens: u64,
     /// Prompt tokens looked up in the prefix cache.
     pub prefix_cache_queries: u64,
-    /// Prompt tokens found in it.
+    /// Prompt tokens found in the prefix cache.
     pub prefix_cache_hits: u64,
-    /// Requests whose cache was taken away to make room.
+    /// Requests whose cache was evicted to make room.
     pub preemptions: u64,
     /// Requests that ended with a finish reason.
     pub finished: u64,
-    /// Requests that were given up by their client.
+    /// Requests whose client left before the end.
     pub aborted: u64,
 }
 

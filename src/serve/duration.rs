@@ -5,7 +5,7 @@ use crate::units::Nanos;
 /// Reads a duration: a number and one of `ns`, `us`, `ms`, `s`, `min`, or `0`.
 ///
 /// # Errors
-/// A sentence that names the accepted forms.
+/// A sentence that lists the accepted forms.
 pub fn parse(text: &str) -> Result<Nanos, String> {
     let text = text.trim();
     let n_digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! Engines that live in this binary, behind the same HTTP door as any other.
+//! Engines that are part of this binary. They serve HTTP as any other engine does.
 
 pub mod counters;
 pub mod duration;
@@ -25,7 +25,7 @@ pub enum ServeError {
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -33,7 +33,7 @@ pub enum ServeError {
     /// A file was read but is not what it should be.
     #[error("{path}: {reason}", path = path.display())]
     Format {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -58,6 +58,6 @@ impl ServeError {
 /// Says where an engine listens: the only line on stdout.
 pub(crate) fn announce(address: SocketAddr) {
     let mut stdout = std::io::stdout();
-    // Who does not read it needs no address.
+    // A reader that closed stdout does not need the address, so the error is dropped.
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
 }

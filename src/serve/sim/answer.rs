@@ -1,4 +1,4 @@
-//! What the simulated engine says.
+//! The texts with which the simulated engine answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ const FILLER: [&str; 32] = [
 /// The tokens of one answer.
 #[derive(Clone, Debug)]
 pub enum Words {
-    /// Filler that begins at this word.
+    /// Filler words, beginning with this one.
     Filler(u32),
     /// The words of a known answer.
     Known(Arc<[String]>),
 }
 
 impl Words {
-    /// Returns the token at a position; a known answer begins anew after its end.
+    /// Returns the token at a position. A known answer starts again after its end.
     pub fn token(&self, idx: u32) -> &str {
         match self {
             Self::Filler(first) => FILLER[first.wrapping_add(idx) as usize % FILLER.len()],
@@ -36,7 +36,7 @@ impl Words {
         }
     }
 
-    /// Returns the number of tokens after which the answer is complete, if it ever is.
+    /// Returns the number of tokens that complete the answer; `None` for filler, which has no end.
     pub fn n_tokens(&self) -> Option<u32> {
         match self {
             Self::Filler(_) => None,
@@ -50,7 +50,7 @@ impl Words {
     }
 }
 
-/// Splits a text into words with the white space before them; joined they are the text.
+/// Splits a text into words, each with the white space before it. Joined, they give the text.
 pub fn split_words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut in_word = false;
@@ -84,9 +84,9 @@ struct Row {
 }
 
 impl AnswerBook {
-    /// Reads rows of `question` and `answer`; a share of the answers is made wrong.
+    /// Reads rows of `question` and `answer`, and makes a share of the answers wrong.
     ///
-    /// Which ones depends on the seed and the row alone, so an item keeps its answer.
+    /// The seed and the row alone decide which answers are wrong, so an item keeps its answer.
     ///
     /// # Errors
     /// The number of the first line that is not such a row, and why.
@@ -106,8 +106,8 @@ impl AnswerBook {
         Ok(book)
     }
 
-    /// Returns the answer to the question that a prompt ends with: the known question that
-    /// begins last in it, since examples come before the question.
+    /// Returns the answer to the known question that begins last in a prompt: examples come before
+    /// the question that is asked.
     pub fn look_up(&self, prompt: &str) -> Option<Words> {
         let found = self.by_question.get(prompt.trim()).copied().or_else(|| {
             let positions = self.rows.iter().enumerate().filter_map(|(row_idx, (question, _))| {

@@ -1,4 +1,4 @@
-//! The two clocks that truth is told by.
+//! The two clocks of the truth log.
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -15,7 +15,7 @@ pub fn realtime() -> Nanos {
     read(ClockId::CLOCK_REALTIME)
 }
 
-/// Returns both, as near to each other as two readings are.
+/// Returns both times, read one right after the other.
 pub fn both() -> SentStamp {
     SentStamp { realtime: realtime().0, monotonic: monotonic().0 }
 }

@@ -1,4 +1,4 @@
-//! One connection: bytes in with the kernel's stamp, bytes out as the socket takes them.
+//! One connection: it reads with the kernel's stamps, and writes as fast as the socket accepts.
 
 use std::io::{self, IoSliceMut, Write};
 use std::net::TcpStream;
@@ -16,70 +16,70 @@ use super::stream::Stream;
 use super::truth::TruthRow;
 use crate::units::Nanos;
 
-/// What a connection is busy with.
+/// The state of a connection.
 #[derive(Debug)]
 pub enum Work {
-    /// Nothing: the next request may come.
+    /// The connection is free for its next request.
     Idle,
-    /// A request in the queue.
+    /// The request is queued.
     Queued(Box<Job>),
-    /// An answer that is being streamed.
+    /// The answer is being streamed.
     Streaming(Box<Stream>, TruthRow),
-    /// A response that is written whole at its instant.
+    /// The response is written whole at its instant.
     Whole(Whole),
-    /// A response that never ends; the slot is kept.
+    /// The response never ends, and the request keeps its slot.
     Silent(TruthRow),
 }
 
 /// A response that is written whole at its instant.
 #[derive(Debug)]
 pub struct Whole {
-    /// When.
+    /// The instant.
     pub due: Nanos,
-    /// What; empty for a fault that writes nothing.
+    /// The response's bytes; empty for a fault that writes nothing.
     pub bytes: Vec<u8>,
-    /// How it ends.
+    /// How the response ends.
     pub end: super::stream::End,
-    /// Tokens in it.
+    /// Tokens of the response.
     pub n_tokens: u32,
-    /// The request it answers, if it holds a slot.
+    /// The truth row of the request, if it holds a slot.
     pub truth: Option<TruthRow>,
 }
 
 /// A connection.
 #[derive(Debug)]
 pub struct Conn {
-    /// Unique among all connections.
+    /// The connection's number, unique in this process.
     pub id: u64,
-    /// The request that it is busy with, counted on this connection.
+    /// The number of the present request on this connection.
     pub n_requests: u64,
-    /// Received and not yet used.
+    /// Bytes that were received and not yet used.
     pub inbox: Vec<u8>,
-    /// What it is busy with.
+    /// What the connection is doing.
     pub work: Work,
-    /// To be closed after the response.
+    /// Whether the connection is closed after the response.
     pub close: bool,
-    /// `100 Continue` has been sent for the request in the inbox.
+    /// Whether `100 Continue` has been sent for the request in the inbox.
     pub continued: bool,
-    /// Emission waits until the socket has taken what is there.
+    /// Whether emission waits until the socket has accepted the bytes that are there.
     pub is_blocked: bool,
-    /// Whether the reactor is to say when the socket takes bytes again.
+    /// Whether the reactor reports when the socket accepts bytes again.
     pub wants_write: bool,
-    /// A timer will write the next dripping byte.
+    /// Whether a timer will write the next byte of a dripping response.
     pub is_dripping: bool,
     stream: TcpStream,
     outbox: Vec<u8>,
     n_written: usize,
 }
 
-/// What a read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     /// Bytes, with the kernel's stamp (`CLOCK_REALTIME`) of their arrival if there is one.
     Bytes(Option<Nanos>),
-    /// Nothing at the moment.
+    /// No bytes are there at the moment.
     Nothing,
-    /// The client has gone.
+    /// The client has disconnected.
     Gone,
 }
 
@@ -107,12 +107,12 @@ impl Conn {
         &self.stream
     }
 
-    /// Returns the place for what is to be written.
+    /// Returns the buffer of bytes to be written.
     pub fn outbox(&mut self) -> &mut Vec<u8> {
         &mut self.outbox
     }
 
-    /// Returns the number of bytes that the socket has not taken.
+    /// Returns the number of bytes that the socket has not accepted.
     pub fn n_unsent(&self) -> usize {
         self.outbox.len() - self.n_written
     }
@@ -147,10 +147,11 @@ impl Conn {
         Read::Bytes(stamp)
     }
 
-    /// Writes what the socket takes, in pieces of at most `piece` bytes, at most `n_pieces` of them.
+    /// Writes at most `n_pieces` pieces of at most `piece` bytes, as long as the socket accepts
+    /// them.
     ///
     /// # Errors
-    /// When the client has gone.
+    /// The client has disconnected.
     pub fn flush(&mut self, piece: usize, n_pieces: usize) -> io::Result<()> {
         for _ in 0..n_pieces {
             let unsent = &self.outbox[self.n_written..];
@@ -167,7 +168,7 @@ impl Conn {
         if self.n_written == self.outbox.len() {
             self.outbox.clear();
             self.n_written = 0;
-            // A response of many megabytes must not keep its memory for ever.
+            // The buffer of a large response is freed, not kept for the life of the connection.
             if self.outbox.capacity() > 1 << 20 {
                 self.outbox.shrink_to(1 << 16);
             }
@@ -175,10 +176,10 @@ impl Conn {
         Ok(())
     }
 
-    /// Makes the coming close a reset.
+    /// Makes the next close a reset.
     ///
     /// # Errors
-    /// When the socket refuses.
+    /// The socket refuses the option.
     pub fn reset_on_close(&self) -> io::Result<()> {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }

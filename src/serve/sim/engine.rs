@@ -1,4 +1,4 @@
-//! What the simulated engine decides about a request: everything but sockets and timers.
+//! The simulated engine's decision about each request, without sockets or timers.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -24,20 +24,20 @@ use crate::units::Nanos;
 /// A request that waits for its slot or is being answered.
 #[derive(Debug)]
 pub struct Job {
-    /// What will be answered.
+    /// The answer to come.
     pub answer: Answer,
-    /// Whether as a stream.
+    /// Whether the answer is streamed.
     pub is_stream: bool,
-    /// What is known of it.
+    /// The row of the truth log, as far as it is known.
     pub truth: TruthRow,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub enum Reply {
-    /// This response, at this instant.
+    /// This response is sent at this instant.
     At(Nanos, Vec<u8>),
-    /// An answer, as soon as there is a slot.
+    /// An answer begins as soon as a slot is free.
     Generate(Box<Job>),
     /// The process ends.
     Die,
@@ -57,13 +57,13 @@ pub struct Engine {
     created: u64,
     n_requests: u64,
     n_health_calls: u64,
-    /// Who is being served, by connection.
+    /// The requests being served and those that wait, by connection.
     pub slots: Slots<(usize, u64)>,
-    /// Totals.
+    /// Totals since the start.
     pub counters: Counters,
     /// Tokens of prompts and answers being served.
     pub n_context_tokens: u64,
-    /// Events against their instants.
+    /// How late events were written after their instants.
     pub lateness: Lateness,
 }
 
@@ -97,12 +97,12 @@ impl Engine {
         }
     }
 
-    /// Returns how responses are written.
+    /// Returns the format of responses.
     pub fn responses(&self) -> Responses {
         self.responses
     }
 
-    /// Returns the engine's time.
+    /// Returns the engine's start and stalls.
     pub fn timeline(&self) -> Timeline {
         self.timeline
     }
@@ -248,8 +248,8 @@ impl Engine {
         }
     }
 
-    /// Looks the prompt up in the prefix cache and puts it there. The last token of a prompt
-    /// is always computed, as in real engines.
+    /// Looks the prompt up in the prefix cache, and adds it. The last token of a prompt is always
+    /// computed, as in real engines.
     fn cached_tokens(&mut self, prompt: &Prompt) -> u32 {
         if !self.args.timing.prefix_cache {
             return 0;
@@ -282,7 +282,7 @@ impl Engine {
         self.n_context_tokens += u64::from(n_tokens);
     }
 
-    /// Forgets a request that held a slot.
+    /// Closes the accounts of a request that held a slot.
     pub fn finish(&mut self, truth: &TruthRow) {
         self.n_context_tokens = self
             .n_context_tokens
@@ -294,7 +294,7 @@ impl Engine {
         }
     }
 
-    /// Returns the counters, state included.
+    /// Returns the counters with the present state.
     pub fn counters(&self) -> Counters {
         let used = self.n_context_tokens as f64 / self.args.timing.kv_tokens.max(1) as f64;
         Counters {
@@ -305,7 +305,7 @@ impl Engine {
         }
     }
 
-    /// Returns the totals that close the truth log, and that `GET /truth` answers.
+    /// Returns the totals that end the truth log and that `GET /truth` returns.
     pub fn truth_totals(&self) -> serde_json::Value {
         serde_json::json!({
             "requests": self.n_requests,

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::openai::body::{ChatDelta, ChatDeltaChoice, Generation, TextChoice, UsageBody};
 
-/// Stands for the text in a serialised chunk; the chunk is cut here.
+/// Placeholder for the text in a serialised chunk. The chunk is cut at it.
 const MARK: &str = "\u{1}text\u{1}";
 const MARK_JSON: &[u8] = br#""\u0001text\u0001""#;
 
-/// What every chunk of one answer has in common.
+/// What all chunks of one answer share.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Whether it is a chat.
+    /// Whether the request is a chat.
     pub chat: bool,
     /// The request's id.
     pub id: String,
@@ -68,16 +68,16 @@ impl Identity {
     }
 }
 
-/// Whether tokens belong to the answer or to the thinking before it.
+/// Whether tokens belong to the answer or to the reasoning before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
-    /// The answer.
+    /// Tokens of the answer.
     Answer,
-    /// The thinking; chat only.
+    /// Tokens of the reasoning. Only chats have them.
     Reasoning,
 }
 
-/// A serialised chunk, cut where its text belongs.
+/// A serialised chunk, cut at the place of its text.
 #[derive(Clone, Debug)]
 pub struct TextTemplate {
     before: Vec<u8>,
@@ -85,7 +85,7 @@ pub struct TextTemplate {
 }
 
 impl TextTemplate {
-    /// Makes the template by serialising a typed chunk, so that it cannot differ from one.
+    /// Makes the template by serialising a typed chunk, so the two cannot differ.
     pub fn new(identity: &Identity, kind: TextKind, finish_reason: Option<&str>) -> Self {
         let json = identity.text_chunk(kind, finish_reason);
         let cut = memchr::memmem::rfind(&json, MARK_JSON)
@@ -105,8 +105,7 @@ impl TextTemplate {
     }
 }
 
-/// Puts ids of tokens into the choice of a chunk that was just written; here a token's place is
-/// its id.
+/// Adds token ids to the choice of the chunk just written. The id of a token is its position.
 pub fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
     const END: &[u8] = b"}]}";
     debug_assert!(out.ends_with(END));
@@ -117,7 +116,7 @@ pub fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
     out.extend_from_slice(END);
 }
 
-/// Puts token counts into a chunk that was just written.
+/// Adds token counts to the chunk just written.
 pub fn write_usage(usage: &UsageBody, out: &mut Vec<u8>) {
     debug_assert_eq!(out.last(), Some(&b'}'));
     out.pop();
@@ -144,7 +143,7 @@ pub fn json(value: &impl Serialize) -> Vec<u8> {
 /// How events are framed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Framing {
-    /// Lines end with CR LF.
+    /// Whether lines end with CR LF.
     pub crlf: bool,
 }
 
@@ -165,8 +164,8 @@ impl Framing {
         out: &mut Vec<u8>,
         payload: impl FnOnce(&mut Vec<u8>),
     ) {
-        // The size of the chunk is only known afterwards: eight digits are reserved, and
-        // leading zeros are allowed (RFC 9112, section 7.1).
+        // The size of the chunk is known only afterwards, so eight digits are reserved. Leading
+        // zeros are allowed (RFC 9112, section 7.1).
         let size_at = out.len();
         out.extend_from_slice(b"00000000\r\ndata: ");
         let start = size_at + 10;

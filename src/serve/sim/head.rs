@@ -1,9 +1,9 @@
-//! The head of an HTTP request: as much of it as the simulated engine needs.
+//! Parses the head of an HTTP request, as far as the simulated engine needs it.
 
-/// Longest head that is read.
+/// Longest head that is accepted.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// What a request's head says.
+/// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Method.
@@ -14,28 +14,28 @@ pub struct Head {
     pub head_bytes: usize,
     /// Bytes of the body.
     pub body_bytes: usize,
-    /// The client asks for the connection to be closed afterwards.
+    /// Whether the client asks to close the connection after the response.
     pub close: bool,
-    /// The client waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
-/// Why a head cannot be served.
+/// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadHead {
-    /// It is not HTTP/1.
+    /// The head is not HTTP/1.
     Malformed,
-    /// It has no `Content-Length`, but a chunked body.
+    /// The body is chunked, and `Content-Length` is missing.
     LengthRequired,
-    /// It is longer than [`MAX_HEAD_BYTES`].
+    /// The head is longer than [`MAX_HEAD_BYTES`].
     TooLong,
 }
 
 impl Head {
-    /// Reads the head at the beginning of `bytes`; `None` while it is incomplete.
+    /// Parses the head at the beginning of `bytes`; `None` while it is incomplete.
     ///
     /// # Errors
-    /// [`BadHead`] when no further byte could make it a request that is served.
+    /// [`BadHead`] if no further byte can make the head acceptable.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, BadHead> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut request = httparse::Request::new(&mut headers);

@@ -1,4 +1,4 @@
-//! How long the simulated engine takes: the truth that measurements are held against.
+//! Service times of the simulated engine: the truth that measurements are compared with.
 
 use std::str::FromStr;
 
@@ -12,11 +12,11 @@ use crate::units::Nanos;
 /// Service times of one simulated engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LatencyModel {
-    /// From the admission of a request to its first token, prefill aside.
+    /// Time from a request's admission to its first token, without prefill.
     pub ttft: Distribution,
-    /// From one token to the next.
+    /// Time from one token to the next.
     pub itl: Distribution,
-    /// Prefill, per prompt token that is not in the prefix cache.
+    /// Prefill time per prompt token that is not in the prefix cache.
     pub prefill_per_token: Nanos,
 }
 
@@ -35,7 +35,7 @@ impl LatencyModel {
 /// A duration, or how durations are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Distribution {
-    /// Always the same: `50ms`.
+    /// One duration, always: `50ms`.
     Constant(Nanos),
     /// Equally likely between two bounds: `uniform:40ms..60ms`.
     Uniform(Nanos, Nanos),

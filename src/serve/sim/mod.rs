@@ -2,7 +2,7 @@
     clippy::disallowed_methods,
     reason = "edge: reads the answer file, waits for signals on a thread"
 )]
-//! The simulated engine: its timing is known exactly, and it fails on request.
+//! The simulated engine. Its timing is known exactly, and it fails on demand.
 
 pub mod answer;
 pub mod args;
@@ -46,7 +46,7 @@ use crate::serve::ServeError;
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`ServeError`] if the port, a file or something of the system cannot be had.
+/// [`ServeError`] if the port, a file or a system resource is not available.
 pub fn run(args: &SimArgs) -> Result<(), ServeError> {
     match args.process.role {
         Some(role @ (Role::Worker | Role::SetsidWorker)) => {
@@ -55,17 +55,17 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
         None if args.process.daemonise => return process::daemonise(),
         Some(Role::Server) | None => {}
     }
-    // Before any thread is started, since threads inherit the mask.
+    // Signals are blocked before the first thread starts, since threads inherit the mask.
     let signals = process::block_signals(&[Signal::SIGTERM, Signal::SIGINT])?;
     let stopper: Arc<OnceLock<Arc<EventFd>>> = Arc::default();
     if !args.process.ignore_term {
         let stopper = Arc::clone(&stopper);
         std::thread::spawn(move || {
-            // Should waiting fail, there is no way left to be asked to stop: stop at once.
+            // If waiting fails, no signal can reach the engine any more, so it stops at once.
             let _ = signals.wait();
             match stopper.get() {
                 Some(stopper) if stopper.write(1).is_ok() => {}
-                // Nothing is served yet.
+                // The reactor is not running yet.
                 _ => process::exit(0),
             }
         });
@@ -73,7 +73,7 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
     raise_descriptor_limit();
     process::misbehave_at_start(&args.process)?;
     let reactor = bind(args)?;
-    // It is set once, here.
+    // This is the only place that sets it.
     let _ = stopper.set(reactor.stopper());
     // The default slack of 50 µs would be added to every wait of the reactor.
     prctl::set_timerslack(1)
@@ -87,10 +87,10 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
     }
 }
 
-/// Opens the port, says so on stdout, and returns what serves it.
+/// Opens the port, reports it on stdout, and returns the reactor that serves it.
 ///
 /// # Errors
-/// [`ServeError`] if the port or a file cannot be had.
+/// [`ServeError`] if the port or a file cannot be opened.
 pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
     let book = match &args.answers.answer_from {
         None => AnswerBook::default(),
@@ -120,7 +120,7 @@ pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
     Ok(reactor)
 }
 
-/// One descriptor per stream: the soft limit is often 1,024.
+/// Raises the soft limit of descriptors, which is often 1,024: each stream needs one.
 fn raise_descriptor_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));

@@ -15,13 +15,13 @@ const BACKLOG: i32 = 4096;
 /// Opens the port.
 ///
 /// # Errors
-/// [`ServeError::Bind`] when it cannot be had.
+/// [`ServeError::Bind`] if the port cannot be opened.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        // Accepted sockets inherit both.
+        // Accepted sockets inherit both options.
         socket.set_tcp_nodelay(true)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         socket.bind(&address.into())?;

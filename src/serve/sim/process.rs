@@ -1,5 +1,5 @@
 #![expect(clippy::disallowed_methods, reason = "edge: starts and ends processes, sleeps")]
-//! How the simulated engine's processes misbehave.
+//! Faults of the simulated engine's processes.
 
 use std::ffi::{CString, OsString};
 use std::fs::OpenOptions;
@@ -19,18 +19,18 @@ use super::args::{ProcessFaultArgs, Role};
 use crate::serve::ServeError;
 use crate::units::Nanos;
 
-/// How often children look whether the others still live.
+/// How often children check that the others are alive.
 const LOOK_AROUND: Duration = Duration::from_millis(5);
 
-/// Sleeps for a time that a fault asks for.
+/// Sleeps for the time that a fault demands.
 pub fn sleep(time: Nanos) {
     std::thread::sleep(time.into());
 }
 
-/// Does what a fault of the process asks for before the port is opened.
+/// Carries out the faults that precede the opening of the port.
 ///
 /// # Errors
-/// [`ServeError::System`] if it cannot be done.
+/// [`ServeError::System`] if a fault cannot be carried out.
 pub fn misbehave_at_start(faults: &ProcessFaultArgs) -> Result<(), ServeError> {
     if let Some(delay) = faults.listen_delay {
         sleep(delay);
@@ -55,10 +55,10 @@ pub fn misbehave_at_start(faults: &ProcessFaultArgs) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Starts the children that faults ask for, which inherit the port if they are to hold it.
+/// Starts the children that faults demand. They inherit the port if they are to keep it.
 ///
 /// # Errors
-/// [`ServeError::System`] if one cannot be started.
+/// [`ServeError::System`] if a child cannot be started.
 pub fn start_children(faults: &ProcessFaultArgs, port: &TcpListener) -> Result<(), ServeError> {
     if faults.hold_port {
         fcntl(port.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).map_err(ServeError::system::<
@@ -75,7 +75,8 @@ pub fn start_children(faults: &ProcessFaultArgs, port: &TcpListener) -> Result<(
         children.push(start_child(Role::SetsidWorker, faults.respawns_left)?);
     }
     if !children.is_empty() {
-        // Reaps them, as a real engine's leader does: a dead worker is not to stay a zombie.
+        // The thread reaps the children, as a real engine's main process does: a dead worker must
+        // not stay a zombie.
         std::thread::spawn(move || {
             for mut child in children {
                 if let Err(error) = child.wait() {
@@ -87,7 +88,7 @@ pub fn start_children(faults: &ProcessFaultArgs, port: &TcpListener) -> Result<(
     Ok(())
 }
 
-/// Leaves the serving to a child and exits.
+/// Starts a child that serves, and exits.
 ///
 /// # Errors
 /// [`ServeError::System`] if the child cannot be started.
@@ -96,7 +97,7 @@ pub fn daemonise() -> Result<(), ServeError> {
     exit(0)
 }
 
-/// Starts this program again with another role.
+/// Starts this program again in another role.
 fn start_child(role: Role, respawns_left: u32) -> Result<Child, ServeError> {
     let start = || -> io::Result<Child> {
         let role = match role {
@@ -104,7 +105,7 @@ fn start_child(role: Role, respawns_left: u32) -> Result<Child, ServeError> {
             Role::SetsidWorker => "setsid-worker",
             Role::Server => "server",
         };
-        // The arguments of the parent, less the role that it had itself.
+        // The child gets the arguments of its parent, without the parent's own role.
         let arguments = arguments();
         let own =
             arguments.iter().position(|argument| argument == "--role").unwrap_or(arguments.len());
@@ -123,10 +124,10 @@ fn arguments() -> &'static [OsString] {
     ARGUMENTS.get_or_init(|| std::env::args_os().skip(1).collect())
 }
 
-/// Lives the life of a child.
+/// Runs as a child in its role.
 ///
 /// # Errors
-/// [`ServeError::System`] if it cannot become what it should be.
+/// [`ServeError::System`] if the child cannot take on its role.
 pub fn work(role: Role, faults: &ProcessFaultArgs) -> Result<(), ServeError> {
     if role == Role::SetsidWorker {
         setsid().map_err(ServeError::system::<nix::Error>("cannot make a session"))?;
@@ -174,7 +175,7 @@ fn spawn_log_faults(faults: &ProcessFaultArgs) {
         );
     }
     if faults.log_invalid_utf8 {
-        // Without a log there is nobody to be disturbed.
+        // A closed log must not end the engine.
         let _ = io::stderr().write_all(b"bytes that are no text: \xff\xfe\x80\xc3\x28\n");
     }
     if let Some(n_mb) = faults.log_flood {
@@ -195,11 +196,11 @@ fn spawn_log_faults(faults: &ProcessFaultArgs) {
 
 /// Writes a line to the log.
 pub fn log(line: &str) {
-    // A closed log is no reason to stop serving.
+    // A closed log must not end the engine.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Blocks signals in this thread and those that it will start.
+/// Blocks signals in this thread and in the threads that it will start.
 ///
 /// # Errors
 /// [`ServeError::System`] if the system refuses.
@@ -210,14 +211,15 @@ pub fn block_signals(signals: &[Signal]) -> Result<SigSet, ServeError> {
     Ok(set)
 }
 
-/// Overwrites arguments and environment in place, and the thread's name: what `setproctitle` does.
+/// Overwrites arguments, environment and thread name in place, as `setproctitle` does.
 ///
-/// Writes through `/proc/self/mem`, at the addresses that `/proc/self/stat` tells.
+/// The writes go through `/proc/self/mem`, to the addresses that `/proc/self/stat` lists.
 fn overwrite_title(title: &str) -> io::Result<()> {
-    // Children are started with the arguments, which are gone after this.
+    // Children are started with these arguments, and the writes below destroy them.
     arguments();
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields are counted behind the name, which may contain anything; 3 is the first.
+    // Fields are counted from behind the name, which may contain anything. The first of them is
+    // field 3.
     let fields: Vec<u64> = stat
         .rsplit(") ")
         .next()

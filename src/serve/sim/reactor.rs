@@ -28,14 +28,14 @@ const READ_BYTES: usize = 64 << 10;
 const MAX_UNSENT_BYTES: usize = 1 << 20;
 /// Bytes of a request that are kept while it is incomplete.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
-/// Due events that are handled before sockets get their turn.
+/// Due events that are handled before sockets are polled again.
 const EVENTS_PER_TURN: usize = 64;
 
 const LISTENER: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 const STOP: u64 = u64::MAX - 2;
 
-/// How the reactor writes, as faults have it.
+/// Faults of writing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriteFaults {
     /// Bytes of one write.
@@ -50,16 +50,16 @@ pub struct WriteFaults {
     pub crlf: bool,
 }
 
-/// How [`Reactor::run`] ended.
+/// Why [`Reactor::run`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// It was asked to.
+    /// It was told to stop.
     Asked,
-    /// A fault has the process die.
+    /// A fault makes the process die.
     Die,
 }
 
-/// The simulated engine's door.
+/// The simulated engine's sockets and timers.
 #[derive(Debug)]
 pub struct Reactor {
     engine: Engine,
@@ -79,7 +79,7 @@ impl Reactor {
     /// Returns a reactor that serves on an open port.
     ///
     /// # Errors
-    /// [`ServeError::System`] when the system has no epoll, timer or event descriptor left.
+    /// [`ServeError::System`] if the system has no epoll, timer or event descriptor left.
     pub fn new(
         listener: TcpListener,
         engine: Engine,
@@ -116,7 +116,7 @@ impl Reactor {
         })
     }
 
-    /// Returns what ends [`run`](Self::run) when something is written to it.
+    /// Returns the event descriptor that ends [`run`](Self::run) when it is written to.
     pub fn stopper(&self) -> Arc<EventFd> {
         Arc::clone(&self.stop)
     }
@@ -157,9 +157,9 @@ impl Reactor {
     }
 
     fn accept(&mut self) {
-        // Bounded, so that a flood of connections cannot keep due events from being sent.
+        // The count is bounded, so that a flood of connections cannot delay due events.
         for _ in 0..EVENTS_PER_TURN {
-            // When descriptors run out the connection stays in the backlog.
+            // Without a free descriptor the connection stays in the backlog.
             let Ok((stream, _)) = self.listener.accept() else { return };
             if stream.set_nonblocking(true).is_err() {
                 continue;
@@ -303,7 +303,7 @@ impl Reactor {
                 if let Some(conn) = &self.conns[slot]
                     && conn.reset_on_close().is_err()
                 {
-                    // The client has closed before us; there is nothing left to reset.
+                    // The client closed first, so the connection cannot be reset.
                 }
                 self.drop_conn(slot);
             }
@@ -315,7 +315,7 @@ impl Reactor {
         }
     }
 
-    /// Writes a request's row and hands its slot on, at the instant at which it became free.
+    /// Writes a request's row, and frees its slot at the instant at which the response ended.
     fn close_row(&mut self, truth: Option<TruthRow>, end: &'static str, at: Nanos) {
         let Some(mut truth) = truth else { return };
         truth.end = end;
@@ -328,7 +328,7 @@ impl Reactor {
         }
     }
 
-    /// Makes a connection free for its next request, which may have arrived already.
+    /// Frees a connection for its next request, which may have arrived already.
     fn next_request(&mut self, slot: usize) {
         self.flush(slot);
         let Some(conn) = self.conns[slot].as_mut() else { return };
@@ -368,7 +368,8 @@ impl Reactor {
                 Read::Bytes(stamp) => {
                     let now = clock::both();
                     let realtime = stamp.unwrap_or(Nanos(now.realtime));
-                    // The kernel stamps with the other clock; their distance is taken now.
+                    // The kernel stamps with the realtime clock. Its offset from the monotonic
+                    // clock is read now.
                     let age = Nanos(now.realtime).saturating_sub(realtime);
                     self.read_requests(slot, Nanos(now.monotonic).saturating_sub(age), realtime);
                 }
@@ -407,7 +408,7 @@ impl Reactor {
         }
     }
 
-    /// Closes a connection and gives up what it was busy with.
+    /// Closes a connection and drops its request or answer.
     fn drop_conn(&mut self, slot: usize) {
         let Some(conn) = self.conns[slot].take() else { return };
         self.free.push(slot);
@@ -432,7 +433,7 @@ impl Reactor {
     }
 }
 
-/// Notes tokens that were due at `due` and are written now.
+/// Counts tokens that were due at `due` and are written now.
 fn note(truth: &mut TruthRow, n_tokens: u32, due: Nanos, now: SentStamp) {
     truth.late_max_ns = truth.late_max_ns.max(now.monotonic.saturating_sub(due.0));
     if n_tokens == 0 {

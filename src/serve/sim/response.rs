@@ -1,4 +1,4 @@
-//! HTTP responses that are written whole.
+//! HTTP responses that are written whole, and the head of streams.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::openai::body::ErrorBody;
 /// Heads and whole responses, with the faults of headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Responses {
-    /// Size of a header that fills.
+    /// Size of a header that is added as a fault. Unit: megabytes.
     pub headers_mb: Option<u32>,
     /// `Retry-After` of errors. Unit: seconds.
     pub retry_after: Option<u64>,

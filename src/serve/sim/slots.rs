@@ -1,8 +1,8 @@
-//! Who is being served and who waits.
+//! Requests that are served, and the queue of those that wait.
 
 use std::collections::VecDeque;
 
-/// A limit on simultaneous requests, and the queue before it.
+/// A limit on simultaneous requests, with a queue in front of it.
 #[derive(Clone, Debug)]
 pub struct Slots<K> {
     limit: usize,
@@ -11,14 +11,14 @@ pub struct Slots<K> {
     waiting: VecDeque<K>,
 }
 
-/// What becomes of an arriving request.
+/// The result of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is served at once.
+    /// The request is served at once.
     Served,
-    /// It waits.
+    /// The request waits.
     Queued,
-    /// The queue is full.
+    /// The queue is full, and the request is refused.
     Refused,
 }
 
@@ -28,7 +28,7 @@ impl<K: PartialEq> Slots<K> {
         Self { limit, queue_limit, n_running: 0, waiting: VecDeque::new() }
     }
 
-    /// Takes a slot, or a place in the queue.
+    /// Takes a slot, or joins the queue.
     pub fn arrive(&mut self, key: K) -> Admission {
         if self.n_running < self.limit {
             self.n_running += 1;
@@ -41,7 +41,7 @@ impl<K: PartialEq> Slots<K> {
         Admission::Queued
     }
 
-    /// Frees a slot, and returns who takes it over.
+    /// Frees a slot. Returns the waiting request that takes it over.
     pub fn release(&mut self) -> Option<K> {
         let next = self.waiting.pop_front();
         if next.is_none() {
@@ -50,7 +50,7 @@ impl<K: PartialEq> Slots<K> {
         next
     }
 
-    /// Removes a request that gave up waiting.
+    /// Removes a request that stopped waiting.
     pub fn leave(&mut self, key: &K) {
         self.waiting.retain(|other| other != key);
     }

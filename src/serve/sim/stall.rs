@@ -2,20 +2,20 @@
 
 use crate::units::Nanos;
 
-/// A pause at the end of every period: work neither begins nor goes on in it.
+/// A pause at the end of every period. Work neither begins nor proceeds in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stalls {
-    /// From the beginning of one period to the beginning of the next.
+    /// Time from the beginning of one period to the beginning of the next.
     pub every: Nanos,
-    /// The part of a period, at its end, in which nothing happens; less than `every`.
+    /// Length of the pause; less than `every`.
     pub length: Nanos,
 }
 
 impl Stalls {
-    /// Returns the instant at which `service` has been worked since `start`.
+    /// Returns the instant at which work of length `service` ends that began at `start`.
     ///
-    /// Instants are distances from the engine's start. An instant within a stall is moved to the
-    /// stall's end, also when no service is asked for: nothing is emitted while standing still.
+    /// Instants are distances from the engine's start. An instant within a stall moves to the
+    /// stall's end even if `service` is zero, since a stalled engine emits nothing.
     pub fn after(self, start: Nanos, service: Nanos) -> Nanos {
         let work_per_period = self.every.0 - self.length.0;
         let worked_in_period = (start.0 % self.every.0).min(work_per_period);

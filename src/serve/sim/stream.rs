@@ -18,28 +18,28 @@ use crate::units::Nanos;
 /// Events due at the same instant go out in one write of at most about this size.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// What is answered to one request.
+/// The answer to one request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What all chunks have in common.
+    /// What all chunks of the answer share.
     pub identity: Identity,
     /// The tokens.
     pub words: Words,
-    /// How many are sent.
+    /// How many tokens are sent.
     pub n_tokens: u32,
     /// `stop` or `length`.
     pub finish_reason: &'static str,
     /// Tokens of the prompt.
     pub n_prompt: u32,
-    /// Those found in the prefix cache.
+    /// Prompt tokens that were in the prefix cache.
     pub n_cached: u32,
-    /// The request asks for token counts.
+    /// Whether the request asks for token counts.
     pub wants_usage: bool,
-    /// The request asks for them in every event.
+    /// Whether the request asks for token counts in every event.
     pub wants_continuous_usage: bool,
 }
 
-/// An answer in the course of being sent. It knows no socket and no clock.
+/// An answer that is being sent. It knows neither sockets nor clocks.
 #[derive(Debug)]
 pub struct Stream {
     answer: Answer,
@@ -67,25 +67,25 @@ enum Phase {
     HugeLine { bytes_left: usize },
 }
 
-/// What comes after the events that were just due.
+/// What follows the events just written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Further events, at this instant.
+    /// Further events follow at this instant.
     At(Nanos),
-    /// Nothing.
+    /// The response has ended.
     Ended(End),
 }
 
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// As it should.
+    /// The response ends properly.
     Complete,
-    /// Never: the connection stays open in silence.
+    /// The response never ends: the connection stays open in silence.
     Silence,
-    /// With a reset of the connection.
+    /// The connection is reset.
     Reset,
-    /// With the connection closed in the middle of the body.
+    /// The connection is closed in the middle of the body.
     Cut,
 }
 
@@ -128,7 +128,7 @@ impl Stream {
         self.n_tokens_sent
     }
 
-    /// Appends everything that is due at [`due`](Self::due), and nothing that is due later.
+    /// Appends the events that are due at [`due`](Self::due), and no later ones.
     pub fn emit(&mut self, now: SentStamp, responses: Responses, out: &mut Vec<u8>) -> Next {
         let start = out.len();
         loop {
@@ -229,7 +229,7 @@ impl Stream {
         Next::At(self.pace.step(self.due, n_next))
     }
 
-    /// Returns the number of tokens of the next event. Reasoning and answer share none.
+    /// Returns the number of tokens of the next event. An event never mixes reasoning and answer.
     fn n_next(&self) -> u32 {
         let sent = self.n_tokens_sent;
         let end = if self.faults.endless { u32::MAX } else { self.answer.n_tokens };
@@ -308,7 +308,7 @@ impl Stream {
         out.extend_from_slice(b"0\r\n\r\n");
     }
 
-    /// Turns the answer into one that is not streamed: when it is due, and its body.
+    /// Returns the answer as one response: its instant, its body and its number of tokens.
     pub fn into_whole(mut self) -> (Nanos, Vec<u8>, u32) {
         let mut due = self.pace.first_token(self.due);
         if self.answer.n_tokens > 1 {
@@ -342,7 +342,8 @@ impl Stream {
         (due, body, self.n_tokens_sent)
     }
 
-    /// Returns how an answer that is not streamed ends, by the faults that have a position.
+    /// Returns how a response ends that is not streamed, according to the faults that have a
+    /// position.
     pub fn whole_end(&self) -> End {
         let within = |at: Option<u32>| at.is_some_and(|at| at < self.answer.n_tokens);
         match () {

@@ -1,4 +1,4 @@
-//! When work that begins at one instant is done, stalls included.
+//! When a piece of work ends, stalls included.
 
 use rand::rngs::ChaCha8Rng;
 
@@ -6,17 +6,17 @@ use super::latency::LatencyModel;
 use super::stall::Stalls;
 use crate::units::Nanos;
 
-/// The engine's time: its beginning and its stalls. Instants are of the monotonic clock.
+/// The engine's start and its stalls. Instants are of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeline {
     /// When the engine started.
     pub epoch: Nanos,
-    /// When it stands still.
+    /// The stalls, if there are any.
     pub stalls: Option<Stalls>,
 }
 
 impl Timeline {
-    /// Returns the instant at which `service` has been worked since `start`.
+    /// Returns the instant at which work of length `service` ends that began at `start`.
     pub fn after(&self, start: Nanos, service: Nanos) -> Nanos {
         match self.stalls {
             None => start + service,
@@ -25,14 +25,14 @@ impl Timeline {
     }
 }
 
-/// The pace of one answer.
+/// The times of one answer.
 #[derive(Debug)]
 pub struct Pace {
     /// Service times.
     pub latency: LatencyModel,
-    /// The engine's time.
+    /// The engine's start and stalls.
     pub timeline: Timeline,
-    /// Random numbers of this answer alone.
+    /// The random numbers of this answer alone.
     pub rng: ChaCha8Rng,
     /// Prompt tokens that need prefill.
     pub n_prefilled: u32,

@@ -1,4 +1,4 @@
-//! What is due when, and the one timer that wakes the reactor for it.
+//! Entries by due time, and the one timer that wakes the reactor for the first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,33 +12,33 @@ use super::clock;
 use crate::serve::ServeError;
 use crate::units::Nanos;
 
-/// Something that is due.
+/// An entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// When.
+    /// The instant at which it is due.
     pub due: Nanos,
-    /// Entries of the same instant come in the order in which they were planned.
+    /// Entries of one instant keep the order in which they were planned.
     number: u64,
-    /// Where the connection is kept.
+    /// The slot of the connection.
     pub slot: usize,
-    /// Which connection it was; the place may have been taken over.
+    /// The connection's id: another connection may use the slot by then.
     pub conn_id: u64,
-    /// Which of its requests it was.
+    /// The number of the request on its connection.
     pub n_requests: u64,
-    /// What.
+    /// The action that is due.
     pub kind: EntryKind,
 }
 
-/// What is due.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
-    /// Events of an answer.
+    /// Write the next events of an answer.
     Work,
-    /// A comment in a stream.
+    /// Write a comment into a stream.
     Heartbeat,
-    /// The end of an idle connection.
+    /// Close an idle connection.
     Idle,
-    /// The next byte of a dripping response.
+    /// Write the next byte of a dripping response.
     Drip,
 }
 
@@ -53,10 +53,11 @@ pub struct TimerQueue {
 }
 
 impl TimerQueue {
-    /// Returns an empty queue that wakes `spin` before an entry is due, to spin until it is.
+    /// Returns an empty queue. It wakes `spin` before an entry is due, and the caller spins for
+    /// the rest.
     ///
     /// # Errors
-    /// [`ServeError::System`] when the system has no timer left.
+    /// [`ServeError::System`] if the system has no timer left.
     pub fn new(spin: Nanos) -> Result<Self, ServeError> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(ServeError::system::<
@@ -67,8 +68,8 @@ impl TimerQueue {
         Ok(Self { entries: BinaryHeap::new(), n_planned: 0, timer, armed: None, spin })
     }
 
-    /// Returns the timer, to be watched with edges: an expiry needs no read, and a new deadline
-    /// makes a new edge.
+    /// Returns the timer, to be watched edge-triggered: an expiry needs no read, and a new
+    /// deadline makes a new edge.
     pub fn timer(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
     }
@@ -78,7 +79,7 @@ impl TimerQueue {
         self.armed = None;
     }
 
-    /// Plans something for a connection and the request that it is busy with.
+    /// Plans an entry for a connection and its present request.
     pub fn plan(
         &mut self,
         due: Nanos,
@@ -91,7 +92,7 @@ impl TimerQueue {
         self.entries.push(Reverse(Entry { due, number, slot, conn_id, n_requests, kind }));
     }
 
-    /// Takes the first entry, if it is due.
+    /// Removes and returns the first entry if it is due.
     pub fn pop_due(&mut self) -> Option<Entry> {
         let Reverse(first) = self.entries.peek()?;
         if first.due > clock::monotonic() {
@@ -103,7 +104,7 @@ impl TimerQueue {
     /// Arms the timer for the first entry, and returns how to wait.
     ///
     /// # Errors
-    /// [`ServeError::System`] when the timer cannot be set.
+    /// [`ServeError::System`] if the timer cannot be set.
     pub fn time_to_wait(&mut self) -> Result<EpollTimeout, ServeError> {
         let Some(Reverse(first)) = self.entries.peek() else { return Ok(EpollTimeout::NONE) };
         let wake = first.due.saturating_sub(self.spin);

@@ -1,5 +1,5 @@
 #![expect(clippy::disallowed_methods, reason = "edge: writes the truth log")]
-//! What the simulated engine did, written by itself.
+//! The truth log: what the simulated engine did, recorded by the engine itself.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::serve::ServeError;
 
-/// Rows that may wait for the disk before the engine waits for it.
+/// Rows that may be queued for the disk. At this many the engine waits.
 const QUEUED_ROWS: usize = 1 << 16;
 
 /// One request as the engine saw it. Instants are nanoseconds of `CLOCK_MONOTONIC`.
@@ -20,11 +20,12 @@ const QUEUED_ROWS: usize = 1 << 16;
 pub struct TruthRow {
     /// Position among the generation requests, from 1.
     pub request: u64,
-    /// The kernel's stamp of the request's last byte where there is one.
+    /// The kernel's stamp of the request's last byte; the time of its read where the kernel gave
+    /// none.
     pub arrived_ns: u64,
     /// The same instant on `CLOCK_REALTIME`.
     pub arrived_realtime_ns: u64,
-    /// When it got its slot; 0 if never.
+    /// When the request got its slot; 0 if it never did.
     pub admitted_ns: u64,
     /// SHA-256 of the prompt's bytes: text as it is, token ids as JSON, messages as their texts with line ends.
     pub prompt_sha256: String,
@@ -71,7 +72,7 @@ impl TruthLog {
         if let Some(rows) = &self.rows
             && rows.send(line).is_err()
         {
-            // The writer has ended and has said why.
+            // The writer has ended, and has logged why.
         }
     }
 }
@@ -87,7 +88,7 @@ impl Drop for TruthLog {
     }
 }
 
-/// Writes rows as they come, and lets none wait in memory for longer than a second.
+/// Writes rows as they come. None stays in memory for longer than a second.
 fn write_rows(rows: &Receiver<Vec<u8>>, file: File) {
     let mut file = BufWriter::with_capacity(1 << 16, file);
     loop {
@@ -109,11 +110,12 @@ fn write_rows(rows: &Receiver<Vec<u8>>, file: File) {
 }
 
 fn complain(message: &str) {
-    // A closed stderr leaves nobody to tell.
+    // A failure to write to stderr cannot be reported anywhere.
     let _ = writeln!(std::io::stderr(), "{message}");
 }
 
-/// How late events were written after they were due, in steps of about a fifth.
+/// How late events were written after they were due, in buckets whose bounds grow by about a
+/// fifth.
 #[derive(Clone, Debug)]
 pub struct Lateness {
     buckets: [u64; 256],
@@ -152,7 +154,7 @@ impl Lateness {
     }
 }
 
-/// Four buckets per power of two.
+/// Returns the bucket of a lateness. Each power of two has four buckets.
 fn bucket_of(late_ns: u64) -> usize {
     if late_ns < 4 {
         return late_ns as usize;

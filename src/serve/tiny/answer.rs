@@ -1,4 +1,4 @@
-//! From a batcher's events to bodies: chunks of a stream, or one whole answer.
+//! Response bodies from a batcher's events: the chunks of a stream, or one whole answer.
 
 use tokenizers::Tokenizer;
 
@@ -9,10 +9,10 @@ use crate::openai::body::{
     TokenLogprob, UsageBody,
 };
 
-/// What all bodies of one answer have in common.
+/// What all bodies of one answer share.
 #[derive(Clone, Debug)]
 pub struct AnswerShape {
-    /// Whether it is a chat.
+    /// Whether the request is a chat.
     pub chat: bool,
     /// The request's id.
     pub id: String,
@@ -22,9 +22,9 @@ pub struct AnswerShape {
     pub model: String,
     /// Tokens of the prompt.
     pub n_prompt: u32,
-    /// Log probabilities are asked for.
+    /// Whether the request asks for log probabilities.
     pub wants_logprobs: bool,
-    /// The stream is to end with token counts.
+    /// Whether the stream ends with token counts.
     pub wants_usage: bool,
 }
 
@@ -63,7 +63,7 @@ impl AnswerShape {
     }
 }
 
-/// An answer in the course of being streamed.
+/// An answer that is being streamed.
 #[derive(Clone, Debug)]
 pub struct ChunkWriter {
     shape: AnswerShape,
@@ -78,9 +78,9 @@ impl ChunkWriter {
         Self { shape, n_generated: 0, held: Vec::new() }
     }
 
-    /// Appends the events of the stream that follow from a token, and says whether it was the last.
+    /// Appends the stream's events for one token. Returns whether the token was the last.
     ///
-    /// A token that adds no text yet makes no chunk, as in vLLM: chunks are not tokens.
+    /// A token that adds no complete text makes no chunk, as in vLLM: a chunk is not a token.
     pub fn write(&mut self, event: Event, tokenizer: &Tokenizer, out: &mut Vec<u8>) -> bool {
         let Event::Token { text, sampled, finish } = event;
         if self.n_generated == 0 && self.shape.chat {
@@ -125,7 +125,7 @@ impl ChunkWriter {
     }
 }
 
-/// An answer that is collected to be sent whole.
+/// An answer that is collected and then sent whole.
 #[derive(Clone, Debug)]
 pub struct WholeWriter {
     shape: AnswerShape,
@@ -140,7 +140,7 @@ impl WholeWriter {
         Self { shape, text: String::new(), sampled: Vec::new(), finish: None }
     }
 
-    /// Takes a token, and says whether it was the last.
+    /// Takes one token. Returns whether it was the last.
     pub fn take(&mut self, event: Event) -> bool {
         let Event::Token { text, sampled, finish } = event;
         self.text.push_str(&text);

@@ -1,4 +1,4 @@
-//! Attention of one token over the tokens before it, and the rotation that tells it where they are.
+//! Attention of one token over the tokens before it, and the rotation that encodes positions.
 
 use super::config::LlamaConfig;
 use super::kv_cache::LayerCache;
@@ -29,8 +29,8 @@ impl Rope {
         Self { half_dim, turns }
     }
 
-    /// Rotates heads, each `[head_dim]` wide, to a position. The halves of a head are turned
-    /// against each other, as Hugging Face keeps the weights.
+    /// Rotates heads, each `[head_dim]` wide, to a position. The first half of a head pairs with
+    /// the second half, which is how Hugging Face orders the weights.
     pub fn rotate(&self, heads: &mut [f32], position: usize) {
         let turns = &self.turns[position * self.half_dim..(position + 1) * self.half_dim];
         for head in heads.chunks_exact_mut(2 * self.half_dim) {
@@ -42,7 +42,7 @@ impl Rope {
     }
 }
 
-/// Writes what one token gathers from the first `n_visible` tokens of the cache.
+/// Writes the attention of one token over the first `n_visible` tokens of the cache.
 ///
 /// `queries` and `out` are `[n_heads, head_dim]`.
 pub fn attend(

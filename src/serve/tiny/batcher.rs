@@ -1,4 +1,4 @@
-//! Iteration-level continuous batching: who takes part in the next step, and what comes of it.
+//! Continuous batching: each step decides anew which sequences take part in it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +19,13 @@ use crate::serve::counters::Counters;
 pub struct Limits {
     /// Sequences that are computed at once.
     pub max_num_seqs: usize,
-    /// New tokens of one step; longer prompts are taken in several.
+    /// New tokens of one step. A longer prompt takes several steps.
     pub max_num_batched_tokens: usize,
     /// Threads that share a step's sequences.
     pub n_threads: usize,
 }
 
-/// A request, tokenised and checked.
+/// A tokenised and checked request.
 #[derive(Debug)]
 pub struct Submission {
     /// The prompt; not empty.
@@ -42,20 +42,20 @@ pub struct Submission {
     pub stops: Vec<String>,
     /// An end of sequence does not end the answer.
     pub ignore_eos: bool,
-    /// Where events go; it has room for `max_tokens + 1`, so sending never waits.
+    /// The channel for events. It has room for `max_tokens + 1`, so sending never waits.
     pub events: mpsc::Sender<Event>,
 }
 
-/// What a request gets to hear.
+/// An event that a request's client is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A token was generated.
     Token {
-        /// Text that became complete; may be empty.
+        /// Text that became complete. It may be empty.
         text: String,
         /// The token.
         sampled: Sampled,
-        /// Set with the last token.
+        /// The reason why the answer ended; set with the last token.
         finish: Option<Finish>,
     },
 }
@@ -82,13 +82,13 @@ impl Finish {
 struct Sequence {
     submission: Submission,
     cache: KvCache,
-    /// Tokens that the model has not seen; all of the prompt at first.
+    /// Tokens that the model has not seen. At first this is the whole prompt.
     unseen: Vec<u32>,
     n_generated: u32,
     detokenizer: Detokenizer,
     stop_watch: StopWatch,
     finish: Option<Finish>,
-    /// What the last step brought and has not been sent.
+    /// The event of the last step, until it is sent.
     unsent: Option<Event>,
 }
 
@@ -118,7 +118,7 @@ impl Batcher {
         }
     }
 
-    /// Works until nobody can submit any more.
+    /// Runs steps until every sender of submissions is gone.
     pub fn run(&mut self, submissions: &mut mpsc::Receiver<Submission>) {
         loop {
             if self.is_idle() {
@@ -139,12 +139,12 @@ impl Batcher {
         }
     }
 
-    /// Queues a request.
+    /// Puts a request into the queue.
     pub fn submit(&mut self, submission: Submission) {
         self.waiting.push_back(submission);
     }
 
-    /// Whether there is nothing to compute.
+    /// Whether no request runs or waits.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -173,7 +173,8 @@ impl Batcher {
         }
         self.totals.finished +=
             self.running.iter().filter(|sequence| sequence.finish.is_some()).count() as u64;
-        // Who has read its last token and then reads the counters finds it counted.
+        // Counters are published before tokens are sent, so a client that has read its last token
+        // finds it counted.
         self.publish();
         for sequence in &mut self.running {
             sequence.send();
@@ -181,7 +182,7 @@ impl Batcher {
         self.running.retain(|sequence| sequence.finish.is_none());
     }
 
-    /// Drops the requests whose clients have left.
+    /// Drops the requests whose clients have disconnected.
     fn forget_the_gone(&mut self) {
         let n_before = self.waiting.len() + self.running.len();
         self.waiting.retain(|submission| !submission.events.is_closed());
@@ -207,8 +208,8 @@ impl Batcher {
         }
     }
 
-    /// Returns how many unseen tokens of each sequence the next step takes: sequences that
-    /// decode come first, prompts share what is left.
+    /// Returns how many unseen tokens of each sequence the next step takes. Decoding sequences
+    /// come first, and prompts share what is left.
     fn share_out(&self) -> Vec<usize> {
         let n_decoding = self.running.iter().filter(|sequence| sequence.unseen.len() == 1).count();
         let mut left = self.limits.max_num_batched_tokens.saturating_sub(n_decoding);
@@ -225,10 +226,10 @@ impl Batcher {
             .collect()
     }
 
-    /// Runs the model, and returns the logits of the sequences whose tokens are all seen now.
+    /// Runs the model, and returns the logits of the sequences that have no unseen token left.
     ///
-    /// With several threads each takes a part of the sequences. A row's result does not depend
-    /// on the other rows, so neither does it depend on the number of threads.
+    /// Each thread takes a part of the sequences. A row's result does not depend on the other
+    /// rows, so the result does not depend on the number of threads.
     fn forward(&mut self, takes: &[usize]) -> Vec<f32> {
         let mut spans: Vec<Span<'_>> = self
             .running
@@ -318,7 +319,7 @@ impl Sequence {
         if let Some(event) = self.unsent.take()
             && self.submission.events.try_send(event).is_err()
         {
-            // The client has left; the next step forgets the sequence.
+            // The client has disconnected; the next step drops the sequence.
         }
     }
 }

@@ -15,7 +15,7 @@ macro_rules! file {
     };
 }
 
-/// Returns the files of `word-problems-1m`, which solves word problems.
+/// Returns the files of the model `word-problems-1m`.
 pub fn model_files() -> ModelFiles {
     ModelFiles {
         config: file!("config.json"),
@@ -49,7 +49,8 @@ mod tests {
         answer: String,
     }
 
-    /// Answers questions greedily, so many at once, and returns texts and numbers of tokens.
+    /// Answers questions greedily, at most `max_num_seqs` at once, and returns texts and token
+    /// counts.
     fn answer(
         questions: &[&str],
         precision: Precision,

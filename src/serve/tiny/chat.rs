@@ -19,10 +19,10 @@ impl ChatTemplate {
     /// Reads a template.
     ///
     /// # Errors
-    /// Where it is wrong.
+    /// The syntax error of the template.
     pub fn parse(source: String, bos_token: String, eos_token: String) -> Result<Self, String> {
         let mut environment = Environment::new();
-        // As transformers sets Jinja up.
+        // These are the Jinja settings of transformers.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| format!("{error:#}"))?);
         environment.add_function("raise_exception", |message: String| -> Result<String, _> {
@@ -35,7 +35,7 @@ impl ChatTemplate {
     /// Returns the prompt that makes a model answer these messages.
     ///
     /// # Errors
-    /// What the template objects to.
+    /// The error that the template raised.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String, String> {
         let messages: Vec<_> = messages
             .iter()

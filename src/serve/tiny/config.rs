@@ -23,7 +23,7 @@ pub struct LlamaConfig {
     pub rms_norm_eps: f32,
     /// Base of the rotary embedding's wavelengths.
     pub rope_theta: f64,
-    /// The embedding is the output layer too.
+    /// Whether the embedding is the output layer too.
     pub tie_word_embeddings: bool,
     /// Longest context.
     pub max_positions: usize,
@@ -73,11 +73,10 @@ enum TokenIds {
 impl LlamaConfig {
     /// Reads `config.json`.
     ///
-    /// `rope_theta` may stand at the top, where it was, or in `rope_parameters`, where
-    /// transformers 5 writes it.
+    /// `rope_theta` is at the top level or, since transformers 5, in `rope_parameters`.
     ///
     /// # Errors
-    /// What is missing, or what this engine does not compute.
+    /// The key that is missing, or the feature that this engine does not compute.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let file: ConfigFile = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let rope = file.rope_parameters.as_ref().or(file.rope_scaling.as_ref());

@@ -1,5 +1,5 @@
 #![expect(clippy::disallowed_methods, reason = "edge: reads a model directory")]
-//! A model's files, from a directory or from this binary, and what is made of them.
+//! The files of a model, from a directory or from this binary, and the model that they load to.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -106,10 +106,10 @@ impl ModelFiles {
         })
     }
 
-    /// Makes a model of the files; `max_model_len` defaults to what the model was made for.
+    /// Loads a model from the files. `max_model_len` defaults to the model's own limit.
     ///
     /// # Errors
-    /// The file that is wrong, and why.
+    /// The name of the file that is wrong, and why.
     pub fn load(
         &self,
         precision: Precision,

@@ -1,4 +1,5 @@
-//! The HTTP side of the tiny engine: open from the start, 503 until the model is there.
+//! The HTTP server of the tiny engine. It listens from the start and answers 503 until the model
+//! is loaded.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -36,7 +37,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Returns a server without a model behind it; `created` is in seconds since 1970.
+    /// Returns a server without a model; `created` is in seconds since 1970.
     pub fn new(
         model_id: String,
         seed: Seed,
@@ -59,16 +60,16 @@ impl HttpServer {
         Arc::clone(&self.counters)
     }
 
-    /// Says that the model is there: from now on requests are answered.
+    /// Gives the server its model. Requests are answered from now on.
     pub fn open(&self, loaded: Arc<Loaded>) {
-        // A second model would never be used.
+        // A second model is ignored.
         let _ = self.loaded.set(loaded);
     }
 
     /// Answers one request.
     ///
     /// # Errors
-    /// Never: what goes wrong is a response.
+    /// None: every failure becomes a response.
     pub async fn serve(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -147,8 +148,8 @@ impl HttpServer {
     }
 }
 
-/// Waits for the whole answer. When the client leaves, hyper drops this future and the events'
-/// receiver with it, by which the batcher knows.
+/// Waits for the whole answer. When the client leaves, hyper drops this future with the receiver
+/// of events, and the batcher sees the closed channel.
 async fn collect(
     shape: AnswerShape,
     mut events: mpsc::Receiver<Event>,
@@ -166,9 +167,9 @@ async fn collect(
 /// A response's body.
 #[derive(Debug)]
 pub enum AnswerBody {
-    /// Whole.
+    /// A whole body.
     Full(Full<Bytes>),
-    /// Events as they come.
+    /// A stream of events.
     Stream(Box<AnswerStream>),
 }
 
@@ -211,7 +212,7 @@ impl Body for AnswerBody {
 }
 
 impl AnswerStream {
-    /// Returns the next token's events. Tokens of different steps never share a frame.
+    /// Returns the events of the next token. A frame never holds tokens of two steps.
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -231,7 +232,7 @@ impl AnswerStream {
     }
 }
 
-/// The batcher ended before the answer did; the connection is cut.
+/// The batcher ended before the answer did, so the connection is cut.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the engine stopped in the middle of the answer")]
 pub struct EngineGone;

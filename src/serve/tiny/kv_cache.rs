@@ -27,7 +27,7 @@ impl KvCache {
         self.n_tokens
     }
 
-    /// Says that all layers have seen `n_tokens` more.
+    /// Counts `n_tokens` more as seen by all layers.
     pub fn advance(&mut self, n_tokens: usize) {
         self.n_tokens += n_tokens;
     }

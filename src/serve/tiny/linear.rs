@@ -18,7 +18,7 @@ impl Linear {
     /// Returns a layer with row-major weights `[n_out, n_in]`, kept in a format.
     ///
     /// # Errors
-    /// When the number of weights is wrong, or `n_in` does not divide into the format's groups.
+    /// The number of weights is wrong, or `n_in` is not a multiple of the format's group.
     pub fn new(
         n_in: usize,
         n_out: usize,

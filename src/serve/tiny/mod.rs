@@ -2,7 +2,7 @@
     clippy::disallowed_methods,
     reason = "edge: reads the clock, computes on a thread of its own"
 )]
-//! A real Llama model on the CPU: a small engine that does everything a large one does.
+//! A small real engine: a Llama model on the CPU, with continuous batching and streaming.
 
 pub mod answer;
 pub mod args;
@@ -53,9 +53,9 @@ const BACKLOG: u32 = 4096;
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`ServeError`] if the port cannot be had or the model cannot be loaded.
+/// [`ServeError`] if the port cannot be opened or the model cannot be loaded.
 pub fn run(args: &TinyArgs) -> Result<(), ServeError> {
-    // One thread for the network: the other cores are for the model.
+    // The network gets one thread; the other cores compute the model.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -94,7 +94,7 @@ impl Server {
         let (args, behind) = (args.clone(), Arc::clone(&http_server));
         std::thread::spawn(move || {
             if let Err(error) = load_and_compute(&args, &behind, submissions) {
-                // Who waits for it has ended otherwise.
+                // The receiver is gone when the server has already ended for another reason.
                 let _ = report.send(error);
             }
         });
@@ -118,7 +118,7 @@ impl Server {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => self.serve_connection(stream),
                     Err(error) => {
-                        // Descriptors have run out; some will be free in a moment.
+                        // File descriptors have run out. Connections that end free some.
                         log(&format!("cannot accept a connection: {error}"));
                         tokio::task::yield_now().await;
                     }
@@ -135,7 +135,7 @@ impl Server {
         tokio::spawn(async move {
             let service = service_fn(move |request| Arc::clone(&http_server).serve(request));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // Clients come and go; what they are told is in the response.
+            // A client may leave at any time. Its own errors are reported in the response.
             let _ = connection.await;
         });
     }
@@ -156,7 +156,7 @@ fn model_id(args: &TinyArgs) -> String {
     args.served_model_name.clone().or_else(directory_name).unwrap_or_else(|| "tiny".to_owned())
 }
 
-/// Loads the model, opens the port, and computes until the server is gone.
+/// Loads the model, opens the server for requests, and computes until the server ends.
 fn load_and_compute(
     args: &TinyArgs,
     http_server: &HttpServer,
@@ -198,6 +198,6 @@ fn load(args: &TinyArgs) -> Result<Loaded, ServeError> {
 }
 
 fn log(line: &str) {
-    // A closed log is no reason to stop serving.
+    // A closed log must not end the server.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

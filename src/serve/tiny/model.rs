@@ -13,8 +13,8 @@ use super::precision::{Precision, Weights};
 pub struct Model {
     config: LlamaConfig,
     precision: Precision,
-    /// `[vocab, hidden]`: what the format has left of the values, expanded, since single rows are
-    /// looked up and not multiplied.
+    /// `[vocab, hidden]`, rounded to the format and expanded to 32 bits: its rows are looked up,
+    /// not multiplied.
     embedding: Vec<f32>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
@@ -34,14 +34,14 @@ struct Layer {
     down: Linear,
 }
 
-/// New tokens of one sequence.
+/// The new tokens of one sequence in a step.
 #[derive(Debug)]
 pub struct Span<'a> {
     /// The tokens.
     pub tokens: &'a [u32],
-    /// What the sequence has seen before them; they are added.
+    /// Keys and values of the tokens before them. The pass appends those of the new tokens.
     pub cache: &'a mut KvCache,
-    /// Whether the next token is asked for.
+    /// Whether the pass returns logits for the token that follows.
     pub wants_logits: bool,
 }
 
@@ -60,7 +60,7 @@ impl Model {
     /// Reads a model from the bytes of `model.safetensors`, for contexts of up to `max_model_len`.
     ///
     /// # Errors
-    /// Which tensor is missing or not as the configuration says.
+    /// The tensor that is missing, or whose shape differs from the configuration.
     pub fn load(
         config: LlamaConfig,
         safetensors: &[u8],
@@ -138,7 +138,8 @@ impl Model {
     /// Runs the new tokens of all spans through the model, and returns the logits of those that
     /// want them, `[n_wanted, vocab]` in the order of the spans.
     ///
-    /// All tokens of all sequences share one product per layer; only attention is apart.
+    /// All tokens of all sequences share one product per layer. Attention alone is computed per
+    /// sequence.
     pub fn forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Vec<f32> {
         let width = self.config.hidden;
         let Scratch { hidden, normed, projected, mixed, expanded, scores } = scratch;
@@ -203,7 +204,7 @@ impl Model {
         self.precision.round(out);
     }
 
-    /// Puts keys and values of the new tokens into their caches, and gathers for each token.
+    /// Appends keys and values of the new tokens to their caches, and attends from each new token.
     fn attend_all(
         &self,
         layer_idx: usize,

@@ -1,4 +1,4 @@
-//! Number formats: what they do to values, and how weights are kept in them.
+//! Number formats: how values are rounded, and how weights are stored.
 
 use clap::ValueEnum;
 use half::slice::HalfFloatSliceExt;
@@ -58,9 +58,9 @@ impl Precision {
 
 /// Weights in the format in which they stay in memory.
 ///
-/// They are expanded to 32-bit floats just before a product, once per step and not per token:
-/// the product itself then is the same code for every format, and its result differs only by
-/// what the format has lost.
+/// Weights are expanded to 32-bit floats just before a product, once per step and not per token.
+/// The product is then the same code for every format, and results differ only by the rounding of
+/// the format.
 #[derive(Clone, Debug)]
 pub enum Weights {
     /// 32-bit floats.
@@ -76,7 +76,7 @@ pub enum Weights {
 }
 
 impl Weights {
-    /// Returns values in a format. For the integer formats their number is a multiple of 32.
+    /// Stores values in a format. The integer formats need a multiple of 32 values.
     pub fn new(values: Vec<f32>, precision: Precision) -> Self {
         match precision {
             Precision::Fp32 => Self::F32(values),
@@ -95,7 +95,8 @@ impl Weights {
         }
     }
 
-    /// Returns the values, expanded into `scratch` where they are not kept as they are.
+    /// Returns the values as 32-bit floats, expanded into `scratch` where they are stored
+    /// otherwise.
     pub fn expand<'a>(&'a self, scratch: &'a mut Vec<f32>) -> &'a [f32] {
         match self {
             Self::F32(values) => return values,

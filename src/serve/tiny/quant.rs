@@ -35,8 +35,9 @@ impl Q8Block {
 
 /// 32 weights of 4 bits: `scale * (q - 8)`, `q` from 0 to 15.
 ///
-/// The scale has the sign that gives the largest weight the value -8, the one with the longer
-/// side; the first 16 weights are in the low halves of the bytes.
+/// The weight with the largest absolute value becomes -8, since the range reaches further down
+/// than up; the sign of the scale follows from that. The first 16 weights are in the low halves of
+/// the bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Q4Block {
     scale: f16,

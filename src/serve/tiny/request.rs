@@ -1,4 +1,4 @@
-//! From a request's body to a submission that the batcher can take, or to what is wrong with it.
+//! Turns a request's body into a submission for the batcher, or into the reason why it is wrong.
 
 use rand::rngs::ChaCha8Rng;
 
@@ -11,19 +11,19 @@ use crate::seed::Seed;
 /// What completions generate when they set no limit: the API's default.
 const DEFAULT_COMPLETION_TOKENS: u32 = 16;
 
-/// A submission, and the other end of its events.
+/// A submission, and the receiver of its events.
 #[derive(Debug)]
 pub struct Prepared {
-    /// For the batcher.
+    /// The part that goes to the batcher.
     pub submission: Submission,
-    /// For who answers.
+    /// The receiver from which the answer is written.
     pub events: tokio::sync::mpsc::Receiver<Event>,
 }
 
 /// Checks and tokenises a request.
 ///
 /// # Errors
-/// What the client did wrong: status 400.
+/// The client's error, with status 400.
 pub fn prepare(
     request: &GenerationRequest,
     chat: bool,
@@ -87,7 +87,7 @@ fn prompt_tokens(
         if messages.is_empty() {
             return Err(wrong("there are no messages".to_owned()));
         }
-        // The template writes special tokens itself.
+        // The template already contains the special tokens.
         encode(&template.render(messages).map_err(wrong)?, false)?
     } else {
         match request.prompt.as_ref() {
@@ -115,7 +115,7 @@ fn prompt_tokens(
 }
 
 /// Returns how many tokens may be generated. A limit that does not fit into the context is an
-/// error, not cut silently; without a limit a chat takes what the context leaves.
+/// error: it is not cut silently. A chat without a limit may fill the context.
 fn token_limit(
     request: &GenerationRequest,
     chat: bool,

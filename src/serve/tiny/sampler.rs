@@ -6,9 +6,9 @@ use rand::rngs::ChaCha8Rng;
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 takes the likeliest.
+    /// A temperature of 0 takes the likeliest token.
     pub temperature: f64,
-    /// The likeliest tokens that reach this share are chosen from.
+    /// The choice is among the likeliest tokens whose probabilities together reach this share.
     pub top_p: f64,
 }
 
@@ -22,7 +22,7 @@ pub struct Sampled {
 }
 
 impl Sampling {
-    /// Chooses a token; `banned` ones never. Of equally likely ones the first is taken.
+    /// Chooses a token, but never one of `banned`. Among equally likely tokens the first is taken.
     pub fn choose(&self, logits: &[f32], banned: &[u32], rng: &mut ChaCha8Rng) -> Sampled {
         let is_allowed = |token: u32| !banned.contains(&token);
         let candidates = || (0..logits.len() as u32).filter(|token| is_allowed(*token));

@@ -1,15 +1,15 @@
-//! From tokens to text that can be sent: whole characters, and nothing that may be a stop string.
+//! Turns tokens into text that can be sent: whole characters, without any part of a stop string.
 
 use tokenizers::Tokenizer;
 
-/// Tokens before the new ones that decide how these are written.
+/// How many tokens before the new ones decide how the new ones are written.
 const CONTEXT: usize = 4;
 
 /// Turns tokens into text one by one.
 ///
-/// Some tokenizers write a token differently at the beginning, and a character may be spread
-/// over several tokens. So a token's text is what it adds to the text of those before it, and it
-/// waits while the text ends within a character.
+/// Some tokenizers write a token differently at the beginning, and several tokens may share one
+/// character. A token's text is therefore the text that it adds to that of the tokens before it.
+/// It is held back while it ends within a character.
 #[derive(Clone, Debug)]
 pub struct Detokenizer {
     tokens: Vec<u32>,
@@ -18,7 +18,7 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// Returns a detokenizer for what follows a prompt.
+    /// Returns a detokenizer for the tokens after a prompt.
     pub fn new(prompt: &[u32]) -> Self {
         let tokens = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
         Self { sent_end: tokens.len(), tokens, context_start: 0 }
@@ -36,7 +36,7 @@ impl Detokenizer {
         added(&before, &whole)
     }
 
-    /// Returns what is still incomplete, as well as it can be written.
+    /// Returns the text of tokens that are still held back, incomplete characters included.
     pub fn finish(&mut self, tokenizer: &Tokenizer) -> String {
         if self.sent_end == self.tokens.len() {
             return String::new();
@@ -73,7 +73,8 @@ impl StopWatch {
         Self { stops, held: String::new() }
     }
 
-    /// Adds text. Returns what can be sent, and whether a stop string was met; it is not sent.
+    /// Adds text. Returns the text that can be sent, and whether a stop string was found. The stop
+    /// string itself is not sent.
     pub fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
         let met = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
@@ -86,13 +87,13 @@ impl StopWatch {
         (std::mem::replace(&mut self.held, rest), false)
     }
 
-    /// Returns the text that was held back for a stop string that did not come.
+    /// Returns the text that was held back because it might have begun a stop string.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }
 
-/// Returns the length of the longest end of `text` that begins `stop`.
+/// Returns the length of the longest end of `text` with which `stop` begins.
 fn overlap(text: &str, stop: &str) -> usize {
     stop.char_indices()
         .map(|(at, _)| at)

@@ -1,4 +1,4 @@
-//! From bytes to answers: requests as they arrive, wait, and begin to be answered.
+//! Reads requests, queues them, and begins their answers.
 
 use super::super::conn::{Whole, Work};
 use super::super::engine::{Job, Reply};
@@ -95,7 +95,7 @@ impl Reactor {
         }
     }
 
-    /// Gives a queued request its slot.
+    /// Gives a queued request the slot that became free.
     pub(crate) fn admit(&mut self, slot: usize, conn_id: u64, at: Nanos) {
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.id == conn_id) else {
             return;

@@ -29,7 +29,7 @@ fn parse(arguments: &str) -> SimArgs {
     CommandLine::try_parse_from(words).unwrap().args
 }
 
-/// A simulated engine on a thread; stopped when dropped.
+/// A simulated engine on a thread of its own. Dropping it stops it.
 struct Server {
     address: SocketAddr,
     stop: Arc<EventFd>,
@@ -70,7 +70,7 @@ impl Server {
         stream
     }
 
-    /// Sends a request that asks for the connection to be closed, and returns everything.
+    /// Sends a request with `Connection: close`, and returns the whole response.
     fn ask(&self, path: &str, body: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request(path, body, "close").as_bytes()).unwrap();
@@ -307,7 +307,7 @@ fn events_carry_the_time_of_their_write() {
     // Four tokens and the usage, which shares its write with the last.
     assert_eq!(stamps.len(), 5);
     assert!(stamps.is_sorted() && before < stamps[0] && stamps[4] < after);
-    // Each token has an instant of its own, even when the server is late with all of them.
+    // Each token has its own instant, even if the server is late with all of them.
     assert!(stamps[..4].windows(2).all(|pair| pair[0] < pair[1]) && stamps[3] == stamps[4]);
 }
 

@@ -1,4 +1,4 @@
-//! The simulated engine from outside, and its streams byte by byte.
+//! Tests of the simulated engine from outside, and of its streams byte by byte.
 
 mod end_to_end;
 mod stream;

@@ -1,4 +1,4 @@
-//! The engine from outside, with a model small enough to check by hand.
+//! Tests of the tiny engine from outside, with a model small enough to check by hand.
 
 mod end_to_end;
 

@@ -1,4 +1,4 @@
-//! A model of noise for tests: untrained, but with every part of a real one.
+//! An untrained model for tests. It has every part of a real one.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
