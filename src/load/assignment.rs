@@ -1,4 +1,4 @@
-//! What one load thread has to send in a phase, and what it did.
+//! One load thread's part of a phase, and its result.
 
 use crate::plan::cell::Deadlines;
 use crate::record::trial::Stalls;
@@ -13,14 +13,14 @@ pub(crate) struct Due {
     pub(crate) request: Request,
 }
 
-/// Gives requests in the order of the schedule.
+/// Supplies requests in the order of the schedule.
 pub(crate) trait Supply {
     fn next(&mut self) -> Supplied;
 }
 
 pub(crate) enum Supplied {
     Due(Box<Due>),
-    /// The next one is not made yet.
+    /// The next request is not made yet.
     NotYet,
     Over,
 }
@@ -28,22 +28,22 @@ pub(crate) enum Supplied {
 /// One load thread's share of a phase.
 #[derive(Clone, Debug)]
 pub(crate) struct PhaseAssignment {
-    /// Number of the round; what belongs to an earlier one is dropped.
+    /// Number of the round. A message of an earlier round is dropped.
     pub(crate) round: u32,
     pub(crate) start: Nanos,
     pub(crate) gate: Gate,
-    /// No request is sent from here on. Set for loops that answers drive and time bounds.
+    /// The end of sending; set for loops that answers drive and time bounds.
     pub(crate) stop_at: Option<Nanos>,
-    /// The last due instant, for loops that the clock drives.
+    /// The last due instant; set for loops that the clock drives.
     pub(crate) last_due: Option<Nanos>,
-    /// A stream's next request is due when its last answer is over.
+    /// Whether a stream's next request is due when its last answer has ended.
     pub(crate) is_closed: bool,
     pub(crate) drain: Nanos,
     pub(crate) deadlines: Deadlines,
     pub(crate) cancel_after: Option<Nanos>,
 }
 
-/// What one load thread did in a phase.
+/// The result of one load thread in a phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) n_scheduled: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Returns what two threads did.
+    /// Returns the result of two threads together.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             n_scheduled: self.n_scheduled + other.n_scheduled,

@@ -1,4 +1,4 @@
-//! Clocks: one epoch per trial, and waits that end on time.
+//! The epoch of a trial's stamps, and waits that end on time.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 use crate::units::Nanos;
 
-/// The zero of a trial's stamps, and its place in the world's time.
+/// The zero of a trial's stamps, on the monotonic clock and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch {
     monotonic_ns: u64,
@@ -35,40 +35,41 @@ impl Epoch {
         self.unix_ns
     }
 
-    /// Returns the epoch for other rooms that stamp against it.
+    /// Returns the epoch as an instant, for other rooms that stamp against it.
     pub fn instant(&self) -> Instant {
         self.instant
     }
 
-    /// Returns the epoch as the kernel's monotonic clock counts it.
+    /// Returns the epoch on the kernel's monotonic clock.
     pub fn monotonic_ns(&self) -> u64 {
         self.monotonic_ns
     }
 
-    /// Returns what has to be taken from a wall-clock stamp to get time since the epoch.
+    /// Returns the number that turns a wall-clock stamp into time since the epoch when it is
+    /// subtracted.
     ///
-    /// Measured anew for each batch of stamps: the wall clock is slewed and may step.
+    /// Each batch of stamps needs a new measurement, since the wall clock is slewed and may step.
     pub(super) fn wall_offset_ns(&self) -> u64 {
         let wall = read(ClockId::CLOCK_REALTIME);
         wall.saturating_sub(self.elapsed().0)
     }
 
-    /// Returns how much further the wall clock went than the monotonic one since the epoch.
+    /// Returns how much further than the monotonic clock the wall clock has moved since the epoch.
     pub(super) fn wall_drift_ns(&self) -> i64 {
         let wall = i128::from(read(ClockId::CLOCK_REALTIME)) - i128::from(self.unix_ns);
         (wall - i128::from(self.elapsed().0)) as i64
     }
 
-    /// Returns an instant as the kernel's monotonic clock names it.
+    /// Returns an instant as a time of the kernel's monotonic clock.
     pub(super) fn absolute(&self, at: Nanos) -> TimeSpec {
         let ns = self.monotonic_ns + at.0;
         TimeSpec::from_duration(Duration::from_nanos(ns))
     }
 
-    /// Sleeps until an instant; returns at once if it is over.
+    /// Sleeps until an instant. Returns at once if the instant has passed.
     pub(super) fn sleep_until(&self, at: Nanos) {
         let until = self.absolute(at);
-        // Interrupted by a signal handler, it is simply called again.
+        // A signal handler may interrupt the sleep; the loop then sleeps again.
         while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &until)
             == Err(nix::Error::EINTR)
         {}
@@ -77,8 +78,8 @@ impl Epoch {
 
 /// Asks the kernel to wake this thread on time instead of up to 50 µs later.
 pub(super) fn wake_on_time() {
-    // Refused by no kernel that bench runs on; without it timers are 50 µs late, which the
-    // lag figures show.
+    // Every kernel that bench runs on supports this. Without it timers are 50 µs late, and the lag
+    // figures show that.
     let _ = nix::sys::prctl::set_timerslack(1);
 }
 

@@ -1,4 +1,4 @@
-//! The one loop that carries out every shape of load.
+//! The loop that carries out every shape of load.
 
 use crate::load::assignment::{Due, PhaseAssignment, Supplied, Supply, Tally};
 use crate::load::in_flight::{Exchange, InFlight, RecorderHandle};
@@ -12,13 +12,14 @@ use crate::units::Nanos;
 use crate::workload::arrivals::Gate;
 use crate::workload::request::Request;
 
-/// How often deadlines and interrupts are looked at.
+/// How often deadlines and interrupts are checked.
 const TICK: Nanos = Nanos::from_millis(10);
-/// How long a load thread that outran its feeder waits for it.
+/// How long a load thread waits for its feeder when the queue is empty.
 const STARVED: Nanos = Nanos(200_000);
-/// How long bytes wait before the recorder sees them, so that it knows of tokens in time.
+/// How long bytes may wait before the recorder gets them. The recorder must see tokens in time to
+/// report them to the load thread.
 const HAND_OVER_AFTER: Nanos = Nanos::from_millis(250);
-/// Sends in a row before arrivals get a turn.
+/// Sends in a row before arrivals are read.
 const SENDS_IN_A_ROW: u32 = 32;
 
 /// A load thread's state: its client and its exchanges.
@@ -34,7 +35,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         Self { client, in_flight: InFlight::new(recorder, live, thread), lead }
     }
 
-    /// Carries out one phase: returns when every request of it has its end.
+    /// Carries out one phase. Returns when every request of the phase has ended.
     pub(crate) fn run_phase(
         &mut self,
         share: &PhaseAssignment,
@@ -74,7 +75,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             self.client.wait(wake, &mut self.in_flight);
             self.lead.learn(asked_at, wake, self.client.now());
         }
-        // Nothing is left to send: this wait holds nothing up.
+        // All requests have ended, so this wait delays no send and no read.
         self.in_flight.flush_backlog(0);
         sends.tally.stalls = self.in_flight.stalls;
         sends.tally.drained = self.in_flight.last_end;
@@ -82,7 +83,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         sends.tally
     }
 
-    /// Sends every due request that the gate lets through; returns when the next one is due.
+    /// Sends every due request that the gate lets through. Returns when the next one is due.
     fn send_what_is_due(
         &mut self,
         sends: &mut Sends,
@@ -111,7 +112,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             }
             let Some(due) = sends.next.take() else { return latest };
             let scheduled = match share.gate {
-                // Due when the last answer of the batch before was over.
+                // A batch is due when the last answer of the batch before it has ended.
                 Gate::Batch(_) => self.in_flight.last_end,
                 _ => self.in_flight.freed.pop_front().unwrap_or(share.start + due.offset),
             };
@@ -119,7 +120,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             sends.tally.n_scheduled += 1;
             self.begin(due.request, scheduled);
         }
-        // More is due, but arrivals come first.
+        // More requests are due, but arrivals are read first.
         Nanos::ZERO
     }
 
@@ -155,8 +156,8 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         }
     }
 
-    /// Looks at every exchange: hands over what waited, ends what is overdue. Returns when the
-    /// next exact deadline is.
+    /// Checks every exchange: hands over the bytes that waited, and ends what is overdue. Returns
+    /// the next deadline that falls before the next check.
     fn watch(&mut self, now: Nanos, share: &PhaseAssignment) -> Nanos {
         let patience = HAND_OVER_AFTER
             .min(Nanos(share.deadlines.first_token.0 / 4))
@@ -184,7 +185,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         next_exact.max(now)
     }
 
-    /// Ends every exchange, and every request that is due and was not sent.
+    /// Ends every exchange, and every request that is due but was not sent.
     fn end_everything(
         &mut self,
         cause: CancelCause,
@@ -202,7 +203,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             self.client.cancel(key);
             self.in_flight.end(key, now, Ending::Cancelled(cause));
         }
-        // Where answers drive the loop, what was not sent was not due yet either.
+        // Where answers drive the loop, a request that was not sent was not due yet either.
         let is_due_by_itself = !share.is_closed && !matches!(share.gate, Gate::Batch(_));
         if is_due_by_itself && share.stop_at.is_none() {
             while let Peeked::Due(offset) = sends.peek_patiently(supply) {
@@ -222,11 +223,11 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
     }
 }
 
-/// What has been taken from the supply and what not.
+/// The requests of a phase that were taken from the supply, and the state of the supply.
 struct Sends {
     next: Option<Box<Due>>,
     is_over: bool,
-    /// Requests of the present batch that may still go.
+    /// Requests of the present batch that may still be sent.
     batch_left: u32,
     tally: Tally,
 }
@@ -282,10 +283,10 @@ impl Sends {
         }
     }
 
-    /// Returns when responses have had their time.
+    /// Returns when the time for responses is over.
     ///
-    /// Where answers drive the loop and a count bounds it, each request has its own deadline,
-    /// and the loop waits at least as long.
+    /// Where answers drive the loop and a count bounds it, each request has its own deadline. The
+    /// loop then waits at least as long as the last of these.
     fn hard_end(&self, share: &PhaseAssignment) -> Option<Nanos> {
         if let Some(stop_at) = share.stop_at {
             return Some(stop_at + share.drain);

@@ -1,4 +1,4 @@
-//! Makes requests ahead of their time, so that the load threads only send.
+//! Makes requests before they are due, so that the load threads only send.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
@@ -7,12 +7,13 @@ use crate::load::assignment::{Due, Supplied, Supply};
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::Request;
 
-/// Requests that are made ahead, over all load threads, beside one for each stream.
+/// Requests that are made ahead over all load threads, in addition to one per stream.
 pub(crate) const MADE_AHEAD: usize = 512;
-/// How long the feeder rests when the queues are full, a small part of what is made ahead.
+/// How long the feeder sleeps when the queues are full. It is short against the time that the
+/// requests made ahead last.
 const REST: Duration = Duration::from_millis(5);
 
-/// A load thread's end of the queue.
+/// The receiving end of one load thread's queue.
 pub(crate) struct Queue(pub(crate) Receiver<Box<Due>>);
 
 impl Supply for Queue {
@@ -25,10 +26,10 @@ impl Supply for Queue {
     }
 }
 
-/// Feeds the queues until arrivals or requests run out, or nobody takes them any more.
+/// Feeds the queues until arrivals or requests run out, or every load thread is gone.
 ///
-/// Where the clock drives the loop, requests are dealt out in turn; where answers do, the
-/// thread that takes them faster gets more.
+/// Where the clock drives the loop, the threads get requests in turn. Where answers drive it, a
+/// faster thread gets more of them.
 pub(crate) fn feed(
     arrivals: Arrivals,
     requests: &mut (dyn Iterator<Item = Request> + Send),
@@ -43,10 +44,10 @@ pub(crate) fn feed(
     }
 }
 
-/// Gives a request to the first queue with room, of `n_open` from one's `turn` on.
+/// Puts a request into the first queue with room, of `n_open` queues from `turn` on.
 ///
-/// When there is none it sleeps instead of waiting for the channel: a load thread that takes a
-/// request would have to wake it each time, which costs more than the request.
+/// The feeder sleeps when no queue has room. Blocking on the channel would make the load thread
+/// wake the feeder at each request, which costs more than the request.
 fn offer(mut due: Box<Due>, queues: &[SyncSender<Box<Due>>], turn: usize, n_open: usize) -> bool {
     loop {
         let mut n_gone = 0;

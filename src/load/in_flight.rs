@@ -1,4 +1,4 @@
-//! The exchanges that a load thread has under way, and their way to the recorder.
+//! The exchanges of a load thread that are in flight, and their hand-over to the recorder.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::record::request::{CancelCause, StampSource};
 use crate::record::trial::Stalls;
 use crate::units::Nanos;
 
-/// Time that a body has to end after `[DONE]`.
+/// Time within which a body must end after `[DONE]`.
 const END_AFTER_DONE: Nanos = Nanos::from_secs(1);
 
-/// Takes batches to the recorder.
+/// The channel to the recorder.
 pub(crate) trait RecorderHandle {
-    /// Takes a batch, or gives it back when the recorder has too much to do.
+    /// Hands a batch over. The batch comes back when the channel is full.
     fn hand_over(&mut self, batch: Box<BodyBatch>) -> Result<(), Box<BodyBatch>>;
 
-    /// Lets the recorder work.
+    /// Gives the recorder time to work.
     fn rest(&self);
 
     /// Returns the time from the trial's epoch.
@@ -31,11 +31,11 @@ pub(crate) trait RecorderHandle {
     /// Returns an empty block to fill.
     fn empty_block(&mut self) -> Block;
 
-    /// Returns what the recorder said about a conversation of a round.
+    /// Returns the recorder's answer about a conversation, with the number of its round.
     fn follow_up(&mut self) -> Option<(u32, FollowUp)>;
 }
 
-/// The exchanges under way.
+/// The exchanges in flight.
 pub(crate) struct InFlight<'a, D> {
     pub(crate) recorder: D,
     pub(crate) live: &'a Live,
@@ -44,16 +44,16 @@ pub(crate) struct InFlight<'a, D> {
     pub(crate) slots: Vec<Slot>,
     pub(crate) free: Vec<u32>,
     pub(crate) n_running: u32,
-    /// Conversations whose next turn is being made.
+    /// Conversations whose next turn the recorder is making.
     pub(crate) n_pondering: u32,
     /// When streams became free, oldest first; kept in closed loops.
     pub(crate) freed: VecDeque<Nanos>,
     pub(crate) keeps_freed: bool,
-    /// Batches that the recorder had no room for.
+    /// Batches for which the channel had no room.
     pub(crate) backlog: VecDeque<Box<BodyBatch>>,
     pub(crate) backlog_bytes: usize,
     pub(crate) n_stalls: u64,
-    /// Waits for the recorder in which nothing was sent and nothing read.
+    /// Time in which the thread waited for the recorder, and so neither sent nor read.
     pub(crate) stalls: Stalls,
     pub(crate) last_end: Nanos,
 }
@@ -75,8 +75,8 @@ pub(crate) struct Exchange {
     pub(crate) conversation: Option<Conversation>,
 }
 
-/// Parcels that wait for the recorder are kept up to this size; beyond it the load thread waits
-/// until half of them are taken.
+/// The largest backlog, in bytes. A load thread with more waits until half of it has been handed
+/// over.
 const MAX_BACKLOG_BYTES: usize = 8 << 20;
 
 impl Exchange {
@@ -99,7 +99,7 @@ impl Exchange {
         self.timing.sent.map(|sent| Nanos(sent.0.saturating_add(left.0)))
     }
 
-    /// Returns how the exchange has to end now, if it has to.
+    /// Returns how the exchange must end now; `None` if it may go on.
     pub(crate) fn overdue(&self, now: Nanos, share: &PhaseAssignment) -> Option<Ending> {
         let deadlines = &share.deadlines;
         let Some(sent) = self.timing.sent else {
@@ -122,7 +122,7 @@ impl Exchange {
         if age >= deadlines.total {
             return Some(Ending::TimedOut(Deadline::Total));
         }
-        // Only what the recorder has seen counts, and only when it has seen all.
+        // The recorder's view counts only once it has decoded every block.
         if !self.block.is_empty() || self.signals.n_decoded() != self.n_handed_over {
             return None;
         }
@@ -233,7 +233,7 @@ impl<'a, D: RecorderHandle> InFlight<'a, D> {
         }
     }
 
-    /// Hands over until no more than so many bytes are left, however long that takes.
+    /// Hands over until at most `n_left` bytes are left. The wait has no bound.
     pub(crate) fn flush_backlog(&mut self, n_left: usize) {
         self.retry_backlog();
         while self.backlog_bytes > n_left {
@@ -271,8 +271,8 @@ impl<D: RecorderHandle> Inbox for InFlight<'_, D> {
 
     fn body(&mut self, key: Key, bytes: &[u8], stamp: Stamp) {
         let Some(exchange) = self.exchange(key) else { return };
-        // Before another read, not in the middle of one: it may end the exchange, and what it
-        // brought then goes in one batch.
+        // The block is handed over before another read, not in the middle of one: a read may end
+        // the exchange, and all its bytes then belong in one batch.
         if exchange.block.is_full_before(stamp.at) {
             self.hand_over(key.slot);
         }
@@ -328,7 +328,7 @@ mod tests {
     use crate::load::transport::exchange::BLOCK_BYTES;
     use crate::workload::request::Request;
 
-    /// A handle whose recorder waits for its disk until an instant.
+    /// A recorder handle whose recorder waits for its disk until an instant.
     struct StuckRecorder {
         now: Cell<Nanos>,
         works_at: Nanos,

@@ -1,9 +1,10 @@
-//! The load generator: sends requests at their time and stamps what returns.
+//! The load generator: sends requests when they are due, and stamps what arrives.
 //!
-//! A load thread runs one loop for every shape of load (`driver`): *when* is an iterator of
-//! instants, *how* is a [`client::Client`]. It sends, receives and stamps, nothing else; bytes
-//! go in blocks to the recorder thread, which decodes them and hands finished records to the
-//! caller. Blocking by design: a plain thread calls [`trial::run_trial`].
+//! A load thread runs one loop for every shape of load (`driver`). An iterator of instants decides
+//! *when* to send, and a [`client::Client`] decides *how*. The thread sends, receives and stamps,
+//! and does nothing else. Bytes go in blocks to the recorder thread, which decodes them and hands
+//! finished records to the caller. The design is blocking: a plain thread calls
+//! [`trial::run_trial`].
 
 #![expect(clippy::disallowed_methods, reason = "edge: sockets, clocks and load threads")]
 

@@ -1,4 +1,4 @@
-//! Watches the instrument: wake-ups, CPU, memory, clocks.
+//! Watches the instrument: wake-ups, CPU, memory and clocks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,21 +7,21 @@ use crate::load::recorder::sample::Sample;
 use crate::record::trial::SentinelRecord;
 use crate::units::Nanos;
 
-/// Cadence of the beats.
+/// Period of the beats.
 const BEAT: Nanos = Nanos::from_millis(5);
-/// Lags that are kept: a uniform sample when there were more.
+/// Lags that are kept. With more, these are a uniform sample.
 const MAX_LAGS: usize = 4096;
 /// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.
 const TICKS_PER_S: u64 = 100;
 
-/// Wake-up lags of a thread that asks for a fixed cadence.
+/// Wake-up lags of a thread that sleeps for a fixed period.
 #[derive(Debug)]
 pub(crate) struct Beats {
     lags: Sample<Nanos>,
     gap_max: Nanos,
 }
 
-/// Beats until told to stop.
+/// Beats until `stop` is set.
 pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     wake_on_time();
     let mut beats = Beats { lags: Sample::new(MAX_LAGS, "sentinel"), gap_max: Nanos::ZERO };
@@ -33,14 +33,14 @@ pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
         beats.gap_max = beats.gap_max.max(now.saturating_sub(last));
         beats.lags.push(now.saturating_sub(due));
         last = now;
-        // Beats that were slept through are not made up for: the lag has shown them.
+        // Missed beats are not made up for, since the lag already shows them.
         due = (due + BEAT).max(now);
     }
     beats
 }
 
-/// Counters that only grow, read at the edges of a stretch of load: what is divided by the
-/// stretch's length is counted over the same stretch.
+/// Counters that only grow, read at both ends of a stretch of load. A share then divides a count
+/// and a length of the same stretch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge {
     pub(crate) at: Nanos,
@@ -51,13 +51,13 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn now(epoch: Epoch) -> Self {
-        // The file first: reading it takes longer than reading a clock.
+        // The file is read first, since reading it takes longer than reading a clock.
         let steal_ticks = steal_ticks();
         let (at, process_cpu) = (epoch.elapsed(), process_cpu());
         Self { at, process_cpu, steal_ticks, wall_drift_ns: epoch.wall_drift_ns() }
     }
 
-    /// Returns what the stretch from here to `end` cost.
+    /// Returns the cost of the stretch from here to `end`.
     pub(crate) fn cost_until(self, end: Self, load_cpu: Nanos) -> Cost {
         let stolen_ticks = end.steal_ticks.saturating_sub(self.steal_ticks);
         Cost {
@@ -70,7 +70,7 @@ impl Edge {
     }
 }
 
-/// What a stretch of load cost.
+/// The cost of a stretch of load.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) wall: Nanos,
@@ -80,7 +80,7 @@ pub(crate) struct Cost {
     wall_drift_ns: i64,
 }
 
-/// What the measured phases cost.
+/// The cost of the measured phases.
 #[derive(Debug)]
 pub(crate) struct Sentinel {
     record: SentinelRecord,

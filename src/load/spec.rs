@@ -1,4 +1,4 @@
-//! What a trial of load is made of, as the run hall orders it.
+//! The parts of a trial of load, as `run` orders it.
 
 use std::io;
 use std::sync::Arc;
@@ -33,24 +33,24 @@ pub struct TrialSpec {
     pub token_counter: Option<TokenCounter>,
     /// Makes the body of a conversation's next turn.
     pub next_turn: Option<NextTurnBody>,
-    /// Judges, after each round of an extending warm-up, whether it may end.
+    /// Judges after each round of an extending warm-up whether the warm-up may end.
     pub is_steady: Option<SteadyTest>,
     /// Whether the engine puts its own stamps into its events, as the simulated one does.
     pub reads_truth: bool,
-    /// Bounds on what one answer may bring.
+    /// Bounds on one answer.
     pub limits: Limits,
-    /// Takes the secrets in use out of the engine's words before they are cut.
+    /// Removes the secrets in use from the engine's words before they are shortened.
     pub redactor: Redactor,
 }
 
 /// Counts the tokens of a text.
 pub type TokenCounter = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
 
-/// Returns the body of the next turn from the body of the last one, its answer and what is
-/// asked next; an error ends the conversation.
+/// Makes the body of the next turn from the last turn's body, its answer and the next question. An
+/// error ends the conversation.
 pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &Prompt) -> Result<Bytes, String> + Send + Sync>;
 
-/// Returns whether rounds show no trend any more.
+/// Judges whether rounds no longer show a trend.
 pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool + Send>;
 
 /// Where requests go.
@@ -60,13 +60,15 @@ pub struct Target {
     pub base_url: String,
     /// URL path of the endpoint, after the base URL's own.
     pub path: String,
-    /// The key that every request carries, the same that made the engine ready.
+    /// The key that every request carries. Readiness was probed with the same key.
     pub api_key: Option<Secret>,
-    /// Whether answers are asked for as a stream.
+    /// Whether the answer is requested as a stream.
     pub stream: bool,
-    /// The engine's streams end without `[DONE]`; that is no oddity then.
+    /// Whether the engine's streams end without `[DONE]`. The missing `[DONE]` is then not an
+    /// oddity.
     pub no_done: bool,
-    /// The engine closes connections after an answer without saying so: none is used twice.
+    /// Whether the engine closes connections after an answer without announcing it. No connection
+    /// is then used twice.
     pub no_reuse: bool,
     /// How connections are secured on `https`.
     pub tls: Option<Arc<ClientConfig>>,
@@ -80,9 +82,9 @@ pub enum Transport {
     /// `Direct` for `http://`, `Library` for `https://`.
     #[default]
     Auto,
-    /// Sockets of our own with kernel stamps.
+    /// Own sockets with kernel stamps.
     Direct,
-    /// The HTTP and TLS libraries; stamps are taken when its reads return.
+    /// The HTTP and TLS libraries. A stamp is taken when a read of theirs returns.
     Library,
 }
 
@@ -96,7 +98,7 @@ pub struct PhaseLoad {
     pub requests: Box<dyn Iterator<Item = Request> + Send>,
 }
 
-/// Bounds on what one answer may bring.
+/// Bounds on one answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Largest server-sent event, and largest JSON answer, in bytes.
@@ -118,7 +120,7 @@ pub trait RecordSink: Send {
     /// Takes one request, with its text if texts are kept.
     ///
     /// # Errors
-    /// Whatever keeps it from being stored; the trial is then ended.
+    /// The record cannot be stored. The trial then ends.
     fn accept(&mut self, record: RequestRecord, output: Option<OutputRecord>) -> io::Result<()>;
 }
 
@@ -131,14 +133,14 @@ where
     }
 }
 
-/// Ends a trial from outside; seen within 100 ms.
+/// Ends a trial from outside. The trial notices within 100 ms.
 #[derive(Debug, Default)]
 pub struct Control {
     cause: AtomicU8,
 }
 
 impl Control {
-    /// Ends the trial because the user wants it.
+    /// Ends the trial because the user interrupted it.
     pub fn interrupt(&self) {
         self.cause.store(1, Ordering::Relaxed);
     }
@@ -148,7 +150,7 @@ impl Control {
         self.cause.store(2, Ordering::Relaxed);
     }
 
-    /// Returns why the trial has to end, if it has to.
+    /// Returns why the trial has to end; `None` if it may go on.
     pub fn cause(&self) -> Option<CancelCause> {
         match self.cause.load(Ordering::Relaxed) {
             1 => Some(CancelCause::Signal),
@@ -158,16 +160,16 @@ impl Control {
     }
 }
 
-/// Counts for progress displays; they follow the truth by a fraction of a second.
+/// Counts for progress displays. They lag behind by a fraction of a second.
 #[derive(Debug, Default)]
 pub struct Live {
     /// Phases that have begun.
     pub phases_begun: AtomicU64,
     /// Requests sent.
     pub sent: AtomicU64,
-    /// Requests over, whatever their outcome.
+    /// Requests that have ended, with any outcome.
     pub done: AtomicU64,
-    /// Requests over that did not end well.
+    /// Requests that have ended without success.
     pub failed: AtomicU64,
     /// Token events received.
     pub tokens: AtomicU64,
@@ -190,14 +192,14 @@ pub struct RoundStats {
     pub ttft_median: Option<Nanos>,
 }
 
-/// What a trial leaves besides its request records.
+/// The result of a trial besides its request records.
 #[derive(Clone, Debug)]
 pub struct LoadReport {
     /// Wall-clock time of the epoch, nanoseconds since the Unix epoch.
     pub epoch_unix_ns: u64,
     /// The phases that were begun, in order.
     pub phases: Vec<PhaseRecord>,
-    /// How the instrument fared.
+    /// The sentinel's measurements of the instrument.
     pub sentinel: SentinelRecord,
     /// Why the trial ended early, if it did.
     pub aborted: Option<String>,
@@ -219,13 +221,13 @@ pub enum LoadError {
     Resolve {
         /// Host name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         why: String,
     },
     /// A header is not one.
     #[error("header {name:?} has a name or value that HTTP does not allow")]
     BadHeader {
-        /// Its name; never its value, which may be a secret.
+        /// The header's name. Its value may be a secret and is never shown.
         name: String,
     },
     /// Too few file descriptors for the load.

@@ -1,4 +1,4 @@
-//! Carries out one trial: its phases in order, over connections that stay open between them.
+//! Carries out one trial: its phases in order, over connections that persist between them.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,16 +29,16 @@ use crate::workload::arrivals::{Gate, Outline};
 
 /// Time between the last preparation and the first due request.
 const LEAD: Nanos = Nanos::from_millis(20);
-/// Connections opened in advance where nothing says how many there will be.
+/// Connections opened in advance where the number of streams is not known.
 const WARM_CONNECTIONS: u32 = 256;
-/// Time that opening connections in advance may take; the rest is opened when needed.
+/// Longest time for opening connections in advance. The others are opened when needed.
 const WARM_TIMEOUT: Nanos = Nanos::from_secs(5);
 /// Load threads at most, unless the spec says otherwise.
 const MAX_THREADS: usize = 4;
 
-/// Carries out a trial and returns when every request of it has its end.
+/// Carries out a trial. Returns when every request of the trial has ended.
 ///
-/// Blocks the calling thread. Records go to `sink` as they end, from another thread.
+/// The call blocks its thread. Another thread passes each record to `sink` as the request ends.
 ///
 /// # Errors
 /// [`LoadError`] if `bench` could not do its work. What engines do wrong is in the records.
@@ -77,13 +77,13 @@ pub fn run_trial(
     }
 }
 
-/// Half of the CPUs, the engine gets the others; one on small machines.
+/// Returns half of the CPUs, or one on small machines. The engine gets the others.
 fn default_threads() -> usize {
     let n_cpus = thread::available_parallelism().map_or(1, usize::from);
     if n_cpus <= 2 { 1 } else { (n_cpus / 2).min(MAX_THREADS) }
 }
 
-/// Returns the requests that a phase may have at once, as far as can be said.
+/// Returns how many requests a phase may have in flight, as far as that is known.
 fn streams_of(phase: &PhaseLoad) -> u64 {
     match Gate::new(&phase.plan.arrivals, phase.plan.max_in_flight) {
         Gate::Cap(n) | Gate::Batch(n) => u64::from(n),
@@ -99,7 +99,7 @@ struct TrialShared<'a> {
     epoch: Epoch,
     control: &'a Control,
     live: &'a Live,
-    /// Set when the trial must end for a reason of its own.
+    /// Set when the trial must end although nobody outside asked for it.
     gives_up: &'a Control,
     notes: SyncSender<Message>,
 }
@@ -140,7 +140,7 @@ fn carry_out<C: Client + Send>(
         let stop_beats = StopOnDrop(&stop_beats);
         let is_steady = is_steady.as_ref();
         let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, &mut sentinel);
-        // With the last sender of notes gone, the recorder ends.
+        // The recorder ends when the last sender of messages is gone.
         drop((hall, drivers));
         recording.join().expect("the recorder does not panic");
         drop(stop_beats);
@@ -155,7 +155,7 @@ fn carry_out<C: Client + Send>(
     })
 }
 
-/// Ends the beats even when a panic unwinds, which would wait for them for ever otherwise.
+/// Stops the beats even if a panic unwinds. The scope would otherwise wait for them for ever.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -249,7 +249,8 @@ fn why_aborted(hall: &TrialShared<'_>, interrupted: bool) -> Option<String> {
     }
 }
 
-/// A warm-up in which the engine refused every request says that the rest is not worth trying.
+/// Returns why the rest of a trial is not worth trying: the engine refused every request of a
+/// warm-up.
 fn hopeless(phase: &PhaseLoad, n_ok: u64, failure: Option<RequestError>) -> Option<String> {
     match failure {
         Some(RequestError::Status(status, text))
@@ -264,7 +265,7 @@ fn hopeless(phase: &PhaseLoad, n_ok: u64, failure: Option<RequestError>) -> Opti
     }
 }
 
-/// One round of a phase as it went.
+/// One round of a phase, and its result.
 #[derive(Clone, Copy, Debug)]
 struct RoundRun {
     start: Nanos,
@@ -303,7 +304,7 @@ impl RoundRun {
 /// Waits until the recorder has decoded all of the round.
 fn round_report(notes: &SyncSender<Message>) -> RoundReport {
     let (reply, report) = channel();
-    // Without a recorder there is nothing to report; the trial is being given up then.
+    // If the recorder is gone, the trial is ending and the report stays empty.
     let _ = notes.send(Message::RoundOver(reply));
     report.recv().unwrap_or_default()
 }
@@ -323,7 +324,7 @@ fn run_round<C: Client + Send>(
         Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
         _ => u32::MAX,
     });
-    // A whole round of streams may end at once, and none must wait for its next request.
+    // All streams of a round may end at once, and none may wait for its next request.
     let n_ahead = MADE_AHEAD + n_warm as usize;
     let is_driven_by_answers = phase.arrivals.is_driven_by_answers();
     let stop_after = plan.duration.filter(|_| is_driven_by_answers);
@@ -392,11 +393,11 @@ fn run_round<C: Client + Send>(
     RoundRun { start, stopped, tally, cost }
 }
 
-/// Splits what holds requests back over load threads, of which small loads need fewer.
+/// Divides a gate among load threads. Small loads use fewer threads.
 fn split(gate: Gate, n_threads: usize) -> Vec<Gate> {
     match gate {
         Gate::Open => vec![Gate::Open; n_threads],
-        // The threads would have to wait for each other between batches.
+        // Several threads would have to wait for each other between batches.
         Gate::Batch(_) => vec![gate],
         Gate::Cap(cap) => {
             let n_parts = n_threads.min(cap.max(1) as usize) as u32;

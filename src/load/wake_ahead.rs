@@ -1,27 +1,28 @@
-//! Waking ahead of a send by as much as this machine wakes late.
+//! Wakes ahead of a send by the time that this machine wakes late.
 
 use crate::units::Nanos;
 
-/// The most that a wake-up is brought forward.
+/// The largest lead of a wake-up.
 const MAX_LEAD: Nanos = Nanos(100_000);
-/// What one wake-up changes. It counts three times where it was later than thought, so that
-/// three in four come in time.
+/// How much one wake-up changes the lead. A wake-up that was later than the lead counts three
+/// times, so three in four wake-ups come in time.
 const STEP: Nanos = Nanos(1_000);
-/// At most one in so many nanoseconds is waited awake: the engine may need the CPU.
+/// The share of time that may be spent waiting awake, as one in so many. The engine may need the
+/// CPU.
 const AWAKE_ONE_IN: u64 = 20;
 
-/// How late wake-ups are, learned from those that were asked for.
+/// The lateness of wake-ups, learned from those that were asked for.
 ///
-/// A timer wakes a thread some 60 µs late; two sends that are due within that time would leave
-/// together, and arrivals would not be what the schedule says. So the thread wakes early and
+/// A timer wakes a thread about 60 µs late. Without a lead, two sends due within that time would
+/// leave together, and arrivals would differ from the schedule. So the thread wakes early and
 /// waits awake for the rest.
 #[derive(Debug)]
 pub(crate) struct WakeAhead {
-    /// How late three in four wake-ups were at most.
+    /// The lateness that three in four wake-ups do not exceed.
     late: Nanos,
     since: Nanos,
     awake: Nanos,
-    /// The send that is waited for awake.
+    /// The send for which the thread waits awake.
     awake_for: Option<Nanos>,
 }
 
@@ -30,7 +31,7 @@ impl WakeAhead {
         Self { late: Nanos::ZERO, since: now, awake: Nanos::ZERO, awake_for: None }
     }
 
-    /// Returns when to wake for a send that is due later; `now` is to wait awake.
+    /// Returns when to wake for a send that is due later. The present instant means: wait awake.
     pub(crate) fn wake_for(&mut self, due: Nanos, now: Nanos) -> Nanos {
         if self.awake_for == Some(due) {
             return now;
@@ -47,9 +48,9 @@ impl WakeAhead {
         now
     }
 
-    /// Takes note of a wake-up: when it was asked for, for when, and when it came.
+    /// Learns from one wake-up: when it was asked for, for which instant, and when it came.
     pub(crate) fn learn(&mut self, asked_at: Nanos, asked: Nanos, came: Nanos) {
-        // What was not slept for, or was woken by an arrival, tells nothing.
+        // A wake-up that was not slept for, or that an arrival caused, says nothing about timers.
         if asked <= asked_at || came < asked {
             return;
         }
@@ -67,7 +68,7 @@ mod tests {
 
     const MILLI: Nanos = Nanos::from_millis(1);
 
-    /// Returns a lead that has learned from wake-ups which were so late.
+    /// Returns a lead that has learned from wake-ups of these latenesses.
     fn learned(lateness: impl IntoIterator<Item = Nanos>) -> (WakeAhead, Nanos) {
         let (mut lead, mut now) = (WakeAhead::new(Nanos::ZERO), Nanos::ZERO);
         for late in lateness {

@@ -1,4 +1,4 @@
-//! What one response has told, event by event.
+//! The content of one response, event by event.
 
 use crate::load::recorder::engine_stamps::sent_ns;
 use crate::openai::chunk::{Chunk, ChunkShape};
@@ -11,16 +11,16 @@ use crate::units::Nanos;
 /// Longest excerpt of an engine's words in a record, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// What a response has told so far.
+/// The content of a response so far.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     keeps_text: bool,
     pub(crate) events: Events,
     pub(crate) n_token_events: u64,
-    /// Chunks and errors without a field in front of them, and all others.
+    /// Chunks and errors that came without an SSE field name; `n_framed` counts all others.
     pub(crate) n_unframed: u64,
     pub(crate) n_framed: u64,
-    /// Whether one of them was a whole answer rather than a part of one.
+    /// Whether one of the chunks was a whole answer rather than a part of one.
     pub(crate) is_whole: bool,
     pub(crate) first_token_at: Option<Nanos>,
     pub(crate) last_event_at: Nanos,
@@ -29,60 +29,61 @@ pub(crate) struct Answer {
     pub(crate) logprobs: Vec<f32>,
     pub(crate) usage: Option<Usage>,
     pub(crate) finish: Option<String>,
-    /// A finish reason that nobody knows.
+    /// A finish reason that bench does not know.
     pub(crate) unknown_finish: Option<String>,
     pub(crate) done_at: Option<Nanos>,
-    /// An error object, as the engine put it.
+    /// An error object, in the engine's words.
     pub(crate) error: Option<String>,
-    /// Something that is not the protocol.
+    /// The first violation of the protocol.
     pub(crate) violation: Option<String>,
-    /// Text that is no chunk: what came instead, should nothing else tell.
+    /// Text that is not a chunk. It explains an answer in which nothing else came.
     pub(crate) stray: Option<String>,
     pub(crate) too_large: Option<String>,
     pub(crate) oddities: Vec<Oddity>,
-    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    /// The epoch on the engine's clock; set when the engine's own stamps are compared.
     pub(crate) truth_epoch_ns: Option<u64>,
-    /// Takes the secrets in use out of what is kept of the engine's words.
+    /// Removes the secrets in use from the engine's words.
     pub(crate) redactor: Redactor,
-    /// How much later than the engine's own stamp each event's stamp is.
+    /// How much later than the engine's own stamp bench's stamp of each event is.
     pub(crate) added_ns: Vec<i64>,
-    /// The form that its chunks have in common.
+    /// The form that the answer's chunks share.
     shape: Option<ChunkShape>,
-    /// The choice whose text this is.
+    /// The choice that is recorded.
     choice: Option<u32>,
-    /// A finish reason of another choice: it counts if the choice's own does not come.
+    /// The finish reason of another choice. It counts if the recorded choice's own does not come.
     other_finish: Option<&'static str>,
-    /// The first half of a surrogate pair, at the end of the text.
+    /// The first half of a surrogate pair, at the end of the text so far.
     open_half: Option<u16>,
     has_bad_logprobs: bool,
-    /// Tokens of each event, and whether every token event came with its count.
+    /// Tokens of each event. They count only while every token event came with its count.
     tokens: Vec<u32>,
     has_uncounted: bool,
-    /// Places of events that came with a count of all tokens so far, and that count.
+    /// The events that came with a count of all tokens so far, each with that count.
     running_counts: Vec<(u32, u32)>,
-    /// Token events among them.
+    /// Token events among `running_counts`.
     n_running: u64,
-    /// Bytes of answer and reasoning text after each token event, where a tokenizer may have to
-    /// tell its tokens.
+    /// Bytes of answer and reasoning text after each token event; kept where a tokenizer may have
+    /// to count the tokens of events.
     marks: Option<Vec<(u32, u32)>>,
     pub(crate) n_tokens: u64,
 }
 
 impl Answer {
-    /// Returns an answer of which nothing has come; `marks_text` where its events' tokens may
-    /// have to be counted from their text.
+    /// Returns an empty answer. `marks_text` is set where the tokens of events may have to be
+    /// counted from their text.
     pub(crate) fn new(keeps_text: bool, marks_text: bool) -> Self {
         Self { keeps_text, marks: marks_text.then(Vec::new), ..Self::default() }
     }
 
-    /// Returns the beginning of the engine's words; half a key would be known to no redaction.
+    /// Returns the beginning of the engine's words. Secrets are removed first: a key that is cut
+    /// in half would not be recognised.
     pub(crate) fn excerpt(&self, text: &str) -> String {
         excerpt(&self.redactor.text(text))
     }
 
     pub(crate) fn take_event(&mut self, event: SseEvent<'_>) {
         if self.done_at.is_some() {
-            // The first end counts.
+            // The first `[DONE]` counts.
             self.note_oddity(Oddity::DataAfterDone);
             return;
         }
@@ -146,8 +147,8 @@ impl Answer {
         }
     }
 
-    /// Takes an event of several lines that are chunks of their own: a client that joins them
-    /// can read none.
+    /// Takes an event whose lines are chunks of their own. Joined by line ends, as SSE demands,
+    /// they could not be parsed.
     fn take_lines(&mut self, event: SseEvent<'_>) -> bool {
         let lines = || event.data.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let is_known = |line: &[u8]| is_end_marker(line) || parse(line).is_ok();
@@ -159,7 +160,7 @@ impl Answer {
         true
     }
 
-    /// Takes data that is no chunk. Where a chunk is cut in two, its text is lost.
+    /// Takes data that is not a chunk. If it is half of a chunk, that chunk's text is lost.
     fn take_stray(&mut self, data: &[u8], why: &str, at: Nanos) {
         let text = String::from_utf8_lossy(data);
         let text = text.trim();
@@ -223,7 +224,8 @@ impl Answer {
         self.note(chunk.kind(), at, chunk.n_tokens);
     }
 
-    /// Counts only grow: what is left out later, or is less, is not news.
+    /// Takes token counts. Counts only grow: an absent or smaller one does not replace a larger
+    /// one.
     fn take_usage(&mut self, usage: Option<Usage>) {
         let Some(new) = usage else { return };
         let old = self.usage.unwrap_or_default();
@@ -243,7 +245,7 @@ impl Answer {
         }
     }
 
-    /// Notes an event. An error event's stamp counts like any other's.
+    /// Records an event. The stamp of an error event counts like any other.
     fn note(&mut self, kind: EventKind, at: Nanos, n_tokens: Option<u32>) {
         self.events.push(self.last_event_at, at, kind);
         self.last_event_at = at;
@@ -261,7 +263,7 @@ impl Answer {
         }
     }
 
-    /// Settles at the end what only all events together tell.
+    /// Settles, at the end, what only all events together decide.
     pub(crate) fn settle(&mut self) {
         if self.n_token_events > 0 && !self.has_uncounted {
             self.events.tokens = std::mem::take(&mut self.tokens);
@@ -272,7 +274,7 @@ impl Answer {
         if self.has_bad_logprobs {
             self.logprobs.clear();
         }
-        // No prompt is without a token, nor a text.
+        // A prompt of 0 tokens cannot be, nor can an answer of 0 tokens with text.
         if let Some(usage) = &mut self.usage {
             let is_denied = usage.completion == Some(0) && self.n_token_events > 0;
             if is_denied || usage.prompt == Some(0) {
@@ -284,7 +286,7 @@ impl Answer {
         }
     }
 
-    /// Returns the tokens of each event by the counts of all tokens so far.
+    /// Returns the tokens of each event, from the counts of all tokens so far.
     fn increments(&self) -> Vec<u32> {
         let mut tokens = vec![0; self.events.len()];
         let mut so_far = 0;
@@ -295,8 +297,8 @@ impl Answer {
         tokens
     }
 
-    /// Counts tokens by their ends in the text, and gives each to the event that completed it
-    /// where nobody else said how many an event holds. Returns the number of them.
+    /// Counts tokens by their ends in the text. Where the engine did not say how many tokens an
+    /// event holds, each token goes to the event that completed it. Returns the number of tokens.
     pub(crate) fn count_by_text(&mut self, ends: impl Fn(&str) -> Vec<u32>) -> u32 {
         let (text, reasoning) = (ends(&self.text), ends(&self.reasoning));
         let n_tokens = (text.len() + reasoning.len()) as u32;
@@ -329,7 +331,7 @@ impl Answer {
     }
 }
 
-/// Returns the beginning of a text, fit to be printed: one line, no control characters.
+/// Returns the beginning of a text in printable form: one line, without control characters.
 pub(crate) fn excerpt(text: &str) -> String {
     let mut chars = text.chars();
     let mut short: String =

@@ -1,4 +1,4 @@
-//! The way between load threads and the recorder's thread.
+//! The channel between load threads and the recorder's thread.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
@@ -10,25 +10,25 @@ use crate::load::transport::client::Waker;
 use crate::load::transport::exchange::{BLOCK_BYTES, Block, BodyBatch, FollowUp};
 use crate::units::Nanos;
 
-/// Parcels on their way; more are kept by the load thread and counted as stalls.
+/// Batches in the channel. The load thread keeps further ones and counts a stall.
 pub(crate) const MAX_BATCHES: usize = 1024;
-/// How long the recorder rests when there is nothing to do. It is not woken by batches: waking
-/// it would cost the load thread more than the batch itself.
+/// How long the recorder sleeps when the channel is empty. Batches do not wake it: waking it would
+/// cost the load thread more than the batch itself.
 const REST: Duration = Duration::from_millis(4);
-/// How long a load thread whose backlog is full lets the recorder work. Not from one batch to
-/// the next: where both share a CPU, each would cost two context switches.
+/// How long a load thread with a full backlog lets the recorder work. A wait for each single batch
+/// would cost two context switches where both threads share a CPU.
 const BREATH: Duration = Duration::from_millis(1);
 /// The recorder's niceness: where CPU is short, sending and reading come first.
 const NICE: i32 = 10;
 
-/// What the recorder's thread is sent.
+/// A message to the recorder's thread.
 pub(crate) enum Message {
     BodyBatch(Box<BodyBatch>),
-    /// Everything of the round has been sent before this.
+    /// The round is over: every batch of it has been sent before this message.
     RoundOver(Sender<RoundReport>),
 }
 
-/// A load thread's recorder.
+/// The recorder's handle in a load thread.
 pub(crate) struct ThreadRecorder {
     pub(crate) epoch: Epoch,
     pub(crate) notes: SyncSender<Message>,
@@ -36,7 +36,7 @@ pub(crate) struct ThreadRecorder {
     pub(crate) follow_ups: Receiver<(u32, FollowUp)>,
 }
 
-/// The recorder's way back to one load thread.
+/// The channels from the recorder back to one load thread.
 pub(crate) struct Return {
     pub(crate) blocks: Sender<Block>,
     pub(crate) follow_ups: Sender<(u32, FollowUp)>,
@@ -47,7 +47,8 @@ impl RecorderHandle for ThreadRecorder {
     fn hand_over(&mut self, batch: Box<BodyBatch>) -> Result<(), Box<BodyBatch>> {
         match self.notes.try_send(Message::BodyBatch(batch)) {
             Err(TrySendError::Full(Message::BodyBatch(batch))) => Err(batch),
-            // The recorder ends after the load threads; without it nothing is left to do.
+            // The recorder outlives the load threads. If it is gone all the same, nothing can be
+            // recorded.
             _ => Ok(()),
         }
     }
@@ -99,9 +100,10 @@ pub(crate) fn run_recorder(
                     on_failure();
                 }
                 let Some(back) = ways_back.get(thread) else { continue };
-                // One burst must not keep its memory for the rest of the trial.
+                // The block gives up the memory of a burst, so that it is not kept for the rest of
+                // the trial.
                 block.bytes.shrink_to(4 * BLOCK_BYTES);
-                // A load thread that is gone needs neither.
+                // A load thread that has ended needs neither the block nor the follow-up.
                 let _ = back.blocks.send(block);
                 if let Some(follow_up) = follow_up {
                     let _ = back.follow_ups.send(follow_up);

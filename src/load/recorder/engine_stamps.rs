@@ -1,12 +1,12 @@
-//! Reads when the simulated engine says it sent an event: what the stamps are held against.
+//! Reads the simulated engine's own send stamps, with which bench's stamps are compared.
 
 use memchr::memmem;
 
-/// Field that `bench serve sim --stamps` puts into every event: `CLOCK_MONOTONIC` just before
-/// its write.
+/// Field that `bench serve sim --stamps` puts into every event: the time of `CLOCK_MONOTONIC` just
+/// before the event's write.
 const SENT: &[u8] = b"\"sent_monotonic_ns\":";
 
-/// Returns when the engine says it sent an event, on the kernel's monotonic clock.
+/// Returns the engine's send stamp of an event, on the kernel's monotonic clock.
 pub(crate) fn sent_ns(data: &[u8]) -> Option<u64> {
     let start = memmem::rfind(data, SENT)? + SENT.len();
     let digits = data[start..].iter().take_while(|byte| byte.is_ascii_digit());

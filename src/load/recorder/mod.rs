@@ -1,4 +1,4 @@
-//! The recorder: decodes what the load threads hand over, and passes finished records on.
+//! The recorder: decodes what the load threads hand over, and passes on finished records.
 
 pub(in crate::load) mod answer;
 pub(in crate::load) mod channel;
@@ -21,13 +21,13 @@ use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 use crate::workload::request::Request;
 
-/// Differences to the engine's own stamps that are kept: enough for a p99.9 with a margin.
+/// Differences to the engine's own stamps that are kept. The number suffices for a p99.9.
 const MAX_ADDED: usize = 16_384;
 
-/// Samples of a round from which its median is taken.
+/// Times to first token of one round from which the median is taken.
 const MAX_ROUND_SAMPLES: usize = 4096;
 
-/// How answers are read.
+/// How answers are decoded.
 #[derive(Clone)]
 pub(crate) struct Reading {
     pub(crate) asked: Asked,
@@ -36,7 +36,7 @@ pub(crate) struct Reading {
     pub(crate) next_turn: Option<NextTurnBody>,
     pub(crate) limits: Limits,
     pub(crate) redactor: Redactor,
-    /// Set when the engine's own stamps are to be compared: the epoch on its clock.
+    /// The epoch on the engine's clock; set when the engine's own stamps are compared.
     pub(crate) truth_epoch_ns: Option<u64>,
 }
 
@@ -45,15 +45,15 @@ pub(crate) struct Recorder<'a> {
     reading: Reading,
     sink: &'a mut dyn RecordSink,
     live: &'a Live,
-    /// Responses under way, by load thread and slot.
+    /// Responses in flight, by load thread and slot.
     decodings: HashMap<(u16, u32), Decoding>,
     round: Round,
     failure: Option<std::io::Error>,
-    /// What was added to the engine's own stamps, where it puts them into events.
+    /// Differences to the engine's own stamps, where its events carry stamps.
     added_ns: Sample<i64>,
 }
 
-/// What has been counted since the round began.
+/// Counts since the round began.
 #[derive(Default)]
 struct Round {
     n_ok: u64,
@@ -63,10 +63,10 @@ struct Round {
     first_failure: Option<RequestError>,
 }
 
-/// What a round came to.
+/// The recorder's counts of one round.
 #[derive(Debug, Default)]
 pub(crate) struct RoundReport {
-    /// Counts; how long it took is for the caller to say.
+    /// Counts of the round. The caller fills in how long the round took.
     pub(crate) stats: RoundStats,
     pub(crate) first_failure: Option<RequestError>,
 }
@@ -84,7 +84,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Returns what was added to the engine's own stamps, or the sink's first error.
+    /// Returns the differences to the engine's own stamps, or the sink's first error.
     pub(crate) fn into_added_ns(self) -> std::io::Result<Vec<i64>> {
         self.failure.map_or_else(|| Ok(self.added_ns.into_sorted()), Err)
     }
@@ -94,7 +94,7 @@ impl<'a> Recorder<'a> {
         self.failure.is_some()
     }
 
-    /// Takes a batch; returns its block, emptied, and what a conversation goes on with.
+    /// Takes a batch. Returns its block, emptied, and the recorder's answer to a conversation.
     pub(crate) fn take(&mut self, batch: BodyBatch) -> (Block, Option<(u32, FollowUp)>) {
         let BodyBatch { from, signals, head, max_tokens, mut block, finished } = batch;
         let reading = &self.reading;
@@ -143,7 +143,7 @@ impl<'a> Recorder<'a> {
             .map(|ends| answer.count_by_text(|text| ends(text)));
         let completion = answer.usage.and_then(|usage| usage.completion);
         if let (Some(completion), Some(counted)) = (completion, output_tokens_counted) {
-            // The engine counts the end-of-sequence token, the text does not show it.
+            // The engine counts the end-of-sequence token, which the text does not show.
             let allowed = (completion / 100).max(1);
             if completion.abs_diff(counted) > allowed {
                 answer.note_oddity(Oddity::CountsDiffer);
@@ -202,7 +202,7 @@ impl<'a> Recorder<'a> {
         follow_up
     }
 
-    /// Returns the next turn of a conversation, due at the end of this one.
+    /// Returns the next turn of a conversation, due when this turn ended.
     fn next_turn(
         &self,
         conversation: Conversation,
@@ -255,7 +255,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Returns what has been counted since the last call.
+    /// Returns the counts since the last call.
     pub(crate) fn end_round(&mut self) -> RoundReport {
         let mut round = std::mem::take(&mut self.round);
         round.ttfts.sort_unstable();

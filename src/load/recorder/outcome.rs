@@ -1,26 +1,27 @@
-//! Says how a request ended: exactly one outcome, and never a success that is none.
+//! Decides how a request ended. Each request gets one outcome, and a failure never counts as
+//! success.
 
 use crate::load::recorder::answer::{Answer, excerpt};
 use crate::load::transport::client::{Deadline, Ending, Head};
 use crate::record::request::{Oddity, Outcome, RequestError};
 
-/// What of the request matters for the judgement.
+/// The facts about the request on which its outcome depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) stream: bool,
-    /// The engine's streams end without `[DONE]`.
+    /// Whether the engine's streams end without `[DONE]`.
     pub(crate) no_done: bool,
 }
 
-/// Returns how a request ended; adds an oddity where it is forgiven something.
+/// Returns how a request ended. Adds an oddity where a deviation is tolerated.
 pub(crate) fn judge(
     ending: &Ending,
     head: Option<&Head>,
     answer: &mut Answer,
     asked: Asked,
 ) -> Outcome {
-    // An answer that said it is over is over: what happened to the connection later is not
-    // its fault.
+    // `[DONE]` ends an answer. What happens to the connection afterwards does not count against
+    // it.
     let is_whole = answer.done_at.is_some() && answer.error.is_none();
     if !is_whole || !is_forgiven(ending) {
         if let Some(outcome) = ended_by_us(ending) {
@@ -39,7 +40,7 @@ pub(crate) fn judge(
     }
 }
 
-/// Endings that do no harm to an answer that was complete before.
+/// Whether an ending does no harm to an answer that was complete before it.
 fn is_forgiven(ending: &Ending) -> bool {
     matches!(
         ending,
@@ -117,7 +118,7 @@ fn judge_answer(
         });
     }
     if answer.finish.is_none() {
-        // An orderly end needs a second witness: some end a stream like this after an error, too.
+        // `[DONE]` alone does not prove success: some engines send it after an error too.
         if !(asked.stream && is_done && (is_counted || answer.unknown_finish.is_some())) {
             let what = match &answer.unknown_finish {
                 Some(word) => format!("finish reason {word:?} is not known"),
@@ -133,7 +134,7 @@ fn judge_answer(
     Ok(())
 }
 
-/// Returns the failure of an answer in which nothing says that the engine ended it.
+/// Returns the failure of an answer that the engine never declared ended.
 fn without_an_end(answer: &Answer) -> RequestError {
     let what = match (&answer.stray, answer.done_at, answer.events.is_empty()) {
         (Some(stray), ..) => {

@@ -1,4 +1,4 @@
-//! A bounded uniform sample of what the instrument says of itself.
+//! A bounded uniform sample of the instrument's own measurements.
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -15,13 +15,13 @@ pub(crate) struct Sample<T> {
 }
 
 impl<T: Ord> Sample<T> {
-    /// Returns an empty sample. Which values are kept has no bearing on the load: its stream
-    /// of chance belongs to no scenario's seed.
+    /// Returns an empty sample. Its random stream is not a scenario's: which values are kept does
+    /// not affect the load.
     pub(crate) fn new(capacity: usize, name: &str) -> Self {
         Self { kept: Vec::new(), capacity, n_seen: 0, rng: Seed(0).stream(name) }
     }
 
-    /// Takes a value in.
+    /// Adds a value.
     pub(crate) fn push(&mut self, value: T) {
         self.n_seen += 1;
         if self.kept.len() < self.capacity {
@@ -34,7 +34,7 @@ impl<T: Ord> Sample<T> {
         }
     }
 
-    /// Returns what was kept, ascending.
+    /// Returns the kept values, ascending.
     pub(crate) fn into_sorted(mut self) -> Vec<T> {
         self.kept.sort_unstable();
         self.kept
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(of(10), (0..10).collect::<Vec<_>>());
         let kept = of(100_000);
         assert_eq!(kept.len(), 1_000);
-        // The standard deviation of the mean is 913; five of them.
+        // The tolerance is five standard deviations of the mean, 913 each.
         let mean = kept.iter().copied().map(f64::from).sum::<f64>() / 1_000.0;
         assert!((mean - 50_000.0).abs() < 4_600.0, "{mean}");
     }

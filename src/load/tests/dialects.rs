@@ -1,4 +1,4 @@
-//! Tests of what engines and proxies write otherwise than the API: read, and told.
+//! Tests of deviations from the API that engines and proxies make: they are read, and recorded.
 
 use crate::load::recorder::decode::Decoding;
 use crate::load::recorder::outcome::{Asked, judge};
@@ -16,7 +16,7 @@ data: [DONE]
 
 "#;
 
-/// What a response came to.
+/// The result of a response.
 #[derive(Debug, PartialEq)]
 struct Read {
     outcome: Outcome,
@@ -59,7 +59,7 @@ fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
     }
 }
 
-/// Reads a stream whole and byte by byte: where the network cuts it changes nothing.
+/// Reads a stream whole and byte by byte. The result must not depend on where the network cuts.
 fn read(body: &str) -> Read {
     let whole = read_pieces(true, "text/event-stream", &[body.as_bytes()]);
     let single: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
@@ -114,7 +114,7 @@ fn events_without_blank_lines_keep_their_own_stamps() {
     ok(&one.replace("data: {", "id: 1\ndata: {"), "4", &[Oddity::BlankLine]);
     let lines: Vec<&[u8]> = one.split_inclusive('\n').map(str::as_bytes).collect();
     assert_eq!(read_pieces(true, "text/event-stream", &lines).stamps, [1, 2, 3]);
-    // A chunk in several lines is the standard's, and stays one.
+    // A chunk in several lines conforms to the standard, and stays one chunk.
     let lines = GOOD.replace("{\"choices\":[", "{\ndata:\"choices\":[\ndata: ");
     ok(&lines, "4", &[]);
 }
@@ -216,7 +216,7 @@ fn the_only_choice_is_read_whatever_its_index() {
         assert_eq!(found.finish.as_deref(), Some("stop"), "{index}");
     }
     ok(&GOOD.replacen("\"index\":0,", "\"index\":2,", 1), "4", &[Oddity::ChoiceIndex]);
-    // A second choice between the first one's chunks is another answer.
+    // A second choice between the first choice's chunks is another answer.
     let other = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"length\"}]}\n\n";
     let (token, end) = GOOD.split_once("\n\n").unwrap();
     let found = ok(&format!("{token}\n\n{other}{end}"), "4", &[Oddity::ChoiceIndex]);
@@ -292,7 +292,7 @@ fn a_finish_reason_outside_the_vocabulary_is_none() {
     let found = read(&GOOD.replace("\"stop\"", "\"abort\""));
     let words = "finish reason `abort`".to_owned();
     assert_eq!(found.outcome, Outcome::Error(RequestError::InStream(words)));
-    // Counted tokens and an orderly end say it, too.
+    // Counted tokens with an orderly end prove success too.
     ok(&GOOD.replace("\"stop\"", "null"), "4", &[Oddity::NoFinish]);
     let unknown = GOOD.replace("\"stop\"", "\"why\"");
     ok(&unknown, "4", &[Oddity::FinishReason, Oddity::NoFinish]);
@@ -352,10 +352,10 @@ fn text_without_a_frame_is_told_where_nothing_else_came() {
     assert!(told(&format!("{token}\n\nInternal Server Error")).contains("Internal Server Error"));
     assert!(told(&format!("{token}\n\ndata: oops\n\n")).contains("oops"));
     ok(&format!("hello\n\n{GOOD}"), "4", &[Oddity::Unframed, Oddity::StrayText]);
-    // JSON lines are a stream as well.
+    // JSON lines are also read as a stream.
     let lines = GOOD.replace("data: ", "");
     ok(&lines, "4", &[Oddity::Unframed]);
-    // A chunk that is cut in two has lost text.
+    // The text of a chunk that is cut in two is lost.
     assert!(told(&format!("data: {{\"choices\":[\n\n{GOOD}")).contains("invalid JSON"));
 }
 

@@ -1,4 +1,4 @@
-//! An engine inside the test: answers at exact times on a clock that only it moves.
+//! An engine inside the test. It answers at exact times, on a clock that only it advances.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use crate::load::transport::exchange::{Block, BodyBatch, FollowUp};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
 
-/// What arrives of one answer.
+/// A part of an answer that arrives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Arrival {
     /// The head of a stream.
@@ -25,13 +25,13 @@ pub(crate) enum Arrival {
     End,
 }
 
-/// Plans the answer to one request: what arrives how long after it was sent.
+/// Plans the answer to one request: each part, and how long after the send it arrives.
 pub(crate) type Answers = Box<dyn FnMut(Nanos, &[u8]) -> Vec<(Nanos, Arrival)>>;
 
-/// What is to arrive: when, in which order among equals, for which exchange.
+/// A planned arrival: its instant, its order among equal instants, and its exchange.
 type Queued = (Nanos, u64, (u32, u32), Arrival);
 
-/// A client whose engine is a function and whose clock jumps.
+/// A client whose engine is a function and whose clock jumps to the next arrival.
 pub(crate) struct FakeClient {
     now: Nanos,
     answers: Answers,
@@ -69,7 +69,7 @@ impl Client for FakeClient {
         }
     }
 
-    /// Leaves what is under way in the queue: it arrives late, as from a careless transport.
+    /// Arrivals in flight stay in the queue, as a careless transport would leave them.
     fn cancel(&mut self, key: Key) {
         self.open.retain(|open| *open != key);
     }
@@ -105,7 +105,7 @@ impl Client for FakeClient {
     }
 }
 
-/// A recorder with the recorder behind it: batches are decoded at once.
+/// A handle with the recorder behind it: each batch is decoded at once.
 pub(crate) struct InlineDesk<'a> {
     pub(crate) recorder: Recorder<'a>,
     pub(crate) follow_ups: VecDeque<(u32, FollowUp)>,
@@ -132,7 +132,7 @@ impl RecorderHandle for InlineDesk<'_> {
     }
 }
 
-/// A supply that has everything ready.
+/// A supply whose requests are all ready.
 pub(crate) struct Ready<I>(pub(crate) I);
 
 impl<I: Iterator<Item = Due>> Supply for Ready<I> {

@@ -1,4 +1,4 @@
-//! Tests of whole trials over real sockets: every fault of an engine has its own outcome.
+//! Tests of whole trials over real sockets: each fault of an engine has its own outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -149,7 +149,7 @@ fn a_stream_is_recorded_with_kernel_stamps_and_its_text() {
         [(EventKind::Content, 3), (EventKind::Other, 1), (EventKind::Done, 1)]
     );
     assert_eq!(output.as_ref().unwrap().text, "t0 t1 t2 ");
-    // Stamps ascend, and tokens are not nearer to each other than they were written.
+    // Stamps ascend, and tokens are at least as far apart as the server wrote them.
     let stamps: Vec<_> = record.events.iter().map(|(at, _)| at).collect();
     assert!(stamps.is_sorted());
     let sent = record.sent.unwrap();
@@ -216,7 +216,7 @@ fn each_deadline_fires_alone() {
 
 #[test]
 fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
-    // Closes instead of answering the second request: bench cannot have known.
+    // The server closes instead of answering the second request. The client cannot have known.
     let server =
         serve(
             |body| {
@@ -228,7 +228,7 @@ fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
     assert_eq!(records[0].0.outcome, Outcome::Ok);
     assert_eq!(records[1].0.outcome, Outcome::Error(RequestError::ConnReuseRace));
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 2, "nothing is sent twice");
-    // Says that it closes: a new connection serves the next request.
+    // The server announces the close: a new connection serves the next request.
     let server = serve(|_| {
         let body = format!(
             "{}data: {{\"choices\":[{{\"index\":0,\"finish_reason\":\"stop\"}}]}}\n\n",
@@ -287,7 +287,7 @@ fn endless_and_huge_answers_are_cut() {
     };
 }
 
-/// Returns a control that says the engine is gone once the server has so many requests.
+/// Returns a control that reports the engine gone after `n_requests` requests.
 pub(crate) fn gone_after(server: &Server, n_requests: u64) -> Arc<Control> {
     let control = Arc::new(Control::default());
     let later = Arc::clone(&control);
@@ -426,7 +426,7 @@ fn a_disk_that_stalls_shows_in_the_phase_as_long_as_nothing_is_sent() {
         acts.insert(1, Act::Chunk(token(&text)));
         acts
     });
-    // More than fit between load thread and recorder.
+    // More bytes than fit between load thread and recorder.
     let plan = phase(ArrivalsPlan::Closed { concurrency: 4 }, 1_300);
     let spec = trial(&server.url, vec![load(plan, 0)]);
     let live = Live::default();

@@ -1,5 +1,5 @@
-//! Tests of `https`: the libraries' transport over TLS against our own without, byte for byte
-//! the same server behind both.
+//! Tests of `https`: the libraries' transport over TLS is compared with the own transport without
+//! TLS, against the same server.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -104,11 +104,11 @@ fn both_transports_tell_the_same_story() {
         acts
     });
     let story = |mut spec: TrialSpec| {
-        // Where nothing more comes, the deadline ends it.
+        // The deadline ends an exchange in which nothing more comes.
         spec.phases[0].plan.deadlines.between_tokens = Nanos::from_millis(500);
         let tell = |(record, output): (RequestRecord, Option<OutputRecord>)| {
             let mut outcome = format!("{:?}", record.outcome);
-            // The causes are told in each transport's own words.
+            // Each transport words the causes differently.
             outcome.truncate(outcome.find("(\"").unwrap_or(outcome.len()));
             let text = output.map(|output| output.text);
             let oddities = record.oddities;
@@ -142,7 +142,7 @@ fn connections_are_open_and_secured_before_the_first_request() {
     let mut client = HyperClient::new(Epoch::now(), &endpoint, address, &spec.target).unwrap();
     assert_eq!(client.warm(40, Nanos::from_secs(10)), 40);
     assert_eq!(client.warm(40, Nanos::from_secs(10)), 40, "what is open stays open");
-    // The server's side of the last handshakes ends a little later than ours.
+    // The server ends its side of the last handshakes a little later than the client.
     while front.n_secured.load(Ordering::Relaxed) < 40 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -163,7 +163,7 @@ fn connections_are_open_and_secured_before_the_first_request() {
 
 #[test]
 fn a_new_connection_has_its_stamp_and_a_reused_one_its_race() {
-    // Says that it closes: the next request needs a new connection.
+    // The server announces the close: the next request needs a new connection.
     let server = serve(|_| {
         let body = token("a") + "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
         let head = format!(
@@ -179,7 +179,7 @@ fn a_new_connection_has_its_stamp_and_a_reused_one_its_race() {
         let connected = record.connected.expect("a connection was opened for it");
         assert!(record.scheduled <= connected && connected <= record.sent.unwrap());
     }
-    // Does not say so, and closes instead of answering.
+    // The server closes without announcing it, and does not answer.
     let server = serve(|body| match body {
         "{\"n\":0}" => stream(1, Duration::ZERO),
         _ => vec![Act::Close],
@@ -193,7 +193,7 @@ fn a_new_connection_has_its_stamp_and_a_reused_one_its_race() {
         records[2].0.outcome
     );
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 3, "nothing is sent twice");
-    // An engine that is known to close without a word gets a new connection each time.
+    // A target known to close silently gets a new connection for each request.
     let server = serve(|_| stream(1, Duration::ZERO));
     let front = front_of(&server);
     let mut spec = secured(&front, ONE, 5);
@@ -226,8 +226,8 @@ fn each_deadline_fires_alone() {
     check(&before_first, |deadlines, short| deadlines.first_token = short, FirstTokenTimeout);
     check(&after_first, |deadlines, short| deadlines.between_tokens = short, BetweenTokensTimeout);
     check(&after_first, |deadlines, short| deadlines.total = short, TotalTimeout);
-    // Accepts connections and never says a word of TLS. What cannot be opened in advance must
-    // not hold the trial up for long.
+    // The server accepts connections but never begins TLS. Connections that cannot be opened in
+    // advance must not delay the trial for long.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = serve(|_| Vec::new());
     let mut spec = secured(&front_of(&server), ONE, 1);
@@ -287,7 +287,7 @@ fn a_certificate_that_is_not_trusted_is_a_connect_error_that_says_so() {
     });
     check(&url, "no TLS");
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 0);
-    // Nobody to trust at all is no fault of the engine's.
+    // An empty trust store is not the engine's fault.
     let mut spec = secured(&trusted, ONE, 1);
     spec.target.tls = None;
     let error = run_trial(spec, &mut |_, _| Ok(()), &Control::default(), &Live::default());

@@ -1,4 +1,4 @@
-//! A server for tests that answers byte for byte as told.
+//! A server for tests that sends exactly the bytes that it is given.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What the server does after it has read a request.
+/// An action of the server after it has read a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// Sends bytes.
@@ -19,7 +19,7 @@ pub(crate) enum Act {
     Close,
     /// Closes the connection with a reset.
     Reset,
-    /// Answers nothing further; keeps the connection open.
+    /// Sends nothing more, and keeps the connection open.
     Hang,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn token(text: &str) -> String {
     format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
 }
 
-/// Returns the acts of a complete stream with so many tokens, `gap` apart.
+/// Returns the acts of a complete stream of `n_tokens` tokens, `gap` apart.
 pub(crate) fn stream(n_tokens: usize, gap: Duration) -> Vec<Act> {
     let mut acts = vec![Act::Send(STREAM_HEAD.into())];
     for i in 0..n_tokens {
@@ -99,7 +99,7 @@ fn serve_connection(
                     Ok(())
                 }
                 Act::Close => {
-                    // Who would be told that the other side has closed already?
+                    // A client that has already closed cannot be told of an error.
                     let _ = stream.shutdown(Shutdown::Both);
                     return;
                 }

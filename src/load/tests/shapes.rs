@@ -67,7 +67,7 @@ struct Run {
     n_open_max: usize,
 }
 
-/// Runs a phase of so many requests; the share is filled in from the plan as a trial does it.
+/// Runs a phase. The share is filled in from the plan, as in a trial.
 fn run(
     plan: &ArrivalsPlan,
     cap: Option<u32>,
@@ -187,9 +187,9 @@ fn everything_at_once_is_everything_at_once() {
     assert!(sent_ms(&run).iter().all(|sent| *sent == 1000) && all_ok(&run));
 }
 
-/// An engine that stands still for the last second of every ten, at 100 requests per second:
-/// of all requests a tenth meets the stall and waits between 0 and 1 s for its end, so the
-/// 95th percentile is 0.5 s and the 99th 0.9 s. A loop that waits with the engine sees nothing.
+/// An engine that stands still for the last second of every ten, at 100 requests per second. A
+/// tenth of all requests meets the stall and waits between 0 and 1 s for its end, so the 95th
+/// percentile is 0.5 s and the 99th 0.9 s. A loop that waits with the engine misses the stall.
 #[test]
 fn queueing_that_a_stall_causes_is_not_omitted() {
     let stalling = || -> Answers {
@@ -215,7 +215,7 @@ fn queueing_that_a_stall_causes_is_not_omitted() {
     let run_open = run(&open, None, 10_000, stalling(), share());
     let [p95, p99] = percentiles(&run_open, |record| record.scheduled);
     assert!((p95 - 0.5).abs() < 0.025 && (p99 - 0.9).abs() < 0.045, "{p95} {p99}");
-    // One at a time: the sends wait as well, and only the scheduled time shows it.
+    // With one request at a time, the sends wait as well. Only the scheduled time shows the stall.
     let run_capped = run(&open, Some(1), 10_000, stalling(), share());
     let [p95, p99] = percentiles(&run_capped, |record| record.scheduled);
     assert!((p95 - 0.5).abs() < 0.1 && (p99 - 0.9).abs() < 0.1, "{p95} {p99}");

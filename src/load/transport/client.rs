@@ -1,4 +1,4 @@
-//! How a request is carried: the one trait behind which transports are exchangeable.
+//! The trait behind which transports are exchangeable.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use bytes::Bytes;
 use crate::record::request::{CancelCause, StampSource};
 use crate::units::Nanos;
 
-/// Names an exchange: a slot that is used again, and the number of its use.
+/// Names an exchange: a slot, and a number that grows each time the slot is used.
 ///
-/// What arrives for an earlier use of a slot is recognised and dropped.
+/// An event for an earlier use of the slot is recognised and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Slot.
     pub slot: u32,
-    /// Use of the slot.
+    /// Number of the slot's use.
     pub generation: u32,
 }
 
-/// A moment of arrival, since the trial's epoch.
+/// The time of an arrival since the trial's epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// When.
+    /// The time.
     pub at: Nanos,
-    /// Who says so.
+    /// Whether the kernel or bench took the stamp.
     pub source: StampSource,
 }
 
-/// Status line and headers, as far as anybody asks.
+/// Status and the headers that bench reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Status.
@@ -41,30 +41,30 @@ pub struct Head {
 /// How an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The response is complete as HTTP counts.
+    /// HTTP counts the response as complete.
     Complete,
-    /// The engine stopped in the middle of the response.
+    /// The response was cut off.
     ClosedEarly(String),
     /// The connection ended before the first byte of a response.
     NoResponse {
         /// Whether the connection had served another request before.
         reused: bool,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// No connection could be opened.
     Connect(String),
     /// This machine ran out of file descriptors or ports.
     ClientResources(String),
-    /// The response is not HTTP, or not in a form that was asked for.
+    /// The response is not HTTP, or has a form that was not requested.
     Protocol(String),
     /// A deadline passed.
     TimedOut(Deadline),
-    /// `bench` ended it.
+    /// `bench` cancelled the exchange.
     Cancelled(CancelCause),
-    /// More came than was asked for.
+    /// The answer exceeds what was requested.
     TooLarge(String),
-    /// `[DONE]` came long ago, the end of the body did not.
+    /// The body did not end within the time allowed after `[DONE]`.
     LeftOpen,
 }
 
@@ -81,17 +81,17 @@ pub enum Deadline {
     Total,
 }
 
-/// Receives what a client observes. Bytes are only valid during the call.
+/// Receives the events of exchanges. Bytes are valid only during the call.
 pub trait Inbox {
     /// A connection was opened for this exchange.
     fn connected(&mut self, key: Key, at: Nanos);
     /// The request is being handed to the socket.
     fn sent(&mut self, key: Key, at: Nanos);
-    /// The head of the response is complete; `first_byte` is when its first byte arrived.
+    /// The head of the response is complete. `first_byte` is the arrival of its first byte.
     fn head(&mut self, key: Key, head: Head, first_byte: Stamp);
     /// Bytes of the body.
     fn body(&mut self, key: Key, bytes: &[u8], stamp: Stamp);
-    /// Nothing more will come.
+    /// The exchange has ended.
     fn end(&mut self, key: Key, at: Nanos, ending: Ending);
 }
 
@@ -100,25 +100,24 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// Carries requests.
 ///
-/// It is driven by one thread, which alternates between [`Client::send`] and [`Client::wait`].
-/// It owns the clock, so that a simulated one can run a trial in no time.
+/// One thread drives it, and alternates between [`Client::send`] and [`Client::wait`]. It owns the
+/// clock, so a simulated client can run a trial without waiting.
 pub trait Client {
     /// Returns the time since the trial's epoch.
     fn now(&self) -> Nanos;
 
-    /// Opens connections in advance, as many as can be had before `deadline`; returns how many
-    /// are open.
+    /// Opens connections in advance until `deadline`. Returns how many are open.
     fn warm(&mut self, n_connections: u32, deadline: Nanos) -> u32;
 
-    /// Begins an exchange. Failures come through the inbox, now or later.
+    /// Begins an exchange. Failures are reported through the inbox, now or later.
     fn send(&mut self, key: Key, body: Bytes, inbox: &mut impl Inbox);
 
-    /// Ends an exchange; nothing more is said about it.
+    /// Ends an exchange without any further event.
     fn cancel(&mut self, key: Key);
 
-    /// Waits until something happened, `until` is reached or the waker was called.
+    /// Waits for an event, for `until` or for the waker, whichever comes first.
     fn wait(&mut self, until: Nanos, inbox: &mut impl Inbox);
 
-    /// Returns what ends a wait early.
+    /// Returns a function that ends a wait early.
     fn waker(&self) -> Waker;
 }

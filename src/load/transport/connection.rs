@@ -1,4 +1,4 @@
-//! One connection of the HTTP library: opened, used by one exchange at a time, kept between.
+//! One connection of the HTTP library, used by one exchange at a time.
 
 use std::future::{poll_fn, ready};
 use std::io;
@@ -22,14 +22,14 @@ use tokio_rustls::TlsConnector;
 use crate::load::transport::client::{Ending, Head};
 use crate::load::transport::socket::is_our_shortage;
 
-/// Time that a connection gets after an answer to be ready for the next request.
+/// Time within which a connection must be ready again after an answer.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Where connections lead.
+/// The server that connections go to.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) address: SocketAddr,
-    /// Absent for `http`.
+    /// TLS settings; absent for `http`.
     pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -50,15 +50,15 @@ impl Route {
 
 /// An open connection.
 ///
-/// Its bytes move only while it is polled. That happens in the task of its exchange: a task of
-/// its own would be a queue between reading and stamping.
+/// Its bytes move only while it is polled. The task of its exchange polls it: a task of its own
+/// would be a queue between reading and stamping.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     motor: Motor,
     n_served: u32,
 }
 
-/// What moves the bytes of a connection until it is closed.
+/// The future that moves the bytes of a connection until it closes.
 struct Motor {
     moving: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
     is_over: bool,
@@ -66,11 +66,11 @@ struct Motor {
 
 impl Motor {
     fn poll(&mut self, context: &mut Context<'_>) {
-        // Why it ended is told to the exchange; between exchanges nobody needs to know.
+        // The exchange gets the error too. Between exchanges nobody needs it.
         self.is_over = self.is_over || self.moving.as_mut().poll(context).is_ready();
     }
 
-    /// Returns what the work comes to, moving bytes meanwhile.
+    /// Waits for a piece of work while bytes move, and returns its result.
     async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -91,20 +91,20 @@ impl Connection {
         Ok(Self { sender, motor, n_served: 0 })
     }
 
-    /// Whether it is still open, as far as is known here.
+    /// Whether the connection is open, as far as this side knows.
     pub(crate) async fn is_open(&mut self) -> bool {
         self.motor.drive(ready(())).await;
         !self.motor.is_over && self.sender.is_ready()
     }
 
-    /// Waits until it can carry the next request; `false` when it never will.
+    /// Waits until the connection can carry the next request. Returns `false` if it never will.
     pub(crate) async fn settles(&mut self) -> bool {
         let Self { sender, motor, .. } = self;
         let ready = tokio::time::timeout(SETTLE, motor.drive(sender.ready())).await;
         matches!(ready, Ok(Ok(()))) && !motor.is_over
     }
 
-    /// Sends a request and returns the head of its response, and the body to come.
+    /// Sends a request. Returns the head of its response, and the body to come.
     pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -128,11 +128,11 @@ impl Connection {
         Ok((head, response.into_body()))
     }
 
-    /// Returns the next bytes of a body; the ending when there are no more.
+    /// Returns the next bytes of a body, or the ending after the last ones.
     pub(crate) async fn receive(&mut self, body: &mut Incoming) -> Result<Bytes, Ending> {
         loop {
             match self.motor.drive(body.frame()).await {
-                // Trailers are of no interest.
+                // Trailers are ignored.
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
                         return Ok(bytes);
@@ -165,7 +165,7 @@ fn not_open(error: &io::Error) -> Ending {
     }
 }
 
-/// Whether bytes came that have not the form they should have.
+/// Whether the response's bytes violate the protocol.
 fn is_malformed(error: &hyper::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput};
     let mut cause = std::error::Error::source(error);

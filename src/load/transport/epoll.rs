@@ -1,8 +1,8 @@
 //! The transport for `http://`: one epoll loop, one read per arrival, kernel stamps.
 //!
-//! A library between socket and stamp costs little CPU but puts a queue there: with many streams
-//! every connection task runs before the first body task stamps. Here a read is stamped before
-//! the next one begins, and the stamp is the kernel's in any case.
+//! A library between socket and stamp costs little CPU, but it adds a queue: with many streams
+//! every connection task runs before the first body task stamps. Here each read is stamped before
+//! the next one begins, and by the kernel wherever it can.
 
 use std::io::{self, IoSlice, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,12 +26,12 @@ const TIMER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 const READ_BYTES: usize = 128 << 10;
 const MAX_EVENTS: usize = 1024;
-/// While many streams are active the loop lets arrivals gather this long before it asks for
-/// them: the kernel stamps them anyway, and one wake-up then serves many sockets. Measured with
-/// 500 streams, 10 ms between tokens, CPU seconds per million chunks: 8.1 without, 5.4 with
-/// 0.3 ms, 4.9 with 0.6 ms and 5.0 with 1 ms, beside 5.5 of a reader that only counts.
+/// How long arrivals gather, while many streams are active, before the loop asks for them. The
+/// kernel stamps them all the same, and one wake-up then serves many sockets. Measured with 500
+/// streams, 10 ms between tokens, in CPU seconds per million chunks: 8.1 without, 5.4 with 0.3 ms,
+/// 4.9 with 0.6 ms and 5.0 with 1 ms, against 5.5 for a reader that only counts.
 const GATHER: Nanos = Nanos(500_000);
-/// Arrivals in one wake-up from which gathering pays.
+/// Number of arrivals in one wake-up from which gathering saves time.
 const GATHER_FROM: usize = 2;
 
 /// Carries requests over connections of its own.
@@ -45,9 +45,9 @@ pub(crate) struct EpollClient {
     armed: Nanos,
     waker: Arc<EventFd>,
     connections: Vec<Option<Connection>>,
-    /// Free places in `connections`.
+    /// Unused places in `connections`.
     free: Vec<usize>,
-    /// Open connections without an exchange, the one used last at the end.
+    /// Open connections without an exchange; the last one is the one used last.
     idle: Vec<usize>,
     /// Whether a connection serves more than one exchange.
     reuse: bool,
@@ -61,7 +61,7 @@ pub(crate) struct EpollClient {
 #[derive(Default)]
 struct Pace {
     last_wake: Nanos,
-    /// The last wake-up brought several arrivals and ended no exchange.
+    /// Whether the last wake-up brought several arrivals and ended no exchange.
     is_dense: bool,
 }
 
@@ -69,7 +69,7 @@ struct Connection {
     stream: TcpStream,
     state: State,
     reader: ResponseReader,
-    /// Where the head of the response began to arrive.
+    /// Arrival of the first byte of the response's head.
     first_byte: Option<Stamp>,
     n_served: u32,
     last_stamp: Nanos,
@@ -96,11 +96,11 @@ impl State {
 #[derive(Clone, Copy)]
 struct Wake {
     at: Nanos,
-    /// What to take from wall-clock stamps.
+    /// The number to subtract from wall-clock stamps.
     wall_offset_ns: u64,
 }
 
-/// What became of a connection after it was served.
+/// What to do with a connection after serving it.
 enum Next {
     Keep,
     Close,
@@ -166,7 +166,7 @@ impl EpollClient {
         Ok(())
     }
 
-    /// Closes a connection; the kernel takes it out of the epoll set.
+    /// Closes a connection. The kernel removes it from the epoll set.
     fn close(&mut self, place: usize) {
         if self.connections[place].take().is_some() {
             self.idle.retain(|idle| *idle != place);
@@ -218,7 +218,7 @@ impl EpollClient {
         }
     }
 
-    /// Serves one connection that epoll named.
+    /// Serves one connection that epoll reported.
     fn serve(&mut self, place: usize, flags: EpollFlags, wake: Wake, inbox: &mut impl Inbox) {
         let Some(connection) = &mut self.connections[place] else { return };
         if let State::Connecting { .. } = &connection.state {
@@ -262,8 +262,8 @@ impl EpollClient {
         }
     }
 
-    /// Reads until nothing is left. A read that leaves room in the buffer was the last one,
-    /// unless the engine closed: epoll reports again what comes later.
+    /// Reads until nothing is left. A read that leaves room in the buffer was the last one, unless
+    /// the engine closed the connection: epoll reports later arrivals again.
     fn read(&mut self, place: usize, flags: EpollFlags, wake: Wake, inbox: &mut impl Inbox) {
         let may_be_closed =
             flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
@@ -281,8 +281,8 @@ impl EpollClient {
             let stamp = match received.unix_ns {
                 Some(unix_ns) => {
                     let at = Nanos(unix_ns.saturating_sub(wake.wall_offset_ns));
-                    // A step of the wall clock must not put an arrival into the future, nor
-                    // before what came first. The clock is asked only where that could be.
+                    // A step of the wall clock must not move an arrival into the future or before
+                    // an earlier one. The clock is read only where that could have happened.
                     let at = if at > wake.at { at.min(self.epoch.elapsed()) } else { at };
                     Stamp { at: at.max(connection.last_stamp), source: StampSource::Kernel }
                 }
@@ -347,7 +347,7 @@ impl EpollClient {
             match event.data() {
                 TIMER => self.armed = Nanos::ZERO,
                 WAKER => {
-                    // Reading resets the counter; that it was reset already is no matter.
+                    // Reading resets the counter. An error means that it is already 0.
                     let _ = self.waker.read();
                 }
                 place => {
@@ -361,10 +361,10 @@ impl EpollClient {
 }
 
 impl Connection {
-    /// Passes on what was read; `Some` when it ended the exchange.
+    /// Passes on what was read. Returns `Some` if that ended the exchange.
     fn take(&mut self, bytes: &[u8], stamp: Stamp, inbox: &mut impl Inbox) -> Option<Next> {
         let (State::Receiving { key } | State::Sending { key, .. }) = self.state else {
-            // Bytes that nobody asked for.
+            // Bytes without a request are a fault, so the connection is closed.
             return Some(Next::Close);
         };
         let first_byte = *self.first_byte.get_or_insert(stamp);
@@ -383,8 +383,8 @@ impl Connection {
         if !self.reader.is_complete() {
             return None;
         }
-        // An answer that is complete before its request has been sent: the rest of the
-        // request would be taken for the next one.
+        // The answer is complete before its request was sent. The engine would take the rest of
+        // the request for the next one.
         let was_sending = matches!(self.state, State::Sending { .. });
         self.state = State::Idle;
         self.n_served += 1;
@@ -402,7 +402,7 @@ fn connect_ending(error: &io::Error) -> Ending {
     }
 }
 
-/// Receives nothing; for connections that are opened in advance.
+/// Drops every event; for connections that are opened in advance.
 struct Nobody;
 
 impl Inbox for Nobody {
@@ -420,7 +420,7 @@ impl Client for EpollClient {
     }
 
     fn warm(&mut self, n_connections: u32, deadline: Nanos) -> u32 {
-        // The accept queue of many servers is short: open a few at a time.
+        // Many servers have a short accept queue, so only a few connections are opened at once.
         const AT_ONCE: usize = 32;
         let wanted = n_connections as usize;
         let mut n_tried = self.idle.len();
@@ -481,7 +481,7 @@ impl Client for EpollClient {
     fn waker(&self) -> Waker {
         let waker = Arc::clone(&self.waker);
         Arc::new(move || {
-            // A full counter wakes as well as any other.
+            // A counter that is already full wakes the thread too.
             let _ = waker.write(1);
         })
     }

@@ -1,4 +1,4 @@
-//! What travels from the load thread to the recorder: blocks of bytes with their stamps.
+//! What a load thread hands to the recorder: blocks of bytes with their stamps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ pub(crate) const BLOCK_BYTES: usize = 8 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     pub(crate) bytes: Vec<u8>,
-    /// End of each read in `bytes`, and when it arrived.
+    /// The end of each read in `bytes`, and the read's arrival.
     pub(crate) reads: Vec<(u32, Nanos)>,
 }
 
@@ -26,7 +26,7 @@ impl Block {
         self.bytes.extend_from_slice(bytes);
         let end = self.bytes.len() as u32;
         match self.reads.last_mut() {
-            // Parts of one read.
+            // Both parts belong to one read.
             Some((last_end, last_at)) if *last_at == at => *last_end = end,
             _ => self.reads.push((end, at)),
         }
@@ -36,7 +36,7 @@ impl Block {
         self.reads.is_empty()
     }
 
-    /// Whether it holds enough, and what arrived at `at` is another read.
+    /// Whether the block is full and bytes that arrived at `at` begin another read.
     pub(crate) fn is_full_before(&self, at: Nanos) -> bool {
         self.bytes.len() >= BLOCK_BYTES && self.reads.last().is_none_or(|read| read.1 != at)
     }
@@ -56,25 +56,25 @@ impl Block {
     }
 }
 
-/// What the recorder tells the load thread about an exchange that is under way.
+/// The recorder's messages to the load thread about an exchange in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     /// Arrival of the last token, nanoseconds since the epoch; 0 before the first.
     last_token_at: AtomicU64,
     /// Arrival of `[DONE]`; 0 before it.
     done_at: AtomicU64,
-    /// Blocks that are decoded.
+    /// The number of decoded blocks.
     n_decoded: AtomicU32,
     excess: AtomicU8,
 }
 
-/// Why an exchange has to be cut off.
+/// Why an exchange must be cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Excess {
-    /// An event above the cap.
+    /// An event exceeds the cap.
     Event = 1,
-    /// More tokens than were asked for.
+    /// The answer has more tokens than were asked for.
     Tokens = 2,
 }
 
@@ -91,7 +91,7 @@ impl Signals {
         self.excess.store(excess as u8, Ordering::Relaxed);
     }
 
-    /// Publishes everything noted before.
+    /// Publishes all notes so far, and counts one more decoded block.
     pub(crate) fn note_decoded(&self) {
         self.n_decoded.fetch_add(1, Ordering::Release);
     }
@@ -117,18 +117,18 @@ impl Signals {
     }
 }
 
-/// One block of one exchange on its way to the recorder.
+/// One block of one exchange, with what the recorder needs for it.
 #[derive(Debug)]
 pub(crate) struct BodyBatch {
-    /// Load thread and slot: batches of one exchange have both in common.
+    /// Load thread and slot. All batches of one exchange share both.
     pub(crate) from: (u16, u32),
     pub(crate) signals: Arc<Signals>,
-    /// Head of the response, in the first batch after it arrived.
+    /// Head of the response; set in the first batch after its arrival.
     pub(crate) head: Option<Head>,
-    /// The most tokens that were asked for.
+    /// The requested limit of tokens.
     pub(crate) max_tokens: Option<u32>,
     pub(crate) block: Block,
-    /// Set in the last batch.
+    /// The end of the exchange; set in its last batch.
     pub(crate) finished: Option<Box<Finished>>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) struct RequestTiming {
     pub(crate) sent: Option<Nanos>,
     pub(crate) connected: Option<Nanos>,
     pub(crate) headers: Option<Stamp>,
-    /// Whether every stamp is the kernel's.
+    /// The source of the stamps; `Kernel` only if every stamp is the kernel's.
     pub(crate) stamps: StampSource,
     pub(crate) body_bytes: u64,
 }
@@ -168,14 +168,14 @@ impl RequestTiming {
     }
 }
 
-/// An exchange that is over.
+/// The end of an exchange.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) round: u32,
     pub(crate) timing: RequestTiming,
     pub(crate) ended: Nanos,
     pub(crate) ending: Ending,
-    /// What a conversation goes on with: the body of this turn and the prompts to come.
+    /// The rest of the conversation: this turn's body and the prompts to come.
     pub(crate) conversation: Option<Conversation>,
 }
 
@@ -189,7 +189,7 @@ pub(crate) struct Conversation {
 /// The recorder's answer to a turn of a conversation.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
-    /// The next turn and when it is due, which is now.
+    /// The next turn, and the instant at which it is due, which is the present one.
     Turn(Box<Request>, Nanos),
     /// The conversation is over.
     Over,

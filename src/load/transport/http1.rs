@@ -1,8 +1,8 @@
-//! Takes the framing off an HTTP/1.1 response, wherever the network cut it.
+//! Removes the framing of HTTP/1.1 responses, wherever the network cut them.
 
 use crate::load::transport::client::Head;
 
-/// Heads above this size are refused.
+/// Longest head that is accepted.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 128;
 
@@ -10,7 +10,7 @@ const MAX_HEADERS: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct ResponseReader {
     state: State,
-    /// Bytes of a head that is not complete.
+    /// Bytes of a head that is incomplete.
     head: Vec<u8>,
     keep_alive: bool,
 }
@@ -19,10 +19,10 @@ pub(crate) struct ResponseReader {
 enum State {
     #[default]
     Head,
-    /// The rest of a body of known length.
+    /// The number of bytes to come of a body of known length.
     Length(u64),
     UntilClose,
-    /// In a chunk-size line; `n_digits` of it are read.
+    /// Inside a chunk-size line of which `n_digits` digits have been read.
     ChunkSize {
         size: u64,
         n_digits: u8,
@@ -30,15 +30,15 @@ enum State {
     },
     ChunkData(u64),
     ChunkEnd,
-    /// In the trailer; the line so far has this many bytes.
+    /// Inside the trailer, with this many bytes of the present line.
     Trailer(u32),
     Complete,
 }
 
 const CHUNK_START: State = State::ChunkSize { size: 0, n_digits: 0, in_extension: false };
 
-/// Reads a chunk-size line that is whole and has the usual form: at most eight digits, CRLF.
-/// Returns the size and the length of the line; every other line is read byte by byte.
+/// Reads a complete chunk-size line of the usual form: at most eight digits, then CRLF. Returns
+/// the size and the length of the line. Any other line is read byte by byte.
 fn chunk_line(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut size = 0;
     for (i, byte) in bytes.iter().take(9).enumerate() {
@@ -67,7 +67,7 @@ pub(crate) enum Part<'a> {
 pub(crate) struct BadHttp(pub(crate) String);
 
 impl ResponseReader {
-    /// Gets ready for the next response.
+    /// Resets the reader for the next response.
     pub(crate) fn reset(&mut self) {
         self.state = State::Head;
         self.head.clear();
@@ -83,12 +83,12 @@ impl ResponseReader {
         self.keep_alive
     }
 
-    /// Whether the end of the connection is the end of the body.
+    /// Whether the body ends with the connection.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.state == State::UntilClose
     }
 
-    /// Reads further bytes; returns how many of them belong to this response.
+    /// Reads further bytes. Returns how many of them belong to this response.
     pub(crate) fn read(
         &mut self,
         bytes: &[u8],
@@ -172,7 +172,7 @@ impl ResponseReader {
         };
         let state = framing(status, response.headers)?;
         self.head.clear();
-        // An interim response: the real one follows.
+        // The real response follows an interim one.
         if (100..200).contains(&status) {
             return Ok(n_head - n_before);
         }
@@ -188,7 +188,7 @@ impl ResponseReader {
 impl State {
     /// Returns the state after one byte of chunk framing.
     ///
-    /// Source: RFC 9112, section 7.1. A bare LF is taken as a line end, as most clients do.
+    /// A bare LF counts as a line end, as in most clients. Source: RFC 9112, section 7.1.
     fn after(self, byte: u8) -> Result<Self, BadHttp> {
         let bad = |what: &str| Err(BadHttp(format!("{what} in the chunk framing")));
         match self {

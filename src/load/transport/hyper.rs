@@ -1,7 +1,7 @@
 //! The transport for `https://`: the HTTP and TLS libraries, driven by one thread.
 //!
-//! Its stamps are taken when its reads return, so they are late by what the thread did
-//! meanwhile; records say so.
+//! A stamp is taken when a read returns. It is late by whatever the thread did in between, and
+//! records name its source.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,19 +31,19 @@ use crate::load::transport::target::{Endpoint, headers};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
 
-/// Connections that are opened at once: the accept queue of many servers is short.
+/// Connections that are opened at once: many servers have a short accept queue.
 const AT_ONCE: usize = 32;
 
 /// Carries requests through the libraries.
 pub(crate) struct HyperClient {
     epoch: Epoch,
     route: Route,
-    /// Sent with every request, to this path.
+    /// The headers of every request.
     headers: HeaderMap,
     path: Uri,
     /// Whether a connection serves more than one exchange.
     reuse: bool,
-    /// Open connections without an exchange, the one used last at the end.
+    /// Open connections without an exchange; the last one is the one used last.
     idle: Vec<Connection>,
     tasks: HashMap<Key, AbortHandle>,
     news: UnboundedReceiver<News>,
@@ -53,7 +53,7 @@ pub(crate) struct HyperClient {
     runtime: Runtime,
 }
 
-/// Ends a wait on time; the library's own timers are late by a millisecond.
+/// Ends a wait on time. The runtime's own timers are a millisecond late.
 struct Alarm(TimerFd);
 
 impl Alarm {
@@ -69,7 +69,7 @@ impl Alarm {
     }
 }
 
-/// Lets the runtime watch the alarm; to be called in its context.
+/// Registers the alarm with the runtime. The call needs the runtime's context.
 #[expect(unsafe_code, reason = "the runtime asks to be promised a descriptor that stays open")]
 fn watched(alarm: Alarm) -> io::Result<AsyncFd<Alarm>> {
     // SAFETY: the alarm owns its descriptor and never closes or replaces it, and the watched
@@ -166,7 +166,7 @@ impl HyperClient {
     }
 }
 
-/// Reports what happens to one exchange.
+/// Reports the events of one exchange.
 struct Reporter {
     epoch: Epoch,
     key: Key,
@@ -175,7 +175,7 @@ struct Reporter {
 
 impl Reporter {
     fn say(&self, what: What) {
-        // Nobody listens any more when the trial is over.
+        // At the end of the trial the receiver may be gone already.
         let _ = self.news.send(News { key: self.key, at: self.epoch.elapsed(), what });
     }
 }
@@ -251,7 +251,8 @@ impl Client for HyperClient {
                 let opened = tokio::time::timeout(left.into(), opening.join_next()).await;
                 match opened {
                     Ok(Some(Ok(Ok(connection)))) => open.push(connection),
-                    // What fails now is told when a request needs it.
+                    // A failure here is not reported: a request that needs the connection will
+                    // report it.
                     Ok(Some(_)) => n_tried = wanted,
                     Ok(None) | Err(_) => break,
                 }

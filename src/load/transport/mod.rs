@@ -1,4 +1,4 @@
-//! How bytes go out and come back: one trait, and a transport each for `http` and `https`.
+//! Transports: one trait, with one implementation each for `http` and `https`.
 
 pub mod client;
 pub mod target;

@@ -1,4 +1,4 @@
-//! Sockets that say when their bytes arrived.
+//! Sockets whose reads come with the time of arrival.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -8,14 +8,14 @@ use nix::libc::{SCM_TIMESTAMPNS, SOL_SOCKET, SYS_recvmsg, cmsghdr, iovec, msghdr
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Begins to open a connection; it is open when the socket becomes writable.
+/// Begins to open a connection. The connection is open when the socket becomes writable.
 ///
-/// The kernel stamps what arrives on it, where it can.
+/// The kernel stamps arrivals on it, where it supports that.
 pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    // Without kernel stamps the reads are stamped by us, and the record says so.
+    // Without kernel stamps bench stamps the reads itself, and the record says so.
     let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
     match socket.connect(&address.into()) {
         Ok(()) => {}
@@ -25,13 +25,13 @@ pub(crate) fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// Room for the one control message that is asked for.
+/// Room for the one control message that is requested.
 pub(crate) type Control = [u8; 64];
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
-    /// Bytes; 0 is the end of the connection.
+    /// Number of bytes; 0 at the end of the connection.
     pub(crate) n_bytes: usize,
     /// The kernel's wall-clock stamp of the last segment read, nanoseconds since the Unix epoch.
     pub(crate) unix_ns: Option<u64>,
@@ -47,8 +47,8 @@ pub(crate) fn receive(
     Ok(Received { n_bytes, unix_ns: stamp_of(&control[..n_control.min(control.len())]) })
 }
 
-/// The system call itself: the C library's wrapper is a point at which a thread can be cancelled,
-/// and making it one costs a program of several threads 4 % of what a chunk costs.
+/// Calls the system directly. The C library's wrapper is a cancellation point, which costs a
+/// program of several threads 4 % of the cost of a chunk.
 #[expect(unsafe_code, reason = "a system call without the C library's wrapper")]
 fn recvmsg(
     stream: &TcpStream,
@@ -83,7 +83,7 @@ fn stamp_of(control: &[u8]) -> Option<u64> {
     Some(part(0)? * 1_000_000_000 + part(8)?)
 }
 
-/// Whether an error means that this machine ran out of something, not that the engine failed.
+/// Whether an error means that this machine lacks a resource, not that the engine failed.
 pub(crate) fn is_our_shortage(error: &io::Error) -> bool {
     use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | EADDRNOTAVAIL | ENOBUFS | ENOMEM))

@@ -1,4 +1,4 @@
-//! Prepares where requests go: address, request head, descriptors. All before the clock runs.
+//! Prepares address, request head and descriptors before the clock runs.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::load::spec::{LoadError, Target};
 
-/// Descriptors that a process needs beside its streams.
+/// Descriptors that a process needs in addition to its streams.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// How long one address gets to prove that it answers, when a host has several.
+/// Time within which one of several addresses must answer.
 const TRY_ADDRESS: Duration = Duration::from_secs(2);
 
-/// Raises the limit of open files as far as needed for that many requests at once.
+/// Raises the limit of open files as far as this many simultaneous requests need.
 ///
 /// # Errors
 /// [`LoadError::TooFewDescriptors`] if the hard limit does not allow it.
@@ -37,7 +37,7 @@ pub fn preflight(max_in_flight: u64) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Where requests go, checked.
+/// The target of requests, checked.
 pub(crate) struct Endpoint {
     pub(crate) url: Url,
     host: String,
@@ -60,8 +60,8 @@ impl Endpoint {
         Ok(Self { url, host, port })
     }
 
-    /// Returns the address that requests go to, looked up once. Of several, the first that
-    /// answers.
+    /// Returns the address that requests go to, looked up once. If the host has several, the first
+    /// that answers is taken.
     pub(crate) fn address(&self) -> Result<SocketAddr, LoadError> {
         let failed = |why: String| LoadError::Resolve { host: self.host.clone(), why };
         let addresses: Vec<_> = (self.host.as_str(), self.port)
@@ -86,7 +86,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns what makes connections secure and whom they have to lead to; `None` for `http`.
+    /// Returns the TLS settings and the name that the server must prove; `None` for `http`.
     pub(crate) fn tls(
         &self,
         target: &Target,
@@ -102,7 +102,7 @@ impl Endpoint {
         Ok(Some((TlsConnector::from(config), name)))
     }
 
-    /// Returns the request's head up to the number of `Content-Length`.
+    /// Returns the request's head up to the value of `Content-Length`.
     pub(crate) fn request_head(&self, target: &Target) -> Result<Bytes, LoadError> {
         use std::fmt::Write as _;
         let mut head = format!("POST {} HTTP/1.1\r\n", self.url.path());
@@ -124,7 +124,7 @@ pub(crate) fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>,
         ("user-agent", concat!("bench/", env!("CARGO_PKG_VERSION"))),
         ("content-type", "application/json"),
         ("accept", accept),
-        // A compressed stream would be held back by the compressor.
+        // Compression would hold parts of a stream back.
         ("accept-encoding", "identity"),
     ];
     let key = target.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()));
