@@ -4,20 +4,47 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// A duration, or an instant as a distance from an epoch that the context names.
 ///
 /// Units: nanoseconds. Seconds and milliseconds exist only where figures are printed.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+/// Read from a count of them, as run directories have it, or from `90s`, as scenarios say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
+
+impl<'de> Deserialize<'de> for Nanos {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct CountOrText;
+        impl de::Visitor<'_> for CountOrText {
+            type Value = Nanos;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count of nanoseconds, or a length of time such as \"90s\"")
+            }
+
+            fn visit_u64<E: de::Error>(self, count: u64) -> Result<Nanos, E> {
+                Ok(Nanos(count))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Nanos, E> {
+                Nanos::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        from.deserialize_any(CountOrText)
+    }
+}
 
 impl Nanos {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+
+    /// Returns the length of time that a text says: `250ms`, `90s`, `1h 30m`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let duration: jiff::SignedDuration = text.parse().ok()?;
+        u64::try_from(duration.as_nanos()).ok().map(Self)
+    }
 
     /// Returns a whole number of seconds.
     pub const fn from_secs(secs: u64) -> Self {

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CellId, LaunchId};
 use crate::record::trial::PhaseKind;
+pub use crate::scenario::spec::{
+    Api, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, Slo, Source, Take,
+};
 use crate::units::Nanos;
 
 /// One combination of the matrix.
@@ -58,16 +61,6 @@ pub struct RequestPlan {
     pub logprobs: bool,
     /// Further body fields, verbatim.
     pub extra_body: BTreeMap<String, serde_json::Value>,
-}
-
-/// Endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Api {
-    /// `/v1/chat/completions`: messages.
-    Chat,
-    /// `/v1/completions`: text or token ids.
-    Completions,
 }
 
 /// Sampling parameters.
@@ -177,48 +170,12 @@ pub enum ArrivalsPlan {
     AllAtOnce,
 }
 
-/// How a ramp changes its rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RampShape {
-    /// By the same amount each second.
-    Linear,
-    /// By the same factor each second.
-    Exponential,
-}
-
-/// Deadlines of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deadlines {
-    /// Until the connection is open.
-    pub connect: Nanos,
-    /// From sending to the first token; heartbeats do not count.
-    pub first_token: Nanos,
-    /// Between two tokens.
-    pub between_tokens: Nanos,
-    /// From sending to the end.
-    pub total: Nanos,
-}
-
 /// When a warm-up stops repeating itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UntilSteady {
     /// Most rounds.
     pub max_rounds: u32,
-}
-
-/// Service-level objectives: a request is good when it meets all of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Slo {
-    /// Scheduled TTFT at most.
-    pub ttft: Option<Nanos>,
-    /// TPOT at most.
-    pub tpot: Option<Nanos>,
-    /// Scheduled E2E latency at most.
-    pub e2e: Option<Nanos>,
 }
 
 /// A data set, as `workload` reads it.
@@ -302,54 +259,6 @@ impl DatasetPlan {
     }
 }
 
-/// How a rendered prompt is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PromptForm {
-    /// As text, which the engine cuts into tokens.
-    Text,
-    /// As token ids.
-    Tokens,
-}
-
-/// Kinds of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// Grade-school word problems, `question` and `answer` with `#### N`.
-    Gsm8k,
-    /// simplescaling/s1K.
-    S1k,
-    /// simplescaling/s1K-1.1.
-    S1k11,
-    /// `ShareGPT` V3 conversations.
-    Sharegpt,
-    /// `HuggingFaceH4/ultrachat_200k`.
-    Ultrachat,
-    /// Generated prompts of exact token lengths.
-    Random,
-    /// One JSON object per line.
-    Jsonl,
-    /// Comma-separated values with a header.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
-    /// One prompt per line.
-    Text,
-    /// JSON lines with a time stamp each.
-    Trace,
-}
-
-/// Token lengths, drawn uniformly from a range with both ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LengthRange {
-    /// Least.
-    pub min: u32,
-    /// Most.
-    pub max: u32,
-}
-
 /// How answers are graded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -409,40 +318,4 @@ pub enum ExtractorPlan {
     JsonField(String),
     /// The whole text.
     Whole,
-}
-
-/// Which of several matches counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Take {
-    /// The first.
-    #[default]
-    First,
-    /// The last.
-    Last,
-}
-
-/// How answers are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CompareHow {
-    /// As text.
-    #[default]
-    Exact,
-    /// As numbers, when both are numbers; else as text.
-    Numeric,
-    /// As sets of comma-separated parts.
-    Set,
-}
-
-/// One normalisation of an extracted answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalise {
-    /// Delete every match of a pattern.
-    Delete(String),
-    /// Lower-case.
-    Lowercase,
-    /// Trim white space.
-    Trim,
 }

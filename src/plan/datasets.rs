@@ -2,20 +2,17 @@
 
 use std::path::PathBuf;
 
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::plan::cell::{
-    CompareHow, DatasetPlan, ExtractorPlan, LengthRange, Normalise, PromptForm, ScorePlan, Source,
-    Take,
-};
+use crate::plan::cell::{DatasetPlan, ExtractorPlan, ScorePlan, Source};
 use crate::plan::launch::engine::variables_of;
 use crate::plan::matrix::Combination;
 use crate::plan::paths::{Places, is_path};
 use crate::plan::phases::extract;
 use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
-use crate::scenario::spec::{DatasetSpec, RangeSpec, ScoreSpec};
+use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, ScoreSpec};
 
 /// Returns a cell's data set.
 pub(crate) fn dataset(
@@ -26,8 +23,7 @@ pub(crate) fn dataset(
     found: &mut Diagnostics,
 ) -> Option<DatasetPlan> {
     let name = cell.dataset.as_str();
-    let table = cell.tree.get("dataset").and_then(|datasets| datasets.get(name))?.as_table()?;
-    let spec: DatasetSpec = extract(scenario, &["dataset", name], table, found)?;
+    let spec: DatasetSpec = extract(scenario, &cell.tree, &["dataset", name], found)?;
     let context = variables_of(scenario, cell, found);
     let mut rendered = |key: &str, text: Option<String>| {
         let text = text?;
@@ -62,9 +58,8 @@ pub(crate) fn dataset(
                 .help("set `tokenizer` to the model's directory or repository"),
         );
     }
-    let range = |range: Option<RangeSpec>| range.map(|r| LengthRange { min: r.min, max: r.max });
     Some(DatasetPlan {
-        source: source(&spec.source)?,
+        source: spec.source,
         split: spec.split,
         location: location.map(|location| file_or_name(places, &location)),
         sha256: spec.sha256.map(|digest| digest.to_ascii_lowercase()),
@@ -78,12 +73,9 @@ pub(crate) fn dataset(
         reserve_for_warm_up: spec.reserve_for_warm_up.unwrap_or(warm_up_requests),
         cycle: spec.cycle,
         tokenizer: tokenizer.map(|tokenizer| file_or_name(places, &tokenizer)),
-        chat_template: spec.chat_template.map(|form| match form.as_str() {
-            "tokens" => PromptForm::Tokens,
-            _ => PromptForm::Text,
-        }),
-        input_tokens: range(spec.input_tokens),
-        output_tokens: range(spec.output_tokens),
+        chat_template: spec.chat_template,
+        input_tokens: spec.input_tokens,
+        output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,
         multi_turn: spec.multi_turn,
         skip_bad_rows: spec.skip_bad_rows,
@@ -98,23 +90,6 @@ fn file_or_name(places: &Places, text: &str) -> String {
     if is_path(text) || looks_like_file { places.file(text) } else { text.to_string() }
 }
 
-fn source(name: &str) -> Option<Source> {
-    Some(match name {
-        "gsm8k" => Source::Gsm8k,
-        "s1k" => Source::S1k,
-        "s1k-1.1" => Source::S1k11,
-        "sharegpt" => Source::Sharegpt,
-        "ultrachat" => Source::Ultrachat,
-        "random" => Source::Random,
-        "jsonl" => Source::Jsonl,
-        "csv" => Source::Csv,
-        "parquet" => Source::Parquet,
-        "text" => Source::Text,
-        "trace" => Source::Trace,
-        _ => return None,
-    })
-}
-
 /// Returns how a cell's answers are graded.
 pub(crate) fn score(
     scenario: &Scenario,
@@ -123,79 +98,47 @@ pub(crate) fn score(
     source: Source,
     found: &mut Diagnostics,
 ) -> Option<ScorePlan> {
-    let table = tree.get("score").and_then(|scores| scores.get(name))?.as_table()?;
-    let spec: ScoreSpec = extract(scenario, &["score", name], table, found)?;
+    let spec: ScoreSpec = extract(scenario, tree, &["score", name], found)?;
     let mut extractors: Vec<ExtractorPlan> = Vec::new();
-    for value in &spec.extract {
-        if let Some(extractor) = extractor(value, &extractors) {
-            extractors.push(extractor);
-        }
+    for written in &spec.extract {
+        extractors.push(extractor(written, &extractors));
     }
-    let gold = match &spec.gold {
-        Some(value) => extractor(value, &[])?,
-        // What the source writes behind `####` is its gold; elsewhere it is the whole column.
-        None if source == Source::Gsm8k => ExtractorPlan::Strict,
-        None => ExtractorPlan::Whole,
-    };
     Some(ScorePlan {
         extractors,
-        compare: match spec.compare.as_deref() {
-            Some("numeric") => CompareHow::Numeric,
-            Some("set") => CompareHow::Set,
-            _ => CompareHow::Exact,
+        compare: spec.compare,
+        normalise: spec.normalise,
+        gold: match &spec.gold {
+            Some(written) => extractor(written, &[]),
+            // What the source writes behind `####` is its gold; elsewhere it is the whole column.
+            None if source == Source::Gsm8k => ExtractorPlan::Strict,
+            None => ExtractorPlan::Whole,
         },
-        normalise: spec.normalise.iter().filter_map(normalise).collect(),
-        gold,
         floor: spec.floor.map(|floor| floor.to_string()),
     })
 }
 
-fn extractor(value: &Value, others: &[ExtractorPlan]) -> Option<ExtractorPlan> {
-    let regex = |pattern: &str, name: Option<&str>, take: Take| {
-        let taken = |name: &str| {
-            others.iter().any(
-                |other| matches!(other, ExtractorPlan::Regex { name: other, .. } if other == name),
-            )
-        };
-        let base: String = name.unwrap_or(pattern).chars().take(40).collect();
-        let mut name = base.clone();
-        for number in 2.. {
-            if !taken(&name) {
-                break;
-            }
-            name = format!("{base} ({number})");
-        }
-        ExtractorPlan::Regex { name, pattern: pattern.to_string(), take }
-    };
-    Some(match value {
-        Value::String(word) => match word.as_str() {
-            "strict" => ExtractorPlan::Strict,
-            "flexible" => ExtractorPlan::Flexible,
-            "answer-is" => ExtractorPlan::AnswerIs,
-            "choice" => ExtractorPlan::Choice,
-            "whole" => ExtractorPlan::Whole,
-            pattern => regex(pattern, None, Take::First),
+/// Returns an extractor; a pattern without a name of its own gets one that no other has.
+fn extractor(written: &ExtractorSpec, others: &[ExtractorPlan]) -> ExtractorPlan {
+    match written {
+        ExtractorSpec::Word(word) => match word {
+            ExtractorWord::Strict => ExtractorPlan::Strict,
+            ExtractorWord::Flexible => ExtractorPlan::Flexible,
+            ExtractorWord::AnswerIs => ExtractorPlan::AnswerIs,
+            ExtractorWord::Choice => ExtractorPlan::Choice,
+            ExtractorWord::Whole => ExtractorPlan::Whole,
         },
-        Value::Table(table) => {
-            let text = |key: &str| table.get(key).and_then(Value::as_str);
-            if let Some(field) = text("json-field") {
-                ExtractorPlan::JsonField(field.to_string())
-            } else {
-                let take = if text("take") == Some("last") { Take::Last } else { Take::First };
-                regex(text("regex")?, text("name"), take)
-            }
+        ExtractorSpec::JsonField(field) => ExtractorPlan::JsonField(field.clone()),
+        ExtractorSpec::Regex { pattern, name, take } => {
+            let taken = |name: &str| {
+                others.iter().any(|other| {
+                    matches!(other, ExtractorPlan::Regex { name: other, .. } if other == name)
+                })
+            };
+            let base: String = name.as_deref().unwrap_or(pattern).chars().take(40).collect();
+            let numbered = (2..).map(|number| format!("{base} ({number})"));
+            let mut names = std::iter::once(base.clone()).chain(numbered);
+            let name = names.find(|name| !taken(name)).unwrap_or(base.clone());
+            ExtractorPlan::Regex { name, pattern: pattern.clone(), take: *take }
         }
-        _ => return None,
-    })
-}
-
-fn normalise(value: &Value) -> Option<Normalise> {
-    match value {
-        Value::String(word) if word == "lowercase" => Some(Normalise::Lowercase),
-        Value::String(word) if word == "trim" => Some(Normalise::Trim),
-        Value::Table(table) => {
-            table.get("delete")?.as_str().map(|pattern| Normalise::Delete(pattern.to_string()))
-        }
-        _ => None,
     }
 }

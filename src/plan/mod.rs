@@ -23,6 +23,7 @@ use crate::ids::{CellId, LaunchId};
 use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
+pub use crate::scenario::spec::TrialOrder;
 use crate::seed::Seed;
 
 /// A scenario made ready to run. Stored in the run directory as `plan.json`.
@@ -71,18 +72,6 @@ impl Plan {
         self.cells.push(search.point(first, load));
         self.cells.last()
     }
-}
-
-/// In which order trials are run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrialOrder {
-    /// All trials of a launch's cells, then the next launch: one start per launch.
-    #[default]
-    Grouped,
-    /// Trials alternate between launches, A B B A, so that slow changes of the machine
-    /// fall on all alike. Engines are restarted in between.
-    Interleaved,
 }
 
 /// The published table that a scenario reproduces.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::ids::LaunchId;
-use crate::plan::cell::{Api, ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
+use crate::plan::Plan;
+use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
 use crate::plan::launch::{Launch, Requires};
-use crate::plan::search::SearchOver;
-use crate::plan::{Plan, TrialOrder};
 use crate::record::trial::PhaseKind;
 
 /// Reasons for which engines cannot run on this machine, as the caller found them.
@@ -14,10 +13,7 @@ pub type Skips = BTreeMap<LaunchId, String>;
 
 /// Returns what `bench plan` prints.
 pub fn render(plan: &Plan, skips: &Skips) -> String {
-    let order = match plan.order {
-        TrialOrder::Grouped => "grouped",
-        TrialOrder::Interleaved => "interleaved",
-    };
+    let order = plan.order.word();
     let mut lines = vec![
         plan.title.clone(),
         format!(
@@ -41,10 +37,7 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
         }
     }
     if let Some(search) = &plan.search {
-        let over = match search.over {
-            SearchOver::Concurrency => "concurrency",
-            SearchOver::Rate => "rate",
-        };
+        let over = search.over.word();
         lines.push(String::new());
         lines.push(format!(
             "search    the highest {over} from {} to {} with {} % of requests good, in at most {}",
@@ -124,10 +117,7 @@ fn render_cell(cell: &Cell, plan: &Plan) -> Vec<String> {
 }
 
 fn request(request: &RequestPlan, dataset: &str) -> String {
-    let api = match request.api {
-        Api::Chat => "chat",
-        Api::Completions => "completions",
-    };
+    let api = request.api.word();
     let output = match request.output {
         OutputLength::Natural { max_tokens } => format!("at most {max_tokens} tokens"),
         OutputLength::Fixed { tokens } => format!("exactly {tokens} tokens"),

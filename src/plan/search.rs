@@ -6,42 +6,12 @@ use crate::ids::{CellId, content_hash};
 use crate::plan::cell::{ArrivalsPlan, Cell};
 use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
-
-/// What is searched, and between which bounds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SearchPlan {
-    /// What is searched.
-    pub over: SearchOver,
-    /// First load that is tried.
-    pub from: f64,
-    /// Highest load that is tried.
-    pub to: f64,
-    /// Share of the scheduled requests that must be good.
-    pub goodput: f64,
-    /// The search ends when its bounds are that near, relative to the lower one.
-    pub precision: f64,
-    /// Loads that are tried at most.
-    pub max_points: u32,
-}
-
-/// What a search changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SearchOver {
-    /// Streams of a closed loop.
-    Concurrency,
-    /// Requests per second of an open loop.
-    Rate,
-}
+pub use crate::scenario::spec::{SearchOver, SearchPlan};
 
 impl SearchOver {
     /// Returns the key that a cell's load stands under.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Concurrency => "concurrency",
-            Self::Rate => "rate",
-        }
+        self.word()
     }
 
     /// Returns the unit of a load.

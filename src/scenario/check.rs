@@ -1,14 +1,13 @@
 //! Contradictions: keys that are each right and together wrong.
 
+use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
-use crate::scenario::keys::{LOADS, SCENARIO, section};
-
-/// What an extractor may be called, besides a regular expression.
-pub(crate) const EXTRACTORS: &[&str] = &["strict", "flexible", "answer-is", "choice", "whole"];
+use crate::scenario::spec::{ExtractorWord, LOADS, ScenarioSpec, Source, section};
 
 /// Checks the scenario as a whole.
 pub(crate) fn scenario(scenario: &Scenario, found: &mut Diagnostics) {
@@ -149,24 +148,27 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
     }
 }
 
+/// Returns the kind of a phase that does not say it.
+pub(crate) fn kind_by_name(name: &str) -> PhaseKind {
+    let warms_up = matches!(name, "warm_up" | "warm-up");
+    if warms_up { PhaseKind::WarmUp } else { PhaseKind::Measure }
+}
+
 /// Whether a phase warms up: by its kind, else by its name.
 pub(crate) fn is_warm_up(name: &str, phase: &Table) -> bool {
-    match phase.get("kind").and_then(Value::as_str) {
-        Some(kind) => kind == "warm-up",
-        None => matches!(name, "warm_up" | "warm-up"),
-    }
+    let kind = phase.get("kind").and_then(|kind| PhaseKind::deserialize(kind.clone()).ok());
+    kind.unwrap_or_else(|| kind_by_name(name)) == PhaseKind::WarmUp
 }
 
 fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
     let dataset = table(scenario, "dataset", name);
-    let source = dataset.get("source").and_then(Value::as_str);
     if has_unknown_key(dataset, "dataset") {
         return;
     }
     let here = |text: &str| scenario.at(&["dataset", name], text);
     let swept = |key: &str| scenario.names("matrix").iter().any(|swept| swept.ends_with(key));
-    let Some(source) = source else {
-        if !dataset.contains_key("source") && !swept("source") {
+    let Some(source) = dataset.get("source") else {
+        if !swept("source") {
             found.push(
                 Diagnostic::error("scenario/missing", format!("data set `{name}` has no `source`"))
                     .label(here("this data set"))
@@ -175,16 +177,25 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
         }
         return;
     };
-    let is_file = matches!(source, "jsonl" | "csv" | "parquet" | "text" | "trace");
+    let Ok(source) = Source::deserialize(source.clone()) else { return };
+    let is_file = match source {
+        Source::Jsonl | Source::Csv | Source::Parquet | Source::Text | Source::Trace => true,
+        Source::Gsm8k
+        | Source::S1k
+        | Source::S1k11
+        | Source::Sharegpt
+        | Source::Ultrachat
+        | Source::Random => false,
+    };
     if is_file && !dataset.contains_key("location") && !swept("location") {
-        let message = format!("data set `{name}` of source `{source}` has no `location`");
+        let message = format!("data set `{name}` of source `{}` has no `location`", source.word());
         found.push(
             Diagnostic::error("scenario/missing", message).label(here("this data set")).help(
                 "add `location = \"./rows.jsonl\"`: a file, an https URL or a hub repository",
             ),
         );
     }
-    if source == "random" && !dataset.contains_key("tokenizer") && !swept("tokenizer") {
+    if source == Source::Random && !dataset.contains_key("tokenizer") && !swept("tokenizer") {
         let message = format!("generated prompts of `{name}` have no `tokenizer`");
         found.push(
             Diagnostic::error("scenario/missing", message)
@@ -193,7 +204,7 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
         );
     }
     for key in ["input-tokens", "output-tokens"] {
-        if source == "random" && !dataset.contains_key(key) && !swept(key) {
+        if source == Source::Random && !dataset.contains_key(key) && !swept(key) {
             let message = format!("generated prompts of `{name}` have no `{key}`");
             found.push(
                 Diagnostic::error("scenario/missing", message)
@@ -274,10 +285,10 @@ fn score(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
 
 fn extractor(scenario: &Scenario, path: &[&str], value: &Value, found: &mut Diagnostics) {
     match value {
-        Value::String(text) if EXTRACTORS.contains(&text.as_str()) => {}
+        Value::String(text) if ExtractorWord::WORDS.contains(&text.as_str()) => {}
         // A misspelt word would be a pattern that matches next to nothing, silently.
         Value::String(text) if !text.contains('(') => {
-            let help = nearest(text, EXTRACTORS.iter().copied()).map_or_else(
+            let help = nearest(text, ExtractorWord::WORDS.iter().copied()).map_or_else(
                 || "a regular expression has a group, `Answer: (\\d+)`".to_string(),
                 |word| format!("did you mean `{word}`?"),
             );
@@ -384,7 +395,8 @@ fn has_unknown_key(table: &Table, of: &str) -> bool {
 
 /// Whether an unknown key at the top looks like that section.
 fn misspelt(scenario: &Scenario, section: &str) -> bool {
-    let is_unknown = |key: &&String| !SCENARIO.iter().any(|field| field.key == key.as_str());
+    let is_unknown =
+        |key: &&String| !ScenarioSpec::FIELDS.iter().any(|field| field.key == key.as_str());
     scenario.tree.keys().filter(is_unknown).any(|key| nearest(key, [section]).is_some())
 }
 

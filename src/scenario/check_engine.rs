@@ -6,7 +6,7 @@ use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
 use crate::scenario::document::{Data, Node};
-use crate::scenario::keys::OPTIONS;
+use crate::scenario::spec::OPTIONS;
 
 /// Failure classes that a log pattern may stand for: `record::event::FailureClass`.
 const FAILURES: &[&str] = &[

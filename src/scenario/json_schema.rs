@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
-use crate::scenario::schema::{Field, Kind, MAX_NAME};
+use crate::scenario::grammar::{Field, Kind, MAX_NAME};
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 
 /// Returns the JSON Schema of a scenario file, pretty-printed, with a final line feed.
 pub fn json_schema() -> String {
-    let mut schema = object(SCENARIO);
+    let mut schema = object(ScenarioSpec::FIELDS);
     let root = schema.as_object_mut().expect("an object schema is an object");
     root.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
     root.insert("title".into(), json!("A scenario of bench"));
-    let mut profile = object(SCENARIO);
+    let mut profile = object(ScenarioSpec::FIELDS);
     profile["title"] = json!("A profile of a scenario");
     root.insert("definitions".into(), json!({ "profile": profile }));
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is plain JSON");
@@ -51,7 +51,7 @@ fn of_kind(kind: &Kind) -> Value {
         }),
         Kind::Map(of) => json!({ "type": "object", "additionalProperties": of_kind(of) }),
         Kind::Engine => {
-            let mut engine = object(ENGINE);
+            let mut engine = object(EngineSpec::FIELDS);
             let mut options = object(OPTIONS);
             if let (Some(keys), Some(more)) =
                 (engine["properties"].as_object_mut(), options["properties"].as_object_mut())

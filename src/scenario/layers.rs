@@ -7,7 +7,8 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::scenario::document::{Data, Document, Node};
-use crate::scenario::keys::LOADS;
+use crate::scenario::grammar::{Field, Kind};
+use crate::scenario::spec::{LOADS, ScenarioSpec};
 
 /// Stands for every name of a section, in the defaults alone.
 const EVERY: &str = "*";
@@ -111,21 +112,79 @@ impl Layers {
     /// Merges all layers with figment and returns the scenario as one table.
     pub(crate) fn merge(&self, found: &mut Diagnostics) -> toml::Table {
         let mut dicts: Vec<Dict> = self.list.iter().map(Layer::to_dict).collect();
+        let mut dormant = Vec::new();
         for idx in 0..dicts.len() {
             spread_defaults(&mut dicts[idx], self);
+            if idx == 0 {
+                take_dormant(&mut dicts[0], ScenarioSpec::FIELDS, &mut Vec::new(), &mut dormant);
+            }
             let (lower, this) = dicts.split_at_mut(idx);
             drop_replaced_loads(lower, &this[0]);
         }
         let figment = self.list.iter().zip(dicts).fold(Figment::new(), |figment, (layer, dict)| {
             figment.merge(OneLayer { name: layer.document.source.name.clone(), dict })
         });
-        figment.extract().unwrap_or_else(|error| {
+        let mut tree = figment.extract().unwrap_or_else(|error| {
             // The documents are checked; what still fails is told rather than lost.
             for error in error {
                 found.push(Diagnostic::error("scenario/layers", error.to_string()));
             }
             toml::Table::new()
-        })
+        });
+        for (path, defaults) in dormant {
+            wake(&mut tree, &path, defaults);
+        }
+        tree
+    }
+}
+
+/// Takes the tables of keys that a scenario may do without, `[search]` for example, out of the
+/// defaults: they apply where the scenario has such a table.
+fn take_dormant(
+    dict: &mut Dict,
+    fields: &[Field],
+    path: &mut Vec<String>,
+    taken: &mut Vec<(Vec<String>, Dict)>,
+) {
+    for field in fields {
+        let Some(Value::Dict(_, inner)) = dict.get_mut(field.key) else { continue };
+        path.push(field.key.to_string());
+        match &field.kind {
+            _ if field.optional && !matches!(field.kind, Kind::Named(..)) => {
+                taken.push((path.clone(), std::mem::take(inner)));
+                dict.remove(field.key);
+            }
+            Kind::Table(fields) => take_dormant(inner, fields, path, taken),
+            Kind::Named(_, Kind::Table(fields)) => {
+                for (name, value) in inner {
+                    let Value::Dict(_, named) = value else { continue };
+                    path.push(name.clone());
+                    take_dormant(named, fields, path, taken);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// Puts defaults beneath the table at a path, where there is one; `true` stands for all of them.
+fn wake(tree: &mut toml::Table, path: &[String], defaults: Dict) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let parent = parents.iter().try_fold(tree, |table, key| match table.get_mut(key)? {
+        toml::Value::Table(inner) => Some(inner),
+        _ => None,
+    });
+    let Some(value) = parent.and_then(|parent| parent.get_mut(last)) else { return };
+    if *value == toml::Value::Boolean(true) {
+        *value = toml::Value::Table(toml::Table::new());
+    }
+    let toml::Value::Table(table) = value else { return };
+    for (key, default) in defaults {
+        if let (false, Ok(default)) = (table.contains_key(&key), toml::Value::try_from(default)) {
+            table.insert(key, default);
+        }
     }
 }
 

@@ -5,14 +5,13 @@ pub(crate) mod check_engine;
 pub(crate) mod check_secrets;
 pub mod diff;
 pub(crate) mod document;
+pub(crate) mod grammar;
 pub mod json_schema;
-pub(crate) mod keys;
 pub(crate) mod layers;
 pub(crate) mod overrides;
 pub mod preset;
 pub(crate) mod resolved;
-pub(crate) mod schema;
-pub(crate) mod spec;
+pub mod spec;
 #[cfg(test)]
 mod tests;
 pub(crate) mod validate;

@@ -3,9 +3,9 @@
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::document::Document;
-use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
+use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::layers::Layers;
-use crate::scenario::schema::{Field, Kind};
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 
 /// What all variables of `bench` begin with.
 const PREFIX: &str = "BENCH_";
@@ -45,12 +45,15 @@ pub(crate) fn from_env(
 ) -> Option<Document> {
     let parts: Vec<String> =
         name.strip_prefix(PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
-    let section = SCENARIO.iter().find(|field| same_word(field.key, &parts[0]));
+    let section = ScenarioSpec::FIELDS.iter().find(|field| same_word(field.key, &parts[0]));
     // Other variables of `bench` (`BENCH_DATA_DIR`, say) have no `__` and are no keys.
     let Some(section) = section else {
         if parts.len() > 1 {
-            let help =
-                did_you_mean(&parts[0], SCENARIO.iter().map(|f| f.key), "keys of a scenario");
+            let help = did_you_mean(
+                &parts[0],
+                ScenarioSpec::FIELDS.iter().map(|f| f.key),
+                "keys of a scenario",
+            );
             found.push(
                 Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
                     .maybe_help(help),
@@ -67,8 +70,11 @@ pub(crate) fn from_env(
         let known = match kind_at(&so_far) {
             Some(Kind::Table(fields)) => fields.iter().map(|field| field.key.to_string()).collect(),
             Some(Kind::Engine) => {
-                let mut known: Vec<String> =
-                    ENGINE.iter().chain(OPTIONS).map(|field| field.key.to_string()).collect();
+                let mut known: Vec<String> = EngineSpec::FIELDS
+                    .iter()
+                    .chain(OPTIONS)
+                    .map(|field| field.key.to_string())
+                    .collect();
                 known.extend(layers.names(&[so_far[0], so_far[1], "flags"]));
                 known
             }
@@ -97,12 +103,12 @@ fn fragment(name: &str, key: &str, value: &str, path: &[&str]) -> Document {
 /// Returns the kind of the key at a path, where the grammar knows it.
 pub(crate) fn kind_at(path: &[&str]) -> Option<&'static Kind> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(&field(SCENARIO, first)?.kind, |kind, part| match kind {
+    rest.iter().try_fold(&field(ScenarioSpec::FIELDS, first)?.kind, |kind, part| match kind {
         Kind::Table(fields) => field(fields, part).map(|field| &field.kind),
-        Kind::Engine => {
-            field(ENGINE, part).or_else(|| field(OPTIONS, part)).map(|field| &field.kind)
-        }
-        Kind::Profile => field(SCENARIO, part).map(|field| &field.kind),
+        Kind::Engine => field(EngineSpec::FIELDS, part)
+            .or_else(|| field(OPTIONS, part))
+            .map(|field| &field.kind),
+        Kind::Profile => field(ScenarioSpec::FIELDS, part).map(|field| &field.kind),
         Kind::Named(_, of) | Kind::Map(of) => Some(*of),
         _ => None,
     })

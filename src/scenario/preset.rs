@@ -44,7 +44,7 @@ pub(crate) struct Presets<'a> {
 impl Presets<'_> {
     /// Returns the preset of that name, from the user's directories or the program.
     pub(crate) fn load(&self, name: &str, found: &mut Diagnostics) -> Option<Document> {
-        if !crate::scenario::schema::is_name(name) {
+        if !crate::scenario::grammar::is_name(name) {
             return None;
         }
         for dir in self.dirs {

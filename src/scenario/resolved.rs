@@ -3,13 +3,13 @@
 use toml::{Table, Value};
 
 use crate::scenario::Scenario;
-use crate::scenario::keys::SCENARIO;
+use crate::scenario::spec::ScenarioSpec;
 
 /// Returns the scenario with all layers merged; loading it gives the same plan.
 pub(crate) fn to_toml(scenario: &Scenario) -> String {
     let mut lines = Vec::new();
     let mut sections = Vec::new();
-    for field in SCENARIO {
+    for field in ScenarioSpec::FIELDS {
         // Both are worked in already.
         if matches!(field.key, "extends" | "profile") {
             continue;

@@ -5,28 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::document::{Data, Document, Entry, Node};
-use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
-use crate::scenario::schema::{Field, Kind, MAX_NAME, is_name};
+use crate::scenario::grammar::{Field, Kind, MAX_NAME, is_name};
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::units::Nanos;
 
 /// Flags that presets define, by engine name: they are keys of `[engine.NAME]` too.
 pub(crate) type FlagsByEngine = BTreeMap<String, BTreeSet<String>>;
 
 /// Checks a scenario document.
 pub(crate) fn scenario(document: &Document, flags: &FlagsByEngine, found: &mut Diagnostics) {
-    Walk { document, flags, found, path: Vec::new() }.table(&document.root, SCENARIO);
+    Walk { document, flags, found, path: Vec::new() }.table(&document.root, ScenarioSpec::FIELDS);
 }
 
 /// Checks a preset: the body of an `[engine.NAME]` table.
 pub(crate) fn preset(document: &Document, found: &mut Diagnostics) {
     let flags = FlagsByEngine::new();
-    Walk { document, flags: &flags, found, path: Vec::new() }.table(&document.root, ENGINE);
-}
-
-/// Returns the length of a time text.
-pub(crate) fn parse_duration(text: &str) -> Option<crate::units::Nanos> {
-    let duration: jiff::SignedDuration = text.parse().ok()?;
-    let nanos = u64::try_from(duration.as_nanos()).ok()?;
-    Some(crate::units::Nanos(nanos))
+    Walk { document, flags: &flags, found, path: Vec::new() }
+        .table(&document.root, EngineSpec::FIELDS);
 }
 
 struct Walk<'a> {
@@ -59,7 +54,7 @@ impl<'a> Walk<'a> {
         };
         let help = did_you_mean(&entry.key, known, "known keys");
         // A key of another section in this place is the second most common mistake.
-        let elsewhere = SCENARIO.iter().find_map(|section| match &section.kind {
+        let elsewhere = ScenarioSpec::FIELDS.iter().find_map(|section| match &section.kind {
             Kind::Table(fields) => fields
                 .iter()
                 .any(|field| field.key == entry.key)
@@ -92,7 +87,7 @@ impl<'a> Walk<'a> {
                 None => self.wrong_type(node, kind),
             },
             (Kind::Table(fields), Data::Table(_)) => self.table(node, fields),
-            (Kind::Profile, Data::Table(_)) => self.table(node, SCENARIO),
+            (Kind::Profile, Data::Table(_)) => self.table(node, ScenarioSpec::FIELDS),
             (Kind::Map(of), Data::Table(entries)) => {
                 for entry in entries {
                     self.at(entry, of);
@@ -118,7 +113,7 @@ impl<'a> Walk<'a> {
             (Kind::Choice(words), data @ Data::Text(_)) if !is_one_of(words, data) => {
                 self.not_a_choice(node, kind, words);
             }
-            (Kind::Duration, Data::Text(text)) => match parse_duration(text) {
+            (Kind::Duration, Data::Text(text)) => match Nanos::parse(text) {
                 Some(nanos) if nanos.0 > 0 => {}
                 _ => {
                     let message = format!("{}: `{text}` is not a length of time", self.key());
@@ -201,14 +196,15 @@ impl<'a> Walk<'a> {
         let dynamic: BTreeSet<&str> =
             flags.into_iter().flatten().map(String::as_str).chain(own_flags).collect();
         for entry in entries {
-            let field = ENGINE.iter().chain(OPTIONS).find(|field| field.key == entry.key);
+            let field =
+                EngineSpec::FIELDS.iter().chain(OPTIONS).find(|field| field.key == entry.key);
             match field {
                 // An option may be a template over variables and swept values.
                 Some(field) if is_option_template(field, &entry.node) => {}
                 Some(field) => self.at(entry, &field.kind),
                 None if dynamic.contains(entry.key.as_str()) => self.at(entry, &Kind::Scalar),
                 None => {
-                    let fields = ENGINE.iter().chain(OPTIONS).map(|field| field.key);
+                    let fields = EngineSpec::FIELDS.iter().chain(OPTIONS).map(|field| field.key);
                     let known = fields.chain(dynamic.iter().copied());
                     self.unknown_key(entry, known);
                 }

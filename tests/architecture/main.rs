@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stats", &["seed"]),
     ("record", &["ids", "units"]),
     ("openai", &["record"]),
-    ("scenario", &["diagnostic", "secrets", "units"]),
+    ("scenario", &["diagnostic", "record", "secrets", "units"]),
     ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
     ("workload", &["ids", "plan", "record", "seed", "units"]),
     ("score", &["plan", "record", "stats"]),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
@@ -15,10 +15,12 @@ use crate::plan::launch::{Launch, build};
 use crate::plan::matrix::{Combination, combinations, text};
 use crate::plan::name::{cell_name, with_hash};
 use crate::plan::paths::{Host, Places};
+use crate::plan::phases::{extract, typed};
 use crate::plan::search::SearchPlan;
-use crate::plan::{Plan, PublishedPlan, TrialOrder, datasets, phases};
+use crate::plan::{Plan, PublishedPlan, datasets, phases};
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
+use crate::scenario::spec::{CostSpec, PublishedSpec, ScenarioSpec};
 use crate::seed::Seed;
 
 /// Version of what a cell's identity is made of; raised when the same scenario would come to
@@ -31,11 +33,16 @@ const IDENTITY_VERSION: u32 = 1;
 /// Every mistake that shows only when engines, data and load come together.
 pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::default();
+    let tree = Value::Table(scenario.tree.clone());
+    let Some(top) = typed::<ScenarioSpec>(scenario, tree, &[], &mut found) else {
+        return Err(found);
+    };
     let combinations = combinations(scenario, &mut found);
     let mut making = Making {
         scenario,
         real: Places::real(host, &scenario.dir),
-        search: phases::search(&scenario.tree),
+        top,
+        search: phases::search(scenario, &mut found),
         drafts: IndexMap::new(),
         launches: IndexMap::new(),
     };
@@ -54,6 +61,8 @@ pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), D
 struct Making<'a> {
     scenario: &'a Scenario,
     real: Places,
+    /// The scenario without its swept values.
+    top: ScenarioSpec,
     search: Option<SearchPlan>,
     /// By identity, in the order of the matrix.
     drafts: IndexMap<CellId, Draft>,
@@ -75,7 +84,13 @@ impl Making<'_> {
         let identity = Places::identity();
         let launch_as_written = build::launch(scenario, &combination, &identity, found);
         let request = phases::request(scenario, &combination.tree, found);
-        let phases = phases::phases(scenario, &combination.tree, self.search.as_ref(), found);
+        let phases = phases::phases(
+            scenario,
+            &combination.tree,
+            self.search.as_ref(),
+            self.top.trials,
+            found,
+        );
         let Some(launch_as_written) = launch_as_written else { return };
         let (Some(request), Some((phases, n_trials))) = (request, phases) else { return };
         let warm_up = warm_up_requests(&phases);
@@ -106,7 +121,7 @@ impl Making<'_> {
             .and_then(|name| datasets::score(scenario, &tree, name, dataset_plan.source, found));
         let identity = Identity {
             version: identity_version(&dataset_as_written),
-            seed: seed(&scenario.tree),
+            seed: Seed(self.top.seed),
             launch: &launch_id,
             dataset: &dataset_as_written,
             request: &request,
@@ -142,32 +157,26 @@ impl Making<'_> {
             let score = draft.score.as_ref()?;
             Some((draft.cell.score.as_mut()?, score, score))
         });
-        let tree = &self.scenario.tree;
-        let string = |key: &str| tree.get(key).and_then(Value::as_str).unwrap_or_default();
-        let title = if string("title").is_empty() { &self.scenario.name } else { string("title") };
-        if string("report").is_empty() {
+        let Self { scenario, top, .. } = self;
+        if top.report.is_empty() {
             found.push(Diagnostic::error("scenario/missing", "`report` is empty"));
         }
+        let cost: Option<CostSpec> = extract(scenario, &scenario.tree, &["cost"], found);
         Plan {
-            title: title.to_string(),
-            description: string("description").to_string(),
-            name: self.scenario.name.clone(),
-            report: string("report").to_string(),
-            seed: seed(tree),
-            order: match string("order") {
-                "interleaved" => TrialOrder::Interleaved,
-                _ => TrialOrder::Grouped,
-            },
+            title: if top.title.is_empty() { scenario.name.clone() } else { top.title },
+            description: top.description,
+            name: scenario.name.clone(),
+            report: top.report,
+            seed: Seed(top.seed),
+            order: top.order,
             launches: self.launches,
             cells: self.drafts.into_values().map(|draft| draft.cell).collect(),
             datasets,
             scores,
-            published: published(tree),
-            reference: conditions(tree.get("reference")),
+            published: published(scenario, found),
+            reference: conditions(&top.reference),
             search: self.search,
-            gpu_hour_price: tree.get("cost").and_then(|cost| cost.get("gpu-hour-price")).and_then(
-                |price| price.as_float().or_else(|| price.as_integer().map(|price| price as f64)),
-            ),
+            gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }
 
@@ -200,10 +209,6 @@ struct Identity<'a> {
 fn identity_version(dataset: &DatasetPlan) -> u32 {
     let is_reordered = dataset.source == Source::Sharegpt && dataset.shuffle;
     if is_reordered { IDENTITY_VERSION + 1 } else { IDENTITY_VERSION }
-}
-
-fn seed(tree: &Table) -> Seed {
-    Seed(tree.get("seed").and_then(Value::as_integer).unwrap_or_default().unsigned_abs())
 }
 
 /// Returns the rows that a cell's warm-up takes.
@@ -243,21 +248,13 @@ fn name_variants<T: Clone + PartialEq + Serialize>(
     named
 }
 
-/// Reads swept keys and values that a cell has to have.
-fn conditions(table: Option<&Value>) -> BTreeMap<String, String> {
-    let pairs = table.and_then(Value::as_table).into_iter().flatten();
-    pairs.map(|(key, value)| (key.clone(), text(value))).collect()
+/// Returns swept keys and values that a cell has to have, as names show them.
+fn conditions(written: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    written.iter().map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
-fn published(tree: &Table) -> Option<PublishedPlan> {
-    let table = tree.get("published").and_then(Value::as_table)?;
-    let rows = table.get("rows").and_then(Value::as_table);
-    Some(PublishedPlan {
-        table: table.get("table")?.as_str()?.to_string(),
-        rows: rows
-            .into_iter()
-            .flatten()
-            .map(|(row, table)| (row.clone(), conditions(Some(table))))
-            .collect(),
-    })
+fn published(scenario: &Scenario, found: &mut Diagnostics) -> Option<PublishedPlan> {
+    let spec: PublishedSpec = extract(scenario, &scenario.tree, &["published"], found)?;
+    let rows = spec.rows.iter().map(|(row, written)| (row.clone(), conditions(written)));
+    Some(PublishedPlan { table: spec.table, rows: rows.collect() })
 }

@@ -11,7 +11,7 @@ use crate::plan::launch::engine::Starting;
 use crate::plan::matrix::text;
 use crate::plan::template::{Context, value, variable_name, variables};
 use crate::scenario::check_engine::owns_argv;
-use crate::scenario::spec::{EngineSpec, FlagSpec, SpeculativeSpec};
+use crate::scenario::spec::{EngineSpec, FlagSpec, SpeculativeSpec, SpeculativeTable};
 
 impl Starting<'_> {
     /// Returns program and arguments.
@@ -38,7 +38,7 @@ impl Starting<'_> {
                 argv.extend(self.option_args(&flag, &option, found));
             }
         }
-        if let Some(speculative) = &spec.speculative {
+        if let Some(SpeculativeSpec::By(speculative)) = &spec.speculative {
             argv.extend(self.speculative_args(speculative, found));
         }
         argv.extend(self.render_all(&spec.extra_args, "extra-args", found));
@@ -106,10 +106,7 @@ impl Starting<'_> {
         self.render_with(args, flag, &context, found)
     }
 
-    fn speculative_args(&self, spec: &SpeculativeSpec, found: &mut Diagnostics) -> Vec<String> {
-        if spec.method == SpeculativeSpec::NONE {
-            return Vec::new();
-        }
+    fn speculative_args(&self, spec: &SpeculativeTable, found: &mut Diagnostics) -> Vec<String> {
         let Some(args) = self.spec.speculators.get(&spec.method) else {
             let known = list(self.spec.speculators.keys().map(String::as_str));
             let message =

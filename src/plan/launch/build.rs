@@ -8,20 +8,12 @@ use serde::Serialize;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{LaunchId, content_hash};
 use crate::plan::launch::engine::Starting;
-use crate::plan::launch::{
-    HttpCall, Launch, LogPatterns, MetricsEndpoint, PORT, Quirks, Readiness,
-};
+use crate::plan::launch::{HttpCall, Launch, LogPatterns, PORT, Quirks, Readiness};
 use crate::plan::matrix::Combination;
 use crate::plan::paths::Places;
 use crate::scenario::Scenario;
 use crate::secrets::literal::{in_argv, in_command, is_written_out};
 use crate::secrets::name::is_secret_name;
-use crate::units::Nanos;
-
-/// Time to be ready when neither scenario nor defaults say one.
-const READY_TIMEOUT: Nanos = Nanos::from_secs(1800);
-/// Time between SIGTERM and SIGKILL when neither scenario nor defaults say one.
-const STOP_GRACE: Nanos = Nanos::from_secs(30);
 
 /// Returns the launch of one cell's engine.
 pub(crate) fn launch(
@@ -63,32 +55,25 @@ pub(crate) fn launch(
         model_path: engine.model_path.clone().map(PathBuf::from),
         precision: spec.precision,
         readiness: Readiness {
-            health: Some(spec.health).filter(|path| !path.is_empty()),
-            models: Some(spec.models).filter(|path| !path.is_empty()),
-            timeout: spec.ready_timeout.map_or(READY_TIMEOUT, |span| span.0),
+            health: spec.health.filter(|path| !path.is_empty()),
+            models: spec.models.filter(|path| !path.is_empty()),
+            timeout: spec.ready_timeout,
         },
-        stop_grace: spec.stop_grace.map_or(STOP_GRACE, |span| span.0),
+        stop_grace: spec.stop_grace,
         log_patterns: LogPatterns {
-            stages: spec.log.stages,
-            failures: spec.log.failures,
-            configuration: spec.log.configuration,
             throughput: spec.log.throughput.filter(|pattern| !pattern.is_empty()),
+            ..spec.log
         },
-        metrics: Some(MetricsEndpoint { path: spec.metrics.path, names: spec.metrics.names })
-            .filter(|metrics| !metrics.path.is_empty()),
+        metrics: spec.metrics.filter(|metrics| !metrics.path.is_empty()),
         cache_reset: spec
             .cache_reset
-            .split_once(' ')
+            .as_deref()
+            .and_then(|call| call.split_once(' '))
             .map(|(method, path)| HttpCall { method: method.to_string(), path: path.to_string() }),
         configuration: spec.configuration,
         cold_page_cache: spec.cold_start,
-        extra_starts: spec.starts.unwrap_or(1).saturating_sub(1),
-        quirks: Quirks {
-            no_done: spec.quirks.no_done,
-            no_reuse: spec.quirks.no_reuse,
-            continuous_usage: spec.quirks.continuous_usage,
-            omit: spec.quirks.omit,
-        },
+        extra_starts: spec.starts.saturating_sub(1),
+        quirks: spec.quirks,
     };
     check_port(scenario, name, &launch, found);
     check_secrets(&engine, &launch, found);

@@ -9,10 +9,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::plan::launch::PORT;
 use crate::plan::matrix::{Combination, text};
 use crate::plan::paths::{Places, is_path};
+use crate::plan::phases::typed;
 use crate::plan::template::{Context, TemplateError, render, value, variable_name};
 use crate::scenario::Scenario;
-use crate::scenario::keys::OPTIONS;
-use crate::scenario::spec::EngineSpec;
+use crate::scenario::spec::{EngineSpec, OPTIONS};
 
 /// An engine on its way to a launch.
 pub(crate) struct Starting<'a> {
@@ -46,17 +46,7 @@ impl<'a> Starting<'a> {
         let keys: Vec<String> = table.keys().filter(|key| is_option(key)).cloned().collect();
         let options: BTreeMap<String, Value> =
             keys.into_iter().filter_map(|key| Some((key.clone(), table.remove(&key)?))).collect();
-        let spec: EngineSpec = match Value::Table(table).try_into() {
-            Ok(spec) => spec,
-            Err(error) => {
-                let message = format!("engine `{name}`: {}", error.message());
-                found.push(
-                    Diagnostic::error("scenario/type", message)
-                        .label(scenario.at(&["engine", name], "")),
-                );
-                return None;
-            }
-        };
+        let spec: EngineSpec = typed(scenario, Value::Table(table), &["engine", name], found)?;
         let vars = variables_of(scenario, cell, found);
         let mut starting =
             Self { scenario, name, places, spec, options, model_path: None, context: vars };

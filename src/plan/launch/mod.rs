@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use crate::scenario::spec::{LogPatterns, MetricsEndpoint, Quirks};
 use crate::units::Nanos;
 
 /// Stands for the port in argv, environment and URLs until the engine is started.
@@ -122,34 +123,6 @@ pub enum Requires {
     Env(String),
 }
 
-/// Regular expressions over single log lines.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogPatterns {
-    /// Stage name → pattern; group `secs`, when present, is the time it took in seconds.
-    pub stages: IndexMap<String, String>,
-    /// Failure class (as in `record::event::FailureClass`) → pattern.
-    pub failures: IndexMap<String, String>,
-    /// Our name of a setting → pattern; group `value`, or else the first group, is its value.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub configuration: IndexMap<String, String>,
-    /// Lines with the engine's own rates; groups `prompt_tps`, `output_tps`, and `rank`
-    /// where replicas write lines of their own.
-    pub throughput: Option<String>,
-}
-
-/// A Prometheus text endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricsEndpoint {
-    /// Path.
-    pub path: String,
-    /// Our name (`requests_running`, `requests_waiting`, `kv_cache_usage_ratio`,
-    /// `prefix_cache_queries`, `prefix_cache_hits`, `preemptions`, `spec_drafted`,
-    /// `spec_accepted`, `spec_accepted_ratio`, `prompt_tokens`, `output_tokens`) → the engine's names, first found counts.
-    pub names: IndexMap<String, Vec<String>>,
-}
-
 /// One HTTP call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,21 +131,6 @@ pub struct HttpCall {
     pub method: String,
     /// Path.
     pub path: String,
-}
-
-/// Known deviations of an engine's API from the one it imitates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quirks {
-    /// The stream ends without `[DONE]`.
-    pub no_done: bool,
-    /// It closes the connection after an answer without saying so: each request gets its own.
-    pub no_reuse: bool,
-    /// It counts tokens in every chunk when asked to, so that events of several tokens are known.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub continuous_usage: bool,
-    /// Request parameters the engine refuses, left out of bodies.
-    pub omit: Vec<String>,
 }
 
 impl Launch {

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use toml::Value;
-
 use crate::diagnostic::Diagnostics;
 use crate::plan::launch::engine::Starting;
 use crate::plan::launch::{Requirement, Requires};
-use crate::scenario::spec::RequiresSpec;
+use crate::scenario::spec::{GpusSpec, RequiresSpec};
 
 impl Starting<'_> {
     /// Returns the requirements that apply to this engine in its precision.
@@ -50,11 +48,9 @@ impl Starting<'_> {
         let path = path.filter(|path| !path.is_empty());
         all.extend(path.map(|path| Requires::Path(PathBuf::from(path))));
         match &item.gpus {
-            Some(Value::Boolean(true)) => all.push(Requires::Gpus(self.n_gpus())),
-            Some(Value::Integer(n)) => {
-                all.push(Requires::Gpus(u32::try_from(*n).unwrap_or(u32::MAX)));
-            }
-            _ => {}
+            Some(GpusSpec::AsSharded(true)) => all.push(Requires::Gpus(self.n_gpus())),
+            Some(GpusSpec::Exactly(n)) => all.push(Requires::Gpus(*n)),
+            Some(GpusSpec::AsSharded(false)) | None => {}
         }
         all.extend(item.compute_capability.clone().map(Requires::ComputeCapability));
         all.extend(item.env.clone().map(Requires::Env));

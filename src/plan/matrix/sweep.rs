@@ -9,9 +9,9 @@ use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::matrix::text;
 use crate::scenario::Scenario;
-use crate::scenario::keys::{ENGINE, MATRIX_KEYS, OPTIONS, section};
+use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::overrides::kind_at;
-use crate::scenario::schema::Kind;
+use crate::scenario::spec::{EngineSpec, MATRIX_KEYS, OPTIONS, section};
 use crate::scenario::validate;
 
 /// Keys that advance together, and their values, one row after the other.
@@ -120,7 +120,7 @@ fn resolve(
     place: &[&str],
     found: &mut Diagnostics,
 ) -> Option<(Target, Option<&'static Kind>)> {
-    let find = |fields: &'static [crate::scenario::schema::Field]| {
+    let find = |fields: &'static [Field]| {
         fields.iter().find(|field| field.key == written).map(|field| &field.kind)
     };
     match written {
@@ -133,7 +133,7 @@ fn resolve(
         let path = vec!["vars".to_string(), written.to_string()];
         return Some((Target::Path(path), Some(&Kind::Scalar)));
     }
-    if let Some(kind) = find(ENGINE).or_else(|| find(OPTIONS)) {
+    if let Some(kind) = find(EngineSpec::FIELDS).or_else(|| find(OPTIONS)) {
         return Some((Target::OfEngine, Some(kind)));
     }
     let mut flags: Vec<String> = Vec::new();
@@ -181,7 +181,7 @@ fn resolve(
         }
     }
     let words = ["engine", "dataset", "score"].into_iter();
-    let of_engines = OPTIONS.iter().chain(ENGINE).map(|field| field.key);
+    let of_engines = OPTIONS.iter().chain(EngineSpec::FIELDS).map(|field| field.key);
     let of_sections = ["phase", "request", "dataset"].into_iter().flat_map(section_keys);
     let mut known: Vec<String> =
         words.chain(of_engines).chain(of_sections).map(str::to_string).collect();

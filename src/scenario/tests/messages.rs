@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
 use crate::scenario::document::Document;
-use crate::scenario::keys::{ENGINE, OPTIONS, SCENARIO};
-use crate::scenario::schema::{Field, Kind};
+use crate::scenario::grammar::{Field, Kind};
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 use crate::scenario::{DEFAULTS, Input, Loaded, json_schema, load, preset, validate};
 
 const GOOD: &str = "[engine.tiny]\n[dataset.d]\nsource = \"gsm8k\"\n\
@@ -211,27 +211,78 @@ fn the_presets_of_the_program_are_without_mistakes() {
     }
 }
 
+/// Returns `defaults.toml` with every key that stands in a comment set.
+fn defaults_with_comments_set() -> Document {
+    let key = regex::Regex::new(r#"^# (\[|"?[a-z][a-z0-9."-]*"? *= )"#).unwrap();
+    let line = |line: &'static str| if key.is_match(line) { &line[2..] } else { line };
+    let text: Vec<&str> = DEFAULTS.lines().map(line).collect();
+    let mut found = Diagnostics::default();
+    let document = Document::parse("defaults", &text.join("\n"), &mut found);
+    assert!(found.is_empty(), "{found}");
+    document
+}
+
 #[test]
-fn the_defaults_explain_every_key() {
-    fn visit(fields: &[Field], missing: &mut Vec<&'static str>) {
+fn the_defaults_hold_every_key_of_the_types_and_no_other() {
+    fn visit(at: &[&str], fields: &[Field], document: &Document, missing: &mut Vec<String>) {
         for field in fields {
-            let mentioned = DEFAULTS
-                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
-                .any(|word| word == field.key);
-            if !mentioned {
-                missing.push(field.key);
+            let path = [at, &[field.key]].concat();
+            // The keys of a profile are those of a scenario.
+            let has = document.has(&path) || field.key == "profile" && document.has(&["profile"]);
+            if !has {
+                missing.push(path.join("."));
             }
             match &field.kind {
-                Kind::Table(fields) | Kind::Named(_, Kind::Table(fields)) => visit(fields, missing),
+                Kind::Named(_, Kind::Table(fields)) => {
+                    visit(&[field.key, "*"], fields, document, missing);
+                }
+                Kind::Named(_, Kind::Engine) => {
+                    visit(&[field.key, "*"], EngineSpec::FIELDS, document, missing);
+                }
+                Kind::Table(fields) => visit(&path, fields, document, missing),
                 _ => {}
             }
         }
     }
+    let document = defaults_with_comments_set();
     let mut missing = Vec::new();
-    for fields in [SCENARIO, ENGINE, OPTIONS] {
-        visit(fields, &mut missing);
-    }
+    visit(&[], ScenarioSpec::FIELDS, &document, &mut missing);
+    let names: Vec<&str> = DEFAULTS.split([' ', ',', '\n']).collect();
+    missing
+        .extend(OPTIONS.iter().map(|o| o.key.to_string()).filter(|o| !names.contains(&o.as_str())));
+    // Of a table that holds defaults, the example in its comment names these.
+    missing.retain(|key| !matches!(key.as_str(), "phase.*.ramp.from" | "phase.*.ramp.to"));
     assert!(missing.is_empty(), "scenarios/defaults/defaults.toml says nothing of {missing:?}");
+    let mut found = Diagnostics::default();
+    validate::scenario(&document, &BTreeMap::default(), &mut found);
+    let wrong: Vec<_> = found.iter().filter(|d| !d.message.starts_with("`*` cannot be")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_a_type_cannot_do_without_has_a_default() {
+    fn visit(at: &[&str], fields: &[Field], document: &Document, missing: &mut Vec<String>) {
+        for field in fields {
+            let path = [at, &[field.key]].concat();
+            match &field.kind {
+                Kind::Named(_, Kind::Table(fields)) => {
+                    visit(&[field.key, "*"], fields, document, missing);
+                }
+                Kind::Named(_, Kind::Engine) => {
+                    visit(&[field.key, "*"], EngineSpec::FIELDS, document, missing);
+                }
+                Kind::Table(fields) => visit(&path, fields, document, missing),
+                _ if !field.optional && !document.has(&path) => missing.push(path.join(".")),
+                _ => {}
+            }
+        }
+    }
+    let document = Document::parse("defaults", DEFAULTS, &mut Diagnostics::default());
+    let mut missing = Vec::new();
+    visit(&[], ScenarioSpec::FIELDS, &document, &mut missing);
+    // These the scenario must say.
+    let asked = ["dataset.*.source", "phase.*.ramp.from", "phase.*.ramp.to", "published.table"];
+    assert_eq!(missing, asked);
 }
 
 #[test]

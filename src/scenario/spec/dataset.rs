@@ -1,0 +1,139 @@
+//! `[dataset.NAME]`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::grammar::Kind::{Either, Integer};
+use crate::scenario::grammar::{Grammar, Kind, table, words};
+use crate::scenario::spec::ONE_UP;
+
+const UP: Kind = Integer(0, 10_000_000);
+
+table! {
+    /// `[dataset.NAME]`.
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub(crate) struct DatasetSpec {
+        /// Kind of source.
+        pub(crate) source: Source,
+        /// Split, where the source has several.
+        pub(crate) split: Option<String>,
+        /// File, https URL or hub repository.
+        pub(crate) location: Option<String>,
+        /// Expected SHA-256 of the file.
+        pub(crate) sha256: Option<String>,
+        /// File used, and reported, when the source cannot be had.
+        pub(crate) fallback: Option<String>,
+        /// Role → column name or JSON pointer.
+        pub(crate) columns [default]: BTreeMap<String, String>,
+        /// Template of the prompt over the row's columns.
+        pub(crate) prompt: Option<String>,
+        /// System message.
+        pub(crate) system: Option<String>,
+        /// Worked examples in front of each prompt.
+        pub(crate) shots: u32 = Integer(0, 1000),
+        /// Shuffle rows by the seed.
+        pub(crate) shuffle: bool,
+        /// Use only that many rows.
+        pub(crate) limit: Option<u64> = ONE_UP,
+        /// Rows kept for warm-up alone.
+        pub(crate) reserve_for_warm_up: Option<u64> = UP,
+        /// Start again when rows run out.
+        pub(crate) cycle: bool,
+        /// Path of a `tokenizer.json` or its directory, or a hub repository.
+        pub(crate) tokenizer: Option<String>,
+        /// Render prompts by the tokenizer's chat template and send them so, for completions.
+        pub(crate) chat_template: Option<PromptForm>,
+        /// Lengths of generated prompts.
+        pub(crate) input_tokens: Option<LengthRange>,
+        /// Lengths of answers.
+        pub(crate) output_tokens: Option<LengthRange>,
+        /// Tokens all generated prompts share.
+        pub(crate) shared_prefix_tokens: u32 = UP,
+        /// Whole conversations rather than first turns.
+        pub(crate) multi_turn: bool,
+        /// Count and leave out unusable rows instead of stopping.
+        pub(crate) skip_bad_rows: bool,
+    }
+}
+
+words! {
+    /// Kinds of sources.
+    pub enum Source {
+        /// Grade-school word problems, `question` and `answer` with `#### N`.
+        Gsm8k = "gsm8k",
+        /// simplescaling/s1K.
+        S1k = "s1k",
+        /// simplescaling/s1K-1.1.
+        S1k11 = "s1k-1.1" / "s1k11",
+        /// `ShareGPT` V3 conversations.
+        Sharegpt = "sharegpt",
+        /// `HuggingFaceH4/ultrachat_200k`.
+        Ultrachat = "ultrachat",
+        /// Generated prompts of exact token lengths.
+        Random = "random",
+        /// One JSON object per line.
+        Jsonl = "jsonl",
+        /// Comma-separated values with a header.
+        Csv = "csv",
+        /// Apache Parquet.
+        Parquet = "parquet",
+        /// One prompt per line.
+        Text = "text",
+        /// JSON lines with a time stamp each.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How a rendered prompt is sent.
+    pub enum PromptForm {
+        /// As text, which the engine cuts into tokens.
+        Text = "text",
+        /// As token ids.
+        Tokens = "tokens",
+    }
+}
+
+/// Token lengths, drawn uniformly from a range with both ends; one number is both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrRange")]
+pub struct LengthRange {
+    /// Least.
+    pub min: u32,
+    /// Most.
+    pub max: u32,
+}
+
+impl Grammar for LengthRange {
+    const KIND: Kind = Either(&[ONE_UP, Range::KIND]);
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a length, or `{ min = …, max = … }`")]
+enum OneOrRange {
+    One(u32),
+    Range(Range),
+}
+
+table! {
+    /// A range with both ends.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Range {
+        /// Least.
+        min: u32 = UP,
+        /// Most.
+        max: u32 = UP,
+    }
+}
+
+impl From<OneOrRange> for LengthRange {
+    fn from(written: OneOrRange) -> Self {
+        match written {
+            OneOrRange::One(length) => Self { min: length, max: length },
+            OneOrRange::Range(Range { min, max }) => Self { min, max },
+        }
+    }
+}

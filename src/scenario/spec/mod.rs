@@ -1,0 +1,135 @@
+//! The written forms: each key of a scenario with its type, its range and its meaning, once.
+//!
+//! A new key is one line here, its default or a comment in `defaults.toml`, and its use.
+
+mod dataset;
+mod engine;
+mod phase;
+mod request;
+mod score;
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::scenario::grammar::Kind::{
+    Anything, Either, Integer, List, Map, Named, Number, Scalar, Text,
+};
+use crate::scenario::grammar::{Field, Grammar, Kind, table, words};
+pub(crate) use crate::scenario::spec::dataset::DatasetSpec;
+pub use crate::scenario::spec::dataset::{LengthRange, PromptForm, Source};
+pub(crate) use crate::scenario::spec::engine::{
+    EngineSpec, FlagSpec, GpusSpec, OPTIONS, RequiresSpec, SpeculativeSpec, SpeculativeTable,
+};
+pub use crate::scenario::spec::engine::{LogPatterns, MetricsEndpoint, Quirks};
+pub(crate) use crate::scenario::spec::phase::{
+    AllRows, ArrivalSpec, CountSpec, LOADS, PhaseSpec, RoundsSpec, SteadySpec,
+};
+pub use crate::scenario::spec::phase::{Deadlines, RampShape};
+pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo};
+pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
+pub use crate::scenario::spec::score::{CompareHow, Normalise, Take};
+pub(crate) use crate::scenario::spec::score::{ExtractorSpec, ExtractorWord, ScoreSpec};
+
+/// A count of which there is at least one.
+const ONE_UP: Kind = Integer(1, 10_000_000);
+
+table! {
+    /// A scenario file.
+    #[expect(dead_code, reason = "sections whose values may be swept are read per cell")]
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub(crate) struct ScenarioSpec {
+        /// Heading of the report.
+        pub(crate) title: String,
+        /// What the scenario is for, in prose.
+        pub(crate) description: String,
+        /// Report template: file stem in `reports/`.
+        pub(crate) report: String,
+        /// The only source of randomness.
+        pub(crate) seed: u64,
+        /// Scenario files beneath this one, relative to it; later ones win.
+        pub(crate) extends: Option<Value> = Either(&[Text, List(&Text)]),
+        /// How often each cell is measured.
+        pub(crate) trials: u32 = Integer(1, 1000),
+        /// All trials of an engine in a row, or engines alternating A B B A.
+        pub(crate) order: TrialOrder,
+        /// Names for `{{ … }}` in engines, data sets and further variables.
+        pub(crate) vars [default]: Table = Named("variable", &Scalar),
+        /// Engines, each on top of a preset.
+        pub(crate) engine [default]: Table = Named("engine", &Kind::Engine),
+        /// Swept keys and their values: lists become the cartesian product.
+        pub(crate) matrix [default]: Table = Map(&Anything),
+        /// Where prompts come from.
+        pub(crate) dataset [default]: Table = Named("data set", &DatasetSpec::KIND),
+        /// How answers are graded.
+        pub(crate) score [default]: Table = Named("score", &ScoreSpec::KIND),
+        /// Stretches of load, in the order of the file.
+        pub(crate) phase [default]: Table = Named("phase", &PhaseSpec::KIND),
+        /// Form of the requests.
+        pub(crate) request: Table = RequestSpec::KIND,
+        /// Objectives: a request is good when it meets all of them.
+        pub(crate) slo: Option<Table> = Slo::KIND,
+        /// A published table to show beside the measured rows.
+        pub(crate) published: Option<Table> = PublishedSpec::KIND,
+        /// Swept keys and values of the cell that answers are held against.
+        pub(crate) reference [default]: BTreeMap<String, Value> = Map(&Scalar),
+        /// Looks for the highest load that meets the objectives.
+        pub(crate) search: Option<Table> = SearchPlan::KIND,
+        /// Prices.
+        pub(crate) cost: Option<Table> = CostSpec::KIND,
+        /// Overrides, chosen by `--profile NAME`.
+        pub(crate) profile [default]: Table = Named("profile", &Kind::Profile),
+    }
+}
+
+words! {
+    /// In which order trials are run.
+    #[derive(Default)]
+    pub enum TrialOrder {
+        /// All trials of a launch's cells, then the next launch: one start per launch.
+        #[default]
+        Grouped = "grouped",
+        /// Trials alternate between launches, A B B A, so that slow changes of the machine
+        /// fall on all alike. Engines are restarted in between.
+        Interleaved = "interleaved",
+    }
+}
+
+table! {
+    /// `[published]`.
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(crate) struct PublishedSpec {
+        /// File stem in `fixtures/published/`.
+        pub(crate) table: String,
+        /// Published row → the cell it belongs to, by swept keys.
+        pub(crate) rows [default]: IndexMap<String, BTreeMap<String, Value>> =
+            Map(&Map(&Scalar)),
+    }
+}
+
+table! {
+    /// `[cost]`.
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub(crate) struct CostSpec {
+        /// Price of one hour of one GPU.
+        pub(crate) gpu_hour_price: Option<f64> = Number(0.0, 1e9),
+    }
+}
+
+/// Keys of `[matrix]` that are not swept.
+pub(crate) const MATRIX_KEYS: &[&str] = &["zip", "exclude"];
+
+/// Returns the keys of a section, or of each table in it; none where users name the keys.
+pub(crate) fn section(name: &str) -> &'static [Field] {
+    let field = ScenarioSpec::FIELDS.iter().find(|field| field.key == name);
+    match field.map(|field| &field.kind) {
+        Some(Kind::Table(fields) | Kind::Named(_, Kind::Table(fields))) => fields,
+        Some(Kind::Named(_, Kind::Engine)) => EngineSpec::FIELDS,
+        _ => &[],
+    }
+}

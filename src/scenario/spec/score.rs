@@ -1,0 +1,134 @@
+//! `[score.NAME]`.
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::scenario::grammar::Kind::{Choice, Either, Number, Text};
+use crate::scenario::grammar::{Grammar, Kind, table, words};
+
+table! {
+    /// `[score.NAME]`.
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(crate) struct ScoreSpec {
+        /// Extractors side by side; the first is the headline.
+        pub(crate) extract: Vec<ExtractorSpec>,
+        /// How answers are compared.
+        pub(crate) compare: CompareHow,
+        /// Applied in order to both sides.
+        pub(crate) normalise: Vec<Normalise>,
+        /// How the gold is taken from the data set's answer.
+        pub(crate) gold: Option<ExtractorSpec>,
+        /// Lowest accuracy that passes, as a share.
+        pub(crate) floor: Option<f64> = Number(0.0, 1.0),
+    }
+}
+
+/// How an answer is found in a text, as a scenario says it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) enum ExtractorSpec {
+    Word(ExtractorWord),
+    Regex { pattern: String, name: Option<String>, take: Take },
+    JsonField(String),
+}
+
+impl Grammar for ExtractorSpec {
+    const KIND: Kind = Either(&[Text, ExtractorTable::KIND]);
+}
+
+words! {
+    /// Extractors with a name of their own.
+    pub(crate) enum ExtractorWord {
+        Strict = "strict",
+        Flexible = "flexible",
+        AnswerIs = "answer-is",
+        Choice = "choice",
+        Whole = "whole",
+    }
+}
+
+words! {
+    /// Which of several matches counts.
+    #[derive(Default)]
+    pub enum Take {
+        /// The first.
+        #[default]
+        First = "first",
+        /// The last.
+        Last = "last",
+    }
+}
+
+table! {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct ExtractorTable {
+        /// Pattern: its group `answer`, else its first group, else all of it.
+        regex: Option<String>,
+        /// Field of a JSON object in the text.
+        json_field: Option<String>,
+        /// Name in reports.
+        name: Option<String>,
+        /// Which of several matches; the first when absent.
+        take: Option<Take>,
+    }
+}
+
+impl TryFrom<Value> for ExtractorSpec {
+    type Error = toml::de::Error;
+
+    fn try_from(value: Value) -> Result<Self, toml::de::Error> {
+        let regex = |pattern, name, take| Self::Regex { pattern, name, take };
+        let table: ExtractorTable = match value {
+            Value::String(text) => {
+                let word = ExtractorWord::deserialize(Value::String(text.clone()));
+                return Ok(word.map_or_else(|_| regex(text, None, Take::First), Self::Word));
+            }
+            table => table.try_into()?,
+        };
+        match (table.regex, table.json_field) {
+            (Some(pattern), None) => Ok(regex(pattern, table.name, table.take.unwrap_or_default())),
+            (None, Some(field)) => Ok(Self::JsonField(field)),
+            _ => Err(serde::de::Error::custom("an extractor has `regex` or `json-field`")),
+        }
+    }
+}
+
+words! {
+    /// How answers are compared.
+    #[derive(Default)]
+    pub enum CompareHow {
+        /// As text.
+        #[default]
+        Exact = "exact",
+        /// As numbers, when both are numbers; else as text.
+        Numeric = "numeric",
+        /// As sets of comma-separated parts.
+        Set = "set",
+    }
+}
+
+/// One normalisation of an extracted answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalise {
+    /// Delete every match of a pattern.
+    Delete(String),
+    /// Lower-case.
+    Lowercase,
+    /// Trim white space.
+    Trim,
+}
+
+impl Grammar for Normalise {
+    const KIND: Kind = Either(&[Choice(&["lowercase", "trim"]), DeleteTable::KIND]);
+}
+
+table! {
+    #[expect(dead_code, reason = "serde reads it as `Normalise::Delete`")]
+    struct DeleteTable {
+        /// Delete every match of this pattern.
+        delete: String,
+    }
+}
