@@ -7,6 +7,9 @@
 mod args;
 mod assets;
 mod calibrate;
+mod check;
+mod check_data;
+mod check_paths;
 mod data;
 mod doctor;
 mod download;
@@ -28,7 +31,7 @@ use std::process::{ExitCode, Termination as _};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::args::{CheckArgs, Cli, Colour, Command, PlanArgs, ServeCommand};
+use crate::cli::args::{Cli, Colour, Command, PlanArgs, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::secrets::redact::Redactor;
@@ -66,7 +69,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args, colour),
         Command::Resume(args) => resume::resume(&args, colour),
         Command::Plan(args) => plan(&args, colour),
-        Command::Check(args) => check(&args, colour),
+        Command::Check(args) => check::check(&args, colour),
         Command::Report(args) => report::report(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
@@ -107,36 +110,6 @@ fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
         return print(&(json + "\n"));
     }
     print(&crate::plan::render::render(&planned.plan, &scenario_file::skips(&planned.plan)))
-}
-
-/// Checks several scenarios; one bad file does not hide the mistakes of the next.
-fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
-    let mut exit = Exit::Ok;
-    let on_stderr = say::is_coloured(colour, &std::io::stderr());
-    for path in &args.scenarios {
-        let scenario = args::ScenarioArgs {
-            scenario: path.clone(),
-            profile: args.profile.clone(),
-            sets: args.sets.clone(),
-            only: None,
-        };
-        match scenario_file::plan(&scenario) {
-            Ok(planned) => {
-                if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr)
-                {
-                    say::talk(&warnings);
-                }
-                let n_cells = planned.plan.cells.len();
-                let cells = if n_cells == 1 { "cell" } else { "cells" };
-                say::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
-            }
-            Err(failure) => {
-                say::talk(&failure.render(on_stderr));
-                exit = exit.worse(failure.exit);
-            }
-        }
-    }
-    Ok(exit)
 }
 
 fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {

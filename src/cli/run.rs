@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, publish, resume, say};
+use crate::cli::{assets, check_paths, publish, resume, say};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         ))?;
         return Ok(Exit::Ok);
     }
+    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let begin = match (&args.resume, &args.out) {
         // Killed before it began, it holds nothing to go on with.
         (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),

@@ -14,12 +14,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
 use crate::ids::LaunchId;
 use crate::plan::Plan;
-use crate::plan::expand::expand;
+use crate::plan::expand::{Expanded, expand_in_part};
 use crate::plan::paths::Host;
 use crate::plan::render::Skips;
 use crate::published;
 use crate::report::template;
-use crate::scenario::{self, Input, Loaded};
+use crate::scenario::{self, Input, Loaded, Read, Scenario};
 
 /// Largest scenario file; a sweep of thousands of cells is a few kilobytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -48,51 +48,72 @@ pub(crate) fn plan_text(
     profile: Option<&str>,
     sets: &[String],
 ) -> Result<Planned, Failure> {
-    let mut loaded = load_text(path, text, profile, sets)?;
-    let (plan, doubts) = expand(&loaded.scenario, &host()).map_err(Failure::scenario)?;
-    loaded.warnings.extend(doubts);
-    check_names(&plan)?;
-    Ok(Planned { text: text.to_owned(), loaded, plan })
+    let Examined { scenario, resolved_toml, expanded, found } = examine(path, text, profile, sets);
+    let (expanded, warnings) = found.unless_errors(expanded).map_err(Failure::scenario)?;
+    let expanded = expanded.expect("a scenario without errors expands");
+    let loaded = Loaded { scenario, resolved_toml, warnings };
+    Ok(Planned { text: text.to_owned(), loaded, plan: expanded.plan })
+}
+
+/// A scenario as far as it can be read and expanded, with all that is wrong in it.
+pub(crate) struct Examined {
+    pub(crate) scenario: Scenario,
+    pub(crate) resolved_toml: String,
+    /// Absent where the text says too little.
+    pub(crate) expanded: Option<Expanded>,
+    pub(crate) found: Diagnostics,
+}
+
+/// Runs every check of a scenario that needs no look at this machine; no mistake hides another.
+pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Examined {
+    let Read { scenario, resolved_toml, mut found } = read_text(path, text, profile, sets);
+    // Half a text is no reason to say what the other half lacks.
+    let is_whole = !found.iter().any(|finding| {
+        matches!(finding.code, "scenario/syntax" | "scenario/empty" | "scenario/too-large")
+    });
+    let mut later = Diagnostics::default();
+    let mut expanded = is_whole.then(|| expand_in_part(&scenario, &host(), &mut later)).flatten();
+    if let Some(expanded) = &mut expanded {
+        later.extend(std::mem::take(&mut expanded.found));
+        check_names(&scenario, &expanded.plan, &mut later);
+    }
+    scenario.add(later, &mut found);
+    Examined { scenario, resolved_toml, expanded, found }
 }
 
 /// Refuses a report or a published table that does not exist: the default would be shown
 /// instead of what was asked for.
-fn check_names(plan: &Plan) -> Result<(), Failure> {
-    let unknown = |what: &str, name: &str, known: &[&str]| {
-        let help = did_you_mean(name, known.iter().copied(), what)
-            .unwrap_or_else(|| format!("known are {}", known.join(", ")));
-        let code = "scenario/unknown-name";
-        Failure::scenario(
-            Diagnostic::error(code, format!("{what} `{name}` does not exist")).help(help).into(),
-        )
-    };
-    let reports = template::names();
-    if !reports.contains(&plan.report.as_str()) {
-        return Err(unknown("report", &plan.report, &reports));
-    }
-    match &plan.published {
-        Some(published) if !published::NAMES.contains(&published.table.as_str()) => {
-            Err(unknown("published table", &published.table, &published::NAMES))
+fn check_names(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    let mut check = |what: &str, path: &[&str], name: &str, known: &[&str]| {
+        if !known.contains(&name) {
+            let help = did_you_mean(name, known.iter().copied(), "known are");
+            found.push(
+                Diagnostic::error(
+                    "scenario/unknown-name",
+                    format!("{what} `{name}` does not exist"),
+                )
+                .label(scenario.value_at(path))
+                .maybe_help(help),
+            );
         }
-        _ => Ok(()),
+    };
+    check("report", &["report"], &plan.report, &template::names());
+    if let Some(published) = &plan.published {
+        let path = ["published", "table"];
+        check("published table", &path, &published.table, &published::NAMES);
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let bytes = read_bounded(path)
         .map_err(|source| Failure::input(format!("failed to read {}: {source}", path.display())))?;
     scenario::decode(path, bytes).map_err(Failure::scenario)
 }
 
-fn load_text(
-    path: &Path,
-    text: &str,
-    profile: Option<&str>,
-    sets: &[String],
-) -> Result<Loaded, Failure> {
+fn read_text(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Read {
     let env: Vec<(String, String)> =
         std::env::vars().filter(|(name, _)| name.starts_with("BENCH_")).collect();
-    scenario::load(&Input {
+    scenario::read(&Input {
         path,
         text,
         read: &|path| {
@@ -105,7 +126,6 @@ fn load_text(
         profile,
         user_preset_dirs: &user_preset_dirs(),
     })
-    .map_err(Failure::scenario)
 }
 
 /// Returns what a plan needs to know of this machine.

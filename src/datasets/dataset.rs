@@ -191,6 +191,39 @@ fn checked(opened: Opened, plan: &DatasetPlan) -> Result<Opened, DatasetError> {
     }
 }
 
+/// Opens the files of a data set that are on this machine, or those of its fallback. Nothing is
+/// digested, and nothing is fetched where `search` has an offline cache.
+///
+/// # Errors
+/// [`DatasetError`] as [`open`] returns it.
+pub(crate) fn peek(
+    name: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Vec<(String, File)>, DatasetError> {
+    if plan.source == Source::Random {
+        return Ok(Vec::new());
+    }
+    let missing = match find(name, plan, search)? {
+        Ok(found) => return found.files(),
+        Err(missing) => missing,
+    };
+    if let Some(location) = plan.location.as_ref().filter(|location| !location.contains("://"))
+        && let Some(opened) = open_bundled(Path::new(location), None)?
+    {
+        return Ok(opened.files);
+    }
+    if let Some(fallback) = &plan.fallback {
+        if let Some(path) = local(fallback, search.bases) {
+            return Found::local(path).files();
+        }
+        if let Some(opened) = open_bundled(fallback, Some(&missing.reason))? {
+            return Ok(opened.files);
+        }
+    }
+    Err(DatasetError::Missing { name: name.to_owned(), reason: missing.reason, help: missing.help })
+}
+
 /// Files on this machine.
 pub(crate) struct Found {
     pub(crate) paths: Vec<PathBuf>,
@@ -208,19 +241,25 @@ impl Found {
         Self { origin: path.display().to_string(), paths: vec![path] }
     }
 
-    fn open(self, fallback: Option<String>) -> Result<Opened, DatasetError> {
-        let mut files = Vec::new();
-        let mut digests = Vec::new();
-        for path in &self.paths {
+    fn files(&self) -> Result<Vec<(String, File)>, DatasetError> {
+        let open = |path: &PathBuf| {
             let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
             // A pipe would block for ever, a directory says nothing useful when read.
             let kind = fs::metadata(path).map_err(unreadable)?.file_type();
             if !kind.is_file() {
                 return Err(unreadable(io::Error::other("not a regular file")));
             }
-            let mut file = File::open(path).map_err(unreadable)?;
-            digests.push(digest(&mut file).map_err(unreadable)?);
-            files.push((path.display().to_string(), file));
+            Ok((path.display().to_string(), File::open(path).map_err(unreadable)?))
+        };
+        self.paths.iter().map(open).collect()
+    }
+
+    fn open(self, fallback: Option<String>) -> Result<Opened, DatasetError> {
+        let mut files = self.files()?;
+        let mut digests = Vec::new();
+        for ((_, file), path) in files.iter_mut().zip(&self.paths) {
+            let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
+            digests.push(digest(file).map_err(unreadable)?);
         }
         let sha256 = match digests.as_slice() {
             [only] => only.clone(),

@@ -13,11 +13,14 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter_map(|candidate| {
-            let distance = edit_distance(&folded, &fold(candidate)?);
-            (distance <= limit).then_some((distance, candidate))
+            let chars = fold(candidate)?;
+            let distance = edit_distance(&folded, &chars);
+            // `modle` is `model` with two letters swapped rather than `mode` and one more.
+            let by_length = chars.len().abs_diff(folded.len());
+            (distance <= limit).then_some((distance, by_length, candidate))
         })
         .min()
-        .map(|(_, candidate)| candidate)
+        .map(|(.., candidate)| candidate)
 }
 
 /// Returns the sentence for [`nearest`], or a list of what is known.
@@ -95,6 +98,7 @@ mod tests {
         check("concurrancy", Some("concurrency"));
         check("Rate", Some("rate"));
         check("elephant", None);
+        assert_eq!(nearest("modle", ["mode", "model"]), Some("model"));
         check(&"x".repeat(10_000), None);
     }
 }

@@ -14,8 +14,22 @@ use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
 use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, ScoreSpec};
 
-/// Returns a cell's data set.
+/// Returns a cell's data set; none where it is not known what it is.
 pub(crate) fn dataset(
+    scenario: &Scenario,
+    cell: &Combination,
+    warm_up_requests: u64,
+    places: &Places,
+    found: &mut Diagnostics,
+) -> Option<DatasetPlan> {
+    let mut mine = Diagnostics::default();
+    let dataset = made(scenario, cell, warm_up_requests, places, &mut mine);
+    let dataset = dataset.filter(|_| !mine.has_errors());
+    found.extend(mine);
+    dataset
+}
+
+fn made(
     scenario: &Scenario,
     cell: &Combination,
     warm_up_requests: u64,

@@ -7,7 +7,7 @@ use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
-use crate::scenario::spec::{ExtractorWord, LOADS, ScenarioSpec, Source, section};
+use crate::scenario::spec::{ExtractorWord, LOADS, Source};
 
 /// Checks the scenario as a whole.
 pub(crate) fn scenario(scenario: &Scenario, found: &mut Diagnostics) {
@@ -45,7 +45,7 @@ fn sections(scenario: &Scenario, found: &mut Diagnostics) {
         ("dataset", "a data set", "add `[dataset.questions]` with `source = …`"),
         ("phase", "a phase", "add `[phase.load]` with `concurrency` or `rate`, and `requests`"),
     ] {
-        if scenario.names(section).is_empty() && !misspelt(scenario, section) {
+        if scenario.names(section).is_empty() {
             let message = format!("the scenario names no {section}");
             found.push(
                 Diagnostic::error("scenario/missing", message)
@@ -94,16 +94,14 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("a phase sends in one way: streams that wait for answers, or a rate"),
             );
         }
-        // What is missing may be what is misspelt, and that is told already.
-        let is_misspelt = has_unknown_key(phase, "phase");
-        if loads.is_empty() && !warm_up && !searched && !is_misspelt {
+        if loads.is_empty() && !warm_up && !searched {
             found.push(
                 Diagnostic::error("scenario/no-load", format!("phase `{name}` sends nothing"))
                     .label(scenario.at(&["phase", name], "has no load"))
                     .help("add `concurrency`, `rate`, `ramp`, `batch`, `all-at-once` or `trace`"),
             );
         }
-        if !has("requests") && !has("duration") && !has("trace") && !is_misspelt {
+        if !has("requests") && !has("duration") && !has("trace") {
             found.push(
                 Diagnostic::error("scenario/endless", format!("phase `{name}` has no end"))
                     .label(scenario.at(&["phase", name], "neither `requests` nor `duration`"))
@@ -162,9 +160,6 @@ pub(crate) fn is_warm_up(name: &str, phase: &Table) -> bool {
 
 fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
     let dataset = table(scenario, "dataset", name);
-    if has_unknown_key(dataset, "dataset") {
-        return;
-    }
     let here = |text: &str| scenario.at(&["dataset", name], text);
     let swept = |key: &str| scenario.names("matrix").iter().any(|swept| swept.ends_with(key));
     let Some(source) = dataset.get("source") else {
@@ -386,18 +381,6 @@ fn objectives(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                 .help("remove the load from `[matrix]`, or remove `[search]`"),
         );
     }
-}
-
-/// Whether a key of a named table is none of the section's.
-fn has_unknown_key(table: &Table, of: &str) -> bool {
-    table.keys().any(|key| !section(of).iter().any(|field| field.key == key))
-}
-
-/// Whether an unknown key at the top looks like that section.
-fn misspelt(scenario: &Scenario, section: &str) -> bool {
-    let is_unknown =
-        |key: &&String| !ScenarioSpec::FIELDS.iter().any(|field| field.key == key.as_str());
-    scenario.tree.keys().filter(is_unknown).any(|key| nearest(key, [section]).is_some())
 }
 
 fn table<'a>(scenario: &'a Scenario, section: &str, name: &str) -> &'a Table {

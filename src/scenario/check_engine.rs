@@ -89,7 +89,8 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
     let has_argv =
         engine.get("argv").and_then(Value::as_array).is_some_and(|argv| !argv.is_empty());
     let url = engine.get("url").and_then(Value::as_str);
-    if !has_argv && url.is_none() {
+    // Of an engine whose preset is not known that is told already.
+    if !has_argv && url.is_none() && scenario.presets.contains_key(name) {
         let message = format!("engine `{name}` has neither a command nor a URL");
         found.push(
             Diagnostic::error("scenario/missing", message)

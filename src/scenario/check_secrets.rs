@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Label};
-use crate::scenario::Scenario;
+use crate::diagnostic::{Diagnostic, Diagnostics, Label, SourceText};
 use crate::scenario::document::{Data, Document, Node};
+use crate::scenario::layers::Layers;
 use crate::secrets::literal::{in_argv, in_command, in_text, is_written_out};
 use crate::secrets::name::is_secret_name;
 
@@ -13,10 +14,19 @@ use crate::secrets::name::is_secret_name;
 const PATTERNS: [&str; 7] =
     ["log", "configuration", "metrics", "quirks", "requires", "env-recorded", "summary"];
 
-/// Checks every layer, with the profiles that are not chosen: a run keeps the whole file.
-pub(crate) fn secrets(scenario: &Scenario, found: &mut Diagnostics) {
-    let key_variables: BTreeSet<&str> = scenario
-        .layers
+/// Secrets of one text: whatever is told of it, they are not shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden {
+    pub(crate) source: Arc<SourceText>,
+    pub(crate) spans: Vec<Range<usize>>,
+    pub(crate) texts: Vec<String>,
+}
+
+/// Checks every layer, with the profiles that are not chosen: a run keeps the whole file. Returns
+/// what has to be hidden.
+pub(crate) fn secrets(layers: &Layers, found: &mut Diagnostics) -> Vec<Hidden> {
+    let mut hidden = Vec::new();
+    let key_variables: BTreeSet<&str> = layers
         .list
         .iter()
         .flat_map(|layer| layer.document.root.entries())
@@ -26,7 +36,7 @@ pub(crate) fn secrets(scenario: &Scenario, found: &mut Diagnostics) {
         .filter(|entry| entry.key == "api-key-env")
         .filter_map(|entry| entry.node.as_text())
         .collect();
-    for layer in scenario.layers.list.iter().filter(|layer| layer.part.is_empty()) {
+    for layer in layers.list.iter().filter(|layer| layer.part.is_empty()) {
         let mut walk = Walk {
             document: &layer.document,
             key_variables: &key_variables,
@@ -45,8 +55,10 @@ pub(crate) fn secrets(scenario: &Scenario, found: &mut Diagnostics) {
             // A line that cannot be read is shown as well.
             spans.extend(in_command(layer.document.source.text.as_bytes()));
         }
-        found.hide(&layer.document.source, &spans, &texts);
+        let source = Arc::clone(&layer.document.source);
+        hidden.push(Hidden { source, spans, texts });
     }
+    hidden
 }
 
 /// One value that has to go.

@@ -73,13 +73,23 @@ impl Document {
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            let label = Label { source: Arc::clone(&source), span, text: String::new() };
+            let label = |span, text: &str| Label {
+                source: Arc::clone(&source),
+                span,
+                text: text.to_string(),
+            };
             let message = error.message().lines().collect::<Vec<_>>().join("; ");
-            diagnostics.push(
-                Diagnostic::error("scenario/syntax", message)
-                    .label(Some(label))
+            let first = (message == "duplicate key").then(|| first_of(text, &span)).flatten();
+            let error = Diagnostic::error("scenario/syntax", message);
+            diagnostics.push(match first {
+                Some(first) => error
+                    .label(Some(label(span, "again")))
+                    .label(Some(label(first, "set here first")))
+                    .help("keep one of them"),
+                None => error
+                    .label(Some(label(span, "")))
                     .help("the file is TOML 1.1: `key = value` lines under `[table]` headers"),
-            );
+            });
         }
         let root = Node { span: table.span(), value: read_table(table.into_inner()) };
         Self { source, root }
@@ -130,28 +140,32 @@ impl Node {
         if let Data::Table(entries) = &self.value { entries } else { &[] }
     }
 
-    /// Returns the value as figment merges it.
-    pub(crate) fn to_figment(&self) -> Value {
-        match &self.value {
-            Data::Text(text) => Value::from(text.as_str()),
-            Data::Integer(number) => Value::from(*number),
-            Data::Float(number) => Value::from(*number),
-            Data::Bool(flag) => Value::from(*flag),
-            Data::List(items) => {
-                Value::from(items.iter().map(Self::to_figment).collect::<Vec<_>>())
-            }
-            Data::Table(_) => Value::from(self.to_dict()),
-            Data::Foreign(what) => Value::from(*what),
-        }
-    }
-
     /// Returns the table as figment merges it; empty for anything else.
     pub(crate) fn to_dict(&self) -> Dict {
-        self.entries().iter().map(|e| (e.key.clone(), e.node.to_figment())).collect()
+        to_dict(self.entries())
     }
 }
 
+fn to_dict(entries: &[Entry]) -> Dict {
+    entries.iter().map(|entry| (entry.key.clone(), entry.node.value.to_figment())).collect()
+}
+
 impl Data {
+    /// Returns the value as figment merges it.
+    pub(crate) fn to_figment(&self) -> Value {
+        match self {
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Integer(number) => Value::from(*number),
+            Self::Float(number) => Value::from(*number),
+            Self::Bool(flag) => Value::from(*flag),
+            Self::List(items) => {
+                Value::from(items.iter().map(|item| item.value.to_figment()).collect::<Vec<_>>())
+            }
+            Self::Table(entries) => Value::from(to_dict(entries)),
+            Self::Foreign(what) => Value::from(*what),
+        }
+    }
+
     /// Returns the name of the type as messages say it.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
@@ -164,6 +178,42 @@ impl Data {
             Self::Foreign(what) => what,
         }
     }
+}
+
+/// Returns the place of the key or table header that a duplicate repeats.
+fn first_of(text: &str, again: &Range<usize>) -> Option<Range<usize>> {
+    let key = text.get(again.clone())?;
+    let line_start = text[..again.start].rfind('\n').map_or(0, |idx| idx + 1);
+    let header = |line: &str| -> Option<String> {
+        let inside = line.trim_start().strip_prefix('[')?.split(']').next()?;
+        Some(
+            inside
+                .split('.')
+                .map(|part| part.trim().trim_matches('"'))
+                .collect::<Vec<_>>()
+                .join("."),
+        )
+    };
+    let is_header = header(text[line_start..].lines().next()?);
+    let mut end = line_start;
+    for line in text[..line_start].split_inclusive('\n').rev() {
+        let start = end - line.len();
+        end = start;
+        let found = match (&is_header, header(line)) {
+            (Some(wanted), Some(found)) if *wanted == found => line.rfind(key),
+            // A key is repeated within its own table.
+            (None, Some(_)) => return None,
+            (None, None) => {
+                let (before, _) = line.split_once('=').unwrap_or_default();
+                (before.trim().trim_matches('"') == key).then(|| line.find(key)).flatten()
+            }
+            (Some(_), _) => None,
+        };
+        if let Some(at) = found {
+            return Some(start + at..start + at + key.len());
+        }
+    }
+    None
 }
 
 fn read_table(table: DeTable<'_>) -> Data {
@@ -232,6 +282,18 @@ mod tests {
         let (_, found) = parse("a = \nb = 1\nb = 2\nc = \"open\n[x\n");
         assert!(found.len() >= 3, "{found}");
         insta::assert_snapshot!(found.render(false));
+    }
+
+    #[test]
+    fn a_duplicate_shows_the_first_one() {
+        let check = |text: &str, first: usize| {
+            let (_, found) = parse(text);
+            let labels = &found.iter().next().unwrap().labels;
+            assert_eq!((labels.len(), labels[1].span.start), (2, first), "{found}");
+        };
+        check("[phase.load]\nrate = 1\nrequests = 2\nrate = 3\n", 13);
+        check("[engine.mine]\nurl = \"x\"\n[phase.load]\nurl = 1\n[engine.mine]\n", 8);
+        check("[engine.\"mine\"]\nurl = \"x\"\n[ engine . mine ]\n", 9);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use crate::scenario::document::Data;
 use crate::units::Nanos;
 
 /// One key that a table may have.
@@ -60,6 +61,25 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Returns a value of this kind: what a mistake is replaced by, so that what lies beyond it is
+    /// checked as well.
+    pub(crate) fn stand_in(&self) -> Data {
+        match self {
+            Self::Text | Self::Scalar | Self::Anything => Data::Text(String::new()),
+            Self::Bool => Data::Bool(false),
+            Self::Integer(min, _) => Data::Integer(*min),
+            Self::Above(_, max) => Data::Float(*max),
+            Self::Number(min, _) => Data::Float(min.max(-1e9)),
+            Self::Duration => Data::Text("1s".into()),
+            Self::Choice(words) => Data::Text(words.first().copied().unwrap_or_default().into()),
+            Self::List(_) => Data::List(Vec::new()),
+            Self::Table(_) | Self::Named(..) | Self::Map(_) | Self::Engine | Self::Profile => {
+                Data::Table(Vec::new())
+            }
+            Self::Either(kinds) => kinds.first().map_or(Data::Bool(false), Self::stand_in),
+        }
+    }
+
     /// Returns what is expected, as messages say it.
     pub(crate) fn expected(&self) -> String {
         match self {

@@ -8,10 +8,12 @@ pub(crate) mod document;
 pub(crate) mod grammar;
 pub mod json_schema;
 pub(crate) mod layers;
+pub(crate) mod mend;
 pub(crate) mod overrides;
 pub mod preset;
 pub(crate) mod resolved;
 pub mod spec;
+pub(crate) mod synonyms;
 #[cfg(test)]
 mod tests;
 pub(crate) mod validate;
@@ -20,12 +22,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::suggest::did_you_mean;
+use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
+use crate::scenario::check_secrets::Hidden;
 use crate::scenario::document::Document;
 use crate::scenario::layers::{Layer, Layers};
+use crate::scenario::mend::Mends;
 use crate::scenario::preset::Presets;
-use crate::scenario::validate::FlagsByEngine;
+use crate::scenario::validate::{Findings, FlagsByEngine};
 
 /// The lowest layer, and the list of all keys.
 pub const DEFAULTS: &str = include_str!("../../scenarios/defaults/defaults.toml");
@@ -61,6 +65,17 @@ pub struct Loaded {
     pub warnings: Diagnostics,
 }
 
+/// A scenario as far as it can be read, and all mistakes that were found in it.
+#[derive(Debug)]
+pub struct Read {
+    /// The scenario; what is wrong in it is left out or stands in for what was meant.
+    pub scenario: Scenario,
+    /// The scenario with all layers merged, as TOML that loads to the same plan.
+    pub resolved_toml: String,
+    /// Every mistake, and what is doubtful.
+    pub found: Diagnostics,
+}
+
 /// A scenario: all layers merged, and the places where each key was set.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -74,6 +89,10 @@ pub struct Scenario {
     pub(crate) layers: Layers,
     /// Preset of each engine; absent for engines without one.
     pub(crate) presets: BTreeMap<String, String>,
+    /// What stands in for mistakes.
+    pub(crate) mends: Mends,
+    /// Secrets that no message shows.
+    pub(crate) hidden: Vec<Hidden>,
 }
 
 impl Scenario {
@@ -85,6 +104,26 @@ impl Scenario {
     /// Returns the names of a section (`engine`, `phase`, …) in the order of the files.
     pub fn names(&self, section: &str) -> Vec<String> {
         self.layers.names(&[section])
+    }
+
+    /// Whether a value of a table was wrong, so that nothing can be concluded from it.
+    pub(crate) fn is_guess(&self, path: &[&str]) -> bool {
+        self.layers.list.iter().any(|layer| {
+            layer.find(path).is_some_and(|(_, node)| self.mends.touch(&layer.document, node))
+        })
+    }
+
+    /// Adds what a later stage found, but for what follows from mistakes that are told already.
+    pub(crate) fn add(&self, later: Diagnostics, found: &mut Diagnostics) {
+        found.extend(later.into_iter().filter(|finding| !self.mends.explain(finding)));
+        for hidden in &self.hidden {
+            found.hide(&hidden.source, &hidden.spans, &hidden.texts);
+        }
+    }
+
+    /// Returns the place where a value is written, if a file or an override writes it.
+    pub(crate) fn value_at(&self, path: &[&str]) -> Option<Label> {
+        self.layers.value(path, "")
     }
 
     /// Returns a label at the key of a path.
@@ -117,35 +156,67 @@ pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
 /// # Errors
 /// Every mistake that was found, each with its place.
 pub fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
-    let mut found = Diagnostics::default();
+    let Read { scenario, resolved_toml, found } = read(input);
+    let (scenario, warnings) = found.unless_errors(scenario)?;
+    Ok(Loaded { scenario, resolved_toml, warnings })
+}
+
+/// Merges all layers of a scenario and checks them; a mistake hides no other one.
+pub fn read(input: &Input<'_>) -> Read {
+    let mut findings = Findings::default();
     let mut layers = Layers::default();
-    let defaults = Document::parse("defaults", DEFAULTS, &mut found);
-    let written = written_layers(input, &mut found);
-    layers.list.extend(written);
-    add_profile(input, &mut layers, &mut found);
-    add_overrides(input, &mut layers, &mut found);
+    let defaults = Document::parse("defaults", DEFAULTS, &mut findings.found);
+    layers.list.extend(written_layers(input, &mut findings.found));
+    add_profile(input, &mut layers, &mut findings.found);
+    add_overrides(input, &mut layers, &mut findings.found);
+    // What is put right is still shown as it is written.
+    let mut written = layers.clone();
+    check_layers(&mut layers, &mut findings, validate::sections);
     let presets = Presets { dirs: input.user_preset_dirs, read: input.read };
-    let (preset_layers, by_engine) = preset_layers(&layers, &presets, &mut found);
-    let flags = flags(&preset_layers);
-    for layer in layers.list.iter().filter(|layer| layer.part.is_empty()) {
-        validate::scenario(&layer.document, &flags, &mut found);
+    let (mut beneath, by_engine) = preset_layers(&layers, &presets, &mut findings.found);
+    let flags = flags(&beneath);
+    check_layers(&mut layers, &mut findings, |document, findings| {
+        validate::scenario(document, &flags, findings);
+    });
+    for layer in &mut beneath {
+        validate::preset(&layer.document, &mut findings);
+        findings.mends.apply(&mut layer.document);
     }
-    layers.list.splice(0..0, std::iter::once(Layer::whole(defaults)).chain(preset_layers));
-    let tree = layers.merge(&mut found);
+    layers.list.splice(0..0, std::iter::once(Layer::whole(defaults)).chain(beneath));
+    written.list.splice(0..0, layers.list.iter().filter(|l| !l.mount.is_empty()).cloned());
+    let tree = layers.merge(&mut findings.found);
+    let Findings { mut found, mends } = findings;
+    let hidden = check_secrets::secrets(&written, &mut found);
     let scenario = Scenario {
         name: input.path.file_stem().map_or("scenario".into(), |s| s.to_string_lossy().into()),
         dir: input.path.parent().map(Path::to_path_buf).unwrap_or_default(),
         tree,
         layers,
         presets: by_engine,
+        mends,
+        hidden,
     };
-    check::scenario(&scenario, &mut found);
-    check_engine::engines(&scenario, &mut found);
-    check_secrets::secrets(&scenario, &mut found);
+    let mut later = Diagnostics::default();
+    check::scenario(&scenario, &mut later);
+    check_engine::engines(&scenario, &mut later);
+    scenario.add(later, &mut found);
     let resolved_toml = resolved::to_toml(&scenario);
     found.sort();
-    let (scenario, warnings) = found.unless_errors(scenario)?;
-    Ok(Loaded { scenario, resolved_toml, warnings })
+    Read { scenario, resolved_toml, found }
+}
+
+/// Checks each document once and puts right what is wrong in it.
+fn check_layers(
+    layers: &mut Layers,
+    findings: &mut Findings,
+    check: impl Fn(&Document, &mut Findings),
+) {
+    for layer in layers.list.iter().filter(|layer| layer.part.is_empty()) {
+        check(&layer.document, findings);
+    }
+    for layer in &mut layers.list {
+        findings.mends.apply(&mut layer.document);
+    }
 }
 
 /// Returns the scenario file on top of the files it extends.
@@ -238,7 +309,7 @@ fn add_overrides(input: &Input<'_>, layers: &mut Layers, found: &mut Diagnostics
         layers.list.extend(document.map(Layer::whole));
     }
     for set in input.sets {
-        let document = overrides::from_set(set, found);
+        let document = overrides::from_set(set, layers, found);
         layers.list.extend(document.map(Layer::whole));
     }
 }
@@ -255,7 +326,6 @@ fn preset_layers(
         let named = layers.text(&["engine", &engine, "preset"]);
         let preset = named.unwrap_or(&engine).to_string();
         if let Some(document) = presets.load(&preset, found) {
-            validate::preset(&document, found);
             let mount = vec!["engine".into(), engine.clone()];
             list.push(Layer { document, part: Vec::new(), mount });
             by_engine.insert(engine, preset);
@@ -270,6 +340,12 @@ fn preset_layers(
             Some(_) => layers.value(&["engine", &engine, "preset"], "this preset"),
             None => layers.key(&["engine", &engine], "and it gives no `argv` or `url`"),
         };
+        let near = nearest(&preset, preset::names());
+        // Its options are checked as those of the preset that was meant.
+        if let Some(document) = near.and_then(|near| presets.load(near, found)) {
+            let mount = vec!["engine".into(), engine.clone()];
+            list.push(Layer { document, part: Vec::new(), mount });
+        }
         let help = did_you_mean(&preset, preset::names(), "presets");
         let message = format!("there is no preset `{preset}` for engine `{engine}`");
         found.push(Diagnostic::error("scenario/preset", message).label(label).maybe_help(help));

@@ -11,7 +11,7 @@ use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 const PREFIX: &str = "BENCH_";
 
 /// Reads one `--set`.
-pub(crate) fn from_set(set: &str, found: &mut Diagnostics) -> Option<Document> {
+pub(crate) fn from_set(set: &str, layers: &Layers, found: &mut Diagnostics) -> Option<Document> {
     let Some((key, value)) = set.split_once('=') else {
         found.push(
             Diagnostic::error("scenario/set", format!("`--set {set}` has no `=`"))
@@ -31,7 +31,33 @@ pub(crate) fn from_set(set: &str, found: &mut Diagnostics) -> Option<Document> {
         path.push(entry.key.as_str());
         node = &entry.node;
     }
-    Some(fragment("--set", key.trim(), value.trim(), &path))
+    let document = fragment("--set", key.trim(), value.trim(), &path);
+    is_of_a_known_name(&document, &path, layers, found).then_some(document)
+}
+
+/// Whether an override changes something that the scenario has: a name that it does not have
+/// would be a new phase or engine, and what was meant would stay as it is.
+fn is_of_a_known_name(
+    document: &Document,
+    path: &[&str],
+    layers: &Layers,
+    found: &mut Diagnostics,
+) -> bool {
+    let [section, name, ..] = *path else { return true };
+    let names = layers.names(&[section]);
+    let is_named = matches!(kind_at(&[section]), Some(Kind::Named(..)));
+    if !is_named || section == "vars" || names.iter().any(|known| known == name) {
+        return true;
+    }
+    let help = did_you_mean(name, names.iter().map(String::as_str), "defined ones")
+        .unwrap_or_else(|| format!("the scenario has no `[{section}.NAME]`"));
+    let span = document.find(&path[..2]).map(|(span, _)| span).unwrap_or_default();
+    found.push(
+        Diagnostic::error("scenario/unknown-name", format!("there is no {section} `{name}`"))
+            .label(Some(document.label(span, "an override changes what is there")))
+            .help(help),
+    );
+    false
 }
 
 /// Reads one environment variable; `None` when it is not one that sets a scenario's key.
@@ -46,8 +72,11 @@ pub(crate) fn from_env(
     let parts: Vec<String> =
         name.strip_prefix(PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
     let section = ScenarioSpec::FIELDS.iter().find(|field| same_word(field.key, &parts[0]));
-    // Other variables of `bench` (`BENCH_DATA_DIR`, say) have no `__` and are no keys.
     let Some(section) = section else {
+        if parts.len() == 1 {
+            with_single_underscores(name, &parts[0], layers, found);
+            return None;
+        }
         if parts.len() > 1 {
             let help = did_you_mean(
                 &parts[0],
@@ -83,7 +112,36 @@ pub(crate) fn from_env(
         path.push(known.into_iter().find(|key| same_word(key, part)).unwrap_or(part.clone()));
     }
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    Some(fragment(name, &path.join("."), value.trim(), &path))
+    let document = fragment(name, &path.join("."), value.trim(), &path);
+    is_of_a_known_name(&document, &path, layers, found).then_some(document)
+}
+
+/// Refuses `BENCH_PHASE_LOAD_RATE`: it was meant for a scenario and would change nothing. Other
+/// variables of `bench`, `BENCH_CACHE` for example, begin with no section's name.
+fn with_single_underscores(name: &str, rest: &str, layers: &Layers, found: &mut Diagnostics) {
+    let is_table =
+        |field: &&Field| matches!(field.kind, Kind::Table(_) | Kind::Named(..) | Kind::Map(_));
+    let meant = ScenarioSpec::FIELDS.iter().filter(is_table).find_map(|section| {
+        let rest = rest.strip_prefix(&section.key.replace('-', "_"))?.strip_prefix('_')?;
+        Some((section, rest))
+    });
+    let Some((section, rest)) = meant else { return };
+    let spelling = match &section.kind {
+        Kind::Named(..) => {
+            let names = layers.names(&[section.key]);
+            let key = names.iter().find_map(|known| {
+                let folded = known.to_ascii_lowercase().replace('-', "_");
+                Some((folded.clone(), rest.strip_prefix(&folded)?.strip_prefix('_')?))
+            });
+            key.map_or_else(|| "NAME__KEY".into(), |(known, key)| format!("{known}__{key}"))
+        }
+        _ => rest.to_string(),
+    };
+    let spelling = format!("{PREFIX}{}__{spelling}", section.key).to_ascii_uppercase();
+    found.push(
+        Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
+            .help(format!("two underscores separate the parts of a key: {spelling}")),
+    );
 }
 
 /// Returns the document `key = value`, with quotes where the value needs them.

@@ -1,42 +1,89 @@
-//! Holds a document against the table of keys: unknown keys, wrong types, values out of range.
+//! Holds a document against the grammar: unknown keys, wrong types, values out of range.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::diagnostic::suggest::{did_you_mean, nearest};
+use crate::diagnostic::suggest::{list, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::document::{Data, Document, Entry, Node};
 use crate::scenario::grammar::{Field, Kind, MAX_NAME, is_name};
+use crate::scenario::mend::{Mend, Mends};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::synonyms::meant;
 use crate::units::Nanos;
 
-/// Flags that presets define, by engine name: they are keys of `[engine.NAME]` too.
-pub(crate) type FlagsByEngine = BTreeMap<String, BTreeSet<String>>;
+/// Options that presets define, by engine name: they are keys of `[engine.NAME]` too.
+pub(crate) type FlagsByEngine = BTreeMap<String, Vec<String>>;
 
-/// Checks a scenario document.
-pub(crate) fn scenario(document: &Document, flags: &FlagsByEngine, found: &mut Diagnostics) {
-    Walk { document, flags, found, path: Vec::new() }.table(&document.root, ScenarioSpec::FIELDS);
+/// What a check is told by and what it leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// The mistakes.
+    pub(crate) found: Diagnostics,
+    /// What stands in for them.
+    pub(crate) mends: Mends,
+}
+
+/// Checks the names of a scenario's sections.
+pub(crate) fn sections(document: &Document, findings: &mut Findings) {
+    let flags = FlagsByEngine::new();
+    let mut walk = Walk { document, flags: &flags, findings, path: Vec::new() };
+    for entry in document.root.entries() {
+        if !ScenarioSpec::FIELDS.iter().any(|field| field.key == entry.key) {
+            walk.unknown_key(entry, ScenarioSpec::FIELDS.iter().map(|field| field.key));
+        }
+    }
+}
+
+/// Checks a scenario document whose sections are known.
+pub(crate) fn scenario(document: &Document, flags: &FlagsByEngine, findings: &mut Findings) {
+    Walk { document, flags, findings, path: Vec::new() }
+        .table(&document.root, ScenarioSpec::FIELDS);
 }
 
 /// Checks a preset: the body of an `[engine.NAME]` table.
-pub(crate) fn preset(document: &Document, found: &mut Diagnostics) {
+pub(crate) fn preset(document: &Document, findings: &mut Findings) {
     let flags = FlagsByEngine::new();
-    Walk { document, flags: &flags, found, path: Vec::new() }
+    Walk { document, flags: &flags, findings, path: Vec::new() }
         .table(&document.root, EngineSpec::FIELDS);
+}
+
+/// Checks the items of a swept list, each against the kind of the swept key; returns the
+/// positions of those that are wrong.
+pub(crate) fn items(
+    document: &Document,
+    path: &[&str],
+    list: &Node,
+    kind: &'static Kind,
+    found: &mut Diagnostics,
+) -> Vec<usize> {
+    let Data::List(items) = &list.value else { return Vec::new() };
+    let flags = FlagsByEngine::new();
+    let mut wrong = Vec::new();
+    for (position, item) in items.iter().enumerate() {
+        let mut findings = Findings::default();
+        let path = path.to_vec();
+        Walk { document, flags: &flags, findings: &mut findings, path }.value(item, kind);
+        wrong.extend(findings.found.has_errors().then_some(position));
+        found.extend(findings.found);
+    }
+    wrong
 }
 
 struct Walk<'a> {
     document: &'a Document,
     flags: &'a FlagsByEngine,
-    found: &'a mut Diagnostics,
+    findings: &'a mut Findings,
     path: Vec<&'a str>,
 }
 
 impl<'a> Walk<'a> {
     fn table(&mut self, node: &'a Node, fields: &'static [Field]) {
         for entry in node.entries() {
-            match fields.iter().find(|field| field.key == entry.key) {
-                Some(field) => self.at(entry, &field.kind),
-                None => self.unknown_key(entry, fields.iter().map(|field| field.key)),
+            let known = |key: &str| fields.iter().find(|field| field.key == key);
+            let keys = fields.iter().map(|field| field.key);
+            let field = known(&entry.key).or_else(|| self.unknown_key(entry, keys).and_then(known));
+            if let Some(field) = field {
+                self.at(entry, &field.kind);
             }
         }
     }
@@ -47,32 +94,44 @@ impl<'a> Walk<'a> {
         self.path.pop();
     }
 
-    fn unknown_key<'k>(&mut self, entry: &Entry, known: impl Iterator<Item = &'k str>) {
+    /// Tells of a key that is not known here; returns the one that was meant, if one is near.
+    fn unknown_key<'k>(
+        &mut self,
+        entry: &Entry,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Option<&'k str> {
         let place = match self.path.as_slice() {
             [] => "a scenario".to_string(),
             path => format!("`{}`", path.join(".")),
         };
-        let help = did_you_mean(&entry.key, known, "known keys");
+        let known: Vec<&str> = known.collect();
+        let near = meant(&entry.key, &known);
         // A key of another section in this place is the second most common mistake.
-        let elsewhere = ScenarioSpec::FIELDS.iter().find_map(|section| match &section.kind {
-            Kind::Table(fields) => fields
-                .iter()
-                .any(|field| field.key == entry.key)
-                .then(|| format!("`{}` is a key of `[{}]`", entry.key, section.key)),
-            Kind::Named(_, Kind::Table(fields)) => fields
-                .iter()
-                .any(|field| field.key == entry.key)
-                .then(|| format!("`{}` is a key of `[{}.NAME]`", entry.key, section.key)),
-            _ => None,
-        });
-        let near = help.as_ref().is_some_and(|text| text.starts_with("did you mean"));
-        self.found.push(
+        let has = |fields: &[Field]| fields.iter().any(|field| field.key == entry.key);
+        let elsewhere = || {
+            ScenarioSpec::FIELDS.iter().find_map(|section| match &section.kind {
+                Kind::Table(fields) if has(fields) => Some(format!("[{}]", section.key)),
+                Kind::Named(_, Kind::Table(fields)) if has(fields) => {
+                    Some(format!("[{}.NAME]", section.key))
+                }
+                _ => None,
+            })
+        };
+        let help = match near {
+            Some(key) => format!("did you mean `{key}`?"),
+            None => match elsewhere() {
+                Some(section) => format!("`{}` is a key of `{section}`", entry.key),
+                None => format!("known keys: {}", list(known.iter().copied())),
+            },
+        };
+        let label = self.document.label(entry.span.clone(), format!("not a key of {place}"));
+        self.findings.found.push(
             Diagnostic::error("scenario/unknown-key", format!("unknown key `{}`", entry.key))
-                .label(Some(
-                    self.document.label(entry.span.clone(), format!("not a key of {place}")),
-                ))
-                .maybe_help(if near { help } else { elsewhere.or(help) }),
+                .label(Some(label))
+                .help(help),
         );
+        self.findings.mends.push(Mend::key(self.document, entry.span.clone(), near));
+        near
     }
 
     fn value(&mut self, node: &'a Node, kind: &'static Kind) {
@@ -101,14 +160,12 @@ impl<'a> Walk<'a> {
                 }
             }
             (Kind::Scalar, Data::Float(number)) if !number.is_finite() => {
-                self.refuse(
-                    node,
-                    "scenario/range",
-                    format!("{}: a number must be finite", self.key()),
-                );
+                let message = format!("{}: a number must be finite", self.key());
+                self.refuse(node, kind, "scenario/range", message);
             }
             (Kind::Text | Kind::Scalar, Data::Text(text)) if text.contains('\0') => {
-                self.refuse(node, "scenario/range", "a string must not contain NUL".into());
+                let message = "a string must not contain NUL".into();
+                self.refuse(node, kind, "scenario/range", message);
             }
             (Kind::Choice(words), data @ Data::Text(_)) if !is_one_of(words, data) => {
                 self.not_a_choice(node, kind, words);
@@ -117,10 +174,8 @@ impl<'a> Walk<'a> {
                 Some(nanos) if nanos.0 > 0 => {}
                 _ => {
                     let message = format!("{}: `{text}` is not a length of time", self.key());
-                    let expected = format!("expected {}", kind.expected());
-                    let label = self.document.label(node.span.clone(), expected);
-                    self.found
-                        .push(Diagnostic::error("scenario/range", message).label(Some(label)));
+                    let error = Diagnostic::error("scenario/range", message);
+                    self.refuse_as(node, kind, error, &format!("expected {}", kind.expected()));
                 }
             },
             (kind, data) if !same_type(kind, data) => self.wrong_type(node, kind),
@@ -132,10 +187,12 @@ impl<'a> Walk<'a> {
     fn anything(&mut self, node: &'a Node, data: &'a Data) {
         match data {
             Data::Foreign(what) => {
-                self.refuse(node, "scenario/type", format!("{what} has no place in a scenario"));
+                let message = format!("{what} has no place in a scenario");
+                self.refuse(node, &Kind::Anything, "scenario/type", message);
             }
             Data::Float(number) if !number.is_finite() => {
-                self.refuse(node, "scenario/range", "a number must be finite".into());
+                let message = "a number must be finite".into();
+                self.refuse(node, &Kind::Anything, "scenario/range", message);
             }
             Data::List(items) => {
                 for item in items {
@@ -157,7 +214,7 @@ impl<'a> Walk<'a> {
             if !is_name(&entry.key) {
                 let article = if what.starts_with('e') { "an" } else { "a" };
                 let message = format!("`{}` cannot be the name of {article} {what}", entry.key);
-                self.found.push(
+                self.findings.found.push(
                     Diagnostic::error("scenario/name", message)
                         .label(Some(self.document.label(entry.span.clone(), "this name")))
                         .help(format!(
@@ -174,7 +231,7 @@ impl<'a> Walk<'a> {
                 .find(|other| other.key.to_ascii_lowercase() == folded);
             if let Some(twin) = twin {
                 let message = format!("`{}` and `{}` differ only in case", twin.key, entry.key);
-                self.found.push(
+                self.findings.found.push(
                     Diagnostic::error("scenario/name", message)
                         .label(Some(self.document.label(entry.span.clone(), "this one")))
                         .label(Some(self.document.label(twin.span.clone(), "and this one")))
@@ -192,56 +249,87 @@ impl<'a> Walk<'a> {
             .find(|entry| entry.key == "flags")
             .into_iter()
             .flat_map(|entry| entry.node.entries().iter().map(|flag| flag.key.as_str()));
-        let flags = self.flags.get(engine);
-        let dynamic: BTreeSet<&str> =
-            flags.into_iter().flatten().map(String::as_str).chain(own_flags).collect();
+        let flags: Vec<&str> = self
+            .flags
+            .get(engine)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .chain(own_flags)
+            .collect();
         for entry in entries {
-            let field =
-                EngineSpec::FIELDS.iter().chain(OPTIONS).find(|field| field.key == entry.key);
-            match field {
-                // An option may be a template over variables and swept values.
-                Some(field) if is_option_template(field, &entry.node) => {}
-                Some(field) => self.at(entry, &field.kind),
-                None if dynamic.contains(entry.key.as_str()) => self.at(entry, &Kind::Scalar),
-                None => {
-                    let fields = EngineSpec::FIELDS.iter().chain(OPTIONS).map(|field| field.key);
-                    let known = fields.chain(dynamic.iter().copied());
-                    self.unknown_key(entry, known);
-                }
+            let mut key = entry.key.as_str();
+            if engine_kind(key, &flags).is_none() {
+                // The engine's own options first: they are what is asked for most.
+                let others = OPTIONS.iter().map(|option| option.key);
+                let others = others.filter(|_| flags.is_empty());
+                let keys = EngineSpec::FIELDS.iter().map(|field| field.key);
+                let known: Vec<&str> = flags.iter().copied().chain(others).chain(keys).collect();
+                let Some(meant) = self.unknown_key(entry, known.into_iter()) else { continue };
+                key = meant;
+            }
+            let is_option = OPTIONS.iter().any(|option| option.key == key);
+            // An option may be a template over variables and swept values.
+            let is_template = entry.node.as_text().is_some_and(|text| text.contains("{{"));
+            if let (false, Some(kind)) = (is_option && is_template, engine_kind(key, &flags)) {
+                self.at(entry, kind);
             }
         }
     }
 
     fn wrong_type(&mut self, node: &Node, kind: &Kind) {
-        let message = format!(
-            "{}: found {}, expected {}",
-            self.key(),
-            node.value.type_name(),
-            kind.expected()
-        );
-        self.refuse(node, "scenario/type", message);
+        let (key, expected) = (self.key(), kind.expected());
+        let message = format!("{key}: found {}, expected {expected}", node.value.type_name());
+        let error = Diagnostic::error("scenario/type", message);
+        let error = error.maybe_help(self.without_quotes(node, kind));
+        self.refuse_as(node, kind, error, "");
     }
 
     fn out_of_range(&mut self, node: &Node, kind: &Kind) {
         let found = &self.document.source.text[node.span.clone()];
         let message = format!("{}: `{found}` is out of range", self.key());
-        let label = self.document.label(node.span.clone(), format!("expected {}", kind.expected()));
-        self.found.push(Diagnostic::error("scenario/range", message).label(Some(label)));
+        let error = Diagnostic::error("scenario/range", message);
+        self.refuse_as(node, kind, error, &format!("expected {}", kind.expected()));
     }
 
     fn not_a_choice(&mut self, node: &Node, kind: &Kind, words: &[&str]) {
         let text = node.as_text().unwrap_or_default();
-        let message = format!("{}: unknown value `{text}`", self.key());
-        let label = self.document.label(node.span.clone(), format!("expected {}", kind.expected()));
-        let help =
-            nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-        self.found
-            .push(Diagnostic::error("scenario/value", message).label(Some(label)).maybe_help(help));
+        let unquoted = self.without_quotes(node, kind);
+        let message = if unquoted.is_some() {
+            format!("{}: `\"{text}\"` is a string", self.key())
+        } else {
+            format!("{}: unknown value `{text}`", self.key())
+        };
+        let near = nearest(text, words.iter().copied());
+        let help = unquoted.or_else(|| near.map(|word| format!("did you mean `{word}`?")));
+        let error = Diagnostic::error("scenario/value", message).maybe_help(help);
+        self.refuse_as(node, kind, error, &format!("expected {}", kind.expected()));
     }
 
-    fn refuse(&mut self, node: &Node, code: &'static str, message: String) {
-        let label = self.document.label(node.span.clone(), String::new());
-        self.found.push(Diagnostic::error(code, message).label(Some(label)));
+    /// Advises on a string that would be right without its quotes.
+    fn without_quotes(&self, node: &Node, kind: &Kind) -> Option<String> {
+        let text = node.as_text()?;
+        let bare = match text {
+            "true" => Data::Bool(true),
+            "false" => Data::Bool(false),
+            _ => match text.parse() {
+                Ok(number) => Data::Integer(number),
+                Err(_) => Data::Float(text.parse().ok().filter(|number: &f64| number.is_finite())?),
+            },
+        };
+        let key = self.path.last().copied().unwrap_or_default();
+        same_type(kind, &bare).then(|| format!("write it without quotes: `{key} = {text}`"))
+    }
+
+    fn refuse(&mut self, node: &Node, kind: &Kind, code: &'static str, message: String) {
+        self.refuse_as(node, kind, Diagnostic::error(code, message), "");
+    }
+
+    /// Tells of a wrong value, and lets one that is allowed stand in for it.
+    fn refuse_as(&mut self, node: &Node, kind: &Kind, error: Diagnostic, label: &str) {
+        let label = self.document.label(node.span.clone(), label);
+        self.findings.found.push(error.label(Some(label)));
+        self.findings.mends.push(Mend::value(self.document, node.span.clone(), kind.stand_in()));
     }
 
     fn key(&self) -> String {
@@ -249,13 +337,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn is_one_of(words: &[&str], data: &Data) -> bool {
-    matches!(data, Data::Text(text) if words.contains(&text.as_str()))
+fn engine_kind(key: &str, flags: &[&str]) -> Option<&'static Kind> {
+    let field = EngineSpec::FIELDS.iter().chain(OPTIONS).find(|field| field.key == key);
+    let flag = || flags.contains(&key).then_some(&Kind::Scalar);
+    field.map(|field| &field.kind).or_else(flag)
 }
 
-fn is_option_template(field: &Field, node: &Node) -> bool {
-    OPTIONS.iter().any(|option| option.key == field.key)
-        && node.as_text().is_some_and(|text| text.contains("{{"))
+fn is_one_of(words: &[&str], data: &Data) -> bool {
+    matches!(data, Data::Text(text) if words.contains(&text.as_str()))
 }
 
 fn same_type(kind: &Kind, data: &Data) -> bool {
@@ -290,20 +379,5 @@ fn in_range(kind: &Kind, data: &Data) -> bool {
         Kind::Above(min, max) => number.is_finite() && number > *min && number <= *max,
         Kind::Number(min, max) => number.is_finite() && number >= *min && number <= *max,
         _ => true,
-    }
-}
-
-/// Checks the items of a swept list, each against the kind of the swept key.
-pub(crate) fn items(
-    document: &Document,
-    path: &[&str],
-    list: &Node,
-    kind: &'static Kind,
-    found: &mut Diagnostics,
-) {
-    let Data::List(items) = &list.value else { return };
-    let flags = FlagsByEngine::new();
-    for item in items {
-        Walk { document, flags: &flags, found, path: path.to_vec() }.value(item, kind);
     }
 }

@@ -45,11 +45,15 @@ fn lack(launch: &Launch, what: &Requires) -> Option<String> {
     }
 }
 
-fn program_lack(launch: &Launch, program: &str) -> Option<String> {
+/// Returns why a program cannot be started in a launch's directory and environment.
+pub(crate) fn program_lack(launch: &Launch, program: &str) -> Option<String> {
     if program.contains('/') {
-        let base = launch.cwd.clone().unwrap_or_default();
-        let is_there = is_executable(&base.join(program));
-        return (!is_there).then(|| format!("{program}: not an executable file"));
+        let path = launch.cwd.clone().unwrap_or_default().join(program);
+        return match path.is_file() {
+            _ if is_executable(&path) => None,
+            true => Some(format!("{program}: not executable")),
+            false => Some(format!("{program}: no such file")),
+        };
     }
     let path = launch.env.get("PATH").map(OsString::from).or_else(|| env::var_os("PATH"));
     let is_there = env::split_paths(&path.unwrap_or_default())

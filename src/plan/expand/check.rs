@@ -110,6 +110,37 @@ pub(super) fn load(
     }
 }
 
+/// Answers can be graded only against golds.
+pub(super) fn gold(
+    scenario: &Scenario,
+    dataset: (&str, &DatasetPlan),
+    score: &str,
+    found: &mut Diagnostics,
+) {
+    let (name, plan) = dataset;
+    match plan.source {
+        Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => {}
+        Source::Gsm8k
+        | Source::S1k
+        | Source::S1k11
+        | Source::Jsonl
+        | Source::Csv
+        | Source::Parquet
+        | Source::Trace => return,
+    }
+    let source = plan.source.word();
+    let message = format!("score `{score}` grades against golds, and source `{source}` has none");
+    found.push(
+        Diagnostic::error("scenario/contradiction", message)
+            .label(scenario.layers.value(&["dataset", name, "source"], "its rows hold no answer"))
+            .label(scenario.at(&["score", score], "this score"))
+            .help(
+                "use `source = \"jsonl\"` with `columns = { prompt = \"…\", answer = \"…\" }`, or \
+                 leave the score out",
+            ),
+    );
+}
+
 /// A published row without a cell compares with nothing.
 pub(super) fn published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
     for (row, conditions) in plan.published.iter().flat_map(|published| &published.rows) {

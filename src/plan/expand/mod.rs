@@ -27,39 +27,102 @@ use crate::seed::Seed;
 /// measure something else.
 const IDENTITY_VERSION: u32 = 1;
 
+/// What could be made of a scenario.
+#[derive(Debug)]
+pub struct Expanded {
+    /// The plan; whole when nothing was found.
+    pub plan: Plan,
+    /// Every mistake that shows only when engines, data and load come together.
+    pub found: Diagnostics,
+    /// What can be looked at although its cell is wrong.
+    pub parts: Parts,
+}
+
+/// Engines and data sets that are known whole, of cells that are not.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Launches, each once.
+    pub launches: Vec<Launch>,
+    /// Data sets by the scenario's name, with the score that grades their answers; each once.
+    pub datasets: Vec<(String, DatasetPlan, Option<ScorePlan>)>,
+    /// Content of what is there already.
+    seen: BTreeSet<String>,
+}
+
 /// Expands a scenario, and returns what is doubtful about it beside the plan.
 ///
 /// # Errors
 /// Every mistake that shows only when engines, data and load come together.
 pub fn expand(scenario: &Scenario, host: &Host) -> Result<(Plan, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::default();
+    let expanded = expand_in_part(scenario, host, &mut found);
+    let Some(Expanded { plan, found, .. }) = expanded else { return Err(found) };
+    found.unless_errors(plan)
+}
+
+/// Expands what can be expanded; `None` when not even the keys at the top are known, which
+/// `told` then says.
+pub fn expand_in_part(
+    scenario: &Scenario,
+    host: &Host,
+    told: &mut Diagnostics,
+) -> Option<Expanded> {
+    let mut found = Diagnostics::default();
     let tree = Value::Table(scenario.tree.clone());
-    let Some(top) = typed::<ScenarioSpec>(scenario, tree, &[], &mut found) else {
-        return Err(found);
-    };
+    let top: ScenarioSpec = typed(scenario, tree, &[], told)?;
     let combinations = combinations(scenario, &mut found);
+    // What stands in for a mistake is no reason for another one.
+    let is_sound = !found.has_errors() && scenario.mends.is_empty();
     let mut making = Making {
         scenario,
+        is_sound,
         real: Places::real(host, &scenario.dir),
         top,
         search: phases::search(scenario, &mut found),
         drafts: IndexMap::new(),
         launches: IndexMap::new(),
+        parts: Parts::default(),
     };
     for combination in combinations {
         making.cell(combination, &mut found);
     }
-    check::same_command(scenario, &making.launches, &mut found);
+    let parts = std::mem::take(&mut making.parts);
+    if is_sound {
+        check::same_command(scenario, &making.launches, &mut found);
+    }
     let plan = making.plan(&mut found);
-    check::published(scenario, &plan, &mut found);
-    check::reference(scenario, &plan, &mut found);
+    if is_sound {
+        check::published(scenario, &plan, &mut found);
+        check::reference(scenario, &plan, &mut found);
+    }
     found.sort();
-    found.unless_errors(plan)
+    Some(Expanded { plan, found, parts })
+}
+
+impl Parts {
+    fn add(
+        &mut self,
+        name: String,
+        dataset: Option<DatasetPlan>,
+        score: Option<ScorePlan>,
+        launch: Option<Launch>,
+    ) {
+        if let Some(launch) = launch.filter(|launch| self.seen.insert(content_hash(launch))) {
+            self.launches.push(launch);
+        }
+        if let Some(dataset) = dataset
+            && self.seen.insert(content_hash(&(&name, &dataset, &score)))
+        {
+            self.datasets.push((name, dataset, score));
+        }
+    }
 }
 
 /// A plan in the making.
 struct Making<'a> {
     scenario: &'a Scenario,
+    /// Whether all swept keys and values are what was written.
+    is_sound: bool,
     real: Places,
     /// The scenario without its swept values.
     top: ScenarioSpec,
@@ -67,6 +130,7 @@ struct Making<'a> {
     /// By identity, in the order of the matrix.
     drafts: IndexMap<CellId, Draft>,
     launches: IndexMap<LaunchId, Launch>,
+    parts: Parts,
 }
 
 /// A cell whose data set and score have no name in the plan yet.
@@ -91,24 +155,39 @@ impl Making<'_> {
             self.top.trials,
             found,
         );
-        let Some(launch_as_written) = launch_as_written else { return };
-        let (Some(request), Some((phases, n_trials))) = (request, phases) else { return };
-        let warm_up = warm_up_requests(&phases);
+        let warm_up = phases.as_ref().map_or(0, |(phases, _)| warm_up_requests(phases));
         let data = |places: &Places, found: &mut Diagnostics| {
             datasets::dataset(scenario, &combination, warm_up, places, found)
         };
         let dataset_as_written = data(&identity, &mut Diagnostics::default());
         let dataset_plan = data(&self.real, found);
+        let score_plan = combination.score.as_ref().and_then(|name| {
+            let dataset = dataset_plan.as_ref()?;
+            let source = dataset.source;
+            check::gold(scenario, (&combination.dataset, dataset), name, found);
+            datasets::score(scenario, &combination.tree, name, source, found)
+        });
+        // What is wrong with it has been told of the launch as written.
+        let launch =
+            || build::launch(scenario, &combination, &self.real, &mut Diagnostics::default());
+        if launch_as_written.is_none()
+            || request.is_none()
+            || phases.is_none()
+            || dataset_plan.is_none()
+        {
+            let launch = launch_as_written.and_then(|_| launch());
+            self.parts.add(combination.dataset, dataset_plan, score_plan, launch);
+            return;
+        }
+        let (Some(launch_as_written), Some(request)) = (launch_as_written, request) else { return };
+        let Some((phases, n_trials)) = phases else { return };
         let (Some(dataset_plan), Some(dataset_as_written)) = (dataset_plan, dataset_as_written)
         else {
             return;
         };
         let launch_id = build::identity(&launch_as_written);
         if !self.launches.contains_key(&launch_id) {
-            // What is wrong with it has been told of the launch as written.
-            let quiet = &mut Diagnostics::default();
-            let launch = build::launch(scenario, &combination, &self.real, quiet);
-            let Some(launch) = launch else { return };
+            let Some(launch) = launch() else { return };
             self.launches.insert(launch_id.clone(), launch);
         }
         let Combination { mut keys, dataset, score, tree, .. } = combination;
@@ -116,9 +195,6 @@ impl Making<'_> {
             keys.insert(search.over.key().to_owned(), search.from.to_string());
         }
         check::load(scenario, &phases, &dataset_plan, &dataset, found);
-        let score_plan = score
-            .as_ref()
-            .and_then(|name| datasets::score(scenario, &tree, name, dataset_plan.source, found));
         let identity = Identity {
             version: identity_version(&dataset_as_written),
             seed: Seed(self.top.seed),
@@ -141,7 +217,9 @@ impl Making<'_> {
             skip: None,
         };
         if let Some(twin) = self.drafts.get(&cell.id) {
-            check::twins(scenario, &twin.cell, &cell, found);
+            if self.is_sound {
+                check::twins(scenario, &twin.cell, &cell, found);
+            }
             return;
         }
         let draft = Draft { cell, dataset: dataset_plan, dataset_as_written, score: score_plan };

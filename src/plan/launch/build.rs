@@ -22,7 +22,25 @@ pub(crate) fn launch(
     places: &Places,
     found: &mut Diagnostics,
 ) -> Option<Launch> {
-    let n_before = found.len();
+    let mut mine = Diagnostics::default();
+    let launch = made(scenario, cell, places, &mut mine);
+    let launch = launch.filter(|launch| {
+        // Of a command that is not known whole nothing can be said.
+        if !mine.has_errors() {
+            check_port(scenario, &launch.engine, launch, &mut mine);
+        }
+        !mine.has_errors()
+    });
+    found.extend(mine);
+    launch
+}
+
+fn made(
+    scenario: &Scenario,
+    cell: &Combination,
+    places: &Places,
+    found: &mut Diagnostics,
+) -> Option<Launch> {
     let name = cell.engine.as_str();
     let mut engine = Starting::read(scenario, cell, places, found)?;
     let argv = engine.argv(found);
@@ -75,9 +93,8 @@ pub(crate) fn launch(
         extra_starts: spec.starts.saturating_sub(1),
         quirks: spec.quirks,
     };
-    check_port(scenario, name, &launch, found);
     check_secrets(&engine, &launch, found);
-    (found.len() == n_before || !found.has_errors()).then_some(launch)
+    Some(launch)
 }
 
 /// Returns the launch's identity: what shapes the process, as the scenario writes it.
@@ -151,7 +168,8 @@ fn check_port(scenario: &Scenario, name: &str, launch: &Launch, found: &mut Diag
                 .help("put `{{ port }}` into `argv` or `env`; bench picks a free one"),
         );
     }
-    if !launch.is_started() && listens {
+    // Of an engine whose preset is not known that is told already.
+    if !launch.is_started() && listens && scenario.presets.contains_key(name) {
         let message = format!("engine `{name}` is not started here and has no `url`");
         found.push(
             Diagnostic::error("scenario/missing", message)

@@ -118,7 +118,7 @@ impl<'a> Starting<'a> {
         match render(template, &self.context) {
             Ok(text) => text,
             Err(error) => {
-                self.tell(&error, key, found);
+                self.tell(&error, key, self.label(key, None), found);
                 String::new()
             }
         }
@@ -142,22 +142,30 @@ impl<'a> Starting<'a> {
         found: &mut Diagnostics,
     ) -> Vec<String> {
         let mut args = Vec::with_capacity(templates.len());
-        for template in templates {
+        for (position, template) in templates.iter().enumerate() {
             match render(template, context) {
                 Ok(text) if text.is_empty() && !template.is_empty() => {}
                 Ok(text) => args.push(text),
-                Err(error) => self.tell(&error, key, found),
+                Err(error) => {
+                    let place = ["engine", self.name, key, &position.to_string()];
+                    let label = self.scenario.value_at(&place).or_else(|| self.label(key, None));
+                    self.tell(&error, key, label, found);
+                }
             }
         }
         args
     }
 
-    fn tell(&self, error: &TemplateError, key: &str, found: &mut Diagnostics) {
+    fn tell(
+        &self,
+        error: &TemplateError,
+        key: &str,
+        label: Option<Label>,
+        found: &mut Diagnostics,
+    ) {
         let message = format!("engine `{}`, `{key}`: {}", self.name, error.message);
         found.push(
-            Diagnostic::error("scenario/template", message)
-                .label(self.label(key, None))
-                .help(error.help.clone()),
+            Diagnostic::error("scenario/template", message).label(label).help(error.help.clone()),
         );
     }
 

@@ -65,9 +65,6 @@ fn numbers(scenario: &Scenario, axes: &[Axis], found: &mut Diagnostics) -> Vec<u
         );
         return Vec::new();
     }
-    if found.has_errors() {
-        return Vec::new();
-    }
     let mut used = vec![false; excludes.len()];
     let mut numbers = Vec::new();
     for number in 0..count.unwrap_or(0) {
@@ -76,6 +73,10 @@ fn numbers(scenario: &Scenario, axes: &[Axis], found: &mut Diagnostics) -> Vec<u
             Some(which) => used[which] = true,
             None => numbers.push(number),
         }
+    }
+    // With a mistake among the swept keys, what matches nothing may be right.
+    if found.has_errors() {
+        return numbers;
     }
     for (idx, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
         let label = scenario.layers.value(&["matrix", "exclude", &idx.to_string()], "");
@@ -122,8 +123,9 @@ impl<'a> Chosen<'a> {
             let swept = assigned.iter().find(|(key, _)| key.target == *target);
             swept.map(|(_, value)| text(value)).or_else(|| scenario.names(section).first().cloned())
         };
-        let engine = name_of(&Target::Engine, "engine")?;
-        let dataset = name_of(&Target::Dataset, "dataset")?;
+        // Without one, which is told already, the other is checked.
+        let engine = name_of(&Target::Engine, "engine").unwrap_or_default();
+        let dataset = name_of(&Target::Dataset, "dataset").unwrap_or_default();
         let score = name_of(&Target::Score, "score");
         let is_mine = |key: &Key| match &key.target {
             Target::Path(path) => match path.first().map(String::as_str) {

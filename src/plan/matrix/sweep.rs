@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 use toml::Value;
 
-use crate::diagnostic::suggest::{did_you_mean, nearest};
+use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::matrix::text;
 use crate::scenario::Scenario;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::overrides::kind_at;
 use crate::scenario::spec::{EngineSpec, MATRIX_KEYS, OPTIONS, section};
+use crate::scenario::synonyms::meant;
 use crate::scenario::validate;
 
 /// Keys that advance together, and their values, one row after the other.
@@ -100,10 +101,10 @@ fn sweep(
         ),
         Value::Array(values) => {
             let Some((target, kind)) = resolve(scenario, &written, &place, found) else { return };
-            check_values(scenario, &place, kind, found);
+            let values = checked(scenario, &place, values, kind, found);
             let labels: Vec<String> = values.iter().map(text).collect();
             check_names(scenario, &target, &place, &labels, found);
-            swept.insert(written.clone(), (Key { written, target }, values.clone()));
+            swept.insert(written.clone(), (Key { written, target }, values));
         }
         _ => found.push(
             Diagnostic::error("scenario/type", format!("`{written}` in `[matrix]` is not a list"))
@@ -186,7 +187,8 @@ fn resolve(
     let mut known: Vec<String> =
         words.chain(of_engines).chain(of_sections).map(str::to_string).collect();
     known.extend(flags);
-    let help = nearest(written, known.iter().map(String::as_str)).map_or_else(
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let help = meant(written, &known).map_or_else(
         || {
             "sweep a key of an engine, a phase, `[request]`, `[vars]`, or a dotted key such as \
              `\"phase.load.concurrency\"`"
@@ -206,17 +208,26 @@ fn section_keys(name: &str) -> impl Iterator<Item = &'static str> + use<> {
     section(name).iter().map(|field| field.key)
 }
 
-fn check_values(
+/// Returns the values of a swept key; what is allowed stands in for what is wrong.
+fn checked(
     scenario: &Scenario,
     place: &[&str],
+    values: &[Value],
     kind: Option<&'static Kind>,
     found: &mut Diagnostics,
-) {
-    let Some(kind) = kind else { return };
+) -> Vec<Value> {
+    let mut values = values.to_vec();
     let layer = scenario.layers.list.iter().rev().find(|layer| layer.find(place).is_some());
-    if let Some((layer, (_, node))) = layer.and_then(|layer| Some((layer, layer.find(place)?))) {
-        validate::items(&layer.document, place, node, kind, found);
+    let at = layer.and_then(|layer| Some((layer, layer.find(place)?.1)));
+    if let (Some((layer, node)), Some(kind)) = (at, kind) {
+        for wrong in validate::items(&layer.document, place, node, kind, found) {
+            let stand_in = Value::try_from(kind.stand_in().to_figment());
+            if let (Some(value), Ok(stand_in)) = (values.get_mut(wrong), stand_in) {
+                *value = stand_in;
+            }
+        }
     }
+    values
 }
 
 fn check_names(
@@ -312,8 +323,11 @@ fn zip(
     for (position, axis) in grouped {
         axes.insert(position.min(axes.len()), axis);
     }
-    for axis in &axes {
-        check_repeats(scenario, axis, found);
+    // What stands in for a mistake may be there already.
+    if !found.has_errors() {
+        for axis in &axes {
+            check_repeats(scenario, axis, found);
+        }
     }
     axes
 }

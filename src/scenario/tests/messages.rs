@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostics;
 use crate::scenario::document::Document;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::validate::Findings;
 use crate::scenario::{DEFAULTS, Input, Loaded, json_schema, load, preset, validate};
 
 const GOOD: &str = "[engine.tiny]\n[dataset.d]\nsource = \"gsm8k\"\n\
@@ -119,6 +120,36 @@ fn each_mistake_is_told_with_a_way_out() {
     check(&GOOD.replace("concurrency = 4", ""), "sends nothing");
     check(&format!("seed = 99999999999999999999\n{GOOD}"), "more than 64 bits");
     check(&format!("title = \"a\\u0000\"\n{GOOD}"), "must not contain NUL");
+    check(&GOOD.replace("= 8", "= \"8\""), "`phase.load.requests`: `\"8\"` is a string");
+    check(&GOOD.replace("= 8", "= \"8\""), "write it without quotes: `requests = 8`");
+    check(&GOOD.replace("= 4", "= \"4\""), "write it without quotes: `concurrency = 4`");
+    check(&GOOD.replace("concurrency", "qps"), "did you mean `rate`?");
+    check(&GOOD.replace("requests", "num_prompts"), "did you mean `requests`?");
+    check(&GOOD.replace("concurrency", "max-concurrency"), "did you mean `concurrency`?");
+    check(&GOOD.replace("[engine.tiny]", "[engine.tiny]\nbase-url = \"x\""), "did you mean `url`?");
+    check(
+        &GOOD.replace("[engine.tiny]", "[engine.sim]\nslots = 16"),
+        "did you mean `max-sequences`?",
+    );
+    check(
+        &GOOD.replace("[engine.tiny]", "[engine.tiny]\nxyzzy = 16"),
+        "known keys: `threads`, `context-length`, `max-sequences`",
+    );
+}
+
+#[test]
+fn a_mistake_is_told_once_and_hides_no_other() {
+    let n_errors = |text: &str, expected: usize| {
+        let message = errors(text);
+        assert_eq!(message.matches("error[").count(), expected, "{message}");
+    };
+    n_errors(&GOOD.replace("phase", "phaes"), 1);
+    n_errors(&GOOD.replace("[engine.tiny]", "[engin.tiny]\nthreds = 1"), 2);
+    n_errors(&GOOD.replace("source", "sorce"), 1);
+    n_errors(&GOOD.replace("\"gsm8k\"", "7"), 1);
+    n_errors(&GOOD.replace("concurrency = 4", "rate = \"fast\"\nrequest = true"), 3);
+    n_errors(&good_with("[engine.mine]\npreset = \"sgalng\"\ncontext-lenght = 3"), 2);
+    n_errors(&good_with("[engine.mine]\npreset = \"xyzzyzzy\""), 1);
 }
 
 #[test]
@@ -200,10 +231,10 @@ fn a_preset_of_the_user_replaces_the_one_of_its_name() {
 #[test]
 fn the_presets_of_the_program_are_without_mistakes() {
     for (name, text) in preset::EMBEDDED {
-        let mut found = Diagnostics::default();
-        let document = Document::parse(name, text, &mut found);
-        validate::preset(&document, &mut found);
-        assert!(found.is_empty(), "{name}: {found}");
+        let mut findings = Findings::default();
+        let document = Document::parse(name, text, &mut findings.found);
+        validate::preset(&document, &mut findings);
+        assert!(findings.found.is_empty(), "{name}: {}", findings.found);
         let scenario = good_with(&format!(
             "[engine.e]\npreset = \"{name}\"\nmodel = \"m\"\nurl = \"http://x:1\"\n"
         ));
@@ -253,9 +284,11 @@ fn the_defaults_hold_every_key_of_the_types_and_no_other() {
     // Of a table that holds defaults, the example in its comment names these.
     missing.retain(|key| !matches!(key.as_str(), "phase.*.ramp.from" | "phase.*.ramp.to"));
     assert!(missing.is_empty(), "scenarios/defaults/defaults.toml says nothing of {missing:?}");
-    let mut found = Diagnostics::default();
-    validate::scenario(&document, &BTreeMap::default(), &mut found);
-    let wrong: Vec<_> = found.iter().filter(|d| !d.message.starts_with("`*` cannot be")).collect();
+    let mut findings = Findings::default();
+    validate::sections(&document, &mut findings);
+    validate::scenario(&document, &BTreeMap::default(), &mut findings);
+    let wrong: Vec<_> =
+        findings.found.iter().filter(|d| !d.message.starts_with("`*` cannot be")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

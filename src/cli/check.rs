@@ -1,0 +1,49 @@
+//! `bench check`: every mistake of a scenario that can be seen before a run, in one pass.
+
+use std::path::Path;
+
+use crate::cli::args::{CheckArgs, Colour};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::scenario_file::{self, Examined};
+use crate::cli::{check_data, check_paths, say};
+
+/// Checks several scenarios; one bad file does not hide the mistakes of the next.
+pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
+    let mut exit = Exit::Ok;
+    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    for path in &args.scenarios {
+        let found = scenario_file::read(path).map(|text| look(path, &text, args)).and_then(
+            |(examined, n_cells)| {
+                let ((), warnings) = examined.found.unless_errors(()).map_err(Failure::scenario)?;
+                Ok((warnings, n_cells))
+            },
+        );
+        match found {
+            Ok((warnings, n_cells)) => {
+                if let Some(warnings) = scenario_file::warnings(&warnings, on_stderr) {
+                    say::talk(&warnings);
+                }
+                let cells = if n_cells == 1 { "cell" } else { "cells" };
+                say::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
+            }
+            Err(failure) => {
+                say::talk(&failure.render(on_stderr));
+                exit = exit.worse(failure.exit);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Examines a scenario, and what it names on this machine.
+fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize) {
+    let mut examined = scenario_file::examine(path, text, args.profile.as_deref(), &args.sets);
+    let Some(expanded) = &examined.expanded else { return (examined, 0) };
+    let n_cells = expanded.plan.cells.len();
+    let mut seen = check_paths::look(&examined.scenario, expanded);
+    seen.extend(check_data::look(&examined.scenario, expanded, path, examined.found.has_errors()));
+    examined.scenario.add(seen, &mut examined.found);
+    examined.found.sort();
+    (examined, n_cells)
+}

@@ -1,0 +1,274 @@
+//! What can be seen of data sets before a run: whether they are here, and their first rows.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::datasets::cache::DatasetCache;
+use crate::datasets::dataset::{self, DatasetError, Search};
+use crate::datasets::tokenizer;
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Diagnostic, Diagnostics, Label};
+use crate::ids::content_hash;
+use crate::plan::Plan;
+use crate::plan::cell::{DatasetPlan, PromptForm, ScorePlan, Source};
+use crate::plan::expand::Expanded;
+use crate::plan::paths::is_path;
+use crate::scenario::Scenario;
+use crate::score::scorer::Scorer;
+use crate::seed::Seed;
+use crate::workload::chat::Chat;
+use crate::workload::dataset::{Load, load};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::prompts::Prompts;
+use crate::workload::samples::Samples;
+use crate::workload::schedule::Workload;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Time that a look at one data set may take.
+const LIMIT: Duration = Duration::from_secs(1);
+/// Rows that are looked at first.
+const HEAD: u64 = 64;
+/// Cells of one data set whose requests are counted against its rows.
+const MAX_CELLS: usize = 16;
+
+/// What a look at one data set needs.
+#[derive(Clone)]
+struct Look {
+    name: String,
+    plan: DatasetPlan,
+    score: Option<ScorePlan>,
+    bases: Vec<PathBuf>,
+    seed: Seed,
+}
+
+/// Why a data set cannot be used as the scenario says.
+struct Trouble {
+    /// The key that is to blame.
+    key: &'static str,
+    message: String,
+    help: String,
+    /// Whether it is only not known: what is wrong is not here.
+    is_unseen: bool,
+}
+
+/// Looks at the head of each data set that is on this machine; says of which it did not.
+pub(crate) fn look(
+    scenario: &Scenario,
+    expanded: &Expanded,
+    path: &Path,
+    has_errors: bool,
+) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let bases = dataset::bases(path);
+    let plan = &expanded.plan;
+    let mut seen = BTreeSet::new();
+    let of_cells = plan.cells.iter().filter_map(|cell| {
+        let score = cell.score.as_ref().and_then(|score| plan.scores.get(score));
+        Some((&cell.dataset, plan.datasets.get(&cell.dataset)?, score))
+    });
+    let of_parts = expanded.parts.datasets.iter();
+    let of_parts = of_parts.map(|(name, plan, score)| (name, plan, score.as_ref()));
+    for (variant, dataset, score) in of_cells.chain(of_parts) {
+        let name = variant.split('~').next().unwrap_or(variant);
+        // Where a value is wrong, what the rows are held against is not known.
+        if !seen.insert(content_hash(&(dataset, score))) || scenario.is_guess(&["dataset", name]) {
+            continue;
+        }
+        let look = Look {
+            name: name.to_string(),
+            plan: dataset.clone(),
+            score: score.cloned(),
+            bases: bases.clone(),
+            seed: plan.seed,
+        };
+        let needs = if has_errors { None } else { needs(plan, variant) };
+        let told = within_the_limit(&look, needs);
+        let trouble = told.and_then(|samples| match samples {
+            Some(samples) => requests(plan, variant, &samples),
+            None => Ok(()),
+        });
+        if let Err(trouble) = trouble {
+            found.push(trouble.told(scenario, name));
+        }
+    }
+    found
+}
+
+/// Looks at a data set's head and then, for requests that are counted, at as many rows as they
+/// need. What is not read in time is not waited for.
+fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Option<Samples>, Trouble> {
+    let end = Instant::now() + LIMIT;
+    let (to, results) = mpsc::channel();
+    let mine = look.clone();
+    std::thread::spawn(move || {
+        let head = rows(&mine, HEAD);
+        let is_all = head.as_ref().is_ok_and(|samples| samples.n_samples < HEAD);
+        let goes_on = head.is_ok() && !is_all;
+        let sent = to.send((head, is_all || needs.is_some_and(|needs| needs <= HEAD)));
+        if let (true, true, Some(needs)) = (goes_on, sent.is_ok(), needs.filter(|n| *n > HEAD)) {
+            // The receiver may have gone: it waits for its limit alone.
+            let _ = to.send((rows(&mine, needs), true));
+        }
+    });
+    let (mut samples, mut has_seen_head) = (None, false);
+    loop {
+        match results.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok((read, is_enough)) => {
+                let read = read?;
+                samples = (is_enough && needs.is_some()).then_some(read);
+                has_seen_head = true;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(samples),
+            Err(mpsc::RecvTimeoutError::Timeout) if has_seen_head => return Ok(None),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                return Err(Trouble {
+                    key: "location",
+                    message: format!("its rows could not be read within {} s", LIMIT.as_secs()),
+                    help: "`bench run` reads them all before it starts an engine".into(),
+                    is_unseen: true,
+                });
+            }
+        }
+    }
+}
+
+/// Reads the first rows of a data set, and their golds where a score grades them.
+fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
+    let mut cache = DatasetCache::from_env().map_err(|error| Trouble {
+        key: "location",
+        message: error.to_string(),
+        help: String::new(),
+        is_unseen: true,
+    })?;
+    cache.offline = true;
+    let search = Search { bases: &look.bases, cache: &cache, on_progress: None };
+    let plan = &look.plan;
+    let location = plan.location.as_deref();
+    let files = dataset::peek(&look.name, plan, &search)
+        .map_err(|error| absent(&error, "location", location))?;
+    let mut tokenizer = None;
+    if let Some(place) = &plan.tokenizer {
+        let files = tokenizer::open(place, &search)
+            .map_err(|error| absent(&error, "tokenizer", Some(place)))?;
+        let read = Tokenizer::from_json(place, &files.tokenizer)
+            .map_err(|error| wrong(&error, "tokenizer"))?;
+        if let Some(form) = plan.chat_template {
+            let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
+            let encoder = (form == PromptForm::Tokens).then(|| Arc::new(read.clone()));
+            Chat::of_model(place, jinja, config, encoder)
+                .map_err(|error| wrong(&error, "chat-template"))?;
+        }
+        tokenizer = Some(read);
+    }
+    // In file order, and without the worked examples, whose file may be another one.
+    let mut plan = DatasetPlan {
+        limit: Some(plan.limit.map_or(n, |limit| limit.min(n))),
+        shuffle: false,
+        n_shots: 0,
+        ..plan.clone()
+    };
+    let is_table =
+        matches!(plan.source, Source::Jsonl | Source::Csv | Source::Parquet | Source::Trace);
+    if is_table && look.score.is_some() {
+        // Asked for by name, a missing one is told with the columns that there are.
+        plan.columns.entry("answer".into()).or_insert_with(|| "answer".into());
+    }
+    let wanted = Load {
+        name: &look.name,
+        plan: &plan,
+        seed: look.seed,
+        needs: None,
+        tokenizer: tokenizer.as_ref(),
+        on_progress: None,
+    };
+    let inputs = files.into_iter().map(|(name, file)| Input::file(name, file)).collect();
+    let samples = load(&wanted, inputs).map_err(|error| wrong(&error, "location"))?;
+    if let Some(score) = &look.score
+        // A pattern that cannot be used is told where it stands.
+        && let Ok(scorer) = Scorer::new(score)
+    {
+        let golds = samples.rows().iter().map(|sample| (sample.row, sample.gold.as_deref()));
+        scorer.golds(golds).map_err(|error| Trouble {
+            key: "location",
+            message: error.to_string(),
+            help: "mend these rows, or set `gold` in the score to a pattern that reads them".into(),
+            is_unseen: false,
+        })?;
+    }
+    Ok(samples)
+}
+
+/// A data set or tokenizer that cannot be opened. A path has to be there; what a run would fetch
+/// is only not known yet.
+fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Trouble {
+    let path = place.filter(|place| is_path(place)).map(Path::new);
+    let (message, help) = match (error, path) {
+        (DatasetError::Missing { .. }, Some(path)) => {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let help = neighbour(&whole).map(|near| format!("did you mean `{near}`?"));
+            (format!("there is no file {}", whole.display()), help)
+        }
+        (DatasetError::Missing { .. }, None) => {
+            let what = place.map_or_else(|| "it".to_string(), |place| format!("{key} `{place}`"));
+            let help = "`bench run` fetches it before it starts an engine";
+            (format!("{what} is not on this machine"), Some(help.to_string()))
+        }
+        _ => (error.to_string(), None),
+    };
+    let is_unseen = path.is_none() && matches!(error, DatasetError::Missing { .. });
+    Trouble { key, message, help: help.unwrap_or_else(|| error.help()), is_unseen }
+}
+
+fn wrong(error: &DataError, key: &'static str) -> Trouble {
+    Trouble { key, message: error.to_string(), help: error.help.clone(), is_unseen: false }
+}
+
+/// Returns the name in a path's directory that is nearest to its own.
+fn neighbour(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(path.parent()?).ok()?.take(1000).flatten();
+    let names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_string)
+}
+
+/// Returns the most rows that a cell of a data set sends; none where not all cells count them.
+fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
+    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset);
+    let rows =
+        cells.map(|cell| cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>());
+    rows.collect::<Option<Vec<u64>>>()?.into_iter().max()
+}
+
+/// Lays out the requests of the first cells.
+fn requests(plan: &Plan, dataset: &str, samples: &Samples) -> Result<(), Trouble> {
+    let samples = Arc::new(samples.clone());
+    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset).take(MAX_CELLS);
+    for cell in cells {
+        let launch = &plan.launches[&cell.launch];
+        let prompts = Prompts::new(dataset, Arc::clone(&samples), cell.request.api, None);
+        Workload::new(cell, launch, Arc::new(prompts), plan.seed, 1)
+            .map_err(|error| wrong(&error, "limit"))?;
+    }
+    Ok(())
+}
+
+impl Trouble {
+    fn told(self, scenario: &Scenario, name: &str) -> Diagnostic {
+        let Self { key, message, help, is_unseen } = self;
+        let label: Option<Label> = scenario
+            .value_at(&["dataset", name, key])
+            .or_else(|| scenario.at(&["dataset", name], "this data set"));
+        let diagnostic = if is_unseen {
+            let message = format!("data set `{name}` was not looked at: {message}");
+            Diagnostic::warning("scenario/data-unseen", message)
+        } else {
+            Diagnostic::error("scenario/data", format!("data set `{name}`: {message}"))
+        };
+        diagnostic.label(label).maybe_help(Some(help).filter(|help| !help.is_empty()))
+    }
+}

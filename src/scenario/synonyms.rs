@@ -1,0 +1,61 @@
+//! Which key was meant: by its letters, or by what other tools call it.
+
+use crate::diagnostic::suggest::nearest;
+
+/// Words of other tools, in kebab case, and our keys for the same thing.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("api-base", "url"),
+    ("base-url", "url"),
+    ("burstiness", "arrival"),
+    ("clients", "concurrency"),
+    ("dtype", "precision"),
+    ("endpoint", "path"),
+    ("host", "url"),
+    ("input-len", "input-tokens"),
+    ("max-concurrency", "concurrency"),
+    ("max-model-len", "context-length"),
+    ("max-new-tokens", "max-tokens"),
+    ("max-num-batched-tokens", "max-batched-tokens"),
+    ("max-num-seqs", "max-sequences"),
+    ("max-output-tokens", "max-tokens"),
+    ("max-seconds", "duration"),
+    ("num-prompts", "requests"),
+    ("num-requests", "requests"),
+    ("output-len", "output-tokens"),
+    ("prompts", "requests"),
+    ("qps", "rate"),
+    ("quantization", "quantisation"),
+    ("request-rate", "rate"),
+    ("rps", "rate"),
+    ("slots", "max-sequences"),
+    ("temp", "temperature"),
+    ("tensor-parallel-size", "tensor-parallel"),
+    ("tp", "tensor-parallel"),
+    ("users", "concurrency"),
+];
+
+/// Returns the known key that a word is meant for, if there is one.
+pub(crate) fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let folded = word.to_ascii_lowercase().replace('_', "-");
+    let mut synonyms = SYNONYMS.iter().filter(|(theirs, _)| *theirs == folded);
+    synonyms
+        .find_map(|(_, ours)| known.iter().find(|key| *key == ours).copied())
+        .or_else(|| nearest(word, known.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_other_tools_are_understood_where_their_key_is_known() {
+        let known = ["rate", "requests", "concurrency", "max-sequences"];
+        let check = |word: &str, expected: Option<&str>| assert_eq!(meant(word, &known), expected);
+        check("qps", Some("rate"));
+        check("num_prompts", Some("requests"));
+        check("max-concurrency", Some("concurrency"));
+        check("slots", Some("max-sequences"));
+        check("base-url", None);
+        check("concurency", Some("concurrency"));
+    }
+}
