@@ -1,4 +1,5 @@
-//! The runner's end of a guardian: orders out, words in, and the clean-up if it is lost.
+//! The runner's side of a guardian: it sends orders, receives messages, and cleans up if the
+//! guardian is lost.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -24,29 +25,29 @@ use crate::engine::process::{self, Process, ProcessId};
 use crate::engine::running::watch::{Gone, Watched};
 use crate::units::Nanos;
 
-/// Time beyond the grace that a guardian gets for its kill loop and its last word.
+/// Time beyond the grace within which a guardian must kill the tree and send its last message.
 const LAST_WORD_LIMIT: Duration = Duration::from_secs(40);
-/// Time that a guardian gets to look at the engine's processes.
+/// Time within which a guardian must begin to watch the engine's processes.
 const WATCH_LIMIT: Duration = Duration::from_secs(5);
-/// Time that the runner's own kill gets when the guardian is lost.
+/// Time within which the runner's own kill must succeed when the guardian is lost.
 const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
 
-/// The way to a guardian, closed when there is nothing more to say.
+/// The pipe to a guardian. It is closed after the last order.
 type Orders = Arc<Mutex<Option<ChildStdin>>>;
 
-/// A guardian and the thread that listens to it.
+/// A guardian, and the thread that receives its messages.
 #[derive(Debug)]
 pub(crate) struct GuardianHandle {
     guardian: Child,
     orders: Orders,
-    /// Tells the guardian to kill at the user's second signal, whatever this thread is busy with.
+    /// Sends the order to kill at the user's second signal, even while this thread is busy.
     kill: Arc<Urgent>,
     watched: Arc<Watched>,
     listener: Option<JoinHandle<()>>,
 }
 
 impl GuardianHandle {
-    /// Starts a guardian and hands it the engine to start.
+    /// Starts a guardian, and orders it to start the engine.
     pub(crate) fn start(
         program: &Path,
         start: &StartOrder,
@@ -54,7 +55,7 @@ impl GuardianHandle {
         watched: &Arc<Watched>,
         interrupt: &Interrupt,
     ) -> io::Result<Self> {
-        // If the guardian is killed, its children become ours instead of init's.
+        // If the guardian is killed, its children become this process's instead of init's.
         prctl::set_child_subreaper(true)?;
         let lock = lock.map(|lock| lock.try_clone().map(OwnedFd::from)).transpose()?;
         let mut guardian = Command::new(program)
@@ -96,15 +97,15 @@ impl GuardianHandle {
         self.guardian.id().cast_signed()
     }
 
-    /// Tells the guardian that the engine serves, and waits until it watches: a death from here
-    /// on is seen.
+    /// Reports to the guardian that the engine serves, and waits until it watches the ranks. A
+    /// death after that is seen.
     pub(crate) fn serve(&mut self) {
         self.watched.change(|state| state.is_serving = true);
         self.order(&Order::Serving);
         self.watched.wait(WATCH_LIMIT, |state| state.ranks.is_some() || state.failure.is_some());
     }
 
-    /// Has the tree taken down; `kill_now` is asked all the while and cuts the grace short.
+    /// Has the tree ended. `kill_now` is called throughout. Once it returns true, the grace ends.
     pub(crate) fn stop(&mut self, grace: Nanos, kill_now: &dyn Fn() -> bool) -> Gone {
         self.watched.change(|state| state.is_stopping = true);
         self.order(&Order::Stop { grace });
@@ -131,7 +132,8 @@ impl GuardianHandle {
         drop(self.orders.lock().unwrap_or_else(PoisonError::into_inner).take());
         let gone = self.watched.lock().gone.clone();
         if gone.is_none() {
-            // It does not answer: without it its children become ours, and the listener ends them.
+            // The guardian does not answer. Once it is dead, its children become this process's,
+            // and the listener ends them.
             let _ = self.guardian.kill();
         }
         let _ = self.guardian.wait();
@@ -154,7 +156,7 @@ fn send(orders: &Orders, order: &Order) {
     let mut line = serde_json::to_vec(order).expect("orders have string keys");
     line.push(b'\n');
     if let Some(orders) = &mut *orders.lock().unwrap_or_else(PoisonError::into_inner) {
-        // A guardian that is gone is noticed by the thread that listens to it.
+        // If the guardian is gone, the thread that receives its messages notices it.
         let _ = orders.write_all(&line).and_then(|()| orders.flush());
     }
 }
@@ -183,7 +185,7 @@ fn listen(words: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path)
     let message = format!("its guardian (pid {guardian_pid}) ended without a word");
     watched.note_failure(&message, None);
     let gone = rescue(watched, log);
-    // The guardian did not come to it.
+    // The lost guardian did not finish the redaction of the log.
     let redacted =
         File::open(log).and_then(|log| LogRedaction::new(watched.redactor().clone()).finish(&log));
     if let Err(error) = redacted {
@@ -227,8 +229,8 @@ fn hear(word: GuardianMessage, watched: &Watched) {
     }
 }
 
-/// Kills what a lost guardian left, as far as it can be recognised: the first process and the
-/// watched ones by identity, others by their log, all of them with their descendants.
+/// Kills what a lost guardian left running, with all descendants. The first process and the ranks
+/// are recognised by identity, others by their log.
 fn rescue(watched: &Watched, log: &Path) -> Gone {
     use std::os::unix::fs::MetadataExt;
 
@@ -257,7 +259,7 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
         left.sort_by_key(|process| process.id);
         left.dedup();
         for process in &left {
-            // Ours if the guardian's death made it our child; a refusal is of no interest.
+            // The process is ours to reap only if the guardian's death made it our child.
             let _ = waitpid(Pid::from_raw(process.id.pid), Some(WaitPidFlag::WNOHANG));
         }
         left.retain(Process::is_alive);

@@ -1,4 +1,4 @@
-//! The note on disk by which a later start recognises what an earlier one left behind.
+//! The file by which a later start recognises what an earlier one left running.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,7 +11,8 @@ use crate::engine::process::ProcessId;
 /// End of the name of a ledger file.
 pub const SUFFIX: &str = ".ledger.json";
 
-/// What is known of one started engine; kept from before its start until nothing of it is left.
+/// The facts about one started engine. The file exists from before the start until no process of
+/// the engine is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
@@ -21,11 +22,11 @@ pub struct Ledger {
     pub engine: String,
     /// Number of the start, from 1.
     pub attempt: u32,
-    /// The boot of the machine in which the pids mean something.
+    /// The boot in which the pids are valid.
     pub boot_id: String,
     /// The runner.
     pub runner: ProcessId,
-    /// The guardian: while it lives, the engine is looked after.
+    /// The guardian. While it lives, the engine is not an orphan.
     pub guardian: ProcessId,
     /// The engine's first process; absent until it is started.
     pub leader: Option<ProcessId>,
@@ -38,12 +39,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Returns where the ledger of a guardian lies.
+    /// Returns the path of a guardian's ledger.
     pub fn path(dir: &Path, guardian_pid: i32) -> PathBuf {
         dir.join(format!("engine-{guardian_pid}{SUFFIX}"))
     }
 
-    /// Writes the ledger so that a reader sees the old one or the new one, never half of one.
+    /// Writes the ledger by renaming a complete file: a reader sees the old one or the new one.
     ///
     /// # Errors
     /// When the file cannot be written.

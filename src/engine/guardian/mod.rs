@@ -1,8 +1,8 @@
-//! The process between the runner and an engine, which outlives the runner to clean up after it.
+//! The process between the runner and an engine. It outlives the runner, to clean up after it.
 //!
-//! It is this program again, started as a hidden subcommand: one thread, no runtime. The
-//! engine is started with `std` rather than `duct` because a subreaper waits for *any* child,
-//! and two waiters would steal each other's statuses.
+//! It is this program again, started as a hidden subcommand, with one thread and no runtime. It
+//! starts the engine with `std` rather than `duct`: a subreaper waits for *any* child, and two
+//! waiters would take each other's statuses.
 
 pub mod handle;
 pub mod ledger;
@@ -39,11 +39,11 @@ use crate::units::Nanos;
 /// The hidden subcommand under which this program is a guardian.
 pub const SUBCOMMAND: &str = "__guardian";
 
-/// How often the tree and the log are looked at; the bound on seeing a rank's death.
+/// How often the tree and the log are checked. A rank's death is seen within this time.
 const TICK_MILLIS: u16 = 100;
 
-/// Processes that engines start beside their ranks and that may end while all is well:
-/// Python's resource tracker, `PyTorch`'s compile workers (which shut down when idle), compilers.
+/// Processes that engines start besides their ranks, and that may end without a fault: Python's
+/// resource tracker, `PyTorch`'s compile workers (which stop when idle), and compilers.
 const TRANSIENT_HELPERS: [&str; 8] = [
     "resource_tracker",
     "compile_worker",
@@ -55,26 +55,28 @@ const TRANSIENT_HELPERS: [&str; 8] = [
     "ninja",
 ];
 
-/// Runs a guardian; `args` are what follows the subcommand and are only for people to read.
+/// Runs a guardian. `args` follow the subcommand; they only show people which guardian it is.
 ///
-/// Standard input brings [`Order`]s, standard output takes [`GuardianMessage`]s; standard error, when the
-/// runner holds a lock, is that lock's file, kept open so that the lock outlives the runner
-/// until the tree is down.
+/// Standard input delivers [`Order`]s, and standard output takes [`GuardianMessage`]s. When the
+/// runner holds a lock, standard error is the lock's file: it stays open, so that the lock
+/// outlives the runner until the tree has ended.
 pub fn main(_args: &[OsString]) -> ExitCode {
     match guard() {
         Ok(()) => ExitCode::SUCCESS,
-        // The runner may be gone, and standard error may be a lock file: the status must do.
+        // The runner may be gone, and standard error may be a lock file, so the status alone
+        // reports the error.
         Err(_) => ExitCode::from(70),
     }
 }
 
 fn guard() -> io::Result<()> {
-    // Held until the end of this function; duplicates are closed on exec, so engines never
-    // inherit the lock.
+    // The lock is held until the end of this function. Duplicates are closed on exec, so engines
+    // never inherit it.
     let _lock = io::stderr().as_fd().try_clone_to_owned()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stderr(&null)?;
-    // Out of the runner's session: no Ctrl-C, no hang-up of a terminal reaches the guardian.
+    // The guardian leaves the runner's session, so neither Ctrl-C nor a terminal's hang-up reaches
+    // it.
     setsid().ok();
     signals::catch_all();
     prctl::set_child_subreaper(true)?;
@@ -102,7 +104,7 @@ fn guard() -> io::Result<()> {
     Ok(())
 }
 
-/// Tells the runner; a runner that is gone is noticed at the other pipe.
+/// Sends a message to the runner. If the runner is gone, the end of the other pipe shows it.
 fn say(word: &GuardianMessage) {
     let mut line = serde_json::to_vec(word).expect("words have string keys");
     line.push(b'\n');
@@ -110,7 +112,7 @@ fn say(word: &GuardianMessage) {
     let _ = out.write_all(&line).and_then(|()| out.flush());
 }
 
-/// The engine in a guardian's care.
+/// The engine that a guardian watches.
 struct GuardedEngine {
     start: StartOrder,
     leader: ProcessId,
@@ -148,7 +150,7 @@ impl GuardedEngine {
         let leader = spawn(start, &secrets, &log)
             .inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
         ledger.leader = Some(leader);
-        // Without this note the engine is still found by its log's inode.
+        // If this write fails, the inode of the log still identifies the engine.
         let _ = ledger.write(&ledger_path);
         say(&GuardianMessage::Started { leader, at });
         Ok(Self {
@@ -162,19 +164,19 @@ impl GuardedEngine {
         })
     }
 
-    /// Looks after the engine until it is to be taken down; returns the grace it gets.
+    /// Watches the engine until it is to be stopped. Returns the grace it gets.
     fn watch(&mut self, orders: &mut Orders) -> Nanos {
         loop {
             match orders.next(TICK_MILLIS) {
                 Ok(orders::Next::Order(Order::Serving)) => self.take_ranks(),
                 Ok(orders::Next::Order(Order::Stop { grace })) => return grace,
                 Ok(orders::Next::Order(Order::Kill)) => return Nanos::ZERO,
-                // An engine is started once; a second order to do so is none.
+                // The engine is started once, so a second order to start it is ignored.
                 Ok(orders::Next::Nothing | orders::Next::Order(Order::Start(_))) => {}
                 Ok(orders::Next::Gone) | Err(_) => return self.start.grace,
             }
             self.look();
-            // A full disk is the runner's to report; the engine is looked after all the same.
+            // The runner reports a full disk. The guardian watches the engine all the same.
             if log::cut(&mut self.log).is_ok_and(|n_lost| n_lost > 0) {
                 self.redaction.begin_again();
             }
@@ -223,10 +225,10 @@ impl GuardedEngine {
     }
 }
 
-/// Returns the secrets that the engine is given, by its own names for them.
+/// Returns the secrets that the engine gets, by the names of the engine's variables.
 fn secret_env<'a>(start: &'a StartOrder) -> io::Result<BTreeMap<&'a String, Secret>> {
     let from_variable = |(name, variable): (&'a String, &String)| {
-        // An API key's own variable may be absent: an engine may do without a key.
+        // The variable of an API key may be unset, since an engine may need no key.
         let value = credentials::value(variable);
         if value.is_none() && name != variable {
             let why = format!("environment variable {variable} is not set");
@@ -260,7 +262,7 @@ fn spawn(
         .spawn()
         .map_err(|error| io::Error::new(error.kind(), format!("`{program}`: {error}")))?;
     let pid = child.id().cast_signed();
-    // Not reaped yet, so it is in the table even if it has ended.
+    // A child that is not reaped is in the process table even if it has ended.
     process::read(pid)
         .map(|process| process.id)
         .ok_or_else(|| io::Error::other("the started process is not in /proc"))

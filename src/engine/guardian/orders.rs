@@ -1,4 +1,4 @@
-//! Reading orders from the runner without ever waiting longer than a tick.
+//! Reads the runner's orders. No read waits longer than a tick.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -9,17 +9,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::engine::guardian::protocol::Order;
 use crate::engine::guardian::signals;
 
-/// What came from the runner.
+/// The result of waiting for an order.
 pub(super) enum Next {
     /// An order.
     Order(Order),
-    /// Nothing within the tick.
+    /// No order came within the tick.
     Nothing,
-    /// The runner is gone, or somebody asked the guardian itself to end.
+    /// The runner is gone, or a signal asked the guardian to end.
     Gone,
 }
 
-/// The runner's end of standard input.
+/// The reading end of the pipe from the runner.
 pub(super) struct Orders {
     buffer: Vec<u8>,
     is_closed: bool,
@@ -30,7 +30,7 @@ impl Orders {
         Self { buffer: Vec::new(), is_closed: false }
     }
 
-    /// Waits for the next order, at most for a tick.
+    /// Waits for the next order, but at most for a tick.
     pub(super) fn next(&mut self, tick_millis: u16) -> io::Result<Next> {
         if let Some(order) = self.buffered()? {
             return Ok(Next::Order(order));
@@ -46,7 +46,7 @@ impl Orders {
             Err(error) => return Err(error.into()),
         }
         let mut bytes = [0; 8_192];
-        // Not through `Stdin`, whose buffer would hide bytes from `poll`.
+        // `Stdin` is not used, since its buffer would hide bytes from `poll`.
         match nix::unistd::read(stdin.as_fd(), &mut bytes) {
             Ok(0) => self.is_closed = true,
             Ok(n_bytes) => self.buffer.extend_from_slice(&bytes[..n_bytes]),
@@ -56,7 +56,7 @@ impl Orders {
         Ok(self.buffered()?.map_or(Next::Nothing, Next::Order))
     }
 
-    /// Whether the runner wants no more grace.
+    /// Whether the runner has ended the grace.
     pub(super) fn kill_is_asked(&mut self) -> bool {
         if self.is_closed {
             return false;

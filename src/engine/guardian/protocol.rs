@@ -1,4 +1,4 @@
-//! What runner and guardian say to each other, one JSON text per line.
+//! The messages between runner and guardian, one JSON text per line.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::engine::process::ProcessId;
 use crate::units::Nanos;
 
-/// What the runner asks. The end of the pipe means that the runner is gone.
+/// An order of the runner. The end of the pipe means that the runner is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Start the engine; the first order and given once.
+    /// Start the engine. This order comes first, and once.
     Start(Box<StartOrder>),
-    /// The engine is ready: from now on each of its lasting processes must stay alive.
+    /// The engine is ready. From now on each of its ranks must stay alive.
     Serving,
-    /// Take the tree down.
+    /// End the process tree.
     Stop {
         /// Time between SIGTERM and SIGKILL.
         grace: Nanos,
     },
-    /// Kill the tree now.
+    /// Kill the process tree now.
     Kill,
 }
 
@@ -48,49 +48,50 @@ pub struct StartOrder {
     pub runner: ProcessId,
     /// The port.
     pub port: u16,
-    /// Grace when the runner disappears.
+    /// Time between SIGTERM and SIGKILL when the runner disappears.
     pub grace: Nanos,
-    /// Environment variables of the engine that hold secrets → those of the guardian's own
-    /// environment that they come from. The values go through no pipe.
+    /// The engine's environment variables that hold secrets, each with the variable of the
+    /// guardian's own environment from which it is filled. No secret goes through the pipe.
     pub env_from: BTreeMap<String, String>,
 }
 
-/// What the guardian tells. The end of the pipe without [`GuardianMessage::Gone`] means that it was killed.
+/// A message of the guardian. The end of the pipe without [`GuardianMessage::Gone`] means that the
+/// guardian was killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardianMessage {
-    /// The engine's first process runs.
+    /// The engine's first process is running.
     Started {
-        /// It.
+        /// The first process.
         leader: ProcessId,
         /// Monotonic time right before the spawn.
         at: Nanos,
     },
-    /// It could not be started.
+    /// The engine could not be started.
     NotStarted {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The processes that are watched.
+    /// The guardian has begun to watch the ranks.
     Ranks {
-        /// They.
+        /// The processes that must stay alive while the engine serves.
         ranks: Vec<ProcessId>,
     },
-    /// The first process ended.
+    /// The first process has ended.
     LeaderExited {
-        /// Status in words.
+        /// Exit status in words.
         status: String,
-        /// Whether it was ended by SIGKILL, which only others send.
+        /// Whether SIGKILL ended it. The guardian has not sent one at this point.
         was_killed: bool,
     },
-    /// A watched process ended.
+    /// A watched process has ended.
     RankGone {
         /// `pid name`.
         rank: String,
     },
-    /// The tree is down; the last word.
+    /// The process tree has ended. This is the last message.
     Gone {
-        /// Time from the first signal to the last process gone.
+        /// Time from the first signal to the end of the last process.
         took: Nanos,
         /// Processes that needed SIGKILL, as `pid name`.
         killed: Vec<String>,

@@ -1,4 +1,5 @@
-//! Signals of the guardian: caught, so that it outlives them and its engine starts with defaults.
+//! Signals of the guardian. It catches them, so it survives them and its engine starts with the
+//! defaults.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,16 +11,16 @@ static END: AtomicBool = AtomicBool::new(false);
 
 /// Installs handlers for every signal whose default would end or stop the guardian.
 ///
-/// A *caught* signal is reset to its default when the engine is executed, an *ignored* one
-/// (as under `nohup`) would be inherited, and so would a blocked one: engines would then not
-/// react to the SIGTERM that is to stop them.
+/// Executing the engine resets a *caught* signal to its default. The engine would inherit an
+/// *ignored* one (as under `nohup`) or a blocked one, and would then not react to the SIGTERM that
+/// stops it.
 pub(super) fn catch_all() {
     let _ = SigSet::empty().thread_set_mask();
     for signal in Signal::iterator() {
         let handler = match signal {
             Signal::SIGKILL | Signal::SIGSTOP => continue,
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => SigHandler::Handler(ask_to_end),
-            // A fault of our own must end us; the runner sees the pipe close.
+            // The guardian's own faults must end it. The runner then sees the pipe close.
             Signal::SIGSEGV
             | Signal::SIGBUS
             | Signal::SIGILL
@@ -33,7 +34,7 @@ pub(super) fn catch_all() {
     }
 }
 
-/// Whether a signal asked the guardian to end.
+/// Whether a signal has asked the guardian to end.
 pub(super) fn end_is_asked() -> bool {
     END.load(Ordering::SeqCst)
 }

@@ -1,4 +1,4 @@
-//! Taking a process tree down until no child is left, as its subreaper.
+//! Ends a process tree as its subreaper, until no child is left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::clock::monotonic;
 use crate::engine::process::{self, Process, ProcessId};
 use crate::units::Nanos;
 
-/// Time that killed processes get to disappear before they are reported as survivors.
+/// Time within which killed processes must disappear. Later they are reported as survivors.
 const KILL_LIMIT: Nanos = Nanos::from_secs(30);
-/// Pause between two looks at the tree.
+/// Pause between two checks of the tree.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How a tree went down.
+/// The result of ending a tree.
 #[derive(Debug, Default)]
 pub(crate) struct TakenDown {
     pub(crate) took: Nanos,
@@ -24,15 +24,15 @@ pub(crate) struct TakenDown {
     pub(crate) survivors: Vec<String>,
 }
 
-/// One child that ended.
+/// A child that has ended.
 pub(crate) struct Reaped {
     pub(crate) pid: i32,
     pub(crate) status: String,
     pub(crate) was_killed: bool,
 }
 
-/// Collects one child that ended; `Err` when there is no child at all, and so, this process
-/// being the subreaper, no descendant either.
+/// Reaps one child that has ended. Returns `Err` if no child exists: since this process is the
+/// subreaper, no descendant exists then either.
 pub(crate) fn reap() -> Result<Option<Reaped>, Childless> {
     loop {
         return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -58,16 +58,16 @@ pub(crate) fn reap() -> Result<Option<Reaped>, Childless> {
     }
 }
 
-/// There is no child left.
+/// No child is left.
 pub(crate) struct Childless;
 
-/// Asks every descendant to end, waits for `grace`, then kills until none is left.
+/// Sends SIGTERM to every descendant, waits for `grace`, then kills until none is left.
 ///
-/// `kill_now` is asked all the while and cuts the grace short.
+/// `kill_now` is called throughout. Once it returns true, the grace ends.
 pub(crate) fn take_down(grace: Nanos, kill_now: &mut dyn FnMut() -> bool) -> TakenDown {
     let begin = monotonic();
     for process in descendants() {
-        // A stopped process takes SIGTERM only once it is continued.
+        // A stopped process acts on SIGTERM only once it is continued.
         process::signal(process.id, Signal::SIGTERM);
         process::signal(process.id, Signal::SIGCONT);
     }

@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them, with an identity that a recycled pid cannot fake.
+//! Processes as `/proc` shows them, with an identity that survives the reuse of pids.
 
 pub mod port;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::log;
 
-/// A process, told apart from a later one with the same pid.
+/// The identity of a process. A later process with the same pid has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessId {
@@ -40,7 +40,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Whether it still runs: a zombie holds nothing but its pid.
+    /// Whether the process still runs. A zombie does not: it holds nothing but its pid.
     pub fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X')
     }
@@ -61,7 +61,7 @@ pub fn read(pid: i32) -> Option<Process> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Reads the process if it is still the same one and not a zombie.
+/// Reads the process if it still has this identity and is not a zombie.
 pub fn read_alive(id: ProcessId) -> Option<Process> {
     read(id.pid).filter(|process| process.id == id && process.is_alive())
 }
@@ -95,15 +95,15 @@ pub fn below(root: i32, table: &[Process]) -> Vec<Process> {
     found
 }
 
-/// Sends a signal to exactly this process; says whether it was still there.
+/// Sends a signal to exactly this process. Returns whether it was still there.
 ///
-/// The start time is read again right before the signal, so a pid that was recycled since
-/// the table was read is left alone.
+/// The start time is read again right before the signal, so a process that has got the pid since
+/// then is spared.
 pub fn signal(id: ProcessId, signal: Signal) -> bool {
     read_alive(id).is_some() && kill(Pid::from_raw(id.pid), signal).is_ok()
 }
 
-/// Returns the command line for a message: printable, bounded; the name when it has none.
+/// Returns the command line for a message, printable and bounded. Without one it returns the name.
 pub fn command(pid: i32) -> String {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&raw).replace('\0', " ");
@@ -116,7 +116,8 @@ pub fn command(pid: i32) -> String {
 
 /// Whether standard output or error of the process is the file `(device, inode)`.
 ///
-/// Engines that rename themselves wipe their environment, but they keep these two.
+/// Engines that rename themselves overwrite their environment, but they keep these two
+/// descriptors.
 pub fn logs_to(pid: i32, file: (u64, u64)) -> bool {
     [1, 2].iter().any(|fd| {
         fs::metadata(format!("/proc/{pid}/fd/{fd}"))
@@ -124,14 +125,14 @@ pub fn logs_to(pid: i32, file: (u64, u64)) -> bool {
     })
 }
 
-/// Returns the identity of this boot of the machine; pids and start times mean nothing in another.
+/// Returns the identity of this boot. Pids and start times of another boot mean nothing.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|text| text.trim().to_owned())
         .unwrap_or_default()
 }
 
-/// Describes a process that cannot be ended: `pid name, state D in io_schedule`.
+/// Describes a process that did not end: `pid name, state D in io_schedule`.
 pub fn why_it_stays(process: &Process) -> String {
     let wait = fs::read_to_string(format!("/proc/{}/wchan", process.id.pid)).unwrap_or_default();
     let place = match wait.trim() {
@@ -142,7 +143,8 @@ pub fn why_it_stays(process: &Process) -> String {
 }
 
 fn parse_stat(stat: &str) -> Option<Process> {
-    // The name may hold spaces and parentheses, so the fields are counted from the last one.
+    // The name may contain spaces and parentheses, so fields are counted from the last
+    // parenthesis.
     let open = stat.find('(')?;
     let close = stat.rfind(')')?;
     let fields: Vec<&str> = stat.get(close + 1..)?.split_ascii_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Ports: picking a free one, and whose socket listens on one.
+//! Ports: picks a free one, and finds the process that listens on one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,16 +11,16 @@ use crate::engine::process;
 /// State `TCP_LISTEN` in `/proc/net/tcp` (Linux, `include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
 
-/// Who listens on a port.
+/// The owner of a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// Nobody.
+    /// No socket listens.
     Nobody,
-    /// Only processes of the asked-about tree.
+    /// Only processes of the given tree listen.
     Ours,
     /// A process outside the tree, as `pid 7 (python -m http.server)`.
     Foreign(String),
-    /// A socket listens, but no process that holds it can be seen.
+    /// A socket listens, but no process that holds it is visible.
     Unknown,
 }
 
@@ -29,8 +29,8 @@ pub enum Listener {
 /// # Errors
 /// When no socket can be bound.
 pub fn pick() -> io::Result<u16> {
-    // Bound on loopback, as engines are, then checked on all addresses: a server that listens
-    // on another address of this machine would be mistaken for the engine.
+    // The port is bound on loopback, as engines bind it, and then checked on all addresses: a
+    // server on another address of this machine would be mistaken for the engine.
     for _ in 0..8 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         if is_free(port) {
@@ -45,7 +45,7 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// Waits until the port can be bound; says whether it can.
+/// Waits until the port can be bound. Returns whether it can.
 pub fn wait_until_free(port: u16, limit: Duration, stop_waiting: &dyn Fn() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -59,8 +59,8 @@ pub fn wait_until_free(port: u16, limit: Duration, stop_waiting: &dyn Fn() -> bo
     }
 }
 
-/// Finds out whose socket listens on the port: the socket's inode is looked up among the open
-/// files of the processes below `root`, then of all others.
+/// Returns the owner of the socket that listens on the port. The socket's inode is looked up among
+/// the open files of the processes below `root`, then of all others.
 pub fn listener(port: u16, root: i32) -> Listener {
     let inodes = listening_inodes(port);
     if inodes.is_empty() {
@@ -88,7 +88,7 @@ pub fn listener(port: u16, root: i32) -> Listener {
         })
 }
 
-/// Returns the process that listens on the port of a URL of this machine, if it can be seen.
+/// Returns the process that listens on the port of a local URL, if it is visible.
 pub fn holder(url: &str, port: u16) -> Option<i32> {
     let is_here = ["://127.", "://localhost", "://[::1]"].iter().any(|here| url.contains(here));
     let inodes = if is_here { listening_inodes(port) } else { BTreeSet::new() };
@@ -167,8 +167,8 @@ mod tests {
     fn a_socket_of_this_process_is_foreign_to_another_tree_and_its_owner_is_named() {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        // Nothing is below a process that has just been seen to have no children: init's
-        // descendants include us, so a pid that cannot exist stands for the other tree.
+        // The other tree needs a pid without descendants. Init will not do, since its descendants
+        // include this process, so the test takes a pid that cannot exist.
         let Listener::Foreign(who) = listener(port, -7) else { panic!("not foreign") };
         assert!(who.starts_with(&format!("pid {} (", std::process::id())), "{who}");
         assert!(!is_free(port));

@@ -1,4 +1,4 @@
-//! The GPUs' memory before a start, to which it must return after the stop.
+//! GPU memory before a start. It must return to this level after the stop.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,10 +9,10 @@ use crate::plan::launch::Launch;
 use crate::telemetry::gpu::{self, GpuProcess, Survey};
 use crate::units::bytes_for_people;
 
-/// Time that memory gets to come back; drivers take up to a minute after a SIGKILL.
+/// Longest wait for memory to return. Drivers take up to a minute after a SIGKILL.
 const BACK_LIMIT: Duration = Duration::from_mins(2);
 
-/// What was on the GPUs before a start.
+/// Memory and processes on the GPUs before a start.
 #[derive(Clone, Debug)]
 pub(crate) struct GpuBaseline {
     library: Option<OsString>,
@@ -31,8 +31,8 @@ impl GpuBaseline {
         &self.foreign
     }
 
-    /// Keeps only the GPUs that the engine, now loaded, has taken memory on: what others do on
-    /// theirs is not to be waited for.
+    /// Keeps only the GPUs on which the loaded engine has taken memory. Memory that others take on
+    /// the remaining GPUs is not waited for.
     pub(crate) fn keep_used(&mut self) {
         if let Ok(now) = gpu::survey_with(self.library.as_deref()) {
             self.memory_used_bytes
@@ -40,21 +40,21 @@ impl GpuBaseline {
         }
     }
 
-    /// Waits after a start that failed, where it has taken memory; returns the bytes that are
-    /// not back on all GPUs together.
+    /// Waits after a failed start for the GPUs on which it has taken memory. Returns the bytes
+    /// that are still missing, summed over these GPUs.
     pub(crate) fn wait_until_back_if_used(mut self, stop_waiting: &dyn Fn() -> bool) -> u64 {
         self.keep_used();
         self.wait_until_back(stop_waiting).values().sum()
     }
 
-    /// Waits until all memory is back; returns what is not, by UUID.
+    /// Waits until all memory has returned. Returns the missing bytes by UUID.
     pub(crate) fn wait_until_back(&self, stop_waiting: &dyn Fn() -> bool) -> BTreeMap<String, u64> {
         let library = self.library.as_deref();
         gpu::wait_for_memory(library, &self.memory_used_bytes, BACK_LIMIT, stop_waiting)
     }
 }
 
-/// Looks at the GPUs if the launch uses any and they can be seen.
+/// Reads the state of the GPUs if the launch uses any and they are visible.
 pub(crate) fn baseline(launch: &Launch) -> Option<GpuBaseline> {
     if launch.n_gpus == 0 || !launch.is_started() {
         return None;
@@ -66,7 +66,8 @@ pub(crate) fn baseline(launch: &Launch) -> Option<GpuBaseline> {
 
 fn describe(row: &GpuProcess) -> String {
     let GpuProcess { uuid, pid, memory_bytes } = row;
-    // The driver's pid is the host's; inside a container it may mean somebody else, or nobody.
+    // The driver reports the host's pid. In a container it may belong to another process, or to
+    // none.
     let command = process::command(pid.cast_signed());
     let memory = memory_bytes.map_or_else(|| "unknown memory".to_owned(), bytes_for_people);
     format!("pid {pid} ({command}) on {uuid}: {memory}")

@@ -1,4 +1,4 @@
-//! What must be gone once an engine is: its GPU memory, and what the death of its keepers left.
+//! Checks after an engine's end: its GPU memory has returned, and no process of it remains.
 
 pub mod orphans;
 

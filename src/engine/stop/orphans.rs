@@ -1,4 +1,4 @@
-//! What the death of both runner and guardian left running, and its end.
+//! Finds and ends the processes that remain when both runner and guardian have died.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::engine::process::{self, Process, ProcessId};
 
 /// Time between SIGTERM and SIGKILL of an orphan.
 const GRACE: Duration = Duration::from_secs(5);
-/// Time that killed orphans get to disappear.
+/// Time within which killed orphans must disappear.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A process of an engine whose run is over.
@@ -31,35 +31,35 @@ pub struct Orphan {
     pub run_id: String,
     /// How it was recognised.
     pub evidence: Evidence,
-    /// The ledger that tells of it.
+    /// The ledger that names the engine.
     pub ledger: PathBuf,
 }
 
-/// Why a process counts as ours. Names and ports are no evidence.
+/// The evidence that a process belongs to bench. Names and ports are not evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
-    /// Pid, start time and boot are those of the engine's first process.
+    /// Pid, start time and boot match the engine's first process.
     Leader,
-    /// It writes to the engine's log, by device and inode.
+    /// The process writes to the engine's log, by device and inode.
     Log,
-    /// It descends from a process with one of the other two.
+    /// The process descends from one with either of the other two.
     Descent,
 }
 
-/// What a reaping did.
+/// The result of ending orphans.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reaped {
-    /// Processes that are gone, as `pid name`.
+    /// Processes that have ended, as `pid name`.
     pub ended: Vec<String>,
-    /// Processes that are still there, with their state.
+    /// Processes that still run, with their state.
     pub survivors: Vec<String>,
 }
 
-/// Finds the orphans that the ledgers in the given run directories tell of.
+/// Finds the orphans of the engines that have a ledger in the given run directories.
 ///
-/// An engine whose guardian lives is looked after and not an orphan.
+/// An engine whose guardian lives is not an orphan.
 ///
 /// # Errors
 /// When a run directory cannot be read.
@@ -77,7 +77,7 @@ pub fn find(run_dirs: &[PathBuf]) -> io::Result<Vec<Orphan>> {
     Ok(found)
 }
 
-/// Ends the orphans, and removes ledgers that tell of nothing any more.
+/// Ends the orphans, then removes the ledgers of engines that have ended.
 ///
 /// # Errors
 /// When a run directory cannot be read.
@@ -91,7 +91,7 @@ pub fn reap(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
         for process in &alive {
             known.insert(process.id, process.label());
         }
-        // Those found earlier stay in view, even if all evidence but their identity is gone.
+        // An orphan found earlier stays in the list, even if only its identity is still known.
         let left: Vec<Process> = known.keys().filter_map(|id| process::read_alive(*id)).collect();
         if left.is_empty() || begin.elapsed() > GRACE + KILL_LIMIT {
             break left;
@@ -121,7 +121,7 @@ pub fn reap(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
     })
 }
 
-/// Removes the ledgers of engines that are neither looked after nor running.
+/// Removes the ledgers whose guardian is gone or belongs to another boot.
 fn forget(run_dirs: &[PathBuf]) -> io::Result<()> {
     let boot_id = process::boot_id();
     for path in ledgers(run_dirs)? {
