@@ -1,4 +1,4 @@
-//! Files that are either the old one or the new one, never half of either.
+//! Writes files whole: a reader sees the old content or the new one.
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -7,20 +7,20 @@ use std::path::Path;
 
 use crate::store::error::StoreError;
 
-/// Begins the names of files that are not whole yet.
+/// Prefix of the names of files that are not complete yet.
 const TEMPORARY: &str = ".tmp-";
 
-/// Whether a file is one that a killed process left before it got its name.
+/// Whether a file is a temporary one that a killed process left behind.
 pub(super) fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
 }
 
-/// Writes a file by way of a temporary one beside it, and returns when it is on the disk.
+/// Writes a temporary file, renames it, and returns when it is on the disk.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
-        // Less what the umask takes away.
+        // The umask is applied to this mode.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(StoreError::io("create a temporary file for", path))?;
@@ -30,7 +30,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     sync_parent(path)
 }
 
-/// Puts the directory's own entry for `path` on the disk.
+/// Syncs the directory entry of `path` to the disk.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
     File::open(parent)

@@ -1,4 +1,4 @@
-//! What `bench calibrate` found on this machine, kept for later reports.
+//! The result of `bench calibrate` on this machine, kept for later reports.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use crate::record::environment::{Calibration, Environment};
 use crate::store::atomic;
 use crate::store::error::StoreError;
 
-/// Keeps a calibration in the user's cache, in place of the one before.
+/// Stores a calibration in the user's cache, in place of an earlier one.
 ///
 /// # Errors
-/// When the cache of the user cannot be written.
+/// The user's cache cannot be written.
 pub fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
     let path = path(cache);
     if let Some(parent) = path.parent() {
@@ -21,8 +21,8 @@ pub fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
     atomic::write(&path, &text)
 }
 
-/// Returns the calibration of this program on this machine, if there is one; that of another
-/// version, kernel or processor says nothing.
+/// Returns the calibration of this program on this machine, if there is one. A calibration of
+/// another version, kernel or processor does not count.
 pub fn of(cache: &Path, environment: &Environment) -> Option<Calibration> {
     let text = std::fs::read_to_string(path(cache)).ok()?;
     let found: Calibration = serde_json::from_str(&text).ok()?;

@@ -1,56 +1,56 @@
-//! Why the disk did not do what was asked, and the exit code that says so.
+//! Errors of the store, and the exit code of each.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the store could not do its work.
+/// The reason why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The place for the results cannot be made.
+    /// The directory for the results cannot be created.
     #[error("failed to create {path}: {source}")]
     CannotCreate {
-        /// What was to be made.
+        /// The directory.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// The directory that was asked for holds something else.
+    /// The named directory holds other files.
     #[error("{path} is not empty and is not a run directory")]
     Occupied {
         /// The directory.
         path: PathBuf,
     },
-    /// The directory that was asked for already holds a run.
+    /// The named directory already holds a run.
     #[error("{path} already holds a run")]
     AlreadyARun {
         /// The directory.
         path: PathBuf,
     },
-    /// There is no run here.
+    /// The directory is not a run.
     #[error("{path} is not a run directory: it has no run.json")]
     NotARun {
         /// The directory.
         path: PathBuf,
     },
-    /// Something that was asked for is not there.
+    /// A file that is needed is missing.
     #[error("failed to open {path}: {source}")]
     Missing {
-        /// What was asked for.
+        /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// The disk refused.
+    /// A file operation failed.
     #[error("failed to {doing} {path}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// A record could not be appended; those before it are whole.
+    /// A record could not be appended. The records before it are whole.
     #[error(
         "failed to append to {path}: {source}; its first {kept_records} records ({kept_bytes} bytes) are kept"
     )]
@@ -59,9 +59,9 @@ pub enum StoreError {
         path: PathBuf,
         /// Whole records in the file.
         kept_records: u64,
-        /// Their bytes.
+        /// Bytes of these records.
         kept_bytes: u64,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
     /// A record cannot be written as JSON.
@@ -69,7 +69,7 @@ pub enum StoreError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: serde_json::Error,
     },
     /// Another process works on this run.
@@ -77,10 +77,10 @@ pub enum StoreError {
     Locked {
         /// The run directory.
         path: PathBuf,
-        /// Process, host and time, as far as the lock file tells.
+        /// Process, host and time, as far as the lock file names them.
         holder: String,
     },
-    /// Others could change the results.
+    /// Other users could change the results.
     #[error("{path} is {why}")]
     Unsafe {
         /// The directory or file.
@@ -88,7 +88,7 @@ pub enum StoreError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A file says something that was never written.
+    /// The content of a file differs from what was written.
     #[error("{path}:{line}: {why} (byte {offset})")]
     Corrupt {
         /// The file.
@@ -120,7 +120,7 @@ pub enum StoreError {
         /// The format that this program reads.
         known: u32,
     },
-    /// A name of the plan cannot be a directory's name.
+    /// A name in the plan cannot be the name of a directory.
     #[error("{name:?} cannot be the name of a directory")]
     BadName {
         /// The name.
@@ -142,7 +142,7 @@ impl StoreError {
         }
     }
 
-    /// Returns what the user can do about it.
+    /// Returns a sentence about what the user can do.
     pub fn help(&self) -> String {
         match self {
             Self::CannotCreate { .. } => "choose another place with --out DIR".to_owned(),

@@ -1,4 +1,4 @@
-//! Size and checksum of a finished journal, by which a later reader knows it whole.
+//! Size and checksum of a finished journal. A reader recognises by them that it is whole.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSum {
-    /// Records.
+    /// Number of records.
     pub(super) records: u64,
-    /// Bytes.
+    /// Number of bytes.
     pub(super) bytes: u64,
     /// CRC-32 of all bytes.
     pub(super) crc32: u32,

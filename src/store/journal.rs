@@ -14,9 +14,9 @@ use crate::store::error::StoreError;
 use crate::store::file_sum::FileSum;
 use crate::store::{line, recover};
 
-/// Records wait in memory at most this long before they are handed to the system.
+/// Longest time that a record waits in memory before it is written.
 pub(super) const FLUSH_AFTER: Duration = Duration::from_millis(50);
-/// … and at most this many bytes.
+/// Bytes in memory at which records are written.
 const FLUSH_BYTES: usize = 1 << 20;
 
 /// An open journal.
@@ -30,7 +30,7 @@ pub(super) struct Journal {
     last_flush: Instant,
     written: FileSum,
     hasher: crc32fast::Hasher,
-    /// A write or sync failed: what the file holds after that is not known, so nothing more
+    /// Set after a failed write or sync. The content of the file is then unknown, so nothing more
     /// is written and nothing is tried again.
     failed: bool,
 }
@@ -47,9 +47,9 @@ impl Journal {
         Ok(Self::over(file, path, FileSum::default(), crc32fast::Hasher::new()))
     }
 
-    /// Opens a journal to go on with it, or creates it.
+    /// Opens a journal to append to it, or creates it.
     ///
-    /// A torn tail is put aside as `.torn-N` first; damage elsewhere is an error.
+    /// A torn tail is first moved to `.torn-N`. Damage elsewhere is an error.
     pub(super) fn reopen(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Self::create(path);
@@ -63,7 +63,7 @@ impl Journal {
         Ok(Self::over(file, path, sum, hasher))
     }
 
-    /// Opens what is already there without looking into it.
+    /// Opens an existing journal without reading it.
     #[cfg(test)]
     pub(super) fn over_device(path: &Path) -> Result<Self, StoreError> {
         let file =
@@ -85,7 +85,7 @@ impl Journal {
         }
     }
 
-    /// Keeps the secrets that this redaction knows out of every record from now on.
+    /// Removes the secrets that this redaction knows from every record from now on.
     pub(super) fn hiding(self, redactor: &Redactor) -> Self {
         Self { redactor: redactor.clone(), ..self }
     }
@@ -95,7 +95,7 @@ impl Journal {
         self.written.records + self.buffered_records
     }
 
-    /// Appends a record; hands the batch to the system when it is due.
+    /// Appends a record. Writes the batch if it is due.
     pub(super) fn append(&mut self, record: &impl Serialize) -> Result<(), StoreError> {
         if self.buffer.is_empty() {
             self.last_flush = Instant::now();
@@ -106,7 +106,7 @@ impl Journal {
         if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { self.flush_if_due() }
     }
 
-    /// Hands the batch to the system if its oldest record has waited long enough.
+    /// Writes the batch if its oldest record has waited long enough.
     pub(super) fn flush_if_due(&mut self) -> Result<(), StoreError> {
         if !self.buffer.is_empty() && self.last_flush.elapsed() >= FLUSH_AFTER {
             return self.flush();
@@ -114,7 +114,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Hands all records to the system in one write.
+    /// Writes all records of the batch with one call.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(self.error(io::Error::other("an earlier write failed")));
@@ -135,7 +135,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts everything on the disk itself.
+    /// Writes the batch, and syncs the file to the disk.
     ///
     /// A failed sync is never tried again: the system may have dropped the pages and would
     /// report success the second time (P. Rebello and others, "Can Applications Recover

@@ -12,8 +12,8 @@ const SEAL: usize = 18;
 /// Appends a record as a line: a JSON object whose last field `crc` is the CRC-32 of all
 /// bytes of the line before `,"crc"`.
 ///
-/// Ordinary tools read the line as it is; a line that was cut or changed is recognised. The
-/// secrets in use are no part of it.
+/// Ordinary tools can read the line, and a line that was cut or changed is recognised. The secrets
+/// in use are removed from it.
 pub(super) fn seal(
     buffer: &mut Vec<u8>,
     record: &impl Serialize,
@@ -57,7 +57,7 @@ pub(super) fn unseal(line: &mut Vec<u8>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Lower-case digits only, as they are written: another spelling is a changed byte.
+/// Parses lower-case digits only, as they are written: another spelling means a changed byte.
 fn parse_crc(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |crc: u32, digit| {
         let value = match digit {

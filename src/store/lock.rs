@@ -1,4 +1,4 @@
-//! One process at a time works on a run.
+//! The lock of a run directory: one process at a time works on a run.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::store::error::StoreError;
 use crate::store::run_dir::RunDir;
 
-/// A reader that asks whether the run is in progress holds the lock for microseconds.
+/// How long taking the lock is tried again. A reader that asks whether the run is in progress
+/// holds it for microseconds.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Who holds the lock; written into the lock file for people and for the loser's message.
+/// The holder of the lock. It is written into the lock file, for people and for messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -81,12 +82,13 @@ impl RunLock {
         Ok(Self { file })
     }
 
-    /// Returns the lock file, for a guardian to inherit: the run stays locked until both let go.
+    /// Returns the lock file, for a guardian to inherit. The run stays locked until both have
+    /// closed it.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Whether somebody works on the run now.
+    /// Whether a process works on the run now.
     pub fn is_held(dir: &RunDir) -> bool {
         File::open(dir.lock())
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -1,4 +1,4 @@
-//! The run directory: the only room that touches the disk for it.
+//! The run directory. Only this room reads and writes it.
 #![expect(
     clippy::disallowed_methods,
     reason = "edge: reads and writes the files and the lock of a run directory"

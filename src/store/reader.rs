@@ -1,4 +1,4 @@
-//! Reads a run directory; never changes it, and works while it is being written.
+//! Reads a run directory without changing it, also while it is being written.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,7 @@ use crate::store::records::{Expect, Records};
 use crate::store::run_dir::{RunDir, RunManifest};
 use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 
-/// The one reader of run directories.
+/// The reader of a run directory.
 #[derive(Clone, Debug)]
 pub struct RunReader {
     dir: RunDir,
@@ -51,7 +51,7 @@ impl RunReader {
             }
             Err(source) => return Err(StoreError::Missing { path: file, source }),
         };
-        // The format comes first: a later one may have other fields.
+        // The format is read first, since a later one may have other fields.
         let FormatAlone { format } = parse(&file, &text)?;
         if format > FORMAT_VERSION {
             return Err(StoreError::NewerFormat {
@@ -76,12 +76,12 @@ impl RunReader {
         &self.dir
     }
 
-    /// Returns what `run.json` says.
+    /// Returns the content of `run.json`.
     pub fn manifest(&self) -> &RunManifest {
         &self.manifest
     }
 
-    /// Whether somebody works on the run now.
+    /// Whether a process works on the run now.
     pub fn is_in_progress(&self) -> bool {
         RunLock::is_held(&self.dir)
     }
@@ -103,7 +103,7 @@ impl RunReader {
                 RunEvent::PointAdded { first, load } if plan.add_point(&first, load).is_none() => {
                     homeless.get_or_insert(first);
                 }
-                // The searches before it may be gone with their cells.
+                // A changed scenario may have removed the searches before it, with their cells.
                 RunEvent::ScenarioChanged { .. } => homeless = None,
                 _ => {}
             }
@@ -150,7 +150,7 @@ impl RunReader {
         fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
     }
 
-    /// Returns the facts of the machine, if they were recorded yet.
+    /// Returns the facts of the machine, once they are recorded.
     pub fn environment(&self) -> Result<Option<Environment>, StoreError> {
         match read_json(&self.dir.environment()) {
             Err(StoreError::Missing { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -167,7 +167,7 @@ impl RunReader {
 
     /// Returns the complete trials of a cell, by number.
     ///
-    /// A trial of another configuration under the same name is not this cell's.
+    /// A trial of another configuration under the cell's name is left out.
     pub fn trials(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
         let mut trials = Vec::new();
         for path in self.trial_dirs(cell)? {
@@ -181,8 +181,8 @@ impl RunReader {
         Ok(trials)
     }
 
-    /// Returns the trials of a cell that have begun and are not complete: in progress, or
-    /// interrupted.
+    /// Returns the cell's trials that have begun but are not complete, because they are in
+    /// progress or were interrupted.
     pub fn unfinished_trials(&self, cell: &Cell) -> Result<Vec<UnfinishedTrial>, StoreError> {
         Ok(self
             .trial_dirs(cell)?
@@ -215,7 +215,7 @@ impl RunReader {
 #[derive(Clone, Debug)]
 pub struct TrialReader {
     path: PathBuf,
-    /// What was observed of it besides its requests.
+    /// The trial's observations besides its requests.
     pub record: TrialRecord,
     file: TrialFile,
 }
@@ -242,7 +242,7 @@ impl TrialReader {
         &self.path
     }
 
-    /// Returns what was observed of each request, in the order in which they ended.
+    /// Returns the request records, in the order in which the requests ended.
     pub fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
         self.records(REQUESTS)
     }
@@ -262,7 +262,7 @@ impl TrialReader {
         Records::open(&self.path.join(name), Expect::Finished(sum))
     }
 
-    /// Returns the sums that were written when the trial ended, by file name.
+    /// Returns the sums written at the end of the trial, by file name.
     pub(super) fn sums(&self) -> impl Iterator<Item = (&str, FileSum)> {
         self.file.files.iter().map(|(name, sum)| (name.as_str(), *sum))
     }

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::file_sum::FileSum;
 use crate::store::line;
 
-/// No record is longer: a longer line is damage, and is not read into memory.
+/// Longest line that is read into memory. A longer line is damage.
 const LINE_MAX: u64 = 256 << 20;
 
 /// The end of a journal that was being written when its writer died.
@@ -25,16 +25,16 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// What a journal is known to hold.
+/// What is known about the end of a journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expect {
-    /// Its writer may be at work or may have died: a torn tail is possible.
+    /// The writer may be at work or may have died, so a torn tail is possible.
     Unfinished,
-    /// Its writer has finished and left this sum.
+    /// The writer has finished, and has left this sum.
     Finished(FileSum),
 }
 
-/// The records of one journal, in order. Stops after the first error.
+/// The records of one journal, in order. The iteration stops after the first error.
 #[derive(Debug)]
 pub struct Records<T> {
     lines: Lines,
@@ -100,12 +100,12 @@ impl<T: DeserializeOwned> Iterator for Records<T> {
     }
 }
 
-/// One step through a journal.
+/// The result of reading one line.
 #[derive(Debug)]
 pub(super) enum Line {
     /// A record; its JSON is in the buffer.
     Whole,
-    /// Not a record, and why.
+    /// The line is not a record, for this reason.
     Bad(&'static str),
     /// The end of the file.
     End,
@@ -160,8 +160,8 @@ impl Lines {
         Ok(Line::Whole)
     }
 
-    /// After a bad line: returns the bytes behind the last whole record if no whole record
-    /// follows, `None` if one does.
+    /// Searches for a whole record after a bad line. Returns the number of bytes after the last
+    /// whole record if none follows, and `None` if one does.
     pub(super) fn skip_tail(&mut self) -> Result<Option<u64>, StoreError> {
         let (number, offset) = (self.number, self.offset);
         loop {

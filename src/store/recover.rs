@@ -1,4 +1,4 @@
-//! Makes a journal whole again after its writer died in the middle of a record.
+//! Repairs a journal whose writer died in the middle of a record.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
@@ -9,10 +9,10 @@ use crate::store::error::StoreError;
 use crate::store::file_sum::FileSum;
 use crate::store::records::{Line, Lines};
 
-/// Returns what the journal holds, after its torn tail, if any, was copied to `.torn-N` and cut off.
+/// Copies a torn tail, if any, to `.torn-N` and cuts it off. Returns what the journal then holds.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when a whole record follows the damage: that was not a crash.
+/// [`StoreError::Corrupt`] if a whole record follows the damage, which a crash cannot cause.
 pub(super) fn recover(path: &Path) -> Result<(FileSum, crc32fast::Hasher), StoreError> {
     let mut lines = Lines::open(path)?;
     loop {

@@ -1,4 +1,4 @@
-//! What moves in a run directory: cells under another name, and attempts that are put aside.
+//! Moves directories within a run: cells that were renamed, and attempts that were interrupted.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use crate::plan::Plan;
 use crate::store::error::StoreError;
 use crate::store::run_dir::RunDir;
 
-/// Gives the directories of cells that both plans have the names of the later one.
+/// Renames the directories of cells that both plans have to the names of the later plan.
 ///
-/// Names may trade places, so all are moved out of the way first, under the cell's id: a move
-/// that was cut short is found again by it.
+/// Two cells may swap names, so all directories are first moved aside under the cell's id. By the
+/// id a move that was cut short is found again.
 pub(super) fn rename_cells(dir: &RunDir, before: &Plan, now: &Plan) -> Result<(), StoreError> {
     let moving = |id: &str| dir.cells().join(format!(".moving-{id}"));
     for cell in &before.cells {
@@ -29,7 +29,7 @@ pub(super) fn rename_cells(dir: &RunDir, before: &Plan, now: &Plan) -> Result<()
     Ok(())
 }
 
-/// Moves a cell's directory to its place; trials of another cell that lie there are put aside.
+/// Moves a cell's directory to its new path. Trials of another cell at that path are put aside.
 fn settle(aside: &Path, place: &Path) -> Result<(), StoreError> {
     let read = |path: &Path| -> Result<Vec<_>, StoreError> {
         let entries = fs::read_dir(path).map_err(StoreError::io("read", path))?;
@@ -45,7 +45,7 @@ fn settle(aside: &Path, place: &Path) -> Result<(), StoreError> {
     }
     for entry in read(aside)? {
         let (from, to) = (entry.path(), place.join(entry.file_name()));
-        // Earlier attempts of both are kept side by side.
+        // Earlier attempts of both cells are kept side by side.
         let to = if to.exists() {
             place.join(format!("{}-moved", entry.file_name().display()))
         } else {
@@ -56,7 +56,7 @@ fn settle(aside: &Path, place: &Path) -> Result<(), StoreError> {
     fs::remove_dir(aside).map_err(StoreError::io("remove", aside))
 }
 
-/// Keeps what an earlier attempt at a trial left, in `attempts/` beside it.
+/// Moves the files of an earlier attempt at a trial to `attempts/` beside it.
 pub(super) fn put_aside(path: &Path) -> Result<(), StoreError> {
     let name = path.file_name().expect("a trial has a name").display();
     let attempts = path.parent().expect("a trial lies in its cell").join("attempts");

@@ -1,4 +1,4 @@
-//! Where everything lies in a run directory.
+//! The paths of a run directory.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::ids::LaunchId;
 use crate::store::atomic;
 use crate::store::error::StoreError;
 
-/// What `run.json` says: that this directory is a run, and in which format.
+/// The content of `run.json`. The file marks a directory as a run, and names its format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
     /// [`crate::record::FORMAT_VERSION`] of the program that made it.
@@ -17,34 +17,34 @@ pub struct RunManifest {
     pub name: String,
     /// When it was made, nanoseconds since the Unix epoch.
     pub created_unix_ns: u64,
-    /// The same, for people.
+    /// The same time, for people.
     pub created: String,
     /// Version of `bench`.
     pub bench_version: String,
-    /// SHA-256 of the files that say what the run does, by file name.
+    /// SHA-256 of the scenario and plan files, by file name.
     pub sha256: std::collections::BTreeMap<String, String>,
-    /// How the run was begun; absent in directories of earlier versions.
+    /// The command that began the run; absent in directories of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Invocation>,
 }
 
-/// What going on with a run needs beside its plan: where the plan's relative paths begin, and
-/// what its command lines call this program.
+/// Facts that a resume needs besides the plan: where the plan's relative paths begin, and the name
+/// of this program in the plan's command lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
-    /// Whether `bench calibrate` began it, which keeps the result for later reports.
+    /// Whether `bench calibrate` began the run. Its result is then kept for later reports.
     pub calibrates: bool,
-    /// The scenario file, as it was named.
+    /// The scenario file, as the user named it.
     pub scenario: PathBuf,
     /// Working directory.
     pub cwd: PathBuf,
     /// This program.
     pub program: PathBuf,
-    /// Directory of the files that presets bring along.
+    /// Directory of the files that belong to presets.
     pub assets: PathBuf,
 }
 
-/// Returns where a run directory keeps the golds of a data set.
+/// Returns the path of a data set's golds in a run directory.
 pub(crate) fn golds_file(dataset: &str) -> String {
     format!("golds/{dataset}.json")
 }
@@ -56,7 +56,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Names a run directory without looking at it.
+    /// Returns the paths of a run directory, which need not exist.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -66,7 +66,7 @@ impl RunDir {
         &self.path
     }
 
-    /// `run.json`: written last when a run is made.
+    /// `run.json`. It is written last when a run directory is made.
     pub fn manifest(&self) -> PathBuf {
         self.path.join("run.json")
     }
@@ -86,8 +86,8 @@ impl RunDir {
         self.path.join("plan.json")
     }
 
-    /// Whether this is empty, or holds no more than what is there before the manifest: a run
-    /// that was killed while it was made, and that measured nothing.
+    /// Whether the directory is empty, or holds only files that precede the manifest. Its run was
+    /// then killed while the directory was made, and has measured nothing.
     pub(crate) fn is_unfinished(&self) -> std::io::Result<bool> {
         let files = [self.lock(), self.scenario(), self.resolved(), self.plan(), self.events()];
         let folders = [self.cells(), self.path.join("engines")];
@@ -97,7 +97,8 @@ impl RunDir {
         if is_empty(&self.path) {
             return Ok(true);
         }
-        // The lock comes first: without it these are files of somebody else.
+        // A directory without the lock file does not come from bench, since the lock is made
+        // first.
         if !self.lock().exists() || std::fs::metadata(self.events()).is_ok_and(|it| it.len() > 0) {
             return Ok(false);
         }
@@ -116,7 +117,7 @@ impl RunDir {
         self.path.join("environment.json")
     }
 
-    /// What happened, in order.
+    /// Events of the run, in order.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }
@@ -134,7 +135,7 @@ impl RunDir {
     /// Directory of one cell.
     ///
     /// # Errors
-    /// [`StoreError::BadName`] for a name that would lead elsewhere.
+    /// [`StoreError::BadName`] for a name that would lead out of the directory.
     pub fn cell(&self, name: &str) -> Result<PathBuf, StoreError> {
         let is_safe = !name.is_empty()
             && !name.starts_with('.')
@@ -165,7 +166,7 @@ impl RunDir {
     /// Replaces a derived file such as `summary.json` or `report.md` as a whole.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the old file is kept then.
+    /// [`StoreError::Io`]; the old file then stays as it is.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
         let path = self.path.join(name);
         if let Some(parent) = path.parent() {

@@ -1,4 +1,4 @@
-//! The files of a trial, and `trial.json`, which says that they are whole.
+//! The files of a trial, and `trial.json`, which proves that they are whole.
 
 use std::collections::BTreeMap;
 

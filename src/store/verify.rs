@@ -1,4 +1,4 @@
-//! Checks that a run directory says what was written: every line, every sum, every request.
+//! Checks that a run directory is intact: every line, every sum and every request.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,23 +14,23 @@ use crate::store::reader::{RunReader, TrialReader};
 use crate::store::records::TornTail;
 use crate::store::trial_file::{REQUESTS, TRIAL};
 
-/// What was checked, and what was found wrong.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Verification {
     /// Files that were read to their end.
     pub n_files: u64,
-    /// Records among them.
+    /// Records in these files.
     pub n_records: u64,
     /// Complete trials.
     pub n_trials: u64,
-    /// Files whose writer died in the middle of a record: not damage, but not complete.
+    /// Files whose writer died in the middle of a record. They are not damaged, but incomplete.
     pub torn: Vec<(PathBuf, TornTail)>,
     /// Damage, in the order found.
     pub problems: Vec<StoreError>,
 }
 
 impl Verification {
-    /// Whether nothing is wrong.
+    /// Whether the check found no problem.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
@@ -39,7 +39,7 @@ impl Verification {
 /// Reads everything that a run directory holds.
 ///
 /// # Errors
-/// When it cannot be read at all; damage within it is a result.
+/// The directory cannot be read at all. Damage within it is a result, not an error.
 pub fn verify(reader: &RunReader) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
     check_inputs(reader, &mut found);
@@ -76,7 +76,7 @@ pub fn verify(reader: &RunReader) -> Result<Verification, StoreError> {
     Ok(found)
 }
 
-/// The scenario and the plan must be those that the run began with.
+/// Checks that scenario and plan are those that the run began with.
 fn check_inputs(reader: &RunReader, found: &mut Verification) {
     for (name, expected) in &reader.manifest().sha256 {
         let path = reader.dir().path().join(name);
@@ -141,7 +141,7 @@ fn check_trial(trial: &TrialReader, found: &mut Verification) {
     }
 }
 
-/// Every request that was due has one terminal outcome: each phase has as many records as it
+/// Checks that every due request has exactly one outcome: a phase has as many records as it
 /// scheduled, and no request has two.
 fn check_requests(trial: &TrialReader, found: &mut Verification) -> Result<(), StoreError> {
     found.n_files += 1;

@@ -1,4 +1,4 @@
-//! Writes a run directory: made once, then only appended to.
+//! Writes a run directory. It is made once, and later writes append to it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,12 +25,12 @@ use crate::store::run_dir::{Invocation, RunDir, RunManifest};
 use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 use crate::store::{atomic, line};
 
-/// What a new run directory begins with.
+/// The content of a new run directory.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRun<'a> {
-    /// Directory in which a directory for this run is made.
+    /// Directory in which the run's directory is made.
     pub root: &'a Path,
-    /// The run's own directory, when the user names it; then `root` is not used.
+    /// The run's own directory, if the user names it. `root` is then not used.
     pub out: Option<&'a Path>,
     /// The plan.
     pub plan: &'a Plan,
@@ -38,13 +38,13 @@ pub struct NewRun<'a> {
     pub scenario: &'a str,
     /// The scenario with all layers applied.
     pub resolved: &'a str,
-    /// What keeps the secrets in use out of everything that is written.
+    /// The redaction that is applied to everything written.
     pub redactor: &'a Redactor,
-    /// How the run is begun.
+    /// The command that begins the run.
     pub invocation: &'a Invocation,
 }
 
-/// The one writer of a run directory. Holds its lock.
+/// The writer of a run directory. It holds the directory's lock.
 #[derive(Debug)]
 pub struct RunWriter {
     dir: RunDir,
@@ -58,8 +58,8 @@ impl RunWriter {
     /// Makes a run directory and takes its lock.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyARun`] or [`StoreError::Occupied`] when the named directory is
-    /// in use, [`StoreError::CannotCreate`] when it cannot be made.
+    /// [`StoreError::AlreadyARun`] or [`StoreError::Occupied`] if the named directory is in use;
+    /// [`StoreError::CannotCreate`] if it cannot be made.
     pub fn create(new: &NewRun<'_>) -> Result<Self, StoreError> {
         let now = jiff::Timestamp::now();
         let dir = match new.out {
@@ -90,13 +90,13 @@ impl RunWriter {
         Ok(Self { dir, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
     }
 
-    /// Opens a run directory to go on with it, and takes its lock.
+    /// Opens a run directory to continue the run, and takes its lock.
     ///
     /// The plan is the stored one: [`RunReader::plan`].
     ///
     /// # Errors
-    /// [`StoreError::Locked`] names the holder; [`StoreError::Corrupt`] for damage that is
-    /// not a torn tail. Nothing is changed then.
+    /// [`StoreError::Locked`] names the holder. [`StoreError::Corrupt`] reports damage that is not
+    /// a torn tail. Neither error changes anything.
     pub fn resume(path: &Path, redactor: &Redactor) -> Result<Self, StoreError> {
         let reader = RunReader::open(path)?;
         let dir = reader.dir().clone();
@@ -110,11 +110,11 @@ impl RunWriter {
         Ok(Self { dir, lock, events, redactor: redactor.clone(), next_seq })
     }
 
-    /// Replaces what the run does, and records which keys of the scenario changed.
+    /// Replaces the plan and its scenario, and records which keys of the scenario changed.
     ///
-    /// A cell that keeps its identity under another name keeps its trials: its directory gets
-    /// the new name. Records of cells that are gone stay where they are and are not read.
-    /// Killed half-way, the same call again completes it.
+    /// A cell that keeps its identity under another name keeps its trials: its directory is
+    /// renamed. Records of removed cells stay, but are not read. After a kill half-way, the same
+    /// call completes the change.
     pub fn change(
         &mut self,
         before: &Plan,
@@ -153,7 +153,7 @@ impl RunWriter {
         atomic::write(&path, &text)
     }
 
-    /// Appends an event at once and returns it with its place in the order.
+    /// Appends an event at once. Returns it with its number.
     pub fn event(&mut self, event: RunEvent) -> Result<EventRecord, StoreError> {
         let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
         let record = EventRecord { seq: self.next_seq, unix_ns, event };
@@ -163,13 +163,13 @@ impl RunWriter {
         Ok(record)
     }
 
-    /// Puts all events on the disk itself.
+    /// Syncs all events to the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         self.events.sync().map(|_| ())
     }
 
-    /// Makes the directory for the log of one start of an engine; returns the log's path
-    /// and the same relative to the run directory.
+    /// Makes the directory for the log of one start of an engine. Returns the log's path, absolute
+    /// and relative to the run directory.
     pub fn engine_log(
         &self,
         launch: &crate::ids::LaunchId,
@@ -185,7 +185,8 @@ impl RunWriter {
 
     /// Begins a trial.
     ///
-    /// What an interrupted attempt at it left is kept aside in `attempts/`, never mixed in.
+    /// Files of an interrupted attempt are moved to `attempts/`, so they never mix with the new
+    /// ones.
     pub fn trial(&self, cell_name: &str, trial: u32) -> Result<TrialWriter, StoreError> {
         let path = self.dir.trial(cell_name, trial)?;
         if path.exists() {
@@ -197,7 +198,7 @@ impl RunWriter {
     }
 }
 
-/// Writes one trial. Can be moved to another thread.
+/// Writes one trial. It can move to another thread.
 #[derive(Debug)]
 pub struct TrialWriter {
     path: PathBuf,
@@ -215,15 +216,15 @@ impl TrialWriter {
         Ok(Self { path, redactor: redactor.clone(), requests, outputs, telemetry })
     }
 
-    /// Appends what was observed of one request.
+    /// Appends one request record.
     pub fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
         self.requests.append(record)
     }
 
     /// Appends the text of one answer.
     ///
-    /// Log probabilities that are not finite (a token that was impossible) are written as
-    /// the least finite number, because JSON has no infinity.
+    /// A log probability that is not finite (of an impossible token) is written as the least
+    /// finite number, because JSON has no infinity.
     pub fn output(&mut self, record: &OutputRecord) -> Result<(), StoreError> {
         if record.logprobs.iter().all(|logprob| logprob.is_finite()) {
             return self.outputs.append(record);
@@ -237,7 +238,7 @@ impl TrialWriter {
         self.outputs.append(&record)
     }
 
-    /// Appends a sample; values that are not finite become absent, with that reason.
+    /// Appends a sample. A value that is not finite becomes absent, with that reason.
     pub fn telemetry(&mut self, sample: &TelemetrySample) -> Result<(), StoreError> {
         if sample.values.values().all(|value| value.is_finite()) {
             return self.telemetry.append(sample);
@@ -256,8 +257,8 @@ impl TrialWriter {
         self.telemetry.append(&sample)
     }
 
-    /// Hands batches to the system that have waited long enough; to be called while no
-    /// records come, at least every 50 ms.
+    /// Writes batches that have waited long enough. It must be called at least every 50 ms while
+    /// no records come.
     pub fn flush_if_due(&mut self) -> Result<(), StoreError> {
         self.requests.flush_if_due()?;
         self.outputs.flush_if_due()?;
@@ -269,7 +270,7 @@ impl TrialWriter {
         self.requests.n_records()
     }
 
-    /// Puts everything on the disk, then writes `trial.json`: from then on the trial is complete.
+    /// Syncs all files to the disk, then writes `trial.json`, which makes the trial complete.
     pub fn finish(mut self, record: &TrialRecord) -> Result<(), StoreError> {
         let files = BTreeMap::from([
             (REQUESTS.to_owned(), self.requests.sync()?),
@@ -286,7 +287,7 @@ impl TrialWriter {
     }
 }
 
-/// Writes the files that say what the run does; returns their digests by file name.
+/// Writes scenario and plan files. Returns their digests by file name.
 fn write_inputs(dir: &RunDir, run: &NewRun<'_>) -> Result<BTreeMap<String, String>, StoreError> {
     let mut plan = serde_json::to_vec_pretty(run.plan)
         .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;

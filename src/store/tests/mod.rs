@@ -1,4 +1,4 @@
-//! A run directory written, read back, and damaged.
+//! Tests of a run directory that is written, read back and damaged.
 
 mod round_trip;
 mod scale;

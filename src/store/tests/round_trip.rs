@@ -1,4 +1,4 @@
-//! What is written is what is read: whole, cut short, damaged, twice at once.
+//! Tests that a reader gets what was written: from whole, cut, damaged and contested journals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -510,7 +510,7 @@ fn a_directory_whose_making_was_killed_at_any_point_is_taken_again() {
         assert!(RunDir::at(&dir).is_unfinished().unwrap(), "{:?}", &steps[..n_steps]);
         drop(try_new(root.path(), Some(&dir)).unwrap());
         assert_eq!(RunReader::open(&dir).unwrap().first_plan().unwrap(), plan());
-        // From here on it is a run.
+        // The manifest makes it a run.
         assert!(!RunDir::at(&dir).is_unfinished().unwrap());
     }
     let names = |dir: &Path| -> Vec<_> {
@@ -545,7 +545,7 @@ fn a_changed_plan_takes_the_place_of_the_first_and_a_renamed_cell_keeps_its_tria
     write_trial(&writer, 0);
     let other = Cell { id: CellId("ba9876543210".to_owned()), name: "other".to_owned(), ..cell() };
     let mut now = plan();
-    // The names trade places with a cell that has no trial yet.
+    // The cell's name goes to another cell, which has no trial yet, and the cell gets a new one.
     now.cells = vec![Cell { name: "other".to_owned(), ..cell() }, other];
     now.cells[1].name = cell().name;
     now.title = "Another title".to_owned();
@@ -565,7 +565,7 @@ fn a_changed_plan_takes_the_place_of_the_first_and_a_renamed_cell_keeps_its_tria
     assert_eq!(reader.trials(&now.cells[1]).unwrap().len(), 0);
     let verified = verify(&reader).unwrap();
     assert!(verified.is_sound(), "{:?}", verified.problems);
-    // The same call again, after a kill in its middle, changes nothing more.
+    // After a kill half-way the same call is repeated. It changes nothing more.
     writer.change(&plan(), &inputs, Vec::new()).unwrap();
     assert_eq!(reader.trials(&now.cells[0]).unwrap().len(), 1);
 }

@@ -1,8 +1,8 @@
-//! Many records: time and memory stay bounded.
+//! Tests with many records: time and memory stay bounded.
 //!
-//! By default small; `BENCH_TEST_SCALE=1000000 cargo test --release scale_cases` is the size
-//! that the program is meant for. Memory is asserted then alone, one test per process
-//! (`-- --exact NAME`), because tests that run beside it share the process.
+//! The tests are small by default. `BENCH_TEST_SCALE=1000000 cargo test --release scale_cases`
+//! runs them at the size that the program is made for. Memory is asserted only then, with one test
+//! per process (`-- --exact NAME`), because tests of one process share its memory.
 
 use std::fs;
 
