@@ -15,6 +15,8 @@ mod doctor;
 mod download;
 mod exit;
 mod failure;
+mod job;
+mod kept;
 mod progress;
 mod publish;
 mod report;

@@ -8,26 +8,25 @@ use crate::cli::args::{Colour, EndArgs, FailOn, RunArgs};
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::job::Job;
 use crate::cli::progress::Progress;
-use crate::cli::scenario_file::{self, Planned};
+use crate::cli::scenario_file;
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, publish, resume, say};
+use crate::cli::{assets, check_paths, kept, publish, say};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::ids::LaunchId;
 use crate::metrics::summary::{Summary, Validity};
 use crate::plan::Plan;
-use crate::plan::paths::Host;
 use crate::record::event::RunEvent;
 use crate::report::terminal;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::prepare::{self, Listener, Prepared, Taking};
-use crate::secrets::redact::Redactor;
 use crate::store::calibration;
 use crate::store::reader::RunReader;
-use crate::store::run_dir::{Invocation, RunDir};
-use crate::store::writer::{NewRun, RunWriter};
+use crate::store::run_dir::RunDir;
+use crate::store::writer::RunWriter;
 use crate::telemetry;
 
 /// Measures a scenario and reports.
@@ -55,48 +54,6 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     measure(&job, begin, &args.ends, colour).map(|(exit, _)| exit)
 }
 
-/// What is to be measured, and how that came to be.
-pub(crate) struct Job {
-    pub(crate) plan: Plan,
-    /// The scenario as written.
-    pub(crate) text: String,
-    /// The scenario with all layers applied.
-    pub(crate) resolved: String,
-    pub(crate) invocation: Invocation,
-}
-
-impl Job {
-    /// Takes a scenario from the command line of this process.
-    pub(crate) fn of(planned: Planned, scenario: &Path) -> Self {
-        let Host { bench_exe, assets_dir } = scenario_file::host();
-        let invocation = Invocation {
-            calibrates: false,
-            scenario: scenario.to_owned(),
-            cwd: std::env::current_dir().unwrap_or_default(),
-            program: bench_exe,
-            assets: assets_dir,
-        };
-        let resolved = planned.loaded.resolved_toml;
-        Self { plan: planned.plan, text: planned.text, resolved, invocation }
-    }
-
-    pub(crate) fn new_run<'a>(
-        &'a self,
-        out: Option<&'a Path>,
-        redactor: &'a Redactor,
-    ) -> NewRun<'a> {
-        NewRun {
-            root: Path::new("runs"),
-            out,
-            plan: &self.plan,
-            scenario: &self.text,
-            resolved: &self.resolved,
-            redactor,
-            invocation: &self.invocation,
-        }
-    }
-}
-
 /// Where the records go.
 #[derive(Clone, Copy)]
 pub(crate) enum Begin<'a> {
@@ -121,22 +78,22 @@ pub(crate) fn measure(
     say::hide(redactor);
     let changes = match begin {
         Begin::New(_) => Vec::new(),
-        Begin::GoOn(dir) => resume::changes(dir, job, redactor)?,
+        Begin::GoOn(dir) => kept::changes(dir, job, redactor)?,
     };
     let prepared = prepare(job, ends.quiet)?;
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
-        Begin::GoOn(dir) => resume::open(dir, job, changes, redactor)?,
+        Begin::GoOn(dir) => kept::open(dir, job, changes, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
-    last_words.are(format!("what is complete is kept; go on with: {}", resume::command(&dir)));
+    last_words.are(format!("what is complete is kept; go on with: {}", kept::command(&dir)));
     let conducted = conduct(job, &prepared, writer, &done, &interrupt, &credentials, ends.quiet)
-        .map_err(|failure| failure.kept(resume::kept(&dir)))?;
+        .map_err(|failure| failure.kept(kept::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
             "all is measured; make the report with: bench report {}",
-            resume::word(&dir)
+            kept::word(&dir)
         ));
     }
     interrupt.no_longer_noticed();
@@ -240,7 +197,7 @@ fn conclude(
         let (n_measured, n_cells) = analysis.summary.progress();
         say::talk(&format!(
             "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
-            resume::command(&dir)
+            kept::command(&dir)
         ));
     }
     Ok((exit, analysis))

@@ -1,0 +1,52 @@
+//! What is to be measured, and how that came to be.
+
+use std::path::Path;
+
+use crate::cli::scenario_file::{self, Planned};
+use crate::plan::Plan;
+use crate::plan::paths::Host;
+use crate::secrets::redact::Redactor;
+use crate::store::run_dir::Invocation;
+use crate::store::writer::NewRun;
+
+/// What is to be measured, and how that came to be.
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    /// The scenario as written.
+    pub(crate) text: String,
+    /// The scenario with all layers applied.
+    pub(crate) resolved: String,
+    pub(crate) invocation: Invocation,
+}
+
+impl Job {
+    /// Takes a scenario from the command line of this process.
+    pub(crate) fn of(planned: Planned, scenario: &Path) -> Self {
+        let Host { bench_exe, assets_dir } = scenario_file::host();
+        let invocation = Invocation {
+            calibrates: false,
+            scenario: scenario.to_owned(),
+            cwd: std::env::current_dir().unwrap_or_default(),
+            program: bench_exe,
+            assets: assets_dir,
+        };
+        let resolved = planned.loaded.resolved_toml;
+        Self { plan: planned.plan, text: planned.text, resolved, invocation }
+    }
+
+    pub(crate) fn new_run<'a>(
+        &'a self,
+        out: Option<&'a Path>,
+        redactor: &'a Redactor,
+    ) -> NewRun<'a> {
+        NewRun {
+            root: Path::new("runs"),
+            out,
+            plan: &self.plan,
+            scenario: &self.text,
+            resolved: &self.resolved,
+            redactor,
+            invocation: &self.invocation,
+        }
+    }
+}

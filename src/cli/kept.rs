@@ -1,0 +1,160 @@
+//! What a run that goes on keeps of the one before.
+//!
+//! One rule: a cell's identity decides. A cell whose identity is in the new plan keeps its
+//! trials, any other starts anew, and what is no part of the identity (scores, objectives,
+//! trials, titles, report) follows the new plan for all cells.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::job::Job;
+use crate::cli::{say, scenario_file};
+use crate::ids::CellId;
+use crate::plan::Plan;
+use crate::report::number::counted;
+use crate::report::untrusted::shell_word;
+use crate::run::conduct::{self, Done};
+use crate::scenario::diff::{self, Change};
+use crate::secrets::redact::Redactor;
+use crate::store::reader::RunReader;
+use crate::store::writer::RunWriter;
+
+/// Returns which keys differ from those of the stored run, and tells them with what each means.
+///
+/// # Errors
+/// 107 when the stored run has results and the new plan would keep none of them.
+pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<String>, Failure> {
+    let reader = RunReader::open(dir)?;
+    let before = reader.plan()?;
+    let parse = |text: &str| {
+        toml::from_str::<Table>(text).map_err(|why| {
+            let message = format!("failed to read {}: {why}", reader.dir().resolved().display());
+            Failure::new(Exit::Corrupt, message).help("start a new run")
+        })
+    };
+    let resolved = parse(&reader.resolved()?)?;
+    let changes = diff::changes(&resolved, &parse(&redactor.text(&job.resolved))?);
+    let (ids_before, ids_now) = (ids(&before), ids(&job.plan));
+    let mut lines = vec![String::new()];
+    for change in &changes {
+        lines.push(format!("{change}{}", effect(change, &changes, &resolved, job)));
+    }
+    let told = lines.join("\n  ");
+    if ids_before.is_disjoint(&ids_now) && !conduct::done(&reader)?.trials.is_empty() {
+        let message = format!(
+            "no cell of {} would be kept, because the scenario has changed:{told}",
+            dir.display()
+        );
+        return Err(Failure::new(Exit::Corrupt, message).help(format!(
+            "go on as it was begun with `{}`, or start a new run with `--out`",
+            command(dir)
+        )));
+    }
+    let anew = job.plan.cells.iter().filter(|cell| !ids_before.contains(&cell.id));
+    let anew: Vec<&str> = anew.map(|cell| cell.name.as_str()).collect();
+    let begun = reader.first_plan()?;
+    let n_gone = begun.cells.iter().filter(|cell| !ids_now.contains(&cell.id)).count();
+    if !changes.is_empty() {
+        say::talk(&format!("the scenario has changed since {} was begun:{told}", dir.display()));
+    }
+    if !anew.is_empty() || n_gone > 0 {
+        say::talk(&anew_and_gone(&anew, n_gone));
+    }
+    Ok(changes.iter().map(ToString::to_string).collect())
+}
+
+fn ids(plan: &Plan) -> BTreeSet<CellId> {
+    plan.cells.iter().map(|cell| cell.id.clone()).collect()
+}
+
+/// Returns what one change means, in brackets: the plan is made once more with it alone, so
+/// that nothing but the identities themselves says what they are made of.
+///
+/// Empty where that would take long, or where the change makes no scenario by itself.
+fn effect(change: &Change, all: &[Change], before: &Table, job: &Job) -> String {
+    /// Plans of so many cells take milliseconds.
+    const MAX_CELLS: usize = 200;
+    const MAX_CHANGES: usize = 20;
+    if job.plan.cells.len() > MAX_CELLS || all.len() > MAX_CHANGES {
+        return String::new();
+    }
+    let plan_of = |scenario: &Table| {
+        let text = scenario.to_string();
+        let planned = scenario_file::plan_text(&job.invocation.scenario, &text, None, &[]);
+        planned.ok().map(|planned| ids(&planned.plan))
+    };
+    let mut changed = before.clone();
+    change.apply(&mut changed);
+    let (Some(before), Some(now)) = (plan_of(before), plan_of(&changed)) else {
+        return String::new();
+    };
+    match now.difference(&before).count() as u64 {
+        0 if now == before => " (applied to all cells)".to_owned(),
+        0 => format!(" (leaves out {})", counted(before.difference(&now).count() as u64, "cell")),
+        n => format!(" (begins {} anew)", counted(n, "cell")),
+    }
+}
+
+/// Returns which cells of the plan are to be measured, and how many of the run are in it no more.
+fn anew_and_gone(anew: &[&str], n_gone: usize) -> String {
+    const SHOWN: usize = 8;
+    let mut lines = Vec::new();
+    if !anew.is_empty() {
+        let shown = anew[..anew.len().min(SHOWN)].join("; ");
+        let more = if anew.len() > SHOWN { "; …" } else { "" };
+        lines.push(format!("  begun anew: {} ({shown}{more})", counted(anew.len() as u64, "cell")));
+    }
+    if n_gone > 0 {
+        let gone = counted(n_gone as u64, "cell");
+        lines.push(format!("  no longer asked for: {gone}, whose records stay on the disk"));
+    }
+    lines.join("\n")
+}
+
+/// Opens the run directory to go on with it, under the plan of the job.
+pub(crate) fn open(
+    dir: &Path,
+    job: &Job,
+    changes: Vec<String>,
+    redactor: &Redactor,
+) -> Result<(RunWriter, Done), Failure> {
+    let mut writer = RunWriter::resume(dir, redactor)?;
+    let reader = RunReader::open(dir)?;
+    let before = reader.first_plan()?;
+    let is_same = before == job.plan && reader.check_plan().is_ok() && changes.is_empty();
+    if !is_same {
+        writer.change(&before, &job.new_run(None, redactor), changes)?;
+    }
+    let done = conduct::done(&RunReader::open(dir)?)?;
+    let (n_kept, n_cells) = (done.kept.len(), done.n_cells);
+    say::talk(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
+    Ok((writer, done))
+}
+
+/// Returns what a run directory holds, and how to go on with it: for a run that failed.
+pub(crate) fn kept(dir: &Path) -> String {
+    let done = RunReader::open(dir).ok().and_then(|reader| conduct::done(&reader).ok());
+    let kept = match done {
+        Some(Done { kept, n_cells, .. }) => format!("{} of {n_cells} cells are", kept.len()),
+        None => "what was measured so far is".to_owned(),
+    };
+    format!("{kept} in {}; go on with: {}", dir.display(), command(dir))
+}
+
+/// Returns the command that goes on with a run, from any directory.
+pub(crate) fn command(dir: &Path) -> String {
+    format!("bench resume {}", word(dir))
+}
+
+/// Returns a directory as a shell takes it, from any other.
+pub(crate) fn word(dir: &Path) -> String {
+    shell_word(&absolute(dir).display().to_string())
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
