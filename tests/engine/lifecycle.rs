@@ -179,8 +179,20 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
+fn a_missing_working_directory_is_named_and_not_the_program() {
+    let bed = Bed::new();
+    let mut launch = launch(&[]);
+    launch.cwd = Some("/no/such/directory".into());
+    let failure = fail(&bed, &launch);
+    assert_eq!(failure.class, FailureClass::Spawn);
+    let told = "`cwd` /no/such/directory: No such file";
+    assert!(failure.message.contains(told), "{}", failure.message);
+    bed.assert_clean();
+}
+
+#[test]
 fn health_alone_does_not_make_an_engine_ready() {
-    for (generate, said) in [("500", "CUDA kernel failed"), ("empty", "no token: data: [DONE]")] {
+    for (generate, said) in [("500", "CUDA kernel failed"), ("empty", "(3 times): data: [DONE]")] {
         let bed = Bed::new();
         let failure = fail(&bed, &launch(&["--generate", generate]));
         assert_eq!(failure.class, FailureClass::Server);

@@ -256,6 +256,10 @@ fn spawn(
         .stderr(log.try_clone()?)
         .process_group(0);
     if let Some(cwd) = &start.cwd {
+        // The spawn would blame the program for it.
+        std::fs::read_dir(cwd).map_err(|error| {
+            io::Error::new(error.kind(), format!("`cwd` {}: {error}", cwd.display()))
+        })?;
         command.current_dir(cwd);
     }
     let child = command

@@ -2,7 +2,9 @@
 
 pub(in crate::engine) mod trust;
 
+use std::error::Error as _;
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +55,12 @@ pub enum HttpError {
     /// Nothing accepted the connection.
     #[error("connect to {0}")]
     Connect(String),
+    /// Nothing listens there.
+    #[error("connect to {0}: connection refused")]
+    Refused(String),
+    /// The host's name has no address.
+    #[error("find the host of {0} ({1}): is its name right?")]
+    Unresolved(String, String),
     /// The engine's certificate is not to be believed.
     #[error(
         "trust the certificate of {0} ({1}): if it is the engine's own, name it in the engine's \
@@ -224,7 +232,8 @@ impl Http {
         whole_body(response, url).await.map(|body| self.redactor().text(&body).into_owned())
     }
 
-    fn url(&self, path: &str) -> String {
+    /// Returns the URL of a path.
+    pub(in crate::engine) fn url(&self, path: &str) -> String {
         format!("{}/{}", self.base_url, path.trim_start_matches('/'))
     }
 }
@@ -264,7 +273,23 @@ fn why(url: &str, error: &reqwest::Error) -> HttpError {
             HttpError::Untrusted(url, what.to_string())
         }
         Some(rustls::Error::InvalidMessage(_)) => HttpError::NotTls(url),
-        _ if error.is_connect() || error.is_builder() => HttpError::Connect(url),
+        _ if error.is_connect() || error.is_builder() => no_connection(url, error),
         _ => HttpError::Broken(url),
     }
+}
+
+fn no_connection(url: String, error: &reqwest::Error) -> HttpError {
+    let causes = successors(error.source(), |&cause| cause.source());
+    for cause in causes {
+        let io = cause.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return HttpError::Refused(url);
+        }
+        // The type of a failed look-up is the client's own; this text is all that it shows.
+        if cause.to_string() == "dns error" {
+            let what = cause.source().map_or_else(String::new, ToString::to_string);
+            return HttpError::Unresolved(url, what);
+        }
+    }
+    HttpError::Connect(url)
 }

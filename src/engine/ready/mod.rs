@@ -1,7 +1,11 @@
 //! When an engine is ready: the socket is ours, then health, then the model, then a token.
 
+pub(crate) mod last;
 pub mod probe;
+#[cfg(test)]
+mod tests;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::clock::monotonic;
@@ -9,6 +13,7 @@ use crate::engine::http::{Answer, Http, HttpError};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
+use crate::engine::ready::last::LastAnswer;
 use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
 use crate::engine::step::StartStep;
@@ -61,6 +66,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) ready: Ready,
     /// What is waited for, in words.
     pub(crate) waiting_for: &'static str,
+    /// What came instead.
+    pub(crate) last: LastAnswer,
 }
 
 impl Wait<'_> {
@@ -140,11 +147,16 @@ impl Wait<'_> {
             let answer = self.get(path, HEALTH_LIMIT)?;
             match answer {
                 Ok(answer) if answer.is_success() => break answer,
+                Ok(answer) if is_barred(answer.status) => {
+                    let last = &self.last;
+                    let message = format!("{last}: is `api-key-env` the variable of its key?");
+                    return Err(Unready::Failed(FailureClass::Server, message));
+                }
                 Ok(answer) if !is_not_yet(answer.status) => n_refused += 1,
                 _ => {}
             }
             if n_refused == REFUSALS_MAX {
-                let message = format!("{path} did not list the served models");
+                let message = format!("does not list its models: {}", self.last);
                 return Err(Unready::Failed(FailureClass::Server, message));
             }
             self.look()?;
@@ -176,24 +188,24 @@ impl Wait<'_> {
         loop {
             let limit = self.deadline().saturating_sub(monotonic());
             let (launch, http, probe) = (self.launch, self.http, self.probe);
+            self.last.asking("POST", &http.url(&probe.path));
             match probe::ask(http, launch, probe, limit.into(), &mut || self.look())? {
                 Ok(answer) if answer.first_token_at.is_some() => {
                     let at = answer.first_token_at.unwrap_or_default();
                     self.ready.probe = answer;
                     return Ok(at);
                 }
-                Ok(answer) if is_not_yet(answer.status) => {}
                 Ok(answer) => {
-                    n_refused += 1;
+                    self.last.answered(answer.status, answer.error.as_deref().unwrap_or_default());
+                    n_refused += u32::from(!is_not_yet(answer.status));
                     if n_refused == REFUSALS_MAX {
-                        return Err(no_token(&probe.path, &answer));
+                        let message = format!("sends no token: {}", self.last);
+                        return Err(Unready::Failed(FailureClass::Server, message));
                     }
                 }
-                Err(error @ (HttpError::Untrusted(..) | HttpError::NotTls(_))) => {
-                    return Err(insecure(&error));
-                }
+                Err(error) if is_permanent(&error) => return Err(hopeless(&error)),
                 // A connection that breaks off counts as "not yet"; the deadline bounds it.
-                Err(HttpError::Connect(_) | HttpError::Broken(_) | HttpError::TimedOut(..)) => {}
+                Err(error) => self.last.missed(&error),
             }
             self.look()?;
             std::thread::sleep(CALL_PAUSE);
@@ -203,11 +215,14 @@ impl Wait<'_> {
     fn get(&mut self, path: &str, limit: Duration) -> Result<Result<Answer, HttpError>, Unready> {
         let left = self.deadline().saturating_sub(monotonic());
         let http = self.http;
-        match http.get(path, limit.min(left.into()), &mut || self.look())? {
-            // Another answer is not to be expected, however long it is waited for.
-            Err(error @ (HttpError::Untrusted(..) | HttpError::NotTls(_))) => Err(insecure(&error)),
-            answer => Ok(answer),
+        self.last.asking("GET", &http.url(path));
+        let answer = http.get(path, limit.min(left.into()), &mut || self.look())?;
+        match &answer {
+            Ok(answer) => self.last.answered(answer.status, &answer.body),
+            Err(error) if is_permanent(error) => return Err(hopeless(error)),
+            Err(error) => self.last.missed(error),
         }
+        Ok(answer)
     }
 
     fn deadline(&self) -> Nanos {
@@ -231,12 +246,21 @@ impl Wait<'_> {
         }
         let timeout = self.launch.readiness.timeout;
         if since_spawn > timeout {
-            return Err(Unready::Failed(
-                FailureClass::TimedOut,
-                format!("waited {timeout} for {}", self.waiting_for),
-            ));
+            return Err(Unready::Failed(FailureClass::TimedOut, self.in_vain(timeout)));
         }
         Ok(())
+    }
+
+    /// Tells what was waited for, and what came instead.
+    fn in_vain(&self, timeout: Nanos) -> String {
+        let mut message = format!("waited {timeout} for {}", self.waiting_for);
+        if self.last.is_asked() {
+            let _ = write!(message, ": {}", self.last);
+        }
+        if self.own.is_none() {
+            message.push_str("; is `url` right? `ready-timeout` waits longer");
+        }
+        message
     }
 
     fn stage(&mut self, name: &str) -> Nanos {
@@ -251,6 +275,11 @@ fn is_not_yet(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
+/// Whether a status means "not without a key that is let in".
+fn is_barred(status: u16) -> bool {
+    matches!(status, 401 | 403)
+}
+
 fn foreign(port: u16, who: &str) -> Unready {
     Unready::Failed(
         FailureClass::Port,
@@ -258,16 +287,13 @@ fn foreign(port: u16, who: &str) -> Unready {
     )
 }
 
-fn insecure(error: &HttpError) -> Unready {
-    Unready::Failed(FailureClass::Server, format!("cannot {error}"))
+/// Whether another answer is not to be expected, however long it is waited for.
+fn is_permanent(error: &HttpError) -> bool {
+    matches!(error, HttpError::Untrusted(..) | HttpError::NotTls(_) | HttpError::Unresolved(..))
 }
 
-fn no_token(path: &str, answer: &ProbeAnswer) -> Unready {
-    let what = answer.error.as_deref().unwrap_or("nothing");
-    Unready::Failed(
-        FailureClass::Server,
-        format!("{path} answered with status {} and no token: {}", answer.status, what.trim()),
-    )
+fn hopeless(error: &HttpError) -> Unready {
+    Unready::Failed(FailureClass::Server, format!("cannot {error}"))
 }
 
 /// Returns the ids in a list of models, as `OpenAI` (`data[].id`) and Ollama (`models[].name`)
@@ -287,16 +313,4 @@ fn model_ids(body: &str) -> Vec<String> {
         found = ids("models", "name");
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn model_ids_are_read_from_both_kinds_of_lists() {
-        assert_eq!(model_ids(r#"{"object":"list","data":[{"id":"a"},{"id":"b"}]}"#), ["a", "b"]);
-        assert_eq!(model_ids(r#"{"models":[{"name":"llama3:8b"}]}"#), ["llama3:8b"]);
-        assert!(model_ids("<html>").is_empty());
-    }
 }

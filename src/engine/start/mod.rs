@@ -20,6 +20,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process;
 use crate::engine::process::port::{self, Listener};
+use crate::engine::ready::last::LastAnswer;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::ready::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;
@@ -159,6 +160,7 @@ impl<'a> Start<'a> {
                 ..Ready::default()
             },
             waiting_for: "its start",
+            last: LastAnswer::default(),
         };
         let ready = match wait.until_ready() {
             Ok(ready) => ready,

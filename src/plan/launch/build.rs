@@ -14,6 +14,12 @@ use crate::plan::paths::Places;
 use crate::scenario::Scenario;
 use crate::secrets::literal::{in_argv, in_command, is_written_out};
 use crate::secrets::name::is_secret_name;
+use crate::units::Nanos;
+
+/// Time to be ready for an engine that is started: large models load for long.
+const READY_TIMEOUT: Nanos = Nanos::from_secs(1800);
+/// Time to be ready for an engine that should run already.
+const ATTACHED_READY_TIMEOUT: Nanos = Nanos::from_secs(10);
 
 /// Returns the launch of one cell's engine.
 pub(crate) fn launch(
@@ -47,6 +53,7 @@ fn made(
     let env = engine.env(found);
     let spec = engine.spec.clone();
     let is_started = !argv.is_empty();
+    let ready_timeout = if is_started { READY_TIMEOUT } else { ATTACHED_READY_TIMEOUT };
     let url = spec.url.clone().unwrap_or_else(|| "http://127.0.0.1:{{ port }}".into());
     let base_url = engine.render(&url, "url", found);
     // Paths of requests carry the version, as does the URL that clients are usually given.
@@ -75,7 +82,7 @@ fn made(
         readiness: Readiness {
             health: spec.health.filter(|path| !path.is_empty()),
             models: spec.models.filter(|path| !path.is_empty()),
-            timeout: spec.ready_timeout,
+            timeout: spec.ready_timeout.unwrap_or(ready_timeout),
         },
         stop_grace: spec.stop_grace,
         log_patterns: LogPatterns {

@@ -9,6 +9,7 @@ use crate::plan::expand::expand;
 use crate::plan::paths::Host;
 use crate::plan::render::{Skips, command, render};
 use crate::scenario::{Input, Loaded, load};
+use crate::units::Nanos;
 
 const SCENARIOS: &[(&str, &str)] = &[
     ("batch_sweep", include_str!("../../../scenarios/batch_sweep.toml")),
@@ -275,6 +276,11 @@ fn an_endpoint_is_attached_to_and_not_started() {
     let launch = &plan.launches[0];
     assert!(!launch.is_started());
     assert_eq!((launch.base_url.as_str(), launch.n_gpus), ("https://llm.example.com", 8));
+    // A dead URL is not waited for as long as a model that loads.
+    assert_eq!(launch.readiness.timeout, Nanos::from_secs(10));
+    let started = "[engine.mine]\nargv = [\"./serve.sh\", \"{{ port }}\"]\nmodel = \"m\"";
+    let plan = plan_of(&with_engine(started, "")).unwrap();
+    assert_eq!(plan.launches[0].readiness.timeout, Nanos::from_secs(1800));
     assert_eq!(launch.requires.len(), 1);
     check_error(
         &with_engine("[engine.endpoint]\nmodel = \"m\"", ""),

@@ -55,7 +55,7 @@ table! {
         /// Path that lists the served models; "" for none.
         pub(crate) models: Option<String>,
         /// Time from the start to the first token.
-        pub(crate) ready_timeout: Nanos,
+        pub(crate) ready_timeout: Option<Nanos>,
         /// Time between SIGTERM and SIGKILL.
         pub(crate) stop_grace: Nanos,
         /// Drop the model's files from the page cache before each start.
