@@ -105,16 +105,6 @@ impl RunAnalysis {
     pub fn any_engine_was_ready(&self) -> bool {
         self.engines.iter().any(|engine| engine.facts.is_some())
     }
-
-    /// Returns the gates that failed, in words: accuracies below their floor.
-    pub fn failed_gates(&self) -> impl Iterator<Item = String> {
-        self.summary.cells.iter().zip(&self.plan.cells).filter_map(|(summary, cell)| {
-            let floor: f64 = self.plan.scores[cell.score.as_ref()?].floor.as_ref()?.parse().ok()?;
-            let share = summary.accuracy.first()?.share?;
-            (share < floor)
-                .then(|| format!("{}: accuracy {share:.3} is below its floor {floor}", cell.name))
-        })
-    }
 }
 
 /// Computes the numbers of one cell.

@@ -220,7 +220,7 @@ fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit 
     if exit == Exit::CellFailed && tried().count() > 0 && !analysis.any_engine_was_ready() {
         exit = exit.worse(Exit::EngineStart);
     }
-    if fails(FailOn::Gate) && analysis.failed_gates().next().is_some() {
+    if fails(FailOn::Gate) && !summary.failed_gates.is_empty() {
         exit = exit.worse(Exit::Gate);
     }
     exit

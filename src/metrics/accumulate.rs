@@ -10,6 +10,7 @@ use crate::metrics::device::{DeviceLog, Devices};
 use crate::metrics::engine_counters::EngineLog;
 use crate::metrics::engine_figures::{self, EngineTotals};
 use crate::metrics::evidence::Evidence;
+use crate::metrics::failures::FailureLimit;
 use crate::metrics::figures::{self, Figures};
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
@@ -58,7 +59,7 @@ pub struct CellAccumulator<'a> {
 struct Grades {
     accuracies: Vec<Accuracy>,
     n_correct_answers: u64,
-    as_published: AsPublishedTinyllama,
+    as_published: Option<AsPublishedTinyllama>,
 }
 
 #[derive(Debug)]
@@ -166,7 +167,7 @@ impl<'a> CellAccumulator<'a> {
         self.graded = Some(Grades {
             accuracies: graded.accuracies.clone(),
             n_correct_answers: graded.n_correct_answers,
-            as_published: graded.as_published,
+            as_published: Some(graded.as_published),
         });
     }
 
@@ -192,6 +193,7 @@ impl<'a> CellAccumulator<'a> {
         if !self.trials.is_empty() {
             self.measured_figures(&mut figures, &counts, n_gpus);
         }
+        self.withhold_accuracy();
         let lags = self.latencies.lags();
         self.evidence.tpot_bound = self.latencies.tpot_bound();
         let distributions = self.latencies.distributions(&counts);
@@ -199,8 +201,9 @@ impl<'a> CellAccumulator<'a> {
         self.evidence.engine_excess = self.engine.excess(&self.trials);
         let evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let instrument = validity::instrument(&evidence);
-        let verdict =
-            validity::verdict(self.cell, self.outcome.as_ref(), &counts, n_trials, &instrument);
+        let limit = FailureLimit::of(self.plan);
+        let outcome = self.outcome.as_ref();
+        let verdict = validity::verdict(self.cell, outcome, &counts, limit, n_trials, &instrument);
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
         CellSummary {
             id: self.cell.id.clone(),
@@ -215,10 +218,24 @@ impl<'a> CellAccumulator<'a> {
             counts,
             figures: figures.by_key,
             distributions,
-            as_published: self.graded.as_ref().map(|graded| graded.as_published),
+            as_published: self.graded.as_ref().and_then(|graded| graded.as_published),
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
             beside: Vec::new(),
             caveats,
+        }
+    }
+
+    /// Takes accuracies away where too few items were answered: who answers one question of two
+    /// hundred rightly is not right in all.
+    fn withhold_accuracy(&mut self) {
+        let limit = FailureLimit::of(self.plan);
+        let (n_missing, n) = self.evidence.unanswered;
+        self.evidence.is_accuracy_withheld = limit.is_exceeded(n_missing, n);
+        if let Some(graded) = self.graded.as_mut().filter(|_| self.evidence.is_accuracy_withheld) {
+            for accuracy in &mut graded.accuracies {
+                (accuracy.share, accuracy.interval) = (None, None);
+            }
+            graded.as_published = None;
         }
     }
 
@@ -227,7 +244,8 @@ impl<'a> CellAccumulator<'a> {
         if let Some(concurrency) = concurrency(self.cell) {
             figures::per_stream(figures, concurrency);
         }
-        figures.share(MetricId::SuccessShare, counts.ok, counts.scheduled);
+        let n_asked = counts.scheduled - counts.n_cancelled_as_planned();
+        figures.share(MetricId::SuccessShare, counts.ok, n_asked);
         if self.cell.slo.is_some() {
             figures::goodput(figures, &self.trials);
         }
@@ -428,10 +446,10 @@ mod tests {
         }
         cell.outcome(&CellOutcome::Complete);
         let found = cell.finish();
-        let why = "none of 10 requests succeeded, mostly connect: refused".to_owned();
+        let why = "none of 10 requests succeeded: 10 connect (\"refused\")".to_owned();
         assert_eq!(found.verdict, Validity::Failed(why));
         assert!(!found.distributions.contains_key(&MetricId::Ttft));
-        assert_eq!(found.value(MetricId::OutputThroughput), Some(0.0));
+        assert_eq!(found.value(MetricId::OutputThroughput), None, "nothing was counted");
         let text = serde_json::to_string(&found).unwrap();
         let back: CellSummary = serde_json::from_str(&text).unwrap();
         assert_eq!((back.counts, back.verdict), (found.counts, found.verdict));

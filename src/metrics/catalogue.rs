@@ -157,7 +157,7 @@ metrics! {
     GoodputShare: Figure("goodput_share", "goodput share", "%", MORE)
         "Requests that met all SLOs, of all that were due; failed and unsent ones missed.";
     SuccessShare: Figure("success_share", "success share", "%", MORE)
-        "Complete answers, of all requests that were due.";
+        "Complete answers, of all requests that were due and that no `cancel-after` ended.";
     LoadTime: Figure("load_time", "load time", "s", LESS)
         "Spawn of the engine to the first token of a probe request.";
     LoadPortBound: Figure("load_port_bound", "time to port bound", "s", LESS)

@@ -37,6 +37,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::counter_stood_still,
     load::failures,
     load::cancelled_at_deadline,
+    load::cancelled_as_planned,
     load::aborted,
     load::not_steady,
     load::warm_up_not_steady,
@@ -196,7 +197,7 @@ mod tests {
             ok: 900,
             errors: BTreeMap::from([("status-500".to_owned(), 60), ("empty".to_owned(), 30)]),
             examples: BTreeMap::from([("status-500".to_owned(), "out of memory".to_owned())]),
-            cancelled: BTreeMap::from([("deadline".to_owned(), 10)]),
+            cancelled: [("after-time".to_owned(), 4), ("deadline".to_owned(), 6)].into(),
         };
         let few = {
             let mut few = Samples::default();
@@ -231,8 +232,9 @@ mod tests {
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
         telemetry-lost: samples are missing: the GPUs' probe missed 7 of 15 samples and lost 2 on the way to the disk and did not come back in 1 trial
         energy-counter: a GPU's energy counter stood still for 12.0 s of the window
-        failures: 90 of 1000 requests failed: 30 empty, 60 status-500 ("out of memory")
-        cancelled: bench ended 10 of 1000 requests: 10 by deadline
+        failures: 90 of 1000 requests failed: 60 status-500 ("out of memory"), 30 empty
+        cancelled: bench ended 6 of 1000 requests: 6 by deadline
+        cancelled-as-planned: `cancel-after` ended 4 of 1000 requests, as asked for
         aborted: 1 trial ended early: the engine died
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
         warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state
@@ -255,7 +257,7 @@ mod tests {
         warm-up-shared: 4 rows were sent in the warm-up and measured again
         odd-streams: 2 of 1000 answers were odd: 2 wrong or no content type, 1 no [DONE]
         answers-changed: 6 of 200 repeated questions got another answer than the first time
-        not-answered: 3 of 100 items have no answer because their requests failed
+        not-answered: 3 of 100 items have no answer because their requests failed or were cancelled
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
         engine-busy: the engine had open requests before or after 1 of 1 trials

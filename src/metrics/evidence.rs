@@ -136,6 +136,8 @@ pub struct Evidence {
     pub engine_excess: f64,
     /// Items that were due and have no answer, of how many.
     pub unanswered: (u64, u64),
+    /// So many that no accuracy is told.
+    pub(crate) is_accuracy_withheld: bool,
     /// What each probe beside the load lost, over all trials.
     pub(crate) probes: BTreeMap<ProbeName, ProbeLoss>,
     /// Longest time for which a GPU's energy counter stood still in the window, seconds.

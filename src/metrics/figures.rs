@@ -132,7 +132,10 @@ const UNKNOWN_SHARE: f64 = 0.01;
 
 /// Returns why tokens per second cannot be told when so many of all answers have no count.
 fn unknown(n_unknown: u64, n_ok: u64) -> Option<&'static str> {
-    if n_ok > 0 && n_unknown == n_ok {
+    if n_ok == 0 {
+        return Some("no answer was complete");
+    }
+    if n_unknown == n_ok {
         return Some(NO_COUNTS);
     }
     (n_unknown as f64 > UNKNOWN_SHARE * n_ok as f64).then_some(FEW_COUNTS)

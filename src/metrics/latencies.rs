@@ -202,7 +202,7 @@ impl Latencies {
 
     /// Returns all distributions.
     pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<MetricId, Distribution> {
-        let n_failed = counts.scheduled - counts.ok;
+        let n_failed = counts.n_failed();
         let note = (self.n_censored > 0).then(|| {
             format!(
                 "requests that bench ended are not in it: {}; the longest had been under way for {}",

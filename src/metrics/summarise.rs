@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::caveat;
+use crate::metrics::gates;
 use crate::metrics::search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary, Validity};
 use crate::plan::cell::Cell;
@@ -34,8 +35,9 @@ pub fn summary(
     caveats.extend(not_interleaved(plan, &cells));
     let searches = searches(plan, &cells);
     caveats.extend(searches.iter().filter_map(search_ended_by_client));
+    let failed_gates = gates::failed(plan, &cells);
     let title = plan.title.clone();
-    Summary { format: FORMAT_VERSION, title, complete, cells, searches, caveats }
+    Summary { format: FORMAT_VERSION, title, complete, cells, searches, failed_gates, caveats }
 }
 
 /// Returns the doubt that an event of the run expresses.

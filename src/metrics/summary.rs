@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::CellId;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::totals::cancel_kind;
 use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
+use crate::record::request::CancelCause;
 use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 
@@ -27,6 +29,9 @@ pub struct Summary {
     /// Searches for the highest load that meets the objectives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searches: Vec<SearchSummary>,
+    /// Gates that were not passed, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_gates: Vec<String>,
     /// Doubts about the whole run.
     pub caveats: Vec<Caveat>,
 }
@@ -143,7 +148,7 @@ pub enum Validity {
     Valid,
     /// Measured, but not what it says, and why: the client fell behind, say.
     Invalid(Vec<String>),
-    /// The engine or all requests failed.
+    /// The engine failed, or more requests than may.
     Failed(String),
     /// It could not run here.
     Skipped(String),
@@ -165,6 +170,30 @@ pub struct Counts {
     pub examples: BTreeMap<String, String>,
     /// Ended by `bench`, by cause.
     pub cancelled: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Returns requests by how they failed, those included whose answer never came in the time
+    /// that there was.
+    pub fn failures(&self) -> impl Iterator<Item = (&String, &u64)> {
+        let unplanned = self.cancelled.iter().filter(|(cause, _)| !is_planned(cause));
+        self.errors.iter().chain(unplanned)
+    }
+
+    /// Returns how many requests failed or never came.
+    pub fn n_failed(&self) -> u64 {
+        self.failures().map(|(_, n)| n).sum()
+    }
+
+    /// Returns how many requests `bench` cancelled because the scenario asks for it: nobody
+    /// failed.
+    pub fn n_cancelled_as_planned(&self) -> u64 {
+        self.cancelled.iter().filter(|(cause, _)| is_planned(cause)).map(|(_, n)| n).sum()
+    }
+}
+
+fn is_planned(cause: &str) -> bool {
+    cause == cancel_kind(CancelCause::AfterTime)
 }
 
 /// One number.

@@ -1,6 +1,7 @@
 //! Whether a cell's numbers may be believed.
 
 use crate::metrics::evidence::Evidence;
+use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::summary::{Counts, Validity};
 use crate::plan::cell::Cell;
 use crate::record::event::CellOutcome;
@@ -100,10 +101,11 @@ pub fn instrument(evidence: &Evidence) -> Vec<String> {
 }
 
 /// Returns whether a cell's numbers may be believed.
-pub fn verdict(
+pub(crate) fn verdict(
     cell: &Cell,
     outcome: Option<&CellOutcome>,
     counts: &Counts,
+    limit: FailureLimit,
     n_trials: u32,
     instrument: &[String],
 ) -> Validity {
@@ -117,18 +119,24 @@ pub fn verdict(
         Some(CellOutcome::Complete) => {}
     }
     // What this machine lacked says nothing about the engine, also where nothing succeeded.
-    let is_ours = counts.errors.contains_key("client-resources") && !instrument.is_empty();
+    let n_short = counts.errors.get("client-resources").filter(|_| !instrument.is_empty());
+    let n_failed = counts.n_failed() - n_short.copied().unwrap_or_default();
+    let n = counts.scheduled;
     if n_trials < cell.n_trials {
         Validity::Incomplete
-    } else if counts.scheduled == 0 {
+    } else if n == 0 {
         Validity::Failed("no request was due".to_owned())
-    } else if counts.ok == 0 && !is_ours {
-        let kinds = counts.errors.iter().chain(&counts.cancelled);
-        let most = kinds.max_by_key(|(_, n)| **n).map_or("unknown", |(kind, _)| kind);
-        let words =
-            counts.examples.get(most).map_or_else(String::new, |words| format!(": {words}"));
-        let n = counts.scheduled;
-        Validity::Failed(format!("none of {n} requests succeeded, mostly {most}{words}"))
+    } else if n_failed > 0 && counts.ok == 0 && n_short.is_none() {
+        Validity::Failed(format!(
+            "none of {n} requests succeeded: {}",
+            failures::told(counts.failures(), counts)
+        ))
+    } else if limit.is_exceeded(n_failed, n) {
+        let percent = n_failed as f64 / n as f64 * 100.0;
+        let told = failures::told(counts.failures(), counts);
+        Validity::Failed(format!(
+            "{n_failed} of {n} requests failed or never came ({percent:.1} %, limit {limit}): {told}"
+        ))
     } else if instrument.is_empty() {
         Validity::Valid
     } else {
@@ -215,7 +223,8 @@ mod tests {
         let errors = BTreeMap::from([("client-resources".to_owned(), 3)]);
         let counts = Counts { scheduled: 3, errors, ..Counts::default() };
         let cell = cell(ArrivalsPlan::AllAtOnce);
-        let verdict = verdict(&cell, Some(&CellOutcome::Complete), &counts, 1, &reasons);
+        let verdict =
+            verdict(&cell, Some(&CellOutcome::Complete), &counts, FailureLimit::Usual, 1, &reasons);
         assert_eq!(verdict, Validity::Invalid(reasons));
     }
 
@@ -223,7 +232,10 @@ mod tests {
     fn a_cell_is_valid_only_when_it_is_complete_and_something_succeeded() {
         let check = |outcome: Option<CellOutcome>, counts: &Counts, n_trials, expected| {
             let cell = cell(ArrivalsPlan::AllAtOnce);
-            assert_eq!(verdict(&cell, outcome.as_ref(), counts, n_trials, &[]), expected);
+            assert_eq!(
+                verdict(&cell, outcome.as_ref(), counts, FailureLimit::Usual, n_trials, &[]),
+                expected
+            );
         };
         let good = Counts { scheduled: 2, ok: 2, ..Counts::default() };
         let complete = || Some(CellOutcome::Complete);
@@ -238,7 +250,47 @@ mod tests {
             errors: BTreeMap::from([("status-500".to_owned(), 2), ("empty".to_owned(), 1)]),
             ..Counts::default()
         };
-        let all_failed = "none of 3 requests succeeded, mostly status-500".to_owned();
+        let all_failed = "none of 3 requests succeeded: 2 status-500, 1 empty".to_owned();
         check(complete(), &bad, 1, Validity::Failed(all_failed));
+    }
+
+    #[test]
+    fn a_cell_with_more_failures_than_may_be_is_failed_whatever_else_is_said_of_it() {
+        let verdict = |limit, kind: &str, n_failed, instrument: &[String]| {
+            let errors = BTreeMap::from([(kind.to_owned(), n_failed)]);
+            let counts = Counts { scheduled: 200, ok: 200 - n_failed, errors, ..Counts::default() };
+            let cell = cell(ArrivalsPlan::AllAtOnce);
+            verdict(&cell, Some(&CellOutcome::Complete), &counts, limit, 1, instrument)
+        };
+        let usual = FailureLimit::Usual;
+        assert_eq!(verdict(usual, "status-503", 2, &[]), Validity::Valid);
+        let expected = "199 of 200 requests failed or never came (99.5 %, limit one request and \
+                        1 %): 199 status-503";
+        let failed = Validity::Failed(expected.to_owned());
+        let late = ["client: late".to_owned()];
+        assert_eq!(verdict(usual, "status-503", 199, &[]), failed);
+        assert_eq!(verdict(usual, "status-503", 199, &late), failed);
+        assert_eq!(verdict(FailureLimit::Share(0.1), "status-503", 20, &[]), Validity::Valid);
+        let expected = "21 of 200 requests failed or never came (10.5 %, limit max-failures = \
+                        0.1): 21 status-503";
+        let failed = Validity::Failed(expected.to_owned());
+        assert_eq!(verdict(FailureLimit::Share(0.1), "status-503", 21, &[]), failed);
+        // What this machine had no port for is no failure of the engine.
+        let ours = verdict(usual, "client-resources", 199, &late);
+        assert_eq!(ours, Validity::Invalid(late.to_vec()));
+    }
+
+    #[test]
+    fn a_request_that_was_cancelled_as_planned_did_not_fail() {
+        let verdict = |cause: &str| {
+            let cancelled = BTreeMap::from([(cause.to_owned(), 10)]);
+            let counts = Counts { scheduled: 10, cancelled, ..Counts::default() };
+            let cell = cell(ArrivalsPlan::AllAtOnce);
+            let complete = Some(CellOutcome::Complete);
+            verdict(&cell, complete.as_ref(), &counts, FailureLimit::Usual, 1, &[])
+        };
+        assert_eq!(verdict("after-time"), Validity::Valid);
+        let never_came = "none of 10 requests succeeded: 10 deadline".to_owned();
+        assert_eq!(verdict("deadline"), Validity::Failed(never_came));
     }
 }

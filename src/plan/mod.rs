@@ -59,6 +59,9 @@ pub struct Plan {
     /// The search for the highest load that meets the objectives, if one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchPlan>,
+    /// Share of requests that may fail or never come, where the scenario says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<f64>,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

@@ -1,4 +1,5 @@
-//! The terminal face: the table first, then what qualifies it, the answer last.
+//! The terminal face: the table first, then what qualifies it, then the answer; what makes the
+//! program fail stands last, where the eye is.
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
@@ -44,16 +45,18 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     } else {
         screen.table(&mut out, &view.results);
     }
-    troubled(&screen, &mut out, view);
     skipped(&screen, &mut out, view);
     references(&screen, &mut out, view);
     published(&screen, &mut out, view);
+    with_failures(&screen, &mut out, view);
     caveats(&screen, &mut out, &view.caveats);
     out.push('\n');
     for sentence in &view.headline {
         screen.prose(&mut out, "", sentence, Ink::Plain);
     }
     screen.prose(&mut out, "instrument: ", &view.instrument, Ink::Faint);
+    troubled(&screen, &mut out, view);
+    failed_gates(&screen, &mut out, view);
     if !view.report_at.is_empty() {
         out.push('\n');
         // A path is never wrapped: it is there to be copied.
@@ -74,6 +77,26 @@ fn troubled(screen: &Screen, out: &mut String, view: &ReportView) {
         .map(|cell| (format!("{} {}", cell.cell, cell.status), cell.reasons.join("; ")));
     screen.pairs(out, rows.take(CELLS_MAX));
     more(out, view.troubled.len(), CELLS_MAX);
+}
+
+fn failed_gates(screen: &Screen, out: &mut String, view: &ReportView) {
+    if view.failed_gates.is_empty() {
+        return;
+    }
+    out.push('\n');
+    screen.prose(out, "", "Gates that were not passed", Ink::Strong);
+    for gate in view.failed_gates.iter().take(CELLS_MAX) {
+        screen.prose(out, "  ", gate, Ink::Plain);
+    }
+    more(out, view.failed_gates.len(), CELLS_MAX);
+}
+
+fn with_failures(screen: &Screen, out: &mut String, view: &ReportView) {
+    if !view.with_failures.rows.is_empty() {
+        out.push('\n');
+        screen.prose(out, "", "Percentiles with failures as the slowest", Ink::Strong);
+        screen.table(out, &view.with_failures);
+    }
 }
 
 fn skipped(screen: &Screen, out: &mut String, view: &ReportView) {

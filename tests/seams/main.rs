@@ -6,5 +6,6 @@
     reason = "starts the program, changes what it wrote and reads it again"
 )]
 
+mod failures;
 mod place;
 mod whole;

@@ -83,13 +83,13 @@ pub(super) fn answers_changed(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn not_answered(case: &Case<'_>) -> Option<Caveat> {
     let (n_missing, n) = case.evidence.unanswered;
     (n_missing > 0).then(|| {
-        let what = format!("{n_missing} of {n} items have no answer because their requests failed");
-        caveat(
-            "not-answered",
-            what,
-            "Accuracy is of the answered items alone.",
-            &[MetricId::Accuracy],
-        )
+        let what = format!("{n_missing} of {n} items have no answer because their requests failed or were cancelled");
+        let advice = if case.evidence.is_accuracy_withheld {
+            "Accuracy is withheld: these are more than `max-failures`."
+        } else {
+            "Accuracy is of the answered items alone."
+        };
+        caveat("not-answered", what, advice, &[MetricId::Accuracy])
     })
 }
 

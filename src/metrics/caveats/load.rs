@@ -2,6 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted};
+use crate::metrics::failures;
 use crate::metrics::summary::Caveat;
 use crate::metrics::window::ToTheEnd;
 use crate::stats::trend::Trend;
@@ -9,13 +10,8 @@ use crate::stats::trend::Trend;
 pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
     let n: u64 = case.counts.errors.values().sum();
     (n > 0).then(|| {
-        let told = |(kind, n): (&String, &u64)| match case.counts.examples.get(kind) {
-            Some(words) => format!("{n} {kind} (\"{words}\")"),
-            None => format!("{n} {kind}"),
-        };
-        let kinds: Vec<String> = case.counts.errors.iter().map(told).collect();
-        let what =
-            format!("{n} of {} requests failed: {}", case.counts.scheduled, kinds.join(", "));
+        let told = failures::told(case.counts.errors.iter(), case.counts);
+        let what = format!("{n} of {} requests failed: {told}", case.counts.scheduled);
         let advice =
             "Latencies are of complete answers alone; read the failure-inflated percentiles.";
         caveat("failures", what, advice, &[])
@@ -23,14 +19,26 @@ pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn cancelled_at_deadline(case: &Case<'_>) -> Option<Caveat> {
-    let n: u64 = case.counts.cancelled.values().sum();
+    let n = case.counts.cancelled.values().sum::<u64>() - case.counts.n_cancelled_as_planned();
     (n > 0).then(|| {
-        let causes: Vec<String> =
-            case.counts.cancelled.iter().map(|(cause, n)| format!("{n} by {cause}")).collect();
+        let causes =
+            case.counts.failures().filter(|(kind, _)| !case.counts.errors.contains_key(*kind));
+        let causes: Vec<String> = causes.map(|(cause, n)| format!("{n} by {cause}")).collect();
         let scheduled = case.counts.scheduled;
         let what = format!("bench ended {n} of {scheduled} requests: {}", causes.join(", "));
         let advice = "The slowest answers are missing; lengthen the drain or lower the load.";
         caveat("cancelled", what, advice, &[MetricId::Ttft, MetricId::E2e, MetricId::Tpot])
+    })
+}
+
+pub(super) fn cancelled_as_planned(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.counts.n_cancelled_as_planned();
+    (n > 0).then(|| {
+        let scheduled = case.counts.scheduled;
+        let what = format!("`cancel-after` ended {n} of {scheduled} requests, as asked for");
+        let advice = "Latencies and rates are of the answers that were complete before.";
+        let touched = [MetricId::Ttft, MetricId::E2e, MetricId::Tpot, MetricId::OutputThroughput];
+        caveat("cancelled-as-planned", what, advice, &touched)
     })
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         published: None,
         reference: BTreeMap::new(),
         search: None,
+        max_failures: None,
         gpu_hour_price: None,
     }
 }

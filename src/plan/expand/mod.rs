@@ -254,6 +254,7 @@ impl Making<'_> {
             published: published(scenario, found),
             reference: conditions(&top.reference),
             search: self.search,
+            max_failures: top.max_failures,
             gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }

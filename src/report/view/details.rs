@@ -3,6 +3,7 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Summary};
+use crate::plan::Plan;
 use crate::record::event::{LoadTimeline, PageCache};
 use crate::report::number::{self, ABSENT, percent, printed, rounded};
 use crate::report::untrusted;
@@ -16,6 +17,9 @@ pub const DETAIL_CELLS_MAX: usize = 500;
 
 /// Percentiles that have a column.
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+
+/// Latencies from the instant at which a request was due.
+const SCHEDULED: [MetricId; 2] = [MetricId::TtftScheduled, MetricId::E2eScheduled];
 
 /// Makes a table with the rows that `rows_of` gives for each of the first cells.
 pub(super) fn per_cell(
@@ -118,9 +122,6 @@ fn distribution_row(
             TableCell::default()
         };
         number.marks.clear();
-        if let Some(with_failures) = with_failures(distribution, p) {
-            number.note = format!("{}; with failures as slowest: {with_failures}", number.note);
-        }
         row.push(number);
     }
     row.push(plain(distribution.max));
@@ -128,10 +129,55 @@ fn distribution_row(
     row
 }
 
-fn with_failures(distribution: &Distribution, p: f64) -> Option<String> {
-    let percentile = distribution.percentile(p)?;
-    (percentile.with_failures != percentile.value)
-        .then(|| percentile.with_failures.map_or_else(|| "among the failures".to_owned(), rounded))
+/// Builds the table of percentiles in which failed requests are slower than all others: one row
+/// per latency of each cell that has failures beside answers.
+pub fn with_failures(summary: &Summary, plan: &Plan) -> Table {
+    let mut columns = vec![
+        Column::words("cell", 0),
+        Column::words("metric", 0),
+        Column::words("unit", 1),
+        Column::words("failed", 3),
+    ];
+    // The median stays where there is hardly any room.
+    let rank = |p: f64| if p > 50.0 { 2 } else { 0 };
+    columns.extend(PERCENTILES.iter().map(|&p| Column::numbers(format!("p{p}"), "", rank(p))));
+    let mut open_loops = plan.cells.iter().filter(|cell| super::conditions::is_open_loop(cell));
+    let has_open_loop = open_loops.next().is_some();
+    per_cell(summary, columns, |cell| {
+        if cell.counts.n_failed() == 0 {
+            return Vec::new();
+        }
+        // In a closed loop what counts from the due send repeats what counts from the send.
+        let latencies = cell
+            .distributions
+            .iter()
+            .filter(|(metric, _)| metric.row().counts_failures)
+            .filter(|(metric, _)| has_open_loop || !SCHEDULED.contains(metric))
+            .filter(|(_, found)| found.percentiles.iter().any(|at| at.value.is_some()));
+        latencies.map(|(&metric, found)| inflated_row(cell, metric, found)).collect()
+    })
+    .without_empty_columns()
+}
+
+fn inflated_row(
+    cell: &CellSummary,
+    metric: MetricId,
+    distribution: &Distribution,
+) -> Vec<TableCell> {
+    let mut row = vec![
+        name_cell(cell),
+        TableCell::text(metric.row().name),
+        TableCell::text(untrusted::line(&distribution.unit)),
+        TableCell::text(format!("{} of {}", cell.counts.n_failed(), cell.counts.scheduled)),
+    ];
+    row.extend(PERCENTILES.iter().map(|p| {
+        match distribution.percentile(*p).map(|at| (at.value, at.with_failures)) {
+            Some((_, Some(value))) => TableCell::text(rounded(value)),
+            Some((Some(_), None)) => TableCell::text("failed"),
+            Some((None, None)) | None => TableCell::default(),
+        }
+    }));
+    row
 }
 
 /// Builds the table of answers by class: one row per cell and extractor.
@@ -199,7 +245,7 @@ pub fn counts(summary: &Summary) -> Table {
                 causes.iter().map(|(cause, n)| format!("{n} {}", untrusted::line(cause))).collect();
             TableCell::text(if words.is_empty() { "0".to_owned() } else { words.join(", ") })
         };
-        let share = super::results::n_failed(cell) as f64 / cell.counts.scheduled as f64;
+        let share = cell.counts.n_failed() as f64 / cell.counts.scheduled as f64;
         vec![vec![
             name_cell(cell),
             TableCell::text(cell.counts.scheduled.to_string()),

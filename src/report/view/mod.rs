@@ -49,6 +49,10 @@ pub struct ReportView {
     pub skipped: Vec<SkippedView>,
     /// Cells whose numbers are not to be believed, or that failed, and why.
     pub troubled: Vec<TroubleView>,
+    /// Gates that were not passed.
+    pub failed_gates: Vec<String>,
+    /// Percentiles in which failed requests are slower than all others.
+    pub with_failures: Table,
     /// The published table beside the measured rows.
     pub published: Option<PublishedView>,
     /// Doubts, numbered.
@@ -125,6 +129,8 @@ impl ReportView {
             results,
             skipped: skipped(input),
             troubled: troubled(input),
+            failed_gates: summary.failed_gates.iter().map(|gate| line(gate)).collect(),
+            with_failures: details::with_failures(summary, plan),
             published: input.published.map(|published| {
                 published::beside(published, plan.published.as_ref(), summary, &marks)
             }),

@@ -93,7 +93,7 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
             (quantity, rank, unit)
         })
         .collect();
-    let any_failure = cells.iter().any(|cell| n_failed(cell) > 0);
+    let any_failure = cells.iter().any(|cell| cell.counts.n_failed() > 0);
 
     let mut columns: Vec<Column> = key_columns(&keys);
     for (quantity, rank, unit) in &shown {
@@ -203,21 +203,14 @@ fn note_of(reading: &Figure) -> String {
     }
 }
 
-/// Returns how many requests of a cell ended without a complete answer.
-pub fn n_failed(cell: &CellSummary) -> u64 {
-    cell.counts.errors.values().sum::<u64>() + cell.counts.cancelled.values().sum::<u64>()
-}
-
 fn failed_cell(cell: &CellSummary) -> TableCell {
     if cell.counts.scheduled == 0 {
         return TableCell::faint(number::ABSENT);
     }
-    let n_failed = n_failed(cell);
+    let n_failed = cell.counts.n_failed();
     let causes: Vec<String> = cell
         .counts
-        .errors
-        .iter()
-        .chain(&cell.counts.cancelled)
+        .failures()
         .map(|(cause, n)| format!("{n} {}", untrusted::line(cause)))
         .collect();
     TableCell {

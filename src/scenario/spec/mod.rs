@@ -56,6 +56,8 @@ table! {
         pub(crate) trials: u32 = Integer(1, 1000),
         /// All trials of an engine in a row, or engines alternating A B B A.
         pub(crate) order: TrialOrder,
+        /// Share of requests that may fail or never come; more of them and the cell is FAILED.
+        pub(crate) max_failures: Option<f64> = Number(0.0, 1.0),
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.

@@ -69,6 +69,7 @@ fn plan() -> Plan {
         published: None,
         reference: std::collections::BTreeMap::new(),
         search: None,
+        max_failures: None,
         gpu_hour_price: None,
     }
 }

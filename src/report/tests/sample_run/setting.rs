@@ -55,6 +55,7 @@ pub(crate) fn plan() -> Plan {
         }),
         reference: BTreeMap::new(),
         search: None,
+        max_failures: None,
         gpu_hour_price: None,
     }
 }

@@ -1,0 +1,59 @@
+//! Gates: what a scenario requires of the numbers.
+
+use crate::metrics::summary::{CellSummary, Validity};
+use crate::plan::Plan;
+
+/// Returns the gates that were not passed, in words. Only what was shown passes one: an accuracy
+/// that is not there is above no floor.
+pub(crate) fn failed(plan: &Plan, cells: &[CellSummary]) -> Vec<String> {
+    let of_cell = |(cell, planned): (&CellSummary, &crate::plan::cell::Cell)| {
+        let floor = plan.scores.get(planned.score.as_ref()?)?.floor.as_ref()?;
+        if matches!(cell.verdict, Validity::Skipped(_)) {
+            return None;
+        }
+        let Some(accuracy) = cell.accuracy.first() else {
+            return Some(format!("{}: no accuracy is there to pass its floor {floor}", cell.name));
+        };
+        let n_items = accuracy.n + accuracy.request_errors;
+        match accuracy.share {
+            None => Some(format!(
+                "{}: {} of {n_items} items were answered, too few to pass its floor {floor}",
+                cell.name, accuracy.n
+            )),
+            Some(share) => (share < floor.parse().ok()?)
+                .then(|| format!("{}: accuracy {share:.3} is below its floor {floor}", cell.name)),
+        }
+    };
+    cells.iter().zip(&plan.cells).filter_map(of_cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::fixture::{measured_cell, plan, with_accuracy};
+    use crate::plan::cell::ScorePlan;
+
+    fn told(cell: CellSummary) -> Vec<String> {
+        let mut plan = plan(&["a"]);
+        let score = ScorePlan { floor: Some("0.5".to_owned()), ..ScorePlan::gsm8k() };
+        plan.scores.insert("answer".to_owned(), score);
+        plan.cells[0].score = Some("answer".to_owned());
+        failed(&plan, &[cell])
+    }
+
+    #[test]
+    fn a_floor_is_passed_by_a_number_alone() {
+        assert!(told(with_accuracy(measured_cell("a", "fp16"), 60, 100)).is_empty());
+        let below = told(with_accuracy(measured_cell("a", "fp16"), 40, 100));
+        assert_eq!(below, ["a: accuracy 0.400 is below its floor 0.5"]);
+        let mut withheld = with_accuracy(measured_cell("a", "fp16"), 1, 1);
+        withheld.accuracy[0].share = None;
+        withheld.accuracy[0].request_errors = 199;
+        let few = ["a: 1 of 200 items were answered, too few to pass its floor 0.5"];
+        assert_eq!(told(withheld), few);
+        let none = told(measured_cell("a", "fp16"));
+        assert_eq!(none, ["a: no accuracy is there to pass its floor 0.5"]);
+        let skipped = Validity::Skipped("not here".to_owned());
+        assert!(told(CellSummary { verdict: skipped, ..measured_cell("a", "fp16") }).is_empty());
+    }
+}
