@@ -6,6 +6,7 @@ pub mod request_rows;
 pub mod rescore;
 pub mod run;
 
+mod golds;
 pub(crate) mod records;
 mod references;
 mod series;

@@ -9,7 +9,7 @@ use crate::metrics::totals::{cancel_kind, error_kind};
 use crate::plan::cell::Cell;
 use crate::record::request::{Outcome, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
-use crate::score::answer::{Answer, Delivery};
+use crate::score::answer::Delivery;
 use crate::score::item::Class;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
@@ -111,7 +111,7 @@ fn row(
         .get(&cell.id)
         .filter(|_| measured)
         .and_then(|classes| classes.headline(request.sample))
-        .map(|class| match Answer::of(request, None).delivery {
+        .map(|class| match Delivery::of(request) {
             Delivery::Answered => class,
             Delivery::Failed => Class::RequestError,
         });

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use crate::analysis::records::{complete_trials, exchanges, golds};
+use crate::analysis::golds::RunGolds;
+use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::references::reference_comparisons;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::window::Window;
@@ -27,7 +29,7 @@ pub struct CellScores {
     /// Its grades.
     pub graded: Graded,
     /// What answers were compared with.
-    pub golds: Golds,
+    pub golds: Rc<Golds>,
     /// Against its references: flips by each extractor, and how long the texts agree.
     pub beside: Vec<ReferenceComparison>,
 }
@@ -63,7 +65,8 @@ pub fn rescore(
     adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
 ) -> Result<Vec<CellScores>, RescoreError> {
     let plan = reader.plan()?;
-    let mut by_cell = BTreeMap::new();
+    let mut golds = RunGolds::new(reader);
+    let (mut by_cell, mut golds_by_cell) = (BTreeMap::new(), BTreeMap::new());
     let mut classes = BTreeMap::new();
     let mut measured = BTreeSet::new();
     for cell in &plan.cells {
@@ -71,10 +74,13 @@ pub fn rescore(
             measured.insert(cell.id.clone());
         }
         let Some(score) = &cell.score else { continue };
-        let graded = grade(reader, cell, &adapt(&plan.scores[score]))?;
+        let scorer = Scorer::new(&adapt(&plan.scores[score]))?;
+        let golds = golds.of(cell, score, &scorer)?;
+        let graded = grade(reader, cell, &scorer, &golds)?;
         if !graded.items.is_empty() {
             classes.insert(cell.id.clone(), ItemClasses::of(&graded));
             by_cell.insert(cell.id.clone(), graded);
+            golds_by_cell.insert(&cell.id, golds);
         }
     }
     let mut beside = reference_comparisons(reader, &plan, &measured, &classes)?;
@@ -82,12 +88,8 @@ pub fn rescore(
     for cell in &plan.cells {
         let Some(graded) = by_cell.remove(&cell.id) else { continue };
         let beside = beside.remove(&cell.id).unwrap_or_default();
-        scores.push(CellScores {
-            name: cell.name.clone(),
-            graded,
-            golds: golds(reader, cell)?,
-            beside,
-        });
+        let golds = golds_by_cell.remove(&cell.id).unwrap_or_default();
+        scores.push(CellScores { name: cell.name.clone(), graded, golds, beside });
     }
     Ok(scores)
 }
@@ -111,24 +113,27 @@ pub fn score_file(
         delivery: Delivery::Answered,
     });
     let graded = scorer.grade(&golds, answers);
-    Ok(CellScores { name, graded, golds, beside: Vec::new() })
+    Ok(CellScores { name, graded, golds: Rc::new(golds), beside: Vec::new() })
 }
 
 /// Grades the measured answers of a cell; nothing where it was not measured.
-fn grade(reader: &RunReader, cell: &Cell, score: &ScorePlan) -> Result<Graded, RescoreError> {
-    let scorer = Scorer::new(score)?;
+fn grade(
+    reader: &RunReader,
+    cell: &Cell,
+    scorer: &Scorer,
+    golds: &Golds,
+) -> Result<Graded, RescoreError> {
     let trials = complete_trials(reader, cell)?;
     if trials.is_empty() {
         return Ok(Graded::default());
     }
-    let golds = golds(reader, cell)?;
-    let mut grading = scorer.grading(&golds);
+    let mut grading = scorer.grading(golds);
     for trial in trials {
         let window = Window::of(&trial.record, cell);
         for exchange in exchanges(&trial)? {
             let (request, output) = exchange?;
             if window.measures_phase(request.phase) {
-                grading.push(&Answer::of(&request, output.as_ref()));
+                grading.push(&Answer::of(&request, &output));
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use crate::analysis::golds::RunGolds;
 use crate::analysis::input::{CellSeries, EngineStart, RunFacts, engine_starts};
-use crate::analysis::records::{complete_trials, corrupt, exchanges, golds};
+use crate::analysis::records::{complete_trials, corrupt, exchanges};
 use crate::analysis::references::reference_comparisons;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
@@ -20,7 +21,7 @@ use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
 use crate::score::classes::ItemClasses;
 use crate::score::grade::Grading;
-use crate::score::scorer::{Golds, Scorer};
+use crate::score::scorer::Scorer;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 
@@ -58,8 +59,9 @@ impl RunAnalysis {
         let mut classes: BTreeMap<CellId, ItemClasses> = BTreeMap::new();
         let mut series = BTreeMap::new();
         let mut datasets: Vec<DatasetRecord> = Vec::new();
+        let mut golds = RunGolds::new(reader);
         for cell in &plan.cells {
-            let analysed = analyse_cell(reader, &plan, cell, &by_owner)?;
+            let analysed = analyse_cell(reader, &plan, cell, &by_owner, &mut golds)?;
             cells.push(analysed.summary);
             series.insert(cell.id.clone(), analysed.series.finish(&environment.gpus));
             if analysed.is_measured {
@@ -114,7 +116,8 @@ pub(crate) fn cell_summary(
     cell: &Cell,
 ) -> Result<CellSummary, StoreError> {
     let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
-    Ok(analyse_cell(reader, plan, cell, &EventsByOwner::of(&events))?.summary)
+    let events = EventsByOwner::of(&events);
+    Ok(analyse_cell(reader, plan, cell, &events, &mut RunGolds::new(reader))?.summary)
 }
 
 struct CellAnalysis {
@@ -161,6 +164,7 @@ fn analyse_cell(
     plan: &Plan,
     cell: &Cell,
     events: &EventsByOwner<'_>,
+    golds: &mut RunGolds<'_>,
 ) -> Result<CellAnalysis, StoreError> {
     let mut accumulator = CellAccumulator::new(plan, cell);
     for event in events.of_cell(cell) {
@@ -176,8 +180,16 @@ fn analyse_cell(
         // More trials are asked for than when the cell was closed.
         accumulator.lacks_trials();
     }
-    let scoring = Scoring::of(reader, plan, cell)?;
-    let mut grading = scoring.as_ref().map(|scoring| scoring.scorer.grading(&scoring.golds));
+    let scoring = match &cell.score {
+        Some(score) => {
+            let scorer = Scorer::new(&plan.scores[score])
+                .map_err(|error| corrupt(reader.dir().plan(), error.to_string()))?;
+            let golds = golds.of(cell, score, &scorer)?;
+            Some((scorer, golds))
+        }
+        None => None,
+    };
+    let mut grading = scoring.as_ref().map(|(scorer, golds)| scorer.grading(golds));
     let mut series = SeriesBuilder::default();
     for trial in &trials {
         let window = Window::of(&trial.record, cell);
@@ -189,7 +201,7 @@ fn analyse_cell(
             if window.measures_phase(request.phase) {
                 series.request(&request);
                 if let Some(grading) = &mut grading {
-                    grading.push(&Answer::of(&request, output.as_ref()));
+                    grading.push(&Answer::of(&request, &output));
                 }
             }
         }
@@ -211,21 +223,6 @@ fn analyse_cell(
         series,
         datasets: trials.into_iter().filter_map(|trial| trial.record.dataset).collect(),
     })
-}
-
-/// A score made ready with the golds that the run directory keeps.
-struct Scoring {
-    scorer: Scorer,
-    golds: Golds,
-}
-
-impl Scoring {
-    fn of(reader: &RunReader, plan: &Plan, cell: &Cell) -> Result<Option<Self>, StoreError> {
-        let Some(score) = &cell.score else { return Ok(None) };
-        let scorer = Scorer::new(&plan.scores[score])
-            .map_err(|error| corrupt(reader.dir().plan(), error.to_string()))?;
-        Ok(Some(Self { scorer, golds: golds(reader, cell)? }))
-    }
 }
 
 /// Whether the last session of the run came to its end without being interrupted.

@@ -29,7 +29,8 @@ use crate::store::writer::RunWriter;
 /// 107 when the stored run has results and the new plan would keep none of them.
 pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<String>, Failure> {
     let reader = RunReader::open(dir)?;
-    let before = reader.plan()?;
+    let begun = reader.plan_on_disk()?;
+    let before = reader.with_points(begun.clone())?;
     let parse = |text: &str| {
         toml::from_str::<Table>(text).map_err(|why| {
             let message = format!("failed to read {}: {why}", reader.dir().resolved().display());
@@ -56,7 +57,6 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
     }
     let anew = job.plan.cells.iter().filter(|cell| !ids_before.contains(&cell.id));
     let anew: Vec<&str> = anew.map(|cell| cell.name.as_str()).collect();
-    let begun = reader.first_plan()?;
     let n_gone = begun.cells.iter().filter(|cell| !ids_now.contains(&cell.id)).count();
     if !changes.is_empty() {
         say::talk(&format!("the scenario has changed since {} was begun:{told}", dir.display()));
@@ -124,8 +124,8 @@ pub(crate) fn open(
 ) -> Result<(RunWriter, Done), Failure> {
     let mut writer = RunWriter::resume(dir, redactor)?;
     let reader = RunReader::open(dir)?;
-    let before = reader.first_plan()?;
-    let is_same = before == job.plan && reader.check_plan().is_ok() && changes.is_empty();
+    let before = reader.plan_on_disk()?;
+    let is_same = before == job.plan && reader.first_plan().is_ok() && changes.is_empty();
     if !is_same {
         writer.change(&before, &job.new_run(None, redactor), changes)?;
     }

@@ -32,7 +32,7 @@ fn stored(dir: &Path) -> Result<Job, Failure> {
         Err(error @ StoreError::NotARun { .. }) => return Err(not_a_run(dir, error)),
         opened => opened?,
     };
-    reader.check_plan().map_err(|error| {
+    let mut plan = reader.first_plan().map_err(|error| {
         Failure::from(error).help(format!(
             "go on with the scenario instead: bench run SCENARIO.toml --resume {}",
             word(dir)
@@ -41,7 +41,6 @@ fn stored(dir: &Path) -> Result<Job, Failure> {
     let begun = reader.manifest().invocation.clone().unwrap_or_default();
     enter(&begun.cwd);
     let Host { bench_exe, assets_dir } = scenario_file::host();
-    let mut plan = reader.first_plan()?;
     move_program(&mut plan, &begun, &bench_exe, &assets_dir);
     let invocation = Invocation { program: bench_exe, assets: assets_dir, ..begun };
     Ok(Job { plan, text: reader.scenario()?, resolved: reader.resolved()?, invocation })

@@ -19,6 +19,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::ids::LaunchId;
 use crate::metrics::summary::{Summary, Validity};
 use crate::plan::Plan;
+use crate::plan::cell::Cell;
 use crate::record::event::RunEvent;
 use crate::report::terminal;
 use crate::run::conduct::{self, Conducted, Done};
@@ -137,7 +138,7 @@ fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
 fn conduct(
     job: &Job,
     prepared: &Prepared,
-    writer: RunWriter,
+    mut writer: RunWriter,
     done: &Done,
     interrupt: &Interrupt,
     credentials: &Credentials,
@@ -146,6 +147,10 @@ fn conduct(
     let mut environment = telemetry::environment();
     environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
     writer.environment(&environment)?;
+    // Golds of cells that keep their trials cannot change any more.
+    let keeps = |cell: &&Cell| done.trials.iter().any(|(id, _)| *id == cell.id);
+    let in_use = job.plan.cells.iter().filter(keeps).map(|cell| cell.dataset.as_str()).collect();
+    writer.golds(&prepared.golds, &in_use)?;
     let progress = Progress::start(&job.plan, done, quiet);
     let conducted = conduct::conduct(
         &job.plan,

@@ -8,6 +8,7 @@ pub mod matrix;
 pub(crate) mod name;
 pub mod paths;
 pub(crate) mod phases;
+pub mod references;
 pub mod render;
 pub mod search;
 pub(crate) mod template;

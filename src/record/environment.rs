@@ -37,6 +37,24 @@ pub struct Environment {
     pub calibration: Option<Calibration>,
 }
 
+impl Environment {
+    /// Returns the names of the facts in which another machine, or build of `bench`, differs.
+    pub fn differs_in(&self, other: &Self) -> Vec<&'static str> {
+        let facts = [
+            ("bench version", self.bench_version == other.bench_version),
+            ("bench commit", self.bench_commit == other.bench_commit),
+            ("kernel", self.kernel == other.kernel),
+            ("operating system", self.os == other.os),
+            ("CPU", self.cpu == other.cpu),
+            ("number of CPUs", self.n_cpus == other.n_cpus),
+            ("CPU governor", self.cpu_governor == other.cpu_governor),
+            ("GPUs", self.gpus == other.gpus),
+            ("GPU driver", self.gpu_driver == other.gpu_driver),
+        ];
+        facts.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+    }
+}
+
 /// What `bench` adds on a machine, by `bench calibrate`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

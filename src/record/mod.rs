@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod event;
+pub mod golds;
 pub mod request;
 pub mod telemetry;
 pub mod trial;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::analysis::records::complete_trials;
+use crate::analysis::records::complete;
 use crate::analysis::run::cell_summary;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -23,7 +23,6 @@ use crate::run::schedule::{EngineSession, sessions};
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
 use crate::store::reader::RunReader;
-use crate::store::run_dir;
 use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
@@ -97,10 +96,6 @@ pub fn conduct<'a>(
 
 impl Conductor<'_> {
     fn run(mut self, done: &Done) -> Result<Conducted, RunError> {
-        for (dataset, golds) in &self.prepared.golds {
-            let json = serde_json::to_string(golds).expect("golds are plain text");
-            self.writer.dir().replace(&run_dir::golds_file(dataset), json.as_bytes())?;
-        }
         let n_cells = self.plan.cells.len() as u32;
         self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
         for record in &done.events {
@@ -450,7 +445,8 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
     }
     let is_skipped = skipped(&done.events);
     for cell in &reader.plan()?.cells {
-        let trials = complete_trials(reader, cell)?;
+        // A trial that was lost is measured again.
+        let trials = complete(reader.trials_on_disk(cell)?, cell);
         if trials.len() >= cell.n_trials as usize {
             done.kept.insert(cell.id.clone());
         }

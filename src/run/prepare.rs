@@ -1,6 +1,6 @@
 //! Everything that can be known before an engine is started: data, golds, token counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCo
 use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase, PromptForm};
 use crate::plan::launch::Launch;
+use crate::record::golds::GoldsRecord;
 use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
-use crate::score::scorer::{GoldError, Golds, Scorer};
+use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
 use crate::stats::trend::{TREND_CHANGE, Trend};
 use crate::units::Nanos;
@@ -43,8 +44,8 @@ const WARM_UP_P: f64 = 0.10;
 /// The data of a plan, read and checked.
 pub struct Prepared {
     datasets: BTreeMap<String, PreparedDataset>,
-    /// Gold answers by data set, for cells that are scored.
-    pub golds: BTreeMap<String, Golds>,
+    /// Raw gold answers by data set, for cells that are scored.
+    pub golds: BTreeMap<String, GoldsRecord>,
 }
 
 struct PreparedDataset {
@@ -74,9 +75,11 @@ pub enum PrepareError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// Its gold answers cannot be read.
-    #[error("data set `{dataset}`: {source}")]
+    #[error("score `{score}` on data set `{dataset}`: {source}")]
     Gold {
-        /// Name in the scenario.
+        /// Name of the score in the scenario.
+        score: String,
+        /// Name of the data set in the scenario.
         dataset: String,
         /// Which rows.
         source: GoldError,
@@ -137,16 +140,20 @@ pub fn prepare(
     listener: &mut Listener<'_>,
 ) -> Result<Prepared, PrepareError> {
     let mut prepared = Prepared { datasets: BTreeMap::new(), golds: BTreeMap::new() };
+    let mut scored = BTreeSet::new();
     for cell in &plan.cells {
         if !prepared.datasets.contains_key(&cell.dataset) {
             let dataset = prepare_dataset(plan, &cell.dataset, scenario_path, listener)?;
             prepared.datasets.insert(cell.dataset.clone(), dataset);
         }
         let Some(score) = &cell.score else { continue };
-        if !prepared.golds.contains_key(&cell.dataset) {
-            let samples = &prepared.datasets[&cell.dataset].samples;
-            let golds = read_golds(plan, score, &cell.dataset, samples)?;
-            prepared.golds.insert(cell.dataset.clone(), golds);
+        let golds = prepared.golds.entry(cell.dataset.clone()).or_insert_with(|| {
+            let rows = prepared.datasets[&cell.dataset].samples.rows();
+            rows.iter().map(|sample| (sample.row, sample.gold.clone())).collect()
+        });
+        // Each score reads golds in its own way: all are tried before an engine is started.
+        if scored.insert((&cell.dataset, score)) {
+            check_golds(plan, score, &cell.dataset, golds)?;
         }
     }
     for cell in plan.cells.iter().filter(|cell| cell.skip.is_none()) {
@@ -241,16 +248,19 @@ fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
     rows.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
-fn read_golds(
+fn check_golds(
     plan: &Plan,
     score: &str,
     dataset: &str,
-    samples: &Samples,
-) -> Result<Golds, PrepareError> {
+    golds: &GoldsRecord,
+) -> Result<(), PrepareError> {
     let scorer = Scorer::new(&plan.scores[score])
         .map_err(|source| PrepareError::Pattern { score: score.to_owned(), source })?;
-    let rows = samples.rows().iter().map(|sample| (sample.row, sample.gold.as_deref()));
-    scorer.golds(rows).map_err(|source| PrepareError::Gold { dataset: dataset.to_owned(), source })
+    scorer.golds(golds.iter()).map(drop).map_err(|source| PrepareError::Gold {
+        score: score.to_owned(),
+        dataset: dataset.to_owned(),
+        source,
+    })
 }
 
 impl Prepared {

@@ -24,21 +24,27 @@ pub enum Delivery {
     Failed,
 }
 
-impl<'a> Answer<'a> {
-    /// Joins a request's record with its stored output.
+impl Delivery {
+    /// Returns whether a request brought an answer.
     ///
     /// A response that the engine ended without a token is an empty answer, not a failed request:
     /// the engine did what the model wanted. Otherwise a model could raise its accuracy by silence.
-    pub fn of(record: &RequestRecord, output: Option<&'a OutputRecord>) -> Self {
-        let delivery = match record.outcome {
-            Outcome::Ok | Outcome::Error(RequestError::Empty) => Delivery::Answered,
-            Outcome::Error(_) | Outcome::Cancelled(_) => Delivery::Failed,
-        };
+    pub fn of(record: &RequestRecord) -> Self {
+        match record.outcome {
+            Outcome::Ok | Outcome::Error(RequestError::Empty) => Self::Answered,
+            Outcome::Error(_) | Outcome::Cancelled(_) => Self::Failed,
+        }
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// Joins a request's record with its stored output.
+    pub fn of(record: &RequestRecord, output: &'a OutputRecord) -> Self {
         Self {
             sample: record.sample,
-            text: output.map_or("", |output| &output.text),
+            text: &output.text,
             cut_off: record.finish.as_deref() == Some("length"),
-            delivery,
+            delivery: Delivery::of(record),
         }
     }
 }

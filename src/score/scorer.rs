@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::plan::cell::{CompareHow, ScorePlan};
@@ -19,16 +18,14 @@ pub struct Scorer {
     gold: Extractor,
 }
 
-/// The gold answers of a data set, by row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// The gold answers of a data set as one score reads them, by row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Golds {
     by_sample: BTreeMap<u64, Gold>,
 }
 
 /// One gold answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gold {
     /// As the data set writes it.
     pub raw: String,

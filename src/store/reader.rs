@@ -1,18 +1,21 @@
 //! Reads a run directory without changing it, also while it is being written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::ids::sha256_hex;
+use crate::ids::{CellId, sha256_hex};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
+use crate::record::golds::GoldsRecord;
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
@@ -29,7 +32,11 @@ use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 pub struct RunReader {
     dir: RunDir,
     manifest: RunManifest,
+    finished: OnceLock<Finished>,
 }
+
+/// Complete trials by cell and number, each with the line of its event.
+type Finished = BTreeMap<CellId, BTreeMap<u32, u64>>;
 
 impl RunReader {
     /// Opens a run directory.
@@ -68,7 +75,7 @@ impl RunReader {
             });
         }
         let manifest = parse(&file, &text)?;
-        Ok(Self { dir, manifest })
+        Ok(Self { dir, manifest, finished: OnceLock::new() })
     }
 
     /// Returns the paths of the run directory.
@@ -86,14 +93,38 @@ impl RunReader {
         RunLock::is_held(&self.dir)
     }
 
-    /// Returns the plan with which the run began.
+    /// Returns the plan with which the run began, or was last changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it names something that it does not hold, or is not the
+    /// plan that was written: who goes on can look up whatever a plan names.
     pub fn first_plan(&self) -> Result<Plan, StoreError> {
-        read_json(&self.dir.plan())
+        let path = self.dir.plan();
+        let text = read_input(&path)?;
+        let plan: Plan = parse(&path, &text)?;
+        if let Err(dangling) = plan.check_references() {
+            let line = line_with(&text, &dangling.text);
+            let why = dangling.to_string();
+            return Err(StoreError::Corrupt { path, line, offset: 0, why });
+        }
+        self.check_sum(&path, &text)?;
+        Ok(plan)
+    }
+
+    /// Returns the plan as it lies there, of which nothing can be believed but what its cells
+    /// are called: for one that is about to be replaced.
+    pub fn plan_on_disk(&self) -> Result<Plan, StoreError> {
+        let path = self.dir.plan();
+        parse(&path, &read_input(&path)?)
     }
 
     /// Returns the plan with the cells that searches added.
     pub fn plan(&self) -> Result<Plan, StoreError> {
-        let mut plan = self.first_plan()?;
+        self.with_points(self.first_plan()?)
+    }
+
+    /// Returns a plan of the run with the cells that searches added.
+    pub fn with_points(&self, mut plan: Plan) -> Result<Plan, StoreError> {
         if plan.search.is_none() {
             return Ok(plan);
         }
@@ -119,25 +150,6 @@ impl RunReader {
         }
     }
 
-    /// Refuses a plan that is not the one the run was begun or last changed with.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub fn check_plan(&self) -> Result<(), StoreError> {
-        let path = self.dir.plan();
-        let text =
-            fs::read(&path).map_err(|source| StoreError::Missing { path: path.clone(), source })?;
-        match self.manifest.sha256.get("plan.json") {
-            Some(expected) if *expected != sha256_hex(&text) => Err(StoreError::Corrupt {
-                path,
-                line: 1,
-                offset: 0,
-                why: "its SHA-256 is not the one that run.json holds".to_owned(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns the scenario with all layers applied, as TOML.
     pub fn resolved(&self) -> Result<String, StoreError> {
         let path = self.dir.resolved();
@@ -150,14 +162,46 @@ impl RunReader {
         fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
     }
 
-    /// Returns the facts of the machine, once they are recorded.
+    /// Returns the raw gold answers of a data set.
+    pub fn golds(&self, dataset: &str) -> Result<GoldsRecord, StoreError> {
+        let path = self.dir.golds(dataset)?;
+        let text = read_input(&path)?;
+        self.check_sum(&path, &text)?;
+        parse(&path, &text)
+    }
+
+    /// Returns the facts of the machine, if they were recorded yet.
     pub fn environment(&self) -> Result<Option<Environment>, StoreError> {
-        match read_json(&self.dir.environment()) {
-            Err(StoreError::Missing { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Ok(None)
-            }
-            found => found.map(Some),
+        let path = self.dir.environment();
+        if !self.manifest.sha256.contains_key(&self.dir.name_of(&path)) {
+            return Ok(None);
         }
+        let text = read_input(&path)?;
+        self.check_sum(&path, &text)?;
+        parse(&path, &text).map(Some)
+    }
+
+    /// Holds a file that says what the run does against its sum in `run.json`.
+    fn check_sum(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let found = sha256_hex(bytes);
+        let why = match self.manifest.sha256.get(&self.dir.name_of(path)) {
+            Some(expected) if *expected == found => return Ok(()),
+            Some(expected) => {
+                format!("its SHA-256 is {found}; when it was written it was {expected}")
+            }
+            None => "run.json does not know it".to_owned(),
+        };
+        Err(StoreError::Corrupt { path: path.to_owned(), line: 1, offset: 0, why })
+    }
+
+    /// Holds every file that says what the run does against its sum; returns the damage.
+    pub(super) fn check_inputs(&self) -> Vec<StoreError> {
+        let names = self.manifest.sha256.keys();
+        let checks = names.map(|name| {
+            let path = self.dir.path().join(name);
+            read_input(&path).and_then(|bytes| self.check_sum(&path, &bytes))
+        });
+        checks.filter_map(Result::err).collect()
     }
 
     /// Returns the events, in order.
@@ -167,8 +211,44 @@ impl RunReader {
 
     /// Returns the complete trials of a cell, by number.
     ///
-    /// A trial of another configuration under the cell's name is left out.
+    /// # Errors
+    /// [`StoreError::Corrupt`] when one is not there that is complete by the events.
     pub fn trials(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
+        let trials = self.trials_on_disk(cell)?;
+        for (&trial, line) in self.finished()?.get(&cell.id).into_iter().flatten() {
+            if !trials.iter().any(|found| found.record.trial == trial) {
+                let path = self.dir.trial(&cell.name, trial)?.join(TRIAL);
+                return Err(gone(&path, &format!("line {line} of events.jsonl")));
+            }
+        }
+        Ok(trials)
+    }
+
+    /// Returns the trials that the events call complete, with the lines that say so.
+    fn finished(&self) -> Result<&Finished, StoreError> {
+        if let Some(finished) = self.finished.get() {
+            return Ok(finished);
+        }
+        let mut finished = Finished::new();
+        for (line, event) in (1..).zip(self.events()?) {
+            match event?.event {
+                RunEvent::TrialFinished { cell, trial } => {
+                    finished.entry(cell).or_default().insert(trial, line);
+                }
+                // Measured again: the first one was lost, or put aside.
+                RunEvent::TrialStarted { cell, trial, .. } => {
+                    finished.entry(cell).or_default().remove(&trial);
+                }
+                _ => {}
+            }
+        }
+        Ok(self.finished.get_or_init(|| finished))
+    }
+
+    /// Returns the complete trials of a cell that are there, by number.
+    ///
+    /// A trial of another configuration under the same name is not this cell's.
+    pub fn trials_on_disk(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
         let mut trials = Vec::new();
         for path in self.trial_dirs(cell)? {
             if let Some(trial) = TrialReader::open(path)?
@@ -234,6 +314,10 @@ impl TrialReader {
             .ok_or_else(|| corrupt("the line has no end".to_owned()))?;
         line::unseal(&mut text).map_err(|why| corrupt(why.to_owned()))?;
         let file: TrialFile = parse(&file_path, &text)?;
+        let number = file.record.trial;
+        if path.file_name().is_none_or(|name| name != &*RunDir::trial_name(number)) {
+            return Err(corrupt(format!("it is the record of trial {number}")));
+        }
         Ok(Some(Self { path, record: file.record.clone(), file }))
     }
 
@@ -252,6 +336,11 @@ impl TrialReader {
         self.records(OUTPUTS)
     }
 
+    /// Returns where the answers' texts are.
+    pub fn outputs_path(&self) -> PathBuf {
+        self.path.join(OUTPUTS)
+    }
+
     /// Returns the samples of the machine.
     pub fn telemetry(&self) -> Result<Records<TelemetrySample>, StoreError> {
         self.records(TELEMETRY)
@@ -259,7 +348,13 @@ impl TrialReader {
 
     fn records<T: DeserializeOwned>(&self, name: &str) -> Result<Records<T>, StoreError> {
         let sum = self.file.files.get(name).copied().unwrap_or_default();
-        Records::open(&self.path.join(name), Expect::Finished(sum))
+        let path = self.path.join(name);
+        Records::open(&path, Expect::Finished(sum)).map_err(|error| match error {
+            StoreError::Missing { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                gone(&path, TRIAL)
+            }
+            error => error,
+        })
     }
 
     /// Returns the sums written at the end of the trial, by file name.
@@ -291,10 +386,28 @@ impl UnfinishedTrial {
     }
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
-    let text =
-        fs::read(path).map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;
-    parse(path, &text)
+/// Reads a file that says what the run does: it was written when the run began.
+fn read_input(path: &Path) -> Result<Vec<u8>, StoreError> {
+    fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => gone(path, "run.json"),
+        _ => StoreError::Missing { path: path.to_owned(), source },
+    })
+}
+
+/// Returns the error for a file that was written, by the word of another, and is not there.
+fn gone(path: &Path, witness: &str) -> StoreError {
+    StoreError::Corrupt {
+        path: path.to_owned(),
+        line: 1,
+        offset: 0,
+        why: format!("it is not there, but {witness} says that it was written"),
+    }
+}
+
+/// Returns the first line that holds a text, from 1; the first one when none does.
+fn line_with(bytes: &[u8], text: &str) -> u64 {
+    let at = memchr::memmem::find(bytes, text.as_bytes()).unwrap_or(0);
+    memchr::memchr_iter(b'\n', &bytes[..at]).count() as u64 + 1
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, StoreError> {

@@ -8,6 +8,9 @@ use crate::ids::LaunchId;
 use crate::store::atomic;
 use crate::store::error::StoreError;
 
+/// Directory of the gold answers.
+pub(super) const GOLDS: &str = "golds";
+
 /// The content of `run.json`. The file marks a directory as a run, and names its format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
@@ -21,7 +24,7 @@ pub struct RunManifest {
     pub created: String,
     /// Version of `bench`.
     pub bench_version: String,
-    /// SHA-256 of the scenario and plan files, by file name.
+    /// SHA-256 of the files that say what the run does and where, by path in the directory.
     pub sha256: std::collections::BTreeMap<String, String>,
     /// The command that began the run; absent in directories of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,11 +45,6 @@ pub struct Invocation {
     pub program: PathBuf,
     /// Directory of the files that belong to presets.
     pub assets: PathBuf,
-}
-
-/// Returns the path of a data set's golds in a run directory.
-pub(crate) fn golds_file(dataset: &str) -> String {
-    format!("golds/{dataset}.json")
 }
 
 /// The paths of a run directory.
@@ -117,6 +115,20 @@ impl RunDir {
         self.path.join("environment.json")
     }
 
+    /// Raw gold answers of a data set.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`] for a name that would lead elsewhere.
+    pub fn golds(&self, dataset: &str) -> Result<PathBuf, StoreError> {
+        check_name(dataset)?;
+        Ok(self.path.join(GOLDS).join(format!("{dataset}.json")))
+    }
+
+    /// Returns a path as `run.json` names it: relative to the directory.
+    pub(super) fn name_of(&self, path: &Path) -> String {
+        path.strip_prefix(&self.path).unwrap_or(path).display().to_string()
+    }
+
     /// Events of the run, in order.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
@@ -137,19 +149,17 @@ impl RunDir {
     /// # Errors
     /// [`StoreError::BadName`] for a name that would lead out of the directory.
     pub fn cell(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let is_safe = !name.is_empty()
-            && !name.starts_with('.')
-            && name.len() <= 255
-            && !name.chars().any(|c| c == '/' || c.is_control());
-        if !is_safe {
-            return Err(StoreError::BadName { name: name.to_owned() });
-        }
+        check_name(name)?;
         Ok(self.cells().join(name))
     }
 
     /// Directory of one trial, from 1.
     pub fn trial(&self, cell_name: &str, trial: u32) -> Result<PathBuf, StoreError> {
-        Ok(self.cell(cell_name)?.join(format!("trial-{trial}")))
+        Ok(self.cell(cell_name)?.join(Self::trial_name(trial)))
+    }
+
+    pub(super) fn trial_name(trial: u32) -> String {
+        format!("trial-{trial}")
     }
 
     /// Log of one start of an engine, relative to the run directory.
@@ -176,6 +186,14 @@ impl RunDir {
         atomic::write(&path, bytes)?;
         Ok(path)
     }
+}
+
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let is_safe = !name.is_empty()
+        && !name.starts_with('.')
+        && name.len() + ".json".len() <= 255
+        && !name.chars().any(|c| c == '/' || c.is_control());
+    if is_safe { Ok(()) } else { Err(StoreError::BadName { name: name.to_owned() }) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Writes a run directory. It is made once, and later writes append to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::ids::sha256_hex;
 use crate::plan::Plan;
@@ -12,6 +14,7 @@ use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
+use crate::record::golds::GoldsRecord;
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
@@ -86,7 +89,7 @@ impl RunWriter {
             invocation: Some(new.invocation.clone()),
         };
         let events = Journal::reopen(&dir.events())?.hiding(new.redactor);
-        write_manifest(&dir, &manifest)?;
+        write_json(&dir.manifest(), &manifest)?;
         Ok(Self { dir, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
     }
 
@@ -130,7 +133,7 @@ impl RunWriter {
         let mut manifest = RunReader::open(self.dir.path())?.manifest().clone();
         manifest.sha256.extend(write_inputs(&self.dir, now)?);
         manifest.invocation = Some(now.invocation.clone());
-        write_manifest(&self.dir, &manifest)
+        write_json(&self.dir.manifest(), &manifest)
     }
 
     /// Returns the paths of the run directory.
@@ -143,14 +146,65 @@ impl RunWriter {
         &self.lock
     }
 
-    /// Records the facts of the machine.
-    pub fn environment(&self, environment: &Environment) -> Result<(), StoreError> {
+    /// Records the facts of the machine. Those with which the run began stay; what is different
+    /// when it goes on is a caveat of all of it.
+    pub fn environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
         let path = self.dir.environment();
-        let mut text = serde_json::to_vec_pretty(environment)
-            .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
-        text.push(b'\n');
-        self.redactor.json(&mut text, 0);
-        atomic::write(&path, &text)
+        if self.keep(&path, environment, true)? != Kept::Other {
+            return Ok(());
+        }
+        let first = RunReader::open(self.dir.path())?.environment()?.unwrap_or_default();
+        let different = first.differs_in(environment);
+        if !different.is_empty() {
+            self.event(RunEvent::Caveat {
+                what: format!("the run went on with another {}", different.join(", ")),
+                advice: "Its trials do not compare; start a new run for this machine.".to_owned(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Records the raw gold answers of each data set, from which scores extract their own. Those
+    /// of data sets that are not `in_use` by stored answers may be others than before.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when stored answers belong to other ones.
+    pub fn golds(
+        &self,
+        golds: &BTreeMap<String, GoldsRecord>,
+        in_use: &BTreeSet<&str>,
+    ) -> Result<(), StoreError> {
+        for (dataset, golds) in golds {
+            let path = self.dir.golds(dataset)?;
+            if self.keep(&path, golds, in_use.contains(&**dataset))? == Kept::Other {
+                let why = format!(
+                    "the gold answers of data set `{dataset}` are not those with which the run began"
+                );
+                return Err(StoreError::Corrupt { path, line: 1, offset: 0, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a file that says what the run does, and its sum into `run.json`. What the run
+    /// holds already stays if it is to be `kept`.
+    fn keep(&self, path: &Path, content: &impl Serialize, kept: bool) -> Result<Kept, StoreError> {
+        let mut bytes = json(path, content)?;
+        self.redactor.json(&mut bytes, 0);
+        let mut manifest = RunReader::open(self.dir.path())?.manifest().clone();
+        let (name, sum) = (self.dir.name_of(path), sha256_hex(&bytes));
+        match manifest.sha256.get(&name) {
+            Some(known) if *known == sum => return Ok(Kept::Same),
+            Some(_) if kept => return Ok(Kept::Other),
+            _ => {}
+        }
+        let parent = path.parent().expect("files of a run lie in its directory");
+        fs::create_dir_all(parent)
+            .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
+        atomic::write(path, &bytes)?;
+        manifest.sha256.insert(name, sum);
+        write_json(&self.dir.manifest(), &manifest)?;
+        Ok(Kept::New)
     }
 
     /// Appends an event at once. Returns it with its number.
@@ -287,11 +341,9 @@ impl TrialWriter {
     }
 }
 
-/// Writes scenario and plan files. Returns their digests by file name.
+/// Writes the files that say what the run does; returns their digests by name.
 fn write_inputs(dir: &RunDir, run: &NewRun<'_>) -> Result<BTreeMap<String, String>, StoreError> {
-    let mut plan = serde_json::to_vec_pretty(run.plan)
-        .map_err(|source| StoreError::Unwritable { path: dir.plan(), source })?;
-    plan.push(b'\n');
+    let mut plan = json(&dir.plan(), run.plan)?;
     run.redactor.json(&mut plan, 0);
     let (scenario, resolved) = (run.redactor.text(run.scenario), run.redactor.text(run.resolved));
     let files: [(PathBuf, &[u8]); 3] = [
@@ -302,16 +354,29 @@ fn write_inputs(dir: &RunDir, run: &NewRun<'_>) -> Result<BTreeMap<String, Strin
     let mut sha256 = BTreeMap::new();
     for (path, bytes) in files {
         atomic::write(&path, bytes)?;
-        sha256.insert(file_name(&path), sha256_hex(bytes));
+        sha256.insert(dir.name_of(&path), sha256_hex(bytes));
     }
     Ok(sha256)
 }
 
-fn write_manifest(dir: &RunDir, manifest: &RunManifest) -> Result<(), StoreError> {
-    let mut text = serde_json::to_vec_pretty(manifest)
-        .map_err(|source| StoreError::Unwritable { path: dir.manifest(), source })?;
+/// Whether a run had a file before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    New,
+    Same,
+    /// With another content.
+    Other,
+}
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut text = serde_json::to_vec_pretty(value)
+        .map_err(|source| StoreError::Unwritable { path: path.to_owned(), source })?;
     text.push(b'\n');
-    atomic::write(&dir.manifest(), &text)
+    Ok(text)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    atomic::write(path, &json(path, value)?)
 }
 
 fn take_named(out: &Path) -> Result<RunDir, StoreError> {

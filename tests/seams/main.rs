@@ -6,6 +6,8 @@
     reason = "starts the program, changes what it wrote and reads it again"
 )]
 
+mod damage;
 mod failures;
+mod golds;
 mod place;
 mod whole;

@@ -74,7 +74,7 @@ pub(crate) fn lines(path: &Path) -> Vec<Value> {
 }
 
 /// The simulated engine, fast enough for tests.
-pub(crate) const SIM: &str = "[engine.sim]\nttft = \"5ms\"\nitl = \"1ms\"\ntokens = 4\n";
+pub(crate) const SIM: &str = "[engine.sim]\nttft = \"2ms\"\nitl = \"1ms\"\n";
 
 /// Conversations of so many turns, one a line.
 pub(crate) fn conversations(n: usize, n_turns: usize) -> String {

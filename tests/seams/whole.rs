@@ -22,7 +22,7 @@ fn a_run_of_conversations_is_whole_and_each_turn_has_a_key_of_its_own() {
     place.write("chats.jsonl", &conversations(6, 3));
     let run = place.run(&format!(
         "{SIM}[dataset.chats]\nsource = \"jsonl\"\nlocation = \"./chats.jsonl\"\n\
-         columns = {{ messages = \"messages\" }}\nmulti-turn = true\ncycle = true\n\
+         columns = {{ messages = \"messages\" }}\nmulti-turn = true\ncycle = true\n[request]\nmax-tokens = 4\n\
          [phase.warm_up]\nconcurrency = 2\nduration = \"300ms\"\n\
          [phase.load]\nconcurrency = 2\nrequests = 6\n"
     ));

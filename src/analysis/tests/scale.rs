@@ -1,5 +1,6 @@
 //! Many scored cells, from their records to the page: what is kept of each is little.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,20 +9,19 @@ use tempfile::TempDir;
 
 use crate::analysis::run::RunAnalysis;
 use crate::metrics::request::tests::request;
-use crate::metrics::tests::fixture::{phase_record, plan, trial};
+use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
 use crate::plan::Plan;
 use crate::plan::cell::{DatasetPlan, ScorePlan, Source};
+use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
 use crate::report::html;
 use crate::report::input::Input;
 use crate::report::view::ReportView;
-use crate::score::scorer::Scorer;
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::Invocation;
-use crate::store::run_dir::golds_file;
 use crate::store::writer::{NewRun, RunWriter};
 
 const N_ITEMS: u64 = 400;
@@ -33,6 +33,8 @@ fn scored_plan(n_cells: usize) -> Plan {
     let mut plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for cell in &mut plan.cells {
         cell.score = Some("answer".to_owned());
+        let engine = cell.keys["engine"].clone();
+        plan.launches.insert(cell.launch.clone(), Launch { engine, ..launch(1) });
     }
     plan.scores.insert("answer".to_owned(), ScorePlan::gsm8k());
     plan.datasets.insert("questions".to_owned(), DatasetPlan::of(Source::Gsm8k, None, None, None));
@@ -52,11 +54,9 @@ fn write_run(dir: &Path, n_cells: usize) {
         invocation,
     };
     let mut writer = RunWriter::create(&new).unwrap();
-    let golds: Vec<String> = (0..N_ITEMS).map(|row| format!("So it is.\n#### {row}")).collect();
-    let rows = golds.iter().zip(0..).map(|(gold, row)| (row, Some(gold.as_str())));
-    let golds = Scorer::new(&plan.scores["answer"]).unwrap().golds(rows).unwrap();
-    let golds = serde_json::to_vec(&golds).unwrap();
-    writer.dir().replace(&golds_file("questions"), &golds).unwrap();
+    let golds = (0..N_ITEMS).map(|row| (row, Some(format!("So it is.\n#### {row}"))));
+    let golds = [("questions".to_owned(), golds.collect())].into();
+    writer.golds(&golds, &BTreeSet::new()).unwrap();
     for cell in &plan.cells {
         let mut trial_writer = writer.trial(&cell.name, 1).unwrap();
         for row in 0..N_ITEMS {

@@ -74,6 +74,7 @@ fn every_scenario_of_the_repository_loads_and_expands() {
         let loaded = load_at(&path, text, &[], None).unwrap_or_else(|e| panic!("{name}:\n{e}"));
         let (plan, warnings) =
             expand(&loaded.scenario, &host()).unwrap_or_else(|e| panic!("{name}:\n{e}"));
+        assert_eq!(plan.check_references(), Ok(()), "{name}");
         assert!(loaded.warnings.is_empty() && warnings.is_empty(), "{name}:\n{warnings}");
         insta::assert_snapshot!(format!("plan_{name}"), render(&plan, &Skips::default()));
     }

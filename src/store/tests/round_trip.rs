@@ -8,7 +8,11 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::ids::{CellId, LaunchId};
-use crate::plan::cell::{Api, Cell, OutputLength, RequestPlan, Sampling};
+use crate::plan::cell::{
+    Api, ArrivalsPlan, Cell, DatasetPlan, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
+    Source,
+};
+use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
 use crate::record::event::RunEvent;
@@ -47,10 +51,60 @@ fn cell() -> Cell {
             logprobs: false,
             extra_body: std::collections::BTreeMap::new(),
         },
-        phases: vec![],
+        phases: vec![phase()],
         n_trials: 1,
         slo: None,
         skip: None,
+    }
+}
+
+fn phase() -> Phase {
+    Phase {
+        name: "load".to_owned(),
+        kind: PhaseKind::Measure,
+        arrivals: ArrivalsPlan::Closed { concurrency: 1 },
+        max_in_flight: None,
+        n_requests: Some(1),
+        duration: None,
+        drain: Nanos::ZERO,
+        deadlines: Deadlines {
+            connect: Nanos::ZERO,
+            first_token: Nanos::ZERO,
+            between_tokens: Nanos::ZERO,
+            total: Nanos::ZERO,
+        },
+        cancel_after: None,
+        until_steady: None,
+    }
+}
+
+fn launch() -> Launch {
+    Launch {
+        engine: "tiny".to_owned(),
+        preset: "tiny".to_owned(),
+        argv: vec![],
+        env: std::collections::BTreeMap::new(),
+        env_from: std::collections::BTreeMap::new(),
+        env_recorded: vec![],
+        cwd: None,
+        base_url: String::new(),
+        ca: None,
+        api_key_env: None,
+        model: "tiny".to_owned(),
+        model_path: None,
+        precision: None,
+        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_grace: Nanos::ZERO,
+        requires: vec![],
+        log_patterns: LogPatterns::default(),
+        metrics: None,
+        cache_reset: None,
+        version_argv: vec![],
+        configuration: IndexMap::new(),
+        n_gpus: 1,
+        cold_page_cache: false,
+        extra_starts: 0,
+        quirks: Quirks::default(),
     }
 }
 
@@ -62,9 +116,9 @@ fn plan() -> Plan {
         report: "plain".to_owned(),
         seed: Seed(1),
         order: TrialOrder::Grouped,
-        launches: IndexMap::new(),
+        launches: IndexMap::from([(cell().launch, launch())]),
         cells: vec![cell()],
-        datasets: std::collections::BTreeMap::new(),
+        datasets: [(cell().dataset, DatasetPlan::of(Source::Jsonl, None, None, None))].into(),
         scores: std::collections::BTreeMap::new(),
         published: None,
         reference: std::collections::BTreeMap::new(),
