@@ -9,5 +9,7 @@
 mod damage;
 mod failures;
 mod golds;
+mod options;
 mod place;
+mod rows;
 mod whole;
