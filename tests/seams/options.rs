@@ -71,7 +71,7 @@ fn carry_out(row: &Row) {
         let mut args = vec!["run", "s.toml", "--quiet", "--fail-on", "failed", how[0], how[1]];
         args.extend(row.args);
         let output = place.bench(&args, row.env);
-        assert_eq!(output.status.code(), Some(row.exit), "{args:?}\n{}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{args:?}\n{}", told(&output));
     };
     run(["--out", "run"]);
     let measured = whole(&place);

@@ -7,12 +7,10 @@ pub(crate) struct Row {
     /// Further arguments of `bench run`.
     pub(crate) args: &'static [&'static str],
     pub(crate) env: &'static [(&'static str, &'static str)],
-    /// Exit code of the run.
-    pub(crate) exit: i32,
 }
 
 const fn row(name: &'static str, text: &'static str) -> Row {
-    Row { name, text, args: &[], env: &[], exit: 0 }
+    Row { name, text, args: &[], env: &[] }
 }
 
 /// `q.jsonl` has twelve questions, `chats.jsonl` four conversations, `trace.jsonl` six rows with
@@ -273,11 +271,10 @@ max-tokens = 4
 trace = { speedup = 2.0 }
 "#,
     ),
-    Row {
-        exit: 100,
-        ..row(
-            "requests that are cancelled, rows that are left out",
-            r#"
+    row(
+        "requests that are cancelled, rows that are left out",
+        r#"
+max-failures = 0.1
 [engine.sim]
 ttft = "2ms"
 itl = "20ms"
@@ -291,8 +288,7 @@ concurrency = 2
 requests = 4
 cancel-after = "60ms"
 "#,
-        )
-    },
+    ),
     row(
         "a warm-up until it is steady",
         r#"
@@ -358,6 +354,7 @@ env-recorded = ["PLACE"]
 cwd = "./"
 url = "http://127.0.0.1:{{ port }}"
 api-key-env = "OWN_KEY"
+env-from = { HIDDEN = "OWN_KEY" }
 health = "/health"
 models = "/v1/models"
 ready-timeout = "20s"

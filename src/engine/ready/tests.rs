@@ -109,7 +109,7 @@ fn a_dead_url_is_tried_until_the_limit_and_told_with_the_refusals() {
 #[test]
 fn a_step_that_fails_tells_its_url_and_the_last_answer() {
     let url = server("404 Not Found", "{\n \"detail\": \"no such path\"\n}");
-    let (class, message, _) = wait(&attached(&url, Some("/healthy"), Nanos::from_millis(400)));
+    let (class, message, _) = wait(&attached(&url, Some("/healthy"), Nanos::from_secs(3)));
     assert_eq!(class, FailureClass::TimedOut);
     assert!(message.contains(&format!("GET {url}/healthy answered 404 (")), "{message}");
     assert!(message.contains(" times): { \"detail\": \"no such path\" }"), "{message}");
