@@ -3,7 +3,7 @@
 //! The runner never starts an engine itself. It starts a *guardian* (this program again, in a
 //! session of its own), which is the engine's subreaper, waits on a pipe from the runner and
 //! takes the whole process tree down when the pipe closes: so not even a SIGKILL of the runner
-//! leaves a process behind. [`orphans`] finds what the death of both would leave.
+//! leaves a process behind. [`stop::orphans`] finds what the death of both would leave.
 #![expect(
     clippy::disallowed_methods,
     reason = "edge: starts engine processes, reads /proc and logs, talks to engines, waits"

@@ -1,7 +1,7 @@
 //! The load generator: sends requests when they are due, and stamps what arrives.
 //!
 //! A load thread runs one loop for every shape of load (`driver`). An iterator of instants decides
-//! *when* to send, and a [`client::Client`] decides *how*. The thread sends, receives and stamps,
+//! *when* to send, and a [`transport::client::Client`] decides *how*. The thread sends, receives and stamps,
 //! and does nothing else. Bytes go in blocks to the recorder thread, which decodes them and hands
 //! finished records to the caller. The design is blocking: a plain thread calls
 //! [`trial::run_trial`].
