@@ -178,13 +178,15 @@ fn a_self_signed_endpoint_is_measured_with_its_accuracy() {
     assert_eq!(failure["class"], "server", "{failure}");
 
     // What is named is not what it should be.
-    for (text, word) in [(None, "No such file"), (Some("nothing"), "no PEM certificate")] {
+    for (text, code, word) in
+        [(None, 78, "No such file"), (Some("nothing"), 102, "no PEM certificate")]
+    {
         let bed = Bed::new(&(table("ca = \"engine.pem\"") + &rest));
         if let Some(text) = text {
             fs::write(bed.path("engine.pem"), text).unwrap();
         }
         let output = bed.run().output().unwrap();
-        assert_code(&output, 102);
+        assert_code(&output, code);
         assert!(told(&output).contains(word), "{word} is not in:\n{}", told(&output));
     }
 }

@@ -118,7 +118,8 @@ pub(crate) fn verdict(
         None | Some(CellOutcome::Interrupted) => return Validity::Incomplete,
         Some(CellOutcome::Complete) => {}
     }
-    // What this machine lacked says nothing about the engine, also where nothing succeeded.
+    // What this machine lacked says nothing about the engine, also where nothing succeeded: what
+    // else failed may have failed for the same lack.
     let n_short = counts.errors.get("client-resources").filter(|_| !instrument.is_empty());
     let n_failed = counts.n_failed() - n_short.copied().unwrap_or_default();
     let n = counts.scheduled;
@@ -131,7 +132,7 @@ pub(crate) fn verdict(
             "none of {n} requests succeeded: {}",
             failures::told(counts.failures(), counts)
         ))
-    } else if limit.is_exceeded(n_failed, n) {
+    } else if n_short.is_none() && limit.is_exceeded(n_failed, n) {
         let percent = n_failed as f64 / n as f64 * 100.0;
         let told = failures::told(counts.failures(), counts);
         Validity::Failed(format!(
