@@ -128,7 +128,7 @@ fn of_the_bundled_model(home: &Path) -> Vec<(String, String)> {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .map(|output| {
-            let gold = &golds[&output["sample"].to_string()]["raw"];
+            let gold = &golds[&output["sample"].to_string()];
             (output["text"].as_str().unwrap().to_owned(), gold.as_str().unwrap().to_owned())
         })
         .collect();
