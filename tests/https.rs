@@ -325,7 +325,7 @@ fn run_out_of_ports() {
         let is_alone = errors.len() == 1 || engine == "secured";
         assert!(errors.contains_key("client-resources") && is_alone, "{errors:?}");
         assert!(cell["counts"]["ok"].as_u64().unwrap() > 0, "{}", cell["counts"]);
-        let why = cell["verdict"].to_string();
+        let why = cell["validity"].to_string();
         assert!(why.contains("Cannot assign requested address"), "{why}");
         assert!(why.contains("ip_local_port_range"), "{why}");
     }

@@ -188,7 +188,7 @@ fn four_busy_loops_beside_it_make_a_cell_invalid() {
         "max-tokens = 32\n[phase.load]\nconcurrency = 64\nduration = \"6s\"\n",
     );
     drop(busy);
-    let reasons = summary["cells"][0]["verdict"]["invalid"].to_string();
+    let reasons = summary["cells"][0]["validity"].to_string();
     assert!(reasons.contains("client:") && reasons.contains("ms late"), "{}", summary["cells"][0]);
 }
 

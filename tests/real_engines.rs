@@ -95,7 +95,9 @@ impl Run {
         let summary: Value = serde_json::from_str(&read(&self.dir.join("summary.json"))).unwrap();
         let cells = summary["cells"].as_array().unwrap();
         let cell = cells.iter().find(|cell| cell["keys"]["engine"] == engine).unwrap();
-        if let Some(reason) = cell["verdict"]["skipped"].as_str() {
+        let validity = &cell["validity"];
+        if validity["status"] == "skipped" {
+            let reason = &validity["reasons"][0];
             undecided::note(&format!("skipped: {engine}: {reason}"));
             return None;
         }

@@ -17,7 +17,7 @@ use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::ids::LaunchId;
-use crate::metrics::summary::{Summary, Validity};
+use crate::metrics::summary::{CellStatus, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::event::RunEvent;
@@ -213,16 +213,18 @@ fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit 
     let fails = |kind: FailOn| args.fail_on.contains(&kind);
     let mut exit = Exit::Ok;
     for cell in &summary.cells {
-        exit = exit.worse(match &cell.verdict {
-            Validity::Failed(_) | Validity::Incomplete if fails(FailOn::Failed) => Exit::CellFailed,
-            Validity::Invalid(_) if fails(FailOn::Invalid) => Exit::CellInvalid,
-            Validity::Skipped(_) if args.strict || fails(FailOn::Skipped) => Exit::CellFailed,
+        exit = exit.worse(match cell.validity.status {
+            CellStatus::Failed | CellStatus::Incomplete if fails(FailOn::Failed) => {
+                Exit::CellFailed
+            }
+            CellStatus::Invalid if fails(FailOn::Invalid) => Exit::CellInvalid,
+            CellStatus::Skipped if args.strict || fails(FailOn::Skipped) => Exit::CellFailed,
             _ => Exit::Ok,
         });
     }
-    let tried =
-        || summary.cells.iter().filter(|cell| !matches!(cell.verdict, Validity::Skipped(_)));
-    if exit == Exit::CellFailed && tried().count() > 0 && !analysis.any_engine_was_ready() {
+    let any_was_tried =
+        summary.cells.iter().any(|cell| cell.validity.status != CellStatus::Skipped);
+    if exit == Exit::CellFailed && any_was_tried && !analysis.any_engine_was_ready() {
         exit = exit.worse(Exit::EngineStart);
     }
     if fails(FailOn::Gate) && !summary.failed_gates.is_empty() {

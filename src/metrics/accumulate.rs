@@ -203,14 +203,14 @@ impl<'a> CellAccumulator<'a> {
         let instrument = validity::instrument(&evidence);
         let limit = FailureLimit::of(self.plan);
         let outcome = self.outcome.as_ref();
-        let verdict = validity::verdict(self.cell, outcome, &counts, limit, n_trials, &instrument);
+        let validity = validity::of_cell(self.cell, outcome, &counts, limit, n_trials, &instrument);
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
         CellSummary {
             id: self.cell.id.clone(),
             name: self.cell.name.clone(),
             keys: self.cell.keys.clone(),
             outcome: self.outcome,
-            verdict,
+            validity,
             n_trials,
             n_gpus,
             load: self.load,
@@ -312,7 +312,7 @@ fn counts(trials: &[Totals]) -> Counts {
 mod tests {
     use super::*;
     use crate::metrics::request::tests::request;
-    use crate::metrics::summary::Validity;
+    use crate::metrics::summary::{CellStatus, Validity};
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
     use crate::units::Nanos;
@@ -362,7 +362,7 @@ mod tests {
         }
         cell.outcome(&CellOutcome::Complete);
         let found = cell.finish();
-        assert_eq!(found.verdict, Validity::Valid);
+        assert_eq!(found.validity, Validity::default());
         assert_eq!((found.n_trials, found.n_gpus), (2, 2));
         assert_eq!((found.counts.scheduled, found.counts.ok), (2_000, 1_998));
         assert_eq!(found.counts.errors, BTreeMap::from([("status-503".to_owned(), 2)]));
@@ -416,7 +416,7 @@ mod tests {
         near(p(MetricId::TtftScheduled, 3), 900.0);
         near(p(MetricId::Ttft, 3), 1.0);
         // The client did not do what was asked, so its own numbers are not to be believed.
-        assert!(matches!(found.verdict, Validity::Invalid(_)), "{:?}", found.verdict);
+        assert_eq!(found.validity.status, CellStatus::Invalid, "{:?}", found.validity);
         assert!(found.caveats.iter().any(|caveat| caveat.code == "late-sends"));
     }
 
@@ -447,12 +447,12 @@ mod tests {
         cell.outcome(&CellOutcome::Complete);
         let found = cell.finish();
         let why = "none of 10 requests succeeded: 10 connect (\"refused\")".to_owned();
-        assert_eq!(found.verdict, Validity::Failed(why));
+        assert_eq!(found.validity, Validity::new(CellStatus::Failed, [why]));
         assert!(!found.distributions.contains_key(&MetricId::Ttft));
         assert_eq!(found.value(MetricId::OutputThroughput), None, "nothing was counted");
         let text = serde_json::to_string(&found).unwrap();
         let back: CellSummary = serde_json::from_str(&text).unwrap();
-        assert_eq!((back.counts, back.verdict), (found.counts, found.verdict));
+        assert_eq!((back.counts, back.validity), (found.counts, found.validity));
     }
 
     #[test]
@@ -467,7 +467,7 @@ mod tests {
         }
         cell.outcome(&CellOutcome::Complete);
         let reasons = ["client: the sentinel woke 43.0 ms late at p99, limit 5.0 ms".to_owned()];
-        assert_eq!(cell.finish().verdict, Validity::Invalid(reasons.to_vec()));
+        assert_eq!(cell.finish().validity, Validity::new(CellStatus::Invalid, reasons));
     }
 
     #[test]
@@ -476,7 +476,8 @@ mod tests {
         let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
         cell.outcome(&CellOutcome::Skipped("vllm: not on PATH".to_owned()));
         let found = cell.finish();
-        assert_eq!(found.verdict, Validity::Skipped("vllm: not on PATH".to_owned()));
+        let why = "vllm: not on PATH".to_owned();
+        assert_eq!(found.validity, Validity::new(CellStatus::Skipped, [why]));
         assert!(found.figures.is_empty() && found.caveats.is_empty());
     }
 }

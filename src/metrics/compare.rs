@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::{MetricId, Shape};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::metrics::summary::{CellStatus, CellSummary, Summary};
 use crate::score::classes::ItemClasses;
 use crate::score::pair::{PairedAccuracy, pair};
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
@@ -107,14 +107,18 @@ pub fn compare_runs(
 }
 
 fn doubt(cell: &CellSummary) -> Option<String> {
-    let why = match &cell.verdict {
-        Validity::Valid => return None,
-        Validity::Invalid(reasons) => format!("is invalid: {}", reasons.join("; ")),
-        Validity::Failed(reason) => format!("failed: {reason}"),
-        Validity::Skipped(reason) => format!("was skipped: {reason}"),
-        Validity::Incomplete => "is incomplete".to_owned(),
+    let how = match cell.validity.status {
+        CellStatus::Ok => return None,
+        CellStatus::Doubtful => "is doubtful",
+        CellStatus::Invalid => "is invalid",
+        CellStatus::Failed => "failed",
+        CellStatus::Skipped => "was skipped",
+        CellStatus::Incomplete => "is incomplete",
     };
-    Some(format!("{} {why}", cell.name))
+    Some(match cell.validity.reasons.join("; ") {
+        why if why.is_empty() => format!("{} {how}", cell.name),
+        why => format!("{} {how}: {why}", cell.name),
+    })
 }
 
 /// Returns what is compared of a metric; of graded answers the pairs are.
@@ -162,6 +166,7 @@ fn compared(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::summary::Validity;
     use crate::metrics::tests::fixture::{measured_cell, with_figure};
 
     fn verdict_of(a: (f64, Option<(f64, f64)>), b: (f64, Option<(f64, f64)>)) -> Compared {
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn a_cell_that_is_not_valid_puts_the_comparison_in_doubt() {
         let mut bad = measured_cell("b", "fp16");
-        bad.verdict = Validity::Invalid(vec!["client: slow".to_owned()]);
+        bad.validity = Validity::new(CellStatus::Invalid, ["client: slow".to_owned()]);
         let found = compare(&measured_cell("a", "fp16"), &bad, None, 0.02);
         assert_eq!(found.doubts, ["b is invalid: client: slow"]);
     }

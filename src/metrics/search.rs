@@ -1,7 +1,7 @@
 //! What searches for the highest load found.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::summary::{CellSummary, PointSummary, SearchSummary, Validity};
+use crate::metrics::summary::{CellStatus, CellSummary, PointSummary, SearchSummary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::search::{Next, SearchPlan, SearchPoint};
@@ -55,10 +55,10 @@ fn own((key, value): (&String, &String)) -> (String, String) {
 /// Returns what a load showed; `None` while it is not over, or when it could not be tried.
 fn point(search: &SearchPlan, cell: &Cell, summary: &CellSummary) -> Option<PointSummary> {
     let good = summary.value(MetricId::GoodputShare);
-    let is_blamed_on_client = match &summary.verdict {
-        Validity::Valid | Validity::Failed(_) => false,
-        Validity::Invalid(_) => true,
-        Validity::Skipped(_) | Validity::Incomplete => return None,
+    let is_blamed_on_client = match summary.validity.status {
+        CellStatus::Ok | CellStatus::Failed => false,
+        CellStatus::Doubtful | CellStatus::Invalid => true,
+        CellStatus::Skipped | CellStatus::Incomplete => return None,
     };
     let met = good.is_some_and(|percent| percent >= search.goodput * 100.0);
     Some(PointSummary {
@@ -128,14 +128,14 @@ mod tests {
     fn a_miss_of_an_invalid_cell_is_doubtful_and_a_failed_one_is_a_miss() {
         let invalid = found(20.0, |cell, load| {
             if load > 20.0 {
-                cell.verdict = Validity::Invalid(vec!["client: late".to_owned()]);
+                cell.validity.status = CellStatus::Invalid;
             }
         });
         assert_eq!(bounds(&invalid), (Some(20.0), Some(22.0)));
         assert!(invalid.points.iter().all(|point| point.doubtful == (point.load > 20.0)));
         let dead = found(20.0, |cell, load| {
             if load > 20.0 {
-                cell.verdict = Validity::Failed("the engine died".to_owned());
+                cell.validity.status = CellStatus::Failed;
                 cell.figures.clear();
             }
         });

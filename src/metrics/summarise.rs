@@ -7,7 +7,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::caveat;
 use crate::metrics::gates;
 use crate::metrics::search::searches;
-use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary, Validity};
+use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
 use crate::plan::cell::Cell;
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
@@ -64,7 +64,7 @@ fn by_id(plan: &Plan) -> HashMap<&CellId, &Cell> {
 }
 
 fn is_measured(cell: &CellSummary) -> bool {
-    matches!(cell.verdict, Validity::Valid | Validity::Invalid(_)) && cell.counts.ok > 0
+    cell.validity.status.is_measured() && cell.counts.ok > 0
 }
 
 /// Names settings that engines do not share and that the scenario does not sweep.

@@ -39,7 +39,8 @@ pub struct Summary {
 impl Summary {
     /// Returns how many cells were measured to their end, and how many this machine can run.
     pub fn progress(&self) -> (usize, usize) {
-        let wanted = self.cells.iter().filter(|it| !matches!(it.verdict, Validity::Skipped(_)));
+        let is_wanted = |it: &&CellSummary| it.validity.status != CellStatus::Skipped;
+        let wanted = self.cells.iter().filter(is_wanted);
         let is_measured = |it: &&CellSummary| it.outcome == Some(CellOutcome::Complete);
         (wanted.clone().filter(is_measured).count(), wanted.count())
     }
@@ -93,7 +94,7 @@ pub struct CellSummary {
     /// How it ended; absent while it has not.
     pub outcome: Option<CellOutcome>,
     /// Whether its numbers may be believed.
-    pub verdict: Validity,
+    pub validity: Validity,
     /// Complete trials.
     pub n_trials: u32,
     /// Devices of the engine, at least 1.
@@ -140,20 +141,64 @@ impl Distribution {
     }
 }
 
-/// Whether a cell's numbers may be believed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a cell's numbers may be believed, and why not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validity {
+    /// The state of the cell.
+    pub status: CellStatus,
+    /// What led to the state, one sentence each; empty where nothing did.
+    pub reasons: Vec<String>,
+}
+
+/// The state of a cell's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Validity {
+pub enum CellStatus {
     /// Measured, and nothing speaks against it.
-    Valid,
-    /// Measured, but not what it says, and why: the client fell behind, say.
-    Invalid(Vec<String>),
+    #[default]
+    Ok,
+    /// Measured, and what the client may have added to a number is more than nothing.
+    Doubtful,
+    /// Measured, but not what it says: the client fell behind, say.
+    Invalid,
     /// The engine failed, or more requests than may.
-    Failed(String),
+    Failed,
     /// It could not run here.
-    Skipped(String),
+    Skipped,
     /// Interrupted, or not reached.
     Incomplete,
+}
+
+impl CellStatus {
+    /// Returns the word for the state, as files hold it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Doubtful => "doubtful",
+            Self::Invalid => "invalid",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
+    /// Whether the cell was measured to its end, believed or not.
+    pub const fn is_measured(self) -> bool {
+        matches!(self, Self::Ok | Self::Doubtful | Self::Invalid)
+    }
+
+    /// Whether the cell's numbers may be used: compared, ranked and held against gates.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Ok | Self::Doubtful)
+    }
+}
+
+impl Validity {
+    /// Returns a state with its reasons.
+    pub(crate) fn new(status: CellStatus, reasons: impl IntoIterator<Item = String>) -> Self {
+        Self { status, reasons: reasons.into_iter().collect() }
+    }
 }
 
 /// How requests ended. `scheduled` is the sum of the others.

@@ -2,7 +2,7 @@
 
 use crate::metrics::evidence::Evidence;
 use crate::metrics::failures::{self, FailureLimit};
-use crate::metrics::summary::{Counts, Validity};
+use crate::metrics::summary::{CellStatus, Counts, Validity};
 use crate::plan::cell::Cell;
 use crate::record::event::CellOutcome;
 use crate::units::Nanos;
@@ -101,7 +101,7 @@ pub fn instrument(evidence: &Evidence) -> Vec<String> {
 }
 
 /// Returns whether a cell's numbers may be believed.
-pub(crate) fn verdict(
+pub(crate) fn of_cell(
     cell: &Cell,
     outcome: Option<&CellOutcome>,
     counts: &Counts,
@@ -109,14 +109,17 @@ pub(crate) fn verdict(
     n_trials: u32,
     instrument: &[String],
 ) -> Validity {
-    match outcome {
-        Some(CellOutcome::Skipped(reason)) => return Validity::Skipped(reason.clone()),
-        Some(CellOutcome::Failed(failure)) => return Validity::Failed(failure.message.clone()),
-        None if cell.skip.is_some() => {
-            return Validity::Skipped(cell.skip.clone().unwrap_or_default());
+    let because = |status, why: String| Validity::new(status, [why]);
+    let incomplete = || Validity::new(CellStatus::Incomplete, []);
+    match (outcome, &cell.skip) {
+        (Some(CellOutcome::Skipped(reason)), _) | (None, Some(reason)) => {
+            return because(CellStatus::Skipped, reason.clone());
         }
-        None | Some(CellOutcome::Interrupted) => return Validity::Incomplete,
-        Some(CellOutcome::Complete) => {}
+        (Some(CellOutcome::Failed(failure)), _) => {
+            return because(CellStatus::Failed, failure.message.clone());
+        }
+        (None, None) | (Some(CellOutcome::Interrupted), _) => return incomplete(),
+        (Some(CellOutcome::Complete), _) => {}
     }
     // What this machine lacked says nothing about the engine, also where nothing succeeded: what
     // else failed may have failed for the same lack.
@@ -124,24 +127,24 @@ pub(crate) fn verdict(
     let n_failed = counts.n_failed() - n_short.copied().unwrap_or_default();
     let n = counts.scheduled;
     if n_trials < cell.n_trials {
-        Validity::Incomplete
+        incomplete()
     } else if n == 0 {
-        Validity::Failed("no request was due".to_owned())
+        because(CellStatus::Failed, "no request was due".to_owned())
     } else if n_failed > 0 && counts.ok == 0 && n_short.is_none() {
-        Validity::Failed(format!(
-            "none of {n} requests succeeded: {}",
-            failures::told(counts.failures(), counts)
-        ))
+        let told = failures::told(counts.failures(), counts);
+        because(CellStatus::Failed, format!("none of {n} requests succeeded: {told}"))
     } else if n_short.is_none() && limit.is_exceeded(n_failed, n) {
         let percent = n_failed as f64 / n as f64 * 100.0;
         let told = failures::told(counts.failures(), counts);
-        Validity::Failed(format!(
-            "{n_failed} of {n} requests failed or never came ({percent:.1} %, limit {limit}): {told}"
-        ))
+        let share = format!("{percent:.1} %, limit {limit}");
+        because(
+            CellStatus::Failed,
+            format!("{n_failed} of {n} requests failed or never came ({share}): {told}"),
+        )
     } else if instrument.is_empty() {
-        Validity::Valid
+        Validity::default()
     } else {
-        Validity::Invalid(instrument.to_vec())
+        Validity::new(CellStatus::Invalid, instrument.iter().cloned())
     }
 }
 
@@ -224,9 +227,9 @@ mod tests {
         let errors = BTreeMap::from([("client-resources".to_owned(), 3)]);
         let counts = Counts { scheduled: 3, errors, ..Counts::default() };
         let cell = cell(ArrivalsPlan::AllAtOnce);
-        let verdict =
-            verdict(&cell, Some(&CellOutcome::Complete), &counts, FailureLimit::Usual, 1, &reasons);
-        assert_eq!(verdict, Validity::Invalid(reasons));
+        let found =
+            of_cell(&cell, Some(&CellOutcome::Complete), &counts, FailureLimit::Usual, 1, &reasons);
+        assert_eq!(found, Validity::new(CellStatus::Invalid, reasons));
     }
 
     #[test]
@@ -234,64 +237,69 @@ mod tests {
         let check = |outcome: Option<CellOutcome>, counts: &Counts, n_trials, expected| {
             let cell = cell(ArrivalsPlan::AllAtOnce);
             assert_eq!(
-                verdict(&cell, outcome.as_ref(), counts, FailureLimit::Usual, n_trials, &[]),
+                of_cell(&cell, outcome.as_ref(), counts, FailureLimit::Usual, n_trials, &[]),
                 expected
             );
         };
         let good = Counts { scheduled: 2, ok: 2, ..Counts::default() };
         let complete = || Some(CellOutcome::Complete);
-        check(complete(), &good, 1, Validity::Valid);
-        check(complete(), &good, 0, Validity::Incomplete);
-        check(None, &good, 1, Validity::Incomplete);
-        check(Some(CellOutcome::Interrupted), &good, 1, Validity::Incomplete);
+        check(complete(), &good, 1, Validity::default());
+        check(complete(), &good, 0, Validity::new(CellStatus::Incomplete, []));
+        check(None, &good, 1, Validity::new(CellStatus::Incomplete, []));
+        check(Some(CellOutcome::Interrupted), &good, 1, Validity::new(CellStatus::Incomplete, []));
         let why = "vllm: not on PATH".to_owned();
-        check(Some(CellOutcome::Skipped(why.clone())), &good, 0, Validity::Skipped(why));
+        check(
+            Some(CellOutcome::Skipped(why.clone())),
+            &good,
+            0,
+            Validity::new(CellStatus::Skipped, [why]),
+        );
         let bad = Counts {
             scheduled: 3,
             errors: BTreeMap::from([("status-500".to_owned(), 2), ("empty".to_owned(), 1)]),
             ..Counts::default()
         };
         let all_failed = "none of 3 requests succeeded: 2 status-500, 1 empty".to_owned();
-        check(complete(), &bad, 1, Validity::Failed(all_failed));
+        check(complete(), &bad, 1, Validity::new(CellStatus::Failed, [all_failed]));
     }
 
     #[test]
     fn a_cell_with_more_failures_than_may_be_is_failed_whatever_else_is_said_of_it() {
-        let verdict = |limit, kind: &str, n_failed, instrument: &[String]| {
+        let validity = |limit, kind: &str, n_failed, instrument: &[String]| {
             let errors = BTreeMap::from([(kind.to_owned(), n_failed)]);
             let counts = Counts { scheduled: 200, ok: 200 - n_failed, errors, ..Counts::default() };
             let cell = cell(ArrivalsPlan::AllAtOnce);
-            verdict(&cell, Some(&CellOutcome::Complete), &counts, limit, 1, instrument)
+            of_cell(&cell, Some(&CellOutcome::Complete), &counts, limit, 1, instrument)
         };
         let usual = FailureLimit::Usual;
-        assert_eq!(verdict(usual, "status-503", 2, &[]), Validity::Valid);
+        assert_eq!(validity(usual, "status-503", 2, &[]), Validity::default());
         let expected = "199 of 200 requests failed or never came (99.5 %, limit one request and \
                         1 %): 199 status-503";
-        let failed = Validity::Failed(expected.to_owned());
+        let failed = Validity::new(CellStatus::Failed, [expected.to_owned()]);
         let late = ["client: late".to_owned()];
-        assert_eq!(verdict(usual, "status-503", 199, &[]), failed);
-        assert_eq!(verdict(usual, "status-503", 199, &late), failed);
-        assert_eq!(verdict(FailureLimit::Share(0.1), "status-503", 20, &[]), Validity::Valid);
+        assert_eq!(validity(usual, "status-503", 199, &[]), failed);
+        assert_eq!(validity(usual, "status-503", 199, &late), failed);
+        assert_eq!(validity(FailureLimit::Share(0.1), "status-503", 20, &[]), Validity::default());
         let expected = "21 of 200 requests failed or never came (10.5 %, limit max-failures = \
                         0.1): 21 status-503";
-        let failed = Validity::Failed(expected.to_owned());
-        assert_eq!(verdict(FailureLimit::Share(0.1), "status-503", 21, &[]), failed);
+        let failed = Validity::new(CellStatus::Failed, [expected.to_owned()]);
+        assert_eq!(validity(FailureLimit::Share(0.1), "status-503", 21, &[]), failed);
         // What this machine had no port for is no failure of the engine.
-        let ours = verdict(usual, "client-resources", 199, &late);
-        assert_eq!(ours, Validity::Invalid(late.to_vec()));
+        let ours = validity(usual, "client-resources", 199, &late);
+        assert_eq!(ours, Validity::new(CellStatus::Invalid, late));
     }
 
     #[test]
     fn a_request_that_was_cancelled_as_planned_did_not_fail() {
-        let verdict = |cause: &str| {
+        let validity = |cause: &str| {
             let cancelled = BTreeMap::from([(cause.to_owned(), 10)]);
             let counts = Counts { scheduled: 10, cancelled, ..Counts::default() };
             let cell = cell(ArrivalsPlan::AllAtOnce);
             let complete = Some(CellOutcome::Complete);
-            verdict(&cell, complete.as_ref(), &counts, FailureLimit::Usual, 1, &[])
+            of_cell(&cell, complete.as_ref(), &counts, FailureLimit::Usual, 1, &[])
         };
-        assert_eq!(verdict("after-time"), Validity::Valid);
+        assert_eq!(validity("after-time"), Validity::default());
         let never_came = "none of 10 requests succeeded: 10 deadline".to_owned();
-        assert_eq!(verdict("deadline"), Validity::Failed(never_came));
+        assert_eq!(validity("deadline"), Validity::new(CellStatus::Failed, [never_came]));
     }
 }

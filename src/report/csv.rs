@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::analysis::request_rows::RequestRow;
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::metrics::summary::{CellSummary, Summary};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
 pub fn write_requests(
@@ -95,8 +95,8 @@ fn columns(summary: &Summary) -> Vec<SummaryColumn> {
         }));
     }
     columns.extend([
-        SummaryColumn::new("verdict", |cell| verdict(cell).0.to_owned()),
-        SummaryColumn::new("reason", |cell| verdict(cell).1),
+        SummaryColumn::new("validity", |cell| cell.validity.status.word().to_owned()),
+        SummaryColumn::new("reasons", |cell| cell.validity.reasons.join("; ")),
         SummaryColumn::new("engine_version", |cell| {
             cell.engine_version.clone().unwrap_or_default()
         }),
@@ -208,16 +208,6 @@ fn accuracy_columns(summary: &Summary) -> Vec<SummaryColumn> {
         }
     }
     columns
-}
-
-fn verdict(cell: &CellSummary) -> (&'static str, String) {
-    match &cell.verdict {
-        Validity::Valid => ("valid", String::new()),
-        Validity::Invalid(reasons) => ("invalid", reasons.join("; ")),
-        Validity::Failed(reason) => ("failed", reason.clone()),
-        Validity::Skipped(reason) => ("skipped", reason.clone()),
-        Validity::Incomplete => ("incomplete", String::new()),
-    }
 }
 
 fn optional(value: Option<f64>) -> String {

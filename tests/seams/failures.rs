@@ -1,4 +1,4 @@
-//! Requests that fail: what the records, the verdict, the gates, the faces and the exit code make
+//! Requests that fail: what the records, the validity, the gates, the faces and the exit code make
 //! of them.
 
 use std::fs;
@@ -82,7 +82,9 @@ fn one_request_in_twenty_fails_a_cell_unless_the_scenario_allows_it() {
     );
     let (code, told, cell) = run(&place, "strict", &scenario, &["--fail-on", "failed,gate"]);
     assert_eq!(code, Some(100), "{told}");
-    assert!(cell["verdict"]["failed"].as_str().unwrap().contains("status-429"), "{cell}");
+    let validity = &cell["validity"];
+    assert_eq!(validity["status"], "failed");
+    assert!(validity["reasons"][0].as_str().unwrap().contains("status-429"), "{validity}");
     for (face, text) in faces(&place, "strict", &told) {
         assert!(text.contains(INFLATED), "{face} has no inflated percentiles:\n{text}");
         assert!(text.contains(WORDS), "{face} does not repeat the server's words:\n{text}");

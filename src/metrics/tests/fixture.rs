@@ -141,7 +141,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
             ("precision".to_owned(), precision.to_owned()),
         ]),
         outcome: Some(CellOutcome::Complete),
-        verdict: Validity::Valid,
+        validity: Validity::default(),
         n_trials: 1,
         n_gpus: 1,
         load: Vec::new(),

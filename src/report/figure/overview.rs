@@ -2,7 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::summary::{CellStatus, CellSummary};
 use crate::published::{PublishedTable, Row, cells_of};
 use crate::record::event::LoadTimeline;
 use crate::report::figure::bars::{self, Bar, BarRow};
@@ -123,7 +123,7 @@ fn bar_row(
 fn measured_bar(cell: &CellSummary, quantity: &Quantity) -> Option<Bar> {
     let reading = quantity.read(cell)?;
     let value = reading.value.filter(|value| value.is_finite())?;
-    let doubt = if cell.verdict == crate::metrics::summary::Validity::Valid { "" } else { " ?" };
+    let doubt = if cell.validity.status == CellStatus::Ok { "" } else { " ?" };
     let label = format!("{}{doubt}", number::of_figure(quantity, &reading).value);
     Some(Bar { value, interval: reading.interval, label })
 }

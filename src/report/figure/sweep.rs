@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Validity};
+use crate::metrics::summary::CellSummary;
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Axes, Line};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
@@ -46,7 +46,7 @@ pub fn sweeps(input: &Input<'_>) -> Vec<FigureView> {
 fn series_over<'a>(input: &'a Input<'_>, key: &str) -> Option<Series<'a>> {
     let mut series: Series<'a> = BTreeMap::new();
     for cell in &input.summary.cells {
-        let is_measured = matches!(cell.verdict, Validity::Valid | Validity::Invalid(_));
+        let is_measured = cell.validity.status.is_measured();
         let load = cell
             .keys
             .get(key)

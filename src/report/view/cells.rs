@@ -22,7 +22,7 @@ pub struct CellView {
     pub name: String,
     /// Swept keys and values.
     pub keys: Vec<Fact>,
-    /// The verdict in one word.
+    /// The state in one word.
     pub status: TableCell,
     /// Numbers by quantity: `load_time`, `output_throughput`, `ttft.p50`, `ttft.mean` …
     pub numbers: BTreeMap<String, NumberView>,

@@ -2,9 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{
-    CellSummary, Figure, PointSummary, SearchSummary, Summary, Validity,
-};
+use crate::metrics::summary::{CellSummary, Figure, PointSummary, SearchSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
 use crate::report::number::{self, Printed, counted, rounded, times};
@@ -15,7 +13,7 @@ use crate::report::view::{instrument, results};
 
 /// Says one sentence per question that the measured cells can answer.
 ///
-/// A cell takes part only when its verdict is valid; a doubt about one of the two numbers is
+/// A cell takes part only when it may be used; a doubt about one of the two numbers is
 /// pointed at.
 /// The margin is called outside the noise when both readings have intervals and these do not
 /// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
@@ -79,7 +77,7 @@ fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -
     let mut ranked: Vec<(&CellSummary, Figure, f64)> = summary
         .cells
         .iter()
-        .filter(|cell| cell.verdict == Validity::Valid)
+        .filter(|cell| cell.validity.status.is_usable())
         .filter_map(|cell| {
             let reading = quantity.read(cell)?;
             let value = reading.value.filter(|value| value.is_finite())?;
@@ -145,7 +143,7 @@ fn overlap(a: &Figure, b: &Figure) -> Option<bool> {
 }
 
 fn nothing_to_compare(summary: &Summary) -> String {
-    let n_valid = summary.cells.iter().filter(|cell| cell.verdict == Validity::Valid).count();
+    let n_valid = summary.cells.iter().filter(|cell| cell.validity.status.is_usable()).count();
     match n_valid {
         0 => "No cell has a valid result.".to_owned(),
         1 => "One cell has a valid result: there is nothing to compare it with.".to_owned(),

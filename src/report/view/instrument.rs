@@ -1,7 +1,7 @@
 //! The instrument's own row: what `bench` adds on the machine that measured.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::summary::{CellSummary, Validity};
+use crate::metrics::summary::{CellStatus, CellSummary};
 use crate::record::environment::{CalibrationRow, Environment};
 use crate::report::number::rounded;
 
@@ -31,7 +31,7 @@ pub fn row(cell: &CellSummary) -> CalibrationRow {
     };
     CalibrationRow {
         load: cell.name.clone(),
-        valid: cell.verdict == Validity::Valid,
+        valid: cell.validity.status == CellStatus::Ok,
         added_p50_ms: percentile(MetricId::AddedLatency, 50.0),
         added_p99_ms: percentile(MetricId::AddedLatency, 99.0),
         added_p999_ms: percentile(MetricId::AddedLatency, 99.9),

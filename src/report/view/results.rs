@@ -2,7 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Figure, Summary, Validity};
+use crate::metrics::summary::{CellStatus, CellSummary, Figure, Summary};
 use crate::plan::Plan;
 use crate::report::number;
 use crate::report::untrusted;
@@ -129,7 +129,7 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
 
 /// Whether a cell was left out with a reason.
 pub fn is_skipped(cell: &CellSummary) -> bool {
-    matches!(cell.verdict, Validity::Skipped(_))
+    cell.validity.status == CellStatus::Skipped
 }
 
 /// Returns the names of swept keys, in the order in which cells have them.
@@ -221,17 +221,19 @@ fn failed_cell(cell: &CellSummary) -> TableCell {
     }
 }
 
-/// Returns the verdict in one word, with the marks of doubts that touch everything.
+/// Returns the state in one word, with the marks of doubts that touch everything.
 pub fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
-    let (text, tone) = match &cell.verdict {
-        Validity::Valid => ("ok", Tone::Good),
-        Validity::Invalid(_) => ("INVALID", Tone::Bad),
-        Validity::Failed(_) => ("FAILED", Tone::Bad),
-        Validity::Skipped(_) => ("skipped", Tone::Faint),
-        Validity::Incomplete => ("incomplete", Tone::Bad),
+    let status = cell.validity.status;
+    let (text, tone) = match status {
+        CellStatus::Ok => (status.word().to_owned(), Tone::Good),
+        CellStatus::Doubtful => (status.word().to_owned(), Tone::Plain),
+        // What makes the program fail is to be seen.
+        CellStatus::Invalid | CellStatus::Failed => (status.word().to_uppercase(), Tone::Bad),
+        CellStatus::Skipped => (status.word().to_owned(), Tone::Faint),
+        CellStatus::Incomplete => (status.word().to_owned(), Tone::Bad),
     };
     TableCell {
-        text: text.to_owned(),
+        text,
         note: reasons(cell).join("; "),
         marks: marks.of_all(&cell.caveats),
         tone,
@@ -241,12 +243,9 @@ pub fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
 
 /// Returns why a cell's numbers are not to be believed, or are not there.
 pub fn reasons(cell: &CellSummary) -> Vec<String> {
-    match &cell.verdict {
-        Validity::Valid => Vec::new(),
-        Validity::Invalid(reasons) => {
-            reasons.iter().map(|reason| untrusted::line(reason)).collect()
-        }
-        Validity::Failed(reason) | Validity::Skipped(reason) => vec![untrusted::line(reason)],
-        Validity::Incomplete => vec!["interrupted, or not reached".to_owned()],
+    let reasons = &cell.validity.reasons;
+    if reasons.is_empty() && cell.validity.status == CellStatus::Incomplete {
+        return vec!["interrupted, or not reached".to_owned()];
     }
+    reasons.iter().map(|reason| untrusted::line(reason)).collect()
 }

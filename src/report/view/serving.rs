@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Summary, Validity};
+use crate::metrics::summary::{CellSummary, Summary};
 use crate::report::untrusted;
 use crate::report::view::details::DETAIL_CELLS_MAX;
 
@@ -25,7 +25,7 @@ pub fn blocks(summary: &Summary) -> Vec<BlockView> {
     summary
         .cells
         .iter()
-        .filter(|cell| matches!(cell.verdict, Validity::Valid | Validity::Invalid(_)))
+        .filter(|cell| cell.validity.status.is_measured())
         .take(DETAIL_CELLS_MAX)
         .map(|cell| BlockView { cell: untrusted::line(&cell.name), text: block(cell) })
         .collect()

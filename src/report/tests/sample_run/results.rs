@@ -8,7 +8,7 @@ use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellSummary, Counts, Distribution, Figure, Percentile, Summary, Validity,
+    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, Summary, Validity,
 };
 use crate::record::event::{
     CellOutcome, EngineFailure, FailureClass, LoadTimeline, LogStage, PageCache,
@@ -91,13 +91,13 @@ pub(crate) fn keys(engine: &str, precision: &str) -> IndexMap<String, String> {
         .collect()
 }
 
-fn empty_cell(engine: &str, precision: &str, verdict: Validity) -> CellSummary {
+fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str]) -> CellSummary {
     CellSummary {
         id: CellId(format!("{engine}-{precision}-id")),
         name: format!("{engine}-{precision}"),
         keys: keys(engine, precision),
         outcome: None,
-        verdict,
+        validity: Validity::new(status, reasons.iter().map(|&reason| reason.to_owned())),
         n_trials: 0,
         n_gpus: 1,
         load: Vec::new(),
@@ -161,7 +161,7 @@ pub(crate) fn measured_cell(
             accuracy("strict", correct, 400, wilson(correct, 400)),
             accuracy("flexible", correct + 2, 400, wilson(correct + 2, 400)),
         ],
-        ..empty_cell("tiny", precision, Validity::Valid)
+        ..empty_cell("tiny", precision, CellStatus::Ok, &[])
     }
 }
 
@@ -178,7 +178,7 @@ fn wilson(correct: u64, n: u64) -> (f64, f64) {
 pub(crate) fn summary() -> Summary {
     let skipped = |engine: &str, precision: &str, reason: &str| CellSummary {
         outcome: Some(CellOutcome::Skipped(reason.to_owned())),
-        ..empty_cell(engine, precision, Validity::Skipped(reason.to_owned()))
+        ..empty_cell(engine, precision, CellStatus::Skipped, &[reason])
     };
     let not_on_path = "vllm: not on PATH; pip install vllm";
     let no_python = "python3 cannot import transformers; pip install transformers torch";
@@ -198,10 +198,8 @@ pub(crate) fn summary() -> Summary {
     fp32.counts.errors = [("status-500".to_owned(), 2), ("truncated".to_owned(), 1)].into();
 
     let mut invalid = measured_cell("int8", 1_423.0, 0.98, 251);
-    invalid.verdict = Validity::Invalid(vec![
-        "client: send lag p99 is 41 ms, limit 5 ms".to_owned(),
-        "client: 97 % of its CPU in use".to_owned(),
-    ]);
+    let reasons = ["client: send lag p99 is 41 ms, limit 5 ms", "client: 97 % of its CPU in use"];
+    invalid.validity = Validity::new(CellStatus::Invalid, reasons.map(str::to_owned));
     invalid.distributions.insert(MetricId::Tpot, distribution(4.1, "ms", 5));
     invalid.distributions.insert(MetricId::Itl, distribution(0.0, "ms", 0));
 
@@ -213,7 +211,7 @@ pub(crate) fn summary() -> Summary {
             advice: HOSTILE.to_owned(),
             metrics: vec![MetricId::Ttft],
         }],
-        ..empty_cell("tiny", HOSTILE, Validity::Failed(format!("exited early: {HOSTILE}")))
+        ..empty_cell("tiny", HOSTILE, CellStatus::Failed, &[&format!("exited early: {HOSTILE}")])
     };
     Summary {
         searches: Vec::new(),
@@ -230,7 +228,7 @@ pub(crate) fn summary() -> Summary {
             fp32,
             invalid,
             failed,
-            empty_cell("tiny", "int4", Validity::Incomplete),
+            empty_cell("tiny", "int4", CellStatus::Incomplete, &[]),
         ],
         caveats: vec![Caveat {
             code: "busy-machine".to_owned(),
