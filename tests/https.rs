@@ -214,6 +214,9 @@ fn an_authority_is_believed_and_what_it_signed_for_another_time_is_not() {
     };
     let front = check(Certificate::Signed, 0, "secured");
     check(Certificate::Expired, 102, "expired");
+    let begun = Instant::now();
+    check(Certificate::Http2Alone, 102, "bench speaks no HTTP/2");
+    assert!(begun.elapsed() < Duration::from_secs(15), "it was waited for");
     // No TLS at all, and nobody to trust.
     check_at(&format!("https://{}", engine.address), &front.authority, 102, "is it http://");
     check_at(&front.url(), "", 102, "install ca-certificates");

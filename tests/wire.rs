@@ -132,22 +132,34 @@ const GOOD: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"##
 /// Serves one stream to every request but the probe's, which gets a good one. The thread ends with
 /// the test's process.
 fn serve(content_type: &'static str, body: String) -> String {
+    serve_to(content_type, body, false)
+}
+
+/// Serves one stream to every request, the probe's too.
+fn serve_all(content_type: &'static str, body: String) -> String {
+    serve_to(content_type, body, true)
+}
+
+fn serve_to(content_type: &'static str, body: String, to_probe: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, body) = (stream.unwrap(), body.clone());
-            std::thread::spawn(move || while answer(&mut stream, content_type, &body).is_some() {});
+            let kind = content_type;
+            std::thread::spawn(
+                move || while answer(&mut stream, kind, &body, to_probe).is_some() {},
+            );
         }
     });
     url
 }
 
-fn answer(stream: &mut TcpStream, content_type: &str, body: &str) -> Option<()> {
+fn answer(stream: &mut TcpStream, content_type: &str, body: &str, to_probe: bool) -> Option<()> {
     let request = read_request(stream)?;
     let (kind, body) = if request.starts_with("GET") {
         ("application/json", r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#)
-    } else if request.contains("The quick brown fox") {
+    } else if !to_probe && request.contains("The quick brown fox") {
         ("text/event-stream", GOOD)
     } else {
         (content_type, body)
@@ -218,4 +230,66 @@ fn an_error_in_an_odd_form_is_a_failure_with_the_servers_words() {
     assert!(report.contains("exceeds the available context size"), "{report}");
     assert_eq!(cell["accuracy"][0]["n"], 0, "a failure is not graded");
     assert!(requests.lines().skip(1).all(|row| row.ends_with(",request error,")), "{requests}");
+}
+
+/// Streams, and whether a load takes them for a complete answer.
+fn streams() -> Vec<(&'static str, bool, String)> {
+    let good = GOOD.to_owned();
+    let token = |content: &str| {
+        let delta = format!("{{\"index\":0,\"delta\":{{\"content\":{content}}}}}");
+        format!("data: {{\"choices\":[{delta}]}}\n\n")
+    };
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    vec![
+        ("good", true, good.clone()),
+        ("lines", true, good.replace("\n\n", "\n")),
+        ("parts", true, good.replace("\"#### 4\"", "[{\"type\":\"text\",\"text\":\"4\"}]")),
+        ("spelled", true, good.replace("[DONE]", "[done] ")),
+        ("pinged", true, format!("ping\n\ndata: ping\n\n{good}")),
+        ("renamed", true, good.replace("completion_tokens", "output_tokens")),
+        ("unended", true, good.replace("data: [DONE]\n\n", "")),
+        ("surrogate", true, token("\"\\ud83d\"") + end),
+        ("unframed", true, good.replace("data: {\"choices\":[],", "{\"choices\":[],")),
+        ("error", false, token("\"4\"") + "error: {\"message\":\"out of memory\"}\n\n"),
+        ("reasonless", false, token("\"4\"")),
+        ("null", false, token("\"4\"") + &end.replace("stop", "null")),
+        (
+            "whole",
+            false,
+            r#"{"choices":[{"message":{"content":"4"},"finish_reason":"stop"}]}"#.into(),
+        ),
+        ("page", false, "<html>busy</html>".to_owned()),
+        ("nothing", false, "data: [DONE]\n\n".to_owned()),
+    ]
+}
+
+#[test]
+fn what_the_load_takes_for_an_answer_the_probe_takes_for_one_and_nothing_else() {
+    // With the good stream for the probe the load meets each stream; without it the probe does.
+    let summary = |serve: &dyn Fn(String) -> String| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut scenario = String::new();
+        for (name, _, body) in streams() {
+            let url = serve(body);
+            scenario += &format!(
+                "[engine.{name}]\npreset = \"endpoint\"\nurl = \"{url}\"\nmodel = \"m\"\n\
+                 ready-timeout = \"20s\"\n"
+            );
+        }
+        scenario += "[dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+                     [phase.load]\nconcurrency = 1\nrequests = 1\n";
+        run(dir.path(), &scenario).1
+    };
+    let by_load = summary(&|body| serve("text/event-stream", body));
+    let by_probe = summary(&|body| serve_all("text/event-stream", body));
+    for (name, is_answer, body) in streams() {
+        let of = |summary: &Value| {
+            let cells = summary["cells"].as_array().unwrap();
+            cells.iter().find(|cell| cell["keys"]["engine"] == name).unwrap().clone()
+        };
+        let (load, probe) = (of(&by_load), of(&by_probe));
+        assert_eq!(load["counts"]["ok"], u64::from(is_answer), "{name}: {body}\n{load}");
+        let is_ready = probe["counts"]["scheduled"] != 0;
+        assert_eq!(is_ready, is_answer, "{name}: {body}\n{probe}");
+    }
 }

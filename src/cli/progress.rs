@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::run::Notice;
 use crate::run::conduct::Done;
+use crate::units::Nanos;
 
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -80,6 +81,8 @@ struct Face {
     trial_label: String,
     running: Option<Running>,
     is_terminal: bool,
+    /// Time into the wait for an engine at which the next line on it is due.
+    next_waiting_line: Nanos,
 }
 
 impl Face {
@@ -94,6 +97,7 @@ impl Face {
             trial_label: String::new(),
             running: None,
             is_terminal,
+            next_waiting_line: Nanos::ZERO,
         }
     }
 
@@ -102,6 +106,9 @@ impl Face {
             match notices.recv_timeout(REDRAW_EVERY) {
                 Ok(Notice::Event(event)) => self.on_event(&event),
                 Ok(Notice::Live(live)) => self.on_live(live),
+                Ok(Notice::Waiting { engine, what, last, elapsed, limit }) => {
+                    self.on_waiting(&engine, &what, &last, elapsed, limit);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -117,16 +124,16 @@ impl Face {
             }
             RunEvent::EngineStarting { engine, attempt, .. } => {
                 self.running = None;
+                self.next_waiting_line = Nanos::ZERO;
                 let again =
                     if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
                 self.wait(&format!("starting {engine}{again}"));
             }
             RunEvent::EngineStage { stage, at, .. } => self.wait(&format!("{stage} after {at}")),
-            RunEvent::EngineReady { timeline, .. } => {
-                if let Some(first_token) = timeline.first_token {
-                    self.line(&format!("  engine ready, first token after {first_token}"));
-                }
-            }
+            RunEvent::EngineReady { timeline, .. } => match timeline.first_token {
+                Some(at) => self.line(&format!("  engine ready, first token after {at}")),
+                None => self.line("  engine ready; it runs already"),
+            },
             RunEvent::EngineFailed { failure, .. } => {
                 self.running = None;
                 self.line(&format!("! engine failed: {}", failure.message));
@@ -167,6 +174,18 @@ impl Face {
             | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}
         }
+    }
+
+    /// Tells how long an engine is waited for and why. Where lines stay, they are told ever more
+    /// rarely: after 1, 2, 4 … s.
+    fn on_waiting(&mut self, engine: &str, what: &str, last: &str, elapsed: Nanos, limit: Nanos) {
+        if elapsed < self.next_waiting_line && !self.is_terminal {
+            return;
+        }
+        self.next_waiting_line = elapsed + elapsed;
+        let last = if last.is_empty() { String::new() } else { format!(": {last}") };
+        let elapsed = elapsed.as_secs_f64();
+        self.wait(&format!("{engine}: {elapsed:.0} s of {limit}, waiting for {what}{last}"));
     }
 
     fn on_live(&mut self, live: Arc<Live>) {

@@ -19,4 +19,15 @@ pub enum StartStep {
         /// Time since spawn.
         at: Nanos,
     },
+    /// It is still waited for; told every second.
+    Waiting {
+        /// What is waited for, in words.
+        what: String,
+        /// What came instead; empty when nothing was asked yet.
+        last: String,
+        /// Time since spawn.
+        elapsed: Nanos,
+        /// Time at which the wait ends.
+        limit: Nanos,
+    },
 }

@@ -20,7 +20,7 @@ mod feeder;
 #[path = "../../tests/front/mod.rs"]
 mod front;
 mod in_flight;
-mod recorder;
+pub(crate) mod recorder;
 mod sentinel;
 #[cfg(test)]
 mod tests;

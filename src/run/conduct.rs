@@ -333,7 +333,11 @@ impl Conductor<'_> {
             run_id: self.plan.name.clone(),
             attempt,
             access: self.credentials.access(id),
-            probe: ProbeRequest { api: cell.request.api, path: cell.request.path.clone() },
+            probe: ProbeRequest {
+                api: cell.request.api,
+                path: cell.request.path.clone(),
+                stream: cell.request.stream,
+            },
             interrupt: self.interrupt.clone(),
             lock: lock.as_ref(),
         };
@@ -350,6 +354,11 @@ impl Conductor<'_> {
                 },
                 StartStep::Stage { name, at } => {
                     RunEvent::EngineStage { launch: id.clone(), stage: name, at }
+                }
+                StartStep::Waiting { what, last, elapsed, limit } => {
+                    // For eyes alone: the last answer is in the failure, if there is one.
+                    let engine = launch.engine.clone();
+                    return (self.notify)(Notice::Waiting { engine, what, last, elapsed, limit });
                 }
             };
             events.push(self.writer.event(event.clone()).map(|_| ()));

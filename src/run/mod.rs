@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::load::spec::{Live, LoadError};
 use crate::record::event::RunEvent;
 use crate::store::error::StoreError;
+use crate::units::Nanos;
 
 /// What observers of a run are told.
 #[derive(Clone, Debug)]
@@ -25,6 +26,19 @@ pub enum Notice {
     Event(Box<RunEvent>),
     /// A trial began whose counts can be read here while it goes on.
     Live(Arc<Live>),
+    /// An engine is waited for that is not ready yet.
+    Waiting {
+        /// Its name in the scenario.
+        engine: String,
+        /// What is waited for, in words.
+        what: String,
+        /// What came instead; empty when nothing was asked yet.
+        last: String,
+        /// Time since its start.
+        elapsed: Nanos,
+        /// Time at which the wait ends.
+        limit: Nanos,
+    },
 }
 
 /// Why `bench` itself could not go on. What engines do wrong is data instead.

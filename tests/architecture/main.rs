@@ -38,8 +38,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datasets", &["ids", "plan", "scenario", "secrets", "store"]),
     ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
     ("telemetry", &["record", "units"]),
-    ("engine", &["clock", "ids", "plan", "record", "scenario", "secrets", "telemetry", "units"]),
     ("load", &["openai", "plan", "record", "scenario", "secrets", "seed", "units", "workload"]),
+    (
+        "engine",
+        &["clock", "ids", "load", "plan", "record", "scenario", "secrets", "telemetry", "units"],
+    ),
     ("serve", &["openai", "seed", "units"]),
     (
         "report",

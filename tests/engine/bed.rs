@@ -38,7 +38,11 @@ impl Bed {
             run_id: "test".to_owned(),
             attempt: 1,
             access: Access::default(),
-            probe: ProbeRequest { api: Api::Completions, path: "/v1/completions".to_owned() },
+            probe: ProbeRequest {
+                api: Api::Completions,
+                path: "/v1/completions".to_owned(),
+                stream: true,
+            },
             interrupt: self.interrupt.clone(),
             lock: None,
         }

@@ -192,10 +192,16 @@ fn a_missing_working_directory_is_named_and_not_the_program() {
 
 #[test]
 fn health_alone_does_not_make_an_engine_ready() {
-    for (generate, said) in [("500", "CUDA kernel failed"), ("empty", "(3 times): data: [DONE]")] {
+    // A status of the server's own may pass; an answer without a token is no answer.
+    for (generate, class, said) in [
+        ("500", FailureClass::TimedOut, "CUDA kernel failed"),
+        ("empty", FailureClass::Server, "(3 times): [DONE] without a token"),
+    ] {
         let bed = Bed::new();
-        let failure = fail(&bed, &launch(&["--generate", generate]));
-        assert_eq!(failure.class, FailureClass::Server);
+        let mut launch = launch(&["--generate", generate]);
+        launch.readiness.timeout = Nanos::from_secs(4);
+        let failure = fail(&bed, &launch);
+        assert_eq!(failure.class, class);
         assert!(failure.message.contains(said), "{}", failure.message);
         bed.assert_clean();
     }
@@ -219,9 +225,12 @@ fn an_engine_that_hangs_is_given_up_at_the_deadline_and_taken_down() {
 #[test]
 fn another_model_than_the_asked_one_is_refused_with_both_names() {
     let bed = Bed::new();
-    let failure = fail(&bed, &launch(&["--model-id", "other"]));
+    let mut launch = launch(&["--model-id", "other"]);
+    launch.readiness.timeout = Nanos::from_secs(3);
+    let failure = fail(&bed, &launch);
     assert_eq!(failure.class, FailureClass::WrongModel);
-    assert_eq!(failure.message, "serves `other` where `fake` was asked for");
+    let told = "serves `other` where `fake` was asked for: waited 3.00 s for it: GET ";
+    assert!(failure.message.starts_with(told), "{}", failure.message);
     bed.assert_clean();
 }
 

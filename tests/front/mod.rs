@@ -21,6 +21,8 @@ pub(crate) enum Certificate {
     Signed,
     /// Signed by an authority, and over since 2001.
     Expired,
+    /// Signed by an authority, of a server that speaks HTTP/2 and nothing else.
+    Http2Alone,
 }
 
 /// A running front. Its thread ends with the test's process.
@@ -37,12 +39,15 @@ impl Front {
     /// Starts a front before a server.
     pub(crate) fn before(server: SocketAddr, certificate: Certificate) -> Self {
         let (chain, key, authority) = made(certificate);
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
+        if certificate == Certificate::Http2Alone {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let n_secured = Arc::new(AtomicU64::new(0));
         let front = Self {

@@ -1,5 +1,6 @@
 //! Calls to an engine's control endpoints: short, bounded, and never in the way of an interrupt.
 
+mod resolver;
 pub(in crate::engine) mod trust;
 
 use std::error::Error as _;
@@ -8,13 +9,19 @@ use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
-use rustls::ClientConfig;
+use rustls::{AlertDescription, ClientConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use crate::clock::monotonic;
 use crate::engine::credentials::Access;
+use crate::engine::http::resolver::{NoAddress, SystemResolver};
 use crate::engine::http::trust::objection;
+use crate::load::recorder::reader::AnswerReader;
+use crate::load::transport::client::Ending;
+use crate::load::transport::connection::head_of;
 use crate::secrets::redact::Redactor;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
@@ -40,6 +47,8 @@ pub struct Answer {
     pub status: u16,
     /// Body as text, cut at a bound and without the secrets in use.
     pub body: String,
+    /// Where a redirect points to, without the secrets in use.
+    pub location: Option<String>,
 }
 
 impl Answer {
@@ -71,12 +80,39 @@ pub enum HttpError {
     /// Something answers, but not TLS.
     #[error("speak TLS with {0}: what answers there does not; is it http:// instead?")]
     NotTls(String),
+    /// TLS fails for another reason.
+    #[error("speak TLS with {0}: {1}")]
+    Tls(String, String),
+    /// Something answers, but not in HTTP/1.1.
+    #[error(
+        "speak HTTP/1.1 with {0}: what answers there does not; bench speaks no HTTP/2, a proxy in \
+         front (nginx, Envoy) can"
+    )]
+    NotHttp1(String),
+    /// A header or the URL of the request cannot be sent.
+    #[error("send a request to {0}: {1}")]
+    Unsendable(String, String),
     /// The answer broke off or never came whole.
     #[error("read the answer of {0}")]
     Broken(String),
     /// No answer in time.
     #[error("get an answer of {0} within {1:?}")]
     TimedOut(String, Duration),
+}
+
+impl HttpError {
+    /// Whether no wait mends it: another answer is not to be expected.
+    pub(in crate::engine) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Unresolved(..)
+            | Self::Untrusted(..)
+            | Self::NotTls(_)
+            | Self::Tls(..)
+            | Self::NotHttp1(_)
+            | Self::Unsendable(..) => true,
+            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::TimedOut(..) => false,
+        }
+    }
 }
 
 /// What the caller wants after a look around: `Err` ends the call.
@@ -91,6 +127,7 @@ impl Http {
     pub fn new(base_url: &str, access: Access, tls: &Arc<ClientConfig>) -> io::Result<Self> {
         let client = Client::builder()
             .no_proxy()
+            .dns_resolver(Arc::new(SystemResolver))
             .tls_backend_preconfigured(ClientConfig::clone(tls))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
@@ -147,19 +184,18 @@ impl Http {
             .unwrap_or_else(|never| match never {})
     }
 
-    /// Posts a JSON text and hands every chunk of the answer's body to `on_chunk` as it comes;
-    /// an answer that is not a success is returned whole instead.
+    /// Posts a JSON text and has the answer read as a load's is; returns how it ended.
     ///
     /// # Errors
     /// As [`Http::get`].
-    pub fn post_stream<E>(
+    pub(in crate::engine) fn post<E>(
         &self,
         path: &str,
         body: String,
         limit: Duration,
         check: Check<'_, E>,
-        on_chunk: &mut dyn FnMut(&[u8]),
-    ) -> Result<Result<Answer, HttpError>, E> {
+        reader: &mut AnswerReader,
+    ) -> Result<Result<Ending, HttpError>, E> {
         let request = self
             .request(Method::POST, path)
             .header("content-type", "application/json")
@@ -167,15 +203,18 @@ impl Http {
             .body(body);
         let url = self.url(path);
         self.block_on(limit, &url, check, async {
-            let response = request.send().await.map_err(|error| why(&url, &error))?;
-            let status = response.status().as_u16();
-            let body = if response.status().is_success() {
-                each_chunk(response, &url, on_chunk).await?;
-                String::new()
-            } else {
-                self.whole_body(response, &url).await?
-            };
-            Ok(Answer { status, body })
+            let mut response = request.send().await.map_err(|error| why(&url, &error))?;
+            reader.head(head_of(response.status().as_u16(), response.headers()));
+            loop {
+                match response.chunk().await {
+                    Ok(Some(chunk)) if !reader.take(&chunk, monotonic()) => {
+                        return Ok(Ending::LeftOpen);
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(Ending::Complete),
+                    Err(_) => return Ok(Ending::ClosedEarly("connection closed".to_owned())),
+                }
+            }
         })
     }
 
@@ -190,17 +229,18 @@ impl Http {
         self.block_on(limit, &url, check, async {
             let response = request.send().await.map_err(|error| why(&url, &error))?;
             let status = response.status().as_u16();
-            Ok(Answer { status, body: self.whole_body(response, &url).await? })
+            let location = self.location(response.headers());
+            Ok(Answer { status, body: self.whole_body(response, &url).await?, location })
         })
     }
 
-    fn block_on<E>(
+    fn block_on<E, T>(
         &self,
         limit: Duration,
         url: &str,
         check: Check<'_, E>,
-        call: impl Future<Output = Result<Answer, HttpError>>,
-    ) -> Result<Result<Answer, HttpError>, E> {
+        call: impl Future<Output = Result<T, HttpError>>,
+    ) -> Result<Result<T, HttpError>, E> {
         self.runtime.block_on(async {
             let mut ticks = interval(CHECK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -227,6 +267,11 @@ impl Http {
         }
     }
 
+    fn location(&self, headers: &HeaderMap) -> Option<String> {
+        let location = headers.get(LOCATION)?.to_str().ok()?;
+        Some(self.redactor().text(location).into_owned())
+    }
+
     async fn whole_body(&self, response: Response, url: &str) -> Result<String, HttpError> {
         // Before anybody cuts it: half a key is a part of a key.
         whole_body(response, url).await.map(|body| self.redactor().text(&body).into_owned())
@@ -236,22 +281,6 @@ impl Http {
     pub(in crate::engine) fn url(&self, path: &str) -> String {
         format!("{}/{}", self.base_url, path.trim_start_matches('/'))
     }
-}
-
-async fn each_chunk(
-    mut response: Response,
-    url: &str,
-    on_chunk: &mut dyn FnMut(&[u8]),
-) -> Result<(), HttpError> {
-    let mut n_bytes = 0;
-    while let Some(chunk) = response.chunk().await.map_err(|error| why(url, &error))? {
-        n_bytes += chunk.len();
-        on_chunk(&chunk);
-        if n_bytes > BODY_BYTES_MAX {
-            return Err(HttpError::Broken(url.to_owned()));
-        }
-    }
-    Ok(())
 }
 
 async fn whole_body(mut response: Response, url: &str) -> Result<String, HttpError> {
@@ -273,23 +302,31 @@ fn why(url: &str, error: &reqwest::Error) -> HttpError {
             HttpError::Untrusted(url, what.to_string())
         }
         Some(rustls::Error::InvalidMessage(_)) => HttpError::NotTls(url),
-        _ if error.is_connect() || error.is_builder() => no_connection(url, error),
-        _ => HttpError::Broken(url),
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            HttpError::NotHttp1(url)
+        }
+        Some(other) => HttpError::Tls(url, other.to_string()),
+        None if error.is_builder() => {
+            let cause = successors(error.source(), |&cause| cause.source()).last();
+            let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
+            HttpError::Unsendable(url, why)
+        }
+        None => no_answer(url, error),
     }
 }
 
-fn no_connection(url: String, error: &reqwest::Error) -> HttpError {
-    let causes = successors(error.source(), |&cause| cause.source());
-    for cause in causes {
+fn no_answer(url: String, error: &reqwest::Error) -> HttpError {
+    for cause in successors(error.source(), |&cause| cause.source()) {
         let io = cause.downcast_ref::<io::Error>();
         if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             return HttpError::Refused(url);
         }
-        // The type of a failed look-up is the client's own; this text is all that it shows.
-        if cause.to_string() == "dns error" {
-            let what = cause.source().map_or_else(String::new, ToString::to_string);
-            return HttpError::Unresolved(url, what);
+        if let Some(NoAddress(why)) = cause.downcast_ref() {
+            return HttpError::Unresolved(url, why.clone());
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return HttpError::NotHttp1(url);
         }
     }
-    HttpError::Connect(url)
+    if error.is_connect() { HttpError::Connect(url) } else { HttpError::Broken(url) }
 }

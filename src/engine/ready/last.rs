@@ -33,6 +33,11 @@ impl LastAnswer {
         !self.request.is_empty()
     }
 
+    /// Whether anything came of it so far.
+    pub(super) fn has_outcome(&self) -> bool {
+        self.n_times > 0
+    }
+
     /// Notes a status and a body.
     pub(super) fn answered(&mut self, status: u16, body: &str) {
         self.count(format!(" answered {status}"));
@@ -48,7 +53,9 @@ impl LastAnswer {
             HttpError::Broken(_) => "the answer broke off",
             HttpError::TimedOut(..) => "no answer in time",
             HttpError::Unresolved(..) => "no address",
-            HttpError::Untrusted(..) | HttpError::NotTls(_) => "no TLS",
+            HttpError::Untrusted(..) | HttpError::NotTls(_) | HttpError::Tls(..) => "no TLS",
+            HttpError::NotHttp1(_) => "no HTTP/1.1",
+            HttpError::Unsendable(..) => "cannot be sent",
         };
         self.count(format!(": {why}"));
         self.body.clear();

@@ -1,6 +1,8 @@
 //! When an engine is ready: the socket is ours, then health, then the model, then a token.
 
+mod answer;
 pub(crate) mod last;
+mod models;
 pub mod probe;
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,9 @@ use crate::engine::http::{Answer, Http, HttpError};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
+use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::last::LastAnswer;
+use crate::engine::ready::models::ListedModel;
 use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
 use crate::engine::step::StartStep;
@@ -29,6 +33,8 @@ const CALL_PAUSE: Duration = Duration::from_millis(50);
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 /// Answers other than "not yet" after which an engine is given up.
 const REFUSALS_MAX: u32 = 3;
+/// Time between two words on what is waited for.
+const TELL_EVERY: Nanos = Nanos::from_secs(1);
 /// Time that a socket may listen without a visible owner, as between fork and exec.
 const UNKNOWN_OWNER_LIMIT: Nanos = Nanos::from_secs(2);
 
@@ -51,6 +57,13 @@ pub(crate) struct Ready {
     pub(crate) probe: ProbeAnswer,
 }
 
+/// What a path gave.
+enum Got {
+    Success(Answer),
+    NotYet,
+    Refused,
+}
+
 /// The wait for one engine.
 pub(crate) struct Wait<'a> {
     pub(crate) launch: &'a Launch,
@@ -68,6 +81,10 @@ pub(crate) struct Wait<'a> {
     pub(crate) waiting_for: &'static str,
     /// What came instead.
     pub(crate) last: LastAnswer,
+    /// Which models it lists as long as the asked one is not among them.
+    pub(crate) other_models: Option<String>,
+    /// Time since spawn at which the wait was last told of.
+    pub(crate) told_at: Nanos,
 }
 
 impl Wait<'_> {
@@ -75,24 +92,22 @@ impl Wait<'_> {
     pub(crate) fn until_ready(mut self) -> Result<Ready, Unready> {
         if let Some((port, root, _)) = self.own {
             self.until_port_is_ours(port, root)?;
-            self.ready.timeline.port_bound = Some(self.stage("port-bound"));
+            self.ready.timeline.port_bound = self.stage("port-bound");
         }
         if let Some(path) = self.launch.readiness.health.clone() {
             self.until_healthy(&path)?;
-            self.ready.timeline.healthy = Some(self.stage("healthy"));
+            self.ready.timeline.healthy = self.stage("healthy");
         }
         if let Some(path) = self.launch.readiness.models.clone() {
             self.check_model(&path)?;
         }
         let at = self.until_token()?;
-        let at = at.saturating_sub(self.spawned_at);
-        self.ready.timeline.first_token = Some(at);
-        (self.on_step)(StartStep::Stage { name: "first-token".to_owned(), at });
+        self.ready.timeline.first_token = self.stage_at("first-token", at);
         if let Some((port, root, _)) = self.own {
             // Nobody may have joined or replaced it on the port in the meantime.
             Self::check_owner(port, root)?;
         }
-        self.look()?;
+        self.watch()?;
         Ok(self.ready)
     }
 
@@ -132,53 +147,46 @@ impl Wait<'_> {
     fn until_healthy(&mut self, path: &str) -> Result<(), Unready> {
         self.waiting_for = "its health URL to answer 200";
         loop {
-            if self.get(path, HEALTH_LIMIT)?.is_ok_and(|answer| answer.is_success()) {
+            // A refusal may be the health of an engine that is not well yet.
+            if let Got::Success(_) = self.get(path)? {
                 return Ok(());
             }
-            self.look()?;
-            std::thread::sleep(CALL_PAUSE);
+            self.pause()?;
         }
     }
 
+    /// Waits until the list of models holds the one that was asked for.
     fn check_model(&mut self, path: &str) -> Result<(), Unready> {
         self.waiting_for = "its list of models";
         let mut n_refused = 0;
-        let answer = loop {
-            let answer = self.get(path, HEALTH_LIMIT)?;
-            match answer {
-                Ok(answer) if answer.is_success() => break answer,
-                Ok(answer) if is_barred(answer.status) => {
-                    let last = &self.last;
-                    let message = format!("{last}: is `api-key-env` the variable of its key?");
-                    return Err(Unready::Failed(FailureClass::Server, message));
-                }
-                Ok(answer) if !is_not_yet(answer.status) => n_refused += 1,
-                _ => {}
+        loop {
+            match self.get(path)? {
+                Got::Success(answer) if self.holds_asked_model(&answer.body) => return Ok(()),
+                Got::Success(_) | Got::NotYet => {}
+                Got::Refused => n_refused += 1,
             }
             if n_refused == REFUSALS_MAX {
                 let message = format!("does not list its models: {}", self.last);
                 return Err(Unready::Failed(FailureClass::Server, message));
             }
-            self.look()?;
-            std::thread::sleep(CALL_PAUSE);
-        };
-        self.ready.models = model_ids(&answer.body);
-        if self.ready.models.iter().any(|id| self.is_asked_model(id)) {
-            return Ok(());
+            self.pause()?;
         }
-        let served = match self.ready.models.as_slice() {
-            [] => "no model".to_owned(),
-            ids => format!("`{}`", ids.join("`, `")),
-        };
-        Err(Unready::Failed(
-            FailureClass::WrongModel,
-            format!("serves {served} where `{}` was asked for", self.launch.model),
-        ))
     }
 
-    fn is_asked_model(&self, id: &str) -> bool {
-        let path = self.launch.model_path.as_deref();
-        id == self.launch.model || path.is_some_and(|path| path.as_os_str() == id)
+    fn holds_asked_model(&mut self, list: &str) -> bool {
+        let models = models::listed(list);
+        let is_there = models.iter().any(|model| self.is_asked_model(model));
+        self.ready.models = models.into_iter().map(|model| model.id).collect();
+        self.other_models = (!is_there).then(|| match self.ready.models.as_slice() {
+            [] => "no model".to_owned(),
+            ids => format!("`{}`", ids.join("`, `")),
+        });
+        is_there
+    }
+
+    fn is_asked_model(&self, model: &ListedModel) -> bool {
+        let path = self.launch.model_path.as_deref().and_then(|path| path.to_str());
+        model.is_called(&self.launch.model) || path.is_some_and(|path| model.is_called(path))
     }
 
     /// Asks for a token until one comes; returns its monotonic time.
@@ -188,49 +196,98 @@ impl Wait<'_> {
         loop {
             let limit = self.deadline().saturating_sub(monotonic());
             let (launch, http, probe) = (self.launch, self.http, self.probe);
-            self.last.asking("POST", &http.url(&probe.path));
+            let url = http.url(&probe.path);
+            self.last.asking("POST", &url);
             match probe::ask(http, launch, probe, limit.into(), &mut || self.look())? {
-                Ok(answer) if answer.first_token_at.is_some() => {
-                    let at = answer.first_token_at.unwrap_or_default();
+                Ok(Ok(answer)) => {
+                    let at = answer.first_token_at;
                     self.ready.probe = answer;
                     return Ok(at);
                 }
-                Ok(answer) => {
-                    self.last.answered(answer.status, answer.error.as_deref().unwrap_or_default());
-                    n_refused += u32::from(!is_not_yet(answer.status));
+                Ok(Err(no_token)) => {
+                    self.last.answered(no_token.status, &no_token.why);
+                    let location = no_token.location.as_deref();
+                    match meaning(no_token.status, &url, &probe.path, location) {
+                        Meaning::Never(advice) => return Err(self.never(&advice)),
+                        Meaning::NotYet => {}
+                        // A status of success without a token is a refusal, too.
+                        Meaning::Ready | Meaning::Refusal => n_refused += 1,
+                    }
                     if n_refused == REFUSALS_MAX {
                         let message = format!("sends no token: {}", self.last);
                         return Err(Unready::Failed(FailureClass::Server, message));
                     }
                 }
-                Err(error) if is_permanent(&error) => return Err(hopeless(&error)),
+                Err(error) if error.is_permanent() => return Err(hopeless(&error)),
                 // A connection that breaks off counts as "not yet"; the deadline bounds it.
-                Err(error) => self.last.missed(&error),
+                Err(error) => self.missed(&error),
             }
-            self.look()?;
-            std::thread::sleep(CALL_PAUSE);
+            self.pause()?;
         }
     }
 
-    fn get(&mut self, path: &str, limit: Duration) -> Result<Result<Answer, HttpError>, Unready> {
-        let left = self.deadline().saturating_sub(monotonic());
+    /// Gets a path once. What no wait mends is an error.
+    fn get(&mut self, path: &str) -> Result<Got, Unready> {
+        let limit = HEALTH_LIMIT.min(self.deadline().saturating_sub(monotonic()).into());
         let http = self.http;
-        self.last.asking("GET", &http.url(path));
-        let answer = http.get(path, limit.min(left.into()), &mut || self.look())?;
-        match &answer {
-            Ok(answer) => self.last.answered(answer.status, &answer.body),
-            Err(error) if is_permanent(error) => return Err(hopeless(error)),
-            Err(error) => self.last.missed(error),
+        let url = http.url(path);
+        self.last.asking("GET", &url);
+        match http.get(path, limit, &mut || self.look())? {
+            Ok(answer) => {
+                self.last.answered(answer.status, &answer.body);
+                match meaning(answer.status, &url, path, answer.location.as_deref()) {
+                    Meaning::Ready => Ok(Got::Success(answer)),
+                    Meaning::Refusal => Ok(Got::Refused),
+                    Meaning::NotYet => Ok(Got::NotYet),
+                    Meaning::Never(advice) => Err(self.never(&advice)),
+                }
+            }
+            Err(error) if error.is_permanent() => Err(hopeless(&error)),
+            Err(error) => {
+                self.missed(&error);
+                Ok(Got::NotYet)
+            }
         }
-        Ok(answer)
+    }
+
+    /// Notes why there is no answer. A call that the end of the wait cut off says nothing new.
+    fn missed(&mut self, error: &HttpError) {
+        let is_cut_off = matches!(error, HttpError::TimedOut(..)) && monotonic() >= self.deadline();
+        if !(is_cut_off && self.last.has_outcome()) {
+            self.last.missed(error);
+        }
+    }
+
+    fn never(&self, advice: &str) -> Unready {
+        Unready::Failed(FailureClass::Server, format!("{}; {advice}", self.last))
+    }
+
+    fn pause(&mut self) -> Result<(), Unready> {
+        self.look()?;
+        std::thread::sleep(CALL_PAUSE);
+        Ok(())
     }
 
     fn deadline(&self) -> Nanos {
         self.spawned_at + self.launch.readiness.timeout
     }
 
-    /// Looks at all that can end the wait, and at the log.
+    /// Looks at all that can end the wait, and tells of it every second.
     fn look(&mut self) -> Result<(), Unready> {
+        self.watch()?;
+        let elapsed = monotonic().saturating_sub(self.spawned_at);
+        if elapsed.saturating_sub(self.told_at) >= TELL_EVERY {
+            self.told_at = elapsed;
+            let limit = self.launch.readiness.timeout;
+            let last = if self.last.is_asked() { self.last.to_string() } else { String::new() };
+            let what = self.waiting_for.to_owned();
+            (self.on_step)(StartStep::Waiting { what, last, elapsed, limit });
+        }
+        Ok(())
+    }
+
+    /// Looks at all that can end the wait, and at the log.
+    fn watch(&mut self) -> Result<(), Unready> {
         let since_spawn = monotonic().saturating_sub(self.spawned_at);
         for stage in self.stages.look(since_spawn) {
             (self.on_step)(StartStep::Stage { name: stage.name.clone(), at: stage.at });
@@ -244,40 +301,47 @@ impl Wait<'_> {
         if self.interrupt.is_raised() {
             return Err(Unready::Interrupted);
         }
-        let timeout = self.launch.readiness.timeout;
-        if since_spawn > timeout {
-            return Err(Unready::Failed(FailureClass::TimedOut, self.in_vain(timeout)));
+        let limit = self.launch.readiness.timeout;
+        if since_spawn > limit {
+            return Err(self.in_vain(limit));
         }
         Ok(())
     }
 
     /// Tells what was waited for, and what came instead.
-    fn in_vain(&self, timeout: Nanos) -> String {
-        let mut message = format!("waited {timeout} for {}", self.waiting_for);
+    fn in_vain(&self, limit: Nanos) -> Unready {
+        let mut message = match &self.other_models {
+            Some(served) => format!(
+                "serves {served} where `{}` was asked for: waited {limit} for it",
+                self.launch.model
+            ),
+            None => format!("waited {limit} for {}", self.waiting_for),
+        };
         if self.last.is_asked() {
             let _ = write!(message, ": {}", self.last);
         }
         if self.own.is_none() {
             message.push_str("; is `url` right? `ready-timeout` waits longer");
         }
-        message
+        let class = match self.other_models {
+            Some(_) => FailureClass::WrongModel,
+            None => FailureClass::TimedOut,
+        };
+        Unready::Failed(class, message)
     }
 
-    fn stage(&mut self, name: &str) -> Nanos {
-        let at = monotonic().saturating_sub(self.spawned_at);
+    fn stage(&mut self, name: &str) -> Option<Nanos> {
+        self.stage_at(name, monotonic())
+    }
+
+    /// Tells of a stage that was reached at `at`, and returns its time since the spawn. An engine
+    /// that was not started has no such time.
+    fn stage_at(&mut self, name: &str, at: Nanos) -> Option<Nanos> {
+        self.own?;
+        let at = at.saturating_sub(self.spawned_at);
         (self.on_step)(StartStep::Stage { name: name.to_owned(), at });
-        at
+        Some(at)
     }
-}
-
-/// Whether a status means "come back later".
-fn is_not_yet(status: u16) -> bool {
-    matches!(status, 429 | 503)
-}
-
-/// Whether a status means "not without a key that is let in".
-fn is_barred(status: u16) -> bool {
-    matches!(status, 401 | 403)
 }
 
 fn foreign(port: u16, who: &str) -> Unready {
@@ -287,30 +351,6 @@ fn foreign(port: u16, who: &str) -> Unready {
     )
 }
 
-/// Whether another answer is not to be expected, however long it is waited for.
-fn is_permanent(error: &HttpError) -> bool {
-    matches!(error, HttpError::Untrusted(..) | HttpError::NotTls(_) | HttpError::Unresolved(..))
-}
-
 fn hopeless(error: &HttpError) -> Unready {
     Unready::Failed(FailureClass::Server, format!("cannot {error}"))
-}
-
-/// Returns the ids in a list of models, as `OpenAI` (`data[].id`) and Ollama (`models[].name`)
-/// write it.
-fn model_ids(body: &str) -> Vec<String> {
-    let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { return Vec::new() };
-    let ids = |list: &str, name: &str| -> Vec<String> {
-        let models = body.get(list).and_then(serde_json::Value::as_array);
-        models
-            .into_iter()
-            .flatten()
-            .filter_map(|model| Some(model.get(name)?.as_str()?.to_owned()))
-            .collect()
-    };
-    let mut found = ids("data", "id");
-    if found.is_empty() {
-        found = ids("models", "name");
-    }
-    found
 }

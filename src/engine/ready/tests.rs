@@ -16,14 +16,26 @@ use crate::plan::launch::{LogPatterns, Quirks, Readiness};
 
 /// Answers every request with this status line and body, as long as the process lives.
 fn server(status: &'static str, body: &'static str) -> String {
+    answering(move |_, _| (status.to_owned(), body.to_owned()))
+}
+
+/// Answers the n-th request, counted from 0, with the status line and body that `answer` makes of
+/// n and the request's first line. The status line may be followed by headers.
+fn answering(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
+        let mut n_requests = 0;
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
-            if socket.read(&mut [0; 4096]).unwrap() == 0 {
+            let mut bytes = [0; 4096];
+            let n_bytes = socket.read(&mut bytes).unwrap();
+            if n_bytes == 0 {
                 continue;
             }
+            let request = String::from_utf8_lossy(&bytes[..n_bytes]).into_owned();
+            let (status, body) = answer(n_requests, request.lines().next().unwrap());
+            n_requests += 1;
             let n_bytes = body.len();
             let head =
                 format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {n_bytes}");
@@ -67,28 +79,41 @@ fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
     }
 }
 
-/// Returns why the wait ended, and how long it took.
-fn wait(launch: &Launch) -> (FailureClass, String, Nanos) {
+/// Returns how the wait ended, how long it took, and what was told of it meanwhile.
+fn waited(launch: &Launch) -> (Result<Ready, Unready>, Nanos, Vec<StartStep>) {
     let tls = trust::tls(&launch.base_url, None).unwrap();
     let http = Http::new(&launch.base_url, Access::default(), &tls).unwrap();
     let spawned_at = monotonic();
+    let mut steps = Vec::new();
     let wait = Wait {
         launch,
         http: &http,
         interrupt: &Interrupt::new(),
-        probe: &ProbeRequest { api: Api::Completions, path: "/v1/completions".to_owned() },
+        probe: &ProbeRequest {
+            api: Api::Completions,
+            path: "/v1/completions".to_owned(),
+            stream: true,
+        },
         own: None,
         spawned_at,
         stages: LogStages::follow(Path::new("/no/log"), &launch.log_patterns),
-        on_step: &mut |_| {},
+        on_step: &mut |step| steps.push(step),
         ready: Ready::default(),
         waiting_for: "its start",
         last: LastAnswer::default(),
+        other_models: None,
+        told_at: Nanos::ZERO,
     };
-    let Err(Unready::Failed(class, message)) = wait.until_ready() else {
-        panic!("no failed wait");
-    };
-    (class, message, monotonic().saturating_sub(spawned_at))
+    let ended = wait.until_ready();
+    (ended, monotonic().saturating_sub(spawned_at), steps)
+}
+
+/// Returns why the wait ended in vain, and how long it took.
+fn wait(launch: &Launch) -> (FailureClass, String, Nanos) {
+    match waited(launch) {
+        (Err(Unready::Failed(class, message)), took, _) => (class, message, took),
+        (other, ..) => panic!("no failed wait: {other:?}"),
+    }
 }
 
 #[test]
@@ -114,10 +139,93 @@ fn a_step_that_fails_tells_its_url_and_the_last_answer() {
     assert!(message.contains(&format!("GET {url}/healthy answered 404 (")), "{message}");
     assert!(message.contains(" times): { \"detail\": \"no such path\" }"), "{message}");
 
+    let url = server("422 Unprocessable", "{\"detail\": \"no\"}");
     let (class, message, _) = wait(&attached(&url, None, Nanos::from_secs(60)));
     assert_eq!(class, FailureClass::Server);
-    let told = format!("GET {url}/v1/models answered 404 (3 times): {{ \"detail\"");
+    let told = format!("GET {url}/v1/models answered 422 (3 times): {{\"detail\"");
     assert!(message.contains(&told), "{message}");
+}
+
+const LIST: &str = r#"{"data":[{"id":"served","root":"m"}]}"#;
+const ANSWER: &str = "data: {\"choices\":[{\"text\":\" x\",\"finish_reason\":\"length\"}]}\n\n\
+                      data: [DONE]\n\n";
+
+#[test]
+fn what_a_starting_engine_answers_is_waited_for() {
+    let url = answering(|n, _| {
+        let (status, body) = match n {
+            0 => ("404 Not Found", "{}"),
+            1 => ("503 Service Unavailable", "loading"),
+            2 => ("500 Internal Server Error", ""),
+            3 => ("200 OK", r#"{"data":[]}"#),
+            4 => ("200 OK", r#"{"data":[{"id":"another"}]}"#),
+            5 => ("200 OK", LIST),
+            6..10 => ("404 Not Found", r#"{"error":"no route yet"}"#),
+            10..14 => ("502 Bad Gateway", "<html>"),
+            _ => ("200 OK", ANSWER),
+        };
+        (status.to_owned(), body.to_owned())
+    });
+    let (ended, ..) = waited(&attached(&url, None, Nanos::from_secs(30)));
+    assert_eq!(ended.unwrap().models, ["served"]);
+}
+
+#[test]
+fn another_model_is_waited_for_until_the_limit_and_told_with_both_names() {
+    let url = server("200 OK", r#"{"data":[{"id":"other"}]}"#);
+    let limit = Nanos::from_millis(1_300);
+    let (ended, took, steps) = waited(&attached(&url, None, limit));
+    let Err(Unready::Failed(class, message)) = ended else { panic!("{ended:?}") };
+    assert_eq!(class, FailureClass::WrongModel);
+    assert!(message.starts_with("serves `other` where `m` was asked for: waited"), "{message}");
+    assert!(took >= limit, "{took}");
+    let [StartStep::Waiting { what, last, elapsed, limit: told }] = &steps[..] else {
+        panic!("{steps:?}")
+    };
+    assert_eq!((what.as_str(), *told), ("its list of models", limit));
+    assert!(last.contains("/v1/models answered 200 ("), "{last}");
+    assert!(*elapsed >= Nanos::from_secs(1) && *elapsed <= limit, "{elapsed}");
+}
+
+#[test]
+fn a_redirect_ends_the_wait_and_is_told_with_its_target() {
+    let moved = |request: &str| {
+        let path = request.split(' ').nth(1).unwrap();
+        (format!("307 Temporary Redirect\r\nlocation: https://new.example{path}"), String::new())
+    };
+    let limit = Nanos::from_secs(60);
+    let of_list = answering(move |_, request| moved(request));
+    let (class, message, took) = wait(&attached(&of_list, None, limit));
+    assert_eq!(class, FailureClass::Server);
+    let told = "answered 307 (once); it redirects to https://new.example/v1/models; set \
+                `url = \"https://new.example\"`";
+    assert!(message.ends_with(told), "{message}");
+    assert!(took < Nanos::from_secs(10), "{took}");
+
+    let of_answers = answering(move |n, request| match n {
+        0 => ("200 OK".to_owned(), LIST.to_owned()),
+        _ => moved(request),
+    });
+    let (_, message, _) = wait(&attached(&of_answers, None, limit));
+    assert!(message.contains("POST ") && message.contains("`url = \"https://new.example\"`"));
+}
+
+#[test]
+fn what_does_not_speak_http_1_ends_the_wait_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let _ = socket.read(&mut [0; 4096]).unwrap();
+            // An empty SETTINGS frame, the server's preface of HTTP/2 (RFC 9113, section 3.4).
+            socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).unwrap();
+        }
+    });
+    let (class, message, took) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    assert_eq!(class, FailureClass::Server);
+    assert!(message.contains("cannot speak HTTP/1.1 with http://127.0.0.1"), "{message}");
+    assert!(took < Nanos::from_secs(10), "{took}");
 }
 
 #[test]
@@ -134,11 +242,4 @@ fn what_no_wait_mends_ends_at_once() {
     let told = "find the host of http://nowhere.invalid/v1/models";
     assert!(message.contains(told), "{message}");
     assert!(took < Nanos::from_secs(40), "{took}");
-}
-
-#[test]
-fn model_ids_are_read_from_both_kinds_of_lists() {
-    assert_eq!(model_ids(r#"{"object":"list","data":[{"id":"a"},{"id":"b"}]}"#), ["a", "b"]);
-    assert_eq!(model_ids(r#"{"models":[{"name":"llama3:8b"}]}"#), ["llama3:8b"]);
-    assert!(model_ids("<html>").is_empty());
 }

@@ -161,6 +161,8 @@ impl<'a> Start<'a> {
             },
             waiting_for: "its start",
             last: LastAnswer::default(),
+            other_models: None,
+            told_at: Nanos::ZERO,
         };
         let ready = match wait.until_ready() {
             Ok(ready) => ready,

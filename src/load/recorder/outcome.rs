@@ -89,6 +89,11 @@ fn judge_answer(
     answer: &mut Answer,
     asked: Asked,
 ) -> Result<(), RequestError> {
+    if head.is_redirect() && !head.location.is_empty() {
+        // No redirect is followed: the key must not reach another host.
+        let to = format!("to {}", answer.excerpt(&head.location));
+        return Err(RequestError::Status(head.status, to));
+    }
     if !(200..300).contains(&head.status) {
         return Err(RequestError::Status(head.status, answer.error.clone().unwrap_or_default()));
     }
@@ -173,14 +178,17 @@ mod tests {
     const ERROR: &str = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
 
     fn outcome(status: u16, content_type: &str, body: &str, ending: &Ending) -> String {
+        let content_type = content_type.to_owned();
+        let (content_encoding, location) = (String::new(), String::new());
+        let head = Head { status, content_type, content_encoding, location };
+        outcome_of(head, body, ending)
+    }
+
+    fn outcome_of(head: Head, body: &str, ending: &Ending) -> String {
         let asked = Asked { stream: true, no_done: false };
         let mut decoding =
             Decoding::new(true, true, false, Limits { event_bytes: 500, ..Limits::default() });
-        decoding.head = Some(Head {
-            status,
-            content_type: content_type.to_owned(),
-            content_encoding: String::new(),
-        });
+        decoding.head = Some(head);
         let mut block = Block::default();
         block.push(body.as_bytes(), Nanos(5));
         decoding.feed(&block, None, &Signals::default());
@@ -260,6 +268,11 @@ mod tests {
         check(500, "text/plain", "Internal\nerror", "Status(500, \"Internal error\")");
         check(404, "application/json", r#"{"detail":"Not Found"}"#, "Status(404, \"Not Found\")");
         check(302, "", "", "Status(302, \"\")");
+        let location = "https://elsewhere/v1/completions".to_owned();
+        let (content_type, content_encoding) = (String::new(), String::new());
+        let head = Head { status: 307, content_type, content_encoding, location };
+        let told = outcome_of(head, "<html>", &Ending::Complete);
+        assert_eq!(told, "Status(307, \"to https://elsewhere/v1/completions\")");
         check(200, "application/json", r#"{"error":"full"}"#, "InStream(\"full\")");
         check(
             200,

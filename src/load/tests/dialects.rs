@@ -36,6 +36,7 @@ fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
         status: 200,
         content_type: content_type.to_owned(),
         content_encoding: String::new(),
+        location: String::new(),
     });
     for (i, piece) in pieces.iter().enumerate() {
         let mut block = Block::default();

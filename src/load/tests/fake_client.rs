@@ -87,8 +87,8 @@ impl Client for FakeClient {
             match arrival {
                 Arrival::Head => {
                     let content_type = "text/event-stream".to_owned();
-                    let content_encoding = String::new();
-                    let head = Head { status: 200, content_type, content_encoding };
+                    let (content_encoding, location) = (String::new(), String::new());
+                    let head = Head { status: 200, content_type, content_encoding, location };
                     inbox.head(key, head, stamp);
                 }
                 Arrival::Body(text) => inbox.body(key, text.as_bytes(), stamp),

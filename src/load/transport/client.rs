@@ -36,6 +36,15 @@ pub struct Head {
     pub content_type: String,
     /// `content-encoding`, lower case; empty when there is none.
     pub content_encoding: String,
+    /// `location`: where a redirect points to; empty when there is none.
+    pub location: String,
+}
+
+impl Head {
+    /// Whether the response sends the client elsewhere.
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self.status, 301 | 302 | 303 | 307 | 308)
+    }
 }
 
 /// How an exchange ended.

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -120,11 +120,7 @@ impl Connection {
                 Ending::NoResponse { reused, why }
             }
         })?;
-        let head = Head {
-            status: response.status().as_u16(),
-            content_type: text(response.headers(), CONTENT_TYPE),
-            content_encoding: text(response.headers(), CONTENT_ENCODING),
-        };
+        let head = head_of(response.status().as_u16(), response.headers());
         Ok((head, response.into_body()))
     }
 
@@ -148,9 +144,18 @@ impl Connection {
     }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> String {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().to_ascii_lowercase()
+/// Returns what bench reads of a response's head.
+pub(crate) fn head_of(status: u16, headers: &HeaderMap) -> Head {
+    let text = |name: HeaderName| {
+        let value = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        value.unwrap_or_default().into_owned()
+    };
+    Head {
+        status,
+        content_type: text(CONTENT_TYPE).to_ascii_lowercase(),
+        content_encoding: text(CONTENT_ENCODING).to_ascii_lowercase(),
+        location: text(LOCATION),
+    }
 }
 
 fn not_open(error: &io::Error) -> Ending {

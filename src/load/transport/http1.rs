@@ -163,6 +163,7 @@ impl ResponseReader {
             status,
             content_type: header(response.headers, "content-type"),
             content_encoding: header(response.headers, "content-encoding"),
+            location: raw_header(response.headers, "location"),
         };
         let connection = header(response.headers, "connection");
         self.keep_alive = if is_http11 {
@@ -233,10 +234,14 @@ impl State {
 }
 
 fn header(headers: &[httparse::Header<'_>], name: &str) -> String {
+    raw_header(headers, name).to_ascii_lowercase()
+}
+
+fn raw_header(headers: &[httparse::Header<'_>], name: &str) -> String {
     headers
         .iter()
         .find(|header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| String::from_utf8_lossy(header.value).trim().to_ascii_lowercase())
+        .map(|header| String::from_utf8_lossy(header.value).trim().to_owned())
         .unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 pub mod client;
 pub mod target;
 
-pub(in crate::load) mod connection;
+pub(crate) mod connection;
 pub(in crate::load) mod epoll;
 pub(in crate::load) mod exchange;
 pub(in crate::load) mod http1;
