@@ -6,6 +6,9 @@
     reason = "starts the program and looks at what is left"
 )]
 
+#[path = "undecided/mod.rs"]
+mod undecided;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -238,7 +241,8 @@ fn every_way_not_to_become_ready_is_a_row_of_its_own_class() {
         ("exits", r#""--exit-after", "0s", "--exit-code", "3""#, "exited-early", "exit status 3"),
         ("unhealthy", r#""--health", "503""#, "timed-out", "its health URL"),
         ("daemonises", r#""--daemonise""#, "exited-early", "exit status 0"),
-        ("refuses", r#""--status", "500""#, "server", "500"),
+        ("refuses", r#""--status", "400""#, "server", "400"),
+        ("starting", r#""--status", "500""#, "timed-out", "answered 500"),
         ("silent", r#""--stall-at", "0""#, "timed-out", "its first token"),
         ("other_model", r#""--model-id", "other""#, "wrong-model", "serves `other`"),
     ];
@@ -346,4 +350,80 @@ fn an_attached_engine_that_works_for_others_is_a_doubt() {
     assert_eq!(record["record"]["idle"]["after"], false);
     let codes = cell["caveats"].as_array().unwrap();
     assert!(codes.iter().any(|caveat| caveat["code"] == "engine-busy"), "{codes:?}");
+}
+
+#[test]
+fn an_attached_engine_on_this_machine_is_the_engine_and_was_not_loaded() {
+    // It spins whenever an event is to come: a core of its own.
+    let server = Foreign::start(&["--spin", "1s", "--ttft", "20ms", "--itl", "20ms"]);
+    let engine = format!(
+        "[engine.running]\npreset = \"endpoint\"\nurl = \"http://localhost:{}\"\nmodel = \"sim\"\n",
+        server.port
+    );
+    let bed = Bed::new(&engine, 40);
+    let output = bed.run();
+    assert_code(&output, 0);
+    let cell = bed.cell("running");
+    let figure = |name: &str| cell["figures"][name]["value"].as_f64();
+    // Of a core, as far as others leave it one; an engine that does not spin needs a hundredth.
+    assert!(figure("engine_cpu").unwrap() > 0.05, "{cell}");
+    assert!(figure("engine_memory_max").unwrap() > 0.001, "{cell}");
+    assert!(!caveat(&cell, "foreign-cpu").contains(&format!("(pid {})", server.child.id())));
+    assert!(cell["figures"].get("load_time").is_none() && cell["load"] == Value::Array(vec![]));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!table.contains("load time"), "{table}");
+    assert!(told(&output).contains("engine ready; it runs already"), "{}", told(&output));
+}
+
+/// Returns what a caveat of a cell says; nothing where it has none.
+fn caveat(cell: &Value, code: &str) -> String {
+    let caveats = cell["caveats"].as_array().unwrap();
+    let found = caveats.iter().find(|caveat| caveat["code"] == code);
+    found.map_or_else(String::new, |caveat| caveat["what"].as_str().unwrap().to_owned())
+}
+
+/// Programs that use whatever processor time they get.
+struct Loops(Vec<Child>);
+
+impl Loops {
+    fn start() -> Self {
+        let n = std::thread::available_parallelism().unwrap().get();
+        let start = |_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        Self((0..n).map(start).collect())
+    }
+
+    /// Whether one of them is named; five programs of others may be busier.
+    fn are_named_in(&self, text: &str) -> bool {
+        let is_named =
+            self.0.iter().any(|child| text.contains(&format!("sh (pid {}) ", child.id())));
+        if !is_named && text.matches("(pid ").count() >= 5 {
+            undecided::note("inconclusive: five programs were busier than the test's loops");
+            return true;
+        }
+        is_named
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_busy_machine_is_named_before_the_first_engine_and_beside_the_figures() {
+    let loops = Loops::start();
+    let bed = Bed::new("[engine.sim]\npreset = \"sim\"\nextra-args = [\"--itl\", \"20ms\"]\n", 40);
+    let output = bed.run();
+    let told = told(&output);
+    let (before, _) = told.split_once("starting sim").unwrap();
+    let said = "before the first engine started, other programs used ";
+    assert!(before.contains(said) && loops.are_named_in(before), "{told}");
+    let what = caveat(&bed.cell("sim"), "foreign-cpu");
+    assert!(what.starts_with("other programs used ") && loops.are_named_in(&what), "{what}");
+    let report = fs::read_to_string(bed.dir().join("report.md")).unwrap();
+    assert!(report.contains(&what) && report.contains(said), "{report}");
 }

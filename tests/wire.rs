@@ -271,10 +271,11 @@ fn what_the_load_takes_for_an_answer_the_probe_takes_for_one_and_nothing_else() 
         let mut scenario = String::new();
         for (name, _, body) in streams() {
             let url = serve(body);
-            scenario += &format!(
-                "[engine.{name}]\npreset = \"endpoint\"\nurl = \"{url}\"\nmodel = \"m\"\n\
-                 ready-timeout = \"20s\"\n"
-            );
+            scenario += "[engine.";
+            scenario += name;
+            scenario +=
+                "]\npreset = \"endpoint\"\nmodel = \"m\"\nready-timeout = \"20s\"\nurl = \"";
+            scenario += &(url + "\"\n");
         }
         scenario += "[dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
                      [phase.load]\nconcurrency = 1\nrequests = 1\n";

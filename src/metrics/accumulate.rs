@@ -151,7 +151,10 @@ impl<'a> CellAccumulator<'a> {
 
     /// Takes a start of the cell's engine in, in order.
     pub fn engine(&mut self, timeline: &LoadTimeline, facts: &EngineFacts) {
-        self.load.push(timeline.clone());
+        // An engine that was attached to has not been loaded.
+        if self.launch.is_none_or(Launch::is_started) {
+            self.load.push(timeline.clone());
+        }
         self.evidence.engine(facts);
         self.facts = Some(facts.clone());
     }

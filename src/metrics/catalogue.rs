@@ -198,6 +198,10 @@ metrics! {
         "Highest sampled memory in use of any GPU; `gpu_memory_max/<uuid>` per GPU.";
     TemperatureMax: Figure("temperature_max", "highest GPU temperature", "°C", LESS)
         "Highest sampled temperature of any GPU.";
+    EngineCpu: Figure("engine_cpu", "engine CPU", "cores", None)
+        "CPU time of the engine's processes on this machine per second of the measured window.";
+    EngineMemoryMax: Figure("engine_memory_max", "highest engine memory", "GiB", LESS)
+        "Highest sampled resident memory of the engine's processes on this machine.";
     PrefixCacheHitRate: Figure("prefix_cache_hit_rate", "prefix cache hit rate", "%", None)
         "Hits of queries of the prefix cache between the edges of the measured window, by the engine's counters; else cached of prompt tokens by its usage.";
     SpecAcceptance: Figure("spec_acceptance", "speculative acceptance", "%", MORE)

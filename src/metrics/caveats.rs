@@ -65,6 +65,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     answers::gave_up,
     environment::foreign_processes,
     environment::busy_engine,
+    environment::hidden_engine,
     environment::survivors,
 ];
 
@@ -109,7 +110,7 @@ mod tests {
     use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
     use crate::record::request::Oddity;
-    use crate::record::telemetry::ProbeName;
+    use crate::record::telemetry::{ProbeName, ProgramRecord};
     use crate::record::trial::{DatasetRecord, Stalls};
     use crate::stats::trend::Trend;
     use crate::units::Nanos;
@@ -123,6 +124,15 @@ mod tests {
             lags: Lags { send_p99_ms: Some(41.0), wake_p99_ms: Some(4.2), ..Lags::default() },
             client_cpu_max: Some(0.85),
             foreign_cpu_max: Some(0.3),
+            busy_programs: (
+                vec![ProgramRecord {
+                    pid: 123,
+                    name: "python3".to_owned(),
+                    cpu: Nanos::from_millis(5_400),
+                }],
+                Nanos::from_secs(9),
+            ),
+            hidden_engine: Some("it belongs to another user".to_owned()),
             recorder_stalls: 3,
             stalls: Stalls {
                 n: 2,
@@ -226,7 +236,7 @@ mod tests {
         recorder-stalled: 3 finished exchanges had to wait to be decoded and written
         stood-still: bench neither sent nor read for 4.10 s in all (2 times, the longest 4.00 s from 2.00 s into phase `load`): its records found no room
         steal: the hypervisor took 5.0 % of a CPU
-        foreign-cpu: other programs used 30.0 % of all CPU time
+        foreign-cpu: other programs used 30.0 % of all CPU time: python3 (pid 123) 60 % of a core
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock
         userspace-stamps: 900 of 900 answers were stamped by bench, not by the kernel
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
@@ -261,6 +271,7 @@ mod tests {
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
         engine-busy: the engine had open requests before or after 1 of 1 trials
+        engine-hidden: the engine's processes cannot be seen: it belongs to another user
         survivors: the engine's stop left behind: 4712 worker, 3.0 GiB of device memory
         "#);
     }

@@ -7,7 +7,7 @@ use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::stats::mean::Moments;
 use crate::units::Nanos;
 
-/// Samples of the engine's metrics endpoint and log in one trial.
+/// Samples of the engine's metrics endpoint, its log and its processes in one trial.
 #[derive(Clone, Debug, Default)]
 pub struct EngineLog {
     samples: Vec<(Nanos, BTreeMap<String, f64>)>,
@@ -23,10 +23,13 @@ pub struct Growth {
 }
 
 impl EngineLog {
-    /// Takes a sample in, if it is of the engine's metrics.
+    /// Takes a sample in, if it is of the engine.
     pub fn push(&mut self, sample: &TelemetrySample) {
-        if sample.source == TelemetrySource::EngineMetrics {
-            self.samples.push((sample.at, sample.values.clone()));
+        match sample.source {
+            TelemetrySource::EngineMetrics | TelemetrySource::EngineProcess => {
+                self.samples.push((sample.at, sample.values.clone()));
+            }
+            TelemetrySource::Host | TelemetrySource::Gpu(_) => {}
         }
     }
 

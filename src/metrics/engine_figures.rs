@@ -7,6 +7,8 @@ use crate::metrics::totals::Totals;
 use crate::metrics::window::Window;
 use crate::stats::mean::Moments;
 
+const BYTES_PER_GIB: f64 = (1_u64 << 30) as f64;
+
 /// What the engine's metrics say, summed over trials.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EngineTotals {
@@ -19,6 +21,8 @@ pub(crate) struct EngineTotals {
     log_output: Option<Growth>,
     kv_usage_max: Option<f64>,
     waiting: Vec<f64>,
+    cpu: Option<Growth>,
+    memory_bytes_max: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +67,9 @@ impl EngineTotals {
         let kv_usage = log.gauge("kv_cache_usage_ratio", window).1;
         self.kv_usage_max = self.kv_usage_max.into_iter().chain(kv_usage).reduce(f64::max);
         self.waiting.extend(log.gauge("requests_waiting", window).0.mean());
+        add(&mut self.cpu, growth("cpu_s"));
+        let memory = log.gauge("memory_bytes", window).1;
+        self.memory_bytes_max = self.memory_bytes_max.into_iter().chain(memory).reduce(f64::max);
     }
 }
 
@@ -80,6 +87,14 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     let mean = |values: &[f64]| values.iter().copied().collect::<Moments>().mean();
     let cached: u64 = trials.iter().map(|trial| trial.cached_tokens).sum();
     let cacheable: u64 = trials.iter().map(|trial| trial.cacheable_tokens).sum();
+    if let Some(Growth { amount, secs }) = engine.cpu {
+        let note = "CPU time of its processes between the samples at the window's edges";
+        figures.set(MetricId::EngineCpu, amount / secs, n_trials, note);
+    }
+    if let Some(bytes) = engine.memory_bytes_max {
+        let note = "highest sample; pages that processes share count for each";
+        figures.set(MetricId::EngineMemoryMax, bytes / BYTES_PER_GIB, n_trials, note);
+    }
     if let Some(pct) = engine.prefix.pct() {
         let note = "by the engine's counters at the window's edges";
         figures.set(MetricId::PrefixCacheHitRate, pct, engine.prefix.of as u64, note);

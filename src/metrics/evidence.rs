@@ -12,7 +12,7 @@ use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
-use crate::record::telemetry::{ProbeName, ProbeRecord};
+use crate::record::telemetry::{ProbeName, ProbeRecord, ProgramRecord};
 use crate::record::trial::{DatasetRecord, PhaseKind, Stalls, TrialRecord};
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
@@ -45,6 +45,11 @@ pub struct Evidence {
     pub(crate) n_client_cpu: u32,
     /// Worst trial's share of all processors that neither `bench` nor the engine used.
     pub foreign_cpu_max: Option<f64>,
+    /// The busiest programs of that trial, and the time over which they were looked at.
+    pub(crate) busy_programs: (Vec<ProgramRecord>, Nanos),
+    pub(crate) open_programs: (Vec<ProgramRecord>, Nanos),
+    /// Why the engine's processes cannot be seen, though it runs on this machine.
+    pub(crate) hidden_engine: Option<String>,
     /// Longest gap between two beats of the sentinel.
     pub wake_gap_max: Nanos,
     /// Requests for which this machine had no port or descriptor left.
@@ -233,6 +238,8 @@ impl Evidence {
         self.to_the_end = self.to_the_end.or(window.to_the_end);
         self.aborted.extend(record.aborted.clone());
         self.n_busy += u32::from(record.idle.is_denied());
+        let programs = record.telemetry.programs.clone();
+        self.open_programs = (programs, record.telemetry.programs_over);
         for probe in &record.telemetry.probes {
             self.probes.entry(probe.probe).or_default().add(probe);
         }
@@ -285,7 +292,12 @@ impl Evidence {
 
     pub(crate) fn end_trial(&mut self, totals: &Totals, processors: &ProcessorLog) {
         let foreign = processors.foreign_share();
-        self.foreign_cpu_max = self.foreign_cpu_max.into_iter().chain(foreign).reduce(f64::max);
+        if foreign > self.foreign_cpu_max {
+            self.foreign_cpu_max = foreign;
+            self.busy_programs = std::mem::take(&mut self.open_programs);
+        }
+        let hidden = processors.hidden_engine().map(str::to_owned);
+        self.hidden_engine = self.hidden_engine.take().or(hidden);
         self.n_requests_max = self.n_requests_max.max(self.n_requests_open);
         let trending = |trend: Option<Trend>| trend.filter(Trend::is_trending);
         self.output_trends.extend(trending(totals.output_trend()));

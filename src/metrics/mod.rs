@@ -8,7 +8,7 @@ pub mod capacity;
 pub mod catalogue;
 mod caveats;
 pub mod compare;
-mod cpu_contention;
+pub(crate) mod cpu_contention;
 pub mod device;
 pub mod distribution;
 pub mod energy;

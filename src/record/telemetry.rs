@@ -30,6 +30,25 @@ pub struct TelemetryRecord {
     pub interval: Nanos,
     /// One per probe.
     pub probes: Vec<ProbeRecord>,
+    /// The programs, other than bench and the engine, that used most processor time while the
+    /// trial was sampled, busiest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<ProgramRecord>,
+    /// Time between the two looks at the programs.
+    #[serde(default)]
+    pub programs_over: Nanos,
+}
+
+/// A program and the processor time that it used between two looks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramRecord {
+    /// Its pid.
+    pub pid: i32,
+    /// Short name, at most 15 bytes, as the kernel keeps it.
+    pub name: String,
+    /// User and system time.
+    pub cpu: Nanos,
 }
 
 /// What one probe took in and what it lost.

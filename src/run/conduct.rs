@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
+use crate::run::busy_machine::busy_machine;
 use crate::run::prepare::Prepared;
 use crate::run::schedule::{EngineSession, sessions};
 use crate::run::trial::{self, TrialEnd};
@@ -113,6 +114,11 @@ impl Conductor<'_> {
         let sessions = sessions(&self.plan, |cell, trial| {
             self.over.contains(cell) || done.trials.contains(&(cell.clone(), trial))
         });
+        if !sessions.is_empty()
+            && let Some(caveat) = busy_machine(&self.prepared.programs)
+        {
+            self.event(caveat)?;
+        }
         let mut left_behind = Vec::new();
         for session in sessions {
             if self.interrupt.is_raised() {

@@ -5,6 +5,7 @@
     reason = "hall: watches engine and user beside the load, and reads what the run kept"
 )]
 
+mod busy_machine;
 pub mod conduct;
 pub mod prepare;
 mod prompts;

@@ -23,6 +23,7 @@ use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
 use crate::stats::trend::{TREND_CHANGE, Trend};
+use crate::telemetry::programs::ProgramTimes;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::chat::Chat;
@@ -46,6 +47,8 @@ pub struct Prepared {
     datasets: BTreeMap<String, PreparedDataset>,
     /// Raw gold answers by data set, for cells that are scored.
     pub golds: BTreeMap<String, GoldsRecord>,
+    /// A look at all programs, taken when all of it was there.
+    pub(super) programs: ProgramTimes,
 }
 
 struct PreparedDataset {
@@ -139,7 +142,11 @@ pub fn prepare(
     scenario_path: &Path,
     listener: &mut Listener<'_>,
 ) -> Result<Prepared, PrepareError> {
-    let mut prepared = Prepared { datasets: BTreeMap::new(), golds: BTreeMap::new() };
+    let mut prepared = Prepared {
+        datasets: BTreeMap::new(),
+        golds: BTreeMap::new(),
+        programs: ProgramTimes::now(),
+    };
     let mut scored = BTreeSet::new();
     for cell in &plan.cells {
         if !prepared.datasets.contains_key(&cell.dataset) {
@@ -160,6 +167,7 @@ pub fn prepare(
         make_prompts(plan, cell, &mut prepared, listener)
             .map_err(|source| PrepareError::Requests { cell: cell.name.clone(), source })?;
     }
+    prepared.programs = ProgramTimes::now();
     Ok(prepared)
 }
 

@@ -12,7 +12,8 @@ use crate::telemetry::Probe;
 use crate::telemetry::gpu::{self, GpuProbe, Unseen};
 use crate::telemetry::host::HostProbe;
 use crate::telemetry::log_rates::LogRatesProbe;
-use crate::telemetry::process::EngineProcessProbe;
+use crate::telemetry::process::{EnginePids, EngineProcessProbe};
+use crate::telemetry::programs::ProgramTimes;
 use crate::telemetry::prometheus::PrometheusProbe;
 use crate::telemetry::sampler::{Sampler, Samples};
 use crate::units::Nanos;
@@ -25,13 +26,20 @@ pub(crate) struct Sampling {
     /// `None` when threads for it cannot be had: the load is measured all the same.
     pub(crate) sampler: Option<Sampler>,
     lost: Vec<ProbeRecord>,
+    /// The look at all programs before the load.
+    programs: ProgramTimes,
+    engine: Option<EnginePids>,
 }
 
 impl Sampling {
     /// Ends the sampling; returns what the trial's record says of it.
-    pub(crate) fn finish(self) -> TelemetryRecord {
+    pub(crate) fn finish(mut self) -> TelemetryRecord {
+        let later = ProgramTimes::now();
+        let engine = self.engine.as_mut().and_then(|pids| pids().ok()).unwrap_or_default();
+        let busy = self.programs.until(&later, &engine);
         let mut record = self.sampler.map_or_else(unsampled, Sampler::finish);
         record.probes.extend(self.lost);
+        (record.programs, record.programs_over) = (busy.programs, busy.over);
         record
     }
 }
@@ -58,18 +66,20 @@ pub(crate) fn start(
     if let Some(rates) = engine.log_rates() {
         probes.push(Box::new(LogRatesProbe::new(Box::new(rates))));
     }
+    let engine = engine.pids().map(|pids| Box::new(pids) as EnginePids);
+    let programs = ProgramTimes::now();
     let names: Vec<ProbeName> = probes.iter().map(|probe| probe.name()).collect();
     if let Ok((sampler, queue)) = Sampler::start(probes, EVERY, epoch) {
         sampler.wait_for_first();
-        (Sampling { sampler: Some(sampler), lost }, Some(queue))
+        (Sampling { sampler: Some(sampler), lost, programs, engine }, Some(queue))
     } else {
         lost.extend(names.into_iter().map(gone));
-        (Sampling { sampler: None, lost }, None)
+        (Sampling { sampler: None, lost, programs, engine }, None)
     }
 }
 
 fn unsampled() -> TelemetryRecord {
-    TelemetryRecord { interval: Nanos::from(EVERY), probes: Vec::new() }
+    TelemetryRecord { interval: Nanos::from(EVERY), ..TelemetryRecord::default() }
 }
 
 fn gone(probe: ProbeName) -> ProbeRecord {

@@ -18,6 +18,37 @@ const TICKS_PER_S: f64 = 100.0;
 #[derive(Debug, Default)]
 pub struct HostProbe;
 
+/// Processor time of the machine and of bench at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processors {
+    all: CpuTimes,
+    own_s: f64,
+}
+
+impl Processors {
+    /// Reads both, if `/proc` tells.
+    pub(super) fn now() -> Option<Self> {
+        let all = cpu_times(&fs::read_to_string("/proc/stat").ok()?)?;
+        // With the programs that bench asks for facts and waits for.
+        let own_s = cpu_s(UsageWho::RUSAGE_SELF)? + cpu_s(UsageWho::RUSAGE_CHILDREN)?;
+        Some(Self { all, own_s })
+    }
+
+    /// Returns the share of all processors that all but bench itself used since an earlier look.
+    pub(super) fn others_since(self, earlier: Self) -> Option<f64> {
+        let total = self.all.total.checked_sub(earlier.all.total).filter(|total| *total > 0)?;
+        let busy = self.all.busy.saturating_sub(earlier.all.busy) as f64 / TICKS_PER_S;
+        let others = busy - (self.own_s - earlier.own_s);
+        Some((others / (total as f64 / TICKS_PER_S)).clamp(0.0, 1.0))
+    }
+}
+
+fn cpu_s(who: UsageWho) -> Option<f64> {
+    let usage = getrusage(who).ok()?;
+    let own = usage.user_time() + usage.system_time();
+    Some(own.num_microseconds() as f64 / 1e6)
+}
+
 /// Clock ticks of all processors since boot (proc(5), `/proc/stat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CpuTimes {
@@ -63,10 +94,7 @@ impl Probe for HostProbe {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut values =
             Self::read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
-        if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
-            let own = usage.user_time() + usage.system_time();
-            values.insert("own_cpu_s".to_owned(), own.num_microseconds() as f64 / 1e6);
-        }
+        values.extend(cpu_s(UsageWho::RUSAGE_SELF).map(|own| ("own_cpu_s".to_owned(), own)));
         let absent = ["memory_used_bytes", "load_1m"]
             .iter()
             .filter(|name| !values.contains_key(**name))

@@ -12,6 +12,7 @@ pub mod gpu;
 pub mod host;
 pub mod log_rates;
 pub mod process;
+pub mod programs;
 pub mod prometheus;
 pub mod sampler;
 

@@ -9,23 +9,30 @@ use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
+/// Lists the processes of an engine, or says why they cannot be seen.
+pub type EnginePids = Box<dyn FnMut() -> Result<Vec<i32>, String> + Send>;
+
 /// Samples the processes whose pids a function returns.
 pub struct EngineProcessProbe {
-    pids: Box<dyn FnMut() -> Vec<i32> + Send>,
+    pids: EnginePids,
     ticks_per_s: f64,
     page_bytes: f64,
 }
 
 impl EngineProcessProbe {
     /// Makes a probe of the processes that `pids` returns at each sample.
-    pub fn new(pids: Box<dyn FnMut() -> Vec<i32> + Send>) -> Self {
-        let system = |name, usual: i64| sysconf(name).ok().flatten().unwrap_or(usual) as f64;
-        Self {
-            pids,
-            ticks_per_s: system(SysconfVar::CLK_TCK, 100),
-            page_bytes: system(SysconfVar::PAGE_SIZE, 4_096),
-        }
+    pub fn new(pids: EnginePids) -> Self {
+        Self { pids, ticks_per_s: ticks_per_s(), page_bytes: system(SysconfVar::PAGE_SIZE, 4_096) }
     }
+}
+
+/// Returns the clock ticks per second in which `/proc/PID/stat` counts.
+pub(super) fn ticks_per_s() -> f64 {
+    system(SysconfVar::CLK_TCK, 100)
+}
+
+fn system(name: SysconfVar, usual: i64) -> f64 {
+    sysconf(name).ok().flatten().unwrap_or(usual) as f64
 }
 
 impl Probe for EngineProcessProbe {
@@ -35,12 +42,14 @@ impl Probe for EngineProcessProbe {
 
     fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
         let at = now();
-        let uses: Vec<Use> = (self.pids)().into_iter().filter_map(read).collect();
+        let pids = (self.pids)();
+        let uses: Vec<Use> = pids.iter().flatten().copied().filter_map(Use::of).collect();
         let mut values = BTreeMap::new();
         let mut absent = BTreeMap::new();
         if uses.is_empty() {
+            let why = pids.err().unwrap_or_else(|| "no process of the engine runs".to_owned());
             for name in ["cpu_s", "memory_bytes"] {
-                absent.insert(name.to_owned(), "no process of the engine runs".to_owned());
+                absent.insert(name.to_owned(), why.clone());
             }
         } else {
             let ticks: u64 = uses.iter().map(|usage| usage.ticks).sum();
@@ -56,20 +65,37 @@ impl Probe for EngineProcessProbe {
 }
 
 /// What one process uses.
-struct Use {
-    ticks: u64,
+#[derive(Clone, Debug)]
+pub(super) struct Use {
+    pub(super) name: String,
+    pub(super) ppid: i32,
+    /// Clock ticks since boot at its start.
+    pub(super) start_time: u64,
+    /// User and system time, in clock ticks.
+    pub(super) ticks: u64,
     pages: u64,
 }
 
-fn read(pid: i32) -> Option<Use> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+impl Use {
+    /// Reads it, if the process exists.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
 }
 
-/// Reads fields 14, 15 and 24 of `/proc/PID/stat` (proc(5)).
+/// Reads fields 2, 4, 14, 15, 22 and 24 of `/proc/PID/stat` (proc(5)).
 fn parse(stat: &str) -> Option<Use> {
-    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    let (open, close) = (stat.find('(')?, stat.rfind(')')?);
+    let fields: Vec<&str> = stat.get(close + 1..)?.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some(Use { ticks: number(11)? + number(12)?, pages: number(21)? })
+    let name = stat.get(open + 1..close)?;
+    Some(Use {
+        name: name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        ppid: fields.get(1)?.parse().ok()?,
+        start_time: number(19)?,
+        ticks: number(11)? + number(12)?,
+        pages: number(21)?,
+    })
 }
 
 #[cfg(test)]
@@ -82,15 +108,20 @@ mod tests {
                     123456 1000 200 0";
         let usage = parse(stat).unwrap();
         assert_eq!((usage.ticks, usage.pages), (11, 200));
+        assert_eq!((usage.name.as_str(), usage.ppid), ("VLLM::Worker (0) x", 7));
+        assert_eq!(usage.start_time, 123_456);
     }
 
     #[test]
     fn this_process_uses_memory_and_a_process_that_is_gone_is_absent() {
         let own = std::process::id().cast_signed();
-        let samples = EngineProcessProbe::new(Box::new(move || vec![own])).sample(&|| Nanos(1));
+        let samples = EngineProcessProbe::new(Box::new(move || Ok(vec![own]))).sample(&|| Nanos(1));
         assert!(samples[0].values["memory_bytes"] > 1e6);
-        let samples = EngineProcessProbe::new(Box::new(|| vec![-1])).sample(&|| Nanos(1));
+        let samples = EngineProcessProbe::new(Box::new(|| Ok(vec![-1]))).sample(&|| Nanos(1));
         assert_eq!(samples[0].absent["cpu_s"], "no process of the engine runs");
         assert!(samples[0].values.is_empty());
+        let hidden = || Err("another user's".to_owned());
+        let samples = EngineProcessProbe::new(Box::new(hidden)).sample(&|| Nanos(1));
+        assert_eq!(samples[0].absent["memory_bytes"], "another user's");
     }
 }

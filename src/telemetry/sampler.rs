@@ -127,7 +127,8 @@ impl Sampler {
     /// that hangs is left behind. Returns what was sampled and what was not.
     pub fn finish(mut self) -> TelemetryRecord {
         let probes = self.end();
-        TelemetryRecord { interval: Nanos::from(self.interval), probes }
+        let interval = Nanos::from(self.interval);
+        TelemetryRecord { interval, probes, ..TelemetryRecord::default() }
     }
 
     fn end(&mut self) -> Vec<ProbeRecord> {

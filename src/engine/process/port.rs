@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use crate::engine::process;
+use crate::engine::process::{self, Process, ProcessId};
 
 /// State `TCP_LISTEN` in `/proc/net/tcp` (Linux, `include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
@@ -88,16 +88,39 @@ pub fn listener(port: u16, root: i32) -> Listener {
         })
 }
 
-/// Returns the process that listens on the port of a local URL, if it is visible.
-pub fn holder(url: &str, port: u16) -> Option<i32> {
-    let is_here = ["://127.", "://localhost", "://[::1]"].iter().any(|here| url.contains(here));
-    let inodes = if is_here { listening_inodes(port) } else { BTreeSet::new() };
+/// The processes that listen on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// No socket listens.
+    Nobody,
+    /// A socket listens, but no process that holds it is visible.
+    Hidden,
+    /// These hold the sockets that listen.
+    Seen(Vec<ProcessId>),
+}
+
+/// Returns the processes that listen on a port of this machine.
+pub fn holders(port: u16) -> Holders {
+    let inodes = listening_inodes(port);
     if inodes.is_empty() {
-        return None;
+        return Holders::Nobody;
     }
-    let pids = process::table().into_iter().map(|process| process.id.pid);
-    let mut holders = pids.filter(|pid| socket_inodes(*pid).iter().any(|i| inodes.contains(i)));
-    holders.next()
+    let holds =
+        |process: &Process| socket_inodes(process.id.pid).iter().any(|i| inodes.contains(i));
+    let found = process::table().into_iter().filter(holds).map(|process| process.id);
+    let found: Vec<ProcessId> = found.collect();
+    if found.is_empty() { Holders::Hidden } else { Holders::Seen(found) }
+}
+
+/// Whether a URL leads to this machine by a loopback address or name.
+pub fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<IpAddr> = host.parse().ok();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address.is_some_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 /// Whether any socket listens on the port.
@@ -143,13 +166,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_holder_of_a_port_is_seen_on_this_machine_alone() {
+    fn the_holders_of_a_port_are_seen_as_long_as_it_is_listened_on() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(holder(&format!("http://127.0.0.1:{port}"), port), Some(process::own_pid()));
-        assert_eq!(holder(&format!("http://engine.example:{port}"), port), None);
+        let own = process::read(process::own_pid()).unwrap().id;
+        assert_eq!(holders(port), Holders::Seen(vec![own]));
         drop(listener);
-        assert_eq!(holder(&format!("http://localhost:{port}"), port), None);
+        assert_eq!(holders(port), Holders::Nobody);
+    }
+
+    #[test]
+    fn only_loopback_urls_lead_here() {
+        for here in
+            ["http://127.0.0.1:8", "https://localhost", "http://[::1]:8/v1", "http://0.0.0.0:8"]
+        {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in ["http://engine.example:8", "http://10.0.0.7", "http://localhost.example"]
+        {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod watch;
 
 pub(in crate::engine) mod configuration;
 pub(in crate::engine) mod facts;
+pub(crate) mod processes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ use crate::engine::guardian::handle::GuardianHandle;
 use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::throughput::LogRates;
+use crate::engine::process::port;
 use crate::engine::process::port::Listener;
-use crate::engine::process::{self, port};
 use crate::engine::ready::probe::ProbeAnswer;
+use crate::engine::running::processes::EngineProcesses;
 use crate::engine::running::watch::{EngineWatch, Gone, Watched};
 use crate::engine::stop::gpu_memory::GpuBaseline;
 use crate::plan::launch::Launch;
@@ -145,14 +147,14 @@ impl Engine {
         Some(text_of(&self.http, &endpoint.path, CALL_LIMIT))
     }
 
-    /// Returns a function that lists the engine's living processes, for a probe on another
-    /// thread; `None` when attached to one whose processes cannot be seen here.
-    pub fn pids(&self) -> Option<impl FnMut() -> Vec<i32> + Send + 'static> {
-        let root = self.tree_root().or_else(|| port::holder(&self.base_url, self.port))?;
-        Some(move || {
-            let below = process::below(root, &process::table());
-            below.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect()
-        })
+    /// Returns a function that lists the engine's living processes, or says why they cannot be
+    /// seen, for a probe on another thread; `None` when it runs on another machine.
+    pub fn pids(&self) -> Option<impl FnMut() -> Result<Vec<i32>, String> + Send + 'static> {
+        let processes = match self.tree_root() {
+            Some(guardian) => EngineProcesses::Guarded(guardian),
+            None => EngineProcesses::behind(&self.base_url, self.port)?,
+        };
+        Some(move || processes.pids())
     }
 
     /// Returns a function that brings the text of the metrics endpoint, for a probe on another

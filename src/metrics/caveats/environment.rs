@@ -30,6 +30,14 @@ pub(super) fn busy_engine(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+pub(super) fn hidden_engine(case: &Case<'_>) -> Option<Caveat> {
+    let why = case.evidence.hidden_engine.as_ref()?;
+    let what = format!("the engine's processes cannot be seen: {why}");
+    let advice = "Its CPU and memory are unknown, and so is what other programs used: run bench as \
+                  the engine's user, or as root.";
+    Some(caveat("engine-hidden", what, advice, &[MetricId::EngineCpu]))
+}
+
 pub(super) fn survivors(case: &Case<'_>) -> Option<Caveat> {
     let mut left: Vec<String> = case.evidence.survivors.iter().cloned().collect();
     if case.evidence.memory_left_bytes > 0 {

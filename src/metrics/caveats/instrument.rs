@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted, pct, share};
+use crate::metrics::cpu_contention::{FOREIGN_CPU, in_words};
 use crate::metrics::evidence::{LATE, ProbeLoss};
 use crate::metrics::summary::Caveat;
 use crate::record::telemetry::ProbeName;
@@ -20,8 +21,6 @@ const CLIENT_CPU_HIGH: f64 = 0.7;
 const COALESCED: f64 = 0.01;
 /// Drift of the wall clock that no synchronisation makes by itself.
 const DRIFT: f64 = 0.01;
-/// Share of all CPU time that other programs may use without a word.
-const FOREIGN_CPU: f64 = 0.05;
 /// Share of a probe's samples that may be missed without a word.
 const MISSED: f64 = 0.05;
 /// Share of stolen CPU time that deserves a word.
@@ -110,7 +109,8 @@ pub(super) fn steal(case: &Case<'_>) -> Option<Caveat> {
 
 pub(super) fn foreign_cpu(case: &Case<'_>) -> Option<Caveat> {
     let foreign = case.evidence.foreign_cpu_max.filter(|&share| share > FOREIGN_CPU)?;
-    let what = format!("other programs used {} of all CPU time", pct(foreign));
+    let (programs, over) = &case.evidence.busy_programs;
+    let what = format!("other programs used {}", in_words(foreign, programs, *over));
     let advice = "They slow bench, or an engine on this machine: end them and measure again.";
     Some(caveat("foreign-cpu", what, advice, &[]))
 }

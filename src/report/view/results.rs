@@ -45,6 +45,7 @@ fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
         (Quantity::figure(MetricId::Accuracy), 2),
         (figure(MetricId::CorrectPerS), 17),
         (figure(MetricId::EnergyPerCorrectAnswer), 18),
+        (figure(MetricId::EngineCpu), 19),
     ]
 }
 

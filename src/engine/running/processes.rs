@@ -1,0 +1,97 @@
+//! Which processes an engine is: those below its guardian, or those that listen on its port.
+
+use crate::engine::process::port::{self, Holders};
+use crate::engine::process::{self, Process, ProcessId};
+
+/// Where the processes of an engine begin.
+#[derive(Clone, Debug)]
+pub(crate) enum EngineProcesses {
+    /// Below the guardian, which is none of them.
+    Guarded(i32),
+    /// These and all below them.
+    Listening(Vec<ProcessId>),
+    /// They are on this machine, but cannot be seen, for this reason.
+    Hidden(String),
+}
+
+impl EngineProcesses {
+    /// Returns the processes behind a URL; `None` for an engine on another machine.
+    pub(crate) fn behind(base_url: &str, port: u16) -> Option<Self> {
+        if !port::is_loopback(base_url) {
+            return None;
+        }
+        Some(match port::holders(port) {
+            Holders::Seen(roots) => Self::Listening(roots),
+            Holders::Hidden => Self::Hidden(format!(
+                "the process that listens on port {port} belongs to another user or container"
+            )),
+            Holders::Nobody => Self::Hidden(format!("no process listens on port {port} here")),
+        })
+    }
+
+    /// Returns the pids of the living ones now.
+    ///
+    /// # Errors
+    /// Why none can be seen.
+    pub(crate) fn pids(&self) -> Result<Vec<i32>, String> {
+        let found = match self {
+            Self::Guarded(guardian) => process::below(*guardian, &process::table()),
+            Self::Listening(roots) => with_below(roots, &process::table()),
+            Self::Hidden(why) => return Err(why.clone()),
+        };
+        Ok(found.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect())
+    }
+}
+
+/// Returns the roots that still run and all below them, each once, without bench and what is
+/// below it: an engine's shell may have started both.
+fn with_below(roots: &[ProcessId], table: &[Process]) -> Vec<Process> {
+    let own = process::own_pid();
+    let ours = process::below(own, table);
+    let is_ours = |row: &Process| row.id.pid == own || ours.iter().any(|our| our.id == row.id);
+    let mut found: Vec<Process> = Vec::new();
+    for root in table.iter().filter(|row| roots.contains(&row.id)) {
+        found.push(root.clone());
+        found.extend(process::below(root.id.pid, table));
+    }
+    found.retain(|row| !is_ours(row));
+    found.sort_by_key(|row| row.id);
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_count_with_all_below_them_once_and_without_bench() {
+        let row = |pid: i32, ppid: i32| Process {
+            id: ProcessId { pid, start_time: 1 },
+            ppid,
+            pgid: pid,
+            sid: pid,
+            state: 'S',
+            name: "x".to_owned(),
+        };
+        let own = process::own_pid();
+        let far = own + 1_000_000;
+        let table = [row(far, 1), row(far + 1, far), row(far + 2, 1), row(own, far)];
+        let pids = |roots: &[i32]| -> Vec<i32> {
+            let roots: Vec<ProcessId> =
+                roots.iter().map(|pid| ProcessId { pid: *pid, start_time: 1 }).collect();
+            with_below(&roots, &table).iter().map(|row| row.id.pid).collect()
+        };
+        assert_eq!(pids(&[far, far + 1]), [far, far + 1]);
+        let recycled = [ProcessId { pid: far, start_time: 2 }];
+        assert!(with_below(&recycled, &table).is_empty());
+    }
+
+    #[test]
+    fn an_engine_elsewhere_has_no_processes_and_one_that_is_gone_says_so() {
+        assert!(EngineProcesses::behind("http://engine.example:80", 80).is_none());
+        let port = port::pick().unwrap();
+        let gone = EngineProcesses::behind(&format!("http://127.0.0.1:{port}"), port).unwrap();
+        assert_eq!(gone.pids(), Err(format!("no process listens on port {port} here")));
+    }
+}
