@@ -184,12 +184,11 @@ pub struct RoundStats {
     pub n_ok: u64,
     /// All other requests.
     pub n_failed: u64,
-    /// From the first due request to the last byte.
-    pub took: Nanos,
-    /// Output tokens by the engine's count; token events where it gives none.
-    pub output_tokens: u64,
-    /// Median time from sending to the first token.
-    pub ttft_median: Option<Nanos>,
+    /// Times from sending to the first token, of complete answers; some thousand at most.
+    pub ttfts: Vec<Nanos>,
+    /// Output tokens per second of the same answers, from sending to the last byte. In a closed
+    /// loop this is the throughput of a stream, without the ramp and the drain of a short round.
+    pub token_rates: Vec<f64>,
 }
 
 /// The result of a trial besides its request records.

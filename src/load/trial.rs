@@ -14,8 +14,7 @@ use crate::load::recorder::outcome::Asked;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
 use crate::load::sentinel::{Cost, Edge, Sentinel, beat};
 use crate::load::spec::{
-    Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, RoundStats, SteadyTest, Transport,
-    TrialSpec,
+    Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, SteadyTest, Transport, TrialSpec,
 };
 use crate::load::transport::client::Client;
 use crate::load::transport::epoll::EpollClient;
@@ -218,8 +217,7 @@ fn run_phases<C: Client + Send>(
             let is_empty = run.tally.n_scheduled == 0;
             let interrupted = run.tally.interrupted;
             if !is_empty || rounds.is_empty() {
-                let took = run.tally.drained.saturating_sub(run.start);
-                rounds.push(RoundStats { took, ..report.stats });
+                rounds.push(report.stats);
                 whole = Some(whole.map_or(run, |whole| whole.followed_by(run)));
             }
             if is_empty || interrupted {

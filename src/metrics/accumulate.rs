@@ -16,6 +16,7 @@ use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::resources;
+use crate::metrics::steady::steady_state;
 use crate::metrics::summary::{CellSummary, Counts};
 use crate::metrics::totals::Totals;
 use crate::metrics::validity;
@@ -214,6 +215,7 @@ impl<'a> CellAccumulator<'a> {
             keys: self.cell.keys.clone(),
             outcome: self.outcome,
             validity,
+            steady: steady_state(&evidence),
             n_trials,
             n_gpus,
             load: self.load,

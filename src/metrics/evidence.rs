@@ -113,7 +113,11 @@ pub struct Evidence {
     pub output_trends: Vec<Trend>,
     /// Trends of TTFT likewise.
     pub ttft_trends: Vec<Trend>,
-    /// Trials whose extending warm-up found no steady state.
+    /// Trials with a window in which a trend would have shown.
+    pub n_judged_windows: u32,
+    /// Trials whose warm-up looked for a steady state.
+    pub n_judged_warm_ups: u32,
+    /// Those among them that found none.
     pub n_unsteady_warm_ups: u32,
     /// Why the window runs to the last response.
     pub to_the_end: Option<ToTheEnd>,
@@ -232,9 +236,9 @@ impl Evidence {
             }
             self.stalls = self.stalls.and(phase.stalls);
         }
-        self.n_unsteady_warm_ups += u32::from(
-            record.phases.iter().filter_map(|phase| phase.steadiness).any(|found| !found.steady),
-        );
+        let mut warm_ups = record.phases.iter().filter_map(|phase| phase.steadiness).peekable();
+        self.n_judged_warm_ups += u32::from(warm_ups.peek().is_some());
+        self.n_unsteady_warm_ups += u32::from(warm_ups.any(|found| !found.steady));
         self.to_the_end = self.to_the_end.or(window.to_the_end);
         self.aborted.extend(record.aborted.clone());
         self.n_busy += u32::from(record.idle.is_denied());
@@ -299,9 +303,10 @@ impl Evidence {
         let hidden = processors.hidden_engine().map(str::to_owned);
         self.hidden_engine = self.hidden_engine.take().or(hidden);
         self.n_requests_max = self.n_requests_max.max(self.n_requests_open);
-        let trending = |trend: Option<Trend>| trend.filter(Trend::is_trending);
-        self.output_trends.extend(trending(totals.output_trend()));
-        self.ttft_trends.extend(trending(totals.ttft_trend()));
+        let (output, ttft) = (totals.output_trend(), totals.ttft_trend());
+        self.n_judged_windows += u32::from(output.is_some() || ttft.is_some());
+        self.output_trends.extend(output.filter(Trend::is_trending));
+        self.ttft_trends.extend(ttft.filter(Trend::is_trending));
     }
 
     pub(crate) fn devices(&mut self, devices: &Devices) {

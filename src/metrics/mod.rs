@@ -26,6 +26,7 @@ pub mod reference;
 pub mod request;
 mod resources;
 pub mod search;
+mod steady;
 pub mod summarise;
 pub mod summary;
 #[cfg(test)]

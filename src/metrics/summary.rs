@@ -95,6 +95,8 @@ pub struct CellSummary {
     pub outcome: Option<CellOutcome>,
     /// Whether its numbers may be believed.
     pub validity: Validity,
+    /// Whether the engine was in a steady state while it was measured.
+    pub steady: SteadyState,
     /// Complete trials.
     pub n_trials: u32,
     /// Devices of the engine, at least 1.
@@ -199,6 +201,29 @@ impl Validity {
     pub(crate) fn new(status: CellStatus, reasons: impl IntoIterator<Item = String>) -> Self {
         Self { status, reasons: reasons.into_iter().collect() }
     }
+}
+
+/// Whether a cell was in a steady state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteadyState {
+    /// What is known of it.
+    pub status: SteadyStatus,
+    /// Why it was not steady, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// What is known of a steady state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SteadyStatus {
+    /// No trend was found where one was looked for: over rounds of a warm-up, or in the window.
+    Steady,
+    /// A warm-up ended at its last round, or the window has a trend.
+    NotSteady,
+    /// Nothing can tell: no warm-up looked for it, and the window holds too few requests.
+    #[default]
+    Unknown,
 }
 
 /// How requests ended. `scheduled` is the sum of the others.

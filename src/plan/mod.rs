@@ -63,6 +63,9 @@ pub struct Plan {
     /// Share of requests that may fail or never come, where the scenario says one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<f64>,
+    /// Whether a cell that is not known to be steady fails its gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_steady: bool,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

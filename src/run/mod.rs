@@ -10,6 +10,7 @@ pub mod conduct;
 pub mod prepare;
 mod prompts;
 pub mod schedule;
+mod steady;
 mod telemetry;
 mod trial;
 

@@ -12,19 +12,17 @@ use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::datasets::dataset::{self, DatasetError, Opened, Search};
 use crate::datasets::download::Progress;
 use crate::datasets::tokenizer;
-use crate::load::spec::{NextTurnBody, PhaseLoad, RoundStats, SteadyTest, TokenCounter};
+use crate::load::spec::{NextTurnBody, PhaseLoad, TokenCounter};
 use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase, PromptForm};
 use crate::plan::launch::Launch;
 use crate::record::golds::GoldsRecord;
-use crate::record::trial::DatasetRecord;
+use crate::record::trial::{DatasetRecord, PhaseKind};
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
-use crate::stats::trend::{TREND_CHANGE, Trend};
 use crate::telemetry::programs::ProgramTimes;
-use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::chat::Chat;
 use crate::workload::dataset::{Load, load_with_shots};
@@ -35,12 +33,6 @@ use crate::workload::request::Prompt;
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
 use crate::workload::tokenizer::Tokenizer;
-
-/// Rounds that a trend can be judged by.
-const MIN_ROUNDS: usize = 4;
-/// p-value below which rounds count as trending. Four rounds that all rise have 0.09: warming
-/// up once more than needed costs little, measuring too early costs the figure.
-const WARM_UP_P: f64 = 0.10;
 
 /// The data of a plan, read and checked.
 pub struct Prepared {
@@ -251,8 +243,14 @@ fn prepare_dataset(
 /// or time alone ends a phase.
 fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
     let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset);
-    let rows =
-        cells.map(|cell| cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>());
+    let reserved = plan.datasets[dataset].reserve_for_warm_up;
+    let rows = cells.map(|cell| {
+        let all = cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>()?;
+        // More may be kept for the warm-up than one round of it sends.
+        let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+        let measured: u64 = measured.filter_map(|phase| phase.n_requests).sum();
+        Some(all.max(measured + reserved))
+    });
     rows.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
@@ -343,7 +341,9 @@ fn arrivals(
         ArrivalsPlan::Trace { .. } => workload.trace_times(idx).unwrap_or_default(),
         _ => Vec::new(),
     };
-    Arrivals::new(&phase.arrivals, workload.len(idx), phase.duration, seed, &times)
+    // A warm-up that repeats itself has requests for all its rounds; each round sends its own.
+    let n_requests = phase.n_requests.or(workload.len(idx));
+    Arrivals::new(&phase.arrivals, n_requests, phase.duration, seed, &times)
         .map_err(|error| error.to_string())
 }
 
@@ -374,27 +374,6 @@ pub(super) fn next_turn() -> NextTurnBody {
     })
 }
 
-/// Returns the test that ends an extending warm-up: neither throughput nor TTFT has a trend
-/// over the last rounds.
-pub(super) fn steady_test() -> SteadyTest {
-    Box::new(|rounds: &[RoundStats]| {
-        let Some(recent) = rounds.len().checked_sub(MIN_ROUNDS).map(|from| &rounds[from..]) else {
-            return false;
-        };
-        let rate = |round: &RoundStats| round.output_tokens as f64 / round.took.as_secs_f64();
-        let throughput: Vec<f64> = recent.iter().map(rate).collect();
-        let ttft: Vec<f64> =
-            recent.iter().filter_map(|round| round.ttft_median).map(Nanos::as_millis_f64).collect();
-        [throughput, ttft]
-            .iter()
-            .all(|series| Trend::of(series).is_some_and(|trend| !goes_on_changing(&trend)))
-    })
-}
-
-fn goes_on_changing(trend: &Trend) -> bool {
-    trend.p_value < WARM_UP_P && trend.relative_change.abs() > TREND_CHANGE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,22 +396,5 @@ mod tests {
     fn a_conversation_needs_the_chat_endpoint() {
         let error = next_turn()(br#"{"prompt":"Who?"}"#, "Ann.", &Prompt::Text(String::new()));
         assert_eq!(error.unwrap_err(), "a conversation needs the chat endpoint");
-    }
-
-    #[test]
-    fn a_warm_up_ends_when_neither_rate_nor_ttft_has_a_trend() {
-        let rounds = |tokens: [u64; 5]| {
-            let round = |output_tokens| RoundStats {
-                took: Nanos::from_secs(1),
-                output_tokens,
-                ttft_median: Some(Nanos::from_millis(20)),
-                ..RoundStats::default()
-            };
-            tokens.map(round)
-        };
-        let is_steady = steady_test();
-        assert!(!is_steady(&rounds([100, 101, 100, 99, 100])[..3]), "three rounds show nothing");
-        assert!(!is_steady(&rounds([50, 60, 75, 90, 110])));
-        assert!(is_steady(&rounds([50, 100, 101, 99, 100])));
     }
 }

@@ -11,5 +11,6 @@ pub mod proportion;
 pub mod quantile;
 pub mod reservoir;
 pub mod special;
+pub mod steady;
 pub mod trend;
 pub mod verdict;

@@ -292,6 +292,7 @@ cancel-after = "60ms"
     row(
         "a warm-up until it is steady",
         r#"
+require-steady = true
 [engine.sim]
 ttft = "2ms"
 itl = "1ms"

@@ -25,7 +25,7 @@ use crate::workload::request::Request;
 /// Differences to the engine's own stamps that are kept. The number suffices for a p99.9.
 const MAX_ADDED: usize = 16_384;
 
-/// Times to first token of one round from which the median is taken.
+/// Answers of one round whose times are kept.
 const MAX_ROUND_SAMPLES: usize = 4096;
 
 /// How answers are decoded.
@@ -48,26 +48,15 @@ pub(crate) struct Recorder<'a> {
     live: &'a Live,
     /// Responses in flight, by load thread and slot.
     decodings: HashMap<(u16, u32), Decoding>,
-    round: Round,
+    round: RoundReport,
     failure: Option<std::io::Error>,
     /// Differences to the engine's own stamps, where its events carry stamps.
     added_ns: Sample<i64>,
 }
 
-/// Counts since the round began.
-#[derive(Default)]
-struct Round {
-    n_ok: u64,
-    n_failed: u64,
-    output_tokens: u64,
-    ttfts: Vec<Nanos>,
-    first_failure: Option<RequestError>,
-}
-
-/// The recorder's counts of one round.
+/// What the recorder saw of one round.
 #[derive(Debug, Default)]
 pub(crate) struct RoundReport {
-    /// Counts of the round. The caller fills in how long the round took.
     pub(crate) stats: RoundStats,
     pub(crate) first_failure: Option<RequestError>,
 }
@@ -79,7 +68,7 @@ impl<'a> Recorder<'a> {
             sink,
             live,
             decodings: HashMap::new(),
-            round: Round::default(),
+            round: RoundReport::default(),
             failure: None,
             added_ns: Sample::new(MAX_ADDED, "added"),
         }
@@ -239,36 +228,27 @@ impl<'a> Recorder<'a> {
     ) {
         let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         count(&self.live.done);
-        self.round.output_tokens += n_tokens;
+        let RoundReport { stats, first_failure } = &mut self.round;
         if *outcome == Outcome::Ok {
-            self.round.n_ok += 1;
+            stats.n_ok += 1;
             if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at)
-                && self.round.ttfts.len() < MAX_ROUND_SAMPLES
+                && stats.ttfts.len() < MAX_ROUND_SAMPLES
             {
-                self.round.ttfts.push(first.saturating_sub(sent));
+                stats.ttfts.push(first.saturating_sub(sent));
+                let took = finished.ended.saturating_sub(sent).max(Nanos(1));
+                stats.token_rates.push(n_tokens as f64 / took.as_secs_f64());
             }
         } else {
             count(&self.live.failed);
-            self.round.n_failed += 1;
+            stats.n_failed += 1;
             if let Outcome::Error(error) = outcome {
-                self.round.first_failure.get_or_insert_with(|| error.clone());
+                first_failure.get_or_insert_with(|| error.clone());
             }
         }
     }
 
-    /// Returns the counts since the last call.
+    /// Returns what was seen since the last call.
     pub(crate) fn end_round(&mut self) -> RoundReport {
-        let mut round = std::mem::take(&mut self.round);
-        round.ttfts.sort_unstable();
-        RoundReport {
-            stats: RoundStats {
-                n_ok: round.n_ok,
-                n_failed: round.n_failed,
-                took: Nanos::ZERO,
-                output_tokens: round.output_tokens,
-                ttft_median: round.ttfts.get(round.ttfts.len() / 2).copied(),
-            },
-            first_failure: round.first_failure,
-        }
+        std::mem::take(&mut self.round)
     }
 }

@@ -3,9 +3,9 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted};
 use crate::metrics::failures;
+use crate::metrics::steady;
 use crate::metrics::summary::Caveat;
 use crate::metrics::window::ToTheEnd;
-use crate::stats::trend::Trend;
 
 pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
     let n: u64 = case.counts.errors.values().sum();
@@ -50,51 +50,15 @@ pub(super) fn aborted(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn not_steady(case: &Case<'_>) -> Option<Caveat> {
-    let largest = |trends: &[Trend]| {
-        trends
-            .iter()
-            .copied()
-            .max_by(|a, b| a.relative_change.abs().total_cmp(&b.relative_change.abs()))
-    };
-    let told = |name: &str, trend: Trend| {
-        format!(
-            "{name} changed by {:+.0} % (p {})",
-            trend.relative_change * 100.0,
-            if trend.p_value < 0.0001 {
-                "< 0.0001".to_owned()
-            } else {
-                format!("= {:.4}", trend.p_value)
-            }
-        )
-    };
-    let found: Vec<String> = [
-        largest(&case.evidence.output_trends).map(|trend| told("output throughput", trend)),
-        largest(&case.evidence.ttft_trends).map(|trend| told("TTFT", trend)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!found.is_empty()).then(|| {
-        let what = format!("not steady inside the window: {}", found.join(", "));
-        let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";
-        caveat(
-            "not-steady",
-            what,
-            advice,
-            &[MetricId::OutputThroughput, MetricId::Ttft, MetricId::E2e],
-        )
-    })
+    let what = steady::window_not_steady(case.evidence)?;
+    let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";
+    let touched = [MetricId::OutputThroughput, MetricId::Ttft, MetricId::E2e];
+    Some(caveat("not-steady", what, advice, &touched))
 }
 
 pub(super) fn warm_up_not_steady(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.evidence.n_unsteady_warm_ups;
-    (n > 0).then(|| {
-        let what = format!(
-            "the warm-up of {n} of {} trials found no steady state",
-            case.evidence.n_trials
-        );
-        caveat("warm-up-not-steady", what, "Allow it more rounds.", &[])
-    })
+    let what = steady::warm_up_not_steady(case.evidence)?;
+    Some(caveat("warm-up-not-steady", what, "Allow it more rounds.", &[]))
 }
 
 pub(super) fn to_the_end(case: &Case<'_>) -> Option<Caveat> {

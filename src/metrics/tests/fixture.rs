@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::Samples;
-use crate::metrics::summary::{CellSummary, Counts, Figure, Validity};
+use crate::metrics::summary::{CellSummary, Counts, Figure, SteadyState, Validity};
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
@@ -127,6 +127,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
+        require_steady: false,
         gpu_hour_price: None,
     }
 }
@@ -142,6 +143,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
         ]),
         outcome: Some(CellOutcome::Complete),
         validity: Validity::default(),
+        steady: SteadyState::default(),
         n_trials: 1,
         n_gpus: 1,
         load: Vec::new(),

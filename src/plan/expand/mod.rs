@@ -255,6 +255,7 @@ impl Making<'_> {
             reference: conditions(&top.reference),
             search: self.search,
             max_failures: top.max_failures,
+            require_steady: top.require_steady,
             gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) use crate::scenario::spec::engine::{
 };
 pub use crate::scenario::spec::engine::{LogPatterns, MetricsEndpoint, Quirks};
 pub(crate) use crate::scenario::spec::phase::{
-    AllRows, ArrivalSpec, CountSpec, LOADS, PhaseSpec, RoundsSpec, SteadySpec,
+    AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
 };
 pub use crate::scenario::spec::phase::{Deadlines, RampShape};
 pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo};
@@ -58,6 +58,8 @@ table! {
         pub(crate) order: TrialOrder,
         /// Share of requests that may fail or never come; more of them and the cell is FAILED.
         pub(crate) max_failures: Option<f64> = Number(0.0, 1.0),
+        /// Whether a cell that is not known to be steady fails its gate.
+        pub(crate) require_steady: bool,
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.

@@ -8,6 +8,9 @@ use crate::scenario::grammar::{Grammar, Kind, table, words};
 use crate::scenario::spec::ONE_UP;
 use crate::units::Nanos;
 
+/// Rounds of a warm-up by which a steady state can be found: fewer cannot show a trend.
+pub(crate) const MIN_ROUNDS: u32 = 4;
+
 const STREAMS: Kind = Integer(1, 1_000_000);
 const RATE: Kind = Above(0.0, 1e6);
 
@@ -152,8 +155,8 @@ table! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     pub(crate) struct RoundsSpec {
-        /// Rounds at most.
-        pub(crate) max_rounds: u32 = Integer(1, 1000),
+        /// Rounds at most; a trend needs four to show.
+        pub(crate) max_rounds: u32 = Integer(MIN_ROUNDS as i64, 1000),
     }
 }
 

@@ -124,6 +124,7 @@ fn plan() -> Plan {
         reference: std::collections::BTreeMap::new(),
         search: None,
         max_failures: None,
+        require_steady: false,
         gpu_hour_price: None,
     }
 }

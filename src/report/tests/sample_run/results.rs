@@ -8,7 +8,8 @@ use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, Summary, Validity,
+    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, Summary,
+    SteadyState, Validity,
 };
 use crate::record::event::{
     CellOutcome, EngineFailure, FailureClass, LoadTimeline, LogStage, PageCache,
@@ -98,6 +99,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         keys: keys(engine, precision),
         outcome: None,
         validity: Validity::new(status, reasons.iter().map(|&reason| reason.to_owned())),
+        steady: SteadyState::default(),
         n_trials: 0,
         n_gpus: 1,
         load: Vec::new(),

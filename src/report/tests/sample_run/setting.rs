@@ -56,6 +56,7 @@ pub(crate) fn plan() -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
+        require_steady: false,
         gpu_hour_price: None,
     }
 }

@@ -1,0 +1,79 @@
+//! Whether a cell was in a steady state: before its window, and inside it.
+
+use crate::metrics::evidence::Evidence;
+use crate::metrics::summary::{SteadyState, SteadyStatus};
+use crate::stats::trend::Trend;
+
+/// Returns what the records of a cell show.
+pub(crate) fn steady_state(evidence: &Evidence) -> SteadyState {
+    let reasons = [warm_up_not_steady(evidence), window_not_steady(evidence)];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    let is_known = evidence.n_judged_warm_ups > 0 || evidence.n_judged_windows > 0;
+    let status = match (reasons.is_empty(), is_known) {
+        (false, _) => SteadyStatus::NotSteady,
+        (true, true) => SteadyStatus::Steady,
+        (true, false) => SteadyStatus::Unknown,
+    };
+    SteadyState { status, reasons }
+}
+
+/// Says that warm-ups ended at their last round.
+pub(crate) fn warm_up_not_steady(evidence: &Evidence) -> Option<String> {
+    let n = evidence.n_unsteady_warm_ups;
+    (n > 0).then(|| {
+        format!("the warm-up of {n} of {} trials found no steady state", evidence.n_trials)
+    })
+}
+
+/// Names the largest trends inside the window.
+pub(crate) fn window_not_steady(evidence: &Evidence) -> Option<String> {
+    let found: Vec<String> = [
+        largest(&evidence.output_trends).map(|trend| told("output throughput", trend)),
+        largest(&evidence.ttft_trends).map(|trend| told("TTFT", trend)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!found.is_empty()).then(|| format!("not steady inside the window: {}", found.join(", ")))
+}
+
+fn largest(trends: &[Trend]) -> Option<Trend> {
+    let by_size =
+        |a: &Trend, b: &Trend| a.relative_change.abs().total_cmp(&b.relative_change.abs());
+    trends.iter().copied().max_by(by_size)
+}
+
+fn told(name: &str, trend: Trend) -> String {
+    let p = if trend.p_value < 0.0001 {
+        "< 0.0001".to_owned()
+    } else {
+        format!("= {:.4}", trend.p_value)
+    };
+    format!("{name} changed by {:+.0} % (p {p})", trend.relative_change * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(evidence: Evidence, status: SteadyStatus, reasons: &[&str]) {
+        let found = steady_state(&Evidence { n_trials: 2, ..evidence });
+        assert_eq!(found.status, status);
+        assert_eq!(found.reasons, reasons);
+    }
+
+    #[test]
+    fn what_nothing_looked_at_is_unknown_and_what_failed_is_told() {
+        check(Evidence::default(), SteadyStatus::Unknown, &[]);
+        let judged = Evidence { n_judged_warm_ups: 2, ..Evidence::default() };
+        check(judged.clone(), SteadyStatus::Steady, &[]);
+        check(Evidence { n_judged_windows: 1, ..Evidence::default() }, SteadyStatus::Steady, &[]);
+        let at_its_end = "the warm-up of 1 of 2 trials found no steady state";
+        let unsteady = Evidence { n_unsteady_warm_ups: 1, ..judged };
+        check(unsteady.clone(), SteadyStatus::NotSteady, &[at_its_end]);
+        let rising: Vec<f64> = (0..20).map(|i| 100.0 + 5.0 * f64::from(i)).collect();
+        let ttft_trends = Trend::of(&rising).into_iter().collect();
+        let inside = "not steady inside the window: TTFT changed by +64 % (p < 0.0001)";
+        check(Evidence { ttft_trends, ..unsteady }, SteadyStatus::NotSteady, &[at_its_end, inside]);
+    }
+}
