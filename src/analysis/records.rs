@@ -14,7 +14,7 @@ pub(crate) fn complete_trials(
     reader: &RunReader,
     cell: &Cell,
 ) -> Result<Vec<TrialReader>, StoreError> {
-    Ok(complete(reader.trials(cell)?, cell))
+    Ok(complete(reader.trials(&cell.as_run())?, cell))
 }
 
 /// Returns those of a cell's trials that count.

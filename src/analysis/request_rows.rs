@@ -87,25 +87,37 @@ fn cell_rows<'a>(
     Ok(Box::new(trials.into_iter().flat_map(move |trial| -> Rows<'a> {
         let record = trial.record.clone();
         match exchanges(&trial) {
-            Ok(exchanges) => Box::new(exchanges.map(move |exchange| {
-                let (request, _) = exchange?;
-                Ok(row(analysis, cell, &record, &request))
+            Ok(exchanges) => Box::new(exchanges.filter_map(move |exchange| {
+                let request = match exchange {
+                    Ok((request, _)) => request,
+                    Err(error) => return Some(Err(error)),
+                };
+                row(analysis, cell, &record, &request).map(Ok)
             })),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     })))
 }
 
+/// Returns a request as a row; `None` where it belongs to another row of the cell. Each request of
+/// a warm-up is one row, under the name of the cell that was run.
 fn row(
     analysis: &RunAnalysis,
     cell: &Cell,
     trial: &TrialRecord,
     request: &RequestRecord,
-) -> RequestRow {
+) -> Option<RequestRow> {
     let metrics = RequestMetrics::of(request);
     let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
     let phase = trial.phases.get(usize::from(request.phase));
-    let measured = phase.is_some_and(|phase| phase.kind == PhaseKind::Measure);
+    let measured = phase.is_some_and(|phase| cell.measures(phase.kind, &phase.name));
+    let name = match &cell.row {
+        Some(row) if !measured => {
+            let is_warm_up = phase.is_none_or(|phase| phase.kind == PhaseKind::WarmUp);
+            (row.is_first && is_warm_up).then_some(&row.cell_name)?
+        }
+        _ => &cell.name,
+    };
     let class = analysis
         .classes
         .get(&cell.id)
@@ -115,8 +127,8 @@ fn row(
             Delivery::Answered => class,
             Delivery::Failed => Class::RequestError,
         });
-    RequestRow {
-        cell: cell.name.clone(),
+    Some(RequestRow {
+        cell: name.clone(),
         trial: trial.trial,
         phase: phase.map(|phase| phase.name.clone()).unwrap_or_default(),
         measured,
@@ -144,5 +156,5 @@ fn row(
         correct: class
             .filter(|class| *class != Class::RequestError)
             .map(|class| class == Class::Correct),
-    }
+    })
 }

@@ -64,7 +64,7 @@ pub fn rescore(
     reader: &RunReader,
     adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
 ) -> Result<Vec<CellScores>, RescoreError> {
-    let plan = reader.plan()?;
+    let plan = reader.plan()?.by_row();
     let mut golds = RunGolds::new(reader);
     let (mut by_cell, mut golds_by_cell) = (BTreeMap::new(), BTreeMap::new());
     let mut classes = BTreeMap::new();

@@ -29,7 +29,7 @@ use crate::store::reader::RunReader;
 pub struct RunAnalysis {
     /// The run directory.
     pub dir: PathBuf,
-    /// What was to be done.
+    /// What was to be done; each measured phase is a row.
     pub plan: Plan,
     /// The numbers.
     pub summary: Summary,
@@ -50,7 +50,7 @@ impl RunAnalysis {
     /// each item and extractor. While a cell is read, exact percentiles take four bytes for
     /// each request and metric.
     pub fn of(reader: &RunReader) -> Result<Self, StoreError> {
-        let plan = reader.plan()?;
+        let plan = reader.plan()?.by_row();
         let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
         let environment = reader.environment()?.unwrap_or_default();
         let mut cells = Vec::new();
@@ -155,7 +155,7 @@ impl<'e> EventsByOwner<'e> {
     /// Returns the events of a cell and of its launch.
     fn of_cell(&self, cell: &Cell) -> impl Iterator<Item = &'e RunEvent> {
         let launch = self.launches.get(&cell.launch).into_iter().flatten();
-        launch.chain(self.cells.get(&cell.id).into_iter().flatten()).copied()
+        launch.chain(self.cells.get(cell.run_id()).into_iter().flatten()).copied()
     }
 }
 

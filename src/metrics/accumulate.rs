@@ -27,7 +27,7 @@ use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFacts, LoadTimeline, StopRecord};
 use crate::record::request::RequestRecord;
 use crate::record::telemetry::TelemetrySample;
-use crate::record::trial::{PhaseKind, TrialRecord};
+use crate::record::trial::TrialRecord;
 use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 use crate::score::grade::Graded;
@@ -138,8 +138,7 @@ impl<'a> CellAccumulator<'a> {
     /// Ends the open trial, if there is one.
     pub fn end_trial(&mut self) {
         let Some(mut open) = self.open.take() else { return };
-        let phases = open.record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
-        let n_due: u64 = phases.map(|phase| phase.n_scheduled).sum();
+        let n_due: u64 = open.window.measured(&open.record).map(|phase| phase.n_scheduled).sum();
         open.totals.add_lost(n_due.saturating_sub(open.totals.n_scheduled));
         let began = open.record.phases.first().map_or_else(Default::default, |p| p.started);
         let devices = open.devices.devices(&open.window, began, open.record.telemetry.interval);
@@ -213,6 +212,7 @@ impl<'a> CellAccumulator<'a> {
             id: self.cell.id.clone(),
             name: self.cell.name.clone(),
             keys: self.cell.keys.clone(),
+            phase: self.cell.row.as_ref().map(|row| row.phase.clone()),
             outcome: self.outcome,
             validity,
             steady: steady_state(&evidence),
@@ -275,8 +275,11 @@ impl<'a> CellAccumulator<'a> {
         if n_chunks > 0 && whole_secs > 0.0 {
             let note = "all requests, from the first due one to the last response";
             figures.set(MetricId::ChunkThroughput, n_chunks as f64 / whole_secs, n_chunks, note);
-            let micros = self.evidence.process_cpu_s * 1e6 / n_chunks as f64;
-            figures.set(MetricId::ClientCpuPerChunk, micros, n_chunks, "all threads of bench");
+            // The sentinel does not tell the phases of a trial apart.
+            if self.cell.row.is_none() {
+                let micros = self.evidence.process_cpu_s * 1e6 / n_chunks as f64;
+                figures.set(MetricId::ClientCpuPerChunk, micros, n_chunks, "all threads of bench");
+            }
         }
         if let Some(share) = self.evidence.client_cpu_share() {
             let note = "load threads, mean over trials";
@@ -287,7 +290,7 @@ impl<'a> CellAccumulator<'a> {
 
 /// Returns the streams of a cell whose measured phases are one closed loop.
 pub(crate) fn concurrency(cell: &Cell) -> Option<u32> {
-    let mut measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+    let mut measured = cell.measured_phases();
     match (measured.next().map(|phase| &phase.arrivals), measured.next()) {
         (Some(ArrivalsPlan::Closed { concurrency }), None) => Some(*concurrency),
         _ => None,
@@ -320,6 +323,7 @@ mod tests {
     use crate::metrics::summary::{CellStatus, Validity};
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
+    use crate::record::trial::PhaseKind;
     use crate::units::Nanos;
 
     /// A plan of one cell with a warm-up and a measured phase at `rate` per second.

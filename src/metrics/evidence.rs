@@ -105,6 +105,8 @@ pub struct Evidence {
     /// Measured requests of the trial with most of them.
     pub n_requests_max: u64,
     pub(crate) n_requests_open: u64,
+    /// Requests of all measured phases, other rows' among them, of the trial with most of them.
+    pub(crate) n_drawn_max: u64,
     /// Hashes of the prompts of each trial.
     pub(crate) prompts: BTreeSet<String>,
     /// Whether the same prompts come again and nothing empties the engine's cache.
@@ -229,7 +231,7 @@ impl Evidence {
         }
         self.wake_gap_max = self.wake_gap_max.max(sentinel.wake_gap_max);
         self.recorder_stalls += sentinel.recorder_stalls;
-        for phase in record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure) {
+        for phase in window.measured(record) {
             if phase.stalls.longest > self.stalls.longest {
                 let into = phase.stalls.longest_from.saturating_sub(phase.started);
                 self.longest_stall = Some((phase.name.clone(), into));
@@ -253,6 +255,8 @@ impl Evidence {
             self.dataset = Some(dataset.clone());
         }
         self.n_requests_open = 0;
+        let measured = record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+        self.n_drawn_max = self.n_drawn_max.max(measured.map(|phase| phase.n_scheduled).sum());
     }
 
     pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
@@ -344,7 +348,7 @@ impl Evidence {
         n_trials: u32,
         lags: Lags,
     ) -> Self {
-        let measured = || cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+        let measured = || cell.measured_phases();
         self.lags = lags;
         self.n_trials = n_trials;
         self.n_trials_planned = cell.n_trials;
@@ -355,7 +359,7 @@ impl Evidence {
         });
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
         let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)
-            && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_requests_max);
+            && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_drawn_max);
         let is_emptied = cell.request.salt || launch.is_some_and(|l| l.cache_reset.is_some());
         self.prompts_repeat =
             (self.prompts_repeat && !is_emptied) || (cycles && !cell.request.salt);

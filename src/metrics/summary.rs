@@ -91,6 +91,10 @@ pub struct CellSummary {
     pub name: String,
     /// Swept keys and values.
     pub keys: IndexMap<String, String>,
+    /// The measured phase that this row is of, where the cell has several; counts, figures,
+    /// latencies and accuracy are that phase's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// How it ended; absent while it has not.
     pub outcome: Option<CellOutcome>,
     /// Whether its numbers may be believed.

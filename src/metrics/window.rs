@@ -1,7 +1,7 @@
 //! The stretch of a trial that counts.
 
 use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
-use crate::record::trial::{PhaseKind, PhaseRecord, TrialRecord};
+use crate::record::trial::{PhaseRecord, TrialRecord};
 use crate::units::Nanos;
 
 /// The measured stretches of one trial.
@@ -39,7 +39,7 @@ pub enum ToTheEnd {
 const MIN_WAVES: u64 = 2;
 
 impl Window {
-    /// Returns the window of a trial.
+    /// Returns the window of a trial: of those phases that the cell's row is of.
     pub fn of(trial: &TrialRecord, cell: &Cell) -> Self {
         let mut window = Self {
             spans: Vec::new(),
@@ -48,7 +48,7 @@ impl Window {
             to_the_end: None,
         };
         for (place, phase) in trial.phases.iter().enumerate() {
-            let is_measured = phase.kind == PhaseKind::Measure;
+            let is_measured = cell.measures(phase.kind, &phase.name);
             window.measured_phases.push(is_measured);
             if !is_measured {
                 continue;
@@ -65,6 +65,12 @@ impl Window {
     /// Whether a request's phase, by index, is measured.
     pub fn measures_phase(&self, phase: u16) -> bool {
         self.measured_phases.get(usize::from(phase)).copied().unwrap_or(false)
+    }
+
+    /// Returns the records of the phases that are measured.
+    pub fn measured<'t>(&self, trial: &'t TrialRecord) -> impl Iterator<Item = &'t PhaseRecord> {
+        let phases = trial.phases.iter().zip(&self.measured_phases);
+        phases.filter(|(_, is_measured)| **is_measured).map(|(phase, _)| phase)
     }
 
     /// Whether an instant lies inside the window; its end belongs to it.
@@ -130,6 +136,7 @@ fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
 mod tests {
     use super::*;
     use crate::metrics::tests::fixture::{cell, phase_record, trial};
+    use crate::record::trial::PhaseKind;
 
     const fn ms(millis: u64) -> Nanos {
         Nanos::from_millis(millis)

@@ -1,12 +1,14 @@
 //! One row of the table to be: an engine, a data set, a load.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CellId, LaunchId};
+use crate::ids::{CellId, LaunchId, content_hash};
+use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
     Api, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, Slo, Source, Take,
@@ -39,6 +41,72 @@ pub struct Cell {
     pub slo: Option<Slo>,
     /// Set when the plan alone shows that the cell cannot run.
     pub skip: Option<String>,
+    /// Set in a row that is one measured phase of a cell with several. No plan on disk has it.
+    #[serde(skip)]
+    pub row: Option<PhaseRow>,
+}
+
+/// One measured phase of a cell that has several, told as a row of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseRow {
+    /// The cell that is run; its records hold the requests of all its phases.
+    pub cell: CellId,
+    /// That cell's name.
+    pub cell_name: String,
+    /// The phase whose requests count in this row.
+    pub phase: String,
+    /// Whether it is the cell's first measured phase.
+    pub is_first: bool,
+}
+
+impl Cell {
+    /// Whether a phase's requests count in this row.
+    pub fn measures(&self, kind: PhaseKind, name: &str) -> bool {
+        kind == PhaseKind::Measure && self.row.as_ref().is_none_or(|row| row.phase == name)
+    }
+
+    /// Returns the phases whose requests count in this row.
+    pub fn measured_phases(&self) -> impl Iterator<Item = &Phase> {
+        self.phases.iter().filter(|phase| self.measures(phase.kind, &phase.name))
+    }
+
+    /// Returns the id of the cell that is run.
+    pub fn run_id(&self) -> &CellId {
+        self.row.as_ref().map_or(&self.id, |row| &row.cell)
+    }
+
+    /// Returns the cell that is run.
+    pub fn as_run(&self) -> Cow<'_, Self> {
+        let Some(row) = &self.row else { return Cow::Borrowed(self) };
+        let (id, name) = (row.cell.clone(), row.cell_name.clone());
+        Cow::Owned(Self { id, name, row: None, ..self.clone() })
+    }
+
+    /// Returns the rows in which a cell is told: one for each of its measured phases.
+    ///
+    /// A cell with one measured phase is its own row. The others' rows have ids and names of
+    /// their own, and the phase among their keys.
+    pub fn rows(&self) -> Vec<Self> {
+        let measured: Vec<&Phase> = self.measured_phases().collect();
+        if measured.len() < 2 {
+            return vec![self.clone()];
+        }
+        let rows = measured.iter().enumerate().map(|(place, phase)| {
+            let mut row = self.clone();
+            let key = if self.keys.contains_key("phase") { "measured-phase" } else { "phase" };
+            row.keys.insert(key.to_owned(), phase.name.clone());
+            row.id = CellId(content_hash(&(&self.id, &phase.name)));
+            row.name = cell_name(&row.keys);
+            row.row = Some(PhaseRow {
+                cell: self.id.clone(),
+                cell_name: self.name.clone(),
+                phase: phase.name.clone(),
+                is_first: place == 0,
+            });
+            row
+        });
+        rows.collect()
+    }
 }
 
 /// Form of a cell's requests.

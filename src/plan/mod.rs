@@ -71,6 +71,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns the plan as it is told: each measured phase is a row.
+    #[must_use]
+    pub fn by_row(self) -> Self {
+        let cells = self.cells.iter().flat_map(Cell::rows).collect();
+        Self { cells, ..self }
+    }
+
     /// Adds the cell that tries a load in the search which the cell `first` begins; `None` when
     /// the plan has no such search.
     pub fn add_point(&mut self, first: &CellId, load: f64) -> Option<&Cell> {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell};
-use crate::record::trial::PhaseKind;
 
 /// A name in a plan that leads nowhere, or a value that contradicts another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +50,7 @@ impl Plan {
             if cell.n_trials == 0 {
                 return dangling("n_trials", "0", "a cell has at least one trial".to_owned());
             }
-            if !cell.phases.iter().any(|phase| phase.kind == PhaseKind::Measure) {
+            if cell.measured_phases().next().is_none() {
                 return dangling("phases", &cell.name, "none of them is measured".to_owned());
             }
             if let Some((key, expected)) = contradicted_key(cell, &launch.engine) {
@@ -80,12 +79,11 @@ fn contradicted_key(cell: &Cell, engine: &str) -> Option<(&'static str, String)>
         let value = cell.keys.get(key)?;
         (value != truth).then(|| (key, truth.to_owned()))
     };
-    let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
     differs("engine", engine)
         .or_else(|| differs("dataset", &cell.dataset))
         .or_else(|| differs("score", cell.score.as_deref()?))
         .or_else(|| {
-            let mut streams = measured.filter_map(|phase| match phase.arrivals {
+            let mut streams = cell.measured_phases().filter_map(|phase| match phase.arrivals {
                 ArrivalsPlan::Closed { concurrency } => Some(concurrency.to_string()),
                 _ => None,
             });

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CellId, content_hash};
 use crate::plan::cell::{ArrivalsPlan, Cell};
 use crate::plan::name::cell_name;
-use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{SearchOver, SearchPlan};
 
 impl SearchOver {
@@ -114,8 +113,8 @@ impl SearchPlan {
     /// A warm-up goes along if it is done at the measured load.
     pub fn point(&self, cell: &Cell, load: f64) -> Cell {
         let mut point = cell.clone();
-        let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
-        let searched: Vec<ArrivalsPlan> = measured
+        let searched: Vec<ArrivalsPlan> = cell
+            .measured_phases()
             .map(|phase| phase.arrivals.clone())
             .chain(self.load_of(cell).map(|load| self.arrivals(load)))
             .collect();

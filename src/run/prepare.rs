@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase, PromptForm};
 use crate::plan::launch::Launch;
 use crate::record::golds::GoldsRecord;
-use crate::record::trial::{DatasetRecord, PhaseKind};
+use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Scorer};
@@ -247,8 +247,7 @@ fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
     let rows = cells.map(|cell| {
         let all = cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>()?;
         // More may be kept for the warm-up than one round of it sends.
-        let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
-        let measured: u64 = measured.filter_map(|phase| phase.n_requests).sum();
+        let measured: u64 = cell.measured_phases().filter_map(|phase| phase.n_requests).sum();
         Some(all.max(measured + reserved))
     });
     rows.collect::<Option<Vec<u64>>>()?.into_iter().max()

@@ -79,6 +79,16 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                 .help("add a phase, `[phase.load]` for example, or `kind = \"measure\"`"),
         );
     }
+    let mut measured =
+        names.iter().filter(|name| !is_warm_up(name, table(scenario, "phase", name)));
+    if let (true, Some(first), Some(second)) = (searched, measured.next(), measured.next()) {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "a search measures one phase")
+                .label(scenario.at(&["phase", second], "measured, too"))
+                .label(scenario.at(&["phase", first], "measured"))
+                .help("make one of them a warm-up, or search each in a scenario of its own"),
+        );
+    }
     for name in &names {
         let phase = table(scenario, "phase", name);
         let warm_up = is_warm_up(name, phase);

@@ -255,15 +255,14 @@ impl Iterator for Requests {
 
 /// Returns how many rows warm-up and measured phases both send.
 fn n_shared(cell: &Cell, samples: &Samples) -> u64 {
-    if cell.phases.iter().all(|phase| phase.kind == PhaseKind::Measure) {
+    if cell.measured_phases().count() == cell.phases.len() {
         return 0;
     }
     let (n_rows, n_measured) = (samples.rows().len() as u64, samples.measured().len() as u64);
     if !samples.warm_up_is_disjoint() {
         return n_rows;
     }
-    let counts = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
-    let needed: u64 = counts.filter_map(|phase| phase.n_requests).sum();
+    let needed: u64 = cell.measured_phases().filter_map(|phase| phase.n_requests).sum();
     if samples.cycle || needed > n_rows { 0 } else { needed.saturating_sub(n_measured) }
 }
 

@@ -10,6 +10,7 @@ mod damage;
 mod failures;
 mod golds;
 mod options;
+mod phases;
 mod place;
 mod rows;
 mod whole;

@@ -45,6 +45,7 @@ pub(crate) fn cell(arrivals: ArrivalsPlan) -> Cell {
         n_trials: 1,
         slo: None,
         skip: None,
+        row: None,
     }
 }
 
@@ -141,6 +142,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
             ("engine".to_owned(), "tiny".to_owned()),
             ("precision".to_owned(), precision.to_owned()),
         ]),
+        phase: None,
         outcome: Some(CellOutcome::Complete),
         validity: Validity::default(),
         steady: SteadyState::default(),

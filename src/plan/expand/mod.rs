@@ -215,6 +215,7 @@ impl Making<'_> {
             n_trials,
             slo: phases::slo(scenario, &tree, found),
             skip: None,
+            row: None,
         };
         if let Some(twin) = self.drafts.get(&cell.id) {
             if self.is_sound {

@@ -51,9 +51,8 @@ pub fn conditions(plan: &Plan) -> Vec<Conditions> {
 
 /// Whether any measured phase sends on a schedule, whatever the engine does.
 pub fn is_open_loop(cell: &Cell) -> bool {
-    cell.phases.iter().any(|phase| {
-        phase.kind == PhaseKind::Measure
-            && !matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
+    cell.measured_phases().any(|phase| {
+        !matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
     })
 }
 
@@ -66,6 +65,7 @@ fn facts_of(cell: &Cell) -> Vec<Fact> {
     for phase in &cell.phases {
         let label = match phase.kind {
             PhaseKind::WarmUp => "warm-up",
+            PhaseKind::Measure if !cell.measures(phase.kind, &phase.name) => "other row",
             PhaseKind::Measure => "measured",
         };
         facts.push(Fact::new(label, phase_words(phase)));

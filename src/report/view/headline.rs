@@ -30,13 +30,31 @@ pub fn headline(summary: &Summary, plan: &Plan, marks: &Marks) -> Vec<String> {
     ];
     let mut sentences: Vec<String> = summary.searches.iter().map(searched).collect();
     if sentences.is_empty() {
-        let answers = questions.iter().filter_map(|(name, of)| sentence(summary, marks, name, of));
-        sentences.extend(answers);
+        for phase in phases(summary) {
+            let cells: Vec<&CellSummary> =
+                summary.cells.iter().filter(|cell| cell.phase.as_deref() == phase).collect();
+            let within = phase.map_or_else(String::new, |phase| format!(" in phase `{phase}`"));
+            let answers = questions
+                .iter()
+                .filter_map(|(name, of)| sentence(&cells, marks, &format!("{name}{within}"), of));
+            sentences.extend(answers);
+        }
     }
     if sentences.is_empty() {
         sentences.push(nothing_to_compare(summary));
     }
     sentences
+}
+
+/// Returns the phases that rows are of, in their order: those of one cell are no rivals.
+fn phases(summary: &Summary) -> Vec<Option<&str>> {
+    let mut phases = Vec::new();
+    for cell in &summary.cells {
+        if !phases.contains(&cell.phase.as_deref()) {
+            phases.push(cell.phase.as_deref());
+        }
+    }
+    phases
 }
 
 /// Says what a search found. Cells of a search differ in load alone: none of them leads.
@@ -73,10 +91,15 @@ fn searched(search: &SearchSummary) -> String {
     }
 }
 
-fn sentence(summary: &Summary, marks: &Marks, name: &str, quantity: &Quantity) -> Option<String> {
-    let mut ranked: Vec<(&CellSummary, Figure, f64)> = summary
-        .cells
+fn sentence(
+    cells: &[&CellSummary],
+    marks: &Marks,
+    name: &str,
+    quantity: &Quantity,
+) -> Option<String> {
+    let mut ranked: Vec<(&CellSummary, Figure, f64)> = cells
         .iter()
+        .copied()
         .filter(|cell| cell.validity.status.is_usable())
         .filter_map(|cell| {
             let reading = quantity.read(cell)?;
@@ -147,6 +170,9 @@ fn nothing_to_compare(summary: &Summary) -> String {
     match n_valid {
         0 => "No cell has a valid result.".to_owned(),
         1 => "One cell has a valid result: there is nothing to compare it with.".to_owned(),
+        n if phases(summary).len() > 1 => {
+            format!("{n} rows have valid results; phases are not compared with each other.")
+        }
         n => {
             format!("{n} cells have valid results; none of the headline figures is in two of them.")
         }
@@ -199,5 +225,21 @@ mod tests {
         summary.cells.truncate(5);
         let expected = "One cell has a valid result: there is nothing to compare it with.";
         assert_eq!(headline(&summary, &sample_run::plan(), &Marks::default()), [expected]);
+    }
+
+    #[test]
+    fn phases_of_one_load_are_no_rivals() {
+        let mut summary = sample_run::summary();
+        for (place, cell) in summary.cells.iter_mut().enumerate() {
+            cell.phase = Some(format!("phase {place}"));
+        }
+        let told = headline(&summary, &sample_run::plan(), &Marks::default());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].ends_with("phases are not compared with each other."), "{told:?}");
+        for cell in &mut summary.cells {
+            cell.phase = Some("load".to_owned());
+        }
+        let told = headline(&summary, &sample_run::plan(), &Marks::default());
+        assert!(told[0].starts_with("Output throughput in phase `load`: "), "{told:?}");
     }
 }

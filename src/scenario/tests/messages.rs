@@ -96,6 +96,8 @@ fn each_mistake_is_told_with_a_way_out() {
     check(&good_with("[slo]"), "has no objective");
     check(&good_with("[slo]\nttft = \"10 minuets\""), "is not a length of time");
     check(&good_with("[search]\nover = \"rate\""), "needs objectives to meet");
+    let search = "concurrency = 1\nrequests = 1\n[slo]\nttft = \"1s\"\n[search]";
+    check(&good_with(&format!("[phase.more]\n{search}")), "a search measures one phase");
     check(&good_with("[score.s]\nextract = [\"strct\"]"), "did you mean `strict`?");
     check(&good_with("[score.s]\nextract = ['(unclosed']"), "this pattern cannot be used");
     check(&good_with("[score.s]\nextract = []"), "has no extractor");

@@ -55,6 +55,7 @@ fn cell() -> Cell {
         n_trials: 1,
         slo: None,
         skip: None,
+        row: None,
     }
 }
 

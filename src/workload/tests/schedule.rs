@@ -108,6 +108,7 @@ fn cell(phases: Vec<Phase>) -> Cell {
         n_trials: 1,
         slo: None,
         skip: None,
+        row: None,
     }
 }
 

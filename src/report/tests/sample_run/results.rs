@@ -8,8 +8,8 @@ use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, Summary,
-    SteadyState, Validity,
+    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, SteadyState,
+    Summary, Validity,
 };
 use crate::record::event::{
     CellOutcome, EngineFailure, FailureClass, LoadTimeline, LogStage, PageCache,
@@ -97,6 +97,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         id: CellId(format!("{engine}-{precision}-id")),
         name: format!("{engine}-{precision}"),
         keys: keys(engine, precision),
+        phase: None,
         outcome: None,
         validity: Validity::new(status, reasons.iter().map(|&reason| reason.to_owned())),
         steady: SteadyState::default(),

@@ -107,6 +107,7 @@ fn plan_cell(cell: &CellSummary) -> Cell {
         n_trials: 3,
         slo: None,
         skip: None,
+        row: None,
     }
 }
 
