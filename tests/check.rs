@@ -70,8 +70,19 @@ fn check_error(scenario: &str, expected: &[&str]) {
 
 #[test]
 fn a_scenario_without_mistakes_is_told_so() {
-    let (text, code) = check_in(&home(GOOD));
+    let scenario = GOOD
+        .replace("location", "cycle = true\nlocation")
+        .replace("requests = 2", "requests = 331\ntrials = 2");
+    let (text, code) = check_in(&home(&scenario));
     assert_eq!((text.as_str(), code), ("s.toml: ok, 1 cell\n", 0));
+}
+
+#[test]
+fn a_percentile_that_the_plan_gives_too_few_requests_for_is_named() {
+    let (text, code) = check_in(&home(GOOD));
+    assert_eq!(code, 0, "{text}");
+    let warning = "TTFT p99 needs 662 requests, phase `load` sends 2";
+    assert!(text.contains(warning) && text.contains("send 662 requests in each trial"), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::cli::args::{CheckArgs, Colour};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::scenario_file::{self, Examined};
-use crate::cli::{check_data, check_paths, say};
+use crate::cli::{check_data, check_paths, check_samples, say};
 
 /// Checks several scenarios; one bad file does not hide the mistakes of the next.
 pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
@@ -43,6 +43,7 @@ fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize) {
     let n_cells = expanded.plan.cells.len();
     let mut seen = check_paths::look(&examined.scenario, expanded);
     seen.extend(check_data::look(&examined.scenario, expanded, path, examined.found.has_errors()));
+    seen.extend(check_samples::look(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();
     (examined, n_cells)

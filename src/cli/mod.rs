@@ -10,6 +10,7 @@ mod calibrate;
 mod check;
 mod check_data;
 mod check_paths;
+mod check_samples;
 mod data;
 mod doctor;
 mod download;
@@ -99,9 +100,12 @@ fn print(text: &str) -> Result<Exit, Failure> {
 }
 
 fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
-    let planned = scenario_file::plan(&args.scenario)?;
+    let mut planned = scenario_file::plan(&args.scenario)?;
+    let loaded = &mut planned.loaded;
+    let seen = check_samples::look(&loaded.scenario, &planned.plan);
+    loaded.scenario.add(seen, &mut loaded.warnings);
     let on_stderr = say::is_coloured(colour, &std::io::stderr());
-    if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
+    if let Some(warnings) = scenario_file::warnings(&loaded.warnings, on_stderr) {
         say::talk(&warnings);
     }
     if args.resolved {

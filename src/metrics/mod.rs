@@ -16,6 +16,7 @@ pub mod engine_counters;
 mod engine_figures;
 pub mod evidence;
 pub(crate) mod failures;
+pub mod few_samples;
 mod figures;
 mod gates;
 pub mod goodput;

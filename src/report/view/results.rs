@@ -49,6 +49,11 @@ fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
     ]
 }
 
+/// Returns what the main table prints of a plan's cells.
+pub(crate) fn printed(plan: &Plan) -> Vec<Quantity> {
+    quantities(plan).into_iter().map(|(quantity, _)| quantity).collect()
+}
+
 /// The report whose subject is `bench` itself.
 pub const CALIBRATE: &str = "calibrate";
 
