@@ -14,6 +14,7 @@ use crate::metrics::failures::FailureLimit;
 use crate::metrics::figures::{self, Figures};
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
+use crate::metrics::per_trial::{self, TrialValues};
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::resources;
 use crate::metrics::steady::steady_state;
@@ -46,6 +47,7 @@ pub struct CellAccumulator<'a> {
     open: Option<OpenTrial>,
     trials: Vec<Totals>,
     latencies: Latencies,
+    trial_values: TrialValues,
     devices: Vec<Devices>,
     engine: EngineTotals,
     evidence: Evidence,
@@ -68,6 +70,8 @@ struct OpenTrial {
     record: TrialRecord,
     window: Window,
     totals: Totals,
+    /// Its own samples, in a cell of several trials.
+    latencies: Option<Latencies>,
     devices: DeviceLog,
     engine: EngineLog,
     processors: ProcessorLog,
@@ -83,6 +87,7 @@ impl<'a> CellAccumulator<'a> {
             open: None,
             trials: Vec::new(),
             latencies: Latencies::new(plan.seed),
+            trial_values: TrialValues::new(),
             devices: Vec::new(),
             engine: EngineTotals::default(),
             evidence: Evidence::default(),
@@ -106,6 +111,7 @@ impl<'a> CellAccumulator<'a> {
         self.latencies.begin_trial(&record.sentinel);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
+            latencies: (self.cell.n_trials > 1).then(|| Latencies::new(self.plan.seed)),
             record: record.clone(),
             window,
             devices: DeviceLog::default(),
@@ -123,6 +129,9 @@ impl<'a> CellAccumulator<'a> {
         let metrics = RequestMetrics::of(record);
         open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics);
         self.latencies.push(record, &metrics);
+        if let Some(latencies) = &mut open.latencies {
+            latencies.push(record, &metrics);
+        }
         self.evidence.push(record, &metrics);
     }
 
@@ -143,6 +152,10 @@ impl<'a> CellAccumulator<'a> {
         let began = open.record.phases.first().map_or_else(Default::default, |p| p.started);
         let devices = open.devices.devices(&open.window, began, open.record.telemetry.interval);
         self.evidence.devices(&devices);
+        if let Some(latencies) = open.latencies.take() {
+            let figures = self.figures_of_trial(&open.totals, &devices);
+            per_trial::push(&mut self.trial_values, &figures, latencies);
+        }
         self.devices.push(devices);
         self.engine.push(&open.engine, &open.window);
         self.evidence.end_trial(&open.totals, &open.processors);
@@ -189,7 +202,7 @@ impl<'a> CellAccumulator<'a> {
     /// Returns the cell's summary.
     pub fn finish(mut self) -> CellSummary {
         self.end_trial();
-        let n_gpus = self.launch.map_or(1, |launch| launch.n_gpus).max(1);
+        let n_gpus = self.n_gpus();
         let counts = counts(&self.trials);
         let mut figures = Figures::default();
         load_time::figures(&mut figures, &self.load);
@@ -223,6 +236,7 @@ impl<'a> CellAccumulator<'a> {
             counts,
             figures: figures.by_key,
             distributions,
+            trials: self.trial_values,
             as_published: self.graded.as_ref().and_then(|graded| graded.as_published),
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
             beside: Vec::new(),
@@ -242,6 +256,29 @@ impl<'a> CellAccumulator<'a> {
             }
             graded.as_published = None;
         }
+    }
+
+    /// Returns the figures of one trial by the definitions of those of a cell.
+    fn figures_of_trial(&self, totals: &Totals, devices: &Devices) -> Figures {
+        let mut figures = Figures::default();
+        let trials = std::slice::from_ref(totals);
+        figures::throughput(&mut figures, trials, self.n_gpus());
+        if self.cell.slo.is_some() {
+            figures::goodput(&mut figures, trials);
+        }
+        let use_of = resources::Use {
+            devices: std::slice::from_ref(devices),
+            trials,
+            n_correct: None,
+            has_slo: self.cell.slo.is_some(),
+            gpu_hours_price: None,
+        };
+        resources::figures(&mut figures, &use_of);
+        figures
+    }
+
+    fn n_gpus(&self) -> u32 {
+        self.launch.map_or(1, |launch| launch.n_gpus).max(1)
     }
 
     fn measured_figures(&self, figures: &mut Figures, counts: &Counts, n_gpus: u32) {
@@ -319,6 +356,7 @@ fn counts(trials: &[Totals]) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::quantity::Quantity;
     use crate::metrics::request::tests::request;
     use crate::metrics::summary::{CellStatus, Validity};
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
@@ -396,6 +434,15 @@ mod tests {
         let ttft = &found.distributions[&MetricId::Ttft];
         assert_eq!((ttft.n, ttft.percentiles[0].value), (1_998, Some(20.0)));
         assert_eq!(found.distributions[&MetricId::Tpot].mean, Some(10.0));
+        let of_trials = |name: &str| {
+            let quantity = Quantity::try_from(name.to_owned()).unwrap();
+            found.trials.get(&quantity).cloned().unwrap_or_default()
+        };
+        assert_eq!(of_trials("ttft.p99"), [20.0, 20.0]);
+        assert_eq!(of_trials("itl.p50"), [10.0, 10.0]);
+        let rates = of_trials("request_throughput");
+        assert_eq!(rates.len(), 2);
+        assert!((rates[0] - value(MetricId::RequestThroughput)).abs() < 0.01, "{rates:?}");
         let codes: Vec<&str> = found.caveats.iter().map(|c| c.code.as_str()).collect();
         assert_eq!(codes, ["failures"], "{:?}", found.caveats);
     }

@@ -20,6 +20,11 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Returns samples that were gathered elsewhere, with the moments of all that were seen.
+    pub(crate) fn of(values: Vec<f32>, moments: Moments) -> Self {
+        Self { values, moments }
+    }
+
     /// Takes one value in, in the unit that the distribution is told in.
     pub fn push(&mut self, value: f64) {
         self.values.push(value as f32);

@@ -200,6 +200,14 @@ impl Latencies {
         Some(TpotBound { least_ms, most_ms, n_open: self.n_tpot_open })
     }
 
+    /// Returns the samples by metric, however few: for judging, never for printing.
+    pub(crate) fn into_samples(self) -> BTreeMap<MetricId, Samples> {
+        let mut samples = self.by_metric;
+        let gaps = self.itl.unwrap_or(self.icl);
+        samples.insert(MetricId::Itl, Samples::of(gaps.kept.into_kept(), gaps.moments));
+        samples
+    }
+
     /// Returns all distributions.
     pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<MetricId, Distribution> {
         let n_failed = counts.n_failed();

@@ -1,14 +1,14 @@
 //! A number of a cell by name: a metric and what is taken of it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::summary::{CellSummary, Distribution, Figure};
 
 /// A metric and what is taken of it. Written as `load_time`, `ttft.p50` or `ttft.mean`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Quantity {
     /// The metric.
@@ -26,6 +26,27 @@ pub enum Statistic {
     Mean,
     /// Percentile of a distribution.
     Percentile(f64),
+}
+
+impl Eq for Statistic {}
+
+/// The figure first, then the mean, then percentiles, ascending.
+impl Ord for Statistic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let place = |statistic: &Self| match statistic {
+            Self::Value => (0, 0.0),
+            Self::Mean => (1, 0.0),
+            Self::Percentile(p) => (2, *p),
+        };
+        let ((kind, p), (other_kind, other_p)) = (place(self), place(other));
+        kind.cmp(&other_kind).then(p.total_cmp(&other_p))
+    }
+}
+
+impl PartialOrd for Statistic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Quantity {
@@ -67,58 +88,6 @@ impl Quantity {
     pub(crate) const fn larger_is_better(&self) -> Option<bool> {
         self.id().row().larger_is_better
     }
-
-    /// Reads the quantity of a cell; `None` when the cell does not have it at all.
-    pub fn read(&self, cell: &CellSummary) -> Option<Figure> {
-        match self.statistic {
-            Statistic::Value if self.id() == MetricId::Accuracy => accuracy(cell),
-            Statistic::Value => cell.figures.get(&self.metric).cloned(),
-            Statistic::Mean => cell.distributions.get(&self.id()).map(mean),
-            Statistic::Percentile(p) => percentile(cell.distributions.get(&self.id())?, p),
-        }
-    }
-
-    /// Reads the value alone; `None` when it is absent or not finite.
-    pub(crate) fn value(&self, cell: &CellSummary) -> Option<f64> {
-        self.read(cell)?.value.filter(|value| value.is_finite())
-    }
-}
-
-fn accuracy(cell: &CellSummary) -> Option<Figure> {
-    let accuracy = cell.accuracy.first()?;
-    Some(Figure {
-        value: accuracy.share.map(|share| share * 100.0),
-        interval: accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0)),
-        n: accuracy.n,
-        unit: MetricId::Accuracy.unit().to_owned(),
-        note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor),
-    })
-}
-
-fn mean(distribution: &Distribution) -> Figure {
-    Figure {
-        value: distribution.mean,
-        interval: None,
-        n: distribution.n,
-        unit: distribution.unit.clone(),
-        note: distribution.note.clone().unwrap_or_default(),
-    }
-}
-
-fn percentile(distribution: &Distribution, p: f64) -> Option<Figure> {
-    let percentile = distribution.percentile(p)?;
-    let note = if percentile.value.is_none() && distribution.n < percentile.n_floor {
-        format!("n too small: p{p} needs {}, has {}", percentile.n_floor, distribution.n)
-    } else {
-        distribution.note.clone().unwrap_or_default()
-    };
-    Some(Figure {
-        value: percentile.value,
-        interval: percentile.interval,
-        n: distribution.n,
-        unit: distribution.unit.clone(),
-        note,
-    })
 }
 
 impl fmt::Display for Quantity {
@@ -151,6 +120,7 @@ impl TryFrom<String> for Quantity {
             return Ok(Self { metric: key(&text)?, statistic: Statistic::Value });
         };
         let p = of.strip_prefix('p').and_then(|p| p.parse().ok());
+        let p = p.filter(|p| (0.0..=100.0).contains(p));
         let statistic = match (of, p) {
             ("mean", _) => Statistic::Mean,
             (_, Some(p)) => Statistic::Percentile(p),
@@ -167,7 +137,6 @@ impl TryFrom<String> for Quantity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 
     #[test]
     fn a_quantity_reads_back_as_it_was_written() {
@@ -176,19 +145,8 @@ mod tests {
             let quantity = Quantity::try_from(text.to_owned()).unwrap();
             assert_eq!(String::from(quantity), text);
         }
-        for text in ["ttft.median", "no_such", "no_such.p50"] {
+        for text in ["ttft.median", "no_such", "no_such.p50", "ttft.pnan", "ttft.p101"] {
             assert!(Quantity::try_from(text.to_owned()).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn values_come_with_interval_and_count() {
-        let cell = with_accuracy(measured_cell("a", "fp16"), 50, 100);
-        let cell = with_figure(cell, MetricId::LoadTime, 3.0, Some((2.0, 4.0)));
-        let load = Quantity::figure(MetricId::LoadTime).read(&cell).unwrap();
-        assert_eq!((load.value, load.interval), (Some(3.0), Some((2.0, 4.0))));
-        let accuracy = Quantity::figure(MetricId::Accuracy).read(&cell).unwrap();
-        assert_eq!((accuracy.value, accuracy.n), (Some(50.0), 100));
-        assert_eq!(Quantity::mean(MetricId::Ttft).read(&cell), None);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
 use crate::metrics::catalogue::{MetricId, MetricKey};
+use crate::metrics::quantity::Quantity;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::totals::cancel_kind;
 use crate::plan::search::{Reason, SearchOver};
@@ -115,6 +116,10 @@ pub struct CellSummary {
     pub figures: BTreeMap<MetricKey, Figure>,
     /// Distributions over requests or chunks.
     pub distributions: BTreeMap<MetricId, Distribution>,
+    /// Values by trial of what is compared between runs, six digits each, for each trial that has
+    /// the quantity; absent in a cell of one trial, whose figures are that trial's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trials: BTreeMap<Quantity, Vec<f64>>,
     /// Correctness, one per extractor, the headline first.
     pub accuracy: Vec<Accuracy>,
     /// What the published way of scoring makes of the same answers; absent without a score.

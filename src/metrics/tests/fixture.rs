@@ -153,6 +153,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
         counts: Counts { scheduled: 10, ok: 10, ..Counts::default() },
         figures: BTreeMap::new(),
         distributions: BTreeMap::new(),
+        trials: BTreeMap::new(),
         accuracy: Vec::new(),
         as_published: None,
         beside: Vec::new(),

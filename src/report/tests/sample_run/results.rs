@@ -108,6 +108,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         counts: Counts::default(),
         figures: BTreeMap::new(),
         distributions: BTreeMap::new(),
+        trials: BTreeMap::new(),
         accuracy: Vec::new(),
         as_published: None,
         beside: Vec::new(),

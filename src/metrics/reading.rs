@@ -1,0 +1,76 @@
+//! Reads numbers out of a cell by their names.
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::{Quantity, Statistic};
+use crate::metrics::summary::{CellSummary, Distribution, Figure};
+
+impl Quantity {
+    /// Reads the quantity of a cell; `None` when the cell does not have it at all.
+    pub fn read(&self, cell: &CellSummary) -> Option<Figure> {
+        match self.statistic {
+            Statistic::Value if self.id() == MetricId::Accuracy => accuracy(cell),
+            Statistic::Value => cell.figures.get(&self.metric).cloned(),
+            Statistic::Mean => cell.distributions.get(&self.id()).map(mean),
+            Statistic::Percentile(p) => percentile(cell.distributions.get(&self.id())?, p),
+        }
+    }
+
+    /// Reads the value alone; `None` when it is absent or not finite.
+    pub(crate) fn value(&self, cell: &CellSummary) -> Option<f64> {
+        self.read(cell)?.value.filter(|value| value.is_finite())
+    }
+}
+
+fn accuracy(cell: &CellSummary) -> Option<Figure> {
+    let accuracy = cell.accuracy.first()?;
+    Some(Figure {
+        value: accuracy.share.map(|share| share * 100.0),
+        interval: accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0)),
+        n: accuracy.n,
+        unit: MetricId::Accuracy.unit().to_owned(),
+        note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor),
+    })
+}
+
+fn mean(distribution: &Distribution) -> Figure {
+    Figure {
+        value: distribution.mean,
+        interval: None,
+        n: distribution.n,
+        unit: distribution.unit.clone(),
+        note: distribution.note.clone().unwrap_or_default(),
+    }
+}
+
+fn percentile(distribution: &Distribution, p: f64) -> Option<Figure> {
+    let percentile = distribution.percentile(p)?;
+    let note = if percentile.value.is_none() && distribution.n < percentile.n_floor {
+        format!("n too small: p{p} needs {}, has {}", percentile.n_floor, distribution.n)
+    } else {
+        distribution.note.clone().unwrap_or_default()
+    };
+    Some(Figure {
+        value: percentile.value,
+        interval: percentile.interval,
+        n: distribution.n,
+        unit: distribution.unit.clone(),
+        note,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
+
+    #[test]
+    fn values_come_with_interval_and_count() {
+        let cell = with_accuracy(measured_cell("a", "fp16"), 50, 100);
+        let cell = with_figure(cell, MetricId::LoadTime, 3.0, Some((2.0, 4.0)));
+        let load = Quantity::figure(MetricId::LoadTime).read(&cell).unwrap();
+        assert_eq!((load.value, load.interval), (Some(3.0), Some((2.0, 4.0))));
+        let accuracy = Quantity::figure(MetricId::Accuracy).read(&cell).unwrap();
+        assert_eq!((accuracy.value, accuracy.n), (Some(50.0), 100));
+        assert_eq!(Quantity::mean(MetricId::Ttft).read(&cell), None);
+    }
+}
