@@ -4,6 +4,7 @@
 //! a [`summary::CellSummary`].
 
 pub mod accumulate;
+pub mod axes;
 pub mod capacity;
 pub mod catalogue;
 mod caveats;

@@ -6,6 +6,8 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::figures::Figures;
 use crate::metrics::latencies::Latencies;
 use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::units::Nanos;
 
 /// Figures that are kept by trial. Rates per GPU and what follows from a rate are left out: their
 /// ratios are those of the rates.
@@ -37,6 +39,18 @@ const DIGITS: usize = 6;
 /// Values by quantity, one for each trial that has the quantity.
 pub(crate) type TrialValues = BTreeMap<Quantity, Vec<f64>>;
 
+/// Returns every quantity that can be compared trial by trial, in the order of documents.
+pub(crate) fn quantities() -> Vec<Quantity> {
+    let of = |metric: &MetricId| {
+        let percentiles = PERCENTILES.map(|p| Quantity::percentile(*metric, p));
+        percentiles.into_iter().chain([Quantity::mean(*metric)])
+    };
+    let mut all: Vec<Quantity> = DISTRIBUTIONS.iter().flat_map(of).collect();
+    all.extend(FIGURES.iter().map(|metric| Quantity::figure(*metric)));
+    all.push(Quantity::figure(MetricId::LoadTime));
+    all
+}
+
 /// Adds the values of one trial.
 ///
 /// No percentile is withheld for want of samples: what is compared is how it moves between
@@ -60,6 +74,21 @@ pub(crate) fn push(values: &mut TrialValues, figures: &Figures, latencies: Laten
     }
 }
 
+/// Returns the values of a quantity by trial, or by start for the load time.
+///
+/// A cell of one trial has its figures alone, and each is that trial's.
+pub(crate) fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
+    if quantity.id() == MetricId::LoadTime {
+        let starts = cell.load.iter().filter_map(|start| start.first_token);
+        return starts.map(Nanos::as_secs_f64).collect();
+    }
+    match cell.trials.get(quantity) {
+        Some(values) => values.clone(),
+        None if cell.n_trials == 1 => quantity.value(cell).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
 fn rounded(value: f64) -> f64 {
     format!("{value:.*e}", DIGITS - 1).parse().expect("a printed number can be read")
 }
@@ -67,6 +96,7 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
 
     #[test]
     fn digits_that_mean_nothing_are_not_kept() {
@@ -75,5 +105,17 @@ mod tests {
         check(123_456_789.0, "123457000");
         check(0.001_234_567_89, "0.00123457");
         check(0.0, "0");
+    }
+
+    #[test]
+    fn a_single_trial_is_told_by_its_figures() {
+        let mut cell =
+            with_figure(measured_cell("a", "fp16"), MetricId::OutputThroughput, 100.0, None);
+        let rate = Quantity::figure(MetricId::OutputThroughput);
+        assert_eq!(values(&cell, &rate), [100.0]);
+        cell.n_trials = 2;
+        assert!(values(&cell, &rate).is_empty(), "a merged figure is no trial's");
+        cell.trials.insert(rate.clone(), vec![99.0, 101.0]);
+        assert_eq!(values(&cell, &rate), [99.0, 101.0]);
     }
 }

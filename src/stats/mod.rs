@@ -3,7 +3,6 @@
 //! Every estimator names its source, and every test compares with a published value or with
 //! one computed by another program.
 
-pub mod bootstrap;
 pub mod interval;
 pub mod ks;
 pub mod mean;
@@ -14,3 +13,4 @@ pub mod special;
 pub mod steady;
 pub mod trend;
 pub mod verdict;
+pub mod welch;

@@ -61,6 +61,27 @@ pub fn paired_difference(n_gained: u64, n_lost: u64, n: u64, level: f64) -> Opti
     Some(Interval::new((difference - half_width).max(-1.0), (difference + half_width).min(1.0)))
 }
 
+/// Returns the interval of the difference of two independent shares, the first minus the second,
+/// each given as hits of how many.
+///
+/// Newcombe's hybrid of both Wilson intervals. `None` when either is of nothing.
+///
+/// Source: R. G. Newcombe, "Interval estimation for the difference between independent
+/// proportions: comparison of eleven methods", Statistics in Medicine 17 (1998) 873–890,
+/// method 10.
+pub fn independent_difference(
+    (first_hits, first_n): (u64, u64),
+    (second_hits, second_n): (u64, u64),
+    level: f64,
+) -> Option<Interval> {
+    let first = wilson(first_hits, first_n, level)?;
+    let second = wilson(second_hits, second_n, level)?;
+    let (a, b) = (first_hits as f64 / first_n as f64, second_hits as f64 / second_n as f64);
+    let low = (a - b) - (a - first.low).hypot(second.high - b);
+    let high = (a - b) + (first.high - a).hypot(b - second.low);
+    Some(Interval::new(low, high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +101,15 @@ mod tests {
         check(wilson(1, 29, 0.95), 0.0061, 0.1718);
         check(wilson(20, 20, 0.95), 1.0 - 0.1611, 1.0);
         assert_eq!(wilson(0, 0, 0.95), None);
+    }
+
+    #[test]
+    fn differences_of_independent_shares_are_the_published_ones() {
+        // Newcombe's table II, method 10, examples (a), (b) and (e).
+        check(independent_difference((56, 70), (48, 80), 0.95), 0.0524, 0.3339);
+        check(independent_difference((9, 10), (3, 10), 0.95), 0.1705, 0.8090);
+        check(independent_difference((5, 56), (0, 29), 0.95), -0.0381, 0.1926);
+        assert_eq!(independent_difference((0, 0), (1, 2), 0.95), None);
     }
 
     #[test]

@@ -143,22 +143,31 @@ fn upper_gamma(a: f64, x: f64) -> f64 {
 
 /// Returns the quantile of the standard normal for `0 < p < 1`.
 pub fn normal_quantile(p: f64) -> f64 {
-    invert(p, normal_cdf)
+    invert(p, normal_cdf, |z| (-z * z / 2.0).exp() / (2.0 * PI).sqrt())
 }
 
 /// Returns the quantile of Student's t with `dof` degrees of freedom for `0 < p < 1`.
 pub fn student_t_quantile(p: f64, dof: f64) -> f64 {
-    invert(p, |t| student_t_cdf(t, dof))
+    let half = f64::midpoint(dof, 1.0);
+    let ln_front = ln_gamma(half) - ln_gamma(dof / 2.0) - 0.5 * (dof * PI).ln();
+    let density = |t: f64| (ln_front - half * (t * t / dof).ln_1p()).exp();
+    invert(p, |t| student_t_cdf(t, dof), density)
+}
+
+/// Returns the probability that Student's t with `dof` degrees of freedom is further from 0
+/// than `t`.
+pub fn student_t_two_sided(t: f64, dof: f64) -> f64 {
+    incomplete_beta(dof / (dof + t * t), dof / 2.0, 0.5)
 }
 
 /// Returns the distribution function of Student's t with `dof` degrees of freedom.
 pub fn student_t_cdf(t: f64, dof: f64) -> f64 {
-    let tail = 0.5 * incomplete_beta(dof / (dof + t * t), dof / 2.0, 0.5);
+    let tail = 0.5 * student_t_two_sided(t, dof);
     if t > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// Inverts a distribution function that is symmetric about 0, by bisection.
-fn invert(p: f64, cdf: impl Fn(f64) -> f64) -> f64 {
+/// Inverts a distribution function that is symmetric about 0, by Newton's steps inside a bracket.
+fn invert(p: f64, cdf: impl Fn(f64) -> f64, density: impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = (-1.0, 1.0);
     while cdf(low) > p {
         low *= 2.0;
@@ -166,16 +175,23 @@ fn invert(p: f64, cdf: impl Fn(f64) -> f64) -> f64 {
     while cdf(high) < p {
         high *= 2.0;
     }
-    // 200 halvings reach the last bit of any double.
+    let mut at = f64::midpoint(low, high);
+    // Halving alone would reach the last bit of any double in 200 steps; Newton's take some ten.
     for _ in 0..200 {
-        let middle = f64::midpoint(low, high);
-        if cdf(middle) < p {
-            low = middle;
+        let excess = cdf(at) - p;
+        if excess < 0.0 {
+            low = at;
         } else {
-            high = middle;
+            high = at;
         }
+        let newton = at - excess / density(at);
+        let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
+        if (next - at).abs() <= f64::EPSILON * at.abs() {
+            break;
+        }
+        at = next;
     }
-    f64::midpoint(low, high)
+    at
 }
 
 #[cfg(test)]
@@ -207,6 +223,8 @@ mod tests {
         check(student_t_quantile(0.975, 1.0), 12.706_204_736_432_095);
         check(student_t_quantile(0.975, 2.0), 4.302_652_729_696_142);
         check(student_t_quantile(0.975, 9.0), 2.262_157_162_740_99);
+        check(student_t_two_sided(4.302_652_729_696_142, 2.0), 0.05);
+        check(student_t_quantile(0.999_9, 3.0), 22.203_742_269_360_56);
         check(normal_two_sided(1.959_963_984_540_054), 0.05);
         check(normal_cdf(-3.0), 0.001_349_898_031_630_094_6);
     }

@@ -34,14 +34,21 @@ impl Verdict {
     /// Source: D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
     /// power approach", J. Pharmacokinet. Biopharm. 15 (1987) 657–680.
     pub fn of(ratio: Interval, margin: f64, larger_is_better: bool) -> Self {
-        if ratio.low >= 1.0 / (1.0 + margin) && ratio.high <= 1.0 + margin {
-            Self::Equivalent
-        } else if ratio.low > 1.0 {
-            if larger_is_better { Self::Better } else { Self::Worse }
-        } else if ratio.high < 1.0 {
-            if larger_is_better { Self::Worse } else { Self::Better }
-        } else {
-            Self::Inconclusive
+        let logarithms = Interval::new(ratio.low.ln(), ratio.high.ln());
+        Self::of_difference(logarithms, margin.ln_1p(), larger_is_better)
+    }
+
+    /// Judges the difference of the new from the old figure by its interval, in the same way;
+    /// differences of at most `margin` are equivalent.
+    pub fn of_difference(difference: Interval, margin: f64, larger_is_better: bool) -> Self {
+        let (low, high) = difference.ends();
+        match (low > 0.0, high < 0.0) {
+            _ if low >= -margin && high <= margin => Self::Equivalent,
+            (true, _) if larger_is_better => Self::Better,
+            (true, _) => Self::Worse,
+            (_, true) if larger_is_better => Self::Worse,
+            (_, true) => Self::Better,
+            (false, false) => Self::Inconclusive,
         }
     }
 }

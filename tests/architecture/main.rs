@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("seed", &[]),
     ("clock", &["units"]),
     ("diagnostic", &[]),
-    ("stats", &["seed"]),
+    ("stats", &[]),
     ("record", &["ids", "units"]),
     ("openai", &["record", "units"]),
     ("scenario", &["diagnostic", "record", "secrets", "units"]),

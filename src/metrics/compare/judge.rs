@@ -1,0 +1,273 @@
+//! One quantity of two cells: first what was found, then, once all that is judged is known, the verdict.
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::matching::Pair;
+use crate::metrics::compare::{Compared, Sample, Scale};
+use crate::metrics::per_trial;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::score::Accuracy;
+use crate::score::pair::PairedAccuracy;
+use crate::stats::interval::Interval;
+use crate::stats::proportion::{independent_difference, paired_difference};
+use crate::stats::verdict::Verdict;
+use crate::stats::welch::{LogSample, RatioTest, n_to_decide};
+
+/// A quantity of two cells before its verdict.
+pub(super) struct Drafted {
+    quantity: Quantity,
+    baseline: Sample,
+    candidate: Sample,
+    evidence: Evidence,
+}
+
+/// What a verdict rests on.
+enum Evidence {
+    /// Values by trial.
+    Trials { baseline: LogSample, candidate: LogSample, test: Option<RatioTest> },
+    /// Shares of correct items, of which each side answered others or nobody knows.
+    Shares { baseline: (u64, u64), candidate: (u64, u64) },
+    /// Correct on one side alone, of the items that both answered.
+    Paired(PairedAccuracy),
+}
+
+/// Drafts every quantity that both cells of a pair have.
+pub(super) fn drafted(
+    pair: &Pair<'_>,
+    is_asked: &dyn Fn(&Quantity) -> bool,
+    pair_items: &dyn Fn(&str, &str) -> Option<PairedAccuracy>,
+) -> Vec<Drafted> {
+    let asked = per_trial::quantities().into_iter().filter(|quantity| is_asked(quantity));
+    let mut rows: Vec<Drafted> =
+        asked.filter_map(|quantity| of_trials(quantity, pair.baseline, pair.candidate)).collect();
+    if is_asked(&Quantity::figure(MetricId::Accuracy)) {
+        let paired = || pair_items(&pair.baseline.name, &pair.candidate.name);
+        rows.extend(of_accuracy(pair.baseline, pair.candidate, &paired));
+    }
+    rows
+}
+
+fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Option<Drafted> {
+    let baseline = LogSample::of(&per_trial::values(one, &quantity))?;
+    let candidate = LogSample::of(&per_trial::values(other, &quantity))?;
+    let sample = |of: &LogSample| Sample {
+        value: of.geometric_mean(),
+        spread: of.relative_std(),
+        n: of.n(),
+    };
+    Some(Drafted {
+        quantity,
+        baseline: sample(&baseline),
+        candidate: sample(&candidate),
+        evidence: Evidence::Trials {
+            test: RatioTest::of(&baseline, &candidate),
+            baseline,
+            candidate,
+        },
+    })
+}
+
+fn of_accuracy(
+    one: &CellSummary,
+    other: &CellSummary,
+    paired: &dyn Fn() -> Option<PairedAccuracy>,
+) -> Option<Drafted> {
+    let first = one.accuracy.first()?;
+    let second = other.accuracy.iter().find(|it| it.extractor == first.extractor)?;
+    let sample = |of: &Accuracy| Some(Sample { value: of.share? * 100.0, spread: None, n: of.n });
+    let evidence = match paired().filter(|paired| paired.n > 0) {
+        Some(paired) => Evidence::Paired(paired),
+        None => Evidence::Shares {
+            baseline: (first.correct, first.n),
+            candidate: (second.correct, second.n),
+        },
+    };
+    Some(Drafted {
+        quantity: Quantity::figure(MetricId::Accuracy),
+        baseline: sample(first)?,
+        candidate: sample(second)?,
+        evidence,
+    })
+}
+
+impl Drafted {
+    /// Whether a verdict other than inconclusive is possible.
+    pub(super) fn is_judged(&self) -> bool {
+        !matches!(self.evidence, Evidence::Trials { test: None, .. })
+    }
+
+    /// Judges by an interval of that level.
+    pub(super) fn judged(self, level: f64, margin: f64) -> Compared {
+        let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
+        let blank = Compared {
+            unit: self.quantity.id().unit().to_owned(),
+            quantity: self.quantity,
+            scale: Scale::Points,
+            change: self.candidate.value - self.baseline.value,
+            baseline: self.baseline,
+            candidate: self.candidate,
+            interval: None,
+            p_value: None,
+            verdict: Verdict::Inconclusive,
+            n_to_decide: None,
+            note: String::new(),
+        };
+        let of_points = |interval: Option<Interval>, p_value: Option<f64>, note: &str| {
+            let verdict = |it| Verdict::of_difference(it, margin, larger_is_better);
+            Compared {
+                interval: interval.map(|it| (it.low * 100.0, it.high * 100.0)),
+                verdict: interval.map_or(Verdict::Inconclusive, verdict),
+                p_value,
+                note: note.to_owned(),
+                ..blank.clone()
+            }
+        };
+        match self.evidence {
+            Evidence::Trials { baseline, candidate, test } => {
+                let ratio = Compared {
+                    scale: Scale::Ratio,
+                    change: candidate.geometric_mean() / baseline.geometric_mean(),
+                    ..blank.clone()
+                };
+                by_ratio(ratio, (&baseline, &candidate), test, level, margin)
+            }
+            Evidence::Shares { baseline, candidate } => {
+                let interval = independent_difference(candidate, baseline, level);
+                of_points(interval, None, "Newcombe's interval of independent shares")
+            }
+            Evidence::Paired(paired) => {
+                let (n_gained, n_lost) = (paired.gained.len() as u64, paired.lost.len() as u64);
+                let interval = paired_difference(n_gained, n_lost, paired.n, level);
+                let note = format!(
+                    "{} items that both answered, {n_gained} gained and {n_lost} lost; McNemar's exact p",
+                    paired.n
+                );
+                let found = of_points(interval, Some(paired.p_value), &note);
+                let change = paired.difference.unwrap_or_default() * 100.0;
+                Compared { change, ..found }
+            }
+        }
+    }
+}
+
+fn by_ratio(
+    row: Compared,
+    (baseline, candidate): (&LogSample, &LogSample),
+    test: Option<RatioTest>,
+    level: f64,
+    margin: f64,
+) -> Compared {
+    let larger_is_better = row.quantity.larger_is_better().unwrap_or(false);
+    let interval = test.map(|test| test.interval(level));
+    let verdict = interval
+        .map_or(Verdict::Inconclusive, |interval| Verdict::of(interval, margin, larger_is_better));
+    let is_open = verdict == Verdict::Inconclusive;
+    let more = n_to_decide(baseline, candidate, level, margin);
+    let what = if row.quantity.id() == MetricId::LoadTime { "start" } else { "trial" };
+    let note = match test {
+        Some(_) => format!("Welch's t on the logarithms of {what}s"),
+        None => format!("one {what}: nothing is known of the spread between {what}s"),
+    };
+    Compared {
+        interval: interval.map(Interval::ends),
+        p_value: test.map(|test| test.p_value()),
+        verdict,
+        n_to_decide: more.filter(|_| is_open),
+        note,
+        ..row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+    use rand::rngs::ChaCha8Rng;
+    use rand_distr::{Distribution as _, StandardNormal};
+
+    use super::*;
+    use crate::metrics::compare::is_main;
+    use crate::metrics::tests::fixture::measured_cell;
+    use crate::seed::Seed;
+
+    const N_TRIALS: usize = 5;
+
+    /// A cell whose quantities move together from trial to trial, as they do when a machine is
+    /// slower for a while, and a little apart. `factor` makes it slower.
+    fn cell(factor: f64, noise: f64, rng: &mut ChaCha8Rng) -> CellSummary {
+        let mut normal = || -> f64 { StandardNormal.sample(rng) };
+        let shared: Vec<f64> = (0..N_TRIALS).map(|_| normal()).collect();
+        let mut cell = measured_cell("a", "fp16");
+        cell.n_trials = N_TRIALS as u32;
+        for quantity in per_trial::quantities() {
+            let slower = if quantity.larger_is_better() == Some(true) { -1.0 } else { 1.0 };
+            // Nine tenths of the variance is shared.
+            let values = shared.iter().map(|shared| {
+                let z = 0.9_f64.sqrt() * shared + 0.1_f64.sqrt() * normal();
+                50.0 * (slower * (factor.ln() + noise * z)).exp()
+            });
+            cell.trials.insert(quantity, values.collect());
+        }
+        cell
+    }
+
+    /// Compares pairs of generated cells, each as a comparison of one cell does; returns the
+    /// verdicts of each pair on the quantities for which `is_asked`.
+    fn verdicts(
+        n_pairs: usize,
+        is_asked: &dyn Fn(&Quantity) -> bool,
+        factor: f64,
+        noise: f64,
+        margin: f64,
+    ) -> Vec<Vec<Verdict>> {
+        let mut rng = Seed(11).stream("pairs");
+        let pairs = (0..n_pairs).map(|_| {
+            let (one, other) = (cell(1.0, noise, &mut rng), cell(factor, noise, &mut rng));
+            let pair = Pair {
+                keys: IndexMap::new(),
+                baseline: &one,
+                candidate: &other,
+                launches: Default::default(),
+            };
+            let rows = drafted(&pair, is_asked, &|_, _| None);
+            assert!(rows.iter().all(Drafted::is_judged));
+            let level = 1.0 - 0.01 / rows.len() as f64;
+            rows.into_iter().map(|row| row.judged(level, margin).verdict).collect()
+        });
+        pairs.collect()
+    }
+
+    fn share(verdicts: &[Vec<Verdict>], wanted: impl Fn(&Vec<Verdict>) -> bool) -> f64 {
+        verdicts.iter().filter(|of_pair| wanted(of_pair)).count() as f64 / verdicts.len() as f64
+    }
+
+    #[test]
+    fn a_cell_against_itself_is_hardly_ever_called_better_or_worse() {
+        let found = verdicts(2_000, &|_| true, 1.0, 0.02, 0.02);
+        let is_called = |it: &Verdict| matches!(it, Verdict::Better | Verdict::Worse);
+        let n_false = share(&found, |of_pair| of_pair.iter().any(is_called));
+        assert!(n_false <= 0.015, "{n_false}");
+    }
+
+    #[test]
+    fn fifteen_per_cent_are_found_in_five_trials() {
+        let found = verdicts(400, &is_main, 1.15, 0.02, 0.02);
+        let all_worse = share(&found, |of_pair| of_pair.iter().all(|it| *it == Verdict::Worse));
+        assert!(all_worse >= 0.95, "{all_worse}");
+        let of_all: Vec<Vec<Verdict>> = verdicts(400, &|_| true, 1.15, 0.02, 0.02)
+            .concat()
+            .into_iter()
+            .map(|verdict| vec![verdict])
+            .collect();
+        let each = share(&of_all, |of_one| of_one[0] == Verdict::Worse);
+        assert!(each >= 0.95, "{each}");
+    }
+
+    #[test]
+    fn three_per_cent_are_never_within_one() {
+        for noise in [0.001, 0.005, 0.02] {
+            let found = verdicts(400, &|_| true, 1.03, noise, 0.01);
+            let none = share(&found, |of_pair| !of_pair.contains(&Verdict::Equivalent));
+            assert!(none >= 0.995, "{none} with noise {noise}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Alternatives against a baseline, cell by cell and quantity by quantity: ratio, interval, verdict.
+
+mod judge;
+mod matching;
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::judge::Drafted;
+pub use crate::metrics::compare::matching::{Side, SideCell};
+use crate::metrics::quantity::{Quantity, Statistic};
+use crate::metrics::summary::{Caveat, CellSummary};
+use crate::score::pair::PairedAccuracy;
+pub use crate::stats::verdict::{EQUIVALENCE_MARGIN, Verdict};
+
+/// Chance of error that the verdicts of a comparison share, where nobody says another.
+pub const FAMILY_ALPHA: f64 = 0.01;
+
+/// Whether a quantity is compared where nobody asks for all.
+pub fn is_main(quantity: &Quantity) -> bool {
+    match quantity.id() {
+        MetricId::OutputThroughput | MetricId::Accuracy | MetricId::LoadTime => true,
+        MetricId::Ttft => quantity.statistic != Statistic::Mean,
+        MetricId::Tpot | MetricId::E2e => quantity.statistic == Statistic::Percentile(50.0),
+        _ => false,
+    }
+}
+
+/// Version of the form in which a comparison is written.
+pub const COMPARISON_FORMAT: u32 = 1;
+
+/// What verdicts are held to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// Chance that any verdict of a comparison calls a difference that is not there.
+    pub alpha: f64,
+    /// Share by which figures may differ and still be equivalent; of accuracies the difference.
+    pub margin: f64,
+}
+
+/// Alternatives compared with a baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// [`COMPARISON_FORMAT`].
+    pub format: u32,
+    /// Chance that any verdict calls a difference that is not there.
+    pub alpha: f64,
+    /// Share within which figures are equivalent.
+    pub margin: f64,
+    /// Verdicts that share `alpha`: rows with more than one trial on both sides, and accuracies.
+    pub n_judged: u64,
+    /// Level of each interval: one minus `alpha` over `n_judged` (Bonferroni).
+    pub level: f64,
+    /// Names of what is compared, the baseline first.
+    pub sides: Vec<String>,
+    /// Pairs of cells, in the order of the baseline's cells, for each side after the first.
+    pub cells: Vec<ComparedCells>,
+    /// Cells that have no counterpart, by side and name.
+    pub unmatched: Vec<Place>,
+    /// What else differs between sides: versions, commands, data, machine.
+    pub differences: Vec<Difference>,
+}
+
+/// A cell of a side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Index of the side.
+    pub side: usize,
+    /// Name of the cell.
+    pub cell: String,
+}
+
+/// A setting that is not the same on all sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// Index of the side that differs from the baseline.
+    pub side: usize,
+    /// What differs: `engine version`, `CPU`, `request.max-tokens`.
+    pub what: String,
+    /// Its value in the baseline; empty where it has none.
+    pub baseline: String,
+    /// Its value in the other.
+    pub candidate: String,
+}
+
+/// Two cells compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparedCells {
+    /// Index of the side that is compared with the baseline.
+    pub side: usize,
+    /// Keys that tell this pair from the others of the side.
+    pub keys: IndexMap<String, String>,
+    /// Name of the baseline's cell.
+    pub baseline: String,
+    /// Name of the other.
+    pub candidate: String,
+    /// Why their numbers are not compared; absent where they are.
+    pub not_compared: Option<String>,
+    /// One per quantity that both have, in the order of documents.
+    pub rows: Vec<Compared>,
+    /// Doubts about either cell's numbers.
+    pub doubts: Vec<Doubt>,
+}
+
+/// A doubt about one side's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doubt {
+    /// Index of the side.
+    pub side: usize,
+    /// The doubt.
+    pub caveat: Caveat,
+}
+
+/// One quantity of two cells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// What is compared: `output_throughput`, `ttft.p50`.
+    pub quantity: Quantity,
+    /// Unit of both values.
+    pub unit: String,
+    /// Value of the baseline.
+    pub baseline: Sample,
+    /// Value of the other.
+    pub candidate: Sample,
+    /// Whether `change` and `interval` are ratios or differences.
+    pub scale: Scale,
+    /// The other over the baseline, or minus it.
+    pub change: f64,
+    /// Interval of the change at the comparison's level; absent when one trial is all there is.
+    pub interval: Option<(f64, f64)>,
+    /// Two-sided p-value of no change, not corrected for the number of verdicts.
+    pub p_value: Option<f64>,
+    /// What follows for the other side.
+    pub verdict: Verdict,
+    /// Trials of each side that would decide with a chance of 80 %, where nothing is decided and
+    /// a spread between trials is known.
+    pub n_to_decide: Option<u64>,
+    /// Estimator of the interval, or the reason of its absence.
+    pub note: String,
+}
+
+/// One side's value of a quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Geometric mean over trials; of an accuracy the share of correct items in per cent.
+    pub value: f64,
+    /// Deviation between trials as a share of the value: the noise of repeating a cell.
+    pub spread: Option<f64>,
+    /// Trials or starts; of an accuracy the items.
+    pub n: u64,
+}
+
+/// How a change is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// A ratio.
+    Ratio,
+    /// A difference in percentage points.
+    Points,
+}
+
+/// Finds how the answers of two cells to the same items compare, by their names on both sides.
+pub type PairItems<'f> = &'f dyn Fn(usize, &str, &str) -> Option<PairedAccuracy>;
+
+/// Compares every side with the first, by the quantities for which `is_asked`.
+///
+/// All verdicts share `rules.alpha`, however many cells, sides and quantities there are.
+/// `pair_items` gives the paired accuracy of a side's cell and the baseline's, where both answered
+/// the same items.
+pub fn compare(
+    sides: &[Side<'_>],
+    is_asked: &dyn Fn(&Quantity) -> bool,
+    pair_items: PairItems<'_>,
+    rules: Rules,
+) -> Comparison {
+    let mut unmatched = Vec::new();
+    let mut drafts = Vec::new();
+    let mut started = BTreeSet::new();
+    let (baseline, others) = sides.split_first().expect("a comparison has a baseline");
+    for (side, candidate) in (1..).zip(others) {
+        let matched = matching::matched(baseline, candidate);
+        let place = |side| move |cell: &str| Place { side, cell: cell.to_owned() };
+        unmatched.extend(matched.only_baseline.into_iter().map(place(0)));
+        unmatched.extend(matched.only_candidate.into_iter().map(place(side)));
+        for pair in matched.pairs {
+            let not_compared = not_compared(pair.baseline).or_else(|| not_compared(pair.candidate));
+            // Cells that differ in load alone share their engines' starts: these count once.
+            let is_first = started.insert((side, pair.launches.clone()));
+            let is_asked =
+                |it: &Quantity| is_asked(it) && (is_first || it.id() != MetricId::LoadTime);
+            let paired = |one: &str, other: &str| pair_items(side, one, other);
+            let rows = if not_compared.is_none() {
+                judge::drafted(&pair, &is_asked, &paired)
+            } else {
+                Vec::new()
+            };
+            let cells = ComparedCells {
+                side,
+                keys: pair.keys,
+                baseline: pair.baseline.name.clone(),
+                candidate: pair.candidate.name.clone(),
+                not_compared,
+                rows: Vec::new(),
+                doubts: [(0, pair.baseline), (side, pair.candidate)]
+                    .into_iter()
+                    .flat_map(|(side, cell)| doubts(side, cell))
+                    .collect(),
+            };
+            drafts.push((cells, rows));
+        }
+    }
+    unmatched.dedup();
+    let n_judged = drafts.iter().flat_map(|(_, rows)| rows).filter(|row| row.is_judged()).count();
+    let level = 1.0 - rules.alpha / n_judged.max(1) as f64;
+    let judged = |(cells, rows): (ComparedCells, Vec<Drafted>)| ComparedCells {
+        rows: rows.into_iter().map(|row| row.judged(level, rules.margin)).collect(),
+        ..cells
+    };
+    Comparison {
+        format: COMPARISON_FORMAT,
+        alpha: rules.alpha,
+        margin: rules.margin,
+        n_judged: n_judged as u64,
+        level,
+        sides: sides.iter().map(|side| side.name.clone()).collect(),
+        cells: drafts.into_iter().map(judged).collect(),
+        unmatched,
+        differences: Vec::new(),
+    }
+}
+
+/// Says why the numbers of a cell are not compared.
+fn not_compared(cell: &CellSummary) -> Option<String> {
+    let status = cell.validity.status;
+    if status.is_usable() {
+        return None;
+    }
+    let reasons = cell.validity.reasons.join("; ");
+    let colon = if reasons.is_empty() { "" } else { ": " };
+    Some(format!("{} is {}{colon}{reasons}", cell.name, status.word()))
+}
+
+fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
+    cell.caveats.iter().map(move |caveat| Doubt { side, caveat: caveat.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
+
+    const RULES: Rules = Rules { alpha: 0.01, margin: 0.02 };
+
+    fn cell(name: &str, ttft_ms: &[f64]) -> CellSummary {
+        let mut cell = measured_cell(name, "fp16");
+        cell.n_trials = ttft_ms.len() as u32;
+        cell.trials.insert(Quantity::percentile(MetricId::Ttft, 50.0), ttft_ms.to_vec());
+        cell
+    }
+
+    fn side<'a>(name: &str, cells: &'a [CellSummary]) -> Side<'a> {
+        let cells = cells.iter().map(|cell| SideCell {
+            cell,
+            keys: IndexMap::from([("rate".to_owned(), cell.name.clone())]),
+            constants: BTreeMap::new(),
+            load: String::new(),
+            launch: String::new(),
+        });
+        Side { name: name.to_owned(), cells: cells.collect() }
+    }
+
+    fn compared(baseline: &[CellSummary], candidate: &[CellSummary]) -> Comparison {
+        let sides = [side("old", baseline), side("new", candidate)];
+        compare(&sides, &|_| true, &|_, _, _| None, RULES)
+    }
+
+    #[test]
+    fn a_difference_outside_the_noise_of_trials_is_called() {
+        let found = compared(&[cell("1", &[40.0, 40.4, 39.8])], &[cell("1", &[90.0, 91.0, 89.5])]);
+        let row = &found.cells[0].rows[0];
+        assert_eq!((row.verdict, row.baseline.n, found.n_judged), (Verdict::Worse, 3, 1));
+        assert!((row.change - 2.25).abs() < 0.02, "{row:?}");
+        assert!(row.p_value.unwrap() < 0.001 && row.n_to_decide.is_none());
+        let back = compared(&[cell("1", &[90.0, 91.0, 89.5])], &[cell("1", &[40.0, 40.4, 39.8])]);
+        assert_eq!(back.cells[0].rows[0].verdict, Verdict::Better);
+    }
+
+    #[test]
+    fn two_per_cent_from_single_runs_are_no_win() {
+        let found = compared(&[cell("1", &[100.0])], &[cell("1", &[98.0])]);
+        let row = &found.cells[0].rows[0];
+        assert_eq!(
+            (row.verdict, row.interval, row.n_to_decide),
+            (Verdict::Inconclusive, None, None)
+        );
+        assert_eq!(found.n_judged, 0);
+        insta::assert_snapshot!(row.note, @"one trial: nothing is known of the spread between trials");
+        let one_side = compared(&[cell("1", &[100.0, 101.0])], &[cell("1", &[98.0])]);
+        assert!(one_side.cells[0].rows[0].n_to_decide.is_some());
+    }
+
+    #[test]
+    fn verdicts_share_one_chance_of_error() {
+        let cells = |n: usize| -> Vec<CellSummary> {
+            (0..n).map(|i| cell(&i.to_string(), &[1.0, 1.01])).collect()
+        };
+        let found = compared(&cells(4), &cells(4));
+        assert_eq!((found.n_judged, found.level), (4, 1.0 - 0.01 / 4.0));
+    }
+
+    #[test]
+    fn a_cell_that_is_not_valid_is_not_compared_and_says_why() {
+        let mut bad = cell("1", &[90.0, 91.0]);
+        bad.validity = Validity::new(CellStatus::Invalid, ["client: slow".to_owned()]);
+        let found = compared(&[cell("1", &[40.0, 41.0]), cell("2", &[1.0])], &[bad]);
+        assert_eq!(found.cells[0].not_compared.as_deref(), Some("1 is invalid: client: slow"));
+        assert!(found.cells[0].rows.is_empty());
+        assert_eq!(found.unmatched, [Place { side: 0, cell: "2".to_owned() }]);
+    }
+
+    #[test]
+    fn accuracies_of_different_items_are_compared_as_shares() {
+        let scored = |correct| with_accuracy(cell("1", &[]), correct, 1_000);
+        let found = compared(&[scored(900)], &[scored(800)]);
+        let row = &found.cells[0].rows[0];
+        assert_eq!((row.scale, row.verdict), (Scale::Points, Verdict::Worse));
+        assert!((row.change + 10.0).abs() < 1e-9, "{row:?}");
+        let (low, high) = row.interval.unwrap();
+        assert!(low > -16.0 && high < -5.0, "{row:?}");
+        let same = compared(&[scored(900)], &[scored(901)]);
+        assert_eq!(same.cells[0].rows[0].verdict, Verdict::Inconclusive);
+    }
+}

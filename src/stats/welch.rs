@@ -1,0 +1,172 @@
+//! The ratio of two samples of positive values, and how many values would decide it.
+
+use crate::stats::interval::Interval;
+use crate::stats::mean::Moments;
+use crate::stats::special::{normal_quantile, student_t_quantile, student_t_two_sided};
+
+/// Least relative deviation that values are taken to have: what is kept of them has six digits,
+/// so that equal values are equal to that much and no more.
+const RESOLUTION: f64 = 1e-6;
+
+/// Chance of a decision that [`n_to_decide`] plans for.
+pub const POWER: f64 = 0.8;
+
+/// A sample of positive values on the logarithmic scale, where ratios are differences and the
+/// spread of a latency does not grow with the latency.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogSample {
+    n: u64,
+    mean: f64,
+    /// Variance of the logarithms; `None` for one value.
+    variance: Option<f64>,
+}
+
+impl LogSample {
+    /// Takes a sample; `None` when it is empty or a value is not positive.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if !values.iter().all(|value| *value > 0.0 && value.is_finite()) {
+            return None;
+        }
+        let moments: Moments = values.iter().map(|value| value.ln()).collect();
+        let variance = moments.std().map(|std| std.max(RESOLUTION).powi(2));
+        Some(Self { n: moments.n(), mean: moments.mean()?, variance })
+    }
+
+    /// Returns the number of values.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Returns the geometric mean.
+    pub fn geometric_mean(&self) -> f64 {
+        self.mean.exp()
+    }
+
+    /// Returns the standard deviation of the logarithms, which is about the coefficient of
+    /// variation; `None` for one value.
+    pub fn relative_std(&self) -> Option<f64> {
+        self.variance.map(f64::sqrt)
+    }
+}
+
+/// The ratio of two independent samples by Welch's test, which lets their spreads differ.
+///
+/// Source: B. L. Welch, "The generalization of 'Student's' problem when several different
+/// population variances are involved", Biometrika 34 (1947) 28–35.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RatioTest {
+    /// Logarithm of the second geometric mean over the first.
+    log_ratio: f64,
+    /// Its standard error.
+    error: f64,
+    /// Degrees of freedom by Welch and Satterthwaite.
+    dof: f64,
+}
+
+impl RatioTest {
+    /// Compares the second sample with the first; `None` when either has one value, of which
+    /// nothing says how far another would be from it.
+    pub fn of(first: &LogSample, second: &LogSample) -> Option<Self> {
+        let part = |sample: &LogSample| Some(sample.variance? / sample.n as f64);
+        let (a, b) = (part(first)?, part(second)?);
+        let share = |part: f64, n: u64| part * part / (n - 1) as f64;
+        Some(Self {
+            log_ratio: second.mean - first.mean,
+            error: (a + b).sqrt(),
+            dof: (a + b).powi(2) / (share(a, first.n) + share(b, second.n)),
+        })
+    }
+
+    /// Returns the interval of the ratio.
+    pub fn interval(&self, level: f64) -> Interval {
+        let reach = student_t_quantile(f64::midpoint(1.0, level), self.dof) * self.error;
+        Interval::new((self.log_ratio - reach).exp(), (self.log_ratio + reach).exp())
+    }
+
+    /// Returns the two-sided p-value of a ratio of 1.
+    pub fn p_value(&self) -> f64 {
+        student_t_two_sided(self.log_ratio / self.error, self.dof)
+    }
+}
+
+/// Returns how many values of each sample would decide between them with a chance of [`POWER`]:
+/// show the difference that was seen, or that it is within `margin`, whichever takes fewer.
+///
+/// `level` is that of the interval that decides. `None` when neither sample shows a spread.
+/// Rough where it comes out below five, as a spread from a few values is.
+///
+/// Source: W. C. Guenther, "Sample size formulas for normal theory t tests", The American
+/// Statistician 35 (1981) 243–244.
+pub fn n_to_decide(first: &LogSample, second: &LogSample, level: f64, margin: f64) -> Option<u64> {
+    // Where one sample has a spread alone, it stands for the other's too.
+    let variance = match (first.variance, second.variance) {
+        (Some(a), Some(b)) => a + b,
+        (Some(one), None) | (None, Some(one)) => 2.0 * one,
+        (None, None) => return None,
+    };
+    let difference = (second.mean - first.mean).abs();
+    let to_the_margin = margin.ln_1p() - difference;
+    let z = normal_quantile(f64::midpoint(1.0, level));
+    let needed = |chance: f64, distance: f64| {
+        let n = (z + normal_quantile(chance)).powi(2) * variance / distance.powi(2) + z * z / 4.0;
+        if distance > 0.0 { n } else { f64::INFINITY }
+    };
+    // Within the margin both ends must hold, each of which may fail.
+    let n = needed(POWER, difference).min(needed(f64::midpoint(1.0, POWER), to_the_margin));
+    Some(n.ceil().max(2.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sleep data: extra hours of sleep under two drugs, as exponents.
+    /// Source: "Student", "The probable error of a mean", Biometrika 6 (1908) 1–25.
+    fn sleep() -> (LogSample, LogSample) {
+        let of = |hours: [f64; 10]| LogSample::of(&hours.map(f64::exp)).unwrap();
+        let first = of([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]);
+        (first, of([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
+    }
+
+    #[test]
+    fn the_test_is_that_of_r() {
+        // R: t.test(extra ~ group, data = sleep): t = -1.8608, df = 17.776, p = 0.07939,
+        // 95 % interval -3.3654832 to 0.2054832.
+        let (first, second) = sleep();
+        let found = RatioTest::of(&first, &second).unwrap();
+        assert!((found.dof - 17.776_473_5).abs() < 1e-5, "{found:?}");
+        assert!((found.p_value() - 0.079_394_14).abs() < 1e-6, "{}", found.p_value());
+        let interval = found.interval(0.95);
+        assert!((interval.low.ln() + 0.205_483_2).abs() < 1e-6, "{interval:?}");
+        assert!((interval.high.ln() - 3.365_483_2).abs() < 1e-6, "{interval:?}");
+        assert!((second.geometric_mean() / first.geometric_mean() - 1.58_f64.exp()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_value_says_nothing_of_its_spread() {
+        let one = LogSample::of(&[40.0]).unwrap();
+        let three = LogSample::of(&[40.0, 41.0, 42.0]).unwrap();
+        assert_eq!(RatioTest::of(&one, &three), None);
+        assert_eq!(n_to_decide(&one, &one, 0.99, 0.02), None);
+        assert!(n_to_decide(&one, &three, 0.99, 0.02).is_some());
+        assert_eq!(LogSample::of(&[1.0, 0.0]), None);
+        assert_eq!(LogSample::of(&[]), None);
+    }
+
+    #[test]
+    fn equal_values_are_equal_to_the_digits_that_are_kept() {
+        let same = LogSample::of(&[40.0, 40.0]).unwrap();
+        let interval = RatioTest::of(&same, &same).unwrap().interval(0.99);
+        assert!(interval.low < 1.0 && interval.high > 1.0 && interval.high < 1.0001);
+    }
+
+    #[test]
+    fn as_many_values_as_were_said_decide() {
+        // R: power.t.test(delta = 1, sd = 1, sig.level = 0.05, power = 0.8): n = 16.71477.
+        let of = |centre: f64| LogSample { n: 5, mean: centre, variance: Some(1.0) };
+        assert_eq!(n_to_decide(&of(0.0), &of(1.0), 0.95, 0.0), Some(17));
+        // The same difference within a margin of e² - 1 is twice as far from no other end.
+        assert!(n_to_decide(&of(0.0), &of(0.0), 0.95, 1.0_f64.exp() - 1.0).unwrap() > 17);
+        assert_eq!(n_to_decide(&of(0.0), &of(50.0), 0.95, 0.02), Some(2));
+    }
+}
