@@ -194,7 +194,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
         target: Target {
             base_url: args.url.clone(),
             path: "/v1/chat/completions".to_owned(),
-            api_key: None,
+            headers: Vec::new(),
             stream: true,
             no_done: false,
             no_reuse: false,

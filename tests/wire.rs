@@ -10,6 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -22,6 +23,11 @@ const WORDS: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_
 
 /// Runs a scenario in a directory of its own; returns what was said and the summary.
 fn run(dir: &Path, scenario: &str) -> (Output, Value) {
+    run_with(dir, scenario, &[])
+}
+
+/// Runs with further variables in the environment.
+fn run_with(dir: &Path, scenario: &str, variables: &[(&str, &str)]) -> (Output, Value) {
     fs::write(dir.join("s.toml"), scenario).unwrap();
     fs::write(dir.join("q.jsonl"), QUESTION).unwrap();
     fs::write(dir.join("words.json"), WORDS).unwrap();
@@ -31,6 +37,7 @@ fn run(dir: &Path, scenario: &str) -> (Output, Value) {
         .env("HOME", dir)
         .env("XDG_CACHE_HOME", dir.join("cache"))
         .env("HF_HUB_OFFLINE", "1")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let summary = fs::read_to_string(dir.join("run/summary.json"));
@@ -141,33 +148,46 @@ fn serve_all(content_type: &'static str, body: String) -> String {
 }
 
 fn serve_to(content_type: &'static str, body: String, to_probe: bool) -> String {
+    serve_by(move |request| {
+        if request.starts_with("GET") {
+            ("200 OK", "application/json", LIST.to_owned())
+        } else if !to_probe && request.contains("The quick brown fox") {
+            ("200 OK", "text/event-stream", GOOD.to_owned())
+        } else {
+            ("200 OK", content_type, body.clone())
+        }
+    })
+}
+
+const LIST: &str = r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#;
+
+/// Status, content type and body.
+type Answer = (&'static str, &'static str, String);
+
+/// Serves what `answer` makes of each request. The threads end with the test's process.
+fn serve_by(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, body) = (stream.unwrap(), body.clone());
-            let kind = content_type;
-            std::thread::spawn(
-                move || while answer(&mut stream, kind, &body, to_probe).is_some() {},
-            );
+            let (mut stream, answer) = (stream.unwrap(), Arc::clone(&answer));
+            std::thread::spawn(move || {
+                while let Some(request) = read_request(&mut stream) {
+                    let (status, kind, body) = answer(&request);
+                    let length = body.len();
+                    let head = format!(
+                        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}"
+                    );
+                    let answer = format!("{head}\r\n\r\n{body}");
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
         }
     });
     url
-}
-
-fn answer(stream: &mut TcpStream, content_type: &str, body: &str, to_probe: bool) -> Option<()> {
-    let request = read_request(stream)?;
-    let (kind, body) = if request.starts_with("GET") {
-        ("application/json", r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#)
-    } else if !to_probe && request.contains("The quick brown fox") {
-        ("text/event-stream", GOOD)
-    } else {
-        (content_type, body)
-    };
-    let length = body.len();
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
-    stream.write_all((head + body).as_bytes()).ok()
 }
 
 fn read_request(stream: &mut TcpStream) -> Option<String> {
@@ -292,5 +312,54 @@ fn what_the_load_takes_for_an_answer_the_probe_takes_for_one_and_nothing_else() 
         assert_eq!(load["counts"]["ok"], u64::from(is_answer), "{name}: {body}\n{load}");
         let is_ready = probe["counts"]["scheduled"] != 0;
         assert_eq!(is_ready, is_answer, "{name}: {body}\n{probe}");
+    }
+}
+
+#[test]
+fn queries_headers_and_a_bare_key_are_sent_by_probe_and_load_and_kept_nowhere() {
+    // As Azure wants it: a version in the query, the key bare in a header of its own.
+    let url = serve_by(|request| {
+        let (line, head) = request.split_once("\r\n").unwrap();
+        let path = line.split(' ').nth(1).unwrap();
+        let is_at = |wanted: &str| path == format!("/openai/deployments/d{wanted}api-version=1");
+        let head = head.to_ascii_lowercase();
+        let has = |header: &str| head.lines().any(|line| line == header);
+        let wanted = ["api-key: canary-key-1", "x-org: ours", "x-token: canary-token-2"];
+        if !["/models?", "/chat/completions?", "/reset?", "/version?"].into_iter().any(is_at) {
+            ("404 Not Found", "text/plain", format!("no {path}"))
+        } else if !wanted.into_iter().all(has) || head.contains("authorization") {
+            ("401 Unauthorized", "text/plain", head)
+        } else if line.starts_with("GET") {
+            ("200 OK", "application/json", LIST.to_owned())
+        } else {
+            ("200 OK", "text/event-stream", GOOD.to_owned())
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = format!(
+        "[engine.azure]\npreset = \"endpoint\"\nmodel = \"m\"\nmodels = \"/models\"\n\
+         url = \"{url}/openai/deployments/d?api-version=1\"\ncache-reset = \"POST /reset\"\n\
+         api-key-env = \"AZURE_KEY\"\napi-key-header = \"Api-Key\"\n\
+         headers = {{ X-Org = \"ours\" }}\nheaders-from = {{ X-Token = \"MY_TOKEN\" }}\n\
+         [request]\npath = \"/chat/completions\"\n\
+         [dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+         [phase.load]\nconcurrency = 1\nrequests = 4\n"
+    );
+    let variables = [("AZURE_KEY", "canary-key-1"), ("MY_TOKEN", "canary-token-2")];
+    let (output, summary) = run_with(dir.path(), &scenario, &variables);
+    assert_eq!(summary["cells"][0]["counts"]["ok"], 4, "{summary}");
+    let mut texts = vec![output.stdout, output.stderr];
+    let mut open = vec![dir.path().to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            texts.push(fs::read(path).unwrap());
+        }
+    }
+    for text in texts {
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("canary"), "{text}");
+        assert!(!text.contains("could not be reset"), "{text}");
     }
 }

@@ -13,15 +13,15 @@ use crate::secrets::redact::Redactor;
 /// The keys of a run's engines, and the redaction of every secret in use.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    api_keys: BTreeMap<LaunchId, Secret>,
+    headers: BTreeMap<LaunchId, Vec<(String, Secret)>>,
     redactor: Redactor,
 }
 
 /// What is sent with every request to one engine, and what is taken out of all that it says.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Its API key.
-    pub api_key: Option<Secret>,
+    /// The headers of the scenario, and that of the API key.
+    pub headers: Vec<(String, Secret)>,
     /// The redaction of every secret in use.
     pub redactor: Redactor,
 }
@@ -43,9 +43,9 @@ pub enum CredentialError {
         /// What is wrong with it.
         lack: &'static str,
     },
-    /// No HTTP header can carry the key.
+    /// No HTTP header can carry the API key or the header's value.
     #[error(
-        "engine `{engine}`: the API key in the environment variable {variable} cannot be sent: \
+        "engine `{engine}`: the secret in the environment variable {variable} cannot be sent: \
          character {at} of {n} is none that an HTTP header can carry"
     )]
     Unsendable {
@@ -92,49 +92,88 @@ impl Credentials {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, CredentialError> {
         let mut known: Vec<Secret> = others.into_iter().collect();
-        let mut api_keys = BTreeMap::new();
+        let mut headers = BTreeMap::new();
         for (id, launch) in launches {
             for (name, from) in &launch.env_from {
-                let missing = |lack| CredentialError::Missing {
-                    engine: launch.engine.clone(),
-                    name: name.clone(),
-                    variable: from.clone(),
-                    lack,
-                };
-                let value = variable(from).ok_or_else(|| missing("not set"))?;
-                known.push(Secret::new(&value).ok_or_else(|| missing("empty"))?);
+                known.push(given(launch, name, from, variable)?);
             }
-            let (given, from) = api_key(launch, variable);
-            let Some(given) = given.filter(|given| !given.is_empty()) else { continue };
-            let key = Secret::new(&given).ok_or_else(|| CredentialError::Missing {
-                engine: launch.engine.clone(),
-                name: launch.api_key_env.clone().unwrap_or_default(),
-                variable: from.clone(),
-                lack: "empty",
-            })?;
-            if let Some(at) = key.first_unsendable() {
-                return Err(CredentialError::Unsendable {
-                    engine: launch.engine.clone(),
-                    variable: from,
-                    at,
-                    n: key.expose().chars().count(),
-                });
+            let http = &launch.http;
+            let mut sent: Vec<(String, Secret)> = Vec::new();
+            let literal =
+                |(name, value): (&String, &String)| Some((name.clone(), Secret::new(value)?));
+            sent.extend(http.headers.iter().filter_map(literal));
+            for (name, from) in &http.headers_from {
+                let value = sendable(launch, from, given(launch, name, from, variable)?)?;
+                known.push(value.clone());
+                sent.push((name.clone(), value));
             }
-            known.push(key.clone());
-            api_keys.insert(id.clone(), key);
+            if let (Some(key), from) = api_key(launch, variable)
+                && !key.is_empty()
+            {
+                let name = launch.api_key_env.clone().unwrap_or_default();
+                let key =
+                    Secret::new(&key).ok_or_else(|| missing(launch, &name, &from, "empty"))?;
+                let key = sendable(launch, &from, key)?;
+                sent.push(key_header(launch, &key));
+                known.push(key);
+            }
+            headers.insert(id.clone(), sent);
         }
-        Ok(Self { api_keys, redactor: Redactor::new(known) })
+        Ok(Self { headers, redactor: Redactor::new(known) })
     }
 
-    /// Returns the one key of a launch, for its readiness, its control calls and its load.
+    /// Returns the headers of a launch, for its readiness, its control calls and its load.
     pub fn access(&self, launch: &LaunchId) -> Access {
-        Access { api_key: self.api_keys.get(launch).cloned(), redactor: self.redactor.clone() }
+        let headers = self.headers.get(launch).cloned().unwrap_or_default();
+        Access { headers, redactor: self.redactor.clone() }
     }
 
     /// Returns the redaction of every secret in use.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
+}
+
+fn missing(launch: &Launch, name: &str, from: &str, lack: &'static str) -> CredentialError {
+    CredentialError::Missing {
+        engine: launch.engine.clone(),
+        name: name.to_owned(),
+        variable: from.to_owned(),
+        lack,
+    }
+}
+
+/// Returns the secret that a variable of bench's own environment holds.
+fn given(
+    launch: &Launch,
+    name: &str,
+    from: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Secret, CredentialError> {
+    let value = variable(from).ok_or_else(|| missing(launch, name, from, "not set"))?;
+    Secret::new(&value).ok_or_else(|| missing(launch, name, from, "empty"))
+}
+
+/// Returns the secret if an HTTP header can carry it.
+fn sendable(launch: &Launch, from: &str, secret: Secret) -> Result<Secret, CredentialError> {
+    match secret.first_unsendable() {
+        None => Ok(secret),
+        Some(at) => Err(CredentialError::Unsendable {
+            engine: launch.engine.clone(),
+            variable: from.to_owned(),
+            at,
+            n: secret.expose().chars().count(),
+        }),
+    }
+}
+
+/// Returns the header that carries an API key: bare under a name of its own, else as a bearer's.
+fn key_header(launch: &Launch, key: &Secret) -> (String, Secret) {
+    if let Some(name) = &launch.http.api_key_header {
+        return (name.clone(), key.clone());
+    }
+    let bearer = Secret::new(&format!("Bearer {}", key.expose()));
+    ("authorization".to_owned(), bearer.expect("it begins with a word"))
 }
 
 /// Returns what the key's variable holds, and the name of that variable.
@@ -170,7 +209,10 @@ pub(super) fn value(variable: &str) -> Option<Secret> {
 mod tests {
     use super::*;
 
-    fn read(key_from: Option<&str>, vars: &[(&str, &str)]) -> Result<Option<String>, String> {
+    fn read_with(
+        change: impl FnOnce(&mut Launch),
+        vars: &[(&str, &str)],
+    ) -> Result<Vec<(String, String)>, String> {
         let launch = serde_json::json!({
             "engine": "e", "preset": "custom", "argv": [], "env": {}, "env_recorded": [],
             "cwd": null, "base_url": "http://h:1", "api_key_env": "ENGINE_KEY", "model": "m",
@@ -182,22 +224,50 @@ mod tests {
             "quirks": {"no_done": false, "no_reuse": false, "omit": []},
         });
         let mut launch: Launch = serde_json::from_value(launch).unwrap();
-        launch.env_from.extend(key_from.map(|from| ("ENGINE_KEY".to_owned(), from.to_owned())));
+        change(&mut launch);
         let id = LaunchId("l1".to_owned());
         let credentials = Credentials::read_from([(&id, &launch)], [], &|name| {
             vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
+        let exposed = |(name, value): (String, Secret)| (name, value.expose().to_owned());
         credentials
-            .map(|found| found.access(&id).api_key.map(|key| key.expose().to_owned()))
+            .map(|found| found.access(&id).headers.into_iter().map(exposed).collect())
             .map_err(|error| error.to_string())
+    }
+
+    /// Reads with the engine's variable taken from another of bench's own.
+    fn read(from: Option<&str>, vars: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
+        let from = from.map(|from| ("ENGINE_KEY".to_owned(), from.to_owned()));
+        read_with(|launch| launch.env_from.extend(from), vars)
+    }
+
+    fn header(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
     }
 
     #[test]
     fn the_key_comes_from_the_variable_that_the_engine_gets_it_from() {
         let vars = [("ENGINE_KEY", "one"), ("MINE", "two\n")];
-        assert_eq!(read(None, &vars), Ok(Some("one".to_owned())));
-        assert_eq!(read(Some("MINE"), &vars), Ok(Some("two".to_owned())));
-        assert_eq!(read(None, &[]), Ok(None));
+        assert_eq!(read(None, &vars), Ok(vec![header("authorization", "Bearer one")]));
+        assert_eq!(read(Some("MINE"), &vars), Ok(vec![header("authorization", "Bearer two")]));
+        assert_eq!(read(None, &[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn headers_come_from_the_scenario_and_from_the_shell_and_the_key_bare_where_it_has_a_name() {
+        let change = |launch: &mut Launch| {
+            launch.http.headers.extend([header("X-Org", "ours")]);
+            launch.http.headers_from.extend([header("X-Token", "MINE")]);
+            launch.http.api_key_header = Some("api-key".to_owned());
+        };
+        let found = read_with(change, &[("ENGINE_KEY", "one"), ("MINE", "two")]);
+        let expected =
+            [header("X-Org", "ours"), header("X-Token", "two"), header("api-key", "one")];
+        assert_eq!(found, Ok(expected.to_vec()));
+        let told = read_with(change, &[]).unwrap_err();
+        assert!(told.contains("`X-Token` comes from the environment variable MINE"), "{told}");
+        let told = read_with(change, &[("MINE", "canary\u{e9}")]).unwrap_err();
+        assert!(told.contains("MINE cannot be sent") && !told.contains("canary"), "{told}");
     }
 
     #[test]

@@ -58,10 +58,11 @@ pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool + Send>;
 pub struct Target {
     /// Base URL of the engine, `http://127.0.0.1:8000`.
     pub base_url: String,
-    /// URL path of the endpoint, after the base URL's own.
+    /// URL path of the endpoint, after the base URL's own; with a query, if it has one.
     pub path: String,
-    /// The key that every request carries. Readiness was probed with the same key.
-    pub api_key: Option<Secret>,
+    /// Headers that every request carries beside bench's own, the API key's among them. Readiness
+    /// was probed with the same.
+    pub headers: Vec<(String, Secret)>,
     /// Whether the answer is requested as a stream.
     pub stream: bool,
     /// Whether the engine's streams end without `[DONE]`. The missing `[DONE]` is then not an

@@ -195,7 +195,7 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
         target: Target {
             base_url: context.engine.base_url().to_owned(),
             path: context.cell.request.path.clone(),
-            api_key: access.api_key,
+            headers: access.headers,
             stream: context.cell.request.stream,
             no_done: context.launch.quirks.no_done,
             no_reuse: context.launch.quirks.no_reuse,

@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
 use crate::scenario::document::{Data, Node};
 use crate::scenario::spec::OPTIONS;
+use crate::secrets::Secret;
 
 /// Failure classes that a log pattern may stand for: `record::event::FailureClass`.
 const FAILURES: &[&str] = &[
@@ -35,6 +36,18 @@ const METRICS: &[&str] = &[
     "spec_accepted_ratio",
     "prompt_tokens",
     "output_tokens",
+];
+
+/// Headers that bench sets itself: requests are framed by them, and answers are not to be packed.
+const FRAMING_HEADERS: &[&str] = &[
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Checks all engines.
@@ -112,6 +125,7 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("write `url = \"https://host:port\"`, or leave `ca` out"),
         );
     }
+    headers(scenario, name, engine, found);
     let reset = engine.get("cache-reset").and_then(Value::as_str).unwrap_or_default();
     let is_call = reset.split_once(' ').is_some_and(|(method, path)| {
         matches!(method, "GET" | "POST" | "PUT" | "DELETE") && path.starts_with('/')
@@ -123,6 +137,59 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("write `cache-reset = \"POST /reset_prefix_cache\"`"),
         );
     }
+}
+
+/// A header that cannot be sent would fail every request, and one that frames requests twice, too.
+fn headers(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
+    let table = |key: &str| engine.get(key).and_then(Value::as_table).cloned().unwrap_or_default();
+    let (literal, secret) = (table("headers"), table("headers-from"));
+    let own = engine.get("api-key-header").and_then(Value::as_str);
+    let mut named: Vec<(Vec<&str>, &str)> = Vec::new();
+    named.extend(literal.keys().map(|key| (vec!["engine", name, "headers", key], key.as_str())));
+    named
+        .extend(secret.keys().map(|key| (vec!["engine", name, "headers-from", key], key.as_str())));
+    named.extend(own.map(|key| (vec!["engine", name, "api-key-header"], key)));
+    for (at, (path, header)) in named.iter().enumerate() {
+        let header_lower = header.to_ascii_lowercase();
+        let is_twice = named[..at].iter().any(|(_, other)| other.eq_ignore_ascii_case(header));
+        let wrong = if !is_header_name(header) {
+            "is no name of an HTTP header"
+        } else if FRAMING_HEADERS.contains(&header_lower.as_str()) {
+            "is set by bench, because requests and answers are framed by it"
+        } else if is_twice {
+            "is set twice"
+        } else {
+            continue;
+        };
+        found.push(
+            Diagnostic::error("scenario/value", format!("`{header}` {wrong}"))
+                .label(scenario.at(path, ""))
+                .help("write `headers = { X-Name = \"value\" }`, each name once"),
+        );
+    }
+    let values = literal.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+    for (key, value) in values {
+        if Secret::new(value).and_then(|value| value.first_unsendable()).is_some() {
+            found.push(
+                Diagnostic::error("scenario/value", "no HTTP header can carry this value")
+                    .label(scenario.layers.value(&["engine", name, "headers", key], ""))
+                    .help("write one line of letters, digits and signs of ASCII"),
+            );
+        }
+    }
+    if own.is_some() && !engine.contains_key("api-key-env") {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "`api-key-header` has no key to carry")
+                .label(scenario.at(&["engine", name, "api-key-header"], ""))
+                .help("add `api-key-env = \"MY_KEY\"`, the variable that holds the key"),
+        );
+    }
+}
+
+/// Source: RFC 9110, section 5.6.2, `token`.
+fn is_header_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_part)
 }
 
 fn patterns(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {

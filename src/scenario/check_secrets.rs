@@ -109,8 +109,9 @@ impl Walk<'_> {
     }
 
     fn text(&mut self, text: &str, node: &Node) {
-        let names_a_variable = matches!(self.part(2), Some("api-key-env" | "env-from"))
-            && self.part(0) == Some("engine");
+        let names_a_variable =
+            matches!(self.part(2), Some("api-key-env" | "env-from" | "headers-from"))
+                && self.part(0) == Some("engine");
         if names_a_variable {
             if !is_variable_name(text) {
                 self.refuse(node, Some(text.to_owned()));
@@ -171,7 +172,15 @@ impl Walk<'_> {
                      `env-from = {{ {name} = \"MY_SECRET\" }}` in `[engine.{engine}]`"
                 )
             }
-            (Some("engine"), Some("api-key-env" | "env-from")) => {
+            (Some("engine"), Some("headers")) => {
+                let name = self.path.last().map_or("NAME", String::as_str);
+                format!(
+                    "export it as MY_SECRET where bench is started, and write \
+                     `headers-from = {{ {name} = \"MY_SECRET\" }}` in `[engine.{engine}]`; an API \
+                     key is `api-key-env`, with `api-key-header` where it has a header of its own"
+                )
+            }
+            (Some("engine"), Some("api-key-env" | "env-from" | "headers-from")) => {
                 "write the name of the environment variable that holds it: letters, digits and `_`"
                     .to_owned()
             }
@@ -250,6 +259,9 @@ mod tests {
             ("[engine.tiny]\nurl = \"http://user:Canary@host\"\n", "engine.tiny.url"),
             ("[engine.tiny]\nurl = \"http://host/v1?api_key=Canary\"\n", "engine.tiny.url"),
             ("[engine.tiny]\napi-key-env = \"Canary-1\"\n", "engine.tiny.api-key-env"),
+            ("[engine.tiny.headers]\nX-Api-Key = \"Canary-1\"\n", "headers.X-Api-Key"),
+            ("[engine.tiny.headers]\nX-A = \"Bearer Canary1\"\n", "headers.X-A"),
+            ("[engine.tiny.headers-from]\nX-A = \"Canary-1\"\n", "headers-from.X-A"),
             ("[engine.tiny]\napi-key-env = \"MINE\"\nenv.MINE = \"Canary-1\"\n", "env.MINE"),
             ("[request.extra-body]\napi_key = \"Canary-1\"\n", "request.extra-body.api_key"),
             ("[request.extra-body]\nx = { token = \"Canary-1\" }\n", "request.extra-body.x.token"),
@@ -294,6 +306,8 @@ mod tests {
         for accepted in [
             "engine.tiny.env-from={ HF_TOKEN = \"MY_TOKEN\" }",
             "engine.tiny.api-key-env=\"MY_KEY\"",
+            "engine.tiny.headers-from={ X-Api-Key = \"MY_KEY\" }",
+            "engine.tiny.headers={ X-Org = \"ours\" }",
             "engine.tiny.flags={ hub-token = [\"--hub-token\", \"{{ value }}\"] }",
             "engine.tiny.env.OPENAI_API_KEY=\"EMPTY\"",
             "engine.tiny.env.TOKENIZERS_PARALLELISM=\"false\"",

@@ -11,7 +11,7 @@ use bench::engine::interrupt::Interrupt;
 use bench::engine::ready::probe::ProbeRequest;
 use bench::engine::{Engine, StartContext};
 use bench::plan::cell::Api;
-use bench::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use bench::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use bench::units::Nanos;
 use indexmap::IndexMap;
 
@@ -93,6 +93,7 @@ pub(crate) fn launch(flags: &[&str]) -> Launch {
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "fake".to_owned(),
         model_path: None,

@@ -355,6 +355,9 @@ env-recorded = ["PLACE"]
 cwd = "./"
 url = "http://127.0.0.1:{{ port }}"
 api-key-env = "OWN_KEY"
+api-key-header = "api-key"
+headers = { X-Org = "ours" }
+headers-from = { X-Token = "OWN_KEY" }
 env-from = { HIDDEN = "OWN_KEY" }
 health = "/health"
 models = "/v1/models"

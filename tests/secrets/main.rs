@@ -157,6 +157,7 @@ fn no_secret_stays_in_any_file_or_output_of_a_run_whose_engine_tells_them_all() 
 #[test]
 fn a_failed_start_shows_its_log_without_secrets() {
     let engine = echo_engine().replace("model = \"m\"", "model = \"another\"");
+    let engine = engine.replace("\"30s\"", "\"5s\"");
     let place = Place::with(&engine);
     let run = place.run(&[], &SECRETS);
     assert_eq!(run.status.code(), Some(102), "{}", said(&run));

@@ -22,6 +22,7 @@ use crate::engine::http::trust::objection;
 use crate::load::recorder::reader::AnswerReader;
 use crate::load::transport::client::Ending;
 use crate::load::transport::connection::head_of;
+use crate::load::transport::target::{request_headers, url_of};
 use crate::secrets::redact::Redactor;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
@@ -37,6 +38,9 @@ pub struct Http {
     runtime: Runtime,
     client: Client,
     base_url: String,
+    /// The headers of the load's requests for whole answers, and of those for streams.
+    headers: HeaderMap,
+    stream_headers: HeaderMap,
     access: Access,
 }
 
@@ -138,7 +142,14 @@ impl Http {
             .build()
             .map_err(io::Error::other)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, client, base_url: base_url.trim_end_matches('/').to_owned(), access })
+        let headers = |stream| -> io::Result<HeaderMap> {
+            let headers = request_headers(stream, &access.headers);
+            let bad = |name| io::Error::other(format!("header `{name}` cannot be sent"));
+            Ok(headers.map_err(bad)?.into_iter().collect())
+        };
+        let (headers, stream_headers) = (headers(false)?, headers(true)?);
+        let base_url = base_url.to_owned();
+        Ok(Self { runtime, client, base_url, headers, stream_headers, access })
     }
 
     /// Returns what takes the secrets in use out of the engine's words.
@@ -196,11 +207,8 @@ impl Http {
         check: Check<'_, E>,
         reader: &mut AnswerReader,
     ) -> Result<Result<Ending, HttpError>, E> {
-        let request = self
-            .request(Method::POST, path)
-            .header("content-type", "application/json")
-            .header("accept", "text/event-stream")
-            .body(body);
+        let headers = if reader.is_stream() { &self.stream_headers } else { &self.headers };
+        let request = self.client.post(self.url(path)).headers(headers.clone()).body(body);
         let url = self.url(path);
         self.block_on(limit, &url, check, async {
             let mut response = request.send().await.map_err(|error| why(&url, &error))?;
@@ -259,12 +267,7 @@ impl Http {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request =
-            self.client.request(method, self.url(path)).header("accept-encoding", "identity");
-        match &self.access.api_key {
-            Some(key) => request.bearer_auth(key.expose()),
-            None => request,
-        }
+        self.client.request(method, self.url(path)).headers(self.headers.clone())
     }
 
     fn location(&self, headers: &HeaderMap) -> Option<String> {
@@ -279,7 +282,8 @@ impl Http {
 
     /// Returns the URL of a path.
     pub(in crate::engine) fn url(&self, path: &str) -> String {
-        format!("{}/{}", self.base_url, path.trim_start_matches('/'))
+        // Of a URL that is none the request says so.
+        url_of(&self.base_url, path).map_or_else(|_| self.base_url.clone(), String::from)
     }
 }
 

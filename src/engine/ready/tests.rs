@@ -12,7 +12,7 @@ use super::*;
 use crate::engine::credentials::Access;
 use crate::engine::http::trust;
 use crate::plan::cell::Api;
-use crate::plan::launch::{LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{HttpSettings, LogPatterns, Quirks, Readiness};
 
 /// Answers every request with this status line and body, as long as the process lives.
 fn server(status: &'static str, body: &'static str) -> String {
@@ -56,6 +56,7 @@ fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
         cwd: None,
         base_url: base_url.to_owned(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "m".to_owned(),
         model_path: None,

@@ -39,6 +39,11 @@ impl AnswerReader {
         Self { decoding, asked: Asked { stream, no_done }, signals: Signals::default() }
     }
 
+    /// Whether the answer was asked for as a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.asked.stream
+    }
+
     /// Takes the head of the response. It comes before the body.
     pub(crate) fn head(&mut self, head: Head) {
         self.decoding.head = Some(head);

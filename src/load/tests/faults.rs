@@ -69,7 +69,7 @@ pub(crate) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
         target: Target {
             base_url: url.to_owned(),
             path: "/v1/chat/completions".to_owned(),
-            api_key: None,
+            headers: Vec::new(),
             stream: true,
             no_done: false,
             no_reuse: false,

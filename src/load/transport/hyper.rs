@@ -27,7 +27,7 @@ use crate::load::clock::Epoch;
 use crate::load::spec::{LoadError, Target};
 use crate::load::transport::client::{Client, Ending, Head, Inbox, Key, Stamp, Waker};
 use crate::load::transport::connection::{Connection, Route};
-use crate::load::transport::target::{Endpoint, headers};
+use crate::load::transport::target::{Endpoint, headers, path_and_query};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
 
@@ -129,7 +129,7 @@ impl HyperClient {
             epoch,
             route: Route { address, tls: endpoint.tls(target)? },
             headers: all,
-            path: endpoint.url.path().parse().map_err(bad_path)?,
+            path: path_and_query(&endpoint.url).parse().map_err(bad_path)?,
             reuse: !target.no_reuse,
             idle: Vec::new(),
             tasks: HashMap::new(),

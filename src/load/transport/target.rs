@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::load::spec::{LoadError, Target};
+use crate::secrets::Secret;
 
 /// Descriptors that a process needs in addition to its streams.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -37,6 +38,32 @@ pub fn preflight(max_in_flight: u64) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// Returns the URL of a path below a base URL. Queries of both are kept, the base's first.
+///
+/// # Errors
+/// What is wrong with the base URL.
+pub(crate) fn url_of(base_url: &str, path: &str) -> Result<Url, String> {
+    let mut url = Url::parse(base_url).map_err(|error| error.to_string())?;
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let base = url.path().trim_end_matches('/');
+    let path = format!("{base}/{}", path.trim_start_matches('/'));
+    let queries = [url.query(), query].into_iter().flatten().filter(|query| !query.is_empty());
+    let query = queries.collect::<Vec<_>>().join("&");
+    url.set_path(&path);
+    url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Returns what stands in a request's first line for a URL: its path and query.
+pub(crate) fn path_and_query(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
 /// The target of requests, checked.
 pub(crate) struct Endpoint {
     pub(crate) url: Url,
@@ -48,15 +75,13 @@ impl Endpoint {
     pub(crate) fn new(target: &Target) -> Result<Self, LoadError> {
         let bad =
             |why: &str| LoadError::BadUrl { url: target.base_url.clone(), why: why.to_owned() };
-        let mut url = Url::parse(&target.base_url).map_err(|error| bad(&error.to_string()))?;
+        let url = url_of(&target.base_url, &target.path).map_err(|error| bad(&error))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("it begins neither with http:// nor with https://"));
         }
         let host = url.host_str().ok_or_else(|| bad("it names no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
-        let path = format!("{}{}", url.path().trim_end_matches('/'), target.path);
-        url.set_path(&path);
         Ok(Self { url, host, port })
     }
 
@@ -105,7 +130,7 @@ impl Endpoint {
     /// Returns the request's head up to the value of `Content-Length`.
     pub(crate) fn request_head(&self, target: &Target) -> Result<Bytes, LoadError> {
         use std::fmt::Write as _;
-        let mut head = format!("POST {} HTTP/1.1\r\n", self.url.path());
+        let mut head = format!("POST {} HTTP/1.1\r\n", path_and_query(&self.url));
         write!(head, "host: {}\r\n", self.authority()).expect("writing to a String does not fail");
         for (name, value) in headers(target)? {
             let value =
@@ -119,7 +144,20 @@ impl Endpoint {
 
 /// Returns the headers that both transports send.
 pub(crate) fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>, LoadError> {
-    let accept = if target.stream { "text/event-stream" } else { "application/json" };
+    let bad = |name: String| LoadError::BadHeader { name };
+    request_headers(target.stream, &target.headers).map_err(bad)
+}
+
+/// Returns the headers of a request for a stream or for a whole answer. Those of the scenario
+/// and of its keys stand in the place of bench's own.
+///
+/// # Errors
+/// The name of a header that HTTP cannot carry.
+pub(crate) fn request_headers(
+    stream: bool,
+    given: &[(String, Secret)],
+) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let accept = if stream { "text/event-stream" } else { "application/json" };
     let ours = [
         ("user-agent", concat!("bench/", env!("CARGO_PKG_VERSION"))),
         ("content-type", "application/json"),
@@ -127,13 +165,57 @@ pub(crate) fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>,
         // Compression would hold parts of a stream back.
         ("accept-encoding", "identity"),
     ];
-    let key = target.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()));
-    ours.into_iter()
-        .chain(key.iter().map(|key| ("authorization", key.as_str())))
+    let is_given = |name: &str| given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let ours = ours.into_iter().filter(|(name, _)| !is_given(name));
+    ours.chain(given.iter().map(|(name, value)| (name.as_str(), value.expose())))
         .map(|(name, value)| {
-            let bad = || LoadError::BadHeader { name: name.to_owned() };
-            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-            Ok((header, HeaderValue::from_str(value).map_err(|_| bad())?))
+            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.to_owned())?;
+            Ok((header, HeaderValue::from_str(value).map_err(|_| name.to_owned())?))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_queries_of_base_and_path_are_joined() {
+        let check = |base: &str, path: &str, expected: &str| {
+            assert_eq!(url_of(base, path).unwrap().as_str(), expected, "{base} {path}");
+        };
+        check("http://h:1", "/v1/models", "http://h:1/v1/models");
+        check("http://h:1/", "v1/models", "http://h:1/v1/models");
+        check("https://h/a/b/", "/v1/models?x=1", "https://h/a/b/v1/models?x=1");
+        check(
+            "https://h/openai/deployments/d?api-version=2024-10-21",
+            "/chat/completions",
+            "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        );
+        check("http://h/?a=1#x", "/p?b=2&c", "http://h/p?a=1&b=2&c");
+        check("http://h?", "/p", "http://h/p");
+        let url = url_of("http://h?a=1", "/p?b=2").unwrap();
+        assert_eq!(path_and_query(&url), "/p?a=1&b=2");
+        assert!(url_of("//h:1", "/p").is_err());
+    }
+
+    #[test]
+    fn headers_of_the_scenario_replace_ours() {
+        let secret = |text: &str| Secret::new(text).unwrap();
+        let given =
+            [("User-Agent".to_owned(), secret("mine/1")), ("api-key".to_owned(), secret("canary"))];
+        let found = request_headers(true, &given).unwrap();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let expected = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream"),
+            ("accept-encoding", "identity"),
+            ("user-agent", "mine/1"),
+            ("api-key", "canary"),
+        ];
+        assert_eq!(found, expected);
+        let bad = [("a b".to_owned(), secret("x"))];
+        assert_eq!(request_headers(true, &bad), Err("a b".to_owned()));
+    }
 }

@@ -11,7 +11,7 @@ use crate::metrics::summary::{CellSummary, Counts, Figure, SteadyState, Validity
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
-use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::CellOutcome;
 use crate::record::telemetry::TelemetryRecord;
@@ -212,6 +212,7 @@ pub(crate) fn launch(n_gpus: u32) -> Launch {
         cwd: None,
         base_url: String::new(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "tiny".to_owned(),
         model_path: None,

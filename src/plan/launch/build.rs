@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{LaunchId, content_hash};
 use crate::plan::launch::engine::Starting;
-use crate::plan::launch::{HttpCall, Launch, LogPatterns, PORT, Quirks, Readiness};
+use crate::plan::launch::{HttpCall, HttpSettings, Launch, LogPatterns, PORT, Quirks, Readiness};
 use crate::plan::matrix::Combination;
 use crate::plan::paths::Places;
 use crate::scenario::Scenario;
@@ -56,8 +56,16 @@ fn made(
     let ready_timeout = if is_started { READY_TIMEOUT } else { ATTACHED_READY_TIMEOUT };
     let url = spec.url.clone().unwrap_or_else(|| "http://127.0.0.1:{{ port }}".into());
     let base_url = engine.render(&url, "url", found);
-    // Paths of requests carry the version, as does the URL that clients are usually given.
-    let base_url = base_url.trim_end_matches('/').trim_end_matches("/v1").to_string();
+    let base_url = without_version(&base_url);
+    let headers = spec.headers.iter();
+    let headers = headers.map(|(name, value)| {
+        (name.clone(), engine.render(value, &format!("headers.{name}"), found))
+    });
+    let http = HttpSettings {
+        headers: headers.collect(),
+        headers_from: spec.headers_from.clone(),
+        api_key_header: spec.api_key_header.clone(),
+    };
     let model_id = spec.model_id.clone().unwrap_or_else(|| "{{ model }}".into());
     let launch = Launch {
         engine: name.to_string(),
@@ -75,6 +83,7 @@ fn made(
         env_from: spec.env_from,
         env_recorded: spec.env_recorded,
         base_url,
+        http,
         ca: spec.ca.as_ref().map(|ca| PathBuf::from(places.file(&engine.render(ca, "ca", found)))),
         api_key_env: spec.api_key_env,
         model_path: engine.model_path.clone().map(PathBuf::from),
@@ -104,6 +113,12 @@ fn made(
     Some(launch)
 }
 
+/// Paths of requests carry the version, as does the URL that clients are usually given.
+fn without_version(base_url: &str) -> String {
+    let (path, query) = base_url.split_at(base_url.find('?').unwrap_or(base_url.len()));
+    format!("{}{query}", path.trim_end_matches('/').trim_end_matches("/v1"))
+}
+
 /// Returns the launch's identity: what shapes the process, as the scenario writes it.
 pub(crate) fn identity(launch: &Launch) -> LaunchId {
     #[derive(Serialize)]
@@ -115,6 +130,8 @@ pub(crate) fn identity(launch: &Launch) -> LaunchId {
         env_from: &'a BTreeMap<String, String>,
         cwd: Option<&'a Path>,
         base_url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        http: Option<&'a HttpSettings>,
         model: &'a str,
         model_path: Option<&'a Path>,
         precision: Option<&'a str>,
@@ -131,6 +148,7 @@ pub(crate) fn identity(launch: &Launch) -> LaunchId {
         env_from: &launch.env_from,
         cwd: launch.cwd.as_deref(),
         base_url: &launch.base_url,
+        http: Some(&launch.http).filter(|http| !http.is_default()),
         model: &launch.model,
         model_path: launch.model_path.as_deref(),
         precision: launch.precision.as_deref(),
@@ -151,6 +169,11 @@ fn check_secrets(engine: &Starting<'_>, launch: &Launch, found: &mut Diagnostics
             || !in_command(value.as_bytes()).is_empty()
     });
     let mut places: Vec<String> = in_env.map(|(name, _)| format!("env.{name}")).collect();
+    let in_headers = launch.http.headers.iter().filter(|(name, value)| {
+        is_secret_name(name) && !value.is_empty() && is_written_out(value)
+            || !in_command(value.as_bytes()).is_empty()
+    });
+    places.extend(in_headers.map(|(name, _)| format!("headers.{name}")));
     places.extend((!in_argv(&launch.argv).is_empty()).then(|| "argv".to_owned()));
     places.extend((!in_command(launch.base_url.as_bytes()).is_empty()).then(|| "url".to_owned()));
     for place in places {

@@ -45,6 +45,9 @@ pub struct Launch {
     pub ca: Option<PathBuf>,
     /// Name of the environment variable that holds the API key, never the key.
     pub api_key_env: Option<String>,
+    /// What requests carry beside their bodies.
+    #[serde(default, skip_serializing_if = "HttpSettings::is_default")]
+    pub http: HttpSettings,
     /// Model id sent in requests.
     pub model: String,
     /// Local directory or file of the model's weights, for hashes and the page cache.
@@ -88,6 +91,27 @@ pub struct Readiness {
     pub models: Option<String>,
     /// Time from spawn to the first token.
     pub timeout: Nanos,
+}
+
+/// What every request to an engine carries beside its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// Headers by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Headers whose values are secrets → the variables of bench's own environment that hold them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers_from: BTreeMap<String, String>,
+    /// Header that carries the API key bare; `Authorization: Bearer …` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+}
+
+impl HttpSettings {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Something the machine must have.

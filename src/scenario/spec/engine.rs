@@ -50,6 +50,13 @@ table! {
         pub(crate) ca: Option<String>,
         /// Name of the environment variable that holds the API key.
         pub(crate) api_key_env: Option<String>,
+        /// Header that carries the API key bare, without `Bearer`; `Authorization` when absent.
+        pub(crate) api_key_header: Option<String>,
+        /// HTTP headers of every request, as templates; never a secret.
+        pub(crate) headers [default]: BTreeMap<String, String>,
+        /// HTTP header → the variable of bench's own environment that its value, a secret, is
+        /// taken from.
+        pub(crate) headers_from [default]: BTreeMap<String, String>,
         /// Path that answers 200 when healthy; "" for none.
         pub(crate) health: Option<String>,
         /// Path that lists the served models; "" for none.

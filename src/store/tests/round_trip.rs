@@ -12,7 +12,7 @@ use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, DatasetPlan, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
     Source,
 };
-use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
 use crate::record::event::RunEvent;
@@ -90,6 +90,7 @@ fn launch() -> Launch {
         cwd: None,
         base_url: String::new(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "tiny".to_owned(),
         model_path: None,

@@ -11,7 +11,7 @@ use crate::openai::body::GenerationRequest;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling, UntilSteady,
 };
-use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
@@ -34,6 +34,7 @@ fn launch(omit: &[&str]) -> Launch {
         cwd: None,
         base_url: String::new(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "tiny-model".to_owned(),
         model_path: None,

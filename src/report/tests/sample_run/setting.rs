@@ -12,7 +12,7 @@ use crate::metrics::summary::CellSummary;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
-use crate::plan::launch::{Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, PublishedPlan, TrialOrder};
 use crate::published::{Column, Note, PublishedTable};
 use crate::record::environment::Environment;
@@ -123,6 +123,7 @@ fn launch(cell: &CellSummary) -> Launch {
         cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
         ca: None,
+        http: HttpSettings::default(),
         api_key_env: None,
         model: "tiny-word-problems".to_owned(),
         model_path: None,
