@@ -427,3 +427,116 @@ fn a_busy_machine_is_named_before_the_first_engine_and_beside_the_figures() {
     let report = fs::read_to_string(bed.dir().join("report.md")).unwrap();
     assert!(report.contains(&what) && report.contains(said), "{report}");
 }
+
+/// A daemon that starts and ends servers for a fake `docker`, outside of any tree of bench's.
+struct Daemon {
+    /// Where it takes orders: `run PORT` and `stop`.
+    orders: PathBuf,
+    /// What the last server ended with; `None` while it runs, or when none was started.
+    ended: std::sync::Arc<std::sync::Mutex<Option<bool>>>,
+}
+
+impl Daemon {
+    fn start(dir: &Path) -> Self {
+        let orders = dir.join("orders");
+        nix::unistd::mkfifo(&orders, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let ended = std::sync::Arc::default();
+        let daemon = Self { orders, ended: std::sync::Arc::clone(&ended) };
+        let path = daemon.orders.clone();
+        std::thread::spawn(move || {
+            let mut servers: Vec<Child> = Vec::new();
+            // Each writer closes the pipe behind its order.
+            while let Ok(order) = fs::read_to_string(&path) {
+                if let Some(port) = order.trim().strip_prefix("run ") {
+                    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+                    command.args(["serve", "sim", "--port", port]);
+                    let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+                    servers.push(server.unwrap());
+                    continue;
+                }
+                for mut server in servers.drain(..) {
+                    let was_running = server.try_wait().unwrap().is_none();
+                    server.kill().unwrap();
+                    server.wait().unwrap();
+                    *ended.lock().unwrap() = Some(was_running);
+                }
+            }
+        });
+        daemon
+    }
+
+    /// Whether it was told to end its server, which ran until then.
+    fn has_ended_its_server(&self) -> bool {
+        wait_for(|| self.ended.lock().unwrap().is_some());
+        self.ended.lock().unwrap().unwrap_or_default()
+    }
+}
+
+/// Writes a program that speaks to the daemon as `docker` does: `run PORT` returns or, with
+/// `stay` behind it, waits for the container.
+fn fake_docker(dir: &Path, daemon: &Daemon) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let path = dir.join("docker");
+    let orders = daemon.orders.display();
+    let text =
+        format!("#!/bin/sh\necho \"$1 $2\" > {orders}\n[ \"$3\" != stay ] || exec sleep 600\n");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+fn contained(docker: &str, stay: &str, stop: bool) -> String {
+    let stop =
+        if stop { format!("stop-command = [\"{docker}\", \"stop\"]\n") } else { String::new() };
+    format!(
+        "[engine.contained]\npreset = \"sim\"\nready-timeout = \"20s\"\n\
+         argv = [\"{docker}\", \"run\", \"{{{{ port }}}}\"{stay}]\n{stop}"
+    )
+}
+
+#[test]
+fn an_engine_that_is_handed_to_a_daemon_is_measured_and_ended_by_its_stop_command() {
+    for stay in ["", ", \"stay\""] {
+        let home = tempfile::tempdir().unwrap();
+        let daemon = Daemon::start(home.path());
+        let docker = fake_docker(home.path(), &daemon);
+        let bed = Bed::new(&contained(&docker, stay, true), 8);
+        assert_code(&bed.run(), 0);
+        let cell = bed.cell("contained");
+        assert_eq!(cell["counts"]["ok"], 8, "{cell}");
+        assert!(cell["figures"]["load_time"]["value"].as_f64().unwrap() > 0.0, "{cell}");
+        assert!(cell["figures"]["engine_memory_max"]["value"].as_f64().unwrap() > 0.0, "{cell}");
+        assert!(daemon.has_ended_its_server(), "{stay}");
+    }
+}
+
+#[test]
+fn a_command_that_hands_its_server_to_a_daemon_is_told_of_the_stop_command() {
+    for (stay, class) in [("", "exited-early"), (", \"stay\"", "port")] {
+        let home = tempfile::tempdir().unwrap();
+        let daemon = Daemon::start(home.path());
+        let docker = fake_docker(home.path(), &daemon);
+        let bed = Bed::new(&contained(&docker, stay, false), 8);
+        assert_code(&bed.run(), 102);
+        let failure = &bed.cell("contained")["outcome"]["failed"];
+        assert_eq!(failure["class"], class, "{failure}");
+        assert!(failure["message"].as_str().unwrap().contains("`stop-command`"), "{failure}");
+        // Of the last of three tries; nobody but the daemon knows of its server.
+        fs::write(&daemon.orders, "stop\n").unwrap();
+        assert!(daemon.has_ended_its_server());
+    }
+}
+
+#[test]
+fn a_server_that_leaves_its_launcher_but_not_the_machine_is_ended_with_and_without_a_command() {
+    let engine = "[engine.daemonised]\npreset = \"sim\"\nextra-args = [\"--daemonise\"]\n\
+                  stop-command = [\"sh\", \"-c\", \"echo ending {{ port }}\"]\n";
+    let bed = Bed::new(engine, 8);
+    assert_code(&bed.run(), 0);
+    assert_eq!(bed.cell("daemonised")["counts"]["ok"], 8);
+    let logs = fs::read_dir(bed.dir().join("engines")).unwrap();
+    let logs = logs.flat_map(|launch| fs::read_dir(launch.unwrap().path()).unwrap());
+    let logs: String = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    assert!(logs.contains("ending "), "{logs}");
+}

@@ -125,6 +125,13 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("write `url = \"https://host:port\"`, or leave `ca` out"),
         );
     }
+    if engine.contains_key("stop-command") && !has_argv {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "`stop-command` ends what bench starts")
+                .label(scenario.at(&["engine", name, "stop-command"], "nothing is started"))
+                .help("leave it out: an engine that runs already is left alone, or add `argv`"),
+        );
+    }
     headers(scenario, name, engine, found);
     let reset = engine.get("cache-reset").and_then(Value::as_str).unwrap_or_default();
     let is_call = reset.split_once(' ').is_some_and(|(method, path)| {

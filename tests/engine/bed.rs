@@ -103,6 +103,7 @@ pub(crate) fn launch(flags: &[&str]) -> Launch {
             models: Some("/v1/models".to_owned()),
             timeout: Nanos::from_secs(60),
         },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::from_secs(10),
         requires: Vec::new(),
         log_patterns: LogPatterns::default(),

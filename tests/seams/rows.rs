@@ -363,6 +363,7 @@ health = "/health"
 models = "/v1/models"
 ready-timeout = "20s"
 stop-grace = "5s"
+stop-command = ["sh", "-c", "echo {{ port }} is ended"]
 starts = 2
 speculative = "ngram:2"
 requires = [{ program = "sh", hint = "a shell" }]

@@ -17,8 +17,8 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::clock::monotonic;
-use crate::engine::guardian::SUBCOMMAND;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
+use crate::engine::guardian::{STOP_COMMAND_LIMIT, SUBCOMMAND};
 use crate::engine::interrupt::{Interrupt, Urgent};
 use crate::engine::log::LogRedaction;
 use crate::engine::process::{self, Process, ProcessId};
@@ -109,7 +109,9 @@ impl GuardianHandle {
     pub(crate) fn stop(&mut self, grace: Nanos, kill_now: &dyn Fn() -> bool) -> Gone {
         self.watched.change(|state| state.is_stopping = true);
         self.order(&Order::Stop { grace });
-        let deadline = monotonic() + grace + LAST_WORD_LIMIT.into();
+        let ends_a_daemons =
+            if self.watched.hands_over { grace + STOP_COMMAND_LIMIT } else { Nanos::ZERO };
+        let deadline = monotonic() + grace + ends_a_daemons + LAST_WORD_LIMIT.into();
         let mut is_killing = false;
         while monotonic() < deadline {
             self.watched.wait(Duration::from_millis(20), |state| state.gone.is_some());
@@ -211,9 +213,17 @@ fn hear(word: GuardianMessage, watched: &Watched) {
             watched.change(|state| state.started = Some(Err(error)));
         }
         GuardianMessage::Ranks { ranks } => watched.change(|state| state.ranks = Some(ranks)),
-        GuardianMessage::LeaderExited { status, was_killed } => {
+        GuardianMessage::LeaderExited { status, is_success, was_killed } => {
+            let is_starting = !watched.lock().is_serving;
             let hint = if was_killed {
                 ", which bench did not send; the kernel does when memory runs out"
+            } else if is_success && is_starting {
+                if watched.hands_over {
+                    // It did its work: the daemon starts the engine.
+                    return watched.change(|state| state.exit = Some(status));
+                }
+                "; a command that hands its server to a daemon, as `docker run -d` does, needs \
+                 `stop-command`, which ends the server"
             } else {
                 ""
             };

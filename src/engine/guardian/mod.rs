@@ -20,6 +20,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::unistd::{dup2_stderr, setsid};
@@ -41,6 +42,13 @@ pub const SUBCOMMAND: &str = "__guardian";
 
 /// How often the tree and the log are checked. A rank's death is seen within this time.
 const TICK_MILLIS: u16 = 100;
+
+/// Time beyond the grace that the command which ends an engine gets.
+pub(crate) const STOP_COMMAND_LIMIT: Nanos = Nanos::from_secs(15);
+/// Time that it gets when the user wants to leave at once.
+const URGENT_STOP_LIMIT: Nanos = Nanos::from_secs(2);
+/// Pause between two looks whether it ended.
+const STOP_COMMAND_PAUSE: Duration = Duration::from_millis(10);
 
 /// Processes that engines start besides their ranks, and that may end without a fault: Python's
 /// resource tracker, `PyTorch`'s compile workers (which stop when idle), and compilers.
@@ -99,6 +107,7 @@ fn guard() -> io::Result<()> {
         }
     };
     let grace = charge.watch(&mut orders);
+    charge.end_handed_over(grace, &mut || orders.kill_is_asked());
     let taken_down = tree::take_down(grace, &mut || orders.kill_is_asked());
     charge.close(taken_down);
     Ok(())
@@ -147,7 +156,7 @@ impl GuardedEngine {
         };
         at_path(ledger.write(&ledger_path), &ledger_path)?;
         let at = monotonic();
-        let leader = spawn(start, &secrets, &log)
+        let leader = spawn(start, &start.argv, &secrets, &log)
             .inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
         ledger.leader = Some(leader);
         // If this write fails, the inode of the log still identifies the engine.
@@ -190,6 +199,7 @@ impl GuardedEngine {
                 self.leader_is_gone = true;
                 say(&GuardianMessage::LeaderExited {
                     status: reaped.status,
+                    is_success: reaped.is_success,
                     was_killed: reaped.was_killed,
                 });
             }
@@ -213,6 +223,36 @@ impl GuardedEngine {
                     .any(|name| command.contains(name) || rank.name.contains(name))
         });
         say(&GuardianMessage::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
+    }
+
+    /// Runs the command that ends what the engine's command handed to a daemon. Its words go to
+    /// the engine's log; whether it did its work shows at the port.
+    fn end_handed_over(&self, grace: Nanos, kill_now: &mut dyn FnMut() -> bool) {
+        if self.start.stop_argv.is_empty() {
+            return;
+        }
+        let started = secret_env(&self.start)
+            .and_then(|secrets| spawn(&self.start, &self.start.stop_argv, &secrets, &self.log));
+        let command = match started {
+            Ok(command) => command,
+            Err(error) => {
+                let _ = writeln!(&self.log, "`stop-command`: {error}");
+                return;
+            }
+        };
+        let begin = monotonic();
+        let mut limit = grace + STOP_COMMAND_LIMIT;
+        while monotonic().saturating_sub(begin) < limit {
+            match tree::reap() {
+                Ok(Some(reaped)) if reaped.pid == command.pid => return,
+                Ok(Some(_)) => {}
+                Ok(None) => std::thread::sleep(STOP_COMMAND_PAUSE),
+                Err(_) => return,
+            }
+            if kill_now() {
+                limit = limit.min(monotonic().saturating_sub(begin) + URGENT_STOP_LIMIT);
+            }
+        }
     }
 
     fn close(mut self, taken_down: TakenDown) {
@@ -241,11 +281,12 @@ fn secret_env<'a>(start: &'a StartOrder) -> io::Result<BTreeMap<&'a String, Secr
 
 fn spawn(
     start: &StartOrder,
+    command: &[String],
     secrets: &BTreeMap<&String, Secret>,
     log: &File,
 ) -> io::Result<ProcessId> {
     let (program, args) =
-        start.argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+        command.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
     let mut command = Command::new(program);
     command
         .args(args)

@@ -36,6 +36,8 @@ pub struct StartOrder {
     pub attempt: u32,
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// Program and arguments that end an engine which was handed to a daemon; else empty.
+    pub stop_argv: Vec<String>,
     /// Environment on top of the inherited one.
     pub env: BTreeMap<String, String>,
     /// Working directory.
@@ -81,6 +83,8 @@ pub enum GuardianMessage {
     LeaderExited {
         /// Exit status in words.
         status: String,
+        /// Whether its exit status was 0.
+        is_success: bool,
         /// Whether SIGKILL ended it. The guardian has not sent one at this point.
         was_killed: bool,
     },

@@ -28,6 +28,7 @@ pub(crate) struct TakenDown {
 pub(crate) struct Reaped {
     pub(crate) pid: i32,
     pub(crate) status: String,
+    pub(crate) is_success: bool,
     pub(crate) was_killed: bool,
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn reap() -> Result<Option<Reaped>, Childless> {
             Ok(WaitStatus::Exited(pid, code)) => Ok(Some(Reaped {
                 pid: pid.as_raw(),
                 status: format!("exit status {code}"),
+                is_success: code == 0,
                 was_killed: false,
             })),
             Ok(WaitStatus::Signaled(pid, signal, dumped)) => Ok(Some(Reaped {
@@ -49,6 +51,7 @@ pub(crate) fn reap() -> Result<Option<Reaped>, Childless> {
                     signal.as_str().trim_start_matches("SIG"),
                     if dumped { ", core dumped" } else { "" }
                 ),
+                is_success: false,
                 was_killed: signal == Signal::SIGKILL,
             })),
             Ok(WaitStatus::StillAlive) => Ok(None),

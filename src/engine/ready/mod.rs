@@ -105,7 +105,7 @@ impl Wait<'_> {
         self.ready.timeline.first_token = self.stage_at("first-token", at);
         if let Some((port, root, _)) = self.own {
             // Nobody may have joined or replaced it on the port in the meantime.
-            Self::check_owner(port, root)?;
+            self.check_owner(port, root)?;
         }
         self.watch()?;
         Ok(self.ready)
@@ -119,6 +119,10 @@ impl Wait<'_> {
             if port::is_listened_on(port) {
                 match port::listener(port, root) {
                     Listener::Ours => return Ok(()),
+                    // The port was free before the command ran: the daemon's server came with it.
+                    Listener::Foreign(_) | Listener::Unknown if self.launch.hands_over() => {
+                        return Ok(());
+                    }
                     Listener::Foreign(who) => return Err(foreign(port, &who)),
                     Listener::Nobody => {}
                     Listener::Unknown => {
@@ -133,9 +137,10 @@ impl Wait<'_> {
         }
     }
 
-    fn check_owner(port: u16, root: i32) -> Result<(), Unready> {
+    fn check_owner(&self, port: u16, root: i32) -> Result<(), Unready> {
         match port::listener(port, root) {
             Listener::Ours => Ok(()),
+            Listener::Foreign(_) | Listener::Unknown if self.launch.hands_over() => Ok(()),
             Listener::Foreign(who) => Err(foreign(port, &who)),
             Listener::Nobody | Listener::Unknown => Err(Unready::Failed(
                 FailureClass::Server,
@@ -347,7 +352,10 @@ impl Wait<'_> {
 fn foreign(port: u16, who: &str) -> Unready {
     Unready::Failed(
         FailureClass::Port,
-        format!("port {port} is held by {who}, which is not the engine that was started"),
+        format!(
+            "port {port} is held by {who}, which is not below the command that was started; if \
+             that hands its server to a daemon, as `docker run` does, add `stop-command`"
+        ),
     )
 }
 

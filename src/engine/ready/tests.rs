@@ -66,6 +66,7 @@ fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
             models: Some("/v1/models".to_owned()),
             timeout,
         },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::ZERO,
         requires: Vec::new(),
         log_patterns: LogPatterns::default(),

@@ -110,6 +110,7 @@ impl Engine {
     pub fn failure_after_load(&self) -> Option<EngineFailure> {
         let lost = self.tree_root().and_then(|root| match port::listener(self.port, root) {
             Listener::Ours => None,
+            Listener::Foreign(_) | Listener::Unknown if self.launch.hands_over() => None,
             Listener::Foreign(who) => Some(format!("is listened on by {who}")),
             Listener::Nobody | Listener::Unknown => Some("is listened on by none of it".into()),
         });
@@ -151,6 +152,9 @@ impl Engine {
     /// seen, for a probe on another thread; `None` when it runs on another machine.
     pub fn pids(&self) -> Option<impl FnMut() -> Result<Vec<i32>, String> + Send + 'static> {
         let processes = match self.tree_root() {
+            Some(guardian) if self.launch.hands_over() => {
+                EngineProcesses::handed_over(guardian, self.port)
+            }
             Some(guardian) => EngineProcesses::Guarded(guardian),
             None => EngineProcesses::behind(&self.base_url, self.port)?,
         };

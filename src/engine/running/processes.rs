@@ -10,6 +10,8 @@ pub(crate) enum EngineProcesses {
     Guarded(i32),
     /// These and all below them.
     Listening(Vec<ProcessId>),
+    /// Below the guardian, or these and all below them: the command handed the engine to a daemon.
+    HandedOver(i32, Vec<ProcessId>),
     /// They are on this machine, but cannot be seen, for this reason.
     Hidden(String),
 }
@@ -20,13 +22,18 @@ impl EngineProcesses {
         if !port::is_loopback(base_url) {
             return None;
         }
-        Some(match port::holders(port) {
-            Holders::Seen(roots) => Self::Listening(roots),
-            Holders::Hidden => Self::Hidden(format!(
-                "the process that listens on port {port} belongs to another user or container"
-            )),
-            Holders::Nobody => Self::Hidden(format!("no process listens on port {port} here")),
+        Some(match listening(port) {
+            Ok(roots) => Self::Listening(roots),
+            Err(why) => Self::Hidden(why),
         })
+    }
+
+    /// Returns the processes of an engine that its command handed to a daemon.
+    pub(crate) fn handed_over(guardian: i32, port: u16) -> Self {
+        match listening(port) {
+            Ok(roots) => Self::HandedOver(guardian, roots),
+            Err(why) => Self::Hidden(why),
+        }
     }
 
     /// Returns the pids of the living ones now.
@@ -37,9 +44,42 @@ impl EngineProcesses {
         let found = match self {
             Self::Guarded(guardian) => process::below(*guardian, &process::table()),
             Self::Listening(roots) => with_below(roots, &process::table()),
+            Self::HandedOver(guardian, roots) => {
+                let table = process::table();
+                let mut found = process::below(*guardian, &table);
+                found.extend(with_below(roots, &table));
+                found
+            }
             Self::Hidden(why) => return Err(why.clone()),
         };
         Ok(found.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect())
+    }
+}
+
+/// Programs that listen in the place of a container's.
+const CONTAINER_PROXIES: [&str; 5] =
+    ["docker-proxy", "rootlessport", "slirp4netns", "pasta", "kube-proxy"];
+
+/// Returns the processes that listen on a port here.
+///
+/// # Errors
+/// Why the engine's cannot be told.
+fn listening(port: u16) -> Result<Vec<ProcessId>, String> {
+    let roots = match port::holders(port) {
+        Holders::Seen(roots) => roots,
+        Holders::Hidden => {
+            let who = "belongs to another user or container";
+            return Err(format!("the process that listens on port {port} {who}"));
+        }
+        Holders::Nobody => return Err(format!("no process listens on port {port} here")),
+    };
+    let name = |root: &ProcessId| process::read(root.pid).map(|row| row.name).unwrap_or_default();
+    let proxy = roots.iter().map(name).find(|name| CONTAINER_PROXIES.contains(&name.as_str()));
+    match proxy {
+        Some(proxy) => Err(format!(
+            "{proxy} listens on port {port} for a container, whose processes are not told"
+        )),
+        None => Ok(roots),
     }
 }
 

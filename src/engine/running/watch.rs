@@ -33,6 +33,8 @@ pub(crate) struct Watched {
     log_path: PathBuf,
     redactor: Redactor,
     patterns: LogPatterns,
+    /// Whether the engine's command hands it to a daemon and may end then.
+    pub(crate) hands_over: bool,
 }
 
 /// What the guardian has told.
@@ -63,13 +65,19 @@ pub(crate) struct Gone {
 }
 
 impl Watched {
-    pub(crate) fn new(log_path: PathBuf, redactor: Redactor, patterns: LogPatterns) -> Arc<Self> {
+    pub(crate) fn new(
+        log_path: PathBuf,
+        redactor: Redactor,
+        patterns: LogPatterns,
+        hands_over: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             log_path,
             redactor,
             patterns,
+            hands_over,
         })
     }
 

@@ -114,7 +114,8 @@ impl<'a> Start<'a> {
     fn new(launch: &'a Launch, context: &'a StartContext<'a>) -> Self {
         let redactor = context.access.redactor.clone();
         let patterns = launch.log_patterns.clone();
-        let watched = Watched::new(context.log_path.clone(), redactor, patterns);
+        let watched =
+            Watched::new(context.log_path.clone(), redactor, patterns, launch.hands_over());
         Self { launch, context, watched }
     }
 
@@ -236,6 +237,7 @@ impl<'a> Start<'a> {
             engine: self.launch.engine.clone(),
             attempt: context.attempt,
             argv,
+            stop_argv: self.launch.stop_argv_at(port),
             env: self.launch.env_at(port),
             cwd: self.launch.cwd.clone(),
             log: context.log_path.clone(),

@@ -218,6 +218,7 @@ pub(crate) fn launch(n_gpus: u32) -> Launch {
         model_path: None,
         precision: None,
         readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::ZERO,
         requires: Vec::new(),
         log_patterns: LogPatterns::default(),

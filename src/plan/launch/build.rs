@@ -93,6 +93,7 @@ fn made(
             models: spec.models.filter(|path| !path.is_empty()),
             timeout: spec.ready_timeout.unwrap_or(ready_timeout),
         },
+        stop_argv: engine.render_all(&spec.stop_command, "stop-command", found),
         stop_grace: spec.stop_grace,
         log_patterns: LogPatterns {
             throughput: spec.log.throughput.filter(|pattern| !pattern.is_empty()),
@@ -175,6 +176,7 @@ fn check_secrets(engine: &Starting<'_>, launch: &Launch, found: &mut Diagnostics
     });
     places.extend(in_headers.map(|(name, _)| format!("headers.{name}")));
     places.extend((!in_argv(&launch.argv).is_empty()).then(|| "argv".to_owned()));
+    places.extend((!in_argv(&launch.stop_argv).is_empty()).then(|| "stop-command".to_owned()));
     places.extend((!in_command(launch.base_url.as_bytes()).is_empty()).then(|| "url".to_owned()));
     for place in places {
         let message = format!("`engine.{}.{place}` is filled in with a secret", engine.name);

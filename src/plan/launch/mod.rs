@@ -56,6 +56,10 @@ pub struct Launch {
     pub precision: Option<String>,
     /// When it counts as ready.
     pub readiness: Readiness,
+    /// Command that ends an engine which its command hands to a daemon; empty where the engine is
+    /// the command's own process tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_argv: Vec<String>,
     /// Time between SIGTERM and SIGKILL.
     pub stop_grace: Nanos,
     /// What this machine must have.
@@ -166,6 +170,16 @@ impl Launch {
     /// Returns argv with the port filled in.
     pub fn argv_at(&self, port: u16) -> Vec<String> {
         self.argv.iter().map(|arg| fill_port(arg, port)).collect()
+    }
+
+    /// Whether the command hands the engine to a daemon: what listens is then not below it.
+    pub fn hands_over(&self) -> bool {
+        !self.stop_argv.is_empty()
+    }
+
+    /// Returns the command that ends such an engine, with the port filled in.
+    pub fn stop_argv_at(&self, port: u16) -> Vec<String> {
+        self.stop_argv.iter().map(|arg| fill_port(arg, port)).collect()
     }
 
     /// Returns the environment with the port filled in.

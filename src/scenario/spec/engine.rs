@@ -63,6 +63,9 @@ table! {
         pub(crate) models: Option<String>,
         /// Time from the start to the first token.
         pub(crate) ready_timeout: Option<Nanos>,
+        /// Templates of the command that ends an engine whose command hands it to a daemon, as
+        /// `docker run` does.
+        pub(crate) stop_command [default]: Vec<String>,
         /// Time between SIGTERM and SIGKILL.
         pub(crate) stop_grace: Nanos,
         /// Drop the model's files from the page cache before each start.

@@ -96,6 +96,7 @@ fn launch() -> Launch {
         model_path: None,
         precision: None,
         readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::ZERO,
         requires: vec![],
         log_patterns: LogPatterns::default(),

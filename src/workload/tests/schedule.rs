@@ -40,6 +40,7 @@ fn launch(omit: &[&str]) -> Launch {
         model_path: None,
         precision: None,
         readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::ZERO,
         requires: vec![],
         log_patterns: LogPatterns::default(),

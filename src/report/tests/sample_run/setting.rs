@@ -133,6 +133,7 @@ fn launch(cell: &CellSummary) -> Launch {
             models: Some("/v1/models".to_owned()),
             timeout: Nanos::from_secs(60),
         },
+        stop_argv: Vec::new(),
         stop_grace: Nanos::from_secs(10),
         requires: Vec::new(),
         log_patterns: LogPatterns::default(),
