@@ -7,6 +7,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::window::Window;
 use crate::record::environment::GpuFacts;
+use crate::record::gauge::Gauge;
 use crate::record::request::RequestRecord;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::units::Nanos;
@@ -74,13 +75,13 @@ impl SeriesBuilder {
         };
         let at = sample.at.as_secs_f64() - span.start.as_secs_f64();
         let gpu = self.gpus.entry(uuid.clone()).or_default();
-        let mut add = |name: &str, series: fn(&mut GpuSeries) -> &mut Vec<(f64, f64)>| {
-            if let Some(value) = sample.values.get(name) {
+        let mut add = |gauge: Gauge, series: fn(&mut GpuSeries) -> &mut Vec<(f64, f64)>| {
+            if let Some(value) = sample.values.get(&gauge) {
                 series(gpu).push((at, *value));
             }
         };
-        add("power_w", |gpu| &mut gpu.power_w);
-        add("utilisation_pct", |gpu| &mut gpu.utilisation_pct);
+        add(Gauge::PowerW, |gpu| &mut gpu.power_w);
+        add(Gauge::UtilisationPct, |gpu| &mut gpu.utilisation_pct);
     }
 
     /// Returns the series; `gpus` are the machine's, by which the driver numbers them.
@@ -214,7 +215,7 @@ mod tests {
             series.telemetry(&TelemetrySample {
                 at: Nanos::from_secs(1),
                 source: TelemetrySource::Gpu(uuid.to_owned()),
-                values: BTreeMap::from([("power_w".to_owned(), power_w)]),
+                values: BTreeMap::from([(Gauge::PowerW, power_w)]),
                 absent: BTreeMap::new(),
             });
         }

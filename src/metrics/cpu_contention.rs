@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProgramRecord, TelemetrySample, TelemetrySource};
 use crate::units::Nanos;
 
@@ -41,17 +42,17 @@ pub(crate) struct ProcessorLog {
 
 /// The first and the last sample that holds a quantity.
 #[derive(Clone, Debug, Default)]
-struct Edges(BTreeMap<String, (f64, f64)>);
+struct Edges(BTreeMap<Gauge, (f64, f64)>);
 
 impl Edges {
-    fn push(&mut self, values: &BTreeMap<String, f64>) {
-        for (name, value) in values.iter().filter(|(name, _)| name.ends_with("_s")) {
-            self.0.entry(name.clone()).or_insert((*value, *value)).1 = *value;
+    fn push(&mut self, values: &BTreeMap<Gauge, f64>) {
+        for (gauge, value) in values {
+            self.0.entry(*gauge).or_insert((*value, *value)).1 = *value;
         }
     }
 
-    fn growth(&self, name: &str) -> Option<f64> {
-        self.0.get(name).map(|(first, last)| last - first)
+    fn growth(&self, gauge: Gauge) -> Option<f64> {
+        self.0.get(&gauge).map(|(first, last)| last - first)
     }
 }
 
@@ -62,7 +63,7 @@ impl ProcessorLog {
             TelemetrySource::Host => self.host.push(&sample.values),
             TelemetrySource::EngineProcess => {
                 self.engine.push(&sample.values);
-                let why = sample.absent.get("cpu_s");
+                let why = sample.absent.get(&Gauge::CpuS);
                 self.hidden = self.hidden.take().or_else(|| why.cloned());
             }
             TelemetrySource::Gpu(_) | TelemetrySource::EngineMetrics => {}
@@ -71,7 +72,7 @@ impl ProcessorLog {
 
     /// Returns why nothing is known of an engine's processes, though it runs on this machine.
     pub(crate) fn hidden_engine(&self) -> Option<&str> {
-        self.hidden.as_deref().filter(|_| self.engine.growth("cpu_s").is_none())
+        self.hidden.as_deref().filter(|_| self.engine.growth(Gauge::CpuS).is_none())
     }
 
     /// Returns the share of all processors that programs other than `bench` and the engine
@@ -80,11 +81,11 @@ impl ProcessorLog {
         if self.hidden_engine().is_some() {
             return None;
         }
-        let all = self.host.growth("cpu_time_s").filter(|all| *all >= SPAN_MIN_S)?;
-        let busy = self.host.growth("cpu_busy_s")?;
+        let all = self.host.growth(Gauge::CpuTimeS).filter(|all| *all >= SPAN_MIN_S)?;
+        let busy = self.host.growth(Gauge::CpuBusyS)?;
         // A process that ended took its time with it: then the difference says nothing.
-        let engine = self.engine.growth("cpu_s").unwrap_or(0.0);
-        let own = self.host.growth("own_cpu_s")?;
+        let engine = self.engine.growth(Gauge::CpuS).unwrap_or(0.0);
+        let own = self.host.growth(Gauge::OwnCpuS)?;
         (engine >= 0.0).then(|| ((busy - own - engine) / all).max(0.0))
     }
 }
@@ -93,18 +94,18 @@ impl ProcessorLog {
 mod tests {
     use super::*;
 
-    fn sample(source: TelemetrySource, values: &[(&str, f64)]) -> TelemetrySample {
-        let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    fn sample(source: TelemetrySource, values: &[(Gauge, f64)]) -> TelemetrySample {
+        let values = values.iter().copied().collect();
         TelemetrySample { at: Nanos::ZERO, source, values, absent: BTreeMap::new() }
     }
 
     fn share(engine_after: f64, all_after: f64) -> Option<f64> {
         let mut log = ProcessorLog::default();
         let host = |busy, all, own| {
-            let values = [("cpu_busy_s", busy), ("cpu_time_s", all), ("own_cpu_s", own)];
+            let values = [(Gauge::CpuBusyS, busy), (Gauge::CpuTimeS, all), (Gauge::OwnCpuS, own)];
             sample(TelemetrySource::Host, &values)
         };
-        let engine = |cpu| sample(TelemetrySource::EngineProcess, &[("cpu_s", cpu)]);
+        let engine = |cpu| sample(TelemetrySource::EngineProcess, &[(Gauge::CpuS, cpu)]);
         log.push(&host(100.0, 1000.0, 1.0));
         log.push(&engine(5.0));
         log.push(&host(108.0, all_after, 2.0));
@@ -129,12 +130,12 @@ mod tests {
     fn an_engine_that_cannot_be_seen_leaves_the_share_of_others_unknown() {
         let mut log = ProcessorLog::default();
         for (busy, all) in [(100.0, 1_000.0), (108.0, 1_010.0)] {
-            let values = [("cpu_busy_s", busy), ("cpu_time_s", all), ("own_cpu_s", 1.0)];
+            let values = [(Gauge::CpuBusyS, busy), (Gauge::CpuTimeS, all), (Gauge::OwnCpuS, 1.0)];
             log.push(&sample(TelemetrySource::Host, &values));
         }
         assert_eq!(log.foreign_share(), Some(0.8), "an engine elsewhere uses nothing here");
         let mut hidden = sample(TelemetrySource::EngineProcess, &[]);
-        hidden.absent.insert("cpu_s".to_owned(), "another user's".to_owned());
+        hidden.absent.insert(Gauge::CpuS, "another user's".to_owned());
         log.push(&hidden);
         assert_eq!((log.foreign_share(), log.hidden_engine()), (None, Some("another user's")));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::energy::{PowerSample, counter_still_s, energy};
 use crate::metrics::window::Window;
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::stats::mean::Moments;
 use crate::units::Nanos;
@@ -66,19 +67,20 @@ impl DeviceLog {
     pub fn push(&mut self, sample: &TelemetrySample) {
         let TelemetrySource::Gpu(uuid) = &sample.source else { return };
         let log = self.gpus.entry(uuid.clone()).or_default();
-        let value = |name: &str| sample.values.get(name).copied();
+        let value = |gauge: Gauge| sample.values.get(&gauge).copied();
         log.power.push(PowerSample {
             at: sample.at,
-            power_w: value("power_w"),
-            energy_j: value("energy_j"),
+            power_w: value(Gauge::PowerW),
+            energy_j: value(Gauge::EnergyJ),
         });
         log.others.push(Other {
             at: sample.at,
-            utilisation_pct: value("utilisation_pct"),
-            memory_bytes: value("memory_bytes"),
-            temperature_c: value("temperature_c"),
+            utilisation_pct: value(Gauge::UtilisationPct),
+            memory_bytes: value(Gauge::MemoryBytes),
+            temperature_c: value(Gauge::TemperatureC),
         });
-        let reason = || sample.absent.get("power_w").or_else(|| sample.absent.get("energy_j"));
+        let reason =
+            || sample.absent.get(&Gauge::PowerW).or_else(|| sample.absent.get(&Gauge::EnergyJ));
         if self.absent.is_none() {
             self.absent = reason().cloned();
         }
@@ -179,11 +181,11 @@ mod tests {
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::trial::PhaseKind;
 
-    fn sample(uuid: &str, at_millis: u64, values: &[(&str, f64)]) -> TelemetrySample {
+    fn sample(uuid: &str, at_millis: u64, values: &[(Gauge, f64)]) -> TelemetrySample {
         TelemetrySample {
             at: Nanos::from_millis(at_millis),
             source: TelemetrySource::Gpu(uuid.to_owned()),
-            values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect(),
+            values: values.iter().copied().collect(),
             absent: BTreeMap::new(),
         }
     }
@@ -198,8 +200,12 @@ mod tests {
         let mut log = DeviceLog::default();
         for i in 0..=30 {
             let busy = if i < 10 { 50.0 } else { 100.0 };
-            log.push(&sample("a", i * 100, &[("power_w", busy), ("utilisation_pct", 80.0)]));
-            log.push(&sample("b", i * 100, &[("power_w", 200.0), ("memory_bytes", 5.0)]));
+            log.push(&sample(
+                "a",
+                i * 100,
+                &[(Gauge::PowerW, busy), (Gauge::UtilisationPct, 80.0)],
+            ));
+            log.push(&sample("b", i * 100, &[(Gauge::PowerW, 200.0), (Gauge::MemoryBytes, 5.0)]));
         }
         let found = log.devices(&window(), Nanos::from_millis(1_000), Nanos::ZERO);
         assert!((found.energy_window_j.unwrap() - 300.0).abs() < 1e-6);
@@ -213,7 +219,7 @@ mod tests {
     fn absent_power_keeps_its_reason() {
         let mut log = DeviceLog::default();
         let mut no_power = sample("a", 100, &[]);
-        no_power.absent.insert("power_w".to_owned(), "not supported".to_owned());
+        no_power.absent.insert(Gauge::PowerW, "not supported".to_owned());
         log.push(&no_power);
         let found = log.devices(&window(), Nanos::ZERO, Nanos::ZERO);
         assert_eq!(found.energy_window_j, Err("not supported".to_owned()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::window::Window;
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{TelemetrySample, TelemetrySource};
 use crate::stats::mean::Moments;
 use crate::units::Nanos;
@@ -10,7 +11,7 @@ use crate::units::Nanos;
 /// Samples of the engine's metrics endpoint, its log and its processes in one trial.
 #[derive(Clone, Debug, Default)]
 pub struct EngineLog {
-    samples: Vec<(Nanos, BTreeMap<String, f64>)>,
+    samples: Vec<(Nanos, BTreeMap<Gauge, f64>)>,
 }
 
 /// Growth of a counter over the window.
@@ -38,8 +39,8 @@ impl EngineLog {
     /// Between the last sample at or before each stretch (else the first one) and the first at
     /// or after it (else the last one). `None` without two samples, or when the counter fell:
     /// then the engine began anew.
-    pub fn growth(&self, name: &str, window: &Window) -> Option<Growth> {
-        let series: Vec<(Nanos, f64)> = self.series(name).collect();
+    pub fn growth(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
+        let series: Vec<(Nanos, f64)> = self.series(gauge).collect();
         let mut sum = Growth::default();
         for (start, end) in window.spans() {
             let before = series.iter().rev().find(|(at, _)| *at <= start).or(series.first())?;
@@ -57,11 +58,11 @@ impl EngineLog {
     ///
     /// A value is the rate since the value before it, so that only values count whose predecessor
     /// lies in the same stretch of the window. `None` without such a pair.
-    pub fn rate(&self, name: &str, window: &Window) -> Option<Growth> {
+    pub fn rate(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
         let mut sum = Growth::default();
         for (start, end) in window.spans() {
             let inside: Vec<_> =
-                self.series(name).filter(|(at, _)| (start..=end).contains(at)).collect();
+                self.series(gauge).filter(|(at, _)| (start..=end).contains(at)).collect();
             for pair in inside.windows(2) {
                 let secs = pair[1].0.saturating_sub(pair[0].0).as_secs_f64();
                 sum.amount += pair[1].1 * secs;
@@ -72,14 +73,14 @@ impl EngineLog {
     }
 
     /// Returns the moments of a gauge inside the window, and its highest value.
-    pub fn gauge(&self, name: &str, window: &Window) -> (Moments, Option<f64>) {
-        let inside = || self.series(name).filter(|(at, _)| window.contains(*at)).map(|(_, v)| v);
+    pub fn gauge(&self, gauge: Gauge, window: &Window) -> (Moments, Option<f64>) {
+        let inside = || self.series(gauge).filter(|(at, _)| window.contains(*at)).map(|(_, v)| v);
         (inside().collect(), inside().reduce(f64::max))
     }
 
-    fn series(&self, name: &str) -> impl Iterator<Item = (Nanos, f64)> {
+    fn series(&self, gauge: Gauge) -> impl Iterator<Item = (Nanos, f64)> {
         self.samples.iter().filter_map(move |(at, values)| {
-            values.get(name).filter(|value| value.is_finite()).map(|&value| (*at, value))
+            values.get(&gauge).filter(|value| value.is_finite()).map(|&value| (*at, value))
         })
     }
 }
@@ -97,7 +98,7 @@ mod tests {
             log.push(&TelemetrySample {
                 at: Nanos::from_millis(millis),
                 source: TelemetrySource::EngineMetrics,
-                values: BTreeMap::from([("hits".to_owned(), value)]),
+                values: BTreeMap::from([(Gauge::PrefixCacheHits, value)]),
                 absent: BTreeMap::new(),
             });
         }
@@ -112,24 +113,27 @@ mod tests {
     #[test]
     fn a_counter_grows_between_the_samples_next_to_the_edges() {
         let log = log(&[(0, 5.0), (900, 10.0), (1_500, 12.0), (2_100, 30.0), (3_000, 90.0)]);
-        let found = log.growth("hits", &window()).unwrap();
+        let found = log.growth(Gauge::PrefixCacheHits, &window()).unwrap();
         assert!((found.amount - 20.0).abs() < 1e-9 && (found.secs - 1.2).abs() < 1e-9);
-        assert_eq!(log.gauge("hits", &window()).1, Some(12.0));
-        assert_eq!(log.growth("misses", &window()), None);
+        assert_eq!(log.gauge(Gauge::PrefixCacheHits, &window()).1, Some(12.0));
+        assert_eq!(log.growth(Gauge::PrefixCacheQueries, &window()), None);
     }
 
     #[test]
     fn a_rate_in_the_log_counts_where_its_whole_time_lies_in_the_window() {
         let samples = [(900, 1.0), (1_100, 50.0), (1_600, 100.0), (1_900, 200.0), (2_100, 9.0)];
-        let found = log(&samples).rate("hits", &window()).unwrap();
+        let found = log(&samples).rate(Gauge::PrefixCacheHits, &window()).unwrap();
         assert!((found.secs - 0.8).abs() < 1e-9, "{found:?}");
         assert!((found.amount - (0.5 * 100.0 + 0.3 * 200.0)).abs() < 1e-9, "{found:?}");
-        assert_eq!(log(&[(1_500, 50.0)]).rate("hits", &window()), None);
+        assert_eq!(log(&[(1_500, 50.0)]).rate(Gauge::PrefixCacheHits, &window()), None);
     }
 
     #[test]
     fn a_counter_that_begins_anew_says_nothing() {
-        assert_eq!(log(&[(900, 10.0), (2_100, 3.0)]).growth("hits", &window()), None);
-        assert_eq!(log(&[(900, 10.0)]).growth("hits", &window()), None);
+        assert_eq!(
+            log(&[(900, 10.0), (2_100, 3.0)]).growth(Gauge::PrefixCacheHits, &window()),
+            None
+        );
+        assert_eq!(log(&[(900, 10.0)]).growth(Gauge::PrefixCacheHits, &window()), None);
     }
 }

@@ -5,6 +5,7 @@ use crate::metrics::engine_counters::{EngineLog, Growth};
 use crate::metrics::figures::Figures;
 use crate::metrics::totals::Totals;
 use crate::metrics::window::Window;
+use crate::record::gauge::Gauge;
 use crate::stats::mean::Moments;
 
 const BYTES_PER_GIB: f64 = (1_u64 << 30) as f64;
@@ -55,20 +56,20 @@ impl EngineTotals {
 
     /// Takes one trial in.
     pub(crate) fn push(&mut self, log: &EngineLog, window: &Window) {
-        let growth = |name| log.growth(name, window);
-        self.prefix.add(growth("prefix_cache_hits"), growth("prefix_cache_queries"));
-        self.spec.add(growth("spec_accepted"), growth("spec_drafted"));
-        self.spec_ratios.extend(log.gauge("spec_accepted_ratio", window).0.mean());
-        if let Some(found) = growth("preemptions") {
+        let growth = |gauge| log.growth(gauge, window);
+        self.prefix.add(growth(Gauge::PrefixCacheHits), growth(Gauge::PrefixCacheQueries));
+        self.spec.add(growth(Gauge::SpecAccepted), growth(Gauge::SpecDrafted));
+        self.spec_ratios.extend(log.gauge(Gauge::SpecAcceptedRatio, window).0.mean());
+        if let Some(found) = growth(Gauge::Preemptions) {
             *self.preemptions.get_or_insert(0.0) += found.amount;
         }
-        add(&mut self.output, growth("output_tokens"));
-        add(&mut self.log_output, log.rate("output_tps", window));
-        let kv_usage = log.gauge("kv_cache_usage_ratio", window).1;
+        add(&mut self.output, growth(Gauge::OutputTokens));
+        add(&mut self.log_output, log.rate(Gauge::OutputTps, window));
+        let kv_usage = log.gauge(Gauge::KvCacheUsageRatio, window).1;
         self.kv_usage_max = self.kv_usage_max.into_iter().chain(kv_usage).reduce(f64::max);
-        self.waiting.extend(log.gauge("requests_waiting", window).0.mean());
-        add(&mut self.cpu, growth("cpu_s"));
-        let memory = log.gauge("memory_bytes", window).1;
+        self.waiting.extend(log.gauge(Gauge::RequestsWaiting, window).0.mean());
+        add(&mut self.cpu, growth(Gauge::CpuS));
+        let memory = log.gauge(Gauge::MemoryBytes, window).1;
         self.memory_bytes_max = self.memory_bytes_max.into_iter().chain(memory).reduce(f64::max);
     }
 }
@@ -154,9 +155,9 @@ mod tests {
                 at: Nanos::from_millis(millis),
                 source: TelemetrySource::EngineMetrics,
                 values: [
-                    ("prefix_cache_queries".to_owned(), queries),
-                    ("prefix_cache_hits".to_owned(), hits),
-                    ("output_tokens".to_owned(), queries),
+                    (Gauge::PrefixCacheQueries, queries),
+                    (Gauge::PrefixCacheHits, hits),
+                    (Gauge::OutputTokens, queries),
                 ]
                 .into(),
                 absent: [].into(),
@@ -180,7 +181,7 @@ mod tests {
             log.push(&TelemetrySample {
                 at: Nanos::from_millis(millis),
                 source: TelemetrySource::EngineMetrics,
-                values: [("spec_accepted_ratio".to_owned(), ratio)].into(),
+                values: [(Gauge::SpecAcceptedRatio, ratio)].into(),
                 absent: [].into(),
             });
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CellId, LaunchId};
+use crate::record::tagged::tagged;
 use crate::units::Nanos;
 
 /// A run event with its place in time and order.
@@ -226,30 +227,30 @@ pub struct EngineFailure {
     pub log_tail: Vec<String>,
 }
 
-/// Classes of engine failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureClass {
-    /// The program could not be started.
-    Spawn,
-    /// It ended before it was ready.
-    ExitedEarly,
-    /// It ended while it was serving.
-    Died,
-    /// Not ready in time.
-    TimedOut,
-    /// Out of device or host memory.
-    OutOfMemory,
-    /// The asked-for number format is not supported.
-    UnsupportedDtype,
-    /// The port was taken, or somebody else answers on it.
-    Port,
-    /// It serves another model than the asked one.
-    WrongModel,
-    /// It answers, but not as it should.
-    Server,
-    /// It stopped making progress.
-    Stalled,
+tagged! {
+    /// Classes of engine failures.
+    pub enum FailureClass {
+        /// The program could not be started.
+        Spawn = "spawn",
+        /// It ended before it was ready.
+        ExitedEarly = "exited-early",
+        /// It ended while it was serving.
+        Died = "died",
+        /// Not ready in time.
+        TimedOut = "timed-out",
+        /// Out of device or host memory.
+        OutOfMemory = "out-of-memory",
+        /// The asked-for number format is not supported.
+        UnsupportedDtype = "unsupported-dtype",
+        /// The port was taken, or somebody else answers on it.
+        Port = "port",
+        /// It serves another model than the asked one.
+        WrongModel = "wrong-model",
+        /// It answers, but not as it should.
+        Server = "server",
+        /// It stopped making progress.
+        Stalled = "stalled",
+    }
 }
 
 /// How a stop went.

@@ -5,8 +5,10 @@
 
 pub mod environment;
 pub mod event;
+pub mod gauge;
 pub mod golds;
 pub mod request;
+mod tagged;
 pub mod telemetry;
 pub mod trial;
 

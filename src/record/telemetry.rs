@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::gauge::Gauge;
 use crate::units::Nanos;
 
 /// What one probe saw at one instant.
@@ -12,14 +13,13 @@ use crate::units::Nanos;
 pub struct TelemetrySample {
     /// Monotonic nanoseconds from the trial's epoch.
     pub at: Nanos,
-    /// What was sampled.
+    /// What the sample is about.
     pub source: TelemetrySource,
-    /// Quantities by name; the unit is the name's last part (`power_w`, `energy_j`,
-    /// `memory_bytes`, `utilisation_pct`, `temperature_c`, `clock_mhz`).
-    pub values: BTreeMap<String, f64>,
+    /// What was sampled of it.
+    pub values: BTreeMap<Gauge, f64>,
     /// Quantities that could not be had, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub absent: BTreeMap<String, String>,
+    pub absent: BTreeMap<Gauge, String>,
 }
 
 /// What the sampling of one trial took in and what it lost. Written with the trial's record.
@@ -93,7 +93,7 @@ pub enum TelemetrySource {
     Host,
     /// The engine's process tree.
     EngineProcess,
-    /// The engine's own metrics endpoint, names as the preset maps them, and the rates in its
-    /// log (`prompt_tps`, `output_tps`), each of the time since the one before.
+    /// The engine's own metrics endpoint, and the rates in its log, each of the time since the
+    /// one before.
     EngineMetrics,
 }

@@ -2,41 +2,12 @@
 
 use toml::{Table, Value};
 
-use crate::diagnostic::suggest::{did_you_mean, list};
+use crate::diagnostic::suggest::list;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
 use crate::scenario::document::{Data, Node};
 use crate::scenario::spec::OPTIONS;
 use crate::secrets::Secret;
-
-/// Failure classes that a log pattern may stand for: `record::event::FailureClass`.
-const FAILURES: &[&str] = &[
-    "spawn",
-    "exited-early",
-    "died",
-    "timed-out",
-    "out-of-memory",
-    "unsupported-dtype",
-    "port",
-    "wrong-model",
-    "server",
-    "stalled",
-];
-
-/// Our names of an engine's metrics: `plan::launch::MetricsEndpoint`.
-const METRICS: &[&str] = &[
-    "requests_running",
-    "requests_waiting",
-    "kv_cache_usage_ratio",
-    "prefix_cache_queries",
-    "prefix_cache_hits",
-    "preemptions",
-    "spec_drafted",
-    "spec_accepted",
-    "spec_accepted_ratio",
-    "prompt_tokens",
-    "output_tokens",
-];
 
 /// Headers that bench sets itself: requests are framed by them, and answers are not to be packed.
 const FRAMING_HEADERS: &[&str] = &[
@@ -205,36 +176,11 @@ fn patterns(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnos
         let table = log.and_then(|log| log.get(kind)).and_then(Value::as_table);
         for (key, pattern) in table.into_iter().flatten() {
             let path = ["engine", name, "log", kind, key];
-            if kind == "failures" && !FAILURES.contains(&key.as_str()) {
-                let help = did_you_mean(key, FAILURES.iter().copied(), "failure classes");
-                found.push(
-                    Diagnostic::error(
-                        "scenario/unknown-key",
-                        format!("`{key}` is not a class of failures"),
-                    )
-                    .label(scenario.at(&path, ""))
-                    .maybe_help(help),
-                );
-            }
             check_pattern(scenario, &path, pattern, found);
         }
     }
     if let Some(pattern) = log.and_then(|log| log.get("throughput")) {
         check_pattern(scenario, &["engine", name, "log", "throughput"], pattern, found);
-    }
-    let names = engine.get("metrics").and_then(|metrics| metrics.get("names"));
-    for key in names.and_then(Value::as_table).into_iter().flat_map(Table::keys) {
-        if !METRICS.contains(&key.as_str()) {
-            let help = did_you_mean(key, METRICS.iter().copied(), "metric names");
-            found.push(
-                Diagnostic::error(
-                    "scenario/unknown-key",
-                    format!("`{key}` is not a metric's name"),
-                )
-                .label(scenario.at(&["engine", name, "metrics", "names", key], ""))
-                .maybe_help(help),
-            );
-        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use crate::record::event::FailureClass;
+use crate::record::gauge::Gauge;
 use crate::scenario::document::Data;
 use crate::units::Nanos;
 
@@ -50,6 +52,8 @@ pub(crate) enum Kind {
     Named(&'static str, &'static Kind),
     /// A table with any keys.
     Map(&'static Kind),
+    /// A table with any of these keys, all of one kind.
+    MapOf(&'static [&'static str], &'static Kind),
     /// An engine: known keys, and the flags of its preset.
     Engine,
     /// A profile: the keys of a scenario again.
@@ -73,9 +77,12 @@ impl Kind {
             Self::Duration => Data::Text("1s".into()),
             Self::Choice(words) => Data::Text(words.first().copied().unwrap_or_default().into()),
             Self::List(_) => Data::List(Vec::new()),
-            Self::Table(_) | Self::Named(..) | Self::Map(_) | Self::Engine | Self::Profile => {
-                Data::Table(Vec::new())
-            }
+            Self::Table(_)
+            | Self::Named(..)
+            | Self::Map(_)
+            | Self::MapOf(..)
+            | Self::Engine
+            | Self::Profile => Data::Table(Vec::new()),
             Self::Either(kinds) => kinds.first().map_or(Data::Bool(false), Self::stand_in),
         }
     }
@@ -108,7 +115,7 @@ impl Kind {
                 format!("a table with {}", keys.join(", "))
             }
             Self::Named(what, _) => format!("a table of named {what}s"),
-            Self::Map(_) | Self::Engine | Self::Profile => "a table".into(),
+            Self::Map(_) | Self::MapOf(..) | Self::Engine | Self::Profile => "a table".into(),
             Self::Either(kinds) => {
                 kinds.iter().map(Self::expected).collect::<Vec<_>>().join(", or ")
             }
@@ -158,6 +165,15 @@ impl<T: Grammar> Grammar for BTreeMap<String, T> {
 
 impl<T: Grammar> Grammar for IndexMap<String, T> {
     const KIND: Kind = Kind::Map(&T::KIND);
+}
+
+impl<T: Grammar> Grammar for IndexMap<FailureClass, T> {
+    const KIND: Kind = Kind::MapOf(FailureClass::TAGS, &T::KIND);
+}
+
+/// Our names of what an engine's metrics endpoint tells.
+impl<T: Grammar> Grammar for IndexMap<Gauge, T> {
+    const KIND: Kind = Kind::MapOf(Gauge::OF_ENGINE, &T::KIND);
 }
 
 /// Declares a table of a scenario: a struct for serde, and its keys as [`Field`]s.

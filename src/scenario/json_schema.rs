@@ -49,6 +49,11 @@ fn of_kind(kind: &Kind) -> Value {
             "propertyNames": { "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "maxLength": MAX_NAME },
             "additionalProperties": of_kind(of),
         }),
+        Kind::MapOf(keys, of) => json!({
+            "type": "object",
+            "propertyNames": { "enum": keys },
+            "additionalProperties": of_kind(of),
+        }),
         Kind::Map(of) => json!({ "type": "object", "additionalProperties": of_kind(of) }),
         Kind::Engine => {
             let mut engine = object(EngineSpec::FIELDS);

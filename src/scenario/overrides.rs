@@ -98,6 +98,7 @@ pub(crate) fn from_env(
         let so_far: Vec<&str> = path.iter().map(String::as_str).collect();
         let known = match kind_at(&so_far) {
             Some(Kind::Table(fields)) => fields.iter().map(|field| field.key.to_string()).collect(),
+            Some(Kind::MapOf(keys, _)) => keys.iter().map(ToString::to_string).collect(),
             Some(Kind::Engine) => {
                 let mut known: Vec<String> = EngineSpec::FIELDS
                     .iter()
@@ -167,7 +168,7 @@ pub(crate) fn kind_at(path: &[&str]) -> Option<&'static Kind> {
             .or_else(|| field(OPTIONS, part))
             .map(|field| &field.kind),
         Kind::Profile => field(ScenarioSpec::FIELDS, part).map(|field| &field.kind),
-        Kind::Named(_, of) | Kind::Map(of) => Some(*of),
+        Kind::Named(_, of) | Kind::Map(of) | Kind::MapOf(_, of) => Some(*of),
         _ => None,
     })
 }

@@ -152,6 +152,14 @@ impl<'a> Walk<'a> {
                     self.at(entry, of);
                 }
             }
+            (Kind::MapOf(keys, of), Data::Table(entries)) => {
+                for entry in entries {
+                    let is_known = keys.contains(&entry.key.as_str());
+                    if is_known || self.unknown_key(entry, keys.iter().copied()).is_some() {
+                        self.at(entry, of);
+                    }
+                }
+            }
             (Kind::Named(what, of), Data::Table(entries)) => self.named(entries, what, of),
             (Kind::Engine, Data::Table(entries)) => self.engine(entries),
             (Kind::List(of), Data::List(items)) => {
@@ -357,9 +365,12 @@ fn same_type(kind: &Kind, data: &Data) -> bool {
             matches!(data, Data::Text(_) | Data::Integer(_) | Data::Float(_) | Data::Bool(_))
         }
         Kind::List(_) => matches!(data, Data::List(_)),
-        Kind::Table(_) | Kind::Named(..) | Kind::Map(_) | Kind::Engine | Kind::Profile => {
-            matches!(data, Data::Table(_))
-        }
+        Kind::Table(_)
+        | Kind::Named(..)
+        | Kind::Map(_)
+        | Kind::MapOf(..)
+        | Kind::Engine
+        | Kind::Profile => matches!(data, Data::Table(_)),
         Kind::Either(kinds) => kinds.iter().any(|kind| same_type(kind, data)),
         Kind::Anything => true,
     }

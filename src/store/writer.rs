@@ -302,11 +302,11 @@ impl TrialWriter {
             .values
             .iter()
             .filter(|(_, value)| !value.is_finite())
-            .map(|(name, value)| (name.clone(), format!("the probe returned {value}")))
+            .map(|(gauge, value)| (*gauge, format!("the probe returned {value}")))
             .collect();
-        for (name, reason) in odd {
-            sample.values.remove(&name);
-            sample.absent.insert(name, reason);
+        for (gauge, reason) in odd {
+            sample.values.remove(&gauge);
+            sample.absent.insert(gauge, reason);
         }
         self.telemetry.append(&sample)
     }

@@ -15,6 +15,7 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use crate::record::environment::GpuFacts;
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
@@ -270,8 +271,8 @@ impl GpuProbe {
                 at,
                 source: TelemetrySource::Gpu(uuid.clone()),
                 values: BTreeMap::new(),
-                absent: [("power_w", reason), ("energy_j", reason), ("memory_bytes", reason)]
-                    .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+                absent: [Gauge::PowerW, Gauge::EnergyJ, Gauge::MemoryBytes]
+                    .map(|gauge| (gauge, reason.to_owned()))
                     .into(),
             })
             .collect()
@@ -329,11 +330,11 @@ fn read_device(
         }
     };
     let at = now();
-    fields.put("power_w", device.power_usage(), |mw| {
+    fields.put(Gauge::PowerW, device.power_usage(), |mw| {
         range("power", f64::from(mw) / 1e3, f64::MIN_POSITIVE..=POWER_W_MAX)
     })?;
     let before = seen.get(&uuid).copied().unwrap_or(0.0);
-    fields.put("energy_j", device.total_energy_consumption(), |mj| {
+    fields.put(Gauge::EnergyJ, device.total_energy_consumption(), |mj| {
         let joules = mj as f64 / 1e3;
         seen.insert(uuid.clone(), joules);
         if joules < before {
@@ -341,19 +342,19 @@ fn read_device(
         }
         Ok(joules)
     })?;
-    fields.put("memory_bytes", device.memory_info(), |memory| {
+    fields.put(Gauge::MemoryBytes, device.memory_info(), |memory| {
         range("memory", memory.used as f64, 0.0..=memory.total as f64)
     })?;
-    fields.put("utilisation_pct", device.utilization_rates(), |rates| {
+    fields.put(Gauge::UtilisationPct, device.utilization_rates(), |rates| {
         range("utilisation", f64::from(rates.gpu), 0.0..=100.0)
     })?;
-    fields.put("temperature_c", device.temperature(TemperatureSensor::Gpu), |celsius| {
+    fields.put(Gauge::TemperatureC, device.temperature(TemperatureSensor::Gpu), |celsius| {
         range("temperature", f64::from(celsius), 0.0..=150.0)
     })?;
-    fields.put("clock_mhz", device.clock_info(Clock::SM), |mhz| {
+    fields.put(Gauge::ClockMhz, device.clock_info(Clock::SM), |mhz| {
         range("clock", f64::from(mhz), 1.0..=10_000.0)
     })?;
-    fields.put("throttle_reasons", device.current_throttle_reasons(), |reasons| {
+    fields.put(Gauge::ThrottleReasons, device.current_throttle_reasons(), |reasons| {
         Ok(reasons.bits() as f64)
     })?;
     let Fields { values, absent } = fields;
@@ -363,15 +364,15 @@ fn read_device(
 /// Values and reasons of one sample.
 #[derive(Default)]
 struct Fields {
-    values: BTreeMap<String, f64>,
-    absent: BTreeMap<String, String>,
+    values: BTreeMap<Gauge, f64>,
+    absent: BTreeMap<Gauge, String>,
 }
 
 impl Fields {
     /// Keeps a value, or the reason why there is none; `Err` if the library as a whole is lost.
     fn put<T>(
         &mut self,
-        name: &str,
+        gauge: Gauge,
         value: Result<T, NvmlError>,
         check: impl FnOnce(T) -> Result<f64, String>,
     ) -> Result<(), NvmlError> {
@@ -385,8 +386,8 @@ impl Fields {
             Err(error) => Err(reason(&error)),
         };
         match checked {
-            Ok(value) => drop(self.values.insert(name.to_owned(), value)),
-            Err(reason) => drop(self.absent.insert(name.to_owned(), reason)),
+            Ok(value) => drop(self.values.insert(gauge, value)),
+            Err(reason) => drop(self.absent.insert(gauge, reason)),
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::fs;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
@@ -63,23 +64,23 @@ impl HostProbe {
         Self
     }
 
-    fn read(stat: &str, memory: &str, load: &str) -> BTreeMap<String, f64> {
+    fn read(stat: &str, memory: &str, load: &str) -> BTreeMap<Gauge, f64> {
         let mut values = BTreeMap::new();
-        let mut put = |name: &str, value: Option<f64>| {
-            value.and_then(|value| values.insert(name.to_owned(), value));
+        let mut put = |gauge: Gauge, value: Option<f64>| {
+            value.and_then(|value| values.insert(gauge, value));
         };
         if let Some(now) = cpu_times(stat) {
-            put("cpu_busy_s", Some(now.busy as f64 / TICKS_PER_S));
-            put("cpu_steal_s", Some(now.steal as f64 / TICKS_PER_S));
-            put("cpu_time_s", Some(now.total as f64 / TICKS_PER_S));
+            put(Gauge::CpuBusyS, Some(now.busy as f64 / TICKS_PER_S));
+            put(Gauge::CpuStealS, Some(now.steal as f64 / TICKS_PER_S));
+            put(Gauge::CpuTimeS, Some(now.total as f64 / TICKS_PER_S));
         }
         let available = memory_bytes(memory, "MemAvailable:");
-        put("memory_available_bytes", available);
+        put(Gauge::MemoryAvailableBytes, available);
         put(
-            "memory_used_bytes",
+            Gauge::MemoryUsedBytes,
             memory_bytes(memory, "MemTotal:").zip(available).map(|(all, free)| all - free),
         );
-        put("load_1m", load.split(' ').next().and_then(|load| load.parse().ok()));
+        put(Gauge::Load1m, load.split(' ').next().and_then(|load| load.parse().ok()));
         values
     }
 }
@@ -94,11 +95,11 @@ impl Probe for HostProbe {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut values =
             Self::read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
-        values.extend(cpu_s(UsageWho::RUSAGE_SELF).map(|own| ("own_cpu_s".to_owned(), own)));
-        let absent = ["memory_used_bytes", "load_1m"]
-            .iter()
-            .filter(|name| !values.contains_key(**name))
-            .map(|name| ((*name).to_owned(), "not in /proc".to_owned()))
+        values.extend(cpu_s(UsageWho::RUSAGE_SELF).map(|own| (Gauge::OwnCpuS, own)));
+        let absent = [Gauge::MemoryUsedBytes, Gauge::Load1m]
+            .into_iter()
+            .filter(|gauge| !values.contains_key(gauge))
+            .map(|gauge| (gauge, "not in /proc".to_owned()))
             .collect();
         vec![TelemetrySample { at, source: TelemetrySource::Host, values, absent }]
     }
@@ -131,18 +132,18 @@ mod tests {
         let memory = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    250 kB\n";
         let stat = "cpu  125 0 15 950 0 0 0 10 0 0\n";
         let found = HostProbe::read(stat, memory, "0.50 0.1 0.1 1/2 3\n");
-        assert_eq!(found["memory_used_bytes"], 750.0 * 1024.0);
-        assert_eq!(found["load_1m"], 0.5);
-        let times = ["cpu_busy_s", "cpu_steal_s", "cpu_time_s"].map(|name| found[name]);
+        assert_eq!(found[&Gauge::MemoryUsedBytes], 750.0 * 1024.0);
+        assert_eq!(found[&Gauge::Load1m], 0.5);
+        let times = [Gauge::CpuBusyS, Gauge::CpuStealS, Gauge::CpuTimeS].map(|gauge| found[&gauge]);
         assert_eq!(times, [1.4, 0.1, 11.0]);
-        assert!(!HostProbe::read(stat, memory, "").contains_key("load_1m"));
+        assert!(!HostProbe::read(stat, memory, "").contains_key(&Gauge::Load1m));
     }
 
     #[test]
     fn this_host_has_memory_and_load() {
         let samples = HostProbe::new().sample(&|| Nanos(7));
         assert_eq!((samples[0].at, &samples[0].absent), (Nanos(7), &BTreeMap::new()));
-        assert!(samples[0].values["memory_used_bytes"] > 0.0);
-        assert!(samples[0].values["own_cpu_s"] < samples[0].values["cpu_busy_s"]);
+        assert!(samples[0].values[&Gauge::MemoryUsedBytes] > 0.0);
+        assert!(samples[0].values[&Gauge::OwnCpuS] < samples[0].values[&Gauge::CpuBusyS]);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
 
-/// Brings new rates by name, if there are some.
-pub type Rates = Box<dyn FnMut() -> Option<BTreeMap<String, f64>> + Send>;
+/// Brings new rates, if there are some.
+pub type Rates = Box<dyn FnMut() -> Option<BTreeMap<Gauge, f64>> + Send>;
 
 /// Samples what is new in the log; most of the time there is no sample.
 pub struct LogRatesProbe {

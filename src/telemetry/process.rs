@@ -5,6 +5,7 @@ use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
@@ -48,17 +49,17 @@ impl Probe for EngineProcessProbe {
         let mut absent = BTreeMap::new();
         if uses.is_empty() {
             let why = pids.err().unwrap_or_else(|| "no process of the engine runs".to_owned());
-            for name in ["cpu_s", "memory_bytes"] {
-                absent.insert(name.to_owned(), why.clone());
+            for gauge in [Gauge::CpuS, Gauge::MemoryBytes] {
+                absent.insert(gauge, why.clone());
             }
         } else {
             let ticks: u64 = uses.iter().map(|usage| usage.ticks).sum();
             let cpu_s = ticks as f64 / self.ticks_per_s;
             let pages: u64 = uses.iter().map(|usage| usage.pages).sum();
-            values.insert("cpu_s".to_owned(), cpu_s);
+            values.insert(Gauge::CpuS, cpu_s);
             // Resident pages; those that processes share are counted once for each.
-            values.insert("memory_bytes".to_owned(), pages as f64 * self.page_bytes);
-            values.insert("n_processes".to_owned(), uses.len() as f64);
+            values.insert(Gauge::MemoryBytes, pages as f64 * self.page_bytes);
+            values.insert(Gauge::NProcesses, uses.len() as f64);
         }
         vec![TelemetrySample { at, source: TelemetrySource::EngineProcess, values, absent }]
     }
@@ -116,12 +117,12 @@ mod tests {
     fn this_process_uses_memory_and_a_process_that_is_gone_is_absent() {
         let own = std::process::id().cast_signed();
         let samples = EngineProcessProbe::new(Box::new(move || Ok(vec![own]))).sample(&|| Nanos(1));
-        assert!(samples[0].values["memory_bytes"] > 1e6);
+        assert!(samples[0].values[&Gauge::MemoryBytes] > 1e6);
         let samples = EngineProcessProbe::new(Box::new(|| Ok(vec![-1]))).sample(&|| Nanos(1));
-        assert_eq!(samples[0].absent["cpu_s"], "no process of the engine runs");
+        assert_eq!(samples[0].absent[&Gauge::CpuS], "no process of the engine runs");
         assert!(samples[0].values.is_empty());
         let hidden = || Err("another user's".to_owned());
         let samples = EngineProcessProbe::new(Box::new(hidden)).sample(&|| Nanos(1));
-        assert_eq!(samples[0].absent["memory_bytes"], "another user's");
+        assert_eq!(samples[0].absent[&Gauge::MemoryBytes], "another user's");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
 use crate::telemetry::Probe;
 use crate::units::Nanos;
@@ -14,12 +15,12 @@ pub type Fetch = Box<dyn FnMut() -> Result<String, String> + Send>;
 /// Samples the endpoint under our names.
 pub struct PrometheusProbe {
     fetch: Fetch,
-    names: IndexMap<String, Vec<String>>,
+    names: IndexMap<Gauge, Vec<String>>,
 }
 
 impl PrometheusProbe {
     /// Makes a probe; `names` maps our names to the engine's, of which the first found counts.
-    pub fn new(fetch: Fetch, names: IndexMap<String, Vec<String>>) -> Self {
+    pub fn new(fetch: Fetch, names: IndexMap<Gauge, Vec<String>>) -> Self {
         Self { fetch, names }
     }
 }
@@ -34,7 +35,7 @@ impl Probe for PrometheusProbe {
         let (values, absent) = match (self.fetch)() {
             Ok(text) => pick(&parse(&text), &self.names),
             Err(reason) => {
-                let absent = self.names.keys().map(|name| (name.clone(), reason.clone()));
+                let absent = self.names.keys().map(|gauge| (*gauge, reason.clone()));
                 (BTreeMap::new(), absent.collect())
             }
         };
@@ -47,8 +48,8 @@ impl Probe for PrometheusProbe {
 /// Series of one name that differ in labels (ranks, models) are added up; ratios are averaged.
 pub fn pick(
     series: &[Series<'_>],
-    names: &IndexMap<String, Vec<String>>,
-) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
+    names: &IndexMap<Gauge, Vec<String>>,
+) -> (BTreeMap<Gauge, f64>, BTreeMap<Gauge, String>) {
     let mut values = BTreeMap::new();
     let mut absent = BTreeMap::new();
     for (ours, theirs) in names {
@@ -60,12 +61,11 @@ pub fn pick(
         match found {
             Some(found) => {
                 let sum: f64 = found.iter().sum();
-                let is_ratio = ours.ends_with("_ratio");
-                let value = if is_ratio { sum / found.len() as f64 } else { sum };
-                values.insert(ours.clone(), value);
+                let value = if ours.is_ratio() { sum / found.len() as f64 } else { sum };
+                values.insert(*ours, value);
             }
             None => {
-                absent.insert(ours.clone(), format!("the engine has no {}", theirs.join(", ")));
+                absent.insert(*ours, format!("the engine has no {}", theirs.join(", ")));
             }
         }
     }
@@ -148,30 +148,33 @@ broken{x="y 1
 
     #[test]
     fn series_are_added_up_ratios_averaged_and_the_first_known_name_counts() {
-        let names: IndexMap<String, Vec<String>> = [
-            ("requests_running", vec!["vllm:num_requests_running"]),
-            ("kv_cache_usage_ratio", vec!["vllm:kv_cache_usage_perc"]),
-            ("prompt_tokens", vec!["sglang:prompt_tokens_total", "vllm:prompt_tokens_total"]),
-            ("preemptions", vec!["vllm:num_preemptions_total"]),
-            ("output_tokens", vec!["not_a_number"]),
+        let names: IndexMap<Gauge, Vec<String>> = [
+            (Gauge::RequestsRunning, vec!["vllm:num_requests_running"]),
+            (Gauge::KvCacheUsageRatio, vec!["vllm:kv_cache_usage_perc"]),
+            (Gauge::PromptTokens, vec!["sglang:prompt_tokens_total", "vllm:prompt_tokens_total"]),
+            (Gauge::Preemptions, vec!["vllm:num_preemptions_total"]),
+            (Gauge::OutputTokens, vec!["not_a_number"]),
         ]
         .into_iter()
-        .map(|(ours, theirs)| (ours.to_owned(), theirs.into_iter().map(str::to_owned).collect()))
+        .map(|(ours, theirs)| (ours, theirs.into_iter().map(str::to_owned).collect()))
         .collect();
         let mut probe = PrometheusProbe::new(Box::new(|| Ok(TEXT.to_owned())), names);
         let sample = &probe.sample(&|| Nanos(1))[0];
-        assert_eq!(sample.values["requests_running"], 5.0);
-        assert!((sample.values["kv_cache_usage_ratio"] - 0.3).abs() < 1e-12);
-        assert_eq!(sample.values["prompt_tokens"], 1_500.0);
-        assert_eq!(sample.absent["preemptions"], "the engine has no vllm:num_preemptions_total");
-        assert!(sample.absent.contains_key("output_tokens"), "a NaN was taken for a number");
+        assert_eq!(sample.values[&Gauge::RequestsRunning], 5.0);
+        assert!((sample.values[&Gauge::KvCacheUsageRatio] - 0.3).abs() < 1e-12);
+        assert_eq!(sample.values[&Gauge::PromptTokens], 1_500.0);
+        assert_eq!(
+            sample.absent[&Gauge::Preemptions],
+            "the engine has no vllm:num_preemptions_total"
+        );
+        assert!(sample.absent.contains_key(&Gauge::OutputTokens), "a NaN was taken for a number");
     }
 
     #[test]
     fn an_endpoint_that_does_not_answer_makes_every_name_absent() {
-        let names = IndexMap::from([("requests_running".to_owned(), vec!["x".to_owned()])]);
+        let names = IndexMap::from([(Gauge::RequestsRunning, vec!["x".to_owned()])]);
         let mut probe = PrometheusProbe::new(Box::new(|| Err("answered 404".to_owned())), names);
-        assert_eq!(probe.sample(&|| Nanos(1))[0].absent["requests_running"], "answered 404");
+        assert_eq!(probe.sample(&|| Nanos(1))[0].absent[&Gauge::RequestsRunning], "answered 404");
     }
 
     proptest! {

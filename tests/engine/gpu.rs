@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bench::record::gauge::Gauge;
 use bench::record::telemetry::TelemetrySource;
 use bench::telemetry::Probe;
 use bench::telemetry::gpu::{GpuProbe, survey_with, wait_for_memory};
@@ -75,20 +76,19 @@ fn each_gpu_is_sampled_under_its_uuid_and_what_it_lacks_has_a_reason() {
     let samples = GpuProbe::new(Some(fake.library())).unwrap().sample(&|| Nanos(9));
     assert_eq!(samples[0].source, TelemetrySource::Gpu("GPU-fake-0".to_owned()));
     let expected = [
-        ("clock_mhz", 1_980.0),
-        ("energy_j", 5_000.0),
-        ("memory_bytes", f64::from(500 << 20)),
-        ("power_w", 250.0),
-        ("temperature_c", 55.0),
-        ("utilisation_pct", 87.0),
+        (Gauge::ClockMhz, 1_980.0),
+        (Gauge::EnergyJ, 5_000.0),
+        (Gauge::MemoryBytes, f64::from(500 << 20)),
+        (Gauge::PowerW, 250.0),
+        (Gauge::TemperatureC, 55.0),
+        (Gauge::UtilisationPct, 87.0),
     ];
-    let values = expected.map(|(name, value)| (name.to_owned(), value)).into();
-    assert_eq!(samples[0].values, values);
+    assert_eq!(samples[0].values, expected.into());
     // The fake does not have this symbol, as an old driver would not.
-    assert_eq!(samples[0].absent.keys().collect::<Vec<_>>(), ["throttle_reasons"]);
-    assert_eq!(samples[1].absent["power_w"], "power of 0 is not credible");
-    assert!(samples[1].absent.contains_key("utilisation_pct"), "{:?}", samples[1]);
-    assert!(samples[1].values.contains_key("energy_j"));
+    assert_eq!(samples[0].absent.keys().collect::<Vec<_>>(), [&Gauge::ThrottleReasons]);
+    assert_eq!(samples[1].absent[&Gauge::PowerW], "power of 0 is not credible");
+    assert!(samples[1].absent.contains_key(&Gauge::UtilisationPct), "{:?}", samples[1]);
+    assert!(samples[1].values.contains_key(&Gauge::EnergyJ));
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn an_energy_counter_that_goes_back_is_left_out_once() {
     probe.sample(&|| Nanos(1));
     fake.set("energy_mj0 1000\n");
     let sample = &probe.sample(&|| Nanos(2))[0];
-    assert_eq!(sample.absent["energy_j"], "the counter went back from 5000 J to 1 J");
-    assert!(probe.sample(&|| Nanos(3))[0].values.contains_key("energy_j"));
+    assert_eq!(sample.absent[&Gauge::EnergyJ], "the counter went back from 5000 J to 1 J");
+    assert!(probe.sample(&|| Nanos(3))[0].values.contains_key(&Gauge::EnergyJ));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_lost_gpu_makes_gaps_with_a_reason_and_no_zeros() {
         let samples = probe.sample(&|| Nanos(at));
         assert_eq!(samples.len(), 2);
         assert!(samples.iter().all(|sample| sample.values.is_empty()));
-        assert!(samples[0].absent.contains_key("power_w"));
+        assert!(samples[0].absent.contains_key(&Gauge::PowerW));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bench::plan::launch::MetricsEndpoint;
+use bench::record::gauge::Gauge;
 use bench::record::telemetry::TelemetrySource;
 use bench::telemetry::host::HostProbe;
 use bench::telemetry::process::EngineProcessProbe;
@@ -12,10 +13,11 @@ use bench::telemetry::sampler::Sampler;
 use crate::bed::{Bed, launch};
 
 fn endpoint() -> MetricsEndpoint {
-    let names = [("requests_running", "fake:running"), ("requests_waiting", "fake:waiting")];
+    let names =
+        [(Gauge::RequestsRunning, "fake:running"), (Gauge::RequestsWaiting, "fake:waiting")];
     MetricsEndpoint {
         path: "/metrics".to_owned(),
-        names: names.map(|(ours, theirs)| (ours.to_owned(), vec![theirs.to_owned()])).into(),
+        names: names.map(|(ours, theirs)| (ours, vec![theirs.to_owned()])).into(),
     }
 }
 
@@ -41,12 +43,12 @@ fn host_engine_processes_and_engine_metrics_are_sampled_side_by_side() {
     let of = |source: TelemetrySource| {
         seen.iter().find(|sample| sample.source == source).unwrap_or_else(|| panic!("{seen:?}"))
     };
-    assert!(of(TelemetrySource::Host).values["memory_used_bytes"] > 0.0);
+    assert!(of(TelemetrySource::Host).values[&Gauge::MemoryUsedBytes] > 0.0);
     let tree = of(TelemetrySource::EngineProcess);
-    assert!((tree.values["n_processes"] - 3.0).abs() < 0.5, "{tree:?}");
-    assert!(tree.values["memory_bytes"] > 1e6);
+    assert!((tree.values[&Gauge::NProcesses] - 3.0).abs() < 0.5, "{tree:?}");
+    assert!(tree.values[&Gauge::MemoryBytes] > 1e6);
     let metrics = of(TelemetrySource::EngineMetrics);
-    assert!((metrics.values["requests_running"] - 3.0).abs() < 0.5, "{metrics:?}");
+    assert!((metrics.values[&Gauge::RequestsRunning] - 3.0).abs() < 0.5, "{metrics:?}");
     assert!(sampler.finish().probes.iter().all(|probe| !probe.is_gone));
     engine.stop();
 }

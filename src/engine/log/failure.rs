@@ -24,10 +24,10 @@ const COMMON: [(FailureClass, &str); 3] = [
 /// Returns the class of failure that the log tells of: the preset's patterns first, then
 /// phrases that any engine may print.
 pub fn classify(log_tail: &[String], patterns: &LogPatterns) -> Option<FailureClass> {
-    let from_preset = patterns.failures.iter().filter_map(|(class, pattern)| {
-        let class = serde_json::from_value(serde_json::Value::String(class.clone())).ok()?;
-        Some((class, Regex::new(pattern).ok()?))
-    });
+    let from_preset = patterns
+        .failures
+        .iter()
+        .filter_map(|(class, pattern)| Some((*class, Regex::new(pattern).ok()?)));
     let common = COMMON.iter().map(|(class, pattern)| {
         (*class, Regex::new(pattern).expect("the pattern is part of the program and tested"))
     });
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_presets_patterns_come_first() {
         let patterns = LogPatterns {
-            failures: IndexMap::from([("timed-out".to_owned(), "out of memory".to_owned())]),
+            failures: IndexMap::from([(FailureClass::TimedOut, "out of memory".to_owned())]),
             ..LogPatterns::default()
         };
         assert_eq!(

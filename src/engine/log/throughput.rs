@@ -7,9 +7,10 @@ use regex::Regex;
 
 use crate::engine::log::follow::LogFollower;
 use crate::plan::launch::LogPatterns;
+use crate::record::gauge::Gauge;
 
-/// Groups of a throughput pattern, which are also the names of the rates.
-const RATES: [&str; 2] = ["prompt_tps", "output_tps"];
+/// The rates; their tags are the groups of a throughput pattern.
+const RATES: [Gauge; 2] = [Gauge::PromptTps, Gauge::OutputTps];
 
 /// Follows a log and reads the rates out of its throughput lines.
 ///
@@ -19,7 +20,7 @@ const RATES: [&str; 2] = ["prompt_tps", "output_tps"];
 pub struct LogRates {
     log: LogFollower,
     pattern: Regex,
-    by_rank: BTreeMap<String, BTreeMap<String, f64>>,
+    by_rank: BTreeMap<String, BTreeMap<Gauge, f64>>,
 }
 
 impl LogRates {
@@ -29,15 +30,15 @@ impl LogRates {
         Some(Self { log: LogFollower::from_end(path), pattern, by_rank: BTreeMap::new() })
     }
 
-    /// Returns the rates of all replicas together, in tokens per second by name, if the log has
+    /// Returns the rates of all replicas together, in tokens per second, if the log has
     /// a new line with some.
-    pub fn look(&mut self) -> Option<BTreeMap<String, f64>> {
+    pub fn look(&mut self) -> Option<BTreeMap<Gauge, f64>> {
         let mut is_new = false;
         for line in self.log.lines() {
             let Some(captures) = self.pattern.captures(&line) else { continue };
-            let rate = |name: &&str| {
-                let rate: f64 = captures.name(name)?.as_str().parse().ok()?;
-                rate.is_finite().then(|| ((*name).to_owned(), rate))
+            let rate = |gauge: &Gauge| {
+                let rate: f64 = captures.name(gauge.tag())?.as_str().parse().ok()?;
+                rate.is_finite().then_some((*gauge, rate))
             };
             let rank = captures.name("rank").map_or("", |rank| rank.as_str());
             self.by_rank.insert(rank.to_owned(), RATES.iter().filter_map(rate).collect());
@@ -45,8 +46,8 @@ impl LogRates {
         }
         is_new.then(|| {
             let mut sum = BTreeMap::new();
-            for (name, rate) in self.by_rank.values().flatten() {
-                *sum.entry(name.clone()).or_insert(0.0) += rate;
+            for (gauge, rate) in self.by_rank.values().flatten() {
+                *sum.entry(*gauge).or_insert(0.0) += rate;
             }
             sum
         })
@@ -63,7 +64,7 @@ mod tests {
     const VLLM: &str = r"Engine (?P<rank>\d+): Avg prompt throughput: (?P<prompt_tps>[\d.]+) tokens/s, Avg generation throughput: (?P<output_tps>[\d.]+)";
     const SGLANG: &str = r"(?:(?P<rank>DP\d+)\b.*)?Decode batch.* gen throughput \(token/s\): (?P<output_tps>[\d.]+)";
 
-    fn check(pattern: &str, lines: &[&str], expected: &[(&str, f64)]) {
+    fn check(pattern: &str, lines: &[&str], expected: &[(Gauge, f64)]) {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         writeln!(log, "{}", lines[0]).unwrap();
         let patterns =
@@ -73,8 +74,7 @@ mod tests {
         for line in lines {
             writeln!(log, "noise\n{line}").unwrap();
         }
-        let expected = expected.iter().map(|(name, rate)| ((*name).to_owned(), *rate)).collect();
-        assert_eq!(rates.look(), Some(expected));
+        assert_eq!(rates.look(), Some(expected.iter().copied().collect()));
         assert_eq!(rates.look(), None);
     }
 
@@ -86,14 +86,14 @@ mod tests {
             &[
                 "(APIServer pid=1) INFO 11-22 13:03:15 [loggers.py:335] Engine 000: Avg prompt throughput: 11.1 tokens/s, Avg generation throughput: 7.0 tokens/s, Running: 1 reqs, Waiting: 0 reqs, CPU KV cache usage: 0.0%, Prefix cache hit rate: 0.0%",
             ],
-            &[("prompt_tps", 11.1), ("output_tps", 7.0)],
+            &[(Gauge::PromptTps, 11.1), (Gauge::OutputTps, 7.0)],
         );
         check(
             SGLANG,
             &[
                 "[2026-11-22 13:00:00] Decode batch. #running-req: 1, #token: 9, token usage: 0.00, gen throughput (token/s): 123.45, #queue-req: 0",
             ],
-            &[("output_tps", 123.45)],
+            &[(Gauge::OutputTps, 123.45)],
         );
     }
 
@@ -106,7 +106,7 @@ mod tests {
                 "[2026-11-22 13:00:01 DP1 TP0] Decode batch. gen throughput (token/s): 20.0, x",
                 "[2026-11-22 13:00:02 DP0 TP0] Decode batch. gen throughput (token/s): 300.0, x",
             ],
-            &[("output_tps", 320.0)],
+            &[(Gauge::OutputTps, 320.0)],
         );
     }
 }

@@ -26,6 +26,7 @@ use crate::engine::running::watch::{EngineWatch, Gone, Watched};
 use crate::engine::stop::gpu_memory::GpuBaseline;
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, EngineFailure, LoadTimeline, StopRecord};
+use crate::record::gauge::Gauge;
 use crate::telemetry::prometheus;
 
 /// Time that a port gets to become free after a stop.
@@ -125,7 +126,7 @@ impl Engine {
     /// for a probe on another thread; `None` if it writes none or its log is not ours.
     pub fn log_rates(
         &self,
-    ) -> Option<impl FnMut() -> Option<BTreeMap<String, f64>> + Send + 'static> {
+    ) -> Option<impl FnMut() -> Option<BTreeMap<Gauge, f64>> + Send + 'static> {
         self.tree_root()?;
         let mut rates = LogRates::follow(&self.log_path, &self.launch.log_patterns)?;
         Some(move || rates.look())
@@ -184,9 +185,9 @@ impl Engine {
         loop {
             let text = self.metrics_text()?.ok()?;
             let (values, _) = prometheus::pick(&prometheus::parse(&text), names);
-            let n_open: Vec<f64> = ["requests_running", "requests_waiting"]
+            let n_open: Vec<f64> = [Gauge::RequestsRunning, Gauge::RequestsWaiting]
                 .iter()
-                .filter_map(|name| values.get(*name).copied())
+                .filter_map(|gauge| values.get(gauge).copied())
                 .collect();
             match n_open.iter().sum::<f64>() {
                 _ if n_open.is_empty() => return None,

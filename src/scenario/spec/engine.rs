@@ -6,6 +6,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::record::event::FailureClass;
+use crate::record::gauge::Gauge;
 use crate::scenario::grammar::Kind::{Above, Bool, Either, Integer, List, Map, Scalar, Text};
 use crate::scenario::grammar::{Field, Grammar, Kind, table};
 use crate::units::Nanos;
@@ -226,7 +228,7 @@ table! {
         /// Stage → pattern; group `secs`, when present, is the time it took in seconds.
         pub stages [default]: IndexMap<String, String>,
         /// Failure class, `out-of-memory` for example → pattern.
-        pub failures [default]: IndexMap<String, String>,
+        pub failures [default]: IndexMap<FailureClass, String>,
         /// Our name of a setting → pattern; its group `value`, or its first one, is the value.
         pub configuration [default, skip_serializing_if = "IndexMap::is_empty"]:
             IndexMap<String, String>,
@@ -244,7 +246,7 @@ table! {
         /// URL path; "" for none.
         pub path [default]: String,
         /// Our name → the engine's names; the first that is found counts.
-        pub names [default]: IndexMap<String, Vec<String>>,
+        pub names [default]: IndexMap<Gauge, Vec<String>>,
     }
 }
 

@@ -107,10 +107,16 @@ fn each_mistake_is_told_with_a_way_out() {
     check(&good_with("arrival = \"poisson\""), "`arrival` needs a `rate`");
     check(&good_with("max_in_flight = 3"), "did you mean `max-in-flight`?");
     check(&good_with("max-tokens = 3"), "`max-tokens` is a key of `[request]`");
-    check(&good_with("[engine.tiny.log.failures]\noom = 'x'"), "is not a class of failures");
+    check(
+        &good_with("[engine.tiny.log.failures]\noom = 'x'"),
+        "known keys: `spawn`, `exited-early`",
+    );
     check(&good_with("[engine.tiny.log.stages]\nload = '('"), "this pattern cannot be used");
     check(&good_with("[engine.tiny]\nca = \"x.pem\""), "`ca` is for engines on https");
-    check(&good_with("[engine.tiny.metrics.names]\nrunning = ['x']"), "is not a metric's name");
+    check(
+        &good_with("[engine.tiny.metrics.names]\nrequests_runing = ['x']"),
+        "did you mean `requests_running`?",
+    );
     check(
         &good_with("[engine.e]\npreset = \"endpoint\"\nurl = \"host:1\""),
         "begins with `http://`",

@@ -16,11 +16,11 @@ use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
 use crate::record::event::RunEvent;
+use crate::record::gauge::Gauge;
 use crate::record::request::{
     EventKind, Events, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
-use crate::record::telemetry::TelemetryRecord;
-use crate::record::telemetry::{TelemetrySample, TelemetrySource};
+use crate::record::telemetry::{TelemetryRecord, TelemetrySample, TelemetrySource};
 use crate::record::trial::{Idle, PhaseKind, PhaseRecord, SentinelRecord, Stalls, TrialRecord};
 use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
@@ -223,7 +223,7 @@ fn a_run_is_read_as_it_was_written() {
     let sample = TelemetrySample {
         at: Nanos(7),
         source: TelemetrySource::Host,
-        values: [("power_w".to_owned(), f64::NAN), ("load".to_owned(), 0.1)].into(),
+        values: [(Gauge::PowerW, f64::NAN), (Gauge::Load1m, 0.1)].into(),
         absent: std::collections::BTreeMap::new(),
     };
     trial.telemetry(&sample).unwrap();
@@ -244,8 +244,8 @@ fn a_run_is_read_as_it_was_written() {
     assert_eq!(outputs[0].text, output.text);
     assert_eq!(outputs[0].logprobs, [-0.5, f32::MIN]);
     let samples: Vec<_> = trials[0].telemetry().unwrap().map(Result::unwrap).collect();
-    assert_eq!(samples[0].values, [("load".to_owned(), 0.1)].into());
-    assert_eq!(samples[0].absent["power_w"], "the probe returned NaN");
+    assert_eq!(samples[0].values, [(Gauge::Load1m, 0.1)].into());
+    assert_eq!(samples[0].absent[&Gauge::PowerW], "the probe returned NaN");
 }
 
 #[test]
@@ -329,6 +329,24 @@ fn damage_before_the_last_record_names_line_and_byte_and_is_never_repaired() {
     assert_eq!(error.exit_code(), 107);
     assert!(matches!(Journal::reopen(&path), Err(StoreError::Corrupt { line: 2, .. })));
     assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_gauge_that_this_version_does_not_know_is_told_with_its_place() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("telemetry.jsonl");
+    let mut journal = Journal::create(&path).unwrap();
+    for gauge in ["power_w", "power_kw"] {
+        let values = serde_json::json!({ gauge: 1.5 });
+        journal
+            .append(&serde_json::json!({ "at": 7, "source": "host", "values": values }))
+            .unwrap();
+    }
+    journal.sync().unwrap();
+    let mut records = Records::<TelemetrySample>::open(&path, Expect::Unfinished).unwrap();
+    assert_eq!(records.next().unwrap().unwrap().values, [(Gauge::PowerW, 1.5)].into());
+    let text = records.next().unwrap().unwrap_err().to_string();
+    assert!(text.contains("telemetry.jsonl:2: ") && text.contains("`power_kw`"), "{text}");
 }
 
 #[test]
