@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
+use crate::clock::{monotonic, realtime};
 use crate::units::Nanos;
 
 /// The zero of a trial's stamps, on the monotonic clock and the wall clock.
@@ -18,16 +19,12 @@ pub struct Epoch {
 impl Epoch {
     /// Returns this moment.
     pub fn now() -> Self {
-        Self {
-            monotonic_ns: read(ClockId::CLOCK_MONOTONIC),
-            unix_ns: read(ClockId::CLOCK_REALTIME),
-            instant: Instant::now(),
-        }
+        Self { monotonic_ns: monotonic().0, unix_ns: realtime().0, instant: Instant::now() }
     }
 
     /// Returns the time since the epoch.
     pub fn elapsed(&self) -> Nanos {
-        Nanos(read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.monotonic_ns))
+        monotonic().saturating_sub(Nanos(self.monotonic_ns))
     }
 
     /// Returns the epoch's wall-clock time, nanoseconds since the Unix epoch.
@@ -50,13 +47,12 @@ impl Epoch {
     ///
     /// Each batch of stamps needs a new measurement, since the wall clock is slewed and may step.
     pub(super) fn wall_offset_ns(&self) -> u64 {
-        let wall = read(ClockId::CLOCK_REALTIME);
-        wall.saturating_sub(self.elapsed().0)
+        realtime().saturating_sub(self.elapsed()).0
     }
 
     /// Returns how much further than the monotonic clock the wall clock has moved since the epoch.
     pub(super) fn wall_drift_ns(&self) -> i64 {
-        let wall = i128::from(read(ClockId::CLOCK_REALTIME)) - i128::from(self.unix_ns);
+        let wall = i128::from(realtime().0) - i128::from(self.unix_ns);
         (wall - i128::from(self.elapsed().0)) as i64
     }
 
@@ -81,19 +77,4 @@ pub(super) fn wake_on_time() {
     // Every kernel that bench runs on supports this. Without it timers are 50 µs late, and the lag
     // figures show that.
     let _ = nix::sys::prctl::set_timerslack(1);
-}
-
-/// Returns the CPU time of the calling thread.
-pub(super) fn thread_cpu() -> Nanos {
-    Nanos(read(ClockId::CLOCK_THREAD_CPUTIME_ID))
-}
-
-/// Returns the CPU time of the process.
-pub(super) fn process_cpu() -> Nanos {
-    Nanos(read(ClockId::CLOCK_PROCESS_CPUTIME_ID))
-}
-
-fn read(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock).expect("these clocks exist on every Linux");
-    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::load::clock::{Epoch, process_cpu, wake_on_time};
-use crate::load::recorder::sample::Sample;
+use crate::clock::process_cpu;
+use crate::load::clock::{Epoch, wake_on_time};
 use crate::record::trial::SentinelRecord;
+use crate::seed::Seed;
+use crate::stats::reservoir::Reservoir;
 use crate::units::Nanos;
 
 /// Period of the beats.
@@ -17,14 +19,16 @@ const TICKS_PER_S: u64 = 100;
 /// Wake-up lags of a thread that sleeps for a fixed period.
 #[derive(Debug)]
 pub(crate) struct Beats {
-    lags: Sample<Nanos>,
+    lags: Reservoir<Nanos>,
     gap_max: Nanos,
 }
 
 /// Beats until `stop` is set.
 pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     wake_on_time();
-    let mut beats = Beats { lags: Sample::new(MAX_LAGS, "sentinel"), gap_max: Nanos::ZERO };
+    // Which lags are kept does not affect the load: the stream is not a scenario's.
+    let lags = Reservoir::new(MAX_LAGS, Seed(0).stream("sentinel"));
+    let mut beats = Beats { lags, gap_max: Nanos::ZERO };
     let mut due = epoch.elapsed() + BEAT;
     let mut last = epoch.elapsed();
     while !stop.load(Ordering::Relaxed) {
@@ -145,7 +149,7 @@ mod tests {
         let (begin, end) = (edge(45, 4_500, 7_000_000_000), edge(55, 4_501, 7_000_000_300));
         let mut sentinel = Sentinel::new(1);
         sentinel.add(begin.cost_until(end, Nanos::from_secs(1)));
-        let beats = Beats { lags: Sample::new(1, "test"), gap_max: Nanos::ZERO };
+        let beats = Beats { lags: Reservoir::new(1, Seed(0).stream("test")), gap_max: Nanos::ZERO };
         let record = sentinel.into_record(beats, Vec::new());
         assert_eq!((record.wall, record.steal), (Nanos::from_secs(10), Nanos::from_millis(10)));
         assert_eq!((record.wall_drift_ns, record.load_cpu), (300, Nanos::from_secs(1)));

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::thread;
 
+use crate::clock::thread_cpu;
 use crate::load::assignment::{PhaseAssignment, Tally};
-use crate::load::clock::{Epoch, thread_cpu, wake_on_time};
+use crate::load::clock::{Epoch, wake_on_time};
 use crate::load::driver::Driver;
 use crate::load::feeder::{MADE_AHEAD, Queue, feed};
 use crate::load::recorder::channel::{MAX_BATCHES, Message, Return, ThreadRecorder, run_recorder};

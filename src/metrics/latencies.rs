@@ -41,7 +41,7 @@ pub(crate) struct Latencies {
 /// Gaps between chunks, and their exact moments.
 #[derive(Debug)]
 struct Gaps {
-    kept: Reservoir,
+    kept: Reservoir<f32>,
     moments: Moments,
 }
 

@@ -11,8 +11,8 @@ use rand::rngs::ChaCha8Rng;
 /// Source: K.-H. Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))",
 /// ACM TOMS 20 (1994) 481–493.
 #[derive(Debug)]
-pub struct Reservoir {
-    kept: Vec<f32>,
+pub struct Reservoir<T> {
+    kept: Vec<T>,
     capacity: usize,
     n_seen: u64,
     next: u64,
@@ -20,7 +20,7 @@ pub struct Reservoir {
     rng: ChaCha8Rng,
 }
 
-impl Reservoir {
+impl<T> Reservoir<T> {
     /// Creates an empty reservoir.
     ///
     /// # Panics
@@ -31,7 +31,7 @@ impl Reservoir {
     }
 
     /// Takes one value in.
-    pub fn push(&mut self, value: f32) {
+    pub fn push(&mut self, value: T) {
         self.n_seen += 1;
         if self.kept.len() < self.capacity {
             self.kept.push(value);
@@ -66,13 +66,21 @@ impl Reservoir {
     }
 
     /// Returns the values that were kept, in no useful order.
-    pub fn into_kept(self) -> Vec<f32> {
+    pub fn into_kept(self) -> Vec<T> {
         self.kept
     }
 
     /// Returns the values that were kept so far.
-    pub fn kept(&self) -> &[f32] {
+    pub fn kept(&self) -> &[T] {
         &self.kept
+    }
+}
+
+impl<T: Ord> Reservoir<T> {
+    /// Returns the values that were kept, ascending.
+    pub fn into_sorted(mut self) -> Vec<T> {
+        self.kept.sort_unstable();
+        self.kept
     }
 }
 

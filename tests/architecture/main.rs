@@ -38,12 +38,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datasets", &["ids", "plan", "scenario", "secrets", "store"]),
     ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
     ("telemetry", &["record", "units"]),
-    ("load", &["openai", "plan", "record", "scenario", "secrets", "seed", "units", "workload"]),
+    (
+        "load",
+        &[
+            "clock", "openai", "plan", "record", "scenario", "secrets", "seed", "stats", "units",
+            "workload",
+        ],
+    ),
     (
         "engine",
         &["clock", "ids", "load", "plan", "record", "scenario", "secrets", "telemetry", "units"],
     ),
-    ("serve", &["openai", "seed", "units"]),
+    ("serve", &["clock", "openai", "seed", "units"]),
     (
         "report",
         &[

@@ -6,19 +6,19 @@ pub(in crate::load) mod decode;
 pub(in crate::load) mod engine_stamps;
 pub(in crate::load) mod outcome;
 pub(crate) mod reader;
-pub(in crate::load) mod sample;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::recorder::decode::Decoding;
 use crate::load::recorder::outcome::{Asked, judge};
-use crate::load::recorder::sample::Sample;
 use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
 use crate::load::transport::client::Ending;
 use crate::load::transport::exchange::{Block, BodyBatch, Conversation, Finished, FollowUp};
 use crate::record::request::{Oddity, Outcome, OutputRecord, RequestError, RequestRecord};
 use crate::secrets::redact::Redactor;
+use crate::seed::Seed;
+use crate::stats::reservoir::Reservoir;
 use crate::units::Nanos;
 use crate::workload::request::Request;
 
@@ -51,7 +51,7 @@ pub(crate) struct Recorder<'a> {
     round: RoundReport,
     failure: Option<std::io::Error>,
     /// Differences to the engine's own stamps, where its events carry stamps.
-    added_ns: Sample<i64>,
+    added_ns: Reservoir<i64>,
 }
 
 /// What the recorder saw of one round.
@@ -70,7 +70,8 @@ impl<'a> Recorder<'a> {
             decodings: HashMap::new(),
             round: RoundReport::default(),
             failure: None,
-            added_ns: Sample::new(MAX_ADDED, "added"),
+            // Which values are kept does not affect the load: the stream is not a scenario's.
+            added_ns: Reservoir::new(MAX_ADDED, Seed(0).stream("added")),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::clock;
 use crate::openai::body::{ChatDelta, ChatDeltaChoice, Generation, TextChoice, UsageBody};
 
 /// Placeholder for the text in a serialised chunk. The chunk is cut at it.
@@ -154,6 +155,13 @@ pub struct SentStamp {
     pub realtime: u64,
     /// `CLOCK_MONOTONIC`.
     pub monotonic: u64,
+}
+
+impl SentStamp {
+    /// Returns this moment; the clocks are read one right after the other.
+    pub fn now() -> Self {
+        Self { realtime: clock::realtime().0, monotonic: clock::monotonic().0 }
+    }
 }
 
 impl Framing {

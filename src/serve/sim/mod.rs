@@ -6,7 +6,6 @@
 
 pub mod answer;
 pub mod args;
-pub mod clock;
 pub mod conn;
 pub mod engine;
 pub mod event;
@@ -40,6 +39,7 @@ use engine::Engine;
 use reactor::{Reactor, Stopped, WriteFaults};
 use truth::TruthLog;
 
+use crate::clock;
 use crate::seed::Seed;
 use crate::serve::ServeError;
 

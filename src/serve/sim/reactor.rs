@@ -12,13 +12,13 @@ use std::sync::Arc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::clock;
 use super::conn::{Conn, Read, Work};
 use super::engine::Engine;
 use super::event::{Framing, SentStamp};
 use super::stream::{End, Next};
 use super::timer_queue::{EntryKind, TimerQueue};
 use super::truth::{TruthLog, TruthRow};
+use crate::clock;
 use crate::serve::ServeError;
 use crate::units::Nanos;
 
@@ -253,7 +253,7 @@ impl Reactor {
                     return;
                 }
                 let n_before = stream.n_tokens_sent();
-                let now = clock::both();
+                let now = SentStamp::now();
                 let next = stream.emit(now, responses, conn.outbox());
                 let n_tokens = stream.n_tokens_sent() - n_before;
                 note(&mut truth, n_tokens, due, now);
@@ -269,7 +269,7 @@ impl Reactor {
                 }
             }
             Work::Whole(whole) => {
-                let now = clock::both();
+                let now = SentStamp::now();
                 let mut truth = whole.truth;
                 if let Some(truth) = &mut truth {
                     note(truth, whole.n_tokens, whole.due, now);
@@ -366,7 +366,7 @@ impl Reactor {
                 Read::Gone => self.drop_conn(slot),
                 Read::Bytes(_) if conn.inbox.len() > 2 * MAX_REQUEST_BYTES => self.drop_conn(slot),
                 Read::Bytes(stamp) => {
-                    let now = clock::both();
+                    let now = SentStamp::now();
                     let realtime = stamp.unwrap_or(Nanos(now.realtime));
                     // The kernel stamps with the realtime clock. Its offset from the monotonic
                     // clock is read now.

@@ -8,7 +8,7 @@ use nix::sys::epoll::EpollTimeout;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::clock;
+use crate::clock;
 use crate::serve::ServeError;
 use crate::units::Nanos;
 

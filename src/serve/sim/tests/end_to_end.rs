@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use nix::sys::eventfd::EventFd;
 
+use super::super::SimArgs;
 use super::super::port::listen;
 use super::super::reactor::{Reactor, Stopped, WriteFaults};
-use super::super::{SimArgs, clock};
+use crate::clock;
 use crate::seed::Seed;
 use crate::serve::ServeError;
 use crate::serve::sim::answer::AnswerBook;
