@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::ids::LaunchId;
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
-use crate::plan::launch::{Launch, Requires};
+use crate::plan::launch::{Launch, PORT, Requires};
 use crate::record::trial::PhaseKind;
 
 /// Reasons for which engines cannot run on this machine, as the caller found them.
@@ -86,20 +86,28 @@ fn render_launch(id: &LaunchId, launch: &Launch) -> Vec<String> {
 
 /// Returns environment and argv as a shell would take them, with `$PORT` open.
 pub fn command(launch: &Launch) -> String {
-    let env = launch.env.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+    let env = launch.env.iter().map(|(name, value)| format!("{name}={}", with_port(value)));
     let secrets = launch.env_from.iter().map(|(name, from)| format!("{name}=\"${from}\""));
-    let argv = launch.argv.iter().map(|arg| quote(arg));
+    let argv = launch.argv.iter().map(|arg| with_port(arg));
     env.chain(secrets).chain(argv).collect::<Vec<_>>().join(" ")
 }
 
-/// Quotes an argument where a POSIX shell would not take it as it is. `$PORT` stays open.
-fn quote(arg: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%$".contains(c);
-    let only_port = !arg.replace("$PORT", "").contains('$');
-    if !arg.is_empty() && arg.chars().all(is_plain) && only_port {
-        return arg.to_string();
-    }
-    format!("'{}'", arg.replace('\'', "'\\''"))
+/// Quotes an argument as a POSIX shell needs it, so that a printed command can be pasted.
+///
+/// Written here because `shlex` quotes every `=`, and nearly every argument has one.
+pub fn shell_word(arg: &str) -> String {
+    if is_bare(arg) { arg.to_owned() } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+}
+
+/// Quotes an argument but for `$PORT`, which stays open.
+fn with_port(arg: &str) -> String {
+    if is_bare(&arg.replace(PORT, "0")) { arg.to_owned() } else { shell_word(arg) }
+}
+
+/// Whether a shell takes an argument as it is.
+fn is_bare(arg: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    !arg.is_empty() && arg.chars().all(is_plain)
 }
 
 fn render_cell(cell: &Cell, plan: &Plan) -> Vec<String> {
@@ -201,7 +209,7 @@ mod tests {
 
     #[test]
     fn arguments_are_quoted_as_a_shell_wants_them() {
-        let check = |arg: &str, expected: &str| assert_eq!(quote(arg), expected);
+        let check = |arg: &str, expected: &str| assert_eq!(with_port(arg), expected);
         check("--port", "--port");
         check("$PORT", "$PORT");
         check("127.0.0.1:$PORT", "127.0.0.1:$PORT");

@@ -46,15 +46,6 @@ fn is_treacherous(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Quotes an argument as a POSIX shell would need it, so that a printed argv can be pasted.
-pub fn shell_word(argument: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !argument.is_empty() && argument.chars().all(is_bare) {
-        return argument.to_owned();
-    }
-    format!("'{}'", argument.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,14 +66,5 @@ mod tests {
         let clean = line(&"x".repeat(LINE_MAX + 1));
         assert_eq!(clean.chars().count(), LINE_MAX + 1);
         assert!(clean.ends_with('…'));
-    }
-
-    #[test]
-    fn a_printed_argv_can_be_pasted() {
-        let check = |argument: &str, expected: &str| assert_eq!(shell_word(argument), expected);
-        check("--port=8000", "--port=8000");
-        check("", "''");
-        check("it's", r"'it'\''s'");
-        check("a b;$(c)", "'a b;$(c)'");
     }
 }
