@@ -149,24 +149,6 @@ impl fmt::Display for Nanos {
     }
 }
 
-/// Prints a number of bytes in binary units: `512 B`, `3.5 MiB`.
-pub fn bytes_for_people(n_bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if n_bytes < 1024 {
-        return format!("{n_bytes} B");
-    }
-    let mut value = n_bytes as f64 / 1024.0;
-    let mut unit = UNITS[0];
-    for next in &UNITS[1..] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +162,5 @@ mod tests {
         check(1_234_000_000, "1.23 s");
         check(83_000_000_000, "1 min 23 s");
         check(7_500_000_000_000, "2 h 05 min");
-    }
-
-    #[test]
-    fn bytes_print_in_binary_units() {
-        assert_eq!(bytes_for_people(512), "512 B");
-        assert_eq!(bytes_for_people(3_670_016), "3.5 MiB");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use comfy_table::Table;
+use indicatif::BinaryBytes;
 
 use crate::cli::args::DataCommand;
 use crate::cli::download::DownloadBar;
@@ -14,7 +15,6 @@ use crate::datasets::catalogue;
 use crate::datasets::dataset::{self, DatasetError, Search};
 use crate::datasets::download::Progress;
 use crate::plan::cell::{DatasetPlan, Source};
-use crate::units::bytes_for_people;
 
 /// Lists, fetches, locates or checks data sets.
 pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
@@ -53,7 +53,7 @@ fn list(cache: &DatasetCache) -> String {
         table.add_row([
             entry.known.name.to_owned(),
             entry.split.to_owned(),
-            if here { bytes_for_people(entry.bytes) } else { "not here".to_owned() },
+            if here { BinaryBytes(entry.bytes).to_string() } else { "not here".to_owned() },
             entry.known.repo.to_owned(),
             entry.known.licence.to_owned(),
             lines(paths).trim_end().to_owned(),

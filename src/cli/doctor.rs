@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use indicatif::BinaryBytes;
+
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -11,7 +13,6 @@ use crate::engine::stop::orphans;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
 use crate::telemetry::environment;
-use crate::units::bytes_for_people;
 
 /// Programs that presets ask for.
 const PROGRAMS: &[&str] = &[
@@ -75,15 +76,10 @@ fn machine(environment: &Environment) -> String {
         "cpu      {} x {}{virtual_machine}, load {:.1}",
         environment.n_cpus, environment.cpu, environment.load_average
     );
-    let _ = writeln!(write, "memory   {}", bytes_for_people(environment.memory_bytes));
+    let _ = writeln!(write, "memory   {}", BinaryBytes(environment.memory_bytes));
     for gpu in &environment.gpus {
-        let _ = writeln!(
-            write,
-            "gpu {}    {}, {}",
-            gpu.index,
-            gpu.name,
-            bytes_for_people(gpu.memory_bytes)
-        );
+        let _ =
+            writeln!(write, "gpu {}    {}, {}", gpu.index, gpu.name, BinaryBytes(gpu.memory_bytes));
     }
     if let Some(reason) = &environment.gpu_absent {
         let _ = writeln!(write, "gpu      none: {reason}");

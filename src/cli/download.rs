@@ -4,11 +4,10 @@ use std::io::IsTerminal as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
+use indicatif::{BinaryBytes, ProgressBar};
 
 use crate::cli::say;
 use crate::datasets::download::Progress;
-use crate::units::bytes_for_people;
 
 /// Time between two lines where there is no terminal to redraw.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -28,9 +27,9 @@ impl DownloadBar {
 
     /// Shows bytes that have come.
     pub(crate) fn show(&self, progress: &Progress<'_>) {
-        let of = |total| format!(" of {}", bytes_for_people(total));
+        let of = |total| format!(" of {}", BinaryBytes(total));
         let total = progress.total.map_or_else(String::new, of);
-        self.say(&format!("{}: {}{total}", progress.file, bytes_for_people(progress.done)));
+        self.say(&format!("{}: {}{total}", progress.file, BinaryBytes(progress.done)));
     }
 
     /// Shows rows that were read.

@@ -272,7 +272,7 @@ mod tests {
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
         engine-busy: the engine had open requests before or after 1 of 1 trials
         engine-hidden: the engine's processes cannot be seen: it belongs to another user
-        survivors: the engine's stop left behind: 4712 worker, 3.0 GiB of device memory
+        survivors: the engine's stop left behind: 4712 worker, 3.00 GiB of device memory
         "#);
     }
 

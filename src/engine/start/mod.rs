@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indicatif::BinaryBytes;
+
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::guardian::handle::GuardianHandle;
@@ -30,7 +32,7 @@ use crate::engine::stop::gpu_memory;
 use crate::engine::stop::gpu_memory::GpuBaseline;
 use crate::plan::launch::{Launch, PORT};
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PageCache};
-use crate::units::{Nanos, bytes_for_people};
+use crate::units::Nanos;
 
 /// Starts on further ports when somebody else was faster on the picked one.
 const PORT_TRIES: u32 = 3;
@@ -277,7 +279,7 @@ impl<'a> Start<'a> {
             failure.message.push(')');
         }
         if memory_left > 0 {
-            let left = bytes_for_people(memory_left);
+            let left = BinaryBytes(memory_left);
             let _ = write!(failure.message, " ({left} of device memory did not come back)");
         }
         NotStarted::Failed(failure)

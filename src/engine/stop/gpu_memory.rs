@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use indicatif::BinaryBytes;
+
 use crate::engine::process;
 use crate::plan::launch::Launch;
 use crate::telemetry::gpu::{self, GpuProcess, Survey};
-use crate::units::bytes_for_people;
 
 /// Longest wait for memory to return. Drivers take up to a minute after a SIGKILL.
 const BACK_LIMIT: Duration = Duration::from_mins(2);
@@ -69,6 +70,7 @@ fn describe(row: &GpuProcess) -> String {
     // The driver reports the host's pid. In a container it may belong to another process, or to
     // none.
     let command = process::command(pid.cast_signed());
-    let memory = memory_bytes.map_or_else(|| "unknown memory".to_owned(), bytes_for_people);
+    let memory = memory_bytes
+        .map_or_else(|| "unknown memory".to_owned(), |n_bytes| BinaryBytes(n_bytes).to_string());
     format!("pid {pid} ({command}) on {uuid}: {memory}")
 }

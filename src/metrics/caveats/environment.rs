@@ -1,9 +1,10 @@
 //! Doubts about who else was there.
 
+use indicatif::BinaryBytes;
+
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat};
 use crate::metrics::summary::Caveat;
-use crate::units::bytes_for_people;
 
 pub(super) fn foreign_processes(case: &Case<'_>) -> Option<Caveat> {
     let first = case.evidence.foreign_gpu_processes.first()?;
@@ -41,10 +42,7 @@ pub(super) fn hidden_engine(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn survivors(case: &Case<'_>) -> Option<Caveat> {
     let mut left: Vec<String> = case.evidence.survivors.iter().cloned().collect();
     if case.evidence.memory_left_bytes > 0 {
-        left.push(format!(
-            "{} of device memory",
-            bytes_for_people(case.evidence.memory_left_bytes)
-        ));
+        left.push(format!("{} of device memory", BinaryBytes(case.evidence.memory_left_bytes)));
     }
     (!left.is_empty()).then(|| {
         let what = format!("the engine's stop left behind: {}", left.join(", "));

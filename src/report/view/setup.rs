@@ -1,18 +1,19 @@
 //! The machine, the engines and the data that stand behind the numbers.
 
+use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::analysis::input::EngineStart;
 use crate::plan::Plan;
 use crate::plan::launch::Launch;
+use crate::plan::render::shell_word;
 use crate::record::environment::Environment;
 use crate::record::trial::DatasetRecord;
 use crate::report::number::{counted, rounded};
-use crate::report::untrusted::{line, shell_word};
+use crate::report::untrusted::line;
 use crate::report::view::conditions::Fact;
 use crate::report::view::instrument::instrument;
 use crate::secrets::literal;
-use crate::units::bytes_for_people;
 
 /// One engine launch with what is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,7 +47,7 @@ pub fn environment(environment: &Environment) -> Vec<Fact> {
     }
     let cpu = format!("{}, {}", environment.cpu, counted(environment.n_cpus.into(), "CPU"));
     facts.push(Fact::new("CPU", cpu));
-    facts.push(Fact::new("memory", bytes_for_people(environment.memory_bytes)));
+    facts.push(Fact::new("memory", BinaryBytes(environment.memory_bytes).to_string()));
     facts.push(Fact::new("system", format!("{}, kernel {}", environment.os, environment.kernel)));
     if environment.virtual_machine {
         facts.push(Fact::new("virtual machine", "yes"));
@@ -58,7 +59,7 @@ pub fn environment(environment: &Environment) -> Vec<Fact> {
     facts.push(Fact::new("instrument", instrument(environment)));
     for gpu in &environment.gpus {
         let words = [
-            Some(format!("{}, {}", gpu.name, bytes_for_people(gpu.memory_bytes))),
+            Some(format!("{}, {}", gpu.name, BinaryBytes(gpu.memory_bytes))),
             gpu.compute_capability.as_ref().map(|at| format!("compute capability {at}")),
             gpu.power_limit_w.map(|watts| format!("power limit {} W", rounded(watts))),
         ];
