@@ -1,5 +1,7 @@
 //! Facts of the machine and the program, recorded once per run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The machine that measured.
@@ -79,6 +81,9 @@ pub struct Calibration {
 pub struct CalibrationRow {
     /// Name of the cell of `scenarios/calibrate.toml`.
     pub load: String,
+    /// What the cell is made of: swept key → value.
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
     /// Whether the machine let the instrument work undisturbed.
     pub valid: bool,
     /// Median of the time from an engine's write to our stamp, milliseconds.

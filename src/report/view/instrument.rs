@@ -5,6 +5,11 @@ use crate::metrics::summary::{CellStatus, CellSummary};
 use crate::record::environment::{CalibrationRow, Environment};
 use crate::report::number::rounded;
 
+/// Concurrency of the calibrated load that the row tells of.
+const STREAMS: &str = "500";
+/// Requests per second of the open loop that the row tells of.
+const RATE: &str = "1000";
+
 /// Says what calibration found, or that there is none.
 pub fn instrument(environment: &Environment) -> String {
     let Some(found) = &environment.calibration else {
@@ -31,6 +36,7 @@ pub fn row(cell: &CellSummary) -> CalibrationRow {
     };
     CalibrationRow {
         load: cell.name.clone(),
+        keys: cell.keys.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         valid: cell.validity.status == CellStatus::Ok,
         added_p50_ms: percentile(MetricId::AddedLatency, 50.0),
         added_p99_ms: percentile(MetricId::AddedLatency, 99.0),
@@ -58,20 +64,25 @@ fn said(rows: &[CalibrationRow]) -> String {
     parts.join("; ")
 }
 
-/// What is added with many paced streams.
+/// Returns the row in which a swept key has this value.
+fn row_at<'a>(rows: &'a [CalibrationRow], key: &str, value: &str) -> Option<&'a CalibrationRow> {
+    rows.iter().find(|row| row.keys.get(key).is_some_and(|found| found == value))
+}
+
+/// Says what is added with many paced streams.
 fn added(rows: &[CalibrationRow]) -> Option<String> {
-    let row = rows.iter().find(|row| row.load.contains("concurrency=500"))?;
+    let row = row_at(rows, "concurrency", STREAMS)?;
     let (p50, p99) = (row.added_p50_ms?, row.added_p99_ms?);
     let cpu = row
         .cpu_us_per_chunk
         .map_or_else(String::new, |cpu| format!(" at {} us of CPU per chunk", rounded(cpu)));
-    Some(format!("500 streams: adds {} ms p50, {} ms p99{cpu}", rounded(p50), rounded(p99)))
+    Some(format!("{STREAMS} streams: adds {} ms p50, {} ms p99{cpu}", rounded(p50), rounded(p99)))
 }
 
 fn open_loop(rows: &[CalibrationRow]) -> Option<String> {
-    let row = rows.iter().find(|row| row.load.contains("rate=1000"))?;
+    let row = row_at(rows, "rate", RATE)?;
     let (p50, p99) = (row.send_lag_p50_ms?, row.send_lag_p99_ms?);
-    Some(format!("1000 req/s: sends {} ms p50, {} ms p99 late", rounded(p50), rounded(p99)))
+    Some(format!("{RATE} req/s: sends {} ms p50, {} ms p99 late", rounded(p50), rounded(p99)))
 }
 
 #[cfg(test)]
@@ -88,7 +99,7 @@ mod tests {
     #[test]
     fn the_row_has_latency_lag_and_ceiling() {
         let paced = CalibrationRow {
-            load: "engine=paced,concurrency=500".to_owned(),
+            keys: [("concurrency".to_owned(), STREAMS.to_owned())].into(),
             valid: true,
             added_p50_ms: Some(0.0041),
             added_p99_ms: Some(0.52),
@@ -97,20 +108,28 @@ mod tests {
             ..CalibrationRow::default()
         };
         let open = CalibrationRow {
-            load: "engine=paced,rate=1000".to_owned(),
+            keys: [("rate".to_owned(), RATE.to_owned())].into(),
             valid: false,
             send_lag_p50_ms: Some(0.058),
             send_lag_p99_ms: Some(0.9),
             requests_per_s: Some(999.0),
             ..CalibrationRow::default()
         };
+        // A rate that begins with the same figures is another one.
+        let other = CalibrationRow {
+            keys: [("rate".to_owned(), format!("{RATE}0"))].into(),
+            send_lag_p50_ms: Some(7.0),
+            send_lag_p99_ms: Some(7.0),
+            valid: true,
+            ..CalibrationRow::default()
+        };
         let calibration = Calibration {
             at: "2026-11-22".to_owned(),
-            rows: vec![paced, open],
+            rows: vec![other, paced, open],
             ..Calibration::default()
         };
         let said =
             instrument(&Environment { calibration: Some(calibration), ..Environment::default() });
-        insta::assert_snapshot!(said, @"500 streams: adds 0.00410 ms p50, 0.520 ms p99 at 5.40 us of CPU per chunk; 1000 req/s: sends 0.0580 ms p50, 0.900 ms p99 late; takes 49300 chunks/s; 999 req/s (bench calibrate, 2026-11-22; 1 of 2 loads were disturbed)");
+        insta::assert_snapshot!(said, @"500 streams: adds 0.00410 ms p50, 0.520 ms p99 at 5.40 us of CPU per chunk; 1000 req/s: sends 0.0580 ms p50, 0.900 ms p99 late; takes 49300 chunks/s; 999 req/s (bench calibrate, 2026-11-22; 1 of 3 loads were disturbed)");
     }
 }
