@@ -27,11 +27,6 @@ impl Interval {
     pub fn contains(self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
-
-    /// Half of the width as a share of `value`.
-    pub fn relative_half_width(self, value: f64) -> f64 {
-        (self.high - self.low) / 2.0 / value.abs()
-    }
 }
 
 impl From<(f64, f64)> for Interval {

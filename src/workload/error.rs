@@ -16,9 +16,6 @@ pub struct DataError {
 }
 
 impl DataError {
-    /// Exit code of the program for a malformed data set.
-    pub const EXIT_CODE: u8 = 65;
-
     pub(super) fn new(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
