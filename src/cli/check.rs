@@ -6,12 +6,12 @@ use crate::cli::args::{CheckArgs, Colour};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::scenario_file::{self, Examined};
-use crate::cli::{check_data, check_paths, check_samples, say};
+use crate::cli::{check_data, check_paths, check_samples, output};
 
 /// Checks several scenarios; one bad file does not hide the mistakes of the next.
 pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
-    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    let on_stderr = output::is_coloured(colour, &std::io::stderr());
     for path in &args.scenarios {
         let found = scenario_file::read(path).map(|text| look(path, &text, args)).and_then(
             |(examined, n_cells)| {
@@ -22,13 +22,13 @@ pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
         match found {
             Ok((warnings, n_cells)) => {
                 if let Some(warnings) = scenario_file::warnings(&warnings, on_stderr) {
-                    say::talk(&warnings);
+                    output::message(&warnings);
                 }
                 let cells = if n_cells == 1 { "cell" } else { "cells" };
-                say::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
+                output::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
             }
             Err(failure) => {
-                say::talk(&failure.render(on_stderr));
+                output::message(&failure.render(on_stderr));
                 exit = exit.worse(failure.exit);
             }
         }

@@ -9,7 +9,7 @@ use crate::cli::args::DataCommand;
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::say;
+use crate::cli::output;
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::catalogue;
 use crate::datasets::dataset::{self, DatasetError, Search};
@@ -20,7 +20,7 @@ use crate::plan::cell::{DatasetPlan, Source};
 pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
     let cache = DatasetCache::from_env()?;
     match command {
-        DataCommand::List => say::data(&list(&cache))?,
+        DataCommand::List => output::data(&list(&cache))?,
         DataCommand::Fetch { name, split, sha256 } => {
             fetch(name, split.as_deref(), sha256.as_deref(), &cache)?;
         }
@@ -29,7 +29,7 @@ pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
             offline.offline = true;
             let paths = catalogue::fetch(name, split.as_deref(), &offline, None)
                 .map_err(|error| failure(&error))?;
-            say::data(&lines(&paths))?;
+            output::data(&lines(&paths))?;
         }
         DataCommand::Verify => return verify(&cache),
     }
@@ -84,7 +84,7 @@ fn fetch(
         let digest = catalogue::digest_of(path).map_err(|source| {
             Failure::input(format!("failed to read {}: {source}", path.display()))
         })?;
-        say::data(&format!("{digest}  {}\n", path.display()))?;
+        output::data(&format!("{digest}  {}\n", path.display()))?;
     }
     Ok(())
 }
@@ -96,10 +96,10 @@ fn verify(cache: &DatasetCache) -> Result<Exit, Failure> {
     let mut n_damaged = 0;
     for file in &checked {
         if file.is_sound() {
-            say::data(&format!("ok       {}\n", file.path.display()))?;
+            output::data(&format!("ok       {}\n", file.path.display()))?;
         } else {
             n_damaged += 1;
-            say::data(&format!(
+            output::data(&format!(
                 "DAMAGED  {}: SHA-256 {}, fetched was {}\n",
                 file.path.display(),
                 file.found,
@@ -112,7 +112,7 @@ fn verify(cache: &DatasetCache) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Corrupt, message)
             .help("remove these files; `bench data fetch` brings them back"));
     }
-    say::talk(&format!("cached files with a known digest: {}, all sound", checked.len()));
+    output::message(&format!("cached files with a known digest: {}, all sound", checked.len()));
     Ok(Exit::Ok)
 }
 

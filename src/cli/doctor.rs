@@ -8,7 +8,7 @@ use indicatif::BinaryBytes;
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::say;
+use crate::cli::output;
 use crate::engine::stop::orphans;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
@@ -61,7 +61,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         let _ = writeln!(write, "  help: bench doctor --runs {} --reap", args.runs.display());
         exit = Exit::Dirty;
     }
-    say::data(&text)?;
+    output::data(&text)?;
     Ok(exit)
 }
 

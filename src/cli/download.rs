@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, ProgressBar};
 
-use crate::cli::say;
+use crate::cli::output;
 use crate::datasets::download::Progress;
 
 /// Time between two lines where there is no terminal to redraw.
@@ -29,20 +29,20 @@ impl DownloadBar {
     pub(crate) fn show(&self, progress: &Progress<'_>) {
         let of = |total| format!(" of {}", BinaryBytes(total));
         let total = progress.total.map_or_else(String::new, of);
-        self.say(&format!("{}: {}{total}", progress.file, BinaryBytes(progress.done)));
+        self.message(&format!("{}: {}{total}", progress.file, BinaryBytes(progress.done)));
     }
 
     /// Shows rows that were read.
     pub(crate) fn rows(&self, name: &str, n_rows: u64) {
-        self.say(&format!("{name}: {n_rows} rows read"));
+        self.message(&format!("{name}: {n_rows} rows read"));
     }
 
     /// Shows prompts that were rendered and cut into tokens.
     pub(crate) fn prompts(&self, name: &str, n: usize, n_all: usize) {
-        self.say(&format!("{name}: {n} of {n_all} prompts made ready"));
+        self.message(&format!("{name}: {n} of {n_all} prompts made ready"));
     }
 
-    fn say(&self, text: &str) {
+    fn message(&self, text: &str) {
         if !self.bar.is_hidden() {
             self.bar.set_message(text.to_owned());
             self.bar.tick();
@@ -51,7 +51,7 @@ impl DownloadBar {
         let Ok(mut last_line) = self.last_line.lock() else { return };
         if last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             *last_line = Some(Instant::now());
-            say::talk(&format!("  {text}"));
+            output::message(&format!("  {text}"));
         }
     }
 

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::{say, scenario_file};
+use crate::cli::{output, scenario_file};
 use crate::ids::CellId;
 use crate::plan::Plan;
 use crate::plan::render::shell_word;
@@ -59,10 +59,13 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
     let anew: Vec<&str> = anew.map(|cell| cell.name.as_str()).collect();
     let n_gone = begun.cells.iter().filter(|cell| !ids_now.contains(&cell.id)).count();
     if !changes.is_empty() {
-        say::talk(&format!("the scenario has changed since {} was begun:{told}", dir.display()));
+        output::message(&format!(
+            "the scenario has changed since {} was begun:{told}",
+            dir.display()
+        ));
     }
     if !anew.is_empty() || n_gone > 0 {
-        say::talk(&anew_and_gone(&anew, n_gone));
+        output::message(&anew_and_gone(&anew, n_gone));
     }
     Ok(changes.iter().map(ToString::to_string).collect())
 }
@@ -131,7 +134,7 @@ pub(crate) fn open(
     }
     let done = conduct::done(&RunReader::open(dir)?)?;
     let (n_kept, n_cells) = (done.kept.len(), done.n_cells);
-    say::talk(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
+    output::message(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
     Ok((writer, done))
 }
 

@@ -18,12 +18,12 @@ mod exit;
 mod failure;
 mod job;
 mod kept;
+mod output;
 mod progress;
 mod publish;
 mod report;
 mod resume;
 mod run;
-mod say;
 mod scenario_file;
 mod score;
 mod scores;
@@ -47,18 +47,18 @@ pub fn main() -> ExitCode {
         return engine::guardian::main(&arguments.collect::<Vec<_>>());
     }
     std::panic::set_hook(Box::new(|panic| {
-        say::talk(&format!(
+        output::message(&format!(
             "error: bench has a defect: {panic}\n  help: please report this with the command and the scenario"
         ));
     }));
     let cli = Cli::parse();
     let colour = cli.color;
-    say::hide(&Redactor::new(say::usual_secrets()));
+    output::hide(&Redactor::new(output::usual_secrets()));
     let run = std::panic::catch_unwind(|| dispatch(cli));
     let exit = match run {
         Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
-            say::talk(&failure.render(say::is_coloured(colour, &std::io::stderr())));
+            output::message(&failure.render(output::is_coloured(colour, &std::io::stderr())));
             failure.exit
         }
         Err(_) => Exit::Internal,
@@ -95,7 +95,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {
-    say::data(text)?;
+    output::data(text)?;
     Ok(Exit::Ok)
 }
 
@@ -104,9 +104,9 @@ fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
     let loaded = &mut planned.loaded;
     let seen = check_samples::look(&loaded.scenario, &planned.plan);
     loaded.scenario.add(seen, &mut loaded.warnings);
-    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&loaded.warnings, on_stderr) {
-        say::talk(&warnings);
+        output::message(&warnings);
     }
     if args.resolved {
         return print(&planned.loaded.resolved_toml);

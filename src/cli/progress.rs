@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::cli::say;
+use crate::cli::output;
 use crate::ids::CellId;
 use crate::load::spec::Live;
 use crate::plan::Plan;
@@ -232,7 +232,7 @@ impl Face {
     }
 
     fn wait(&self, message: &str) {
-        let message = say::shown(message).into_owned();
+        let message = output::shown(message).into_owned();
         if self.is_terminal {
             self.bar.set_style(style("{spinner} {msg}"));
             self.bar.set_message(message);
@@ -242,7 +242,7 @@ impl Face {
     }
 
     fn line(&self, text: &str) {
-        let text = &*say::shown(text);
+        let text = &*output::shown(text);
         if self.is_terminal {
             self.bar.println(text);
         } else {

@@ -6,8 +6,8 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::cli::say;
 use crate::report::{csv, html, json, terminal};
 use crate::store::reader::RunReader;
 
@@ -26,20 +26,22 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     let analysis = RunAnalysis::of(&reader)?;
     let view = publish::view(&analysis);
     if reader.is_in_progress() {
-        say::talk("note: this run is still going on; the report is of what is complete so far");
+        output::message(
+            "note: this run is still going on; the report is of what is complete so far",
+        );
     } else {
         publish::write_files(&analysis, &view, own.as_ref())?;
     }
     let text = match args.format {
         ReportFormat::Terminal => {
-            let width = std::io::stdout().is_terminal().then(say::width).flatten();
-            terminal::render(&view, width, say::is_coloured(colour, &std::io::stdout()))
+            let width = std::io::stdout().is_terminal().then(output::width).flatten();
+            terminal::render(&view, width, output::is_coloured(colour, &std::io::stdout()))
         }
         ReportFormat::Markdown => publish::markdown(&view, own.as_ref())?,
         ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),
     };
-    say::data(&text)?;
+    output::data(&text)?;
     Ok(Exit::Ok)
 }

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::kept::{absolute, word};
 use crate::cli::run::Begin;
-use crate::cli::{calibrate, run, say, scenario_file};
+use crate::cli::{calibrate, output, run, scenario_file};
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::store::error::StoreError;
@@ -63,7 +63,7 @@ fn enter(cwd: &Path) {
         return;
     }
     if let Err(source) = std::env::set_current_dir(cwd) {
-        say::talk(&format!(
+        output::message(&format!(
             "note: the run was begun in {}, which cannot be entered ({source}); its relative \
              paths are taken from here",
             cwd.display()

@@ -12,7 +12,7 @@ use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file;
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, kept, publish, say};
+use crate::cli::{assets, check_paths, kept, output, publish};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -33,12 +33,12 @@ use crate::telemetry;
 /// Measures a scenario and reports.
 pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let planned = scenario_file::plan(&args.scenario)?;
-    let on_stderr = say::is_coloured(colour, &std::io::stderr());
+    let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
-        say::talk(&warnings);
+        output::message(&warnings);
     }
     if args.dry_run {
-        say::data(&crate::plan::render::render(
+        output::data(&crate::plan::render::render(
             &planned.plan,
             &scenario_file::skips(&planned.plan),
         ))?;
@@ -76,7 +76,7 @@ pub(crate) fn measure(
     // Everything that can be wrong with keys and data is found before an engine is started.
     let credentials = credentials(&job.plan)?;
     let redactor = credentials.redactor();
-    say::hide(redactor);
+    output::hide(redactor);
     let changes = match begin {
         Begin::New(_) => Vec::new(),
         Begin::GoOn(dir) => kept::changes(dir, job, redactor)?,
@@ -109,7 +109,7 @@ fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
         !skips.contains_key(id) && cells.any(|cell| cell.skip.is_none())
     };
     let launches = plan.launches.iter().filter(|(id, _)| is_used(id));
-    Ok(Credentials::read(launches, say::hub_token())?)
+    Ok(Credentials::read(launches, output::hub_token())?)
 }
 
 fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
@@ -126,7 +126,7 @@ fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
     };
     let mut tell = |what: &str| {
         if !quiet {
-            say::talk(&format!("  {what}"));
+            output::message(&format!("  {what}"));
         }
     };
     let mut listener = Listener { tell: &mut tell, on_taking: &on_taking };
@@ -181,7 +181,7 @@ fn conclude(
     }
     if !left_behind.is_empty() {
         exit = exit.worse(Exit::Dirty);
-        say::talk(&format!(
+        output::message(&format!(
             "error: an engine left behind: {}\n  help: bench doctor --runs {} --reap",
             left_behind.join(", "),
             dir.parent().unwrap_or(Path::new(".")).display()
@@ -195,12 +195,12 @@ fn conclude(
     }
     let view = publish::view(&analysis);
     publish::write_files(&analysis, &view, None)?;
-    let on_stdout = say::is_coloured(colour, &std::io::stdout());
-    let width = std::io::stdout().is_terminal().then(say::width).flatten();
-    say::data(&terminal::render(&view, width, on_stdout))?;
+    let on_stdout = output::is_coloured(colour, &std::io::stdout());
+    let width = std::io::stdout().is_terminal().then(output::width).flatten();
+    output::data(&terminal::render(&view, width, on_stdout))?;
     if interrupted.is_some() {
         let (n_measured, n_cells) = analysis.summary.progress();
-        say::talk(&format!(
+        output::message(&format!(
             "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
             kept::command(&dir)
         ));

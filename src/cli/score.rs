@@ -4,7 +4,7 @@ use crate::analysis::rescore::{self, RescoreError};
 use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::say;
+use crate::cli::output;
 use crate::cli::scores;
 use crate::plan::cell::{ExtractorPlan, ScorePlan, Take};
 use crate::store::reader::RunReader;
@@ -36,7 +36,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
         )
         .help("name a score in the scenario: [score.answer]"));
     }
-    say::data(&match args.format {
+    output::data(&match args.format {
         ScoreFormat::Terminal => scores::render(&scores, args.items),
         ScoreFormat::Jsonl => scores::items(&scores),
     })?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::say;
+use crate::cli::output;
 use crate::engine::interrupt::Interrupt;
 
 /// What is said when an interrupted program is left before it came to its end.
@@ -35,7 +35,7 @@ impl LastWords {
     /// take the engines down.
     fn leave(&self, signal: i32) {
         let words = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        say::talk(&format!("interrupted; {words}"));
+        output::message(&format!("interrupted; {words}"));
         std::process::exit(i32::from(Exit::Signal(signal as u8).code()));
     }
 }

@@ -4,7 +4,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::say;
+use crate::cli::output;
 use crate::metrics::summary::Summary;
 use crate::report::json;
 use crate::store::reader::RunReader;
@@ -22,7 +22,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     }
     let analysis = RunAnalysis::of(&reader)?;
     let n_requests: u64 = analysis.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
-    say::data(&format!(
+    output::data(&format!(
         "records: whole ({} cells, {n_requests} measured requests)\n",
         analysis.summary.cells.len()
     ))?;
@@ -30,7 +30,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let stored = match std::fs::read_to_string(&path) {
         Ok(stored) => stored,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            say::data("summary.json: not there yet; `bench report` writes it\n")?;
+            output::data("summary.json: not there yet; `bench report` writes it\n")?;
             return Ok(Exit::Ok);
         }
         Err(error) => {
@@ -39,7 +39,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     };
     let again = json::render(&analysis.summary);
     if stored == again {
-        say::data("summary.json: every figure follows from the records\n")?;
+        output::data("summary.json: every figure follows from the records\n")?;
         return Ok(Exit::Ok);
     }
     let place = first_difference(&stored, &again, &analysis.summary);

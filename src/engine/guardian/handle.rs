@@ -70,13 +70,14 @@ impl GuardianHandle {
                 io::Error::new(error.kind(), format!("{}: {error}", program.display()))
             })?;
         let orders = guardian.stdin.take().expect("standard input is a pipe");
-        let words = guardian.stdout.take().expect("standard output is a pipe");
+        let messages = guardian.stdout.take().expect("standard output is a pipe");
         let guardian_pid = guardian.id().cast_signed();
-        let listener = thread::Builder::new().name(format!("words-{}", start.engine)).spawn({
-            let watched = Arc::clone(watched);
-            let log = start.log.clone();
-            move || listen(BufReader::new(words), guardian_pid, &watched, &log)
-        })?;
+        let listener =
+            thread::Builder::new().name(format!("guardian-{}", start.engine)).spawn({
+                let watched = Arc::clone(watched);
+                let log = start.log.clone();
+                move || listen(BufReader::new(messages), guardian_pid, &watched, &log)
+            })?;
         let orders: Orders = Arc::new(Mutex::new(Some(orders)));
         let kill = Arc::new(Urgent(Box::new({
             let (orders, watched) = (Arc::clone(&orders), Arc::clone(watched));
@@ -86,10 +87,10 @@ impl GuardianHandle {
             }
         })));
         interrupt.when_urgent(&kill);
-        let leash =
+        let handle =
             Self { guardian, orders, kill, watched: Arc::clone(watched), listener: Some(listener) };
-        leash.order(&Order::Start(Box::new(start.clone())));
-        Ok(leash)
+        handle.order(&Order::Start(Box::new(start.clone())));
+        Ok(handle)
     }
 
     /// Returns the guardian's pid.
@@ -163,17 +164,17 @@ fn send(orders: &Orders, order: &Order) {
     }
 }
 
-fn listen(words: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path) {
+fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path) {
     let mut has_ended = false;
-    for line in words.lines().map_while(Result::ok) {
+    for line in messages.lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(GuardianMessage::Gone { took, killed, survivors }) => {
                 has_ended = true;
                 watched.change(|state| state.gone = Some(Gone { took, killed, survivors }));
             }
-            Ok(word) => {
-                has_ended |= matches!(word, GuardianMessage::NotStarted { .. });
-                hear(word, watched);
+            Ok(message) => {
+                has_ended |= matches!(message, GuardianMessage::NotStarted { .. });
+                take(message, watched);
             }
             Err(_) => break,
         }
@@ -204,8 +205,8 @@ fn listen(words: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path)
     });
 }
 
-fn hear(word: GuardianMessage, watched: &Watched) {
-    match word {
+fn take(message: GuardianMessage, watched: &Watched) {
+    match message {
         GuardianMessage::Started { leader, at } => {
             watched.change(|state| state.started = Some(Ok((leader, at))));
         }

@@ -99,23 +99,23 @@ fn guard() -> io::Result<()> {
             orders::Next::Order(Order::Serving) | orders::Next::Nothing => {}
         }
     };
-    let mut charge = match GuardedEngine::start(&start) {
-        Ok(charge) => charge,
+    let mut engine = match GuardedEngine::start(&start) {
+        Ok(engine) => engine,
         Err(error) => {
-            say(&GuardianMessage::NotStarted { error: error.to_string() });
+            send(&GuardianMessage::NotStarted { error: error.to_string() });
             return Ok(());
         }
     };
-    let grace = charge.watch(&mut orders);
-    charge.end_handed_over(grace, &mut || orders.kill_is_asked());
+    let grace = engine.watch(&mut orders);
+    engine.end_handed_over(grace, &mut || orders.kill_is_asked());
     let taken_down = tree::take_down(grace, &mut || orders.kill_is_asked());
-    charge.close(taken_down);
+    engine.close(taken_down);
     Ok(())
 }
 
 /// Sends a message to the runner. If the runner is gone, the end of the other pipe shows it.
-fn say(word: &GuardianMessage) {
-    let mut line = serde_json::to_vec(word).expect("words have string keys");
+fn send(message: &GuardianMessage) {
+    let mut line = serde_json::to_vec(message).expect("messages have string keys");
     line.push(b'\n');
     let mut out = io::stdout().lock();
     let _ = out.write_all(&line).and_then(|()| out.flush());
@@ -161,7 +161,7 @@ impl GuardedEngine {
         ledger.leader = Some(leader);
         // If this write fails, the inode of the log still identifies the engine.
         let _ = ledger.write(&ledger_path);
-        say(&GuardianMessage::Started { leader, at });
+        send(&GuardianMessage::Started { leader, at });
         Ok(Self {
             start: start.clone(),
             leader,
@@ -197,7 +197,7 @@ impl GuardedEngine {
         while let Ok(Some(reaped)) = tree::reap() {
             if reaped.pid == self.leader.pid && !self.leader_is_gone {
                 self.leader_is_gone = true;
-                say(&GuardianMessage::LeaderExited {
+                send(&GuardianMessage::LeaderExited {
                     status: reaped.status,
                     is_success: reaped.is_success,
                     was_killed: reaped.was_killed,
@@ -207,7 +207,7 @@ impl GuardedEngine {
         self.ranks.retain(|rank| {
             let is_alive = process::read_alive(rank.id).is_some();
             if !is_alive {
-                say(&GuardianMessage::RankGone { rank: rank.label() });
+                send(&GuardianMessage::RankGone { rank: rank.label() });
             }
             is_alive
         });
@@ -222,7 +222,7 @@ impl GuardedEngine {
                     .iter()
                     .any(|name| command.contains(name) || rank.name.contains(name))
         });
-        say(&GuardianMessage::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
+        send(&GuardianMessage::Ranks { ranks: self.ranks.iter().map(|rank| rank.id).collect() });
     }
 
     /// Runs the command that ends what the engine's command handed to a daemon. Its words go to
@@ -261,7 +261,7 @@ impl GuardedEngine {
             let _ = std::fs::remove_file(&self.ledger_path);
         }
         let TakenDown { took, killed, survivors } = taken_down;
-        say(&GuardianMessage::Gone { took, killed, survivors });
+        send(&GuardianMessage::Gone { took, killed, survivors });
     }
 }
 

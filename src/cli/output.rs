@@ -1,4 +1,4 @@
-//! Writing to the terminal: data to standard output, talk to standard error.
+//! Output: data to standard output, messages to standard error.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -47,8 +47,8 @@ pub(crate) fn data(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a line of talk to standard error. If nobody can read it, nobody misses it.
-pub(crate) fn talk(text: &str) {
+/// Writes a line for people to standard error. If nobody can read it, nobody misses it.
+pub(crate) fn message(text: &str) {
     drop(writeln!(anstream::stderr().lock(), "{}", shown(text)));
 }
 
