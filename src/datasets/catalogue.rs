@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::datasets::cache::DatasetCache;
-use crate::datasets::dataset::{DatasetError, SUMS, Search, digest, find_known};
+use crate::datasets::dataset::find::{SUMS, find_known};
+use crate::datasets::dataset::{DatasetError, Search, digest};
 use crate::datasets::download::OnProgress;
 use crate::datasets::hub::{Repo, RepoKind};
 use crate::datasets::known::{KNOWN, Known};

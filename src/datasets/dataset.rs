@@ -1,4 +1,6 @@
-//! Finds the files of a data set: local path, cache, hub or URL, then the scenario's fallback.
+//! Opens the files of a data set, with their digest and those of its worked examples.
+
+pub(crate) mod find;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -6,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::datasets::bundled::bundled;
 use crate::datasets::cache::DatasetCache;
-use crate::datasets::download::{FetchError, Fetcher, OnProgress, wait_for};
-use crate::datasets::hub::{Repo, RepoKind};
-use crate::datasets::known::{self, Known};
+use crate::datasets::dataset::find::{Found, Place, find_known, locate};
+use crate::datasets::download::OnProgress;
+use crate::datasets::known::Known;
 use crate::ids::{hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
 
@@ -141,54 +142,20 @@ pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opene
             sha256: String::new(),
         });
     }
-    let missing = match find(name, plan, search)? {
-        Ok(found) => {
-            return with_shots(checked(found.open(None)?, plan)?, plan, search);
-        }
-        Err(missing) => missing,
-    };
-    if let Some(location) = &plan.location
-        && !location.contains("://")
-        && let Some(opened) = open_bundled(Path::new(location), None)?
-    {
-        return with_shots(checked(opened, plan)?, plan, search);
-    }
-    let Some(fallback) = &plan.fallback else {
-        return Err(DatasetError::Missing {
-            name: name.to_owned(),
-            reason: missing.reason,
-            help: missing.help,
-        });
-    };
-    if let Some(path) = local(fallback, search.bases) {
-        return with_shots(Found::local(path).open(Some(missing.reason))?, plan, search);
-    }
-    if let Some(opened) = open_bundled(fallback, Some(&missing.reason))? {
-        return with_shots(opened, plan, search);
-    }
-    Err(DatasetError::Missing {
-        name: name.to_owned(),
-        reason: format!(
-            "{}; and its fallback {} is not here either",
-            missing.reason,
-            fallback.display()
-        ),
-        help: missing.help,
-    })
-}
-
-/// Refuses a file that is not the pinned one.
-fn checked(opened: Opened, plan: &DatasetPlan) -> Result<Opened, DatasetError> {
+    let located = locate(name, plan, search)?;
+    let mut opened = located.place.open()?;
     match &plan.sha256 {
+        _ if located.fallback.is_some() => opened.fallback = located.fallback,
         Some(expected) if !expected.eq_ignore_ascii_case(&opened.sha256) => {
-            Err(DatasetError::WrongHash {
+            return Err(DatasetError::WrongHash {
                 origin: opened.origin,
                 expected: expected.clone(),
                 found: opened.sha256,
-            })
+            });
         }
-        _ => Ok(opened),
+        _ => {}
     }
+    with_shots(opened, plan, search)
 }
 
 /// Opens the files of a data set that are on this machine, or those of its fallback. Nothing is
@@ -201,79 +168,54 @@ pub(crate) fn peek(
     plan: &DatasetPlan,
     search: &Search<'_>,
 ) -> Result<Vec<(String, File)>, DatasetError> {
-    if plan.source == Source::Random {
-        return Ok(Vec::new());
+    match plan.source {
+        Source::Random => Ok(Vec::new()),
+        _ => locate(name, plan, search)?.place.files(),
     }
-    let missing = match find(name, plan, search)? {
-        Ok(found) => return found.files(),
-        Err(missing) => missing,
-    };
-    if let Some(location) = plan.location.as_ref().filter(|location| !location.contains("://"))
-        && let Some(opened) = open_bundled(Path::new(location), None)?
-    {
-        return Ok(opened.files);
-    }
-    if let Some(fallback) = &plan.fallback {
-        if let Some(path) = local(fallback, search.bases) {
-            return Found::local(path).files();
-        }
-        if let Some(opened) = open_bundled(fallback, Some(&missing.reason))? {
-            return Ok(opened.files);
-        }
-    }
-    Err(DatasetError::Missing { name: name.to_owned(), reason: missing.reason, help: missing.help })
 }
 
-/// Files on this machine.
-pub(crate) struct Found {
-    pub(crate) paths: Vec<PathBuf>,
-    pub(crate) origin: String,
-}
-
-/// Why there are none, and how to change that.
-pub(crate) struct Missing {
-    pub(crate) reason: String,
-    pub(crate) help: String,
-}
-
-impl Found {
-    fn local(path: PathBuf) -> Self {
-        Self { origin: path.display().to_string(), paths: vec![path] }
-    }
-
+impl Place {
     fn files(&self) -> Result<Vec<(String, File)>, DatasetError> {
-        let open = |path: &PathBuf| {
-            let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
-            // A pipe would block for ever, a directory says nothing useful when read.
-            let kind = fs::metadata(path).map_err(unreadable)?.file_type();
-            if !kind.is_file() {
-                return Err(unreadable(io::Error::other("not a regular file")));
+        match self {
+            Self::Files(found) => found.paths.iter().map(|path| open_file(path)).collect(),
+            Self::Bundled(name, text) => {
+                let unreadable = |source| DatasetError::Unreadable { path: name.into(), source };
+                let mut file = tempfile::tempfile().map_err(unreadable)?;
+                file.write_all(text.as_bytes()).map_err(unreadable)?;
+                file.rewind().map_err(unreadable)?;
+                Ok(vec![((*name).to_owned(), file)])
             }
-            Ok((path.display().to_string(), File::open(path).map_err(unreadable)?))
-        };
-        self.paths.iter().map(open).collect()
+        }
     }
 
-    fn open(self, fallback: Option<String>) -> Result<Opened, DatasetError> {
+    fn open(self) -> Result<Opened, DatasetError> {
         let mut files = self.files()?;
         let mut digests = Vec::new();
-        for ((_, file), path) in files.iter_mut().zip(&self.paths) {
-            let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
+        for (name, file) in &mut files {
+            let unreadable = |source| DatasetError::Unreadable { path: (&*name).into(), source };
             digests.push(digest(file).map_err(unreadable)?);
         }
         let sha256 = match digests.as_slice() {
             [only] => only.clone(),
             several => sha256_hex(several.concat().as_bytes()),
         };
-        Ok(Opened {
-            files,
-            shots: Vec::new(),
-            paths: self.paths,
-            origin: self.origin,
-            fallback,
-            sha256,
-        })
+        let Found { paths, origin } = match self {
+            Self::Files(found) => found,
+            Self::Bundled(name, _) => {
+                Found { paths: Vec::new(), origin: format!("{name}, which comes with bench") }
+            }
+        };
+        Ok(Opened { files, shots: Vec::new(), paths, origin, fallback: None, sha256 })
     }
+}
+
+fn open_file(path: &Path) -> Result<(String, File), DatasetError> {
+    let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
+    // A pipe would block for ever, and a directory says nothing useful when it is read.
+    if !fs::metadata(path).map_err(unreadable)?.file_type().is_file() {
+        return Err(unreadable(io::Error::other("not a regular file")));
+    }
+    Ok((path.display().to_string(), File::open(path).map_err(unreadable)?))
 }
 
 /// Opens the training split beside a data set whose plan wants worked examples.
@@ -285,31 +227,24 @@ fn with_shots(
     if plan.n_shots == 0 || plan.split.as_deref() == Some(TRAIN) {
         return Ok(opened);
     }
-    let shots = match (Known::of(plan.source), &plan.location, &opened.fallback) {
+    let training = match (Known::of(plan.source), &plan.location, &opened.fallback) {
         // The hub or the cache has both splits.
         (Some(known), None, None) if known.splits.contains(&TRAIN) => {
             let training = DatasetPlan { split: Some(TRAIN.to_owned()), ..plan.clone() };
-            match find_known(known, known.repo, &training, search) {
-                Ok(found) => Some(found.open(None)?),
-                Err(_) => None,
-            }
+            find_known(known, known.repo, &training, search).ok().map(Place::Files)
         }
         _ => match opened.paths.as_slice() {
-            [path] => match training_beside(path).filter(|path| path.is_file()) {
-                Some(path) => Some(Found::local(path).open(None)?),
-                None => None,
-            },
+            [path] => training_beside(path)
+                .filter(|path| path.is_file())
+                .map(|path| Place::Files(Found::local(path))),
             [] => {
                 let name = opened.files.first().map(|(name, _)| Path::new(name.as_str()));
-                match name.and_then(training_beside) {
-                    Some(path) => open_bundled(&path, None)?,
-                    None => None,
-                }
+                name.and_then(training_beside).and_then(|path| Place::bundled(&path))
             }
             _ => None,
         },
     };
-    let examples = match shots {
+    let examples = match training.map(Place::open).transpose()? {
         Some(shots) => {
             opened.shots = shots.files;
             format!("worked examples from {}", shots.origin)
@@ -331,212 +266,6 @@ fn training_beside(path: &Path) -> Option<PathBuf> {
     }))
 }
 
-fn find(
-    name: &str,
-    plan: &DatasetPlan,
-    search: &Search<'_>,
-) -> Result<Result<Found, Missing>, DatasetError> {
-    let known = Known::of(plan.source);
-    let Some(location) = &plan.location else {
-        return match known {
-            Some(known) => Ok(find_known(known, known.repo, plan, search)),
-            None => Err(DatasetError::Unclear {
-                name: name.to_owned(),
-                message: "it has no `location`".to_owned(),
-            }),
-        };
-    };
-    if location.contains("://") {
-        return find_url(name, location, plan, search);
-    }
-    if let Some(path) = local(Path::new(location), search.bases) {
-        if path.is_dir() {
-            return find_in(&path, known, plan, name);
-        }
-        return Ok(Ok(Found::local(path)));
-    }
-    let is_path = location.starts_with(['.', '/', '~'])
-        || location.matches('/').count() != 1
-        || ["jsonl", "json", "csv", "parquet", "txt"]
-            .iter()
-            .any(|extension| Path::new(location).extension().is_some_and(|e| e == *extension));
-    match known {
-        _ if is_path => Ok(Err(Missing {
-            reason: format!("there is no file {location}"),
-            help: format!("place the file at {location}, or name another `location`"),
-        })),
-        Some(known) => Ok(find_known(known, location, plan, search)),
-        None => Ok(find_repo(location, plan, search, None)),
-    }
-}
-
-/// A directory as location: the one file of the split in it.
-fn find_in(
-    dir: &Path,
-    known: Option<&Known>,
-    plan: &DatasetPlan,
-    name: &str,
-) -> Result<Result<Found, Missing>, DatasetError> {
-    let split = plan.split.as_deref().or(known.map(|known| known.default_split));
-    let split = split.ok_or_else(|| DatasetError::Unclear {
-        name: name.to_owned(),
-        message: format!("{} is a directory and no `split` is named", dir.display()),
-    })?;
-    Ok(placed(dir, split).ok_or_else(|| Missing {
-        reason: format!("{} holds no {split}.jsonl, .json or .parquet", dir.display()),
-        help: format!("place {split}.jsonl in {}", dir.display()),
-    }))
-}
-
-/// A file that a person put where the message said.
-fn placed(dir: &Path, split: &str) -> Option<Found> {
-    ["jsonl", "parquet", "json", "csv"]
-        .iter()
-        .map(|extension| dir.join(format!("{split}.{extension}")))
-        .find(|path| path.is_file())
-        .map(Found::local)
-}
-
-pub(crate) fn find_known(
-    known: &Known,
-    repo: &str,
-    plan: &DatasetPlan,
-    search: &Search<'_>,
-) -> Result<Found, Missing> {
-    let split = plan.split.as_deref().unwrap_or(known.default_split);
-    let dir = search.cache.own_dir(known.name);
-    if let Some(found) = placed(&dir, split) {
-        return Ok(found);
-    }
-    find_repo(repo, plan, search, Some((known, split))).map_err(|missing| Missing {
-        help: format!(
-            "place its file as {}, or set `location` to it, or give the scenario a `fallback`",
-            dir.join(format!("{split}.jsonl")).display()
-        ),
-        ..missing
-    })
-}
-
-/// A repository of the hub: its cache, then the hub itself.
-fn find_repo(
-    location: &str,
-    plan: &DatasetPlan,
-    search: &Search<'_>,
-    known: Option<(&Known, &str)>,
-) -> Result<Found, Missing> {
-    let help =
-        format!("place the files in {} as the hub's own tools do", search.cache.hub_root.display());
-    let (repo, file) = location.split_once(':').unwrap_or((location, ""));
-    let Some(repo) = Repo::parse(RepoKind::Dataset, repo) else {
-        return Err(Missing {
-            reason: format!("{location} is neither a file nor a repository of the hub"),
-            help: "write a repository as owner/name, owner/name@revision or owner/name:file"
-                .to_owned(),
-        });
-    };
-    let wanted = |name: &str| match (file, known, &plan.split) {
-        ("", Some((known, split)), _) => name.starts_with(&known.prefix(split)),
-        ("", None, Some(split)) => {
-            name.rsplit('/').next().is_some_and(|last| last.starts_with(split.as_str()))
-        }
-        ("", None, None) => true,
-        (file, ..) => name == file,
-    };
-    let choose = |files: &[String]| known::choose(files, wanted);
-    let found = |snapshot: crate::datasets::hub::Snapshot| Found {
-        origin: format!("{} at {} of the hub", repo.name, snapshot.commit),
-        paths: snapshot.paths,
-    };
-    if let Some(snapshot) = repo.cached(search.cache, &choose) {
-        return Ok(found(snapshot));
-    }
-    if search.cache.offline {
-        return Err(Missing {
-            reason: format!("{} is not in the cache, and fetching is switched off", repo.name),
-            help,
-        });
-    }
-    repo.fetch(search.cache, &choose, search.on_progress).map(found).map_err(|error| Missing {
-        reason: format!("{} is not in the cache, and {error}", repo.name),
-        help,
-    })
-}
-
-/// A file at an address: kept in `bench`'s cache under the digest that the scenario pins.
-fn find_url(
-    name: &str,
-    address: &str,
-    plan: &DatasetPlan,
-    search: &Search<'_>,
-) -> Result<Result<Found, Missing>, DatasetError> {
-    let Some(sha256) = &plan.sha256 else {
-        return Err(DatasetError::Unclear {
-            name: name.to_owned(),
-            message: "a file from the network needs its `sha256`".to_owned(),
-        });
-    };
-    let without_query = address.split(['?', '#']).next().unwrap_or(address);
-    let file: String = without_query
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
-        .collect();
-    let file = file.trim_start_matches('.');
-    let path = search
-        .cache
-        .root
-        .join("urls")
-        .join(&sha256_hex(address.as_bytes())[..16])
-        .join(if file.is_empty() { "data" } else { file });
-    let found = || Found { origin: without_query.to_owned(), paths: vec![path.clone()] };
-    if path.is_file() {
-        return Ok(Ok(found()));
-    }
-    let help = format!("place the file as {}", path.display());
-    if search.cache.offline {
-        let reason = format!("{without_query} is not in the cache, and fetching is switched off");
-        return Ok(Err(Missing { reason, help }));
-    }
-    match fetch_url(address, &path, sha256, search.on_progress) {
-        Ok(()) => Ok(Ok(found())),
-        Err(FetchError::WrongHash { url, expected, found }) => {
-            Err(DatasetError::WrongHash { origin: url, expected, found })
-        }
-        Err(error) => Ok(Err(Missing { reason: error.to_string(), help })),
-    }
-}
-
-fn fetch_url(
-    address: &str,
-    path: &Path,
-    sha256: &str,
-    on_progress: Option<OnProgress<'_>>,
-) -> Result<(), FetchError> {
-    let (fetcher, url) = Fetcher::new(address, None)?;
-    let parent = path.parent().expect("a cached file lies in a directory");
-    fs::create_dir_all(parent)
-        .map_err(|source| FetchError::Disk { path: parent.to_owned(), source })?;
-    let digest = wait_for(fetcher.file(&url, path, Some(sha256), on_progress))?;
-    // For `bench data verify`, in the form of sha256sum.
-    let note = path.with_file_name(SUMS);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    fs::write(&note, format!("{digest}  {name}\n"))
-        .map_err(|source| FetchError::Disk { path: note, source })
-}
-
-pub(crate) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
-    if path.is_absolute() {
-        return path.exists().then(|| path.to_owned());
-    }
-    let path = path.strip_prefix("./").unwrap_or(path);
-    bases.iter().map(|base| base.join(path)).find(|path| path.exists())
-}
-
-/// Digests of the files beside it.
-pub(crate) const SUMS: &str = "SHA256SUMS";
-
 pub(crate) fn digest(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -548,22 +277,4 @@ pub(crate) fn digest(file: &mut File) -> io::Result<String> {
     }
     file.rewind()?;
     Ok(hex(&hasher.finalize()))
-}
-
-/// Opens a file of the project that the program carries; `None` for any other path. `fallback`
-/// says what was asked for in vain, if it was something else.
-fn open_bundled(path: &Path, fallback: Option<&str>) -> Result<Option<Opened>, DatasetError> {
-    let Some((name, text)) = bundled(path) else { return Ok(None) };
-    let unreadable = |source| DatasetError::Unreadable { path: path.to_owned(), source };
-    let mut file = tempfile::tempfile().map_err(unreadable)?;
-    file.write_all(text.as_bytes()).map_err(unreadable)?;
-    file.rewind().map_err(unreadable)?;
-    Ok(Some(Opened {
-        files: vec![(name.to_owned(), file)],
-        shots: Vec::new(),
-        paths: Vec::new(),
-        origin: format!("{name}, which comes with bench"),
-        fallback: fallback.map(str::to_owned),
-        sha256: sha256_hex(text.as_bytes()),
-    }))
 }

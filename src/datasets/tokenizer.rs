@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::datasets::dataset::{DatasetError, Search, local};
+use crate::datasets::dataset::find::local;
+use crate::datasets::dataset::{DatasetError, Search};
 use crate::datasets::hub::{Repo, RepoKind};
 
 const TOKENIZER: &str = "tokenizer.json";

@@ -1,0 +1,280 @@
+//! Finds the files of a data set: local path, cache, hub or URL, then the scenario's fallback.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::datasets::bundled::bundled;
+use crate::datasets::dataset::{DatasetError, Search};
+use crate::datasets::download::{FetchError, Fetcher, OnProgress, wait_for};
+use crate::datasets::hub::{Repo, RepoKind, Snapshot};
+use crate::datasets::known::{self, Known};
+use crate::ids::sha256_hex;
+use crate::plan::cell::DatasetPlan;
+
+/// Digests of the files beside it.
+pub(crate) const SUMS: &str = "SHA256SUMS";
+
+/// The place of a data set.
+pub(super) struct Located {
+    pub(super) place: Place,
+    /// Set when it is the fallback's: the reason why the asked-for source was not to be had.
+    pub(super) fallback: Option<String>,
+}
+
+/// Files on this machine, or a file that the program carries: its name and text.
+pub(super) enum Place {
+    Files(Found),
+    Bundled(&'static str, &'static str),
+}
+
+impl Place {
+    /// Returns the file of the project that the program carries; `None` for any other path.
+    pub(super) fn bundled(path: &Path) -> Option<Self> {
+        bundled(path).map(|(name, text)| Self::Bundled(name, text))
+    }
+}
+
+/// Files on this machine.
+pub(crate) struct Found {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) origin: String,
+}
+
+impl Found {
+    pub(super) fn local(path: PathBuf) -> Self {
+        Self { origin: path.display().to_string(), paths: vec![path] }
+    }
+}
+
+/// Why there are none, and how to change that.
+pub(crate) struct Missing {
+    pub(crate) reason: String,
+    pub(crate) help: String,
+}
+
+/// Finds a data set, or its fallback.
+pub(super) fn locate(
+    name: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Located, DatasetError> {
+    let Missing { mut reason, help } = match find(name, plan, search)? {
+        Ok(found) => return Ok(Located { place: Place::Files(found), fallback: None }),
+        Err(missing) => missing,
+    };
+    let location = plan.location.as_ref().filter(|location| !location.contains("://"));
+    if let Some(place) = location.and_then(|location| Place::bundled(Path::new(location))) {
+        return Ok(Located { place, fallback: None });
+    }
+    if let Some(fallback) = &plan.fallback {
+        let on_disk = local(fallback, search.bases).map(|path| Place::Files(Found::local(path)));
+        if let Some(place) = on_disk.or_else(|| Place::bundled(fallback)) {
+            return Ok(Located { place, fallback: Some(reason) });
+        }
+        reason = format!("{reason}; and its fallback {} is not here either", fallback.display());
+    }
+    Err(DatasetError::Missing { name: name.to_owned(), reason, help })
+}
+
+fn find(
+    name: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Result<Found, Missing>, DatasetError> {
+    let known = Known::of(plan.source);
+    let Some(location) = &plan.location else {
+        return match known {
+            Some(known) => Ok(find_known(known, known.repo, plan, search)),
+            None => Err(DatasetError::Unclear {
+                name: name.to_owned(),
+                message: "it has no `location`".to_owned(),
+            }),
+        };
+    };
+    if location.contains("://") {
+        return find_url(name, location, plan, search);
+    }
+    if let Some(path) = local(Path::new(location), search.bases) {
+        if path.is_dir() {
+            return find_in(&path, known, plan, name);
+        }
+        return Ok(Ok(Found::local(path)));
+    }
+    let is_path = location.starts_with(['.', '/', '~'])
+        || location.matches('/').count() != 1
+        || ["jsonl", "json", "csv", "parquet", "txt"]
+            .iter()
+            .any(|extension| Path::new(location).extension().is_some_and(|e| e == *extension));
+    match known {
+        _ if is_path => Ok(Err(Missing {
+            reason: format!("there is no file {location}"),
+            help: format!("place the file at {location}, or name another `location`"),
+        })),
+        Some(known) => Ok(find_known(known, location, plan, search)),
+        None => Ok(find_repo(location, plan, search, None)),
+    }
+}
+
+/// A directory as location: the one file of the split in it.
+fn find_in(
+    dir: &Path,
+    known: Option<&Known>,
+    plan: &DatasetPlan,
+    name: &str,
+) -> Result<Result<Found, Missing>, DatasetError> {
+    let split = plan.split.as_deref().or(known.map(|known| known.default_split));
+    let split = split.ok_or_else(|| DatasetError::Unclear {
+        name: name.to_owned(),
+        message: format!("{} is a directory and no `split` is named", dir.display()),
+    })?;
+    Ok(placed(dir, split).ok_or_else(|| Missing {
+        reason: format!("{} holds no {split}.jsonl, .json or .parquet", dir.display()),
+        help: format!("place {split}.jsonl in {}", dir.display()),
+    }))
+}
+
+/// A file that a person put where the message said.
+fn placed(dir: &Path, split: &str) -> Option<Found> {
+    ["jsonl", "parquet", "json", "csv"]
+        .iter()
+        .map(|extension| dir.join(format!("{split}.{extension}")))
+        .find(|path| path.is_file())
+        .map(Found::local)
+}
+
+pub(crate) fn find_known(
+    known: &Known,
+    repo: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Found, Missing> {
+    let split = plan.split.as_deref().unwrap_or(known.default_split);
+    let dir = search.cache.own_dir(known.name);
+    if let Some(found) = placed(&dir, split) {
+        return Ok(found);
+    }
+    find_repo(repo, plan, search, Some((known, split))).map_err(|missing| Missing {
+        help: format!(
+            "place its file as {}, or set `location` to it, or give the scenario a `fallback`",
+            dir.join(format!("{split}.jsonl")).display()
+        ),
+        ..missing
+    })
+}
+
+/// A repository of the hub: its cache, then the hub itself.
+fn find_repo(
+    location: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+    known: Option<(&Known, &str)>,
+) -> Result<Found, Missing> {
+    let help =
+        format!("place the files in {} as the hub's own tools do", search.cache.hub_root.display());
+    let (repo, file) = location.split_once(':').unwrap_or((location, ""));
+    let Some(repo) = Repo::parse(RepoKind::Dataset, repo) else {
+        return Err(Missing {
+            reason: format!("{location} is neither a file nor a repository of the hub"),
+            help: "write a repository as owner/name, owner/name@revision or owner/name:file"
+                .to_owned(),
+        });
+    };
+    let wanted = |name: &str| match (file, known, &plan.split) {
+        ("", Some((known, split)), _) => name.starts_with(&known.prefix(split)),
+        ("", None, Some(split)) => {
+            name.rsplit('/').next().is_some_and(|last| last.starts_with(split.as_str()))
+        }
+        ("", None, None) => true,
+        (file, ..) => name == file,
+    };
+    let choose = |files: &[String]| known::choose(files, wanted);
+    let found = |snapshot: Snapshot| Found {
+        origin: format!("{} at {} of the hub", repo.name, snapshot.commit),
+        paths: snapshot.paths,
+    };
+    if let Some(snapshot) = repo.cached(search.cache, &choose) {
+        return Ok(found(snapshot));
+    }
+    if search.cache.offline {
+        return Err(Missing {
+            reason: format!("{} is not in the cache, and fetching is switched off", repo.name),
+            help,
+        });
+    }
+    repo.fetch(search.cache, &choose, search.on_progress).map(found).map_err(|error| Missing {
+        reason: format!("{} is not in the cache, and {error}", repo.name),
+        help,
+    })
+}
+
+/// A file at an address: kept in `bench`'s cache under the digest that the scenario pins.
+fn find_url(
+    name: &str,
+    address: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Result<Found, Missing>, DatasetError> {
+    let Some(sha256) = &plan.sha256 else {
+        return Err(DatasetError::Unclear {
+            name: name.to_owned(),
+            message: "a file from the network needs its `sha256`".to_owned(),
+        });
+    };
+    let without_query = address.split(['?', '#']).next().unwrap_or(address);
+    let file: String = without_query
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+        .collect();
+    let file = file.trim_start_matches('.');
+    let path = search
+        .cache
+        .root
+        .join("urls")
+        .join(&sha256_hex(address.as_bytes())[..16])
+        .join(if file.is_empty() { "data" } else { file });
+    let found = || Found { origin: without_query.to_owned(), paths: vec![path.clone()] };
+    if path.is_file() {
+        return Ok(Ok(found()));
+    }
+    let help = format!("place the file as {}", path.display());
+    if search.cache.offline {
+        let reason = format!("{without_query} is not in the cache, and fetching is switched off");
+        return Ok(Err(Missing { reason, help }));
+    }
+    match fetch_url(address, &path, sha256, search.on_progress) {
+        Ok(()) => Ok(Ok(found())),
+        Err(FetchError::WrongHash { url, expected, found }) => {
+            Err(DatasetError::WrongHash { origin: url, expected, found })
+        }
+        Err(error) => Ok(Err(Missing { reason: error.to_string(), help })),
+    }
+}
+
+fn fetch_url(
+    address: &str,
+    path: &Path,
+    sha256: &str,
+    on_progress: Option<OnProgress<'_>>,
+) -> Result<(), FetchError> {
+    let (fetcher, url) = Fetcher::new(address, None)?;
+    let parent = path.parent().expect("a cached file lies in a directory");
+    fs::create_dir_all(parent)
+        .map_err(|source| FetchError::Disk { path: parent.to_owned(), source })?;
+    let digest = wait_for(fetcher.file(&url, path, Some(sha256), on_progress))?;
+    // For `bench data verify`, in the form of sha256sum.
+    let note = path.with_file_name(SUMS);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::write(&note, format!("{digest}  {name}\n"))
+        .map_err(|source| FetchError::Disk { path: note, source })
+}
+
+pub(crate) fn local(path: &Path, bases: &[PathBuf]) -> Option<PathBuf> {
+    if path.is_absolute() {
+        return path.exists().then(|| path.to_owned());
+    }
+    let path = path.strip_prefix("./").unwrap_or(path);
+    bases.iter().map(|base| base.join(path)).find(|path| path.exists())
+}
