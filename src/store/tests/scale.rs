@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::record::request::{EventKind, Events, RequestRecord};
 use crate::store::journal::Journal;
 use crate::store::records::{Expect, Records};
-use crate::store::tests::round_trip::request;
+use crate::store::tests::fixture::request;
 use crate::units::Nanos;
 
 fn scale() -> Option<u64> {
