@@ -29,7 +29,7 @@ use crate::store::reader::RunReader;
 pub struct RunAnalysis {
     /// The run directory.
     pub dir: PathBuf,
-    /// What was to be done; each measured phase is a row.
+    /// The plan; each measured phase is a row.
     pub plan: Plan,
     /// The numbers.
     pub summary: Summary,

@@ -79,7 +79,7 @@ pub(crate) enum Command {
     Man,
 }
 
-/// Which scenario, and what is changed in it.
+/// A scenario, and changes to it.
 #[derive(Args, Debug)]
 pub(crate) struct ScenarioArgs {
     /// Scenario file.

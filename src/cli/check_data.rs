@@ -51,7 +51,7 @@ struct Trouble {
     key: &'static str,
     message: String,
     help: String,
-    /// Whether it is only not known: what is wrong is not here.
+    /// Whether the data set is only unknown: the fault lies elsewhere.
     is_unseen: bool,
 }
 

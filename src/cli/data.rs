@@ -89,7 +89,7 @@ fn fetch(
     Ok(())
 }
 
-/// Digests what the caches hold; a file that is not what was fetched is named.
+/// Digests the files of the caches, and names each one that is not the fetched file any more.
 fn verify(cache: &DatasetCache) -> Result<Exit, Failure> {
     let checked = catalogue::verify(cache)
         .map_err(|error| Failure::input(format!("failed to read the caches: {error}")))?;

@@ -75,7 +75,7 @@ impl Failure {
         self
     }
 
-    /// What is on disk in spite of the failure.
+    /// The part of the run that is on disk in spite of the failure.
     #[must_use]
     pub(crate) fn kept(mut self, kept: impl Into<String>) -> Self {
         self.kept = Some(kept.into());

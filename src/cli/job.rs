@@ -1,4 +1,4 @@
-//! What is to be measured, and how that came to be.
+//! The measurement that a command line asks for, and how it was asked for.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::secrets::redact::Redactor;
 use crate::store::run_dir::Invocation;
 use crate::store::writer::NewRun;
 
-/// What is to be measured, and how that came to be.
+/// The measurement that a command line asks for, and how it was asked for.
 pub(crate) struct Job {
     pub(crate) plan: Plan,
     /// The scenario as written.

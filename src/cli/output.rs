@@ -38,7 +38,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Writes data to standard output. A reader that has gone away (`| head`) is no error.
+/// Writes data to standard output. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn data(text: &str) -> std::io::Result<()> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(shown(text).as_bytes()).and_then(|()| stdout.flush()) {

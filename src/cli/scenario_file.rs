@@ -67,7 +67,7 @@ pub(crate) struct Examined {
 /// Runs every check of a scenario that needs no look at this machine; no mistake hides another.
 pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Examined {
     let Read { scenario, resolved_toml, mut found } = read_text(path, text, profile, sets);
-    // Half a text is no reason to say what the other half lacks.
+    // One half of a text does not show that the other half lacks something.
     let is_whole = !found.iter().any(|finding| {
         matches!(finding.code, "scenario/syntax" | "scenario/empty" | "scenario/too-large")
     });

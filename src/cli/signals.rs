@@ -7,7 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::engine::interrupt::Interrupt;
 
-/// What is said when an interrupted program is left before it came to its end.
+/// The message for the case that an interrupted program is left before its end.
 #[derive(Clone, Debug)]
 pub(crate) struct LastWords(Arc<Mutex<String>>);
 
@@ -18,7 +18,7 @@ impl Default for LastWords {
 }
 
 impl LastWords {
-    /// Sets what is said from here on.
+    /// Sets the message from here on.
     pub(crate) fn are(&self, words: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }

@@ -1,8 +1,8 @@
-//! The questions that come with the program, so that an installed one has some to ask.
+//! The questions that come with the program, so that an installed program has some to ask.
 
 use std::path::Path;
 
-/// Texts by the path that they have in the project.
+/// Texts by their path in the project.
 const BUNDLED: [(&str, &str); 2] = [
     (
         "fixtures/datasets/word_problems.jsonl",

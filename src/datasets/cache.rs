@@ -17,12 +17,12 @@ pub struct DatasetCache {
     pub hub_root: PathBuf,
     /// The hub's address, `$HF_ENDPOINT`, without a slash at its end.
     pub endpoint: String,
-    /// Nothing is fetched: `$HF_HUB_OFFLINE` or `$BENCH_OFFLINE`.
+    /// Whether fetching is switched off: `$HF_HUB_OFFLINE` or `$BENCH_OFFLINE`.
     pub offline: bool,
     pub(crate) token: Option<Secret>,
 }
 
-/// There is no directory of the user's own for what is fetched.
+/// The user has no directory of their own for fetched files.
 ///
 /// A directory that everybody can write to would do for data with checksums, but engines are
 /// started from files of this cache.
@@ -43,7 +43,7 @@ impl DatasetCache {
     /// Reads the environment.
     ///
     /// # Errors
-    /// [`NoCacheDir`] when it names no place, and the user's account has no home.
+    /// [`NoCacheDir`] when the environment names no directory, and the user's account has no home.
     pub fn from_env() -> Result<Self, NoCacheDir> {
         let var = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         Self::from_lookup(&var, &home_of_account)
@@ -100,7 +100,7 @@ impl DatasetCache {
     }
 }
 
-/// Returns the home that the user's account has; one that does not exist is none.
+/// Returns the home directory of the user's account, if it exists.
 fn home_of_account() -> Option<PathBuf> {
     let user = User::from_uid(Uid::current()).ok().flatten()?;
     Some(user.dir).filter(|home| home.is_absolute() && home.is_dir())

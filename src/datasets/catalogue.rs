@@ -19,7 +19,7 @@ pub struct Entry {
     pub known: &'static Known,
     /// The split.
     pub split: &'static str,
-    /// Its files on this machine; none when it is not here.
+    /// Its files on this machine; none when the data set is not here.
     pub paths: Vec<PathBuf>,
     /// Their bytes.
     pub bytes: u64,
@@ -45,7 +45,7 @@ impl CheckedFile {
     }
 }
 
-/// Lists every split of every known data set; reaches for no network.
+/// Lists every split of every known data set, without the network.
 pub fn list(cache: &DatasetCache) -> Vec<Entry> {
     let offline = DatasetCache { offline: true, ..cache.clone() };
     let search = Search { bases: &[], cache: &offline, on_progress: None };
@@ -130,7 +130,7 @@ fn check(path: PathBuf, expected: String) -> io::Result<CheckedFile> {
     Ok(CheckedFile { path, expected, found })
 }
 
-/// Returns what lies in a directory, in order; nothing when there is no such directory.
+/// Returns the entries of a directory, sorted; none when the directory does not exist.
 fn files_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

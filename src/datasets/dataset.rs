@@ -15,47 +15,47 @@ use crate::datasets::known::Known;
 use crate::ids::{hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
 
-/// A data set that was found. Its files are open, so what is read is what was digested.
+/// A data set that was found. Its files are open, so that the bytes read are the digested ones.
 #[derive(Debug)]
 pub struct Opened {
     /// Its files with the names that messages call them by, in order; none for data that
     /// is generated.
     pub files: Vec<(String, File)>,
-    /// Files of the training split, for worked examples, when the plan wants some and the
-    /// split is to be had; else the first rows of the data set itself serve.
+    /// Files of the training split, when the plan wants worked examples and the split was found;
+    /// otherwise the first rows of the data set itself serve.
     pub shots: Vec<(String, File)>,
     /// The files' paths; none for data that is generated or comes with the program.
     pub paths: Vec<PathBuf>,
-    /// Where it came from, as a person would say it.
+    /// Its origin, for people.
     pub origin: String,
-    /// Set when the asked-for source was not to be had, with the reason.
+    /// The reason why the fallback was taken; absent when the asked-for source was found.
     pub fallback: Option<String>,
     /// SHA-256 of the file; of all files' digests when there are several; empty for data
     /// that is generated.
     pub sha256: String,
 }
 
-/// Why a data set cannot be had.
+/// Why a data set cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// It is nowhere.
+    /// The data set was not found.
     #[error("data set `{name}` is not here: {reason}")]
     Missing {
         /// The data set.
         name: String,
-        /// Where it was looked for.
+        /// The places where it was looked for.
         reason: String,
         /// What to place where.
         help: String,
     },
-    /// It is not the pinned one.
+    /// The file is not the pinned one.
     #[error("{origin} has SHA-256 {found}, {expected} is pinned in the scenario")]
     WrongHash {
-        /// Where it was found.
+        /// The place where it was found.
         origin: String,
         /// Pinned digest.
         expected: String,
-        /// Digest of what is there.
+        /// Digest of the file.
         found: String,
     },
     /// The scenario does not say enough.
@@ -71,7 +71,7 @@ pub enum DatasetError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -101,7 +101,7 @@ impl DatasetError {
     }
 }
 
-/// Where a data set is looked for, and what happens meanwhile.
+/// The places where a data set is looked for.
 #[derive(Clone, Copy)]
 pub struct Search<'a> {
     /// Directories against which relative paths are tried: the scenario's, its project's, the
@@ -109,7 +109,7 @@ pub struct Search<'a> {
     pub bases: &'a [PathBuf],
     /// Caches and hub.
     pub cache: &'a DatasetCache,
-    /// Told of a download's progress.
+    /// Gets a download's progress.
     pub on_progress: Option<OnProgress<'a>>,
 }
 

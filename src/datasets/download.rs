@@ -24,15 +24,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// Hops from the first address to the file.
 const REDIRECTS_MAX: usize = 5;
-/// No data set is larger; a body without end is not written to the disk.
+/// Most bytes of a file. No data set is larger, and a body without end must not fill the disk.
 const BYTES_MAX: u64 = 64 << 30;
-/// No listing of a repository is larger.
+/// Most bytes of a listing of a repository.
 const LISTING_MAX: usize = 32 << 20;
 
 /// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The address is not one that is fetched from.
+    /// The address is not one that `bench` fetches from.
     #[error("{url} is not fetched: {why}")]
     Refused {
         /// The address.
@@ -71,7 +71,7 @@ pub enum FetchError {
         url: String,
         /// Pinned digest.
         expected: String,
-        /// Digest of what came.
+        /// Digest of the received file.
         found: String,
     },
     /// The disk refused.
@@ -79,7 +79,7 @@ pub enum FetchError {
     Disk {
         /// The file.
         path: std::path::PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -95,7 +95,7 @@ pub struct Progress<'a> {
     pub total: Option<u64>,
 }
 
-/// Told of progress now and then.
+/// Gets the progress now and then.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
 /// A client that stays on the track of one first address.
@@ -237,7 +237,7 @@ impl Fetcher {
         let (mut file, mut hasher, mut done) = open_partial(&partial).map_err(disk)?;
         let (_, mut response) = self.send(Method::GET, url, done).await?;
         if done > 0 && !goes_on_at(&response, done) {
-            // The server sends the whole file, or has less than we do: begin again.
+            // The server sends the whole file, or has less than we do: the file begins again.
             file.set_len(0).map_err(disk)?;
             (hasher, done) = (Sha256::new(), 0);
             if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
@@ -302,7 +302,7 @@ pub(crate) fn wait_for<T: Send>(
     })
 }
 
-/// Opens what an earlier attempt left, and digests it.
+/// Opens the part that an earlier attempt left, and digests it.
 fn open_partial(path: &Path) -> io::Result<(File, Sha256, u64)> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -346,7 +346,7 @@ fn is_local_host(url: &Url) -> bool {
     }
 }
 
-/// Loopback, link-local (which is where clouds keep credentials) and unspecified addresses.
+/// Whether an address is loopback, link-local (where clouds keep credentials) or unspecified.
 fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4 == Ipv4Addr::UNSPECIFIED,
@@ -378,7 +378,7 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// An address without what could be secret in it.
+/// Returns an address without the parts that could be secret.
 fn shown(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut url) => {
@@ -391,8 +391,8 @@ fn shown(url: &str) -> String {
     }
 }
 
-/// An error with all its causes; reqwest's own text says only that it failed.
-/// Returns the innermost cause: the layers around it say no more than that something failed.
+/// Returns the innermost cause: the layers around it, reqwest's own included, say only that
+/// something failed.
 fn causes(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(cause) = innermost.source() {

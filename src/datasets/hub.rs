@@ -101,7 +101,7 @@ impl Repo {
     /// Fetches the wanted files into the cache.
     ///
     /// # Errors
-    /// [`FetchError`]; what was fetched so far is kept and gone on with the next time.
+    /// [`FetchError`]. The next attempt goes on with the part that was fetched.
     pub fn fetch(
         &self,
         cache: &DatasetCache,
@@ -177,7 +177,7 @@ async fn fetch_blob(
     if !blob.exists() {
         // Large files are named by their SHA-256, small ones by git's own hash.
         let sha256 = (etag.len() == 64).then_some(etag.as_str());
-        // The blob is named by its digest, which tells a person nothing.
+        // The blob's name is its digest, which means nothing to a person.
         let named = |progress: Progress<'_>| {
             if let Some(report) = on_progress {
                 report(Progress { file: name, ..progress });

@@ -14,7 +14,7 @@ const TEMPLATE: &str = "chat_template.jinja";
 /// The texts of a tokenizer's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerFiles {
-    /// Where they came from, as a person would say it.
+    /// Their origin, for people.
     pub origin: String,
     /// `tokenizer.json`.
     pub tokenizer: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct TokenizerFiles {
 /// Finds a tokenizer by a path to its file or directory, or by a repository of the hub.
 ///
 /// # Errors
-/// [`DatasetError::Missing`] says where it was looked for.
+/// [`DatasetError::Missing`] names the places where it was looked for.
 pub fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles, DatasetError> {
     let missing = |reason: String| DatasetError::Missing {
         name: location.to_owned(),

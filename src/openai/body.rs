@@ -14,7 +14,7 @@ pub struct GenerationRequest {
     /// What to continue; completions only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptField>,
-    /// What was said so far; chat only.
+    /// The conversation so far; chat only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<ChatMessage>>,
     /// The most tokens to generate.
@@ -113,7 +113,7 @@ pub enum PromptField {
 pub struct ChatMessage {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// What was said; absent in an assistant's tool call.
+    /// The text of the message; absent in an assistant's tool call.
     #[serde(default)]
     pub content: Option<ContentField>,
 }
@@ -274,7 +274,7 @@ pub struct TextLogprobs {
 pub struct ChatDeltaChoice {
     /// Always 0 here.
     pub index: u32,
-    /// What came in addition.
+    /// The added text.
     pub delta: ChatDelta,
     /// Log probabilities, if asked for.
     pub logprobs: Option<ChatLogprobs>,
@@ -392,7 +392,7 @@ pub struct ModelCard {
     pub id: String,
     /// `model`.
     pub object: String,
-    /// Who serves it.
+    /// The owner of the model.
     pub owned_by: String,
     /// Longest context, where the server tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ pub struct Chunk<'a> {
     pub halves: Halves,
     /// Whether it carries part of a tool or function call.
     pub tool_call: bool,
-    /// Index of the choice that all this is of; absent when there is no choice.
+    /// Index of the choice that the chunk belongs to; absent without a choice.
     pub index: Option<u32>,
     /// Whether it is a whole answer: a `message` instead of a `delta`.
     pub is_whole: bool,
@@ -35,7 +35,7 @@ pub struct Chunk<'a> {
     pub has_bad_logprobs: bool,
     /// Tokens in it, where token ids or log probabilities tell.
     pub n_tokens: Option<u32>,
-    /// What was odd about it.
+    /// Its oddities.
     pub oddities: Vec<Oddity>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads a chunk field by field: what is odd is dropped and told, and the rest is kept.
+//! Reads a chunk field by field: odd fields are dropped and recorded, the rest is kept.
 
 use std::borrow::Cow;
 
@@ -296,7 +296,7 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
         .or_else(|| message().filter(|_| has_code))
 }
 
-/// Returns the words of what is known to be an error: its message, or all of it.
+/// Returns the text of a known error: its message, or all of it.
 pub(super) fn error_text(data: &[u8]) -> String {
     let text = String::from_utf8_lossy(data);
     let words = serde_json::from_slice(data).ok().and_then(|value: Value| error_words(&value));
@@ -304,7 +304,7 @@ pub(super) fn error_text(data: &[u8]) -> String {
     if words.is_empty() { "an error without words".to_owned() } else { words }
 }
 
-/// Returns the words of an error member; `None` when it is empty, which is no error.
+/// Returns the text of an error member; `None` when it is empty, which is not an error.
 fn error_words(error: &Value) -> Option<String> {
     if is_empty(error) {
         return None;

@@ -10,7 +10,7 @@ use crate::record::request::Oddity;
 const HALF: u32 = 0x10_0000;
 const SURROGATES: std::ops::RangeInclusive<u32> = 0xd800..=0xdfff;
 
-/// Returns the text with what is mended in it replaced, and what that was.
+/// Returns the text with its mistakes replaced, and which mistakes they were.
 ///
 /// Numbers that are not finite, in any spelling, become `null`; control characters in strings
 /// are escaped; a lone half of a surrogate pair becomes a mark that [`Halves::take`] reads.
@@ -133,7 +133,7 @@ impl Halves {
         found
     }
 
-    /// Appends a chunk's text to what came before it, whose last half is `open`.
+    /// Appends a chunk's text to the text before it, whose last half is `open`.
     pub fn join(self, text: &mut String, open: Option<u16>, more: &str) {
         let pair = open
             .zip(self.leading)

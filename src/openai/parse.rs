@@ -17,7 +17,7 @@ use crate::record::request::{Oddity, Usage};
 /// itself, and one that is odd is dropped and told.
 ///
 /// # Errors
-/// [`NotAChunk`] for what is no JSON object even when it is mended.
+/// [`NotAChunk`] for a text that is not a JSON object even when it is mended.
 pub fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
     let ordinary = std::str::from_utf8(data)
         .ok()
@@ -26,7 +26,7 @@ pub fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
     ordinary.map_or_else(|| lenient::parse(data), Ok)
 }
 
-/// Returns the words of what is known to be an error: its message, or all of it.
+/// Returns the text of a known error: its message, or all of it.
 pub fn error_text(data: &[u8]) -> String {
     lenient::error_text(data)
 }

@@ -7,7 +7,7 @@ use crate::units::Nanos;
 
 /// An incremental decoder of `text/event-stream`.
 ///
-/// It works on bytes, so a character that two reads share is no special case, and it copies
+/// It works on bytes, so a character that two reads share is not a special case, and it copies
 /// nothing as long as an event lies in one piece. Comments, `id` and `retry` are passed over;
 /// lines end in LF, CR or CRLF; a byte-order mark is dropped.
 /// Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream".

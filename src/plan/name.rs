@@ -7,7 +7,7 @@ use crate::ids::sha256_hex;
 /// Longest name. Directories allow 255 bytes; run directories put suffixes behind.
 const MAX_BYTES: usize = 120;
 
-/// Returns `engine=tiny,precision=fp16`. What is not plain is written as `%` and two
+/// Returns `engine=tiny,precision=fp16`. Other characters are written as `%` and two
 /// hexadecimal digits; a name that would be too long ends in `~` and a hash of all of it.
 pub(crate) fn cell_name(keys: &IndexMap<String, String>) -> String {
     let parts: Vec<String> =

@@ -1,4 +1,4 @@
-//! From phases and requests as written to what is sent and when.
+//! Turns phases and requests as written into the plan of what is sent and when.
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};

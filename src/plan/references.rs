@@ -11,7 +11,7 @@ use crate::plan::cell::{ArrivalsPlan, Cell};
 pub struct Dangling {
     /// Where it stands: `cells[0].score`.
     pub place: String,
-    /// What is wrong.
+    /// The mistake.
     pub why: String,
     /// The value as it stands there.
     pub text: String,

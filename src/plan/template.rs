@@ -20,7 +20,7 @@ pub(crate) type Context = BTreeMap<String, Value>;
 /// Why a template cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TemplateError {
-    /// What is wrong, as one line.
+    /// The mistake, in one line.
     pub(crate) message: String,
     /// What may help.
     pub(crate) help: String,
@@ -43,7 +43,7 @@ pub(crate) fn render(template: &str, context: &Context) -> Result<String, Templa
     })
 }
 
-/// Returns the names of the variables that a template uses; none where it is no template.
+/// Returns the names of the variables that a template uses; none where the text is not one.
 pub(crate) fn variables(template: &str) -> Vec<String> {
     match parse(&ENVIRONMENT, template) {
         Ok(parsed) if is_template(template) => {

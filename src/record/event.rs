@@ -1,4 +1,4 @@
-//! What happened in a run, in order: the one stream that progress, resume and report read.
+//! The events of a run, in order: the one stream that progress, resume and report read.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct EventRecord {
     pub event: RunEvent,
 }
 
-/// What can happen in a run.
+/// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RunEvent {
@@ -31,7 +31,7 @@ pub enum RunEvent {
         /// Cells in the plan.
         n_cells: u32,
     },
-    /// A cell will not be run, and why.
+    /// A cell will not be run.
     CellSkipped {
         /// The cell.
         cell: CellId,
@@ -68,14 +68,14 @@ pub enum RunEvent {
         launch: LaunchId,
         /// Stages of the start.
         timeline: LoadTimeline,
-        /// What the engine says of itself.
+        /// The facts that the engine tells of itself.
         facts: EngineFacts,
     },
     /// An engine could not be started, or died.
     EngineFailed {
         /// The launch.
         launch: LaunchId,
-        /// How.
+        /// Its outcome.
         failure: EngineFailure,
     },
     /// An engine is gone.
@@ -116,7 +116,7 @@ pub enum RunEvent {
     CellFinished {
         /// The cell.
         cell: CellId,
-        /// How.
+        /// Its outcome.
         outcome: CellOutcome,
     },
     /// A search goes on with another load: the plan has one cell more.
@@ -134,9 +134,9 @@ pub enum RunEvent {
     /// A caveat that belongs to the whole run. Runs of format 1 call it a doubt.
     #[serde(alias = "doubt")]
     Caveat {
-        /// What is doubtful, with the measured value.
+        /// The doubt, with the measured value.
         what: String,
-        /// What to do about it.
+        /// Advice.
         advice: String,
     },
     /// The user interrupted the run.
@@ -190,7 +190,7 @@ pub enum PageCache {
     Cold,
 }
 
-/// What an engine says of itself.
+/// The facts that an engine tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineFacts {

@@ -1,4 +1,4 @@
-//! What was observed, exactly as it is kept on disk.
+//! Observations, exactly as they are kept on disk.
 //!
 //! Records hold raw stamps and never a derived number, so every figure can be computed
 //! again from the run directory. A change here bumps [`FORMAT_VERSION`].

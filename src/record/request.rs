@@ -28,13 +28,13 @@ pub struct RequestRecord {
     pub connected: Option<Nanos>,
     /// When the first byte of the response arrived.
     pub headers: Option<Nanos>,
-    /// What arrived, in order.
+    /// The arrived events, in order.
     pub events: Events,
     /// When `[DONE]` or the end of the body arrived.
     pub done: Option<Nanos>,
     /// HTTP status, if a response began.
     pub status: Option<u16>,
-    /// Who took the stamps of arrival.
+    /// Source of the stamps of arrival.
     pub stamps: StampSource,
     /// What the engine says it counted, if it said so.
     pub usage: Option<Usage>,
@@ -180,7 +180,7 @@ impl Events {
     }
 }
 
-/// Who took the stamps of arrival.
+/// Source of the stamps of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StampSource {
@@ -310,7 +310,7 @@ pub enum Oddity {
     FieldName,
     /// An event that keeps the connection alive by other means than a comment.
     KeepAlive,
-    /// Text that is no chunk.
+    /// Text that is not a chunk.
     StrayText,
     /// The end marker is spelled otherwise than `[DONE]`.
     EndMarker,
@@ -337,7 +337,7 @@ pub enum Oddity {
 }
 
 impl Oddity {
-    /// Returns what was odd, for people.
+    /// Returns the oddity in words.
     pub fn told(self) -> &'static str {
         match self {
             Self::NoDone => "no [DONE]",

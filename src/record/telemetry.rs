@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use crate::record::gauge::Gauge;
 use crate::units::Nanos;
 
-/// What one probe saw at one instant.
+/// The values that one probe read at one instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetrySample {
     /// Monotonic nanoseconds from the trial's epoch.
     pub at: Nanos,
-    /// What the sample is about.
+    /// The sampled thing.
     pub source: TelemetrySource,
-    /// What was sampled of it.
+    /// Quantities and their values.
     pub values: BTreeMap<Gauge, f64>,
-    /// Quantities that could not be had, with the reason.
+    /// Quantities that could not be read, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent: BTreeMap<Gauge, String>,
 }
 
-/// What the sampling of one trial took in and what it lost. Written with the trial's record.
+/// Counts of taken and lost samples of one trial. Written with the trial's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryRecord {
@@ -51,23 +51,23 @@ pub struct ProgramRecord {
     pub cpu: Nanos,
 }
 
-/// What one probe took in and what it lost.
+/// Counts of taken and lost samples of one probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRecord {
-    /// Which probe.
+    /// The probe.
     pub probe: ProbeName,
     /// Intervals at which it was to be sampled.
     pub n_due: u64,
-    /// Those at which it was not, because it was still busy with an earlier sample or gone.
+    /// Intervals without a sample, because the probe was still busy with an earlier one or gone.
     pub n_missed: u64,
     /// Samples that found no room on their way to the disk.
     pub n_dropped: u64,
-    /// Whether it did not come back: it hung in a call, panicked or could not be started.
+    /// Whether the probe did not come back: it hung in a call, panicked or could not be started.
     pub is_gone: bool,
 }
 
-/// What a probe looks at.
+/// The thing that a probe looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProbeName {
@@ -83,7 +83,7 @@ pub enum ProbeName {
     EngineLog,
 }
 
-/// What a sample is about.
+/// The thing that a sample describes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TelemetrySource {

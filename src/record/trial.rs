@@ -6,7 +6,7 @@ use crate::ids::CellId;
 use crate::record::telemetry::TelemetryRecord;
 use crate::units::Nanos;
 
-/// What was observed of one trial besides its requests. Written when the trial is over:
+/// Observations of one trial besides its requests. Written when the trial is over:
 /// a trial without this record was interrupted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,7 +177,7 @@ pub struct DatasetRecord {
     pub name: String,
     /// Where it came from, as a person would say it: path, cache entry or URL.
     pub origin: String,
-    /// Set when the asked-for source was not to be had, with the reason.
+    /// The reason why the fallback was taken; absent when the asked-for source was found.
     pub fallback: Option<String>,
     /// SHA-256 of the file; of the recipe for generated data.
     pub sha256: String,

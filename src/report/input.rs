@@ -16,7 +16,7 @@ use crate::record::trial::DatasetRecord;
 pub struct Input<'a> {
     /// The numbers.
     pub summary: &'a Summary,
-    /// What was to be done.
+    /// The plan.
     pub plan: &'a Plan,
     /// The machine and the program, as recorded when the run began.
     pub environment: &'a Environment,

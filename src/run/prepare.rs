@@ -60,10 +60,10 @@ impl PreparedDataset {
 /// Why the data cannot be used. No engine has been started then.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// There is no place for what is fetched.
+    /// Fetched files have no place to go.
     #[error(transparent)]
     NoCacheDir(#[from] NoCacheDir),
-    /// It is not to be had.
+    /// The data set cannot be opened.
     #[error(transparent)]
     Open(#[from] DatasetError),
     /// It cannot be read.
@@ -120,9 +120,9 @@ pub enum Taking<'a> {
     },
 }
 
-/// Who hears of what goes on.
+/// The receivers of progress.
 pub struct Listener<'a> {
-    /// Told what was replaced.
+    /// Gets what was replaced.
     pub tell: &'a mut dyn FnMut(&str),
     /// Told now and then of what takes a while.
     pub on_taking: &'a (dyn Fn(Taking<'_>) + Sync),

@@ -14,7 +14,7 @@ const BLOCK: usize = 64;
 /// many there are.
 ///
 /// # Errors
-/// What is wrong with the first prompt that cannot be made.
+/// The mistake in the first prompt that cannot be made.
 pub(super) fn make(
     prompts: &Prompts,
     positions: impl Iterator<Item = usize>,

@@ -1,4 +1,4 @@
-//! What can be wrong with an engine before any cell is made of it.
+//! Checks of an engine, before any cell is made of it.
 
 use toml::{Table, Value};
 

@@ -65,8 +65,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns a value of this kind: what a mistake is replaced by, so that what lies beyond it is
-    /// checked as well.
+    /// Returns a value of this kind. It stands in for a mistake, so that the checks go on
+    /// beyond it.
     pub(crate) fn stand_in(&self) -> Data {
         match self {
             Self::Text | Self::Scalar | Self::Anything => Data::Text(String::new()),
@@ -87,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// Returns what is expected, as messages say it.
+    /// Returns the expected value, in the words of messages.
     pub(crate) fn expected(&self) -> String {
         match self {
             Self::Text => "a string".into(),

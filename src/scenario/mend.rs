@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Label, SourceText};
 use crate::scenario::document::{Data, Document, Node};
 
-/// A mistake that was told, and what stands in its place for the rest of the checks.
+/// A mistake that was told, and its stand-in for the rest of the checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Mend {
     source: Arc<SourceText>,
@@ -37,7 +37,7 @@ impl Mend {
         Self { source: Arc::clone(&document.source), span, how: How::Replace(stand_in) }
     }
 
-    /// Whether what stands in is a guess about the value: nothing can be concluded from it.
+    /// Whether the stand-in is a guess about the value: nothing can be concluded from it.
     fn is_guess(&self) -> bool {
         matches!(self.how, How::Replace(_))
     }

@@ -1,4 +1,4 @@
-//! What was asked, as written and layered; engine presets.
+//! The scenario as written and layered; engine presets.
 
 pub(crate) mod check;
 pub(crate) mod check_engine;
@@ -61,7 +61,7 @@ pub struct Loaded {
     pub scenario: Scenario,
     /// The scenario with all layers merged, as TOML that loads to the same plan.
     pub resolved_toml: String,
-    /// What is doubtful.
+    /// Warnings.
     pub warnings: Diagnostics,
 }
 
@@ -72,7 +72,7 @@ pub struct Read {
     pub scenario: Scenario,
     /// The scenario with all layers merged, as TOML that loads to the same plan.
     pub resolved_toml: String,
-    /// Every mistake, and what is doubtful.
+    /// Every mistake and warning.
     pub found: Diagnostics,
 }
 
@@ -89,7 +89,7 @@ pub struct Scenario {
     pub(crate) layers: Layers,
     /// Preset of each engine; absent for engines without one.
     pub(crate) presets: BTreeMap<String, String>,
-    /// What stands in for mistakes.
+    /// The stand-ins for mistakes.
     pub(crate) mends: Mends,
     /// Secrets that no message shows.
     pub(crate) hidden: Vec<Hidden>,
@@ -169,7 +169,7 @@ pub fn read(input: &Input<'_>) -> Read {
     layers.list.extend(written_layers(input, &mut findings.found));
     add_profile(input, &mut layers, &mut findings.found);
     add_overrides(input, &mut layers, &mut findings.found);
-    // What is put right is still shown as it is written.
+    // Messages show a mended text as it is written.
     let mut written = layers.clone();
     check_layers(&mut layers, &mut findings, validate::sections);
     let presets = Presets { dirs: input.user_preset_dirs, read: input.read };
@@ -205,7 +205,7 @@ pub fn read(input: &Input<'_>) -> Read {
     Read { scenario, resolved_toml, found }
 }
 
-/// Checks each document once and puts right what is wrong in it.
+/// Checks each document once and mends its mistakes.
 fn check_layers(
     layers: &mut Layers,
     findings: &mut Findings,

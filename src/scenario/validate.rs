@@ -14,12 +14,12 @@ use crate::units::Nanos;
 /// Options that presets define, by engine name: they are keys of `[engine.NAME]` too.
 pub(crate) type FlagsByEngine = BTreeMap<String, Vec<String>>;
 
-/// What a check is told by and what it leaves behind.
+/// The results of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     /// The mistakes.
     pub(crate) found: Diagnostics,
-    /// What stands in for them.
+    /// Their stand-ins.
     pub(crate) mends: Mends,
 }
 

@@ -35,7 +35,7 @@ const MAX_JSON_PLACES: usize = 256;
 pub struct PatternError {
     /// The pattern.
     pub pattern: String,
-    /// What is wrong with it.
+    /// The mistake in it.
     pub why: String,
 }
 

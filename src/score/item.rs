@@ -16,7 +16,7 @@ pub enum Class {
     Truncated,
     /// No text, or reasoning alone.
     Empty,
-    /// There is no answer: the request failed.
+    /// The request failed, so that it has no answer.
     RequestError,
 }
 

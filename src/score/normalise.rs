@@ -72,7 +72,7 @@ pub fn is_same(how: CompareHow, answer: &str, gold: &str) -> bool {
 /// Reads a number as people write it: `$1,234.50`, `12%`, `7.`.
 fn number(text: &str) -> Option<f64> {
     let digits: String = text.chars().filter(|c| !matches!(c, ',' | '$' | '%' | ' ')).collect();
-    // `parse` takes words for infinity, which are no answers.
+    // `parse` takes words for infinity, which are not answers.
     let value: f64 = digits.trim_end_matches('.').parse().ok()?;
     (value.is_finite() && digits.contains(|c: char| c.is_ascii_digit())).then_some(value)
 }

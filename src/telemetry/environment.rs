@@ -13,7 +13,7 @@ use crate::telemetry::host::memory_bytes;
 /// Time that `git` gets.
 const GIT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Gathers the facts; what cannot be had is empty or absent.
+/// Gathers the facts; a fact that cannot be read is empty or absent.
 pub fn environment() -> Environment {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = text("/proc/cpuinfo");

@@ -1,4 +1,4 @@
-//! What is wrong with a data set, and where.
+//! Mistakes in a data set, with their place.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub struct DataError {
     pub file: String,
     /// Line or row, and column; empty when the whole file is meant.
     pub place: String,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
     /// What to do about it; may be empty.
     pub help: String,

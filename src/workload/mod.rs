@@ -1,4 +1,4 @@
-//! What is sent, and when.
+//! The requests to send, and when they are due.
 
 pub mod arrivals;
 pub mod chat;

@@ -7,7 +7,7 @@ use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::rows;
 
-/// One row: what a model answered, and what is right.
+/// One row: a model's answer, and the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// Position in the file, from 0.

@@ -32,7 +32,7 @@ pub struct Prompts {
     hashes: Mutex<HashMap<Vec<Stretch>, String>>,
 }
 
-/// What is known of a prompt once it was made.
+/// Facts of a prompt that was made.
 #[derive(Debug)]
 struct Made {
     /// The text or tokens that the model goes on from; absent where the endpoint makes them.
@@ -70,7 +70,7 @@ impl Stretch {
 }
 
 impl Prompts {
-    /// Takes the rows of a data set; `tokenizer` counts the tokens of what is sent as text.
+    /// Takes the rows of a data set; `tokenizer` counts the tokens of prompts sent as text.
     pub fn new(
         dataset: &str,
         samples: Arc<Samples>,

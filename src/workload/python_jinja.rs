@@ -29,7 +29,7 @@ pub(super) fn translated(template: &str) -> String {
     text + rest
 }
 
-/// Returns the length of the tag that a text begins with; what is quoted ends no tag.
+/// Returns the length of the tag that a text begins with; a quoted text does not end a tag.
 fn tag_length(text: &str) -> usize {
     let mut quote = None;
     let mut is_escaped = false;

@@ -12,7 +12,7 @@ pub struct Sample {
     pub row: u64,
     /// The row's own id, if it has one.
     pub id: Option<String>,
-    /// What is asked; more than one for a conversation.
+    /// Its turns; more than one for a conversation.
     pub turns: Vec<Prompt>,
     /// The gold answer as the data set writes it.
     pub gold: Option<String>,
@@ -22,7 +22,7 @@ pub struct Sample {
     pub at: Option<Nanos>,
 }
 
-/// What is asked in one turn.
+/// The prompt of one turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prompt {

@@ -17,7 +17,7 @@ pub(crate) const SUMS: &str = "SHA256SUMS";
 /// The place of a data set.
 pub(super) struct Located {
     pub(super) place: Place,
-    /// Set when it is the fallback's: the reason why the asked-for source was not to be had.
+    /// The reason why the place is the fallback's; absent when the asked-for source was found.
     pub(super) fallback: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl Found {
     }
 }
 
-/// Why there are none, and how to change that.
+/// Why there are no files on this machine, and how to change that.
 pub(crate) struct Missing {
     pub(crate) reason: String,
     pub(crate) help: String,
@@ -115,7 +115,7 @@ fn find(
     }
 }
 
-/// A directory as location: the one file of the split in it.
+/// Finds the one file of the split in a directory that the scenario names.
 fn find_in(
     dir: &Path,
     known: Option<&Known>,
@@ -133,7 +133,7 @@ fn find_in(
     }))
 }
 
-/// A file that a person put where the message said.
+/// Finds a file that a person put where an error message told them to.
 fn placed(dir: &Path, split: &str) -> Option<Found> {
     ["jsonl", "parquet", "json", "csv"]
         .iter()
@@ -162,7 +162,7 @@ pub(crate) fn find_known(
     })
 }
 
-/// A repository of the hub: its cache, then the hub itself.
+/// Finds a repository of the hub: in its cache, then at the hub itself.
 fn find_repo(
     location: &str,
     plan: &DatasetPlan,
@@ -207,7 +207,8 @@ fn find_repo(
     })
 }
 
-/// A file at an address: kept in `bench`'s cache under the digest that the scenario pins.
+/// Finds a file at an address. It is kept in `bench`'s cache under the digest that the scenario
+/// pins.
 fn find_url(
     name: &str,
     address: &str,

@@ -1,4 +1,4 @@
-//! The matrix: swept keys, their product, what is zipped and what is left out.
+//! The matrix: swept keys, their product, the zipped keys and the excluded cells.
 
 mod exclude;
 mod sweep;

@@ -46,7 +46,7 @@ table! {
         pub(crate) env_recorded [default]: Vec<String>,
         /// Working directory.
         pub(crate) cwd: Option<String>,
-        /// Base URL; of a running engine when there is no command.
+        /// Base URL; without a command, that of a running engine.
         pub(crate) url: Option<String>,
         /// PEM file of certificates to trust on https, beside the system's.
         pub(crate) ca: Option<String>,
@@ -104,7 +104,7 @@ const fn option(key: &'static str, kind: Kind, doc: &'static str) -> Field {
 }
 
 /// Options that several engines have; a preset says by `flags` which ones it knows. A value may
-/// be a template, so they are no fields of a type.
+/// be a template, so they are not fields of a type.
 pub(crate) static OPTIONS: &[Field] = &[
     option("tensor-parallel", Integer(1, 4096), "Devices that share each layer."),
     option("pipeline-parallel", Integer(1, 4096), "Devices that share the stack of layers."),

@@ -89,7 +89,7 @@ table! {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub struct SearchPlan {
-        /// What is searched.
+        /// The searched key.
         pub over: SearchOver,
         /// First load that is tried.
         pub from: f64 = Above(0.0, 1e6),

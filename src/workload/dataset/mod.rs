@@ -1,4 +1,4 @@
-//! Reads a data set: rows in, samples out, in memory for what is kept alone.
+//! Reads a data set: rows in, samples out; memory grows with the kept samples alone.
 
 mod gsm8k;
 mod random;
@@ -25,7 +25,7 @@ use crate::workload::rows::{self, Row};
 use crate::workload::samples::{Least, Samples, n_distinct};
 use crate::workload::tokenizer::Tokenizer;
 
-/// What is asked of a data set.
+/// The samples that a run needs of a data set.
 #[derive(Clone, Copy)]
 pub struct Load<'a> {
     /// The data set's name in the scenario; names its random order.
@@ -180,7 +180,7 @@ struct Candidate {
     lengths: Lengths,
 }
 
-/// What is still to be counted in tokens.
+/// Texts whose tokens are still to be counted.
 enum Lengths {
     /// Nothing.
     Known,
@@ -221,7 +221,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Counts what is still to be counted; the error inside is the reason to leave the row out.
+    /// Counts these tokens; the error inside is the reason to leave the row out.
     fn measured(&self, candidate: Candidate) -> Result<Result<Sample, &'static str>, Problem> {
         let Candidate { mut sample, lengths } = candidate;
         let count =
@@ -249,7 +249,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What has been read so far.
+/// The state of the reading.
 struct Gathered<'a> {
     load: &'a Load<'a>,
     order: rand::rngs::ChaCha8Rng,
@@ -377,7 +377,7 @@ impl<'a> Gathered<'a> {
         *self.left_out.entry(reason).or_default() += 1;
     }
 
-    /// Whether no later row can change what is kept.
+    /// Whether no later row can change the kept samples.
     fn is_complete(&self) -> bool {
         !self.load.plan.shuffle && (self.pool.is_full() || self.n_passed_over > 0)
     }

@@ -74,7 +74,7 @@ pub(super) fn split(messages: Vec<Message>) -> Vec<Prompt> {
 fn finish_turn(turns: &mut Vec<Prompt>, current: &mut Vec<Message>) {
     let messages = std::mem::take(current);
     if !messages.iter().any(|message| message.role == "user") {
-        // A system message alone asks nothing: it belongs to the turn that follows.
+        // A system message alone does not ask anything, and belongs to the turn that follows.
         *current = messages;
         return;
     }

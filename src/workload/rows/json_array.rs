@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use crate::workload::error::DataError;
 use crate::workload::rows::{BadRow, Place, ROW_MAX, Row, jsonl, unreadable};
 
-/// Cuts the array into its elements; what is inside them is for the JSON parser to judge.
+/// Cuts the array into its elements; the JSON parser judges what is inside them.
 pub(super) struct JsonArray {
     file: String,
     reader: Box<dyn BufRead>,
