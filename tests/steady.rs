@@ -96,7 +96,7 @@ fn an_engine_whose_time_to_first_token_grows_is_not_steady_and_fails_the_gate() 
     let _alone = ONE_AT_A_TIME.lock();
     let home = tempfile::tempdir().unwrap();
     // The warm-up's rows are the later ones: each round has longer prompts than the one before.
-    let scenario = "require-steady = true\n\
+    let scenario = "[gate]\nsteady = true\n\
                     [engine.sim]\nttft = \"5ms\"\nitl = \"1ms\"\nprefill-per-token = \"1ms\"\n\
                     [request]\nmax-tokens = 2\n[phase.warm_up]\nrequests = 100\n\
                     until-steady = { max-rounds = 4 }\n\

@@ -10,6 +10,7 @@ use crate::analysis::references::reference_comparisons;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::accumulate::CellAccumulator;
+use crate::metrics::gates;
 use crate::metrics::summarise::{run_caveat, summary};
 use crate::metrics::summary::{Caveat, CellSummary, Summary};
 use crate::metrics::window::Window;
@@ -101,6 +102,11 @@ impl RunAnalysis {
     /// Notes that the run is over, as its last event says.
     pub fn finished(&mut self) {
         self.summary.complete = true;
+    }
+
+    /// Judges the plan's gates again, after it got others.
+    pub fn judge_gates(&mut self) {
+        self.summary.gates = gates::results(&self.plan, &self.summary.cells);
     }
 
     /// Whether any engine of the run ever answered.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::scenario::spec::Undecided;
 use crate::serve::{sim::SimArgs, tiny::TinyArgs};
 
 /// Measures language-model inference: scenario in, one table that can be trusted out.
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Make the report of a run again, from its records alone
     Report(ReportArgs),
+    /// Save runs by name, to hold later ones against them with --baseline
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
     /// Grade the stored answers of a run again, with other extractors
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
@@ -142,9 +146,45 @@ pub(crate) struct EndArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS",
           default_values_t = [FailOn::Failed, FailOn::Invalid, FailOn::Gate])]
     pub(crate) fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    pub(crate) gates: GateArgs,
     /// No progress on standard error.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// What is required of the numbers beside `[gate]`.
+#[derive(Args, Debug, Default)]
+pub(crate) struct GateArgs {
+    /// Condition that must hold in no cell: 'ttft.p99 > 500ms', 'tpot.p50 > +5%' (of the
+    /// baseline); can be given several times. Exit 104 when one holds.
+    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gates::readable)]
+    pub(crate) fail_if: Vec<String>,
+    /// What a gate is taken for whose limit lies within the number's interval.
+    #[arg(long, value_enum, value_name = "AS")]
+    pub(crate) undecided: Option<UndecidedAs>,
+    /// Run that relative gates are held against: a run directory, a summary.json, `latest`
+    /// (the newest finished run of this scenario below runs/) or a name saved by `bench baseline`.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) baseline: Option<String>,
+}
+
+/// What a gate that the numbers do not decide is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UndecidedAs {
+    /// Missed (104).
+    Fail,
+    /// Passed.
+    Pass,
+}
+
+impl From<UndecidedAs> for Undecided {
+    fn from(taken_as: UndecidedAs) -> Self {
+        match taken_as {
+            UndecidedAs::Fail => Self::Fail,
+            UndecidedAs::Pass => Self::Pass,
+        }
+    }
 }
 
 /// Bad ends of a run.
@@ -154,7 +194,7 @@ pub(crate) enum FailOn {
     Failed,
     /// A cell's numbers cannot be believed (103).
     Invalid,
-    /// A gate such as an accuracy floor failed (104).
+    /// A gate was missed (104).
     Gate,
     /// A cell was skipped (100); the same as --strict.
     Skipped,
@@ -218,6 +258,21 @@ pub(crate) struct ReportArgs {
     /// Own minijinja template instead of the scenario's.
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gates: GateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineCommand {
+    /// Write the summary of a finished run to baselines/NAME.json
+    Save {
+        /// Name of the baseline.
+        name: String,
+        /// Run directory.
+        dir: PathBuf,
+    },
+    /// Print the names of the saved ones
+    List,
 }
 
 /// Faces of a report.
@@ -233,6 +288,8 @@ pub(crate) enum ReportFormat {
     Json,
     /// One line per cell.
     Csv,
+    /// The gates as `JUnit` XML.
+    Junit,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod assets;
+mod baseline;
 mod calibrate;
 mod check;
 mod check_data;
@@ -16,6 +17,7 @@ mod doctor;
 mod download;
 mod exit;
 mod failure;
+mod gates;
 mod job;
 mod kept;
 mod output;
@@ -74,6 +76,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check::check(&args, colour),
         Command::Report(args) => report::report(&args, colour),
+        Command::Baseline(command) => baseline::baseline(&command),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args, colour),

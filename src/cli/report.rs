@@ -6,9 +6,9 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::report::{csv, html, json, terminal};
+use crate::cli::{gates, output};
+use crate::report::{csv, html, json, junit, terminal};
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
@@ -23,14 +23,21 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         }
     };
     let reader = RunReader::open(&args.dir)?;
-    let analysis = RunAnalysis::of(&reader)?;
-    let view = publish::view(&analysis);
+    let mut analysis = RunAnalysis::of(&reader)?;
+    let mut view = publish::view(&analysis);
     if reader.is_in_progress() {
         output::message(
             "note: this run is still going on; the report is of what is complete so far",
         );
     } else {
         publish::write_files(&analysis, &view, own.as_ref())?;
+    }
+    // The files tell what the run was held to; what this command line adds is told here alone.
+    let before = analysis.plan.gate.clone();
+    gates::add(&mut analysis.plan, &args.gates)?;
+    if analysis.plan.gate != before {
+        analysis.judge_gates();
+        view = publish::view(&analysis);
     }
     let text = match args.format {
         ReportFormat::Terminal => {
@@ -41,7 +48,8 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),
+        ReportFormat::Junit => junit::render(&analysis.summary),
     };
     output::data(&text)?;
-    Ok(Exit::Ok)
+    Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()))
 }

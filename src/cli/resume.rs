@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::kept::{absolute, word};
 use crate::cli::run::Begin;
-use crate::cli::{calibrate, output, run, scenario_file};
+use crate::cli::{calibrate, gates, output, run, scenario_file};
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::store::error::StoreError;
@@ -18,7 +18,8 @@ use crate::store::run_dir::{Invocation, RunDir};
 /// Goes on with a run as it was begun, from its directory alone.
 pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure> {
     let dir = absolute(&args.dir);
-    let job = stored(&dir)?;
+    let mut job = stored(&dir)?;
+    gates::add(&mut job.plan, &args.ends.gates)?;
     let (exit, analysis) = run::measure(&job, Begin::GoOn(&dir), &args.ends, colour)?;
     if job.invocation.calibrates {
         calibrate::keep(exit, &analysis)?;

@@ -12,7 +12,7 @@ use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file;
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, kept, output, publish};
+use crate::cli::{assets, check_paths, gates, kept, output, publish};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -32,7 +32,8 @@ use crate::telemetry;
 
 /// Measures a scenario and reports.
 pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
-    let planned = scenario_file::plan(&args.scenario)?;
+    let mut planned = scenario_file::plan(&args.scenario)?;
+    gates::add(&mut planned.plan, &args.ends.gates)?;
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
         output::message(&warnings);
@@ -227,8 +228,8 @@ fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit 
     if exit == Exit::CellFailed && any_was_tried && !analysis.any_engine_was_ready() {
         exit = exit.worse(Exit::EngineStart);
     }
-    if fails(FailOn::Gate) && !summary.failed_gates.is_empty() {
-        exit = exit.worse(Exit::Gate);
+    if fails(FailOn::Gate) {
+        exit = exit.worse(gates::exit(summary, analysis.plan.gate.as_ref()));
     }
     exit
 }

@@ -6,9 +6,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::ScenarioArgs;
-use crate::cli::assets;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::{assets, gates};
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
@@ -76,6 +76,7 @@ pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[St
     if let Some(expanded) = &mut expanded {
         later.extend(std::mem::take(&mut expanded.found));
         check_names(&scenario, &expanded.plan, &mut later);
+        gates::check(&scenario, &expanded.plan, &mut later);
     }
     scenario.add(later, &mut found);
     Examined { scenario, resolved_toml, expanded, found }

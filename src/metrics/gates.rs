@@ -1,94 +1,206 @@
-//! Gates: what a scenario requires of the numbers.
+//! Gates: what a scenario and a command line require of the numbers.
 
-use crate::metrics::summary::{CellStatus, CellSummary, SteadyStatus};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::condition::{Condition, Limit, Operator, Subject};
+use crate::metrics::reading::accuracy_by;
+use crate::metrics::summary::{
+    CellStatus, CellSummary, Figure, GateOutcome, GateResult, SteadyStatus,
+};
 use crate::plan::Plan;
-use crate::plan::cell::Cell;
+use crate::plan::gate::{BaselineNumber, BaselinePlan, GatePlan};
+use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 
-/// Returns the gates that were not passed, in words. Only what was shown passes one: an accuracy
-/// that is not there is above no floor, and what nothing looked at is not steady.
-pub(crate) fn failed(plan: &Plan, cells: &[CellSummary]) -> Vec<String> {
-    let wanted = cells
-        .iter()
-        .zip(&plan.cells)
-        .filter(|(cell, _)| cell.validity.status != CellStatus::Skipped);
-    wanted
-        .flat_map(|(cell, planned)| [below_floor(plan, planned, cell), not_steady(plan, cell)])
-        .flatten()
-        .collect()
+/// Judges every gate of a plan in every cell that this machine can run, in the order of the gates.
+pub(crate) fn results(plan: &Plan, cells: &[CellSummary]) -> Vec<GateResult> {
+    plan.gate.as_ref().map_or_else(Vec::new, |gate| judge(gate, cells))
 }
 
-fn below_floor(plan: &Plan, planned: &Cell, cell: &CellSummary) -> Option<String> {
-    let floor = plan.scores.get(planned.score.as_ref()?)?.floor.as_ref()?;
-    let Some(accuracy) = cell.accuracy.first() else {
-        return Some(format!("{}: no accuracy is there to pass its floor {floor}", cell.name));
+/// Judges gates in every cell that was not skipped.
+pub fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
+    let must = gate.must.iter().map(|text| (text, true));
+    let must_not = gate.must_not.iter().map(|text| (text, false));
+    let is_judged = |cell: &&CellSummary| cell.validity.status != CellStatus::Skipped;
+    let steady = cells.iter().filter(is_judged).filter(|_| gate.steady).map(steadiness);
+    let numbers = must.chain(must_not).flat_map(|(text, must_hold)| {
+        cells
+            .iter()
+            .filter(is_judged)
+            .map(move |cell| of_cell(text, must_hold, gate.baseline.as_ref(), cell))
+    });
+    steady.chain(numbers).collect()
+}
+
+/// Judges whether a cell is known to have been steady: what nothing looked at is not.
+fn steadiness(cell: &CellSummary) -> GateResult {
+    let why = match cell.steady.status {
+        SteadyStatus::Steady => None,
+        SteadyStatus::NotSteady => Some(cell.steady.reasons.join("; ")),
+        SteadyStatus::Unknown => Some(
+            "no warm-up looked for a steady state, and too few requests show a trend".to_owned(),
+        ),
     };
-    let n_items = accuracy.n + accuracy.request_errors;
-    match accuracy.share {
-        None => Some(format!(
-            "{}: {} of {n_items} items were answered, too few to pass its floor {floor}",
-            cell.name, accuracy.n
-        )),
-        Some(share) => (share < floor.parse().ok()?)
-            .then(|| format!("{}: accuracy {share:.3} is below its floor {floor}", cell.name)),
+    GateResult {
+        cell: cell.name.clone(),
+        condition: "steady".to_owned(),
+        must_hold: true,
+        label: "steady state".to_owned(),
+        unit: String::new(),
+        value: None,
+        interval: None,
+        limit: None,
+        outcome: if why.is_none() { GateOutcome::Met } else { GateOutcome::Missed },
+        why,
     }
 }
 
-fn not_steady(plan: &Plan, cell: &CellSummary) -> Option<String> {
-    let why = match cell.steady.status {
-        _ if !plan.require_steady => return None,
-        SteadyStatus::Steady => return None,
-        SteadyStatus::NotSteady => cell.steady.reasons.join("; "),
-        SteadyStatus::Unknown => {
-            "no warm-up looked for a steady state, and too few requests show a trend".to_owned()
+/// Returns the number that a condition is about; `None` where the cell does not have it at all.
+pub fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
+    match subject {
+        Subject::Quantity(quantity) => quantity.read(cell),
+        Subject::AccuracyBy(extractor) => {
+            cell.accuracy.iter().find(|found| found.extractor == *extractor).map(accuracy_by)
+        }
+    }
+}
+
+fn of_cell(
+    text: &str,
+    must_hold: bool,
+    baseline: Option<&BaselinePlan>,
+    cell: &CellSummary,
+) -> GateResult {
+    let mut result = GateResult {
+        cell: cell.name.clone(),
+        condition: text.to_owned(),
+        must_hold,
+        label: text.to_owned(),
+        unit: String::new(),
+        value: None,
+        interval: None,
+        limit: None,
+        outcome: GateOutcome::Missed,
+        why: None,
+    };
+    let condition = match Condition::parse(text) {
+        Ok(condition) => condition,
+        // A plan that was edited by hand.
+        Err(error) => return GateResult { why: Some(error.to_string()), ..result },
+    };
+    result.label = condition.subject.label();
+    condition.subject.metric().unit().clone_into(&mut result.unit);
+    if !cell.validity.status.is_measured() {
+        let (status, reasons) = (cell.validity.status.word(), cell.validity.reasons.join("; "));
+        let why = format!("the cell is {status}: {reasons}");
+        return GateResult { why: Some(why.trim_end_matches(": ").to_owned()), ..result };
+    }
+    // Only what was shown passes a gate: a number that is not there is within no limit.
+    let Some(figure) = figure(&condition.subject, cell) else {
+        return GateResult { why: Some(absent(&condition.subject, cell)), ..result };
+    };
+    let Some(value) = figure.value.filter(|value| value.is_finite()) else {
+        let is_known = figure.n > 0 && condition.subject.metric() != MetricId::Accuracy;
+        result.outcome = if is_known { GateOutcome::Undecided } else { GateOutcome::Missed };
+        return GateResult { why: Some(no_value(&condition.subject, &figure, cell)), ..result };
+    };
+    (result.value, result.interval) = (Some(value), figure.interval);
+    let decided = match condition.limit {
+        Limit::Value(limit) => {
+            result.limit = Some(limit);
+            Ok(holds(condition.operator, value, figure.interval, limit))
+        }
+        Limit::OfBaseline(times) => {
+            let base = of_baseline(baseline, &cell.name, text);
+            result.limit = base.as_ref().ok().map(|(base, _)| times * base);
+            base.map(|base| {
+                let (ratio, interval) = ratio(value, figure.interval, base);
+                holds(condition.operator, ratio, interval, times)
+            })
         }
     };
-    Some(format!("{}: not known to be steady: {why}", cell.name))
+    match decided {
+        Ok(Some(holds)) if holds == must_hold => result.outcome = GateOutcome::Met,
+        Ok(Some(_)) => {}
+        Ok(None) => result.outcome = GateOutcome::Undecided,
+        Err(why) => (result.outcome, result.why) = (GateOutcome::Undecided, Some(why)),
+    }
+    result
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::summary::SteadyState;
-    use crate::metrics::tests::fixture::{measured_cell, plan, with_accuracy};
-    use crate::plan::cell::ScorePlan;
+/// Whether a condition holds; `None` when the interval crosses the limit. Without an interval the
+/// value alone decides.
+fn holds(operator: Operator, value: f64, interval: Option<(f64, f64)>, limit: f64) -> Option<bool> {
+    let (low, high) = interval.unwrap_or((value, value));
+    let (at_low, at_high) = (operator.holds(low, limit), operator.holds(high, limit));
+    (at_low == at_high).then_some(at_low)
+}
 
-    fn told(cell: CellSummary) -> Vec<String> {
-        let mut plan = plan(&["a"]);
-        let score = ScorePlan { floor: Some("0.5".to_owned()), ..ScorePlan::gsm8k() };
-        plan.scores.insert("answer".to_owned(), score);
-        plan.cells[0].score = Some("answer".to_owned());
-        failed(&plan, &[cell])
+/// A number and its interval.
+type Ranged = (f64, Option<(f64, f64)>);
+
+/// Returns the baseline's number for a condition in the cell of that name.
+fn of_baseline(
+    baseline: Option<&BaselinePlan>,
+    cell: &str,
+    condition: &str,
+) -> Result<Ranged, String> {
+    let baseline =
+        baseline.ok_or_else(|| "there is no baseline: name one with --baseline DIR".to_owned())?;
+    let numbers = baseline
+        .cells
+        .get(cell)
+        .ok_or_else(|| format!("the baseline, {}, has no cell of this name", baseline.from))?;
+    numbers
+        .get(condition)
+        .map(|number| (number.value, number.interval))
+        .ok_or_else(|| format!("the baseline, {}, has no such number", baseline.from))
+}
+
+/// Returns a number over that of the baseline, with an interval where both have one.
+fn ratio(value: f64, interval: Option<(f64, f64)>, (base, base_interval): Ranged) -> Ranged {
+    let estimate = |value, ends: Option<(f64, f64)>| {
+        ends.map(|ends| Estimate { value, interval: Interval::from(ends) })
+    };
+    let both = estimate(value, interval).zip(estimate(base, base_interval));
+    let found = both.and_then(|(a, b)| ratio_of_estimates(a, b));
+    (value / base, found.map(|found| found.interval.ends()))
+}
+
+fn absent(subject: &Subject, cell: &CellSummary) -> String {
+    match subject {
+        Subject::AccuracyBy(extractor) if !cell.accuracy.is_empty() => {
+            let known: Vec<&str> = cell.accuracy.iter().map(|a| a.extractor.as_str()).collect();
+            format!("no extractor is named {extractor}; there are {}", known.join(", "))
+        }
+        subject if subject.metric() == MetricId::Accuracy => "no answer was graded".to_owned(),
+        _ => "the cell has no such number".to_owned(),
     }
+}
 
-    #[test]
-    fn a_floor_is_passed_by_a_number_alone() {
-        assert!(told(with_accuracy(measured_cell("a", "fp16"), 60, 100)).is_empty());
-        let below = told(with_accuracy(measured_cell("a", "fp16"), 40, 100));
-        assert_eq!(below, ["a: accuracy 0.400 is below its floor 0.5"]);
-        let mut withheld = with_accuracy(measured_cell("a", "fp16"), 1, 1);
-        withheld.accuracy[0].share = None;
-        withheld.accuracy[0].request_errors = 199;
-        let few = ["a: 1 of 200 items were answered, too few to pass its floor 0.5"];
-        assert_eq!(told(withheld), few);
-        let none = told(measured_cell("a", "fp16"));
-        assert_eq!(none, ["a: no accuracy is there to pass its floor 0.5"]);
-        let mut skipped = measured_cell("a", "fp16");
-        skipped.validity.status = CellStatus::Skipped;
-        assert!(told(skipped).is_empty());
+fn no_value(subject: &Subject, figure: &Figure, cell: &CellSummary) -> String {
+    if subject.metric() == MetricId::Accuracy
+        && let Some(accuracy) = cell.accuracy.first()
+    {
+        let n_items = accuracy.n + accuracy.request_errors;
+        return format!("{} of {n_items} items were answered, too few", accuracy.n);
     }
+    if figure.note.is_empty() { "it has no value".to_owned() } else { figure.note.clone() }
+}
 
-    #[test]
-    fn a_cell_that_has_to_be_steady_must_be_known_to_be() {
-        let told = |require_steady, status, reasons: &[&str]| {
-            let plan = Plan { require_steady, ..plan(&["a"]) };
-            let reasons = reasons.iter().map(|&reason| reason.to_owned()).collect();
-            let steady = SteadyState { status, reasons };
-            failed(&plan, &[CellSummary { steady, ..measured_cell("a", "fp16") }])
+/// Returns the numbers of a run that gates with a baseline need, by cell and by condition.
+pub fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) -> BaselinePlan {
+    let conditions = gate.must.iter().chain(&gate.must_not);
+    let relative: Vec<(&String, Condition)> = conditions
+        .filter_map(|text| Some((text, Condition::parse(text).ok()?)))
+        .filter(|(_, condition)| matches!(condition.limit, Limit::OfBaseline(_)))
+        .collect();
+    let of_cell = |cell: &CellSummary| {
+        let number = |(text, condition): &(&String, Condition)| {
+            let figure = figure(&condition.subject, cell)?;
+            let value = figure.value.filter(|value| *value > 0.0)?;
+            Some(((*text).clone(), BaselineNumber { value, interval: figure.interval }))
         };
-        assert!(told(false, SteadyStatus::NotSteady, &["it drifts"]).is_empty());
-        assert!(told(true, SteadyStatus::Steady, &[]).is_empty());
-        let drifts = ["a: not known to be steady: it drifts"];
-        assert_eq!(told(true, SteadyStatus::NotSteady, &["it drifts"]), drifts);
-        assert_eq!(told(true, SteadyStatus::Unknown, &[]).len(), 1);
-    }
+        relative.iter().filter_map(number).collect()
+    };
+    let cells = cells.iter().map(|cell| (cell.name.clone(), of_cell(cell))).collect();
+    BaselinePlan { from, cells }
 }

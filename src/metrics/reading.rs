@@ -3,12 +3,15 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Figure};
+use crate::score::Accuracy;
 
 impl Quantity {
     /// Reads the quantity of a cell; `None` when the cell does not have it at all.
     pub fn read(&self, cell: &CellSummary) -> Option<Figure> {
         match self.statistic {
-            Statistic::Value if self.id() == MetricId::Accuracy => accuracy(cell),
+            Statistic::Value if self.id() == MetricId::Accuracy => {
+                cell.accuracy.first().map(accuracy_by)
+            }
             Statistic::Value => cell.figures.get(&self.metric).cloned(),
             Statistic::Mean => cell.distributions.get(&self.id()).map(mean),
             Statistic::Percentile(p) => percentile(cell.distributions.get(&self.id())?, p),
@@ -21,15 +24,15 @@ impl Quantity {
     }
 }
 
-fn accuracy(cell: &CellSummary) -> Option<Figure> {
-    let accuracy = cell.accuracy.first()?;
-    Some(Figure {
+/// Returns accuracy by one extractor as a figure, in percent.
+pub(crate) fn accuracy_by(accuracy: &Accuracy) -> Figure {
+    Figure {
         value: accuracy.share.map(|share| share * 100.0),
         interval: accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0)),
         n: accuracy.n,
         unit: MetricId::Accuracy.unit().to_owned(),
         note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor),
-    })
+    }
 }
 
 fn mean(distribution: &Distribution) -> Figure {

@@ -35,9 +35,9 @@ pub fn summary(
     caveats.extend(not_interleaved(plan, &cells));
     let searches = searches(plan, &cells);
     caveats.extend(searches.iter().filter_map(search_ended_by_client));
-    let failed_gates = gates::failed(plan, &cells);
+    let gates = gates::results(plan, &cells);
     let title = plan.title.clone();
-    Summary { format: FORMAT_VERSION, title, complete, cells, searches, failed_gates, caveats }
+    Summary { format: FORMAT_VERSION, title, complete, cells, searches, gates, caveats }
 }
 
 /// Returns the doubt that an event of the run expresses.

@@ -30,9 +30,9 @@ pub struct Summary {
     /// Searches for the highest load that meets the objectives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searches: Vec<SearchSummary>,
-    /// Gates that were not passed, in words.
+    /// What became of each gate in each cell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failed_gates: Vec<String>,
+    pub gates: Vec<GateResult>,
     /// Doubts about the whole run.
     pub caveats: Vec<Caveat>,
 }
@@ -325,6 +325,44 @@ pub struct Percentile {
     pub with_failures: Option<f64>,
     /// Samples that this percentile needs.
     pub n_floor: u64,
+}
+
+/// What became of one gate in one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// Name of the cell.
+    pub cell: String,
+    /// The condition as written: `ttft.p99 < 500ms`.
+    pub condition: String,
+    /// Whether it must hold (`[gate]`) or must not (`--fail-if`).
+    pub must_hold: bool,
+    /// Name of the number for people.
+    pub label: String,
+    /// Unit of value, interval and limit.
+    pub unit: String,
+    /// The number; absent where there is none.
+    pub value: Option<f64>,
+    /// Its confidence interval, 95 %.
+    pub interval: Option<(f64, f64)>,
+    /// The limit; absent where a baseline lacks the number.
+    pub limit: Option<f64>,
+    /// What became of it.
+    pub outcome: GateOutcome,
+    /// Why, where no number decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Whether a gate was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateOutcome {
+    /// The number is what it must be, with its whole interval.
+    Met,
+    /// It is not, or there is no number.
+    Missed,
+    /// The limit lies within the interval, or too little is known.
+    Undecided,
 }
 
 /// A doubt that travels with numbers.

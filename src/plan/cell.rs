@@ -339,8 +339,6 @@ pub struct ScorePlan {
     pub normalise: Vec<Normalise>,
     /// How the gold is taken from the data set's answer column.
     pub gold: ExtractorPlan,
-    /// Lowest accuracy that passes, as a share; below it the gate fails.
-    pub floor: Option<String>,
 }
 
 impl ScorePlan {
@@ -356,7 +354,6 @@ impl ScorePlan {
             compare: CompareHow::Exact,
             normalise,
             gold: ExtractorPlan::Strict,
-            floor: None,
         }
     }
 }

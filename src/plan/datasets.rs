@@ -127,7 +127,6 @@ pub(crate) fn score(
             None if source == Source::Gsm8k => ExtractorPlan::Strict,
             None => ExtractorPlan::Whole,
         },
-        floor: spec.floor.map(|floor| floor.to_string()),
     })
 }
 

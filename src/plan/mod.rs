@@ -3,6 +3,7 @@
 pub mod cell;
 pub(crate) mod datasets;
 pub mod expand;
+pub mod gate;
 pub mod launch;
 pub mod matrix;
 pub(crate) mod name;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CellId, LaunchId};
 use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
+use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
 pub use crate::scenario::spec::TrialOrder;
@@ -63,9 +65,9 @@ pub struct Plan {
     /// Share of requests that may fail or never come, where the scenario says one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<f64>,
-    /// Whether a cell that is not known to be steady fails its gate.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub require_steady: bool,
+    /// What is required of the numbers, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GatePlan>,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

@@ -59,16 +59,6 @@ impl Plan {
                 return dangling(&field, value, why);
             }
         }
-        for (name, score) in &self.scores {
-            let Some(floor) = &score.floor else { continue };
-            if !floor.parse::<f64>().is_ok_and(|floor| (0.0..=1.0).contains(&floor)) {
-                return Err(Dangling {
-                    place: format!("scores.{name}.floor"),
-                    why: format!("`{floor}` is not an accuracy between 0 and 1"),
-                    text: floor.clone(),
-                });
-            }
-        }
         Ok(())
     }
 }

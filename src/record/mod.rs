@@ -13,4 +13,4 @@ pub mod telemetry;
 pub mod trial;
 
 /// The version of the run directory's layout and of every type in this room.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;

@@ -7,6 +7,7 @@ pub mod figure;
 pub mod html;
 pub mod input;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod number;
 pub mod template;

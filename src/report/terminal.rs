@@ -10,6 +10,7 @@ use crate::report::figure;
 use crate::report::number::counted;
 use crate::report::view::ReportView;
 use crate::report::view::caveats::CaveatView;
+use crate::report::view::gates::GateView;
 use crate::report::view::table::{Column, Table, TableCell};
 
 /// Rules above and below, and below the header; columns stand apart by two spaces.
@@ -56,7 +57,7 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     }
     screen.prose(&mut out, "instrument: ", &view.instrument, Ink::Faint);
     troubled(&screen, &mut out, view);
-    failed_gates(&screen, &mut out, view);
+    gates(&screen, &mut out, &view.gates);
     if !view.report_at.is_empty() {
         out.push('\n');
         // A path is never wrapped: it is there to be copied.
@@ -79,16 +80,20 @@ fn troubled(screen: &Screen, out: &mut String, view: &ReportView) {
     more(out, view.troubled.len(), CELLS_MAX);
 }
 
-fn failed_gates(screen: &Screen, out: &mut String, view: &ReportView) {
-    if view.failed_gates.is_empty() {
+fn gates(screen: &Screen, out: &mut String, gates: &[GateView]) {
+    if gates.is_empty() {
         return;
     }
     out.push('\n');
-    screen.prose(out, "", "Gates that were not passed", Ink::Strong);
-    for gate in view.failed_gates.iter().take(CELLS_MAX) {
-        screen.prose(out, "  ", gate, Ink::Plain);
+    for gate in gates.iter().take(CELLS_MAX) {
+        let ink = match gate.outcome {
+            "met" => Ink::Good,
+            "missed" => Ink::Bad,
+            _ => Ink::Strong,
+        };
+        screen.prose(out, &format!("{} ", gate.mark), &gate.line, ink);
     }
-    more(out, view.failed_gates.len(), CELLS_MAX);
+    more(out, gates.len(), CELLS_MAX);
 }
 
 fn with_failures(screen: &Screen, out: &mut String, view: &ReportView) {

@@ -1,6 +1,7 @@
 //! Which key was meant: by its letters, or by what other tools call it.
 
 use crate::diagnostic::suggest::nearest;
+use crate::scenario::document::Data;
 
 /// Words of other tools, in kebab case, and our keys for the same thing.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -41,6 +42,16 @@ pub(crate) fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     synonyms
         .find_map(|(_, ours)| known.iter().find(|key| *key == ours).copied())
         .or_else(|| nearest(word, known.iter().copied()))
+}
+
+/// Returns what to write instead of a key of an earlier version.
+pub(crate) fn replaced(key: &str, value: &Data) -> Option<String> {
+    let least = match (key, value) {
+        ("floor", Data::Float(least)) => least.to_string(),
+        ("floor", Data::Integer(least)) => least.to_string(),
+        _ => return None,
+    };
+    Some(format!("a gate replaces it: write `must = [\"accuracy >= {least}\"]` below `[gate]`"))
 }
 
 #[cfg(test)]

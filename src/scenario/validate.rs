@@ -8,7 +8,7 @@ use crate::scenario::document::{Data, Document, Entry, Node};
 use crate::scenario::grammar::{Field, Kind, MAX_NAME, is_name};
 use crate::scenario::mend::{Mend, Mends};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
-use crate::scenario::synonyms::meant;
+use crate::scenario::synonyms::{meant, replaced};
 use crate::units::Nanos;
 
 /// Options that presets define, by engine name: they are keys of `[engine.NAME]` too.
@@ -117,13 +117,14 @@ impl<'a> Walk<'a> {
                 _ => None,
             })
         };
-        let help = match near {
+        let meant = || match near {
             Some(key) => format!("did you mean `{key}`?"),
             None => match elsewhere() {
                 Some(section) => format!("`{}` is a key of `{section}`", entry.key),
                 None => format!("known keys: {}", list(known.iter().copied())),
             },
         };
+        let help = replaced(&entry.key, &entry.node.value).unwrap_or_else(meant);
         let label = self.document.label(entry.span.clone(), format!("not a key of {place}"));
         self.findings.found.push(
             Diagnostic::error("scenario/unknown-key", format!("unknown key `{}`", entry.key))

@@ -111,7 +111,8 @@ impl Extractor {
     }
 }
 
-fn name_of(plan: &ExtractorPlan) -> String {
+/// Returns the name of an extractor in reports.
+pub(crate) fn name_of(plan: &ExtractorPlan) -> String {
     match plan {
         ExtractorPlan::Strict => "strict".to_owned(),
         ExtractorPlan::Flexible => "flexible".to_owned(),

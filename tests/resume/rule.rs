@@ -27,18 +27,18 @@ fn what_shapes_no_measurement_is_applied_everywhere_and_measures_nothing_again()
     // Another score: stored answers are graded again, by the new plan and its golds.
     let whole = SCENARIO.replace(
         "extract = [\"strict\"]",
-        &format!("extract = [{ANY}]\ngold = {ANY}\nfloor = 0.25"),
+        &format!("extract = [{ANY}]\ngold = {ANY}\n[gate]\nmust = [\"accuracy >= 0.25\"]"),
     );
     let title = whole.replace("title = \"Ends\"", "title = \"Other ends\"");
     bed.write(&title);
     let ended = bed.run(&["--resume", "run", "--only", "engine=fast"]).expect(0);
-    ended.says("title: Ends -> \"Other ends\"").says("score.a.floor: absent -> 0.25");
+    ended.says("title: Ends -> \"Other ends\"").says("gate.must: absent -> ");
     ended.says("score.a.gold.regex: ").says("(applied to all cells)").says("2 of 2 cells kept");
     assert_eq!(bed.n_trials_started("run"), started, "something was measured again");
     let plan = json(&bed.path("run/plan.json"));
     assert_eq!(
-        (&plan["title"], &plan["scores"]["a"]["floor"]),
-        (&"Other ends".into(), &"0.25".into())
+        (&plan["title"], &plan["gate"]["must"][0]),
+        (&"Other ends".into(), &"accuracy >= 0.25".into())
     );
     verified(&bed);
     // The run directory says so by itself: `report` comes to the same figures.

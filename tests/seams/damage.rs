@@ -9,7 +9,7 @@ use crate::place::{Place, SIM, json};
 
 const SCENARIO: &str = "answer-from = \"./q.jsonl\"\n\
     [dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\n\
-    [score.answer]\nextract = [\"strict\"]\nfloor = 0.5\n\
+    [score.answer]\nextract = [\"strict\"]\n[gate]\nmust = [\"accuracy >= 0.5\"]\n\
     [matrix]\nconcurrency = [1, 2]\n\
     [request]\nmax-tokens = 64\n[phase.load]\nrequests = \"all\"\ntrials = 2\n";
 
@@ -125,9 +125,7 @@ fn a_plan_changed_by_hand_is_refused_with_the_place() {
         ("cells[1].phases: none of them is measured", &|plan| {
             plan["cells"][1]["phases"] = serde_json::json!([]);
         }),
-        ("scores.answer.floor: `abc` is not", &|plan| {
-            plan["scores"]["answer"]["floor"] = "abc".into();
-        }),
+        ("plan.json:1: its SHA-256 is", &|plan| plan["gate"]["must"][0] = "abc".into()),
         ("cells[1].keys.concurrency: it says `6400`", &|plan| {
             plan["cells"][1]["keys"]["concurrency"] = "6400".into();
         }),

@@ -19,7 +19,7 @@ fn scenario(engine: &str, load: &str) -> String {
     format!(
         "[engine.sim]\nttft = \"20ms\"\nitl = \"1ms\"\nanswer-from = \"{questions}\"\n{engine}\n\
          [dataset.questions]\nsource = \"gsm8k\"\nlocation = \"{questions}\"\ncycle = true\n\
-         [score.answer]\nfloor = 0.5\n[phase.load]\n{load}\n"
+         [score.answer]\n[gate]\nmust = [\"accuracy >= 0.5\"]\n[phase.load]\n{load}\n"
     )
 }
 
@@ -61,7 +61,7 @@ fn an_engine_that_answers_one_request_of_two_hundred_has_failed() {
     assert_eq!(cell["accuracy"][0]["share"], Value::Null, "the accuracy of one answer of 200");
     assert_eq!(cell["accuracy"][0]["n"], 1);
     let reason = "199 of 200 requests failed or never came (99.5 %, limit one request and 1 %)";
-    let gate = "1 of 200 items were answered, too few to pass its floor 0.5";
+    let gate = "0.5; the cell is failed";
     let last: Vec<&str> = told.lines().rev().take(12).collect();
     for wanted in [reason, gate] {
         assert!(last.iter().any(|line| line.contains(wanted)), "{wanted} is not last:\n{told}");

@@ -8,6 +8,7 @@
 
 mod damage;
 mod failures;
+mod gates;
 mod golds;
 mod options;
 mod phases;

@@ -36,12 +36,14 @@ sha256 = "@SHA256@"
 extract = ["strict", "flexible", "answer-is", "choice", 'are (\d+)']
 compare = "numeric"
 gold = "strict"
-floor = 0.9
 [score.words]
 extract = ["whole"]
 gold = "whole"
 normalise = []
 compare = "exact"
+[gate]
+must = ["accuracy >= 0", "ttft.p50 < 60s"]
+undecided = "fail"
 [matrix]
 score = ["number", "words"]
 concurrency = [1, 3]
@@ -292,7 +294,9 @@ cancel-after = "60ms"
     row(
         "a warm-up until it is steady",
         r#"
-require-steady = true
+[gate]
+must = []
+steady = true
 [engine.sim]
 ttft = "2ms"
 itl = "1ms"

@@ -128,7 +128,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
-        require_steady: false,
+        gate: None,
         gpu_hour_price: None,
     }
 }

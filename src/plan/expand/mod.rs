@@ -11,6 +11,7 @@ use toml::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
 use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
+use crate::plan::gate::GatePlan;
 use crate::plan::launch::{Launch, build};
 use crate::plan::matrix::{Combination, combinations, text};
 use crate::plan::name::{cell_name, with_hash};
@@ -20,7 +21,7 @@ use crate::plan::search::SearchPlan;
 use crate::plan::{Plan, PublishedPlan, datasets, phases};
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
-use crate::scenario::spec::{CostSpec, PublishedSpec, ScenarioSpec};
+use crate::scenario::spec::{CostSpec, GateSpec, PublishedSpec, ScenarioSpec};
 use crate::seed::Seed;
 
 /// Version of what a cell's identity is made of; raised when the same scenario would come to
@@ -256,7 +257,7 @@ impl Making<'_> {
             reference: conditions(&top.reference),
             search: self.search,
             max_failures: top.max_failures,
-            require_steady: top.require_steady,
+            gate: top.gate.map(gate),
             gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }
@@ -271,6 +272,16 @@ impl Making<'_> {
                 seen.insert(draft.cell.name.to_ascii_lowercase());
             }
         }
+    }
+}
+
+fn gate(spec: GateSpec) -> GatePlan {
+    GatePlan {
+        steady: spec.steady,
+        must: spec.must,
+        must_not: Vec::new(),
+        undecided: spec.undecided,
+        baseline: None,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod caveats;
 pub mod cells;
 pub mod conditions;
 pub mod details;
+pub mod gates;
 pub mod headline;
 pub mod instrument;
 pub mod long_list;
@@ -22,6 +23,7 @@ use crate::report::untrusted::line;
 use crate::report::view::caveats::CaveatView;
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::gates::GateView;
 use crate::report::view::long_list::LongList;
 use crate::report::view::published::PublishedView;
 use crate::report::view::serving::BlockView;
@@ -49,8 +51,8 @@ pub struct ReportView {
     pub skipped: Vec<SkippedView>,
     /// Cells whose numbers are not to be believed, or that failed, and why.
     pub troubled: Vec<TroubleView>,
-    /// Gates that were not passed.
-    pub failed_gates: Vec<String>,
+    /// Gates, those that were not passed first.
+    pub gates: Vec<GateView>,
     /// Percentiles in which failed requests are slower than all others.
     pub with_failures: Table,
     /// The published table beside the measured rows.
@@ -129,7 +131,7 @@ impl ReportView {
             results,
             skipped: skipped(input),
             troubled: troubled(input),
-            failed_gates: summary.failed_gates.iter().map(|gate| line(gate)).collect(),
+            gates: gates::gates(&summary.gates),
             with_failures: details::with_failures(summary, plan),
             published: input.published.map(|published| {
                 published::beside(published, plan.published.as_ref(), summary, &marks)

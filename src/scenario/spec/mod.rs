@@ -4,6 +4,7 @@
 
 mod dataset;
 mod engine;
+mod gate;
 mod phase;
 mod request;
 mod score;
@@ -24,6 +25,8 @@ pub(crate) use crate::scenario::spec::engine::{
     EngineSpec, FlagSpec, GpusSpec, OPTIONS, RequiresSpec, SpeculativeSpec, SpeculativeTable,
 };
 pub use crate::scenario::spec::engine::{LogPatterns, MetricsEndpoint, Quirks};
+pub(crate) use crate::scenario::spec::gate::GateSpec;
+pub use crate::scenario::spec::gate::Undecided;
 pub(crate) use crate::scenario::spec::phase::{
     AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
 };
@@ -58,8 +61,6 @@ table! {
         pub(crate) order: TrialOrder,
         /// Share of requests that may fail or never come; more of them and the cell is FAILED.
         pub(crate) max_failures: Option<f64> = Number(0.0, 1.0),
-        /// Whether a cell that is not known to be steady fails its gate.
-        pub(crate) require_steady: bool,
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.
@@ -82,6 +83,8 @@ table! {
         pub(crate) reference [default]: BTreeMap<String, Value> = Map(&Scalar),
         /// Looks for the highest load that meets the objectives.
         pub(crate) search: Option<Table> = SearchPlan::KIND,
+        /// What is required of the numbers.
+        pub(crate) gate: Option<GateSpec>,
         /// Prices.
         pub(crate) cost: Option<Table> = CostSpec::KIND,
         /// Overrides, chosen by `--profile NAME`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::scenario::grammar::Kind::{Choice, Either, Number, Text};
+use crate::scenario::grammar::Kind::{Choice, Either, Text};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 
 table! {
@@ -19,8 +19,6 @@ table! {
         pub(crate) normalise: Vec<Normalise>,
         /// How the gold is taken from the data set's answer.
         pub(crate) gold: Option<ExtractorSpec>,
-        /// Lowest accuracy that passes, as a share.
-        pub(crate) floor: Option<f64> = Number(0.0, 1.0),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, Percentile, SteadyState,
-    Summary, Validity,
+    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult,
+    Percentile, SteadyState, Summary, Validity,
 };
 use crate::record::event::{
     CellOutcome, EngineFailure, FailureClass, LoadTimeline, LogStage, PageCache,
@@ -219,7 +219,18 @@ pub(crate) fn summary() -> Summary {
     };
     Summary {
         searches: Vec::new(),
-        failed_gates: vec![format!("{HOSTILE}: accuracy 0.300 is below its floor 0.5")],
+        gates: vec![GateResult {
+            cell: HOSTILE.to_owned(),
+            condition: "accuracy >= 0.5".to_owned(),
+            must_hold: true,
+            label: "accuracy".to_owned(),
+            unit: "%".to_owned(),
+            value: Some(30.0),
+            interval: Some((25.0, 35.0)),
+            limit: Some(50.0),
+            outcome: GateOutcome::Missed,
+            why: None,
+        }],
         format: 1,
         title: "TinyLlama-1.1B on GSM8K: FP16 against FP32".to_owned(),
         complete: false,

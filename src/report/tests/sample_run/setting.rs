@@ -56,7 +56,7 @@ pub(crate) fn plan() -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
-        require_steady: false,
+        gate: None,
         gpu_hour_price: None,
     }
 }

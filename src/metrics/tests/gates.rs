@@ -1,0 +1,106 @@
+//! Gates are passed by numbers alone.
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::gates::{baseline_of, judge};
+use crate::metrics::summary::{
+    CellStatus, CellSummary, GateOutcome, GateResult, SteadyState, SteadyStatus, Validity,
+};
+use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
+use crate::plan::gate::GatePlan;
+
+fn must(condition: &str) -> GatePlan {
+    GatePlan { must: vec![condition.to_owned()], ..GatePlan::default() }
+}
+
+fn judged(gate: &GatePlan, cell: CellSummary) -> GateResult {
+    judge(gate, &[cell]).remove(0)
+}
+
+fn why(gate: &GatePlan, cell: CellSummary) -> (GateOutcome, String) {
+    let found = judged(gate, cell);
+    (found.outcome, found.why.unwrap_or_default())
+}
+
+fn fast(output_throughput: f64, interval: Option<(f64, f64)>) -> CellSummary {
+    let cell = measured_cell("a", "fp16");
+    with_figure(cell, MetricId::OutputThroughput, output_throughput, interval)
+}
+
+#[test]
+fn a_gate_is_decided_when_the_whole_interval_is_on_one_side() {
+    let outcome = |value, interval| {
+        judged(&must("output_throughput >= 100 tok/s"), fast(value, interval)).outcome
+    };
+    assert_eq!(outcome(120.0, Some((110.0, 130.0))), GateOutcome::Met);
+    assert_eq!(outcome(90.0, Some((85.0, 95.0))), GateOutcome::Missed);
+    assert_eq!(outcome(101.0, Some((95.0, 107.0))), GateOutcome::Undecided);
+    assert_eq!(outcome(101.0, None), GateOutcome::Met, "without an interval the value decides");
+    let not = GatePlan {
+        must_not: vec!["output_throughput < 100 tok/s".to_owned()],
+        ..GatePlan::default()
+    };
+    assert_eq!(judged(&not, fast(90.0, Some((85.0, 95.0)))).outcome, GateOutcome::Missed);
+    assert_eq!(judged(&not, fast(120.0, Some((110.0, 130.0)))).outcome, GateOutcome::Met);
+}
+
+#[test]
+fn only_a_number_passes_a_gate() {
+    let gate = must("accuracy >= 0.5");
+    let of = |cell| why(&gate, cell);
+    assert_eq!(
+        judged(&gate, with_accuracy(measured_cell("a", "fp16"), 80, 100)).outcome,
+        GateOutcome::Met
+    );
+    assert_eq!(
+        judged(&gate, with_accuracy(measured_cell("a", "fp16"), 20, 100)).outcome,
+        GateOutcome::Missed
+    );
+    let mut withheld = with_accuracy(measured_cell("a", "fp16"), 1, 1);
+    withheld.accuracy[0].share = None;
+    withheld.accuracy[0].request_errors = 199;
+    let expected = "1 of 200 items were answered, too few".to_owned();
+    assert_eq!(of(withheld), (GateOutcome::Missed, expected));
+    let ungraded = (GateOutcome::Missed, "no answer was graded".to_owned());
+    assert_eq!(of(measured_cell("a", "fp16")), ungraded);
+    let in_state = |status, reason: &str| CellSummary {
+        validity: Validity { status, reasons: vec![reason.to_owned()] },
+        ..measured_cell("a", "fp16")
+    };
+    let failed = in_state(CellStatus::Failed, "it died");
+    assert_eq!(of(failed), (GateOutcome::Missed, "the cell is failed: it died".to_owned()));
+    let skipped = in_state(CellStatus::Skipped, "not here");
+    assert!(judge(&gate, &[skipped]).is_empty());
+}
+
+#[test]
+fn a_baseline_gives_the_limit_and_its_own_doubt() {
+    let mut gate = must("output_throughput >= 0.95 x baseline");
+    let (outcome, reason) = why(&gate, fast(100.0, None));
+    assert_eq!(outcome, GateOutcome::Undecided);
+    assert_eq!(reason, "there is no baseline: name one with --baseline DIR");
+    let before = |interval| [fast(100.0, interval)];
+    gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &before(None)));
+    let found = judged(&gate, fast(96.0, None));
+    assert_eq!((found.outcome, found.limit), (GateOutcome::Met, Some(95.0)));
+    assert_eq!(judged(&gate, fast(90.0, None)).outcome, GateOutcome::Missed);
+    // 96 ± 1 against 100 ± 5: the ratio may be 0.91.
+    gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &before(Some((95.0, 105.0)))));
+    assert_eq!(judged(&gate, fast(96.0, Some((95.0, 97.0)))).outcome, GateOutcome::Undecided);
+    let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
+    let expected = "the baseline, old, has no cell of this name".to_owned();
+    assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+}
+
+#[test]
+fn a_cell_that_has_to_be_steady_must_be_known_to_be() {
+    let outcome = |status, reasons: &[&str]| {
+        let reasons = reasons.iter().map(|&reason| reason.to_owned()).collect();
+        let steady = SteadyState { status, reasons };
+        let gate = GatePlan { steady: true, ..GatePlan::default() };
+        why(&gate, CellSummary { steady, ..measured_cell("a", "fp16") })
+    };
+    assert_eq!(outcome(SteadyStatus::Steady, &[]).0, GateOutcome::Met);
+    let drifts = (GateOutcome::Missed, "it drifts".to_owned());
+    assert_eq!(outcome(SteadyStatus::NotSteady, &["it drifts"]), drifts);
+    assert_eq!(outcome(SteadyStatus::Unknown, &[]).0, GateOutcome::Missed);
+}

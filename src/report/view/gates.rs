@@ -1,0 +1,119 @@
+//! Gates, one line each: what was required, and what the number is.
+
+use serde::Serialize;
+
+use crate::metrics::summary::{GateOutcome, GateResult};
+use crate::report::number::printed;
+use crate::report::untrusted::line;
+
+/// A gate in one cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GateView {
+    /// `✓`, `✗` or `?`.
+    pub mark: &'static str,
+    /// `met`, `missed` or `not decided`.
+    pub outcome: &'static str,
+    /// Name of the cell.
+    pub cell: String,
+    /// The condition as written.
+    pub condition: String,
+    /// What the number is and what it must be.
+    pub line: String,
+}
+
+/// Returns a line for each gate; those that were not passed come first.
+pub fn gates(results: &[GateResult]) -> Vec<GateView> {
+    let of = |outcome: GateOutcome| results.iter().filter(move |gate| gate.outcome == outcome);
+    of(GateOutcome::Missed)
+        .chain(of(GateOutcome::Undecided))
+        .chain(of(GateOutcome::Met))
+        .map(view)
+        .collect()
+}
+
+fn view(gate: &GateResult) -> GateView {
+    let (mark, outcome) = match gate.outcome {
+        GateOutcome::Met => ("✓", "met"),
+        GateOutcome::Missed => ("✗", "missed"),
+        GateOutcome::Undecided => ("?", "not decided"),
+    };
+    let (cell, condition) = (line(&gate.cell), line(&gate.condition));
+    GateView { mark, outcome, cell, condition, line: told(gate) }
+}
+
+fn told(gate: &GateResult) -> String {
+    let number = gate.value.map(|value| {
+        let number = printed(value, gate.interval, &gate.unit);
+        let spread =
+            if number.spread.is_empty() { number.spread } else { format!(" {}", number.spread) };
+        format!(" is {} {}{spread},", number.value, gate.unit)
+    });
+    if gate.limit.is_none() && limit_of(gate).is_empty() {
+        let why = gate.why.as_ref().map_or_else(String::new, |why| format!("; {}", line(why)));
+        return format!("{}: must be {}{why}", line(&gate.cell), line(&gate.condition));
+    }
+    let must = if gate.must_hold { "must be" } else { "must not be" };
+    let limit = limit_of(gate);
+    let is_relative = limit.contains(['+', '-']) || limit.contains("baseline");
+    let mut told = format!(
+        "{}: {}{} {must} {}",
+        line(&gate.cell),
+        line(&gate.label),
+        number.unwrap_or_default(),
+        line(limit)
+    );
+    if let Some(limit) = gate.limit.filter(|_| is_relative) {
+        let limit = printed(limit, None, &gate.unit).value;
+        told.extend([" = ", &limit, " ", &gate.unit]);
+    }
+    match (&gate.why, gate.outcome) {
+        (Some(why), _) => told.extend(["; ", &line(why)]),
+        (None, GateOutcome::Undecided) => told.push_str("; the interval crosses the limit"),
+        (None, _) => {}
+    }
+    told
+}
+
+/// Returns operator and limit as written; empty where the condition is a state.
+fn limit_of(gate: &GateResult) -> &str {
+    gate.condition.find(['<', '>']).map_or("", |at| gate.condition[at..].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_tells_number_interval_and_limit_and_the_missed_ones_come_first() {
+        let gate = |outcome, value: Option<f64>, why: Option<&str>| GateResult {
+            cell: "fast c=4".to_owned(),
+            condition: "ttft.p50 < 10ms".to_owned(),
+            must_hold: true,
+            label: "TTFT p50".to_owned(),
+            unit: "ms".to_owned(),
+            value,
+            interval: value.map(|value| (value - 0.5, value + 0.5)),
+            limit: Some(10.0),
+            outcome,
+            why: why.map(str::to_owned),
+        };
+        let found = gates(&[
+            gate(GateOutcome::Met, Some(4.0), None),
+            gate(GateOutcome::Undecided, Some(9.8), None),
+            gate(GateOutcome::Missed, None, Some("the cell is incomplete")),
+            gate(GateOutcome::Missed, Some(90.0), None),
+        ]);
+        let lines: Vec<String> =
+            found.iter().map(|gate| format!("{} {}", gate.mark, gate.line)).collect();
+        assert_eq!(
+            lines,
+            [
+                "✗ fast c=4: TTFT p50 must be < 10ms; the cell is incomplete",
+                "✗ fast c=4: TTFT p50 is 90.00 ms ± 0.50, must be < 10ms",
+                "? fast c=4: TTFT p50 is 9.80 ms ± 0.50, must be < 10ms; the interval crosses \
+                 the limit",
+                "✓ fast c=4: TTFT p50 is 4.00 ms ± 0.50, must be < 10ms",
+            ]
+        );
+    }
+}

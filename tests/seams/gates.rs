@@ -1,0 +1,116 @@
+//! What is required of the numbers: from the scenario and the command line to every face and the
+//! exit code.
+
+use std::fs;
+
+use crate::place::{Place, json};
+
+/// An engine whose TTFT is 40 ms, under gates that it meets.
+const SCENARIO: &str = "[engine.sim]\nttft = \"40ms\"\nitl = \"1ms\"\n\
+    [dataset.d]\nsource = \"jsonl\"\nlocation = \"./d.jsonl\"\ncycle = true\n\
+    [request]\nmax-tokens = 8\n[phase.load]\nconcurrency = 2\nrequests = 40\n\
+    [gate]\nmust = [\"ttft.p50 < 2s\", \"output_throughput > 1 tok/s\"]\n";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("d.jsonl", "{\"prompt\":\"one apple\"}\n{\"prompt\":\"two apples\"}\n");
+    place.write("s.toml", SCENARIO);
+    place
+}
+
+/// Arguments of a run that fails by its gates alone.
+const RUN: [&str; 5] = ["run", "s.toml", "--quiet", "--fail-on", "gate"];
+
+#[test]
+fn a_missed_gate_is_told_in_every_face_and_ends_run_and_report_alike() {
+    let place = place();
+    let fail_if = ["--fail-if", "ttft.p50 > 10ms", "--out", "run"];
+    let told = place.expect(104, &[&RUN[..], &fail_if].concat());
+    let line = "TTFT p50 is 4";
+    let last: Vec<&str> = told.trim_end().lines().rev().take(6).collect();
+    assert!(last.iter().any(|it| it.starts_with("✗ engine=sim: ") && it.contains(line)), "{told}");
+    assert!(last.iter().any(|it| it.contains("must not be > 10ms")), "{told}");
+    assert_eq!(last.iter().filter(|it| it.starts_with('✓')).count(), 2, "{told}");
+    for (file, below) in [("report.md", "\n| "), ("report.html", "<h2>Results")] {
+        let text = fs::read_to_string(place.path("run").join(file)).unwrap();
+        let (gate, table) = (text.find(line).unwrap(), text.find(below).unwrap());
+        assert!(gate < table, "{file}: the gate stands below the table");
+    }
+    let gates = json(&place.path("run/summary.json"))["gates"].clone();
+    let outcomes: Vec<&str> =
+        gates.as_array().unwrap().iter().map(|gate| gate["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["met", "met", "missed"]);
+    assert_eq!((&gates[2]["limit"], &gates[2]["unit"]), (&10.0.into(), &"ms".into()));
+    assert!(gates[2]["interval"][0].as_f64().unwrap() > 39.0, "{gates}");
+
+    // The directory remembers what it was held to, and is whole.
+    place.expect(104, &["report", "run"]);
+    place.expect(0, &["verify", "run"]);
+    let junit = place.expect(104, &["report", "run", "--format", "junit"]);
+    assert!(junit.contains("tests=\"3\" failures=\"1\" skipped=\"0\""), "{junit}");
+    assert!(junit.contains("name=\"ttft.p50 &gt; 10ms\"><failure message="), "{junit}");
+}
+
+#[test]
+fn a_report_takes_further_gates_and_leaves_the_run_as_it_is() {
+    let place = place();
+    place.expect(0, &[&RUN[..], &["--out", "run"]].concat());
+    let before = fs::read_to_string(place.path("run/summary.json")).unwrap();
+    place.expect(0, &["report", "run"]);
+    let told = place.expect(104, &["report", "run", "--fail-if", "ttft.p50 > 10ms"]);
+    assert!(told.contains("✗ engine=sim: TTFT p50 is 4"), "{told}");
+    assert_eq!(fs::read_to_string(place.path("run/summary.json")).unwrap(), before);
+    place.expect(0, &["verify", "run"]);
+
+    // 40 requests are too few for a p99: nobody knows.
+    let open = ["report", "run", "--fail-if", "ttft.p99 > 10ms"];
+    let told = place.expect(0, &open);
+    assert!(told.contains("? engine=sim: TTFT p99 must not be > 10ms; n too small"), "{told}");
+    place.expect(104, &[&open[..], &["--undecided", "fail"]].concat());
+}
+
+#[test]
+fn a_run_is_held_against_an_earlier_one() {
+    let place = place();
+    place.expect(0, &[&RUN[..], &["--out", "old"]].concat());
+    place.expect(0, &["baseline", "save", "main", "old"]);
+    assert_eq!(place.expect(0, &["baseline", "list"]), "main\n");
+    let slower = ["--set", "engine.sim.ttft=80ms", "--fail-if", "ttft.p50 > +50%"];
+    for baseline in ["old", "main", "old/summary.json"] {
+        let out = format!("new-{}", baseline.len());
+        let more = ["--baseline", baseline, "--out", &out];
+        let told = place.expect(104, &[&RUN[..], &slower, &more].concat());
+        assert!(told.contains("must not be > +50% = 6"), "{told}");
+        place.expect(104, &["report", &out]);
+    }
+    let same = ["--fail-if", "ttft.p50 > +50%", "--baseline", "main", "--out", "same"];
+    place.expect(0, &[&RUN[..], &same].concat());
+    let none = place.expect(66, &[&RUN[..], &slower, &["--baseline", "nope"]].concat());
+    assert!(none.contains("bench baseline save nope RUN_DIRECTORY"), "{none}");
+    let idle = place.expect(2, &[&RUN[..], &["--baseline", "main"]].concat());
+    assert!(idle.contains("no gate is held against it"), "{idle}");
+}
+
+#[test]
+fn conditions_that_cannot_be_read_are_refused_before_anything_starts() {
+    let place = place();
+    let check = |gate: &str, expected: &[&str]| {
+        place.write("s.toml", &SCENARIO.replace("\"ttft.p50 < 2s\"", gate));
+        let told = place.expect(78, &["check", "s.toml"]);
+        for wanted in expected {
+            assert!(told.contains(wanted), "{gate}: no {wanted}\n{told}");
+        }
+        place.expect(78, &[&RUN[..], &["--out", "never"]].concat());
+        assert!(!place.path("never").exists());
+    };
+    check("\"tftt.p50 < 2s\"", &["`tftt` is not a metric", "did you mean `ttft`?"]);
+    check("\"ttft.p50 < 2\"", &["`2` has no unit"]);
+    check("\"accuracy >= 0.5\"", &["no answer is graded", "[score.answer]"]);
+    let usage = place.expect(2, &["report", "nowhere", "--fail-if", "ttft > 5ms"]);
+    assert!(usage.contains("`ttft` is a distribution: write ttft.p50"), "{usage}");
+
+    place.write("s.toml", &format!("{SCENARIO}[score.a]\nextract = [\"strict\"]\nfloor = 0.7\n"));
+    let told = place.expect(78, &["check", "s.toml"]);
+    assert!(told.contains("unknown key `floor`"), "{told}");
+    assert!(told.contains("write `must = [\"accuracy >= 0.7\"]` below `[gate]`"), "{told}");
+}
