@@ -195,6 +195,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
             base_url: args.url.clone(),
             path: "/v1/chat/completions".to_owned(),
             headers: Vec::new(),
+            proxy: None,
             stream: true,
             no_done: false,
             no_reuse: false,

@@ -12,11 +12,12 @@ mod undecided;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -332,4 +333,57 @@ fn run_out_of_ports() {
         assert!(why.contains("Cannot assign requested address"), "{why}");
         assert!(why.contains("ip_local_port_range"), "{why}");
     }
+}
+
+/// Serves a proxy that opens tunnels to one server, whatever is asked for; returns its URL, and
+/// the hosts that were.
+fn serve_tunnels(server: SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap() > 0 {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            seen.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            let server = TcpStream::connect(server).unwrap();
+            let ways =
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+            for (mut from, mut to) in ways {
+                std::thread::spawn(move || {
+                    // Either side may close first.
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn tls_goes_through_the_tunnel_of_a_proxy_for_probe_and_load() {
+    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let engine = Served::start(&["sim", "--ttft", "1ms", "--itl", "1ms"]);
+    let front = Front::before(engine.address, Certificate::SelfSigned);
+    let (proxy, asked) = serve_tunnels(front.address);
+    let rest = questions(
+        "limit = 4\n[request]\nmax-tokens = 4\n[phase.load]\nconcurrency = 2\nrequests = 4",
+    );
+    let more = format!("model = \"sim\"\nca = \"engine.pem\"\nproxy = \"{proxy}\"");
+    let bed = Bed::new(&(endpoint("far", "https://engine.invalid", &more) + &rest));
+    fs::write(bed.path("engine.pem"), &front.authority).unwrap();
+    assert_code(&bed.run().args(["--fail-on", "failed"]).output().unwrap(), 0);
+    assert_eq!(bed.cell("far")["counts"]["ok"], 4);
+    let asked = asked.lock().unwrap();
+    // The list of models, the probe, and two streams at least.
+    assert!(asked.len() >= 4, "{asked:?}");
+    assert!(asked.iter().all(|line| line == "CONNECT engine.invalid:443 HTTP/1.1"), "{asked:?}");
 }

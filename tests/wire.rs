@@ -10,7 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -362,4 +362,64 @@ fn queries_headers_and_a_bare_key_are_sent_by_probe_and_load_and_kept_nowhere() 
         assert!(!text.contains("canary"), "{text}");
         assert!(!text.contains("could not be reset"), "{text}");
     }
+}
+
+/// Serves a proxy that is the engine itself; returns its URL, and what it was asked for.
+fn serve_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let url = serve_by(move |request| {
+        let line = request.lines().next().unwrap().to_owned();
+        let is_open =
+            request.to_ascii_lowercase().contains("proxy-authorization: basic bwu6y2fuyxj5");
+        let answer = if !is_open {
+            ("407 Proxy Authentication Required", "text/plain", "who are you?".to_owned())
+        } else if line.starts_with("GET") {
+            ("200 OK", "application/json", LIST.to_owned())
+        } else {
+            ("200 OK", "text/event-stream", GOOD.to_owned())
+        };
+        seen.lock().unwrap().push(line);
+        answer
+    });
+    (url.replace("http://", "http://me:canary@"), asked)
+}
+
+#[test]
+fn a_proxy_is_used_by_probe_and_load_where_the_scenario_says_so_and_never_for_loopback() {
+    let scenario = |url: &str, proxy: &str| {
+        format!(
+            "[engine.far]\npreset = \"endpoint\"\nmodel = \"m\"\nurl = \"{url}\"\n{proxy}\n\
+             [dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+             [phase.load]\nconcurrency = 1\nrequests = 4\n"
+        )
+    };
+    let run = |url: &str, key: &str, proxy: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        // Both spellings: a shell may have either.
+        let variables = [("HTTP_PROXY", proxy), ("http_proxy", proxy), ("NO_PROXY", "")];
+        let (output, summary) = run_with(dir.path(), &scenario(url, key), &variables);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("canary"), "{said}");
+        summary["cells"][0].clone()
+    };
+    let key = "proxy = \"environment\"";
+    let (proxy, asked) = serve_proxy();
+    let cell = run("http://engine.invalid/a", key, &proxy);
+    assert_eq!(cell["counts"]["ok"], 4, "{cell}");
+    let lines = std::mem::take(&mut *asked.lock().unwrap());
+    let n_posts = lines.iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(n_posts, 5, "the probe and the load: {lines:?}");
+    let is_whole = |line: &String| line.contains(" http://engine.invalid/a/");
+    assert!(lines.iter().all(is_whole), "{lines:?}");
+
+    // Not asked for: the host has no address, and the proxy hears nothing.
+    let cell = run("http://engine.invalid/a", "", &proxy);
+    let why = cell["outcome"]["failed"]["message"].as_str().unwrap();
+    assert!(why.contains("find the host of http://engine.invalid"), "{why}");
+    // Asked for, and the engine is on this machine.
+    let here = serve("text/event-stream", GOOD.to_owned());
+    let cell = run(&here, key, &proxy);
+    assert_eq!(cell["counts"]["ok"], 4, "{cell}");
+    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new());
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 
 use crate::ids::LaunchId;
+use crate::load::transport::proxy::Proxy;
 use crate::plan::launch::Launch;
 use crate::secrets::Secret;
 use crate::secrets::literal::in_text;
@@ -14,6 +15,7 @@ use crate::secrets::redact::Redactor;
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     headers: BTreeMap<LaunchId, Vec<(String, Secret)>>,
+    proxies: BTreeMap<LaunchId, Proxy>,
     redactor: Redactor,
 }
 
@@ -22,6 +24,8 @@ pub struct Credentials {
 pub struct Access {
     /// The headers of the scenario, and that of the API key.
     pub headers: Vec<(String, Secret)>,
+    /// The proxy in between, if there is one.
+    pub proxy: Option<Proxy>,
     /// The redaction of every secret in use.
     pub redactor: Redactor,
 }
@@ -58,6 +62,14 @@ pub enum CredentialError {
         /// Characters of the key.
         n: usize,
     },
+    /// The proxy cannot be used.
+    #[error("engine `{engine}`: `proxy`: {why}")]
+    Proxy {
+        /// Engine name in the scenario.
+        engine: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl CredentialError {
@@ -67,6 +79,11 @@ impl CredentialError {
             Self::Missing { variable, .. } => format!("export {variable}=… with the value in it"),
             Self::Unsendable { variable, .. } => {
                 format!("put the key alone into {variable}: one line of letters, digits and signs")
+            }
+            Self::Proxy { .. } => {
+                "write `proxy = \"http://host:port\"`, or `proxy = \"environment\"` for HTTP_PROXY, \
+                 HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+                    .to_owned()
             }
         }
     }
@@ -92,7 +109,7 @@ impl Credentials {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, CredentialError> {
         let mut known: Vec<Secret> = others.into_iter().collect();
-        let mut headers = BTreeMap::new();
+        let (mut headers, mut proxies) = (BTreeMap::new(), BTreeMap::new());
         for (id, launch) in launches {
             for (name, from) in &launch.env_from {
                 known.push(given(launch, name, from, variable)?);
@@ -118,14 +135,23 @@ impl Credentials {
                 known.push(key);
             }
             headers.insert(id.clone(), sent);
+            // A port of an engine that is started here makes no difference to the way.
+            let found =
+                http.proxy.as_ref().map(|proxy| Proxy::between(proxy, &launch.base_url_at(1)));
+            let wrong = |why| CredentialError::Proxy { engine: launch.engine.clone(), why };
+            let found = found.transpose().map_err(wrong)?.flatten();
+            // A proxy may repeat what opens it, in the form in which it got it.
+            known.extend(found.as_ref().and_then(Proxy::coded_password));
+            proxies.extend(found.map(|proxy| (id.clone(), proxy)));
         }
-        Ok(Self { headers, redactor: Redactor::new(known) })
+        Ok(Self { headers, proxies, redactor: Redactor::new(known) })
     }
 
     /// Returns the headers of a launch, for its readiness, its control calls and its load.
     pub fn access(&self, launch: &LaunchId) -> Access {
         let headers = self.headers.get(launch).cloned().unwrap_or_default();
-        Access { headers, redactor: self.redactor.clone() }
+        let proxy = self.proxies.get(launch).cloned();
+        Access { headers, proxy, redactor: self.redactor.clone() }
     }
 
     /// Returns the redaction of every secret in use.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rustls::ClientConfig;
 
 use crate::load::clock::Epoch;
+use crate::load::transport::proxy::Proxy;
 use crate::plan::cell::Phase;
 use crate::record::request::{CancelCause, OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseRecord, SentinelRecord};
@@ -71,6 +72,8 @@ pub struct Target {
     /// Whether the engine closes connections after an answer without announcing it. No connection
     /// is then used twice.
     pub no_reuse: bool,
+    /// The proxy in between, if there is one.
+    pub proxy: Option<Proxy>,
     /// How connections are secured on `https`.
     pub tls: Option<Arc<ClientConfig>>,
     /// Which transport carries the requests.

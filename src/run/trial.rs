@@ -196,6 +196,7 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
             base_url: context.engine.base_url().to_owned(),
             path: context.cell.request.path.clone(),
             headers: access.headers,
+            proxy: access.proxy,
             stream: context.cell.request.stream,
             no_done: context.launch.quirks.no_done,
             no_reuse: context.launch.quirks.no_reuse,

@@ -100,7 +100,7 @@ type Made = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, String);
 fn made(certificate: Certificate) -> Made {
     let key = KeyPair::generate().unwrap();
     let secret = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let names = ["127.0.0.1", "localhost", "engine.invalid"].map(str::to_owned).to_vec();
     let mut params = CertificateParams::new(names).unwrap();
     if certificate == Certificate::SelfSigned {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

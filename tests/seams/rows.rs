@@ -361,6 +361,7 @@ url = "http://127.0.0.1:{{ port }}"
 api-key-env = "OWN_KEY"
 api-key-header = "api-key"
 headers = { X-Org = "ours" }
+proxy = "environment"
 headers-from = { X-Token = "OWN_KEY" }
 env-from = { HIDDEN = "OWN_KEY" }
 health = "/health"

@@ -22,7 +22,8 @@ use crate::engine::http::trust::objection;
 use crate::load::recorder::reader::AnswerReader;
 use crate::load::transport::client::Ending;
 use crate::load::transport::connection::head_of;
-use crate::load::transport::target::{request_headers, url_of};
+use crate::load::transport::target::request_headers;
+use crate::load::transport::url::url_of;
 use crate::secrets::redact::Redactor;
 
 /// The most of a body that is kept; configuration dumps are some hundred kilobytes.
@@ -123,14 +124,21 @@ impl HttpError {
 pub type Check<'a, E> = &'a mut dyn FnMut() -> Result<(), E>;
 
 impl Http {
-    /// Makes a client for one engine. Proxies of the environment are never used, redirects
+    /// Makes a client for one engine. Of proxies only the scenario's is used, and redirects are
     /// never followed: an engine's key must not reach another host.
     ///
     /// # Errors
     /// When the runtime or the client cannot be made.
     pub fn new(base_url: &str, access: Access, tls: &Arc<ClientConfig>) -> io::Result<Self> {
-        let client = Client::builder()
-            .no_proxy()
+        let mut builder = Client::builder().no_proxy();
+        if let Some(proxy) = &access.proxy {
+            let mut way = reqwest::Proxy::all(proxy.url()).map_err(io::Error::other)?;
+            if let Some(authorization) = &proxy.authorization {
+                way = way.custom_http_auth(authorization.clone());
+            }
+            builder = builder.proxy(way);
+        }
+        let client = builder
             .dns_resolver(Arc::new(SystemResolver))
             .tls_backend_preconfigured(ClientConfig::clone(tls))
             .redirect(redirect::Policy::none())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::engine::process::{self, Process, ProcessId};
@@ -112,17 +112,6 @@ pub fn holders(port: u16) -> Holders {
     if found.is_empty() { Holders::Hidden } else { Holders::Seen(found) }
 }
 
-/// Whether a URL leads to this machine by a loopback address or name.
-pub fn is_loopback(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address: Option<IpAddr> = host.parse().ok();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || address.is_some_and(|address| address.is_loopback() || address.is_unspecified())
-}
-
 /// Whether any socket listens on the port.
 pub fn is_listened_on(port: u16) -> bool {
     !listening_inodes(port).is_empty()
@@ -173,19 +162,6 @@ mod tests {
         assert_eq!(holders(port), Holders::Seen(vec![own]));
         drop(listener);
         assert_eq!(holders(port), Holders::Nobody);
-    }
-
-    #[test]
-    fn only_loopback_urls_lead_here() {
-        for here in
-            ["http://127.0.0.1:8", "https://localhost", "http://[::1]:8/v1", "http://0.0.0.0:8"]
-        {
-            assert!(is_loopback(here), "{here}");
-        }
-        for elsewhere in ["http://engine.example:8", "http://10.0.0.7", "http://localhost.example"]
-        {
-            assert!(!is_loopback(elsewhere), "{elsewhere}");
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::engine::process::port::{self, Holders};
 use crate::engine::process::{self, Process, ProcessId};
+use crate::load::transport::url::is_loopback;
 
 /// Where the processes of an engine begin.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub(crate) enum EngineProcesses {
 impl EngineProcesses {
     /// Returns the processes behind a URL; `None` for an engine on another machine.
     pub(crate) fn behind(base_url: &str, port: u16) -> Option<Self> {
-        if !port::is_loopback(base_url) {
+        if !is_loopback(base_url) {
             return None;
         }
         Some(match listening(port) {

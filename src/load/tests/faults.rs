@@ -70,6 +70,7 @@ pub(crate) fn trial(url: &str, phases: Vec<PhaseLoad>) -> TrialSpec {
             base_url: url.to_owned(),
             path: "/v1/chat/completions".to_owned(),
             headers: Vec::new(),
+            proxy: None,
             stream: true,
             no_done: false,
             no_reuse: false,

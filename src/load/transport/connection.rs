@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::proxy::open_tunnel;
 use crate::load::transport::socket::is_our_shortage;
 
 /// Time within which a connection must be ready again after an answer.
@@ -29,6 +30,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) address: SocketAddr,
+    /// What asks the proxy at that address for a tunnel to the server; absent without one.
+    pub(crate) tunnel: Option<Bytes>,
     /// TLS settings; absent for `http`.
     pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -36,8 +39,11 @@ pub(crate) struct Route {
 impl Route {
     /// Opens a connection: TCP, then TLS.
     pub(crate) async fn open(&self) -> Result<Connection, Ending> {
-        let tcp = TcpStream::connect(self.address).await.map_err(|error| not_open(&error))?;
+        let mut tcp = TcpStream::connect(self.address).await.map_err(|error| not_open(&error))?;
         tcp.set_nodelay(true).map_err(|error| not_open(&error))?;
+        if let Some(request) = &self.tunnel {
+            open_tunnel(&mut tcp, request).await?;
+        }
         match &self.tls {
             None => Connection::over(tcp).await,
             Some((connector, name)) => {

@@ -27,7 +27,7 @@ use crate::load::clock::Epoch;
 use crate::load::spec::{LoadError, Target};
 use crate::load::transport::client::{Client, Ending, Head, Inbox, Key, Stamp, Waker};
 use crate::load::transport::connection::{Connection, Route};
-use crate::load::transport::target::{Endpoint, headers, path_and_query};
+use crate::load::transport::target::Endpoint;
 use crate::record::request::StampSource;
 use crate::units::Nanos;
 
@@ -113,7 +113,7 @@ impl HyperClient {
         let host = endpoint.authority();
         let bad_host = |_| LoadError::BadHeader { name: "host".to_owned() };
         all.insert(HOST, HeaderValue::from_str(&host).map_err(bad_host)?);
-        all.extend(headers(target)?);
+        all.extend(endpoint.headers(target)?);
         let bad_path = |error: hyper::http::uri::InvalidUri| LoadError::BadUrl {
             url: target.base_url.clone(),
             why: error.to_string(),
@@ -127,9 +127,9 @@ impl HyperClient {
         let (reporter, news) = unbounded_channel();
         Ok(Self {
             epoch,
-            route: Route { address, tls: endpoint.tls(target)? },
+            route: Route { address, tunnel: endpoint.tunnel_request(), tls: endpoint.tls(target)? },
             headers: all,
-            path: path_and_query(&endpoint.url).parse().map_err(bad_path)?,
+            path: endpoint.request_target().parse().map_err(bad_path)?,
             reuse: !target.no_reuse,
             idle: Vec::new(),
             tasks: HashMap::new(),

@@ -1,7 +1,9 @@
 //! Transports: one trait, with one implementation each for `http` and `https`.
 
 pub mod client;
+pub mod proxy;
 pub mod target;
+pub mod url;
 
 pub(crate) mod connection;
 pub(in crate::load) mod epoll;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::load::spec::{LoadError, Target};
+use crate::load::transport::proxy::Proxy;
+use crate::load::transport::url::{path_and_query, url_of};
 use crate::secrets::Secret;
 
 /// Descriptors that a process needs in addition to its streams.
@@ -38,37 +40,12 @@ pub fn preflight(max_in_flight: u64) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Returns the URL of a path below a base URL. Queries of both are kept, the base's first.
-///
-/// # Errors
-/// What is wrong with the base URL.
-pub(crate) fn url_of(base_url: &str, path: &str) -> Result<Url, String> {
-    let mut url = Url::parse(base_url).map_err(|error| error.to_string())?;
-    let (path, query) =
-        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let base = url.path().trim_end_matches('/');
-    let path = format!("{base}/{}", path.trim_start_matches('/'));
-    let queries = [url.query(), query].into_iter().flatten().filter(|query| !query.is_empty());
-    let query = queries.collect::<Vec<_>>().join("&");
-    url.set_path(&path);
-    url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
-    url.set_fragment(None);
-    Ok(url)
-}
-
-/// Returns what stands in a request's first line for a URL: its path and query.
-pub(crate) fn path_and_query(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
-}
-
 /// The target of requests, checked.
 pub(crate) struct Endpoint {
     pub(crate) url: Url,
     host: String,
     port: u16,
+    proxy: Option<Proxy>,
 }
 
 impl Endpoint {
@@ -82,17 +59,19 @@ impl Endpoint {
         let host = url.host_str().ok_or_else(|| bad("it names no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
-        Ok(Self { url, host, port })
+        Ok(Self { url, host, port, proxy: target.proxy.clone() })
     }
 
     /// Returns the address that requests go to, looked up once. If the host has several, the first
     /// that answers is taken.
     pub(crate) fn address(&self) -> Result<SocketAddr, LoadError> {
-        let failed = |why: String| LoadError::Resolve { host: self.host.clone(), why };
-        let addresses: Vec<_> = (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(|error| failed(error.to_string()))?
-            .collect();
+        let (host, port) = match &self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (self.host.as_str(), self.port),
+        };
+        let failed = |why: String| LoadError::Resolve { host: host.to_owned(), why };
+        let addresses: Vec<_> =
+            (host, port).to_socket_addrs().map_err(|error| failed(error.to_string()))?.collect();
         let first = *addresses.first().ok_or_else(|| failed("it has none".to_owned()))?;
         if addresses.len() == 1 {
             return Ok(first);
@@ -109,6 +88,38 @@ impl Endpoint {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         }
+    }
+
+    /// Returns what stands in a request's first line: through a proxy without a tunnel all of the
+    /// URL, else its path and query. Source: RFC 9112, section 3.2.
+    pub(crate) fn request_target(&self) -> String {
+        match self.open_proxy() {
+            Some(_) => self.url.to_string(),
+            None => path_and_query(&self.url),
+        }
+    }
+
+    /// Returns the request for a tunnel, where a proxy stands before TLS.
+    pub(crate) fn tunnel_request(&self) -> Option<Bytes> {
+        let proxy = self.proxy.as_ref().filter(|_| self.url.scheme() == "https")?;
+        let host = self.url.host_str().unwrap_or_default();
+        Some(proxy.tunnel_request(&format!("{host}:{}", self.port)))
+    }
+
+    /// Returns the headers of a request, with the one that opens a proxy without a tunnel.
+    pub(crate) fn headers(
+        &self,
+        target: &Target,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, LoadError> {
+        let mut all = headers(target)?;
+        let opens = self.open_proxy().and_then(|proxy| proxy.authorization.clone());
+        all.extend(opens.map(|value| (PROXY_AUTHORIZATION, value)));
+        Ok(all)
+    }
+
+    /// Returns the proxy that sees the requests themselves.
+    fn open_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| self.url.scheme() == "http")
     }
 
     /// Returns the TLS settings and the name that the server must prove; `None` for `http`.
@@ -130,9 +141,9 @@ impl Endpoint {
     /// Returns the request's head up to the value of `Content-Length`.
     pub(crate) fn request_head(&self, target: &Target) -> Result<Bytes, LoadError> {
         use std::fmt::Write as _;
-        let mut head = format!("POST {} HTTP/1.1\r\n", path_and_query(&self.url));
+        let mut head = format!("POST {} HTTP/1.1\r\n", self.request_target());
         write!(head, "host: {}\r\n", self.authority()).expect("writing to a String does not fail");
-        for (name, value) in headers(target)? {
+        for (name, value) in self.headers(target)? {
             let value =
                 value.to_str().map_err(|_| LoadError::BadHeader { name: name.to_string() })?;
             write!(head, "{name}: {value}\r\n").expect("writing to a String does not fail");
@@ -143,7 +154,7 @@ impl Endpoint {
 }
 
 /// Returns the headers that both transports send.
-pub(crate) fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>, LoadError> {
+fn headers(target: &Target) -> Result<Vec<(HeaderName, HeaderValue)>, LoadError> {
     let bad = |name: String| LoadError::BadHeader { name };
     request_headers(target.stream, &target.headers).map_err(bad)
 }
@@ -178,26 +189,6 @@ pub(crate) fn request_headers(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_and_queries_of_base_and_path_are_joined() {
-        let check = |base: &str, path: &str, expected: &str| {
-            assert_eq!(url_of(base, path).unwrap().as_str(), expected, "{base} {path}");
-        };
-        check("http://h:1", "/v1/models", "http://h:1/v1/models");
-        check("http://h:1/", "v1/models", "http://h:1/v1/models");
-        check("https://h/a/b/", "/v1/models?x=1", "https://h/a/b/v1/models?x=1");
-        check(
-            "https://h/openai/deployments/d?api-version=2024-10-21",
-            "/chat/completions",
-            "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
-        );
-        check("http://h/?a=1#x", "/p?b=2&c", "http://h/p?a=1&b=2&c");
-        check("http://h?", "/p", "http://h/p");
-        let url = url_of("http://h?a=1", "/p?b=2").unwrap();
-        assert_eq!(path_and_query(&url), "/p?a=1&b=2");
-        assert!(url_of("//h:1", "/p").is_err());
-    }
 
     #[test]
     fn headers_of_the_scenario_replace_ours() {

@@ -65,6 +65,7 @@ fn made(
         headers: headers.collect(),
         headers_from: spec.headers_from.clone(),
         api_key_header: spec.api_key_header.clone(),
+        proxy: spec.proxy.clone().filter(|proxy| !proxy.is_empty()),
     };
     let model_id = spec.model_id.clone().unwrap_or_else(|| "{{ model }}".into());
     let launch = Launch {

@@ -97,7 +97,7 @@ pub struct Readiness {
     pub timeout: Nanos,
 }
 
-/// What every request to an engine carries beside its body.
+/// What every request to an engine carries beside its body, and by which way it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
@@ -110,6 +110,9 @@ pub struct HttpSettings {
     /// Header that carries the API key bare; `Authorization: Bearer …` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_header: Option<String>,
+    /// Proxy in between: its URL, or `environment` for the variables of bench's own environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 impl HttpSettings {

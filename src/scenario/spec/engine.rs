@@ -59,6 +59,9 @@ table! {
         /// HTTP header → the variable of bench's own environment that its value, a secret, is
         /// taken from.
         pub(crate) headers_from [default]: BTreeMap<String, String>,
+        /// Proxy for its requests, `http://host:port`, or `environment` for `HTTP_PROXY` and its
+        /// kind; "" for none. A loopback URL never has one.
+        pub(crate) proxy: Option<String>,
         /// Path that answers 200 when healthy; "" for none.
         pub(crate) health: Option<String>,
         /// Path that lists the served models; "" for none.
