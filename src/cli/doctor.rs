@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
@@ -102,15 +103,18 @@ fn programs() -> String {
 
 fn limits() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let limits = read("/proc/self/limits");
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
-    let files: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+    let shown = |limit| match limit {
+        RLIM_INFINITY => "unlimited".to_owned(),
+        limit => limit.to_string(),
+    };
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or_else(
+        |_| "unknown".to_owned(),
+        |(soft, hard)| format!("{} (soft), {} (hard)", shown(soft), shown(hard)),
+    );
     let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
     let ports: Vec<&str> = ports.split_whitespace().collect();
     format!(
-        "\nlimits\n  open files                {} (soft), {} (hard)\n  ephemeral ports           {}\n",
-        files.first().unwrap_or(&"unknown"),
-        files.get(1).unwrap_or(&"unknown"),
+        "\nlimits\n  open files                {files}\n  ephemeral ports           {}\n",
         ports.join(" to ")
     )
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use procfs::{CpuInfo, Current as _, Meminfo};
+
 use crate::record::environment::Environment;
 use crate::telemetry::gpu;
-use crate::telemetry::host::memory_bytes;
+use crate::telemetry::host::load_1m;
 
 /// Time that `git` gets.
 const GIT_LIMIT: Duration = Duration::from_secs(5);
@@ -16,7 +18,7 @@ const GIT_LIMIT: Duration = Duration::from_secs(5);
 /// Gathers the facts; a fact that cannot be read is empty or absent.
 pub fn environment() -> Environment {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpu = text("/proc/cpuinfo");
+    let cpu = CpuInfo::current().ok();
     let (gpus, gpu_driver, gpu_absent) = match gpu::survey() {
         Ok(survey) => (survey.gpus, survey.driver, None),
         Err(unseen) => (Vec::new(), None, Some(unseen.to_string())),
@@ -26,18 +28,16 @@ pub fn environment() -> Environment {
         bench_commit: checkout().and_then(|checkout| commit(&checkout)),
         kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
         os: os_name(&text("/etc/os-release")),
-        cpu: cpu_name(&cpu),
+        cpu: cpu.as_ref().and_then(|cpu| cpu.model_name(0)).unwrap_or_default().to_owned(),
         n_cpus: thread::available_parallelism().map_or(1, |n_cpus| n_cpus.get() as u32),
-        memory_bytes: memory_bytes(&text("/proc/meminfo"), "MemTotal:").unwrap_or(0.0) as u64,
-        load_average: text("/proc/loadavg")
-            .split(' ')
-            .next()
-            .and_then(|load| load.parse().ok())
-            .unwrap_or(0.0),
+        memory_bytes: Meminfo::current().map_or(0, |memory| memory.mem_total),
+        load_average: load_1m().unwrap_or(0.0),
         cpu_governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
             .ok()
             .map(|governor| governor.trim().to_owned()),
-        virtual_machine: is_virtual(&cpu),
+        virtual_machine: cpu
+            .and_then(|cpu| cpu.flags(0).map(|flags| flags.contains(&"hypervisor")))
+            .unwrap_or(false),
         gpus,
         gpu_absent,
         gpu_driver,
@@ -81,27 +81,12 @@ fn os_name(release: &str) -> String {
         .unwrap_or_default()
 }
 
-fn cpu_name(cpu: &str) -> String {
-    cpu.lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map(|(_, name)| name.trim().to_owned())
-        .unwrap_or_default()
-}
-
-fn is_virtual(cpu: &str) -> bool {
-    let flags = cpu.lines().find_map(|line| line.strip_prefix("flags"));
-    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_from_the_systems_texts() {
-        let cpu = "processor\t: 0\nmodel name\t: AMD EPYC 9B14\nflags\t\t: fpu sse hypervisor\n";
-        assert_eq!(cpu_name(cpu), "AMD EPYC 9B14");
-        assert!(is_virtual(cpu) && !is_virtual("flags\t: fpu\n"));
+    fn the_system_is_called_by_its_pretty_name() {
         assert_eq!(
             os_name("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"),
             "Debian GNU/Linux 12"

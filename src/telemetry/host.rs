@@ -5,6 +5,7 @@ use std::fs;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use procfs::{CpuTime, Current as _, CurrentSI as _, KernelStats, Meminfo};
 
 use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
@@ -14,8 +15,7 @@ use crate::units::Nanos;
 /// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.
 const TICKS_PER_S: f64 = 100.0;
 
-/// Samples `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`: counters, whose differences over any
-/// stretch of time give its shares.
+/// Samples counters of the kernel, whose differences over any stretch of time give its shares.
 #[derive(Debug, Default)]
 pub struct HostProbe;
 
@@ -29,7 +29,7 @@ pub(super) struct Processors {
 impl Processors {
     /// Reads both, if `/proc` tells.
     pub(super) fn now() -> Option<Self> {
-        let all = cpu_times(&fs::read_to_string("/proc/stat").ok()?)?;
+        let all = CpuTimes::of(&KernelStats::current().ok()?.total);
         // With the programs that bench asks for facts and waits for.
         let own_s = cpu_s(UsageWho::RUSAGE_SELF)? + cpu_s(UsageWho::RUSAGE_CHILDREN)?;
         Some(Self { all, own_s })
@@ -64,23 +64,20 @@ impl HostProbe {
         Self
     }
 
-    fn read(stat: &str, memory: &str, load: &str) -> BTreeMap<Gauge, f64> {
+    fn read() -> BTreeMap<Gauge, f64> {
         let mut values = BTreeMap::new();
-        let mut put = |gauge: Gauge, value: Option<f64>| {
-            value.and_then(|value| values.insert(gauge, value));
-        };
-        if let Some(now) = cpu_times(stat) {
-            put(Gauge::CpuBusyS, Some(now.busy as f64 / TICKS_PER_S));
-            put(Gauge::CpuStealS, Some(now.steal as f64 / TICKS_PER_S));
-            put(Gauge::CpuTimeS, Some(now.total as f64 / TICKS_PER_S));
+        if let Ok(stats) = KernelStats::current() {
+            let now = CpuTimes::of(&stats.total);
+            values.insert(Gauge::CpuBusyS, now.busy as f64 / TICKS_PER_S);
+            values.insert(Gauge::CpuStealS, now.steal as f64 / TICKS_PER_S);
+            values.insert(Gauge::CpuTimeS, now.total as f64 / TICKS_PER_S);
         }
-        let available = memory_bytes(memory, "MemAvailable:");
-        put(Gauge::MemoryAvailableBytes, available);
-        put(
-            Gauge::MemoryUsedBytes,
-            memory_bytes(memory, "MemTotal:").zip(available).map(|(all, free)| all - free),
-        );
-        put(Gauge::Load1m, load.split(' ').next().and_then(|load| load.parse().ok()));
+        if let Ok(Meminfo { mem_total, mem_available: Some(available), .. }) = Meminfo::current() {
+            values.insert(Gauge::MemoryAvailableBytes, available as f64);
+            values.insert(Gauge::MemoryUsedBytes, mem_total.saturating_sub(available) as f64);
+        }
+        values.extend(load_1m().map(|load| (Gauge::Load1m, load)));
+        values.extend(cpu_s(UsageWho::RUSAGE_SELF).map(|own| (Gauge::OwnCpuS, own)));
         values
     }
 }
@@ -92,10 +89,7 @@ impl Probe for HostProbe {
 
     fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
         let at = now();
-        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let mut values =
-            Self::read(&text("/proc/stat"), &text("/proc/meminfo"), &text("/proc/loadavg"));
-        values.extend(cpu_s(UsageWho::RUSAGE_SELF).map(|own| (Gauge::OwnCpuS, own)));
+        let values = Self::read();
         let absent = [Gauge::MemoryUsedBytes, Gauge::Load1m]
             .into_iter()
             .filter(|gauge| !values.contains_key(gauge))
@@ -105,38 +99,33 @@ impl Probe for HostProbe {
     }
 }
 
-fn cpu_times(stat: &str) -> Option<CpuTimes> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let ticks: Vec<u64> = line.split_ascii_whitespace().map_while(|n| n.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guest time is in user already.
-    let [_, _, _, idle, wait, ..] = ticks[..] else { return None };
-    let total: u64 = ticks.iter().take(8).sum();
-    let steal = ticks.get(7).copied().unwrap_or(0);
-    Some(CpuTimes { busy: total - idle - wait - steal, steal, total })
+impl CpuTimes {
+    /// Guest time is in user time already.
+    fn of(times: &CpuTime) -> Self {
+        let steal = times.steal.unwrap_or(0);
+        let interrupts = times.irq.unwrap_or(0) + times.softirq.unwrap_or(0);
+        let busy = times.user + times.nice + times.system + interrupts;
+        Self { busy, steal, total: busy + steal + times.idle + times.iowait.unwrap_or(0) }
+    }
 }
 
-/// Returns a row of `/proc/meminfo` in bytes.
-pub(super) fn memory_bytes(text: &str, row: &str) -> Option<f64> {
-    let kib = text.lines().find_map(|line| line.strip_prefix(row))?;
-    let kib: f64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024.0)
+/// Returns the load average over a minute. The library reads it in single precision.
+pub(super) fn load_1m() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "the values are exact in binary")]
 mod tests {
+    use procfs::{FromBufReadSI as _, current_system_info};
+
     use super::*;
 
     #[test]
-    fn the_host_is_told_in_counters() {
-        let memory = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    250 kB\n";
-        let stat = "cpu  125 0 15 950 0 0 0 10 0 0\n";
-        let found = HostProbe::read(stat, memory, "0.50 0.1 0.1 1/2 3\n");
-        assert_eq!(found[&Gauge::MemoryUsedBytes], 750.0 * 1024.0);
-        assert_eq!(found[&Gauge::Load1m], 0.5);
-        let times = [Gauge::CpuBusyS, Gauge::CpuStealS, Gauge::CpuTimeS].map(|gauge| found[&gauge]);
-        assert_eq!(times, [1.4, 0.1, 11.0]);
-        assert!(!HostProbe::read(stat, memory, "").contains_key(&Gauge::Load1m));
+    fn the_time_of_all_processors_has_idle_and_stolen_time_in_it() {
+        let stat = "cpu  125 0 15 950 0 0 0 10 0 0\nctxt 1\nbtime 1\nprocesses 1\n";
+        let stats = KernelStats::from_buf_read(stat.as_bytes(), current_system_info()).unwrap();
+        let expected = CpuTimes { busy: 140, steal: 10, total: 1_100 };
+        assert_eq!(CpuTimes::of(&stats.total), expected);
     }
 
     #[test]

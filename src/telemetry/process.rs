@@ -1,9 +1,10 @@
 //! The engine's processes: processor time and memory of the whole tree.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
+use procfs::FromRead as _;
+use procfs::process::Stat;
 
 use crate::record::gauge::Gauge;
 use crate::record::telemetry::{ProbeName, TelemetrySample, TelemetrySource};
@@ -80,38 +81,20 @@ pub(super) struct Use {
 impl Use {
     /// Reads it, if the process exists.
     pub(super) fn of(pid: i32) -> Option<Self> {
-        parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        let stat = Stat::from_file(format!("/proc/{pid}/stat")).ok()?;
+        Some(Self {
+            name: stat.comm.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+            ppid: stat.ppid,
+            start_time: stat.starttime,
+            ticks: stat.utime + stat.stime,
+            pages: stat.rss,
+        })
     }
-}
-
-/// Reads fields 2, 4, 14, 15, 22 and 24 of `/proc/PID/stat` (proc(5)).
-fn parse(stat: &str) -> Option<Use> {
-    let (open, close) = (stat.find('(')?, stat.rfind(')')?);
-    let fields: Vec<&str> = stat.get(close + 1..)?.split_ascii_whitespace().collect();
-    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    let name = stat.get(open + 1..close)?;
-    Some(Use {
-        name: name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-        ppid: fields.get(1)?.parse().ok()?,
-        start_time: number(19)?,
-        ticks: number(11)? + number(12)?,
-        pages: number(21)?,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_and_memory_are_read_behind_a_name_with_spaces() {
-        let stat = "42 (VLLM::Worker (0) x) S 7 40 39 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 \
-                    123456 1000 200 0";
-        let usage = parse(stat).unwrap();
-        assert_eq!((usage.ticks, usage.pages), (11, 200));
-        assert_eq!((usage.name.as_str(), usage.ppid), ("VLLM::Worker (0) x", 7));
-        assert_eq!(usage.start_time, 123_456);
-    }
 
     #[test]
     fn this_process_uses_memory_and_a_process_that_is_gone_is_absent() {

@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::FromRead as _;
+use procfs::process::Stat;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::log;
@@ -58,7 +60,8 @@ pub fn own_pid() -> i32 {
 
 /// Reads one process, if it exists.
 pub fn read(pid: i32) -> Option<Process> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // `Process::stat` of the library would open the process's directory as well.
+    Stat::from_file(format!("/proc/{pid}/stat")).ok().map(Process::from)
 }
 
 /// Reads the process if it still has this identity and is not a zombie.
@@ -142,39 +145,22 @@ pub fn why_it_stays(process: &Process) -> String {
     format!("{}, state {}{place}", process.label(), process.state)
 }
 
-fn parse_stat(stat: &str) -> Option<Process> {
-    // The name may contain spaces and parentheses, so fields are counted from the last
-    // parenthesis.
-    let open = stat.find('(')?;
-    let close = stat.rfind(')')?;
-    let fields: Vec<&str> = stat.get(close + 1..)?.split_ascii_whitespace().collect();
-    Some(Process {
-        id: ProcessId {
-            pid: stat.get(..open)?.trim().parse().ok()?,
-            start_time: fields.get(19)?.parse().ok()?,
-        },
-        ppid: fields.get(1)?.parse().ok()?,
-        pgid: fields.get(2)?.parse().ok()?,
-        sid: fields.get(3)?.parse().ok()?,
-        state: fields.first()?.chars().next()?,
-        name: stat.get(open + 1..close)?.to_owned(),
-    })
+impl From<Stat> for Process {
+    fn from(stat: Stat) -> Self {
+        Self {
+            id: ProcessId { pid: stat.pid, start_time: stat.starttime },
+            ppid: stat.ppid,
+            pgid: stat.pgrp,
+            sid: stat.session,
+            state: stat.state,
+            name: stat.comm,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let stat = "42 (VLLM::Worker (0) x) S 7 40 39 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 \
-                    123456 1000 200 0";
-        let process = parse_stat(stat).unwrap();
-        assert_eq!(process.id, ProcessId { pid: 42, start_time: 123_456 });
-        assert_eq!((process.ppid, process.pgid, process.sid), (7, 40, 39));
-        assert_eq!(process.name, "VLLM::Worker (0) x");
-        assert!(process.is_alive());
-    }
 
     #[test]
     fn descendants_are_found_across_sessions_and_without_loops() {

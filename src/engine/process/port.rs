@@ -6,10 +6,9 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use crate::engine::process::{self, Process, ProcessId};
+use procfs::net::{TcpNetEntry, TcpState, tcp, tcp6};
 
-/// State `TCP_LISTEN` in `/proc/net/tcp` (Linux, `include/net/tcp_states.h`).
-const LISTEN: &str = "0A";
+use crate::engine::process::{self, Process, ProcessId};
 
 /// The owner of a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,26 +117,11 @@ pub fn is_listened_on(port: u16) -> bool {
 }
 
 fn listening_inodes(port: u16) -> BTreeSet<u64> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|table| parse_listening(&table, port))
-        .collect()
-}
-
-fn parse_listening(table: &str, port: u16) -> Vec<u64> {
-    let port = format!("{port:04X}");
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-            (local_port == port && *fields.get(3)? == LISTEN)
-                .then(|| fields.get(9)?.parse().ok())
-                .flatten()
-        })
-        .collect()
+    let sockets = [tcp(), tcp6()].into_iter().flatten().flatten();
+    let listens = |socket: &TcpNetEntry| {
+        socket.state == TcpState::Listen && socket.local_address.port() == port
+    };
+    sockets.filter(listens).map(|socket| socket.inode).collect()
 }
 
 fn socket_inodes(pid: i32) -> Vec<u64> {
@@ -162,17 +146,6 @@ mod tests {
         assert_eq!(holders(port), Holders::Seen(vec![own]));
         drop(listener);
         assert_eq!(holders(port), Holders::Nobody);
-    }
-
-    #[test]
-    fn only_listening_sockets_of_the_port_are_taken() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0
-   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 778 1 0
-   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 779 1 0
-";
-        assert_eq!(parse_listening(table, 8080), [777]);
-        assert!(parse_listening(table, 8081).is_empty());
     }
 
     #[test]
