@@ -1,7 +1,6 @@
 //! What the tests of engines as processes share: a launch of the fake engine, and a look at
 //! what is left of it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,9 +10,8 @@ use bench::engine::interrupt::Interrupt;
 use bench::engine::ready::probe::ProbeRequest;
 use bench::engine::{Engine, StartContext};
 use bench::plan::cell::Api;
-use bench::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
+use bench::plan::launch::{Launch, Readiness};
 use bench::units::Nanos;
-use indexmap::IndexMap;
 
 /// A run directory, and launches of the fake engine into it.
 pub(crate) struct Bed {
@@ -87,34 +85,15 @@ pub(crate) fn launch(flags: &[&str]) -> Launch {
         engine: "fake".to_owned(),
         preset: "custom".to_owned(),
         argv,
-        env: BTreeMap::new(),
-        env_from: BTreeMap::new(),
-        env_recorded: Vec::new(),
-        cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
-        ca: None,
-        http: HttpSettings::default(),
-        api_key_env: None,
         model: "fake".to_owned(),
-        model_path: None,
-        precision: None,
         readiness: Readiness {
             health: Some("/health".to_owned()),
             models: Some("/v1/models".to_owned()),
             timeout: Nanos::from_secs(60),
         },
-        stop_argv: Vec::new(),
         stop_grace: Nanos::from_secs(10),
-        requires: Vec::new(),
-        log_patterns: LogPatterns::default(),
-        metrics: None,
-        cache_reset: None,
-        version_argv: Vec::new(),
-        configuration: IndexMap::new(),
-        n_gpus: 0,
-        cold_page_cache: false,
-        extra_starts: 0,
-        quirks: Quirks::default(),
+        ..Launch::default()
     }
 }
 

@@ -1,18 +1,15 @@
 //! Waits in vain: what is told of an engine that runs already, and never becomes ready.
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 
-use indexmap::IndexMap;
-
 use super::*;
 use crate::engine::credentials::Access;
 use crate::engine::http::trust;
 use crate::plan::cell::Api;
-use crate::plan::launch::{HttpSettings, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::Readiness;
 
 /// Answers every request with this status line and body, as long as the process lives.
 fn server(status: &'static str, body: &'static str) -> String {
@@ -49,35 +46,14 @@ fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
     Launch {
         engine: "e".to_owned(),
         preset: "endpoint".to_owned(),
-        argv: Vec::new(),
-        env: BTreeMap::new(),
-        env_from: BTreeMap::new(),
-        env_recorded: Vec::new(),
-        cwd: None,
         base_url: base_url.to_owned(),
-        ca: None,
-        http: HttpSettings::default(),
-        api_key_env: None,
         model: "m".to_owned(),
-        model_path: None,
-        precision: None,
         readiness: Readiness {
             health: health.map(str::to_owned),
             models: Some("/v1/models".to_owned()),
             timeout,
         },
-        stop_argv: Vec::new(),
-        stop_grace: Nanos::ZERO,
-        requires: Vec::new(),
-        log_patterns: LogPatterns::default(),
-        metrics: None,
-        cache_reset: None,
-        version_argv: Vec::new(),
-        configuration: IndexMap::new(),
-        n_gpus: 0,
-        cold_page_cache: false,
-        extra_starts: 0,
-        quirks: Quirks::default(),
+        ..Launch::default()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::metrics::summary::{CellSummary, Counts, Figure, SteadyState, Validity
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
-use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::Launch;
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::CellOutcome;
 use crate::record::telemetry::TelemetryRecord;
@@ -205,30 +205,8 @@ pub(crate) fn launch(n_gpus: u32) -> Launch {
     Launch {
         engine: "tiny".to_owned(),
         preset: "tiny".to_owned(),
-        argv: Vec::new(),
-        env: BTreeMap::new(),
-        env_from: BTreeMap::new(),
-        env_recorded: Vec::new(),
-        cwd: None,
-        base_url: String::new(),
-        ca: None,
-        http: HttpSettings::default(),
-        api_key_env: None,
         model: "tiny".to_owned(),
-        model_path: None,
-        precision: None,
-        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
-        stop_argv: Vec::new(),
-        stop_grace: Nanos::ZERO,
-        requires: Vec::new(),
-        log_patterns: LogPatterns::default(),
-        metrics: None,
-        cache_reset: None,
-        version_argv: Vec::new(),
-        configuration: IndexMap::new(),
         n_gpus,
-        cold_page_cache: false,
-        extra_starts: 0,
-        quirks: Quirks::default(),
+        ..Launch::default()
     }
 }

@@ -19,7 +19,7 @@ pub const PORT: &str = "$PORT";
 
 /// Everything that starting and stopping one engine needs. Templates are rendered; only
 /// [`PORT`] is left to fill in, because a port is picked at the moment of the start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
     /// Engine name in the scenario.
@@ -86,7 +86,7 @@ pub struct Launch {
 }
 
 /// When an engine counts as ready: its socket is ours, then health, then model, then a token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Readiness {
     /// Path that answers 200 when healthy.

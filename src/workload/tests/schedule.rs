@@ -11,7 +11,7 @@ use crate::openai::body::GenerationRequest;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling, UntilSteady,
 };
-use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{Launch, Quirks};
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
@@ -27,36 +27,10 @@ fn launch(omit: &[&str]) -> Launch {
     Launch {
         engine: "tiny".to_owned(),
         preset: "tiny".to_owned(),
-        argv: vec![],
-        env: BTreeMap::new(),
-        env_from: BTreeMap::new(),
-        env_recorded: vec![],
-        cwd: None,
-        base_url: String::new(),
-        ca: None,
-        http: HttpSettings::default(),
-        api_key_env: None,
         model: "tiny-model".to_owned(),
-        model_path: None,
-        precision: None,
-        readiness: Readiness { health: None, models: None, timeout: Nanos::ZERO },
-        stop_argv: Vec::new(),
-        stop_grace: Nanos::ZERO,
-        requires: vec![],
-        log_patterns: LogPatterns::default(),
-        metrics: None,
-        cache_reset: None,
-        version_argv: vec![],
-        configuration: IndexMap::new(),
         n_gpus: 1,
-        cold_page_cache: false,
-        extra_starts: 0,
-        quirks: Quirks {
-            no_done: false,
-            continuous_usage: false,
-            no_reuse: false,
-            omit: omit.iter().map(|&s| s.to_owned()).collect(),
-        },
+        quirks: Quirks { omit: omit.iter().map(|&s| s.to_owned()).collect(), ..Quirks::default() },
+        ..Launch::default()
     }
 }
 

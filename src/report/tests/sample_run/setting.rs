@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
-
 use crate::analysis::input::EngineStart;
 use crate::ids::LaunchId;
 use crate::metrics::catalogue::MetricId;
@@ -12,7 +10,7 @@ use crate::metrics::summary::CellSummary;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
-use crate::plan::launch::{HttpSettings, Launch, LogPatterns, Quirks, Readiness};
+use crate::plan::launch::{Launch, Readiness};
 use crate::plan::{Plan, PublishedPlan, TrialOrder};
 use crate::published::{Column, Note, PublishedTable};
 use crate::record::environment::Environment;
@@ -118,33 +116,16 @@ fn launch(cell: &CellSummary) -> Launch {
         preset: cell.keys["engine"].clone(),
         argv: words.map(str::to_owned).to_vec(),
         env: [("HF_TOKEN".to_owned(), "canary-secret".to_owned())].into(),
-        env_from: BTreeMap::new(),
-        env_recorded: Vec::new(),
-        cwd: None,
         base_url: "http://127.0.0.1:$PORT".to_owned(),
-        ca: None,
-        http: HttpSettings::default(),
-        api_key_env: None,
         model: "tiny-word-problems".to_owned(),
-        model_path: None,
         precision: Some(cell.keys["precision"].clone()),
         readiness: Readiness {
             health: Some("/health".to_owned()),
             models: Some("/v1/models".to_owned()),
             timeout: Nanos::from_secs(60),
         },
-        stop_argv: Vec::new(),
         stop_grace: Nanos::from_secs(10),
-        requires: Vec::new(),
-        log_patterns: LogPatterns::default(),
-        metrics: None,
-        cache_reset: None,
-        version_argv: Vec::new(),
-        configuration: IndexMap::new(),
-        n_gpus: 0,
-        cold_page_cache: false,
-        extra_starts: 0,
-        quirks: Quirks::default(),
+        ..Launch::default()
     }
 }
 
