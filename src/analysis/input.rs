@@ -102,7 +102,7 @@ pub struct GpuSeries {
 }
 
 /// Pieces the starts of engines together from the run's events, in order.
-pub fn engine_starts(events: &[EventRecord]) -> Vec<EngineStart> {
+pub(crate) fn engine_starts(events: &[EventRecord]) -> Vec<EngineStart> {
     let mut starts: Vec<EngineStart> = Vec::new();
     for record in events {
         match &record.event {

@@ -1,10 +1,10 @@
 //! From a run directory to the values that a report is made of.
 #![expect(clippy::disallowed_methods, reason = "edge: reads golds and files of answers")]
 
-pub mod input;
-pub mod request_rows;
-pub mod rescore;
-pub mod run;
+pub(crate) mod input;
+pub(crate) mod request_rows;
+pub(crate) mod rescore;
+pub(crate) mod run;
 
 mod golds;
 pub(crate) mod records;

@@ -66,7 +66,7 @@ pub struct RequestRow {
 }
 
 /// Returns the requests of all complete trials, in the order of the plan and of their end.
-pub fn rows<'a>(
+pub(crate) fn rows<'a>(
     reader: &'a RunReader,
     analysis: &'a RunAnalysis,
 ) -> impl Iterator<Item = Result<RequestRow, StoreError>> + 'a {

@@ -23,7 +23,7 @@ use crate::workload::input::Input;
 use crate::workload::pairs::{PairColumns, pairs};
 
 /// One scored cell, graded again.
-pub struct CellScores {
+pub(crate) struct CellScores {
     /// The cell's name.
     pub name: String,
     /// Its grades.
@@ -36,7 +36,7 @@ pub struct CellScores {
 
 /// Why answers could not be graded again.
 #[derive(Debug, thiserror::Error)]
-pub enum RescoreError {
+pub(crate) enum RescoreError {
     /// The run directory could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,7 +60,7 @@ pub enum RescoreError {
 }
 
 /// Grades every scored cell again, with the score that `adapt` makes of the scenario's.
-pub fn rescore(
+pub(crate) fn rescore(
     reader: &RunReader,
     adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
 ) -> Result<Vec<CellScores>, RescoreError> {
@@ -95,7 +95,7 @@ pub fn rescore(
 }
 
 /// Grades a file of answers: any table with a column of answers and one of golds.
-pub fn score_file(
+pub(crate) fn score_file(
     path: &Path,
     columns: PairColumns<'_>,
     plan: &ScorePlan,

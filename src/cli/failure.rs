@@ -107,7 +107,7 @@ impl From<StoreError> for Failure {
 
 impl From<NoCacheDir> for Failure {
     fn from(error: NoCacheDir) -> Self {
-        Self::new(Exit::CannotCreate, error.to_string()).help(error.help())
+        Self::new(Exit::CannotCreate, error.to_string()).help(NoCacheDir::HELP)
     }
 }
 

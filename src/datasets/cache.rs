@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::{Uid, User};
 
@@ -10,7 +10,7 @@ use crate::secrets::Secret;
 
 /// Directories, hub and credentials. Read from the environment once, then a value.
 #[derive(Clone, Debug)]
-pub struct DatasetCache {
+pub(crate) struct DatasetCache {
     /// `bench`'s own cache: `$BENCH_CACHE`, else `bench` in the user's cache directory.
     pub root: PathBuf,
     /// The hub's cache, shared with Python: `$HF_HUB_CACHE`, else `$HF_HOME/hub`.
@@ -33,10 +33,8 @@ pub struct DatasetCache {
 pub struct NoCacheDir;
 
 impl NoCacheDir {
-    /// Returns what to do.
-    pub fn help(self) -> &'static str {
-        "set XDG_CACHE_HOME to a directory that only you can write to"
-    }
+    /// The way out.
+    pub(crate) const HELP: &str = "set XDG_CACHE_HOME to a directory that only you can write to";
 }
 
 impl DatasetCache {
@@ -44,13 +42,14 @@ impl DatasetCache {
     ///
     /// # Errors
     /// [`NoCacheDir`] when the environment names no directory, and the user's account has no home.
-    pub fn from_env() -> Result<Self, NoCacheDir> {
+    pub(crate) fn from_env() -> Result<Self, NoCacheDir> {
         let var = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         Self::from_lookup(&var, &home_of_account)
     }
 
     /// Places both caches under one directory and never fetches.
-    pub fn offline_at(root: &Path) -> Self {
+    #[cfg(test)]
+    pub(crate) fn offline_at(root: &std::path::Path) -> Self {
         Self {
             root: root.join("bench"),
             hub_root: root.join("hub"),
@@ -95,7 +94,7 @@ impl DatasetCache {
     }
 
     /// Directory where a person may put the files of a known data set.
-    pub fn own_dir(&self, dataset: &str) -> PathBuf {
+    pub(crate) fn own_dir(&self, dataset: &str) -> PathBuf {
         self.root.join("datasets").join(dataset)
     }
 }

@@ -14,7 +14,7 @@ use crate::plan::cell::DatasetPlan;
 
 /// One split of one known data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The data set.
     pub known: &'static Known,
     /// The split.
@@ -29,7 +29,7 @@ pub struct Entry {
 
 /// One file of a cache whose digest is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedFile {
+pub(crate) struct CheckedFile {
     /// The file.
     pub path: PathBuf,
     /// The digest it should have.
@@ -40,13 +40,13 @@ pub struct CheckedFile {
 
 impl CheckedFile {
     /// Whether the file is the one that was fetched.
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.expected == self.found
     }
 }
 
 /// Lists every split of every known data set, without the network.
-pub fn list(cache: &DatasetCache) -> Vec<Entry> {
+pub(crate) fn list(cache: &DatasetCache) -> Vec<Entry> {
     let offline = DatasetCache { offline: true, ..cache.clone() };
     let search = Search { bases: &[], cache: &offline, on_progress: None };
     let mut entries = Vec::new();
@@ -73,7 +73,7 @@ pub fn list(cache: &DatasetCache) -> Vec<Entry> {
 ///
 /// # Errors
 /// [`DatasetError::Unclear`] for a name or split that is not known.
-pub fn fetch(
+pub(crate) fn fetch(
     name: &str,
     split: Option<&str>,
     cache: &DatasetCache,
@@ -100,7 +100,7 @@ pub fn fetch(
 
 /// Digests every cached file whose digest is known: those from the hub that are named by
 /// it, and those from addresses.
-pub fn verify(cache: &DatasetCache) -> io::Result<Vec<CheckedFile>> {
+pub(crate) fn verify(cache: &DatasetCache) -> io::Result<Vec<CheckedFile>> {
     let mut checked = Vec::new();
     for known in &KNOWN {
         let repo = Repo::parse(RepoKind::Dataset, known.repo).expect("known names are well formed");
@@ -121,7 +121,7 @@ pub fn verify(cache: &DatasetCache) -> io::Result<Vec<CheckedFile>> {
 }
 
 /// Returns the SHA-256 of a file.
-pub fn digest_of(path: &Path) -> io::Result<String> {
+pub(crate) fn digest_of(path: &Path) -> io::Result<String> {
     digest(&mut File::open(path)?)
 }
 

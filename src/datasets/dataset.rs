@@ -17,7 +17,7 @@ use crate::plan::cell::{DatasetPlan, Source};
 
 /// A data set that was found. Its files are open, so that the bytes read are the digested ones.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// Its files with the names that messages call them by, in order; none for data that
     /// is generated.
     pub files: Vec<(String, File)>,
@@ -103,7 +103,7 @@ impl DatasetError {
 
 /// The places where a data set is looked for.
 #[derive(Clone, Copy)]
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     /// Directories against which relative paths are tried: the scenario's, its project's, the
     /// current one.
     pub bases: &'a [PathBuf],
@@ -115,7 +115,7 @@ pub struct Search<'a> {
 
 /// Returns the directories against which a scenario's relative paths are tried: its own, the
 /// one above it, the current one.
-pub fn bases(scenario: &Path) -> Vec<PathBuf> {
+pub(crate) fn bases(scenario: &Path) -> Vec<PathBuf> {
     let mut bases = Vec::new();
     let absolute = std::path::absolute(scenario).unwrap_or_else(|_| scenario.to_owned());
     bases.extend(absolute.ancestors().skip(1).take(2).map(Path::to_owned));
@@ -131,7 +131,11 @@ pub fn bases(scenario: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// [`DatasetError`], before any engine starts.
-pub fn open(name: &str, plan: &DatasetPlan, search: &Search<'_>) -> Result<Opened, DatasetError> {
+pub(crate) fn open(
+    name: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Opened, DatasetError> {
     if plan.source == Source::Random {
         return Ok(Opened {
             files: Vec::new(),

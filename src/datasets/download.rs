@@ -31,7 +31,7 @@ const LISTING_MAX: usize = 32 << 20;
 
 /// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// The address is not one that `bench` fetches from.
     #[error("{url} is not fetched: {why}")]
     Refused {
@@ -96,7 +96,7 @@ pub struct Progress<'a> {
 }
 
 /// Gets the progress now and then.
-pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+pub(crate) type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
 /// A client that stays on the track of one first address.
 pub(crate) struct Fetcher {

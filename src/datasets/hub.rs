@@ -14,7 +14,7 @@ use crate::store::atomic;
 
 /// Kinds of repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RepoKind {
+pub(crate) enum RepoKind {
     /// Data sets.
     Dataset,
     /// Models, for their tokenizers.
@@ -23,7 +23,7 @@ pub enum RepoKind {
 
 /// One revision of one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repo {
+pub(crate) struct Repo {
     /// Kind.
     pub kind: RepoKind,
     /// `owner/name`.
@@ -34,7 +34,7 @@ pub struct Repo {
 
 /// Files of a repository that are on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Commit.
     pub commit: String,
     /// Files in the asked-for order.
@@ -42,7 +42,7 @@ pub struct Snapshot {
 }
 
 /// Chooses the wanted files among those of a repository; `None` when they are not all there.
-pub type Choose<'a> = &'a (dyn Fn(&[String]) -> Option<Vec<String>> + Sync);
+pub(crate) type Choose<'a> = &'a (dyn Fn(&[String]) -> Option<Vec<String>> + Sync);
 
 #[derive(Deserialize)]
 struct Listing {
@@ -57,7 +57,7 @@ struct Sibling {
 
 impl Repo {
     /// Reads `owner/name` or `owner/name@revision`.
-    pub fn parse(kind: RepoKind, text: &str) -> Option<Self> {
+    pub(crate) fn parse(kind: RepoKind, text: &str) -> Option<Self> {
         let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
         let (owner, repo) = name.split_once('/')?;
         let is_word = |word: &str| {
@@ -76,7 +76,7 @@ impl Repo {
     }
 
     /// Returns the directory that holds this repository in the hub's cache.
-    pub fn dir(&self, cache: &DatasetCache) -> PathBuf {
+    pub(crate) fn dir(&self, cache: &DatasetCache) -> PathBuf {
         let kind = match self.kind {
             RepoKind::Dataset => "datasets",
             RepoKind::Model => "models",
@@ -85,7 +85,7 @@ impl Repo {
     }
 
     /// Finds the wanted files in the cache.
-    pub fn cached(&self, cache: &DatasetCache, choose: Choose<'_>) -> Option<Snapshot> {
+    pub(crate) fn cached(&self, cache: &DatasetCache, choose: Choose<'_>) -> Option<Snapshot> {
         let dir = self.dir(cache);
         let commit = match fs::read_to_string(dir.join("refs").join(&self.revision)) {
             Ok(commit) => commit.trim().to_owned(),
@@ -102,7 +102,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`FetchError`]. The next attempt goes on with the part that was fetched.
-    pub fn fetch(
+    pub(crate) fn fetch(
         &self,
         cache: &DatasetCache,
         choose: Choose<'_>,

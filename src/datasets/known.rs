@@ -4,7 +4,7 @@ use crate::plan::cell::Source;
 
 /// One known data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// Name in scenarios and in the cache.
     pub name: &'static str,
     /// Kind of source.
@@ -22,7 +22,7 @@ pub struct Known {
 }
 
 /// All known data sets.
-pub const KNOWN: [Known; 5] = [
+pub(crate) const KNOWN: [Known; 5] = [
     Known {
         name: "gsm8k",
         source: Source::Gsm8k,
@@ -72,12 +72,12 @@ pub const KNOWN: [Known; 5] = [
 
 impl Known {
     /// Returns the known data set of a kind of source.
-    pub fn of(source: Source) -> Option<&'static Self> {
+    pub(crate) fn of(source: Source) -> Option<&'static Self> {
         KNOWN.iter().find(|known| known.source == source)
     }
 
     /// Returns the known data set of a name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         KNOWN.iter().find(|known| known.name == name)
     }
 

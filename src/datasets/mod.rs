@@ -4,13 +4,13 @@
     reason = "edge: reads and writes files and the cache, and downloads"
 )]
 
-pub mod cache;
-pub mod catalogue;
-pub mod dataset;
-pub mod download;
-pub mod hub;
-pub mod known;
-pub mod tokenizer;
+pub(crate) mod cache;
+pub(crate) mod catalogue;
+pub(crate) mod dataset;
+pub(crate) mod download;
+pub(crate) mod hub;
+pub(crate) mod known;
+pub(crate) mod tokenizer;
 
 mod bundled;
 

@@ -13,7 +13,7 @@ const TEMPLATE: &str = "chat_template.jinja";
 
 /// The texts of a tokenizer's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizerFiles {
+pub(crate) struct TokenizerFiles {
     /// Their origin, for people.
     pub origin: String,
     /// `tokenizer.json`.
@@ -28,7 +28,7 @@ pub struct TokenizerFiles {
 ///
 /// # Errors
 /// [`DatasetError::Missing`] names the places where it was looked for.
-pub fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles, DatasetError> {
+pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles, DatasetError> {
     let missing = |reason: String| DatasetError::Missing {
         name: location.to_owned(),
         reason,

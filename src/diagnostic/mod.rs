@@ -1,14 +1,14 @@
 //! A message, its place and the way out; many at once.
 
-pub mod render;
-pub mod suggest;
+pub(crate) mod render;
+pub(crate) mod suggest;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// How many diagnostics are shown before the rest is only counted.
-pub const MAX_SHOWN: usize = 20;
+pub(crate) const MAX_SHOWN: usize = 20;
 
 /// A text that places point into.
 #[derive(Clone, PartialEq, Eq)]

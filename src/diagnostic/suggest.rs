@@ -9,7 +9,7 @@ const MAX_CHARS: usize = 64;
 ///
 /// Near enough is a third of the word's length, at least one edit; a swap of neighbours is one.
 /// `_` and `-` count as the same letter, as do upper and lower case.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word)?;
     let n_chars = folded.chars().count();
     let limit = (n_chars / 3).max(1);
@@ -27,7 +27,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Returns the sentence for [`nearest`], or a list of what is known.
-pub fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
     what: &str,
@@ -41,7 +41,7 @@ pub fn did_you_mean<'a>(
 }
 
 /// Returns words in back quotes, separated by commas.
-pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One type for both: they differ in [`prompt`](Self::prompt) and [`messages`](Self::messages)
 /// alone. Fields that this program does not know are ignored, as engines do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GenerationRequest {
+pub(crate) struct GenerationRequest {
     /// Model id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -57,27 +57,27 @@ pub struct GenerationRequest {
 
 impl GenerationRequest {
     /// Returns the limit of generated tokens, by whichever name it was given.
-    pub fn token_limit(&self) -> Option<u32> {
+    pub(crate) fn token_limit(&self) -> Option<u32> {
         self.max_completion_tokens.or(self.max_tokens)
     }
 
     /// Whether the answer is to be streamed.
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.stream.unwrap_or(false)
     }
 
     /// Whether the stream is to end with a chunk of token counts.
-    pub fn wants_usage(&self) -> bool {
+    pub(crate) fn wants_usage(&self) -> bool {
         self.stream_options.is_some_and(|options| options.include_usage)
     }
 
     /// Whether every chunk is to count the tokens so far.
-    pub fn wants_continuous_usage(&self) -> bool {
+    pub(crate) fn wants_continuous_usage(&self) -> bool {
         self.stream_options.is_some_and(|options| options.continuous_usage_stats)
     }
 
     /// Whether log probabilities were asked for.
-    pub fn wants_logprobs(&self) -> bool {
+    pub(crate) fn wants_logprobs(&self) -> bool {
         match self.logprobs {
             None | Some(LogprobsField::Flag(false)) => false,
             Some(LogprobsField::Flag(true) | LogprobsField::Top(_)) => true,
@@ -85,7 +85,7 @@ impl GenerationRequest {
     }
 
     /// Returns the stop strings.
-    pub fn stop_strings(&self) -> &[String] {
+    pub(crate) fn stop_strings(&self) -> &[String] {
         match &self.stop {
             None => &[],
             Some(StopField::One(stop)) => std::slice::from_ref(stop),
@@ -97,7 +97,7 @@ impl GenerationRequest {
 /// The prompt of a completion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum PromptField {
+pub(crate) enum PromptField {
     /// Text.
     Text(String),
     /// Token ids.
@@ -110,7 +110,7 @@ pub enum PromptField {
 
 /// One message of a chat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
+pub(crate) struct ChatMessage {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
     /// The text of the message; absent in an assistant's tool call.
@@ -120,7 +120,7 @@ pub struct ChatMessage {
 
 impl ChatMessage {
     /// Returns the message's text, parts joined.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match &self.content {
             None => String::new(),
             Some(ContentField::Text(text)) => text.clone(),
@@ -134,7 +134,7 @@ impl ChatMessage {
 /// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum ContentField {
+pub(crate) enum ContentField {
     /// Text.
     Text(String),
     /// Parts, of which only text is understood here.
@@ -143,7 +143,7 @@ pub enum ContentField {
 
 /// One part of a message's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContentPart {
+pub(crate) struct ContentPart {
     /// `text`, `image_url` …
     #[serde(rename = "type")]
     pub kind: String,
@@ -155,7 +155,7 @@ pub struct ContentPart {
 /// One stop string or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum StopField {
+pub(crate) enum StopField {
     /// One.
     One(String),
     /// Several.
@@ -165,7 +165,7 @@ pub enum StopField {
 /// `logprobs`: a flag in chat, the number of alternatives in completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum LogprobsField {
+pub(crate) enum LogprobsField {
     /// Chat.
     Flag(bool),
     /// Completions.
@@ -174,7 +174,7 @@ pub enum LogprobsField {
 
 /// Settings of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StreamOptions {
+pub(crate) struct StreamOptions {
     /// End with a chunk that has no choices and the token counts.
     #[serde(default)]
     pub include_usage: bool,
@@ -185,7 +185,7 @@ pub struct StreamOptions {
 
 /// Token counts of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageBody {
+pub(crate) struct UsageBody {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
     /// Generated tokens, the end-of-sequence token included.
@@ -202,7 +202,7 @@ pub struct UsageBody {
 
 impl UsageBody {
     /// Returns the counts of a request whose prompt met `cached` tokens in the prefix cache.
-    pub fn new(prompt: u32, completion: u32, cached: u32) -> Self {
+    pub(crate) fn new(prompt: u32, completion: u32, cached: u32) -> Self {
         Self {
             prompt_tokens: prompt,
             completion_tokens: completion,
@@ -215,7 +215,7 @@ impl UsageBody {
 
 /// How the prompt's tokens came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromptTokensDetails {
+pub(crate) struct PromptTokensDetails {
     /// Tokens found in the prefix cache.
     #[serde(default)]
     pub cached_tokens: u32,
@@ -223,7 +223,7 @@ pub struct PromptTokensDetails {
 
 /// What the generated tokens were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompletionTokensDetails {
+pub(crate) struct CompletionTokensDetails {
     /// Tokens of reasoning.
     #[serde(default)]
     pub reasoning_tokens: u32,
@@ -231,7 +231,7 @@ pub struct CompletionTokensDetails {
 
 /// A whole answer, or one chunk of it; `C` is the kind of choice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Generation<C> {
+pub(crate) struct Generation<C> {
     /// The request's id, the same in all its chunks.
     pub id: String,
     /// `text_completion`, `chat.completion` or `chat.completion.chunk`.
@@ -249,7 +249,7 @@ pub struct Generation<C> {
 
 /// The choice of a completion, whole or chunk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TextChoice {
+pub(crate) struct TextChoice {
     /// Always 0 here.
     pub index: u32,
     /// Generated text.
@@ -262,7 +262,7 @@ pub struct TextChoice {
 
 /// Log probabilities of a completion.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TextLogprobs {
+pub(crate) struct TextLogprobs {
     /// The tokens' texts.
     pub tokens: Vec<String>,
     /// Their log probabilities.
@@ -271,7 +271,7 @@ pub struct TextLogprobs {
 
 /// The choice of a chat chunk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ChatDeltaChoice {
+pub(crate) struct ChatDeltaChoice {
     /// Always 0 here.
     pub index: u32,
     /// The added text.
@@ -284,7 +284,7 @@ pub struct ChatDeltaChoice {
 
 /// What a chat chunk adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatDelta {
+pub(crate) struct ChatDelta {
     /// `assistant`, in the first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
@@ -298,7 +298,7 @@ pub struct ChatDelta {
 
 /// The choice of a whole chat answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ChatChoice {
+pub(crate) struct ChatChoice {
     /// Always 0 here.
     pub index: u32,
     /// The answer.
@@ -311,14 +311,14 @@ pub struct ChatChoice {
 
 /// Log probabilities of a chat answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ChatLogprobs {
+pub(crate) struct ChatLogprobs {
     /// One entry per token.
     pub content: Vec<TokenLogprob>,
 }
 
 /// The log probability of one token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TokenLogprob {
+pub(crate) struct TokenLogprob {
     /// The token's text.
     pub token: String,
     /// Natural logarithm of its probability.
@@ -329,14 +329,14 @@ pub struct TokenLogprob {
 
 /// The body of an error response, or of an error event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// What went wrong.
     pub error: ErrorDetail,
 }
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorDetail {
+pub(crate) struct ErrorDetail {
     /// A sentence for people.
     pub message: String,
     /// A class for programs.
@@ -350,7 +350,7 @@ pub struct ErrorDetail {
 
 impl ErrorBody {
     /// Returns an error of that status, its class chosen as engines do.
-    pub fn new(code: u16, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: u16, message: impl Into<String>) -> Self {
         let kind = match code {
             400 | 413 | 422 => "BadRequestError",
             401 => "AuthenticationError",
@@ -370,7 +370,7 @@ impl ErrorBody {
 
     /// Returns the same error with the field that is to blame.
     #[must_use]
-    pub fn about(mut self, param: &str) -> Self {
+    pub(crate) fn about(mut self, param: &str) -> Self {
         self.error.param = Some(param.to_owned());
         self
     }
@@ -378,7 +378,7 @@ impl ErrorBody {
 
 /// The answer of `GET /v1/models`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelList {
+pub(crate) struct ModelList {
     /// `list`.
     pub object: String,
     /// Served models.
@@ -387,7 +387,7 @@ pub struct ModelList {
 
 /// One served model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelCard {
+pub(crate) struct ModelCard {
     /// Model id.
     pub id: String,
     /// `model`.
@@ -401,7 +401,7 @@ pub struct ModelCard {
 
 impl ModelList {
     /// Returns the list of one model.
-    pub fn of(id: &str, owned_by: &str, max_model_len: Option<u32>) -> Self {
+    pub(crate) fn of(id: &str, owned_by: &str, max_model_len: Option<u32>) -> Self {
         let card = ModelCard {
             id: id.to_owned(),
             object: "model".to_owned(),

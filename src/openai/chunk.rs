@@ -8,7 +8,7 @@ use crate::record::request::{EventKind, Oddity, Usage};
 
 /// What one chunk, or one whole answer, carried.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     /// Answer text; empty when there is none.
     pub text: Cow<'a, str>,
     /// Reasoning text; empty when there is none.
@@ -41,7 +41,7 @@ pub struct Chunk<'a> {
 
 impl Chunk<'_> {
     /// Returns what the chunk counts as.
-    pub fn kind(&self) -> EventKind {
+    pub(crate) fn kind(&self) -> EventKind {
         if self.error.is_some() {
             EventKind::Error
         } else if !self.text.is_empty() {
@@ -76,7 +76,7 @@ impl Chunk<'_> {
 /// Bytes that are not a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct NotAChunk {
+pub(crate) struct NotAChunk {
     /// What is wrong with them, without an excerpt.
     pub why: String,
 }
@@ -87,7 +87,7 @@ pub struct NotAChunk {
 /// one that was parsed, with a plain string between, has the same structure; so it need not be
 /// parsed again, whatever the engine or its field order.
 #[derive(Clone, Debug)]
-pub struct ChunkShape {
+pub(crate) struct ChunkShape {
     prefix: Vec<u8>,
     suffix: Vec<u8>,
     /// What such a chunk carries.
@@ -98,7 +98,7 @@ pub struct ChunkShape {
 
 impl ChunkShape {
     /// Returns the form of a chunk that was parsed from `data`, if it carries nothing but text.
-    pub fn of(data: &[u8], chunk: &Chunk<'_>) -> Option<Self> {
+    pub(crate) fn of(data: &[u8], chunk: &Chunk<'_>) -> Option<Self> {
         let carries_more = chunk.usage.is_some()
             || chunk.finish.is_some()
             || chunk.unknown_finish.is_some()
@@ -127,7 +127,7 @@ impl ChunkShape {
 
     /// Returns the text of a chunk that has this form; `None` if it has not, or if its text
     /// needs more than a look.
-    pub fn text<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
         let text = data.strip_prefix(&self.prefix[..])?.strip_suffix(&self.suffix[..])?;
         let is_plain = !text.is_empty()
             && text.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');

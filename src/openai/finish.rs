@@ -2,7 +2,7 @@
 
 /// What a finish reason says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub(crate) enum Finish {
     /// The answer ended, for this reason in the API's words.
     Ended(&'static str),
     /// The engine gave the answer up.
@@ -17,7 +17,7 @@ pub enum Finish {
 ///
 /// An unfinished chunk carries `null`; some engines write that as a text, or as none. A word
 /// outside the vocabulary says nothing about the end of an answer.
-pub fn finish_of(reason: &str) -> (Finish, bool) {
+pub(crate) fn finish_of(reason: &str) -> (Finish, bool) {
     for known in ["stop", "length", "tool_calls", "function_call", "content_filter"] {
         if reason == known {
             return (Finish::Ended(known), true);

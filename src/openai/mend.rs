@@ -110,7 +110,7 @@ fn escaped_half(text: &str) -> Option<u32> {
 
 /// Halves of surrogate pairs at the ends of a text: two chunks may share a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Halves {
+pub(crate) struct Halves {
     /// The second half of a pair, at the beginning.
     pub leading: Option<u16>,
     /// The first half of a pair, at the end.
@@ -134,7 +134,7 @@ impl Halves {
     }
 
     /// Appends a chunk's text to the text before it, whose last half is `open`.
-    pub fn join(self, text: &mut String, open: Option<u16>, more: &str) {
+    pub(crate) fn join(self, text: &mut String, open: Option<u16>, more: &str) {
         let pair = open
             .zip(self.leading)
             .and_then(|(high, low)| char::decode_utf16([high, low]).next().and_then(Result::ok));

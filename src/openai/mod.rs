@@ -1,9 +1,9 @@
 //! The wire: JSON bodies and server-sent events, both ways.
 
-pub mod body;
-pub mod chunk;
-pub mod finish;
+pub(crate) mod body;
+pub(crate) mod chunk;
+pub(crate) mod finish;
 mod lenient;
-pub mod mend;
-pub mod parse;
-pub mod sse;
+pub(crate) mod mend;
+pub(crate) mod parse;
+pub(crate) mod sse;

@@ -18,7 +18,7 @@ use crate::record::request::{Oddity, Usage};
 ///
 /// # Errors
 /// [`NotAChunk`] for a text that is not a JSON object even when it is mended.
-pub fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
+pub(crate) fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
     let ordinary = std::str::from_utf8(data)
         .ok()
         .and_then(|text| serde_json::from_str::<Wire<'_>>(text).ok())
@@ -27,7 +27,7 @@ pub fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
 }
 
 /// Returns the text of a known error: its message, or all of it.
-pub fn error_text(data: &[u8]) -> String {
+pub(crate) fn error_text(data: &[u8]) -> String {
     lenient::error_text(data)
 }
 

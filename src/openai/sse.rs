@@ -15,7 +15,7 @@ use crate::units::Nanos;
 /// Where engines and proxies leave the standard, it hands out what they meant and says so: events
 /// without a blank line between them, `error:` lines, misspelled fields, lines without a field.
 #[derive(Debug)]
-pub struct SseDecoder {
+pub(crate) struct SseDecoder {
     /// Offset of the next byte to be fed, from the start of the stream.
     offset: u64,
     /// Stamp of the last read.
@@ -42,7 +42,7 @@ pub struct SseDecoder {
 
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SseEvent<'a> {
+pub(crate) struct SseEvent<'a> {
     /// Its data; several `data:` lines are joined with LF.
     pub data: &'a [u8],
     /// Whether its `event:` field names an error, or its data stood in a field that does.
@@ -58,7 +58,7 @@ pub struct SseEvent<'a> {
 /// An event is larger than the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a server-sent event exceeds {limit} bytes")]
-pub struct EventTooLarge {
+pub(crate) struct EventTooLarge {
     /// The cap.
     pub limit: usize,
 }
@@ -75,7 +75,7 @@ struct Line<'a> {
 
 impl SseDecoder {
     /// Returns a decoder at the start of a stream, which refuses events above a size.
-    pub fn new(max_event_bytes: usize) -> Self {
+    pub(crate) fn new(max_event_bytes: usize) -> Self {
         Self {
             offset: 0,
             last_at: Nanos::ZERO,
@@ -98,7 +98,7 @@ impl SseDecoder {
     ///
     /// # Errors
     /// [`EventTooLarge`] if an event outgrows the cap; the decoder is of no use afterwards.
-    pub fn feed(
+    pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
         at: Nanos,
@@ -157,7 +157,7 @@ impl SseDecoder {
     ///
     /// The standard discards it; some engines end with `data: [DONE]` and nothing after it.
     /// Whether such a rest is whole or cut off is for the reader of its data to find out.
-    pub fn finish(&mut self, mut on_event: impl FnMut(SseEvent<'_>)) {
+    pub(crate) fn finish(&mut self, mut on_event: impl FnMut(SseEvent<'_>)) {
         let line = std::mem::take(&mut self.line);
         let mut whole = None;
         let (end, at) = (self.offset, self.last_at);
@@ -371,7 +371,7 @@ fn is_whole(data: &[u8]) -> bool {
 }
 
 /// Whether the data is the end marker, however it is spelled: `[DONE]`, `[done] `, `"[DONE]"`.
-pub fn is_end_marker(data: &[u8]) -> bool {
+pub(crate) fn is_end_marker(data: &[u8]) -> bool {
     let mark = |byte: &u8| !byte.is_ascii_alphanumeric();
     data.len() <= 16
         && data.iter().position(|byte| !mark(byte)).is_some_and(|start| {

@@ -47,7 +47,7 @@ pub struct Column {
 }
 
 /// A published formula. It takes the published row's name, because some tables count by two.
-pub type Formula = fn(row: &str, cell: &CellSummary) -> Option<f64>;
+pub(crate) type Formula = fn(row: &str, cell: &CellSummary) -> Option<f64>;
 
 /// One row of a published table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +70,13 @@ pub struct Note {
 /// A table that is not embedded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("no published table `{name}`; there are {}", NAMES.join(", "))]
-pub struct UnknownTable {
+pub(crate) struct UnknownTable {
     /// The asked-for name.
     pub name: String,
 }
 
 /// Names of all tables.
-pub const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 7] = [
     "tinyllama_gsm8k",
     "batch_sweep_fixed",
     "batch_sweep_varied",
@@ -90,7 +90,7 @@ pub const NAMES: [&str; 7] = [
 ///
 /// # Errors
 /// If no table has that name.
-pub fn table(name: &str) -> Result<PublishedTable, UnknownTable> {
+pub(crate) fn table(name: &str) -> Result<PublishedTable, UnknownTable> {
     match name {
         "tinyllama_gsm8k" => Ok(tinyllama::table()),
         "batch_sweep_fixed" => Ok(batch_sweep::fixed()),
@@ -147,7 +147,7 @@ impl PublishedTable {
 /// Returns the cells that the plan puts beside a published row.
 ///
 /// A cell belongs to it when it has every `key=value` that the plan names for the row.
-pub fn cells_of<'a>(
+pub(crate) fn cells_of<'a>(
     plan: &PublishedPlan,
     row: &str,
     cells: &[&'a CellSummary],

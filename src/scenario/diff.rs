@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 /// A key that differs. Prints as `engine.slow.itl: 9ms -> 10ms`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub(crate) struct Change {
     path: Vec<String>,
     before: Option<Value>,
     now: Option<Value>,
@@ -16,7 +16,7 @@ pub struct Change {
 /// Returns every key that differs, in the order of the keys.
 ///
 /// Both scenarios have all layers applied, so that a default is a value like any other.
-pub fn changes(before: &Table, now: &Table) -> Vec<Change> {
+pub(crate) fn changes(before: &Table, now: &Table) -> Vec<Change> {
     let (before, now) = (flat(before), flat(now));
     let mut paths: Vec<&Vec<String>> = before.keys().chain(now.keys()).collect();
     paths.sort();
@@ -31,7 +31,7 @@ pub fn changes(before: &Table, now: &Table) -> Vec<Change> {
 
 impl Change {
     /// Makes the change alone in a scenario.
-    pub fn apply(&self, scenario: &mut Table) {
+    pub(crate) fn apply(&self, scenario: &mut Table) {
         let (last, sections) = self.path.split_last().expect("a key has a name");
         let mut table = scenario;
         for section in sections {

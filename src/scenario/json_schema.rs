@@ -6,7 +6,7 @@ use crate::scenario::grammar::{Field, Kind, MAX_NAME};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 
 /// Returns the JSON Schema of a scenario file, pretty-printed, with a final line feed.
-pub fn json_schema() -> String {
+pub(crate) fn json_schema() -> String {
     let mut schema = object(ScenarioSpec::FIELDS);
     let root = schema.as_object_mut().expect("an object schema is an object");
     root.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));

@@ -3,16 +3,16 @@
 pub(crate) mod check;
 pub(crate) mod check_engine;
 pub(crate) mod check_secrets;
-pub mod diff;
+pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod grammar;
-pub mod json_schema;
+pub(crate) mod json_schema;
 pub(crate) mod layers;
 pub(crate) mod mend;
 pub(crate) mod overrides;
-pub mod preset;
+pub(crate) mod preset;
 pub(crate) mod resolved;
-pub mod spec;
+pub(crate) mod spec;
 pub(crate) mod synonyms;
 #[cfg(test)]
 mod tests;
@@ -32,12 +32,12 @@ use crate::scenario::preset::Presets;
 use crate::scenario::validate::{Findings, FlagsByEngine};
 
 /// The lowest layer, and the list of all keys.
-pub const DEFAULTS: &str = include_str!("../../scenarios/defaults/defaults.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../scenarios/defaults/defaults.toml");
 /// Deepest chain of `extends`.
 const MAX_EXTENDS: usize = 16;
 
 /// Everything that a scenario is made from.
-pub struct Input<'a> {
+pub(crate) struct Input<'a> {
     /// Path of the scenario file; its directory is what relative paths are relative to.
     pub path: &'a Path,
     /// Text of the scenario file.
@@ -56,7 +56,7 @@ pub struct Input<'a> {
 
 /// A scenario without errors.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The scenario.
     pub scenario: Scenario,
     /// The scenario with all layers merged, as TOML that loads to the same plan.
@@ -67,7 +67,7 @@ pub struct Loaded {
 
 /// A scenario as far as it can be read, and all mistakes that were found in it.
 #[derive(Debug)]
-pub struct Read {
+pub(crate) struct Read {
     /// The scenario; what is wrong in it is left out or stands in for what was meant.
     pub scenario: Scenario,
     /// The scenario with all layers merged, as TOML that loads to the same plan.
@@ -136,7 +136,7 @@ impl Scenario {
 ///
 /// # Errors
 /// A diagnostic that names the encoding when the bytes are not UTF-8.
-pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
+pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let message = format!("{} is UTF-16; a scenario is UTF-8", path.display());
         return Err(Diagnostic::error("scenario/encoding", message)
@@ -155,14 +155,15 @@ pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
 ///
 /// # Errors
 /// Every mistake that was found, each with its place.
-pub fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
+#[cfg(test)]
+pub(crate) fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
     let Read { scenario, resolved_toml, found } = read(input);
     let (scenario, warnings) = found.unless_errors(scenario)?;
     Ok(Loaded { scenario, resolved_toml, warnings })
 }
 
 /// Merges all layers of a scenario and checks them; a mistake hides no other one.
-pub fn read(input: &Input<'_>) -> Read {
+pub(crate) fn read(input: &Input<'_>) -> Read {
     let mut findings = Findings::default();
     let mut layers = Layers::default();
     let defaults = Document::parse("defaults", DEFAULTS, &mut findings.found);

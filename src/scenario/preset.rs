@@ -13,7 +13,7 @@ macro_rules! presets {
 }
 
 /// The presets in the program: name and text.
-pub const EMBEDDED: &[(&str, &str)] = presets![
+pub(crate) const EMBEDDED: &[(&str, &str)] = presets![
     "endpoint",
     "hf_batch",
     "llama_cpp",
@@ -30,7 +30,7 @@ pub const EMBEDDED: &[(&str, &str)] = presets![
 
 /// Files that presets bring along: name and text. Whoever starts engines puts them into
 /// `plan::places::Host::assets_dir`.
-pub const ASSETS: &[(&str, &str)] =
+pub(crate) const ASSETS: &[(&str, &str)] =
     &[("hf_batch_server.py", include_str!("../../scenarios/engines/hf_batch_server.py"))];
 
 /// Where presets are looked for.
@@ -70,6 +70,6 @@ impl Presets<'_> {
 }
 
 /// Returns the names of the presets in the program.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }

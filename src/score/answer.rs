@@ -4,7 +4,7 @@ use crate::record::request::{Outcome, OutputRecord, RequestError, RequestRecord}
 
 /// One answer as the scorer sees it: never its reasoning.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     /// Row of the data set.
     pub sample: u64,
     /// Text without reasoning.
@@ -17,7 +17,7 @@ pub struct Answer<'a> {
 
 /// Whether there is an answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// The engine answered; an empty answer is one.
     Answered,
     /// The request failed or was ended by `bench`.
@@ -29,7 +29,7 @@ impl Delivery {
     ///
     /// A response that the engine ended without a token is an empty answer, not a failed request:
     /// the engine did what the model wanted. Otherwise a model could raise its accuracy by silence.
-    pub fn of(record: &RequestRecord) -> Self {
+    pub(crate) fn of(record: &RequestRecord) -> Self {
         match record.outcome {
             Outcome::Ok | Outcome::Error(RequestError::Empty) => Self::Answered,
             Outcome::Error(_) | Outcome::Cancelled(_) => Self::Failed,
@@ -39,7 +39,7 @@ impl Delivery {
 
 impl<'a> Answer<'a> {
     /// Joins a request's record with its stored output.
-    pub fn of(record: &RequestRecord, output: &'a OutputRecord) -> Self {
+    pub(crate) fn of(record: &RequestRecord, output: &'a OutputRecord) -> Self {
         Self {
             sample: record.sample,
             text: &output.text,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The pattern of the published TinyLlama table. It is looked for in answer and gold alike, and
 /// GSM8K's golds never contain it: they end in `#### 18`.
-pub const PUBLISHED_PATTERN: &str = r"The answer is (\d+)";
+pub(crate) const PUBLISHED_PATTERN: &str = r"The answer is (\d+)";
 
 /// What the published way of scoring finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +29,14 @@ pub struct AsPublishedTinyllama {
 /// For explanation only: an answer without an answer counts as correct wherever the gold
 /// could not be read either.
 #[derive(Debug)]
-pub struct PublishedScorer {
+pub(crate) struct PublishedScorer {
     extractor: Extractor,
     found: AsPublishedTinyllama,
 }
 
 impl PublishedScorer {
     /// Creates a scorer by the published pattern.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let plan = ExtractorPlan::Regex {
             name: "published".to_owned(),
             pattern: PUBLISHED_PATTERN.to_owned(),
@@ -47,7 +47,7 @@ impl PublishedScorer {
     }
 
     /// Takes one item.
-    pub fn push(&mut self, gold: &str, answer: &str) {
+    pub(crate) fn push(&mut self, gold: &str, answer: &str) {
         // The original's `re.search` has no limit of steps; the published pattern needs none.
         let read = |text| self.extractor.extract(text).ok().flatten();
         let (gold, answer) = (read(gold), read(answer));
@@ -59,7 +59,7 @@ impl PublishedScorer {
     }
 
     /// Returns what was found.
-    pub fn finish(self) -> AsPublishedTinyllama {
+    pub(crate) fn finish(self) -> AsPublishedTinyllama {
         self.found
     }
 }

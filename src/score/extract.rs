@@ -42,11 +42,11 @@ pub struct PatternError {
 /// A text on which a pattern took too many steps.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the pattern took more than {BACKTRACK_LIMIT} steps on one text")]
-pub struct GaveUp;
+pub(crate) struct GaveUp;
 
 /// Finds the answer in a text.
 #[derive(Debug)]
-pub struct Extractor {
+pub(crate) struct Extractor {
     name: String,
     how: How,
 }
@@ -64,7 +64,7 @@ impl Extractor {
     ///
     /// # Errors
     /// If a pattern does not compile or is too large.
-    pub fn new(plan: &ExtractorPlan) -> Result<Self, PatternError> {
+    pub(crate) fn new(plan: &ExtractorPlan) -> Result<Self, PatternError> {
         let one = |pattern, take| Ok(How::Patterns(vec![(compile(pattern)?, take)]));
         let how = match plan {
             ExtractorPlan::Strict => one(STRICT, Take::First)?,
@@ -84,7 +84,7 @@ impl Extractor {
     }
 
     /// Returns the name in reports.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -92,7 +92,7 @@ impl Extractor {
     ///
     /// # Errors
     /// If a pattern with look-around ran into its limit of steps.
-    pub fn extract(&self, text: &str) -> Result<Option<String>, GaveUp> {
+    pub(crate) fn extract(&self, text: &str) -> Result<Option<String>, GaveUp> {
         let found = match &self.how {
             How::Patterns(patterns) => {
                 let mut found = None;

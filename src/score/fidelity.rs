@@ -24,7 +24,7 @@ pub struct Fidelity {
 
 /// Collects pairs of answers to the same prompt.
 #[derive(Clone, Debug, Default)]
-pub struct FidelityMeter {
+pub(crate) struct FidelityMeter {
     found: Fidelity,
     agreement_sum: f64,
     logprob_sum: f64,
@@ -32,7 +32,7 @@ pub struct FidelityMeter {
 
 impl FidelityMeter {
     /// Takes the reference's answer and the other one.
-    pub fn push(&mut self, reference: &str, other: &str) {
+    pub(crate) fn push(&mut self, reference: &str, other: &str) {
         self.found.n += 1;
         match first_difference(reference, other) {
             None => {
@@ -51,7 +51,7 @@ impl FidelityMeter {
     ///
     /// Token ids are not known: where texts differ, tokens have no counterpart. Equal texts in
     /// different numbers of tokens have none either.
-    pub fn push_logprobs(&mut self, reference: &[f32], other: &[f32]) {
+    pub(crate) fn push_logprobs(&mut self, reference: &[f32], other: &[f32]) {
         if reference.len() != other.len() {
             return;
         }
@@ -65,7 +65,7 @@ impl FidelityMeter {
     }
 
     /// Returns what was found.
-    pub fn finish(mut self) -> Fidelity {
+    pub(crate) fn finish(mut self) -> Fidelity {
         let mean = |sum: f64, n: u64| (n > 0).then(|| sum / n as f64);
         self.found.first_divergence.sort_unstable();
         self.found.agreement_mean = mean(self.agreement_sum, self.found.n);
@@ -104,7 +104,7 @@ impl Fidelity {
 
 /// Where two texts part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Character, from 0.
     pub character: u32,
     /// Word that it falls in, from 0.
@@ -112,7 +112,7 @@ pub struct Difference {
 }
 
 /// Returns where two texts part; `None` if they are equal.
-pub fn first_difference(a: &str, b: &str) -> Option<Difference> {
+pub(crate) fn first_difference(a: &str, b: &str) -> Option<Difference> {
     if a == b {
         return None;
     }

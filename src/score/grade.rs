@@ -16,7 +16,7 @@ use crate::score::scorer::{Golds, Scorer};
 use crate::stats::proportion::wilson;
 
 /// Confidence level of every accuracy.
-pub const LEVEL: f64 = 0.95;
+pub(crate) const LEVEL: f64 = 0.95;
 
 /// All items of a cell, graded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct Graded {
 
 /// Grades answers one by one, in bounded memory per item.
 #[derive(Debug)]
-pub struct Grading<'a> {
+pub(crate) struct Grading<'a> {
     scorer: &'a Scorer,
     golds: &'a Golds,
     graded: Graded,
@@ -62,7 +62,7 @@ impl<'a> Grading<'a> {
     }
 
     /// Grades one answer. Give answers in the order of trials: the first to an item counts.
-    pub fn push(&mut self, answer: &Answer<'_>) {
+    pub(crate) fn push(&mut self, answer: &Answer<'_>) {
         let Some(gold) = self.golds.get(answer.sample) else {
             self.graded.n_without_gold += 1;
             return;
@@ -118,7 +118,7 @@ impl<'a> Grading<'a> {
     }
 
     /// Returns what was found.
-    pub fn finish(mut self) -> Graded {
+    pub(crate) fn finish(mut self) -> Graded {
         let names = &self.graded.extractors;
         let items = &self.graded.items;
         self.graded.accuracies =
@@ -182,12 +182,12 @@ fn accuracy<'i>(name: &str, place: usize, items: impl Iterator<Item = &'i Item>)
 
 impl Scorer {
     /// Begins to grade answers against these golds.
-    pub fn grading<'a>(&'a self, golds: &'a Golds) -> Grading<'a> {
+    pub(crate) fn grading<'a>(&'a self, golds: &'a Golds) -> Grading<'a> {
         Grading::new(self, golds)
     }
 
     /// Grades answers of measured requests; those of warm-up must not be among them.
-    pub fn grade<'a>(
+    pub(crate) fn grade<'a>(
         &self,
         golds: &Golds,
         answers: impl IntoIterator<Item = Answer<'a>>,

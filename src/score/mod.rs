@@ -3,18 +3,18 @@
 //! [`scorer::Scorer`] is made from a [`crate::plan::cell::ScorePlan`]; it takes the gold answers
 //! out of the data set before any engine starts, and grades stored outputs afterwards.
 
-pub mod agree;
-pub mod answer;
-pub mod as_published;
-pub mod classes;
-pub mod extract;
-pub mod fidelity;
-pub mod grade;
-pub mod item;
-pub mod normalise;
-pub mod pair;
-pub mod repeat;
-pub mod scorer;
+pub(crate) mod agree;
+pub(crate) mod answer;
+pub(crate) mod as_published;
+pub(crate) mod classes;
+pub(crate) mod extract;
+pub(crate) mod fidelity;
+pub(crate) mod grade;
+pub(crate) mod item;
+pub(crate) mod normalise;
+pub(crate) mod pair;
+pub(crate) mod repeat;
+pub(crate) mod scorer;
 #[cfg(test)]
 mod tests;
 

@@ -13,7 +13,7 @@ const NUMERIC_TOLERANCE: f64 = 1e-9;
 
 /// Normalisations in order.
 #[derive(Debug)]
-pub struct Normaliser {
+pub(crate) struct Normaliser {
     steps: Vec<Step>,
 }
 
@@ -29,7 +29,7 @@ impl Normaliser {
     ///
     /// # Errors
     /// If a pattern does not compile.
-    pub fn new(plan: &[Normalise]) -> Result<Self, PatternError> {
+    pub(crate) fn new(plan: &[Normalise]) -> Result<Self, PatternError> {
         let steps = plan.iter().map(|step| {
             Ok(match step {
                 Normalise::Delete(pattern) => Step::Delete(compile(pattern)?),
@@ -44,7 +44,7 @@ impl Normaliser {
     ///
     /// # Errors
     /// If a pattern with look-around ran into its limit of steps.
-    pub fn apply(&self, answer: &str) -> Result<String, GaveUp> {
+    pub(crate) fn apply(&self, answer: &str) -> Result<String, GaveUp> {
         self.steps.iter().try_fold(answer.to_owned(), |text, step| match step {
             Step::Delete(pattern) => {
                 pattern.try_replacen(&text, 0, "").map(Into::into).map_err(|_| GaveUp)
@@ -56,7 +56,7 @@ impl Normaliser {
 }
 
 /// Whether two normalised answers are the same.
-pub fn is_same(how: CompareHow, answer: &str, gold: &str) -> bool {
+pub(crate) fn is_same(how: CompareHow, answer: &str, gold: &str) -> bool {
     match how {
         CompareHow::Exact => answer == gold,
         CompareHow::Numeric => match (number(answer), number(gold)) {

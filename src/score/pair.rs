@@ -34,7 +34,11 @@ pub struct PairedAccuracy {
 /// Compares two cells by the extractor of that name.
 ///
 /// `None` if one of them was not graded with it.
-pub fn pair(first: &ItemClasses, second: &ItemClasses, extractor: &str) -> Option<PairedAccuracy> {
+pub(crate) fn pair(
+    first: &ItemClasses,
+    second: &ItemClasses,
+    extractor: &str,
+) -> Option<PairedAccuracy> {
     let mut others = second.by(extractor)?.peekable();
     let mut found = PairedAccuracy {
         extractor: extractor.to_owned(),

@@ -11,7 +11,7 @@ const MIN_LENGTH: usize = 64;
 ///
 /// Looks for the longest stretch at the very end that has a period: at least four repeats that
 /// fill at least 64 bytes. Greedy decoding at low precision is prone to such loops.
-pub fn is_degenerate(text: &str) -> bool {
+pub(crate) fn is_degenerate(text: &str) -> bool {
     let bytes = text.trim_end().as_bytes();
     let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
     (1..=tail.len() / MIN_REPEATS).any(|period| {

@@ -11,7 +11,7 @@ use crate::score::normalise::Normaliser;
 
 /// A score plan made ready.
 #[derive(Debug)]
-pub struct Scorer {
+pub(crate) struct Scorer {
     pub(crate) extractors: Vec<Extractor>,
     pub(crate) compare: CompareHow,
     pub(crate) normaliser: Normaliser,
@@ -20,13 +20,13 @@ pub struct Scorer {
 
 /// The gold answers of a data set as one score reads them, by row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Golds {
+pub(crate) struct Golds {
     by_sample: BTreeMap<u64, Gold>,
 }
 
 /// One gold answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gold {
+pub(crate) struct Gold {
     /// As the data set writes it.
     pub raw: String,
     /// Extracted and normalised: what answers are compared with.
@@ -77,7 +77,7 @@ impl Scorer {
     ///
     /// # Errors
     /// If one of its patterns is not usable.
-    pub fn new(plan: &ScorePlan) -> Result<Self, PatternError> {
+    pub(crate) fn new(plan: &ScorePlan) -> Result<Self, PatternError> {
         let extractors = plan.extractors.iter().map(Extractor::new).collect::<Result<_, _>>()?;
         Ok(Self {
             extractors,
@@ -91,7 +91,7 @@ impl Scorer {
     ///
     /// # Errors
     /// If a row has no gold or none that the plan's extractor can read; up to ten are named.
-    pub fn golds<'a>(
+    pub(crate) fn golds<'a>(
         &self,
         samples: impl IntoIterator<Item = (u64, Option<&'a str>)>,
     ) -> Result<Golds, GoldError> {
@@ -123,23 +123,8 @@ impl Scorer {
 
 impl Golds {
     /// Returns the gold of a row.
-    pub fn get(&self, sample: u64) -> Option<&Gold> {
+    pub(crate) fn get(&self, sample: u64) -> Option<&Gold> {
         self.by_sample.get(&sample)
-    }
-
-    /// Returns the number of golds.
-    pub fn len(&self) -> usize {
-        self.by_sample.len()
-    }
-
-    /// Whether there is no gold.
-    pub fn is_empty(&self) -> bool {
-        self.by_sample.is_empty()
-    }
-
-    /// Returns rows and golds, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &Gold)> {
-        self.by_sample.iter().map(|(&sample, gold)| (sample, gold))
     }
 }
 

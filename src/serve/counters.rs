@@ -6,7 +6,7 @@ use std::fmt::Write;
 ///
 /// The metric names are vLLM's, so one preset of names reads vLLM and both built-in engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Requests that are being worked on.
     pub running: u64,
     /// Requests that wait for a slot.
@@ -31,7 +31,7 @@ pub struct Counters {
 
 impl Counters {
     /// Returns the Prometheus text of these counters.
-    pub fn prometheus(&self, model: &str) -> String {
+    pub(crate) fn prometheus(&self, model: &str) -> String {
         let model = model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let mut text = String::new();
         let mut put = |name: &str, kind: &str, help: &str, value: f64| {

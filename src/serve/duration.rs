@@ -6,7 +6,7 @@ use crate::units::Nanos;
 ///
 /// # Errors
 /// A sentence that lists the accepted forms.
-pub fn parse(text: &str) -> Result<Nanos, String> {
+pub(crate) fn parse(text: &str) -> Result<Nanos, String> {
     let text = text.trim();
     let n_digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(n_digits);

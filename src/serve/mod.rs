@@ -1,9 +1,9 @@
 //! Engines that are part of this binary. They serve HTTP as any other engine does.
 
-pub mod counters;
-pub mod duration;
-pub mod sim;
-pub mod tiny;
+pub(crate) mod counters;
+pub(crate) mod duration;
+pub(crate) mod sim;
+pub(crate) mod tiny;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 /// Why a built-in engine could not start, or could not go on.
 #[derive(Debug, Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {source}")]
     Bind {

@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 ///
 /// # Errors
 /// The user's cache cannot be written.
-pub fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
+pub(crate) fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
     let path = path(cache);
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)
@@ -23,7 +23,7 @@ pub fn keep(cache: &Path, calibration: &Calibration) -> Result<(), StoreError> {
 
 /// Returns the calibration of this program on this machine, if there is one. A calibration of
 /// another version, kernel or processor does not count.
-pub fn of(cache: &Path, environment: &Environment) -> Option<Calibration> {
+pub(crate) fn of(cache: &Path, environment: &Environment) -> Option<Calibration> {
     let text = std::fs::read_to_string(path(cache)).ok()?;
     let found: Calibration = serde_json::from_str(&text).ok()?;
     is_of(&found, environment).then_some(found)

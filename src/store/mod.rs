@@ -4,14 +4,14 @@
     reason = "edge: reads and writes the files and the lock of a run directory"
 )]
 
-pub mod calibration;
-pub mod error;
-pub mod lock;
-pub mod reader;
-pub mod records;
-pub mod run_dir;
-pub mod verify;
-pub mod writer;
+pub(crate) mod calibration;
+pub(crate) mod error;
+pub(crate) mod lock;
+pub(crate) mod reader;
+pub(crate) mod records;
+pub(crate) mod run_dir;
+pub(crate) mod verify;
+pub(crate) mod writer;
 
 pub(crate) mod atomic;
 mod file_sum;

@@ -13,7 +13,7 @@ use crate::store::trial_file::{REQUESTS, TRIAL};
 
 /// The result of a check.
 #[derive(Debug, Default)]
-pub struct Verification {
+pub(crate) struct Verification {
     /// Files that were read to their end.
     pub n_files: u64,
     /// Records in these files.
@@ -28,7 +28,7 @@ pub struct Verification {
 
 impl Verification {
     /// Whether the check found no problem.
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
@@ -37,7 +37,7 @@ impl Verification {
 ///
 /// # Errors
 /// The directory cannot be read at all. Damage within it is a result, not an error.
-pub fn verify(reader: &RunReader) -> Result<Verification, StoreError> {
+pub(crate) fn verify(reader: &RunReader) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
     // The scenario, the plan, the machine and the golds must be those that were written.
     found.n_files += reader.manifest().sha256.len() as u64;

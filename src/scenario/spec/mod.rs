@@ -26,7 +26,7 @@ pub(crate) use crate::scenario::spec::engine::{
 };
 pub use crate::scenario::spec::engine::{LogPatterns, MetricsEndpoint, Quirks};
 pub(crate) use crate::scenario::spec::gate::GateSpec;
-pub use crate::scenario::spec::gate::Undecided;
+pub(crate) use crate::scenario::spec::gate::Undecided;
 pub(crate) use crate::scenario::spec::phase::{
     AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
 };

@@ -18,7 +18,7 @@ const FILLER: [&str; 32] = [
 
 /// The tokens of one answer.
 #[derive(Clone, Debug)]
-pub enum Words {
+pub(crate) enum Words {
     /// Filler words, beginning with this one.
     Filler(u32),
     /// The words of a known answer.
@@ -27,7 +27,7 @@ pub enum Words {
 
 impl Words {
     /// Returns the token at a position. A known answer starts again after its end.
-    pub fn token(&self, idx: u32) -> &str {
+    pub(crate) fn token(&self, idx: u32) -> &str {
         match self {
             Self::Filler(first) => FILLER[first.wrapping_add(idx) as usize % FILLER.len()],
             Self::Known(words) => {
@@ -37,21 +37,16 @@ impl Words {
     }
 
     /// Returns the number of tokens that complete the answer; `None` for filler, which has no end.
-    pub fn n_tokens(&self) -> Option<u32> {
+    pub(crate) fn n_tokens(&self) -> Option<u32> {
         match self {
             Self::Filler(_) => None,
             Self::Known(words) => Some(words.len() as u32),
         }
     }
-
-    /// Returns the text of the first `n_tokens` tokens.
-    pub fn text(&self, n_tokens: u32) -> String {
-        (0..n_tokens).map(|idx| self.token(idx)).collect()
-    }
 }
 
 /// Splits a text into words, each with the white space before it. Joined, they give the text.
-pub fn split_words(text: &str) -> Vec<String> {
+pub(crate) fn split_words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut in_word = false;
     for character in text.chars() {
@@ -66,13 +61,13 @@ pub fn split_words(text: &str) -> Vec<String> {
 }
 
 /// Counts the words of a text: the simulated engine's tokens.
-pub fn count_words(text: &str) -> u32 {
+pub(crate) fn count_words(text: &str) -> u32 {
     text.split_whitespace().count() as u32
 }
 
 /// Questions whose answers are known.
 #[derive(Debug, Default)]
-pub struct AnswerBook {
+pub(crate) struct AnswerBook {
     rows: Vec<(String, Arc<[String]>)>,
     by_question: HashMap<String, usize>,
 }
@@ -90,7 +85,7 @@ impl AnswerBook {
     ///
     /// # Errors
     /// The number of the first line that is not such a row, and why.
-    pub fn parse(jsonl: &str, wrong_rate: f64, seed: Seed) -> Result<Self, String> {
+    pub(crate) fn parse(jsonl: &str, wrong_rate: f64, seed: Seed) -> Result<Self, String> {
         let mut book = Self::default();
         for (line_idx, line) in
             jsonl.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
@@ -108,7 +103,7 @@ impl AnswerBook {
 
     /// Returns the answer to the known question that begins last in a prompt: examples come before
     /// the question that is asked.
-    pub fn look_up(&self, prompt: &str) -> Option<Words> {
+    pub(crate) fn look_up(&self, prompt: &str) -> Option<Words> {
         let found = self.by_question.get(prompt.trim()).copied().or_else(|| {
             let positions = self.rows.iter().enumerate().filter_map(|(row_idx, (question, _))| {
                 Some((prompt.rfind(question.as_str())?, question.len(), row_idx))
@@ -156,8 +151,10 @@ mod tests {
     #[test]
     fn the_last_known_question_of_a_prompt_is_answered() {
         let book = AnswerBook::parse(ROWS, 0.0, Seed(0)).unwrap();
-        let answer =
-            |prompt: &str| book.look_up(prompt).map(|words| words.text(words.n_tokens().unwrap()));
+        let text = |words: Words| -> String {
+            (0..words.n_tokens().unwrap()).map(|idx| words.token(idx)).collect()
+        };
+        let answer = |prompt: &str| book.look_up(prompt).map(text);
         assert_eq!(answer("What is 1 + 1?").as_deref(), Some("It is 2.\n#### 2"));
         let few_shot = "Q: What is 1 + 1?\nA: 2\n\nQ: And 2 + 2?\nA:";
         assert_eq!(answer(few_shot).as_deref(), Some("#### 4"));

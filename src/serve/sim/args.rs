@@ -20,7 +20,7 @@ use crate::units::Nanos;
   bench serve sim --port 0 --ttft lognormal:50ms,0.3 --stall-every 10s --stall-for 1s
   bench serve sim --port 8000 --answer-from questions.jsonl --wrong-rate 0.1
   bench serve sim --port 8000 --exit-after 5s --exit-code 0 --setsid-worker --hold-port")]
-pub struct SimArgs {
+pub(crate) struct SimArgs {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,
@@ -53,7 +53,7 @@ pub struct SimArgs {
 /// When things happen.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Timing")]
-pub struct TimingArgs {
+pub(crate) struct TimingArgs {
     /// Time to first token: `50ms`, `uniform:40ms..60ms` or `lognormal:50ms,0.3` (median, sigma).
     #[arg(long, default_value = "50ms", value_name = "TIME")]
     pub ttft: Distribution,
@@ -88,12 +88,12 @@ pub struct TimingArgs {
 
 impl TimingArgs {
     /// Returns the latency model.
-    pub fn latency_model(&self) -> LatencyModel {
+    pub(crate) fn latency_model(&self) -> LatencyModel {
         LatencyModel { ttft: self.ttft, itl: self.itl, prefill_per_token: self.prefill_per_token }
     }
 
     /// Returns the stalls, if there are any.
-    pub fn stalls(&self) -> Option<Stalls> {
+    pub(crate) fn stalls(&self) -> Option<Stalls> {
         let stalls = Stalls { every: self.stall_every?, length: self.stall_for? };
         (stalls.length > Nanos::ZERO && stalls.length < stalls.every).then_some(stalls)
     }
@@ -102,7 +102,7 @@ impl TimingArgs {
 /// What is answered.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Answers")]
-pub struct AnswerArgs {
+pub(crate) struct AnswerArgs {
     /// Tokens of every answer, whatever the request asks for.
     #[arg(long, value_name = "N")]
     pub tokens: Option<u32>,
@@ -123,7 +123,7 @@ pub struct AnswerArgs {
 /// Faults of responses. Positions count token events of one answer, from 0.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Faults of responses")]
-pub struct ResponseFaultArgs {
+pub(crate) struct ResponseFaultArgs {
     /// Share of generation requests that are answered with an error status.
     #[arg(long, value_name = "P", value_parser = share)]
     pub fail_rate: Option<f64>,
@@ -209,7 +209,7 @@ pub struct ResponseFaultArgs {
 
 /// When token counts are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum UsageMode {
+pub(crate) enum UsageMode {
     /// When the request asks for them.
     #[default]
     Asked,
@@ -224,7 +224,7 @@ pub enum UsageMode {
 /// Faults of the process.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Faults of the process")]
-pub struct ProcessFaultArgs {
+pub(crate) struct ProcessFaultArgs {
     /// Open the port only after this time.
     #[arg(long, value_parser = duration::parse, value_name = "TIME")]
     pub listen_delay: Option<Nanos>,
@@ -293,7 +293,7 @@ pub struct ProcessFaultArgs {
 
 /// What the health URL says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum HealthMode {
+pub(crate) enum HealthMode {
     /// The truth.
     #[default]
     Ok,
@@ -310,7 +310,7 @@ pub enum HealthMode {
 
 /// Which kind of child a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
+pub(crate) enum Role {
     /// In the same process group, with default signals.
     Worker,
     /// In its own session, ignoring signals.

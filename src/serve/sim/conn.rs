@@ -18,7 +18,7 @@ use crate::units::Nanos;
 
 /// The state of a connection.
 #[derive(Debug)]
-pub enum Work {
+pub(crate) enum Work {
     /// The connection is free for its next request.
     Idle,
     /// The request is queued.
@@ -33,7 +33,7 @@ pub enum Work {
 
 /// A response that is written whole at its instant.
 #[derive(Debug)]
-pub struct Whole {
+pub(crate) struct Whole {
     /// The instant.
     pub due: Nanos,
     /// The response's bytes; empty for a fault that writes nothing.
@@ -48,7 +48,7 @@ pub struct Whole {
 
 /// A connection.
 #[derive(Debug)]
-pub struct Conn {
+pub(crate) struct Conn {
     /// The connection's number, unique in this process.
     pub id: u64,
     /// The number of the present request on this connection.
@@ -74,7 +74,7 @@ pub struct Conn {
 
 /// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
+pub(crate) enum Read {
     /// Bytes, with the kernel's stamp (`CLOCK_REALTIME`) of their arrival if there is one.
     Bytes(Option<Nanos>),
     /// No bytes are there at the moment.
@@ -85,7 +85,7 @@ pub enum Read {
 
 impl Conn {
     /// Returns an idle connection.
-    pub fn new(id: u64, stream: TcpStream) -> Self {
+    pub(crate) fn new(id: u64, stream: TcpStream) -> Self {
         Self {
             id,
             n_requests: 0,
@@ -103,22 +103,22 @@ impl Conn {
     }
 
     /// Returns the socket.
-    pub fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Returns the buffer of bytes to be written.
-    pub fn outbox(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn outbox(&mut self) -> &mut Vec<u8> {
         &mut self.outbox
     }
 
     /// Returns the number of bytes that the socket has not accepted.
-    pub fn n_unsent(&self) -> usize {
+    pub(crate) fn n_unsent(&self) -> usize {
         self.outbox.len() - self.n_written
     }
 
     /// Reads once.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Read {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
         let mut control = cmsg_space!(TimeSpec);
         let mut slices = [IoSliceMut::new(buffer)];
         let received = recvmsg::<()>(
@@ -152,7 +152,7 @@ impl Conn {
     ///
     /// # Errors
     /// The client has disconnected.
-    pub fn flush(&mut self, piece: usize, n_pieces: usize) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, piece: usize, n_pieces: usize) -> io::Result<()> {
         for _ in 0..n_pieces {
             let unsent = &self.outbox[self.n_written..];
             if unsent.is_empty() {
@@ -180,7 +180,7 @@ impl Conn {
     ///
     /// # Errors
     /// The socket refuses the option.
-    pub fn reset_on_close(&self) -> io::Result<()> {
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 }

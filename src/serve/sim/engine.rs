@@ -23,7 +23,7 @@ use crate::units::Nanos;
 
 /// A request that waits for its slot or is being answered.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The answer to come.
     pub answer: Answer,
     /// Whether the answer is streamed.
@@ -34,7 +34,7 @@ pub struct Job {
 
 /// The decision about a request.
 #[derive(Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// This response is sent at this instant.
     At(Nanos, Vec<u8>),
     /// An answer begins as soon as a slot is free.
@@ -45,7 +45,7 @@ pub enum Reply {
 
 /// The simulated engine.
 #[derive(Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     args: SimArgs,
     seed: Seed,
     book: AnswerBook,
@@ -69,7 +69,7 @@ pub struct Engine {
 
 impl Engine {
     /// Returns an engine that starts at `epoch`; `created` is in seconds since 1970.
-    pub fn new(args: &SimArgs, book: AnswerBook, epoch: Nanos, created: u64) -> Self {
+    pub(crate) fn new(args: &SimArgs, book: AnswerBook, epoch: Nanos, created: u64) -> Self {
         let seed = Seed(args.seed);
         let slots = Slots::new(
             args.timing.slots.unwrap_or(usize::MAX),
@@ -98,17 +98,23 @@ impl Engine {
     }
 
     /// Returns the format of responses.
-    pub fn responses(&self) -> Responses {
+    pub(crate) fn responses(&self) -> Responses {
         self.responses
     }
 
     /// Returns the engine's start and stalls.
-    pub fn timeline(&self) -> Timeline {
+    pub(crate) fn timeline(&self) -> Timeline {
         self.timeline
     }
 
     /// Decides about a request that arrived at `arrived`.
-    pub fn decide(&mut self, head: &Head, body: &[u8], arrived: Nanos, realtime: Nanos) -> Reply {
+    pub(crate) fn decide(
+        &mut self,
+        head: &Head,
+        body: &[u8],
+        arrived: Nanos,
+        realtime: Nanos,
+    ) -> Reply {
         let now = self.timeline.after(arrived, Nanos::ZERO);
         let at_once = |bytes| Reply::At(now, bytes);
         match (head.method.as_str(), head.path.as_str()) {
@@ -262,7 +268,7 @@ impl Engine {
     }
 
     /// Begins to answer a job that was admitted at `admitted`.
-    pub fn begin(&mut self, job: &mut Job, admitted: Nanos) -> Stream {
+    pub(crate) fn begin(&mut self, job: &mut Job, admitted: Nanos) -> Stream {
         job.truth.admitted_ns = admitted.0;
         self.counters.prompt_tokens += u64::from(job.answer.n_prompt);
         self.n_context_tokens += u64::from(job.answer.n_prompt);
@@ -277,13 +283,13 @@ impl Engine {
     }
 
     /// Counts tokens that were handed to a socket.
-    pub fn count_tokens(&mut self, n_tokens: u32) {
+    pub(crate) fn count_tokens(&mut self, n_tokens: u32) {
         self.counters.generation_tokens += u64::from(n_tokens);
         self.n_context_tokens += u64::from(n_tokens);
     }
 
     /// Closes the accounts of a request that held a slot.
-    pub fn finish(&mut self, truth: &TruthRow) {
+    pub(crate) fn finish(&mut self, truth: &TruthRow) {
         self.n_context_tokens = self
             .n_context_tokens
             .saturating_sub(u64::from(truth.prompt_tokens) + u64::from(truth.tokens));
@@ -295,7 +301,7 @@ impl Engine {
     }
 
     /// Returns the counters with the present state.
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         let used = self.n_context_tokens as f64 / self.args.timing.kv_tokens.max(1) as f64;
         Counters {
             running: self.slots.n_running() as u64,
@@ -306,7 +312,7 @@ impl Engine {
     }
 
     /// Returns the totals that end the truth log and that `GET /truth` returns.
-    pub fn truth_totals(&self) -> serde_json::Value {
+    pub(crate) fn truth_totals(&self) -> serde_json::Value {
         serde_json::json!({
             "requests": self.n_requests,
             "finished": self.counters.finished,

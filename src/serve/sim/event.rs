@@ -13,7 +13,7 @@ const MARK_JSON: &[u8] = br#""\u0001text\u0001""#;
 
 /// What all chunks of one answer share.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Whether the request is a chat.
     pub chat: bool,
     /// The request's id.
@@ -38,7 +38,7 @@ impl Identity {
     }
 
     /// Returns the JSON of a chunk with the role alone.
-    pub fn role_chunk(&self) -> Vec<u8> {
+    pub(crate) fn role_chunk(&self) -> Vec<u8> {
         let delta = ChatDelta {
             role: Some("assistant".to_owned()),
             content: Some(String::new()),
@@ -48,7 +48,7 @@ impl Identity {
     }
 
     /// Returns the JSON of a chunk with token counts and no choice.
-    pub fn usage_chunk(&self, usage: UsageBody) -> Vec<u8> {
+    pub(crate) fn usage_chunk(&self, usage: UsageBody) -> Vec<u8> {
         json(&self.generation(Vec::<TextChoice>::new(), Some(usage)))
     }
 
@@ -71,7 +71,7 @@ impl Identity {
 
 /// Whether tokens belong to the answer or to the reasoning before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextKind {
+pub(crate) enum TextKind {
     /// Tokens of the answer.
     Answer,
     /// Tokens of the reasoning. Only chats have them.
@@ -80,14 +80,14 @@ pub enum TextKind {
 
 /// A serialised chunk, cut at the place of its text.
 #[derive(Clone, Debug)]
-pub struct TextTemplate {
+pub(crate) struct TextTemplate {
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
 impl TextTemplate {
     /// Makes the template by serialising a typed chunk, so the two cannot differ.
-    pub fn new(identity: &Identity, kind: TextKind, finish_reason: Option<&str>) -> Self {
+    pub(crate) fn new(identity: &Identity, kind: TextKind, finish_reason: Option<&str>) -> Self {
         let json = identity.text_chunk(kind, finish_reason);
         let cut = memchr::memmem::rfind(&json, MARK_JSON)
             .expect("the chunk was serialised with the mark as its text");
@@ -95,7 +95,7 @@ impl TextTemplate {
     }
 
     /// Appends the chunk with the tokens as its text.
-    pub fn write<'a>(&self, tokens: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    pub(crate) fn write<'a>(&self, tokens: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.before);
         out.push(b'"');
         for token in tokens {
@@ -107,7 +107,7 @@ impl TextTemplate {
 }
 
 /// Adds token ids to the choice of the chunk just written. The id of a token is its position.
-pub fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
+pub(crate) fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
     const END: &[u8] = b"}]}";
     debug_assert!(out.ends_with(END));
     out.truncate(out.len() - END.len());
@@ -118,7 +118,7 @@ pub fn write_token_ids(ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
 }
 
 /// Adds token counts to the chunk just written.
-pub fn write_usage(usage: &UsageBody, out: &mut Vec<u8>) {
+pub(crate) fn write_usage(usage: &UsageBody, out: &mut Vec<u8>) {
     debug_assert_eq!(out.last(), Some(&b'}'));
     out.pop();
     out.extend_from_slice(b",\"usage\":");
@@ -137,20 +137,20 @@ fn write_escaped(token: &str, out: &mut Vec<u8>) {
 }
 
 /// Serialises a value whose serialisation cannot fail.
-pub fn json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("bodies have string keys and finite numbers")
 }
 
 /// How events are framed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Framing {
+pub(crate) struct Framing {
     /// Whether lines end with CR LF.
     pub crlf: bool,
 }
 
 /// The moment just before a write, on both clocks. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SentStamp {
+pub(crate) struct SentStamp {
     /// `CLOCK_REALTIME`.
     pub realtime: u64,
     /// `CLOCK_MONOTONIC`.
@@ -159,14 +159,14 @@ pub struct SentStamp {
 
 impl SentStamp {
     /// Returns this moment; the clocks are read one right after the other.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { realtime: clock::realtime().0, monotonic: clock::monotonic().0 }
     }
 }
 
 impl Framing {
     /// Appends one event as one chunk of the body; `payload` appends its JSON.
-    pub fn write_event(
+    pub(crate) fn write_event(
         self,
         stamp: Option<SentStamp>,
         out: &mut Vec<u8>,
@@ -196,14 +196,14 @@ impl Framing {
     }
 
     /// Appends a comment.
-    pub fn write_comment(self, comment: &str, out: &mut Vec<u8>) {
+    pub(crate) fn write_comment(self, comment: &str, out: &mut Vec<u8>) {
         let end = if self.crlf { "\r\n\r\n" } else { "\n\n" };
         write_chunk(format!(": {comment}{end}").as_bytes(), out);
     }
 }
 
 /// Appends bytes as one chunk of the body.
-pub fn write_chunk(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_chunk(bytes: &[u8], out: &mut Vec<u8>) {
     write!(out, "{:x}\r\n", bytes.len()).expect("writing to a vector cannot fail");
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");

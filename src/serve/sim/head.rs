@@ -1,17 +1,17 @@
 //! Parses the head of an HTTP request, as far as the simulated engine needs it.
 
 /// Longest head that is accepted.
-pub const MAX_HEAD_BYTES: usize = 64 << 10;
+pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// Method.
     pub method: String,
     /// Path without its query.
     pub path: String,
     /// Bytes of the head, its empty line included.
-    pub head_bytes: usize,
+    pub n_bytes: usize,
     /// Bytes of the body.
     pub body_bytes: usize,
     /// Whether the client asks to close the connection after the response.
@@ -22,7 +22,7 @@ pub struct Head {
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadHead {
+pub(crate) enum BadHead {
     /// The head is not HTTP/1.
     Malformed,
     /// The body is chunked, and `Content-Length` is missing.
@@ -36,10 +36,10 @@ impl Head {
     ///
     /// # Errors
     /// [`BadHead`] if no further byte can make the head acceptable.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, BadHead> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, BadHead> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut request = httparse::Request::new(&mut headers);
-        let head_bytes = match request.parse(bytes) {
+        let n_bytes = match request.parse(bytes) {
             Ok(httparse::Status::Complete(n_bytes)) => n_bytes,
             Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD_BYTES => {
                 return Err(BadHead::TooLong);
@@ -51,7 +51,7 @@ impl Head {
         let mut head = Self {
             method: request.method.unwrap_or_default().to_owned(),
             path: path.split('?').next().unwrap_or(path).to_owned(),
-            head_bytes,
+            n_bytes,
             body_bytes: 0,
             close: request.version == Some(0),
             expects_continue: false,
@@ -87,7 +87,7 @@ mod tests {
     fn a_head_is_read_once_it_is_complete() {
         let head = Head::parse(REQUEST).unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str()), ("POST", "/v1/completions"));
-        assert_eq!((head.head_bytes, head.body_bytes), (REQUEST.len() - 5, 5));
+        assert_eq!((head.n_bytes, head.body_bytes), (REQUEST.len() - 5, 5));
         assert!(!head.close && !head.expects_continue);
     }
 

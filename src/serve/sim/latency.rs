@@ -11,7 +11,7 @@ use crate::units::Nanos;
 
 /// Service times of one simulated engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LatencyModel {
+pub(crate) struct LatencyModel {
     /// Time from a request's admission to its first token, without prefill.
     pub ttft: Distribution,
     /// Time from one token to the next.
@@ -22,19 +22,19 @@ pub struct LatencyModel {
 
 impl LatencyModel {
     /// Returns the service time of the first token.
-    pub fn first_token(&self, n_prefilled: u32, rng: &mut ChaCha8Rng) -> Nanos {
+    pub(crate) fn first_token(&self, n_prefilled: u32, rng: &mut ChaCha8Rng) -> Nanos {
         Nanos(self.ttft.sample(rng).0 + self.prefill_per_token.0 * u64::from(n_prefilled))
     }
 
     /// Returns the service time of one further step that yields `n_tokens`.
-    pub fn step(&self, n_tokens: u32, rng: &mut ChaCha8Rng) -> Nanos {
+    pub(crate) fn step(&self, n_tokens: u32, rng: &mut ChaCha8Rng) -> Nanos {
         Nanos((0..n_tokens).map(|_| self.itl.sample(rng).0).sum())
     }
 }
 
 /// A duration, or how durations are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Distribution {
+pub(crate) enum Distribution {
     /// One duration, always: `50ms`.
     Constant(Nanos),
     /// Equally likely between two bounds: `uniform:40ms..60ms`.
@@ -45,7 +45,7 @@ pub enum Distribution {
 
 impl Distribution {
     /// Draws one duration.
-    pub fn sample(&self, rng: &mut ChaCha8Rng) -> Nanos {
+    pub(crate) fn sample(&self, rng: &mut ChaCha8Rng) -> Nanos {
         match *self {
             Self::Constant(value) => value,
             Self::Uniform(low, high) => Nanos(rng.random_range(low.0..=high.0)),

@@ -4,25 +4,25 @@
 )]
 //! The simulated engine. Its timing is known exactly, and it fails on demand.
 
-pub mod answer;
-pub mod args;
-pub mod conn;
-pub mod engine;
-pub mod event;
-pub mod head;
-pub mod latency;
-pub mod port;
-pub mod process;
-pub mod reactor;
-pub mod response;
-pub mod slots;
-pub mod stall;
-pub mod stream;
+pub(crate) mod answer;
+pub(crate) mod args;
+pub(crate) mod conn;
+pub(crate) mod engine;
+pub(crate) mod event;
+pub(crate) mod head;
+pub(crate) mod latency;
+pub(crate) mod port;
+pub(crate) mod process;
+pub(crate) mod reactor;
+pub(crate) mod response;
+pub(crate) mod slots;
+pub(crate) mod stall;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
-pub mod timeline;
-pub mod timer_queue;
-pub mod truth;
+pub(crate) mod timeline;
+pub(crate) mod timer_queue;
+pub(crate) mod truth;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +34,7 @@ use nix::sys::signal::Signal;
 
 use answer::AnswerBook;
 use args::Role;
-pub use args::SimArgs;
+pub(crate) use args::SimArgs;
 use engine::Engine;
 use reactor::{Reactor, Stopped, WriteFaults};
 use truth::TruthLog;
@@ -47,7 +47,7 @@ use crate::serve::ServeError;
 ///
 /// # Errors
 /// [`ServeError`] if the port, a file or a system resource is not available.
-pub fn run(args: &SimArgs) -> Result<(), ServeError> {
+pub(crate) fn run(args: &SimArgs) -> Result<(), ServeError> {
     match args.process.role {
         Some(role @ (Role::Worker | Role::SetsidWorker)) => {
             return process::work(role, &args.process);
@@ -91,7 +91,7 @@ pub fn run(args: &SimArgs) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// [`ServeError`] if the port or a file cannot be opened.
-pub fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
+pub(crate) fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
     let book = match &args.answers.answer_from {
         None => AnswerBook::default(),
         Some(path) => {

@@ -16,7 +16,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// [`ServeError::Bind`] if the port cannot be opened.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;

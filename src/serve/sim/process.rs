@@ -23,7 +23,7 @@ use crate::units::Nanos;
 const LOOK_AROUND: Duration = Duration::from_millis(5);
 
 /// Sleeps for the time that a fault demands.
-pub fn sleep(time: Nanos) {
+pub(crate) fn sleep(time: Nanos) {
     std::thread::sleep(time.into());
 }
 
@@ -31,7 +31,7 @@ pub fn sleep(time: Nanos) {
 ///
 /// # Errors
 /// [`ServeError::System`] if a fault cannot be carried out.
-pub fn misbehave_at_start(faults: &ProcessFaultArgs) -> Result<(), ServeError> {
+pub(crate) fn misbehave_at_start(faults: &ProcessFaultArgs) -> Result<(), ServeError> {
     if let Some(delay) = faults.listen_delay {
         sleep(delay);
     }
@@ -59,7 +59,10 @@ pub fn misbehave_at_start(faults: &ProcessFaultArgs) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// [`ServeError::System`] if a child cannot be started.
-pub fn start_children(faults: &ProcessFaultArgs, port: &TcpListener) -> Result<(), ServeError> {
+pub(crate) fn start_children(
+    faults: &ProcessFaultArgs,
+    port: &TcpListener,
+) -> Result<(), ServeError> {
     if faults.hold_port {
         fcntl(port.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).map_err(ServeError::system::<
             nix::Error,
@@ -92,7 +95,7 @@ pub fn start_children(faults: &ProcessFaultArgs, port: &TcpListener) -> Result<(
 ///
 /// # Errors
 /// [`ServeError::System`] if the child cannot be started.
-pub fn daemonise() -> Result<(), ServeError> {
+pub(crate) fn daemonise() -> Result<(), ServeError> {
     start_child(Role::Server, 0)?;
     exit(0)
 }
@@ -128,7 +131,7 @@ fn arguments() -> &'static [OsString] {
 ///
 /// # Errors
 /// [`ServeError::System`] if the child cannot take on its role.
-pub fn work(role: Role, faults: &ProcessFaultArgs) -> Result<(), ServeError> {
+pub(crate) fn work(role: Role, faults: &ProcessFaultArgs) -> Result<(), ServeError> {
     if role == Role::SetsidWorker {
         setsid().map_err(ServeError::system::<nix::Error>("cannot make a session"))?;
         block_signals(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])?;
@@ -195,7 +198,7 @@ fn spawn_log_faults(faults: &ProcessFaultArgs) {
 }
 
 /// Writes a line to the log.
-pub fn log(line: &str) {
+pub(crate) fn log(line: &str) {
     // A closed log must not end the engine.
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -204,7 +207,7 @@ pub fn log(line: &str) {
 ///
 /// # Errors
 /// [`ServeError::System`] if the system refuses.
-pub fn block_signals(signals: &[Signal]) -> Result<SigSet, ServeError> {
+pub(crate) fn block_signals(signals: &[Signal]) -> Result<SigSet, ServeError> {
     let set: SigSet = signals.iter().copied().collect();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)
         .map_err(ServeError::system::<nix::Error>("cannot block signals"))?;
@@ -259,6 +262,6 @@ fn die_of_segv() -> ! {
 
 /// Ends the process at once, as a crash does: no destructor runs.
 #[expect(clippy::exit, reason = "dying without clean-up is the fault that is asked for")]
-pub fn exit(code: i32) -> ! {
+pub(crate) fn exit(code: i32) -> ! {
     std::process::exit(code)
 }

@@ -37,7 +37,7 @@ const STOP: u64 = u64::MAX - 2;
 
 /// Faults of writing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WriteFaults {
+pub(crate) struct WriteFaults {
     /// Bytes of one write.
     pub split_bytes: Option<usize>,
     /// Bytes per second.
@@ -52,7 +52,7 @@ pub struct WriteFaults {
 
 /// Why [`Reactor::run`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub(crate) enum Stopped {
     /// It was told to stop.
     Asked,
     /// A fault makes the process die.
@@ -61,7 +61,7 @@ pub enum Stopped {
 
 /// The simulated engine's sockets and timers.
 #[derive(Debug)]
-pub struct Reactor {
+pub(crate) struct Reactor {
     engine: Engine,
     write_faults: WriteFaults,
     truth: Option<TruthLog>,
@@ -80,7 +80,7 @@ impl Reactor {
     ///
     /// # Errors
     /// [`ServeError::System`] if the system has no epoll, timer or event descriptor left.
-    pub fn new(
+    pub(crate) fn new(
         listener: TcpListener,
         engine: Engine,
         write_faults: WriteFaults,
@@ -117,7 +117,7 @@ impl Reactor {
     }
 
     /// Returns the event descriptor that ends [`run`](Self::run) when it is written to.
-    pub fn stopper(&self) -> Arc<EventFd> {
+    pub(crate) fn stopper(&self) -> Arc<EventFd> {
         Arc::clone(&self.stop)
     }
 
@@ -125,7 +125,7 @@ impl Reactor {
     ///
     /// # Errors
     /// [`ServeError::System`] when waiting for sockets fails.
-    pub fn run(mut self) -> Result<Stopped, ServeError> {
+    pub(crate) fn run(mut self) -> Result<Stopped, ServeError> {
         let mut events = vec![EpollEvent::empty(); 256];
         let mut buffer = vec![0; READ_BYTES];
         let stopped = loop {

@@ -7,7 +7,7 @@ use crate::openai::body::ErrorBody;
 
 /// Heads and whole responses, with the faults of headers.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Responses {
+pub(crate) struct Responses {
     /// Size of a header that is added as a fault. Unit: megabytes.
     pub headers_mb: Option<u32>,
     /// `Retry-After` of errors. Unit: seconds.
@@ -16,14 +16,14 @@ pub struct Responses {
 
 impl Responses {
     /// Appends the head of a stream of events.
-    pub fn write_stream_head(self, out: &mut Vec<u8>) {
+    pub(crate) fn write_stream_head(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n");
         self.write_filler(out);
         out.extend_from_slice(b"\r\n");
     }
 
     /// Returns a whole response.
-    pub fn whole(self, status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn whole(self, status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
         let reason = match status {
             200 => "OK",
             400 => "Bad Request",
@@ -52,12 +52,12 @@ impl Responses {
     }
 
     /// Returns a whole JSON response.
-    pub fn json(self, status: u16, body: &impl Serialize) -> Vec<u8> {
+    pub(crate) fn json(self, status: u16, body: &impl Serialize) -> Vec<u8> {
         self.whole(status, "application/json", &json(body))
     }
 
     /// Returns an error response.
-    pub fn error(self, status: u16, message: impl Into<String>) -> Vec<u8> {
+    pub(crate) fn error(self, status: u16, message: impl Into<String>) -> Vec<u8> {
         self.json(status, &ErrorBody::new(status, message))
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// A limit on simultaneous requests, with a queue in front of it.
 #[derive(Clone, Debug)]
-pub struct Slots<K> {
+pub(crate) struct Slots<K> {
     limit: usize,
     queue_limit: usize,
     n_running: usize,
@@ -13,7 +13,7 @@ pub struct Slots<K> {
 
 /// The result of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// The request is served at once.
     Served,
     /// The request waits.
@@ -24,12 +24,12 @@ pub enum Admission {
 
 impl<K: PartialEq> Slots<K> {
     /// Returns `limit` free slots and an empty queue that takes `queue_limit` requests.
-    pub fn new(limit: usize, queue_limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, queue_limit: usize) -> Self {
         Self { limit, queue_limit, n_running: 0, waiting: VecDeque::new() }
     }
 
     /// Takes a slot, or joins the queue.
-    pub fn arrive(&mut self, key: K) -> Admission {
+    pub(crate) fn arrive(&mut self, key: K) -> Admission {
         if self.n_running < self.limit {
             self.n_running += 1;
             return Admission::Served;
@@ -42,7 +42,7 @@ impl<K: PartialEq> Slots<K> {
     }
 
     /// Frees a slot. Returns the waiting request that takes it over.
-    pub fn release(&mut self) -> Option<K> {
+    pub(crate) fn release(&mut self) -> Option<K> {
         let next = self.waiting.pop_front();
         if next.is_none() {
             self.n_running -= 1;
@@ -51,17 +51,17 @@ impl<K: PartialEq> Slots<K> {
     }
 
     /// Removes a request that stopped waiting.
-    pub fn leave(&mut self, key: &K) {
+    pub(crate) fn leave(&mut self, key: &K) {
         self.waiting.retain(|other| other != key);
     }
 
     /// Returns the number of requests being served.
-    pub fn n_running(&self) -> usize {
+    pub(crate) fn n_running(&self) -> usize {
         self.n_running
     }
 
     /// Returns the number of requests that wait.
-    pub fn n_waiting(&self) -> usize {
+    pub(crate) fn n_waiting(&self) -> usize {
         self.waiting.len()
     }
 }

@@ -4,7 +4,7 @@ use crate::units::Nanos;
 
 /// A pause at the end of every period. Work neither begins nor proceeds in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stalls {
+pub(crate) struct Stalls {
     /// Time from the beginning of one period to the beginning of the next.
     pub every: Nanos,
     /// Length of the pause; less than `every`.
@@ -16,7 +16,7 @@ impl Stalls {
     ///
     /// Instants are distances from the engine's start. An instant within a stall moves to the
     /// stall's end even if `service` is zero, since a stalled engine emits nothing.
-    pub fn after(self, start: Nanos, service: Nanos) -> Nanos {
+    pub(crate) fn after(self, start: Nanos, service: Nanos) -> Nanos {
         let work_per_period = self.every.0 - self.length.0;
         let worked_in_period = (start.0 % self.every.0).min(work_per_period);
         let worked = start.0 / self.every.0 * work_per_period + worked_in_period + service.0;

@@ -20,7 +20,7 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// The answer to one request.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What all chunks of the answer share.
     pub identity: Identity,
     /// The tokens.
@@ -41,7 +41,7 @@ pub struct Answer {
 
 /// An answer that is being sent. It knows neither sockets nor clocks.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     answer: Answer,
     faults: Rc<ResponseFaultArgs>,
     stamps: bool,
@@ -69,7 +69,7 @@ enum Phase {
 
 /// What follows the events just written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Further events follow at this instant.
     At(Nanos),
     /// The response has ended.
@@ -78,7 +78,7 @@ pub enum Next {
 
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The response ends properly.
     Complete,
     /// The response never ends: the connection stays open in silence.
@@ -91,7 +91,7 @@ pub enum End {
 
 impl Stream {
     /// Returns the stream of an answer whose request was admitted at `admitted`.
-    pub fn new(
+    pub(crate) fn new(
         answer: Answer,
         faults: Rc<ResponseFaultArgs>,
         stamps: bool,
@@ -119,17 +119,17 @@ impl Stream {
     }
 
     /// Returns when the next events are due.
-    pub fn due(&self) -> Nanos {
+    pub(crate) fn due(&self) -> Nanos {
         self.due
     }
 
     /// Returns the number of tokens sent.
-    pub fn n_tokens_sent(&self) -> u32 {
+    pub(crate) fn n_tokens_sent(&self) -> u32 {
         self.n_tokens_sent
     }
 
     /// Appends the events that are due at [`due`](Self::due), and no later ones.
-    pub fn emit(&mut self, now: SentStamp, responses: Responses, out: &mut Vec<u8>) -> Next {
+    pub(crate) fn emit(&mut self, now: SentStamp, responses: Responses, out: &mut Vec<u8>) -> Next {
         let start = out.len();
         loop {
             let next = match self.phase {
@@ -309,7 +309,7 @@ impl Stream {
     }
 
     /// Returns the answer as one response: its instant, its body and its number of tokens.
-    pub fn into_whole(mut self) -> (Nanos, Vec<u8>, u32) {
+    pub(crate) fn into_whole(mut self) -> (Nanos, Vec<u8>, u32) {
         let mut due = self.pace.first_token(self.due);
         if self.answer.n_tokens > 1 {
             due = self.pace.step(due, self.answer.n_tokens - 1);
@@ -344,7 +344,7 @@ impl Stream {
 
     /// Returns how a response ends that is not streamed, according to the faults that have a
     /// position.
-    pub fn whole_end(&self) -> End {
+    pub(crate) fn whole_end(&self) -> End {
         let within = |at: Option<u32>| at.is_some_and(|at| at < self.answer.n_tokens);
         match () {
             () if within(self.faults.stall_at) => End::Silence,

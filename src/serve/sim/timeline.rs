@@ -8,7 +8,7 @@ use crate::units::Nanos;
 
 /// The engine's start and its stalls. Instants are of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     /// When the engine started.
     pub epoch: Nanos,
     /// The stalls, if there are any.
@@ -17,7 +17,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Returns the instant at which work of length `service` ends that began at `start`.
-    pub fn after(&self, start: Nanos, service: Nanos) -> Nanos {
+    pub(crate) fn after(&self, start: Nanos, service: Nanos) -> Nanos {
         match self.stalls {
             None => start + service,
             Some(stalls) => self.epoch + stalls.after(start.saturating_sub(self.epoch), service),
@@ -27,7 +27,7 @@ impl Timeline {
 
 /// The times of one answer.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// Service times.
     pub latency: LatencyModel,
     /// The engine's start and stalls.
@@ -40,13 +40,13 @@ pub struct Pace {
 
 impl Pace {
     /// Returns when the first token is due, for a request that was admitted at `admitted`.
-    pub fn first_token(&mut self, admitted: Nanos) -> Nanos {
+    pub(crate) fn first_token(&mut self, admitted: Nanos) -> Nanos {
         let service = self.latency.first_token(self.n_prefilled, &mut self.rng);
         self.timeline.after(admitted, service)
     }
 
     /// Returns when a step that yields `n_tokens` is due after the one at `previous`.
-    pub fn step(&mut self, previous: Nanos, n_tokens: u32) -> Nanos {
+    pub(crate) fn step(&mut self, previous: Nanos, n_tokens: u32) -> Nanos {
         let service = self.latency.step(n_tokens, &mut self.rng);
         self.timeline.after(previous, service)
     }

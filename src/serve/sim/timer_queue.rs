@@ -14,7 +14,7 @@ use crate::units::Nanos;
 
 /// An entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The instant at which it is due.
     pub due: Nanos,
     /// Entries of one instant keep the order in which they were planned.
@@ -31,7 +31,7 @@ pub struct Entry {
 
 /// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// Write the next events of an answer.
     Work,
     /// Write a comment into a stream.
@@ -44,7 +44,7 @@ pub enum EntryKind {
 
 /// Entries by instant, and an absolute timer for the first of them.
 #[derive(Debug)]
-pub struct TimerQueue {
+pub(crate) struct TimerQueue {
     entries: BinaryHeap<Reverse<Entry>>,
     n_planned: u64,
     timer: TimerFd,
@@ -58,7 +58,7 @@ impl TimerQueue {
     ///
     /// # Errors
     /// [`ServeError::System`] if the system has no timer left.
-    pub fn new(spin: Nanos) -> Result<Self, ServeError> {
+    pub(crate) fn new(spin: Nanos) -> Result<Self, ServeError> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(ServeError::system::<
             nix::Error,
@@ -70,17 +70,17 @@ impl TimerQueue {
 
     /// Returns the timer, to be watched edge-triggered: an expiry needs no read, and a new
     /// deadline makes a new edge.
-    pub fn timer(&self) -> BorrowedFd<'_> {
+    pub(crate) fn timer(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
     }
 
     /// Notes that the timer has expired.
-    pub fn timer_expired(&mut self) {
+    pub(crate) fn timer_expired(&mut self) {
         self.armed = None;
     }
 
     /// Plans an entry for a connection and its present request.
-    pub fn plan(
+    pub(crate) fn plan(
         &mut self,
         due: Nanos,
         slot: usize,
@@ -93,7 +93,7 @@ impl TimerQueue {
     }
 
     /// Removes and returns the first entry if it is due.
-    pub fn pop_due(&mut self) -> Option<Entry> {
+    pub(crate) fn pop_due(&mut self) -> Option<Entry> {
         let Reverse(first) = self.entries.peek()?;
         if first.due > clock::monotonic() {
             return None;
@@ -105,7 +105,7 @@ impl TimerQueue {
     ///
     /// # Errors
     /// [`ServeError::System`] if the timer cannot be set.
-    pub fn time_to_wait(&mut self) -> Result<EpollTimeout, ServeError> {
+    pub(crate) fn time_to_wait(&mut self) -> Result<EpollTimeout, ServeError> {
         let Some(Reverse(first)) = self.entries.peek() else { return Ok(EpollTimeout::NONE) };
         let wake = first.due.saturating_sub(self.spin);
         if wake <= clock::monotonic() {

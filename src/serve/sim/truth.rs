@@ -17,7 +17,7 @@ const QUEUED_ROWS: usize = 1 << 16;
 
 /// One request as the engine saw it. Instants are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TruthRow {
+pub(crate) struct TruthRow {
     /// Position among the generation requests, from 1.
     pub request: u64,
     /// The kernel's stamp of the request's last byte; the time of its read where the kernel gave
@@ -47,7 +47,7 @@ pub struct TruthRow {
 
 /// Appends rows to a file on a thread of its own.
 #[derive(Debug)]
-pub struct TruthLog {
+pub(crate) struct TruthLog {
     rows: Option<SyncSender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -57,7 +57,7 @@ impl TruthLog {
     ///
     /// # Errors
     /// [`ServeError::File`] if it cannot be created.
-    pub fn create(path: &Path) -> Result<Self, ServeError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, ServeError> {
         let file = File::create(path)
             .map_err(|source| ServeError::File { path: path.to_owned(), source })?;
         let (rows, received) = sync_channel(QUEUED_ROWS);
@@ -66,7 +66,7 @@ impl TruthLog {
     }
 
     /// Appends a row.
-    pub fn push(&self, row: &impl Serialize) {
+    pub(crate) fn push(&self, row: &impl Serialize) {
         let mut line = serde_json::to_vec(row).expect("rows have string keys");
         line.push(b'\n');
         if let Some(rows) = &self.rows
@@ -117,7 +117,7 @@ fn complain(message: &str) {
 /// How late events were written after they were due, in buckets whose bounds grow by about a
 /// fifth.
 #[derive(Clone, Debug)]
-pub struct Lateness {
+pub(crate) struct Lateness {
     buckets: [u64; 256],
     n: u64,
 }
@@ -130,18 +130,18 @@ impl Default for Lateness {
 
 impl Lateness {
     /// Counts one event. Unit: nanoseconds.
-    pub fn push(&mut self, late_ns: u64) {
+    pub(crate) fn push(&mut self, late_ns: u64) {
         self.buckets[bucket_of(late_ns)] += 1;
         self.n += 1;
     }
 
     /// Returns the number of events.
-    pub fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
     /// Returns the upper bound of the bucket that holds the quantile. Unit: nanoseconds.
-    pub fn quantile_ns(&self, share: f64) -> u64 {
+    pub(crate) fn quantile_ns(&self, share: f64) -> u64 {
         let rank = ((self.n as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
         for (bucket, count) in self.buckets.iter().enumerate() {

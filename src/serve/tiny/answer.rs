@@ -11,7 +11,7 @@ use crate::openai::body::{
 
 /// What all bodies of one answer share.
 #[derive(Clone, Debug)]
-pub struct AnswerShape {
+pub(crate) struct AnswerShape {
     /// Whether the request is a chat.
     pub chat: bool,
     /// The request's id.
@@ -65,7 +65,7 @@ impl AnswerShape {
 
 /// An answer that is being streamed.
 #[derive(Clone, Debug)]
-pub struct ChunkWriter {
+pub(crate) struct ChunkWriter {
     shape: AnswerShape,
     n_generated: u32,
     /// Tokens whose text is not complete yet.
@@ -74,14 +74,14 @@ pub struct ChunkWriter {
 
 impl ChunkWriter {
     /// Returns a writer at the beginning of an answer.
-    pub fn new(shape: AnswerShape) -> Self {
+    pub(crate) fn new(shape: AnswerShape) -> Self {
         Self { shape, n_generated: 0, held: Vec::new() }
     }
 
     /// Appends the stream's events for one token. Returns whether the token was the last.
     ///
     /// A token that adds no complete text makes no chunk, as in vLLM: a chunk is not a token.
-    pub fn write(&mut self, event: Event, tokenizer: &Tokenizer, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write(&mut self, event: Event, tokenizer: &Tokenizer, out: &mut Vec<u8>) -> bool {
         let Event::Token { text, sampled, finish } = event;
         if self.n_generated == 0 && self.shape.chat {
             let delta = ChatDelta {
@@ -127,7 +127,7 @@ impl ChunkWriter {
 
 /// An answer that is collected and then sent whole.
 #[derive(Clone, Debug)]
-pub struct WholeWriter {
+pub(crate) struct WholeWriter {
     shape: AnswerShape,
     text: String,
     sampled: Vec<Sampled>,
@@ -136,12 +136,12 @@ pub struct WholeWriter {
 
 impl WholeWriter {
     /// Returns a writer at the beginning of an answer.
-    pub fn new(shape: AnswerShape) -> Self {
+    pub(crate) fn new(shape: AnswerShape) -> Self {
         Self { shape, text: String::new(), sampled: Vec::new(), finish: None }
     }
 
     /// Takes one token. Returns whether it was the last.
-    pub fn take(&mut self, event: Event) -> bool {
+    pub(crate) fn take(&mut self, event: Event) -> bool {
         let Event::Token { text, sampled, finish } = event;
         self.text.push_str(&text);
         self.sampled.push(sampled);
@@ -150,7 +150,7 @@ impl WholeWriter {
     }
 
     /// Returns the body.
-    pub fn into_body(self, tokenizer: &Tokenizer) -> Vec<u8> {
+    pub(crate) fn into_body(self, tokenizer: &Tokenizer) -> Vec<u8> {
         let usage = UsageBody::new(self.shape.n_prompt, self.sampled.len() as u32, 0);
         let logprobs = self.shape.logprobs(&self.sampled, tokenizer);
         let finish_reason = self.finish.map(|finish| finish.name().to_owned());
@@ -183,6 +183,6 @@ fn write_event(value: &impl serde::Serialize, out: &mut Vec<u8>) {
 }
 
 /// Serialises a value whose serialisation cannot fail.
-pub fn json(value: &impl serde::Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("bodies have string keys")
 }

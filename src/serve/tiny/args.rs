@@ -16,7 +16,7 @@ use super::precision::Precision;
   bench serve tiny --port 8000
   bench serve tiny --port 8000 --precision int4 --max-num-seqs 8
   bench serve tiny --port 0 --model ./my-llama --served-model-name my-llama --threads 2")]
-pub struct TinyArgs {
+pub(crate) struct TinyArgs {
     /// Directory with config.json, model.safetensors and tokenizer.json; the bundled model without it.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,

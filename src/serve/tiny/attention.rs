@@ -8,7 +8,7 @@ const LANES: usize = 8;
 
 /// Cosines and sines of every position.
 #[derive(Clone, Debug)]
-pub struct Rope {
+pub(crate) struct Rope {
     half_dim: usize,
     /// `[n_positions, half_dim]`, cosine and sine.
     turns: Vec<(f32, f32)>,
@@ -16,7 +16,7 @@ pub struct Rope {
 
 impl Rope {
     /// Returns the table for a model and its longest context.
-    pub fn new(config: &LlamaConfig, n_positions: usize) -> Self {
+    pub(crate) fn new(config: &LlamaConfig, n_positions: usize) -> Self {
         let half_dim = config.head_dim / 2;
         let mut turns = Vec::with_capacity(n_positions * half_dim);
         for position in 0..n_positions {
@@ -31,7 +31,7 @@ impl Rope {
 
     /// Rotates heads, each `[head_dim]` wide, to a position. The first half of a head pairs with
     /// the second half, which is how Hugging Face orders the weights.
-    pub fn rotate(&self, heads: &mut [f32], position: usize) {
+    pub(crate) fn rotate(&self, heads: &mut [f32], position: usize) {
         let turns = &self.turns[position * self.half_dim..(position + 1) * self.half_dim];
         for head in heads.chunks_exact_mut(2 * self.half_dim) {
             let (first, second) = head.split_at_mut(self.half_dim);
@@ -45,7 +45,7 @@ impl Rope {
 /// Writes the attention of one token over the first `n_visible` tokens of the cache.
 ///
 /// `queries` and `out` are `[n_heads, head_dim]`.
-pub fn attend(
+pub(crate) fn attend(
     config: &LlamaConfig,
     queries: &[f32],
     cache: &LayerCache,

@@ -16,7 +16,7 @@ use crate::serve::counters::Counters;
 
 /// Limits of a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Sequences that are computed at once.
     pub max_num_seqs: usize,
     /// New tokens of one step. A longer prompt takes several steps.
@@ -27,7 +27,7 @@ pub struct Limits {
 
 /// A tokenised and checked request.
 #[derive(Debug)]
-pub struct Submission {
+pub(crate) struct Submission {
     /// The prompt; not empty.
     pub prompt: Vec<u32>,
     /// The most tokens to generate; not 0.
@@ -48,7 +48,7 @@ pub struct Submission {
 
 /// An event that a request's client is sent.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     /// A token was generated.
     Token {
         /// Text that became complete. It may be empty.
@@ -62,7 +62,7 @@ pub enum Event {
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub(crate) enum Finish {
     /// An end of sequence, or a stop string.
     Stop,
     /// The limit of tokens.
@@ -71,7 +71,7 @@ pub enum Finish {
 
 impl Finish {
     /// Returns the word on the wire.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
@@ -93,7 +93,7 @@ struct Sequence {
 }
 
 /// Runs sequences through a model, step by step.
-pub struct Batcher {
+pub(crate) struct Batcher {
     loaded: Arc<Loaded>,
     limits: Limits,
     waiting: VecDeque<Submission>,
@@ -105,7 +105,7 @@ pub struct Batcher {
 
 impl Batcher {
     /// Returns a batcher that keeps `counters` up to date.
-    pub fn new(loaded: Arc<Loaded>, limits: Limits, counters: Arc<Mutex<Counters>>) -> Self {
+    pub(crate) fn new(loaded: Arc<Loaded>, limits: Limits, counters: Arc<Mutex<Counters>>) -> Self {
         let scratches = vec![Scratch::default(); limits.n_threads.max(1)];
         Self {
             loaded,
@@ -119,7 +119,7 @@ impl Batcher {
     }
 
     /// Runs steps until every sender of submissions is gone.
-    pub fn run(&mut self, submissions: &mut mpsc::Receiver<Submission>) {
+    pub(crate) fn run(&mut self, submissions: &mut mpsc::Receiver<Submission>) {
         loop {
             if self.is_idle() {
                 self.publish();
@@ -140,17 +140,17 @@ impl Batcher {
     }
 
     /// Puts a request into the queue.
-    pub fn submit(&mut self, submission: Submission) {
+    pub(crate) fn submit(&mut self, submission: Submission) {
         self.waiting.push_back(submission);
     }
 
     /// Whether no request runs or waits.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
     /// Computes one step: admits, runs the model once, sends tokens, retires.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.forget_the_gone();
         self.admit();
         self.publish();

@@ -16,7 +16,7 @@ macro_rules! file {
 }
 
 /// Returns the files of the model `word-problems-1m`.
-pub fn model_files() -> ModelFiles {
+pub(crate) fn model_files() -> ModelFiles {
     ModelFiles {
         config: file!("config.json"),
         generation_config: Some(file!("generation_config.json")),

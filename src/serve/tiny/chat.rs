@@ -9,7 +9,7 @@ const NAME: &str = "chat_template";
 
 /// Renders messages to a prompt, as Hugging Face's tokenizers do.
 #[derive(Debug)]
-pub struct ChatTemplate {
+pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     bos_token: String,
     eos_token: String,
@@ -20,7 +20,11 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// The syntax error of the template.
-    pub fn parse(source: String, bos_token: String, eos_token: String) -> Result<Self, String> {
+    pub(crate) fn parse(
+        source: String,
+        bos_token: String,
+        eos_token: String,
+    ) -> Result<Self, String> {
         let mut environment = Environment::new();
         // These are the Jinja settings of transformers.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -36,7 +40,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// The error that the template raised.
-    pub fn render(&self, messages: &[ChatMessage]) -> Result<String, String> {
+    pub(crate) fn render(&self, messages: &[ChatMessage]) -> Result<String, String> {
         let messages: Vec<_> = messages
             .iter()
             .map(|message| context! { role => message.role.as_str(), content => message.text() })

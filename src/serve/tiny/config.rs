@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// Sizes and constants of a Llama model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LlamaConfig {
+pub(crate) struct LlamaConfig {
     /// Width of the residual stream.
     pub hidden: usize,
     /// Layers.
@@ -77,7 +77,7 @@ impl LlamaConfig {
     ///
     /// # Errors
     /// The key that is missing, or the feature that this engine does not compute.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         let file: ConfigFile = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let rope = file.rope_parameters.as_ref().or(file.rope_scaling.as_ref());
         let rope_type = rope.and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
@@ -129,12 +129,12 @@ impl LlamaConfig {
     }
 
     /// Returns the width of all query heads together.
-    pub fn q_width(&self) -> usize {
+    pub(crate) fn q_width(&self) -> usize {
         self.n_heads * self.head_dim
     }
 
     /// Returns the width of all key heads together, which is that of the value heads too.
-    pub fn kv_width(&self) -> usize {
+    pub(crate) fn kv_width(&self) -> usize {
         self.n_kv_heads * self.head_dim
     }
 }

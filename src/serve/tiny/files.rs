@@ -16,7 +16,7 @@ use crate::serve::ServeError;
 
 /// The files of a model in Hugging Face's format.
 #[derive(Clone, Debug)]
-pub struct ModelFiles {
+pub(crate) struct ModelFiles {
     /// `config.json`.
     pub config: Cow<'static, [u8]>,
     /// `generation_config.json`, if there is one.
@@ -33,7 +33,7 @@ pub struct ModelFiles {
 
 /// A model that is ready to answer.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Weights and shape.
     pub model: Model,
     /// Text to tokens and back.
@@ -81,7 +81,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// [`ServeError::File`] with the file that is missing.
-    pub fn read(directory: &Path) -> Result<Self, ServeError> {
+    pub(crate) fn read(directory: &Path) -> Result<Self, ServeError> {
         let read = |name: &str| {
             let path = directory.join(name);
             match std::fs::read(&path) {
@@ -110,7 +110,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// The name of the file that is wrong, and why.
-    pub fn load(
+    pub(crate) fn load(
         &self,
         precision: Precision,
         max_model_len: Option<usize>,

@@ -26,7 +26,7 @@ const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// What all connections share.
 #[derive(Debug)]
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     model_id: String,
     seed: Seed,
     created: u64,
@@ -38,7 +38,7 @@ pub struct HttpServer {
 
 impl HttpServer {
     /// Returns a server without a model; `created` is in seconds since 1970.
-    pub fn new(
+    pub(crate) fn new(
         model_id: String,
         seed: Seed,
         created: u64,
@@ -56,12 +56,12 @@ impl HttpServer {
     }
 
     /// Returns the counters that the batcher keeps up to date.
-    pub fn counters(&self) -> Arc<Mutex<Counters>> {
+    pub(crate) fn counters(&self) -> Arc<Mutex<Counters>> {
         Arc::clone(&self.counters)
     }
 
     /// Gives the server its model. Requests are answered from now on.
-    pub fn open(&self, loaded: Arc<Loaded>) {
+    pub(crate) fn open(&self, loaded: Arc<Loaded>) {
         // A second model is ignored.
         let _ = self.loaded.set(loaded);
     }
@@ -70,7 +70,7 @@ impl HttpServer {
     ///
     /// # Errors
     /// None: every failure becomes a response.
-    pub async fn serve(
+    pub(crate) async fn serve(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Infallible> {
@@ -166,7 +166,7 @@ async fn collect(
 
 /// A response's body.
 #[derive(Debug)]
-pub enum AnswerBody {
+pub(crate) enum AnswerBody {
     /// A whole body.
     Full(Full<Bytes>),
     /// A stream of events.
@@ -175,7 +175,7 @@ pub enum AnswerBody {
 
 /// The events of one answer.
 #[derive(Debug)]
-pub struct AnswerStream {
+pub(crate) struct AnswerStream {
     events: mpsc::Receiver<Event>,
     writer: ChunkWriter,
     loaded: Arc<Loaded>,
@@ -235,7 +235,7 @@ impl AnswerStream {
 /// The batcher ended before the answer did, so the connection is cut.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the engine stopped in the middle of the answer")]
-pub struct EngineGone;
+pub(crate) struct EngineGone;
 
 fn response(
     status: StatusCode,

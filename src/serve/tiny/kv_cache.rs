@@ -2,45 +2,45 @@
 
 /// The cache of one sequence.
 #[derive(Clone, Debug)]
-pub struct KvCache {
+pub(crate) struct KvCache {
     layers: Vec<LayerCache>,
     n_tokens: usize,
 }
 
 /// The cache of one layer: per head, one row per token.
 #[derive(Clone, Debug)]
-pub struct LayerCache {
+pub(crate) struct LayerCache {
     keys: Vec<Vec<f32>>,
     values: Vec<Vec<f32>>,
 }
 
 impl KvCache {
     /// Returns an empty cache.
-    pub fn new(n_layers: usize, n_kv_heads: usize) -> Self {
+    pub(crate) fn new(n_layers: usize, n_kv_heads: usize) -> Self {
         let layer =
             LayerCache { keys: vec![Vec::new(); n_kv_heads], values: vec![Vec::new(); n_kv_heads] };
         Self { layers: vec![layer; n_layers], n_tokens: 0 }
     }
 
     /// Returns the number of tokens that all layers have seen.
-    pub fn n_tokens(&self) -> usize {
+    pub(crate) fn n_tokens(&self) -> usize {
         self.n_tokens
     }
 
     /// Counts `n_tokens` more as seen by all layers.
-    pub fn advance(&mut self, n_tokens: usize) {
+    pub(crate) fn advance(&mut self, n_tokens: usize) {
         self.n_tokens += n_tokens;
     }
 
     /// Returns one layer's cache.
-    pub fn layer(&mut self, layer_idx: usize) -> &mut LayerCache {
+    pub(crate) fn layer(&mut self, layer_idx: usize) -> &mut LayerCache {
         &mut self.layers[layer_idx]
     }
 }
 
 impl LayerCache {
     /// Appends one token's keys and values, `[n_kv_heads, head_dim]` each.
-    pub fn push(&mut self, keys: &[f32], values: &[f32]) {
+    pub(crate) fn push(&mut self, keys: &[f32], values: &[f32]) {
         let head_dim = keys.len() / self.keys.len();
         let heads = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
         for (head_idx, (key, value)) in heads.enumerate() {
@@ -50,12 +50,12 @@ impl LayerCache {
     }
 
     /// Returns the keys of one head, one row per token.
-    pub fn keys(&self, head_idx: usize) -> &[f32] {
+    pub(crate) fn keys(&self, head_idx: usize) -> &[f32] {
         &self.keys[head_idx]
     }
 
     /// Returns the values of one head, one row per token.
-    pub fn values(&self, head_idx: usize) -> &[f32] {
+    pub(crate) fn values(&self, head_idx: usize) -> &[f32] {
         &self.values[head_idx]
     }
 }

@@ -6,7 +6,7 @@ use super::precision::{Precision, Weights};
 
 /// A linear layer without bias.
 #[derive(Clone, Debug)]
-pub struct Linear {
+pub(crate) struct Linear {
     n_in: usize,
     n_out: usize,
     /// Row-major, `[n_out, n_in]`.
@@ -19,7 +19,7 @@ impl Linear {
     ///
     /// # Errors
     /// The number of weights is wrong, or `n_in` is not a multiple of the format's group.
-    pub fn new(
+    pub(crate) fn new(
         n_in: usize,
         n_out: usize,
         weights: Vec<f32>,
@@ -35,13 +35,8 @@ impl Linear {
         Ok(Self { n_in, n_out, weights: Weights::new(weights, precision), precision })
     }
 
-    /// Returns the width of a result.
-    pub fn n_out(&self) -> usize {
-        self.n_out
-    }
-
     /// Returns the bytes that the weights take.
-    pub fn n_bytes(&self) -> usize {
+    pub(crate) fn n_bytes(&self) -> usize {
         self.weights.n_bytes()
     }
 
@@ -49,7 +44,7 @@ impl Linear {
     ///
     /// A row of the result does not depend on the other rows: the product sums every element in
     /// the same order however many rows there are.
-    pub fn apply(&self, inputs: &[f32], outputs: &mut Vec<f32>, scratch: &mut Vec<f32>) {
+    pub(crate) fn apply(&self, inputs: &[f32], outputs: &mut Vec<f32>, scratch: &mut Vec<f32>) {
         let n_rows = inputs.len() / self.n_in;
         outputs.clear();
         outputs.resize(n_rows * self.n_out, 0.0);

@@ -4,25 +4,25 @@
 )]
 //! A small real engine: a Llama model on the CPU, with continuous batching and streaming.
 
-pub mod answer;
-pub mod args;
-pub mod attention;
-pub mod batcher;
-pub mod bundled;
-pub mod chat;
-pub mod config;
-pub mod files;
-pub mod http;
-pub mod kv_cache;
-pub mod linear;
-pub mod model;
-pub mod precision;
-pub mod quant;
-pub mod request;
-pub mod sampler;
+pub(crate) mod answer;
+pub(crate) mod args;
+pub(crate) mod attention;
+pub(crate) mod batcher;
+pub(crate) mod bundled;
+pub(crate) mod chat;
+pub(crate) mod config;
+pub(crate) mod files;
+pub(crate) mod http;
+pub(crate) mod kv_cache;
+pub(crate) mod linear;
+pub(crate) mod model;
+pub(crate) mod precision;
+pub(crate) mod quant;
+pub(crate) mod request;
+pub(crate) mod sampler;
 #[cfg(test)]
 mod tests;
-pub mod text;
+pub(crate) mod text;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-pub use args::TinyArgs;
+pub(crate) use args::TinyArgs;
 use batcher::{Batcher, Limits, Submission};
 use files::{Loaded, ModelFiles};
 use http::HttpServer;
@@ -54,7 +54,7 @@ const BACKLOG: u32 = 4096;
 ///
 /// # Errors
 /// [`ServeError`] if the port cannot be opened or the model cannot be loaded.
-pub fn run(args: &TinyArgs) -> Result<(), ServeError> {
+pub(crate) fn run(args: &TinyArgs) -> Result<(), ServeError> {
     // The network gets one thread; the other cores compute the model.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -10,7 +10,7 @@ use super::precision::{Precision, Weights};
 
 /// A model in memory.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     config: LlamaConfig,
     precision: Precision,
     /// `[vocab, hidden]`, rounded to the format and expanded to 32 bits: its rows are looked up,
@@ -36,7 +36,7 @@ struct Layer {
 
 /// The new tokens of one sequence in a step.
 #[derive(Debug)]
-pub struct Span<'a> {
+pub(crate) struct Span<'a> {
     /// The tokens.
     pub tokens: &'a [u32],
     /// Keys and values of the tokens before them. The pass appends those of the new tokens.
@@ -47,7 +47,7 @@ pub struct Span<'a> {
 
 /// Memory that forward passes share.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     hidden: Vec<f32>,
     normed: Vec<f32>,
     projected: Vec<f32>,
@@ -61,7 +61,7 @@ impl Model {
     ///
     /// # Errors
     /// The tensor that is missing, or whose shape differs from the configuration.
-    pub fn load(
+    pub(crate) fn load(
         config: LlamaConfig,
         safetensors: &[u8],
         precision: Precision,
@@ -115,17 +115,17 @@ impl Model {
     }
 
     /// Returns the model's shape.
-    pub fn config(&self) -> &LlamaConfig {
+    pub(crate) fn config(&self) -> &LlamaConfig {
         &self.config
     }
 
     /// Returns an empty cache for one sequence.
-    pub fn new_cache(&self) -> KvCache {
+    pub(crate) fn new_cache(&self) -> KvCache {
         KvCache::new(self.config.n_layers, self.config.n_kv_heads)
     }
 
     /// Returns the bytes that the linear layers' weights take.
-    pub fn n_weight_bytes(&self) -> usize {
+    pub(crate) fn n_weight_bytes(&self) -> usize {
         let of_layer = |layer: &Layer| {
             [&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down]
                 .iter()
@@ -140,7 +140,7 @@ impl Model {
     ///
     /// All tokens of all sequences share one product per layer. Attention alone is computed per
     /// sequence.
-    pub fn forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Vec<f32> {
+    pub(crate) fn forward(&self, spans: &mut [Span<'_>], scratch: &mut Scratch) -> Vec<f32> {
         let width = self.config.hidden;
         let Scratch { hidden, normed, projected, mixed, expanded, scores } = scratch;
         hidden.clear();

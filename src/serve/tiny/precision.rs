@@ -8,7 +8,7 @@ use super::quant::{Q4Block, Q8Block, QUANT_GROUP};
 
 /// The number format a model computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
+pub(crate) enum Precision {
     /// 32-bit floats.
     #[default]
     Fp32,
@@ -24,7 +24,7 @@ pub enum Precision {
 
 impl Precision {
     /// Returns the name on the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
@@ -35,7 +35,7 @@ impl Precision {
     }
 
     /// Rounds values to what a layer would hand on in this format.
-    pub fn round(self, values: &mut [f32]) {
+    pub(crate) fn round(self, values: &mut [f32]) {
         const CHUNK: usize = 256;
         match self {
             Self::Fp32 | Self::Int8 | Self::Int4 => {}
@@ -62,7 +62,7 @@ impl Precision {
 /// The product is then the same code for every format, and results differ only by the rounding of
 /// the format.
 #[derive(Clone, Debug)]
-pub enum Weights {
+pub(crate) enum Weights {
     /// 32-bit floats.
     F32(Vec<f32>),
     /// 16-bit floats.
@@ -77,7 +77,7 @@ pub enum Weights {
 
 impl Weights {
     /// Stores values in a format. The integer formats need a multiple of 32 values.
-    pub fn new(values: Vec<f32>, precision: Precision) -> Self {
+    pub(crate) fn new(values: Vec<f32>, precision: Precision) -> Self {
         match precision {
             Precision::Fp32 => Self::F32(values),
             Precision::Fp16 => {
@@ -97,7 +97,7 @@ impl Weights {
 
     /// Returns the values as 32-bit floats, expanded into `scratch` where they are stored
     /// otherwise.
-    pub fn expand<'a>(&'a self, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+    pub(crate) fn expand<'a>(&'a self, scratch: &'a mut Vec<f32>) -> &'a [f32] {
         match self {
             Self::F32(values) => return values,
             Self::F16(halves) => {
@@ -115,7 +115,7 @@ impl Weights {
     }
 
     /// Returns the bytes that the weights take.
-    pub fn n_bytes(&self) -> usize {
+    pub(crate) fn n_bytes(&self) -> usize {
         match self {
             Self::F32(values) => size_of_val(values.as_slice()),
             Self::F16(halves) => size_of_val(halves.as_slice()),

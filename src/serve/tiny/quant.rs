@@ -3,18 +3,18 @@
 use half::f16;
 
 /// Weights that share a scale.
-pub const QUANT_GROUP: usize = 32;
+pub(crate) const QUANT_GROUP: usize = 32;
 
 /// 32 weights of 8 bits: `scale * q`, `q` from -127 to 127.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Q8Block {
+pub(crate) struct Q8Block {
     scale: f16,
     values: [i8; QUANT_GROUP],
 }
 
 impl Q8Block {
     /// Quantises 32 weights.
-    pub fn new(weights: &[f32; QUANT_GROUP]) -> Self {
+    pub(crate) fn new(weights: &[f32; QUANT_GROUP]) -> Self {
         let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
         let scale = largest / 127.0;
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
@@ -25,7 +25,7 @@ impl Q8Block {
     }
 
     /// Writes the weights that this block stands for.
-    pub fn expand(&self, weights: &mut [f32; QUANT_GROUP]) {
+    pub(crate) fn expand(&self, weights: &mut [f32; QUANT_GROUP]) {
         let scale = self.scale.to_f32();
         for (weight, value) in weights.iter_mut().zip(&self.values) {
             *weight = f32::from(*value) * scale;
@@ -39,14 +39,14 @@ impl Q8Block {
 /// than up; the sign of the scale follows from that. The first 16 weights are in the low halves of
 /// the bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Q4Block {
+pub(crate) struct Q4Block {
     scale: f16,
     nibbles: [u8; QUANT_GROUP / 2],
 }
 
 impl Q4Block {
     /// Quantises 32 weights.
-    pub fn new(weights: &[f32; QUANT_GROUP]) -> Self {
+    pub(crate) fn new(weights: &[f32; QUANT_GROUP]) -> Self {
         let largest = weights.iter().copied().fold(0.0_f32, |largest, weight| {
             if weight.abs() > largest.abs() { weight } else { largest }
         });
@@ -61,7 +61,7 @@ impl Q4Block {
     }
 
     /// Writes the weights that this block stands for.
-    pub fn expand(&self, weights: &mut [f32; QUANT_GROUP]) {
+    pub(crate) fn expand(&self, weights: &mut [f32; QUANT_GROUP]) {
         let scale = self.scale.to_f32();
         let (low, high) = weights.split_at_mut(QUANT_GROUP / 2);
         for ((low, high), byte) in low.iter_mut().zip(high).zip(&self.nibbles) {

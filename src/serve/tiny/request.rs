@@ -13,7 +13,7 @@ const DEFAULT_COMPLETION_TOKENS: u32 = 16;
 
 /// A submission, and the receiver of its events.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// The part that goes to the batcher.
     pub submission: Submission,
     /// The receiver from which the answer is written.
@@ -24,7 +24,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// The client's error, with status 400.
-pub fn prepare(
+pub(crate) fn prepare(
     request: &GenerationRequest,
     chat: bool,
     loaded: &Loaded,

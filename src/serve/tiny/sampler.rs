@@ -5,7 +5,7 @@ use rand::rngs::ChaCha8Rng;
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
+pub(crate) struct Sampling {
     /// A temperature of 0 takes the likeliest token.
     pub temperature: f64,
     /// The choice is among the likeliest tokens whose probabilities together reach this share.
@@ -14,7 +14,7 @@ pub struct Sampling {
 
 /// A chosen token.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampled {
+pub(crate) struct Sampled {
     /// Its id.
     pub token: u32,
     /// Natural logarithm of its probability at temperature 1, before any cut.
@@ -23,7 +23,7 @@ pub struct Sampled {
 
 impl Sampling {
     /// Chooses a token, but never one of `banned`. Among equally likely tokens the first is taken.
-    pub fn choose(&self, logits: &[f32], banned: &[u32], rng: &mut ChaCha8Rng) -> Sampled {
+    pub(crate) fn choose(&self, logits: &[f32], banned: &[u32], rng: &mut ChaCha8Rng) -> Sampled {
         let is_allowed = |token: u32| !banned.contains(&token);
         let candidates = || (0..logits.len() as u32).filter(|token| is_allowed(*token));
         let logit = |token: u32| f64::from(logits[token as usize]);

@@ -11,7 +11,7 @@ const CONTEXT: usize = 4;
 /// character. A token's text is therefore the text that it adds to that of the tokens before it.
 /// It is held back while it ends within a character.
 #[derive(Clone, Debug)]
-pub struct Detokenizer {
+pub(crate) struct Detokenizer {
     tokens: Vec<u32>,
     context_start: usize,
     sent_end: usize,
@@ -19,13 +19,13 @@ pub struct Detokenizer {
 
 impl Detokenizer {
     /// Returns a detokenizer for the tokens after a prompt.
-    pub fn new(prompt: &[u32]) -> Self {
+    pub(crate) fn new(prompt: &[u32]) -> Self {
         let tokens = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
         Self { sent_end: tokens.len(), tokens, context_start: 0 }
     }
 
     /// Adds a token, and returns the text that became complete.
-    pub fn push(&mut self, token: u32, tokenizer: &Tokenizer) -> String {
+    pub(crate) fn push(&mut self, token: u32, tokenizer: &Tokenizer) -> String {
         self.tokens.push(token);
         let (before, whole) = self.texts(tokenizer);
         if whole.ends_with('\u{fffd}') {
@@ -37,7 +37,7 @@ impl Detokenizer {
     }
 
     /// Returns the text of tokens that are still held back, incomplete characters included.
-    pub fn finish(&mut self, tokenizer: &Tokenizer) -> String {
+    pub(crate) fn finish(&mut self, tokenizer: &Tokenizer) -> String {
         if self.sent_end == self.tokens.len() {
             return String::new();
         }
@@ -61,21 +61,21 @@ fn added(before: &str, whole: &str) -> String {
 
 /// Looks for stop strings in text that comes piece by piece.
 #[derive(Clone, Debug)]
-pub struct StopWatch {
+pub(crate) struct StopWatch {
     stops: Vec<String>,
     held: String,
 }
 
 impl StopWatch {
     /// Returns a watch for these strings; empty ones are ignored.
-    pub fn new(stops: &[String]) -> Self {
+    pub(crate) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
         Self { stops, held: String::new() }
     }
 
     /// Adds text. Returns the text that can be sent, and whether a stop string was found. The stop
     /// string itself is not sent.
-    pub fn push(&mut self, text: &str) -> (String, bool) {
+    pub(crate) fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
         let met = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
         if let Some(at) = met {
@@ -88,7 +88,7 @@ impl StopWatch {
     }
 
     /// Returns the text that was held back because it might have begun a stop string.
-    pub fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }

@@ -35,7 +35,7 @@ impl Reactor {
                 );
             }
         };
-        let n_bytes = head.head_bytes + head.body_bytes;
+        let n_bytes = head.n_bytes + head.body_bytes;
         if n_bytes > MAX_REQUEST_BYTES {
             conn.close = true;
             let response = responses.error(413, "the body is too long");
@@ -52,7 +52,7 @@ impl Reactor {
         conn.continued = false;
         conn.close = head.close;
         conn.n_requests += 1;
-        let body: Vec<u8> = conn.inbox[head.head_bytes..n_bytes].to_vec();
+        let body: Vec<u8> = conn.inbox[head.n_bytes..n_bytes].to_vec();
         conn.inbox.drain(..n_bytes);
         let reply = self.engine.decide(&head, &body, arrived, realtime);
         self.reply(slot, reply, arrived);
