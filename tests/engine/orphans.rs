@@ -138,6 +138,23 @@ fn a_killed_runner_leaves_nothing_and_its_lock_is_held_until_then() {
 }
 
 #[test]
+fn a_killed_guardian_does_not_keep_the_stop_command_from_its_work() {
+    let bed = Bed::new();
+    let ended = bed.dir.path().join("ended");
+    let mut launch = launch(&[]);
+    let command = format!("echo $PORT > {}", ended.display());
+    launch.stop_argv = ["sh", "-c", command.as_str()].map(str::to_owned).to_vec();
+    let engine = bed.start(&launch);
+    let port = engine.port();
+    kill(Pid::from_raw(engine.tree_root().unwrap()), Signal::SIGKILL).unwrap();
+    assert!(wait_for(Duration::from_secs(20), || ended.exists()));
+    let stop = engine.stop();
+    assert!(stop.port_free, "{stop:?}");
+    assert_eq!(fs::read_to_string(ended).unwrap(), format!("{port}\n"));
+    assert!(bed.left().is_empty(), "{:?}", bed.left());
+}
+
+#[test]
 fn a_killed_guardian_makes_the_runner_take_the_engine_down_itself() {
     let bed = Bed::new();
     let engine = bed.start(&launch(&HOSTILE));

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::clock::monotonic;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
-use crate::engine::guardian::{STOP_COMMAND_LIMIT, SUBCOMMAND};
+use crate::engine::guardian::{STOP_COMMAND_LIMIT, SUBCOMMAND, secret_env, spawn};
 use crate::engine::interrupt::{Interrupt, Urgent};
-use crate::engine::log::LogRedaction;
+use crate::engine::log::{self, LogRedaction};
 use crate::engine::process::{self, Process, ProcessId};
 use crate::engine::running::watch::{Gone, Watched};
 use crate::units::Nanos;
@@ -75,8 +75,8 @@ impl GuardianHandle {
         let listener =
             thread::Builder::new().name(format!("guardian-{}", start.engine)).spawn({
                 let watched = Arc::clone(watched);
-                let log = start.log.clone();
-                move || listen(BufReader::new(messages), guardian_pid, &watched, &log)
+                let start = start.clone();
+                move || listen(BufReader::new(messages), guardian_pid, &watched, &start)
             })?;
         let orders: Orders = Arc::new(Mutex::new(Some(orders)));
         let kill = Arc::new(Urgent(Box::new({
@@ -164,7 +164,8 @@ fn send(orders: &Orders, order: &Order) {
     }
 }
 
-fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Path) {
+fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, start: &StartOrder) {
+    let log = &start.log;
     let mut has_ended = false;
     for line in messages.lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
@@ -187,6 +188,7 @@ fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, log: &Pa
     }
     let message = format!("its guardian (pid {guardian_pid}) ended without a word");
     watched.note_failure(&message, None);
+    end_handed_over(start);
     let gone = rescue(watched, log);
     // The lost guardian did not finish the redaction of the log.
     let redacted =
@@ -237,6 +239,25 @@ fn take(message: GuardianMessage, watched: &Watched) {
             watched.note_failure(&message, None);
         }
         GuardianMessage::Gone { .. } => {}
+    }
+}
+
+/// Runs the command that ends what the engine's command handed to a daemon, in the place of the
+/// lost guardian. Whether it did its work shows at the port.
+fn end_handed_over(start: &StartOrder) {
+    if start.stop_argv.is_empty() {
+        return;
+    }
+    let command = log::open(&start.log)
+        .and_then(|log| spawn(start, &start.stop_argv, &secret_env(start)?, &log));
+    let Ok(command) = command else { return };
+    let deadline = monotonic() + STOP_COMMAND_LIMIT;
+    let is_running = || {
+        let status = waitpid(Pid::from_raw(command.pid), Some(WaitPidFlag::WNOHANG));
+        matches!(status, Ok(WaitStatus::StillAlive))
+    };
+    while is_running() && monotonic() < deadline {
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
