@@ -97,17 +97,21 @@ fn is_swept(name: &str, cells: &[CellSummary]) -> bool {
     })
 }
 
+/// A data set, and the phase of a load: phases send different rows of it.
+type Asked<'a> = (&'a str, Option<&'a str>);
+
 fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     let by_id = by_id(plan);
-    let mut by_dataset: BTreeMap<&str, Vec<(&CellSummary, f64)>> = BTreeMap::new();
+    let mut by_dataset: BTreeMap<Asked<'_>, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
         let planned = by_id.get(&cell.id);
         let mean = cell.distributions.get(&MetricId::PromptTokens).and_then(|found| found.mean);
         if let (Some(planned), Some(mean)) = (planned, mean) {
-            by_dataset.entry(&planned.dataset).or_default().push((cell, mean));
+            let asked = (planned.dataset.as_str(), cell.phase.as_deref());
+            by_dataset.entry(asked).or_default().push((cell, mean));
         }
     }
-    let found = by_dataset.into_iter().filter_map(|(dataset, cells)| {
+    let found = by_dataset.into_iter().filter_map(|((dataset, _), cells)| {
         let by_mean = |a: &&(&CellSummary, f64), b: &&(&CellSummary, f64)| a.1.total_cmp(&b.1);
         let (low, low_mean) = *cells.iter().min_by(by_mean)?;
         let (high, high_mean) = *cells.iter().max_by(by_mean)?;
@@ -199,7 +203,7 @@ fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::{measured_cell, plan};
+    use crate::metrics::tests::fixture::{measured_cell, plan, with_mean};
 
     fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
         EngineFacts {
@@ -225,6 +229,22 @@ mod tests {
             .into_iter()
             .map(|c| c.what)
             .collect()
+    }
+
+    #[test]
+    fn prompts_differ_between_rows_that_are_asked_the_same() {
+        let found = |phases: [Option<&str>; 2]| {
+            let cells = [("a", 10.0), ("b", 20.0)].into_iter().zip(phases);
+            let cells = cells.map(|((name, mean), phase)| {
+                let phase = phase.map(str::to_owned);
+                let cell = CellSummary { phase, ..measured_cell(name, "fp16") };
+                with_mean(cell, MetricId::PromptTokens, mean)
+            });
+            prompt_tokens_differ(&plan(&["a", "b"]), &cells.collect::<Vec<_>>()).len()
+        };
+        assert_eq!(found([None, None]), 1);
+        assert_eq!(found([Some("burst"), Some("burst")]), 1);
+        assert_eq!(found([Some("one"), Some("burst")]), 0);
     }
 
     #[test]
