@@ -109,7 +109,8 @@ impl Face {
                 Ok(Notice::Waiting { engine, what, last, elapsed, limit }) => {
                     self.on_waiting(&engine, &what, &last, elapsed, limit);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                // Whoever conducts the run leaves the program before this is shown.
+                Ok(Notice::DiskHangs { .. }) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.redraw();

@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::event::RunEvent;
 use crate::report::terminal;
+use crate::run::Notice;
 use crate::run::conduct::{self, Conducted, Done};
 use crate::run::prepare::{self, Listener, Prepared, Taking};
 use crate::store::calibration;
@@ -90,7 +91,8 @@ pub(crate) fn measure(
     };
     let dir = writer.dir().path().to_owned();
     last_words.are(format!("what is complete is kept; go on with: {}", kept::command(&dir)));
-    let conducted = conduct(job, &prepared, writer, &done, &interrupt, &credentials, ends.quiet)
+    let ways_out = (&interrupt, &last_words);
+    let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.quiet)
         .map_err(|failure| failure.kept(kept::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
@@ -141,7 +143,7 @@ fn conduct(
     prepared: &Prepared,
     mut writer: RunWriter,
     done: &Done,
-    interrupt: &Interrupt,
+    (interrupt, last_words): (&Interrupt, &LastWords),
     credentials: &Credentials,
     quiet: bool,
 ) -> Result<Conducted, Failure> {
@@ -160,8 +162,9 @@ fn conduct(
         done,
         interrupt.clone(),
         credentials,
-        &|notice| {
-            progress.tell(notice);
+        &|notice| match notice {
+            Notice::DiskHangs { path, silent } => last_words.leave_hanging_disk(&path, silent),
+            notice => progress.tell(notice),
         },
     )?;
     Ok(conducted)

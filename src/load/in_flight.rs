@@ -233,7 +233,8 @@ impl<'a, D: RecorderHandle> InFlight<'a, D> {
         }
     }
 
-    /// Hands over until at most `n_left` bytes are left. The wait has no bound.
+    /// Hands over until at most `n_left` bytes are left. The wait lasts while the recorder waits for
+    /// its disk; who watches the trial leaves the program when one record takes minutes.
     pub(crate) fn flush_backlog(&mut self, n_left: usize) {
         self.retry_backlog();
         while self.backlog_bytes > n_left {

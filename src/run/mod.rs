@@ -7,6 +7,7 @@
 
 mod busy_machine;
 pub mod conduct;
+mod disk_watch;
 pub mod prepare;
 mod prompts;
 pub mod schedule;
@@ -14,6 +15,7 @@ mod steady;
 mod telemetry;
 mod trial;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::load::spec::{Live, LoadError};
@@ -40,6 +42,14 @@ pub enum Notice {
         elapsed: Nanos,
         /// Time at which the wait ends.
         limit: Nanos,
+    },
+    /// The disk has been taking one record of a trial for so long that nobody waits any more. The
+    /// thread that writes cannot be ended: the program has to be left.
+    DiskHangs {
+        /// Where the trial's records go.
+        path: PathBuf,
+        /// For how long.
+        silent: Nanos,
     },
 }
 

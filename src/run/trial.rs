@@ -1,6 +1,7 @@
 //! One trial: the load on one side, a watch over engine and user on the other.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +22,10 @@ use crate::record::event::{EngineFailure, FailureClass, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetryRecord;
 use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
+use crate::run::disk_watch::DiskWatch;
 use crate::run::prepare::{CellWorkload, next_turn};
 use crate::run::steady::steady_test;
-use crate::run::{Notice, RunError, telemetry};
+use crate::run::{Notice, RunError, disk_watch, telemetry};
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::sampler::Sampler;
@@ -32,6 +34,9 @@ use crate::workload::prompts::Prompts;
 
 /// How often the watch looks at engine, user and progress.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Time from which a write of one record is a wait for the disk.
+const DISK_IS_SLOW: Nanos = Nanos::from_millis(100);
 
 /// Time that an engine gets to finish what others asked of it, or what was cancelled.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -95,6 +100,7 @@ pub(super) fn carry_out(
     let control = Control::default();
     let live = Arc::new(Live::default());
     (context.notify)(Notice::Live(Arc::clone(&live)));
+    let (disk, records) = (DiskWatch::new(), writer.path().to_owned());
     let writer = Arc::new(Mutex::new(writer));
     let (sampling, samples) = telemetry::start(context.engine, context.launch, epoch.instant());
     let (report, failure, telemetry, written) = std::thread::scope(|scope| {
@@ -102,12 +108,13 @@ pub(super) fn carry_out(
             scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let mut sink = sink(&writer, counted);
+            let mut sink = sink(&writer, &disk, counted);
             let report = run_trial(spec, &mut sink, &control, &live);
             drop(done);
             report
         });
-        let mut watch = Watch::new(context, &live, n_requests, sampling.sampler.as_ref());
+        let disk = (&disk, records.as_path());
+        let mut watch = Watch::new(context, &live, n_requests, sampling.sampler.as_ref(), disk);
         let told = loop {
             match is_done.recv_timeout(LOOK_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -218,6 +225,7 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
 /// Returns what takes finished requests to the disk.
 fn sink(
     writer: &Mutex<TrialWriter>,
+    disk: &DiskWatch,
     counted: Option<Arc<Prompts>>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
@@ -226,12 +234,14 @@ fn sink(
             record.prompt_tokens_counted =
                 counted.as_ref().and_then(|prompts| prompts.n_tokens(record.sample));
         }
-        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.request(&record).map_err(to_io)?;
-        if let Some(output) = output {
-            writer.output(&output).map_err(to_io)?;
-        }
-        writer.flush_if_due().map_err(to_io)
+        disk.during(|| {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.request(&record).map_err(to_io)?;
+            if let Some(output) = output {
+                writer.output(&output).map_err(to_io)?;
+            }
+            writer.flush_if_due().map_err(to_io)
+        })
     }
 }
 
@@ -258,6 +268,8 @@ struct Watch<'a> {
     live: &'a Live,
     n_requests: Vec<Option<u64>>,
     sampler: Option<&'a Sampler>,
+    /// The disk that takes the records, and where they lie.
+    disk: (&'a DiskWatch, &'a Path),
     engine: EngineWatch,
     n_announced: u64,
     progress: (u64, Instant),
@@ -271,6 +283,7 @@ impl<'a> Watch<'a> {
         live: &'a Live,
         n_requests: Vec<Option<u64>>,
         sampler: Option<&'a Sampler>,
+        disk: (&'a DiskWatch, &'a Path),
     ) -> Self {
         let deadlines = context
             .cell
@@ -282,6 +295,7 @@ impl<'a> Watch<'a> {
             live,
             n_requests,
             sampler,
+            disk,
             engine: context.engine.watch(),
             n_announced: 0,
             progress: (0, Instant::now()),
@@ -297,6 +311,10 @@ impl<'a> Watch<'a> {
     ) -> Result<(), RunError> {
         if self.context.interrupt.is_raised() {
             control.interrupt();
+        }
+        if let Some(silent) = disk_watch::hangs(self.disk.0.writing_for()) {
+            let path = self.disk.1.to_owned();
+            (self.context.notify)(Notice::DiskHangs { path, silent });
         }
         if self.failure.is_none() {
             self.failure = self.engine.failure().map(Box::new).or_else(|| self.stalled());
@@ -338,7 +356,9 @@ impl<'a> Watch<'a> {
         let n_tokens = self.live.tokens.load(Ordering::Relaxed);
         let n_sent = self.live.sent.load(Ordering::Relaxed);
         let n_out = n_sent.saturating_sub(self.live.done.load(Ordering::Relaxed));
-        if n_tokens != self.progress.0 || n_out == 0 {
+        // While the disk takes a record, no token is counted, and no engine is to blame for that.
+        let waits_for_disk = self.disk.0.writing_for().is_some_and(|for_| for_ > DISK_IS_SLOW);
+        if n_tokens != self.progress.0 || n_out == 0 || waits_for_disk {
             self.progress = (n_tokens, Instant::now());
         }
         let silent = Nanos::from(self.progress.1.elapsed());

@@ -270,6 +270,11 @@ impl TrialWriter {
         Ok(Self { path, redactor: redactor.clone(), requests, outputs, telemetry })
     }
 
+    /// Returns the trial's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends one request record.
     pub fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
         self.requests.append(record)
