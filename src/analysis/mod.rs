@@ -1,6 +1,7 @@
 //! From a run directory to the values that a report is made of.
 #![expect(clippy::disallowed_methods, reason = "edge: reads golds and files of answers")]
 
+pub(crate) mod compared;
 pub(crate) mod input;
 pub(crate) mod request_rows;
 pub(crate) mod rescore;

@@ -10,6 +10,7 @@ use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::references::reference_comparisons;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::window::Window;
+use crate::plan::Plan;
 use crate::plan::cell::{Cell, ScorePlan};
 use crate::score::answer::{Answer, Delivery};
 use crate::score::classes::ItemClasses;
@@ -92,6 +93,20 @@ pub(crate) fn rescore(
         scores.push(CellScores { name: cell.name.clone(), graded, golds, beside });
     }
     Ok(scores)
+}
+
+/// Returns what became of each item of a cell by the scenario's own score; `None` where it was not
+/// scored or not measured.
+pub(crate) fn item_classes(
+    reader: &RunReader,
+    plan: &Plan,
+    cell: &Cell,
+) -> Result<Option<ItemClasses>, RescoreError> {
+    let Some(score) = &cell.score else { return Ok(None) };
+    let scorer = Scorer::new(&plan.scores[score])?;
+    let golds = RunGolds::new(reader).of(cell, score, &scorer)?;
+    let graded = grade(reader, cell, &scorer, &golds)?;
+    Ok((!graded.items.is_empty()).then(|| ItemClasses::of(&graded)))
 }
 
 /// Grades a file of answers: any table with a column of answers and one of golds.

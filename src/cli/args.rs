@@ -58,6 +58,8 @@ pub(crate) enum Command {
     /// Save runs by name, to hold later ones against them with --baseline
     #[command(subcommand)]
     Baseline(BaselineCommand),
+    /// Compare runs, or the alternatives of one run: which is better, by how much, does it hold
+    Compare(CompareArgs),
     /// Grade the stored answers of a run again, with other extractors
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
@@ -290,6 +292,57 @@ pub(crate) enum ReportFormat {
     Csv,
     /// The gates as `JUnit` XML.
     Junit,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench compare runs/before runs/after\n  \
+    bench compare runs/vllm_vs_sglang-20261122T101500Z --by engine\n  \
+    bench compare main feature --format markdown >> $GITHUB_STEP_SUMMARY\n\n\
+    The sample is the trial: with one on a side there is a ratio and no verdict, and five of each,\n\
+    interleaved (`order = \"interleaved\"`), tell 15 % apart. Cells are matched by their load and by\n\
+    every key that either side sweeps; loads are never compared with each other. Figures are those\n\
+    of summary.json, as `bench report` wrote them.")]
+pub(crate) struct CompareArgs {
+    /// Run directories, the baseline first; or one, whose alternatives are compared.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Key of one run whose values are compared, the first one being the baseline. Without it:
+    /// engine where several are swept, else the only key that is no load.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) by: Option<String>,
+    /// Chance of error that all verdicts share. Without it: the scenario's, else 0.01.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) alpha: Option<f64>,
+    /// Share within which figures are equivalent. Without it: the scenario's, else 0.02.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) margin: Option<f64>,
+    /// Compare every quantity, not only the main ones, and leave nothing out of Markdown. More
+    /// quantities share the chance of error, so each interval is wider.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Terminal)]
+    pub(crate) format: CompareFormat,
+}
+
+/// Faces of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// A table for this terminal.
+    Terminal,
+    /// At most 30 lines of Markdown, for a pull request.
+    Markdown,
+    /// The comparison as JSON.
+    Json,
+    /// A test for each quantity, for a CI server: what is worse fails.
+    Junit,
+}
+
+/// Reads a share between 0 and 1, neither included.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "a share between 0 and 1 is needed, such as 0.02".to_owned())
 }
 
 #[derive(Args, Debug)]

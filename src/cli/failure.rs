@@ -1,5 +1,6 @@
 //! Why a command ends early, with the way out and the exit code.
 
+use crate::analysis::rescore::RescoreError;
 use crate::cli::exit::Exit;
 use crate::datasets::cache::NoCacheDir;
 use crate::diagnostic::Diagnostics;
@@ -102,6 +103,23 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = Exit::from_code(error.exit_code());
         Self::new(exit, error.to_string()).help(error.help())
+    }
+}
+
+impl From<RescoreError> for Failure {
+    fn from(error: RescoreError) -> Self {
+        match error {
+            RescoreError::Store(error) => error.into(),
+            RescoreError::Open { .. } => Self::input(error.to_string()),
+            RescoreError::Pattern(_) => Self::new(Exit::BadData, error.to_string())
+                .help("`bench score --help` shows examples"),
+            RescoreError::Data(error) => {
+                Self::new(Exit::BadData, error.to_string()).help(error.help)
+            }
+            RescoreError::Gold(_) => Self::new(Exit::BadData, error.to_string()).help(
+                "mend these rows, or say with --gold how a gold is taken: `whole` for bare answers",
+            ),
+        }
     }
 }
 

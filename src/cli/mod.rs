@@ -12,6 +12,7 @@ mod check;
 mod check_data;
 mod check_paths;
 mod check_samples;
+mod compare;
 mod data;
 mod doctor;
 mod download;
@@ -77,6 +78,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(&args, colour),
         Command::Report(args) => report::report(&args, colour),
         Command::Baseline(command) => baseline::baseline(&command),
+        Command::Compare(args) => compare::compare_runs(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args, colour),

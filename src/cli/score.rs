@@ -1,6 +1,6 @@
 //! `bench score`: stored answers graded again; no engine is started.
 
-use crate::analysis::rescore::{self, RescoreError};
+use crate::analysis::rescore;
 use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -24,10 +24,10 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
     let scores = if args.path.is_file() {
         let columns = PairColumns { output: &args.output_column, gold: &args.gold_column };
         let plan = ScorePlan { gold: extractor(&args.gold), ..ScorePlan::gsm8k() };
-        vec![rescore::score_file(&args.path, columns, &with_extractors(&plan)).map_err(failure)?]
+        vec![rescore::score_file(&args.path, columns, &with_extractors(&plan))?]
     } else {
         let reader = RunReader::open(&args.path)?;
-        rescore::rescore(&reader, &with_extractors).map_err(failure)?
+        rescore::rescore(&reader, &with_extractors)?
     };
     if scores.is_empty() {
         return Err(Failure::new(
@@ -41,21 +41,6 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
         ScoreFormat::Jsonl => scores::items(&scores),
     })?;
     Ok(Exit::Ok)
-}
-
-fn failure(error: RescoreError) -> Failure {
-    match error {
-        RescoreError::Store(error) => error.into(),
-        RescoreError::Open { .. } => Failure::input(error.to_string()),
-        RescoreError::Pattern(_) => Failure::new(Exit::BadData, error.to_string())
-            .help("`bench score --help` shows examples"),
-        RescoreError::Data(error) => {
-            Failure::new(Exit::BadData, error.to_string()).help(error.help)
-        }
-        RescoreError::Gold(_) => Failure::new(Exit::BadData, error.to_string()).help(
-            "mend these rows, or say with --gold how a gold is taken: `whole` for bare answers",
-        ),
-    }
 }
 
 /// Reads an extractor as it is written on the command line: a name, else a pattern.

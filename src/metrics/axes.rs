@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength};
-use crate::record::trial::PhaseKind;
 use crate::scenario::spec::section;
 
-/// Keys outside `[phase]` that say how much is asked.
-const LENGTHS: [&str; 6] =
-    ["dataset", "limit", "max-tokens", "input-tokens", "output-tokens", "shared-prefix-tokens"];
+/// Keys outside `[phase]` that say what is asked, and how much.
+const ASKED: [&str; 7] = [
+    "phase",
+    "dataset",
+    "limit",
+    "max-tokens",
+    "input-tokens",
+    "output-tokens",
+    "shared-prefix-tokens",
+];
 
 /// Whether a swept key is part of the load. Loads are not compared with each other.
 pub fn is_load(key: &str) -> bool {
@@ -17,7 +23,7 @@ pub fn is_load(key: &str) -> bool {
         return false;
     }
     let name = key.rsplit('.').next().unwrap_or(key);
-    LENGTHS.contains(&name) || section("phase").iter().any(|field| field.key == name)
+    ASKED.contains(&name) || section("phase").iter().any(|field| field.key == name)
 }
 
 /// Returns what a cell's plan says of keys that are not swept.
@@ -38,7 +44,7 @@ pub fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
             OutputLength::FromData => None,
         },
     );
-    let mut measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+    let mut measured = cell.measured_phases();
     if let (Some(phase), None) = (measured.next(), measured.next()) {
         match &phase.arrivals {
             ArrivalsPlan::Closed { concurrency } => {
@@ -57,7 +63,7 @@ pub fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
 /// Returns when the requests of a cell's measured phases are due, as text that is the same for
 /// equal loads.
 pub fn load(cell: &Cell) -> String {
-    let measured = cell.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
+    let measured = cell.measured_phases();
     let arrivals: Vec<&ArrivalsPlan> = measured.map(|phase| &phase.arrivals).collect();
     serde_json::to_string(&arrivals).expect("arrivals are plain data")
 }

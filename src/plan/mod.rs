@@ -26,7 +26,7 @@ use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
-pub use crate::scenario::spec::TrialOrder;
+pub use crate::scenario::spec::{CompareSpec, TrialOrder};
 use crate::seed::Seed;
 
 /// A scenario made ready to run. Stored in the run directory as `plan.json`.
@@ -68,6 +68,9 @@ pub struct Plan {
     /// What is required of the numbers, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GatePlan>,
+    /// How comparisons of this run are judged, where the scenario says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareSpec>,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

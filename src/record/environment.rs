@@ -40,20 +40,28 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Returns the facts that tell one machine, or build of `bench`, from another, by name; empty
+    /// where there is none.
+    pub fn facts(&self) -> [(&'static str, String); 9] {
+        let text = |fact: &Option<String>| fact.clone().unwrap_or_default();
+        let gpus: Vec<String> = self.gpus.iter().map(GpuFacts::told).collect();
+        [
+            ("bench version", self.bench_version.clone()),
+            ("bench commit", text(&self.bench_commit)),
+            ("kernel", self.kernel.clone()),
+            ("operating system", self.os.clone()),
+            ("CPU", self.cpu.clone()),
+            ("number of CPUs", self.n_cpus.to_string()),
+            ("CPU governor", text(&self.cpu_governor)),
+            ("GPUs", gpus.join("; ")),
+            ("GPU driver", text(&self.gpu_driver)),
+        ]
+    }
+
     /// Returns the names of the facts in which another machine, or build of `bench`, differs.
     pub fn differs_in(&self, other: &Self) -> Vec<&'static str> {
-        let facts = [
-            ("bench version", self.bench_version == other.bench_version),
-            ("bench commit", self.bench_commit == other.bench_commit),
-            ("kernel", self.kernel == other.kernel),
-            ("operating system", self.os == other.os),
-            ("CPU", self.cpu == other.cpu),
-            ("number of CPUs", self.n_cpus == other.n_cpus),
-            ("CPU governor", self.cpu_governor == other.cpu_governor),
-            ("GPUs", self.gpus == other.gpus),
-            ("GPU driver", self.gpu_driver == other.gpu_driver),
-        ];
-        facts.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+        let both = self.facts().into_iter().zip(other.facts());
+        both.filter(|(one, other)| one != other).map(|((name, _), _)| name).collect()
     }
 }
 
@@ -120,4 +128,16 @@ pub struct GpuFacts {
     pub power_limit_w: Option<f64>,
     /// CUDA compute capability, `9.0`.
     pub compute_capability: Option<String>,
+}
+
+impl GpuFacts {
+    /// Tells everything of a GPU in a line.
+    fn told(&self) -> String {
+        let limit = self.power_limit_w.map_or_else(String::new, |watts| format!(", {watts} W"));
+        let capability = self.compute_capability.as_deref().unwrap_or("unknown");
+        format!(
+            "{} {} ({}, {} bytes, compute capability {capability}{limit})",
+            self.index, self.name, self.uuid, self.memory_bytes
+        )
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock or the environment: the same input gives the same bytes.
 
+pub mod compare;
 pub mod csv;
 pub mod figure;
 pub mod html;

@@ -36,7 +36,7 @@ const CELLS_MAX: usize = 40;
 /// Renders the report for a terminal of `width` columns; `None` for a pipe, whose lines may be
 /// as long as they need. Escape sequences appear only with `colour`.
 pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
-    let screen = Screen { width: width.map(|width| width.max(WIDTH_MIN)), colour };
+    let screen = Screen::new(width, colour);
     let mut out = String::new();
     screen.prose(&mut out, "", &view.title, Ink::Strong);
     screen.prose(&mut out, "", &view.watermark, Ink::Bad);
@@ -166,7 +166,7 @@ fn more(out: &mut String, n_all: usize, n_shown: usize) {
 
 /// How a piece of text is set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ink {
+pub(crate) enum Ink {
     Plain,
     Strong,
     Faint,
@@ -186,12 +186,17 @@ impl Ink {
     }
 }
 
-struct Screen {
+pub(crate) struct Screen {
     width: Option<u16>,
     colour: bool,
 }
 
 impl Screen {
+    /// Returns a screen of `width` columns; `None` for a pipe.
+    pub(crate) fn new(width: Option<u16>, colour: bool) -> Self {
+        Self { width: width.map(|width| width.max(WIDTH_MIN)), colour }
+    }
+
     fn ink(&self, text: &str, ink: Ink) -> String {
         if self.colour && ink != Ink::Plain && !text.is_empty() {
             format!("{}{text}\u{1b}[0m", ink.code())
@@ -201,7 +206,7 @@ impl Screen {
     }
 
     /// Writes a wrapped paragraph with a lead whose width further lines are indented by.
-    fn prose(&self, out: &mut String, lead: &str, text: &str, ink: Ink) {
+    pub(crate) fn prose(&self, out: &mut String, lead: &str, text: &str, ink: Ink) {
         if text.is_empty() {
             return;
         }
@@ -257,7 +262,7 @@ impl Screen {
 
     /// Writes a table in the fullest form that fits: whole, with long words cut, without
     /// uncertainties, with fewer columns, wrapped.
-    fn table(&self, out: &mut String, table: &Table) {
+    pub(crate) fn table(&self, out: &mut String, table: &Table) {
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let mut form = Form { shown: all.clone(), with_spread: true, words_max: usize::MAX };
         let mut text = laid_out(table, &form);
@@ -293,6 +298,9 @@ impl Screen {
             ("incomplete", Ink::Bad),
             ("skipped", Ink::Faint),
             ("ok", Ink::Good),
+            ("worse", Ink::Bad),
+            ("better", Ink::Good),
+            ("~", Ink::Faint),
         ];
         let n_rules_before_rows = 2;
         let mut n_rules = 0;

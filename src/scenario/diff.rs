@@ -46,19 +46,38 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Returns the section that the key is in, or the key itself at the top.
+    pub(crate) fn section(&self) -> &str {
+        &self.path[0]
+    }
+
+    /// Returns the key with its sections.
+    pub(crate) fn key(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// Returns the value before and now; `absent` where there is none.
+    pub(crate) fn values(&self) -> (String, String) {
+        (shown(self.before.as_ref()), shown(self.now.as_ref()))
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<Value>| match value {
-            None => "absent".to_owned(),
-            // Quotes are left out where nothing is lost.
-            Some(Value::String(text))
-                if !text.is_empty() && !text.contains(char::is_whitespace) =>
-            {
-                text.clone()
-            }
-            Some(value) => value.to_string(),
-        };
-        write!(f, "{}: {} -> {}", self.path.join("."), shown(&self.before), shown(&self.now))
+        let (before, now) = self.values();
+        write!(f, "{}: {before} -> {now}", self.key())
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "absent".to_owned(),
+        // Quotes are left out where nothing is lost.
+        Some(Value::String(text)) if !text.is_empty() && !text.contains(char::is_whitespace) => {
+            text.clone()
+        }
+        Some(value) => value.to_string(),
     }
 }
 

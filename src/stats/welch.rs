@@ -2,7 +2,7 @@
 
 use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
-use crate::stats::special::{normal_quantile, student_t_quantile, student_t_two_sided};
+use crate::stats::special::{student_t_quantile, student_t_two_sided};
 
 /// Least relative deviation that values are taken to have: what is kept of them has six digits,
 /// so that equal values are equal to that much and no more.
@@ -92,28 +92,51 @@ impl RatioTest {
 /// Returns how many values of each sample would decide between them with a chance of [`POWER`]:
 /// show the difference that was seen, or that it is within `margin`, whichever takes fewer.
 ///
-/// `level` is that of the interval that decides. `None` when neither sample shows a spread.
-/// Rough where it comes out below five, as a spread from a few values is.
-///
-/// Source: W. C. Guenther, "Sample size formulas for normal theory t tests", The American
-/// Statistician 35 (1981) 243–244.
-pub fn n_to_decide(first: &LogSample, second: &LogSample, level: f64, margin: f64) -> Option<u64> {
+/// `level` is that of the interval that decides. `None` when neither sample shows a spread, or
+/// when more than `most` would be needed. As rough as the spread of a few values is.
+pub fn n_to_decide(
+    first: &LogSample,
+    second: &LogSample,
+    level: f64,
+    margin: f64,
+    most: u64,
+) -> Option<u64> {
     // Where one sample has a spread alone, it stands for the other's too.
-    let variance = match (first.variance, second.variance) {
-        (Some(a), Some(b)) => a + b,
-        (Some(one), None) | (None, Some(one)) => 2.0 * one,
+    let (a, b) = match (first.variance, second.variance) {
+        (Some(a), Some(b)) => (a, b),
+        (Some(one), None) | (None, Some(one)) => (one, one),
         (None, None) => return None,
     };
     let difference = (second.mean - first.mean).abs();
     let to_the_margin = margin.ln_1p() - difference;
-    let z = normal_quantile(f64::midpoint(1.0, level));
-    let needed = |chance: f64, distance: f64| {
-        let n = (z + normal_quantile(chance)).powi(2) * variance / distance.powi(2) + z * z / 4.0;
-        if distance > 0.0 { n } else { f64::INFINITY }
-    };
     // Within the margin both ends must hold, each of which may fail.
-    let n = needed(POWER, difference).min(needed(f64::midpoint(1.0, POWER), to_the_margin));
-    Some(n.ceil().max(2.0) as u64)
+    let ways = [(difference, POWER), (to_the_margin, f64::midpoint(1.0, POWER))];
+    let is_decided = |n: u64| {
+        let error = ((a + b) / n as f64).sqrt();
+        let dof = (a + b).powi(2) / (a * a + b * b) * (n - 1) as f64;
+        let reach = student_t_quantile(f64::midpoint(1.0, level), dof);
+        ways.iter().any(|(distance, chance)| {
+            *distance >= (reach + student_t_quantile(*chance, dof)) * error
+        })
+    };
+    // More values than there were, since these did not decide.
+    let least = first.n.max(second.n).max(1) + 1;
+    let (mut too_few, mut enough) = (least - 1, least);
+    while !is_decided(enough) {
+        (too_few, enough) = (enough, 2 * enough);
+        if too_few >= most {
+            return None;
+        }
+    }
+    while enough - too_few > 1 {
+        let middle = too_few.midpoint(enough);
+        if is_decided(middle) {
+            enough = middle;
+        } else {
+            too_few = middle;
+        }
+    }
+    (enough <= most).then_some(enough)
 }
 
 #[cfg(test)]
@@ -147,8 +170,8 @@ mod tests {
         let one = LogSample::of(&[40.0]).unwrap();
         let three = LogSample::of(&[40.0, 41.0, 42.0]).unwrap();
         assert_eq!(RatioTest::of(&one, &three), None);
-        assert_eq!(n_to_decide(&one, &one, 0.99, 0.02), None);
-        assert!(n_to_decide(&one, &three, 0.99, 0.02).is_some());
+        assert_eq!(n_to_decide(&one, &one, 0.99, 0.02, 1_000), None);
+        assert!(n_to_decide(&one, &three, 0.99, 0.02, 1_000).is_some());
         assert_eq!(LogSample::of(&[1.0, 0.0]), None);
         assert_eq!(LogSample::of(&[]), None);
     }
@@ -164,9 +187,12 @@ mod tests {
     fn as_many_values_as_were_said_decide() {
         // R: power.t.test(delta = 1, sd = 1, sig.level = 0.05, power = 0.8): n = 16.71477.
         let of = |centre: f64| LogSample { n: 5, mean: centre, variance: Some(1.0) };
-        assert_eq!(n_to_decide(&of(0.0), &of(1.0), 0.95, 0.0), Some(17));
-        // The same difference within a margin of e² - 1 is twice as far from no other end.
-        assert!(n_to_decide(&of(0.0), &of(0.0), 0.95, 1.0_f64.exp() - 1.0).unwrap() > 17);
-        assert_eq!(n_to_decide(&of(0.0), &of(50.0), 0.95, 0.02), Some(2));
+        let n =
+            |difference, margin: f64| n_to_decide(&of(0.0), &of(difference), 0.95, margin, 1_000);
+        assert_eq!(n(1.0, 0.0), Some(17));
+        // A margin that is as far away takes more, since both of its ends must hold.
+        assert!(n(0.0, 1.0_f64.exp() - 1.0).unwrap() > 17);
+        assert_eq!(n(50.0, 0.02), Some(6), "five values did not decide");
+        assert_eq!(n(0.0, 0.02), None, "a thousand would not");
     }
 }

@@ -125,7 +125,7 @@ impl RunDir {
     }
 
     /// Returns a path as `run.json` names it: relative to the directory.
-    pub(super) fn name_of(&self, path: &Path) -> String {
+    pub(crate) fn name_of(&self, path: &Path) -> String {
         path.strip_prefix(&self.path).unwrap_or(path).display().to_string()
     }
 

@@ -36,7 +36,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("published", &["metrics", "plan"]),
     ("store", &["ids", "plan", "record", "secrets"]),
     ("datasets", &["ids", "plan", "scenario", "secrets", "store"]),
-    ("analysis", &["ids", "metrics", "plan", "record", "score", "store", "units", "workload"]),
+    (
+        "analysis",
+        &["ids", "metrics", "plan", "record", "scenario", "score", "store", "units", "workload"],
+    ),
     ("telemetry", &["record", "units"]),
     (
         "load",
@@ -62,6 +65,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "scenario",
             "score",
             "secrets",
+            "stats",
             "units",
         ],
     ),
@@ -106,6 +110,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "secrets",
             "seed",
             "serve",
+            "stats",
             "store",
             "telemetry",
             "units",

@@ -136,6 +136,9 @@ shots = 2
 extract = ["strict"]
 [reference]
 precision = "fp32"
+[compare]
+alpha = 0.05
+margin = 0.05
 [cost]
 gpu-hour-price = 2.5
 [request]

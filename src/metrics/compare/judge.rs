@@ -13,6 +13,9 @@ use crate::stats::proportion::{independent_difference, paired_difference};
 use crate::stats::verdict::Verdict;
 use crate::stats::welch::{LogSample, RatioTest, n_to_decide};
 
+/// More trials than this are no plan.
+const N_MOST: u64 = 1_000;
+
 /// A quantity of two cells before its verdict.
 pub(super) struct Drafted {
     quantity: Quantity,
@@ -96,86 +99,100 @@ impl Drafted {
         !matches!(self.evidence, Evidence::Trials { test: None, .. })
     }
 
-    /// Judges by an interval of that level.
-    pub(super) fn judged(self, level: f64, margin: f64) -> Compared {
-        let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
-        let blank = Compared {
-            unit: self.quantity.id().unit().to_owned(),
-            quantity: self.quantity,
-            scale: Scale::Points,
-            change: self.candidate.value - self.baseline.value,
-            baseline: self.baseline,
-            candidate: self.candidate,
-            interval: None,
-            p_value: None,
-            verdict: Verdict::Inconclusive,
-            n_to_decide: None,
-            note: String::new(),
-        };
-        let of_points = |interval: Option<Interval>, p_value: Option<f64>, note: &str| {
-            let verdict = |it| Verdict::of_difference(it, margin, larger_is_better);
-            Compared {
-                interval: interval.map(|it| (it.low * 100.0, it.high * 100.0)),
-                verdict: interval.map_or(Verdict::Inconclusive, verdict),
-                p_value,
-                note: note.to_owned(),
-                ..blank.clone()
-            }
-        };
-        match self.evidence {
-            Evidence::Trials { baseline, candidate, test } => {
-                let ratio = Compared {
-                    scale: Scale::Ratio,
-                    change: candidate.geometric_mean() / baseline.geometric_mean(),
-                    ..blank.clone()
-                };
-                by_ratio(ratio, (&baseline, &candidate), test, level, margin)
-            }
+    /// Returns the interval of the change at a level, on the scale of the change.
+    fn interval(&self, level: f64) -> Option<Interval> {
+        match &self.evidence {
+            Evidence::Trials { test, .. } => test.map(|test| test.interval(level)),
             Evidence::Shares { baseline, candidate } => {
-                let interval = independent_difference(candidate, baseline, level);
-                of_points(interval, None, "Newcombe's interval of independent shares")
+                independent_difference(*candidate, *baseline, level)
             }
             Evidence::Paired(paired) => {
                 let (n_gained, n_lost) = (paired.gained.len() as u64, paired.lost.len() as u64);
-                let interval = paired_difference(n_gained, n_lost, paired.n, level);
-                let note = format!(
-                    "{} items that both answered, {n_gained} gained and {n_lost} lost; McNemar's exact p",
-                    paired.n
-                );
-                let found = of_points(interval, Some(paired.p_value), &note);
-                let change = paired.difference.unwrap_or_default() * 100.0;
-                Compared { change, ..found }
+                paired_difference(n_gained, n_lost, paired.n, level)
             }
+        }
+    }
+
+    fn verdict(&self, interval: Option<Interval>, margin: f64) -> Verdict {
+        let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
+        match (interval, &self.evidence) {
+            (None, _) => Verdict::Inconclusive,
+            (Some(ratio), Evidence::Trials { .. }) => Verdict::of(ratio, margin, larger_is_better),
+            (Some(difference), Evidence::Shares { .. } | Evidence::Paired(_)) => {
+                Verdict::of_difference(difference, margin, larger_is_better)
+            }
+        }
+    }
+
+    /// Judges by an interval of that level.
+    pub(super) fn judged(self, level: f64, margin: f64) -> Compared {
+        let interval = self.interval(level);
+        let verdict = self.verdict(interval, margin);
+        let is_open = verdict == Verdict::Inconclusive;
+        let told = match &self.evidence {
+            Evidence::Trials { baseline, candidate, test } => {
+                let more = || n_to_decide(baseline, candidate, level, margin, N_MOST);
+                Told {
+                    scale: Scale::Ratio,
+                    change: candidate.geometric_mean() / baseline.geometric_mean(),
+                    p_value: test.map(|test| test.p_value()),
+                    n_to_decide: is_open.then(more).flatten(),
+                    note: self.note_of_trials(test.is_some()),
+                }
+            }
+            Evidence::Shares { .. } => Told {
+                scale: Scale::Points,
+                change: self.candidate.value - self.baseline.value,
+                p_value: None,
+                n_to_decide: None,
+                note: "Newcombe's interval of independent shares".to_owned(),
+            },
+            Evidence::Paired(paired) => Told {
+                scale: Scale::Points,
+                change: paired.difference.unwrap_or_default() * 100.0,
+                p_value: Some(paired.p_value),
+                n_to_decide: None,
+                note: format!(
+                    "{} items that both answered, {} gained and {} lost; McNemar's exact p",
+                    paired.n,
+                    paired.gained.len(),
+                    paired.lost.len(),
+                ),
+            },
+        };
+        let in_unit = if told.scale == Scale::Ratio { 1.0 } else { 100.0 };
+        Compared {
+            unit: self.quantity.id().unit().to_owned(),
+            quantity: self.quantity,
+            baseline: self.baseline,
+            candidate: self.candidate,
+            scale: told.scale,
+            change: told.change,
+            interval: interval.map(|it| (it.low * in_unit, it.high * in_unit)),
+            p_value: told.p_value,
+            verdict,
+            n_to_decide: told.n_to_decide,
+            note: told.note,
+        }
+    }
+
+    fn note_of_trials(&self, is_tested: bool) -> String {
+        let what = if self.quantity.id() == MetricId::LoadTime { "start" } else { "trial" };
+        if is_tested {
+            format!("Welch's t on the logarithms of {what}s")
+        } else {
+            format!("one {what}: nothing is known of the spread between {what}s")
         }
     }
 }
 
-fn by_ratio(
-    row: Compared,
-    (baseline, candidate): (&LogSample, &LogSample),
-    test: Option<RatioTest>,
-    level: f64,
-    margin: f64,
-) -> Compared {
-    let larger_is_better = row.quantity.larger_is_better().unwrap_or(false);
-    let interval = test.map(|test| test.interval(level));
-    let verdict = interval
-        .map_or(Verdict::Inconclusive, |interval| Verdict::of(interval, margin, larger_is_better));
-    let is_open = verdict == Verdict::Inconclusive;
-    let more = n_to_decide(baseline, candidate, level, margin);
-    let what = if row.quantity.id() == MetricId::LoadTime { "start" } else { "trial" };
-    let note = match test {
-        Some(_) => format!("Welch's t on the logarithms of {what}s"),
-        None => format!("one {what}: nothing is known of the spread between {what}s"),
-    };
-    Compared {
-        interval: interval.map(Interval::ends),
-        p_value: test.map(|test| test.p_value()),
-        verdict,
-        n_to_decide: more.filter(|_| is_open),
-        note,
-        ..row
-    }
+/// What each kind of evidence says of a change in its own way.
+struct Told {
+    scale: Scale,
+    change: f64,
+    p_value: Option<f64>,
+    n_to_decide: Option<u64>,
+    note: String,
 }
 
 #[cfg(test)]
@@ -231,7 +248,7 @@ mod tests {
             let rows = drafted(&pair, is_asked, &|_, _| None);
             assert!(rows.iter().all(Drafted::is_judged));
             let level = 1.0 - 0.01 / rows.len() as f64;
-            rows.into_iter().map(|row| row.judged(level, margin).verdict).collect()
+            rows.iter().map(|row| row.verdict(row.interval(level), margin)).collect()
         });
         pairs.collect()
     }

@@ -12,9 +12,9 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::judge::Drafted;
 pub use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::quantity::{Quantity, Statistic};
-use crate::metrics::summary::{Caveat, CellSummary};
+use crate::metrics::summary::{Caveat, CellStatus, CellSummary};
 use crate::score::pair::PairedAccuracy;
-pub use crate::stats::verdict::{EQUIVALENCE_MARGIN, Verdict};
+use crate::stats::verdict::Verdict;
 
 /// Chance of error that the verdicts of a comparison share, where nobody says another.
 pub const FAMILY_ALPHA: f64 = 0.01;
@@ -105,7 +105,7 @@ pub struct ComparedCells {
     pub not_compared: Option<String>,
     /// One per quantity that both have, in the order of documents.
     pub rows: Vec<Compared>,
-    /// Doubts about either cell's numbers.
+    /// Doubts about either cell's numbers, where they are compared.
     pub doubts: Vec<Doubt>,
 }
 
@@ -141,8 +141,8 @@ pub struct Compared {
     pub p_value: Option<f64>,
     /// What follows for the other side.
     pub verdict: Verdict,
-    /// Trials of each side that would decide with a chance of 80 %, where nothing is decided and
-    /// a spread between trials is known.
+    /// Trials of each side that would decide with a chance of 80 %, where nothing is decided, a
+    /// spread between trials is known and a thousand would do.
     pub n_to_decide: Option<u64>,
     /// Estimator of the interval, or the reason of its absence.
     pub note: String,
@@ -196,15 +196,13 @@ pub fn compare(
         for pair in matched.pairs {
             let not_compared = not_compared(pair.baseline).or_else(|| not_compared(pair.candidate));
             // Cells that differ in load alone share their engines' starts: these count once.
-            let is_first = started.insert((side, pair.launches.clone()));
+            let is_compared = not_compared.is_none();
+            let is_first = is_compared && started.insert((side, pair.launches.clone()));
             let is_asked =
                 |it: &Quantity| is_asked(it) && (is_first || it.id() != MetricId::LoadTime);
             let paired = |one: &str, other: &str| pair_items(side, one, other);
-            let rows = if not_compared.is_none() {
-                judge::drafted(&pair, &is_asked, &paired)
-            } else {
-                Vec::new()
-            };
+            let rows =
+                if is_compared { judge::drafted(&pair, &is_asked, &paired) } else { Vec::new() };
             let cells = ComparedCells {
                 side,
                 keys: pair.keys,
@@ -214,6 +212,7 @@ pub fn compare(
                 rows: Vec::new(),
                 doubts: [(0, pair.baseline), (side, pair.candidate)]
                     .into_iter()
+                    .filter(|_| is_compared)
                     .flat_map(|(side, cell)| doubts(side, cell))
                     .collect(),
             };
@@ -246,9 +245,14 @@ fn not_compared(cell: &CellSummary) -> Option<String> {
     if status.is_usable() {
         return None;
     }
+    let how = match status {
+        CellStatus::Failed => "failed".to_owned(),
+        CellStatus::Skipped => "was skipped".to_owned(),
+        status => format!("is {}", status.word()),
+    };
     let reasons = cell.validity.reasons.join("; ");
     let colon = if reasons.is_empty() { "" } else { ": " };
-    Some(format!("{} is {}{colon}{reasons}", cell.name, status.word()))
+    Some(format!("{} {how}{colon}{reasons}", cell.name))
 }
 
 fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
@@ -260,8 +264,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::summary::Validity;
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
+    use crate::record::event::{LoadTimeline, PageCache};
+    use crate::units::Nanos;
 
     const RULES: Rules = Rules { alpha: 0.01, margin: 0.02 };
 
@@ -330,6 +336,32 @@ mod tests {
         assert_eq!(found.cells[0].not_compared.as_deref(), Some("1 is invalid: client: slow"));
         assert!(found.cells[0].rows.is_empty());
         assert_eq!(found.unmatched, [Place { side: 0, cell: "2".to_owned() }]);
+    }
+
+    #[test]
+    fn starts_that_loads_share_are_compared_once_by_cells_that_are_compared() {
+        let starts = |cell: &mut CellSummary| {
+            let start =
+                |secs| LoadTimeline { first_token: Some(Nanos::from_secs(secs)), ..start() };
+            cell.load = vec![start(3), start(4)];
+        };
+        let mut cells = [cell("1", &[40.0, 41.0]), cell("2", &[40.0, 41.0]), cell("4", &[40.0])];
+        cells.iter_mut().for_each(starts);
+        cells[0].validity = Validity::new(CellStatus::Failed, ["it died".to_owned()]);
+        let found = compared(&cells, &cells);
+        let is_load_time = |row: &&Compared| row.quantity.id() == MetricId::LoadTime;
+        let counts = found.cells.iter().map(|cells| cells.rows.iter().filter(is_load_time).count());
+        assert_eq!(counts.collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
+    fn start() -> LoadTimeline {
+        LoadTimeline {
+            port_bound: None,
+            healthy: None,
+            first_token: None,
+            log_stages: Vec::new(),
+            page_cache: PageCache::AsFound,
+        }
     }
 
     #[test]

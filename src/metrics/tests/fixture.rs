@@ -129,6 +129,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         search: None,
         max_failures: None,
         gate: None,
+        compare: None,
         gpu_hour_price: None,
     }
 }

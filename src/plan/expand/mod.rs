@@ -258,6 +258,7 @@ impl Making<'_> {
             search: self.search,
             max_failures: top.max_failures,
             gate: top.gate.map(gate),
+            compare: extract(scenario, &scenario.tree, &["compare"], found),
             gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }

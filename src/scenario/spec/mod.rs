@@ -12,11 +12,11 @@ mod score;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::scenario::grammar::Kind::{
-    Anything, Either, Integer, List, Map, Named, Number, Scalar, Text,
+    Above, Anything, Either, Integer, List, Map, Named, Number, Scalar, Text,
 };
 use crate::scenario::grammar::{Field, Grammar, Kind, table, words};
 pub(crate) use crate::scenario::spec::dataset::DatasetSpec;
@@ -85,6 +85,8 @@ table! {
         pub(crate) search: Option<Table> = SearchPlan::KIND,
         /// What is required of the numbers.
         pub(crate) gate: Option<GateSpec>,
+        /// How comparisons of this run are judged.
+        pub(crate) compare: Option<Table> = CompareSpec::KIND,
         /// Prices.
         pub(crate) cost: Option<Table> = CostSpec::KIND,
         /// Overrides, chosen by `--profile NAME`.
@@ -125,6 +127,18 @@ table! {
     pub(crate) struct CostSpec {
         /// Price of one hour of one GPU.
         pub(crate) gpu_hour_price: Option<f64> = Number(0.0, 1e9),
+    }
+}
+
+table! {
+    /// `[compare]`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct CompareSpec {
+        /// Chance that any verdict of a comparison calls a difference that is not there.
+        pub alpha: Option<f64> = Above(0.0, 0.5),
+        /// Share within which figures are equivalent; of accuracies the difference.
+        pub margin: Option<f64> = Above(0.0, 1.0),
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn plan() -> Plan {
         search: None,
         max_failures: None,
         gate: None,
+        compare: None,
         gpu_hour_price: None,
     }
 }

@@ -1,0 +1,267 @@
+//! Runs and alternatives that are compared: what their summaries, plans and machines say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexSet;
+use toml::Table;
+
+use crate::analysis::records::{complete_trials, corrupt};
+use crate::analysis::rescore::{RescoreError, item_classes};
+use crate::metrics::axes;
+use crate::metrics::compare::{Comparison, Difference, Side, SideCell};
+use crate::metrics::summary::{CellSummary, Summary};
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::record::FORMAT_VERSION;
+use crate::record::environment::Environment;
+use crate::scenario::diff;
+use crate::score::pair::{PairedAccuracy, pair};
+use crate::store::error::StoreError;
+use crate::store::reader::RunReader;
+
+/// A run as a comparison sees it. Its summary is read as it lies there; records are read only
+/// where answers to the same items are held against each other.
+pub(crate) struct ComparedRun {
+    reader: RunReader,
+    /// What was done; each measured phase is a row.
+    pub(crate) plan: Plan,
+    /// The numbers.
+    pub(crate) summary: Summary,
+    environment: Environment,
+    resolved: Table,
+}
+
+/// Keys of a scenario that say nothing of what is measured, or that engines' commands tell.
+const NOT_TOLD: [&str; 5] = ["title", "description", "report", "engine", "profile"];
+
+impl ComparedRun {
+    /// Opens a run directory.
+    ///
+    /// # Errors
+    /// [`StoreError::NotARun`]; [`StoreError::Missing`] without a summary;
+    /// [`StoreError::Corrupt`] and those for other formats.
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let reader = RunReader::open(dir)?;
+        let path = summary_path(&reader);
+        let text =
+            fs::read(&path).map_err(|source| StoreError::Missing { path: path.clone(), source })?;
+        let summary: Summary = serde_json::from_slice(&text)
+            .map_err(|why| corrupt(path.clone(), format!("it is not a summary: {why}")))?;
+        if summary.format != FORMAT_VERSION {
+            let why =
+                format!("it has format {}; this program knows {FORMAT_VERSION}", summary.format);
+            return Err(corrupt(path, why));
+        }
+        let resolved = toml::from_str(&reader.resolved()?)
+            .map_err(|why| corrupt(reader.dir().resolved(), why.message().to_owned()))?;
+        let plan = reader.plan()?.by_row();
+        let environment = reader.environment()?.unwrap_or_default();
+        Ok(Self { reader, plan, summary, environment, resolved })
+    }
+
+    /// Returns the run's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.reader.dir().path()
+    }
+
+    /// Returns all cells as one side.
+    pub(crate) fn side(&self, name: String) -> Side<'_> {
+        Side { name, cells: self.side_cells().collect() }
+    }
+
+    /// Returns a side for each value of a swept key, in the order of the cells.
+    pub(crate) fn sides_by(&self, key: &str) -> Vec<Side<'_>> {
+        let values: IndexSet<&String> =
+            self.summary.cells.iter().filter_map(|cell| cell.keys.get(key)).collect();
+        let side = |value: &String| {
+            let mut cells: Vec<SideCell<'_>> = self.side_cells().collect();
+            cells.retain(|cell| cell.keys.get(key) == Some(value));
+            for cell in &mut cells {
+                cell.keys.shift_remove(key);
+                cell.constants.remove(key);
+            }
+            Side { name: value.clone(), cells }
+        };
+        values.into_iter().map(side).collect()
+    }
+
+    /// Returns the alternatives that the run sweeps over more than one value, in their order.
+    pub(crate) fn alternatives(&self) -> Vec<String> {
+        let cells = &self.summary.cells;
+        let keys: IndexSet<&String> = cells.iter().flat_map(|cell| cell.keys.keys()).collect();
+        let varies = |key: &&String| {
+            let values: IndexSet<_> = cells.iter().map(|cell| cell.keys.get(*key)).collect();
+            values.len() > 1 && !axes::is_load(key)
+        };
+        keys.into_iter().filter(varies).cloned().collect()
+    }
+
+    fn side_cells(&self) -> impl Iterator<Item = SideCell<'_>> {
+        let planned: BTreeMap<_, &Cell> =
+            self.plan.cells.iter().map(|cell| (&cell.id, cell)).collect();
+        self.summary.cells.iter().filter_map(move |cell| {
+            let planned = *planned.get(&cell.id)?;
+            Some(SideCell {
+                cell,
+                keys: cell.keys.clone(),
+                constants: axes::constants(&self.plan, planned),
+                load: axes::load(planned),
+                launch: planned.launch.0.clone(),
+            })
+        })
+    }
+
+    fn planned(&self, name: &str) -> Option<&Cell> {
+        self.plan.cells.iter().find(|cell| cell.name == name)
+    }
+
+    fn measured(&self, name: &str) -> Option<&CellSummary> {
+        self.summary.cells.iter().find(|cell| cell.name == name)
+    }
+
+    /// Returns data sets by name with the hash of what was sent, from the first trial of a cell.
+    fn datasets(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut found = BTreeMap::new();
+        for cell in &self.plan.cells {
+            if found.contains_key(&cell.dataset) {
+                continue;
+            }
+            let trials = complete_trials(&self.reader, cell)?;
+            if let Some(dataset) = trials.into_iter().find_map(|trial| trial.record.dataset) {
+                found.insert(cell.dataset.clone(), dataset.sha256);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Returns where a run keeps its summary.
+fn summary_path(reader: &RunReader) -> PathBuf {
+    reader.dir().path().join("summary.json")
+}
+
+/// Compares the answers of two cells to the same items; `None` where they were not asked the
+/// same, or not graded alike.
+pub(crate) fn paired_accuracy(
+    (one, cell): (&ComparedRun, &str),
+    (other, other_cell): (&ComparedRun, &str),
+) -> Result<Option<PairedAccuracy>, RescoreError> {
+    let (Some(cell), Some(other_cell)) = (one.planned(cell), other.planned(other_cell)) else {
+        return Ok(None);
+    };
+    let golds = |run: &ComparedRun, cell: &Cell| {
+        let score = run.plan.scores.get(cell.score.as_ref()?)?.clone();
+        let golds = run.reader.dir().golds(&cell.dataset).ok()?;
+        let name = run.reader.dir().name_of(&golds);
+        Some((score, run.reader.manifest().sha256.get(&name)?.clone()))
+    };
+    if golds(one, cell).is_none() || golds(one, cell) != golds(other, other_cell) {
+        return Ok(None);
+    }
+    let classes = (
+        item_classes(&one.reader, &one.plan, cell)?,
+        item_classes(&other.reader, &other.plan, other_cell)?,
+    );
+    let (Some(first), Some(second)) = classes else { return Ok(None) };
+    let headline = first.extractors().first();
+    Ok(headline.and_then(|name| pair(&first, &second, name)))
+}
+
+/// Tells what else is not the same: the machine, the scenario, data, engines and their commands.
+///
+/// `runs` has the run of each side; a run compared by one of its keys is that of every side.
+pub(crate) fn differences(
+    comparison: &Comparison,
+    runs: &[&ComparedRun],
+) -> Result<Vec<Difference>, StoreError> {
+    let mut found = Vec::new();
+    for side in 1..runs.len() {
+        let (one, other) = (runs[0], runs[side]);
+        let mut told = |what: &str, baseline: String, candidate: String| {
+            let difference = Difference { side, what: what.to_owned(), baseline, candidate };
+            let is_new =
+                difference.baseline != difference.candidate && !found.contains(&difference);
+            if is_new {
+                found.push(difference);
+            }
+        };
+        if !std::ptr::eq(one, other) {
+            let (before, now) = (one.environment.facts(), other.environment.facts());
+            for ((what, before), (_, now)) in before.into_iter().zip(now) {
+                told(what, before, now);
+            }
+            let (before, now) = (one.datasets()?, other.datasets()?);
+            for (name, sha256) in before {
+                if let Some(other) = now.get(&name) {
+                    told(&format!("data set {name}"), sha256, other.clone());
+                }
+            }
+            for change in diff::changes(&one.resolved, &other.resolved) {
+                if !NOT_TOLD.contains(&change.section()) {
+                    let (before, now) = change.values();
+                    told(&change.key(), before, now);
+                }
+            }
+        }
+        for cells in comparison.cells.iter().filter(|cells| cells.side == side) {
+            of_engines(one, &cells.baseline, other, &cells.candidate, &mut told);
+        }
+    }
+    Ok(found)
+}
+
+fn of_engines(
+    one: &ComparedRun,
+    cell: &str,
+    other: &ComparedRun,
+    other_cell: &str,
+    told: &mut dyn FnMut(&str, String, String),
+) {
+    let version = |run: &ComparedRun, cell: &str| {
+        run.measured(cell).and_then(|cell| cell.engine_version.clone()).unwrap_or_default()
+    };
+    told("engine version", version(one, cell), version(other, other_cell));
+    let launch = |run: &ComparedRun, cell: &str| {
+        let cell = run.plan.cells.iter().find(|it| it.name == cell)?;
+        run.plan.launches.get(&cell.launch).cloned()
+    };
+    let (Some(before), Some(now)) = (launch(one, cell), launch(other, other_cell)) else { return };
+    told("model", before.model, now.model);
+    let (before_alone, now_alone) = apart(&before.argv, &now.argv);
+    told("command", before_alone, now_alone);
+    let text = |env: &BTreeMap<String, String>| {
+        let pairs: Vec<String> =
+            env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join(" ")
+    };
+    told("environment", text(&before.env), text(&now.env));
+}
+
+/// Returns what stands between the beginning and the end that two commands share.
+fn apart(before: &[String], now: &[String]) -> (String, String) {
+    let same = |(a, b): &(&String, &String)| a == b;
+    let n_head = before.iter().zip(now).take_while(same).count();
+    let (before, now) = (&before[n_head..], &now[n_head..]);
+    let n_tail = before.iter().rev().zip(now.iter().rev()).take_while(same).count();
+    let middle = |argv: &[String]| argv[..argv.len() - n_tail].join(" ");
+    (middle(before), middle(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_of_two_commands_is_told() {
+        let check = |before: &str, now: &str, expected: (&str, &str)| {
+            let argv = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            let (before, now) = apart(&argv(before), &argv(now));
+            assert_eq!((before.as_str(), now.as_str()), expected);
+        };
+        check("sim --ttft 40ms --port 1", "sim --ttft 90ms --port 1", ("40ms", "90ms"));
+        check("sim --port 1", "sim --eager --port 1", ("", "--eager"));
+        check("a b", "a b", ("", ""));
+    }
+}

@@ -1,0 +1,137 @@
+//! `bench compare`: runs, or the alternatives of one run, against a baseline.
+
+use std::cell::RefCell;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use crate::analysis::compared::{ComparedRun, differences, paired_accuracy};
+use crate::analysis::rescore::RescoreError;
+use crate::cli::args::{Colour, CompareArgs, CompareFormat};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::metrics::axes::is_load;
+use crate::metrics::compare::{Comparison, FAMILY_ALPHA, Rules, Side, compare, is_main};
+use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
+use crate::stats::verdict::EQUIVALENCE_MARGIN;
+use crate::store::error::StoreError;
+
+/// Names of runs in a comparison; what each stands for is told above the table.
+const LETTERS: [&str; 26] = [
+    "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S",
+    "T", "U", "V", "W", "X", "Y", "Z",
+];
+
+/// Compares, and prints what was found.
+pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, Failure> {
+    let runs = args.dirs.iter().map(|dir| opened(dir)).collect::<Result<Vec<_>, _>>()?;
+    let (sides, runs, told) = match runs.as_slice() {
+        [run] => by_key(run, args.by.as_deref())?,
+        _ if args.by.is_some() => {
+            return Err(usage("--by compares the cells of one run; name one directory"));
+        }
+        runs if runs.len() > LETTERS.len() => {
+            return Err(usage(&format!("at most {} runs can be compared at once", LETTERS.len())));
+        }
+        runs => by_run(runs, &args.dirs),
+    };
+    let comparison = compared(args, &sides, &runs)?;
+    let view = || ComparisonView::new(&comparison, &told);
+    let text = match args.format {
+        CompareFormat::Terminal => {
+            let width = std::io::stdout().is_terminal().then(output::width).flatten();
+            terminal::render(&view(), width, output::is_coloured(colour, &std::io::stdout()))
+        }
+        CompareFormat::Markdown => markdown::render(&view(), args.all),
+        CompareFormat::Json => json::render(&comparison),
+        CompareFormat::Junit => junit::render(&comparison),
+    };
+    output::data(&text)?;
+    Ok(Exit::Ok)
+}
+
+fn opened(dir: &Path) -> Result<ComparedRun, Failure> {
+    ComparedRun::open(dir).map_err(|error| match &error {
+        StoreError::Missing { path, .. } if path.ends_with("summary.json") => {
+            let report = format!("`bench report {}` writes it", dir.display());
+            Failure::from(error).help(report)
+        }
+        _ => Failure::from(error),
+    })
+}
+
+/// Sides, the run of each, and what each stands for.
+type Sides<'r> = (Vec<Side<'r>>, Vec<&'r ComparedRun>, Vec<String>);
+
+fn by_run<'r>(runs: &'r [ComparedRun], dirs: &[PathBuf]) -> Sides<'r> {
+    let sides = runs.iter().zip(LETTERS).map(|(run, name)| run.side(name.to_owned()));
+    let told = dirs.iter().map(|dir| dir.display().to_string());
+    (sides.collect(), runs.iter().collect(), told.collect())
+}
+
+fn by_key<'r>(run: &'r ComparedRun, by: Option<&str>) -> Result<Sides<'r>, Failure> {
+    let alternatives = run.alternatives();
+    let known = || match alternatives.as_slice() {
+        [] => "this run has one alternative; name two runs".to_owned(),
+        keys => format!("keys of this run: {}", keys.join(", ")),
+    };
+    let key = match by {
+        Some(key) if alternatives.iter().any(|known| known == key) => key,
+        Some(key) if is_load(key) => {
+            let message =
+                format!("`{key}` is the load, and loads are not compared with each other");
+            return Err(usage(&message).help(known()));
+        }
+        Some(key) => {
+            let message = format!("no cells of {} differ in `{key}`", run.dir().display());
+            return Err(usage(&message).help(known()));
+        }
+        None => match alternatives.as_slice() {
+            keys if keys.iter().any(|key| key == "engine") => "engine",
+            [key] => key,
+            _ => {
+                let message = format!("what of {} is to be compared?", run.dir().display());
+                return Err(usage(&message).help(format!("name a key with --by; {}", known())));
+            }
+        },
+    };
+    let sides = run.sides_by(key);
+    let told = sides.iter().map(|side| side.name.clone()).collect();
+    let runs = vec![run; sides.len()];
+    Ok((sides, runs, told))
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::new(Exit::Usage, message).help("see `bench compare --help`")
+}
+
+fn compared(
+    args: &CompareArgs,
+    sides: &[Side<'_>],
+    runs: &[&ComparedRun],
+) -> Result<Comparison, Failure> {
+    // The baseline's scenario says how it is to be judged; the command line has the last word.
+    let asked = runs[0].plan.compare.unwrap_or_default();
+    let rules = Rules {
+        alpha: args.alpha.or(asked.alpha).unwrap_or(FAMILY_ALPHA),
+        margin: args.margin.or(asked.margin).unwrap_or(EQUIVALENCE_MARGIN),
+    };
+    let failed: RefCell<Option<RescoreError>> = RefCell::new(None);
+    let pair_items = |side: usize, cell: &str, other: &str| match paired_accuracy(
+        (runs[0], cell),
+        (runs[side], other),
+    ) {
+        Ok(paired) => paired,
+        Err(error) => {
+            failed.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let mut comparison =
+        compare(sides, &|quantity| args.all || is_main(quantity), &pair_items, rules);
+    if let Some(error) = failed.into_inner() {
+        return Err(Failure::from(error));
+    }
+    comparison.differences = differences(&comparison, runs)?;
+    Ok(comparison)
+}

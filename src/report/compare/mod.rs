@@ -1,0 +1,364 @@
+//! The faces of a comparison: what its table, its sentences and its notes say.
+
+pub mod json;
+pub mod junit;
+pub mod markdown;
+mod sentence;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::metrics::axes::is_load;
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::{Compared, ComparedCells, Comparison, Difference, Sample, Scale};
+use crate::report::number::{self, rounded};
+use crate::report::untrusted;
+use crate::report::view::table::{Column, Table, TableCell, Tone};
+use crate::stats::verdict::Verdict;
+
+/// What stands where nothing is decided.
+const OPEN: &str = "~";
+
+/// A comparison made ready to print.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComparisonView {
+    /// Names of the sides with what they stand for, the baseline first.
+    pub sides: Vec<(String, String)>,
+    /// The answer, one sentence for each side after the first.
+    pub sentences: Vec<String>,
+    /// One row per cell and quantity.
+    pub table: Table,
+    /// Verdicts of the table's rows, in their order; of a mean over cells there is none.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// How verdicts came about.
+    pub rules: String,
+    /// Doubts by number.
+    pub doubts: Vec<String>,
+    /// Cells whose numbers are not compared, and cells without a counterpart.
+    pub left_out: Vec<String>,
+    /// What else is not the same.
+    pub differences: Vec<String>,
+}
+
+impl ComparisonView {
+    /// Makes a comparison ready; `sides` says what each of its names stands for.
+    pub fn new(comparison: &Comparison, sides: &[String]) -> Self {
+        let marks = Marks::of(comparison);
+        let (table, verdicts) = table(comparison, &marks);
+        let names = comparison.sides.iter().map(|name| untrusted::line(name));
+        Self {
+            sides: names.zip(sides.iter().map(|side| untrusted::line(side))).collect(),
+            sentences: sentence::sentences(comparison),
+            table,
+            verdicts,
+            rules: rules(comparison),
+            doubts: marks.told(comparison),
+            left_out: left_out(comparison),
+            differences: differences(comparison),
+        }
+    }
+}
+
+/// Numbers of the kinds of doubt, in the order in which they come.
+struct Marks {
+    by_code: BTreeMap<String, usize>,
+}
+
+impl Marks {
+    fn of(comparison: &Comparison) -> Self {
+        let mut by_code = BTreeMap::new();
+        for doubt in comparison.cells.iter().flat_map(|cells| &cells.doubts) {
+            let next = by_code.len() + 1;
+            by_code.entry(doubt.caveat.code.clone()).or_insert(next);
+        }
+        Self { by_code }
+    }
+
+    fn of_row(&self, cells: &ComparedCells, metric: MetricId) -> Vec<usize> {
+        let touches = |metrics: &[MetricId]| metrics.is_empty() || metrics.contains(&metric);
+        let doubts = cells.doubts.iter().filter(|doubt| touches(&doubt.caveat.metrics));
+        let mut marks: Vec<usize> = doubts.map(|doubt| self.by_code[&doubt.caveat.code]).collect();
+        marks.sort_unstable();
+        marks.dedup();
+        marks
+    }
+
+    /// Tells each kind once, with the first place where it was seen.
+    fn told(&self, comparison: &Comparison) -> Vec<String> {
+        let mut told = vec![String::new(); self.by_code.len()];
+        let mut n_more = vec![0_u64; self.by_code.len()];
+        let doubts = comparison
+            .cells
+            .iter()
+            .flat_map(|cells| cells.doubts.iter().map(move |doubt| (cells, doubt)));
+        for (cells, doubt) in doubts {
+            let place = self.by_code[&doubt.caveat.code] - 1;
+            if !told[place].is_empty() {
+                n_more[place] += 1;
+                continue;
+            }
+            let cell = if doubt.side == 0 { &cells.baseline } else { &cells.candidate };
+            told[place] = format!(
+                "[{}] {}, {}: {}",
+                place + 1,
+                comparison.sides[doubt.side],
+                cell,
+                doubt.caveat.what,
+            );
+        }
+        let line = |(text, n_more): (String, u64)| match n_more {
+            0 => untrusted::line(&text),
+            n => format!("{} (and {n} more)", untrusted::line(&text)),
+        };
+        told.into_iter().zip(n_more).map(line).collect()
+    }
+}
+
+/// Returns quantities in the order in which they come, each with its rows.
+fn by_quantity(comparison: &Comparison) -> Vec<(&Compared, Vec<(&ComparedCells, &Compared)>)> {
+    let mut blocks: Vec<(&Compared, Vec<(&ComparedCells, &Compared)>)> = Vec::new();
+    for cells in &comparison.cells {
+        for row in &cells.rows {
+            match blocks.iter_mut().find(|(first, _)| first.quantity == row.quantity) {
+                Some((_, rows)) => rows.push((cells, row)),
+                None => blocks.push((row, vec![(cells, row)])),
+            }
+        }
+    }
+    blocks
+}
+
+fn key_names(comparison: &Comparison) -> Vec<&String> {
+    let mut names: Vec<&String> = Vec::new();
+    for key in comparison.cells.iter().flat_map(|cells| cells.keys.keys()) {
+        if !names.contains(&key) {
+            names.push(key);
+        }
+    }
+    names
+}
+
+fn table(comparison: &Comparison, marks: &Marks) -> (Table, Vec<Option<Verdict>>) {
+    let keys = key_names(comparison);
+    let has_several = comparison.sides.len() > 2;
+    let baseline = untrusted::line(&comparison.sides[0]);
+    let candidate =
+        if has_several { "against".to_owned() } else { untrusted::line(&comparison.sides[1]) };
+    let mut columns = vec![Column::words("quantity", 0)];
+    columns.extend(keys.iter().map(|key| Column::words(untrusted::line(key), 0)));
+    if has_several {
+        columns.push(Column::words("side", 0));
+    }
+    columns.push(Column::numbers(baseline, "", 2));
+    columns.push(Column::numbers(candidate, "", 2));
+    columns.push(Column::numbers("change", "", 0));
+    columns.push(Column::words("verdict", 0));
+    columns.push(Column::numbers("p", "", 4));
+    columns.push(Column::numbers("n", "", 5));
+    columns.push(Column::words("would decide", 3));
+    let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
+    let fixed = Fixed { keys: &keys, has_several, n_columns: columns.len() };
+    for (first, block) in by_quantity(comparison) {
+        for &(cells, row) in &block {
+            rows.push(fixed.row(comparison, cells, row, marks));
+            verdicts.push(Some(row.verdict));
+        }
+        for side in 1..comparison.sides.len() {
+            let of_side: Vec<&Compared> =
+                block.iter().filter(|(cells, _)| cells.side == side).map(|(_, row)| *row).collect();
+            if of_side.len() > 1 && first.scale == Scale::Ratio {
+                rows.push(fixed.mean_row(comparison, side, &of_side));
+                verdicts.push(None);
+            }
+        }
+    }
+    let table = Table { columns, rows: rows.into(), left_out: String::new() };
+    (table.without_empty_columns(), verdicts)
+}
+
+/// What all rows of a table share.
+struct Fixed<'a> {
+    keys: &'a [&'a String],
+    has_several: bool,
+    n_columns: usize,
+}
+
+impl Fixed<'_> {
+    fn row(
+        &self,
+        comparison: &Comparison,
+        cells: &ComparedCells,
+        row: &Compared,
+        marks: &Marks,
+    ) -> Vec<TableCell> {
+        let is_of_start = row.quantity.id() == MetricId::LoadTime;
+        let mut line = vec![TableCell {
+            marks: marks.of_row(cells, row.quantity.id()),
+            ..TableCell::text(with_unit(row))
+        }];
+        line.extend(self.keys.iter().map(|key| {
+            // An engine starts before it is known what load it will bear.
+            let value = cells.keys.get(*key).filter(|_| !(is_of_start && is_load(key)));
+            TableCell::text(untrusted::line(value.map_or("", String::as_str)))
+        }));
+        if self.has_several {
+            line.push(TableCell::text(untrusted::line(&comparison.sides[cells.side])));
+        }
+        line.extend([value_cell(row, &row.baseline), value_cell(row, &row.candidate)]);
+        line.push(TableCell { note: row.note.clone(), ..TableCell::text(change(row)) });
+        line.push(verdict_cell(row.verdict));
+        line.push(TableCell::text(row.p_value.map_or_else(String::new, p_value)));
+        line.push(TableCell::text(counts(&row.baseline, &row.candidate)));
+        line.push(TableCell::text(would_decide(row)));
+        line
+    }
+
+    /// The geometric mean over cells, which no single cell decides.
+    fn mean_row(&self, comparison: &Comparison, side: usize, rows: &[&Compared]) -> Vec<TableCell> {
+        let mean = |of: &dyn Fn(&Compared) -> f64| {
+            (rows.iter().map(|row| of(row).ln()).sum::<f64>() / rows.len() as f64).exp()
+        };
+        let mut line = vec![TableCell::text(with_unit(rows[0]))];
+        line.extend(
+            self.keys
+                .iter()
+                .enumerate()
+                .map(|(at, _)| TableCell::faint(if at == 0 { "geomean" } else { "" })),
+        );
+        if self.has_several {
+            line.push(TableCell::text(untrusted::line(&comparison.sides[side])));
+        }
+        line.push(TableCell::text(rounded(mean(&|row| row.baseline.value))));
+        line.push(TableCell::text(rounded(mean(&|row| row.candidate.value))));
+        line.push(TableCell::text(number::times(mean(&|row| row.change))));
+        line.resize(self.n_columns, TableCell::default());
+        line
+    }
+}
+
+fn with_unit(row: &Compared) -> String {
+    format!("{}, {}", row.quantity.label(), row.unit)
+}
+
+fn value_cell(row: &Compared, sample: &Sample) -> TableCell {
+    let text = number::printed(sample.value, None, &row.unit).value;
+    let spread = sample.spread.map_or_else(String::new, |share| format!("± {}", percent(share)));
+    TableCell { spread, ..TableCell::text(text) }
+}
+
+/// Returns a deviation in per cent, with a digit behind the point where it is small.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent < 0.05 {
+        "0.0 %".to_owned()
+    } else {
+        format!("{percent:.*} %", usize::from(percent < 9.95))
+    }
+}
+
+/// Returns the change with its interval: `1.90× (1.85–1.95)`, `-1.2 (-2.0–-0.4)`.
+fn change(row: &Compared) -> String {
+    let ends = row.interval.map(|(low, high)| format!(" ({})", range(row.scale, low, high)));
+    format!("{}{}", one_change(row.scale, row.change), ends.unwrap_or_default())
+}
+
+fn one_change(scale: Scale, change: f64) -> String {
+    match scale {
+        Scale::Ratio => number::times(change),
+        Scale::Points => format!("{change:+.1} points"),
+    }
+}
+
+fn range(scale: Scale, low: f64, high: f64) -> String {
+    match scale {
+        // An interval that says nothing may end anywhere.
+        Scale::Ratio if low < 0.01 || high > 100.0 => "any".to_owned(),
+        Scale::Ratio => format!("{low:.*}–{high:.*}", decimals(low, high), decimals(low, high)),
+        Scale::Points => format!("{low:+.1} to {high:+.1}"),
+    }
+}
+
+/// Two decimals show most ratios; one that is nearer to its other end needs another.
+fn decimals(low: f64, high: f64) -> usize {
+    if high - low < 0.02 { 3 } else { 2 }
+}
+
+fn verdict_cell(verdict: Verdict) -> TableCell {
+    let (text, tone) = match verdict {
+        Verdict::Better => ("better", Tone::Good),
+        Verdict::Worse => ("worse", Tone::Bad),
+        Verdict::Equivalent => ("equivalent", Tone::Plain),
+        Verdict::Inconclusive => (OPEN, Tone::Faint),
+    };
+    TableCell { tone, ..TableCell::text(text) }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+fn counts(one: &Sample, other: &Sample) -> String {
+    if one.n == other.n { one.n.to_string() } else { format!("{}+{}", one.n, other.n) }
+}
+
+fn would_decide(row: &Compared) -> String {
+    let what = if row.quantity.id() == MetricId::LoadTime { "starts" } else { "trials" };
+    match row.n_to_decide {
+        Some(n) => format!("{n} {what}"),
+        None if row.verdict == Verdict::Inconclusive && row.scale == Scale::Ratio => {
+            format!("more {what}")
+        }
+        None => String::new(),
+    }
+}
+
+fn rules(comparison: &Comparison) -> String {
+    let alpha = trimmed(comparison.alpha * 100.0);
+    let margin = trimmed(comparison.margin * 100.0);
+    match comparison.n_judged {
+        0 => {
+            "One trial on a side: no verdict. The spread between trials decides; set `trials` to 5."
+                .to_owned()
+        }
+        n => format!(
+            "Geometric means over trials ± deviation between trials. {} a chance of error of \
+             {alpha} % (intervals of {} %); equivalent: within {margin} %. {OPEN}: not decided.",
+            if n == 1 { "One verdict has".to_owned() } else { format!("{n} verdicts share") },
+            trimmed(comparison.level * 100.0),
+        ),
+    }
+}
+
+/// Writes a percentage with as many digits as it has, at most three.
+fn trimmed(percent: f64) -> String {
+    let text = format!("{percent:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn left_out(comparison: &Comparison) -> Vec<String> {
+    let not_compared = comparison.cells.iter().filter_map(|cells| {
+        let reason = cells.not_compared.as_ref()?;
+        Some(untrusted::line(&format!(
+            "not compared with {}: {reason}",
+            comparison.sides[cells.side]
+        )))
+    });
+    let unmatched = comparison.unmatched.iter().map(|place| {
+        untrusted::line(&format!("only in {}: {}", comparison.sides[place.side], place.cell))
+    });
+    not_compared.chain(unmatched).collect()
+}
+
+fn differences(comparison: &Comparison) -> Vec<String> {
+    let shown = |value: &str| if value.is_empty() { "none".to_owned() } else { value.to_owned() };
+    let line = |it: &Difference| {
+        let text = format!("{}: {} -> {}", it.what, shown(&it.baseline), shown(&it.candidate));
+        match comparison.sides.len() {
+            2 => untrusted::line(&text),
+            _ => untrusted::line(&format!("{}: {text}", comparison.sides[it.side])),
+        }
+    };
+    comparison.differences.iter().map(line).collect()
+}

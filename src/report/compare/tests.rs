@@ -1,0 +1,113 @@
+//! All faces of one comparison.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use super::*;
+use crate::metrics::compare::{Place, Rules, Side, SideCell, compare};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{Caveat, CellStatus, CellSummary, Validity};
+use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
+
+/// A cell at so many streams, `slower` than 40 ms and 5 ms, of three trials that move by 1 %.
+fn cell(streams: u32, slower: f64, correct: u64) -> CellSummary {
+    let mut cell = measured_cell(&format!("engine=x,concurrency={streams}"), "fp16");
+    cell.n_trials = 3;
+    let mut set = |quantity: Quantity, value: f64| {
+        cell.trials.insert(quantity, [0.99, 1.0, 1.01].map(|noise| value * noise).to_vec());
+    };
+    set(Quantity::percentile(MetricId::Ttft, 50.0), 40.0 * slower);
+    set(Quantity::percentile(MetricId::Tpot, 50.0), 5.0);
+    set(Quantity::figure(MetricId::OutputThroughput), f64::from(streams) * 190.0 / slower);
+    with_accuracy(cell, correct, 200)
+}
+
+fn side<'a>(name: &str, cells: &'a [CellSummary]) -> Side<'a> {
+    let cells = cells.iter().map(|cell| SideCell {
+        cell,
+        keys: IndexMap::from([(
+            "concurrency".to_owned(),
+            cell.name.rsplit('=').next().unwrap().to_owned(),
+        )]),
+        constants: BTreeMap::new(),
+        load: String::new(),
+        launch: String::new(),
+    });
+    Side { name: name.to_owned(), cells: cells.collect() }
+}
+
+fn comparison() -> Comparison {
+    let mut before = vec![cell(1, 1.0, 190), cell(8, 1.0, 190), cell(64, 1.0, 190)];
+    let mut now = vec![cell(1, 1.9, 190), cell(8, 1.005, 150), cell(64, 1.9, 190)];
+    before[0].caveats.push(Caveat {
+        code: "machine-busy".to_owned(),
+        what: "others used 40 % of a CPU".to_owned(),
+        advice: "Leave the machine alone.".to_owned(),
+        metrics: vec![MetricId::Ttft],
+    });
+    now[2].validity = Validity::new(CellStatus::Failed, ["the engine died".to_owned()]);
+    now.push(cell(128, 1.0, 190));
+    let mut found = compare(
+        &[side("A", &before), side("B", &now)],
+        &|_| true,
+        &|_, _, _| None,
+        Rules { alpha: 0.01, margin: 0.05 },
+    );
+    found.differences.push(Difference {
+        side: 1,
+        what: "engine version".to_owned(),
+        baseline: "0.9.0".to_owned(),
+        candidate: "0.9.1 <b>".to_owned(),
+    });
+    found
+}
+
+fn view() -> ComparisonView {
+    ComparisonView::new(&comparison(), &["runs/before".to_owned(), "runs/now".to_owned()])
+}
+
+#[test]
+fn the_answer_comes_first_and_everything_that_qualifies_it_below() {
+    insta::assert_snapshot!(terminal::render(&view(), None, false));
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_keeps_change_and_verdict() {
+    let text = terminal::render(&view(), Some(80), false);
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 80, "{widest} columns:\n{text}");
+    assert!(text.contains("verdict") && text.contains("change"), "{text}");
+    let coloured = terminal::render(&view(), Some(80), true);
+    assert!(coloured.contains("\u{1b}[31mworse\u{1b}[0m"), "{coloured}");
+}
+
+#[test]
+fn a_pull_request_gets_thirty_lines_and_is_told_what_is_left_out() {
+    let text = markdown::render(&view(), true);
+    insta::assert_snapshot!(text);
+    let mut long = comparison();
+    for streams in 0..40 {
+        let mut cells = long.cells[0].clone();
+        cells.keys.insert("concurrency".to_owned(), streams.to_string());
+        long.cells.push(cells);
+        long.unmatched.push(Place { side: 0, cell: format!("concurrency={streams}") });
+    }
+    let view = ComparisonView::new(&long, &["runs/before".to_owned(), "runs/now".to_owned()]);
+    let text = markdown::render(&view, false);
+    assert!(text.lines().count() <= 30, "{text}");
+    assert!(text.contains("rows left out") && text.contains("more; `--all`"), "{text}");
+    assert!(markdown::render(&view, true).lines().count() > 150);
+}
+
+#[test]
+fn a_ci_server_sees_what_is_worse_as_a_failure() {
+    insta::assert_snapshot!(junit::render(&comparison()));
+}
+
+#[test]
+fn what_was_written_as_json_reads_back() {
+    let text = json::render(&comparison());
+    assert_eq!(serde_json::from_str::<Comparison>(&text).unwrap(), comparison());
+    assert!(text.starts_with("{\n  \"format\": 1,"), "{text}");
+}

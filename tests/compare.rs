@@ -1,0 +1,225 @@
+//! `bench compare` from outside: engines of known latencies, interleaved, and a run against itself.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and reads what it wrote"
+)]
+
+mod calm;
+mod undecided;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::calm::machine_is_calm;
+
+/// A directory with a scenario and its run.
+struct Place {
+    home: TempDir,
+}
+
+impl Place {
+    fn bench(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_bench"))
+            .args(args)
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("HF_HUB_OFFLINE", "1")
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap()
+    }
+
+    /// Runs the program, requires an exit code and returns both streams.
+    #[track_caller]
+    fn expect(&self, code: i32, args: &[&str]) -> String {
+        let output = self.bench(args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "bench {args:?}\n{text}");
+        text
+    }
+
+    /// Runs a scenario into a directory of that name. What else works on this machine is no
+    /// failure here (103).
+    #[track_caller]
+    fn run(&self, name: &str, scenario: &str) {
+        let file = format!("{name}.toml");
+        std::fs::write(self.home.path().join(&file), scenario).unwrap();
+        self.expect(0, &["run", &file, "--quiet", "--fail-on", "failed", "--out", name]);
+    }
+
+    fn compared(&self, args: &[&str]) -> Value {
+        let args = [&["compare"], args, &["--format", "json"]].concat();
+        serde_json::from_str(&self.expect(0, &args)).unwrap()
+    }
+}
+
+fn place() -> Place {
+    let home = tempfile::tempdir().unwrap();
+    let rows: Vec<String> =
+        (0..40).map(|n| format!("{{\"question\":\"What is {n} + 1?\"}}\n")).collect();
+    std::fs::write(home.path().join("q.jsonl"), rows.concat()).unwrap();
+    Place { home }
+}
+
+/// A scenario whose engines have these latencies to the first and between tokens, in ms.
+fn scenario(engines: &[(&str, u32, u32)], trials: u32, concurrency: &str) -> String {
+    let engines: Vec<String> = engines
+        .iter()
+        .map(|(name, ttft, itl)| {
+            format!("[engine.{name}]\npreset = \"sim\"\nttft = \"{ttft}ms\"\nitl = \"{itl}ms\"\n")
+        })
+        .collect();
+    let engines = engines.concat();
+    format!(
+        "trials = {trials}\norder = \"interleaved\"\n{engines}[dataset.q]\nsource = \"jsonl\"\n\
+         location = \"./q.jsonl\"\ncolumns = {{ prompt = \"question\" }}\ncycle = true\n\
+         [matrix]\nconcurrency = {concurrency}\n[request]\nmax-tokens = 8\n\
+         [phase.load]\nconcurrency = 1\nrequests = 8\n"
+    )
+}
+
+/// Rows of a comparison with their cells' keys; nothing where cells were too disturbed to compare.
+fn rows(comparison: &Value) -> Option<Vec<(Value, Value)>> {
+    let cells = comparison["cells"].as_array().unwrap();
+    assert!(!cells.is_empty());
+    if let Some(reason) = cells.iter().find_map(|cell| cell["not_compared"].as_str()) {
+        undecided::note(&format!("inconclusive: {reason}"));
+        return None;
+    }
+    let of_cell = |cell: &Value| {
+        let rows = cell["rows"].as_array().unwrap().clone();
+        rows.into_iter().map(|row| (cell["keys"].clone(), row)).collect::<Vec<_>>()
+    };
+    Some(cells.iter().flat_map(of_cell).collect())
+}
+
+#[test]
+fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
+    let place = place();
+    place.run("run", &scenario(&[("fast", 40, 5), ("slow", 90, 9)], 5, "[1, 4]"));
+    let comparison = place.compared(&["run"]);
+    assert_eq!(comparison["sides"], serde_json::json!(["fast", "slow"]));
+    let Some(rows) = rows(&comparison) else { return };
+    // 40 and 7 gaps of 5 ms; 90 and 7 of 9.
+    let e2e = (90.0 + 63.0) / (40.0 + 35.0);
+    let truths = [
+        ("ttft.p50", 90.0 / 40.0),
+        ("tpot.p50", 9.0 / 5.0),
+        ("e2e.p50", e2e),
+        ("output_throughput", 1.0 / e2e),
+    ];
+    for (quantity, truth) in truths {
+        let of: Vec<_> = rows.iter().filter(|(_, row)| row["quantity"] == quantity).collect();
+        assert_eq!(of.len(), 2, "{quantity} at two loads: {rows:?}");
+        for (keys, row) in of {
+            let ratio = row["change"].as_f64().unwrap();
+            let is_near = (ratio / truth - 1.0).abs() < 0.1;
+            if (!is_near || row["verdict"] != "worse") && !machine_is_calm() {
+                undecided::note(&format!("inconclusive: {quantity} at {keys}: {row}"));
+                continue;
+            }
+            assert!(is_near, "{quantity} at {keys} is {ratio}, the truth {truth}");
+            assert_eq!(row["verdict"], "worse", "{keys} {row}");
+        }
+    }
+    let load_times = rows.iter().filter(|(_, row)| row["quantity"] == "load_time").count();
+    assert_eq!(load_times, 1, "starts are shared by loads and are told once");
+
+    let text = place.expect(0, &["compare", "run"]);
+    assert!(text.starts_with("slow has 0."), "{text}");
+    assert!(text.contains("at each of 2 loads, worse;"), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colour where there is no terminal");
+    let markdown = place.expect(0, &["compare", "run", "--format", "markdown"]);
+    assert!(markdown.lines().count() <= 30, "{markdown}");
+    let junit = place.expect(0, &["compare", "run", "--format", "junit"]);
+    assert!(junit.contains("<failure message=\"worse:"), "{junit}");
+    let refused = place.expect(2, &["compare", "run", "--by", "concurrency"]);
+    assert!(refused.contains("loads are not compared"), "{refused}");
+}
+
+#[test]
+fn engines_that_are_the_same_are_never_told_apart() {
+    let place = place();
+    place.run("run", &scenario(&[("one", 20, 2), ("two", 20, 2)], 4, "[2]"));
+    let comparison = place.compared(&["run", "--all"]);
+    let Some(of_engines) = rows(&comparison) else { return };
+    for (_, row) in of_engines {
+        let is_called = row["verdict"] == "better" || row["verdict"] == "worse";
+        if is_called && !machine_is_calm() {
+            undecided::note(&format!("inconclusive: engines that are the same: {row}"));
+            continue;
+        }
+        assert!(!is_called, "{row}");
+    }
+    // A run against itself differs in nothing.
+    let itself = place.compared(&["run", "run"]);
+    for (_, row) in rows(&itself).unwrap() {
+        assert_eq!(row["change"], 1.0, "{row}");
+        assert!(row["verdict"] == "equivalent" || row["verdict"] == "inconclusive", "{row}");
+    }
+    assert_eq!(itself["differences"], serde_json::json!([]));
+}
+
+#[test]
+fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_listed() {
+    let place = place();
+    place.run("before", &scenario(&[("old", 10, 1)], 1, "[1, 2]"));
+    place.run("now", &scenario(&[("new", 20, 1)], 1, "[2, 3]"));
+    let comparison = place.compared(&["before", "now"]);
+    let cells = comparison["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 1, "streams that both have: {comparison}");
+    let unmatched = comparison["unmatched"].to_string();
+    assert!(
+        unmatched.contains("concurrency=1") && unmatched.contains("concurrency=3"),
+        "{unmatched}"
+    );
+    let differences = comparison["differences"].to_string();
+    assert!(differences.contains("10ms") && differences.contains("20ms"), "{differences}");
+    let text = place.expect(0, &["compare", "before", "now"]);
+    assert!(text.contains("One trial on a side: no verdict"), "{text}");
+
+    let told = place.expect(66, &["compare", "before", "nowhere"]);
+    assert!(told.contains("nowhere is not a run directory"), "{told}");
+    std::fs::remove_file(place.home.path().join("now/summary.json")).unwrap();
+    let told = place.expect(66, &["compare", "before", "now"]);
+    assert!(told.contains("bench report now"), "{told}");
+    std::fs::write(place.home.path().join("now/summary.json"), "{}").unwrap();
+    let told = place.expect(107, &["compare", "before", "now"]);
+    assert!(told.contains("now/summary.json"), "{told}");
+    let told = place.expect(2, &["compare", "before"]);
+    assert!(told.contains("name two runs"), "{told}");
+}
+
+#[test]
+fn accuracies_are_compared_on_the_items_that_both_answered() {
+    let place = place();
+    let sum =
+        |n: u32| format!("{{\"question\":\"What is {n} + 1?\",\"answer\":\"#### {}\"}}\n", n + 1);
+    let sums: Vec<String> = (0..12).map(sum).collect();
+    std::fs::write(place.home.path().join("sums.jsonl"), sums.concat()).unwrap();
+    let scenario = |engines: &str| {
+        format!(
+            "{engines}[dataset.sums]\nsource = \"gsm8k\"\nlocation = \"./sums.jsonl\"\n\
+             [score.answer]\nextract = [\"strict\"]\n[request]\nmax-tokens = 32\n\
+             [phase.load]\nconcurrency = 2\nrequests = \"all\"\n"
+        )
+    };
+    let sim = "preset = \"sim\"\nttft = \"5ms\"\nitl = \"1ms\"\n";
+    let right = format!("[engine.right]\n{sim}answer-from = \"./sums.jsonl\"\n");
+    let wrong = format!("[engine.wrong]\n{sim}");
+    place.run("one", &scenario(&right));
+    place.run("other", &scenario(&wrong));
+    let comparison = place.compared(&["one", "other"]);
+    let Some(rows) = rows(&comparison) else { return };
+    let accuracy = rows.iter().find(|(_, row)| row["quantity"] == "accuracy");
+    let (_, accuracy) = accuracy.unwrap();
+    assert_eq!(accuracy["change"], -100.0, "{accuracy}");
+    assert_eq!(accuracy["verdict"], "worse", "{accuracy}");
+    let note = accuracy["note"].as_str().unwrap();
+    assert!(note.starts_with("12 items that both answered, 0 gained and 12 lost"), "{note}");
+}
