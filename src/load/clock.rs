@@ -8,6 +8,9 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use crate::clock::{monotonic, realtime};
 use crate::units::Nanos;
 
+/// Two clocks were read at once when no more than this passed meanwhile.
+const AT_ONCE_NS: u64 = 2_000;
+
 /// The zero of a trial's stamps, on the monotonic clock and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch {
@@ -47,7 +50,18 @@ impl Epoch {
     ///
     /// Each batch of stamps needs a new measurement, since the wall clock is slewed and may step.
     pub(super) fn wall_offset_ns(&self) -> u64 {
-        realtime().saturating_sub(self.elapsed()).0
+        let mut best = (u64::MAX, 0);
+        // A thread that loses its CPU between two clocks would move all arrivals by that time.
+        for _ in 0..3 {
+            let before = self.elapsed().0;
+            let wall = realtime().0;
+            let took = self.elapsed().0 - before;
+            best = best.min((took, wall.saturating_sub(before + took / 2)));
+            if took < AT_ONCE_NS {
+                break;
+            }
+        }
+        best.1
     }
 
     /// Returns how much further than the monotonic clock the wall clock has moved since the epoch.

@@ -262,6 +262,13 @@ impl<D: RecorderHandle> Inbox for InFlight<'_, D> {
         }
     }
 
+    fn written(&mut self, key: Key, at: Nanos, cpu: Option<Nanos>) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.timing.written = Some(at);
+            exchange.timing.write_cpu = cpu;
+        }
+    }
+
     fn head(&mut self, key: Key, head: Head, first_byte: Stamp) {
         if let Some(exchange) = self.exchange(key) {
             exchange.head = Some(head);
@@ -281,7 +288,7 @@ impl<D: RecorderHandle> Inbox for InFlight<'_, D> {
         if exchange.block.is_empty() {
             exchange.block_since = stamp.at;
         }
-        exchange.block.push(bytes, stamp.at);
+        exchange.block.push(bytes, stamp);
         exchange.timing.body_bytes += bytes.len() as u64;
         if stamp.source == StampSource::Userspace {
             exchange.timing.stamps = StampSource::Userspace;
@@ -379,7 +386,8 @@ mod tests {
                 Nanos::ZERO,
                 Block::default(),
             ));
-            in_flight.body(key, &bytes, Stamp { at: Nanos::ZERO, source: StampSource::Kernel });
+            let (at, source) = (Nanos::ZERO, StampSource::Kernel);
+            in_flight.body(key, &bytes, Stamp { at, since: at, source });
             in_flight.end(key, Nanos::ZERO, Ending::Complete);
             (in_flight.stalls, in_flight.backlog_bytes)
         };

@@ -4,13 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::process_cpu;
 use crate::load::clock::{Epoch, wake_on_time};
-use crate::record::trial::SentinelRecord;
+use crate::record::trial::{BEAT, SentinelRecord};
 use crate::seed::Seed;
 use crate::stats::reservoir::Reservoir;
 use crate::units::Nanos;
 
-/// Period of the beats.
-const BEAT: Nanos = Nanos::from_millis(5);
 /// Lags that are kept. With more, these are a uniform sample.
 const MAX_LAGS: usize = 4096;
 /// Clock ticks per second in `/proc/stat`; fixed by the kernel's interface.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::CellId;
+use crate::metrics::bounds;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats;
 use crate::metrics::cpu_contention::ProcessorLog;
@@ -14,13 +15,14 @@ use crate::metrics::failures::FailureLimit;
 use crate::metrics::figures::{self, Figures};
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
+use crate::metrics::own_lag::{OwnLag, lateness, phase_of};
 use crate::metrics::per_trial::{self, TrialValues};
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::resources;
 use crate::metrics::steady::steady_state;
-use crate::metrics::summary::{CellSummary, Counts};
+use crate::metrics::summary::{CellSummary, Counts, NumberState, Validity};
 use crate::metrics::totals::Totals;
-use crate::metrics::validity;
+use crate::metrics::validity::{self, Doubts};
 use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell};
@@ -32,6 +34,7 @@ use crate::record::trial::TrialRecord;
 use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 use crate::score::grade::Graded;
+use crate::units::Nanos;
 
 /// Takes the records of one cell in and gives its summary.
 ///
@@ -69,6 +72,8 @@ struct Grades {
 struct OpenTrial {
     record: TrialRecord,
     window: Window,
+    /// How late bench was at most in looking for what had arrived.
+    lateness: Nanos,
     totals: Totals,
     /// Its own samples, in a cell of several trials.
     latencies: Option<Latencies>,
@@ -108,12 +113,14 @@ impl<'a> CellAccumulator<'a> {
         self.end_trial();
         let window = Window::of(record, self.cell);
         self.evidence.begin_trial(record, &window);
-        self.latencies.begin_trial(&record.sentinel);
+        let lateness = lateness(record);
+        self.latencies.begin_trial(&record.sentinel, lateness);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
             latencies: (self.cell.n_trials > 1).then(|| Latencies::new(self.plan.seed)),
             record: record.clone(),
             window,
+            lateness,
             devices: DeviceLog::default(),
             engine: EngineLog::default(),
             processors: ProcessorLog::default(),
@@ -126,11 +133,12 @@ impl<'a> CellAccumulator<'a> {
         else {
             return;
         };
-        let metrics = RequestMetrics::of(record);
-        open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics);
-        self.latencies.push(record, &metrics);
+        let metrics = RequestMetrics::beside(record, open.lateness);
+        let own = OwnLag::of(phase_of(self.cell, record), record, &metrics, open.lateness);
+        open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics, own);
+        self.latencies.push(record, &metrics, own.late);
         if let Some(latencies) = &mut open.latencies {
-            latencies.push(record, &metrics);
+            latencies.push(record, &metrics, own.late);
         }
         self.evidence.push(record, &metrics);
     }
@@ -212,22 +220,20 @@ impl<'a> CellAccumulator<'a> {
         self.withhold_accuracy();
         let lags = self.latencies.lags();
         self.evidence.tpot_bound = self.latencies.tpot_bound();
-        let distributions = self.latencies.distributions(&counts);
+        let (mut distributions, tpot_most) = self.latencies.distributions(&counts);
         let n_trials = self.trials.len() as u32;
         self.evidence.engine_excess = self.engine.excess(&self.trials);
         let evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
-        let instrument = validity::instrument(&evidence);
-        let limit = FailureLimit::of(self.plan);
-        let outcome = self.outcome.as_ref();
-        let validity = validity::of_cell(self.cell, outcome, &counts, limit, n_trials, &instrument);
+        let limits = &self.plan.validity;
+        bounds::judge(limits, &mut figures.by_key, &mut distributions);
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
-        CellSummary {
+        let mut cell = CellSummary {
             id: self.cell.id.clone(),
             name: self.cell.name.clone(),
             keys: self.cell.keys.clone(),
             phase: self.cell.row.as_ref().map(|row| row.phase.clone()),
             outcome: self.outcome,
-            validity,
+            validity: Validity::default(),
             steady: steady_state(&evidence),
             n_trials,
             n_gpus,
@@ -241,7 +247,20 @@ impl<'a> CellAccumulator<'a> {
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
             beside: Vec::new(),
             caveats,
+        };
+        let doubts = Doubts {
+            shortage: validity::shortage(&evidence),
+            invalid: bounds::reasons(limits, &cell, NumberState::Invalid),
+            doubtful: bounds::reasons(limits, &cell, NumberState::Doubtful),
+        };
+        let (outcome, limit) = (cell.outcome.as_ref(), FailureLimit::of(self.plan));
+        cell.validity =
+            validity::of_cell(self.cell, outcome, &cell.counts, limit, n_trials, &doubts);
+        // What nobody counted is no fault of the instrument.
+        if let Some((tpot, most)) = cell.distributions.get_mut(&MetricId::Tpot).zip(tpot_most) {
+            bounds::widen(limits, tpot, &most);
         }
+        cell
     }
 
     /// Takes accuracies away where too few items were answered: who answers one question of two
@@ -358,11 +377,10 @@ mod tests {
     use super::*;
     use crate::metrics::quantity::Quantity;
     use crate::metrics::request::tests::request;
-    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::summary::CellStatus;
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
     use crate::record::trial::PhaseKind;
-    use crate::units::Nanos;
 
     /// A plan of one cell with a warm-up and a measured phase at `rate` per second.
     fn constant_rate_plan(n_trials: u32) -> Plan {
@@ -472,7 +490,9 @@ mod tests {
         near(p(MetricId::TtftScheduled, 3), 900.0);
         near(p(MetricId::Ttft, 3), 1.0);
         // The client did not do what was asked, so its own numbers are not to be believed.
-        assert_eq!(found.validity.status, CellStatus::Invalid, "{:?}", found.validity);
+        let state = |metric: MetricId| found.distributions[&metric].percentiles[3].state;
+        assert_eq!(state(MetricId::TtftScheduled), Some(NumberState::Invalid));
+        assert_eq!(state(MetricId::Ttft), Some(NumberState::Ok));
         assert!(found.caveats.iter().any(|caveat| caveat.code == "late-sends"));
     }
 
@@ -512,18 +532,31 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_fell_behind_invalidates_its_cell() {
+    fn a_machine_that_was_late_is_a_doubt_and_only_what_it_added_counts() {
         let plan = constant_rate_plan(1);
-        let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
-        let mut record = trial_record(100);
-        record.sentinel.wake_lag = vec![Nanos::from_millis(43); 100];
-        cell.begin_trial(&record);
-        for i in 0..100 {
-            cell.request(&measured(i, 1_000 + 10 * i, 50));
-        }
-        cell.outcome(&CellOutcome::Complete);
-        let reasons = ["client: the sentinel woke 43.0 ms late at p99, limit 5.0 ms".to_owned()];
-        assert_eq!(cell.finish().validity, Validity::new(CellStatus::Invalid, reasons));
+        let found = |slack| {
+            let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+            let mut record = trial_record(100);
+            record.sentinel.wake_lag = vec![Nanos::from_millis(43); 100];
+            cell.begin_trial(&record);
+            for i in 0..100 {
+                let mut request = measured(i, 1_000 + 10 * i, 50);
+                request.events.slacken(0, 1, Nanos::from_millis(slack));
+                cell.request(&request);
+            }
+            cell.outcome(&CellOutcome::Complete);
+            cell.finish()
+        };
+        let late = found(0);
+        assert_eq!(late.validity, Validity::default());
+        assert!(late.caveats.iter().any(|caveat| caveat.code == "wake-lag"));
+        assert_eq!(late.distributions[&MetricId::Ttft].percentiles[0].bound, Some((50.0, 50.0)));
+        let doubtful = found(2).validity;
+        let expected = "TTFT p50 (50 ms) may be up to 2 ms high, 4.0 %; limit 1 %";
+        assert_eq!((doubtful.status, &*doubtful.reasons[0]), (CellStatus::Doubtful, expected));
+        let invalid = found(20).validity;
+        let expected = "TTFT p50 (50 ms) may be up to 20 ms high, 40.0 %; limit 10 %";
+        assert_eq!((invalid.status, &*invalid.reasons[0]), (CellStatus::Invalid, expected));
     }
 
     #[test]

@@ -28,6 +28,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::client_cpu,
     instrument::recorder_stalled,
     instrument::stood_still,
+    instrument::suspended,
     instrument::steal,
     instrument::foreign_cpu,
     instrument::wall_drift,
@@ -195,7 +196,7 @@ mod tests {
                 ProbeLoss { n_due: 15, n_missed: 7, n_dropped: 2, trials_gone: 1 },
             )]),
             counter_still_s: 12.0,
-            wake_gap_max: Nanos::ZERO,
+            wake_gap_max: Nanos::from_secs(5),
             ..Evidence::default()
         }
     }
@@ -235,6 +236,7 @@ mod tests {
         client-cpu: load threads were busy 85.0 % of the time
         recorder-stalled: 3 finished exchanges had to wait to be decoded and written
         stood-still: bench neither sent nor read for 4.10 s in all (2 times, the longest 4.00 s from 2.00 s into phase `load`): its records found no room
+        suspended: bench did not run for 5.00 s
         steal: the hypervisor took 5.0 % of a CPU
         foreign-cpu: other programs used 30.0 % of all CPU time: python3 (pid 123) 60 % of a core
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock

@@ -17,16 +17,98 @@ pub const LEVEL: f64 = 0.95;
 pub struct Samples {
     values: Vec<f32>,
     moments: Moments,
+    ends: Ends,
+}
+
+/// The ends between which the true values lie. No distribution is assumed: a quantile of the true
+/// values lies between that of the low ends and that of the high ones.
+///
+/// A side is kept once one of its ends differs from the value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
+    low: Option<Side>,
+    high: Option<Side>,
+    /// Values came with their ends.
+    is_known: bool,
+    /// Values came without.
+    is_unknown: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Side {
+    values: Vec<f32>,
+    /// Sum of the distances from the values.
+    off: f64,
+}
+
+impl Side {
+    fn new(values: &[f32]) -> Self {
+        Self { values: values.to_vec(), off: 0.0 }
+    }
+
+    fn push(&mut self, value: f64, end: f64) {
+        self.values.push(end as f32);
+        self.off += end - value;
+    }
+
+    /// Returns a quantile; the values are in order from then on.
+    fn quantile(&mut self, p: f64) -> Option<f64> {
+        self.values.sort_unstable_by(f32::total_cmp);
+        quantile_by(self.values.len(), p, |rank| f64::from(self.values[rank]))
+    }
+}
+
+impl Ends {
+    /// Returns the ends of values that were kept apart, each side with the sum of its distances
+    /// from the values; no side where none differs from its value.
+    pub(crate) fn of(sides: Option<[(Vec<f32>, f64); 2]>) -> Self {
+        let [low, high] = sides
+            .map_or([None, None], |sides| sides.map(|(values, off)| Some(Side { values, off })));
+        Self { low, high, is_known: true, is_unknown: false }
+    }
+
+    /// Takes in the ends of a value that comes after `values`.
+    fn push(&mut self, values: &[f32], value: f64, ends: Option<(f64, f64)>) {
+        self.is_known |= ends.is_some();
+        self.is_unknown |= ends.is_none();
+        let (low, high) = ends.unwrap_or((value, value));
+        for (side, end, differs) in
+            [(&mut self.low, low, low < value), (&mut self.high, high, high > value)]
+        {
+            if differs || side.is_some() {
+                side.get_or_insert_with(|| Side::new(values)).push(value, end);
+            }
+        }
+    }
+
+    /// Returns both ends of a statistic, from its value and from each side.
+    fn around(
+        &mut self,
+        value: Option<f64>,
+        mut of: impl FnMut(&mut Side) -> Option<f64>,
+    ) -> Option<(f64, f64)> {
+        let value = value.filter(|_| self.is_known && !self.is_unknown)?;
+        let low = self.low.as_mut().map_or(Some(value), &mut of)?;
+        let high = self.high.as_mut().map_or(Some(value), &mut of)?;
+        // Values are kept in single precision.
+        Some((low.min(value), high.max(value)))
+    }
 }
 
 impl Samples {
     /// Returns samples that were gathered elsewhere, with the moments of all that were seen.
     pub(crate) fn of(values: Vec<f32>, moments: Moments) -> Self {
-        Self { values, moments }
+        Self { values, moments, ends: Ends::default() }
     }
 
     /// Takes one value in, in the unit that the distribution is told in.
     pub fn push(&mut self, value: f64) {
+        self.push_within(value, None);
+    }
+
+    /// Takes one value in whose true value lies between two ends, where they are known.
+    pub fn push_within(&mut self, value: f64, ends: Option<(f64, f64)>) {
+        self.ends.push(&self.values, value, ends);
         self.values.push(value as f32);
         self.moments.push(value);
     }
@@ -58,22 +140,39 @@ impl Samples {
     /// slower than all others in the failure-inflated percentiles.
     pub fn distribution(mut self, unit: &str, n_failed: u64, note: Option<String>) -> Distribution {
         self.values.sort_unstable_by(f32::total_cmp);
-        described(&self.values, self.moments, unit, note, |sorted, p| {
+        let mut found = described(&self.values, self.moments, unit, note, |sorted, p| {
             percentile(sorted, p, Some(n_failed), true)
-        })
+        });
+        bounded(&mut found, &mut self.ends);
+        found
     }
 }
 
 /// Returns the distribution of values that depend on each other, such as the gaps of one
 /// stream: percentiles without intervals, which would assume independence.
-pub fn dependent(
+pub(crate) fn dependent(
     mut values: Vec<f32>,
     moments: Moments,
+    mut ends: Ends,
     unit: &str,
     note: Option<String>,
 ) -> Distribution {
     values.sort_unstable_by(f32::total_cmp);
-    described(&values, moments, unit, note, |sorted, p| percentile(sorted, p, None, false))
+    let mut found =
+        described(&values, moments, unit, note, |sorted, p| percentile(sorted, p, None, false));
+    bounded(&mut found, &mut ends);
+    found
+}
+
+/// Puts the bounds of its statistics to a distribution.
+fn bounded(found: &mut Distribution, ends: &mut Ends) {
+    let n = found.n as f64;
+    let mean = found.mean;
+    found.mean_bound = ends.around(mean, |side| Some(mean? + side.off / n));
+    for percentile in &mut found.percentiles {
+        let share = percentile.p / 100.0;
+        percentile.bound = ends.around(percentile.value, |side| side.quantile(share));
+    }
 }
 
 fn described(
@@ -87,6 +186,8 @@ fn described(
         unit: unit.to_owned(),
         n: moments.n(),
         mean: moments.mean(),
+        mean_bound: None,
+        mean_state: None,
         std: moments.std(),
         // Of all values: the sorted ones may be a sample of them, which misses the extremes.
         min: moments.min(),
@@ -113,6 +214,8 @@ fn percentile(sorted: &[f32], p: f64, n_failed: Option<u64>, with_interval: bool
         p,
         value: if is_enough { quantile_by(n, share, at) } else { None },
         interval: if is_enough && with_interval { interval() } else { None },
+        bound: None,
+        state: None,
         with_failures: if is_enough { n_failed.and_then(inflated) } else { None },
         n_floor,
     }
@@ -157,6 +260,28 @@ mod tests {
             one.distribution("ms", 0, None)
         };
         assert_eq!((one.mean, one.std, one.percentiles[0].value), (Some(3.0), None, None));
+    }
+
+    #[test]
+    fn a_quantile_lies_between_that_of_the_low_ends_and_that_of_the_high_ones() {
+        let mut samples = Samples::default();
+        for i in 1..=100 {
+            let value = f64::from(i);
+            // The ten largest may be 5 less, the three smallest 50 more.
+            let (low, high) = (if i > 90 { value - 5.0 } else { value }, value);
+            samples.push_within(value, Some((low, if i <= 3 { high + 50.0 } else { high })));
+        }
+        let found = samples.distribution("ms", 0, None);
+        let bound = |p: f64| found.percentile(p).unwrap().bound;
+        assert_eq!(bound(50.0), Some((50.5, 52.0)));
+        assert!((bound(90.0).unwrap().0 - 88.0).abs() < 2.0, "{:?}", bound(90.0));
+        let (low, high) = found.mean_bound.unwrap();
+        assert!((low - 50.0).abs() < 1e-9 && (high - 52.0).abs() < 1e-9, "{low} {high}");
+        assert_eq!(bound(99.0), None, "below its floor");
+        // One value without ends, and nothing is known.
+        samples = Samples::default();
+        (0..100).for_each(|i| samples.push_within(1.0, (i > 0).then_some((1.0, 1.0))));
+        assert_eq!(samples.distribution("ms", 0, None).percentiles[0].bound, None);
     }
 
     #[test]

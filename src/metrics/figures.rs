@@ -6,7 +6,7 @@ use crate::metrics::capacity;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
 use crate::metrics::summary::Figure;
-use crate::metrics::totals::Totals;
+use crate::metrics::totals::{Edge, Totals};
 use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
 use crate::stats::proportion::wilson;
@@ -43,6 +43,7 @@ impl Figures {
             n,
             interval: interval.map(Interval::ends),
             note: note.to_owned(),
+            ..Figure::default()
         };
         self.by_key.insert(key, figure);
     }
@@ -56,6 +57,7 @@ impl Figures {
             n: 0,
             interval: None,
             note: reason.to_owned(),
+            ..Figure::default()
         };
         self.by_key.insert(key, figure);
     }
@@ -87,6 +89,9 @@ impl Figures {
             n => format!("Student's t over {n} trials, 95 %"),
         };
         self.set_with_interval(metric, value, n, interval, &note);
+        if let Some(figure) = self.by_key.get_mut(&metric.into()) {
+            figure.bound = bound_of(&rates, value);
+        }
     }
 
     /// Divides a figure and its interval, as another figure.
@@ -95,6 +100,7 @@ impl Figures {
         let figure = Figure {
             value: whole.value.map(|value| value / divisor),
             interval: whole.interval.map(|(low, high)| (low / divisor, high / divisor)),
+            bound: whole.bound.map(|(low, high)| (low / divisor, high / divisor)),
             unit: part.unit().to_owned(),
             ..whole.clone()
         };
@@ -120,6 +126,35 @@ struct Rate {
     secs: f64,
     n: u64,
     unknown: Option<&'static str>,
+    /// What bench's own lateness leaves open; absent where that is not counted.
+    open: Option<Open>,
+}
+
+/// What bench's own lateness leaves open of a rate.
+#[derive(Clone, Copy)]
+struct Open {
+    /// The least and the most that the amount can be.
+    least: f64,
+    most: f64,
+    /// Seconds in which bench kept the engine from working.
+    lost_secs: f64,
+}
+
+/// Returns the ends between which a rate lies.
+///
+/// In a closed loop a stream that has no request under way takes its share from the rate: with
+/// `lost` seconds of all streams together, the engine had `secs - lost` seconds, and would have
+/// done at most so much more in all of them.
+/// In an open loop the schedule sets the rate, and a late send moves its answer along: at most
+/// what lies that far behind an edge of the window belongs to the other side of it.
+fn bound_of(rates: &[Rate], value: f64) -> Option<(f64, f64)> {
+    let secs: f64 = rates.iter().map(|rate| rate.secs).sum();
+    let open: Vec<Open> = rates.iter().map(|rate| rate.open).collect::<Option<_>>()?;
+    let sum = |of: fn(&Open) -> f64| open.iter().map(of).sum::<f64>();
+    let working = secs - sum(|open| open.lost_secs);
+    // Streams that never worked leave everything open.
+    let high = if working > 0.0 { sum(|open| open.most) / working } else { f64::MAX };
+    Some(((sum(|open| open.least) / secs).min(value), high.max(value)))
 }
 
 const NO_COUNTS: &str =
@@ -143,49 +178,49 @@ fn unknown(n_unknown: u64, n_ok: u64) -> Option<&'static str> {
 
 /// Rates over the window, and over the whole run beside them.
 pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) {
-    let windowed = |amount: f64, n, totals: &Totals, unknown| Rate {
-        amount,
-        secs: totals.window_secs,
-        n,
-        unknown,
-    };
-    let whole = |amount: f64, n, totals: &Totals, unknown| Rate {
-        amount,
-        secs: totals.whole_secs,
-        n,
-        unknown,
-    };
     let no_output = |t: &Totals| unknown(t.n_output_unknown, t.n_ok);
     let no_prompt = |t: &Totals| unknown(t.n_prompt_unknown, t.n_ok);
     let either = |t: &Totals| no_output(t).or(no_prompt(t));
-    let total = |t: &Totals| t.inside.output_tokens + t.inside.prompt_tokens as f64;
     let n = |t: &Totals| t.inside.n_completed;
-    figures.rate(MetricId::RequestThroughput, trials, |t| windowed(n(t) as f64, n(t), t, None));
+    figures.rate(MetricId::RequestThroughput, trials, |t| {
+        inside(t, n(t) as f64, n(t), None, |edge| edge.n_completed as f64)
+    });
     figures.rate(MetricId::OutputThroughput, trials, |t| {
-        windowed(t.inside.output_tokens, t.inside.output_tokens.round() as u64, t, no_output(t))
+        let tokens = t.inside.output_tokens;
+        inside(t, tokens, tokens.round() as u64, no_output(t), |edge| edge.output_tokens)
     });
     figures.rate(MetricId::PromptThroughput, trials, |t| {
-        windowed(t.inside.prompt_tokens as f64, t.inside.prompt_tokens, t, no_prompt(t))
+        let tokens = t.inside.prompt_tokens;
+        inside(t, tokens as f64, tokens, no_prompt(t), |edge| edge.prompt_tokens as f64)
     });
     figures.rate(MetricId::TotalThroughput, trials, |t| {
-        windowed(total(t), total(t) as u64, t, either(t))
+        let total = t.inside.output_tokens + t.inside.prompt_tokens as f64;
+        inside(t, total, total as u64, either(t), |edge| {
+            edge.output_tokens + edge.prompt_tokens as f64
+        })
     });
+    let of_the_run = |t: &Totals, amount: f64, n| Rate {
+        amount,
+        secs: t.window_secs,
+        n,
+        unknown: None,
+        open: None,
+    };
     figures.rate(MetricId::AttemptedRate, trials, |t| {
-        windowed(t.inside.n_scheduled as f64, t.inside.n_scheduled, t, None)
+        of_the_run(t, t.inside.n_scheduled as f64, t.inside.n_scheduled)
     });
+    figures.rate(MetricId::InFlightMean, trials, |t| of_the_run(t, t.inside.in_flight_secs, n(t)));
     figures
-        .rate(MetricId::InFlightMean, trials, |t| windowed(t.inside.in_flight_secs, n(t), t, None));
-    figures
-        .rate(MetricId::RequestThroughputWhole, trials, |t| whole(t.n_ok as f64, t.n_ok, t, None));
+        .rate(MetricId::RequestThroughputWhole, trials, |t| whole(t, t.n_ok as f64, t.n_ok, None));
     figures.rate(MetricId::OutputThroughputWhole, trials, |t| {
-        whole(t.output_tokens as f64, t.output_tokens, t, no_output(t))
+        whole(t, t.output_tokens as f64, t.output_tokens, no_output(t))
     });
     figures.rate(MetricId::PromptThroughputWhole, trials, |t| {
-        whole(t.prompt_tokens as f64, t.prompt_tokens, t, no_prompt(t))
+        whole(t, t.prompt_tokens as f64, t.prompt_tokens, no_prompt(t))
     });
     figures.rate(MetricId::TotalThroughputWhole, trials, |t| {
         let tokens = t.output_tokens + t.prompt_tokens;
-        whole(tokens as f64, tokens, t, either(t))
+        whole(t, tokens as f64, tokens, either(t))
     });
     for (of_all, per_gpu) in [
         (MetricId::RequestThroughput, MetricId::RequestThroughputPerGpu),
@@ -201,6 +236,28 @@ pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) 
     figures.set(MetricId::WholeRun, sum(|t| t.whole_secs), n_trials, "summed over trials");
 }
 
+/// Returns an amount inside the window as a rate; `of` reads it from sums that bench's lateness
+/// leaves open.
+fn inside(
+    totals: &Totals,
+    amount: f64,
+    n: u64,
+    unknown: Option<&'static str>,
+    of: impl Fn(&Edge) -> f64,
+) -> Rate {
+    let (least, most) = (of(&totals.surely), of(&totals.perhaps));
+    let open = Some(Open { least, most, lost_secs: totals.lost_secs() });
+    Rate { amount, secs: totals.window_secs, n, unknown, open }
+}
+
+/// Returns an amount over the whole run as a rate. Late sends make an open loop's run longer, by
+/// no more than the latest of them.
+fn whole(totals: &Totals, amount: f64, n: u64, unknown: Option<&'static str>) -> Rate {
+    let lost_secs = totals.lost_whole_secs + totals.late_max_secs;
+    let open = Some(Open { least: amount, most: amount, lost_secs });
+    Rate { amount, secs: totals.whole_secs, n, unknown, open }
+}
+
 /// Output throughput by stream of a closed loop.
 pub(crate) fn per_stream(figures: &mut Figures, concurrency: u32) {
     let divisor = f64::from(concurrency.max(1));
@@ -209,11 +266,9 @@ pub(crate) fn per_stream(figures: &mut Figures, concurrency: u32) {
 
 /// Requests that met all objectives.
 pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
-    figures.rate(MetricId::Goodput, trials, |t| Rate {
-        amount: t.inside.n_good as f64,
-        secs: t.window_secs,
-        n: t.inside.n_good,
-        unknown: None,
+    figures.rate(MetricId::Goodput, trials, |t| {
+        let n_good = t.inside.n_good;
+        inside(t, n_good as f64, n_good, None, |edge| edge.n_good as f64)
     });
     let sum = |of: fn(&Totals) -> u64| trials.iter().map(of).sum::<u64>();
     figures.share(MetricId::GoodputShare, sum(|t| t.n_good), sum(|t| t.n_scheduled));
@@ -234,6 +289,9 @@ pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64
         // More tokens per second are fewer machines: the ends change places.
         let ends = rate.interval.and_then(|(low, high)| Some(Interval::new(of(high)?, of(low)?)));
         figures.set_with_interval(metric, value, rate.n, ends, &rate.note);
+        if let Some(figure) = figures.by_key.get_mut(&metric.into()) {
+            figure.bound = rate.bound.and_then(|(low, high)| Some((of(high)?, of(low)?)));
+        }
     };
     derive(MetricId::GpuDaysPer1bTokens, &capacity::gpu_days_per_1b_tokens);
     derive(MetricId::NodeDaysPer1bTokens, &capacity::node_days_per_1b_tokens);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::distribution::{Samples, dependent};
+use crate::metrics::distribution::{Ends, Samples, dependent};
 use crate::metrics::evidence::Lags;
-use crate::metrics::request::{RequestMetrics, TpotBound, token_events};
+use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, slack_beside, token_events};
 use crate::metrics::summary::{Counts, Distribution};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
@@ -20,10 +20,18 @@ use crate::units::Nanos;
 /// known to a thousandth of its rank.
 const MAX_GAPS: usize = 10_000_000;
 
+/// A stream was looked at at once when its end can have waited no longer than this. A turn of the
+/// loop is shorter where it has little to do.
+const AT_ONCE: Nanos = Nanos(200_000);
+
 /// The distributions of one cell. Latencies are of complete answers alone.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     by_metric: BTreeMap<MetricId, Samples>,
+    /// How late bench was at most, in the open trial, in looking for what had arrived.
+    lateness: Nanos,
+    /// What is known of how the engine ends its streams.
+    tails: Tails,
     wake_lag_p99_worst: Option<Nanos>,
     icl: Gaps,
     /// Apart from `icl` only once an engine says how many tokens a chunk holds.
@@ -38,11 +46,48 @@ pub(crate) struct Latencies {
     seed: Seed,
 }
 
+/// How an engine ends its streams: with the last token and what follows it in one write, or not.
+///
+/// A stream that bench looks at at once tells: what was written apart comes in reads of its own.
+/// Where that was never so, the last token of a stream that bench looked at late came with the
+/// end of the stream, whose stamp is exact.
+#[derive(Debug, Default)]
+struct Tails {
+    n_apart: u64,
+    n_together: u64,
+    /// Metrics that end with the last token, once one was looked at late, as they are if all
+    /// streams end in one write.
+    together: Option<BTreeMap<MetricId, Samples>>,
+}
+
+/// Streams that must have been seen to end in one write, and none otherwise: one in thirty that
+/// does not would have been seen with 97 % certainty.
+const SEEN_TOGETHER: u64 = 100;
+
+impl Tails {
+    fn are_together(&self) -> bool {
+        self.n_apart == 0 && self.n_together >= SEEN_TOGETHER
+    }
+}
+
 /// Gaps between chunks, and their exact moments.
 #[derive(Debug)]
 struct Gaps {
     kept: Reservoir<f32>,
     moments: Moments,
+    ends: Option<Box<GapEnds>>,
+    /// Some stream does not say how far its stamps can be believed.
+    has_no_ends: bool,
+}
+
+/// Ends between which the true gaps lie; the kept ones are those of the kept gaps.
+#[derive(Debug)]
+struct GapEnds {
+    low: Vec<f32>,
+    high: Vec<f32>,
+    /// By how much all true gaps together may be less, and more.
+    less: f64,
+    more: f64,
 }
 
 impl Gaps {
@@ -51,12 +96,40 @@ impl Gaps {
     }
 
     fn of_capacity(capacity: usize, seed: Seed, stream: &str) -> Self {
-        Self { kept: Reservoir::new(capacity, seed.stream(stream)), moments: Moments::default() }
+        let kept = Reservoir::new(capacity, seed.stream(stream));
+        Self { kept, moments: Moments::default(), ends: None, has_no_ends: false }
     }
 
-    fn push(&mut self, millis: f64) {
-        self.kept.push(millis as f32);
+    fn push_within(&mut self, millis: f64, (low, high): (f64, f64)) {
+        if low < millis || high > millis {
+            self.open();
+        }
+        if let Some(place) = self.kept.push(millis as f32)
+            && let Some(ends) = &mut self.ends
+        {
+            for (kept, end) in [(&mut ends.low, low), (&mut ends.high, high)] {
+                kept.resize(kept.len().max(place + 1), 0.0);
+                kept[place] = end as f32;
+            }
+        }
         self.moments.push(millis);
+    }
+
+    fn open(&mut self) -> &mut GapEnds {
+        let kept = || self.kept.kept().to_vec();
+        self.ends.get_or_insert_with(|| {
+            Box::new(GapEnds { low: kept(), high: kept(), less: 0.0, more: 0.0 })
+        })
+    }
+
+    /// Takes note that the gaps of one stream together may be less or more: its first event may
+    /// have come earlier, and so may its last.
+    fn push_sum(&mut self, first_slack: Nanos, last_slack: Nanos) {
+        if first_slack > Nanos::ZERO || last_slack > Nanos::ZERO {
+            let ends = self.open();
+            ends.more += first_slack.as_millis_f64();
+            ends.less += last_slack.as_millis_f64();
+        }
     }
 
     fn distribution(self, metric: MetricId, notes: &[&str]) -> Distribution {
@@ -65,7 +138,13 @@ impl Gaps {
             notes.push(format!("percentiles from a uniform sample of {MAX_GAPS} gaps"));
         }
         notes.push("no intervals: gaps of one stream depend on each other".to_owned());
-        dependent(self.kept.into_kept(), self.moments, metric.unit(), Some(notes.join("; ")))
+        let ends = if self.has_no_ends {
+            Ends::default()
+        } else {
+            Ends::of(self.ends.map(|ends| [(ends.low, -ends.less), (ends.high, ends.more)]))
+        };
+        let note = Some(notes.join("; "));
+        dependent(self.kept.into_kept(), self.moments, ends, metric.unit(), note)
     }
 }
 
@@ -73,6 +152,8 @@ impl Latencies {
     pub(crate) fn new(seed: Seed) -> Self {
         Self {
             by_metric: BTreeMap::new(),
+            lateness: Nanos::ZERO,
+            tails: Tails::default(),
             wake_lag_p99_worst: None,
             icl: Gaps::new(seed, "icl-reservoir"),
             itl: None,
@@ -86,7 +167,8 @@ impl Latencies {
     }
 
     /// Takes a trial's sentinel in.
-    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord) {
+    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord, lateness: Nanos) {
+        self.lateness = lateness;
         let wake_lag = &sentinel.wake_lag;
         for lag in wake_lag {
             self.sample(MetricId::WakeLag, Some(lag.as_millis_f64()));
@@ -99,8 +181,8 @@ impl Latencies {
         self.wake_lag_p99_worst = self.wake_lag_p99_worst.max(p99);
     }
 
-    /// Takes a measured request in.
-    pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
+    /// Takes a measured request in, which bench sent `late` after it was due and could be sent.
+    pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics, late: Nanos) {
         let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
         // What the client did is known of failed requests too.
         self.sample(MetricId::SendLag, millis(metrics.send_lag));
@@ -113,12 +195,27 @@ impl Latencies {
         if !metrics.is_ok {
             return;
         }
-        self.sample(MetricId::Ttft, millis(metrics.ttft));
-        self.sample(MetricId::TtftScheduled, millis(metrics.ttft_scheduled));
-        self.sample(MetricId::Ttfr, millis(metrics.ttfr));
-        self.sample(MetricId::Ttfa, millis(metrics.ttfa));
-        self.sample(MetricId::E2e, millis(metrics.e2e));
-        self.sample(MetricId::E2eScheduled, millis(metrics.e2e_scheduled));
+        let added = metrics.added;
+        for (metric, latency, slack) in [
+            (MetricId::Ttft, metrics.ttft, added.first),
+            (MetricId::TtftScheduled, metrics.ttft_scheduled, added.first + late),
+            (MetricId::Ttfr, metrics.ttfr, added.first_reasoning),
+            (MetricId::Ttfa, metrics.ttfa, added.first_answer),
+        ] {
+            let Some(latency) = latency else { continue };
+            let ends = added.ends(latency, slack);
+            self.by_metric.entry(metric).or_default().push_within(latency.as_millis_f64(), ends);
+        }
+        self.see_tail(record, metrics);
+        for (metric, latency, late) in [
+            (MetricId::E2e, metrics.e2e, Nanos::ZERO),
+            (MetricId::E2eScheduled, metrics.e2e_scheduled, late),
+        ] {
+            let Some(latency) = latency else { continue };
+            let (ends, together) =
+                (added.ends(latency, added.last + late), added.ends(latency, late));
+            self.push_to_the_end(metric, latency.as_millis_f64(), ends, together);
+        }
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
                 self.n_tpot_open += 1;
@@ -126,10 +223,17 @@ impl Latencies {
                 self.tpot_most.get_or_insert_with(so_far);
             }
             if let Some(samples) = &mut self.tpot_most {
-                samples.push(most / 1e6);
+                samples
+                    .push(most / 1e6 * (1.0 + metrics.tpot_ends().map_or(0.0, |(_, more)| more)));
             }
         }
-        self.sample(MetricId::Tpot, metrics.tpot_ns.map(|nanos| nanos / 1e6));
+        if let Some(tpot) = metrics.tpot_ns {
+            let tpot = tpot / 1e6;
+            let ends = metrics.tpot_ends();
+            let within = |(less, more): (f64, f64)| (tpot * (1.0 - less), tpot * (1.0 + more));
+            let together = ends.map(|(_, more)| within((0.0, more)));
+            self.push_to_the_end(MetricId::Tpot, tpot, ends.map(within), together);
+        }
         self.sample(MetricId::DoneLag, millis(metrics.done_lag));
         self.sample(MetricId::OutputTokens, metrics.output.tokens.map(f64::from));
         self.sample(MetricId::PromptTokens, metrics.prompt.tokens.map(f64::from));
@@ -137,38 +241,109 @@ impl Latencies {
         let n_events = metrics.n_token_events;
         self.one_token_per_chunk &=
             metrics.output.tokens.is_some_and(|n| n == n_events || n == n_events + 1);
-        self.push_gaps(record, metrics.burst.is_some());
+        self.push_gaps(record, metrics);
     }
 
-    fn push_gaps(&mut self, record: &RequestRecord, is_burst: bool) {
+    /// Looks at how a stream ended.
+    fn see_tail(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
+        if record.done > metrics.last_token_at {
+            self.tails.n_apart += 1;
+        } else if metrics.added.last <= AT_ONCE {
+            self.tails.n_together += 1;
+        } else if self.tails.together.is_none() {
+            let to_the_end = [MetricId::E2e, MetricId::E2eScheduled, MetricId::Tpot];
+            let so_far = |metric| Some((metric, self.by_metric.get(&metric)?.clone()));
+            self.tails.together = Some(to_the_end.into_iter().filter_map(so_far).collect());
+        }
+    }
+
+    /// Takes in a value that ends with the last token: with its ends, and with those that it has if
+    /// the engine ends its streams in one write.
+    fn push_to_the_end(
+        &mut self,
+        metric: MetricId,
+        value: f64,
+        ends: Option<(f64, f64)>,
+        together: Option<(f64, f64)>,
+    ) {
+        self.by_metric.entry(metric).or_default().push_within(value, ends);
+        if let Some(metrics) = &mut self.tails.together {
+            metrics.entry(metric).or_default().push_within(value, together);
+        }
+    }
+
+    fn push_gaps(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
+        // What something held back says nothing of the time between tokens.
+        let is_burst = metrics.burst.is_some();
         if is_burst && self.itl.is_none() {
             self.itl = Some(self.split_itl());
         }
-        let mut last: Option<Nanos> = None;
-        for event in token_events(record) {
-            if let Some(last) = last {
-                let gap = event.at.saturating_sub(last).as_millis_f64();
-                if event.tokens.is_some() && self.itl.is_none() {
-                    self.itl = Some(self.split_itl());
-                }
-                self.icl.push(gap);
-                // What something held back says nothing of the time between tokens.
-                if let Some(itl) = self.itl.as_mut().filter(|_| !is_burst) {
-                    let n_tokens = event.tokens.unwrap_or(1).max(1);
-                    for _ in 0..n_tokens {
-                        itl.push(gap / f64::from(n_tokens));
+        let lateness = self.lateness;
+        let mut events = token_events(record).map(|event| TokenEvent {
+            slack: slack_beside(record.stamps, event.slack, lateness),
+            ..event
+        });
+        let Some(mut last) = events.next() else { return };
+        let mut open: Option<Arrivals> = None;
+        for event in events {
+            match &mut open {
+                Some(group) if group.at == event.at => group.push(event),
+                _ => {
+                    if let Some(group) = open.replace(Arrivals::of(last, event)) {
+                        self.push_arrivals(&group, is_burst);
                     }
                 }
             }
-            last = Some(event.at);
+            last = event;
+        }
+        if let Some(group) = open {
+            self.push_arrivals(&group, is_burst);
+        }
+        let is_known = metrics.added.sending.is_some();
+        for gaps in [Some(&mut self.icl), self.itl.as_mut()].into_iter().flatten() {
+            gaps.has_no_ends |= !is_known;
+            gaps.push_sum(metrics.added.first, metrics.added.last);
+        }
+    }
+
+    fn push_arrivals(&mut self, group: &Arrivals, is_burst: bool) {
+        if group.tokens.is_some() && self.itl.is_none() {
+            self.itl = Some(self.split_itl());
+        }
+        let gap = group.gap.as_millis_f64();
+        let most = group.most.as_millis_f64();
+        for place in 0..group.n_events {
+            // Events of one arrival are no gap apart, as far as the stamps tell.
+            let (value, low) =
+                if place == 0 { (gap, group.least.as_millis_f64()) } else { (0.0, 0.0) };
+            self.icl.push_within(value, (low, most / f64::from(place + 1)));
+        }
+        let Some(itl) = self.itl.as_mut().filter(|_| !is_burst) else { return };
+        let n_tokens = group.tokens.unwrap_or(group.n_events);
+        let n_first = if group.tokens.is_some() { group.n_first } else { 1 };
+        for place in 0..n_tokens {
+            let of_first = |millis: f64| {
+                if place < n_first { millis / f64::from(n_first) } else { 0.0 }
+            };
+            let high = if group.n_events == 1 { n_first } else { place + 1 };
+            let low = of_first(group.least.as_millis_f64());
+            itl.push_within(of_first(gap), (low, most / f64::from(high)));
         }
     }
 
     /// Begins ITL apart from ICL, with the gaps so far as gaps of one token.
     fn split_itl(&self) -> Gaps {
         let mut itl = Gaps::new(self.seed, "itl-reservoir");
-        for &gap in self.icl.kept.kept() {
-            itl.push(f64::from(gap));
+        let ends = self.icl.ends.as_deref();
+        for (place, &gap) in self.icl.kept.kept().iter().enumerate() {
+            let gap = f64::from(gap);
+            let end = |kept: &[f32]| f64::from(kept[place]);
+            itl.push_within(gap, ends.map_or((gap, gap), |ends| (end(&ends.low), end(&ends.high))));
+        }
+        itl.has_no_ends = self.icl.has_no_ends;
+        if let Some(ends) = ends {
+            let open = itl.open();
+            (open.less, open.more) = (ends.less, ends.more);
         }
         itl
     }
@@ -208,8 +383,17 @@ impl Latencies {
         samples
     }
 
-    /// Returns all distributions.
-    pub(crate) fn distributions(self, counts: &Counts) -> BTreeMap<MetricId, Distribution> {
+    /// Returns all distributions, and that of the most that each request's TPOT can be where
+    /// nobody says how many tokens first chunks held.
+    pub(crate) fn distributions(
+        mut self,
+        counts: &Counts,
+    ) -> (BTreeMap<MetricId, Distribution>, Option<Distribution>) {
+        if self.tails.are_together() {
+            self.by_metric.extend(self.tails.together.take().unwrap_or_default());
+        }
+        let tpot_most =
+            self.tpot_most.map(|most| most.distribution(MetricId::Tpot.unit(), 0, None));
         let n_failed = counts.n_failed();
         let note = (self.n_censored > 0).then(|| {
             format!(
@@ -238,7 +422,47 @@ impl Latencies {
             found.insert(MetricId::Icl, icl);
             found.insert(MetricId::Itl, itl);
         }
-        found
+        (found, tpot_most)
+    }
+}
+
+/// Token events with one stamp, and what lies before them.
+///
+/// They arrived one after the other in one read, whose stamp is that of its last byte. The gaps
+/// between them, and the one before them, add up to what is known; so the i-th longest of them is
+/// no longer than an i-th of that.
+#[derive(Debug)]
+struct Arrivals {
+    at: Nanos,
+    n_events: u32,
+    /// Tokens of all of them, and of the first, where somebody counted them.
+    tokens: Option<u32>,
+    n_first: u32,
+    /// From the event before them to their stamp.
+    gap: Nanos,
+    /// The least that the first gap can be.
+    least: Nanos,
+    /// The most that all gaps together can be.
+    most: Nanos,
+}
+
+impl Arrivals {
+    fn of(before: TokenEvent, first: TokenEvent) -> Self {
+        let gap = first.at.saturating_sub(before.at);
+        Self {
+            at: first.at,
+            n_events: 1,
+            tokens: first.tokens.map(|n| n.max(1)),
+            n_first: first.tokens.map_or(1, |n| n.max(1)),
+            gap,
+            least: gap.saturating_sub(first.slack),
+            most: gap + before.slack,
+        }
+    }
+
+    fn push(&mut self, event: TokenEvent) {
+        self.n_events += 1;
+        self.tokens = self.tokens.zip(event.tokens).map(|(so_far, n)| so_far + n.max(1));
     }
 }
 
@@ -264,9 +488,9 @@ mod tests {
         for record in records {
             counts.scheduled += 1;
             counts.ok += u64::from(record.outcome == Outcome::Ok);
-            latencies.push(record, &RequestMetrics::of(record));
+            latencies.push(record, &RequestMetrics::of(record), Nanos::ZERO);
         }
-        latencies.distributions(&counts)
+        latencies.distributions(&counts).0
     }
 
     #[test]
@@ -276,6 +500,40 @@ mod tests {
         let found = distributions(&[request(0, 0, 0, &[50, 60]), failed]);
         assert_eq!((found[&MetricId::Ttft].n, found[&MetricId::SendLag].n), (1, 2));
         assert_eq!(found[&MetricId::Ttft].mean, Some(50.0));
+    }
+
+    #[test]
+    fn a_last_token_came_with_the_end_where_streams_end_in_one_write() {
+        let bound_of_e2e = |n_at_once: u64, n_apart: u64| {
+            let stream = |index, slack| {
+                let mut record = request(index, 0, 0, &[50, 60]);
+                record.events.slacken(1, 1, Nanos(slack));
+                record
+            };
+            let mut records: Vec<_> = (0..n_at_once).map(|index| stream(index, 90_000)).collect();
+            records.extend((0..1_000).map(|index| stream(index, 8_000_000)));
+            for record in records.iter_mut().take(n_apart as usize) {
+                record.done = Some(Nanos::from_millis(61));
+            }
+            distributions(&records)[&MetricId::E2e].percentiles[0].bound.unwrap()
+        };
+        assert_eq!(bound_of_e2e(120, 0), (60.0, 60.0));
+        assert_eq!(bound_of_e2e(120, 1), (52.0, 60.0), "some streams end in two writes");
+        assert_eq!(bound_of_e2e(20, 0), (52.0, 60.0), "too few were looked at at once");
+    }
+
+    #[test]
+    fn gaps_that_one_read_hides_are_bounded_together() {
+        // 50 ms of silence, then five tokens in one read: the kernel had the last one by then.
+        let mut record = request(0, 0, 0, &[10, 60, 60, 60, 60, 60]);
+        record.events.slacken(1, 4, Nanos::from_millis(45));
+        let found = &distributions(&[record.clone(), record.clone(), record])[&MetricId::Icl];
+        assert!(found.n == 15 && (found.mean.unwrap() - 10.0).abs() < 1e-9);
+        let (low, high) = found.mean_bound.unwrap();
+        assert!(high - low < 1e-9, "their sum is known");
+        // The longest gap is 50 ms at most, the second 25 ms, the third a third of that.
+        let (low, high) = found.percentiles[0].bound.unwrap();
+        assert!(low == 0.0 && (high - 50.0 / 3.0).abs() < 1e-4, "{low} {high}");
     }
 
     #[test]
@@ -303,9 +561,10 @@ mod tests {
         for seed in 0..4 {
             let mut gaps = Gaps::of_capacity(10, Seed(seed), "icl-reservoir");
             for i in 0..10_000 {
-                gaps.push(if i == 5_000 { 987.5 } else { 0.25 });
+                let gap = if i == 5_000 { 987.5 } else { 0.25 };
+                gaps.push_within(gap, (gap, gap));
             }
-            gaps.push(0.125);
+            gaps.push_within(0.125, (0.125, 0.125));
             let found = gaps.distribution(MetricId::Icl, &[]);
             assert_eq!((found.n, found.min, found.max), (10_001, Some(0.125), Some(987.5)));
         }

@@ -5,6 +5,7 @@
 
 pub mod accumulate;
 pub mod axes;
+pub(crate) mod bounds;
 pub mod capacity;
 pub mod catalogue;
 mod caveats;
@@ -24,6 +25,7 @@ pub mod gates;
 pub mod goodput;
 mod latencies;
 mod load_time;
+pub(crate) mod own_lag;
 mod per_trial;
 pub mod quantity;
 mod reading;

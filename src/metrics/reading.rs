@@ -32,6 +32,7 @@ pub(crate) fn accuracy_by(accuracy: &Accuracy) -> Figure {
         n: accuracy.n,
         unit: MetricId::Accuracy.unit().to_owned(),
         note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor),
+        ..Figure::default()
     }
 }
 
@@ -42,6 +43,8 @@ fn mean(distribution: &Distribution) -> Figure {
         n: distribution.n,
         unit: distribution.unit.clone(),
         note: distribution.note.clone().unwrap_or_default(),
+        bound: distribution.mean_bound,
+        state: distribution.mean_state,
     }
 }
 
@@ -58,6 +61,8 @@ fn percentile(distribution: &Distribution, p: f64) -> Option<Figure> {
         n: distribution.n,
         unit: distribution.unit.clone(),
         note,
+        bound: percentile.bound,
+        state: percentile.state,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The numbers of one request.
 
-use crate::record::request::{EventKind, Outcome, RequestRecord};
+use crate::record::request::{EventKind, Outcome, RequestRecord, StampSource};
 use crate::units::Nanos;
 
 /// Who counted tokens.
@@ -62,6 +62,34 @@ pub struct TpotBound {
     pub n_open: u64,
 }
 
+/// What bench may have added to the durations of a request, at most.
+///
+/// The kernel had the request at some instant between `sent` and `written`, and a token event
+/// arrived up to its slack before its stamp: a latency is too high by at most both together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// `written` minus `sent`, or the CPU time of that where the thread did not run for the rest;
+    /// absent where the request was not written to its end.
+    pub sending: Option<Nanos>,
+    /// Slack of the first token event.
+    pub first: Nanos,
+    /// Slack of the last one.
+    pub last: Nanos,
+    /// Slack of the first reasoning token.
+    pub first_reasoning: Nanos,
+    /// Slack of the first answer token.
+    pub first_answer: Nanos,
+}
+
+impl Added {
+    /// Returns the least and the most that a latency can be that ends with an event of some slack,
+    /// in milliseconds.
+    pub(crate) fn ends(&self, latency: Nanos, slack: Nanos) -> Option<(f64, f64)> {
+        let least = latency.saturating_sub(self.sending? + slack);
+        Some((least.as_millis_f64(), latency.as_millis_f64()))
+    }
+}
+
 /// The numbers of one request. Durations are absent when one of their ends is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RequestMetrics {
@@ -101,6 +129,8 @@ pub struct RequestMetrics {
     pub output: Count,
     /// Prompt tokens.
     pub prompt: Count,
+    /// What bench may have added to them.
+    pub added: Added,
     /// Token events.
     pub n_token_events: u32,
     /// Token events that arrived in the same read as the one before.
@@ -108,9 +138,26 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
+    /// Returns by which share of itself the time per output token may be less, and more, for all
+    /// that bench may have added to its first and to its last event. Absent where the record does
+    /// not tell.
+    pub(crate) fn tpot_ends(&self) -> Option<(f64, f64)> {
+        self.added.sending?;
+        let generating = self.last_token_at?.saturating_sub(self.first_token_at?).0 as f64;
+        let share = |slack: Nanos| slack.0 as f64 / generating;
+        Some((share(self.added.last).min(1.0), share(self.added.first)))
+    }
+
     /// Computes the numbers of one request from its stamps.
     pub fn of(record: &RequestRecord) -> Self {
+        Self::beside(record, Nanos(u64::MAX))
+    }
+
+    /// Computes the numbers of a request of a trial in which bench was never later than `lateness`
+    /// in looking for what had arrived: no stamp that it took itself is later than that.
+    pub fn beside(record: &RequestRecord, lateness: Nanos) -> Self {
         let tokens = TokenEvents::of(record);
+        let slack = |slack: Nanos| slack_beside(record.stamps, slack, lateness);
         let first = tokens.first;
         let last = tokens.last;
         let since = |start: Option<Nanos>, end: Option<Nanos>| end?.checked_sub(start?);
@@ -144,6 +191,14 @@ impl RequestMetrics {
                 record.usage.and_then(|usage| usage.prompt),
                 record.prompt_tokens_counted,
             ),
+            added: Added {
+                sending: since(record.sent, record.written)
+                    .map(|took| record.write_cpu.map_or(took, |cpu| cpu.min(took))),
+                first: slack(tokens.added.first),
+                last: slack(tokens.added.last),
+                first_reasoning: slack(tokens.added.first_reasoning),
+                first_answer: slack(tokens.added.first_answer),
+            },
             n_token_events: tokens.n,
             n_coalesced: tokens.n_coalesced,
         }
@@ -178,6 +233,8 @@ struct TokenEvents {
     last: Option<Nanos>,
     first_reasoning: Option<Nanos>,
     first_answer: Option<Nanos>,
+    /// Slack of the same events.
+    added: Added,
 }
 
 impl TokenEvents {
@@ -190,6 +247,7 @@ impl TokenEvents {
             last: None,
             first_reasoning: None,
             first_answer: None,
+            added: Added::default(),
         };
         for event in token_events(record) {
             if found.first.is_none() {
@@ -197,13 +255,20 @@ impl TokenEvents {
             }
             found.n_coalesced += u32::from(found.last == Some(event.at));
             found.n += 1;
-            found.first.get_or_insert(event.at);
+            if found.first.replace(found.first.unwrap_or(event.at)).is_none() {
+                found.added.first = event.slack;
+            }
             found.last = Some(event.at);
-            let first_of_kind = match event.kind {
-                EventKind::Reasoning => &mut found.first_reasoning,
-                _ => &mut found.first_answer,
+            found.added.last = event.slack;
+            let (first_of_kind, slack) = match event.kind {
+                EventKind::Reasoning => {
+                    (&mut found.first_reasoning, &mut found.added.first_reasoning)
+                }
+                _ => (&mut found.first_answer, &mut found.added.first_answer),
             };
-            first_of_kind.get_or_insert(event.at);
+            if first_of_kind.is_none() {
+                (*first_of_kind, *slack) = (Some(event.at), event.slack);
+            }
         }
         found
     }
@@ -264,22 +329,34 @@ pub struct TokenEvent {
     pub kind: EventKind,
     /// Tokens in it and in events without text since the one before it, where somebody said.
     pub tokens: Option<u32>,
+    /// By how much it may have arrived before that instant.
+    pub slack: Nanos,
+}
+
+/// Returns by how much an event may have arrived before its stamp, where bench was never later
+/// than `lateness` in looking for it: what the kernel says does not depend on that.
+pub(crate) fn slack_beside(stamps: StampSource, slack: Nanos, lateness: Nanos) -> Nanos {
+    match stamps {
+        StampSource::Kernel => slack,
+        StampSource::Userspace => slack.min(lateness),
+    }
 }
 
 /// Returns the events that carried generated tokens, in order.
 pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
     let mut held_back = 0;
-    record.events.iter().enumerate().filter_map(move |(place, (at, kind))| {
+    let events = record.events.iter().zip(record.events.slacks()).enumerate();
+    events.filter_map(move |(place, ((at, kind), slack))| {
         let tokens = record.events.tokens.get(place).map(|n| n + held_back);
         held_back = if kind.is_token() { 0 } else { tokens.unwrap_or(0) };
-        kind.is_token().then_some(TokenEvent { at, kind, tokens })
+        kind.is_token().then_some(TokenEvent { at, kind, tokens, slack })
     })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::record::request::{Events, StampSource, Usage};
+    use crate::record::request::{Events, Usage};
 
     /// A complete request: due at `scheduled`, sent at `sent`, token events at `at`, all in
     /// milliseconds; one token per event, and the engine says so.
@@ -297,6 +374,8 @@ pub(crate) mod tests {
             sample: index,
             scheduled: Nanos::from_millis(scheduled),
             sent: Some(Nanos::from_millis(sent)),
+            written: Some(Nanos::from_millis(sent)),
+            write_cpu: None,
             connected: None,
             headers: at.first().map(|&millis| Nanos::from_millis(millis)),
             events,
@@ -342,6 +421,25 @@ pub(crate) mod tests {
         assert_eq!(found.send_lag, Some(ms(30)));
         assert_eq!(found.tpot_ns, Some(10e6));
         assert_eq!((found.output.tokens, found.output.source), (Some(3), CountSource::Engine));
+    }
+
+    #[test]
+    fn what_bench_may_have_added_is_known_of_each_event() {
+        let mut record = request(0, 100, 130, &[180, 190, 200]);
+        record.written = Some(ms(131));
+        // The last token stands before the end of its read.
+        record.events.slacken(2, 1, ms(4));
+        let found = RequestMetrics::of(&record).added;
+        assert_eq!((found.sending, found.first, found.last), (Some(ms(1)), ms(0), ms(4)));
+        assert_eq!(found.ends(ms(70), found.last), Some((65.0, 70.0)));
+        record.write_cpu = Some(Nanos(20_000));
+        assert_eq!(RequestMetrics::of(&record).added.sending, Some(Nanos(20_000)));
+        record.write_cpu = None;
+        // What bench stamped itself is no later than bench ever was.
+        record.stamps = StampSource::Userspace;
+        assert_eq!(RequestMetrics::beside(&record, ms(3)).added.last, ms(3));
+        record.written = None;
+        assert_eq!(RequestMetrics::of(&record).added.ends(ms(70), ms(4)), None);
     }
 
     #[test]

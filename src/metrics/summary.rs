@@ -235,6 +235,29 @@ pub enum SteadyStatus {
     Unknown,
 }
 
+/// What the bound of a number means for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberState {
+    /// The bound is too narrow to matter.
+    Ok,
+    /// The bound is a visible part of the number, which is shown with it.
+    Doubtful,
+    /// The bound is so wide that the number says too little: it is neither ranked nor compared.
+    Invalid,
+}
+
+impl NumberState {
+    /// Returns the word for the state, as files hold it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Doubtful => "doubtful",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// How requests ended. `scheduled` is the sum of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -276,7 +299,7 @@ fn is_planned(cause: &str) -> bool {
 }
 
 /// One number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The value in `unit`; absent when it cannot be had, then `note` says why.
     pub value: Option<f64>,
@@ -288,10 +311,17 @@ pub struct Figure {
     pub interval: Option<(f64, f64)>,
     /// Estimator of the interval, or the reason of its absence.
     pub note: String,
+    /// Ends between which the true value lies, for all that bench may have added to it or taken
+    /// from it. Absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<(f64, f64)>,
+    /// What the bound means for the value; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<NumberState>,
 }
 
 /// A distribution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Unit as printed.
     pub unit: String,
@@ -299,6 +329,12 @@ pub struct Distribution {
     pub n: u64,
     /// Arithmetic mean.
     pub mean: Option<f64>,
+    /// Ends between which the true mean lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_bound: Option<(f64, f64)>,
+    /// What they mean for the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_state: Option<NumberState>,
     /// Standard deviation of the sample.
     pub std: Option<f64>,
     /// Least.
@@ -312,7 +348,7 @@ pub struct Distribution {
 }
 
 /// One percentile.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentile {
     /// 50, 90, 95, 99, 99.9.
     pub p: f64,
@@ -320,6 +356,13 @@ pub struct Percentile {
     pub value: Option<f64>,
     /// Order-statistic interval, 95 %.
     pub interval: Option<(f64, f64)>,
+    /// Ends between which the true percentile lies: that of the low ends of the samples and that
+    /// of their high ends. Absent where these are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<(f64, f64)>,
+    /// What they mean for the value; absent without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<NumberState>,
     /// The same with every failed request counted as slower than all others; absent when
     /// the percentile falls among the failures.
     pub with_failures: Option<f64>,

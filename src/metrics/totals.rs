@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::goodput::is_good;
+use crate::metrics::own_lag::OwnLag;
 use crate::metrics::request::{CountSource, RequestMetrics, token_events};
 use crate::metrics::window::Window;
 use crate::plan::cell::Slo;
@@ -51,8 +52,31 @@ pub struct Totals {
     pub n_prompt_unknown: u64,
     /// The same, inside the window.
     pub inside: Inside,
+    /// What lay inside the window for sure, and what may have: had bench sent on time, answers and
+    /// tokens behind the window's edges would have come before them.
+    pub(crate) surely: Edge,
+    pub(crate) perhaps: Edge,
+    /// Time in which streams of closed loops stood still between an answer and their next request,
+    /// seconds inside the window by streams.
+    pub(crate) lost_secs: f64,
+    /// Time in which they had a request under way, likewise; absent where no stream is of one, and
+    /// where a window runs to the last response, when there is nothing more to send.
+    pub(crate) busy_secs: Option<f64>,
+    /// The same from the first due request to the last response, and by how much earlier bench
+    /// could have sent in an open loop.
+    pub(crate) lost_whole_secs: f64,
+    pub(crate) late_max_secs: f64,
     pub(crate) output_slices: Vec<f64>,
     pub(crate) ttft_slices: Vec<(f64, u64)>,
+}
+
+/// Sums inside the window whose parts may belong to one side of its edges or to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Edge {
+    pub(crate) n_completed: u64,
+    pub(crate) n_good: u64,
+    pub(crate) output_tokens: f64,
+    pub(crate) prompt_tokens: u64,
 }
 
 /// Sums inside the window.
@@ -91,11 +115,13 @@ impl Totals {
         slo: Option<&Slo>,
         record: &RequestRecord,
         metrics: &RequestMetrics,
+        own: OwnLag,
     ) {
         self.n_scheduled += 1;
         self.n_token_events += u64::from(metrics.n_token_events);
         self.inside.n_scheduled += u64::from(window.contains(record.scheduled));
         self.add_in_flight(window, record, metrics);
+        self.add_lag(window, record, own);
         match &record.outcome {
             Outcome::Error(error) => {
                 let kind = error_kind(error);
@@ -111,14 +137,19 @@ impl Totals {
             }
             Outcome::Ok => self.n_ok += 1,
         }
-        let completed_inside = metrics.last_token_at.is_some_and(|at| window.contains(at));
-        self.inside.n_completed += u64::from(completed_inside);
-        if slo.is_some_and(|slo| is_good(slo, metrics)) {
-            self.n_good += 1;
-            self.inside.n_good += u64::from(completed_inside);
+        let completed = Inwards::of(window, metrics.last_token_at, own.late + metrics.added.last);
+        let is_good = slo.is_some_and(|slo| is_good(slo, metrics));
+        self.n_good += u64::from(is_good);
+        self.inside.n_completed += u64::from(completed.as_stamped);
+        self.inside.n_good += u64::from(completed.as_stamped && is_good);
+        for (edge, counts) in
+            [(&mut self.surely, completed.surely), (&mut self.perhaps, completed.perhaps)]
+        {
+            edge.n_completed += u64::from(counts);
+            edge.n_good += u64::from(counts && is_good);
         }
-        self.add_prompt(window, record, metrics);
-        self.add_output(window, record, metrics);
+        self.add_prompt(window, record, metrics, own);
+        self.add_output(window, record, metrics, own);
         if let (Some(ttft), Some(at)) = (metrics.ttft, metrics.first_token_at)
             && let Some(slice) = window.slice(at, N_SLICES)
         {
@@ -133,7 +164,28 @@ impl Totals {
         }
     }
 
-    fn add_prompt(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
+    fn add_lag(&mut self, window: &Window, record: &RequestRecord, own: OwnLag) {
+        self.late_max_secs = self.late_max_secs.max(own.late.as_secs_f64());
+        let Some((n_streams, until)) = own.n_streams.zip(record.written.or(record.sent)) else {
+            return;
+        };
+        let by_stream = |pause: Nanos| pause.as_secs_f64() / f64::from(n_streams);
+        self.lost_secs += by_stream(window.overlap(record.scheduled, until));
+        if window.to_the_end.is_none() {
+            let end = record.done.or_else(|| token_events(record).last().map(|event| event.at));
+            let busy = end.map_or(Nanos::ZERO, |end| window.overlap(until, end));
+            *self.busy_secs.get_or_insert_default() += by_stream(busy);
+        }
+        self.lost_whole_secs += by_stream(window.overlap_whole(record.scheduled, until));
+    }
+
+    fn add_prompt(
+        &mut self,
+        window: &Window,
+        record: &RequestRecord,
+        metrics: &RequestMetrics,
+        own: OwnLag,
+    ) {
         let usage = record.usage.unwrap_or_default();
         if let Some((cached, prompt)) = usage.cached.zip(usage.prompt) {
             self.cached_tokens += u64::from(cached);
@@ -144,16 +196,31 @@ impl Totals {
             return;
         };
         self.prompt_tokens += u64::from(tokens);
-        if metrics.first_token_at.is_some_and(|at| window.contains(at)) {
-            self.inside.prompt_tokens += u64::from(tokens);
-        }
+        let prefilled = Inwards::of(window, metrics.first_token_at, own.late + metrics.added.first);
+        let counted = |counts: bool| if counts { u64::from(tokens) } else { 0 };
+        self.inside.prompt_tokens += counted(prefilled.as_stamped);
+        self.surely.prompt_tokens += counted(prefilled.surely);
+        self.perhaps.prompt_tokens += counted(prefilled.perhaps);
+    }
+
+    /// Returns the seconds of the window that streams of a closed loop lacked: between an answer
+    /// and their next request, and behind the last one.
+    pub(crate) fn lost_secs(&self) -> f64 {
+        let idle = self.busy_secs.map_or(0.0, |busy| self.window_secs - busy);
+        idle.max(self.lost_secs)
     }
 
     /// Attributes output tokens to the instants at which they arrived.
     ///
     /// Where tokens per event are not known, the request's tokens are spread evenly over its
     /// events.
-    fn add_output(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
+    fn add_output(
+        &mut self,
+        window: &Window,
+        record: &RequestRecord,
+        metrics: &RequestMetrics,
+        own: OwnLag,
+    ) {
         let Some(n_tokens) =
             metrics.output.tokens.filter(|_| metrics.output.source != CountSource::Unknown)
         else {
@@ -166,7 +233,8 @@ impl Totals {
         let known: u64 = token_events(record).filter_map(|event| event.tokens).map(u64::from).sum();
         let n_events = f64::from(metrics.n_token_events.max(1));
         for event in token_events(record) {
-            if !window.contains(event.at) {
+            let arrived = Inwards::of(window, Some(event.at), own.late + event.slack);
+            if !arrived.perhaps && !arrived.as_stamped {
                 continue;
             }
             let share = match event.tokens {
@@ -174,7 +242,10 @@ impl Totals {
                 _ => 1.0 / n_events,
             };
             let tokens = share * f64::from(n_tokens);
-            self.inside.output_tokens += tokens;
+            let counted = |counts: bool| if counts { tokens } else { 0.0 };
+            self.inside.output_tokens += counted(arrived.as_stamped);
+            self.surely.output_tokens += counted(arrived.surely);
+            self.perhaps.output_tokens += counted(arrived.perhaps);
             if let Some(slice) = window.slice(event.at, N_SLICES) {
                 self.output_slices[slice] += tokens;
             }
@@ -209,6 +280,29 @@ impl Totals {
 
     fn has_enough_for_trend(&self) -> bool {
         self.inside.n_completed >= MIN_REQUESTS_FOR_TREND
+    }
+}
+
+/// Whether something that may have happened earlier than its stamp happened inside the window.
+#[derive(Clone, Copy, Debug)]
+struct Inwards {
+    as_stamped: bool,
+    surely: bool,
+    perhaps: bool,
+}
+
+impl Inwards {
+    fn of(window: &Window, at: Option<Nanos>, earlier: Nanos) -> Self {
+        let Some(at) = at else {
+            return Self { as_stamped: false, surely: false, perhaps: false };
+        };
+        let as_stamped = window.contains(at);
+        if earlier == Nanos::ZERO {
+            return Self { as_stamped, surely: as_stamped, perhaps: as_stamped };
+        }
+        let first = at.saturating_sub(earlier);
+        let surely = as_stamped && window.contains(first);
+        Self { as_stamped, surely, perhaps: window.touches(first, at) }
     }
 }
 
@@ -265,7 +359,7 @@ mod tests {
         let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
         let mut totals = Totals::new(&window);
         for record in records {
-            totals.push(&window, None, record, &RequestMetrics::of(record));
+            totals.push(&window, None, record, &RequestMetrics::of(record), OwnLag::default());
         }
         totals
     }
@@ -283,6 +377,32 @@ mod tests {
         assert_eq!(totals.inside.prompt_tokens, 20);
         // 0.2 s of the first, 0.1 s of the second.
         assert!((totals.inside.in_flight_secs - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_bench_held_back_is_told_beside_what_came() {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
+        let pushed = |record: &RequestRecord, own| {
+            let mut totals = Totals::new(&window);
+            totals.push(&window, None, record, &RequestMetrics::of(record), own);
+            totals
+        };
+        // Sent 100 ms late: its last token and its end would have come before the window's end.
+        let late = OwnLag { late: Nanos::from_millis(100), n_streams: None };
+        let found = pushed(&request(0, 1_800, 1_900, &[1_950, 2_050]), late);
+        let n = |edge: Edge| (edge.n_completed, edge.output_tokens);
+        assert_eq!((found.inside.n_completed, found.inside.output_tokens), (0, 1.0));
+        assert_eq!((n(found.surely), n(found.perhaps)), ((0, 1.0), (1, 2.0)));
+        // Near the start, it would have come before the window.
+        let found = pushed(&request(0, 900, 1_000, &[1_050, 1_120]), late);
+        assert_eq!((n(found.surely), n(found.perhaps)), ((1, 1.0), (1, 2.0)));
+        // One of four streams stood still for 200 ms, of which 100 ms are inside the window.
+        let idle = OwnLag { late: Nanos::ZERO, n_streams: Some(4) };
+        let found = pushed(&request(0, 900, 1_100, &[1_200]), idle);
+        assert!((found.lost_secs - 0.025).abs() < 1e-9 && found.late_max_secs == 0.0);
+        // It worked for 100 ms, and nothing is known of the rest of the window.
+        assert!((found.lost_secs() - 0.975).abs() < 1e-9, "{}", found.lost_secs());
     }
 
     #[test]

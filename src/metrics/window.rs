@@ -93,6 +93,16 @@ impl Window {
         self.spans.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
     }
 
+    /// Returns how much of `start..end` lies between a first due request and a last response.
+    pub fn overlap_whole(&self, start: Nanos, end: Nanos) -> Nanos {
+        self.whole.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
+    }
+
+    /// Whether any instant of `start..=end` lies inside the window.
+    pub fn touches(&self, start: Nanos, end: Nanos) -> bool {
+        self.spans.iter().any(|span| span.start <= end && start <= span.end)
+    }
+
     /// Returns which of `n_slices` equal parts of the window an instant falls into.
     pub fn slice(&self, at: Nanos, n_slices: usize) -> Option<usize> {
         let duration = self.duration().0;

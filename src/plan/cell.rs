@@ -12,6 +12,7 @@ use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
     Api, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, Slo, Source, Take,
+    ValidityLimits,
 };
 use crate::units::Nanos;
 

@@ -22,7 +22,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CellId, LaunchId};
-use crate::plan::cell::{Cell, DatasetPlan, ScorePlan};
+use crate::plan::cell::{Cell, DatasetPlan, ScorePlan, ValidityLimits};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
@@ -71,6 +71,8 @@ pub struct Plan {
     /// How comparisons of this run are judged, where the scenario says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<CompareSpec>,
+    /// How wide the bound of a number may be before the number is doubtful or INVALID.
+    pub validity: ValidityLimits,
     /// Price of one hour of one GPU, for costs.
     pub gpu_hour_price: Option<f64>,
 }

@@ -21,8 +21,17 @@ pub struct RequestRecord {
     pub sample: u64,
     /// When the arrival process wanted it sent. In a closed loop, when a stream was free for it.
     pub scheduled: Nanos,
-    /// When it was handed to the socket; absent if it never was.
+    /// When it was handed to the socket, before its first write; absent if it never was.
     pub sent: Option<Nanos>,
+    /// When the last write of it had returned: the kernel had all of it by then. Absent where it
+    /// was not written to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Nanos>,
+    /// CPU time of the thread from `sent` to `written`, where much more time than that passed: it
+    /// did not run for the rest. A system call gives its CPU away when it is over, so the kernel
+    /// had the request when this time had been used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_cpu: Option<Nanos>,
     /// When the connection was ready, if one had to be opened for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected: Option<Nanos>,
@@ -96,7 +105,7 @@ impl OutputRecord {
 /// The server-sent events of one response, in order of arrival.
 ///
 /// Three parallel columns. An event's stamp is that of the read that brought its last byte;
-/// equal neighbours came in one read.
+/// equal neighbours came in one read, whose stamp is that of its last byte.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
@@ -110,6 +119,11 @@ pub struct Events {
     /// engine or a tokenizer tell those of all; else empty. An event without text may hold some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<u32>,
+    /// Events that may have arrived before their stamp, as runs: the place of the first, how many,
+    /// and by how many nanoseconds at most. They stood before the last byte of a read, or bench
+    /// took the stamp. All others arrived when their stamp says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slack: Vec<(u32, u32, u64)>,
 }
 
 /// What one event carried. When it carried several things, the first that applies counts.
@@ -152,6 +166,29 @@ impl Events {
             Some((run_kind, length)) if *run_kind == kind => *length += 1,
             _ => self.kind_runs.push((kind, 1)),
         }
+    }
+
+    /// Notes that `n` events from a place on may have arrived up to `slack` before their stamp.
+    pub fn slacken(&mut self, from: usize, n: usize, slack: Nanos) {
+        if n == 0 || slack == Nanos::ZERO {
+            return;
+        }
+        let run = (from as u32, n as u32, slack.0);
+        match self.slack.last_mut() {
+            // The same read, of which more is known now.
+            Some(last) if last.0 == run.0 => *last = run,
+            _ => self.slack.push(run),
+        }
+    }
+
+    /// Returns by how much each event may have arrived before its stamp.
+    pub fn slacks(&self) -> impl Iterator<Item = Nanos> {
+        let mut runs = self.slack.iter().peekable();
+        (0..self.len() as u32).map(move |place| {
+            while runs.next_if(|(from, n, _)| from + n <= place).is_some() {}
+            let run = runs.peek().filter(|(from, ..)| *from <= place);
+            run.map_or(Nanos::ZERO, |(.., slack)| Nanos(*slack))
+        })
     }
 
     /// Returns stamps and kinds, one pair per event.
@@ -411,5 +448,11 @@ mod tests {
             serde_json::to_string(&columns).unwrap(),
             r#"{"at":[100,50,0,50],"kinds":[["o",1],["c",2],["d",1]]}"#
         );
+        columns.slacken(1, 1, Nanos(30));
+        columns.slacken(3, 1, Nanos(20));
+        columns.slacken(3, 0, Nanos(20));
+        assert_eq!(columns.slacks().map(|slack| slack.0).collect::<Vec<_>>(), [0, 30, 0, 20]);
+        columns.slacken(3, 1, Nanos(40));
+        assert_eq!(columns.slack, [(1, 1, 30), (3, 1, 40)]);
     }
 }

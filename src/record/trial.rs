@@ -136,6 +136,9 @@ pub struct Steadiness {
     pub steady: bool,
 }
 
+/// Period of the sentinel's beats.
+pub const BEAT: Nanos = Nanos::from_millis(5);
+
 /// How the instrument fared during a trial: raw quantities, judged by `metrics`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

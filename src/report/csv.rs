@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::analysis::request_rows::RequestRow;
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::summary::{CellSummary, Summary};
+use crate::metrics::summary::{CellSummary, NumberState, Summary};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
 pub fn write_requests(
@@ -138,6 +138,12 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
         add(&mut columns, "", |figure| optional(figure.value));
         add(&mut columns, "_low", |figure| optional(figure.interval.map(|at| at.0)));
         add(&mut columns, "_high", |figure| optional(figure.interval.map(|at| at.1)));
+        if summary.cells.iter().any(|cell| cell.figures.get(key).is_some_and(|f| f.bound.is_some()))
+        {
+            add(&mut columns, "_bound_low", |figure| optional(figure.bound.map(|at| at.0)));
+            add(&mut columns, "_bound_high", |figure| optional(figure.bound.map(|at| at.1)));
+            add(&mut columns, "_state", |figure| word(figure.state));
+        }
         add(&mut columns, "_unit", |figure| figure.unit.clone());
         add(&mut columns, "_n", |figure| figure.n.to_string());
     }
@@ -169,8 +175,36 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
                 optional(all.and_then(|all| all.percentile(p)?.value))
             }));
         }
+        columns.extend(bound_columns(summary, metric));
     }
     columns
+}
+
+/// Returns the columns of the bounds of percentiles, where any cell has one.
+fn bound_columns(summary: &Summary, metric: MetricId) -> Vec<SummaryColumn> {
+    type Read = fn(&crate::metrics::summary::Percentile) -> String;
+    let parts: [(&str, Read); 3] = [
+        ("bound_low", |at| optional(at.bound.map(|bound| bound.0))),
+        ("bound_high", |at| optional(at.bound.map(|bound| bound.1))),
+        ("state", |at| word(at.state)),
+    ];
+    let mut all = summary.cells.iter().filter_map(|cell| cell.distributions.get(&metric));
+    if !all.any(|all| all.percentiles.iter().any(|at| at.bound.is_some())) {
+        return Vec::new();
+    }
+    let columns = percentiles_of(summary, metric).into_iter().flat_map(|p| {
+        parts.map(|(part, read)| {
+            SummaryColumn::new(format!("{metric}_p{p}_{part}"), move |cell| {
+                let all = cell.distributions.get(&metric);
+                all.and_then(|all| all.percentile(p)).map_or_else(String::new, read)
+            })
+        })
+    });
+    columns.collect()
+}
+
+fn word(state: Option<NumberState>) -> String {
+    state.map_or_else(String::new, |state| state.word().to_owned())
 }
 
 fn percentiles_of(summary: &Summary, metric: MetricId) -> Vec<f64> {

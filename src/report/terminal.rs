@@ -71,7 +71,7 @@ fn troubled(screen: &Screen, out: &mut String, view: &ReportView) {
         return;
     }
     out.push('\n');
-    screen.prose(out, "", "Not to be believed, or not there", Ink::Strong);
+    screen.prose(out, "", "Doubtful, not to be believed, or not there", Ink::Strong);
     let rows = view
         .troubled
         .iter()

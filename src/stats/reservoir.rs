@@ -30,8 +30,8 @@ impl<T> Reservoir<T> {
         Self { kept: Vec::new(), capacity, n_seen: 0, next: 0, weight: 1.0, rng }
     }
 
-    /// Takes one value in.
-    pub fn push(&mut self, value: T) {
+    /// Takes one value in. Returns its place among the kept ones, if it is kept for now.
+    pub fn push(&mut self, value: T) -> Option<usize> {
         self.n_seen += 1;
         if self.kept.len() < self.capacity {
             self.kept.push(value);
@@ -39,11 +39,15 @@ impl<T> Reservoir<T> {
                 self.next = self.n_seen;
                 self.skip();
             }
-        } else if self.n_seen == self.next {
-            let place = self.rng.random_range(0..self.capacity);
-            self.kept[place] = value;
-            self.skip();
+            return Some(self.kept.len() - 1);
         }
+        if self.n_seen != self.next {
+            return None;
+        }
+        let place = self.rng.random_range(0..self.capacity);
+        self.kept[place] = value;
+        self.skip();
+        Some(place)
     }
 
     /// Draws which value is the next to be kept.
@@ -91,7 +95,12 @@ mod tests {
 
     fn sample(n: u32, capacity: usize, seed: u64) -> Vec<f32> {
         let mut reservoir = Reservoir::new(capacity, Seed(seed).stream("test"));
-        (0..n).for_each(|i| reservoir.push(i as f32));
+        (0..n).for_each(|i| {
+            let place = reservoir.push(i as f32);
+            assert!(
+                place.is_none_or(|place| reservoir.kept()[place].total_cmp(&(i as f32)).is_eq())
+            );
+        });
         assert_eq!(reservoir.n_seen(), u64::from(n));
         assert_eq!(reservoir.is_sampled(), n as usize > capacity);
         reservoir.into_kept()

@@ -280,6 +280,10 @@ trace = { speedup = 2.0 }
         "requests that are cancelled, rows that are left out",
         r#"
 max-failures = 0.1
+[validity]
+ok-share = 0.02
+ok-time = "1ms"
+doubtful-share = 0.5
 [engine.sim]
 ttft = "2ms"
 itl = "20ms"

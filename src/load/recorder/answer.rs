@@ -1,10 +1,11 @@
 //! The content of one response, event by event.
 
 use crate::load::recorder::engine_stamps::sent_ns;
+use crate::load::transport::exchange::BlockRead;
 use crate::openai::chunk::{Chunk, ChunkShape};
 use crate::openai::parse::{error_text, parse};
 use crate::openai::sse::{SseEvent, is_end_marker};
-use crate::record::request::{EventKind, Events, Oddity, Usage};
+use crate::record::request::{EventKind, Events, Oddity, StampSource, Usage};
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
@@ -24,6 +25,9 @@ pub(crate) struct Answer {
     pub(crate) is_whole: bool,
     pub(crate) first_token_at: Option<Nanos>,
     pub(crate) last_event_at: Nanos,
+    /// Events of the reads that have ended, and the end of the last event in the body.
+    n_events_read: usize,
+    last_event_end: u64,
     pub(crate) text: String,
     pub(crate) reasoning: String,
     pub(crate) logprobs: Vec<f32>,
@@ -87,7 +91,8 @@ impl Answer {
             self.note_oddity(Oddity::DataAfterDone);
             return;
         }
-        let SseEvent { data, is_error, oddity, at, .. } = event;
+        let SseEvent { data, is_error, oddity, at, end } = event;
+        self.last_event_end = end;
         if let Some(epoch_ns) = self.truth_epoch_ns
             && let Some(sent_ns) = sent_ns(data)
         {
@@ -261,6 +266,23 @@ impl Answer {
         if !self.has_uncounted {
             self.tokens.push(n_tokens.unwrap_or(0));
         }
+    }
+
+    /// Ends a read, after which the body has `n_bytes`.
+    ///
+    /// The kernel's stamp is that of the last byte: exact for an event that ends there, while
+    /// events before it may have come earlier.
+    pub(crate) fn end_read(&mut self, read: BlockRead, n_bytes: u64) {
+        let from = std::mem::replace(&mut self.n_events_read, self.events.len());
+        let is_exact = read.source == StampSource::Kernel && self.last_event_end == n_bytes;
+        let n = self.events.len() - from;
+        self.events.slacken(from, n.saturating_sub(usize::from(is_exact)), read.slack());
+    }
+
+    /// Ends the body with a read, whose last byte is then behind every event.
+    pub(crate) fn end_body(&mut self, read: BlockRead) {
+        let from = self.events.iter().take_while(|(at, _)| *at < read.at).count();
+        self.events.slacken(from, self.events.len() - from, read.slack());
     }
 
     /// Settles, at the end, what only all events together decide.

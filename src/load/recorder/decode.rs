@@ -3,7 +3,7 @@
 use crate::load::recorder::answer::Answer;
 use crate::load::spec::Limits;
 use crate::load::transport::client::Head;
-use crate::load::transport::exchange::{Block, Excess, Signals};
+use crate::load::transport::exchange::{Block, BlockRead, Excess, Signals};
 use crate::openai::parse::parse;
 use crate::openai::sse::{SseDecoder, is_end_marker};
 use crate::record::request::Oddity;
@@ -20,6 +20,9 @@ pub(crate) struct Decoding {
     limits: Limits,
     /// Body of an answer that is not a stream.
     body: Vec<u8>,
+    /// Bytes of the body so far, and the read that brought the last of them.
+    n_bytes: u64,
+    last_read: Option<BlockRead>,
     pub(crate) head: Option<Head>,
     pub(crate) answer: Answer,
 }
@@ -48,6 +51,8 @@ impl Decoding {
             wants_stream,
             limits,
             body: Vec::new(),
+            n_bytes: 0,
+            last_read: None,
             head: None,
             answer: Answer::new(keeps_text, marks_text),
         }
@@ -56,8 +61,11 @@ impl Decoding {
     /// Takes further bytes.
     pub(crate) fn feed(&mut self, block: &Block, max_tokens: Option<u32>, signals: &Signals) {
         let n_before = self.answer.n_token_events;
-        for (bytes, at) in block.iter() {
-            self.feed_read(bytes, at);
+        for (bytes, read) in block.iter() {
+            self.feed_read(bytes, read.at);
+            self.n_bytes += bytes.len() as u64;
+            self.last_read = Some(read);
+            self.answer.end_read(read, self.n_bytes);
         }
         if self.answer.n_token_events > n_before {
             signals.note_token(self.answer.last_event_at);
@@ -126,6 +134,10 @@ impl Decoding {
 
     /// Ends the response at `at`; `is_complete` when HTTP says that nothing is missing.
     pub(crate) fn finish(&mut self, at: Nanos, is_complete: bool) {
+        if let Some(read) = self.last_read.filter(|read| read.at == at) {
+            // The end of the body came with the last event, and the stamp is the end's.
+            self.answer.end_body(read);
+        }
         if let Some(head) = &self.head
             && !head.content_encoding.is_empty()
             && head.content_encoding != "identity"

@@ -124,7 +124,9 @@ impl<'a> Recorder<'a> {
         decoding.finish(finished.ended, is_complete);
         let head = decoding.head.take();
         let mut answer = decoding.answer;
-        answer.added_ns.drain(..).for_each(|added| self.added_ns.push(added));
+        for added in answer.added_ns.drain(..) {
+            self.added_ns.push(added);
+        }
         let outcome = judge(&finished.ending, head.as_ref(), &mut answer, self.reading.asked);
         let output_tokens_counted = self
             .reading
@@ -160,6 +162,8 @@ impl<'a> Recorder<'a> {
             sample: timing.sample,
             scheduled: timing.scheduled,
             sent: timing.sent,
+            written: timing.written,
+            write_cpu: timing.write_cpu,
             connected: timing.connected,
             headers: timing.headers.map(|stamp| stamp.at),
             events: answer.events,

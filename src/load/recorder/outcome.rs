@@ -164,8 +164,9 @@ mod tests {
     use super::*;
     use crate::load::recorder::decode::Decoding;
     use crate::load::spec::Limits;
+    use crate::load::transport::client::Stamp;
     use crate::load::transport::exchange::{Block, Signals};
-    use crate::record::request::CancelCause;
+    use crate::record::request::{CancelCause, StampSource};
     use crate::units::Nanos;
 
     const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
@@ -190,7 +191,8 @@ mod tests {
             Decoding::new(true, true, false, Limits { event_bytes: 500, ..Limits::default() });
         decoding.head = Some(head);
         let mut block = Block::default();
-        block.push(body.as_bytes(), Nanos(5));
+        let (at, source) = (Nanos(5), StampSource::Kernel);
+        block.push(body.as_bytes(), Stamp { at, since: at, source });
         decoding.feed(&block, None, &Signals::default());
         decoding.finish(Nanos(9), *ending == Ending::Complete);
         let head = decoding.head.clone();

@@ -3,9 +3,9 @@
 use crate::load::recorder::decode::Decoding;
 use crate::load::recorder::outcome::{Asked, judge};
 use crate::load::spec::Limits;
-use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::client::{Ending, Head, Stamp};
 use crate::load::transport::exchange::{Block, Signals};
-use crate::record::request::{Outcome, Usage};
+use crate::record::request::{Outcome, StampSource, Usage};
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
@@ -53,7 +53,7 @@ impl AnswerReader {
     /// `[DONE]`, or beyond the limits of an answer, nothing is.
     pub(crate) fn take(&mut self, bytes: &[u8], at: Nanos) -> bool {
         let mut block = Block::default();
-        block.push(bytes, at);
+        block.push(bytes, Stamp { at, since: at, source: StampSource::Userspace });
         self.decoding.feed(&block, None, &self.signals);
         self.decoding.answer.done_at.is_none() && self.signals.excess().is_none()
     }

@@ -3,9 +3,9 @@
 use crate::load::recorder::decode::Decoding;
 use crate::load::recorder::outcome::{Asked, judge};
 use crate::load::spec::Limits;
-use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::client::{Ending, Head, Stamp};
 use crate::load::transport::exchange::{Block, Signals};
-use crate::record::request::{Oddity, Outcome, RequestError, Usage};
+use crate::record::request::{Oddity, Outcome, RequestError, StampSource, Usage};
 use crate::units::Nanos;
 
 const GOOD: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"4"}}]}
@@ -40,7 +40,8 @@ fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
     });
     for (i, piece) in pieces.iter().enumerate() {
         let mut block = Block::default();
-        block.push(piece, Nanos(i as u64 + 1));
+        let at = Nanos(i as u64 + 1);
+        block.push(piece, Stamp { at, since: at, source: StampSource::Kernel });
         decoding.feed(&block, None, &Signals::default());
     }
     decoding.finish(Nanos(pieces.len() as u64 + 1), true);

@@ -60,6 +60,7 @@ impl Client for FakeClient {
 
     fn send(&mut self, key: Key, body: Bytes, inbox: &mut impl Inbox) {
         inbox.sent(key, self.now);
+        inbox.written(key, self.now, None);
         self.open.push(key);
         self.n_open_max = self.n_open_max.max(self.open.len());
         for (after, arrival) in (self.answers)(self.now, &body) {
@@ -83,7 +84,7 @@ impl Client for FakeClient {
             && let Some(Reverse((at, _, (slot, generation), arrival))) = self.queue.pop()
         {
             let key = Key { slot, generation };
-            let stamp = Stamp { at, source: StampSource::Kernel };
+            let stamp = Stamp { at, since: at, source: StampSource::Kernel };
             match arrival {
                 Arrival::Head => {
                     let content_type = "text/event-stream".to_owned();

@@ -154,7 +154,7 @@ fn connections_are_open_and_secured_before_the_first_request() {
     let (_, records) = run(secured(&front, ArrivalsPlan::Closed { concurrency: 4 }, 24));
     for (record, _) in &records {
         assert_eq!((&record.outcome, record.connected), (&Outcome::Ok, None), "{record:?}");
-        assert_eq!(record.stamps, StampSource::Userspace);
+        assert_eq!(record.stamps, StampSource::Kernel);
         let arrived: Vec<Nanos> = record.events.iter().map(|(at, _)| at).collect();
         assert!(record.sent.unwrap() <= record.headers.unwrap() && arrived.is_sorted());
     }

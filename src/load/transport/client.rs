@@ -21,8 +21,10 @@ pub struct Key {
 /// The time of an arrival since the trial's epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The time.
+    /// The time: that of the last byte.
     pub at: Nanos,
+    /// No byte of the read arrived before this.
+    pub since: Nanos,
     /// Whether the kernel or bench took the stamp.
     pub source: StampSource,
 }
@@ -96,6 +98,9 @@ pub trait Inbox {
     fn connected(&mut self, key: Key, at: Nanos);
     /// The request is being handed to the socket.
     fn sent(&mut self, key: Key, at: Nanos);
+    /// The request has been handed to the socket to its last byte. `cpu` is the CPU time that
+    /// this took, where the thread was kept from running meanwhile.
+    fn written(&mut self, key: Key, at: Nanos, cpu: Option<Nanos>);
     /// The head of the response is complete. `first_byte` is the arrival of its first byte.
     fn head(&mut self, key: Key, head: Head, first_byte: Stamp);
     /// Bytes of the body.

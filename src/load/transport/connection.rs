@@ -19,9 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::load::clock::Epoch;
 use crate::load::transport::client::{Ending, Head};
 use crate::load::transport::proxy::open_tunnel;
 use crate::load::transport::socket::is_our_shortage;
+use crate::load::transport::stamped::{SharedTurn, StampedStream, Stamps};
 
 /// Time within which a connection must be ready again after an answer.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ pub(crate) struct Route {
     pub(crate) tunnel: Option<Bytes>,
     /// TLS settings; absent for `http`.
     pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub(crate) epoch: Epoch,
+    pub(crate) turn: SharedTurn,
 }
 
 impl Route {
@@ -44,11 +48,13 @@ impl Route {
         if let Some(request) = &self.tunnel {
             open_tunnel(&mut tcp, request).await?;
         }
+        let tcp = StampedStream::new(tcp, self.epoch, self.turn.clone());
+        let stamps = tcp.stamps();
         match &self.tls {
-            None => Connection::over(tcp).await,
+            None => Connection::over(tcp, stamps).await,
             Some((connector, name)) => {
                 let tls = connector.connect(name.clone(), tcp).await;
-                Connection::over(tls.map_err(|error| not_open(&error))?).await
+                Connection::over(tls.map_err(|error| not_open(&error))?, stamps).await
             }
         }
     }
@@ -61,6 +67,9 @@ impl Route {
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     motor: Motor,
+    /// The stamps of the socket. The libraries read no further than the part of a body that they
+    /// hand out next, so the last read is the one that completed it.
+    pub(crate) stamps: Stamps,
     n_served: u32,
 }
 
@@ -90,11 +99,12 @@ impl Motor {
 impl Connection {
     async fn over(
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        stamps: Stamps,
     ) -> Result<Self, Ending> {
         let made = handshake(TokioIo::new(io)).await;
         let (sender, connection) = made.map_err(|error| Ending::Connect(root_cause(&error)))?;
         let motor = Motor { moving: Box::pin(connection), is_over: false };
-        Ok(Self { sender, motor, n_served: 0 })
+        Ok(Self { sender, motor, stamps, n_served: 0 })
     }
 
     /// Whether the connection is open, as far as this side knows.

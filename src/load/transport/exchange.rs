@@ -17,18 +17,40 @@ pub(crate) const BLOCK_BYTES: usize = 8 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     pub(crate) bytes: Vec<u8>,
-    /// The end of each read in `bytes`, and the read's arrival.
-    pub(crate) reads: Vec<(u32, Nanos)>,
+    /// The reads, in order.
+    pub(crate) reads: Vec<BlockRead>,
+}
+
+/// One read of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockRead {
+    /// The end of the read in the block's bytes.
+    end: u32,
+    /// The arrival of its last byte.
+    pub(crate) at: Nanos,
+    /// No byte of it arrived before this.
+    pub(crate) since: Nanos,
+    pub(crate) source: StampSource,
+}
+
+impl BlockRead {
+    /// Returns by how much the bytes before the last one may be older than the stamp.
+    pub(crate) fn slack(&self) -> Nanos {
+        self.at.saturating_sub(self.since)
+    }
 }
 
 impl Block {
-    pub(crate) fn push(&mut self, bytes: &[u8], at: Nanos) {
+    pub(crate) fn push(&mut self, bytes: &[u8], stamp: Stamp) {
         self.bytes.extend_from_slice(bytes);
         let end = self.bytes.len() as u32;
         match self.reads.last_mut() {
             // Both parts belong to one read.
-            Some((last_end, last_at)) if *last_at == at => *last_end = end,
-            _ => self.reads.push((end, at)),
+            Some(last) if last.at == stamp.at => last.end = end,
+            _ => {
+                let Stamp { at, since, source } = stamp;
+                self.reads.push(BlockRead { end, at, since, source });
+            }
         }
     }
 
@@ -38,7 +60,7 @@ impl Block {
 
     /// Whether the block is full and bytes that arrived at `at` begin another read.
     pub(crate) fn is_full_before(&self, at: Nanos) -> bool {
-        self.bytes.len() >= BLOCK_BYTES && self.reads.last().is_none_or(|read| read.1 != at)
+        self.bytes.len() >= BLOCK_BYTES && self.reads.last().is_none_or(|read| read.at != at)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -47,11 +69,12 @@ impl Block {
     }
 
     /// Returns the reads, each with its bytes.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Nanos)> {
-        self.reads.iter().scan(0, |start, &(end, at)| {
-            let bytes = &self.bytes[*start..end as usize];
-            *start = end as usize;
-            Some((bytes, at))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], BlockRead)> {
+        self.reads.iter().scan(0, |start, &read| {
+            let end = read.end as usize;
+            let bytes = &self.bytes[*start..end];
+            *start = end;
+            Some((bytes, read))
         })
     }
 }
@@ -142,6 +165,8 @@ pub(crate) struct RequestTiming {
     pub(crate) max_tokens: Option<u32>,
     pub(crate) scheduled: Nanos,
     pub(crate) sent: Option<Nanos>,
+    pub(crate) written: Option<Nanos>,
+    pub(crate) write_cpu: Option<Nanos>,
     pub(crate) connected: Option<Nanos>,
     pub(crate) headers: Option<Stamp>,
     /// The source of the stamps; `Kernel` only if every stamp is the kernel's.
@@ -160,6 +185,8 @@ impl RequestTiming {
             max_tokens: request.max_tokens,
             scheduled,
             sent: None,
+            written: None,
+            write_cpu: None,
             connected: None,
             headers: None,
             stamps: StampSource::Userspace,

@@ -1,7 +1,7 @@
 //! The transport for `https://`: the HTTP and TLS libraries, driven by one thread.
 //!
-//! A stamp is taken when a read returns. It is late by whatever the thread did in between, and
-//! records name its source.
+//! The socket lies under the libraries and stamps as the other transport's does: what they hand out
+//! has the kernel's stamp of the read that completed it.
 
 use std::collections::HashMap;
 use std::io;
@@ -27,6 +27,7 @@ use crate::load::clock::Epoch;
 use crate::load::spec::{LoadError, Target};
 use crate::load::transport::client::{Client, Ending, Head, Inbox, Key, Stamp, Waker};
 use crate::load::transport::connection::{Connection, Route};
+use crate::load::transport::stamped::SharedTurn;
 use crate::load::transport::target::Endpoint;
 use crate::record::request::StampSource;
 use crate::units::Nanos;
@@ -50,6 +51,7 @@ pub(crate) struct HyperClient {
     reporter: UnboundedSender<News>,
     waker: Arc<Notify>,
     alarm: AsyncFd<Alarm>,
+    turn: SharedTurn,
     runtime: Runtime,
 }
 
@@ -86,13 +88,14 @@ impl AsRawFd for Alarm {
 
 struct News {
     key: Key,
-    at: Nanos,
+    stamp: Stamp,
     what: What,
 }
 
 enum What {
     Connected,
     Sent,
+    Written,
     Head(Head),
     Body(Bytes),
     End(Ending),
@@ -125,9 +128,16 @@ impl HyperClient {
             Alarm::new().and_then(watched).map_err(failed)?
         };
         let (reporter, news) = unbounded_channel();
+        let turn = SharedTurn::default();
         Ok(Self {
             epoch,
-            route: Route { address, tunnel: endpoint.tunnel_request(), tls: endpoint.tls(target)? },
+            route: Route {
+                address,
+                tunnel: endpoint.tunnel_request(),
+                tls: endpoint.tls(target)?,
+                epoch,
+                turn: turn.clone(),
+            },
             headers: all,
             path: endpoint.request_target().parse().map_err(bad_path)?,
             reuse: !target.no_reuse,
@@ -137,16 +147,18 @@ impl HyperClient {
             reporter,
             waker: Arc::default(),
             alarm,
+            turn,
             runtime,
         })
     }
 
     fn tell(&mut self, news: News, inbox: &mut impl Inbox) {
-        let News { key, at, what } = news;
-        let stamp = Stamp { at, source: StampSource::Userspace };
+        let News { key, stamp, what } = news;
+        let at = stamp.at;
         match what {
             What::Connected => inbox.connected(key, at),
             What::Sent => inbox.sent(key, at),
+            What::Written => inbox.written(key, at, None),
             What::Head(head) => inbox.head(key, head, stamp),
             What::Body(bytes) => inbox.body(key, &bytes, stamp),
             What::End(ending) => {
@@ -174,9 +186,20 @@ struct Reporter {
 }
 
 impl Reporter {
+    /// Reports something that happens now.
     fn say(&self, what: What) {
+        self.say_at(self.epoch.elapsed(), what);
+    }
+
+    /// Reports something that happened on this side.
+    fn say_at(&self, at: Nanos, what: What) {
+        self.pass_on(Stamp { at, since: at, source: StampSource::Userspace }, what);
+    }
+
+    /// Reports what the last read of a connection brought.
+    fn pass_on(&self, stamp: Stamp, what: What) {
         // At the end of the trial the receiver may be gone already.
-        let _ = self.news.send(News { key: self.key, at: self.epoch.elapsed(), what });
+        let _ = self.news.send(News { key: self.key, stamp, what });
     }
 }
 
@@ -207,10 +230,12 @@ async fn carry(
     reporter.say(What::Sent);
     let ending = match connection.send(request).await {
         Ok((head, mut body)) => {
-            reporter.say(What::Head(head));
+            // The request had left before its answer came.
+            reporter.say_at(connection.stamps.written(), What::Written);
+            reporter.pass_on(connection.stamps.read(), What::Head(head));
             loop {
                 match connection.receive(&mut body).await {
-                    Ok(bytes) => reporter.say(What::Body(bytes)),
+                    Ok(bytes) => reporter.pass_on(connection.stamps.read(), What::Body(bytes)),
                     Err(ending) => break ending,
                 }
             }
@@ -218,7 +243,11 @@ async fn carry(
         Err(ending) => ending,
     };
     let keeps = reuse && ending == Ending::Complete;
-    reporter.say(What::End(ending));
+    if ending == Ending::Complete {
+        reporter.pass_on(connection.stamps.read(), What::End(ending));
+    } else {
+        reporter.say(What::End(ending));
+    }
     if keeps && connection.settles().await {
         reporter.say(What::Idle(connection));
     }
@@ -278,6 +307,7 @@ impl Client for HyperClient {
 
     fn wait(&mut self, until: Nanos, inbox: &mut impl Inbox) {
         self.alarm.get_ref().set(self.epoch.absolute(until));
+        self.turn.get().begin(self.epoch.elapsed());
         let Self { news, waker, alarm, runtime, .. } = self;
         let first = runtime.block_on(async {
             tokio::select! {

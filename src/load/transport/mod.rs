@@ -11,3 +11,5 @@ pub(in crate::load) mod exchange;
 pub(in crate::load) mod http1;
 pub(in crate::load) mod hyper;
 pub(in crate::load) mod socket;
+pub(in crate::load) mod stamped;
+pub(in crate::load) mod turn;

@@ -39,7 +39,7 @@ pub(crate) struct Received {
 
 /// Reads what has arrived, with the stamp of its arrival.
 pub(crate) fn receive(
-    stream: &TcpStream,
+    stream: &impl AsRawFd,
     buffer: &mut [u8],
     control: &mut Control,
 ) -> io::Result<Received> {
@@ -51,7 +51,7 @@ pub(crate) fn receive(
 /// program of several threads 4 % of the cost of a chunk.
 #[expect(unsafe_code, reason = "a system call without the C library's wrapper")]
 fn recvmsg(
-    stream: &TcpStream,
+    stream: &impl AsRawFd,
     buffer: &mut [u8],
     control: &mut Control,
 ) -> io::Result<(usize, usize)> {

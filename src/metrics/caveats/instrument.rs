@@ -8,6 +8,7 @@ use crate::metrics::cpu_contention::{FOREIGN_CPU, in_words};
 use crate::metrics::evidence::{LATE, ProbeLoss};
 use crate::metrics::summary::Caveat;
 use crate::record::telemetry::ProbeName;
+use crate::units::Nanos;
 
 /// p99 of the sentinel's wake lag that an idle machine keeps.
 const WAKE_LAG_MS: f64 = 1.0;
@@ -21,6 +22,8 @@ const CLIENT_CPU_HIGH: f64 = 0.7;
 const COALESCED: f64 = 0.01;
 /// Drift of the wall clock that no synchronisation makes by itself.
 const DRIFT: f64 = 0.01;
+/// A silence of the sentinel that no scheduler makes by itself.
+const SUSPENDED: Nanos = Nanos::from_secs(1);
 /// Share of a probe's samples that may be missed without a word.
 const MISSED: f64 = 0.05;
 /// Share of stolen CPU time that deserves a word.
@@ -97,6 +100,15 @@ pub(super) fn stood_still(case: &Case<'_>) -> Option<Caveat> {
         MetricId::SendLag,
     ];
     Some(caveat("stood-still", what, advice, &touched))
+}
+
+pub(super) fn suspended(case: &Case<'_>) -> Option<Caveat> {
+    let gap = case.evidence.wake_gap_max;
+    (gap > SUSPENDED).then(|| {
+        let what = format!("bench did not run for {gap}");
+        let advice = "It was stopped, or the machine was suspended: look for what did that.";
+        caveat("suspended", what, advice, &[])
+    })
 }
 
 pub(super) fn steal(case: &Case<'_>) -> Option<Caveat> {

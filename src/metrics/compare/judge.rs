@@ -5,7 +5,7 @@ use crate::metrics::compare::matching::Pair;
 use crate::metrics::compare::{Compared, Sample, Scale};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::summary::{CellSummary, NumberState};
 use crate::score::Accuracy;
 use crate::score::pair::PairedAccuracy;
 use crate::stats::interval::Interval;
@@ -51,6 +51,10 @@ pub(super) fn drafted(
 }
 
 fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Option<Drafted> {
+    let is_invalid = |cell| quantity.read(cell)?.state.filter(|it| *it == NumberState::Invalid);
+    if [one, other].into_iter().any(|cell| is_invalid(cell).is_some()) {
+        return None;
+    }
     let baseline = LogSample::of(&per_trial::values(one, &quantity))?;
     let candidate = LogSample::of(&per_trial::values(other, &quantity))?;
     let sample = |of: &LogSample| Sample {

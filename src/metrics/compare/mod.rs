@@ -255,8 +255,16 @@ fn not_compared(cell: &CellSummary) -> Option<String> {
     Some(format!("{} {how}{colon}{reasons}", cell.name))
 }
 
+/// Returns the doubts about a cell, the first of which is that its numbers have bounds that matter.
 fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
-    cell.caveats.iter().map(move |caveat| Doubt { side, caveat: caveat.clone() })
+    let is_doubtful = cell.validity.status == CellStatus::Doubtful;
+    let bounds = is_doubtful.then(|| Caveat {
+        code: "doubtful".to_owned(),
+        what: cell.validity.reasons.join("; "),
+        advice: "Differences of that size may be bench's own.".to_owned(),
+        metrics: Vec::new(),
+    });
+    bounds.into_iter().chain(cell.caveats.clone()).map(move |caveat| Doubt { side, caveat })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::Samples;
 use crate::metrics::summary::{CellSummary, Counts, Figure, SteadyState, Validity};
 use crate::plan::cell::{
-    Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
+    Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling, ValidityLimits,
 };
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, TrialOrder};
@@ -105,6 +105,11 @@ pub(crate) fn phase_record(
     }
 }
 
+/// The limits that a scenario has by default.
+pub(crate) fn limits() -> ValidityLimits {
+    ValidityLimits { ok_share: 0.01, ok_time: Nanos(100_000), doubtful_share: 0.1 }
+}
+
 /// A plan with one cell and one launch per name.
 pub(crate) fn plan(names: &[&str]) -> Plan {
     let cell_of = |name: &&str| Cell {
@@ -130,6 +135,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         max_failures: None,
         gate: None,
         compare: None,
+        validity: limits(),
         gpu_hour_price: None,
     }
 }
@@ -170,7 +176,7 @@ pub(crate) fn with_figure(
     interval: Option<(f64, f64)>,
 ) -> CellSummary {
     let unit = metric.unit().to_owned();
-    let figure = Figure { value: Some(value), unit, n: 10, interval, note: String::new() };
+    let figure = Figure { value: Some(value), unit, n: 10, interval, ..Figure::default() };
     cell.figures.insert(metric.into(), figure);
     cell
 }

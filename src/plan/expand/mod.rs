@@ -242,6 +242,7 @@ impl Making<'_> {
             found.push(Diagnostic::error("scenario/missing", "`report` is empty"));
         }
         let cost: Option<CostSpec> = extract(scenario, &scenario.tree, &["cost"], found);
+        let validity = extract(scenario, &scenario.tree, &["validity"], found);
         Plan {
             title: if top.title.is_empty() { scenario.name.clone() } else { top.title },
             description: top.description,
@@ -259,6 +260,8 @@ impl Making<'_> {
             max_failures: top.max_failures,
             gate: top.gate.map(gate),
             compare: extract(scenario, &scenario.tree, &["compare"], found),
+            // Absent after a mistake alone, which has been told.
+            validity: validity.unwrap_or_default(),
             gpu_hour_price: cost.and_then(|cost| cost.gpu_hour_price),
         }
     }

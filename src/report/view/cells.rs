@@ -56,7 +56,8 @@ fn cell_view(cell: &CellSummary, marks: &Marks) -> CellView {
     }
 }
 
-fn quantities(cell: &CellSummary) -> Vec<Quantity> {
+/// Returns every number of a cell.
+pub(super) fn quantities(cell: &CellSummary) -> Vec<Quantity> {
     let mut quantities =
         vec![Quantity::figure(MetricId::LoadTime), Quantity::figure(MetricId::Accuracy)];
     let figures = cell.figures.keys().cloned();

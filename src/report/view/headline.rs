@@ -2,7 +2,9 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Figure, PointSummary, SearchSummary, Summary};
+use crate::metrics::summary::{
+    CellSummary, Figure, NumberState, PointSummary, SearchSummary, Summary,
+};
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
 use crate::report::number::{self, Printed, counted, rounded, times};
@@ -13,7 +15,7 @@ use crate::report::view::{instrument, results};
 
 /// Says one sentence per question that the measured cells can answer.
 ///
-/// A cell takes part only when it may be used; a doubt about one of the two numbers is
+/// A cell takes part only when it may be used, and no number that is INVALID; a doubt about one of the two numbers is
 /// pointed at.
 /// The margin is called outside the noise when both readings have intervals and these do not
 /// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
@@ -103,6 +105,9 @@ fn sentence(
         .filter(|cell| cell.validity.status.is_usable())
         .filter_map(|cell| {
             let reading = quantity.read(cell)?;
+            if reading.state == Some(NumberState::Invalid) {
+                return None;
+            }
             let value = reading.value.filter(|value| value.is_finite())?;
             Some((cell, reading, value))
         })
@@ -125,7 +130,12 @@ fn sentence(
     doubts.sort_unstable();
     doubts.dedup();
     let doubts = TableCell { marks: doubts, ..TableCell::default() }.marks_text();
-    let doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
+    let mut doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
+    for (cell, reading) in [(first, best), (second, next)] {
+        if reading.state == Some(NumberState::Doubtful) {
+            doubts.extend(["; that of ", &untrusted::line(&cell.name), " is doubtful"]);
+        }
+    }
     if with_unit(quantity, best) == with_unit(quantity, next) {
         let (first, second) = (untrusted::line(&first.name), untrusted::line(&second.name));
         return Some(format!(

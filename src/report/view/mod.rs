@@ -1,5 +1,6 @@
 //! One view of a run, all of it strings: every face prints the same ones.
 
+pub mod bounds;
 pub mod caveats;
 pub mod cells;
 pub mod conditions;
@@ -53,6 +54,8 @@ pub struct ReportView {
     pub troubled: Vec<TroubleView>,
     /// Gates, those that were not passed first.
     pub gates: Vec<GateView>,
+    /// Numbers that are doubtful or INVALID, with the ends between which they lie.
+    pub bounds: Table,
     /// Percentiles in which failed requests are slower than all others.
     pub with_failures: Table,
     /// The published table beside the measured rows.
@@ -132,6 +135,7 @@ impl ReportView {
             skipped: skipped(input),
             troubled: troubled(input),
             gates: gates::gates(&summary.gates),
+            bounds: bounds::bounds(summary),
             with_failures: details::with_failures(summary, plan),
             published: input.published.map(|published| {
                 published::beside(published, plan.published.as_ref(), summary, &marks)

@@ -2,7 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellStatus, CellSummary, Figure, Summary};
+use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState, Summary};
 use crate::plan::Plan;
 use crate::report::number;
 use crate::report::untrusted;
@@ -186,27 +186,38 @@ pub fn number_cell(
     };
     let printed = number::of_figure(quantity, &reading);
     let is_absent = reading.value.is_none();
-    let text = if is_unit_in_header || is_absent {
+    let mut text = if is_unit_in_header || is_absent {
         printed.value
     } else {
         format!("{} {}", printed.value, reading.unit)
     };
+    let is_invalid = reading.state == Some(NumberState::Invalid);
+    text.push_str(match reading.state {
+        Some(NumberState::Invalid) => " INVALID",
+        Some(NumberState::Doubtful) => " ?",
+        Some(NumberState::Ok) | None => "",
+    });
     TableCell {
         text,
         spread: printed.spread,
         note: note_of(&reading),
         marks: marks.of_metric(&cell.caveats, quantity.id()),
-        tone: if is_absent { Tone::Faint } else { Tone::Plain },
+        tone: match () {
+            () if is_absent => Tone::Faint,
+            () if is_invalid => Tone::Bad,
+            () => Tone::Plain,
+        },
     }
 }
 
 fn note_of(reading: &Figure) -> String {
-    let note = untrusted::line(&reading.note);
-    if note.is_empty() {
-        format!("n = {}", reading.n)
-    } else {
-        format!("n = {}; {note}", reading.n)
+    let mut notes = vec![format!("n = {}", reading.n), untrusted::line(&reading.note)];
+    if let Some((low, high)) = reading.bound.filter(|_| reading.state > Some(NumberState::Ok)) {
+        let (low, high) = (number::rounded(low), number::rounded(high));
+        notes.push(format!("truly between {low} and {high}"));
     }
+    notes.retain(|note| !note.is_empty());
+    notes.join("; ")
 }
 
 fn failed_cell(cell: &CellSummary) -> TableCell {

@@ -118,22 +118,14 @@ P99 TPOT (ms):                           66.84
 ==================================================";
 
     fn distribution(n: u64, mean: f64, median: f64, p99: f64) -> Distribution {
-        let percentile = |p: f64, value: f64| Percentile {
-            p,
-            value: Some(value),
-            interval: None,
-            with_failures: None,
-            n_floor: 0,
-        };
+        let percentile =
+            |p: f64, value: f64| Percentile { p, value: Some(value), ..Percentile::default() };
         Distribution {
             unit: "ms".to_owned(),
             n,
             mean: Some(mean),
-            std: None,
-            min: None,
-            max: None,
             percentiles: vec![percentile(50.0, median), percentile(99.0, p99)],
-            note: None,
+            ..Distribution::default()
         }
     }
 
@@ -148,13 +140,7 @@ P99 TPOT (ms):                           66.84
             (MetricId::OutputThroughputWhole, 177.88),
         ];
         for (metric, value) in figures {
-            let figure = Figure {
-                value: Some(value),
-                unit: String::new(),
-                n: 200,
-                interval: None,
-                note: String::new(),
-            };
+            let figure = Figure { value: Some(value), n: 200, ..Figure::default() };
             cell.figures.insert(metric.into(), figure);
         }
         for (metric, all) in [

@@ -31,7 +31,7 @@ pub(crate) use crate::scenario::spec::phase::{
     AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
 };
 pub use crate::scenario::spec::phase::{Deadlines, RampShape};
-pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo};
+pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, ValidityLimits};
 pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
 pub use crate::scenario::spec::score::{CompareHow, Normalise, Take};
 pub(crate) use crate::scenario::spec::score::{ExtractorSpec, ExtractorWord, ScoreSpec};
@@ -77,6 +77,8 @@ table! {
         pub(crate) request: Table = RequestSpec::KIND,
         /// Objectives: a request is good when it meets all of them.
         pub(crate) slo: Option<Table> = Slo::KIND,
+        /// How wide the bound of a number may be before the number is doubtful or INVALID.
+        pub(crate) validity: Table = ValidityLimits::KIND,
         /// A published table to show beside the measured rows.
         pub(crate) published: Option<Table> = PublishedSpec::KIND,
         /// Swept keys and values of the cell that answers are held against.

@@ -85,6 +85,20 @@ table! {
 }
 
 table! {
+    /// How wide the bound of a number may be: what bench may have added to it or taken from it.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub struct ValidityLimits {
+        /// Share of a number up to which its bound does not matter.
+        pub ok_share: f64 = Above(0.0, 1.0),
+        /// Length of time up to which the bound of a latency does not matter, whatever the share.
+        pub ok_time: Nanos,
+        /// Share of a number up to which its bound leaves it doubtful; beyond, it is INVALID.
+        pub doubtful_share: f64 = Above(0.0, 1.0),
+    }
+}
+
+table! {
     /// The search for the highest load that meets the objectives.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]

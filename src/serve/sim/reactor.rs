@@ -264,6 +264,9 @@ impl Reactor {
                         conn.work = Work::Streaming(stream, truth);
                         self.plan(slot, next_due, EntryKind::Work);
                         self.flush(slot);
+                        if n_tokens > 0 {
+                            self.note_written(slot);
+                        }
                     }
                     Next::Ended(end) => self.end(slot, end, Some(truth), due),
                 }
@@ -283,6 +286,20 @@ impl Reactor {
         }
     }
 
+    /// Whether the truth is kept and the socket has accepted all that was written.
+    fn is_written(&self, slot: usize) -> bool {
+        self.truth.is_some() && self.conns[slot].as_ref().is_some_and(|conn| conn.n_unsent() == 0)
+    }
+
+    fn note_written(&mut self, slot: usize) {
+        if self.is_written(slot)
+            && let Some(conn) = self.conns[slot].as_mut()
+            && let Work::Streaming(_, truth) = &mut conn.work
+        {
+            truth.note_written(clock::monotonic());
+        }
+    }
+
     /// Ends the response of a connection.
     fn end(&mut self, slot: usize, end: End, truth: Option<TruthRow>, at: Nanos) {
         let Some(conn) = self.conns[slot].as_mut() else { return };
@@ -293,7 +310,11 @@ impl Reactor {
                 self.flush(slot);
             }
             (End::Silence, None) => {}
-            (End::Complete, truth) => {
+            (End::Complete, mut truth) => {
+                self.flush(slot);
+                if let Some(truth) = truth.as_mut().filter(|_| self.is_written(slot)) {
+                    truth.note_written(clock::monotonic());
+                }
                 self.close_row(truth, "complete", at);
                 self.next_request(slot);
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::serve::ServeError;
+use crate::units::Nanos;
 
 /// Rows that may be queued for the disk. At this many the engine waits.
 const QUEUED_ROWS: usize = 1 << 16;
@@ -37,12 +38,26 @@ pub(crate) struct TruthRow {
     pub first_due_ns: u64,
     /// Just before the write of the first token; 0 if none was sent.
     pub first_write_ns: u64,
+    /// Just after that write; 0 if the socket did not accept all of it.
+    pub first_written_ns: u64,
     /// Just before the write of the last token; 0 if none was sent.
     pub last_write_ns: u64,
+    /// Just after that write; 0 if the socket did not accept all of it.
+    pub last_written_ns: u64,
     /// Largest distance between an event's instant and its write.
     pub late_max_ns: u64,
     /// `complete`, `silence`, `reset`, `cut`, `refused`, `failed` or `client-gone`.
     pub end: &'static str,
+}
+
+impl TruthRow {
+    /// Notes that the write of a token is over. The write of the first one is noted first.
+    pub(crate) fn note_written(&mut self, now: Nanos) {
+        if self.first_write_ns == self.last_write_ns {
+            self.first_written_ns = now.0;
+        }
+        self.last_written_ns = now.0;
+    }
 }
 
 /// Appends rows to a file on a thread of its own.

@@ -51,6 +51,8 @@ pub(super) fn request(id: u64) -> RequestRecord {
         sample: id,
         scheduled: Nanos(id),
         sent: Some(Nanos(id + 1)),
+        written: Some(Nanos(id + 2)),
+        write_cpu: Some(Nanos(1)),
         connected: None,
         headers: Some(Nanos(id + 2)),
         events,

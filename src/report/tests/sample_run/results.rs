@@ -28,6 +28,7 @@ fn figure(value: f64, half_width: f64, unit: &str, n: u64) -> Figure {
         n,
         interval: Some((value - half_width, value + half_width)),
         note: "bootstrap over trials".to_owned(),
+        ..Figure::default()
     }
 }
 
@@ -39,6 +40,7 @@ fn load_time(secs: f64) -> Figure {
         n: 1,
         interval: None,
         note: "one start, page cache as found: no interval".to_owned(),
+        ..Figure::default()
     }
 }
 
@@ -50,6 +52,7 @@ pub(crate) fn distribution(median: f64, unit: &str, n: u64) -> Distribution {
         interval: (n >= n_floor).then_some((median * factor * 0.97, median * factor * 1.04)),
         with_failures: (n >= n_floor && p < 99.0).then_some(median * factor * 1.01),
         n_floor,
+        ..Percentile::default()
     };
     Distribution {
         unit: unit.to_owned(),
@@ -65,7 +68,7 @@ pub(crate) fn distribution(median: f64, unit: &str, n: u64) -> Distribution {
             percentile(99.0, 2.7, 300),
             percentile(99.9, 3.1, 6620),
         ],
-        note: None,
+        ..Distribution::default()
     }
 }
 

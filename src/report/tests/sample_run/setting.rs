@@ -7,6 +7,7 @@ use crate::ids::LaunchId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
+use crate::metrics::tests::fixture::limits;
 use crate::plan::cell::{
     Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling,
 };
@@ -56,6 +57,7 @@ pub(crate) fn plan() -> Plan {
         max_failures: None,
         gate: None,
         compare: None,
+        validity: limits(),
         gpu_hour_price: None,
     }
 }

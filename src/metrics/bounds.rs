@@ -1,0 +1,215 @@
+//! What the bounds of numbers mean: which of them are narrow enough, and what is said of the
+//! others.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::catalogue::{MetricId, MetricKey};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
+use crate::plan::cell::ValidityLimits;
+
+/// The numbers of the main table that a cell stands or falls with. Latencies from the schedule
+/// have states of their own: late sends are in them on purpose.
+const JUDGED: [Quantity; 7] = [
+    Quantity::figure(MetricId::OutputThroughput),
+    Quantity::figure(MetricId::RequestThroughput),
+    Quantity::percentile(MetricId::Ttft, 50.0),
+    Quantity::percentile(MetricId::Ttft, 99.0),
+    Quantity::percentile(MetricId::Tpot, 50.0),
+    Quantity::percentile(MetricId::E2e, 50.0),
+    Quantity::percentile(MetricId::E2e, 99.0),
+];
+
+/// Unit of the numbers that are lengths of time of the scale that the limit in time is meant for.
+const MILLIS: &str = "ms";
+
+/// Returns what a bound means for its value.
+pub(crate) fn state(
+    limits: &ValidityLimits,
+    value: f64,
+    (low, high): (f64, f64),
+    unit: &str,
+) -> NumberState {
+    let width = high - low;
+    let is_short = unit == MILLIS && width <= limits.ok_time.as_millis_f64();
+    if is_short || width <= limits.ok_share * value.abs() {
+        NumberState::Ok
+    } else if width <= limits.doubtful_share * value.abs() {
+        NumberState::Doubtful
+    } else {
+        NumberState::Invalid
+    }
+}
+
+/// Sets the state of every number that has a bound.
+pub(crate) fn judge(
+    limits: &ValidityLimits,
+    figures: &mut BTreeMap<MetricKey, Figure>,
+    distributions: &mut BTreeMap<MetricId, Distribution>,
+) {
+    let of = |value: Option<f64>, bound: Option<(f64, f64)>, unit: &str| {
+        Some(state(limits, value?, bound?, unit))
+    };
+    for figure in figures.values_mut() {
+        figure.state = of(figure.value, figure.bound, &figure.unit);
+    }
+    for found in distributions.values_mut() {
+        found.mean_state = of(found.mean, found.mean_bound, &found.unit);
+        for at in &mut found.percentiles {
+            at.state = of(at.value, at.bound, &found.unit);
+        }
+    }
+}
+
+/// Widens the bound of TPOT to what it can be where nobody says how many tokens the first chunk
+/// holds, from the same percentiles of the most that each request's can be.
+///
+/// What nobody counted makes a number doubtful, however wide the bound: the instrument did not
+/// fail, and the bound says what is known.
+pub(crate) fn widen(limits: &ValidityLimits, found: &mut Distribution, most: &Distribution) {
+    let wider = |value: Option<f64>, bound: Option<(f64, f64)>, most: Option<f64>| {
+        let ((low, high), value, most) = (bound?, value?, most?);
+        let bound = (low, high.max(most));
+        Some((bound, state(limits, value, bound, &found.unit).min(NumberState::Doubtful)))
+    };
+    if let Some((bound, state)) = wider(found.mean, found.mean_bound, most.mean) {
+        (found.mean_bound, found.mean_state) = (Some(bound), found.mean_state.max(Some(state)));
+    }
+    let widened: Vec<_> = (found.percentiles.iter().zip(&most.percentiles))
+        .map(|(at, most)| wider(at.value, at.bound, most.value))
+        .collect();
+    for (at, widened) in found.percentiles.iter_mut().zip(widened) {
+        if let Some((bound, state)) = widened {
+            (at.bound, at.state) = (Some(bound), at.state.max(Some(state)));
+        }
+    }
+}
+
+/// Returns what a bound leaves open, in the number's own unit: `TTFT p99 (82.1 ms) may be up to
+/// 1.3 ms high, 1.6 %`. Nothing of a number that is ok or has no bound.
+pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
+    let (value, (low, high)) = (figure.value?, figure.bound?);
+    if figure.state? == NumberState::Ok {
+        return None;
+    }
+    let unit = &figure.unit;
+    let number = |number: f64| format!("{} {unit}", brief(number));
+    let sides = [(value - low, "high"), (high - value, "low")];
+    let open = sides.iter().filter(|(open, _)| *open > 0.0);
+    let open: Vec<String> = open
+        .map(|(open, side)| match open / value.abs() {
+            share if share.is_finite() && share < 10.0 => {
+                format!("{} {side}, {:.1} %", number(*open), share * 100.0)
+            }
+            _ => format!("{} {side}", number(*open)),
+        })
+        .collect();
+    let (name, value) = (quantity.label(), number(value));
+    Some(format!("{name} ({value}) may be up to {}", open.join(" or ")))
+}
+
+/// Returns what is said of the numbers that a cell stands or falls with and that are in a state.
+pub(crate) fn reasons(
+    limits: &ValidityLimits,
+    cell: &CellSummary,
+    state: NumberState,
+) -> Vec<String> {
+    let limit = match state {
+        NumberState::Ok | NumberState::Doubtful => limits.ok_share,
+        NumberState::Invalid => limits.doubtful_share,
+    };
+    JUDGED
+        .into_iter()
+        .filter_map(|quantity| {
+            let figure = quantity.read(cell).filter(|figure| figure.state == Some(state))?;
+            told(&quantity, &figure)
+        })
+        .map(|told| format!("{told}; limit {} %", brief(limit * 100.0)))
+        .collect()
+}
+
+/// Prints three significant digits, and no zeros behind them.
+fn brief(value: f64) -> String {
+    let digits = value.abs().log10().floor();
+    let decimals = if digits.is_finite() { (2.0 - digits).clamp(0.0, 9.0) as usize } else { 0 };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::fixture::{limits, measured_cell, with_figure};
+
+    #[test]
+    fn a_bound_is_held_against_its_number_and_against_what_nobody_sees() {
+        use NumberState::{Doubtful, Invalid, Ok};
+        let check = |value, bound, unit, expected| {
+            assert_eq!(state(&limits(), value, bound, unit), expected, "{value} {bound:?} {unit}");
+        };
+        check(50.0, (49.5, 50.0), "ms", Ok);
+        check(50.0, (49.4, 50.0), "ms", Doubtful);
+        check(50.0, (44.9, 50.0), "ms", Invalid);
+        check(0.5, (0.41, 0.5), "ms", Ok);
+        check(0.0, (0.0, 0.05), "ms", Ok);
+        check(0.0, (0.0, 0.2), "ms", Invalid);
+        check(100.0, (100.0, 101.0), "tok/s", Ok);
+        check(0.5, (0.41, 0.5), "req/s", Invalid);
+    }
+
+    #[test]
+    fn an_open_number_is_told_in_its_own_unit() {
+        let told = |value, bound, unit: &str, state| {
+            let (value, bound, state) = (Some(value), Some(bound), Some(state));
+            let unit = unit.to_owned();
+            let figure = Figure { value, unit, bound, state, ..Figure::default() };
+            super::told(&Quantity::percentile(MetricId::Ttft, 99.0), &figure)
+        };
+        let doubtful = NumberState::Doubtful;
+        assert_eq!(
+            told(82.1, (80.8, 82.1), "ms", doubtful).unwrap(),
+            "TTFT p99 (82.1 ms) may be up to 1.3 ms high, 1.6 %"
+        );
+        assert_eq!(
+            told(1_200.0, (1_190.0, 1_260.0), "tok/s", doubtful).unwrap(),
+            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high, 0.8 % or 60 tok/s low, 5.0 %"
+        );
+        assert_eq!(told(82.1, (80.8, 82.1), "ms", NumberState::Ok), None);
+    }
+
+    #[test]
+    fn a_cell_stands_or_falls_with_the_numbers_of_its_main_table() {
+        let mut cell = measured_cell("a", "fp16");
+        for metric in [MetricId::OutputThroughput, MetricId::PromptThroughput] {
+            cell = with_figure(cell, metric, 100.0, None);
+            let figure = cell.figures.get_mut(&metric.into()).unwrap();
+            figure.bound = Some((100.0, 120.0));
+        }
+        judge(&limits(), &mut cell.figures, &mut cell.distributions);
+        assert_eq!(
+            reasons(&limits(), &cell, NumberState::Invalid),
+            ["output throughput (100 tok/s) may be up to 20 tok/s low, 20.0 %; limit 10 %"]
+        );
+        assert!(reasons(&limits(), &cell, NumberState::Doubtful).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_counted_is_doubtful_at_most() {
+        let distribution = |value: f64| {
+            let mut samples = crate::metrics::distribution::Samples::default();
+            (0..100).for_each(|_| samples.push_within(value, Some((value, value))));
+            samples.distribution("ms", 0, None)
+        };
+        let mut found = BTreeMap::from([(MetricId::Tpot, distribution(10.0))]);
+        judge(&limits(), &mut BTreeMap::new(), &mut found);
+        let tpot = found.get_mut(&MetricId::Tpot).unwrap();
+        assert_eq!(tpot.percentiles[0].state, Some(NumberState::Ok));
+        widen(&limits(), tpot, &distribution(40.0));
+        let median = &tpot.percentiles[0];
+        assert_eq!((median.bound, median.state), (Some((10.0, 40.0)), Some(NumberState::Doubtful)));
+    }
+}
