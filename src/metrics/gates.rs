@@ -4,7 +4,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::condition::{Condition, Limit, Operator, Subject};
 use crate::metrics::reading::accuracy_by;
 use crate::metrics::summary::{
-    CellStatus, CellSummary, Figure, GateOutcome, GateResult, SteadyStatus,
+    CellStatus, CellSummary, Figure, GateOutcome, GateResult, NumberState, SteadyStatus,
 };
 use crate::plan::Plan;
 use crate::plan::gate::{BaselineNumber, BaselinePlan, GatePlan};
@@ -102,17 +102,23 @@ fn of_cell(
         result.outcome = if is_known { GateOutcome::Undecided } else { GateOutcome::Missed };
         return GateResult { why: Some(no_value(&condition.subject, &figure, cell)), ..result };
     };
-    (result.value, result.interval) = (Some(value), figure.interval);
+    let interval = with_bound(value, &figure);
+    (result.value, result.interval) = (Some(value), interval);
+    if figure.state == Some(NumberState::Invalid) {
+        result.outcome = GateOutcome::Undecided;
+        let why = "the number is INVALID: bench may have added more than the limit".to_owned();
+        return GateResult { why: Some(why), ..result };
+    }
     let decided = match condition.limit {
         Limit::Value(limit) => {
             result.limit = Some(limit);
-            Ok(holds(condition.operator, value, figure.interval, limit))
+            Ok(holds(condition.operator, value, interval, limit))
         }
         Limit::OfBaseline(times) => {
             let base = of_baseline(baseline, &cell.name, text);
             result.limit = base.as_ref().ok().map(|(base, _)| times * base);
             base.map(|base| {
-                let (ratio, interval) = ratio(value, figure.interval, base);
+                let (ratio, interval) = ratio(value, interval, base);
                 holds(condition.operator, ratio, interval, times)
             })
         }
@@ -124,6 +130,15 @@ fn of_cell(
         Err(why) => (result.outcome, result.why) = (GateOutcome::Undecided, Some(why)),
     }
     result
+}
+
+/// Returns the interval of a number, widened to what bench itself may have added to it.
+fn with_bound(value: f64, figure: &Figure) -> Option<(f64, f64)> {
+    let (Some((low, high)), interval) = (figure.bound, figure.interval) else {
+        return figure.interval;
+    };
+    let (from, to) = interval.unwrap_or((value, value));
+    Some((from.min(low), to.max(high)))
 }
 
 /// Whether a condition holds; `None` when the interval crosses the limit. Without an interval the

@@ -302,8 +302,8 @@ cancel-after = "60ms"
         "a warm-up until it is steady",
         r#"
 [gate]
-must = []
-steady = true
+must = ["success_share >= 0.5"]
+steady = false
 [engine.sim]
 ttft = "2ms"
 itl = "1ms"

@@ -3,7 +3,8 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::gates::{baseline_of, judge};
 use crate::metrics::summary::{
-    CellStatus, CellSummary, GateOutcome, GateResult, SteadyState, SteadyStatus, Validity,
+    CellStatus, CellSummary, GateOutcome, GateResult, NumberState, SteadyState, SteadyStatus,
+    Validity,
 };
 use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 use crate::plan::gate::GatePlan;
@@ -103,4 +104,17 @@ fn a_cell_that_has_to_be_steady_must_be_known_to_be() {
     let drifts = (GateOutcome::Missed, "it drifts".to_owned());
     assert_eq!(outcome(SteadyStatus::NotSteady, &["it drifts"]), drifts);
     assert_eq!(outcome(SteadyStatus::Unknown, &[]).0, GateOutcome::Missed);
+}
+
+#[test]
+fn what_bench_may_have_added_leaves_a_gate_open() {
+    let outcome = |bound, state| {
+        let mut cell = fast(101.0, None);
+        let figure = cell.figures.get_mut(&MetricId::OutputThroughput.into()).unwrap();
+        (figure.bound, figure.state) = (Some(bound), Some(state));
+        judged(&must("output_throughput <= 102 tok/s"), cell).outcome
+    };
+    assert_eq!(outcome((101.0, 101.5), NumberState::Ok), GateOutcome::Met);
+    assert_eq!(outcome((101.0, 106.0), NumberState::Doubtful), GateOutcome::Undecided);
+    assert_eq!(outcome((101.0, 101.5), NumberState::Invalid), GateOutcome::Undecided);
 }
