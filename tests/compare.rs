@@ -138,6 +138,17 @@ fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
     assert!(markdown.lines().count() <= 30, "{markdown}");
     let junit = place.expect(0, &["compare", "run", "--format", "junit"]);
     assert!(junit.contains("<failure message=\"worse:"), "{junit}");
+    // A gate that the change crosses with its whole interval.
+    let fail_if = ["compare", "run", "--fail-if", "ttft.p50 > +5%"];
+    let told = place.expect(104, &fail_if);
+    assert!(told.contains("TTFT p50 is 2.") && told.contains("must not be > +5%"), "{told}");
+    for format in ["markdown", "json", "junit"] {
+        let told = place.expect(104, &[&fail_if[..], &["--format", format]].concat());
+        assert!(told.contains("TTFT p50"), "{format}: {told}");
+    }
+    place.expect(0, &["compare", "run", "--fail-if", "ttft.p50 > +400%"]);
+    let refused = place.expect(2, &["compare", "run", "--fail-if", "ttft.p50 > 5ms"]);
+    assert!(refused.contains("is not relative to a baseline"), "{refused}");
     let refused = place.expect(2, &["compare", "run", "--by", "concurrency"]);
     assert!(refused.contains("loads are not compared"), "{refused}");
 }

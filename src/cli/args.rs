@@ -321,6 +321,13 @@ pub(crate) struct CompareArgs {
     /// quantities share the chance of error, so each interval is wider.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Condition relative to the baseline that must hold in no cell: 'tpot.p50 > +5%',
+    /// 'e2e.p99 > 1.1 x baseline'; can be given several times. Exit 104 when one holds.
+    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gates::relative)]
+    pub(crate) fail_if: Vec<String>,
+    /// What a gate is taken for whose limit lies within the interval of the change.
+    #[arg(long, value_enum, value_name = "AS", default_value_t = UndecidedAs::Pass)]
+    pub(crate) undecided: UndecidedAs,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = CompareFormat::Terminal)]
     pub(crate) format: CompareFormat,

@@ -9,9 +9,11 @@ use crate::analysis::rescore::RescoreError;
 use crate::cli::args::{Colour, CompareArgs, CompareFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::gates::exit_of;
 use crate::cli::output;
 use crate::metrics::axes::is_load;
-use crate::metrics::compare::{Comparison, FAMILY_ALPHA, Rules, Side, compare, is_main};
+use crate::metrics::compare::{Comparison, FAMILY_ALPHA, Rules, Side, compare, gates, is_main};
+use crate::metrics::quantity::Quantity;
 use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
 use crate::stats::verdict::EQUIVALENCE_MARGIN;
 use crate::store::error::StoreError;
@@ -47,7 +49,7 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
         CompareFormat::Junit => junit::render(&comparison),
     };
     output::data(&text)?;
-    Ok(Exit::Ok)
+    Ok(exit_of(&comparison.gates, args.undecided.into()))
 }
 
 fn opened(dir: &Path) -> Result<ComparedRun, Failure> {
@@ -127,8 +129,11 @@ fn compared(
             None
         }
     };
-    let mut comparison =
-        compare(sides, &|quantity| args.all || is_main(quantity), &pair_items, rules);
+    let gated: Vec<Quantity> =
+        args.fail_if.iter().filter_map(|text| Some(gates::relative(text)?.0)).collect();
+    let is_asked = |it: &Quantity| args.all || is_main(it) || gated.contains(it);
+    let mut comparison = compare(sides, &is_asked, &pair_items, rules);
+    comparison.gates = gates::judge(&comparison, &args.fail_if);
     if let Some(error) = failed.into_inner() {
         return Err(Failure::from(error));
     }

@@ -9,9 +9,10 @@ use crate::cli::failure::Failure;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare;
 use crate::metrics::condition::{Condition, ConditionError, Limit, Subject};
 use crate::metrics::gates::baseline_of;
-use crate::metrics::summary::{GateOutcome, Summary};
+use crate::metrics::summary::{GateOutcome, GateResult, Summary};
 use crate::plan::Plan;
 use crate::plan::gate::GatePlan;
 use crate::scenario::Scenario;
@@ -28,6 +29,14 @@ pub(crate) fn readable(text: &str) -> Result<String, String> {
         None => error.to_string(),
     };
     Condition::parse(text).map(|_| text.to_owned()).map_err(told)
+}
+
+/// Returns a condition's text as it is when a comparison can be held to it.
+pub(crate) fn relative(text: &str) -> Result<String, String> {
+    readable(text)?;
+    compare::gates::relative(text)
+        .map(|_| text.to_owned())
+        .ok_or_else(|| format!("`{text}` is not relative to a baseline; write 'tpot.p50 > +5%'"))
 }
 
 /// Adds to a plan what the command line requires of the numbers.
@@ -114,8 +123,14 @@ fn latest(scenario: &str) -> Option<PathBuf> {
 
 /// Returns how a run or a report ends by its gates.
 pub(crate) fn exit(summary: &Summary, gate: Option<&GatePlan>) -> Exit {
-    let undecided_fails = gate.is_some_and(|gate| gate.undecided == Undecided::Fail);
-    let fails = summary.gates.iter().any(|gate| match gate.outcome {
+    let undecided = gate.map_or(Undecided::Pass, |gate| gate.undecided);
+    exit_of(&summary.gates, undecided)
+}
+
+/// Returns how gates end a command.
+pub(crate) fn exit_of(gates: &[GateResult], undecided: Undecided) -> Exit {
+    let undecided_fails = undecided == Undecided::Fail;
+    let fails = gates.iter().any(|gate| match gate.outcome {
         GateOutcome::Met => false,
         GateOutcome::Missed => true,
         GateOutcome::Undecided => undecided_fails,

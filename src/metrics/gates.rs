@@ -143,7 +143,12 @@ fn with_bound(value: f64, figure: &Figure) -> Option<(f64, f64)> {
 
 /// Whether a condition holds; `None` when the interval crosses the limit. Without an interval the
 /// value alone decides.
-fn holds(operator: Operator, value: f64, interval: Option<(f64, f64)>, limit: f64) -> Option<bool> {
+pub(crate) fn holds(
+    operator: Operator,
+    value: f64,
+    interval: Option<(f64, f64)>,
+    limit: f64,
+) -> Option<bool> {
     let (low, high) = interval.unwrap_or((value, value));
     let (at_low, at_high) = (operator.holds(low, limit), operator.holds(high, limit));
     (at_low == at_high).then_some(at_low)

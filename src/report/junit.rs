@@ -2,27 +2,32 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::summary::{GateOutcome, Summary};
+use crate::metrics::summary::{GateOutcome, GateResult, Summary};
+use crate::report::untrusted;
 use crate::report::view::gates::{GateView, gates};
 
-/// Renders the gates of a run. One that is not decided is skipped, as nobody failed.
+/// Renders the gates of a run.
 pub fn render(summary: &Summary) -> String {
-    let views = gates(&summary.gates);
-    let n = |outcome| summary.gates.iter().filter(|gate| gate.outcome == outcome).count();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let title = escaped(&summary.title);
+    suite(&mut out, &summary.title, &summary.gates);
+    out
+}
+
+/// Writes gates as a suite of that name. One that is not decided is skipped: nobody failed.
+pub(crate) fn suite(out: &mut String, name: &str, results: &[GateResult]) {
+    let n = |outcome| results.iter().filter(|gate| gate.outcome == outcome).count();
     let (n_missed, n_open) = (n(GateOutcome::Missed), n(GateOutcome::Undecided));
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "<testsuite name=\"{title}\" tests=\"{}\" failures=\"{n_missed}\" skipped=\"{n_open}\">",
-        views.len()
+        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{n_missed}\" skipped=\"{n_open}\">",
+        escaped(name),
+        results.len()
     );
-    for view in &views {
+    for view in &gates(results) {
         out.push_str(&case(view));
     }
     out.push_str("</testsuite>\n");
-    out
 }
 
 fn case(view: &GateView) -> String {
@@ -36,6 +41,8 @@ fn case(view: &GateView) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// Returns a text as an attribute's value; what a terminal could take for a command is told.
+pub(crate) fn escaped(text: &str) -> String {
+    let text = untrusted::line(text);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

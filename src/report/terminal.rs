@@ -80,7 +80,8 @@ fn troubled(screen: &Screen, out: &mut String, view: &ReportView) {
     more(out, view.troubled.len(), CELLS_MAX);
 }
 
-fn gates(screen: &Screen, out: &mut String, gates: &[GateView]) {
+/// Writes a line for each gate, below an empty one.
+pub(crate) fn gates(screen: &Screen, out: &mut String, gates: &[GateView]) {
     if gates.is_empty() {
         return;
     }

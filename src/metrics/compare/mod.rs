@@ -1,5 +1,6 @@
 //! Alternatives against a baseline, cell by cell and quantity by quantity: ratio, interval, verdict.
 
+pub mod gates;
 mod judge;
 mod matching;
 
@@ -12,7 +13,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::judge::Drafted;
 pub use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::quantity::{Quantity, Statistic};
-use crate::metrics::summary::{Caveat, CellStatus, CellSummary};
+use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult};
 use crate::score::pair::PairedAccuracy;
 use crate::stats::verdict::Verdict;
 
@@ -63,6 +64,9 @@ pub struct Comparison {
     pub unmatched: Vec<Place>,
     /// What else differs between sides: versions, commands, data, machine.
     pub differences: Vec<Difference>,
+    /// What became of each `--fail-if` in each pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateResult>,
 }
 
 /// A cell of a side.
@@ -236,6 +240,7 @@ pub fn compare(
         cells: drafts.into_iter().map(judged).collect(),
         unmatched,
         differences: Vec::new(),
+        gates: Vec::new(),
     }
 }
 
@@ -272,7 +277,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::summary::Validity;
+    use crate::metrics::summary::{GateOutcome, Validity};
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
     use crate::record::event::{LoadTimeline, PageCache};
     use crate::units::Nanos;
@@ -311,6 +316,23 @@ mod tests {
         assert!(row.p_value.unwrap() < 0.001 && row.n_to_decide.is_none());
         let back = compared(&[cell("1", &[90.0, 91.0, 89.5])], &[cell("1", &[40.0, 40.4, 39.8])]);
         assert_eq!(back.cells[0].rows[0].verdict, Verdict::Better);
+    }
+
+    #[test]
+    fn a_gate_is_decided_by_the_interval_of_the_change() {
+        let outcome = |before: &[f64], now: &[f64]| {
+            let found = compared(&[cell("1", before)], &[cell("1", now)]);
+            let gate = gates::judge(&found, &["ttft.p50 > +5%".to_owned()]).remove(0);
+            (gate.outcome, gate.limit)
+        };
+        let before = [40.0, 40.2, 39.8, 40.1, 39.9];
+        assert_eq!(outcome(&before, &[46.0, 46.3, 45.8]), (GateOutcome::Missed, Some(1.05)));
+        assert_eq!(outcome(&before, &[40.1, 40.2, 39.9, 40.0]), (GateOutcome::Met, Some(1.05)));
+        assert_eq!(outcome(&before, &[42.0, 42.4, 41.7]).0, GateOutcome::Undecided);
+        assert_eq!(outcome(&[40.0], &[90.0]).0, GateOutcome::Undecided, "one trial of each");
+        let lost = compared(&[cell("1", &before), cell("2", &before)], &[cell("1", &before)]);
+        let found = gates::judge(&lost, &["ttft.p50 > +5%".to_owned()]);
+        assert_eq!(found[1].why.as_deref(), Some("the cell has no counterpart"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::metrics::compare::{Compared, ComparedCells, Comparison};
 use crate::report::compare::{change, counts, value_cell};
-use crate::report::untrusted;
+use crate::report::junit::{escaped, suite};
 use crate::stats::verdict::Verdict;
 
 /// Renders a comparison as the XML of `JUnit`, a suite for each side after the first.
@@ -32,6 +32,9 @@ pub fn render(comparison: &Comparison) -> String {
             case.write(&mut out);
         }
         out.push_str("  </testsuite>\n");
+    }
+    if !comparison.gates.is_empty() {
+        suite(&mut out, "gates", &comparison.gates);
     }
     out.push_str("</testsuites>\n");
     out
@@ -103,9 +106,4 @@ impl Case {
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(out, "{text}").expect("a string takes all that is written");
-}
-
-fn escaped(text: &str) -> String {
-    let text = untrusted::line(text);
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -24,6 +24,7 @@ pub fn render(view: &ComparisonView, all: bool) -> String {
         lines.extend([named.join(" · "), String::new()]);
     }
     lines.extend(view.sentences.iter().map(|sentence| format!("{}  ", escaped(sentence))));
+    lines.extend(view.gates.iter().map(|gate| format!("- {} {}", gate.mark, escaped(&gate.line))));
     lines.push(String::new());
     table(&mut lines, view, all);
     notes(&mut lines, view, all);

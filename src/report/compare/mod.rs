@@ -15,6 +15,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, ComparedCells, Comparison, Difference, Sample, Scale};
 use crate::report::number::{self, rounded};
 use crate::report::untrusted;
+use crate::report::view::gates::{GateView, gates};
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 use crate::stats::verdict::Verdict;
 
@@ -40,6 +41,8 @@ pub struct ComparisonView {
     pub left_out: Vec<String>,
     /// What else is not the same.
     pub differences: Vec<String>,
+    /// Gates, those that were not passed first.
+    pub gates: Vec<GateView>,
 }
 
 impl ComparisonView {
@@ -57,6 +60,7 @@ impl ComparisonView {
             doubts: marks.told(comparison),
             left_out: left_out(comparison),
             differences: differences(comparison),
+            gates: gates(&comparison.gates),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A comparison on a terminal.
 
 use crate::report::compare::ComparisonView;
-use crate::report::terminal::{Ink, Screen};
+use crate::report::terminal::{Ink, Screen, gates};
 
 /// Lines of a list that are shown; JSON has all.
 const LINES_MAX: usize = 20;
@@ -45,5 +45,6 @@ pub fn render(view: &ComparisonView, width: Option<u16>, colour: bool) -> String
             screen.prose(&mut out, "  ", &more, Ink::Faint);
         }
     }
+    gates(&screen, &mut out, &view.gates);
     out
 }
