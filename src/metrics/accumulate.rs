@@ -15,7 +15,7 @@ use crate::metrics::failures::FailureLimit;
 use crate::metrics::figures::{self, Figures};
 use crate::metrics::latencies::Latencies;
 use crate::metrics::load_time;
-use crate::metrics::own_lag::{OwnLag, lateness, phase_of};
+use crate::metrics::own_lag::{OwnLag, lateness, longest_wait, phase_of};
 use crate::metrics::per_trial::{self, TrialValues};
 use crate::metrics::request::RequestMetrics;
 use crate::metrics::resources;
@@ -72,8 +72,10 @@ struct Grades {
 struct OpenTrial {
     record: TrialRecord,
     window: Window,
-    /// How late bench was at most in looking for what had arrived.
+    /// How late bench was at most.
     lateness: Nanos,
+    /// For how long at most something that had arrived waited to be read.
+    wait: Nanos,
     totals: Totals,
     /// Its own samples, in a cell of several trials.
     latencies: Option<Latencies>,
@@ -114,13 +116,15 @@ impl<'a> CellAccumulator<'a> {
         let window = Window::of(record, self.cell);
         self.evidence.begin_trial(record, &window);
         let lateness = lateness(record);
-        self.latencies.begin_trial(&record.sentinel, lateness);
+        let wait = longest_wait(record);
+        self.latencies.begin_trial(&record.sentinel, wait);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
             latencies: (self.cell.n_trials > 1).then(|| Latencies::new(self.plan.seed)),
             record: record.clone(),
             window,
             lateness,
+            wait,
             devices: DeviceLog::default(),
             engine: EngineLog::default(),
             processors: ProcessorLog::default(),
@@ -133,7 +137,7 @@ impl<'a> CellAccumulator<'a> {
         else {
             return;
         };
-        let metrics = RequestMetrics::beside(record, open.lateness);
+        let metrics = RequestMetrics::beside(record, open.wait);
         let own = OwnLag::of(phase_of(self.cell, record), record, &metrics, open.lateness);
         open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics, own);
         self.latencies.push(record, &metrics, own.late);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::{Ends, Samples, dependent};
 use crate::metrics::evidence::Lags;
-use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, slack_beside, token_events};
+use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, token_events};
 use crate::metrics::summary::{Counts, Distribution};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
@@ -28,8 +28,8 @@ const AT_ONCE: Nanos = Nanos(200_000);
 #[derive(Debug)]
 pub(crate) struct Latencies {
     by_metric: BTreeMap<MetricId, Samples>,
-    /// How late bench was at most, in the open trial, in looking for what had arrived.
-    lateness: Nanos,
+    /// For how long at most, in the open trial, something that had arrived waited to be read.
+    wait: Nanos,
     /// What is known of how the engine ends its streams.
     tails: Tails,
     wake_lag_p99_worst: Option<Nanos>,
@@ -152,7 +152,7 @@ impl Latencies {
     pub(crate) fn new(seed: Seed) -> Self {
         Self {
             by_metric: BTreeMap::new(),
-            lateness: Nanos::ZERO,
+            wait: Nanos(u64::MAX),
             tails: Tails::default(),
             wake_lag_p99_worst: None,
             icl: Gaps::new(seed, "icl-reservoir"),
@@ -167,8 +167,8 @@ impl Latencies {
     }
 
     /// Takes a trial's sentinel in.
-    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord, lateness: Nanos) {
-        self.lateness = lateness;
+    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord, wait: Nanos) {
+        self.wait = wait;
         let wake_lag = &sentinel.wake_lag;
         for lag in wake_lag {
             self.sample(MetricId::WakeLag, Some(lag.as_millis_f64()));
@@ -278,11 +278,9 @@ impl Latencies {
         if is_burst && self.itl.is_none() {
             self.itl = Some(self.split_itl());
         }
-        let lateness = self.lateness;
-        let mut events = token_events(record).map(|event| TokenEvent {
-            slack: slack_beside(record.stamps, event.slack, lateness),
-            ..event
-        });
+        let wait = self.wait;
+        let mut events =
+            token_events(record).map(|event| TokenEvent { slack: event.slack.min(wait), ..event });
         let Some(mut last) = events.next() else { return };
         let mut open: Option<Arrivals> = None;
         for event in events {

@@ -3,7 +3,7 @@
 use crate::metrics::request::RequestMetrics;
 use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
 use crate::record::request::RequestRecord;
-use crate::record::trial::{BEAT, TrialRecord};
+use crate::record::trial::{BEAT, GATHER, TrialRecord};
 use crate::units::Nanos;
 
 /// What bench's own lateness did to a request.
@@ -51,6 +51,13 @@ pub(crate) fn lateness(record: &TrialRecord) -> Nanos {
     let silence = sentinel.wake_gap_max.saturating_sub(BEAT);
     let lags = sentinel.wake_lag.last().copied();
     stalls.chain(lags).fold(silence, Nanos::max)
+}
+
+/// Returns for how long at most something that had arrived in a trial waited to be read: a load
+/// thread sleeps until the first arrival, lets others gather behind it, and was never later than
+/// that by all that bench saw of itself.
+pub(crate) fn longest_wait(record: &TrialRecord) -> Nanos {
+    lateness(record) + GATHER
 }
 
 /// Returns the phase of a cell that a request belongs to.

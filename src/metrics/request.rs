@@ -1,6 +1,6 @@
 //! The numbers of one request.
 
-use crate::record::request::{EventKind, Outcome, RequestRecord, StampSource};
+use crate::record::request::{EventKind, Outcome, RequestRecord};
 use crate::units::Nanos;
 
 /// Who counted tokens.
@@ -153,11 +153,11 @@ impl RequestMetrics {
         Self::beside(record, Nanos(u64::MAX))
     }
 
-    /// Computes the numbers of a request of a trial in which bench was never later than `lateness`
-    /// in looking for what had arrived: no stamp that it took itself is later than that.
-    pub fn beside(record: &RequestRecord, lateness: Nanos) -> Self {
+    /// Computes the numbers of a request of a trial in which nothing that had arrived waited longer
+    /// than `wait` to be read: no event is older than that.
+    pub fn beside(record: &RequestRecord, wait: Nanos) -> Self {
         let tokens = TokenEvents::of(record);
-        let slack = |slack: Nanos| slack_beside(record.stamps, slack, lateness);
+        let slack = |slack: Nanos| slack.min(wait);
         let first = tokens.first;
         let last = tokens.last;
         let since = |start: Option<Nanos>, end: Option<Nanos>| end?.checked_sub(start?);
@@ -333,15 +333,6 @@ pub struct TokenEvent {
     pub slack: Nanos,
 }
 
-/// Returns by how much an event may have arrived before its stamp, where bench was never later
-/// than `lateness` in looking for it: what the kernel says does not depend on that.
-pub(crate) fn slack_beside(stamps: StampSource, slack: Nanos, lateness: Nanos) -> Nanos {
-    match stamps {
-        StampSource::Kernel => slack,
-        StampSource::Userspace => slack.min(lateness),
-    }
-}
-
 /// Returns the events that carried generated tokens, in order.
 pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
     let mut held_back = 0;
@@ -356,7 +347,7 @@ pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::record::request::{Events, Usage};
+    use crate::record::request::{Events, StampSource, Usage};
 
     /// A complete request: due at `scheduled`, sent at `sent`, token events at `at`, all in
     /// milliseconds; one token per event, and the engine says so.

@@ -136,6 +136,12 @@ pub struct Steadiness {
     pub steady: bool,
 }
 
+/// How long arrivals gather, while many streams are active, before a load thread asks for them. The
+/// kernel stamps them all the same, and one wake-up then serves many sockets. Measured with 500
+/// streams, 10 ms between tokens, in CPU seconds per million chunks: 8.1 without, 5.4 with 0.3 ms,
+/// 4.9 with 0.6 ms and 5.0 with 1 ms, against 5.5 for a reader that only counts.
+pub const GATHER: Nanos = Nanos(500_000);
+
 /// Period of the sentinel's beats.
 pub const BEAT: Nanos = Nanos::from_millis(5);
 

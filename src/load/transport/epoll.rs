@@ -22,17 +22,13 @@ use crate::load::transport::http1::{Part, ResponseReader};
 use crate::load::transport::socket::{Control, begin_connect, is_our_shortage, receive};
 use crate::load::transport::turn::Turn;
 use crate::record::request::StampSource;
+use crate::record::trial::GATHER;
 use crate::units::Nanos;
 
 const TIMER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 const READ_BYTES: usize = 128 << 10;
 const MAX_EVENTS: usize = 1024;
-/// How long arrivals gather, while many streams are active, before the loop asks for them. The
-/// kernel stamps them all the same, and one wake-up then serves many sockets. Measured with 500
-/// streams, 10 ms between tokens, in CPU seconds per million chunks: 8.1 without, 5.4 with 0.3 ms,
-/// 4.9 with 0.6 ms and 5.0 with 1 ms, against 5.5 for a reader that only counts.
-const GATHER: Nanos = Nanos(500_000);
 /// A write that takes longer did not run all the time: the engine or another program had the CPU.
 const LONG_WRITE: Nanos = Nanos(50_000);
 /// Number of arrivals in one wake-up from which gathering saves time.
