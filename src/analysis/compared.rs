@@ -36,6 +36,22 @@ pub(crate) struct ComparedRun {
 /// Keys of a scenario that say nothing of what is measured, or that engines' commands tell.
 const NOT_TOLD: [&str; 5] = ["title", "description", "report", "engine", "profile"];
 
+/// Reads the numbers of a run from where they were written.
+///
+/// # Errors
+/// [`StoreError::Missing`]; [`StoreError::Corrupt`] for what is no summary of this format.
+pub(crate) fn read_summary(path: &Path) -> Result<Summary, StoreError> {
+    let text =
+        fs::read(path).map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;
+    let summary: Summary = serde_json::from_slice(&text)
+        .map_err(|why| corrupt(path.to_owned(), format!("it is not a summary: {why}")))?;
+    if summary.format != FORMAT_VERSION {
+        let why = format!("it has format {}; this program knows {FORMAT_VERSION}", summary.format);
+        return Err(corrupt(path.to_owned(), why));
+    }
+    Ok(summary)
+}
+
 impl ComparedRun {
     /// Opens a run directory.
     ///
@@ -44,16 +60,7 @@ impl ComparedRun {
     /// [`StoreError::Corrupt`] and those for other formats.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         let reader = RunReader::open(dir)?;
-        let path = summary_path(&reader);
-        let text =
-            fs::read(&path).map_err(|source| StoreError::Missing { path: path.clone(), source })?;
-        let summary: Summary = serde_json::from_slice(&text)
-            .map_err(|why| corrupt(path.clone(), format!("it is not a summary: {why}")))?;
-        if summary.format != FORMAT_VERSION {
-            let why =
-                format!("it has format {}; this program knows {FORMAT_VERSION}", summary.format);
-            return Err(corrupt(path, why));
-        }
+        let summary = read_summary(&summary_path(&reader))?;
         let resolved = toml::from_str(&reader.resolved()?)
             .map_err(|why| corrupt(reader.dir().resolved(), why.message().to_owned()))?;
         let plan = reader.plan()?.by_row();

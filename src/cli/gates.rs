@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::analysis::compared::read_summary;
 use crate::cli::args::GateArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -52,11 +53,7 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs) -> Result<(), Failure> {
     }
     let Some(name) = &args.baseline else { return Ok(()) };
     let path = baseline_path(name, &plan.name)?;
-    let failed = |why: &dyn std::fmt::Display| {
-        Failure::input(format!("failed to read the baseline {}: {why}", path.display()))
-    };
-    let text = fs::read_to_string(&path).map_err(|error| failed(&error))?;
-    let summary: Summary = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    let summary = read_summary(&path)?;
     match &mut plan.gate {
         Some(gate) if is_relative(gate) => {
             gate.baseline = Some(baseline_of(gate, name.clone(), &summary.cells));
@@ -112,13 +109,10 @@ fn latest(scenario: &str) -> Option<PathBuf> {
             )
         })
         .map(|dir| dir.join("summary.json"))
-        .filter(|path| {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            serde_json::from_str::<Summary>(&text).is_ok_and(|summary| summary.complete)
-        })
         .collect();
+    // Names end with the time; the newest are looked at first, and no older one than is needed.
     found.sort();
-    found.pop()
+    found.into_iter().rev().find(|path| read_summary(path).is_ok_and(|summary| summary.complete))
 }
 
 /// Returns how a run or a report ends by its gates.

@@ -22,10 +22,20 @@ pub fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
     let is_judged = |cell: &&CellSummary| cell.validity.status != CellStatus::Skipped;
     let steady = cells.iter().filter(is_judged).filter(|_| gate.steady).map(steadiness);
     let numbers = must.chain(must_not).flat_map(|(text, must_hold)| {
-        cells
-            .iter()
-            .filter(is_judged)
-            .map(move |cell| of_cell(text, must_hold, gate.baseline.as_ref(), cell))
+        let condition = Condition::parse(text);
+        let result = move |cell: &CellSummary| match &condition {
+            Ok(condition) => {
+                let label = condition.subject.label();
+                let result = GateResult::missed(&cell.name, text, must_hold, label);
+                of_cell(result, condition, gate.baseline.as_ref(), cell)
+            }
+            // A plan that was edited by hand.
+            Err(error) => GateResult {
+                why: Some(error.to_string()),
+                ..GateResult::missed(&cell.name, text, must_hold, text.clone())
+            },
+        };
+        cells.iter().filter(is_judged).map(result)
     });
     steady.chain(numbers).collect()
 }
@@ -39,18 +49,9 @@ fn steadiness(cell: &CellSummary) -> GateResult {
             "no warm-up looked for a steady state, and too few requests show a trend".to_owned(),
         ),
     };
-    GateResult {
-        cell: cell.name.clone(),
-        condition: "steady".to_owned(),
-        must_hold: true,
-        label: "steady state".to_owned(),
-        unit: String::new(),
-        value: None,
-        interval: None,
-        limit: None,
-        outcome: if why.is_none() { GateOutcome::Met } else { GateOutcome::Missed },
-        why,
-    }
+    let outcome = if why.is_none() { GateOutcome::Met } else { GateOutcome::Missed };
+    let result = GateResult::missed(&cell.name, "steady", true, "steady state".to_owned());
+    GateResult { outcome, why, ..result }
 }
 
 /// Returns the number that a condition is about; `None` where the cell does not have it at all.
@@ -64,29 +65,11 @@ pub fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
 }
 
 fn of_cell(
-    text: &str,
-    must_hold: bool,
+    mut result: GateResult,
+    condition: &Condition,
     baseline: Option<&BaselinePlan>,
     cell: &CellSummary,
 ) -> GateResult {
-    let mut result = GateResult {
-        cell: cell.name.clone(),
-        condition: text.to_owned(),
-        must_hold,
-        label: text.to_owned(),
-        unit: String::new(),
-        value: None,
-        interval: None,
-        limit: None,
-        outcome: GateOutcome::Missed,
-        why: None,
-    };
-    let condition = match Condition::parse(text) {
-        Ok(condition) => condition,
-        // A plan that was edited by hand.
-        Err(error) => return GateResult { why: Some(error.to_string()), ..result },
-    };
-    result.label = condition.subject.label();
     condition.subject.metric().unit().clone_into(&mut result.unit);
     if !cell.validity.status.is_measured() {
         let (status, reasons) = (cell.validity.status.word(), cell.validity.reasons.join("; "));
@@ -115,7 +98,7 @@ fn of_cell(
             Ok(holds(condition.operator, value, interval, limit))
         }
         Limit::OfBaseline(times) => {
-            let base = of_baseline(baseline, &cell.name, text);
+            let base = of_baseline(baseline, &cell.name, &result.condition);
             result.limit = base.as_ref().ok().map(|(base, _)| times * base);
             base.map(|base| {
                 let (ratio, interval) = ratio(value, interval, base);
@@ -124,7 +107,7 @@ fn of_cell(
         }
     };
     match decided {
-        Ok(Some(holds)) if holds == must_hold => result.outcome = GateOutcome::Met,
+        Ok(Some(holds)) if holds == result.must_hold => result.outcome = GateOutcome::Met,
         Ok(Some(_)) => {}
         Ok(None) => result.outcome = GateOutcome::Undecided,
         Err(why) => (result.outcome, result.why) = (GateOutcome::Undecided, Some(why)),

@@ -396,6 +396,24 @@ pub struct GateResult {
     pub why: Option<String>,
 }
 
+impl GateResult {
+    /// Returns a gate that is missed for want of a number, until one says otherwise.
+    pub(crate) fn missed(cell: &str, condition: &str, must_hold: bool, label: String) -> Self {
+        Self {
+            cell: cell.to_owned(),
+            condition: condition.to_owned(),
+            must_hold,
+            label,
+            unit: String::new(),
+            value: None,
+            interval: None,
+            limit: None,
+            outcome: GateOutcome::Missed,
+            why: None,
+        }
+    }
+}
+
 /// Whether a gate was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

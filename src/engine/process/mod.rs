@@ -159,19 +159,23 @@ impl From<Stat> for Process {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn descendants_are_found_across_sessions_and_without_loops() {
-        let row = |pid: i32, ppid: i32| Process {
+    /// A process that leads its group and session.
+    pub(crate) fn row(pid: i32, parent: i32) -> Process {
+        Process {
             id: ProcessId { pid, start_time: 1 },
-            ppid,
+            ppid: parent,
             pgid: pid,
             sid: pid,
             state: 'S',
             name: "x".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn descendants_are_found_across_sessions_and_without_loops() {
         let table = [row(1, 0), row(5, 1), row(6, 5), row(7, 6), row(8, 1), row(9, 9)];
         let pids: Vec<i32> = below(5, &table).iter().map(|process| process.id.pid).collect();
         assert_eq!(pids, [6, 7]);

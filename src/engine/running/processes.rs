@@ -104,17 +104,10 @@ fn with_below(roots: &[ProcessId], table: &[Process]) -> Vec<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::process::tests::row;
 
     #[test]
     fn roots_count_with_all_below_them_once_and_without_bench() {
-        let row = |pid: i32, ppid: i32| Process {
-            id: ProcessId { pid, start_time: 1 },
-            ppid,
-            pgid: pid,
-            sid: pid,
-            state: 'S',
-            name: "x".to_owned(),
-        };
         let own = process::own_pid();
         let far = own + 1_000_000;
         let table = [row(far, 1), row(far + 1, far), row(far + 2, 1), row(own, far)];

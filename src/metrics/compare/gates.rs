@@ -35,18 +35,7 @@ pub fn judge(comparison: &Comparison, conditions: &[String]) -> Vec<GateResult> 
 }
 
 fn result(text: &str, quantity: &Quantity, cell: &str) -> GateResult {
-    GateResult {
-        cell: cell.to_owned(),
-        condition: text.to_owned(),
-        must_hold: false,
-        label: quantity.label(),
-        unit: String::new(),
-        value: None,
-        interval: None,
-        limit: None,
-        outcome: GateOutcome::Missed,
-        why: None,
-    }
+    GateResult::missed(cell, text, false, quantity.label())
 }
 
 fn of_pair(result: GateResult, condition: &Condition, cells: &ComparedCells) -> GateResult {
