@@ -513,14 +513,15 @@ fn an_engine_that_is_handed_to_a_daemon_is_measured_and_ended_by_its_stop_comman
 
 #[test]
 fn a_command_that_hands_its_server_to_a_daemon_is_told_of_the_stop_command() {
-    for (stay, class) in [("", "exited-early"), (", \"stay\"", "port")] {
+    // The server may be there before bench has seen the launcher of the first form return.
+    for (stay, classes) in [("", &["exited-early", "port"][..]), (", \"stay\"", &["port"])] {
         let home = tempfile::tempdir().unwrap();
         let daemon = Daemon::start(home.path());
         let docker = fake_docker(home.path(), &daemon);
         let bed = Bed::new(&contained(&docker, stay, false), 8);
         assert_code(&bed.run(), 102);
         let failure = &bed.cell("contained")["outcome"]["failed"];
-        assert_eq!(failure["class"], class, "{failure}");
+        assert!(classes.contains(&failure["class"].as_str().unwrap()), "{failure}");
         assert!(failure["message"].as_str().unwrap().contains("`stop-command`"), "{failure}");
         // Of the last of three tries; nobody but the daemon knows of its server.
         fs::write(&daemon.orders, "stop\n").unwrap();
