@@ -173,6 +173,7 @@ mod tests {
                 n_distinct: 90,
                 n_looked_at: None,
                 left_out: Vec::new(),
+                changed: Vec::new(),
                 prompts_hash: String::new(),
                 n_shared_with_warm_up: 4,
             }),

@@ -11,8 +11,8 @@ use crate::ids::{CellId, LaunchId, content_hash};
 use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
-    Api, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, Slo, Source, Take,
-    ValidityLimits,
+    Api, BadRows, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, SameRole,
+    Slo, Source, Take, ValidityLimits,
 };
 use crate::units::Nanos;
 
@@ -291,8 +291,34 @@ pub struct DatasetPlan {
     pub shared_prefix_tokens: u32,
     /// Whole conversations rather than first turns.
     pub multi_turn: bool,
-    /// Rows that cannot be used are counted and left out instead of being an error.
-    pub skip_bad_rows: bool,
+    /// What is done with two messages of one role in a row.
+    #[serde(default = "same_role_before")]
+    pub turns: SameRole,
+    /// What a row that cannot be used does.
+    #[serde(alias = "skip_bad_rows", deserialize_with = "bad_rows")]
+    pub bad_rows: BadRows,
+    /// Share of rows above which leaving them out is refused.
+    #[serde(default = "all_rows")]
+    pub max_bad_rows: f64,
+}
+
+/// What plans of earlier versions did.
+fn same_role_before() -> SameRole {
+    SameRole::Join
+}
+
+/// The limit of plans of earlier versions, which had none.
+fn all_rows() -> f64 {
+    1.0
+}
+
+/// Reads the word, or the truth value of earlier versions: whether bad rows are left out.
+fn bad_rows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BadRows, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Bool(true) => Ok(BadRows::Skip),
+        serde_json::Value::Bool(false) => Ok(BadRows::Stop),
+        word => BadRows::deserialize(word).map_err(serde::de::Error::custom),
+    }
 }
 
 impl DatasetPlan {
@@ -323,7 +349,9 @@ impl DatasetPlan {
             output_tokens: None,
             shared_prefix_tokens: 0,
             multi_turn: false,
-            skip_bad_rows: false,
+            turns: SameRole::Join,
+            bad_rows: BadRows::Stop,
+            max_bad_rows: 0.01,
         }
     }
 }

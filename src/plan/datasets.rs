@@ -92,7 +92,9 @@ fn made(
         output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,
         multi_turn: spec.multi_turn,
-        skip_bad_rows: spec.skip_bad_rows,
+        turns: spec.turns,
+        bad_rows: spec.bad_rows,
+        max_bad_rows: spec.max_bad_rows,
     })
 }
 

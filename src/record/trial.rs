@@ -198,9 +198,12 @@ pub struct DatasetRecord {
     /// and were not looked at; absent when all were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_looked_at: Option<u64>,
-    /// Rows left out, with the reason, when the scenario allows it.
+    /// Rows left out, by reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<(String, u64)>,
+    /// Rows sent with a change, by what was changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<(String, u64)>,
     /// SHA-256 over all prompts in the order sent, first twelve digits.
     pub prompts_hash: String,
     /// Rows that warm-up and measured phases both send, because there are too few.

@@ -233,6 +233,9 @@ fn prepare_dataset(
         on_progress: Some(&on_rows),
     };
     let mut samples = load_with_shots(&wanted, rows, shots)?;
+    if let Some(remarks) = samples.remarks() {
+        (listener.tell)(&format!("data set `{name}`: rows {remarks}"));
+    }
     if let Some(chat) = chat {
         samples = samples.rendered_by(chat);
     }

@@ -46,6 +46,10 @@ pub(crate) fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// Returns what to write instead of a key of an earlier version.
 pub(crate) fn replaced(key: &str, value: &Data) -> Option<String> {
+    if key == "skip-bad-rows" {
+        let word = if matches!(value, Data::Bool(true)) { "skip" } else { "stop" };
+        return Some(format!("write `bad-rows = \"{word}\"`"));
+    }
     let least = match (key, value) {
         ("floor", Data::Float(least)) => least.to_string(),
         ("floor", Data::Integer(least)) => least.to_string(),
@@ -57,6 +61,15 @@ pub(crate) fn replaced(key: &str, value: &Data) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_an_earlier_version_is_told_with_what_replaces_it() {
+        let check = |value: Data, expected: &str| {
+            assert_eq!(replaced("skip-bad-rows", &value).as_deref(), Some(expected));
+        };
+        check(Data::Bool(true), "write `bad-rows = \"skip\"`");
+        check(Data::Bool(false), "write `bad-rows = \"stop\"`");
+    }
 
     #[test]
     fn words_of_other_tools_are_understood_where_their_key_is_known() {

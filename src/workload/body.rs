@@ -164,10 +164,31 @@ pub(super) fn asked(
             None => format!("{prefix}{text}"),
         })),
         (Api::Completions, Prompt::Tokens(tokens)) => Ok(Asked::Tokens(tokens.clone())),
+        // What is set before a question stands in front of it, as `system` does.
+        (Api::Completions, Prompt::Messages(own)) if asks_alone(own) => {
+            let brings_system = own.iter().any(|message| message.role != "user");
+            let system = system.filter(|_| !brings_system);
+            let texts = own.iter().map(|message| match message.role.as_str() {
+                "user" => format!("{prefix}{}", message.content),
+                _ => message.content.clone(),
+            });
+            let texts: Vec<String> = system.map(str::to_owned).into_iter().chain(texts).collect();
+            Ok(Asked::Text(texts.join("\n\n")))
+        }
         (Api::Completions, Prompt::Messages(_)) => {
             Err("messages go to the chat endpoint alone; set api = \"chat\"")
         }
     }
+}
+
+/// Whether messages are one of a user behind what is set before it.
+fn asks_alone(messages: &[Message]) -> bool {
+    let (Some(last), sets) = (messages.last(), &messages[..messages.len().saturating_sub(1)])
+    else {
+        return false;
+    };
+    let is_set = |message: &Message| matches!(message.role.as_str(), "system" | "developer");
+    last.role == "user" && sets.iter().all(is_set)
 }
 
 pub(super) fn message(role: &str, content: String) -> Message {

@@ -13,6 +13,7 @@ pub mod samples;
 pub mod schedule;
 pub mod tokenizer;
 
+mod bad_rows;
 mod body;
 mod columns;
 mod prompt;

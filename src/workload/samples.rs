@@ -3,6 +3,7 @@
 use std::collections::{BinaryHeap, HashSet};
 
 use crate::record::trial::DatasetRecord;
+use crate::workload::bad_rows::told_kinds;
 use crate::workload::chat::Chat;
 use crate::workload::request::Sample;
 
@@ -25,6 +26,8 @@ pub struct Samples {
     pub n_distinct: u64,
     /// Rows left out, by reason.
     pub left_out: Vec<(String, u64)>,
+    /// Rows that are sent with a change, by what was changed.
+    pub changed: Vec<(String, u64)>,
     /// Rows that were looked at, where the lengths of others decide over their use but not
     /// over what is sent; absent when all were.
     pub n_looked_at: Option<u64>,
@@ -37,6 +40,16 @@ impl Samples {
     #[must_use]
     pub fn rendered_by(self, chat: Chat) -> Self {
         Self { chat: Some(chat), ..self }
+    }
+
+    /// Says which rows are left out or changed; nothing when all are sent as they stand.
+    pub fn remarks(&self) -> Option<String> {
+        let told = |what: &str, kinds: &[(String, u64)]| {
+            (!kinds.is_empty()).then(|| format!("{what}: {}", told_kinds(kinds)))
+        };
+        let parts = [told("left out", &self.left_out), told("changed", &self.changed)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     /// Returns the rows that measured phases use.
@@ -83,6 +96,7 @@ impl Samples {
             n_distinct: self.n_distinct,
             n_looked_at: self.n_looked_at,
             left_out: self.left_out.clone(),
+            changed: self.changed.clone(),
             prompts_hash,
             n_shared_with_warm_up: 0,
         }

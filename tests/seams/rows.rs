@@ -291,7 +291,9 @@ itl = "20ms"
 source = "jsonl"
 location = "./odd.jsonl"
 columns = { prompt = "question" }
-skip-bad-rows = true
+turns = "skip"
+bad-rows = "skip"
+max-bad-rows = 0.9
 [phase.load]
 concurrency = 2
 requests = 4

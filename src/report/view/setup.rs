@@ -180,6 +180,9 @@ pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
             for (reason, n) in &record.left_out {
                 facts.push(Fact::new("left out", format!("{}: {reason}", counted(*n, "row"))));
             }
+            for (change, n) in &record.changed {
+                facts.push(Fact::new("changed", format!("{}: {change}", counted(*n, "row"))));
+            }
             DatasetView {
                 name: line(&record.name),
                 facts,

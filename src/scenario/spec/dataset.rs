@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::grammar::Kind::{Either, Integer};
+use crate::scenario::grammar::Kind::{Either, Integer, Number};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 use crate::scenario::spec::ONE_UP;
 
@@ -53,8 +53,12 @@ table! {
         pub(crate) shared_prefix_tokens: u32 = UP,
         /// Whole conversations rather than first turns.
         pub(crate) multi_turn: bool,
-        /// Count and leave out unusable rows instead of stopping.
-        pub(crate) skip_bad_rows: bool,
+        /// Two messages of one role in a row: joined, or the row left out.
+        pub(crate) turns: SameRole,
+        /// What a row that cannot be used does.
+        pub(crate) bad_rows: BadRows,
+        /// Share of rows that may be left out for being bad; one always may.
+        pub(crate) max_bad_rows: f64 = Number(0.0, 1.0),
     }
 }
 
@@ -83,6 +87,28 @@ words! {
         Text = "text",
         /// JSON lines with a time stamp each.
         Trace = "trace",
+    }
+}
+
+words! {
+    /// What a row that cannot be used does.
+    pub enum BadRows {
+        /// Ends the run before any engine starts.
+        Stop = "stop",
+        /// Is counted by kind and left out.
+        Skip = "skip",
+    }
+}
+
+words! {
+    /// What is done with two messages of one role in a row.
+    #[derive(Default)]
+    pub enum SameRole {
+        /// They are sent as one.
+        #[default]
+        Join = "join",
+        /// The row is left out.
+        Skip = "skip",
     }
 }
 

@@ -8,7 +8,7 @@ mod table;
 mod turns;
 mod ultrachat;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rand::Rng as _;
@@ -16,7 +16,9 @@ use rand::Rng as _;
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::units::Nanos;
+use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
 use crate::workload::columns::Columns;
+use crate::workload::dataset::turns::Unsent;
 use crate::workload::error::DataError;
 use crate::workload::input::{Format, Input};
 use crate::workload::prompt::PromptTemplate;
@@ -90,12 +92,13 @@ pub fn load_with_shots(
     each_row(inputs, plan, |file, row| {
         gathered.n_read += 1;
         let read = match row {
-            Ok(row) => gathered.take(&reading, file, &row).map_err(|error| ("not usable", error)),
-            Err(error) => Err(("not readable", error)),
+            Ok(row) => gathered
+                .take(&reading, &row)
+                .map_err(|problem| (problem.kind, problem.at(file, &row))),
+            Err(error) => Err((RowKind::NotReadable, error)),
         };
-        match read {
-            Err((reason, _)) if plan.skip_bad_rows => gathered.leave_out(reason),
-            read => read.map_err(|(_, error)| error)?,
+        if let Err((kind, error)) = read {
+            gathered.tally.bad(kind, error, gathered.n_read)?;
         }
         Ok(gathered.is_complete())
     })?;
@@ -145,19 +148,29 @@ struct Reading<'a> {
     tokenizer: Option<&'a Tokenizer>,
 }
 
-/// Why a row is not usable: the column, if one is to blame, and one sentence.
+/// Why a row is not usable: its kind, the column, if one is to blame, and one sentence.
 struct Problem {
+    kind: RowKind,
     column: Option<String>,
     message: String,
 }
 
 impl Problem {
+    fn of(unsent: Unsent, column: &str) -> Self {
+        let Unsent { kind, message } = unsent;
+        Self { kind, column: Some(column.to_owned()), message }
+    }
+
+    fn of_row(kind: RowKind, message: String) -> Self {
+        Self { kind, column: None, message }
+    }
+
     fn at(self, file: &str, row: &Row) -> DataError {
         let error = DataError::new(
             file,
             self.message,
             "`columns` in the scenario says which column plays which part; \
-             `skip-bad-rows = true` leaves such rows out",
+             `bad-rows = \"skip\"` leaves such rows out, up to a share of `max-bad-rows`",
         );
         match self.column {
             Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
@@ -170,7 +183,7 @@ impl Problem {
 enum Picked {
     Candidate(Candidate),
     /// Left out by the data set's own rule.
-    LeftOut(&'static str),
+    LeftOut(RowKind),
 }
 
 /// A row that may be sent, before its texts are cut into tokens: that takes far longer than
@@ -178,6 +191,8 @@ enum Picked {
 struct Candidate {
     sample: Sample,
     lengths: Lengths,
+    /// What was changed in it.
+    changed: Vec<RowKind>,
 }
 
 /// Texts whose tokens are still to be counted.
@@ -222,10 +237,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Counts these tokens; the error inside is the reason to leave the row out.
-    fn measured(&self, candidate: Candidate) -> Result<Result<Sample, &'static str>, Problem> {
-        let Candidate { mut sample, lengths } = candidate;
-        let count =
-            |text: &str| self.count(text).map_err(|message| Problem { column: None, message });
+    fn measured(&self, candidate: Candidate) -> Result<Result<Sample, RowKind>, Problem> {
+        let Candidate { mut sample, lengths, .. } = candidate;
+        let count = |text: &str| {
+            self.count(text).map_err(|message| Problem::of_row(RowKind::WrongType, message))
+        };
         match lengths {
             Lengths::Known => {}
             Lengths::OfAnswer(answer) => sample.output_tokens = Some(count(&answer)?.max(1)),
@@ -262,7 +278,7 @@ struct Gathered<'a> {
     kept: Least<Sample>,
     ids: HashSet<u64>,
     shots: Vec<String>,
-    left_out: BTreeMap<&'static str, u64>,
+    tally: Tally,
     first_at: Option<Nanos>,
     last_at: Nanos,
 }
@@ -285,31 +301,30 @@ impl<'a> Gathered<'a> {
             kept: Least::new(keep),
             ids: HashSet::new(),
             shots: Vec::new(),
-            left_out: BTreeMap::new(),
+            tally: Tally::new(load.plan),
             first_at: None,
             last_at: Nanos::ZERO,
         }
     }
 
-    fn take(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
+    fn take(&mut self, reading: &Reading<'_>, row: &Row) -> Result<(), Problem> {
         if let Some(report) = self.load.on_progress
             && self.n_read.is_multiple_of(PROGRESS_EVERY)
         {
             report(self.n_read);
         }
-        let at = |problem: Problem| problem.at(file, row);
-        let mut candidate = match reading.pick(row).map_err(at)? {
+        let mut candidate = match reading.pick(row)? {
             Picked::Candidate(candidate) => candidate,
-            Picked::LeftOut(reason) => {
-                self.leave_out(reason);
+            Picked::LeftOut(kind) => {
+                self.tally.count(kind);
                 return Ok(());
             }
         };
         let sample = &mut candidate.sample;
-        self.check_id(sample).map_err(at)?;
-        self.set_time(sample).map_err(at)?;
+        self.check_id(sample)?;
+        self.set_time(sample)?;
         if self.n_shots_missing() > 0 {
-            self.shots.push(shot(sample).map_err(at)?);
+            self.shots.push(shot(sample)?);
             return Ok(());
         }
         sample.row = self.n_read - 1;
@@ -322,14 +337,18 @@ impl<'a> Gathered<'a> {
             self.n_passed_over += 1;
             return Ok(());
         }
+        let changed = std::mem::take(&mut candidate.changed);
         if is_sent {
-            match reading.measured(candidate).map_err(at)? {
+            match reading.measured(candidate)? {
                 Ok(sample) => self.kept.push(key, sample),
-                Err(reason) => {
-                    self.leave_out(reason);
+                Err(kind) => {
+                    self.tally.count(kind);
                     return Ok(());
                 }
             }
+        }
+        for kind in changed {
+            self.tally.count(kind);
         }
         self.n_usable += 1;
         self.pool.push(key, hasher.finish());
@@ -357,7 +376,7 @@ impl<'a> Gathered<'a> {
             return Ok(());
         }
         let message = format!("the id `{}` occurs twice", id.escape_debug());
-        Err(Problem { column: None, message })
+        Err(Problem::of_row(RowKind::IdTwice, message))
     }
 
     /// Counts a trace's time from its first row.
@@ -366,15 +385,11 @@ impl<'a> Gathered<'a> {
         let first = *self.first_at.get_or_insert(at);
         let Some(since_first) = at.checked_sub(first).filter(|at| *at >= self.last_at) else {
             let message = "its time is before that of an earlier row".to_owned();
-            return Err(Problem { column: None, message });
+            return Err(Problem::of_row(RowKind::TimeGoesBack, message));
         };
         self.last_at = since_first;
         sample.at = Some(since_first);
         Ok(())
-    }
-
-    fn leave_out(&mut self, reason: &'static str) {
-        *self.left_out.entry(reason).or_default() += 1;
     }
 
     /// Whether no later row can change the kept samples.
@@ -384,12 +399,22 @@ impl<'a> Gathered<'a> {
 
     fn finish(self, file: &str) -> Result<Samples, DataError> {
         let plan = self.load.plan;
+        self.tally.judge(self.n_read)?;
+        let left_out = self.tally.left_out();
         if self.n_usable == 0 {
-            let left_out: u64 = self.left_out.values().sum();
-            let message = match (self.n_read, left_out) {
+            if let Some(first) = self.tally.first_bad() {
+                let rows = told_kinds(&left_out);
+                let message = format!("{}; no row is left: {rows}", first.message);
+                return Err(DataError { message, ..first.clone() });
+            }
+            let n_left_out: u64 = left_out.iter().map(|(_, n)| n).sum();
+            let message = match (self.n_read, n_left_out) {
                 (0, _) => "no row".to_owned(),
                 (n_read, 0) => format!("{n_read} rows, all of them used as worked examples"),
-                (n_read, left_out) => format!("no usable row: {left_out} of {n_read} left out"),
+                (n_read, n_left_out) => format!(
+                    "no usable row: {n_left_out} of {n_read} left out: {}",
+                    told_kinds(&left_out)
+                ),
             };
             return Err(DataError::new(file, message, "give a file with more rows"));
         }
@@ -407,7 +432,8 @@ impl<'a> Gathered<'a> {
             chat: None,
             n_samples: pool.len() as u64,
             n_distinct: n_distinct(&pool),
-            left_out: self.left_out.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
+            left_out,
+            changed: self.tally.changed(),
             n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
             recipe_sha256: None,
         })
@@ -416,7 +442,7 @@ impl<'a> Gathered<'a> {
 
 /// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.
 fn shot(sample: &Sample) -> Result<String, Problem> {
-    let problem = |message: &str| Problem { column: None, message: message.to_owned() };
+    let problem = |message: &str| Problem::of_row(RowKind::WrongType, message.to_owned());
     let [Prompt::Text(prompt)] = sample.turns.as_slice() else {
         return Err(problem("a worked example needs a prompt of one text"));
     };

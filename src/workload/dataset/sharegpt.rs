@@ -1,13 +1,13 @@
 //! `ShareGPT` V3: conversations of people with a chat service, filtered as serving benchmarks do.
 //!
 //! The filter is that of vLLM's and SGLang's serving benchmarks: at least two turns; prompt
-//! (turn 0) and answer (turn 1) of at least 4 tokens each; at most 1024 tokens of prompt and
+//! (up to the first answer) and answer of at least 4 tokens each; at most 1024 tokens of prompt and
 //! 2048 in all.
 
-use serde_json::Value;
-
-use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, turns};
-use crate::workload::request::{Prompt, Sample};
+use crate::workload::bad_rows::RowKind;
+use crate::workload::dataset::turns::{self, Conversation};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
+use crate::workload::request::{Message, Prompt, Sample};
 use crate::workload::rows::Row;
 
 const TOKENS_MIN: u32 = 4;
@@ -16,42 +16,49 @@ const TOKENS_MAX: u32 = 2048;
 
 /// The column of the conversations.
 pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "conversations")];
+/// What other files of this form call it.
+const ALSO: [&str; 3] = ["conversation", "messages", "items"];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let column = reading.columns.name("messages").unwrap_or("conversations");
-    let problem =
-        |message: &str| Problem { column: Some(column.to_owned()), message: message.to_owned() };
-    let value = reading.columns.get(&row.fields, "messages");
-    let value = value.ok_or_else(|| problem("missing or null"))?;
-    let items = value.as_array().ok_or_else(|| problem("not a list of turns"))?;
-    let [first, second, ..] = items.as_slice() else {
-        return Ok(Picked::LeftOut("fewer than two turns"));
+    let found = reading.columns.get(&row.fields, "messages");
+    let also = || ALSO.iter().filter(|_| !reading.columns.is_asked("messages"));
+    let Some(value) = found.or_else(|| also().find_map(|name| row.fields.get(*name))) else {
+        return Ok(Picked::LeftOut(RowKind::NoConversation));
     };
-    let text = |item: &Value| {
-        let text = item.get("value").or_else(|| item.get("content")).and_then(Value::as_str);
-        text.map(str::to_owned).ok_or_else(|| problem("a turn has no `value` of text"))
-    };
-    let (prompt, answer) = (text(first)?, text(second)?);
-    let turns = if reading.plan.multi_turn {
-        turns::split(turns::messages(value).map_err(|message| problem(&message))?)
-    } else {
-        vec![Prompt::Text(prompt.clone())]
-    };
-    if turns.is_empty() {
-        return Ok(Picked::LeftOut("no message of a user"));
+    if value.as_array().is_some_and(Vec::is_empty) {
+        return Ok(Picked::LeftOut(RowKind::NoConversation));
     }
+    let plan = reading.plan;
+    let Conversation { turns, answer, changed } =
+        match turns::conversation(value, plan.multi_turn, plan.turns) {
+            Ok(conversation) => conversation,
+            Err(unsent) if unsent.kind.is_rule() => return Ok(Picked::LeftOut(unsent.kind)),
+            Err(unsent) => return Err(Problem::of(unsent, column)),
+        };
+    let Some(answer) = answer else { return Ok(Picked::LeftOut(RowKind::FewTurns)) };
+    let prompt = match &turns[0] {
+        Prompt::Text(text) => text.clone(),
+        Prompt::Messages(messages) => all_texts(messages),
+        Prompt::Tokens(_) => unreachable!("a conversation is of texts"),
+    };
     let sample = Sample { turns, ..Sample::default() };
-    Ok(Picked::Candidate(Candidate { sample, lengths: Lengths::ToFilter { prompt, answer } }))
+    let lengths = Lengths::ToFilter { prompt, answer };
+    Ok(Picked::Candidate(Candidate { sample, lengths, changed }))
+}
+
+fn all_texts(messages: &[Message]) -> String {
+    messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Returns why a conversation of such lengths is left out, if it is.
-pub(super) fn left_out(n_prompt: u32, n_answer: u32) -> Option<&'static str> {
+pub(super) fn left_out(n_prompt: u32, n_answer: u32) -> Option<RowKind> {
     if n_prompt < TOKENS_MIN || n_answer < TOKENS_MIN {
-        Some("a prompt or answer of fewer than 4 tokens")
+        Some(RowKind::ShortText)
     } else if n_prompt > PROMPT_TOKENS_MAX {
-        Some("a prompt of more than 1024 tokens")
+        Some(RowKind::LongPrompt)
     } else if n_prompt + n_answer > TOKENS_MAX {
-        Some("more than 2048 tokens of prompt and answer")
+        Some(RowKind::LongInAll)
     } else {
         None
     }

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::units::Nanos;
-use crate::workload::dataset::{Candidate, Lengths, Problem, Reading, turns};
+use crate::workload::bad_rows::RowKind;
+use crate::workload::dataset::turns::{self, Conversation};
+use crate::workload::dataset::{Candidate, Lengths, Problem, Reading};
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::Row;
 
@@ -17,15 +19,18 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn candidate(reading: &Reading<'_>, row: &Row) -> Result<Candidate, Problem> {
-    let turns = match reading.columns.name("messages") {
-        Some(_) => turns::from_messages(reading, row)?,
-        None => vec![prompt(reading, row)?],
+    let (turns, changed, answer) = match reading.columns.name("messages") {
+        Some(_) => {
+            let Conversation { turns, changed, answer } = turns::from_messages(reading, row)?;
+            (turns, changed, answer)
+        }
+        None => (vec![prompt(reading, row)?], Vec::new(), None),
     };
     let gold = gold(reading, row)?;
     let output_tokens = count(reading, row, "output-length")?;
     // The length that the row prescribes, or else that of its own answer.
-    let lengths = match (output_tokens, &gold, reading.tokenizer) {
-        (None, Some(gold), Some(_)) => Lengths::OfAnswer(gold.clone()),
+    let lengths = match (output_tokens, gold.clone().or(answer), reading.tokenizer) {
+        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
     let sample = Sample {
@@ -36,34 +41,40 @@ pub(super) fn candidate(reading: &Reading<'_>, row: &Row) -> Result<Candidate, P
         gold,
         at: time(reading, row)?,
     };
-    Ok(Candidate { sample, lengths })
+    Ok(Candidate { sample, lengths, changed })
 }
 
 fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
     if let Some(template) = &reading.template {
-        return template
-            .render(&row.fields)
-            .map(Prompt::Text)
-            .map_err(|message| Problem { column: None, message: with_columns(&message, row) });
+        return template.render(&row.fields).map(Prompt::Text).map_err(|message| {
+            let message = with_columns(&message, row);
+            Problem { kind: RowKind::Template, column: None, message }
+        });
     }
     let column = reading.columns.name("prompt").unwrap_or("prompt");
-    let problem = |message: String| Problem { column: Some(column.to_owned()), message };
+    let problem =
+        |kind, message: String| Problem { kind, column: Some(column.to_owned()), message };
     let value = reading.columns.get(&row.fields, "prompt");
-    let value = value.ok_or_else(|| problem(with_columns("missing or null", row)))?;
+    let absent = || problem(RowKind::NoColumn, with_columns("missing or null", row));
+    let value = value.ok_or_else(absent)?;
+    let wrong = |message: String| problem(RowKind::WrongType, message);
+    let empty = || problem(RowKind::Empty, "is empty".to_owned());
     match value {
         Value::Array(items) if items.first().is_some_and(Value::is_number) => items
             .iter()
             .map(|item| item.as_u64().and_then(|token| u32::try_from(token).ok()))
             .collect::<Option<_>>()
             .map(Prompt::Tokens)
-            .ok_or_else(|| problem("token ids are whole numbers from 0 to 4294967295".to_owned())),
-        Value::Array(items) if items.is_empty() => Err(problem("is empty".to_owned())),
-        Value::Array(_) => turns::messages(value).map(Prompt::Messages).map_err(problem),
+            .ok_or_else(|| wrong("token ids are whole numbers from 0 to 4294967295".to_owned())),
+        Value::Array(items) if items.is_empty() => Err(empty()),
+        Value::Array(_) => turns::messages(value)
+            .map(Prompt::Messages)
+            .map_err(|unsent| Problem::of(unsent, column)),
         _ => {
             let text = text_of(value)
-                .ok_or_else(|| problem(format!("is {}, not a text", kind_of(value))))?;
+                .ok_or_else(|| wrong(format!("is {}, not a text", kind_of(value))))?;
             if text.trim().is_empty() {
-                return Err(problem("is empty".to_owned()));
+                return Err(empty());
             }
             Ok(Prompt::Text(match reading.plan.n_shots {
                 0 => text,
@@ -85,6 +96,7 @@ fn with_system(
     };
     if let Some(first) = turns.first_mut() {
         *first = turns::behind_system(&system, first.clone()).map_err(|message| Problem {
+            kind: RowKind::WrongType,
             column: reading.columns.name("system").map(str::to_owned),
             message,
         })?;
@@ -111,6 +123,7 @@ fn count(reading: &Reading<'_>, row: &Row, role: &str) -> Result<Option<u32>, Pr
     match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
         Some(number) => Ok(Some(number)),
         None => Err(Problem {
+            kind: RowKind::WrongType,
             column: reading.columns.name(role).map(str::to_owned),
             message: format!("`{}` is not a number of tokens from 1", shown(value)),
         }),
@@ -121,6 +134,7 @@ fn count(reading: &Reading<'_>, row: &Row, role: &str) -> Result<Option<u32>, Pr
 fn time(reading: &Reading<'_>, row: &Row) -> Result<Option<Nanos>, Problem> {
     let Some(value) = optional(reading, row, "timestamp")? else { return Ok(None) };
     let problem = |message: String| Problem {
+        kind: RowKind::WrongType,
         column: reading.columns.name("timestamp").map(str::to_owned),
         message,
     };
@@ -173,6 +187,7 @@ fn optional<'r>(
         || (role == "answer" && reading.plan.source == crate::plan::cell::Source::Gsm8k);
     if value.is_none() && must_be {
         return Err(Problem {
+            kind: RowKind::NoColumn,
             column: reading.columns.name(role).map(str::to_owned),
             message: with_columns("missing or null", row),
         });

@@ -2,86 +2,247 @@
 
 use serde_json::Value;
 
+use crate::plan::cell::SameRole;
+use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::{Problem, Reading};
 use crate::workload::request::{Message, Prompt};
 use crate::workload::rows::Row;
 
-/// Reads the turns of a row whose column of the part `messages` holds a conversation.
-///
-/// The first turn is everything before the first answer; each later one is the user's next
-/// message. One turn alone is taken unless the plan wants whole conversations.
-pub(super) fn from_messages(reading: &Reading<'_>, row: &Row) -> Result<Vec<Prompt>, Problem> {
+/// A conversation as it is sent.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    /// At least one. The first is everything before the first answer; each later one is what
+    /// stands between two answers.
+    pub(super) turns: Vec<Prompt>,
+    /// Text of the first answer, which is not sent.
+    pub(super) answer: Option<String>,
+    /// What was changed in it.
+    pub(super) changed: Vec<RowKind>,
+}
+
+/// Why a conversation is not sent.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    pub(super) kind: RowKind,
+    pub(super) message: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    /// A user, or what is set before one: `system`, `developer`.
+    Asks(&'static str),
+    /// A model, to people.
+    Answers,
+    /// A model that calls a tool, or the tool: neither asks or answers people.
+    Works(&'static str),
+}
+
+impl Speaker {
+    fn of(role: &str) -> Option<Self> {
+        Some(match role {
+            "human" | "user" | "prompter" => Self::Asks("user"),
+            "system" => Self::Asks("system"),
+            "developer" => Self::Asks("developer"),
+            "gpt" | "chatgpt" | "bing" | "bard" | "assistant" | "model" => Self::Answers,
+            "function_call" | "tool_call" => Self::Works("assistant"),
+            "tool" | "function" | "observation" | "function_response" | "tool_response"
+            | "ipython" => Self::Works("tool"),
+            _ => return None,
+        })
+    }
+}
+
+/// Reads the conversation of a row whose column of the part `messages` holds one.
+pub(super) fn from_messages(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
     let column = reading.columns.name("messages").unwrap_or("messages").to_owned();
-    let problem = |message: String| Problem { column: Some(column.clone()), message };
+    let problem = |kind, message: String| Problem { kind, column: Some(column.clone()), message };
     let value = reading
         .columns
         .get(&row.fields, "messages")
-        .ok_or_else(|| problem("missing or null".to_owned()))?;
-    let mut turns = split(messages(value).map_err(problem)?);
-    if turns.is_empty() {
-        return Err(problem("the conversation has no message of a user".to_owned()));
-    }
-    if !reading.plan.multi_turn {
-        turns.truncate(1);
-    }
-    Ok(turns)
+        .ok_or_else(|| problem(RowKind::NoColumn, "missing or null".to_owned()))?;
+    conversation(value, reading.plan.multi_turn, reading.plan.turns)
+        .map_err(|Unsent { kind, message }| problem(kind, message))
 }
 
-/// Reads a list of messages, in OpenAI's form or in `ShareGPT`'s.
-pub(super) fn messages(value: &Value) -> Result<Vec<Message>, String> {
-    let items = value.as_array().ok_or("not a list of messages")?;
-    items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| {
-            let role = item.get("role").or_else(|| item.get("from")).and_then(Value::as_str);
-            let content = item.get("content").or_else(|| item.get("value")).and_then(Value::as_str);
-            let (Some(role), Some(content)) = (role, content) else {
-                return Err(format!("message {} has no `role` and `content` of text", index + 1));
-            };
-            let role = match role {
-                "human" | "user" => "user",
-                "gpt" | "chatgpt" | "bing" | "bard" | "assistant" => "assistant",
-                "system" => "system",
-                other => {
-                    return Err(format!(
-                        "message {} is by `{}`; system, user and assistant are known",
-                        index + 1,
-                        other.escape_debug()
-                    ));
-                }
-            };
-            Ok(Message { role: role.to_owned(), content: content.to_owned() })
-        })
-        .collect()
-}
-
-/// Cuts a conversation at its answers; what the data set answered is left out.
-pub(super) fn split(messages: Vec<Message>) -> Vec<Prompt> {
-    let mut turns = Vec::new();
-    let mut current = Vec::new();
-    for message in messages {
-        if message.role == "assistant" {
-            finish_turn(&mut turns, &mut current);
-        } else {
-            current.push(message);
+/// Reads a conversation, in OpenAI's form or in `ShareGPT`'s, up to the last message that is
+/// sent: one turn alone unless all are wanted. What stands behind is not judged.
+pub(super) fn conversation(
+    value: &Value,
+    multi_turn: bool,
+    same_role: SameRole,
+) -> Result<Conversation, Unsent> {
+    let items = items(value)?;
+    let mut reader = Reader { same_role, ..Reader::default() };
+    for (index, item) in items.iter().enumerate() {
+        let speaker = speaker(item, index);
+        // Of one turn alone, only the length of its answer is still wanted.
+        let is_over = !multi_turn && !reader.turns.is_empty();
+        if is_over && !matches!(speaker, Ok(Speaker::Answers)) {
+            break;
+        }
+        match speaker {
+            Ok(speaker) => reader.take(speaker, item, index)?,
+            Err(unsent) => drop(reader.damage.get_or_insert(unsent)),
         }
     }
-    finish_turn(&mut turns, &mut current);
-    turns
+    if reader.is_asked {
+        reader.finish_turn()?;
+    }
+    let Reader { turns, answer, changed, damage, .. } = reader;
+    if turns.is_empty() {
+        let message = "the conversation has no message of a user".to_owned();
+        return Err(damage.unwrap_or(Unsent { kind: RowKind::NoUser, message }));
+    }
+    Ok(Conversation { turns, answer, changed })
 }
 
-fn finish_turn(turns: &mut Vec<Prompt>, current: &mut Vec<Message>) {
-    let messages = std::mem::take(current);
-    if !messages.iter().any(|message| message.role == "user") {
-        // A system message alone does not ask anything, and belongs to the turn that follows.
-        *current = messages;
-        return;
+/// The state of reading a conversation.
+#[derive(Default)]
+struct Reader {
+    same_role: SameRole,
+    turns: Vec<Prompt>,
+    /// Messages of the turn that is read.
+    current: Vec<Message>,
+    /// Whether that turn asks something.
+    is_asked: bool,
+    /// What is wrong with that turn. It matters only if the turn is sent.
+    damage: Option<Unsent>,
+    before: Option<Speaker>,
+    answer: Option<String>,
+    changed: Vec<RowKind>,
+}
+
+impl Reader {
+    fn take(&mut self, speaker: Speaker, item: &Value, index: usize) -> Result<(), Unsent> {
+        let repeats = self.before.replace(speaker) == Some(speaker);
+        let has_begun = self.is_asked || !self.turns.is_empty();
+        match speaker {
+            // A conversation begins with a user.
+            Speaker::Answers | Speaker::Works(_) if !has_begun => {
+                self.change(RowKind::LedByAssistant);
+            }
+            Speaker::Answers if self.is_asked => {
+                self.finish_turn()?;
+                if self.turns.len() == 1 {
+                    self.answer = text(item);
+                }
+            }
+            Speaker::Answers => {
+                if repeats && self.turns.len() == 1 {
+                    let both = self.answer.take().zip(text(item));
+                    self.answer = both.map(|(one, other)| join(&one, &other));
+                }
+            }
+            Speaker::Asks(role) | Speaker::Works(role) => {
+                let joins = repeats && speaker == Speaker::Asks("user");
+                let content = sent_text(item, index).unwrap_or_else(|unsent| {
+                    self.damage.get_or_insert(unsent);
+                    String::new()
+                });
+                self.is_asked |= matches!(speaker, Speaker::Asks("user") | Speaker::Works("tool"));
+                match self.current.last_mut() {
+                    Some(_) if joins && self.same_role == SameRole::Skip => {
+                        let message = format!("messages {index} and {} are a user's", index + 1);
+                        let kind = RowKind::SameRoleInARow;
+                        self.damage.get_or_insert(Unsent { kind, message });
+                    }
+                    Some(last) if joins => {
+                        last.content = join(&last.content, &content);
+                        self.change(RowKind::Joined);
+                    }
+                    _ => self.current.push(Message { role: role.to_owned(), content }),
+                }
+            }
+        }
+        Ok(())
     }
-    turns.push(match messages.as_slice() {
-        [only] => Prompt::Text(only.content.clone()),
-        _ => Prompt::Messages(messages),
+
+    fn change(&mut self, kind: RowKind) {
+        if !self.changed.contains(&kind) {
+            self.changed.push(kind);
+        }
+    }
+
+    fn finish_turn(&mut self) -> Result<(), Unsent> {
+        if let Some(unsent) = self.damage.take() {
+            return Err(unsent);
+        }
+        let messages = std::mem::take(&mut self.current);
+        self.is_asked = false;
+        self.turns.push(match messages.as_slice() {
+            [only] if only.role == "user" => Prompt::Text(only.content.clone()),
+            _ => Prompt::Messages(messages),
+        });
+        Ok(())
+    }
+}
+
+/// Reads a list of messages that is sent as it stands.
+pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
+    let items = items(value)?;
+    let read = items.iter().enumerate().map(|(index, item)| {
+        let (role, content) = match speaker(item, index)? {
+            Speaker::Asks(role) | Speaker::Works(role) => (role, sent_text(item, index)?),
+            // A call of a tool has no text.
+            Speaker::Answers => ("assistant", text(item).unwrap_or_default()),
+        };
+        Ok(Message { role: role.to_owned(), content })
     });
+    read.collect()
+}
+
+fn items(value: &Value) -> Result<&[Value], Unsent> {
+    let message = || "not a list of messages".to_owned();
+    let items = value.as_array();
+    items.map(Vec::as_slice).ok_or_else(|| Unsent { kind: RowKind::WrongType, message: message() })
+}
+
+fn speaker(item: &Value, index: usize) -> Result<Speaker, Unsent> {
+    let role = item.get("role").or_else(|| item.get("from")).and_then(Value::as_str);
+    let Some(role) = role else {
+        let message = format!("message {} has no `role`", index + 1);
+        return Err(Unsent { kind: RowKind::DamagedTurn, message });
+    };
+    let unknown = || {
+        let message = format!(
+            "message {} is by `{}`; system, developer, user, assistant, function_call and tool \
+             are known",
+            index + 1,
+            role.escape_debug()
+        );
+        Unsent { kind: RowKind::UnknownRole, message }
+    };
+    Speaker::of(&role.to_ascii_lowercase()).ok_or_else(unknown)
+}
+
+/// Returns the text of a message that is sent.
+fn sent_text(item: &Value, index: usize) -> Result<String, Unsent> {
+    let unsent =
+        |kind, message: &str| Unsent { kind, message: format!("message {} {message}", index + 1) };
+    let text = text(item).ok_or_else(|| unsent(RowKind::DamagedTurn, "has no text"))?;
+    if text.trim().is_empty() {
+        return Err(unsent(RowKind::Empty, "is empty"));
+    }
+    Ok(text)
+}
+
+/// Returns the text of a message: a text, or parts that are all texts, a line each.
+fn text(item: &Value) -> Option<String> {
+    let content = ["content", "value", "text"].iter().find_map(|key| item.get(key))?;
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) if !parts.is_empty() => {
+            let texts =
+                parts.iter().map(|part| part.as_str().or_else(|| part.get("text")?.as_str()));
+            Some(texts.collect::<Option<Vec<_>>>()?.join("\n"))
+        }
+        _ => None,
+    }
+}
+
+fn join(one: &str, other: &str) -> String {
+    format!("{one}\n\n{other}")
 }
 
 /// Puts a system message in front of a turn.

@@ -2,7 +2,8 @@
 //!
 //! Tunstall and others, "Zephyr: Direct Distillation of LM Alignment", arXiv:2310.16944.
 
-use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, turns};
+use crate::workload::dataset::turns::{self, Conversation};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
 use crate::workload::request::Sample;
 use crate::workload::rows::Row;
 
@@ -10,15 +11,11 @@ use crate::workload::rows::Row;
 pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "messages")];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
-    let turns = turns::from_messages(reading, row)?;
-    let first_answer = reading
-        .columns
-        .get(&row.fields, "messages")
-        .and_then(|value| turns::messages(value).ok())
-        .and_then(|messages| messages.into_iter().find(|message| message.role == "assistant"));
-    let lengths = match (first_answer, reading.tokenizer) {
-        (Some(answer), Some(_)) => Lengths::OfAnswer(answer.content),
+    let Conversation { turns, answer, changed } = turns::from_messages(reading, row)?;
+    let lengths = match (answer, reading.tokenizer) {
+        (Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
-    Ok(Picked::Candidate(Candidate { sample: Sample { turns, ..Sample::default() }, lengths }))
+    let sample = Sample { turns, ..Sample::default() };
+    Ok(Picked::Candidate(Candidate { sample, lengths, changed }))
 }

@@ -57,7 +57,7 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
         let error = DataError::new(
             file,
             format!("{message} near {}", snippet(shown)),
-            "one JSON object per row is expected; `skip-bad-rows = true` leaves bad rows out",
+            "one JSON object per row is expected; `bad-rows = \"skip\"` leaves bad rows out",
         );
         Err(BadRow {
             error: error.at(format_args!("{place}, byte {}", column.max(1))),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use crate::plan::cell::{DatasetPlan, Source};
+use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::dataset::{Load, load, load_with_shots};
@@ -16,6 +16,11 @@ use crate::workload::samples::Samples;
 
 pub(crate) fn plan(source: Source) -> DatasetPlan {
     DatasetPlan::of(source, None, None, None)
+}
+
+/// Leaves bad rows out, up to the usual limit.
+fn skipping(source: Source) -> DatasetPlan {
+    DatasetPlan { bad_rows: BadRows::Skip, ..plan(source) }
 }
 
 pub(crate) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
@@ -240,14 +245,112 @@ fn a_missing_column_is_named_with_those_that_are_there() {
 
 #[test]
 fn bad_rows_are_left_out_and_counted_when_the_scenario_says_so() {
-    let plan = DatasetPlan { skip_bad_rows: true, ..plan(Source::Jsonl) };
+    let plan = DatasetPlan { max_bad_rows: 0.5, ..skipping(Source::Jsonl) };
     let bytes = b"{\"prompt\":\"a\"}\n{oops}\n{\"prompt\":\"\"}\n{\"prompt\":\"a\"}\n";
     let samples = read(&plan, "x.jsonl", bytes).unwrap();
     assert_eq!(samples.n_samples, 2);
     assert_eq!(samples.n_distinct, 1);
-    assert_eq!(samples.left_out, [("not readable".to_owned(), 1), ("not usable".to_owned(), 1)]);
-    check_error(&plan, "x.jsonl", b"{oops}\n", "x.jsonl: no usable row: 1 of 1 left out");
+    assert_eq!(
+        samples.left_out,
+        [("not readable".to_owned(), 1), ("an empty prompt".to_owned(), 1)]
+    );
+    check_error(
+        &plan,
+        "x.jsonl",
+        b"{oops}\n",
+        "x.jsonl: line 1, byte 2: not valid JSON: key must be a string near `{oops}`; no row is \
+         left: 1 not readable",
+    );
     check_error(&plan, "x.jsonl", b"", "x.jsonl: no row");
+}
+
+#[test]
+fn bad_rows_above_the_limit_are_refused_and_one_alone_never_is() {
+    let rows = |n_bad: usize, n_good: usize| {
+        format!("{}{}", "{\"prompt\":\"\"}\n".repeat(n_bad), "{\"prompt\":\"a\"}\n".repeat(n_good))
+    };
+    let check = |n_bad: usize, n_good: usize, is_read: bool| {
+        let read = read(&skipping(Source::Jsonl), "x.jsonl", rows(n_bad, n_good).as_bytes());
+        assert_eq!(read.is_ok(), is_read, "{n_bad} bad, {n_good} good: {read:?}");
+    };
+    check(1, 1, true);
+    check(2, 198, true);
+    check(2, 197, false);
+    check(3, 10, false);
+    check_error(
+        &skipping(Source::Jsonl),
+        "x.jsonl",
+        rows(3, 10).as_bytes(),
+        "x.jsonl: line 1, column `prompt`: is empty; 3 of 13 rows cannot be used (23.08 %, \
+         `max-bad-rows` allows 1 %): 3 an empty prompt",
+    );
+}
+
+/// Sent over 2 turns at most: `expected` is the turns' roles, a comma between turns.
+fn check_conversation(multi_turn: bool, items: &str, expected: Result<&str, &str>) {
+    let columns = [("messages".to_owned(), "messages".to_owned())].into();
+    let plan = DatasetPlan { columns, multi_turn, ..plan(Source::Jsonl) };
+    let row = format!("{{\"messages\":[{items}]}}");
+    let read = read(&plan, "x.jsonl", row.as_bytes());
+    let told = read.as_ref().map_err(ToString::to_string).map(|samples| {
+        let turns = samples.rows()[0].turns.iter().map(|turn| match turn {
+            Prompt::Text(text) => format!("user={text}"),
+            Prompt::Messages(messages) => {
+                let told = messages.iter().map(|m| format!("{}={}", m.role, m.content));
+                told.collect::<Vec<_>>().join(" ")
+            }
+            Prompt::Tokens(_) => panic!("texts are given"),
+        });
+        turns.collect::<Vec<_>>().join(", ")
+    });
+    match expected {
+        Ok(turns) => assert_eq!(told.as_deref(), Ok(turns), "{items}"),
+        Err(part) => assert!(told.as_ref().is_err_and(|told| told.contains(part)), "{told:?}"),
+    }
+}
+
+#[test]
+fn a_conversation_is_judged_as_far_as_it_is_sent() {
+    let user = r#"{"role":"user","content":"U"}"#;
+    let answer = r#"{"role":"assistant","content":"A"}"#;
+    let null = r#"{"role":"assistant","content":null,"tool_calls":[]}"#;
+    let check = check_conversation;
+    check(false, &format!("{user},{null}"), Ok("user=U"));
+    check(false, &format!("{user},{answer},null,{user}"), Ok("user=U"));
+    check(true, &format!("{user},{answer},null,{user}"), Err("message 3 has no `role`"));
+    check(true, &format!("{user},{answer},null"), Ok("user=U"));
+    check(true, &format!("{user},{answer},{user},{null}"), Ok("user=U, user=U"));
+    let odd = r#"{"role":"narrator","content":"x"}"#;
+    check(false, &format!("{user},{answer},{odd}"), Ok("user=U"));
+    check(false, &format!("{odd},{user}"), Err("message 1 is by `narrator`"));
+    check(false, r#"{"role":"user","content":null}"#, Err("message 1 has no text"));
+    check(false, &format!("{answer},{answer}"), Err("no message of a user"));
+}
+
+#[test]
+fn each_role_stays_what_it_is() {
+    let check = |items: &str, expected: &str| check_conversation(true, items, Ok(expected));
+    check(
+        r#"{"role":"developer","content":"D"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#,
+        "developer=D user=a\nb",
+    );
+    check(
+        r#"{"from":"gpt","value":"A"},{"from":"human","value":"U"},{"from":"gpt","value":"B"}"#,
+        "user=U",
+    );
+    check(
+        r#"{"from":"human","value":"U"},{"from":"human","value":"V"},{"from":"gpt","value":"B"}"#,
+        "user=U\n\nV",
+    );
+    check(
+        r#"{"from":"human","value":"U"},{"from":"function_call","value":"f()"},{"from":"observation","value":"1"},{"from":"gpt","value":"B"},{"from":"human","value":"W"}"#,
+        "user=U assistant=f() tool=1, user=W",
+    );
+    check_conversation(
+        false,
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}"#,
+        Err("message 1 has no text"),
+    );
 }
 
 #[test]
@@ -361,7 +464,7 @@ fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
     }
     file.write_all(b"\"}\n{\"prompt\":\"small\"}\n").unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
-    let plan = DatasetPlan { skip_bad_rows: true, ..plan(Source::Jsonl) };
+    let plan = skipping(Source::Jsonl);
     let asked = Load {
         name: "q",
         plan: &plan,
@@ -380,10 +483,10 @@ proptest! {
     fn any_bytes_are_read_or_refused_without_a_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..600),
         name in prop_oneof!["x.jsonl", "x.csv", "x.txt", "x.json"],
-        skip_bad_rows in any::<bool>(),
+        skips in any::<bool>(),
     ) {
         for source in [Source::Jsonl, Source::Csv, Source::Text, Source::Trace, Source::Gsm8k] {
-            let plan = DatasetPlan { skip_bad_rows, ..plan(source) };
+            let plan = if skips { skipping(source) } else { plan(source) };
             drop(read(&plan, &name, &bytes));
         }
     }

@@ -97,9 +97,9 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
     assert_eq!(
         samples.left_out,
         [
-            ("a prompt of more than 1024 tokens".to_owned(), 1),
-            ("a prompt or answer of fewer than 4 tokens".to_owned(), 2),
             ("fewer than two turns".to_owned(), 1),
+            ("a prompt or answer of fewer than 4 tokens".to_owned(), 2),
+            ("a prompt of more than 1024 tokens".to_owned(), 1),
             ("more than 2048 tokens of prompt and answer".to_owned(), 1),
         ]
     );
@@ -122,9 +122,9 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
 
 /// Conversations of `[prompt, answer]` in words.
 fn conversations(lengths: impl IntoIterator<Item = [usize; 2]>) -> Vec<u8> {
-    let turn = |n: usize| json!({ "from": "human", "value": "aa ".repeat(n).trim_end() });
-    let rows: Vec<_> =
-        lengths.into_iter().map(|lengths| json!({ "conversations": lengths.map(turn) })).collect();
+    let turn = |from: &str, n: usize| json!({ "from": from, "value": "aa ".repeat(n).trim_end() });
+    let row = |[asked, answered]: [usize; 2]| json!({ "conversations": [turn("human", asked), turn("gpt", answered)] });
+    let rows: Vec<_> = lengths.into_iter().map(row).collect();
     json!(rows).to_string().into_bytes()
 }
 
