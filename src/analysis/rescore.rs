@@ -13,10 +13,13 @@ use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::{Cell, ScorePlan};
 use crate::score::answer::{Answer, Delivery};
+use crate::score::as_published::PublishedScorer;
 use crate::score::classes::ItemClasses;
 use crate::score::extract::PatternError;
 use crate::score::grade::Graded;
-use crate::score::scorer::{GoldError, Golds, Scorer};
+use crate::score::item::Item;
+use crate::score::scorer::{Gold, GoldError, Golds, Scorer};
+use crate::score::tally::Tally;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 use crate::workload::error::DataError;
@@ -109,26 +112,94 @@ pub(crate) fn item_classes(
     Ok((!graded.items.is_empty()).then(|| ItemClasses::of(&graded)))
 }
 
-/// Grades a file of answers: any table with a column of answers and one of golds.
-pub(crate) fn score_file(
-    path: &Path,
-    columns: PairColumns<'_>,
-    plan: &ScorePlan,
-) -> Result<CellScores, RescoreError> {
-    let scorer = Scorer::new(plan)?;
-    let name = path.display().to_string();
-    let file =
-        File::open(path).map_err(|source| RescoreError::Open { path: path.to_owned(), source })?;
-    let pairs = pairs(Input::file(&name, file), columns)?.collect::<Result<Vec<_>, _>>()?;
-    let golds = scorer.golds(pairs.iter().map(|pair| (pair.row, pair.gold.as_deref())))?;
-    let answers = pairs.iter().map(|pair| Answer {
-        sample: pair.row,
-        text: &pair.output,
-        cut_off: false,
-        delivery: Delivery::Answered,
-    });
-    let graded = scorer.grade(&golds, answers);
-    Ok(CellScores { name, graded, golds: Rc::new(golds), beside: Vec::new() })
+/// A file of answers: any table with a column of answers and one of golds.
+///
+/// It is read from its beginning each time, so that memory does not grow with it.
+pub(crate) struct AnswerFile<'a> {
+    path: &'a Path,
+    columns: PairColumns<'a>,
+    scorer: Scorer,
+}
+
+/// One row of a file of answers, graded.
+pub(crate) struct FileItem<'a> {
+    /// Its position, from 0.
+    pub row: u64,
+    /// The answer's text.
+    pub text: &'a str,
+    /// The right one.
+    pub gold: &'a Gold,
+    /// Its grades.
+    pub item: Item,
+}
+
+impl<'a> AnswerFile<'a> {
+    /// Takes a file to grade.
+    ///
+    /// # Errors
+    /// If a pattern of the plan is not usable.
+    pub(crate) fn new(
+        path: &'a Path,
+        columns: PairColumns<'a>,
+        plan: &ScorePlan,
+    ) -> Result<Self, RescoreError> {
+        Ok(Self { path, columns, scorer: Scorer::new(plan)? })
+    }
+
+    /// Returns the names of the extractors.
+    pub(crate) fn extractors(&self) -> Vec<String> {
+        self.scorer.extractors.iter().map(|extractor| extractor.name().to_owned()).collect()
+    }
+
+    /// Grades every row; a sink that returns false has seen enough.
+    ///
+    /// # Errors
+    /// If a row cannot be read, or, after the last row, if a gold cannot.
+    pub(crate) fn each(
+        &self,
+        mut sink: impl FnMut(&FileItem<'_>) -> bool,
+    ) -> Result<(), RescoreError> {
+        let file = File::open(self.path)
+            .map_err(|source| RescoreError::Open { path: self.path.to_owned(), source })?;
+        let name = self.path.display().to_string();
+        let mut check = self.scorer.gold_check();
+        for pair in pairs(Input::file(&name, file), self.columns)? {
+            let pair = pair?;
+            let Some(gold) = check.read(pair.row, pair.gold.as_deref()) else { continue };
+            let answer = Answer {
+                sample: pair.row,
+                text: &pair.output,
+                cut_off: false,
+                delivery: Delivery::Answered,
+            };
+            let item = self.scorer.item(&answer, &gold);
+            if !sink(&FileItem { row: pair.row, text: &pair.output, gold: &gold, item }) {
+                return Ok(());
+            }
+        }
+        Ok(check.finish()?)
+    }
+
+    /// Grades the file and keeps no item.
+    pub(crate) fn score(&self) -> Result<CellScores, RescoreError> {
+        let mut tally = Tally::new(&self.extractors());
+        let mut as_published = PublishedScorer::new();
+        self.each(|found| {
+            tally.push(&found.item);
+            as_published.push(&found.gold.raw, found.text);
+            true
+        })?;
+        let (accuracies, agreements) = tally.finish();
+        let graded = Graded {
+            extractors: self.extractors(),
+            accuracies,
+            agreements,
+            as_published: as_published.finish(),
+            ..Graded::default()
+        };
+        let (name, golds) = (self.path.display().to_string(), Rc::default());
+        Ok(CellScores { name, graded, golds, beside: Vec::new() })
+    }
 }
 
 /// Grades the measured answers of a cell; nothing where it was not measured.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::scenario::spec::Undecided;
+use crate::scenario::spec::{CompareHow, Think, Undecided};
 use crate::serve::{sim::SimArgs, tiny::TinyArgs};
 
 /// Measures language-model inference: scenario in, one table that can be trusted out.
@@ -362,7 +362,7 @@ pub(crate) struct ScoreArgs {
     /// Run directory, or a file of answers: JSON lines, CSV or Parquet.
     #[arg(value_name = "DIR or FILE")]
     pub(crate) path: PathBuf,
-    /// Extractor: strict, flexible, answer-is, choice, whole, or a pattern. Without it: the
+    /// Extractor: strict, flexible, number, answer-is, choice, whole, or a pattern. Without it: the
     /// scenario's; for a file, strict and flexible.
     #[arg(long = "extract", value_name = "EXTRACTOR")]
     pub(crate) extractors: Vec<String>,
@@ -378,9 +378,25 @@ pub(crate) struct ScoreArgs {
     /// Column of a file that holds the golds.
     #[arg(long, value_name = "COLUMN", default_value = "gold")]
     pub(crate) gold_column: String,
-    /// How the gold of a file is taken: an extractor; `whole` for golds that are bare answers.
-    #[arg(long, value_name = "EXTRACTOR", default_value = "strict")]
-    pub(crate) gold: String,
+    /// How the gold is taken: an extractor; `whole` for golds that are bare answers. Without it:
+    /// the scenario's; for a file, strict. A list of golds is right by any of them.
+    #[arg(long, value_name = "EXTRACTOR")]
+    pub(crate) gold: Option<String>,
+    /// How answers are compared: exact, numeric or set. Without it: the scenario's; for a file,
+    /// exact. What `number` extracts is compared as a number.
+    #[arg(long, value_name = "HOW", value_parser = word::<CompareHow>)]
+    pub(crate) compare: Option<CompareHow>,
+    /// Relative difference up to which two numbers are the same.
+    #[arg(long, value_name = "SHARE", value_parser = tolerance)]
+    pub(crate) tolerance: Option<f64>,
+    /// Done to both sides, in order, instead of the scenario's: lowercase, trim, or a pattern
+    /// whose matches are deleted; can be given several times.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) normalise: Vec<String>,
+    /// Whether extractors see thinking in an answer: strip or keep. Without it each has its own
+    /// default.
+    #[arg(long, value_name = "HOW", value_parser = word::<Think>)]
+    pub(crate) think: Option<Think>,
 }
 
 /// Faces of grades.
@@ -445,4 +461,14 @@ pub(crate) enum ServeCommand {
     Sim(SimArgs),
     /// A small real language model on the CPU
     Tiny(TinyArgs),
+}
+
+/// Reads a word of the scenario grammar.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("is not from 0 to 1".to_owned()) }
 }

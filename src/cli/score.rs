@@ -1,34 +1,27 @@
 //! `bench score`: stored answers graded again; no engine is started.
 
-use crate::analysis::rescore;
+use std::io;
+
+use crate::analysis::rescore::{self, AnswerFile, FileItem};
 use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::scores;
-use crate::plan::cell::{ExtractorPlan, ScorePlan, Take};
+use crate::plan::cell::{ExtractorPlan, Normalise, ScorePlan, Take};
 use crate::store::reader::RunReader;
 use crate::workload::pairs::PairColumns;
 
+/// Bytes of items that are written to standard output at once.
+const BATCH: usize = 1 << 16;
+
 /// Grades stored answers again and prints the tables.
 pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
-    let extractors: Vec<ExtractorPlan> =
-        args.extractors.iter().map(|text| extractor(text)).collect();
-    let with_extractors = |plan: &ScorePlan| {
-        if extractors.is_empty() {
-            plan.clone()
-        } else {
-            ScorePlan { extractors: extractors.clone(), ..plan.clone() }
-        }
-    };
-    let scores = if args.path.is_file() {
-        let columns = PairColumns { output: &args.output_column, gold: &args.gold_column };
-        let plan = ScorePlan { gold: extractor(&args.gold), ..ScorePlan::gsm8k() };
-        vec![rescore::score_file(&args.path, columns, &with_extractors(&plan))?]
-    } else {
-        let reader = RunReader::open(&args.path)?;
-        rescore::rescore(&reader, &with_extractors)?
-    };
+    let adapt = adaptation(args);
+    if args.path.is_file() {
+        return score_file(args, &adapt(&ScorePlan::gsm8k()));
+    }
+    let scores = rescore::rescore(&RunReader::open(&args.path)?, &adapt)?;
     if scores.is_empty() {
         return Err(Failure::new(
             Exit::NoInput,
@@ -43,11 +36,77 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// Returns what the command line changes in a score.
+fn adaptation(args: &ScoreArgs) -> impl Fn(&ScorePlan) -> ScorePlan + use<> {
+    let extractors: Vec<ExtractorPlan> =
+        args.extractors.iter().map(|text| extractor(text)).collect();
+    let normalise: Vec<Normalise> = args.normalise.iter().map(|text| normalise(text)).collect();
+    let gold = args.gold.as_deref().map(extractor);
+    let (compare, think, tolerance) = (args.compare, args.think, args.tolerance);
+    move |plan| ScorePlan {
+        extractors: if extractors.is_empty() {
+            plan.extractors.clone()
+        } else {
+            extractors.clone()
+        },
+        compare: compare.unwrap_or(plan.compare),
+        normalise: if normalise.is_empty() { plan.normalise.clone() } else { normalise.clone() },
+        gold: gold.clone().unwrap_or_else(|| plan.gold.clone()),
+        think: think.or(plan.think),
+        tolerance: tolerance.or(plan.tolerance),
+    }
+}
+
+/// Grades a file, once for its sums and golds, and again for items where these are asked for:
+/// none of them is kept.
+fn score_file(args: &ScoreArgs, plan: &ScorePlan) -> Result<Exit, Failure> {
+    let columns = PairColumns { output: &args.output_column, gold: &args.gold_column };
+    let file = AnswerFile::new(&args.path, columns, plan)?;
+    let found = [file.score()?];
+    let (name, extractors) = (&found[0].name, &found[0].graded.extractors);
+    match args.format {
+        ScoreFormat::Terminal => {
+            output::data(&scores::render(&found, false))?;
+            if args.items {
+                print_items(&file, |found| {
+                    let is_shown = scores::differs(&found.item);
+                    is_shown.then(|| scores::told_item(extractors, found.row, &found.item))
+                })?;
+            }
+        }
+        ScoreFormat::Jsonl => print_items(&file, |found| {
+            Some(scores::item_line(name, extractors, found.row, &found.item, Some(found.gold)))
+        })?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn print_items(
+    file: &AnswerFile<'_>,
+    told: impl Fn(&FileItem<'_>) -> Option<String>,
+) -> Result<(), Failure> {
+    let mut batch = String::new();
+    let mut failed: Option<io::Error> = None;
+    file.each(|found| {
+        batch.extend(told(found));
+        if batch.len() >= BATCH {
+            failed = output::data(&batch).err();
+            batch.clear();
+        }
+        failed.is_none()
+    })?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(output::data(&batch)?),
+    }
+}
+
 /// Reads an extractor as it is written on the command line: a name, else a pattern.
 fn extractor(text: &str) -> ExtractorPlan {
     match text {
         "strict" => ExtractorPlan::Strict,
         "flexible" => ExtractorPlan::Flexible,
+        "number" => ExtractorPlan::Number,
         "answer-is" => ExtractorPlan::AnswerIs,
         "choice" => ExtractorPlan::Choice,
         "whole" => ExtractorPlan::Whole,
@@ -56,5 +115,14 @@ fn extractor(text: &str) -> ExtractorPlan {
             pattern: pattern.to_owned(),
             take: Take::First,
         },
+    }
+}
+
+/// Reads a normalisation: a name, else a pattern whose matches are deleted.
+fn normalise(text: &str) -> Normalise {
+    match text {
+        "lowercase" => Normalise::Lowercase,
+        "trim" => Normalise::Trim,
+        pattern => Normalise::Delete(pattern.to_owned()),
     }
 }

@@ -9,7 +9,8 @@ use crate::analysis::rescore::CellScores;
 use crate::metrics::reference::ReferenceComparison;
 use crate::score::Accuracy;
 use crate::score::grade::Graded;
-use crate::score::item::Class;
+use crate::score::item::{Class, Item};
+use crate::score::scorer::Gold;
 
 /// Renders accuracies, agreement, flips and, if asked for, the items on which verdicts differ.
 pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
@@ -46,29 +47,47 @@ pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
     text
 }
 
-/// Renders every item as a line of JSON.
+/// Renders every item of cells as a line of JSON.
 pub(crate) fn items(scores: &[CellScores]) -> String {
     let mut text = String::new();
     for cell in scores {
         for (row, item) in &cell.graded.items {
-            let verdicts: Map<String, Value> = cell
-                .graded
-                .extractors
-                .iter()
-                .zip(item.classes.iter().zip(&item.answers))
-                .map(|(name, (class, answer))| {
-                    (name.clone(), json!({ "class": class, "answer": answer }))
-                })
-                .collect();
-            let gold = cell.golds.get(*row).map(|gold| &gold.answer);
-            let line = json!({
-                "cell": cell.name, "row": row, "gold": gold, "extractors": verdicts,
-                "degenerate": item.degenerate,
-            });
-            let _ = writeln!(text, "{line}");
+            let gold = cell.golds.get(*row);
+            text.push_str(&item_line(&cell.name, &cell.graded.extractors, *row, item, gold));
         }
     }
     text
+}
+
+/// Renders an item as a line of JSON: what each extractor found, or why it found nothing.
+pub(crate) fn item_line(
+    cell: &str,
+    extractors: &[String],
+    row: u64,
+    item: &Item,
+    gold: Option<&Gold>,
+) -> String {
+    let found = item.classes.iter().zip(&item.answers);
+    let verdicts: Map<String, Value> = extractors
+        .iter()
+        .zip(found)
+        .map(|(name, (class, answer))| {
+            let mut verdict = json!({ "class": class, "answer": answer.as_deref().ok() });
+            if let Err(why) = answer {
+                verdict["why"] = json!(why);
+            }
+            (name.clone(), verdict)
+        })
+        .collect();
+    let gold = gold.map(|gold| match gold.answers.as_slice() {
+        [answer] => json!(answer),
+        answers => json!(answers),
+    });
+    let line = json!({
+        "cell": cell, "row": row, "gold": gold, "extractors": verdicts,
+        "degenerate": item.degenerate,
+    });
+    format!("{line}\n")
 }
 
 fn accuracies(scores: &[CellScores]) -> String {
@@ -81,6 +100,7 @@ fn accuracies(scores: &[CellScores]) -> String {
         "95 % interval",
         "correct",
         "wrong",
+        "wrong by format",
         "unparsed",
         "truncated",
         "empty",
@@ -113,6 +133,7 @@ fn row(cell: &str, accuracy: &Accuracy) -> Vec<String> {
     let counts = [
         accuracy.correct,
         accuracy.wrong,
+        accuracy.wrong_by_format,
         accuracy.unparsed,
         accuracy.truncated,
         accuracy.empty,
@@ -165,22 +186,29 @@ fn beside_reference(beside: &ReferenceComparison) -> String {
 
 /// Items on which the first two extractors disagree.
 fn differing_items(graded: &Graded) -> String {
-    let mut text = String::new();
-    for (row, item) in &graded.items {
-        let is_right = |at: usize| item.classes.get(at).map(|class| *class == Class::Correct);
-        let (Some(first), Some(second)) = (is_right(0), is_right(1)) else { continue };
-        if first != second {
-            let words: Vec<String> = graded
-                .extractors
-                .iter()
-                .zip(&item.classes)
-                .zip(&item.answers)
-                .map(|((name, class), answer)| {
-                    format!("{name}: {} ({})", class.name(), answer.as_deref().unwrap_or("-"))
-                })
-                .collect();
-            let _ = writeln!(text, "  row {row}: {}", words.join("; "));
-        }
-    }
-    text
+    let items = graded.items.iter();
+    items
+        .filter(|(_, item)| differs(item))
+        .map(|(row, item)| told_item(&graded.extractors, *row, item))
+        .collect()
+}
+
+/// Whether one of the first two extractors is right and the other is not.
+pub(crate) fn differs(item: &Item) -> bool {
+    let is_right = |at: usize| item.classes.get(at).map(|class| *class == Class::Correct);
+    is_right(0).zip(is_right(1)).is_some_and(|(first, second)| first != second)
+}
+
+/// Renders an item for people.
+pub(crate) fn told_item(extractors: &[String], row: u64, item: &Item) -> String {
+    let found = item.classes.iter().zip(&item.answers);
+    let words: Vec<String> = extractors
+        .iter()
+        .zip(found)
+        .map(|(name, (class, answer))| match answer {
+            Ok(answer) => format!("{name}: {} ({answer})", class.name()),
+            Err(why) => format!("{name}: {} ({why})", class.name()),
+        })
+        .collect();
+    format!("  row {row}: {}\n", words.join("; "))
 }

@@ -12,7 +12,7 @@ use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
     Api, BadRows, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, SameRole,
-    Slo, Source, Take, ValidityLimits,
+    Slo, Source, Take, Think, ValidityLimits,
 };
 use crate::units::Nanos;
 
@@ -357,7 +357,7 @@ impl DatasetPlan {
 }
 
 /// How answers are graded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScorePlan {
     /// Extractors side by side; the first one's figure is the headline.
@@ -368,6 +368,12 @@ pub struct ScorePlan {
     pub normalise: Vec<Normalise>,
     /// How the gold is taken from the data set's answer column.
     pub gold: ExtractorPlan,
+    /// Whether extractors see thinking; each has its own default where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub think: Option<Think>,
+    /// Relative difference up to which two numbers are the same; the default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
 }
 
 impl ScorePlan {
@@ -383,6 +389,8 @@ impl ScorePlan {
             compare: CompareHow::Exact,
             normalise,
             gold: ExtractorPlan::Strict,
+            think: None,
+            tolerance: None,
         }
     }
 }
@@ -395,6 +403,8 @@ pub enum ExtractorPlan {
     Strict,
     /// `(-?[$0-9.,]{2,})|(-?[0-9]+)`, last match.
     Flexible,
+    /// The marked number, else the last, however it is written.
+    Number,
     /// `The answer is (\-?[0-9\.\,]+)`, first match.
     AnswerIs,
     /// Any pattern: its group `answer`, else its first group, else the whole match.

@@ -129,6 +129,8 @@ pub(crate) fn score(
             None if source == Source::Gsm8k => ExtractorPlan::Strict,
             None => ExtractorPlan::Whole,
         },
+        think: spec.think,
+        tolerance: spec.tolerance,
     })
 }
 
@@ -138,6 +140,7 @@ fn extractor(written: &ExtractorSpec, others: &[ExtractorPlan]) -> ExtractorPlan
         ExtractorSpec::Word(word) => match word {
             ExtractorWord::Strict => ExtractorPlan::Strict,
             ExtractorWord::Flexible => ExtractorPlan::Flexible,
+            ExtractorWord::Number => ExtractorPlan::Number,
             ExtractorWord::AnswerIs => ExtractorPlan::AnswerIs,
             ExtractorWord::Choice => ExtractorPlan::Choice,
             ExtractorWord::Whole => ExtractorPlan::Whole,

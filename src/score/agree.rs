@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::score::item::{Class, Item};
+use crate::score::marked::Unread;
+use crate::score::normalise::differs_by_format;
 
 /// How far two extractors say the same of one cell's answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,30 +24,41 @@ pub struct Agreement {
     pub only_b_correct: u64,
 }
 
-/// Compares each pair of extractors.
-pub(crate) fn agreements(names: &[String], items: &[&Item]) -> Vec<Agreement> {
-    let pairs = (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b)));
-    pairs
-        .map(|(a, b)| {
-            let mut found = Agreement {
-                a: names[a].clone(),
-                b: names[b].clone(),
-                n: 0,
-                same: 0,
-                only_a_correct: 0,
-                only_b_correct: 0,
-            };
-            for item in items.iter().filter(|item| item.classes[a] != Class::RequestError) {
-                let (right_a, right_b) =
-                    (item.classes[a] == Class::Correct, item.classes[b] == Class::Correct);
-                found.n += 1;
-                found.same += u64::from(item.answers[a] == item.answers[b]);
-                found.only_a_correct += u64::from(right_a && !right_b);
-                found.only_b_correct += u64::from(right_b && !right_a);
-            }
-            found
-        })
-        .collect()
+impl Agreement {
+    /// Returns each pair of extractors, with nothing counted.
+    pub(crate) fn pairs(names: &[String]) -> Vec<Self> {
+        let pairs = (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b)));
+        let none = |(a, b): (usize, usize)| Self {
+            a: names[a].clone(),
+            b: names[b].clone(),
+            n: 0,
+            same: 0,
+            only_a_correct: 0,
+            only_b_correct: 0,
+        };
+        pairs.map(none).collect()
+    }
+
+    /// Counts an item, of which these are the two extractors' places.
+    pub(crate) fn push(&mut self, item: &Item, a: usize, b: usize) {
+        if item.classes[a] == Class::RequestError {
+            return;
+        }
+        let right = |place: usize| item.classes[place] == Class::Correct;
+        self.n += 1;
+        self.same += u64::from(is_same(&item.answers[a], &item.answers[b]));
+        self.only_a_correct += u64::from(right(a) && !right(b));
+        self.only_b_correct += u64::from(right(b) && !right(a));
+    }
+}
+
+/// Whether both found the same answer, or both none; `1.50` and `1.5` are one number.
+fn is_same(a: &Result<String, Unread>, b: &Result<String, Unread>) -> bool {
+    match (a, b) {
+        (Ok(a), Ok(b)) => a == b || differs_by_format(a, b),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -56,20 +69,23 @@ mod tests {
     fn extractors_are_compared_in_pairs() {
         let item = |classes: [Class; 2], answers: [Option<&str>; 2]| Item {
             classes: classes.to_vec(),
-            answers: answers.iter().map(|answer| answer.map(str::to_owned)).collect(),
+            answers: answers
+                .map(|answer| answer.map(str::to_owned).ok_or(Unread::NoMatch))
+                .to_vec(),
             degenerate: false,
+            has_thinking: false,
         };
         let items = [
-            item([Class::Correct, Class::Correct], [Some("1"), Some("1")]),
+            item([Class::Correct, Class::Correct], [Some("1"), Some("1.0")]),
             item([Class::Unparsed, Class::Correct], [None, Some("2")]),
             item([Class::Unparsed, Class::Unparsed], [None, None]),
             item([Class::RequestError, Class::RequestError], [None, None]),
         ];
-        let found = agreements(
-            &["strict".to_owned(), "flexible".to_owned()],
-            &items.iter().collect::<Vec<_>>(),
-        );
-        let [found] = found.as_slice() else { panic!("one pair") };
+        let mut found = Agreement::pairs(&["strict".to_owned(), "flexible".to_owned()]);
+        let [found] = found.as_mut_slice() else { panic!("one pair") };
+        for item in &items {
+            found.push(item, 0, 1);
+        }
         assert_eq!((found.n, found.same), (3, 2));
         assert_eq!((found.only_a_correct, found.only_b_correct), (0, 1));
     }

@@ -1,7 +1,8 @@
 //! The published way of scoring, in which nothing equals nothing.
 
-use crate::plan::cell::{ExtractorPlan, Take};
+use crate::plan::cell::{ExtractorPlan, Take, Think};
 use crate::score::extract::Extractor;
+use crate::score::thinking::spoken;
 use serde::{Deserialize, Serialize};
 
 /// The pattern of the published TinyLlama table. It is looked for in answer and gold alike, and
@@ -42,14 +43,15 @@ impl PublishedScorer {
             pattern: PUBLISHED_PATTERN.to_owned(),
             take: Take::First,
         };
-        let extractor = Extractor::new(&plan).expect("the published pattern compiles");
+        let extractor =
+            Extractor::new(&plan, Some(Think::Keep)).expect("the published pattern compiles");
         Self { extractor, found: AsPublishedTinyllama::default() }
     }
 
     /// Takes one item.
     pub(crate) fn push(&mut self, gold: &str, answer: &str) {
         // The original's `re.search` has no limit of steps; the published pattern needs none.
-        let read = |text| self.extractor.extract(text).ok().flatten();
+        let read = |text| self.extractor.extract(text, &spoken(text)).ok();
         let (gold, answer) = (read(gold), read(answer));
         self.found.n += 1;
         self.found.golds_parsed += u64::from(gold.is_some());

@@ -57,14 +57,16 @@ impl ItemClasses {
 mod tests {
     use super::*;
     use crate::score::item::Item;
+    use crate::score::marked::Unread;
 
     #[test]
     fn the_classes_of_graded_items_are_kept_a_byte_each() {
         use Class::{Correct, Unparsed, Wrong};
         let item = |classes: [Class; 2]| Item {
             classes: classes.into(),
-            answers: vec![None; 2],
+            answers: vec![Err(Unread::NoMatch); 2],
             degenerate: false,
+            has_thinking: false,
         };
         let graded = Graded {
             extractors: vec!["strict".to_owned(), "flexible".to_owned()],

@@ -4,7 +4,9 @@ use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::plan::cell::{ExtractorPlan, Take};
+use crate::plan::cell::{ExtractorPlan, Take, Think};
+use crate::score::marked::{self, Unread};
+use crate::score::thinking::Spoken;
 
 /// The answer after `#### `, as the GSM8K task of lm-evaluation-harness 0.4 takes it.
 const STRICT: &str = r"#### (\-?[0-9\.\,]+)";
@@ -49,12 +51,14 @@ pub(crate) struct GaveUp;
 pub(crate) struct Extractor {
     name: String,
     how: How,
+    think: Think,
 }
 
 #[derive(Debug)]
 enum How {
     /// Patterns in order; the first that matches counts.
     Patterns(Vec<(Regex, Take)>),
+    Number,
     JsonField(String),
     Whole,
 }
@@ -64,11 +68,12 @@ impl Extractor {
     ///
     /// # Errors
     /// If a pattern does not compile or is too large.
-    pub(crate) fn new(plan: &ExtractorPlan) -> Result<Self, PatternError> {
+    pub(crate) fn new(plan: &ExtractorPlan, think: Option<Think>) -> Result<Self, PatternError> {
         let one = |pattern, take| Ok(How::Patterns(vec![(compile(pattern)?, take)]));
         let how = match plan {
             ExtractorPlan::Strict => one(STRICT, Take::First)?,
             ExtractorPlan::Flexible => one(FLEXIBLE, Take::Last)?,
+            ExtractorPlan::Number => How::Number,
             ExtractorPlan::AnswerIs => one(ANSWER_IS, Take::First)?,
             ExtractorPlan::Regex { pattern, take, .. } => one(pattern, *take)?,
             ExtractorPlan::Choice => How::Patterns(
@@ -80,7 +85,7 @@ impl Extractor {
             ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),
             ExtractorPlan::Whole => How::Whole,
         };
-        Ok(Self { name: name_of(plan), how })
+        Ok(Self { name: name_of(plan), how, think: think.unwrap_or_else(|| default_think(plan)) })
     }
 
     /// Returns the name in reports.
@@ -88,26 +93,64 @@ impl Extractor {
         &self.name
     }
 
-    /// Returns the answer, trimmed; `None` if there is none or it is blank.
+    /// Whether answers are numbers, to be compared as such.
+    pub(crate) fn gives_numbers(&self) -> bool {
+        matches!(self.how, How::Number)
+    }
+
+    /// Whether thinking in a text is hidden from it.
+    pub(crate) fn strips_thinking(&self) -> bool {
+        self.think == Think::Strip
+    }
+
+    /// Returns the answer in a text, trimmed and never blank; `spoken` is the text told apart.
     ///
     /// # Errors
-    /// If a pattern with look-around ran into its limit of steps.
-    pub(crate) fn extract(&self, text: &str) -> Result<Option<String>, GaveUp> {
+    /// Why there is none.
+    pub(crate) fn extract(&self, text: &str, spoken: &Spoken<'_>) -> Result<String, Unread> {
+        let text = if self.strips_thinking() { spoken.text } else { text };
+        let found = self.find(text);
+        match found {
+            Err(_) if self.strips_thinking() && spoken.is_open => Err(Unread::Thinking),
+            found => found,
+        }
+    }
+
+    fn find(&self, text: &str) -> Result<String, Unread> {
         let found = match &self.how {
             How::Patterns(patterns) => {
                 let mut found = None;
                 for (pattern, take) in patterns {
-                    found = find(pattern, *take, text)?;
+                    found = find(pattern, *take, text).map_err(|GaveUp| Unread::GaveUp)?;
                     if found.is_some() {
                         break;
                     }
                 }
                 found
             }
+            How::Number => return marked::answer(text).map(|number| number.text),
             How::JsonField(field) => json_field(text, field),
             How::Whole => Some(text.to_owned()),
         };
-        Ok(found.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty()))
+        found
+            .map(|answer| answer.trim().to_owned())
+            .filter(|answer| !answer.is_empty())
+            .ok_or(Unread::NoMatch)
+    }
+}
+
+/// Returns whether thinking is hidden from an extractor of which a score says nothing: those of
+/// lm-evaluation-harness see what it sees, and `whole` is all.
+fn default_think(plan: &ExtractorPlan) -> Think {
+    match plan {
+        ExtractorPlan::Strict
+        | ExtractorPlan::Flexible
+        | ExtractorPlan::AnswerIs
+        | ExtractorPlan::Whole => Think::Keep,
+        ExtractorPlan::Number
+        | ExtractorPlan::Regex { .. }
+        | ExtractorPlan::Choice
+        | ExtractorPlan::JsonField(_) => Think::Strip,
     }
 }
 
@@ -118,6 +161,7 @@ pub(crate) fn name_of(plan: &ExtractorPlan) -> String {
         ExtractorPlan::Flexible => "flexible".to_owned(),
         ExtractorPlan::AnswerIs => "answer-is".to_owned(),
         ExtractorPlan::Regex { name, .. } => name.clone(),
+        ExtractorPlan::Number => "number".to_owned(),
         ExtractorPlan::Choice => "choice".to_owned(),
         ExtractorPlan::JsonField(field) => format!("json:{field}"),
         ExtractorPlan::Whole => "whole".to_owned(),
@@ -165,9 +209,10 @@ fn json_field(text: &str, field: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::thinking::spoken;
 
     fn check(plan: &ExtractorPlan, text: &str, expected: Option<&str>) {
-        let found = Extractor::new(plan).unwrap().extract(text).unwrap();
+        let found = Extractor::new(plan, None).unwrap().extract(text, &spoken(text)).ok();
         assert_eq!(found.as_deref(), expected, "{plan:?} on {text:?}");
     }
 
@@ -191,6 +236,23 @@ mod tests {
         check("there are 7", Some("7"));
         check("minus -12 it is", Some("-12"));
         check("none at all", None);
+    }
+
+    #[test]
+    fn thinking_is_hidden_from_all_but_the_harness_extractors() {
+        let text = "<think>#### 5? No, 6</think>#### 7";
+        check(&ExtractorPlan::Strict, text, Some("5"));
+        check(&ExtractorPlan::Number, text, Some("7"));
+        check(&regex(r"#### (\d)", Take::First), text, Some("7"));
+        let see = |plan, think| {
+            let extractor = Extractor::new(plan, Some(think)).unwrap();
+            extractor.extract(text, &spoken(text)).unwrap()
+        };
+        assert_eq!(see(&ExtractorPlan::Strict, Think::Strip), "7");
+        assert_eq!(see(&ExtractorPlan::Number, Think::Keep), "5");
+        let open = "#### x <think>#### 5";
+        let number = Extractor::new(&ExtractorPlan::Number, None).unwrap();
+        assert_eq!(number.extract(open, &spoken(open)), Err(Unread::Thinking));
     }
 
     #[test]
@@ -232,13 +294,14 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_too_large_or_wrong_is_an_error() {
-        assert!(Extractor::new(&regex("(", Take::First)).is_err());
-        assert!(Extractor::new(&regex(r"(\w{500}){500}", Take::First)).is_err());
+        assert!(Extractor::new(&regex("(", Take::First), None).is_err());
+        assert!(Extractor::new(&regex(r"(\w{500}){500}", Take::First), None).is_err());
     }
 
     #[test]
     fn a_pattern_that_explodes_gives_up() {
-        let evil = Extractor::new(&regex(r"(x+x+)+y\1z", Take::First)).unwrap();
-        assert_eq!(evil.extract(&("x".repeat(40) + "ywz")), Err(GaveUp));
+        let evil = Extractor::new(&regex(r"(x+x+)+y\1z", Take::First), None).unwrap();
+        let text = "x".repeat(40) + "ywz";
+        assert_eq!(evil.extract(&text, &spoken(&text)), Err(Unread::GaveUp));
     }
 }

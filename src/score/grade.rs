@@ -2,25 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::score::Accuracy;
-use crate::score::agree::{Agreement, agreements};
+use crate::score::agree::Agreement;
 use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::{AsPublishedTinyllama, PublishedScorer};
-use crate::score::extract::{Extractor, GaveUp};
 use crate::score::item::{Class, Item};
-use crate::score::normalise::is_same;
-use crate::score::repeat::is_degenerate;
+use crate::score::marked::Unread;
 use crate::score::scorer::{Golds, Scorer};
-use crate::stats::proportion::wilson;
-
-/// Confidence level of every accuracy.
-pub(crate) const LEVEL: f64 = 0.95;
+use crate::score::tally::Tally;
 
 /// All items of a cell, graded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graded {
     /// Extractor names, in the plan's order.
     pub extractors: Vec<String>,
@@ -67,7 +59,10 @@ impl<'a> Grading<'a> {
             self.graded.n_without_gold += 1;
             return;
         };
-        let item = self.item(answer, &gold.answer);
+        let item = self.scorer.item(answer, gold);
+        let n_gave_up =
+            item.answers.iter().filter(|answer| **answer == Err(Unread::GaveUp)).count();
+        self.graded.n_gave_up += n_gave_up as u64;
         let failed = answer.delivery == Delivery::Failed;
         if !failed && item.classes.first() == Some(&Class::Correct) {
             self.graded.n_correct_answers += 1;
@@ -85,99 +80,21 @@ impl<'a> Grading<'a> {
             Some(_) if failed => {}
             Some(first) => {
                 self.graded.n_repeats += 1;
-                let changed = first.answers.first() != item.answers.first();
+                let changed = first.answers.first().map(|found| found.as_ref().ok())
+                    != item.answers.first().map(|found| found.as_ref().ok());
                 self.graded.n_repeats_changed += u64::from(changed);
             }
         }
     }
 
-    fn item(&mut self, answer: &Answer<'_>, gold: &str) -> Item {
-        let mut classes = Vec::with_capacity(self.scorer.extractors.len());
-        let mut answers = Vec::with_capacity(self.scorer.extractors.len());
-        for extractor in &self.scorer.extractors {
-            let extracted = self.extract(extractor, answer).unwrap_or_else(|GaveUp| {
-                self.graded.n_gave_up += 1;
-                None
-            });
-            let is_correct =
-                extracted.as_deref().is_some_and(|text| is_same(self.scorer.compare, text, gold));
-            classes.push(class(answer, extracted.is_some(), is_correct));
-            answers.push(extracted);
-        }
-        Item { classes, answers, degenerate: is_degenerate(answer.text) }
-    }
-
-    fn extract(
-        &self,
-        extractor: &Extractor,
-        answer: &Answer<'_>,
-    ) -> Result<Option<String>, GaveUp> {
-        let Some(extracted) = extractor.extract(answer.text)? else { return Ok(None) };
-        let answer = self.scorer.normaliser.apply(&extracted)?;
-        Ok(Some(answer).filter(|answer| !answer.is_empty()))
-    }
-
     /// Returns what was found.
     pub(crate) fn finish(mut self) -> Graded {
-        let names = &self.graded.extractors;
-        let items = &self.graded.items;
-        self.graded.accuracies =
-            (0..names.len()).map(|place| accuracy(&names[place], place, items.values())).collect();
-        self.graded.agreements = agreements(names, &items.values().collect::<Vec<_>>());
+        let mut tally = Tally::new(&self.graded.extractors);
+        self.graded.items.values().for_each(|item| tally.push(item));
+        (self.graded.accuracies, self.graded.agreements) = tally.finish();
         self.graded.as_published = self.as_published.finish();
         self.graded
     }
-}
-
-fn class(answer: &Answer<'_>, is_extracted: bool, is_correct: bool) -> Class {
-    if answer.delivery == Delivery::Failed {
-        Class::RequestError
-    } else if is_correct {
-        Class::Correct
-    } else if answer.cut_off {
-        Class::Truncated
-    } else if answer.text.trim().is_empty() {
-        Class::Empty
-    } else if is_extracted {
-        Class::Wrong
-    } else {
-        Class::Unparsed
-    }
-}
-
-fn accuracy<'i>(name: &str, place: usize, items: impl Iterator<Item = &'i Item>) -> Accuracy {
-    let mut found = Accuracy {
-        extractor: name.to_owned(),
-        n: 0,
-        correct: 0,
-        wrong: 0,
-        unparsed: 0,
-        truncated: 0,
-        empty: 0,
-        request_errors: 0,
-        degenerate: 0,
-        share: None,
-        interval: None,
-    };
-    for item in items {
-        let count = match item.classes[place] {
-            Class::Correct => &mut found.correct,
-            Class::Wrong => &mut found.wrong,
-            Class::Unparsed => &mut found.unparsed,
-            Class::Truncated => &mut found.truncated,
-            Class::Empty => &mut found.empty,
-            Class::RequestError => &mut found.request_errors,
-        };
-        *count += 1;
-        if item.classes[place] != Class::RequestError {
-            found.n += 1;
-            found.degenerate += u64::from(item.degenerate);
-        }
-    }
-    found.share = (found.n > 0).then(|| found.correct as f64 / found.n as f64);
-    found.interval =
-        wilson(found.correct, found.n, LEVEL).map(crate::stats::interval::Interval::ends);
-    found
 }
 
 impl Scorer {
@@ -185,35 +102,36 @@ impl Scorer {
     pub(crate) fn grading<'a>(&'a self, golds: &'a Golds) -> Grading<'a> {
         Grading::new(self, golds)
     }
-
-    /// Grades answers of measured requests; those of warm-up must not be among them.
-    pub(crate) fn grade<'a>(
-        &self,
-        golds: &Golds,
-        answers: impl IntoIterator<Item = Answer<'a>>,
-    ) -> Graded {
-        let mut grading = self.grading(golds);
-        for answer in answers {
-            grading.push(&answer);
-        }
-        grading.finish()
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::plan::cell::{ExtractorPlan, ScorePlan};
     use crate::score::scorer::tests::gsm8k;
 
     fn answer(sample: u64, text: &str) -> Answer<'_> {
         Answer { sample, text, cut_off: false, delivery: Delivery::Answered }
     }
 
+    /// Grades all answers.
+    pub(crate) fn grade_all<'a>(
+        scorer: &Scorer,
+        golds: &Golds,
+        answers: impl IntoIterator<Item = Answer<'a>>,
+    ) -> Graded {
+        let mut grading = scorer.grading(golds);
+        for answer in answers {
+            grading.push(&answer);
+        }
+        grading.finish()
+    }
+
     fn grade(answers: &[Answer<'_>]) -> Graded {
         let scorer = Scorer::new(&gsm8k()).unwrap();
         let raw = ["#### 1,234", "#### -5", "#### 7"];
         let golds = scorer.golds(raw.iter().zip(0..).map(|(raw, row)| (row, Some(*raw)))).unwrap();
-        scorer.grade(&golds, answers.iter().copied())
+        grade_all(&scorer, &golds, answers.iter().copied())
     }
 
     #[test]
@@ -272,9 +190,41 @@ mod tests {
         ];
         let scorer = Scorer::new(&gsm8k()).unwrap();
         let golds = scorer.golds(raw.iter().zip(0..).map(|(raw, row)| (row, Some(*raw)))).unwrap();
-        let graded = scorer.grade(&golds, raw.iter().zip(0..).map(|(raw, row)| answer(row, raw)));
+        let graded =
+            grade_all(&scorer, &golds, raw.iter().zip(0..).map(|(raw, row)| answer(row, raw)));
         assert_eq!(graded.accuracies[0].correct, 4);
         assert_eq!(graded.accuracies[1].correct, 4);
         assert_eq!(graded.accuracies[2].unparsed, 4);
+    }
+
+    /// Class by `number`, and by `flexible` under an exact comparison.
+    fn by_number(text: &str, gold: &str) -> [Class; 2] {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Number, ExtractorPlan::Flexible],
+            gold: ExtractorPlan::Whole,
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        let golds = scorer.golds([(0, Some(gold))]).unwrap();
+        grade_all(&scorer, &golds, [answer(0, text)]).items[&0].classes.clone().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_number_is_right_by_its_value_and_wrong_by_format_only_as_text() {
+        use Class::{Correct, Empty, Truncated, Unparsed, Wrong, WrongByFormat};
+        let check = |text: &str, gold, number, flexible| {
+            assert_eq!(by_number(text, gold), [number, flexible], "{text}");
+        };
+        check("total is $29.00.", "29", Correct, WrongByFormat);
+        check("total is 30.", "29", Wrong, Wrong);
+        check("<think>#### 5</think>\n#### 7", "7", Correct, Correct);
+        check("<think> I think 7", "8", Truncated, Truncated);
+        check("<think>7</think>", "7", Empty, Correct);
+        check("two", "7", Unparsed, Unparsed);
+        check("\\boxed{7}, \\boxed{8}", "8", Correct, Correct);
+        check("#### 7 \\boxed{8}", "8", Unparsed, Correct);
+        check("#### 18", "[\"17\", \"eighteen\", \"18.0\"]", Correct, WrongByFormat);
+        check("#### 19", "[\"17\", \"18\"]", Wrong, Wrong);
+        check("12345678901234567", "12345678901234568", Wrong, Wrong);
     }
 }

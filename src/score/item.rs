@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score::marked::Unread;
+
 /// What became of one item by one extractor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -10,9 +12,11 @@ pub enum Class {
     Correct,
     /// An answer was extracted and is wrong.
     Wrong,
+    /// The answer is another text than the gold and has its value: `29.00` for `29`.
+    WrongByFormat,
     /// There is text, but no answer in it.
     Unparsed,
-    /// Cut off at the length limit and not correct.
+    /// Cut off at the length limit, or inside its thinking, and not correct.
     Truncated,
     /// No text, or reasoning alone.
     Empty,
@@ -26,6 +30,7 @@ impl Class {
         match self {
             Self::Correct => "correct",
             Self::Wrong => "wrong",
+            Self::WrongByFormat => "wrong by format",
             Self::Unparsed => "unparsed",
             Self::Truncated => "truncated",
             Self::Empty => "empty",
@@ -35,13 +40,14 @@ impl Class {
 }
 
 /// One item, graded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Class by each extractor, in the plan's order.
     pub classes: Vec<Class>,
-    /// Normalised answer by each extractor.
-    pub answers: Vec<Option<String>>,
+    /// Normalised answer by each extractor, or why there is none.
+    pub answers: Vec<Result<String, Unread>>,
     /// Whether the answer repeats itself to the end.
     pub degenerate: bool,
+    /// Whether thinking stood in the text.
+    pub has_thinking: bool,
 }

@@ -11,12 +11,16 @@ pub(crate) mod extract;
 pub(crate) mod fidelity;
 pub(crate) mod grade;
 pub(crate) mod item;
+pub(crate) mod marked;
 pub(crate) mod normalise;
+pub(crate) mod number;
 pub(crate) mod pair;
 pub(crate) mod repeat;
 pub(crate) mod scorer;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
+pub(crate) mod thinking;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +35,12 @@ pub struct Accuracy {
     pub correct: u64,
     /// An answer was extracted and is wrong.
     pub wrong: u64,
+    /// Other text than the gold, and its value: wrong by format alone.
+    #[serde(default)]
+    pub wrong_by_format: u64,
     /// No answer could be extracted.
     pub unparsed: u64,
-    /// Cut off at the length limit, whatever was extracted and not correct.
+    /// Cut off at the length limit or inside its thinking, whatever was extracted and not correct.
     pub truncated: u64,
     /// No text, or reasoning alone.
     pub empty: u64,

@@ -6,10 +6,7 @@ use fancy_regex::Regex;
 
 use crate::plan::cell::{CompareHow, Normalise};
 use crate::score::extract::{GaveUp, PatternError, compile};
-
-/// Relative difference up to which two numbers are the same: far below any answer's last
-/// digit, far above the rounding of decimal text to a double.
-const NUMERIC_TOLERANCE: f64 = 1e-9;
+use crate::score::number::{TOLERANCE, read};
 
 /// Normalisations in order.
 #[derive(Debug)]
@@ -55,26 +52,34 @@ impl Normaliser {
     }
 }
 
-/// Whether two normalised answers are the same.
-pub(crate) fn is_same(how: CompareHow, answer: &str, gold: &str) -> bool {
+/// Whether two normalised answers are the same; numbers may differ by a share of the larger.
+pub(crate) fn is_same(how: CompareHow, tolerance: f64, answer: &str, gold: &str) -> bool {
     match how {
         CompareHow::Exact => answer == gold,
-        CompareHow::Numeric => match (number(answer), number(gold)) {
-            (Some(answer), Some(gold)) => {
-                (answer - gold).abs() <= NUMERIC_TOLERANCE * gold.abs().max(answer.abs())
-            }
+        CompareHow::Numeric => match (read(answer), read(gold)) {
+            (Some(answer), Some(gold)) => answer.is_same(&gold, tolerance),
             _ => answer == gold,
         },
         CompareHow::Set => parts(answer) == parts(gold),
     }
 }
 
-/// Reads a number as people write it: `$1,234.50`, `12%`, `7.`.
-fn number(text: &str) -> Option<f64> {
-    let digits: String = text.chars().filter(|c| !matches!(c, ',' | '$' | '%' | ' ')).collect();
-    // `parse` takes words for infinity, which are not answers.
-    let value: f64 = digits.trim_end_matches('.').parse().ok()?;
-    (value.is_finite() && digits.contains(|c: char| c.is_ascii_digit())).then_some(value)
+/// Whether two different answers say the same in another form: numbers of one value, or the same
+/// words apart from case, blanks and punctuation.
+pub(crate) fn differs_by_format(answer: &str, gold: &str) -> bool {
+    match (read(answer), read(gold)) {
+        (Some(answer), Some(gold)) => answer.is_same(&gold, TOLERANCE),
+        (None, None) => {
+            let words = |text: &str| {
+                let letters = text.chars().filter(|c| c.is_alphanumeric());
+                letters.flat_map(char::to_lowercase).collect::<String>()
+            };
+            let (answer, gold) = (words(answer), words(gold));
+            // A point or a minus between digits is more than form.
+            answer == gold && !gold.is_empty() && !gold.contains(|c: char| c.is_ascii_digit())
+        }
+        _ => false,
+    }
 }
 
 fn parts(text: &str) -> BTreeSet<&str> {
@@ -102,7 +107,8 @@ mod tests {
     #[test]
     fn answers_are_compared_as_asked() {
         use CompareHow::{Exact, Numeric, Set};
-        let check = |how, a, b, expected| assert_eq!(is_same(how, a, b), expected, "{a} {b}");
+        let check =
+            |how, a, b, expected| assert_eq!(is_same(how, TOLERANCE, a, b), expected, "{a} {b}");
         check(Exact, "5", "5", true);
         check(Exact, "5.0", "5", false);
         check(Numeric, "5.0", "5", true);
@@ -114,5 +120,17 @@ mod tests {
         check(Numeric, "0", "-0", true);
         check(Set, "b, a", "a,b", true);
         check(Set, "a", "a,b", false);
+    }
+
+    #[test]
+    fn another_form_of_the_same_answer_is_told_from_a_wrong_one() {
+        let check = |a, b, expected| assert_eq!(differs_by_format(a, b), expected, "{a} {b}");
+        check("29.00", "29", true);
+        check("$1 250", "1250", true);
+        check("**Paris**.", "paris", true);
+        check("30", "29", false);
+        check("1.5 a 2", "15 a 2", false);
+        check("five", "5", false);
+        check("", "", false);
     }
 }

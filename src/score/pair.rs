@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::score::classes::ItemClasses;
-use crate::score::grade::LEVEL;
 use crate::score::item::Class;
+use crate::score::tally::LEVEL;
 use crate::stats::proportion::{mcnemar_exact, paired_difference};
 
 /// Correctness of two cells on the items that both answered, by one extractor.
@@ -78,9 +78,15 @@ mod tests {
     use super::*;
     use crate::score::grade::Graded;
     use crate::score::item::Item;
+    use crate::score::marked::Unread;
 
     fn graded(classes: &[(u64, Class)]) -> ItemClasses {
-        let item = |class| Item { classes: vec![class], answers: vec![None], degenerate: false };
+        let item = |class| Item {
+            classes: vec![class],
+            answers: vec![Err(Unread::NoMatch)],
+            degenerate: false,
+            has_thinking: false,
+        };
         ItemClasses::of(&Graded {
             extractors: vec!["strict".to_owned()],
             items: classes.iter().map(|&(sample, class)| (sample, item(class))).collect(),

@@ -6,15 +6,23 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use crate::plan::cell::{CompareHow, ScorePlan};
+use crate::record::golds::accepted;
+use crate::score::answer::{Answer, Delivery};
 use crate::score::extract::{Extractor, PatternError};
-use crate::score::normalise::Normaliser;
+use crate::score::item::{Class, Item};
+use crate::score::marked::Unread;
+use crate::score::normalise::{Normaliser, differs_by_format, is_same};
+use crate::score::number::TOLERANCE;
+use crate::score::repeat::is_degenerate;
+use crate::score::thinking::{Spoken, spoken};
 
 /// A score plan made ready.
 #[derive(Debug)]
 pub(crate) struct Scorer {
     pub(crate) extractors: Vec<Extractor>,
-    pub(crate) compare: CompareHow,
-    pub(crate) normaliser: Normaliser,
+    compare: CompareHow,
+    tolerance: f64,
+    normaliser: Normaliser,
     gold: Extractor,
 }
 
@@ -29,8 +37,8 @@ pub(crate) struct Golds {
 pub(crate) struct Gold {
     /// As the data set writes it.
     pub raw: String,
-    /// Extracted and normalised: what answers are compared with.
-    pub answer: String,
+    /// Extracted and normalised: an answer that is one of them is correct.
+    pub answers: Vec<String>,
 }
 
 /// How many rows an error names.
@@ -78,12 +86,18 @@ impl Scorer {
     /// # Errors
     /// If one of its patterns is not usable.
     pub(crate) fn new(plan: &ScorePlan) -> Result<Self, PatternError> {
-        let extractors = plan.extractors.iter().map(Extractor::new).collect::<Result<_, _>>()?;
+        let extractors = plan
+            .extractors
+            .iter()
+            .map(|extractor| Extractor::new(extractor, plan.think))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             extractors,
             compare: plan.compare,
+            tolerance: plan.tolerance.unwrap_or(TOLERANCE),
             normaliser: Normaliser::new(&plan.normalise)?,
-            gold: Extractor::new(&plan.gold)?,
+            // What a data set's author thought belongs to no gold, and nobody asks to see it.
+            gold: Extractor::new(&plan.gold, None)?,
         })
     }
 
@@ -96,28 +110,127 @@ impl Scorer {
         samples: impl IntoIterator<Item = (u64, Option<&'a str>)>,
     ) -> Result<Golds, GoldError> {
         let mut golds = Golds::default();
-        let mut error =
-            GoldError { extractor: self.gold.name().to_owned(), n_bad: 0, n: 0, rows: Vec::new() };
+        let mut check = self.gold_check();
         for (row, raw) in samples {
-            error.n += 1;
-            let answer = raw.and_then(|raw| self.read_gold(raw));
-            if let (Some(answer), Some(raw)) = (answer, raw) {
-                golds.by_sample.insert(row, Gold { raw: raw.to_owned(), answer });
-                continue;
-            }
-            error.n_bad += 1;
-            if error.rows.len() < MAX_NAMED_ROWS {
-                error.rows.push((row, raw.map_or("no answer".to_owned(), excerpt)));
+            if let Some(gold) = check.read(row, raw) {
+                golds.by_sample.insert(row, gold);
             }
         }
-        if error.n_bad == 0 { Ok(golds) } else { Err(error) }
+        check.finish()?;
+        Ok(golds)
     }
 
-    /// Returns the extracted and normalised gold; `None` if nothing is left of it. A pattern
+    /// Begins to read golds one by one.
+    pub(crate) fn gold_check(&self) -> GoldCheck<'_> {
+        let extractor = self.gold.name().to_owned();
+        GoldCheck { scorer: self, error: GoldError { extractor, n_bad: 0, n: 0, rows: Vec::new() } }
+    }
+
+    /// Returns the extracted and normalised golds; of a list those that can be read. A pattern
     /// that gave up on a gold has not read it either.
-    fn read_gold(&self, raw: &str) -> Option<String> {
-        let extracted = self.gold.extract(raw).ok().flatten()?;
-        self.normaliser.apply(&extracted).ok().filter(|answer| !answer.is_empty())
+    fn read_gold(&self, raw: &str) -> Vec<String> {
+        let read = |raw: &str| {
+            let extracted = self.gold.extract(raw, &spoken(raw)).ok()?;
+            self.normaliser.apply(&extracted).ok().filter(|answer| !answer.is_empty())
+        };
+        match accepted(raw) {
+            Some(golds) => golds.iter().filter_map(|gold| read(gold)).collect(),
+            None => read(raw).into_iter().collect(),
+        }
+    }
+
+    /// Grades one answer by every extractor.
+    pub(crate) fn item(&self, answer: &Answer<'_>, gold: &Gold) -> Item {
+        let spoken = spoken(answer.text);
+        let answers: Vec<_> = self
+            .extractors
+            .iter()
+            .map(|extractor| self.extract(extractor, answer, &spoken))
+            .collect();
+        let classes = self.extractors.iter().zip(&answers);
+        Item {
+            classes: classes
+                .map(|(extractor, found)| {
+                    self.class(extractor, answer, &spoken, found.as_deref().ok(), gold)
+                })
+                .collect(),
+            answers,
+            degenerate: is_degenerate(answer.text),
+            has_thinking: spoken.has_thinking,
+        }
+    }
+
+    fn extract(
+        &self,
+        extractor: &Extractor,
+        answer: &Answer<'_>,
+        spoken: &Spoken<'_>,
+    ) -> Result<String, Unread> {
+        let extracted = extractor.extract(answer.text, spoken)?;
+        let answer = self.normaliser.apply(&extracted).map_err(|_| Unread::GaveUp)?;
+        if answer.is_empty() { Err(Unread::NoMatch) } else { Ok(answer) }
+    }
+
+    fn class(
+        &self,
+        extractor: &Extractor,
+        answer: &Answer<'_>,
+        spoken: &Spoken<'_>,
+        found: Option<&str>,
+        gold: &Gold,
+    ) -> Class {
+        let how = if extractor.gives_numbers() { CompareHow::Numeric } else { self.compare };
+        let any = |same: &dyn Fn(&str, &str) -> bool| {
+            found.is_some_and(|found| gold.answers.iter().any(|gold| same(found, gold)))
+        };
+        let seen = if extractor.strips_thinking() { spoken.text } else { answer.text };
+        if answer.delivery == Delivery::Failed {
+            Class::RequestError
+        } else if any(&|found, gold| is_same(how, self.tolerance, found, gold)) {
+            Class::Correct
+        } else if answer.cut_off || spoken.is_open {
+            Class::Truncated
+        } else if seen.trim().is_empty() {
+            Class::Empty
+        } else if any(&differs_by_format) {
+            Class::WrongByFormat
+        } else if found.is_some() {
+            Class::Wrong
+        } else {
+            Class::Unparsed
+        }
+    }
+}
+
+/// Reads golds one by one, and keeps those that cannot be read.
+#[derive(Debug)]
+pub(crate) struct GoldCheck<'a> {
+    scorer: &'a Scorer,
+    error: GoldError,
+}
+
+impl GoldCheck<'_> {
+    /// Reads the gold of a row.
+    pub(crate) fn read(&mut self, row: u64, raw: Option<&str>) -> Option<Gold> {
+        let error = &mut self.error;
+        error.n += 1;
+        let answers = raw.map(|raw| self.scorer.read_gold(raw)).unwrap_or_default();
+        if let Some(raw) = raw.filter(|_| !answers.is_empty()) {
+            return Some(Gold { raw: raw.to_owned(), answers });
+        }
+        error.n_bad += 1;
+        if error.rows.len() < MAX_NAMED_ROWS {
+            error.rows.push((row, raw.map_or("no answer".to_owned(), excerpt)));
+        }
+        None
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// If a row had no gold that could be read.
+    pub(crate) fn finish(self) -> Result<(), GoldError> {
+        if self.error.n_bad == 0 { Ok(()) } else { Err(self.error) }
     }
 }
 
@@ -156,8 +269,8 @@ pub(crate) mod tests {
         assert_eq!(golds.rows, [(4, "\"#### $9\"".to_owned())]);
         let golds =
             scorer.golds([(0, Some("so it is\n#### 1,234")), (3, Some("#### -5"))]).unwrap();
-        assert_eq!(golds.get(0).unwrap().answer, "1234");
-        assert_eq!(golds.get(3).unwrap().answer, "-5");
+        assert_eq!(golds.get(0).unwrap().answers, ["1234"]);
+        assert_eq!(golds.get(3).unwrap().answers, ["-5"]);
         assert_eq!(golds.get(1), None);
     }
 

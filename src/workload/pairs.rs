@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::record::golds::written;
 use crate::workload::columns::lookup;
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
@@ -14,7 +15,7 @@ pub struct Pair {
     pub row: u64,
     /// The answer's text; empty where the column is null.
     pub output: String,
-    /// The gold; `None` where the column is null.
+    /// The gold, or a list of them as [`written`]; `None` where the column is null.
     pub gold: Option<String>,
 }
 
@@ -42,22 +43,28 @@ pub fn pairs(
     let rows = rows::open(input, format)?;
     Ok((0..).zip(rows).map(move |(number, row)| {
         let row = row.map_err(|bad| bad.error)?;
+        let told = |column: &str, what: &str| {
+            let help = "--output-column and --gold-column say which columns are meant";
+            let place = format_args!("{}, column `{}`", row.place, column.escape_debug());
+            DataError::new(&file, what, help).at(place)
+        };
         let text = |column: &str| match lookup(&row.fields, column) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
             Some(Value::Null) => Ok(None),
-            found => {
-                let what = if found.is_some() { "is not a text" } else { "is missing" };
-                let help = "--output-column and --gold-column say which columns are meant";
-                let place = format_args!("{}, column `{}`", row.place, column.escape_debug());
-                Err(DataError::new(&file, what, help).at(place))
-            }
+            Some(_) => Err(told(column, "is not a text")),
+            None => Err(told(column, "is missing")),
         };
-        Ok(Pair {
-            row: number,
-            output: text(columns.output)?.unwrap_or_default(),
-            gold: text(columns.gold)?,
-        })
+        let output = text(columns.output)?.unwrap_or_default();
+        let gold =
+            match lookup(&row.fields, columns.gold) {
+                // Any of them is right.
+                Some(Value::Array(list)) => Some(written(list).ok_or_else(|| {
+                    told(columns.gold, "is a list of other than texts and numbers")
+                })?),
+                _ => text(columns.gold)?,
+            };
+        Ok(Pair { row: number, output, gold })
     }))
 }
 
@@ -82,6 +89,8 @@ mod tests {
             read(text, "output").unwrap(),
             [pair(0, "#### 5", Some("5")), pair(1, "", None)]
         );
+        let list = "{\"output\":\"5\",\"gold\":[\"five\",5]}";
+        assert_eq!(read(list, "output").unwrap()[0].gold.as_deref(), Some("[\"five\",\"5\"]"));
         let nested = "{\"resps\":[[\"five\"]],\"gold\":\"5\"}";
         assert_eq!(read(nested, "/resps/0/0").unwrap(), [pair(0, "five", Some("5"))]);
     }

@@ -33,9 +33,11 @@ split = "test"
 location = "./q.jsonl"
 sha256 = "@SHA256@"
 [score.number]
-extract = ["strict", "flexible", "answer-is", "choice", 'are (\d+)']
+extract = ["strict", "flexible", "answer-is", "choice", 'are (\d+)', "number"]
 compare = "numeric"
-gold = "strict"
+gold = "number"
+think = "keep"
+tolerance = 1e-6
 [score.words]
 extract = ["whole"]
 gold = "whole"

@@ -188,6 +188,7 @@ pub(crate) fn with_accuracy(mut cell: CellSummary, correct: u64, n: u64) -> Cell
         n,
         correct,
         wrong: n - correct,
+        wrong_by_format: 0,
         unparsed: 0,
         truncated: 0,
         empty: 0,

@@ -33,7 +33,7 @@ pub(crate) use crate::scenario::spec::phase::{
 pub use crate::scenario::spec::phase::{Deadlines, RampShape};
 pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, ValidityLimits};
 pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
-pub use crate::scenario::spec::score::{CompareHow, Normalise, Take};
+pub use crate::scenario::spec::score::{CompareHow, Normalise, Take, Think};
 pub(crate) use crate::scenario::spec::score::{ExtractorSpec, ExtractorWord, ScoreSpec};
 
 /// A count of which there is at least one.

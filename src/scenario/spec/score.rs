@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::scenario::grammar::Kind::{Choice, Either, Text};
+use crate::scenario::grammar::Kind::{Choice, Either, Number, Text};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 
 table! {
@@ -19,6 +19,12 @@ table! {
         pub(crate) normalise: Vec<Normalise>,
         /// How the gold is taken from the data set's answer.
         pub(crate) gold: Option<ExtractorSpec>,
+        /// Whether extractors see thinking that stands in an answer, `<think>…</think>`. Without
+        /// it `strict`, `flexible`, `answer-is` and `whole` do, and all others do not.
+        pub(crate) think: Option<Think>,
+        /// Relative difference up to which two numbers are the same; 1e-9, and for two integers
+        /// none at all, when absent.
+        pub(crate) tolerance: Option<f64> = Number(0.0, 1.0),
     }
 }
 
@@ -40,6 +46,7 @@ words! {
     pub(crate) enum ExtractorWord {
         Strict = "strict",
         Flexible = "flexible",
+        Number = "number",
         AnswerIs = "answer-is",
         Choice = "choice",
         Whole = "whole",
@@ -90,6 +97,16 @@ impl TryFrom<Value> for ExtractorSpec {
             (None, Some(field)) => Ok(Self::JsonField(field)),
             _ => Err(serde::de::Error::custom("an extractor has `regex` or `json-field`")),
         }
+    }
+}
+
+words! {
+    /// Whether thinking in an answer is seen.
+    pub enum Think {
+        /// What stands behind the last end of thinking is seen.
+        Strip = "strip",
+        /// All of the text is seen.
+        Keep = "keep",
     }
 }
 

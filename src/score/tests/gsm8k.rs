@@ -5,9 +5,11 @@
 
 use serde::Deserialize;
 
-use crate::plan::cell::{ExtractorPlan, Take};
+use crate::plan::cell::{ExtractorPlan, ScorePlan, Take};
 use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::{PUBLISHED_PATTERN, PublishedScorer};
+use crate::score::grade::tests::grade_all;
+use crate::score::item::Class;
 use crate::score::scorer::Scorer;
 use crate::score::scorer::tests::gsm8k;
 
@@ -35,7 +37,8 @@ fn strict_and_flexible_read_every_gold_of_gsm8k() {
     let scorer = Scorer::new(&gsm8k()).unwrap();
     let rows = || raw.iter().zip(0..).map(|(text, row)| (row, text.as_str()));
     let golds = scorer.golds(rows().map(|(row, text)| (row, Some(text)))).unwrap();
-    let graded = scorer.grade(
+    let graded = grade_all(
+        &scorer,
         &golds,
         rows().map(|(sample, text)| Answer {
             sample,
@@ -70,4 +73,66 @@ fn the_published_pattern_reads_no_gold_of_gsm8k() {
     };
     let samples = raw.iter().zip(0..).map(|(text, row)| (row, Some(text.as_str())));
     assert_eq!(Scorer::new(&plan).unwrap().golds(samples).unwrap_err().n_bad, N_ITEMS);
+}
+
+/// Golds of the test set's shape: whole numbers, some of them with commas or a minus.
+fn generated() -> Vec<String> {
+    let number =
+        |i: i64| if i % 3 == 0 { i * i * 7 } else { i % 97 } * if i % 50 == 7 { -1 } else { 1 };
+    let with_commas = |n: i64| {
+        let digits = n.abs().to_string();
+        let places = digits.len();
+        let grouped: String = digits
+            .char_indices()
+            .flat_map(|(at, c)| {
+                let comma = at > 0 && (places - at).is_multiple_of(3);
+                comma.then_some(',').into_iter().chain([c])
+            })
+            .collect();
+        if n < 0 { format!("-{grouped}") } else { grouped }
+    };
+    (0..N_ITEMS.cast_signed())
+        .map(|i| format!("She has 2 + 3 = <<2+3=5>>5 of them.\n#### {}", with_commas(number(i))))
+        .collect()
+}
+
+#[test]
+fn number_reads_every_gold_in_every_dress() {
+    let plan = ScorePlan { extractors: vec![ExtractorPlan::Number], ..ScorePlan::gsm8k() };
+    let scorer = Scorer::new(&plan).unwrap();
+    let dresses: [fn(&str) -> String; 9] = [
+        |gold| format!("5 of them\n#### {gold}"),
+        |gold| format!("5 of them, so $\\boxed{{{}}}$ for 3.", gold.replace(',', "{,}")),
+        |gold| {
+            format!(
+                "\\[\\boxed{{\\text{{about }} \\${}\\text{{ in }}m^2}}\\]",
+                gold.replace(',', "\\,")
+            )
+        },
+        |gold| format!("It is {}.", gold.replace('-', "\u{2212}")),
+        |gold| format!("5 of them, **{}** dollars", gold.replace(',', "\u{2009}")),
+        |gold| format!("That is {} €...", gold.replace(',', "\u{202f}")),
+        |gold| format!("That is {},00 EUR", gold.replace(',', ".")),
+        |gold| format!("<think>#### 5? or 6</think>\n\n**The answer is: {gold}%**, not 5."),
+        |gold| format!("maybe \\boxed{{5}}</think> {}.0 so", gold.replace(',', "'")),
+    ];
+    for raw in std::iter::once(generated()).chain(golds()) {
+        let golds = scorer
+            .golds(raw.iter().zip(0..).map(|(text, row)| (row, Some(text.as_str()))))
+            .unwrap();
+        for (place, dress) in dresses.iter().enumerate() {
+            let texts: Vec<String> =
+                raw.iter().map(|text| dress(text.rsplit("#### ").next().unwrap().trim())).collect();
+            let answers = texts.iter().zip(0..).map(|(text, sample)| Answer {
+                sample,
+                text,
+                cut_off: false,
+                delivery: Delivery::Answered,
+            });
+            let graded = grade_all(&scorer, &golds, answers);
+            let wrong = graded.items.iter().find(|(_, item)| item.classes[0] != Class::Correct);
+            let text = wrong.map(|(row, item)| (&texts[*row as usize], item));
+            assert_eq!(graded.accuracies[0].correct, N_ITEMS, "form {place}: {text:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::record::golds::written;
 use crate::units::Nanos;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::turns::{self, Conversation};
@@ -106,11 +107,9 @@ fn with_system(
 
 fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
     let Some(value) = optional(reading, row, "answer")? else { return Ok(None) };
-    match text_of(value) {
-        Some(text) => Ok(Some(text)),
-        // A list of accepted answers or an object: as the data set writes it.
-        None => Ok(Some(value.to_string())),
-    }
+    let list = || value.as_array().and_then(|list| written(list));
+    // A list of accepted answers; anything else as the data set writes it.
+    Ok(Some(text_of(value).or_else(list).unwrap_or_else(|| value.to_string())))
 }
 
 fn count(reading: &Reading<'_>, row: &Row, role: &str) -> Result<Option<u32>, Problem> {

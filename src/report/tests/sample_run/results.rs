@@ -78,6 +78,7 @@ fn accuracy(extractor: &str, correct: u64, n: u64, interval: (f64, f64)) -> Accu
         n,
         correct,
         wrong: n - correct - 7,
+        wrong_by_format: 0,
         unparsed: 4,
         truncated: 3,
         empty: 0,

@@ -1,0 +1,250 @@
+//! The number that a text gives as its answer: a marked one, else the last.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::score::number::{self, Number, Token, is_dress, plain, scan};
+
+/// Why a text gives no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// The pattern, or the field, is not there, or holds nothing.
+    NoMatch,
+    /// No digit stands outside of words.
+    NoNumber,
+    /// Two marked answers have different values.
+    Ambiguous,
+    /// What is marked as the answer is several numbers.
+    Several,
+    /// What is marked, or comes last, has a value and is no number: a root, a power, a word.
+    Formula,
+    /// The text ends inside its thinking.
+    Thinking,
+    /// The pattern ran into its limit of steps.
+    GaveUp,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoMatch => "nothing matches",
+            Self::NoNumber => "there is no number in it",
+            Self::Ambiguous => "two marked answers have different values",
+            Self::Several => "the marked answer is several numbers",
+            Self::Formula => "the marked or last value is not a number",
+            Self::Thinking => "it ends inside its thinking",
+            Self::GaveUp => "the pattern took too many steps",
+        })
+    }
+}
+
+/// Characters behind a mark in which its number stands.
+const MARK_REACH: usize = 200;
+/// Words that begin the next question, which a model without an end goes on to.
+const NEXT_QUESTION: [&str; 6] = ["question", "q", "problem", "human", "user", "instruction"];
+
+/// Returns the number that a text gives as its answer.
+///
+/// A mark counts first: the first `####` with a number behind it, the last `\boxed`, "the answer
+/// is". What follows the line of a marked answer as a next question is not looked at. Without a
+/// mark the last number of the text is the answer.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn answer(text: &str) -> Result<Number, Unread> {
+    let first_question = next_question(text).map(|at| &text[..at]);
+    let found = first_question.and_then(|text| marked(text).transpose());
+    if let Some(found) = found.or_else(|| marked(text).transpose()) {
+        return found;
+    }
+    let tokens = scan(&plain(text));
+    let last = tokens.last().ok_or(Unread::NoNumber)?;
+    if last.is_clean { Ok(last.number.clone()) } else { Err(Unread::Formula) }
+}
+
+/// Returns where a line begins the next question.
+fn next_question(text: &str) -> Option<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let words =
+            line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '['));
+        let name = words.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let behind = words[name.len()..]
+            .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '*' | '#'));
+        if at > 0
+            && behind.starts_with(':')
+            && NEXT_QUESTION.iter().any(|word| word.eq_ignore_ascii_case(name))
+        {
+            return Some(at);
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Returns the value that all marks of a text give; `None` where nothing is marked.
+fn marked(text: &str) -> Result<Option<Number>, Unread> {
+    let mut values: Vec<Number> = Vec::new();
+    let mut unread = None;
+    let marks = hashes(text).into_iter().chain(boxed(text)).chain(spelt(text));
+    for mark in marks {
+        match mark {
+            Ok(value) => values.push(value),
+            Err(why) => unread = unread.or(Some(why)),
+        }
+    }
+    match (values.split_first(), unread) {
+        (Some((first, others)), _) => {
+            let is_same = |other: &Number| first.is_same(other, number::TOLERANCE);
+            if others.iter().all(is_same) {
+                Ok(Some(first.clone()))
+            } else {
+                Err(Unread::Ambiguous)
+            }
+        }
+        (None, Some(why)) => Err(why),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Reads the first `####` with a number behind it. A numbered heading, `#### 2. Then`, is none.
+fn hashes(text: &str) -> Option<Result<Number, Unread>> {
+    let mut heading = 1;
+    text.match_indices("####").find_map(|(at, mark)| {
+        let line = text[at + mark.len()..].trim_start();
+        let line = line.split('\n').next().unwrap_or_default();
+        if is_heading(line, heading) {
+            heading += 1;
+            return None;
+        }
+        direct(line)
+    })
+}
+
+fn is_heading(line: &str, number: u32) -> bool {
+    let rest = line.trim_start_matches('*').strip_prefix(&number.to_string());
+    let rest = rest.and_then(|rest| rest.strip_prefix(['.', ')', ':']));
+    rest.is_some_and(|rest| {
+        rest.trim_start_matches([' ', '*']).starts_with(|c: char| c.is_alphabetic())
+    })
+}
+
+/// Reads every "answer is" with a number right behind it.
+fn spelt(text: &str) -> Vec<Result<Number, Unread>> {
+    const MARK: &[u8] = b"answer is";
+    let bytes = text.as_bytes();
+    let places = text.match_indices(['a', 'A']).map(|(at, _)| at);
+    places
+        .filter(|at| {
+            bytes.get(*at..at + MARK.len()).is_some_and(|found| found.eq_ignore_ascii_case(MARK))
+        })
+        .filter_map(|at| direct(text[at + MARK.len()..].trim_start()))
+        .collect()
+}
+
+/// Reads a number that stands right behind a mark, or the end of an equation that does.
+fn direct(text: &str) -> Option<Result<Number, Unread>> {
+    let reach: String = text.chars().take(MARK_REACH).collect();
+    let text = plain(&reach);
+    let tokens = scan(&text);
+    let first = tokens.first()?;
+    is_dress(&text[..first.start]).then(|| chain(&text, &tokens))
+}
+
+/// Reads `16 - 3 = 13` as 13, and `3 - 5` as several numbers.
+fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
+    let mut result = &tokens[0];
+    let mut is_open = false;
+    for pair in tokens.windows(2) {
+        let between: String = text[pair[0].end..pair[1].start].iter().collect();
+        let is_equation = !between.is_empty()
+            && between.chars().all(|c| " \u{1}\u{2009}+-*/×÷·()[]$€£%=≈x:".contains(c))
+            && between.contains(|c: char| "+-*/×÷·=≈x:".contains(c));
+        if !is_equation && between.trim() != "or" {
+            break;
+        }
+        is_open = !between.contains(['=', '≈']);
+        result = &pair[1];
+    }
+    match (is_open, result.is_clean) {
+        (true, _) => Err(Unread::Several),
+        (false, true) => Ok(result.number.clone()),
+        (false, false) => Err(Unread::Formula),
+    }
+}
+
+/// Reads the last `\boxed` or `\fbox`.
+fn boxed(text: &str) -> Option<Result<Number, Unread>> {
+    let mark = ["\\boxed", "\\fbox"].iter().filter_map(|mark| Some(text.rfind(mark)? + mark.len()));
+    let behind = text[mark.max()?..].trim_start();
+    let held: String = if behind.starts_with('{') {
+        let chars: Vec<char> = behind.chars().collect();
+        chars[1..number::closing(&chars)?].iter().collect()
+    } else {
+        behind.chars().take_while(char::is_ascii_digit).collect()
+    };
+    let text = plain(&held);
+    let from = text.iter().rposition(|c| matches!(c, '=' | '≈')).map_or(0, |at| at + 1);
+    let tokens = scan(&text[from..]);
+    Some(match tokens.as_slice() {
+        [token] if token.is_clean => Ok(token.number.clone()),
+        [] | [_] => Err(Unread::Formula),
+        _ => Err(Unread::Several),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, Unread>) {
+        assert_eq!(answer(text).map(|number| number.text), expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn a_marked_answer_comes_before_the_last_number() {
+        check("3+4=7\n#### 7\n\nthat is 14/2", Ok("7"));
+        check("#### 7\n#### 8", Ok("7"));
+        check("#### 1. Add\n3+4\n#### 2. Answer\nso 7\n#### 7", Ok("7"));
+        check("#### Step 3\nThe answer is 7, as 3 < 9.", Ok("7"));
+        check("####\n**$1,250**", Ok("1250"));
+        check("#### 16 - 3 = 13", Ok("13"));
+        check(r"first \boxed{5}, better \boxed{\text{about } 7 \text{ m}^2}. 9 of 9", Ok("7"));
+        check(r"\boxed{x = \frac{1}{2}}", Ok("0.5"));
+        check(r"\boxed 7", Ok("7"));
+        check("**The final answer is: $7**, not 9 or 8", Ok("7"));
+        check(r"The answer is \boxed{9{,}500} for 3", Ok("9500"));
+        check("The answer is not 5 but 6", Ok("6"));
+        check("#### 7\n\nQuestion: 9+9?\nThe answer is 18", Ok("7"));
+        check("#### 7\n\n**Q2:** 9+9?\n\\boxed{18}", Ok("7"));
+    }
+
+    #[test]
+    fn without_a_mark_the_last_number_is_the_answer() {
+        check("So 72... right?", Ok("72"));
+        check("That makes $72. Cost: $.", Ok("72"));
+        check("16 - 3 = 13", Ok("13"));
+        check("16-3", Ok("3"));
+        check("It falls to -5.", Ok("-5"));
+        check("- 5 apples", Ok("5"));
+        check("on 2024/05/12", Ok("12"));
+        check("It has H2O and 7 x2 COVID-19", Ok("7"));
+        check("答案是5个。", Ok("5"));
+    }
+
+    #[test]
+    fn a_text_without_an_answer_says_why() {
+        check("I cannot say.", Err(Unread::NoNumber));
+        check("", Err(Unread::NoNumber));
+        check("$.", Err(Unread::NoNumber));
+        check("#### 7, that is \\boxed{8}", Err(Unread::Ambiguous));
+        check("The answer is 8. The answer is 9.", Err(Unread::Ambiguous));
+        check(r"of 9 it is \boxed{3, 4}", Err(Unread::Several));
+        check("The answer is 3-5", Err(Unread::Several));
+        check(r"of 9 it is \boxed{\text{no solution}}", Err(Unread::Formula));
+        check(r"so it is \sqrt{2}", Err(Unread::Formula));
+        check("so it is 2π", Err(Unread::Formula));
+    }
+}

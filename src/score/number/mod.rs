@@ -1,0 +1,177 @@
+//! Numbers as people and models write them.
+
+mod plain;
+mod scan;
+mod value;
+
+pub(super) use plain::{closing, plain};
+pub(super) use scan::{Token, scan};
+pub(crate) use value::{Number, TOLERANCE};
+
+/// Reads a text that is one number in its dress: currency, percent, unit behind, Markdown and
+/// LaTeX around. `None` for other words in front, for several numbers and for none.
+pub(crate) fn read(text: &str) -> Option<Number> {
+    let plain = plain(text);
+    let tokens = scan(&plain);
+    let [token] = tokens.as_slice() else { return None };
+    (token.is_clean && is_dress(&plain[..token.start])).then(|| token.number.clone())
+}
+
+/// Words that may stand between "the answer is" and the number.
+const DRESS_WORDS: [&str; 23] = [
+    "approximately",
+    "about",
+    "around",
+    "roughly",
+    "exactly",
+    "only",
+    "just",
+    "simply",
+    "therefore",
+    "thus",
+    "so",
+    "then",
+    "equal",
+    "equals",
+    "to",
+    "now",
+    "a",
+    "total",
+    "of",
+    "usd",
+    "eur",
+    "gbp",
+    "rs",
+];
+
+/// Whether a text is nothing but marks and words that may stand in front of a number.
+pub(super) fn is_dress(text: &[char]) -> bool {
+    let words = text.split(|c| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words
+        .map(|word| word.iter().collect::<String>().to_lowercase())
+        .all(|word| DRESS_WORDS.contains(&word.as_str()) || scan::is_currency(&word.to_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_in_every_dress() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(read(text).map(|number| number.text).as_deref(), Some(expected), "{text}");
+        };
+        for text in [
+            "1250",
+            "1,250",
+            "1 250",
+            "1\u{a0}250",
+            "1\u{2009}250",
+            "1\u{202f}250",
+            "1'250",
+            "1’250",
+            "1_250",
+            "$1,250",
+            "1,250.00",
+            "1.250,00",
+            "1 250,00 €",
+            "US$1,250",
+            "USD 1250",
+            "1250 USD",
+            "Rs. 1,250",
+            "€1.250,00",
+            "**1,250**",
+            "`1250`",
+            "$1{,}250$",
+            r"1\,250",
+            r"1,\!250",
+            r"\text{1250}",
+            r"\$1{,}250",
+            r"1250\%",
+            "1250%",
+            r"\mathbf{1250}\text{ apples}",
+            "1250 m²",
+            r"1250\text{ m}^2",
+            "１２５０",
+            "１，２５０",
+            "1.25e3",
+            r"1.25 \times 10^{3}",
+            "1.25×10³",
+            "1.25 thousand",
+            "$1.25k",
+            r"\frac{2500}{2}",
+            r"\dfrac{2500}2",
+            "2500/2",
+            "+1250",
+            "1250.",
+            "1250…",
+            "١٢٥٠",
+            "1&nbsp;250",
+            "about 1250 km/h",
+            r"1\;250",
+            "1250 years-old",
+        ] {
+            check(text, "1250");
+        }
+        for text in
+            ["-5", "−5", "–5", "-5.0", "-$5", "$-5", "**−5**", "negative 5", r"\(-5\)", "= - 5"]
+        {
+            check(text, "-5");
+        }
+        for text in ["0.5", ".5", "1/2", "½", r"\frac12", r"\frac{1}{2}", "0,5", "0,50 €", "50e-2"]
+        {
+            check(text, "0.5");
+        }
+        for text in ["3.5", "3 1/2", "3½", r"3\frac{1}{2}", "7/2", "3,5"] {
+            check(text, "3.5");
+        }
+        for text in ["1234567.89", "1,234,567.89", "1.234.567,89", "12,34,567.89", "1 234 567,89"] {
+            check(text, "1234567.89");
+        }
+        check("1,00,000", "100000");
+        check("1/3", "1/3");
+        check("-0", "0");
+        check("0,125", "0.125");
+        check("1.234", "1.234");
+        check("123456789012345678901234567890", "123456789012345678901234567890");
+        check("1.5 million", "1500000");
+        check("2 lakh", "200000");
+    }
+
+    #[test]
+    fn what_is_not_one_number_is_not_read() {
+        for text in [
+            "",
+            "$",
+            "five",
+            "inf",
+            "nan",
+            "3 and 4",
+            "Route 66",
+            "x2",
+            r"\sqrt{2}",
+            r"2\pi",
+            "5^2",
+            "(3,4)",
+            "5:30",
+            "1/0",
+            "9".repeat(400).as_str(),
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_same_within_a_tolerance() {
+        let check = |a: &str, b: &str, tolerance, expected| {
+            assert_eq!(read(a).unwrap().is_same(&read(b).unwrap(), tolerance), expected, "{a} {b}");
+        };
+        check("0.3", "0.30000000000001", TOLERANCE, true);
+        check("1/3", "0.333", TOLERANCE, false);
+        check("1/3", "0.333", 0.01, true);
+        check("12345678901234567", "12345678901234568", TOLERANCE, false);
+        check("5.1", "5", TOLERANCE, false);
+        check("0", "-0", 0.0, true);
+        check("100", "101", 0.01, true);
+    }
+}

@@ -1,0 +1,399 @@
+//! Finds the numbers of a text that [`super::plain`] has made plain.
+
+use crate::score::number::plain::{BREAK, FORMULA, FRACTION, THIN};
+use crate::score::number::value::Number;
+
+/// One number in a text.
+#[derive(Clone, Debug)]
+pub(in crate::score) struct Token {
+    pub number: Number,
+    /// Where it begins: its sign and currency in front belong to it.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Whether it is a value of its own: not the 2 of a root of 2, of 2π or of 5^2.
+    pub is_clean: bool,
+}
+
+/// Currencies as they stand right in front of a number.
+const CURRENCIES: [&str; 25] = [
+    "USD", "US", "EUR", "GBP", "INR", "RS", "JPY", "CNY", "RMB", "CHF", "AUD", "CAD", "NZD", "SGD",
+    "HKD", "RM", "KRW", "BRL", "R", "ZAR", "MXN", "SEK", "NOK", "DKK", "PLN",
+];
+/// Words that multiply the number in front of them, as powers of ten.
+const MAGNITUDES: [(&str, i32); 8] = [
+    ("hundred", 2),
+    ("thousand", 3),
+    ("lakh", 5),
+    ("million", 6),
+    ("crore", 7),
+    ("billion", 9),
+    ("bn", 9),
+    ("trillion", 12),
+];
+/// Letters that do so behind an amount of money.
+const MONEY_MAGNITUDES: [(&str, i32); 6] =
+    [("k", 3), ("K", 3), ("m", 6), ("M", 6), ("b", 9), ("B", 9)];
+/// Larger powers of ten are no answers.
+const MAX_EXPONENT: i32 = 308;
+
+/// Whether a word in capitals is a currency.
+pub(super) fn is_currency(word: &str) -> bool {
+    CURRENCIES.contains(&word)
+}
+
+/// Returns the numbers of a plain text, in order.
+pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
+    let mut tokens: Vec<Token> = Vec::new();
+    let mut at = 0;
+    while let Some(&c) = text.get(at) {
+        if c == FORMULA {
+            tokens.push(formula(at));
+            at += 1;
+            continue;
+        }
+        if !c.is_ascii_digit() && !is_leading_point(text, at) {
+            at += 1;
+            continue;
+        }
+        let before = before_dress(text, at);
+        match before.map(|place| text[place]) {
+            // An exponent changes what stands in front of it; an index names it.
+            Some('^') => {
+                if let Some(base) = tokens.last_mut().filter(|base| touches(text, base.end, before))
+                {
+                    base.is_clean = false;
+                }
+                at = digits_end(text, at);
+                continue;
+            }
+            Some('_') if is_index(text, before) => {
+                at = digits_end(text, at);
+                continue;
+            }
+            _ if is_glued(text, at) => {
+                at = digits_end(text, at);
+                continue;
+            }
+            _ => {}
+        }
+        match read_at(text, at) {
+            Some(token) => {
+                at = token.end.max(at + 1);
+                tokens.push(token);
+            }
+            None => at = digits_end(text, at),
+        }
+    }
+    tokens
+}
+
+fn formula(at: usize) -> Token {
+    let number = Number { text: "0".to_owned(), value: 0.0 };
+    Token { number, start: at, end: at + 1, is_clean: false }
+}
+
+/// Whether a point begins a number: `.5` does, the last point of `so...5` does not.
+fn is_leading_point(text: &[char], at: usize) -> bool {
+    text[at] == '.'
+        && text.get(at + 1).is_some_and(char::is_ascii_digit)
+        && at.checked_sub(1).is_none_or(|before| {
+            matches!(text[before], BREAK | THIN | '(' | '[' | '=' | '-' | '+' | '*' | '"')
+                || text[before].is_whitespace()
+                || is_symbol(text[before])
+        })
+}
+
+fn is_symbol(c: char) -> bool {
+    matches!(c, '$' | '€' | '£' | '¥' | '¢' | '₩' | '₽' | '₺' | '฿' | '\u{20a0}'..='\u{20c0}')
+}
+
+/// Returns the last character in front of a number that is no dress of it.
+fn before_dress(text: &[char], at: usize) -> Option<usize> {
+    (0..at).rev().find(|&place| !matches!(text[place], BREAK | FRACTION))
+}
+
+fn touches(text: &[char], end: usize, caret: Option<usize>) -> bool {
+    caret.is_some_and(|caret| {
+        caret >= end && text[end..caret].iter().all(|c| matches!(*c, BREAK | ' ' | ')'))
+    })
+}
+
+/// Whether an underscore makes an index, `x_1`, and is no emphasis, `_72_`.
+fn is_index(text: &[char], underscore: Option<usize>) -> bool {
+    underscore
+        .and_then(|place| before_dress(text, place))
+        .is_some_and(|place| text[place].is_alphanumeric() || text[place] == ')')
+}
+
+/// Whether a number is part of a word, as in `x2` or `H2O`; a currency is no such word.
+fn is_glued(text: &[char], at: usize) -> bool {
+    let n = text[..at].iter().rev().take_while(|c| c.is_ascii_alphabetic()).count();
+    let word: String = text[at - n..at].iter().collect();
+    let is_money = word.starts_with(char::is_uppercase) && is_currency(&word.to_uppercase());
+    n > 0 && !is_money
+        // `COVID-19`, `GPT-4`: a hyphen inside a word.
+        || n == 0 && matches!(text[..at], [.., before, '-'] if before.is_ascii_alphabetic())
+}
+
+fn digits_end(text: &[char], at: usize) -> usize {
+    let n = text[at..].iter().take_while(|c| c.is_ascii_digit() || **c == '.').count();
+    at + n.max(1)
+}
+
+/// Reads the number that begins with the digit, or point, at `at`.
+fn read_at(text: &[char], at: usize) -> Option<Token> {
+    let (mut number, mut end) = numeral(text, at)?;
+    let mut is_clean = !follows_slash(text, at);
+    if let Some((power, after)) = power_of_ten(text, end) {
+        (number, end) = (number.shifted(power)?, after);
+    } else if let Some((power, after)) = caret(text, end) {
+        // 10^5 is a number in its own right; other powers are formulas.
+        if number.text == "10" {
+            (number, end) = (Number::decimal(false, "1", 1)?.shifted(power)?, after);
+        } else {
+            (is_clean, end) = (false, after);
+        }
+    } else if let Some((whole, after)) = mixed(text, &number, end) {
+        (number, end) = (whole, after);
+    } else if let Some((quotient, after)) = quotient(text, &number, at, end) {
+        (number, end) = (quotient?, after);
+    }
+    let (is_negative, start, is_money) = sign(text, at);
+    if let Some((power, after)) = magnitude(text, end, is_money) {
+        (number, end) = (number.shifted(power)?, after);
+    }
+    let behind = text[end..].iter().find(|c| !matches!(**c, BREAK | THIN | ' ' | '·' | '*'));
+    is_clean &= behind != Some(&'π') && behind != Some(&FORMULA);
+    let number = if is_negative { number.negated() } else { number };
+    Some(Token { number, start, end, is_clean })
+}
+
+/// Whether a number is the denominator of something that is no number, as in `x/2`.
+fn follows_slash(text: &[char], at: usize) -> bool {
+    let Some(slash) = before_dress(text, at).filter(|place| text[*place] == '/') else {
+        return false;
+    };
+    before_dress(text, slash)
+        .is_some_and(|place| text[place].is_ascii_alphabetic() || text[place] == ')')
+}
+
+/// Reads digits with their separators: groups of thousands, and a decimal point or comma.
+fn numeral(text: &[char], at: usize) -> Option<(Number, usize)> {
+    let mut groups: Vec<(char, usize, usize)> = Vec::new();
+    let mut end = at;
+    if text[at] == '.' {
+        let stop = run(text, at + 1);
+        let digits: String = text[at + 1..stop].iter().collect();
+        return Some((Number::decimal(false, &digits, 0)?, stop));
+    }
+    let mut separator = '\0';
+    loop {
+        let stop = run(text, end);
+        groups.push((separator, end, stop));
+        end = stop;
+        match text.get(end..end + 2) {
+            Some(&[next, digit]) if is_separator(next) && digit.is_ascii_digit() => {
+                (separator, end) = (next, end + 1);
+            }
+            _ => break,
+        }
+    }
+    let (n_whole, has_part) = layout(text, &groups);
+    let whole: String =
+        groups[..n_whole].iter().flat_map(|(_, from, to)| &text[*from..*to]).collect();
+    let n_groups = n_whole + usize::from(has_part);
+    let part: String =
+        groups[n_whole..n_groups].iter().flat_map(|(_, from, to)| &text[*from..*to]).collect();
+    let point = i32::try_from(whole.len()).ok()?;
+    Some((Number::decimal(false, &(whole + &part), point)?, groups[n_groups - 1].2))
+}
+
+fn run(text: &[char], at: usize) -> usize {
+    at + text[at..].iter().take_while(|c| c.is_ascii_digit()).count()
+}
+
+fn is_separator(c: char) -> bool {
+    matches!(c, ',' | '.' | '\'' | '_' | ' ' | THIN)
+}
+
+/// Returns how many groups of digits are the whole part, and whether the next is the part
+/// behind the decimal point or comma.
+fn layout(text: &[char], groups: &[(char, usize, usize)]) -> (usize, bool) {
+    let length = |place: usize| groups[place].2 - groups[place].1;
+    let Some(&(separator, ..)) = groups.get(1) else { return (1, false) };
+    let starts_with_zero = text[groups[0].1] == '0';
+    let n_same = groups[1..].iter().take_while(|group| group.0 == separator).count();
+    let is_decimal = |place: usize, grouping: char| {
+        groups.get(place).is_some_and(|group| matches!(group.0, '.' | ',') && group.0 != grouping)
+    };
+    let n_thousands = (1..=n_same).take_while(|place| length(*place) == 3).count();
+    if length(0) <= 3 && !starts_with_zero && n_thousands > 0 {
+        let n_whole = 1 + n_thousands;
+        let has_part = n_thousands == n_same && is_decimal(n_whole, separator);
+        let is_grouping = match separator {
+            // One group behind a point is a decimal part, unless a comma follows.
+            '.' => n_thousands > 1 || has_part,
+            // `5 100,000` are two numbers.
+            ' ' => !(has_part && groups[n_whole].0 == ',' && length(n_whole) == 3),
+            _ => true,
+        };
+        if is_grouping {
+            return (n_whole, has_part);
+        }
+    }
+    // Indian: the last group has three digits, all before it two.
+    let is_indian = separator == ','
+        && n_same > 1
+        && length(0) <= 2
+        && !starts_with_zero
+        && length(n_same) == 3
+        && (1..n_same).all(|place| length(place) == 2);
+    if is_indian {
+        return (1 + n_same, is_decimal(1 + n_same, ','));
+    }
+    match separator {
+        '.' => (1, true),
+        // `(3,4)` is a pair, and `1,2,3` a list.
+        ',' => (1, n_same == 1 && !is_bracketed(text, groups[0].1, groups[1].2)),
+        _ => (1, false),
+    }
+}
+
+fn is_bracketed(text: &[char], from: usize, to: usize) -> bool {
+    let before = before_dress(text, from).map(|place| text[place]);
+    let after = text[to..].iter().find(|c| **c != BREAK);
+    matches!(before, Some('(' | '[')) && matches!(after, Some(')' | ']'))
+}
+
+/// Reads `e3`, `× 10^3` and the like.
+fn power_of_ten(text: &[char], end: usize) -> Option<(i32, usize)> {
+    if matches!(text.get(end), Some('e' | 'E')) {
+        let (power, after) = signed(text, end + 1)?;
+        let goes_on = text.get(after).is_some_and(char::is_ascii_alphanumeric);
+        return (!goes_on).then_some((power, after));
+    }
+    let times = skip(text, end);
+    if !matches!(text.get(times), Some('×' | '·' | '*' | 'x')) {
+        return None;
+    }
+    let ten = skip(text, times + 1);
+    (text.get(ten..ten + 2)? == ['1', '0']).then(|| caret(text, ten + 2))?
+}
+
+/// Reads `^3` or `^{-3}`.
+fn caret(text: &[char], end: usize) -> Option<(i32, usize)> {
+    let at = skip(text, end);
+    (text.get(at) == Some(&'^')).then(|| signed(text, skip(text, at + 1)))?
+}
+
+fn signed(text: &[char], at: usize) -> Option<(i32, usize)> {
+    let (is_negative, from) = match text.get(at)? {
+        '-' => (true, at + 1),
+        '+' => (false, at + 1),
+        _ => (false, at),
+    };
+    let to = run(text, from);
+    let power: i32 = text[from..to].iter().collect::<String>().parse().ok()?;
+    (power <= MAX_EXPONENT).then_some((if is_negative { -power } else { power }, to))
+}
+
+fn skip(text: &[char], at: usize) -> usize {
+    at + text[at..].iter().take_while(|c| matches!(**c, BREAK | THIN | ' ')).count()
+}
+
+/// Reads the fraction of a mixed number: `3 1/2`, `3½`.
+fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
+    let at = skip(text, end);
+    let is_marked = text.get(at) == Some(&FRACTION);
+    if !whole.is_int() || !(is_marked || at > end) {
+        return None;
+    }
+    let from = at + usize::from(is_marked);
+    let above_end = run(text, from);
+    (text.get(above_end) == Some(&'/') && above_end > from).then_some(())?;
+    let below_end = run(text, above_end + 1);
+    let part =
+        |from: usize, to: usize| text[from..to].iter().collect::<String>().parse::<i128>().ok();
+    let (above, below) = (part(from, above_end)?, part(above_end + 1, below_end)?);
+    let proper = above < below && !matches!(text.get(below_end), Some('/'));
+    let part = Number::of_int(above)?.divided(&Number::of_int(below)?)?;
+    proper.then(|| Some((whole.plus(&part)?, below_end)))?
+}
+
+/// Reads the denominator of a fraction; a date of three parts is none. The inner value is absent
+/// for a division by zero.
+fn quotient(
+    text: &[char],
+    above: &Number,
+    at: usize,
+    end: usize,
+) -> Option<(Option<Number>, usize)> {
+    let before = before_dress(text, at).map(|place| text[place]);
+    (before != Some('/')).then_some(())?;
+    let slash = skip(text, end);
+    (text.get(slash) == Some(&'/')).then_some(())?;
+    let from = skip(text, slash + 1);
+    text.get(from).filter(|c| c.is_ascii_digit())?;
+    let (below, after) = numeral(text, from)?;
+    let is_date = text.get(after) == Some(&'/');
+    (!is_date).then(|| (above.divided(&below), after))
+}
+
+/// Reads a magnitude behind a number.
+fn magnitude(text: &[char], end: usize, is_money: bool) -> Option<(i32, usize)> {
+    let at = skip(text, end);
+    let n = text[at..].iter().take_while(|c| c.is_alphabetic()).count();
+    let word: String = text[at..at + n].iter().collect();
+    let named = MAGNITUDES.iter().find(|(name, _)| *name == word.to_lowercase());
+    let of_money = MONEY_MAGNITUDES.iter().find(|(name, _)| is_money && at == end && *name == word);
+    named.or(of_money).map(|(_, power)| (*power, at + n))
+}
+
+/// Returns whether a number is negative, where it begins with its sign and currency, and whether
+/// it has a currency in front.
+fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
+    let is_gap = |c: char| matches!(c, BREAK | FRACTION | THIN);
+    let mut start = at;
+    let mut is_money = false;
+    while let Some(&c) = start.checked_sub(1).and_then(|before| text.get(before)) {
+        if !is_gap(c) && !is_symbol(c) {
+            break;
+        }
+        is_money |= is_symbol(c);
+        start -= 1;
+    }
+    let Some(before) = start.checked_sub(1) else { return (false, start, is_money) };
+    if text[before] == '-' {
+        let is_negative = is_sign(text, before);
+        return (is_negative, if is_negative { before } else { start }, is_money);
+    }
+    let blank = text[..start].iter().rev().take_while(|c| matches!(**c, ' ' | THIN)).count();
+    let word_end = start - blank;
+    // `= - 5`; elsewhere a minus with a space behind it is an operator or a bullet.
+    if blank > 0 && word_end > 0 && text[word_end - 1] == '-' {
+        let equals = text[..word_end - 1].iter().rev().find(|c| !c.is_whitespace());
+        return (
+            equals == Some(&'='),
+            if equals == Some(&'=') { word_end - 1 } else { start },
+            is_money,
+        );
+    }
+    let word: String = text[..word_end].iter().rev().take(8).collect();
+    if blank > 0 && word.eq_ignore_ascii_case("evitagen") {
+        return (true, word_end - 8, is_money);
+    }
+    (false, start, is_money)
+}
+
+/// Whether a minus is a sign: what stands in front of it has no value that it could be taken from.
+fn is_sign(text: &[char], minus: usize) -> bool {
+    let Some(before) = before_dress(text, minus) else { return true };
+    let is_value =
+        |c: char| c.is_ascii_digit() || matches!(c, ')' | '%' | ']') || is_symbol(c) && c != '$';
+    if !text[before].is_whitespace() && text[before] != THIN {
+        return !(is_value(text[before]) || text[before].is_alphanumeric() || text[before] == '-');
+    }
+    let value = text[..minus].iter().rev().find(|c| **c != ' ' && **c != THIN && **c != BREAK);
+    !value.is_some_and(|c| is_value(*c))
+}

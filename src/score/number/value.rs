@@ -1,0 +1,136 @@
+//! A number with all its digits.
+
+/// Relative difference up to which two numbers are the same where a score says nothing else: far
+/// below any answer's last digit, far above the rounding of decimal text to a double.
+pub(crate) const TOLERANCE: f64 = 1e-9;
+
+/// A number that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Number {
+    /// The shortest decimal text, `-1234.5`; a fraction without one stays one, `1/3`.
+    pub text: String,
+    pub(super) value: f64,
+}
+
+impl Number {
+    /// Makes a number of decimal digits, `0.<digits> * 10^point`; `None` beyond what a double
+    /// can hold.
+    pub(super) fn decimal(negative: bool, digits: &str, point: i32) -> Option<Self> {
+        let leading = digits.len() - digits.trim_start_matches('0').len();
+        let (digits, point) = (&digits[leading..], point - i32::try_from(leading).ok()?);
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() {
+            return Some(Self { text: "0".to_owned(), value: 0.0 });
+        }
+        let sign = if negative { "-" } else { "" };
+        let value: f64 = format!("{sign}0.{digits}e{point}").parse().ok()?;
+        let n = i32::try_from(digits.len()).ok()?;
+        let text = match usize::try_from(point) {
+            // A double has an exponent of three digits at most, and so has its text of digits.
+            Ok(whole) if point >= n => {
+                format!("{sign}{digits}{}", "0".repeat(whole - digits.len()))
+            }
+            Ok(0) => format!("{sign}0.{digits}"),
+            Ok(whole) => format!("{sign}{}.{}", &digits[..whole], &digits[whole..]),
+            Err(_) if point > -40 => {
+                format!("{sign}0.{}{digits}", "0".repeat(point.unsigned_abs() as usize))
+            }
+            Err(_) => format!("{sign}0.{digits}e{point}"),
+        };
+        value.is_finite().then_some(Self { text, value })
+    }
+
+    /// Divides two numbers; as decimal text where that ends.
+    pub(super) fn divided(&self, by: &Self) -> Option<Self> {
+        let value = self.value / by.value;
+        if !value.is_finite() {
+            return None;
+        }
+        let as_fraction = || {
+            let (above, below) = (self.scaled()?, by.scaled()?);
+            let places = above.1.max(below.1);
+            let lift =
+                |(digits, at): (i128, u32)| digits.checked_mul(10_i128.checked_pow(places - at)?);
+            let (above, below) = (lift(above)?, lift(below)?);
+            let common = gcd(above.unsigned_abs(), below.unsigned_abs()).max(1);
+            let (n, d) = (above.unsigned_abs() / common, below.unsigned_abs() / common);
+            let negative = (above < 0) != (below < 0);
+            // A decimal ends where its denominator has no prime factor but 2 and 5.
+            for places in 0..=18 {
+                let scaled = n.checked_mul(10_u128.checked_pow(places)?)?;
+                if scaled % d == 0 {
+                    let digits = (scaled / d).to_string();
+                    let point = i32::try_from(digits.len()).ok()? - i32::try_from(places).ok()?;
+                    return Self::decimal(negative, &digits, point);
+                }
+            }
+            let sign = if negative { "-" } else { "" };
+            Some(Self { text: format!("{sign}{n}/{d}"), value })
+        };
+        as_fraction().or_else(|| Some(Self { text: format!("{}/{}", self.text, by.text), value }))
+    }
+
+    /// Adds another number, as the parts of `3 1/2`.
+    pub(super) fn plus(&self, other: &Self) -> Option<Self> {
+        let (whole, _) = self.scaled()?;
+        let (above, below) = other.text.split_once('/').map_or_else(
+            || {
+                let (digits, places) = other.scaled()?;
+                Some((digits, 10_i128.checked_pow(places)?))
+            },
+            |(above, below)| Some((above.parse().ok()?, below.parse().ok()?)),
+        )?;
+        let sum = whole.checked_mul(below)?.checked_add(above)?;
+        Self::of_int(sum)?.divided(&Self::of_int(below)?)
+    }
+
+    pub(super) fn of_int(int: i128) -> Option<Self> {
+        let digits = int.unsigned_abs().to_string();
+        Self::decimal(int < 0, &digits, i32::try_from(digits.len()).ok()?)
+    }
+
+    pub(super) fn negated(&self) -> Self {
+        let text = match self.text.strip_prefix('-') {
+            Some(text) => text.to_owned(),
+            None if self.text == "0" => self.text.clone(),
+            None => format!("-{}", self.text),
+        };
+        Self { text, value: -self.value }
+    }
+
+    /// Returns the number times a power of ten.
+    pub(super) fn shifted(&self, power: i32) -> Option<Self> {
+        let (negative, text) =
+            self.text.strip_prefix('-').map_or((false, self.text.as_str()), |text| (true, text));
+        if text.contains(['/', 'e']) {
+            return None;
+        }
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let point = i32::try_from(whole.len()).ok()?.checked_add(power)?;
+        Self::decimal(negative, &format!("{whole}{part}"), point)
+    }
+
+    /// Returns all digits as an integer, and how many of them stand behind the point.
+    fn scaled(&self) -> Option<(i128, u32)> {
+        let (whole, part) = self.text.split_once('.').unwrap_or((&self.text, ""));
+        Some((format!("{whole}{part}").parse().ok()?, u32::try_from(part.len()).ok()?))
+    }
+
+    pub(super) fn is_int(&self) -> bool {
+        !self.text.contains(['.', '/', 'e'])
+    }
+
+    /// Whether two numbers differ by no more than a share of the larger. Two integers are
+    /// compared digit by digit where the tolerance is the default: a double cannot tell
+    /// neighbours above 2^53 apart.
+    pub(crate) fn is_same(&self, other: &Self, tolerance: f64) -> bool {
+        if tolerance <= TOLERANCE && self.is_int() && other.is_int() {
+            return self.text == other.text;
+        }
+        (self.value - other.value).abs() <= tolerance * self.value.abs().max(other.value.abs())
+    }
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
