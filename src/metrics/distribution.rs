@@ -113,10 +113,12 @@ impl Samples {
         self.moments.push(value);
     }
 
-    /// Takes one value in, if there is one.
-    pub fn push_some(&mut self, value: Option<f64>) {
-        if let Some(value) = value {
-            self.push(value);
+    /// Raises the low end of the value that was pushed at a place, up to the value at most.
+    pub(crate) fn raise_low(&mut self, place: u32, by: f64) {
+        let Some(side) = &mut self.ends.low else { return };
+        if let Some(low) = side.values.get_mut(place as usize) {
+            *low = (f64::from(*low) + by) as f32;
+            side.off += by;
         }
     }
 

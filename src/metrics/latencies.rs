@@ -7,6 +7,7 @@ use crate::metrics::distribution::{Ends, Samples, dependent};
 use crate::metrics::evidence::Lags;
 use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, token_events};
 use crate::metrics::summary::{Counts, Distribution};
+use crate::metrics::tails::{Late, Tails};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
 use crate::record::trial::SentinelRecord;
@@ -19,10 +20,6 @@ use crate::units::Nanos;
 /// Chunk gaps that are kept; of more a uniform sample is. 40 MB, and a p99.9 of ten million is
 /// known to a thousandth of its rank.
 const MAX_GAPS: usize = 10_000_000;
-
-/// A stream was looked at at once when its end can have waited no longer than this. A turn of the
-/// loop is shorter where it has little to do.
-const AT_ONCE: Nanos = Nanos(200_000);
 
 /// The distributions of one cell. Latencies are of complete answers alone.
 #[derive(Debug)]
@@ -44,30 +41,6 @@ pub(crate) struct Latencies {
     n_censored: u64,
     censored_age_max: Nanos,
     seed: Seed,
-}
-
-/// How an engine ends its streams: with the last token and what follows it in one write, or not.
-///
-/// A stream that bench looks at at once tells: what was written apart comes in reads of its own.
-/// Where that was never so, the last token of a stream that bench looked at late came with the
-/// end of the stream, whose stamp is exact.
-#[derive(Debug, Default)]
-struct Tails {
-    n_apart: u64,
-    n_together: u64,
-    /// Metrics that end with the last token, once one was looked at late, as they are if all
-    /// streams end in one write.
-    together: Option<BTreeMap<MetricId, Samples>>,
-}
-
-/// Streams that must have been seen to end in one write, and none otherwise: one in thirty that
-/// does not would have been seen with 97 % certainty.
-const SEEN_TOGETHER: u64 = 100;
-
-impl Tails {
-    fn are_together(&self) -> bool {
-        self.n_apart == 0 && self.n_together >= SEEN_TOGETHER
-    }
 }
 
 /// Gaps between chunks, and their exact moments.
@@ -206,15 +179,21 @@ impl Latencies {
             let ends = added.ends(latency, slack);
             self.by_metric.entry(metric).or_default().push_within(latency.as_millis_f64(), ends);
         }
-        self.see_tail(record, metrics);
+        let ended = record.done.zip(metrics.last_token_at);
+        let apart = ended.and_then(|(done, last)| done.checked_sub(last)).filter(|at| at.0 > 0);
+        match apart {
+            Some(distance) => self.tails.saw_apart(distance),
+            None => self.tails.saw_together(added.last),
+        }
+        // What came apart from the end is as old as its own reads tell.
+        let before_the_end = if apart.is_some() { Nanos::ZERO } else { added.last };
         for (metric, latency, late) in [
             (MetricId::E2e, metrics.e2e, Nanos::ZERO),
             (MetricId::E2eScheduled, metrics.e2e_scheduled, late),
         ] {
             let Some(latency) = latency else { continue };
-            let (ends, together) =
-                (added.ends(latency, added.last + late), added.ends(latency, late));
-            self.push_to_the_end(metric, latency.as_millis_f64(), ends, together);
+            let ends = added.ends(latency, added.last + late);
+            self.push_to_the_end(metric, latency.as_millis_f64(), ends, (before_the_end, 1.0));
         }
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
@@ -231,8 +210,10 @@ impl Latencies {
             let tpot = tpot / 1e6;
             let ends = metrics.tpot_ends();
             let within = |(less, more): (f64, f64)| (tpot * (1.0 - less), tpot * (1.0 + more));
-            let together = ends.map(|(_, more)| within((0.0, more)));
-            self.push_to_the_end(MetricId::Tpot, tpot, ends.map(within), together);
+            let generating = metrics.generating().unwrap_or_default();
+            let share = tpot / generating.as_millis_f64();
+            let late = (before_the_end.min(generating), share);
+            self.push_to_the_end(MetricId::Tpot, tpot, ends.map(within), late);
         }
         self.sample(MetricId::DoneLag, millis(metrics.done_lag));
         self.sample(MetricId::OutputTokens, metrics.output.tokens.map(f64::from));
@@ -244,32 +225,21 @@ impl Latencies {
         self.push_gaps(record, metrics);
     }
 
-    /// Looks at how a stream ended.
-    fn see_tail(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
-        if record.done > metrics.last_token_at {
-            self.tails.n_apart += 1;
-        } else if metrics.added.last <= AT_ONCE {
-            self.tails.n_together += 1;
-        } else if self.tails.together.is_none() {
-            let to_the_end = [MetricId::E2e, MetricId::E2eScheduled, MetricId::Tpot];
-            let so_far = |metric| Some((metric, self.by_metric.get(&metric)?.clone()));
-            self.tails.together = Some(to_the_end.into_iter().filter_map(so_far).collect());
-        }
-    }
-
-    /// Takes in a value that ends with the last token: with its ends, and with those that it has if
-    /// the engine ends its streams in one write.
+    /// Takes in a value that ends with the last token, which may be up to `slack` older than its
+    /// stamp: per millisecond the value is less by `share`.
     fn push_to_the_end(
         &mut self,
         metric: MetricId,
         value: f64,
         ends: Option<(f64, f64)>,
-        together: Option<(f64, f64)>,
+        (slack, share): (Nanos, f64),
     ) {
-        self.by_metric.entry(metric).or_default().push_within(value, ends);
-        if let Some(metrics) = &mut self.tails.together {
-            metrics.entry(metric).or_default().push_within(value, together);
+        let samples = self.by_metric.entry(metric).or_default();
+        if ends.is_some() && slack > Nanos::ZERO {
+            let (place, slack_ms) = (samples.n() as u32, slack.as_millis_f64() as f32);
+            self.tails.keep(metric, Late { place, slack_ms, share: share as f32 });
         }
+        samples.push_within(value, ends);
     }
 
     fn push_gaps(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {
@@ -387,8 +357,10 @@ impl Latencies {
         mut self,
         counts: &Counts,
     ) -> (BTreeMap<MetricId, Distribution>, Option<Distribution>) {
-        if self.tails.are_together() {
-            self.by_metric.extend(self.tails.together.take().unwrap_or_default());
+        for (metric, place, by) in self.tails.raised() {
+            if let Some(samples) = self.by_metric.get_mut(&metric) {
+                samples.raise_low(place, by);
+            }
         }
         let tpot_most =
             self.tpot_most.map(|most| most.distribution(MetricId::Tpot.unit(), 0, None));
@@ -501,23 +473,28 @@ mod tests {
     }
 
     #[test]
-    fn a_last_token_came_with_the_end_where_streams_end_in_one_write() {
-        let bound_of_e2e = |n_at_once: u64, n_apart: u64| {
+    fn a_last_token_is_as_old_as_streams_were_seen_to_end_after_it() {
+        let bound_of_e2e = |n_at_once: u64, n_late: u64, n_apart: usize| {
             let stream = |index, slack| {
                 let mut record = request(index, 0, 0, &[50, 60]);
                 record.events.slacken(1, 1, Nanos(slack));
                 record
             };
             let mut records: Vec<_> = (0..n_at_once).map(|index| stream(index, 90_000)).collect();
-            records.extend((0..1_000).map(|index| stream(index, 8_000_000)));
-            for record in records.iter_mut().take(n_apart as usize) {
+            records.extend((0..n_late).map(|index| stream(index, 8_000_000)));
+            for record in records.iter_mut().take(n_apart) {
                 record.done = Some(Nanos::from_millis(61));
             }
             distributions(&records)[&MetricId::E2e].percentiles[0].bound.unwrap()
         };
-        assert_eq!(bound_of_e2e(120, 0), (60.0, 60.0));
-        assert_eq!(bound_of_e2e(120, 1), (52.0, 60.0), "some streams end in two writes");
-        assert_eq!(bound_of_e2e(20, 0), (52.0, 60.0), "too few were looked at at once");
+        let (low, high) = bound_of_e2e(120, 199, 0);
+        assert!(low > 59.88 && high == 60.0, "{low} to {high}: 90 us, or a little more");
+        let (low, high) = bound_of_e2e(120, 199, 20);
+        assert!(
+            (58.8..59.01).contains(&low) && high == 60.0,
+            "{low} to {high}: many end 1 ms later"
+        );
+        assert_eq!(bound_of_e2e(0, 99, 0), (52.0, 60.0), "nothing is known");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod search;
 mod steady;
 pub mod summarise;
 pub mod summary;
+mod tails;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;

@@ -143,9 +143,14 @@ impl RequestMetrics {
     /// not tell.
     pub(crate) fn tpot_ends(&self) -> Option<(f64, f64)> {
         self.added.sending?;
-        let generating = self.last_token_at?.saturating_sub(self.first_token_at?).0 as f64;
+        let generating = self.generating()?.0 as f64;
         let share = |slack: Nanos| slack.0 as f64 / generating;
         Some((share(self.added.last).min(1.0), share(self.added.first)))
+    }
+
+    /// Returns the time from the first token event to the last.
+    pub(crate) fn generating(&self) -> Option<Nanos> {
+        self.last_token_at?.checked_sub(self.first_token_at?)
     }
 
     /// Computes the numbers of one request from its stamps.
