@@ -26,13 +26,13 @@ const SENDS_IN_A_ROW: u32 = 32;
 pub(crate) struct Driver<'a, C, D> {
     pub(crate) client: C,
     in_flight: InFlight<'a, D>,
-    lead: WakeAhead,
+    wake_ahead: WakeAhead,
 }
 
 impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
     pub(crate) fn new(client: C, recorder: D, live: &'a Live, thread: u16) -> Self {
-        let lead = WakeAhead::new(client.now());
-        Self { client, in_flight: InFlight::new(recorder, live, thread), lead }
+        let wake_ahead = WakeAhead::new(client.now());
+        Self { client, in_flight: InFlight::new(recorder, live, thread), wake_ahead }
     }
 
     /// Carries out one phase. Returns when every request of the phase has ended.
@@ -49,7 +49,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         let n_stalls_before = self.in_flight.n_stalls;
         self.in_flight.stalls = Stalls::default();
         let mut sends = Sends::new(share);
-        self.lead = WakeAhead::new(self.client.now());
+        self.wake_ahead = WakeAhead::new(self.client.now());
         let mut next_tick = share.start + TICK;
         loop {
             let now = self.client.now();
@@ -73,7 +73,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             }
             let (asked_at, wake) = (self.client.now(), wake.min(next_tick));
             self.client.wait(wake, &mut self.in_flight);
-            self.lead.learn(asked_at, wake, self.client.now());
+            self.wake_ahead.learn(asked_at, wake, self.client.now());
         }
         // All requests have ended, so this wait delays no send and no read.
         self.in_flight.flush_backlog(0);
@@ -101,7 +101,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
                 Peeked::Due(offset) => {
                     let due = share.start + offset;
                     if due > now {
-                        return self.lead.wake_for(due, now).min(latest);
+                        return self.wake_ahead.wake_for(due, now).min(latest);
                     }
                 }
                 Peeked::NotYet => return now + STARVED,

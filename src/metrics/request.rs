@@ -1,6 +1,7 @@
 //! The numbers of one request.
 
 use crate::record::request::{EventKind, Outcome, RequestRecord};
+use crate::record::trial::GATHER;
 use crate::units::Nanos;
 
 /// Who counted tokens.
@@ -21,22 +22,16 @@ pub struct Count {
     pub tokens: Option<u32>,
     /// Who counted.
     pub source: CountSource,
-    /// How far the tokenizer's count is from the engine's, as a share of the engine's, when
-    /// both are known: +0.05 when the tokenizer finds 5 % more.
-    pub divergence: Option<f64>,
 }
 
 impl Count {
     fn of(engine: Option<u32>, tokenizer: Option<u32>) -> Self {
-        let divergence = engine.zip(tokenizer).and_then(|(engine, tokenizer)| {
-            (engine > 0).then(|| (f64::from(tokenizer) - f64::from(engine)) / f64::from(engine))
-        });
         let source = match (engine, tokenizer) {
             (Some(_), _) => CountSource::Engine,
             (None, Some(_)) => CountSource::Tokenizer,
             (None, None) => CountSource::Unknown,
         };
-        Self { tokens: engine.or(tokenizer), source, divergence }
+        Self { tokens: engine.or(tokenizer), source }
     }
 }
 
@@ -117,6 +112,9 @@ pub struct RequestMetrics {
     /// Least and most that it can be: they differ where nobody says how many tokens the first
     /// chunk held, and there are more tokens than chunks.
     pub tpot_bound_ns: Option<(f64, f64)>,
+    /// The most that it can be where bench looked at the stream only once its tokens were there:
+    /// they may have come one by one. Nanoseconds.
+    pub tpot_hidden_ns: Option<f64>,
     /// Set when the tokens came in one late burst: it has no time per token then.
     pub burst: Option<Burst>,
     /// `done` minus last token event.
@@ -187,6 +185,7 @@ impl RequestMetrics {
             e2e_scheduled: since(scheduled, last),
             tpot_ns: bound.map(|(least, _)| least),
             tpot_bound_ns: bound,
+            tpot_hidden_ns: tokens.tpot_hidden_ns(output.tokens, slack).filter(|_| bound.is_none()),
             burst,
             done_lag: since(last, record.done),
             send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
@@ -296,6 +295,15 @@ impl TokenEvents {
         let most_in_first = n_output.saturating_sub(self.n.saturating_sub(1)).max(1);
         let least = of(1)?;
         Some((least, of(most_in_first).unwrap_or(least)))
+    }
+
+    /// Returns the most that the time per output token can be of a stream whose first event was
+    /// looked at late, for all that bench knows.
+    fn tpot_hidden_ns(&self, n_output: Option<u32>, slack: impl Fn(Nanos) -> Nanos) -> Option<f64> {
+        let slack = slack(self.added.first);
+        let n_after_first = n_output?.checked_sub(self.in_first.unwrap_or(1)).filter(|&n| n > 0)?;
+        let most = self.last?.saturating_sub(self.first?) + slack;
+        (self.n > 1 && slack > GATHER).then(|| most.0 as f64 / f64::from(n_after_first))
     }
 
     /// Returns the burst in which all tokens came, if they did.
@@ -478,6 +486,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn tokens_that_bench_found_all_at_once_may_have_come_one_by_one() {
+        let mut record = request(0, 0, 0, &[50, 50, 50, 50]);
+        let hidden = |record: &RequestRecord| {
+            let found = RequestMetrics::of(record);
+            (found.tpot_ns, found.tpot_hidden_ns)
+        };
+        assert_eq!(hidden(&record), (None, None), "the engine wrote them at once");
+        record.events.slacken(0, 4, Nanos::from_millis(30));
+        assert_eq!(hidden(&record), (None, Some(10e6)));
+        assert_eq!(RequestMetrics::beside(&record, GATHER).tpot_hidden_ns, None);
+    }
+
+    #[test]
     fn tpot_is_bounded_where_the_first_chunks_tokens_are_not_known() {
         // 28 tokens in 7 chunks, 40 ms apart: 10 ms each if the first holds four, as the others.
         let mut record = request(0, 0, 0, &[50, 90, 130, 170, 210, 250, 290]);
@@ -531,7 +552,7 @@ pub(crate) mod tests {
         let mut record = request(0, 0, 0, &[50, 60]);
         record.output_tokens_counted = Some(3);
         let found = RequestMetrics::of(&record).output;
-        assert_eq!((found.tokens, found.divergence), (Some(2), Some(0.5)));
+        assert_eq!(found.tokens, Some(2));
         record.usage = None;
         let found = RequestMetrics::of(&record).output;
         assert_eq!((found.tokens, found.source), (Some(3), CountSource::Tokenizer));

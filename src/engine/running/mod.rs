@@ -7,7 +7,7 @@ pub(in crate::engine) mod facts;
 pub(crate) mod processes;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ pub struct Engine {
     pub(crate) probe: ProbeAnswer,
     pub(crate) gpus: Option<GpuBaseline>,
     pub(crate) watched: Arc<Watched>,
-    pub(crate) leash: Option<GuardianHandle>,
+    pub(crate) guardian: Option<GuardianHandle>,
 }
 
 impl Engine {
@@ -78,11 +78,6 @@ impl Engine {
         &self.access
     }
 
-    /// Returns the log file.
-    pub fn log_path(&self) -> &Path {
-        &self.log_path
-    }
-
     /// Returns the stages of the start.
     pub fn timeline(&self) -> &LoadTimeline {
         &self.timeline
@@ -90,7 +85,7 @@ impl Engine {
 
     /// Returns the guardian's pid, below which all processes of the engine are; `None` when attached.
     pub fn tree_root(&self) -> Option<i32> {
-        self.leash.as_ref().map(GuardianHandle::pid)
+        self.guardian.as_ref().map(GuardianHandle::pid)
     }
 
     /// Asks the engine and its files for what is worth recording. Takes as long as the version
@@ -201,11 +196,11 @@ impl Engine {
     /// Stops the engine: SIGTERM to all its processes, after the grace SIGKILL until none is
     /// left, then waits until the port can be bound again and the GPUs' memory is back.
     pub fn stop(mut self) -> StopRecord {
-        let Some(mut leash) = self.leash.take() else {
+        let Some(mut guardian) = self.guardian.take() else {
             return StopRecord { port_free: true, ..StopRecord::default() };
         };
         let interrupt = self.interrupt.clone();
-        let gone = leash.stop(self.launch.stop_grace, &|| interrupt.is_urgent());
+        let gone = guardian.stop(self.launch.stop_grace, &|| interrupt.is_urgent());
         let port_free = port::wait_until_free(self.port, PORT_LIMIT, &|| interrupt.is_urgent());
         let memory_left_bytes = self
             .gpus

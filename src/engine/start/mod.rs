@@ -139,7 +139,7 @@ impl<'a> Start<'a> {
         let page_cache = self.prepare_page_cache()?;
         let mut gpus = gpu_memory::baseline(self.launch);
         let mut spawned_at = monotonic();
-        let mut leash = None;
+        let mut guardian = None;
         // Opened before the spawn, so that no line is missed.
         let stages = LogStages::follow(&self.context.log_path, &self.launch.log_patterns);
         if self.launch.is_started() {
@@ -147,14 +147,14 @@ impl<'a> Start<'a> {
             on_step(StartStep::Spawning { port, argv: argv.clone() });
             let (new, at) = self.spawn(argv, port)?;
             spawned_at = at;
-            leash = Some(new);
+            guardian = Some(new);
         }
         let wait = Wait {
             launch: self.launch,
             http: &http,
             interrupt: &self.context.interrupt,
             probe: &self.context.probe,
-            own: leash.as_ref().map(|leash| (port, leash.pid(), &*self.watched)),
+            own: guardian.as_ref().map(|guardian| (port, guardian.pid(), &*self.watched)),
             spawned_at,
             stages,
             on_step,
@@ -169,10 +169,10 @@ impl<'a> Start<'a> {
         };
         let ready = match wait.until_ready() {
             Ok(ready) => ready,
-            Err(unready) => return Err(self.give_up(unready, leash, gpus)),
+            Err(unready) => return Err(self.give_up(unready, guardian, gpus)),
         };
-        if let Some(leash) = &mut leash {
-            leash.serve();
+        if let Some(guardian) = &mut guardian {
+            guardian.serve();
         }
         if let Some(gpus) = &mut gpus {
             gpus.keep_used();
@@ -191,7 +191,7 @@ impl<'a> Start<'a> {
             probe: ready.probe,
             gpus,
             watched: Arc::clone(&self.watched),
-            leash,
+            guardian,
         })
     }
 
@@ -212,7 +212,7 @@ impl<'a> Start<'a> {
         }
         let order = self.order(argv, port).map_err(|error| self.not_spawned(&error.to_string()))?;
         let context = self.context;
-        let leash = GuardianHandle::start(
+        let guardian = GuardianHandle::start(
             &context.program,
             &order,
             context.lock,
@@ -224,7 +224,7 @@ impl<'a> Start<'a> {
         // Bound first: describing a failure needs the lock as well.
         let started = self.watched.lock().started.clone();
         match started {
-            Some(Ok((_, at))) => Ok((leash, at)),
+            Some(Ok((_, at))) => Ok((guardian, at)),
             Some(Err(error)) => Err(self.not_spawned(&error)),
             None => Err(self.not_spawned("the guardian did not report a start")),
         }
@@ -255,7 +255,7 @@ impl<'a> Start<'a> {
     fn give_up(
         &self,
         unready: Unready,
-        leash: Option<GuardianHandle>,
+        guardian: Option<GuardianHandle>,
         gpus: Option<GpuBaseline>,
     ) -> NotStarted {
         // The log's end is read before the teardown adds its own lines to it.
@@ -269,7 +269,7 @@ impl<'a> Start<'a> {
         };
         let interrupt = &self.context.interrupt;
         let is_urgent = || interrupt.is_urgent();
-        let gone = leash.map(|mut leash| leash.stop(self.launch.stop_grace, &is_urgent));
+        let gone = guardian.map(|mut guardian| guardian.stop(self.launch.stop_grace, &is_urgent));
         let memory_left = gpus.map_or(0, |gpus| gpus.wait_until_back_if_used(&is_urgent));
         let Some(mut failure) = failure else { return NotStarted::Interrupted };
         if let Some(gone) = gone.filter(|gone| !gone.survivors.is_empty()) {

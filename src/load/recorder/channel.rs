@@ -17,7 +17,7 @@ pub(crate) const MAX_BATCHES: usize = 1024;
 const REST: Duration = Duration::from_millis(4);
 /// How long a load thread with a full backlog lets the recorder work. A wait for each single batch
 /// would cost two context switches where both threads share a CPU.
-const BREATH: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
 /// The recorder's niceness: where CPU is short, sending and reading come first.
 const NICE: i32 = 10;
 
@@ -54,7 +54,7 @@ impl RecorderHandle for ThreadRecorder {
     }
 
     fn rest(&self) {
-        std::thread::sleep(BREATH);
+        std::thread::sleep(PAUSE);
     }
 
     fn now(&self) -> Nanos {
