@@ -221,3 +221,170 @@ fn a_damaged_file_of_the_cache_is_found() {
     assert_eq!(damaged.status.code(), Some(107));
     assert!(stdout(&damaged).contains("DAMAGED"), "{}", stdout(&damaged));
 }
+
+/// Returns the records of a trial's file.
+fn records(trial: &Path, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(trial.join(file)).unwrap();
+    let of_line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    text.lines().map(of_line).filter(|record| record.get("index").is_some()).collect()
+}
+
+fn trial_record(trial: &Path) -> Value {
+    let record: Value =
+        serde_json::from_slice(&fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    record["record"].clone()
+}
+
+/// Conversations of every kind that files of ShareGPT hold.
+const WILD: &str = r#"[
+ {"id":"a","conversations":[]},
+ {"id":"b"},
+ {"id":"c","conversation":[{"from":"human","value":"Is this the singular spelling of the key?"},
+                           {"from":"gpt","value":"It is, and some files have it."}]},
+ {"id":"d","conversations":[null,{"from":"gpt","value":"Something was lost here."}]},
+ {"id":"e","conversations":[{"from":"human","value":"Please look up the weather in Oslo."},
+                            {"from":"function_call","value":"{\"name\":\"weather\"}"},
+                            {"from":"gpt","value":"It is raining there."}]},
+ {"id":"f","conversations":[{"from":"gpt","value":"Hello, I am an assistant."},
+                            {"from":"human","value":"What is the capital of Norway, please?"},
+                            {"from":"gpt","value":"Oslo is the capital of Norway."}]},
+ {"id":"g","conversations":[{"from":"human","value":"My first question is about trains."},
+                            {"from":"human","value":"I forgot to say: trains in Norway."},
+                            {"from":"gpt","value":"They are run by several companies."}]},
+ {"id":"h","conversations":[{"from":"system","value":"Answer briefly."},
+                            {"from":"human","value":"How many legs has a spider?"},
+                            {"from":"gpt","value":"A spider has eight legs."}]}
+]"#;
+
+#[test]
+fn conversations_are_sent_as_they_are_found_and_what_is_left_out_is_counted_by_kind() {
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    fs::write(home.path().join("wild.json"), WILD).unwrap();
+    let dataset = |name: &str, keys: &str| {
+        format!(
+            "[dataset.{name}]\nsource = \"sharegpt\"\nlocation = \"./wild.json\"\n{keys}\
+             tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n"
+        )
+    };
+    let scenario = format!(
+        "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n[request]\n\
+         max-tokens = 2\n[phase.load]\nconcurrency = 1\nrequests = \"all\"\n\
+         [matrix]\ndataset = [\"joined\", \"single\", \"long\"]\n{}{}{}",
+        dataset("joined", ""),
+        dataset("single", "turns = \"skip\"\n"),
+        dataset("long", "multi-turn = true\n"),
+    );
+    let file = home.path().join("wild.toml");
+    fs::write(&file, scenario).unwrap();
+    let dir = home.path().join("run");
+    run(&file, &dir, home.path());
+    let of = |name: &str| {
+        let trial = dir.join(format!("cells/engine=sim,dataset={name}/trial-1"));
+        let record = trial_record(&trial)["dataset"].clone();
+        let requests = records(&trial, "requests.jsonl");
+        let sent: Vec<u64> = requests.iter().map(|it| it["sample"].as_u64().unwrap()).collect();
+        (sent, record["left_out"].to_string(), record["changed"].to_string())
+    };
+    let damaged = "[\"a message without role or text\",1]";
+    let none = "[\"no conversation\",2]";
+    let led = "[\"a leading message of an assistant is not sent\",1]";
+    let joined = "[\"messages of one role in a row are sent as one\",1]";
+    for name in ["joined", "long"] {
+        let told = of(name);
+        assert_eq!(told.0, [2, 4, 5, 6, 7]);
+        assert_eq!((told.1, told.2), (format!("[{damaged},{none}]"), format!("[{led},{joined}]")));
+    }
+    let (sent, left_out, changed) = of("single");
+    assert_eq!(sent, [2, 4, 5, 7]);
+    assert_eq!(left_out, format!("[{damaged},{none},[\"two messages of one role in a row\",1]]"));
+    assert_eq!(changed, format!("[{led}]"));
+    let report = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(report.contains("2 rows: no conversation"), "the report tells it");
+}
+
+/// Rows of a trace: milliseconds from the first, tokens of prompt and answer.
+fn trace_rows(n: u64) -> Vec<(u64, u64, u64)> {
+    (0..n).map(|row| (row * 2, 3 + row * 7 % 60, 1 + row % 3)).collect()
+}
+
+#[test]
+fn traces_of_lengths_are_replayed_with_exact_tokens_at_their_times() {
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let rows = trace_rows(1_000);
+    let mooncake = rows
+        .iter()
+        .map(|(at, n, answer)| {
+            format!(
+                "{{\"timestamp\":{at},\"input_length\":{n},\"output_length\":{answer},\
+                 \"hash_ids\":[{}]}}\n",
+                at % 3
+            )
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let azure = rows
+        .iter()
+        .map(|(at, n, answer)| {
+            format!("2023-11-16 18:15:{:02}.{:03}0000,{n},{answer}\n", 46 + at / 1000, at % 1000)
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let burstgpt = rows
+        .iter()
+        .map(|(at, n, answer)| format!("{},GPT-4,{n},{answer},{},API log\n", at / 1000, n + answer))
+        .collect::<Vec<_>>()
+        .concat();
+    fs::write(home.path().join("mooncake.jsonl"), mooncake).unwrap();
+    let azure = format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{azure}");
+    fs::write(home.path().join("azure.csv"), azure).unwrap();
+    let header = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type";
+    fs::write(home.path().join("burstgpt.csv"), format!("{header}\n{burstgpt}")).unwrap();
+    let dataset = |name: &str, file: &str| {
+        format!(
+            "[dataset.{name}]\nsource = \"trace\"\nlocation = \"./{file}\"\n\
+             tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n"
+        )
+    };
+    let scenario = format!(
+        "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n\
+         [request]\napi = \"completions\"\nmax-tokens = \"from-data\"\n\
+         [phase.load]\ntrace = {{ speedup = 1.0 }}\n\
+         [matrix]\ndataset = [\"mooncake\", \"azure\", \"burstgpt\"]\n{}{}{}",
+        dataset("mooncake", "mooncake.jsonl"),
+        dataset("azure", "azure.csv"),
+        dataset("burstgpt", "burstgpt.csv"),
+    );
+    let file = home.path().join("traces.toml");
+    fs::write(&file, scenario).unwrap();
+    let dir = home.path().join("run");
+    run(&file, &dir, home.path());
+    for (name, step_ms, told) in [
+        ("mooncake", 1, "in ms, as in Mooncake's traces"),
+        ("azure", 1, "dates or lengths of time"),
+        ("burstgpt", 1000, "in s, as in BurstGPT"),
+    ] {
+        let trial = dir.join(format!("cells/engine=sim,dataset={name}/trial-1"));
+        assert_eq!(trial_record(&trial)["dataset"]["trace"]["unit"], told);
+        let mut requests = records(&trial, "requests.jsonl");
+        requests.sort_by_key(|request| request["index"].as_u64());
+        assert_eq!(requests.len(), rows.len(), "{name}");
+        let ns = |request: &Value, stamp: &str| request[stamp].as_u64().unwrap();
+        let start = ns(&requests[0], "scheduled");
+        let mut lags = Vec::new();
+        for (request, (at, n, answer)) in requests.iter().zip(&rows) {
+            assert_eq!(request["usage"]["prompt"], *n, "{name}: {request}");
+            assert_eq!(request["max_tokens"], *answer, "{name}");
+            let at_ms = at / step_ms * step_ms;
+            let scheduled = ns(request, "scheduled") - start;
+            assert!(scheduled.abs_diff(at_ms * 1_000_000) < 1_000, "{name}: {request}");
+            lags.push(ns(request, "sent").saturating_sub(ns(request, "scheduled")));
+        }
+        lags.sort_unstable();
+        // Others may use this machine at the same time: half of the requests are asked for.
+        let lag = lags[lags.len() / 2];
+        // BurstGPT's 500 requests of one second are sent one after the other.
+        assert!(name == "burstgpt" || lag < 5_000_000, "{name}: {lag} ns late");
+    }
+}

@@ -183,6 +183,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         seed: look.seed,
         needs: None,
         tokenizer: tokenizer.as_ref(),
+        makes_prompts: false,
         on_progress: None,
     };
     let inputs = files.into_iter().map(|(name, file)| Input::file(name, file)).collect();

@@ -174,6 +174,7 @@ mod tests {
                 n_looked_at: None,
                 left_out: Vec::new(),
                 changed: Vec::new(),
+                trace: None,
                 prompts_hash: String::new(),
                 n_shared_with_warm_up: 4,
             }),

@@ -12,7 +12,7 @@ use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
     Api, BadRows, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, SameRole,
-    Slo, Source, Take, Think, ValidityLimits,
+    Slo, Source, Take, Think, TimeUnit, ValidityLimits,
 };
 use crate::units::Nanos;
 
@@ -289,6 +289,18 @@ pub struct DatasetPlan {
     pub output_tokens: Option<LengthRange>,
     /// Tokens that all generated prompts begin with.
     pub shared_prefix_tokens: u32,
+    /// Whether a phase replays its times; only then is there a column of times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
+    /// Unit of times that are numbers, where the scenario says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_unit: Option<TimeUnit>,
+    /// Start of the slice of a trace, from its first row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Nanos>,
+    /// End of that slice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Nanos>,
     /// Whole conversations rather than first turns.
     pub multi_turn: bool,
     /// What is done with two messages of one role in a row.
@@ -348,6 +360,10 @@ impl DatasetPlan {
             input_tokens: None,
             output_tokens: None,
             shared_prefix_tokens: 0,
+            is_replayed: false,
+            time_unit: None,
+            after: None,
+            before: None,
             multi_turn: false,
             turns: SameRole::Join,
             bad_rows: BadRows::Stop,

@@ -14,16 +14,25 @@ use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
 use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, ScoreSpec};
 
+/// What a cell's phases want of its data set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Use {
+    /// Rows that warm-up takes.
+    pub(crate) warm_up_requests: u64,
+    /// Whether a phase replays the rows' times.
+    pub(crate) is_replayed: bool,
+}
+
 /// Returns a cell's data set; none where it is not known what it is.
 pub(crate) fn dataset(
     scenario: &Scenario,
     cell: &Combination,
-    warm_up_requests: u64,
+    wanted: Use,
     places: &Places,
     found: &mut Diagnostics,
 ) -> Option<DatasetPlan> {
     let mut mine = Diagnostics::default();
-    let dataset = made(scenario, cell, warm_up_requests, places, &mut mine);
+    let dataset = made(scenario, cell, wanted, places, &mut mine);
     let dataset = dataset.filter(|_| !mine.has_errors());
     found.extend(mine);
     dataset
@@ -32,7 +41,7 @@ pub(crate) fn dataset(
 fn made(
     scenario: &Scenario,
     cell: &Combination,
-    warm_up_requests: u64,
+    wanted: Use,
     places: &Places,
     found: &mut Diagnostics,
 ) -> Option<DatasetPlan> {
@@ -84,13 +93,17 @@ fn made(
         n_shots: spec.shots,
         shuffle: spec.shuffle,
         limit: spec.limit,
-        reserve_for_warm_up: spec.reserve_for_warm_up.unwrap_or(warm_up_requests),
+        reserve_for_warm_up: spec.reserve_for_warm_up.unwrap_or(wanted.warm_up_requests),
         cycle: spec.cycle,
         tokenizer: tokenizer.map(|tokenizer| file_or_name(places, &tokenizer)),
         chat_template: spec.chat_template,
         input_tokens: spec.input_tokens,
         output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,
+        is_replayed: wanted.is_replayed,
+        time_unit: spec.time_unit,
+        after: spec.after,
+        before: spec.before,
         multi_turn: spec.multi_turn,
         turns: spec.turns,
         bad_rows: spec.bad_rows,

@@ -1,5 +1,7 @@
 //! One trial of a cell: its phases, its instrument, its data.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
@@ -178,6 +180,31 @@ pub struct SentinelRecord {
     pub added_ns: Vec<i64>,
 }
 
+/// The times of a trace that is replayed, at its own speed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceRecord {
+    /// Its requests.
+    pub n: u64,
+    /// From its first request to its last.
+    pub span: Nanos,
+    /// What its times are, and how that is known: `in ms, as in Mooncake's traces`.
+    pub unit: String,
+}
+
+impl fmt::Display for TraceRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span_s = self.span.as_secs_f64();
+        let requests = if self.n == 1 { "request" } else { "requests" };
+        write!(f, "{} {requests} over {span_s} s", self.n)?;
+        if span_s > 0.0 {
+            let rate = self.n.saturating_sub(1) as f64 / span_s;
+            write!(f, ", {} per s", (rate * 1000.0).round() / 1000.0)?;
+        }
+        write!(f, "; times {}", self.unit)
+    }
+}
+
 /// Which data a trial used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +231,9 @@ pub struct DatasetRecord {
     /// Rows sent with a change, by what was changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<(String, u64)>,
+    /// What is known of the rows' times, where they are replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceRecord>,
     /// SHA-256 over all prompts in the order sent, first twelve digits.
     pub prompts_hash: String,
     /// Rows that warm-up and measured phases both send, because there are too few.

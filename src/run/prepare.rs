@@ -230,9 +230,13 @@ fn prepare_dataset(
         seed: plan.seed,
         needs: needs(plan, name),
         tokenizer: tokenizer.as_deref(),
+        makes_prompts: true,
         on_progress: Some(&on_rows),
     };
     let mut samples = load_with_shots(&wanted, rows, shots)?;
+    if let Some(trace) = &samples.trace {
+        (listener.tell)(&format!("data set `{name}`: {trace}"));
+    }
     if let Some(remarks) = samples.remarks() {
         (listener.tell)(&format!("data set `{name}`: rows {remarks}"));
     }

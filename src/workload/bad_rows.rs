@@ -20,6 +20,10 @@ pub(super) enum RowKind {
     UnknownRole,
     DamagedTurn,
     NoUser,
+    NoTime,
+    TooFar,
+    /// Not the row, but the scenario, which lacks something for all such rows.
+    Scenario,
     // Left out by a rule of the source or of the scenario.
     NoConversation,
     FewTurns,
@@ -27,6 +31,8 @@ pub(super) enum RowKind {
     ShortText,
     LongPrompt,
     LongInAll,
+    SourceFailed,
+    OutsideSlice,
     // Sent, but not as they stand.
     LedByAssistant,
     Joined,
@@ -54,12 +60,17 @@ impl RowKind {
             Self::UnknownRole => "a message by an unknown role",
             Self::DamagedTurn => "a message without role or text",
             Self::NoUser => "no message of a user",
+            Self::NoTime => "no time that can be read",
+            Self::TooFar => "a time too far from the first",
+            Self::Scenario => "the scenario lacks something",
             Self::NoConversation => "no conversation",
             Self::FewTurns => "fewer than two turns",
             Self::SameRoleInARow => "two messages of one role in a row",
             Self::ShortText => "a prompt or answer of fewer than 4 tokens",
             Self::LongPrompt => "a prompt of more than 1024 tokens",
             Self::LongInAll => "more than 2048 tokens of prompt and answer",
+            Self::SourceFailed => "a request that failed at the source, without answer tokens",
+            Self::OutsideSlice => "outside the slice of time",
             Self::LedByAssistant => "a leading message of an assistant is not sent",
             Self::Joined => "messages of one role in a row are sent as one",
         }
@@ -81,13 +92,18 @@ impl RowKind {
             | Self::TimeGoesBack
             | Self::UnknownRole
             | Self::DamagedTurn
-            | Self::NoUser => Fate::Bad,
+            | Self::NoUser
+            | Self::NoTime
+            | Self::TooFar
+            | Self::Scenario => Fate::Bad,
             Self::NoConversation
             | Self::FewTurns
             | Self::SameRoleInARow
             | Self::ShortText
             | Self::LongPrompt
-            | Self::LongInAll => Fate::Rule,
+            | Self::LongInAll
+            | Self::SourceFailed
+            | Self::OutsideSlice => Fate::Rule,
             Self::LedByAssistant | Self::Joined => Fate::Changed,
         }
     }
@@ -126,7 +142,7 @@ impl Tally {
         error: DataError,
         n_read: u64,
     ) -> Result<(), DataError> {
-        if self.bad_rows == BadRows::Stop {
+        if self.bad_rows == BadRows::Stop || kind == RowKind::Scenario {
             return Err(error);
         }
         self.count(kind);

@@ -15,7 +15,7 @@ pub(super) const ROLES: [&str; 9] = [
     "output-length",
     "input-length",
     "timestamp",
-    "timestamp-unit",
+    "hash-ids",
     "id",
 ];
 
@@ -32,11 +32,12 @@ impl Columns {
         asked: &BTreeMap<String, String>,
     ) -> Result<Self, DataError> {
         if let Some(role) = asked.keys().find(|role| !ROLES.contains(&role.as_str())) {
-            return Err(DataError::new(
-                "scenario",
-                format!("no column plays the part `{role}`"),
-                format!("the parts are {}", ROLES.join(", ")),
-            ));
+            let help = match role.as_str() {
+                "timestamp-unit" => "write `time-unit = \"ms\"` on the data set".to_owned(),
+                _ => format!("the parts are {}", ROLES.join(", ")),
+            };
+            let message = format!("no column plays the part `{role}`");
+            return Err(DataError::new("scenario", message, help));
         }
         let mut by_role: BTreeMap<_, _> =
             known.iter().map(|(role, column)| ((*role).to_owned(), (*column).to_owned())).collect();

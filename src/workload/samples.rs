@@ -2,7 +2,7 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
-use crate::record::trial::DatasetRecord;
+use crate::record::trial::{DatasetRecord, TraceRecord};
 use crate::workload::bad_rows::told_kinds;
 use crate::workload::chat::Chat;
 use crate::workload::request::Sample;
@@ -28,6 +28,8 @@ pub struct Samples {
     pub left_out: Vec<(String, u64)>,
     /// Rows that are sent with a change, by what was changed.
     pub changed: Vec<(String, u64)>,
+    /// What is known of the times, where they are replayed.
+    pub trace: Option<TraceRecord>,
     /// Rows that were looked at, where the lengths of others decide over their use but not
     /// over what is sent; absent when all were.
     pub n_looked_at: Option<u64>,
@@ -97,6 +99,7 @@ impl Samples {
             n_looked_at: self.n_looked_at,
             left_out: self.left_out.clone(),
             changed: self.changed.clone(),
+            trace: self.trace.clone(),
             prompts_hash,
             n_shared_with_warm_up: 0,
         }

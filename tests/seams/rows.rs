@@ -272,6 +272,9 @@ itl = "1ms"
 [dataset.trace]
 source = "trace"
 location = "./trace.jsonl"
+time-unit = "ms"
+after = "0ms"
+before = "250ms"
 [request]
 max-tokens = 4
 [phase.load]

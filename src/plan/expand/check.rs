@@ -69,8 +69,16 @@ pub(super) fn load(
     for phase in phases {
         let place = ["phase", phase.name.as_str()];
         let is_trace = matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
-        if is_trace && dataset.source != Source::Trace && !dataset.columns.contains_key("timestamp")
-        {
+        if is_trace && dataset.shuffle {
+            let message = format!("phase `{}` replays the times of shuffled rows", phase.name);
+            found.push(
+                Diagnostic::error("scenario/contradiction", message)
+                    .label(scenario.at(&[place[0], place[1], "trace"], "goes by their times"))
+                    .label(scenario.at(&["dataset", name, "shuffle"], "and this mixes them"))
+                    .help("leave `shuffle` out"),
+            );
+        }
+        if is_trace && !may_have_times(dataset) {
             found.push(
                 Diagnostic::error(
                     "scenario/contradiction",
@@ -107,6 +115,15 @@ pub(super) fn load(
                 .help(format!("use {} requests or more", u64::from(*concurrency) * 4)),
             );
         }
+    }
+}
+
+/// Whether rows of a source can have a time each.
+fn may_have_times(dataset: &DatasetPlan) -> bool {
+    match dataset.source {
+        Source::Trace | Source::Jsonl | Source::Csv | Source::Parquet => true,
+        Source::Gsm8k | Source::S1k | Source::S1k11 => dataset.columns.contains_key("timestamp"),
+        Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => false,
     }
 }
 

@@ -10,7 +10,7 @@ use toml::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ids::{CellId, LaunchId, content_hash};
-use crate::plan::cell::{Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
+use crate::plan::cell::{ArrivalsPlan, Cell, DatasetPlan, Phase, RequestPlan, ScorePlan, Source};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::{Launch, build};
 use crate::plan::matrix::{Combination, combinations, text};
@@ -156,9 +156,15 @@ impl Making<'_> {
             self.top.trials,
             found,
         );
-        let warm_up = phases.as_ref().map_or(0, |(phases, _)| warm_up_requests(phases));
+        let wanted = phases.as_ref().map_or_else(datasets::Use::default, |(phases, _)| {
+            let is_trace = |phase: &Phase| matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
+            datasets::Use {
+                warm_up_requests: warm_up_requests(phases),
+                is_replayed: phases.iter().any(is_trace),
+            }
+        });
         let data = |places: &Places, found: &mut Diagnostics| {
-            datasets::dataset(scenario, &combination, warm_up, places, found)
+            datasets::dataset(scenario, &combination, wanted, places, found)
         };
         let dataset_as_written = data(&identity, &mut Diagnostics::default());
         let dataset_plan = data(&self.real, found);

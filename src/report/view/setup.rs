@@ -180,6 +180,7 @@ pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
             for (reason, n) in &record.left_out {
                 facts.push(Fact::new("left out", format!("{}: {reason}", counted(*n, "row"))));
             }
+            facts.extend(record.trace.as_ref().map(|trace| Fact::new("trace", trace.to_string())));
             for (change, n) in &record.changed {
                 facts.push(Fact::new("changed", format!("{}: {change}", counted(*n, "row"))));
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::scenario::grammar::Kind::{Either, Integer, Number};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 use crate::scenario::spec::ONE_UP;
+use crate::units::Nanos;
 
 const UP: Kind = Integer(0, 10_000_000);
 
@@ -51,6 +52,12 @@ table! {
         pub(crate) output_tokens: Option<LengthRange>,
         /// Tokens all generated prompts share.
         pub(crate) shared_prefix_tokens: u32 = UP,
+        /// Unit of a trace's times that are numbers, where the file does not show it.
+        pub(crate) time_unit: Option<TimeUnit>,
+        /// Trace time, from its first row, at which the slice that is replayed begins.
+        pub(crate) after: Option<Nanos>,
+        /// Trace time, from its first row, at which that slice ends.
+        pub(crate) before: Option<Nanos>,
         /// Whole conversations rather than first turns.
         pub(crate) multi_turn: bool,
         /// Two messages of one role in a row: joined, or the row left out.
@@ -85,7 +92,7 @@ words! {
         Parquet = "parquet",
         /// One prompt per line.
         Text = "text",
-        /// JSON lines with a time stamp each.
+        /// Rows with a time each, of any of these formats: prompts, or their lengths alone.
         Trace = "trace",
     }
 }
@@ -109,6 +116,32 @@ words! {
         Join = "join",
         /// The row is left out.
         Skip = "skip",
+    }
+}
+
+words! {
+    /// What a trace's numbers of time count.
+    pub enum TimeUnit {
+        /// Seconds.
+        S = "s",
+        /// Milliseconds.
+        Ms = "ms",
+        /// Microseconds.
+        Us = "us",
+        /// Nanoseconds.
+        Ns = "ns",
+    }
+}
+
+impl TimeUnit {
+    /// Returns the nanoseconds of one.
+    pub(crate) const fn nanos(self) -> i128 {
+        match self {
+            Self::S => 1_000_000_000,
+            Self::Ms => 1_000_000,
+            Self::Us => 1_000,
+            Self::Ns => 1,
+        }
     }
 }
 

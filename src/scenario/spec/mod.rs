@@ -20,7 +20,9 @@ use crate::scenario::grammar::Kind::{
 };
 use crate::scenario::grammar::{Field, Grammar, Kind, table, words};
 pub(crate) use crate::scenario::spec::dataset::DatasetSpec;
-pub use crate::scenario::spec::dataset::{BadRows, LengthRange, PromptForm, SameRole, Source};
+pub use crate::scenario::spec::dataset::{
+    BadRows, LengthRange, PromptForm, SameRole, Source, TimeUnit,
+};
 pub(crate) use crate::scenario::spec::engine::{
     EngineSpec, FlagSpec, GpusSpec, OPTIONS, RequiresSpec, SpeculativeSpec, SpeculativeTable,
 };

@@ -1,30 +1,35 @@
 //! Reads a data set: rows in, samples out; memory grows with the kept samples alone.
 
+mod gathered;
+mod generated;
 mod gsm8k;
 mod random;
 mod s1k;
 mod sharegpt;
 mod table;
+mod time;
+mod traces;
 mod turns;
 mod ultrachat;
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-use rand::Rng as _;
 
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
-use crate::units::Nanos;
-use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
+use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::Columns;
+use crate::workload::dataset::gathered::Gathered;
+use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
+use crate::workload::dataset::table::TraceColumns;
+use crate::workload::dataset::time::Written;
 use crate::workload::dataset::turns::Unsent;
 use crate::workload::error::DataError;
 use crate::workload::input::{Format, Input};
 use crate::workload::prompt::PromptTemplate;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::{self, Row};
-use crate::workload::samples::{Least, Samples, n_distinct};
+use crate::workload::samples::{Samples, n_distinct};
 use crate::workload::tokenizer::Tokenizer;
 
 /// The samples that a run needs of a data set.
@@ -40,6 +45,8 @@ pub struct Load<'a> {
     pub needs: Option<u64>,
     /// The data set's tokenizer, if it has one.
     pub tokenizer: Option<&'a Tokenizer>,
+    /// Whether prompts that have only a length are made; a look at the head does without.
+    pub makes_prompts: bool,
     /// Called now and then with the number of rows read.
     pub on_progress: Option<&'a dyn Fn(u64)>,
 }
@@ -146,6 +153,9 @@ struct Reading<'a> {
     columns: Columns,
     template: Option<PromptTemplate>,
     tokenizer: Option<&'a Tokenizer>,
+    maker: Option<Maker<'a>>,
+    /// Columns of a trace, found by the first row.
+    trace: OnceCell<TraceColumns>,
 }
 
 /// Why a row is not usable: its kind, the column, if one is to blame, and one sentence.
@@ -166,12 +176,11 @@ impl Problem {
     }
 
     fn at(self, file: &str, row: &Row) -> DataError {
-        let error = DataError::new(
-            file,
-            self.message,
-            "`columns` in the scenario says which column plays which part; \
-             `bad-rows = \"skip\"` leaves such rows out, up to a share of `max-bad-rows`",
-        );
+        let help = match self.kind {
+            RowKind::Scenario => "set `tokenizer` on the data set",
+            _ => USUAL_HELP,
+        };
+        let error = DataError::new(file, self.message, help);
         match self.column {
             Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
             None => error.at(row.place),
@@ -181,7 +190,7 @@ impl Problem {
 
 /// A row after reading.
 enum Picked {
-    Candidate(Candidate),
+    Candidate(Box<Candidate>),
     /// Left out by the data set's own rule.
     LeftOut(RowKind),
 }
@@ -193,7 +202,14 @@ struct Candidate {
     lengths: Lengths,
     /// What was changed in it.
     changed: Vec<RowKind>,
+    /// The row's time, where it is replayed.
+    time: Option<Written>,
 }
+
+/// What to do about a row that cannot be used.
+const USUAL_HELP: &str = "`columns` in the scenario says which column plays which part; \
+                          `bad-rows = \"skip\"` leaves such rows out, up to a share of \
+                          `max-bad-rows`";
 
 /// Texts whose tokens are still to be counted.
 enum Lengths {
@@ -203,6 +219,8 @@ enum Lengths {
     OfAnswer(String),
     /// A conversation, which may be left out by its lengths.
     ToFilter { prompt: String, answer: String },
+    /// A prompt of which the row has the length alone.
+    OfPrompt(Wanted),
 }
 
 impl<'a> Reading<'a> {
@@ -225,14 +243,18 @@ impl<'a> Reading<'a> {
         };
         let columns = Columns::new(known, &plan.columns)?;
         let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
-        Ok(Self { plan, columns, template, tokenizer: load.tokenizer })
+        let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
+        let maker = load.tokenizer.filter(|_| load.makes_prompts);
+        let maker = maker.map(|it| Maker::new(it, load.seed, base_name(load.name), as_ids));
+        let tokenizer = load.tokenizer;
+        Ok(Self { plan, columns, template, tokenizer, maker, trace: OnceCell::new() })
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {
         match self.plan.source {
             Source::Sharegpt => sharegpt::pick(self, row),
             Source::Ultrachat => ultrachat::pick(self, row),
-            _ => table::candidate(self, row).map(Picked::Candidate),
+            _ => table::pick(self, row),
         }
     }
 
@@ -252,6 +274,11 @@ impl<'a> Reading<'a> {
                 }
                 sample.output_tokens = Some(n_answer);
             }
+            Lengths::OfPrompt(wanted) => {
+                let made = self.maker.as_ref().map(|maker| maker.prompt(&wanted, sample.row));
+                let failed = |error: DataError| Problem::of_row(RowKind::Scenario, error.message);
+                sample.turns.extend(made.transpose().map_err(failed)?);
+            }
         }
         Ok(Ok(sample))
     }
@@ -263,191 +290,6 @@ impl<'a> Reading<'a> {
             None => Err("tokens cannot be counted without a tokenizer".to_owned()),
         }
     }
-}
-
-/// The state of the reading.
-struct Gathered<'a> {
-    load: &'a Load<'a>,
-    order: rand::rngs::ChaCha8Rng,
-    n_read: u64,
-    n_usable: u64,
-    /// Rows whose lengths were not counted, as they come behind all that the run needs.
-    n_passed_over: u64,
-    /// Hash of each row's prompt, within the plan's limit.
-    pool: Least<u64>,
-    kept: Least<Sample>,
-    ids: HashSet<u64>,
-    shots: Vec<String>,
-    tally: Tally,
-    first_at: Option<Nanos>,
-    last_at: Nanos,
-}
-
-impl<'a> Gathered<'a> {
-    fn new(load: &'a Load<'a>) -> Self {
-        let limit = load.plan.limit;
-        let keep = match (limit, load.needs) {
-            (Some(limit), Some(needs)) => Some(limit.min(needs)),
-            (limit, needs) => limit.or(needs),
-        };
-        Self {
-            load,
-            // Variants of one data set, `name~a1b2c3`, share an order: their rows can be paired.
-            order: load.seed.stream(&format!("dataset/{}/order", base_name(load.name))),
-            n_read: 0,
-            n_usable: 0,
-            n_passed_over: 0,
-            pool: Least::new(limit),
-            kept: Least::new(keep),
-            ids: HashSet::new(),
-            shots: Vec::new(),
-            tally: Tally::new(load.plan),
-            first_at: None,
-            last_at: Nanos::ZERO,
-        }
-    }
-
-    fn take(&mut self, reading: &Reading<'_>, row: &Row) -> Result<(), Problem> {
-        if let Some(report) = self.load.on_progress
-            && self.n_read.is_multiple_of(PROGRESS_EVERY)
-        {
-            report(self.n_read);
-        }
-        let mut candidate = match reading.pick(row)? {
-            Picked::Candidate(candidate) => candidate,
-            Picked::LeftOut(kind) => {
-                self.tally.count(kind);
-                return Ok(());
-            }
-        };
-        let sample = &mut candidate.sample;
-        self.check_id(sample)?;
-        self.set_time(sample)?;
-        if self.n_shots_missing() > 0 {
-            self.shots.push(shot(sample)?);
-            return Ok(());
-        }
-        sample.row = self.n_read - 1;
-        let number = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
-        let key = (number, sample.row);
-        let mut hasher = DefaultHasher::new();
-        hash_turns(&sample.turns, &mut hasher);
-        let is_sent = self.kept.takes(key);
-        if !is_sent && matches!(candidate.lengths, Lengths::ToFilter { .. }) {
-            self.n_passed_over += 1;
-            return Ok(());
-        }
-        let changed = std::mem::take(&mut candidate.changed);
-        if is_sent {
-            match reading.measured(candidate)? {
-                Ok(sample) => self.kept.push(key, sample),
-                Err(kind) => {
-                    self.tally.count(kind);
-                    return Ok(());
-                }
-            }
-        }
-        for kind in changed {
-            self.tally.count(kind);
-        }
-        self.n_usable += 1;
-        self.pool.push(key, hasher.finish());
-        Ok(())
-    }
-
-    fn take_shot(&mut self, reading: &Reading<'_>, file: &str, row: &Row) -> Result<(), DataError> {
-        if let Picked::Candidate(candidate) =
-            reading.pick(row).map_err(|problem| problem.at(file, row))?
-        {
-            self.shots.push(shot(&candidate.sample).map_err(|problem| problem.at(file, row))?);
-        }
-        Ok(())
-    }
-
-    fn n_shots_missing(&self) -> usize {
-        (self.load.plan.n_shots as usize).saturating_sub(self.shots.len())
-    }
-
-    fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
-        let Some(id) = &sample.id else { return Ok(()) };
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        if self.ids.insert(hasher.finish()) {
-            return Ok(());
-        }
-        let message = format!("the id `{}` occurs twice", id.escape_debug());
-        Err(Problem::of_row(RowKind::IdTwice, message))
-    }
-
-    /// Counts a trace's time from its first row.
-    fn set_time(&mut self, sample: &mut Sample) -> Result<(), Problem> {
-        let Some(at) = sample.at else { return Ok(()) };
-        let first = *self.first_at.get_or_insert(at);
-        let Some(since_first) = at.checked_sub(first).filter(|at| *at >= self.last_at) else {
-            let message = "its time is before that of an earlier row".to_owned();
-            return Err(Problem::of_row(RowKind::TimeGoesBack, message));
-        };
-        self.last_at = since_first;
-        sample.at = Some(since_first);
-        Ok(())
-    }
-
-    /// Whether no later row can change the kept samples.
-    fn is_complete(&self) -> bool {
-        !self.load.plan.shuffle && (self.pool.is_full() || self.n_passed_over > 0)
-    }
-
-    fn finish(self, file: &str) -> Result<Samples, DataError> {
-        let plan = self.load.plan;
-        self.tally.judge(self.n_read)?;
-        let left_out = self.tally.left_out();
-        if self.n_usable == 0 {
-            if let Some(first) = self.tally.first_bad() {
-                let rows = told_kinds(&left_out);
-                let message = format!("{}; no row is left: {rows}", first.message);
-                return Err(DataError { message, ..first.clone() });
-            }
-            let n_left_out: u64 = left_out.iter().map(|(_, n)| n).sum();
-            let message = match (self.n_read, n_left_out) {
-                (0, _) => "no row".to_owned(),
-                (n_read, 0) => format!("{n_read} rows, all of them used as worked examples"),
-                (n_read, n_left_out) => format!(
-                    "no usable row: {n_left_out} of {n_read} left out: {}",
-                    told_kinds(&left_out)
-                ),
-            };
-            return Err(DataError::new(file, message, "give a file with more rows"));
-        }
-        let pool = self.pool.into_sorted();
-        let mut prefix = self.shots.join("\n\n");
-        if !prefix.is_empty() {
-            prefix.push_str("\n\n");
-        }
-        Ok(Samples {
-            rows: self.kept.into_sorted(),
-            reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
-            prefix,
-            system: plan.system.clone(),
-            cycle: plan.cycle,
-            chat: None,
-            n_samples: pool.len() as u64,
-            n_distinct: n_distinct(&pool),
-            left_out,
-            changed: self.tally.changed(),
-            n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
-            recipe_sha256: None,
-        })
-    }
-}
-
-/// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.
-fn shot(sample: &Sample) -> Result<String, Problem> {
-    let problem = |message: &str| Problem::of_row(RowKind::WrongType, message.to_owned());
-    let [Prompt::Text(prompt)] = sample.turns.as_slice() else {
-        return Err(problem("a worked example needs a prompt of one text"));
-    };
-    let gold = sample.gold.as_deref().ok_or_else(|| problem("a worked example needs an answer"))?;
-    Ok(format!("{prompt} {gold}"))
 }
 
 fn n_distinct_prompts(samples: &[Sample]) -> u64 {

@@ -6,19 +6,13 @@ use rand::rngs::ChaCha8Rng;
 use crate::ids::content_hash;
 use crate::plan::cell::LengthRange;
 use crate::workload::dataset::Load;
+use crate::workload::dataset::generated::{TOKEN_IDS, Words};
 use crate::workload::error::DataError;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::samples::Samples;
-use crate::workload::tokenizer::Tokenizer;
 
 /// Rows when neither a limit nor the plan's needs say how many.
 const ROWS: u64 = 1_000;
-/// Column name by which a scenario asks for token ids rather than text.
-const TOKEN_IDS: &str = "token-ids";
-/// Times a text is cut or lengthened until it has its length.
-const TRIES: u32 = 64;
-/// Fewer whole words than this in the vocabulary, and all its tokens are used.
-const WORDS_MIN: usize = 64;
 
 /// Makes the samples.
 ///
@@ -86,58 +80,4 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
 
 fn draw_length(range: LengthRange, rng: &mut ChaCha8Rng) -> u32 {
     rng.random_range(range.min..=range.max.max(range.min))
-}
-
-/// The tokens that prompts are drawn from.
-struct Words<'a> {
-    tokenizer: &'a Tokenizer,
-    tokens: Vec<u32>,
-}
-
-impl<'a> Words<'a> {
-    /// Prefers tokens that are a space and a word: a text of them is cut at the spaces and
-    /// gives the same tokens again.
-    fn of(tokenizer: &'a Tokenizer) -> Result<Self, DataError> {
-        let ordinary = tokenizer.ordinary_tokens();
-        let mut words = Vec::new();
-        for token in &ordinary {
-            let text = tokenizer.decode(&[*token, *token])?;
-            let word = text.strip_prefix(' ').unwrap_or(&text);
-            let is_word = word.split(' ').count() == 2
-                && word.split(' ').all(|half| {
-                    half.len() > 1 && half.bytes().all(|byte| byte.is_ascii_alphabetic())
-                });
-            if is_word && tokenizer.encode(&text)? == [*token, *token] {
-                words.push(*token);
-            }
-        }
-        let tokens = if words.len() >= WORDS_MIN { words } else { ordinary };
-        Ok(Self { tokenizer, tokens })
-    }
-
-    fn draw(&self, n: u32, rng: &mut ChaCha8Rng) -> Vec<u32> {
-        (0..n).map(|_| self.tokens[rng.random_range(0..self.tokens.len())]).collect()
-    }
-
-    /// Returns a text that has exactly as many tokens as were given, which it begins with
-    /// as far as they survive being text.
-    fn text(&self, mut tokens: Vec<u32>, rng: &mut ChaCha8Rng) -> Result<String, DataError> {
-        let wanted = tokens.len();
-        for _ in 0..TRIES {
-            let text = self.tokenizer.decode(&tokens)?;
-            let read = self.tokenizer.encode(&text)?;
-            if read.len() == wanted {
-                return Ok(text);
-            }
-            tokens = read;
-            tokens.truncate(wanted);
-            let missing = wanted - tokens.len();
-            tokens.extend(self.draw(missing as u32, rng));
-        }
-        Err(DataError::new(
-            "random",
-            format!("no text of exactly {wanted} tokens was found in {TRIES} tries"),
-            "send token ids: columns.prompt = \"token-ids\" with api = \"completions\"",
-        ))
-    }
 }

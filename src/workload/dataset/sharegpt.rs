@@ -44,7 +44,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     };
     let sample = Sample { turns, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
-    Ok(Picked::Candidate(Candidate { sample, lengths, changed }))
+    let candidate = Candidate { sample, lengths, changed, time: None };
+    Ok(Picked::Candidate(Box::new(candidate)))
 }
 
 fn all_texts(messages: &[Message]) -> String {

@@ -2,11 +2,16 @@
 
 use serde_json::Value;
 
+use crate::ids::sha256_hex;
+use crate::plan::cell::Source;
 use crate::record::golds::written;
-use crate::units::Nanos;
 use crate::workload::bad_rows::RowKind;
+use crate::workload::columns::lookup;
+use crate::workload::dataset::generated::{TOKEN_IDS, Wanted};
+use crate::workload::dataset::time::{self, Written};
+use crate::workload::dataset::traces::{self, Form};
 use crate::workload::dataset::turns::{self, Conversation};
-use crate::workload::dataset::{Candidate, Lengths, Problem, Reading};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::rows::Row;
 
@@ -19,7 +24,54 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("timestamp", "timestamp"),
 ];
 
-pub(super) fn candidate(reading: &Reading<'_>, row: &Row) -> Result<Candidate, Problem> {
+/// Columns of a trace, found by its first row.
+#[derive(Debug)]
+pub(super) struct TraceColumns {
+    /// The published form that it has.
+    pub(super) form: Option<&'static Form>,
+    /// Column of the times, where they are replayed.
+    pub(super) timestamp: Option<String>,
+    /// Column of the prompts' lengths, where rows have no other prompt.
+    input_length: Option<String>,
+    output_length: Option<String>,
+    hash_ids: Option<String>,
+}
+
+impl TraceColumns {
+    fn of<'r>(reading: &'r Reading<'_>, row: &Row) -> &'r Self {
+        reading.trace.get_or_init(|| {
+            let columns = &reading.columns;
+            let find = |role: &str| {
+                if columns.is_asked(role) {
+                    return columns.name(role).map(str::to_owned);
+                }
+                traces::column(&row.fields, role)
+            };
+            let has_prompt = reading.template.is_some()
+                || columns.name("messages").is_some()
+                || columns.get(&row.fields, "prompt").is_some()
+                || columns.is_asked("prompt") && columns.name("prompt") != Some(TOKEN_IDS);
+            let asks_length = columns.is_asked("input-length") && !columns.is_asked("prompt");
+            let has_length_alone = asks_length || !has_prompt;
+            let input_length = has_length_alone.then(|| find("input-length")).flatten();
+            let is_trace = input_length.is_some() || reading.plan.source == Source::Trace;
+            Self {
+                form: traces::form(&row.fields),
+                timestamp: reading.plan.is_replayed.then(|| find("timestamp")).flatten(),
+                output_length: if is_trace { find("output-length") } else { None },
+                hash_ids: input_length.is_some().then(|| find("hash-ids")).flatten(),
+                input_length,
+            }
+        })
+    }
+}
+
+pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
+    let trace = TraceColumns::of(reading, row);
+    let time = time(reading, trace, row)?;
+    if let Some(input_length) = &trace.input_length {
+        return of_lengths(reading, trace, input_length, row, time);
+    }
     let (turns, changed, answer) = match reading.columns.name("messages") {
         Some(_) => {
             let Conversation { turns, changed, answer } = turns::from_messages(reading, row)?;
@@ -28,21 +80,107 @@ pub(super) fn candidate(reading: &Reading<'_>, row: &Row) -> Result<Candidate, P
         None => (vec![prompt(reading, row)?], Vec::new(), None),
     };
     let gold = gold(reading, row)?;
-    let output_tokens = count(reading, row, "output-length")?;
+    let output_tokens = match &trace.output_length {
+        Some(column) => tokens(row, column)?,
+        None => match optional(reading, row, "output-length")? {
+            Some(value) => count(value, reading.columns.name("output-length"))?,
+            None => None,
+        },
+    };
+    if output_tokens == Some(0) {
+        return match reading.plan.source {
+            Source::Trace => Ok(Picked::LeftOut(RowKind::SourceFailed)),
+            _ => Err(Problem {
+                kind: RowKind::WrongType,
+                column: reading.columns.name("output-length").map(str::to_owned),
+                message: "`0` is not a number of tokens from 1".to_owned(),
+            }),
+        };
+    }
     // The length that the row prescribes, or else that of its own answer.
     let lengths = match (output_tokens, gold.clone().or(answer), reading.tokenizer) {
         (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
     let sample = Sample {
-        row: 0,
-        id: optional(reading, row, "id")?.map(|id| text_of(id).unwrap_or_else(|| id.to_string())),
+        id: id(reading, row)?,
         turns: with_system(reading, row, turns)?,
         output_tokens,
         gold,
-        at: time(reading, row)?,
+        ..Sample::default()
     };
-    Ok(Candidate { sample, lengths, changed })
+    Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time })))
+}
+
+fn id(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
+    let id = optional(reading, row, "id")?;
+    Ok(id.map(|id| text_of(id).unwrap_or_else(|| id.to_string())))
+}
+
+/// A row that has lengths and no text.
+fn of_lengths(
+    reading: &Reading<'_>,
+    trace: &TraceColumns,
+    input_length: &str,
+    row: &Row,
+    time: Option<Written>,
+) -> Result<Picked, Problem> {
+    let problem = |kind, column: &str, message: String| Problem {
+        kind,
+        column: Some(column.to_owned()),
+        message,
+    };
+    if reading.tokenizer.is_none() {
+        let message = "the rows have lengths in place of prompts, and no tokenizer is given";
+        return Err(problem(RowKind::Scenario, input_length, message.to_owned()));
+    }
+    let n_tokens = tokens(row, input_length)?
+        .ok_or_else(|| problem(RowKind::NoColumn, input_length, "missing or null".to_owned()))?;
+    if n_tokens == 0 {
+        return Err(problem(RowKind::Empty, input_length, "a prompt of 0 tokens".to_owned()));
+    }
+    let output_tokens = match &trace.output_length {
+        Some(column) => tokens(row, column)?,
+        None => None,
+    };
+    if output_tokens == Some(0) {
+        return Ok(Picked::LeftOut(RowKind::SourceFailed));
+    }
+    let blocks = match &trace.hash_ids {
+        Some(column) => {
+            hash_ids(row, column).map_err(|message| problem(RowKind::WrongType, column, message))?
+        }
+        None => Vec::new(),
+    };
+    let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
+    let sample = Sample { id: id(reading, row)?, output_tokens, ..Sample::default() };
+    let lengths = Lengths::OfPrompt(wanted);
+    let candidate = Candidate { sample, lengths, changed: Vec::new(), time };
+    Ok(Picked::Candidate(Box::new(candidate)))
+}
+
+/// Returns the ids of the blocks that a prompt begins with.
+fn hash_ids(row: &Row, column: &str) -> Result<Vec<u64>, String> {
+    let wrong = || "is not a list of ids".to_owned();
+    let Some(value) = lookup(&row.fields, column).filter(|value| !value.is_null()) else {
+        return Ok(Vec::new());
+    };
+    let parsed: Value;
+    let list = match value {
+        Value::String(text) => {
+            parsed = serde_json::from_str(text).map_err(|_| wrong())?;
+            &parsed
+        }
+        list => list,
+    };
+    let id = |id: &Value| match id {
+        Value::Number(number) => number.as_u64().or_else(|| Some(number.as_i64()? as u64)),
+        // The first bytes of a digest name a text as well as the text does.
+        Value::String(text) => u64::from_str_radix(&sha256_hex(text.as_bytes())[..16], 16).ok(),
+        _ => None,
+    };
+    let ids = list.as_array().ok_or_else(wrong)?.iter().map(id);
+    ids.collect::<Option<_>>().ok_or_else(wrong)
 }
 
 fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
@@ -112,67 +250,53 @@ fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
     Ok(Some(text_of(value).or_else(list).unwrap_or_else(|| value.to_string())))
 }
 
-fn count(reading: &Reading<'_>, row: &Row, role: &str) -> Result<Option<u32>, Problem> {
-    let Some(value) = optional(reading, row, role)? else { return Ok(None) };
+/// Returns the number of tokens in a column, if it is not null.
+fn tokens(row: &Row, column: &str) -> Result<Option<u32>, Problem> {
+    match lookup(&row.fields, column).filter(|value| !value.is_null()) {
+        Some(value) => count(value, Some(column)),
+        None => Ok(None),
+    }
+}
+
+fn count(value: &Value, column: Option<&str>) -> Result<Option<u32>, Problem> {
+    // Data frames with a gap write whole numbers as 374.0.
+    let whole = |number: f64| (number.fract() == 0.0 && number >= 0.0).then_some(number as u64);
     let number = match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+        }
         _ => None,
     };
-    match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
+    match number.and_then(|number| u32::try_from(number).ok()) {
         Some(number) => Ok(Some(number)),
         None => Err(Problem {
             kind: RowKind::WrongType,
-            column: reading.columns.name(role).map(str::to_owned),
+            column: column.map(str::to_owned),
             message: format!("`{}` is not a number of tokens from 1", shown(value)),
         }),
     }
 }
 
-/// The row's time since the Unix epoch, or since whatever its numbers count from.
-fn time(reading: &Reading<'_>, row: &Row) -> Result<Option<Nanos>, Problem> {
-    let Some(value) = optional(reading, row, "timestamp")? else { return Ok(None) };
-    let problem = |message: String| Problem {
-        kind: RowKind::WrongType,
-        column: reading.columns.name("timestamp").map(str::to_owned),
-        message,
-    };
-    let unit_ns = match reading.columns.name("timestamp-unit") {
-        Some("s") => 1e9,
-        // Mooncake's traces count milliseconds.
-        Some("ms") | None => 1e6,
-        Some("us") => 1e3,
-        Some("ns") => 1.0,
-        Some(other) => {
-            return Err(problem(format!("`timestamp-unit` is `{other}`; s, ms, us and ns exist")));
-        }
-    };
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.trim().parse() {
-            Ok(number) => Some(number),
-            Err(_) => return date(text).map(Some).map_err(problem),
-        },
-        _ => None,
-    };
-    match number.filter(|number: &f64| number.is_finite() && *number >= 0.0) {
-        Some(number) => Ok(Some(Nanos((number * unit_ns).round() as u64))),
-        None => Err(problem(format!("`{}` is not a time", shown(value)))),
+/// The row's time, where a trace is replayed.
+fn time(
+    reading: &Reading<'_>,
+    trace: &TraceColumns,
+    row: &Row,
+) -> Result<Option<Written>, Problem> {
+    if !reading.plan.is_replayed {
+        return Ok(None);
     }
-}
-
-fn date(text: &str) -> Result<Nanos, String> {
-    let text = text.trim();
-    let stamp = text.parse::<jiff::Timestamp>().or_else(|error| {
-        // A date without a zone, as in Azure's traces, is taken as UTC: only differences count.
-        let date: jiff::civil::DateTime = text.parse().map_err(|_| error)?;
-        date.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp())
-    });
-    stamp
-        .ok()
-        .and_then(|stamp| u64::try_from(stamp.as_nanosecond()).ok())
-        .map(Nanos)
-        .ok_or_else(|| format!("`{}` is not a time", text.escape_debug()))
+    let column = trace.timestamp.as_deref().or_else(|| reading.columns.name("timestamp"));
+    let problem = |kind, message| Problem { kind, column: column.map(str::to_owned), message };
+    let value = column.and_then(|column| lookup(&row.fields, column));
+    let value = value.filter(|value| !value.is_null());
+    let value = value
+        .ok_or_else(|| problem(RowKind::NoTime, with_columns("no time: missing or null", row)))?;
+    let read = time::read(value);
+    let wrong = || problem(RowKind::NoTime, format!("`{}` is not a time", shown(value)));
+    read.map(Some).ok_or_else(wrong)
 }
 
 /// Returns a column's value; it may be absent unless the scenario names the column itself.

@@ -17,5 +17,6 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         _ => Lengths::Known,
     };
     let sample = Sample { turns, ..Sample::default() };
-    Ok(Picked::Candidate(Candidate { sample, lengths, changed }))
+    let candidate = Candidate { sample, lengths, changed, time: None };
+    Ok(Picked::Candidate(Box::new(candidate)))
 }

@@ -1,11 +1,14 @@
 //! Apache Parquet, row by row, whatever its bytes are.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use parquet::basic::{LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as ParquetRow};
+use parquet::schema::types::Type;
 use serde_json::{Value, json};
 
 use crate::workload::error::DataError;
@@ -20,6 +23,7 @@ pub(super) struct Parquet {
     /// The same bytes again, to find out which column is to blame.
     again: Option<Content>,
     rows: RowIter<'static>,
+    times: Times,
     number: u64,
     failed: bool,
 }
@@ -30,8 +34,13 @@ impl Parquet {
             Content::File(file) => file.try_clone().ok().map(Content::File),
             Content::Bytes(bytes) => Some(Content::Bytes(bytes.clone())),
         };
-        match caught(|| Ok(RowIter::from_file_into(reader(content)?))) {
-            Ok(rows) => Ok(Self { file, again, rows, number: 0, failed: false }),
+        let opened = caught(|| {
+            let reader = reader(content)?;
+            let times = times(reader.metadata().file_metadata().schema());
+            Ok((RowIter::from_file_into(reader), times))
+        });
+        match opened {
+            Ok((rows, times)) => Ok(Self { file, again, rows, times, number: 0, failed: false }),
             Err(message) => Err(damaged(&file, &message)),
         }
     }
@@ -91,7 +100,8 @@ impl Iterator for Parquet {
             return None;
         }
         let rows = &mut self.rows;
-        let row = caught(|| rows.next().transpose().map(|row| row.map(fields)));
+        let times = &self.times;
+        let row = caught(|| rows.next().transpose().map(|row| row.map(|row| fields(row, times))));
         self.number += 1;
         match row {
             Ok(None) => None,
@@ -109,15 +119,49 @@ impl Iterator for Parquet {
 ///
 /// Old writers do not say which columns are texts. Their bytes are texts all the same if they
 /// are UTF-8; others are no text, and only a column that is asked for is refused for it.
-fn fields(row: ParquetRow) -> Value {
-    let of_field = |field: Field| match &field {
+fn fields(row: ParquetRow, times: &Times) -> Value {
+    let of_field = |name: &str, field: Field| match &field {
+        Field::TimestampMillis(count) => instant(*count, 1_000_000),
+        Field::TimestampMicros(count) => instant(*count, 1_000),
+        Field::Long(count) if times.contains_key(name) => instant(*count, times[name]),
         Field::Bytes(bytes) => match bytes.as_utf8() {
             Ok(text) => Value::from(text),
             Err(_) => json!({ "bytes": bytes.len() }),
         },
         _ => field.to_json_value(),
     };
-    row.into_columns().into_iter().map(|(name, field)| (name, of_field(field))).collect()
+    let columns = row.into_columns().into_iter();
+    let columns = columns.map(|(name, field)| {
+        let value = of_field(&name, field);
+        (name, value)
+    });
+    columns.collect()
+}
+
+/// Nanoseconds of one count, by the name of the column.
+type Times = BTreeMap<String, i128>;
+
+/// Returns the columns that are instants, by their logical type alone: that is how instants
+/// without a zone, and those of nanoseconds, are written.
+fn times(schema: &Type) -> Times {
+    let unit = |column: &Type| match column.get_basic_info().logical_type_ref() {
+        Some(LogicalType::Timestamp(time)) => Some(match time.unit {
+            TimeUnit::MILLIS => 1_000_000,
+            TimeUnit::MICROS => 1_000,
+            TimeUnit::NANOS => 1,
+        }),
+        _ => None,
+    };
+    let columns = schema.get_fields().iter();
+    columns.filter_map(|column| Some((column.name().to_owned(), unit(column)?))).collect()
+}
+
+/// Returns an instant as RFC 3339 writes it; one without a zone counts as UTC.
+fn instant(count: i64, nanos: i128) -> Value {
+    match jiff::Timestamp::from_nanosecond(i128::from(count) * nanos) {
+        Ok(instant) => Value::from(instant.to_string()),
+        Err(_) => Value::from(count),
+    }
 }
 
 /// The reader trusts lengths and counts that a damaged file gives, and panics on some.

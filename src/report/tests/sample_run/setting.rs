@@ -188,6 +188,7 @@ pub(crate) fn datasets() -> Vec<DatasetRecord> {
         n_looked_at: None,
         left_out: vec![("no gold answer".to_owned(), 1)],
         changed: Vec::new(),
+        trace: None,
         prompts_hash: "0123456789ab".to_owned(),
         n_shared_with_warm_up: 0,
     }]

@@ -4,3 +4,4 @@ mod parquet;
 mod scale;
 mod sources;
 mod tokens;
+mod traces;

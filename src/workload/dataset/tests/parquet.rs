@@ -104,6 +104,7 @@ fn several_files_are_read_as_one() {
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     let parts = vec![Input::bytes("a.parquet", part.clone()), Input::bytes("b.parquet", part)];

@@ -40,6 +40,7 @@ fn check(file: File, name: &str, n: u64) {
         seed: Seed(1),
         needs: Some(1_000),
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     let samples = load(&asked, vec![Input::file(name, file)]).unwrap();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use crate::plan::cell::{BadRows, DatasetPlan, Source};
+use crate::plan::cell::{BadRows, DatasetPlan, Source, TimeUnit};
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::dataset::{Load, load, load_with_shots};
@@ -30,6 +30,7 @@ pub(crate) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Sampl
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     load(&asked, vec![Input::bytes(name, bytes.to_vec())])
@@ -95,6 +96,7 @@ fn worked_examples_come_from_the_training_file_when_there_is_one() {
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     let file = |name: &str| vec![Input::bytes(name, GSM8K.as_bytes())];
@@ -406,17 +408,14 @@ fn token_ids_and_messages_are_prompts_too() {
 
 #[test]
 fn a_trace_counts_time_from_its_first_row() {
-    let trace = plan(Source::Trace);
+    let trace =
+        DatasetPlan { is_replayed: true, time_unit: Some(TimeUnit::Ms), ..plan(Source::Trace) };
     let bytes = b"{\"timestamp\":1000,\"prompt\":\"a\",\"output_length\":5}\n\
                   {\"timestamp\":1250,\"prompt\":\"b\",\"output_length\":6}\n";
     let samples = read(&trace, "x.jsonl", bytes).unwrap();
     assert_eq!(samples.rows()[0].at, Some(Nanos::ZERO));
     assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(250)));
     assert_eq!(samples.rows()[1].output_tokens, Some(6));
-    let dates = b"{\"timestamp\":\"2023-11-16 18:17:03.98\",\"prompt\":\"a\"}\n\
-                  {\"timestamp\":\"2023-11-16 18:17:04.03\",\"prompt\":\"b\"}\n";
-    let samples = read(&trace, "x.jsonl", dates).unwrap();
-    assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(50)));
     check_error(
         &trace,
         "x.jsonl",
@@ -438,6 +437,7 @@ fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
             seed: Seed(seed),
             needs,
             tokenizer: None,
+            makes_prompts: true,
             on_progress: None,
         };
         let samples = load(&asked, vec![Input::bytes("x.jsonl", bytes.clone())]).unwrap();
@@ -471,6 +471,7 @@ fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     let samples = load(&asked, vec![Input::file("x.jsonl", file)]).unwrap();

@@ -13,7 +13,7 @@ use crate::workload::samples::Samples;
 use crate::workload::tokenizer::Tokenizer;
 
 /// One token per word, cut at white space and punctuation.
-fn words() -> Tokenizer {
+pub(crate) fn words() -> Tokenizer {
     let mut vocabulary = serde_json::Map::new();
     vocabulary.insert("[UNK]".to_owned(), json!(0));
     for n in 0..200_u32 {
@@ -62,7 +62,15 @@ fn read(
     bytes: &[u8],
 ) -> Result<Samples, DataError> {
     let tokenizer = Some(tokenizer);
-    let asked = Load { name: "q", plan, seed: Seed(1), needs, tokenizer, on_progress: None };
+    let asked = Load {
+        name: "q",
+        plan,
+        seed: Seed(1),
+        needs,
+        tokenizer,
+        makes_prompts: true,
+        on_progress: None,
+    };
     load(&asked, vec![Input::bytes("x.json", bytes.to_vec())])
 }
 
@@ -114,6 +122,7 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        makes_prompts: true,
         on_progress: None,
     };
     let error = load(&asked, vec![]).unwrap_err();

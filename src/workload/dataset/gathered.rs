@@ -1,0 +1,252 @@
+//! Gathers the samples that a run needs from a data set's rows, in one pass.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use rand::Rng as _;
+
+use crate::record::trial::TraceRecord;
+use crate::units::Nanos;
+use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
+use crate::workload::dataset::time::{Clock, Misplaced, Unit};
+use crate::workload::dataset::{
+    Candidate, Lengths, Load, PROGRESS_EVERY, Picked, Problem, Reading, base_name, hash_turns,
+};
+use crate::workload::error::DataError;
+use crate::workload::request::{Prompt, Sample};
+use crate::workload::rows::Row;
+use crate::workload::samples::{Least, Samples, n_distinct};
+
+/// The state of the reading.
+pub(super) struct Gathered<'a> {
+    load: &'a Load<'a>,
+    order: rand::rngs::ChaCha8Rng,
+    pub(super) n_read: u64,
+    n_usable: u64,
+    /// Rows whose lengths were not counted, as they come behind all that the run needs.
+    n_passed_over: u64,
+    /// Hash of each row's prompt, within the plan's limit.
+    pool: Least<u64>,
+    kept: Least<Sample>,
+    ids: HashSet<u64>,
+    shots: Vec<String>,
+    pub(super) tally: Tally,
+    /// The trace's clock, from its first timed row on.
+    clock: Option<Clock>,
+    /// Whether the slice of time is over.
+    is_over: bool,
+}
+
+impl<'a> Gathered<'a> {
+    pub(super) fn new(load: &'a Load<'a>) -> Self {
+        let limit = load.plan.limit;
+        let keep = match (limit, load.needs) {
+            (Some(limit), Some(needs)) => Some(limit.min(needs)),
+            (limit, needs) => limit.or(needs),
+        };
+        Self {
+            load,
+            // Variants of one data set, `name~a1b2c3`, share an order: their rows can be paired.
+            order: load.seed.stream(&format!("dataset/{}/order", base_name(load.name))),
+            n_read: 0,
+            n_usable: 0,
+            n_passed_over: 0,
+            pool: Least::new(limit),
+            kept: Least::new(keep),
+            ids: HashSet::new(),
+            shots: Vec::new(),
+            tally: Tally::new(load.plan),
+            clock: None,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn take(&mut self, reading: &Reading<'_>, row: &Row) -> Result<(), Problem> {
+        if let Some(report) = self.load.on_progress
+            && self.n_read.is_multiple_of(PROGRESS_EVERY)
+        {
+            report(self.n_read);
+        }
+        let mut candidate = match reading.pick(row)? {
+            Picked::Candidate(candidate) => candidate,
+            Picked::LeftOut(kind) => {
+                self.tally.count(kind);
+                return Ok(());
+            }
+        };
+        if !self.is_in_time(reading, &mut candidate)? {
+            self.tally.count(RowKind::OutsideSlice);
+            return Ok(());
+        }
+        let sample = &mut candidate.sample;
+        self.check_id(sample)?;
+        if self.n_shots_missing() > 0 {
+            self.shots.push(shot(sample)?);
+            return Ok(());
+        }
+        sample.row = self.n_read - 1;
+        let number = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
+        let key = (number, sample.row);
+        let mut hasher = DefaultHasher::new();
+        hash_turns(&sample.turns, &mut hasher);
+        if let Lengths::OfPrompt(wanted) = &candidate.lengths {
+            wanted.hash(&mut hasher);
+            // What blocks do not cover is unlike all other rows.
+            if wanted.is_unique() {
+                sample.row.hash(&mut hasher);
+            }
+        }
+        let is_sent = self.kept.takes(key);
+        if !is_sent && matches!(candidate.lengths, Lengths::ToFilter { .. }) {
+            self.n_passed_over += 1;
+            return Ok(());
+        }
+        let changed = std::mem::take(&mut candidate.changed);
+        if is_sent {
+            match reading.measured(*candidate)? {
+                Ok(sample) => self.kept.push(key, sample),
+                Err(kind) => {
+                    self.tally.count(kind);
+                    return Ok(());
+                }
+            }
+        }
+        for kind in changed {
+            self.tally.count(kind);
+        }
+        self.n_usable += 1;
+        self.pool.push(key, hasher.finish());
+        Ok(())
+    }
+
+    pub(super) fn take_shot(
+        &mut self,
+        reading: &Reading<'_>,
+        file: &str,
+        row: &Row,
+    ) -> Result<(), DataError> {
+        if let Picked::Candidate(candidate) =
+            reading.pick(row).map_err(|problem| problem.at(file, row))?
+        {
+            self.shots.push(shot(&candidate.sample).map_err(|problem| problem.at(file, row))?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn n_shots_missing(&self) -> usize {
+        (self.load.plan.n_shots as usize).saturating_sub(self.shots.len())
+    }
+
+    fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
+        let Some(id) = &sample.id else { return Ok(()) };
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        if self.ids.insert(hasher.finish()) {
+            return Ok(());
+        }
+        let message = format!("the id `{}` occurs twice", id.escape_debug());
+        Err(Problem::of_row(RowKind::IdTwice, message))
+    }
+
+    /// Counts a trace's time from its first row, and from the beginning of the slice; `false`
+    /// for a row outside it.
+    fn is_in_time(
+        &mut self,
+        reading: &Reading<'_>,
+        candidate: &mut Candidate,
+    ) -> Result<bool, Problem> {
+        let Some(written) = candidate.time else { return Ok(true) };
+        let plan = self.load.plan;
+        let clock = self.clock.get_or_insert_with(|| {
+            let columns = reading.trace.get();
+            let form = columns.and_then(|columns| columns.form);
+            let unit = match (plan.time_unit, form.and_then(|form| Some((form.unit?, form.name)))) {
+                (Some(unit), _) => Unit::Asked(unit),
+                (None, Some((unit, name))) => Unit::Known(unit, name),
+                (None, None) => Unit::Unsaid,
+            };
+            let column = columns.and_then(|columns| columns.timestamp.as_deref());
+            Clock::new(unit, column.unwrap_or("timestamp"))
+        });
+        let problem = |kind, message: &str| Problem::of_row(kind, message.to_owned());
+        let since_first = clock.since_first(written).map_err(|misplaced| match misplaced {
+            Misplaced::GoesBack => {
+                problem(RowKind::TimeGoesBack, "its time is before that of an earlier row")
+            }
+            Misplaced::TooFar => {
+                problem(RowKind::TooFar, "its time is more than 584 years from the first one")
+            }
+        })?;
+        let from = plan.after.unwrap_or(Nanos::ZERO);
+        self.is_over |= plan.before.is_some_and(|end| since_first >= end);
+        candidate.sample.at = since_first.checked_sub(from);
+        Ok(candidate.sample.at.is_some() && !self.is_over)
+    }
+
+    /// Whether no later row can change the kept samples.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_over || !self.load.plan.shuffle && (self.pool.is_full() || self.n_passed_over > 0)
+    }
+
+    pub(super) fn finish(self, file: &str) -> Result<Samples, DataError> {
+        let plan = self.load.plan;
+        self.tally.judge(self.n_read)?;
+        let left_out = self.tally.left_out();
+        if self.n_usable == 0 {
+            if let Some(first) = self.tally.first_bad() {
+                let rows = told_kinds(&left_out);
+                let message = format!("{}; no row is left: {rows}", first.message);
+                return Err(DataError { message, ..first.clone() });
+            }
+            let n_left_out: u64 = left_out.iter().map(|(_, n)| n).sum();
+            let message = match (self.n_read, n_left_out) {
+                (0, _) => "no row".to_owned(),
+                (n_read, 0) => format!("{n_read} rows, all of them used as worked examples"),
+                (n_read, n_left_out) => format!(
+                    "no usable row: {n_left_out} of {n_read} left out: {}",
+                    told_kinds(&left_out)
+                ),
+            };
+            return Err(DataError::new(file, message, "give a file with more rows"));
+        }
+        let pool = self.pool.into_sorted();
+        let rows = self.kept.into_sorted();
+        let trace = self.clock.map(|clock| {
+            let at = |sample: Option<&Sample>| sample.and_then(|sample| sample.at);
+            let (first, last) = (at(rows.first()), at(rows.last()));
+            let span =
+                last.zip(first).map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
+            let unit = clock.unit(file)?;
+            Ok(TraceRecord { n: rows.len() as u64, span, unit })
+        });
+        let mut prefix = self.shots.join("\n\n");
+        if !prefix.is_empty() {
+            prefix.push_str("\n\n");
+        }
+        Ok(Samples {
+            rows,
+            trace: trace.transpose()?,
+            reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
+            prefix,
+            system: plan.system.clone(),
+            cycle: plan.cycle,
+            chat: None,
+            n_samples: pool.len() as u64,
+            n_distinct: n_distinct(&pool),
+            left_out,
+            changed: self.tally.changed(),
+            n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
+            recipe_sha256: None,
+        })
+    }
+}
+
+/// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.
+fn shot(sample: &Sample) -> Result<String, Problem> {
+    let problem = |message: &str| Problem::of_row(RowKind::WrongType, message.to_owned());
+    let [Prompt::Text(prompt)] = sample.turns.as_slice() else {
+        return Err(problem("a worked example needs a prompt of one text"));
+    };
+    let gold = sample.gold.as_deref().ok_or_else(|| problem("a worked example needs an answer"))?;
+    Ok(format!("{prompt} {gold}"))
+}

@@ -1,0 +1,157 @@
+//! Traces as they are published: times, lengths and shared blocks.
+
+use crate::plan::cell::{BadRows, DatasetPlan, Source, TimeUnit};
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::workload::dataset::tests::sources::plan;
+use crate::workload::dataset::tests::tokens::words;
+use crate::workload::dataset::{Load, load};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::request::Prompt;
+use crate::workload::samples::Samples;
+
+fn trace() -> DatasetPlan {
+    DatasetPlan { is_replayed: true, ..plan(Source::Trace) }
+}
+
+fn read(plan: &DatasetPlan, name: &str, text: &str) -> Result<Samples, DataError> {
+    let tokenizer = words();
+    let asked = Load {
+        name: "t",
+        plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: Some(&tokenizer),
+        makes_prompts: true,
+        on_progress: None,
+    };
+    load(&asked, vec![Input::bytes(name, text.to_owned())])
+}
+
+/// Each row's milliseconds, tokens of its prompt, and tokens of its answer.
+fn told(samples: &Samples) -> Vec<(f64, u32, Option<u32>)> {
+    let tokenizer = words();
+    let of_row = samples.rows().iter().map(|sample| {
+        let [Prompt::Text(text)] = sample.turns.as_slice() else { panic!("one text") };
+        let n_tokens = tokenizer.count(text).unwrap();
+        (sample.at.unwrap().as_millis_f64(), n_tokens, sample.output_tokens)
+    });
+    of_row.collect()
+}
+
+const MOONCAKE: &str = r#"{"timestamp": 0, "input_length": 1100, "output_length": 50, "hash_ids": [0, 1, 2]}
+{"timestamp": 305, "input_length": 1300, "output_length": 49, "hash_ids": [0, 1, 3]}
+{"timestamp": 610, "input_length": 300, "output_length": 12, "hash_ids": [7]}
+"#;
+
+#[test]
+fn mooncakes_lengths_become_prompts_that_share_what_equal_ids_say() {
+    let samples = read(&trace(), "mooncake.jsonl", MOONCAKE).unwrap();
+    let expected = [(0.0, 1100, Some(50)), (305.0, 1300, Some(49)), (610.0, 300, Some(12))];
+    assert_eq!(told(&samples), expected);
+    assert_eq!(samples.n_distinct, 3);
+    let tokens: Vec<Vec<u32>> = samples
+        .rows()
+        .iter()
+        .map(|sample| match &sample.turns[0] {
+            Prompt::Text(text) => words().encode(text).unwrap(),
+            _ => panic!("a text"),
+        })
+        .collect();
+    let shared = |a: &[u32], b: &[u32]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (first, other) = (shared(&tokens[0], &tokens[1]), shared(&tokens[0], &tokens[2]));
+    // One of 200 words is drawn: the next ones may be the same by chance.
+    assert!((1024..1032).contains(&first) && other < 8, "{first}, {other}");
+    assert_eq!(
+        samples.trace.unwrap().to_string(),
+        "3 requests over 0.61 s, 3.279 per s; times in ms, as in Mooncake's traces"
+    );
+}
+
+#[test]
+fn azures_and_burstgpts_traces_are_read_as_they_are_published() {
+    let azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n\
+                 2023-11-16 18:15:46.6805900,374,44\n\
+                 2023-11-16 18:15:46.9951690,396,109\n\
+                 2023-11-16 18:15:48.2224310,879,55\n";
+    let samples = read(&trace(), "azure.csv", azure).unwrap();
+    let expected = [(0.0, 374, Some(44)), (314.579, 396, Some(109)), (1541.841, 879, Some(55))];
+    assert_eq!(told(&samples), expected);
+    let burstgpt = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
+                    5,ChatGPT,472,18,490,Conversation log\n\
+                    5,ChatGPT,300,0,300,API log\n\
+                    8,GPT-4,187,30,217,API log\n";
+    let samples = read(&trace(), "burstgpt.csv", burstgpt).unwrap();
+    assert_eq!(told(&samples), [(0.0, 472, Some(18)), (3000.0, 187, Some(30))]);
+    let failed = "a request that failed at the source, without answer tokens";
+    assert_eq!(samples.left_out, [(failed.to_owned(), 1)]);
+}
+
+#[test]
+fn a_unit_is_known_shown_or_asked_for() {
+    let rows = |times: &[&str]| {
+        let row = |time: &&str| format!("{{\"timestamp\":{time},\"prompt\":\"a\"}}\n");
+        times.iter().map(row).collect::<String>()
+    };
+    let unit = |plan: &DatasetPlan, times: &[&str]| {
+        read(plan, "x.jsonl", &rows(times)).map(|samples| samples.trace.unwrap().to_string())
+    };
+    assert_eq!(
+        unit(&trace(), &["0.0", "0.2", "0.4"]).unwrap(),
+        "3 requests over 0.4 s, 5 per s; times in s, as they have fractions"
+    );
+    let asked = unit(&trace(), &["0", "200", "400"]).unwrap_err();
+    assert!(asked.message.contains("whole numbers without a unit: 0, 200, 400"), "{asked}");
+    assert!(asked.help.contains("time-unit = \"ms\""), "{}", asked.help);
+    let said = DatasetPlan { time_unit: Some(TimeUnit::Ms), ..trace() };
+    assert_eq!(
+        unit(&said, &["0", "200", "400"]).unwrap(),
+        "3 requests over 0.4 s, 5 per s; times in ms"
+    );
+    let none = read(&trace(), "x.jsonl", "{\"prompt\":\"a\"}\n").unwrap_err();
+    assert!(none.message.starts_with("no time: missing or null; the row has `prompt`"), "{none}");
+}
+
+#[test]
+fn a_column_of_times_is_one_only_where_they_are_replayed() {
+    let text =
+        "{\"timestamp\":\"yesterday\",\"prompt\":\"a\"}\n{\"timestamp\":7,\"prompt\":\"b\"}\n";
+    for source in [Source::Jsonl, Source::Trace] {
+        let samples = read(&plan(source), "x.jsonl", text).unwrap();
+        assert_eq!((samples.n_samples, samples.trace), (2, None));
+    }
+}
+
+#[test]
+fn a_slice_of_time_is_replayed_from_its_own_beginning() {
+    let ms = |ms| Some(Nanos::from_millis(ms));
+    let slice = DatasetPlan { after: ms(300), before: ms(600), ..trace() };
+    let samples = read(&slice, "mooncake.jsonl", MOONCAKE).unwrap();
+    assert_eq!(told(&samples), [(5.0, 1300, Some(49))]);
+}
+
+#[test]
+fn lengths_need_a_tokenizer_whatever_bad_rows_do() {
+    let plan = DatasetPlan { bad_rows: BadRows::Skip, ..trace() };
+    let asked = Load {
+        name: "t",
+        plan: &plan,
+        seed: Seed(1),
+        needs: None,
+        tokenizer: None,
+        makes_prompts: true,
+        on_progress: None,
+    };
+    let error = load(&asked, vec![Input::bytes("m.jsonl", MOONCAKE)]).unwrap_err();
+    assert!(error.message.contains("no tokenizer is given"), "{error}");
+    assert_eq!(error.help, "set `tokenizer` on the data set");
+}
+
+#[test]
+fn times_that_cannot_be_held_are_no_times() {
+    let said = DatasetPlan { time_unit: Some(TimeUnit::S), ..trace() };
+    let text = "{\"timestamp\":0,\"prompt\":\"a\"}\n{\"timestamp\":1e20,\"prompt\":\"b\"}\n";
+    let error = read(&said, "x.jsonl", text).unwrap_err();
+    assert!(error.message.contains("more than 584 years"), "{error}");
+}

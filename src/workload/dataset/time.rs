@@ -1,0 +1,295 @@
+//! Times of rows: instants and lengths of time, with the unit that numbers are of.
+
+use serde_json::Value;
+
+use crate::plan::cell::TimeUnit;
+use crate::units::Nanos;
+use crate::workload::error::DataError;
+
+/// Nanoseconds of one second.
+const SECOND: i128 = 1_000_000_000;
+
+/// A time as a row writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// A date or a length of time: nanoseconds from whatever the column counts from.
+    Typed(i128),
+    /// A number without a unit, in billionths of it.
+    Bare {
+        /// Billionths of the unit.
+        billionths: i128,
+        /// Whether it was written with a fraction.
+        is_fraction: bool,
+    },
+}
+
+/// Reads a time; `None` when the value is none.
+pub(super) fn read(value: &Value) -> Option<Written> {
+    match value {
+        Value::Number(number) => bare(&number.to_string()),
+        Value::String(text) => {
+            let text = text.trim();
+            bare(text).or_else(|| date(text).or_else(|| length(text)).map(Written::Typed))
+        }
+        _ => None,
+    }
+}
+
+/// Reads a number, digit by digit: seconds since 1970 with nanoseconds do not fit a float.
+fn bare(text: &str) -> Option<Written> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (sign, whole) = match whole.strip_prefix('-') {
+        Some(whole) => (-1, whole),
+        None => (1, whole.strip_prefix('+').unwrap_or(whole)),
+    };
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 60 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let shift = exponent.checked_add(9)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let digits = digits.trim_start_matches('0');
+    let number: i128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let billionths = if shift >= 0 {
+        number.checked_mul(10_i128.checked_pow(shift.unsigned_abs())?)?
+    } else {
+        // Less than a billionth of the unit is cut off.
+        10_i128.checked_pow(shift.unsigned_abs()).map_or(0, |divisor| number / divisor)
+    };
+    let is_fraction = mantissa.contains('.');
+    Some(Written::Bare { billionths: sign * billionths, is_fraction })
+}
+
+/// Forms of dates that RFC 3339 does not know.
+const FORMS: [&str; 4] =
+    ["%Y/%m/%d %H:%M:%S%.f", "%d/%b/%Y:%H:%M:%S", "%Y-%m-%d %H:%M:%S,%f", "%d.%m.%Y %H:%M:%S%.f"];
+
+/// Reads a date with a time of day, with or without zone, as RFC 3339 and people write it.
+///
+/// One without a zone is taken as UTC: only differences count.
+fn date(text: &str) -> Option<i128> {
+    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
+        return Some(stamp.as_nanosecond());
+    }
+    let of_utc = |date: jiff::civil::DateTime| {
+        let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(zoned.timestamp().as_nanosecond())
+    };
+    // A space in front of the zone, or its name.
+    let without_name = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT"));
+    if let Some(date) = without_name.and_then(|text| text.trim_end().parse().ok()) {
+        return of_utc(date);
+    }
+    if let Some((date, zone)) = text.rsplit_once(' ')
+        && zone.starts_with(['+', '-'])
+        && let Ok(stamp) = format!("{date}{zone}").parse::<jiff::Timestamp>()
+    {
+        return Some(stamp.as_nanosecond());
+    }
+    if let Ok(date) = text.parse::<jiff::civil::DateTime>() {
+        return of_utc(date);
+    }
+    if let Ok(stamp) = jiff::fmt::strtime::parse("%d/%b/%Y:%H:%M:%S %z", text)
+        .and_then(|parsed| parsed.to_timestamp())
+    {
+        return Some(stamp.as_nanosecond());
+    }
+    FORMS.iter().find_map(|form| of_utc(jiff::civil::DateTime::strptime(form, text).ok()?))
+}
+
+/// Reads a length of time with its unit, `305 ms`, or the time on a clock, `00:00:01.5`.
+fn length(text: &str) -> Option<i128> {
+    let on_a_clock =
+        || text.parse::<jiff::civil::Time>().ok()?.since(jiff::civil::Time::midnight()).ok();
+    if let Ok(length) = text.parse::<jiff::SignedDuration>() {
+        return Some(length.as_nanos());
+    }
+    Some(jiff::SignedDuration::try_from(on_a_clock()?).ok()?.as_nanos())
+}
+
+/// The unit of numbers, and how it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// The scenario says it.
+    Asked(TimeUnit),
+    /// The form of the file is known by name.
+    Known(TimeUnit, &'static str),
+    /// Nothing says it: numbers with a fraction are seconds, whole ones are asked for.
+    Unsaid,
+}
+
+/// The clock of a trace: times from its first row, and what is known of their unit.
+#[derive(Debug)]
+pub(super) struct Clock {
+    unit: Unit,
+    column: String,
+    first: Option<i128>,
+    last: i128,
+    has_fraction: bool,
+    has_bare: bool,
+    is_moving: bool,
+    /// The first numbers, for the question.
+    shown: Vec<String>,
+}
+
+/// Why a row has no place on the clock.
+pub(super) enum Misplaced {
+    /// It is before an earlier row.
+    GoesBack,
+    /// It lies too far from the first row.
+    TooFar,
+}
+
+impl Clock {
+    pub(super) fn new(unit: Unit, column: &str) -> Self {
+        Self {
+            unit,
+            column: column.to_owned(),
+            first: None,
+            last: 0,
+            has_fraction: false,
+            has_bare: false,
+            is_moving: false,
+            shown: Vec::new(),
+        }
+    }
+
+    /// Returns the time since the first row.
+    pub(super) fn since_first(&mut self, written: Written) -> Result<Nanos, Misplaced> {
+        let at = match written {
+            Written::Typed(at) => at,
+            Written::Bare { billionths, is_fraction } => {
+                self.has_bare = true;
+                self.has_fraction |= is_fraction;
+                if self.shown.len() < 3 {
+                    self.shown.push((billionths / SECOND).to_string());
+                }
+                match self.unit {
+                    Unit::Asked(unit) | Unit::Known(unit, _) => {
+                        billionths / (SECOND / unit.nanos())
+                    }
+                    Unit::Unsaid => billionths,
+                }
+            }
+        };
+        let first = *self.first.get_or_insert(at);
+        let since = at.checked_sub(first).ok_or(Misplaced::TooFar)?;
+        if since < self.last {
+            return Err(Misplaced::GoesBack);
+        }
+        self.is_moving |= since > 0;
+        let nanos = match u64::try_from(since) {
+            Ok(nanos) => nanos,
+            // Its numbers are asked for in the end, and then this is no time yet.
+            Err(_) if self.is_unclear() => u64::MAX,
+            Err(_) => return Err(Misplaced::TooFar),
+        };
+        self.last = since;
+        Ok(Nanos(nanos))
+    }
+
+    /// Whether the unit of the numbers so far is not known.
+    fn is_unclear(&self) -> bool {
+        self.unit == Unit::Unsaid && self.has_bare && !self.has_fraction && self.is_moving
+    }
+
+    /// Returns the unit in words, or the question for it.
+    pub(super) fn unit(&self, file: &str) -> Result<String, DataError> {
+        if self.is_unclear() {
+            let column = &self.column;
+            return Err(DataError::new(
+                file,
+                format!(
+                    "the times of column `{column}` are whole numbers without a unit: {} …",
+                    self.shown.join(", ")
+                ),
+                "say what they count: `time-unit = \"ms\"` on the data set, or \"s\", \"us\", \"ns\"",
+            ));
+        }
+        Ok(match (self.has_bare, self.unit) {
+            (false, _) => "dates or lengths of time".to_owned(),
+            (true, Unit::Asked(unit)) => format!("in {}", unit.word()),
+            (true, Unit::Known(unit, form)) => format!("in {}, as in {form}", unit.word()),
+            (true, Unit::Unsaid) if self.has_fraction => "in s, as they have fractions".to_owned(),
+            (true, Unit::Unsaid) => "without a unit, all the same".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_commonly_written() {
+        let typed = |text: &str, expected: i128| {
+            assert_eq!(read(&json!(text)), Some(Written::Typed(expected)), "{text}");
+        };
+        let noon = 1_700_136_000 * SECOND;
+        for text in [
+            "2023-11-16T12:00:00Z",
+            "2023-11-16 12:00:00",
+            "2023-11-16 12:00:00+00:00",
+            "2023-11-16 13:00:00 +01:00",
+            "2023-11-16T12:00:00.000000000Z",
+            "2023-11-16 12:00:00 UTC",
+            "2023/11/16 12:00:00",
+            "16/Nov/2023:12:00:00 +0000",
+        ] {
+            typed(text, noon);
+        }
+        typed("2023-11-16 12:00:00.5", noon + SECOND / 2);
+        typed("305ms", 305_000_000);
+        typed("305 ms", 305_000_000);
+        typed("1.5s", SECOND * 3 / 2);
+        typed("00:00:01.5", SECOND * 3 / 2);
+        for odd in [json!(true), json!(""), json!("noon"), json!("nan"), json!([1])] {
+            assert_eq!(read(&odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_all_their_digits() {
+        let check = |value: Value, billionths: i128, is_fraction: bool| {
+            assert_eq!(read(&value), Some(Written::Bare { billionths, is_fraction }), "{value}");
+        };
+        check(json!(0), 0, false);
+        check(json!(0.2), 200_000_000, true);
+        check(json!("1700136000.123456789"), 1_700_136_000_123_456_789, true);
+        check(json!(1_700_136_000_123_456_789_u64), 1_700_136_000_123_456_789 * SECOND, false);
+        check(json!(-5), -5 * SECOND, false);
+        check(json!(1e-3), 1_000_000, true);
+    }
+
+    /// Returns the times since the first and the unit, or the question.
+    fn clock(unit: Unit, times: &[Value]) -> (Vec<u64>, Result<String, String>) {
+        let mut clock = Clock::new(unit, "t");
+        let since = times.iter().map(|time| clock.since_first(read(time).unwrap()));
+        let since = since.map(|since| since.map_or(u64::MAX, |at| at.0)).collect();
+        (since, clock.unit("x").map_err(|error| error.message))
+    }
+
+    #[test]
+    fn whole_numbers_are_asked_for_and_fractions_are_seconds() {
+        let (_, asked) = clock(Unit::Unsaid, &[json!(0), json!(305), json!(610)]);
+        assert_eq!(
+            asked.unwrap_err(),
+            "the times of column `t` are whole numbers without a unit: 0, 305, 610 …"
+        );
+        let (times, unit) = clock(Unit::Unsaid, &[json!(0), json!(0.2), json!(1)]);
+        assert_eq!(times, [0, 200_000_000, 1_000_000_000]);
+        assert_eq!(unit.unwrap(), "in s, as they have fractions");
+        let (times, unit) = clock(Unit::Asked(TimeUnit::Us), &[json!(7), json!(9)]);
+        assert_eq!((times, unit.unwrap().as_str()), (vec![0, 2_000], "in us"));
+        let (times, _) = clock(Unit::Asked(TimeUnit::S), &[json!(0), json!(1e15)]);
+        assert_eq!(times, [0, u64::MAX], "no time of that size exists");
+        let huge = json!(1_700_136_000_123_456_789_u64);
+        let (_, asked) = clock(Unit::Unsaid, &[json!(0), huge]);
+        assert!(asked.is_err());
+    }
+}
