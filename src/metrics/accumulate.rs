@@ -86,17 +86,19 @@ struct OpenTrial {
 impl<'a> CellAccumulator<'a> {
     /// Creates an accumulator for a cell of a plan.
     pub fn new(plan: &'a Plan, cell: &'a Cell) -> Self {
+        let launch = plan.launches.get(&cell.launch);
+        let is_simulated = launch.is_some_and(Launch::is_simulated);
         Self {
             plan,
             cell,
-            launch: plan.launches.get(&cell.launch),
+            launch,
             open: None,
             trials: Vec::new(),
             latencies: Latencies::new(plan.seed),
             trial_values: TrialValues::new(),
             devices: Vec::new(),
             engine: EngineTotals::default(),
-            evidence: Evidence::default(),
+            evidence: Evidence { is_simulated, ..Evidence::default() },
             load: Vec::new(),
             facts: None,
             graded: None,

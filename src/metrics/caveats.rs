@@ -281,6 +281,17 @@ mod tests {
     }
 
     #[test]
+    fn no_tokenizer_is_held_against_the_words_of_a_simulated_engine() {
+        let counts = Counts { scheduled: 1_000, ok: 1_000, ..Counts::default() };
+        let codes = |is_simulated: bool| {
+            let evidence = Evidence { is_simulated, ..all_wrong() };
+            let found = of_cell(&evidence, &counts, &BTreeMap::new(), &Figures::default());
+            found.into_iter().filter(|it| it.code.ends_with("counts-differ")).count()
+        };
+        assert_eq!((codes(false), codes(true)), (2, 0));
+    }
+
+    #[test]
     fn a_clean_cell_raises_no_doubt() {
         let mut ttft = Samples::default();
         (0..1_000).for_each(|i| ttft.push(f64::from(i)));

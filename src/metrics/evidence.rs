@@ -78,6 +78,8 @@ pub struct Evidence {
     pub n_counted_events: u64,
     /// Output tokens of the same answers.
     pub n_counted_tokens: u64,
+    /// Whether the engine counts words of its own, which are no tokens of any tokenizer.
+    pub(crate) is_simulated: bool,
     /// Output tokens by engine and by tokenizer, where both counted.
     pub output_counts: Counts2,
     /// What TPOT can be in the median, where it is not known for sure.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::ids::{CellId, LaunchId};
+use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::caveat;
 use crate::metrics::gates;
@@ -97,21 +98,27 @@ fn is_swept(name: &str, cells: &[CellSummary]) -> bool {
     })
 }
 
-/// A data set, and the phase of a load: phases send different rows of it.
-type Asked<'a> = (&'a str, Option<&'a str>);
+/// What cells were asked: a data set, the phase of a load, what else of the load is swept, and how
+/// many rows were sent. Cells that differ in any of it were not sent the same rows.
+type Asked<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, &'a str)>, u64);
+
+fn asked<'a>(planned: &'a Cell, cell: &'a CellSummary) -> Asked<'a> {
+    let load = cell.keys.iter().filter(|(key, _)| is_load(key));
+    let load = load.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    (&planned.dataset, cell.phase.as_deref(), load, cell.counts.scheduled)
+}
 
 fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     let by_id = by_id(plan);
-    let mut by_dataset: BTreeMap<Asked<'_>, Vec<(&CellSummary, f64)>> = BTreeMap::new();
+    let mut by_asked: BTreeMap<Asked<'_>, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
         let planned = by_id.get(&cell.id);
         let mean = cell.distributions.get(&MetricId::PromptTokens).and_then(|found| found.mean);
         if let (Some(planned), Some(mean)) = (planned, mean) {
-            let asked = (planned.dataset.as_str(), cell.phase.as_deref());
-            by_dataset.entry(asked).or_default().push((cell, mean));
+            by_asked.entry(asked(planned, cell)).or_default().push((cell, mean));
         }
     }
-    let found = by_dataset.into_iter().filter_map(|((dataset, _), cells)| {
+    let found = by_asked.into_iter().filter_map(|((dataset, ..), cells)| {
         let by_mean = |a: &&(&CellSummary, f64), b: &&(&CellSummary, f64)| a.1.total_cmp(&b.1);
         let (low, low_mean) = *cells.iter().min_by(by_mean)?;
         let (high, high_mean) = *cells.iter().max_by(by_mean)?;
@@ -175,7 +182,14 @@ fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     if plan.order == TrialOrder::Interleaved || launches.len() < 2 {
         return Vec::new();
     }
-    let what = format!("{} engines were measured one after the other", launches.len());
+    let name_of = |launch: &&LaunchId| plan.launches.get(*launch).map(|it| it.engine.as_str());
+    let engines: BTreeSet<&str> = launches.iter().filter_map(name_of).collect();
+    let who = match engines.len() {
+        n if n == launches.len() || n == 0 => format!("{} engines", launches.len()),
+        1 => format!("{} configurations of {}", launches.len(), told_all(&engines)),
+        n => format!("{} configurations of {n} engines", launches.len()),
+    };
+    let what = format!("{who} were measured one after the other");
     let advice = "Slow changes of the machine fall on one of them: set order = \"interleaved\".";
     vec![caveat("not-interleaved", what, advice, &[])]
 }
@@ -187,6 +201,10 @@ fn grouped<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> BTreeMap<Strin
         groups.entry(value).or_default().push(name);
     }
     groups
+}
+
+fn told_all(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
 fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
@@ -203,7 +221,8 @@ fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::{measured_cell, plan, with_mean};
+    use crate::metrics::tests::fixture::{launch, measured_cell, plan, with_mean};
+    use crate::plan::launch::Launch;
 
     fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
         EngineFacts {
@@ -245,6 +264,45 @@ mod tests {
         assert_eq!(found([None, None]), 1);
         assert_eq!(found([Some("burst"), Some("burst")]), 1);
         assert_eq!(found([Some("one"), Some("burst")]), 0);
+    }
+
+    #[test]
+    fn rows_that_were_not_sent_the_same_say_nothing_of_tokenizers() {
+        let found = |loads: [&str; 2], scheduled: [u64; 2]| {
+            let cells =
+                [("a", 10.0), ("b", 20.0)].into_iter().zip(loads.into_iter().zip(scheduled));
+            let cells = cells.map(|((name, mean), (load, scheduled))| {
+                let mut cell = measured_cell(name, "fp16");
+                cell.keys.insert("input-tokens".to_owned(), load.to_owned());
+                cell.counts.scheduled = scheduled;
+                with_mean(cell, MetricId::PromptTokens, mean)
+            });
+            prompt_tokens_differ(&plan(&["a", "b"]), &cells.collect::<Vec<_>>()).len()
+        };
+        assert_eq!(found(["64", "64"], [10, 10]), 1);
+        assert_eq!(found(["64", "512"], [10, 10]), 0);
+        // A faster engine gets further through the rows in the same time.
+        assert_eq!(found(["64", "64"], [10, 30]), 0);
+    }
+
+    #[test]
+    fn one_engine_in_two_precisions_is_not_two_engines() {
+        let found = |engines: [&str; 3]| {
+            let mut plan = plan(&["a", "b", "c"]);
+            for (cell, engine) in plan.cells.iter().zip(engines) {
+                let launch = Launch { engine: engine.to_owned(), ..launch(1) };
+                plan.launches.insert(cell.launch.clone(), launch);
+            }
+            let cells = ["a", "b", "c"].map(|name| measured_cell(name, "fp16"));
+            not_interleaved(&plan, &cells)[0].what.clone()
+        };
+        let after = "were measured one after the other";
+        assert_eq!(found(["tiny"; 3]), format!("3 configurations of tiny {after}"));
+        assert_eq!(
+            found(["tiny", "vllm", "vllm"]),
+            format!("3 configurations of 2 engines {after}")
+        );
+        assert_eq!(found(["x", "y", "z"]), format!("3 engines {after}"));
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) 
         token_counter,
         next_turn: context.plan.datasets[&context.cell.dataset].multi_turn.then(next_turn),
         is_steady: Some(steady_test()),
-        reads_truth: context.launch.preset == "sim",
+        reads_truth: context.launch.is_simulated(),
         limits: Limits::default(),
         redactor: access.redactor,
     }

@@ -20,7 +20,8 @@ const ENGINE_DIFFERS: f64 = 0.05;
 const LOG_DIFFERS: f64 = 0.15;
 
 pub(super) fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
-    let off = case.evidence.output_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
+    let off = case.evidence.output_counts.divergence();
+    let off = off.filter(|off| off.abs() > COUNTS_DIFFER && !case.evidence.is_simulated)?;
     let what =
         format!("the tokenizer counts {:+.1} % output tokens against the engine", off * 100.0);
     let advice = "Check that the tokenizer is the model's; the engine's count is used.";
@@ -28,7 +29,8 @@ pub(super) fn output_counts_differ(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
-    let off = case.evidence.prompt_counts.divergence().filter(|off| off.abs() > COUNTS_DIFFER)?;
+    let off = case.evidence.prompt_counts.divergence();
+    let off = off.filter(|off| off.abs() > COUNTS_DIFFER && !case.evidence.is_simulated)?;
     let what =
         format!("the tokenizer counts {:+.1} % prompt tokens against the engine", off * 100.0);
     let advice = "The engine may add a chat template or special tokens; its count is used.";

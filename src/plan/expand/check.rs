@@ -39,7 +39,7 @@ pub(super) fn same_command(
     for launch in launches.values().filter(|launch| launch.is_started()) {
         let command = content_hash(&(&launch.engine, &launch.argv, &launch.env));
         let Some(other) = by_command.insert(command, launch) else { continue };
-        if other.precision == launch.precision || launch.preset == "sim" {
+        if other.precision == launch.precision || launch.is_simulated() {
             continue;
         }
         let names = [&other.precision, &launch.precision]

@@ -170,6 +170,12 @@ impl Launch {
         !self.argv.is_empty()
     }
 
+    /// Whether it is the simulated engine: it computes nothing, counts words of its own and tells
+    /// the truth about its latencies.
+    pub fn is_simulated(&self) -> bool {
+        self.preset == "sim"
+    }
+
     /// Returns argv with the port filled in.
     pub fn argv_at(&self, port: u16) -> Vec<String> {
         self.argv.iter().map(|arg| fill_port(arg, port)).collect()
