@@ -132,7 +132,7 @@ fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
 
     let text = place.expect(0, &["compare", "run"]);
     assert!(text.starts_with("slow has 0."), "{text}");
-    assert!(text.contains("at each of 2 loads, worse;"), "{text}");
+    assert!(text.contains("at each of 2 loads: worse;"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colour where there is no terminal");
     let markdown = place.expect(0, &["compare", "run", "--format", "markdown"]);
     assert!(markdown.lines().count() <= 30, "{markdown}");

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexSet;
 use toml::Table;
 
 use crate::analysis::records::{complete_trials, corrupt};
 use crate::analysis::rescore::{RescoreError, item_classes};
-use crate::metrics::axes;
-use crate::metrics::compare::{Comparison, Difference, Side, SideCell};
+use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
+use crate::metrics::compare::{Comparison, Difference, Side};
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -75,49 +74,19 @@ impl ComparedRun {
 
     /// Returns all cells as one side.
     pub(crate) fn side(&self, name: String) -> Side<'_> {
-        Side { name, cells: self.side_cells().collect() }
+        Side { name, cells: side_cells(&self.plan, &self.summary) }
     }
 
     /// Returns a side for each value of a swept key, in the order of the cells.
     pub(crate) fn sides_by(&self, key: &str) -> Vec<Side<'_>> {
-        let values: IndexSet<&String> =
-            self.summary.cells.iter().filter_map(|cell| cell.keys.get(key)).collect();
-        let side = |value: &String| {
-            let mut cells: Vec<SideCell<'_>> = self.side_cells().collect();
-            cells.retain(|cell| cell.keys.get(key) == Some(value));
-            for cell in &mut cells {
-                cell.keys.shift_remove(key);
-                cell.constants.remove(key);
-            }
-            Side { name: value.clone(), cells }
-        };
-        values.into_iter().map(side).collect()
+        let mut cells = side_cells(&self.plan, &self.summary);
+        cells.retain(|cell| cell.keys.contains_key(key));
+        sides_by(cells, &[key.to_owned()])
     }
 
     /// Returns the alternatives that the run sweeps over more than one value, in their order.
     pub(crate) fn alternatives(&self) -> Vec<String> {
-        let cells = &self.summary.cells;
-        let keys: IndexSet<&String> = cells.iter().flat_map(|cell| cell.keys.keys()).collect();
-        let varies = |key: &&String| {
-            let values: IndexSet<_> = cells.iter().map(|cell| cell.keys.get(*key)).collect();
-            values.len() > 1 && !axes::is_load(key)
-        };
-        keys.into_iter().filter(varies).cloned().collect()
-    }
-
-    fn side_cells(&self) -> impl Iterator<Item = SideCell<'_>> {
-        let planned: BTreeMap<_, &Cell> =
-            self.plan.cells.iter().map(|cell| (&cell.id, cell)).collect();
-        self.summary.cells.iter().filter_map(move |cell| {
-            let planned = *planned.get(&cell.id)?;
-            Some(SideCell {
-                cell,
-                keys: cell.keys.clone(),
-                constants: axes::constants(&self.plan, planned),
-                load: axes::load(planned),
-                launch: planned.launch.0.clone(),
-            })
-        })
+        alternatives(&self.summary.cells.iter().collect::<Vec<_>>())
     }
 
     fn planned(&self, name: &str) -> Option<&Cell> {

@@ -10,6 +10,8 @@ use crate::analysis::references::reference_comparisons;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::accumulate::CellAccumulator;
+use crate::metrics::compare::Comparison;
+use crate::metrics::compare::sides::within;
 use crate::metrics::gates;
 use crate::metrics::summarise::{run_caveat, summary};
 use crate::metrics::summary::{Caveat, CellSummary, Summary};
@@ -22,6 +24,7 @@ use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
 use crate::score::classes::ItemClasses;
 use crate::score::grade::Grading;
+use crate::score::pair::{PairedAccuracy, pair};
 use crate::score::scorer::Scorer;
 use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
@@ -34,6 +37,8 @@ pub struct RunAnalysis {
     pub plan: Plan,
     /// The numbers.
     pub summary: Summary,
+    /// The alternatives of the run at equal load; absent where there are no two.
+    pub comparison: Option<Comparison>,
     /// What became of each item of each scored cell.
     pub classes: BTreeMap<CellId, ItemClasses>,
     /// The machine that measured.
@@ -86,7 +91,9 @@ impl RunAnalysis {
         }
         let summary =
             summary(&plan, is_complete(&events), cells, &facts(&events), run_caveats(&events));
+        let comparison = within(&plan, &summary, &|one, other| paired(&plan, &classes, one, other));
         Ok(Self {
+            comparison,
             dir: reader.dir().path().to_owned(),
             environment,
             run: run_facts(reader, &events),
@@ -113,6 +120,23 @@ impl RunAnalysis {
     pub fn any_engine_was_ready(&self) -> bool {
         self.engines.iter().any(|engine| engine.facts.is_some())
     }
+}
+
+/// Compares the answers of two cells of a run, by their names, where they were asked the same and
+/// graded alike.
+fn paired(
+    plan: &Plan,
+    classes: &BTreeMap<CellId, ItemClasses>,
+    one: &str,
+    other: &str,
+) -> Option<PairedAccuracy> {
+    let planned = |name: &str| plan.cells.iter().find(|cell| cell.name == name);
+    let (one, other) = (planned(one)?, planned(other)?);
+    if (&one.dataset, &one.score) != (&other.dataset, &other.score) {
+        return None;
+    }
+    let (first, second) = (classes.get(&one.id)?, classes.get(&other.id)?);
+    pair(first, second, first.extractors().first()?)
 }
 
 /// Computes the numbers of one cell.

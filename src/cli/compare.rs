@@ -12,10 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::gates::exit_of;
 use crate::cli::output;
 use crate::metrics::axes::is_load;
-use crate::metrics::compare::{Comparison, FAMILY_ALPHA, Rules, Side, compare, gates, is_main};
+use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main};
 use crate::metrics::quantity::Quantity;
 use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
-use crate::stats::verdict::EQUIVALENCE_MARGIN;
 use crate::store::error::StoreError;
 
 /// Names of runs in a comparison; what each stands for is told above the table.
@@ -113,10 +112,10 @@ fn compared(
     runs: &[&ComparedRun],
 ) -> Result<Comparison, Failure> {
     // The baseline's scenario says how it is to be judged; the command line has the last word.
-    let asked = runs[0].plan.compare.unwrap_or_default();
+    let asked = Rules::of(runs[0].plan.compare);
     let rules = Rules {
-        alpha: args.alpha.or(asked.alpha).unwrap_or(FAMILY_ALPHA),
-        margin: args.margin.or(asked.margin).unwrap_or(EQUIVALENCE_MARGIN),
+        alpha: args.alpha.unwrap_or(asked.alpha),
+        margin: args.margin.unwrap_or(asked.margin),
     };
     let failed: RefCell<Option<RescoreError>> = RefCell::new(None);
     let pair_items = |side: usize, cell: &str, other: &str| match paired_accuracy(

@@ -7,9 +7,10 @@ use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength};
 use crate::scenario::spec::section;
 
 /// Keys outside `[phase]` that say what is asked, and how much.
-const ASKED: [&str; 7] = [
+const ASKED: [&str; 8] = [
     "phase",
     "dataset",
+    "score",
     "limit",
     "max-tokens",
     "input-tokens",
@@ -21,6 +22,9 @@ const ASKED: [&str; 7] = [
 pub fn is_load(key: &str) -> bool {
     if key == "engine" || key.starts_with("engine.") {
         return false;
+    }
+    if key.starts_with("dataset.") || key.starts_with("score.") {
+        return true;
     }
     let name = key.rsplit('.').next().unwrap_or(key);
     ASKED.contains(&name) || section("phase").iter().any(|field| field.key == name)
@@ -79,7 +83,16 @@ mod tests {
         for key in ["engine", "precision", "engine.vllm.eager", "tensor-parallel", "temperature"] {
             check(key, false);
         }
-        for key in ["concurrency", "rate", "batch", "phase.load.rate", "dataset", "max-tokens"] {
+        for key in [
+            "concurrency",
+            "rate",
+            "batch",
+            "phase.load.rate",
+            "dataset",
+            "score",
+            "dataset.q.shots",
+            "max-tokens",
+        ] {
             check(key, true);
         }
     }

@@ -32,6 +32,7 @@ mod reading;
 pub mod reference;
 pub mod request;
 mod resources;
+pub mod saturation;
 pub mod search;
 mod steady;
 pub mod summarise;

@@ -32,7 +32,7 @@ mod tests {
     fn the_page_of_an_empty_run_is_whole() {
         let page = render(&sample_run::empty_view()).unwrap();
         assert!(page.trim_end().ends_with("</html>"));
-        assert!(page.contains("No cell has a valid result."));
+        assert!(page.contains("No cell has numbers that may be used."));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::analysis::input::{CellSeries, EngineStart, RunFacts};
 use crate::analysis::run::RunAnalysis;
 use crate::ids::CellId;
+use crate::metrics::compare::Comparison;
 use crate::metrics::summary::Summary;
 use crate::plan::Plan;
 use crate::published::PublishedTable;
@@ -16,6 +17,8 @@ use crate::record::trial::DatasetRecord;
 pub struct Input<'a> {
     /// The numbers.
     pub summary: &'a Summary,
+    /// The alternatives at equal load; absent where there are no two.
+    pub comparison: Option<&'a Comparison>,
     /// The plan.
     pub plan: &'a Plan,
     /// The machine and the program, as recorded when the run began.
@@ -37,6 +40,7 @@ impl<'a> Input<'a> {
     pub fn of(analysis: &'a RunAnalysis, published: Option<&'a PublishedTable>) -> Self {
         Self {
             summary: &analysis.summary,
+            comparison: analysis.comparison.as_ref(),
             plan: &analysis.plan,
             environment: &analysis.environment,
             run: &analysis.run,

@@ -110,7 +110,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "secrets",
             "seed",
             "serve",
-            "stats",
             "store",
             "telemetry",
             "units",

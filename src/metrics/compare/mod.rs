@@ -3,6 +3,7 @@
 pub mod gates;
 mod judge;
 mod matching;
+pub mod sides;
 
 use std::collections::BTreeSet;
 
@@ -14,11 +15,12 @@ use crate::metrics::compare::judge::Drafted;
 pub use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult};
+use crate::plan::CompareSpec;
 use crate::score::pair::PairedAccuracy;
-use crate::stats::verdict::Verdict;
+use crate::stats::verdict::{EQUIVALENCE_MARGIN, Verdict};
 
 /// Chance of error that the verdicts of a comparison share, where nobody says another.
-pub const FAMILY_ALPHA: f64 = 0.01;
+const FAMILY_ALPHA: f64 = 0.01;
 
 /// Whether a quantity is compared where nobody asks for all.
 pub fn is_main(quantity: &Quantity) -> bool {
@@ -40,6 +42,17 @@ pub struct Rules {
     pub alpha: f64,
     /// Share by which figures may differ and still be equivalent; of accuracies the difference.
     pub margin: f64,
+}
+
+impl Rules {
+    /// Returns what a scenario asks for, and what holds where it asks for nothing.
+    pub fn of(asked: Option<CompareSpec>) -> Self {
+        let asked = asked.unwrap_or_default();
+        Self {
+            alpha: asked.alpha.unwrap_or(FAMILY_ALPHA),
+            margin: asked.margin.unwrap_or(EQUIVALENCE_MARGIN),
+        }
+    }
 }
 
 /// Alternatives compared with a baseline.
@@ -150,6 +163,29 @@ pub struct Compared {
     pub n_to_decide: Option<u64>,
     /// Estimator of the interval, or the reason of its absence.
     pub note: String,
+}
+
+impl Compared {
+    /// Returns the same seen from the other side: what the baseline is to the other.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let turn = |value: f64| match self.scale {
+            Scale::Ratio => 1.0 / value,
+            Scale::Points => -value,
+        };
+        Self {
+            baseline: self.candidate,
+            candidate: self.baseline,
+            change: turn(self.change),
+            interval: self.interval.map(|(low, high)| (turn(high), turn(low))),
+            verdict: match self.verdict {
+                Verdict::Better => Verdict::Worse,
+                Verdict::Worse => Verdict::Better,
+                same => same,
+            },
+            ..self.clone()
+        }
+    }
 }
 
 /// One side's value of a quantity.
@@ -333,6 +369,18 @@ mod tests {
         let lost = compared(&[cell("1", &before), cell("2", &before)], &[cell("1", &before)]);
         let found = gates::judge(&lost, &["ttft.p50 > +5%".to_owned()]);
         assert_eq!(found[1].why.as_deref(), Some("the cell has no counterpart"));
+    }
+
+    #[test]
+    fn a_row_seen_from_the_other_side_is_that_of_a_comparison_the_other_way_round() {
+        let (fast, slow) = ([cell("1", &[40.0, 40.4])], [cell("1", &[90.0, 91.0])]);
+        let there = compared(&fast, &slow).cells[0].rows[0].turned();
+        let back = compared(&slow, &fast).cells[0].rows[0].clone();
+        let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} and {b}");
+        near(there.change, back.change);
+        near(there.interval.unwrap().0, back.interval.unwrap().0);
+        near(there.interval.unwrap().1, back.interval.unwrap().1);
+        assert_eq!((there.verdict, there.baseline), (back.verdict, back.baseline));
     }
 
     #[test]

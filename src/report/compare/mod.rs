@@ -3,7 +3,7 @@
 pub mod json;
 pub mod junit;
 pub mod markdown;
-mod sentence;
+pub(crate) mod sentence;
 pub mod terminal;
 #[cfg(test)]
 mod tests;

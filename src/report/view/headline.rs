@@ -1,62 +1,178 @@
-//! The answer in a sentence: which cell leads on what, and whether the margin is outside the noise.
+//! The answer: which alternative is better at equal load and by how much, and what load each bears.
 
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::sides::usable_sides;
+use crate::metrics::compare::{Comparison, Side};
 use crate::metrics::quantity::Quantity;
+use crate::metrics::saturation::{LoadCurve, Saturation, Share, load_curves};
 use crate::metrics::summary::{
     CellSummary, Figure, NumberState, PointSummary, SearchSummary, Summary,
 };
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
-use crate::report::number::{self, Printed, counted, rounded, times};
+use crate::report::compare::sentence::{self, load_words};
+use crate::report::number::{self, Printed, counted, rounded};
 use crate::report::untrusted;
-use crate::report::view::caveats::Marks;
-use crate::report::view::table::TableCell;
 use crate::report::view::{instrument, results};
 
-/// Says one sentence per question that the measured cells can answer.
-///
-/// A cell takes part only when it may be used, and no number that is INVALID; a doubt about one of the two numbers is
-/// pointed at.
-/// The margin is called outside the noise when both readings have intervals and these do not
-/// overlap: a cautious rule, as intervals of 95 % may overlap slightly for a real difference.
-pub fn headline(summary: &Summary, plan: &Plan, marks: &Marks) -> Vec<String> {
+/// Sentences that loads of one alternative, or rows that are no rivals, get at most.
+const SENTENCES_MAX: usize = 4;
+
+/// Says what was found: alternatives against each other at equal load, and how far the load of one
+/// alternative can rise. Loads are never ranked. Only cells that may be used take part, and no
+/// number that is INVALID.
+pub fn headline(summary: &Summary, plan: &Plan, comparison: Option<&Comparison>) -> Vec<String> {
     if plan.report == results::CALIBRATE {
         // Loads are no rivals: what counts is what bench adds under each.
         return instrument::found(&summary.cells).into_iter().collect();
     }
-    let questions = [
-        ("Output throughput", Quantity::figure(MetricId::OutputThroughput)),
-        ("Time to first token (p50)", Quantity::percentile(MetricId::Ttft, 50.0)),
-        ("Load time", Quantity::figure(MetricId::LoadTime)),
-        ("Accuracy", Quantity::figure(MetricId::Accuracy)),
-    ];
-    let mut sentences: Vec<String> = summary.searches.iter().map(searched).collect();
-    if sentences.is_empty() {
-        for phase in phases(summary) {
-            let cells: Vec<&CellSummary> =
-                summary.cells.iter().filter(|cell| cell.phase.as_deref() == phase).collect();
-            let within = phase.map_or_else(String::new, |phase| format!(" in phase `{phase}`"));
-            let answers = questions
-                .iter()
-                .filter_map(|(name, of)| sentence(&cells, marks, &format!("{name}{within}"), of));
-            sentences.extend(answers);
-        }
+    if !summary.searches.is_empty() {
+        return summary.searches.iter().map(searched).collect();
     }
-    if sentences.is_empty() {
-        sentences.push(nothing_to_compare(summary));
+    let sides = usable_sides(plan, summary);
+    match (comparison, sides.as_slice()) {
+        (_, []) => vec!["No cell has numbers that may be used.".to_owned()],
+        (Some(comparison), _) => compared(comparison, &sides),
+        (None, sides) => alone(sides),
+    }
+}
+
+/// Says what the leader is to each of the others, and where both saturate.
+fn compared(comparison: &Comparison, sides: &[Side<'_>]) -> Vec<String> {
+    let side_of = |name: &str| sides.iter().find(|side| side.name == name);
+    let limits = |name: &str| side_of(name).map(load_curves).unwrap_or_default();
+    let leader = limits(&comparison.sides[0]);
+    let sentence = |(told, name): (String, &String)| match (&leader[..], &limits(name)[..]) {
+        // With several curves of each, the table tells.
+        ([one], [other]) if one.key == other.key => {
+            let more = [saturations(one, other), objectives(one, other)];
+            let more: String = more.into_iter().flatten().collect();
+            format!("{told}{more}.")
+        }
+        _ => format!("{told}."),
+    };
+    let told = sentence::of_leader(comparison);
+    let mut sentences: Vec<String> =
+        told.into_iter().zip(&comparison.sides[1..]).map(sentence).collect();
+    if comparison.n_judged == 0 && comparison.cells.iter().any(|cells| !cells.rows.is_empty()) {
+        sentences.push(
+            "One trial each decides nothing: the spread between trials does; set `trials` to 5."
+                .to_owned(),
+        );
+    }
+    let n_more = sides.len() - comparison.sides.len();
+    if n_more > 0 {
+        let more = counted(n_more as u64, "more alternative");
+        sentences.push(format!("{more}: `bench compare DIR --by KEY` compares all."));
     }
     sentences
 }
 
-/// Returns the phases that rows are of, in their order: those of one cell are no rivals.
-fn phases(summary: &Summary) -> Vec<Option<&str>> {
-    let mut phases = Vec::new();
-    for cell in &summary.cells {
-        if !phases.contains(&cell.phase.as_deref()) {
-            phases.push(cell.phase.as_deref());
+fn saturations(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
+    let at = |it: Saturation, with_unit: bool| {
+        let words = |load: f64| {
+            if with_unit { load_words(&one.key, &[load]) } else { load.to_string() }
+        };
+        match it {
+            Saturation::At(load) => format!("at {}", words(load)),
+            Saturation::Above(load) => format!("not up to {}", words(load)),
+        }
+    };
+    let (one, other) = (one.saturation()?, other.saturation()?);
+    Some(if one == other {
+        format!("; both saturate {}", at(one, true))
+            .replace("both saturate not", "neither saturates")
+    } else {
+        format!("; saturates {} against {}", at(one, false), at(other, true))
+    })
+}
+
+fn objectives(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
+    let up_to = |curve: &LoadCurve<'_>| {
+        let (met, _) = curve.objectives()?;
+        Some(met.map_or_else(
+            || "at no load".to_owned(),
+            |(load, _)| format!("up to {}", load_words(&curve.key, &[load])),
+        ))
+    };
+    Some(format!("; meets the objectives {} against {}", up_to(one)?, up_to(other)?))
+}
+
+/// Says of alternatives that nothing compares, most often of one, what they did.
+fn alone(sides: &[Side<'_>]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for side in sides {
+        let curves = load_curves(side);
+        let rising = curves.iter().filter(|curve| curve.points.len() > 1);
+        let told: Vec<String> = rising.filter_map(|curve| limits(side, curve)).collect();
+        if told.is_empty() {
+            sentences.extend(side.cells.iter().map(|cell| row(cell.cell)));
+        } else {
+            sentences.extend(told);
         }
     }
-    phases
+    let n_more = sentences.len().saturating_sub(SENTENCES_MAX);
+    sentences.truncate(SENTENCES_MAX);
+    if n_more > 0 {
+        sentences.push(format!("{} in the table.", counted(n_more as u64, "more row")));
+    }
+    sentences
+}
+
+/// Says where the output of one alternative has its peak, where it saturates, and up to which load
+/// it meets the objectives.
+fn limits(side: &Side<'_>, curve: &LoadCurve<'_>) -> Option<String> {
+    let (load, peak) = curve.peak()?;
+    let output = Quantity::figure(MetricId::OutputThroughput);
+    let at = |load: f64| load_words(&curve.key, &[load]);
+    let mut told = vec![format!("at most {} at {}", with_unit(&output, &peak), at(load))];
+    told.extend(curve.saturation().map(|it| match it {
+        Saturation::At(load) => format!("saturates at {}", at(load)),
+        Saturation::Above(load) => format!("not saturated up to {}", at(load)),
+    }));
+    let share = |(load, good): Share| format!("{} ({good:.1} %)", at(load));
+    told.extend(curve.objectives().and_then(|it| match it {
+        (Some(met), None) => Some(format!("meets the objectives up to {}", share(met))),
+        (Some(met), Some(missed)) => {
+            Some(format!("meets the objectives up to {}, not at {}", share(met), share(missed)))
+        }
+        (None, Some(missed)) => Some(format!("misses the objectives from {} on", share(missed))),
+        (None, None) => None,
+    }));
+    let keys: Vec<String> = curve.at.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let names = [vec![name(side)], keys].concat();
+    let told = format!("{}: {}.", names.join(", "), told.join("; "));
+    Some(untrusted::line(&told))
+}
+
+/// Names an alternative; one that stands alone by its engine.
+fn name(side: &Side<'_>) -> String {
+    let first = side.cells.first();
+    let engine = || first.and_then(|cell| cell.cell.keys.get("engine")).cloned();
+    let is_unnamed = side.name.is_empty();
+    if is_unnamed { engine().unwrap_or_else(|| "the engine".to_owned()) } else { side.name.clone() }
+}
+
+/// Says the main numbers of a row that has nothing to be compared with.
+fn row(cell: &CellSummary) -> String {
+    let questions = [
+        (Quantity::figure(MetricId::OutputThroughput), ""),
+        (Quantity::percentile(MetricId::Ttft, 50.0), "TTFT p50 "),
+        (Quantity::percentile(MetricId::Tpot, 50.0), "TPOT p50 "),
+        (Quantity::figure(MetricId::Accuracy), "accuracy "),
+    ];
+    let known = questions.into_iter().filter_map(|(quantity, label)| {
+        let reading = quantity.read(cell)?;
+        reading.value.filter(|_| reading.state != Some(NumberState::Invalid))?;
+        Some(format!("{label}{}", with_unit(&quantity, &reading)))
+    });
+    let known: Vec<String> = known.collect();
+    let told = if known.is_empty() {
+        format!("{} requests were answered", cell.counts.ok)
+    } else {
+        known.join(", ")
+    };
+    untrusted::line(&format!("{}: {told}.", cell.name))
 }
 
 /// Says what a search found. Cells of a search differ in load alone: none of them leads.
@@ -93,66 +209,6 @@ fn searched(search: &SearchSummary) -> String {
     }
 }
 
-fn sentence(
-    cells: &[&CellSummary],
-    marks: &Marks,
-    name: &str,
-    quantity: &Quantity,
-) -> Option<String> {
-    let mut ranked: Vec<(&CellSummary, Figure, f64)> = cells
-        .iter()
-        .copied()
-        .filter(|cell| cell.validity.status.is_usable())
-        .filter_map(|cell| {
-            let reading = quantity.read(cell)?;
-            if reading.state == Some(NumberState::Invalid) {
-                return None;
-            }
-            let value = reading.value.filter(|value| value.is_finite())?;
-            Some((cell, reading, value))
-        })
-        .collect();
-    if quantity.larger_is_better()? {
-        ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
-    } else {
-        ranked.sort_by(|a, b| a.2.total_cmp(&b.2));
-    }
-    let [(first, best, best_value), (second, next, next_value), ..] = ranked.as_slice() else {
-        return None;
-    };
-    let margin = match overlap(best, next) {
-        Some(true) => "the 95 % intervals overlap: within the noise",
-        Some(false) => "the 95 % intervals do not overlap: outside the noise",
-        None => "without an interval on both the margin is not decided",
-    };
-    let mut doubts = marks.of_metric(&first.caveats, quantity.id());
-    doubts.extend(marks.of_metric(&second.caveats, quantity.id()));
-    doubts.sort_unstable();
-    doubts.dedup();
-    let doubts = TableCell { marks: doubts, ..TableCell::default() }.marks_text();
-    let mut doubts = if doubts.is_empty() { doubts } else { format!("; see caveat {doubts}") };
-    for (cell, reading) in [(first, best), (second, next)] {
-        if reading.state == Some(NumberState::Doubtful) {
-            doubts.extend(["; that of ", &untrusted::line(&cell.name), " is doubtful"]);
-        }
-    }
-    if with_unit(quantity, best) == with_unit(quantity, next) {
-        let (first, second) = (untrusted::line(&first.name), untrusted::line(&second.name));
-        return Some(format!(
-            "{name}: {first} and {second} both have {}{doubts}.",
-            with_unit(quantity, best)
-        ));
-    }
-    Some(format!(
-        "{name}: {} leads with {}, {} has {} ({}); {margin}{doubts}.",
-        untrusted::line(&first.name),
-        with_unit(quantity, best),
-        untrusted::line(&second.name),
-        with_unit(quantity, next),
-        margin_words(quantity, *best_value, *next_value),
-    ))
-}
-
 fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
     let Printed { value, spread } = number::of_figure(quantity, reading);
     let unit = &reading.unit;
@@ -163,35 +219,10 @@ fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
     }
 }
 
-fn margin_words(quantity: &Quantity, best: f64, next: f64) -> String {
-    if quantity.id() == MetricId::Accuracy {
-        return format!("{:.1} points", best - next);
-    }
-    times(if best >= next { best / next } else { next / best })
-}
-
-fn overlap(a: &Figure, b: &Figure) -> Option<bool> {
-    let ((a_low, a_high), (b_low, b_high)) = (a.interval?, b.interval?);
-    Some(a_low <= b_high && b_low <= a_high)
-}
-
-fn nothing_to_compare(summary: &Summary) -> String {
-    let n_valid = summary.cells.iter().filter(|cell| cell.validity.status.is_usable()).count();
-    match n_valid {
-        0 => "No cell has a valid result.".to_owned(),
-        1 => "One cell has a valid result: there is nothing to compare it with.".to_owned(),
-        n if phases(summary).len() > 1 => {
-            format!("{n} rows have valid results; phases are not compared with each other.")
-        }
-        n => {
-            format!("{n} cells have valid results; none of the headline figures is in two of them.")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::compare::sides::within;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -222,34 +253,23 @@ mod tests {
         insta::assert_snapshot!(searched(&SearchSummary { reason: None, ..search }), @"engine=sim: the search for 95.0 % of requests good did not come to its end.");
     }
 
-    #[test]
-    fn an_invalid_cell_never_leads_and_doubts_are_pointed_at() {
-        let sentences = sample_run::view().headline;
-        assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
-        assert!(sentences[1].ends_with("outside the noise; see caveat [2]."), "{}", sentences[1]);
+    fn of(summary: &Summary) -> Vec<String> {
+        let plan = sample_run::plan();
+        let comparison = within(&plan, summary, &|_, _| None);
+        headline(summary, &plan, comparison.as_ref())
     }
 
     #[test]
-    fn one_valid_cell_has_nothing_to_lead_over() {
+    fn an_invalid_cell_takes_no_part() {
+        let sentences = of(&sample_run::summary());
+        assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
+        insta::assert_snapshot!(sentences.join("\n"));
+    }
+
+    #[test]
+    fn a_row_alone_is_told_by_its_numbers() {
         let mut summary = sample_run::summary();
         summary.cells.truncate(5);
-        let expected = "One cell has a valid result: there is nothing to compare it with.";
-        assert_eq!(headline(&summary, &sample_run::plan(), &Marks::default()), [expected]);
-    }
-
-    #[test]
-    fn phases_of_one_load_are_no_rivals() {
-        let mut summary = sample_run::summary();
-        for (place, cell) in summary.cells.iter_mut().enumerate() {
-            cell.phase = Some(format!("phase {place}"));
-        }
-        let told = headline(&summary, &sample_run::plan(), &Marks::default());
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].ends_with("phases are not compared with each other."), "{told:?}");
-        for cell in &mut summary.cells {
-            cell.phase = Some("load".to_owned());
-        }
-        let told = headline(&summary, &sample_run::plan(), &Marks::default());
-        assert!(told[0].starts_with("Output throughput in phase `load`: "), "{told:?}");
+        insta::assert_snapshot!(of(&summary).join("\n"));
     }
 }

@@ -127,7 +127,7 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
-            headline: headline::headline(summary, plan, &marks)
+            headline: headline::headline(summary, plan, input.comparison)
                 .into_iter()
                 .chain(references::sentences(summary))
                 .collect(),
@@ -165,6 +165,11 @@ fn watermark(input: &Input<'_>) -> String {
         return String::new();
     }
     let (n_measured, n_cells) = input.summary.progress();
+    if n_measured == n_cells {
+        return format!(
+            "INCOMPLETE: the run did not come to its end; all {n_cells} cells have ended"
+        );
+    }
     format!("INCOMPLETE: {n_measured} of {n_cells} cells measured")
 }
 

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use crate::analysis::input::{CellSeries, Curve, GpuSeries, RunFacts};
 use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::sides::within;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -38,6 +39,7 @@ pub(crate) fn empty_view() -> ReportView {
     let plan = Plan { cells: Vec::new(), launches: IndexMap::new(), published: None, ..plan() };
     ReportView::new(&Input {
         summary: &summary,
+        comparison: None,
         plan: &plan,
         environment: &Environment::default(),
         run: &RunFacts::default(),
@@ -64,7 +66,14 @@ pub(crate) fn large_view(n_cells: usize) -> ReportView {
         let numbered = |cell: &CellSummary| Cell { name: cell.name.clone(), ..plan_cell.clone() };
         let cells = summary.cells.iter().map(numbered).collect();
         let plan = Plan { cells, published: None, ..input.plan.clone() };
-        ReportView::new(&Input { summary: &summary, plan: &plan, published: None, ..*input })
+        let comparison = within(&plan, &summary, &|_, _| None);
+        ReportView::new(&Input {
+            summary: &summary,
+            plan: &plan,
+            comparison: comparison.as_ref(),
+            published: None,
+            ..*input
+        })
     })
 }
 
@@ -75,9 +84,12 @@ pub(crate) fn with_input<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
         started_unix_ns: 1_795_339_800_000_000_000,
         report_at: "runs/sample_run-20261122-093000/report.html".to_owned(),
     };
+    let (summary, plan) = (summary(), plan());
+    let comparison = within(&plan, &summary, &|_, _| None);
     use_it(&Input {
-        summary: &summary(),
-        plan: &plan(),
+        summary: &summary,
+        comparison: comparison.as_ref(),
+        plan: &plan,
         environment: &environment(),
         run: &run,
         engines: &engines(),
@@ -113,6 +125,7 @@ pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
     let plan = Plan { published: None, ..plan() };
     use_it(&Input {
         summary: &summary,
+        comparison: None,
         plan: &plan,
         environment: &environment(),
         run: &RunFacts::default(),

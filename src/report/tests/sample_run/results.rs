@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{
     Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult,
@@ -157,6 +158,13 @@ pub(crate) fn measured_cell(
             (MetricId::E2e, distribution(median_ttft_ms * 30.0, "ms", 400)),
             (MetricId::SendLag, distribution(0.021, "ms", 400)),
         ]
+        .into(),
+        trials: [
+            (Quantity::figure(MetricId::OutputThroughput), tok_per_s),
+            (Quantity::percentile(MetricId::Ttft, 50.0), median_ttft_ms),
+            (Quantity::percentile(MetricId::Tpot, 50.0), 64_000.0 / tok_per_s / 10.0),
+        ]
+        .map(|(quantity, value)| (quantity, vec![value * 0.99, value, value * 1.01]))
         .into(),
         as_published: Some(AsPublishedTinyllama {
             n: 400,

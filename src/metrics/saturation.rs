@@ -1,0 +1,223 @@
+//! How far the load of one alternative can rise: its peak, where it saturates, what it can bear.
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::metrics::axes::is_load;
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::Side;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Figure, NumberState};
+
+/// Keys of which a higher value is more load, the likeliest first.
+const RISING: [&str; 3] = ["concurrency", "rate", "batch"];
+
+/// Share by which output must rise with the load to be called rising at all.
+const RISE: f64 = 1.05;
+
+/// Power of the load by which output must rise: doubling the load must bring 19 % more.
+const RISE_POWER: f64 = 0.25;
+
+/// Share of requests, per cent, that meet the objectives at a load that is said to meet them.
+pub const GOOD_PCT: f64 = 99.0;
+
+/// One alternative at rising load, all else equal.
+#[derive(Clone, Debug)]
+pub struct LoadCurve<'a> {
+    /// The key that varies: `concurrency`, `phase.load.rate`.
+    pub key: String,
+    /// Values of the other keys of the load that tell this curve from the alternative's others.
+    pub at: IndexMap<String, String>,
+    /// Loads, ascending, with the cell of each.
+    pub points: Vec<(f64, &'a CellSummary)>,
+}
+
+/// A load and the per cent of its requests that met the objectives.
+pub type Share = (f64, f64);
+
+/// Where output stops rising with the load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Saturation {
+    /// From this load on.
+    At(f64),
+    /// Not up to this load, the highest that was tried.
+    Above(f64),
+}
+
+/// Returns the curves of an alternative; none where its load does not rise.
+pub fn load_curves<'a>(side: &Side<'a>) -> Vec<LoadCurve<'a>> {
+    let keys: IndexSet<&String> = side.cells.iter().flat_map(|cell| cell.keys.keys()).collect();
+    let values = |key: &str| -> IndexSet<Option<&String>> {
+        side.cells.iter().map(|cell| cell.keys.get(key)).collect()
+    };
+    let rises = |key: &&&String| {
+        let values = values(key);
+        let is_number = |value: Option<&String>| value.is_some_and(|it| it.parse::<f64>().is_ok());
+        is_load(key) && values.len() > 1 && values.iter().all(|value| is_number(*value))
+    };
+    let is_of = |name: &str, key: &str| key.rsplit('.').next() == Some(name);
+    let found = RISING.iter().find_map(|name| {
+        keys.iter().filter(|key| is_of(name, key)).find(|key| rises(key)).map(|key| (*key).clone())
+    });
+    let Some(rising) = found else { return Vec::new() };
+    let others: Vec<&String> =
+        keys.iter().copied().filter(|key| **key != rising && values(key).len() > 1).collect();
+    let mut curves: IndexMap<Vec<Option<&String>>, LoadCurve<'a>> = IndexMap::new();
+    for cell in &side.cells {
+        let Some(load) = cell.keys.get(&rising).and_then(|value| value.parse().ok()) else {
+            continue;
+        };
+        let at = others.iter().map(|key| cell.keys.get(*key)).collect();
+        let own = |key: &&String| Some(((*key).clone(), cell.keys.get(*key)?.clone()));
+        let new = || LoadCurve {
+            key: rising.clone(),
+            at: others.iter().filter_map(own).collect(),
+            points: Vec::new(),
+        };
+        curves.entry(at).or_insert_with(new).points.push((load, cell.cell));
+    }
+    let mut curves: Vec<LoadCurve<'a>> = curves.into_values().collect();
+    for curve in &mut curves {
+        curve.points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    }
+    curves
+}
+
+impl LoadCurve<'_> {
+    /// Returns the highest output with its load.
+    pub fn peak(&self) -> Option<(f64, Figure)> {
+        let of = |figure: &Figure| figure.value.unwrap_or(f64::NEG_INFINITY);
+        self.outputs().max_by(|(_, a), (_, b)| of(a).total_cmp(&of(b)))
+    }
+
+    /// Returns the lowest load beyond which output hardly rises: no higher load has 5 % more, or
+    /// 19 % more for each time that the load doubles. `None` for fewer than two loads.
+    pub fn saturation(&self) -> Option<Saturation> {
+        let points: Vec<(f64, f64)> =
+            self.outputs().filter_map(|(load, figure)| Some((load, figure.value?))).collect();
+        let (last, _) = *points.last().filter(|_| points.len() > 1)?;
+        let is_more = |(load, output): (f64, f64), (other, more): (f64, f64)| {
+            more / output > RISE.max((other / load).powf(RISE_POWER))
+        };
+        let mut knees = points
+            .iter()
+            .enumerate()
+            .filter(|(at, point)| !points[at + 1..].iter().any(|higher| is_more(**point, *higher)));
+        let (_, (knee, _)) = knees.next()?;
+        // What is so near to the highest load could not show that output still rises.
+        let is_inside = last / *knee > RISE;
+        Some(if is_inside { Saturation::At(*knee) } else { Saturation::Above(last) })
+    }
+
+    /// Returns the highest load at which [`GOOD_PCT`] of requests met the objectives, and the
+    /// lowest at which they did not, each with its share in per cent. A load that met them above
+    /// one that missed is taken for luck. `None` where no load has such a share.
+    pub fn objectives(&self) -> Option<(Option<Share>, Option<Share>)> {
+        let share =
+            |(load, cell): &(f64, &CellSummary)| Some((*load, cell.value(MetricId::GoodputShare)?));
+        let shares: Vec<(f64, f64)> = self.points.iter().filter_map(share).collect();
+        let missed = shares.iter().position(|(_, good)| *good < GOOD_PCT);
+        let met = missed.unwrap_or(shares.len()).checked_sub(1).map(|at| shares[at]);
+        (!shares.is_empty()).then(|| (met, missed.map(|at| shares[at])))
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = (f64, Figure)> {
+        self.points.iter().filter_map(|(load, cell)| {
+            let figure = Quantity::figure(MetricId::OutputThroughput).read(cell)?;
+            let is_known = figure.value.is_some_and(|value| value > 0.0);
+            (is_known && figure.state != Some(NumberState::Invalid)).then_some((*load, figure))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::metrics::compare::SideCell;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
+
+    fn cells(outputs: &[f64], good: &[f64]) -> Vec<CellSummary> {
+        let cell = |at: usize| {
+            let cell = measured_cell("a", "fp16");
+            let cell = match outputs.get(at) {
+                Some(output) => with_figure(cell, MetricId::OutputThroughput, *output, None),
+                None => cell,
+            };
+            match good.get(at) {
+                Some(good) => with_figure(cell, MetricId::GoodputShare, *good, None),
+                None => cell,
+            }
+        };
+        (0..outputs.len().max(good.len())).map(cell).collect()
+    }
+
+    fn side<'a>(loads: &[&str], cells: &'a [CellSummary]) -> Side<'a> {
+        let cell = |(load, cell): (&&str, &'a CellSummary)| SideCell {
+            cell,
+            keys: load
+                .split(',')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            constants: BTreeMap::new(),
+            load: String::new(),
+            launch: String::new(),
+        };
+        Side { name: "a".to_owned(), cells: loads.iter().zip(cells).map(cell).collect() }
+    }
+
+    #[test]
+    fn output_saturates_where_more_load_brings_no_more_of_it() {
+        let check = |outputs: &[f64], expected: Option<Saturation>| {
+            let loads = ["rate=1", "rate=4", "rate=16", "rate=64"];
+            let cells = cells(outputs, &[]);
+            let curves = load_curves(&side(&loads, &cells));
+            assert_eq!(curves.first().and_then(LoadCurve::saturation), expected, "{outputs:?}");
+        };
+        // A server of 16 slots, then one of 8 that is full between two loads.
+        check(&[105.0, 422.0, 1684.0, 1700.0], Some(Saturation::At(16.0)));
+        check(&[52.0, 208.0, 417.0, 417.0], Some(Saturation::At(16.0)));
+        check(&[50.0, 200.0, 700.0, 2_000.0], Some(Saturation::Above(64.0)));
+        check(&[100.0, 99.0, 101.0, 98.0], Some(Saturation::At(1.0)));
+        check(&[100.0, 400.0, 300.0, 200.0], Some(Saturation::At(4.0)));
+        check(&[100.0], None);
+    }
+
+    #[test]
+    fn near_loads_do_not_hide_that_output_rises() {
+        let loads: Vec<String> = (16..32).map(|load| format!("concurrency={load}")).collect();
+        let loads: Vec<&str> = loads.iter().map(String::as_str).collect();
+        let outputs: Vec<f64> = (16..32).map(f64::from).collect();
+        let cells = cells(&outputs, &[]);
+        let curves = load_curves(&side(&loads, &cells));
+        assert_eq!(curves[0].saturation(), Some(Saturation::Above(31.0)));
+        assert_eq!(curves[0].peak().map(|(load, _)| load), Some(31.0));
+    }
+
+    #[test]
+    fn objectives_are_met_up_to_the_first_load_that_misses_them() {
+        let check = |good: &[f64], expected| {
+            let loads = ["rate=20", "rate=80", "rate=160", "rate=320"];
+            let cells = cells(&[1.0; 4], good);
+            assert_eq!(load_curves(&side(&loads, &cells))[0].objectives(), expected, "{good:?}");
+        };
+        let at = |load, good| Some((load, good));
+        check(&[100.0, 99.5, 60.0, 99.0], Some((at(80.0, 99.5), at(160.0, 60.0))));
+        check(&[100.0, 99.5, 99.0, 99.0], Some((at(320.0, 99.0), None)));
+        check(&[10.0, 9.0, 8.0, 7.0], Some((None, at(20.0, 10.0))));
+        check(&[], None);
+    }
+
+    #[test]
+    fn what_else_the_load_sweeps_parts_curves() {
+        let cells = cells(&[1.0, 2.0, 3.0, 4.0], &[]);
+        let loads = ["rate=1,max-tokens=8", "rate=2,max-tokens=8", "rate=1,max-tokens=9", "rate=2"];
+        let curves = load_curves(&side(&loads, &cells));
+        let sizes: Vec<usize> = curves.iter().map(|curve| curve.points.len()).collect();
+        assert_eq!(sizes, [2, 1, 1]);
+        assert_eq!(curves[0].at["max-tokens"], "8");
+        let loads = ["dataset=a", "dataset=b", "dataset=c", "dataset=d"];
+        assert!(load_curves(&side(&loads, &cells)).is_empty());
+    }
+}
