@@ -35,8 +35,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
-        environment.add_filter("tojson", |value: Serde<Json>| python_jinja::to_json(&value.0));
-        environment.set_unknown_method_callback(python_jinja::method);
+        python_jinja::extend(&mut environment);
         environment.add_template_owned(NAME, python_jinja::translated(template)).map_err(
             |error| {
                 DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
