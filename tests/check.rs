@@ -74,7 +74,9 @@ fn a_scenario_without_mistakes_is_told_so() {
         .replace("location", "cycle = true\nlocation")
         .replace("requests = 2", "requests = 331\ntrials = 2");
     let (text, code) = check_in(&home(&scenario));
-    assert_eq!((text.as_str(), code), ("s.toml: ok, 1 cell\n", 0));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("s.toml: ok, 1 cell\n  data set `"), "{text}");
+    assert!(text.contains("; columns `answer`, `prompt`; prompt from `prompt`"), "{text}");
 }
 
 #[test]

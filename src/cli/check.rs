@@ -14,18 +14,20 @@ pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     for path in &args.scenarios {
         let found = scenario_file::read(path).map(|text| look(path, &text, args)).and_then(
-            |(examined, n_cells)| {
+            |(examined, n_cells, lines)| {
                 let ((), warnings) = examined.found.unless_errors(()).map_err(Failure::scenario)?;
-                Ok((warnings, n_cells))
+                Ok((warnings, n_cells, lines))
             },
         );
         match found {
-            Ok((warnings, n_cells)) => {
+            Ok((warnings, n_cells, lines)) => {
                 if let Some(warnings) = scenario_file::warnings(&warnings, on_stderr) {
                     output::message(&warnings);
                 }
                 let cells = if n_cells == 1 { "cell" } else { "cells" };
-                output::data(&format!("{}: ok, {n_cells} {cells}\n", path.display()))?;
+                let lines: Vec<String> = lines.iter().map(|line| format!("  {line}\n")).collect();
+                let lines = lines.concat();
+                output::data(&format!("{}: ok, {n_cells} {cells}\n{lines}", path.display()))?;
             }
             Err(failure) => {
                 output::message(&failure.render(on_stderr));
@@ -37,14 +39,16 @@ pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
 }
 
 /// Examines a scenario, and what it names on this machine.
-fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize) {
+fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize, Vec<String>) {
     let mut examined = scenario_file::examine(path, text, args.profile.as_deref(), &args.sets);
-    let Some(expanded) = &examined.expanded else { return (examined, 0) };
+    let Some(expanded) = &examined.expanded else { return (examined, 0, Vec::new()) };
     let n_cells = expanded.plan.cells.len();
     let mut seen = check_paths::look(&examined.scenario, expanded);
-    seen.extend(check_data::look(&examined.scenario, expanded, path, examined.found.has_errors()));
+    let has_errors = examined.found.has_errors();
+    let data = check_data::look(&examined.scenario, expanded, path, has_errors);
+    seen.extend(data.found);
     seen.extend(check_samples::look(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();
-    (examined, n_cells)
+    (examined, n_cells, data.lines)
 }

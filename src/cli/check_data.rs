@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::cli::data_seen;
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::{self, DatasetError, Search};
 use crate::datasets::tokenizer;
@@ -14,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::ids::content_hash;
 use crate::plan::Plan;
 use crate::plan::cell::{DatasetPlan, PromptForm, ScorePlan, Source};
-use crate::plan::expand::Expanded;
+use crate::plan::expand::{Expanded, Parts};
 use crate::plan::paths::is_path;
 use crate::scenario::Scenario;
 use crate::score::scorer::Scorer;
@@ -55,22 +56,44 @@ struct Trouble {
     is_unseen: bool,
 }
 
+/// What a look at data sets found.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// What is wrong with them, and which were not read.
+    pub(crate) found: Diagnostics,
+    /// A line for each that was read.
+    pub(crate) lines: Vec<String>,
+}
+
 /// Looks at the head of each data set that is on this machine; says of which it did not.
 pub(crate) fn look(
     scenario: &Scenario,
     expanded: &Expanded,
     path: &Path,
     has_errors: bool,
-) -> Diagnostics {
-    let mut found = Diagnostics::default();
+) -> Seen {
+    look_at(scenario, (&expanded.plan, &expanded.parts), path, has_errors)
+}
+
+/// Looks at the data sets of a plan.
+pub(crate) fn look_at_plan(scenario: &Scenario, plan: &Plan, path: &Path) -> Seen {
+    look_at(scenario, (plan, &Parts::default()), path, false)
+}
+
+fn look_at(
+    scenario: &Scenario,
+    (plan, parts): (&Plan, &Parts),
+    path: &Path,
+    has_errors: bool,
+) -> Seen {
+    let mut seen_all = Seen::default();
     let bases = dataset::bases(path);
-    let plan = &expanded.plan;
     let mut seen = BTreeSet::new();
     let of_cells = plan.cells.iter().filter_map(|cell| {
         let score = cell.score.as_ref().and_then(|score| plan.scores.get(score));
         Some((&cell.dataset, plan.datasets.get(&cell.dataset)?, score))
     });
-    let of_parts = expanded.parts.datasets.iter();
+    let of_parts = parts.datasets.iter();
     let of_parts = of_parts.map(|(name, plan, score)| (name, plan, score.as_ref()));
     for (variant, dataset, score) in of_cells.chain(of_parts) {
         let name = variant.split('~').next().unwrap_or(variant);
@@ -87,20 +110,20 @@ pub(crate) fn look(
         };
         let needs = if has_errors { None } else { needs(plan, variant) };
         let told = within_the_limit(&look, needs);
-        let trouble = told.and_then(|samples| match samples {
-            Some(samples) => requests(plan, variant, &samples),
-            None => Ok(()),
+        let trouble = told.and_then(|(samples, line)| {
+            seen_all.lines.extend(Some(line).filter(|line| !line.is_empty()));
+            samples.map_or(Ok(()), |samples| requests(plan, variant, &samples))
         });
         if let Err(trouble) = trouble {
-            found.push(trouble.told(scenario, name));
+            seen_all.found.push(trouble.told(scenario, name));
         }
     }
-    found
+    seen_all
 }
 
 /// Looks at a data set's head and then, for requests that are counted, at as many rows as they
-/// need. What is not read in time is not waited for.
-fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Option<Samples>, Trouble> {
+/// need. What is not read in time is not waited for. Returns these rows, and what was seen.
+fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<(Option<Samples>, String), Trouble> {
     let end = Instant::now() + LIMIT;
     let (to, results) = mpsc::channel();
     let mine = look.clone();
@@ -108,22 +131,27 @@ fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Option<Samples>, 
         let head = rows(&mine, HEAD);
         let is_all = head.as_ref().is_ok_and(|samples| samples.n_samples < HEAD);
         let goes_on = head.is_ok() && !is_all;
-        let sent = to.send((head, is_all || needs.is_some_and(|needs| needs <= HEAD)));
+        let is_enough = is_all || needs.is_some_and(|needs| needs <= HEAD);
+        let sent = to.send((head, is_enough, is_all));
         if let (true, true, Some(needs)) = (goes_on, sent.is_ok(), needs.filter(|n| *n > HEAD)) {
             // The receiver may have gone: it waits for its limit alone.
-            let _ = to.send((rows(&mine, needs), true));
+            let _ = to.send((rows(&mine, needs), true, false));
         }
     });
-    let (mut samples, mut has_seen_head) = (None, false);
+    let (mut samples, mut line) = (None, None);
     loop {
         match results.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok((read, is_enough)) => {
+            Ok((read, is_enough, is_all)) => {
                 let read = read?;
+                line.get_or_insert_with(|| data_seen::told(&look.name, &read, is_all));
                 samples = (is_enough && needs.is_some()).then_some(read);
-                has_seen_head = true;
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(samples),
-            Err(mpsc::RecvTimeoutError::Timeout) if has_seen_head => return Ok(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Ok((samples, line.unwrap_or_default()));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) if line.is_some() => {
+                return Ok((None, line.unwrap_or_default()));
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 return Err(Trouble {
                     key: "location",

@@ -14,6 +14,7 @@ mod check_paths;
 mod check_samples;
 mod compare;
 mod data;
+mod data_seen;
 mod doctor;
 mod download;
 mod exit;
@@ -120,7 +121,12 @@ fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
         let json = serde_json::to_string_pretty(&planned.plan).expect("a plan is plain data");
         return print(&(json + "\n"));
     }
-    print(&crate::plan::render::render(&planned.plan, &scenario_file::skips(&planned.plan)))
+    let plan = crate::plan::render::render(&planned.plan, &scenario_file::skips(&planned.plan));
+    let scenario = &planned.loaded.scenario;
+    let data = check_data::look_at_plan(scenario, &planned.plan, &args.scenario.scenario);
+    let not_read = data.found.iter().map(|found| found.message.clone());
+    let lines = data.lines.into_iter().chain(not_read).map(|line| line + "\n");
+    print(&(plan + &lines.collect::<String>()))
 }
 
 fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {

@@ -1,6 +1,7 @@
 //! The data sets that `bench` knows by name: where the hub keeps them, what their files are called.
 
 use crate::plan::cell::Source;
+use crate::plan::data_files::is_data_file;
 
 /// One known data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +92,8 @@ impl Known {
 ///
 /// `None` when there is none, or when one of several parts (`-00000-of-00003`) is missing.
 pub(crate) fn choose(files: &[String], is_wanted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let mut chosen: Vec<String> = files
-        .iter()
-        .filter(|file| {
-            let extension = std::path::Path::new(file).extension().and_then(|e| e.to_str());
-            is_wanted(file)
-                && matches!(extension, Some("parquet" | "jsonl" | "json" | "csv" | "txt"))
-        })
-        .cloned()
-        .collect();
+    let mut chosen: Vec<String> =
+        files.iter().filter(|file| is_wanted(file) && is_data_file(file)).cloned().collect();
     chosen.sort();
     let n_parts = chosen.first().and_then(|file| parts_of(file)).unwrap_or(chosen.len());
     (!chosen.is_empty() && n_parts == chosen.len()).then_some(chosen)

@@ -6,6 +6,7 @@ use toml::Table;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::cell::{DatasetPlan, ExtractorPlan, ScorePlan, Source};
+use crate::plan::data_files::is_data_file;
 use crate::plan::launch::engine::variables_of;
 use crate::plan::matrix::Combination;
 use crate::plan::paths::{Places, is_path};
@@ -113,9 +114,7 @@ fn made(
 
 /// Returns a path that begins with `./`, `../` or `/`; a URL or the name of a repository as it is.
 fn file_or_name(places: &Places, text: &str) -> String {
-    let looks_like_file = [".jsonl", ".json", ".csv", ".parquet", ".txt"]
-        .iter()
-        .any(|extension| text.ends_with(extension) && !text.contains("://"));
+    let looks_like_file = is_data_file(text) && !text.contains("://");
     if is_path(text) || looks_like_file { places.file(text) } else { text.to_string() }
 }
 

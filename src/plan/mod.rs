@@ -1,6 +1,7 @@
 //! What will be done, fully resolved: every cell, its engine's launch, its phases.
 
 pub mod cell;
+pub(crate) mod data_files;
 pub(crate) mod datasets;
 pub mod expand;
 pub mod gate;

@@ -1,9 +1,13 @@
 //! Bytes of a data set, opened by whoever may touch the disk.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Seek as _};
+use std::io::{self, BufRead, Read, Seek as _};
 
 use bytes::Bytes;
+
+use crate::plan::data_files::plain_name;
+use crate::workload::container::{HEAD, Unpacked, foreign, unpacked};
+use crate::workload::error::DataError;
 
 /// An opened data file with the name that messages call it by.
 #[derive(Debug)]
@@ -47,52 +51,79 @@ impl Input {
         &self.name
     }
 
-    pub(super) fn into_parts(self) -> (String, Content) {
-        (self.name, self.content)
-    }
-
-    /// Finds out the format by the first bytes, where they say it, else by the name.
-    pub(super) fn format(&mut self) -> io::Result<Format> {
-        let mut head = [0; 64];
-        let mut length = 0;
-        match &mut self.content {
-            Content::Bytes(bytes) => {
-                length = bytes.len().min(head.len());
-                head[..length].copy_from_slice(&bytes[..length]);
-            }
-            Content::File(file) => {
-                while length < head.len() {
-                    match file.read(&mut head[length..])? {
-                        0 => break,
-                        n => length += n,
-                    }
-                }
-                file.rewind()?;
-            }
-        }
-        let head = &head[..length];
-        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-        let name = self.name.to_ascii_lowercase();
+    /// Opens it in the format that is asked for, else in that of its first bytes, where they say
+    /// it, else in that of its name.
+    ///
+    /// # Errors
+    /// When it is something else than a file of rows, which is named as what it is.
+    pub(super) fn open(self, asked: Option<Format>) -> Result<(String, Opened), DataError> {
+        let Self { name, mut content } = self;
+        let unreadable = |error: &io::Error| {
+            DataError::new(&name, format!("cannot be read: {error}"), "check the file and the disk")
+        };
+        let head = content.head().map_err(|error| unreadable(&error))?;
+        refuse_foreign(&name, &head, asked)?;
+        let (plain, lower) = (plain_name(&name), plain_name(&name).to_ascii_lowercase());
         let has_extension =
-            |extension: &str| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'));
-        Ok(if head.starts_with(b"PAR1") || has_extension("parquet") {
-            Format::Parquet
-        } else if has_extension("csv") {
-            Format::Csv
-        } else if has_extension("txt") {
-            Format::Text
-        } else if head.trim_ascii_start().starts_with(b"[") {
-            Format::JsonArray
-        } else {
-            Format::Jsonl
-        })
+            |extension: &str| lower.strip_suffix(extension).is_some_and(|it| it.ends_with('.'));
+        let is_parquet =
+            asked == Some(Format::Parquet) || asked.is_none() && has_extension("parquet");
+        if head.starts_with(b"PAR1") || is_parquet && plain == name {
+            return Ok((name, Opened::Parquet(content)));
+        }
+        let Unpacked { head, text } =
+            unpacked(content.into_reader()).map_err(|error| unreadable(&error))?;
+        refuse_foreign(&name, &head, asked)?;
+        if head.starts_with(b"PAR1") {
+            let message = "a Parquet file that was packed once more";
+            let help = "unpack it; Parquet is packed inside";
+            return Err(DataError::new(&name, message, help));
+        }
+        let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
+        let format = match asked {
+            Some(format) => format,
+            None if has_extension("csv") => Format::Csv,
+            None if has_extension("txt") => Format::Text,
+            None if start.starts_with(b"[") => Format::JsonArray,
+            None => Format::Jsonl,
+        };
+        Ok((name, Opened::Text(format, text)))
+    }
+}
+
+/// A file that has been opened.
+pub(super) enum Opened {
+    /// Text, unpacked.
+    Text(Format, Box<dyn BufRead>),
+    Parquet(Content),
+}
+
+fn refuse_foreign(name: &str, head: &[u8], asked: Option<Format>) -> Result<(), DataError> {
+    // A prompt may be a piece of a web page.
+    let is_prompt = asked == Some(Format::Text) && head.trim_ascii_start().starts_with(b"<");
+    match foreign(head).filter(|_| !is_prompt) {
+        Some((what, help)) => Err(DataError::new(name, format!("is {what}"), help)),
+        None => Ok(()),
     }
 }
 
 impl Content {
-    pub(super) fn into_reader(self) -> Box<dyn BufRead> {
+    /// Returns the first bytes.
+    fn head(&mut self) -> io::Result<Vec<u8>> {
         match self {
-            Self::File(file) => Box::new(BufReader::with_capacity(1 << 18, file)),
+            Self::Bytes(bytes) => Ok(bytes[..bytes.len().min(HEAD)].to_vec()),
+            Self::File(file) => {
+                let mut head = Vec::new();
+                (&mut *file).take(HEAD as u64).read_to_end(&mut head)?;
+                file.rewind()?;
+                Ok(head)
+            }
+        }
+    }
+
+    fn into_reader(self) -> Box<dyn Read> {
+        match self {
+            Self::File(file) => Box::new(file),
             Self::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
         }
     }

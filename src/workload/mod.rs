@@ -16,6 +16,7 @@ pub mod tokenizer;
 mod bad_rows;
 mod body;
 mod columns;
+mod container;
 mod prompt;
 mod python_jinja;
 mod rows;

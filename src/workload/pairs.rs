@@ -33,14 +33,11 @@ pub struct PairColumns<'a> {
 /// # Errors
 /// [`DataError`] names file, line or row, and column.
 pub fn pairs(
-    mut input: Input,
+    input: Input,
     columns: PairColumns<'_>,
 ) -> Result<impl Iterator<Item = Result<Pair, DataError>>, DataError> {
     let file = input.name().to_owned();
-    let unreadable =
-        |error| DataError::new(&file, format!("cannot be read: {error}"), "check the file");
-    let format = input.format().map_err(unreadable)?;
-    let rows = rows::open(input, format)?;
+    let rows = rows::open(input, None)?;
     Ok((0..).zip(rows).map(move |(number, row)| {
         let row = row.map_err(|bad| bad.error)?;
         let told = |column: &str, what: &str| {

@@ -26,6 +26,10 @@ pub struct Samples {
     pub n_distinct: u64,
     /// Rows left out, by reason.
     pub left_out: Vec<(String, u64)>,
+    /// Columns of the first row.
+    pub columns: Vec<String>,
+    /// Parts that columns of the first row play, with their names.
+    pub roles: Vec<(&'static str, String)>,
     /// Rows that are sent with a change, by what was changed.
     pub changed: Vec<(String, u64)>,
     /// What is known of the times, where they are replayed.

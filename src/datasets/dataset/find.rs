@@ -10,6 +10,7 @@ use crate::datasets::hub::{Repo, RepoKind, Snapshot};
 use crate::datasets::known::{self, Known};
 use crate::ids::sha256_hex;
 use crate::plan::cell::DatasetPlan;
+use crate::plan::data_files::{fits, is_data_file, is_pattern};
 
 /// Digests of the files beside it.
 pub(crate) const SUMS: &str = "SHA256SUMS";
@@ -43,6 +44,11 @@ pub(crate) struct Found {
 impl Found {
     pub(super) fn local(path: PathBuf) -> Self {
         Self { origin: path.display().to_string(), paths: vec![path] }
+    }
+
+    fn several(place: &Path, paths: Vec<PathBuf>) -> Self {
+        let files = if paths.len() == 1 { "file" } else { "files" };
+        Self { origin: format!("{} {files} of {}", paths.len(), place.display()), paths }
     }
 }
 
@@ -96,15 +102,16 @@ fn find(
     }
     if let Some(path) = local(Path::new(location), search.bases) {
         if path.is_dir() {
-            return find_in(&path, known, plan, name);
+            return Ok(find_in(&path, known, plan, name));
         }
         return Ok(Ok(Found::local(path)));
     }
+    if is_pattern(location) {
+        return Ok(of_pattern(location, search.bases));
+    }
     let is_path = location.starts_with(['.', '/', '~'])
         || location.matches('/').count() != 1
-        || ["jsonl", "json", "csv", "parquet", "txt"]
-            .iter()
-            .any(|extension| Path::new(location).extension().is_some_and(|e| e == *extension));
+        || is_data_file(location);
     match known {
         _ if is_path => Ok(Err(Missing {
             reason: format!("there is no file {location}"),
@@ -115,22 +122,66 @@ fn find(
     }
 }
 
-/// Finds the one file of the split in a directory that the scenario names.
+/// Finds the files of the split in a directory that the scenario names, or all files of rows.
 fn find_in(
     dir: &Path,
     known: Option<&Known>,
     plan: &DatasetPlan,
     name: &str,
-) -> Result<Result<Found, Missing>, DatasetError> {
+) -> Result<Found, Missing> {
     let split = plan.split.as_deref().or(known.map(|known| known.default_split));
-    let split = split.ok_or_else(|| DatasetError::Unclear {
-        name: name.to_owned(),
-        message: format!("{} is a directory and no `split` is named", dir.display()),
-    })?;
-    Ok(placed(dir, split).ok_or_else(|| Missing {
-        reason: format!("{} holds no {split}.jsonl, .json or .parquet", dir.display()),
-        help: format!("place {split}.jsonl in {}", dir.display()),
-    }))
+    if let Some(found) = split.and_then(|split| placed(dir, split)) {
+        return Ok(found);
+    }
+    let is_of_split = |file: &str| split.is_none_or(|split| file.starts_with(split));
+    let files = names(dir);
+    if let Some(chosen) = known::choose(&files, is_of_split) {
+        let paths: Vec<PathBuf> = chosen.iter().map(|file| dir.join(file)).collect();
+        return Ok(Found::several(dir, paths));
+    }
+    let of_split = split.map(|split| format!(" of split {split}")).unwrap_or_default();
+    let n_parts = files.iter().filter(|file| is_of_split(file) && is_data_file(file)).count();
+    let found = match n_parts {
+        0 => "none is there".to_owned(),
+        n => format!("{n} are there, and by their names there are more"),
+    };
+    Err(Missing {
+        reason: format!("{}: files of rows{of_split} are looked for; {found}", dir.display()),
+        help: format!(
+            "place all parts (.jsonl, .json, .csv, .parquet, .txt, also .gz, .zst, .bz2, .xz) in \
+             {}; data set `{name}` may name a `split`, with which their names begin",
+            dir.display()
+        ),
+    })
+}
+
+/// Finds the files whose name fits the last part of a path, in the order of their names.
+fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
+    let path = Path::new(location);
+    let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let dir = local(parent.unwrap_or(Path::new(".")), bases);
+    let mut paths: Vec<PathBuf> = Vec::new();
+    if let Some(dir) = &dir {
+        let fitting = names(dir).into_iter().filter(|name| fits(pattern, name));
+        paths.extend(fitting.map(|name| dir.join(name)));
+    }
+    match dir {
+        Some(dir) if !paths.is_empty() => Ok(Found::several(&dir.join(pattern), paths)),
+        _ => Err(Missing {
+            reason: format!("no file fits {location}"),
+            help: "`*` and `?` may stand in the last part of a path".to_owned(),
+        }),
+    }
+}
+
+/// Returns the names of the files in a directory, sorted.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().is_file());
+    let mut names: Vec<String> = files.filter_map(|it| it.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// Finds a file that a person put where an error message told them to.

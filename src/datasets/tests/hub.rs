@@ -322,11 +322,33 @@ fn a_location_that_is_no_file_is_an_error_before_anything_starts() {
     };
     assert!(at("missing.jsonl").to_string().ends_with("there is no file missing.jsonl"));
     fs::create_dir(root.path().join("dir")).unwrap();
-    assert!(at("dir").to_string().contains("holds no test.jsonl, .json or .parquet"));
+    let told = at("dir").to_string();
+    assert!(told.contains("files of rows of split test are looked for; none is there"), "{told}");
+    fs::write(root.path().join("dir/test-00000-of-00002.jsonl.gz"), ROWS).unwrap();
+    let told = at("dir").to_string();
+    assert!(told.contains("1 are there, and by their names there are more"), "{told}");
+    assert!(at("dir/*.csv").to_string().contains("no file fits dir/*.csv"));
     nix::unistd::mkfifo(&root.path().join("pipe.jsonl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(at("pipe.jsonl").to_string().ends_with("not a regular file"));
     let unlocated = DatasetPlan { source: Source::Jsonl, ..gsm8k() };
     assert_eq!(find(&unlocated, &cache, &[]).unwrap_err().exit_code(), 78);
+}
+
+#[test]
+fn a_folder_or_a_pattern_is_one_set_in_the_order_of_the_names() {
+    let root = TempDir::new().unwrap();
+    let cache = DatasetCache::offline_at(root.path());
+    fs::create_dir(root.path().join("dir")).unwrap();
+    for name in ["b.jsonl", "a.jsonl", "README.md"] {
+        fs::write(root.path().join("dir").join(name), ROWS).unwrap();
+    }
+    for location in ["dir", "./dir/*.jsonl"] {
+        let location = Some(location.to_owned());
+        let plan = DatasetPlan { source: Source::Jsonl, split: None, location, ..gsm8k() };
+        let opened = find(&plan, &cache, &[root.path().to_owned()]).unwrap();
+        let names: Vec<_> = opened.paths.iter().map(|path| path.file_name().unwrap()).collect();
+        assert_eq!(names, ["a.jsonl", "b.jsonl"]);
+    }
 }
 
 #[test]

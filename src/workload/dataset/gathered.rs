@@ -33,6 +33,9 @@ pub(super) struct Gathered<'a> {
     pub(super) tally: Tally,
     /// The trace's clock, from its first timed row on.
     clock: Option<Clock>,
+    /// Columns of the first row, and the parts that they play.
+    columns: Vec<String>,
+    roles: Vec<(&'static str, String)>,
     /// Whether the slice of time is over.
     is_over: bool,
 }
@@ -57,6 +60,8 @@ impl<'a> Gathered<'a> {
             shots: Vec::new(),
             tally: Tally::new(load.plan),
             clock: None,
+            columns: Vec::new(),
+            roles: Vec::new(),
             is_over: false,
         }
     }
@@ -67,7 +72,12 @@ impl<'a> Gathered<'a> {
         {
             report(self.n_read);
         }
-        let mut candidate = match reading.pick(row)? {
+        let picked = reading.pick(row);
+        if let (true, Some(fields)) = (self.columns.is_empty(), row.fields.as_object()) {
+            self.columns = fields.keys().cloned().collect();
+            self.roles = reading.roles(row);
+        }
+        let mut candidate = match picked? {
             Picked::Candidate(candidate) => candidate,
             Picked::LeftOut(kind) => {
                 self.tally.count(kind);
@@ -234,6 +244,8 @@ impl<'a> Gathered<'a> {
             n_samples: pool.len() as u64,
             n_distinct: n_distinct(&pool),
             left_out,
+            columns: self.columns,
+            roles: self.roles,
             changed: self.tally.changed(),
             n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
             recipe_sha256: None,

@@ -18,10 +18,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::RowKind;
-use crate::workload::columns::Columns;
+use crate::workload::columns::{Columns, ROLES};
 use crate::workload::dataset::gathered::Gathered;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
-use crate::workload::dataset::table::TraceColumns;
+use crate::workload::dataset::table::{TRACE_ROLES, TraceColumns};
 use crate::workload::dataset::time::Written;
 use crate::workload::dataset::turns::Unsent;
 use crate::workload::error::DataError;
@@ -118,17 +118,15 @@ fn each_row(
     plan: &DatasetPlan,
     mut see: impl FnMut(&str, Result<Row, DataError>) -> Result<bool, DataError>,
 ) -> Result<(), DataError> {
-    for mut input in inputs {
+    for input in inputs {
         let name = input.name().to_owned();
-        let format = match plan.source {
-            Source::Text => Format::Text,
-            Source::Csv => Format::Csv,
-            Source::Parquet => Format::Parquet,
-            _ => input.format().map_err(|error| {
-                DataError::new(&name, format!("cannot be read: {error}"), "check the file")
-            })?,
+        let asked = match plan.source {
+            Source::Text => Some(Format::Text),
+            Source::Csv => Some(Format::Csv),
+            Source::Parquet => Some(Format::Parquet),
+            _ => None,
         };
-        for row in rows::open(input, format)? {
+        for row in rows::open(input, asked)? {
             let is_enough = match row {
                 Ok(row) => see(&name, Ok(row))?,
                 Err(bad) if bad.can_go_on => see(&name, Err(bad.error))?,
@@ -258,6 +256,22 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Returns the parts that columns of a row play.
+    fn roles(&self, row: &Row) -> Vec<(&'static str, String)> {
+        let trace = self.trace.get();
+        let of_trace = trace.map(TraceColumns::roles).unwrap_or_default();
+        let is_known = |role: &str| of_trace.iter().any(|(known, _)| *known == role);
+        let plain = ROLES.into_iter().filter(|role| !is_known(role) && !TRACE_ROLES.contains(role));
+        let plain = plain.filter_map(|role| {
+            self.columns.get(&row.fields, role)?;
+            Some((role, self.columns.name(role)?.to_owned()))
+        });
+        // A template makes the prompt of any columns.
+        let plain = plain.filter(|(role, _)| *role != "prompt" || self.template.is_none());
+        let plain: Vec<_> = plain.collect();
+        plain.into_iter().chain(of_trace).collect()
+    }
+
     /// Counts these tokens; the error inside is the reason to leave the row out.
     fn measured(&self, candidate: Candidate) -> Result<Result<Sample, RowKind>, Problem> {
         let Candidate { mut sample, lengths, .. } = candidate;
@@ -277,7 +291,9 @@ impl<'a> Reading<'a> {
             Lengths::OfPrompt(wanted) => {
                 let made = self.maker.as_ref().map(|maker| maker.prompt(&wanted, sample.row));
                 let failed = |error: DataError| Problem::of_row(RowKind::Scenario, error.message);
-                sample.turns.extend(made.transpose().map_err(failed)?);
+                // A look at the head shows the length alone.
+                let unmade = || Prompt::Tokens(vec![0; wanted.n_tokens as usize]);
+                sample.turns.push(made.transpose().map_err(failed)?.unwrap_or_else(unmade));
             }
         }
         Ok(Ok(sample))

@@ -37,7 +37,22 @@ pub(super) struct TraceColumns {
     hash_ids: Option<String>,
 }
 
+/// Parts that only rows of traces have, found in a way of their own.
+pub(super) const TRACE_ROLES: [&str; 3] = ["timestamp", "input-length", "hash-ids"];
+
 impl TraceColumns {
+    /// Returns the parts that its columns play.
+    pub(super) fn roles(&self) -> Vec<(&'static str, String)> {
+        let parts = [
+            ("timestamp", &self.timestamp),
+            ("input-length", &self.input_length),
+            ("output-length", &self.output_length),
+            ("hash-ids", &self.hash_ids),
+        ];
+        let parts = parts.into_iter();
+        parts.filter_map(|(role, column)| Some((role, column.clone()?))).collect()
+    }
+
     fn of<'r>(reading: &'r Reading<'_>, row: &Row) -> &'r Self {
         reading.trace.get_or_init(|| {
             let columns = &reading.columns;

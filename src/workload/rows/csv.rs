@@ -19,6 +19,9 @@ pub(super) struct Csv {
     failed: bool,
 }
 
+/// What other tools put between columns.
+const OTHERS: [(char, &str); 3] = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
+
 impl Csv {
     pub(super) fn open(file: String, reader: Box<dyn BufRead>) -> Result<Self, DataError> {
         let since_record = Rc::new(Cell::new(0));
@@ -40,6 +43,14 @@ impl Csv {
                 return Err(bad(format!("two columns are called `{}`", name.escape_debug())));
             }
             header.push(name.to_owned());
+        }
+        if let [only] = header.as_slice()
+            && let Some((separator, named)) = OTHERS.iter().find(|(other, _)| only.contains(*other))
+        {
+            let example = only.split(*separator).take(3).collect::<Vec<_>>().join("`, `");
+            let message = format!("columns are separated by {named}, not by commas: `{example}`");
+            let help = "write the file again with commas, or as JSON lines";
+            return Err(DataError::new(&file, message, help).at("line 1"));
         }
         Ok(Self { file, reader, header, record: ByteRecord::new(), since_record, failed: false })
     }

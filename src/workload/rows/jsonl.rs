@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::workload::error::{DataError, snippet};
 use crate::workload::rows::lines::{Line, Lines};
+use crate::workload::rows::sayable::sayable;
 use crate::workload::rows::{BadRow, Place, Row, unreadable};
 
 pub(super) struct Jsonl {
@@ -70,8 +71,20 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
     if !text.trim_ascii_start().starts_with(b"{") {
         return bad("not a JSON object".to_owned(), 1);
     }
-    match serde_json::from_slice(text) {
+    let read = serde_json::from_slice(text);
+    // What JSON cannot say is null: it does harm only in a column that is asked for.
+    let read = read.or_else(|error| match sayable(text) {
+        Some(text) => serde_json::from_slice(&text).map_err(|_| error),
+        None => Err(error),
+    });
+    match read {
         Ok(Fields(fields)) => Ok(Row { place, fields: Value::Object(fields) }),
+        Err(error) if error.is_eof() && place == Place::Line(1) => {
+            let message = "the object of its first line goes on behind it: pretty-printed JSON";
+            let help = "write one object per line: `jq -c . FILE`, or `jq -c '.[]' FILE` of a list";
+            let error = DataError::new(file, message, help);
+            Err(BadRow { error: error.at(place), can_go_on: false })
+        }
         Err(error) => {
             let text = error.to_string();
             let message = text.split(" at line ").next().unwrap_or_default();

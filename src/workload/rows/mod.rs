@@ -5,6 +5,7 @@ mod json_array;
 mod jsonl;
 mod lines;
 mod parquet;
+mod sayable;
 mod text;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::workload::error::DataError;
-use crate::workload::input::{Format, Input};
+use crate::workload::input::{Format, Input, Opened};
 
 /// No row is longer: a longer one is damage, and is not read into memory.
 pub(super) const ROW_MAX: usize = 64 << 20;
@@ -56,15 +57,17 @@ pub(super) struct BadRow {
 /// The rows of a file.
 pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, BadRow>>>;
 
-/// Opens the rows of a file in the given format.
-pub(super) fn open(input: Input, format: Format) -> Result<Rows, DataError> {
-    let (name, content) = input.into_parts();
-    Ok(match format {
-        Format::Jsonl => Box::new(jsonl::Jsonl::new(name, content.into_reader())),
-        Format::JsonArray => Box::new(json_array::JsonArray::new(name, content.into_reader())),
-        Format::Csv => Box::new(csv::Csv::open(name, content.into_reader())?),
-        Format::Text => Box::new(text::Text::new(name, content.into_reader())),
-        Format::Parquet => Box::new(parquet::Parquet::open(name, content)?),
+/// Opens the rows of a file in the format that is asked for, or its own.
+pub(super) fn open(input: Input, asked: Option<Format>) -> Result<Rows, DataError> {
+    let (name, opened) = input.open(asked)?;
+    Ok(match opened {
+        Opened::Parquet(content) => Box::new(parquet::Parquet::open(name, content)?),
+        Opened::Text(Format::JsonArray, text) => Box::new(json_array::JsonArray::new(name, text)),
+        Opened::Text(Format::Csv, text) => Box::new(csv::Csv::open(name, text)?),
+        Opened::Text(Format::Text, text) => Box::new(text::Text::new(name, text)),
+        Opened::Text(Format::Jsonl | Format::Parquet, text) => {
+            Box::new(jsonl::Jsonl::new(name, text))
+        }
     })
 }
 

@@ -15,9 +15,6 @@ use crate::workload::error::DataError;
 use crate::workload::input::Content;
 use crate::workload::rows::{BadRow, Place, Row};
 
-/// How the reader says that it was built without a codec.
-const UNKNOWN_CODEC: &str = "Disabled feature at compile time: ";
-
 pub(super) struct Parquet {
     file: String,
     /// The same bytes again, to find out which column is to blame.
@@ -176,19 +173,10 @@ fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String
 fn damaged(file: &str, message: &str) -> DataError {
     let message = message.strip_prefix("Parquet error: ").unwrap_or(message);
     let message = message.strip_prefix("External: ").unwrap_or(message);
-    if let Some((_, codec)) = message.split_once(UNKNOWN_CODEC) {
-        // The reader names the library that unpacks gzip.
-        let codec = codec.replace("flate2", "gzip");
-        return DataError::new(
-            file,
-            format!("packed with {codec}, which bench does not unpack"),
-            "write the file again with Snappy, Zstandard or no compression",
-        );
-    }
     let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
     DataError::new(
         file,
         format!("not readable as Parquet: {message}"),
-        "fetch the file again, or write it with Snappy, Zstandard or no compression",
+        "fetch the file again, or write it with Snappy, Zstandard, gzip or no compression",
     )
 }

@@ -1,5 +1,6 @@
 //! Data sets as they are found, read through the whole path.
 
+mod containers;
 mod parquet;
 mod scale;
 mod sources;

@@ -1,0 +1,93 @@
+//! Files as they come: packed, in other encodings, and what is no file of rows.
+
+use std::io::Write as _;
+
+use crate::plan::cell::Source;
+use crate::workload::dataset::tests::sources::{plan, read, texts};
+
+const ROWS: &str = "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n";
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text).unwrap();
+    packed.finish().unwrap()
+}
+
+fn bzip2(text: &[u8]) -> Vec<u8> {
+    let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    packed.write_all(text).unwrap();
+    packed.finish().unwrap()
+}
+
+/// `printf '{"prompt":"a"}\n{"prompt":"b"}\n' | xz`.
+const XZ: &[u8] = &[
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21, 0x01,
+    0x16, 0x00, 0x00, 0x00, 0x74, 0x2f, 0xe5, 0xa3, 0xe0, 0x00, 0x1d, 0x00, 0x18, 0x5d, 0x00, 0x3d,
+    0x88, 0x8a, 0x07, 0x63, 0xfc, 0x26, 0x26, 0x50, 0x57, 0x53, 0x2a, 0x56, 0x8e, 0xc8, 0x23, 0x54,
+    0x6c, 0xcd, 0xa5, 0xd0, 0x06, 0x00, 0x00, 0x00, 0x12, 0xa1, 0x7e, 0xf2, 0xb7, 0x89, 0xc5, 0x62,
+    0x00, 0x01, 0x34, 0x1e, 0xbf, 0x7b, 0xa3, 0x61, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00,
+    0x00, 0x04, 0x59, 0x5a,
+];
+
+#[test]
+fn packed_texts_are_unpacked_by_what_they_are() {
+    let rows = ROWS.as_bytes();
+    let packed = [
+        ("x.jsonl.gz", gzip(rows)),
+        ("x.jsonl.zst", zstd::encode_all(rows, 1).unwrap()),
+        ("x.jsonl.bz2", bzip2(rows)),
+        ("x.jsonl.xz", XZ.to_vec()),
+        ("named otherwise", gzip(rows)),
+        ("members.gz", [gzip(b"{\"prompt\":\"a\"}\n"), gzip(b"{\"prompt\":\"b\"}\n")].concat()),
+    ];
+    for (name, bytes) in packed {
+        let samples = read(&plan(Source::Jsonl), name, &bytes).unwrap();
+        assert_eq!(texts(samples.rows()), ["a", "b"], "{name}");
+    }
+    let csv = zstd::encode_all(&b"prompt\na\n"[..], 1).unwrap();
+    assert_eq!(texts(read(&plan(Source::Trace), "x.csv.zst", &csv).unwrap().rows()), ["a"]);
+    let cut = &gzip(ROWS.repeat(9).as_bytes())[..20];
+    assert!(read(&plan(Source::Jsonl), "x.jsonl.gz", cut).is_err());
+}
+
+#[test]
+fn utf_16_with_its_mark_is_read() {
+    let text = "prompt,answer\r\n\"größer, \u{1f600}\",1\r\n";
+    let units: Vec<u16> = std::iter::once(0xfeff).chain(text.encode_utf16()).collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for bytes in [little, big] {
+        let samples = read(&plan(Source::Csv), "x.csv", &bytes).unwrap();
+        assert_eq!(texts(samples.rows()), ["größer, \u{1f600}"]);
+    }
+}
+
+#[test]
+fn what_is_no_file_of_rows_is_named_as_what_it_is() {
+    let check = |source: Source, name: &str, bytes: &[u8], expected: &str| {
+        let error = read(&plan(source), name, bytes).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(!error.help.is_empty(), "{error}");
+    };
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    for (source, name) in [(Source::Jsonl, "x.jsonl"), (Source::Parquet, "x.parquet")] {
+        check(source, name, lfs, "is a pointer of Git LFS");
+        check(source, name, b"\n<!DOCTYPE html><html></html>", "is a web page");
+        check(source, name, b"PK\x03\x04rest", "is a zip archive");
+        check(source, name, b"ARROW1\0\0rest", "is an Arrow file");
+    }
+    check(Source::Csv, "x.csv", b"prompt;answer\na;1\n", "separated by `;`, not by commas");
+    check(Source::Csv, "x.csv", b"prompt\tanswer\na\t1\n", "separated by tabs");
+    check(Source::Jsonl, "x.json", b"{\n  \"data\": [\n", "pretty-printed JSON");
+    let pretty = b"[\n  {\n    \"prompt\": \"a\"\n  }\n]\n";
+    assert_eq!(texts(read(&plan(Source::Jsonl), "x.json", pretty).unwrap().rows()), ["a"]);
+}
+
+#[test]
+fn what_json_cannot_say_harms_only_where_it_is_asked_for() {
+    let rows = br#"{"prompt":"a","score":NaN,"raw":"\ud800","x":[Infinity,-Infinity]}"#;
+    assert_eq!(texts(read(&plan(Source::Jsonl), "x.jsonl", rows).unwrap().rows()), ["a"]);
+    let asked = br#"{"prompt":"\ud800","score":NaN}"#;
+    let error = read(&plan(Source::Jsonl), "x.jsonl", asked).unwrap_err();
+    assert!(error.message.starts_with("missing or null"), "{error}");
+}
