@@ -13,10 +13,10 @@ use crate::datasets::tokenizer;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::ids::content_hash;
-use crate::plan::Plan;
 use crate::plan::cell::{DatasetPlan, PromptForm, ScorePlan, Source};
 use crate::plan::expand::{Expanded, Parts};
 use crate::plan::paths::is_path;
+use crate::plan::{Plan, data_files};
 use crate::scenario::Scenario;
 use crate::score::scorer::Scorer;
 use crate::seed::Seed;
@@ -236,7 +236,8 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
 fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Trouble {
     let path = place.filter(|place| is_path(place)).map(Path::new);
     let (message, help) = match (error, path) {
-        (DatasetError::Missing { .. }, Some(path)) => {
+        // A folder that lacks a part, and a pattern that nothing fits, say it themselves.
+        (DatasetError::Missing { .. }, Some(path)) if !path.exists() && !is_pattern(path) => {
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             let help = neighbour(&whole).map(|near| format!("did you mean `{near}`?"));
             (format!("there is no file {}", whole.display()), help)
@@ -254,6 +255,10 @@ fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Troub
 
 fn wrong(error: &DataError, key: &'static str) -> Trouble {
     Trouble { key, message: error.to_string(), help: error.help.clone(), is_unseen: false }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_str().is_some_and(data_files::is_pattern)
 }
 
 /// Returns the name in a path's directory that is nearest to its own.

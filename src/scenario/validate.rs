@@ -105,7 +105,9 @@ impl<'a> Walk<'a> {
             path => format!("`{}`", path.join(".")),
         };
         let known: Vec<&str> = known.collect();
-        let near = meant(&entry.key, &known);
+        // What replaces a key of an earlier version has a value of another kind.
+        let replaced = replaced(&entry.key, &entry.node.value);
+        let near = if replaced.is_some() { None } else { meant(&entry.key, &known) };
         // A key of another section in this place is the second most common mistake.
         let has = |fields: &[Field]| fields.iter().any(|field| field.key == entry.key);
         let elsewhere = || {
@@ -124,7 +126,7 @@ impl<'a> Walk<'a> {
                 None => format!("known keys: {}", list(known.iter().copied())),
             },
         };
-        let help = replaced(&entry.key, &entry.node.value).unwrap_or_else(meant);
+        let help = replaced.unwrap_or_else(meant);
         let label = self.document.label(entry.span.clone(), format!("not a key of {place}"));
         self.findings.found.push(
             Diagnostic::error("scenario/unknown-key", format!("unknown key `{}`", entry.key))

@@ -273,7 +273,7 @@ itl = "1ms"
 source = "trace"
 location = "./trace.jsonl"
 time-unit = "ms"
-after = "0ms"
+after = "10ms"
 before = "250ms"
 [request]
 max-tokens = 4

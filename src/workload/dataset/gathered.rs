@@ -23,7 +23,7 @@ pub(super) struct Gathered<'a> {
     order: rand::rngs::ChaCha8Rng,
     pub(super) n_read: u64,
     n_usable: u64,
-    /// Rows whose lengths were not counted, as they come behind all that the run needs.
+    /// Rows that were not looked at closely, as they come behind all that the run needs.
     n_passed_over: u64,
     /// Hash of each row's prompt, within the plan's limit.
     pool: Least<u64>,
@@ -107,7 +107,10 @@ impl<'a> Gathered<'a> {
             }
         }
         let is_sent = self.kept.takes(key);
-        if !is_sent && matches!(candidate.lengths, Lengths::ToFilter { .. }) {
+        // In the order of the file, no row behind the last one that is sent changes anything.
+        let changes_nothing =
+            !reading.plan.shuffle || matches!(candidate.lengths, Lengths::ToFilter { .. });
+        if !is_sent && changes_nothing {
             self.n_passed_over += 1;
             return Ok(());
         }

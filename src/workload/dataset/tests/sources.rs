@@ -456,6 +456,31 @@ fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
 }
 
 #[test]
+fn no_more_rows_are_read_than_the_run_needs() {
+    let asked = |plan: &DatasetPlan, needs| {
+        let bytes = b"{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n{\"prompt\":\"c\"}\n{oops}\n";
+        let asked = Load {
+            name: "q",
+            plan,
+            seed: Seed(1),
+            needs,
+            tokenizer: None,
+            makes_prompts: true,
+            on_progress: None,
+        };
+        load(&asked, vec![Input::bytes("x.jsonl", &bytes[..])])
+    };
+    let in_order = plan(Source::Jsonl);
+    let samples = asked(&in_order, Some(2)).unwrap();
+    assert_eq!(texts(samples.rows()), ["a", "b"]);
+    assert_eq!((samples.n_samples, samples.n_looked_at), (2, Some(2)));
+    let shuffled = DatasetPlan { shuffle: true, ..in_order.clone() };
+    for plan in [in_order, shuffled] {
+        assert!(asked(&plan, None).unwrap_err().message.contains("not valid JSON"));
+    }
+}
+
+#[test]
 fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"{\"prompt\":\"").unwrap();
