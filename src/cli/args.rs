@@ -290,6 +290,8 @@ pub(crate) enum ReportFormat {
     Json,
     /// One line per cell.
     Csv,
+    /// One line per cell, metric and statistic, with run, date, model, data set, unit and n.
+    CsvLong,
     /// The gates as `JUnit` XML.
     Junit,
 }

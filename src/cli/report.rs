@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
 use crate::cli::{gates, output};
-use crate::report::{csv, html, json, junit, terminal};
+use crate::report::{csv, html, json, junit, long_csv, terminal};
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
@@ -48,6 +48,12 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),
+        ReportFormat::CsvLong => {
+            for part in long_csv::parts(&analysis.run, &analysis.plan, &analysis.summary) {
+                output::data(&part)?;
+            }
+            return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+        }
         ReportFormat::Junit => junit::render(&analysis.summary),
     };
     output::data(&text)?;

@@ -28,7 +28,7 @@ mod load_time;
 pub(crate) mod own_lag;
 mod per_trial;
 pub mod quantity;
-mod reading;
+pub(crate) mod reading;
 pub mod reference;
 pub mod request;
 mod resources;

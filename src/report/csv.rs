@@ -203,7 +203,7 @@ fn bound_columns(summary: &Summary, metric: MetricId) -> Vec<SummaryColumn> {
     columns.collect()
 }
 
-fn word(state: Option<NumberState>) -> String {
+pub(crate) fn word(state: Option<NumberState>) -> String {
     state.map_or_else(String::new, |state| state.word().to_owned())
 }
 
@@ -244,13 +244,13 @@ fn accuracy_columns(summary: &Summary) -> Vec<SummaryColumn> {
     columns
 }
 
-fn optional(value: Option<f64>) -> String {
+pub(crate) fn optional(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map_or_else(String::new, |value| value.to_string())
 }
 
 /// Puts an apostrophe in front of what a spreadsheet would take for a formula.
 /// Source: OWASP, "CSV Injection".
-fn harmless(field: &str) -> String {
+pub(crate) fn harmless(field: &str) -> String {
     let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let is_number = field.parse::<f64>().is_ok_and(f64::is_finite) && !field.starts_with('+');
     if is_formula && !is_number { format!("'{field}") } else { field.to_owned() }

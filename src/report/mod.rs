@@ -9,6 +9,7 @@ pub mod html;
 pub mod input;
 pub mod json;
 pub mod junit;
+pub mod long_csv;
 pub mod markdown;
 pub mod number;
 pub mod template;

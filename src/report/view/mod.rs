@@ -184,7 +184,7 @@ fn run_facts(input: &Input<'_>) -> Vec<Fact> {
 }
 
 /// Prints a wall-clock instant to the second, in UTC so that no time zone can change it.
-fn utc(unix_ns: u64) -> String {
+pub(crate) fn utc(unix_ns: u64) -> String {
     let secs = i64::try_from(unix_ns / 1_000_000_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(secs).map_or_else(|_| "unknown".to_owned(), |at| at.to_string())
 }
