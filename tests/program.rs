@@ -106,7 +106,15 @@ fn a_run_leaves_its_records_and_a_report_that_can_be_made_again() {
     let told = stdout(&output);
     assert!(!told.contains('\u{1b}'), "escape codes in a pipe");
     assert!(told.contains("vllm: not on PATH; pip install vllm"), "{told}");
-    assert!(told.contains("1109.08"), "the published rows are missing:\n{told}");
+    assert!(told.lines().count() <= 40, "{} lines:\n{told}", told.lines().count());
+    let last: Vec<&str> = told.lines().rev().take(24).collect();
+    let is_said = |what: &str| last.iter().any(|line| line.contains(what));
+    assert!(is_said("TTFT p50") && is_said("fp16"), "{told}");
+    assert!(last[0].starts_with("report: "), "{told}");
+    let report = fs::read_to_string(dir.join("report.md")).unwrap();
+    assert!(report.lines().count() <= 60, "{} lines:\n{report}", report.lines().count());
+    let page = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(page.contains("1109.08"), "the published rows are missing");
 
     let summary = json(&dir.join("summary.json"));
     let measured: Vec<&Value> = summary["cells"]

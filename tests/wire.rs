@@ -118,7 +118,7 @@ fn time_per_token_holds_where_events_hold_several_and_is_bounded_where_nobody_co
     let least: f64 = least.parse().unwrap();
     let most: f64 = most.strip_suffix(" ms").unwrap().parse().unwrap();
     assert!((least - 240.0 / 27.0).abs() < 0.1 && (most - 240.0 / 6.0).abs() < 0.5, "{what}");
-    let report = fs::read_to_string(dir.path().join("run/report.md")).unwrap();
+    let report = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
     assert!(report.contains(what), "the bound stands in the report");
     // Nobody counts at all: no TPOT, no rate, and not 0.
     let silent = cell(&summary, "silent", "plain");

@@ -260,6 +260,9 @@ pub(crate) struct ReportArgs {
     /// Own minijinja template instead of the scenario's.
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
+    /// Markdown with everything there is; by default it has what a person looks at first.
+    #[arg(long)]
+    pub(crate) full: bool,
     #[command(flatten)]
     pub(crate) gates: GateArgs,
 }

@@ -39,6 +39,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         analysis.judge_gates();
         view = publish::view(&analysis);
     }
+    view.full = args.full;
     let text = match args.format {
         ReportFormat::Terminal => {
             let width = std::io::stdout().is_terminal().then(output::width).flatten();

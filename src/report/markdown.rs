@@ -33,19 +33,28 @@ mod tests {
 
     #[test]
     fn the_default_report_says_everything_once() {
-        let view = ReportView { template: "default".to_owned(), ..sample_run::view() };
+        let view = ReportView { template: "default".to_owned(), full: true, ..sample_run::view() };
         insta::assert_snapshot!(render(&view).unwrap());
     }
 
     #[test]
+    fn what_a_person_looks_at_first_is_short() {
+        let view = ReportView { template: "default".to_owned(), ..sample_run::view() };
+        let report = render(&view).unwrap();
+        assert!(report.lines().count() <= 60, "{} lines", report.lines().count());
+        insta::assert_snapshot!(report);
+    }
+
+    #[test]
     fn the_accuracy_report_has_the_published_shape() {
-        insta::assert_snapshot!(render(&sample_run::view()).unwrap());
+        let view = ReportView { full: true, ..sample_run::view() };
+        insta::assert_snapshot!(render(&view).unwrap());
     }
 
     #[test]
     fn every_shape_can_be_asked_for() {
         for name in template::names() {
-            let view = ReportView { template: name.to_owned(), ..sample_run::view() };
+            let view = ReportView { template: name.to_owned(), full: true, ..sample_run::view() };
             let report = render(&view).unwrap();
             let end = report.find("## Beside the published table").expect("it has one");
             insta::assert_snapshot!(name, &report[..end]);

@@ -1,17 +1,17 @@
-//! The terminal face: the table first, then what qualifies it, then the answer; what makes the
-//! program fail stands last, where the eye is.
+//! The terminal face: what qualifies the numbers first, then the table, the answer, gates and where
+//! the report is, which all stand on the last screen.
 
 use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
-    Table as TextTable, TableStyle, Width,
+    CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table as TextTable, TableStyle,
 };
 
 use crate::report::figure;
 use crate::report::number::counted;
-use crate::report::view::ReportView;
-use crate::report::view::caveats::CaveatView;
+use crate::report::view::caveats::RemedyView;
 use crate::report::view::gates::GateView;
+use crate::report::view::references::SENTENCES_MAX;
 use crate::report::view::table::{Column, Table, TableCell};
+use crate::report::view::{ReportView, TroubleView};
 
 /// Rules above and below, and below the header; columns stand apart by two spaces.
 const STYLE: TableStyle = TableStyle::new()
@@ -24,14 +24,17 @@ const STYLE: TableStyle = TableStyle::new()
 /// A terminal narrower than this gets lines as long as if it were this wide.
 const WIDTH_MIN: u16 = 20;
 
-/// Places of one kind of caveat that are listed; the report files list all.
-const PLACES_MAX: usize = 5;
-
 /// Words of a table are not cut shorter than this.
 const WORDS_MIN: usize = 12;
 
-/// Skipped and troubled cells that are listed; the report files list all.
+/// Doubtful cells and gates that are listed; the report files list all.
 const CELLS_MAX: usize = 40;
+
+/// Failed and unusable cells that the last screen has room for.
+const LAST_MAX: usize = 5;
+
+/// Columns of a higher rank go before uncertainties do.
+const RANK_ASIDE: u8 = 8;
 
 /// Renders the report for a terminal of `width` columns; `None` for a pipe, whose lines may be
 /// as long as they need. Escape sequences appear only with `colour`.
@@ -39,45 +42,57 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     let screen = Screen::new(width, colour);
     let mut out = String::new();
     screen.prose(&mut out, "", &view.title, Ink::Strong);
-    screen.prose(&mut out, "", &view.watermark, Ink::Bad);
+    references(&screen, &mut out, view);
+    published(&screen, &mut out, view);
+    with_failures(&screen, &mut out, view);
+    if !view.alternatives.is_empty() {
+        out.push('\n');
+        screen.prose(&mut out, "", &view.alternatives_title, Ink::Strong);
+        screen.table(&mut out, &view.alternatives);
+    }
+    out.push('\n');
+    let asides = [("skipped: ", &view.skipped_line), ("instrument: ", &view.instrument)];
+    for (lead, text) in asides {
+        screen.prose(&mut out, lead, text, Ink::Faint);
+    }
+    caveats(&screen, &mut out, &view.remedies);
+    troubled(&screen, &mut out, view, CELLS_MAX, |cell| cell.status == "doubtful");
     out.push('\n');
     if view.results.is_empty() {
         screen.prose(&mut out, "", "Nothing was measured.", Ink::Strong);
     } else {
         screen.table(&mut out, &view.results);
     }
-    skipped(&screen, &mut out, view);
-    references(&screen, &mut out, view);
-    published(&screen, &mut out, view);
-    with_failures(&screen, &mut out, view);
-    caveats(&screen, &mut out, &view.caveats);
     out.push('\n');
+    screen.prose(&mut out, "", &view.watermark, Ink::Bad);
     for sentence in &view.headline {
         screen.prose(&mut out, "", sentence, Ink::Plain);
     }
-    screen.prose(&mut out, "instrument: ", &view.instrument, Ink::Faint);
-    troubled(&screen, &mut out, view);
+    // What makes the program fail stands where the eye is.
+    troubled(&screen, &mut out, view, LAST_MAX, |cell| cell.status != "doubtful");
     gates(&screen, &mut out, &view.gates);
     if !view.report_at.is_empty() {
-        out.push('\n');
         // A path is never wrapped: it is there to be copied.
         out.extend(["report: ", &view.report_at, "\n"]);
     }
     out
 }
 
-fn troubled(screen: &Screen, out: &mut String, view: &ReportView) {
-    if view.troubled.is_empty() {
-        return;
+/// Says of each cell that is not all right in a line why; the report files say all.
+fn troubled(
+    screen: &Screen,
+    out: &mut String,
+    view: &ReportView,
+    most: usize,
+    is_wanted: impl Fn(&TroubleView) -> bool,
+) {
+    let cells: Vec<&TroubleView> = view.troubled.iter().filter(|cell| is_wanted(cell)).collect();
+    for cell in cells.iter().take(most) {
+        let line = format!("{} {}: {}", cell.cell, cell.status, cell.reasons.join("; "));
+        let ink = if cell.status == "doubtful" { Ink::Plain } else { Ink::Bad };
+        screen.line(out, &line, ink);
     }
-    out.push('\n');
-    screen.prose(out, "", "Doubtful, not to be believed, or not there", Ink::Strong);
-    let rows = view
-        .troubled
-        .iter()
-        .map(|cell| (format!("{} {}", cell.cell, cell.status), cell.reasons.join("; ")));
-    screen.pairs(out, rows.take(CELLS_MAX));
-    more(out, view.troubled.len(), CELLS_MAX);
+    more(out, cells.len(), most);
 }
 
 /// Writes a line for each gate, below an empty one.
@@ -105,57 +120,51 @@ fn with_failures(screen: &Screen, out: &mut String, view: &ReportView) {
     }
 }
 
-fn skipped(screen: &Screen, out: &mut String, view: &ReportView) {
-    if view.skipped.is_empty() {
-        return;
-    }
-    out.push('\n');
-    screen.prose(out, "", "Skipped", Ink::Strong);
-    let rows = view.skipped.iter().map(|cell| (cell.cell.clone(), cell.reason.clone()));
-    screen.pairs(out, rows.take(CELLS_MAX));
-    more(out, view.skipped.len(), CELLS_MAX);
-}
-
+/// Shows the published rows beside which something was measured; the report files show all rows, and
+/// what they really measured.
 fn published(screen: &Screen, out: &mut String, view: &ReportView) {
     let Some(published) = &view.published else {
         return;
     };
     out.push('\n');
-    screen.prose(out, "", &format!("Published: {}", published.title), Ink::Strong);
-    screen.prose(out, "", &published.source, Ink::Faint);
-    screen.table(out, &published.table);
-    for note in &published.notes {
-        screen.prose(out, "note: ", note, Ink::Plain);
+    let n_other = published.table.rows.len() - published.met.rows.len();
+    let notes = counted(published.notes.len() as u64, "note");
+    if published.met.is_empty() {
+        let text = format!(
+            "Published: {}: none of its rows was measured here; the report has them, and {notes}.",
+            published.title
+        );
+        screen.prose(out, "", &text, Ink::Faint);
+        return;
     }
+    screen.prose(out, "", &format!("Published: {}", published.title), Ink::Strong);
+    screen.table(out, &published.met);
+    let others = counted(n_other as u64, "other row");
+    screen.prose(out, "", &format!("The report has {others}, and {notes}."), Ink::Faint);
 }
 
 fn references(screen: &Screen, out: &mut String, view: &ReportView) {
-    if !view.references.is_empty() {
+    // The answer tells the first in a sentence each.
+    if view.references.rows.len() > SENTENCES_MAX {
         out.push('\n');
         screen.prose(out, "", "Answers beside a reference", Ink::Strong);
         screen.table(out, &view.references);
     }
 }
 
-fn caveats(screen: &Screen, out: &mut String, caveats: &[CaveatView]) {
-    if caveats.is_empty() {
-        return;
-    }
-    out.push('\n');
-    screen.prose(out, "", "Caveats", Ink::Strong);
-    for caveat in caveats {
-        let mark = format!("[{}] ", caveat.mark);
-        for (at, place) in caveat.places.iter().take(PLACES_MAX).enumerate() {
-            let lead = if at == 0 { mark.clone() } else { " ".repeat(mark.len()) };
-            let what = if place.cell.is_empty() {
-                place.what.clone()
-            } else {
-                format!("{}: {}", place.cell, place.what)
-            };
-            screen.prose(out, &lead, &what, Ink::Plain);
-        }
-        more(out, caveat.places.len(), PLACES_MAX);
-        screen.prose(out, &" ".repeat(mark.len()), &caveat.advice, Ink::Faint);
+/// Says of each remedy in a line what was seen first; the report files say where, and all.
+fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
+    for remedy in remedies {
+        let RemedyView { marks, what, more, advice } = remedy;
+        // Where both do not fit each keeps about a half.
+        let room = screen.width.map_or(usize::MAX, |width| {
+            let others: usize =
+                [marks, more, advice].into_iter().map(|text| text.chars().count()).sum();
+            let width = usize::from(width);
+            width.saturating_sub(others + 3).max(width * 2 / 5)
+        });
+        let what = figure::shortened(what, room);
+        screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
     }
 }
 
@@ -224,22 +233,10 @@ impl Screen {
         }
     }
 
-    /// Writes names and what is to be said of each, side by side.
-    fn pairs(&self, out: &mut String, pairs: impl Iterator<Item = (String, String)>) {
-        let mut table = self.bare();
-        for (name, text) in pairs {
-            table.add_row([name, text]);
-        }
-        pad(&mut table, 2);
-        if let Some(width) = self.width {
-            // The names keep to a third, so that the reasons can be read.
-            let names = ColumnConstraint::UpperBoundary(Width::Fixed((width / 3).max(8)));
-            if let Some(column) = table.column_mut(0) {
-                column.set_constraint(names);
-            }
-        }
-        out.push_str(&table.trim_fmt());
-        out.push('\n');
+    /// Writes one line, cut where it has no room.
+    fn line(&self, out: &mut String, text: &str, ink: Ink) {
+        let room = self.width.map_or(usize::MAX, usize::from);
+        out.extend([&self.ink(&figure::shortened(text, room), ink), "\n"]);
     }
 
     fn bare(&self) -> TextTable {
@@ -261,8 +258,8 @@ impl Screen {
         }
     }
 
-    /// Writes a table in the fullest form that fits: whole, with long words cut, without
-    /// uncertainties, with fewer columns, wrapped.
+    /// Writes a table in the fullest form that fits: whole, with long words cut, without what
+    /// matters less, without uncertainties, with fewer columns, wrapped.
     pub(crate) fn table(&self, out: &mut String, table: &Table) {
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let mut form = Form { shown: all.clone(), with_spread: true, words_max: usize::MAX };
@@ -273,8 +270,14 @@ impl Screen {
                 text = laid_out(table, &form);
             }
             if text.width > width {
-                form.with_spread = false;
+                // What matters less goes first, if that is enough to keep uncertainties.
+                form.shown.retain(|at| table.columns[*at].rank <= RANK_ASIDE);
                 text = laid_out(table, &form);
+                if text.width > width {
+                    form.shown.clone_from(&all);
+                    form.with_spread = false;
+                    text = laid_out(table, &form);
+                }
             }
             while text.width > width {
                 let Some(at) = least_wanted(table, &form.shown) else {
@@ -457,6 +460,32 @@ mod tests {
     #[test]
     fn eighty_columns_drop_what_matters_least_and_say_so() {
         insta::assert_snapshot!(render(&sample_run::view(), Some(80), false));
+    }
+
+    #[test]
+    fn the_last_screen_has_the_table_the_answer_the_gates_and_the_report() {
+        // Two measured rows, as the scenario that the README begins with has them.
+        let mut view = sample_run::view();
+        view.results.rows = view.results.rows.iter().take(2).cloned().collect();
+        view.troubled.clear();
+        view.with_failures = Table::default();
+        for width in [80, 100, 160] {
+            let text = render(&view, Some(width), false);
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(lines.len() <= 40 || width < 100, "{width}: {} lines\n{text}", lines.len());
+            let screen = &lines[lines.len().saturating_sub(24)..];
+            let has = |what: &str| screen.iter().any(|line| line.contains(what));
+            assert!(has("better"), "{width}: no answer\n{}", screen.join("\n"));
+            assert!(screen.iter().any(|line| line.starts_with("✗")), "{width}: no gate");
+            assert!(screen[screen.len() - 1].starts_with("report: "));
+            // What is kept longest of the numbers.
+            let header = screen.iter().find(|line| line.starts_with("engine  precision"));
+            let header = header.unwrap_or_else(|| panic!("{width}:\n{}", screen.join("\n")));
+            for column in ["TTFT p50", "TPOT p50", "output"] {
+                assert!(header.contains(column), "{width}: no column {column}\n{header}");
+            }
+            assert!(header.contains("accuracy") || width < 160, "{width}: {header}");
+        }
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn every_gpu_is_in_the_records_of_a_run_and_in_its_report() {
             assert!(sample.contains(name), "{gpu} has no {name}: {sample}");
         }
     }
-    let report = run.read("report.md");
+    let report = run.read("report.html");
     for told in ["Fake H100", "utilisation", "power", "temperature", "memory", "pid 4242"] {
         assert!(report.contains(told), "`{told}` is not in the report:\n{report}");
     }

@@ -134,7 +134,7 @@ fn by_quantity(comparison: &Comparison) -> Vec<(&Compared, Vec<(&ComparedCells, 
     blocks
 }
 
-fn key_names(comparison: &Comparison) -> Vec<&String> {
+pub(crate) fn key_names(comparison: &Comparison) -> Vec<&String> {
     let mut names: Vec<&String> = Vec::new();
     for key in comparison.cells.iter().flat_map(|cells| cells.keys.keys()) {
         if !names.contains(&key) {
@@ -263,7 +263,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Returns the change with its interval: `1.90× (1.85–1.95)`, `-1.2 (-2.0–-0.4)`.
-fn change(row: &Compared) -> String {
+pub(crate) fn change(row: &Compared) -> String {
     let ends = row.interval.map(|(low, high)| format!(" ({})", range(row.scale, low, high)));
     format!("{}{}", one_change(row.scale, row.change), ends.unwrap_or_default())
 }

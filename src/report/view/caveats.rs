@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::metrics::catalogue::MetricId;
@@ -28,6 +29,43 @@ pub struct CaveatPlace {
     pub cell: String,
     /// What is doubtful, with the measured value.
     pub what: String,
+}
+
+/// Doubts that one thing would help against, in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RemedyView {
+    /// Numbers of the doubts: `[2][5]`.
+    pub marks: String,
+    /// What was seen, at the first place of each doubt.
+    pub what: String,
+    /// In how many further places; empty where there is none.
+    pub more: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Puts doubts with the same advice together, in the order in which they come.
+pub fn by_remedy(caveats: &[CaveatView]) -> Vec<RemedyView> {
+    let mut by_advice: IndexMap<&str, Vec<&CaveatView>> = IndexMap::new();
+    for caveat in caveats {
+        by_advice.entry(&caveat.advice).or_default().push(caveat);
+    }
+    let remedy = |(advice, caveats): (&str, Vec<&CaveatView>)| {
+        let n_cells = |place: &CaveatPlace| place.cell.split("; ").count();
+        let n: usize = caveats.iter().flat_map(|caveat| &caveat.places).map(n_cells).sum();
+        let firsts = caveats.iter().filter_map(|caveat| caveat.places.first());
+        let whats: Vec<&str> = firsts.map(|place| place.what.as_str()).collect();
+        let n_more = n.saturating_sub(whats.len());
+        let marks: Vec<String> =
+            caveats.iter().map(|caveat| format!("[{}]", caveat.mark)).collect();
+        RemedyView {
+            marks: marks.concat(),
+            what: whats.join("; "),
+            more: if n_more > 0 { format!(" (and in {n_more} more)") } else { String::new() },
+            advice: advice.to_owned(),
+        }
+    };
+    by_advice.into_iter().map(remedy).collect()
 }
 
 /// Finds the marks of a cell's number.
@@ -91,5 +129,33 @@ impl Marks {
         marks.sort_unstable();
         marks.dedup();
         marks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubts_that_one_thing_would_help_against_are_one_line() {
+        let caveat = |mark: usize, advice: &str, cells: &[&str]| CaveatView {
+            mark,
+            advice: advice.to_owned(),
+            places: cells
+                .iter()
+                .map(|cell| CaveatPlace { cell: (*cell).to_owned(), what: format!("seen {mark}") })
+                .collect(),
+            ..CaveatView::default()
+        };
+        let found = by_remedy(&[
+            caveat(1, "End them.", &[""]),
+            caveat(2, "Wait.", &["a"]),
+            caveat(3, "End them.", &["a; b", "c"]),
+        ]);
+        let told: Vec<String> = found
+            .iter()
+            .map(|it| format!("{} {}{}: {}", it.marks, it.what, it.more, it.advice))
+            .collect();
+        assert_eq!(told, ["[1][3] seen 1; seen 3 (and in 2 more): End them.", "[2] seen 2: Wait."]);
     }
 }

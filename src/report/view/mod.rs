@@ -1,5 +1,6 @@
 //! One view of a run, all of it strings: every face prints the same ones.
 
+pub mod alternatives;
 pub mod bounds;
 pub mod caveats;
 pub mod cells;
@@ -16,12 +17,13 @@ pub mod serving;
 pub mod setup;
 pub mod table;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::report::figure::{self, FigureView};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
-use crate::report::view::caveats::CaveatView;
+use crate::report::view::caveats::{CaveatView, RemedyView};
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
 use crate::report::view::gates::GateView;
@@ -46,10 +48,16 @@ pub struct ReportView {
     pub run: Vec<Fact>,
     /// The answer, one sentence per question.
     pub headline: Vec<String>,
+    /// The leader beside each other alternative at each load.
+    pub alternatives: Table,
+    /// What that table is called.
+    pub alternatives_title: String,
     /// Measured, failed and unfinished cells.
     pub results: Table,
     /// Cells that could not run, and why.
     pub skipped: Vec<SkippedView>,
+    /// The same in one line.
+    pub skipped_line: String,
     /// Cells whose numbers are not to be believed, or that failed, and why.
     pub troubled: Vec<TroubleView>,
     /// Gates, those that were not passed first.
@@ -62,6 +70,8 @@ pub struct ReportView {
     pub published: Option<PublishedView>,
     /// Doubts, numbered.
     pub caveats: Vec<CaveatView>,
+    /// The same by what helps against them.
+    pub remedies: Vec<RemedyView>,
     /// Every number of the first cells by its name, for templates that choose their columns.
     pub cells: LongList<CellView>,
     /// Result blocks of vLLM's serving benchmark.
@@ -90,6 +100,8 @@ pub struct ReportView {
     pub charts: Vec<FigureView>,
     /// What bench itself adds on this machine.
     pub instrument: String,
+    /// Whether Markdown says everything, rather than what a person looks at first.
+    pub full: bool,
     /// Where a person finds the report; for the terminal alone.
     #[serde(skip)]
     pub report_at: String,
@@ -121,6 +133,7 @@ impl ReportView {
         let Input { summary, plan, .. } = *input;
         let (caveats, marks) = caveats::collect(summary);
         let results = results::main_table(summary, plan, &marks);
+        let skipped = skipped(input);
         Self {
             title: line(&summary.title),
             description: line(&plan.description),
@@ -131,8 +144,11 @@ impl ReportView {
                 .into_iter()
                 .chain(references::sentences(summary))
                 .collect(),
+            alternatives: alternatives::alternatives(input.comparison),
+            alternatives_title: alternatives::title(input.comparison),
             results,
-            skipped: skipped(input),
+            skipped_line: skipped_line(&skipped),
+            skipped,
             troubled: troubled(input),
             gates: gates::gates(&summary.gates),
             bounds: bounds::bounds(summary),
@@ -140,6 +156,7 @@ impl ReportView {
             published: input.published.map(|published| {
                 published::beside(published, plan.published.as_ref(), summary, &marks)
             }),
+            remedies: caveats::by_remedy(&caveats),
             caveats,
             cells: cells::cells(summary, &marks),
             serving: serving::blocks(summary),
@@ -155,6 +172,7 @@ impl ReportView {
             datasets: setup::datasets(input.datasets),
             charts: figure::charts(input),
             instrument: line(&instrument::instrument(input.environment)),
+            full: false,
             report_at: line(&input.run.report_at),
         }
     }
@@ -197,6 +215,19 @@ fn skipped(input: &Input<'_>) -> Vec<SkippedView> {
             reason: results::reasons(cell).join("; "),
         })
         .collect()
+}
+
+/// Tells each reason once, with how many cells it keeps from running.
+fn skipped_line(skipped: &[SkippedView]) -> String {
+    let mut by_reason: IndexMap<&str, usize> = IndexMap::new();
+    for cell in skipped {
+        *by_reason.entry(&cell.reason).or_default() += 1;
+    }
+    let told = by_reason.into_iter().map(|(reason, n)| match n {
+        1 => reason.to_owned(),
+        n => format!("{reason} ({n} cells)"),
+    });
+    told.collect::<Vec<_>>().join(" · ")
 }
 
 fn troubled(input: &Input<'_>) -> Vec<TroubleView> {

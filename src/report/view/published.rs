@@ -21,6 +21,8 @@ pub struct PublishedView {
     pub source: String,
     /// Published rows first, in their order, then measured cells that have no counterpart.
     pub table: Table,
+    /// The published rows beside which something was measured here, and these cells.
+    pub met: Table,
     /// The same columns with the measured values alone: the published shape, filled anew.
     pub shape: Table,
     /// What the published figures really measured.
@@ -42,7 +44,7 @@ pub fn beside(
         .collect();
     let is_matched =
         |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
-    let mut rows = Vec::new();
+    let (mut rows, mut met) = (Vec::new(), Vec::new());
     for (row, matched) in published.rows.iter().zip(&matches) {
         if matched.is_empty() {
             rows.push(row_beside(published, &row.name, Some(row), None, marks));
@@ -53,6 +55,9 @@ pub fn beside(
                 _ => format!("{}: {}", row.name, cell.name),
             };
             rows.push(row_beside(published, &name, Some(row), Some(cell), marks));
+            if !results::is_skipped(cell) {
+                met.extend(rows.last().cloned());
+            }
         }
     }
     let unmatched = cells.iter().filter(|cell| !is_matched(cell) && !results::is_skipped(cell));
@@ -63,6 +68,7 @@ pub fn beside(
         title: untrusted::line(published.title),
         source: untrusted::line(published.setting),
         table: Table { columns: columns(published), rows: rows.into(), ..Table::default() },
+        met: Table { columns: columns(published), rows: met.into(), ..Table::default() },
         shape: shape(published, &matches, &cells, marks),
         notes: published.notes().map(|note| untrusted::line(&note)).collect(),
     }

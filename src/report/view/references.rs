@@ -10,7 +10,7 @@ use crate::score::fidelity::Fidelity;
 use crate::score::pair::PairedAccuracy;
 
 /// Sentences that the headline gives to references; the table has all.
-const SENTENCES_MAX: usize = 3;
+pub(crate) const SENTENCES_MAX: usize = 3;
 
 /// Builds the table of answers beside their references: one row per cell and reference.
 pub fn references(summary: &Summary) -> Table {

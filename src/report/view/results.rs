@@ -28,24 +28,24 @@ fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
         ];
     }
     vec![
-        (Quantity::figure(MetricId::LoadTime), 4),
-        (figure(MetricId::OutputThroughput), 1),
-        (figure(MetricId::OutputThroughputPerGpu), 8),
-        (figure(MetricId::RequestThroughput), 12),
-        (percentile(MetricId::Ttft, 50.0), 3),
+        (figure(MetricId::LoadTime), 8),
+        (figure(MetricId::OutputThroughput), 3),
+        (figure(MetricId::OutputThroughputPerGpu), 9),
+        (figure(MetricId::RequestThroughput), 13),
+        (percentile(MetricId::Ttft, 50.0), 1),
         (percentile(MetricId::Ttft, 99.0), 7),
-        (percentile(MetricId::TtftScheduled, 99.0), 10),
-        (percentile(MetricId::Tpot, 50.0), 5),
-        (percentile(MetricId::Itl, 99.0), 13),
+        (percentile(MetricId::TtftScheduled, 99.0), 11),
+        (percentile(MetricId::Tpot, 50.0), 2),
+        (percentile(MetricId::Itl, 99.0), 14),
         (figure(MetricId::GoodputShare), 6),
-        (figure(MetricId::EnergyPerToken), 9),
-        (figure(MetricId::GpuUtilisation), 15),
-        (figure(MetricId::PowerMean), 16),
-        (percentile(MetricId::SendLag, 99.0), 14),
-        (Quantity::figure(MetricId::Accuracy), 2),
-        (figure(MetricId::CorrectPerS), 17),
-        (figure(MetricId::EnergyPerCorrectAnswer), 18),
-        (figure(MetricId::EngineCpu), 19),
+        (figure(MetricId::EnergyPerToken), 10),
+        (figure(MetricId::GpuUtilisation), 16),
+        (figure(MetricId::PowerMean), 17),
+        (percentile(MetricId::SendLag, 99.0), 15),
+        (figure(MetricId::Accuracy), 4),
+        (figure(MetricId::CorrectPerS), 18),
+        (figure(MetricId::EnergyPerCorrectAnswer), 19),
+        (figure(MetricId::EngineCpu), 20),
     ]
 }
 
@@ -73,17 +73,11 @@ fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
     !is_for_open_loops || plan.cells.iter().any(super::conditions::is_open_loop)
 }
 
-/// Whether a cell has something to say of a quantity. Devices that are not there make no
-/// column, nor does a rate per device where each engine has one.
+/// Whether a cell has a number to show. What no cell has makes no column, nor does a rate per
+/// device where each engine has one.
 fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
-    match quantity.id() {
-        MetricId::OutputThroughputPerGpu => cell.n_gpus > 1,
-        MetricId::EnergyPerToken
-        | MetricId::EnergyPerCorrectAnswer
-        | MetricId::GpuUtilisation
-        | MetricId::PowerMean => quantity.read(cell).is_some_and(|reading| reading.value.is_some()),
-        _ => quantity.read(cell).is_some(),
-    }
+    let is_rate_of_one = quantity.id() == MetricId::OutputThroughputPerGpu && cell.n_gpus < 2;
+    !is_rate_of_one && quantity.read(cell).is_some_and(|reading| reading.value.is_some())
 }
 
 /// Builds the main table: measured, failed and unfinished cells. Skipped ones stand apart.
@@ -105,9 +99,9 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     for (quantity, rank, unit) in &shown {
         columns.push(Column::numbers(header(quantity), unit.clone().unwrap_or_default(), *rank));
     }
-    columns.push(Column::numbers("n", "", 11));
+    columns.push(Column::numbers("n", "", 12));
     if any_failure {
-        columns.push(Column::numbers("failed", "", 2));
+        columns.push(Column::numbers("failed", "", 5));
     }
     columns.push(Column::words("status", 0));
 
