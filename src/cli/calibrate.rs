@@ -8,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::run::Begin;
+use crate::cli::today::today;
 use crate::cli::{run, scenario_file};
 use crate::datasets::cache::DatasetCache;
 use crate::record::environment::Calibration;
@@ -51,7 +52,7 @@ pub(crate) fn keep(exit: Exit, analysis: &RunAnalysis) -> Result<(), Failure> {
 fn of(analysis: &RunAnalysis) -> Calibration {
     let environment = analysis.environment.clone();
     Calibration {
-        at: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        at: today(),
         bench_version: environment.bench_version,
         kernel: environment.kernel,
         cpu: environment.cpu,

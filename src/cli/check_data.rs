@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::cli::data_seen;
+use crate::cli::today::today;
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::{self, DatasetError, Search};
 use crate::datasets::tokenizer;
@@ -187,7 +188,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         if let Some(form) = plan.chat_template {
             let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
             let encoder = (form == PromptForm::Tokens).then(|| Arc::new(read.clone()));
-            Chat::of_model(place, jinja, config, encoder)
+            Chat::of_model(place, jinja, config, plan.day(&today()), encoder)
                 .map_err(|error| wrong(&error, "chat-template"))?;
         }
         tokenizer = Some(read);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::scenario_file::{self, Planned};
+use crate::cli::today::today;
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::secrets::redact::Redactor;
@@ -29,6 +30,7 @@ impl Job {
             cwd: std::env::current_dir().unwrap_or_default(),
             program: bench_exe,
             assets: assets_dir,
+            template_date: today(),
         };
         let resolved = planned.loaded.resolved_toml;
         Self { plan: planned.plan, text: planned.text, resolved, invocation }

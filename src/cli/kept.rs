@@ -118,6 +118,17 @@ fn anew_and_gone(anew: &[&str], n_gone: usize) -> String {
     lines.join("\n")
 }
 
+/// Tells chat templates the day on which the run was begun, and not today's: the prompts of its
+/// cells stay the same.
+pub(crate) fn take_day(dir: &Path, job: &mut Job) -> Result<(), Failure> {
+    let reader = RunReader::open(dir)?;
+    let begun = reader.manifest().invocation.as_ref().map(|begun| begun.template_date.clone());
+    if let Some(day) = begun.filter(|day| !day.is_empty()) {
+        job.invocation.template_date = day;
+    }
+    Ok(())
+}
+
 /// Opens the run directory to go on with it, under the plan of the job.
 pub(crate) fn open(
     dir: &Path,

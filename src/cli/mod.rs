@@ -32,6 +32,7 @@ mod scenario_file;
 mod score;
 mod scores;
 mod signals;
+mod today;
 mod verify;
 
 use std::process::{ExitCode, Termination as _};

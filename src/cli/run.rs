@@ -24,7 +24,7 @@ use crate::record::event::RunEvent;
 use crate::report::terminal;
 use crate::run::Notice;
 use crate::run::conduct::{self, Conducted, Done};
-use crate::run::prepare::{self, Listener, Prepared, Taking};
+use crate::run::prepare::{self, Begun, Listener, Prepared, Taking};
 use crate::store::calibration;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
@@ -53,7 +53,10 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         (Some(dir), _) => Begin::GoOn(dir),
         (None, out) => Begin::New(out.as_deref()),
     };
-    let job = Job::of(planned, &args.scenario.scenario);
+    let mut job = Job::of(planned, &args.scenario.scenario);
+    if let Begin::GoOn(dir) = begin {
+        kept::take_day(dir, &mut job)?;
+    }
     measure(&job, begin, &args.ends, colour).map(|(exit, _)| exit)
 }
 
@@ -133,7 +136,9 @@ fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
         }
     };
     let mut listener = Listener { tell: &mut tell, on_taking: &on_taking };
-    let prepared = prepare::prepare(&job.plan, &job.invocation.scenario, &mut listener);
+    let begun =
+        Begun { scenario: &job.invocation.scenario, template_date: &job.invocation.template_date };
+    let prepared = prepare::prepare(&job.plan, begun, &mut listener);
     bar.finish();
     prepared.map_err(Failure::data)
 }

@@ -283,6 +283,9 @@ pub struct DatasetPlan {
     /// Prompts are rendered by the chat template beside the tokenizer and sent in this form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<PromptForm>,
+    /// Day that the chat template is told as today's, where the scenario says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_date: Option<String>,
     /// Lengths of generated prompts, for `random` and `shapes`.
     pub input_tokens: Option<LengthRange>,
     /// Lengths of answers, for `random` and `shapes`.
@@ -334,6 +337,11 @@ fn bad_rows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BadRows
 }
 
 impl DatasetPlan {
+    /// Returns the day that the chat template is told: the scenario's, else that of the run.
+    pub(crate) fn day<'a>(&'a self, of_the_run: &'a str) -> &'a str {
+        self.template_date.as_deref().unwrap_or(of_the_run)
+    }
+
     /// Returns the plan of a whole data set as its source lays it out.
     pub fn of(
         source: Source,
@@ -357,6 +365,7 @@ impl DatasetPlan {
             cycle: false,
             tokenizer: None,
             chat_template: None,
+            template_date: None,
             input_tokens: None,
             output_tokens: None,
             shared_prefix_tokens: 0,

@@ -66,6 +66,15 @@ fn made(
     let location = rendered("location", spec.location);
     let fallback = rendered("fallback", spec.fallback);
     let tokenizer = rendered("tokenizer", spec.tokenizer);
+    if let Some(date) = &spec.template_date
+        && date.parse::<jiff::civil::Date>().is_err()
+    {
+        found.push(
+            Diagnostic::error("scenario/value", format!("`{date}` is not a day"))
+                .label(scenario.layers.value(&["dataset", name, "template-date"], "not a day"))
+                .help("write it as 2026-11-29"),
+        );
+    }
     if let Some(prompt) = &spec.prompt
         && let Err(error) = check_syntax(prompt)
     {
@@ -98,6 +107,7 @@ fn made(
         cycle: spec.cycle,
         tokenizer: tokenizer.map(|tokenizer| file_or_name(places, &tokenizer)),
         chat_template: spec.chat_template,
+        template_date: spec.template_date,
         input_tokens: spec.input_tokens,
         output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,

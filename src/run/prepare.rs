@@ -128,10 +128,19 @@ pub struct Listener<'a> {
     pub on_taking: &'a (dyn Fn(Taking<'_>) + Sync),
 }
 
+/// Facts of a run's begin that its data depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun<'a> {
+    /// The scenario file, as the user named it.
+    pub scenario: &'a Path,
+    /// Day that chat templates are told where a data set says none; empty for no day.
+    pub template_date: &'a str,
+}
+
 /// Reads all data that the plan's cells use.
 pub fn prepare(
     plan: &Plan,
-    scenario_path: &Path,
+    begun: Begun<'_>,
     listener: &mut Listener<'_>,
 ) -> Result<Prepared, PrepareError> {
     let mut prepared = Prepared {
@@ -142,7 +151,7 @@ pub fn prepare(
     let mut scored = BTreeSet::new();
     for cell in &plan.cells {
         if !prepared.datasets.contains_key(&cell.dataset) {
-            let dataset = prepare_dataset(plan, &cell.dataset, scenario_path, listener)?;
+            let dataset = prepare_dataset(plan, &cell.dataset, begun, listener)?;
             prepared.datasets.insert(cell.dataset.clone(), dataset);
         }
         let Some(score) = &cell.score else { continue };
@@ -192,7 +201,7 @@ fn make_prompts(
 fn prepare_dataset(
     plan: &Plan,
     name: &str,
-    scenario_path: &Path,
+    begun: Begun<'_>,
     listener: &mut Listener<'_>,
 ) -> Result<PreparedDataset, PrepareError> {
     let dataset = &plan.datasets[name];
@@ -200,7 +209,7 @@ fn prepare_dataset(
     let on_download = |progress: Progress<'_>| on_taking(Taking::Download(progress));
     let on_rows = |n| on_taking(Taking::Rows { dataset: name, n });
     let search = Search {
-        bases: &dataset::bases(scenario_path),
+        bases: &dataset::bases(begun.scenario),
         cache: &DatasetCache::from_env()?,
         on_progress: Some(&on_download),
     };
@@ -220,7 +229,13 @@ fn prepare_dataset(
         if let Some(form) = dataset.chat_template {
             let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
             let encoder = (form == PromptForm::Tokens).then(|| Arc::clone(&read));
-            chat = Some(Chat::of_model(location, jinja, config, encoder)?);
+            chat = Some(Chat::of_model(
+                location,
+                jinja,
+                config,
+                dataset.day(begun.template_date),
+                encoder,
+            )?);
         }
         tokenizer = Some(read);
     }

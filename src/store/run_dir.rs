@@ -45,6 +45,10 @@ pub struct Invocation {
     pub program: PathBuf,
     /// Directory of the files that belong to presets.
     pub assets: PathBuf,
+    /// Day that chat templates are told as today's, in UTC, as 2026-11-29. It stays that of the
+    /// run's begin. Empty in directories of earlier versions.
+    #[serde(default)]
+    pub template_date: String,
 }
 
 /// The paths of a run directory.

@@ -20,7 +20,8 @@ pub struct Chat {
 impl Chat {
     /// Takes a model's template from its files; with a tokenizer, prompts become token ids.
     ///
-    /// `name` is what messages call the model by, `config` its `tokenizer_config.json`.
+    /// `name` is what messages call the model by, `config` its `tokenizer_config.json`, `day` what
+    /// the template is told as today's.
     ///
     /// # Errors
     /// When the model has no template, or one that cannot be read.
@@ -28,6 +29,7 @@ impl Chat {
         name: &str,
         jinja: Option<&str>,
         config: Option<&[u8]>,
+        day: &str,
         tokenizer: Option<Arc<Tokenizer>>,
     ) -> Result<Self, DataError> {
         let config: Option<Value> =
@@ -35,7 +37,7 @@ impl Chat {
                 let help = "restore the model's tokenizer_config.json";
                 DataError::new(name, format!("tokenizer_config.json is not JSON: {error}"), help)
             })?;
-        let template = ChatTemplate::of_model(jinja, config.as_ref())?.ok_or_else(|| {
+        let template = ChatTemplate::of_model(jinja, config.as_ref(), day)?.ok_or_else(|| {
             DataError::new(
                 name,
                 "has no chat template",

@@ -12,11 +12,14 @@ use crate::workload::request::Message;
 
 const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat_template";
+/// The tokens that transformers hands to a template, by their names in `tokenizer_config.json`.
+const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A compiled chat template with the special tokens it speaks of.
 ///
-/// `strftime_now` is not defined: templates that know no date take a fixed one, and prompts
-/// stay the same from day to day.
+/// `strftime_now` tells the day that the run was begun, at midnight: the prompts of a run stay the
+/// same for as long as it is gone on with.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -25,8 +28,9 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `config` is the model's `tokenizer_config.json`, if it has one.
-    pub fn new(template: &str, config: Option<&Json>) -> Result<Self, DataError> {
+    /// Compiles a template; `config` is the model's `tokenizer_config.json`, if it has one, `day`
+    /// what it is told as today's. Without a day it is told none.
+    pub fn new(template: &str, config: Option<&Json>, day: &str) -> Result<Self, DataError> {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         // As Hugging Face's transformers set up Jinja.
@@ -36,6 +40,9 @@ impl ChatTemplate {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
         python_jinja::extend(&mut environment);
+        if let Ok(day) = day.parse::<jiff::civil::Date>() {
+            environment.add_function("strftime_now", move |format: &str| strftime(day, format));
+        }
         environment.add_template_owned(NAME, python_jinja::translated(template)).map_err(
             |error| {
                 DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
@@ -43,7 +50,7 @@ impl ChatTemplate {
             },
         )?;
         let mut special_tokens = serde_json::Map::new();
-        for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
+        for name in SPECIAL_TOKENS {
             let token = config.and_then(|config| config.get(name));
             let text = token.map(|token| token.get("content").unwrap_or(token));
             if let Some(text) = text.and_then(Json::as_str) {
@@ -59,14 +66,18 @@ impl ChatTemplate {
 
     /// Finds the template of a model: its `chat_template.jinja`, else the one in its
     /// `tokenizer_config.json`.
-    pub fn of_model(jinja: Option<&str>, config: Option<&Json>) -> Result<Option<Self>, DataError> {
+    pub fn of_model(
+        jinja: Option<&str>,
+        config: Option<&Json>,
+        day: &str,
+    ) -> Result<Option<Self>, DataError> {
         let in_config = config.and_then(|config| config.get("chat_template"));
         let named = |name: &str| {
             in_config?.as_array()?.iter().find(|template| template["name"] == name)?["template"]
                 .as_str()
         };
         let template = jinja.or_else(|| in_config?.as_str()).or_else(|| named("default"));
-        template.map(|template| Self::new(template, config)).transpose()
+        template.map(|template| Self::new(template, config, day)).transpose()
     }
 
     /// Returns the SHA-256 of the template's text.
@@ -96,6 +107,12 @@ impl ChatTemplate {
     }
 }
 
+/// Writes a day as Python's `strftime` does.
+fn strftime(day: jiff::civil::Date, format: &str) -> Result<String, Error> {
+    jiff::fmt::strtime::format(format, day.at(0, 0, 0, 0))
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -117,7 +134,7 @@ mod tests {
             "bos_token": "<s>",
             "eos_token": { "content": "</s>", "lstrip": false },
         });
-        let template = ChatTemplate::new(template, Some(&config)).unwrap();
+        let template = ChatTemplate::new(template, Some(&config), "2026-11-05").unwrap();
         assert_eq!(template.render(&messages(pairs), true).unwrap(), expected);
     }
 
@@ -221,10 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn the_day_is_that_of_the_run() {
+        check(
+            "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %} \
+             {{ strftime_now('%A, %B %-d, %Y at %H:%M') }}",
+            &[],
+            "05 Nov 2026 Thursday, November 5, 2026 at 00:00",
+        );
+        let told_none = ChatTemplate::new("{{ strftime_now is defined }}", None, "").unwrap();
+        assert_eq!(told_none.render(&[], true).unwrap(), "False");
+    }
+
+    #[test]
     fn a_template_that_refuses_says_why() {
         let template = ChatTemplate::new(
             "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}",
             None,
+            "",
         )
         .unwrap();
         let error = template.render(&messages(&[("system", "S")]), true).unwrap_err();
@@ -238,7 +268,7 @@ mod tests {
             { "name": "default", "template": "d" },
         ]});
         let find = |jinja, config: Option<&Json>| {
-            let found = ChatTemplate::of_model(jinja, config).unwrap();
+            let found = ChatTemplate::of_model(jinja, config, "").unwrap();
             found.map(|template| template.render(&[], false).unwrap())
         };
         assert_eq!(find(None, Some(&config)).as_deref(), Some("d"));

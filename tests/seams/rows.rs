@@ -211,6 +211,7 @@ itl = "1ms"
 source = "random"
 tokenizer = "@ROOT@/fixtures/models/word-problems-1m"
 chat-template = "text"
+template-date = "2026-11-29"
 input-tokens = { min = 8, max = 16 }
 output-tokens = 4
 shared-prefix-tokens = 2

@@ -46,6 +46,9 @@ table! {
         pub(crate) tokenizer: Option<String>,
         /// Render prompts by the tokenizer's chat template and send them so, for completions.
         pub(crate) chat_template: Option<PromptForm>,
+        /// Day that the chat template is told as today's, such as 2026-11-29; when absent, that on
+        /// which the run is begun.
+        pub(crate) template_date: Option<String>,
         /// Lengths of generated prompts.
         pub(crate) input_tokens: Option<LengthRange>,
         /// Lengths of answers.

@@ -313,7 +313,7 @@ fn the_output_length_comes_from_the_data_when_asked() {
 fn chat(tokenizer: bool) -> Chat {
     let jinja = include_str!("../../../fixtures/models/word-problems-1m/chat_template.jinja");
     let tokenizer = tokenizer.then(word_problems_tokenizer);
-    Chat::of_model("word-problems-1m", Some(jinja), None, tokenizer).unwrap()
+    Chat::of_model("word-problems-1m", Some(jinja), None, "", tokenizer).unwrap()
 }
 
 fn word_problems_tokenizer() -> Arc<Tokenizer> {
@@ -369,7 +369,7 @@ fn a_template_is_not_put_over_what_the_chat_endpoint_renders() {
     let samples = samples(1, 0).rendered_by(chat(false));
     let error = prompts(&cell, samples).make(0).unwrap_err();
     assert!(error.message.contains("is for api = \"completions\""), "{error}");
-    let error = Chat::of_model("m", None, Some(b"{}"), None).unwrap_err();
+    let error = Chat::of_model("m", None, Some(b"{}"), "", None).unwrap_err();
     assert_eq!(error.to_string(), "m: has no chat template");
 }
 
