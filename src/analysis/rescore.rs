@@ -16,6 +16,7 @@ use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::PublishedScorer;
 use crate::score::classes::ItemClasses;
 use crate::score::extract::PatternError;
+use crate::score::findings::end_of;
 use crate::score::grade::Graded;
 use crate::score::item::Item;
 use crate::score::scorer::{Gold, GoldError, Golds, Scorer};
@@ -34,9 +35,14 @@ pub(crate) struct CellScores {
     pub graded: Graded,
     /// What answers were compared with.
     pub golds: Rc<Golds>,
+    /// Ends of the answers to items that are to be shown, by row.
+    pub ends: BTreeMap<u64, String>,
     /// Against its references: flips by each extractor, and how long the texts agree.
     pub beside: Vec<ReferenceComparison>,
 }
+
+/// Characters of an answer's end that are shown.
+pub(crate) const END_CHARS: usize = 200;
 
 /// Why answers could not be graded again.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,7 @@ pub(crate) enum RescoreError {
 pub(crate) fn rescore(
     reader: &RunReader,
     adapt: &dyn Fn(&ScorePlan) -> ScorePlan,
+    is_shown: &dyn Fn(&Item) -> bool,
 ) -> Result<Vec<CellScores>, RescoreError> {
     let plan = reader.plan()?.by_row();
     let mut golds = RunGolds::new(reader);
@@ -93,7 +100,8 @@ pub(crate) fn rescore(
         let Some(graded) = by_cell.remove(&cell.id) else { continue };
         let beside = beside.remove(&cell.id).unwrap_or_default();
         let golds = golds_by_cell.remove(&cell.id).unwrap_or_default();
-        scores.push(CellScores { name: cell.name.clone(), graded, golds, beside });
+        let ends = ends(reader, cell, &graded, is_shown)?;
+        scores.push(CellScores { name: cell.name.clone(), graded, golds, ends, beside });
     }
     Ok(scores)
 }
@@ -198,7 +206,7 @@ impl<'a> AnswerFile<'a> {
             ..Graded::default()
         };
         let (name, golds) = (self.path.display().to_string(), Rc::default());
-        Ok(CellScores { name, graded, golds, beside: Vec::new() })
+        Ok(CellScores { name, graded, golds, ends: BTreeMap::new(), beside: Vec::new() })
     }
 }
 
@@ -224,4 +232,30 @@ fn grade(
         }
     }
     Ok(grading.finish())
+}
+
+/// Returns the end of each answer that is to be shown: the first one to its item.
+fn ends(
+    reader: &RunReader,
+    cell: &Cell,
+    graded: &Graded,
+    is_shown: &dyn Fn(&Item) -> bool,
+) -> Result<BTreeMap<u64, String>, RescoreError> {
+    let mut ends = BTreeMap::new();
+    let rows: BTreeSet<u64> =
+        graded.items.iter().filter(|(_, item)| is_shown(item)).map(|(row, _)| *row).collect();
+    if rows.is_empty() {
+        return Ok(ends);
+    }
+    for trial in complete_trials(reader, cell)? {
+        let window = Window::of(&trial.record, cell);
+        for exchange in exchanges(&trial)? {
+            let (request, output) = exchange?;
+            let answered = Delivery::of(&request) == Delivery::Answered;
+            if answered && rows.contains(&request.sample) && window.measures_phase(request.phase) {
+                ends.entry(request.sample).or_insert_with(|| end_of(&output.text, END_CHARS));
+            }
+        }
+    }
+    Ok(ends)
 }

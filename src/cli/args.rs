@@ -371,9 +371,10 @@ pub(crate) struct ScoreArgs {
     /// scenario's; for a file, strict and flexible.
     #[arg(long = "extract", value_name = "EXTRACTOR")]
     pub(crate) extractors: Vec<String>,
-    /// Show each item whose verdict differs between the first two extractors or cells.
-    #[arg(long)]
-    pub(crate) items: bool,
+    /// Show items with the answer's end, what was found and the gold: those on which the first two
+    /// extractors differ, or that are wrong, unparsed or truncated by the first.
+    #[arg(long, value_name = "WHICH", value_enum, num_args = 0..=1, default_missing_value = "differs")]
+    pub(crate) items: Option<ShownItems>,
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = ScoreFormat::Terminal)]
     pub(crate) format: ScoreFormat,
@@ -402,6 +403,19 @@ pub(crate) struct ScoreArgs {
     /// default.
     #[arg(long, value_name = "HOW", value_parser = word::<Think>)]
     pub(crate) think: Option<Think>,
+}
+
+/// Items that are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShownItems {
+    /// One of the first two extractors is right and the other is not.
+    Differs,
+    /// Wrong by the first extractor, also by format alone.
+    Wrong,
+    /// The first extractor found nothing.
+    Unparsed,
+    /// Cut off, or ended in its thinking.
+    Truncated,
 }
 
 /// Faces of grades.

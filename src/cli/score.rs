@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::scores;
 use crate::plan::cell::{ExtractorPlan, Normalise, ScorePlan, Take};
+use crate::score::findings::end_of;
 use crate::store::reader::RunReader;
 use crate::workload::pairs::PairColumns;
 
@@ -21,7 +22,9 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
     if args.path.is_file() {
         return score_file(args, &adapt(&ScorePlan::gsm8k()));
     }
-    let scores = rescore::rescore(&RunReader::open(&args.path)?, &adapt)?;
+    let scores = rescore::rescore(&RunReader::open(&args.path)?, &adapt, &|item| {
+        scores::is_shown(args.items, item)
+    })?;
     if scores.is_empty() {
         return Err(Failure::new(
             Exit::NoInput,
@@ -66,11 +69,14 @@ fn score_file(args: &ScoreArgs, plan: &ScorePlan) -> Result<Exit, Failure> {
     let (name, extractors) = (&found[0].name, &found[0].graded.extractors);
     match args.format {
         ScoreFormat::Terminal => {
-            output::data(&scores::render(&found, false))?;
-            if args.items {
+            output::data(&scores::render(&found, None))?;
+            if args.items.is_some() {
                 print_items(&file, |found| {
-                    let is_shown = scores::differs(&found.item);
-                    is_shown.then(|| scores::told_item(extractors, found.row, &found.item))
+                    scores::is_shown(args.items, &found.item).then(|| {
+                        let end = end_of(found.text, rescore::END_CHARS);
+                        let gold = Some(found.gold);
+                        scores::told_item(extractors, found.row, &found.item, &end, gold)
+                    })
                 })?;
             }
         }

@@ -6,14 +6,14 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::rescore::CellScores;
+use crate::cli::args::ShownItems;
 use crate::metrics::reference::ReferenceComparison;
 use crate::score::Accuracy;
-use crate::score::grade::Graded;
 use crate::score::item::{Class, Item};
 use crate::score::scorer::Gold;
 
 /// Renders accuracies, agreement, flips and, if asked for, the items on which verdicts differ.
-pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
+pub(crate) fn render(scores: &[CellScores], shown: Option<ShownItems>) -> String {
     let mut text = accuracies(scores);
     for cell in scores {
         let _ = writeln!(
@@ -40,8 +40,15 @@ pub(crate) fn render(scores: &[CellScores], with_items: bool) -> String {
         for beside in &cell.beside {
             text.push_str(&beside_reference(beside));
         }
-        if with_items {
-            text.push_str(&differing_items(&cell.graded));
+        for (row, item) in cell.graded.items.iter().filter(|(_, item)| is_shown(shown, item)) {
+            let end = cell.ends.get(row).map_or("", String::as_str);
+            text.push_str(&told_item(
+                &cell.graded.extractors,
+                *row,
+                item,
+                end,
+                cell.golds.get(*row),
+            ));
         }
     }
     text
@@ -184,23 +191,27 @@ fn beside_reference(beside: &ReferenceComparison) -> String {
     text
 }
 
-/// Items on which the first two extractors disagree.
-fn differing_items(graded: &Graded) -> String {
-    let items = graded.items.iter();
-    items
-        .filter(|(_, item)| differs(item))
-        .map(|(row, item)| told_item(&graded.extractors, *row, item))
-        .collect()
+/// Whether an item is among those that are asked for.
+pub(crate) fn is_shown(shown: Option<ShownItems>, item: &Item) -> bool {
+    let class = item.classes.first();
+    match shown {
+        None => false,
+        Some(ShownItems::Differs) => item.differs(),
+        Some(ShownItems::Wrong) => matches!(class, Some(Class::Wrong | Class::WrongByFormat)),
+        Some(ShownItems::Unparsed) => class == Some(&Class::Unparsed),
+        Some(ShownItems::Truncated) => class == Some(&Class::Truncated),
+    }
 }
 
-/// Whether one of the first two extractors is right and the other is not.
-pub(crate) fn differs(item: &Item) -> bool {
-    let is_right = |at: usize| item.classes.get(at).map(|class| *class == Class::Correct);
-    is_right(0).zip(is_right(1)).is_some_and(|(first, second)| first != second)
-}
-
-/// Renders an item for people.
-pub(crate) fn told_item(extractors: &[String], row: u64, item: &Item) -> String {
+/// Renders an item for people: its row from 1, what each extractor found, the gold and the
+/// answer's end.
+pub(crate) fn told_item(
+    extractors: &[String],
+    row: u64,
+    item: &Item,
+    end: &str,
+    gold: Option<&Gold>,
+) -> String {
     let found = item.classes.iter().zip(&item.answers);
     let words: Vec<String> = extractors
         .iter()
@@ -210,5 +221,6 @@ pub(crate) fn told_item(extractors: &[String], row: u64, item: &Item) -> String 
             Err(why) => format!("{name}: {} ({why})", class.name()),
         })
         .collect();
-    format!("  row {row}: {}\n", words.join("; "))
+    let gold = gold.map(|gold| gold.answers.join(" or ")).unwrap_or_default();
+    format!("  row {row}: {}; gold: {gold}\n    {end:?}\n", words.join("; "))
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod environment;
+mod grader;
 mod instrument;
 mod load;
 mod tokens;
@@ -23,6 +24,12 @@ struct Case<'a> {
 
 /// Every doubt there can be about a cell, in the order in which they are told.
 const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
+    // A grader that cannot read says nothing of the model: it comes first.
+    grader::unparsed,
+    grader::extractors_differ,
+    grader::thinking_seen,
+    grader::answers_truncated,
+    grader::wrong_by_format,
     instrument::late_sends,
     instrument::wake_lag,
     instrument::client_cpu,
@@ -113,6 +120,7 @@ mod tests {
     use crate::record::request::Oddity;
     use crate::record::telemetry::{ProbeName, ProgramRecord};
     use crate::record::trial::{DatasetRecord, Stalls};
+    use crate::score::findings::Findings;
     use crate::stats::trend::Trend;
     use crate::units::Nanos;
 
@@ -193,6 +201,7 @@ mod tests {
             engine_excess: 0.1,
             n_busy: 1,
             unanswered: (3, 100),
+            findings: Findings::of_everything(),
             probes: BTreeMap::from([(
                 ProbeName::Gpus,
                 ProbeLoss { n_due: 15, n_missed: 7, n_dropped: 2, trials_gone: 1 },
@@ -233,6 +242,11 @@ mod tests {
         let told: Vec<String> =
             found.iter().map(|caveat| format!("{}: {}", caveat.code, caveat.what)).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
+        unparsed: `strict` reads no answer in 60 of 100 items: row 5 ends "so 72"
+        extractors-differ: `strict` and the second extractor judge 60 of 100 items differently: row 5 ends "so 72"
+        thinking-graded: thinking stands in 60 of 100 answers, and an extractor reads it as answer: row 5 ends "so 72"
+        answers-truncated: 60 of 100 answers were cut off or ended in their thinking, and are not correct: row 5 ends "so 72"
+        wrong-by-format: 60 of 100 answers are wrong by format alone to `strict`: row 5 ends "so 72"
         late-sends: the generator fell behind: 3.1 % of requests left more than 5.00 ms late (p99 lag 41.0 ms)
         wake-lag: the sentinel woke 4.2 ms late at p99
         client-cpu: load threads were busy 85.0 % of the time

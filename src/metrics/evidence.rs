@@ -14,6 +14,7 @@ use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
 use crate::record::telemetry::{ProbeName, ProbeRecord, ProgramRecord};
 use crate::record::trial::{DatasetRecord, PhaseKind, Stalls, TrialRecord};
+use crate::score::findings::Findings;
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
 use crate::units::Nanos;
@@ -149,6 +150,8 @@ pub struct Evidence {
     pub engine_excess: f64,
     /// Items that were due and have no answer, of how many.
     pub unanswered: (u64, u64),
+    /// What the grades say of the grader.
+    pub(crate) findings: Findings,
     /// So many that no accuracy is told.
     pub(crate) is_accuracy_withheld: bool,
     /// What each probe beside the load lost, over all trials.
@@ -330,6 +333,7 @@ impl Evidence {
 
     pub(crate) fn graded(&mut self, graded: &Graded) {
         self.n_gave_up = graded.n_gave_up;
+        self.findings = graded.findings.clone();
         self.repeats = (graded.n_repeats, graded.n_repeats_changed);
         if let Some(headline) = graded.accuracies.first() {
             self.unanswered = (headline.request_errors, headline.request_errors + headline.n);

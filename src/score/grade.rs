@@ -6,6 +6,7 @@ use crate::score::Accuracy;
 use crate::score::agree::Agreement;
 use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::{AsPublishedTinyllama, PublishedScorer};
+use crate::score::findings::Findings;
 use crate::score::item::{Class, Item};
 use crate::score::marked::Unread;
 use crate::score::scorer::{Golds, Scorer};
@@ -32,6 +33,8 @@ pub struct Graded {
     pub n_without_gold: u64,
     /// Texts on which a pattern ran into its limit of steps: counted as unparsed.
     pub n_gave_up: u64,
+    /// What the grades say of the grader.
+    pub findings: Findings,
     /// What the published way of scoring, in which nothing equals nothing, makes of the same
     /// answers.
     pub as_published: AsPublishedTinyllama,
@@ -48,8 +51,11 @@ pub(crate) struct Grading<'a> {
 
 impl<'a> Grading<'a> {
     pub(crate) fn new(scorer: &'a Scorer, golds: &'a Golds) -> Self {
-        let extractors = scorer.extractors.iter().map(|e| e.name().to_owned()).collect();
-        let graded = Graded { extractors, ..Graded::default() };
+        let extractors: Vec<String> =
+            scorer.extractors.iter().map(|e| e.name().to_owned()).collect();
+        let headline = extractors.first().cloned().unwrap_or_default();
+        let findings = Findings::new(headline);
+        let graded = Graded { extractors, findings, ..Graded::default() };
         Self { scorer, golds, graded, as_published: PublishedScorer::new() }
     }
 
@@ -70,6 +76,8 @@ impl<'a> Grading<'a> {
         let known = self.graded.items.get(&answer.sample).map(|item| item.classes.first());
         if !failed && known.is_none_or(|class| class == Some(&Class::RequestError)) {
             self.as_published.push(&gold.raw, answer.text);
+            let sees_thinking = self.scorer.extractors.iter().any(|e| !e.strips_thinking());
+            self.graded.findings.push(&item, answer, gold, sees_thinking);
         }
         match self.graded.items.get_mut(&answer.sample) {
             None => {
@@ -108,6 +116,7 @@ impl Scorer {
 pub(crate) mod tests {
     use super::*;
     use crate::plan::cell::{ExtractorPlan, ScorePlan};
+    use crate::score::findings::Finding;
     use crate::score::scorer::tests::gsm8k;
 
     fn answer(sample: u64, text: &str) -> Answer<'_> {
@@ -226,5 +235,26 @@ pub(crate) mod tests {
         check("#### 18", "[\"17\", \"eighteen\", \"18.0\"]", Correct, WrongByFormat);
         check("#### 19", "[\"17\", \"18\"]", Wrong, Wrong);
         check("12345678901234567", "12345678901234568", Wrong, Wrong);
+    }
+
+    #[test]
+    fn what_the_grader_cannot_read_is_found_with_three_examples() {
+        let texts = ["it is 1234.", "<think>no</think> 5", "so 8", "so 7"];
+        let rows = [0, 1, 2, 9];
+        let scorer = Scorer::new(&gsm8k()).unwrap();
+        let golds = rows.map(|row| (row, Some("#### 7")));
+        let golds = scorer.golds(golds).unwrap();
+        let answers = rows.iter().zip(texts).map(|(row, text)| answer(*row, text));
+        let found = grade_all(&scorer, &golds, answers).findings;
+        assert_eq!((found.headline.as_str(), found.n), ("strict", 4));
+        let (n, examples) = found.above(Finding::Unparsed, 0.5).unwrap();
+        assert_eq!((n, examples.matches("row").count()), (4, 3));
+        insta::assert_snapshot!(
+            found.above(Finding::Thinking, 0.0).unwrap().1,
+            @r#"row 2 ends "<think>no</think> 5": nothing matches and "5" and nothing matches, gold "7""#
+        );
+        assert_eq!(found.above(Finding::Differs, 0.05).unwrap().0, 1);
+        assert_eq!(found.above(Finding::Differs, 0.25), None);
+        assert_eq!(found.above(Finding::Truncated, 0.0), None);
     }
 }

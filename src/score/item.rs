@@ -51,3 +51,11 @@ pub struct Item {
     /// Whether thinking stood in the text.
     pub has_thinking: bool,
 }
+
+impl Item {
+    /// Whether one of the first two extractors is right and the other is not.
+    pub(crate) fn differs(&self) -> bool {
+        let is_right = |at: usize| self.classes.get(at).map(|class| *class == Class::Correct);
+        is_right(0).zip(is_right(1)).is_some_and(|(first, second)| first != second)
+    }
+}

@@ -9,6 +9,7 @@ pub(crate) mod as_published;
 pub(crate) mod classes;
 pub(crate) mod extract;
 pub(crate) mod fidelity;
+pub(crate) mod findings;
 pub(crate) mod grade;
 pub(crate) mod item;
 pub(crate) mod marked;
