@@ -7,13 +7,14 @@ use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength};
 use crate::scenario::spec::section;
 
 /// Keys outside `[phase]` that say what is asked, and how much.
-const ASKED: [&str; 8] = [
+const ASKED: [&str; 9] = [
     "phase",
     "dataset",
     "score",
     "limit",
     "max-tokens",
     "input-tokens",
+    "input-words",
     "output-tokens",
     "shared-prefix-tokens",
 ];

@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_the_warm_up_had_too_are_no_doubt_where_each_prompt_has_its_own_salt() {
+        let counts = Counts { scheduled: 1, ok: 1, ..Counts::default() };
+        let is_told = |is_salted| {
+            let evidence = Evidence { is_salted, ..all_wrong() };
+            let found = of_cell(&evidence, &counts, &BTreeMap::new(), &Figures::default());
+            found.iter().any(|caveat| caveat.code == "warm-up-shared")
+        };
+        assert!(is_told(false) && !is_told(true));
+    }
+
+    #[test]
     fn a_clean_cell_raises_no_doubt() {
         let mut ttft = Samples::default();
         (0..1_000).for_each(|i| ttft.push(f64::from(i)));

@@ -114,6 +114,8 @@ pub struct Evidence {
     pub(crate) prompts: BTreeSet<String>,
     /// Whether the same prompts come again and nothing empties the engine's cache.
     pub prompts_repeat: bool,
+    /// Whether each prompt has something of its own in front.
+    pub is_salted: bool,
     /// Trends of output throughput that were found in windows.
     pub output_trends: Vec<Trend>,
     /// Trends of TTFT likewise.
@@ -366,6 +368,7 @@ impl Evidence {
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
         let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)
             && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_drawn_max);
+        self.is_salted = cell.request.salt;
         let is_emptied = cell.request.salt || launch.is_some_and(|l| l.cache_reset.is_some());
         self.prompts_repeat =
             (self.prompts_repeat && !is_emptied) || (cycles && !cell.request.salt);

@@ -288,6 +288,9 @@ pub struct DatasetPlan {
     pub template_date: Option<String>,
     /// Lengths of generated prompts, for `random` and `shapes`.
     pub input_tokens: Option<LengthRange>,
+    /// Lengths of generated prompts where there is no tokenizer, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_words: Option<LengthRange>,
     /// Lengths of answers, for `random` and `shapes`.
     pub output_tokens: Option<LengthRange>,
     /// Tokens that all generated prompts begin with.
@@ -367,6 +370,7 @@ impl DatasetPlan {
             chat_template: None,
             template_date: None,
             input_tokens: None,
+            input_words: None,
             output_tokens: None,
             shared_prefix_tokens: 0,
             is_replayed: false,

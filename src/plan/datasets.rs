@@ -109,6 +109,7 @@ fn made(
         chat_template: spec.chat_template,
         template_date: spec.template_date,
         input_tokens: spec.input_tokens,
+        input_words: spec.input_words,
         output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,
         is_replayed: wanted.is_replayed,

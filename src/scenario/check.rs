@@ -200,16 +200,33 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
             ),
         );
     }
-    if source == Source::Random && !dataset.contains_key("tokenizer") && !swept("tokenizer") {
-        let message = format!("generated prompts of `{name}` have no `tokenizer`");
+    let has = |key: &str| dataset.contains_key(key) || swept(key);
+    if has("input-words") && has("input-tokens") {
         found.push(
-            Diagnostic::error("scenario/missing", message)
-                .label(here("this data set"))
-                .help("add `tokenizer = \"./model\"`: exact lengths are counted by it"),
+            Diagnostic::error(
+                "scenario/contradiction",
+                format!("data set `{name}` has two lengths"),
+            )
+            .label(here("its prompts have `input-tokens` and `input-words`"))
+            .help("keep `input-tokens` with a `tokenizer`, `input-words` without one"),
         );
     }
-    for key in ["input-tokens", "output-tokens"] {
-        if source == Source::Random && !dataset.contains_key(key) && !swept(key) {
+    if source == Source::Random && !has("tokenizer") && !has("input-words") {
+        let message = format!("generated prompts of `{name}` have no `tokenizer`");
+        found.push(
+            Diagnostic::error("scenario/missing", message).label(here("this data set")).help(
+                "add `tokenizer = \"./model\"`: exact lengths are counted by it; or give the \
+                     lengths in words, `input-words = 512`",
+            ),
+        );
+    }
+    for key in ["input-tokens", "input-words", "output-tokens"] {
+        let is_given = match key {
+            "input-tokens" => has(key) || has("input-words"),
+            "input-words" => true,
+            _ => has(key),
+        };
+        if source == Source::Random && !is_given {
             let message = format!("generated prompts of `{name}` have no `{key}`");
             found.push(
                 Diagnostic::error("scenario/missing", message)

@@ -12,6 +12,7 @@ pub mod request;
 pub mod samples;
 pub mod schedule;
 pub mod tokenizer;
+pub(crate) mod words;
 
 mod bad_rows;
 mod body;

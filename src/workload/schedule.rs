@@ -18,6 +18,7 @@ use crate::workload::error::DataError;
 use crate::workload::prompts::{Prompts, Stretch};
 use crate::workload::request::{Request, Sample};
 use crate::workload::samples::Samples;
+use crate::workload::words;
 
 /// All requests of one trial. Cheap to clone; bodies are written when they are asked for.
 #[derive(Clone, Debug)]
@@ -321,8 +322,7 @@ fn too_few(cell: &Cell, phase: &Phase, needed: u64, n_rows: u64) -> DataError {
 
 /// Makes a prompt unlike any other from its first token on.
 fn add_salt(asked: &mut Asked, rng: &mut rand::rngs::ChaCha8Rng) {
-    let salt = rng.next_u64();
-    let text = format!("[{salt:016x}]\n");
+    let text = words::salt(rng);
     match asked {
         Asked::Text(prompt) => prompt.insert_str(0, &text),
         Asked::Messages(messages) => {

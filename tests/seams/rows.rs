@@ -224,6 +224,24 @@ requests = 6
 "#,
     ),
     row(
+        "generated prompts of words",
+        r#"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.prompts]
+source = "random"
+input-words = { min = 4, max = 9 }
+output-tokens = 4
+shared-prefix-tokens = 2
+[request]
+max-tokens = "from-data"
+[phase.load]
+concurrency = 2
+requests = 6
+"#,
+    ),
+    row(
         "an open loop with its objectives",
         r#"
 [engine.sim]

@@ -34,7 +34,7 @@ pub(super) fn fallback(case: &Case<'_>) -> Option<Caveat> {
 
 pub(super) fn warmed_up_with_them(case: &Case<'_>) -> Option<Caveat> {
     let n = case.evidence.dataset.as_ref()?.n_shared_with_warm_up;
-    (n > 0).then(|| {
+    (n > 0 && !case.evidence.is_salted).then(|| {
         let what = format!("{n} rows were sent in the warm-up and measured again");
         let advice = "A prefix cache may know them: give the data set more rows, or set salt.";
         caveat("warm-up-shared", what, advice, &[MetricId::Ttft])

@@ -51,6 +51,8 @@ table! {
         pub(crate) template_date: Option<String>,
         /// Lengths of generated prompts.
         pub(crate) input_tokens: Option<LengthRange>,
+        /// Lengths of generated prompts where there is no tokenizer.
+        pub(crate) input_words: Option<LengthRange>,
         /// Lengths of answers.
         pub(crate) output_tokens: Option<LengthRange>,
         /// Tokens all generated prompts share.
@@ -85,7 +87,7 @@ words! {
         Sharegpt = "sharegpt",
         /// `HuggingFaceH4/ultrachat_200k`.
         Ultrachat = "ultrachat",
-        /// Generated prompts of exact token lengths.
+        /// Generated prompts of known lengths: tokens, or words without a tokenizer.
         Random = "random",
         /// One JSON object per line.
         Jsonl = "jsonl",

@@ -1,4 +1,4 @@
-//! Generated prompts of exact token lengths, for grids of input and output lengths.
+//! Generated prompts of known lengths, for grids of input and output lengths.
 
 use rand::RngExt as _;
 use rand::rngs::ChaCha8Rng;
@@ -10,72 +10,114 @@ use crate::workload::dataset::generated::{TOKEN_IDS, Words};
 use crate::workload::error::DataError;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::samples::Samples;
+use crate::workload::words;
 
 /// Rows when neither a limit nor the plan's needs say how many.
 const ROWS: u64 = 1_000;
 
+/// What prompts are made of.
+enum Vocabulary<'a> {
+    /// Tokens of a tokenizer; the prompts are sent as token ids, or as text.
+    Tokens { words: Words<'a>, as_ids: bool },
+    /// Common English words.
+    Words,
+}
+
 /// Makes the samples.
 ///
-/// Lengths are of the prompt's own tokens: what an engine puts around them (a begin-of-text
-/// token, a chat template) comes on top.
+/// Lengths are of the prompt's own tokens or words: what an engine puts around them (a
+/// begin-of-text token, a chat template) comes on top.
 pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
     let plan = load.plan;
     let unclear = |message: &str, help: &str| DataError::new(load.name, message, help);
-    let tokenizer = load.tokenizer.ok_or_else(|| {
-        unclear("prompts of exact lengths need a tokenizer", "set `tokenizer` on the data set")
-    })?;
-    let input = plan.input_tokens.ok_or_else(|| {
-        unclear("no length of the prompts is given", "set `input-tokens` on the data set")
-    })?;
+    let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
+    let (input, vocabulary) = match (plan.input_words, plan.input_tokens, load.tokenizer) {
+        (Some(_), ..) if as_ids => {
+            return Err(unclear(
+                "token ids need a tokenizer",
+                "set `tokenizer` and `input-tokens`",
+            ));
+        }
+        (Some(input), ..) => (input, Vocabulary::Words),
+        (None, Some(input), Some(tokenizer)) => {
+            (input, Vocabulary::Tokens { words: Words::of(tokenizer)?, as_ids })
+        }
+        (None, Some(_), None) => {
+            return Err(unclear(
+                "prompts of exact lengths need a tokenizer",
+                "set `tokenizer` on the data set, or give lengths in words: `input-words`",
+            ));
+        }
+        (None, None, _) => {
+            return Err(unclear(
+                "no length of the prompts is given",
+                "set `input-tokens` or `input-words` on the data set",
+            ));
+        }
+    };
     if input.min == 0 || input.min > input.max || input.min < plan.shared_prefix_tokens {
         return Err(unclear(
             "the prompts' lengths are empty, or shorter than their shared prefix",
-            "`input-tokens` counts the shared prefix too",
+            "the length of a prompt counts its shared prefix too",
         ));
     }
     let n_rows = match (plan.limit, load.needs) {
         (Some(limit), Some(needs)) => limit.min(needs),
         (limit, needs) => limit.or(needs).unwrap_or(ROWS),
     };
-    let words = Words::of(tokenizer)?;
-    let mut rng = load.seed.stream(&format!("dataset/{}/prefix", super::base_name(load.name)));
-    let prefix = words.draw(plan.shared_prefix_tokens, &mut rng);
-    let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
+    let base_name = super::base_name(load.name);
+    let stream = |part: &str| load.seed.stream(&format!("dataset/{base_name}/{part}"));
+    let prefix = vocabulary.draw(plan.shared_prefix_tokens, &mut stream("prefix"));
     let mut rows = Vec::new();
     for row in 0..n_rows {
         // A stream per row: more rows do not change those there were.
-        let mut rng =
-            load.seed.stream(&format!("dataset/{}/row/{row}", super::base_name(load.name)));
-        let n_tokens = draw_length(input, &mut rng);
-        let mut tokens = prefix.clone();
-        tokens.extend(words.draw(n_tokens - plan.shared_prefix_tokens, &mut rng));
-        let prompt = if as_ids {
-            Prompt::Tokens(tokens)
-        } else {
-            Prompt::Text(words.text(tokens, &mut rng)?)
-        };
+        let mut rng = stream(&format!("row/{row}"));
+        let n = draw_length(input, &mut rng);
+        let mut drawn = prefix.clone();
+        drawn.extend(vocabulary.draw(n - plan.shared_prefix_tokens, &mut rng));
         rows.push(Sample {
             row,
-            turns: vec![prompt],
+            turns: vec![vocabulary.prompt(drawn, &mut rng)?],
             output_tokens: plan.output_tokens.map(|range| draw_length(range, &mut rng)),
             ..Sample::default()
         });
     }
     let n_distinct = super::n_distinct_prompts(&rows);
-    let recipe = (
-        (super::base_name(load.name), load.seed, n_rows, tokenizer.sha256(), as_ids),
-        (input, plan.output_tokens, plan.shared_prefix_tokens),
-    );
+    let lengths = (input, plan.output_tokens, plan.shared_prefix_tokens);
+    let recipe = match load.tokenizer.filter(|_| plan.input_words.is_none()) {
+        Some(tokenizer) => {
+            content_hash(&((base_name, load.seed, n_rows, tokenizer.sha256(), as_ids), lengths))
+        }
+        None => content_hash(&((base_name, load.seed, n_rows, "words"), lengths)),
+    };
     Ok(Samples {
         reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
         system: plan.system.clone(),
         cycle: plan.cycle,
         n_samples: rows.len() as u64,
         n_distinct,
-        recipe_sha256: Some(content_hash(&recipe)),
+        recipe_sha256: Some(recipe),
         rows,
         ..Samples::default()
     })
+}
+
+impl Vocabulary<'_> {
+    fn draw(&self, n: u32, rng: &mut ChaCha8Rng) -> Vec<u32> {
+        match self {
+            Self::Tokens { words, .. } => words.draw(n, rng),
+            Self::Words => words::draw(n, rng),
+        }
+    }
+
+    /// Returns a prompt in the form in which it is sent.
+    fn prompt(&self, drawn: Vec<u32>, rng: &mut ChaCha8Rng) -> Result<Prompt, DataError> {
+        match self {
+            Self::Tokens { as_ids: true, .. } => Ok(Prompt::Tokens(drawn)),
+            Self::Tokens { words, as_ids: false } => words.text(drawn, rng).map(Prompt::Text),
+            Self::Words => Ok(Prompt::Text(words::spelled(&drawn))),
+        }
+    }
 }
 
 fn draw_length(range: LengthRange, rng: &mut ChaCha8Rng) -> u32 {
