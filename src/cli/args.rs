@@ -43,10 +43,11 @@ pub(crate) enum Colour {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once per process")]
 pub(crate) enum Command {
     /// Start the engines of a scenario, measure, and report
     Run(RunArgs),
+    /// Measure a running server, or an engine by its name: one command, no file
+    Quick(QuickArgs),
     /// Go on with a run that was interrupted; its directory is all that is needed
     Resume(ResumeArgs),
     /// Show every cell with its exact command, requests and skip reasons; starts nothing
@@ -88,7 +89,7 @@ pub(crate) enum Command {
 /// A scenario, and changes to it.
 #[derive(Args, Debug)]
 pub(crate) struct ScenarioArgs {
-    /// Scenario file.
+    /// Scenario file; `-` reads standard input.
     #[arg(value_name = "SCENARIO.toml")]
     pub(crate) scenario: PathBuf,
     /// Profile of the scenario that is laid over it.
@@ -125,6 +126,77 @@ pub(crate) struct RunArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) ends: EndArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench quick http://localhost:8000\n  \
+    bench quick http://localhost:8000 --concurrency 1,4,16 --input 1024 --output 256\n  \
+    bench quick https://llm.example.com --model org/name --api-key-env LLM_API_KEY --rate 1,2,4\n  \
+    bench quick vllm Qwen/Qwen3-4B --precision bf16,fp8\n  \
+    bench quick localhost:8000 --dry-run > mine.toml\n\n\
+    What is run is an ordinary scenario; it lies in the run directory as scenario.toml and can be\n\
+    changed and run again.")]
+pub(crate) struct QuickArgs {
+    /// URL of a running OpenAI-compatible server, or the name of an engine to start.
+    #[arg(value_name = "URL or ENGINE")]
+    pub(crate) target: String,
+    /// Model that the engine is started with: a hub repository, or a path.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model_of_engine: Option<String>,
+    /// Model to ask a running server for, when it serves several or lists none.
+    #[arg(long, value_name = "NAME", conflicts_with = "model_of_engine")]
+    pub(crate) model: Option<String>,
+    /// Requests at once, a row of the table each; 1,8,32 when neither this nor --rate is given.
+    #[arg(long, short, value_name = "N,…", value_delimiter = ',', conflicts_with = "rate",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) concurrency: Vec<u32>,
+    /// Requests per second instead, a row each: an open loop with Poisson arrivals.
+    #[arg(long, short, value_name = "PER_S,…", value_delimiter = ',', value_parser = above_zero)]
+    pub(crate) rate: Vec<f64>,
+    /// Seconds measured in each row, after a warm-up.
+    #[arg(long, short, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// Length of the prompts in tokens, where they are generated.
+    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, conflicts_with = "data",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) input: u32,
+    /// Length of the answers in tokens: 128, or at most 256 with --data.
+    #[arg(long, short, value_name = "TOKENS",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) output: Option<u32>,
+    /// What is asked instead of generated text: gsm8k, s1k, sharegpt, ultrachat, or a .jsonl,
+    /// .csv, .parquet or .txt file.
+    #[arg(long, short, value_name = "FILE or NAME")]
+    pub(crate) data: Option<String>,
+    /// Tokenizer by which generated prompts are cut: a directory with tokenizer.json, or a hub
+    /// repository.
+    #[arg(long, value_name = "DIR or REPO")]
+    pub(crate) tokenizer: Option<String>,
+    /// Precisions that an engine is started in, a row each.
+    #[arg(long, short, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) precision: Vec<String>,
+    /// Variable that holds the API key of a running server.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api_key_env: Option<String>,
+    /// Set one more key of the scenario; can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Run directory; made if absent. Without it: runs/quick-TIME.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the scenario and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) ends: EndArgs,
+}
+
+/// Reads a number above 0.
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
+    number.ok_or_else(|| "a number above 0 is needed, such as 2.5".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -235,7 +307,7 @@ pub(crate) struct PlanArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  bench check scenarios/*.toml")]
 pub(crate) struct CheckArgs {
-    /// Scenario files.
+    /// Scenario files; `-` reads standard input.
     #[arg(required = true, value_name = "SCENARIO.toml")]
     pub(crate) scenarios: Vec<PathBuf>,
     /// Profile that is laid over each.

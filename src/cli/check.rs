@@ -13,12 +13,13 @@ pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     for path in &args.scenarios {
-        let found = scenario_file::read(path).map(|text| look(path, &text, args)).and_then(
-            |(examined, n_cells, lines)| {
+        let text = scenario_file::read(path);
+        let path = scenario_file::place(path);
+        let found =
+            text.map(|text| look(path, &text, args)).and_then(|(examined, n_cells, lines)| {
                 let ((), warnings) = examined.found.unless_errors(()).map_err(Failure::scenario)?;
                 Ok((warnings, n_cells, lines))
-            },
-        );
+            });
         match found {
             Ok((warnings, n_cells, lines)) => {
                 if let Some(warnings) = scenario_file::warnings(&warnings, on_stderr) {

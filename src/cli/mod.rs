@@ -25,6 +25,7 @@ mod kept;
 mod output;
 mod progress;
 mod publish;
+mod quick;
 mod report;
 mod resume;
 mod run;
@@ -32,6 +33,7 @@ mod scenario_file;
 mod score;
 mod scores;
 mod signals;
+mod starter;
 mod today;
 mod verify;
 
@@ -75,6 +77,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
     match cli.command {
         Command::Run(args) => run::run(&args, colour),
+        Command::Quick(args) => quick::quick(args, colour),
         Command::Resume(args) => resume::resume(&args, colour),
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check::check(&args, colour),

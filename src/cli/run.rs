@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::progress::Progress;
-use crate::cli::scenario_file;
+use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
 use crate::cli::{assets, check_paths, gates, kept, output, publish};
 use crate::datasets::cache::DatasetCache;
@@ -34,30 +34,49 @@ use crate::telemetry;
 /// Measures a scenario and reports.
 pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&args.scenario)?;
-    gates::add(&mut planned.plan, &args.ends.gates)?;
-    let on_stderr = output::is_coloured(colour, &std::io::stderr());
-    if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
-        output::message(&warnings);
-    }
     if args.dry_run {
+        warn(&planned, colour);
+        gates::add(&mut planned.plan, &args.ends.gates)?;
         output::data(&crate::plan::render::render(
             &planned.plan,
             &scenario_file::skips(&planned.plan),
         ))?;
         return Ok(Exit::Ok);
     }
-    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let begin = match (&args.resume, &args.out) {
         // Killed before it began, it holds nothing to go on with.
         (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),
         (Some(dir), _) => Begin::GoOn(dir),
         (None, out) => Begin::New(out.as_deref()),
     };
-    let mut job = Job::of(planned, &args.scenario.scenario);
+    let path = scenario_file::place(&args.scenario.scenario);
+    carry_out(planned, path, begin, &args.ends, colour).map(|(exit, _)| exit)
+}
+
+fn warn(planned: &Planned, colour: Colour) {
+    let on_stderr = output::is_coloured(colour, &std::io::stderr());
+    if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
+        output::message(&warnings);
+    }
+}
+
+/// Carries out the plan of a scenario that lies at `path`, with what the command line requires of
+/// its numbers.
+pub(crate) fn carry_out(
+    mut planned: Planned,
+    path: &Path,
+    begin: Begin<'_>,
+    ends: &EndArgs,
+    colour: Colour,
+) -> Result<(Exit, RunAnalysis), Failure> {
+    gates::add(&mut planned.plan, &ends.gates)?;
+    warn(&planned, colour);
+    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
+    let mut job = Job::of(planned, path);
     if let Begin::GoOn(dir) = begin {
         kept::take_day(dir, &mut job)?;
     }
-    measure(&job, begin, &args.ends, colour).map(|(exit, _)| exit)
+    measure(&job, begin, ends, colour)
 }
 
 /// Where the records go.

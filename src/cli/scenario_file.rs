@@ -34,7 +34,8 @@ pub(crate) struct Planned {
 /// Reads, checks and expands a scenario, with what the command line changes in it.
 pub(crate) fn plan(args: &ScenarioArgs) -> Result<Planned, Failure> {
     let text = read(&args.scenario)?;
-    let mut planned = plan_text(&args.scenario, &text, args.profile.as_deref(), &args.sets)?;
+    let path = place(&args.scenario);
+    let mut planned = plan_text(path, &text, args.profile.as_deref(), &args.sets)?;
     if let Some(only) = &args.only {
         keep_only(&mut planned.plan, only)?;
     }
@@ -105,8 +106,19 @@ fn check_names(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
     }
 }
 
+/// Returns where a scenario lies: that of standard input, `-`, lies in the working directory.
+pub(crate) fn place(path: &Path) -> &Path {
+    if is_stdin(path) { Path::new("stdin") } else { path }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Returns the text of a scenario, `-` being standard input.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = read_bounded(path)
+    let bytes = if is_stdin(path) { read_stdin() } else { read_bounded(path) };
+    let bytes = bytes
         .map_err(|source| Failure::input(format!("failed to read {}: {source}", path.display())))?;
     scenario::decode(path, bytes).map_err(Failure::scenario)
 }
@@ -136,6 +148,16 @@ pub(crate) fn host() -> Host {
         // Only a run needs the files themselves, and it says what is missing.
         assets_dir: assets::dir().unwrap_or_else(|_| PathBuf::from("no-cache-directory")),
     }
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let message = format!("it has more than {MAX_BYTES} bytes, the most that are read");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
 }
 
 /// Reads a regular file of bounded size: a FIFO or a device would never end.

@@ -10,6 +10,7 @@
 )]
 
 pub mod credentials;
+pub mod discover;
 pub mod guardian;
 pub mod http;
 pub mod interrupt;

@@ -203,6 +203,21 @@ impl Http {
             .unwrap_or_else(|never| match never {})
     }
 
+    /// Posts a JSON text and returns the whole answer.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(in crate::engine) fn post_plain(
+        &self,
+        path: &str,
+        body: String,
+        limit: Duration,
+    ) -> Result<Answer, HttpError> {
+        let check: Check<'_, std::convert::Infallible> = &mut || Ok(());
+        self.call(self.request(Method::POST, path).body(body), path, limit, check)
+            .unwrap_or_else(|never| match never {})
+    }
+
     /// Posts a JSON text and has the answer read as a load's is; returns how it ended.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use reqwest::Url;
 
 /// What a status says to who waits for an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(in crate::engine) enum Meaning {
     /// It is there.
     Ready,
     /// It is starting: another answer may come.
@@ -17,7 +17,12 @@ pub(super) enum Meaning {
 
 /// Returns what the status of an answer means. `url` is what was asked for and `path` the
 /// scenario's part of it; `location` is where a redirect points to.
-pub(super) fn meaning(status: u16, url: &str, path: &str, location: Option<&str>) -> Meaning {
+pub(in crate::engine) fn meaning(
+    status: u16,
+    url: &str,
+    path: &str,
+    location: Option<&str>,
+) -> Meaning {
     match status {
         200..=299 => Meaning::Ready,
         300..=399 => match location {

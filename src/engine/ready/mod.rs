@@ -1,8 +1,8 @@
 //! When an engine is ready: the socket is ours, then health, then the model, then a token.
 
-mod answer;
+pub(in crate::engine) mod answer;
 pub(crate) mod last;
-mod models;
+pub(in crate::engine) mod models;
 pub mod probe;
 #[cfg(test)]
 mod tests;

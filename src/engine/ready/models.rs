@@ -7,16 +7,16 @@ const USUAL_TAG: &str = ":latest";
 
 /// One model of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ListedModel {
+pub(in crate::engine) struct ListedModel {
     /// The id under which it is listed.
-    pub(super) id: String,
+    pub(in crate::engine) id: String,
     /// Further names: `root`, `aliases`, and `name` or `model` beside an id.
-    pub(super) others: Vec<String>,
+    pub(in crate::engine) others: Vec<String>,
 }
 
 impl ListedModel {
     /// Whether the model goes by this name, with or without the usual tag.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(in crate::engine) fn is_called(&self, name: &str) -> bool {
         let name = name.strip_suffix(USUAL_TAG).unwrap_or(name);
         let is_it = |known: &String| known.strip_suffix(USUAL_TAG).unwrap_or(known) == name;
         is_it(&self.id) || self.others.iter().any(is_it)
@@ -24,7 +24,7 @@ impl ListedModel {
 }
 
 /// Returns the models of a list, as `OpenAI` (`data`) and Ollama (`models`) write it.
-pub(super) fn listed(body: &str) -> Vec<ListedModel> {
+pub(in crate::engine) fn listed(body: &str) -> Vec<ListedModel> {
     let Ok(body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
     let of = |list: &str| -> Vec<ListedModel> {
         body.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(model).collect()

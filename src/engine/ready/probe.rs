@@ -60,13 +60,29 @@ pub(super) fn ask<E>(
     limit: Duration,
     check: Check<'_, E>,
 ) -> Result<Result<Result<ProbeAnswer, NoToken>, HttpError>, E> {
+    Ok(post(http, launch, request, &body(launch, request), limit, check)?
+        .map(|(read, ended)| judged(read, ended)))
+}
+
+/// Posts a body to where a probe goes; returns the answer as a load would record it, and the
+/// monotonic time of its end.
+///
+/// # Errors
+/// As [`ask`].
+pub(in crate::engine) fn post<E>(
+    http: &Http,
+    launch: &Launch,
+    request: &ProbeRequest,
+    body: &Value,
+    limit: Duration,
+    check: Check<'_, E>,
+) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
     let redactor = http.redactor().clone();
     let mut reader = AnswerReader::new(request.stream, launch.quirks.no_done, redactor);
-    let body = body(launch, request).to_string();
-    let ending = http.post(&request.path, body, limit, check, &mut reader)?;
+    let ending = http.post(&request.path, body.to_string(), limit, check, &mut reader)?;
     Ok(ending.map(|ending| {
         let ended = monotonic();
-        judged(reader.finish(&ending, ended), ended)
+        (reader.finish(&ending, ended), ended)
     }))
 }
 

@@ -1,0 +1,426 @@
+//! `bench quick`: from a running server, or the name of an engine, to a table in one command.
+//!
+//! It writes an ordinary scenario and hands it to what `bench run` does.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::args::{Colour, QuickArgs};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::run::{self, Begin};
+use crate::cli::starter::{
+    DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
+};
+use crate::cli::{kept, output, scenario_file};
+use crate::diagnostic::suggest::{did_you_mean, list};
+use crate::engine::credentials::Credentials;
+use crate::engine::discover::{NoOffer, Question, Server, Spoken};
+use crate::engine::ready::probe::PROBE_TEXT;
+use crate::plan::cell::Api;
+use crate::plan::render::shell_word;
+use crate::scenario::preset;
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::workload::words;
+
+/// Answers that take longer are not repeated until they are steady: that would take longer than
+/// what is measured.
+const QUICK_ANSWER: Nanos = Nanos(500_000_000);
+/// Tokens of the first answer, which finds the API.
+const FIRST_TOKENS: u32 = 4;
+/// Tokens that the salt has in front of a prompt.
+const SALT_TOKENS: u32 = 9;
+/// Times that a text is lengthened or cut until the server's tokenizer counts what was asked for.
+const TRIES: u32 = 4;
+/// Seconds of silence after which a wait is told of; doubled each time.
+const FIRST_WORD_AFTER: u64 = 2;
+
+/// Measures a server or an engine, and says which scenario it wrote.
+pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure> {
+    // One engine was asked for: that it cannot run here is no success.
+    args.ends.strict = true;
+    let args = &args;
+    let starter = if is_url(&args.target) {
+        if let Some(model) = &args.model_of_engine {
+            let message = format!("{model:?} stands behind a URL");
+            return Err(Failure::new(Exit::Usage, message)
+                .help(format!("write --model {model} to ask a running server for that model")));
+        }
+        of_server(args)?
+    } else {
+        of_preset(args)?
+    };
+    let text = starter.to_toml();
+    if args.dry_run {
+        output::data(&text)?;
+        return Ok(Exit::Ok);
+    }
+    // In this directory, so that paths in it are those of the command line.
+    let path = kept::absolute(Path::new("quick.toml"));
+    let planned = scenario_file::plan_text(&path, &text, None, &args.sets)?;
+    let (exit, analysis) =
+        run::carry_out(planned, &path, Begin::New(args.out.as_deref()), &args.ends, colour)?;
+    if !args.ends.quiet {
+        let written = kept::word(&analysis.dir.join("scenario.toml"));
+        output::message(&format!(
+            "scenario: {written}\n  change it and measure again with: bench run {written}"
+        ));
+    }
+    Ok(exit)
+}
+
+/// Whether a target is the place of a server rather than the name of an engine.
+fn is_url(target: &str) -> bool {
+    target.contains("://") || target.starts_with("localhost") || target.contains([':', '.'])
+}
+
+/// Returns the URL below which `/v1/…` lies.
+fn base_url(target: &str) -> String {
+    let url = if target.contains("://") { target.to_owned() } else { format!("http://{target}") };
+    let url = url.find("/v1/").map_or(url.as_str(), |at| &url[..at]);
+    let url = url.trim_end_matches('/');
+    url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').to_owned()
+}
+
+fn load(args: &QuickArgs) -> LoadChoice {
+    match (&args.rate[..], &args.concurrency[..]) {
+        ([], []) => LoadChoice::Concurrency(vec![1, 8, 32]),
+        ([], streams) => LoadChoice::Concurrency(streams.to_vec()),
+        (rates, _) => LoadChoice::Rate(rates.to_vec()),
+    }
+}
+
+/// Returns the prompts that a command line asks for.
+fn data(args: &QuickArgs) -> Result<DataChoice, Failure> {
+    let tokenizer = args.tokenizer.as_deref().map(file_or_name);
+    let Some(data) = &args.data else {
+        let own = args.input.saturating_sub(SALT_TOKENS).max(1);
+        return Ok(match tokenizer {
+            Some(tokenizer) => DataChoice::Tokens { tokens: own, tokenizer },
+            None => DataChoice::Words {
+                words: own,
+                note: format!("about {} tokens with the salt: a word is mostly one", args.input),
+            },
+        });
+    };
+    if KNOWN.contains(&data.as_str()) {
+        if data == "sharegpt" && tokenizer.is_none() {
+            return Err(Failure::new(Exit::Usage, "sharegpt is filtered by lengths in tokens")
+                .help("add --tokenizer: the model's directory or hub repository"));
+        }
+        return Ok(DataChoice::Known { source: data.clone(), tokenizer });
+    }
+    let path = Path::new(data);
+    let source = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("jsonl" | "json") => "jsonl",
+        Some("csv") => "csv",
+        Some("parquet") => "parquet",
+        Some("txt") => "text",
+        _ => {
+            let help = did_you_mean(data, KNOWN, "known data sets").unwrap_or_default();
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--data {data}: neither a known data set nor a .jsonl, .csv, .parquet or .txt file"),
+            )
+            .help(help));
+        }
+    };
+    Ok(DataChoice::File { source, path: kept::absolute(path), tokenizer })
+}
+
+/// Data sets that need no further word.
+const KNOWN: [&str; 5] = ["gsm8k", "s1k", "s1k-1.1", "sharegpt", "ultrachat"];
+
+/// Returns the answer's length: as asked for, as the data has it, or the usual one.
+fn max_tokens(args: &QuickArgs, data: &DataChoice) -> Option<u32> {
+    let from_data = matches!(data, DataChoice::Known { source, .. } if source == "sharegpt");
+    match (args.output, data) {
+        (Some(n), _) => Some(n),
+        (None, _) if from_data => None,
+        (None, DataChoice::Words { .. } | DataChoice::Tokens { .. }) => Some(128),
+        (None, _) => Some(256),
+    }
+}
+
+/// Returns a path as an absolute one, so that the scenario can be read from elsewhere; a name as
+/// it is.
+fn file_or_name(text: &str) -> String {
+    let path = Path::new(text);
+    let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start));
+    if is_path || path.exists() {
+        kept::absolute(path).display().to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn command_line() -> String {
+    let words = std::env::args().skip(1).map(|word| shell_word(&word));
+    format!("bench {}", words.collect::<Vec<_>>().join(" "))
+}
+
+fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
+    let preset = args.target.replace('-', "_");
+    if !preset::names().any(|known| known == preset) {
+        let help = did_you_mean(&preset, preset::names(), "engines with a preset");
+        let message = format!("{:?} is neither a URL nor an engine with a preset", args.target);
+        return Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()));
+    }
+    let data = data(args)?;
+    let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
+    let named = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
+    Ok(Starter {
+        command: command_line(),
+        title: format!("{named}{preset}"),
+        request: RequestChoice {
+            api: None,
+            stream: true,
+            max_tokens: max_tokens(args, &data),
+            ignore_eos: data.is_generated(),
+        },
+        engine: EngineChoice::Started { preset, model, precisions: args.precision.clone() },
+        data,
+        load: load(args),
+        seconds: args.seconds,
+        warm_up: WarmUp::UntilSteady,
+    })
+}
+
+fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
+    if !args.precision.is_empty() {
+        let message =
+            "--precision starts an engine in each precision, and a running server has one";
+        return Err(Failure::new(Exit::Usage, message)
+            .help("leave it out, or name an engine: bench quick vllm MODEL --precision bf16,fp8"));
+    }
+    let url = base_url(&args.target);
+    let data = data(args)?;
+    let mut starter = Starter {
+        command: command_line(),
+        title: url.clone(),
+        request: RequestChoice {
+            api: None,
+            stream: true,
+            max_tokens: max_tokens(args, &data),
+            ignore_eos: false,
+        },
+        engine: EngineChoice::Running {
+            url: url.clone(),
+            model: args.model.clone().unwrap_or_else(|| "unknown".to_owned()),
+            is_listed: true,
+            api_key_env: args.api_key_env.clone(),
+            refused: Vec::new(),
+        },
+        data,
+        load: load(args),
+        seconds: args.seconds,
+        warm_up: WarmUp::UntilSteady,
+    };
+    // The way to the server, its key included, is that of the run.
+    let path = PathBuf::from("quick.toml");
+    let planned = scenario_file::plan_text(&path, &starter.to_toml(), None, &args.sets)?;
+    let launches = &planned.plan.launches;
+    let credentials = Credentials::read(launches, output::hub_token())?;
+    output::hide(credentials.redactor());
+    let (id, launch) = launches
+        .iter()
+        .find(|(_, launch)| launch.engine == SERVER)
+        .expect("the scenario has the one engine that was written into it");
+    let server = Server::of(launch, credentials.access(id)).map_err(unavailable)?;
+    let listed = server.models(launch.readiness.models.as_deref().unwrap_or("/v1/models"));
+    let listed = listed.map_err(unavailable)?;
+    let model = choose(args.model.as_deref(), listed.as_deref(), &url)?;
+    let tell = |text: &str| {
+        if !args.ends.quiet {
+            output::message(text);
+        }
+    };
+    let mut wait = Patience::new(&tell, format!("{url} to answer for `{model}`"));
+    let first = Question { model: &model, prompt: PROBE_TEXT, max_tokens: FIRST_TOKENS };
+    let is_listed = listed.as_ref().is_some_and(|ids| ids.contains(&model));
+    let spoken = server.speak(first, &mut |elapsed| wait.look(elapsed)).map_err(|no_offer| {
+        let known = listed.iter().flatten().map(String::as_str);
+        let help = did_you_mean(&model, known, "it serves").filter(|_| !is_listed);
+        unavailable(NoOffer { help: help.unwrap_or(no_offer.help), ..no_offer })
+    })?;
+    if let DataChoice::Words { words, note } = &mut starter.data
+        && let Some((n, counted)) = fitting_words(&server, &model, args.input)
+    {
+        *words = n;
+        *note = format!("{counted} tokens with the salt, by the server's own /tokenize");
+    }
+    let prompt = match &starter.data {
+        DataChoice::Words { words, .. } => sample(*words),
+        _ => PROBE_TEXT.to_owned(),
+    };
+    let whole = Question {
+        model: &model,
+        prompt: &prompt,
+        max_tokens: starter.request.max_tokens.unwrap_or(FIRST_TOKENS),
+    };
+    let mut wait = Patience::new(&tell, format!("{url} to answer a whole request"));
+    let trial = server.again(&spoken, whole, &mut |elapsed| wait.look(elapsed));
+    let trial = trial.map_err(unavailable)?;
+    if trial.took > QUICK_ANSWER {
+        starter.warm_up = WarmUp::Once;
+    }
+    starter.title = format!("{model} at {url}");
+    starter.request.api = (spoken.api == Api::Completions).then_some("completions");
+    starter.request.stream = spoken.stream;
+    starter.request.ignore_eos = spoken.takes_ignore_eos && starter.data.is_generated();
+    tell(&told(&url, &model, &spoken, &trial, &starter));
+    starter.engine = EngineChoice::Running {
+        url,
+        model,
+        is_listed,
+        api_key_env: args.api_key_env.clone(),
+        refused: if spoken.takes_stream_options || !spoken.stream {
+            Vec::new()
+        } else {
+            vec!["stream_options"]
+        },
+    };
+    Ok(starter)
+}
+
+/// Says what was found out of a server.
+fn told(url: &str, model: &str, spoken: &Spoken, trial: &Spoken, starter: &Starter) -> String {
+    let api = match spoken.api {
+        Api::Chat => "chat",
+        Api::Completions => "completions",
+    };
+    let stream = if spoken.stream { "streamed" } else { "whole answers, so no TTFT and no TPOT" };
+    let length = match trial.output_tokens {
+        Some(n) => format!("{n} tokens"),
+        None => "an answer whose tokens it does not count".to_owned(),
+    };
+    let mut text = format!(
+        "server   {url}\nmodel    {model}\nanswers  {api}, {stream}; {length} in {}",
+        trial.took
+    );
+    if let DataChoice::Words { words, note } = &starter.data {
+        let _ = write!(text, "\nprompts  {words} words: {note}");
+    }
+    let asked = starter.request.max_tokens;
+    if !starter.request.ignore_eos && starter.data.is_generated() {
+        let n = asked.unwrap_or_default();
+        let _ = write!(
+            text,
+            "\nnote     it takes no `ignore_eos`: answers may be shorter than {n} tokens"
+        );
+    }
+    text
+}
+
+/// Returns the model to ask: the one that is named, the only one, or the one that a person picks.
+fn choose(asked: Option<&str>, listed: Option<&[String]>, url: &str) -> Result<String, Failure> {
+    match (asked, listed) {
+        (Some(model), _) => Ok(model.to_owned()),
+        (None, Some([model])) => Ok(model.clone()),
+        (None, None) => Err(Failure::new(
+            Exit::Unavailable,
+            format!("{url} answers, and lists no model at /v1/models"),
+        )
+        .help("say which one it serves: --model NAME")),
+        (None, Some(models)) => pick(models, url),
+    }
+}
+
+fn pick(models: &[String], url: &str) -> Result<String, Failure> {
+    let usage = || {
+        let names = list(models.iter().map(String::as_str));
+        Failure::new(Exit::Usage, format!("{url} serves {} models: {names}", models.len()))
+            .help(format!("say which one: --model {}", shell_word(&models[0])))
+    };
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(usage());
+    }
+    output::message(&format!("{url} serves {} models:", models.len()));
+    for (number, model) in models.iter().enumerate() {
+        output::message(&format!("  {:>3}  {model}", number + 1));
+    }
+    let mut stderr = anstream::stderr().lock();
+    drop(write!(stderr, "which one? [1] ").and_then(|()| stderr.flush()));
+    let mut line = String::new();
+    if std::io::stdin().read_line(&mut line).is_err() {
+        return Err(usage());
+    }
+    let line = line.trim();
+    let by_number = if line.is_empty() { Some(1) } else { line.parse::<usize>().ok() };
+    let by_number = by_number.and_then(|number| models.get(number.checked_sub(1)?));
+    by_number.or_else(|| models.iter().find(|model| *model == line)).cloned().ok_or_else(usage)
+}
+
+/// Returns how many words have that many tokens with their salt, and what the server counts.
+fn fitting_words(server: &Server<'_>, model: &str, tokens: u32) -> Option<(u32, u32)> {
+    let mut words = tokens.saturating_sub(SALT_TOKENS).max(1);
+    let mut counted = server.count_tokens(model, &sample(words))?;
+    for _ in 0..TRIES {
+        let missing = i64::from(tokens) - i64::from(counted);
+        // In proportion: a word of another tokenizer may be two tokens.
+        let change = missing * i64::from(words) / i64::from(counted.max(1));
+        let change = if change == 0 { missing.signum() } else { change };
+        let next = u32::try_from(i64::from(words) + change).unwrap_or(1).max(1);
+        if missing == 0 || next == words {
+            break;
+        }
+        let by_next = server.count_tokens(model, &sample(next))?;
+        if by_next.abs_diff(tokens) >= counted.abs_diff(tokens) {
+            break;
+        }
+        (words, counted) = (next, by_next);
+    }
+    Some((words, counted))
+}
+
+/// Returns a text such as the prompts are, salt included.
+fn sample(n_words: u32) -> String {
+    let mut rng = Seed(0).stream("quick");
+    words::salt(&mut rng) + &words::spelled(&words::draw(n_words, &mut rng))
+}
+
+fn unavailable(no_offer: NoOffer) -> Failure {
+    Failure::new(Exit::Unavailable, no_offer.message).help(no_offer.help)
+}
+
+/// Tells of a wait, ever more rarely.
+struct Patience<'a> {
+    tell: &'a dyn Fn(&str),
+    what: String,
+    next: Duration,
+}
+
+impl<'a> Patience<'a> {
+    fn new(tell: &'a dyn Fn(&str), what: String) -> Self {
+        Self { tell, what, next: Duration::from_secs(FIRST_WORD_AFTER) }
+    }
+
+    fn look(&mut self, elapsed: Nanos) {
+        if Duration::from(elapsed) >= self.next {
+            (self.tell)(&format!("  waiting for {}: {:.0?}", self.what, self.next));
+            self.next *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_url_is_pasted_the_base_is_found() {
+        let check = |target: &str, expected: &str| {
+            assert!(is_url(target), "{target}");
+            assert_eq!(base_url(target), expected, "{target}");
+        };
+        check("http://localhost:8000", "http://localhost:8000");
+        check("localhost:8000/", "http://localhost:8000");
+        check("10.0.0.1:8000/v1", "http://10.0.0.1:8000");
+        check("https://h/openai/v1/chat/completions", "https://h/openai");
+        check("http://h:1/v1/models", "http://h:1");
+        assert!(!is_url("vllm") && !is_url("llama-cpp") && !is_url("sim"));
+    }
+}

@@ -1,0 +1,319 @@
+//! What a server that runs already offers: its models, the API that answers, a tokenizer.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock::monotonic;
+use crate::engine::credentials::Access;
+use crate::engine::http::{Answer, Http, HttpError, trust};
+use crate::engine::ready::answer::{Meaning, meaning};
+use crate::engine::ready::models::listed;
+use crate::engine::ready::probe::{self, ProbeRequest};
+use crate::load::recorder::reader::ReadAnswer;
+use crate::plan::cell::Api;
+use crate::plan::launch::Launch;
+use crate::record::request::{Outcome, RequestError};
+use crate::units::Nanos;
+
+/// Time for a list of models or a count of tokens: somebody sits in front of the terminal.
+const CALL_LIMIT: Duration = Duration::from_secs(8);
+/// Time for the first answer: some servers load the model for it.
+const ANSWER_LIMIT: Duration = Duration::from_mins(5);
+/// Characters of an answer that are shown.
+const SHOWN_CHARS: usize = 300;
+/// Bodies by which a request is refused for what it holds, not for where it goes.
+const REFUSES_BODY: [u16; 2] = [400, 422];
+
+/// Why a server cannot be measured as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NoOffer {
+    /// What was tried, and what came.
+    pub message: String,
+    /// What to do next.
+    pub help: String,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server<'a> {
+    http: Http,
+    launch: &'a Launch,
+}
+
+/// The way in which a server answers with tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    /// Endpoint.
+    pub api: Api,
+    /// Path below the URL.
+    pub path: &'static str,
+    /// Whether it streams.
+    pub stream: bool,
+    /// Whether it takes `ignore_eos`.
+    pub takes_ignore_eos: bool,
+    /// Whether it takes `stream_options`.
+    pub takes_stream_options: bool,
+    /// Time that the answer took.
+    pub took: Nanos,
+    /// Output tokens of the answer, where the server counted them.
+    pub output_tokens: Option<u32>,
+}
+
+/// What is asked for, to see whether it is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Model id.
+    pub model: &'a str,
+    /// The prompt.
+    pub prompt: &'a str,
+    /// Most tokens of the answer.
+    pub max_tokens: u32,
+}
+
+impl<'a> Server<'a> {
+    /// Makes a client for the server of a launch that starts nothing.
+    ///
+    /// # Errors
+    /// When there is nothing to trust on `https`, or no client can be made.
+    pub fn of(launch: &'a Launch, access: Access) -> Result<Self, NoOffer> {
+        let url = &launch.base_url;
+        let tls = trust::tls(url, launch.ca.as_deref()).map_err(|error| NoOffer {
+            message: format!("cannot {error}"),
+            help: "install ca-certificates, or set SSL_CERT_FILE".to_owned(),
+        })?;
+        let http = Http::new(url, access, &tls).map_err(|error: io::Error| NoOffer {
+            message: format!("cannot make an HTTP client for {url}: {error}"),
+            help: "is the URL right?".to_owned(),
+        })?;
+        Ok(Self { http, launch })
+    }
+
+    /// Returns the ids of the models that are served; `None` when the server has no list.
+    ///
+    /// # Errors
+    /// When nothing answers, when a key is needed, or when the server redirects.
+    pub fn models(&self, path: &str) -> Result<Option<Vec<String>>, NoOffer> {
+        let url = self.http.url(path);
+        let answer = self.http.get_plain(path, CALL_LIMIT).map_err(|error| unreachable(&error))?;
+        if let Meaning::Never(advice) =
+            meaning(answer.status, &url, path, answer.location.as_deref())
+        {
+            return Err(said_no("GET", &url, &answer, &advice));
+        }
+        let models = listed(&answer.body).into_iter().map(|model| model.id).collect::<Vec<_>>();
+        Ok((answer.is_success() && !models.is_empty()).then_some(models))
+    }
+
+    /// Finds an API that answers with tokens: chat before completions, streams before whole
+    /// answers, and no field that the server does not take.
+    ///
+    /// # Errors
+    /// What was tried and what came, when none does.
+    pub fn speak(
+        &self,
+        question: Question<'_>,
+        on_wait: &mut dyn FnMut(Nanos),
+    ) -> Result<Spoken, NoOffer> {
+        let mut tried = Vec::new();
+        for (api, path) in
+            [(Api::Chat, "/v1/chat/completions"), (Api::Completions, "/v1/completions")]
+        {
+            for form in FORMS {
+                let spoken = Spoken {
+                    api,
+                    path,
+                    stream: form.stream,
+                    takes_ignore_eos: form.ignore_eos,
+                    takes_stream_options: form.stream_options,
+                    took: Nanos::ZERO,
+                    output_tokens: None,
+                };
+                match self.ask(&spoken, question, on_wait)? {
+                    Reply::Tokens { took, output_tokens } => {
+                        return Ok(Spoken { took, output_tokens, ..spoken });
+                    }
+                    Reply::RefusesBody(why) => tried.push(why),
+                    Reply::Other(why) => {
+                        tried.push(why);
+                        break;
+                    }
+                }
+            }
+        }
+        tried.dedup();
+        Err(NoOffer {
+            message: format!(
+                "{} sends no token of model `{}`: {}",
+                self.launch.base_url,
+                question.model,
+                tried.join("; ")
+            ),
+            help: "is this the URL of an OpenAI-compatible server, and of that model? The part \
+                   before /v1 is given"
+                .to_owned(),
+        })
+    }
+
+    /// Asks again in the form that was found; returns how long it took and what came.
+    ///
+    /// # Errors
+    /// What came instead of tokens.
+    pub fn again(
+        &self,
+        spoken: &Spoken,
+        question: Question<'_>,
+        on_wait: &mut dyn FnMut(Nanos),
+    ) -> Result<Spoken, NoOffer> {
+        match self.ask(spoken, question, on_wait)? {
+            Reply::Tokens { took, output_tokens } => {
+                Ok(Spoken { took, output_tokens, ..spoken.clone() })
+            }
+            Reply::RefusesBody(why) | Reply::Other(why) => Err(NoOffer {
+                message: why,
+                help: "a shorter request may do: --input and --output say how long it is"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// Returns the tokens that the server's tokenizer counts in a text, if it tells.
+    pub fn count_tokens(&self, model: &str, text: &str) -> Option<u32> {
+        // vLLM and SGLang read `prompt`, llama.cpp reads `content`.
+        let body = json!({
+            "model": model, "prompt": text, "content": text, "add_special_tokens": false,
+        });
+        let answer = self.http.post_plain("/tokenize", body.to_string(), CALL_LIMIT).ok()?;
+        if !answer.is_success() {
+            return None;
+        }
+        let body: Value = serde_json::from_str(&answer.body).ok()?;
+        let count = body.get("count").and_then(Value::as_u64);
+        let listed = || body.get("tokens").and_then(Value::as_array).map(|list| list.len() as u64);
+        count.or_else(listed).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0)
+    }
+
+    fn ask(
+        &self,
+        spoken: &Spoken,
+        question: Question<'_>,
+        on_wait: &mut dyn FnMut(Nanos),
+    ) -> Result<Reply, NoOffer> {
+        let request =
+            ProbeRequest { api: spoken.api, path: spoken.path.to_owned(), stream: spoken.stream };
+        let started = monotonic();
+        let mut look = || {
+            on_wait(monotonic().saturating_sub(started));
+            Ok::<(), Infallible>(())
+        };
+        let body = body_of(spoken, question);
+        let posted = probe::post(&self.http, self.launch, &request, &body, ANSWER_LIMIT, &mut look)
+            .unwrap_or_else(|never| match never {});
+        let url = self.http.url(spoken.path);
+        let (read, ended) = posted.map_err(|error| unreachable(&error))?;
+        let status = read.status.unwrap_or_default();
+        if let Meaning::Never(advice) = meaning(status, &url, spoken.path, read.location.as_deref())
+        {
+            let body = why(&read);
+            let answer = Answer { status, body, location: read.location };
+            return Err(said_no("POST", &url, &answer, &advice));
+        }
+        let output_tokens = read.usage.and_then(|usage| usage.completion);
+        if read.outcome == Outcome::Ok {
+            return Ok(Reply::Tokens { took: ended.saturating_sub(started), output_tokens });
+        }
+        let told = format!("POST {url} answered {status} {}", shortened(&why(&read)));
+        let told = told.trim_end().to_owned();
+        let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
+        Ok(if refuses_body { Reply::RefusesBody(told) } else { Reply::Other(told) })
+    }
+}
+
+/// One form of a request.
+struct Form {
+    stream: bool,
+    ignore_eos: bool,
+    stream_options: bool,
+}
+
+/// What is tried in turn; each next one asks for less.
+const FORMS: [Form; 4] = [
+    Form { stream: true, ignore_eos: true, stream_options: true },
+    Form { stream: true, ignore_eos: false, stream_options: true },
+    Form { stream: true, ignore_eos: false, stream_options: false },
+    Form { stream: false, ignore_eos: false, stream_options: false },
+];
+
+enum Reply {
+    Tokens {
+        took: Nanos,
+        output_tokens: Option<u32>,
+    },
+    /// The endpoint is there, and another body may do.
+    RefusesBody(String),
+    Other(String),
+}
+
+fn body_of(spoken: &Spoken, question: Question<'_>) -> Value {
+    let mut body = json!({
+        "model": question.model,
+        "max_tokens": question.max_tokens,
+        "temperature": 0.0,
+        "stream": spoken.stream,
+    });
+    let fields = body.as_object_mut().expect("the body is an object");
+    if spoken.takes_stream_options {
+        fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
+    if spoken.takes_ignore_eos {
+        fields.insert("ignore_eos".to_owned(), json!(true));
+    }
+    match spoken.api {
+        Api::Chat => fields
+            .insert("messages".to_owned(), json!([{"role": "user", "content": question.prompt}])),
+        Api::Completions => fields.insert("prompt".to_owned(), json!(question.prompt)),
+    };
+    body
+}
+
+fn why(read: &ReadAnswer) -> String {
+    match &read.outcome {
+        Outcome::Error(RequestError::Empty) => "an answer without a token".to_owned(),
+        Outcome::Error(error) => error.words().unwrap_or_default().to_owned(),
+        Outcome::Ok | Outcome::Cancelled(_) => String::new(),
+    }
+}
+
+fn shortened(body: &str) -> String {
+    let words = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(SHOWN_CHARS).collect()
+}
+
+fn unreachable(error: &HttpError) -> NoOffer {
+    let help = match error {
+        HttpError::Refused(_) => {
+            "nothing listens there: does the server run, and is the port right?"
+        }
+        HttpError::Connect(_) | HttpError::TimedOut(..) | HttpError::Broken(_) => {
+            "is the server up, and can this machine reach it?"
+        }
+        HttpError::Unresolved(..) => "check the host's name, or give its address",
+        _ => "is the URL right, `http://` and `https://` included?",
+    };
+    NoOffer { message: format!("cannot {error}"), help: help.to_owned() }
+}
+
+fn said_no(method: &str, url: &str, answer: &Answer, advice: &str) -> NoOffer {
+    let body = shortened(&answer.body);
+    let message = format!("{method} {url} answered {} {body}", answer.status);
+    let help = match answer.status {
+        401 | 403 => {
+            "name the variable that holds its key: --api-key-env OPENAI_API_KEY".to_owned()
+        }
+        _ => advice.to_owned(),
+    };
+    NoOffer { message: message.trim_end().to_owned(), help }
+}

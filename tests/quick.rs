@@ -1,0 +1,291 @@
+//! `bench quick` from outside: from a URL to a table, and what it says of servers that are not
+//! as expected.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and small servers, and reads what it wrote"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A server whose every answer is made by a function: path and body in, status and text out.
+fn server(answer: impl Fn(&str, &Value) -> (u16, String) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A client that has gone away is none of its business.
+            drop(serve(stream.unwrap(), &answer));
+        }
+    });
+    url
+}
+
+fn serve(
+    mut stream: TcpStream,
+    answer: &impl Fn(&str, &Value) -> (u16, String),
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut n_bytes = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let header = line.to_ascii_lowercase();
+        if let Some(length) = header.strip_prefix("content-length:") {
+            n_bytes = length.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; n_bytes];
+    reader.read_exact(&mut body)?;
+    let (status, text) = answer(&path, &serde_json::from_slice(&body).unwrap_or_default());
+    let kind = if text.starts_with("data:") { "text/event-stream" } else { "application/json" };
+    write!(
+        stream,
+        "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}",
+        text.len()
+    )
+}
+
+fn models(ids: &[&str]) -> (u16, String) {
+    let list: Vec<Value> = ids.iter().map(|id| json!({"id": id, "object": "model"})).collect();
+    (200, json!({"object": "list", "data": list}).to_string())
+}
+
+/// The stream of an answer of that many words, by the chat or the completions endpoint.
+fn streamed(is_chat: bool, n: u64) -> (u16, String) {
+    let mut text = String::new();
+    for _ in 0..n {
+        let choice = if is_chat {
+            json!({"index": 0, "delta": {"content": "word "}})
+        } else {
+            json!({"index": 0, "text": "word "})
+        };
+        text.push_str(&event(&json!({"choices": [choice]})));
+    }
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": n, "total_tokens": 9 + n});
+    text.push_str(&event(&json!({"choices": [], "usage": usage})));
+    text.push_str("data: [DONE]\n\n");
+    (200, text)
+}
+
+fn event(data: &Value) -> String {
+    format!("data: {data}\n\n")
+}
+
+fn quick(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench"))
+        .arg("quick")
+        .args(args)
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env("XDG_CACHE_HOME", dir.join("cache"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn told(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Holds what `bench quick URL --dry-run` finds out of a server against what it must hold and
+/// must not; the scenario must pass `bench check`.
+fn finds(url: &str, args: &[&str], has: &[&str], has_not: &[&str]) {
+    let home = home();
+    let output = quick(home.path(), &[&[url, "--dry-run"], args].concat());
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in has {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    for part in has_not {
+        assert!(!text.contains(part), "{part:?} is in:\n{text}");
+    }
+    let mut check = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["check", "-"])
+        .current_dir(home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check.stdin.take().unwrap().write_all(&output.stdout).unwrap();
+    let checked = check.wait_with_output().unwrap();
+    assert!(told(&checked).contains("stdin: ok, "), "{}", told(&checked));
+}
+
+/// Holds what `bench quick` says of a server that it cannot measure.
+fn refuses(args: &[&str], code: i32, has: &[&str]) {
+    let home = home();
+    let begin = Instant::now();
+    let output = quick(home.path(), args);
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in has {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}: {text}", begin.elapsed());
+    assert!(!home.path().join("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_running_server_is_measured_by_its_url_alone_and_the_scenario_runs_again() {
+    let url = server(|path, body| match path {
+        "/v1/models" => models(&["small"]),
+        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    });
+    let home = home();
+    let args =
+        [&url[..], "--concurrency", "1,2", "--seconds", "1", "--output", "4", "--out", "run"];
+    let output = quick(home.path(), &args);
+    let text = told(&output);
+    // What others do to this machine makes rows doubtful, never absent.
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{text}");
+    for part in ["small", "TTFT", "TPOT", "tok/s", "run/scenario.toml"] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    let written = home.path().join("run/scenario.toml");
+    let scenario = fs::read_to_string(&written).unwrap();
+    assert!(scenario.starts_with("# Written by: bench quick "), "{scenario}");
+    let again = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .arg("plan")
+        .arg(&written)
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert!(told(&again).contains("concurrency=2"), "{}", told(&again));
+}
+
+#[test]
+fn what_a_server_does_not_take_is_left_out() {
+    let answers = |path: &str, body: &Value| match path {
+        "/v1/models" => models(&["m"]),
+        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    };
+    finds(&server(answers), &[], &["ignore-eos", "model         = \"m\""], &["api ", "quirks"]);
+    let strict = server(move |path, body| match body.get("ignore_eos") {
+        Some(_) => (400, json!({"error": {"message": "unknown ignore_eos"}}).to_string()),
+        None => answers(path, body),
+    });
+    finds(&strict, &[], &["answers may be shorter"], &["ignore-eos    =", "quirks"]);
+    let stricter = server(move |path, body| match body.get("stream_options") {
+        Some(_) => (422, json!({"detail": "stream_options"}).to_string()),
+        None => answers(path, body),
+    });
+    finds(&stricter, &[], &["omit = [\"stream_options\"]"], &["api "]);
+}
+
+#[test]
+fn the_api_that_answers_is_found_and_no_list_of_models_needs_a_name() {
+    let completions = server(|path, body| match path {
+        "/v1/completions" => streamed(false, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    });
+    finds(
+        &completions,
+        &["--model", "m"],
+        &["api           = \"completions\"", "models        = \"\""],
+        &[],
+    );
+    refuses(&[&completions], 69, &["lists no model", "--model NAME"]);
+}
+
+#[test]
+fn prompts_have_the_tokens_that_the_server_counts() {
+    // A word is two tokens here, as in some vocabulary of characters.
+    let url = server(|path, body| match path {
+        "/v1/models" => models(&["m"]),
+        "/tokenize" => {
+            let n = body["prompt"].as_str().unwrap().split_whitespace().count() * 2;
+            (200, json!({"count": n}).to_string())
+        }
+        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    });
+    // 42 of the data set's words and 8 of salt.
+    finds(
+        &url,
+        &["--input", "100"],
+        &["input-words   = 42 ", "100 tokens with the salt, by the"],
+        &[],
+    );
+}
+
+#[test]
+fn several_models_are_listed_to_choose_from() {
+    let url = server(|path, body| match (path, body["model"].as_str()) {
+        ("/v1/models", _) => models(&["big", "small"]),
+        ("/v1/chat/completions", Some("big" | "small")) => {
+            streamed(true, body["max_tokens"].as_u64().unwrap())
+        }
+        _ => (404, json!({"error": "no such model"}).to_string()),
+    });
+    refuses(&[&url], 2, &["`big`, `small`", "--model big"]);
+    finds(&url, &["--model", "small"], &["model         = \"small\""], &["models "]);
+    refuses(&[&url, "--model", "smal"], 69, &["no such model", "smal", "did you mean `small`"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_or_wants_a_key_is_told_at_once() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    refuses(
+        &[&closed.to_string()],
+        69,
+        &["connection refused", "/v1/models", "does the server run"],
+    );
+    refuses(&["http://no-such-host.invalid:1"], 69, &["find the host of"]);
+    let locked = server(|_, _| (401, json!({"error": "no key"}).to_string()));
+    refuses(&[&locked], 69, &["answered 401", "no key", "--api-key-env"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    refuses(&[&url], 69, &["/v1/models within 8s"]);
+    refuses(&["vlm"], 2, &["neither a URL nor an engine", "did you mean `vllm`"]);
+}
+
+#[test]
+fn an_engine_is_started_by_its_name() {
+    let home = home();
+    let args = ["sim", "--concurrency", "2", "--seconds", "1", "--output", "4", "--out", "run"];
+    let output = quick(home.path(), &[&args[..], &["--set", "engine.sim.ttft=1ms"]].concat());
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{}", told(&output));
+    let scenario = fs::read_to_string(home.path().join("run/scenario.toml")).unwrap();
+    assert!(scenario.contains("[engine.sim]"), "{scenario}");
+}
+
+#[test]
+fn an_engine_that_cannot_run_here_fails_the_command() {
+    let home = home();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["quick", "vllm", "org/name", "--seconds", "1"])
+        .current_dir(home.path())
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(100), "{}", told(&output));
+    assert!(told(&output).contains("pip install vllm"), "{}", told(&output));
+}
