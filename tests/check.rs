@@ -49,6 +49,45 @@ fn home(scenario: &str) -> TempDir {
     dir
 }
 
+#[test]
+fn a_preset_that_is_not_there_is_one_mistake_and_one_beside_the_scenario_is_found() {
+    let dir = home(&GOOD.replace(
+        "argv = [\"/bin/sh\", \"-c\", \"serve {{ port }}\"]\nmodel = \"m\"",
+        "preset = \"own\"",
+    ));
+    let (text, code) = check_in(&dir);
+    assert_eq!(code, 78, "{text}");
+    assert_eq!(text.matches("error[").count(), 1, "{text}");
+    assert!(text.contains("engines/own.toml"), "{text}");
+    fs::create_dir(dir.path().join("engines")).unwrap();
+    let preset = "summary = \"mine\"\nmodel = \"m\"\nargv = [\"/bin/sh\", \"{{ port }}\"]\n";
+    fs::write(dir.path().join("engines/own.toml"), preset).unwrap();
+    let (text, code) = check_in(&dir);
+    assert_eq!(code, 0, "{text}");
+    let listed = bench(dir.path(), &["presets"], &[]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("own           engines/own.toml  mine"), "{listed}");
+    let printed = bench(dir.path(), &["presets", "own"], &[]);
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), preset);
+    let doctor = bench(dir.path(), &["doctor"], &[]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("engines/own.toml"));
+}
+
+#[test]
+fn a_url_may_be_filled_in_and_is_judged_as_it_is_then() {
+    let of = |url: &str| {
+        home(&GOOD.replace(
+            "[engine.mine]\nargv = [\"/bin/sh\", \"-c\", \"serve {{ port }}\"]",
+            &format!("[vars]\nplace = \"{url}\"\n[engine.mine]\nurl = \"{{{{ place }}}}\""),
+        ))
+    };
+    let (text, code) = check_in(&of("http://127.0.0.1:9"));
+    assert_eq!(code, 0, "{text}");
+    let (text, code) = check_in(&of("127.0.0.1:9"));
+    assert_eq!(code, 78, "{text}");
+    assert!(text.contains("`127.0.0.1:9` is no URL"), "{text}");
+}
+
 /// Checks a scenario and returns what it says, with its exit code.
 fn check_in(dir: &TempDir) -> (String, i32) {
     let output = bench(dir.path(), &["check", "s.toml"], &[]);

@@ -29,9 +29,26 @@ fn server(answer: impl Fn(&str, &Value) -> (u16, String) + Send + 'static) -> St
     url
 }
 
+/// How a server says where its answer ends; it closes the connection in either case.
+#[derive(Clone, Copy, PartialEq)]
+enum Framing {
+    /// By a length, and a word on the end of the connection.
+    Length,
+    /// In chunks, and without a word.
+    Chunked,
+}
+
 fn serve(
+    stream: TcpStream,
+    answer: &impl Fn(&str, &Value) -> (u16, String),
+) -> std::io::Result<()> {
+    serve_as(stream, answer, Framing::Length)
+}
+
+fn serve_as(
     mut stream: TcpStream,
     answer: &impl Fn(&str, &Value) -> (u16, String),
+    framing: Framing,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -53,6 +70,14 @@ fn serve(
     reader.read_exact(&mut body)?;
     let (status, text) = answer(&path, &serde_json::from_slice(&body).unwrap_or_default());
     let kind = if text.starts_with("data:") { "text/event-stream" } else { "application/json" };
+    if framing == Framing::Chunked {
+        let n = text.len();
+        return write!(
+            stream,
+            "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {n:x}\r\n{text}\r\n0\r\n\r\n"
+        );
+    }
     write!(
         stream,
         "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
@@ -234,6 +259,24 @@ fn prompts_have_the_tokens_that_the_server_counts() {
         &["input-words   = 42 ", "100 tokens with the salt, by the"],
         &[],
     );
+}
+
+#[test]
+fn a_server_that_closes_connections_unannounced_gets_a_new_one_for_each_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // A name that has an IPv6 address as well, where nobody listens.
+    let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let answer = |path: &str, body: &Value| match path {
+                "/v1/models" => models(&["m"]),
+                "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+                _ => (404, "{}".to_owned()),
+            };
+            drop(serve_as(stream.unwrap(), &answer, Framing::Chunked));
+        }
+    });
+    finds(&url, &[], &["quirks        = { no-reuse = true }"], &["omit"]);
 }
 
 #[test]

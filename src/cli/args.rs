@@ -72,6 +72,8 @@ pub(crate) enum Command {
     /// List, fetch, locate and check data sets
     #[command(subcommand)]
     Data(DataCommand),
+    /// List the engines that can be named, or print one's preset
+    Presets(PresetsArgs),
     /// Serve a built-in engine behind an OpenAI-compatible port
     #[command(subcommand)]
     Serve(ServeCommand),
@@ -516,6 +518,18 @@ pub(crate) struct DoctorArgs {
     /// End the orphans that were found.
     #[arg(long)]
     pub(crate) reap: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench presets\n  \
+    bench presets vllm > engines/mine.toml     a start for one of your own\n\n\
+    `preset = \"NAME\"` is looked for as engines/NAME.toml beside the scenario, in the user's\n\
+    configuration folder (~/.config/bench/engines) and in the program; `preset = \"./FILE.toml\"`\n\
+    is that file.")]
+pub(crate) struct PresetsArgs {
+    /// Preset to print.
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

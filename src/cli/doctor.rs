@@ -9,7 +9,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::{output, presets};
 use crate::engine::stop::orphans;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
@@ -33,6 +33,7 @@ const PROGRAMS: &[&str] = &[
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut text = machine(&environment());
     text.push_str(&programs());
+    text.push_str(&own_presets());
     text.push_str(&limits());
     let runs = run_dirs(args)?;
     let failed = |source: std::io::Error| {
@@ -97,6 +98,18 @@ fn programs() -> String {
     for program in PROGRAMS {
         let place = find(program).map_or_else(|| "-".to_owned(), |file| file.display().to_string());
         let _ = writeln!(text, "  {program:<26}{place}");
+    }
+    text
+}
+
+fn own_presets() -> String {
+    let mut text = format!("\npresets of your own, in {}\n", presets::places());
+    let own: Vec<_> = presets::all().into_iter().filter(presets::Found::is_own).collect();
+    for preset in &own {
+        let _ = writeln!(text, "  {:<26}{}", preset.name, preset.place());
+    }
+    if own.is_empty() {
+        text.push_str("  none\n");
     }
     text
 }

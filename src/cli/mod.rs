@@ -23,6 +23,7 @@ mod gates;
 mod job;
 mod kept;
 mod output;
+mod presets;
 mod progress;
 mod publish;
 mod quick;
@@ -89,6 +90,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Calibrate(args) => calibrate::calibrate(&args, colour),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Data(command) => data::data(&command),
+        Command::Presets(args) => presets::presets(&args),
         Command::Serve(engine) => serve(&engine),
         Command::Schema => print(&crate::scenario::json_schema::json_schema()),
         Command::Completions { shell } => {

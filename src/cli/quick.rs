@@ -14,14 +14,13 @@ use crate::cli::run::{self, Begin};
 use crate::cli::starter::{
     DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
 };
-use crate::cli::{kept, output, scenario_file};
+use crate::cli::{kept, output, presets, scenario_file};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::PROBE_TEXT;
 use crate::plan::cell::Api;
 use crate::plan::render::shell_word;
-use crate::scenario::preset;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::words;
@@ -163,18 +162,24 @@ fn command_line() -> String {
 }
 
 fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
-    let preset = args.target.replace('-', "_");
-    if !preset::names().any(|known| known == preset) {
-        let help = did_you_mean(&preset, preset::names(), "engines with a preset");
+    let known = presets::all();
+    let mut names = known.iter().map(|preset| preset.name.as_str());
+    let wanted = args.target.as_str();
+    let folded = wanted.replace('-', "_");
+    let preset = if names.clone().any(|name| name == wanted) { wanted } else { &folded };
+    let preset = preset.to_owned();
+    if !names.any(|name| name == preset) {
+        let names = known.iter().map(|preset| preset.name.as_str());
+        let help = did_you_mean(&preset, names, "engines with a preset");
         let message = format!("{:?} is neither a URL nor an engine with a preset", args.target);
         return Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()));
     }
     let data = data(args)?;
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
-    let named = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
+    let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {
         command: command_line(),
-        title: format!("{named}{preset}"),
+        title: format!("{model_on}{preset}"),
         request: RequestChoice {
             api: None,
             stream: true,
@@ -213,6 +218,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             is_listed: true,
             api_key_env: args.api_key_env.clone(),
             refused: Vec::new(),
+            closes: false,
         },
         data,
         load: load(args),
@@ -264,10 +270,11 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     let mut wait = Patience::new(&tell, format!("{url} to answer a whole request"));
     let trial = server.again(&spoken, whole, &mut |elapsed| wait.look(elapsed));
     let trial = trial.map_err(unavailable)?;
+    let closes = server.closes_unannounced(&spoken, first);
     if trial.took > QUICK_ANSWER {
         starter.warm_up = WarmUp::Once;
     }
-    starter.title = format!("{model} at {url}");
+    starter.title = format!("{} at {url}", short(&model));
     starter.request.api = (spoken.api == Api::Completions).then_some("completions");
     starter.request.stream = spoken.stream;
     starter.request.ignore_eos = spoken.takes_ignore_eos && starter.data.is_generated();
@@ -282,6 +289,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         } else {
             vec!["stream_options"]
         },
+        closes,
     };
     Ok(starter)
 }
@@ -304,6 +312,16 @@ fn told(url: &str, model: &str, spoken: &Spoken, trial: &Spoken, starter: &Start
     if let DataChoice::Words { words, note } = &starter.data {
         let _ = write!(text, "\nprompts  {words} words: {note}");
     }
+    let whole_s = trial.took.as_secs_f64();
+    if whole_s * 2.0 > f64::from(starter.seconds) {
+        let _ = write!(
+            text,
+            "\nnote     an answer takes {}, and a row {} s: --seconds {:.0} would show several of them",
+            trial.took,
+            starter.seconds,
+            (whole_s * 10.0).ceil()
+        );
+    }
     let asked = starter.request.max_tokens;
     if !starter.request.ignore_eos && starter.data.is_generated() {
         let n = asked.unwrap_or_default();
@@ -313,6 +331,12 @@ fn told(url: &str, model: &str, spoken: &Spoken, trial: &Spoken, starter: &Start
         );
     }
     text
+}
+
+/// Returns a model's name without the directories of a file.
+fn short(model: &str) -> &str {
+    let name = model.rsplit('/').next().filter(|_| model.starts_with(['/', '.']));
+    name.unwrap_or(model)
 }
 
 /// Returns the model to ask: the one that is named, the only one, or the one that a person picks.

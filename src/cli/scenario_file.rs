@@ -176,7 +176,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Presets of the user: `~/.config/bench/engines`, or below `XDG_CONFIG_HOME`.
-fn user_preset_dirs() -> Vec<PathBuf> {
+pub(crate) fn user_preset_dirs() -> Vec<PathBuf> {
     let config = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));

@@ -32,6 +32,8 @@ pub(crate) enum EngineChoice {
         api_key_env: Option<String>,
         /// Fields of requests that it refuses.
         refused: Vec<&'static str>,
+        /// Whether it closes connections without announcing it.
+        closes: bool,
     },
     /// One that is started.
     Started { preset: String, model: Option<String>, precisions: Vec<String> },
@@ -101,7 +103,7 @@ impl Starter {
 
     fn write_engine(&self, text: &mut Text) {
         match &self.engine {
-            EngineChoice::Running { url, model, is_listed, api_key_env, refused } => {
+            EngineChoice::Running { url, model, is_listed, api_key_env, refused, closes } => {
                 let what = "runs already: nothing is started, nothing stopped";
                 text.table(&format!("engine.{SERVER}"), what);
                 text.value("preset", "\"endpoint\"", "");
@@ -113,9 +115,15 @@ impl Starter {
                 if let Some(name) = api_key_env {
                     text.value("api-key-env", &quoted(name), "the variable that holds its key");
                 }
-                if !refused.is_empty() {
-                    let fields = joined(refused.iter().map(|field| quoted(field)));
-                    text.value("quirks", &format!("{{ omit = {fields} }}"), "it refuses these");
+                let omit = joined(refused.iter().map(|field| quoted(field)));
+                let quirks = [
+                    (!refused.is_empty()).then(|| format!("omit = {omit}")),
+                    closes.then(|| "no-reuse = true".to_owned()),
+                ];
+                let quirks: Vec<String> = quirks.into_iter().flatten().collect();
+                if !quirks.is_empty() {
+                    let what = "fields that it refuses; a connection that it closes unannounced";
+                    text.value("quirks", &format!("{{ {} }}", quirks.join(", ")), what);
                 }
             }
             EngineChoice::Started { preset, model, .. } => {

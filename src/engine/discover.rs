@@ -1,9 +1,11 @@
 //! What a server that runs already offers: its models, the API that answers, a tokenizer.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use crate::clock::monotonic;
@@ -13,6 +15,7 @@ use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, ProbeRequest};
 use crate::load::recorder::reader::ReadAnswer;
+use crate::load::transport::url::path_and_query;
 use crate::plan::cell::Api;
 use crate::plan::launch::Launch;
 use crate::record::request::{Outcome, RequestError};
@@ -24,6 +27,14 @@ const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 /// Characters of an answer that are shown.
 const SHOWN_CHARS: usize = 300;
+/// What ends a chunked body.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// The header that announces the end of a connection.
+const CLOSE: &[u8] = b"connection: close";
+/// Most bytes of an answer that is read for its end alone.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Time in which a server that closes its connections has done so.
+const CLOSING_TAKES: Duration = Duration::from_millis(300);
 /// Bodies by which a request is refused for what it holds, not for where it goes.
 const REFUSES_BODY: [u16; 2] = [400, 422];
 
@@ -180,6 +191,17 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Whether the server closes a connection after a streamed answer without announcing it, so
+    /// that a request on the same connection would be lost. Seen on plain HTTP without a proxy;
+    /// elsewhere, and where the answer never ends, it is taken for one that does not.
+    pub fn closes_unannounced(&self, spoken: &Spoken, question: Question<'_>) -> bool {
+        let url = self.http.url(spoken.path);
+        let body = body_of(spoken, question).to_string();
+        self.http.is_direct()
+            && spoken.stream
+            && closes_after(&url, &self.http.stream_head(), &body).unwrap_or(false)
+    }
+
     /// Returns the tokens that the server's tokenizer counts in a text, if it tells.
     pub fn count_tokens(&self, model: &str, text: &str) -> Option<u32> {
         // vLLM and SGLang read `prompt`, llama.cpp reads `content`.
@@ -230,6 +252,41 @@ impl<'a> Server<'a> {
         let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
         Ok(if refuses_body { Reply::RefusesBody(told) } else { Reply::Other(told) })
     }
+}
+
+/// Posts a body on a connection of its own, reads the answer to its last chunk, and waits for what
+/// the server does with the connection.
+fn closes_after(url: &str, head: &str, body: &str) -> io::Result<bool> {
+    let url = Url::parse(url).map_err(io::Error::other)?;
+    if url.scheme() != "http" {
+        return Ok(false);
+    }
+    // `localhost` has two addresses, and a server often listens on one of them.
+    let mut addresses = url.socket_addrs(|| None)?.into_iter();
+    let found = addresses.find_map(|address| TcpStream::connect_timeout(&address, CALL_LIMIT).ok());
+    let mut stream = found.ok_or_else(|| io::Error::other("no address of the host answers"))?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+    let port = port.unwrap_or(80);
+    let path = path_and_query(&url);
+    let n_bytes = body.len();
+    stream.write_all(
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\n{head}content-length: {n_bytes}\r\n\r\n{body}"
+        )
+        .as_bytes(),
+    )?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    while !answer.ends_with(LAST_CHUNK) {
+        let n = stream.read(&mut piece)?;
+        if n == 0 || answer.len() > ANSWER_BYTES_MAX {
+            return Ok(false);
+        }
+        answer.extend_from_slice(&piece[..n]);
+    }
+    let announced = answer.windows(CLOSE.len()).any(|part| part.eq_ignore_ascii_case(CLOSE));
+    stream.set_read_timeout(Some(CLOSING_TAKES))?;
+    Ok(!announced && matches!(stream.read(&mut piece), Ok(0)))
 }
 
 /// One form of a request.

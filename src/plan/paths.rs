@@ -50,7 +50,7 @@ impl Places {
     /// that it cannot be taken for the name of a repository.
     pub(crate) fn file(&self, text: &str) -> String {
         let Some(dir) = &self.dir else { return text.to_string() };
-        let path = crate::scenario::normalise(&dir.join(text)).display().to_string();
+        let path = crate::scenario::paths::normalise(&dir.join(text)).display().to_string();
         if is_path(&path) { path } else { format!("./{path}") }
     }
 }

@@ -82,14 +82,19 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("add `url = \"http://host:port\"` of the running engine, or `argv`"),
         );
     }
-    if url.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+    // One that is filled in is judged with its launch.
+    let is_bad = |url: &str| {
+        !url.contains("{{") && !url.starts_with("http://") && !url.starts_with("https://")
+    };
+    if url.is_some_and(is_bad) {
         found.push(
             Diagnostic::error("scenario/value", "a URL begins with `http://` or `https://`")
                 .label(scenario.layers.value(&["engine", name, "url"], ""))
                 .help("write `url = \"http://127.0.0.1:8000\"`"),
         );
     }
-    if engine.contains_key("ca") && !url.is_some_and(|url| url.starts_with("https://")) {
+    // What a variable fills in may be https.
+    if engine.contains_key("ca") && url.is_none_or(|url| url.starts_with("http://")) {
         found.push(
             Diagnostic::error("scenario/contradiction", "`ca` is for engines on https")
                 .label(scenario.at(&["engine", name, "ca"], "its `url` is not https"))

@@ -10,6 +10,7 @@ pub(crate) mod json_schema;
 pub(crate) mod layers;
 pub(crate) mod mend;
 pub(crate) mod overrides;
+pub(crate) mod paths;
 pub(crate) mod preset;
 pub(crate) mod resolved;
 pub(crate) mod spec;
@@ -18,7 +19,7 @@ pub(crate) mod synonyms;
 mod tests;
 pub(crate) mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ use crate::scenario::check_secrets::Hidden;
 use crate::scenario::document::Document;
 use crate::scenario::layers::{Layer, Layers};
 use crate::scenario::mend::Mends;
+use crate::scenario::paths::normalise;
 use crate::scenario::preset::Presets;
 use crate::scenario::validate::{Findings, FlagsByEngine};
 
@@ -50,7 +52,8 @@ pub(crate) struct Input<'a> {
     pub sets: &'a [String],
     /// `--profile`.
     pub profile: Option<&'a str>,
-    /// Directories with presets of the user; a file there replaces the preset of its name.
+    /// Directories with presets of the user, behind `engines/` beside the scenario; a file there
+    /// replaces the program's preset of its name.
     pub user_preset_dirs: &'a [PathBuf],
 }
 
@@ -89,6 +92,8 @@ pub struct Scenario {
     pub(crate) layers: Layers,
     /// Preset of each engine; absent for engines without one.
     pub(crate) presets: BTreeMap<String, String>,
+    /// Engines whose preset is not known, so that nothing can be said of their launch.
+    pub(crate) unknown: BTreeSet<String>,
     /// The stand-ins for mistakes.
     pub(crate) mends: Mends,
     /// Secrets that no message shows.
@@ -173,8 +178,10 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
     // Messages show a mended text as it is written.
     let mut written = layers.clone();
     check_layers(&mut layers, &mut findings, validate::sections);
-    let presets = Presets { dirs: input.user_preset_dirs, read: input.read };
-    let (mut beneath, by_engine) = preset_layers(&layers, &presets, &mut findings.found);
+    let dir = input.path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let presets = Presets::of(&dir, input.user_preset_dirs, input.read);
+    let EnginePresets { mut beneath, by_engine, unknown } =
+        preset_layers(&layers, &presets, &mut findings.found);
     let flags = flags(&beneath);
     check_layers(&mut layers, &mut findings, |document, findings| {
         validate::scenario(document, &flags, findings);
@@ -185,15 +192,17 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
     }
     layers.list.splice(0..0, std::iter::once(Layer::whole(defaults)).chain(beneath));
     written.list.splice(0..0, layers.list.iter().filter(|l| !l.mount.is_empty()).cloned());
-    let tree = layers.merge(&mut findings.found);
+    let mut tree = layers.merge(&mut findings.found);
+    make_presets_absolute(&mut tree, &presets);
     let Findings { mut found, mends } = findings;
     let hidden = check_secrets::secrets(&written, &mut found);
     let scenario = Scenario {
         name: input.path.file_stem().map_or("scenario".into(), |s| s.to_string_lossy().into()),
-        dir: input.path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        dir,
         tree,
         layers,
         presets: by_engine,
+        unknown,
         mends,
         hidden,
     };
@@ -316,20 +325,22 @@ fn add_overrides(input: &Input<'_>, layers: &mut Layers, found: &mut Diagnostics
 }
 
 /// Returns the preset beneath each engine, and its name.
-fn preset_layers(
-    layers: &Layers,
-    presets: &Presets<'_>,
-    found: &mut Diagnostics,
-) -> (Vec<Layer>, BTreeMap<String, String>) {
+fn preset_layers(layers: &Layers, presets: &Presets<'_>, found: &mut Diagnostics) -> EnginePresets {
     let mut list = Vec::new();
-    let mut by_engine = BTreeMap::new();
+    let (mut by_engine, mut unknown) = (BTreeMap::new(), BTreeSet::new());
     for engine in layers.names(&["engine"]) {
         let named = layers.text(&["engine", &engine, "preset"]);
         let preset = named.unwrap_or(&engine).to_string();
+        let n_found = found.iter().count();
         if let Some(document) = presets.load(&preset, found) {
             let mount = vec!["engine".into(), engine.clone()];
             list.push(Layer { document, part: Vec::new(), mount });
-            by_engine.insert(engine, preset);
+            by_engine.insert(engine, preset_name(&preset));
+            continue;
+        }
+        // A file that cannot be read is told of already.
+        if found.iter().count() > n_found {
+            unknown.insert(engine);
             continue;
         }
         let stands_alone =
@@ -347,11 +358,39 @@ fn preset_layers(
             let mount = vec!["engine".into(), engine.clone()];
             list.push(Layer { document, part: Vec::new(), mount });
         }
-        let help = did_you_mean(&preset, preset::names(), "presets");
+        let named = did_you_mean(&preset, preset::names(), "presets in the program");
+        let named = named.filter(|_| !preset::is_path(&preset)).map(|named| format!("{named}; "));
+        let help = named.unwrap_or_default() + &presets.searched(&preset);
         let message = format!("there is no preset `{preset}` for engine `{engine}`");
-        found.push(Diagnostic::error("scenario/preset", message).label(label).maybe_help(help));
+        found.push(Diagnostic::error("scenario/preset", message).label(label).help(help));
+        unknown.insert(engine);
     }
-    (list, by_engine)
+    EnginePresets { beneath: list, by_engine, unknown }
+}
+
+/// The presets of a scenario's engines.
+struct EnginePresets {
+    beneath: Vec<Layer>,
+    by_engine: BTreeMap<String, String>,
+    unknown: BTreeSet<String>,
+}
+
+/// Returns the name of a preset: of a file, without directory and ending.
+fn preset_name(preset: &str) -> String {
+    let stem = Path::new(preset).file_stem().filter(|_| preset::is_path(preset));
+    stem.map_or_else(|| preset.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Writes the paths of presets so that they mean the same file from anywhere.
+fn make_presets_absolute(tree: &mut toml::Table, presets: &Presets<'_>) {
+    let Some(toml::Value::Table(engines)) = tree.get_mut("engine") else { return };
+    for (_, engine) in engines.iter_mut() {
+        let Some(toml::Value::String(preset)) = engine.get_mut("preset") else { continue };
+        if preset::is_path(preset) {
+            let path = presets.path(preset);
+            *preset = std::path::absolute(&path).unwrap_or(path).display().to_string();
+        }
+    }
 }
 
 fn flags(presets: &[Layer]) -> FlagsByEngine {
@@ -363,22 +402,4 @@ fn flags(presets: &[Layer]) -> FlagsByEngine {
             (engine, flags.into_iter().map(str::to_string).collect())
         })
         .collect()
-}
-
-/// Returns a path without `.` and `name/..`, by its text alone.
-pub(crate) fn normalise(path: &Path) -> PathBuf {
-    use std::path::Component;
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::document::Document;
+use crate::scenario::paths::normalise;
 
 macro_rules! presets {
     ($($name:literal),* $(,)?) => {
@@ -35,38 +36,93 @@ pub(crate) const ASSETS: &[(&str, &str)] =
 
 /// Where presets are looked for.
 pub(crate) struct Presets<'a> {
-    /// Directories of the user, the first one wins.
-    pub(crate) dirs: &'a [PathBuf],
+    /// What a path is relative to: the directory of the scenario.
+    pub(crate) base: &'a Path,
+    /// Directories; the first one wins, and all of them before the program.
+    pub(crate) dirs: Vec<PathBuf>,
     /// Reads a file.
     pub(crate) read: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-impl Presets<'_> {
-    /// Returns the preset of that name, from the user's directories or the program.
+impl<'a> Presets<'a> {
+    /// Returns where a scenario's presets are: beside it, then in the user's directories.
+    pub(crate) fn of(
+        base: &'a Path,
+        user_dirs: &[PathBuf],
+        read: &'a dyn Fn(&Path) -> io::Result<String>,
+    ) -> Self {
+        let mut dirs = vec![normalise(&base.join(BESIDE))];
+        dirs.extend_from_slice(user_dirs);
+        Self { base, dirs, read }
+    }
+
+    /// Returns the preset of that name or path, from a file or the program.
     pub(crate) fn load(&self, name: &str, found: &mut Diagnostics) -> Option<Document> {
+        if is_path(name) {
+            return self.file(&self.path(name), found);
+        }
         if !crate::scenario::grammar::is_name(name) {
             return None;
         }
-        for dir in self.dirs {
-            let path = dir.join(format!("{name}.toml"));
-            match (self.read)(&path) {
-                Ok(text) => {
-                    return Some(Document::parse(&path.display().to_string(), &text, found));
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    let message = format!("cannot read the preset {}: {error}", path.display());
-                    found.push(
-                        Diagnostic::error("scenario/unreadable", message)
-                            .help("make it readable, or remove it to use the built-in one"),
-                    );
-                    return None;
-                }
+        for dir in &self.dirs {
+            let n_found = found.iter().count();
+            let document = self.file(&dir.join(format!("{name}.toml")), found);
+            if document.is_some() || found.iter().count() > n_found {
+                return document;
             }
         }
         let (_, text) = EMBEDDED.iter().find(|(embedded, _)| *embedded == name)?;
         Some(Document::parse(&format!("preset {name}"), text, found))
     }
+
+    /// Returns the file that a path means.
+    pub(crate) fn path(&self, written: &str) -> PathBuf {
+        normalise(&self.base.join(written))
+    }
+
+    /// Says where a preset was looked for, in order.
+    pub(crate) fn searched(&self, name: &str) -> String {
+        if is_path(name) {
+            let path = self.path(name).display().to_string();
+            return format!("{path} is not there; a path is relative to the scenario file");
+        }
+        let dirs: Vec<String> = self
+            .dirs
+            .iter()
+            .map(|dir| dir.join(format!("{name}.toml")).display().to_string())
+            .collect();
+        format!("looked for {} and in the program", dirs.join(", "))
+    }
+
+    fn file(&self, path: &Path, found: &mut Diagnostics) -> Option<Document> {
+        match (self.read)(path) {
+            Ok(text) => Some(Document::parse(&path.display().to_string(), &text, found)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                None
+            }
+            Err(error) => {
+                let message = format!("cannot read the preset {}: {error}", path.display());
+                found.push(
+                    Diagnostic::error("scenario/unreadable", message)
+                        .help("make it readable, or remove it to use the next one of its name"),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Directory beside a scenario whose files are presets.
+pub(crate) const BESIDE: &str = "engines";
+
+/// Whether what `preset` says is the path of a file rather than a name.
+pub(crate) fn is_path(preset: &str) -> bool {
+    preset.contains('/') || Path::new(preset).extension().is_some_and(|ending| ending == "toml")
 }
 
 /// Returns the names of the presets in the program.

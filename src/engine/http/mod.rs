@@ -165,6 +165,20 @@ impl Http {
         &self.access.redactor
     }
 
+    /// Whether requests go to the engine without a proxy in between.
+    pub(in crate::engine) fn is_direct(&self) -> bool {
+        self.access.proxy.is_none()
+    }
+
+    /// Returns the headers of a request for a stream, as they stand in its head.
+    pub(in crate::engine) fn stream_head(&self) -> String {
+        let lines = self
+            .stream_headers
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)));
+        lines.collect()
+    }
+
     /// Gets a path.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::ready::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;
 use crate::engine::running::watch::Watched;
+use crate::engine::start::requires::program_lack;
 use crate::engine::step::StartStep;
 use crate::engine::stop::gpu_memory;
 use crate::engine::stop::gpu_memory::GpuBaseline;
@@ -209,6 +210,9 @@ impl<'a> Start<'a> {
             let message = format!("port {port} is held by {who} before the engine is started");
             let failure = self.watched.failure(FailureClass::Port, &message, None);
             return Err(NotStarted::Failed(Box::new(failure)));
+        }
+        if let Some(lack) = argv.first().and_then(|program| program_lack(self.launch, program)) {
+            return Err(self.not_spawned(&format!("{lack}; install it, or give its path")));
         }
         let order = self.order(argv, port).map_err(|error| self.not_spawned(&error.to_string()))?;
         let context = self.context;

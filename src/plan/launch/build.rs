@@ -28,6 +28,9 @@ pub(crate) fn launch(
     places: &Places,
     found: &mut Diagnostics,
 ) -> Option<Launch> {
+    if scenario.unknown.contains(&cell.engine) {
+        return None;
+    }
     let mut mine = Diagnostics::default();
     let launch = made(scenario, cell, places, &mut mine);
     let launch = launch.filter(|launch| {
@@ -56,6 +59,9 @@ fn made(
     let ready_timeout = if is_started { READY_TIMEOUT } else { ATTACHED_READY_TIMEOUT };
     let url = spec.url.clone().unwrap_or_else(|| "http://127.0.0.1:{{ port }}".into());
     let base_url = engine.render(&url, "url", found);
+    if url.contains("{{") {
+        check_scheme(&engine, &base_url, found);
+    }
     let base_url = without_version(&base_url);
     let headers = spec.headers.iter();
     let headers = headers.map(|(name, value)| {
@@ -113,6 +119,21 @@ fn made(
     };
     check_secrets(&engine, &launch, found);
     Some(launch)
+}
+
+/// A variable may fill a URL in, so that only the whole of it shows what it is.
+fn check_scheme(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) {
+    let is_url = ["http://", "https://"].iter().any(|scheme| base_url.starts_with(scheme));
+    // What cannot be filled in is told already.
+    if is_url || base_url.is_empty() {
+        return;
+    }
+    let message = format!("`{base_url}` is no URL: one begins with `http://` or `https://`");
+    found.push(
+        Diagnostic::error("scenario/value", message)
+            .label(engine.label("url", None))
+            .help("write `url = \"http://127.0.0.1:8000\"`"),
+    );
 }
 
 /// Paths of requests carry the version, as does the URL that clients are usually given.

@@ -237,6 +237,30 @@ fn a_preset_of_the_user_replaces_the_one_of_its_name() {
 }
 
 #[test]
+fn presets_are_found_by_path_and_beside_the_scenario_and_a_missing_one_says_where_it_was_not() {
+    let mut around = Around::default();
+    let by_path = GOOD.replacen("[engine.tiny]", "[engine.tiny]\npreset = \"./my/own.toml\"", 1);
+    let text = around.load(&by_path).unwrap_err().render(false);
+    assert!(text.contains("my/own.toml is not there"), "{text}");
+    assert_eq!(text.matches("error").count(), 1, "{text}");
+    let argv = "argv = [\"mine\", \"{{ port }}\"]";
+    around.files.insert("my/own.toml", argv);
+    let scenario = around.load(&by_path).unwrap().scenario;
+    assert_eq!(scenario.tree["engine"]["tiny"]["argv"][0].as_str(), Some("mine"));
+    assert_eq!(scenario.presets["tiny"], "own");
+    let named = GOOD.replacen("[engine.tiny]", "[engine.tiny]\npreset = \"another\"", 1);
+    let text = around.load(&named).unwrap_err().render(false);
+    assert!(
+        text.contains("engines/another.toml, presets/another.toml and in the program"),
+        "{text}"
+    );
+    assert_eq!(text.matches("error").count(), 1, "{text}");
+    around.files.insert("engines/another.toml", argv);
+    let tree = around.load(&named).unwrap().scenario.tree;
+    assert_eq!(tree["engine"]["tiny"]["argv"][0].as_str(), Some("mine"));
+}
+
+#[test]
 fn the_presets_of_the_program_are_without_mistakes() {
     for (name, text) in preset::EMBEDDED {
         let mut findings = Findings::default();

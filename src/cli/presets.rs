@@ -1,0 +1,112 @@
+//! `bench presets`: the engines that can be named, where each comes from, and its text.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::PresetsArgs;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::scenario_file::user_preset_dirs;
+use crate::diagnostic::suggest::did_you_mean;
+use crate::scenario::preset::{BESIDE, EMBEDDED};
+
+/// A preset as it is found from the working directory.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    /// Where it lies; absent for one of the program's.
+    path: Option<PathBuf>,
+    text: String,
+}
+
+/// Lists the presets, or prints one.
+pub(crate) fn presets(args: &PresetsArgs) -> Result<Exit, Failure> {
+    let found = all();
+    let Some(name) = &args.name else {
+        output::data(&list(&found))?;
+        return Ok(Exit::Ok);
+    };
+    let Some(preset) = found.iter().find(|preset| preset.name == *name) else {
+        let names = found.iter().map(|preset| preset.name.as_str());
+        let help = did_you_mean(name, names, "there are").unwrap_or_default();
+        let message = format!("there is no preset `{name}`");
+        return Err(Failure::new(Exit::NoInput, message)
+            .help(format!("{help}; looked in {}, then in the program", places())));
+    };
+    output::message(&format!("from {}", preset.place()));
+    output::data(&preset.text)?;
+    Ok(Exit::Ok)
+}
+
+/// Returns the presets that a scenario in the working directory could name, the nearest of each
+/// name.
+pub(crate) fn all() -> Vec<Found> {
+    let mut found: Vec<Found> = dirs().iter().flat_map(|dir| of_dir(dir)).collect();
+    found.extend(EMBEDDED.iter().map(|(name, text)| Found {
+        name: (*name).to_owned(),
+        path: None,
+        text: (*text).to_owned(),
+    }));
+    // A stable sort: of one name, that of the first directory stays.
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.dedup_by(|later, first| later.name == first.name);
+    found
+}
+
+/// Returns where presets are looked for before the program's own, in words.
+pub(crate) fn places() -> String {
+    let dirs: Vec<String> =
+        user_preset_dirs().iter().map(|dir| dir.display().to_string()).collect();
+    [vec![format!("{BESIDE}/ beside the scenario")], dirs].concat().join(", ")
+}
+
+fn dirs() -> Vec<PathBuf> {
+    let mut dirs = vec![PathBuf::from(BESIDE)];
+    dirs.extend(user_preset_dirs());
+    dirs
+}
+
+fn of_dir(dir: &Path) -> Vec<Found> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let found = entries.filter_map(|entry| {
+        let path = entry.path();
+        let name = path.file_stem()?.to_str()?.to_owned();
+        path.extension().filter(|ending| *ending == "toml")?;
+        let text = std::fs::read_to_string(&path).ok()?;
+        Some(Found { name, path: Some(path), text })
+    });
+    found.collect()
+}
+
+impl Found {
+    /// Returns where it lies.
+    pub(crate) fn place(&self) -> String {
+        self.path
+            .as_ref()
+            .map_or_else(|| "the program".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Whether it is a file of the user's.
+    pub(crate) fn is_own(&self) -> bool {
+        self.path.is_some()
+    }
+
+    fn summary(&self) -> String {
+        let table: Option<toml::Table> = self.text.parse().ok();
+        let summary = table.as_ref().and_then(|table| table.get("summary")?.as_str());
+        summary
+            .unwrap_or("it has no `summary`, or is no TOML: `bench check` a scenario with it")
+            .to_owned()
+    }
+}
+
+fn list(found: &[Found]) -> String {
+    let width = found.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
+    let place_width = found.iter().map(|preset| preset.place().len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for preset in found {
+        let (name, place, summary) = (&preset.name, preset.place(), preset.summary());
+        let _ = writeln!(text, "{name:<width$}  {place:<place_width$}  {summary}");
+    }
+    text
+}
