@@ -25,6 +25,7 @@ mod kept;
 mod output;
 mod presets;
 mod progress;
+mod progress_line;
 mod publish;
 mod quick;
 mod report;

@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output;
+use crate::cli::progress_line::{Line, figures, shown};
 use crate::ids::CellId;
-use crate::load::spec::Live;
+use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
+use crate::plan::cell::{Cell, Phase};
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::run::Notice;
 use crate::run::conduct::Done;
 use crate::units::Nanos;
+
+/// Columns of a terminal that does not tell.
+const USUAL_COLUMNS: usize = 80;
 
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
@@ -66,10 +71,46 @@ impl Drop for Progress {
 struct Running {
     live: Arc<Live>,
     started: Instant,
+    phase: String,
     n_requests: Option<u64>,
+    /// Time that the phase takes, where it ends by the clock.
+    limit: Option<Duration>,
     /// Requests that were over before this phase began.
     n_done_before: u64,
     n_tokens_before: u64,
+    /// Tokens per second when this was last looked at within the phase's time.
+    tokens_per_s: f64,
+}
+
+impl Running {
+    /// Takes note of the rate. What comes when the time is over belongs to no second of it.
+    fn look(&mut self) {
+        let elapsed = self.started.elapsed();
+        if self.limit.is_none_or(|limit| elapsed <= limit) {
+            let n_tokens = self.live.tokens.load(Ordering::Relaxed) - self.n_tokens_before;
+            self.tokens_per_s = n_tokens as f64 / elapsed.as_secs_f64().max(1e-3);
+        }
+    }
+
+    /// Returns the medians of TTFT and TPOT of the answers that ended last, ms.
+    fn latencies(&self) -> (Option<f64>, Option<f64>) {
+        let recent = self.live.recent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (recent.ttft_p50().map(Nanos::as_millis_f64), recent.tpot_p50().map(Nanos::as_millis_f64))
+    }
+
+    /// Returns which share of the phase is over, and what is left of it.
+    fn course(&self) -> (Option<f64>, Option<Duration>) {
+        let elapsed = self.started.elapsed();
+        if let Some(limit) = self.limit {
+            let share = elapsed.as_secs_f64() / limit.as_secs_f64().max(1e-3);
+            return (Some(share), Some(limit.saturating_sub(elapsed)));
+        }
+        let Some(n) = self.n_requests.filter(|n| *n > 0) else { return (None, None) };
+        let n_done = self.live.done.load(Ordering::Relaxed) - self.n_done_before;
+        let left =
+            (n_done > 0).then(|| elapsed.mul_f64(n.saturating_sub(n_done) as f64 / n_done as f64));
+        (Some(n_done as f64 / n as f64), left)
+    }
 }
 
 struct Face {
@@ -78,7 +119,11 @@ struct Face {
     names: Vec<(CellId, String)>,
     /// Cells that are over, those of earlier sessions included.
     finished: BTreeSet<CellId>,
-    trial_label: String,
+    /// The cell that is being measured, and its trial.
+    trial: Option<(CellId, u32)>,
+    started: Instant,
+    /// Cells that were over when this session began.
+    n_over_before: usize,
     running: Option<Running>,
     is_terminal: bool,
     /// Time into the wait for an engine at which the next line on it is due.
@@ -92,9 +137,15 @@ impl Face {
         Self {
             bar,
             plan: plan.clone(),
-            names: plan.cells.iter().map(|cell| (cell.id.clone(), cell.name.clone())).collect(),
+            names: plan
+                .cells
+                .iter()
+                .map(|cell| (cell.id.clone(), short_name(plan, cell)))
+                .collect(),
             finished: done.kept.clone(),
-            trial_label: String::new(),
+            trial: None,
+            started: Instant::now(),
+            n_over_before: done.kept.len(),
             running: None,
             is_terminal,
             next_waiting_line: Nanos::ZERO,
@@ -144,14 +195,15 @@ impl Face {
                 }
             }
             RunEvent::TrialStarted { cell, trial, .. } => {
-                self.trial_label = format!("{} trial {trial}", self.name(cell));
+                self.trial = Some((cell.clone(), *trial));
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
             RunEvent::CellFinished { cell, outcome } => {
                 self.finished.insert(cell.clone());
-                self.running = None;
+                let last = self.running.take();
+                let told = last.as_ref().map_or_else(String::new, key_figures);
                 let word = match outcome {
-                    CellOutcome::Complete => "done".to_owned(),
+                    CellOutcome::Complete => format!("ok{told}"),
                     CellOutcome::Skipped(_) => return,
                     CellOutcome::Failed(failure) => format!("failed: {}", failure.message),
                     CellOutcome::Interrupted => "interrupted".to_owned(),
@@ -193,49 +245,85 @@ impl Face {
         self.running = Some(Running {
             live,
             started: Instant::now(),
+            phase: String::new(),
             n_requests: None,
+            limit: None,
             n_done_before: 0,
             n_tokens_before: 0,
+            tokens_per_s: 0.0,
         });
     }
 
-    fn on_phase(&mut self, phase: &str, n_requests: Option<u64>) {
+    fn on_phase(&mut self, name: &str, n_requests: Option<u64>) {
+        let limit = self.phase(name).filter(|phase| phase.until_steady.is_none());
+        let limit = limit.and_then(|phase| phase.duration).map(Duration::from);
         let Some(running) = &mut self.running else { return };
         running.started = Instant::now();
+        name.clone_into(&mut running.phase);
         running.n_requests = n_requests;
+        running.limit = limit;
         running.n_done_before = running.live.done.load(Ordering::Relaxed);
         running.n_tokens_before = running.live.tokens.load(Ordering::Relaxed);
-        let label = format!("{} {} {phase}", self.position(), self.trial_label);
-        match n_requests {
-            Some(n_requests) => {
-                self.bar.set_length(n_requests);
-                self.bar.set_style(style("{prefix} [{bar:24}] {pos}/{len} {msg}"));
-            }
-            None => self.bar.set_style(style("{prefix} {spinner} {pos} requests {msg}")),
-        }
-        self.bar.set_prefix(label);
+        // Of this phase alone.
+        *running.live.recent.lock().unwrap_or_else(PoisonError::into_inner) =
+            RecentAnswers::default();
+        self.bar.set_style(style("{spinner} {wide_msg}"));
+    }
+
+    fn phase(&self, name: &str) -> Option<&Phase> {
+        let (cell, _) = self.trial.as_ref()?;
+        let cell = self.plan.cells.iter().find(|known| known.id == *cell)?;
+        cell.phases.iter().find(|phase| phase.name == name)
     }
 
     fn redraw(&mut self) {
-        let Some(running) = &self.running else { return self.bar.tick() };
-        let n_done = running.live.done.load(Ordering::Relaxed) - running.n_done_before;
-        let n_tokens = running.live.tokens.load(Ordering::Relaxed) - running.n_tokens_before;
-        let elapsed = running.started.elapsed();
-        let rate = n_tokens as f64 / elapsed.as_secs_f64().max(1e-3);
-        let left = running
-            .n_requests
-            .filter(|_| n_done > 0)
-            .map(|n| elapsed.mul_f64(n.saturating_sub(n_done) as f64 / n_done as f64))
-            .map_or_else(String::new, |left| format!(", {} left", HumanDuration(left)));
-        self.bar.set_position(n_done);
-        self.bar.set_message(format!("{rate:.0} tok/s{left}"));
+        if let Some(running) = &mut self.running {
+            running.look();
+        }
+        if let Some(running) = &self.running {
+            let columns = output::width().map_or(USUAL_COLUMNS, usize::from);
+            // The spinner and its space stand in front.
+            let line = self.line_on(running).fitted(columns.saturating_sub(3));
+            self.bar.set_message(output::shown(&line).into_owned());
+        }
         self.bar.tick();
+    }
+
+    fn line_on(&self, running: &Running) -> Line {
+        let (share, left) = running.course();
+        let (ttft_ms, tpot_ms) = running.latencies();
+        let name = self.trial.as_ref().map_or_else(String::new, |(cell, trial)| {
+            let planned = self.plan.cells.iter().find(|known| known.id == *cell);
+            let trial = planned.filter(|cell| cell.n_trials > 1).map(|_| format!(" trial {trial}"));
+            self.name(cell).to_owned() + &trial.unwrap_or_default()
+        });
+        Line {
+            position: self.position(),
+            name,
+            phase: running.phase.clone(),
+            share,
+            elapsed: running.started.elapsed(),
+            left,
+            tokens_per_s: running.tokens_per_s,
+            ttft_ms,
+            tpot_ms,
+            n_errors: running.live.failed.load(Ordering::Relaxed),
+            whole: self.whole(),
+        }
+    }
+
+    /// Returns how long the run lasts so far, and how long all of it will at this pace.
+    fn whole(&self) -> Option<(Duration, Duration)> {
+        let n_over = self.finished.len().saturating_sub(self.n_over_before);
+        let n_all = self.names.len().saturating_sub(self.n_over_before);
+        let elapsed = self.started.elapsed();
+        (n_over > 0).then(|| (elapsed, elapsed.mul_f64(n_all as f64 / n_over as f64)))
     }
 
     fn wait(&self, message: &str) {
         let message = output::shown(message).into_owned();
         if self.is_terminal {
-            self.bar.set_style(style("{spinner} {msg}"));
+            self.bar.set_style(style("{spinner} {wide_msg}"));
             self.bar.set_message(message);
         } else {
             self.line(&format!("  {message}"));
@@ -261,8 +349,43 @@ impl Face {
     }
 }
 
+/// Returns the figures of a phase that is over, as they were shown last.
+fn key_figures(running: &Running) -> String {
+    let (ttft_ms, tpot_ms) = running.latencies();
+    let named = |name: &str, ms: Option<f64>| {
+        ms.map_or_else(String::new, |ms| format!("  {name} {} ms", figures(ms)))
+    };
+    format!(
+        " {}  {:.0} tok/s{}{}",
+        shown(running.started.elapsed()),
+        running.tokens_per_s,
+        named("TTFT", ttft_ms),
+        named("TPOT", tpot_ms)
+    )
+}
+
+/// Keys whose values speak for themselves.
+const PLAIN_KEYS: [&str; 3] = ["engine", "precision", "dataset"];
+
+/// Returns what tells a cell from the others of its plan; the engine's name where nothing does.
+fn short_name(plan: &Plan, cell: &Cell) -> String {
+    let varies = |key: &str, value: &String| {
+        plan.cells.iter().any(|other| other.keys.get(key).is_some_and(|there| there != value))
+    };
+    let parts = cell.keys.iter().filter(|(key, value)| varies(key, value)).map(|(key, value)| {
+        match key.as_str() {
+            key if PLAIN_KEYS.contains(&key) => value.clone(),
+            "concurrency" => format!("c={value}"),
+            key => format!("{key}={value}"),
+        }
+    });
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() {
+        return cell.keys.first().map_or_else(|| cell.name.clone(), |(_, engine)| engine.clone());
+    }
+    parts.join(" ")
+}
+
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .expect("templates are constants of this file")
-        .progress_chars("=> ")
+    ProgressStyle::with_template(template).expect("templates are constants of this file")
 }

@@ -1,8 +1,9 @@
 //! The parts of a trial of load, as `run` orders it.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rustls::ClientConfig;
@@ -179,6 +180,51 @@ pub struct Live {
     pub tokens: AtomicU64,
     /// Bytes of bodies received.
     pub bytes: AtomicU64,
+    /// The complete answers that ended last. The recorder writes them; no load thread comes near.
+    pub recent: Mutex<RecentAnswers>,
+}
+
+/// Answers whose latencies a progress display shows.
+const RECENT_MAX: usize = 256;
+
+/// Latencies of the answers that ended last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecentAnswers {
+    ttfts: VecDeque<Nanos>,
+    tpots: VecDeque<Nanos>,
+}
+
+impl RecentAnswers {
+    /// Takes note of an answer; one of a single token has no time per further token.
+    pub fn push(&mut self, ttft: Nanos, tpot: Option<Nanos>) {
+        push_bounded(&mut self.ttfts, ttft);
+        if let Some(tpot) = tpot {
+            push_bounded(&mut self.tpots, tpot);
+        }
+    }
+
+    /// Returns the median time to first token.
+    pub fn ttft_p50(&self) -> Option<Nanos> {
+        median(&self.ttfts)
+    }
+
+    /// Returns the median time per output token after the first.
+    pub fn tpot_p50(&self) -> Option<Nanos> {
+        median(&self.tpots)
+    }
+}
+
+fn push_bounded(values: &mut VecDeque<Nanos>, value: Nanos) {
+    if values.len() == RECENT_MAX {
+        values.pop_front();
+    }
+    values.push_back(value);
+}
+
+fn median(values: &VecDeque<Nanos>) -> Option<Nanos> {
+    let mut sorted: Vec<Nanos> = values.iter().copied().collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
 }
 
 /// One round of an extending warm-up.

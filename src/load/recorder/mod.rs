@@ -8,6 +8,7 @@ pub(in crate::load) mod outcome;
 pub(crate) mod reader;
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::recorder::decode::Decoding;
@@ -236,6 +237,12 @@ impl<'a> Recorder<'a> {
         let RoundReport { stats, first_failure } = &mut self.round;
         if *outcome == Outcome::Ok {
             stats.n_ok += 1;
+            if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at) {
+                let rest = n_tokens.checked_sub(1).filter(|rest| *rest > 0);
+                let tpot = rest.map(|rest| Nanos(finished.ended.saturating_sub(first).0 / rest));
+                let mut recent = self.live.recent.lock().unwrap_or_else(PoisonError::into_inner);
+                recent.push(first.saturating_sub(sent), tpot);
+            }
             if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at)
                 && stats.ttfts.len() < MAX_ROUND_SAMPLES
             {
