@@ -1,4 +1,4 @@
-//! Finds the numbers of a text that [`super::plain`] has made plain.
+//! Finds the numbers of a text that `plain` has made plain.
 
 use crate::score::number::plain::{BREAK, FORMULA, FRACTION, THIN};
 use crate::score::number::value::Number;
