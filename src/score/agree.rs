@@ -27,7 +27,6 @@ pub struct Agreement {
 impl Agreement {
     /// Returns each pair of extractors, with nothing counted.
     pub(crate) fn pairs(names: &[String]) -> Vec<Self> {
-        let pairs = (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b)));
         let none = |(a, b): (usize, usize)| Self {
             a: names[a].clone(),
             b: names[b].clone(),
@@ -36,7 +35,12 @@ impl Agreement {
             only_a_correct: 0,
             only_b_correct: 0,
         };
-        pairs.map(none).collect()
+        Self::places(names.len()).map(none).collect()
+    }
+
+    /// Returns the places of each pair of so many extractors.
+    pub(crate) fn places(n: usize) -> impl Iterator<Item = (usize, usize)> {
+        (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
     }
 
     /// Counts an item, of which these are the two extractors' places.

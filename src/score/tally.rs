@@ -19,8 +19,9 @@ pub(crate) struct Tally {
 impl Tally {
     /// Begins to count for these extractors.
     pub(crate) fn new(extractors: &[String]) -> Self {
+        let none = |name: &String| Accuracy { extractor: name.clone(), ..Accuracy::default() };
         Self {
-            accuracies: extractors.iter().map(|name| none(name)).collect(),
+            accuracies: extractors.iter().map(none).collect(),
             agreements: Agreement::pairs(extractors),
         }
     }
@@ -43,9 +44,8 @@ impl Tally {
                 found.degenerate += u64::from(item.degenerate);
             }
         }
-        let n = self.accuracies.len();
-        let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
-        for (agreement, (a, b)) in self.agreements.iter_mut().zip(pairs) {
+        let places = Agreement::places(self.accuracies.len());
+        for (agreement, (a, b)) in self.agreements.iter_mut().zip(places) {
             agreement.push(item, a, b);
         }
     }
@@ -57,22 +57,5 @@ impl Tally {
             found.interval = wilson(found.correct, found.n, LEVEL).map(Interval::ends);
         }
         (self.accuracies, self.agreements)
-    }
-}
-
-fn none(extractor: &str) -> Accuracy {
-    Accuracy {
-        extractor: extractor.to_owned(),
-        n: 0,
-        correct: 0,
-        wrong: 0,
-        wrong_by_format: 0,
-        unparsed: 0,
-        truncated: 0,
-        empty: 0,
-        request_errors: 0,
-        degenerate: 0,
-        share: None,
-        interval: None,
     }
 }

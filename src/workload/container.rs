@@ -46,22 +46,14 @@ impl Packing {
 
 /// Unpacks a text, and makes UTF-8 of UTF-16 that says what it is.
 pub(super) fn unpacked(file: Box<dyn Read>) -> io::Result<Unpacked> {
-    let (head, mut text) = peek(file)?;
-    let text = match Packing::of(&head) {
-        Some(packing) => {
-            let reader = packing.reader(text).and_then(peek);
-            let (head, unpacked) = reader.map_err(|error| told(packing, &error))?;
-            text = unpacked;
-            (head, text)
-        }
-        None => (head, text),
-    };
-    let (head, text) = match text {
-        (head, text) if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) => {
-            peek(Box::new(Utf16::new(text)))?
-        }
-        as_it_is => as_it_is,
-    };
+    let (mut head, mut text) = peek(file)?;
+    if let Some(packing) = Packing::of(&head) {
+        let unpacked = packing.reader(text).and_then(peek);
+        (head, text) = unpacked.map_err(|error| told(packing, &error))?;
+    }
+    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+        (head, text) = peek(Box::new(Utf16::new(text)))?;
+    }
     Ok(Unpacked { head, text })
 }
 

@@ -188,14 +188,9 @@ pub(crate) fn with_accuracy(mut cell: CellSummary, correct: u64, n: u64) -> Cell
         n,
         correct,
         wrong: n - correct,
-        wrong_by_format: 0,
-        unparsed: 0,
-        truncated: 0,
-        empty: 0,
-        request_errors: 0,
-        degenerate: 0,
         share: Some(correct as f64 / n as f64),
         interval: wilson(correct, n, 0.95).map(Interval::ends),
+        ..Accuracy::default()
     });
     cell
 }

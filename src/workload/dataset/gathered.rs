@@ -97,6 +97,14 @@ impl<'a> Gathered<'a> {
         sample.row = self.n_read - 1;
         let number = if reading.plan.shuffle { self.order.next_u64() } else { sample.row };
         let key = (number, sample.row);
+        let is_sent = self.kept.takes(key);
+        // In the order of the file, no row behind the last one that is sent changes anything.
+        let changes_nothing =
+            !reading.plan.shuffle || matches!(candidate.lengths, Lengths::ToFilter { .. });
+        if !is_sent && changes_nothing {
+            self.n_passed_over += 1;
+            return Ok(());
+        }
         let mut hasher = DefaultHasher::new();
         hash_turns(&sample.turns, &mut hasher);
         if let Lengths::OfPrompt(wanted) = &candidate.lengths {
@@ -105,14 +113,6 @@ impl<'a> Gathered<'a> {
             if wanted.is_unique() {
                 sample.row.hash(&mut hasher);
             }
-        }
-        let is_sent = self.kept.takes(key);
-        // In the order of the file, no row behind the last one that is sent changes anything.
-        let changes_nothing =
-            !reading.plan.shuffle || matches!(candidate.lengths, Lengths::ToFilter { .. });
-        if !is_sent && changes_nothing {
-            self.n_passed_over += 1;
-            return Ok(());
         }
         let changed = std::mem::take(&mut candidate.changed);
         if is_sent {

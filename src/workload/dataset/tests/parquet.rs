@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type, Int96, Int96Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type, Int96, Int96Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use crate::plan::cell::{DatasetPlan, Source};
-use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::dataset::tests::sources::{plan, read, texts};
-use crate::workload::dataset::{Load, load};
+use crate::workload::dataset::load;
+use crate::workload::dataset::tests::sources::{asked, plan, read, texts};
 use crate::workload::input::Input;
 use crate::workload::samples::Samples;
 
@@ -99,15 +98,7 @@ fn the_columns_of_s1k_are_found_among_all_it_has() {
 fn several_files_are_read_as_one() {
     let part = gsm8k(Compression::SNAPPY);
     let plan = plan(Source::Gsm8k);
-    let asked = Load {
-        name: "q",
-        plan: &plan,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = asked(&plan);
     let parts = vec![Input::bytes("a.parquet", part.clone()), Input::bytes("b.parquet", part)];
     let samples = load(&asked, parts).unwrap();
     assert_eq!((samples.n_samples, samples.n_distinct), (50, 25));
@@ -146,76 +137,56 @@ fn every_codec_of_the_library_is_unpacked() {
     }
 }
 
-/// A Parquet file of two instants, 500 ms apart, in a column of that type.
-fn instants(column: &str, counts: [i64; 2]) -> Vec<u8> {
-    let schema = format!("message rows {{ required int64 timestamp{column}; }}");
+/// A Parquet file of two values in the required column `timestamp` of that type.
+fn two<T: DataType>(column: &str, values: &[T::T; 2]) -> Vec<u8> {
+    let schema = format!("message rows {{ required {column}; }}");
     let schema = Arc::new(parse_message_type(&schema).unwrap());
-    let mut writer = SerializedFileWriter::new(
-        Vec::new(),
-        schema,
-        Arc::new(WriterProperties::builder().build()),
-    )
-    .unwrap();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut written = group.next_column().unwrap().unwrap();
-    written.typed::<Int64Type>().write_batch(&counts, None, None).unwrap();
+    written.typed::<T>().write_batch(values, None, None).unwrap();
     written.close().unwrap();
     group.close().unwrap();
     writer.into_inner().unwrap()
 }
 
+/// A trace whose prompts tell the times of its rows.
+fn replayed() -> DatasetPlan {
+    let prompt = Some("at {{ timestamp }}".to_owned());
+    DatasetPlan { is_replayed: true, prompt, ..plan(Source::Trace) }
+}
+
 #[test]
 fn instants_of_every_unit_with_and_without_zone_are_times() {
-    let replayed = DatasetPlan {
-        is_replayed: true,
-        prompt: Some("at {{ timestamp }}".to_owned()),
-        ..plan(Source::Trace)
-    };
     let second = 1_700_136_000_i64;
     for (unit, counts) in [("MILLIS", 1_000), ("MICROS", 1_000_000), ("NANOS", 1_000_000_000)] {
         for zone in ["true", "false"] {
-            let column = format!(" (TIMESTAMP({unit},{zone}))");
-            let bytes = instants(&column, [second * counts, second * counts + counts / 2]);
-            let samples = read(&replayed, "x.parquet", &bytes).unwrap();
+            let column = format!("int64 timestamp (TIMESTAMP({unit},{zone}))");
+            let instants = [second * counts, second * counts + counts / 2];
+            let bytes = two::<Int64Type>(&column, &instants);
+            let samples = read(&replayed(), "x.parquet", &bytes).unwrap();
             let times: Vec<_> = samples.rows().iter().map(|row| row.at.unwrap()).collect();
             assert_eq!(times, [Nanos::ZERO, Nanos::from_millis(500)], "{unit} {zone}");
             assert_eq!(texts(samples.rows())[0], "at 2023-11-16T12:00:00Z");
         }
     }
-    let bare = read(&replayed, "x.parquet", &instants("", [0, 500])).unwrap_err();
+    let bare = read(&replayed(), "x.parquet", &two::<Int64Type>("int64 timestamp", &[0, 500]))
+        .unwrap_err();
     assert!(bare.message.contains("whole numbers without a unit"), "{bare}");
 }
 
 /// INT96 is nanoseconds of the day and the day's Julian number.
 #[test]
 fn old_instants_of_96_bits_are_times() {
-    let schema = "message rows { required int96 timestamp; }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let mut writer = SerializedFileWriter::new(
-        Vec::new(),
-        schema,
-        Arc::new(WriterProperties::builder().build()),
-    )
-    .unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut written = group.next_column().unwrap().unwrap();
     let instant = |nanos: u64| {
         let mut instant = Int96::new();
         instant.set_data(nanos as u32, (nanos >> 32) as u32, 2_460_265);
         instant
     };
     let noon = 12 * 3_600 * 1_000_000_000;
-    let counts = [instant(noon), instant(noon + 500_000_000)];
-    written.typed::<Int96Type>().write_batch(&counts, None, None).unwrap();
-    written.close().unwrap();
-    group.close().unwrap();
-    let bytes = writer.into_inner().unwrap();
-    let replayed = DatasetPlan {
-        is_replayed: true,
-        prompt: Some("at {{ timestamp }}".to_owned()),
-        ..plan(Source::Trace)
-    };
-    let samples = read(&replayed, "x.parquet", &bytes).unwrap();
+    let bytes = two::<Int96Type>("int96 timestamp", &[instant(noon), instant(noon + 500_000_000)]);
+    let samples = read(&replayed(), "x.parquet", &bytes).unwrap();
     assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(500)));
     assert_eq!(texts(samples.rows())[0], "at 2023-11-16T12:00:00Z");
 }

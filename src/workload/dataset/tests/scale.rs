@@ -16,7 +16,7 @@ use rand::Rng as _;
 
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
-use crate::workload::dataset::tests::sources::plan;
+use crate::workload::dataset::tests::sources::{asked, plan};
 use crate::workload::dataset::{Load, load};
 use crate::workload::input::Input;
 
@@ -34,15 +34,7 @@ fn peak_mib() -> u64 {
 
 fn check(file: File, name: &str, n: u64) {
     let plan = DatasetPlan { shuffle: true, ..plan(Source::Gsm8k) };
-    let asked = Load {
-        name: "q",
-        plan: &plan,
-        seed: Seed(1),
-        needs: Some(1_000),
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = Load { needs: Some(1_000), ..asked(&plan) };
     let samples = load(&asked, vec![Input::file(name, file)]).unwrap();
     assert_eq!((samples.n_samples, samples.n_distinct), (n, n));
     assert_eq!(samples.rows().len(), 1_000);

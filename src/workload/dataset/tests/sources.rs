@@ -23,16 +23,21 @@ fn skipping(source: Source) -> DatasetPlan {
     DatasetPlan { bad_rows: BadRows::Skip, ..plan(source) }
 }
 
-pub(crate) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
-    let asked = Load {
-        name: "questions",
+/// Asks for a data set whole, without a tokenizer.
+pub(crate) fn asked(plan: &DatasetPlan) -> Load<'_> {
+    Load {
+        name: "q",
         plan,
         seed: Seed(1),
         needs: None,
         tokenizer: None,
         makes_prompts: true,
         on_progress: None,
-    };
+    }
+}
+
+pub(crate) fn read(plan: &DatasetPlan, name: &str, bytes: &[u8]) -> Result<Samples, DataError> {
+    let asked = Load { name: "questions", ..asked(plan) };
     load(&asked, vec![Input::bytes(name, bytes.to_vec())])
 }
 
@@ -90,15 +95,7 @@ fn worked_examples_stand_as_lm_evaluation_harness_writes_them() {
 #[test]
 fn worked_examples_come_from_the_training_file_when_there_is_one() {
     let plan = DatasetPlan { n_shots: 1, ..plan(Source::Gsm8k) };
-    let asked = Load {
-        name: "q",
-        plan: &plan,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = asked(&plan);
     let file = |name: &str| vec![Input::bytes(name, GSM8K.as_bytes())];
     let training = "{\"question\": \"T?\", \"answer\": \"#### 0\"}";
     let shots = vec![Input::bytes("train.jsonl", training.as_bytes())];
@@ -431,15 +428,7 @@ fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
     let plan = DatasetPlan { shuffle: true, ..plan(Source::Jsonl) };
     let order = |seed, limit, needs| {
         let plan = DatasetPlan { limit, ..plan.clone() };
-        let asked = Load {
-            name: "q",
-            plan: &plan,
-            seed: Seed(seed),
-            needs,
-            tokenizer: None,
-            makes_prompts: true,
-            on_progress: None,
-        };
+        let asked = Load { seed: Seed(seed), needs, ..asked(&plan) };
         let samples = load(&asked, vec![Input::bytes("x.jsonl", bytes.clone())]).unwrap();
         let texts: Vec<_> = texts(samples.rows()).into_iter().map(str::to_owned).collect();
         (texts, samples.n_samples)
@@ -459,15 +448,7 @@ fn the_order_depends_on_the_seed_alone_and_a_limit_is_its_beginning() {
 fn no_more_rows_are_read_than_the_run_needs() {
     let asked = |plan: &DatasetPlan, needs| {
         let bytes = b"{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n{\"prompt\":\"c\"}\n{oops}\n";
-        let asked = Load {
-            name: "q",
-            plan,
-            seed: Seed(1),
-            needs,
-            tokenizer: None,
-            makes_prompts: true,
-            on_progress: None,
-        };
+        let asked = Load { needs, ..asked(plan) };
         load(&asked, vec![Input::bytes("x.jsonl", &bytes[..])])
     };
     let in_order = plan(Source::Jsonl);
@@ -490,15 +471,7 @@ fn a_row_larger_than_any_row_may_be_is_passed_over_in_bounded_memory() {
     file.write_all(b"\"}\n{\"prompt\":\"small\"}\n").unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
     let plan = skipping(Source::Jsonl);
-    let asked = Load {
-        name: "q",
-        plan: &plan,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = asked(&plan);
     let samples = load(&asked, vec![Input::file("x.jsonl", file)]).unwrap();
     assert_eq!(texts(samples.rows()), ["small"]);
     assert_eq!(samples.left_out, [("not readable".to_owned(), 1)]);

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use crate::plan::cell::{DatasetPlan, LengthRange, Source};
-use crate::seed::Seed;
-use crate::workload::dataset::tests::sources::{plan, texts};
+use crate::workload::dataset::tests::sources::{asked, plan, texts};
 use crate::workload::dataset::{Load, load};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
@@ -62,15 +61,7 @@ fn read(
     bytes: &[u8],
 ) -> Result<Samples, DataError> {
     let tokenizer = Some(tokenizer);
-    let asked = Load {
-        name: "q",
-        plan,
-        seed: Seed(1),
-        needs,
-        tokenizer,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = Load { needs, tokenizer, ..asked(plan) };
     load(&asked, vec![Input::bytes("x.json", bytes.to_vec())])
 }
 
@@ -116,15 +107,7 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
     assert_eq!(samples.rows()[2].turns.len(), 2);
     assert_eq!(samples.rows()[2].turns[1], Prompt::Text("aa aa aa aa aa aa aa".to_owned()));
 
-    let asked = Load {
-        name: "q",
-        plan: &sharegpt,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = asked(&sharegpt);
     let error = load(&asked, vec![]).unwrap_err();
     assert_eq!(error.help, "set `tokenizer` on the data set");
 }

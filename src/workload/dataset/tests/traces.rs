@@ -1,9 +1,8 @@
 //! Traces as they are published: times, lengths and shared blocks.
 
 use crate::plan::cell::{BadRows, DatasetPlan, Source, TimeUnit};
-use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::dataset::tests::sources::plan;
+use crate::workload::dataset::tests::sources::{asked, plan};
 use crate::workload::dataset::tests::tokens::words;
 use crate::workload::dataset::{Load, load};
 use crate::workload::error::DataError;
@@ -17,15 +16,7 @@ fn trace() -> DatasetPlan {
 
 fn read(plan: &DatasetPlan, name: &str, text: &str) -> Result<Samples, DataError> {
     let tokenizer = words();
-    let asked = Load {
-        name: "t",
-        plan,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: Some(&tokenizer),
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = Load { name: "t", tokenizer: Some(&tokenizer), ..asked(plan) };
     load(&asked, vec![Input::bytes(name, text.to_owned())])
 }
 
@@ -134,15 +125,7 @@ fn a_slice_of_time_is_replayed_from_its_own_beginning() {
 #[test]
 fn lengths_need_a_tokenizer_whatever_bad_rows_do() {
     let plan = DatasetPlan { bad_rows: BadRows::Skip, ..trace() };
-    let asked = Load {
-        name: "t",
-        plan: &plan,
-        seed: Seed(1),
-        needs: None,
-        tokenizer: None,
-        makes_prompts: true,
-        on_progress: None,
-    };
+    let asked = Load { name: "t", ..asked(&plan) };
     let error = load(&asked, vec![Input::bytes("m.jsonl", MOONCAKE)]).unwrap_err();
     assert!(error.message.contains("no tokenizer is given"), "{error}");
     assert_eq!(error.help, "set `tokenizer` on the data set");
