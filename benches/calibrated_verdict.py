@@ -47,8 +47,8 @@ def situations(seconds):
         found += [Situation("slow disk", load, slow_disk=True)] * 3
     found += [Situation("500 streams", many)] * 4
     for load in (closed, opened):
-        found += [Situation("stopped, one core", load, tokens=4, one_core=True, stop=True)] * 8
-        found += [Situation("stopped", load, tokens=32, stop=True)] * 4
+        found += [Situation("stopped, one core", load, tokens=4, one_core=True, stop=True)] * 11
+        found += [Situation("stopped", load, tokens=32, stop=True)] * 6
     return found
 
 

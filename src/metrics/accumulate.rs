@@ -220,12 +220,16 @@ impl<'a> CellAccumulator<'a> {
         self.withhold_accuracy();
         let lags = self.latencies.lags();
         self.evidence.tpot_bound = self.latencies.tpot_bound();
-        let (mut distributions, tpot_most) = self.latencies.distributions(&counts);
+        let (mut distributions, open_tpot) = self.latencies.distributions(&counts);
+        self.evidence.n_tpot_unseen = open_tpot.n_unseen;
         let n_trials = self.trials.len() as u32;
         self.evidence.engine_excess = self.engine.excess(&self.trials);
         let evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let limits = &self.plan.validity;
         bounds::judge(limits, &mut figures.by_key, &mut distributions);
+        if let Some(tpot) = distributions.get_mut(&MetricId::Tpot) {
+            bounds::widen_by_unseen(limits, tpot, &open_tpot);
+        }
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
         let mut cell = CellSummary {
             id: self.cell.id.clone(),
@@ -257,8 +261,8 @@ impl<'a> CellAccumulator<'a> {
         cell.validity =
             validity::of_cell(self.cell, outcome, &cell.counts, limit, n_trials, &doubts);
         // What nobody counted is no fault of the instrument.
-        if let Some((tpot, most)) = cell.distributions.get_mut(&MetricId::Tpot).zip(tpot_most) {
-            bounds::widen(limits, tpot, &most);
+        if let Some(tpot) = cell.distributions.get_mut(&MetricId::Tpot) {
+            bounds::widen_by_uncounted(limits, tpot, &open_tpot);
         }
         cell
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::{MetricId, MetricKey};
+use crate::metrics::latencies::OpenTpot;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
 use crate::plan::cell::ValidityLimits;
@@ -74,27 +75,57 @@ pub(crate) fn judge(
     }
 }
 
-/// Widens the bound of TPOT to what it can be where nobody says how many tokens the first chunk
-/// holds, from the same percentiles of the most that each request's can be.
-///
-/// What nobody counted makes a number doubtful, however wide the bound: the instrument did not
-/// fail, and the bound says what is known.
-pub(crate) fn widen(limits: &ValidityLimits, found: &mut Distribution, most: &Distribution) {
-    let wider = |value: Option<f64>, bound: Option<(f64, f64)>, most: Option<f64>| {
-        let ((low, high), value, most) = (bound?, value?, most?);
-        let bound = (low, high.max(most));
-        Some((bound, state(limits, value, bound, &found.unit).min(NumberState::Doubtful)))
+/// Widens the bounds of a distribution to those of another, of which it is known that the numbers
+/// are not worse than `worst` for it, however wide the bounds are.
+fn widen(
+    limits: &ValidityLimits,
+    found: &mut Distribution,
+    wide: &Distribution,
+    worst: NumberState,
+) {
+    let wider = |value: Option<f64>, bound: Option<(f64, f64)>, wide: Option<(f64, f64)>| {
+        let ((low, high), (least, most)) = (bound?, wide?);
+        let bound = (low.min(least), high.max(most));
+        Some((bound, state(limits, value?, bound, &found.unit).min(worst)))
     };
-    if let Some((bound, state)) = wider(found.mean, found.mean_bound, most.mean) {
+    if let Some((bound, state)) = wider(found.mean, found.mean_bound, wide.mean_bound) {
         (found.mean_bound, found.mean_state) = (Some(bound), found.mean_state.max(Some(state)));
     }
-    let widened: Vec<_> = (found.percentiles.iter().zip(&most.percentiles))
-        .map(|(at, most)| wider(at.value, at.bound, most.value))
+    let widened: Vec<_> = (found.percentiles.iter().zip(&wide.percentiles))
+        .map(|(at, wide)| wider(at.value, at.bound, wide.bound))
         .collect();
     for (at, widened) in found.percentiles.iter_mut().zip(widened) {
         if let Some((bound, state)) = widened {
             (at.bound, at.state) = (Some(bound), at.state.max(Some(state)));
         }
+    }
+}
+
+/// Widens the bounds of TPOT by the streams of which bench saw too little.
+///
+/// Why bench looked late has nothing to do with how fast a stream was, so those that it saw speak
+/// for the others: the numbers are doubtful, with what they could be if those did not. Where it
+/// saw fewer than it missed, even the median is anyone's guess.
+pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, open: &OpenTpot) {
+    if let Some(with_unseen) = &open.with_unseen {
+        let is_rest = open.n_unseen < tpot.n;
+        let worst = if is_rest { NumberState::Doubtful } else { NumberState::Invalid };
+        widen(limits, tpot, with_unseen, worst);
+    }
+}
+
+/// Widens the bounds of TPOT to what it can be where nobody says how many tokens first chunks
+/// hold.
+///
+/// What nobody counted makes a number doubtful, however wide the bound: the instrument did not
+/// fail, and the bound says what is known.
+pub(crate) fn widen_by_uncounted(
+    limits: &ValidityLimits,
+    tpot: &mut Distribution,
+    open: &OpenTpot,
+) {
+    if let Some(most) = &open.most {
+        widen(limits, tpot, most, NumberState::Doubtful);
     }
 }
 
@@ -223,8 +254,33 @@ mod tests {
         judge(&limits(), &mut BTreeMap::new(), &mut found);
         let tpot = found.get_mut(&MetricId::Tpot).unwrap();
         assert_eq!(tpot.percentiles[0].state, Some(NumberState::Ok));
-        widen(&limits(), tpot, &distribution(40.0));
+        let open = OpenTpot { most: Some(distribution(40.0)), ..OpenTpot::default() };
+        widen_by_uncounted(&limits(), tpot, &open);
         let median = &tpot.percentiles[0];
         assert_eq!((median.bound, median.state), (Some((9.98, 40.0)), Some(NumberState::Doubtful)));
+    }
+
+    #[test]
+    fn streams_that_bench_did_not_see_are_doubts_unless_they_are_the_most() {
+        let check = |n_unseen: usize, expected| {
+            let mut samples = crate::metrics::distribution::Samples::default();
+            (0..100).for_each(|_| samples.push_within(10.0, Some((10.0, 10.0))));
+            (0..n_unseen).for_each(|_| samples.push_unseen((0.0, 500.0)));
+            let open = OpenTpot {
+                n_unseen: samples.n_unseen(),
+                with_unseen: samples.with_unseen().map(|all| all.distribution("ms", 0, None)),
+                most: None,
+            };
+            let tpot = samples.distribution("ms", 0, None);
+            let mut found = BTreeMap::from([(MetricId::Tpot, tpot)]);
+            judge(&limits(), &mut BTreeMap::new(), &mut found);
+            let tpot = found.get_mut(&MetricId::Tpot).unwrap();
+            widen_by_unseen(&limits(), tpot, &open);
+            let states = [50.0, 90.0].map(|p| tpot.percentile(p).unwrap().state.unwrap());
+            assert_eq!(states, expected, "{n_unseen} unseen");
+        };
+        check(0, [NumberState::Ok, NumberState::Ok]);
+        check(20, [NumberState::Ok, NumberState::Doubtful]);
+        check(101, [NumberState::Invalid, NumberState::Invalid]);
     }
 }

@@ -32,8 +32,9 @@ pub(crate) struct Ends {
     is_known: bool,
     /// Values came without.
     is_unknown: bool,
-    /// Ends of values of which nothing else is known.
-    hidden: Vec<(f32, f32)>,
+    /// Ends of values of which nothing else is known; they count in no statistic before they are
+    /// taken in among the others.
+    unseen: Vec<(f32, f32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,13 +42,13 @@ struct Side {
     values: Vec<f32>,
     /// Sum of the distances from the values.
     off: f64,
-    /// Sum of the ends of hidden values.
-    hidden: f64,
+    /// Sum of the ends of values that nobody saw.
+    unseen: f64,
 }
 
 impl Side {
     fn new(values: &[f32]) -> Self {
-        Self { values: values.to_vec(), off: 0.0, hidden: 0.0 }
+        Self { values: values.to_vec(), off: 0.0, unseen: 0.0 }
     }
 
     fn push(&mut self, value: f64, end: f64) {
@@ -67,7 +68,7 @@ impl Ends {
     /// from the values; no side where none differs from its value.
     pub(crate) fn of(sides: Option<[(Vec<f32>, f64); 2]>) -> Self {
         let [low, high] = sides.map_or([None, None], |sides| {
-            sides.map(|(values, off)| Some(Side { values, off, hidden: 0.0 }))
+            sides.map(|(values, off)| Some(Side { values, off, unseen: 0.0 }))
         });
         Self { low, high, is_known: true, ..Self::default() }
     }
@@ -86,16 +87,13 @@ impl Ends {
         }
     }
 
-    /// Lets the ends of hidden values count among those of `values`.
-    fn reveal(&mut self, values: &[f32]) {
-        if self.hidden.is_empty() {
-            return;
-        }
-        let (lows, highs): (Vec<_>, Vec<_>) = self.hidden.drain(..).unzip();
-        for (side, hidden) in [(&mut self.low, lows), (&mut self.high, highs)] {
+    /// Lets the ends of values that nobody saw count among those of `values`.
+    fn take_unseen(&mut self, values: &[f32]) {
+        let (lows, highs): (Vec<_>, Vec<_>) = self.unseen.drain(..).unzip();
+        for (side, unseen) in [(&mut self.low, lows), (&mut self.high, highs)] {
             let side = side.get_or_insert_with(|| Side::new(values));
-            side.hidden += hidden.iter().copied().map(f64::from).sum::<f64>();
-            side.values.extend(hidden);
+            side.unseen += unseen.iter().copied().map(f64::from).sum::<f64>();
+            side.values.extend(unseen);
         }
     }
 
@@ -132,8 +130,23 @@ impl Samples {
     }
 
     /// Takes in that there is another value, of which nothing but its ends is known.
-    pub(crate) fn push_hidden(&mut self, (low, high): (f64, f64)) {
-        self.ends.hidden.push((low as f32, high as f32));
+    pub(crate) fn push_unseen(&mut self, (low, high): (f64, f64)) {
+        self.ends.unseen.push((low as f32, high as f32));
+    }
+
+    /// Returns how many values there are of which nothing but their ends is known.
+    pub(crate) fn n_unseen(&self) -> u64 {
+        self.ends.unseen.len() as u64
+    }
+
+    /// Returns the same samples with bounds in which values that nobody saw count too, if there
+    /// are any.
+    pub(crate) fn with_unseen(&self) -> Option<Self> {
+        (self.n_unseen() > 0).then(|| {
+            let mut samples = self.clone();
+            samples.ends.take_unseen(&self.values);
+            samples
+        })
     }
 
     /// Raises the low end of the value that was pushed at a place, up to the value at most.
@@ -168,7 +181,6 @@ impl Samples {
         let mut found = described(&self.values, self.moments, unit, note, |sorted, p| {
             percentile(sorted, p, Some(n_failed), true)
         });
-        self.ends.reveal(&self.values);
         bounded(&mut found, &mut self.ends);
         found
     }
@@ -195,7 +207,7 @@ fn bounded(found: &mut Distribution, ends: &mut Ends) {
     let n = found.n as f64;
     let mean = found.mean;
     found.mean_bound = ends.around(mean, |side| {
-        Some((mean? * n + side.off + side.hidden) / side.values.len().max(n as usize) as f64)
+        Some((mean? * n + side.off + side.unseen) / side.values.len().max(n as usize) as f64)
     });
     for percentile in &mut found.percentiles {
         let share = percentile.p / 100.0;
@@ -310,8 +322,11 @@ mod tests {
         samples = Samples::default();
         (1..=100)
             .for_each(|i| samples.push_within(f64::from(i), Some((f64::from(i), f64::from(i)))));
-        (0..20).for_each(|_| samples.push_hidden((0.0, 200.0)));
-        let found = samples.distribution("ms", 0, None);
+        (0..20).for_each(|_| samples.push_unseen((0.0, 200.0)));
+        let with_unseen = samples.with_unseen().unwrap();
+        let seen = samples.distribution("ms", 0, None).percentiles[0].bound;
+        assert_eq!(seen, Some((50.5, 50.5)));
+        let found = with_unseen.distribution("ms", 0, None);
         assert_eq!((found.n, found.percentiles[0].value), (100, Some(50.5)));
         assert_eq!(found.percentiles[0].bound, Some((40.5, 60.5)));
         let (low, high) = found.mean_bound.unwrap();

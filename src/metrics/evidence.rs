@@ -85,6 +85,8 @@ pub struct Evidence {
     pub output_counts: Counts2,
     /// What TPOT can be in the median, where it is not known for sure.
     pub tpot_bound: Option<TpotBound>,
+    /// Complete answers of which bench saw too little to tell their TPOT.
+    pub(crate) n_tpot_unseen: u64,
     /// Complete answers whose tokens came in one late burst.
     pub n_bursts: u64,
     /// The first of them.

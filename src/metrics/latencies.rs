@@ -202,12 +202,14 @@ impl Latencies {
                 self.tpot_most.get_or_insert_with(so_far);
             }
             if let Some(samples) = &mut self.tpot_most {
-                samples
-                    .push(most / 1e6 * (1.0 + metrics.tpot_ends().map_or(0.0, |(_, more)| more)));
+                let more = metrics.tpot_ends().map_or(0.0, |(_, more)| more);
+                let most = most / 1e6 * (1.0 + more);
+                samples.push_within(most, Some((most, most)));
             }
         }
-        if let Some(most) = metrics.tpot_hidden_ns {
-            self.by_metric.entry(MetricId::Tpot).or_default().push_hidden((0.0, most / 1e6));
+        if let Some((least, most)) = metrics.tpot_unseen_ns {
+            let tpot = self.by_metric.entry(MetricId::Tpot).or_default();
+            tpot.push_unseen((least / 1e6, most / 1e6));
         }
         if let Some(tpot) = metrics.tpot_ns {
             let tpot = tpot / 1e6;
@@ -354,19 +356,23 @@ impl Latencies {
         samples
     }
 
-    /// Returns all distributions, and that of the most that each request's TPOT can be where
-    /// nobody says how many tokens first chunks held.
+    /// Returns all distributions, and what TPOT can be beside its own bounds.
     pub(crate) fn distributions(
         mut self,
         counts: &Counts,
-    ) -> (BTreeMap<MetricId, Distribution>, Option<Distribution>) {
+    ) -> (BTreeMap<MetricId, Distribution>, OpenTpot) {
         for (metric, place, by) in self.tails.raised() {
             if let Some(samples) = self.by_metric.get_mut(&metric) {
                 samples.raise_low(place, by);
             }
         }
-        let tpot_most =
-            self.tpot_most.map(|most| most.distribution(MetricId::Tpot.unit(), 0, None));
+        let tpot = |samples: Samples| samples.distribution(MetricId::Tpot.unit(), 0, None);
+        let seen = self.by_metric.get(&MetricId::Tpot);
+        let open = OpenTpot {
+            n_unseen: seen.map_or(0, Samples::n_unseen),
+            with_unseen: seen.and_then(Samples::with_unseen).map(tpot),
+            most: self.tpot_most.map(tpot),
+        };
         let n_failed = counts.n_failed();
         let note = (self.n_censored > 0).then(|| {
             format!(
@@ -377,7 +383,7 @@ impl Latencies {
         let mut found: BTreeMap<MetricId, Distribution> = self
             .by_metric
             .into_iter()
-            // Of hidden values alone nothing can be told.
+            // Of values that nobody saw alone nothing can be told.
             .filter(|(_, samples)| samples.n() > 0)
             .map(|(metric, samples)| {
                 let (n_failed, note) =
@@ -397,8 +403,20 @@ impl Latencies {
             found.insert(MetricId::Icl, icl);
             found.insert(MetricId::Itl, itl);
         }
-        (found, tpot_most)
+        (found, open)
     }
+}
+
+/// What TPOT can be beside what its own bounds say.
+#[derive(Debug, Default)]
+pub(crate) struct OpenTpot {
+    /// Streams of which bench saw too little to tell their TPOT.
+    pub n_unseen: u64,
+    /// The distribution with bounds in which those streams count too, if there are any.
+    pub with_unseen: Option<Distribution>,
+    /// The distribution of the most that it can be, where nobody says how many tokens first chunks
+    /// held; its bounds are its values.
+    pub most: Option<Distribution>,
 }
 
 /// Token events with one stamp, and what lies before them.

@@ -112,9 +112,9 @@ pub struct RequestMetrics {
     /// Least and most that it can be: they differ where nobody says how many tokens the first
     /// chunk held, and there are more tokens than chunks.
     pub tpot_bound_ns: Option<(f64, f64)>,
-    /// The most that it can be where bench looked at the stream only once its tokens were there:
-    /// they may have come one by one. Nanoseconds.
-    pub tpot_hidden_ns: Option<f64>,
+    /// The least and the most that it can be, in nanoseconds, where bench saw too little of the
+    /// stream to tell it.
+    pub tpot_unseen_ns: Option<(f64, f64)>,
     /// Set when the tokens came in one late burst: it has no time per token then.
     pub burst: Option<Burst>,
     /// `done` minus last token event.
@@ -171,8 +171,12 @@ impl RequestMetrics {
         let scheduled = Some(record.scheduled);
         let ttft = since(record.sent, first);
         let generating = since(first, last);
-        let burst = tokens.burst(generating, ttft, output.tokens);
-        let bound = tokens.tpot_bound_ns(generating, output.tokens).filter(|_| burst.is_none());
+        let unseen = tokens.tpot_unseen_ns(generating, output.tokens, slack);
+        // What bench looked at late is no burst of the engine.
+        let burst = tokens.burst(generating, ttft, output.tokens).filter(|_| unseen.is_none());
+        let bound = tokens
+            .tpot_bound_ns(generating, output.tokens)
+            .filter(|_| burst.is_none() && unseen.is_none());
         Self {
             is_ok: record.outcome == Outcome::Ok,
             first_token_at: first,
@@ -185,7 +189,7 @@ impl RequestMetrics {
             e2e_scheduled: since(scheduled, last),
             tpot_ns: bound.map(|(least, _)| least),
             tpot_bound_ns: bound,
-            tpot_hidden_ns: tokens.tpot_hidden_ns(output.tokens, slack).filter(|_| bound.is_none()),
+            tpot_unseen_ns: unseen,
             burst,
             done_lag: since(last, record.done),
             send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
@@ -297,13 +301,20 @@ impl TokenEvents {
         Some((least, of(most_in_first).unwrap_or(least)))
     }
 
-    /// Returns the most that the time per output token can be of a stream whose first event was
-    /// looked at late, for all that bench knows.
-    fn tpot_hidden_ns(&self, n_output: Option<u32>, slack: impl Fn(Nanos) -> Nanos) -> Option<f64> {
-        let slack = slack(self.added.first);
+    /// Returns the least and the most that the time per output token can be of a stream that bench
+    /// looked at late: its tokens, or a part of them that counts, may have come one by one before.
+    fn tpot_unseen_ns(
+        &self,
+        generating: Option<Nanos>,
+        n_output: Option<u32>,
+        slack: impl Fn(Nanos) -> Nanos,
+    ) -> Option<(f64, f64)> {
+        let (generating, first) = (generating?, slack(self.added.first));
         let n_after_first = n_output?.checked_sub(self.in_first.unwrap_or(1)).filter(|&n| n > 0)?;
-        let most = self.last?.saturating_sub(self.first?) + slack;
-        (self.n > 1 && slack > GATHER).then(|| most.0 as f64 / f64::from(n_after_first))
+        let is_unseen = first > GATHER && first.0 > generating.0 / UNSEEN_PART;
+        let per_token = |time: Nanos| time.0 as f64 / f64::from(n_after_first);
+        let least = generating.saturating_sub(slack(self.added.last));
+        (self.n > 1 && is_unseen).then(|| (per_token(least), per_token(generating + first)))
     }
 
     /// Returns the burst in which all tokens came, if they did.
@@ -326,6 +337,9 @@ impl TokenEvents {
     }
 }
 
+/// Part of the time from the first token to the last by which the first may be older: one in so
+/// many is as much as a number may be off before it is INVALID by default.
+const UNSEEN_PART: u64 = 10;
 /// A wait that is long enough for what follows it to be a burst.
 const BURST_SILENCE: Nanos = Nanos::from_millis(100);
 /// Part of the wait in which the tokens of a burst come: one in so many.
@@ -490,12 +504,24 @@ pub(crate) mod tests {
         let mut record = request(0, 0, 0, &[50, 50, 50, 50]);
         let hidden = |record: &RequestRecord| {
             let found = RequestMetrics::of(record);
-            (found.tpot_ns, found.tpot_hidden_ns)
+            (found.tpot_ns, found.tpot_unseen_ns)
         };
         assert_eq!(hidden(&record), (None, None), "the engine wrote them at once");
         record.events.slacken(0, 4, Nanos::from_millis(30));
-        assert_eq!(hidden(&record), (None, Some(10e6)));
-        assert_eq!(RequestMetrics::beside(&record, GATHER).tpot_hidden_ns, None);
+        assert_eq!(hidden(&record), (None, Some((0.0, 10e6))));
+        assert_eq!(RequestMetrics::beside(&record, GATHER).tpot_unseen_ns, None);
+    }
+
+    #[test]
+    fn a_stream_whose_first_token_bench_saw_late_has_no_tpot() {
+        let found = |first_slack_millis| {
+            let mut record = request(0, 0, 0, &[50, 60, 70, 80]);
+            record.events.slacken(0, 1, Nanos::from_millis(first_slack_millis));
+            let found = RequestMetrics::of(&record);
+            (found.tpot_ns, found.tpot_unseen_ns)
+        };
+        assert_eq!(found(3), (Some(10e6), None), "a tenth of 30 ms");
+        assert_eq!(found(15), (None, Some((10e6, 15e6))));
     }
 
     #[test]

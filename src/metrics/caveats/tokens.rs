@@ -82,6 +82,18 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+pub(super) fn tpot_unseen(case: &Case<'_>) -> Option<Caveat> {
+    let n = case.evidence.n_tpot_unseen;
+    (n > 0).then(|| {
+        let what = format!(
+            "TPOT is not of {n} of {} answers, whose tokens bench looked at late",
+            case.counts.ok
+        );
+        let advice = "Its bounds hold them too; give bench a core of its own.";
+        caveat("tpot-unseen", what, advice, &[MetricId::Tpot])
+    })
+}
+
 pub(super) fn late_burst(case: &Case<'_>) -> Option<Caveat> {
     let first = case.evidence.first_burst?;
     let what = format!(
