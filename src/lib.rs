@@ -1,7 +1,7 @@
 //! `bench` measures language-model inference.
 //!
-//! One direction: scenario → plan → run → records on disk → analysis → report. The README's
-//! section "Architecture" names the rooms; `tests/architecture.rs` holds the arrows.
+//! One direction: scenario → plan → run → records on disk → analysis → report. CONTRIBUTING.md
+//! names the rooms; `tests/architecture` holds the arrows. [`help`] has the pages for users.
 
 mod analysis;
 pub mod cli;
@@ -9,6 +9,7 @@ pub mod clock;
 mod datasets;
 mod diagnostic;
 pub mod engine;
+pub mod help;
 pub mod ids;
 pub mod load;
 pub mod metrics;

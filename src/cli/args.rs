@@ -18,10 +18,13 @@ use crate::serve::{sim::SimArgs, tiny::TinyArgs};
         bench run scenarios/tinyllama_fp16_vs_fp32.toml     measure, and print the table\n  \
         bench plan scenarios/vllm_vs_sglang.toml            what would be run, to the last argument\n  \
         bench report runs/tinyllama_fp16_vs_fp32-…          the same report again, from the records\n\n\
+        Pages: `bench help`. A key, metric, caveat, state or exit code: `bench explain WORD`.\n\n\
         Exit codes: 0 all well, 2 usage, 65 bad data, 66 input missing, 69 unavailable, 70 defect,\n  \
-        71 system limit, 73 cannot create, 74 I/O, 75 try again, 78 scenario invalid, 100 a cell failed,\n  \
-        102 no engine started, 103 a cell is invalid, 104 a gate failed, 106 something was left behind,\n  \
-        107 run directory corrupt or inputs changed, 128+n ended by signal n."
+        71 system limit, 73 cannot create, 74 I/O, 75 try again, 77 permissions, 78 scenario invalid,\n  \
+        100 a cell failed, 102 no engine started, 103 a cell is invalid, 104 a gate failed,\n  \
+        106 something was left behind, 107 run directory corrupt or inputs changed,\n  \
+        128+n ended by signal n.",
+    disable_help_subcommand = true
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -77,6 +80,12 @@ pub(crate) enum Command {
     /// Serve a built-in engine behind an OpenAI-compatible port
     #[command(subcommand)]
     Serve(ServeCommand),
+    /// Make a commented scenario or preset to grow from
+    Init(InitArgs),
+    /// Say what a key, metric, caveat, state or exit code means
+    Explain(ExplainArgs),
+    /// Print a page on a topic, or the help of a command
+    Help(HelpArgs),
     /// Print the JSON Schema of scenarios, for editors
     Schema,
     /// Print a shell's completion script
@@ -499,6 +508,70 @@ pub(crate) enum ScoreFormat {
     Terminal,
     /// One JSON object per item, with each extractor's class and answer.
     Jsonl,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench help running-server\n  \
+    bench help compare")]
+pub(crate) struct HelpArgs {
+    /// Topic or command; all of them are listed without it.
+    #[arg(value_name = "TOPIC or COMMAND")]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench explain phase.load.rate\n  \
+    bench explain ttft n-too-small 104")]
+pub(crate) struct ExplainArgs {
+    /// Key of a scenario, metric, caveat, state of a cell, or exit code.
+    #[arg(required = true, value_name = "WORD")]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench init                                          asks, on a terminal\n  \
+    bench init chat.toml --engine vllm --model Qwen/Qwen3-4B --precision bf16,fp8\n  \
+    bench init --url http://localhost:8000 --model org/name --rate 1,2,4\n  \
+    bench init --preset mine                            engines/mine.toml\n\n\
+    `bench quick URL --dry-run` asks the server instead of you.")]
+pub(crate) struct InitArgs {
+    /// File to write; `-` is standard output. Without it: scenario.toml, or engines/NAME.toml of a
+    /// preset.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Make a preset of this name instead of a scenario.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["engine", "url", "model", "data",
+          "tokenizer", "precision", "concurrency", "rate"])]
+    pub(crate) preset: Option<String>,
+    /// Engine with a preset, which the scenario starts.
+    #[arg(long, short, value_name = "NAME", conflicts_with = "url")]
+    pub(crate) engine: Option<String>,
+    /// URL of a server that runs already.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Model: a hub repository, or a path.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// What is asked: gsm8k, s1k, sharegpt, ultrachat, or a .jsonl, .csv, .parquet or .txt file;
+    /// common English words without it.
+    #[arg(long, short, value_name = "FILE or NAME")]
+    pub(crate) data: Option<String>,
+    /// Tokenizer by which lengths are counted: a directory, or a hub repository.
+    #[arg(long, value_name = "DIR or REPO")]
+    pub(crate) tokenizer: Option<String>,
+    /// Precisions, a row each.
+    #[arg(long, short, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) precision: Vec<String>,
+    /// Requests at once, a row each; 1,8,32 when neither this nor --rate is given.
+    #[arg(long, short, value_name = "N,…", value_delimiter = ',', conflicts_with = "rate",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) concurrency: Vec<u32>,
+    /// Requests per second instead, a row each.
+    #[arg(long, short, value_name = "PER_S,…", value_delimiter = ',', value_parser = above_zero)]
+    pub(crate) rate: Vec<f64>,
 }
 
 #[derive(Args, Debug)]

@@ -71,22 +71,100 @@ impl Exit {
         }
     }
 
+    /// Returns the exits that have a code of their own, by their codes.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Ok,
+        Self::Usage,
+        Self::BadData,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::Internal,
+        Self::SystemLimit,
+        Self::CannotCreate,
+        Self::InputOutput,
+        Self::TryAgain,
+        Self::Permission,
+        Self::Scenario,
+        Self::CellFailed,
+        Self::EngineStart,
+        Self::CellInvalid,
+        Self::Gate,
+        Self::Dirty,
+        Self::Corrupt,
+    ];
+
+    /// Returns what a code tells, and the way on.
+    pub(crate) fn meaning(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ok => {
+                ("all that could run ran well", "`--strict` makes skipped rows count as well")
+            }
+            Self::Usage => ("the command line is wrong", "`bench COMMAND --help` shows examples"),
+            Self::BadData => (
+                "a data set, template or file of answers is malformed",
+                "the message names file and row; `bench check` finds all at once",
+            ),
+            Self::NoInput => ("an input is missing", "the message says where it was looked for"),
+            Self::Unavailable => (
+                "a server, an engine's program or a data source is not to be had",
+                "the message says what was tried",
+            ),
+            Self::Internal => (
+                "bench has a defect, or lost its guardian",
+                "report it with the command and the scenario",
+            ),
+            Self::SystemLimit => (
+                "the system has no files, processes or memory left to give",
+                "`bench doctor` shows the limits",
+            ),
+            Self::CannotCreate => ("the output cannot be created", "another place: `--out DIR`"),
+            Self::InputOutput => (
+                "reading or writing failed, such as on a full disk",
+                "what was measured is kept: `bench resume DIR`",
+            ),
+            Self::TryAgain => (
+                "somebody else holds the run directory",
+                "wait for it, or end the process that the message names",
+            ),
+            Self::Permission => ("permissions are unsafe or missing", "the message names the file"),
+            Self::Scenario => {
+                ("the scenario is invalid", "`bench check` shows every mistake with its place")
+            }
+            Self::CellFailed => (
+                "a cell failed, or was skipped under `--strict`",
+                "its row says why; the engine's log is in engines/",
+            ),
+            Self::EngineStart => (
+                "no cell could run: every engine failed to start",
+                "the rows have the last lines of their logs",
+            ),
+            Self::CellInvalid => (
+                "a cell is INVALID: bench may have changed a number by more than 10 %",
+                "a calmer machine, or cores of its own for bench: `bench help reading-reports`",
+            ),
+            Self::Gate => {
+                ("a gate was missed", "the last lines of the report name it: `bench help gates`")
+            }
+            Self::Dirty => (
+                "something was left behind: processes, a port, device memory",
+                "`bench doctor --reap` ends what is left",
+            ),
+            Self::Corrupt => (
+                "the run directory is corrupt, or its inputs have changed",
+                "`bench verify DIR` says what; `bench run S.toml --resume DIR` takes what changed",
+            ),
+            Self::Signal(_) => {
+                ("ended by a signal, after engines were stopped", "`bench resume DIR` goes on")
+            }
+        }
+    }
+
     /// Returns the exit that has this code below 100; a code without one is a defect.
     pub(crate) fn from_code(code: u8) -> Self {
-        let known = [
-            Self::Usage,
-            Self::BadData,
-            Self::NoInput,
-            Self::Unavailable,
-            Self::SystemLimit,
-            Self::CannotCreate,
-            Self::InputOutput,
-            Self::TryAgain,
-            Self::Permission,
-            Self::Scenario,
-            Self::Corrupt,
-        ];
-        known.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Internal)
+        let known = Self::ALL
+            .iter()
+            .filter(|exit| exit.code() != 0 && exit.code() < 100 || **exit == Self::Corrupt);
+        known.copied().find(|exit| exit.code() == code).unwrap_or(Self::Internal)
     }
 
     /// Returns the worse of two: what a caller most needs to know wins.
@@ -122,6 +200,16 @@ impl Termination for Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_of_gates_has_every_code() {
+        let page = include_str!("../help/gates.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let numbers = rows.flat_map(|(codes, _)| codes.split(", "));
+        let told: Vec<u8> = numbers.filter_map(|code| code.parse().ok()).collect();
+        let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        assert_eq!(told, codes);
+    }
 
     #[test]
     fn the_worst_of_several_outcomes_is_the_exit_code() {

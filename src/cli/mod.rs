@@ -18,8 +18,11 @@ mod data_seen;
 mod doctor;
 mod download;
 mod exit;
+mod explain;
 mod failure;
 mod gates;
+mod help;
+mod init;
 mod job;
 mod kept;
 mod output;
@@ -93,6 +96,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Data(command) => data::data(&command),
         Command::Presets(args) => presets::presets(&args),
         Command::Serve(engine) => serve(&engine),
+        Command::Init(args) => init::init(args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Help(args) => help::help(&args),
         Command::Schema => print(&crate::scenario::json_schema::json_schema()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -72,45 +72,41 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
 }
 
 /// Whether a target is the place of a server rather than the name of an engine.
-fn is_url(target: &str) -> bool {
+pub(crate) fn is_url(target: &str) -> bool {
     target.contains("://") || target.starts_with("localhost") || target.contains([':', '.'])
 }
 
 /// Returns the URL below which `/v1/…` lies.
-fn base_url(target: &str) -> String {
+pub(crate) fn base_url(target: &str) -> String {
     let url = if target.contains("://") { target.to_owned() } else { format!("http://{target}") };
     let url = url.find("/v1/").map_or(url.as_str(), |at| &url[..at]);
     let url = url.trim_end_matches('/');
     url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').to_owned()
 }
 
-fn load(args: &QuickArgs) -> LoadChoice {
-    match (&args.rate[..], &args.concurrency[..]) {
-        ([], []) => LoadChoice::Concurrency(vec![1, 8, 32]),
-        ([], streams) => LoadChoice::Concurrency(streams.to_vec()),
-        (rates, _) => LoadChoice::Rate(rates.to_vec()),
-    }
-}
-
 /// Returns the prompts that a command line asks for.
-fn data(args: &QuickArgs) -> Result<DataChoice, Failure> {
-    let tokenizer = args.tokenizer.as_deref().map(file_or_name);
-    let Some(data) = &args.data else {
-        let own = args.input.saturating_sub(SALT_TOKENS).max(1);
+pub(crate) fn data_choice(
+    data: Option<&str>,
+    tokenizer: Option<&str>,
+    input: u32,
+) -> Result<DataChoice, Failure> {
+    let tokenizer = tokenizer.map(file_or_name);
+    let Some(data) = data else {
+        let own = input.saturating_sub(SALT_TOKENS).max(1);
         return Ok(match tokenizer {
             Some(tokenizer) => DataChoice::Tokens { tokens: own, tokenizer },
             None => DataChoice::Words {
                 words: own,
-                note: format!("about {} tokens with the salt: a word is mostly one", args.input),
+                note: format!("about {input} tokens with the salt: a word is mostly one"),
             },
         });
     };
-    if KNOWN.contains(&data.as_str()) {
+    if KNOWN.contains(&data) {
         if data == "sharegpt" && tokenizer.is_none() {
             return Err(Failure::new(Exit::Usage, "sharegpt is filtered by lengths in tokens")
                 .help("add --tokenizer: the model's directory or hub repository"));
         }
-        return Ok(DataChoice::Known { source: data.clone(), tokenizer });
+        return Ok(DataChoice::Known { source: data.to_owned(), tokenizer });
     }
     let path = Path::new(data);
     let source = match path.extension().and_then(|extension| extension.to_str()) {
@@ -134,9 +130,9 @@ fn data(args: &QuickArgs) -> Result<DataChoice, Failure> {
 const KNOWN: [&str; 5] = ["gsm8k", "s1k", "s1k-1.1", "sharegpt", "ultrachat"];
 
 /// Returns the answer's length: as asked for, as the data has it, or the usual one.
-fn max_tokens(args: &QuickArgs, data: &DataChoice) -> Option<u32> {
+pub(crate) fn max_tokens(asked: Option<u32>, data: &DataChoice) -> Option<u32> {
     let from_data = matches!(data, DataChoice::Known { source, .. } if source == "sharegpt");
-    match (args.output, data) {
+    match (asked, data) {
         (Some(n), _) => Some(n),
         (None, _) if from_data => None,
         (None, DataChoice::Words { .. } | DataChoice::Tokens { .. }) => Some(128),
@@ -156,25 +152,32 @@ fn file_or_name(text: &str) -> String {
     }
 }
 
-fn command_line() -> String {
+/// Returns the command line, as a shell reads it.
+pub(crate) fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| shell_word(&word));
     format!("bench {}", words.collect::<Vec<_>>().join(" "))
 }
 
-fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
+/// Returns the name of a preset as it is meant: `llama-cpp` is `llama_cpp`.
+pub(crate) fn preset_name(wanted: &str) -> Result<String, Failure> {
     let known = presets::all();
-    let mut names = known.iter().map(|preset| preset.name.as_str());
-    let wanted = args.target.as_str();
+    let names = || known.iter().map(|preset| preset.name.as_str());
     let folded = wanted.replace('-', "_");
-    let preset = if names.clone().any(|name| name == wanted) { wanted } else { &folded };
-    let preset = preset.to_owned();
-    if !names.any(|name| name == preset) {
-        let names = known.iter().map(|preset| preset.name.as_str());
-        let help = did_you_mean(&preset, names, "engines with a preset");
-        let message = format!("{:?} is neither a URL nor an engine with a preset", args.target);
-        return Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()));
+    if let Some(name) = [wanted, &folded].into_iter().find(|name| names().any(|it| it == *name)) {
+        return Ok(name.to_owned());
     }
-    let data = data(args)?;
+    let help = did_you_mean(&folded, names(), "engines with a preset");
+    let message = format!("{wanted:?} is neither a URL nor an engine with a preset");
+    Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()))
+}
+
+fn data_of(args: &QuickArgs) -> Result<DataChoice, Failure> {
+    data_choice(args.data.as_deref(), args.tokenizer.as_deref(), args.input)
+}
+
+fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
+    let preset = preset_name(&args.target)?;
+    let data = data_of(args)?;
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
     let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {
@@ -183,12 +186,12 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
         request: RequestChoice {
             api: None,
             stream: true,
-            max_tokens: max_tokens(args, &data),
+            max_tokens: max_tokens(args.output, &data),
             ignore_eos: data.is_generated(),
         },
         engine: EngineChoice::Started { preset, model, precisions: args.precision.clone() },
         data,
-        load: load(args),
+        load: LoadChoice::of(&args.rate, &args.concurrency),
         seconds: args.seconds,
         warm_up: WarmUp::UntilSteady,
     })
@@ -202,14 +205,14 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             .help("leave it out, or name an engine: bench quick vllm MODEL --precision bf16,fp8"));
     }
     let url = base_url(&args.target);
-    let data = data(args)?;
+    let data = data_of(args)?;
     let mut starter = Starter {
         command: command_line(),
         title: url.clone(),
         request: RequestChoice {
             api: None,
             stream: true,
-            max_tokens: max_tokens(args, &data),
+            max_tokens: max_tokens(args.output, &data),
             ignore_eos: false,
         },
         engine: EngineChoice::Running {
@@ -221,7 +224,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             closes: false,
         },
         data,
-        load: load(args),
+        load: LoadChoice::of(&args.rate, &args.concurrency),
         seconds: args.seconds,
         warm_up: WarmUp::UntilSteady,
     };

@@ -1,8 +1,10 @@
 //! The text of a first scenario: what a few words of a command line become.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Value;
+
+use crate::cli::kept::absolute;
 
 /// What a first scenario says.
 #[derive(Clone, Debug)]
@@ -230,7 +232,29 @@ impl Starter {
     }
 }
 
+impl LoadChoice {
+    /// Returns the load that a command line asks for: these rates, else these streams, else the
+    /// usual ones.
+    pub(crate) fn of(rates: &[f64], streams: &[u32]) -> Self {
+        match (rates, streams) {
+            ([], []) => Self::Concurrency(vec![1, 8, 32]),
+            ([], streams) => Self::Concurrency(streams.to_vec()),
+            (rates, _) => Self::Rate(rates.to_vec()),
+        }
+    }
+}
+
 impl DataChoice {
+    /// Returns the same data, a file of it relative to that of the scenario where it lies beside
+    /// or below it.
+    pub(crate) fn beside(self, scenario: &Path) -> Self {
+        let Self::File { source, path, tokenizer } = self else { return self };
+        let home = absolute(scenario);
+        let inside = home.parent().and_then(|home| path.strip_prefix(home).ok());
+        let path = inside.map_or_else(|| path.clone(), |inside| Path::new(".").join(inside));
+        Self::File { source, path, tokenizer }
+    }
+
     /// Whether the prompts are generated, so that they have no answers of their own.
     pub(crate) fn is_generated(&self) -> bool {
         matches!(self, Self::Words { .. } | Self::Tokens { .. })

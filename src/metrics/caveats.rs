@@ -9,6 +9,7 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
+use crate::help;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::evidence::Evidence;
 use crate::metrics::figures::Figures;
@@ -92,8 +93,9 @@ pub(crate) fn of_cell(
     CAVEATS.iter().filter_map(|raise| raise(&case)).collect()
 }
 
-/// Makes a caveat.
+/// Makes a caveat. The page of reports explains each.
 pub(crate) fn caveat(code: &str, what: String, advice: &str, metrics: &[MetricId]) -> Caveat {
+    debug_assert!(help::of_reports(code).is_some(), "`{code}` is not in reading_reports.md");
     Caveat { code: code.to_owned(), what, advice: advice.to_owned(), metrics: metrics.to_vec() }
 }
 

@@ -1,4 +1,4 @@
-//! Records in, numbers out: every definition of the README's "Metrics" section lives here.
+//! Records in, numbers out: every definition of `bench help metrics` lives here.
 //!
 //! [`accumulate::CellAccumulator`] takes the records of one cell in a stream; what comes out is
 //! a [`summary::CellSummary`].

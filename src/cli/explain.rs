@@ -1,0 +1,272 @@
+//! `bench explain`: what a key, metric, caveat, state or exit code means, from where it is declared.
+
+use std::fmt::Write as _;
+
+use crate::cli::args::ExplainArgs;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::diagnostic::suggest::did_you_mean;
+use crate::help;
+use crate::metrics::catalogue::{MetricId, Shape};
+use crate::scenario::DEFAULTS;
+use crate::scenario::grammar::{Field, Kind};
+use crate::scenario::preset::EMBEDDED;
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+
+/// Stands in a path for a name of the user's choice.
+const NAME: &str = "NAME";
+
+/// Explains words; one that nothing is known of does not hide the others.
+pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let mut unknown = Vec::new();
+    for (nth, word) in args.words.iter().enumerate() {
+        let found = of_word(word);
+        if found.is_empty() {
+            unknown.push(word.as_str());
+            continue;
+        }
+        let gap = if nth > 0 { "\n" } else { "" };
+        output::data(&format!("{gap}{}", found.join("\n")))?;
+    }
+    let Some(word) = unknown.first() else { return Ok(Exit::Ok) };
+    let known = known();
+    let help =
+        did_you_mean(word, known.iter().map(String::as_str), "").filter(|it| it.contains('?'));
+    let help = help.unwrap_or_else(|| {
+        "keys are in `bench schema`, metrics and caveats in `bench help metrics` and `bench help \
+         reading-reports`, exit codes in `bench help gates`"
+            .to_owned()
+    });
+    let message =
+        format!("`{}` is no key, metric, caveat, state or exit code", unknown.join("`, `"));
+    Err(Failure::new(Exit::Usage, message).help(help))
+}
+
+/// Returns everything that a word means, a paragraph each.
+fn of_word(word: &str) -> Vec<String> {
+    let word = word.trim_matches(['[', ']', '`']);
+    let mut found = Vec::new();
+    found.extend(exit_code(word));
+    found.extend(metric(word));
+    found.extend(of_reports(word));
+    let keys = keys();
+    found.extend(keys.iter().filter(|key| key.is_meant_by(word)).map(Key::told));
+    found.extend(flags_of_presets(word));
+    found
+}
+
+fn known() -> Vec<String> {
+    let metrics = MetricId::ALL.iter().map(|metric| metric.tag().to_owned());
+    let reports = help::words_of_reports().map(|(word, ..)| word.to_owned());
+    let keys = keys().into_iter().filter_map(|key| key.path.last().cloned());
+    metrics.chain(reports).chain(keys).collect()
+}
+
+fn paragraph(head: &str, rows: &[(&str, String)]) -> String {
+    let mut text = format!("{head}\n");
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(text, "  {name:<9} {value}");
+    }
+    text
+}
+
+fn exit_code(word: &str) -> Option<String> {
+    let code: u8 = word.parse().ok()?;
+    let by_signal = || (code > 128).then(|| Exit::Signal(code - 128));
+    let exit = Exit::ALL.iter().copied().find(|exit| exit.code() == code).or_else(by_signal)?;
+    let (meaning, next) = exit.meaning();
+    let rows = [
+        ("means", meaning.to_owned()),
+        ("next", next.to_owned()),
+        ("example", "bench run S.toml; echo $?".to_owned()),
+    ];
+    Some(paragraph(&format!("exit code {code}"), &rows))
+}
+
+fn metric(word: &str) -> Option<String> {
+    let tag = word.split(['.', '/']).next()?.replace('-', "_");
+    let is_meant = |metric: &&MetricId| {
+        let row = metric.row();
+        row.tag.eq_ignore_ascii_case(&tag) || row.name.eq_ignore_ascii_case(word)
+    };
+    let metric = MetricId::ALL.iter().find(is_meant)?;
+    let row = metric.row();
+    let better = match row.larger_is_better {
+        Some(true) => "larger",
+        Some(false) => "smaller",
+        None => "neither: it describes the run",
+    };
+    let unit = if row.unit.is_empty() { "none" } else { row.unit };
+    let relation = if row.larger_is_better == Some(true) { ">=" } else { "<" };
+    let example = match row.shape {
+        Shape::Figure => format!("{} {relation} 0.95 x baseline", row.tag),
+        Shape::Distribution => format!("{}.p99 {relation} 1.1 x baseline", row.tag),
+        Shape::Graded => format!("{}.strict {relation} 0.9", row.tag),
+    };
+    let rows = [
+        ("means", row.definition.to_owned()),
+        ("unit", unit.to_owned()),
+        ("better", better.to_owned()),
+        ("example", format!("[gate] must = [\"{example}\"]")),
+    ];
+    Some(paragraph(&format!("metric {} ({})", row.tag, row.name), &rows))
+}
+
+fn of_reports(word: &str) -> Option<String> {
+    let word = word.to_ascii_lowercase();
+    let (meaning, advice) = help::of_reports(&word)?;
+    let kind = if advice.is_some() { "caveat" } else { "state" };
+    let rows = [("means", meaning.to_owned()), ("next", advice.unwrap_or_default().to_owned())];
+    Some(paragraph(&format!("{kind} {word}"), &rows))
+}
+
+/// A key of a scenario, with the way to it.
+struct Key {
+    path: Vec<String>,
+    field: &'static Field,
+}
+
+impl Key {
+    /// Whether a word is its path, or the end of it, with names or without.
+    fn is_meant_by(&self, word: &str) -> bool {
+        let word = word.to_lowercase().replace('_', "-");
+        let asked: Vec<&str> = word.split('.').collect();
+        let own: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let unnamed: Vec<&str> = own.iter().copied().filter(|part| *part != NAME).collect();
+        [own, unnamed].iter().any(|own| {
+            let Some(start) = own.len().checked_sub(asked.len()) else { return false };
+            // A key alone may stand anywhere; a path begins at the top.
+            let is_whole = start == 0 || asked.len() == 1;
+            let fits = |(own, asked): (&&str, &&str)| own == asked || *own == NAME;
+            is_whole && own[start..].iter().zip(&asked).all(fits) && own.last() != Some(&NAME)
+        })
+    }
+
+    fn told(&self) -> String {
+        let example = example(&self.path);
+        let rows = [
+            ("means", self.field.doc.to_owned()),
+            ("expects", self.field.kind.expected()),
+            ("default", default(&self.path).unwrap_or_else(|| "none".to_owned())),
+            ("example", example.unwrap_or_default()),
+        ];
+        paragraph(&format!("key {}", self.path.join(".")), &rows)
+    }
+}
+
+/// Returns every key of a scenario.
+fn keys() -> Vec<Key> {
+    let mut keys = Vec::new();
+    collect(&[], ScenarioSpec::FIELDS, &mut keys);
+    keys
+}
+
+fn collect(way: &[String], fields: &'static [Field], keys: &mut Vec<Key>) {
+    for field in fields {
+        let path = [way, &[field.key.to_owned()]].concat();
+        keys.push(Key { path: path.clone(), field });
+        descend(&path, &field.kind, keys);
+    }
+}
+
+fn descend(path: &[String], kind: &'static Kind, keys: &mut Vec<Key>) {
+    let named = || [path, &[NAME.to_owned()]].concat();
+    match kind {
+        Kind::Table(fields) => collect(path, fields, keys),
+        Kind::Named(_, of) => descend(&named(), of, keys),
+        Kind::Engine => {
+            collect(path, EngineSpec::FIELDS, keys);
+            collect(path, OPTIONS, keys);
+        }
+        Kind::List(of) => descend(path, of, keys),
+        Kind::Either(kinds) => kinds.iter().for_each(|kind| descend(path, kind, keys)),
+        // A profile has the keys of a scenario again; a map has no known ones.
+        _ => {}
+    }
+}
+
+fn default(path: &[String]) -> Option<String> {
+    let defaults: toml::Table = DEFAULTS.parse().expect("the defaults are TOML");
+    let (first, rest) = path.split_first()?;
+    let mut value = defaults.get(first)?;
+    for part in rest {
+        value = value.get(if part == NAME { "*" } else { part })?;
+    }
+    (!value.is_table()).then(|| value.to_string())
+}
+
+/// Returns the line of the defaults that shows a key, commented or not, or that of the table that
+/// it is in.
+fn example(path: &[String]) -> Option<String> {
+    let section = path.first()?;
+    let wanted = path.iter().skip(1).find(|part| *part != NAME).unwrap_or(section);
+    let mut here = "";
+    for line in DEFAULTS.lines() {
+        let line = line.trim_start_matches("# ");
+        if let Some(head) = line.strip_prefix('[') {
+            here = head.split([']', '.']).next().unwrap_or_default();
+            if path.len() == 1 && here == section {
+                return Some(line.to_owned());
+            }
+            continue;
+        }
+        let is_in_section = if path.len() == 1 { here.is_empty() } else { here == section };
+        let Some((key, value)) = line.split_once('=') else { continue };
+        if is_in_section && key.trim().trim_matches('"') == wanted {
+            return Some(format!("{} ={value}", key.trim_end()));
+        }
+    }
+    None
+}
+
+/// Says which presets have a flag of this name, and what it becomes.
+fn flags_of_presets(word: &str) -> Option<String> {
+    let key = word.rsplit('.').next()?.to_lowercase().replace('_', "-");
+    let flags = |text: &str| {
+        let preset: toml::Table = text.parse().ok()?;
+        Some(preset.get("flags")?.get(&key)?.to_string())
+    };
+    let told: Vec<String> = EMBEDDED
+        .iter()
+        .filter_map(|(name, text)| Some(format!("  {name:<16} {}", flags(text)?)))
+        .collect();
+    (!told.is_empty()).then(|| {
+        format!("key engine.NAME.{key} becomes arguments by the preset\n{}\n", told.join("\n"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_word_is_explained_from_where_it_is_declared() {
+        let told = |word: &str| of_word(word).join("\n");
+        insta::assert_snapshot!(told("phase.load.rate"));
+        insta::assert_snapshot!(told("ttft.p99"));
+        insta::assert_snapshot!(told("n-too-small"));
+        insta::assert_snapshot!(told("104"));
+        insta::assert_snapshot!(told("stop-grace"));
+        insta::assert_snapshot!(told("max_sequences"));
+        assert!(of_word("no-such-word").is_empty());
+    }
+
+    #[test]
+    fn every_key_metric_and_exit_code_has_a_meaning() {
+        for key in keys() {
+            let path = key.path.join(".");
+            assert!(
+                of_word(&path).iter().any(|told| told.starts_with(&format!("key {path}\n"))),
+                "{path}"
+            );
+            assert!(!key.field.doc.is_empty(), "{path}");
+        }
+        for metric in MetricId::ALL {
+            assert!(self::metric(metric.tag()).is_some(), "{metric}");
+        }
+        for exit in Exit::ALL {
+            assert!(exit_code(&exit.code().to_string()).is_some());
+        }
+    }
+}
