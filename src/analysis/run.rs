@@ -91,7 +91,11 @@ impl RunAnalysis {
         }
         let summary =
             summary(&plan, is_complete(&events), cells, &facts(&events), run_caveats(&events));
-        let comparison = within(&plan, &summary, &|one, other| paired(&plan, &classes, one, other));
+        let planned = plan.cells_by_name();
+        let pair_items = |one: &str, other: &str| {
+            paired(planned.get(one).copied()?, planned.get(other).copied()?, &classes)
+        };
+        let comparison = within(&plan, &summary, &pair_items);
         Ok(Self {
             comparison,
             dir: reader.dir().path().to_owned(),
@@ -122,16 +126,12 @@ impl RunAnalysis {
     }
 }
 
-/// Compares the answers of two cells of a run, by their names, where they were asked the same and
-/// graded alike.
+/// Compares the answers of two cells of a run, where they were asked the same and graded alike.
 fn paired(
-    plan: &Plan,
+    one: &Cell,
+    other: &Cell,
     classes: &BTreeMap<CellId, ItemClasses>,
-    one: &str,
-    other: &str,
 ) -> Option<PairedAccuracy> {
-    let planned = |name: &str| plan.cells.iter().find(|cell| cell.name == name);
-    let (one, other) = (planned(one)?, planned(other)?);
     if (&one.dataset, &one.score) != (&other.dataset, &other.score) {
         return None;
     }

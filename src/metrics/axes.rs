@@ -68,9 +68,12 @@ pub fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
 /// Returns when the requests of a cell's measured phases are due, as text that is the same for
 /// equal loads.
 pub fn load(cell: &Cell) -> String {
-    let measured = cell.measured_phases();
-    let arrivals: Vec<&ArrivalsPlan> = measured.map(|phase| &phase.arrivals).collect();
-    serde_json::to_string(&arrivals).expect("arrivals are plain data")
+    load_of(&cell.measured_phases().map(|phase| &phase.arrivals).collect::<Vec<_>>())
+}
+
+/// Returns when requests of measured phases are due, as text that is the same for equal loads.
+pub(crate) fn load_of(arrivals: &[&ArrivalsPlan]) -> String {
+    serde_json::to_string(arrivals).expect("arrivals are plain data")
 }
 
 #[cfg(test)]

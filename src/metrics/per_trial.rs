@@ -17,6 +17,9 @@ const FIGURES: &[MetricId] = &[
     MetricId::TotalThroughput,
     MetricId::Goodput,
     MetricId::EnergyPerToken,
+    MetricId::RequestThroughputWhole,
+    MetricId::OutputThroughputWhole,
+    MetricId::TotalThroughputWhole,
 ];
 
 /// Distributions whose mean and percentiles are kept by trial.

@@ -2,7 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::{Quantity, Statistic};
-use crate::metrics::summary::{CellSummary, Distribution, Figure};
+use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
 use crate::score::Accuracy;
 
 impl Quantity {
@@ -16,6 +16,12 @@ impl Quantity {
             Statistic::Mean => cell.distributions.get(&self.id()).map(mean),
             Statistic::Percentile(p) => percentile(cell.distributions.get(&self.id())?, p),
         }
+    }
+
+    /// Reads the quantity where its value may be believed: it is there, finite and not INVALID.
+    pub(crate) fn believed(&self, cell: &CellSummary) -> Option<Figure> {
+        let is_finite = |figure: &Figure| figure.value.is_some_and(f64::is_finite);
+        self.read(cell).filter(|it| is_finite(it) && it.state != Some(NumberState::Invalid))
     }
 
     /// Reads the value alone; `None` when it is absent or not finite.

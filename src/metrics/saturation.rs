@@ -6,7 +6,7 @@ use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::Side;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Figure, NumberState};
+use crate::metrics::summary::{CellStatus, CellSummary, Figure};
 
 /// Keys of which a higher value is more load, the likeliest first.
 const RISING: [&str; 3] = ["concurrency", "rate", "batch"];
@@ -112,8 +112,11 @@ impl LoadCurve<'_> {
     /// lowest at which they did not, each with its share in per cent. A load that met them above
     /// one that missed is taken for luck. `None` where no load has such a share.
     pub fn objectives(&self) -> Option<(Option<Share>, Option<Share>)> {
-        let share =
-            |(load, cell): &(f64, &CellSummary)| Some((*load, cell.value(MetricId::GoodputShare)?));
+        // The share rests on the latencies: where one is INVALID, so is it.
+        let share = |(load, cell): &(f64, &CellSummary)| {
+            let is_known = cell.validity.status != CellStatus::Invalid;
+            Some((*load, cell.value(MetricId::GoodputShare).filter(|_| is_known)?))
+        };
         let shares: Vec<(f64, f64)> = self.points.iter().filter_map(share).collect();
         let missed = shares.iter().position(|(_, good)| *good < GOOD_PCT);
         let met = missed.unwrap_or(shares.len()).checked_sub(1).map(|at| shares[at]);
@@ -122,9 +125,8 @@ impl LoadCurve<'_> {
 
     fn outputs(&self) -> impl Iterator<Item = (f64, Figure)> {
         self.points.iter().filter_map(|(load, cell)| {
-            let figure = Quantity::figure(MetricId::OutputThroughput).read(cell)?;
-            let is_known = figure.value.is_some_and(|value| value > 0.0);
-            (is_known && figure.state != Some(NumberState::Invalid)).then_some((*load, figure))
+            let figure = Quantity::figure(MetricId::OutputThroughput).believed(cell)?;
+            figure.value.is_some_and(|value| value > 0.0).then_some((*load, figure))
         })
     }
 }
@@ -161,7 +163,7 @@ mod tests {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
             constants: BTreeMap::new(),
-            load: String::new(),
+            load: None,
             launch: String::new(),
         };
         Side { name: "a".to_owned(), cells: loads.iter().zip(cells).map(cell).collect() }

@@ -1,6 +1,6 @@
 //! All cells of a run, and what only shows when they are seen together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::axes::is_load;
@@ -52,16 +52,12 @@ fn measured<'a>(
     cells: &'a [CellSummary],
     facts: &'a BTreeMap<LaunchId, EngineFacts>,
 ) -> Vec<(&'a CellSummary, &'a EngineFacts)> {
-    let planned = by_id(plan);
+    let planned = plan.cells_by_id();
     cells
         .iter()
         .filter(|cell| is_measured(cell))
         .filter_map(|cell| Some((cell, facts.get(&planned.get(&cell.id)?.launch)?)))
         .collect()
-}
-
-fn by_id(plan: &Plan) -> HashMap<&CellId, &Cell> {
-    plan.cells.iter().map(|cell| (&cell.id, cell)).collect()
 }
 
 fn is_measured(cell: &CellSummary) -> bool {
@@ -109,7 +105,7 @@ fn asked<'a>(planned: &'a Cell, cell: &'a CellSummary) -> Asked<'a> {
 }
 
 fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
-    let by_id = by_id(plan);
+    let by_id = plan.cells_by_id();
     let mut by_asked: BTreeMap<Asked<'_>, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
         let planned = by_id.get(&cell.id);

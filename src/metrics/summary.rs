@@ -9,7 +9,7 @@ use crate::ids::CellId;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reference::ReferenceComparison;
-use crate::metrics::totals::cancel_kind;
+use crate::metrics::totals::{CLIENT_RESOURCES, cancel_kind};
 use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
 use crate::record::request::CancelCause;
@@ -138,6 +138,18 @@ impl CellSummary {
         self.figures.get(&metric.into())
     }
 
+    /// Whether the cell's numbers are compared, ranked and held against each other, but for those
+    /// that are INVALID themselves: what makes one number INVALID says nothing of the others.
+    /// Where this machine lacked a port or a descriptor the load is not what was asked for, and
+    /// no number stands.
+    pub(crate) fn takes_part(&self) -> bool {
+        match self.validity.status {
+            CellStatus::Ok | CellStatus::Doubtful => true,
+            CellStatus::Invalid => !self.counts.errors.contains_key(CLIENT_RESOURCES),
+            CellStatus::Failed | CellStatus::Skipped | CellStatus::Incomplete => false,
+        }
+    }
+
     /// Returns the value of a figure of the whole cell.
     pub fn value(&self, metric: MetricId) -> Option<f64> {
         self.figure(metric)?.value
@@ -197,11 +209,6 @@ impl CellStatus {
     /// Whether the cell was measured to its end, believed or not.
     pub const fn is_measured(self) -> bool {
         matches!(self, Self::Ok | Self::Doubtful | Self::Invalid)
-    }
-
-    /// Whether the cell's numbers may be used: compared, ranked and held against gates.
-    pub const fn is_usable(self) -> bool {
-        matches!(self, Self::Ok | Self::Doubtful)
     }
 }
 

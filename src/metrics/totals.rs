@@ -306,6 +306,9 @@ impl Inwards {
     }
 }
 
+/// Requests for which this machine had no port or descriptor.
+pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
+
 /// Returns the stable name of a failure's kind.
 pub fn error_kind(error: &RequestError) -> String {
     match error {
@@ -321,7 +324,7 @@ pub fn error_kind(error: &RequestError) -> String {
         RequestError::Protocol(_) => "protocol",
         RequestError::TooLarge(_) => "too-large",
         RequestError::ConnReuseRace => "conn-reuse-race",
-        RequestError::ClientResources(_) => "client-resources",
+        RequestError::ClientResources(_) => CLIENT_RESOURCES,
     }
     .to_owned()
 }

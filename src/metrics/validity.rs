@@ -3,6 +3,7 @@
 use crate::metrics::evidence::Evidence;
 use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::summary::{CellStatus, Counts, Validity};
+use crate::metrics::totals::CLIENT_RESOURCES;
 use crate::plan::cell::Cell;
 use crate::record::event::CellOutcome;
 
@@ -62,7 +63,7 @@ pub(crate) fn of_cell(
     }
     // What this machine lacked says nothing about the engine, also where nothing succeeded: what
     // else failed may have failed for the same lack.
-    let n_short = counts.errors.get("client-resources").filter(|_| doubts.shortage.is_some());
+    let n_short = counts.errors.get(CLIENT_RESOURCES).filter(|_| doubts.shortage.is_some());
     let n_failed = counts.n_failed() - n_short.copied().unwrap_or_default();
     let n = counts.scheduled;
     if n_trials < cell.n_trials {

@@ -17,7 +17,7 @@ pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns the cells by their ids.
+    pub(crate) fn cells_by_id(&self) -> HashMap<&CellId, &Cell> {
+        self.cells.iter().map(|cell| (&cell.id, cell)).collect()
+    }
+
+    /// Returns the cells by their names.
+    pub(crate) fn cells_by_name(&self) -> HashMap<&str, &Cell> {
+        self.cells.iter().map(|cell| (cell.name.as_str(), cell)).collect()
+    }
+
     /// Returns the plan as it is told: each measured phase is a row.
     #[must_use]
     pub fn by_row(self) -> Self {

@@ -1,9 +1,6 @@
 //! The tidy CSV face: one row per cell, metric and statistic, as data frames and databases want it.
 
-use std::collections::BTreeMap;
-
 use crate::analysis::input::RunFacts;
-use crate::ids::CellId;
 use crate::metrics::catalogue::MetricKey;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reading::accuracy_by;
@@ -30,7 +27,7 @@ pub fn parts<'a>(
 ) -> impl Iterator<Item = String> + 'a {
     let cells: Vec<&CellSummary> = summary.cells.iter().collect();
     let keys = key_names(&cells);
-    let planned: BTreeMap<&CellId, &Cell> = plan.cells.iter().map(|it| (&it.id, it)).collect();
+    let planned = plan.cells_by_id();
     let key_columns = keys.iter().map(|key| format!("key_{key}"));
     let header: Vec<String> = PLACE
         .iter()

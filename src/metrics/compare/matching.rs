@@ -25,8 +25,9 @@ pub struct SideCell<'a> {
     pub keys: IndexMap<String, String>,
     /// Values of keys that are not swept, as far as the plan tells.
     pub constants: BTreeMap<String, String>,
-    /// When its requests are due; cells with different loads are never compared.
-    pub load: String,
+    /// When its requests are due; cells with different loads are never compared. Absent where
+    /// nobody says it: then the keys alone tell cells apart.
+    pub load: Option<String>,
     /// Its engine's launch: cells that differ in load alone share its starts.
     pub launch: String,
 }
@@ -63,9 +64,11 @@ pub(crate) struct Matched<'a> {
 /// what the two sides differ in, and is left out too. A cell that matches several is left alone.
 pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<'a> {
     let keys = matching_keys(baseline, candidate);
+    let mut both = baseline.cells.iter().chain(&candidate.cells);
+    let has_loads = both.all(|cell| cell.load.is_some());
     let place = |cell: &SideCell<'_>| {
         let values: Vec<_> = keys.iter().map(|key| cell.value(key)).collect();
-        (values, cell.load.clone())
+        (values, cell.load.clone().filter(|_| has_loads))
     };
     let mut by_place: BTreeMap<_, (Vec<&SideCell<'a>>, Vec<&SideCell<'a>>)> = BTreeMap::new();
     for cell in &baseline.cells {
@@ -148,7 +151,7 @@ mod tests {
             cell,
             keys: pairs(cell),
             constants: BTreeMap::from([("precision".to_owned(), "fp16".to_owned())]),
-            load: String::new(),
+            load: Some(String::new()),
             launch: String::new(),
         });
         Side { name: "a side".to_owned(), cells: cells.collect() }
@@ -211,7 +214,9 @@ mod tests {
         );
         let (a, b) = (cells(&["engine=a"]), cells(&["engine=a"]));
         let (a, mut b) = (side(&a), side(&b));
-        b.cells[0].load = "another".to_owned();
+        b.cells[0].load = Some("another".to_owned());
         assert!(matched(&a, &b).pairs.is_empty());
+        b.cells[0].load = None;
+        assert_eq!(matched(&a, &b).pairs.len(), 1, "a load that nobody says");
     }
 }

@@ -32,6 +32,17 @@ pub fn is_main(quantity: &Quantity) -> bool {
     }
 }
 
+/// Whether a quantity is a rate over the whole run. Other tools know no measured window; runs of
+/// `bench` are compared by it instead.
+pub(crate) const fn is_of_whole_run(quantity: &Quantity) -> bool {
+    matches!(
+        quantity.id(),
+        MetricId::RequestThroughputWhole
+            | MetricId::OutputThroughputWhole
+            | MetricId::TotalThroughputWhole
+    )
+}
+
 /// Version of the form in which a comparison is written.
 pub const COMPARISON_FORMAT: u32 = 1;
 
@@ -282,11 +293,10 @@ pub fn compare(
 
 /// Says why the numbers of a cell are not compared.
 fn not_compared(cell: &CellSummary) -> Option<String> {
-    let status = cell.validity.status;
-    if status.is_usable() {
+    if cell.takes_part() {
         return None;
     }
-    let how = match status {
+    let how = match cell.validity.status {
         CellStatus::Failed => "failed".to_owned(),
         CellStatus::Skipped => "was skipped".to_owned(),
         status => format!("is {}", status.word()),
@@ -298,11 +308,16 @@ fn not_compared(cell: &CellSummary) -> Option<String> {
 
 /// Returns the doubts about a cell, the first of which is that its numbers have bounds that matter.
 fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
-    let is_doubtful = cell.validity.status == CellStatus::Doubtful;
-    let bounds = is_doubtful.then(|| Caveat {
-        code: "doubtful".to_owned(),
+    let status = cell.validity.status;
+    let advice = match status {
+        CellStatus::Doubtful => Some("Differences of that size may be bench's own."),
+        CellStatus::Invalid => Some("These numbers are not compared; the others are."),
+        _ => None,
+    };
+    let bounds = advice.map(|advice| Caveat {
+        code: status.word().to_owned(),
         what: cell.validity.reasons.join("; "),
-        advice: "Differences of that size may be bench's own.".to_owned(),
+        advice: advice.to_owned(),
         metrics: Vec::new(),
     });
     bounds.into_iter().chain(cell.caveats.clone()).map(move |caveat| Doubt { side, caveat })
@@ -313,7 +328,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::summary::{GateOutcome, Validity};
+    use crate::metrics::summary::{Figure, GateOutcome, NumberState, Validity};
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
     use crate::record::event::{LoadTimeline, PageCache};
     use crate::units::Nanos;
@@ -332,7 +347,7 @@ mod tests {
             cell,
             keys: IndexMap::from([("rate".to_owned(), cell.name.clone())]),
             constants: BTreeMap::new(),
-            load: String::new(),
+            load: None,
             launch: String::new(),
         });
         Side { name: name.to_owned(), cells: cells.collect() }
@@ -407,9 +422,28 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_is_not_valid_is_not_compared_and_says_why() {
+    fn an_invalid_number_is_not_compared_and_the_others_of_its_cell_are() {
+        let with_output = |state| {
+            let mut cell = cell("1", &[40.0, 41.0]);
+            cell.trials.insert(Quantity::figure(MetricId::OutputThroughput), vec![9.0, 9.1]);
+            let figure = Figure { value: Some(9.0), state, ..Figure::default() };
+            cell.figures.insert(MetricId::OutputThroughput.into(), figure);
+            cell
+        };
+        let mut bad = with_output(Some(NumberState::Invalid));
+        bad.validity = Validity::new(CellStatus::Invalid, ["output: slow".to_owned()]);
+        let found = compared(&[with_output(None)], &[bad]);
+        assert_eq!(found.cells[0].not_compared, None);
+        let quantities = found.cells[0].rows.iter().map(|row| row.quantity.to_string());
+        assert_eq!(quantities.collect::<Vec<_>>(), ["ttft.p50"]);
+        assert_eq!(found.cells[0].doubts[0].caveat.code, "invalid");
+    }
+
+    #[test]
+    fn a_cell_whose_load_was_not_what_was_asked_is_not_compared_and_says_why() {
         let mut bad = cell("1", &[90.0, 91.0]);
         bad.validity = Validity::new(CellStatus::Invalid, ["client: slow".to_owned()]);
+        bad.counts.errors.insert("client-resources".to_owned(), 1);
         let found = compared(&[cell("1", &[40.0, 41.0]), cell("2", &[1.0])], &[bad]);
         assert_eq!(found.cells[0].not_compared.as_deref(), Some("1 is invalid: client: slow"));
         assert!(found.cells[0].rows.is_empty());

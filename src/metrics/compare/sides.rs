@@ -1,6 +1,6 @@
 //! The sides of a comparison within one run: its alternatives, the best of them first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -11,7 +11,6 @@ use crate::metrics::compare::{Comparison, Rules, Side, SideCell, compare};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
-use crate::plan::cell::Cell;
 use crate::score::pair::PairedAccuracy;
 use crate::stats::mean::Moments;
 
@@ -20,7 +19,7 @@ pub const ALTERNATIVES_MAX: usize = 5;
 
 /// Returns the cells of a run with all that they can be matched by. Phases are a load each.
 pub fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
-    let planned: BTreeMap<_, &Cell> = plan.cells.iter().map(|cell| (&cell.id, cell)).collect();
+    let planned = plan.cells_by_id();
     let side_cell = |cell: &'a CellSummary| {
         let planned = *planned.get(&cell.id)?;
         let mut keys = cell.keys.clone();
@@ -29,7 +28,7 @@ pub fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
             cell,
             keys,
             constants: axes::constants(plan, planned),
-            load: axes::load(planned),
+            load: Some(axes::load(planned)),
             launch: planned.launch.0.clone(),
         })
     };
@@ -76,11 +75,11 @@ fn name(keys: &[String], values: &[Option<String>]) -> String {
     if told.is_empty() && !keys.is_empty() { "the default".to_owned() } else { told.join(" ") }
 }
 
-/// Returns the alternatives of a run, each with those of its cells that may be used; one side
+/// Returns the alternatives of a run, each with those of its cells that take part; one side
 /// where the run has no alternatives.
 pub fn usable_sides<'a>(plan: &Plan, summary: &'a Summary) -> Vec<Side<'a>> {
     let mut cells = side_cells(plan, summary);
-    cells.retain(|side| side.cell.validity.status.is_usable());
+    cells.retain(|side| side.cell.takes_part());
     let keys = alternatives(&cells.iter().map(|side| side.cell).collect::<Vec<_>>());
     sides_by(cells, &keys)
 }
@@ -127,7 +126,8 @@ fn by_output(sides: Vec<Side<'_>>) -> Vec<Side<'_>> {
     let output = Quantity::figure(MetricId::OutputThroughput);
     let against_first = |side: &Side<'_>| {
         let ratio = |one: &CellSummary, other: &CellSummary| {
-            let ratio = output.value(other)? / output.value(one)?;
+            let value = |cell| output.believed(cell)?.value;
+            let ratio = value(other)? / value(one)?;
             (ratio.is_finite() && ratio > 0.0).then(|| ratio.ln())
         };
         let pairs = matched(&sides[0], side).pairs;
@@ -146,6 +146,7 @@ fn by_output(sides: Vec<Side<'_>>) -> Vec<Side<'_>> {
 mod tests {
     use super::*;
     use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
+    use crate::plan::cell::Cell;
 
     /// A run of cells named `engine precision concurrency`, with the output of each.
     fn run(cells: &[(&str, &str, f64)]) -> (Plan, Summary) {

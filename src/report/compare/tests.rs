@@ -31,7 +31,7 @@ fn side<'a>(name: &str, cells: &'a [CellSummary]) -> Side<'a> {
             cell.name.rsplit('=').next().unwrap().to_owned(),
         )]),
         constants: BTreeMap::new(),
-        load: String::new(),
+        load: None,
         launch: String::new(),
     });
     Side { name: name.to_owned(), cells: cells.collect() }

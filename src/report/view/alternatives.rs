@@ -93,7 +93,7 @@ mod tests {
             cell,
             keys: IndexMap::from([("concurrency".to_owned(), load.to_owned())]),
             constants: BTreeMap::new(),
-            load: load.to_owned(),
+            load: Some(load.to_owned()),
             launch: String::new(),
         };
         Side {

@@ -5,9 +5,7 @@ use crate::metrics::compare::sides::usable_sides;
 use crate::metrics::compare::{Comparison, Side};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::{LoadCurve, Saturation, Share, load_curves};
-use crate::metrics::summary::{
-    CellSummary, Figure, NumberState, PointSummary, SearchSummary, Summary,
-};
+use crate::metrics::summary::{CellSummary, Figure, PointSummary, SearchSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
 use crate::report::compare::sentence::{self, load_words};
@@ -19,8 +17,7 @@ use crate::report::view::{instrument, results};
 const SENTENCES_MAX: usize = 4;
 
 /// Says what was found: alternatives against each other at equal load, and how far the load of one
-/// alternative can rise. Loads are never ranked. Only cells that may be used take part, and no
-/// number that is INVALID.
+/// alternative can rise. Loads are never ranked. No number that is INVALID takes part.
 pub fn headline(summary: &Summary, plan: &Plan, comparison: Option<&Comparison>) -> Vec<String> {
     if plan.report == results::CALIBRATE {
         // Loads are no rivals: what counts is what bench adds under each.
@@ -162,8 +159,7 @@ fn row(cell: &CellSummary) -> String {
         (Quantity::figure(MetricId::Accuracy), "accuracy "),
     ];
     let known = questions.into_iter().filter_map(|(quantity, label)| {
-        let reading = quantity.read(cell)?;
-        reading.value.filter(|_| reading.state != Some(NumberState::Invalid))?;
+        let reading = quantity.believed(cell)?;
         Some(format!("{label}{}", with_unit(&quantity, &reading)))
     });
     let known: Vec<String> = known.collect();
@@ -223,6 +219,7 @@ fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
 mod tests {
     use super::*;
     use crate::metrics::compare::sides::within;
+    use crate::metrics::summary::NumberState;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -260,7 +257,19 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_cell_takes_no_part() {
+    fn an_invalid_number_takes_no_part_and_the_others_of_its_cell_do() {
+        let mut summary = sample_run::summary();
+        let cell = summary.cells.iter_mut().find(|cell| cell.name.contains("int8")).unwrap();
+        cell.counts.errors.clear();
+        let output = cell.figures.get_mut(&MetricId::OutputThroughput.into()).unwrap();
+        output.state = Some(NumberState::Invalid);
+        let sentences = of(&summary);
+        let of_int8 = sentences.iter().find(|sentence| sentence.contains("int8")).unwrap();
+        assert!(of_int8.contains("TPOT") && !of_int8.contains("output"), "{of_int8}");
+    }
+
+    #[test]
+    fn a_cell_that_had_another_load_than_was_asked_takes_no_part() {
         let sentences = of(&sample_run::summary());
         assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
         insta::assert_snapshot!(sentences.join("\n"));

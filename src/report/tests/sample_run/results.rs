@@ -216,6 +216,7 @@ pub(crate) fn summary() -> Summary {
     let mut invalid = measured_cell("int8", 1_423.0, 0.98, 251);
     let reasons = ["client: send lag p99 is 41 ms, limit 5 ms", "client: 97 % of its CPU in use"];
     invalid.validity = Validity::new(CellStatus::Invalid, reasons.map(str::to_owned));
+    invalid.counts.errors.insert("client-resources".to_owned(), 1);
     invalid.distributions.insert(MetricId::Tpot, distribution(4.1, "ms", 5));
     invalid.distributions.insert(MetricId::Itl, distribution(0.0, "ms", 0));
 
