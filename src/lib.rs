@@ -11,6 +11,7 @@ mod diagnostic;
 pub mod engine;
 pub mod help;
 pub mod ids;
+mod importers;
 pub mod load;
 pub mod metrics;
 mod openai;

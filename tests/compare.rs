@@ -8,6 +8,7 @@
 mod calm;
 mod undecided;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -233,4 +234,35 @@ fn accuracies_are_compared_on_the_items_that_both_answered() {
     assert_eq!(accuracy["verdict"], "worse", "{accuracy}");
     let note = accuracy["note"].as_str().unwrap();
     assert!(note.starts_with("12 items that both answered, 0 gained and 12 lost"), "{note}");
+}
+
+#[test]
+fn results_of_other_tools_are_compared_at_the_load_that_they_have() {
+    let place = place();
+    place.run("run", &scenario(&[("sim", 50, 10)], 2, "[1, 4]"));
+    let fixture =
+        |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/results").join(name);
+    let vllm = fixture("vllm-0.33.0.json");
+    let comparison = place.compared(&["run", vllm.to_str().unwrap()]);
+    let Some(rows) = rows(&comparison) else { return };
+    let ttft = rows.iter().find(|(_, row)| row["quantity"] == "ttft.p50").unwrap();
+    let value = ttft.1["candidate"]["value"].as_f64().unwrap();
+    assert!((value - 50.178_902).abs() < 1e-6, "{value}");
+    let whole = rows.iter().any(|(_, row)| row["quantity"] == "output_throughput_whole");
+    assert!(whole, "a rate that both have: {rows:?}");
+    assert!(!rows.iter().any(|(_, row)| row["quantity"] == "output_throughput"), "{rows:?}");
+    let unmatched = comparison["unmatched"].to_string();
+    assert!(unmatched.contains("concurrency=1"), "{unmatched}");
+    let differences = comparison["differences"].to_string();
+    assert!(differences.contains("vllm bench serve"), "{differences}");
+    // Two tools, and a folder.
+    let folder = place.home.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["aiperf-0.13.0.json", "README.md"] {
+        std::fs::copy(fixture(name), folder.join(name)).unwrap();
+    }
+    let text = place.expect(0, &["compare", vllm.to_str().unwrap(), "folder"]);
+    assert!(text.contains("AIPerf 0.13.0"), "{text}");
+    let told = place.expect(65, &["compare", "run", "run/plan.json"]);
+    assert!(told.contains("none of the known tools wrote it"), "{told}");
 }

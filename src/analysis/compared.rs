@@ -1,6 +1,6 @@
 //! Runs and alternatives that are compared: what their summaries, plans and machines say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use toml::Table;
 
 use crate::analysis::records::{complete_trials, corrupt};
 use crate::analysis::rescore::{RescoreError, item_classes};
+use crate::metrics::compare::Side;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
-use crate::metrics::compare::{Comparison, Difference, Side};
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -30,6 +30,10 @@ pub(crate) struct ComparedRun {
     pub(crate) summary: Summary,
     environment: Environment,
     resolved: Table,
+    /// Places of rows in the plan by their names.
+    planned: HashMap<String, usize>,
+    /// Places of cells in the summary by their names.
+    measured: HashMap<String, usize>,
 }
 
 /// Keys of a scenario that say nothing of what is measured, or that engines' commands tell.
@@ -64,12 +68,40 @@ impl ComparedRun {
             .map_err(|why| corrupt(reader.dir().resolved(), why.message().to_owned()))?;
         let plan = reader.plan()?.by_row();
         let environment = reader.environment()?.unwrap_or_default();
-        Ok(Self { reader, plan, summary, environment, resolved })
+        let planned = plan.cells.iter().map(|cell| cell.name.clone()).zip(0..).collect();
+        let measured = summary.cells.iter().map(|cell| cell.name.clone()).zip(0..).collect();
+        Ok(Self { reader, plan, summary, environment, resolved, planned, measured })
     }
 
     /// Returns the run's directory.
     pub(crate) fn dir(&self) -> &Path {
         self.reader.dir().path()
+    }
+
+    /// Returns the run's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.reader.manifest().name
+    }
+
+    /// Returns the version of `bench` that made the run.
+    pub(crate) fn version(&self) -> &str {
+        &self.environment.bench_version
+    }
+
+    /// Returns the model of a cell.
+    pub(crate) fn model(&self, cell: &str) -> Option<&str> {
+        Some(&self.plan.launches.get(&self.planned(cell)?.launch)?.model)
+    }
+
+    /// Returns the commit of the checkout in which the run was made; empty where none is known.
+    pub(crate) fn commit(&self) -> &str {
+        self.environment.bench_commit.as_deref().unwrap_or_default()
+    }
+
+    /// Returns when the run began, nanoseconds since the Unix epoch; 0 for one without events.
+    pub(crate) fn started_unix_ns(&self) -> Result<u64, StoreError> {
+        let first = self.reader.events()?.next().transpose()?;
+        Ok(first.map_or(0, |record| record.unix_ns))
     }
 
     /// Returns all cells as one side.
@@ -90,11 +122,12 @@ impl ComparedRun {
     }
 
     fn planned(&self, name: &str) -> Option<&Cell> {
-        self.plan.cells.iter().find(|cell| cell.name == name)
+        self.planned.get(name).map(|at| &self.plan.cells[*at])
     }
 
-    fn measured(&self, name: &str) -> Option<&CellSummary> {
-        self.summary.cells.iter().find(|cell| cell.name == name)
+    /// Returns a cell's numbers by its name.
+    pub(crate) fn measured(&self, name: &str) -> Option<&CellSummary> {
+        self.measured.get(name).map(|at| &self.summary.cells[*at])
     }
 
     /// Returns data sets by name with the hash of what was sent, from the first trial of a cell.
@@ -145,47 +178,36 @@ pub(crate) fn paired_accuracy(
     Ok(headline.and_then(|name| pair(&first, &second, name)))
 }
 
-/// Tells what else is not the same: the machine, the scenario, data, engines and their commands.
-///
-/// `runs` has the run of each side; a run compared by one of its keys is that of every side.
-pub(crate) fn differences(
-    comparison: &Comparison,
-    runs: &[&ComparedRun],
-) -> Result<Vec<Difference>, StoreError> {
-    let mut found = Vec::new();
-    for side in 1..runs.len() {
-        let (one, other) = (runs[0], runs[side]);
-        let mut told = |what: &str, baseline: String, candidate: String| {
-            let difference = Difference { side, what: what.to_owned(), baseline, candidate };
-            let is_new =
-                difference.baseline != difference.candidate && !found.contains(&difference);
-            if is_new {
-                found.push(difference);
-            }
-        };
-        if !std::ptr::eq(one, other) {
-            let (before, now) = (one.environment.facts(), other.environment.facts());
-            for ((what, before), (_, now)) in before.into_iter().zip(now) {
-                told(what, before, now);
-            }
-            let (before, now) = (one.datasets()?, other.datasets()?);
-            for (name, sha256) in before {
-                if let Some(other) = now.get(&name) {
-                    told(&format!("data set {name}"), sha256, other.clone());
-                }
-            }
-            for change in diff::changes(&one.resolved, &other.resolved) {
-                if !NOT_TOLD.contains(&change.section()) {
-                    let (before, now) = change.values();
-                    told(&change.key(), before, now);
-                }
+/// Tells what else is not the same of two runs: the machine, the scenario, data, engines and their
+/// commands.
+pub(crate) fn told_apart<'a>(
+    one: &ComparedRun,
+    other: &ComparedRun,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    told: &mut dyn FnMut(&str, String, String),
+) -> Result<(), StoreError> {
+    if !std::ptr::eq(one, other) {
+        let (before, now) = (one.environment.facts(), other.environment.facts());
+        for ((what, before), (_, now)) in before.into_iter().zip(now) {
+            told(what, before, now);
+        }
+        let (before, now) = (one.datasets()?, other.datasets()?);
+        for (name, sha256) in before {
+            if let Some(other) = now.get(&name) {
+                told(&format!("data set {name}"), sha256, other.clone());
             }
         }
-        for cells in comparison.cells.iter().filter(|cells| cells.side == side) {
-            of_engines(one, &cells.baseline, other, &cells.candidate, &mut told);
+        for change in diff::changes(&one.resolved, &other.resolved) {
+            if !NOT_TOLD.contains(&change.section()) {
+                let (before, now) = change.values();
+                told(&change.key(), before, now);
+            }
         }
     }
-    Ok(found)
+    for (baseline, candidate) in pairs {
+        of_engines(one, baseline, other, candidate, told);
+    }
+    Ok(())
 }
 
 fn of_engines(
@@ -199,10 +221,8 @@ fn of_engines(
         run.measured(cell).and_then(|cell| cell.engine_version.clone()).unwrap_or_default()
     };
     told("engine version", version(one, cell), version(other, other_cell));
-    let launch = |run: &ComparedRun, cell: &str| {
-        let cell = run.plan.cells.iter().find(|it| it.name == cell)?;
-        run.plan.launches.get(&cell.launch).cloned()
-    };
+    let launch =
+        |run: &ComparedRun, cell: &str| run.plan.launches.get(&run.planned(cell)?.launch).cloned();
     let (Some(before), Some(now)) = (launch(one, cell), launch(other, other_cell)) else { return };
     told("model", before.model, now.model);
     let (before_alone, now_alone) = apart(&before.argv, &now.argv);

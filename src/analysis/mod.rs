@@ -6,6 +6,7 @@ pub(crate) mod input;
 pub(crate) mod request_rows;
 pub(crate) mod rescore;
 pub(crate) mod run;
+pub(crate) mod subject;
 
 mod golds;
 pub(crate) mod records;

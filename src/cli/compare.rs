@@ -1,18 +1,19 @@
-//! `bench compare`: runs, or the alternatives of one run, against a baseline.
+//! `bench compare`: runs, results of other tools, or the alternatives of one run, against a baseline.
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use crate::analysis::compared::{ComparedRun, differences, paired_accuracy};
+use crate::analysis::compared::{ComparedRun, paired_accuracy};
 use crate::analysis::rescore::RescoreError;
+use crate::analysis::subject::{Subject, SubjectError, differences};
 use crate::cli::args::{Colour, CompareArgs, CompareFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::gates::exit_of;
 use crate::cli::output;
 use crate::metrics::axes::is_load;
-use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main};
+use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run};
 use crate::metrics::quantity::Quantity;
 use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
 use crate::store::error::StoreError;
@@ -25,18 +26,18 @@ const LETTERS: [&str; 26] = [
 
 /// Compares, and prints what was found.
 pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, Failure> {
-    let runs = args.dirs.iter().map(|dir| opened(dir)).collect::<Result<Vec<_>, _>>()?;
-    let (sides, runs, told) = match runs.as_slice() {
-        [run] => by_key(run, args.by.as_deref())?,
+    let subjects = args.dirs.iter().map(|path| opened(path)).collect::<Result<Vec<_>, _>>()?;
+    let (sides, subjects, told) = match subjects.as_slice() {
+        [subject] => by_key(subject, args.by.as_deref())?,
         _ if args.by.is_some() => {
             return Err(usage("--by compares the cells of one run; name one directory"));
         }
-        runs if runs.len() > LETTERS.len() => {
+        subjects if subjects.len() > LETTERS.len() => {
             return Err(usage(&format!("at most {} runs can be compared at once", LETTERS.len())));
         }
-        runs => by_run(runs, &args.dirs),
+        subjects => by_subject(subjects, &args.dirs),
     };
-    let comparison = compared(args, &sides, &runs)?;
+    let comparison = compared(args, &sides, &subjects)?;
     let view = || ComparisonView::new(&comparison, &told);
     let text = match args.format {
         CompareFormat::Terminal => {
@@ -51,26 +52,46 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
     Ok(exit_of(&comparison.gates, args.undecided.into()))
 }
 
-fn opened(dir: &Path) -> Result<ComparedRun, Failure> {
-    ComparedRun::open(dir).map_err(|error| match &error {
+fn opened(path: &Path) -> Result<Subject, Failure> {
+    Subject::open(path).map_err(|error| match error {
+        SubjectError::Run(error) => unread(path, error),
+        SubjectError::File { .. } => Failure::input(error.to_string()),
+        SubjectError::Import { .. } => Failure::new(Exit::BadData, error.to_string()).help(
+            "give what the tool saves: --save-result of vllm bench serve, --output-file of SGLang, \
+             kind=json of GuideLLM, profile_export_aiperf.json, `llama-bench -o json`, lm_eval's \
+             results_….json; or a run directory",
+        ),
+    })
+}
+
+/// Opens a run directory by its summary.
+pub(crate) fn opened_run(dir: &Path) -> Result<ComparedRun, Failure> {
+    ComparedRun::open(dir).map_err(|error| unread(dir, error))
+}
+
+fn unread(dir: &Path, error: StoreError) -> Failure {
+    match &error {
         StoreError::Missing { path, .. } if path.ends_with("summary.json") => {
             let report = format!("`bench report {}` writes it", dir.display());
             Failure::from(error).help(report)
         }
         _ => Failure::from(error),
-    })
+    }
 }
 
-/// Sides, the run of each, and what each stands for.
-type Sides<'r> = (Vec<Side<'r>>, Vec<&'r ComparedRun>, Vec<String>);
+/// Sides, the subject of each, and what each stands for.
+type Sides<'r> = (Vec<Side<'r>>, Vec<&'r Subject>, Vec<String>);
 
-fn by_run<'r>(runs: &'r [ComparedRun], dirs: &[PathBuf]) -> Sides<'r> {
-    let sides = runs.iter().zip(LETTERS).map(|(run, name)| run.side(name.to_owned()));
-    let told = dirs.iter().map(|dir| dir.display().to_string());
-    (sides.collect(), runs.iter().collect(), told.collect())
+fn by_subject<'r>(subjects: &'r [Subject], paths: &[PathBuf]) -> Sides<'r> {
+    let sides = subjects.iter().zip(LETTERS).map(|(it, name)| it.side(name.to_owned()));
+    let told = paths.iter().map(|path| path.display().to_string());
+    (sides.collect(), subjects.iter().collect(), told.collect())
 }
 
-fn by_key<'r>(run: &'r ComparedRun, by: Option<&str>) -> Result<Sides<'r>, Failure> {
+fn by_key<'r>(subject: &'r Subject, by: Option<&str>) -> Result<Sides<'r>, Failure> {
+    let Some(run) = subject.run() else {
+        return Err(usage("results of another tool are compared with something: name two"));
+    };
     let alternatives = run.alternatives();
     let known = || match alternatives.as_slice() {
         [] => "this run has one alternative; name two runs".to_owned(),
@@ -98,8 +119,8 @@ fn by_key<'r>(run: &'r ComparedRun, by: Option<&str>) -> Result<Sides<'r>, Failu
     };
     let sides = run.sides_by(key);
     let told = sides.iter().map(|side| side.name.clone()).collect();
-    let runs = vec![run; sides.len()];
-    Ok((sides, runs, told))
+    let subjects = vec![subject; sides.len()];
+    Ok((sides, subjects, told))
 }
 
 fn usage(message: &str) -> Failure {
@@ -109,33 +130,34 @@ fn usage(message: &str) -> Failure {
 fn compared(
     args: &CompareArgs,
     sides: &[Side<'_>],
-    runs: &[&ComparedRun],
+    subjects: &[&Subject],
 ) -> Result<Comparison, Failure> {
     // The baseline's scenario says how it is to be judged; the command line has the last word.
-    let asked = Rules::of(runs[0].plan.compare);
+    let asked = Rules::of(subjects[0].run().and_then(|run| run.plan.compare));
     let rules = Rules {
         alpha: args.alpha.unwrap_or(asked.alpha),
         margin: args.margin.unwrap_or(asked.margin),
     };
     let failed: RefCell<Option<RescoreError>> = RefCell::new(None);
-    let pair_items = |side: usize, cell: &str, other: &str| match paired_accuracy(
-        (runs[0], cell),
-        (runs[side], other),
-    ) {
-        Ok(paired) => paired,
-        Err(error) => {
+    let pair_items = |side: usize, cell: &str, other: &str| {
+        let (one, another) = (subjects[0].run()?, subjects[side].run()?);
+        paired_accuracy((one, cell), (another, other)).unwrap_or_else(|error| {
             failed.borrow_mut().get_or_insert(error);
             None
-        }
+        })
     };
     let gated: Vec<Quantity> =
         args.fail_if.iter().filter_map(|text| Some(gates::relative(text)?.0)).collect();
-    let is_asked = |it: &Quantity| args.all || is_main(it) || gated.contains(it);
+    // What another tool tells is compared, also where runs have something better.
+    let is_asked = |it: &Quantity| {
+        let of_runs = is_main(it) || (args.all && !is_of_whole_run(it));
+        of_runs || gated.contains(it) || subjects.iter().any(|subject| subject.tells(it))
+    };
     let mut comparison = compare(sides, &is_asked, &pair_items, rules);
     comparison.gates = gates::judge(&comparison, &args.fail_if);
     if let Some(error) = failed.into_inner() {
         return Err(Failure::from(error));
     }
-    comparison.differences = differences(&comparison, runs)?;
+    comparison.differences = differences(&comparison, subjects)?;
     Ok(comparison)
 }

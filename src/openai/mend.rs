@@ -14,7 +14,7 @@ const SURROGATES: std::ops::RangeInclusive<u32> = 0xd800..=0xdfff;
 ///
 /// Numbers that are not finite, in any spelling, become `null`; control characters in strings
 /// are escaped; a lone half of a surrogate pair becomes a mark that [`Halves::take`] reads.
-pub(super) fn mend(data: &[u8]) -> (String, Vec<Oddity>) {
+pub(crate) fn mend(data: &[u8]) -> (String, Vec<Oddity>) {
     let text = String::from_utf8_lossy(data);
     let mut odd = Vec::new();
     if matches!(text, std::borrow::Cow::Owned(_)) {

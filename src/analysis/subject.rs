@@ -1,0 +1,203 @@
+//! What is compared: a run directory, or result files of another tool.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::analysis::compared::{ComparedRun, told_apart};
+use crate::importers::{self, ImportError, ResultFile, Results};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::{Comparison, Difference, Side};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::store::error::StoreError;
+use crate::store::run_dir::RunDir;
+
+/// What stands on one side of a comparison.
+pub(crate) enum Subject {
+    /// A run.
+    Run(Box<ComparedRun>),
+    /// What another tool wrote.
+    Results(Results),
+}
+
+/// Why nothing can be compared with it.
+#[derive(Debug, Error)]
+pub(crate) enum SubjectError {
+    /// It is a run directory that cannot be read.
+    #[error(transparent)]
+    Run(#[from] StoreError),
+    /// It is a file that cannot be read.
+    #[error("failed to read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// It is no result file.
+    #[error("failed to read {path} as results of another tool: {source}")]
+    Import {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it lacks.
+        source: ImportError,
+    },
+}
+
+/// What the numbers of a run mean, where other tools' may mean something else.
+const OURS: [(&str, &str); 4] = [
+    ("TTFT from", "the first write of the request to the kernel's stamp of the first token"),
+    ("output tok/s over", "the first due request to the last answer"),
+    ("output tokens by", "the engine's usage"),
+    ("TPOT", "over HTTP, as a client sees it"),
+];
+
+impl Subject {
+    /// Opens a run directory, a result file, or a folder of result files of one tool.
+    pub(crate) fn open(path: &Path) -> Result<Self, SubjectError> {
+        if path.is_file() {
+            let failed = |source| SubjectError::Import { path: path.to_owned(), source };
+            let file = importers::read(&read(path)?).map_err(failed)?;
+            return Ok(Self::Results(Results::of(vec![file]).map_err(failed)?));
+        }
+        if path.is_dir() && !RunDir::at(path).manifest().is_file() {
+            let files = result_files(path)?;
+            if !files.is_empty() {
+                let failed = |source| SubjectError::Import { path: path.to_owned(), source };
+                return Ok(Self::Results(Results::of(files).map_err(failed)?));
+            }
+        }
+        Ok(Self::Run(Box::new(ComparedRun::open(path)?)))
+    }
+
+    /// Returns the run, if it is one.
+    pub(crate) fn run(&self) -> Option<&ComparedRun> {
+        match self {
+            Self::Run(run) => Some(run),
+            Self::Results(_) => None,
+        }
+    }
+
+    /// Returns all cells as one side.
+    pub(crate) fn side(&self, name: String) -> Side<'_> {
+        match self {
+            Self::Run(run) => run.side(name),
+            Self::Results(results) => Side { name, cells: results.side_cells() },
+        }
+    }
+
+    /// Whether another tool told the quantity.
+    pub(crate) fn tells(&self, quantity: &Quantity) -> bool {
+        match self {
+            Self::Run(_) => false,
+            Self::Results(results) => {
+                results.cells().any(|cell| cell.trials.contains_key(quantity))
+            }
+        }
+    }
+
+    fn cell(&self, name: &str) -> Option<&CellSummary> {
+        match self {
+            Self::Run(run) => run.measured(name),
+            Self::Results(results) => results.cell(name),
+        }
+    }
+
+    fn measured_by(&self) -> String {
+        match self {
+            Self::Run(run) => format!("bench {}", run.version()),
+            Self::Results(results) => results.written_by(),
+        }
+    }
+
+    fn model(&self, cell: &str) -> String {
+        let found = match self {
+            Self::Run(run) => run.model(cell),
+            Self::Results(results) => results.model(),
+        };
+        found.unwrap_or_default().to_owned()
+    }
+
+    fn meaning(&self, of: &str) -> &'static str {
+        let notes = match self {
+            Self::Run(_) => &OURS[..],
+            Self::Results(results) => results.notes(),
+        };
+        notes.iter().find(|(what, _)| *what == of).map_or("", |(_, meaning)| meaning)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SubjectError> {
+    fs::read(path).map_err(|source| SubjectError::File { path: path.to_owned(), source })
+}
+
+/// Returns the files of a folder that a known tool wrote; others may lie there too.
+fn result_files(folder: &Path) -> Result<Vec<ResultFile>, SubjectError> {
+    let failed = |source| SubjectError::File { path: folder.to_owned(), source };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    let is_json = |path: &PathBuf| {
+        path.is_file() && path.extension().is_some_and(|it| it == "json" || it == "jsonl")
+    };
+    let mut files = Vec::new();
+    for path in paths.into_iter().filter(is_json) {
+        match importers::read(&read(&path)?) {
+            Ok(file) => files.push(file),
+            Err(ImportError::Unknown | ImportError::NotJson(_)) => {}
+            Err(source) => return Err(SubjectError::Import { path, source }),
+        }
+    }
+    Ok(files)
+}
+
+/// Tells what else is not the same on the sides of a comparison.
+///
+/// `subjects` has the subject of each side; a run compared by one of its keys is that of every side.
+pub(crate) fn differences(
+    comparison: &Comparison,
+    subjects: &[&Subject],
+) -> Result<Vec<Difference>, StoreError> {
+    let mut found = Vec::new();
+    for side in 1..subjects.len() {
+        let (one, other) = (subjects[0], subjects[side]);
+        let mut told = |what: &str, baseline: String, candidate: String| {
+            let difference = Difference { side, what: what.to_owned(), baseline, candidate };
+            let is_new =
+                difference.baseline != difference.candidate && !found.contains(&difference);
+            if is_new {
+                found.push(difference);
+            }
+        };
+        let cells = || comparison.cells.iter().filter(move |cells| cells.side == side);
+        let pairs = || cells().map(|cells| (cells.baseline.as_str(), cells.candidate.as_str()));
+        if let (Some(one), Some(other)) = (one.run(), other.run()) {
+            told_apart(one, other, pairs(), &mut told)?;
+            continue;
+        }
+        told("measured by", one.measured_by(), other.measured_by());
+        for (what, _) in OURS {
+            if [one, other].iter().any(|it| it.run().is_none() && !it.meaning(what).is_empty()) {
+                told(what, one.meaning(what).to_owned(), other.meaning(what).to_owned());
+            }
+        }
+        for (baseline, candidate) in pairs() {
+            told("model", one.model(baseline), other.model(candidate));
+            for (what, metric) in [
+                ("prompt tokens of a request", MetricId::PromptTokens),
+                ("output tokens of a request", MetricId::OutputTokens),
+            ] {
+                let mean = |cell: Option<&CellSummary>| {
+                    let mean = cell.and_then(|cell| cell.distributions.get(&metric)?.mean);
+                    mean.map_or_else(String::new, |mean| format!("{mean:.1}"))
+                };
+                told(what, mean(one.cell(baseline)), mean(other.cell(candidate)));
+            }
+        }
+    }
+    Ok(found)
+}

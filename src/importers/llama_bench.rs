@@ -1,0 +1,38 @@
+//! `llama-bench -o json` and `-o jsonl`: one object for each test.
+
+use serde_json::Value;
+
+use crate::importers::measurement::{Measurement, count, text};
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::plan::cell::ArrivalsPlan;
+
+/// Reads tests that generate; those that only read a prompt measure nothing that a served engine
+/// shows by itself.
+pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
+    let tests = document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice);
+    tests.first()?.get("samples_ts")?;
+    let found: Vec<Measurement> = tests.iter().filter_map(test).collect();
+    let why = "no test of it generates tokens alone (`-n`)";
+    Some(if found.is_empty() { Err(why.to_owned()) } else { Ok(found) })
+}
+
+fn test(it: &Value) -> Option<Measurement> {
+    let (n_prompt, n_gen) = (count(it, "/n_prompt"), count(it, "/n_gen"));
+    if n_prompt > 0 || n_gen == 0 {
+        return None;
+    }
+    let rates = it.get("samples_ts")?.as_array()?.iter().filter_map(Value::as_f64);
+    let millis: Vec<f64> = rates.filter(|rate| *rate > 0.0).map(|rate| 1e3 / rate).collect();
+    let model = text(it, "/model_filename")?;
+    let file = model.rsplit(['/', '\\']).next().unwrap_or(&model);
+    Some(Measurement {
+        version: it.get("build_number").and_then(Value::as_u64).map(|build| format!("b{build}")),
+        model: Some(file.to_owned()),
+        arrivals: Some(ArrivalsPlan::Closed { concurrency: 1 }),
+        n_ok: millis.len() as u64,
+        tokens: [None, Some(n_gen as f64)],
+        values: [(Quantity::mean(MetricId::Tpot), millis)].into(),
+        ..Measurement::default()
+    })
+}

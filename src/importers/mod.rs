@@ -1,0 +1,238 @@
+//! Result files of other tools, as cells that are compared with those of a run.
+//!
+//! A file is known by what it holds, not by its name. What a tool says is taken as it says it; where
+//! its definition is not that of this program, it is the quantity with the same definition that it
+//! becomes (rates over the whole run), or [`Tool::notes`] tell the difference.
+
+mod aiperf;
+mod guidellm;
+mod llama_bench;
+mod lm_eval;
+mod measurement;
+mod serving;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::importers::measurement::Measurement;
+use crate::metrics::compare::SideCell;
+use crate::metrics::summary::CellSummary;
+use crate::openai::mend::mend;
+
+/// A tool whose result files can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// `vllm bench serve`, in Python or in Rust.
+    Vllm,
+    /// SGLang's `bench_serving`.
+    Sglang,
+    /// GuideLLM.
+    GuideLlm,
+    /// NVIDIA's AIPerf.
+    AiPerf,
+    /// llama.cpp's `llama-bench`.
+    LlamaBench,
+    /// lm-evaluation-harness.
+    LmEval,
+}
+
+impl Tool {
+    const ALL: [Self; 6] =
+        [Self::Vllm, Self::Sglang, Self::GuideLlm, Self::AiPerf, Self::LlamaBench, Self::LmEval];
+
+    /// Returns the name that people know.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm bench serve",
+            Self::Sglang => "SGLang bench_serving",
+            Self::GuideLlm => "GuideLLM",
+            Self::AiPerf => "AIPerf",
+            Self::LlamaBench => "llama-bench",
+            Self::LmEval => "lm-evaluation-harness",
+        }
+    }
+
+    /// Returns what its numbers mean where that is not what the same word means here.
+    ///
+    /// Source: the tools' own sources, in the versions of `fixtures/results/README.md`.
+    pub(crate) const fn notes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Vllm | Self::Sglang => &[(
+                "TTFT from",
+                "before the request is written, connecting included, to the client's event loop",
+            )],
+            Self::GuideLlm => &[
+                ("TTFT from", "the start of the request to the client's event loop, in wall time"),
+                ("output tok/s over", "GuideLLM's own steady part of the run"),
+            ],
+            Self::AiPerf => &[
+                (
+                    "TTFT from",
+                    "the start of the request, connecting included, to the client's event loop",
+                ),
+                (
+                    "output tokens by",
+                    "AIPerf's own tokenizer, unless it is told to take the server's",
+                ),
+            ],
+            Self::LlamaBench => &[("TPOT", "in the process, without server, sampling or text")],
+            Self::LmEval => &[],
+        }
+    }
+
+    /// Returns the measurements of a document; `None` where another tool wrote it.
+    fn read(self, document: &Value) -> Option<Result<Vec<Measurement>, String>> {
+        match self {
+            Self::Vllm => serving::vllm(document),
+            Self::Sglang => serving::sglang(document),
+            Self::GuideLlm => guidellm::read(document),
+            Self::AiPerf => aiperf::read(document),
+            Self::LlamaBench => llama_bench::read(document),
+            Self::LmEval => lm_eval::read(document),
+        }
+    }
+}
+
+/// What a result file holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Results {
+    /// Who wrote it.
+    tool: Tool,
+    /// The tool's version, where the file says it.
+    version: Option<String>,
+    cells: Vec<ResultCell>,
+}
+
+#[derive(Clone, Debug)]
+struct ResultCell {
+    summary: CellSummary,
+    load: Option<String>,
+    model: Option<String>,
+}
+
+/// Why a file is no result of a tool that is known.
+#[derive(Debug, Error)]
+pub(crate) enum ImportError {
+    /// It is no JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(String),
+    /// No tool that is known writes this.
+    #[error(
+        "none of the known tools wrote it: {}",
+        Tool::ALL.map(Tool::name).join(", ")
+    )]
+    Unknown,
+    /// Files of one folder are of several.
+    #[error("it holds files of {} and of {}; name the files instead", one.name(), other.name())]
+    Several {
+        /// One of them.
+        one: Tool,
+        /// Another.
+        other: Tool,
+    },
+    /// It is such a file, and lacks what it must have.
+    #[error("it is of {}, but {why}", tool.name())]
+    Lacks {
+        /// The tool.
+        tool: Tool,
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// The measurements of one file.
+#[derive(Clone, Debug)]
+pub(crate) struct ResultFile {
+    tool: Tool,
+    measurements: Vec<Measurement>,
+}
+
+/// Reads the text of a result file: a JSON document, or several one after the other.
+pub(crate) fn read(text: &[u8]) -> Result<ResultFile, ImportError> {
+    // Python writes `Infinity` and `NaN`, which no JSON has.
+    let (text, _) = mend(text);
+    let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let mut found: Option<Tool> = None;
+    let mut measurements = Vec::new();
+    for document in documents {
+        let document = document.map_err(|error| ImportError::NotJson(error.to_string()))?;
+        let known = |tool: Tool| Some((tool, tool.read(&document)?));
+        let tools = found.map_or_else(|| Tool::ALL.to_vec(), |tool| vec![tool]);
+        let (tool, read) = tools.into_iter().find_map(known).ok_or(ImportError::Unknown)?;
+        measurements.extend(read.map_err(|why| ImportError::Lacks { tool, why })?);
+        found = Some(tool);
+    }
+    let tool = found.ok_or(ImportError::Unknown)?;
+    if measurements.is_empty() {
+        return Err(ImportError::Lacks { tool, why: "holds no measurement".to_owned() });
+    }
+    Ok(ResultFile { tool, measurements })
+}
+
+impl Results {
+    /// Puts files of one tool together. Measurements at the same load are trials of one cell.
+    pub(crate) fn of(files: Vec<ResultFile>) -> Result<Self, ImportError> {
+        let tool = files.first().ok_or(ImportError::Unknown)?.tool;
+        if let Some(other) = files.iter().find(|file| file.tool != tool) {
+            return Err(ImportError::Several { one: tool, other: other.tool });
+        }
+        let measurements = files.into_iter().flat_map(|file| file.measurements);
+        let mut version = None;
+        let mut cells: IndexMap<(String, Option<String>), Vec<Measurement>> = IndexMap::new();
+        for one in measurements {
+            version = version.or_else(|| one.version.clone());
+            cells.entry((one.name(tool), one.load())).or_default().push(one);
+        }
+        let cell = |((name, load), trials): ((String, Option<String>), Vec<Measurement>)| {
+            let model = trials[0].model.clone();
+            ResultCell { summary: measurement::cell(name, &trials), load, model }
+        };
+        Ok(Self { tool, version, cells: cells.into_iter().map(cell).collect() })
+    }
+
+    /// Returns what the file holds as cells that can be matched.
+    pub(crate) fn side_cells(&self) -> Vec<SideCell<'_>> {
+        let mut cells = Vec::new();
+        for ResultCell { summary, load, model } in &self.cells {
+            let model = model.iter().map(|model| ("model".to_owned(), model.clone()));
+            cells.push(SideCell {
+                cell: summary,
+                keys: summary.keys.clone(),
+                constants: model.collect(),
+                load: load.clone(),
+                launch: String::new(),
+            });
+        }
+        cells
+    }
+
+    /// Returns the cell of that name.
+    pub(crate) fn cell(&self, name: &str) -> Option<&CellSummary> {
+        self.cells.iter().map(|cell| &cell.summary).find(|cell| cell.name == name)
+    }
+
+    /// Returns the model, where the file says it.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.cells.iter().find_map(|cell| cell.model.as_deref())
+    }
+
+    /// Returns all cells.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &CellSummary> {
+        self.cells.iter().map(|cell| &cell.summary)
+    }
+
+    /// Returns what the tool's numbers mean where that is not what the same word means here.
+    pub(crate) const fn notes(&self) -> &'static [(&'static str, &'static str)] {
+        self.tool.notes()
+    }
+
+    /// Returns who wrote it, with the version where it is known.
+    pub(crate) fn written_by(&self) -> String {
+        let version = self.version.as_ref().map_or_else(String::new, |it| format!(" {it}"));
+        format!("{}{version}", self.tool.name())
+    }
+}
+
+#[cfg(test)]
+mod tests;
