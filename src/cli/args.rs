@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Baseline(BaselineCommand),
     /// Compare runs, or the alternatives of one run: which is better, by how much, does it hold
     Compare(CompareArgs),
+    /// Metrics over many runs, and the run with which one changed for good
+    History(HistoryArgs),
     /// Grade the stored answers of a run again, with other extractors
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
@@ -386,14 +388,17 @@ pub(crate) enum ReportFormat {
 #[command(after_help = "Examples:\n  \
     bench compare runs/before runs/after\n  \
     bench compare runs/vllm_vs_sglang-20261122T101500Z --by engine\n  \
+    bench compare runs/chat vllm.json aiperf/profile_export_aiperf.json\n  \
     bench compare main feature --format markdown >> $GITHUB_STEP_SUMMARY\n\n\
     The sample is the trial: with one on a side there is a ratio and no verdict, and five of each,\n\
     interleaved (`order = \"interleaved\"`), tell 15 % apart. Cells are matched by their load and by\n\
     every key that either side sweeps; loads are never compared with each other. Figures are those\n\
     of summary.json, as `bench report` wrote them.")]
 pub(crate) struct CompareArgs {
-    /// Run directories, the baseline first; or one, whose alternatives are compared.
-    #[arg(required = true, value_name = "DIR")]
+    /// Run directories, or result files (or folders of them) of vllm bench serve, SGLang's
+    /// client, GuideLLM, AIPerf, llama-bench and lm-evaluation-harness; the baseline first. Or
+    /// one run, whose alternatives are compared.
+    #[arg(required = true, value_name = "DIR or FILE")]
     pub(crate) dirs: Vec<PathBuf>,
     /// Key of one run whose values are compared, the first one being the baseline. Without it:
     /// engine where several are swept, else the only key that is no load.
@@ -419,6 +424,40 @@ pub(crate) struct CompareArgs {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = CompareFormat::Terminal)]
     pub(crate) format: CompareFormat,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench history runs\n  \
+    bench history nightly/2026-11-* --all --format json\n\n\
+    Runs are sorted by when they began, and cells are found by their names, so runs of one scenario\n\
+    belong together. A step is named by its run, and by the engine version and the commit of the\n\
+    checkout where these changed with it.")]
+pub(crate) struct HistoryArgs {
+    /// Run directories, or folders of them.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Every quantity, not only the main ones. More quantities share the chance of error.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Chance that any step is shown that is not there. Without it: the newest scenario's, else
+    /// 0.01.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) alpha: Option<f64>,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value_t = HistoryFormat::Terminal)]
+    pub(crate) format: HistoryFormat,
+}
+
+/// Faces of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryFormat {
+    /// Tables for this terminal.
+    Terminal,
+    /// Markdown.
+    Markdown,
+    /// The history as JSON.
+    Json,
 }
 
 /// Faces of a comparison.

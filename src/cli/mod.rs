@@ -22,6 +22,7 @@ mod explain;
 mod failure;
 mod gates;
 mod help;
+mod history;
 mod init;
 mod job;
 mod kept;
@@ -89,6 +90,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::report(&args, colour),
         Command::Baseline(command) => baseline::baseline(&command),
         Command::Compare(args) => compare::compare_runs(&args, colour),
+        Command::History(args) => history::show(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args, colour),

@@ -23,6 +23,7 @@ pub mod few_samples;
 mod figures;
 pub mod gates;
 pub mod goodput;
+pub(crate) mod history;
 mod latencies;
 mod load_time;
 pub(crate) mod own_lag;

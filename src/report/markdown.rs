@@ -1,6 +1,7 @@
 //! The Markdown face.
 
 pub(crate) mod escape;
+pub(crate) mod table;
 
 use crate::report::template::{self, TemplateError};
 use crate::report::view::ReportView;

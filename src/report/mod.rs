@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod csv;
 pub mod figure;
+pub(crate) mod history;
 pub mod html;
 pub mod input;
 pub mod json;

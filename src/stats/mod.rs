@@ -3,6 +3,7 @@
 //! Every estimator names its source, and every test compares with a published value or with
 //! one computed by another program.
 
+pub(crate) mod change_point;
 pub mod interval;
 pub mod ks;
 pub mod mean;

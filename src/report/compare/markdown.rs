@@ -2,8 +2,9 @@
 
 use crate::report::compare::ComparisonView;
 use crate::report::markdown::escape::escaped;
+use crate::report::markdown::table;
 use crate::report::number::counted;
-use crate::report::view::table::{Column, TableCell};
+use crate::report::view::table::TableCell;
 use crate::stats::verdict::Verdict;
 
 /// Rows of the table where not all are asked for: what is worse goes first.
@@ -26,26 +27,18 @@ pub fn render(view: &ComparisonView, all: bool) -> String {
     lines.extend(view.sentences.iter().map(|sentence| format!("{}  ", escaped(sentence))));
     lines.extend(view.gates.iter().map(|gate| format!("- {} {}", gate.mark, escaped(&gate.line))));
     lines.push(String::new());
-    table(&mut lines, view, all);
+    rows(&mut lines, view, all);
     notes(&mut lines, view, all);
     lines.join("\n").trim_end().to_owned() + "\n"
 }
 
-fn table(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
+fn rows(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
     let rows = &view.table.rows;
     if rows.is_empty() {
         return;
     }
     let columns = &view.table.columns;
-    lines.push(row(columns.iter().map(Column::title)));
-    lines.push(format!(
-        "|{}|",
-        columns
-            .iter()
-            .map(|it| if it.numeric { "---:" } else { "---" })
-            .collect::<Vec<_>>()
-            .join("|")
-    ));
+    lines.extend(table::header(columns));
     let mut shown: Vec<usize> = (0..rows.len()).collect();
     if !all && rows.len() > ROWS_MAX {
         // The order of documents holds among equals, and what is left out is counted.
@@ -53,7 +46,7 @@ fn table(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
         shown.truncate(ROWS_MAX);
         shown.sort_unstable();
     }
-    lines.extend(shown.iter().map(|at| row(rows[*at].iter().map(TableCell::line))));
+    lines.extend(shown.iter().map(|at| table::row(rows[*at].iter().map(TableCell::line))));
     lines.push(String::new());
     let n_hidden = (rows.len() - shown.len()) as u64;
     let mut rules = view.rules.clone();
@@ -75,11 +68,6 @@ fn importance(verdict: Option<Verdict>) -> u8 {
         None => 3,
         Some(Verdict::Equivalent) => 4,
     }
-}
-
-fn row(cells: impl Iterator<Item = String>) -> String {
-    let cells: Vec<String> = cells.map(|cell| escaped(&cell)).collect();
-    format!("| {} |", cells.join(" | "))
 }
 
 fn notes(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {

@@ -1,0 +1,202 @@
+//! Metrics over many runs: the value of each in every run, and where its level changed.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+use serde::Serialize;
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::{is_main, is_of_whole_run};
+use crate::metrics::per_trial;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, NumberState, Summary};
+use crate::stats::change_point::{self, Step};
+use crate::stats::verdict::Verdict;
+use crate::stats::welch::LogSample;
+
+/// Version of the form in which a history is written.
+const HISTORY_FORMAT: u32 = 1;
+
+/// A run that is part of a history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PastRun<'a> {
+    /// Name of its directory.
+    pub(crate) name: &'a str,
+    /// When it began, as a date.
+    pub(crate) started: &'a str,
+    /// Commit of the checkout in which it was made; empty where none is recorded.
+    pub(crate) commit: &'a str,
+    /// Its numbers.
+    pub(crate) summary: &'a Summary,
+}
+
+/// Metrics over runs, the oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct History {
+    /// Version of this form.
+    pub(crate) format: u32,
+    /// Chance that any series shows a step that is not there; all series share it.
+    pub(crate) alpha: f64,
+    /// The runs.
+    pub(crate) runs: Vec<RunPoint>,
+    /// One per cell and quantity.
+    pub(crate) series: Vec<Series>,
+}
+
+/// A run as a history names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RunPoint {
+    /// Name of its directory.
+    pub(crate) name: String,
+    /// When it began.
+    pub(crate) started: String,
+    /// Commit; empty where none is recorded.
+    pub(crate) commit: String,
+}
+
+/// One quantity of one cell over all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Series {
+    /// Name of the cell, by which it is found in each run.
+    pub(crate) cell: String,
+    /// The quantity.
+    pub(crate) quantity: Quantity,
+    /// Unit of the values.
+    pub(crate) unit: String,
+    /// Geometric mean over the trials of each run; absent where the run has no such number.
+    pub(crate) values: Vec<Option<f64>>,
+    /// Version of the engine in each run; absent where it is not known.
+    pub(crate) versions: Vec<Option<String>>,
+    /// Changes of level, the oldest first.
+    pub(crate) steps: Vec<SeriesStep>,
+}
+
+/// A change of level.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct SeriesStep {
+    /// Index of the first run of the new level.
+    pub(crate) run: usize,
+    /// Index of the last run before it that has the number.
+    pub(crate) after: usize,
+    /// The new level over the one before.
+    pub(crate) ratio: f64,
+    /// Chance of a difference as large at the likeliest of all runs.
+    pub(crate) p_value: f64,
+    /// Whether the new level is better or worse.
+    pub(crate) verdict: Verdict,
+}
+
+/// Lays runs beside each other, the oldest first; of two quantities or more where `all` is asked
+/// for, else of the main ones. All series share `alpha`.
+pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
+    let mut quantities = per_trial::quantities();
+    quantities.push(Quantity::figure(MetricId::Accuracy));
+    quantities.retain(|it| is_main(it) || (all && !is_of_whole_run(it)));
+    let mut names: IndexSet<&str> = IndexSet::new();
+    // In the order in which cells first came, and of documents.
+    let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
+    for (at, run) in runs.iter().enumerate() {
+        for cell in run.summary.cells.iter().filter(|cell| cell.takes_part()) {
+            let (place, _) = names.insert_full(&cell.name);
+            for (rank, quantity) in quantities.iter().enumerate() {
+                let Some(value) = value(cell, quantity) else { continue };
+                let new = || Series {
+                    cell: cell.name.clone(),
+                    quantity: quantity.clone(),
+                    unit: quantity.id().unit().to_owned(),
+                    values: vec![None; runs.len()],
+                    versions: vec![None; runs.len()],
+                    steps: Vec::new(),
+                };
+                let series = series.entry((place, rank)).or_insert_with(new);
+                series.values[at] = Some(value);
+                series.versions[at].clone_from(&cell.engine_version);
+            }
+        }
+    }
+    let mut series: Vec<Series> = series.into_values().collect();
+    let n_judged = series.iter().filter(|it| it.n() >= change_point::N_LEAST).count();
+    for one in &mut series {
+        one.steps = one.found(alpha / n_judged.max(1) as f64);
+    }
+    let point = |run: &PastRun<'_>| RunPoint {
+        name: run.name.to_owned(),
+        started: run.started.to_owned(),
+        commit: run.commit.to_owned(),
+    };
+    History { format: HISTORY_FORMAT, alpha, runs: runs.iter().map(point).collect(), series }
+}
+
+/// Returns a run's value of a quantity; `None` where it has none or one that is INVALID.
+fn value(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
+    if quantity.id() == MetricId::Accuracy {
+        return quantity.believed(cell)?.value;
+    }
+    let is_invalid = |it: NumberState| it == NumberState::Invalid;
+    if quantity.read(cell).and_then(|figure| figure.state).is_some_and(is_invalid) {
+        return None;
+    }
+    Some(LogSample::of(&per_trial::values(cell, quantity))?.geometric_mean())
+}
+
+impl Series {
+    /// Returns how many runs have the number.
+    pub(crate) fn n(&self) -> usize {
+        self.values.iter().flatten().count()
+    }
+
+    fn found(&self, alpha: f64) -> Vec<SeriesStep> {
+        let known: Vec<(usize, f64)> =
+            self.values.iter().enumerate().filter_map(|(run, it)| Some((run, (*it)?))).collect();
+        let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
+        let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
+        let step = |step: Step| SeriesStep {
+            run: known[step.at].0,
+            after: known[step.at - 1].0,
+            ratio: step.ratio,
+            p_value: step.p_value,
+            verdict: if (step.ratio > 1.0) == larger_is_better {
+                Verdict::Better
+            } else {
+                Verdict::Worse
+            },
+        };
+        change_point::steps(&values, alpha).into_iter().map(step).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
+
+    fn run(output: f64, version: &str) -> Summary {
+        let mut cell =
+            with_figure(measured_cell("a", "fp16"), MetricId::OutputThroughput, output, None);
+        cell.engine_version = Some(version.to_owned());
+        Summary { cells: vec![cell], ..Summary::default() }
+    }
+
+    #[test]
+    fn a_slower_engine_version_is_a_step_that_is_worse() {
+        let mut runs: Vec<Summary> =
+            [100.0, 101.0, 99.5, 100.2, 80.0, 80.5, 79.8].map(|output| run(output, "1")).to_vec();
+        for run in &mut runs[4..] {
+            run.cells[0].engine_version = Some("2".to_owned());
+        }
+        // A run that failed is a gap.
+        runs[1].cells[0].validity = Validity::new(CellStatus::Failed, []);
+        let past: Vec<PastRun<'_>> = runs
+            .iter()
+            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .collect();
+        let found = history(&past, false, 0.01);
+        let series = &found.series[0];
+        assert_eq!((found.series.len(), series.n(), series.values[1]), (1, 6, None));
+        let [step] = series.steps[..] else { panic!("{series:?}") };
+        assert_eq!((step.run, step.after, step.verdict), (4, 3, Verdict::Worse));
+        assert_eq!(series.versions[step.after..=step.run], [Some("1".into()), Some("2".into())]);
+        assert!((step.ratio - 0.8).abs() < 0.01, "{step:?}");
+    }
+}

@@ -1,0 +1,235 @@
+//! The faces of a history: what changed for good, with which run, and each metric over all runs.
+
+use crate::metrics::history::{History, RunPoint, Series, SeriesStep};
+use crate::report::markdown::escape::escaped;
+use crate::report::markdown::table;
+use crate::report::number::{self, counted, rounded};
+use crate::report::terminal::{Ink, Screen};
+use crate::report::untrusted::line;
+use crate::report::view::table::{Column, Table, TableCell, Tone};
+use crate::stats::change_point::N_LEAST;
+use crate::stats::verdict::Verdict;
+
+/// Heights of a line of text, the least first.
+const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// What stands for a run without the number.
+const GAP: char = '·';
+/// Steps that are told in sentences; the table has all.
+const SENTENCES_MAX: usize = 8;
+
+/// Renders a history as JSON.
+pub(crate) fn json(history: &History) -> String {
+    let mut text = serde_json::to_string_pretty(history).expect("a history is plain data");
+    text.push('\n');
+    text
+}
+
+/// Renders a history for a terminal of `width` columns; `None` for a pipe.
+pub(crate) fn terminal(history: &History, width: Option<u16>, colour: bool) -> String {
+    let screen = Screen::new(width, colour);
+    let mut out = String::new();
+    screen.table(&mut out, &runs(history));
+    out.push('\n');
+    screen.table(&mut out, &series(history));
+    screen.prose(&mut out, "", &rules(history), Ink::Faint);
+    out.push('\n');
+    for (verdict, sentence) in sentences(history) {
+        let ink = if verdict == Some(Verdict::Worse) { Ink::Bad } else { Ink::Plain };
+        screen.prose(&mut out, "", &sentence, ink);
+    }
+    out
+}
+
+/// Renders a history as Markdown.
+pub(crate) fn markdown(history: &History) -> String {
+    let sentences = sentences(history).into_iter().map(|(_, it)| format!("{}  ", escaped(&it)));
+    let mut lines: Vec<String> = vec!["### History".to_owned(), String::new()];
+    lines.extend(sentences);
+    for part in [series(history), runs(history)] {
+        lines.push(String::new());
+        lines.extend(table::lines(&part));
+    }
+    lines.extend([String::new(), format!("<sub>{}</sub>", escaped(&rules(history)))]);
+    lines.join("\n") + "\n"
+}
+
+/// Says each step, those that are worse first.
+fn sentences(history: &History) -> Vec<(Option<Verdict>, String)> {
+    let steps = history.series.iter().flat_map(|one| one.steps.iter().map(move |it| (one, it)));
+    let mut told: Vec<(Option<Verdict>, String)> =
+        steps.map(|(one, step)| (Some(step.verdict), sentence(history, one, step))).collect();
+    told.sort_by_key(|(verdict, _)| *verdict != Some(Verdict::Worse));
+    let n_more = told.len().saturating_sub(SENTENCES_MAX);
+    told.truncate(SENTENCES_MAX);
+    if n_more > 0 {
+        told.push((None, format!("{} in the table.", counted(n_more as u64, "more step"))));
+    }
+    if told.is_empty() {
+        told.push((
+            None,
+            "No step: each metric keeps its level, as far as these runs tell.".to_owned(),
+        ));
+    }
+    told
+}
+
+fn sentence(history: &History, one: &Series, step: &SeriesStep) -> String {
+    let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
+    let (before, now) = (&history.runs[step.after], &history.runs[step.run]);
+    let what = format!("{} of {}", one.quantity.label(), one.cell);
+    let changed = changed(one, step, before, now);
+    line(&format!(
+        "{what}: {word}, {} from run {} on ({}{changed}).",
+        number::times(step.ratio),
+        step.run + 1,
+        now.started,
+    ))
+}
+
+/// Names what else changed with the step, as far as it is recorded.
+fn changed(one: &Series, step: &SeriesStep, before: &RunPoint, now: &RunPoint) -> String {
+    let version = |run: usize| one.versions[run].clone().unwrap_or_default();
+    let pairs = [
+        ("engine", version(step.after), version(step.run)),
+        ("commit", before.commit.clone(), now.commit.clone()),
+    ];
+    let told = pairs.into_iter().filter(|(_, before, now)| before != now);
+    told.map(|(what, before, now)| format!("; {what} {before} -> {now}"))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+fn runs(history: &History) -> Table {
+    let columns = vec![
+        Column::numbers("#", "", 0),
+        Column::words("run", 0),
+        Column::words("started", 2),
+        Column::words("commit", 1),
+    ];
+    let row = |(at, run): (usize, &RunPoint)| {
+        let texts = [(at + 1).to_string(), line(&run.name), run.started.clone(), line(&run.commit)];
+        texts.map(TableCell::text).to_vec()
+    };
+    let rows = history.runs.iter().enumerate().map(row).collect();
+    Table { columns, rows, left_out: String::new() }.without_empty_columns()
+}
+
+fn series(history: &History) -> Table {
+    let columns = vec![
+        Column::words("quantity", 0),
+        Column::words("cell", 0),
+        Column::numbers("first", "", 2),
+        Column::numbers("last", "", 1),
+        Column::words("over runs", 3),
+        Column::words("steps", 0),
+        Column::numbers("n", "", 4),
+    ];
+    let row = |one: &Series| {
+        let known: Vec<f64> = one.values.iter().flatten().copied().collect();
+        let value = |it: Option<&f64>| it.map_or_else(String::new, |value| rounded(*value));
+        let (text, tone) = steps(one);
+        vec![
+            TableCell::text(format!("{}, {}", one.quantity.label(), one.unit)),
+            TableCell::text(line(&one.cell)),
+            TableCell::text(value(known.first())),
+            TableCell::text(value(known.last())),
+            TableCell::text(drawn(&one.values)),
+            TableCell { tone, ..TableCell::text(text) },
+            TableCell::text(known.len().to_string()),
+        ]
+    };
+    let rows = history.series.iter().map(row).collect();
+    Table { columns, rows, left_out: String::new() }
+}
+
+fn steps(one: &Series) -> (String, Tone) {
+    let told = one.steps.iter().map(|step| {
+        let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
+        format!("{word} {} at {}", number::times(step.ratio), step.run + 1)
+    });
+    let text = told.collect::<Vec<_>>().join(", ");
+    // What holds now is what the last step made of it.
+    let tone = match one.steps.last().map(|step| step.verdict) {
+        Some(Verdict::Worse) => Tone::Bad,
+        Some(_) => Tone::Good,
+        None => Tone::Plain,
+    };
+    (text, tone)
+}
+
+/// Draws values as heights between the least and the greatest.
+fn drawn(values: &[Option<f64>]) -> String {
+    let known = values.iter().flatten();
+    let low = known.clone().copied().fold(f64::INFINITY, f64::min);
+    let high = known.copied().fold(f64::NEG_INFINITY, f64::max);
+    let height = |value: f64| {
+        // Values that are the same to 1 % are told so.
+        let range = (high - low).max(0.01 * high.abs());
+        let share = if range > 0.0 { (value - low) / range } else { 0.0 };
+        HEIGHTS[((share * (HEIGHTS.len() - 1) as f64).round() as usize).min(HEIGHTS.len() - 1)]
+    };
+    values.iter().map(|value| value.map_or(GAP, height)).collect()
+}
+
+fn rules(history: &History) -> String {
+    format!(
+        "Geometric means over the trials of each run. Steps are found by a t-test at the likeliest \
+         run, in {N_LEAST} runs or more; {} series share a chance of error of {} %.",
+        history.series.len(),
+        history.alpha * 100.0,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::catalogue::MetricId;
+    use crate::metrics::quantity::Quantity;
+
+    fn history() -> History {
+        let run = |at: usize| RunPoint {
+            name: format!("chat-2026110{at}"),
+            started: format!("2026-11-0{at}T03:00:00Z"),
+            commit: if at < 3 { "abc123" } else { "def456" }.to_owned(),
+        };
+        let step =
+            SeriesStep { run: 2, after: 1, ratio: 1.15, p_value: 1e-6, verdict: Verdict::Worse };
+        let ttft = Series {
+            cell: "sim concurrency=4".to_owned(),
+            quantity: Quantity::percentile(MetricId::Ttft, 50.0),
+            unit: "ms".to_owned(),
+            values: vec![Some(40.0), Some(40.2), Some(46.0), None, Some(46.1)],
+            versions: ["1.0", "1.0", "1.1", "1.1", "1.1"].map(|it| Some(it.to_owned())).to_vec(),
+            steps: vec![step],
+        };
+        let flat = Series {
+            quantity: Quantity::figure(MetricId::OutputThroughput),
+            unit: "tok/s".to_owned(),
+            values: [100.0, 100.1, 100.0, 100.2, 99.9].map(Some).to_vec(),
+            steps: Vec::new(),
+            ..ttft.clone()
+        };
+        History {
+            format: 1,
+            alpha: 0.01,
+            runs: (1..6).map(run).collect(),
+            series: vec![ttft, flat],
+        }
+    }
+
+    #[test]
+    fn a_step_is_told_with_the_run_and_what_changed_with_it() {
+        insta::assert_snapshot!(terminal(&history(), Some(100), false));
+    }
+
+    #[test]
+    fn a_history_fits_a_pull_request() {
+        insta::assert_snapshot!(markdown(&history()));
+    }
+
+    #[test]
+    fn runs_that_are_the_same_to_a_hundredth_are_drawn_flat() {
+        assert_eq!(drawn(&[Some(1.0), None, Some(2.0), Some(1.5)]), "▁·█▅");
+        assert_eq!(drawn(&[Some(100.0), Some(100.04)]), "▁▁");
+    }
+}

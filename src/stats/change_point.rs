@@ -1,0 +1,148 @@
+//! Steps of a series: where its level changes.
+
+use crate::stats::mean::Moments;
+use crate::stats::special::student_t_two_sided;
+
+/// Least relative deviation that values are taken to have, as for the ratio of two samples.
+const RESOLUTION: f64 = 1e-6;
+
+/// Fewest values in which a step can be found: two of one level say how far apart they lie.
+pub(crate) const N_LEAST: usize = 3;
+
+/// A change of level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Step {
+    /// Index of the first value of the new level.
+    pub(crate) at: usize,
+    /// The new level over the one before: geometric means up to the neighbouring steps.
+    pub(crate) ratio: f64,
+    /// Chance of a difference at least as large at the likeliest of all places, if there were none.
+    pub(crate) p_value: f64,
+}
+
+/// Finds the steps of a series of positive values, on the logarithmic scale.
+///
+/// Circular binary segmentation: a stretch is cut where the mean of what lies behind one place, or
+/// between two, differs most from that of the rest, by Student's t with the pooled deviation, if
+/// that would be chance with less than `alpha` at any of its places (Bonferroni; half of it for one
+/// place and half for two); then each part again. A series without a step shows one with a chance
+/// of at most `alpha`, when its values are independent. Nothing is found where a value is not
+/// positive.
+///
+/// Source: A. B. Olshen et al., "Circular binary segmentation for the analysis of array-based DNA
+/// copy number data", Biostatistics 5 (2004) 557–572.
+pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
+    if !values.iter().all(|value| *value > 0.0 && value.is_finite()) {
+        return Vec::new();
+    }
+    let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
+    let mut found: Vec<(usize, f64)> = Vec::new();
+    let mut open = vec![(0, logs.len())];
+    while let Some((from, to)) = open.pop() {
+        let Some((cut, p_value)) = likeliest(&logs[from..to]) else { continue };
+        if p_value < alpha {
+            let inner = [cut.0, cut.1].map(|at| from + at);
+            let cuts = inner.into_iter().filter(|at| *at > from && *at < to);
+            found.extend(cuts.map(|at| (at, p_value)));
+            let parts = [(from, inner[0]), (inner[0], inner[1]), (inner[1], to)];
+            open.extend(parts.into_iter().filter(|(from, to)| from < to));
+        }
+    }
+    found.sort_by_key(|(at, _)| *at);
+    let ends: Vec<usize> =
+        [0].into_iter().chain(found.iter().map(|(at, _)| *at)).chain([logs.len()]).collect();
+    let level = |segment: usize| {
+        let logs: Moments = logs[ends[segment]..ends[segment + 1]].iter().copied().collect();
+        logs.mean().unwrap_or_default()
+    };
+    let step = |(segment, (at, p_value)): (usize, (usize, f64))| Step {
+        at,
+        ratio: (level(segment + 1) - level(segment)).exp(),
+        p_value,
+    };
+    found.into_iter().enumerate().map(step).collect()
+}
+
+/// Returns between which two places a stretch most likely lies on another level, the second of
+/// which may be its end, and how likely chance makes a difference as large.
+fn likeliest(logs: &[f64]) -> Option<((usize, usize), f64)> {
+    let n = logs.len();
+    if n < N_LEAST {
+        return None;
+    }
+    let mean = logs.iter().sum::<f64>() / n as f64;
+    // Sums of what lies before each place; the rest of a part is what the whole has more.
+    let (mut sums, mut squares) = (vec![0.0], 0.0);
+    for log in logs {
+        sums.push(sums[sums.len() - 1] + (log - mean));
+        squares += (log - mean).powi(2);
+    }
+    let t = |from: usize, to: usize| {
+        let (n_in, n_out) = ((to - from) as f64, (n - (to - from)) as f64);
+        let sum = sums[to] - sums[from];
+        // The deviations from the mean of all sum to nothing.
+        let difference = sum / n_in + sum / n_out;
+        let within = squares - sum * sum / n_in - sum * sum / n_out;
+        let pooled = (within / (n - 2) as f64).max(RESOLUTION * RESOLUTION);
+        difference / (pooled * (1.0 / n_in + 1.0 / n_out)).sqrt()
+    };
+    let strongest = |cuts: &mut dyn Iterator<Item = (usize, usize)>| {
+        let strengths = cuts.map(|cut| (cut, t(cut.0, cut.1).abs()));
+        strengths.max_by(|(_, a), (_, b)| a.total_cmp(b))
+    };
+    let judged = |n_cuts: usize, (cut, t): ((usize, usize), f64)| {
+        (cut, (student_t_two_sided(t, (n - 2) as f64) * 2.0 * n_cuts as f64).min(1.0))
+    };
+    let one = judged(n - 1, strongest(&mut (1..n).map(|at| (at, n)))?);
+    let mut inner = (1..n - 1).flat_map(|from| (from + 1..n).map(move |to| (from, to)));
+    let two = strongest(&mut inner).map(|found| judged((n - 1) * (n - 2) / 2, found));
+    Some(two.filter(|two| two.1 < one.1).unwrap_or(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_distr::{Distribution as _, StandardNormal};
+
+    use super::*;
+    use crate::seed::Seed;
+
+    #[test]
+    fn a_step_is_found_where_it_is_with_what_it_is() {
+        let found = steps(&[40.0, 40.4, 39.8, 40.1, 46.0, 46.3, 45.8, 46.1], 0.01);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].at, 4);
+        assert!((found[0].ratio - 1.15).abs() < 0.005 && found[0].p_value < 1e-4, "{found:?}");
+        // The last value alone, and back again.
+        assert_eq!(steps(&[40.0, 40.2, 39.9, 40.1, 40.0, 50.0], 0.01)[0].at, 5);
+        let there_and_back =
+            steps(&[1.0, 1.01, 0.99, 1.0, 2.0, 2.02, 1.98, 2.0, 1.0, 1.01, 0.99], 0.01);
+        assert_eq!(there_and_back.iter().map(|step| step.at).collect::<Vec<_>>(), [4, 8]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_from_noise_is_no_step() {
+        assert_eq!(steps(&[1.0, 1.2], 0.01), []);
+        assert_eq!(steps(&[1.0; 20], 0.01), []);
+        assert_eq!(steps(&[1.0, 1.1, 0.9, 1.05, 0.95, 1.02], 0.01), []);
+        assert_eq!(steps(&[1.0, 0.0, 9.0, 9.0], 0.01), []);
+    }
+
+    #[test]
+    fn series_without_a_step_show_one_as_rarely_as_was_asked() {
+        let mut rng = Seed(11).stream("series");
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let mut n_false = 0;
+        for _ in 0..2_000 {
+            let series: Vec<f64> = (0..12).map(|_| 50.0 * (0.02 * normal()).exp()).collect();
+            n_false += usize::from(!steps(&series, 0.01).is_empty());
+        }
+        assert!(n_false <= 30, "{n_false} of 2,000");
+        let mut n_found = 0;
+        for _ in 0..200 {
+            let level = |at: usize| if at < 8 { 50.0 } else { 57.5 };
+            let series: Vec<f64> = (0..12).map(|at| level(at) * (0.02 * normal()).exp()).collect();
+            n_found += usize::from(steps(&series, 0.01).iter().any(|step| step.at == 8));
+        }
+        assert!(n_found >= 190, "{n_found} of 200");
+    }
+}
