@@ -82,6 +82,24 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
+fn progress_for_programs_is_json_lines_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("run");
+    let few = ["phase.load.requests=64", "phase.warm_up.requests=8"];
+    let args = ["run", "scenarios/sim_smoke.toml", "--progress", "json", "--fail-on", "failed"];
+    let sets = few.iter().flat_map(|set| ["--set", *set]);
+    let args: Vec<&str> = args.into_iter().chain(sets).chain(["--out", path_text(&dir)]).collect();
+    let output = bench(&args, home.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stderr(&output);
+    let values = told.lines().map(|line| serde_json::from_str(line).expect(line));
+    let values: Vec<Value> = values.collect();
+    let has = |name: &str| values.iter().any(|value| value["event"].get(name).is_some());
+    assert!(has("engine-ready") && has("cell-finished"), "{told}");
+    assert!(values.iter().any(|value| value["running"]["phase"] == "load"), "{told}");
+}
+
+#[test]
 fn a_run_leaves_its_records_and_a_report_that_can_be_made_again() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");

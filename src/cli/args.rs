@@ -238,6 +238,28 @@ pub(crate) struct EndArgs {
     /// No progress on standard error.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// How progress is told on standard error.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressAs::Auto)]
+    pub(crate) progress: ProgressAs,
+}
+
+impl EndArgs {
+    /// Returns how progress is told; not at all to who wants quiet.
+    pub(crate) fn told_as(&self) -> Option<ProgressAs> {
+        (!self.quiet).then_some(self.progress)
+    }
+}
+
+/// How progress is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressAs {
+    /// A line that is drawn anew on a terminal, else plain lines.
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// JSON lines: `{"event": …}` as in events.jsonl, `{"running": …}` and `{"waiting": …}` each
+    /// second.
+    Json,
 }
 
 /// What is required of the numbers beside `[gate]`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{CalibrateArgs, Colour, EndArgs, FailOn, GateArgs};
+use crate::cli::args::{CalibrateArgs, Colour, EndArgs, FailOn, GateArgs, ProgressAs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
@@ -35,6 +35,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
         fail_on: vec![FailOn::Failed, FailOn::Invalid],
         gates: GateArgs::default(),
         quiet: args.quiet,
+        progress: ProgressAs::Auto,
     };
     let (exit, analysis) = run::measure(&job, Begin::New(args.out.as_deref()), &ends, colour)?;
     keep(exit, &analysis)?;

@@ -9,9 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
+use crate::cli::args::ProgressAs;
 use crate::cli::output;
-use crate::cli::progress_line::{Line, figures, shown};
+use crate::cli::progress_line::{Line, cut, figures, shown};
 use crate::ids::CellId;
 use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
@@ -27,6 +29,9 @@ const USUAL_COLUMNS: usize = 80;
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
+/// How often a running cell is told of in JSON.
+const JSON_EVERY: Duration = Duration::from_secs(1);
+
 /// Lines of a failed engine's log that are shown at once; the report has more.
 const LOG_LINES_SHOWN: usize = 10;
 
@@ -37,13 +42,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show the run of `plan`; `quiet` shows nothing.
-    pub(crate) fn start(plan: &Plan, done: &Done, quiet: bool) -> Self {
-        if quiet {
+    /// Begins to show the run of `plan`; nothing without a way to tell it.
+    pub(crate) fn start(plan: &Plan, done: &Done, told_as: Option<ProgressAs>) -> Self {
+        let Some(told_as) = told_as else {
             return Self { notices: None, thread: None };
-        }
+        };
         let (notices, received) = channel();
-        let face = Face::new(plan, done);
+        let face = Face::new(plan, done, told_as);
         let thread = std::thread::spawn(move || face.run(&received));
         Self { notices: Some(notices), thread: Some(thread) }
     }
@@ -126,13 +131,17 @@ struct Face {
     n_over_before: usize,
     running: Option<Running>,
     is_terminal: bool,
+    /// Whether lines are for programs.
+    is_json: bool,
+    /// When the running cell is next told of in JSON.
+    next_json: Instant,
     /// Time into the wait for an engine at which the next line on it is due.
     next_waiting_line: Nanos,
 }
 
 impl Face {
-    fn new(plan: &Plan, done: &Done) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
+    fn new(plan: &Plan, done: &Done, told_as: ProgressAs) -> Self {
+        let is_terminal = told_as == ProgressAs::Auto && std::io::stderr().is_terminal();
         let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Self {
             bar,
@@ -148,6 +157,8 @@ impl Face {
             n_over_before: done.kept.len(),
             running: None,
             is_terminal,
+            is_json: told_as == ProgressAs::Json,
+            next_json: Instant::now(),
             next_waiting_line: Nanos::ZERO,
         }
     }
@@ -155,9 +166,21 @@ impl Face {
     fn run(mut self, notices: &Receiver<Notice>) {
         loop {
             match notices.recv_timeout(REDRAW_EVERY) {
-                Ok(Notice::Event(event)) => self.on_event(&event),
+                Ok(Notice::Event(event)) => {
+                    self.json(|| json!({ "event": event }));
+                    self.on_event(&event);
+                }
                 Ok(Notice::Live(live)) => self.on_live(live),
                 Ok(Notice::Waiting { engine, what, last, elapsed, limit }) => {
+                    self.json(|| {
+                        json!({ "waiting": {
+                            "engine": engine,
+                            "what": what,
+                            "last": last,
+                            "elapsed_s": elapsed.as_secs_f64(),
+                            "limit_s": limit.as_secs_f64(),
+                        } })
+                    });
                     self.on_waiting(&engine, &what, &last, elapsed, limit);
                 }
                 // Whoever conducts the run leaves the program before this is shown.
@@ -220,7 +243,11 @@ impl Face {
                     self.names.push((point.id.clone(), point.name.clone()));
                 }
             }
-            RunEvent::Caveat { what, .. } => self.line(&format!("  note: {what}")),
+            RunEvent::Caveat { what, .. } => {
+                let note = format!("  note: {what}");
+                // The report has all of it.
+                self.line(&if self.is_terminal { cut(note, columns()) } else { note });
+            }
             RunEvent::RunStarted { .. }
             | RunEvent::ScenarioChanged { .. }
             | RunEvent::EngineStopped { .. }
@@ -281,9 +308,13 @@ impl Face {
             running.look();
         }
         if let Some(running) = &self.running {
-            let columns = output::width().map_or(USUAL_COLUMNS, usize::from);
+            let line = self.line_on(running);
+            if self.is_json && self.next_json <= Instant::now() {
+                self.next_json = Instant::now() + JSON_EVERY;
+                self.json(|| line.to_json());
+            }
             // The spinner and its space stand in front.
-            let line = self.line_on(running).fitted(columns.saturating_sub(3));
+            let line = line.fitted(columns().saturating_sub(3));
             self.bar.set_message(output::shown(&line).into_owned());
         }
         self.bar.tick();
@@ -330,7 +361,17 @@ impl Face {
         }
     }
 
+    /// Writes a value on a line of its own, where lines are for programs.
+    fn json(&self, value: impl FnOnce() -> Value) {
+        if self.is_json {
+            anstream::eprintln!("{}", output::shown(&value().to_string()));
+        }
+    }
+
     fn line(&self, text: &str) {
+        if self.is_json {
+            return;
+        }
         let text = &*output::shown(text);
         if self.is_terminal {
             self.bar.println(text);
@@ -347,6 +388,11 @@ impl Face {
         let found = self.names.iter().find(|(id, _)| id == cell);
         found.map_or(cell.0.as_str(), |(_, name)| name.as_str())
     }
+}
+
+/// Returns how wide the terminal is.
+fn columns() -> usize {
+    output::width().map_or(USUAL_COLUMNS, usize::from)
 }
 
 /// Returns the figures of a phase that is over, as they were shown last.

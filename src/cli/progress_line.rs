@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// What is known of a cell that is being measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
@@ -39,11 +41,25 @@ impl Line {
             }
             text = self.shaped(bar, n_parts);
         }
-        if text.chars().count() <= columns {
-            return text;
-        }
-        let kept = text.chars().take(columns.saturating_sub(1));
-        kept.chain(['…']).take(columns).collect()
+        cut(text, columns)
+    }
+
+    /// Returns what is known as a value, times in seconds.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "running": {
+            "position": self.position,
+            "cell": self.name,
+            "phase": self.phase,
+            "share": self.share,
+            "elapsed_s": self.elapsed.as_secs_f64(),
+            "left_s": self.left.map(|left| left.as_secs_f64()),
+            "output_tokens_per_s": self.tokens_per_s,
+            "ttft_p50_ms": self.ttft_ms,
+            "tpot_p50_ms": self.tpot_ms,
+            "errors": self.n_errors,
+            "run_elapsed_s": self.whole.map(|(elapsed, _)| elapsed.as_secs_f64()),
+            "run_about_s": self.whole.map(|(_, all)| all.as_secs_f64()),
+        } })
     }
 
     /// Returns the line with a bar so long and the first so many of the parts that may be left out.
@@ -70,6 +86,15 @@ impl Line {
         optional(5, whole);
         parts.join("  ")
     }
+}
+
+/// Returns a text that is no wider than so many columns, and says where it goes on.
+pub(crate) fn cut(text: String, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text;
+    }
+    let kept = text.chars().take(columns.saturating_sub(1));
+    kept.chain(['…']).take(columns).collect()
 }
 
 fn drawn(share: f64, columns: usize) -> String {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{Colour, EndArgs, FailOn, RunArgs};
+use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, RunArgs};
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -105,7 +105,7 @@ pub(crate) fn measure(
         Begin::New(_) => Vec::new(),
         Begin::GoOn(dir) => kept::changes(dir, job, redactor)?,
     };
-    let prepared = prepare(job, ends.quiet)?;
+    let prepared = prepare(job, ends.quiet || ends.progress == ProgressAs::Json)?;
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
@@ -114,7 +114,7 @@ pub(crate) fn measure(
     let dir = writer.dir().path().to_owned();
     last_words.are(format!("what is complete is kept; go on with: {}", kept::command(&dir)));
     let ways_out = (&interrupt, &last_words);
-    let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.quiet)
+    let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())
         .map_err(|failure| failure.kept(kept::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
@@ -169,7 +169,7 @@ fn conduct(
     done: &Done,
     (interrupt, last_words): (&Interrupt, &LastWords),
     credentials: &Credentials,
-    quiet: bool,
+    told_as: Option<ProgressAs>,
 ) -> Result<Conducted, Failure> {
     let mut environment = telemetry::environment();
     environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
@@ -178,7 +178,7 @@ fn conduct(
     let keeps = |cell: &&Cell| done.trials.iter().any(|(id, _)| *id == cell.id);
     let in_use = job.plan.cells.iter().filter(keeps).map(|cell| cell.dataset.as_str()).collect();
     writer.golds(&prepared.golds, &in_use)?;
-    let progress = Progress::start(&job.plan, done, quiet);
+    let progress = Progress::start(&job.plan, done, told_as);
     let conducted = conduct::conduct(
         &job.plan,
         prepared,

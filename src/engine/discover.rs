@@ -115,6 +115,10 @@ impl<'a> Server<'a> {
         {
             return Err(said_no("GET", &url, &answer, &advice));
         }
+        if answer.status >= 500 {
+            let advice = "wait until it is ready, or look into its log";
+            return Err(said_no("GET", &url, &answer, advice));
+        }
         let models = listed(&answer.body).into_iter().map(|model| model.id).collect::<Vec<_>>();
         Ok((answer.is_success() && !models.is_empty()).then_some(models))
     }

@@ -5,7 +5,10 @@ use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::summary::{CellStatus, Counts, Validity};
 use crate::metrics::totals::CLIENT_RESOURCES;
 use crate::plan::cell::Cell;
-use crate::record::event::CellOutcome;
+use crate::record::event::{CellOutcome, EngineFailure};
+
+/// Characters of a log's last line beside a failure.
+const LOG_CHARS: usize = 160;
 
 /// Returns what this machine lacked, if it lacked anything: what was measured then is not the load
 /// that was asked for.
@@ -56,7 +59,7 @@ pub(crate) fn of_cell(
             return because(CellStatus::Skipped, reason.clone());
         }
         (Some(CellOutcome::Failed(failure)), _) => {
-            return because(CellStatus::Failed, failure.message.clone());
+            return because(CellStatus::Failed, told(failure));
         }
         (None, None) | (Some(CellOutcome::Interrupted), _) => return incomplete(),
         (Some(CellOutcome::Complete), _) => {}
@@ -86,6 +89,24 @@ pub(crate) fn of_cell(
     }
 }
 
+/// Returns why an engine failed, with the last word of its log where that may say more.
+fn told(failure: &EngineFailure) -> String {
+    let last = failure
+        .log_tail
+        .iter()
+        .rev()
+        .map(String::as_str)
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    match last.filter(|line| !failure.message.contains(line)) {
+        Some(line) => {
+            let line: String = line.chars().take(LOG_CHARS).collect();
+            format!("{}; its log ends: {line}", failure.message)
+        }
+        None => failure.message.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -93,6 +114,8 @@ mod tests {
     use super::*;
     use crate::metrics::tests::fixture::cell;
     use crate::plan::cell::ArrivalsPlan;
+    use crate::record::event::FailureClass;
+    use crate::units::Nanos;
 
     #[test]
     fn a_cell_is_as_good_as_the_worst_number_that_it_stands_with() {
@@ -105,6 +128,22 @@ mod tests {
         check(0, 0, CellStatus::Ok, 0);
         check(0, 2, CellStatus::Doubtful, 2);
         check(1, 2, CellStatus::Invalid, 1);
+    }
+
+    #[test]
+    fn a_failure_is_told_with_the_last_word_of_the_log() {
+        let check = |log: &[&str], expected: &str| {
+            let failure = EngineFailure {
+                class: FailureClass::ExitedEarly,
+                message: "the engine ended with exit status 3".to_owned(),
+                exit: Some("exit status 3".to_owned()),
+                after: Nanos::ZERO,
+                log_tail: log.iter().map(|&line| line.to_owned()).collect(),
+            };
+            assert_eq!(told(&failure), format!("{}{expected}", failure.message));
+        };
+        check(&[], "");
+        check(&["loading", "ValueError: no kernel", " "], "; its log ends: ValueError: no kernel");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct TemplateError {
 impl std::fmt::Display for TemplateError {
     /// Prints the message, the place and a caret below it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "{}", self.message)?;
         let (Some(line), Some(column)) = (self.line, self.column) else {
             return match self.line {
                 Some(line) => write!(f, "  --> {}:{line}", self.file),
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn an_undefined_name_is_shown_with_a_caret() {
         insta::assert_snapshot!(failure("# {{ title }}\n\nSpeed: {{ speeed }}\n"), @r"
-        error: undefined value: `speeed` is undefined
+        undefined value: `speeed` is undefined
          --> mine.md.j2:3:11
           |
         3 | Speed: {{ speeed }}
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_syntax_error_is_shown_with_its_line() {
         insta::assert_snapshot!(failure("a\n{% for row in %}\n"), @r"
-        error: syntax error: unexpected end of block
+        syntax error: unexpected end of block
          --> mine.md.j2:2:15
           |
         2 | {% for row in %}

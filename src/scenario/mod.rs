@@ -182,7 +182,11 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
     let presets = Presets::of(&dir, input.user_preset_dirs, input.read);
     let EnginePresets { mut beneath, by_engine, unknown } =
         preset_layers(&layers, &presets, &mut findings.found);
-    let flags = flags(&beneath);
+    let mut flags = flags(&beneath);
+    // What a preset that is not there has for options nobody knows: they are no second mistake.
+    for engine in &unknown {
+        flags.entry(engine.clone()).or_insert_with(|| layers.names(&["engine", engine]));
+    }
     check_layers(&mut layers, &mut findings, |document, findings| {
         validate::scenario(document, &flags, findings);
     });

@@ -9,10 +9,14 @@ use crate::plan::launch::LogPatterns;
 use crate::record::event::LogStage;
 use crate::units::Nanos;
 
+/// Characters of a line that are kept to be shown.
+const LINE_CHARS: usize = 200;
+
 /// Follows a log and notes the first line of each stage.
 pub(crate) struct LogStages {
     log: LogFollower,
     open: Vec<(String, Regex)>,
+    last_line: Option<String>,
 }
 
 impl LogStages {
@@ -22,16 +26,21 @@ impl LogStages {
             .iter()
             .filter_map(|(name, pattern)| Some((name.clone(), Regex::new(pattern).ok()?)))
             .collect();
-        Self { log: LogFollower::from_end(path), open }
+        Self { log: LogFollower::from_end(path), open, last_line: None }
     }
 
     /// Returns the stages whose lines appeared since the last look.
     pub(crate) fn look(&mut self, now: Nanos) -> Vec<LogStage> {
-        if self.open.is_empty() {
-            return Vec::new();
-        }
         let lines = self.log.lines();
+        if let Some(line) = lines.iter().rev().find(|line| !line.trim().is_empty()) {
+            self.last_line = Some(line.trim().chars().take(LINE_CHARS).collect());
+        }
         lines.iter().filter_map(|line| self.stage(line, now)).collect()
+    }
+
+    /// Returns the last line that says something, as far as the log was looked at.
+    pub(crate) fn last_line(&self) -> Option<&str> {
+        self.last_line.as_deref()
     }
 
     fn stage(&mut self, line: &str, at: Nanos) -> Option<LogStage> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::clock::monotonic;
 use crate::engine::http::{Answer, Http, HttpError};
 use crate::engine::interrupt::Interrupt;
+use crate::engine::log::printable;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::answer::{Meaning, meaning};
@@ -33,6 +34,8 @@ const CALL_PAUSE: Duration = Duration::from_millis(50);
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 /// Answers other than "not yet" after which an engine is given up.
 const REFUSALS_MAX: u32 = 3;
+/// Time that an engine may list other models alone: one that loads on demand lists its own soon.
+const OTHER_MODELS_LIMIT: Nanos = Nanos::from_secs(60);
 /// Time between two words on what is waited for.
 const TELL_EVERY: Nanos = Nanos::from_secs(1);
 /// Time that a socket may listen without a visible owner, as between fork and exec.
@@ -164,10 +167,19 @@ impl Wait<'_> {
     fn check_model(&mut self, path: &str) -> Result<(), Unready> {
         self.waiting_for = "its list of models";
         let mut n_refused = 0;
+        let mut others_since = None;
         loop {
             match self.get(path)? {
                 Got::Success(answer) if self.holds_asked_model(&answer.body) => return Ok(()),
-                Got::Success(_) | Got::NotYet => {}
+                Got::Success(_) if self.ready.models.is_empty() => {}
+                Got::Success(_) => {
+                    let since = *others_since.get_or_insert_with(monotonic);
+                    let listed_for = monotonic().saturating_sub(since);
+                    if listed_for > OTHER_MODELS_LIMIT {
+                        return Err(self.in_vain(listed_for));
+                    }
+                }
+                Got::NotYet => {}
                 Got::Refused => n_refused += 1,
             }
             if n_refused == REFUSALS_MAX {
@@ -284,8 +296,13 @@ impl Wait<'_> {
         if elapsed.saturating_sub(self.told_at) >= TELL_EVERY {
             self.told_at = elapsed;
             let limit = self.launch.readiness.timeout;
-            let last = if self.last.is_asked() { self.last.to_string() } else { String::new() };
-            let what = self.waiting_for.to_owned();
+            let asked = self.last.is_asked().then(|| self.last.to_string());
+            let log = self.stages.last_line().map(|line| format!("log: {}", printable(line)));
+            let last = [asked, log].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            let what = match self.other_models {
+                Some(_) => format!("`{}` in its list of models", self.launch.model),
+                None => self.waiting_for.to_owned(),
+            };
             (self.on_step)(StartStep::Waiting { what, last, elapsed, limit });
         }
         Ok(())
@@ -324,6 +341,9 @@ impl Wait<'_> {
         };
         if self.last.is_asked() {
             let _ = write!(message, ": {}", self.last);
+        }
+        if self.other_models.is_some() {
+            message.push_str("; `model-id` says what requests call it");
         }
         if self.own.is_none() {
             message.push_str("; is `url` right? `ready-timeout` waits longer");

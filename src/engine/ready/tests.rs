@@ -160,7 +160,7 @@ fn another_model_is_waited_for_until_the_limit_and_told_with_both_names() {
     let [StartStep::Waiting { what, last, elapsed, limit: told }] = &steps[..] else {
         panic!("{steps:?}")
     };
-    assert_eq!((what.as_str(), *told), ("its list of models", limit));
+    assert_eq!((what.as_str(), *told), ("`m` in its list of models", limit));
     assert!(last.contains("/v1/models answered 200 ("), "{last}");
     assert!(*elapsed >= Nanos::from_secs(1) && *elapsed <= limit, "{elapsed}");
 }

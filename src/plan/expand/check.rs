@@ -102,19 +102,33 @@ pub(super) fn load(
                     .help("give `requests` a number, or add a `duration`"),
             );
         }
+    }
+}
+
+/// Fewer requests than streams leave streams idle: told once for a phase, of all its cells.
+pub(super) fn few_requests(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    let mut idle: BTreeMap<(&str, u64), (u32, usize)> = BTreeMap::new();
+    for phase in plan.cells.iter().flat_map(|cell| &cell.phases) {
         if let (ArrivalsPlan::Closed { concurrency }, Some(n)) = (&phase.arrivals, phase.n_requests)
             && phase.kind == PhaseKind::Measure
             && n < u64::from(*concurrency)
         {
-            found.push(
-                Diagnostic::warning(
-                    "scenario/few-requests",
-                    format!("phase `{}` has {n} requests for {concurrency} streams", phase.name),
-                )
-                .label(scenario.at(&[place[0], place[1], "requests"], "streams stay idle"))
-                .help(format!("use {} requests or more", u64::from(*concurrency) * 4)),
-            );
+            let (most, n_cells) = idle.entry((&phase.name, n)).or_default();
+            (*most, *n_cells) = ((*concurrency).max(*most), *n_cells + 1);
         }
+    }
+    for ((phase, n), (most, n_cells)) in idle {
+        let message = match n_cells {
+            1 => format!("phase `{phase}` has {n} requests for {most} streams"),
+            _ => format!(
+                "phase `{phase}` has {n} requests for up to {most} streams: too few in {n_cells} cells"
+            ),
+        };
+        found.push(
+            Diagnostic::warning("scenario/few-requests", message)
+                .label(scenario.at(&["phase", phase, "requests"], "streams stay idle"))
+                .help(format!("use {} requests or more", u64::from(most) * 4)),
+        );
     }
 }
 

@@ -92,6 +92,7 @@ pub fn expand_in_part(
         check::same_command(scenario, &making.launches, &mut found);
     }
     let plan = making.plan(&mut found);
+    check::few_requests(scenario, &plan, &mut found);
     if is_sound {
         check::published(scenario, &plan, &mut found);
         check::reference(scenario, &plan, &mut found);

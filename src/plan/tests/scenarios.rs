@@ -374,6 +374,18 @@ fn mistakes_of_the_matrix_are_told() {
 }
 
 #[test]
+fn too_few_requests_for_the_streams_are_told_once_with_the_count_of_cells() {
+    let text = with_engine("[engine.tiny]", "concurrency = [1, 8, 64]")
+        .replace("concurrency = 1\nrequests = 1", "requests = 4");
+    let loaded = load_at("scenarios/x.toml", &text, &[], None).unwrap();
+    let (_, found) = expand(&loaded.scenario, &host()).unwrap();
+    let told = found.render(false);
+    let expected = "phase `load` has 4 requests for up to 64 streams: too few in 2 cells";
+    assert_eq!(told.matches("requests for").count(), 1, "{told}");
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
 fn a_matrix_of_ten_million_cells_is_counted_and_refused() {
     let seeds: Vec<String> = (0..3200).map(|n| n.to_string()).collect();
     let list = seeds[1..].join(", ");

@@ -2,16 +2,24 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{CellStatus, CellSummary};
+use crate::plan::Plan;
 use crate::record::environment::{CalibrationRow, Environment};
 use crate::report::number::rounded;
+use crate::report::view::results::CALIBRATE;
 
 /// Concurrency of the calibrated load that the row tells of.
 const STREAMS: &str = "500";
 /// Requests per second of the open loop that the row tells of.
 const RATE: &str = "1000";
 
+/// Says what is known of the instrument: a calibration is its own measurement.
+pub fn of_run(plan: &Plan, cells: &[CellSummary], environment: &Environment) -> String {
+    let own = found(cells).filter(|_| plan.report == CALIBRATE);
+    own.map_or_else(|| instrument(environment), |own| format!("measured by this run: {own}"))
+}
+
 /// Says what calibration found, or that there is none.
-pub fn instrument(environment: &Environment) -> String {
+fn instrument(environment: &Environment) -> String {
     let Some(found) = &environment.calibration else {
         return "not calibrated on this machine; `bench calibrate` measures what bench adds".into();
     };

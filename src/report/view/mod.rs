@@ -134,6 +134,7 @@ impl ReportView {
         let (caveats, marks) = caveats::collect(summary);
         let results = results::main_table(summary, plan, &marks);
         let skipped = skipped(input);
+        let instrument = instrument::of_run(plan, &summary.cells, input.environment);
         Self {
             title: line(&summary.title),
             description: line(&plan.description),
@@ -167,11 +168,11 @@ impl ReportView {
             counts: details::counts(summary),
             load: details::load(summary),
             conditions: conditions::conditions(plan),
-            environment: setup::environment(input.environment),
+            environment: setup::environment(input.environment, &instrument),
             engines: setup::engines(plan, input.engines),
             datasets: setup::datasets(input.datasets),
             charts: figure::charts(input),
-            instrument: line(&instrument::instrument(input.environment)),
+            instrument: line(&instrument),
             full: false,
             report_at: line(&input.run.report_at),
         }

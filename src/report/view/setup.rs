@@ -12,7 +12,6 @@ use crate::record::trial::DatasetRecord;
 use crate::report::number::{counted, rounded};
 use crate::report::untrusted::line;
 use crate::report::view::conditions::Fact;
-use crate::report::view::instrument::instrument;
 use crate::secrets::literal;
 
 /// One engine launch with what is known of it.
@@ -40,7 +39,7 @@ pub struct DatasetView {
 }
 
 /// Says what machine measured.
-pub fn environment(environment: &Environment) -> Vec<Fact> {
+pub fn environment(environment: &Environment, instrument: &str) -> Vec<Fact> {
     let mut facts = vec![Fact::new("bench", &environment.bench_version)];
     if let Some(commit) = &environment.bench_commit {
         facts.push(Fact::new("commit", commit));
@@ -56,7 +55,7 @@ pub fn environment(environment: &Environment) -> Vec<Fact> {
         facts.push(Fact::new("CPU governor", governor));
     }
     facts.push(Fact::new("load average at the start", rounded(environment.load_average)));
-    facts.push(Fact::new("instrument", instrument(environment)));
+    facts.push(Fact::new("instrument", instrument));
     for gpu in &environment.gpus {
         let words = [
             Some(format!("{}, {}", gpu.name, BinaryBytes(gpu.memory_bytes))),

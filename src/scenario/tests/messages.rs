@@ -65,6 +65,14 @@ fn good_with(extra: &str) -> String {
 }
 
 #[test]
+fn a_preset_that_is_not_there_is_the_only_mistake_of_its_engine() {
+    let engine = "[engine.mine]\npreset = \"house-server\"\nmodel = \"m\"\nslots-of-mine = 3";
+    let message = errors(&GOOD.replace("[engine.tiny]", engine));
+    assert!(message.contains("there is no preset `house-server`"), "{message}");
+    assert!(!message.contains("slots-of-mine = 3"), "{message}");
+}
+
+#[test]
 fn three_typos_at_three_depths_are_three_carets() {
     insta::assert_snapshot!(errors(include_str!("../../../fixtures/scenarios/three_typos.toml")));
 }
