@@ -1,4 +1,4 @@
-//! The HTML face: one file that needs nothing else and runs no script.
+//! The HTML face: one file that needs nothing else and runs no script but its own.
 
 use crate::report::template::{self, TemplateError};
 use crate::report::view::ReportView;
@@ -14,10 +14,16 @@ mod tests {
     use crate::report::tests::sample_run;
 
     #[test]
-    fn the_page_needs_nothing_else_and_runs_nothing() {
+    fn the_page_needs_nothing_else_and_runs_its_own_script_alone() {
         let page = render(&sample_run::view()).unwrap();
-        assert!(page.contains("default-src 'none'"));
-        for forbidden in ["<script", "<link", "@import", "url(", "<img", "onerror=\"", "<iframe"] {
+        let policy = page.split("Content-Security-Policy\" content=\"").nth(1).unwrap();
+        let policy = policy.split('"').next().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        let scripts: Vec<&str> = page.split("<script").skip(1).collect();
+        let own = scripts.iter().filter(|it| !it.starts_with(" type=\"application/json\""));
+        assert_eq!(own.count(), 1, "one script that is no data");
+        for forbidden in ["<link", "@import", "url(", "<img", "onerror=\"", "<iframe", "style=\""] {
             assert!(!page.contains(forbidden), "the page contains {forbidden}");
         }
         assert!(page.contains("&lt;script&gt;"), "the sample_run's hostile text is shown, escaped");
@@ -25,7 +31,16 @@ mod tests {
 
     #[test]
     fn the_page_says_everything() {
-        insta::assert_snapshot!(render(&sample_run::view()).unwrap());
+        let page = render(&sample_run::view()).unwrap();
+        let mut without_files = page.clone();
+        for (start, end) in
+            [("<style>", "</style>"), ("<script>", "</script>"), ("style-src", "; base")]
+        {
+            let from = without_files.find(start).unwrap();
+            let to = from + without_files[from..].find(end).unwrap();
+            without_files.replace_range(from + start.len()..to, "…");
+        }
+        insta::assert_snapshot!(without_files);
     }
 
     #[test]
@@ -38,8 +53,8 @@ mod tests {
     #[test]
     fn ten_thousand_cells_make_a_page_that_a_browser_can_open() {
         let page = render(&sample_run::large_view(10_000)).unwrap();
-        assert!(page.len() < 20_000_000, "{} bytes", page.len());
-        assert_eq!(page.matches("<td>cell-9999</td>").count(), 1, "every cell is a row");
+        assert!(page.len() < 5_000_000, "{} bytes", page.len());
+        assert!(page.contains("\"cell-9999\""), "every cell is a row");
         assert!(page.contains("The first 500 of 10000 cells"));
     }
 

@@ -13,6 +13,8 @@ pub mod junit;
 pub mod long_csv;
 pub mod markdown;
 pub mod number;
+mod packed;
+mod page;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;

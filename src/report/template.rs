@@ -8,6 +8,7 @@ use minijinja::{
 
 use crate::report::figure;
 use crate::report::markdown::escape;
+use crate::report::page;
 use crate::report::view::ReportView;
 
 /// Templates that are part of the program, by the name under which others may include them.
@@ -129,6 +130,7 @@ fn environment() -> Environment<'static> {
     });
     environment.set_formatter(format_value);
     environment.add_filter("code", |text: String| Value::from_safe_string(escape::code(&text)));
+    page::equip(&mut environment);
     for (name, text) in EMBEDDED {
         environment.add_template(name, text).expect("embedded templates are parsed by a test");
     }

@@ -8,6 +8,7 @@ use crate::record::event::{LoadTimeline, PageCache};
 use crate::report::number::{self, ABSENT, percent, printed, rounded};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
+use crate::report::view::records;
 use crate::report::view::table::{Column, Table, TableCell};
 use crate::score::Accuracy;
 use crate::units::Nanos;
@@ -256,6 +257,28 @@ pub fn counts(summary: &Summary) -> Table {
             by_cause(&cell.counts.cancelled),
             TableCell::text(percent(share)),
         ]]
+    })
+}
+
+/// Builds the table of records: one row per cell and trial.
+pub(super) fn records(summary: &Summary, plan: &Plan) -> Table {
+    let folders = records::folders(plan);
+    let columns = ["cell", "trial", "requests", "answers", "telemetry"];
+    let columns = columns.map(|header| Column::words(header, 0)).into();
+    per_cell(summary, columns, |cell| {
+        let Some(folder) = folders.get(&cell.id) else { return Vec::new() };
+        let row = |trial: u32| {
+            let mut row = vec![
+                TableCell::text(untrusted::line(&cell.name)),
+                TableCell::text(trial.to_string()),
+            ];
+            row.extend(records::FILES.map(|file| TableCell {
+                href: records::address(folder, trial, file),
+                ..TableCell::text(file)
+            }));
+            row
+        };
+        (1..=cell.n_trials).map(row).collect()
     })
 }
 

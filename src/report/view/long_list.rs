@@ -49,6 +49,13 @@ impl<'a, T> IntoIterator for &'a LongList<T> {
     }
 }
 
+impl<T: Serialize + Debug + Send + Sync + 'static> LongList<T> {
+    /// Returns the list that a template was given.
+    pub(crate) fn of_value(value: &Value) -> Option<Self> {
+        Some(Self(Arc::clone(&value.downcast_object_ref::<Items<T>>()?.0)))
+    }
+}
+
 impl<T: Serialize + Debug + Send + Sync + 'static> Serialize for LongList<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Value::from_object(Items(Arc::clone(&self.0))).serialize(serializer)

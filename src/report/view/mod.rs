@@ -11,6 +11,7 @@ pub mod headline;
 pub mod instrument;
 pub mod long_list;
 pub mod published;
+mod records;
 pub mod references;
 pub mod results;
 pub mod serving;
@@ -20,6 +21,7 @@ pub mod table;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::metrics::summary::{CellStatus, Summary};
 use crate::report::figure::{self, FigureView};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
@@ -31,7 +33,7 @@ use crate::report::view::long_list::LongList;
 use crate::report::view::published::PublishedView;
 use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
-use crate::report::view::table::Table;
+use crate::report::view::table::{Table, TableCell};
 
 /// Everything a report says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -48,6 +50,8 @@ pub struct ReportView {
     pub run: Vec<Fact>,
     /// The answer, one sentence per question.
     pub headline: Vec<String>,
+    /// How many cells are in which state, the best first: `6 ok`, `1 INVALID`.
+    pub states: Vec<TableCell>,
     /// The leader beside each other alternative at each load.
     pub alternatives: Table,
     /// What that table is called.
@@ -88,6 +92,8 @@ pub struct ReportView {
     pub counts: Table,
     /// Starts of engines.
     pub load: Table,
+    /// Where the records of each cell and trial lie.
+    pub records: Table,
     /// Under which conditions cells were measured.
     pub conditions: Vec<Conditions>,
     /// The machine.
@@ -145,6 +151,7 @@ impl ReportView {
                 .into_iter()
                 .chain(references::sentences(summary))
                 .collect(),
+            states: states(summary),
             alternatives: alternatives::alternatives(input.comparison),
             alternatives_title: alternatives::title(input.comparison),
             results,
@@ -167,6 +174,7 @@ impl ReportView {
             references: references::references(summary),
             counts: details::counts(summary),
             load: details::load(summary),
+            records: details::records(summary, plan),
             conditions: conditions::conditions(plan),
             environment: setup::environment(input.environment, &instrument),
             engines: setup::engines(plan, input.engines),
@@ -206,6 +214,24 @@ fn run_facts(input: &Input<'_>) -> Vec<Fact> {
 pub(crate) fn utc(unix_ns: u64) -> String {
     let secs = i64::try_from(unix_ns / 1_000_000_000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(secs).map_or_else(|_| "unknown".to_owned(), |at| at.to_string())
+}
+
+fn states(summary: &Summary) -> Vec<TableCell> {
+    let states = [
+        CellStatus::Ok,
+        CellStatus::Doubtful,
+        CellStatus::Invalid,
+        CellStatus::Failed,
+        CellStatus::Incomplete,
+        CellStatus::Skipped,
+    ];
+    let counted = states.map(|status| {
+        let cells = || summary.cells.iter().filter(move |cell| cell.validity.status == status);
+        let state = results::status_cell(cells().next()?, &caveats::Marks::default());
+        let text = format!("{} {}", cells().count(), state.text);
+        Some(TableCell { tone: state.tone, ..TableCell::text(text) })
+    });
+    counted.into_iter().flatten().collect()
 }
 
 fn skipped(input: &Input<'_>) -> Vec<SkippedView> {

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::report::number;
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
+use crate::report::view::records;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 
 /// Quantities of the main table with their rank (the highest is dropped first).
@@ -84,6 +85,7 @@ fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
 pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
     let keys = key_names(&cells);
+    let folders = records::folders(plan);
     let shown: Vec<(Quantity, u8, Option<String>)> = quantities(plan)
         .into_iter()
         .filter(|(quantity, _)| plan.report == CALIBRATE || is_shown(quantity, plan))
@@ -115,12 +117,15 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
             row.push(if cell.counts.scheduled == 0 {
                 TableCell::faint(number::ABSENT)
             } else {
-                TableCell::text(cell.counts.ok.to_string())
+                let href = folders.get(&cell.id).map(|folder| records::requests(folder, 1));
+                let href = href.unwrap_or_default();
+                TableCell { href, ..TableCell::text(cell.counts.ok.to_string()) }
             });
             if any_failure {
                 row.push(failed_cell(cell));
             }
-            row.push(status_cell(cell, marks));
+            let anchor = records::in_url(&cell.name);
+            row.push(TableCell { anchor, ..status_cell(cell, marks) });
             row
         })
         .collect();
@@ -201,6 +206,7 @@ pub fn number_cell(
             () if is_invalid => Tone::Bad,
             () => Tone::Plain,
         },
+        ..TableCell::default()
     }
 }
 

@@ -41,6 +41,10 @@ pub struct TableCell {
     pub marks: Vec<usize>,
     /// How it is to be taken.
     pub tone: Tone,
+    /// Name of its row's place, to which a page can be asked to go; mostly empty.
+    pub anchor: String,
+    /// What it leads to, relative to the run directory; mostly empty.
+    pub href: String,
 }
 
 /// How a cell is to be taken; never the only sign of it.
