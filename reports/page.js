@@ -12,7 +12,6 @@
     made.append(...children);
     return made;
   };
-  const TONES = ["", "good", "bad", "faint"];
 
   // A number at the front of a text, or nothing.
   const number = (text) => {
@@ -20,12 +19,18 @@
     return found ? Number(found[1]) : NaN;
   };
 
+  // What a page carries as deflated JSON in base 64.
+  const unpack = async (text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return JSON.parse(await new Response(stream).text());
+  };
+
   // Rows as the page carries them: made when they are looked at.
   class Packed {
-    constructor(data) { Object.assign(this, data); }
+    constructor(columns) { this.columns = columns; this.n = columns[0].length; }
     cell(column, row) {
-      const cells = this.columns[column];
-      const cell = cells.of ? cells.of[cells.at[row]] : cells[row];
+      const cell = this.columns[column][row];
       return typeof cell === "string" ? [cell] : cell;
     }
     text(column, row) { return this.cell(column, row)[0]; }
@@ -35,7 +40,7 @@
       this.columns.forEach((_, column) => {
         const [text, spread, note, marks, tone, , href] = this.cell(column, row);
         const is_long = !numeric[column] && text.length > 28;
-        const names = [numeric[column] ? "num" : "", is_long ? "long" : "", TONES[tone || 0]];
+        const names = [numeric[column] ? "num" : "", is_long ? "long" : "", tone === "plain" ? "" : tone];
         const td = make("td", { class: names.filter(Boolean).join(" ") });
         td.append(href ? make("a", { href }, text) : text);
         if (spread) td.append(" ", make("small", {}, spread));
@@ -43,7 +48,7 @@
           const link = make("a", { href: "#caveat-" + mark, "aria-label": "caveat " + mark }, String(mark));
           td.append(make("sup", {}, link));
         }
-        if (note) td.dataset.note = this.notes[note - 1];
+        if (note) td.dataset.note = note;
         tr.append(td);
       });
       const anchor = this.anchor(row);
@@ -54,26 +59,30 @@
 
   // Rows that stand in the page.
   class Written {
-    constructor(body) { this.rows = [...body.rows]; this.n = this.rows.length; }
-    text(column, row) { return (this.rows[row].cells[column].firstChild || {}).textContent || ""; }
+    constructor(body) {
+      this.rows = [...body.rows];
+      this.n = this.rows.length;
+      // Without intervals and the numbers of caveats, which come after.
+      this.texts = this.rows.map((row) => [...row.cells].map((cell) => (cell.firstChild || cell).textContent));
+    }
+    text(column, row) { return this.texts[row][column]; }
     anchor(row) { return this.rows[row].id.slice(2); }
     make(row) { return this.rows[row]; }
   }
 
   class Table {
-    constructor(box) {
+    constructor(box, columns) {
       this.box = box;
       this.table = box.querySelector("table");
       this.body = this.table.tBodies[0];
       this.heads = [...this.table.tHead.rows[0].cells];
       this.numeric = this.heads.map((head) => head.classList.contains("num"));
-      const data = box.querySelector("script");
-      this.rows = data ? new Packed(JSON.parse(data.textContent)) : new Written(this.body);
+      this.rows = columns ? new Packed(columns) : new Written(this.body);
       this.made = new Map();
       this.words = null;
       this.hidden = new Set();
       this.sorted = null;
-      this.limit = data ? STEP : Infinity;
+      this.limit = columns ? STEP : Infinity;
       this.order = Array.from({ length: this.rows.n }, (_, row) => row);
       this.shown = this.order;
       this.heads.forEach((head, column) => {
@@ -84,7 +93,7 @@
       });
       this.tools();
       this.fit();
-      if (data) this.draw(); else this.dress();
+      if (columns) this.draw(); else this.dress();
     }
 
     tools() {
@@ -178,8 +187,10 @@
     }
 
     matches(row) {
+      // Of numbers nobody remembers the digits.
+      const worded = [...this.heads.keys()].filter((column) => !this.numeric[column]);
       this.words ||= Array.from({ length: this.rows.n }, (_, at) =>
-        this.heads.map((_, column) => this.rows.text(column, at)).join(" ").toLowerCase());
+        worded.map((column) => this.rows.text(column, at)).join(" ").toLowerCase());
       return this.wanted.every((word) => this.words[row].includes(word));
     }
 
@@ -309,10 +320,16 @@
 
   // Tables that are folded are read when they are opened.
   const tables = new Map();
-  const enhance = (box) => { if (!tables.has(box)) tables.set(box, new Table(box)); };
+  const enhance = async (box) => {
+    if (tables.has(box)) return;
+    tables.set(box, null);
+    const data = box.querySelector("script");
+    tables.set(box, new Table(box, data && await unpack(data.textContent)));
+  };
+  const ready = [];
   for (const box of all(".table")) {
     const folded = box.closest("details:not([open])");
-    if (folded) folded.addEventListener("toggle", () => enhance(box), { once: true }); else enhance(box);
+    if (folded) folded.addEventListener("toggle", () => enhance(box), { once: true }); else ready.push(enhance(box));
   }
 
   const contents = document.getElementById("contents");
@@ -325,7 +342,7 @@
   const follow = () => {
     const name = location.hash.slice(1);
     if (name.startsWith("c-")) {
-      for (const table of tables.values()) if (table.ask(name.slice(2))) return;
+      for (const table of tables.values()) if (table && table.ask(name.slice(2))) return;
     }
     const at = document.getElementById(name);
     if (!at) return;
@@ -333,7 +350,7 @@
     at.scrollIntoView();
   };
   addEventListener("hashchange", follow);
-  if (location.hash) follow();
+  Promise.all(ready).then(() => { if (location.hash) follow(); });
 
   let folded = [];
   addEventListener("beforeprint", () => { folded = all("details:not([open])"); for (const it of folded) it.open = true; });

@@ -21,7 +21,7 @@ mod tests {
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
         let scripts: Vec<&str> = page.split("<script").skip(1).collect();
-        let own = scripts.iter().filter(|it| !it.starts_with(" type=\"application/json\""));
+        let own = scripts.iter().filter(|it| !it.starts_with(" type=\"text/plain\""));
         assert_eq!(own.count(), 1, "one script that is no data");
         for forbidden in ["<link", "@import", "url(", "<img", "onerror=\"", "<iframe", "style=\""] {
             assert!(!page.contains(forbidden), "the page contains {forbidden}");
@@ -54,7 +54,7 @@ mod tests {
     fn ten_thousand_cells_make_a_page_that_a_browser_can_open() {
         let page = render(&sample_run::large_view(10_000)).unwrap();
         assert!(page.len() < 5_000_000, "{} bytes", page.len());
-        assert!(page.contains("\"cell-9999\""), "every cell is a row");
+        assert!(page.contains("The first 100 of 10000 rows"), "the others are packed");
         assert!(page.contains("The first 500 of 10000 cells"));
     }
 

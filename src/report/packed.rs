@@ -1,9 +1,13 @@
-//! The rows of a table as a page carries them when there are many: each column once, each repeated
-//! cell and note once, in an order of columns of the page's own.
+//! The rows of a table as a page carries them when there are many: in few bytes, column by column,
+//! in an order of columns of the page's own.
 
-use std::collections::HashMap;
+use std::io::BufWriter;
 
-use serde_json::{Value, json};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 
@@ -37,71 +41,77 @@ fn is_silent(at: usize, rows: &[Vec<TableCell>]) -> bool {
     !rows.is_empty() && rows.iter().all(|row| says_nothing(&row[at]) && row[at].anchor.is_empty())
 }
 
-/// Returns the rows as JSON that may stand in a page: `notes`, and `columns` in the given order.
+/// Returns the rows as a page carries them: JSON, a list of cells per column in the given order,
+/// deflated, in base 64.
 ///
-/// A column is a list of cells or, where these repeat, `{"of": cells, "at": indices}`. A cell is
-/// its text, or a list whose last empty members are left out: text, spread, index of the note plus
-/// 1, numbers of caveats, tone, anchor, address.
+/// A cell is its text, or a list whose last empty members are left out: text, spread, note, numbers
+/// of caveats, tone, anchor, address.
 pub(crate) fn packed(rows: &[Vec<TableCell>], order: &[usize]) -> String {
-    let mut notes = Pool::default();
-    let columns: Vec<Value> = order.iter().map(|at| column(rows, *at, &mut notes)).collect();
-    let page = json!({ "n": rows.len(), "notes": notes.items, "columns": columns });
-    // Inside strings alone can there be what would end the element or begin a comment.
-    page.to_string().replace('<', "\\u003c")
+    let mut deflated = BufWriter::new(DeflateEncoder::new(Vec::new(), Compression::default()));
+    let deflated = serde_json::to_writer(&mut deflated, &Columns { rows, order })
+        .map_err(std::io::Error::from)
+        .and_then(|()| deflated.into_inner()?.finish());
+    BASE64_STANDARD.encode(deflated.expect("writing to memory does not fail"))
 }
 
-/// Different texts in the order in which they came.
-#[derive(Default)]
-struct Pool {
-    items: Vec<String>,
-    places: HashMap<String, usize>,
+/// Columns as they are packed: written one cell at a time, since there may be a hundred thousand.
+struct Columns<'a> {
+    rows: &'a [Vec<TableCell>],
+    order: &'a [usize],
 }
 
-impl Pool {
-    fn place(&mut self, item: &str) -> usize {
-        if let Some(place) = self.places.get(item) {
-            return *place;
+struct Cells<'a>(&'a [Vec<TableCell>], usize);
+
+struct Packed<'a>(&'a TableCell);
+
+impl Serialize for Columns<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.order.iter().map(|at| Cells(self.rows, *at)))
+    }
+}
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|row| Packed(&row[self.1])))
+    }
+}
+
+impl Serialize for Packed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let TableCell { text, spread, note, marks, tone, anchor, href } = self.0;
+        let is_there = [
+            true,
+            !spread.is_empty(),
+            !note.is_empty(),
+            !marks.is_empty(),
+            *tone != Tone::Plain,
+            !anchor.is_empty(),
+            !href.is_empty(),
+        ];
+        let n = is_there.iter().rposition(|is_there| *is_there).map_or(0, |last| last + 1);
+        if n == 1 {
+            return serializer.serialize_str(text);
         }
-        self.items.push(item.to_owned());
-        self.places.insert(item.to_owned(), self.items.len() - 1);
-        self.items.len() - 1
+        let mut members = serializer.serialize_seq(Some(n))?;
+        for member in 0..n {
+            match member {
+                0 => members.serialize_element(text)?,
+                1 => members.serialize_element(spread)?,
+                2 => members.serialize_element(note)?,
+                3 => members.serialize_element(marks)?,
+                4 => members.serialize_element(tone)?,
+                5 => members.serialize_element(anchor)?,
+                _ => members.serialize_element(href)?,
+            }
+        }
+        members.end()
     }
-}
-
-fn column(rows: &[Vec<TableCell>], at: usize, notes: &mut Pool) -> Value {
-    let cells: Vec<Value> = rows.iter().map(|row| cell(&row[at], notes)).collect();
-    let mut pool = Pool::default();
-    let places: Vec<usize> = cells.iter().map(|cell| pool.place(&cell.to_string())).collect();
-    if pool.items.len() * 2 > cells.len() {
-        return Value::Array(cells);
-    }
-    let mut first: Vec<Option<Value>> = vec![None; pool.items.len()];
-    for (place, cell) in places.iter().zip(cells) {
-        first[*place].get_or_insert(cell);
-    }
-    json!({ "of": first, "at": places })
-}
-
-fn cell(cell: &TableCell, notes: &mut Pool) -> Value {
-    let note = if cell.note.is_empty() { 0 } else { notes.place(&cell.note) + 1 };
-    let mut members = vec![
-        json!(cell.text),
-        json!(cell.spread),
-        json!(note),
-        json!(cell.marks),
-        json!(cell.tone as u8),
-        json!(cell.anchor),
-        json!(cell.href),
-    ];
-    let is_empty = |value: &Value| *value == json!("") || *value == json!(0) || *value == json!([]);
-    while members.len() > 1 && members.last().is_some_and(is_empty) {
-        members.pop();
-    }
-    if members.len() == 1 { members.remove(0) } else { Value::Array(members) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -120,19 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_is_carried_once_and_nothing_ends_the_element() {
+    fn rows_come_back_as_they_were_packed() {
         let row = |name: &str| {
             let note = TableCell {
                 note: "n = 4".to_owned(),
-                spread: "± 1".to_owned(),
-                ..TableCell::text("7")
+                tone: Tone::Bad,
+                ..TableCell::text("7 INVALID")
             };
             vec![TableCell::text(name), note, TableCell::text("same")]
         };
-        let rows = ["a", "</script>", "c", "d"].map(row);
-        assert_eq!(
-            packed(&rows, &[0, 1, 2]),
-            r#"{"columns":[["a","\u003c/script>","c","d"],{"at":[0,0,0,0],"of":[["7","± 1",1]]},{"at":[0,0,0,0],"of":["same"]}],"n":4,"notes":["n = 4"]}"#
-        );
+        let packed = packed(&["a", "</script>"].map(row), &[1, 0]);
+        let deflated = BASE64_STANDARD.decode(packed).unwrap();
+        let mut text = String::new();
+        flate2::read::DeflateDecoder::new(&*deflated).read_to_string(&mut text).unwrap();
+        let bad = r#"["7 INVALID","","n = 4",[],"bad"]"#;
+        assert_eq!(text, format!(r#"[[{bad},{bad}],["a","</script>"]]"#));
     }
 }
