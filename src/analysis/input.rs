@@ -43,10 +43,28 @@ pub struct EngineStart {
 pub struct CellSeries {
     /// Distributions, in the distribution's unit.
     pub distributions: BTreeMap<MetricId, Curve>,
-    /// Quantities over time: seconds from the start of the measured phase, value.
+    /// Quantities over time, of the first trial: seconds from the start of its measured window,
+    /// value; what came before and after it included.
     pub over_time: BTreeMap<MetricId, Vec<(f64, f64)>>,
+    /// Length of that window in seconds.
+    pub window_s: f64,
+    /// The first requests of the first trial, by the instant of their sending.
+    pub requests: Vec<RequestSpan>,
     /// GPUs, in the driver's order.
     pub gpus: Vec<GpuSeries>,
+}
+
+/// When a request was in flight: seconds from the start of the measured window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RequestSpan {
+    /// Sending.
+    pub sent: f32,
+    /// First token; absent where none came.
+    pub first_token: Option<f32>,
+    /// Last token, or what ended the request.
+    pub end: f32,
+    /// It was answered to its end.
+    pub is_ok: bool,
 }
 
 /// A distribution as a figure draws it: a point for each of a few evenly spaced ranks.
@@ -99,6 +117,12 @@ pub struct GpuSeries {
     pub power_w: Vec<(f64, f64)>,
     /// Per cent of time with a kernel running.
     pub utilisation_pct: Vec<(f64, f64)>,
+    /// Memory in use, GiB.
+    pub memory_gib: Vec<(f64, f64)>,
+    /// Degrees Celsius.
+    pub temperature_c: Vec<(f64, f64)>,
+    /// Clock of the processors, MHz.
+    pub clock_mhz: Vec<(f64, f64)>,
 }
 
 /// Pieces the starts of engines together from the run's events, in order.

@@ -228,11 +228,10 @@ fn analyse_cell(
         for exchange in exchanges(trial)? {
             let (request, output) = exchange?;
             accumulator.request(&request);
-            if window.measures_phase(request.phase) {
-                series.request(&request);
-                if let Some(grading) = &mut grading {
-                    grading.push(&Answer::of(&request, &output));
-                }
+            let is_measured = window.measures_phase(request.phase);
+            series.request(&request, is_measured);
+            if let Some(grading) = grading.as_mut().filter(|_| is_measured) {
+                grading.push(&Answer::of(&request, &output));
             }
         }
         for sample in trial.telemetry()? {

@@ -1,8 +1,9 @@
 //! Panels of horizontal bars that share their rows: several quantities of the same things.
 
+use crate::report::figure::labels::{LINE_HEIGHT, text_width, wrapped};
 use crate::report::figure::scale::Scale;
 use crate::report::figure::svg::{Anchor, Svg};
-use crate::report::figure::{WIDTH, shortened};
+use crate::report::figure::{COLOURS, HOLLOW, WIDTH};
 
 /// One bar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Bar {
     pub interval: Option<(f64, f64)>,
     /// Printed at its end.
     pub label: String,
+    /// It is doubtful or INVALID.
+    pub is_hollow: bool,
 }
 
 /// One row: a thing and its bars, `[panel][series]`; a missing bar is a missing value.
@@ -22,47 +25,83 @@ pub struct BarRow {
     pub name: String,
     /// Its bars.
     pub bars: Vec<Vec<Option<Bar>>>,
+    /// Colour of its alternative.
+    pub colour: usize,
 }
 
-const NAMES_WIDTH: f64 = 172.0;
-const NAME_MAX: usize = 22;
-const GAP: f64 = 26.0;
-const TOP: f64 = 44.0;
-const BAR_HEIGHT: f64 = 13.0;
+const NAMES_WIDTH_MAX: f64 = 190.0;
+const GAP: f64 = 22.0;
+const TOP: f64 = 58.0;
+const BAR_HEIGHT: f64 = 14.0;
 const ROW_GAP: f64 = 10.0;
-/// Room for the label at the end of the longest bar.
-const LABEL_WIDTH: f64 = 50.0;
+
+/// Where the parts of a chart with a name per row are.
+pub(super) struct Names {
+    /// Lines of each name.
+    pub(super) lines: Vec<Vec<String>>,
+    /// Room for names, with what parts them from the drawing.
+    pub(super) width: f64,
+}
+
+impl Names {
+    /// Breaks names into lines so that none is cut.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let lines: Vec<Vec<String>> =
+            names.map(|name| wrapped(name, NAMES_WIDTH_MAX - 12.0, 4)).collect();
+        let widest = lines.iter().flatten().map(|line| text_width(line)).fold(24.0, f64::max);
+        Self { lines, width: widest + 12.0 }
+    }
+
+    /// Returns how high the name of a row is.
+    pub(super) fn height(&self, at: usize) -> f64 {
+        self.lines[at].len() as f64 * LINE_HEIGHT
+    }
+
+    /// Writes the name of a row, the middle of its lines at `middle`.
+    pub(super) fn draw(&self, svg: &mut Svg, at: usize, middle: f64) {
+        let first = middle - self.height(at) / 2.0 + LINE_HEIGHT - 3.5;
+        for (nth, line) in self.lines[at].iter().enumerate() {
+            let base = first + nth as f64 * LINE_HEIGHT;
+            svg.text((self.width - 10.0, base), Anchor::End, "t", line);
+        }
+    }
+}
 
 /// Draws `rows` in one panel per title; `series` names the bars within a row.
 pub fn draw(title: &str, series: &[&str], panels: &[String], rows: &[BarRow]) -> String {
+    let names = Names::of(rows.iter().map(|row| row.name.as_str()));
     let shown: Vec<Vec<usize>> = rows.iter().map(|row| series_of(row, series.len())).collect();
-    let row_heights: Vec<f64> =
-        shown.iter().map(|series| series.len().max(1) as f64 * BAR_HEIGHT + ROW_GAP).collect();
-    let bottom = TOP + row_heights.iter().sum::<f64>();
-    let mut svg = Svg::new(WIDTH, bottom + 12.0, title);
-    legend(&mut svg, series);
+    let row_height = |at: usize| {
+        f64::max(shown[at].len().max(1) as f64 * BAR_HEIGHT, names.height(at)) + ROW_GAP
+    };
+    let tops: Vec<f64> =
+        (0..=rows.len()).map(|at| TOP + (0..at).map(row_height).sum::<f64>()).collect();
+    let bottom = tops[rows.len()];
+    let mut svg = Svg::new(WIDTH, bottom + 6.0, title);
+    legend(&mut svg, series, rows);
 
     let n_panels = panels.len().max(1) as f64;
-    let panel_width = (WIDTH - NAMES_WIDTH - GAP * (n_panels - 1.0)) / n_panels;
+    let panel_width = (WIDTH - names.width - GAP * (n_panels - 1.0)) / n_panels;
     for (at, panel) in panels.iter().enumerate() {
-        let left = NAMES_WIDTH + at as f64 * (panel_width + GAP);
-        let bars = rows.iter().flat_map(|row| row.bars.get(at).into_iter().flatten().flatten());
-        let ends = bars.flat_map(|bar| [Some(bar.value), bar.interval.map(|(_, high)| high)]);
-        let scale = Scale::linear(ends.flatten(), true, left, left + panel_width - LABEL_WIDTH);
-        svg.text((left, TOP - 8.0), Anchor::Start, "t strong", panel);
+        let left = names.width + at as f64 * (panel_width + GAP);
+        let bars = || rows.iter().flat_map(|row| row.bars.get(at).into_iter().flatten().flatten());
+        let label_width = bars().map(|bar| text_width(&bar.label)).fold(20.0, f64::max) + 8.0;
+        let ends = bars().flat_map(|bar| [Some(bar.value), bar.interval.map(|(_, high)| high)]);
+        let to = left + f64::max(panel_width - label_width, 20.0);
+        let scale = Scale::linear(ends.flatten(), true, left, to);
+        let heading = wrapped(panel, panel_width + GAP / 2.0, 2);
+        for (nth, line) in heading.iter().enumerate() {
+            let base = TOP - 8.0 - LINE_HEIGHT * (heading.len() - 1 - nth) as f64;
+            svg.text((left, base), Anchor::Start, "t strong", line);
+        }
         svg.line((left, TOP - 2.0), (left, bottom - ROW_GAP + 2.0), "a");
-        let mut top = TOP;
-        for ((row, shown), height) in rows.iter().zip(&shown).zip(&row_heights) {
-            let bars = row.bars.get(at).map_or(&[][..], Vec::as_slice);
-            panel_row(&mut svg, row, bars, shown, series, panel, &scale, top);
-            top += height;
+        for (nth, row) in rows.iter().enumerate() {
+            let panel = Panel { at, name: panel, scale: &scale };
+            panel.row(&mut svg, row, &shown[nth], series, tops[nth]);
         }
     }
-    let mut top = TOP;
-    for (row, height) in rows.iter().zip(&row_heights) {
-        let middle = top + (height - ROW_GAP) / 2.0 + 4.0;
-        svg.text((NAMES_WIDTH - 10.0, middle), Anchor::End, "t", &shortened(&row.name, NAME_MAX));
-        top += height;
+    for (at, top) in tops[..rows.len()].iter().enumerate() {
+        names.draw(&mut svg, at, top + (row_height(at) - ROW_GAP) / 2.0);
     }
     svg.finish()
 }
@@ -73,53 +112,71 @@ fn series_of(row: &BarRow, n_series: usize) -> Vec<usize> {
     (0..n_series).filter(has).collect()
 }
 
-fn legend(svg: &mut Svg, series: &[&str]) {
-    if series.len() < 2 {
-        return;
+fn legend(svg: &mut Svg, series: &[&str], rows: &[BarRow]) {
+    let any_hollow = rows.iter().flat_map(|row| row.bars.iter().flatten().flatten());
+    let any_hollow = any_hollow.into_iter().any(|bar| bar.is_hollow);
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    if series.len() > 1 {
+        wanted.extend(series.iter().enumerate().map(|(at, name)| {
+            (*name, if at == 0 { "class=\"n\" fill-opacity=\"0.6\"" } else { "class=\"outline\"" })
+        }));
     }
-    let mut left = NAMES_WIDTH;
-    for (at, name) in series.iter().enumerate() {
-        svg.rect((left, 4.0), (12.0, 10.0), &format!("class=\"{}\"", fill(at)), "");
+    if any_hollow {
+        wanted.push((HOLLOW, "class=\"hollow w\""));
+    }
+    let mut left = 4.0;
+    for (name, style) in wanted {
+        svg.rect((left, 5.0), (12.0, 9.0), style, "");
         svg.text((left + 17.0, 13.0), Anchor::Start, "q", name);
-        left += 40.0 + super::text_width(name);
+        left += 34.0 + text_width(name);
     }
 }
 
-/// The first series is filled, the second is an outline: they differ without colour.
-fn fill(series: usize) -> &'static str {
-    if series == 0 { "f0" } else { "outline" }
+/// One quantity of all rows.
+struct Panel<'a> {
+    at: usize,
+    name: &'a str,
+    scale: &'a Scale,
 }
 
-#[expect(clippy::too_many_arguments, reason = "a leaf that draws; its parent holds the state")]
-fn panel_row(
-    svg: &mut Svg,
-    row: &BarRow,
-    bars: &[Option<Bar>],
-    shown: &[usize],
-    series: &[&str],
-    panel: &str,
-    scale: &Scale,
-    top: f64,
-) {
-    for (slot, series_at) in shown.iter().enumerate() {
-        let top = top + slot as f64 * BAR_HEIGHT;
-        let Some(bar) = bars.get(*series_at).and_then(Option::as_ref) else {
-            svg.text((scale.at(0.0) + 5.0, top + 10.0), Anchor::Start, "q", "–");
-            continue;
-        };
-        let tooltip = format!("{}, {}: {panel} {}", row.name, series[*series_at], bar.label);
-        let (from, to) = (scale.at(0.0), scale.at(bar.value));
-        let style = format!("class=\"{}\"", fill(*series_at));
-        svg.rect((from, top + 1.0), (to - from, BAR_HEIGHT - 3.0), &style, &tooltip);
+impl Panel<'_> {
+    fn row(&self, svg: &mut Svg, row: &BarRow, shown: &[usize], series: &[&str], top: f64) {
+        let bars = row.bars.get(self.at).map_or(&[][..], Vec::as_slice);
+        for (slot, series_at) in shown.iter().enumerate() {
+            let top = top + slot as f64 * BAR_HEIGHT;
+            let Some(bar) = bars.get(*series_at).and_then(Option::as_ref) else {
+                svg.text((self.scale.at(0.0) + 5.0, top + 11.0), Anchor::Start, "q", "–");
+                continue;
+            };
+            let of_row = format!("{}, {}: {}", row.name, series[*series_at], self.name);
+            self.bar(svg, bar, &style(bar, *series_at, row.colour), &of_row, top);
+        }
+    }
+
+    fn bar(&self, svg: &mut Svg, bar: &Bar, style: &str, of_row: &str, top: f64) {
+        let (from, to) = (self.scale.at(0.0), self.scale.at(bar.value));
+        let tip = format!("{of_row} {}", bar.label);
+        svg.rect((from, top + 1.0), (to - from, BAR_HEIGHT - 3.0), style, &tip);
         let mut label_left = to;
         if let Some((low, high)) = bar.interval {
+            let (low, high) = (self.scale.at(low), self.scale.at(high));
             let middle = top + BAR_HEIGHT / 2.0 - 0.5;
-            svg.line((scale.at(low), middle), (scale.at(high), middle), "w");
+            svg.line((low, middle), (high, middle), "w");
             for end in [low, high] {
-                svg.line((scale.at(end), middle - 3.0), (scale.at(end), middle + 3.0), "w");
+                svg.line((end, middle - 3.0), (end, middle + 3.0), "w");
             }
-            label_left = label_left.max(scale.at(high));
+            label_left = label_left.max(high);
         }
-        svg.text((label_left + 5.0, top + 10.0), Anchor::Start, "q", &bar.label);
+        svg.text((label_left + 5.0, top + 11.0), Anchor::Start, "q", &bar.label);
+    }
+}
+
+/// The first series has the colour of the row, the second is an outline: they differ without
+/// colour.
+fn style(bar: &Bar, series: usize, colour: usize) -> String {
+    match (series, bar.is_hollow) {
+        (0, false) => format!("class=\"f{}\"", colour % COLOURS),
+        (0, true) => format!("class=\"hollow l{}\"", colour % COLOURS),
+        _ => "class=\"outline\"".to_owned(),
     }
 }

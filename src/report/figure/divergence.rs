@@ -34,10 +34,10 @@ pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
         .map(|(at, (bin, _))| {
             let bar = |fidelity: &Fidelity| {
                 let (_, n) = fidelity.histogram()[at];
-                Bar { value: n as f64, interval: None, label: n.to_string() }
+                Bar { value: n as f64, label: n.to_string(), ..Bar::default() }
             };
             let bars = shown.iter().map(|(_, fidelity)| vec![Some(bar(fidelity))]).collect();
-            BarRow { name: bin, bars }
+            BarRow { name: bin, bars, ..BarRow::default() }
         })
         .collect();
     let title = "Answers by the word at which they leave the reference".to_owned();

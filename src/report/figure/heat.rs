@@ -1,7 +1,8 @@
 //! Numbers in a grid, the larger the darker.
 
+use crate::report::figure::WIDTH;
+use crate::report::figure::bars::Names;
 use crate::report::figure::svg::{Anchor, Svg};
-use crate::report::figure::{WIDTH, shortened};
 use crate::report::number::rounded;
 
 /// A grid of values.
@@ -19,33 +20,35 @@ pub struct Grid {
     pub unit: String,
 }
 
-const LEFT: f64 = 172.0;
-const NAME_MAX: usize = 22;
 const TOP: f64 = 40.0;
 const ROW: f64 = 30.0;
 
 /// Draws a grid. Shades are even in the logarithm of the value, as latencies are.
 pub fn draw(grid: &Grid) -> String {
-    let mut svg = Svg::new(WIDTH, TOP + ROW * grid.rows.len() as f64 + 8.0, &grid.title);
-    let column_width = ((WIDTH - LEFT) / grid.columns.len().max(1) as f64).min(110.0);
-    svg.text((LEFT, 14.0), Anchor::Start, "q", &grid.column_label);
+    let names = Names::of(grid.rows.iter().map(|(name, _)| name.as_str()));
+    let height = |at: usize| f64::max(ROW, names.height(at) + 4.0);
+    let bottom = TOP + (0..grid.rows.len()).map(height).sum::<f64>();
+    let mut svg = Svg::new(WIDTH, bottom + 8.0, &grid.title);
+    let column_width = ((WIDTH - names.width) / grid.columns.len().max(1) as f64).min(110.0);
+    svg.text((names.width, 14.0), Anchor::Start, "q", &grid.column_label);
     for (at, column) in grid.columns.iter().enumerate() {
-        let middle = LEFT + (at as f64 + 0.5) * column_width;
-        svg.text((middle, TOP - 8.0), Anchor::Middle, "t", &shortened(column, 12));
+        let middle = names.width + (at as f64 + 0.5) * column_width;
+        svg.text((middle, TOP - 8.0), Anchor::Middle, "t", column);
     }
     let values = || grid.rows.iter().flat_map(|(_, values)| values).flatten().copied();
     let usable = || values().filter(|value| value.is_finite() && *value > 0.0);
     let low = usable().fold(f64::INFINITY, f64::min);
     let high = usable().fold(0.0, f64::max);
+    let mut top = TOP;
     for (at, (name, values)) in grid.rows.iter().enumerate() {
-        let top = TOP + ROW * at as f64;
-        svg.text((LEFT - 10.0, top + 19.0), Anchor::End, "t", &shortened(name, NAME_MAX));
+        let middle = top + height(at) / 2.0;
+        names.draw(&mut svg, at, middle);
         for (column, value) in values.iter().enumerate() {
-            let corner = (LEFT + column as f64 * column_width + 1.0, top + 1.0);
-            let size = (column_width - 2.0, ROW - 2.0);
-            let middle = (corner.0 + size.0 / 2.0, top + 19.0);
+            let corner = (names.width + column as f64 * column_width + 1.0, top + 1.0);
+            let size = (column_width - 2.0, height(at) - 2.0);
+            let place = (corner.0 + size.0 / 2.0, middle + 4.0);
             let Some(value) = value.filter(|value| value.is_finite()) else {
-                svg.text(middle, Anchor::Middle, "q", "–");
+                svg.text(place, Anchor::Middle, "q", "–");
                 continue;
             };
             let shade = if high > low && value > 0.0 {
@@ -53,12 +56,14 @@ pub fn draw(grid: &Grid) -> String {
             } else {
                 0.0
             };
-            let style = format!("class=\"f1\" fill-opacity=\"{:.2}\"", 0.08 + 0.52 * shade);
+            // Grey, for colour tells alternatives.
+            let style = format!("class=\"n\" fill-opacity=\"{:.2}\"", 0.05 + 0.4 * shade);
             let label = format!("{} {}", rounded(value), grid.unit);
             let tooltip = format!("{name}, {}: {label}", grid.columns[column]);
             svg.rect(corner, size, &style, &tooltip);
-            svg.text(middle, Anchor::Middle, "t", &rounded(value));
+            svg.text(place, Anchor::Middle, "t", &rounded(value));
         }
+        top += height(at);
     }
     svg.finish()
 }

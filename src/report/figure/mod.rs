@@ -1,22 +1,29 @@
 //! Charts as SVG text: which ones a run has, and the drawing of each kind.
 
+mod alternatives;
 pub mod bars;
+mod devices;
 pub mod divergence;
+mod frontier;
 pub mod heat;
+mod labels;
 pub mod lines;
-pub mod overview;
+mod over_load;
+mod overview;
+mod requests;
 pub mod scale;
 pub mod svg;
-pub mod sweep;
-pub mod time_series;
+mod sweep;
+mod time_series;
 pub mod timeline;
 
 use serde::Serialize;
 
+use crate::report::figure::alternatives::Alternatives;
 use crate::report::input::Input;
 
 /// Width of every chart.
-pub const WIDTH: f64 = 760.0;
+pub const WIDTH: f64 = 660.0;
 
 /// Different colours of series.
 pub const COLOURS: usize = 8;
@@ -27,11 +34,13 @@ pub const SERIES_MAX: usize = 16;
 /// Style of charts. Colours are variables, so that a page can set them for light and dark;
 /// the values after the comma hold where it does not.
 pub const STYLE: &str = "\
-svg.chart { display: block; width: 100%; min-width: 560px; max-width: 760px; height: auto; font: 12px system-ui, sans-serif; }
+svg.chart { display: block; width: 100%; min-width: 480px; max-width: 660px; height: auto; font: 12px system-ui, sans-serif; }
 svg.chart text { stroke: none; } svg.chart .t { fill: var(--ink, #1c2128); } svg.chart .q { fill: var(--faint, #59636e); font-size: 11px; }
 svg.chart .strong { font-weight: 600; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
-svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
-svg.chart .band { fill-opacity: .18; } svg.chart .dashed { stroke-dasharray: 5 3; } svg.chart .moment { fill: var(--page, #fff); stroke: var(--ink, #1c2128); stroke-width: 1.5; }
+svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .n { fill: var(--ink, #1c2128); } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
+svg.chart .outside { fill: var(--faint, #59636e); fill-opacity: .12; } svg.chart .limit { stroke: var(--bad, #b3261e); stroke-width: 1; stroke-dasharray: 6 3; } svg.chart .front { fill: none; stroke: var(--faint, #59636e); stroke-width: 6; stroke-opacity: .3; stroke-linejoin: round; }
+svg.chart .band { fill-opacity: .18; } svg.chart .dashed { stroke-dasharray: 5 3; } svg.chart .dotted { stroke-dasharray: 2 2; } svg.chart .dash-dotted { stroke-dasharray: 8 3 2 3; }
+svg.chart .moment { fill: var(--page, #fff); stroke: var(--ink, #1c2128); stroke-width: 1.5; }
 svg.chart .f0 { fill: var(--s0, #0072b2); } svg.chart .l0 { fill: none; stroke: var(--s0, #0072b2); stroke-width: 2; }
 svg.chart .f1 { fill: var(--s1, #d55e00); } svg.chart .l1 { fill: none; stroke: var(--s1, #d55e00); stroke-width: 2; }
 svg.chart .f2 { fill: var(--s2, #009e73); } svg.chart .l2 { fill: none; stroke: var(--s2, #009e73); stroke-width: 2; }
@@ -40,7 +49,11 @@ svg.chart .f4 { fill: var(--s4, #8a6d00); } svg.chart .l4 { fill: none; stroke: 
 svg.chart .f5 { fill: var(--s5, #3c91c2); } svg.chart .l5 { fill: none; stroke: var(--s5, #3c91c2); stroke-width: 2; }
 svg.chart .f6 { fill: var(--s6, #6b4fa0); } svg.chart .l6 { fill: none; stroke: var(--s6, #6b4fa0); stroke-width: 2; }
 svg.chart .f7 { fill: var(--s7, #5c6670); } svg.chart .l7 { fill: none; stroke: var(--s7, #5c6670); stroke-width: 2; }
+svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
 ";
+
+/// What hollow points and bars are, as legends say it.
+pub(crate) const HOLLOW: &str = "doubtful or INVALID";
 
 /// One chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,14 +79,18 @@ impl FigureView {
 
 /// Draws the charts that the run's values allow, in the order in which a reader wants them.
 pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
-    let mut charts = Vec::new();
-    charts.extend(overview::overview(input));
+    let alternatives = Alternatives::of(input);
+    let mut charts = frontier::frontiers(input, &alternatives);
+    charts.extend(over_load::over_load(input, &alternatives));
+    charts.extend(overview::overview(input, &alternatives));
+    charts.extend(sweep::sweeps(&alternatives));
     charts.extend(divergence::divergence(input));
-    charts.extend(sweep::sweeps(input));
-    charts.extend(overview::load_timeline(input));
-    charts.extend(time_series::distributions(input));
-    charts.extend(time_series::over_time(input));
-    charts.extend(time_series::gpus(input));
+    charts.extend(time_series::distributions(input, &alternatives));
+    charts.extend(time_series::over_time(input, &alternatives));
+    charts.extend(requests::requests(input, &alternatives));
+    charts.extend(overview::load_timeline(input, &alternatives));
+    charts.extend(devices::devices(input, &alternatives));
+    charts.extend(time_series::gpus(input, &alternatives));
     charts
 }
 
@@ -99,11 +116,6 @@ pub(crate) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(char::to_uppercase);
     first.map_or_else(String::new, |first| first.chain(characters).collect())
-}
-
-/// Estimates the width of a text at 12 pixels: enough to lay a legend out.
-pub(crate) fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.6
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! The charts of the main table: speed, load time and accuracy, measured beside published.
 
+use std::collections::BTreeMap;
+
+use crate::ids::{CellId, LaunchId};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellStatus, CellSummary};
+use crate::metrics::summary::CellSummary;
 use crate::published::{PublishedTable, Row, cells_of};
 use crate::record::event::LoadTimeline;
+use crate::report::figure::alternatives::{Alternatives, is_hollow};
 use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::timeline::{self, Course};
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
@@ -15,7 +19,7 @@ use crate::report::view::results;
 
 /// Draws what a person looks at first: one panel per quantity, one row per published row and
 /// measured cell.
-pub fn overview(input: &Input<'_>) -> Vec<FigureView> {
+pub(super) fn overview(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
     let percentile = Quantity::percentile;
     let figure = Quantity::figure;
     if input.plan.report == results::CALIBRATE {
@@ -25,8 +29,10 @@ pub fn overview(input: &Input<'_>) -> Vec<FigureView> {
             figure(MetricId::ClientCpuPerChunk),
             figure(MetricId::ChunkThroughput),
         ];
-        let added = panels(input, "added-latency", "What bench adds to latencies", &added);
-        let cost = panels(input, "lag-and-cost", "Lag of sends, cost and rate", &cost);
+        let added =
+            panels(input, alternatives, "added-latency", "What bench adds to latencies", &added);
+        let cost =
+            panels(input, alternatives, "lag-and-cost", "Lag of sends, cost and rate", &cost);
         return added.into_iter().chain(cost).collect();
     }
     let wanted = [
@@ -34,10 +40,18 @@ pub fn overview(input: &Input<'_>) -> Vec<FigureView> {
         Quantity::figure(MetricId::LoadTime),
         Quantity::figure(MetricId::Accuracy),
     ];
-    panels(input, "overview", "Speed, load time and accuracy", &wanted).into_iter().collect()
+    panels(input, alternatives, "overview", "Speed, load time and accuracy", &wanted)
+        .into_iter()
+        .collect()
 }
 
-fn panels(input: &Input<'_>, id: &str, title: &str, wanted: &[Quantity]) -> Option<FigureView> {
+pub(super) fn panels(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
+    id: &str,
+    title: &str,
+    wanted: &[Quantity],
+) -> Option<FigureView> {
     let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
     let is_known = |quantity: &&Quantity| cells.iter().any(|cell| quantity.value(cell).is_some());
     let quantities: Vec<Quantity> = wanted.iter().filter(is_known).cloned().collect();
@@ -51,7 +65,7 @@ fn panels(input: &Input<'_>, id: &str, title: &str, wanted: &[Quantity]) -> Opti
             None => results::header(quantity),
         })
         .collect();
-    let rows = rows(input, &cells, &quantities);
+    let rows = rows(input, alternatives, &cells, &quantities);
     let n_rows = rows.len();
     let rows: Vec<BarRow> = rows.into_iter().take(SERIES_MAX).collect();
     let series: &[&str] = if input.published.is_some() {
@@ -73,7 +87,16 @@ fn label(cell: &CellSummary) -> String {
     if values.is_empty() { cell.name.clone() } else { values.join(" ") }
 }
 
-fn rows(input: &Input<'_>, cells: &[&CellSummary], quantities: &[Quantity]) -> Vec<BarRow> {
+fn rows(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
+    cells: &[&CellSummary],
+    quantities: &[Quantity],
+) -> Vec<BarRow> {
+    let bar_row = |published, row, cell: Option<&CellSummary>, quantities| BarRow {
+        colour: cell.map_or(0, |cell| alternatives.colour(cell)),
+        ..bar_row(published, row, cell, quantities)
+    };
     let mut rows = Vec::new();
     let mut matched_ids = Vec::new();
     for row in input.published.map_or(&[][..], |published| published.rows.as_slice()) {
@@ -117,42 +140,50 @@ fn bar_row(
             }
         })
         .collect();
-    BarRow { name: line(&name), bars }
+    BarRow { name: line(&name), bars, ..BarRow::default() }
 }
 
 fn measured_bar(cell: &CellSummary, quantity: &Quantity) -> Option<Bar> {
     let reading = quantity.read(cell)?;
     let value = reading.value.filter(|value| value.is_finite())?;
-    let doubt = if cell.validity.status == CellStatus::Ok { "" } else { " ?" };
-    let label = format!("{}{doubt}", number::of_figure(quantity, &reading).value);
-    Some(Bar { value, interval: reading.interval, label })
+    let is_hollow = is_hollow(cell, &[&reading]);
+    let label = number::of_figure(quantity, &reading).value;
+    Some(Bar { value, interval: reading.interval, label, is_hollow })
 }
 
 fn published_bar(published: &PublishedTable, row: &Row, quantity: &Quantity) -> Option<Bar> {
     let digits = published.printed(row, quantity)?;
     let value = digits.parse().ok().filter(|value: &f64| value.is_finite())?;
-    Some(Bar { value, interval: None, label: line(digits) })
+    Some(Bar { value, label: line(digits), ..Bar::default() })
 }
 
 /// Kinds of stretches, in the order in which a start goes through them.
 const STAGES: [&str; 3] = ["until the port is bound", "until healthy", "until the first token"];
 
-/// Draws every start of an engine, stage by stage.
-pub fn load_timeline(input: &Input<'_>) -> Option<FigureView> {
-    let courses: Vec<Course> = input
-        .summary
-        .cells
-        .iter()
-        .flat_map(|cell| {
-            let several = cell.load.len() > 1;
-            cell.load.iter().enumerate().map(move |(at, start)| {
-                let name = line(&label(cell));
-                let name = if several { format!("{name}, start {}", at + 1) } else { name };
-                course(name, start)
-            })
-        })
-        .filter(|course| !course.stretches.is_empty())
-        .collect();
+/// Draws every start of an engine once, stage by stage.
+pub(super) fn load_timeline(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
+) -> Option<FigureView> {
+    let launch_of: BTreeMap<&CellId, &LaunchId> =
+        input.plan.cells.iter().map(|cell| (&cell.id, &cell.launch)).collect();
+    let mut seen: Vec<(Option<&LaunchId>, &LoadTimeline)> = Vec::new();
+    let mut courses: Vec<Course> = Vec::new();
+    for cell in &input.summary.cells {
+        let launch = launch_of.get(&cell.id).copied();
+        let several = cell.load.len() > 1;
+        for (at, start) in cell.load.iter().enumerate() {
+            // Cells that share an engine have the same starts.
+            if launch.is_some() && seen.contains(&(launch, start)) {
+                continue;
+            }
+            seen.push((launch, start));
+            let name = launch_name(input, cell, launch);
+            let name = if several { format!("{name}, start {}", at + 1) } else { name };
+            courses.push(Course { colour: alternatives.colour(cell), ..course(name, start) });
+        }
+    }
+    courses.retain(|course| !course.stretches.is_empty());
     if courses.is_empty() {
         return None;
     }
@@ -163,10 +194,21 @@ pub fn load_timeline(input: &Input<'_>) -> Option<FigureView> {
         svg: timeline::draw(&title, &STAGES, shown),
         title,
         caption: format!(
-            "From spawn to the first token of a probe request; dots are stages that the engine's log tells of.{}",
+            "Once per start, from spawn to the first token of a probe request; dots are stages that the engine's log tells of.{}",
             first_of(courses.len(), "starts")
         ),
     })
+}
+
+/// Names an engine by what its cells have in common; a cell that has it alone by its own name.
+fn launch_name(input: &Input<'_>, cell: &CellSummary, launch: Option<&LaunchId>) -> String {
+    let own = input.plan.cells.iter().filter(|planned| Some(&planned.launch) == launch);
+    let own: Vec<_> = own.collect();
+    let is_common =
+        |key: &str, value: &String| own.iter().all(|it| it.keys.get(key) == Some(value));
+    let common = cell.keys.iter().filter(|(key, value)| is_common(key, value));
+    let values: Vec<&str> = common.map(|(_, value)| value.as_str()).collect();
+    line(&if values.is_empty() { label(cell) } else { values.join(" ") })
 }
 
 fn course(name: String, start: &LoadTimeline) -> Course {
@@ -178,5 +220,5 @@ fn course(name: String, start: &LoadTimeline) -> Course {
         .collect();
     let moments =
         start.log_stages.iter().map(|stage| (line(&stage.name), stage.at.as_secs_f64())).collect();
-    Course { name, stretches, moments }
+    Course { name, stretches, moments, ..Course::default() }
 }

@@ -18,7 +18,8 @@ pub struct Scale {
     from: f64,
     to: f64,
     ticks: Vec<f64>,
-    decimals: usize,
+    /// Decimals of a label; as many as it needs where the ticks are the values themselves.
+    decimals: Option<usize>,
 }
 
 impl Scale {
@@ -47,7 +48,7 @@ impl Scale {
             from,
             to,
             ticks,
-            decimals,
+            decimals: Some(decimals),
         }
     }
 
@@ -65,7 +66,25 @@ impl Scale {
         let high_end = if high_end <= low_end { low_end * 10.0 } else { high_end };
         let inside = |tick: &f64| *tick >= low_end / slack && *tick <= high_end * slack;
         let ticks = round.into_iter().filter(inside).collect();
-        Self { spacing: Spacing::Log, low: low_end, high: high_end, from, to, ticks, decimals: 0 }
+        Self {
+            spacing: Spacing::Log,
+            low: low_end,
+            high: high_end,
+            from,
+            to,
+            ticks,
+            decimals: Some(0),
+        }
+    }
+
+    /// Makes an axis from the least to the greatest of `ticks`, where its ticks are.
+    pub fn with_ticks(ticks: &[f64], is_log: bool, from: f64, to: f64) -> Self {
+        let mut ticks = ticks.to_vec();
+        ticks.sort_by(f64::total_cmp);
+        ticks.dedup();
+        let (low, high) = extent(ticks.iter().copied()).unwrap_or((0.0, 1.0));
+        let spacing = if is_log && low > 0.0 { Spacing::Log } else { Spacing::Linear };
+        Self { spacing, low, high, from, to, ticks, decimals: None }
     }
 
     /// Returns the place of a value; not finite where the axis has none for it.
@@ -83,8 +102,14 @@ impl Scale {
     }
 
     fn label(&self, tick: f64) -> String {
+        let Some(decimals) = self.decimals else { return tick.to_string() };
+        for (factor, letter) in [(1e9, 'G'), (1e6, 'M'), (1e3, 'k')] {
+            if self.high >= 1e4 && tick >= factor {
+                return format!("{}{letter}", tick / factor);
+            }
+        }
         if self.spacing == Spacing::Linear {
-            let text = format!("{tick:.*}", self.decimals);
+            let text = format!("{tick:.decimals$}");
             return if text.trim_start_matches(['-', '0', '.']).is_empty() {
                 "0".to_owned()
             } else {
@@ -135,8 +160,16 @@ mod tests {
         let log = |values: &[f64]| labels(&Scale::log(values.iter().copied(), 0.0, 1.0));
         assert_eq!(log(&[3.0, 180.0]), "2 5 10 20 50 100 200");
         assert_eq!(log(&[0.02, 0.4]), "0.02 0.05 0.1 0.2 0.5");
-        assert_eq!(log(&[1.0, 1e6]), "1 10 100 1000 10000 100000 1000000");
+        assert_eq!(log(&[1.0, 1e6]), "1 10 100 1k 10k 100k 1M");
         assert_eq!(log(&[0.0, -1.0]), "1 2 5 10");
+    }
+
+    #[test]
+    fn an_axis_of_measured_values_has_its_ticks_at_them() {
+        let scale = Scale::with_ticks(&[64.0, 1.0, 4.0, 4.0], true, 0.0, 60.0);
+        assert_eq!(labels(&scale), "1 4 64");
+        assert!((scale.at(4.0) - 20.0).abs() < 1e-9, "{}", scale.at(4.0));
+        assert_eq!(labels(&Scale::with_ticks(&[0.0, 0.5, 2.0], true, 0.0, 1.0)), "0 0.5 2");
     }
 
     #[test]

@@ -28,6 +28,24 @@ impl Svg {
         Self { width, height, title: title.to_owned(), body: String::new() }
     }
 
+    /// Begins a group; what follows is part of it until [`Self::close`].
+    pub fn open(&mut self, attributes: &str) {
+        let gap = if attributes.is_empty() { "" } else { " " };
+        self.push(&format!("<g{gap}{attributes}>"));
+    }
+
+    /// Ends the group that was begun last.
+    pub fn close(&mut self) {
+        self.push("</g>");
+    }
+
+    /// Draws what a path says.
+    pub fn path(&mut self, data: &str, style: &str) {
+        if !data.is_empty() {
+            self.push(&format!("<path {style} d=\"{data}\"/>"));
+        }
+    }
+
     /// Draws a straight line.
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
         if !are_finite(&[from.0, from.1, to.0, to.1]) {
@@ -105,16 +123,6 @@ impl Svg {
         ));
     }
 
-    /// Writes text that reads upwards.
-    pub fn upward_text(&mut self, point: (f64, f64), class: &str, text: &str) {
-        let (x, y) = (at(point.0), at(point.1));
-        self.push(&format!(
-            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" \
-             transform=\"rotate(-90 {x} {y})\">{}</text>",
-            escaped(text)
-        ));
-    }
-
     /// Ends the drawing and returns the element.
     pub fn finish(self) -> String {
         format!(
@@ -148,7 +156,7 @@ fn are_finite(values: &[f64]) -> bool {
 }
 
 /// Prints a coordinate with at most two decimals.
-fn at(value: f64) -> String {
+pub(super) fn at(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }

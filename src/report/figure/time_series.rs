@@ -5,23 +5,35 @@ use std::collections::BTreeSet;
 use crate::analysis::input::{CellSeries, Curve, GpuSeries};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::CellSummary;
-use crate::report::figure::lines::{self, Axes, Line};
+use crate::report::figure::alternatives::Alternatives;
+use crate::report::figure::lines::{self, Axes, Line, Stroke};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
+use crate::report::view::conditions::is_open_loop;
 
 /// Values that span more than this factor are spread by ratio.
 const LOG_FROM: f64 = 20.0;
 
+/// What is drawn as one line: a cell, the line's name and its points.
+type Course<'a> = (&'a CellSummary, String, &'a [(f64, f64)]);
+
 /// Draws one empirical distribution function per metric, one line per cell.
-pub fn distributions(input: &Input<'_>) -> Vec<FigureView> {
+pub(super) fn distributions(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
+    // In a closed loop what counts from the due send repeats what counts from the send.
+    let has_open_loop = input.plan.cells.iter().any(is_open_loop);
     metrics(input, |series| series.distributions.keys().copied().collect())
         .into_iter()
-        .filter_map(|metric| distribution(input, metric))
+        .filter(|metric| has_open_loop || *metric != MetricId::TtftScheduled)
+        .filter_map(|metric| distribution(input, alternatives, metric))
         .collect()
 }
 
-fn distribution(input: &Input<'_>, metric: MetricId) -> Option<FigureView> {
+fn distribution(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
+    metric: MetricId,
+) -> Option<FigureView> {
     let all: Vec<(&CellSummary, &Curve)> = with_series(input)
         .filter_map(|(cell, series)| Some((cell, series.distributions.get(&metric)?)))
         .collect();
@@ -34,15 +46,11 @@ fn distribution(input: &Input<'_>, metric: MetricId) -> Option<FigureView> {
         .find_map(|(cell, _)| cell.distributions.get(&metric))
         .map(|all| all.unit.clone());
     let label = metric.row().name;
-    let lines: Vec<Line> = all
-        .iter()
-        .take(SERIES_MAX)
-        .map(|(cell, curve)| Line {
-            name: format!("{} (n = {})", line(&cell.name), curve.n),
-            points: curve.points(),
-            band: Vec::new(),
-        })
-        .collect();
+    let drawn = all.iter().take(SERIES_MAX).map(|(cell, curve)| {
+        let name = format!("{} (n = {})", line(&cell.name), curve.n);
+        (*cell, name, curve.points())
+    });
+    let lines = coloured(alternatives, drawn);
     if lines.is_empty() {
         return None;
     }
@@ -51,7 +59,7 @@ fn distribution(input: &Input<'_>, metric: MetricId) -> Option<FigureView> {
         x_label: with_unit(label, unit.as_deref()),
         y_label: "share of samples at most this".to_owned(),
         x_is_log: high > low * LOG_FROM,
-        has_dots: false,
+        ..Axes::default()
     };
     Some(FigureView {
         id: format!("distribution-{}", file_part(metric)),
@@ -61,83 +69,113 @@ fn distribution(input: &Input<'_>, metric: MetricId) -> Option<FigureView> {
     })
 }
 
-/// Draws one course over time per metric, one line per cell.
-pub fn over_time(input: &Input<'_>) -> Vec<FigureView> {
+/// Draws one course over time per metric, one line per cell, the measured window in the light.
+pub(super) fn over_time(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
     metrics(input, |series| series.over_time.keys().copied().collect())
         .into_iter()
         .filter_map(|metric| {
-            let all: Vec<(String, &[(f64, f64)])> = with_series(input)
+            let all: Vec<Course<'_>> = with_series(input)
                 .filter_map(|(cell, series)| {
-                    Some((line(&cell.name), series.over_time.get(&metric)?.as_slice()))
+                    Some((cell, line(&cell.name), series.over_time.get(&metric)?.as_slice()))
                 })
                 .collect();
             let units = input.summary.cells.iter().filter_map(|cell| cell.figure(metric));
             let unit = units.map(|figure| figure.unit.as_str()).next();
             let label = metric.row().name;
             let what = format!("{} over time", capitalised(label));
-            course(&format!("time-{}", file_part(metric)), &what, &with_unit(label, unit), &all)
+            let id = format!("time-{}", file_part(metric));
+            course(input, alternatives, &id, &what, &with_unit(label, unit), &all)
         })
         .collect()
 }
 
-/// Draws power and utilisation, one line per cell and GPU.
-pub fn gpus(input: &Input<'_>) -> Vec<FigureView> {
+/// Draws what GPUs did, one line per cell and GPU.
+pub(super) fn gpus(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
     type Pick = fn(&GpuSeries) -> &[(f64, f64)];
-    let kinds: [(&str, &str, &str, Pick); 2] = [
-        ("gpu-power", "GPU power over time", "power (W)", |gpu| &gpu.power_w),
+    let kinds: [(&str, &str, &str, Pick); 5] = [
         ("gpu-utilisation", "GPU utilisation over time", "utilisation (%)", |gpu| {
             &gpu.utilisation_pct
         }),
+        ("gpu-power", "GPU power over time", "power (W)", |gpu| &gpu.power_w),
+        ("gpu-memory", "GPU memory over time", "memory in use (GiB)", |gpu| &gpu.memory_gib),
+        ("gpu-temperature", "GPU temperature over time", "temperature (°C)", |gpu| {
+            &gpu.temperature_c
+        }),
+        ("gpu-clock", "GPU clock over time", "clock (MHz)", |gpu| &gpu.clock_mhz),
     ];
     kinds
         .into_iter()
         .filter_map(|(id, title, label, pick)| {
-            let all: Vec<(String, &[(f64, f64)])> = with_series(input)
+            let all: Vec<Course<'_>> = with_series(input)
                 .flat_map(|(cell, series)| {
                     series.gpus.iter().map(move |gpu| {
-                        (format!("{}, {}", line(&cell.name), line(&gpu.name)), pick(gpu))
+                        let name = format!("{}, {}", line(&cell.name), line(&gpu.name));
+                        (cell, name, pick(gpu))
                     })
                 })
-                .filter(|(_, points)| !points.is_empty())
+                .filter(|(.., points)| !points.is_empty())
                 .collect();
-            course(id, title, label, &all)
+            course(input, alternatives, id, title, label, &all)
         })
         .collect()
 }
 
 fn course(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
     id: &str,
     title: &str,
     label: &str,
-    all: &[(String, &[(f64, f64)])],
+    all: &[Course<'_>],
 ) -> Option<FigureView> {
     if all.is_empty() {
         return None;
     }
-    let lines: Vec<Line> = all
-        .iter()
-        .take(SERIES_MAX)
-        .map(|(name, points)| Line {
-            name: name.clone(),
-            points: points.to_vec(),
-            band: Vec::new(),
-        })
-        .collect();
+    let shown = &all[..all.len().min(SERIES_MAX)];
+    let drawn = shown.iter().map(|(cell, name, points)| (*cell, name.clone(), points.to_vec()));
+    let lines = coloured(alternatives, drawn);
+    // Windows begin together; what lies beyond the longest is outside all of them.
+    let drawn_series = shown.iter().filter_map(|(cell, ..)| input.series.get(&cell.id));
+    let window_s = drawn_series.map(|series| series.window_s).fold(0.0, f64::max);
+    let has_more = |lines: &[Line]| {
+        let mut points = lines.iter().flat_map(|line| &line.points);
+        points.any(|(at, _)| *at < 0.0 || *at > window_s)
+    };
+    let window = (window_s > 0.0 && has_more(&lines)).then_some((0.0, window_s));
+    let shaded =
+        if window.is_some() { "Shaded: before and after the measured window." } else { "" };
     let axes = Axes {
         title: title.to_owned(),
-        x_label: "time in the measured phase (s)".to_owned(),
+        x_label: "time from the start of the measured window (s)".to_owned(),
         y_label: label.to_owned(),
+        window,
         ..Axes::default()
     };
+    let caption = format!("{shaded}{}", first_of(all.len(), "lines"));
     Some(FigureView {
         id: id.to_owned(),
         svg: lines::draw(&axes, &lines),
         title: axes.title,
-        caption: first_of(all.len(), "lines").trim_start().to_owned(),
+        caption: caption.trim_start().to_owned(),
     })
 }
 
-fn with_series<'a>(
+/// Makes lines in the colours of their alternatives; those of one colour differ by their pattern.
+fn coloured<'a>(
+    alternatives: &Alternatives<'_>,
+    all: impl Iterator<Item = (&'a CellSummary, String, Vec<(f64, f64)>)>,
+) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (cell, name, points) in all {
+        let colour = Some(alternatives.colour(cell));
+        let nth = lines.iter().filter(|line| line.colour == colour).count();
+        let stroke = Stroke::Nth(nth);
+        lines.push(Line { name, points, colour, stroke, ..Line::default() });
+    }
+    lines
+}
+
+pub(super) fn with_series<'a>(
     input: &'a Input<'_>,
 ) -> impl Iterator<Item = (&'a CellSummary, &'a CellSeries)> {
     let series = input.series;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use crate::analysis::input::{CellSeries, Curve, GpuSeries, RunFacts};
+use crate::analysis::input::{CellSeries, Curve, GpuSeries, RequestSpan, RunFacts};
 use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::sides::within;
@@ -54,16 +54,35 @@ pub(crate) fn empty_view() -> ReportView {
 pub(crate) fn large_view(n_cells: usize) -> ReportView {
     let mut summary = summary();
     let cell = summary.cells.remove(4);
-    let numbered = |at: usize| CellSummary {
-        id: CellId(at.to_string()),
-        name: format!("cell-{at}"),
-        keys: [("engine".to_owned(), format!("cell-{at}"))].into_iter().collect(),
-        ..cell.clone()
+    // No two numbers are equal, as in a run: what repeats would take less of a page.
+    let numbered = |at: usize| {
+        let factor = 1.0 + (at as f64 * 0.618_034).fract();
+        let times = |(low, high): (f64, f64)| (low * factor, high * factor);
+        let mut cell = cell.clone();
+        for figure in cell.figures.values_mut() {
+            figure.value = figure.value.map(|value| value * factor);
+            figure.interval = figure.interval.map(times);
+            figure.n += at as u64;
+        }
+        for percentile in cell.distributions.values_mut().flat_map(|it| &mut it.percentiles) {
+            percentile.value = percentile.value.map(|value| value * factor);
+            percentile.interval = percentile.interval.map(times);
+        }
+        CellSummary {
+            id: CellId(at.to_string()),
+            name: format!("cell-{at}"),
+            keys: [("engine".to_owned(), format!("cell-{at}"))].into_iter().collect(),
+            ..cell
+        }
     };
     summary.cells = (0..n_cells).map(numbered).collect();
     with_input(|input| {
         let plan_cell = &input.plan.cells[4];
-        let numbered = |cell: &CellSummary| Cell { name: cell.name.clone(), ..plan_cell.clone() };
+        let numbered = |cell: &CellSummary| Cell {
+            id: cell.id.clone(),
+            name: cell.name.clone(),
+            ..plan_cell.clone()
+        };
         let cells = summary.cells.iter().map(numbered).collect();
         let plan = Plan { cells, published: None, ..input.plan.clone() };
         let comparison = within(&plan, &summary, &|_, _| None);
@@ -121,8 +140,15 @@ pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
             cells.push(cell);
         }
     }
+    let plan = plan();
+    let planned = |cell: &CellSummary| Cell {
+        id: cell.id.clone(),
+        name: cell.name.clone(),
+        keys: cell.keys.clone(),
+        ..plan.cells[4].clone()
+    };
+    let plan = Plan { cells: cells.iter().map(planned).collect(), published: None, ..plan.clone() };
     let summary = Summary { cells, complete: true, ..summary() };
-    let plan = Plan { published: None, ..plan() };
     use_it(&Input {
         summary: &summary,
         comparison: None,
@@ -147,11 +173,21 @@ fn series() -> BTreeMap<CellId, CellSeries> {
             name: "GPU 0".to_owned(),
             power_w: wavy(310.0 / scale),
             utilisation_pct: wavy(93.0 / scale),
+            memory_gib: wavy(71.0),
+            temperature_c: wavy(64.0 / scale),
+            clock_mhz: wavy(1_410.0),
         }],
+        window_s: 55.0,
+        requests: (0..40_u8).map(|nth| span(f32::from(nth) * 0.25, scale as f32)).collect(),
     };
     [("tiny-fp16-id", 1.0), ("tiny-fp32-id", 1.3)]
         .map(|(id, scale)| (CellId(id.to_owned()), of(scale)))
         .into()
+}
+
+fn span(sent: f32, scale: f32) -> RequestSpan {
+    let first_token = Some(sent + 0.2 * scale);
+    RequestSpan { sent, first_token, end: sent + 2.0 * scale, is_ok: sent < 9.0 }
 }
 
 /// Quantiles of a log-logistic distribution: skewed, without randomness.

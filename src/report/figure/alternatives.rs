@@ -1,0 +1,90 @@
+//! Which alternative a cell is of: its colour, the same in every figure.
+
+use std::collections::BTreeMap;
+
+use crate::ids::CellId;
+use crate::metrics::compare::Side;
+use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
+use crate::metrics::saturation::{LoadCurve, load_curves};
+use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState};
+use crate::report::input::Input;
+use crate::report::untrusted::line;
+
+/// The alternatives among the measured cells of a run, INVALID ones included.
+pub(crate) struct Alternatives<'a> {
+    sides: Vec<Side<'a>>,
+    of_cell: BTreeMap<&'a CellId, usize>,
+}
+
+/// One alternative at rising load.
+pub(crate) struct LoadLine<'a> {
+    /// Name of the alternative, with what else tells the line from its others.
+    pub(crate) name: String,
+    /// Colour of the alternative.
+    pub(crate) colour: usize,
+    /// Which of the alternative's lines it is.
+    pub(crate) nth: usize,
+    /// Loads and cells.
+    pub(crate) curve: LoadCurve<'a>,
+}
+
+impl<'a> Alternatives<'a> {
+    pub(crate) fn of(input: &Input<'a>) -> Self {
+        let mut cells = side_cells(input.plan, input.summary);
+        cells.retain(|side| side.cell.validity.status.is_measured());
+        let keys = alternatives(&cells.iter().map(|side| side.cell).collect::<Vec<_>>());
+        let sides = sides_by(cells, &keys);
+        let of_cell = sides
+            .iter()
+            .enumerate()
+            .flat_map(|(at, side)| side.cells.iter().map(move |cell| (&cell.cell.id, at)))
+            .collect();
+        Self { sides, of_cell }
+    }
+
+    /// Returns the colour of a cell; that of the first alternative where it is of none.
+    pub(crate) fn colour(&self, cell: &CellSummary) -> usize {
+        self.of_cell.get(&cell.id).copied().unwrap_or_default()
+    }
+
+    /// Returns name, colour and cells of each alternative.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (String, usize, Vec<&'a CellSummary>)> {
+        self.sides.iter().enumerate().map(|(colour, side)| {
+            let cells = side.cells.iter().map(|cell| cell.cell).collect();
+            (name(side), colour, cells)
+        })
+    }
+
+    /// Returns the alternatives whose load rises, each at its loads.
+    pub(crate) fn load_lines(&self) -> Vec<LoadLine<'a>> {
+        let of_side = |(colour, side): (usize, &Side<'a>)| {
+            let lines = load_curves(side).into_iter().enumerate().map(move |(nth, curve)| {
+                let at = curve.at.iter().map(|(key, value)| format!("{key}={value}"));
+                let name: Vec<String> = std::iter::once(name(side)).chain(at).collect();
+                LoadLine { name: line(&name.join(", ")), colour, nth, curve }
+            });
+            lines.collect::<Vec<_>>()
+        };
+        let mut lines: Vec<LoadLine<'a>> =
+            self.sides.iter().enumerate().flat_map(of_side).collect();
+        // Lines over different keys have no axis in common: the first key's are shown.
+        let key = lines.first().map(|line| line.curve.key.clone());
+        lines.retain(|line| Some(&line.curve.key) == key.as_ref());
+        lines
+    }
+}
+
+/// Names an alternative; one that stands alone by its engine.
+fn name(side: &Side<'_>) -> String {
+    if !side.name.is_empty() {
+        return line(&side.name);
+    }
+    let engine = side.cells.first().and_then(|cell| cell.cell.keys.get("engine"));
+    engine.map_or_else(|| "measured".to_owned(), |engine| line(engine))
+}
+
+/// Whether a number is to be drawn hollow: it, or its cell, is doubtful or INVALID.
+pub(crate) fn is_hollow(cell: &CellSummary, figures: &[&Figure]) -> bool {
+    cell.validity.status != CellStatus::Ok
+        || figures.iter().any(|figure| figure.state > Some(NumberState::Ok))
+}

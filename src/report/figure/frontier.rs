@@ -1,0 +1,201 @@
+//! What is bought with what: output against speed for one user, accuracy against speed.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Figure};
+use crate::report::figure::alternatives::{Alternatives, is_hollow};
+use crate::report::figure::lines::{self, Axes, Dot, Line, Stroke};
+use crate::report::figure::over_load::key_label;
+use crate::report::figure::{FigureView, SERIES_MAX, first_of};
+use crate::report::input::Input;
+use crate::report::number::printed;
+use crate::report::untrusted::line;
+
+type Read = dyn Fn(&CellSummary) -> Option<Figure>;
+
+/// A number of a cell as an axis has it.
+struct Axis {
+    id: &'static str,
+    label: String,
+    title: &'static str,
+    larger_is_better: bool,
+    read: Box<Read>,
+}
+
+impl Axis {
+    fn of(
+        quantity: Quantity,
+        id: &'static str,
+        title: &'static str,
+        label: &str,
+        larger: bool,
+    ) -> Self {
+        Self {
+            id,
+            label: label.to_owned(),
+            title,
+            larger_is_better: larger,
+            read: Box::new(move |cell| quantity.read(cell).filter(|it| it.value.is_some())),
+        }
+    }
+}
+
+/// Draws output against what a user sees of it, and accuracy against speed.
+pub(super) fn frontiers(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
+    let output = || output(input);
+    let user = Axis {
+        id: "user",
+        label: "output tokens/s per user (1 / TPOT p50)".to_owned(),
+        title: "tokens/s per user",
+        larger_is_better: true,
+        read: Box::new(per_user),
+    };
+    let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
+    let ttft = Axis::of(ttft, "ttft", "TTFT", "TTFT p50 (ms)", false);
+    let accuracy = Quantity::figure(MetricId::Accuracy);
+    let accuracy = Axis::of(accuracy, "accuracy", "Accuracy", "accuracy (%)", true);
+    [
+        frontier(alternatives, &user, &output()),
+        frontier(alternatives, &ttft, &output()),
+        frontier(alternatives, &output(), &accuracy),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Output of one device where there are devices, else of the machine.
+fn output(input: &Input<'_>) -> Axis {
+    let is_of_gpus = !input.environment.gpus.is_empty()
+        || input.summary.cells.iter().any(|cell| cell.n_gpus > 1);
+    let (metric, title, label) = if is_of_gpus {
+        (MetricId::OutputThroughputPerGpu, "Output tokens/s per GPU", "output tokens/s per GPU")
+    } else {
+        (MetricId::OutputThroughput, "Output tokens/s", "output tokens/s")
+    };
+    Axis::of(Quantity::figure(metric), "output", title, label, true)
+}
+
+/// Tokens per second that one stream sees once it has its first.
+fn per_user(cell: &CellSummary) -> Option<Figure> {
+    let tpot = Quantity::percentile(MetricId::Tpot, 50.0).read(cell)?;
+    let per_s = |ms: f64| (ms > 0.0).then_some(1000.0 / ms);
+    let turned = |(low, high): (f64, f64)| Some((per_s(high)?, per_s(low)?));
+    Some(Figure {
+        value: Some(per_s(tpot.value?)?),
+        interval: tpot.interval.and_then(turned),
+        unit: "tok/s".to_owned(),
+        ..tpot
+    })
+}
+
+fn frontier(alternatives: &Alternatives<'_>, x: &Axis, y: &Axis) -> Option<FigureView> {
+    let load_lines = alternatives.load_lines();
+    let key = load_lines.first().map(|line| line.curve.key.clone());
+    let mut n_load_lines: BTreeMap<usize, usize> = BTreeMap::new();
+    for line in &load_lines {
+        *n_load_lines.entry(line.colour).or_default() += 1;
+    }
+    let mut drawn: Vec<Line> = Vec::new();
+    let mut sure: Vec<(f64, f64)> = Vec::new();
+    for (name, colour, cells) in alternatives.all() {
+        let mut line = Line { name, colour: Some(colour), ..Line::default() };
+        for cell in &cells {
+            let (Some(at_x), Some(at_y)) = ((x.read)(cell), (y.read)(cell)) else { continue };
+            let Some(point) = at_x.value.zip(at_y.value) else { continue };
+            let dot = dot(cell, key.as_deref(), &line.name, [(x, &at_x), (y, &at_y)]);
+            if !dot.is_hollow {
+                sure.push(point);
+            }
+            line.points.push(point);
+            line.dots.push(dot);
+        }
+        // Only loads of one key follow each other.
+        let is_path = n_load_lines.get(&colour) == Some(&1);
+        if !is_path {
+            line.stroke = Stroke::None;
+        }
+        if !line.points.is_empty() {
+            drawn.push(line);
+        }
+    }
+    let n_points: usize = drawn.iter().map(|line| line.points.len()).sum();
+    if n_points < 2 {
+        return None;
+    }
+    let n_lines = drawn.len();
+    drawn.truncate(SERIES_MAX);
+    let front = front(sure, x.larger_is_better);
+    let labels = key
+        .map_or_else(String::new, |key| format!(" Numbers beside points are {}.", key_label(&key)));
+    let better = if x.larger_is_better { "right" } else { "left" };
+    let axes = Axes {
+        title: format!("{} against {}", y.title, x.title.replace("Output", "output")),
+        x_label: x.label.clone(),
+        y_label: y.label.clone(),
+        has_dots: true,
+        front: (front.len() > 1).then(|| (front, "Pareto front".to_owned())),
+        ..Axes::default()
+    };
+    Some(FigureView {
+        id: format!("{}-against-{}", y.id, x.id),
+        svg: lines::draw(&axes, &drawn),
+        title: axes.title,
+        caption: format!(
+            "Up and {better} is better; whiskers are 95 % intervals.{labels}{}",
+            first_of(n_lines, "lines")
+        ),
+    })
+}
+
+fn dot(cell: &CellSummary, key: Option<&str>, name: &str, axes: [(&Axis, &Figure); 2]) -> Dot {
+    let load = key.and_then(|key| cell.keys.get(key)).map(|load| line(load));
+    let figures = axes.map(|(_, figure)| figure);
+    let told = axes.map(|(axis, figure)| {
+        let told = printed(figure.value.unwrap_or(f64::NAN), figure.interval, &figure.unit);
+        format!("{} {} {}", axis.label, told.value, told.spread)
+    });
+    let what = load.clone().map_or_else(|| line(&cell.name), |load| format!("{name} at {load}"));
+    Dot {
+        is_hollow: is_hollow(cell, &figures),
+        label: load.unwrap_or_default(),
+        tip: format!("{what}: {}", told.join("; ")),
+        x_interval: figures[0].interval,
+        y_interval: figures[1].interval,
+    }
+}
+
+/// Returns the points that no other beats in both, from left to right.
+fn front(mut points: Vec<(f64, f64)>, larger_is_better: bool) -> Vec<(f64, f64)> {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    if larger_is_better {
+        points.reverse();
+    }
+    let mut best = f64::NEG_INFINITY;
+    let mut front = Vec::new();
+    for (x, y) in points {
+        if y > best {
+            best = y;
+            front.push((x, y));
+        }
+    }
+    if larger_is_better {
+        front.reverse();
+    }
+    front
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_is_what_no_other_point_beats_in_both() {
+        let points = vec![(1.0, 9.0), (2.0, 7.0), (3.0, 8.0), (4.0, 2.0), (4.0, 3.0)];
+        assert_eq!(front(points.clone(), true), [(1.0, 9.0), (3.0, 8.0), (4.0, 3.0)]);
+        assert_eq!(front(points, false), [(1.0, 9.0)]);
+        assert_eq!(front(vec![(5.0, 1.0), (9.0, 4.0)], false), [(5.0, 1.0), (9.0, 4.0)]);
+    }
+}
