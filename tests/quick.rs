@@ -72,11 +72,14 @@ fn serve_as(
     let kind = if text.starts_with("data:") { "text/event-stream" } else { "application/json" };
     if framing == Framing::Chunked {
         let n = text.len();
-        return write!(
+        // As llama-server does: a head of its own that ends as a chunked body does.
+        write!(
             stream,
-            "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n\
-             {n:x}\r\n{text}\r\n0\r\n\r\n"
-        );
+            "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\
+             Keep-Alive: timeout=5, max=100\r\n\r\n"
+        )?;
+        std::thread::sleep(Duration::from_millis(20));
+        return write!(stream, "{n:x}\r\n{text}\r\n0\r\n\r\n");
     }
     write!(
         stream,

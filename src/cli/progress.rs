@@ -286,6 +286,7 @@ impl Face {
         let limit = limit.and_then(|phase| phase.duration).map(Duration::from);
         let Some(running) = &mut self.running else { return };
         running.started = Instant::now();
+        self.next_json = running.started;
         name.clone_into(&mut running.phase);
         running.n_requests = n_requests;
         running.limit = limit;

@@ -27,8 +27,8 @@ const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 /// Characters of an answer that are shown.
 const SHOWN_CHARS: usize = 300;
-/// What ends a chunked body.
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// What ends a chunked body. The head may end in `max=100`, so the line before belongs to it.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 /// The header that announces the end of a connection.
 const CLOSE: &[u8] = b"connection: close";
 /// Most bytes of an answer that is read for its end alone.
