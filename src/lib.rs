@@ -4,6 +4,7 @@
 //! names the rooms; `tests/architecture` holds the arrows. [`help`] has the pages for users.
 
 mod analysis;
+mod chat_template;
 pub mod cli;
 pub mod clock;
 mod datasets;

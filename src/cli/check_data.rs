@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::chat_template::Told;
 use crate::cli::data_seen;
 use crate::cli::today::today;
 use crate::datasets::cache::DatasetCache;
@@ -14,14 +15,14 @@ use crate::datasets::tokenizer;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::ids::content_hash;
-use crate::plan::cell::{DatasetPlan, PromptForm, ScorePlan, Source};
+use crate::plan::cell::{DatasetPlan, ScorePlan, Source};
 use crate::plan::expand::{Expanded, Parts};
 use crate::plan::paths::is_path;
 use crate::plan::{Plan, data_files};
 use crate::scenario::Scenario;
 use crate::score::scorer::Scorer;
 use crate::seed::Seed;
-use crate::workload::chat::Chat;
+use crate::workload::chat::Spoken;
 use crate::workload::dataset::{Load, load};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
@@ -179,18 +180,22 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
     let location = plan.location.as_deref();
     let files = dataset::peek(&look.name, plan, &search)
         .map_err(|error| absent(&error, "location", location))?;
+    let variables = tokenizer::variables(plan, &search)
+        .map_err(|error| absent(&error, "chat-template-kwargs", None))?;
     let mut tokenizer = None;
     if let Some(place) = &plan.tokenizer {
         let files = tokenizer::open(place, &search)
             .map_err(|error| absent(&error, "tokenizer", Some(place)))?;
         let read = Tokenizer::from_json(place, &files.tokenizer)
             .map_err(|error| wrong(&error, "tokenizer"))?;
-        if let Some(form) = plan.chat_template {
-            let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
-            let encoder = (form == PromptForm::Tokens).then(|| Arc::new(read.clone()));
-            Chat::of_model(place, jinja, config, plan.day(&today()), encoder)
-                .map_err(|error| wrong(&error, "chat-template"))?;
-        }
+        let told = Told {
+            name: plan.template_name.clone(),
+            variables,
+            day: plan.day(&today()).to_owned(),
+        };
+        let read = Arc::new(read);
+        Spoken::of(plan, &files.model, &told, &read)
+            .map_err(|error| wrong(&error, "chat-template"))?;
         tokenizer = Some(read);
     }
     // In file order, and without the worked examples, whose file may be another one.
@@ -206,21 +211,22 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         // Asked for by name, a missing one is told with the columns that there are.
         plan.columns.entry("answer".into()).or_insert_with(|| "answer".into());
     }
+    let scorer = look.score.as_ref().and_then(|score| Scorer::new(score).ok());
+    let reads_gold = |gold: &str| scorer.as_ref().is_none_or(|scorer| scorer.reads(gold));
     let wanted = Load {
         name: &look.name,
         plan: &plan,
         seed: look.seed,
         needs: None,
-        tokenizer: tokenizer.as_ref(),
+        tokenizer: tokenizer.as_deref(),
+        reads_gold: plan.source.has_number_golds().then_some(&reads_gold),
         makes_prompts: false,
         on_progress: None,
     };
     let inputs = files.into_iter().map(|(name, file)| Input::file(name, file)).collect();
     let samples = load(&wanted, inputs).map_err(|error| wrong(&error, "location"))?;
-    if let Some(score) = &look.score
-        // A pattern that cannot be used is told where it stands.
-        && let Ok(scorer) = Scorer::new(score)
-    {
+    // A pattern that cannot be used is told where it stands.
+    if let Some(scorer) = &scorer {
         let golds = samples.rows().iter().map(|sample| (sample.row, sample.gold.as_deref()));
         scorer.golds(golds).map_err(|error| Trouble {
             key: "location",

@@ -11,6 +11,7 @@ use crate::store::run_dir::Invocation;
 use crate::store::writer::NewRun;
 
 /// The measurement that a command line asks for, and how it was asked for.
+#[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) plan: Plan,
     /// The scenario as written.

@@ -101,11 +101,14 @@ pub(crate) fn measure(
     let credentials = credentials(&job.plan)?;
     let redactor = credentials.redactor();
     output::hide(redactor);
+    let prepared = prepare(job, ends.quiet || ends.progress == ProgressAs::Json)?;
+    let mut job = job.clone();
+    prepared.date(&mut job.plan, &job.invocation.template_date);
+    let job = &job;
     let changes = match begin {
         Begin::New(_) => Vec::new(),
         Begin::GoOn(dir) => kept::changes(dir, job, redactor)?,
     };
-    let prepared = prepare(job, ends.quiet || ends.progress == ProgressAs::Json)?;
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),

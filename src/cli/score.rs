@@ -115,6 +115,8 @@ fn extractor(text: &str) -> ExtractorPlan {
         "number" => ExtractorPlan::Number,
         "answer-is" => ExtractorPlan::AnswerIs,
         "choice" => ExtractorPlan::Choice,
+        "first-line" => ExtractorPlan::FirstLine,
+        "answer-letter" => ExtractorPlan::AnswerLetter,
         "whole" => ExtractorPlan::Whole,
         pattern => ExtractorPlan::Regex {
             name: pattern.to_owned(),

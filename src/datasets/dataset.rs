@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::find::{Found, Place, find_known, locate};
 use crate::datasets::download::OnProgress;
-use crate::datasets::known::Known;
+use crate::datasets::known::{Known, TRAIN};
 use crate::ids::{hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
 
@@ -228,22 +228,26 @@ fn with_shots(
     plan: &DatasetPlan,
     search: &Search<'_>,
 ) -> Result<Opened, DatasetError> {
-    if plan.n_shots == 0 || plan.split.as_deref() == Some(TRAIN) {
+    let split = Known::of(plan.source).map_or(TRAIN, |known| known.examples);
+    if plan.n_shots == 0 || plan.split.as_deref() == Some(split) {
         return Ok(opened);
     }
     let training = match (Known::of(plan.source), &plan.location, &opened.fallback) {
         // The hub or the cache has both splits.
-        (Some(known), None, None) if known.splits.contains(&TRAIN) => {
-            let training = DatasetPlan { split: Some(TRAIN.to_owned()), ..plan.clone() };
+        (Some(known), None, None)
+            if known.splits.contains(&split) && known.default_split != split =>
+        {
+            let training = DatasetPlan { split: Some(split.to_owned()), ..plan.clone() };
             find_known(known, known.repo, &training, search).ok().map(Place::Files)
         }
         _ => match opened.paths.as_slice() {
-            [path] => training_beside(path)
+            [path] => examples_beside(path, split)
                 .filter(|path| path.is_file())
                 .map(|path| Place::Files(Found::local(path))),
             [] => {
                 let name = opened.files.first().map(|(name, _)| Path::new(name.as_str()));
-                name.and_then(training_beside).and_then(|path| Place::bundled(&path))
+                name.and_then(|name| examples_beside(name, split))
+                    .and_then(|path| Place::bundled(&path))
             }
             _ => None,
         },
@@ -259,14 +263,13 @@ fn with_shots(
     Ok(opened)
 }
 
-const TRAIN: &str = "train";
-
-/// Returns `train.jsonl` for `test.jsonl`, and `x.train.jsonl` for `x.jsonl`.
-fn training_beside(path: &Path) -> Option<PathBuf> {
+/// Returns `train.jsonl` for `test.jsonl`, and `x.train.jsonl` for `x.jsonl`, where the examples'
+/// split is `train`.
+fn examples_beside(path: &Path, split: &str) -> Option<PathBuf> {
     let (stem, extension) = (path.file_stem()?.to_str()?, path.extension()?.to_str()?);
     Some(path.with_file_name(match stem {
-        "test" => format!("{TRAIN}.{extension}"),
-        stem => format!("{stem}.{TRAIN}.{extension}"),
+        "test" => format!("{split}.{extension}"),
+        stem => format!("{stem}.{split}.{extension}"),
     }))
 }
 

@@ -3,6 +3,9 @@
 use crate::plan::cell::Source;
 use crate::plan::data_files::is_data_file;
 
+/// The split that examples come from, where a data set has none for them alone.
+pub(crate) const TRAIN: &str = "train";
+
 /// One known data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -18,12 +21,14 @@ pub(crate) struct Known {
     pub default_split: &'static str,
     /// Splits there are.
     pub splits: &'static [&'static str],
+    /// The split of worked examples.
+    pub examples: &'static str,
     /// Licence, as its authors state it.
     pub licence: &'static str,
 }
 
 /// All known data sets.
-pub(crate) const KNOWN: [Known; 5] = [
+pub(crate) const KNOWN: [Known; 11] = [
     Known {
         name: "gsm8k",
         source: Source::Gsm8k,
@@ -31,6 +36,7 @@ pub(crate) const KNOWN: [Known; 5] = [
         files: "main/{split}-",
         default_split: "test",
         splits: &["test", "train"],
+        examples: TRAIN,
         licence: "MIT",
     },
     Known {
@@ -40,6 +46,7 @@ pub(crate) const KNOWN: [Known; 5] = [
         files: "data/{split}-",
         default_split: "train",
         splits: &["train"],
+        examples: TRAIN,
         licence: "Apache-2.0",
     },
     Known {
@@ -49,6 +56,7 @@ pub(crate) const KNOWN: [Known; 5] = [
         files: "data/{split}-",
         default_split: "train",
         splits: &["train"],
+        examples: TRAIN,
         licence: "MIT",
     },
     Known {
@@ -58,6 +66,7 @@ pub(crate) const KNOWN: [Known; 5] = [
         files: "ShareGPT_V3_unfiltered_cleaned_split.json",
         default_split: "train",
         splits: &["train"],
+        examples: TRAIN,
         licence: "Apache-2.0",
     },
     Known {
@@ -67,6 +76,67 @@ pub(crate) const KNOWN: [Known; 5] = [
         files: "data/{split}-",
         default_split: "test_sft",
         splits: &["train_sft", "test_sft", "train_gen", "test_gen"],
+        examples: TRAIN,
+        licence: "MIT",
+    },
+    Known {
+        name: "mmlu",
+        source: Source::Mmlu,
+        repo: "cais/mmlu",
+        files: "all/{split}-",
+        default_split: "test",
+        splits: &["test", "validation", "dev"],
+        examples: "dev",
+        licence: "MIT",
+    },
+    Known {
+        name: "mmlu-pro",
+        source: Source::MmluPro,
+        repo: "TIGER-Lab/MMLU-Pro",
+        files: "data/{split}-",
+        default_split: "test",
+        splits: &["test", "validation"],
+        examples: "validation",
+        licence: "MIT",
+    },
+    Known {
+        name: "arc-challenge",
+        source: Source::ArcChallenge,
+        repo: "allenai/ai2_arc",
+        files: "ARC-Challenge/{split}-",
+        default_split: "test",
+        splits: &["test", "validation", TRAIN],
+        examples: TRAIN,
+        licence: "CC-BY-SA-4.0",
+    },
+    Known {
+        name: "arc-easy",
+        source: Source::ArcEasy,
+        repo: "allenai/ai2_arc",
+        files: "ARC-Easy/{split}-",
+        default_split: "test",
+        splits: &["test", "validation", TRAIN],
+        examples: TRAIN,
+        licence: "CC-BY-SA-4.0",
+    },
+    Known {
+        name: "math-500",
+        source: Source::Math500,
+        repo: "HuggingFaceH4/MATH-500",
+        files: "{split}.jsonl",
+        default_split: "test",
+        splits: &["test"],
+        examples: TRAIN,
+        licence: "MIT",
+    },
+    Known {
+        name: "aime",
+        source: Source::Aime,
+        repo: "Maxwell-Jia/AIME_2024",
+        files: "aime_2024_problems",
+        default_split: TRAIN,
+        splits: &[TRAIN],
+        examples: TRAIN,
         licence: "MIT",
     },
 ];

@@ -1,15 +1,23 @@
 //! Finds the files of a tokenizer: local path, hub's cache, hub.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::chat_template::ModelFiles;
 use crate::datasets::dataset::find::local;
 use crate::datasets::dataset::{DatasetError, Search};
 use crate::datasets::hub::{Repo, RepoKind};
+use crate::plan::cell::{DatasetPlan, TEMPLATE_FILES};
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const TEMPLATE: &str = "chat_template.jinja";
+const TEMPLATE_JSON: &str = "chat_template.json";
+/// Directory of templates by their names.
+const TEMPLATES: &str = "additional_chat_templates";
+const JINJA: &str = ".jinja";
 
 /// The texts of a tokenizer's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +26,8 @@ pub(crate) struct TokenizerFiles {
     pub origin: String,
     /// `tokenizer.json`.
     pub tokenizer: Vec<u8>,
-    /// `tokenizer_config.json`, if there is one.
-    pub config: Option<Vec<u8>>,
-    /// `chat_template.jinja`, if there is one.
-    pub chat_template: Option<String>,
+    /// Those that say how the model is spoken to.
+    pub model: ModelFiles,
 }
 
 /// Finds a tokenizer by a path to its file or directory, or by a repository of the hub.
@@ -44,8 +50,10 @@ pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles
     };
     let choose = |files: &[String]| {
         files.iter().any(|file| file == TOKENIZER).then(|| {
-            let wanted = [TOKENIZER, CONFIG, TEMPLATE];
-            wanted.into_iter().map(str::to_owned).filter(|file| files.contains(file)).collect()
+            let wanted = [TOKENIZER, CONFIG, SPECIAL_TOKENS, TEMPLATE, TEMPLATE_JSON];
+            let wanted = wanted.into_iter().map(str::to_owned).filter(|file| files.contains(file));
+            let named = files.iter().filter(|file| file.starts_with(TEMPLATES));
+            wanted.chain(named.filter(|file| file.ends_with(JINJA)).cloned()).collect()
         })
     };
     let snapshot = match repo.cached(search.cache, &choose) {
@@ -61,12 +69,44 @@ pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles
     read(file, format!("{} at {} of the hub", repo.name, snapshot.commit))
 }
 
+/// Returns the variables that a plan gives a chat template; of `tools` and `documents`, which may be
+/// files, what stands in them.
+///
+/// # Errors
+/// When such a file cannot be read, or is not JSON.
+pub(crate) fn variables(
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<BTreeMap<String, minijinja::Value>, DatasetError> {
+    let mut variables = plan.chat_template_kwargs.clone();
+    for (name, value) in &mut variables {
+        let Some(file) = value.as_str().filter(|_| TEMPLATE_FILES.contains(&name.as_str())) else {
+            continue;
+        };
+        let path = local(Path::new(file), search.bases).unwrap_or_else(|| PathBuf::from(file));
+        let unreadable = |source| DatasetError::Unreadable { path: path.clone(), source };
+        let text = fs::read(&path).map_err(unreadable)?;
+        *value = serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
+    }
+    Ok(variables)
+}
+
 fn read(file: PathBuf, origin: String) -> Result<TokenizerFiles, DatasetError> {
-    let beside = |name| file.with_file_name(name);
-    let config = fs::read(beside(CONFIG)).ok();
-    let chat_template = fs::read_to_string(beside(TEMPLATE)).ok();
+    let beside = |name| fs::read(file.with_file_name(name)).ok();
+    let templates = fs::read_dir(file.with_file_name(TEMPLATES)).into_iter().flatten().flatten();
+    let named = templates.filter_map(|entry| {
+        let name = entry.file_name().to_str()?.strip_suffix(JINJA)?.to_owned();
+        Some((name, fs::read(entry.path()).ok()?))
+    });
+    let model = ModelFiles {
+        jinja: beside(TEMPLATE),
+        named: named.collect(),
+        json: beside(TEMPLATE_JSON),
+        config: beside(CONFIG),
+        special_tokens_map: beside(SPECIAL_TOKENS),
+    };
     match fs::read(&file) {
-        Ok(tokenizer) => Ok(TokenizerFiles { origin, tokenizer, config, chat_template }),
+        Ok(tokenizer) => Ok(TokenizerFiles { origin, tokenizer, model }),
         Err(source) => Err(DatasetError::Unreadable { path: file, source }),
     }
 }

@@ -14,6 +14,7 @@ use crate::engine::http::{Answer, Http, HttpError, trust};
 use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, ProbeRequest};
+use crate::engine::tokenize::{self, Prompt};
 use crate::load::recorder::reader::ReadAnswer;
 use crate::load::transport::url::path_and_query;
 use crate::plan::cell::Api;
@@ -208,18 +209,9 @@ impl<'a> Server<'a> {
 
     /// Returns the tokens that the server's tokenizer counts in a text, if it tells.
     pub fn count_tokens(&self, model: &str, text: &str) -> Option<u32> {
-        // vLLM and SGLang read `prompt`, llama.cpp reads `content`.
-        let body = json!({
-            "model": model, "prompt": text, "content": text, "add_special_tokens": false,
-        });
-        let answer = self.http.post_plain("/tokenize", body.to_string(), CALL_LIMIT).ok()?;
-        if !answer.is_success() {
-            return None;
-        }
-        let body: Value = serde_json::from_str(&answer.body).ok()?;
-        let count = body.get("count").and_then(Value::as_u64);
-        let listed = || body.get("tokens").and_then(Value::as_array).map(|list| list.len() as u64);
-        count.or_else(listed).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0)
+        let prompt = Prompt::Text { text, has_front: false };
+        let tokens = tokenize::tokens(&self.http, model, &prompt)?;
+        u32::try_from(tokens.len()).ok()
     }
 
     fn ask(

@@ -21,6 +21,7 @@ pub mod running;
 pub mod start;
 pub mod step;
 pub mod stop;
+pub(crate) mod tokenize;
 
 pub use running::Engine;
 pub use start::{NotStarted, StartContext, this_program};

@@ -224,12 +224,13 @@ impl<'a> CellAccumulator<'a> {
         self.evidence.n_tpot_unseen = open_tpot.n_unseen;
         let n_trials = self.trials.len() as u32;
         self.evidence.engine_excess = self.engine.excess(&self.trials);
-        let evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
+        let mut evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let limits = &self.plan.validity;
         bounds::judge(limits, &mut figures.by_key, &mut distributions);
         if let Some(tpot) = distributions.get_mut(&MetricId::Tpot) {
             bounds::widen_by_unseen(limits, tpot, &open_tpot);
         }
+        let prompt_ids = std::mem::take(&mut evidence.prompt_ids);
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
         let mut cell = CellSummary {
             id: self.cell.id.clone(),
@@ -250,6 +251,7 @@ impl<'a> CellAccumulator<'a> {
             as_published: self.graded.as_ref().and_then(|graded| graded.as_published),
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
             beside: Vec::new(),
+            prompt_ids,
             caveats,
         };
         let doubts = Doubts {

@@ -56,6 +56,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::single_trial,
     tokens::output_counts_differ,
     tokens::prompt_counts_differ,
+    tokens::engine_reads_others,
     tokens::unknown_counts,
     tokens::multi_token_chunks,
     tokens::tpot_bound,
@@ -122,7 +123,7 @@ mod tests {
     use crate::metrics::window::ToTheEnd;
     use crate::record::request::Oddity;
     use crate::record::telemetry::{ProbeName, ProgramRecord};
-    use crate::record::trial::{DatasetRecord, Stalls};
+    use crate::record::trial::{DatasetRecord, EngineTokens, Stalls};
     use crate::score::findings::Findings;
     use crate::stats::trend::Trend;
     use crate::units::Nanos;
@@ -188,6 +189,14 @@ mod tests {
                 changed: Vec::new(),
                 trace: None,
                 prompts_hash: String::new(),
+                engine_tokens: vec![EngineTokens {
+                    row: 4,
+                    n: 12,
+                    front: Vec::new(),
+                    n_engine: 13,
+                    n_same: 5,
+                    begins_twice: false,
+                }],
                 n_shared_with_warm_up: 4,
             }),
             prompts_repeat: true,
@@ -276,6 +285,7 @@ mod tests {
         single-trial: one trial: nothing is known of the spread between runs
         counts-differ: the tokenizer counts +2.0 % output tokens against the engine
         prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine
+        prompt-ids-differ: the engine's tokenizer reads 1 of 1 prompts in other tokens than the data set's: row 5 is 12 tokens, the engine's 13, and they part at token 6
         unknown-counts: 7 of 900 answers have no count of output tokens and are in no rate of them
         multi-token-chunks: chunks hold 3.50 tokens in the mean
         tpot-bound: nobody says how many tokens the first chunk holds in 880 of 900 answers: the median TPOT may be up to 31.11 ms higher, between 8.89 and 40.00 ms

@@ -23,6 +23,9 @@ use crate::units::Nanos;
 /// latencies that engines have.
 pub const LATE: Nanos = Nanos::from_millis(5);
 
+/// Rows of a cell whose prompts are compared with those of other cells.
+const IDS_MAX: usize = 10_000;
+
 /// What may speak against a cell's numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -114,6 +117,8 @@ pub struct Evidence {
     pub(crate) n_drawn_max: u64,
     /// Hashes of the prompts of each trial.
     pub(crate) prompts: BTreeSet<String>,
+    /// Hash of each row's prompt in tokens, of the first rows of which it is known.
+    pub(crate) prompt_ids: BTreeMap<u64, u64>,
     /// Whether the same prompts come again and nothing empties the engine's cache.
     pub prompts_repeat: bool,
     /// Whether each prompt has something of its own in front.
@@ -277,6 +282,9 @@ impl Evidence {
         if let Outcome::Error(RequestError::ClientResources(why)) = &record.outcome {
             self.n_short += 1;
             self.short_of.get_or_insert_with(|| why.clone());
+        }
+        if let Some(hash) = record.prompt_ids_hash.filter(|_| self.prompt_ids.len() < IDS_MAX) {
+            self.prompt_ids.insert(record.sample, hash);
         }
         let is_odd = |oddity: &&Oddity| **oddity != Oddity::CountsDiffer;
         self.n_odd += u64::from(record.oddities.iter().any(|oddity| is_odd(&oddity)));

@@ -405,6 +405,7 @@ pub(crate) mod tests {
             max_tokens: Some(100),
             output_tokens_counted: None,
             prompt_tokens_counted: None,
+            prompt_ids_hash: None,
             body_bytes: 0,
             outcome: Outcome::Ok,
             oddities: Vec::new(),

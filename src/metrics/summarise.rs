@@ -32,6 +32,7 @@ pub fn summary(
     let mut caveats = run_caveats;
     caveats.extend(configuration_differs(plan, &cells, facts));
     caveats.extend(prompt_tokens_differ(plan, &cells));
+    caveats.extend(prompt_ids_differ(plan, &cells));
     caveats.extend(fixed_sentence_differs(plan, &cells, facts));
     caveats.extend(not_interleaved(plan, &cells));
     let searches = searches(plan, &cells);
@@ -131,6 +132,37 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
                 &[MetricId::PromptThroughput, MetricId::Ttft],
             )
         })
+    });
+    found.collect()
+}
+
+/// The same rows in other tokens: the first cell of each data set, in all its variants, against the
+/// one that differs most from it.
+fn prompt_ids_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let by_id = by_id(plan);
+    let mut by_dataset: BTreeMap<&str, Vec<&CellSummary>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| is_measured(cell) && !cell.prompt_ids.is_empty()) {
+        let Some(planned) = by_id.get(&cell.id) else { continue };
+        let (name, _) = planned.dataset.split_once('~').unwrap_or((&planned.dataset, ""));
+        by_dataset.entry(name).or_default().push(cell);
+    }
+    let found = by_dataset.into_iter().filter_map(|(dataset, cells)| {
+        let (first, others) = cells.split_first()?;
+        let beside = others.iter().map(|other| {
+            let hashes = first.prompt_ids.iter();
+            let both = hashes.filter_map(|(row, hash)| Some((hash, other.prompt_ids.get(row)?)));
+            let both: Vec<_> = both.collect();
+            (both.iter().filter(|(hash, its)| hash != its).count(), both.len(), &other.name)
+        });
+        let (n_others, n, other) = beside.filter(|(n, ..)| *n > 0).max()?;
+        let what = format!(
+            "{n_others} of {n} prompts of `{dataset}` are other tokens in {other} than in {}",
+            first.name
+        );
+        let advice = "Their tokenizers or chat templates differ: accuracy and lengths are of \
+                      other prompts.";
+        let metrics = [MetricId::PromptThroughput, MetricId::Ttft, MetricId::Accuracy];
+        Some(caveat("prompts-differ", what, advice, &metrics))
     });
     found.collect()
 }
@@ -260,6 +292,31 @@ mod tests {
         assert_eq!(found([None, None]), 1);
         assert_eq!(found([Some("burst"), Some("burst")]), 1);
         assert_eq!(found([Some("one"), Some("burst")]), 0);
+    }
+
+    #[test]
+    fn prompts_of_other_tokens_are_told_where_the_same_rows_were_sent() {
+        let found = |ids: [&[(u64, u64)]; 2], datasets: [&str; 2]| {
+            let mut plan = plan(&["a", "b"]);
+            for (cell, dataset) in plan.cells.iter_mut().zip(datasets) {
+                dataset.clone_into(&mut cell.dataset);
+            }
+            let cells = ["a", "b"].into_iter().zip(ids);
+            let cells = cells.map(|(name, ids)| {
+                let prompt_ids = ids.iter().copied().collect();
+                CellSummary { prompt_ids, ..measured_cell(name, "fp16") }
+            });
+            let found = prompt_ids_differ(&plan, &cells.collect::<Vec<_>>());
+            found.into_iter().map(|caveat| caveat.what).collect::<Vec<_>>()
+        };
+        let ids = [&[(0, 7), (1, 8), (2, 9)][..], &[(1, 5), (2, 9), (3, 1)]];
+        assert_eq!(
+            found(ids, ["q~a", "q~b"]),
+            ["1 of 2 prompts of `q` are other tokens in b than in a"]
+        );
+        assert!(found(ids, ["q", "r"]).is_empty());
+        assert!(found([ids[0], ids[0]], ["q", "q"]).is_empty());
+        assert!(found([ids[0], &[]], ["q", "q"]).is_empty());
     }
 
     #[test]

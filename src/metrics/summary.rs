@@ -128,6 +128,10 @@ pub struct CellSummary {
     /// The answers beside those of reference cells, on the same items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<ReferenceComparison>,
+    /// Hash of each row's prompt in tokens, of the first rows of which it is known. No summary on
+    /// disk has it.
+    #[serde(skip)]
+    pub prompt_ids: BTreeMap<u64, u64>,
     /// Doubts about this cell's numbers.
     pub caveats: Vec<Caveat>,
 }

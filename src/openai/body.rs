@@ -1,5 +1,7 @@
 //! Request and response bodies of the OpenAI-compatible endpoints, as clients write and servers answer them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /v1/completions` and `POST /v1/chat/completions`.
@@ -53,6 +55,12 @@ pub(crate) struct GenerationRequest {
     /// Answers per prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
+    /// Functions that the model may call, as its template writes them out; chat only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<minijinja::Value>,
+    /// Variables that the chat template is told; an extension that engines share.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chat_template_kwargs: BTreeMap<String, minijinja::Value>,
 }
 
 impl GenerationRequest {
@@ -82,6 +90,12 @@ impl GenerationRequest {
             None | Some(LogprobsField::Flag(false)) => false,
             Some(LogprobsField::Flag(true) | LogprobsField::Top(_)) => true,
         }
+    }
+
+    /// Returns all variables that the chat template is told, the tools among them.
+    pub(crate) fn template_variables(&self) -> BTreeMap<String, minijinja::Value> {
+        let tools = self.tools.clone().map(|tools| ("tools".to_owned(), tools));
+        self.chat_template_kwargs.clone().into_iter().chain(tools).collect()
     }
 
     /// Returns the stop strings.

@@ -247,6 +247,10 @@ pub struct UntilSteady {
     pub max_rounds: u32,
 }
 
+/// Variables of chat templates that may be named by a JSON file: lists too long for a scenario,
+/// whose order counts.
+pub const TEMPLATE_FILES: [&str; 2] = ["tools", "documents"];
+
 /// A data set, as `workload` reads it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -283,6 +287,12 @@ pub struct DatasetPlan {
     /// Prompts are rendered by the chat template beside the tokenizer and sent in this form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<PromptForm>,
+    /// Name of the chat template, where the model has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_name: Option<String>,
+    /// Variables that the chat template is told; the [`TEMPLATE_FILES`] among them may be paths.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chat_template_kwargs: BTreeMap<String, minijinja::Value>,
     /// Day that the chat template is told as today's, where the scenario says one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_date: Option<String>,
@@ -368,6 +378,8 @@ impl DatasetPlan {
             cycle: false,
             tokenizer: None,
             chat_template: None,
+            template_name: None,
+            chat_template_kwargs: BTreeMap::new(),
             template_date: None,
             input_tokens: None,
             input_words: None,
@@ -406,8 +418,35 @@ pub struct ScorePlan {
 }
 
 impl ScorePlan {
-    /// Returns how lm-evaluation-harness 0.4 grades GSM8K: what a scenario that says nothing
-    /// else asks for.
+    /// Returns how answers to a source's questions are graded where a scenario says nothing else:
+    /// as lm-evaluation-harness 0.4 does, and by a reader that forgives more beside it.
+    pub(crate) fn of(source: Source) -> Self {
+        let letters = |extractors| Self {
+            extractors,
+            // The harness ignores case and punctuation of both sides.
+            normalise: vec![Normalise::Delete(r"[!-/:-@\[-`{-~]".to_owned()), Normalise::Lowercase],
+            gold: ExtractorPlan::Whole,
+            ..Self::gsm8k()
+        };
+        match source {
+            Source::Gsm8k => Self::gsm8k(),
+            Source::Mmlu => letters(vec![ExtractorPlan::FirstLine, ExtractorPlan::Choice]),
+            Source::MmluPro => letters(vec![ExtractorPlan::AnswerLetter, ExtractorPlan::Choice]),
+            Source::ArcChallenge | Source::ArcEasy => {
+                letters(vec![ExtractorPlan::Choice, ExtractorPlan::FirstLine])
+            }
+            source if source.has_number_golds() => Self {
+                extractors: vec![ExtractorPlan::Number],
+                compare: CompareHow::Numeric,
+                normalise: Vec::new(),
+                gold: ExtractorPlan::Number,
+                ..Self::gsm8k()
+            },
+            _ => Self { gold: ExtractorPlan::Whole, ..Self::gsm8k() },
+        }
+    }
+
+    /// Returns how lm-evaluation-harness 0.4 grades GSM8K.
     pub fn gsm8k() -> Self {
         let delete = [",", r"\$", "(?s).*#### ", r"\.$"];
         let mut normalise: Vec<_> =
@@ -447,6 +486,10 @@ pub enum ExtractorPlan {
     },
     /// A choice letter.
     Choice,
+    /// The first line, as the harness's generative MMLU takes it.
+    FirstLine,
+    /// `answer is \(?([ABCDEFGHIJ])\)?`, first match, as the harness's MMLU-Pro takes it.
+    AnswerLetter,
     /// A field of a JSON object in the text.
     JsonField(String),
     /// The whole text.

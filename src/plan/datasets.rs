@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use toml::Table;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::plan::cell::{DatasetPlan, ExtractorPlan, ScorePlan, Source};
+use crate::plan::cell::{DatasetPlan, ExtractorPlan, ScorePlan, Source, TEMPLATE_FILES};
 use crate::plan::data_files::is_data_file;
 use crate::plan::launch::engine::variables_of;
 use crate::plan::matrix::Combination;
@@ -14,6 +14,9 @@ use crate::plan::phases::extract;
 use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
 use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, ScoreSpec};
+
+/// What a chat template is told of the data, and of no variable.
+const TEMPLATE_OURS: [&str; 2] = ["messages", "add_generation_prompt"];
 
 /// What a cell's phases want of its data set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +78,23 @@ fn made(
                 .help("write it as 2026-11-29"),
         );
     }
+    let mut variables = spec.chat_template_kwargs;
+    for name in TEMPLATE_OURS.iter().filter(|name| variables.contains_key(**name)) {
+        let message = format!("`{name}` is what bench itself tells a chat template");
+        found.push(
+            Diagnostic::error("scenario/value", message)
+                .label(
+                    scenario
+                        .at(&["dataset", cell.dataset.as_str(), "chat-template-kwargs"], "here"),
+                )
+                .help("take it out; the data set decides it"),
+        );
+    }
+    for (name, value) in &mut variables {
+        if let Some(file) = value.as_str().filter(|_| TEMPLATE_FILES.contains(&name.as_str())) {
+            *value = places.file(file).into();
+        }
+    }
     if let Some(prompt) = &spec.prompt
         && let Err(error) = check_syntax(prompt)
     {
@@ -107,6 +127,8 @@ fn made(
         cycle: spec.cycle,
         tokenizer: tokenizer.map(|tokenizer| file_or_name(places, &tokenizer)),
         chat_template: spec.chat_template,
+        template_name: spec.template_name,
+        chat_template_kwargs: variables,
         template_date: spec.template_date,
         input_tokens: spec.input_tokens,
         input_words: spec.input_words,
@@ -138,20 +160,16 @@ pub(crate) fn score(
     found: &mut Diagnostics,
 ) -> Option<ScorePlan> {
     let spec: ScoreSpec = extract(scenario, tree, &["score", name], found)?;
+    let usual = ScorePlan::of(source);
     let mut extractors: Vec<ExtractorPlan> = Vec::new();
-    for written in &spec.extract {
+    for written in spec.extract.iter().flatten() {
         extractors.push(extractor(written, &extractors));
     }
     Some(ScorePlan {
-        extractors,
-        compare: spec.compare,
-        normalise: spec.normalise,
-        gold: match &spec.gold {
-            Some(written) => extractor(written, &[]),
-            // What the source writes behind `####` is its gold; elsewhere it is the whole column.
-            None if source == Source::Gsm8k => ExtractorPlan::Strict,
-            None => ExtractorPlan::Whole,
-        },
+        extractors: if spec.extract.is_some() { extractors } else { usual.extractors },
+        compare: spec.compare.unwrap_or(usual.compare),
+        normalise: spec.normalise.unwrap_or(usual.normalise),
+        gold: spec.gold.as_ref().map_or(usual.gold, |written| extractor(written, &[])),
         think: spec.think,
         tolerance: spec.tolerance,
     })
@@ -166,6 +184,8 @@ fn extractor(written: &ExtractorSpec, others: &[ExtractorPlan]) -> ExtractorPlan
             ExtractorWord::Number => ExtractorPlan::Number,
             ExtractorWord::AnswerIs => ExtractorPlan::AnswerIs,
             ExtractorWord::Choice => ExtractorPlan::Choice,
+            ExtractorWord::FirstLine => ExtractorPlan::FirstLine,
+            ExtractorWord::AnswerLetter => ExtractorPlan::AnswerLetter,
             ExtractorWord::Whole => ExtractorPlan::Whole,
         },
         ExtractorSpec::JsonField(field) => ExtractorPlan::JsonField(field.clone()),

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CellId, LaunchId};
+use crate::ids::{CellId, LaunchId, content_hash};
 use crate::plan::cell::{Cell, DatasetPlan, ScorePlan, ValidityLimits};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
@@ -94,6 +94,13 @@ impl Plan {
     pub fn by_row(self) -> Self {
         let cells = self.cells.iter().flat_map(Cell::rows).collect();
         Self { cells, ..self }
+    }
+
+    /// Makes a day a part of the identity of all cells of a data set: what they send depends on it.
+    pub(crate) fn date(&mut self, dataset: &str, day: &str) {
+        for cell in self.cells.iter_mut().filter(|cell| cell.dataset == dataset) {
+            cell.id = CellId(content_hash(&(&cell.id, day)));
+        }
     }
 
     /// Adds the cell that tries a load in the search which the cell `first` begins; `None` when

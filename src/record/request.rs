@@ -57,6 +57,10 @@ pub struct RequestRecord {
     /// Tokens of the prompt by the pinned tokenizer, if one is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_counted: Option<u32>,
+    /// First 48 bits of the SHA-256 over the ids of these tokens, each in four bytes, the least
+    /// first: the same for the same prompt as a model reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_ids_hash: Option<u64>,
     /// Bytes of the response body.
     pub body_bytes: u64,
     /// How it ended: exactly one per request.

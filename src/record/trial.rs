@@ -205,6 +205,33 @@ impl fmt::Display for TraceRecord {
     }
 }
 
+/// The tokens that the engine's own tokenizer makes of a prompt, beside the data set's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineTokens {
+    /// Row of the data set.
+    pub row: u64,
+    /// Tokens by the data set's tokenizer.
+    pub n: u32,
+    /// Tokens that the engine puts in front of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<u32>,
+    /// Its tokens behind these.
+    pub n_engine: u32,
+    /// How many of those are the same from the first on.
+    pub n_same: u32,
+    /// Whether the prompt itself begins with what the engine puts in front.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_twice: bool,
+}
+
+impl EngineTokens {
+    /// Whether the engine reads what was meant.
+    pub fn agrees(&self) -> bool {
+        self.n == self.n_same && self.n == self.n_engine && !self.begins_twice
+    }
+}
+
 /// Which data a trial used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -236,6 +263,10 @@ pub struct DatasetRecord {
     pub trace: Option<TraceRecord>,
     /// SHA-256 over all prompts in the order sent, first twelve digits.
     pub prompts_hash: String,
+    /// What the engine's own tokenizer makes of some prompts; empty where it does not tell, or
+    /// where the data set has no tokenizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engine_tokens: Vec<EngineTokens>,
     /// Rows that warm-up and measured phases both send, because there are too few.
     #[serde(default)]
     pub n_shared_with_warm_up: u64,

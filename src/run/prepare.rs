@@ -8,13 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::chat_template::Told;
 use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::datasets::dataset::{self, DatasetError, Opened, Search};
 use crate::datasets::download::Progress;
 use crate::datasets::tokenizer;
 use crate::load::spec::{NextTurnBody, PhaseLoad, TokenCounter};
 use crate::plan::Plan;
-use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase, PromptForm};
+use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase};
 use crate::plan::launch::Launch;
 use crate::record::golds::GoldsRecord;
 use crate::record::trial::DatasetRecord;
@@ -24,15 +25,18 @@ use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
 use crate::telemetry::programs::ProgramTimes;
 use crate::workload::arrivals::Arrivals;
-use crate::workload::chat::Chat;
+use crate::workload::chat::Spoken;
 use crate::workload::dataset::{Load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
-use crate::workload::prompts::Prompts;
+use crate::workload::prompts::{Prompts, Question};
 use crate::workload::request::Prompt;
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
 use crate::workload::tokenizer::Tokenizer;
+
+/// Prompts that an engine's tokenizer is asked for before each trial.
+const QUESTIONS: usize = 10;
 
 /// The data of a plan, read and checked.
 pub struct Prepared {
@@ -47,6 +51,8 @@ struct PreparedDataset {
     samples: Arc<Samples>,
     opened: Opened,
     tokenizer: Option<Arc<Tokenizer>>,
+    /// Whether its prompts depend on the day that their template is told.
+    asks_for_day: bool,
     /// By the endpoint that they are made for.
     prompts: Vec<(Api, Arc<Prompts>)>,
 }
@@ -222,43 +228,48 @@ fn prepare_dataset(
     if let Some(reason) = &opened.fallback {
         (listener.tell)(&format!("data set `{name}`: {reason}; using {}", opened.origin));
     }
-    let (mut tokenizer, mut chat) = (None, None);
+    let told = Told {
+        name: dataset.template_name.clone(),
+        variables: tokenizer::variables(dataset, &search)?,
+        day: dataset.day(begun.template_date).to_owned(),
+    };
+    let mut spoken = Spoken { variables: told.variables.clone(), ..Spoken::default() };
+    let mut tokenizer = None;
     if let Some(location) = &dataset.tokenizer {
         let files = tokenizer::open(location, &search)?;
         let read = Arc::new(Tokenizer::from_json(location, &files.tokenizer)?);
-        if let Some(form) = dataset.chat_template {
-            let (jinja, config) = (files.chat_template.as_deref(), files.config.as_deref());
-            let encoder = (form == PromptForm::Tokens).then(|| Arc::clone(&read));
-            chat = Some(Chat::of_model(
-                location,
-                jinja,
-                config,
-                dataset.day(begun.template_date),
-                encoder,
-            )?);
-        }
+        spoken = Spoken::of(dataset, &files.model, &told, &read)?;
         tokenizer = Some(read);
     }
+    let asks_for_day = spoken.asks_for_day();
+    let scorers = scorers(plan, name);
+    let reads_gold = |gold: &str| scorers.iter().all(|scorer| scorer.reads(gold));
     let wanted = Load {
         name,
         plan: dataset,
         seed: plan.seed,
         needs: needs(plan, name),
         tokenizer: tokenizer.as_deref(),
+        reads_gold: dataset.source.has_number_golds().then_some(&reads_gold),
         makes_prompts: true,
         on_progress: Some(&on_rows),
     };
-    let mut samples = load_with_shots(&wanted, rows, shots)?;
+    let samples = load_with_shots(&wanted, rows, shots)?;
     if let Some(trace) = &samples.trace {
         (listener.tell)(&format!("data set `{name}`: {trace}"));
     }
     if let Some(remarks) = samples.remarks() {
         (listener.tell)(&format!("data set `{name}`: rows {remarks}"));
     }
-    if let Some(chat) = chat {
-        samples = samples.rendered_by(chat);
-    }
-    Ok(PreparedDataset { samples: Arc::new(samples), opened, tokenizer, prompts: Vec::new() })
+    let samples = Arc::new(samples.told(spoken));
+    Ok(PreparedDataset { samples, opened, tokenizer, asks_for_day, prompts: Vec::new() })
+}
+
+/// Returns what grades the answers to a data set; a pattern that cannot be used is told later.
+fn scorers(plan: &Plan, dataset: &str) -> Vec<Scorer> {
+    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset);
+    let scores: BTreeSet<&str> = cells.filter_map(|cell| cell.score.as_deref()).collect();
+    scores.into_iter().filter_map(|score| Scorer::new(&plan.scores[score]).ok()).collect()
 }
 
 /// Returns the rows that any cell sends at most, warm-up included; `None` when all are sent
@@ -291,6 +302,15 @@ fn check_golds(
 }
 
 impl Prepared {
+    /// Makes the day a part of the identity of cells whose prompts depend on it; `day` is that of
+    /// the run's begin.
+    pub(crate) fn date(&self, plan: &mut Plan, day: &str) {
+        for (name, _) in self.datasets.iter().filter(|(_, dataset)| dataset.asks_for_day) {
+            let day = plan.datasets[name].day(day).to_owned();
+            plan.date(name, &day);
+        }
+    }
+
     /// Lays out what one trial of a cell sends.
     pub(super) fn workload(
         &self,
@@ -325,9 +345,11 @@ impl Prepared {
         }
         let n_requests = (0..cell.phases.len()).map(|idx| workload.len(idx)).collect();
         let tokenizer = dataset.tokenizer.clone();
+        let positions: BTreeSet<usize> = workload.positions().take(QUESTIONS).collect();
+        let questions = positions.into_iter().filter_map(|at| prompts.question(at)).collect();
         // A salt makes each prompt another one than was counted.
         let counted = (!cell.request.salt).then(|| Arc::clone(prompts));
-        Ok(CellWorkload { phases, n_requests, record, counted, tokenizer })
+        Ok(CellWorkload { phases, n_requests, record, questions, counted, tokenizer })
     }
 }
 
@@ -337,6 +359,8 @@ pub(super) struct CellWorkload {
     /// Requests of each phase; `None` where time alone ends it.
     pub(super) n_requests: Vec<Option<u64>>,
     pub(super) record: DatasetRecord,
+    /// Some of the prompts, as an engine's tokenizer is asked for them.
+    pub(super) questions: Vec<Question>,
     /// The prompts whose tokens have been counted as they are sent.
     pub(super) counted: Option<Arc<Prompts>>,
     tokenizer: Option<Arc<Tokenizer>>,

@@ -23,6 +23,7 @@ use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetryRecord;
 use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
 use crate::run::disk_watch::DiskWatch;
+use crate::run::engine_tokens::engine_tokens;
 use crate::run::prepare::{CellWorkload, next_turn};
 use crate::run::steady::steady_test;
 use crate::run::{Notice, RunError, disk_watch, telemetry};
@@ -91,9 +92,12 @@ pub(super) fn carry_out(
         })?;
     }
     let in_cell = |source| of_load(&context.cell.name, source);
+    let mut dataset = workload.record.clone();
+    dataset.engine_tokens = engine_tokens(&workload.questions, &mut |asked| {
+        (!context.interrupt.is_raised()).then(|| context.engine.tokens(asked)).flatten()
+    });
     let mut idle = Idle { before: context.drained(), after: None };
     let epoch = Epoch::now();
-    let dataset = workload.record.clone();
     let n_requests = workload.n_requests.clone();
     let counted = workload.counted.take();
     let spec = trial_spec(context, workload, epoch);
@@ -231,8 +235,9 @@ fn sink(
     move |mut record, output| {
         // A later turn of a conversation holds the history, too.
         if record.turn == 0 {
-            record.prompt_tokens_counted =
-                counted.as_ref().and_then(|prompts| prompts.n_tokens(record.sample));
+            let ids = counted.as_ref().and_then(|prompts| prompts.ids_of(record.sample));
+            record.prompt_tokens_counted = ids.map(|ids| ids.n);
+            record.prompt_ids_hash = ids.map(|ids| ids.hash);
         }
         disk.during(|| {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);

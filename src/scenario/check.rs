@@ -185,12 +185,8 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
     let Ok(source) = Source::deserialize(source.clone()) else { return };
     let is_file = match source {
         Source::Jsonl | Source::Csv | Source::Parquet | Source::Text | Source::Trace => true,
-        Source::Gsm8k
-        | Source::S1k
-        | Source::S1k11
-        | Source::Sharegpt
-        | Source::Ultrachat
-        | Source::Random => false,
+        Source::Sharegpt | Source::Ultrachat | Source::Random => false,
+        task => !task.is_task(),
     };
     if is_file && !dataset.contains_key("location") && !swept("location") {
         let message = format!("data set `{name}` of source `{}` has no `location`", source.word());

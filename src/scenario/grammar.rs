@@ -148,6 +148,7 @@ grammar! {
     toml::Value = Kind::Anything,
     toml::Table = Kind::Map(&Kind::Anything),
     serde_json::Value = Kind::Anything,
+    minijinja::Value = Kind::Anything,
 }
 
 impl<T: Grammar> Grammar for Option<T> {

@@ -15,9 +15,16 @@ const FLEXIBLE: &str = r"(-?[$0-9.,]{2,})|(-?[0-9]+)";
 /// The answer in the words of the chain-of-thought prompt of Wei et al. (2022), likewise.
 const ANSWER_IS: &str = r"The answer is (\-?[0-9\.\,]+)";
 
+/// The first line, as the task `mmlu_*_generative` of lm-evaluation-harness 0.4 takes it.
+const FIRST_LINE: &str = r"\A([^\n]*)";
+/// The letter of a choice, as its task `mmlu_pro` takes it.
+const ANSWER_LETTER: &str = r"answer is \(?([ABCDEFGHIJ])\)?";
+
 /// Forms of a choice, the most explicit first.
-const CHOICES: [(&str, Take); 3] = [
+const CHOICES: [(&str, Take); 4] = [
     (r"(?i:answer\s*(?:is|:))\s*\**\(?([A-J])\b", Take::Last),
+    // A small letter is one only where nothing goes on behind it.
+    (r"(?i:answer\s*(?:is|:))\s*\**\(?([a-j])\)?\**\.?\s*$", Take::Last),
     (r"^\s*\**\(?([A-J])(?:\)|\.|:|\*|\s*$)", Take::First),
     (r"\(([A-J])\)", Take::Last),
 ];
@@ -82,6 +89,8 @@ impl Extractor {
                     .map(|&(pattern, take)| Ok((compile(pattern)?, take)))
                     .collect::<Result<_, PatternError>>()?,
             ),
+            ExtractorPlan::FirstLine => one(FIRST_LINE, Take::First)?,
+            ExtractorPlan::AnswerLetter => one(ANSWER_LETTER, Take::First)?,
             ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),
             ExtractorPlan::Whole => How::Whole,
         };
@@ -146,6 +155,8 @@ fn default_think(plan: &ExtractorPlan) -> Think {
         ExtractorPlan::Strict
         | ExtractorPlan::Flexible
         | ExtractorPlan::AnswerIs
+        | ExtractorPlan::FirstLine
+        | ExtractorPlan::AnswerLetter
         | ExtractorPlan::Whole => Think::Keep,
         ExtractorPlan::Number
         | ExtractorPlan::Regex { .. }
@@ -163,6 +174,8 @@ pub(crate) fn name_of(plan: &ExtractorPlan) -> String {
         ExtractorPlan::Regex { name, .. } => name.clone(),
         ExtractorPlan::Number => "number".to_owned(),
         ExtractorPlan::Choice => "choice".to_owned(),
+        ExtractorPlan::FirstLine => "first-line".to_owned(),
+        ExtractorPlan::AnswerLetter => "answer-letter".to_owned(),
         ExtractorPlan::JsonField(field) => format!("json:{field}"),
         ExtractorPlan::Whole => "whole".to_owned(),
     }
@@ -280,6 +293,8 @@ mod tests {
         check("A bat and a ball", None);
         check("not (A) but (D)", Some("D"));
         check("Answer: **E**", Some("E"));
+        check("The best answer is b.", Some("b"));
+        check("The answer is a bat", None);
     }
 
     #[test]

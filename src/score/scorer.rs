@@ -120,6 +120,11 @@ impl Scorer {
         Ok(golds)
     }
 
+    /// Whether a gold can be read.
+    pub(crate) fn reads(&self, raw: &str) -> bool {
+        !self.read_gold(raw).is_empty()
+    }
+
     /// Begins to read golds one by one.
     pub(crate) fn gold_check(&self) -> GoldCheck<'_> {
         let extractor = self.gold.name().to_owned();

@@ -33,6 +33,7 @@ pub(super) enum RowKind {
     LongInAll,
     SourceFailed,
     OutsideSlice,
+    GoldNotRead,
     // Sent, but not as they stand.
     LedByAssistant,
     Joined,
@@ -71,6 +72,7 @@ impl RowKind {
             Self::LongInAll => "more than 2048 tokens of prompt and answer",
             Self::SourceFailed => "a request that failed at the source, without answer tokens",
             Self::OutsideSlice => "outside the slice of time",
+            Self::GoldNotRead => "a gold that the score cannot read",
             Self::LedByAssistant => "a leading message of an assistant is not sent",
             Self::Joined => "messages of one role in a row are sent as one",
         }
@@ -103,7 +105,8 @@ impl RowKind {
             | Self::LongPrompt
             | Self::LongInAll
             | Self::SourceFailed
-            | Self::OutsideSlice => Fate::Rule,
+            | Self::OutsideSlice
+            | Self::GoldNotRead => Fate::Rule,
             Self::LedByAssistant | Self::Joined => Fate::Changed,
         }
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::chat_template::Variables;
 use crate::plan::cell::{Api, OutputLength, RequestPlan};
 use crate::plan::launch::Launch;
 use crate::workload::error::DataError;
@@ -29,7 +30,11 @@ impl BodyTemplate {
     ///
     /// Sampling parameters are always sent, so that no engine's default decides; those the
     /// engine refuses (`quirks.omit`) are left out.
-    pub(super) fn new(request: &RequestPlan, launch: &Launch) -> Result<Self, DataError> {
+    pub(super) fn new(
+        request: &RequestPlan,
+        launch: &Launch,
+        variables: &Variables,
+    ) -> Result<Self, DataError> {
         if let Some(field) = request.extra_body.keys().find(|key| OURS.contains(&key.as_str())) {
             return Err(DataError::new(
                 "scenario",
@@ -57,6 +62,17 @@ impl BodyTemplate {
         for (name, value) in &rest {
             tail.push(b',');
             write_field(&mut tail, name, value);
+        }
+        if request.api == Api::Chat {
+            let is_sent = |name: &str| {
+                !request.extra_body.contains_key(name)
+                    && !launch.quirks.omit.iter().any(|omitted| omitted == name)
+            };
+            for (name, value) in template_fields(variables).iter().filter(|(name, _)| is_sent(name))
+            {
+                tail.push(b',');
+                write_field(&mut tail, name, value);
+            }
         }
         tail.push(b'}');
         let sends_max_tokens = !launch.quirks.omit.iter().any(|name| name == "max_tokens");
@@ -92,6 +108,17 @@ impl BodyTemplate {
     pub(super) fn limit(&self, max_tokens: Option<u32>) -> Option<u32> {
         if self.sends_max_tokens { max_tokens } else { self.other_limit }
     }
+}
+
+/// Returns the fields of a chat by which an engine tells its template variables: `tools` is the
+/// API's own, all others are in a field that vLLM, `SGLang` and llama-server share.
+pub(crate) fn template_fields(variables: &Variables) -> Vec<(&'static str, minijinja::Value)> {
+    let (tools, others): (Variables, Variables) =
+        variables.clone().into_iter().partition(|(name, _)| name == "tools");
+    let tools = tools.into_values().map(|tools| ("tools", tools));
+    let others = (!others.is_empty())
+        .then(|| ("chat_template_kwargs", minijinja::Value::from_pairs(others)));
+    tools.chain(others).collect()
 }
 
 /// A prompt in the form that an endpoint takes.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use crate::chat_template::{ChatTemplate, ModelFiles, TemplateError, Told, Variables};
+use crate::plan::cell::{DatasetPlan, PromptForm};
 use crate::workload::body::Asked;
-use crate::workload::chat_template::ChatTemplate;
 use crate::workload::error::DataError;
+use crate::workload::request::Message;
 use crate::workload::tokenizer::Tokenizer;
 
 /// Renders messages as the text or the token ids that a model goes on from.
@@ -17,53 +17,97 @@ pub struct Chat {
     tokenizer: Option<Arc<Tokenizer>>,
 }
 
+/// How the prompts of a data set are rendered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spoken {
+    /// Renders them here, when they are to be sent so.
+    pub(crate) chat: Option<Chat>,
+    /// The template that an engine is taken to render messages by.
+    pub(crate) template: Option<Chat>,
+    /// Variables that it tells the template.
+    pub(crate) variables: Variables,
+}
+
+impl Spoken {
+    /// Takes the template of a model, as a data set wants it; `tokenizer` is the model's.
+    ///
+    /// # Errors
+    /// When prompts are to be rendered here and the model has no template, or one that cannot be
+    /// read. Where the engine renders them, a template that cannot be read is not known.
+    pub(crate) fn of(
+        plan: &DatasetPlan,
+        files: &ModelFiles,
+        told: &Told,
+        tokenizer: &Arc<Tokenizer>,
+    ) -> Result<Self, DataError> {
+        let name = plan.tokenizer.as_deref().unwrap_or("tokenizer");
+        let variables = told.variables.clone();
+        let Some(form) = plan.chat_template else {
+            let template = Chat::of_model(name, files, told, None).ok().flatten();
+            return Ok(Self { chat: None, template, variables });
+        };
+        let encoder = (form == PromptForm::Tokens).then(|| Arc::clone(tokenizer));
+        let chat = Chat::of_model(name, files, told, encoder)?.ok_or_else(|| {
+            let help = "name a model with a chat_template.jinja as `tokenizer`, or leave \
+                        `chat-template` out";
+            DataError::new(name, "has no chat template", help)
+        })?;
+        Ok(Self { chat: Some(chat), template: None, variables })
+    }
+
+    /// Whether a prompt depends on the day that its template is told.
+    pub(crate) fn asks_for_day(&self) -> bool {
+        self.chat.as_ref().is_some_and(|chat| chat.template.asks_for_day())
+    }
+}
+
 impl Chat {
     /// Takes a model's template from its files; with a tokenizer, prompts become token ids.
     ///
-    /// `name` is what messages call the model by, `config` its `tokenizer_config.json`, `day` what
-    /// the template is told as today's.
+    /// `name` is what messages call the model by; `None` for a model without a template.
     ///
     /// # Errors
-    /// When the model has no template, or one that cannot be read.
-    pub fn of_model(
+    /// When the template, or a file beside it, cannot be read.
+    fn of_model(
         name: &str,
-        jinja: Option<&str>,
-        config: Option<&[u8]>,
-        day: &str,
+        files: &ModelFiles,
+        told: &Told,
         tokenizer: Option<Arc<Tokenizer>>,
-    ) -> Result<Self, DataError> {
-        let config: Option<Value> =
-            config.map(serde_json::from_slice).transpose().map_err(|error| {
-                let help = "restore the model's tokenizer_config.json";
-                DataError::new(name, format!("tokenizer_config.json is not JSON: {error}"), help)
-            })?;
-        let template = ChatTemplate::of_model(jinja, config.as_ref(), day)?.ok_or_else(|| {
-            DataError::new(
-                name,
-                "has no chat template",
-                "name a model with a chat_template.jinja as `tokenizer`, or leave `chat-template` out",
-            )
+    ) -> Result<Option<Self>, DataError> {
+        let template = files.template(told).map_err(|TemplateError { line, message }| {
+            let error = DataError::new(name, message, "restore the model's files, or mend them");
+            match line {
+                Some(line) => error.at(format_args!("chat template, line {line}")),
+                None => error.at("chat template"),
+            }
         })?;
-        Ok(Self { template, tokenizer })
+        Ok(template.map(|template| Self { template, tokenizer }))
     }
 
     /// Renders a prompt of messages; others stay as they are.
-    pub(super) fn rendered(&self, asked: Asked) -> Result<Asked, String> {
+    pub(super) fn rendered(&self, asked: Asked) -> Result<Asked, TemplateError> {
         let Asked::Messages(messages) = asked else { return Ok(asked) };
-        let text = self.template.render(&messages, true).map_err(|error| error.to_string())?;
+        let text = self.text(&messages)?;
         match &self.tokenizer {
             None => Ok(Asked::Text(text)),
             Some(tokenizer) => {
-                let tokens = tokenizer.encode(&text).map_err(|error| error.to_string())?;
-                Ok(Asked::Tokens(tokens))
+                let encoded = tokenizer.encode(&text);
+                let failed =
+                    |error: DataError| TemplateError { line: None, message: error.message };
+                encoded.map(Asked::Tokens).map_err(failed)
             }
         }
+    }
+
+    /// Returns the text that a model goes on from.
+    pub(super) fn text(&self, messages: &[Message]) -> Result<String, TemplateError> {
+        self.template.render(messages, &Variables::new(), true)
     }
 }
 
 impl PartialEq for Chat {
     fn eq(&self, other: &Self) -> bool {
         let tokenizer = |chat: &Self| chat.tokenizer.as_ref().map(|t| t.sha256().to_owned());
-        self.template.sha256() == other.template.sha256() && tokenizer(self) == tokenizer(other)
+        self.template.is_same(&other.template) && tokenizer(self) == tokenizer(other)
     }
 }

@@ -2,7 +2,6 @@
 
 pub mod arrivals;
 pub mod chat;
-pub mod chat_template;
 pub mod dataset;
 pub mod error;
 pub mod input;
@@ -19,7 +18,6 @@ mod body;
 mod columns;
 mod container;
 mod prompt;
-mod python_jinja;
 mod rows;
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use minijinja::value::Serde;
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::hex;
 use crate::plan::cell::Api;
-use crate::workload::body::{Asked, asked};
+use crate::workload::body::{Asked, asked, template_fields};
 use crate::workload::error::DataError;
 use crate::workload::samples::Samples;
 use crate::workload::tokenizer::Tokenizer;
@@ -37,8 +38,45 @@ pub struct Prompts {
 struct Made {
     /// The text or tokens that the model goes on from; absent where the endpoint makes them.
     rendered: Option<Asked>,
-    /// Tokens by the data set's tokenizer, where the endpoint takes prompts as they are.
-    n_tokens: Option<u32>,
+    /// The tokens that the model reads, where they are known.
+    ids: Option<Ids>,
+}
+
+/// The number of a prompt's tokens, and a hash of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// Tokens by the data set's tokenizer.
+    pub n: u32,
+    /// First 48 bits of the SHA-256 over their ids, each in four bytes, the least first.
+    pub hash: u64,
+}
+
+impl Ids {
+    fn of(ids: &[u32]) -> Self {
+        let mut hasher = Sha256::new();
+        ids.iter().for_each(|id| hasher.update(id.to_le_bytes()));
+        let hash = hasher.finalize()[..6].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+        Self { n: ids.len() as u32, hash }
+    }
+}
+
+/// A prompt as an engine's tokenizer is asked for it, with the tokens that it should tell.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Row of the data set.
+    pub(crate) row: u64,
+    /// The tokens by the data set's tokenizer.
+    pub(crate) ids: Vec<u32>,
+    pub(crate) asked: QuestionForm,
+}
+
+/// What is sent of a prompt.
+#[derive(Debug)]
+pub(crate) enum QuestionForm {
+    /// A completion's text.
+    Text(String),
+    /// The fields of a chat.
+    Chat(Vec<(&'static str, minijinja::Value)>),
 }
 
 /// Rows that a phase sends: `n` of those at `rows`, beginning at the `start`-th and going round.
@@ -119,23 +157,48 @@ impl Prompts {
             return Err(refused(message, "set api = \"chat\", or multi-turn = false"));
         }
         let asked = self.asked(position).map_err(|message| refused(message, ""))?;
+        let known = |sent: &Asked| Ok(self.ids(sent)?.map(|ids| Ids::of(&ids)));
         let made = match &self.samples.chat {
-            None => Made { n_tokens: self.count(&asked)?, rendered: None },
+            None => Made { ids: known(&asked)?, rendered: None },
             Some(chat) => {
-                let sent = chat.rendered(asked).map_err(|message| refused(message, ""))?;
-                Made { n_tokens: self.count(&sent)?, rendered: Some(sent) }
+                let sent = chat.rendered(asked).map_err(|error| refused(error.to_string(), ""))?;
+                Made { ids: known(&sent)?, rendered: Some(sent) }
             }
         };
         // A thread that made the same prompt meanwhile made the same of it.
         Ok(self.made[position].get_or_init(|| made))
     }
 
-    fn count(&self, sent: &Asked) -> Result<Option<u32>, DataError> {
-        match (sent, &self.tokenizer) {
-            (_, None) | (Asked::Messages(_), _) => Ok(None),
-            (Asked::Tokens(tokens), Some(_)) => Ok(Some(tokens.len() as u32)),
-            (Asked::Text(text), Some(tokenizer)) => tokenizer.count(text).map(Some),
+    /// Returns the tokens that the model reads of a prompt, without what an engine puts in front;
+    /// of messages, where the model's template is known and takes them.
+    fn ids<'p>(&self, sent: &'p Asked) -> Result<Option<Cow<'p, [u32]>>, DataError> {
+        let Some(tokenizer) = &self.tokenizer else { return Ok(None) };
+        let encoded = |text: &str| tokenizer.encode(text).map(Cow::Owned).map(Some);
+        match (sent, &self.samples.template) {
+            (Asked::Tokens(tokens), _) => Ok(Some(Cow::Borrowed(tokens))),
+            (Asked::Text(text), _) => encoded(text),
+            (Asked::Messages(messages), Some(template)) => {
+                template.text(messages).map_or(Ok(None), |text| encoded(&text))
+            }
+            (Asked::Messages(_), None) => Ok(None),
         }
+    }
+
+    /// Returns a prompt as an engine's tokenizer is asked for it; `None` where its tokens are not
+    /// known, or are what is sent.
+    pub(crate) fn question(&self, position: usize) -> Option<Question> {
+        let sent = self.sent(position).ok()?;
+        let ids = self.ids(&sent).ok()??.into_owned();
+        let asked = match &*sent {
+            Asked::Tokens(_) => return None,
+            Asked::Text(text) => QuestionForm::Text(text.clone()),
+            Asked::Messages(messages) => {
+                let messages = minijinja::Value::from(Serde(messages));
+                let told = template_fields(&self.samples.variables);
+                QuestionForm::Chat([("messages", messages)].into_iter().chain(told).collect())
+            }
+        };
+        Some(Question { row: self.samples.rows()[position].row, ids, asked })
     }
 
     /// Returns what a row asks; as messages when they are rendered here, whatever the endpoint.
@@ -154,7 +217,7 @@ impl Prompts {
             }
         };
         let first = sample.turns.first().ok_or("a row asks nothing")?;
-        asked(api, self.samples.system.as_deref(), &self.samples.prefix, first)
+        asked(api, self.samples.system.as_deref(), self.samples.prefix_of(sample), first)
             .map_err(str::to_owned)
     }
 
@@ -174,17 +237,17 @@ impl Prompts {
     /// Returns another prompt as the model reads it.
     pub(super) fn rendered(&self, asked: Asked) -> Result<Asked, String> {
         match &self.samples.chat {
-            Some(chat) => chat.rendered(asked),
+            Some(chat) => chat.rendered(asked).map_err(|error| error.to_string()),
             None => Ok(asked),
         }
     }
 
-    /// Returns the prompt tokens of a row of the data set by its tokenizer.
+    /// Returns what is known of the prompt tokens of a row of the data set.
     ///
-    /// `None` where a chat endpoint adds what its template says, without a tokenizer, and of
-    /// rows whose prompt has not been made.
-    pub fn n_tokens(&self, row: u64) -> Option<u32> {
-        self.made[*self.positions.get(&row)?].get()?.n_tokens
+    /// `None` without a tokenizer, where a chat endpoint renders messages by a template that is
+    /// not known, and of rows whose prompt has not been made.
+    pub fn ids_of(&self, row: u64) -> Option<Ids> {
+        self.made[*self.positions.get(&row)?].get()?.ids
     }
 
     /// Returns the first twelve digits of the SHA-256 over prompts in the order sent.

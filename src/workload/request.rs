@@ -14,6 +14,9 @@ pub struct Sample {
     pub id: Option<String>,
     /// Its turns; more than one for a conversation.
     pub turns: Vec<Prompt>,
+    /// What stands in front of all questions of its subject, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The gold answer as the data set writes it.
     pub gold: Option<String>,
     /// Output length that the data set prescribes or shows, in tokens.

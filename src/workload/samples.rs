@@ -1,10 +1,11 @@
 //! The rows of a data set that a trial draws its requests from.
 
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
+use crate::chat_template::Variables;
 use crate::record::trial::{DatasetRecord, TraceRecord};
 use crate::workload::bad_rows::told_kinds;
-use crate::workload::chat::Chat;
+use crate::workload::chat::{Chat, Spoken};
 use crate::workload::request::Sample;
 
 /// Usable rows in the order in which they are sent.
@@ -15,11 +16,17 @@ pub struct Samples {
     pub(super) reserve: usize,
     /// Goes in front of each prompt: worked examples. Kept once, not once per row.
     pub(super) prefix: String,
+    /// The same by subject, where each has examples of its own.
+    pub(super) prefixes: BTreeMap<String, String>,
     /// System message of all rows.
     pub(super) system: Option<String>,
     pub(super) cycle: bool,
     /// Renders prompts as the model reads them, when they are to be sent so.
     pub(super) chat: Option<Chat>,
+    /// Renders messages as an engine would, where the model's template is known.
+    pub(super) template: Option<Chat>,
+    /// Variables that a chat template is told by the engine.
+    pub(super) variables: Variables,
     /// Usable rows, after the plan's limit.
     pub n_samples: u64,
     /// Distinct prompts among them.
@@ -42,10 +49,18 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Returns the same rows, sent as the model's chat template renders them.
+    /// Returns the same rows, sent as a model's chat template renders them: here or at the engine,
+    /// which is told these variables.
     #[must_use]
-    pub fn rendered_by(self, chat: Chat) -> Self {
-        Self { chat: Some(chat), ..self }
+    pub(crate) fn told(self, spoken: Spoken) -> Self {
+        let Spoken { chat, template, variables } = spoken;
+        Self { chat, template, variables, ..self }
+    }
+
+    /// Returns what goes in front of a row's prompt.
+    pub(super) fn prefix_of(&self, sample: &Sample) -> &str {
+        let of_subject = sample.subject.as_ref().and_then(|subject| self.prefixes.get(subject));
+        of_subject.unwrap_or(&self.prefix)
     }
 
     /// Says which rows are left out or changed; nothing when all are sent as they stand.
@@ -105,6 +120,7 @@ impl Samples {
             changed: self.changed.clone(),
             trace: self.trace.clone(),
             prompts_hash,
+            engine_tokens: Vec::new(),
             n_shared_with_warm_up: 0,
         }
     }

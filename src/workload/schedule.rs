@@ -65,8 +65,8 @@ impl Workload {
         seed: Seed,
         trial: u32,
     ) -> Result<Self, DataError> {
-        let template = BodyTemplate::new(&cell.request, launch)?;
         let samples = prompts.samples();
+        let template = BodyTemplate::new(&cell.request, launch, &samples.variables)?;
         if samples.rows().is_empty() {
             let help = "give the data set more rows, or a larger `limit`";
             return Err(DataError::new(&cell.dataset, "no row to make requests from", help));

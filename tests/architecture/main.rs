@@ -31,13 +31,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("openai", &["record", "units"]),
     ("scenario", &["diagnostic", "record", "secrets", "units"]),
     ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
-    ("workload", &["ids", "plan", "record", "scenario", "seed", "units"]),
+    ("chat_template", &[]),
+    ("workload", &["chat_template", "ids", "plan", "record", "scenario", "seed", "units"]),
     ("score", &["plan", "record", "scenario", "stats"]),
     ("metrics", &["help", "ids", "plan", "record", "scenario", "score", "seed", "stats", "units"]),
     ("published", &["metrics", "plan"]),
     ("importers", &["ids", "metrics", "openai", "plan", "record", "score", "stats"]),
     ("store", &["ids", "plan", "record", "secrets"]),
-    ("datasets", &["ids", "plan", "scenario", "secrets", "store"]),
+    ("datasets", &["chat_template", "ids", "plan", "scenario", "secrets", "store"]),
     (
         "analysis",
         &[
@@ -65,7 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "engine",
         &["clock", "ids", "load", "plan", "record", "scenario", "secrets", "telemetry", "units"],
     ),
-    ("serve", &["clock", "openai", "seed", "units"]),
+    ("serve", &["chat_template", "clock", "openai", "seed", "units"]),
     (
         "report",
         &[
@@ -86,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "run",
         &[
             "analysis",
+            "chat_template",
             "datasets",
             "engine",
             "ids",
@@ -107,6 +109,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "analysis",
+            "chat_template",
             "datasets",
             "diagnostic",
             "engine",

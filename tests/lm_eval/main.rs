@@ -9,6 +9,7 @@
     reason = "starts the program and the harness, and says what it skips"
 )]
 
+mod tasks;
 mod texts;
 #[path = "../undecided/mod.rs"]
 mod undecided;

@@ -358,8 +358,8 @@ fn a_tokenizer_is_fetched_with_what_stands_beside_it() {
     let search = Search { bases: &[], cache: &cache, on_progress: None };
     let files = tokenizer::open("owner/model@v1", &search).unwrap();
     assert_eq!(files.tokenizer, b"{}");
-    assert_eq!(files.config.as_deref(), Some(b"{}".as_slice()));
-    assert_eq!(files.chat_template, None);
+    assert_eq!(files.model.config.as_deref(), Some(b"{}".as_slice()));
+    assert_eq!(files.model.jinja, None);
     assert!(!hub.requests().iter().any(|request| request.contains("safetensors")));
 }
 
@@ -433,7 +433,8 @@ fn the_cache_is_listed_and_verified() {
     let error = catalogue::fetch("gsm9k", None, &cache, None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "data set `gsm9k`: bench knows gsm8k, s1k, s1k-1.1, sharegpt, ultrachat by name"
+        "data set `gsm9k`: bench knows gsm8k, s1k, s1k-1.1, sharegpt, ultrachat, mmlu, mmlu-pro, \
+         arc-challenge, arc-easy, math-500, aime by name"
     );
     assert!(catalogue::fetch("gsm8k", Some("dev"), &cache, None).is_err());
 }

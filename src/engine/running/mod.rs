@@ -24,6 +24,7 @@ use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::processes::EngineProcesses;
 use crate::engine::running::watch::{EngineWatch, Gone, Watched};
 use crate::engine::stop::gpu_memory::GpuBaseline;
+use crate::engine::tokenize::{self, Prompt};
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, EngineFailure, LoadTimeline, StopRecord};
 use crate::record::gauge::Gauge;
@@ -136,6 +137,11 @@ impl Engine {
             Ok(answer) => Err(format!("{} {} answered {}", call.method, call.path, answer.status)),
             Err(error) => Err(error.to_string()),
         })
+    }
+
+    /// Returns the tokens that the engine's own tokenizer makes of a prompt, if it tells.
+    pub(crate) fn tokens(&self, prompt: &Prompt<'_>) -> Option<Vec<u32>> {
+        tokenize::tokens(&self.http, &self.launch.model, prompt)
     }
 
     /// Returns the text of the engine's metrics endpoint; `None` if it has none.

@@ -176,6 +176,7 @@ impl<'a> Recorder<'a> {
             max_tokens: timing.max_tokens,
             output_tokens_counted,
             prompt_tokens_counted: None,
+            prompt_ids_hash: None,
             body_bytes: timing.body_bytes,
             outcome,
             oddities: answer.oddities,

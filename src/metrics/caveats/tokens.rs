@@ -37,6 +37,28 @@ pub(super) fn prompt_counts_differ(case: &Case<'_>) -> Option<Caveat> {
     Some(caveat("prompt-counts-differ", what, advice, &[MetricId::PromptThroughput]))
 }
 
+pub(super) fn engine_reads_others(case: &Case<'_>) -> Option<Caveat> {
+    let asked = &case.evidence.dataset.as_ref()?.engine_tokens;
+    let others: Vec<_> = asked.iter().filter(|tokens| !tokens.agrees()).collect();
+    let first = others.first()?;
+    let how = if first.begins_twice {
+        format!("row {} begins twice with the tokens that stand in front of all", first.row + 1)
+    } else {
+        let (n, n_engine, at) = (first.n, first.n_engine, first.n_same + 1);
+        let row = first.row + 1;
+        format!("row {row} is {n} tokens, the engine's {n_engine}, and they part at token {at}")
+    };
+    let what = format!(
+        "the engine's tokenizer reads {} of {} prompts in other tokens than the data set's: {how}",
+        others.len(),
+        asked.len()
+    );
+    let advice = "Give the data set the engine's own tokenizer; render with chat-template = \
+                  \"tokens\" to send ids. Tokens counted here are not the engine's.";
+    let metrics = [MetricId::PromptThroughput, MetricId::Ttft, MetricId::Accuracy];
+    Some(caveat("prompt-ids-differ", what, advice, &metrics))
+}
+
 pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
     let (n, n_prompt, n_ok) =
         (case.evidence.n_unknown, case.evidence.n_prompt_unknown, case.counts.ok);

@@ -164,6 +164,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
         accuracy: Vec::new(),
         as_published: None,
         beside: Vec::new(),
+        prompt_ids: BTreeMap::new(),
         caveats: Vec::new(),
     }
 }

@@ -136,8 +136,8 @@ pub(super) fn few_requests(scenario: &Scenario, plan: &Plan, found: &mut Diagnos
 fn may_have_times(dataset: &DatasetPlan) -> bool {
     match dataset.source {
         Source::Trace | Source::Jsonl | Source::Csv | Source::Parquet => true,
-        Source::Gsm8k | Source::S1k | Source::S1k11 => dataset.columns.contains_key("timestamp"),
         Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => false,
+        _ => dataset.columns.contains_key("timestamp"),
     }
 }
 
@@ -151,13 +151,7 @@ pub(super) fn gold(
     let (name, plan) = dataset;
     match plan.source {
         Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => {}
-        Source::Gsm8k
-        | Source::S1k
-        | Source::S1k11
-        | Source::Jsonl
-        | Source::Csv
-        | Source::Parquet
-        | Source::Trace => return,
+        _ => return,
     }
     let source = plan.source.word();
     let message = format!("score `{score}` grades against golds, and source `{source}` has none");

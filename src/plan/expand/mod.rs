@@ -203,16 +203,23 @@ impl Making<'_> {
             keys.insert(search.over.key().to_owned(), search.from.to_string());
         }
         check::load(scenario, &phases, &dataset_plan, &dataset, found);
+        // Whether its template asks for the day is known when it has been read: see `Plan::date`.
+        let day = dataset_as_written.template_date.clone();
+        let undated = DatasetPlan { template_date: None, ..dataset_as_written.clone() };
         let identity = Identity {
             version: identity_version(&dataset_as_written),
             seed: Seed(self.top.seed),
             launch: &launch_id,
-            dataset: &dataset_as_written,
+            dataset: &undated,
             request: &request,
             phases: &phases,
         };
+        let mut id = CellId(content_hash(&identity));
+        if self.drafts.get(&id).is_some_and(|twin| twin.dataset_as_written.template_date != day) {
+            id = CellId(content_hash(&(&id, &day)));
+        }
         let cell = Cell {
-            id: CellId(content_hash(&identity)),
+            id,
             name: cell_name(&keys),
             keys,
             launch: launch_id,

@@ -46,6 +46,11 @@ table! {
         pub(crate) tokenizer: Option<String>,
         /// Render prompts by the tokenizer's chat template and send them so, for completions.
         pub(crate) chat_template: Option<PromptForm>,
+        /// Name of the chat template, where the model has several.
+        pub(crate) template_name: Option<String>,
+        /// Variables that the chat template is told, on the chat endpoint too; `tools` and
+        /// `documents` may be JSON files.
+        pub(crate) chat_template_kwargs [default]: BTreeMap<String, minijinja::Value>,
         /// Day that the chat template is told as today's, such as 2026-11-29; when absent, that on
         /// which the run is begun.
         pub(crate) template_date: Option<String>,
@@ -83,6 +88,18 @@ words! {
         S1k = "s1k",
         /// simplescaling/s1K-1.1.
         S1k11 = "s1k-1.1" / "s1k11",
+        /// Multiple choice over 57 subjects: `question`, `choices`, `answer`.
+        Mmlu = "mmlu",
+        /// Multiple choice of ten, with steps: TIGER-Lab/MMLU-Pro.
+        MmluPro = "mmlu-pro",
+        /// Multiple choice of grade-school science, the harder part of ARC.
+        ArcChallenge = "arc-challenge" / "arc",
+        /// The easier part of ARC.
+        ArcEasy = "arc-easy",
+        /// Five hundred competition problems of MATH.
+        Math500 = "math-500",
+        /// Problems of the American Invitational Mathematics Examination.
+        Aime = "aime",
         /// `ShareGPT` V3 conversations.
         Sharegpt = "sharegpt",
         /// `HuggingFaceH4/ultrachat_200k`.
@@ -135,6 +152,36 @@ words! {
         Us = "us",
         /// Nanoseconds.
         Ns = "ns",
+    }
+}
+
+impl Source {
+    /// Whether it is a data set of its own, with golds, in columns that are known.
+    pub(crate) fn is_task(self) -> bool {
+        match self {
+            Self::Gsm8k
+            | Self::S1k
+            | Self::S1k11
+            | Self::Mmlu
+            | Self::MmluPro
+            | Self::ArcChallenge
+            | Self::ArcEasy
+            | Self::Math500
+            | Self::Aime => true,
+            Self::Sharegpt
+            | Self::Ultrachat
+            | Self::Random
+            | Self::Jsonl
+            | Self::Csv
+            | Self::Parquet
+            | Self::Text
+            | Self::Trace => false,
+        }
+    }
+
+    /// Whether its golds are numbers, or formulas that no reader of numbers reads.
+    pub(crate) fn has_number_golds(self) -> bool {
+        matches!(self, Self::S1k | Self::S1k11 | Self::Math500 | Self::Aime)
     }
 }
 

@@ -11,12 +11,13 @@ table! {
     #[derive(Clone, Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub(crate) struct ScoreSpec {
-        /// Extractors side by side; the first is the headline.
-        pub(crate) extract: Vec<ExtractorSpec>,
-        /// How answers are compared.
-        pub(crate) compare: CompareHow,
-        /// Applied in order to both sides.
-        pub(crate) normalise: Vec<Normalise>,
+        /// Extractors side by side; the first is the headline. Without it those of the data set's
+        /// source.
+        pub(crate) extract: Option<Vec<ExtractorSpec>>,
+        /// How answers are compared; as for `extract`.
+        pub(crate) compare: Option<CompareHow>,
+        /// Applied in order to both sides; as for `extract`.
+        pub(crate) normalise: Option<Vec<Normalise>>,
         /// How the gold is taken from the data set's answer.
         pub(crate) gold: Option<ExtractorSpec>,
         /// Whether extractors see thinking that stands in an answer, `<think>…</think>`. Without
@@ -49,6 +50,8 @@ words! {
         Number = "number",
         AnswerIs = "answer-is",
         Choice = "choice",
+        FirstLine = "first-line",
+        AnswerLetter = "answer-letter",
         Whole = "whole",
     }
 }

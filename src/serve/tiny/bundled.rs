@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::files::ModelFiles;
+use crate::chat_template::ModelFiles as TemplateFiles;
 
 /// Includes a file of the model's directory.
 macro_rules! file {
     ($name:literal) => {
-        Cow::Borrowed(include_bytes!(concat!(
+        Cow::<'static, [u8]>::Borrowed(include_bytes!(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/fixtures/models/word-problems-1m/",
             $name
@@ -22,8 +23,11 @@ pub(crate) fn model_files() -> ModelFiles {
         generation_config: Some(file!("generation_config.json")),
         weights: file!("model.safetensors"),
         tokenizer: file!("tokenizer.json"),
-        tokenizer_config: Some(file!("tokenizer_config.json")),
-        chat_template: Some(file!("chat_template.jinja")),
+        template: TemplateFiles {
+            config: Some(file!("tokenizer_config.json").into_owned()),
+            jinja: Some(file!("chat_template.jinja").into_owned()),
+            ..TemplateFiles::default()
+        },
     }
 }
 
@@ -32,9 +36,10 @@ mod tests {
     use std::sync::Arc;
 
     use serde::Deserialize;
+    use serde_json::json;
 
     use super::*;
-    use crate::openai::body::{ChatMessage, ContentField};
+    use crate::chat_template::Variables;
     use crate::seed::Seed;
     use crate::serve::tiny::batcher::{Batcher, Event, Finish, Limits, Submission};
     use crate::serve::tiny::precision::Precision;
@@ -62,11 +67,9 @@ mod tests {
         let received: Vec<_> = questions
             .iter()
             .map(|question| {
-                let message = ChatMessage {
-                    role: "user".into(),
-                    content: Some(ContentField::Text((*question).to_owned())),
-                };
-                let prompt = loaded.chat_template.as_ref().unwrap().render(&[message]).unwrap();
+                let message = json!({ "role": "user", "content": question });
+                let template = loaded.chat_template.as_ref().unwrap();
+                let prompt = template.render(&[message], &Variables::new(), true).unwrap();
                 let (events, received) = tokio::sync::mpsc::channel(128);
                 batcher.submit(Submission {
                     prompt: loaded.tokenizer.encode_fast(prompt, false).unwrap().get_ids().to_vec(),

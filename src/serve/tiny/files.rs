@@ -8,10 +8,10 @@ use std::path::Path;
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use super::chat::ChatTemplate;
 use super::config::LlamaConfig;
 use super::model::Model;
 use super::precision::Precision;
+use crate::chat_template::{ChatTemplate, ModelFiles as TemplateFiles, Told};
 use crate::serve::ServeError;
 
 /// The files of a model in Hugging Face's format.
@@ -25,10 +25,8 @@ pub(crate) struct ModelFiles {
     pub weights: Cow<'static, [u8]>,
     /// `tokenizer.json`.
     pub tokenizer: Cow<'static, [u8]>,
-    /// `tokenizer_config.json`, if there is one.
-    pub tokenizer_config: Option<Cow<'static, [u8]>>,
-    /// `chat_template.jinja`, if there is one.
-    pub chat_template: Option<Cow<'static, [u8]>>,
+    /// Those that say how the model is spoken to.
+    pub template: TemplateFiles,
 }
 
 /// A model that is ready to answer.
@@ -44,31 +42,6 @@ pub(crate) struct Loaded {
     pub eos_token_ids: Vec<u32>,
     /// Longest context.
     pub max_model_len: usize,
-}
-
-#[derive(Default, Deserialize)]
-struct TokenizerConfig {
-    #[serde(default)]
-    bos_token: Option<SpecialToken>,
-    #[serde(default)]
-    eos_token: Option<SpecialToken>,
-    #[serde(default)]
-    chat_template: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SpecialToken {
-    Text(String),
-    Object { content: String },
-}
-
-impl SpecialToken {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) | Self::Object { content: text } => text,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -101,8 +74,13 @@ impl ModelFiles {
             generation_config: read_if_there("generation_config.json")?,
             weights: read("model.safetensors")?,
             tokenizer: read("tokenizer.json")?,
-            tokenizer_config: read_if_there("tokenizer_config.json")?,
-            chat_template: read_if_there("chat_template.jinja")?,
+            template: TemplateFiles {
+                jinja: read_if_there("chat_template.jinja")?.map(Cow::into_owned),
+                json: read_if_there("chat_template.json")?.map(Cow::into_owned),
+                config: read_if_there("tokenizer_config.json")?.map(Cow::into_owned),
+                special_tokens_map: read_if_there("special_tokens_map.json")?.map(Cow::into_owned),
+                ..TemplateFiles::default()
+            },
         })
     }
 
@@ -127,32 +105,12 @@ impl ModelFiles {
         }
         let tokenizer = Tokenizer::from_bytes(&self.tokenizer)
             .map_err(|error| ("tokenizer.json", error.to_string()))?;
-        let chat_template = self.chat_template()?;
+        let chat_template = self.template.template(&Told::default());
+        let chat_template =
+            chat_template.map_err(|error| ("chat_template.jinja", error.to_string()))?;
         let model = Model::load(config, &self.weights, precision, max_model_len)
             .map_err(|reason| ("model.safetensors", reason))?;
         Ok(Loaded { model, tokenizer, chat_template, eos_token_ids, max_model_len })
-    }
-
-    fn chat_template(&self) -> Result<Option<ChatTemplate>, (&'static str, String)> {
-        let file: TokenizerConfig = match &self.tokenizer_config {
-            None => TokenizerConfig::default(),
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|error| ("tokenizer_config.json", error.to_string()))?,
-        };
-        let source = match &self.chat_template {
-            Some(bytes) => Some(
-                String::from_utf8(bytes.to_vec())
-                    .map_err(|error| ("chat_template.jinja", error.to_string()))?,
-            ),
-            None => file.chat_template,
-        };
-        let text =
-            |token: Option<SpecialToken>| token.map(SpecialToken::into_text).unwrap_or_default();
-        let (bos, eos) = (text(file.bos_token), text(file.eos_token));
-        source
-            .map(|source| ChatTemplate::parse(source, bos, eos))
-            .transpose()
-            .map_err(|reason| ("chat_template.jinja", reason))
     }
 }
 

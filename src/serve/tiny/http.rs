@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::answer::{AnswerShape, ChunkWriter, WholeWriter, json};
 use super::batcher::{Event, Submission};
 use super::files::Loaded;
-use super::request::{Prepared, prepare};
+use super::request::{Prepared, prepare, tokenize};
 use crate::openai::body::{ErrorBody, GenerationRequest, ModelList};
 use crate::seed::Seed;
 use crate::serve::counters::Counters;
@@ -94,6 +94,17 @@ impl HttpServer {
             }
             (&Method::POST, "/v1/completions") => self.generate(false, request, loaded).await,
             (&Method::POST, "/v1/chat/completions") => self.generate(true, request, loaded).await,
+            (&Method::POST, "/tokenize") => {
+                let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+                let answer = body
+                    .map_err(|reason| ErrorBody::new(400, reason.to_string()))
+                    .and_then(|body| {
+                        serde_json::from_slice(&body.to_bytes())
+                            .map_err(|reason| ErrorBody::new(400, reason.to_string()))
+                    })
+                    .and_then(|request| tokenize(&request, &loaded));
+                answer.map_or_else(|body| error(&body), |answer| ok_json(json(&answer)))
+            }
             (_, path) => error(&ErrorBody::new(404, format!("there is no {path} here"))),
         })
     }

@@ -9,7 +9,6 @@ pub(crate) mod args;
 pub(crate) mod attention;
 pub(crate) mod batcher;
 pub(crate) mod bundled;
-pub(crate) mod chat;
 pub(crate) mod config;
 pub(crate) mod files;
 pub(crate) mod http;

@@ -1,6 +1,8 @@
 //! Turns a request's body into a submission for the batcher, or into the reason why it is wrong.
 
 use rand::rngs::ChaCha8Rng;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::batcher::{Event, Submission};
 use super::files::Loaded;
@@ -44,7 +46,7 @@ pub(crate) fn prepare(
     if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
         return Err(wrong("top_p is above 0 and at most 1", "top_p"));
     }
-    let prompt = prompt_tokens(request, chat, loaded)?;
+    let prompt = prompt_tokens(request, chat, true, loaded)?;
     let max_tokens = token_limit(request, chat, prompt.len(), loaded.max_model_len)?;
     let (events, received) = tokio::sync::mpsc::channel(max_tokens as usize + 1);
     let submission = Submission {
@@ -63,9 +65,37 @@ pub(crate) fn prepare(
     Ok(Prepared { submission, events: received })
 }
 
+/// Answers `/tokenize` as vLLM does: the tokens of a prompt, or of a chat.
+///
+/// # Errors
+/// The client's error, with status 400.
+pub(crate) fn tokenize(request: &TokenizeRequest, loaded: &Loaded) -> Result<Value, ErrorBody> {
+    let chat = request.prompt.messages.is_some();
+    let tokens = prompt_tokens(&request.prompt, chat, request.add_special_tokens, loaded)?;
+    Ok(json!({
+        "count": tokens.len(), "max_model_len": loaded.max_model_len, "tokens": tokens,
+    }))
+}
+
+/// The body of `POST /tokenize`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenizeRequest {
+    /// What is cut into tokens, by the fields in which it is sent.
+    #[serde(flatten)]
+    prompt: GenerationRequest,
+    /// Whether a prompt gets the tokens that stand in front of a completion.
+    #[serde(default = "yes")]
+    add_special_tokens: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
 fn prompt_tokens(
     request: &GenerationRequest,
     chat: bool,
+    has_front: bool,
     loaded: &Loaded,
 ) -> Result<Vec<u32>, ErrorBody> {
     let param = if chat { "messages" } else { "prompt" };
@@ -88,14 +118,20 @@ fn prompt_tokens(
             return Err(wrong("there are no messages".to_owned()));
         }
         // The template already contains the special tokens.
-        encode(&template.render(messages).map_err(wrong)?, false)?
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|message| json!({ "role": message.role, "content": message.text() }))
+            .collect();
+        let variables = request.template_variables();
+        let text = template.render(&messages, &variables, true);
+        encode(&text.map_err(|error| wrong(error.to_string()))?, false)?
     } else {
         match request.prompt.as_ref() {
             None => return Err(wrong("there is no prompt".to_owned())),
-            Some(PromptField::Text(text)) => encode(text, true)?,
+            Some(PromptField::Text(text)) => encode(text, has_front)?,
             Some(PromptField::Tokens(tokens)) => tokens.clone(),
             Some(PromptField::Texts(texts)) => match texts.as_slice() {
-                [text] => encode(text, true)?,
+                [text] => encode(text, has_front)?,
                 _ => return Err(several()),
             },
             Some(PromptField::TokenLists(lists)) => match lists.as_slice() {

@@ -1,6 +1,6 @@
 //! Gathers the samples that a run needs from a data set's rows, in one pass.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rand::Rng as _;
@@ -29,7 +29,10 @@ pub(super) struct Gathered<'a> {
     pool: Least<u64>,
     kept: Least<Sample>,
     ids: HashSet<u64>,
-    shots: Vec<String>,
+    /// Worked examples by subject; all under one where rows have none.
+    shots: BTreeMap<String, Vec<String>>,
+    /// Whether they have files of their own.
+    has_shots: bool,
     pub(super) tally: Tally,
     /// The trace's clock, from its first timed row on.
     clock: Option<Clock>,
@@ -57,7 +60,8 @@ impl<'a> Gathered<'a> {
             pool: Least::new(limit),
             kept: Least::new(keep),
             ids: HashSet::new(),
-            shots: Vec::new(),
+            shots: BTreeMap::new(),
+            has_shots: false,
             tally: Tally::new(load.plan),
             clock: None,
             columns: Vec::new(),
@@ -90,8 +94,19 @@ impl<'a> Gathered<'a> {
         }
         let sample = &mut candidate.sample;
         self.check_id(sample)?;
-        if self.n_shots_missing() > 0 {
-            self.shots.push(shot(sample)?);
+        if self.lacks_shots(sample.subject.as_deref()) {
+            if self.has_shots {
+                let message = "its subject has too few worked examples: ask for fewer with `shots`";
+                return Err(Problem::of_row(RowKind::Scenario, message.to_owned()));
+            }
+            let text = shot(&candidate)?;
+            self.add_shot(candidate.sample.subject, text);
+            return Ok(());
+        }
+        if let (Some(reads), Some(gold)) = (self.load.reads_gold, &sample.gold)
+            && !reads(gold)
+        {
+            self.tally.count(RowKind::GoldNotRead);
             return Ok(());
         }
         sample.row = self.n_read - 1;
@@ -141,13 +156,32 @@ impl<'a> Gathered<'a> {
         if let Picked::Candidate(candidate) =
             reading.pick(row).map_err(|problem| problem.at(file, row))?
         {
-            self.shots.push(shot(&candidate.sample).map_err(|problem| problem.at(file, row))?);
+            self.has_shots = true;
+            if self.lacks_shots(candidate.sample.subject.as_deref()) {
+                let text = shot(&candidate).map_err(|problem| problem.at(file, row))?;
+                self.add_shot(candidate.sample.subject, text);
+            }
         }
         Ok(())
     }
 
-    pub(super) fn n_shots_missing(&self) -> usize {
-        (self.load.plan.n_shots as usize).saturating_sub(self.shots.len())
+    fn add_shot(&mut self, subject: Option<String>, text: String) {
+        self.shots.entry(subject.unwrap_or_default()).or_default().push(text);
+    }
+
+    fn lacks_shots(&self, subject: Option<&str>) -> bool {
+        let n = self.shots.get(subject.unwrap_or_default()).map_or(0, Vec::len);
+        n < self.load.plan.n_shots as usize
+    }
+
+    /// Whether no further row of examples is wanted; of subjects, more may come.
+    pub(super) fn has_all_shots(&self) -> bool {
+        self.shots.contains_key("") && !self.lacks_shots(None)
+    }
+
+    /// Whether the examples are enough for some rows.
+    pub(super) fn shots_suffice(&self) -> bool {
+        self.shots.keys().any(|subject| !self.lacks_shots(Some(subject)))
     }
 
     fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
@@ -232,18 +266,28 @@ impl<'a> Gathered<'a> {
             let unit = clock.unit(file)?;
             Ok(TraceRecord { n: rows.len() as u64, span, unit })
         });
-        let mut prefix = self.shots.join("\n\n");
-        if !prefix.is_empty() {
-            prefix.push_str("\n\n");
-        }
+        let subjects: BTreeSet<&str> =
+            rows.iter().filter_map(|sample| sample.subject.as_deref()).collect();
+        let examples = |subject: &str| -> String {
+            let shots = self.shots.get(subject).into_iter().flatten();
+            shots.map(|shot| format!("{shot}\n\n")).collect()
+        };
+        let prefixes = subjects.into_iter().map(|subject| {
+            // A subject stands in front of its own examples.
+            (subject.to_owned(), format!("{subject}{}", examples(subject)))
+        });
+        let (prefixes, prefix) = (prefixes.collect(), examples(""));
         Ok(Samples {
             rows,
             trace: trace.transpose()?,
             reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
             prefix,
+            prefixes,
             system: plan.system.clone(),
             cycle: plan.cycle,
             chat: None,
+            template: None,
+            variables: BTreeMap::new(),
             n_samples: pool.len() as u64,
             n_distinct: n_distinct(&pool),
             left_out,
@@ -257,11 +301,13 @@ impl<'a> Gathered<'a> {
 }
 
 /// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.
-fn shot(sample: &Sample) -> Result<String, Problem> {
+fn shot(candidate: &Candidate) -> Result<String, Problem> {
+    let sample = &candidate.sample;
     let problem = |message: &str| Problem::of_row(RowKind::WrongType, message.to_owned());
     let [Prompt::Text(prompt)] = sample.turns.as_slice() else {
         return Err(problem("a worked example needs a prompt of one text"));
     };
-    let gold = sample.gold.as_deref().ok_or_else(|| problem("a worked example needs an answer"))?;
-    Ok(format!("{prompt} {gold}"))
+    let answer = candidate.example.as_deref().or(sample.gold.as_deref());
+    let answer = answer.ok_or_else(|| problem("a worked example needs an answer"))?;
+    Ok(format!("{prompt} {answer}"))
 }

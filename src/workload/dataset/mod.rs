@@ -7,6 +7,7 @@ mod random;
 mod s1k;
 mod sharegpt;
 mod table;
+mod tasks;
 mod time;
 mod traces;
 mod turns;
@@ -45,6 +46,8 @@ pub struct Load<'a> {
     pub needs: Option<u64>,
     /// The data set's tokenizer, if it has one.
     pub tokenizer: Option<&'a Tokenizer>,
+    /// Whether the scores read a gold, where rows that they do not read are left out.
+    pub reads_gold: Option<&'a dyn Fn(&str) -> bool>,
     /// Whether prompts that have only a length are made; a look at the head does without.
     pub makes_prompts: bool,
     /// Called now and then with the number of rows read.
@@ -86,9 +89,9 @@ pub fn load_with_shots(
         let examples = shots.first().map(|input| input.name().to_owned()).unwrap_or_default();
         each_row(shots, plan, |file, row| {
             gathered.take_shot(&reading, file, &row?)?;
-            Ok(gathered.n_shots_missing() == 0)
+            Ok(gathered.has_all_shots())
         })?;
-        if gathered.n_shots_missing() > 0 {
+        if !gathered.shots_suffice() {
             return Err(DataError::new(
                 &examples,
                 format!("{} worked examples are wanted and it has fewer rows", plan.n_shots),
@@ -202,6 +205,8 @@ struct Candidate {
     changed: Vec<RowKind>,
     /// The row's time, where it is replayed.
     time: Option<Written>,
+    /// The answer that it has as a worked example, where that is not its gold.
+    example: Option<String>,
 }
 
 /// What to do about a row that cannot be used.

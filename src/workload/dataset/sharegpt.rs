@@ -44,7 +44,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     };
     let sample = Sample { turns, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
-    let candidate = Candidate { sample, lengths, changed, time: None };
+    let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

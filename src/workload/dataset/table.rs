@@ -8,6 +8,7 @@ use crate::record::golds::written;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::lookup;
 use crate::workload::dataset::generated::{TOKEN_IDS, Wanted};
+use crate::workload::dataset::tasks::{self, Task};
 use crate::workload::dataset::time::{self, Written};
 use crate::workload::dataset::traces::{self, Form};
 use crate::workload::dataset::turns::{self, Conversation};
@@ -87,14 +88,23 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     if let Some(input_length) = &trace.input_length {
         return of_lengths(reading, trace, input_length, row, time);
     }
-    let (turns, changed, answer) = match reading.columns.name("messages") {
-        Some(_) => {
+    let plan = reading.plan;
+    let worded = tasks::worded(plan.source, &row.fields, plan.n_shots > 0).transpose()?;
+    let Task { prompt: of_task, gold: its_gold, example, subject } = worded.unwrap_or_default();
+    let (turns, changed, answer) = match (reading.columns.name("messages"), of_task) {
+        (Some(_), _) => {
             let Conversation { turns, changed, answer } = turns::from_messages(reading, row)?;
             (turns, changed, answer)
         }
-        None => (vec![prompt(reading, row)?], Vec::new(), None),
+        (None, Some(text)) if reading.template.is_none() && !reading.columns.is_asked("prompt") => {
+            (vec![Prompt::Text(text)], Vec::new(), None)
+        }
+        (None, _) => (vec![prompt(reading, row)?], Vec::new(), None),
     };
-    let gold = gold(reading, row)?;
+    let gold = match its_gold.filter(|_| !reading.columns.is_asked("answer")) {
+        Some(gold) => Some(gold),
+        None => gold(reading, row)?,
+    };
     let output_tokens = match &trace.output_length {
         Some(column) => tokens(row, column)?,
         None => match optional(reading, row, "output-length")? {
@@ -122,9 +132,10 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         turns: with_system(reading, row, turns)?,
         output_tokens,
         gold,
+        subject,
         ..Sample::default()
     };
-    Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time })))
+    Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time, example })))
 }
 
 fn id(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
@@ -170,7 +181,7 @@ fn of_lengths(
     let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
     let sample = Sample { id: id(reading, row)?, output_tokens, ..Sample::default() };
     let lengths = Lengths::OfPrompt(wanted);
-    let candidate = Candidate { sample, lengths, changed: Vec::new(), time };
+    let candidate = Candidate { sample, lengths, changed: Vec::new(), time, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

@@ -17,6 +17,6 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         _ => Lengths::Known,
     };
     let sample = Sample { turns, ..Sample::default() };
-    let candidate = Candidate { sample, lengths, changed, time: None };
+    let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }

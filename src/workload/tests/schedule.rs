@@ -6,18 +6,20 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use proptest::prelude::*;
 
+use crate::chat_template::{ModelFiles, Told};
 use crate::ids::{CellId, LaunchId};
 use crate::openai::body::GenerationRequest;
 use crate::plan::cell::{
-    Api, ArrivalsPlan, Cell, Deadlines, OutputLength, Phase, RequestPlan, Sampling, UntilSteady,
+    Api, ArrivalsPlan, Cell, DatasetPlan, Deadlines, OutputLength, Phase, PromptForm, RequestPlan,
+    Sampling, Source, UntilSteady,
 };
 use crate::plan::launch::{Launch, Quirks};
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
-use crate::workload::chat::Chat;
+use crate::workload::chat::Spoken;
 use crate::workload::error::DataError;
-use crate::workload::prompts::{Prompts, Stretch};
+use crate::workload::prompts::{Prompts, QuestionForm, Stretch};
 use crate::workload::request::{Prompt, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
@@ -309,11 +311,17 @@ fn the_output_length_comes_from_the_data_when_asked() {
     assert!(body(&request).contains("\"max_tokens\":33,"));
 }
 
-/// The bundled model's own files.
-fn chat(tokenizer: bool) -> Chat {
+/// The bundled model's own template, for prompts that are sent in a form, or for the engine's.
+fn spoken(chat_template: Option<PromptForm>, variables: &str) -> Spoken {
     let jinja = include_str!("../../../fixtures/models/word-problems-1m/chat_template.jinja");
-    let tokenizer = tokenizer.then(word_problems_tokenizer);
-    Chat::of_model("word-problems-1m", Some(jinja), None, "", tokenizer).unwrap()
+    let files = ModelFiles { jinja: Some(jinja.as_bytes().to_vec()), ..ModelFiles::default() };
+    let plan = DatasetPlan { chat_template, ..DatasetPlan::of(Source::Jsonl, None, None, None) };
+    let told = Told { variables: serde_json::from_str(variables).unwrap(), ..Told::default() };
+    Spoken::of(&plan, &files, &told, &word_problems_tokenizer()).unwrap()
+}
+
+fn chat(tokenizer: bool) -> Spoken {
+    spoken(Some(if tokenizer { PromptForm::Tokens } else { PromptForm::Text }), "{}")
 }
 
 fn word_problems_tokenizer() -> Arc<Tokenizer> {
@@ -332,7 +340,7 @@ fn completions(phase: Phase) -> Cell {
 fn a_prompt_rendered_by_the_models_template_is_the_prompt_that_the_chat_endpoint_makes() {
     let cell = completions(phase(PhaseKind::Measure, Some(1)));
     let prompt = |chat| {
-        let workload = build(&cell, samples(1, 0).rendered_by(chat));
+        let workload = build(&cell, samples(1, 0).told(chat));
         let request = workload.requests(0).next().unwrap();
         let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
         (body["prompt"].clone(), workload.prompts_hash().unwrap())
@@ -356,7 +364,7 @@ fn worked_examples_and_a_salt_stand_inside_the_template() {
     cell.request.salt = true;
     let mut samples = samples(1, 0);
     samples.prefix = "One.\n\n".to_owned();
-    let request = build(&cell, samples.rendered_by(chat(false))).requests(0).next().unwrap();
+    let request = build(&cell, samples.told(chat(false))).requests(0).next().unwrap();
     let body: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
     let prompt = body["prompt"].as_str().unwrap();
     assert!(prompt.starts_with("Question: "), "{prompt}");
@@ -367,17 +375,24 @@ fn worked_examples_and_a_salt_stand_inside_the_template() {
 #[test]
 fn a_template_is_not_put_over_what_the_chat_endpoint_renders() {
     let cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
-    let samples = samples(1, 0).rendered_by(chat(false));
+    let samples = samples(1, 0).told(chat(false));
     let error = prompts(&cell, samples).make(0).unwrap_err();
     assert!(error.message.contains("is for api = \"completions\""), "{error}");
-    let error = Chat::of_model("m", None, Some(b"{}"), "", None).unwrap_err();
+    let plan = DatasetPlan {
+        chat_template: Some(PromptForm::Text),
+        tokenizer: Some("m".to_owned()),
+        ..DatasetPlan::of(Source::Jsonl, None, None, None)
+    };
+    let files = ModelFiles { config: Some(b"{}".to_vec()), ..ModelFiles::default() };
+    let tokenizer = word_problems_tokenizer();
+    let error = Spoken::of(&plan, &files, &Told::default(), &tokenizer).unwrap_err();
     assert_eq!(error.to_string(), "m: has no chat template");
 }
 
 #[test]
 fn only_the_prompts_of_rows_that_are_sent_are_made() {
     let cell = completions(phase(PhaseKind::Measure, Some(2)));
-    let mut samples = samples(4, 0).rendered_by(chat(true));
+    let mut samples = samples(4, 0).told(chat(true));
     samples.rows[3].turns.clear();
     let tokenizer = Some(word_problems_tokenizer());
     let prompts =
@@ -387,11 +402,57 @@ fn only_the_prompts_of_rows_that_are_sent_are_made() {
     assert_eq!([0, 1, 2, 3].map(|at| prompts.is_made(at)), [true, true, false, false]);
     let expected = word_problems_tokenizer().count("Question: Question \"1\"?\nAnswer:").unwrap();
     assert_eq!(
-        [0, 1, 2, 9].map(|row| prompts.n_tokens(row)),
+        [0, 1, 2, 9].map(|row| prompts.ids_of(row).map(|ids| ids.n)),
         [Some(expected), Some(expected), None, None]
     );
     // The last row asks nothing, which concerns only those who would send it.
     assert_eq!(prompts.make(3).unwrap_err().to_string(), "questions: row 4: a row asks nothing");
+}
+
+#[test]
+fn variables_of_the_template_are_sent_to_the_chat_endpoint_in_their_own_order() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
+    let variables = r#"{"enable_thinking": false, "documents": [{"title": "b", "a": 1}],
+                        "tools": [{"type": "function", "function": {"name": "f", "a": {}}}]}"#;
+    let request = |cell: &Cell| {
+        let samples = samples(1, 0).told(spoken(None, variables));
+        body(&build(cell, samples).requests(0).next().unwrap()).to_owned()
+    };
+    let found = request(&cell);
+    let tools = r#""tools":[{"type":"function","function":{"name":"f","a":{}}}]"#;
+    let others =
+        r#""chat_template_kwargs":{"documents":[{"title":"b","a":1}],"enable_thinking":false}"#;
+    assert!(found.contains(tools) && found.ends_with(&format!(",{others}}}")), "{found}");
+    // The scenario's own field of that name comes first.
+    cell.request.extra_body.insert("chat_template_kwargs".to_owned(), serde_json::json!({}));
+    let found = request(&cell);
+    assert!(found.contains(tools) && found.matches("chat_template_kwargs").count() == 1, "{found}");
+    cell.request.api = Api::Completions;
+    cell.request.extra_body.clear();
+    assert!(!request(&cell).contains("tools"), "a completion has no template");
+}
+
+#[test]
+fn the_tokens_of_a_prompt_are_known_whatever_the_form_it_is_sent_in() {
+    let tokenizer = word_problems_tokenizer();
+    let ids = tokenizer.encode("Question: Question \"0\"?\nAnswer:").unwrap();
+    let questions = |api: Api, spoken: Spoken| {
+        let samples = Arc::new(samples(1, 0).told(spoken));
+        let prompts = Prompts::new("questions", samples, api, Some(Arc::clone(&tokenizer)));
+        prompts.make(0).unwrap();
+        (prompts.ids_of(0), prompts.question(0).map(|question| (question.ids, question.asked)))
+    };
+    let (of_chat, question) = questions(Api::Chat, spoken(None, r#"{"tools": []}"#));
+    let (chat_ids, QuestionForm::Chat(fields)) = question.unwrap() else { panic!("messages") };
+    assert_eq!((chat_ids, fields.len()), (ids.clone(), 2));
+    let (of_text, question) = questions(Api::Completions, chat(false));
+    let (text_ids, QuestionForm::Text(_)) = question.unwrap() else { panic!("a text") };
+    assert_eq!(text_ids, ids);
+    let (of_tokens, question) = questions(Api::Completions, chat(true));
+    assert!(question.is_none(), "ids are what is sent");
+    assert!(of_chat.is_some() && of_chat == of_text && of_text == of_tokens);
+    let (unknown, question) = questions(Api::Chat, Spoken::default());
+    assert!(unknown.is_none() && question.is_none(), "the engine's template is not known");
 }
 
 proptest! {

@@ -117,6 +117,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         accuracy: Vec::new(),
         as_published: None,
         beside: Vec::new(),
+        prompt_ids: BTreeMap::new(),
         caveats: Vec::new(),
     }
 }

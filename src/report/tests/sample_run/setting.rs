@@ -190,6 +190,7 @@ pub(crate) fn datasets() -> Vec<DatasetRecord> {
         changed: Vec::new(),
         trace: None,
         prompts_hash: "0123456789ab".to_owned(),
+        engine_tokens: Vec::new(),
         n_shared_with_warm_up: 0,
     }]
 }

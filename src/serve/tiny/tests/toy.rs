@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::super::files::{Loaded, ModelFiles};
 use super::super::precision::Precision;
+use crate::chat_template::ModelFiles as TemplateFiles;
 use crate::seed::Seed;
 
 const HIDDEN: usize = 32;
@@ -35,8 +36,10 @@ pub(crate) fn files() -> ModelFiles {
         generation_config: None,
         weights: Cow::Owned(weights()),
         tokenizer: Cow::Owned(tokenizer().to_string().into_bytes()),
-        tokenizer_config: None,
-        chat_template: Some(Cow::Borrowed(template.as_bytes())),
+        template: TemplateFiles {
+            jinja: Some(template.as_bytes().to_vec()),
+            ..TemplateFiles::default()
+        },
     }
 }
 

@@ -4,5 +4,6 @@ mod containers;
 mod parquet;
 mod scale;
 mod sources;
+mod tasks;
 mod tokens;
 mod traces;

@@ -1,36 +1,77 @@
 //! A model's chat template, rendered as its own library does.
 
+mod model;
+mod python;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, context};
-use serde_json::Value as Json;
+use serde::Serialize;
 
-use crate::ids::sha256_hex;
-use crate::workload::error::DataError;
-use crate::workload::python_jinja;
-use crate::workload::request::Message;
+pub(crate) use crate::chat_template::model::ModelFiles;
 
 const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat_template";
-/// The tokens that transformers hands to a template, by their names in `tokenizer_config.json`.
-const SPECIAL_TOKENS: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+/// The function by which a template asks for the day.
+const DAY: &str = "strftime_now";
 
-/// A compiled chat template with the special tokens it speaks of.
+/// Values by name; tables in them keep their order, as templates write them out.
+pub(crate) type Variables = BTreeMap<String, Value>;
+
+/// What a template is told beside the messages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    /// Its name, where a model has several; the default one when absent.
+    pub(crate) name: Option<String>,
+    /// Variables by name; `tools` and `documents` are none when they are not there.
+    pub(crate) variables: Variables,
+    /// What it is told as today's, such as 2026-11-29; empty for no day.
+    pub(crate) day: String,
+}
+
+/// A template that cannot be read, or that refuses a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TemplateError {
+    /// Line of the template, from 1, where one is known.
+    pub(crate) line: Option<usize>,
+    /// The mistake.
+    pub(crate) message: String,
+}
+
+impl TemplateError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { line: None, message: message.into() }
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// A compiled chat template with the special tokens and the variables it speaks of.
 ///
 /// `strftime_now` tells the day that the run was begun, at midnight: the prompts of a run stay the
 /// same for as long as it is gone on with.
 #[derive(Clone, Debug)]
-pub struct ChatTemplate {
+pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
-    special_tokens: Json,
-    sha256: String,
+    source: String,
+    /// Special tokens and variables by name.
+    names: Variables,
+    day: String,
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `config` is the model's `tokenizer_config.json`, if it has one, `day`
-    /// what it is told as today's. Without a day it is told none.
-    pub fn new(template: &str, config: Option<&Json>, day: &str) -> Result<Self, DataError> {
+    /// Compiles a template that is told these special tokens.
+    fn new(source: String, special_tokens: Variables, told: &Told) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         // As Hugging Face's transformers set up Jinja.
@@ -39,71 +80,49 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
-        python_jinja::extend(&mut environment);
-        if let Ok(day) = day.parse::<jiff::civil::Date>() {
-            environment.add_function("strftime_now", move |format: &str| strftime(day, format));
+        python::extend(&mut environment);
+        if let Ok(day) = told.day.parse::<jiff::civil::Date>() {
+            environment.add_function(DAY, move |format: &str| strftime(day, format));
         }
-        environment.add_template_owned(NAME, python_jinja::translated(template)).map_err(
-            |error| {
-                DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
-                    .at(format_args!("line {}", error.line().unwrap_or(1)))
-            },
-        )?;
-        let mut special_tokens = serde_json::Map::new();
-        for name in SPECIAL_TOKENS {
-            let token = config.and_then(|config| config.get(name));
-            let text = token.map(|token| token.get("content").unwrap_or(token));
-            if let Some(text) = text.and_then(Json::as_str) {
-                special_tokens.insert(name.to_owned(), Json::from(text));
-            }
-        }
-        Ok(Self {
-            environment,
-            special_tokens: Json::Object(special_tokens),
-            sha256: sha256_hex(template.as_bytes()),
-        })
+        environment.add_template_owned(NAME, python::translated(&source)).map_err(|error| {
+            TemplateError { line: Some(error.line().unwrap_or(1)), message: error.to_string() }
+        })?;
+        // Given by transformers in any case: templates ask whether they are none.
+        let mut names: Variables =
+            ["tools", "documents"].map(|name| (name.to_owned(), Value::from(()))).into();
+        names.extend(special_tokens);
+        names.extend(told.variables.clone());
+        Ok(Self { environment, source, names, day: told.day.clone() })
     }
 
-    /// Finds the template of a model: its `chat_template.jinja`, else the one in its
-    /// `tokenizer_config.json`.
-    pub fn of_model(
-        jinja: Option<&str>,
-        config: Option<&Json>,
-        day: &str,
-    ) -> Result<Option<Self>, DataError> {
-        let in_config = config.and_then(|config| config.get("chat_template"));
-        let named = |name: &str| {
-            in_config?.as_array()?.iter().find(|template| template["name"] == name)?["template"]
-                .as_str()
-        };
-        let template = jinja.or_else(|| in_config?.as_str()).or_else(|| named("default"));
-        template.map(|template| Self::new(template, config, day)).transpose()
+    /// Whether the template asks for the day.
+    pub(crate) fn asks_for_day(&self) -> bool {
+        self.source.contains(DAY)
     }
 
-    /// Returns the SHA-256 of the template's text.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// Whether another template renders the same conversations to the same texts.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let day = |template: &Self| template.asks_for_day().then(|| template.day.clone());
+        self.source == other.source && self.names == other.names && day(self) == day(other)
     }
 
-    /// Renders a conversation as the text that the model continues.
-    pub fn render(
+    /// Renders a conversation as the text that the model continues; `more` are variables over those
+    /// that are told in any case.
+    pub(crate) fn render(
         &self,
-        messages: &[Message],
+        messages: &[impl Serialize],
+        more: &Variables,
         add_generation_prompt: bool,
-    ) -> Result<String, DataError> {
+    ) -> Result<String, TemplateError> {
+        let names = self.names.iter().chain(more);
         let context = context! {
             messages => Value::from(Serde(messages)),
             add_generation_prompt => add_generation_prompt,
-            // Given by transformers in any case: templates ask whether they are none.
-            tools => (),
-            documents => (),
-            ..Value::from(Serde(&self.special_tokens))
+            ..Value::from_pairs(names.map(|(name, value)| (name.clone(), value.clone())))
         };
-        self.environment.get_template(NAME).and_then(|template| template.render(context)).map_err(
-            |error| {
-                DataError::new(NAME, error.to_string(), "send messages instead of rendered text")
-            },
-        )
+        let template = self.environment.get_template(NAME);
+        let rendered = template.and_then(|template| template.render(context));
+        rendered.map_err(|error| TemplateError::new(error.to_string()))
     }
 }
 
@@ -115,27 +134,24 @@ fn strftime(day: jiff::civil::Date, format: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 
-    fn messages(pairs: &[(&str, &str)]) -> Vec<Message> {
-        pairs
-            .iter()
-            .map(|(role, content)| Message {
-                role: (*role).to_owned(),
-                content: (*content).to_owned(),
-            })
-            .collect()
+    fn messages(pairs: &[(&str, &str)]) -> Vec<Json> {
+        pairs.iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
     }
 
-    fn check(template: &str, pairs: &[(&str, &str)], expected: &str) {
-        let config = json!({
-            "bos_token": "<s>",
-            "eos_token": { "content": "</s>", "lstrip": false },
-        });
-        let template = ChatTemplate::new(template, Some(&config), "2026-11-05").unwrap();
-        assert_eq!(template.render(&messages(pairs), true).unwrap(), expected);
+    fn template(source: &str, variables: &str, day: &str) -> ChatTemplate {
+        let read = |json: &str| serde_json::from_str::<Variables>(json).unwrap();
+        let tokens = read(r#"{"bos_token": "<s>", "eos_token": "</s>"}"#);
+        let told = Told { name: None, variables: read(variables), day: day.to_owned() };
+        ChatTemplate::new(source.to_owned(), tokens, &told).unwrap()
+    }
+
+    fn check(source: &str, pairs: &[(&str, &str)], expected: &str) {
+        let template = template(source, "{}", "2026-11-05");
+        assert_eq!(template.render(&messages(pairs), &Variables::new(), true).unwrap(), expected);
     }
 
     #[test]
@@ -245,35 +261,51 @@ mod tests {
             &[],
             "05 Nov 2026 Thursday, November 5, 2026 at 00:00",
         );
-        let told_none = ChatTemplate::new("{{ strftime_now is defined }}", None, "").unwrap();
-        assert_eq!(told_none.render(&[], true).unwrap(), "False");
+        let told_none = template("{{ strftime_now is defined }}", "{}", "");
+        assert_eq!(told_none.render(&messages(&[]), &Variables::new(), true).unwrap(), "False");
+        assert!(told_none.asks_for_day() && !template("{{ x }}", "{}", "").asks_for_day());
+    }
+
+    #[test]
+    fn variables_are_told_by_name_and_lie_over_special_tokens() {
+        let variables = r#"{
+            "enable_thinking": false,
+            "tools": [{ "type": "function", "function": { "name": "b", "arguments": {"z": 1} } }],
+            "eos_token": "<end>"
+        }"#;
+        let source = "{{ bos_token }}{{ eos_token }}{% if enable_thinking is defined and not \
+                      enable_thinking %}<think></think>{% endif %}{{ tools[0]|tojson }} \
+                      {{ documents is none }}";
+        assert_eq!(
+            template(source, variables, "")
+                .render(&messages(&[]), &Variables::new(), true)
+                .unwrap(),
+            "<s><end><think></think>{\"type\": \"function\", \"function\": {\"name\": \"b\", \
+             \"arguments\": {\"z\": 1}}} True"
+        );
+    }
+
+    #[test]
+    fn a_day_tells_templates_apart_only_where_they_ask_for_it() {
+        let is_same = |source: &str| {
+            let day = |day| template(source, "{}", day);
+            day("2026-11-05").is_same(&day("2026-11-06"))
+        };
+        assert!(is_same("{{ messages }}"));
+        assert!(!is_same("{{ strftime_now('%d') }}"));
+        let plain = template("a", "{}", "");
+        assert!(!plain.is_same(&template("a", r#"{"b": 1}"#, "")));
     }
 
     #[test]
     fn a_template_that_refuses_says_why() {
-        let template = ChatTemplate::new(
-            "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}",
-            None,
-            "",
-        )
-        .unwrap();
-        let error = template.render(&messages(&[("system", "S")]), true).unwrap_err();
-        assert!(error.message.contains("user first"), "{error}");
-    }
-
-    #[test]
-    fn the_template_is_found_in_either_file() {
-        let config = json!({ "chat_template": [
-            { "name": "tool_use", "template": "t" },
-            { "name": "default", "template": "d" },
-        ]});
-        let find = |jinja, config: Option<&Json>| {
-            let found = ChatTemplate::of_model(jinja, config, "").unwrap();
-            found.map(|template| template.render(&[], false).unwrap())
-        };
-        assert_eq!(find(None, Some(&config)).as_deref(), Some("d"));
-        assert_eq!(find(Some("j"), Some(&config)).as_deref(), Some("j"));
-        assert_eq!(find(None, Some(&json!({ "chat_template": "s" }))).as_deref(), Some("s"));
-        assert_eq!(find(None, None), None);
+        let source =
+            "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}";
+        let error = template(source, "{}", "").render(
+            &messages(&[("system", "S")]),
+            &Variables::new(),
+            true,
+        );
+        assert!(error.unwrap_err().message.contains("user first"));
     }
 }

@@ -1,0 +1,171 @@
+//! Questions of multiple choice and of competitions, asked as lm-evaluation-harness 0.4 asks them.
+//!
+//! Source: its tasks `mmlu_*_generative`, `mmlu_pro`, `arc_challenge_chat`, `hendrycks_math500` and
+//! `aime`.
+
+use serde_json::Value;
+
+use crate::plan::cell::Source;
+use crate::workload::bad_rows::RowKind;
+use crate::workload::dataset::Problem;
+
+/// Letters of the choices, at most ten.
+const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
+/// What stands in front of MMLU-Pro's examples, and not of their answers here.
+const STEPS: &str = "A: Let's think step by step. ";
+
+/// A question as it is asked; empty for rows of other sources.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) prompt: Option<String>,
+    pub(super) gold: Option<String>,
+    /// The answer that it has as a worked example, where that is not the gold.
+    pub(super) example: Option<String>,
+    /// What stands in front of all questions of its subject: their examples are its own.
+    pub(super) subject: Option<String>,
+}
+
+/// Columns of competition questions, by the spellings of their published files.
+const QUESTION: [&str; 4] = ["problem", "Problem", "question", "Question"];
+const ANSWER: [&str; 2] = ["answer", "Answer"];
+
+/// Returns the question of a row of one of these sources; `None` for any other source.
+pub(super) fn worded(
+    source: Source,
+    row: &Value,
+    has_examples: bool,
+) -> Option<Result<Task, Problem>> {
+    Some(match source {
+        Source::Mmlu => mmlu(row),
+        Source::MmluPro => mmlu_pro(row),
+        Source::ArcChallenge | Source::ArcEasy => arc(row),
+        Source::Math500 => competition(row, has_examples.then_some("Problem")),
+        Source::Aime => competition(row, has_examples.then_some("Question")),
+        _ => return None,
+    })
+}
+
+fn mmlu(row: &Value) -> Result<Task, Problem> {
+    let question = text(row, &["question"])?;
+    let choices = texts(row, "choices")?;
+    let of_number = |number: u64| LETTERS.get(usize::try_from(number).ok()?).copied();
+    let gold = match row.get("answer") {
+        Some(Value::Number(number)) => number.as_u64().and_then(of_number).map(str::to_owned),
+        Some(Value::String(text)) => Some(text.trim().to_owned()),
+        _ => None,
+    };
+    let gold = gold.ok_or_else(|| wrong("answer", "is no number or letter of a choice"))?;
+    let subject = row.get("subject").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    Ok(Task {
+        prompt: Some(format!("{}\n{}\nAnswer:", question.trim(), listed(&choices))),
+        gold: Some(gold),
+        example: None,
+        subject: subject.map(|subject| {
+            let subject = subject.replace('_', " ");
+            format!(
+                "The following are multiple choice questions (with answers) about {subject}.\n\n"
+            )
+        }),
+    })
+}
+
+fn mmlu_pro(row: &Value) -> Result<Task, Problem> {
+    let question = text(row, &["question"])?;
+    let options: Vec<&str> = texts(row, "options")?.into_iter().map(str::trim).collect();
+    let gold = text(row, &["answer"])?.to_owned();
+    let steps = row.get("cot_content").and_then(Value::as_str).filter(|steps| !steps.is_empty());
+    let subject = row.get("category").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    Ok(Task {
+        prompt: Some(format!(
+            "Question:\n{question}\nOptions:\n{}\nAnswer: Let's think step by step.",
+            listed(&options)
+        )),
+        gold: Some(gold),
+        example: steps.map(|steps| steps.replace(STEPS, "")),
+        subject: subject.map(|subject| {
+            format!(
+                "The following are multiple choice questions (with answers) about {subject}. Think \
+                 step by step and then finish your answer with \"the answer is (X)\" where X is \
+                 the correct letter choice.\n"
+            )
+        }),
+    })
+}
+
+fn arc(row: &Value) -> Result<Task, Problem> {
+    /// More are not offered, as the task says that there are four.
+    const MAX_CHOICES: usize = 4;
+    let question = text(row, &["question"])?;
+    let choices = row.get("choices").ok_or_else(|| missing("choices"))?;
+    let mut choices = texts(choices, "text")?;
+    choices.truncate(MAX_CHOICES);
+    let key = text(row, &["answerKey"])?.trim();
+    let gold = match key.parse::<usize>() {
+        Ok(number @ 1..=4) => LETTERS[number - 1],
+        _ => key,
+    };
+    Ok(Task {
+        prompt: Some(format!(
+            "Given the following question and four candidate answers (A, B, C and D), choose the \
+             best answer.\nQuestion: {}\n{}\nYour response should end with \"The best answer is \
+             [the_answer_letter]\" where the [the_answer_letter] is one of A, B, C or D.",
+            question.trim(),
+            listed(&choices)
+        )),
+        gold: Some(gold.to_owned()),
+        example: Some(format!("The best answer is {gold}")),
+        subject: None,
+    })
+}
+
+/// `form` is what the question is called where worked examples stand in front of it.
+fn competition(row: &Value, form: Option<&str>) -> Result<Task, Problem> {
+    let question = text(row, &QUESTION)?;
+    let gold = ANSWER.iter().find_map(|name| row.get(*name)).filter(|value| !value.is_null());
+    let gold = match gold {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(_) => return Err(wrong("answer", "is no text or number")),
+        None => return Err(missing("answer")),
+    };
+    let prompt = match form {
+        Some(form) => format!("{form}: {question}\nAnswer:"),
+        None => question.to_owned(),
+    };
+    Ok(Task { prompt: Some(prompt), gold: Some(gold), ..Task::default() })
+}
+
+fn listed(choices: &[&str]) -> String {
+    let lines = LETTERS.iter().zip(choices);
+    lines.map(|(letter, choice)| format!("{letter}. {choice}")).collect::<Vec<_>>().join("\n")
+}
+
+fn text<'r>(row: &'r Value, names: &[&str]) -> Result<&'r str, Problem> {
+    let value = names.iter().find_map(|name| row.get(*name)).filter(|value| !value.is_null());
+    let text = value.ok_or_else(|| missing(names[0]))?.as_str();
+    match text.ok_or_else(|| wrong(names[0], "is not a text"))? {
+        empty if empty.trim().is_empty() => Err(Problem {
+            kind: RowKind::Empty,
+            column: Some(names[0].to_owned()),
+            message: "is empty".to_owned(),
+        }),
+        text => Ok(text),
+    }
+}
+
+fn texts<'r>(row: &'r Value, name: &str) -> Result<Vec<&'r str>, Problem> {
+    let value = row.get(name).ok_or_else(|| missing(name))?;
+    let list = value.as_array().filter(|list| list.len() >= 2);
+    let list = list.ok_or_else(|| wrong(name, "is not a list of choices"))?;
+    list.iter().map(|it| it.as_str().ok_or_else(|| wrong(name, "is not a list of texts"))).collect()
+}
+
+fn missing(name: &str) -> Problem {
+    let message = "missing or null".to_owned();
+    Problem { kind: RowKind::NoColumn, column: Some(name.to_owned()), message }
+}
+
+fn wrong(name: &str, message: &str) -> Problem {
+    let kind = RowKind::WrongType;
+    Problem { kind, column: Some(name.to_owned()), message: message.to_owned() }
+}
