@@ -303,6 +303,89 @@ fn conversations_are_sent_as_they_are_found_and_what_is_left_out_is_counted_by_k
     assert!(report.contains("2 rows: no conversation"), "the report tells it");
 }
 
+#[test]
+fn the_day_of_a_template_is_that_of_the_runs_begin() {
+    let home = tempfile::tempdir().unwrap();
+    let model = home.path().join("model");
+    fs::create_dir(&model).unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/word-problems-1m");
+    fs::copy(fixtures.join("tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    let template = |text: &str| fs::write(model.join("chat_template.jinja"), text).unwrap();
+    template("{{ strftime_now('%Y-%m-%d') }}: {{ messages[0].content }}");
+    fs::write(home.path().join("rows.jsonl"), "{\"prompt\":\"a\"}\n").unwrap();
+    let scenario = |date: &str| {
+        let text = format!(
+            "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n[request]\n\
+             api = \"completions\"\nmax-tokens = 2\n[phase.load]\nconcurrency = 1\n\
+             requests = \"all\"\n[dataset.q]\nsource = \"jsonl\"\nlocation = \"./rows.jsonl\"\n\
+             tokenizer = \"./model\"\nchat-template = \"text\"\n{date}"
+        );
+        let file = home.path().join(format!("day{}.toml", date.len()));
+        fs::write(&file, text).unwrap();
+        file
+    };
+    let told = |dir: &str, date: &str| {
+        let dir = home.path().join(dir);
+        let summary = run(&scenario(date), &dir, home.path());
+        (summary["cells"][0]["id"].clone(), answers(&dir, "engine=sim").1)
+    };
+    let old = told("old", "template-date = \"2001-02-03\"\n");
+    let today = told("today", "");
+    assert!(old.0 != today.0 && old.1 != today.1, "the day is asked for");
+
+    // As if the run had been begun on that day: it goes on with it.
+    let manifest = home.path().join("today/run.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let parsed: Value = serde_json::from_str(&text).unwrap();
+    let begun = format!("\"template_date\": {}", parsed["invocation"]["template_date"]);
+    assert!(text.contains(&begun), "{text}");
+    fs::write(&manifest, text.replace(&begun, "\"template_date\": \"2001-02-03\"")).unwrap();
+    fs::remove_dir_all(home.path().join("today/cells/engine=sim/trial-1")).unwrap();
+    let output = bench(&["resume", home.path().join("today").to_str().unwrap()], home.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(answers(&home.path().join("today"), "engine=sim").1, old.1);
+
+    template("{{ messages[0].content }}");
+    let (old, new) = (told("a", "template-date = \"2001-02-03\"\n"), told("b", ""));
+    assert_eq!(old, new, "nobody asks for the day");
+}
+
+#[test]
+fn an_interrupt_ends_the_reading_of_a_long_file() {
+    use std::io::Write as _;
+    use std::time::{Duration, Instant};
+
+    let home = tempfile::tempdir().unwrap();
+    let row = format!("{{\"prompt\":\"{}\"}}\n", "word ".repeat(200));
+    let mut file = fs::File::create(home.path().join("long.jsonl")).unwrap();
+    let block = row.repeat(1_000);
+    for _ in 0..230_000_000 / block.len() {
+        file.write_all(block.as_bytes()).unwrap();
+    }
+    let scenario = "report = \"default\"\n[engine.sim]\n[phase.load]\nconcurrency = 1\n\
+                    requests = 10\n[dataset.q]\nsource = \"jsonl\"\nshuffle = true\n\
+                    location = \"./long.jsonl\"\n";
+    fs::write(home.path().join("long.toml"), scenario).unwrap();
+    let mut running = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["run", "long.toml", "--out", "run"])
+        .current_dir(home.path())
+        .env("HOME", home.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It is not yet begun, or reads; in neither case is an engine started.
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(running.try_wait().unwrap().is_none(), "the file is too short for this machine");
+    let asked = Instant::now();
+    let pid = nix::unistd::Pid::from_raw(running.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let status = running.wait().unwrap();
+    let took = asked.elapsed();
+    assert!(!status.success() && took < Duration::from_secs(2), "{status} after {took:?}");
+    assert!(!home.path().join("run/cells").exists(), "nothing was measured");
+}
+
 /// Rows of a trace: milliseconds from the first, tokens of prompt and answer.
 fn trace_rows(n: u64) -> Vec<(u64, u64, u64)> {
     (0..n).map(|row| (row * 2, 3 + row * 7 % 60, 1 + row % 3)).collect()

@@ -37,6 +37,8 @@ pub(crate) struct CellScores {
     pub golds: Rc<Golds>,
     /// Ends of the answers to items that are to be shown, by row.
     pub ends: BTreeMap<u64, String>,
+    /// What these items ask, where it is known.
+    pub questions: BTreeMap<u64, String>,
     /// Against its references: flips by each extractor, and how long the texts agree.
     pub beside: Vec<ReferenceComparison>,
 }
@@ -101,7 +103,13 @@ pub(crate) fn rescore(
         let beside = beside.remove(&cell.id).unwrap_or_default();
         let golds = golds_by_cell.remove(&cell.id).unwrap_or_default();
         let ends = ends(reader, cell, &graded, is_shown)?;
-        scores.push(CellScores { name: cell.name.clone(), graded, golds, ends, beside });
+        let mut questions = BTreeMap::new();
+        if !ends.is_empty() {
+            questions = reader.questions(&cell.dataset)?;
+            questions.retain(|row, _| ends.contains_key(row));
+        }
+        let name = cell.name.clone();
+        scores.push(CellScores { name, graded, golds, ends, questions, beside });
     }
     Ok(scores)
 }
@@ -133,6 +141,8 @@ pub(crate) struct AnswerFile<'a> {
 pub(crate) struct FileItem<'a> {
     /// Its position, from 0.
     pub row: u64,
+    /// What it answers, where the file says it.
+    pub question: Option<&'a str>,
     /// The answer's text.
     pub text: &'a str,
     /// The right one.
@@ -181,7 +191,9 @@ impl<'a> AnswerFile<'a> {
                 delivery: Delivery::Answered,
             };
             let item = self.scorer.item(&answer, &gold);
-            if !sink(&FileItem { row: pair.row, text: &pair.output, gold: &gold, item }) {
+            let (row, text) = (pair.row, pair.output.as_str());
+            let question = pair.question.as_deref();
+            if !sink(&FileItem { row, question, text, gold: &gold, item }) {
                 return Ok(());
             }
         }
@@ -206,7 +218,8 @@ impl<'a> AnswerFile<'a> {
             ..Graded::default()
         };
         let (name, golds) = (self.path.display().to_string(), Rc::default());
-        Ok(CellScores { name, graded, golds, ends: BTreeMap::new(), beside: Vec::new() })
+        let (ends, questions) = (BTreeMap::new(), BTreeMap::new());
+        Ok(CellScores { name, graded, golds, ends, questions, beside: Vec::new() })
     }
 }
 

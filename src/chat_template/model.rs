@@ -139,9 +139,9 @@ impl Templates {
             None => DEFAULT,
         };
         named.remove(wanted).ok_or_else(|| {
-            let names: Vec<_> = named.into_keys().collect();
-            let names = names.join(", ");
-            TemplateError::new(format!("no template is named `{wanted}`: there are {names}"))
+            let known: Vec<_> = named.into_keys().collect();
+            let known = known.join(", ");
+            TemplateError::new(format!("no template is named `{wanted}`: there are {known}"))
         })
     }
 }
@@ -165,8 +165,8 @@ mod tests {
 
     use super::*;
 
-    fn bytes(value: &Json) -> Option<Vec<u8>> {
-        Some(value.to_string().into_bytes())
+    fn bytes(value: &Json) -> Vec<u8> {
+        value.to_string().into_bytes()
     }
 
     fn rendered(files: &ModelFiles, told: &Told) -> Result<Option<String>, String> {
@@ -184,8 +184,8 @@ mod tests {
             assert_eq!(rendered(&files, &told).unwrap().as_deref(), expected);
         };
         check(&|_| (), None);
-        check(&|files| files.json = bytes(&json!({ "chat_template": "p" })), Some("p"));
-        check(&|files| files.config = bytes(&json!({ "chat_template": "c" })), Some("c"));
+        check(&|files| files.json = Some(bytes(&json!({ "chat_template": "p" }))), Some("p"));
+        check(&|files| files.config = Some(bytes(&json!({ "chat_template": "c" }))), Some("c"));
         check(&|files| files.jinja = Some(b"j".to_vec()), Some("j"));
     }
 
@@ -196,7 +196,7 @@ mod tests {
             { "name": "default", "template": "d" },
             { "name": "rag", "template": "r" },
         ]});
-        let files = ModelFiles { config: bytes(&list), ..ModelFiles::default() };
+        let files = ModelFiles { config: Some(bytes(&list)), ..ModelFiles::default() };
         let named = |name: &str| Told { name: Some(name.to_owned()), ..Told::default() };
         let tools: Variables = [("tools".to_owned(), Value::from(Vec::<i64>::new()))].into();
         assert_eq!(rendered(&files, &Told::default()).unwrap().unwrap(), "d");
@@ -224,8 +224,8 @@ mod tests {
         let check = |config: Json, map: Json, expected: &str| {
             let files = ModelFiles {
                 jinja: Some(template.as_bytes().to_vec()),
-                config: bytes(&config),
-                special_tokens_map: bytes(&map),
+                config: Some(bytes(&config)),
+                special_tokens_map: Some(bytes(&map)),
                 ..ModelFiles::default()
             };
             assert_eq!(rendered(&files, &Told::default()).unwrap().unwrap(), expected);

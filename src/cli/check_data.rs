@@ -182,7 +182,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         .map_err(|error| absent(&error, "location", location))?;
     let variables = tokenizer::variables(plan, &search)
         .map_err(|error| absent(&error, "chat-template-kwargs", None))?;
-    let mut tokenizer = None;
+    let (mut tokenizer, mut spoken) = (None, Spoken::default());
     if let Some(place) = &plan.tokenizer {
         let files = tokenizer::open(place, &search)
             .map_err(|error| absent(&error, "tokenizer", Some(place)))?;
@@ -194,7 +194,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
             day: plan.day(&today()).to_owned(),
         };
         let read = Arc::new(read);
-        Spoken::of(plan, &files.model, &told, &read)
+        spoken = Spoken::of(plan, &files.model, &told, &read)
             .map_err(|error| wrong(&error, "chat-template"))?;
         tokenizer = Some(read);
     }
@@ -219,6 +219,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         seed: look.seed,
         needs: None,
         tokenizer: tokenizer.as_deref(),
+        chat: spoken.chat.as_ref(),
         reads_gold: plan.source.has_number_golds().then_some(&reads_gold),
         makes_prompts: false,
         on_progress: None,

@@ -181,6 +181,7 @@ fn conduct(
     let keeps = |cell: &&Cell| done.trials.iter().any(|(id, _)| *id == cell.id);
     let in_use = job.plan.cells.iter().filter(keeps).map(|cell| cell.dataset.as_str()).collect();
     writer.golds(&prepared.golds, &in_use)?;
+    writer.questions(&prepared.questions)?;
     let progress = Progress::start(&job.plan, done, told_as);
     let conducted = conduct::conduct(
         &job.plan,

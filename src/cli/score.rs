@@ -7,7 +7,7 @@ use crate::cli::args::{ScoreArgs, ScoreFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::scores;
+use crate::cli::scores::{self, ToldItem};
 use crate::plan::cell::{ExtractorPlan, Normalise, ScorePlan, Take};
 use crate::score::findings::end_of;
 use crate::store::reader::RunReader;
@@ -74,8 +74,13 @@ fn score_file(args: &ScoreArgs, plan: &ScorePlan) -> Result<Exit, Failure> {
                 print_items(&file, |found| {
                     scores::is_shown(args.items, &found.item).then(|| {
                         let end = end_of(found.text, rescore::END_CHARS);
-                        let gold = Some(found.gold);
-                        scores::told_item(extractors, found.row, &found.item, &end, gold)
+                        let told = ToldItem {
+                            row: found.row,
+                            question: found.question,
+                            end: &end,
+                            gold: Some(found.gold),
+                        };
+                        scores::told_item(extractors, &found.item, &told)
                     })
                 })?;
             }

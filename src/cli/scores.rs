@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Map, Value, json};
 
-use crate::analysis::rescore::CellScores;
+use crate::analysis::rescore::{CellScores, END_CHARS};
 use crate::cli::args::ShownItems;
 use crate::metrics::reference::ReferenceComparison;
 use crate::score::Accuracy;
+use crate::score::findings::end_of;
 use crate::score::item::{Class, Item};
 use crate::score::scorer::Gold;
 
@@ -42,13 +43,13 @@ pub(crate) fn render(scores: &[CellScores], shown: Option<ShownItems>) -> String
         }
         for (row, item) in cell.graded.items.iter().filter(|(_, item)| is_shown(shown, item)) {
             let end = cell.ends.get(row).map_or("", String::as_str);
-            text.push_str(&told_item(
-                &cell.graded.extractors,
-                *row,
-                item,
+            let told = ToldItem {
+                row: *row,
+                question: cell.questions.get(row).map(String::as_str),
                 end,
-                cell.golds.get(*row),
-            ));
+                gold: cell.golds.get(*row),
+            };
+            text.push_str(&told_item(&cell.graded.extractors, item, &told));
         }
     }
     text
@@ -66,7 +67,7 @@ pub(crate) fn items(scores: &[CellScores]) -> String {
     text
 }
 
-/// Renders an item as a line of JSON: what each extractor found, or why it found nothing.
+/// Renders an item as a line of JSON: its row from 1, what each extractor found, or why it found nothing.
 pub(crate) fn item_line(
     cell: &str,
     extractors: &[String],
@@ -91,7 +92,7 @@ pub(crate) fn item_line(
         answers => json!(answers),
     });
     let line = json!({
-        "cell": cell, "row": row, "gold": gold, "extractors": verdicts,
+        "cell": cell, "row": row + 1, "gold": gold, "extractors": verdicts,
         "degenerate": item.degenerate,
     });
     format!("{line}\n")
@@ -203,15 +204,22 @@ pub(crate) fn is_shown(shown: Option<ShownItems>, item: &Item) -> bool {
     }
 }
 
-/// Renders an item for people: its row from 1, what each extractor found, the gold and the
-/// answer's end.
-pub(crate) fn told_item(
-    extractors: &[String],
-    row: u64,
-    item: &Item,
-    end: &str,
-    gold: Option<&Gold>,
-) -> String {
+/// What is told of an item beside its grades.
+pub(crate) struct ToldItem<'a> {
+    /// Position in the data, from 0.
+    pub(crate) row: u64,
+    /// What was asked, where it is known.
+    pub(crate) question: Option<&'a str>,
+    /// The answer's end.
+    pub(crate) end: &'a str,
+    /// The right one.
+    pub(crate) gold: Option<&'a Gold>,
+}
+
+/// Renders an item for people: its row from 1, what each extractor found, the gold, the question
+/// and the answer's end.
+pub(crate) fn told_item(extractors: &[String], item: &Item, told: &ToldItem<'_>) -> String {
+    let ToldItem { row, question, end, gold } = told;
     let found = item.classes.iter().zip(&item.answers);
     let words: Vec<String> = extractors
         .iter()
@@ -222,5 +230,8 @@ pub(crate) fn told_item(
         })
         .collect();
     let gold = gold.map(|gold| gold.answers.join(" or ")).unwrap_or_default();
-    format!("  row {row}: {}; gold: {gold}\n    {end:?}\n", words.join("; "))
+    let asked = question.map(|question| format!("    asked: {:?}\n", end_of(question, END_CHARS)));
+    let asked = asked.unwrap_or_default();
+    let (row, words) = (row + 1, words.join("; "));
+    format!("  row {row}: {words}; gold: {gold}\n{asked}    ended: {end:?}\n")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use minijinja::Value;
 use serde_json::Value as Json;
 
-use crate::engine::http::Http;
+use crate::engine::http::{Answer, Http};
 
 /// Time that one such call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub(super) fn tokens(http: &Http, model: &str, prompt: &Prompt<'_>) -> Option<Ve
 
 fn post(http: &Http, path: &str, body: &BTreeMap<&str, Value>) -> Option<Json> {
     let body = serde_json::to_string(body).ok()?;
-    let answer = http.post_plain(path, body, CALL_LIMIT).ok().filter(|it| it.is_success())?;
+    let answer = http.post_plain(path, body, CALL_LIMIT).ok().filter(Answer::is_success)?;
     serde_json::from_str(&answer.body).ok()
 }
 

@@ -153,6 +153,7 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
         accuracy: first.accuracy.clone(),
         as_published: None,
         beside: Vec::new(),
+        prompt_ids: BTreeMap::new(),
         caveats: Vec::new(),
     }
 }

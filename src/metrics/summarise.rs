@@ -139,7 +139,7 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
 /// The same rows in other tokens: the first cell of each data set, in all its variants, against the
 /// one that differs most from it.
 fn prompt_ids_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
-    let by_id = by_id(plan);
+    let by_id = plan.cells_by_id();
     let mut by_dataset: BTreeMap<&str, Vec<&CellSummary>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell) && !cell.prompt_ids.is_empty()) {
         let Some(planned) = by_id.get(&cell.id) else { continue };

@@ -261,6 +261,9 @@ pub struct DatasetPlan {
     pub split: Option<String>,
     /// File, URL (https, with `sha256`) or hub repository; per kind when absent.
     pub location: Option<String>,
+    /// Further files of the same set, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_locations: Vec<String>,
     /// Expected SHA-256 of the file.
     pub sha256: Option<String>,
     /// Used, and reported, when the source can be neither found nor reached.
@@ -305,6 +308,12 @@ pub struct DatasetPlan {
     pub output_tokens: Option<LengthRange>,
     /// Tokens that all generated prompts begin with.
     pub shared_prefix_tokens: u32,
+    /// How many such beginnings there are; 1 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_prefixes: Option<u32>,
+    /// Share of generated prompts that begin with one of them; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<f64>,
     /// Whether a phase replays its times; only then is there a column of times.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_replayed: bool,
@@ -366,6 +375,7 @@ impl DatasetPlan {
             source,
             split: split.map(str::to_owned),
             location,
+            more_locations: Vec::new(),
             sha256,
             fallback: None,
             columns: BTreeMap::new(),
@@ -385,6 +395,8 @@ impl DatasetPlan {
             input_words: None,
             output_tokens: None,
             shared_prefix_tokens: 0,
+            shared_prefixes: None,
+            warm: None,
             is_replayed: false,
             time_unit: None,
             after: None,

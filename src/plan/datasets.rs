@@ -1,5 +1,6 @@
 //! From data sets and scores as written to what `workload` and `score` read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toml::Table;
@@ -13,7 +14,7 @@ use crate::plan::paths::{Places, is_path};
 use crate::plan::phases::extract;
 use crate::plan::template::{check_syntax, render};
 use crate::scenario::Scenario;
-use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, ScoreSpec};
+use crate::scenario::spec::{DatasetSpec, ExtractorSpec, ExtractorWord, Locations, ScoreSpec};
 
 /// What a chat template is told of the data, and of no variable.
 const TEMPLATE_OURS: [&str; 2] = ["messages", "add_generation_prompt"];
@@ -66,7 +67,12 @@ fn made(
             }
         }
     };
-    let location = rendered("location", spec.location);
+    let written: Vec<String> = spec.location.map(Locations::places).unwrap_or_default();
+    let locations = written.into_iter().filter_map(|place| rendered("location", Some(place)));
+    let locations: Vec<String> = locations.map(|place| file_or_name(places, &place)).collect();
+    let mut locations = locations.into_iter();
+    let location = locations.next();
+    let more_locations: Vec<String> = locations.collect();
     let fallback = rendered("fallback", spec.fallback);
     let tokenizer = rendered("tokenizer", spec.tokenizer);
     if let Some(date) = &spec.template_date
@@ -78,23 +84,7 @@ fn made(
                 .help("write it as 2026-11-29"),
         );
     }
-    let mut variables = spec.chat_template_kwargs;
-    for name in TEMPLATE_OURS.iter().filter(|name| variables.contains_key(**name)) {
-        let message = format!("`{name}` is what bench itself tells a chat template");
-        found.push(
-            Diagnostic::error("scenario/value", message)
-                .label(
-                    scenario
-                        .at(&["dataset", cell.dataset.as_str(), "chat-template-kwargs"], "here"),
-                )
-                .help("take it out; the data set decides it"),
-        );
-    }
-    for (name, value) in &mut variables {
-        if let Some(file) = value.as_str().filter(|_| TEMPLATE_FILES.contains(&name.as_str())) {
-            *value = places.file(file).into();
-        }
-    }
+    let variables = template_variables(scenario, name, spec.chat_template_kwargs, places, found);
     if let Some(prompt) = &spec.prompt
         && let Err(error) = check_syntax(prompt)
     {
@@ -114,7 +104,8 @@ fn made(
     Some(DatasetPlan {
         source: spec.source,
         split: spec.split,
-        location: location.map(|location| file_or_name(places, &location)),
+        location,
+        more_locations,
         sha256: spec.sha256.map(|digest| digest.to_ascii_lowercase()),
         fallback: fallback.map(|fallback| PathBuf::from(places.file(&fallback))),
         columns: spec.columns,
@@ -134,6 +125,8 @@ fn made(
         input_words: spec.input_words,
         output_tokens: spec.output_tokens,
         shared_prefix_tokens: spec.shared_prefix_tokens,
+        shared_prefixes: spec.shared_prefixes,
+        warm: spec.warm,
         is_replayed: wanted.is_replayed,
         time_unit: spec.time_unit,
         after: spec.after,
@@ -143,6 +136,30 @@ fn made(
         bad_rows: spec.bad_rows,
         max_bad_rows: spec.max_bad_rows,
     })
+}
+
+/// Returns the variables of a chat template, with files where the scenario's are.
+fn template_variables(
+    scenario: &Scenario,
+    name: &str,
+    mut variables: BTreeMap<String, minijinja::Value>,
+    places: &Places,
+    found: &mut Diagnostics,
+) -> BTreeMap<String, minijinja::Value> {
+    for ours in TEMPLATE_OURS.iter().filter(|ours| variables.contains_key(**ours)) {
+        let message = format!("`{ours}` is what bench itself tells a chat template");
+        found.push(
+            Diagnostic::error("scenario/value", message)
+                .label(scenario.at(&["dataset", name, "chat-template-kwargs"], "here"))
+                .help("take it out; the data set decides it"),
+        );
+    }
+    for (variable, value) in &mut variables {
+        if let Some(file) = value.as_str().filter(|_| TEMPLATE_FILES.contains(&variable.as_str())) {
+            *value = places.file(file).into();
+        }
+    }
+    variables
 }
 
 /// Returns a path that begins with `./`, `../` or `/`; a URL or the name of a repository as it is.

@@ -27,6 +27,10 @@ impl FromIterator<(u64, Option<String>)> for GoldsRecord {
     }
 }
 
+/// What was asked, by row of the data set: the last text of a user, cut where it is long. Kept for
+/// people who look at graded answers.
+pub type QuestionsRecord = BTreeMap<u64, String>;
+
 /// Returns a list of golds, any of which is right, as the one text that records hold of it: a JSON
 /// array of texts. `None` for what is no list of texts and numbers.
 pub fn written(list: &[Value]) -> Option<String> {

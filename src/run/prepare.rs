@@ -17,7 +17,7 @@ use crate::load::spec::{NextTurnBody, PhaseLoad, TokenCounter};
 use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase};
 use crate::plan::launch::Launch;
-use crate::record::golds::GoldsRecord;
+use crate::record::golds::{GoldsRecord, QuestionsRecord};
 use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
@@ -43,6 +43,8 @@ pub struct Prepared {
     datasets: BTreeMap<String, PreparedDataset>,
     /// Raw gold answers by data set, for cells that are scored.
     pub golds: BTreeMap<String, GoldsRecord>,
+    /// The questions to them.
+    pub questions: BTreeMap<String, QuestionsRecord>,
     /// A look at all programs, taken when all of it was there.
     pub(super) programs: ProgramTimes,
 }
@@ -152,6 +154,7 @@ pub fn prepare(
     let mut prepared = Prepared {
         datasets: BTreeMap::new(),
         golds: BTreeMap::new(),
+        questions: BTreeMap::new(),
         programs: ProgramTimes::now(),
     };
     let mut scored = BTreeSet::new();
@@ -164,6 +167,10 @@ pub fn prepare(
         let golds = prepared.golds.entry(cell.dataset.clone()).or_insert_with(|| {
             let rows = prepared.datasets[&cell.dataset].samples.rows();
             rows.iter().map(|sample| (sample.row, sample.gold.clone())).collect()
+        });
+        prepared.questions.entry(cell.dataset.clone()).or_insert_with(|| {
+            let rows = prepared.datasets[&cell.dataset].samples.rows();
+            rows.iter().filter_map(|sample| Some((sample.row, sample.question()?))).collect()
         });
         // Each score reads golds in its own way: all are tried before an engine is started.
         if scored.insert((&cell.dataset, score)) {
@@ -250,6 +257,7 @@ fn prepare_dataset(
         seed: plan.seed,
         needs: needs(plan, name),
         tokenizer: tokenizer.as_deref(),
+        chat: spoken.chat.as_ref(),
         reads_gold: dataset.source.has_number_golds().then_some(&reads_gold),
         makes_prompts: true,
         on_progress: Some(&on_rows),

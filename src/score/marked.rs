@@ -45,10 +45,19 @@ const MARK_REACH: usize = 200;
 /// Words that begin the next question, which a model without an end goes on to.
 const NEXT_QUESTION: [&str; 6] = ["question", "q", "problem", "human", "user", "instruction"];
 
+/// Tags around an answer.
+const TAGS: [(&str, &str); 3] = [
+    ("<answer>", "</answer>"),
+    ("<final_answer>", "</final_answer>"),
+    ("<|begin_of_box|>", "<|end_of_box|>"),
+];
+/// Names of an answer that begin a line.
+const ANSWER: [&str; 3] = ["answer", "a", "final answer"];
+
 /// Returns the number that a text gives as its answer.
 ///
-/// A mark counts first: the first `####` with a number behind it, the last `\boxed`, "the answer
-/// is". What follows the line of a marked answer as a next question is not looked at. Without a
+/// A mark counts first: the first `####` with a number behind it, the last `\boxed` and the last
+/// pair of tags, "the answer is", and a line "Answer:" that holds one number. What follows the line of a marked answer as a next question is not looked at. Without a
 /// mark the last number of the text is the answer.
 ///
 /// # Errors
@@ -88,7 +97,8 @@ fn next_question(text: &str) -> Option<usize> {
 fn marked(text: &str) -> Result<Option<Number>, Unread> {
     let mut values: Vec<Number> = Vec::new();
     let mut unread = None;
-    let marks = hashes(text).into_iter().chain(boxed(text)).chain(spelt(text));
+    let marks = hashes(text).into_iter().chain(boxed(text)).chain(tagged(text));
+    let marks = marks.chain(spelt(text)).chain(lines(text));
     for mark in marks {
         match mark {
             Ok(value) => values.push(value),
@@ -142,6 +152,35 @@ fn spelt(text: &str) -> Vec<Result<Number, Unread>> {
         })
         .filter_map(|at| direct(text[at + MARK.len()..].trim_start()))
         .collect()
+}
+
+/// Reads what stands between the last tags of an answer.
+fn tagged(text: &str) -> Option<Result<Number, Unread>> {
+    let places = TAGS.iter().filter_map(|(open, close)| {
+        let at = text.rfind(open)? + open.len();
+        let behind = &text[at..];
+        Some((at, &behind[..behind.find(close).unwrap_or(behind.len())]))
+    });
+    places.max_by_key(|(at, _)| *at).map(|(_, held)| answer(held))
+}
+
+/// Reads every line that is named as the answer and holds one number: one that goes on to compute
+/// gives its answer at its end.
+fn lines(text: &str) -> Vec<Result<Number, Unread>> {
+    let is_markup = |c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_' | '>');
+    let of_line = |line: &str| {
+        let (name, behind) = line.split_once(':')?;
+        let name = name.trim_matches(is_markup);
+        ANSWER.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        let text = plain(behind);
+        match scan(&text).as_slice() {
+            [only] if only.is_clean && is_dress(&text[..only.start]) => {
+                Some(Ok(only.number.clone()))
+            }
+            _ => None,
+        }
+    };
+    text.lines().filter_map(of_line).collect()
 }
 
 /// Reads a number that stands right behind a mark, or the end of an equation that does.
@@ -218,6 +257,12 @@ mod tests {
         check(r"The answer is \boxed{9{,}500} for 3", Ok("9500"));
         check("The answer is not 5 but 6", Ok("6"));
         check("#### 7\n\nQuestion: 9+9?\nThe answer is 18", Ok("7"));
+        check("<answer>72</answer> 3", Ok("72"));
+        check("<answer>5</answer>, no: <answer>the total is $72</answer> of 3", Ok("72"));
+        check("<|begin_of_box|>9,500<|end_of_box|> in 3 days", Ok("9500"));
+        check("A: 5\n\nQ: 9+9?\nA: 18", Ok("5"));
+        check("**Answer:** 72 apples\nThat took 3 steps.", Ok("72"));
+        check("Answer: 5 apples at $2 each are $10", Ok("10"));
         check("#### 7\n\n**Q2:** 9+9?\n\\boxed{18}", Ok("7"));
     }
 
@@ -241,6 +286,8 @@ mod tests {
         check("$.", Err(Unread::NoNumber));
         check("#### 7, that is \\boxed{8}", Err(Unread::Ambiguous));
         check("The answer is 8. The answer is 9.", Err(Unread::Ambiguous));
+        check("A: 5\nA: 18", Err(Unread::Ambiguous));
+        check("<answer>5</answer> so \\boxed{6}", Err(Unread::Ambiguous));
         check(r"of 9 it is \boxed{3, 4}", Err(Unread::Several));
         check("The answer is 3-5", Err(Unread::Several));
         check(r"of 9 it is \boxed{\text{no solution}}", Err(Unread::Formula));

@@ -15,7 +15,7 @@ use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
-use crate::record::golds::GoldsRecord;
+use crate::record::golds::{GoldsRecord, QuestionsRecord};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
@@ -165,6 +165,17 @@ impl RunReader {
     /// Returns the raw gold answers of a data set.
     pub fn golds(&self, dataset: &str) -> Result<GoldsRecord, StoreError> {
         let path = self.dir.golds(dataset)?;
+        let text = read_input(&path)?;
+        self.check_sum(&path, &text)?;
+        parse(&path, &text)
+    }
+
+    /// Returns what was asked of a graded data set; nothing in runs of earlier versions.
+    pub fn questions(&self, dataset: &str) -> Result<QuestionsRecord, StoreError> {
+        let path = self.dir.questions(dataset)?;
+        if !self.manifest.sha256.contains_key(&self.dir.name_of(&path)) {
+            return Ok(QuestionsRecord::new());
+        }
         let text = read_input(&path)?;
         self.check_sum(&path, &text)?;
         parse(&path, &text)

@@ -11,6 +11,9 @@ use crate::store::error::StoreError;
 /// Directory of the gold answers.
 pub(super) const GOLDS: &str = "golds";
 
+/// Directory of the questions to them.
+const QUESTIONS: &str = "questions";
+
 /// The content of `run.json`. The file marks a directory as a run, and names its format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
@@ -126,6 +129,15 @@ impl RunDir {
     pub fn golds(&self, dataset: &str) -> Result<PathBuf, StoreError> {
         check_name(dataset)?;
         Ok(self.path.join(GOLDS).join(format!("{dataset}.json")))
+    }
+
+    /// What was asked of a data set that is graded.
+    ///
+    /// # Errors
+    /// As [`Self::golds`].
+    pub fn questions(&self, dataset: &str) -> Result<PathBuf, StoreError> {
+        check_name(dataset)?;
+        Ok(self.path.join(QUESTIONS).join(format!("{dataset}.json")))
     }
 
     /// Returns a path as `run.json` names it: relative to the directory.

@@ -14,7 +14,7 @@ use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
-use crate::record::golds::GoldsRecord;
+use crate::record::golds::{GoldsRecord, QuestionsRecord};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
@@ -182,6 +182,17 @@ impl RunWriter {
                 );
                 return Err(StoreError::Corrupt { path, line: 1, offset: 0, why });
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what is asked of each graded data set; what the run holds already stays.
+    pub fn questions(
+        &self,
+        questions: &BTreeMap<String, QuestionsRecord>,
+    ) -> Result<(), StoreError> {
+        for (dataset, questions) in questions {
+            self.keep(&self.dir.questions(dataset)?, questions, true)?;
         }
         Ok(())
     }

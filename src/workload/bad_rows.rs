@@ -15,6 +15,7 @@ pub(super) enum RowKind {
     WrongType,
     Empty,
     Template,
+    ChatTemplate,
     IdTwice,
     TimeGoesBack,
     UnknownRole,
@@ -56,6 +57,7 @@ impl RowKind {
             Self::WrongType => "a column of another type",
             Self::Empty => "an empty prompt",
             Self::Template => "the template of the prompt fails",
+            Self::ChatTemplate => "messages that the chat template refuses",
             Self::IdTwice => "an id that occurs twice",
             Self::TimeGoesBack => "a time before that of an earlier row",
             Self::UnknownRole => "a message by an unknown role",
@@ -90,6 +92,7 @@ impl RowKind {
             | Self::WrongType
             | Self::Empty
             | Self::Template
+            | Self::ChatTemplate
             | Self::IdTwice
             | Self::TimeGoesBack
             | Self::UnknownRole

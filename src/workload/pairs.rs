@@ -8,11 +8,16 @@ use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::rows;
 
+/// What columns of questions are called.
+const QUESTIONS: [&str; 4] = ["question", "prompt", "problem", "input"];
+
 /// One row: a model's answer, and the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// Position in the file, from 0.
     pub row: u64,
+    /// What was asked, where a column of the usual names says it.
+    pub question: Option<String>,
     /// The answer's text; empty where the column is null.
     pub output: String,
     /// The gold, or a list of them as [`written`]; `None` where the column is null.
@@ -61,7 +66,8 @@ pub fn pairs(
                 })?),
                 _ => text(columns.gold)?,
             };
-        Ok(Pair { row: number, output, gold })
+        let question = QUESTIONS.iter().find_map(|name| row.fields.get(*name)?.as_str());
+        Ok(Pair { row: number, question: question.map(str::to_owned), output, gold })
     }))
 }
 
@@ -79,6 +85,7 @@ mod tests {
         let text = "{\"output\":\"#### 5\",\"gold\":5}\n{\"output\":null,\"gold\":null}\n";
         let pair = |row, output: &str, gold: Option<&str>| Pair {
             row,
+            question: None,
             output: output.to_owned(),
             gold: gold.map(str::to_owned),
         };

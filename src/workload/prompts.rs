@@ -54,7 +54,9 @@ pub struct Ids {
 impl Ids {
     fn of(ids: &[u32]) -> Self {
         let mut hasher = Sha256::new();
-        ids.iter().for_each(|id| hasher.update(id.to_le_bytes()));
+        for id in ids {
+            hasher.update(id.to_le_bytes());
+        }
         let hash = hasher.finalize()[..6].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte));
         Self { n: ids.len() as u32, hash }
     }

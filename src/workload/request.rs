@@ -25,6 +25,23 @@ pub struct Sample {
     pub at: Option<Nanos>,
 }
 
+/// Characters of a question that are kept for people.
+const QUESTION_CHARS: usize = 2_000;
+
+impl Sample {
+    /// Returns what it asks, as a person reads it: the last text of its first turn, without what
+    /// stands in front of all of its subject.
+    pub(crate) fn question(&self) -> Option<String> {
+        let text = match self.turns.first()? {
+            Prompt::Text(text) => text,
+            Prompt::Messages(messages) => &messages.last()?.content,
+            Prompt::Tokens(_) => return None,
+        };
+        let cut = text.char_indices().nth(QUESTION_CHARS).map_or(text.len(), |(at, _)| at);
+        Some(text[..cut].to_owned())
+    }
+}
+
 /// The prompt of one turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -131,5 +131,6 @@ fn answers_of_choice_and_number_are_graded_as_the_harness_grades_them() {
 }
 
 fn write(path: &std::path::Path, lines: impl Iterator<Item = Value>) {
-    fs::write(path, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let text = lines.map(|line| line.to_string()).collect::<Vec<_>>().join("\n");
+    fs::write(path, text + "\n").unwrap();
 }

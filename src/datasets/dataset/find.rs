@@ -64,7 +64,7 @@ pub(super) fn locate(
     plan: &DatasetPlan,
     search: &Search<'_>,
 ) -> Result<Located, DatasetError> {
-    let Missing { mut reason, help } = match find(name, plan, search)? {
+    let Missing { mut reason, help } = match find_all(name, plan, search)? {
         Ok(found) => return Ok(Located { place: Place::Files(found), fallback: None }),
         Err(missing) => missing,
     };
@@ -80,6 +80,27 @@ pub(super) fn locate(
         reason = format!("{reason}; and its fallback {} is not here either", fallback.display());
     }
     Err(DatasetError::Missing { name: name.to_owned(), reason, help })
+}
+
+/// Finds every place of a data set: files one after the other.
+fn find_all(
+    name: &str,
+    plan: &DatasetPlan,
+    search: &Search<'_>,
+) -> Result<Result<Found, Missing>, DatasetError> {
+    let mut found = find(name, plan, search)?;
+    for place in &plan.more_locations {
+        let plan = DatasetPlan { location: Some(place.clone()), ..plan.clone() };
+        found = match (found, find(name, &plan, search)?) {
+            (Ok(before), Ok(more)) => {
+                let paths: Vec<PathBuf> = before.paths.into_iter().chain(more.paths).collect();
+                let origin = format!("{}, {}", before.origin, more.origin);
+                Ok(Found { paths, origin })
+            }
+            (Err(missing), _) | (_, Err(missing)) => Err(missing),
+        };
+    }
+    Ok(found)
 }
 
 fn find(

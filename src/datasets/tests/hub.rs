@@ -352,6 +352,27 @@ fn a_folder_or_a_pattern_is_one_set_in_the_order_of_the_names() {
 }
 
 #[test]
+fn a_list_of_places_is_one_set_in_its_own_order() {
+    let root = TempDir::new().unwrap();
+    let cache = DatasetCache::offline_at(root.path());
+    for name in ["b.jsonl", "a.jsonl"] {
+        fs::write(root.path().join(name), ROWS).unwrap();
+    }
+    let plan = |more: &str| DatasetPlan {
+        source: Source::Jsonl,
+        split: None,
+        location: Some("./b.jsonl".to_owned()),
+        more_locations: vec![more.to_owned()],
+        ..gsm8k()
+    };
+    let bases = [root.path().to_owned()];
+    let opened = find(&plan("./a.jsonl"), &cache, &bases).unwrap();
+    let names: Vec<_> = opened.paths.iter().map(|path| path.file_name().unwrap()).collect();
+    assert_eq!(names, ["b.jsonl", "a.jsonl"]);
+    assert!(find(&plan("./c.jsonl"), &cache, &bases).unwrap_err().to_string().contains("c.jsonl"));
+}
+
+#[test]
 fn a_tokenizer_is_fetched_with_what_stands_beside_it() {
     let (hub, root) = (Hub::start(), TempDir::new().unwrap());
     let cache = online(&root, &hub.address);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::grammar::Kind::{Either, Integer, Number};
+use crate::scenario::grammar::Kind::{Either, Integer, Number, Text};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 use crate::scenario::spec::ONE_UP;
 use crate::units::Nanos;
@@ -20,8 +20,8 @@ table! {
         pub(crate) source: Source,
         /// Split, where the source has several.
         pub(crate) split: Option<String>,
-        /// File, https URL or hub repository.
-        pub(crate) location: Option<String>,
+        /// File, folder, https URL or hub repository; or a list of files that are one set.
+        pub(crate) location: Option<Locations>,
         /// Expected SHA-256 of the file.
         pub(crate) sha256: Option<String>,
         /// File used, and reported, when the source cannot be had.
@@ -62,6 +62,11 @@ table! {
         pub(crate) output_tokens: Option<LengthRange>,
         /// Tokens all generated prompts share.
         pub(crate) shared_prefix_tokens: u32 = UP,
+        /// Prefixes that generated prompts share, one of them each; 1 when absent.
+        pub(crate) shared_prefixes: Option<u32> = ONE_UP,
+        /// Share of generated prompts that begin with a shared prefix; all when absent. The others
+        /// have one of their own.
+        pub(crate) warm: Option<f64> = Number(0.0, 1.0),
         /// Unit of a trace's times that are numbers, where the file does not show it.
         pub(crate) time_unit: Option<TimeUnit>,
         /// Trace time, from its first row, at which the slice that is replayed begins.
@@ -116,6 +121,28 @@ words! {
         Text = "text",
         /// Rows with a time each, of any of these formats: prompts, or their lengths alone.
         Trace = "trace",
+    }
+}
+
+/// Where a data set lies.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a place, or a list of files")]
+pub(crate) enum Locations {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Grammar for Locations {
+    const KIND: Kind = Either(&[Text, Kind::List(&Text)]);
+}
+
+impl Locations {
+    /// Returns the places in order.
+    pub(crate) fn places(self) -> Vec<String> {
+        match self {
+            Self::One(place) => vec![place],
+            Self::Several(places) => places,
+        }
     }
 }
 

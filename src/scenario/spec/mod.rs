@@ -19,10 +19,10 @@ use crate::scenario::grammar::Kind::{
     Above, Anything, Either, Integer, List, Map, Named, Number, Scalar, Text,
 };
 use crate::scenario::grammar::{Field, Grammar, Kind, table, words};
-pub(crate) use crate::scenario::spec::dataset::DatasetSpec;
 pub use crate::scenario::spec::dataset::{
     BadRows, LengthRange, PromptForm, SameRole, Source, TimeUnit,
 };
+pub(crate) use crate::scenario::spec::dataset::{DatasetSpec, Locations};
 pub(crate) use crate::scenario::spec::engine::{
     EngineSpec, FlagSpec, GpusSpec, OPTIONS, RequiresSpec, SpeculativeSpec, SpeculativeTable,
 };

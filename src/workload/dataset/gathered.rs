@@ -5,9 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rand::Rng as _;
 
+use crate::chat_template::TemplateError;
+use crate::plan::cell::Api;
 use crate::record::trial::TraceRecord;
 use crate::units::Nanos;
 use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
+use crate::workload::body::{Asked, asked};
 use crate::workload::dataset::time::{Clock, Misplaced, Unit};
 use crate::workload::dataset::{
     Candidate, Lengths, Load, PROGRESS_EVERY, Picked, Problem, Reading, base_name, hash_turns,
@@ -132,7 +135,10 @@ impl<'a> Gathered<'a> {
         let changed = std::mem::take(&mut candidate.changed);
         if is_sent {
             match reading.measured(*candidate)? {
-                Ok(sample) => self.kept.push(key, sample),
+                Ok(sample) => {
+                    self.check_template(&sample)?;
+                    self.kept.push(key, sample);
+                }
                 Err(kind) => {
                     self.tally.count(kind);
                     return Ok(());
@@ -182,6 +188,20 @@ impl<'a> Gathered<'a> {
     /// Whether the examples are enough for some rows.
     pub(super) fn shots_suffice(&self) -> bool {
         self.shots.keys().any(|subject| !self.lacks_shots(Some(subject)))
+    }
+
+    /// Finds out whether the chat template takes the messages of a row.
+    fn check_template(&self, sample: &Sample) -> Result<(), Problem> {
+        let (Some(chat), Some(first)) = (self.load.chat, sample.turns.first()) else {
+            return Ok(());
+        };
+        let asked = asked(Api::Chat, self.load.plan.system.as_deref(), "", first);
+        // What no chat can be asked is told of the cell that asks it.
+        let Ok(Asked::Messages(messages)) = asked else { return Ok(()) };
+        let refused = |error: TemplateError| {
+            Problem::of_row(RowKind::ChatTemplate, format!("the chat template refuses it: {error}"))
+        };
+        chat.text(&messages).map(drop).map_err(refused)
     }
 
     fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {
@@ -270,7 +290,7 @@ impl<'a> Gathered<'a> {
             rows.iter().filter_map(|sample| sample.subject.as_deref()).collect();
         let examples = |subject: &str| -> String {
             let shots = self.shots.get(subject).into_iter().flatten();
-            shots.map(|shot| format!("{shot}\n\n")).collect()
+            shots.fold(String::new(), |text, shot| text + shot + "\n\n")
         };
         let prefixes = subjects.into_iter().map(|subject| {
             // A subject stands in front of its own examples.

@@ -19,6 +19,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::RowKind;
+use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES};
 use crate::workload::dataset::gathered::Gathered;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
@@ -46,6 +47,8 @@ pub struct Load<'a> {
     pub needs: Option<u64>,
     /// The data set's tokenizer, if it has one.
     pub tokenizer: Option<&'a Tokenizer>,
+    /// The template that prompts are rendered by, when they are to be sent so.
+    pub chat: Option<&'a Chat>,
     /// Whether the scores read a gold, where rows that they do not read are left out.
     pub reads_gold: Option<&'a dyn Fn(&str) -> bool>,
     /// Whether prompts that have only a length are made; a look at the head does without.

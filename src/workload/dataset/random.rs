@@ -67,13 +67,23 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
     };
     let base_name = super::base_name(load.name);
     let stream = |part: &str| load.seed.stream(&format!("dataset/{base_name}/{part}"));
-    let prefix = vocabulary.draw(plan.shared_prefix_tokens, &mut stream("prefix"));
+    let shared = |number: u32| {
+        // The first one is what it was when there was no other.
+        let part = if number == 0 { "prefix".to_owned() } else { format!("prefix/{number}") };
+        vocabulary.draw(plan.shared_prefix_tokens, &mut stream(&part))
+    };
+    let prefixes: Vec<Vec<u32>> = (0..plan.shared_prefixes.unwrap_or(1)).map(shared).collect();
     let mut rows = Vec::new();
     for row in 0..n_rows {
         // A stream per row: more rows do not change those there were.
         let mut rng = stream(&format!("row/{row}"));
         let n = draw_length(input, &mut rng);
-        let mut drawn = prefix.clone();
+        let mut drawn = if is_warm(row, plan.warm.unwrap_or(1.0)) {
+            let which = stream(&format!("row/{row}/prefix")).random_range(0..prefixes.len());
+            prefixes[which].clone()
+        } else {
+            vocabulary.draw(plan.shared_prefix_tokens, &mut stream(&format!("row/{row}/prefix")))
+        };
         drawn.extend(vocabulary.draw(n - plan.shared_prefix_tokens, &mut rng));
         rows.push(Sample {
             row,
@@ -83,12 +93,17 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
         });
     }
     let n_distinct = super::n_distinct_prompts(&rows);
+    let prefixes = plan.shared_prefixes.map(|n| (n, plan.warm)).or(plan.warm.map(|w| (1, Some(w))));
     let lengths = (input, plan.output_tokens, plan.shared_prefix_tokens);
     let recipe = match load.tokenizer.filter(|_| plan.input_words.is_none()) {
         Some(tokenizer) => {
             content_hash(&((base_name, load.seed, n_rows, tokenizer.sha256(), as_ids), lengths))
         }
         None => content_hash(&((base_name, load.seed, n_rows, "words"), lengths)),
+    };
+    let recipe = match prefixes {
+        Some(prefixes) => content_hash(&(recipe, prefixes)),
+        None => recipe,
     };
     Ok(Samples {
         reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
@@ -100,6 +115,12 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
         rows,
         ..Samples::default()
     })
+}
+
+/// Whether a row begins with a shared prefix: so many of every stretch of rows do, to one.
+fn is_warm(row: u64, share: f64) -> bool {
+    let n_before = |rows: u64| (rows as f64 * share).floor();
+    n_before(row + 1) > n_before(row)
 }
 
 impl Vocabulary<'_> {

@@ -31,6 +31,7 @@ pub(crate) fn asked(plan: &DatasetPlan) -> Load<'_> {
         seed: Seed(1),
         needs: None,
         tokenizer: None,
+        chat: None,
         reads_gold: None,
         makes_prompts: true,
         on_progress: None,

@@ -36,8 +36,9 @@ fn prompts_and_golds_are_those_of_lm_evaluation_harness() {
     for line in lines.map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         let source = Source::deserialize(line["task"].clone()).unwrap();
         let examples = line["examples"].as_array().unwrap();
-        let text: String = examples.iter().map(|example| format!("{example}\n")).collect();
-        let samples = read(source, examples.len() as u32, &line["row"].to_string(), &text);
+        let text: Vec<String> = examples.iter().map(Value::to_string).collect();
+        let samples =
+            read(source, examples.len() as u32, &line["row"].to_string(), &text.join("\n"));
         let expected = (line["prompt"].as_str().unwrap(), line["gold"].as_str().unwrap());
         let found = whole(&samples);
         assert_eq!((found[0].0.as_str(), found[0].1), expected);

@@ -1,8 +1,13 @@
 //! What needs a tokenizer: `ShareGPT`'s filter, exact lengths, answers' lengths.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::json;
 
-use crate::plan::cell::{DatasetPlan, LengthRange, Source};
+use crate::chat_template::{ModelFiles, Told};
+use crate::plan::cell::{BadRows, DatasetPlan, LengthRange, PromptForm, Source};
+use crate::workload::chat::Spoken;
 use crate::workload::dataset::tests::sources::{asked, plan, texts};
 use crate::workload::dataset::{Load, load};
 use crate::workload::error::DataError;
@@ -63,6 +68,59 @@ fn read(
     let tokenizer = Some(tokenizer);
     let asked = Load { needs, tokenizer, ..asked(plan) };
     load(&asked, vec![Input::bytes("x.json", bytes.to_vec())])
+}
+
+#[test]
+fn messages_that_the_chat_template_refuses_are_bad_rows_of_their_kind() {
+    let jinja = "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}";
+    let files = ModelFiles { jinja: Some(jinja.into()), ..ModelFiles::default() };
+    let plan = DatasetPlan {
+        chat_template: Some(PromptForm::Text),
+        bad_rows: BadRows::Skip,
+        max_bad_rows: 0.5,
+        ..plan(Source::Jsonl)
+    };
+    let spoken = Spoken::of(&plan, &files, &Told::default(), &Arc::new(words())).unwrap();
+    let asked = Load { chat: spoken.chat.as_ref(), ..asked(&plan) };
+    let refused =
+        r#"{"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "b"}]}"#;
+    let rows = format!("{{\"prompt\": \"a\"}}\n{refused}\n{{\"prompt\": \"c\"}}\n");
+    let samples = load(&asked, vec![Input::bytes("x.jsonl", rows)]).unwrap();
+    assert_eq!(samples.left_out, [("messages that the chat template refuses".to_owned(), 1)]);
+    let stop = DatasetPlan { bad_rows: BadRows::Stop, ..plan.clone() };
+    let error = load(&Load { plan: &stop, ..asked }, vec![Input::bytes("x.jsonl", refused)]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("x.jsonl: line 1: ") && error.contains("user first"), "{error}");
+}
+
+#[test]
+fn a_share_of_random_prompts_begins_with_one_of_several_prefixes() {
+    let prefixes = |n: Option<u32>, warm: Option<f64>| {
+        let length = Some(LengthRange { min: 12, max: 12 });
+        let plan = DatasetPlan {
+            input_words: length,
+            shared_prefix_tokens: 8,
+            shared_prefixes: n,
+            warm,
+            limit: Some(200),
+            ..plan(Source::Random)
+        };
+        let samples = load(&asked(&plan), Vec::new()).unwrap();
+        let mut n_by_prefix: BTreeMap<String, u32> = BTreeMap::new();
+        for text in texts(samples.rows()) {
+            let prefix: Vec<&str> = text.split(' ').take(8).collect();
+            *n_by_prefix.entry(prefix.join(" ")).or_default() += 1;
+        }
+        let shared: Vec<u32> = n_by_prefix.values().copied().filter(|n| *n > 1).collect();
+        (shared.len(), shared.iter().sum::<u32>(), n_by_prefix)
+    };
+    let (n_shared, n_warm, _) = prefixes(Some(8), Some(0.5));
+    assert_eq!((n_shared, n_warm), (8, 100));
+    let (n_shared, n_warm, _) = prefixes(Some(3), None);
+    assert_eq!((n_shared, n_warm), (3, 200));
+    let one = prefixes(None, None);
+    assert_eq!((one.0, one.1), (1, 200));
+    assert!(prefixes(Some(8), None).2.contains_key(one.2.first_key_value().unwrap().0));
 }
 
 #[test]
