@@ -34,6 +34,8 @@ const GAP: f64 = 22.0;
 const TOP: f64 = 58.0;
 const BAR_HEIGHT: f64 = 14.0;
 const ROW_GAP: f64 = 10.0;
+/// How much wider bold text is.
+const BOLD: f64 = 1.12;
 
 /// Where the parts of a chart with a name per row are.
 pub(super) struct Names {
@@ -89,7 +91,7 @@ pub fn draw(title: &str, series: &[&str], panels: &[String], rows: &[BarRow]) ->
         let ends = bars().flat_map(|bar| [Some(bar.value), bar.interval.map(|(_, high)| high)]);
         let to = left + f64::max(panel_width - label_width, 20.0);
         let scale = Scale::linear(ends.flatten(), true, left, to);
-        let heading = wrapped(panel, panel_width + GAP / 2.0, 2);
+        let heading = wrapped(panel, panel_width / BOLD, 2);
         for (nth, line) in heading.iter().enumerate() {
             let base = TOP - 8.0 - LINE_HEIGHT * (heading.len() - 1 - nth) as f64;
             svg.text((left, base), Anchor::Start, "t strong", line);
