@@ -364,9 +364,22 @@ pub(crate) struct ReportArgs {
     /// What goes to standard output. The files in the run directory are written again in any case.
     #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
     pub(crate) format: ReportFormat,
-    /// Own minijinja template instead of the scenario's.
+    /// Own minijinja template: what it makes goes to standard output, and no file is changed by it.
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
+    /// Print what templates can use as JSON: each variable with its meaning, and its value here.
+    #[arg(long, conflicts_with = "template")]
+    pub(crate) print_view: bool,
+    /// Write every figure as a file of its own into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) figures: Option<PathBuf>,
+    /// Format of these files.
+    #[arg(long, value_enum, default_value_t = FigureFormat::Svg, requires = "figures")]
+    pub(crate) figure_format: FigureFormat,
+    /// Write the files that the source of the scenario's published table writes, in its own names
+    /// and columns: result trees, CSV, the JSON of `vllm bench serve --save-result`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) as_published: Option<PathBuf>,
     /// Markdown with everything there is; by default it has what a person looks at first.
     #[arg(long)]
     pub(crate) full: bool,
@@ -385,6 +398,15 @@ pub(crate) enum BaselineCommand {
     },
     /// Print the names of the saved ones
     List,
+}
+
+/// Formats of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FigureFormat {
+    /// Vector graphics, which follow the reader's light or dark colours where they can.
+    Svg,
+    /// Images on white.
+    Png,
 }
 
 /// Faces of a report.

@@ -19,6 +19,9 @@ pub(crate) struct Job {
     /// The scenario with all layers applied.
     pub(crate) resolved: String,
     pub(crate) invocation: Invocation,
+    /// Text of the report template that lies beside the scenario; absent where the report is one
+    /// of the program's.
+    pub(crate) template: Option<String>,
 }
 
 impl Job {
@@ -34,7 +37,10 @@ impl Job {
             template_date: today(),
         };
         let resolved = planned.loaded.resolved_toml;
-        Self { plan: planned.plan, text: planned.text, resolved, invocation }
+        // What is wrong with it has been told when the scenario was checked.
+        let template = scenario_file::own_template(&planned.loaded.scenario, &planned.plan)
+            .and_then(|path| std::fs::read_to_string(path).ok());
+        Self { plan: planned.plan, text: planned.text, resolved, invocation, template }
     }
 
     pub(crate) fn new_run<'a>(

@@ -20,6 +20,7 @@ mod download;
 mod exit;
 mod explain;
 mod failure;
+mod files;
 mod gates;
 mod help;
 mod history;

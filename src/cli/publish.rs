@@ -1,6 +1,7 @@
 //! Writes the files of a report and makes its faces.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::analysis::request_rows;
 use crate::analysis::run::RunAnalysis;
@@ -13,22 +14,36 @@ use crate::report::{csv, html, json, markdown, template};
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 
-/// An own template: its file name and text.
+/// File of a run directory that holds the scenario's own template.
+pub(crate) const TEMPLATE: &str = "template.md.j2";
+
+/// A template of the user's: its file name and text.
 pub(crate) struct OwnTemplate {
-    pub(crate) file: String,
-    pub(crate) text: String,
+    file: String,
+    text: String,
+}
+
+impl OwnTemplate {
+    /// Reads a template.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            Failure::input(format!("failed to read {}: {source}", path.display()))
+        })?;
+        Ok(Self { file: path.display().to_string(), text })
+    }
+
+    /// Renders it.
+    pub(crate) fn render(&self, view: &ReportView) -> Result<String, Failure> {
+        Ok(template::render_text(&self.file, &self.text, view)?)
+    }
 }
 
 /// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
-pub(crate) fn write_files(
-    analysis: &RunAnalysis,
-    view: &ReportView,
-    own: Option<&OwnTemplate>,
-) -> Result<(), Failure> {
+pub(crate) fn write_files(analysis: &RunAnalysis, view: &ReportView) -> Result<(), Failure> {
     let dir = RunDir::at(&analysis.dir);
     dir.replace("summary.json", json::render(&analysis.summary).as_bytes())?;
     dir.replace("summary.csv", csv::render_summary(&analysis.summary).as_bytes())?;
-    dir.replace("report.md", markdown(view, own)?.as_bytes())?;
+    dir.replace("report.md", markdown(&analysis.dir, view)?.as_bytes())?;
     dir.replace("report.html", html::render(view)?.as_bytes())?;
     write_requests(analysis)?;
     Ok(())
@@ -37,7 +52,12 @@ pub(crate) fn write_files(
 /// Returns what all faces of the report show.
 pub(crate) fn view(analysis: &RunAnalysis) -> ReportView {
     let table = analysis.plan.published.as_ref();
-    let published = table.and_then(|published| published::table(&published.table).ok());
+    let mut gpus: Vec<_> = analysis.environment.gpus.iter().collect();
+    gpus.sort_by_key(|gpu| gpu.index);
+    let gpus: Vec<String> = gpus.into_iter().map(|gpu| gpu.uuid.clone()).collect();
+    let published = table
+        .and_then(|published| published::table(&published.table).ok())
+        .map(|table| table.with_gpus(&gpus));
     ReportView::new(&Input::of(analysis, published.as_ref()))
 }
 
@@ -65,10 +85,11 @@ fn write_requests(analysis: &RunAnalysis) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The markdown face: the scenario's template, or the user's.
-pub(crate) fn markdown(view: &ReportView, own: Option<&OwnTemplate>) -> Result<String, Failure> {
-    Ok(match own {
-        Some(own) => template::render_text(&own.file, &own.text, view)?,
-        None => markdown::render(view)?,
-    })
+/// The markdown face: by the template that lay beside the scenario, else by one of the program's.
+pub(crate) fn markdown(dir: &Path, view: &ReportView) -> Result<String, Failure> {
+    let own = dir.join(TEMPLATE);
+    if !template::names().contains(&view.template.as_str()) && own.is_file() {
+        return OwnTemplate::read(&own)?.render(view);
+    }
+    Ok(markdown::render(view)?)
 }

@@ -7,21 +7,13 @@ use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::cli::{gates, output};
-use crate::report::{csv, html, json, junit, long_csv, terminal};
+use crate::cli::{files, gates, output};
+use crate::report::{csv, html, json, junit, long_csv, terminal, variables};
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
 pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure> {
-    let own = match &args.template {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|source| {
-                Failure::input(format!("failed to read {}: {source}", path.display()))
-            })?;
-            Some(OwnTemplate { file: path.display().to_string(), text })
-        }
-    };
+    let own = args.template.as_deref().map(OwnTemplate::read).transpose()?;
     let reader = RunReader::open(&args.dir)?;
     let mut analysis = RunAnalysis::of(&reader)?;
     let mut view = publish::view(&analysis);
@@ -30,7 +22,13 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
             "note: this run is still going on; the report is of what is complete so far",
         );
     } else {
-        publish::write_files(&analysis, &view, own.as_ref())?;
+        publish::write_files(&analysis, &view)?;
+    }
+    if let Some(dir) = &args.figures {
+        files::figures(&view, dir, args.figure_format)?;
+    }
+    if let Some(dir) = &args.as_published {
+        files::as_published(&reader, &analysis, dir)?;
     }
     // The files tell what the run was held to; what this command line adds is told here alone.
     let before = analysis.plan.gate.clone();
@@ -40,12 +38,20 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         view = publish::view(&analysis);
     }
     view.full = args.full;
+    if args.print_view {
+        output::data(&variables::render(&view))?;
+        return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+    }
+    if let Some(own) = &own {
+        output::data(&own.render(&view)?)?;
+        return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+    }
     let text = match args.format {
         ReportFormat::Terminal => {
             let width = std::io::stdout().is_terminal().then(output::width).flatten();
             terminal::render(&view, width, output::is_coloured(colour, &std::io::stdout()))
         }
-        ReportFormat::Markdown => publish::markdown(&view, own.as_ref())?,
+        ReportFormat::Markdown => publish::markdown(&analysis.dir, &view)?,
         ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),

@@ -44,7 +44,9 @@ fn stored(dir: &Path) -> Result<Job, Failure> {
     let Host { bench_exe, assets_dir } = scenario_file::host();
     move_program(&mut plan, &begun, &bench_exe, &assets_dir);
     let invocation = Invocation { program: bench_exe, assets: assets_dir, ..begun };
-    Ok(Job { plan, text: reader.scenario()?, resolved: reader.resolved()?, invocation })
+    let (text, resolved) = (reader.scenario()?, reader.resolved()?);
+    // The template, if it has one of its own, is in the directory already.
+    Ok(Job { plan, text, resolved, invocation, template: None })
 }
 
 fn not_a_run(dir: &Path, error: StoreError) -> Failure {

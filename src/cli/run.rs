@@ -115,6 +115,9 @@ pub(crate) fn measure(
         Begin::GoOn(dir) => kept::open(dir, job, changes, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
+    if let Some(template) = &job.template {
+        writer.dir().replace(publish::TEMPLATE, template.as_bytes())?;
+    }
     last_words.are(format!("what is complete is kept; go on with: {}", kept::command(&dir)));
     let ways_out = (&interrupt, &last_words);
     let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())
@@ -226,7 +229,7 @@ fn conclude(
         analysis.finished();
     }
     let view = publish::view(&analysis);
-    publish::write_files(&analysis, &view, None)?;
+    publish::write_files(&analysis, &view)?;
     let on_stdout = output::is_coloured(colour, &std::io::stdout());
     let width = std::io::stdout().is_terminal().then(output::width).flatten();
     output::data(&terminal::render(&view, width, on_stdout))?;

@@ -86,24 +86,54 @@ pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[St
 /// Refuses a report or a published table that does not exist: the default would be shown
 /// instead of what was asked for.
 fn check_names(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
-    let mut check = |what: &str, path: &[&str], name: &str, known: &[&str]| {
-        if !known.contains(&name) {
-            let help = did_you_mean(name, known.iter().copied(), "known are");
-            found.push(
-                Diagnostic::error(
-                    "scenario/unknown-name",
-                    format!("{what} `{name}` does not exist"),
-                )
-                .label(scenario.value_at(path))
-                .maybe_help(help),
-            );
+    match own_template(scenario, plan) {
+        None => unknown(scenario, "report", &["report"], &plan.report, &template::names(), found),
+        Some(path) => {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            if let Err(error) = template::check(&path.display().to_string(), &text) {
+                found.push(
+                    Diagnostic::error("scenario/template", error.told())
+                        .label(scenario.value_at(&["report"]))
+                        .help("`bench report DIR --print-view` prints what a template can use"),
+                );
+            }
         }
-    };
-    check("report", &["report"], &plan.report, &template::names());
+    }
     if let Some(published) = &plan.published {
         let path = ["published", "table"];
-        check("published table", &path, &published.table, &published::NAMES);
+        unknown(scenario, "published table", &path, &published.table, &published::NAMES, found);
     }
+}
+
+/// Refuses a name that is not known.
+fn unknown(
+    scenario: &Scenario,
+    what: &str,
+    path: &[&str],
+    name: &str,
+    known: &[&str],
+    found: &mut Diagnostics,
+) {
+    if known.contains(&name) {
+        return;
+    }
+    let help = did_you_mean(name, known.iter().copied(), "known are");
+    let message = format!("{what} `{name}` does not exist");
+    found.push(
+        Diagnostic::error("scenario/unknown-name", message)
+            .label(scenario.value_at(path))
+            .maybe_help(help),
+    );
+}
+
+/// Returns the report template beside the scenario, `NAME.md.j2`, where the report is none of the
+/// program's and there is one.
+pub(crate) fn own_template(scenario: &Scenario, plan: &Plan) -> Option<PathBuf> {
+    if template::names().contains(&plan.report.as_str()) {
+        return None;
+    }
+    let path = scenario.dir.join(format!("{}.md.j2", plan.report.trim_end_matches(".md.j2")));
+    path.is_file().then_some(path)
 }
 
 /// Returns where a scenario lies: that of standard input, `-`, lies in the working directory.

@@ -121,4 +121,8 @@ pub struct PublishedPlan {
     pub table: String,
     /// Which published row belongs to which cell: published row name → `key=value` conditions.
     pub rows: IndexMap<String, BTreeMap<String, String>>,
+    /// What the published table calls a swept value → that value, for rows whose names are made
+    /// of swept values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
 }

@@ -25,6 +25,7 @@ pub(crate) fn phases(
     found: &mut Diagnostics,
 ) -> Option<(Vec<Phase>, u32)> {
     let mut phases = Vec::new();
+    let mut iterations = Vec::new();
     let mut trials = None;
     for name in scenario.names("phase") {
         let spec: PhaseSpec = extract(scenario, tree, &["phase", &name], found)?;
@@ -32,6 +33,7 @@ pub(crate) fn phases(
         if kind == PhaseKind::Measure {
             trials = trials.max(spec.trials);
         }
+        iterations.push(spec.iterations);
         phases.push((phase(&name, kind, &spec), arrivals(&spec)));
     }
     // A warm-up is done at the load that it warms up for.
@@ -55,6 +57,21 @@ pub(crate) fn phases(
                 return None;
             }
         }
+    }
+    for ((phase, _), n_rounds) in phases.iter_mut().zip(iterations) {
+        let Some(n_rounds) = n_rounds.map(u64::from) else { continue };
+        let (ArrivalsPlan::Batch { size } | ArrivalsPlan::Closed { concurrency: size }) =
+            phase.arrivals
+        else {
+            let message = format!("phase `{}` has `iterations` and no size of one", phase.name);
+            found.push(
+                Diagnostic::error("scenario/contradiction", message)
+                    .label(scenario.at(&["phase", &phase.name, "iterations"], "of what?"))
+                    .help("`iterations` are batches: add `batch = 8`, or say `requests` instead"),
+            );
+            return None;
+        };
+        phase.n_requests = Some(n_rounds * u64::from(size));
     }
     let n_trials = trials.unwrap_or(top_trials);
     Some((phases.into_iter().map(|(phase, _)| phase).collect(), n_trials))

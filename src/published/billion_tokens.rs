@@ -3,7 +3,143 @@
 use crate::metrics::capacity::gpus_for_1b_tokens_per_hour;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::published::derivation::{Derivation, From};
 use crate::published::{Column, Note, PublishedTable};
+
+/// How many of a model's parameters are active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Architecture {
+    /// Symbol of the published table.
+    pub(crate) symbol: &'static str,
+    /// Name.
+    pub(crate) name: &'static str,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+}
+
+/// A class of models by all their parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SizeClass {
+    /// Symbol of the published table.
+    pub(crate) symbol: &'static str,
+    /// Name.
+    pub(crate) name: &'static str,
+    /// The range in words.
+    pub(crate) meaning: &'static str,
+    /// Parameters in billions below which a model belongs to it.
+    below: f64,
+}
+
+/// Architectures and their symbols.
+pub(crate) const ARCHITECTURES: [Architecture; 2] = [
+    Architecture { symbol: "🧱", name: "Dense", meaning: "all parameters are active" },
+    Architecture { symbol: "🔀", name: "MoE", meaning: "a mixture of experts, sparsely active" },
+];
+
+/// Size classes and their symbols, the smallest first.
+pub(crate) const SIZE_CLASSES: [SizeClass; 5] = [
+    SizeClass { symbol: "🐣", name: "Compact", meaning: "<4B parameters", below: 4.0 },
+    SizeClass { symbol: "🦆", name: "Small", meaning: "4B-10B parameters", below: 10.0 },
+    SizeClass { symbol: "🦅", name: "Medium", meaning: "10B-100B parameters", below: 100.0 },
+    SizeClass { symbol: "🦖", name: "Large", meaning: "100B-500B parameters", below: 500.0 },
+    SizeClass {
+        symbol: "🐋", name: "Enormous", meaning: "500B+ parameters", below: f64::INFINITY
+    },
+];
+
+/// The lineup in the published shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Lineup<'a> {
+    /// One row per cell.
+    pub(crate) rows: Vec<LineupRow<'a>>,
+}
+
+/// One model in one parallel configuration, with or without speculative decoding.
+#[derive(Clone, Debug)]
+pub(crate) struct LineupRow<'a> {
+    /// Its cell.
+    pub(crate) cell: &'a CellSummary,
+    /// The model.
+    pub(crate) model: String,
+    /// Its architecture; absent where neither the published table nor its name tells it.
+    pub(crate) architecture: Option<Architecture>,
+    /// Its size class; absent likewise.
+    pub(crate) size: Option<SizeClass>,
+    /// Tensor, pipeline and data parallel size.
+    pub(crate) parallel: [u32; 3],
+    /// `spec_none`, `spec_ngram_5` …
+    pub(crate) speculative: String,
+}
+
+impl<'a> Lineup<'a> {
+    /// Puts measured cells into the published shape; `model_of` names the model of a cell.
+    pub(crate) fn of(cells: &[&'a CellSummary], model_of: impl Fn(&CellSummary) -> String) -> Self {
+        let row = |cell: &&'a CellSummary| {
+            let model = model_of(cell);
+            let size = |key: &str| cell.keys.get(key).and_then(|n| n.parse().ok()).unwrap_or(1);
+            LineupRow {
+                architecture: architecture(&model),
+                size: size_class(&model),
+                parallel: ["tensor-parallel", "pipeline-parallel", "data-parallel"].map(size),
+                speculative: speculative_name(cell.keys.get("speculative").map(String::as_str)),
+                cell,
+                model,
+            }
+        };
+        Self { rows: cells.iter().map(row).collect() }
+    }
+}
+
+/// Returns the published name of a form of speculative decoding: `ngram:5` is `spec_ngram_5`.
+pub(crate) fn speculative_name(method: Option<&str>) -> String {
+    format!("spec_{}", method.unwrap_or("none").replace(':', "_"))
+}
+
+/// Returns a model's architecture as published, else by its name: `-A3B` says how many parameters
+/// are active, which only a mixture of experts has to say.
+fn architecture(model: &str) -> Option<Architecture> {
+    let published = table().digits(model, "architecture").map(str::to_owned);
+    let name = published.unwrap_or_else(|| {
+        let is_sparse = parts(model)
+            .any(|part| part.strip_prefix(['A', 'a']).is_some_and(|rest| billions(rest).is_some()));
+        // A dense name says its size and nothing more.
+        let is_sized = parts(model).any(|part| billions(part).is_some());
+        match (is_sparse, is_sized) {
+            (true, _) => "MoE".to_owned(),
+            (false, true) => "Dense".to_owned(),
+            (false, false) => String::new(),
+        }
+    });
+    ARCHITECTURES.into_iter().find(|architecture| architecture.name == name)
+}
+
+/// Returns a model's size class as published, else by the parameters that its name tells.
+fn size_class(model: &str) -> Option<SizeClass> {
+    if let Some(name) = table().digits(model, "size_class") {
+        return SIZE_CLASSES.into_iter().find(|class| class.name == name);
+    }
+    size_class_of(parts(model).find_map(billions)?)
+}
+
+fn size_class_of(billions: f64) -> Option<SizeClass> {
+    SIZE_CLASSES.into_iter().find(|class| billions < class.below)
+}
+
+fn parts(model: &str) -> impl Iterator<Item = &str> {
+    model.rsplit('/').next().unwrap_or(model).split(['-', '_'])
+}
+
+/// Reads `30B`, `0.6b` or `1m` as billions of parameters.
+fn billions(part: &str) -> Option<f64> {
+    let part = part.to_ascii_lowercase();
+    let (digits, scale) = match (part.strip_suffix('b'), part.strip_suffix('m')) {
+        (Some(digits), _) => (digits, 1.0),
+        (_, Some(digits)) => (digits, 1e-3),
+        (None, None) => return None,
+    };
+    digits.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0).map(|n| n * scale)
+}
 
 /// Returns the table.
 pub(crate) fn table() -> PublishedTable {
@@ -11,7 +147,7 @@ pub(crate) fn table() -> PublishedTable {
         name: "billion_tokens",
         title: "Model lineup: GPUs for a billion output tokens per hour",
         setting: "80 GB H100, vLLM; examples/inference/benchmark of huggingface/datatrove",
-        key_columns: vec![Column::name("model", "Model")],
+        key_columns: vec![Column::swept("model", "Model", "model")],
         columns: vec![
             Column::name("url", "URL"),
             Column::name("architecture", "Architecture"),
@@ -42,12 +178,26 @@ pub(crate) fn table() -> PublishedTable {
             }),
         ],
         rows: Vec::new(),
+        derivations: DERIVATIONS,
+        row_value: None,
         notes: NOTES,
     }
     .with_rows(include_str!("../../fixtures/published/billion_tokens.csv"))
 }
 
+const DERIVATIONS: &[Derivation] = &[Derivation {
+    rows: &[],
+    column: "gpus_for_1b_output_tokens_per_hour",
+    formula: "1e9 / 3600 / output tokens/s per GPU, to nearest",
+    inputs: &[From::Column("output_tokens_per_sec_per_gpu")],
+    compute: |given| gpus_for_1b_tokens_per_hour(given[0]).map_or(f64::NAN, f64::round),
+}];
+
 const NOTES: &[Note] = &[
+    Note {
+        column: "size_class",
+        text: "gemma-3-4b-it and Qwen3-4B are called Compact, which is defined as below 4B; by their names they are Small.",
+    },
     Note {
         column: "input_tokens_per_sec_per_gpu",
         text: "Input and output rates come from disjoint stretches of the engine's log.",
@@ -69,6 +219,7 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::fixture::measured_cell;
 
     /// Whether some rate that is printed as `rate` gives `gpus` under a rounding.
     fn is_possible(rate: f64, gpus: f64, round: fn(f64) -> f64) -> bool {
@@ -92,5 +243,50 @@ mod tests {
         assert_eq!(n_possible(f64::round), 12);
         assert!(n_possible(f64::floor) < 12);
         assert!(n_possible(f64::ceil) < 12);
+    }
+
+    #[test]
+    fn published_classes_follow_from_the_names_but_for_two() {
+        let table = table();
+        let mut others = Vec::new();
+        for row in &table.rows {
+            let printed = table.digits(&row.name, "size_class").unwrap();
+            if let Some(by_name) = parts(&row.name).find_map(billions).and_then(size_class_of)
+                && by_name.name != printed
+            {
+                others.push(format!("{} {printed} {}", row.name, by_name.name));
+            }
+        }
+        assert_eq!(
+            others,
+            ["google/gemma-3-4b-it Compact Small", "Qwen/Qwen3-4B-Thinking-2507 Compact Small",]
+        );
+    }
+
+    #[test]
+    fn a_model_that_is_not_published_is_classed_by_its_name() {
+        let told = |model: &str| {
+            let names =
+                (architecture(model).map(|it| it.name), size_class(model).map(|it| it.name));
+            format!("{} {}", names.0.unwrap_or("-"), names.1.unwrap_or("-"))
+        };
+        assert_eq!(told("Qwen/Qwen3-0.6B"), "Dense Compact");
+        assert_eq!(told("Qwen/Qwen3-8B"), "Dense Small");
+        assert_eq!(told("Qwen/Qwen3-235B-A22B"), "MoE Large");
+        assert_eq!(told("word-problems-1m"), "Dense Compact");
+        assert_eq!(told("moonshotai/Kimi-K2-Instruct"), "MoE Enormous");
+        assert_eq!(told("mystery"), "- -");
+    }
+
+    #[test]
+    fn a_row_tells_parallel_sizes_and_speculation_by_the_published_names() {
+        let mut cell = measured_cell("a", "bf16");
+        cell.keys.insert("tensor-parallel".to_owned(), "8".to_owned());
+        cell.keys.insert("speculative".to_owned(), "ngram:5".to_owned());
+        let lineup = Lineup::of(&[&cell], |_| "m".to_owned());
+        assert_eq!(lineup.rows[0].parallel, [8, 1, 1]);
+        assert_eq!(lineup.rows[0].speculative, "spec_ngram_5");
+        assert_eq!(speculative_name(Some("none")), "spec_none");
+        assert_eq!(speculative_name(None), "spec_none");
     }
 }

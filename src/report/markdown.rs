@@ -15,11 +15,15 @@ pub fn render(view: &ReportView) -> Result<String, TemplateError> {
     Ok(without_double_gaps(&text))
 }
 
-/// Leaves one empty line where blocks of the template leave several.
+/// Leaves one empty line where blocks of the template leave several. Between fences every line
+/// stays.
 fn without_double_gaps(text: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
+    let mut is_fenced = false;
     for line in text.lines() {
-        if !(line.is_empty() && lines.last().is_none_or(|last| last.is_empty())) {
+        is_fenced ^= line.starts_with("```");
+        let is_gap = line.is_empty() && lines.last().is_none_or(|last| last.is_empty());
+        if is_fenced || !is_gap {
             lines.push(line);
         }
     }
@@ -61,6 +65,14 @@ mod tests {
             let end = report.find("## Beside the published table").expect("it has one");
             insta::assert_snapshot!(name, &report[..end]);
         }
+    }
+
+    #[test]
+    fn gaps_are_closed_but_for_those_of_a_block() {
+        assert_eq!(
+            without_double_gaps("a\n\n\nb\n```\nc\n\n\nd\n```\n"),
+            "a\n\nb\n```\nc\n\n\nd\n```\n"
+        );
     }
 
     #[test]

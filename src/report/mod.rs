@@ -13,11 +13,13 @@ pub mod junit;
 pub mod long_csv;
 pub mod markdown;
 pub mod number;
+pub mod original;
 mod packed;
 mod page;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;
+pub mod variables;
 pub mod view;
 
 #[cfg(test)]

@@ -21,8 +21,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("billion_tokens.md.j2", include_str!("../../reports/billion_tokens.md.j2")),
     ("offline.md.j2", include_str!("../../reports/offline.md.j2")),
     ("serving.md.j2", include_str!("../../reports/serving.md.j2")),
+    ("shapes.md.j2", include_str!("../../reports/shapes.md.j2")),
     ("vllm_vs_sglang.md.j2", include_str!("../../reports/vllm_vs_sglang.md.j2")),
     ("_tables.html.j2", include_str!("../../reports/_tables.html.j2")),
+    ("_published.html.j2", include_str!("../../reports/_published.html.j2")),
     ("report.html.j2", include_str!("../../reports/report.html.j2")),
 ];
 
@@ -50,6 +52,15 @@ pub struct TemplateError {
     pub source_line: String,
     /// What is wrong.
     pub message: String,
+}
+
+impl TemplateError {
+    /// Tells the mistake and its place in one line.
+    pub fn told(&self) -> String {
+        let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
+        let column = self.column.map_or_else(String::new, |column| format!(":{column}"));
+        format!("{}{line}{column}: {}", self.file, self.message)
+    }
 }
 
 impl std::fmt::Display for TemplateError {
@@ -88,6 +99,13 @@ pub fn render_embedded(name: &str, view: &ReportView) -> Result<String, Template
 /// It may include the embedded templates, and no file.
 pub fn render_text(file: &str, text: &str, view: &ReportView) -> Result<String, TemplateError> {
     render(&environment(), file, Some(text), view)
+}
+
+/// Checks the syntax of a template of the user's.
+pub fn check(file: &str, text: &str) -> Result<(), TemplateError> {
+    let environment = environment();
+    let parsed = environment.template_from_named_str(file, text);
+    parsed.map(drop).map_err(|error| template_error(file, &error))
 }
 
 fn render(
@@ -222,6 +240,13 @@ mod tests {
         2 | {% for row in %}
           |               ^^
         ");
+    }
+
+    #[test]
+    fn syntax_is_checked_without_a_view_and_told_in_one_line() {
+        assert_eq!(check("mine.md.j2", "{{ title }}"), Ok(()));
+        let error = check("mine.md.j2", "a\n{% for row in %}\n").unwrap_err();
+        assert_eq!(error.told(), "mine.md.j2:2:15: syntax error: unexpected end of block");
     }
 
     #[test]

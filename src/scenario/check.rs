@@ -111,7 +111,18 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("add `concurrency`, `rate`, `ramp`, `batch`, `all-at-once` or `trace`"),
             );
         }
-        if !has("requests") && !has("duration") && !has("trace") {
+        if let (true, Some(other)) =
+            (has("iterations"), ["requests", "duration"].into_iter().find(|key| has(key)))
+        {
+            let message = format!("phase `{name}` has both `iterations` and `{other}`");
+            found.push(
+                Diagnostic::error("scenario/contradiction", message)
+                    .label(at("iterations", "one of them"))
+                    .label(at(other, "and the other"))
+                    .help("`iterations = 10` are ten batches of the load's size"),
+            );
+        }
+        if ["requests", "iterations", "duration", "trace"].iter().all(|key| !has(key)) {
             found.push(
                 Diagnostic::error("scenario/endless", format!("phase `{name}` has no end"))
                     .label(scenario.at(&["phase", name], "neither `requests` nor `duration`"))

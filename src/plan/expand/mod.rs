@@ -366,5 +366,6 @@ fn conditions(written: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
 fn published(scenario: &Scenario, found: &mut Diagnostics) -> Option<PublishedPlan> {
     let spec: PublishedSpec = extract(scenario, &scenario.tree, &["published"], found)?;
     let rows = spec.rows.iter().map(|(row, written)| (row.clone(), conditions(written)));
-    Some(PublishedPlan { table: spec.table, rows: rows.collect() })
+    let names = spec.names.iter().map(|(published, value)| (published.clone(), text(value)));
+    Some(PublishedPlan { table: spec.table, rows: rows.collect(), names: names.collect() })
 }

@@ -130,7 +130,7 @@ fn ids_are_stable_and_know_neither_directory_nor_program() {
         "phase.load.concurrency=33",
         "phase.warm_up.requests=17",
         "request.max-tokens=97",
-        "dataset.questions.prompt='{{ question }}'",
+        "dataset.questions.prompt='Q: {{ question }}'",
         "engine.tiny.extra-args=[\"--x\"]",
         "engine.tiny.env.OMP_NUM_THREADS=2",
     ] {

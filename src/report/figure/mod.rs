@@ -10,6 +10,9 @@ mod labels;
 pub mod lines;
 mod over_load;
 mod overview;
+#[cfg(feature = "png")]
+pub mod png;
+pub mod published;
 mod requests;
 pub mod scale;
 pub mod svg;
@@ -91,6 +94,7 @@ pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
     charts.extend(overview::load_timeline(input, &alternatives));
     charts.extend(devices::devices(input, &alternatives));
     charts.extend(time_series::gpus(input, &alternatives));
+    charts.extend(published::figures(input));
     charts
 }
 

@@ -100,11 +100,8 @@ fn rows(
     let mut rows = Vec::new();
     let mut matched_ids = Vec::new();
     for row in input.published.map_or(&[][..], |published| published.rows.as_slice()) {
-        let matched = input
-            .plan
-            .published
-            .as_ref()
-            .map_or_else(Vec::new, |plan| cells_of(plan, &row.name, cells));
+        let matched =
+            input.plan.published.as_ref().map_or_else(Vec::new, |plan| cells_of(plan, row, cells));
         matched_ids.extend(matched.iter().map(|cell| &cell.id));
         if matched.is_empty() {
             rows.push(bar_row(input.published, Some(row), None, quantities));

@@ -1,20 +1,22 @@
 //! One view of a run, all of it strings: every face prints the same ones.
 
 pub mod alternatives;
+pub mod blocks;
 pub mod bounds;
 pub mod caveats;
 pub mod cells;
+pub mod compatibility;
 pub mod conditions;
 pub mod details;
 pub mod gates;
 pub mod headline;
 pub mod instrument;
 pub mod long_list;
+pub mod own_shape;
 pub mod published;
 mod records;
 pub mod references;
 pub mod results;
-pub mod serving;
 pub mod setup;
 pub mod table;
 
@@ -25,13 +27,14 @@ use crate::metrics::summary::{CellStatus, Summary};
 use crate::report::figure::{self, FigureView};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
+use crate::report::view::blocks::BlockView;
 use crate::report::view::caveats::{CaveatView, RemedyView};
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
 use crate::report::view::gates::GateView;
 use crate::report::view::long_list::LongList;
+use crate::report::view::own_shape::ShapeView;
 use crate::report::view::published::PublishedView;
-use crate::report::view::serving::BlockView;
 use crate::report::view::setup::{DatasetView, EngineView};
 use crate::report::view::table::{Table, TableCell};
 
@@ -72,6 +75,10 @@ pub struct ReportView {
     pub with_failures: Table,
     /// The published table beside the measured rows.
     pub published: Option<PublishedView>,
+    /// The measured cells in the shape of the published table.
+    pub shapes: Vec<ShapeView>,
+    /// Devices that are too old for an engine of the plan, one sentence each.
+    pub compatibility: Vec<String>,
     /// Doubts, numbered.
     pub caveats: Vec<CaveatView>,
     /// The same by what helps against them.
@@ -80,6 +87,8 @@ pub struct ReportView {
     pub cells: LongList<CellView>,
     /// Result blocks of vLLM's serving benchmark.
     pub serving: Vec<BlockView>,
+    /// Result blocks of an offline job.
+    pub offline: Vec<BlockView>,
     /// Single figures.
     pub figures: Table,
     /// Distributions.
@@ -167,7 +176,10 @@ impl ReportView {
             remedies: caveats::by_remedy(&caveats),
             caveats,
             cells: cells::cells(summary, &marks),
-            serving: serving::blocks(summary),
+            serving: blocks::serving(summary, input.environment),
+            offline: blocks::offline(summary, input.environment),
+            shapes: own_shape::shapes(input, &marks),
+            compatibility: compatibility::alerts(plan, input.environment),
             figures: details::figures(summary, &marks),
             distributions: details::distributions(summary, &marks),
             accuracy: details::accuracy(summary, &marks),

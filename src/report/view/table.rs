@@ -56,6 +56,8 @@ pub enum Tone {
     Plain,
     /// All is well.
     Good,
+    /// The best of its column.
+    Best,
     /// To be doubted, or failed.
     Bad,
     /// Nothing measured here.

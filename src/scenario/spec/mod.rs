@@ -121,6 +121,8 @@ table! {
         /// Published row → the cell it belongs to, by swept keys.
         pub(crate) rows [default]: IndexMap<String, BTreeMap<String, Value>> =
             Map(&Map(&Scalar)),
+        /// What the published table calls a swept value → that value.
+        pub(crate) names [default]: BTreeMap<String, Value> = Map(&Scalar),
     }
 }
 

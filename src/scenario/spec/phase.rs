@@ -23,6 +23,8 @@ table! {
         pub(crate) kind: Option<PhaseKind>,
         /// How many; "all" for every row.
         pub(crate) requests: Option<CountSpec>,
+        /// How many rounds of the load: batches of `batch`, or `concurrency` requests each.
+        pub(crate) iterations: Option<u32> = STREAMS,
         /// How long.
         pub(crate) duration: Option<Nanos>,
         /// Closed loop: that many streams.

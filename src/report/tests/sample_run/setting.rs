@@ -51,6 +51,7 @@ pub(crate) fn plan() -> Plan {
             ]
             .into_iter()
             .collect(),
+            names: BTreeMap::new(),
         }),
         reference: BTreeMap::new(),
         search: None,
@@ -222,6 +223,8 @@ pub(crate) fn published() -> PublishedTable {
             ),
         ],
         rows: Vec::new(),
+        derivations: &[],
+        row_value: None,
         notes: &[
             Note {
                 column: "",

@@ -1,5 +1,8 @@
 //! The published table beside what was measured here.
 
+mod by_metric;
+mod follows;
+
 use serde::Serialize;
 
 use crate::metrics::quantity::Quantity;
@@ -9,6 +12,7 @@ use crate::published::{PublishedTable, Row, cells_of};
 use crate::report::number::{ABSENT, rounded};
 use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
+use crate::report::view::published::follows::{follows, note};
 use crate::report::view::results;
 use crate::report::view::table::{Column, Table, TableCell};
 
@@ -23,8 +27,8 @@ pub struct PublishedView {
     pub table: Table,
     /// The published rows beside which something was measured here, and these cells.
     pub met: Table,
-    /// The same columns with the measured values alone: the published shape, filled anew.
-    pub shape: Table,
+    /// Which published figures follow from others, and whether they do.
+    pub follows: Table,
     /// What the published figures really measured.
     pub notes: Vec<String>,
 }
@@ -40,8 +44,19 @@ pub fn beside(
     let matches: Vec<Vec<&CellSummary>> = published
         .rows
         .iter()
-        .map(|row| rows.map_or_else(Vec::new, |plan| cells_of(plan, &row.name, &cells)))
+        .map(|row| rows.map_or_else(Vec::new, |plan| cells_of(plan, row, &cells)))
         .collect();
+    if let Some(table) = by_metric::table(published, &cells) {
+        return PublishedView {
+            // The published columns and the name of the row are there in any case.
+            met: if table.columns.len() > published.columns.len() + 1 {
+                table.clone()
+            } else {
+                Table::default()
+            },
+            ..told(published, table)
+        };
+    }
     let is_matched =
         |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
     let (mut rows, mut met) = (Vec::new(), Vec::new());
@@ -65,15 +80,25 @@ pub fn beside(
         rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
     }
     PublishedView {
-        title: untrusted::line(published.title),
-        source: untrusted::line(published.setting),
-        table: Table { columns: columns(published), rows: rows.into(), ..Table::default() },
         met: Table { columns: columns(published), rows: met.into(), ..Table::default() },
-        shape: shape(published, &matches, &cells, marks),
-        notes: published.notes().map(|note| untrusted::line(&note)).collect(),
+        ..told(
+            published,
+            Table { columns: columns(published), rows: rows.into(), ..Table::default() },
+        )
     }
 }
 
+/// What is told of a published table whatever was measured here.
+fn told(published: &PublishedTable, table: Table) -> PublishedView {
+    PublishedView {
+        title: untrusted::line(published.title),
+        source: untrusted::line(published.setting),
+        table,
+        met: Table::default(),
+        follows: follows(published),
+        notes: published.notes().map(|note| untrusted::line(&note)).collect(),
+    }
+}
 /// What the source would have printed is dropped before what it did print.
 const FORMULA_RANK: u8 = 50;
 
@@ -117,11 +142,7 @@ fn row_beside(
                 ),
             );
         }
-        let digits = row.and_then(|row| row.printed.get(at)).and_then(Option::as_deref);
-        cells.push(digits.map_or_else(
-            || TableCell::faint(ABSENT),
-            |digits| TableCell::text(untrusted::line(digits)),
-        ));
+        cells.push(row.map_or_else(|| TableCell::faint(ABSENT), |row| printed(published, row, at)));
     }
     cells.push(
         cell.map_or_else(|| TableCell::faint("no cell"), |cell| results::status_cell(cell, marks)),
@@ -129,36 +150,16 @@ fn row_beside(
     cells
 }
 
-/// The published columns with measured values only: rows by their published names, then
-/// the cells that have none.
-fn shape(
-    published: &PublishedTable,
-    matches: &[Vec<&CellSummary>],
-    cells: &[&CellSummary],
-    marks: &Marks,
-) -> Table {
-    let shown: Vec<_> = published
-        .columns
-        .iter()
-        .filter_map(|column| column.quantity.as_ref().map(|quantity| (column, quantity)))
-        .collect();
-    let mut columns = vec![Column::words(untrusted::line(&published.row_label()), 0)];
-    columns.extend(shown.iter().map(|(column, _)| Column::numbers(column.heading, column.unit, 1)));
-    columns.push(Column::words("status", 0));
-    let row_of = |name: &str, cell: &CellSummary| {
-        let mut row = vec![TableCell::text(untrusted::line(name))];
-        row.extend(shown.iter().map(|(_, quantity)| measured(Some(cell), quantity, marks)));
-        row.push(results::status_cell(cell, marks));
-        row
+/// A published figure with what it follows from.
+fn printed(published: &PublishedTable, row: &Row, at: usize) -> TableCell {
+    let Some(digits) = row.printed.get(at).and_then(Option::as_deref) else {
+        return TableCell::faint(ABSENT);
     };
-    let mut rows = Vec::new();
-    for (published_row, matched) in published.rows.iter().zip(matches) {
-        rows.extend(matched.iter().map(|cell| row_of(&published_row.name, cell)));
+    let column = published.columns[at].key;
+    TableCell {
+        note: note(published, &row.name, column),
+        ..TableCell::text(untrusted::line(digits))
     }
-    let is_matched =
-        |cell: &CellSummary| matches.iter().flatten().any(|matched| matched.id == cell.id);
-    rows.extend(cells.iter().filter(|cell| !is_matched(cell)).map(|cell| row_of(&cell.name, cell)));
-    Table { columns, rows: rows.into(), left_out: String::new() }
 }
 
 fn measured(cell: Option<&CellSummary>, quantity: &Quantity, marks: &Marks) -> TableCell {
@@ -174,7 +175,11 @@ mod tests {
     use crate::report::tests::sample_run;
 
     fn names_and_status(rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
-        let mut plan = PublishedPlan { table: String::new(), rows: indexmap::IndexMap::new() };
+        let mut plan = PublishedPlan {
+            table: String::new(),
+            rows: indexmap::IndexMap::new(),
+            names: std::collections::BTreeMap::new(),
+        };
         for (name, conditions) in rows {
             let conditions = conditions.iter().map(|(key, value)| ((*key).into(), (*value).into()));
             plan.rows.insert((*name).to_owned(), conditions.collect());

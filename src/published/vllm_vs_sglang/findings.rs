@@ -1,0 +1,273 @@
+//! Key findings and recommendations: two engines over concurrency, with winners by stated rules.
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Figure, NumberState};
+
+/// Share within which two figures are a tie.
+pub(crate) const TIE: f64 = 0.02;
+
+/// Key findings of two engines on one model.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KeyFindings {
+    /// What the cells share beside engine and load: `model=…`; may be empty.
+    pub(crate) title: String,
+    /// The engines, in the order of the scenario.
+    pub(crate) engines: [String; 2],
+    /// Findings, the published ones first.
+    pub(crate) findings: Vec<Finding>,
+    /// What follows for each use.
+    pub(crate) recommendations: Vec<Recommendation>,
+}
+
+/// One metric of both engines.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    /// Metric as published.
+    pub(crate) metric: String,
+    /// Unit of both values.
+    pub(crate) unit: String,
+    /// Values of both engines.
+    pub(crate) sides: [Option<Figure>; 2],
+    /// Which engine wins; absent on a tie, and where a value is missing.
+    pub(crate) winner: Option<usize>,
+    /// The first engine over the second minus one, seen from the winner: −0.16 is 16 % less.
+    pub(crate) margin: Option<f64>,
+    /// Why nobody wins; empty where somebody does.
+    pub(crate) tie: &'static str,
+}
+
+/// An engine for a use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recommendation {
+    /// The use, as published.
+    pub(crate) use_case: &'static str,
+    /// The engine; absent where the figures decide for none.
+    pub(crate) engine: Option<String>,
+    /// Which figures decide.
+    pub(crate) rule: &'static str,
+}
+
+/// A swept key that is the number of requests at once.
+const LOAD: &str = "concurrency";
+
+impl KeyFindings {
+    /// Makes the findings of the first two engines, one for each combination of the other keys.
+    pub(crate) fn all_of(cells: &[&CellSummary]) -> Vec<Self> {
+        let mut groups: Vec<(String, Vec<&CellSummary>)> = Vec::new();
+        for cell in cells {
+            let others = cell.keys.iter().filter(|(key, _)| *key != "engine" && *key != LOAD);
+            let title: Vec<String> = others.map(|(key, value)| format!("{key}={value}")).collect();
+            let title = title.join(", ");
+            match groups.iter_mut().find(|(found, _)| *found == title) {
+                Some((_, group)) => group.push(cell),
+                None => groups.push((title, vec![cell])),
+            }
+        }
+        groups.into_iter().filter_map(|(title, cells)| Self::of(title, &cells)).collect()
+    }
+
+    fn of(title: String, cells: &[&CellSummary]) -> Option<Self> {
+        let mut engines: Vec<&String> = Vec::new();
+        for engine in cells.iter().filter_map(|cell| cell.keys.get("engine")) {
+            if !engines.contains(&engine) {
+                engines.push(engine);
+            }
+        }
+        let [first, second, ..] = engines[..] else { return None };
+        let sides = [first, second].map(|engine| Side::of(engine, cells));
+        let (low, high) =
+            (sides[0].common_load(&sides[1], true)?, sides[0].common_load(&sides[1], false)?);
+        let at = |load: f64, quantity: &Quantity| {
+            sides.each_ref().map(|side| side.at(load).and_then(|cell| usable(quantity, cell)))
+        };
+        let figure = |metric| Quantity::figure(metric);
+        let duration = figure(MetricId::WholeRun);
+        let speed = figure(MetricId::OutputThroughput);
+        let peaks = || sides.each_ref().map(|side| side.peak(&speed));
+        let findings = vec![
+            Finding::of(format!("Low Concurrency ({low})"), at(low, &duration), false),
+            Finding::of(format!("High Concurrency ({high})"), at(high, &duration), false),
+            Finding::of("Peak TPS", peaks(), true),
+            // As published, although a busy device is no merit by itself.
+            Finding::of("GPU Utilization", at(high, &figure(MetricId::GpuUtilisation)), true),
+            Finding::of("Power Efficiency", at(high, &figure(MetricId::PowerMean)), false),
+            Finding::of("Energy per token", at(high, &figure(MetricId::EnergyPerToken)), false),
+        ];
+        let first_token = Quantity::percentile(MetricId::Ttft, 50.0);
+        let wins = |finding: &Finding| finding.winner.map(|winner| [first, second][winner].clone());
+        let recommendations = vec![
+            Recommendation {
+                use_case: "Chatbots, APIs, Interactive Apps",
+                engine: wins(&Finding::of("", at(low, &first_token), false)),
+                rule: "lower median TTFT at the lowest concurrency",
+            },
+            Recommendation {
+                use_case: "Batch Processing, Data Generation",
+                engine: wins(&findings[1]),
+                rule: "shorter duration at the highest concurrency",
+            },
+            Recommendation {
+                use_case: "Power-Constrained Environments",
+                engine: wins(&findings[5]),
+                rule: "less energy per output token at the highest concurrency",
+            },
+            Recommendation {
+                use_case: "Maximum Throughput",
+                engine: wins(&findings[2]),
+                rule: "higher peak of output tokens per second",
+            },
+        ];
+        let engines = [first.clone(), second.clone()];
+        Some(Self { title, engines, findings, recommendations })
+    }
+}
+
+/// The cells of one engine by load.
+struct Side<'a> {
+    cells: Vec<(f64, &'a CellSummary)>,
+}
+
+impl<'a> Side<'a> {
+    fn of(engine: &String, cells: &[&'a CellSummary]) -> Self {
+        let load = |cell: &CellSummary| cell.keys.get(LOAD)?.parse::<f64>().ok();
+        let own = cells.iter().filter(|cell| cell.keys.get("engine") == Some(engine));
+        Self { cells: own.filter_map(|cell| Some((load(cell)?, *cell))).collect() }
+    }
+
+    /// Returns the lowest or the highest load that both engines have.
+    fn common_load(&self, other: &Self, is_lowest: bool) -> Option<f64> {
+        let loads = self.cells.iter().map(|(load, _)| *load);
+        let common = loads.filter(|load| other.at(*load).is_some());
+        if is_lowest { common.reduce(f64::min) } else { common.reduce(f64::max) }
+    }
+
+    fn at(&self, load: f64) -> Option<&'a CellSummary> {
+        self.cells.iter().find(|(found, _)| found.total_cmp(&load).is_eq()).map(|(_, cell)| *cell)
+    }
+
+    fn peak(&self, quantity: &Quantity) -> Option<Figure> {
+        let figures = self.cells.iter().filter_map(|(_, cell)| usable(quantity, cell));
+        figures.max_by(|a, b| a.value.unwrap_or(0.0).total_cmp(&b.value.unwrap_or(0.0)))
+    }
+}
+
+/// Reads a figure that may be compared.
+fn usable(quantity: &Quantity, cell: &CellSummary) -> Option<Figure> {
+    let figure = quantity.read(cell).filter(|_| cell.validity.status.is_measured())?;
+    let is_valid = figure.state != Some(NumberState::Invalid);
+    (is_valid && figure.value.is_some_and(f64::is_finite)).then_some(figure)
+}
+
+impl Finding {
+    /// Names the winner: the better value, unless the two are within [`TIE`] of each other or
+    /// their 95 % intervals overlap, where both have one.
+    fn of(metric: impl Into<String>, sides: [Option<Figure>; 2], more_is_better: bool) -> Self {
+        let mut finding = Self {
+            metric: metric.into(),
+            unit: sides.iter().flatten().next().map_or_else(String::new, |it| it.unit.clone()),
+            sides,
+            winner: None,
+            margin: None,
+            tie: "not measured on both",
+        };
+        let [Some(first), Some(second)] = &finding.sides else { return finding };
+        let (Some(a), Some(b)) = (first.value, second.value) else { return finding };
+        let better = usize::from((b > a) == more_is_better && a.total_cmp(&b).is_ne());
+        let (winner, loser) = if better == 0 { (a, b) } else { (b, a) };
+        let margin = winner / loser - 1.0;
+        if loser > 0.0 && margin.is_finite() {
+            finding.margin = Some(margin);
+        }
+        let overlap = match (first.interval, second.interval) {
+            (Some(first), Some(second)) => first.0 <= second.1 && second.0 <= first.1,
+            _ => false,
+        };
+        match () {
+            () if finding.margin.is_none_or(|margin| margin.abs() <= TIE) => {
+                finding.tie = "within 2 %";
+            }
+            () if overlap => finding.tie = "the intervals overlap",
+            () => {
+                finding.winner = Some(better);
+                finding.tie = "";
+            }
+        }
+        finding
+    }
+
+    /// Prints the winner as published: `SGLang (+28%)`, or why there is none.
+    pub(crate) fn verdict(&self, engines: &[String; 2]) -> String {
+        match (self.winner, self.margin) {
+            (Some(winner), Some(margin)) => {
+                format!("{} ({:+.0}%)", engines[winner], margin * 100.0).replace('-', "−")
+            }
+            (_, None) if self.sides.iter().any(Option::is_none) => self.tie.to_owned(),
+            _ => format!("tie: {}", self.tie),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
+
+    fn figure(value: f64, interval: Option<(f64, f64)>) -> Option<Figure> {
+        Some(Figure { value: Some(value), interval, ..Figure::default() })
+    }
+
+    fn verdict(sides: [Option<Figure>; 2], more_is_better: bool) -> String {
+        let engines = ["vLLM".to_owned(), "SGLang".to_owned()];
+        Finding::of("m", sides, more_is_better).verdict(&engines)
+    }
+
+    #[test]
+    fn winners_and_ties_follow_the_stated_rules() {
+        // The published figures: 2,311 and 2,950 tok/s, 289 and 343 W.
+        let tps = [figure(2_311.0, None), figure(2_950.0, None)];
+        assert_eq!(verdict(tps.clone(), true), "SGLang (+28%)");
+        // Published as -19 %, which divides by the wrong side.
+        assert_eq!(verdict([figure(289.0, None), figure(343.0, None)], false), "vLLM (−16%)");
+        assert_eq!(verdict([figure(100.0, None), figure(101.9, None)], true), "tie: within 2 %");
+        let wide = Some((2_000.0, 3_000.0));
+        let [a, b] = [figure(2_311.0, wide), figure(2_950.0, wide)];
+        assert_eq!(verdict([a, b], true), "tie: the intervals overlap");
+        assert_eq!(verdict([figure(1.0, None), None], true), "not measured on both");
+        assert_eq!(verdict([figure(5.0, None), figure(5.0, None)], true), "tie: within 2 %");
+    }
+
+    fn cell(engine: &str, concurrency: &str, speed: f64, secs: f64) -> CellSummary {
+        let cell = measured_cell(&format!("{engine}-{concurrency}"), "bf16");
+        let cell = with_figure(cell, MetricId::OutputThroughput, speed, None);
+        let mut cell = with_figure(cell, MetricId::WholeRun, secs, None);
+        cell.keys.insert("engine".to_owned(), engine.to_owned());
+        cell.keys.insert(LOAD.to_owned(), concurrency.to_owned());
+        cell
+    }
+
+    #[test]
+    fn findings_and_recommendations_follow_from_the_cells() {
+        let mut cells = vec![
+            cell("vllm", "20", 862.0, 64.0),
+            cell("vllm", "100", 2_311.0, 24.0),
+            cell("sglang", "20", 842.0, 80.0),
+            cell("sglang", "100", 2_950.0, 23.0),
+        ];
+        let of = |cells: &[CellSummary]| {
+            let found = KeyFindings::all_of(&cells.iter().collect::<Vec<_>>()).remove(0);
+            let told = found.findings.iter().map(|finding| finding.verdict(&found.engines));
+            let engines = found.recommendations.iter().map(|it| it.engine.clone());
+            (told.collect::<Vec<_>>(), engines.map(Option::unwrap_or_default).collect::<Vec<_>>())
+        };
+        let (verdicts, engines) = of(&cells);
+        assert_eq!(verdicts[..3], ["vllm (−20%)", "sglang (−4%)", "sglang (+28%)"]);
+        assert_eq!(verdicts[4], "not measured on both");
+        assert_eq!(engines, ["", "sglang", "", "sglang"]);
+        // One figure changed, and so does what follows.
+        cells[3] = cell("sglang", "100", 2_300.0, 25.0);
+        let (verdicts, engines) = of(&cells);
+        assert_eq!(verdicts[1..3], ["vllm (−4%)", "tie: within 2 %"]);
+        assert_eq!(engines, ["", "vllm", "", ""]);
+    }
+}

@@ -1,0 +1,74 @@
+//! The lineup's CSV, in the columns of its source's analysis.
+//!
+//! Source: huggingface/datatrove, `examples/inference/benchmark/analyze_results.py`. Rates are
+//! divided by all GPUs, data parallel ones included, where the source leaves those out.
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::published::billion_tokens::Lineup;
+use crate::report::original::{Measured, OriginalFile, csv_text};
+
+const COLUMNS: [&str; 17] = [
+    "model",
+    "tp",
+    "pp",
+    "dp",
+    "spec_config",
+    "gpus_for_1b_tokens_per_hour",
+    "node_days_to_process_1b_tokens",
+    "gpu_days_to_process_1b_tokens",
+    "input_tps_per_gpu",
+    "output_tps_per_gpu",
+    "tokens_input_per_sec",
+    "tokens_output_per_sec",
+    "prompt_tokens_total",
+    "completion_tokens_total",
+    "successful_requests",
+    "path",
+    "comment",
+];
+
+/// Makes the file: one row per cell.
+pub(super) fn file(measured: &[Measured<'_>]) -> OriginalFile {
+    let rows = measured.iter().map(|it| {
+        let lineup = Lineup::of(&[it.cell], |cell| {
+            cell.keys.get("model").cloned().unwrap_or_else(|| it.launch.model.clone())
+        });
+        let row = &lineup.rows[0];
+        let figure = |metric| {
+            let value = Quantity::figure(metric).value(it.cell);
+            value.map_or_else(String::new, |value| format!("{value:.6}"))
+        };
+        let total = |metric| {
+            let all = it.cell.distributions.get(&metric);
+            let sum = all.and_then(|all| Some(all.mean? * all.n as f64));
+            sum.map_or_else(String::new, |sum| format!("{sum:.0}"))
+        };
+        let n_failed = it.cell.counts.n_failed();
+        let mut fields = vec![row.model.clone()];
+        fields.extend(row.parallel.map(|size| size.to_string()));
+        fields.push(row.speculative.clone());
+        fields.extend(
+            [
+                MetricId::GpusFor1bTokensPerHour,
+                MetricId::NodeDaysPer1bTokens,
+                MetricId::GpuDaysPer1bTokens,
+                MetricId::PromptThroughputPerGpu,
+                MetricId::OutputThroughputPerGpu,
+                MetricId::PromptThroughput,
+                MetricId::OutputThroughput,
+            ]
+            .map(figure),
+        );
+        fields.extend([MetricId::PromptTokens, MetricId::OutputTokens].map(total));
+        fields.push(it.cell.counts.ok.to_string());
+        fields.push(format!("cells/{}", it.planned.as_run().name));
+        let comment = format!("failed_requests={n_failed}");
+        fields.push(if n_failed > 0 { comment } else { String::new() });
+        fields
+    });
+    OriginalFile {
+        path: "benchmarking_results.csv".to_owned(),
+        text: csv_text(&COLUMNS.map(str::to_owned), rows),
+    }
+}

@@ -1,0 +1,78 @@
+//! The model lineup with its symbols, their legends and the five derived metrics.
+
+use std::collections::HashMap;
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+use crate::published::billion_tokens::{ARCHITECTURES, Lineup, SIZE_CLASSES};
+use crate::report::input::Input;
+use crate::report::number::ABSENT;
+use crate::report::untrusted;
+use crate::report::view::caveats::Marks;
+use crate::report::view::own_shape::ShapeView;
+use crate::report::view::results;
+use crate::report::view::table::{Column, Table, TableCell};
+
+/// The five derived metrics by their published headings.
+const METRICS: [(&str, &str, MetricId); 5] = [
+    ("Input TPS/GPU", "tok/s", MetricId::PromptThroughputPerGpu),
+    ("Output TPS/GPU", "tok/s", MetricId::OutputThroughputPerGpu),
+    ("GPU-days/1B", "", MetricId::GpuDaysPer1bTokens),
+    ("Node-days/1B", "", MetricId::NodeDaysPer1bTokens),
+    ("GPUs/1B/h", "", MetricId::GpusFor1bTokensPerHour),
+];
+
+/// Makes the table.
+pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) -> ShapeView {
+    let launches = input.plan.cells.iter().map(|cell| (&cell.id, &cell.launch));
+    let launches: HashMap<_, _> = launches.collect();
+    let lineup = Lineup::of(cells, |cell| {
+        let launch = launches.get(&cell.id).and_then(|id| input.plan.launches.get(*id));
+        let swept = cell.keys.get("model").cloned();
+        swept.or_else(|| launch.map(|launch| launch.model.clone())).unwrap_or_default()
+    });
+    let mut columns = vec![
+        Column::words("Model name", 0),
+        Column::words("Architecture", 1),
+        Column::words("Size", 1),
+        Column::numbers("TP", "", 1),
+        Column::numbers("PP", "", 1),
+        Column::numbers("DP", "", 2),
+        Column::words("Speculation", 1),
+    ];
+    columns.extend(METRICS.map(|(name, unit, _)| Column::numbers(name, unit, 0)));
+    columns.push(Column::words("status", 0));
+    let rows = lineup.rows.iter().map(|row| {
+        let symbol = |told: Option<(&str, &str)>| match told {
+            Some((symbol, name)) => TableCell::text(format!("{symbol} {name}")),
+            None => TableCell::faint(ABSENT),
+        };
+        let mut cells = vec![
+            TableCell::text(untrusted::line(&row.model)),
+            symbol(row.architecture.map(|it| (it.symbol, it.name))),
+            symbol(row.size.map(|it| (it.symbol, it.name))),
+        ];
+        cells.extend(row.parallel.map(|size| TableCell::text(size.to_string())));
+        cells.push(TableCell::text(untrusted::line(&row.speculative)));
+        cells.extend(METRICS.map(|(_, _, metric)| {
+            results::number_cell(row.cell, &Quantity::figure(metric), marks, true)
+        }));
+        cells.push(results::status_cell(row.cell, marks));
+        cells
+    });
+    let rows = rows.collect();
+    let architectures =
+        ARCHITECTURES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
+    let sizes = SIZE_CLASSES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
+    ShapeView {
+        title: "Model lineup".to_owned(),
+        table: Table { columns, rows, left_out: String::new() },
+        notes: vec![
+            format!("Architecture: {}.", architectures.join("; ")),
+            format!("Size, total parameters: {}.", sizes.join("; ")),
+            "Both are those of the published table where it has the model, else what its name says."
+                .to_owned(),
+        ],
+    }
+}
