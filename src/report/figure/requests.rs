@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::analysis::input::{CellSeries, RequestSpan};
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::alternatives::Alternatives;
+use crate::report::figure::labels::text_width;
 use crate::report::figure::scale::Scale;
 use crate::report::figure::svg::{Anchor, Svg, at};
 use crate::report::figure::time_series::with_series;
@@ -50,7 +51,10 @@ fn figure(colour: usize, cell: &CellSummary, series: &CellSeries) -> FigureView 
     }
     for (tick, label) in x.ticks() {
         svg.line((x.at(tick), TOP), (x.at(tick), bottom), "g");
-        svg.text((x.at(tick), bottom + 16.0), Anchor::Middle, "q", &label);
+        let half = text_width(&label) / 2.0;
+        if (half..=WIDTH - half).contains(&x.at(tick)) {
+            svg.text((x.at(tick), bottom + 16.0), Anchor::Middle, "q", &label);
+        }
     }
     let label = "time from the start of the measured window (s)";
     svg.text((WIDTH / 2.0, bottom + 34.0), Anchor::Middle, "t", label);
@@ -68,7 +72,7 @@ fn figure(colour: usize, cell: &CellSummary, series: &CellSeries) -> FigureView 
     for (kind, data, style) in kinds.into_iter().filter(|(_, data, _)| !data.is_empty()) {
         svg.rect((left, 5.0), (12.0, 9.0), &style, "");
         svg.text((left + 17.0, 13.0), Anchor::Start, "q", kind);
-        left += 34.0 + super::labels::text_width(kind);
+        left += 34.0 + text_width(kind);
         svg.path(&data, &style);
     }
     FigureView {
