@@ -33,11 +33,14 @@ pub(crate) enum From {
         /// Text of the file.
         text: &'static str,
         /// Values that the row of that file begins with, by the row's name here.
-        row: fn(&str) -> Option<&'static [(&'static str, &'static str)]>,
+        row: fn(&str) -> Option<RowValues>,
         /// Its column.
         column: &'static str,
     },
 }
+
+/// Columns and values by which a row of another file is found.
+pub(crate) type RowValues = &'static [(&'static str, &'static str)];
 
 /// One published figure, computed again.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,14 +159,14 @@ mod tests {
                         n_agreeing += 1;
                     } else {
                         let printed = table.digits(&row.name, derivation.column).unwrap();
-                        others.push(format!("{} {printed} ≠ {:.2}", row.name, found.value));
+                        others.push(format!("; {} {printed} ≠ {:.2}", row.name, found.value));
                     }
                 }
                 lines.push(format!(
                     "{name}: {} = {}: {n_agreeing}{}",
                     derivation.column,
                     derivation.formula,
-                    others.iter().map(|other| format!("; {other}")).collect::<String>()
+                    others.join("")
                 ));
             }
         }

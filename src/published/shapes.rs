@@ -16,6 +16,9 @@ pub(crate) struct ShapeGrid<'a> {
     pub(crate) cells: Vec<Vec<Option<&'a CellSummary>>>,
 }
 
+/// A cell at its input and output length.
+type Placed<'a> = ((u64, u64), &'a CellSummary);
+
 impl<'a> ShapeGrid<'a> {
     /// Lays cells out by their swept lengths, one grid per combination of the other keys.
     pub(crate) fn all_of(cells: &[&'a CellSummary]) -> Vec<Self> {
@@ -30,7 +33,7 @@ impl<'a> ShapeGrid<'a> {
             let told = others.map(|(key, value)| format!("{key}={value}"));
             told.collect::<Vec<_>>().join(", ")
         };
-        let mut grids: Vec<(String, Vec<((u64, u64), &'a CellSummary)>)> = Vec::new();
+        let mut grids: Vec<(String, Vec<Placed<'a>>)> = Vec::new();
         for cell in cells {
             let Some(at) = shape(cell) else { continue };
             let title = title(cell);
@@ -42,7 +45,7 @@ impl<'a> ShapeGrid<'a> {
         grids.into_iter().map(|(title, placed)| Self::of(title, &placed)).collect()
     }
 
-    fn of(title: String, placed: &[((u64, u64), &'a CellSummary)]) -> Self {
+    fn of(title: String, placed: &[Placed<'a>]) -> Self {
         let lengths = |of: fn(&(u64, u64)) -> u64| {
             let mut lengths: Vec<u64> = placed.iter().map(|(at, _)| of(at)).collect();
             lengths.sort_unstable();

@@ -213,6 +213,7 @@ mod tests {
     use super::*;
     use crate::metrics::tests::fixture::{measured_cell, with_figure};
 
+    #[expect(clippy::unnecessary_wraps, reason = "a side of a finding may be absent")]
     fn figure(value: f64, interval: Option<(f64, f64)>) -> Option<Figure> {
         Some(Figure { value: Some(value), interval, ..Figure::default() })
     }

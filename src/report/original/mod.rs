@@ -165,7 +165,7 @@ mod tests {
         let expected = "request_id,input_tokens,output_tokens,ttft_ms,e2e_ms,tpot_ms\n\
                         0,50,20,10,100,4\n1,50,20,20,200,4\n";
         assert_eq!(requests.text, expected);
-        let json = files.iter().find(|file| file.path.ends_with(".json")).unwrap();
+        let json = files.iter().find(|file| file.text.starts_with('{')).unwrap();
         let json: serde_json::Value = serde_json::from_str(&json.text).unwrap();
         assert_eq!(json["per_request"][1]["e2e_ms"], 200.0);
         // 50 tokens in 10 ms and in 20 ms: a mean of 3,750 per second.

@@ -1,6 +1,6 @@
 //! `results/ENGINE/MODEL-concurrency-N/`: the tree of the comparison of vLLM and SGLang.
 //!
-//! Source: staru09/llm_infra_bench, `results/`, commit 367a969. What it counts otherwise is
+//! Source: `staru09/llm_infra_bench`, `results/`, commit 367a969. What it counts otherwise is
 //! counted here as `bench` does: tokens by the engine, TTFT at the first token event.
 
 use serde::Serialize;
@@ -77,8 +77,10 @@ struct Totals {
 /// What is not sampled is null here, and empty in the CSV.
 #[derive(Debug, Serialize)]
 struct Gpu {
-    gpu_name: Option<String>,
-    gpu_util_mean: Option<f64>,
+    #[serde(rename = "gpu_name")]
+    name: Option<String>,
+    #[serde(rename = "gpu_util_mean")]
+    util_mean: Option<f64>,
     memory_used_max_mb: Option<f64>,
     memory_total_mb: Option<f64>,
     power_mean_watts: Option<f64>,
@@ -105,7 +107,7 @@ pub(super) fn files(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<Origina
         let model = base_name(&it.launch.model);
         let folder = format!("results/{}/{model}-concurrency-{concurrency}", base_name(backend));
         let is_of_it =
-            |path: &str| path.starts_with(&format!("{folder}/")) && path.ends_with(".json");
+            |path: &str| path.starts_with(&format!("{folder}/")) && path.ends_with("_requests.csv");
         let n_before = files.iter().filter(|file| is_of_it(&file.path)).count();
         // A second cell of the same folder, at another precision for one, is told apart.
         let stamp = match n_before {
@@ -174,8 +176,8 @@ fn document(input: &Input<'_>, it: &Measured<'_>) -> Document {
             mean_prefill_speed_tokens_per_sec: rounded(prefill, 3),
         },
         gpu: Gpu {
-            gpu_name: gpu.map(|gpu| gpu.name.clone()),
-            gpu_util_mean: rounded(figure(MetricId::GpuUtilisation), 2),
+            name: gpu.map(|gpu| gpu.name.clone()),
+            util_mean: rounded(figure(MetricId::GpuUtilisation), 2),
             memory_used_max_mb: rounded(figure(MetricId::GpuMemoryMax).map(|gib| gib * 1024.0), 1),
             memory_total_mb: gpu.map(|gpu| mib(gpu.memory_bytes as f64)),
             power_mean_watts: rounded(figure(MetricId::PowerMean), 1),
@@ -213,8 +215,8 @@ fn summary_csv(document: &Document) -> String {
         field(summary.system_tps),
         field(summary.system_rps),
         field(summary.mean_prefill_speed_tokens_per_sec),
-        gpu.gpu_name.clone().unwrap_or_default(),
-        field(gpu.gpu_util_mean),
+        gpu.name.clone().unwrap_or_default(),
+        field(gpu.util_mean),
         String::new(),
         String::new(),
         field(gpu.memory_used_max_mb),

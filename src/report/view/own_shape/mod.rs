@@ -85,10 +85,12 @@ mod tests {
                 .flat_map(|shape| {
                     let header =
                         shape.table.columns.iter().map(crate::report::view::table::Column::title);
-                    let rows =
-                        shape.table.rows.iter().take(2).map(|row| {
-                            row.iter().map(|at| at.line()).collect::<Vec<_>>().join(" | ")
-                        });
+                    let rows = shape.table.rows.iter().take(2).map(|row| {
+                        row.iter()
+                            .map(crate::report::view::table::TableCell::line)
+                            .collect::<Vec<_>>()
+                            .join(" | ")
+                    });
                     [shape.title.clone(), header.collect::<Vec<_>>().join(" | ")]
                         .into_iter()
                         .chain(rows)

@@ -33,10 +33,11 @@ pub(super) fn follows(published: &PublishedTable) -> Table {
         let outcome = if group.formula == MEASURED_THERE {
             TableCell::faint(format!("{} figures", group.rows.len()))
         } else {
-            let mut told = format!("{} of {}", group.n_agreeing, group.rows.len());
-            if !group.others.is_empty() {
-                told.push_str(&format!("; misprinted: {}", group.others.join(", ")));
-            }
+            let told = format!("{} of {}", group.n_agreeing, group.rows.len());
+            let told = match &group.others[..] {
+                [] => told,
+                others => format!("{told}; misprinted: {}", others.join(", ")),
+            };
             TableCell::text(told)
         };
         vec![
