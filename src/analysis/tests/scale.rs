@@ -8,17 +8,18 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::analysis::run::RunAnalysis;
+use crate::ids::LaunchId;
 use crate::metrics::request::tests::request;
 use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
 use crate::plan::Plan;
-use crate::plan::cell::{DatasetPlan, ScorePlan, Source};
+use crate::plan::cell::{ArrivalsPlan, DatasetPlan, ScorePlan, Source};
 use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
-use crate::report::html;
 use crate::report::input::Input;
 use crate::report::view::ReportView;
+use crate::report::{html, json, markdown};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::Invocation;
@@ -42,24 +43,27 @@ fn scored_plan(n_cells: usize) -> Plan {
 }
 
 fn write_run(dir: &Path, n_cells: usize) {
-    let plan = scored_plan(n_cells);
+    write_plan(dir, &scored_plan(n_cells), N_ITEMS);
+}
+
+fn write_plan(dir: &Path, plan: &Plan, n_items: u64) {
     let (redactor, invocation) = (&Redactor::default(), &Invocation::default());
     let new = NewRun {
         root: dir,
         out: Some(dir),
-        plan: &plan,
+        plan,
         scenario: "",
         resolved: "",
         redactor,
         invocation,
     };
     let mut writer = RunWriter::create(&new).unwrap();
-    let golds = (0..N_ITEMS).map(|row| (row, Some(format!("So it is.\n#### {row}"))));
+    let golds = (0..n_items).map(|row| (row, Some(format!("So it is.\n#### {row}"))));
     let golds = [("questions".to_owned(), golds.collect())].into();
     writer.golds(&golds, &BTreeSet::new()).unwrap();
     for cell in &plan.cells {
         let mut trial_writer = writer.trial(&cell.name, 1).unwrap();
-        for row in 0..N_ITEMS {
+        for row in 0..n_items {
             let request = request(row, row * 5, row * 5, &[row * 5 + 20, row * 5 + 30]);
             trial_writer.request(&request).unwrap();
             trial_writer.output(&output(&request)).unwrap();
@@ -126,4 +130,50 @@ fn a_finished_cell_leaves_little_in_memory() {
     let per_cell = peaks[1].saturating_sub(peaks[0]) / 100;
     // Graded items and samples of latencies took another 500.
     assert!(per_cell < 200, "{per_cell} KiB for each cell: {peaks:?}");
+}
+
+/// A plan of four engines under as many loads as make so many cells.
+fn swept_plan(n_cells: usize) -> Plan {
+    let mut plan = scored_plan(n_cells);
+    for (at, cell) in plan.cells.iter_mut().enumerate() {
+        let (engine, concurrency) = (format!("engine-{}", at % 4), (at / 4 + 1) as u32);
+        cell.launch = LaunchId(engine.clone());
+        cell.keys = [("engine", engine.clone()), ("concurrency", concurrency.to_string())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+        cell.phases[0].arrivals = ArrivalsPlan::Closed { concurrency };
+        plan.launches.insert(cell.launch.clone(), Launch { engine, ..launch(1) });
+    }
+    plan
+}
+
+/// `BENCH_TEST_SCALE=10000 cargo test --release --lib reported_in_bounded` has the size for which
+/// time and memory are bounded: 30 s and 300 MB. The small one holds the proportion of the summary.
+#[test]
+#[expect(clippy::print_stdout, reason = "tells what it took")]
+fn many_cells_are_reported_in_bounded_time_and_memory() {
+    let scale = std::env::var("BENCH_TEST_SCALE").ok().and_then(|scale| scale.parse().ok());
+    let n_cells = scale.unwrap_or(200);
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    write_plan(&run, &swept_plan(n_cells), 4);
+    let begun = std::time::Instant::now();
+    let analysis = RunAnalysis::of(&RunReader::open(&run).unwrap()).unwrap();
+    let analysed = begun.elapsed();
+    assert_eq!(analysis.comparison.as_ref().unwrap().cells.len(), n_cells / 4 * 3);
+    let view = ReportView::new(&Input::of(&analysis, None));
+    let faces = [html::render(&view).unwrap(), markdown::render(&view).unwrap()];
+    let summary = json::render(&analysis.summary);
+    println!(
+        "{n_cells} cells: read in {analysed:.1?}, all in {:.1?}; {} MiB; summary {} MB, page {} MB",
+        begun.elapsed(),
+        peak_kib() >> 10,
+        summary.len() / 1_000_000,
+        faces[0].len() / 1_000_000,
+    );
+    // 40 MB over 10,000 cells would be 4,000; what a cell takes today must not grow.
+    assert!(summary.len() / n_cells < 30_000, "{} bytes a cell", summary.len() / n_cells);
+    if scale.is_some() && !cfg!(debug_assertions) {
+        assert!(begun.elapsed().as_secs() <= 30 && peak_kib() <= 300 << 10);
+    }
 }
