@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 ///
 /// Twelve hexadecimal digits. Two runs of the same scenario give the same ids; a changed
 /// flag, prompt template, data set or seed gives another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct CellId(pub String);
 

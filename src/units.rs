@@ -10,7 +10,19 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 ///
 /// Units: nanoseconds. Seconds and milliseconds exist only where figures are printed.
 /// Read from a count of them, as run directories have it, or from `90s`, as scenarios say it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 

@@ -1,5 +1,6 @@
 //! The requests of a run as flat rows, streamed from its records.
 
+use parquet_derive::ParquetRecordWriter;
 use serde::Serialize;
 
 use crate::analysis::records::{complete_trials, exchanges};
@@ -17,7 +18,7 @@ use crate::units::Nanos;
 
 /// One request, as a row of `requests.csv`. Times are from the trial's epoch, in
 /// milliseconds; what is absent is an empty field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ParquetRecordWriter)]
 pub struct RequestRow {
     /// Name of the cell.
     pub cell: String,

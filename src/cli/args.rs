@@ -64,8 +64,12 @@ pub(crate) enum Command {
     Baseline(BaselineCommand),
     /// Compare runs, or the alternatives of one run: which is better, by how much, does it hold
     Compare(CompareArgs),
+    /// Recommend a cell of a run: what meets the objectives and gates, at what price
+    Decide(DecideArgs),
     /// Metrics over many runs, and the run with which one changed for good
     History(HistoryArgs),
+    /// Write a run for other programs: Parquet, JSON lines, Prometheus, llm-d, LaTeX
+    Export(ExportArgs),
     /// Grade the stored answers of a run again, with other extractors
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
@@ -88,8 +92,12 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Print a page on a topic, or the help of a command
     Help(HelpArgs),
-    /// Print the JSON Schema of scenarios, for editors
-    Schema,
+    /// Print the JSON Schema of scenarios, for editors, or of `summary.json`
+    Schema {
+        /// What the schema is of.
+        #[arg(value_enum, default_value_t = SchemaOf::Scenario)]
+        of: SchemaOf,
+    },
     /// Print a shell's completion script
     Completions {
         /// The shell.
@@ -491,6 +499,79 @@ pub(crate) struct HistoryArgs {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = HistoryFormat::Terminal)]
     pub(crate) format: HistoryFormat,
+}
+
+/// Documents whose schema is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// The numbers of a run, as `summary.json` holds them.
+    Summary,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench decide runs/chat-20261122T101500Z\n  \
+    bench decide runs/chat-20261122T101500Z --rate 200      GPUs for 200 requests a second\n\n\
+    What is required is what the scenario says: 99 % of the requests of a cell must meet `[slo]`, no\n\
+    gate of `[gate]` may be missed; of the rest the cell with the cheapest tokens is recommended, by\n\
+    `[cost]`, else the one with the highest output of a GPU.")]
+pub(crate) struct DecideArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Requests per second for which machines are counted.
+    #[arg(long, value_name = "PER_S", value_parser = above_zero)]
+    pub(crate) rate: Option<f64>,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value_t = DecideFormat::Terminal)]
+    pub(crate) format: DecideFormat,
+}
+
+/// Faces of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecideFormat {
+    /// A table for this terminal.
+    Terminal,
+    /// Markdown.
+    Markdown,
+    /// The decision as JSON.
+    Json,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench export runs/chat --format parquet --out requests.parquet\n  \
+    bench export runs/chat --format prometheus > /var/lib/node_exporter/bench.prom\n  \
+    bench export runs/chat --format latex --out table.tex")]
+pub(crate) struct ExportArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What is written.
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// File to write; without it, standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Forms in which a run is written for other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// All requests, with the columns of requests.csv.
+    Parquet,
+    /// All requests, as requests.csv has them.
+    Csv,
+    /// All requests, an object on each line.
+    Jsonl,
+    /// Numbers of all cells in Prometheus' text format; INVALID ones are left out.
+    Prometheus,
+    /// llm-d's Benchmark Report 0.2: a document on each line, for each measured cell.
+    BenchmarkReport,
+    /// The main table.
+    Latex,
 }
 
 /// Faces of a history.

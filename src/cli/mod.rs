@@ -15,10 +15,12 @@ mod check_samples;
 mod compare;
 mod data;
 mod data_seen;
+mod decide;
 mod doctor;
 mod download;
 mod exit;
 mod explain;
+mod export;
 mod failure;
 mod files;
 mod gates;
@@ -48,7 +50,7 @@ use std::process::{ExitCode, Termination as _};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::args::{Cli, Colour, Command, PlanArgs, ServeCommand};
+use crate::cli::args::{Cli, Colour, Command, PlanArgs, SchemaOf, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::secrets::redact::Redactor;
@@ -91,6 +93,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::report(&args, colour),
         Command::Baseline(command) => baseline::baseline(&command),
         Command::Compare(args) => compare::compare_runs(&args, colour),
+        Command::Decide(args) => decide::recommend(&args, colour),
+        Command::Export(args) => export::export(&args),
         Command::History(args) => history::show(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),
@@ -102,7 +106,10 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::init(args),
         Command::Explain(args) => explain::explain(&args),
         Command::Help(args) => help::help(&args),
-        Command::Schema => print(&crate::scenario::json_schema::json_schema()),
+        Command::Schema { of: SchemaOf::Scenario } => {
+            print(&crate::scenario::json_schema::json_schema())
+        }
+        Command::Schema { of: SchemaOf::Summary } => print(&crate::report::json::schema()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bench", &mut script);

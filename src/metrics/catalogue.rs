@@ -47,7 +47,9 @@ macro_rules! metrics {
     ($($id:ident: $shape:ident($tag:literal, $name:literal, $unit:literal, $better:expr $(, $flag:ident)*)
         $definition:literal;)*) => {
         /// A metric. Its text form is the stable tag.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+        )]
         #[serde(into = "&'static str", try_from = "String")]
         pub enum MetricId {
             $(#[doc = $definition] $id,)*
@@ -174,6 +176,8 @@ metrics! {
         "1e9 / 3600 / output throughput per GPU, unrounded.";
     CostPer1mTokens: Figure("cost_per_1m_tokens", "cost per 1M output tokens", "price", LESS)
         "GPU-hours per 1M output tokens times the price of a GPU-hour.";
+    CostPerGoodRequest: Figure("cost_per_good_request", "cost per good request", "price", LESS)
+        "GPU-hours of the whole run times the price of a GPU-hour, per request that met all SLOs (per complete request where there are none).";
     CostPerCorrectAnswer: Figure("cost_per_correct_answer", "cost per correct answer", "price", LESS)
         "GPU-hours of the whole run times the price of a GPU-hour, per correct answer.";
     Energy: Figure("energy", "energy", "J", LESS)
@@ -296,7 +300,9 @@ impl From<MetricId> for &'static str {
 }
 
 /// A metric of a cell, or of one part of it: `gpu_utilisation`, `gpu_utilisation/GPU-1`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct MetricKey {
     /// The metric.

@@ -12,6 +12,7 @@ mod caveats;
 pub mod compare;
 pub mod condition;
 pub(crate) mod cpu_contention;
+pub(crate) mod decide;
 pub mod device;
 pub mod distribution;
 pub mod energy;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::catalogue::{MetricId, MetricKey};
 
 /// A metric and what is taken of it. Written as `load_time`, `ttft.p50` or `ttft.mean`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Quantity {
     /// The metric.

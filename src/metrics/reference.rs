@@ -11,7 +11,7 @@ use crate::score::fidelity::Fidelity;
 use crate::score::pair::PairedAccuracy;
 
 /// A cell's answers beside those of its reference, on the same items.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceComparison {
     /// Name of the reference cell.

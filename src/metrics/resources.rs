@@ -31,6 +31,11 @@ pub(crate) fn figures(figures: &mut Figures, use_of: &Use<'_>) {
     let tokens = sum(&|t| t.inside.output_tokens);
     let n_good = sum(&|t| if use_of.has_slo { t.n_good } else { t.n_ok } as f64);
     energy(figures, use_of, tokens, n_good, window_secs);
+    if let (Some(price), true) = (use_of.gpu_hours_price, n_good > 0.0) {
+        let cost = whole_secs / SECS_PER_HOUR * price / n_good;
+        let note = "GPU-hours of the whole run";
+        figures.set(MetricId::CostPerGoodRequest, cost, n_good as u64, note);
+    }
     if let Some(n_correct) = use_of.n_correct {
         let note = "correct answers of all trials, per second from first to last";
         if whole_secs > 0.0 {

@@ -17,7 +17,7 @@ use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 
 /// The numbers of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     /// [`crate::record::FORMAT_VERSION`].
     pub format: u32,
@@ -48,13 +48,14 @@ impl Summary {
 }
 
 /// What one search for the highest load found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SearchSummary {
     /// The cell with which it began.
     pub first: CellId,
     /// Swept keys and values, without the load.
     pub keys: IndexMap<String, String>,
     /// What was searched.
+    #[schemars(with = "String")]
     pub over: SearchOver,
     /// Share of the scheduled requests that had to be good.
     pub goodput: f64,
@@ -71,7 +72,7 @@ pub struct SearchSummary {
 }
 
 /// A load that a search tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PointSummary {
     /// Streams, or requests per second.
     pub load: f64,
@@ -84,7 +85,7 @@ pub struct PointSummary {
 }
 
 /// The numbers of one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CellSummary {
     /// The cell.
     pub id: CellId,
@@ -169,7 +170,7 @@ impl Distribution {
 }
 
 /// Whether a cell's numbers may be believed, and why not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Validity {
     /// The state of the cell.
@@ -179,7 +180,9 @@ pub struct Validity {
 }
 
 /// The state of a cell's numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellStatus {
     /// Measured, and nothing speaks against it.
@@ -224,7 +227,7 @@ impl Validity {
 }
 
 /// Whether a cell was in a steady state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SteadyState {
     /// What is known of it.
     pub status: SteadyStatus,
@@ -234,7 +237,9 @@ pub struct SteadyState {
 }
 
 /// What is known of a steady state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SteadyStatus {
     /// No trend was found where one was looked for: over rounds of a warm-up, or in the window.
@@ -247,7 +252,9 @@ pub enum SteadyStatus {
 }
 
 /// What the bound of a number means for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum NumberState {
     /// The bound is too narrow to matter.
@@ -270,7 +277,7 @@ impl NumberState {
 }
 
 /// How requests ended. `scheduled` is the sum of the others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Requests that were due.
     pub scheduled: u64,
@@ -310,7 +317,7 @@ fn is_planned(cause: &str) -> bool {
 }
 
 /// One number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Figure {
     /// The value in `unit`; absent when it cannot be had, then `note` says why.
     pub value: Option<f64>,
@@ -332,7 +339,7 @@ pub struct Figure {
 }
 
 /// A distribution.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Distribution {
     /// Unit as printed.
     pub unit: String,
@@ -359,7 +366,7 @@ pub struct Distribution {
 }
 
 /// One percentile.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Percentile {
     /// 50, 90, 95, 99, 99.9.
     pub p: f64,
@@ -382,7 +389,7 @@ pub struct Percentile {
 }
 
 /// What became of one gate in one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GateResult {
     /// Name of the cell.
     pub cell: String,
@@ -426,7 +433,7 @@ impl GateResult {
 }
 
 /// Whether a gate was passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GateOutcome {
     /// The number is what it must be, with its whole interval.
@@ -438,7 +445,9 @@ pub enum GateOutcome {
 }
 
 /// A doubt that travels with numbers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Caveat {
     /// Stable name of the kind: `late-sends`, `counts-differ`, `partial-wave` …
     pub code: String,

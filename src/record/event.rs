@@ -152,7 +152,7 @@ pub enum RunEvent {
 }
 
 /// The start of an engine in stages, as time since spawn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadTimeline {
     /// The listening socket appeared.
@@ -168,7 +168,7 @@ pub struct LoadTimeline {
 }
 
 /// One stage that the engine's log tells of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogStage {
     /// Stage name from the preset: `weights`, `compile`, `graph-capture` …
@@ -180,7 +180,9 @@ pub struct LogStage {
 }
 
 /// State of the page cache for the model's files before a start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PageCache {
     /// Left as it was.
@@ -212,7 +214,7 @@ pub struct EngineFacts {
 }
 
 /// How an engine failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineFailure {
     /// The class.
@@ -271,7 +273,7 @@ pub struct StopRecord {
 }
 
 /// How a cell ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CellOutcome {
     /// All trials are complete.

@@ -8,7 +8,7 @@ macro_rules! tagged {
         $(#[$meta])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
-            serde::Serialize, serde::Deserialize,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
         )]
         pub enum $name {
             $($(#[$variant_meta])* #[serde(rename = $tag)] $variant,)*

@@ -4,6 +4,8 @@
 
 pub mod compare;
 pub mod csv;
+pub(crate) mod decision;
+pub(crate) mod export;
 pub mod figure;
 pub(crate) mod history;
 pub mod html;

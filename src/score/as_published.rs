@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const PUBLISHED_PATTERN: &str = r"The answer is (\d+)";
 
 /// What the published way of scoring finds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct AsPublishedTinyllama {
     /// Items compared.

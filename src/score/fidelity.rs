@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How long the answers of one cell agree with those of a reference cell, at temperature 0.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fidelity {
     /// Answers compared.

@@ -26,7 +26,7 @@ pub(crate) mod thinking;
 use serde::{Deserialize, Serialize};
 
 /// Correctness of one cell's answers by one extractor. Shares are of `n`, not percentages.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Accuracy {
     /// Extractor name.
     pub extractor: String,

@@ -8,7 +8,7 @@ use crate::score::tally::LEVEL;
 use crate::stats::proportion::{mcnemar_exact, paired_difference};
 
 /// Correctness of two cells on the items that both answered, by one extractor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PairedAccuracy {
     /// Extractor.

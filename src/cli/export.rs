@@ -1,0 +1,85 @@
+//! `bench export`: a run for other programs.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
+
+use crate::analysis::request_rows::{self, RequestRow};
+use crate::analysis::run::RunAnalysis;
+use crate::cli::args::{ExportArgs, ExportFormat};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::publish;
+use crate::report::csv;
+use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
+use crate::store::reader::RunReader;
+
+/// Writes a run in another form.
+pub(crate) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
+    if args.format == ExportFormat::Parquet && args.out.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "Parquet is nothing for a terminal")
+            .help("name a file with --out, or pipe it into one"));
+    }
+    let reader = RunReader::open(&args.dir)?;
+    let analysis = RunAnalysis::of(&reader)?;
+    match &args.out {
+        None => written(args.format, &reader, &analysis, io::stdout(), &"to standard output"),
+        Some(path) => {
+            let file = File::create(path).map_err(|error| {
+                Failure::new(
+                    Exit::CannotCreate,
+                    format!("failed to create {}: {error}", path.display()),
+                )
+            })?;
+            written(args.format, &reader, &analysis, file, &path.display())
+        }
+    }?;
+    if let Some(path) = &args.out {
+        told(path);
+    }
+    Ok(Exit::Ok)
+}
+
+fn told(path: &Path) {
+    crate::cli::output::message(&format!("written: {}", path.display()));
+}
+
+fn written(
+    format: ExportFormat,
+    reader: &RunReader,
+    analysis: &RunAnalysis,
+    out: impl Write + Send,
+    place: &dyn Display,
+) -> Result<(), Failure> {
+    let failed = |error: &dyn Display| {
+        Failure::new(Exit::InputOutput, format!("failed to write {place}: {error}"))
+    };
+    let mut out = BufWriter::new(out);
+    let mut trouble = None;
+    let rows = request_rows::rows(reader, analysis)
+        .map_while(|row: Result<RequestRow, _>| row.map_err(|error| trouble = Some(error)).ok());
+    match format {
+        ExportFormat::Parquet => parquet::write(&mut out, rows).map_err(|error| failed(&error))?,
+        ExportFormat::Csv => {
+            csv::write_requests(&mut out, rows).map_err(|error| failed(&error))?;
+        }
+        ExportFormat::Jsonl => jsonl::write(&mut out, rows).map_err(|error| failed(&error))?,
+        ExportFormat::Prometheus | ExportFormat::BenchmarkReport | ExportFormat::Latex => {
+            drop(rows);
+            let text = text(format, analysis);
+            out.write_all(text.as_bytes()).map_err(|error| failed(&error))?;
+        }
+    }
+    out.flush().map_err(|error| failed(&error))?;
+    trouble.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn text(format: ExportFormat, analysis: &RunAnalysis) -> String {
+    let RunAnalysis { run, plan, summary, environment, .. } = analysis;
+    match format {
+        ExportFormat::Prometheus => prometheus::render(&run.name, summary),
+        ExportFormat::Latex => latex::render(&publish::view(analysis)),
+        _ => benchmark_report::render(run, &environment.bench_version, plan, summary),
+    }
+}

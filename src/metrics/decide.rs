@@ -1,0 +1,331 @@
+//! Which cell is to be taken: what meets the objectives and gates, at what price, by what margin,
+//! and what would change the answer.
+
+use serde::Serialize;
+
+use crate::metrics::axes::is_load;
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::saturation::GOOD_PCT;
+use crate::metrics::summary::{CellSummary, Figure, GateOutcome, Summary};
+use crate::plan::Plan;
+use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
+
+/// Version of the form in which a decision is written.
+const DECISION_FORMAT: u32 = 1;
+
+/// What cells are weighed by beside their price: output of a GPU, and what a user waits for.
+pub(crate) const CRITERIA: [Quantity; 3] = [
+    Quantity::figure(MetricId::OutputThroughputPerGpu),
+    Quantity::percentile(MetricId::Ttft, 50.0),
+    Quantity::percentile(MetricId::Tpot, 50.0),
+];
+
+/// A decision among the cells of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Decision {
+    /// Version of this form.
+    pub(crate) format: u32,
+    /// What is to be least, or most: the price of a million tokens, else the output of a GPU.
+    pub(crate) goal: Quantity,
+    /// Whether objectives are asked for.
+    pub(crate) has_objectives: bool,
+    /// The cells that take part, in the order of the plan.
+    pub(crate) cells: Vec<Weighed>,
+    /// Index of the recommended one; absent where none may be taken.
+    pub(crate) best: Option<usize>,
+    /// Index of the best one of another alternative, else of another load.
+    pub(crate) runner_up: Option<usize>,
+    /// How much better the recommended one is.
+    pub(crate) margin: Option<Margin>,
+    /// Index of one that would be better and may not be taken.
+    pub(crate) better_but: Option<usize>,
+    /// Machines for the rate that was asked for.
+    pub(crate) capacity: Option<Capacity>,
+}
+
+/// A cell and what speaks for and against it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Weighed {
+    /// Its name.
+    pub(crate) cell: String,
+    /// Why it may not be taken; empty where it may.
+    pub(crate) against: Vec<String>,
+    /// Gates that are not decided.
+    pub(crate) undecided: Vec<String>,
+    /// Its value of the goal; absent where it has none that can be believed.
+    pub(crate) goal: Option<f64>,
+    /// Name of a cell that is at least as good by every criterion and better by one beyond the
+    /// intervals; absent on the Pareto front.
+    pub(crate) dominated_by: Option<String>,
+}
+
+/// By how much the recommended cell is better than the runner-up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Margin {
+    /// The goal of the runner-up over that of the recommended cell, or the other way round where
+    /// more is better: above 1.
+    pub(crate) ratio: f64,
+    /// Interval of the ratio, 95 %; absent where one of both has a single trial.
+    pub(crate) interval: Option<(f64, f64)>,
+}
+
+impl Margin {
+    /// Whether the margin is more than noise; `None` where nobody knows the noise.
+    pub(crate) fn is_outside_noise(&self) -> Option<bool> {
+        self.interval.map(|(low, _)| low > 1.0)
+    }
+}
+
+/// Machines for a rate of requests, at the load of the recommended cell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Capacity {
+    /// Requests per second that were asked for.
+    pub(crate) rate_per_s: f64,
+    /// Engines like that of the cell, rounded up.
+    pub(crate) n_engines: u64,
+    /// Their GPUs.
+    pub(crate) n_gpus: u64,
+    /// Price of an hour of them, where a GPU-hour has one.
+    pub(crate) price_per_hour: Option<f64>,
+}
+
+/// Decides by the keys that a scenario has: `[slo]`, `[gate]` and `[cost]`.
+///
+/// Only cells whose numbers take part are weighed. Of those that meet the objectives and miss no
+/// gate the one with the best goal is recommended.
+pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) -> Decision {
+    let goal = match plan.gpu_hour_price {
+        Some(_) => Quantity::figure(MetricId::CostPer1mTokens),
+        None => Quantity::figure(MetricId::OutputThroughputPerGpu),
+    };
+    let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
+    let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
+    let mut weighed: Vec<Weighed> = cells
+        .iter()
+        .map(|cell| Weighed {
+            cell: cell.name.clone(),
+            against: against(summary, cell, has_objectives),
+            undecided: gates(summary, cell, GateOutcome::Undecided),
+            goal: goal.believed(cell).and_then(|figure| figure.value),
+            dominated_by: None,
+        })
+        .collect();
+    let criteria: Vec<Option<Criteria>> = cells.iter().map(|cell| criteria(cell)).collect();
+    for (at, own) in criteria.iter().enumerate() {
+        let Some(own) = own else { continue };
+        let is_better = |other: &Option<Criteria>| other.is_some_and(|it| dominates(&it, own));
+        let better = criteria.iter().position(is_better);
+        weighed[at].dominated_by = better.map(|other| cells[other].name.clone());
+    }
+    let sign = if goal.larger_is_better() == Some(true) { 1.0 } else { -1.0 };
+    let score = |at: usize| weighed[at].goal.map(|value| sign * value);
+    let best_of = |is_wanted: &dyn Fn(usize) -> bool| {
+        let known = (0..cells.len()).filter(|at| is_wanted(*at));
+        let scored = known.filter_map(|at| Some((at, score(at)?)));
+        // Of equals the first one of the scenario.
+        scored.rev().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(at, _)| at)
+    };
+    let may = |at: usize| weighed[at].against.is_empty();
+    let best = best_of(&may);
+    let runner_up = best.and_then(|best| {
+        let is_other = |at: usize| may(at) && alternative(cells[at]) != alternative(cells[best]);
+        best_of(&is_other).or_else(|| best_of(&|at| may(at) && at != best))
+    });
+    let margin = best.zip(runner_up).and_then(|(best, other)| {
+        let read = |at: usize| goal.believed(cells[at]);
+        Some(margin(&read(best)?, &read(other)?, sign))
+    });
+    let better_but = best_of(&|at| {
+        let is_better = match (score(at), best.and_then(score)) {
+            (Some(one), Some(best)) => one > best,
+            (one, None) => one.is_some(),
+            (None, _) => false,
+        };
+        !may(at) && is_better
+    });
+    let capacity = best
+        .zip(rate_per_s)
+        .and_then(|(best, rate)| capacity(cells[best], rate, plan.gpu_hour_price));
+    Decision {
+        format: DECISION_FORMAT,
+        goal,
+        has_objectives,
+        cells: weighed,
+        best,
+        runner_up,
+        margin,
+        better_but,
+        capacity,
+    }
+}
+
+/// Says why a cell may not be taken.
+fn against(summary: &Summary, cell: &CellSummary, has_objectives: bool) -> Vec<String> {
+    let share = Quantity::figure(MetricId::GoodputShare).believed(cell).and_then(|it| it.value);
+    let objectives = match share {
+        Some(good) if good < GOOD_PCT => {
+            Some(format!("{good:.1} % of its requests met the objectives, {GOOD_PCT} % must"))
+        }
+        None if has_objectives => Some("it is not known how many met the objectives".to_owned()),
+        _ => None,
+    };
+    let missed = gates(summary, cell, GateOutcome::Missed);
+    objectives
+        .into_iter()
+        .chain(missed.into_iter().map(|gate| format!("it misses {gate}")))
+        .collect()
+}
+
+fn gates(summary: &Summary, cell: &CellSummary, outcome: GateOutcome) -> Vec<String> {
+    let of_cell = summary.gates.iter().filter(|gate| gate.cell == cell.name);
+    of_cell.filter(|gate| gate.outcome == outcome).map(|gate| gate.condition.clone()).collect()
+}
+
+/// Returns the swept keys that are no load, with their values.
+fn alternative(cell: &CellSummary) -> Vec<(&String, &String)> {
+    cell.keys.iter().filter(|(key, _)| !is_load(key)).collect()
+}
+
+fn margin(best: &Figure, other: &Figure, sign: f64) -> Margin {
+    let (above, below) = if sign > 0.0 { (best, other) } else { (other, best) };
+    let estimate = |figure: &Figure| {
+        let interval = Interval::from(figure.interval?);
+        Some(Estimate { value: figure.value?, interval })
+    };
+    let found = estimate(above).zip(estimate(below)).and_then(|(a, b)| ratio_of_estimates(a, b));
+    let value = |figure: &Figure| figure.value.unwrap_or(f64::NAN);
+    Margin {
+        ratio: value(above) / value(below),
+        interval: found.map(|found| found.interval.ends()),
+    }
+}
+
+/// Values by which a cell is weighed, with their intervals, turned so that more is better.
+type Criteria = [(f64, Interval); 3];
+
+/// Returns the criteria of a cell; `None` where it lacks one.
+fn criteria(cell: &CellSummary) -> Option<Criteria> {
+    let mut found = [(0.0, Interval::new(0.0, 0.0)); 3];
+    for (quantity, place) in CRITERIA.iter().zip(&mut found) {
+        let figure = quantity.believed(cell)?;
+        let value = figure.value?;
+        let (low, high) = figure.interval.unwrap_or((value, value));
+        *place = match quantity.larger_is_better() {
+            Some(true) => (value, Interval::new(low, high)),
+            _ => (-value, Interval::new(-high, -low)),
+        };
+    }
+    Some(found)
+}
+
+/// Whether a cell is at least as good as another by every criterion, and better by one of them
+/// beyond the intervals of both.
+fn dominates(one: &Criteria, other: &Criteria) -> bool {
+    let mut pairs = one.iter().zip(other);
+    pairs.clone().all(|((a, _), (b, _))| a >= b) && pairs.any(|((_, a), (_, b))| a.low > b.high)
+}
+
+fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<Capacity> {
+    let of_one = Quantity::figure(MetricId::RequestThroughput).believed(cell)?.value?;
+    let n_engines = (rate_per_s / of_one).ceil();
+    (of_one > 0.0 && n_engines.is_finite()).then(|| {
+        let n_gpus = n_engines as u64 * u64::from(cell.n_gpus.max(1));
+        Capacity {
+            rate_per_s,
+            n_engines: n_engines as u64,
+            n_gpus,
+            price_per_hour: price.map(|price| price * n_gpus as f64),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::Distribution;
+    use crate::metrics::summary::{GateResult, Percentile};
+    use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
+
+    /// A cell of an engine with its price, its share of good requests, and its median latencies.
+    fn cell(engine: &str, streams: u32, price: f64, good: f64, ms: f64) -> CellSummary {
+        let mut cell = measured_cell(engine, "fp16");
+        cell.name = format!("{engine} {streams}");
+        cell.keys.insert("engine".to_owned(), engine.to_owned());
+        cell.keys.insert("concurrency".to_owned(), streams.to_string());
+        for metric in [MetricId::Ttft, MetricId::Tpot] {
+            let median = Percentile {
+                p: 50.0,
+                value: Some(ms),
+                interval: Some((ms * 0.99, ms * 1.01)),
+                ..Percentile::default()
+            };
+            let found = Distribution { percentiles: vec![median], ..Distribution::default() };
+            cell.distributions.insert(metric, found);
+        }
+        let output = 1_000.0 / price;
+        let figures = [
+            (MetricId::CostPer1mTokens, price),
+            (MetricId::OutputThroughputPerGpu, output),
+            (MetricId::RequestThroughput, output / 100.0),
+            (MetricId::GoodputShare, good),
+        ];
+        figures.into_iter().fold(cell, |cell, (metric, value)| {
+            with_figure(cell, metric, value, Some((value * 0.98, value * 1.02)))
+        })
+    }
+
+    fn decided(cells: Vec<CellSummary>, gates: Vec<GateResult>, rate: Option<f64>) -> Decision {
+        let mut plan = plan(&["a"]);
+        plan.gpu_hour_price = Some(2.0);
+        decide(&plan, &Summary { cells, gates, ..Summary::default() }, rate)
+    }
+
+    #[test]
+    fn the_cheapest_cell_that_meets_the_objectives_is_recommended() {
+        let cells = vec![
+            cell("a", 1, 4.0, 100.0, 10.0),
+            cell("a", 8, 1.0, 99.5, 20.0),
+            cell("a", 32, 0.5, 80.0, 60.0),
+            cell("b", 8, 1.5, 100.0, 21.0),
+        ];
+        let found = decided(cells, Vec::new(), Some(25.0));
+        let name = |at: Option<usize>| found.cells[at.unwrap()].cell.as_str();
+        assert_eq!((name(found.best), name(found.runner_up)), ("a 8", "b 8"));
+        let margin = found.margin.unwrap();
+        assert!((margin.ratio - 1.5).abs() < 1e-9 && margin.is_outside_noise() == Some(true));
+        assert_eq!(name(found.better_but), "a 32");
+        assert!(found.cells[2].against[0].starts_with("80.0 % of its requests"), "{found:?}");
+        // 1,000 tokens per second are 10 requests: 25 of them take three engines of one GPU.
+        let capacity = found.capacity.unwrap();
+        assert_eq!(
+            (capacity.n_engines, capacity.n_gpus, capacity.price_per_hour),
+            (3, 3, Some(6.0))
+        );
+        let dominated: Vec<_> = found.cells.iter().map(|it| it.dominated_by.as_deref()).collect();
+        assert_eq!(dominated, [None, None, None, Some("a 8")]);
+    }
+
+    #[test]
+    fn a_missed_gate_takes_a_cell_out_and_an_open_one_is_told() {
+        let gate = |cell: &str, outcome| GateResult {
+            outcome,
+            ..GateResult::missed(cell, "ttft.p99 < 500ms", true, "TTFT p99".to_owned())
+        };
+        let cells = vec![cell("a", 8, 1.0, 100.0, 20.0), cell("b", 8, 1.01, 100.0, 20.0)];
+        let gates = vec![gate("a 8", GateOutcome::Missed), gate("b 8", GateOutcome::Undecided)];
+        let found = decided(cells.clone(), gates, None);
+        assert_eq!((found.best, found.runner_up, found.better_but), (Some(1), None, Some(0)));
+        assert_eq!(found.cells[0].against, ["it misses ttft.p99 < 500ms"]);
+        assert_eq!(found.cells[1].undecided, ["ttft.p99 < 500ms"]);
+        let close = decided(cells, Vec::new(), None);
+        assert_eq!(close.margin.unwrap().is_outside_noise(), Some(false));
+    }
+
+    #[test]
+    fn nothing_is_recommended_where_nothing_may_be_taken() {
+        let found = decided(vec![cell("a", 8, 1.0, 50.0, 20.0)], Vec::new(), Some(1.0));
+        assert_eq!((found.best, found.margin, found.capacity), (None, None, None));
+        assert_eq!(found.better_but, Some(0));
+    }
+}

@@ -1,0 +1,157 @@
+//! A run for other programs, and what follows from it: schema, exports, decision, history.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "starts the program and reads what it wrote"
+)]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SCENARIO: &str = "report = \"serving\"\n[engine.sim]\nttft = \"5ms\"\nitl = \"1ms\"\n\
+    [dataset.q]\nsource = \"jsonl\"\nlocation = \"./q.jsonl\"\ncolumns = { prompt = \"q\" }\n\
+    cycle = true\n[request]\nmax-tokens = 8\n[phase.load]\nconcurrency = 1\nrequests = 8\n\
+    [matrix]\nconcurrency = [1, 4]\n[slo]\ne2e = \"10s\"\n[cost]\ngpu-hour-price = 2.5\n";
+
+/// Runs the program in a directory, requires success and returns its standard output.
+#[track_caller]
+fn bench(home: &Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(args)
+        .current_dir(home)
+        .env("HOME", home)
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "bench {args:?}\n{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_run_is_read_by_other_programs_and_decided_on() {
+    let place = TempDir::new().unwrap();
+    let home = place.path();
+    fs::write(home.join("q.jsonl"), "{\"q\": \"What is 1 + 1?\"}\n").unwrap();
+    fs::write(home.join("s.toml"), SCENARIO).unwrap();
+    for name in ["one", "two"] {
+        bench(home, &["run", "s.toml", "--quiet", "--fail-on", "failed", "--out", name]);
+    }
+
+    let schema: Value = serde_json::from_str(&bench(home, &["schema", "summary"])).unwrap();
+    let summary: Value =
+        serde_json::from_str(&fs::read_to_string(home.join("one/summary.json")).unwrap()).unwrap();
+    let errors = |summary: &Value| wrong(&schema, &schema, summary, "");
+    assert_eq!(errors(&summary), [] as [String; 0]);
+    for (pointer, value) in [
+        ("/format", json!(0)),
+        ("/cells/0/counts/ok", json!("many")),
+        ("/cells/0/validity/status", json!("fine")),
+        ("/cells/0/figures/output_throughput/interval", json!([1.0])),
+    ] {
+        let mut broken = summary.clone();
+        *broken.pointer_mut(pointer).unwrap() = value;
+        assert!(!errors(&broken).is_empty(), "{pointer}");
+    }
+    let mut lacks = summary.clone();
+    lacks["cells"][0].as_object_mut().unwrap().remove("name");
+    assert!(errors(&lacks)[0].ends_with("name is missing"), "{:?}", errors(&lacks));
+
+    let export = |format: &str| bench(home, &["export", "one", "--format", format]);
+    let csv = export("csv");
+    assert_eq!(csv, fs::read_to_string(home.join("one/requests.csv")).unwrap());
+    let jsonl = export("jsonl");
+    assert_eq!(jsonl.lines().count(), csv.lines().count() - 1);
+    let first: Value = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
+    assert!(first["ttft_ms"].as_f64().unwrap() > 4.0, "{first}");
+    bench(home, &["export", "one", "--format", "parquet", "--out", "r.parquet"]);
+    let file = SerializedFileReader::new(File::open(home.join("r.parquet")).unwrap()).unwrap();
+    assert_eq!(file.metadata().file_metadata().num_rows(), 16);
+
+    let prometheus = export("prometheus");
+    // Numbers that are INVALID are left out; how many tokens an answer had never is.
+    let tokens = "bench_output_tokens_tok_count{run=\"one\",cell=\"engine=sim,concurrency=4\"";
+    assert!(prometheus.contains(tokens), "{prometheus}");
+    let report = export("benchmark-report");
+    let report: Value = serde_json::from_str(report.lines().next().unwrap()).unwrap();
+    assert_eq!(report["version"], "0.2");
+    assert_eq!(report["scenario"]["load"]["standardized"]["concurrency"], 1, "{report}");
+    assert!(export("latex").contains("\\begin{tabular}"));
+
+    let decision = bench(home, &["decide", "one", "--rate", "10000", "--format", "json"]);
+    let decision: Value = serde_json::from_str(&decision).unwrap();
+    assert_eq!(decision["goal"], "cost_per_1m_tokens", "{decision}");
+    let told = bench(home, &["decide", "one", "--rate", "10000"]);
+    assert!(told.contains("Recommended: engine=sim,concurrency="), "{told}");
+    assert!(told.contains("10000 req/s take"), "{told}");
+
+    let history = bench(home, &["history", "."]);
+    assert!(history.contains("No step") && history.contains("two"), "{history}");
+}
+
+/// Returns where a value is not what a JSON Schema says, for the words that ours has.
+fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.trim_start_matches('#')).unwrap();
+        return wrong(root, target, value, at);
+    }
+    let mut found = Vec::new();
+    for word in ["anyOf", "oneOf"] {
+        let branches = schema[word].as_array();
+        let fits = |it: &Value| wrong(root, it, value, at).is_empty();
+        if branches.is_some_and(|all| !all.iter().any(fits)) {
+            found.push(format!("{at}: {value} is none of {word}"));
+        }
+    }
+    let of = |types: &Value| types.as_array().cloned().unwrap_or_else(|| vec![types.clone()]);
+    let is_a = |name: &Value| match name.as_str() {
+        Some("null") => value.is_null(),
+        Some("boolean") => value.is_boolean(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("number") => value.is_number(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => panic!("{name} is no type"),
+    };
+    let is_typed = schema.get("type").is_none_or(|types| of(types).iter().any(is_a));
+    let is_const = schema.get("const").is_none_or(|only| only == value);
+    let is_listed = schema["enum"].as_array().is_none_or(|all| all.contains(value));
+    if !(is_typed && is_const && is_listed) {
+        found.push(format!("{at}: {value} is not {schema}"));
+    }
+    if let Some(members) = value.as_object() {
+        let required = schema["required"].as_array().into_iter().flatten();
+        let missing = required.filter(|name| !members.contains_key(name.as_str().unwrap()));
+        found.extend(missing.map(|name| format!("{at}: {} is missing", name.as_str().unwrap())));
+        for (name, member) in members {
+            let at = format!("{at}/{name}");
+            match (schema["properties"].get(name), schema.get("additionalProperties")) {
+                (Some(of), _) | (None, Some(of @ Value::Object(_))) => {
+                    found.extend(wrong(root, of, member, &at));
+                }
+                (None, Some(Value::Bool(false))) => found.push(format!("{at} is not known")),
+                (None, _) => {}
+            }
+        }
+    }
+    if let Some(items) = value.as_array() {
+        let first = schema["prefixItems"].as_array().map_or(&[][..], Vec::as_slice);
+        let least = schema["minItems"].as_u64().unwrap_or_default() as usize;
+        let most = schema["maxItems"].as_u64().map_or(usize::MAX, |most| most as usize);
+        if !(least..=most).contains(&items.len()) {
+            found.push(format!("{at}: {} items", items.len()));
+        }
+        for (place, item) in items.iter().enumerate() {
+            if let Some(of) = first.get(place).or_else(|| schema.get("items")) {
+                found.extend(wrong(root, of, item, &format!("{at}/{place}")));
+            }
+        }
+    }
+    found
+}
