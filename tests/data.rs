@@ -374,9 +374,17 @@ fn an_interrupt_ends_the_reading_of_a_long_file() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // It is not yet begun, or reads; in neither case is an engine started.
-    std::thread::sleep(Duration::from_millis(1_500));
-    assert!(running.try_wait().unwrap().is_none(), "the file is too short for this machine");
+    let reads = || {
+        let open = fs::read_dir(format!("/proc/{}/fd", running.id())).into_iter().flatten();
+        open.flatten()
+            .filter_map(|at| fs::read_link(at.path()).ok())
+            .any(|to| to.ends_with("long.jsonl"))
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while !reads() {
+        assert!(Instant::now() < until, "the file was not opened");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let asked = Instant::now();
     let pid = nix::unistd::Pid::from_raw(running.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();

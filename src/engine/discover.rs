@@ -14,7 +14,7 @@ use crate::engine::http::{Answer, Http, HttpError, trust};
 use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, ProbeRequest};
-use crate::engine::tokenize::{self, Prompt};
+use crate::engine::tokenize;
 use crate::load::recorder::reader::ReadAnswer;
 use crate::load::transport::url::path_and_query;
 use crate::plan::cell::Api;
@@ -209,9 +209,7 @@ impl<'a> Server<'a> {
 
     /// Returns the tokens that the server's tokenizer counts in a text, if it tells.
     pub fn count_tokens(&self, model: &str, text: &str) -> Option<u32> {
-        let prompt = Prompt::Text { text, has_front: false };
-        let tokens = tokenize::tokens(&self.http, model, &prompt)?;
-        u32::try_from(tokens.len()).ok()
+        tokenize::count(&self.http, model, text)
     }
 
     fn ask(

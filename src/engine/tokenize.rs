@@ -29,16 +29,7 @@ pub(crate) enum Prompt<'a> {
 pub(super) fn tokens(http: &Http, model: &str, prompt: &Prompt<'_>) -> Option<Vec<u32>> {
     match prompt {
         Prompt::Text { text, has_front } => {
-            // vLLM and SGLang read `prompt`, llama-server reads `content`; each ignores the rest.
-            let body = BTreeMap::from([
-                ("model", Value::from(model)),
-                ("prompt", Value::from(*text)),
-                ("add_special_tokens", Value::from(*has_front)),
-                ("content", Value::from(*text)),
-                ("add_special", Value::from(*has_front)),
-                ("parse_special", Value::from(true)),
-            ]);
-            told(post(http, "/tokenize", &body)?.get("tokens")?)
+            told(cut(http, model, text, *has_front)?.get("tokens")?)
         }
         Prompt::Chat(fields) => {
             let mut body = BTreeMap::from([
@@ -55,6 +46,28 @@ pub(super) fn tokens(http: &Http, model: &str, prompt: &Prompt<'_>) -> Option<Ve
             })
         }
     }
+}
+
+/// Returns how many tokens a text alone has; `None` where the engine does not tell. Some count and
+/// list nothing.
+pub(super) fn count(http: &Http, model: &str, text: &str) -> Option<u32> {
+    let answer = cut(http, model, text, false)?;
+    let counted = answer.get("count").and_then(Json::as_u64).filter(|&n| n > 0);
+    let n = counted.or_else(|| Some(told(answer.get("tokens")?)?.len() as u64));
+    n.and_then(|n| u32::try_from(n).ok())
+}
+
+fn cut(http: &Http, model: &str, text: &str, has_front: bool) -> Option<Json> {
+    // vLLM and SGLang read `prompt`, llama-server reads `content`; each ignores the rest.
+    let body = BTreeMap::from([
+        ("model", Value::from(model)),
+        ("prompt", Value::from(text)),
+        ("add_special_tokens", Value::from(has_front)),
+        ("content", Value::from(text)),
+        ("add_special", Value::from(has_front)),
+        ("parse_special", Value::from(true)),
+    ]);
+    post(http, "/tokenize", &body)
 }
 
 fn post(http: &Http, path: &str, body: &BTreeMap<&str, Value>) -> Option<Json> {
