@@ -171,9 +171,9 @@ impl RequestMetrics {
         let scheduled = Some(record.scheduled);
         let ttft = since(record.sent, first);
         let generating = since(first, last);
-        let unseen = tokens.tpot_unseen_ns(generating, output.tokens, slack);
-        // What bench looked at late is no burst of the engine.
-        let burst = tokens.burst(generating, ttft, output.tokens).filter(|_| unseen.is_none());
+        let burst = tokens.burst(generating, ttft, output.tokens, slack);
+        let unseen =
+            tokens.tpot_unseen_ns(generating, output.tokens, slack).filter(|_| burst.is_none());
         let bound = tokens
             .tpot_bound_ns(generating, output.tokens)
             .filter(|_| burst.is_none() && unseen.is_none());
@@ -326,13 +326,16 @@ impl TokenEvents {
         generating: Option<Nanos>,
         ttft: Option<Nanos>,
         n_output: Option<u32>,
+        slack: impl Fn(Nanos) -> Nanos,
     ) -> Option<Burst> {
         let (within, after) = (generating?, ttft?);
+        // Nor did bench make it one by looking late.
+        let longest = within + slack(self.added.first);
         let n_tokens = n_output.unwrap_or(self.n).saturating_sub(self.in_first.unwrap_or(1));
         let is_burst = self.n > 1
             && after >= BURST_SILENCE
-            && within.0.saturating_mul(BURST_SHARE) <= after.0
-            && within.0 < u64::from(n_tokens) * BURST_TPOT.0;
+            && longest.0.saturating_mul(BURST_SHARE) <= after.0
+            && longest.0 < u64::from(n_tokens) * BURST_TPOT.0;
         is_burst.then_some(Burst { n_tokens, within, after })
     }
 }

@@ -31,7 +31,7 @@ fn a_missed_gate_is_told_in_every_face_and_ends_run_and_report_alike() {
     assert!(last.iter().any(|it| it.starts_with("✗ engine=sim: ") && it.contains(line)), "{told}");
     assert!(last.iter().any(|it| it.contains("must not be > 10ms")), "{told}");
     assert_eq!(last.iter().filter(|it| it.starts_with('✓')).count(), 2, "{told}");
-    for (file, below) in [("report.md", "\n| "), ("report.html", "<h2>Results")] {
+    for (file, below) in [("report.md", "\n| "), ("report.html", "<h2 id=\"results\">")] {
         let text = fs::read_to_string(place.path("run").join(file)).unwrap();
         let (gate, table) = (text.find(line).unwrap(), text.find(below).unwrap());
         assert!(gate < table, "{file}: the gate stands below the table");

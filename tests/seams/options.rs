@@ -59,6 +59,16 @@ fn carry_out(row: &Row) {
     let times = [0, 50, 50, 120, 200, 300];
     let trace = times.map(|at| format!("{{\"timestamp\":{at},\"prompt\":\"at {at}\"}}\n"));
     place.write("trace.jsonl", &trace.concat());
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/word-problems-1m");
+    for (name, kept) in [
+        ("tokenizer.json", "tokenizer.json"),
+        ("tokenizer_config.json", "tokenizer_config.json"),
+        ("chat_template.jinja", "chat_template.jinja"),
+        ("chat_template.jinja", "additional_chat_templates/brief.jinja"),
+    ] {
+        let text = fs::read_to_string(format!("{model}/{name}")).unwrap();
+        place.write(&format!("model/{kept}"), &text);
+    }
     place.write(
         "base.toml",
         "[engine.sim]\nttft = \"2ms\"\nitl = \"1ms\"\n[dataset.q]\nsource = \"jsonl\"\n\

@@ -14,7 +14,8 @@ const fn row(name: &'static str, text: &'static str) -> Row {
 }
 
 /// `q.jsonl` has twelve questions, `chats.jsonl` four conversations, `trace.jsonl` six rows with
-/// times, `odd.jsonl` a row that cannot be used, and `base.toml` is a scenario without a load.
+/// times, `odd.jsonl` a row that cannot be used, `model` a tokenizer with two templates, and
+/// `base.toml` is a scenario without a load.
 pub(crate) const ROWS: &[Row] = &[
     row(
         "two scores on one data set",
@@ -170,6 +171,7 @@ extract = ["flexible"]
 [published]
 table = "tinyllama_gsm8k"
 rows = { "vLLM FP16" = { engine = "sim" } }
+names = { "vLLM FP16" = "sim" }
 [phase.load]
 all-at-once = true
 requests = 6
@@ -198,7 +200,7 @@ salt = true
 extra-body = { min_p = 0.1 }
 [phase.load]
 concurrency = 2
-requests = 6
+iterations = 3
 "#,
     ),
     row(
@@ -209,9 +211,11 @@ ttft = "2ms"
 itl = "1ms"
 [dataset.prompts]
 source = "random"
-tokenizer = "@ROOT@/fixtures/models/word-problems-1m"
+tokenizer = "./model"
 chat-template = "text"
 template-date = "2026-11-29"
+template-name = "brief"
+chat-template-kwargs = { enable_thinking = false }
 input-tokens = { min = 8, max = 16 }
 output-tokens = 4
 shared-prefix-tokens = 2
@@ -234,6 +238,8 @@ source = "random"
 input-words = { min = 4, max = 9 }
 output-tokens = 4
 shared-prefix-tokens = 2
+shared-prefixes = 2
+warm = 0.5
 [request]
 max-tokens = "from-data"
 [phase.load]
