@@ -107,24 +107,11 @@ fn csv_text(header: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, PublishedPlan};
     use crate::report::tests::sample_run;
 
     /// Files of the sample run as if its scenario named `table`, cells at concurrency 20.
     fn files_of(table: &str, keys: &[(&str, &str)]) -> Vec<OriginalFile> {
-        sample_run::with_input(|input| {
-            let mut summary = input.summary.clone();
-            for cell in &mut summary.cells {
-                for (key, value) in keys {
-                    cell.keys.insert((*key).to_owned(), (*value).to_owned());
-                }
-            }
-            let published = Some(PublishedPlan {
-                table: table.to_owned(),
-                rows: indexmap::IndexMap::new(),
-                names: BTreeMap::new(),
-            });
-            let plan = Plan { published, ..input.plan.clone() };
+        sample_run::with_published(table, keys, |input| {
             let row = |index, ttft_ms: f64| RequestRow {
                 index,
                 measured: true,
@@ -137,9 +124,9 @@ mod tests {
                 ..RequestRow::default()
             };
             let rows = vec![row(0, 10.0), row(1, 20.0)];
-            let requests =
-                summary.cells.iter().map(|cell| (cell.name.clone(), rows.clone())).collect();
-            files(&Input { summary: &summary, plan: &plan, ..*input }, &requests)
+            let cells = input.summary.cells.iter();
+            let requests = cells.map(|cell| (cell.name.clone(), rows.clone())).collect();
+            files(input, &requests)
         })
     }
 

@@ -118,6 +118,27 @@ pub(crate) fn with_input<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
     })
 }
 
+/// Calls `use_it` with the sample run as if its scenario named a published table and its cells had
+/// further keys.
+pub(crate) fn with_published<T>(
+    table: &str,
+    keys: &[(&str, &str)],
+    use_it: impl FnOnce(&Input<'_>) -> T,
+) -> T {
+    with_input(|input| {
+        let mut summary = input.summary.clone();
+        for cell in &mut summary.cells {
+            let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            cell.keys.extend(keys);
+        }
+        let mut plan = input.plan.clone();
+        let published = plan.published.as_mut().expect("the sample names a table");
+        table.clone_into(&mut published.table);
+        published.names.clear();
+        use_it(&Input { summary: &summary, plan: &plan, ..*input })
+    })
+}
+
 /// Calls `use_it` with a sweep over concurrency of two engines, one point of it missing.
 pub(crate) fn with_sweep<T>(use_it: impl FnOnce(&Input<'_>) -> T) -> T {
     let mut cells = Vec::new();

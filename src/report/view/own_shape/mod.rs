@@ -61,25 +61,11 @@ pub fn shapes(input: &Input<'_>, marks: &Marks) -> Vec<ShapeView> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, PublishedPlan};
     use crate::report::tests::sample_run;
 
     fn told(table: &str, keys: &[(&str, &str)]) -> Vec<String> {
-        sample_run::with_input(|input| {
-            let mut summary = input.summary.clone();
-            for cell in &mut summary.cells {
-                for (key, value) in keys {
-                    cell.keys.insert((*key).to_owned(), (*value).to_owned());
-                }
-            }
-            let published = Some(PublishedPlan {
-                table: table.to_owned(),
-                rows: input.plan.published.as_ref().expect("it has one").rows.clone(),
-                names: std::collections::BTreeMap::new(),
-            });
-            let plan = Plan { published, ..input.plan.clone() };
-            let input = Input { summary: &summary, plan: &plan, ..*input };
-            let shapes = shapes(&input, &Marks::default());
+        sample_run::with_published(table, keys, |input| {
+            let shapes = shapes(input, &Marks::default());
             shapes
                 .iter()
                 .flat_map(|shape| {
