@@ -52,12 +52,9 @@ pub(crate) fn write_files(analysis: &RunAnalysis, view: &ReportView) -> Result<(
 /// Returns what all faces of the report show.
 pub(crate) fn view(analysis: &RunAnalysis) -> ReportView {
     let table = analysis.plan.published.as_ref();
-    let mut gpus: Vec<_> = analysis.environment.gpus.iter().collect();
-    gpus.sort_by_key(|gpu| gpu.index);
-    let gpus: Vec<String> = gpus.into_iter().map(|gpu| gpu.uuid.clone()).collect();
     let published = table
         .and_then(|published| published::table(&published.table).ok())
-        .map(|table| table.with_gpus(&gpus));
+        .map(|table| table.with_gpus(&analysis.environment.gpu_uuids()));
     ReportView::new(&Input::of(analysis, published.as_ref()))
 }
 

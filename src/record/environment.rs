@@ -40,6 +40,13 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Returns the ids of the GPUs in the order in which the driver counts them.
+    pub(crate) fn gpu_uuids(&self) -> Vec<String> {
+        let mut gpus: Vec<_> = self.gpus.iter().collect();
+        gpus.sort_by_key(|gpu| gpu.index);
+        gpus.into_iter().map(|gpu| gpu.uuid.clone()).collect()
+    }
+
     /// Returns the facts that tell one machine, or build of `bench`, from another, by name; empty
     /// where there is none.
     pub fn facts(&self) -> [(&'static str, String); 9] {

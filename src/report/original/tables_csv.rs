@@ -20,9 +20,7 @@ fn headers(names: &[&str]) -> Vec<String> {
 
 /// One file per kind of prompts.
 pub(super) fn batch_sweep(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<OriginalFile> {
-    let mut gpus: Vec<_> = input.environment.gpus.iter().collect();
-    gpus.sort_by_key(|gpu| gpu.index);
-    let gpus: Vec<String> = gpus.into_iter().map(|gpu| gpu.uuid.clone()).collect();
+    let gpus = input.environment.gpu_uuids();
     let mut header = headers(&[
         "framework",
         "batch_size",

@@ -11,9 +11,7 @@ use crate::report::view::table::{Column, Table, TableCell};
 
 /// Makes the tables.
 pub(super) fn shapes(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) -> Vec<ShapeView> {
-    let mut gpus: Vec<_> = input.environment.gpus.iter().collect();
-    gpus.sort_by_key(|gpu| gpu.index);
-    let uuids: Vec<String> = gpus.into_iter().map(|gpu| gpu.uuid.clone()).collect();
+    let uuids = input.environment.gpu_uuids();
     let sweep = BatchSweep::of(input.plan.published.as_ref(), cells, &uuids);
     let mut columns = vec![Column::words("Framework", 0), Column::numbers("Batch", "", 0)];
     columns.extend(sweep.columns.iter().map(|(name, unit, _)| Column::numbers(name, *unit, 1)));
