@@ -15,6 +15,7 @@ use crate::metrics::compare::sides::within;
 use crate::metrics::gates;
 use crate::metrics::summarise::{run_caveat, summary};
 use crate::metrics::summary::{Caveat, CellSummary, Summary};
+use crate::metrics::wall_time::{TimesByTrial, TrialTimes, wall_time};
 use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -65,11 +66,13 @@ impl RunAnalysis {
         let mut classes: BTreeMap<CellId, ItemClasses> = BTreeMap::new();
         let mut series = BTreeMap::new();
         let mut datasets: Vec<DatasetRecord> = Vec::new();
+        let mut times = TimesByTrial::new();
         let mut golds = RunGolds::new(reader);
         for cell in &plan.cells {
             let analysed = analyse_cell(reader, &plan, cell, &by_owner, &mut golds)?;
             cells.push(analysed.summary);
             series.insert(cell.id.clone(), analysed.series.finish(&environment.gpus));
+            times.extend(analysed.times);
             if analysed.is_measured {
                 measured.insert(cell.id.clone());
             }
@@ -89,8 +92,9 @@ impl RunAnalysis {
         for cell in &mut cells {
             cell.beside = beside.remove(&cell.id).unwrap_or_default();
         }
-        let summary =
+        let mut summary =
             summary(&plan, is_complete(&events), cells, &facts(&events), run_caveats(&events));
+        summary.wall_time = wall_time(&events, &times);
         let planned = plan.cells_by_name();
         let pair_items = |one: &str, other: &str| {
             paired(planned.get(one).copied()?, planned.get(other).copied()?, &classes)
@@ -155,6 +159,7 @@ struct CellAnalysis {
     classes: Option<ItemClasses>,
     series: SeriesBuilder,
     datasets: Vec<DatasetRecord>,
+    times: Vec<((CellId, u32), TrialTimes)>,
     is_measured: bool,
 }
 
@@ -245,7 +250,12 @@ fn analyse_cell(
     if let Some(graded) = &graded {
         accumulator.graded(graded);
     }
+    let times = trials.iter().map(|trial| {
+        let record = &trial.record;
+        ((cell.run_id().clone(), record.trial), TrialTimes::of(record, cell))
+    });
     Ok(CellAnalysis {
+        times: times.collect(),
         summary: accumulator.finish(),
         classes: graded.as_ref().map(ItemClasses::of),
         is_measured: !trials.is_empty(),

@@ -44,4 +44,5 @@ mod tails;
 pub(crate) mod tests;
 pub mod totals;
 pub mod validity;
+pub mod wall_time;
 pub mod window;

@@ -9,6 +9,7 @@ use crate::metrics::caveats::caveat;
 use crate::metrics::gates;
 use crate::metrics::search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
+use crate::metrics::wall_time::WallTime;
 use crate::plan::cell::Cell;
 use crate::plan::{Plan, TrialOrder};
 use crate::record::FORMAT_VERSION;
@@ -39,7 +40,8 @@ pub fn summary(
     caveats.extend(searches.iter().filter_map(search_ended_by_client));
     let gates = gates::results(plan, &cells);
     let title = plan.title.clone();
-    Summary { format: FORMAT_VERSION, title, complete, cells, searches, gates, caveats }
+    let wall_time = WallTime::default();
+    Summary { format: FORMAT_VERSION, title, complete, cells, searches, gates, wall_time, caveats }
 }
 
 /// Returns the doubt that an event of the run expresses.

@@ -10,6 +10,7 @@ use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::totals::{CLIENT_RESOURCES, cancel_kind};
+use crate::metrics::wall_time::WallTime;
 use crate::plan::search::{Reason, SearchOver};
 use crate::record::event::{CellOutcome, LoadTimeline};
 use crate::record::request::CancelCause;
@@ -33,6 +34,9 @@ pub struct Summary {
     /// What became of each gate in each cell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateResult>,
+    /// Where the run's wall time went.
+    #[serde(default)]
+    pub wall_time: WallTime,
     /// Doubts about the whole run.
     pub caveats: Vec<Caveat>,
 }

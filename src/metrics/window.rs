@@ -53,9 +53,9 @@ impl Window {
             if !is_measured {
                 continue;
             }
-            let to_the_end = to_the_end(phase, cell.phases.get(place));
-            let end = if to_the_end.is_some() { phase.drained } else { phase.stopped };
-            window.to_the_end = window.to_the_end.or(to_the_end);
+            let planned = cell.phases.get(place);
+            let end = end(phase, planned);
+            window.to_the_end = window.to_the_end.or(to_the_end(phase, planned));
             window.spans.push(Span { start: phase.started, end });
             window.whole.push(Span { start: phase.started, end: phase.drained });
         }
@@ -123,6 +123,11 @@ impl Window {
     pub fn whole_spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
         self.whole.iter().map(|span| (span.start, span.end))
     }
+}
+
+/// Returns where the window of a measured phase ends.
+pub(super) fn end(record: &PhaseRecord, phase: Option<&Phase>) -> Nanos {
+    if to_the_end(record, phase).is_some() { record.drained } else { record.stopped }
 }
 
 fn duration(spans: &[Span]) -> Nanos {

@@ -14,11 +14,15 @@ use crate::units::Nanos;
 pub struct EventRecord {
     /// Position in the stream, from 0; goes on over resumed runs.
     pub seq: u64,
-    /// Wall-clock time, nanoseconds since the Unix epoch; for people, never for durations.
+    /// Wall-clock time, nanoseconds since the Unix epoch; for people, and for where a run's time
+    /// went, never for a number that was measured.
     pub unix_ns: u64,
     /// What happened.
     pub event: RunEvent,
 }
+
+/// The stage of a start in which the engine listens on its port.
+pub const PORT_BOUND: &str = "port-bound";
 
 /// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -51,7 +51,11 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
         screen.table(&mut out, &view.alternatives);
     }
     out.push('\n');
-    let asides = [("skipped: ", &view.skipped_line), ("instrument: ", &view.instrument)];
+    let asides = [
+        ("skipped: ", &view.skipped_line),
+        ("instrument: ", &view.instrument),
+        ("wall time: ", &view.wall_time),
+    ];
     for (lead, text) in asides {
         screen.prose(&mut out, lead, text, Ink::Faint);
     }

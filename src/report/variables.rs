@@ -11,6 +11,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("template", "Stem of the template that the scenario asks for."),
     ("watermark", "Said in large letters when the run did not reach its end; else empty."),
     ("run", "Which run this is: name, start, seed."),
+    ("wall_time", "Where its wall time went, in a sentence; empty for a run without time."),
     ("headline", "The answer, one sentence per question."),
     ("states", "How many cells are in which state, the best first: `6 ok`, `1 INVALID`."),
     ("alternatives", "The leader beside each other alternative at each load."),

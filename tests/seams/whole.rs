@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -66,4 +67,48 @@ fn a_run_of_conversations_is_whole_and_each_turn_has_a_key_of_its_own() {
 fn without_line(text: &str, at: usize) -> String {
     let kept = text.split_inclusive('\n').enumerate().filter(|(line, _)| *line != at);
     kept.map(|(_, line)| line).collect()
+}
+
+#[test]
+fn every_face_says_where_the_wall_time_went_and_the_parts_are_all_of_it() {
+    let place = Place::new();
+    place.write("q.jsonl", "{\"prompt\":\"Hello\"}\n");
+    let began = Instant::now();
+    let run = place.run(&format!(
+        "{SIM}[dataset.q]\nsource = \"jsonl\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+         [request]\nmax-tokens = 2\n[phase.warm_up]\nrequests = 4\n\
+         [phase.load]\nrate = 50.0\narrival = \"constant\"\nrequests = 26\ntrials = 2\n"
+    ));
+    let wall_ns = began.elapsed().as_nanos() as u64;
+    let summary = json(&run.join("summary.json"));
+    let spent = |part: &str| summary["wall_time"][part].as_u64().unwrap();
+    let parts = [
+        "starting",
+        "waiting_for_ready",
+        "warming_up",
+        "measuring",
+        "draining",
+        "stopping",
+        "unfinished",
+        "between",
+    ];
+    assert_eq!(parts.map(spent).iter().sum::<u64>(), spent("total"));
+    let mut at = Vec::new();
+    for record in lines(&run.join("events.jsonl")) {
+        if record["event"].get("run-finished").is_none() {
+            at.push(record["unix_ns"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(spent("total"), at[at.len() - 1] - at[0]);
+    assert!(spent("total") < wall_ns, "{} of {wall_ns} ns", spent("total"));
+    // Twice 25 gaps of 20 ms; a busy machine adds to it.
+    assert!(spent("measuring") >= 999_000_000, "{}", summary["wall_time"]);
+    assert!(["starting", "warming_up", "stopping"].iter().all(|part| spent(part) > 0));
+    assert_eq!(spent("unfinished"), 0);
+    for file in ["report.md", "report.html"] {
+        let text = fs::read_to_string(run.join(file)).unwrap();
+        assert!(text.contains("wall time"), "{file} does not say it");
+    }
+    let told = place.expect(0, &["report", "run"]);
+    assert!(told.contains("wall time: ") && told.contains("of it measuring"), "{told}");
 }

@@ -23,7 +23,7 @@ use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
 use crate::engine::step::StartStep;
 use crate::plan::launch::Launch;
-use crate::record::event::{EngineFailure, FailureClass, LoadTimeline};
+use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PORT_BOUND};
 use crate::units::Nanos;
 
 /// Pause between two looks at the port.
@@ -95,7 +95,7 @@ impl Wait<'_> {
     pub(crate) fn until_ready(mut self) -> Result<Ready, Unready> {
         if let Some((port, root, _)) = self.own {
             self.until_port_is_ours(port, root)?;
-            self.ready.timeline.port_bound = self.stage("port-bound");
+            self.ready.timeline.port_bound = self.stage(PORT_BOUND);
         }
         if let Some(path) = self.launch.readiness.health.clone() {
             self.until_healthy(&path)?;

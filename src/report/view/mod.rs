@@ -19,6 +19,7 @@ pub mod references;
 pub mod results;
 pub mod setup;
 pub mod table;
+pub mod wall_time;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -51,6 +52,8 @@ pub struct ReportView {
     pub watermark: String,
     /// Which run this is: name, start, seed.
     pub run: Vec<Fact>,
+    /// Where its wall time went, in a sentence; empty for a run without time.
+    pub wall_time: String,
     /// The answer, one sentence per question.
     pub headline: Vec<String>,
     /// How many cells are in which state, the best first: `6 ok`, `1 INVALID`.
@@ -156,6 +159,7 @@ impl ReportView {
             template: plan.report.clone(),
             watermark: watermark(input),
             run: run_facts(input),
+            wall_time: wall_time::sentence(&summary.wall_time).unwrap_or_default(),
             headline: headline::headline(summary, plan, input.comparison)
                 .into_iter()
                 .chain(references::sentences(summary))
@@ -213,13 +217,15 @@ fn watermark(input: &Input<'_>) -> String {
 }
 
 fn run_facts(input: &Input<'_>) -> Vec<Fact> {
-    vec![
+    let wall_time = wall_time::sentence(&input.summary.wall_time);
+    let facts = vec![
         Fact::new("run", &input.run.name),
         Fact::new("scenario", &input.plan.name),
         Fact::new("started", utc(input.run.started_unix_ns)),
         Fact::new("seed", input.plan.seed.0.to_string()),
         Fact::new("bench", &input.environment.bench_version),
-    ]
+    ];
+    facts.into_iter().chain(wall_time.map(|said| Fact::new("wall time", said))).collect()
 }
 
 /// Prints a wall-clock instant to the second, in UTC so that no time zone can change it.

@@ -12,6 +12,7 @@ use crate::metrics::summary::{
     Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult,
     Percentile, SteadyState, Summary, Validity,
 };
+use crate::metrics::wall_time::WallTime;
 use crate::record::event::{
     CellOutcome, EngineFailure, FailureClass, LoadTimeline, LogStage, PageCache,
 };
@@ -248,6 +249,18 @@ pub(crate) fn summary() -> Summary {
         format: 1,
         title: "TinyLlama-1.1B on GSM8K: FP16 against FP32".to_owned(),
         complete: false,
+        wall_time: WallTime {
+            total: Nanos::from_secs(200),
+            starting: Nanos::from_secs(4),
+            waiting_for_ready: Nanos::from_secs(30),
+            warming_up: Nanos::from_secs(12),
+            measuring: Nanos::from_secs(140),
+            draining: Nanos::from_secs(2),
+            stopping: Nanos::from_secs(3),
+            unfinished: Nanos::from_secs(8),
+            between: Nanos::from_secs(1),
+            measuring_share: Some(0.7),
+        },
         cells: vec![
             skipped("vllm", "fp16", not_on_path),
             skipped("vllm", "fp32", not_on_path),
