@@ -360,7 +360,8 @@ impl Reactor {
             return;
         }
         self.plan_idle(slot);
-        self.read_requests(slot, clock::monotonic(), clock::realtime());
+        let now = clock::Moment::now();
+        self.read_requests(slot, now.monotonic, now.realtime);
     }
 
     fn on_socket(&mut self, slot: usize, flags: EpollFlags, buffer: &mut [u8]) {
@@ -387,12 +388,11 @@ impl Reactor {
                 Read::Gone => self.drop_conn(slot),
                 Read::Bytes(_) if conn.inbox.len() > 2 * MAX_REQUEST_BYTES => self.drop_conn(slot),
                 Read::Bytes(stamp) => {
-                    let now = SentStamp::now();
-                    let realtime = stamp.unwrap_or(Nanos(now.realtime));
                     // The kernel stamps with the realtime clock. Its offset from the monotonic
                     // clock is read now.
-                    let age = Nanos(now.realtime).saturating_sub(realtime);
-                    self.read_requests(slot, Nanos(now.monotonic).saturating_sub(age), realtime);
+                    let now = clock::Moment::now();
+                    let realtime = stamp.unwrap_or(now.realtime).min(now.realtime);
+                    self.read_requests(slot, now.monotonic_of(realtime), realtime);
                 }
             }
         }
