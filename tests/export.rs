@@ -5,6 +5,7 @@
     reason = "starts the program and reads what it wrote"
 )]
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
@@ -13,10 +14,12 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// How busy this machine is decides of no number: no bound is too wide.
 const SCENARIO: &str = "report = \"serving\"\n[engine.sim]\nttft = \"5ms\"\nitl = \"1ms\"\n\
     [dataset.q]\nsource = \"jsonl\"\nlocation = \"./q.jsonl\"\ncolumns = { prompt = \"q\" }\n\
     cycle = true\n[request]\nmax-tokens = 8\n[phase.load]\nconcurrency = 1\nrequests = 8\n\
-    [matrix]\nconcurrency = [1, 4]\n[slo]\ne2e = \"10s\"\n[cost]\ngpu-hour-price = 2.5\n";
+    [matrix]\nconcurrency = [1, 4]\n[slo]\ne2e = \"10s\"\n[cost]\ngpu-hour-price = 2.5\n\
+    [validity]\nok-share = 0.5\ndoubtful-share = 1.0\n";
 
 /// Runs the program in a directory, requires success and returns its standard output.
 #[track_caller]
@@ -92,6 +95,50 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
 
     let history = bench(home, &["history", "."]);
     assert!(history.contains("No step") && history.contains("two"), "{history}");
+
+    python_reads_what_the_long_csv_says(home);
+}
+
+/// Holds every number that the Python reader gives against the long CSV of the same run.
+fn python_reads_what_the_long_csv_says(home: &Path) {
+    fs::write(home.join("reader.py"), bench(home, &["schema", "python"])).unwrap();
+    let program = "import json, reader; run = reader.Run('one'); \
+        rows = [[r['cell'], r['metric'], r['statistic'], r['value']] for r in run.metric_rows()]; \
+        print(json.dumps([rows, list(run.cell_rows()), len(list(run.request_rows()))]))";
+    let output = Command::new("python3").args(["-c", program]).current_dir(home).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let [rows, cells, n_requests]: [Value; 3] = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((cells.as_array().unwrap().len(), n_requests), (2, json!(16)));
+    assert_eq!(cells[1]["concurrency"], "4");
+
+    let long = bench(home, &["report", "one", "--format", "csv-long"]);
+    let mut long = csv::Reader::from_reader(long.as_bytes());
+    let column = |name: &str, headers: &csv::StringRecord| {
+        headers.iter().position(|header| header == name).unwrap()
+    };
+    let headers = long.headers().unwrap().clone();
+    let at = ["cell", "metric", "statistic", "value"].map(|name| column(name, &headers));
+    let said: HashMap<[String; 3], f64> = long
+        .records()
+        .map(Result::unwrap)
+        .filter_map(|row| {
+            let [cell, metric, statistic, value] = at.map(|at| row[at].to_owned());
+            Some(([cell, metric, statistic], value.parse().ok()?))
+        })
+        .collect();
+    let read = rows.as_array().unwrap().iter().filter_map(|row| {
+        let [cell, metric, statistic] = [0, 1, 2].map(|at| row[at].as_str().unwrap().to_owned());
+        Some(([cell, metric, statistic], row[3].as_f64()?))
+    });
+    let read: HashMap<[String; 3], f64> = read.collect();
+    assert!(read.len() > 100, "{} numbers", read.len());
+    for (of, value) in &read {
+        assert_eq!(said.get(of), Some(value), "{of:?}");
+    }
+    let unread = said.keys().filter(|of| !read.contains_key(*of));
+    let unread: Vec<_> = unread.filter(|[_, _, statistic]| statistic != "count").collect();
+    assert!(unread.is_empty(), "the reader lacks {unread:?}");
 }
 
 /// Returns where a value is not what a JSON Schema says, for the words that ours has.

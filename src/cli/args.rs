@@ -92,7 +92,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Print a page on a topic, or the help of a command
     Help(HelpArgs),
-    /// Print the JSON Schema of scenarios, for editors, or of `summary.json`
+    /// Print the JSON Schema of scenarios, for editors, or of `summary.json`; or a Python reader
     Schema {
         /// What the schema is of.
         #[arg(value_enum, default_value_t = SchemaOf::Scenario)]
@@ -508,6 +508,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// The numbers of a run, as `summary.json` holds them.
     Summary,
+    /// The same as types of Python, with functions that read a run directory into data frames.
+    Python,
 }
 
 #[derive(Args, Debug)]

@@ -109,7 +109,12 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Schema { of: SchemaOf::Scenario } => {
             print(&crate::scenario::json_schema::json_schema())
         }
-        Command::Schema { of: SchemaOf::Summary } => print(&crate::report::json::schema()),
+        Command::Schema { of: SchemaOf::Summary } => {
+            print(&format!("{:#}\n", crate::report::json::schema()))
+        }
+        Command::Schema { of: SchemaOf::Python } => {
+            print(&crate::report::python::reader(&crate::report::json::schema()))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bench", &mut script);

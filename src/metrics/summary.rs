@@ -20,7 +20,7 @@ use crate::score::as_published::AsPublishedTinyllama;
 /// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
-    /// [`crate::record::FORMAT_VERSION`].
+    /// Version of the format of run directories.
     pub format: u32,
     /// Title of the scenario.
     pub title: String,

@@ -18,6 +18,7 @@ pub mod number;
 pub mod original;
 mod packed;
 mod page;
+pub(crate) mod python;
 pub mod template;
 pub mod terminal;
 pub mod untrusted;
