@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
+
 use crate::analysis::golds::RunGolds;
 use crate::analysis::input::{CellSeries, EngineStart, RunFacts, engine_starts};
 use crate::analysis::records::{complete_trials, corrupt, exchanges};
@@ -282,11 +284,17 @@ fn facts(events: &[EventRecord]) -> BTreeMap<LaunchId, EngineFacts> {
 }
 
 fn run_caveats(events: &[EventRecord]) -> Vec<Caveat> {
-    let caveats = events.iter().filter_map(|record| match &record.event {
-        RunEvent::Caveat { what, advice } => Some(run_caveat(what, advice)),
-        _ => None,
-    });
-    caveats.collect()
+    let mut counted: IndexMap<(&str, &str), usize> = IndexMap::new();
+    for record in events {
+        if let RunEvent::Caveat { what, advice } = &record.event {
+            *counted.entry((what, advice)).or_default() += 1;
+        }
+    }
+    let caveat = |((what, advice), n): ((&str, &str), usize)| match n {
+        1 => run_caveat(what, advice),
+        n => run_caveat(&format!("{what} ({n} times)"), advice),
+    };
+    counted.into_iter().map(caveat).collect()
 }
 
 fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
@@ -300,6 +308,18 @@ fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_caveat_that_comes_with_many_trials_is_told_once_with_its_count() {
+        let record = |what: &str| EventRecord {
+            seq: 0,
+            unix_ns: 0,
+            event: RunEvent::Caveat { what: what.to_owned(), advice: "Do.".to_owned() },
+        };
+        let told = run_caveats(&[record("a"), record("b"), record("a"), record("a")]);
+        let told: Vec<&str> = told.iter().map(|caveat| caveat.what.as_str()).collect();
+        assert_eq!(told, ["a (3 times)", "b"]);
+    }
 
     #[test]
     fn a_resumed_run_is_complete_when_its_last_session_is() {

@@ -1,6 +1,6 @@
 //! Progress on standard error: a reader of run events, which draws nothing into the run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -121,7 +121,7 @@ impl Running {
 struct Face {
     bar: ProgressBar,
     plan: Plan,
-    names: Vec<(CellId, String)>,
+    names: HashMap<CellId, String>,
     /// Cells that are over, those of earlier sessions included.
     finished: BTreeSet<CellId>,
     /// The cell that is being measured, and its trial.
@@ -130,6 +130,8 @@ struct Face {
     /// Cells that were over when this session began.
     n_over_before: usize,
     running: Option<Running>,
+    /// Figures of trials that have ended, of cells that are not said to be over yet.
+    ended: HashMap<CellId, String>,
     is_terminal: bool,
     /// Whether lines are for programs.
     is_json: bool,
@@ -146,16 +148,13 @@ impl Face {
         Self {
             bar,
             plan: plan.clone(),
-            names: plan
-                .cells
-                .iter()
-                .map(|cell| (cell.id.clone(), short_name(plan, cell)))
-                .collect(),
+            names: short_names(plan),
             finished: done.kept.clone(),
             trial: None,
             started: Instant::now(),
             n_over_before: done.kept.len(),
             running: None,
+            ended: HashMap::new(),
             is_terminal,
             is_json: told_as == ProgressAs::Json,
             next_json: Instant::now(),
@@ -218,13 +217,18 @@ impl Face {
                 }
             }
             RunEvent::TrialStarted { cell, trial, .. } => {
+                if let (Some((before, _)), Some(last)) = (&self.trial, self.running.take()) {
+                    self.ended.insert(before.clone(), key_figures(&last));
+                }
                 self.trial = Some((cell.clone(), *trial));
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
             RunEvent::CellFinished { cell, outcome } => {
                 self.finished.insert(cell.clone());
-                let last = self.running.take();
-                let told = last.as_ref().map_or_else(String::new, key_figures);
+                let is_running = self.trial.as_ref().is_some_and(|(running, _)| running == cell);
+                let last = self.running.take_if(|_| is_running);
+                let ended = self.ended.remove(cell).unwrap_or_default();
+                let told = last.as_ref().map_or(ended, key_figures);
                 let word = match outcome {
                     CellOutcome::Complete => format!("ok{told}"),
                     CellOutcome::Skipped(_) => return,
@@ -240,7 +244,7 @@ impl Face {
             }
             RunEvent::PointAdded { first, load } => {
                 if let Some(point) = self.plan.add_point(first, *load) {
-                    self.names.push((point.id.clone(), point.name.clone()));
+                    self.names.insert(point.id.clone(), point.name.clone());
                 }
             }
             RunEvent::Caveat { what, .. } => {
@@ -386,8 +390,7 @@ impl Face {
     }
 
     fn name<'a>(&'a self, cell: &'a CellId) -> &'a str {
-        let found = self.names.iter().find(|(id, _)| id == cell);
-        found.map_or(cell.0.as_str(), |(_, name)| name.as_str())
+        self.names.get(cell).map_or(cell.0.as_str(), String::as_str)
     }
 }
 
@@ -414,17 +417,24 @@ fn key_figures(running: &Running) -> String {
 /// Keys whose values speak for themselves.
 const PLAIN_KEYS: [&str; 3] = ["engine", "precision", "dataset"];
 
-/// Returns what tells a cell from the others of its plan; the engine's name where nothing does.
-fn short_name(plan: &Plan, cell: &Cell) -> String {
-    let varies = |key: &str, value: &String| {
-        plan.cells.iter().any(|other| other.keys.get(key).is_some_and(|there| there != value))
-    };
-    let parts = cell.keys.iter().filter(|(key, value)| varies(key, value)).map(|(key, value)| {
-        match key.as_str() {
-            key if PLAIN_KEYS.contains(&key) => value.clone(),
-            "concurrency" => format!("c={value}"),
-            key => format!("{key}={value}"),
+/// Returns what tells each cell from the others of its plan; the engine's name where nothing does.
+fn short_names(plan: &Plan) -> HashMap<CellId, String> {
+    let mut values: HashMap<&str, &str> = HashMap::new();
+    let mut varies: HashSet<&str> = HashSet::new();
+    for (key, value) in plan.cells.iter().flat_map(|cell| &cell.keys) {
+        if *values.entry(key).or_insert(value) != value {
+            varies.insert(key);
         }
+    }
+    plan.cells.iter().map(|cell| (cell.id.clone(), short_name(cell, &varies))).collect()
+}
+
+fn short_name(cell: &Cell, varies: &HashSet<&str>) -> String {
+    let parts = cell.keys.iter().filter(|(key, _)| varies.contains(key.as_str()));
+    let parts = parts.map(|(key, value)| match key.as_str() {
+        key if PLAIN_KEYS.contains(&key) => value.clone(),
+        "concurrency" => format!("c={value}"),
+        key => format!("{key}={value}"),
     });
     let parts: Vec<String> = parts.collect();
     if parts.is_empty() {

@@ -21,7 +21,7 @@ pub(crate) struct Beats {
     gap_max: Nanos,
 }
 
-/// Beats until `stop` is set.
+/// Beats until `stop` is set; whoever sets it unparks this thread, so that nobody waits for a beat.
 pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     wake_on_time();
     // Which lags are kept does not affect the load: the stream is not a scenario's.
@@ -29,8 +29,16 @@ pub(crate) fn beat(epoch: Epoch, stop: &AtomicBool) -> Beats {
     let mut beats = Beats { lags, gap_max: Nanos::ZERO };
     let mut due = epoch.elapsed() + BEAT;
     let mut last = epoch.elapsed();
-    while !stop.load(Ordering::Relaxed) {
-        epoch.sleep_until(due);
+    loop {
+        let left = due.saturating_sub(epoch.elapsed());
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if left > Nanos::ZERO {
+            // It may return early.
+            std::thread::park_timeout(left.into());
+            continue;
+        }
         let now = epoch.elapsed();
         beats.gap_max = beats.gap_max.max(now.saturating_sub(last));
         beats.lags.push(now.saturating_sub(due));

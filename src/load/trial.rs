@@ -1,8 +1,8 @@
 //! Carries out one trial: its phases in order, over connections that persist between them.
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::sync::{Barrier, LazyLock};
 use std::thread;
 
 use crate::clock::thread_cpu;
@@ -27,8 +27,11 @@ use crate::record::trial::{PhaseKind, PhaseRecord, Steadiness};
 use crate::units::Nanos;
 use crate::workload::arrivals::{Gate, Outline};
 
-/// Time between the last preparation and the first due request.
-const LEAD: Nanos = Nanos::from_millis(20);
+/// Time between the last preparation and the first due request: that in which every load thread
+/// wakes and finds its first requests made. It grows with what is due at once.
+const LEAD: Nanos = Nanos::from_millis(2);
+const LEAD_PER_STREAM: Nanos = Nanos(200_000);
+const LEAD_MAX: Nanos = Nanos::from_millis(20);
 /// Connections opened in advance where the number of streams is not known.
 const WARM_CONNECTIONS: u32 = 256;
 /// Longest time for opening connections in advance. The others are opened when needed.
@@ -79,7 +82,10 @@ pub fn run_trial(
 
 /// Returns half of the CPUs, or one on small machines. The engine gets the others.
 fn default_threads() -> usize {
-    let n_cpus = thread::available_parallelism().map_or(1, usize::from);
+    // The library reads the limits of this process's cgroup each time.
+    static N_CPUS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    let n_cpus = *N_CPUS;
     if n_cpus <= 2 { 1 } else { (n_cpus / 2).min(MAX_THREADS) }
 }
 
@@ -137,7 +143,7 @@ fn carry_out<C: Client + Send>(
         let recording = scope.spawn(move || {
             run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
         });
-        let stop_beats = StopOnDrop(&stop_beats);
+        let stop_beats = StopOnDrop(&stop_beats, beats.thread().clone());
         let is_steady = is_steady.as_ref();
         let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, &mut sentinel);
         // The recorder ends when the last sender of messages is gone.
@@ -156,11 +162,12 @@ fn carry_out<C: Client + Send>(
 }
 
 /// Stops the beats even if a panic unwinds. The scope would otherwise wait for them for ever.
-struct StopOnDrop<'a>(&'a AtomicBool);
+struct StopOnDrop<'a>(&'a AtomicBool, thread::Thread);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+        self.1.unpark();
     }
 }
 
@@ -370,7 +377,7 @@ fn run_round<C: Client + Send>(
             .collect();
         barrier.wait();
         let begun = Edge::now(hall.epoch);
-        let start = begun.at + LEAD;
+        let start = begun.at + lead(n_warm);
         start_ns.store(start.0, Ordering::Release);
         barrier.wait();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
@@ -390,6 +397,10 @@ fn run_round<C: Client + Send>(
         (None, None) => last_sent,
     };
     RoundRun { start, stopped, tally, cost }
+}
+
+fn lead(n_streams: u32) -> Nanos {
+    Nanos(LEAD.0 + LEAD_PER_STREAM.0 * u64::from(n_streams)).min(LEAD_MAX)
 }
 
 /// Divides a gate among load threads. Small loads use fewer threads.

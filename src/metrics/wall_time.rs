@@ -83,8 +83,14 @@ impl TrialTimes {
 /// Says where the wall time of a run went.
 pub(crate) fn wall_time(events: &[EventRecord], trials: &TimesByTrial) -> WallTime {
     let at = events.first().map_or(0, |record| record.unix_ns);
-    let mut account =
-        Account { trials, spent: WallTime::default(), at, seen: at, now: Activity::Between };
+    let mut account = Account {
+        trials,
+        spent: WallTime::default(),
+        at,
+        seen: at,
+        now: Activity::Between,
+        trial: None,
+    };
     for record in events {
         account.event(record);
     }
@@ -104,6 +110,8 @@ struct Account<'a> {
     now: Activity,
     /// When the session was last seen to run.
     seen: u64,
+    /// The trial that goes on.
+    trial: Option<(CellId, u32)>,
 }
 
 impl Account<'_> {
@@ -124,28 +132,51 @@ impl Account<'_> {
             RunEvent::EngineStage { stage, .. } if stage == PORT_BOUND => {
                 self.until(at, Activity::WaitingForReady);
             }
-            RunEvent::TrialStarted { .. } => self.until(at, Activity::Unfinished),
-            RunEvent::TrialFinished { cell, trial } => self.trial(cell, *trial, at),
+            RunEvent::TrialStarted { cell, trial, .. } => {
+                // Short trials are said to be finished some at a time: the next one ends this one.
+                self.until(at, Activity::Unfinished);
+                self.trial = Some((cell.clone(), *trial));
+            }
+            // Of cells whose trials ended before this one.
+            RunEvent::CellFinished { cell, .. } if !self.is_in(cell) => {}
             RunEvent::EngineStopped { stop, .. } => {
-                let since = if self.now == Activity::Unfinished {
-                    at.saturating_sub(stop.took.0)
-                } else {
-                    self.at
-                };
+                let since =
+                    if self.trial.is_some() { at.saturating_sub(stop.took.0) } else { self.at };
                 self.until(since.max(self.at), Activity::Stopping);
                 self.until(at, Activity::Between);
             }
-            RunEvent::EngineFailed { .. } if self.now == Activity::Unfinished => {}
+            RunEvent::EngineFailed { .. } if self.trial.is_some() => {}
             RunEvent::EngineReady { .. }
             | RunEvent::EngineFailed { .. }
+            | RunEvent::TrialFinished { .. }
             | RunEvent::CellFinished { .. } => self.until(at, Activity::Between),
             _ => {}
         }
         self.seen = at;
     }
 
-    /// Accounts for the time until `at`, after which something else goes on.
+    fn is_in(&self, cell: &CellId) -> bool {
+        self.trial.as_ref().is_none_or(|(trials, _)| trials == cell)
+    }
+
+    /// Accounts for the time until `at`, after which something else goes on. That of a complete
+    /// trial is split by its phases.
     fn until(&mut self, at: u64, next: Activity) {
+        let known = self.trial.take().and_then(|trial| self.trials.get(&trial));
+        // The record of a trial that was measured again is that of the last time.
+        if let Some(times) = known.filter(|it| (self.at..=at).contains(&it.epoch_unix_ns)) {
+            self.now = Activity::Between;
+            for (activity, start, end) in &times.stretches {
+                let clamped = |of: &Nanos| (times.epoch_unix_ns + of.0).clamp(self.at, at);
+                let (start, end) = (clamped(start), clamped(end));
+                self.spend(start, *activity);
+                self.spend(end, Activity::Between);
+            }
+        }
+        self.spend(at, next);
+    }
+
+    fn spend(&mut self, at: u64, next: Activity) {
         let took = Nanos(at.saturating_sub(self.at));
         let part = match self.now {
             Activity::Starting => &mut self.spent.starting,
@@ -162,23 +193,6 @@ impl Account<'_> {
         // The wall clock may be set back; what was accounted for stays.
         self.at = self.at.max(at);
         self.now = next;
-    }
-
-    /// Splits the time of a trial that ends now by its phases.
-    fn trial(&mut self, cell: &CellId, trial: u32, at: u64) {
-        let known = self.trials.get(&(cell.clone(), trial));
-        // The record of a trial that was measured again is that of the last time.
-        let Some(times) = known.filter(|it| (self.at..=at).contains(&it.epoch_unix_ns)) else {
-            return self.until(at, Activity::Between);
-        };
-        self.now = Activity::Between;
-        for (activity, start, end) in &times.stretches {
-            let clamped = |of: &Nanos| (times.epoch_unix_ns + of.0).clamp(self.at, at);
-            let (start, end) = (clamped(start), clamped(end));
-            self.until(start, *activity);
-            self.until(end, Activity::Between);
-        }
-        self.until(at, Activity::Between);
     }
 }
 
@@ -366,6 +380,29 @@ mod tests {
         assert_eq!((found.unfinished, found.stopping), (ms(110 + 70), ms(30 + 30)));
         assert_eq!((found.between, found.total), (ms(10 + 10 + 2), ms(262)));
         assert_eq!(found.measuring_share, Some(0.0));
+    }
+
+    #[test]
+    fn trials_that_are_said_to_be_finished_together_keep_their_own_times() {
+        let again = |event: RunEvent| match event {
+            RunEvent::TrialStarted { cell, launch, .. } => {
+                RunEvent::TrialStarted { cell, trial: 2, launch }
+            }
+            other => other,
+        };
+        let finished = |trial| RunEvent::TrialFinished { cell: cell_id(), trial };
+        let events = events(vec![
+            (0, run_started(false)),
+            (10, trial_started()),
+            (1_300, again(trial_started())),
+            (2_600, finished(1)),
+            (2_600, finished(2)),
+        ]);
+        let mut trials = complete_trial(20);
+        trials.insert((cell_id(), 2), complete_trial(1_310)[&(cell_id(), 1)].clone());
+        let found = wall_time(&events, &trials);
+        assert_eq!((found.measuring, found.draining), (ms(2_000), ms(160)));
+        assert_eq!((found.unfinished, found.total), (ms(0), ms(2_600)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Carries out a plan: each engine is started, serves its trials and is stopped.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::analysis::records::complete;
@@ -21,9 +22,11 @@ use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
 use crate::run::busy_machine::busy_machine;
 use crate::run::prepare::Prepared;
 use crate::run::schedule::{EngineSession, sessions};
+use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
 use crate::store::reader::RunReader;
+use crate::store::trial_sync::{EndedTrial, TrialSync};
 use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
@@ -43,6 +46,9 @@ pub struct Conductor<'a> {
     tried: Vec<CellSummary>,
     /// Starts of each launch so far, those of earlier sessions of this run included.
     n_starts: BTreeMap<LaunchId, u32>,
+    /// Trials that have ended and are not known to be on the disk.
+    syncing: RefCell<TrialSync>,
+    sampling: RefCell<RunSampling>,
 }
 
 /// How a run ended.
@@ -91,6 +97,8 @@ pub fn conduct<'a>(
         trials_left: BTreeMap::new(),
         tried: Vec::new(),
         n_starts: starts_so_far(&done.events),
+        syncing: RefCell::default(),
+        sampling: RefCell::default(),
     };
     conductor.run(done)
 }
@@ -167,11 +175,13 @@ impl Conductor<'_> {
 
     /// Closes cells whose trials were all complete in earlier sessions.
     fn close_cells_without_trials_left(&mut self, events: &[EventRecord]) -> Result<(), RunError> {
-        let closed = |id: &CellId| {
-            events.iter().any(|record| {
-                matches!(&record.event, RunEvent::CellFinished { cell, outcome: CellOutcome::Complete } if cell == id)
+        let closed: BTreeSet<&CellId> = events
+            .iter()
+            .filter_map(|record| match &record.event {
+                RunEvent::CellFinished { cell, outcome: CellOutcome::Complete } => Some(cell),
+                _ => None,
             })
-        };
+            .collect();
         let without: Vec<CellId> = self
             .trials_left
             .iter()
@@ -179,7 +189,7 @@ impl Conductor<'_> {
             .map(|(cell, _)| cell.clone())
             .collect();
         for cell in without {
-            if closed(&cell) {
+            if closed.contains(&cell) {
                 self.over.insert(cell);
             } else {
                 self.finish(&cell, CellOutcome::Complete)?;
@@ -234,7 +244,7 @@ impl Conductor<'_> {
             };
             match self.trial(cell, launch, trial, &running)? {
                 TrialEnd::Complete => {
-                    self.complete_trial(&cell_id, trial)?;
+                    self.complete_synced()?;
                     engine = Some(running);
                 }
                 TrialEnd::Interrupted => {
@@ -250,6 +260,7 @@ impl Conductor<'_> {
                 }
             }
             if trials.is_empty() {
+                self.complete_all()?;
                 let points = self.go_on_searching()?;
                 let served_here = points.iter().filter(|cell| cell.launch == session.launch);
                 trials
@@ -286,6 +297,8 @@ impl Conductor<'_> {
             engine,
             interrupt: &self.interrupt,
             notify: self.notify,
+            sampling: &self.sampling,
+            syncing: &self.syncing,
         };
         let writer = &mut self.writer;
         let notify = self.notify;
@@ -297,15 +310,33 @@ impl Conductor<'_> {
         trial::carry_out(&context, workload, trial_writer, &mut tell)
     }
 
-    fn complete_trial(&mut self, cell: &CellId, trial: u32) -> Result<(), RunError> {
-        self.event(RunEvent::TrialFinished { cell: cell.clone(), trial })?;
+    /// Says of trials that they are complete, as far as they are on the disk.
+    fn complete_synced(&mut self) -> Result<(), RunError> {
+        let synced = self.syncing.get_mut().take_synced();
+        let complete: Vec<EndedTrial> = synced.into_iter().filter(|it| it.is_complete).collect();
+        for EndedTrial { cell, trial, .. } in &complete {
+            self.writer.event(RunEvent::TrialFinished { cell: cell.clone(), trial: *trial })?;
+        }
+        if complete.is_empty() {
+            return Ok(());
+        }
         self.writer.sync()?;
-        let left = self.trials_left.get_mut(cell).expect("every unfinished cell has its count");
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            self.finish(cell, CellOutcome::Complete)?;
+        for EndedTrial { cell, trial, .. } in complete {
+            let event = RunEvent::TrialFinished { cell: cell.clone(), trial };
+            (self.notify)(Notice::Event(Box::new(event)));
+            let left = self.trials_left.get_mut(&cell).expect("every unfinished cell has a count");
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.finish(&cell, CellOutcome::Complete)?;
+            }
         }
         Ok(())
+    }
+
+    /// Waits until every trial that has ended is on the disk, and says that it is complete.
+    fn complete_all(&mut self) -> Result<(), RunError> {
+        self.syncing.get_mut().wait()?;
+        self.complete_synced()
     }
 
     fn fail_visit(
@@ -389,6 +420,7 @@ impl Conductor<'_> {
 
     /// Stops an engine; returns what it left behind.
     fn stop(&mut self, id: &LaunchId, engine: Engine) -> Result<Vec<String>, RunError> {
+        self.complete_all()?;
         let stop = engine.stop();
         let mut left_behind = stop.survivors.clone();
         if !stop.port_free {

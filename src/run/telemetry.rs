@@ -13,7 +13,7 @@ use crate::telemetry::gpu::{self, GpuProbe, Unseen};
 use crate::telemetry::host::HostProbe;
 use crate::telemetry::log_rates::LogRatesProbe;
 use crate::telemetry::process::{EnginePids, EngineProcessProbe};
-use crate::telemetry::programs::ProgramTimes;
+use crate::telemetry::programs::ProgramWatch;
 use crate::telemetry::prometheus::PrometheusProbe;
 use crate::telemetry::sampler::{Sampler, Samples};
 use crate::units::Nanos;
@@ -21,22 +21,27 @@ use crate::units::Nanos;
 /// Time between two samples of a probe.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// What the samplings of a run share.
+#[derive(Debug, Default)]
+pub(crate) struct RunSampling {
+    programs: ProgramWatch,
+    /// Whether no GPU library could be loaded: it is not looked for before each trial.
+    has_no_gpu: bool,
+}
+
 /// The sampling beside one load, and what was known to be lost before it began.
 pub(crate) struct Sampling {
     /// `None` when threads for it cannot be had: the load is measured all the same.
     pub(crate) sampler: Option<Sampler>,
     lost: Vec<ProbeRecord>,
-    /// The look at all programs before the load.
-    programs: ProgramTimes,
     engine: Option<EnginePids>,
 }
 
 impl Sampling {
     /// Ends the sampling; returns what the trial's record says of it.
-    pub(crate) fn finish(mut self) -> TelemetryRecord {
-        let later = ProgramTimes::now();
-        let engine = self.engine.as_mut().and_then(|pids| pids().ok()).unwrap_or_default();
-        let busy = self.programs.until(&later, &engine);
+    pub(crate) fn finish(mut self, run: &mut RunSampling) -> TelemetryRecord {
+        let mut pids = || self.engine.as_mut()?().ok();
+        let busy = run.programs.end(|| pids().unwrap_or_default());
         let mut record = self.sampler.map_or_else(unsampled, Sampler::finish);
         record.probes.extend(self.lost);
         (record.programs, record.programs_over) = (busy.programs, busy.over);
@@ -49,13 +54,16 @@ pub(crate) fn start(
     engine: &Engine,
     launch: &Launch,
     epoch: Instant,
+    run: &mut RunSampling,
 ) -> (Sampling, Option<Samples>) {
     let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::new())];
     let mut lost = Vec::new();
-    match GpuProbe::new(gpu::library()) {
-        Ok(gpus) => probes.push(Box::new(gpus)),
-        Err(Unseen::Absent(_)) => {}
-        Err(Unseen::Silent(_)) => lost.push(gone(ProbeName::Gpus)),
+    if !run.has_no_gpu {
+        match GpuProbe::new(gpu::library()) {
+            Ok(gpus) => probes.push(Box::new(gpus)),
+            Err(Unseen::Absent(_)) => run.has_no_gpu = true,
+            Err(Unseen::Silent(_)) => lost.push(gone(ProbeName::Gpus)),
+        }
     }
     if let Some(pids) = engine.pids() {
         probes.push(Box::new(EngineProcessProbe::new(Box::new(pids))));
@@ -67,14 +75,14 @@ pub(crate) fn start(
         probes.push(Box::new(LogRatesProbe::new(Box::new(rates))));
     }
     let engine = engine.pids().map(|pids| Box::new(pids) as EnginePids);
-    let programs = ProgramTimes::now();
+    run.programs.begin();
     let names: Vec<ProbeName> = probes.iter().map(|probe| probe.name()).collect();
     if let Ok((sampler, queue)) = Sampler::start(probes, EVERY, epoch) {
         sampler.wait_for_first();
-        (Sampling { sampler: Some(sampler), lost, programs, engine }, Some(queue))
+        (Sampling { sampler: Some(sampler), lost, engine }, Some(queue))
     } else {
         lost.extend(names.into_iter().map(gone));
-        (Sampling { sampler: None, lost, programs, engine }, None)
+        (Sampling { sampler: None, lost, engine }, None)
     }
 }
 

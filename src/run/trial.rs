@@ -1,5 +1,6 @@
 //! One trial: the load on one side, a watch over engine and user on the other.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -26,8 +27,10 @@ use crate::run::disk_watch::DiskWatch;
 use crate::run::engine_tokens::engine_tokens;
 use crate::run::prepare::{CellWorkload, next_turn};
 use crate::run::steady::steady_test;
+use crate::run::telemetry::RunSampling;
 use crate::run::{Notice, RunError, disk_watch, telemetry};
 use crate::store::error::StoreError;
+use crate::store::trial_sync::TrialSync;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::sampler::Sampler;
 use crate::units::Nanos;
@@ -38,6 +41,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Time from which a write of one record is a wait for the disk.
 const DISK_IS_SLOW: Nanos = Nanos::from_millis(100);
+
+/// Age of an answer to whether the engine is idle that is as good as a new one.
+const JUST_NOW: Duration = Duration::from_millis(50);
 
 /// Time that an engine gets to finish what others asked of it, or what was cancelled.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -51,11 +57,20 @@ pub(super) struct TrialContext<'a> {
     pub(super) engine: &'a Engine,
     pub(super) interrupt: &'a Interrupt,
     pub(super) notify: &'a dyn Fn(Notice),
+    pub(super) sampling: &'a RefCell<RunSampling>,
+    /// The trials before this one that may not be on the disk.
+    pub(super) syncing: &'a RefCell<TrialSync>,
 }
 
 impl TrialContext<'_> {
     fn failed(&self, failure: &EngineFailure) -> RunEvent {
         RunEvent::EngineFailed { launch: self.cell.launch.clone(), failure: failure.clone() }
+    }
+
+    /// Whether the engine has no open request before the trial, as far as its metrics tell. What
+    /// they told at the end of a trial that ended just now still holds.
+    fn is_idle(&self) -> Option<bool> {
+        if self.engine.was_drained_within(JUST_NOW) { Some(true) } else { self.drained() }
     }
 
     /// Waits until the engine has no open request, as far as its metrics tell.
@@ -66,7 +81,7 @@ impl TrialContext<'_> {
 
 /// How a trial ended.
 pub(super) enum TrialEnd {
-    /// All its records are on disk.
+    /// All its records are written; once they are synced it is complete.
     Complete,
     /// The user ended it; what was measured is kept, but does not count.
     Interrupted,
@@ -96,7 +111,7 @@ pub(super) fn carry_out(
     dataset.engine_tokens = engine_tokens(&workload.questions, &mut |asked| {
         (!context.interrupt.is_raised()).then(|| context.engine.tokens(asked)).flatten()
     });
-    let mut idle = Idle { before: context.drained(), after: None };
+    let mut idle = Idle { before: context.is_idle(), after: None };
     let epoch = Epoch::now();
     let n_requests = workload.n_requests.clone();
     let counted = workload.counted.take();
@@ -106,7 +121,9 @@ pub(super) fn carry_out(
     (context.notify)(Notice::Live(Arc::clone(&live)));
     let (disk, records) = (DiskWatch::new(), writer.path().to_owned());
     let writer = Arc::new(Mutex::new(writer));
-    let (sampling, samples) = telemetry::start(context.engine, context.launch, epoch.instant());
+    let run_sampling = &mut *context.sampling.borrow_mut();
+    let (sampling, samples) =
+        telemetry::start(context.engine, context.launch, epoch.instant(), run_sampling);
     let (report, failure, telemetry, written) = std::thread::scope(|scope| {
         let writing =
             scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
@@ -134,7 +151,7 @@ pub(super) fn carry_out(
         if let (None, Some(sampler)) = (&failure, &sampling.sampler) {
             sampler.scrape();
         }
-        let telemetry = sampling.finish();
+        let telemetry = sampling.finish(run_sampling);
         let written = writing.join().expect("the writer of samples does not panic");
         told.map(|()| (report, failure, telemetry, written))
     })?;
@@ -172,7 +189,7 @@ fn finish(
         None if is_interrupted => Some("interrupted".to_owned()),
         None => report.aborted.clone(),
     };
-    writer.finish(&TrialRecord {
+    let ended = writer.finish(&TrialRecord {
         cell: context.cell.id.clone(),
         trial: context.trial,
         epoch_unix_ns: report.epoch_unix_ns,
@@ -183,6 +200,7 @@ fn finish(
         idle,
         telemetry,
     })?;
+    context.syncing.borrow_mut().push(ended)?;
     Ok(match (failure, aborted) {
         (Some(failure), _) => TrialEnd::EngineFailed(failure),
         (None, Some(_)) if is_interrupted => TrialEnd::Interrupted,
@@ -329,6 +347,7 @@ impl<'a> Watch<'a> {
                 tell(self.context.failed(failure))?;
             }
         }
+        self.context.syncing.borrow_mut().look()?;
         self.announce_phases(tell)
     }
 

@@ -140,12 +140,18 @@ impl Journal {
     /// A failed sync is never tried again: the system may have dropped the pages and would
     /// report success the second time (P. Rebello and others, "Can Applications Recover
     /// from fsync Failures?", USENIX ATC 2020).
-    pub(super) fn sync(&mut self) -> Result<FileSum, StoreError> {
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         if let Err(source) = self.file.sync_data() {
             self.failed = true;
             return Err(self.error(source));
         }
+        Ok(())
+    }
+
+    /// Writes the batch; returns the sum of all that was written.
+    pub(super) fn sum(&mut self) -> Result<FileSum, StoreError> {
+        self.flush()?;
         Ok(FileSum { crc32: self.hasher.clone().finalize(), ..self.written })
     }
 

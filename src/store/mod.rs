@@ -10,6 +10,7 @@ pub(crate) mod lock;
 pub(crate) mod reader;
 pub(crate) mod records;
 pub(crate) mod run_dir;
+pub(crate) mod trial_sync;
 pub(crate) mod verify;
 pub(crate) mod writer;
 

@@ -25,7 +25,7 @@ use crate::store::line;
 use crate::store::lock::RunLock;
 use crate::store::records::{Expect, Records};
 use crate::store::run_dir::{RunDir, RunManifest};
-use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
+use crate::store::trial_file::{OUTPUTS, PENDING, REQUESTS, TELEMETRY, TRIAL, TrialFile};
 
 /// The reader of a run directory.
 #[derive(Clone, Debug)]
@@ -313,7 +313,16 @@ pub struct TrialReader {
 
 impl TrialReader {
     fn open(path: PathBuf) -> Result<Option<Self>, StoreError> {
-        let file_path = path.join(TRIAL);
+        Self::read(path, TRIAL)
+    }
+
+    /// Reads a trial that has ended but may not be on the disk.
+    pub(super) fn pending(path: &Path) -> Result<Option<Self>, StoreError> {
+        Self::read(path.to_owned(), PENDING)
+    }
+
+    fn read(path: PathBuf, name: &str) -> Result<Option<Self>, StoreError> {
+        let file_path = path.join(name);
         let mut text = match fs::read(&file_path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

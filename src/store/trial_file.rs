@@ -12,6 +12,8 @@ pub(super) const REQUESTS: &str = "requests.jsonl";
 pub(super) const OUTPUTS: &str = "outputs.jsonl";
 pub(super) const TELEMETRY: &str = "telemetry.jsonl";
 pub(super) const TRIAL: &str = "trial.json";
+/// The name of `trial.json` until all files of the trial are on the disk.
+pub(super) const PENDING: &str = "trial.json.pending";
 
 /// The content of `trial.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

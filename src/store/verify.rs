@@ -172,7 +172,7 @@ fn count<T>(
     Ok(())
 }
 
-fn check_sum(path: &Path, expected: FileSum) -> Result<(), StoreError> {
+pub(super) fn check_sum(path: &Path, expected: FileSum) -> Result<(), StoreError> {
     let mut hasher = crc32fast::Hasher::new();
     digest(path, &mut |bytes| hasher.update(bytes))
         .map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;

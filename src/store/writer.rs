@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -25,7 +26,8 @@ use crate::store::lock::RunLock;
 use crate::store::reader::RunReader;
 use crate::store::renamed::{put_aside, rename_cells};
 use crate::store::run_dir::{Invocation, RunDir, RunManifest};
-use crate::store::trial_file::{OUTPUTS, REQUESTS, TELEMETRY, TRIAL, TrialFile};
+use crate::store::trial_file::{OUTPUTS, PENDING, REQUESTS, TELEMETRY, TrialFile};
+use crate::store::trial_sync::{self, EndedTrial};
 use crate::store::{atomic, line};
 
 /// The content of a new run directory.
@@ -105,6 +107,7 @@ impl RunWriter {
         let dir = reader.dir().clone();
         refuse_if_others_write(dir.path())?;
         let lock = RunLock::take(&dir)?;
+        trial_sync::complete_pending(&dir)?;
         let mut next_seq = 0;
         for event in reader.events()? {
             next_seq = event?.seq + 1;
@@ -230,7 +233,7 @@ impl RunWriter {
 
     /// Syncs all events to the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.events.sync().map(|_| ())
+        self.events.sync()
     }
 
     /// Makes the directory for the log of one start of an engine. Returns the log's path, absolute
@@ -271,6 +274,7 @@ pub struct TrialWriter {
     requests: Journal,
     outputs: Journal,
     telemetry: Journal,
+    began: Instant,
 }
 
 impl TrialWriter {
@@ -278,7 +282,8 @@ impl TrialWriter {
         let requests = Journal::create(&path.join(REQUESTS))?.hiding(redactor);
         let outputs = Journal::create(&path.join(OUTPUTS))?.hiding(redactor);
         let telemetry = Journal::create(&path.join(TELEMETRY))?.hiding(redactor);
-        Ok(Self { path, redactor: redactor.clone(), requests, outputs, telemetry })
+        let (redactor, began) = (redactor.clone(), Instant::now());
+        Ok(Self { path, redactor, requests, outputs, telemetry, began })
     }
 
     /// Returns the trial's directory.
@@ -340,20 +345,28 @@ impl TrialWriter {
         self.requests.n_records()
     }
 
-    /// Syncs all files to the disk, then writes `trial.json`, which makes the trial complete.
-    pub fn finish(mut self, record: &TrialRecord) -> Result<(), StoreError> {
+    /// Writes all that is left, and the trial's record. The trial is complete once it is synced.
+    pub fn finish(mut self, record: &TrialRecord) -> Result<EndedTrial, StoreError> {
         let files = BTreeMap::from([
-            (REQUESTS.to_owned(), self.requests.sync()?),
-            (OUTPUTS.to_owned(), self.outputs.sync()?),
-            (TELEMETRY.to_owned(), self.telemetry.sync()?),
+            (REQUESTS.to_owned(), self.requests.sum()?),
+            (OUTPUTS.to_owned(), self.outputs.sum()?),
+            (TELEMETRY.to_owned(), self.telemetry.sum()?),
         ]);
-        atomic::sync_parent(&self.path.join(REQUESTS))?;
-        let path = self.path.join(TRIAL);
+        let n_records = files.values().map(|sum| sum.records).sum();
+        let path = self.path.join(PENDING);
         let finished = TrialFile { format: FORMAT_VERSION, record: record.clone(), files };
         let mut text = Vec::new();
         line::seal(&mut text, &finished, &self.redactor)
             .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
-        atomic::write(&path, &text)
+        fs::write(&path, &text).map_err(StoreError::io("write", &path))?;
+        Ok(EndedTrial {
+            cell: record.cell.clone(),
+            trial: record.trial,
+            is_complete: record.aborted.is_none(),
+            path: self.path,
+            began: self.began,
+            n_records,
+        })
     }
 }
 

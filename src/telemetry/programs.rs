@@ -15,6 +15,40 @@ const NAMED_MAX: usize = 5;
 /// Share of a core below which a program is not named.
 const NAMED_MIN: f64 = 0.01;
 
+/// Time from which a look is too old to be the begin of a trial, and over which two looks tell what
+/// used the processors: `/proc` counts in hundredths of a second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks at all programs before and after trials, but not more often than they can tell something.
+///
+/// A look reads a file for each process of the machine: beside trials of some milliseconds that
+/// would be most of what `bench` does.
+#[derive(Debug, Default)]
+pub struct ProgramWatch {
+    last: Option<ProgramTimes>,
+}
+
+impl ProgramWatch {
+    /// Looks before a trial, unless the last look was only just.
+    pub fn begin(&mut self) {
+        if self.last.as_ref().is_none_or(|last| last.at.elapsed() >= LOOK_EVERY) {
+            self.last = Some(ProgramTimes::now());
+        }
+    }
+
+    /// Returns what happened since the last look, that of trials before included; nothing, over no
+    /// time, where it was only just. The processes of `engine` are left out.
+    pub fn end(&mut self, engine: impl FnOnce() -> Vec<i32>) -> BusyPrograms {
+        let Some(last) = self.last.take_if(|last| last.at.elapsed() >= LOOK_EVERY) else {
+            return BusyPrograms::default();
+        };
+        let later = ProgramTimes::now();
+        let found = last.until(&later, &engine());
+        self.last = Some(later);
+        found
+    }
+}
+
 /// A look at all processes and processors.
 #[derive(Debug)]
 pub struct ProgramTimes {
@@ -119,6 +153,19 @@ mod tests {
             let pid = nix::unistd::Pid::from_raw(self.0);
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
         }
+    }
+
+    #[test]
+    fn a_look_serves_all_trials_of_its_second() {
+        let mut watch = ProgramWatch::default();
+        watch.begin();
+        let first = watch.last.as_ref().unwrap().at;
+        assert_eq!(watch.end(|| unreachable!("no look is due")), BusyPrograms::default());
+        watch.begin();
+        assert_eq!(watch.last.as_ref().unwrap().at, first);
+        watch.last.as_ref().unwrap().wait(LOOK_EVERY);
+        assert!(watch.end(Vec::new).over >= Nanos::from(LOOK_EVERY));
+        assert!(watch.last.unwrap().at > first);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Samples {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Told after each sample and at the end of each probe's thread.
+    sampled: Condvar,
     /// Set once no sample counts any more.
     is_closed: AtomicBool,
 }
@@ -63,6 +65,8 @@ struct State {
 struct ProbeCounts {
     /// The next interval to sample: those before are sampled, or known to be missed.
     next_interval: AtomicU64,
+    /// Its thread is at its end, or as good as.
+    is_over: AtomicBool,
     n_dropped: AtomicU64,
     n_missed: AtomicU64,
 }
@@ -82,6 +86,7 @@ impl Sampler {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
+            sampled: Condvar::new(),
             is_closed: AtomicBool::new(false),
         });
         let reader = Samples { queue: receiver, shared: Arc::clone(&shared) };
@@ -109,13 +114,10 @@ impl Sampler {
     /// Waits until every probe has been sampled once, a second at most: a probe that hangs keeps
     /// no engine waiting.
     pub fn wait_for_first(&self) {
-        let deadline = Instant::now() + FIRST_LIMIT;
         let has_sampled = |probe: &ProbeThread| {
-            probe.thread.is_finished() || probe.counts.next_interval.load(Ordering::Relaxed) > 0
+            probe.counts.is_over() || probe.counts.next_interval.load(Ordering::Relaxed) > 0
         };
-        while !self.threads.iter().all(has_sampled) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(2));
-        }
+        self.shared.wait_for_probes(FIRST_LIMIT, || self.threads.iter().all(has_sampled));
     }
 
     /// Has every probe sampled now, as at the edges of the measured window; does not wait.
@@ -133,15 +135,14 @@ impl Sampler {
 
     fn end(&mut self) -> Vec<ProbeRecord> {
         self.shared.change(|state| state.is_over = true);
-        let deadline = Instant::now() + FINISH_LIMIT;
+        self.shared.wait_for_probes(FINISH_LIMIT, || {
+            self.threads.iter().all(|probe| probe.counts.is_over())
+        });
         let n_due = intervals(self.begin, self.interval) + 1;
         let mut records = Vec::new();
         for ProbeThread { name, counts, thread } in self.threads.drain(..) {
-            while !thread.is_finished() && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(2));
-            }
             // A probe that panicked is as gone as one that hangs.
-            let is_gone = !thread.is_finished() || thread.join().is_err();
+            let is_gone = !counts.is_over() || thread.join().is_err();
             let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             let n_open =
                 if is_gone { n_due.saturating_sub(count(&counts.next_interval)) } else { 0 };
@@ -188,7 +189,36 @@ fn intervals(begin: Instant, interval: Duration) -> u64 {
     (begin.elapsed().as_nanos() / interval.as_nanos().max(1)) as u64
 }
 
+impl ProbeCounts {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+}
+
+/// Says that a probe's thread is at its end, also when it panics.
+struct OverOnDrop<'a>(&'a Follower);
+
+impl Drop for OverOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.counts.is_over.store(true, Ordering::Release);
+        self.0.shared.tell_sampled();
+    }
+}
+
 impl Shared {
+    /// Wakes those who wait for probes.
+    fn tell_sampled(&self) {
+        // Whoever looked before the count changed waits by now, and is woken.
+        drop(self.state.lock());
+        self.sampled.notify_all();
+    }
+
+    /// Waits until the probes are so far, at most so long.
+    fn wait_for_probes(&self, limit: Duration, are_so_far: impl Fn() -> bool) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.sampled.wait_timeout_while(state, limit, |_| !are_so_far()));
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
@@ -217,6 +247,7 @@ struct Follower {
 
 impl Follower {
     fn follow(&self, probe: &mut dyn Probe) {
+        let _over = OverOnDrop(self);
         let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
         let mut n_taken = 0;
         let mut n_scrapes = 0;
@@ -235,6 +266,7 @@ impl Follower {
             add(&self.counts.n_missed, n_due.saturating_sub(n_taken));
             n_taken = n_due + 1;
             self.counts.next_interval.store(n_taken, Ordering::Relaxed);
+            self.shared.tell_sampled();
             let next = self.begin + self.interval * u32::try_from(n_taken).unwrap_or(u32::MAX);
             let state = self.shared.wait(next, n_scrapes);
             if state.is_over && state.n_scrapes == n_scrapes {

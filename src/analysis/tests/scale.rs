@@ -23,6 +23,7 @@ use crate::report::{html, json, markdown};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::Invocation;
+use crate::store::trial_sync;
 use crate::store::writer::{NewRun, RunWriter};
 
 const N_ITEMS: u64 = 400;
@@ -70,7 +71,7 @@ fn write_plan(dir: &Path, plan: &Plan, n_items: u64) {
         }
         let phase = phase_record(PhaseKind::Measure, 0, 2_000, 2_100);
         let record = TrialRecord { cell: cell.id.clone(), ..trial(&[phase]) };
-        trial_writer.finish(&record).unwrap();
+        trial_sync::sync(&[trial_writer.finish(&record).unwrap()]).unwrap();
         let outcome = CellOutcome::Complete;
         writer.event(RunEvent::CellFinished { cell: cell.id.clone(), outcome }).unwrap();
     }

@@ -5,6 +5,7 @@ pub mod port;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -98,6 +99,48 @@ pub fn below(root: i32, table: &[Process]) -> Vec<Process> {
     found
 }
 
+/// Returns the living and dead descendants of `root`, by the kernel's lists of children where it
+/// keeps them, and otherwise by the whole process table.
+///
+/// The lists are read one after the other. A process whose parent ends meanwhile may be missed:
+/// that is good enough to sample a tree, and not to end it.
+pub fn descendants(root: i32) -> Vec<Process> {
+    if !has_children_lists() {
+        return below(root, &table());
+    }
+    let mut seen = BTreeSet::from([root]);
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(parent) = open.pop() {
+        for pid in children(parent) {
+            if let Some(process) = seen.insert(pid).then(|| read(pid)).flatten() {
+                found.push(process);
+                open.push(pid);
+            }
+        }
+    }
+    found
+}
+
+/// Whether this kernel was built with lists of children (`CONFIG_PROC_CHILDREN`).
+fn has_children_lists() -> bool {
+    static HAS: LazyLock<bool> =
+        LazyLock::new(|| fs::metadata("/proc/thread-self/children").is_ok());
+    *HAS
+}
+
+/// Returns the children of all threads of a process; none of one that is gone.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// Sends a signal to exactly this process. Returns whether it was still there.
 ///
 /// The start time is read again right before the signal, so a process that has got the pid since
@@ -160,6 +203,8 @@ impl From<Stat> for Process {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::os::unix::process::CommandExt as _;
+
     use super::*;
 
     /// A process that leads its group and session.
@@ -179,6 +224,29 @@ pub(crate) mod tests {
         let table = [row(1, 0), row(5, 1), row(6, 5), row(7, 6), row(8, 1), row(9, 9)];
         let pids: Vec<i32> = below(5, &table).iter().map(|process| process.id.pid).collect();
         assert_eq!(pids, [6, 7]);
+    }
+
+    #[test]
+    fn the_kernels_lists_hold_the_same_descendants_as_the_process_table() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & sleep 60 & echo; wait"])
+            .stdout(std::process::Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let root = shell.id().cast_signed();
+        let mut line = [0];
+        std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let ids = |mut found: Vec<Process>| {
+            found.sort_by_key(|process| process.id);
+            found.iter().map(|process| (process.id, process.ppid)).collect::<Vec<_>>()
+        };
+        let found = ids(descendants(root));
+        assert_eq!(found, ids(below(root, &table())));
+        assert_eq!(found.len(), 2);
+        nix::sys::signal::killpg(Pid::from_raw(root), Signal::SIGKILL).unwrap();
+        shell.wait().unwrap();
+        assert!(descendants(root).is_empty());
     }
 
     #[test]

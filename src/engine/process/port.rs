@@ -65,9 +65,8 @@ pub fn listener(port: u16, root: i32) -> Listener {
     if inodes.is_empty() {
         return Listener::Nobody;
     }
-    let table = process::table();
     let ours: BTreeSet<i32> =
-        process::below(root, &table).iter().map(|process| process.id.pid).collect();
+        process::descendants(root).iter().map(|process| process.id.pid).collect();
     let mut open: BTreeSet<u64> = inodes;
     for pid in &ours {
         for inode in socket_inodes(*pid) {
@@ -77,7 +76,7 @@ pub fn listener(port: u16, root: i32) -> Listener {
     if open.is_empty() {
         return Listener::Ours;
     }
-    table
+    process::table()
         .iter()
         .filter(|process| !ours.contains(&process.id.pid))
         .find(|process| socket_inodes(process.id.pid).iter().any(|inode| open.contains(inode)))

@@ -8,7 +8,7 @@ pub(crate) mod processes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -56,6 +56,10 @@ pub struct Engine {
     pub(crate) gpus: Option<GpuBaseline>,
     pub(crate) watched: Arc<Watched>,
     pub(crate) guardian: Option<GuardianHandle>,
+    /// The client of the samples of its metrics, once there is one, or why there is none.
+    pub(crate) metrics_http: OnceLock<Result<Arc<Http>, String>>,
+    /// When its metrics last told of no open request.
+    pub(crate) drained_at: Mutex<Option<Instant>>,
 }
 
 impl Engine {
@@ -169,11 +173,17 @@ impl Engine {
         &self,
     ) -> Option<impl FnMut() -> Result<String, String> + Send + 'static> {
         let endpoint = self.launch.metrics.clone()?;
-        let http = Http::new(&self.base_url, self.access.clone(), &self.tls);
-        Some(move || {
-            let http = http.as_ref().map_err(ToString::to_string)?;
-            text_of(http, &endpoint.path, METRICS_LIMIT)
-        })
+        // A client of its own: a sample that hangs keeps no control call waiting.
+        let client = || Http::new(&self.base_url, self.access.clone(), &self.tls);
+        let client = || client().map(Arc::new).map_err(|error| error.to_string());
+        let http = self.metrics_http.get_or_init(client).clone();
+        Some(move || text_of(http.as_ref().map_err(Clone::clone)?, &endpoint.path, METRICS_LIMIT))
+    }
+
+    /// Whether the engine was seen without open requests within so long.
+    pub fn was_drained_within(&self, limit: Duration) -> bool {
+        let at = self.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() <= limit)
     }
 
     /// Waits until the engine has neither running nor waiting requests.
@@ -192,7 +202,11 @@ impl Engine {
                 .collect();
             match n_open.iter().sum::<f64>() {
                 _ if n_open.is_empty() => return None,
-                sum if sum < 0.5 => return Some(true),
+                sum if sum < 0.5 => {
+                    let mut at = self.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+                    *at = Some(Instant::now());
+                    return Some(true);
+                }
                 _ if Instant::now() > deadline || stop_waiting() => return Some(false),
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }

@@ -43,7 +43,7 @@ impl EngineProcesses {
     /// Why none can be seen.
     pub(crate) fn pids(&self) -> Result<Vec<i32>, String> {
         let found = match self {
-            Self::Guarded(guardian) => process::below(*guardian, &process::table()),
+            Self::Guarded(guardian) => process::descendants(*guardian),
             Self::Listening(roots) => with_below(roots, &process::table()),
             Self::HandedOver(guardian, roots) => {
                 let table = process::table();

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use indicatif::BinaryBytes;
@@ -193,6 +193,8 @@ impl<'a> Start<'a> {
             gpus,
             watched: Arc::clone(&self.watched),
             guardian,
+            metrics_http: OnceLock::new(),
+            drained_at: Mutex::new(None),
         })
     }
 

@@ -16,6 +16,7 @@ use crate::record::trial::TrialRecord;
 use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
 use crate::store::run_dir::Invocation;
+use crate::store::trial_sync;
 use crate::store::writer::{NewRun, RunWriter};
 use crate::units::Nanos;
 
@@ -95,6 +96,6 @@ pub(super) fn write_trial(writer: &RunWriter, n_requests: u64) -> PathBuf {
     for id in 0..n_requests {
         trial.request(&request(id)).unwrap();
     }
-    trial.finish(&trial_record()).unwrap();
+    trial_sync::sync(&[trial.finish(&trial_record()).unwrap()]).unwrap();
     writer.dir().trial("tiny fp16", 1).unwrap()
 }

@@ -16,6 +16,7 @@ use crate::store::journal::Journal;
 use crate::store::reader::RunReader;
 use crate::store::records::{Expect, Records};
 use crate::store::tests::fixture::{cell, new_run, plan, request, trial_record, write_trial};
+use crate::store::trial_sync;
 use crate::store::verify::verify;
 use crate::units::Nanos;
 
@@ -44,7 +45,7 @@ fn a_run_is_read_as_it_was_written() {
         absent: std::collections::BTreeMap::new(),
     };
     trial.telemetry(&sample).unwrap();
-    trial.finish(&trial_record()).unwrap();
+    trial_sync::sync(&[trial.finish(&trial_record()).unwrap()]).unwrap();
 
     let reader = RunReader::open(writer.dir().path()).unwrap();
     assert_eq!(reader.first_plan().unwrap(), plan());
@@ -258,7 +259,7 @@ fn verification_reads_everything_and_names_what_changed() {
     let mut trial = writer.trial("tiny fp16", 1).unwrap();
     trial.request(&request(0)).unwrap();
     trial.request(&request(1)).unwrap();
-    trial.finish(&record).unwrap();
+    trial_sync::sync(&[trial.finish(&record).unwrap()]).unwrap();
     let reader = RunReader::open(writer.dir().path()).unwrap();
     let found = verify(&reader).unwrap();
     assert!(found.is_sound(), "{:?}", found.problems);
@@ -268,7 +269,7 @@ fn verification_reads_everything_and_names_what_changed() {
     let mut trial = writer.trial("tiny fp16", 1).unwrap();
     trial.request(&request(0)).unwrap();
     trial.request(&request(0)).unwrap();
-    trial.finish(&record).unwrap();
+    trial_sync::sync(&[trial.finish(&record).unwrap()]).unwrap();
     let problems: Vec<String> =
         verify(&reader).unwrap().problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2);

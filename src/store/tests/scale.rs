@@ -42,7 +42,8 @@ fn many_records_are_written_and_read_one_at_a_time() {
     for id in 0..n {
         journal.append(&long_record(id)).unwrap();
     }
-    let sum = journal.sync().unwrap();
+    journal.sync().unwrap();
+    let sum = journal.sum().unwrap();
     let (mut n_read, mut n_events) = (0, 0);
     for record in Records::<RequestRecord>::open(&path, Expect::Finished(sum)).unwrap() {
         n_events += record.unwrap().events.len() as u64;
