@@ -1,7 +1,7 @@
 //! The main table: one row per cell, what a person came for.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::quantity::Quantity;
+use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState, Summary};
 use crate::plan::Plan;
 use crate::report::number;
@@ -75,10 +75,13 @@ fn is_shown(quantity: &Quantity, plan: &Plan) -> bool {
 }
 
 /// Whether a cell has a number to show. What no cell has makes no column, nor does a rate per
-/// device where each engine has one.
+/// device where each engine has one. A median stays with too few samples: who came for the
+/// latency is told so.
 fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
     let is_rate_of_one = quantity.id() == MetricId::OutputThroughputPerGpu && cell.n_gpus < 2;
-    !is_rate_of_one && quantity.read(cell).is_some_and(|reading| reading.value.is_some())
+    let is_median = quantity.statistic == Statistic::Percentile(50.0);
+    let is_there = |read: Figure| read.value.is_some() || is_median && read.n > 0;
+    !is_rate_of_one && quantity.read(cell).is_some_and(is_there)
 }
 
 /// Builds the main table: measured, failed and unfinished cells. Skipped ones stand apart.
@@ -265,4 +268,32 @@ pub fn reasons(cell: &CellSummary) -> Vec<String> {
         return vec!["interrupted, or not reached".to_owned()];
     }
     reasons.iter().map(|reason| untrusted::line(reason)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::input::Input;
+    use crate::report::tests::sample_run;
+    use crate::report::view::ReportView;
+
+    #[test]
+    fn a_median_of_too_few_samples_keeps_its_column_and_says_so() {
+        let mut summary = sample_run::summary();
+        for cell in &mut summary.cells {
+            for metric in [MetricId::Ttft, MetricId::Tpot] {
+                let Some(found) = cell.distributions.get_mut(&metric) else { continue };
+                found.n = 5;
+                found.percentiles.iter_mut().for_each(|percentile| percentile.value = None);
+            }
+        }
+        let view =
+            sample_run::with_input(|input| ReportView::new(&Input { summary: &summary, ..*input }));
+        let table = view.results;
+        let headers: Vec<&str> =
+            table.columns.iter().map(|column| column.header.as_str()).collect();
+        let at = headers.iter().position(|header| *header == "TTFT p50").expect("its column");
+        assert!(table.rows.iter().any(|row| row[at].text == "n too small"), "{:?}", table.rows);
+        assert!(!headers.contains(&"TTFT p99"), "{headers:?}");
+    }
 }
