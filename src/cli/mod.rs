@@ -44,6 +44,7 @@ mod scores;
 mod signals;
 mod starter;
 mod today;
+mod until;
 mod verify;
 
 use std::process::{ExitCode, Termination as _};

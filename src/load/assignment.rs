@@ -38,6 +38,8 @@ pub(crate) struct PhaseAssignment {
     pub(crate) last_due: Option<Nanos>,
     /// Whether a stream's next request is due when its last answer has ended.
     pub(crate) is_closed: bool,
+    /// The phase, where it ends once enough is known of it.
+    pub(crate) until_known: Option<u16>,
     pub(crate) drain: Nanos,
     pub(crate) deadlines: Deadlines,
     pub(crate) cancel_after: Option<Nanos>,
@@ -48,6 +50,8 @@ pub(crate) struct PhaseAssignment {
 pub(crate) struct Tally {
     pub(crate) n_scheduled: u64,
     pub(crate) last_sent: Option<Nanos>,
+    /// When sending ended because enough was known.
+    pub(crate) known_at: Option<Nanos>,
     pub(crate) drained: Nanos,
     pub(crate) n_stalls: u64,
     pub(crate) stalls: Stalls,
@@ -60,6 +64,7 @@ impl Tally {
         Self {
             n_scheduled: self.n_scheduled + other.n_scheduled,
             last_sent: self.last_sent.max(other.last_sent),
+            known_at: self.known_at.max(other.known_at),
             drained: self.drained.max(other.drained),
             n_stalls: self.n_stalls + other.n_stalls,
             stalls: self.stalls.and(other.stalls),

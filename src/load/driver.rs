@@ -59,6 +59,12 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
                 sends.tally.interrupted = true;
                 break;
             }
+            if let Some(phase) = share.until_known
+                && sends.tally.known_at.is_none()
+                && controls.iter().any(|control| control.is_known(phase))
+            {
+                sends.tally.known_at = Some(now);
+            }
             self.take_follow_ups(&mut sends, share);
             let wake = self.send_what_is_due(&mut sends, supply, share);
             if sends.is_over && self.in_flight.is_empty() {
@@ -100,6 +106,13 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             match sends.peek(supply) {
                 Peeked::Due(offset) => {
                     let due = share.start + offset;
+                    // What the clock made due before is still sent.
+                    let may_be_sent = |known_at| share.last_due.is_some() && due <= known_at;
+                    if !sends.tally.known_at.is_none_or(may_be_sent) {
+                        sends.is_over = true;
+                        sends.next = None;
+                        return latest;
+                    }
                     if due > now {
                         return self.wake_ahead.wake_for(due, now).min(latest);
                     }
@@ -143,7 +156,8 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             self.in_flight.n_pondering -= 1;
             match follow_up {
                 FollowUp::Turn(request, due)
-                    if share.stop_at.is_none_or(|stop_at| self.client.now() < stop_at) =>
+                    if sends.tally.known_at.is_none()
+                        && share.stop_at.is_none_or(|stop_at| self.client.now() < stop_at) =>
                 {
                     sends.tally.n_scheduled += 1;
                     sends.tally.last_sent = Some(self.client.now());
@@ -288,6 +302,9 @@ impl Sends {
     /// Where answers drive the loop and a count bounds it, each request has its own deadline. The
     /// loop then waits at least as long as the last of these.
     fn hard_end(&self, share: &PhaseAssignment) -> Option<Nanos> {
+        if let Some(known_at) = self.tally.known_at {
+            return Some(known_at + share.drain);
+        }
         if let Some(stop_at) = share.stop_at {
             return Some(stop_at + share.drain);
         }

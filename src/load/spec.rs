@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -142,6 +142,8 @@ where
 #[derive(Debug, Default)]
 pub struct Control {
     cause: AtomicU8,
+    /// The phase of which enough is known, counted from 1.
+    known: AtomicU32,
 }
 
 impl Control {
@@ -153,6 +155,16 @@ impl Control {
     /// Ends the trial because the engine is gone.
     pub fn engine_gone(&self) {
         self.cause.store(2, Ordering::Relaxed);
+    }
+
+    /// Ends the sending of a phase: what was asked of it is known. Its responses are waited for.
+    pub fn known(&self, phase: u16) {
+        self.known.store(u32::from(phase) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether enough is known of a phase.
+    pub fn is_known(&self, phase: u16) -> bool {
+        self.known.load(Ordering::Relaxed) == u32::from(phase) + 1
     }
 
     /// Returns why the trial has to end; `None` if it may go on.

@@ -205,7 +205,7 @@ fn run_phases<C: Client + Send>(
 ) -> (Vec<PhaseRecord>, Option<String>) {
     let mut records = Vec::new();
     let mut round = 0;
-    for mut phase in phases {
+    for (place, mut phase) in (0..).zip(phases) {
         hall.live.phases_begun.fetch_add(1, Ordering::Relaxed);
         let outline = phase.arrivals.outline();
         let max_rounds = phase.plan.until_steady.map_or(1, |until| until.max_rounds.max(1));
@@ -215,7 +215,7 @@ fn run_phases<C: Client + Send>(
         let mut first_failure = None;
         while !steady && (rounds.len() as u32) < max_rounds {
             round += 1;
-            let run = run_round(hall, drivers, &mut phase, &outline, round);
+            let run = run_round(hall, drivers, &mut phase, &outline, place, round);
             if phase.plan.kind == PhaseKind::Measure {
                 sentinel.add(run.cost);
             }
@@ -320,6 +320,7 @@ fn run_round<C: Client + Send>(
     drivers: &mut Drivers<'_, C>,
     phase: &mut PhaseLoad,
     outline: &Outline,
+    place: u16,
     round: u32,
 ) -> RoundRun {
     let plan = &phase.plan;
@@ -341,6 +342,7 @@ fn run_round<C: Client + Send>(
         stop_at: stop_after.map(|duration| start + duration),
         last_due: outline.last,
         is_closed: matches!(plan.arrivals, ArrivalsPlan::Closed { .. }),
+        until_known: plan.until.as_ref().map(|_| place),
         drain: plan.drain,
         deadlines: plan.deadlines,
         cancel_after: plan.cancel_after,
@@ -390,11 +392,15 @@ fn run_round<C: Client + Send>(
     });
     let tally = tallies.iter().map(|(tally, _)| *tally).reduce(Tally::and).unwrap_or_default();
     let last_sent = tally.last_sent.unwrap_or(start);
-    let stopped = match (stop_after, outline.last) {
-        _ if tally.interrupted => tally.drained,
+    let planned = match (stop_after, outline.last) {
         (Some(duration), _) => start + duration,
         (None, Some(last_due)) => start + last_due,
         (None, None) => last_sent,
+    };
+    let stopped = match tally.known_at {
+        _ if tally.interrupted => tally.drained,
+        Some(known_at) => known_at.min(planned),
+        None => planned,
     };
     RoundRun { start, stopped, tally, cost }
 }

@@ -53,6 +53,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::to_the_end,
     load::partial_wave,
     load::few_answers,
+    load::not_known,
     load::single_trial,
     tokens::output_counts_differ,
     tokens::prompt_counts_differ,
@@ -121,6 +122,7 @@ mod tests {
     use crate::metrics::evidence::{Counts2, Lags, ProbeLoss};
     use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
+    use crate::plan::cell::Until;
     use crate::record::request::Oddity;
     use crate::record::telemetry::{ProbeName, ProgramRecord};
     use crate::record::trial::{DatasetRecord, EngineTokens, Stalls};
@@ -204,6 +206,7 @@ mod tests {
             n_unsteady_warm_ups: 1,
             to_the_end: Some(ToTheEnd::FewWaves),
             partial_wave: Some((100, 80)),
+            until: Some(Until { metric: "ttft.p50".to_owned(), half_width: 0.05 }),
             aborted: vec!["the engine died".to_owned()],
             n_trials: 1,
             foreign_gpu_processes: ["4711 python".to_owned()].into(),
@@ -282,6 +285,7 @@ mod tests {
         no-steady-state: fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates
         partial-wave: 100 requests at 80 at a time are 80 + 20: the last wave is not full
         n-too-small: 100 answers: p95 needs 130, p99 needs 662
+        until-not-reached: TTFT p50 is known to 21.2 % at the cap of its phase, and 5.0 % was asked for
         single-trial: one trial: nothing is known of the spread between runs
         counts-differ: the tokenizer counts +2.0 % output tokens against the engine
         prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine

@@ -8,7 +8,7 @@ use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
 use crate::plan::Plan;
-use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
+use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, Until};
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
@@ -137,6 +137,8 @@ pub struct Evidence {
     pub to_the_end: Option<ToTheEnd>,
     /// Requests and wave size of a load whose last wave is not full.
     pub partial_wave: Option<(u64, u64)>,
+    /// The number that was to be known.
+    pub until: Option<Until>,
     /// Trials that ended early, with the reason.
     pub aborted: Vec<String>,
     /// Complete trials, and planned ones.
@@ -375,6 +377,7 @@ impl Evidence {
         self.is_closed = measured().all(|phase| {
             matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
         });
+        self.until = measured().find_map(|phase| phase.until.clone());
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
         let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)
             && self.dataset.as_ref().is_some_and(|dataset| dataset.n_samples < self.n_drawn_max);
@@ -398,7 +401,8 @@ fn partial_wave(phase: &Phase, n_measured: u64) -> Option<(u64, u64)> {
         ArrivalsPlan::Batch { size } => size,
         _ => return None,
     });
-    let n_requests = phase.n_requests.unwrap_or(n_measured);
+    // A phase that ends when a number is known need not send all that it may.
+    let n_requests = phase.n_requests.filter(|_| phase.until.is_none()).unwrap_or(n_measured);
     (size > 0 && !n_requests.is_multiple_of(size) && n_requests / size < MANY_WAVES)
         .then_some((n_requests, size))
 }

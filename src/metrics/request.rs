@@ -1,5 +1,6 @@
 //! The numbers of one request.
 
+use crate::metrics::catalogue::MetricId;
 use crate::record::request::{EventKind, Outcome, RequestRecord};
 use crate::record::trial::GATHER;
 use crate::units::Nanos;
@@ -135,7 +136,33 @@ pub struct RequestMetrics {
     pub n_coalesced: u32,
 }
 
+/// Metrics of which each complete answer has at most one value, a latency in milliseconds.
+pub const LATENCIES: [MetricId; 7] = [
+    MetricId::Ttft,
+    MetricId::TtftScheduled,
+    MetricId::Ttfr,
+    MetricId::Ttfa,
+    MetricId::E2e,
+    MetricId::E2eScheduled,
+    MetricId::Tpot,
+];
+
 impl RequestMetrics {
+    /// Returns one of [`LATENCIES`] in milliseconds; none of another metric.
+    pub fn latency_ms(&self, metric: MetricId) -> Option<f64> {
+        let latency = match metric {
+            MetricId::Ttft => self.ttft,
+            MetricId::TtftScheduled => self.ttft_scheduled,
+            MetricId::Ttfr => self.ttfr,
+            MetricId::Ttfa => self.ttfa,
+            MetricId::E2e => self.e2e,
+            MetricId::E2eScheduled => self.e2e_scheduled,
+            MetricId::Tpot => return self.tpot_ns.map(|ns| ns / 1e6),
+            _ => None,
+        };
+        latency.map(Nanos::as_millis_f64)
+    }
+
     /// Returns by which share of itself the time per output token may be less, and more, for all
     /// that bench may have added to its first and to its last event. Absent where the record does
     /// not tell.

@@ -188,6 +188,26 @@ pub struct Phase {
     pub cancel_after: Option<Nanos>,
     /// A warm-up that repeats itself until there is no trend.
     pub until_steady: Option<UntilSteady>,
+    /// A measured phase that ends before its cap, once a number is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+}
+
+/// A number that ends a phase once it is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Until {
+    /// The number, as in `summary.csv`: `ttft.p99`.
+    pub metric: String,
+    /// Half the width of its 95 % interval at most, as a share of it.
+    pub half_width: f64,
+}
+
+impl Until {
+    /// Says it behind the cap of its phase: `, or until ttft.p99 is known to 5 %`.
+    pub fn words(&self) -> String {
+        format!(", or until {} is known to {} %", self.metric, self.half_width * 100.0)
+    }
 }
 
 /// When requests are due.

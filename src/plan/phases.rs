@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::cell::{
-    Api, ArrivalsPlan, OutputLength, Phase, RequestPlan, Sampling, Slo, UntilSteady,
+    Api, ArrivalsPlan, OutputLength, Phase, RequestPlan, Sampling, Slo, Until, UntilSteady,
 };
 use crate::plan::search::SearchPlan;
 use crate::record::trial::PhaseKind;
@@ -13,7 +13,7 @@ use crate::scenario::Scenario;
 use crate::scenario::check::kind_by_name;
 use crate::scenario::spec::{
     AllRows, ArrivalSpec, CountSpec, FromData, MaxTokensSpec, PhaseSpec, RequestSpec, RoundsSpec,
-    SteadySpec,
+    SteadySpec, UntilSpec,
 };
 
 /// Returns the phases of a cell and its number of trials.
@@ -34,7 +34,8 @@ pub(crate) fn phases(
             trials = trials.max(spec.trials);
         }
         iterations.push(spec.iterations);
-        phases.push((phase(&name, kind, &spec), arrivals(&spec)));
+        let until = until(scenario, &name, &spec, found);
+        phases.push((Phase { until, ..phase(&name, kind, &spec) }, arrivals(&spec)));
     }
     // A warm-up is done at the load that it warms up for.
     let mut next = search.map(|search| search.arrivals(search.from));
@@ -95,7 +96,29 @@ fn phase(name: &str, kind: PhaseKind, spec: &PhaseSpec) -> Phase {
             Some(SteadySpec::Rounds(RoundsSpec { max_rounds })) => Some(UntilSteady { max_rounds }),
             Some(SteadySpec::Plain(_)) | None => None,
         },
+        until: None,
     }
+}
+
+/// Reads what ends a phase once it is known.
+fn until(
+    scenario: &Scenario,
+    name: &str,
+    spec: &PhaseSpec,
+    found: &mut Diagnostics,
+) -> Option<Until> {
+    let UntilSpec { metric, half_width } = spec.until.clone()?;
+    let percent: Option<f64> = half_width.strip_suffix('%').and_then(|it| it.trim().parse().ok());
+    let Some(percent) = percent.filter(|percent| *percent > 0.0 && *percent < 100.0) else {
+        let message = format!("`until` of phase `{name}`: `{half_width}` is not a share");
+        found.push(
+            Diagnostic::error("scenario/range", message)
+                .label(scenario.value_at(&["phase", name, "until"]))
+                .help("write `half-width = \"5%\"`: above 0 % and below 100 %"),
+        );
+        return None;
+    };
+    Some(Until { metric, half_width: percent / 100.0 })
 }
 
 fn arrivals(spec: &PhaseSpec) -> Option<ArrivalsPlan> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::LaunchId;
 use crate::plan::Plan;
-use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan};
+use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan, Until};
 use crate::plan::launch::{Launch, PORT, Requires};
 use crate::record::trial::PhaseKind;
 
@@ -175,7 +175,8 @@ fn phase_line(phase: &Phase) -> String {
         .until_steady
         .map(|steady| format!(", until steady or {}", counted(steady.max_rounds as usize, "round")))
         .unwrap_or_default();
-    format!("{kind}  {}: {load}, {end}{cap}{steady}", phase.name)
+    let until = phase.until.as_ref().map(Until::words).unwrap_or_default();
+    format!("{kind}  {}: {load}, {end}{cap}{steady}{until}", phase.name)
 }
 
 /// Returns the most tokens that all trials can generate, where counts and lengths are known.

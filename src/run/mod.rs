@@ -15,6 +15,7 @@ pub mod schedule;
 mod steady;
 mod telemetry;
 mod trial;
+mod until;
 
 use std::path::PathBuf;
 use std::sync::Arc;

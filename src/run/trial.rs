@@ -28,6 +28,7 @@ use crate::run::engine_tokens::engine_tokens;
 use crate::run::prepare::{CellWorkload, next_turn};
 use crate::run::steady::steady_test;
 use crate::run::telemetry::RunSampling;
+use crate::run::until::UntilKnown;
 use crate::run::{Notice, RunError, disk_watch, telemetry};
 use crate::store::error::StoreError;
 use crate::store::trial_sync::TrialSync;
@@ -129,7 +130,8 @@ pub(super) fn carry_out(
             scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let mut sink = sink(&writer, &disk, counted);
+            let until = UntilKnown::of(&context.cell.phases);
+            let mut sink = sink(&writer, &disk, counted, until.map(|until| (until, &control)));
             let report = run_trial(spec, &mut sink, &control, &live);
             drop(done);
             report
@@ -249,8 +251,12 @@ fn sink(
     writer: &Mutex<TrialWriter>,
     disk: &DiskWatch,
     counted: Option<Arc<Prompts>>,
+    mut until: Option<(UntilKnown, &Control)>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
+        if let Some((until, control)) = &mut until {
+            until.push(&record, control);
+        }
         // A later turn of a conversation holds the history, too.
         if record.turn == 0 {
             let ids = counted.as_ref().and_then(|prompts| prompts.ids_of(record.sample));

@@ -157,6 +157,7 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("put it into `[phase.warm_up]`"),
             );
         }
+        until(scenario, name, phase, warm_up, found);
         if phase.get("all-at-once").and_then(Value::as_bool) == Some(false) {
             found.push(
                 Diagnostic::error("scenario/contradiction", "`all-at-once = false` sends nothing")
@@ -164,6 +165,30 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
                     .help("leave it out, and say how requests are sent"),
             );
         }
+    }
+}
+
+/// Finds phases that cannot end once a number is known.
+fn until(scenario: &Scenario, name: &str, phase: &Table, warm_up: bool, found: &mut Diagnostics) {
+    let at = |key: &str, text: &str| scenario.at(&["phase", name, key], text);
+    if warm_up && phase.contains_key("until") {
+        found.push(
+            Diagnostic::error("scenario/contradiction", "a warm-up has no number to wait for")
+                .label(at("until", "in a warm-up"))
+                .help("put it into a measured phase; `until-steady` repeats a warm-up"),
+        );
+    }
+    if let (true, Some(other)) = (
+        phase.contains_key("until"),
+        ["batch", "all-at-once"].into_iter().find(|key| phase.contains_key(*key)),
+    ) {
+        let message = format!("phase `{name}` has `until`, and sends all that it has anyway");
+        found.push(
+            Diagnostic::error("scenario/contradiction", message)
+                .label(at("until", "ends a loop that goes on"))
+                .label(at(other, "is sent as a whole"))
+                .help("use `concurrency` or `rate`"),
+        );
     }
 }
 

@@ -10,6 +10,7 @@ pub mod mean;
 pub mod proportion;
 pub mod quantile;
 pub mod reservoir;
+pub mod sequential;
 pub mod special;
 pub mod steady;
 pub mod trend;

@@ -14,4 +14,5 @@ mod options;
 mod phases;
 mod place;
 mod rows;
+mod until;
 mod whole;

@@ -355,6 +355,25 @@ requests = 8
 "#,
     ),
     row(
+        "a phase until a number is known",
+        r#"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.q]
+source = "jsonl"
+location = "./q.jsonl"
+columns = { prompt = "question" }
+cycle = true
+[request]
+max-tokens = 2
+[phase.load]
+concurrency = 2
+requests = 400
+until = { metric = "e2e.mean", half-width = "50%" }
+"#,
+    ),
+    row(
         "a search for the highest load",
         r#"
 [engine.sim]

@@ -50,6 +50,7 @@ fn share() -> PhaseAssignment {
         stop_at: None,
         last_due: None,
         is_closed: false,
+        until_known: None,
         drain: long,
         deadlines: Deadlines {
             connect: long,

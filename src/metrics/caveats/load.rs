@@ -1,11 +1,15 @@
 //! Doubts about the load: what failed, what was not steady, what is too few.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::caveats::{Case, caveat, counted};
+use crate::metrics::caveats::{Case, caveat, counted, pct};
 use crate::metrics::failures;
+use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::steady;
 use crate::metrics::summary::Caveat;
 use crate::metrics::window::ToTheEnd;
+
+/// Quantile of the normal distribution for an interval of 95 %.
+const Z_95: f64 = 1.959_964;
 
 pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
     let n: u64 = case.counts.errors.values().sum();
@@ -90,6 +94,39 @@ pub(super) fn partial_wave(case: &Case<'_>) -> Option<Caveat> {
         what,
         advice,
         &[MetricId::OutputThroughput, MetricId::RequestThroughput],
+    ))
+}
+
+pub(super) fn not_known(case: &Case<'_>) -> Option<Caveat> {
+    let until = case.evidence.until.as_ref()?;
+    let quantity = Quantity::try_from(until.metric.clone()).ok()?;
+    let found = case.distributions.get(&quantity.id())?;
+    let known_to = match quantity.statistic {
+        Statistic::Percentile(p) => found.percentile(p).and_then(|at| {
+            let (low, high) = at.interval?;
+            Some((high - low) / 2.0 / at.value?)
+        }),
+        // Of a mean no interval is told; its standard error is.
+        Statistic::Mean => {
+            found.std.zip(found.mean).map(|(std, mean)| Z_95 * std / (found.n as f64).sqrt() / mean)
+        }
+        Statistic::Value => return None,
+    };
+    if known_to.is_some_and(|known_to| known_to <= until.half_width) {
+        return None;
+    }
+    let known_to =
+        known_to.map_or("not known at all".to_owned(), |it| format!("known to {}", pct(it)));
+    let what = format!(
+        "{} is {known_to} at the cap of its phase, and {} was asked for",
+        quantity.label(),
+        pct(until.half_width)
+    );
+    Some(caveat(
+        "until-not-reached",
+        what,
+        "Raise the cap of the phase, or ask for less.",
+        &[quantity.id()],
     ))
 }
 

@@ -67,6 +67,7 @@ fn phase(arrivals: ArrivalsPlan) -> Phase {
         },
         cancel_after: None,
         until_steady: None,
+        until: None,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::plan::Plan;
 use crate::plan::cell::{
-    Api, ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan, Slo,
+    Api, ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan, Slo, Until,
 };
 use crate::record::trial::PhaseKind;
 use crate::report::number::{counted, rounded};
@@ -111,7 +111,8 @@ fn phase_words(phase: &Phase) -> String {
         }),
         phase.cancel_after.map(|after| format!("each cancelled after {after}")),
     ];
-    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let until = phase.until.as_ref().map(Until::words).unwrap_or_default();
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ") + &until
 }
 
 fn arrivals_words(arrivals: &ArrivalsPlan) -> String {

@@ -31,6 +31,7 @@ pub(crate) use crate::scenario::spec::gate::GateSpec;
 pub(crate) use crate::scenario::spec::gate::Undecided;
 pub(crate) use crate::scenario::spec::phase::{
     AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
+    UntilSpec,
 };
 pub use crate::scenario::spec::phase::{Deadlines, RampShape};
 pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, ValidityLimits};

@@ -47,6 +47,8 @@ table! {
         pub(crate) trials: Option<u32> = Integer(1, 1000),
         /// Repeat the warm-up until there is no trend.
         pub(crate) until_steady: Option<SteadySpec>,
+        /// End the phase before its cap, once a number is known.
+        pub(crate) until: Option<UntilSpec>,
         /// Deadlines of each request.
         pub(crate) deadlines: Deadlines,
         /// Cancel each request after this time.
@@ -159,6 +161,18 @@ table! {
     pub(crate) struct RoundsSpec {
         /// Rounds at most; a trend needs four to show.
         pub(crate) max_rounds: u32 = Integer(MIN_ROUNDS as i64, 1000),
+    }
+}
+
+table! {
+    /// A number that ends a phase once it is known.
+    #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub(crate) struct UntilSpec {
+        /// The number: `ttft.p99`, `tpot.mean`.
+        pub(crate) metric: String,
+        /// Half the width of its 95 % interval at most, as a share of it: `5%`.
+        pub(crate) half_width: String,
     }
 }
 

@@ -354,7 +354,14 @@ fn what_a_type_cannot_do_without_has_a_default() {
     let mut missing = Vec::new();
     visit(&[], ScenarioSpec::FIELDS, &document, &mut missing);
     // These the scenario must say.
-    let asked = ["dataset.*.source", "phase.*.ramp.from", "phase.*.ramp.to", "published.table"];
+    let asked = [
+        "dataset.*.source",
+        "phase.*.ramp.from",
+        "phase.*.ramp.to",
+        "phase.*.until.metric",
+        "phase.*.until.half-width",
+        "published.table",
+    ];
     assert_eq!(missing, asked);
 }
 

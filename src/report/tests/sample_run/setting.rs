@@ -84,6 +84,7 @@ fn plan_cell(cell: &CellSummary) -> Cell {
         },
         cancel_after: None,
         until_steady: None,
+        until: None,
     };
     Cell {
         id: cell.id.clone(),
