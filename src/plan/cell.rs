@@ -83,6 +83,24 @@ impl Cell {
         Cow::Owned(Self { id, name, row: None, ..self.clone() })
     }
 
+    /// Whether a cell asks of the same engine all that another asks of it, or more: every measured
+    /// load is at least as high, and answers may be as long.
+    pub(crate) fn contains(&self, other: &Self) -> bool {
+        let most = |cell: &Self| match cell.request.output {
+            OutputLength::Natural { max_tokens: n } | OutputLength::Fixed { tokens: n } => n,
+            OutputLength::FromData => u32::MAX,
+        };
+        let (own, others): (Vec<_>, Vec<_>) =
+            (self.measured_phases().collect(), other.measured_phases().collect());
+        let is_higher =
+            |(own, other): (&&Phase, &&Phase)| own.arrivals.is_at_least(&other.arrivals);
+        self.launch == other.launch
+            && self.dataset == other.dataset
+            && most(self) >= most(other)
+            && own.len() == others.len()
+            && own.iter().zip(&others).all(is_higher)
+    }
+
     /// Returns the rows in which a cell is told: one for each of its measured phases.
     ///
     /// A cell with one measured phase is its own row. The others' rows have ids and names of
@@ -257,6 +275,21 @@ pub enum ArrivalsPlan {
     },
     /// Everything at once.
     AllAtOnce,
+}
+
+impl ArrivalsPlan {
+    /// Whether a load of the same kind is as high as another.
+    fn is_at_least(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Closed { concurrency: own }, Self::Closed { concurrency: other })
+            | (Self::Batch { size: own }, Self::Batch { size: other }) => own >= other,
+            (Self::Constant { rate_per_s: own }, Self::Constant { rate_per_s: other })
+            | (Self::Poisson { rate_per_s: own }, Self::Poisson { rate_per_s: other }) => {
+                own >= other
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// When a warm-up stops repeating itself.

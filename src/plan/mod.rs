@@ -3,6 +3,7 @@
 pub mod cell;
 pub(crate) mod data_files;
 pub(crate) mod datasets;
+pub mod estimate;
 pub mod expand;
 pub mod gate;
 pub mod launch;
@@ -27,8 +28,9 @@ use crate::plan::cell::{Cell, DatasetPlan, ScorePlan, ValidityLimits};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
-pub use crate::scenario::spec::{CompareSpec, TrialOrder};
+pub use crate::scenario::spec::{CompareSpec, SkipAfter, TrialOrder};
 use crate::seed::Seed;
+use crate::units::Nanos;
 
 /// A scenario made ready to run. Stored in the run directory as `plan.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +68,12 @@ pub struct Plan {
     /// Share of requests that may fail or never come, where the scenario says one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<f64>,
+    /// After which failures a configuration is not tried at this load or a higher one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_after: Option<SkipAfter>,
+    /// Time for all cells; what does not fit is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Nanos>,
     /// What is required of the numbers, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GatePlan>,

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crate::ids::LaunchId;
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan, Until};
+use crate::plan::estimate::{LeastTime, least_time};
 use crate::plan::launch::{Launch, PORT, Requires};
 use crate::record::trial::PhaseKind;
+use crate::units::Nanos;
 
 /// Reasons for which engines cannot run on this machine, as the caller found them.
 pub type Skips = BTreeMap<LaunchId, String>;
@@ -24,6 +26,7 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
             plan.report,
         ),
     ];
+    lines.extend(time_line(plan));
     let mut cells: BTreeMap<&LaunchId, Vec<&Cell>> = BTreeMap::new();
     for cell in &plan.cells {
         cells.entry(&cell.launch).or_default().push(cell);
@@ -55,6 +58,23 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Says how long the run takes, as far as that is known before an engine has answered.
+fn time_line(plan: &Plan) -> Option<String> {
+    let LeastTime { bounded, n_open } = least_time(plan);
+    let cells = counted(plan.cells.len(), "cell");
+    let open = match n_open {
+        0 => String::new(),
+        n => format!("; in {n} of {cells} the engine decides"),
+    };
+    let budget = plan.budget.map(|budget| format!("; budget {budget}")).unwrap_or_default();
+    let time = match bounded {
+        Nanos::ZERO if budget.is_empty() => return None,
+        Nanos::ZERO => "as long as the engines take".to_owned(),
+        bounded => format!("at least {bounded} of load{open}"),
+    };
+    Some(format!("time: {time}{budget}"))
 }
 
 fn render_launch(id: &LaunchId, launch: &Launch) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::analysis::records::complete;
 use crate::analysis::run::cell_summary;
@@ -15,13 +16,13 @@ use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
-use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
-use crate::record::event::{CellOutcome, EngineFailure, EventRecord, RunEvent};
+use crate::plan::{Plan, SkipAfter};
+use crate::record::event::{CellOutcome, EngineFailure, EventRecord, FailureClass, RunEvent};
 use crate::run::busy_machine::busy_machine;
 use crate::run::prepare::Prepared;
-use crate::run::schedule::{EngineSession, sessions};
+use crate::run::schedule::{EngineSession, coarse_first, sessions};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
@@ -49,6 +50,8 @@ pub struct Conductor<'a> {
     /// Trials that have ended and are not known to be on the disk.
     syncing: RefCell<TrialSync>,
     sampling: RefCell<RunSampling>,
+    /// Cells in which an engine failed so that those which contain them are not tried.
+    failed: Vec<Cell>,
 }
 
 /// How a run ended.
@@ -99,6 +102,7 @@ pub fn conduct<'a>(
         n_starts: starts_so_far(&done.events),
         syncing: RefCell::default(),
         sampling: RefCell::default(),
+        failed: Vec::new(),
     };
     conductor.run(done)
 }
@@ -128,11 +132,17 @@ impl Conductor<'_> {
             self.event(caveat)?;
         }
         let mut left_behind = Vec::new();
-        for session in sessions {
+        let ends = self.plan.budget.map(|budget| Instant::now() + Duration::from(budget));
+        let n_sessions = sessions.len();
+        for (at, session) in sessions.into_iter().enumerate() {
             if self.interrupt.is_raised() {
                 break;
             }
-            left_behind.extend(self.session(&session)?);
+            // Every engine gets an equal part of what is left.
+            let n_left = (n_sessions - at) as u32;
+            let share = |end: Instant| end.saturating_duration_since(Instant::now()) / n_left;
+            let mut budget = ends.map(|end| SessionBudget::new(share(end)));
+            left_behind.extend(self.session(&session, budget.as_mut())?);
             if !left_behind.is_empty() {
                 // A further engine on this device would be measured beside the remains of this one.
                 break;
@@ -167,8 +177,7 @@ impl Conductor<'_> {
             skipped.extend(reason.map(|reason| (cell.id.clone(), reason)));
         }
         for (cell, reason) in skipped {
-            self.event(RunEvent::CellSkipped { cell: cell.clone(), reason: reason.clone() })?;
-            self.finish(&cell, CellOutcome::Skipped(reason))?;
+            self.skip(&cell, reason)?;
         }
         Ok(())
     }
@@ -198,6 +207,31 @@ impl Conductor<'_> {
         Ok(())
     }
 
+    /// Makes a cell a row that says why it was not measured.
+    fn skip(&mut self, cell: &CellId, reason: String) -> Result<(), RunError> {
+        self.event(RunEvent::CellSkipped { cell: cell.clone(), reason: reason.clone() })?;
+        self.finish(cell, CellOutcome::Skipped(reason))
+    }
+
+    /// Returns why a cell is not tried: the engine failed with what it asks for.
+    fn failed_before(&self, cell: &Cell) -> Option<String> {
+        let failed = self.failed.iter().find(|failed| cell.contains(failed))?;
+        let word = self.plan.skip_after?.word();
+        Some(format!("the engine failed in {}; `skip-after = \"{word}\"`", failed.name))
+    }
+
+    /// Takes note of a failure after which some cells are not tried.
+    fn note_failure(&mut self, cell: &Cell, failure: &EngineFailure) {
+        let is_meant = match self.plan.skip_after {
+            Some(SkipAfter::Oom) => failure.class == FailureClass::OutOfMemory,
+            Some(SkipAfter::Failure) => true,
+            None => false,
+        };
+        if is_meant {
+            self.failed.push(cell.clone());
+        }
+    }
+
     fn finish(&mut self, cell: &CellId, outcome: CellOutcome) -> Result<(), RunError> {
         self.over.insert(cell.clone());
         self.event(RunEvent::CellFinished { cell: cell.clone(), outcome })
@@ -206,7 +240,11 @@ impl Conductor<'_> {
     /// Serves one session; returns what its engine left behind.
     ///
     /// An engine that dies takes its cell with it; the next cell gets a fresh start.
-    fn session(&mut self, session: &EngineSession) -> Result<Vec<String>, RunError> {
+    fn session(
+        &mut self,
+        session: &EngineSession,
+        mut budget: Option<&mut SessionBudget>,
+    ) -> Result<Vec<String>, RunError> {
         let launch = &self.plan.launches[&session.launch].clone();
         let mut engine: Option<Engine> = None;
         for _ in 0..launch.extra_starts {
@@ -222,7 +260,11 @@ impl Conductor<'_> {
                 }
             }
         }
-        let mut trials = VecDeque::from(session.trials.clone());
+        let mut trials = VecDeque::from(if budget.is_some() {
+            cells_coarse_first(&session.trials)
+        } else {
+            session.trials.clone()
+        });
         while let Some((cell_id, trial)) = trials.pop_front() {
             if self.interrupt.is_raised() {
                 break;
@@ -231,6 +273,19 @@ impl Conductor<'_> {
                 continue;
             }
             let cell = &self.cell(&cell_id);
+            if let Some(reason) = self.failed_before(cell) {
+                self.skip(&cell_id, reason)?;
+                continue;
+            }
+            if budget.as_mut().is_some_and(|budget| !budget.has_room()) {
+                // Those whose trials are measured but not synced are no longer left out.
+                self.complete_all()?;
+                if !self.over.contains(&cell_id) {
+                    let budget = self.plan.budget.unwrap_or_default();
+                    self.skip(&cell_id, format!("left out by budget ({budget})"))?;
+                }
+                continue;
+            }
             let running = match engine.take() {
                 Some(engine) => engine,
                 None => match self.start(&session.launch, launch, cell)? {
@@ -252,6 +307,7 @@ impl Conductor<'_> {
                     break;
                 }
                 TrialEnd::EngineFailed(failure) => {
+                    self.note_failure(cell, &failure);
                     self.finish(&cell_id, CellOutcome::Failed(*failure))?;
                     let left_behind = self.stop(&session.launch, running)?;
                     if !left_behind.is_empty() {
@@ -470,6 +526,39 @@ impl Conductor<'_> {
         let found = self.plan.cells.iter().find(|cell| cell.id == *id);
         found.expect("sessions are made of the plan's cells").clone()
     }
+}
+
+/// The part of a run's budget that one session of an engine has.
+struct SessionBudget {
+    end: Instant,
+    /// When the trial before was begun, and how long the longest took, the start of the engine
+    /// included.
+    begun: Option<Instant>,
+    longest: Duration,
+}
+
+impl SessionBudget {
+    fn new(share: Duration) -> Self {
+        Self { end: Instant::now() + share, begun: None, longest: Duration::ZERO }
+    }
+
+    /// Whether a further trial is to be begun: one as long as the longest so far fits. The first
+    /// always is, unless the time is over.
+    fn has_room(&mut self) -> bool {
+        let now = Instant::now();
+        if let Some(begun) = self.begun {
+            self.longest = self.longest.max(now - begun);
+        }
+        let has_room = now + self.longest <= self.end;
+        self.begun = has_room.then_some(now);
+        has_room
+    }
+}
+
+/// Puts the cells of a session in the order that tells most first; their trials stay together.
+fn cells_coarse_first(trials: &[(CellId, u32)]) -> Vec<(CellId, u32)> {
+    let cells: Vec<&[(CellId, u32)]> = trials.chunk_by(|one, next| one.0 == next.0).collect();
+    coarse_first(cells).concat()
 }
 
 /// Returns how often each launch was started in earlier sessions.

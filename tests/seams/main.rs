@@ -6,6 +6,7 @@
     reason = "starts the program, changes what it wrote and reads it again"
 )]
 
+mod budget;
 mod damage;
 mod failures;
 mod gates;

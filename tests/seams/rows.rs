@@ -47,6 +47,8 @@ compare = "exact"
 [gate]
 must = ["accuracy >= 0", "ttft.p50 < 60s"]
 undecided = "fail"
+[validity]
+doubtful-share = 1.0
 [matrix]
 score = ["number", "words"]
 concurrency = [1, 3]
@@ -352,6 +354,26 @@ until-steady = { max-rounds = 6 }
 [phase.load]
 concurrency = 2
 requests = 8
+"#,
+    ),
+    row(
+        "a budget, and what is not tried after a failure",
+        r#"
+budget = "1h"
+skip-after = "oom"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.q]
+source = "jsonl"
+location = "./q.jsonl"
+columns = { prompt = "question" }
+[matrix]
+concurrency = [1, 2, 3]
+[request]
+max-tokens = 2
+[phase.load]
+requests = 4
 "#,
     ),
     row(

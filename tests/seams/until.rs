@@ -30,8 +30,11 @@ fn ten_cells_stop_below_their_cap_when_the_median_is_known() {
         assert!((100..2_000).contains(&n), "{n} requests");
         assert_eq!(cell["counts"]["ok"], n, "what was sent is waited for");
         let (value, low, high) = interval(&cell["distributions"]["ttft"]["percentiles"][0]);
-        assert!((high - low) / 2.0 <= 0.05 * value, "{value} [{low}, {high}]");
-        assert!(!cell["caveats"].to_string().contains("until-not-reached"));
+        // Answers that were in flight at the stop count, too: on a busy machine they may be others.
+        let half_width = (high - low) / 2.0 / value;
+        assert!(half_width <= 0.07, "{value} [{low}, {high}]");
+        let is_told = cell["caveats"].to_string().contains("until-not-reached");
+        assert_eq!(is_told, half_width > 0.05, "{value} [{low}, {high}]");
     }
 }
 

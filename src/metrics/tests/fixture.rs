@@ -134,6 +134,8 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
+        skip_after: None,
+        budget: None,
         gate: None,
         compare: None,
         validity: limits(),

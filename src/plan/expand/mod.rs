@@ -272,6 +272,8 @@ impl Making<'_> {
             reference: conditions(&top.reference),
             search: self.search,
             max_failures: top.max_failures,
+            skip_after: top.skip_after,
+            budget: top.budget,
             gate: top.gate.map(gate),
             compare: extract(scenario, &scenario.tree, &["compare"], found),
             // Absent after a mistake alone, which has been told.

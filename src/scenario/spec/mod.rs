@@ -38,6 +38,7 @@ pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, Valid
 pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
 pub use crate::scenario::spec::score::{CompareHow, Normalise, Take, Think};
 pub(crate) use crate::scenario::spec::score::{ExtractorSpec, ExtractorWord, ScoreSpec};
+use crate::units::Nanos;
 
 /// A count of which there is at least one.
 const ONE_UP: Kind = Integer(1, 10_000_000);
@@ -64,6 +65,10 @@ table! {
         pub(crate) order: TrialOrder,
         /// Share of requests that may fail or never come; more of them and the cell is FAILED.
         pub(crate) max_failures: Option<f64> = Number(0.0, 1.0),
+        /// After which failures a configuration is not tried at this load or a higher one.
+        pub(crate) skip_after: Option<SkipAfter>,
+        /// Time for all cells of a run; what does not fit is left out.
+        pub(crate) budget: Option<Nanos>,
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.
@@ -109,6 +114,16 @@ words! {
         /// Trials alternate between launches, A B B A, so that slow changes of the machine
         /// fall on all alike. Engines are restarted in between.
         Interleaved = "interleaved",
+    }
+}
+
+words! {
+    /// After which failures a configuration is not tried at this load or a higher one.
+    pub enum SkipAfter {
+        /// The engine ran out of memory.
+        Oom = "oom",
+        /// It failed, however.
+        Failure = "failure",
     }
 }
 

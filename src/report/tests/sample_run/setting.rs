@@ -56,6 +56,8 @@ pub(crate) fn plan() -> Plan {
         reference: BTreeMap::new(),
         search: None,
         max_failures: None,
+        skip_after: None,
+        budget: None,
         gate: None,
         compare: None,
         validity: limits(),
