@@ -37,7 +37,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
         quiet: args.quiet,
         progress: ProgressAs::Auto,
     };
-    let (exit, analysis) = run::measure(&job, Begin::New(args.out.as_deref()), &ends, colour)?;
+    let (exit, analysis) = run::measure(job, Begin::New(args.out.as_deref()), &ends, colour)?;
     keep(exit, &analysis)?;
     Ok(exit)
 }

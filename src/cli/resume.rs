@@ -20,8 +20,9 @@ pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure>
     let dir = absolute(&args.dir);
     let mut job = stored(&dir)?;
     gates::add(&mut job.plan, &args.ends.gates)?;
-    let (exit, analysis) = run::measure(&job, Begin::GoOn(&dir), &args.ends, colour)?;
-    if job.invocation.calibrates {
+    let calibrates = job.invocation.calibrates;
+    let (exit, analysis) = run::measure(job, Begin::GoOn(&dir), &args.ends, colour)?;
+    if calibrates {
         calibrate::keep(exit, &analysis)?;
     }
     Ok(exit)

@@ -76,7 +76,7 @@ pub(crate) fn carry_out(
     if let Begin::GoOn(dir) = begin {
         kept::take_day(dir, &mut job)?;
     }
-    measure(&job, begin, ends, colour)
+    measure(job, begin, ends, colour)
 }
 
 /// Where the records go.
@@ -90,7 +90,7 @@ pub(crate) enum Begin<'a> {
 
 /// Carries out a plan, writes and prints its report; returns the exit code and the numbers.
 pub(crate) fn measure(
-    job: &Job,
+    mut job: Job,
     begin: Begin<'_>,
     ends: &EndArgs,
     colour: Colour,
@@ -101,8 +101,7 @@ pub(crate) fn measure(
     let credentials = credentials(&job.plan)?;
     let redactor = credentials.redactor();
     output::hide(redactor);
-    let prepared = prepare(job, ends.quiet || ends.progress == ProgressAs::Json)?;
-    let mut job = job.clone();
+    let prepared = prepare(&job, ends.quiet || ends.progress == ProgressAs::Json)?;
     prepared.date(&mut job.plan, &job.invocation.template_date);
     let job = &job;
     let changes = match begin {

@@ -1,5 +1,6 @@
 //! Carries out a plan: each engine is started, serves its trials and is stopped.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -32,8 +33,9 @@ use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
 pub struct Conductor<'a> {
-    /// Grows by the points that a search tries.
-    plan: Plan,
+    /// Grows by the points that a search tries. Without one it is not copied: ten thousand cells are
+    /// ten megabytes.
+    plan: Cow<'a, Plan>,
     prepared: &'a Prepared,
     writer: RunWriter,
     interrupt: Interrupt,
@@ -90,7 +92,7 @@ pub fn conduct<'a>(
     notify: &'a dyn Fn(Notice),
 ) -> Result<Conducted, RunError> {
     let conductor = Conductor {
-        plan: plan.clone(),
+        plan: Cow::Borrowed(plan),
         prepared,
         writer,
         interrupt,
@@ -113,7 +115,7 @@ impl Conductor<'_> {
         self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
         for record in &done.events {
             if let RunEvent::PointAdded { first, load } = &record.event {
-                self.plan.add_point(first, *load);
+                self.plan.to_mut().add_point(first, *load);
             }
         }
         self.skip_what_cannot_run()?;
@@ -504,7 +506,7 @@ impl Conductor<'_> {
         for search in searches(&self.plan, &self.tried) {
             let (Some(load), true) = (search.next, self.is_over(&search)) else { continue };
             self.event(RunEvent::PointAdded { first: search.first.clone(), load })?;
-            let point = self.plan.add_point(&search.first, load).cloned();
+            let point = self.plan.to_mut().add_point(&search.first, load).cloned();
             let point = point.expect("searches begin with cells of the plan");
             self.trials_left.insert(point.id.clone(), point.n_trials);
             points.push(point);
