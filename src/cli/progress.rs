@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::ProgressAs;
 use crate::cli::output;
-use crate::cli::progress_line::{Line, cut, figures, shown};
+use crate::cli::progress_line::{Line, Rate, cut, figures, shown};
 use crate::ids::CellId;
 use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
@@ -84,7 +84,7 @@ struct Running {
     n_done_before: u64,
     n_tokens_before: u64,
     /// Tokens per second when this was last looked at within the phase's time.
-    tokens_per_s: f64,
+    rate: Rate,
 }
 
 impl Running {
@@ -93,7 +93,10 @@ impl Running {
         let elapsed = self.started.elapsed();
         if self.limit.is_none_or(|limit| elapsed <= limit) {
             let n_tokens = self.live.tokens.load(Ordering::Relaxed) - self.n_tokens_before;
-            self.tokens_per_s = n_tokens as f64 / elapsed.as_secs_f64().max(1e-3);
+            self.rate = Rate {
+                per_s: n_tokens as f64 / elapsed.as_secs_f64().max(1e-3),
+                is_of_chunks: self.live.uncounted.load(Ordering::Relaxed) > 0,
+            };
         }
     }
 
@@ -281,7 +284,7 @@ impl Face {
             limit: None,
             n_done_before: 0,
             n_tokens_before: 0,
-            tokens_per_s: 0.0,
+            rate: Rate::default(),
         });
     }
 
@@ -340,7 +343,7 @@ impl Face {
             share,
             elapsed: running.started.elapsed(),
             left,
-            tokens_per_s: running.tokens_per_s,
+            rate: running.rate,
             ttft_ms,
             tpot_ms,
             n_errors: running.live.failed.load(Ordering::Relaxed),
@@ -406,9 +409,9 @@ fn key_figures(running: &Running) -> String {
         ms.map_or_else(String::new, |ms| format!("  {name} {} ms", figures(ms)))
     };
     format!(
-        " {}  {:.0} tok/s{}{}",
+        " {}  {}{}{}",
         shown(running.started.elapsed()),
-        running.tokens_per_s,
+        running.rate,
         named("TTFT", ttft_ms),
         named("TPOT", tpot_ms)
     )

@@ -1,5 +1,6 @@
 //! One line on a running cell: as much as the terminal is wide, and never more.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,13 +18,28 @@ pub(crate) struct Line {
     pub(crate) elapsed: Duration,
     /// Time that the phase still takes.
     pub(crate) left: Option<Duration>,
-    pub(crate) tokens_per_s: f64,
+    pub(crate) rate: Rate,
     /// Medians of the answers that ended last, ms.
     pub(crate) ttft_ms: Option<f64>,
     pub(crate) tpot_ms: Option<f64>,
     pub(crate) n_errors: u64,
     /// Time since the run began, and what all of it will take.
     pub(crate) whole: Option<(Duration, Duration)>,
+}
+
+/// What comes in each second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Rate {
+    pub(crate) per_s: f64,
+    /// Whether nobody counts tokens: a chunk may hold any number of them.
+    pub(crate) is_of_chunks: bool,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if self.is_of_chunks { "chunks/s" } else { "tok/s" };
+        write!(f, "{:.0} {unit}", self.per_s)
+    }
 }
 
 /// Widths of the bar, the first that fits.
@@ -53,7 +69,8 @@ impl Line {
             "share": self.share,
             "elapsed_s": self.elapsed.as_secs_f64(),
             "left_s": self.left.map(|left| left.as_secs_f64()),
-            "output_tokens_per_s": self.tokens_per_s,
+            "output_tokens_per_s": (!self.rate.is_of_chunks).then_some(self.rate.per_s),
+            "chunks_per_s": self.rate.is_of_chunks.then_some(self.rate.per_s),
             "ttft_p50_ms": self.ttft_ms,
             "tpot_p50_ms": self.tpot_ms,
             "errors": self.n_errors,
@@ -76,7 +93,7 @@ impl Line {
             None => shown(self.elapsed),
         };
         optional(0, Some(time));
-        optional(0, Some(format!("{:.0} tok/s", self.tokens_per_s)));
+        optional(0, Some(self.rate.to_string()));
         optional(2, self.ttft_ms.map(|ms| format!("TTFT {} ms", figures(ms))));
         optional(3, self.tpot_ms.map(|ms| format!("TPOT {} ms", figures(ms))));
         optional(0, (self.n_errors > 0).then(|| format!("{} errors", self.n_errors)));
@@ -133,12 +150,23 @@ mod tests {
             share: Some(0.5),
             elapsed: Duration::from_secs(10),
             left: Some(Duration::from_secs(10)),
-            tokens_per_s: 1536.2,
+            rate: Rate { per_s: 1536.2, is_of_chunks: false },
             ttft_ms: Some(30.12),
             tpot_ms: Some(5.0),
             n_errors: 2,
             whole: Some((Duration::from_secs(80), Duration::from_mins(4))),
         }
+    }
+
+    #[test]
+    fn what_nobody_counted_is_no_rate_of_tokens() {
+        let line = Line { rate: Rate { per_s: 149.2, is_of_chunks: true }, ..line() };
+        assert!(line.fitted(100).contains("  149 chunks/s  "), "{}", line.fitted(100));
+        let json = &line.to_json()["running"];
+        assert_eq!(
+            (&json["output_tokens_per_s"], &json["chunks_per_s"]),
+            (&Value::Null, &json!(149.2))
+        );
     }
 
     #[test]

@@ -188,12 +188,25 @@ pub struct Live {
     pub done: AtomicU64,
     /// Requests that have ended without success.
     pub failed: AtomicU64,
-    /// Token events received.
+    /// Token events received; of answers that have ended the tokens, where somebody counted them.
     pub tokens: AtomicU64,
+    /// Answers whose tokens nobody counted: then `tokens` holds events.
+    pub uncounted: AtomicU64,
     /// Bytes of bodies received.
     pub bytes: AtomicU64,
     /// The complete answers that ended last. The recorder writes them; no load thread comes near.
     pub recent: Mutex<RecentAnswers>,
+}
+
+impl Live {
+    /// Takes note of how many tokens an answer had whose events were counted as they came.
+    pub(crate) fn note_count(&self, counted: Option<u64>, n_events: u64) {
+        match counted {
+            Some(n) => self.tokens.fetch_add(n.saturating_sub(n_events), Ordering::Relaxed),
+            None if n_events > 0 => self.uncounted.fetch_add(1, Ordering::Relaxed),
+            None => 0,
+        };
+    }
 }
 
 /// Answers whose latencies a progress display shows.
@@ -310,4 +323,22 @@ pub enum LoadError {
     /// The sink refused a record.
     #[error("a record could not be stored: {0}")]
     Sink(io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_counts_the_tokens_of_answers_and_not_their_events() {
+        let live = Live::default();
+        live.tokens.store(6, Ordering::Relaxed);
+        live.note_count(Some(21), 6);
+        assert_eq!(live.tokens.load(Ordering::Relaxed), 21, "events held several tokens");
+        assert_eq!(live.uncounted.load(Ordering::Relaxed), 0);
+        live.note_count(None, 0);
+        assert_eq!(live.uncounted.load(Ordering::Relaxed), 0, "a failed request had none");
+        live.note_count(None, 4);
+        assert_eq!(live.uncounted.load(Ordering::Relaxed), 1);
+    }
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::load::recorder::answer::Answer;
 use crate::load::recorder::decode::Decoding;
 use crate::load::recorder::outcome::{Asked, judge};
 use crate::load::spec::{Limits, Live, NextTurnBody, RecordSink, RoundStats, TokenCounter};
@@ -143,8 +144,9 @@ impl<'a> Recorder<'a> {
                 answer.note_oddity(Oddity::CountsDiffer);
             }
         }
-        let n_tokens = completion.map_or(answer.n_token_events, u64::from);
-        self.count(&outcome, &finished, answer.first_token_at, n_tokens);
+        let counted = completion.or(output_tokens_counted).map(u64::from);
+        self.live.note_count(counted, answer.n_token_events);
+        self.count(&outcome, &finished, &answer, counted);
         let follow_up = finished.conversation.take().map(|conversation| {
             if outcome != Outcome::Ok {
                 return FollowUp::Over;
@@ -230,16 +232,18 @@ impl<'a> Recorder<'a> {
         &mut self,
         outcome: &Outcome,
         finished: &Finished,
-        first_token_at: Option<Nanos>,
-        n_tokens: u64,
+        answer: &Answer,
+        counted: Option<u64>,
     ) {
+        let first_token_at = answer.first_token_at;
+        let n_tokens = counted.unwrap_or(answer.n_token_events);
         let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         count(&self.live.done);
         let RoundReport { stats, first_failure } = &mut self.round;
         if *outcome == Outcome::Ok {
             stats.n_ok += 1;
             if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at) {
-                let rest = n_tokens.checked_sub(1).filter(|rest| *rest > 0);
+                let rest = counted.and_then(|n| n.checked_sub(1)).filter(|rest| *rest > 0);
                 let tpot = rest.map(|rest| Nanos(finished.ended.saturating_sub(first).0 / rest));
                 let mut recent = self.live.recent.lock().unwrap_or_else(PoisonError::into_inner);
                 recent.push(first.saturating_sub(sent), tpot);
