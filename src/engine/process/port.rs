@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use procfs::net::{TcpNetEntry, TcpState, tcp, tcp6};
@@ -110,6 +111,37 @@ pub fn holders(port: u16) -> Holders {
     if found.is_empty() { Holders::Hidden } else { Holders::Seen(found) }
 }
 
+/// The one socket that listens on a port, and the descriptor of a process that holds it.
+///
+/// Whether it is still there is read from the descriptor alone: the list of all sockets of the
+/// machine takes the kernel longer than everything else between two short trials.
+#[derive(Clone, Debug)]
+pub struct HeldSocket {
+    holder: ProcessId,
+    descriptor: PathBuf,
+    inode: u64,
+}
+
+impl HeldSocket {
+    /// Finds it below `root`; `None` where several listen, or none of there.
+    pub fn find(port: u16, root: i32) -> Option<Self> {
+        let inodes = listening_inodes(port);
+        let inode = inodes.first().copied().filter(|_| inodes.len() == 1)?;
+        process::descendants(root).into_iter().find_map(|process| {
+            let entries = fs::read_dir(format!("/proc/{}/fd", process.id.pid)).ok()?;
+            let mut descriptors = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            let descriptor = descriptors.find(|path| socket_inode(path) == Some(inode))?;
+            Some(Self { holder: process.id, descriptor, inode })
+        })
+    }
+
+    /// Whether the same process still holds it.
+    pub fn is_held(&self) -> bool {
+        socket_inode(&self.descriptor) == Some(self.inode)
+            && process::read_alive(self.holder).is_some()
+    }
+}
+
 /// Whether any socket listens on the port.
 pub fn is_listened_on(port: u16) -> bool {
     !listening_inodes(port).is_empty()
@@ -125,12 +157,12 @@ fn listening_inodes(port: u16) -> BTreeSet<u64> {
 
 fn socket_inodes(pid: i32) -> Vec<u64> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    entries
-        .filter_map(|entry| {
-            let target = fs::read_link(entry.ok()?.path()).ok()?;
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-        })
-        .collect()
+    entries.filter_map(|entry| socket_inode(&entry.ok()?.path())).collect()
+}
+
+fn socket_inode(descriptor: &Path) -> Option<u64> {
+    let target = fs::read_link(descriptor).ok()?;
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -145,6 +177,19 @@ mod tests {
         assert_eq!(holders(port), Holders::Seen(vec![own]));
         drop(listener);
         assert_eq!(holders(port), Holders::Nobody);
+    }
+
+    #[test]
+    fn a_held_socket_is_seen_until_its_process_closes_it() {
+        let parent = process::read(process::own_pid()).unwrap().ppid;
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let held = HeldSocket::find(port, parent).unwrap();
+        assert!(held.is_held());
+        assert!(HeldSocket::find(port, -7).is_none(), "it is not of that tree");
+        drop(socket);
+        assert!(!held.is_held());
+        assert!(HeldSocket::find(port, parent).is_none());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::engine::http::Http;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::throughput::LogRates;
 use crate::engine::process::port;
-use crate::engine::process::port::Listener;
+use crate::engine::process::port::{HeldSocket, Listener};
 use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::processes::EngineProcesses;
 use crate::engine::running::watch::{EngineWatch, Gone, Watched};
@@ -58,6 +58,8 @@ pub struct Engine {
     pub(crate) guardian: Option<GuardianHandle>,
     /// The client of the samples of its metrics, once there is one, or why there is none.
     pub(crate) metrics_http: OnceLock<Result<Arc<Http>, String>>,
+    /// The socket on which it listens, once it was seen after a load.
+    pub(crate) listening: Mutex<Option<HeldSocket>>,
     /// When its metrics last told of no open request.
     pub(crate) drained_at: Mutex<Option<Instant>>,
 }
@@ -109,8 +111,15 @@ impl Engine {
     /// port. One that was only just lost gets time to be seen dead, since the sockets of a dying
     /// process close before it is gone.
     pub fn failure_after_load(&self) -> Option<EngineFailure> {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if listening.as_ref().is_some_and(HeldSocket::is_held) {
+            return self.watch().failure();
+        }
         let lost = self.tree_root().and_then(|root| match port::listener(self.port, root) {
-            Listener::Ours => None,
+            Listener::Ours => {
+                *listening = HeldSocket::find(self.port, root);
+                None
+            }
             Listener::Foreign(_) | Listener::Unknown if self.launch.hands_over() => None,
             Listener::Foreign(who) => Some(format!("is listened on by {who}")),
             Listener::Nobody | Listener::Unknown => Some("is listened on by none of it".into()),

@@ -194,6 +194,7 @@ impl<'a> Start<'a> {
             watched: Arc::clone(&self.watched),
             guardian,
             metrics_http: OnceLock::new(),
+            listening: Mutex::new(None),
             drained_at: Mutex::new(None),
         })
     }
