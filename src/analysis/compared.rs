@@ -11,9 +11,9 @@ use crate::analysis::rescore::{RescoreError, item_classes};
 use crate::metrics::compare::Side;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
 use crate::metrics::summary::{CellSummary, Summary};
+use crate::metrics::summary_file;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
-use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::scenario::diff;
 use crate::score::pair::{PairedAccuracy, pair};
@@ -46,13 +46,7 @@ const NOT_TOLD: [&str; 5] = ["title", "description", "report", "engine", "profil
 pub(crate) fn read_summary(path: &Path) -> Result<Summary, StoreError> {
     let text =
         fs::read(path).map_err(|source| StoreError::Missing { path: path.to_owned(), source })?;
-    let summary: Summary = serde_json::from_slice(&text)
-        .map_err(|why| corrupt(path.to_owned(), format!("it is not a summary: {why}")))?;
-    if summary.format != FORMAT_VERSION {
-        let why = format!("it has format {}; this program knows {FORMAT_VERSION}", summary.format);
-        return Err(corrupt(path.to_owned(), why));
-    }
-    Ok(summary)
+    summary_file::parse(&text).map_err(|why| corrupt(path.to_owned(), why.to_string()))
 }
 
 impl ComparedRun {

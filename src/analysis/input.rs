@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::LaunchId;
+use indexmap::IndexMap;
+
+use crate::ids::{CellId, LaunchId};
+use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
+use crate::plan::cell::Cell;
 use crate::record::event::{EngineFacts, EngineFailure, EventRecord, RunEvent, StopRecord};
 
 /// Which run this is.
@@ -102,6 +106,81 @@ impl Curve {
     }
 }
 
+/// Cells or lines that a figure draws at most. Of the others what is counted is kept.
+pub(crate) const DRAWN_MAX: usize = 16;
+/// Alternatives whose requests are drawn: of each the cell that comes last, with the highest load.
+pub(crate) const REQUESTS_DRAWN_MAX: usize = 4;
+
+/// The series of a run's cells, no more of each than figures draw.
+#[derive(Debug, Default)]
+pub(crate) struct RunSeries {
+    pub(crate) by_cell: BTreeMap<CellId, CellSeries>,
+    n_distributions: BTreeMap<MetricId, usize>,
+    n_over_time: BTreeMap<MetricId, usize>,
+    n_gpus: usize,
+    /// The cell whose requests are kept, by the alternative that it is of.
+    requests_of: IndexMap<Vec<String>, CellId>,
+}
+
+impl RunSeries {
+    /// Takes the series of the next cell in.
+    pub(crate) fn push(&mut self, cell: &Cell, mut series: CellSeries) {
+        let is_full = |n: &mut usize| {
+            *n += 1;
+            *n > DRAWN_MAX
+        };
+        for (metric, curve) in &mut series.distributions {
+            if is_full(self.n_distributions.entry(*metric).or_default()) {
+                curve.values = curve.ends().into();
+            }
+        }
+        for (metric, points) in &mut series.over_time {
+            if is_full(self.n_over_time.entry(*metric).or_default()) {
+                first_alone(points);
+            }
+        }
+        for gpu in &mut series.gpus {
+            if is_full(&mut self.n_gpus) {
+                let GpuSeries {
+                    power_w,
+                    utilisation_pct,
+                    memory_gib,
+                    temperature_c,
+                    clock_mhz,
+                    ..
+                } = gpu;
+                let all = [power_w, utilisation_pct, memory_gib, temperature_c, clock_mhz];
+                all.into_iter().for_each(first_alone);
+            }
+        }
+        if series.requests.len() > 1 {
+            self.choose_requests(cell, &mut series);
+        }
+        self.by_cell.insert(cell.id.clone(), series);
+    }
+
+    fn choose_requests(&mut self, cell: &Cell, series: &mut CellSeries) {
+        let own = cell.keys.iter().filter(|(key, _)| !is_load(key));
+        let alternative = own.map(|(key, value)| format!("{key}={value}")).collect();
+        if let Some(earlier) = self.requests_of.get_mut(&alternative) {
+            if let Some(earlier) = self.by_cell.get_mut(earlier) {
+                earlier.requests = Vec::new();
+            }
+            earlier.clone_from(&cell.id);
+        } else if self.requests_of.len() < REQUESTS_DRAWN_MAX {
+            self.requests_of.insert(alternative, cell.id.clone());
+        } else {
+            series.requests = Vec::new();
+        }
+    }
+}
+
+/// Keeps one point, which says that there is a line.
+fn first_alone(points: &mut Vec<(f64, f64)>) {
+    points.truncate(1);
+    points.shrink_to_fit();
+}
+
 /// Returns the rank that a point of a curve stands for, both ends included.
 fn rank(point: usize, n: usize) -> usize {
     let n_points = n.min(CURVE_POINTS);
@@ -168,6 +247,7 @@ fn last_of<'a>(starts: &'a mut [EngineStart], launch: &LaunchId) -> Option<&'a m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::fixture::plan;
 
     #[test]
     fn a_curve_begins_at_nothing_and_ends_at_everything() {
@@ -178,6 +258,38 @@ mod tests {
         assert_eq!((curve.n, curve.ends()), (1000, [0.0, 999.0]));
         assert_eq!(points.len(), CURVE_POINTS + 1);
         assert_eq!(*points.last().unwrap(), (999.0, 1.0));
+    }
+
+    #[test]
+    fn series_that_no_figure_draws_are_counted_alone() {
+        let mut kept = RunSeries::default();
+        let span = RequestSpan::default();
+        let points = vec![(0.0, 1.0), (1.0, 2.0)];
+        let plan = plan(&["a"]);
+        for at in 0..DRAWN_MAX + 2 {
+            let (id, engine) = (CellId(format!("{at:02}")), format!("engine-{}", at / 2));
+            let keys = [("engine", engine), ("concurrency", at.to_string())];
+            let keys = keys.map(|(key, value)| (key.to_owned(), value)).into();
+            let curve = Curve::of((0..100).map(f64::from).collect()).unwrap();
+            let series = CellSeries {
+                distributions: [(MetricId::Ttft, curve)].into(),
+                over_time: [(MetricId::OutputThroughput, points.clone())].into(),
+                gpus: vec![GpuSeries { power_w: points.clone(), ..GpuSeries::default() }],
+                requests: vec![span; 2],
+                window_s: 1.0,
+            };
+            kept.push(&Cell { id, keys, ..plan.cells[0].clone() }, series);
+        }
+        let cell = |at: usize| &kept.by_cell[&CellId(format!("{at:02}"))];
+        let size = |at: usize| {
+            let curve = &cell(at).distributions[&MetricId::Ttft];
+            let over_time = &cell(at).over_time[&MetricId::OutputThroughput];
+            (curve.n, curve.values.len(), over_time.len(), cell(at).gpus[0].power_w.len())
+        };
+        assert_eq!([size(DRAWN_MAX - 1), size(DRAWN_MAX)], [(100, 100, 2, 2), (100, 2, 1, 1)]);
+        let with_requests: Vec<usize> =
+            (0..DRAWN_MAX + 2).filter(|at| !cell(*at).requests.is_empty()).collect();
+        assert_eq!(with_requests, [1, 3, 5, 7], "the last cell of each of four alternatives");
     }
 
     #[test]

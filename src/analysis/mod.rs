@@ -12,6 +12,3 @@ mod golds;
 pub(crate) mod records;
 mod references;
 mod series;
-
-#[cfg(test)]
-mod tests;

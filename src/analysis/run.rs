@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use crate::analysis::golds::RunGolds;
-use crate::analysis::input::{CellSeries, EngineStart, RunFacts, engine_starts};
+use crate::analysis::input::{CellSeries, EngineStart, RunFacts, RunSeries, engine_starts};
 use crate::analysis::records::{complete_trials, corrupt, exchanges};
 use crate::analysis::references::reference_comparisons;
 use crate::analysis::series::SeriesBuilder;
@@ -22,7 +23,7 @@ use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
-use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::record::event::{EngineFacts, EventRecord, LoadTimeline, RunEvent};
 use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
 use crate::score::classes::ItemClasses;
@@ -66,14 +67,19 @@ impl RunAnalysis {
         let by_owner = EventsByOwner::of(&events);
         let mut measured = BTreeSet::new();
         let mut classes: BTreeMap<CellId, ItemClasses> = BTreeMap::new();
-        let mut series = BTreeMap::new();
+        let mut series = RunSeries::default();
+        let mut starts: HashMap<&LaunchId, Arc<[LoadTimeline]>> = HashMap::new();
         let mut datasets: Vec<DatasetRecord> = Vec::new();
         let mut times = TimesByTrial::new();
         let mut golds = RunGolds::new(reader);
         for cell in &plan.cells {
-            let analysed = analyse_cell(reader, &plan, cell, &by_owner, &mut golds)?;
+            let mut analysed = analyse_cell(reader, &plan, cell, &by_owner, &mut golds)?;
+            let known = starts.entry(&cell.launch).or_insert_with(|| analysed.summary.load.clone());
+            if *known == analysed.summary.load {
+                analysed.summary.load = Arc::clone(known);
+            }
             cells.push(analysed.summary);
-            series.insert(cell.id.clone(), analysed.series.finish(&environment.gpus));
+            series.push(cell, analysed.series.finish(&environment.gpus));
             times.extend(analysed.times);
             if analysed.is_measured {
                 measured.insert(cell.id.clone());
@@ -112,7 +118,7 @@ impl RunAnalysis {
             summary,
             classes,
             datasets,
-            series,
+            series: series.by_cell,
         })
     }
 
@@ -317,7 +323,7 @@ mod tests {
             event: RunEvent::Caveat { what: what.to_owned(), advice: "Do.".to_owned() },
         };
         let told = run_caveats(&[record("a"), record("b"), record("a"), record("a")]);
-        let told: Vec<&str> = told.iter().map(|caveat| caveat.what.as_str()).collect();
+        let told: Vec<&str> = told.iter().map(|caveat| &*caveat.what).collect();
         assert_eq!(told, ["a (3 times)", "b"]);
     }
 

@@ -43,6 +43,8 @@ mod score;
 mod scores;
 mod signals;
 mod starter;
+#[cfg(test)]
+mod tests;
 mod today;
 mod until;
 mod verify;

@@ -41,8 +41,8 @@ impl OwnTemplate {
 /// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
 pub(crate) fn write_files(analysis: &RunAnalysis, view: &ReportView) -> Result<(), Failure> {
     let dir = RunDir::at(&analysis.dir);
-    dir.replace("summary.json", json::render(&analysis.summary).as_bytes())?;
-    dir.replace("summary.csv", csv::render_summary(&analysis.summary).as_bytes())?;
+    dir.replace_with("summary.json", |file| json::write(&analysis.summary, file))?;
+    dir.replace_with("summary.csv", |file| csv::write_summary(&analysis.summary, file))?;
     dir.replace("report.md", markdown(&analysis.dir, view)?.as_bytes())?;
     dir.replace("report.html", html::render(view)?.as_bytes())?;
     write_requests(analysis)?;
@@ -55,7 +55,8 @@ pub(crate) fn view(analysis: &RunAnalysis) -> ReportView {
     let published = table
         .and_then(|published| published::table(&published.table).ok())
         .map(|table| table.with_gpus(&analysis.environment.gpu_uuids()));
-    ReportView::new(&Input::of(analysis, published.as_ref()))
+    let view = ReportView::new(&Input::of(analysis, published.as_ref()));
+    if template::shows_cells(&view.template) { view.with_cells(&analysis.summary) } else { view }
 }
 
 /// Writes `requests.csv`, one request at a time.

@@ -38,6 +38,9 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         view = publish::view(&analysis);
     }
     view.full = args.full;
+    if args.print_view || own.is_some() {
+        view = view.with_cells(&analysis.summary);
+    }
     if args.print_view {
         output::data(&variables::render(&view))?;
         return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));

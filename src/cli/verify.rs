@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::metrics::summary::Summary;
+use crate::metrics::summary_file;
 use crate::report::json;
 use crate::store::reader::RunReader;
 use crate::store::verify;
@@ -52,8 +53,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 
 /// Says where a stored summary departs from the one that the records give.
 fn first_difference(stored: &str, again: &str, summary: &Summary) -> String {
-    if let Err(error) = serde_json::from_str::<Summary>(stored) {
-        return format!("it is not a summary: {error}");
+    if let Err(error) = summary_file::parse(stored.as_bytes()) {
+        return error.to_string();
     }
     let lines = stored.lines().zip(again.lines()).enumerate();
     let mut different = lines.filter(|(_, (stored, again))| stored != again);

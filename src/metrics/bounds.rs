@@ -57,7 +57,7 @@ pub(crate) fn judge(
         Some(state(limits, value?, bound?, unit))
     };
     for figure in figures.values_mut() {
-        figure.state = of(figure.value, figure.bound, &figure.unit);
+        figure.state = of(figure.value, figure.bound, figure.unit);
     }
     for found in distributions.values_mut().filter(|found| found.unit == MILLIS) {
         let resolved =
@@ -68,9 +68,9 @@ pub(crate) fn judge(
         }
     }
     for found in distributions.values_mut() {
-        found.mean_state = of(found.mean, found.mean_bound, &found.unit);
+        found.mean_state = of(found.mean, found.mean_bound, found.unit);
         for at in &mut found.percentiles {
-            at.state = of(at.value, at.bound, &found.unit);
+            at.state = of(at.value, at.bound, found.unit);
         }
     }
 }
@@ -86,7 +86,7 @@ fn widen(
     let wider = |value: Option<f64>, bound: Option<(f64, f64)>, wide: Option<(f64, f64)>| {
         let ((low, high), (least, most)) = (bound?, wide?);
         let bound = (low.min(least), high.max(most));
-        Some((bound, state(limits, value?, bound, &found.unit).min(worst)))
+        Some((bound, state(limits, value?, bound, found.unit).min(worst)))
     };
     if let Some((bound, state)) = wider(found.mean, found.mean_bound, wide.mean_bound) {
         (found.mean_bound, found.mean_state) = (Some(bound), found.mean_state.max(Some(state)));
@@ -136,7 +136,7 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     if figure.state? == NumberState::Ok {
         return None;
     }
-    let unit = &figure.unit;
+    let unit = figure.unit;
     let number = |number: f64| format!("{} {unit}", brief(number));
     let sides = [(value - low, "high"), (high - value, "low")];
     let resolution = if unit == MILLIS { RESOLUTION_MS } else { 0.0 };
@@ -209,9 +209,8 @@ mod tests {
 
     #[test]
     fn an_open_number_is_told_in_its_own_unit() {
-        let told = |value, bound, unit: &str, state| {
+        let told = |value, bound, unit: &'static str, state| {
             let (value, bound, state) = (Some(value), Some(bound), Some(state));
-            let unit = unit.to_owned();
             let figure = Figure { value, unit, bound, state, ..Figure::default() };
             super::told(&Quantity::percentile(MetricId::Ttft, 99.0), &figure)
         };

@@ -13,7 +13,7 @@ use crate::help;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::evidence::Evidence;
 use crate::metrics::figures::Figures;
-use crate::metrics::summary::{Caveat, Counts, Distribution};
+use crate::metrics::summary::{Caveat, Counts, Distribution, Note};
 
 /// What the caveats of a cell are made from.
 struct Case<'a> {
@@ -96,9 +96,19 @@ pub(crate) fn of_cell(
 }
 
 /// Makes a caveat. The page of reports explains each.
-pub(crate) fn caveat(code: &str, what: String, advice: &str, metrics: &[MetricId]) -> Caveat {
+pub(crate) fn caveat(
+    code: &'static str,
+    what: impl Into<Note>,
+    advice: impl Into<Note>,
+    metrics: &[MetricId],
+) -> Caveat {
     debug_assert!(help::of_reports(code).is_some(), "`{code}` is not in reading_reports.md");
-    Caveat { code: code.to_owned(), what, advice: advice.to_owned(), metrics: metrics.to_vec() }
+    Caveat {
+        code: code.into(),
+        what: what.into(),
+        advice: advice.into(),
+        metrics: metrics.to_vec(),
+    }
 }
 
 /// Returns a number with its noun, which ends in `s` unless there is one.

@@ -5,8 +5,8 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::metrics::catalogue::{MetricId, Shape};
-use crate::metrics::distribution::PERCENTILES;
 use crate::metrics::quantity::{Quantity, Statistic};
+use crate::metrics::summary::PERCENTILES;
 
 /// A number, how it must lie, and to what limit.
 ///

@@ -1,11 +1,9 @@
 //! Samples in, a distribution with percentiles out.
 
-use crate::metrics::summary::{Distribution, Percentile};
+use crate::metrics::summary::{Distribution, Note, PERCENTILES, Percentile};
 use crate::stats::mean::Moments;
 use crate::stats::quantile::{interval_ranks, quantile_by, sample_floor};
 
-/// Percentiles of every distribution.
-pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
 /// Confidence level of every interval.
 pub const LEVEL: f64 = 0.95;
 
@@ -176,7 +174,12 @@ impl Samples {
 
     /// Returns the distribution, with `n_failed` requests that have no value counted as
     /// slower than all others in the failure-inflated percentiles.
-    pub fn distribution(mut self, unit: &str, n_failed: u64, note: Option<String>) -> Distribution {
+    pub fn distribution(
+        mut self,
+        unit: &'static str,
+        n_failed: u64,
+        note: Option<Note>,
+    ) -> Distribution {
         self.values.sort_unstable_by(f32::total_cmp);
         let mut found = described(&self.values, self.moments, unit, note, |sorted, p| {
             percentile(sorted, p, Some(n_failed), true)
@@ -192,8 +195,8 @@ pub(crate) fn dependent(
     mut values: Vec<f32>,
     moments: Moments,
     mut ends: Ends,
-    unit: &str,
-    note: Option<String>,
+    unit: &'static str,
+    note: Option<Note>,
 ) -> Distribution {
     values.sort_unstable_by(f32::total_cmp);
     let mut found =
@@ -218,12 +221,12 @@ fn bounded(found: &mut Distribution, ends: &mut Ends) {
 fn described(
     sorted: &[f32],
     moments: Moments,
-    unit: &str,
-    note: Option<String>,
+    unit: &'static str,
+    note: Option<Note>,
     percentile: impl Fn(&[f32], f64) -> Percentile,
 ) -> Distribution {
     Distribution {
-        unit: unit.to_owned(),
+        unit,
         n: moments.n(),
         mean: moments.mean(),
         mean_bound: None,

@@ -132,7 +132,7 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     if let Some(output) = engine.log_output {
         let note = format!("mean of the rates in the engine's log over {:.0} s", output.secs);
         let rate = output.amount / output.secs;
-        figures.set(MetricId::EngineLogThroughput, rate, n_trials, &note);
+        figures.set(MetricId::EngineLogThroughput, rate, n_trials, note);
     }
 }
 

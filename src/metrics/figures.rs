@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::metrics::capacity;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
-use crate::metrics::summary::Figure;
+use crate::metrics::summary::{Figure, Note};
 use crate::metrics::totals::{Edge, Totals};
 use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
@@ -19,7 +19,13 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// Sets a figure that has a value.
-    pub(crate) fn set(&mut self, key: impl Into<MetricKey>, value: f64, n: u64, note: &str) {
+    pub(crate) fn set(
+        &mut self,
+        key: impl Into<MetricKey>,
+        value: f64,
+        n: u64,
+        note: impl Into<Note>,
+    ) {
         self.set_with_interval(key, value, n, None, note);
     }
 
@@ -30,7 +36,7 @@ impl Figures {
         value: f64,
         n: u64,
         interval: Option<Interval>,
-        note: &str,
+        note: impl Into<Note>,
     ) {
         let key = key.into();
         if !value.is_finite() {
@@ -39,24 +45,24 @@ impl Figures {
         }
         let figure = Figure {
             value: Some(value),
-            unit: key.metric.unit().to_owned(),
+            unit: key.metric.unit(),
             n,
             interval: interval.map(Interval::ends),
-            note: note.to_owned(),
+            note: note.into(),
             ..Figure::default()
         };
         self.by_key.insert(key, figure);
     }
 
     /// Sets a figure that cannot be had, and says why.
-    pub(crate) fn absent(&mut self, key: impl Into<MetricKey>, reason: &str) {
+    pub(crate) fn absent(&mut self, key: impl Into<MetricKey>, reason: impl Into<Note>) {
         let key = key.into();
         let figure = Figure {
             value: None,
-            unit: key.metric.unit().to_owned(),
+            unit: key.metric.unit(),
             n: 0,
             interval: None,
-            note: reason.to_owned(),
+            note: reason.into(),
             ..Figure::default()
         };
         self.by_key.insert(key, figure);
@@ -84,11 +90,11 @@ impl Figures {
         let value = rates.iter().map(|rate| rate.amount).sum::<f64>() / secs;
         let per_trial: Moments = rates.iter().map(|rate| rate.amount / rate.secs).collect();
         let interval = per_trial.t_interval(LEVEL);
-        let note = match per_trial.n() {
-            1 => "one trial: no interval".to_owned(),
-            n => format!("Student's t over {n} trials, 95 %"),
+        let note: Note = match per_trial.n() {
+            1 => "one trial: no interval".into(),
+            n => format!("Student's t over {n} trials, 95 %").into(),
         };
-        self.set_with_interval(metric, value, n, interval, &note);
+        self.set_with_interval(metric, value, n, interval, note);
         if let Some(figure) = self.by_key.get_mut(&metric.into()) {
             figure.bound = bound_of(&rates, value);
         }
@@ -101,7 +107,7 @@ impl Figures {
             value: whole.value.map(|value| value / divisor),
             interval: whole.interval.map(|(low, high)| (low / divisor, high / divisor)),
             bound: whole.bound.map(|(low, high)| (low / divisor, high / divisor)),
-            unit: part.unit().to_owned(),
+            unit: part.unit(),
             ..whole.clone()
         };
         self.by_key.insert(part.into(), figure);
@@ -281,14 +287,16 @@ pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64
     };
     let mut derive = |metric: MetricId, of: &dyn Fn(f64) -> Option<f64>| {
         let Some(value) = rate.value.and_then(of) else {
-            let reason =
-                if rate.value.is_some() { "no output token in the window" } else { &rate.note };
+            let reason = match rate.value {
+                Some(_) => "no output token in the window".into(),
+                None => rate.note.clone(),
+            };
             figures.absent(metric, reason);
             return;
         };
         // More tokens per second are fewer machines: the ends change places.
         let ends = rate.interval.and_then(|(low, high)| Some(Interval::new(of(high)?, of(low)?)));
-        figures.set_with_interval(metric, value, rate.n, ends, &rate.note);
+        figures.set_with_interval(metric, value, rate.n, ends, rate.note.clone());
         if let Some(figure) = figures.by_key.get_mut(&metric.into()) {
             figure.bound = rate.bound.and_then(|(low, high)| Some((of(high)?, of(low)?)));
         }
@@ -329,7 +337,7 @@ mod tests {
         let mut figures = Figures::default();
         throughput(&mut figures, &[totals(1.0, 100.0), totals(3.0, 900.0)], 2);
         let rate = &figures.by_key[&MetricId::OutputThroughput.into()];
-        assert_eq!((rate.value, rate.n, rate.unit.as_str()), (Some(250.0), 1_000, "tok/s"));
+        assert_eq!((rate.value, rate.n, rate.unit), (Some(250.0), 1_000, "tok/s"));
         assert_eq!(rate.note, "Student's t over 2 trials, 95 %");
         assert_eq!(figures.value(MetricId::OutputThroughputPerGpu), Some(125.0));
         assert_eq!(figures.value(MetricId::OutputThroughputWhole), Some(125.0));
@@ -344,7 +352,7 @@ mod tests {
         let mut figures = Figures::default();
         throughput(&mut figures, &[totals(0.0, 0.0)], 1);
         let rate = &figures.by_key[&MetricId::OutputThroughput.into()];
-        assert_eq!((rate.value, rate.note.as_str()), (None, "the measured window has no duration"));
+        assert_eq!((rate.value, &*rate.note), (None, "the measured window has no duration"));
         let half = Totals { n_output_unknown: 5, ..totals(1.0, 50.0) };
         throughput(&mut figures, &[half], 1);
         assert_eq!(figures.by_key[&MetricId::OutputThroughput.into()].note, FEW_COUNTS);

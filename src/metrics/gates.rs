@@ -186,7 +186,7 @@ fn no_value(subject: &Subject, figure: &Figure, cell: &CellSummary) -> String {
         let n_items = accuracy.n + accuracy.request_errors;
         return format!("{} of {n_items} items were answered, too few", accuracy.n);
     }
-    if figure.note.is_empty() { "it has no value".to_owned() } else { figure.note.clone() }
+    if figure.note.is_empty() { "it has no value".to_owned() } else { figure.note.to_string() }
 }
 
 /// Returns the numbers of a run that gates with a baseline need, by cell and by condition.

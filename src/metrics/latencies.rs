@@ -6,7 +6,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::{Ends, Samples, dependent};
 use crate::metrics::evidence::Lags;
 use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, token_events};
-use crate::metrics::summary::{Counts, Distribution};
+use crate::metrics::summary::{Counts, Distribution, Note};
 use crate::metrics::tails::{Late, Tails};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
@@ -116,7 +116,7 @@ impl Gaps {
         } else {
             Ends::of(self.ends.map(|ends| [(ends.low, -ends.less), (ends.high, ends.more)]))
         };
-        let note = Some(notes.join("; "));
+        let note = Some(notes.join("; ").into());
         dependent(self.kept.into_kept(), self.moments, ends, metric.unit(), note)
     }
 }
@@ -374,11 +374,12 @@ impl Latencies {
             most: self.tpot_most.map(tpot),
         };
         let n_failed = counts.n_failed();
-        let note = (self.n_censored > 0).then(|| {
+        let note: Option<Note> = (self.n_censored > 0).then(|| {
             format!(
                 "requests that bench ended are not in it: {}; the longest had been under way for {}",
                 self.n_censored, self.censored_age_max
             )
+            .into()
         });
         let mut found: BTreeMap<MetricId, Distribution> = self
             .by_metric
@@ -466,7 +467,7 @@ fn as_itl(icl: &Distribution, one_token_per_chunk: bool) -> Distribution {
         "equal to ICL: tokens per chunk are not known"
     };
     let note = icl.note.as_ref().map_or(what.to_owned(), |note| format!("{what}; {note}"));
-    Distribution { note: Some(note), ..icl.clone() }
+    Distribution { note: Some(note.into()), ..icl.clone() }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
             1 => format!("{what}one start, {pages}: no interval"),
             n => format!("{what}mean of {n} starts, {pages}; Student's t, 95 %"),
         };
-        figures.set_with_interval(key, mean, moments.n(), moments.t_interval(LEVEL), &note);
+        figures.set_with_interval(key, mean, moments.n(), moments.t_interval(LEVEL), note);
     };
     set(MetricId::LoadTime.into(), &mut starts.iter().filter_map(|start| start.first_token), "");
     set(

@@ -39,6 +39,7 @@ pub mod search;
 mod steady;
 pub mod summarise;
 pub mod summary;
+pub(crate) mod summary_file;
 mod tails;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -36,8 +36,8 @@ pub(crate) fn accuracy_by(accuracy: &Accuracy) -> Figure {
         value: accuracy.share.map(|share| share * 100.0),
         interval: accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0)),
         n: accuracy.n,
-        unit: MetricId::Accuracy.unit().to_owned(),
-        note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor),
+        unit: MetricId::Accuracy.unit(),
+        note: format!("extractor `{}`; Wilson interval, 95 %", accuracy.extractor).into(),
         ..Figure::default()
     }
 }
@@ -47,7 +47,7 @@ fn mean(distribution: &Distribution) -> Figure {
         value: distribution.mean,
         interval: None,
         n: distribution.n,
-        unit: distribution.unit.clone(),
+        unit: distribution.unit,
         note: distribution.note.clone().unwrap_or_default(),
         bound: distribution.mean_bound,
         state: distribution.mean_state,
@@ -57,7 +57,7 @@ fn mean(distribution: &Distribution) -> Figure {
 fn percentile(distribution: &Distribution, p: f64) -> Option<Figure> {
     let percentile = distribution.percentile(p)?;
     let note = if percentile.value.is_none() && distribution.n < percentile.n_floor {
-        format!("n too small: p{p} needs {}, has {}", percentile.n_floor, distribution.n)
+        format!("n too small: p{p} needs {}, has {}", percentile.n_floor, distribution.n).into()
     } else {
         distribution.note.clone().unwrap_or_default()
     };
@@ -65,7 +65,7 @@ fn percentile(distribution: &Distribution, p: f64) -> Option<Figure> {
         value: percentile.value,
         interval: percentile.interval,
         n: distribution.n,
-        unit: distribution.unit.clone(),
+        unit: distribution.unit,
         note,
         bound: percentile.bound,
         state: percentile.state,

@@ -3,6 +3,7 @@
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::device::{Devices, GpuFigures, higher};
 use crate::metrics::figures::Figures;
+use crate::metrics::summary::Note;
 use crate::metrics::totals::Totals;
 use crate::stats::mean::Moments;
 
@@ -61,22 +62,23 @@ fn energy(figures: &mut Figures, use_of: &Use<'_>, tokens: f64, n_good: f64, win
     let window = total(|devices| &devices.energy_window_j);
     let whole = total(|devices| &devices.energy_whole_j);
     let coverage = use_of.devices.iter().filter_map(|d| d.coverage).reduce(f64::min);
-    let note = match (coverage, idle(use_of.devices)) {
+    let note: Note = match (coverage, idle(use_of.devices)) {
         (Some(coverage), Some(idle)) => {
-            format!("samples cover {:.0} %; idle {idle:.0} W", coverage * 100.0)
+            format!("samples cover {:.0} %; idle {idle:.0} W", coverage * 100.0).into()
         }
         (Some(coverage), None) => {
-            format!("samples cover {:.0} %; idle power unknown", coverage * 100.0)
+            format!("samples cover {:.0} %; idle power unknown", coverage * 100.0).into()
         }
-        _ => String::new(),
+        _ => Note::default(),
     };
-    let mut per =
-        |metric: MetricId, joules: &Result<f64, String>, divisor: f64, why_none: &str| match joules
-        {
-            Err(reason) => figures.absent(metric, reason),
-            Ok(_) if divisor <= 0.0 => figures.absent(metric, why_none),
-            Ok(joules) => figures.set(metric, joules / divisor, divisor as u64, &note),
-        };
+    let mut per = |metric: MetricId,
+                   joules: &Result<f64, String>,
+                   divisor: f64,
+                   why_none: &'static str| match joules {
+        Err(reason) => figures.absent(metric, reason.clone()),
+        Ok(_) if divisor <= 0.0 => figures.absent(metric, why_none),
+        Ok(joules) => figures.set(metric, joules / divisor, divisor as u64, note.clone()),
+    };
     per(MetricId::EnergyPerToken, &window, tokens, "no output token in the window");
     per(MetricId::PowerMean, &window, window_secs, "the measured window has no duration");
     per(MetricId::EnergyPerGoodRequest, &whole, n_good, "no good request");
@@ -85,8 +87,8 @@ fn energy(figures: &mut Figures, use_of: &Use<'_>, tokens: f64, n_good: f64, win
     }
     let n = use_of.devices.len() as u64;
     match whole {
-        Ok(joules) => figures.set(MetricId::Energy, joules, n, &note),
-        Err(reason) => figures.absent(MetricId::Energy, &reason),
+        Ok(joules) => figures.set(MetricId::Energy, joules, n, note.clone()),
+        Err(reason) => figures.absent(MetricId::Energy, reason),
     }
     if let Some(idle) = idle(use_of.devices) {
         figures.set(MetricId::PowerIdle, idle, n, "all GPUs, before the first request");
@@ -207,7 +209,7 @@ mod tests {
     fn one_trial_without_energy_leaves_all_of_it_absent() {
         let found = found(&[devices(Ok(1.0)), devices(Err("GPU lost".to_owned()))], None);
         let figure = &found.by_key[&MetricId::EnergyPerToken.into()];
-        assert_eq!((figure.value, figure.note.as_str()), (None, "GPU lost"));
+        assert_eq!((figure.value, &*figure.note), (None, "GPU lost"));
         assert_eq!(found.value(MetricId::EnergyPerCorrectAnswer), None);
     }
 

@@ -97,7 +97,7 @@ mod tests {
             let percent = if load <= capacity { 95.0 } else { 40.0 };
             let mut summary = CellSummary { id: cell.id.clone(), ..measured_cell("x", "fp16") };
             let value = Some(percent);
-            let figure = Figure { value, unit: "%".to_owned(), n: 10, ..Figure::default() };
+            let figure = Figure { value, unit: "%", n: 10, ..Figure::default() };
             summary.figures.insert(MetricId::GoodputShare.into(), figure);
             at_points(&mut summary, load);
             cells.push(summary);

@@ -12,7 +12,6 @@ use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
 use crate::metrics::wall_time::WallTime;
 use crate::plan::cell::Cell;
 use crate::plan::{Plan, TrialOrder};
-use crate::record::FORMAT_VERSION;
 use crate::record::event::EngineFacts;
 
 /// Difference of mean prompt tokens between cells of one data set that is more than a special
@@ -26,7 +25,7 @@ const PROMPT_TOKENS_DIFFER: f64 = 0.02;
 pub fn summary(
     plan: &Plan,
     complete: bool,
-    cells: Vec<CellSummary>,
+    mut cells: Vec<CellSummary>,
     facts: &BTreeMap<LaunchId, EngineFacts>,
     run_caveats: Vec<Caveat>,
 ) -> Summary {
@@ -34,6 +33,10 @@ pub fn summary(
     caveats.extend(configuration_differs(plan, &cells, facts));
     caveats.extend(prompt_tokens_differ(plan, &cells));
     caveats.extend(prompt_ids_differ(plan, &cells));
+    // They have told what they can.
+    for cell in &mut cells {
+        cell.prompt_ids = BTreeMap::new();
+    }
     caveats.extend(fixed_sentence_differs(plan, &cells, facts));
     caveats.extend(not_interleaved(plan, &cells));
     let searches = searches(plan, &cells);
@@ -41,12 +44,12 @@ pub fn summary(
     let gates = gates::results(plan, &cells);
     let title = plan.title.clone();
     let wall_time = WallTime::default();
-    Summary { format: FORMAT_VERSION, title, complete, cells, searches, gates, wall_time, caveats }
+    Summary { title, complete, cells, searches, gates, wall_time, caveats }
 }
 
 /// Returns the doubt that an event of the run expresses.
 pub fn run_caveat(what: &str, advice: &str) -> Caveat {
-    caveat("run", what.to_owned(), advice, &[])
+    caveat("run", what.to_owned(), advice.to_owned(), &[])
 }
 
 /// Returns cells that were measured, each with its engine's facts.
@@ -276,7 +279,7 @@ mod tests {
         summary(&plan, true, cells, &facts, Vec::new())
             .caveats
             .into_iter()
-            .map(|c| c.what)
+            .map(|c| c.what.into_owned())
             .collect()
     }
 

@@ -1,6 +1,8 @@
-//! The numbers of a run, each with unit, count, uncertainty and doubts. Written as `summary.json`.
+//! The numbers of a run, each with unit, count, uncertainty and doubts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -16,12 +18,14 @@ use crate::record::event::{CellOutcome, LoadTimeline};
 use crate::record::request::CancelCause;
 use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
+use crate::stats::quantile::sample_floor;
+
+/// Percentiles of every distribution.
+pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
 
 /// The numbers of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Version of the format of run directories.
-    pub format: u32,
     /// Title of the scenario.
     pub title: String,
     /// Whether the run reached its end.
@@ -29,13 +33,10 @@ pub struct Summary {
     /// One per cell of the plan, in its order.
     pub cells: Vec<CellSummary>,
     /// Searches for the highest load that meets the objectives.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searches: Vec<SearchSummary>,
     /// What became of each gate in each cell.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateResult>,
     /// Where the run's wall time went.
-    #[serde(default)]
     pub wall_time: WallTime,
     /// Doubts about the whole run.
     pub caveats: Vec<Caveat>,
@@ -89,7 +90,7 @@ pub struct PointSummary {
 }
 
 /// The numbers of one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CellSummary {
     /// The cell.
     pub id: CellId,
@@ -99,7 +100,6 @@ pub struct CellSummary {
     pub keys: IndexMap<String, String>,
     /// The measured phase that this row is of, where the cell has several; counts, figures,
     /// latencies and accuracy are that phase's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// How it ended; absent while it has not.
     pub outcome: Option<CellOutcome>,
@@ -112,7 +112,7 @@ pub struct CellSummary {
     /// Devices of the engine, at least 1.
     pub n_gpus: u32,
     /// Starts of the engine, in order.
-    pub load: Vec<LoadTimeline>,
+    pub load: Arc<[LoadTimeline]>,
     /// Version of the engine.
     pub engine_version: Option<String>,
     /// How requests ended, in the measured phases.
@@ -123,19 +123,15 @@ pub struct CellSummary {
     pub distributions: BTreeMap<MetricId, Distribution>,
     /// Values by trial of what is compared between runs, six digits each, for each trial that has
     /// the quantity; absent in a cell of one trial, whose figures are that trial's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trials: BTreeMap<Quantity, Vec<f64>>,
     /// Correctness, one per extractor, the headline first.
     pub accuracy: Vec<Accuracy>,
     /// What the published way of scoring makes of the same answers; absent without a score.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_published: Option<AsPublishedTinyllama>,
     /// The answers beside those of reference cells, on the same items.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<ReferenceComparison>,
     /// Hash of each row's prompt in tokens, of the first rows of which it is known. No summary on
     /// disk has it.
-    #[serde(skip)]
     pub prompt_ids: BTreeMap<u64, u64>,
     /// Doubts about this cell's numbers.
     pub caveats: Vec<Caveat>,
@@ -166,10 +162,23 @@ impl CellSummary {
 }
 
 impl Distribution {
-    /// Returns the percentile of that name.
-    pub fn percentile(&self, p: f64) -> Option<&Percentile> {
+    /// Returns the percentile of that name, without a value where there are too few samples.
+    pub fn percentile(&self, p: f64) -> Option<Percentile> {
         // Percentiles are written and read as the same literal; a tolerance only guards the float.
-        self.percentiles.iter().find(|at| (at.p - p).abs() < 1e-9)
+        let is_it = |other: f64| (other - p).abs() < 1e-9;
+        let found = self.percentiles.iter().find(|at| is_it(at.p)).copied();
+        let n_floor = sample_floor(p / 100.0);
+        let is_untold = PERCENTILES.into_iter().any(is_it) && self.n < n_floor;
+        found.or_else(|| is_untold.then(|| Percentile { p, n_floor, ..Percentile::default() }))
+    }
+
+    /// Returns the names of its percentiles, also of those for which there are too few samples.
+    pub fn percentile_names(&self) -> Vec<f64> {
+        let own = self.percentiles.iter().map(|at| at.p);
+        let mut names: Vec<f64> = PERCENTILES.into_iter().chain(own).collect();
+        names.sort_by(f64::total_cmp);
+        names.dedup();
+        names
     }
 }
 
@@ -180,6 +189,7 @@ pub struct Validity {
     /// The state of the cell.
     pub status: CellStatus,
     /// What led to the state, one sentence each; empty where nothing did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
 }
 
@@ -288,11 +298,13 @@ pub struct Counts {
     /// Complete answers.
     pub ok: u64,
     /// Failures by kind (`status-500`, `first-token-timeout` …).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, u64>,
     /// Words of the first failure of each kind, where it came with words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub examples: BTreeMap<String, String>,
     /// Ended by `bench`, by cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cancelled: BTreeMap<String, u64>,
 }
 
@@ -321,41 +333,40 @@ fn is_planned(cause: &str) -> bool {
 }
 
 /// One number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
     /// The value in `unit`; absent when it cannot be had, then `note` says why.
     pub value: Option<f64>,
     /// Unit as printed: `tok/s`, `ms`, `%`, `J/token`.
-    pub unit: String,
+    pub unit: &'static str,
     /// What was counted.
     pub n: u64,
     /// Confidence interval, 95 % unless `note` says otherwise.
     pub interval: Option<(f64, f64)>,
     /// Estimator of the interval, or the reason of its absence.
-    pub note: String,
+    pub note: Note,
     /// Ends between which the true value lies, for all that bench may have added to it or taken
     /// from it. Absent where that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<(f64, f64)>,
     /// What the bound means for the value; absent without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<NumberState>,
 }
 
+/// What qualifies a number. Most notes are the same in thousands of cells.
+pub type Note = Cow<'static, str>;
+
 /// A distribution.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
     /// Unit as printed.
-    pub unit: String,
+    pub unit: &'static str,
     /// Samples.
     pub n: u64,
     /// Arithmetic mean.
     pub mean: Option<f64>,
     /// Ends between which the true mean lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_bound: Option<(f64, f64)>,
     /// What they mean for the mean.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_state: Option<NumberState>,
     /// Standard deviation of the sample.
     pub std: Option<f64>,
@@ -363,14 +374,14 @@ pub struct Distribution {
     pub min: Option<f64>,
     /// Most.
     pub max: Option<f64>,
-    /// Percentiles, ascending.
+    /// Percentiles, ascending; those for which there are too few samples may be absent.
     pub percentiles: Vec<Percentile>,
     /// Anything that qualifies all of it.
-    pub note: Option<String>,
+    pub note: Option<Note>,
 }
 
 /// One percentile.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Percentile {
     /// 50, 90, 95, 99, 99.9.
     pub p: f64,
@@ -380,10 +391,8 @@ pub struct Percentile {
     pub interval: Option<(f64, f64)>,
     /// Ends between which the true percentile lies: that of the low ends of the samples and that
     /// of their high ends. Absent where these are not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<(f64, f64)>,
     /// What they mean for the value; absent without them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<NumberState>,
     /// The same with every failed request counted as slower than all others; absent when
     /// the percentile falls among the failures.
@@ -454,11 +463,11 @@ pub enum GateOutcome {
 )]
 pub struct Caveat {
     /// Stable name of the kind: `late-sends`, `counts-differ`, `partial-wave` …
-    pub code: String,
+    pub code: Note,
     /// What is doubtful, with the measured value in it.
-    pub what: String,
+    pub what: Note,
     /// One sentence: what to do.
-    pub advice: String,
+    pub advice: Note,
     /// The metrics it touches; empty for all.
     pub metrics: Vec<MetricId>,
 }

@@ -1,11 +1,11 @@
 //! The CSV face: one flat row per cell, and one per request, numbers unrounded.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 
 use crate::analysis::request_rows::RequestRow;
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::summary::{CellSummary, NumberState, Summary};
+use crate::metrics::summary::{CellSummary, Distribution, NumberState, Summary};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
 pub fn write_requests(
@@ -54,21 +54,22 @@ const REQUEST_COLUMNS: [&str; 22] = [
     "correct",
 ];
 
-/// Renders `summary.csv`: one row per cell, one group of columns per figure and distribution.
-pub fn render_summary(summary: &Summary) -> String {
+/// Writes `summary.csv`: one row per cell, one group of columns per figure and distribution.
+pub fn write_summary(summary: &Summary, out: impl Write) -> io::Result<()> {
     let columns = columns(summary);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    write_fields(&mut writer, columns.iter().map(|column| column.name.clone()));
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(columns.iter().map(|column| harmless(&column.name)))?;
     for cell in &summary.cells {
-        write_fields(&mut writer, columns.iter().map(|column| (column.read)(cell)));
+        writer.write_record(columns.iter().map(|column| harmless(&(column.read)(cell))))?;
     }
-    let bytes = writer.into_inner().expect("writing to memory does not fail");
-    String::from_utf8(bytes).expect("fields are text")
+    writer.flush()
 }
 
-fn write_fields(writer: &mut csv::Writer<Vec<u8>>, fields: impl Iterator<Item = String>) {
-    let fields: Vec<String> = fields.map(|field| harmless(&field)).collect();
-    writer.write_record(&fields).expect("writing to memory does not fail");
+/// Renders what [`write_summary`] writes.
+pub fn render_summary(summary: &Summary) -> String {
+    let mut bytes = Vec::new();
+    write_summary(summary, &mut bytes).expect("writing to memory does not fail");
+    String::from_utf8(bytes).expect("fields are text")
 }
 
 /// A column: its name, and how it is read from a cell.
@@ -116,7 +117,7 @@ fn columns(summary: &Summary) -> Vec<SummaryColumn> {
     columns.extend(distribution_columns(summary));
     columns.extend(accuracy_columns(summary));
     columns.push(SummaryColumn::new("caveats", |cell| {
-        let codes: Vec<&str> = cell.caveats.iter().map(|caveat| caveat.code.as_str()).collect();
+        let codes: Vec<&str> = cell.caveats.iter().map(|caveat| &*caveat.code).collect();
         codes.join(" ")
     }));
     columns
@@ -144,7 +145,7 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
             add(&mut columns, "_bound_high", |figure| optional(figure.bound.map(|at| at.1)));
             add(&mut columns, "_state", |figure| word(figure.state));
         }
-        add(&mut columns, "_unit", |figure| figure.unit.clone());
+        add(&mut columns, "_unit", |figure| figure.unit.to_owned());
         add(&mut columns, "_n", |figure| figure.n.to_string());
     }
     columns
@@ -157,7 +158,7 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
     let mut columns = Vec::new();
     for metric in metrics {
         let plain: [(&str, Read); 6] = [
-            ("unit", |all| all.unit.clone()),
+            ("unit", |all| all.unit.to_owned()),
             ("n", |all| all.n.to_string()),
             ("mean", |all| optional(all.mean)),
             ("std", |all| optional(all.std)),
@@ -196,7 +197,7 @@ fn bound_columns(summary: &Summary, metric: MetricId) -> Vec<SummaryColumn> {
         parts.map(|(part, read)| {
             SummaryColumn::new(format!("{metric}_p{p}_{part}"), move |cell| {
                 let all = cell.distributions.get(&metric);
-                all.and_then(|all| all.percentile(p)).map_or_else(String::new, read)
+                all.and_then(|all| all.percentile(p)).map_or_else(String::new, |at| read(&at))
             })
         })
     });
@@ -209,8 +210,7 @@ pub(crate) fn word(state: Option<NumberState>) -> String {
 
 fn percentiles_of(summary: &Summary, metric: MetricId) -> Vec<f64> {
     let distributions = summary.cells.iter().filter_map(|cell| cell.distributions.get(&metric));
-    let mut found: Vec<f64> =
-        distributions.flat_map(|all| all.percentiles.iter().map(|at| at.p)).collect();
+    let mut found: Vec<f64> = distributions.flat_map(Distribution::percentile_names).collect();
     found.sort_by(f64::total_cmp);
     found.dedup();
     found

@@ -55,7 +55,7 @@ mod tests {
         let page = render(&sample_run::large_view(10_000)).unwrap();
         assert!(page.len() < 5_000_000, "{} bytes", page.len());
         assert!(page.contains("The first 100 of 10000 rows"), "the others are packed");
-        assert!(page.contains("The first 500 of 10000 cells"));
+        assert!(page.contains("The first 200 of 10000 cells"));
     }
 
     #[test]

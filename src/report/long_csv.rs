@@ -72,7 +72,7 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
         rows.push(vec![
             metric.to_owned(),
             statistic.to_owned(),
-            figure.unit.clone(),
+            figure.unit.to_owned(),
             optional(figure.value),
             optional(figure.interval.map(|(low, _)| low)),
             optional(figure.interval.map(|(_, high)| high)),
@@ -83,7 +83,7 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
     let counts = &cell.counts;
     let kinds = [("requests_ok", counts.ok), ("requests_failed", counts.n_failed())];
     for (metric, n) in kinds {
-        let unit = "requests".to_owned();
+        let unit = "requests";
         let value = Some(n as f64);
         add(metric, "count", &Figure { value, unit, n: counts.scheduled, ..Figure::default() });
     }
@@ -94,11 +94,11 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
         let name = MetricKey::from(*metric).to_string();
         let moments = [("std", all.std), ("min", all.min), ("max", all.max)];
         for (statistic, value) in moments {
-            let (unit, n) = (all.unit.clone(), all.n);
+            let (unit, n) = (all.unit, all.n);
             add(&name, statistic, &Figure { value, unit, n, ..Figure::default() });
         }
-        let of = all.percentiles.iter().map(|at| (format!("p{}", at.p), at.p));
-        let of = of.map(|(statistic, p)| (statistic, Quantity::percentile(*metric, p)));
+        let of = all.percentile_names().into_iter();
+        let of = of.map(|p| (format!("p{p}"), Quantity::percentile(*metric, p)));
         for (statistic, quantity) in of.chain([("mean".to_owned(), Quantity::mean(*metric))]) {
             add(&name, &statistic, &quantity.read(cell).unwrap_or_default());
         }

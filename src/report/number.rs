@@ -20,7 +20,7 @@ pub const ABSENT: &str = "–";
 /// Rounds a figure, or says in a word why it cannot be had.
 pub fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
     if let Some(value) = figure.value {
-        return printed(value, figure.interval, &figure.unit);
+        return printed(value, figure.interval, figure.unit);
     }
     let word = match quantity.statistic {
         _ if figure.n == 0 => "no data",

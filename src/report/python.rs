@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::record::FORMAT_VERSION;
+use crate::metrics::summary_file::SUMMARY_FORMAT;
 
 /// Words of Python that a key may be.
 const KEYWORDS: [&str; 12] =
@@ -18,7 +18,7 @@ pub(crate) fn reader(schema: &Value) -> String {
     }
     types.define("Summary", schema);
     include_str!("reader.py")
-        .replace("@FORMAT@", &FORMAT_VERSION.to_string())
+        .replace("@FORMAT@", &SUMMARY_FORMAT.to_string())
         .replace("@TYPES@", types.0.trim_matches('\n'))
 }
 

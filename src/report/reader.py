@@ -56,21 +56,32 @@ class Run:
         for cell in self.summary["cells"]:
             for metric, figure in cell.get("figures", {}).items():
                 low, high = figure.get("interval") or (None, None)
-                value, state = figure["value"], figure.get("state")
+                value, state = figure.get("value"), figure.get("state")
+                is_exact = self.summary["metrics"][metric.split("/")[0]].get("exact", False)
+                if state is None and value is not None and figure.get("bound", is_exact):
+                    state = "ok"
                 yield self._row(cell, metric, "value", figure, value, low, high, state)
             for metric, found in cell.get("distributions", {}).items():
-                mean, state = found["mean"], found.get("mean_state")
+                mean, state = found.get("mean"), found.get("mean_state")
+                if state is None and found.get("mean_bound"):
+                    state = "ok"
                 yield self._row(cell, metric, "mean", found, mean, None, None, state)
-                spread = {"std": found["std"], "min": found["min"], "max": found["max"]}
+                spread = {"std": found.get("std"), "min": found.get("min"), "max": found.get("max")}
                 for statistic, value in spread.items():
                     yield self._row(cell, metric, statistic, found, value, None, None, None)
-                for at in found["percentiles"]:
-                    low, high = at.get("interval") or (None, None)
-                    statistic, value, state = f"p{at['p']:g}", at["value"], at.get("state")
-                    yield self._row(cell, metric, statistic, found, value, low, high, state)
+                told = {at["p"]: at for at in found.get("percentiles", [])}
+                for p in [floor["p"] for floor in self.summary["percentiles"]]:
+                    value, low, high, state = None, None, None, None
+                    if p in told:
+                        at = told[p]
+                        low, high = at.get("interval") or (None, None)
+                        value, state = at.get("value"), at.get("state")
+                        if state is None and at.get("bound"):
+                            state = "ok"
+                    yield self._row(cell, metric, f"p{p:g}", found, value, low, high, state)
 
-    @staticmethod
     def _row(
+        self,
         cell: CellSummary,
         metric: str,
         statistic: str,
@@ -85,7 +96,7 @@ class Run:
             "phase": cell.get("phase"),
             "metric": metric,
             "statistic": statistic,
-            "unit": of["unit"],
+            "unit": self.summary["metrics"][metric.split("/")[0]]["unit"],
             "value": value,
             "low": low,
             "high": high,

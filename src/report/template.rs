@@ -89,6 +89,13 @@ pub fn names() -> Vec<&'static str> {
     reports.filter_map(|(name, _)| name.strip_suffix(".md.j2")).collect()
 }
 
+/// Whether a report's template chooses among all numbers of the cells; one of the user's may.
+pub(crate) fn shows_cells(report: &str) -> bool {
+    let file = format!("{report}.md.j2");
+    let embedded = EMBEDDED.iter().find(|(name, _)| *name == file);
+    embedded.is_none_or(|(_, text)| text.contains("chosen(view"))
+}
+
 /// Renders an embedded template.
 pub fn render_embedded(name: &str, view: &ReportView) -> Result<String, TemplateError> {
     render(&environment(), name, None, view)

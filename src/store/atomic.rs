@@ -1,7 +1,7 @@
 //! Writes files whole: a reader sees the old content or the new one.
 
 use std::fs::{File, Permissions};
-use std::io::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -17,14 +17,24 @@ pub(super) fn is_temporary(path: &Path) -> bool {
 
 /// Writes a temporary file, renames it, and returns when it is on the disk.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Does so with what `write` writes, part by part.
+pub(crate) fn write_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store lie in a directory");
-    let mut file = tempfile::Builder::new()
+    let file = tempfile::Builder::new()
         .prefix(TEMPORARY)
         // The umask is applied to this mode.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(StoreError::io("create a temporary file for", path))?;
-    file.write_all(bytes).map_err(StoreError::io("write", path))?;
+    let mut out = BufWriter::new(file.as_file());
+    write(&mut out).and_then(|()| out.flush()).map_err(StoreError::io("write", path))?;
+    drop(out);
     file.as_file().sync_all().map_err(StoreError::io("sync", path))?;
     file.persist(path).map_err(|error| StoreError::io("rename into", path)(error.error))?;
     sync_parent(path)

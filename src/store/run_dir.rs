@@ -1,5 +1,7 @@
 //! The paths of a run directory.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -194,12 +196,21 @@ impl RunDir {
     /// # Errors
     /// [`StoreError::Io`]; the old file then stays as it is.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        self.replace_with(name, |file| file.write_all(bytes))
+    }
+
+    /// Does so with what `write` writes, part by part.
+    pub(crate) fn replace_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    ) -> Result<PathBuf, StoreError> {
         let path = self.path.join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)
                 .map_err(|source| StoreError::CannotCreate { path: parent.to_owned(), source })?;
         }
-        atomic::write(&path, bytes)?;
+        atomic::write_with(&path, write)?;
         Ok(path)
     }
 }

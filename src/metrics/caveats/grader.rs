@@ -16,9 +16,9 @@ const SOME: f64 = 0.01;
 fn told(
     case: &Case<'_>,
     (kind, share): (Finding, f64),
-    code: &str,
+    code: &'static str,
     what: impl Fn(u64, u64, &str) -> String,
-    advice: &str,
+    advice: &'static str,
 ) -> Option<Caveat> {
     let findings = &case.evidence.findings;
     let (n, examples) = findings.above(kind, share)?;

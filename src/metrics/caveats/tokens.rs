@@ -174,7 +174,7 @@ fn rate_differs(
     case: &Case<'_>,
     metric: MetricId,
     slack: f64,
-    code: &str,
+    code: &'static str,
     who: &str,
 ) -> Option<Caveat> {
     let theirs = case.figures.value(metric)?;

@@ -5,7 +5,7 @@ use crate::metrics::compare::matching::Pair;
 use crate::metrics::compare::{Compared, Sample, Scale};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, NumberState};
+use crate::metrics::summary::{CellSummary, Note, NumberState};
 use crate::score::Accuracy;
 use crate::score::pair::PairedAccuracy;
 use crate::stats::interval::Interval;
@@ -149,7 +149,7 @@ impl Drafted {
                 change: self.candidate.value - self.baseline.value,
                 p_value: None,
                 n_to_decide: None,
-                note: "Newcombe's interval of independent shares".to_owned(),
+                note: "Newcombe's interval of independent shares".into(),
             },
             Evidence::Paired(paired) => Told {
                 scale: Scale::Points,
@@ -161,12 +161,13 @@ impl Drafted {
                     paired.n,
                     paired.gained.len(),
                     paired.lost.len(),
-                ),
+                )
+                .into(),
             },
         };
         let in_unit = if told.scale == Scale::Ratio { 1.0 } else { 100.0 };
         Compared {
-            unit: self.quantity.id().unit().to_owned(),
+            unit: self.quantity.id().unit().into(),
             quantity: self.quantity,
             baseline: self.baseline,
             candidate: self.candidate,
@@ -180,13 +181,15 @@ impl Drafted {
         }
     }
 
-    fn note_of_trials(&self, is_tested: bool) -> String {
-        let what = if self.quantity.id() == MetricId::LoadTime { "start" } else { "trial" };
-        if is_tested {
-            format!("Welch's t on the logarithms of {what}s")
-        } else {
-            format!("one {what}: nothing is known of the spread between {what}s")
-        }
+    fn note_of_trials(&self, is_tested: bool) -> Note {
+        let is_start = self.quantity.id() == MetricId::LoadTime;
+        let note = match (is_start, is_tested) {
+            (true, true) => "Welch's t on the logarithms of starts",
+            (false, true) => "Welch's t on the logarithms of trials",
+            (true, false) => "one start: nothing is known of the spread between starts",
+            (false, false) => "one trial: nothing is known of the spread between trials",
+        };
+        note.into()
     }
 }
 
@@ -196,7 +199,7 @@ struct Told {
     change: f64,
     p_value: Option<f64>,
     n_to_decide: Option<u64>,
-    note: String,
+    note: Note,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::judge::Drafted;
 pub use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::quantity::{Quantity, Statistic};
-use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult};
+use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult, Note};
 use crate::plan::CompareSpec;
 use crate::score::pair::PairedAccuracy;
 use crate::stats::verdict::{EQUIVALENCE_MARGIN, Verdict};
@@ -154,7 +154,7 @@ pub struct Compared {
     /// What is compared: `output_throughput`, `ttft.p50`.
     pub quantity: Quantity,
     /// Unit of both values.
-    pub unit: String,
+    pub unit: Note,
     /// Value of the baseline.
     pub baseline: Sample,
     /// Value of the other.
@@ -173,7 +173,7 @@ pub struct Compared {
     /// spread between trials is known and a thousand would do.
     pub n_to_decide: Option<u64>,
     /// Estimator of the interval, or the reason of its absence.
-    pub note: String,
+    pub note: Note,
 }
 
 impl Compared {
@@ -315,9 +315,9 @@ fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
         _ => None,
     };
     let bounds = advice.map(|advice| Caveat {
-        code: status.word().to_owned(),
-        what: cell.validity.reasons.join("; "),
-        advice: advice.to_owned(),
+        code: status.word().into(),
+        what: cell.validity.reasons.join("; ").into(),
+        advice: advice.into(),
         metrics: Vec::new(),
     });
     bounds.into_iter().chain(cell.caveats.clone()).map(move |caveat| Doubt { side, caveat })
@@ -455,7 +455,7 @@ mod tests {
         let starts = |cell: &mut CellSummary| {
             let start =
                 |secs| LoadTimeline { first_token: Some(Nanos::from_secs(secs)), ..start() };
-            cell.load = vec![start(3), start(4)];
+            cell.load = [start(3), start(4)].into();
         };
         let mut cells = [cell("1", &[40.0, 41.0]), cell("2", &[40.0, 41.0]), cell("4", &[40.0])];
         cells.iter_mut().for_each(starts);

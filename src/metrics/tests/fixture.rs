@@ -158,7 +158,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
         steady: SteadyState::default(),
         n_trials: 1,
         n_gpus: 1,
-        load: Vec::new(),
+        load: [].into(),
         engine_version: None,
         counts: Counts { scheduled: 10, ok: 10, ..Counts::default() },
         figures: BTreeMap::new(),
@@ -179,7 +179,7 @@ pub(crate) fn with_figure(
     value: f64,
     interval: Option<(f64, f64)>,
 ) -> CellSummary {
-    let unit = metric.unit().to_owned();
+    let unit = metric.unit();
     let figure = Figure { value: Some(value), unit, n: 10, interval, ..Figure::default() };
     cell.figures.insert(metric.into(), figure);
     cell

@@ -165,7 +165,7 @@ impl Finding {
     fn of(metric: impl Into<String>, sides: [Option<Figure>; 2], more_is_better: bool) -> Self {
         let mut finding = Self {
             metric: metric.into(),
-            unit: sides.iter().flatten().next().map_or_else(String::new, |it| it.unit.clone()),
+            unit: sides.iter().flatten().next().map_or_else(String::new, |it| it.unit.to_owned()),
             sides,
             winner: None,
             margin: None,

@@ -75,7 +75,7 @@ impl Marks {
         let mut by_code = BTreeMap::new();
         for doubt in comparison.cells.iter().flat_map(|cells| &cells.doubts) {
             let next = by_code.len() + 1;
-            by_code.entry(doubt.caveat.code.clone()).or_insert(next);
+            by_code.entry(doubt.caveat.code.to_string()).or_insert(next);
         }
         Self { by_code }
     }
@@ -83,7 +83,7 @@ impl Marks {
     fn of_row(&self, cells: &ComparedCells, metric: MetricId) -> Vec<usize> {
         let touches = |metrics: &[MetricId]| metrics.is_empty() || metrics.contains(&metric);
         let doubts = cells.doubts.iter().filter(|doubt| touches(&doubt.caveat.metrics));
-        let mut marks: Vec<usize> = doubts.map(|doubt| self.by_code[&doubt.caveat.code]).collect();
+        let mut marks: Vec<usize> = doubts.map(|doubt| self.by_code[&*doubt.caveat.code]).collect();
         marks.sort_unstable();
         marks.dedup();
         marks
@@ -98,7 +98,7 @@ impl Marks {
             .iter()
             .flat_map(|cells| cells.doubts.iter().map(move |doubt| (cells, doubt)));
         for (cells, doubt) in doubts {
-            let place = self.by_code[&doubt.caveat.code] - 1;
+            let place = self.by_code[&*doubt.caveat.code] - 1;
             if !told[place].is_empty() {
                 n_more[place] += 1;
                 continue;
@@ -211,7 +211,7 @@ impl Fixed<'_> {
             line.push(TableCell::text(untrusted::line(&comparison.sides[cells.side])));
         }
         line.extend([value_cell(row, &row.baseline), value_cell(row, &row.candidate)]);
-        line.push(TableCell { note: row.note.clone(), ..TableCell::text(change(row)) });
+        line.push(TableCell { note: row.note.to_string(), ..TableCell::text(change(row)) });
         line.push(verdict_cell(row.verdict));
         line.push(TableCell::text(row.p_value.map_or_else(String::new, p_value)));
         line.push(TableCell::text(counts(&row.baseline, &row.candidate)));

@@ -41,9 +41,9 @@ fn comparison() -> Comparison {
     let mut before = vec![cell(1, 1.0, 190), cell(8, 1.0, 190), cell(64, 1.0, 190)];
     let mut now = vec![cell(1, 1.9, 190), cell(8, 1.005, 150), cell(64, 1.9, 190)];
     before[0].caveats.push(Caveat {
-        code: "machine-busy".to_owned(),
-        what: "others used 40 % of a CPU".to_owned(),
-        advice: "Leave the machine alone.".to_owned(),
+        code: "machine-busy".into(),
+        what: "others used 40 % of a CPU".into(),
+        advice: "Leave the machine alone.".into(),
         metrics: vec![MetricId::Ttft],
     });
     now[2].validity = Validity::new(CellStatus::Failed, ["the engine died".to_owned()]);

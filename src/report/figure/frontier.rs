@@ -86,7 +86,7 @@ fn per_user(cell: &CellSummary) -> Option<Figure> {
     Some(Figure {
         value: Some(per_s(tpot.value?)?),
         interval: tpot.interval.and_then(turned),
-        unit: "tok/s".to_owned(),
+        unit: "tok/s",
         ..tpot
     })
 }
@@ -154,7 +154,7 @@ fn dot(cell: &CellSummary, key: Option<&str>, name: &str, axes: [(&Axis, &Figure
     let load = key.and_then(|key| cell.keys.get(key)).map(|load| line(load));
     let figures = axes.map(|(_, figure)| figure);
     let told = axes.map(|(axis, figure)| {
-        let told = printed(figure.value.unwrap_or(f64::NAN), figure.interval, &figure.unit);
+        let told = printed(figure.value.unwrap_or(f64::NAN), figure.interval, figure.unit);
         format!("{} {} {}", axis.label, told.value, told.spread)
     });
     let what = load.clone().map_or_else(|| line(&cell.name), |load| format!("{name} at {load}"));

@@ -22,6 +22,7 @@ pub mod timeline;
 
 use serde::Serialize;
 
+use crate::analysis::input::DRAWN_MAX;
 use crate::report::figure::alternatives::Alternatives;
 use crate::report::input::Input;
 
@@ -32,7 +33,7 @@ pub const WIDTH: f64 = 660.0;
 pub const COLOURS: usize = 8;
 
 /// Most rows or lines of one chart; its caption says when there are more.
-pub const SERIES_MAX: usize = 16;
+pub const SERIES_MAX: usize = DRAWN_MAX;
 
 /// Style of charts. Colours are variables, so that a page can set them for light and dark;
 /// the values after the comma hold where it does not.

@@ -71,7 +71,7 @@ pub(super) fn load_axes(lines: &[LoadLine<'_>], title: String, y_label: String) 
 }
 
 /// Draws one quantity as a line; the tip of each point has its interval and count.
-pub(super) fn line_of(of: &LoadLine<'_>, quantity: &Quantity, unit: &mut String) -> Line {
+pub(super) fn line_of(of: &LoadLine<'_>, quantity: &Quantity) -> Line {
     let mut drawn = Line { name: of.name.clone(), colour: Some(of.colour), ..Line::default() };
     drawn.stroke = if of.nth > 0 { Stroke::Nth(of.nth) } else { Stroke::Solid };
     for (load, cell) in &of.curve.points {
@@ -85,7 +85,6 @@ pub(super) fn line_of(of: &LoadLine<'_>, quantity: &Quantity, unit: &mut String)
             ..Dot::default()
         });
         drawn.band.extend(reading.interval.map(|(low, high)| (*load, low, high)));
-        unit.clone_from(&reading.unit);
     }
     drawn
 }
@@ -117,11 +116,11 @@ fn latency(
     metric: MetricId,
     limit: Limit,
 ) -> Option<FigureView> {
-    let mut unit = String::new();
+    let unit = metric.unit();
     let mut drawn = Vec::new();
     for of in lines.iter().take(SERIES_MAX) {
-        let median = line_of(of, &Quantity::percentile(metric, 50.0), &mut unit);
-        let tail = line_of(of, &Quantity::percentile(metric, 99.0), &mut unit);
+        let median = line_of(of, &Quantity::percentile(metric, 50.0));
+        let tail = line_of(of, &Quantity::percentile(metric, 99.0));
         if median.points.is_empty() {
             continue;
         }
@@ -206,10 +205,10 @@ fn with_knees(
     quantity: &Quantity,
     knee: &dyn Fn(&LoadCurve<'_>) -> Option<f64>,
 ) -> Option<FigureView> {
-    let mut unit = String::new();
+    let unit = quantity.id().unit();
     let mut drawn = Vec::new();
     for of in lines.iter().take(SERIES_MAX) {
-        let mut line = line_of(of, quantity, &mut unit);
+        let mut line = line_of(of, quantity);
         let knee = knee(&of.curve);
         for ((load, _), dot) in line.points.iter().zip(&mut line.dots) {
             if knee.is_some_and(|knee| (knee - load).abs() < f64::EPSILON) {

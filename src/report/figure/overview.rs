@@ -60,10 +60,7 @@ pub(super) fn panels(
     }
     let panels: Vec<String> = quantities
         .iter()
-        .map(|quantity| match results::common_unit(quantity, &cells) {
-            Some(unit) => format!("{} ({unit})", results::header(quantity)),
-            None => results::header(quantity),
-        })
+        .map(|quantity| format!("{} ({})", results::header(quantity), quantity.id().unit()))
         .collect();
     let rows = rows(input, alternatives, &cells, &quantities);
     let n_rows = rows.len();

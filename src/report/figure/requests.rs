@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::analysis::input::{CellSeries, RequestSpan};
+use crate::analysis::input::{CellSeries, REQUESTS_DRAWN_MAX, RequestSpan};
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::alternatives::Alternatives;
 use crate::report::figure::labels::text_width;
@@ -13,8 +13,6 @@ use crate::report::figure::{COLOURS, FigureView, WIDTH};
 use crate::report::input::Input;
 use crate::report::untrusted::line;
 
-/// Cells whose requests are drawn: the highest load of each alternative.
-const CELLS_MAX: usize = 4;
 const LEFT: f64 = 14.0;
 const TOP: f64 = 26.0;
 const ROWS_HEIGHT: f64 = 250.0;
@@ -32,7 +30,7 @@ pub(super) fn requests(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Ve
             None => of_alternative.push((colour, cell, series)),
         }
     }
-    let shown = of_alternative.into_iter().take(CELLS_MAX);
+    let shown = of_alternative.into_iter().take(REQUESTS_DRAWN_MAX);
     shown.map(|(colour, cell, series)| figure(colour, cell, series)).collect()
 }
 

@@ -24,7 +24,7 @@ fn efficiency(of: &[LoadLine<'_>]) -> Option<FigureView> {
     let quantity = Quantity::figure(MetricId::OutputThroughput);
     let key = key_label(&of[0].curve.key);
     let scaled = |of: &LoadLine<'_>| {
-        let mut line = line_of(of, &quantity, &mut String::new());
+        let mut line = line_of(of, &quantity);
         let (base, base_value) = *line.points.iter().find(|(_, value)| *value > 0.0)?;
         for ((load, value), dot) in line.points.iter_mut().zip(&mut line.dots) {
             *value = (*value / base_value) / (*load / base) * 100.0;
@@ -54,21 +54,14 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
     let mut loads = loads(of);
     loads.truncate(SERIES_MAX);
     let key = key_label(&of[0].curve.key);
-    let mut unit = String::new();
+    let unit = quantity.id().unit();
     let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
     for line in of.iter().take(SERIES_MAX) {
         let at = |load: &f64| {
             let mut points = line.curve.points.iter();
             points.find(|(point, _)| (point - load).abs() < f64::EPSILON)
         };
-        let values = loads
-            .iter()
-            .map(|load| {
-                let reading = quantity.read(at(load)?.1)?;
-                unit = reading.unit;
-                reading.value
-            })
-            .collect();
+        let values = loads.iter().map(|load| quantity.read(at(load)?.1)?.value).collect();
         rows.push((line.name.clone(), values));
     }
     if rows.iter().all(|(_, values)| values.iter().all(Option::is_none)) {
@@ -80,7 +73,7 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
         column_label: key,
         columns: loads.iter().map(f64::to_string).collect(),
         rows,
-        unit,
+        unit: unit.to_owned(),
     };
     Some(FigureView {
         id: "latency-heat-map".to_owned(),

@@ -41,10 +41,7 @@ fn distribution(
     let positive: Vec<f64> = ends.filter(|end| *end > 0.0).collect();
     let low = positive.iter().copied().fold(f64::INFINITY, f64::min);
     let high = positive.iter().copied().fold(0.0, f64::max);
-    let unit = all
-        .iter()
-        .find_map(|(cell, _)| cell.distributions.get(&metric))
-        .map(|all| all.unit.clone());
+    let unit = all.iter().find_map(|(cell, _)| cell.distributions.get(&metric)).map(|all| all.unit);
     let label = metric.row().name;
     let drawn = all.iter().take(SERIES_MAX).map(|(cell, curve)| {
         let name = format!("{} (n = {})", line(&cell.name), curve.n);
@@ -56,7 +53,7 @@ fn distribution(
     }
     let axes = Axes {
         title: format!("Distribution of {label}"),
-        x_label: with_unit(label, unit.as_deref()),
+        x_label: with_unit(label, unit),
         y_label: "share of samples at most this".to_owned(),
         x_is_log: high > low * LOG_FROM,
         ..Axes::default()
@@ -80,7 +77,7 @@ pub(super) fn over_time(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
                 })
                 .collect();
             let units = input.summary.cells.iter().filter_map(|cell| cell.figure(metric));
-            let unit = units.map(|figure| figure.unit.as_str()).next();
+            let unit = units.map(|figure| figure.unit).next();
             let label = metric.row().name;
             let what = format!("{} over time", capitalised(label));
             let id = format!("time-{}", file_part(metric));

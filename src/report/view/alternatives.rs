@@ -64,7 +64,7 @@ fn cell(row: &Compared) -> TableCell {
     };
     TableCell {
         tone,
-        note: row.note.clone(),
+        note: row.note.to_string(),
         ..TableCell::text(format!("{} {verdict}", change(row)))
     }
 }

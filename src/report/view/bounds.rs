@@ -38,7 +38,7 @@ fn bounds_row(cell: &CellSummary, quantity: &Quantity) -> Option<Vec<TableCell>>
     Some(vec![
         TableCell::text(untrusted::line(&cell.name)),
         TableCell::text(untrusted::line(&quantity.label())),
-        TableCell::text(untrusted::line(&reading.unit)),
+        TableCell::text(untrusted::line(reading.unit)),
         TableCell::text(rounded(value)),
         TableCell::text(rounded(low)),
         TableCell::text(rounded(high)),

@@ -9,6 +9,9 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{Caveat, Summary};
 use crate::report::untrusted;
 
+/// Cells that are named where a doubt is the same in several.
+const CELLS_MAX: usize = 20;
+
 /// One kind of doubt with all places where it arose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaveatView {
@@ -25,8 +28,10 @@ pub struct CaveatView {
 /// One place where a doubt arose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaveatPlace {
-    /// Name of the cell; empty for the whole run.
+    /// Names of its first cells; empty for the whole run.
     pub cell: String,
+    /// How many cells there are; 1 for the whole run.
+    pub n_cells: usize,
     /// What is doubtful, with the measured value.
     pub what: String,
 }
@@ -51,8 +56,8 @@ pub fn by_remedy(caveats: &[CaveatView]) -> Vec<RemedyView> {
         by_advice.entry(&caveat.advice).or_default().push(caveat);
     }
     let remedy = |(advice, caveats): (&str, Vec<&CaveatView>)| {
-        let n_cells = |place: &CaveatPlace| place.cell.split("; ").count();
-        let n: usize = caveats.iter().flat_map(|caveat| &caveat.places).map(n_cells).sum();
+        let places = caveats.iter().flat_map(|caveat| &caveat.places);
+        let n: usize = places.map(|place| place.n_cells).sum();
         let firsts = caveats.iter().filter_map(|caveat| caveat.places.first());
         let whats: Vec<&str> = firsts.map(|place| place.what.as_str()).collect();
         let n_more = n.saturating_sub(whats.len());
@@ -83,6 +88,8 @@ pub fn collect(summary: &Summary) -> (Vec<CaveatView>, Marks) {
         .flat_map(|cell| cell.caveats.iter().map(|caveat| (cell.name.as_str(), caveat)));
     let mut views: Vec<CaveatView> = Vec::new();
     let mut marks = Marks::default();
+    // What is the same in several cells is said once.
+    let mut places: IndexMap<(usize, String), Vec<String>> = IndexMap::new();
     for (cell, caveat) in of_run.chain(of_cells) {
         let next = views.len() + 1;
         let mark = *marks.by_kind.entry(kind_of(caveat)).or_insert(next);
@@ -94,19 +101,23 @@ pub fn collect(summary: &Summary) -> (Vec<CaveatView>, Marks) {
                 places: Vec::new(),
             });
         }
-        let (cell, what) = (untrusted::line(cell), untrusted::line(&caveat.what));
-        let places = &mut views[mark - 1].places;
-        // What is the same in several cells is said once.
-        match places.iter_mut().find(|place| place.what == what) {
-            Some(place) => place.cell = format!("{}; {cell}", place.cell),
-            None => places.push(CaveatPlace { cell, what }),
-        }
+        let place = places.entry((mark, untrusted::line(&caveat.what))).or_default();
+        place.push(untrusted::line(cell));
+    }
+    for ((mark, what), cells) in places {
+        let shown = &cells[..cells.len().min(CELLS_MAX)];
+        let more = match cells.len() - shown.len() {
+            0 => String::new(),
+            n => format!("; and {n} more"),
+        };
+        let cell = format!("{}{more}", shown.join("; "));
+        views[mark - 1].places.push(CaveatPlace { cell, n_cells: cells.len(), what });
     }
     (views, marks)
 }
 
 fn kind_of(caveat: &Caveat) -> (String, String) {
-    (caveat.code.clone(), caveat.advice.clone())
+    (caveat.code.to_string(), caveat.advice.to_string())
 }
 
 impl Marks {
@@ -143,7 +154,11 @@ mod tests {
             advice: advice.to_owned(),
             places: cells
                 .iter()
-                .map(|cell| CaveatPlace { cell: (*cell).to_owned(), what: format!("seen {mark}") })
+                .map(|cell| CaveatPlace {
+                    cell: (*cell).to_owned(),
+                    n_cells: cell.split("; ").count(),
+                    what: format!("seen {mark}"),
+                })
                 .collect(),
             ..CaveatView::default()
         };

@@ -44,7 +44,7 @@ pub fn cells(summary: &Summary, marks: &Marks) -> LongList<CellView> {
 
 fn cell_view(cell: &CellSummary, marks: &Marks) -> CellView {
     let numbers = quantities(cell).into_iter().filter_map(|quantity| {
-        let unit = untrusted::line(&quantity.read(cell)?.unit);
+        let unit = untrusted::line(quantity.read(cell)?.unit);
         let number = results::number_cell(cell, &quantity, marks, true);
         Some((String::from(quantity), NumberView { unit, cell: number }))
     });
@@ -64,8 +64,8 @@ pub(super) fn quantities(cell: &CellSummary) -> Vec<Quantity> {
     quantities.extend(figures.map(|metric| Quantity { metric, statistic: Statistic::Value }));
     for (&metric, distribution) in &cell.distributions {
         quantities.push(Quantity::mean(metric));
-        let percentiles = distribution.percentiles.iter();
-        quantities.extend(percentiles.map(|at| Quantity::percentile(metric, at.p)));
+        let percentiles = distribution.percentile_names().into_iter();
+        quantities.extend(percentiles.map(|p| Quantity::percentile(metric, p)));
     }
     quantities
 }

@@ -14,7 +14,7 @@ use crate::score::Accuracy;
 use crate::units::Nanos;
 
 /// Cells whose details are spelled out; the files beside the report hold those of all.
-pub const DETAIL_CELLS_MAX: usize = 500;
+pub const DETAIL_CELLS_MAX: usize = 200;
 
 /// Percentiles that have a column.
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
@@ -63,7 +63,7 @@ pub fn figures(summary: &Summary, marks: &Marks) -> Table {
                     name_cell(cell),
                     TableCell::text(untrusted::line(&quantity.label())),
                     super::results::number_cell(cell, &quantity, marks, true),
-                    TableCell::text(untrusted::line(&figure.unit)),
+                    TableCell::text(untrusted::line(figure.unit)),
                     TableCell::text(figure.n.to_string()),
                     TableCell::text(untrusted::line(&figure.note)),
                 ]
@@ -109,7 +109,7 @@ fn distribution_row(
     let mut row = vec![
         name_cell(cell),
         name,
-        TableCell::text(untrusted::line(&distribution.unit)),
+        TableCell::text(untrusted::line(distribution.unit)),
         TableCell::text(distribution.n.to_string()),
         plain(distribution.mean),
         plain(distribution.std),
@@ -168,7 +168,7 @@ fn inflated_row(
     let mut row = vec![
         name_cell(cell),
         TableCell::text(metric.row().name),
-        TableCell::text(untrusted::line(&distribution.unit)),
+        TableCell::text(untrusted::line(distribution.unit)),
         TableCell::text(format!("{} of {}", cell.counts.n_failed(), cell.counts.scheduled)),
     ];
     row.extend(PERCENTILES.iter().map(|p| {

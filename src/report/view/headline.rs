@@ -207,7 +207,7 @@ fn searched(search: &SearchSummary) -> String {
 
 fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
     let Printed { value, spread } = number::of_figure(quantity, reading);
-    let unit = &reading.unit;
+    let unit = reading.unit;
     match spread.chars().next() {
         None => format!("{value} {unit}"),
         Some('±') => format!("{value} {spread} {unit}"),

@@ -49,6 +49,13 @@ impl<'a, T> IntoIterator for &'a LongList<T> {
     }
 }
 
+impl<T: Clone> LongList<T> {
+    /// Returns the items, which are copied where somebody else holds them too.
+    pub(crate) fn into_items(self) -> Vec<T> {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
 impl<T: Serialize + Debug + Send + Sync + 'static> LongList<T> {
     /// Returns the list that a template was given.
     pub(crate) fn of_value(value: &Value) -> Option<Self> {

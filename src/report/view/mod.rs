@@ -86,7 +86,8 @@ pub struct ReportView {
     pub caveats: Vec<CaveatView>,
     /// The same by what helps against them.
     pub remedies: Vec<RemedyView>,
-    /// Every number of the first cells by its name, for templates that choose their columns.
+    /// Every number of the first cells by its name, where the template chooses its columns: see
+    /// [`Self::with_cells`].
     pub cells: LongList<CellView>,
     /// Result blocks of vLLM's serving benchmark.
     pub serving: Vec<BlockView>,
@@ -179,7 +180,7 @@ impl ReportView {
             }),
             remedies: caveats::by_remedy(&caveats),
             caveats,
-            cells: cells::cells(summary, &marks),
+            cells: LongList::default(),
             serving: blocks::serving(summary, input.environment),
             offline: blocks::offline(summary, input.environment),
             shapes: own_shape::shapes(input, &marks),
@@ -200,6 +201,15 @@ impl ReportView {
             full: false,
             report_at: line(&input.run.report_at),
         }
+    }
+}
+
+impl ReportView {
+    /// Returns the view with every number of the first cells, whatever its template shows.
+    #[must_use]
+    pub fn with_cells(self, summary: &Summary) -> Self {
+        let (_, marks) = caveats::collect(summary);
+        Self { cells: cells::cells(summary, &marks), ..self }
     }
 }
 

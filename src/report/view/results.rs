@@ -89,20 +89,16 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
     let keys = key_names(&cells);
     let folders = records::folders(plan);
-    let shown: Vec<(Quantity, u8, Option<String>)> = quantities(plan)
+    let shown: Vec<(Quantity, u8)> = quantities(plan)
         .into_iter()
         .filter(|(quantity, _)| plan.report == CALIBRATE || is_shown(quantity, plan))
         .filter(|(quantity, _)| cells.iter().any(|cell| is_worth_a_column(quantity, cell)))
-        .map(|(quantity, rank)| {
-            let unit = common_unit(&quantity, &cells);
-            (quantity, rank, unit)
-        })
         .collect();
     let any_failure = cells.iter().any(|cell| cell.counts.n_failed() > 0);
 
     let mut columns: Vec<Column> = key_columns(&keys);
-    for (quantity, rank, unit) in &shown {
-        columns.push(Column::numbers(header(quantity), unit.clone().unwrap_or_default(), *rank));
+    for (quantity, rank) in &shown {
+        columns.push(Column::numbers(header(quantity), quantity.id().unit(), *rank));
     }
     columns.push(Column::numbers("n", "", 12));
     if any_failure {
@@ -114,8 +110,8 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
         .iter()
         .map(|cell| {
             let mut row: Vec<TableCell> = key_cells(cell, &keys);
-            for (quantity, _, unit) in &shown {
-                row.push(number_cell(cell, quantity, marks, unit.is_some()));
+            for (quantity, _) in &shown {
+                row.push(number_cell(cell, quantity, marks, true));
             }
             row.push(if cell.counts.scheduled == 0 {
                 TableCell::faint(number::ABSENT)
@@ -167,13 +163,6 @@ pub fn key_cells(cell: &CellSummary, keys: &[String]) -> Vec<TableCell> {
     keys.iter()
         .map(|key| TableCell::text(untrusted::line(cell.keys.get(key).map_or("", String::as_str))))
         .collect()
-}
-
-/// Returns the unit that all readings share; `None` when they differ or there are none.
-pub fn common_unit(quantity: &Quantity, cells: &[&CellSummary]) -> Option<String> {
-    let mut units = cells.iter().filter_map(|cell| quantity.read(cell)).map(|reading| reading.unit);
-    let first = units.next()?;
-    units.all(|unit| unit == first).then_some(first)
 }
 
 /// Returns a number as it stands in a table.

@@ -130,11 +130,13 @@ impl Table {
             .collect();
         let mut used = is_used.iter();
         self.columns.retain(|_| *used.next().unwrap_or(&true));
-        let used = |row: &Vec<TableCell>| {
-            let cells = row.iter().zip(&is_used).filter(|(_, is_used)| **is_used);
-            cells.map(|(cell, _)| cell.clone()).collect()
+        let used = |mut row: Vec<TableCell>| {
+            let mut used = is_used.iter();
+            row.retain(|_| *used.next().unwrap_or(&true));
+            row.shrink_to_fit();
+            row
         };
-        self.rows = self.rows.iter().map(used).collect();
+        self.rows = self.rows.into_items().into_iter().map(used).collect();
         self
     }
 }

@@ -30,7 +30,7 @@ pub(crate) const HOSTILE: &str =
 
 /// Returns the view of the sample run.
 pub(crate) fn view() -> ReportView {
-    with_input(ReportView::new)
+    with_input(|input| ReportView::new(input).with_cells(input.summary))
 }
 
 /// Returns the view of a run that ended before its first cell.

@@ -23,13 +23,13 @@ use crate::score::fidelity::Fidelity;
 use crate::score::pair::PairedAccuracy;
 use crate::units::Nanos;
 
-fn figure(value: f64, half_width: f64, unit: &str, n: u64) -> Figure {
+fn figure(value: f64, half_width: f64, unit: &'static str, n: u64) -> Figure {
     Figure {
         value: Some(value),
-        unit: unit.to_owned(),
+        unit,
         n,
         interval: Some((value - half_width, value + half_width)),
-        note: "bootstrap over trials".to_owned(),
+        note: "bootstrap over trials".into(),
         ..Figure::default()
     }
 }
@@ -38,16 +38,16 @@ fn figure(value: f64, half_width: f64, unit: &str, n: u64) -> Figure {
 fn load_time(secs: f64) -> Figure {
     Figure {
         value: Some(secs),
-        unit: "s".to_owned(),
+        unit: "s",
         n: 1,
         interval: None,
-        note: "one start, page cache as found: no interval".to_owned(),
+        note: "one start, page cache as found: no interval".into(),
         ..Figure::default()
     }
 }
 
 /// A distribution around `median`, as skewed as latencies are.
-pub(crate) fn distribution(median: f64, unit: &str, n: u64) -> Distribution {
+pub(crate) fn distribution(median: f64, unit: &'static str, n: u64) -> Distribution {
     let percentile = |p: f64, factor: f64, n_floor: u64| Percentile {
         p,
         value: (n >= n_floor).then_some(median * factor),
@@ -57,7 +57,7 @@ pub(crate) fn distribution(median: f64, unit: &str, n: u64) -> Distribution {
         ..Percentile::default()
     };
     Distribution {
-        unit: unit.to_owned(),
+        unit,
         n,
         mean: (n > 0).then_some(median * 1.08),
         std: (n > 1).then_some(median * 0.3),
@@ -109,7 +109,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         steady: SteadyState::default(),
         n_trials: 0,
         n_gpus: 1,
-        load: Vec::new(),
+        load: [].into(),
         engine_version: None,
         counts: Counts::default(),
         figures: BTreeMap::new(),
@@ -133,7 +133,7 @@ pub(crate) fn measured_cell(
     CellSummary {
         outcome: Some(CellOutcome::Complete),
         n_trials: 3,
-        load: vec![LoadTimeline {
+        load: [LoadTimeline {
             port_bound: Some(Nanos::from_secs_f64(load_secs * 0.2)),
             healthy: Some(Nanos::from_secs_f64(load_secs * 0.8)),
             first_token: Some(Nanos::from_secs_f64(load_secs)),
@@ -143,7 +143,8 @@ pub(crate) fn measured_cell(
                 took: Some(Nanos::from_secs_f64(load_secs * 0.35)),
             }],
             page_cache: PageCache::AsFound,
-        }],
+        }]
+        .into(),
         engine_version: Some("0.1.0".to_owned()),
         counts: Counts { scheduled: 400, ok: 400, ..Counts::default() },
         figures: [
@@ -207,9 +208,9 @@ pub(crate) fn summary() -> Summary {
     let mut fp32 = measured_cell("fp32", 620.9, 2.61, 283);
     fp32.caveats.push(late_sends("1.2 % of requests left more than 5 ms late (p99 lag 12 ms)"));
     fp32.caveats.push(Caveat {
-        code: "partial-wave".to_owned(),
-        what: "400 requests at concurrency 64 end in a wave of 16".to_owned(),
-        advice: "Choose a multiple of the concurrency.".to_owned(),
+        code: "partial-wave".into(),
+        what: "400 requests at concurrency 64 end in a wave of 16".into(),
+        advice: "Choose a multiple of the concurrency.".into(),
         metrics: Vec::new(),
     });
     fp32.counts.ok = 397;
@@ -225,9 +226,9 @@ pub(crate) fn summary() -> Summary {
     let failed = CellSummary {
         outcome: Some(CellOutcome::Failed(failure())),
         caveats: vec![Caveat {
-            code: "foreign-text".to_owned(),
-            what: HOSTILE.to_owned(),
-            advice: HOSTILE.to_owned(),
+            code: "foreign-text".into(),
+            what: HOSTILE.into(),
+            advice: HOSTILE.into(),
             metrics: vec![MetricId::Ttft],
         }],
         ..empty_cell("tiny", HOSTILE, CellStatus::Failed, &[&format!("exited early: {HOSTILE}")])
@@ -246,7 +247,6 @@ pub(crate) fn summary() -> Summary {
             outcome: GateOutcome::Missed,
             why: None,
         }],
-        format: 1,
         title: "TinyLlama-1.1B on GSM8K: FP16 against FP32".to_owned(),
         complete: false,
         wall_time: WallTime {
@@ -273,9 +273,9 @@ pub(crate) fn summary() -> Summary {
             empty_cell("tiny", "int4", CellStatus::Incomplete, &[]),
         ],
         caveats: vec![Caveat {
-            code: "busy-machine".to_owned(),
-            what: "the load average was 3.2 on 2 CPUs when the run began".to_owned(),
-            advice: "Measure on an idle machine.".to_owned(),
+            code: "busy-machine".into(),
+            what: "the load average was 3.2 on 2 CPUs when the run began".into(),
+            advice: "Measure on an idle machine.".into(),
             metrics: Vec::new(),
         }],
     }
@@ -310,9 +310,9 @@ fn beside(reference: &str) -> ReferenceComparison {
 
 fn late_sends(what: &str) -> Caveat {
     Caveat {
-        code: "late-sends".to_owned(),
-        what: format!("the generator fell behind: {what}"),
-        advice: "Lower the rate, or give bench its own cores.".to_owned(),
+        code: "late-sends".into(),
+        what: format!("the generator fell behind: {what}").into(),
+        advice: "Lower the rate, or give bench its own cores.".into(),
         metrics: vec![MetricId::Ttft, MetricId::TtftScheduled],
     }
 }

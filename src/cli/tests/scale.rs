@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::analysis::run::RunAnalysis;
+use crate::cli::publish::{view, write_files};
 use crate::ids::LaunchId;
 use crate::metrics::request::tests::request;
 use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
@@ -17,9 +18,6 @@ use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
-use crate::report::input::Input;
-use crate::report::view::ReportView;
-use crate::report::{html, json, markdown};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::Invocation;
@@ -96,37 +94,55 @@ fn peak_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Analyses a run in a process of its own and returns that one's peak memory.
-fn peak_of(dir: &Path) -> u64 {
-    let name = "analysis::tests::scale::a_finished_cell_leaves_little_in_memory";
+/// What making the report of a run took, in a process of its own.
+#[derive(Debug)]
+struct Taken {
+    peak_kib: usize,
+    secs: f64,
+    summary_bytes: usize,
+    page_bytes: usize,
+}
+
+/// Makes all faces of a run's report in a process of its own.
+fn taken_by(dir: &Path) -> Taken {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", "cli::tests::scale::the_report_of_a_run_elsewhere", "--nocapture"])
         .env(DIR, dir)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let peak = text.split("peak ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    peak.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+    let line = text.lines().find_map(|line| line.split_once("taken ")).map(|(_, rest)| rest);
+    let parts: Vec<&str> = line.unwrap_or_else(|| panic!("{text}")).split(' ').collect();
+    let whole = |at: usize| parts[at].parse().unwrap();
+    Taken {
+        peak_kib: whole(0),
+        secs: parts[1].parse().unwrap(),
+        summary_bytes: whole(2),
+        page_bytes: whole(3),
+    }
+}
+
+/// Is run by [`taken_by`], and does nothing alone.
+#[test]
+#[expect(clippy::print_stdout, reason = "tells its parent what it took")]
+fn the_report_of_a_run_elsewhere() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let begun = std::time::Instant::now();
+    let analysis = RunAnalysis::of(&RunReader::open(Path::new(&dir)).unwrap()).unwrap();
+    write_files(&analysis, &view(&analysis)).unwrap();
+    let secs = begun.elapsed().as_secs_f64();
+    let size = |name: &str| fs::metadata(Path::new(&dir).join(name)).unwrap().len();
+    let (summary, page) = (size("summary.json"), size("report.html"));
+    println!("taken {} {secs} {summary} {page}", peak_kib());
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the child process tells its parent what it took")]
 fn a_finished_cell_leaves_little_in_memory() {
-    if let Some(dir) = std::env::var_os(DIR) {
-        let analysis = RunAnalysis::of(&RunReader::open(Path::new(&dir)).unwrap()).unwrap();
-        let view = ReportView::new(&Input::of(&analysis, None));
-        let page = html::render(&view).unwrap();
-        assert!(page.contains("cell-19"));
-        let accuracy = &analysis.summary.cells[0].accuracy[0];
-        assert_eq!((accuracy.n, accuracy.correct), (N_ITEMS, 300));
-        println!("peak {}", peak_kib());
-        return;
-    }
     let peaks = [20, 120].map(|n_cells| {
         let dir = TempDir::new().unwrap();
         let run = dir.path().join("run");
         write_run(&run, n_cells);
-        peak_of(&run)
+        taken_by(&run).peak_kib
     });
     let per_cell = peaks[1].saturating_sub(peaks[0]) / 100;
     // Graded items and samples of latencies took another 500.
@@ -136,6 +152,7 @@ fn a_finished_cell_leaves_little_in_memory() {
 /// A plan of four engines under as many loads as make so many cells.
 fn swept_plan(n_cells: usize) -> Plan {
     let mut plan = scored_plan(n_cells);
+    plan.launches.clear();
     for (at, cell) in plan.cells.iter_mut().enumerate() {
         let (engine, concurrency) = (format!("engine-{}", at % 4), (at / 4 + 1) as u32);
         cell.launch = LaunchId(engine.clone());
@@ -149,32 +166,28 @@ fn swept_plan(n_cells: usize) -> Plan {
 }
 
 /// `BENCH_TEST_SCALE=10000 cargo test --release --lib reported_in_bounded` has the size for which
-/// time and memory are bounded: 30 s and 300 MB. The small one holds the proportion of the summary.
+/// time, memory and sizes are bounded: 30 s, 300 MB, 40 MB and 5 MB. The small ones hold what each
+/// cell may take of it.
 #[test]
 #[expect(clippy::print_stdout, reason = "tells what it took")]
 fn many_cells_are_reported_in_bounded_time_and_memory() {
+    let taken = |n_cells: usize| {
+        let dir = TempDir::new().unwrap();
+        let run = dir.path().join("run");
+        write_plan(&run, &swept_plan(n_cells), 4);
+        let taken = taken_by(&run);
+        println!("{n_cells} cells: {taken:?}");
+        assert!(taken.summary_bytes < 4_000 * n_cells, "{taken:?}");
+        taken
+    };
     let scale = std::env::var("BENCH_TEST_SCALE").ok().and_then(|scale| scale.parse().ok());
-    let n_cells = scale.unwrap_or(200);
-    let dir = TempDir::new().unwrap();
-    let run = dir.path().join("run");
-    write_plan(&run, &swept_plan(n_cells), 4);
-    let begun = std::time::Instant::now();
-    let analysis = RunAnalysis::of(&RunReader::open(&run).unwrap()).unwrap();
-    let analysed = begun.elapsed();
-    assert_eq!(analysis.comparison.as_ref().unwrap().cells.len(), n_cells / 4 * 3);
-    let view = ReportView::new(&Input::of(&analysis, None));
-    let faces = [html::render(&view).unwrap(), markdown::render(&view).unwrap()];
-    let summary = json::render(&analysis.summary);
-    println!(
-        "{n_cells} cells: read in {analysed:.1?}, all in {:.1?}; {} MiB; summary {} MB, page {} MB",
-        begun.elapsed(),
-        peak_kib() >> 10,
-        summary.len() / 1_000_000,
-        faces[0].len() / 1_000_000,
-    );
-    // 40 MB over 10,000 cells would be 4,000; what a cell takes today must not grow.
-    assert!(summary.len() / n_cells < 30_000, "{} bytes a cell", summary.len() / n_cells);
-    if scale.is_some() && !cfg!(debug_assertions) {
-        assert!(begun.elapsed().as_secs() <= 30 && peak_kib() <= 300 << 10);
-    }
+    let Some(n_cells) = scale else {
+        let [few, many] = [300, 900].map(taken);
+        let per_cell = many.peak_kib.saturating_sub(few.peak_kib) / 600;
+        assert!(per_cell < 36, "{per_cell} KiB a cell: {few:?}, {many:?}");
+        return;
+    };
+    let taken = taken(n_cells);
+    assert!(taken.peak_kib < 300_000_000 >> 10 && taken.page_bytes < 5_000_000, "{taken:?}");
+    assert!(taken.secs < 30.0 || cfg!(debug_assertions), "{taken:?}");
 }
