@@ -26,6 +26,7 @@ mod score;
 pub mod secrets;
 pub mod seed;
 mod serve;
+mod slurm;
 pub mod stats;
 mod store;
 pub mod telemetry;

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Quick(QuickArgs),
     /// Go on with a run that was interrupted; its directory is all that is needed
     Resume(ResumeArgs),
+    /// Show the cells of a run of Slurm's tasks beside the states of these
+    Status(StatusArgs),
     /// Show every cell with its exact command, requests and skip reasons; starts nothing
     Plan(PlanArgs),
     /// Find all mistakes of scenarios at once
@@ -108,7 +110,7 @@ pub(crate) enum Command {
 }
 
 /// A scenario, and changes to it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ScenarioArgs {
     /// Scenario file; `-` reads standard input.
     #[arg(value_name = "SCENARIO.toml")]
@@ -129,7 +131,8 @@ pub(crate) struct ScenarioArgs {
     bench run scenarios/tinyllama_fp16_vs_fp32.toml\n  \
     bench run scenarios/open_loop.toml --set phase.load.rate=20 --out /tmp/rate-20\n  \
     bench run scenarios/vllm_vs_sglang.toml --only engine=vllm --strict\n  \
-    bench run --resume runs/vllm_vs_sglang-20261122T101500Z scenarios/vllm_vs_sglang.toml\n\n\
+    bench run --resume runs/vllm_vs_sglang-20261122T101500Z scenarios/vllm_vs_sglang.toml\n  \
+    bench run sweep.toml --slurm --out /shared/sweep --slurm-set partition=gpu --dry-run\n\n\
     Ctrl-C stops cleanly and keeps what was measured; a second one stops at once. `bench resume`\n\
     goes on as the run was begun; `--resume` takes what changed in the scenario as well.")]
 pub(crate) struct RunArgs {
@@ -142,9 +145,16 @@ pub(crate) struct RunArgs {
     /// measured anew; scores, objectives, trials and the report follow it.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub(crate) resume: Option<PathBuf>,
-    /// Print the plan and stop.
+    /// Print the plan, with --slurm the scripts, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Measure in Slurm tasks, one for each start of an engine, as `[slurm]` says. The same command
+    /// again submits what is missing and nothing else.
+    #[arg(long)]
+    pub(crate) slurm: bool,
+    /// Override one key of `[slurm]`, such as partition=gpu; can be given several times.
+    #[arg(long = "slurm-set", value_name = "KEY=VALUE", requires = "slurm")]
+    pub(crate) slurm_sets: Vec<String>,
     #[command(flatten)]
     pub(crate) ends: EndArgs,
 }
@@ -229,6 +239,20 @@ pub(crate) struct ResumeArgs {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) ends: EndArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  bench status /shared/sweep --watch")]
+pub(crate) struct StatusArgs {
+    /// Run directory of `bench run --slurm`.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Look again until no task waits or runs; what changed is printed.
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// Seconds between two looks of --watch.
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) every: u64,
 }
 
 /// How a run talks, and what its exit code tells.

@@ -106,7 +106,7 @@ impl Exit {
             ),
             Self::NoInput => ("an input is missing", "the message says where it was looked for"),
             Self::Unavailable => (
-                "a server, an engine's program or a data source is not to be had",
+                "a server, an engine's program, Slurm or a data source is not to be had",
                 "the message says what was tried",
             ),
             Self::Internal => (
@@ -123,8 +123,8 @@ impl Exit {
                 "what was measured is kept: `bench resume DIR`",
             ),
             Self::TryAgain => (
-                "somebody else holds the run directory",
-                "wait for it, or end the process that the message names",
+                "somebody else holds the run directory, or Slurm cannot be reached",
+                "wait, or end the process that the message names; then the same command again",
             ),
             Self::Permission => ("permissions are unsafe or missing", "the message names the file"),
             Self::Scenario => {

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     /// Text of the report template that lies beside the scenario; absent where the report is one
     /// of the program's.
     pub(crate) template: Option<String>,
+    /// Whether the plan is a stored one, whose identities hold the day of the run's begin already.
+    pub(crate) is_dated: bool,
 }
 
 impl Job {
@@ -30,6 +32,7 @@ impl Job {
         let Host { bench_exe, assets_dir } = scenario_file::host();
         let invocation = Invocation {
             calibrates: false,
+            slurm: false,
             scenario: scenario.to_owned(),
             cwd: std::env::current_dir().unwrap_or_default(),
             program: bench_exe,
@@ -40,7 +43,14 @@ impl Job {
         // What is wrong with it has been told when the scenario was checked.
         let template = scenario_file::own_template(&planned.loaded.scenario, &planned.plan)
             .and_then(|path| std::fs::read_to_string(path).ok());
-        Self { plan: planned.plan, text: planned.text, resolved, invocation, template }
+        Self {
+            plan: planned.plan,
+            text: planned.text,
+            resolved,
+            invocation,
+            template,
+            is_dated: false,
+        }
     }
 
     pub(crate) fn new_run<'a>(

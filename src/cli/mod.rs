@@ -42,6 +42,7 @@ mod scenario_file;
 mod score;
 mod scores;
 mod signals;
+mod slurm;
 mod starter;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ mod today;
 mod until;
 mod verify;
 
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination as _};
 
 use clap::{CommandFactory as _, Parser as _};
@@ -87,10 +89,12 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
+    slurm::gathered::update(&read_by(&cli.command));
     match cli.command {
         Command::Run(args) => run::run(&args, colour),
         Command::Quick(args) => quick::quick(args, colour),
         Command::Resume(args) => resume::resume(&args, colour),
+        Command::Status(args) => slurm::status::status(&args),
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check::check(&args, colour),
         Command::Report(args) => report::report(&args, colour),
@@ -128,6 +132,20 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             print(&String::from_utf8_lossy(&page))
         }
+    }
+}
+
+/// Returns the run directories that a command reads.
+fn read_by(command: &Command) -> Vec<&Path> {
+    match command {
+        Command::Report(args) => vec![&args.dir],
+        Command::Compare(args) => args.dirs.iter().map(PathBuf::as_path).collect(),
+        Command::Decide(args) => vec![&args.dir],
+        Command::Export(args) => vec![&args.dir],
+        Command::History(args) => args.dirs.iter().map(PathBuf::as_path).collect(),
+        Command::Score(args) => vec![&args.path],
+        Command::Verify(args) => vec![&args.dir],
+        _ => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::kept::{absolute, word};
 use crate::cli::run::Begin;
-use crate::cli::{calibrate, gates, output, run, scenario_file};
+use crate::cli::{calibrate, gates, output, run, scenario_file, slurm};
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::store::error::StoreError;
@@ -18,6 +18,9 @@ use crate::store::run_dir::{Invocation, RunDir};
 /// Goes on with a run as it was begun, from its directory alone.
 pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure> {
     let dir = absolute(&args.dir);
+    if let Some(exit) = slurm::submit::resume(&dir)? {
+        return Ok(exit);
+    }
     let mut job = stored(&dir)?;
     gates::add(&mut job.plan, &args.ends.gates)?;
     let calibrates = job.invocation.calibrates;
@@ -47,7 +50,7 @@ fn stored(dir: &Path) -> Result<Job, Failure> {
     let invocation = Invocation { program: bench_exe, assets: assets_dir, ..begun };
     let (text, resolved) = (reader.scenario()?, reader.resolved()?);
     // The template, if it has one of its own, is in the directory already.
-    Ok(Job { plan, text, resolved, invocation, template: None })
+    Ok(Job { plan, text, resolved, invocation, template: None, is_dated: true })
 }
 
 fn not_a_run(dir: &Path, error: StoreError) -> Failure {

@@ -12,7 +12,7 @@ use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, gates, kept, output, publish};
+use crate::cli::{assets, check_paths, gates, kept, output, publish, slurm};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -33,6 +33,9 @@ use crate::telemetry;
 
 /// Measures a scenario and reports.
 pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
+    if args.slurm {
+        return slurm::submit::run(args, colour);
+    }
     let mut planned = scenario_file::plan(&args.scenario)?;
     if args.dry_run {
         warn(&planned, colour);
@@ -53,7 +56,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     carry_out(planned, path, begin, &args.ends, colour).map(|(exit, _)| exit)
 }
 
-fn warn(planned: &Planned, colour: Colour) {
+pub(crate) fn warn(planned: &Planned, colour: Colour) {
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&planned.loaded.warnings, on_stderr) {
         output::message(&warnings);
@@ -102,7 +105,9 @@ pub(crate) fn measure(
     let redactor = credentials.redactor();
     output::hide(redactor);
     let prepared = prepare(&job, ends.quiet || ends.progress == ProgressAs::Json)?;
-    prepared.date(&mut job.plan, &job.invocation.template_date);
+    if !job.is_dated {
+        prepared.date(&mut job.plan, &job.invocation.template_date);
+    }
     let job = &job;
     let changes = match begin {
         Begin::New(_) => Vec::new(),
@@ -132,7 +137,7 @@ pub(crate) fn measure(
 }
 
 /// Reads the secrets of every engine that this machine can start.
-fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
+pub(crate) fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
     let skips = scenario_file::skips(plan);
     let is_used = |id: &LaunchId| {
         let mut cells = plan.cells.iter().filter(|cell| cell.launch == *id);
@@ -142,7 +147,7 @@ fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
     Ok(Credentials::read(launches, output::hub_token())?)
 }
 
-fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
     let bar = DownloadBar::new();
     let on_taking = |taking: Taking<'_>| {
         if quiet {

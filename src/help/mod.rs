@@ -36,7 +36,7 @@ topics! {
     gates: "conditions, baselines, GitHub Actions, exit codes";
     run_directory: "records, going on with a run, reading it from Python";
     secrets: "keys, headers, what is kept out of all records";
-    cluster: "inside a Slurm job, engines over several nodes";
+    cluster: "Slurm: scripts, submission, states; engines over several nodes";
     trust: "the instrument, measured, also beside other load generators";
     limits: "what is not there, and what was never tried";
 }

@@ -293,6 +293,8 @@ impl Conductor<'_> {
                 None => match self.start(&session.launch, launch, cell)? {
                     Ok(engine) => engine,
                     Err(NotStarted::Interrupted) => break,
+                    // Who ends this program may end its engines as well, as Slurm does.
+                    Err(NotStarted::Failed(_)) if self.interrupt.is_raised() => break,
                     Err(NotStarted::Failed(failure)) => {
                         self.fail_visit(session, &failure)?;
                         return Ok(Vec::new());
@@ -305,6 +307,10 @@ impl Conductor<'_> {
                     engine = Some(running);
                 }
                 TrialEnd::Interrupted => {
+                    engine = Some(running);
+                    break;
+                }
+                TrialEnd::EngineFailed(_) if self.interrupt.is_raised() => {
                     engine = Some(running);
                     break;
                 }
@@ -577,10 +583,12 @@ fn starts_so_far(events: &[EventRecord]) -> BTreeMap<LaunchId, u32> {
 
 /// Reads what earlier sessions of a run have done.
 pub fn done(reader: &RunReader) -> Result<Done, RunError> {
-    let mut done = Done { is_resumed: true, ..Done::default() };
+    let mut done = Done::default();
     for event in reader.events()? {
         done.events.push(event?);
     }
+    let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
+    done.is_resumed = done.events.iter().any(is_start);
     let is_skipped = skipped(&done.events);
     for cell in &reader.plan()?.cells {
         // A trial that was lost is measured again.

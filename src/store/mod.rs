@@ -6,6 +6,7 @@
 
 pub(crate) mod calibration;
 pub(crate) mod error;
+pub(crate) mod gather;
 pub(crate) mod lock;
 pub(crate) mod reader;
 pub(crate) mod records;

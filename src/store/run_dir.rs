@@ -42,6 +42,9 @@ pub struct RunManifest {
 pub struct Invocation {
     /// Whether `bench calibrate` began the run. Its result is then kept for later reports.
     pub calibrates: bool,
+    /// Whether its cells are measured by tasks of Slurm, into directories of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slurm: bool,
     /// The scenario file, as the user named it.
     pub scenario: PathBuf,
     /// Working directory.
@@ -155,6 +158,16 @@ impl RunDir {
     /// The lock.
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    /// Directory of the shares of a run that tasks of a cluster measure, a run directory each.
+    pub fn jobs(&self) -> PathBuf {
+        self.path.join("jobs")
+    }
+
+    /// Directory of what was submitted to Slurm: scripts, logs, settings.
+    pub fn slurm(&self) -> PathBuf {
+        self.path.join("slurm")
     }
 
     /// Directory of all cells.

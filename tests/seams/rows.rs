@@ -422,6 +422,41 @@ precision = 0.5
 max-points = 3
 "#,
     ),
+    row(
+        "settings of Slurm, which a run on this machine does not look at",
+        r#"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.q]
+source = "jsonl"
+location = "./q.jsonl"
+columns = { prompt = "question" }
+[request]
+max-tokens = 4
+[phase.load]
+concurrency = 2
+requests = 4
+[slurm]
+partition = "gpu"
+account = "project"
+qos = "normal"
+constraint = "h100"
+time = "4h"
+gpus = 2
+gres = "gpu:h100:{{ gpus }}"
+nodes = 1
+cpus = 4
+memory = "8G"
+max-jobs = 2
+end-before = "1m"
+setup = ["module load cuda"]
+container = ["apptainer", "exec", "engine.sif"]
+export = ["HF_HOME"]
+extra = ["--exclusive"]
+template = "./task.sh.j2"
+"#,
+    ),
     Row {
         env: &[("OWN_KEY", "unused")],
         ..row(

@@ -8,6 +8,7 @@ mod gate;
 mod phase;
 mod request;
 mod score;
+mod slurm;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, Valid
 pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
 pub use crate::scenario::spec::score::{CompareHow, Normalise, Take, Think};
 pub(crate) use crate::scenario::spec::score::{ExtractorSpec, ExtractorWord, ScoreSpec};
+pub(crate) use crate::scenario::spec::slurm::SlurmSpec;
 use crate::units::Nanos;
 
 /// A count of which there is at least one.
@@ -99,6 +101,8 @@ table! {
         pub(crate) compare: Option<Table> = CompareSpec::KIND,
         /// Prices.
         pub(crate) cost: Option<Table> = CostSpec::KIND,
+        /// What `bench run --slurm` asks Slurm for.
+        pub(crate) slurm: Table = SlurmSpec::KIND,
         /// Overrides, chosen by `--profile NAME`.
         pub(crate) profile [default]: Table = Named("profile", &Kind::Profile),
     }

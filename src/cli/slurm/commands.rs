@@ -1,0 +1,124 @@
+//! The commands of Slurm, each with a bound on its time.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::slurm::answer::{
+    SACCT_FORMAT, SQUEUE_FORMAT, Task, is_out_of_reach, job_id, of_sacct, of_squeue,
+};
+
+/// Time that a command of Slurm gets. It waits for a busy controller by itself for some ten
+/// seconds, and tries a few times.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// The end of a command.
+struct Ended {
+    ok: bool,
+    stdout: String,
+    stderr: String,
+}
+
+/// Why `sbatch` has submitted nothing, as far as it knows.
+pub(super) enum NotSubmitted {
+    /// It says no.
+    Refused(Failure),
+    /// Slurm was not to be reached, or answered too late: the job may be there.
+    Unknown(Failure),
+}
+
+/// Submits a script; returns the id of its job.
+pub(super) fn sbatch(script: &Path) -> Result<u64, NotSubmitted> {
+    let path = script.display().to_string();
+    let ended = run("sbatch", &["--parsable", &path]).map_err(NotSubmitted::Refused)?;
+    let told = ended.stderr.trim();
+    if ended.ok
+        && let Some(id) = job_id(&ended.stdout)
+    {
+        return Ok(id);
+    }
+    if ended.ok {
+        let message = format!("sbatch gave no job id, but {:?}", ended.stdout.trim());
+        return Err(NotSubmitted::Unknown(Failure::new(Exit::TryAgain, message).help(AGAIN)));
+    }
+    if is_out_of_reach(told) {
+        let message = format!("sbatch did not reach Slurm:\n  {}", indented(told));
+        return Err(NotSubmitted::Unknown(Failure::new(Exit::TryAgain, message).help(AGAIN)));
+    }
+    let message = format!("Slurm refuses the job:\n  {}", indented(told));
+    Err(NotSubmitted::Refused(Failure::new(Exit::Unavailable, message).help(format!(
+        "mend [slurm] in the scenario, or `--slurm-set KEY=VALUE`; `sinfo` lists partitions, and the \
+         script is {path}"
+    ))))
+}
+
+/// What to do when it is not known whether a job was accepted.
+const AGAIN: &str = "the same command again first looks whether the job was accepted, and submits \
+                     nothing twice";
+
+/// Returns all tasks of this user's arrays that Slurm's controller knows, those that ended a few
+/// minutes ago included.
+pub(super) fn squeue() -> Result<Vec<Task>, Failure> {
+    let format = format!("--format={SQUEUE_FORMAT}");
+    let ended = run("squeue", &["--noheader", "--array", "--states=all", "--me", &format])?;
+    if ended.ok {
+        return Ok(of_squeue(&ended.stdout));
+    }
+    let message = format!("Slurm does not say what runs:\n  {}", indented(ended.stderr.trim()));
+    Err(Failure::new(Exit::TryAgain, message)
+        .help("nothing was submitted; try again when `squeue` answers"))
+}
+
+/// Returns the tasks of arrays by their accounts, or why there are none.
+pub(super) fn sacct(names: &[String], since: &str) -> Result<Vec<Task>, String> {
+    let (names, since) = (format!("--name={}", names.join(",")), format!("--starttime={since}"));
+    let format = format!("--format={SACCT_FORMAT}");
+    let args = ["--noheader", "--parsable2", "--allocations", "--array", &names, &since, &format];
+    match run("sacct", &args) {
+        Ok(ended) if ended.ok => Ok(of_sacct(&ended.stdout)),
+        Ok(ended) => Err(ended.stderr.lines().next().unwrap_or_default().trim().to_owned()),
+        Err(_) => Err("sacct cannot be started".to_owned()),
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Result<Ended, Failure> {
+    let started = duct::cmd(program, args)
+        .stdin_null()
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .start()
+        .map_err(|source| not_started(program, &source))?;
+    let failed = |why: String| Failure::new(Exit::TryAgain, why).help(AGAIN);
+    let output = match started.wait_timeout(LIMIT) {
+        Ok(Some(output)) => output,
+        Ok(None) => {
+            drop(started.kill());
+            return Err(failed(format!("{program} did not end within {} s", LIMIT.as_secs())));
+        }
+        Err(source) => return Err(failed(format!("failed to wait for {program}: {source}"))),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ended {
+        ok: output.status.success(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
+}
+
+fn not_started(program: &str, source: &std::io::Error) -> Failure {
+    if source.kind() == ErrorKind::NotFound {
+        return Failure::new(Exit::Unavailable, format!("{program} is not on PATH")).help(
+            "submit from a machine that has Slurm's commands (a login node); `--dry-run` shows the \
+             scripts anywhere",
+        );
+    }
+    Failure::new(Exit::Unavailable, format!("failed to start {program}: {source}"))
+        .help("see whether it works by itself")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join("\n  ")
+}

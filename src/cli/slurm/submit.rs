@@ -1,0 +1,353 @@
+//! `bench run --slurm`, and `bench resume` of such a run: submits what is missing, nothing else.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::{Colour, EndArgs, RunArgs};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::job::Job;
+use crate::cli::kept::{absolute, word};
+use crate::cli::scenario_file::Planned;
+use crate::cli::slurm::commands::{self, NotSubmitted};
+use crate::cli::slurm::progress::{CellState, ShareProgress, SlurmRun};
+use crate::cli::slurm::submission::{Settings, Submission, new_id};
+use crate::cli::{check_paths, gates, output, publish, run, scenario_file};
+use crate::diagnostic::Diagnostics;
+use crate::plan::Plan;
+use crate::plan::phases::extract;
+use crate::report::number::counted;
+use crate::scenario::spec::SlurmSpec;
+use crate::secrets::redact::Redactor;
+use crate::slurm::script::{Array, ScriptError, TEMPLATE, render};
+use crate::slurm::share::{Share, arrays};
+use crate::store::error::StoreError;
+use crate::store::lock::RunLock;
+use crate::store::reader::RunReader;
+use crate::store::run_dir::{Invocation, RunDir};
+use crate::store::writer::{NewRun, RunWriter};
+
+/// Stands for the id of a submission that is only shown.
+const SHOWN_ID: &str = "dry-run";
+
+/// Submits a scenario, or shows what would be submitted.
+pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
+    let mut scenario = args.scenario.clone();
+    scenario.sets.extend(args.slurm_sets.iter().map(|set| format!("slurm.{set}")));
+    let mut planned = scenario_file::plan(&scenario)?;
+    run::warn(&planned, colour);
+    gates::add(&mut planned.plan, &args.ends.gates)?;
+    let settings = settings(&planned)?;
+    let out = args.out.as_deref().or(args.resume.as_deref());
+    let path = scenario_file::place(&args.scenario.scenario);
+    let known = out.map(SlurmRun::open).transpose()?.flatten();
+    if let Some(known) = &known {
+        refuse_other(&known.plan, &planned.plan, known.dir.path())?;
+    }
+    if args.dry_run {
+        return show(&planned.plan, known, out, &settings);
+    }
+    let dir = match known {
+        Some(known) => known.dir.path().to_owned(),
+        None => create(planned, path, out, &args.ends)?,
+    };
+    submit(&dir, &settings)
+}
+
+/// Submits what is missing of a run, as it was submitted before; `None` where its cells are not
+/// measured by tasks.
+pub(crate) fn resume(dir: &Path) -> Result<Option<Exit>, Failure> {
+    let Some(run) = SlurmRun::open(dir)? else { return Ok(None) };
+    submit(dir, &Settings::of(&run.dir)?).map(Some)
+}
+
+fn settings(planned: &Planned) -> Result<Settings, Failure> {
+    let scenario = &planned.loaded.scenario;
+    let mut found = Diagnostics::default();
+    let slurm: Option<SlurmSpec> = extract(scenario, &scenario.tree, &["slurm"], &mut found);
+    let Some(slurm) = slurm else { return Err(Failure::scenario(found)) };
+    let template = match &slurm.template {
+        None => TEMPLATE.to_owned(),
+        Some(path) => {
+            let path = scenario.dir.join(path);
+            std::fs::read_to_string(&path).map_err(|source| {
+                Failure::input(format!("failed to read {}: {source}", path.display()))
+            })?
+        }
+    };
+    let cwd = std::env::current_dir().unwrap_or_default();
+    Ok(Settings { slurm, template, cwd })
+}
+
+/// Refuses a scenario whose cells are not those that a run was submitted with. Identities are left
+/// out: they may hold the day of the begin.
+fn refuse_other(begun: &Plan, now: &Plan, dir: &Path) -> Result<(), Failure> {
+    let measured = |plan: &Plan| {
+        let mut cells = plan.cells.clone();
+        for cell in &mut cells {
+            cell.id.0.clear();
+        }
+        let launches: Vec<_> = plan.launches.keys().cloned().collect();
+        (cells, launches, plan.datasets.clone(), plan.scores.clone(), plan.seed, plan.order)
+    };
+    if measured(begun) == measured(now) {
+        return Ok(());
+    }
+    let message = format!("{} was submitted with other cells", dir.display());
+    Err(Failure::new(Exit::Corrupt, message).help(format!(
+        "go on as it was begun with `bench resume {}`, or submit to another directory with `--out`",
+        word(dir)
+    )))
+}
+
+/// Makes the run directory. Data are read first: what is wrong with them is told here, and not
+/// by a task that waited for hours.
+fn create(
+    planned: Planned,
+    path: &Path,
+    out: Option<&Path>,
+    ends: &EndArgs,
+) -> Result<PathBuf, Failure> {
+    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
+    let mut job = Job::of(planned, path);
+    let credentials = run::credentials(&job.plan)?;
+    let redactor = credentials.redactor();
+    output::hide(redactor);
+    let prepared = run::prepare(&job, ends.quiet)?;
+    prepared.date(&mut job.plan, &job.invocation.template_date);
+    job.invocation.slurm = true;
+    let writer = RunWriter::create(&job.new_run(out, redactor))?;
+    let dir = writer.dir().clone();
+    if let Some(template) = &job.template {
+        dir.replace(publish::TEMPLATE, template.as_bytes())?;
+    }
+    writer.golds(&prepared.golds, &std::collections::BTreeSet::new())?;
+    writer.questions(&prepared.questions)?;
+    Ok(absolute(dir.path()))
+}
+
+/// Prints the scripts of what is missing, and what would become of each share.
+fn show(
+    plan: &Plan,
+    known: Option<SlurmRun>,
+    out: Option<&Path>,
+    settings: &Settings,
+) -> Result<Exit, Failure> {
+    let dir = out.map_or_else(|| Path::new("runs").join(&plan.name), Path::to_owned);
+    let mut run = known.unwrap_or_else(|| SlurmRun {
+        dir: RunDir::at(&dir),
+        plan: plan.clone(),
+        submissions: Vec::new(),
+    });
+    let tasks = run.live_tasks().unwrap_or_else(|failure| {
+        let why = failure.render(false);
+        output::message(&format!("note: what runs already is not known\n{why}"));
+        Vec::new()
+    });
+    let standing = Standing::of(run.progress(&tasks)?);
+    let (dir, bench) = (absolute(&dir), program()?);
+    for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
+        let array = Array {
+            id: SHOWN_ID,
+            title: &run.plan.title,
+            dir: &dir,
+            cwd: &settings.cwd,
+            bench: &bench,
+            shares: &shares,
+            n_gpus,
+        };
+        output::data(&(script(settings, &array)? + "\n"))?;
+    }
+    output::data(&standing.told("WOULD SUBMIT", &run.plan))?;
+    Ok(Exit::Ok)
+}
+
+/// Submits what no task measures and what is not over.
+fn submit(dir: &Path, settings: &Settings) -> Result<Exit, Failure> {
+    let dir = absolute(dir);
+    let _lock = RunLock::take(&RunDir::at(&dir))?;
+    let Some(mut run) = SlurmRun::open(&dir)? else {
+        return Err(StoreError::AlreadyARun { path: dir }.into());
+    };
+    settings.write(&run.dir)?;
+    let tasks = run.live_tasks()?;
+    let standing = Standing::of(run.progress(&tasks)?);
+    output::data(&standing.told("SUBMITTING", &run.plan))?;
+    make_places(&run, &standing.missing())?;
+    let (mut n_tasks, mut jobs) = (0, Vec::new());
+    for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
+        n_tasks += shares.len();
+        jobs.push(submit_array(&run, settings, &shares, n_gpus)?.to_string());
+    }
+    if !jobs.is_empty() {
+        output::message(&format!(
+            "submitted {} as job {}; see it with: bench status {}",
+            counted(n_tasks as u64, "task"),
+            jobs.join(", "),
+            word(&dir)
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Makes the run directories of shares that have none yet.
+fn make_places(run: &SlurmRun, shares: &[&Share]) -> Result<(), Failure> {
+    let reader = RunReader::open(run.dir.path())?;
+    let (scenario, resolved) = (reader.scenario()?, reader.resolved()?);
+    let begun = reader.manifest().invocation.clone().unwrap_or_default();
+    let invocation = Invocation { slurm: false, ..begun };
+    for share in shares {
+        let place = run.place(share);
+        if RunDir::at(&place).manifest().exists() {
+            continue;
+        }
+        RunWriter::create(&NewRun {
+            root: run.dir.path(),
+            out: Some(&place),
+            plan: &share.plan,
+            scenario: &scenario,
+            resolved: &resolved,
+            // The run's own texts have no secrets any more.
+            redactor: &Redactor::default(),
+            invocation: &invocation,
+        })?;
+    }
+    Ok(())
+}
+
+fn submit_array(
+    run: &SlurmRun,
+    settings: &Settings,
+    shares: &[&Share],
+    n_gpus: u32,
+) -> Result<u64, Failure> {
+    let dir = run.dir.path();
+    let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
+    let id = new_id(dir, unix_ns);
+    let array = Array {
+        id: &id,
+        title: &run.plan.title,
+        dir,
+        cwd: &settings.cwd,
+        bench: &program()?,
+        shares,
+        n_gpus,
+    };
+    let text = script(settings, &array)?;
+    let mut submission = Submission {
+        name: array.job_name(),
+        id: id.clone(),
+        unix_ns,
+        shares: shares.iter().map(|share| share.id.clone()).collect(),
+        job: None,
+    };
+    let script = submission.script(&run.dir);
+    run.dir.replace(&format!("slurm/{}.sh", submission.id), text.as_bytes())?;
+    // Before Slurm is asked: whatever happens from here on, the next command looks for it.
+    submission.write(&run.dir)?;
+    let job = match commands::sbatch(&script) {
+        Ok(job) => job,
+        Err(NotSubmitted::Refused(failure)) => {
+            submission.withdraw(&run.dir);
+            return Err(failure);
+        }
+        Err(NotSubmitted::Unknown(failure)) => {
+            let tasks = commands::squeue().map_err(|_| failure)?;
+            match tasks.iter().find(|task| task.is_of(&submission.id)) {
+                Some(task) => task.job,
+                None => {
+                    return Err(Failure::new(
+                        Exit::TryAgain,
+                        "sbatch did not reach Slurm, and no job of this submission is there",
+                    )
+                    .help("the same command again looks for it once more, then submits"));
+                }
+            }
+        }
+    };
+    submission.job = Some(job);
+    submission.write(&run.dir)?;
+    Ok(job)
+}
+
+/// Returns this program, which the tasks run.
+fn program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|source| {
+        Failure::new(Exit::Internal, format!("failed to find this program: {source}"))
+            .help("start bench by a path that exists")
+    })
+}
+
+fn script(settings: &Settings, array: &Array<'_>) -> Result<String, Failure> {
+    render(&settings.template, &settings.slurm, array).map_err(|error| match error {
+        ScriptError::Value { .. } => Failure::new(Exit::Scenario, format!("[slurm] {error}"))
+            .help("mend it in the scenario, or with `--slurm-set`"),
+        ScriptError::Template(_) => Failure::new(Exit::Scenario, error.to_string())
+            .help("its variables are in `bench help cluster`"),
+    })
+}
+
+/// The shares of a run by what becomes of them.
+struct Standing {
+    missing: Vec<ShareProgress>,
+    live: Vec<ShareProgress>,
+    failed: Vec<ShareProgress>,
+    complete: Vec<ShareProgress>,
+}
+
+impl Standing {
+    fn of(shares: Vec<ShareProgress>) -> Self {
+        let mut standing = Self {
+            missing: Vec::new(),
+            live: Vec::new(),
+            failed: Vec::new(),
+            complete: Vec::new(),
+        };
+        for share in shares {
+            let has_failed = share.cells.iter().any(|it| matches!(it.state, CellState::Failed(_)));
+            let kind = match () {
+                () if share.is_live() => &mut standing.live,
+                () if !share.is_over() => &mut standing.missing,
+                () if has_failed => &mut standing.failed,
+                () => &mut standing.complete,
+            };
+            kind.push(share);
+        }
+        standing
+    }
+
+    fn missing(&self) -> Vec<&Share> {
+        self.missing.iter().map(|it| &it.share).collect()
+    }
+
+    /// Returns the summary, a line for each kind of which there are any.
+    fn told(&self, missing: &str, plan: &Plan) -> String {
+        let kinds = [
+            (missing, &self.missing),
+            ("SKIPPED running", &self.live),
+            ("SKIPPED failed", &self.failed),
+            ("SKIPPED complete", &self.complete),
+        ];
+        let mut text = String::new();
+        for (word, shares) in kinds.into_iter().filter(|(_, shares)| !shares.is_empty()) {
+            let n_cells: usize = shares.iter().map(|it| it.cells.len()).sum();
+            let names: Vec<String> = shares.iter().map(named).collect();
+            let (n_shares, n_cells) = (shares.len() as u64, n_cells as u64);
+            let counts = (counted(n_shares, "engine start"), counted(n_cells, "cell"));
+            let _ = writeln!(text, "{word:<17} {}, {}: {}", counts.0, counts.1, names.join("; "));
+        }
+        for cell in &plan.cells {
+            if let Some(reason) = &cell.skip {
+                let _ = writeln!(text, "{:<17} {}: {reason}", "INVALID", cell.name);
+            }
+        }
+        text
+    }
+}
+
+fn named(share: &ShareProgress) -> String {
+    let engines = share.share.engines.join(" + ");
+    let task = share.task.as_ref().filter(|task| task.is_live());
+    let task = task.map(|task| format!(", task {} {}", task.id(), task.state)).unwrap_or_default();
+    format!("{engines} ({}{task})", counted(share.cells.len() as u64, "cell"))
+}

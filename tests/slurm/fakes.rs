@@ -1,0 +1,136 @@
+//! Commands of Slurm that answer as real ones do on a bad day. No Slurm is needed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::bed::{Bed, Ended};
+
+/// A bed whose `PATH` begins with commands of its own.
+struct Fakes {
+    bed: Bed,
+}
+
+impl Fakes {
+    fn new(commands: &[(&str, &str)]) -> Self {
+        let bed = Bed::new();
+        fs::create_dir(bed.path("bin")).unwrap();
+        for (name, text) in commands {
+            let path = bed.path(&format!("bin/{name}"));
+            fs::write(&path, format!("#!/bin/bash\ncd \"${{0%/*}}\"\n{text}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { bed }
+    }
+
+    fn slurm(&self, args: &[&str]) -> Ended {
+        let mut all = vec!["run", "s.toml", "--slurm", "--out", "run"];
+        all.extend(args);
+        let mut command = self.bed.command(&all);
+        // No real one behind them.
+        command.env("PATH", format!("{}:/nowhere", self.bed.path("bin").display()));
+        command.env("SECRET_KEY", "sk-canary-0123456789");
+        Ended::of(&command.output().unwrap())
+    }
+
+    fn n_sbatch(&self) -> usize {
+        let log = fs::read_to_string(self.bed.path("bin/sbatch.log")).unwrap_or_default();
+        log.lines().count()
+    }
+}
+
+const ACCEPTS: &str = "/bin/echo x >> sbatch.log; echo 7";
+/// Lists the job of the last script that `sbatch` was given, as if it had been accepted.
+const LISTS: &str = "[ -e accepted ] || exit 0
+name=$(/bin/sed -n 's/^#SBATCH --job-name=//p' \"$(/bin/cat accepted)\")
+for n in 0 1; do echo \"7|$n|PENDING|N/A|N/A||Priority|$name|(null)\"; done";
+
+#[test]
+fn a_machine_without_slurm_shows_scripts_and_says_where_to_submit() {
+    let fakes = Fakes::new(&[]);
+    let shown = fakes.slurm(&["--dry-run"]).expect(0);
+    assert!(shown.out.contains("#SBATCH --array=0-1\n"), "{}", shown.out);
+    assert!(shown.out.contains("WOULD SUBMIT      2 engine starts, 4 cells: fast (2 cells); slow"));
+    assert!(!fakes.bed.path("run").exists(), "a dry run makes nothing");
+    fakes.slurm(&[]).expect(69).says("sbatch is not on PATH").says("login node");
+}
+
+#[test]
+fn what_was_accepted_although_the_answer_got_lost_is_not_submitted_twice() {
+    let lost = "echo x >> sbatch.log; echo \"$2\" > accepted
+        echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2
+        exit 1";
+    let fakes = Fakes::new(&[("sbatch", lost), ("squeue", LISTS)]);
+    fakes.slurm(&[]).expect(0).says("submitted 2 tasks as job 7");
+    let again = fakes.slurm(&[]).expect(0);
+    assert!(again.out.contains("SKIPPED running   2 engine starts"), "{}", again.out);
+    assert_eq!(fakes.n_sbatch(), 1);
+}
+
+#[test]
+fn while_it_is_not_known_whether_it_was_accepted_nothing_is_submitted() {
+    let gone = "echo x >> sbatch.log; echo \"$2\" > accepted
+        echo 'sbatch: error: Unable to contact slurm controller (connect failure)' >&2; exit 1";
+    let squeue = format!(
+        "[ -e up ] || {{ echo 'slurm_load_jobs error: Unable to contact slurm \
+                          controller (connect failure)' >&2; exit 1; }}\n{LISTS}"
+    );
+    let fakes = Fakes::new(&[("sbatch", gone), ("squeue", &squeue)]);
+    fakes.slurm(&[]).expect(75).says("Unable to contact slurm controller").says("twice");
+    fakes.slurm(&[]).expect(75).says("Slurm does not say what runs").says("nothing was submitted");
+    assert_eq!(fakes.n_sbatch(), 1);
+    // The controller is back, and had taken it.
+    fs::write(fakes.bed.path("bin/up"), "").unwrap();
+    let again = fakes.slurm(&[]).expect(0);
+    assert!(again.out.contains("SKIPPED running"), "{}", again.out);
+    assert_eq!(fakes.n_sbatch(), 1);
+    // It had not: then it is submitted, once.
+    fs::remove_file(fakes.bed.path("bin/accepted")).unwrap();
+    fs::write(fakes.bed.path("bin/sbatch"), format!("#!/bin/bash\ncd \"${{0%/*}}\"\n{ACCEPTS}"))
+        .unwrap();
+    fakes.slurm(&[]).expect(0).says("submitted 2 tasks");
+    assert_eq!(fakes.n_sbatch(), 2);
+}
+
+#[test]
+fn a_refusal_is_told_in_the_words_of_slurm_and_can_be_mended() {
+    let strict = "if /bin/grep -q partition=nope \"$2\"; then
+        echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1; fi
+        echo x >> sbatch.log; echo '7;cluster'";
+    let fakes = Fakes::new(&[("sbatch", strict), ("squeue", "")]);
+    let refused = fakes.slurm(&["--slurm-set", "partition=nope"]).expect(69);
+    refused.says("invalid partition specified: nope").says("--slurm-set").says("sinfo");
+    fakes.slurm(&[]).expect(0).says("submitted 2 tasks as job 7");
+}
+
+#[test]
+fn an_answer_without_a_job_id_is_no_success() {
+    let fakes = Fakes::new(&[("sbatch", "echo 'Submitted batch job'"), ("squeue", "")]);
+    fakes.slurm(&[]).expect(75);
+}
+
+#[test]
+fn other_cells_do_not_get_into_a_run_that_was_submitted() {
+    let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
+    fakes.slurm(&[]).expect(0);
+    let other = fakes.slurm(&["--set", "request.max-tokens=5"]).expect(107);
+    other.says("was submitted with other cells").says("bench resume");
+    assert_eq!(fakes.n_sbatch(), 1);
+}
+
+#[test]
+fn no_secret_is_in_what_is_written() {
+    let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
+    let key = "engine.fast.api-key-env=SECRET_KEY";
+    fakes.slurm(&["--set", key, "--slurm-set", "export=[\"SECRET_KEY\"]"]).expect(0);
+    let found = std::process::Command::new("grep")
+        .args(["-r", "sk-canary"])
+        .arg(fakes.bed.path("run"))
+        .output()
+        .unwrap();
+    assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+    let mut scripts =
+        fs::read_dir(fakes.bed.path("run/slurm")).unwrap().map(|it| it.unwrap().path());
+    let script = scripts.find(|path| path.extension().is_some_and(|it| it == "sh")).unwrap();
+    let text = fs::read_to_string(script).unwrap();
+    assert!(text.contains("#SBATCH --export=HOME,PATH,USER,SECRET_KEY\n"), "{text}");
+}
