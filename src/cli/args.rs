@@ -145,6 +145,10 @@ pub(crate) struct RunArgs {
     /// measured anew; scores, objectives, trials and the report follow it.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub(crate) resume: Option<PathBuf>,
+    /// With --resume or --slurm: measure cells again that failed, or whose numbers are INVALID;
+    /// three times at most.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
+    pub(crate) retry: Vec<Retry>,
     /// Print the plan, with --slurm the scripts, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -231,14 +235,28 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  bench resume runs/vllm_vs_sglang-20261122T101500Z\n\n\
+#[command(after_help = "Examples:\n  \
+    bench resume runs/vllm_vs_sglang-20261122T101500Z\n  \
+    bench resume runs/vllm_vs_sglang-20261122T101500Z --retry failed,invalid\n\n\
     The stored plan is carried out, with what `--set`, `--profile` and `--only` made of it.")]
 pub(crate) struct ResumeArgs {
     /// Run directory.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Measure cells again that failed, or whose numbers are INVALID; three times at most.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
+    pub(crate) retry: Vec<Retry>,
     #[command(flatten)]
     pub(crate) ends: EndArgs,
+}
+
+/// Cells that are measured again on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Retry {
+    /// Their engine failed.
+    Failed,
+    /// Their numbers cannot be believed.
+    Invalid,
 }
 
 #[derive(Args, Debug)]

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
+use crate::cli::args::Retry;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::{output, scenario_file};
+use crate::cli::{output, retry, scenario_file};
 use crate::ids::CellId;
 use crate::plan::Plan;
 use crate::plan::render::shell_word;
@@ -134,6 +135,7 @@ pub(crate) fn open(
     dir: &Path,
     job: &Job,
     changes: Vec<String>,
+    kinds: &[Retry],
     redactor: &Redactor,
 ) -> Result<(RunWriter, Done), Failure> {
     let mut writer = RunWriter::resume(dir, redactor)?;
@@ -143,9 +145,16 @@ pub(crate) fn open(
     if !is_same {
         writer.change(&before, &job.new_run(None, redactor), changes)?;
     }
+    retry::ask(&mut writer, kinds)?;
     let done = conduct::done(&RunReader::open(dir)?)?;
     let (n_kept, n_cells) = (done.kept.len(), done.n_cells);
     output::message(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
+    if !done.failed.is_empty() {
+        let failed = counted(done.failed.len() as u64, "cell");
+        output::message(&format!(
+            "  failed before: {failed}; `--retry failed` measures them again"
+        ));
+    }
     Ok((writer, done))
 }
 

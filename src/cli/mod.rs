@@ -37,6 +37,7 @@ mod publish;
 mod quick;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod scenario_file;
 mod score;
@@ -91,6 +92,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
     slurm::gathered::update(&read_by(&cli.command));
     match cli.command {
+        Command::Run(args) if args.slurm => slurm::submit::run(&args, colour),
         Command::Run(args) => run::run(&args, colour),
         Command::Quick(args) => quick::quick(args, colour),
         Command::Resume(args) => resume::resume(&args, colour),

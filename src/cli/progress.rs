@@ -257,6 +257,7 @@ impl Face {
             }
             RunEvent::RunStarted { .. }
             | RunEvent::ScenarioChanged { .. }
+            | RunEvent::RetryAsked { .. }
             | RunEvent::EngineStopped { .. }
             | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}

@@ -18,13 +18,13 @@ use crate::store::run_dir::{Invocation, RunDir};
 /// Goes on with a run as it was begun, from its directory alone.
 pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure> {
     let dir = absolute(&args.dir);
-    if let Some(exit) = slurm::submit::resume(&dir)? {
+    if let Some(exit) = slurm::submit::resume(&dir, &args.retry)? {
         return Ok(exit);
     }
     let mut job = stored(&dir)?;
     gates::add(&mut job.plan, &args.ends.gates)?;
     let calibrates = job.invocation.calibrates;
-    let (exit, analysis) = run::measure(job, Begin::GoOn(&dir), &args.ends, colour)?;
+    let (exit, analysis) = run::measure(job, Begin::GoOn(&dir, &args.retry), &args.ends, colour)?;
     if calibrates {
         calibrate::keep(exit, &analysis)?;
     }

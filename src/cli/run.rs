@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, RunArgs};
+use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, Retry, RunArgs};
 use crate::cli::download::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -12,7 +12,8 @@ use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, gates, kept, output, publish, slurm};
+use crate::cli::slurm::gathered;
+use crate::cli::{assets, check_paths, gates, kept, output, publish};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -33,9 +34,6 @@ use crate::telemetry;
 
 /// Measures a scenario and reports.
 pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
-    if args.slurm {
-        return slurm::submit::run(args, colour);
-    }
     let mut planned = scenario_file::plan(&args.scenario)?;
     if args.dry_run {
         warn(&planned, colour);
@@ -49,7 +47,10 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let begin = match (&args.resume, &args.out) {
         // Killed before it began, it holds nothing to go on with.
         (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),
-        (Some(dir), _) => Begin::GoOn(dir),
+        (Some(dir), _) => {
+            gathered::refuse_here(dir)?;
+            Begin::GoOn(dir, &args.retry)
+        }
         (None, out) => Begin::New(out.as_deref()),
     };
     let path = scenario_file::place(&args.scenario.scenario);
@@ -76,7 +77,7 @@ pub(crate) fn carry_out(
     warn(&planned, colour);
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let mut job = Job::of(planned, path);
-    if let Begin::GoOn(dir) = begin {
+    if let Begin::GoOn(dir, _) = begin {
         kept::take_day(dir, &mut job)?;
     }
     measure(job, begin, ends, colour)
@@ -87,8 +88,8 @@ pub(crate) fn carry_out(
 pub(crate) enum Begin<'a> {
     /// Into a new directory, named or not.
     New(Option<&'a Path>),
-    /// Into that of the run to go on with.
-    GoOn(&'a Path),
+    /// Into that of the run to go on with, measuring again what is of these kinds.
+    GoOn(&'a Path, &'a [Retry]),
 }
 
 /// Carries out a plan, writes and prints its report; returns the exit code and the numbers.
@@ -111,12 +112,12 @@ pub(crate) fn measure(
     let job = &job;
     let changes = match begin {
         Begin::New(_) => Vec::new(),
-        Begin::GoOn(dir) => kept::changes(dir, job, redactor)?,
+        Begin::GoOn(dir, _) => kept::changes(dir, job, redactor)?,
     };
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
-        Begin::GoOn(dir) => kept::open(dir, job, changes, redactor)?,
+        Begin::GoOn(dir, retry) => kept::open(dir, job, changes, retry, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
     if let Some(template) = &job.template {

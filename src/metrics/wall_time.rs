@@ -122,6 +122,7 @@ impl Account<'_> {
             // is said before `RunStarted`.
             RunEvent::RunFinished { .. }
             | RunEvent::ScenarioChanged { .. }
+            | RunEvent::RetryAsked { .. }
             | RunEvent::Caveat { .. } => return,
             RunEvent::RunStarted { .. } => {
                 self.until(self.seen, Activity::Between);

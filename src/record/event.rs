@@ -135,6 +135,11 @@ pub enum RunEvent {
         /// Keys that changed, `engine.slow.itl: 9ms -> 10ms`.
         changes: Vec<String>,
     },
+    /// These cells are to be measured again, whatever became of them so far.
+    RetryAsked {
+        /// The cells.
+        cells: Vec<CellId>,
+    },
     /// A caveat that belongs to the whole run. Runs of format 1 call it a doubt.
     #[serde(alias = "doubt")]
     Caveat {

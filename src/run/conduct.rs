@@ -75,6 +75,8 @@ pub struct Done {
     pub events: Vec<EventRecord>,
     /// Cells that have all their trials.
     pub kept: BTreeSet<CellId>,
+    /// Cells whose engine failed, and that nobody asked to measure again.
+    pub failed: BTreeSet<CellId>,
     /// Cells that this machine was found to be able to run, kept ones included.
     pub n_cells: usize,
     /// Whether there was an earlier session at all.
@@ -118,6 +120,7 @@ impl Conductor<'_> {
                 self.plan.to_mut().add_point(first, *load);
             }
         }
+        self.over.extend(done.failed.iter().cloned());
         self.skip_what_cannot_run()?;
         for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
             let n_done = done.trials.iter().filter(|(id, _)| *id == cell.id).count() as u32;
@@ -171,7 +174,7 @@ impl Conductor<'_> {
     fn skip_what_cannot_run(&mut self) -> Result<(), RunError> {
         let mut unmet: BTreeMap<&LaunchId, Option<String>> = BTreeMap::new();
         let mut skipped = Vec::new();
-        for cell in &self.plan.cells {
+        for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
             let launch = &self.plan.launches[&cell.launch];
             let reason = cell.skip.clone().or_else(|| {
                 unmet.entry(&cell.launch).or_insert_with(|| requires::unmet(launch)).clone()
@@ -590,11 +593,13 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
     let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
     done.is_resumed = done.events.iter().any(is_start);
     let is_skipped = skipped(&done.events);
+    done.failed = failed(&done.events);
     for cell in &reader.plan()?.cells {
         // A trial that was lost is measured again.
         let trials = complete(reader.trials_on_disk(cell)?, cell);
         if trials.len() >= cell.n_trials as usize {
             done.kept.insert(cell.id.clone());
+            done.failed.remove(&cell.id);
         }
         done.n_cells += usize::from(!is_skipped.contains(&cell.id));
         for trial in trials {
@@ -602,6 +607,24 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
         }
     }
     Ok(done)
+}
+
+/// Returns the cells of which the last word is that their engine failed.
+fn failed(events: &[EventRecord]) -> BTreeSet<CellId> {
+    let mut failed = BTreeSet::new();
+    for record in events {
+        match &record.event {
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(_) } => {
+                failed.insert(cell.clone());
+            }
+            RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
+                failed.remove(cell);
+            }
+            RunEvent::RetryAsked { cells } => failed.retain(|cell| !cells.contains(cell)),
+            _ => {}
+        }
+    }
+    failed
 }
 
 /// Returns the cells that the last session could not run.

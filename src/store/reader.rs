@@ -250,6 +250,11 @@ impl RunReader {
                 RunEvent::TrialStarted { cell, trial, .. } => {
                     finished.entry(cell).or_default().remove(&trial);
                 }
+                RunEvent::RetryAsked { cells } => {
+                    for cell in cells {
+                        finished.remove(&cell);
+                    }
+                }
                 _ => {}
             }
         }

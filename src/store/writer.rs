@@ -139,6 +139,25 @@ impl RunWriter {
         write_json(&self.dir.manifest(), &manifest)
     }
 
+    /// Records that cells are to be measured again, and puts their trials aside.
+    ///
+    /// After a kill half-way the trials that are still in their place count: who wants them
+    /// measured again asks once more.
+    pub fn retry(&mut self, cells: &[&Cell]) -> Result<(), StoreError> {
+        let ids = cells.iter().map(|cell| cell.id.clone()).collect();
+        self.event(RunEvent::RetryAsked { cells: ids })?;
+        self.sync()?;
+        for cell in cells {
+            for trial in 1..=cell.n_trials {
+                let path = self.dir.trial(&cell.name, trial)?;
+                if path.exists() {
+                    put_aside(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the paths of the run directory.
     pub fn dir(&self) -> &RunDir {
         &self.dir

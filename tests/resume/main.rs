@@ -9,5 +9,6 @@
 mod anywhere;
 mod bed;
 mod disk;
+mod retry;
 mod rule;
 mod signals;

@@ -211,6 +211,14 @@ fn six_cells_on_a_cluster_survive_what_a_cluster_does() {
     place.bench(&["resume", "run"]).expect(0);
     assert_eq!(place.n_arrays(), n_arrays, "nothing is missing, and something was submitted");
 
+    // On request, what failed is measured again, and fails again.
+    let again = place.bench(&["resume", "run", "--retry", "failed"]).expect(0);
+    let submitted = "SUBMITTING        1 engine start, 2 cells: broken";
+    assert!(again.out.contains(submitted), "{}", again.out);
+    let status = place.wait("it has failed again", |it| !it.contains("waiting or running"));
+    assert!(status.contains("4 of 6 cells complete, 2 failed"), "{status}");
+    assert_eq!(place.n_begun("engine=broken,concurrency=2"), 2);
+
     as_one_that_was_measured_here(&place);
     let logs: String = fs::read_dir(place.bed.path("run/slurm"))
         .unwrap()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
+use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::{output, publish};
@@ -23,6 +24,15 @@ pub(crate) fn update(dirs: &[&Path]) {
             ));
         }
     }
+}
+
+/// Refuses to measure cells of such a run here, beside its tasks.
+pub(crate) fn refuse_here(dir: &Path) -> Result<(), Failure> {
+    if SlurmRun::open(dir)?.is_none() {
+        return Ok(());
+    }
+    let message = format!("the cells of {} are measured by tasks of Slurm", dir.display());
+    Err(Failure::new(Exit::Usage, message).help("add `--slurm`: what is missing is submitted"))
 }
 
 fn update_one(dir: &Path) -> Result<(), Failure> {

@@ -166,6 +166,7 @@ fn state(cell: &CellId, is_complete: bool, events: &[EventRecord]) -> CellState 
                 };
             }
             RunEvent::TrialStarted { cell: of, .. } if of == cell => state = CellState::Missing,
+            RunEvent::RetryAsked { cells } if cells.contains(cell) => state = CellState::Missing,
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{Colour, EndArgs, RunArgs};
+use crate::cli::args::{Colour, EndArgs, Retry, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
@@ -12,7 +12,7 @@ use crate::cli::scenario_file::Planned;
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::{CellState, ShareProgress, SlurmRun};
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
-use crate::cli::{check_paths, gates, output, publish, run, scenario_file};
+use crate::cli::{check_paths, gates, output, publish, retry, run, scenario_file};
 use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
 use crate::plan::phases::extract;
@@ -45,20 +45,20 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         refuse_other(&known.plan, &planned.plan, known.dir.path())?;
     }
     if args.dry_run {
-        return show(&planned.plan, known, out, &settings);
+        return show(&planned.plan, known, out, &settings, &args.retry);
     }
     let dir = match known {
         Some(known) => known.dir.path().to_owned(),
         None => create(planned, path, out, &args.ends)?,
     };
-    submit(&dir, &settings)
+    submit(&dir, &settings, &args.retry)
 }
 
 /// Submits what is missing of a run, as it was submitted before; `None` where its cells are not
 /// measured by tasks.
-pub(crate) fn resume(dir: &Path) -> Result<Option<Exit>, Failure> {
+pub(crate) fn resume(dir: &Path, kinds: &[Retry]) -> Result<Option<Exit>, Failure> {
     let Some(run) = SlurmRun::open(dir)? else { return Ok(None) };
-    submit(dir, &Settings::of(&run.dir)?).map(Some)
+    submit(dir, &Settings::of(&run.dir)?, kinds).map(Some)
 }
 
 fn settings(planned: &Planned) -> Result<Settings, Failure> {
@@ -132,6 +132,7 @@ fn show(
     known: Option<SlurmRun>,
     out: Option<&Path>,
     settings: &Settings,
+    kinds: &[Retry],
 ) -> Result<Exit, Failure> {
     let dir = out.map_or_else(|| Path::new("runs").join(&plan.name), Path::to_owned);
     let mut run = known.unwrap_or_else(|| SlurmRun {
@@ -144,7 +145,7 @@ fn show(
         output::message(&format!("note: what runs already is not known\n{why}"));
         Vec::new()
     });
-    let standing = Standing::of(run.progress(&tasks)?);
+    let standing = Standing::of(run.progress(&tasks)?, kinds.contains(&Retry::Failed));
     let (dir, bench) = (absolute(&dir), program()?);
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         let array = Array {
@@ -163,7 +164,7 @@ fn show(
 }
 
 /// Submits what no task measures and what is not over.
-fn submit(dir: &Path, settings: &Settings) -> Result<Exit, Failure> {
+fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Failure> {
     let dir = absolute(dir);
     let _lock = RunLock::take(&RunDir::at(&dir))?;
     let Some(mut run) = SlurmRun::open(&dir)? else {
@@ -171,7 +172,10 @@ fn submit(dir: &Path, settings: &Settings) -> Result<Exit, Failure> {
     };
     settings.write(&run.dir)?;
     let tasks = run.live_tasks()?;
-    let standing = Standing::of(run.progress(&tasks)?);
+    for share in run.progress(&tasks)?.iter().filter(|share| share.is_over() && !share.is_live()) {
+        retry::ask_of(&run.place(&share.share), kinds)?;
+    }
+    let standing = Standing::of(run.progress(&tasks)?, false);
     output::data(&standing.told("SUBMITTING", &run.plan))?;
     make_places(&run, &standing.missing())?;
     let (mut n_tasks, mut jobs) = (0, Vec::new());
@@ -296,7 +300,8 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(shares: Vec<ShareProgress>) -> Self {
+    /// Sorts shares; whose failed cells are measured again on request is missing.
+    fn of(shares: Vec<ShareProgress>, retries_failed: bool) -> Self {
         let mut standing = Self {
             missing: Vec::new(),
             live: Vec::new(),
@@ -307,7 +312,7 @@ impl Standing {
             let has_failed = share.cells.iter().any(|it| matches!(it.state, CellState::Failed(_)));
             let kind = match () {
                 () if share.is_live() => &mut standing.live,
-                () if !share.is_over() => &mut standing.missing,
+                () if !share.is_over() || has_failed && retries_failed => &mut standing.missing,
                 () if has_failed => &mut standing.failed,
                 () => &mut standing.complete,
             };
