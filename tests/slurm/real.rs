@@ -101,7 +101,8 @@ impl Place {
             if until(&status) {
                 return status;
             }
-            assert!(Instant::now() < deadline, "{what}: not within a minute\n{status}");
+            let late = Instant::now() >= deadline;
+            assert!(!late, "{what}: not within a minute\n{status}\n{}", self.logs());
             sleep(Duration::from_millis(200));
         }
     }
@@ -123,6 +124,14 @@ impl Place {
         });
         let begun = format!("{{\"trial-started\":{{\"cell\":\"{id}\"");
         events.map(|text| text.matches(&begun).count()).sum()
+    }
+
+    /// Returns what the tasks said.
+    fn logs(&self) -> String {
+        let files = fs::read_dir(self.bed.path("run/slurm")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|ending| ending == "log"));
+        logs.map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
     fn n_arrays(&self) -> usize {
@@ -170,6 +179,8 @@ fn six_cells_on_a_cluster_survive_what_a_cluster_does() {
     sleep(Duration::from_millis(500));
     assert!(place.cluster.slurm("scancel", &["--batch", "--signal=USR1", &task]).status.success());
     place.wait("it waits again", |_| place.line(SLOW[1]).contains("PENDING"));
+    // Slurm would let it wait two minutes, for what ends the task before to be over.
+    sleep(Duration::from_secs(2));
     assert!(
         place
             .cluster
@@ -220,12 +231,7 @@ fn six_cells_on_a_cluster_survive_what_a_cluster_does() {
     assert_eq!(place.n_begun("engine=broken,concurrency=2"), 2);
 
     as_one_that_was_measured_here(&place);
-    let logs: String = fs::read_dir(place.bed.path("run/slurm"))
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "log"))
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
+    let logs = place.logs();
     assert!(logs.contains("devices: 0"), "{logs}");
     drop(place);
     assert_eq!(pids_with(mark.as_bytes()), Vec::<u32>::new(), "processes remain");
