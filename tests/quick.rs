@@ -324,6 +324,23 @@ fn an_engine_is_started_by_its_name() {
 }
 
 #[test]
+fn the_built_in_model_takes_the_prompts_that_quick_and_init_make_for_it() {
+    let home = home();
+    let args = ["tiny", "--concurrency", "1", "--seconds", "1", "--output", "4", "--out", "run"];
+    let output = quick(home.path(), &args);
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{}", told(&output));
+    let made = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["init", "--engine", "tiny", "-"])
+        .output()
+        .unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let scenario = fs::read_to_string(home.path().join("run/scenario.toml")).unwrap();
+    let words =
+        |text: &str| text.lines().find(|line| line.starts_with("input-words")).unwrap().to_owned();
+    assert_eq!(words(&made), words(&scenario));
+}
+
+#[test]
 fn an_engine_that_cannot_run_here_fails_the_command() {
     let home = home();
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -108,9 +108,9 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
             precisions: args.precision.clone(),
         },
     };
-    let (what, is_started) = match &engine {
-        EngineChoice::Running { url, .. } => (url.clone(), false),
-        EngineChoice::Started { preset, .. } => (preset.clone(), true),
+    let (what, is_started, data) = match &engine {
+        EngineChoice::Running { url, .. } => (url.clone(), false, data),
+        EngineChoice::Started { preset, .. } => (preset.clone(), true, data.read_by(preset)),
     };
     let model_on = args.model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {

@@ -177,7 +177,7 @@ fn data_of(args: &QuickArgs) -> Result<DataChoice, Failure> {
 
 fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     let preset = preset_name(&args.target)?;
-    let data = data_of(args)?;
+    let data = data_of(args)?.read_by(&preset);
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
     let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {

@@ -244,6 +244,9 @@ impl LoadChoice {
     }
 }
 
+/// The built-in model knows few words whole: 1,877 tokens for 503 of them and a salt of eight.
+const TINY_TOKENS_PER_WORD: u32 = 4;
+
 impl DataChoice {
     /// Returns the same data, a file of it relative to that of the scenario where it lies beside
     /// or below it.
@@ -253,6 +256,17 @@ impl DataChoice {
         let inside = home.parent().and_then(|home| path.strip_prefix(home).ok());
         let path = inside.map_or_else(|| path.clone(), |inside| Path::new(".").join(inside));
         Self::File { source, path, tokenizer }
+    }
+
+    /// Returns what makes prompts of the same length for the engine of this preset.
+    pub(crate) fn read_by(self, preset: &str) -> Self {
+        match self {
+            Self::Words { words, .. } if preset == "tiny" => Self::Words {
+                words: (words / TINY_TOKENS_PER_WORD).max(1),
+                note: format!("the built-in model reads a word as {TINY_TOKENS_PER_WORD} tokens"),
+            },
+            other => other,
+        }
     }
 
     /// Whether the prompts are generated, so that they have no answers of their own.

@@ -150,6 +150,7 @@ const TOP_LEVEL: &[&str] = &[
     "benches",
     "clippy.toml",
     "fixtures",
+    "packaging",
     "reports",
     "rustfmt.toml",
     "scenarios",
