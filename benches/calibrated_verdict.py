@@ -153,9 +153,9 @@ def compare(out, truth_log):
     }
     for metric in LATENCIES:
         for found in cell["distributions"][metric]["percentiles"]:
-            if found["p"] in PERCENTILES and found["value"] is not None:
+            if found["p"] in PERCENTILES and found.get("value") is not None:
                 truth = [quantile(end, found["p"]) for end in ends[metric]]
-                yield f"{metric} p{found['p']:g}", found["state"], found["value"], found["bound"], truth, "ms"
+                yield f"{metric} p{found['p']:g}", found.get("state", "ok"), found["value"], found["bound"], truth, "ms"
     # Rates, as the engine saw them inside the window, had its streams never stood still.
     phase = record["phases"][0]
     start, stop = (record["epoch_unix_ns"] + phase[at] for at in ("started", "stopped"))
@@ -163,7 +163,7 @@ def compare(out, truth_log):
     window = (stop - start) / 1e9
     inside = lambda at: start <= at + offset <= stop
     figure = cell["figures"]["request_throughput"]
-    if figure["value"] is None:
+    if figure.get("value") is None:
         return
     if "concurrency" in (out / "scenario.toml").read_text():
         streams = int((out / "scenario.toml").read_text().split("concurrency = ")[1].split()[0])
@@ -178,7 +178,7 @@ def compare(out, truth_log):
         late = lambda q: q["sent"] - q["scheduled"]
         counts = [sum(inside(r[e] - late(q)) for q, r in pairs) for e in ("last_write_ns", "last_written_ns")]
         truth = sorted(count / window for count in counts)
-    yield "request rate", figure["state"], figure["value"], figure["bound"], truth, "req/s"
+    yield "request rate", figure.get("state", "ok"), figure["value"], figure["bound"], truth, "req/s"
 
 
 def main():

@@ -6,7 +6,7 @@
     reason = "starts the program and looks at what is left"
 )]
 
-#[path = "undecided/mod.rs"]
+mod summary;
 mod undecided;
 
 use std::fs;
@@ -78,7 +78,7 @@ impl Bed {
     }
 
     fn summary(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.dir().join("summary.json")).unwrap()).unwrap()
+        summary::parse(&fs::read_to_string(self.dir().join("summary.json")).unwrap())
     }
 
     fn cell(&self, engine: &str) -> Value {

@@ -188,7 +188,9 @@ fn a_run_leaves_its_records_and_a_report_that_can_be_made_again() {
     // A figure that does not follow from the records is found.
     let summary_path = moved.join("summary.json");
     let text = fs::read_to_string(&summary_path).unwrap();
-    fs::write(&summary_path, text.replacen("\"correct\": ", "\"correct\": 1", 1)).unwrap();
+    let changed = text.replacen("\"correct\":", "\"correct\":1", 1);
+    assert_ne!(changed, text);
+    fs::write(&summary_path, changed).unwrap();
     let verified = bench(&["verify", path_text(&moved)], home.path());
     assert_eq!(verified.status.code(), Some(107), "{}", stdout(&verified));
 }

@@ -5,6 +5,8 @@
     reason = "starts the program and a server, and reads what was written"
 )]
 
+mod summary;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -40,9 +42,9 @@ fn run_with(dir: &Path, scenario: &str, variables: &[(&str, &str)]) -> (Output, 
         .envs(variables.iter().copied())
         .output()
         .unwrap();
-    let summary = fs::read_to_string(dir.join("run/summary.json"));
-    let summary = summary.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    (output, serde_json::from_str(&summary).unwrap())
+    let text = fs::read_to_string(dir.join("run/summary.json"));
+    let text = text.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output, summary::parse(&text))
 }
 
 fn cell<'s>(summary: &'s Value, engine: &str, dataset: &str) -> &'s Value {

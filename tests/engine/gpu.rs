@@ -12,6 +12,8 @@ use bench::telemetry::Probe;
 use bench::telemetry::gpu::{GpuProbe, survey_with, wait_for_memory};
 use bench::units::Nanos;
 
+use serde_json::Value;
+
 use crate::bed::wait_for;
 
 /// The fake library and the file that is its state.
@@ -235,10 +237,9 @@ fn an_energy_counter_that_stands_still_is_no_energy_of_zero() {
     let mut run = GpuRun::with_load(&fake, "itl = \"20ms\"", "duration = \"3s\"\ndrain = \"2s\"");
     let output = run.command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let summary = run.read("summary.json");
-    let figures = &summary[summary.find("\"power_mean\"").unwrap()..];
-    let value = figures.split("\"value\": ").nth(1).unwrap().split([',', '\n']).next().unwrap();
-    let watts: f64 = value.parse().expect(value);
+    let summary: Value = serde_json::from_str(&run.read("summary.json")).unwrap();
+    let power = &summary["cells"][0]["figures"]["power_mean"];
+    let watts = power["value"].as_f64().unwrap();
     assert!((watts - 500.0).abs() < 1.0, "two GPUs of 250 W used {watts} W");
     assert!(
         run.read("report.md").contains("energy counter stood still"),
