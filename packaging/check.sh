@@ -24,13 +24,14 @@ python3 -m venv "$home/venv"
 before=$(cd "$home/venv" && find . -type f | sort)
 "$home/venv/bin/pip" install --quiet --no-index ./bench-*.whl
 # From here on only what the wheel brought.
-run() { (cd "$home" && env -i HOME="$home" PATH="$home/venv/bin:/usr/bin:/bin" HF_HUB_OFFLINE=1 "$@"); }
+alone=(env -i HOME="$home" PATH="$home/venv/bin:/usr/bin:/bin" HF_HUB_OFFLINE=1)
+run() { (cd "$home" && "${alone[@]}" "$@"); }
 
 run bench --version
 run bench init --engine tiny --concurrency 2 scenario.toml > /dev/null
 run bench check scenario.toml
 run bench run scenario.toml --set phase.load.duration=2s --set request.max-tokens=8 --quiet --fail-on failed --out started
-run bench serve sim --port 0 --ttft 5ms --itl 1ms > "$home/port" &
+"${alone[@]}" bench serve sim --port 0 --ttft 5ms --itl 1ms > "$home/port" &
 server=$!
 for _ in $(seq 100); do grep -q : "$home/port" && break; sleep 0.1; done
 url=$(grep -o 'http://[^ ]*' "$home/port" | head -1)
