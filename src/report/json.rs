@@ -26,7 +26,7 @@ pub fn write(summary: &Summary, mut out: impl Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Renders what [`write`] writes.
+/// Renders what [`write()`] writes.
 pub fn render(summary: &Summary) -> String {
     let mut bytes = Vec::new();
     write(summary, &mut bytes).expect("a summary has string keys and serialisable values");
