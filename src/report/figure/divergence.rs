@@ -1,5 +1,6 @@
 //! Where greedy answers leave those of their reference: one panel per pair of cells.
 
+use crate::metrics::summary::CellSummary;
 use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::{FigureView, shortened};
 use crate::report::input::Input;
@@ -11,22 +12,36 @@ const PANELS_MAX: usize = 3;
 /// Characters of a panel's title when it stands alone.
 const TITLE_CHARS: usize = 96;
 
+/// Returns the name of a cell without the keys in which all of these cells agree.
+fn short(cell: &CellSummary, among: &[&CellSummary]) -> String {
+    let varies = |key: &str| among.iter().any(|other| other.keys.get(key) != cell.keys.get(key));
+    let keys = cell.keys.iter().filter(|(key, _)| varies(key));
+    let named: Vec<String> = keys.map(|(key, value)| format!("{key}={value}")).collect();
+    if named.is_empty() { line(&cell.name) } else { line(&named.join(",")) }
+}
+
 /// Draws how many answers part from the reference in which words.
 pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
-    let pairs: Vec<(String, &Fidelity)> = input
-        .summary
-        .cells
+    let cells = &input.summary.cells;
+    let pairs: Vec<(&CellSummary, &CellSummary, &Fidelity)> = cells
         .iter()
         .flat_map(|cell| cell.beside.iter().map(move |beside| (cell, beside)))
         .filter_map(|(cell, beside)| {
             let fidelity = beside.fidelity.as_ref().filter(|fidelity| fidelity.n > 0)?;
-            Some((format!("{} beside {}", line(&cell.name), line(&beside.reference)), fidelity))
+            let reference = cells.iter().find(|known| known.name == beside.reference)?;
+            Some((cell, reference, fidelity))
         })
         .collect();
     let shown = &pairs[..pairs.len().min(PANELS_MAX)];
-    let (_, first) = shown.first()?;
-    let panels: Vec<String> =
-        shown.iter().map(|(name, _)| shortened(name, TITLE_CHARS / shown.len())).collect();
+    let (.., first) = shown.first()?;
+    let titled: Vec<&CellSummary> = shown.iter().flat_map(|(cell, of, _)| [*cell, *of]).collect();
+    let panels: Vec<String> = shown
+        .iter()
+        .map(|(cell, reference, _)| {
+            let name = format!("{} beside {}", short(cell, &titled), short(reference, &titled));
+            shortened(&name, TITLE_CHARS / shown.len())
+        })
+        .collect();
     let rows: Vec<BarRow> = first
         .histogram()
         .into_iter()
@@ -36,7 +51,7 @@ pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
                 let (_, n) = fidelity.histogram()[at];
                 Bar { value: n as f64, label: n.to_string(), ..Bar::default() }
             };
-            let bars = shown.iter().map(|(_, fidelity)| vec![Some(bar(fidelity))]).collect();
+            let bars = shown.iter().map(|(.., fidelity)| vec![Some(bar(fidelity))]).collect();
             BarRow { name: bin, bars, ..BarRow::default() }
         })
         .collect();
