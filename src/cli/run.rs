@@ -186,7 +186,7 @@ fn conduct(
     environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
     writer.environment(&environment)?;
     // Golds of cells that keep their trials cannot change any more.
-    let keeps = |cell: &&Cell| done.trials.iter().any(|(id, _)| *id == cell.id);
+    let keeps = |cell: &&Cell| done.n_trials(&cell.id) > 0;
     let in_use = job.plan.cells.iter().filter(keeps).map(|cell| cell.dataset.as_str()).collect();
     writer.golds(&prepared.golds, &in_use)?;
     writer.questions(&prepared.questions)?;

@@ -83,6 +83,13 @@ pub struct Done {
     pub is_resumed: bool,
 }
 
+impl Done {
+    /// Returns how many trials of a cell are complete.
+    pub fn n_trials(&self, cell: &CellId) -> u32 {
+        self.trials.range((cell.clone(), 0)..=(cell.clone(), u32::MAX)).count() as u32
+    }
+}
+
 /// Carries out `plan`, leaving out what `done` says is there.
 pub fn conduct<'a>(
     plan: &'a Plan,
@@ -123,7 +130,7 @@ impl Conductor<'_> {
         self.over.extend(done.failed.iter().cloned());
         self.skip_what_cannot_run()?;
         for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
-            let n_done = done.trials.iter().filter(|(id, _)| *id == cell.id).count() as u32;
+            let n_done = done.n_trials(&cell.id);
             self.trials_left.insert(cell.id.clone(), cell.n_trials.saturating_sub(n_done));
         }
         self.close_cells_without_trials_left(&done.events)?;

@@ -1,5 +1,6 @@
 //! How far the cells of a run are, by the directories of its shares.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
@@ -135,14 +136,12 @@ impl SlurmRun {
         };
         let done = conduct::done(&reader)?;
         let plan = reader.plan()?;
+        let mut states = last_words(&done.events);
         let cells = plan.cells.iter().map(|cell| {
-            let n_done = done.trials.iter().filter(|(id, _)| *id == cell.id).count() as u32;
-            CellProgress {
-                name: cell.name.clone(),
-                state: state(&cell.id, n_done >= cell.n_trials, &done.events),
-                n_done,
-                n_trials: cell.n_trials,
-            }
+            let n_done = done.n_trials(&cell.id);
+            let state = states.remove(&cell.id).unwrap_or(CellState::Missing);
+            let state = if n_done >= cell.n_trials { CellState::Complete } else { state };
+            CellProgress { name: cell.name.clone(), state, n_done, n_trials: cell.n_trials }
         });
         let cells = cells.collect();
         let secs_per_trial = secs_per_trial(&done.events);
@@ -150,27 +149,25 @@ impl SlurmRun {
     }
 }
 
-/// Returns how a cell stands by the last word on it.
-fn state(cell: &CellId, is_complete: bool, events: &[EventRecord]) -> CellState {
-    if is_complete {
-        return CellState::Complete;
-    }
-    let mut state = CellState::Missing;
+/// Returns how cells stand by the last word on each; what is not in it is missing.
+fn last_words(events: &[EventRecord]) -> HashMap<&CellId, CellState> {
+    let mut states = HashMap::new();
     for record in events {
         match &record.event {
-            RunEvent::CellFinished { cell: of, outcome } if of == cell => {
-                state = match outcome {
-                    CellOutcome::Failed(failure) => CellState::Failed(failure.message.clone()),
-                    CellOutcome::Skipped(reason) => CellState::Skipped(reason.clone()),
-                    CellOutcome::Complete | CellOutcome::Interrupted => CellState::Missing,
-                };
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(failure) } => {
+                states.insert(cell, CellState::Failed(failure.message.clone()));
             }
-            RunEvent::TrialStarted { cell: of, .. } if of == cell => state = CellState::Missing,
-            RunEvent::RetryAsked { cells } if cells.contains(cell) => state = CellState::Missing,
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Skipped(reason) } => {
+                states.insert(cell, CellState::Skipped(reason.clone()));
+            }
+            RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
+                states.remove(cell);
+            }
+            RunEvent::RetryAsked { cells } => states.retain(|cell, _| !cells.contains(*cell)),
             _ => {}
         }
     }
-    state
+    states
 }
 
 /// Returns the wall time of a trial, its share of starts included: from the begin of the session

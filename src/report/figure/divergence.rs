@@ -23,22 +23,28 @@ fn short(cell: &CellSummary, among: &[&CellSummary]) -> String {
 /// Draws how many answers part from the reference in which words.
 pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
     let cells = &input.summary.cells;
-    let pairs: Vec<(&CellSummary, &CellSummary, &Fidelity)> = cells
+    let pairs: Vec<(&CellSummary, &str, &Fidelity)> = cells
         .iter()
         .flat_map(|cell| cell.beside.iter().map(move |beside| (cell, beside)))
         .filter_map(|(cell, beside)| {
             let fidelity = beside.fidelity.as_ref().filter(|fidelity| fidelity.n > 0)?;
-            let reference = cells.iter().find(|known| known.name == beside.reference)?;
-            Some((cell, reference, fidelity))
+            Some((cell, beside.reference.as_str(), fidelity))
         })
         .collect();
     let shown = &pairs[..pairs.len().min(PANELS_MAX)];
     let (.., first) = shown.first()?;
-    let titled: Vec<&CellSummary> = shown.iter().flat_map(|(cell, of, _)| [*cell, *of]).collect();
+    let references: Vec<Option<&CellSummary>> = shown
+        .iter()
+        .map(|(_, reference, _)| cells.iter().find(|cell| cell.name == *reference))
+        .collect();
+    let titled: Vec<&CellSummary> =
+        shown.iter().map(|(cell, ..)| *cell).chain(references.iter().copied().flatten()).collect();
     let panels: Vec<String> = shown
         .iter()
-        .map(|(cell, reference, _)| {
-            let name = format!("{} beside {}", short(cell, &titled), short(reference, &titled));
+        .zip(&references)
+        .map(|((cell, name, _), reference)| {
+            let reference = reference.map_or_else(|| line(name), |cell| short(cell, &titled));
+            let name = format!("{} beside {reference}", short(cell, &titled));
             shortened(&name, TITLE_CHARS / shown.len())
         })
         .collect();
