@@ -30,12 +30,14 @@ pub struct BarRow {
 }
 
 const NAMES_WIDTH_MAX: f64 = 190.0;
+/// Lines of a name; what is longer than that is no name.
+const NAME_LINES_MAX: usize = 12;
 const GAP: f64 = 22.0;
 const TOP: f64 = 58.0;
 const BAR_HEIGHT: f64 = 14.0;
 const ROW_GAP: f64 = 10.0;
 /// How much wider bold text is.
-const BOLD: f64 = 1.12;
+pub(super) const BOLD: f64 = 1.12;
 
 /// Where the parts of a chart with a name per row are.
 pub(super) struct Names {
@@ -49,7 +51,7 @@ impl Names {
     /// Breaks names into lines so that none is cut.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let lines: Vec<Vec<String>> =
-            names.map(|name| wrapped(name, NAMES_WIDTH_MAX - 12.0, 4)).collect();
+            names.map(|name| wrapped(name, NAMES_WIDTH_MAX - 12.0, NAME_LINES_MAX)).collect();
         let widest = lines.iter().flatten().map(|line| text_width(line)).fold(24.0, f64::max);
         Self { lines, width: widest + 12.0 }
     }

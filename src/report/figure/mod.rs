@@ -12,7 +12,7 @@ mod over_load;
 mod overview;
 #[cfg(feature = "png")]
 pub mod png;
-pub mod published;
+mod published;
 mod requests;
 pub mod scale;
 pub mod svg;
@@ -95,7 +95,9 @@ pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
     charts.extend(overview::load_timeline(input, &alternatives));
     charts.extend(devices::devices(input, &alternatives));
     charts.extend(time_series::gpus(input, &alternatives));
-    charts.extend(published::figures(input));
+    let published = published::figures(input, &alternatives);
+    charts.retain(|chart| !published::shows_it(&published, &chart.id));
+    charts.extend(published);
     charts
 }
 

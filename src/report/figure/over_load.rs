@@ -35,7 +35,8 @@ pub(super) fn over_load(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
         .into_iter()
         .filter_map(|(metric, limit)| latency(input, &lines, metric, limit))
         .collect();
-    figures.extend(throughput(&lines));
+    let title = format!("Output throughput over {}", key_label(&key));
+    figures.extend(throughput_as("throughput-over-load", title, &lines));
     figures.extend(goodput(&lines));
     figures
 }
@@ -173,15 +174,15 @@ fn limits(input: &Input<'_>, limit: Limit) -> Vec<f64> {
     limits
 }
 
-fn throughput(lines: &[LoadLine<'_>]) -> Option<FigureView> {
+/// Draws output over load under another id and title.
+pub(super) fn throughput_as(id: &str, title: String, lines: &[LoadLine<'_>]) -> Option<FigureView> {
     let quantity = Quantity::figure(MetricId::OutputThroughput);
     let knee = |curve: &LoadCurve<'_>| match curve.saturation()? {
         Saturation::At(load) => Some(load),
         Saturation::Above(_) => None,
     };
-    let title = format!("Output throughput over {}", key_label(&lines[0].curve.key));
     let caption = "Knee: more load brings hardly more output. Bands are 95 % intervals.";
-    with_knees("throughput-over-load", title, caption, lines, &quantity, &knee)
+    with_knees(id, title, caption, lines, &quantity, &knee)
 }
 
 fn goodput(lines: &[LoadLine<'_>]) -> Option<FigureView> {

@@ -4,16 +4,31 @@ mod engines;
 mod summary_table;
 
 use crate::report::figure::FigureView;
+use crate::report::figure::alternatives::Alternatives;
 use crate::report::input::Input;
 
+/// Figures of every run that say the same as one of a published table.
+const SAME: [(&str, &str); 3] = [
+    ("throughput-over-load", "throughput_all_combined"),
+    ("latency-heat-map", "latency_heatmap"),
+    ("scaling-efficiency", "scaling_efficiency"),
+];
+
 /// Draws the figures of the published table that the scenario names.
-pub fn figures(input: &Input<'_>) -> Vec<FigureView> {
+pub(super) fn figures(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
     match input.plan.published.as_ref().map(|published| published.table.as_str()) {
         Some("vllm_vs_sglang") => {
-            engines::figures(input).into_iter().chain(summary_table::figure(input)).collect()
+            let all = engines::series(input, alternatives);
+            engines::figures(&all).into_iter().chain(summary_table::figure(&all)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether one of `published` shows the same as the figure `id`.
+pub(super) fn shows_it(published: &[FigureView], id: &str) -> bool {
+    let same = SAME.iter().find(|(general, _)| *general == id);
+    same.is_some_and(|(_, own)| published.iter().any(|figure| figure.id == *own))
 }
 
 #[cfg(test)]
@@ -31,7 +46,8 @@ mod tests {
                 names: std::collections::BTreeMap::new(),
             });
             let plan = Plan { published, ..input.plan.clone() };
-            figures(&Input { plan: &plan, ..*input })
+            let input = Input { plan: &plan, ..*input };
+            figures(&input, &Alternatives::of(&input))
         });
         let names = crate::published::vllm_vs_sglang::figure_names();
         assert_eq!(
