@@ -198,8 +198,14 @@ metrics! {
         "Mean sampled power of all GPUs before the first request of a trial.";
     GpuUtilisation: Figure("gpu_utilisation", "GPU utilisation", "%", None)
         "Mean of samples inside the measured window over all GPUs; `gpu_utilisation/<uuid>` per GPU.";
+    GpuUtilisationMax: Figure("gpu_utilisation_max", "highest GPU utilisation", "%", None)
+        "Highest sample inside the measured window of any GPU; `gpu_utilisation_max/<uuid>` per GPU.";
+    GpuMemoryMean: Figure("gpu_memory_mean", "GPU memory", "GiB", LESS)
+        "Mean of sampled memory in use inside the measured window over all GPUs; `gpu_memory_mean/<uuid>` per GPU.";
     GpuMemoryMax: Figure("gpu_memory_max", "highest GPU memory", "GiB", LESS)
         "Highest sampled memory in use of any GPU; `gpu_memory_max/<uuid>` per GPU.";
+    TemperatureMean: Figure("temperature_mean", "GPU temperature", "°C", LESS)
+        "Mean of sampled temperatures inside the measured window over all GPUs.";
     TemperatureMax: Figure("temperature_max", "highest GPU temperature", "°C", LESS)
         "Highest sampled temperature of any GPU.";
     EngineCpu: Figure("engine_cpu", "engine CPU", "cores", None)

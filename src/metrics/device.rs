@@ -56,10 +56,10 @@ pub struct GpuFigures {
     pub utilisation_pct: Moments,
     /// Power, watts.
     pub power_w: Moments,
-    /// Highest memory in use, bytes.
-    pub memory_bytes_max: Option<f64>,
-    /// Highest temperature.
-    pub temperature_c_max: Option<f64>,
+    /// Memory in use, bytes.
+    pub memory_bytes: Moments,
+    /// Temperature, degrees Celsius.
+    pub temperature_c: Moments,
 }
 
 impl DeviceLog {
@@ -162,8 +162,8 @@ impl GpuLog {
         }
         for sample in self.others.iter().filter(|sample| window.contains(sample.at)) {
             sample.utilisation_pct.into_iter().for_each(|pct| figures.utilisation_pct.push(pct));
-            figures.memory_bytes_max = higher(figures.memory_bytes_max, sample.memory_bytes);
-            figures.temperature_c_max = higher(figures.temperature_c_max, sample.temperature_c);
+            sample.memory_bytes.into_iter().for_each(|bytes| figures.memory_bytes.push(bytes));
+            sample.temperature_c.into_iter().for_each(|c| figures.temperature_c.push(c));
         }
         figures
     }
@@ -212,7 +212,7 @@ mod tests {
         assert!((found.energy_whole_j.unwrap() - 600.0).abs() < 1e-6);
         assert_eq!((found.power_w_max, found.power_w_idle), (Some(200.0), Some(250.0)));
         assert_eq!(found.gpus["a"].utilisation_pct.mean(), Some(80.0));
-        assert_eq!(found.gpus["b"].memory_bytes_max, Some(5.0));
+        assert_eq!(found.gpus["b"].memory_bytes.max(), Some(5.0));
     }
 
     #[test]

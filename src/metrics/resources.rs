@@ -121,36 +121,45 @@ fn gpus(figures: &mut Figures, trials: &[Devices]) {
 /// Samples of one GPU, or of all, over trials.
 #[derive(Default)]
 struct Seen {
-    utilisation: Option<(f64, u64)>,
-    memory_bytes_max: Option<f64>,
-    temperature_c_max: Option<f64>,
+    utilisation_pct: Sampled,
+    memory_bytes: Sampled,
+    temperature_c: Sampled,
+}
+
+/// Samples of one thing: their sum, how many, and the highest.
+#[derive(Default)]
+struct Sampled {
+    sum: f64,
+    n: u64,
+    max: Option<f64>,
+}
+
+impl Sampled {
+    fn add(&mut self, samples: &Moments) {
+        self.sum += samples.mean().unwrap_or(0.0) * samples.n() as f64;
+        self.n += samples.n();
+        self.max = higher(self.max, samples.max());
+    }
 }
 
 impl Seen {
     fn add(&mut self, gpu: &GpuFigures) {
-        if let Some(mean) = gpu.utilisation_pct.mean() {
-            let n = gpu.utilisation_pct.n();
-            let (sum, n_before) = self.utilisation.unwrap_or_default();
-            self.utilisation = Some((sum + mean * n as f64, n_before + n));
-        }
-        self.memory_bytes_max = higher(self.memory_bytes_max, gpu.memory_bytes_max);
-        self.temperature_c_max = higher(self.temperature_c_max, gpu.temperature_c_max);
+        self.utilisation_pct.add(&gpu.utilisation_pct);
+        self.memory_bytes.add(&gpu.memory_bytes);
+        self.temperature_c.add(&gpu.temperature_c);
     }
 
     fn set(&self, figures: &mut Figures, key: &dyn Fn(MetricId) -> MetricKey) {
-        if let Some((sum, n)) = self.utilisation {
-            let key = key(MetricId::GpuUtilisation);
-            figures.set(key, sum / n as f64, n, "mean of samples in the window");
-        }
-        let n = self.utilisation.map_or(0, |(_, n)| n);
-        if let Some(bytes) = self.memory_bytes_max {
-            let key = key(MetricId::GpuMemoryMax);
-            figures.set(key, bytes / BYTES_PER_GIB, n, "highest sample in the window");
-        }
-        if let Some(temperature) = self.temperature_c_max {
-            let key = key(MetricId::TemperatureMax);
-            figures.set(key, temperature, n, "highest sample in the window");
-        }
+        let mut set = |of: &Sampled, mean, max, unit: f64| {
+            let Some(highest) = of.max else { return };
+            let all = of.sum / of.n as f64 / unit;
+            figures.set(key(mean), all, of.n, "mean of samples in the window");
+            figures.set(key(max), highest / unit, of.n, "highest sample in the window");
+        };
+        set(&self.utilisation_pct, MetricId::GpuUtilisation, MetricId::GpuUtilisationMax, 1.0);
+        let (mean, max) = (MetricId::GpuMemoryMean, MetricId::GpuMemoryMax);
+        set(&self.memory_bytes, mean, max, BYTES_PER_GIB);
+        set(&self.temperature_c, MetricId::TemperatureMean, MetricId::TemperatureMax, 1.0);
     }
 }
 
@@ -163,7 +172,10 @@ mod tests {
 
     fn devices(window_j: Result<f64, String>) -> Devices {
         let mut gpu = GpuFigures::default();
-        gpu.utilisation_pct.push(90.0);
+        for (pct, bytes) in [(80.0, BYTES_PER_GIB), (100.0, 3.0 * BYTES_PER_GIB)] {
+            gpu.utilisation_pct.push(pct);
+            gpu.memory_bytes.push(bytes);
+        }
         Devices {
             energy_window_j: window_j.clone(),
             energy_whole_j: window_j.map(|joules| joules * 2.0),
@@ -202,6 +214,10 @@ mod tests {
         // 40 s at 3.6 an hour are 0.04, over 40 answers.
         assert!((found.value(MetricId::CostPerCorrectAnswer).unwrap() - 0.001).abs() < 1e-9);
         assert_eq!(found.by_key[&MetricId::GpuUtilisation.of("a")].value, Some(90.0));
+        assert_eq!(found.value(MetricId::GpuUtilisationMax), Some(100.0));
+        assert_eq!(found.value(MetricId::GpuMemoryMean), Some(2.0));
+        assert_eq!(found.value(MetricId::GpuMemoryMax), Some(3.0));
+        assert_eq!(found.value(MetricId::TemperatureMean), None, "it was not sampled");
         assert_eq!(found.by_key[&MetricId::Energy.into()].note, "samples cover 99 %; idle 60 W");
     }
 
