@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::run::RunAnalysis;
-use crate::metrics::request::RequestMetrics;
+use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::totals::{cancel_kind, error_kind};
 use crate::plan::cell::Cell;
-use crate::record::request::{Outcome, RequestRecord};
+use crate::record::request::{Outcome, OutputRecord, RequestRecord};
 use crate::record::trial::{PhaseKind, TrialRecord};
 use crate::score::answer::Delivery;
 use crate::score::item::Class;
@@ -66,34 +66,91 @@ pub struct RequestRow {
     pub correct: Option<bool>,
 }
 
+/// A request with its stream and its answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamedRequest {
+    /// Its figures.
+    pub row: RequestRow,
+    /// When it was sent, from its trial's epoch; absent if it never was.
+    pub sent: Option<Nanos>,
+    /// When events with generated tokens arrived, from the same epoch, and how many each held,
+    /// where that is known.
+    pub tokens: Vec<(Nanos, Option<u32>)>,
+    /// The answer, without reasoning.
+    pub text: String,
+    /// What the engine or the network said of its failure; empty for none.
+    pub error: String,
+}
+
+impl StreamedRequest {
+    fn of(row: RequestRow, request: &RequestRecord, output: OutputRecord) -> Self {
+        let error = match &request.outcome {
+            Outcome::Error(error) => match error.words() {
+                Some(words) => format!("{}: {words}", row.outcome),
+                None => row.outcome.clone(),
+            },
+            Outcome::Ok => String::new(),
+            Outcome::Cancelled(_) => row.outcome.clone(),
+        };
+        Self {
+            sent: request.sent,
+            tokens: token_events(request).map(|event| (event.at, event.tokens)).collect(),
+            text: output.text,
+            error,
+            row,
+        }
+    }
+}
+
 /// Returns the requests of all complete trials, in the order of the plan and of their end.
 pub(crate) fn rows<'a>(
     reader: &'a RunReader,
     analysis: &'a RunAnalysis,
 ) -> impl Iterator<Item = Result<RequestRow, StoreError>> + 'a {
-    analysis.plan.cells.iter().flat_map(move |cell| match cell_rows(reader, analysis, cell) {
+    each(reader, analysis, |row, _, _| row)
+}
+
+/// Returns the same requests with their streams and answers.
+pub(crate) fn streamed<'a>(
+    reader: &'a RunReader,
+    analysis: &'a RunAnalysis,
+) -> impl Iterator<Item = Result<StreamedRequest, StoreError>> + 'a {
+    each(reader, analysis, |row, request, output| StreamedRequest::of(row, &request, output))
+}
+
+/// Makes something of each request that has a row.
+type Make<T> = fn(RequestRow, RequestRecord, OutputRecord) -> T;
+
+fn each<'a, T: 'a>(
+    reader: &'a RunReader,
+    analysis: &'a RunAnalysis,
+    make: Make<T>,
+) -> impl Iterator<Item = Result<T, StoreError>> + 'a {
+    analysis.plan.cells.iter().flat_map(move |cell| match of_cell(reader, analysis, cell, make) {
         Ok(rows) => rows,
         Err(error) => Box::new(std::iter::once(Err(error))),
     })
 }
 
-type Rows<'a> = Box<dyn Iterator<Item = Result<RequestRow, StoreError>> + 'a>;
+type Each<'a, T> = Box<dyn Iterator<Item = Result<T, StoreError>> + 'a>;
 
-fn cell_rows<'a>(
+fn of_cell<'a, T: 'a>(
     reader: &'a RunReader,
     analysis: &'a RunAnalysis,
     cell: &'a Cell,
-) -> Result<Rows<'a>, StoreError> {
+    make: Make<T>,
+) -> Result<Each<'a, T>, StoreError> {
     let trials = complete_trials(reader, cell)?;
-    Ok(Box::new(trials.into_iter().flat_map(move |trial| -> Rows<'a> {
+    Ok(Box::new(trials.into_iter().flat_map(move |trial| -> Each<'a, T> {
         let record = trial.record.clone();
         match exchanges(&trial) {
             Ok(exchanges) => Box::new(exchanges.filter_map(move |exchange| {
-                let request = match exchange {
-                    Ok((request, _)) => request,
+                let (request, output) = match exchange {
+                    Ok(exchange) => exchange,
                     Err(error) => return Some(Err(error)),
                 };
-                row(analysis, cell, &record, &request).map(Ok)
+                let row = row(analysis, cell, &record, &request)?;
+                Some(Ok(make(row, request, output)))
             })),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }

@@ -50,10 +50,10 @@ pub(crate) fn as_published(
     dir: &Path,
 ) -> Result<(), Failure> {
     let mut requests = Requests::new();
-    for row in request_rows::rows(reader, analysis) {
-        let row = row?;
-        if row.measured {
-            requests.entry(row.cell.clone()).or_default().push(row);
+    for request in request_rows::streamed(reader, analysis) {
+        let request = request?;
+        if request.row.measured {
+            requests.entry(request.row.cell.clone()).or_default().push(request);
         }
     }
     let files = original::files(&Input::of(analysis, None), &requests);

@@ -7,7 +7,7 @@ mod tables_csv;
 
 use std::collections::BTreeMap;
 
-use crate::analysis::request_rows::RequestRow;
+use crate::analysis::request_rows::StreamedRequest;
 use crate::metrics::summary::CellSummary;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
@@ -23,14 +23,14 @@ pub struct OriginalFile {
 }
 
 /// Measured requests by the name of their cell.
-pub type Requests = BTreeMap<String, Vec<RequestRow>>;
+pub type Requests = BTreeMap<String, Vec<StreamedRequest>>;
 
 /// A measured cell with everything that files tell of it.
 struct Measured<'a> {
     cell: &'a CellSummary,
     planned: &'a Cell,
     launch: &'a Launch,
-    requests: &'a [RequestRow],
+    requests: &'a [StreamedRequest],
 }
 
 /// Makes the files of the published table that the scenario names; none where it names none, or
@@ -107,23 +107,34 @@ fn csv_text(header: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::request_rows::RequestRow;
     use crate::report::tests::sample_run;
+    use crate::units::Nanos;
 
     /// Files of the sample run as if its scenario named `table`, cells at concurrency 20.
     fn files_of(table: &str, keys: &[(&str, &str)]) -> Vec<OriginalFile> {
         sample_run::with_published(table, keys, |input| {
-            let row = |index, ttft_ms: f64| RequestRow {
-                index,
-                measured: true,
-                ttft_ms: Some(ttft_ms),
-                e2e_ms: Some(10.0 * ttft_ms),
-                tpot_ms: Some(4.0),
-                prompt_tokens: Some(50),
-                output_tokens: Some(20),
-                outcome: "ok".to_owned(),
-                ..RequestRow::default()
+            let row = |index, ttft_ms: u64| StreamedRequest {
+                row: RequestRow {
+                    index,
+                    measured: true,
+                    ttft_ms: Some(ttft_ms as f64),
+                    e2e_ms: Some(10.0 * ttft_ms as f64),
+                    tpot_ms: Some(4.0),
+                    prompt_tokens: Some(50),
+                    output_tokens: Some(20),
+                    outcome: "ok".to_owned(),
+                    ..RequestRow::default()
+                },
+                sent: Some(Nanos::from_millis(5)),
+                // One token, then the other nineteen in one event.
+                tokens: [(1, 1), (10, 19)]
+                    .map(|(times, n)| (Nanos::from_millis(5 + times * ttft_ms), Some(n)))
+                    .to_vec(),
+                text: format!("answer {index}"),
+                error: String::new(),
             };
-            let rows = vec![row(0, 10.0), row(1, 20.0)];
+            let rows = vec![row(0, 10), row(1, 20)];
             let cells = input.summary.cells.iter();
             let requests = cells.map(|cell| (cell.name.clone(), rows.clone())).collect();
             files(input, &requests)
@@ -188,6 +199,18 @@ mod tests {
         }
         assert_eq!(json["ttfts"], serde_json::json!([0.01, 0.02]));
         assert_eq!(json["input_lens"], serde_json::json!([50, 50]));
+        assert_eq!(json["itls"], serde_json::json!([[0.09], [0.18]]));
+        assert_eq!(json["generated_texts"], serde_json::json!(["answer 0", "answer 1"]));
+        assert_eq!(json["errors"], serde_json::json!(["", ""]));
+        assert_eq!(json["start_times"], serde_json::json!([0.005, 0.005]));
+        // All forty tokens come in the first second, while both are under way.
+        assert_eq!(json["max_output_tokens_per_s"], 40.0);
+        assert_eq!(json["max_concurrent_requests"], 2);
+        // numpy: np.mean, np.median, np.std and np.percentile(…, 99) of [90, 180] and [10, 20].
+        assert_eq!(json["mean_itl_ms"], 135.0);
+        assert!((json["std_itl_ms"].as_f64().unwrap() - 45.0).abs() < 1e-9);
+        assert_eq!(json["median_ttft_ms"], 15.0);
+        assert!((json["p99_ttft_ms"].as_f64().unwrap() - 19.9).abs() < 1e-9);
         assert!(files[0].path.contains("qps-"), "{}", files[0].path);
     }
 

@@ -81,10 +81,14 @@ struct Gpu {
     name: Option<String>,
     #[serde(rename = "gpu_util_mean")]
     util_mean: Option<f64>,
+    #[serde(rename = "gpu_util_max")]
+    util_max: Option<f64>,
+    memory_used_mean_mb: Option<f64>,
     memory_used_max_mb: Option<f64>,
     memory_total_mb: Option<f64>,
     power_mean_watts: Option<f64>,
     power_max_watts: Option<f64>,
+    temp_mean_c: Option<f64>,
     temp_max_c: Option<f64>,
 }
 
@@ -137,8 +141,8 @@ fn without_header(csv: &str) -> &str {
 fn document(input: &Input<'_>, it: &Measured<'_>) -> Document {
     let figure = |metric| Quantity::figure(metric).value(it.cell);
     let mean = |metric| rounded(Quantity::mean(metric).value(it.cell), 3);
-    let completed: Vec<&RequestRow> =
-        it.requests.iter().filter(|request| request.outcome == "ok").collect();
+    let rows = it.requests.iter().map(|request| &request.row);
+    let completed: Vec<&RequestRow> = rows.filter(|row| row.outcome == "ok").collect();
     let p99 = |of: fn(&RequestRow) -> Option<f64>| {
         let mut values: Vec<f64> = completed.iter().filter_map(|request| of(request)).collect();
         values.sort_by(f64::total_cmp);
@@ -178,10 +182,16 @@ fn document(input: &Input<'_>, it: &Measured<'_>) -> Document {
         gpu: Gpu {
             name: gpu.map(|gpu| gpu.name.clone()),
             util_mean: rounded(figure(MetricId::GpuUtilisation), 2),
+            util_max: figure(MetricId::GpuUtilisationMax),
+            memory_used_mean_mb: rounded(
+                figure(MetricId::GpuMemoryMean).map(|gib| gib * 1024.0),
+                1,
+            ),
             memory_used_max_mb: rounded(figure(MetricId::GpuMemoryMax).map(|gib| gib * 1024.0), 1),
             memory_total_mb: gpu.map(|gpu| mib(gpu.memory_bytes as f64)),
             power_mean_watts: rounded(figure(MetricId::PowerMean), 1),
             power_max_watts: rounded(figure(MetricId::PowerMax), 1),
+            temp_mean_c: rounded(figure(MetricId::TemperatureMean), 1),
             temp_max_c: figure(MetricId::TemperatureMax),
         },
         per_request: (completed.iter().zip(0_u64..))
@@ -217,13 +227,13 @@ fn summary_csv(document: &Document) -> String {
         field(summary.mean_prefill_speed_tokens_per_sec),
         gpu.name.clone().unwrap_or_default(),
         field(gpu.util_mean),
-        String::new(),
-        String::new(),
+        field(gpu.util_max),
+        field(gpu.memory_used_mean_mb),
         field(gpu.memory_used_max_mb),
         field(gpu.memory_total_mb),
         field(gpu.power_mean_watts),
         field(gpu.power_max_watts),
-        String::new(),
+        field(gpu.temp_mean_c),
         field(gpu.temp_max_c),
     ];
     csv_text(&COLUMNS.map(str::to_owned), [row])

@@ -1,24 +1,24 @@
 //! The JSON that `vllm bench serve --save-result --save-detailed` writes, for those who read it.
 //!
-//! Source: vLLM, `vllm/benchmarks/serve.py`. Left out: gaps between tokens and generated texts,
-//! which `bench` keeps in its records.
+//! Source: vLLM, `vllm/benchmarks/serve.py`, commit 009e6d4. Latencies are summed up as it does it,
+//! from the lists of the file, so that a reader who does so again finds the same; what `bench`
+//! counts otherwise is TPOT, whose tokens are the engine's. A request is one of all trials: its
+//! start counts from its own trial's begin, and the peaks are the highest of any trial.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::analysis::request_rows::{RequestRow, StreamedRequest};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::plan::cell::ArrivalsPlan;
 use crate::published::serving::ServingBlock;
 use crate::report::input::Input;
 use crate::report::original::{Measured, OriginalFile, base_name, started};
-
-/// Latencies by the names of the file.
-const LATENCIES: [(&str, MetricId); 4] = [
-    ("ttft", MetricId::Ttft),
-    ("tpot", MetricId::Tpot),
-    ("itl", MetricId::Itl),
-    ("e2el", MetricId::E2e),
-];
+use crate::stats::mean::Moments;
+use crate::stats::quantile::quantile;
+use crate::units::Nanos;
 
 /// Makes one file for each cell.
 pub(super) fn files(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<OriginalFile> {
@@ -95,21 +95,104 @@ fn document(it: &Measured<'_>, load: &Load, date: &str) -> Map<String, Value> {
     set("request_goodput", json!(Quantity::figure(MetricId::Goodput).value(it.cell)));
     set("output_throughput", json!(block.output_throughput));
     set("total_token_throughput", json!(block.total_throughput));
-    let secs = |ms: Option<f64>| ms.map_or(0.0, |ms| ms / 1e3);
-    let requests = it.requests;
-    set("input_lens", requests.iter().map(|it| it.prompt_tokens.unwrap_or(0)).collect());
-    set("output_lens", requests.iter().map(|it| it.output_tokens.unwrap_or(0)).collect());
-    set("ttfts", requests.iter().map(|it| secs(it.ttft_ms)).collect());
-    set("latencies", requests.iter().map(|it| secs(it.e2e_ms)).collect());
-    let error = |outcome: &str| if outcome == "ok" { "" } else { outcome }.to_owned();
-    set("errors", requests.iter().map(|it| error(&it.outcome)).collect());
-    for (name, metric) in LATENCIES {
-        let found = it.cell.distributions.get(&metric);
-        let percentile = |p| Quantity::percentile(metric, p).value(it.cell);
-        set(&format!("mean_{name}_ms"), json!(found.and_then(|all| all.mean)));
-        set(&format!("median_{name}_ms"), json!(percentile(50.0)));
-        set(&format!("std_{name}_ms"), json!(found.and_then(|all| all.std)));
-        set(&format!("p99_{name}_ms"), json!(percentile(99.0)));
+    let mut requests: Vec<&StreamedRequest> = it.requests.iter().collect();
+    requests.sort_by_key(|it| (it.row.trial, it.row.index, it.row.turn));
+    let lists = Lists::of(&requests);
+    let list = |of: fn(&StreamedRequest) -> Value| requests.iter().map(|it| of(it)).collect();
+    set("input_lens", list(|it| json!(it.row.prompt_tokens.unwrap_or(0))));
+    set("output_lens", list(|it| json!(it.row.output_tokens.unwrap_or(0))));
+    set("ttfts", list(|it| json!(secs(it.row.ttft_ms))));
+    set("itls", list(|it| json!(gaps(it))));
+    set("latencies", list(|it| json!(secs(it.row.e2e_ms))));
+    set("start_times", list(|it| json!(it.sent.map_or(0.0, Nanos::as_secs_f64))));
+    set("queue_times", list(|it| json!(secs(it.row.send_lag_ms))));
+    set("generated_texts", list(|it| json!(it.text)));
+    set("errors", list(|it| json!(it.error)));
+    set("max_output_tokens_per_s", json!(lists.tokens_per_s_max));
+    set("max_concurrent_requests", json!(lists.in_flight_max));
+    set("rtfx", json!(0.0));
+    for (name, values) in lists.latencies_ms {
+        let moments: Moments = values.iter().copied().collect();
+        set(&format!("mean_{name}_ms"), json!(moments.mean()));
+        set(&format!("median_{name}_ms"), json!(quantile(&values, 0.5)));
+        set(&format!("std_{name}_ms"), json!(of_population(&moments)));
+        set(&format!("p99_{name}_ms"), json!(quantile(&values, 0.99)));
     }
     all
+}
+
+/// What failed has no time: the file says 0 of it then.
+fn secs(ms: Option<f64>) -> f64 {
+    ms.map_or(0.0, |ms| ms / 1e3)
+}
+
+/// Times between the events that held tokens, seconds.
+fn gaps(it: &StreamedRequest) -> Vec<f64> {
+    it.tokens.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0).as_secs_f64()).collect()
+}
+
+/// Standard deviation of all values there are (divided by `n`), as the source computes it.
+fn of_population(moments: &Moments) -> Option<f64> {
+    let n = moments.n() as f64;
+    if moments.n() == 1 { Some(0.0) } else { Some(moments.std()? * ((n - 1.0) / n).sqrt()) }
+}
+
+/// What is computed from the requests that were answered.
+struct Lists {
+    /// By the names of the file, ascending.
+    latencies_ms: [(&'static str, Vec<f64>); 4],
+    /// Most tokens in a whole second since the first request of its trial.
+    tokens_per_s_max: f64,
+    /// Most requests between sending and last token.
+    in_flight_max: i64,
+}
+
+impl Lists {
+    fn of(requests: &[&StreamedRequest]) -> Self {
+        let answered: Vec<&StreamedRequest> =
+            requests.iter().copied().filter(|it| it.row.outcome == "ok").collect();
+        let sorted = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let of = |of: fn(&RequestRow) -> Option<f64>| {
+            sorted(answered.iter().filter_map(|it| of(&it.row)).collect())
+        };
+        let itls = answered.iter().flat_map(|it| gaps(it)).map(|secs| secs * 1e3).collect();
+        let trials = answered.chunk_by(|a, b| a.row.trial == b.row.trial);
+        let peaks: Vec<(f64, i64)> = trials.map(peaks).collect();
+        Self {
+            latencies_ms: [
+                ("ttft", of(|row| row.ttft_ms)),
+                ("tpot", of(|row| row.tpot_ms)),
+                ("itl", sorted(itls)),
+                ("e2el", of(|row| row.e2e_ms)),
+            ],
+            tokens_per_s_max: peaks.iter().map(|(tokens, _)| *tokens).fold(0.0, f64::max),
+            in_flight_max: peaks.iter().map(|(_, n)| *n).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Returns the most tokens in a second and the most requests at once of one trial.
+fn peaks(requests: &[&StreamedRequest]) -> (f64, i64) {
+    let Some(first) = requests.iter().filter_map(|it| it.sent).min() else { return (0.0, 0) };
+    let mut seconds: BTreeMap<u64, f64> = BTreeMap::new();
+    let mut changes: Vec<(Nanos, i64)> = Vec::new();
+    for it in requests {
+        for (at, tokens) in &it.tokens {
+            let second = at.saturating_sub(first).0 / 1_000_000_000;
+            *seconds.entry(second).or_default() += f64::from(tokens.unwrap_or(1));
+        }
+        if let (Some(sent), Some((last, _))) = (it.sent, it.tokens.last()) {
+            changes.extend([(sent, 1), (*last, -1)]);
+        }
+    }
+    // What ends at an instant is gone before what begins there.
+    changes.sort_unstable();
+    let in_flight = changes.iter().scan(0, |n, (_, change)| {
+        *n += change;
+        Some(*n)
+    });
+    (seconds.into_values().fold(0.0, f64::max), in_flight.max().unwrap_or(0))
 }
