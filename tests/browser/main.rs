@@ -2,8 +2,9 @@
 //! when it is used, and what a screen reader makes of it.
 //!
 //! Without Chromium nothing is looked at, and noted as skipped. axe-core is looked for where
-//! `BENCH_TEST_AXE` says, as `.ci/run` installs it. The pages of all scenarios take minutes: they
-//! are made where `BENCH_TEST_BROWSER` is set.
+//! `BENCH_TEST_AXE` says, as `.ci/run` installs it. The pages of all scenarios and one of 10,000
+//! rows take minutes: they are made where `BENCH_TEST_BROWSER` is 1, or of the scenarios whose
+//! name it is a part of.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -282,16 +283,14 @@ fn hides_what_a_legend_names(browser: &mut Chromium) {
 #[test]
 fn the_pages_of_scenarios_cut_and_overprint_nothing() {
     let Some(mut browser) = browser() else { return };
-    if std::env::var_os("BENCH_TEST_BROWSER").is_none() {
-        undecided::note("skipped: pages of all scenarios: BENCH_TEST_BROWSER is not set");
-        return;
-    }
+    let Some(wanted) = wanted("pages of all scenarios") else { return };
     let axe = axe();
     let home = TempDir::new().unwrap();
     let mut scenarios: Vec<PathBuf> = fs::read_dir("scenarios")
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .filter(|path| wanted == "1" || path.to_string_lossy().contains(&wanted))
         .collect();
     scenarios.sort();
     let mut n_pages = 0;
@@ -306,5 +305,63 @@ fn the_pages_of_scenarios_cut_and_overprint_nothing() {
         n_pages += 1;
     }
     // Those that need a tokenizer or data of the hub have none without a network.
-    assert!(n_pages >= 8, "{n_pages} pages");
+    assert!(wanted != "1" || n_pages >= 12, "{n_pages} pages");
+}
+
+/// Returns what of the long tests is asked for; notes that nothing is.
+fn wanted(what: &str) -> Option<String> {
+    let wanted = std::env::var("BENCH_TEST_BROWSER").ok();
+    if wanted.is_none() {
+        undecided::note(&format!("skipped: {what}: BENCH_TEST_BROWSER is not set"));
+    }
+    wanted
+}
+
+/// A hundred cells of a hundred measured phases, each of them one request and one row.
+fn ten_thousand_rows() -> String {
+    let loads: Vec<String> = (1..=100).map(|n: u32| n.to_string()).collect();
+    let phases = (1..=100).map(|n| format!("[phase.p{n:03}]\nrequests = 1\n"));
+    format!(
+        "title = \"Ten thousand rows\"\nseed = 1\n[engine.sim]\nttft = \"1ms\"\nitl = \"0ms\"\n\
+         [matrix]\nconcurrency = [{}]\n[dataset.d]\nsource = \"jsonl\"\nlocation = \"./d.jsonl\"\n\
+         cycle = true\n[request]\nmax-tokens = 2\n{}",
+        loads.join(", "),
+        phases.collect::<String>()
+    )
+}
+
+#[test]
+fn ten_thousand_rows_are_opened_and_sorted_without_a_wait() {
+    let Some(mut browser) = browser() else { return };
+    if wanted("a page of 10,000 rows").is_none_or(|it| !"1 rows".contains(&it)) {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("d.jsonl"), "{\"prompt\": \"How much is one and one?\"}\n").unwrap();
+    let scenario = home.path().join("rows.toml");
+    fs::write(&scenario, ten_thousand_rows()).unwrap();
+    let dir = home.path().join("rows");
+    let (file, out) = (scenario.to_str().unwrap(), dir.to_str().unwrap());
+    bench(home.path(), &["run", file, "--out", out]).wait().unwrap();
+    let page = dir.join("report.html");
+    let n_bytes = fs::metadata(&page).unwrap().len();
+    assert!(n_bytes <= 5_000_000, "{n_bytes} bytes");
+    // The best of three: what else the machine does is no matter of the page.
+    let opened = (0..3).map(|_| browser.open(&page, "")).min().unwrap();
+    ready(&mut browser);
+    assert!(opened < Duration::from_secs(2), "opened in {opened:?}");
+    let sort = "(() => { const at = performance.now(); \
+                [...document.querySelectorAll('#t-results th button')] \
+                .find((it) => it.textContent.startsWith('output')).click(); \
+                document.querySelector('#t-results tbody').getBoundingClientRect(); \
+                return performance.now() - at; })()";
+    let sorted = (0..4).map(|_| browser.evaluate(sort).as_f64().unwrap()).fold(f64::MAX, f64::min);
+    assert!(sorted < 500.0, "sorted in {sorted} ms");
+    let told = browser.evaluate("document.querySelector('#t-results').textContent");
+    assert!(told.as_str().unwrap().contains("10,000") || told.as_str().unwrap().contains("10000"));
+    let find = "(() => { const it = document.querySelector('#t-results input[type=search]'); \
+                it.value = 'p100'; it.dispatchEvent(new Event('input')); \
+                return document.querySelectorAll('#t-results tbody tr').length; })()";
+    assert_eq!(browser.evaluate(find), json!(100), "rows that were not there are found");
+    calm(&browser, &page);
 }
