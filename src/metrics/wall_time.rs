@@ -22,7 +22,8 @@ pub struct WallTime {
     pub total: Nanos,
     /// From the order to start an engine until it listens on its port.
     pub starting: Nanos,
-    /// From then until its first token and the facts that it tells of itself.
+    /// From then until its first token and the facts that it tells of itself; all of the wait for an
+    /// engine that bench did not start.
     pub waiting_for_ready: Nanos,
     /// Phases of warm-up of complete trials, with their last responses.
     pub warming_up: Nanos,
@@ -147,13 +148,26 @@ impl Account<'_> {
                 self.until(at, Activity::Between);
             }
             RunEvent::EngineFailed { .. } if self.trial.is_some() => {}
-            RunEvent::EngineReady { .. }
-            | RunEvent::EngineFailed { .. }
-            | RunEvent::TrialFinished { .. }
-            | RunEvent::CellFinished { .. } => self.until(at, Activity::Between),
+            RunEvent::EngineFailed { failure, .. } => self.waited(at, failure.after),
+            RunEvent::EngineReady { timeline, .. } => {
+                self.waited(at, timeline.first_token.unwrap_or_default());
+            }
+            RunEvent::TrialFinished { .. } | RunEvent::CellFinished { .. } => {
+                self.until(at, Activity::Between);
+            }
             _ => {}
         }
         self.seen = at;
+    }
+
+    /// Ends the wait for an engine. Of one that bench attaches to nothing is told before that but how
+    /// long it was waited for.
+    fn waited(&mut self, at: u64, waited: Nanos) {
+        if self.now == Activity::Between {
+            let since = at.saturating_sub(waited.0);
+            self.until(since.max(self.at), Activity::WaitingForReady);
+        }
+        self.until(at, Activity::Between);
     }
 
     fn is_in(&self, cell: &CellId) -> bool {
@@ -381,6 +395,30 @@ mod tests {
         assert_eq!((found.unfinished, found.stopping), (ms(110 + 70), ms(30 + 30)));
         assert_eq!((found.between, found.total), (ms(10 + 10 + 2), ms(262)));
         assert_eq!(found.measuring_share, Some(0.0));
+    }
+
+    #[test]
+    fn the_wait_for_an_engine_that_was_not_started_is_a_wait() {
+        let failure = EngineFailure {
+            class: FailureClass::TimedOut,
+            message: String::new(),
+            exit: None,
+            after: ms(900),
+            log_tail: Vec::new(),
+        };
+        let ready = RunEvent::EngineReady {
+            launch: launch(),
+            timeline: LoadTimeline { first_token: Some(ms(30)), ..LoadTimeline::default() },
+            facts: EngineFacts::default(),
+        };
+        let events = events(vec![
+            (0, run_started(false)),
+            (1_000, RunEvent::EngineFailed { launch: launch(), failure: failure.clone() }),
+            (1_001, finished(CellOutcome::Failed(failure))),
+            (1_051, ready),
+        ]);
+        let found = wall_time(&events, &TimesByTrial::new());
+        assert_eq!((found.waiting_for_ready, found.between), (ms(930), ms(121)));
     }
 
     #[test]
