@@ -65,6 +65,15 @@ impl Environment {
         ]
     }
 
+    /// Returns the facts that are others now, `GPU driver: 550.54 -> 560.28`.
+    pub fn changes(&self, now: &Self) -> Vec<String> {
+        let text = |fact: String| if fact.is_empty() { "absent".to_owned() } else { fact };
+        let both = self.facts().into_iter().zip(now.facts());
+        both.filter(|(before, now)| before != now)
+            .map(|((name, before), (_, now))| format!("{name}: {} -> {}", text(before), text(now)))
+            .collect()
+    }
+
     /// Returns the names of the facts in which another machine, or build of `bench`, differs.
     pub fn differs_in(&self, other: &Self) -> Vec<&'static str> {
         let both = self.facts().into_iter().zip(other.facts());

@@ -22,6 +22,7 @@ use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, FailureClass, RunEvent};
 use crate::run::busy_machine::busy_machine;
+use crate::run::drift::FirstInputs;
 use crate::run::prepare::Prepared;
 use crate::run::schedule::{EngineSession, coarse_first, sessions};
 use crate::run::telemetry::RunSampling;
@@ -54,6 +55,8 @@ pub struct Conductor<'a> {
     sampling: RefCell<RunSampling>,
     /// Cells in which an engine failed so that those which contain them are not tried.
     failed: Vec<Cell>,
+    /// What engines and data were when the run began.
+    first: FirstInputs,
 }
 
 /// How a run ended.
@@ -81,6 +84,8 @@ pub struct Done {
     pub n_cells: usize,
     /// Whether there was an earlier session at all.
     pub is_resumed: bool,
+    /// What its engines and data were.
+    pub first: FirstInputs,
 }
 
 impl Done {
@@ -114,6 +119,7 @@ pub fn conduct<'a>(
         syncing: RefCell::default(),
         sampling: RefCell::default(),
         failed: Vec::new(),
+        first: done.first.clone(),
     };
     conductor.run(done)
 }
@@ -362,6 +368,9 @@ impl Conductor<'_> {
             launch: cell.launch.clone(),
         })?;
         let workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
+        if let Some(changed) = self.first.data(&workload.record) {
+            self.event(changed)?;
+        }
         let trial_writer = self.writer.trial(&cell.name, trial)?;
         let context = trial::TrialContext {
             plan: &self.plan,
@@ -478,11 +487,12 @@ impl Conductor<'_> {
         let started = Engine::start(launch, &context, &mut steps);
         events.into_iter().collect::<Result<(), _>>()?;
         match &started {
-            Ok(engine) => self.event(RunEvent::EngineReady {
-                launch: id.clone(),
-                timeline: engine.timeline().clone(),
-                facts: engine.facts(),
-            })?,
+            Ok(engine) => {
+                let (timeline, facts) = (engine.timeline().clone(), engine.facts());
+                let changed = self.first.engine(id, &launch.engine, &facts);
+                self.event(RunEvent::EngineReady { launch: id.clone(), timeline, facts })?;
+                changed.map_or(Ok(()), |changed| self.event(changed))?;
+            }
             Err(NotStarted::Failed(failure)) => self.event(RunEvent::EngineFailed {
                 launch: id.clone(),
                 failure: failure.as_ref().clone(),
@@ -601,6 +611,7 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
     done.is_resumed = done.events.iter().any(is_start);
     let is_skipped = skipped(&done.events);
     done.failed = failed(&done.events);
+    done.first = FirstInputs::of(&done.events);
     for cell in &reader.plan()?.cells {
         // A trial that was lost is measured again.
         let trials = complete(reader.trials_on_disk(cell)?, cell);
@@ -610,6 +621,10 @@ pub fn done(reader: &RunReader) -> Result<Done, RunError> {
         }
         done.n_cells += usize::from(!is_skipped.contains(&cell.id));
         for trial in trials {
+            // Those of one run have the same data, or it was told when they were measured.
+            if let Some(dataset) = &trial.record.dataset {
+                done.first.data(dataset);
+            }
             done.trials.insert((cell.id.clone(), trial.record.trial));
         }
     }

@@ -8,6 +8,7 @@
 mod busy_machine;
 pub mod conduct;
 mod disk_watch;
+pub mod drift;
 mod engine_tokens;
 pub mod prepare;
 mod prompts;

@@ -176,10 +176,10 @@ impl RunWriter {
             return Ok(());
         }
         let first = RunReader::open(self.dir.path())?.environment()?.unwrap_or_default();
-        let different = first.differs_in(environment);
+        let different = first.changes(environment);
         if !different.is_empty() {
             self.event(RunEvent::Caveat {
-                what: format!("the run went on with another {}", different.join(", ")),
+                what: format!("the run went on with another machine: {}", different.join("; ")),
                 advice: "Its trials do not compare; start a new run for this machine.".to_owned(),
             })?;
         }

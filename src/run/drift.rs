@@ -1,0 +1,120 @@
+//! Inputs that are not what they were when the run began, field by field. Identity decides what is
+//! measured again; what is no part of it (an engine's version, the files of a model) is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::LaunchId;
+use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::record::trial::DatasetRecord;
+
+/// What a run met first of each engine and data set.
+#[derive(Clone, Debug, Default)]
+pub struct FirstInputs {
+    engines: BTreeMap<LaunchId, EngineFacts>,
+    /// SHA-256 by the data set's name.
+    data: BTreeMap<String, String>,
+}
+
+impl FirstInputs {
+    /// Takes the engines that answered in earlier sessions.
+    pub(super) fn of(events: &[EventRecord]) -> Self {
+        let mut first = Self::default();
+        for record in events {
+            if let RunEvent::EngineReady { launch, facts, .. } = &record.event {
+                first.engines.entry(launch.clone()).or_insert_with(|| facts.clone());
+            }
+        }
+        first
+    }
+
+    /// Takes the data of a trial, if no earlier one had it; else returns what changed since.
+    pub(super) fn data(&mut self, now: &DatasetRecord) -> Option<RunEvent> {
+        let first = self.data.entry(now.name.clone()).or_insert_with(|| now.sha256.clone());
+        if *first == now.sha256 {
+            return None;
+        }
+        let what = format!("data set `{}`", now.name);
+        let changed = vec![format!("SHA-256: {first} -> {}", now.sha256)];
+        first.clone_from(&now.sha256);
+        Some(told(&what, &changed))
+    }
+
+    /// Does so with the facts of an engine that answered.
+    pub(super) fn engine(
+        &mut self,
+        launch: &LaunchId,
+        name: &str,
+        now: &EngineFacts,
+    ) -> Option<RunEvent> {
+        let first = self.engines.entry(launch.clone()).or_insert_with(|| now.clone());
+        let changed = changes(first, now);
+        first.clone_from(now);
+        (!changed.is_empty()).then(|| told(&format!("engine `{name}`"), &changed))
+    }
+}
+
+fn told(what: &str, changed: &[String]) -> RunEvent {
+    RunEvent::Caveat {
+        what: format!("{what} changed while the run was measured: {}", changed.join("; ")),
+        advice:
+            "Cells from before and after do not compare; measure the earlier ones in a new run."
+                .to_owned(),
+    }
+}
+
+/// Returns in what an engine differs from its earlier start. Its effective configuration is left
+/// out: cache sizes depend on what memory was free.
+fn changes(before: &EngineFacts, now: &EngineFacts) -> Vec<String> {
+    let text = |fact: Option<&String>| fact.map_or_else(|| "absent".to_owned(), Clone::clone);
+    let mut changed = Vec::new();
+    if before.version != now.version {
+        let (before, now) = (text(before.version.as_ref()), text(now.version.as_ref()));
+        changed.push(format!("version: {before} -> {now}"));
+    }
+    if before.models != now.models {
+        changed.push(format!("models: {} -> {}", before.models.join(", "), now.models.join(", ")));
+    }
+    for (kind, before, now) in [
+        ("SHA-256 of", &before.model_files, &now.model_files),
+        ("environment", &before.env, &now.env),
+    ] {
+        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        for name in names.into_iter().filter(|name| before.get(*name) != now.get(*name)) {
+            let (before, now) = (text(before.get(name)), text(now.get(name)));
+            changed.push(format!("{kind} {name}: {before} -> {now}"));
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(version: &str, weights: &str) -> EngineFacts {
+        EngineFacts {
+            version: Some(version.to_owned()),
+            model_files: [("model.safetensors".to_owned(), weights.to_owned())].into(),
+            ..EngineFacts::default()
+        }
+    }
+
+    #[test]
+    fn each_field_in_which_an_engine_differs_is_told_once_with_both_values() {
+        let launch = LaunchId("l0".to_owned());
+        let mut first = FirstInputs::default();
+        assert_eq!(first.engine(&launch, "vllm", &facts("0.8.1", "aa")), None);
+        assert_eq!(first.engine(&launch, "vllm", &facts("0.8.1", "aa")), None);
+        let Some(RunEvent::Caveat { what, .. }) =
+            first.engine(&launch, "vllm", &facts("0.8.2", "bb"))
+        else {
+            panic!("nothing is told");
+        };
+        assert_eq!(
+            what,
+            "engine `vllm` changed while the run was measured: version: 0.8.1 -> 0.8.2; SHA-256 of \
+             model.safetensors: aa -> bb"
+        );
+        assert_eq!(first.engine(&launch, "vllm", &facts("0.8.2", "bb")), None);
+    }
+}
