@@ -14,9 +14,12 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::{output, retry, scenario_file};
+use crate::engine::stop::orphans;
 use crate::ids::CellId;
 use crate::plan::Plan;
+use crate::plan::cell::Cell;
 use crate::plan::render::shell_word;
+use crate::record::event::{EventRecord, RunEvent};
 use crate::report::number::counted;
 use crate::run::conduct::{self, Done};
 use crate::scenario::diff::{self, Change};
@@ -139,14 +142,72 @@ pub(crate) fn open(
     redactor: &Redactor,
 ) -> Result<(RunWriter, Done), Failure> {
     let mut writer = RunWriter::resume(dir, redactor)?;
+    end_orphans(dir)?;
     let reader = RunReader::open(dir)?;
     let before = reader.plan_on_disk()?;
-    let is_same = before == job.plan && reader.first_plan().is_ok() && changes.is_empty();
-    if !is_same {
+    if !is_same(&reader, &before, job, &changes) {
         writer.change(&before, &job.new_run(None, redactor), changes)?;
     }
     retry::ask(&mut writer, kinds)?;
     let done = conduct::done(&RunReader::open(dir)?)?;
+    tell(dir, &done);
+    Ok((writer, done))
+}
+
+/// Whether nothing is missing of a run that is to go on as it is: it ended, and each of its cells
+/// is over. Tells so, and changes nothing.
+pub(crate) fn is_over(
+    dir: &Path,
+    job: &Job,
+    changes: &[String],
+    kinds: &[Retry],
+) -> Result<bool, Failure> {
+    let reader = RunReader::open(dir)?;
+    if kinds.contains(&Retry::Invalid)
+        || reader.is_in_progress()
+        || !is_same(&reader, &reader.plan_on_disk()?, job, changes)
+    {
+        return Ok(false);
+    }
+    let done = conduct::done(&reader)?;
+    let is_ended = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
+    let is_over = |cell: &Cell| {
+        done.kept.contains(&cell.id) || kinds.is_empty() && done.failed.contains(&cell.id)
+    };
+    let is_over =
+        done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);
+    if is_over {
+        end_orphans(dir)?;
+        tell(dir, &done);
+    }
+    Ok(is_over)
+}
+
+fn is_same(reader: &RunReader, before: &Plan, job: &Job, changes: &[String]) -> bool {
+    *before == job.plan && reader.first_plan().is_ok() && changes.is_empty()
+}
+
+/// Ends what the run left behind when its runner and its guardian were both killed. Nobody else
+/// works on it now, and a guardian that lives keeps its engine.
+fn end_orphans(dir: &Path) -> Result<(), Failure> {
+    let reaped = orphans::reap(&[dir.to_owned()]).map_err(|source| {
+        let message = format!("failed to look for orphans in {}: {source}", dir.display());
+        Failure::new(Exit::InputOutput, message)
+    })?;
+    if !reaped.ended.is_empty() {
+        let ended = reaped.ended.join(", ");
+        output::message(&format!("  ended what a killed session of the run left: {ended}"));
+    }
+    if reaped.survivors.is_empty() {
+        return Ok(());
+    }
+    let left = reaped.survivors.join("; ");
+    let message = format!("a killed session of {} left processes: {left}", dir.display());
+    Err(Failure::new(Exit::Dirty, message)
+        .help("nothing is measured beside them; end them by hand"))
+}
+
+fn tell(dir: &Path, done: &Done) {
     let (n_kept, n_cells) = (done.kept.len(), done.n_cells);
     output::message(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
     if !done.failed.is_empty() {
@@ -155,7 +216,6 @@ pub(crate) fn open(
             "  failed before: {failed}; `--retry failed` measures them again"
         ));
     }
-    Ok((writer, done))
 }
 
 /// Returns what a run directory holds, and how to go on with it: for a run that failed.

@@ -114,6 +114,13 @@ pub(crate) fn measure(
         Begin::New(_) => Vec::new(),
         Begin::GoOn(dir, _) => kept::changes(dir, job, redactor)?,
     };
+    if let Begin::GoOn(dir, kinds) = begin
+        && kept::is_over(dir, job, &changes, kinds)?
+    {
+        let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
+        report(&analysis, colour)?;
+        return Ok((exit_code(&analysis.summary, &analysis, ends), analysis));
+    }
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
@@ -233,11 +240,7 @@ fn conclude(
     if interrupted.is_none() {
         analysis.finished();
     }
-    let view = publish::view(&analysis);
-    publish::write_files(&analysis, &view)?;
-    let on_stdout = output::is_coloured(colour, &std::io::stdout());
-    let width = std::io::stdout().is_terminal().then(output::width).flatten();
-    output::data(&terminal::render(&view, width, on_stdout))?;
+    report(&analysis, colour)?;
     if interrupted.is_some() {
         let (n_measured, n_cells) = analysis.summary.progress();
         output::message(&format!(
@@ -246,6 +249,16 @@ fn conclude(
         ));
     }
     Ok((exit, analysis))
+}
+
+/// Writes the report and prints it.
+fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
+    let view = publish::view(analysis);
+    publish::write_files(analysis, &view)?;
+    let on_stdout = output::is_coloured(colour, &std::io::stdout());
+    let width = std::io::stdout().is_terminal().then(output::width).flatten();
+    output::data(&terminal::render(&view, width, on_stdout))?;
+    Ok(())
 }
 
 /// Finds the exit code that the cells deserve.

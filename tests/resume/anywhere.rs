@@ -1,6 +1,8 @@
 //! What comes with the program works from any directory.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::sys::signal::Signal::SIGINT;
@@ -45,4 +47,30 @@ fn a_scenario_by_its_path_and_the_list_of_data_work_from_anywhere() {
     from_there(&args).expect(0);
     from_there(&["data", "list"]).expect(0);
     assert!(elsewhere.path().join("run/summary.json").is_file());
+}
+
+#[test]
+fn a_finished_run_is_told_again_and_no_byte_of_it_changes() {
+    let bed = Bed::new();
+    bed.run(&["--out", "run", "--only", "engine=fast"]).expect(0);
+    let before = bytes_below(&bed.path("run"));
+    let ended = bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0);
+    ended.says("2 of 2 cells kept");
+    assert!(ended.out.contains("fast"), "{}", ended.out);
+    let after = bytes_below(&bed.path("run"));
+    let changed: Vec<_> = after.iter().filter(|(path, it)| before.get(*path) != Some(it)).collect();
+    assert!(changed.is_empty() && before.len() == after.len(), "{:?}", changed.first());
+}
+
+fn bytes_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(bytes_below(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
 }
