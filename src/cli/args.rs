@@ -72,6 +72,10 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Write a run for other programs: Parquet, JSON lines, Prometheus, llm-d, LaTeX
     Export(ExportArgs),
+    /// Pack a run into one archive: scenario, records, versions and hashes of what it was measured with
+    Bundle(BundleArgs),
+    /// Measure a bundle again, here, and compare; what is not the same here is named first
+    Replay(ReplayArgs),
     /// Grade the stored answers of a run again, with other extractors
     Score(ScoreArgs),
     /// Recompute every figure of a run from its records and check their integrity
@@ -599,6 +603,45 @@ pub(crate) struct ExportArgs {
     /// File to write; without it, standard output.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench bundle runs/chat-20261122T101500Z\n  \
+    bench bundle runs/chat-20261122T101500Z --with-data --out chat.bench.tar.zst\n\n\
+    In it: the scenario as written and resolved, plan, records, summary and report; versions, argv,\n\
+    recorded environment and hashes of engines, their Python packages, model files and data; driver,\n\
+    GPUs and kernel. Model files are not in it, nor is any key.")]
+pub(crate) struct BundleArgs {
+    /// Run directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// File to write. Without it: NAME.bench.tar.zst.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Pack the files of the data sets as well, to measure where they are not.
+    #[arg(long)]
+    pub(crate) with_data: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench replay chat.bench.tar.zst\n  \
+    bench replay chat.bench.tar.zst --exact --out again\n\n\
+    DIR/original has the bundle, DIR/run what is measured here; `bench compare` of the two is\n\
+    printed at the end.")]
+pub(crate) struct ReplayArgs {
+    /// Archive that `bench bundle` wrote.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Directory to unpack and measure in; must not be there. Without it: runs/replay-NAME.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start nothing where a version or hash is not that of the bundle (107).
+    #[arg(long)]
+    pub(crate) exact: bool,
+    #[command(flatten)]
+    pub(crate) ends: EndArgs,
 }
 
 /// Forms in which a run is written for other programs.

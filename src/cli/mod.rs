@@ -7,6 +7,7 @@
 mod args;
 mod assets;
 mod baseline;
+mod bundle;
 mod calibrate;
 mod check;
 mod check_data;
@@ -35,6 +36,7 @@ mod progress;
 mod progress_line;
 mod publish;
 mod quick;
+mod replay;
 mod report;
 mod resume;
 mod retry;
@@ -96,6 +98,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args, colour),
         Command::Quick(args) => quick::quick(args, colour),
         Command::Resume(args) => resume::resume(&args, colour),
+        Command::Bundle(args) => bundle::pack(&args),
+        Command::Replay(args) => replay::replay(&args, colour),
         Command::Status(args) => slurm::status::status(&args),
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check::check(&args, colour),
@@ -143,6 +147,7 @@ fn read_by(command: &Command) -> Vec<&Path> {
         Command::Report(args) => vec![&args.dir],
         Command::Compare(args) => args.dirs.iter().map(PathBuf::as_path).collect(),
         Command::Decide(args) => vec![&args.dir],
+        Command::Bundle(args) => vec![&args.dir],
         Command::Export(args) => vec![&args.dir],
         Command::History(args) => args.dirs.iter().map(PathBuf::as_path).collect(),
         Command::Score(args) => vec![&args.path],

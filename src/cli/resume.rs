@@ -32,7 +32,7 @@ pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure>
 }
 
 /// Reads what a run is to do, and makes it what it means on this machine now.
-fn stored(dir: &Path) -> Result<Job, Failure> {
+pub(crate) fn stored(dir: &Path) -> Result<Job, Failure> {
     let reader = match RunReader::open(dir) {
         Err(error @ StoreError::NotARun { .. }) => return Err(not_a_run(dir, error)),
         opened => opened?,

@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod discover;
 pub mod guardian;
 pub mod http;
+pub(crate) mod installed;
 pub mod interrupt;
 pub mod log;
 pub mod process;

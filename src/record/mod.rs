@@ -7,6 +7,7 @@ pub mod environment;
 pub mod event;
 pub mod gauge;
 pub mod golds;
+pub mod lock;
 pub mod request;
 mod tagged;
 pub mod telemetry;

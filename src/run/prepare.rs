@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -317,6 +317,25 @@ impl Prepared {
             let day = plan.datasets[name].day(day).to_owned();
             plan.date(name, &day);
         }
+    }
+
+    /// Returns the SHA-256 of each data set, of the recipe where it is generated.
+    pub(crate) fn data_sums(&self) -> BTreeMap<String, String> {
+        let sum = |(name, dataset): (&String, &PreparedDataset)| {
+            let (samples, opened) = (&dataset.samples, &dataset.opened);
+            let record = samples.record(name, &opened.origin, None, &opened.sha256, String::new());
+            (name.clone(), record.sha256)
+        };
+        self.datasets.iter().map(sum).collect()
+    }
+
+    /// Returns the files of each data set, in order; none of one that is generated or comes with
+    /// the program.
+    pub(crate) fn data_files(&self) -> Vec<(String, PathBuf)> {
+        let files = self.datasets.iter().flat_map(|(name, dataset)| {
+            dataset.opened.paths.iter().map(|path| (name.clone(), path.clone()))
+        });
+        files.collect()
     }
 
     /// Lays out what one trial of a cell sends.

@@ -4,6 +4,7 @@
     reason = "edge: reads and writes the files and the lock of a run directory"
 )]
 
+pub(crate) mod bundle;
 pub(crate) mod calibration;
 pub(crate) mod error;
 pub(crate) mod gather;

@@ -107,7 +107,7 @@ fn environment(launch: &Launch) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn model_files(model: &Path) -> BTreeMap<String, String> {
+pub(in crate::engine) fn model_files(model: &Path) -> BTreeMap<String, String> {
     let files = page_cache::files(model).unwrap_or_default();
     files
         .iter()
@@ -125,7 +125,7 @@ fn model_files(model: &Path) -> BTreeMap<String, String> {
 }
 
 /// Returns the SHA-256 of a file; of a long one, of its size and both ends, and says so.
-fn hash_file(path: &Path) -> io::Result<String> {
+pub(in crate::engine) fn hash_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut hasher = Sha256::new();

@@ -1,0 +1,303 @@
+//! A run directory as one archive, and back: `tar` in `zstd`.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Component, Path, PathBuf};
+
+use tar::{Archive, Builder, EntryType, Header};
+
+use crate::record::lock::{BUNDLE_FORMAT, Lock};
+use crate::store::error::StoreError;
+use crate::store::run_dir::RunDir;
+
+/// Name of the lock in an archive, its first file.
+const LOCK: &str = "bundle.json";
+/// Folder of the run directory in an archive.
+const RUN: &str = "run";
+/// Folder of data files in an archive.
+const DATA: &str = "data";
+/// Compression: half the size of level 1 for texts like these, at a hundred MB a second.
+const LEVEL: i32 = 9;
+/// The most that is unpacked of one archive, so that a small one cannot fill a disk.
+const BYTES_MAX: u64 = 64 << 30;
+
+/// An unpacked archive.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    /// What it was measured with.
+    pub(crate) lock: Lock,
+    /// The run directory.
+    pub(crate) run: PathBuf,
+    /// Data files by the name of their data set.
+    pub(crate) data: Vec<(String, PathBuf)>,
+}
+
+/// Packs a run directory: plan, records, summary, report. The logs of engines, attempts that were put
+/// aside, locks and ledgers stay behind.
+///
+/// # Errors
+/// [`StoreError::Io`] for a file that cannot be read or written.
+pub(crate) fn pack(
+    dir: &RunDir,
+    lock: &Lock,
+    data: &[(String, PathBuf)],
+    out: &Path,
+) -> Result<(), StoreError> {
+    let file = File::create_new(out)
+        .map_err(|source| StoreError::CannotCreate { path: out.to_owned(), source })?;
+    let failed = |path: &Path| StoreError::io("pack", path);
+    let encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed(out))?;
+    let mut archive = Builder::new(encoder);
+    let mut text = serde_json::to_vec_pretty(lock)
+        .map_err(|source| StoreError::Unwritable { path: out.to_owned(), source })?;
+    text.push(b'\n');
+    append(&mut archive, Path::new(LOCK), text.len() as u64, &*text).map_err(failed(out))?;
+    for path in files(dir.path()).map_err(failed(dir.path()))? {
+        let relative = path.strip_prefix(dir.path()).expect("it lies in the run directory");
+        if is_packed(relative) {
+            append_file(&mut archive, &Path::new(RUN).join(relative), &path)?;
+        }
+    }
+    for (place, (dataset, path)) in data.iter().enumerate() {
+        // Files of one data set keep their order, and two of one name their place.
+        let folder = Path::new(DATA).join(dataset).join(format!("{place:04}"));
+        append_file(&mut archive, &folder.join(path.file_name().unwrap_or_default()), path)?;
+    }
+    let finish = || archive.into_inner()?.finish()?.into_inner()?.sync_all();
+    finish().map_err(failed(out))
+}
+
+/// Whether a file of a run directory, by its relative path, goes into its bundle.
+fn is_packed(relative: &Path) -> bool {
+    let top = relative.components().next().map(|top| top.as_os_str().to_string_lossy());
+    let name = relative.file_name().unwrap_or_default().to_string_lossy();
+    let is_aside = relative.components().any(|part| part.as_os_str() == "attempts");
+    let is_left = matches!(top.as_deref(), Some("engines" | "jobs" | "slurm" | "lock"));
+    !is_left
+        && !is_aside
+        && !name.starts_with('.')
+        && !name.contains(".ledger")
+        && !name.contains(".torn-")
+}
+
+/// Returns the regular files below a directory, sorted; links are not followed, but for those of a
+/// run that tasks of a cluster made, whose trials are links.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let kind = fs::metadata(&path)?;
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn append_file(
+    archive: &mut Builder<impl io::Write>,
+    name: &Path,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let mut add = || {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        append(archive, name, size, BufReader::new(file).take(size))
+    };
+    add().map_err(StoreError::io("pack", path))
+}
+
+/// Adds a file without owner and times: the same run makes the same archive.
+fn append(
+    archive: &mut Builder<impl io::Write>,
+    name: &Path,
+    size: u64,
+    content: impl io::Read,
+) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_entry_type(EntryType::Regular);
+    archive.append_data(&mut header, name, content)
+}
+
+/// Unpacks an archive into a new directory.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for what is no bundle, or would write elsewhere;
+/// [`StoreError::NewerFormat`] for one of a later program; [`StoreError::CannotCreate`] if the
+/// directory is there already.
+pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError> {
+    let corrupt =
+        |why: String| StoreError::Corrupt { path: archive.to_owned(), line: 1, offset: 0, why };
+    let file = File::open(archive)
+        .map_err(|source| StoreError::Missing { path: archive.to_owned(), source })?;
+    let decoder = zstd::Decoder::new(file).map_err(|why| corrupt(why.to_string()))?;
+    let mut entries = Archive::new(decoder.take(BYTES_MAX));
+    let mut lock = None;
+    let mut data = Vec::new();
+    let entries = entries.entries().map_err(|why| corrupt(why.to_string()))?;
+    for entry in entries {
+        let mut entry = entry.map_err(|why| corrupt(format!("it is not a bundle: {why}")))?;
+        let name = entry.path().map_err(|why| corrupt(why.to_string()))?.into_owned();
+        let is_plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || entry.header().entry_type() != EntryType::Regular {
+            return Err(corrupt(format!("{} is not a plain file in it", name.display())));
+        }
+        if lock.is_none() {
+            // The first file says whether this program can read the others.
+            let mut text = Vec::new();
+            entry.read_to_end(&mut text).map_err(|why| corrupt(why.to_string()))?;
+            lock = Some(read_lock(&name, &text, archive).map_err(|error| match error {
+                NotRead::Format(found) => StoreError::NewerFormat {
+                    path: archive.to_owned(),
+                    found,
+                    known: BUNDLE_FORMAT,
+                },
+                NotRead::Other(why) => corrupt(why),
+            })?);
+            fs::create_dir_all(into.parent().unwrap_or(Path::new(".")))
+                .and_then(|()| fs::create_dir(into))
+                .map_err(|source| StoreError::CannotCreate { path: into.to_owned(), source })?;
+            continue;
+        }
+        let path = into.join(&name);
+        let mut write = || {
+            fs::create_dir_all(path.parent().expect("it lies in the directory"))?;
+            let mut file = BufWriter::new(File::create_new(&path)?);
+            io::copy(&mut entry, &mut file)?;
+            file.flush()
+        };
+        write().map_err(StoreError::io("unpack", &path))?;
+        if let Ok(rest) = name.strip_prefix(DATA)
+            && let Some(dataset) = rest.parent().and_then(Path::parent)
+        {
+            data.push((dataset.display().to_string(), path));
+        }
+    }
+    let lock = lock.ok_or_else(|| corrupt("it is empty".to_owned()))?;
+    Ok(Unpacked { lock, run: into.join(RUN), data })
+}
+
+enum NotRead {
+    Format(u32),
+    Other(String),
+}
+
+fn read_lock(name: &Path, text: &[u8], archive: &Path) -> Result<Lock, NotRead> {
+    #[derive(serde::Deserialize)]
+    struct FormatAlone {
+        format: u32,
+    }
+    if name != Path::new(LOCK) {
+        let why = format!("{} is not a bundle: it begins with another file", archive.display());
+        return Err(NotRead::Other(why));
+    }
+    let other = |why: serde_json::Error| NotRead::Other(format!("{LOCK}: {why}"));
+    let FormatAlone { format } = serde_json::from_slice(text).map_err(other)?;
+    if format != BUNDLE_FORMAT {
+        return Err(NotRead::Format(format));
+    }
+    serde_json::from_slice(text).map_err(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock() -> Lock {
+        Lock { format: BUNDLE_FORMAT, run: "r".to_owned(), ..Lock::default() }
+    }
+
+    #[test]
+    fn an_archive_holds_what_the_run_needs_and_comes_back_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let run = home.path().join("a run");
+        for (name, text) in [
+            ("run.json", "{}"),
+            ("cells/a/trial-1/requests.jsonl", "x\n"),
+            ("cells/a/attempts/trial-1-1/requests.jsonl", "old"),
+            ("engines/l0/log.txt", "log"),
+            ("lock", "pid"),
+            ("engine-7.ledger.json", "{}"),
+        ] {
+            let path = run.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let rows = home.path().join("q.jsonl");
+        fs::write(&rows, "rows").unwrap();
+        let (one, two) = (home.path().join("1.tar.zst"), home.path().join("2.tar.zst"));
+        let data = [("q".to_owned(), rows)];
+        pack(&RunDir::at(&run), &lock(), &data, &one).unwrap();
+        pack(&RunDir::at(&run), &lock(), &data, &two).unwrap();
+        assert_eq!(
+            fs::read(&one).unwrap(),
+            fs::read(&two).unwrap(),
+            "the same run, another archive"
+        );
+        let out = home.path().join("out");
+        let back = unpack(&one, &out).unwrap();
+        assert_eq!(back.lock, lock());
+        let found = files(&out).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(&out).unwrap()).collect();
+        let expected =
+            ["data/q/0000/q.jsonl", "run/cells/a/trial-1/requests.jsonl", "run/run.json"];
+        assert_eq!(names, expected.map(Path::new));
+        assert_eq!(back.data, [("q".to_owned(), out.join("data/q/0000/q.jsonl"))]);
+        assert!(matches!(unpack(&one, &out), Err(StoreError::CannotCreate { .. })));
+    }
+
+    #[test]
+    fn an_archive_that_would_write_elsewhere_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let check = |build: &dyn Fn(&mut Builder<Vec<u8>>), part: &str| {
+            let mut archive = Builder::new(Vec::new());
+            build(&mut archive);
+            let path = home.path().join("b.tar.zst");
+            fs::write(&path, zstd::encode_all(&*archive.into_inner().unwrap(), 1).unwrap())
+                .unwrap();
+            let into = home.path().join("into");
+            let told = unpack(&path, &into).unwrap_err().to_string();
+            assert!(told.contains(part), "{told}");
+            let _ = fs::remove_dir_all(&into);
+        };
+        let text = serde_json::to_vec(&lock()).unwrap();
+        let locked = |archive: &mut Builder<Vec<u8>>| {
+            append(archive, Path::new(LOCK), text.len() as u64, &*text).unwrap();
+        };
+        check(&|_| {}, "it is empty");
+        check(&|archive| append(archive, Path::new("a"), 1, &b"a"[..]).unwrap(), "another file");
+        check(
+            &|archive| {
+                locked(archive);
+                let mut header = Header::new_gnu();
+                header.set_size(1);
+                let name = b"../elsewhere";
+                header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+                header.set_cksum();
+                archive.append(&header, &b"a"[..]).unwrap();
+            },
+            "not a plain file",
+        );
+        check(
+            &|archive| {
+                locked(archive);
+                let mut header = Header::new_gnu();
+                header.set_size(0);
+                header.set_entry_type(EntryType::Symlink);
+                archive.append_link(&mut header, "run/link", "/etc").unwrap();
+            },
+            "not a plain file",
+        );
+        assert!(!home.path().join("elsewhere").exists());
+        fs::write(home.path().join("b.tar.zst"), "no archive").unwrap();
+        assert!(unpack(&home.path().join("b.tar.zst"), &home.path().join("into")).is_err());
+    }
+}
