@@ -15,7 +15,7 @@ use rand::rngs::ChaCha8Rng;
 
 use crate::bed::{Bed, Ended, SCENARIO};
 use crate::evidence::{Evidence, last_event};
-use crate::victim::{finish, go_on, kill_guardians, wait_until_gone};
+use crate::victim::{finish, go_on, kill_guardians, processes, wait_until_gone};
 
 /// How many kills; without it a number that continuous integration has time for.
 const KILLS: &str = "BENCH_TEST_KILLS";
@@ -133,6 +133,8 @@ fn kept(seen: &[Evidence], run: &Path) {
 
 /// Goes on with the run and kills the victim after some time. Returns whether it was still there.
 fn is_killed(bed: &Bed, victim: Victim, after: Duration) -> bool {
+    // What lost both of its keepers before may still be there: this run ends it, if it gets so far.
+    let orphans = processes(bed);
     let mut command: Command = go_on(bed, &[]);
     let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(after);
@@ -152,7 +154,7 @@ fn is_killed(bed: &Bed, victim: Victim, after: Duration) -> bool {
     // Without its guardian a runner ends the engine and goes on with the others.
     let ended = runner.wait().unwrap();
     if !matches!(victim, Victim::Both) {
-        wait_until_gone(bed, GONE_LIMIT);
+        wait_until_gone(bed, &orphans, GONE_LIMIT);
     }
     if matches!(victim, Victim::Guardian) {
         assert!(matches!(ended.code(), Some(0 | 100 | 102)), "{ended:?}");

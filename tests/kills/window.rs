@@ -30,7 +30,7 @@ fn a_trial_that_a_kill_found_written_but_not_synced_is_completed_and_not_measure
     }
     runner.kill().unwrap();
     runner.wait().unwrap();
-    wait_until_gone(&bed, Duration::from_secs(20));
+    wait_until_gone(&bed, &[], Duration::from_secs(20));
     let found = pending(&bed);
     assert!(!found.is_empty(), "it was synced at the same instant");
     assert_eq!(bed.count_events("run", "trial-finished"), 0);

@@ -29,6 +29,9 @@ use crate::units::Nanos;
 const LAST_WORD_LIMIT: Duration = Duration::from_secs(40);
 /// Time within which a guardian must begin to watch the engine's processes.
 const WATCH_LIMIT: Duration = Duration::from_secs(5);
+/// Time that an engine gets to show itself by its log, which a guardian was starting when it was lost:
+/// before it executes its program it is a copy of the guardian.
+const SHOWS_WITHIN: Nanos = Nanos::from_millis(200);
 /// Time within which the runner's own kill must succeed when the guardian is lost.
 const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
 
@@ -269,8 +272,10 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
     let begin = monotonic();
     let state = watched.lock().clone();
     let mut known: Vec<ProcessId> = state.ranks.unwrap_or_default();
+    let mut looks_until = begin + SHOWS_WITHIN;
     if let Some(Ok((leader, _))) = state.started {
         known.push(leader);
+        looks_until = begin;
     }
     let log = std::fs::metadata(log).map(|metadata| (metadata.dev(), metadata.ino())).ok();
     let mut gone = Gone::default();
@@ -296,7 +301,7 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
         }
         left.retain(Process::is_alive);
         gone.took = monotonic().saturating_sub(begin);
-        if left.is_empty() {
+        if left.is_empty() && monotonic() >= looks_until {
             return gone;
         }
         if gone.took > RESCUE_LIMIT {
