@@ -84,7 +84,20 @@ impl ModelFiles {
         // Files of this form are of the time before the tokens stood in the configuration.
         if !config.contains_key("added_tokens_decoder") {
             let map = object("special_tokens_map.json", self.special_tokens_map.as_deref())?;
-            config.extend(map.unwrap_or_default());
+            let mut map = map.unwrap_or_default();
+            // It replaces single tokens, and adds to the list of further ones.
+            if let Some(more) = map.remove(ADDITIONAL) {
+                let known = config.get(ADDITIONAL).and_then(Json::as_array);
+                let mut list = known.cloned().unwrap_or_default();
+                let has = |list: &[Json], one| list.iter().any(|known| token(known) == token(one));
+                for one in more.as_array().into_iter().flatten() {
+                    if !has(&list, one) {
+                        list.push(one.clone());
+                    }
+                }
+                map.insert(ADDITIONAL.to_owned(), Json::from(list));
+            }
+            config.extend(map);
         }
         let extra = config.get(EXTRA).and_then(Json::as_object);
         let named = SPECIAL_TOKENS.iter().filter_map(|name| Some((*name, config.get(*name)?)));
@@ -233,6 +246,8 @@ mod tests {
         let map = json!({ "bos_token": { "content": "<b>", "lstrip": false }, "eos_token": "<e>",
                           "additional_special_tokens": ["<x>", { "content": "<y>" }] });
         check(json!({ "eos_token": "old" }), map.clone(), "<b>|<e>||['<x>', '<y>']");
+        let has_some = json!({ "additional_special_tokens": ["<z>", "<y>"] });
+        check(has_some, map.clone(), "<b>|<e>||['<z>', '<y>', '<x>']");
         let config = json!({ "eos_token": "</s>", "bos_token": null, "added_tokens_decoder": {},
                              "extra_special_tokens": { "image_token": "<img>" } });
         check(config, map, "|</s>|<img>|");

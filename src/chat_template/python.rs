@@ -6,22 +6,43 @@
 //! | `\` at a line's end inside a text joins lines | an error | [`translated`] |
 //! | `{% generation %}` of transformers | an error | [`translated`] |
 //! | `'%s' % x` formats | an error | [`translated`]: behind a literal; behind a variable an error still |
-//! | `True`, `None`, `['a']`, `{'a': 1}` are written so | `true`, `none`, `["a"]` | [`written`] |
+//! | `True`, `None`, `['a']`, `{'a': 1}` are written so | `true`, `none`, `["a"]` | [`written()`] |
+//! | `1e16`, `1e-05` | `10000000000000000.0`, `0.00001` | [`written()`] |
 //! | `tojson` has a space behind comma and colon, keeps `<` and order, takes `indent` | none of it | [`to_json`] |
 //! | none and numbers are not iterable, texts are sequences | the other way round | [`is_iterable`], [`is_sequence`] |
+//! | what is undefined is as long as nothing, and an empty text to filters of texts | an error | [`length`], [`of_text`] |
+//! | `int` and `float` give 0, or their default, for what is no number | an error | [`int`], [`to_float`] |
+//! | `default` takes its arguments by name | an error | [`default`] |
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | methods that change a list or dictionary are refused | likewise | an unknown method |
+//! | tuples and ranges are written as `(1, 2)` and `range(0, 2)` | lists | lists still |
+//! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters that only web pages need | an error | an error still |
 
-use std::fmt::Write as _;
+mod text;
+mod written;
 
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
-use minijinja::{Environment, Error, ErrorKind, Output, State};
+use minijinja::{Environment, Error, ErrorKind, State};
+
+use crate::chat_template::python::text::text_method;
+use crate::chat_template::python::written::{text_of, to_json, written};
 
 /// Brings an environment to what templates of the hub take for granted.
 pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_filter("tojson", to_json);
     environment.add_filter("string", |value: &Value| text_of(value));
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("int", int);
+    environment.add_filter("float", to_float);
+    for name in ["upper", "lower", "title", "capitalize"] {
+        environment.add_filter(name, move |value: &Value| of_text(value, name));
+    }
+    environment.add_filter("trim", trim);
+    // Functions and macros have no kind of their own.
+    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
     environment.add_test("iterable", |value: &Value| is_iterable(value));
     environment.add_test("sequence", |value: &Value| is_sequence(value));
     environment.set_formatter(written);
@@ -131,59 +152,65 @@ fn operand_length(text: &str) -> usize {
     at
 }
 
-/// Writes a value as Python's `str` does.
-fn written(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let text = text_of(value)?;
-    out.write_str(&text).map_err(|error| Error::new(ErrorKind::WriteFailure, error.to_string()))
+/// Returns the number of items, none of what is undefined.
+fn length(value: &Value) -> Result<usize, Error> {
+    let failed = || {
+        let what = format!("a value of kind {} has no length", value.kind());
+        Error::new(ErrorKind::InvalidOperation, what)
+    };
+    if value.is_undefined() { Ok(0) } else { value.len().ok_or_else(failed) }
 }
 
-fn text_of(value: &Value) -> Result<String, Error> {
-    match (value.as_str(), value.kind()) {
-        (Some(text), _) => Ok(text.to_owned()),
-        (None, ValueKind::Undefined) => Ok(String::new()),
-        _ => repr(value),
-    }
+/// Returns what stands for a value that is undefined or, if asked so, not true.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
+fn default(
+    value: &Value,
+    other: Option<Value>,
+    is_falsy: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let other = other.or(options.get("default_value")?).unwrap_or_else(|| Value::from(""));
+    let is_falsy = is_falsy.or(options.get("boolean")?).unwrap_or(false);
+    options.assert_all_used()?;
+    let is_missing = value.is_undefined() || is_falsy && !value.is_true();
+    Ok(if is_missing { other } else { value.clone() })
 }
 
-/// Writes a value as Python's `repr` does.
-fn repr(value: &Value) -> Result<String, Error> {
-    let list = |open: &str, parts: Vec<String>, close| format!("{open}{}{close}", parts.join(", "));
-    Ok(match value.kind() {
-        ValueKind::None => "None".to_owned(),
-        ValueKind::Undefined => "Undefined".to_owned(),
-        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
-        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
-        ValueKind::Seq | ValueKind::Iterable => {
-            let parts = value.try_iter()?.map(|item| repr(&item));
-            list("[", parts.collect::<Result<_, _>>()?, ']')
-        }
-        ValueKind::Map => {
-            let part =
-                |key: Value| Ok(format!("{}: {}", repr(&key)?, repr(&value.get_item(&key)?)?));
-            list("{", value.try_iter()?.map(part).collect::<Result<_, Error>>()?, '}')
-        }
-        _ => value.to_string(),
-    })
+/// Returns the whole number that a value is or writes, else the default.
+fn int(value: &Value, default: Option<Value>) -> Value {
+    let of_float = |number: f64| number.is_finite().then(|| Value::from(number.trunc() as i128));
+    let of_text = |text: &str| {
+        let text = text.trim();
+        let whole = text.parse::<i128>().ok().map(Value::from);
+        whole.or_else(|| of_float(text.parse().ok()?))
+    };
+    let read = match (value.as_str(), value.kind()) {
+        (Some(text), _) => of_text(text),
+        (None, ValueKind::Bool) => Some(Value::from(i64::from(value.is_true()))),
+        (None, ValueKind::Number) if value.is_integer() => Some(value.clone()),
+        (None, ValueKind::Number) => f64::try_from(value.clone()).ok().and_then(of_float),
+        _ => None,
+    };
+    read.or(default).unwrap_or_else(|| Value::from(0))
 }
 
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\\' => out.push_str("\\\\"),
-            _ if c == quote => out.extend(['\\', c]),
-            _ if c.is_ascii_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            _ => out.push(c),
-        }
-    }
-    out.push(quote);
-    out
+/// Returns the number that a value is or writes, else the default.
+fn to_float(value: &Value, default: Option<Value>) -> Value {
+    let read = match (value.as_str(), value.kind()) {
+        (Some(text), _) => text.trim().parse().ok(),
+        (None, ValueKind::Bool) => Some(f64::from(u8::from(value.is_true()))),
+        _ => f64::try_from(value.clone()).ok(),
+    };
+    read.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
+}
+
+/// Calls a method of texts for what a filter is given, whatever that is.
+fn of_text(value: &Value, method: &str) -> Result<Value, Error> {
+    text_method(&text_of(value)?, method, &[])
+}
+
+fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> {
+    text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])
 }
 
 fn is_iterable(value: &Value) -> bool {
@@ -195,121 +222,6 @@ fn is_sequence(value: &Value) -> bool {
         value.kind(),
         ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Undefined
     )
-}
-
-/// How JSON is laid out.
-struct Layout {
-    indent: Option<String>,
-    between: String,
-    behind_key: String,
-    is_ascii: bool,
-    is_sorted: bool,
-}
-
-/// Writes JSON as transformers' `tojson` does, which is Python's `json.dumps`.
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
-fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
-    let indent = indent.or(options.get("indent")?);
-    let indent = indent.filter(|indent| !indent.is_none()).map(|indent| match indent.as_str() {
-        Some(text) => text.to_owned(),
-        None => " ".repeat(usize::try_from(indent).unwrap_or(0)),
-    });
-    let separators: Option<Vec<String>> = options.get("separators")?;
-    let (between, behind_key) = match separators.as_deref() {
-        Some([between, behind_key]) => (between.clone(), behind_key.clone()),
-        _ => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
-    };
-    let layout = Layout {
-        indent,
-        between,
-        behind_key,
-        is_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
-        is_sorted: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
-    };
-    options.assert_all_used()?;
-    let mut out = String::new();
-    layout.write(value, 0, &mut out)?;
-    Ok(out)
-}
-
-impl Layout {
-    fn write(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
-        match value.kind() {
-            ValueKind::None => out.push_str("null"),
-            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => out.push_str(&value.to_string()),
-            ValueKind::String => self.text(value.as_str().unwrap_or_default(), out),
-            ValueKind::Seq | ValueKind::Iterable => {
-                let items: Vec<Value> = value.try_iter()?.collect();
-                self.group(['[', ']'], &items, depth, out, |layout, item, out| {
-                    layout.write(item, depth + 1, out)
-                })?;
-            }
-            ValueKind::Map => {
-                let mut keys: Vec<Value> = value.try_iter()?.collect();
-                if self.is_sorted {
-                    keys.sort();
-                }
-                self.group(['{', '}'], &keys, depth, out, |layout, key, out| {
-                    if let Some(text) = key.as_str() {
-                        layout.text(text, out);
-                    } else {
-                        let mut name = String::new();
-                        layout.write(key, 0, &mut name)?;
-                        layout.text(&name, out);
-                    }
-                    out.push_str(&layout.behind_key);
-                    layout.write(&value.get_item(key)?, depth + 1, out)
-                })?;
-            }
-            _ => {
-                let what = format!("a value of kind {} is not JSON serializable", value.kind());
-                return Err(Error::new(ErrorKind::InvalidOperation, what));
-            }
-        }
-        Ok(())
-    }
-
-    fn group(
-        &self,
-        [open, close]: [char; 2],
-        items: &[Value],
-        depth: usize,
-        out: &mut String,
-        mut each: impl FnMut(&Self, &Value, &mut String) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let line = |depth: usize, out: &mut String| {
-            if let Some(indent) = self.indent.as_ref().filter(|_| !items.is_empty()) {
-                out.push('\n');
-                out.push_str(&indent.repeat(depth));
-            }
-        };
-        out.push(open);
-        for (place, item) in items.iter().enumerate() {
-            if place > 0 {
-                out.push_str(&self.between);
-            }
-            line(depth + 1, out);
-            each(self, item, out)?;
-        }
-        line(depth, out);
-        out.push(close);
-        Ok(())
-    }
-
-    fn text(&self, text: &str, out: &mut String) {
-        let json = serde_json::Value::from(text).to_string();
-        for c in json.chars() {
-            if self.is_ascii && !c.is_ascii() {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            } else {
-                out.push(c);
-            }
-        }
-    }
 }
 
 /// The methods of Python's texts, lists and dictionaries that change nothing.
@@ -325,197 +237,6 @@ fn method(
         (_, Some(text)) => text_method(text, name, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
-}
-
-fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
-    let one = || from_args::<(String,)>(args).map(|(argument,)| argument);
-    let is_all = |is: fn(char) -> bool| !text.is_empty() && text.chars().all(is);
-    let place = |at: Option<usize>| match at {
-        Some(at) => i64::try_from(text[..at].chars().count()).unwrap_or(i64::MAX),
-        None => -1,
-    };
-    Ok(match name {
-        "strip" | "lstrip" | "rstrip" => {
-            let (chars,): (Option<String>,) = from_args(args)?;
-            let is_cut = |c: char| chars.as_ref().map_or(c.is_whitespace(), |cut| cut.contains(c));
-            Value::from(match name {
-                "strip" => text.trim_matches(is_cut),
-                "lstrip" => text.trim_start_matches(is_cut),
-                _ => text.trim_end_matches(is_cut),
-            })
-        }
-        "startswith" => Value::from(affixes(args)?.iter().any(|affix| text.starts_with(affix))),
-        "endswith" => Value::from(affixes(args)?.iter().any(|affix| text.ends_with(affix))),
-        "removeprefix" => Value::from(text.strip_prefix(&one()?).unwrap_or(text)),
-        "removesuffix" => Value::from(text.strip_suffix(&one()?).unwrap_or(text)),
-        "replace" => {
-            let (from, to, n): (String, String, Option<i64>) = from_args(args)?;
-            match n.and_then(|n| usize::try_from(n).ok()) {
-                Some(n) => Value::from(text.replacen(&from, &to, n)),
-                None => Value::from(text.replace(&from, &to)),
-            }
-        }
-        "split" | "rsplit" => split(text, name == "rsplit", args)?,
-        "partition" => parts(text, text.find(&one()?), &one()?, true),
-        "rpartition" => parts(text, text.rfind(&one()?), &one()?, false),
-        "splitlines" => {
-            let (keep,): (Option<bool>,) = from_args(args)?;
-            let lines = text.split_inclusive('\n');
-            let cut = |line: &str| line.trim_end_matches('\n').trim_end_matches('\r').to_owned();
-            if keep == Some(true) {
-                lines.map(Value::from).collect()
-            } else {
-                lines.map(|line| Value::from(cut(line))).collect()
-            }
-        }
-        "join" => {
-            let (items,): (Value,) = from_args(args)?;
-            let parts = items.try_iter()?.map(|item| {
-                let wrong = || Error::new(ErrorKind::InvalidOperation, "join takes texts alone");
-                item.as_str().map(str::to_owned).ok_or_else(wrong)
-            });
-            Value::from(parts.collect::<Result<Vec<_>, _>>()?.join(text))
-        }
-        "find" => Value::from(place(text.find(&one()?))),
-        "rfind" => Value::from(place(text.rfind(&one()?))),
-        "index" | "rindex" => {
-            let wanted = one()?;
-            let at = if name == "index" { text.find(&wanted) } else { text.rfind(&wanted) };
-            at.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "substring not found"))?;
-            Value::from(place(at))
-        }
-        "count" => Value::from(text.matches(&one()?).count()),
-        "upper" => Value::from(text.to_uppercase()),
-        "lower" | "casefold" => Value::from(text.to_lowercase()),
-        "title" => Value::from(title(text)),
-        "capitalize" => {
-            let mut letters = text.chars();
-            let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-            Value::from(first + &letters.as_str().to_lowercase())
-        }
-        "isdigit" | "isnumeric" | "isdecimal" => Value::from(is_all(char::is_numeric)),
-        "isalpha" => Value::from(is_all(char::is_alphabetic)),
-        "isalnum" => Value::from(is_all(char::is_alphanumeric)),
-        "isspace" => Value::from(is_all(char::is_whitespace)),
-        "isupper" => Value::from(text != text.to_lowercase() && text == text.to_uppercase()),
-        "islower" => Value::from(text != text.to_uppercase() && text == text.to_lowercase()),
-        "format" => Value::from(format(FormatStyle::StrFormat, text, args)?),
-        "zfill" | "ljust" | "rjust" | "center" => padded(text, name, args)?,
-        _ => return Err(Error::from(ErrorKind::UnknownMethod)),
-    })
-}
-
-/// Reads what `startswith` takes: a text, or several.
-fn affixes(args: &[Value]) -> Result<Vec<String>, Error> {
-    let (affix,): (Value,) = from_args(args)?;
-    match affix.as_str() {
-        Some(text) => Ok(vec![text.to_owned()]),
-        None => affix
-            .try_iter()?
-            .map(|affix| affix.as_str().map(str::to_owned).ok_or(ErrorKind::InvalidOperation))
-            .collect::<Result<_, _>>()
-            .map_err(Error::from),
-    }
-}
-
-fn split(text: &str, from_end: bool, args: &[Value]) -> Result<Value, Error> {
-    let (options, args) = match args.split_last() {
-        Some((last, first)) => match Kwargs::try_from(last.clone()) {
-            Ok(options) if last.is_kwargs() => (Some(options), first),
-            _ => (None, args),
-        },
-        None => (None, args),
-    };
-    let (separator, n_cuts): (Option<Value>, Option<i64>) = from_args(args)?;
-    let n_cuts = n_cuts.or(options.as_ref().and_then(|options| options.get("maxsplit").ok()));
-    let separator = separator.or(options.as_ref().and_then(|options| options.get("sep").ok()));
-    let separator = separator.filter(|separator| !separator.is_none());
-    // Python cuts without limit where the limit is negative.
-    let n_cuts = n_cuts.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    let mut parts: Vec<&str> = match separator.as_ref().map(|separator| separator.as_str()) {
-        Some(Some("")) => return Err(Error::new(ErrorKind::InvalidOperation, "empty separator")),
-        Some(Some(separator)) if from_end => {
-            let mut parts: Vec<_> = text.rsplitn(n_cuts.saturating_add(1), separator).collect();
-            parts.reverse();
-            parts
-        }
-        Some(Some(separator)) => text.splitn(n_cuts.saturating_add(1), separator).collect(),
-        Some(None) => {
-            return Err(Error::new(ErrorKind::InvalidOperation, "a separator is a text or none"));
-        }
-        None => words(text, n_cuts, from_end),
-    };
-    Ok(parts.drain(..).map(Value::from).collect())
-}
-
-/// Cuts at white space; what is left behind the last cut keeps its own.
-fn words(text: &str, n_cuts: usize, from_end: bool) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = if from_end { rest.trim_end() } else { rest.trim_start() };
-        if rest.is_empty() {
-            break;
-        }
-        let cut = if from_end {
-            rest.char_indices().rev().find(|(_, c)| c.is_whitespace())
-        } else {
-            rest.char_indices().find(|(_, c)| c.is_whitespace())
-        };
-        let Some((at, c)) = cut.filter(|_| parts.len() < n_cuts) else {
-            parts.push(rest);
-            break;
-        };
-        let (before, behind) = (&rest[..at], &rest[at + c.len_utf8()..]);
-        parts.push(if from_end { behind } else { before });
-        rest = if from_end { before } else { behind };
-    }
-    if from_end {
-        parts.reverse();
-    }
-    parts
-}
-
-fn parts(text: &str, at: Option<usize>, separator: &str, from_start: bool) -> Value {
-    let found = match at {
-        Some(at) => [&text[..at], separator, &text[at + separator.len()..]],
-        None if from_start => [text, "", ""],
-        None => ["", "", text],
-    };
-    found.into_iter().map(Value::from).collect()
-}
-
-fn title(text: &str) -> String {
-    let mut is_inside = false;
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        is_inside = c.is_alphabetic();
-    }
-    out
-}
-
-fn padded(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
-    let (width, fill): (usize, Option<String>) = from_args(args)?;
-    let missing = width.saturating_sub(text.chars().count());
-    let fill = fill.unwrap_or_else(|| if name == "zfill" { "0" } else { " " }.to_owned());
-    let pad = |n: usize| fill.repeat(n);
-    Ok(Value::from(match name {
-        "ljust" => text.to_owned() + &pad(missing),
-        // Python puts the odd blank in front where the width is odd.
-        "center" => {
-            let left = missing / 2 + (missing & width & 1);
-            pad(left) + text + &pad(missing - left)
-        }
-        "zfill" if text.starts_with(['-', '+']) => {
-            format!("{}{}{}", &text[..1], pad(missing), &text[1..])
-        }
-        _ => pad(missing) + text,
-    }))
 }
 
 fn list_method(value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {

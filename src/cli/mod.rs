@@ -188,7 +188,9 @@ fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
 fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
     let served = match engine {
         ServeCommand::Sim(args) => serve::sim::run(args),
-        ServeCommand::Tiny(args) => serve::tiny::run(args),
+        ServeCommand::Tiny(args) => {
+            serve::tiny::run(&serve::tiny::TinyArgs { day: today::today(), ..args.clone() })
+        }
     };
     served.map_err(|error| Failure::new(Exit::Unavailable, format!("failed to serve: {error}")))?;
     Ok(Exit::Ok)

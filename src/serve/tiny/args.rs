@@ -47,6 +47,9 @@ pub(crate) struct TinyArgs {
     /// Seed of requests that are sampled and name none.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Day that the chat template is told as today's, such as 2026-11-29.
+    #[arg(skip)]
+    pub day: String,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -61,7 +61,7 @@ mod tests {
         precision: Precision,
         max_num_seqs: usize,
     ) -> Vec<(String, usize)> {
-        let loaded = Arc::new(model_files().load(precision, Some(256)).unwrap());
+        let loaded = Arc::new(model_files().load(precision, Some(256), "").unwrap());
         let limits = Limits { max_num_seqs, max_num_batched_tokens: 256, n_threads: 1 };
         let mut batcher = Batcher::new(Arc::clone(&loaded), limits, Arc::default());
         let received: Vec<_> = questions

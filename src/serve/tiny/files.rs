@@ -84,7 +84,8 @@ impl ModelFiles {
         })
     }
 
-    /// Loads a model from the files. `max_model_len` defaults to the model's own limit.
+    /// Loads a model from the files. `max_model_len` defaults to the model's own limit; `day` is told
+    /// to the chat template.
     ///
     /// # Errors
     /// The name of the file that is wrong, and why.
@@ -92,6 +93,7 @@ impl ModelFiles {
         &self,
         precision: Precision,
         max_model_len: Option<usize>,
+        day: &str,
     ) -> Result<Loaded, (&'static str, String)> {
         let config = LlamaConfig::parse(&self.config).map_err(|reason| ("config.json", reason))?;
         let max_model_len = max_model_len.unwrap_or(config.max_positions);
@@ -105,7 +107,8 @@ impl ModelFiles {
         }
         let tokenizer = Tokenizer::from_bytes(&self.tokenizer)
             .map_err(|error| ("tokenizer.json", error.to_string()))?;
-        let chat_template = self.template.template(&Told::default());
+        let chat_template =
+            self.template.template(&Told { day: day.to_owned(), ..Told::default() });
         let chat_template =
             chat_template.map_err(|error| ("chat_template.jinja", error.to_string()))?;
         let model = Model::load(config, &self.weights, precision, max_model_len)

@@ -182,10 +182,11 @@ fn load(args: &TinyArgs) -> Result<Loaded, ServeError> {
     };
     log(&format!("Reading files took {:.4} seconds", start.elapsed().as_secs_f64()));
     let start = Instant::now();
-    let loaded = files.load(args.precision, args.max_model_len).map_err(|(file, reason)| {
-        let path = directory.unwrap_or(Path::new("bundled model")).join(file);
-        ServeError::Format { path, reason }
-    })?;
+    let loaded =
+        files.load(args.precision, args.max_model_len, &args.day).map_err(|(file, reason)| {
+            let path = directory.unwrap_or(Path::new("bundled model")).join(file);
+            ServeError::Format { path, reason }
+        })?;
     log(&format!(
         "Loading weights took {:.4} seconds ({}, {} bytes, context of {} tokens)",
         start.elapsed().as_secs_f64(),

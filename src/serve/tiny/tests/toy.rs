@@ -45,7 +45,7 @@ pub(crate) fn files() -> ModelFiles {
 
 /// Returns the toy model, loaded.
 pub(crate) fn load(precision: Precision) -> Loaded {
-    files().load(precision, None).unwrap()
+    files().load(precision, None, "").unwrap()
 }
 
 /// Returns the toy model in FP32, the same for all tests.
