@@ -44,6 +44,19 @@ impl fmt::Display for Unread {
 const MARK_REACH: usize = 200;
 /// Words that begin the next question, which a model without an end goes on to.
 const NEXT_QUESTION: [&str; 6] = ["question", "q", "problem", "human", "user", "instruction"];
+/// The same in the middle of a line, and marks of the end of a model's turn: where
+/// lm-evaluation-harness stops the generation of GSM8K, and what chat templates write.
+const NEXT_TURN: [&str; 9] = [
+    "Question:",
+    "Q:",
+    "</s>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<end_of_turn>",
+];
 
 /// Tags around an answer.
 const TAGS: [(&str, &str); 3] = [
@@ -57,15 +70,20 @@ const ANSWER: [&str; 3] = ["answer", "a", "final answer"];
 /// Returns the number that a text gives as its answer.
 ///
 /// A mark counts first: the first `####` with a number behind it, the last `\boxed` and the last
-/// pair of tags, "the answer is", and a line "Answer:" that holds one number. What follows the line of a marked answer as a next question is not looked at. Without a
-/// mark the last number of the text is the answer.
+/// pair of tags, "the answer is", and a line "Answer:" that holds one number. Without a mark the last
+/// number of the text is the answer. Where a model goes on to a next question, or to another turn,
+/// the text ends there, unless no number stands before.
 ///
 /// # Errors
 /// Why there is none.
 pub(super) fn answer(text: &str) -> Result<Number, Unread> {
-    let first_question = next_question(text).map(|at| &text[..at]);
-    let found = first_question.and_then(|text| marked(text).transpose());
-    if let Some(found) = found.or_else(|| marked(text).transpose()) {
+    let first = next_question(text).map(|at| of_one(&text[..at]));
+    first.filter(|found| *found != Err(Unread::NoNumber)).unwrap_or_else(|| of_one(text))
+}
+
+/// Returns the answer of a text to one question.
+fn of_one(text: &str) -> Result<Number, Unread> {
+    if let Some(found) = marked(text).transpose() {
         return found;
     }
     let tokens = scan(&plain(text));
@@ -73,24 +91,31 @@ pub(super) fn answer(text: &str) -> Result<Number, Unread> {
     if last.is_clean { Ok(last.number.clone()) } else { Err(Unread::Formula) }
 }
 
-/// Returns where a line begins the next question.
+/// Returns where the next question begins. A text that begins with one asks itself, and goes on
+/// with its own.
 fn next_question(text: &str) -> Option<usize> {
+    let text_begins = text.len() - text.trim_start().len();
+    let is_word = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric());
+    let turns = NEXT_TURN.iter().filter_map(|mark| {
+        let mut places = text.match_indices(mark).map(|(at, _)| at);
+        places.find(|at| mark.starts_with('<') || is_word(*at))
+    });
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let words =
-            line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '['));
-        let name = words.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        let behind = words[name.len()..]
-            .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '*' | '#'));
-        if at > 0
-            && behind.starts_with(':')
-            && NEXT_QUESTION.iter().any(|word| word.eq_ignore_ascii_case(name))
-        {
-            return Some(at);
-        }
+    let lines = text.split_inclusive('\n').filter_map(|line| {
         at += line.len();
-    }
-    None
+        begins_question(line).then_some(at - line.len())
+    });
+    let first = turns.chain(lines).min()?;
+    (first > text_begins).then_some(first)
+}
+
+fn begins_question(line: &str) -> bool {
+    let words =
+        line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '['));
+    let name = words.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let behind = words[name.len()..]
+        .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '*' | '#'));
+    behind.starts_with(':') && NEXT_QUESTION.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
 /// Returns the value that all marks of a text give; `None` where nothing is marked.
@@ -264,6 +289,22 @@ mod tests {
         check("**Answer:** 72 apples\nThat took 3 steps.", Ok("72"));
         check("Answer: 5 apples at $2 each are $10", Ok("10"));
         check("#### 7\n\n**Q2:** 9+9?\n\\boxed{18}", Ok("7"));
+        check("A: 5 / Q: 9+9? / A: 18", Ok("5"));
+    }
+
+    #[test]
+    fn a_text_ends_where_a_model_goes_on_to_the_next_question() {
+        check("18\n\nQuestion: 2+2?\nAnswer: 4", Ok("18"));
+        check("9 * 2 = $18\nQ: 2+2?\nA: 4", Ok("18"));
+        check("9 * 2 = 18. Question: 2+2? The answer is 4", Ok("18"));
+        check("It is 18.\n\n### Instruction:\n2+2\n### Response:\n#### 4", Ok("18"));
+        check("18<|im_end|>\n<|im_start|>user\n2+2?", Ok("18"));
+        check("18</s> 4", Ok("18"));
+        // No number stands before, or the whole text is of questions that it asks itself.
+        check("We solve it.\n\nProblem: 9 * 2\nThe answer is 18.", Ok("18"));
+        check("Question: how many? 9\nQuestion: at $2? 18\nSo the answer is 18", Ok("18"));
+        check("<|im_start|>assistant\n18", Ok("18"));
+        check("FAQ: 18", Ok("18"));
     }
 
     #[test]

@@ -379,11 +379,16 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
             is_money,
         );
     }
-    let word: String = text[..word_end].iter().rev().take(8).collect();
-    if blank > 0 && word.eq_ignore_ascii_case("evitagen") {
-        return (true, word_end - 8, is_money);
-    }
-    (false, start, is_money)
+    let n = text[..word_end].iter().rev().take_while(|c| c.is_alphabetic()).count();
+    let word: String = text[word_end - n..word_end].iter().collect();
+    let is_negative = blank > 0
+        && match word.to_lowercase().as_str() {
+            "negative" => true,
+            // Behind a number it is an operator: "10 minus 5".
+            "minus" => is_sign(text, word_end - n),
+            _ => false,
+        };
+    if is_negative { (true, word_end - n, is_money) } else { (false, start, is_money) }
 }
 
 /// Whether a minus is a sign: what stands in front of it has no value that it could be taken from.
