@@ -10,7 +10,7 @@ use crate::metrics::gates;
 use crate::metrics::search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
 use crate::metrics::wall_time::WallTime;
-use crate::plan::cell::Cell;
+use crate::plan::cell::{Cell, DatasetPlan};
 use crate::plan::{Plan, TrialOrder};
 use crate::record::event::EngineFacts;
 
@@ -141,17 +141,18 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     found.collect()
 }
 
-/// The same rows in other tokens: the first cell of each data set, in all its variants, against the
-/// one that differs most from it.
+/// The same rows in other tokens: the first cell of each data set, in all its variants that are to
+/// ask the same, against the one that differs most from it.
 fn prompt_ids_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     let by_id = plan.cells_by_id();
-    let mut by_dataset: BTreeMap<&str, Vec<&CellSummary>> = BTreeMap::new();
+    let mut by_asked: BTreeMap<_, Vec<&CellSummary>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell) && !cell.prompt_ids.is_empty()) {
         let Some(planned) = by_id.get(&cell.id) else { continue };
         let (name, _) = planned.dataset.split_once('~').unwrap_or((&planned.dataset, ""));
-        by_dataset.entry(name).or_default().push(cell);
+        let asks = plan.datasets.get(&planned.dataset).map(DatasetPlan::asks);
+        by_asked.entry((name, asks)).or_default().push(cell);
     }
-    let found = by_dataset.into_iter().filter_map(|(dataset, cells)| {
+    let found = by_asked.into_iter().filter_map(|((dataset, _), cells)| {
         let (first, others) = cells.split_first()?;
         let beside = others.iter().map(|other| {
             let hashes = first.prompt_ids.iter();
@@ -255,6 +256,7 @@ fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
 mod tests {
     use super::*;
     use crate::metrics::tests::fixture::{launch, measured_cell, plan, with_mean};
+    use crate::plan::cell::Source;
     use crate::plan::launch::Launch;
 
     fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
@@ -305,6 +307,11 @@ mod tests {
             let mut plan = plan(&["a", "b"]);
             for (cell, dataset) in plan.cells.iter_mut().zip(datasets) {
                 dataset.clone_into(&mut cell.dataset);
+                let mut asked = DatasetPlan::of(Source::Jsonl, None, None, None);
+                if dataset.ends_with("thinks") {
+                    asked.chat_template_kwargs = [("thinks".to_owned(), true.into())].into();
+                }
+                plan.datasets.insert(dataset.to_owned(), asked);
             }
             let cells = ["a", "b"].into_iter().zip(ids);
             let cells = cells.map(|(name, ids)| {
@@ -320,6 +327,8 @@ mod tests {
             ["1 of 2 prompts of `q` are other tokens in b than in a"]
         );
         assert!(found(ids, ["q", "r"]).is_empty());
+        // One that tells the template something else is meant to send other prompts.
+        assert!(found(ids, ["q~a", "q~thinks"]).is_empty());
         assert!(found([ids[0], ids[0]], ["q", "q"]).is_empty());
         assert!(found([ids[0], &[]], ["q", "q"]).is_empty());
     }

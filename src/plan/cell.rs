@@ -417,6 +417,18 @@ impl DatasetPlan {
         self.template_date.as_deref().unwrap_or(of_the_run)
     }
 
+    /// Returns what a scenario says of the texts that are asked: variants of a data set that differ
+    /// in it are meant to send other prompts.
+    pub(crate) fn asks(&self) -> impl Ord + '_ {
+        let range = |range: LengthRange| (range.min, range.max);
+        (
+            (&self.location, &self.columns, &self.prompt, &self.system, self.n_shots),
+            (&self.template_name, &self.chat_template_kwargs, &self.template_date),
+            (self.multi_turn, self.input_words.map(range), self.input_tokens.map(range)),
+            (self.shared_prefix_tokens, self.shared_prefixes, self.warm.map(f64::to_bits)),
+        )
+    }
+
     /// Returns the plan of a whole data set as its source lays it out.
     pub fn of(
         source: Source,
