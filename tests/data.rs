@@ -5,10 +5,15 @@
     reason = "starts the program and reads what it wrote"
 )]
 
+#[path = "undecided/mod.rs"]
+mod undecided;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -355,7 +360,6 @@ fn the_day_of_a_template_is_that_of_the_runs_begin() {
 #[test]
 fn an_interrupt_ends_the_reading_of_a_long_file() {
     use std::io::Write as _;
-    use std::time::{Duration, Instant};
 
     let home = tempfile::tempdir().unwrap();
     let row = format!("{{\"prompt\":\"{}\"}}\n", "word ".repeat(200));
@@ -401,83 +405,163 @@ fn trace_rows(n: u64) -> Vec<(u64, u64, u64)> {
     (0..n).map(|row| (row * 2, 3 + row * 7 % 60, 1 + row % 3)).collect()
 }
 
-#[test]
-fn traces_of_lengths_are_replayed_with_exact_tokens_at_their_times() {
-    let home = tempfile::tempdir().unwrap();
+/// A scenario that replays data sets of traces on the simulated engine.
+fn replay(home: &Path, name: &str, speedup: f64, traces: &[(&str, &str, &str)]) -> PathBuf {
     let root = env!("CARGO_MANIFEST_DIR");
-    let rows = trace_rows(1_000);
-    let mooncake = rows
-        .iter()
-        .map(|(at, n, answer)| {
-            format!(
-                "{{\"timestamp\":{at},\"input_length\":{n},\"output_length\":{answer},\
-                 \"hash_ids\":[{}]}}\n",
-                at % 3
-            )
-        })
-        .collect::<Vec<_>>()
-        .concat();
-    let azure = rows
-        .iter()
-        .map(|(at, n, answer)| {
-            format!("2023-11-16 18:15:{:02}.{:03}0000,{n},{answer}\n", 46 + at / 1000, at % 1000)
-        })
-        .collect::<Vec<_>>()
-        .concat();
-    let burstgpt = rows
-        .iter()
-        .map(|(at, n, answer)| format!("{},GPT-4,{n},{answer},{},API log\n", at / 1000, n + answer))
-        .collect::<Vec<_>>()
-        .concat();
-    fs::write(home.path().join("mooncake.jsonl"), mooncake).unwrap();
-    let azure = format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{azure}");
-    fs::write(home.path().join("azure.csv"), azure).unwrap();
-    let header = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type";
-    fs::write(home.path().join("burstgpt.csv"), format!("{header}\n{burstgpt}")).unwrap();
-    let dataset = |name: &str, file: &str| {
-        format!(
-            "[dataset.{name}]\nsource = \"trace\"\nlocation = \"./{file}\"\n\
+    let mut datasets = Vec::new();
+    for (dataset, file, text) in traces {
+        fs::write(home.join(file), text).unwrap();
+        datasets.push(format!(
+            "[dataset.{dataset}]\nsource = \"trace\"\nlocation = \"./{file}\"\n\
              tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n"
-        )
-    };
+        ));
+    }
+    let names: Vec<&str> = traces.iter().map(|(dataset, ..)| *dataset).collect();
     let scenario = format!(
         "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n\
          [request]\napi = \"completions\"\nmax-tokens = \"from-data\"\n\
-         [phase.load]\ntrace = {{ speedup = 1.0 }}\n\
-         [matrix]\ndataset = [\"mooncake\", \"azure\", \"burstgpt\"]\n{}{}{}",
-        dataset("mooncake", "mooncake.jsonl"),
-        dataset("azure", "azure.csv"),
-        dataset("burstgpt", "burstgpt.csv"),
+         [phase.load]\ntrace = {{ speedup = {speedup:.1} }}\n[matrix]\ndataset = {names:?}\n{}",
+        datasets.concat()
     );
-    let file = home.path().join("traces.toml");
+    let file = home.join(format!("{name}.toml"));
+    fs::write(&file, scenario).unwrap();
+    let dir = home.join(name);
+    run(&file, &dir, home);
+    dir
+}
+
+#[test]
+fn traces_of_lengths_are_replayed_with_exact_tokens_at_their_times() {
+    let home = tempfile::tempdir().unwrap();
+    let rows = trace_rows(1_000);
+    let lines = |line: &dyn Fn(u64, u64, u64) -> String| -> String {
+        rows.iter().map(|(at, n, answer)| line(*at, *n, *answer) + "\n").collect()
+    };
+    let mooncake = lines(&|at, n, answer| {
+        format!(
+            "{{\"timestamp\":{at},\"input_length\":{n},\"output_length\":{answer},\
+             \"hash_ids\":[{}]}}",
+            at % 3
+        )
+    });
+    let azure = lines(&|at, n, answer| {
+        format!("2023-11-16 18:15:{:02}.{:03}0000,{n},{answer}", 46 + at / 1000, at % 1000)
+    });
+    // BurstGPT counts whole seconds: ten requests in each of a hundred, replayed in two.
+    let burstgpt =
+        lines(&|at, n, answer| format!("{},GPT-4,{n},{answer},{},API log", at / 20, n + answer));
+    let azure = format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{azure}");
+    let header = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type";
+    let burstgpt = format!("{header}\n{burstgpt}");
+    let traces = [("mooncake", "mooncake.jsonl", &*mooncake), ("azure", "azure.csv", &*azure)];
+    let faster = [("burstgpt", "burstgpt.csv", &*burstgpt)];
+    for (name, speedup, traces) in [("traces", 1.0, &traces[..]), ("faster", 50.0, &faster)] {
+        // Others that keep bench from its CPU keep a thread that only sleeps from it, too.
+        let mut told = Vec::new();
+        for attempt in 0..3 {
+            let out = format!("{name}{attempt}");
+            let (dir, overslept) = beside_a_sleeper(|| replay(home.path(), &out, speedup, traces));
+            let n_late: usize = traces.iter().map(|(trace, ..)| n_late(&dir, trace, &rows)).sum();
+            if n_late == 0 {
+                told.clear();
+                break;
+            }
+            let late = format!("{n_late} sends 5 ms late, a sleeping thread {overslept:?}");
+            assert!(overslept > Duration::from_millis(2), "{name}: {late}");
+            told.push(late);
+        }
+        if !told.is_empty() {
+            undecided::note(&format!("inconclusive: {name}: {}", told.join("; ")));
+        }
+    }
+}
+
+/// Does something while a thread sleeps for a millisecond again and again; returns by how much it
+/// overslept at most.
+fn beside_a_sleeper<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let mut most = Duration::ZERO;
+            while !is_over.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                std::thread::sleep(Duration::from_millis(1));
+                most = most.max(asked.elapsed().saturating_sub(Duration::from_millis(1)));
+            }
+            most
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        (done, sleeper.join().unwrap())
+    })
+}
+
+/// Holds a replayed trace against its rows: tokens of prompts and answers, and when requests were
+/// due. Returns how many of them left more than 5 ms from the trace's own time.
+fn n_late(dir: &Path, trace: &str, rows: &[(u64, u64, u64)]) -> usize {
+    let (told, due_ms) = match trace {
+        "mooncake" => ("in ms, as in Mooncake's traces", 1),
+        "azure" => ("dates or lengths of time", 1),
+        _ => ("in s, as in BurstGPT", 20),
+    };
+    let trial = dir.join(format!("cells/engine=sim,dataset={trace}/trial-1"));
+    assert_eq!(trial_record(&trial)["dataset"]["trace"]["unit"], told);
+    let mut requests = records(&trial, "requests.jsonl");
+    requests.sort_by_key(|request| request["index"].as_u64());
+    assert_eq!(requests.len(), rows.len(), "{trace}");
+    let ns = |request: &Value, stamp: &str| request[stamp].as_u64().unwrap();
+    let start = ns(&requests[0], "scheduled");
+    let is_late = |(request, (at, n, answer)): &(&Value, &(u64, u64, u64))| {
+        assert_eq!(request["usage"]["prompt"], *n, "{trace}: {request}");
+        assert_eq!(request["usage"]["completion"], *answer, "{trace}: {request}");
+        let due = at / due_ms * due_ms * 1_000_000;
+        assert!((ns(request, "scheduled") - start).abs_diff(due) < 1_000, "{trace}: {request}");
+        (ns(request, "sent") - start).abs_diff(due) > 5_000_000
+    };
+    requests.iter().zip(rows).filter(is_late).count()
+}
+
+#[test]
+fn sessions_of_agents_wait_between_turns_and_go_on_with_the_answers_they_got() {
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let text = [
+        r#"{"session_id":"a","timestamp":0,"text_input":"How many legs has a spider?","output_length":3}"#,
+        r#"{"session_id":"b","timestamp":100,"text_input":"And a cow?","output_length":2}"#,
+        r#"{"session_id":"a","delay":400,"text_input":"And two of them?","output_length":5}"#,
+        r#"{"session_id":"b","delay":600,"text_input":"And three?","output_length":4}"#,
+    ];
+    fs::write(home.path().join("agents.jsonl"), text.join("\n")).unwrap();
+    let scenario = format!(
+        "report = \"default\"\n[engine.tiny]\n[request]\nmax-tokens = \"from-data\"\n\
+         [phase.load]\ntrace = {{ speedup = 2.0 }}\n[dataset.agents]\nsource = \"trace\"\n\
+         location = \"./agents.jsonl\"\ntime-unit = \"ms\"\nmulti-turn = true\n\
+         tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n"
+    );
+    let file = home.path().join("agents.toml");
     fs::write(&file, scenario).unwrap();
     let dir = home.path().join("run");
-    run(&file, &dir, home.path());
-    for (name, step_ms, told) in [
-        ("mooncake", 1, "in ms, as in Mooncake's traces"),
-        ("azure", 1, "dates or lengths of time"),
-        ("burstgpt", 1000, "in s, as in BurstGPT"),
-    ] {
-        let trial = dir.join(format!("cells/engine=sim,dataset={name}/trial-1"));
-        assert_eq!(trial_record(&trial)["dataset"]["trace"]["unit"], told);
-        let mut requests = records(&trial, "requests.jsonl");
-        requests.sort_by_key(|request| request["index"].as_u64());
-        assert_eq!(requests.len(), rows.len(), "{name}");
-        let ns = |request: &Value, stamp: &str| request[stamp].as_u64().unwrap();
-        let start = ns(&requests[0], "scheduled");
-        let mut lags = Vec::new();
-        for (request, (at, n, answer)) in requests.iter().zip(&rows) {
-            assert_eq!(request["usage"]["prompt"], *n, "{name}: {request}");
-            assert_eq!(request["max_tokens"], *answer, "{name}");
-            let at_ms = at / step_ms * step_ms;
-            let scheduled = ns(request, "scheduled") - start;
-            assert!(scheduled.abs_diff(at_ms * 1_000_000) < 1_000, "{name}: {request}");
-            lags.push(ns(request, "sent").saturating_sub(ns(request, "scheduled")));
-        }
-        lags.sort_unstable();
-        // Others may use this machine at the same time: half of the requests are asked for.
-        let lag = lags[lags.len() / 2];
-        // BurstGPT's 500 requests of one second are sent one after the other.
-        assert!(name == "burstgpt" || lag < 5_000_000, "{name}: {lag} ns late");
+    let summary = run(&file, &dir, home.path());
+    assert_eq!(summary["cells"][0]["counts"]["scheduled"], 4, "{}", summary["cells"][0]["counts"]);
+    let trial = dir.join("cells/engine=tiny/trial-1");
+    let mut requests = records(&trial, "requests.jsonl");
+    requests.sort_by_key(|request| (request["index"].as_u64(), request["turn"].as_u64()));
+    let number = |request: &Value, name: &str| request[name].as_u64().unwrap_or(0);
+    let keys: Vec<_> =
+        requests.iter().map(|it| (number(it, "index"), number(it, "turn"))).collect();
+    assert_eq!(keys, [(0, 0), (0, 1), (1, 0), (1, 1)]);
+    let asked: Vec<_> = requests.iter().map(|it| number(it, "max_tokens")).collect();
+    assert_eq!(asked, [3, 5, 2, 4]);
+    let ms = |ns: u64| ns / 1_000_000;
+    assert_eq!(ms(number(&requests[2], "scheduled") - number(&requests[0], "scheduled")), 50);
+    for (first, delay_ms) in [(0, 200), (2, 300)] {
+        let (first, second) = (&requests[first], &requests[first + 1]);
+        let waited = number(second, "scheduled") - number(first, "done");
+        assert!((delay_ms..delay_ms + 50).contains(&ms(waited)), "{waited} ns");
+        assert!(number(second, "sent") >= number(second, "scheduled"));
+        // The second prompt holds the first, the answer that came, and what is asked then.
+        let prompt = |request: &Value| request["usage"]["prompt"].as_u64().unwrap();
+        let answer = first["usage"]["completion"].as_u64().unwrap();
+        assert!(prompt(second) > prompt(first) + answer, "{first} {second}");
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct PhaseAssignment {
 pub(crate) struct Tally {
     pub(crate) n_scheduled: u64,
     pub(crate) last_sent: Option<Nanos>,
+    /// The last instant at which a turn behind the first of a conversation was due.
+    pub(crate) last_turn: Option<Nanos>,
     /// When sending ended because enough was known.
     pub(crate) known_at: Option<Nanos>,
     pub(crate) drained: Nanos,
@@ -64,6 +66,7 @@ impl Tally {
         Self {
             n_scheduled: self.n_scheduled + other.n_scheduled,
             last_sent: self.last_sent.max(other.last_sent),
+            last_turn: self.last_turn.max(other.last_turn),
             known_at: self.known_at.max(other.known_at),
             drained: self.drained.max(other.drained),
             n_stalls: self.n_stalls + other.n_stalls,

@@ -1,5 +1,8 @@
 //! The loop that carries out every shape of load.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
 use crate::load::assignment::{Due, PhaseAssignment, Supplied, Supply, Tally};
 use crate::load::in_flight::{Exchange, InFlight, RecorderHandle};
 use crate::load::spec::{Control, Live};
@@ -66,7 +69,8 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
                 sends.tally.known_at = Some(now);
             }
             self.take_follow_ups(&mut sends, share);
-            let wake = self.send_what_is_due(&mut sends, supply, share);
+            let next_turn = self.send_turns(&mut sends, share);
+            let wake = self.send_what_is_due(&mut sends, supply, share).min(next_turn);
             if sends.is_over && self.in_flight.is_empty() {
                 break;
             }
@@ -153,21 +157,40 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             if round != share.round {
                 continue;
             }
-            self.in_flight.n_pondering -= 1;
             match follow_up {
-                FollowUp::Turn(request, due)
-                    if sends.tally.known_at.is_none()
-                        && share.stop_at.is_none_or(|stop_at| self.client.now() < stop_at) =>
-                {
-                    sends.tally.n_scheduled += 1;
-                    sends.tally.last_sent = Some(self.client.now());
-                    self.begin(*request, due);
+                FollowUp::Turn(request, due) => {
+                    sends.tally.last_turn = sends.tally.last_turn.max(Some(due));
+                    sends.turns.push(Reverse(Turn { due, number: sends.n_turns, request }));
+                    sends.n_turns += 1;
                 }
-                FollowUp::Turn(..) | FollowUp::Over => {
+                FollowUp::Over => {
+                    self.in_flight.n_pondering -= 1;
                     self.in_flight.free_stream(self.client.now());
                 }
             }
         }
+    }
+
+    /// Sends every turn of a conversation whose delay is over. Returns when the next one is due.
+    fn send_turns(&mut self, sends: &mut Sends, share: &PhaseAssignment) -> Nanos {
+        while let Some(Reverse(turn)) = sends.turns.peek() {
+            let now = self.client.now();
+            let is_over = sends.tally.known_at.is_some()
+                || share.stop_at.is_some_and(|stop_at| now.max(turn.due) >= stop_at);
+            if turn.due > now && !is_over {
+                return self.wake_ahead.wake_for(turn.due, now);
+            }
+            let Some(Reverse(turn)) = sends.turns.pop() else { break };
+            self.in_flight.n_pondering -= 1;
+            if is_over {
+                self.in_flight.free_stream(now);
+            } else {
+                sends.tally.n_scheduled += 1;
+                sends.tally.last_sent = Some(now);
+                self.begin(*turn.request, turn.due);
+            }
+        }
+        Nanos(u64::MAX)
     }
 
     /// Checks every exchange: hands over the bytes that waited, and ends what is overdue. Returns
@@ -232,6 +255,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
                 self.in_flight.end(key, now, Ending::Cancelled(cause));
             }
         }
+        sends.turns.clear();
         self.in_flight.n_pondering = 0;
         self.in_flight.last_end = now;
     }
@@ -243,7 +267,44 @@ struct Sends {
     is_over: bool,
     /// Requests of the present batch that may still be sent.
     batch_left: u32,
+    /// Turns of conversations that wait for their delay to be over, the first due on top.
+    turns: BinaryHeap<Reverse<Turn>>,
+    n_turns: u64,
     tally: Tally,
+}
+
+/// A turn behind the first of a conversation.
+struct Turn {
+    due: Nanos,
+    /// Those of one instant are sent in the order in which they came.
+    number: u64,
+    request: Box<Request>,
+}
+
+impl Turn {
+    fn key(&self) -> (Nanos, u64) {
+        (self.due, self.number)
+    }
+}
+
+impl PartialEq for Turn {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Turn {}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Turn {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 enum Peeked {
@@ -258,7 +319,8 @@ impl Sends {
             Gate::Batch(size) => size,
             _ => 0,
         };
-        Self { next: None, is_over: false, batch_left, tally: Tally::default() }
+        let (turns, tally) = (BinaryHeap::new(), Tally::default());
+        Self { next: None, is_over: false, batch_left, turns, n_turns: 0, tally }
     }
 
     fn peek(&mut self, supply: &mut impl Supply) -> Peeked {
@@ -309,9 +371,9 @@ impl Sends {
             return Some(stop_at + share.drain);
         }
         if let Some(last_due) = share.last_due {
-            return Some(share.start + last_due + share.drain);
+            return Some(self.tally.last_turn.max(Some(share.start + last_due))? + share.drain);
         }
-        let last_sent = self.tally.last_sent.filter(|_| self.is_over)?;
+        let last_sent = self.tally.last_sent.max(self.tally.last_turn).filter(|_| self.is_over)?;
         Some(last_sent + share.drain.max(share.deadlines.total) + TICK + TICK)
     }
 }

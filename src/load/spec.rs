@@ -17,7 +17,7 @@ use crate::secrets::Secret;
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
-use crate::workload::request::{Prompt, Request};
+use crate::workload::request::{NextTurn, Request};
 
 /// One trial, ready to be carried out.
 pub struct TrialSpec {
@@ -50,7 +50,7 @@ pub type TokenCounter = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
 
 /// Makes the body of the next turn from the last turn's body, its answer and the next question. An
 /// error ends the conversation.
-pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &Prompt) -> Result<Bytes, String> + Send + Sync>;
+pub type NextTurnBody = Arc<dyn Fn(&[u8], &str, &NextTurn) -> Result<Bytes, String> + Send + Sync>;
 
 /// Judges whether rounds no longer show a trend.
 pub type SteadyTest = Box<dyn Fn(&[RoundStats]) -> bool + Send>;

@@ -394,7 +394,7 @@ fn run_round<C: Client + Send>(
     let last_sent = tally.last_sent.unwrap_or(start);
     let planned = match (stop_after, outline.last) {
         (Some(duration), _) => start + duration,
-        (None, Some(last_due)) => start + last_due,
+        (None, Some(last_due)) => (start + last_due).max(tally.last_turn.unwrap_or(start)),
         (None, None) => last_sent,
     };
     let stopped = match tally.known_at {

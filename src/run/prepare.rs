@@ -422,14 +422,14 @@ fn arrivals(
 /// Returns what makes the body of a conversation's next turn: the history grows by the answer
 /// and by what is asked next.
 pub(super) fn next_turn() -> NextTurnBody {
-    Arc::new(|body, answer, prompt| {
+    Arc::new(|body, answer, turn| {
         let mut body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let messages = body
             .get_mut("messages")
             .and_then(Value::as_array_mut)
             .ok_or("a conversation needs the chat endpoint")?;
         messages.push(serde_json::json!({"role": "assistant", "content": answer}));
-        match prompt {
+        match &turn.prompt {
             Prompt::Text(text) => {
                 messages.push(serde_json::json!({"role": "user", "content": text}));
             }
@@ -442,6 +442,10 @@ pub(super) fn next_turn() -> NextTurnBody {
             }
             Prompt::Tokens(_) => return Err("a turn of a conversation cannot be token ids".into()),
         }
+        // Only where the engine takes that field; `quirks.omit` leaves it out.
+        if let (Some(limit), Some(field)) = (turn.max_tokens, body.get_mut("max_tokens")) {
+            *field = limit.into();
+        }
         Ok(Bytes::from(body.to_string()))
     })
 }
@@ -449,24 +453,31 @@ pub(super) fn next_turn() -> NextTurnBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Nanos;
+    use crate::workload::request::NextTurn;
+
+    fn next(text: &str, max_tokens: Option<u32>) -> NextTurn {
+        NextTurn { prompt: Prompt::Text(text.to_owned()), delay: Nanos::ZERO, max_tokens }
+    }
 
     #[test]
     fn the_next_turn_holds_the_answers_so_far() {
         let turn = |body: &str, answer: &str, asked: &str| {
-            let asked = Prompt::Text(asked.to_owned());
+            let asked = next(asked, Some(7));
             let body = next_turn()(body.as_bytes(), answer, &asked).unwrap();
             String::from_utf8(body.to_vec()).unwrap()
         };
-        let first = r#"{"messages":[{"role":"user","content":"Who?"}],"temperature":0.0}"#;
+        let first =
+            r#"{"messages":[{"role":"user","content":"Who?"}],"max_tokens":5,"temperature":0.0}"#;
         let third = turn(&turn(first, "Ann.", "Why?"), "So.", "Since when?");
         let third: Value = serde_json::from_str(&third).unwrap();
         insta::assert_snapshot!(third["messages"], @r#"[{"content":"Who?","role":"user"},{"content":"Ann.","role":"assistant"},{"content":"Why?","role":"user"},{"content":"So.","role":"assistant"},{"content":"Since when?","role":"user"}]"#);
-        assert_eq!(third["temperature"], 0.0);
+        assert_eq!((&third["temperature"], &third["max_tokens"]), (&0.0.into(), &7.into()));
     }
 
     #[test]
     fn a_conversation_needs_the_chat_endpoint() {
-        let error = next_turn()(br#"{"prompt":"Who?"}"#, "Ann.", &Prompt::Text(String::new()));
+        let error = next_turn()(br#"{"prompt":"Who?"}"#, "Ann.", &next("", None));
         assert_eq!(error.unwrap_err(), "a conversation needs the chat endpoint");
     }
 }

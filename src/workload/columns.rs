@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::workload::error::DataError;
 
 /// A part that a column can play.
-pub(super) const ROLES: [&str; 9] = [
+pub(super) const ROLES: [&str; 10] = [
     "prompt",
     "answer",
     "messages",
@@ -16,6 +16,7 @@ pub(super) const ROLES: [&str; 9] = [
     "input-length",
     "timestamp",
     "hash-ids",
+    "session",
     "id",
 ];
 

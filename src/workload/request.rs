@@ -14,6 +14,9 @@ pub struct Sample {
     pub id: Option<String>,
     /// Its turns; more than one for a conversation.
     pub turns: Vec<Prompt>,
+    /// What is known of the turns behind the first, in their order; empty where nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<Later>,
     /// What stands in front of all questions of its subject, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -23,6 +26,15 @@ pub struct Sample {
     pub output_tokens: Option<u32>,
     /// When a trace sent it, from the trace's first row.
     pub at: Option<Nanos>,
+}
+
+/// When a turn behind the first is sent, and how long its answer is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// Time from the end of the answer before.
+    pub delay: Nanos,
+    /// Output length that the data set prescribes, in tokens.
+    pub output_tokens: Option<u32>,
 }
 
 /// Characters of a question that are kept for people.
@@ -81,5 +93,16 @@ pub struct Request {
     pub max_tokens: Option<u32>,
     /// Further turns of the same conversation, sent one after the other on the same stream
     /// with the answers so far put in.
-    pub next_turns: Vec<Prompt>,
+    pub next_turns: Vec<NextTurn>,
+}
+
+/// A turn that is sent once the answer before is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextTurn {
+    /// What it asks.
+    pub prompt: Prompt,
+    /// Time from the end of the answer before.
+    pub delay: Nanos,
+    /// The most tokens it asks for, where that is not as many as the turn before.
+    pub max_tokens: Option<u32>,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::Rng as _;
 
-use crate::plan::cell::{Cell, OutputLength, Phase};
+use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
@@ -16,7 +16,7 @@ use crate::units::Nanos;
 use crate::workload::body::{Asked, BodyTemplate};
 use crate::workload::error::DataError;
 use crate::workload::prompts::{Prompts, Stretch};
-use crate::workload::request::{Request, Sample};
+use crate::workload::request::{NextTurn, Prompt, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::words;
 
@@ -45,6 +45,9 @@ struct PhaseRows {
     start: usize,
     /// Requests that the phase can send; `None` without end.
     n: Option<u64>,
+    /// How much faster than its data the phase is: delays within conversations shrink as the
+    /// times of a trace do.
+    speedup: f64,
 }
 
 impl Workload {
@@ -166,6 +169,20 @@ impl Inner {
         }
     }
 
+    /// Returns the turns behind a row's first.
+    fn next_turns(&self, sample: &Sample, speedup: f64) -> Vec<NextTurn> {
+        let of_turn = |(idx, prompt): (usize, &Prompt)| {
+            let later = sample.later.get(idx).copied().unwrap_or_default();
+            let max_tokens = match self.output {
+                OutputLength::FromData => later.output_tokens,
+                _ => None,
+            };
+            let delay = Nanos::from_secs_f64(later.delay.as_secs_f64() / speedup);
+            NextTurn { prompt: prompt.clone(), delay, max_tokens }
+        };
+        sample.turns[1..].iter().enumerate().map(of_turn).collect()
+    }
+
     /// Finds out before anything starts whether every row has the length that it is sent with.
     fn check_lengths(&self, dataset: &str) -> Result<(), DataError> {
         if self.output != OutputLength::FromData {
@@ -239,7 +256,7 @@ impl Iterator for Requests {
             sample: sample.row,
             body: self.body(at, position, max_tokens),
             max_tokens: inner.template.limit(max_tokens),
-            next_turns: sample.turns[1..].to_vec(),
+            next_turns: inner.next_turns(sample, rows.speedup),
         })
     }
 
@@ -278,8 +295,13 @@ fn lay_out(cell: &Cell, n_rows: usize, cycle: bool) -> Result<Vec<PhaseRows>, Da
     let mut start = 0;
     let mut phases = Vec::new();
     for phase in &cell.phases {
-        if phase.kind == PhaseKind::WarmUp {
-            phases.push(PhaseRows { kind: phase.kind, start: 0, n: warm_up_requests(phase) });
+        let kind = phase.kind;
+        let speedup = match phase.arrivals {
+            ArrivalsPlan::Trace { speedup } if speedup > 0.0 => speedup,
+            _ => 1.0,
+        };
+        if kind == PhaseKind::WarmUp {
+            phases.push(PhaseRows { kind, start: 0, n: warm_up_requests(phase), speedup });
             continue;
         }
         let rows = match (phase.n_requests, phase.duration) {
@@ -287,16 +309,15 @@ fn lay_out(cell: &Cell, n_rows: usize, cycle: bool) -> Result<Vec<PhaseRows>, Da
                 if start + n > n_rows && !cycle {
                     return Err(too_few(cell, phase, start + n, n_rows));
                 }
-                let rows = PhaseRows { kind: phase.kind, start: start as usize, n: Some(n) };
+                let rows = PhaseRows { kind, start: start as usize, n: Some(n), speedup };
                 start = (start + n) % if cycle { n_rows } else { u64::MAX };
                 rows
             }
-            (None, Some(_)) => PhaseRows {
-                kind: phase.kind,
-                start: start as usize,
-                n: (!cycle).then_some(n_rows.saturating_sub(start)),
-            },
-            (None, None) => PhaseRows { kind: phase.kind, start: 0, n: Some(n_rows) },
+            (None, Some(_)) => {
+                let n = (!cycle).then_some(n_rows.saturating_sub(start));
+                PhaseRows { kind, start: start as usize, n, speedup }
+            }
+            (None, None) => PhaseRows { kind, start: 0, n: Some(n_rows), speedup },
         };
         phases.push(rows);
     }

@@ -201,7 +201,7 @@ impl<'a> Recorder<'a> {
         follow_up
     }
 
-    /// Returns the next turn of a conversation, due when this turn ended.
+    /// Returns the next turn of a conversation, due its delay after this turn ended.
     fn next_turn(
         &self,
         conversation: Conversation,
@@ -214,18 +214,18 @@ impl<'a> Recorder<'a> {
             .as_ref()
             .ok_or("a request has further turns, but nothing makes their bodies")?;
         let mut next_turns = conversation.next_turns;
-        let prompt = next_turns.remove(0);
-        let body = make_body(&conversation.body, answer, &prompt)?;
+        let turn = next_turns.remove(0);
+        let body = make_body(&conversation.body, answer, &turn)?;
         let request = Request {
             phase: last.timing.phase,
             index: last.timing.index,
             turn: last.timing.turn + 1,
             sample: last.timing.sample,
             body,
-            max_tokens: last.timing.max_tokens,
+            max_tokens: turn.max_tokens.or(last.timing.max_tokens),
             next_turns,
         };
-        Ok(FollowUp::Turn(Box::new(request), last.ended))
+        Ok(FollowUp::Turn(Box::new(request), Nanos(last.ended.0.saturating_add(turn.delay.0))))
     }
 
     fn count(

@@ -21,7 +21,7 @@ use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::arrivals::Arrivals;
-use crate::workload::request::{Prompt, Request};
+use crate::workload::request::{NextTurn, Prompt, Request};
 
 pub(crate) fn phase(arrivals: ArrivalsPlan, n_requests: u64) -> Phase {
     let second = Nanos::from_secs(1);
@@ -353,25 +353,40 @@ fn conversations_go_on_with_the_answers_they_got() {
     });
     let mut spec =
         trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0)]);
-    let next_turns = ["b", "c"].map(|text| Prompt::Text(text.to_owned())).to_vec();
+    let delay = Nanos::from_millis(30);
+    let next_turn = |text: &str| {
+        let prompt = Prompt::Text(text.to_owned());
+        NextTurn { prompt, delay, max_tokens: (text == "c").then_some(9) }
+    };
+    let next_turns = ["b", "c"].map(next_turn).to_vec();
     spec.phases[0].requests =
         Box::new(std::iter::once(Request { next_turns, body: "a".into(), ..request(7, 0) }));
     spec.next_turn = Some(Arc::new(|body, answer, next| {
-        let Prompt::Text(next) = next else { return Err("a text".to_owned()) };
+        let Prompt::Text(next) = &next.prompt else { return Err("a text".to_owned()) };
         Ok(Bytes::from(format!("{}{answer}{next}", String::from_utf8_lossy(body))))
     }));
     let mut records = Vec::new();
     let mut sink = |record: RequestRecord, output: Option<OutputRecord>| {
         let output = output.unwrap();
         assert_eq!(output.key(), record.key());
-        records.push((record.key(), output.text));
+        records.push((record, output.text));
         Ok(())
     };
     let report = run_trial(spec, &mut sink, &Control::default(), &Live::default()).unwrap();
     assert_eq!(report.phases[0].n_scheduled, 3);
-    let texts: Vec<_> = records.iter().map(|(key, text)| (key.turn, text.as_str())).collect();
+    let texts: Vec<_> = records.iter().map(|(record, text)| (record.turn, text.as_str())).collect();
     assert_eq!(texts, [(0, "<a>"), (1, "<a<a>b>"), (2, "<a<a>b<a<a>b>c>")]);
-    assert!(records.iter().all(|(key, _)| (key.phase, key.index) == (0, 7)));
+    assert!(records.iter().all(|(record, _)| (record.phase, record.index) == (0, 7)));
+    let first = records[0].0.max_tokens;
+    let limits: Vec<_> = records.iter().map(|(record, _)| record.max_tokens).collect();
+    assert_eq!(limits, [first, first, Some(9)]);
+    for pair in records.windows(2) {
+        let [(before, _), (turn, _)] = pair else { panic!("two turns") };
+        // Due its delay after the answer before ended, and sent then.
+        assert!(turn.scheduled >= before.done.unwrap() + delay, "{turn:?}");
+        assert!(turn.scheduled < before.done.unwrap() + delay + Nanos::from_secs(1), "{turn:?}");
+        assert!(turn.sent.unwrap() >= turn.scheduled, "{turn:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::load::transport::client::{Ending, Head, Stamp};
 use crate::record::request::StampSource;
 use crate::units::Nanos;
-use crate::workload::request::{Prompt, Request};
+use crate::workload::request::{NextTurn, Request};
 
 /// A block that holds this much is handed over before the next read.
 pub(crate) const BLOCK_BYTES: usize = 8 << 10;
@@ -210,13 +210,13 @@ pub(crate) struct Finished {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) body: Bytes,
-    pub(crate) next_turns: Vec<Prompt>,
+    pub(crate) next_turns: Vec<NextTurn>,
 }
 
 /// The recorder's answer to a turn of a conversation.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
-    /// The next turn, and the instant at which it is due, which is the present one.
+    /// The next turn, and the instant at which it is due.
     Turn(Box<Request>, Nanos),
     /// The conversation is over.
     Over,

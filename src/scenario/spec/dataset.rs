@@ -206,6 +206,11 @@ impl Source {
         }
     }
 
+    /// Whether its rows are conversations, in columns that are known.
+    pub(crate) fn is_conversations(self) -> bool {
+        matches!(self, Self::Sharegpt | Self::Ultrachat)
+    }
+
     /// Whether its golds are numbers, or formulas that no reader of numbers reads.
     pub(crate) fn has_number_golds(self) -> bool {
         matches!(self, Self::S1k | Self::S1k11 | Self::Math500 | Self::Aime)

@@ -11,6 +11,7 @@ use crate::record::trial::TraceRecord;
 use crate::units::Nanos;
 use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
 use crate::workload::body::{Asked, asked};
+use crate::workload::dataset::generated::Wanted;
 use crate::workload::dataset::time::{Clock, Misplaced, Unit};
 use crate::workload::dataset::{
     Candidate, Lengths, Load, PROGRESS_EVERY, Picked, Problem, Reading, base_name, hash_turns,
@@ -125,10 +126,10 @@ impl<'a> Gathered<'a> {
         }
         let mut hasher = DefaultHasher::new();
         hash_turns(&sample.turns, &mut hasher);
-        if let Lengths::OfPrompt(wanted) = &candidate.lengths {
-            wanted.hash(&mut hasher);
+        if let Lengths::OfPrompts(lengths) = &candidate.lengths {
+            lengths.hash(&mut hasher);
             // What blocks do not cover is unlike all other rows.
-            if wanted.is_unique() {
+            if lengths.iter().flatten().any(Wanted::is_unique) {
                 sample.row.hash(&mut hasher);
             }
         }

@@ -50,8 +50,13 @@ impl<'a> Maker<'a> {
         Self { tokenizer, words: OnceCell::new(), seed, name, as_ids }
     }
 
-    /// Makes the prompt of a row.
-    pub(super) fn prompt(&self, wanted: &Wanted, row: u64) -> Result<Prompt, DataError> {
+    /// Makes the prompt of a row's turn, from 0.
+    pub(super) fn prompt(
+        &self,
+        wanted: &Wanted,
+        row: u64,
+        turn: usize,
+    ) -> Result<Prompt, DataError> {
         if self.words.get().is_none() {
             let words = Words::of(self.tokenizer)?;
             self.words.get_or_init(|| words);
@@ -67,7 +72,8 @@ impl<'a> Maker<'a> {
         }
         tokens.truncate(wanted.n_tokens as usize);
         // A stream per row: more rows do not change those there were.
-        let mut rng = self.seed.stream(&format!("dataset/{}/row/{row}", self.name));
+        let of_turn = if turn == 0 { String::new() } else { format!("/{turn}") };
+        let mut rng = self.seed.stream(&format!("dataset/{}/row/{row}{of_turn}", self.name));
         let missing = wanted.n_tokens - tokens.len() as u32;
         tokens.extend(words.draw(missing, &mut rng));
         if self.as_ids {

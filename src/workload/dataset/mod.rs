@@ -1,10 +1,12 @@
 //! Reads a data set: rows in, samples out; memory grows with the kept samples alone.
 
+mod delay;
 mod gathered;
 mod generated;
 mod gsm8k;
 mod random;
 mod s1k;
+mod sessions;
 mod sharegpt;
 mod table;
 mod tasks;
@@ -23,6 +25,7 @@ use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES};
 use crate::workload::dataset::gathered::Gathered;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
+use crate::workload::dataset::sessions::Sessions;
 use crate::workload::dataset::table::{TRACE_ROLES, TraceColumns};
 use crate::workload::dataset::time::Written;
 use crate::workload::dataset::turns::Unsent;
@@ -102,7 +105,8 @@ pub fn load_with_shots(
             ));
         }
     }
-    each_row(inputs, plan, |file, row| {
+    let mut sessions = Sessions::new(plan, &reading.columns);
+    let mut take = |file: &str, row: Result<Row, DataError>| {
         gathered.n_read += 1;
         let read = match row {
             Ok(row) => gathered
@@ -114,7 +118,19 @@ pub fn load_with_shots(
             gathered.tally.bad(kind, error, gathered.n_read)?;
         }
         Ok(gathered.is_complete())
+    };
+    each_row(inputs, plan, |file, row| match row {
+        Ok(row) => match sessions.take(&reading.columns, file, row) {
+            Some(row) => take(file, Ok(row)),
+            None => Ok(false),
+        },
+        Err(error) => take(file, Err(error)),
     })?;
+    for (file, row) in sessions.into_rows() {
+        if take(&file, Ok(row))? {
+            break;
+        }
+    }
     gathered.finish(&file)
 }
 
@@ -225,8 +241,8 @@ enum Lengths {
     OfAnswer(String),
     /// A conversation, which may be left out by its lengths.
     ToFilter { prompt: String, answer: String },
-    /// A prompt of which the row has the length alone.
-    OfPrompt(Wanted),
+    /// The length of each turn's prompt, where the row has that alone.
+    OfPrompts(Vec<Option<Wanted>>),
 }
 
 impl<'a> Reading<'a> {
@@ -260,7 +276,10 @@ impl<'a> Reading<'a> {
         match self.plan.source {
             Source::Sharegpt => sharegpt::pick(self, row),
             Source::Ultrachat => ultrachat::pick(self, row),
-            _ => table::pick(self, row),
+            _ => match sessions::of(self, row) {
+                Some(session) => sessions::pick(self, row, session),
+                None => table::pick(self, row),
+            },
         }
     }
 
@@ -296,12 +315,17 @@ impl<'a> Reading<'a> {
                 }
                 sample.output_tokens = Some(n_answer);
             }
-            Lengths::OfPrompt(wanted) => {
-                let made = self.maker.as_ref().map(|maker| maker.prompt(&wanted, sample.row));
-                let failed = |error: DataError| Problem::of_row(RowKind::Scenario, error.message);
-                // A look at the head shows the length alone.
-                let unmade = || Prompt::Tokens(vec![0; wanted.n_tokens as usize]);
-                sample.turns.push(made.transpose().map_err(failed)?.unwrap_or_else(unmade));
+            Lengths::OfPrompts(lengths) => {
+                let row = sample.row;
+                for (turn, (prompt, wanted)) in sample.turns.iter_mut().zip(lengths).enumerate() {
+                    let Some(wanted) = wanted else { continue };
+                    let made = self.maker.as_ref().map(|maker| maker.prompt(&wanted, row, turn));
+                    let failed =
+                        |error: DataError| Problem::of_row(RowKind::Scenario, error.message);
+                    // A look at the head shows the length alone.
+                    let unmade = || Prompt::Tokens(vec![0; wanted.n_tokens as usize]);
+                    *prompt = made.transpose().map_err(failed)?.unwrap_or_else(unmade);
+                }
             }
         }
         Ok(Ok(sample))

@@ -29,9 +29,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     if value.as_array().is_some_and(Vec::is_empty) {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     }
-    let plan = reading.plan;
-    let Conversation { turns, answer, changed } =
-        match turns::conversation(value, plan.multi_turn, plan.turns) {
+    let Conversation { turns, later, answer, changed } =
+        match turns::conversation(value, reading.plan) {
             Ok(conversation) => conversation,
             Err(unsent) if unsent.kind.is_rule() => return Ok(Picked::LeftOut(unsent.kind)),
             Err(unsent) => return Err(Problem::of(unsent, column)),
@@ -42,7 +41,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         Prompt::Messages(messages) => all_texts(messages),
         Prompt::Tokens(_) => unreachable!("a conversation is of texts"),
     };
-    let sample = Sample { turns, ..Sample::default() };
+    let sample = Sample { turns, later, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
     let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))

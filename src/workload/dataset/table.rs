@@ -54,7 +54,7 @@ impl TraceColumns {
         parts.filter_map(|(role, column)| Some((role, column.clone()?))).collect()
     }
 
-    fn of<'r>(reading: &'r Reading<'_>, row: &Row) -> &'r Self {
+    pub(super) fn of<'r>(reading: &'r Reading<'_>, row: &Row) -> &'r Self {
         reading.trace.get_or_init(|| {
             let columns = &reading.columns;
             let find = |role: &str| {
@@ -91,16 +91,16 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let plan = reading.plan;
     let worded = tasks::worded(plan.source, &row.fields, plan.n_shots > 0).transpose()?;
     let Task { prompt: of_task, gold: its_gold, example, subject } = worded.unwrap_or_default();
-    let (turns, changed, answer) = match (reading.columns.name("messages"), of_task) {
-        (Some(_), _) => {
-            let Conversation { turns, changed, answer } = turns::from_messages(reading, row)?;
-            (turns, changed, answer)
-        }
-        (None, Some(text)) if reading.template.is_none() && !reading.columns.is_asked("prompt") => {
-            (vec![Prompt::Text(text)], Vec::new(), None)
-        }
-        (None, _) => (vec![prompt(reading, row)?], Vec::new(), None),
-    };
+    let Conversation { turns, later, changed, answer } =
+        match (reading.columns.name("messages"), of_task) {
+            (Some(_), _) => turns::from_messages(reading, row)?,
+            (None, Some(text))
+                if reading.template.is_none() && !reading.columns.is_asked("prompt") =>
+            {
+                Conversation::of(Prompt::Text(text))
+            }
+            (None, _) => Conversation::of(prompt(reading, row)?),
+        };
     let gold = match its_gold.filter(|_| !reading.columns.is_asked("answer")) {
         Some(gold) => Some(gold),
         None => gold(reading, row)?,
@@ -130,6 +130,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let sample = Sample {
         id: id(reading, row)?,
         turns: with_system(reading, row, turns)?,
+        later,
         output_tokens,
         gold,
         subject,
@@ -138,7 +139,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time, example })))
 }
 
-fn id(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
+pub(super) fn id(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
     let id = optional(reading, row, "id")?;
     Ok(id.map(|id| text_of(id).unwrap_or_else(|| id.to_string())))
 }
@@ -179,14 +180,15 @@ fn of_lengths(
         None => Vec::new(),
     };
     let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
-    let sample = Sample { id: id(reading, row)?, output_tokens, ..Sample::default() };
-    let lengths = Lengths::OfPrompt(wanted);
+    let turns = vec![Prompt::Tokens(Vec::new())];
+    let sample = Sample { id: id(reading, row)?, turns, output_tokens, ..Sample::default() };
+    let lengths = Lengths::OfPrompts(vec![Some(wanted)]);
     let candidate = Candidate { sample, lengths, changed: Vec::new(), time, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 
 /// Returns the ids of the blocks that a prompt begins with.
-fn hash_ids(row: &Row, column: &str) -> Result<Vec<u64>, String> {
+pub(super) fn hash_ids(row: &Row, column: &str) -> Result<Vec<u64>, String> {
     let wrong = || "is not a list of ids".to_owned();
     let Some(value) = lookup(&row.fields, column).filter(|value| !value.is_null()) else {
         return Ok(Vec::new());
@@ -277,7 +279,7 @@ fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
 }
 
 /// Returns the number of tokens in a column, if it is not null.
-fn tokens(row: &Row, column: &str) -> Result<Option<u32>, Problem> {
+pub(super) fn tokens(row: &Row, column: &str) -> Result<Option<u32>, Problem> {
     match lookup(&row.fields, column).filter(|value| !value.is_null()) {
         Some(value) => count(value, Some(column)),
         None => Ok(None),
@@ -306,7 +308,7 @@ fn count(value: &Value, column: Option<&str>) -> Result<Option<u32>, Problem> {
 }
 
 /// The row's time, where a trace is replayed.
-fn time(
+pub(super) fn time(
     reading: &Reading<'_>,
     trace: &TraceColumns,
     row: &Row,
@@ -344,7 +346,7 @@ fn optional<'r>(
     Ok(value)
 }
 
-fn text_of(value: &Value) -> Option<String> {
+pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

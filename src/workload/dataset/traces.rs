@@ -62,7 +62,7 @@ const FORMS: [Form; 5] = [
 ];
 
 /// What columns of a part are called in traces, folded.
-const NAMES: [(&str, &[&str]); 4] = [
+const NAMES: [(&str, &[&str]); 5] = [
     (
         "timestamp",
         &["timestamp", "arrivaltime", "arrivaltimestamp", "arrivedat", "requesttime", "starttime"],
@@ -105,6 +105,7 @@ const NAMES: [(&str, &[&str]); 4] = [
         ],
     ),
     ("hash-ids", &["hashids"]),
+    ("session", &["sessionid", "conversationid"]),
 ];
 
 /// Returns the published form that a row has.

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use crate::plan::cell::SameRole;
+use crate::plan::cell::{DatasetPlan, SameRole};
+use crate::units::Nanos;
 use crate::workload::bad_rows::RowKind;
+use crate::workload::dataset::delay::delay;
 use crate::workload::dataset::{Problem, Reading};
-use crate::workload::request::{Message, Prompt};
+use crate::workload::request::{Later, Message, Prompt};
 use crate::workload::rows::Row;
 
 /// A conversation as it is sent.
@@ -14,10 +16,19 @@ pub(super) struct Conversation {
     /// At least one. The first is everything before the first answer; each later one is what
     /// stands between two answers.
     pub(super) turns: Vec<Prompt>,
+    /// What is known of the turns behind the first; empty where nothing is.
+    pub(super) later: Vec<Later>,
     /// Text of the first answer, which is not sent.
     pub(super) answer: Option<String>,
     /// What was changed in it.
     pub(super) changed: Vec<RowKind>,
+}
+
+impl Conversation {
+    /// Returns the conversation of one prompt.
+    pub(super) fn of(prompt: Prompt) -> Self {
+        Self { turns: vec![prompt], later: Vec::new(), answer: None, changed: Vec::new() }
+    }
 }
 
 /// Why a conversation is not sent.
@@ -61,19 +72,15 @@ pub(super) fn from_messages(reading: &Reading<'_>, row: &Row) -> Result<Conversa
         .columns
         .get(&row.fields, "messages")
         .ok_or_else(|| problem(RowKind::NoColumn, "missing or null".to_owned()))?;
-    conversation(value, reading.plan.multi_turn, reading.plan.turns)
-        .map_err(|Unsent { kind, message }| problem(kind, message))
+    conversation(value, reading.plan).map_err(|Unsent { kind, message }| problem(kind, message))
 }
 
 /// Reads a conversation, in OpenAI's form or in `ShareGPT`'s, up to the last message that is
 /// sent: one turn alone unless all are wanted. What stands behind is not judged.
-pub(super) fn conversation(
-    value: &Value,
-    multi_turn: bool,
-    same_role: SameRole,
-) -> Result<Conversation, Unsent> {
+pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversation, Unsent> {
     let items = items(value)?;
-    let mut reader = Reader { same_role, ..Reader::default() };
+    let multi_turn = plan.multi_turn;
+    let mut reader = Reader { same_role: plan.turns, ..Reader::default() };
     for (index, item) in items.iter().enumerate() {
         let speaker = speaker(item, index);
         // Of one turn alone, only the length of its answer is still wanted.
@@ -82,19 +89,27 @@ pub(super) fn conversation(
             break;
         }
         match speaker {
-            Ok(speaker) => reader.take(speaker, item, index)?,
+            Ok(speaker) => {
+                reader.take(speaker, item, index)?;
+                if matches!(speaker, Speaker::Asks("user") | Speaker::Works("tool")) {
+                    reader.wait(delay(plan, item));
+                }
+            }
             Err(unsent) => drop(reader.damage.get_or_insert(unsent)),
         }
     }
     if reader.is_asked {
         reader.finish_turn()?;
     }
-    let Reader { turns, answer, changed, damage, .. } = reader;
+    let Reader { turns, delays, answer, changed, damage, .. } = reader;
     if turns.is_empty() {
         let message = "the conversation has no message of a user".to_owned();
         return Err(damage.unwrap_or(Unsent { kind: RowKind::NoUser, message }));
     }
-    Ok(Conversation { turns, answer, changed })
+    let waits = delays.iter().any(|delay| *delay > Nanos::ZERO);
+    let of_turn = |delay: &Nanos| Later { delay: *delay, output_tokens: None };
+    let later = delays[1..].iter().filter(|_| waits).map(of_turn).collect();
+    Ok(Conversation { turns, later, answer, changed })
 }
 
 /// The state of reading a conversation.
@@ -102,6 +117,10 @@ pub(super) fn conversation(
 struct Reader {
     same_role: SameRole,
     turns: Vec<Prompt>,
+    /// The time in front of each.
+    delays: Vec<Nanos>,
+    /// That in front of the turn that is read.
+    delay: Nanos,
     /// Messages of the turn that is read.
     current: Vec<Message>,
     /// Whether that turn asks something.
@@ -158,6 +177,16 @@ impl Reader {
         Ok(())
     }
 
+    /// Notes that the turn that is read waits, for the messages of a user and of tools together.
+    fn wait(&mut self, delay: Result<Nanos, Problem>) {
+        match delay {
+            Ok(delay) => self.delay = Nanos(self.delay.0.saturating_add(delay.0)),
+            Err(Problem { kind, message, .. }) => {
+                self.damage.get_or_insert(Unsent { kind, message });
+            }
+        }
+    }
+
     fn change(&mut self, kind: RowKind) {
         if !self.changed.contains(&kind) {
             self.changed.push(kind);
@@ -170,6 +199,7 @@ impl Reader {
         }
         let messages = std::mem::take(&mut self.current);
         self.is_asked = false;
+        self.delays.push(std::mem::take(&mut self.delay));
         self.turns.push(match messages.as_slice() {
             [only] if only.role == "user" => Prompt::Text(only.content.clone()),
             _ => Prompt::Messages(messages),

@@ -11,12 +11,12 @@ use crate::workload::rows::Row;
 pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "messages")];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
-    let Conversation { turns, answer, changed } = turns::from_messages(reading, row)?;
+    let Conversation { turns, later, answer, changed } = turns::from_messages(reading, row)?;
     let lengths = match (answer, reading.tokenizer) {
         (Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
-    let sample = Sample { turns, ..Sample::default() };
+    let sample = Sample { turns, later, ..Sample::default() };
     let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }

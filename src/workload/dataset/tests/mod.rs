@@ -3,6 +3,7 @@
 mod containers;
 mod parquet;
 mod scale;
+mod sessions;
 mod sources;
 mod tasks;
 mod tokens;

@@ -138,3 +138,42 @@ fn times_that_cannot_be_held_are_no_times() {
     let error = read(&said, "x.jsonl", text).unwrap_err();
     assert!(error.message.contains("more than 584 years"), "{error}");
 }
+
+#[test]
+fn blocks_of_a_thousand_rows_are_the_same_tokens_where_their_ids_are() {
+    use std::collections::BTreeMap;
+
+    // Forty conversations that grow by a block each time, behind three system prompts.
+    let row = |row: u64| {
+        let (talk, turn) = (row % 40, row / 40);
+        let ids = std::iter::once(talk % 3).chain((0..=turn).map(|at| 100 + talk * 100 + at));
+        let ids: Vec<u64> = ids.collect();
+        let n = 512 * ids.len() as u64 - row % 500;
+        format!(
+            "{{\"timestamp\":{},\"input_length\":{n},\"output_length\":5,\"hash_ids\":{ids:?}}}\n",
+            row * 3
+        )
+    };
+    let text: String = (0..1_000).map(row).collect();
+    let as_ids = [("prompt".to_owned(), "token-ids".to_owned())].into();
+    let samples = read(&DatasetPlan { columns: as_ids, ..trace() }, "m.jsonl", &text).unwrap();
+    assert_eq!(samples.rows().len(), 1_000);
+    let mut blocks: BTreeMap<u64, &[u32]> = BTreeMap::new();
+    for (line, sample) in text.lines().zip(samples.rows()) {
+        let asked: serde_json::Value = serde_json::from_str(line).unwrap();
+        let [Prompt::Tokens(tokens)] = sample.turns.as_slice() else { panic!("token ids") };
+        assert_eq!(tokens.len() as u64, asked["input_length"].as_u64().unwrap());
+        for (id, block) in asked["hash_ids"].as_array().unwrap().iter().zip(tokens.chunks(512)) {
+            let known = blocks.entry(id.as_u64().unwrap()).or_insert(block);
+            let n = known.len().min(block.len());
+            assert_eq!(known[..n], block[..n], "block {id}");
+            if block.len() > known.len() {
+                *known = block;
+            }
+        }
+    }
+    let n_ids = blocks.len();
+    // Beginnings of blocks of other ids differ.
+    let starts: std::collections::BTreeSet<_> = blocks.values().map(|block| &block[..12]).collect();
+    assert_eq!((n_ids, starts.len()), (3 + 40 * 25, n_ids));
+}

@@ -1,0 +1,166 @@
+//! Sessions: conversations whose turns have prompts or lengths and delays of their own, as traces of
+//! agents have them. One row may hold a session, in a list `turns`, or each of its turns.
+//!
+//! The forms are those of `AIPerf`'s multi-turn files and of its traces with `session_id` and `delay`
+//! (ai-dynamo/aiperf, docs/tutorials/multi-turn.md and docs/benchmark-modes/trace-replay.md).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::plan::cell::DatasetPlan;
+use crate::workload::bad_rows::RowKind;
+use crate::workload::columns::Columns;
+use crate::workload::dataset::delay::delay;
+use crate::workload::dataset::generated::Wanted;
+use crate::workload::dataset::table::{self, TraceColumns, hash_ids, text_of, tokens};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, traces, turns};
+use crate::workload::request::{Later, Prompt, Sample};
+use crate::workload::rows::Row;
+
+/// The list of a session's turns.
+const TURNS: &str = "turns";
+/// What a turn's text is called, beside the column that the scenario names.
+const TEXTS: [&str; 5] = ["text_input", "text", "prompt", "content", "value"];
+
+/// Puts the rows of one session together, where rows are turns of sessions.
+pub(super) struct Sessions {
+    /// Whether there may be any: the first row decides.
+    may_be: bool,
+    /// Column that names the session of each row.
+    column: Option<String>,
+    rows: Vec<(String, Row)>,
+    /// Place among the rows by the session's name.
+    by_name: HashMap<String, usize>,
+}
+
+impl Sessions {
+    pub(super) fn new(plan: &DatasetPlan, columns: &Columns) -> Self {
+        let may_be = plan.multi_turn
+            && !plan.source.is_conversations()
+            && columns.name("messages").is_none();
+        Self { may_be, column: None, rows: Vec::new(), by_name: HashMap::new() }
+    }
+
+    /// Keeps a turn of a session until all are there; returns a row that is none.
+    pub(super) fn take(&mut self, columns: &Columns, file: &str, mut row: Row) -> Option<Row> {
+        if !self.may_be {
+            return Some(row);
+        }
+        if let Some(first) = row.fields.get(TURNS).and_then(|turns| turns.get(0)).cloned() {
+            // What stands at the first turn is the row's, where the row does not say it itself.
+            let own = std::mem::take(&mut row.fields);
+            let mut fields = first.as_object().cloned().unwrap_or_default();
+            fields.extend(own.as_object().cloned().unwrap_or_default());
+            row.fields = Value::Object(fields);
+            return Some(row);
+        }
+        if self.column.is_none() {
+            let asked = || columns.name("session").map(str::to_owned);
+            self.column = asked().or_else(|| traces::column(&row.fields, "session"));
+            self.may_be = self.column.is_some();
+        }
+        let name = self.column.as_deref().and_then(|column| text_of(row.fields.get(column)?));
+        let Some(name) = name else { return Some(row) };
+        let turn = row.fields.clone();
+        let at = *self.by_name.entry(name).or_insert_with(|| {
+            if let Some(fields) = row.fields.as_object_mut() {
+                fields.insert(TURNS.to_owned(), Value::Array(Vec::new()));
+            }
+            self.rows.push((file.to_owned(), row));
+            self.rows.len() - 1
+        });
+        if let Some(Value::Array(turns)) = self.rows[at].1.fields.get_mut(TURNS) {
+            turns.push(turn);
+        }
+        None
+    }
+
+    /// Returns the sessions in the order in which they began, with the files that they stand in.
+    pub(super) fn into_rows(self) -> Vec<(String, Row)> {
+        self.rows
+    }
+}
+
+/// Returns the turns of a row that is a session.
+pub(super) fn of<'r>(reading: &Reading<'_>, row: &'r Row) -> Option<&'r [Value]> {
+    let may_be = reading.plan.multi_turn && reading.columns.name("messages").is_none();
+    row.fields.get(TURNS).filter(|_| may_be)?.as_array().map(Vec::as_slice)
+}
+
+pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Result<Picked, Problem> {
+    let trace = TraceColumns::of(reading, row);
+    let time = table::time(reading, trace, row)?;
+    let mut prompts = Vec::new();
+    let mut lengths = Vec::new();
+    let mut later = Vec::new();
+    for (idx, turn) in session.iter().enumerate() {
+        let place = Row { place: row.place, fields: turn.clone() };
+        let output_tokens = match traces::column(turn, "output-length") {
+            Some(column) => tokens(&place, &column)?,
+            None => None,
+        };
+        if output_tokens == Some(0) {
+            return Ok(Picked::LeftOut(RowKind::SourceFailed));
+        }
+        let (prompt, length) = asked(reading, trace, &place, idx)?;
+        prompts.push(prompt);
+        lengths.push(length);
+        later.push(Later { delay: delay(reading.plan, turn)?, output_tokens });
+    }
+    if prompts.is_empty() {
+        return Ok(Picked::LeftOut(RowKind::NoConversation));
+    }
+    // The first turn is sent at the session's time.
+    let output_tokens = later.remove(0).output_tokens;
+    let id = table::id(reading, row)?;
+    let sample = Sample { id, turns: prompts, later, output_tokens, ..Sample::default() };
+    let lengths = Lengths::OfPrompts(lengths);
+    let candidate = Candidate { sample, lengths, changed: Vec::new(), time, example: None };
+    Ok(Picked::Candidate(Box::new(candidate)))
+}
+
+/// Returns what a turn asks, or the length of what is to be made for it.
+fn asked(
+    reading: &Reading<'_>,
+    trace: &TraceColumns,
+    turn: &Row,
+    idx: usize,
+) -> Result<(Prompt, Option<Wanted>), Problem> {
+    let of_turn = |message: &str| format!("turn {}: {message}", idx + 1);
+    if let Some(messages) = turn.fields.get("messages") {
+        let mut messages =
+            turns::messages(messages).map_err(|unsent| Problem::of(unsent, "messages"))?;
+        // Each turn repeats those before: new is what stands behind the last answer.
+        let answered = messages.iter().rposition(|message| message.role == "assistant");
+        messages.drain(..answered.filter(|_| idx > 0).map_or(0, |at| at + 1));
+        if messages.is_empty() {
+            return Err(Problem::of_row(RowKind::NoUser, of_turn("nothing is asked")));
+        }
+        return Ok((Prompt::Messages(messages), None));
+    }
+    let mut named = reading.columns.name("prompt").into_iter().chain(TEXTS);
+    let text = named.find_map(|name| text_of(turn.fields.get(name)?));
+    if let Some(text) = text {
+        if text.trim().is_empty() {
+            return Err(Problem::of_row(RowKind::Empty, of_turn("is empty")));
+        }
+        return Ok((Prompt::Text(text), None));
+    }
+    let column = traces::column(&turn.fields, "input-length");
+    let n_tokens = column.map(|column| tokens(turn, &column)).transpose()?.flatten();
+    let n_tokens = n_tokens.filter(|n| *n > 0).ok_or_else(|| {
+        Problem::of_row(RowKind::NoColumn, of_turn("neither a text nor a length of one"))
+    })?;
+    if reading.tokenizer.is_none() {
+        let message = "the turns have lengths in place of prompts, and no tokenizer is given";
+        return Err(Problem::of_row(RowKind::Scenario, message.to_owned()));
+    }
+    let blocks = match traces::column(&turn.fields, "hash-ids") {
+        Some(column) => hash_ids(turn, &column)
+            .map_err(|message| Problem::of_row(RowKind::WrongType, message))?,
+        None => Vec::new(),
+    };
+    let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
+    Ok((Prompt::Tokens(Vec::new()), Some(wanted)))
+}

@@ -1,0 +1,114 @@
+//! Sessions of agents: turns with texts, lengths and delays of their own.
+
+use std::fmt::Write as _;
+
+use crate::plan::cell::{DatasetPlan, Source, TimeUnit};
+use crate::units::Nanos;
+use crate::workload::dataset::tests::sources::{asked, plan};
+use crate::workload::dataset::tests::tokens::words;
+use crate::workload::dataset::{Load, load};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::request::{Prompt, Sample};
+use crate::workload::samples::Samples;
+
+fn sessions(source: Source) -> DatasetPlan {
+    DatasetPlan { multi_turn: true, ..plan(source) }
+}
+
+fn read(plan: &DatasetPlan, text: &str) -> Result<Samples, DataError> {
+    let tokenizer = words();
+    let asked = Load { name: "t", tokenizer: Some(&tokenizer), ..asked(plan) };
+    load(&asked, vec![Input::bytes("sessions.jsonl", text.to_owned())])
+}
+
+/// The turns of a session: what each asks, its delay in ms, and the length of its answer.
+fn told(sample: &Sample) -> String {
+    let mut told = String::new();
+    for (idx, turn) in sample.turns.iter().enumerate() {
+        let asked = match turn {
+            Prompt::Text(text) => text.clone(),
+            Prompt::Messages(messages) => {
+                let messages = messages.iter().map(|it| format!("{}: {};", it.role, it.content));
+                messages.collect::<Vec<_>>().concat()
+            }
+            Prompt::Tokens(_) => panic!("a text"),
+        };
+        let later = idx.checked_sub(1).and_then(|idx| sample.later.get(idx));
+        let tokens = later.map_or(sample.output_tokens, |later| later.output_tokens);
+        let delay = later.map_or(0.0, |later| later.delay.as_millis_f64());
+        writeln!(told, "{asked} | {delay} | {tokens:?}").unwrap();
+    }
+    told
+}
+
+#[test]
+fn rows_of_one_session_are_the_turns_of_one_conversation() {
+    let text = r#"{"session_id": "a", "timestamp": 0, "text_input": "One?", "output_length": 5}
+{"session_id": "b", "timestamp": 7.5, "text_input": "Two?"}
+{"session_id": "a", "delay": 1500.5, "text_input": "And?", "output_length": 9}
+{"session_id": "b", "delay": "2s", "text_input": "So?"}
+{"session_id": "a", "text_input": "Why?", "output_length": 1}
+"#;
+    let replayed =
+        DatasetPlan { is_replayed: true, time_unit: Some(TimeUnit::Ms), ..sessions(Source::Trace) };
+    let samples = read(&replayed, text).unwrap();
+    let [a, b] = samples.rows() else { panic!("{:?}", samples.rows()) };
+    assert_eq!(told(a), "One? | 0 | Some(5)\nAnd? | 1500.5 | Some(9)\nWhy? | 0 | Some(1)\n");
+    assert_eq!(told(b), "Two? | 0 | None\nSo? | 2000 | None\n");
+    assert_eq!((a.at, b.at), (Some(Nanos::ZERO), Some(Nanos(7_500_000))));
+    let each_alone = read(&plan(Source::Jsonl), text).unwrap_err();
+    assert!(each_alone.message.contains("missing or null"), "{each_alone}");
+}
+
+#[test]
+fn a_row_holds_a_session_as_a_list_of_turns() {
+    let text = r#"{"session_id": "a", "turns": [{"text": "One?", "timestamp": 3}, {"text": "And?", "delay": 20}]}
+{"session_id": "b", "turns": [{"text": "Two?", "timestamp": 5}]}
+"#;
+    let replayed =
+        DatasetPlan { is_replayed: true, time_unit: Some(TimeUnit::Ms), ..sessions(Source::Trace) };
+    let samples = read(&replayed, text).unwrap();
+    let [a, b] = samples.rows() else { panic!("{:?}", samples.rows()) };
+    assert_eq!(told(a), "One? | 0 | None\nAnd? | 20 | None\n");
+    assert_eq!((told(b).as_str(), b.at), ("Two? | 0 | None\n", Some(Nanos(2_000_000))));
+}
+
+#[test]
+fn turns_that_repeat_the_messages_before_ask_what_is_new() {
+    let text = r#"{"session_id": "a", "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "One?"}]}
+{"session_id": "a", "delay": 8, "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "One?"}, {"role": "assistant", "content": null}, {"role": "tool", "content": "42"}]}
+"#;
+    let samples = read(&sessions(Source::Jsonl), text).unwrap();
+    let expected = "system: S;user: One?; | 0 | None\ntool: 42; | 8 | None\n";
+    assert_eq!(told(&samples.rows()[0]), expected);
+}
+
+#[test]
+fn turns_of_lengths_become_texts_of_exactly_these() {
+    let text = r#"{"session_id": "a", "input_length": 30, "output_length": 4}
+{"session_id": "a", "input_length": 12, "output_length": 6, "delay": 3}
+"#;
+    let samples = read(&sessions(Source::Trace), text).unwrap();
+    let count = |turn: &Prompt| match turn {
+        Prompt::Text(text) => words().count(text).unwrap(),
+        _ => panic!("a text"),
+    };
+    let [session] = samples.rows() else { panic!("one session") };
+    assert_eq!(session.turns.iter().map(count).collect::<Vec<_>>(), [30, 12]);
+    let odd = text.replace("\"delay\": 3", "\"delay\": \"soon\"");
+    let error = read(&sessions(Source::Trace), &odd).unwrap_err();
+    assert!(error.message.contains("`\"soon\"` is no length of time"), "{error}");
+}
+
+#[test]
+fn a_users_message_may_wait() {
+    let text = r#"{"messages": [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "1"}, {"role": "user", "content": "And?", "delay": 250}]}
+"#;
+    let columns = [("messages".to_owned(), "messages".to_owned())].into();
+    let plan = DatasetPlan { columns, ..sessions(Source::Jsonl) };
+    let samples = read(&plan, text).unwrap();
+    assert_eq!(told(&samples.rows()[0]), "One? | 0 | Some(1)\nAnd? | 250 | None\n");
+    let single = DatasetPlan { multi_turn: false, ..plan };
+    assert!(read(&single, text).unwrap().rows()[0].later.is_empty());
+}
