@@ -303,7 +303,7 @@ mod tests {
         unknown-counts: 7 of 900 answers have no count of output tokens and are in no rate of them
         multi-token-chunks: chunks hold 3.50 tokens in the mean
         tpot-bound: nobody says how many tokens the first chunk holds in 880 of 900 answers: the median TPOT may be up to 31.11 ms higher, between 8.89 and 40.00 ms
-        tpot-unseen: TPOT is not of 12 of 900 answers, whose tokens bench looked at late
+        tpot-unseen: no TPOT: bench looked late at the tokens of 12 of 900 answers
         late-burst: 4 of 900 answers came in one late burst, such as 199 tokens within 5.00 ms after 1.00 s of silence
         prefix-cache: 66.7 % of the prefix cache's lookups were hits
         engine-differs: the engine's counter says 120.0 tok/s where 100.0 arrived (+20 %)

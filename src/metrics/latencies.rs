@@ -384,8 +384,8 @@ impl Latencies {
         let mut found: BTreeMap<MetricId, Distribution> = self
             .by_metric
             .into_iter()
-            // Of values that nobody saw alone nothing can be told.
-            .filter(|(_, samples)| samples.n() > 0)
+            // Values that nobody saw can be told by those that were seen, if these are the most.
+            .filter(|(_, samples)| samples.n() > samples.n_unseen())
             .map(|(metric, samples)| {
                 let (n_failed, note) =
                     if metric.row().counts_failures { (n_failed, note.clone()) } else { (0, None) };
@@ -519,6 +519,24 @@ mod tests {
             "{low} to {high}: many end 1 ms later"
         );
         assert_eq!(bound_of_e2e(0, 99, 0), (52.0, 60.0), "nothing is known");
+    }
+
+    #[test]
+    fn tpot_is_told_by_the_streams_that_bench_saw_where_these_are_the_most() {
+        let n_of = |n_seen: u64, n_late: u64| {
+            let stream = |index, slack| {
+                let mut record = request(index, 0, 0, &[50, 60, 70, 80]);
+                record.events.slacken(0, 1, Nanos::from_millis(slack));
+                record
+            };
+            let seen = (0..n_seen).map(|index| stream(index, 0));
+            let late = (n_seen..n_seen + n_late).map(|index| stream(index, 15));
+            let found = distributions(&seen.chain(late).collect::<Vec<_>>());
+            found.get(&MetricId::Tpot).map(|tpot| tpot.n)
+        };
+        assert_eq!(n_of(3, 2), Some(3));
+        assert_eq!(n_of(2, 2), None);
+        assert_eq!(n_of(0, 1), None);
     }
 
     #[test]

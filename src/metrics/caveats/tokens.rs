@@ -107,11 +107,14 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn tpot_unseen(case: &Case<'_>) -> Option<Caveat> {
     let n = case.evidence.n_tpot_unseen;
     (n > 0).then(|| {
-        let what = format!(
-            "TPOT is not of {n} of {} answers, whose tokens bench looked at late",
-            case.counts.ok
-        );
-        let advice = "Its bounds hold them too; give bench a core of its own.";
+        let is_measured = case.distributions.contains_key(&MetricId::Tpot);
+        let ok = case.counts.ok;
+        let what = if is_measured {
+            format!("TPOT is not of {n} of {ok} answers, whose tokens bench looked at late")
+        } else {
+            format!("no TPOT: bench looked late at the tokens of {n} of {ok} answers")
+        };
+        let advice = "The bounds of a TPOT hold them too; give bench a core of its own.";
         caveat("tpot-unseen", what, advice, &[MetricId::Tpot])
     })
 }
