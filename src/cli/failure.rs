@@ -8,6 +8,7 @@ use crate::engine::credentials::CredentialError;
 use crate::load::spec::LoadError;
 use crate::report::template::TemplateError;
 use crate::run::RunError;
+use crate::run::clients::ClientsError;
 use crate::run::prepare::PrepareError;
 use crate::store::error::StoreError;
 
@@ -139,9 +140,16 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Store(error) => error.into(),
-            RunError::Load { ref source, .. } => {
+            RunError::Load { ref source, .. }
+            | RunError::Clients { source: ClientsError::Load(ref source), .. } => {
                 let (exit, help) = of_load(source);
                 Self::new(exit, format!("failed to {error}")).help(help)
+            }
+            RunError::Clients { source: ClientsError::Client { .. }, .. } => {
+                Self::new(Exit::Unavailable, format!("failed to {error}")).help(
+                    "try its command by itself: it runs this very path of bench on a machine that \
+                     has the data set and reaches the engine; `bench resume` goes on",
+                )
             }
             RunError::Workload { .. } => Self::new(Exit::BadData, format!("failed to {error}"))
                 .help("look at the data set of this cell"),

@@ -53,6 +53,7 @@ mod today;
 mod until;
 mod verify;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination as _};
 
@@ -61,14 +62,19 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::args::{Cli, Colour, Command, PlanArgs, SchemaOf, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::run::clients;
 use crate::secrets::redact::Redactor;
 use crate::{engine, serve};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|first| first == engine::guardian::SUBCOMMAND) {
-        return engine::guardian::main(&arguments.collect::<Vec<_>>());
+    match arguments.nth(1).as_deref().and_then(OsStr::to_str) {
+        Some(engine::guardian::SUBCOMMAND) => {
+            return engine::guardian::main(&arguments.collect::<Vec<_>>());
+        }
+        Some(clients::SUBCOMMAND) => return clients::client::main(),
+        _ => {}
     }
     std::panic::set_hook(Box::new(|panic| {
         output::message(&format!(

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
 use crate::load::assignment::{Due, Supplied, Supply};
+use crate::load::spec::Share;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::request::Request;
 
@@ -26,18 +27,25 @@ impl Supply for Queue {
     }
 }
 
-/// Feeds the queues until arrivals or requests run out, or every load thread is gone.
+/// Feeds the queues with a share of the requests until arrivals or requests run out, or every
+/// load thread is gone.
 ///
 /// Where the clock drives the loop, the threads get requests in turn. Where answers drive it, a
 /// faster thread gets more of them.
 pub(crate) fn feed(
     arrivals: Arrivals,
     requests: &mut (dyn Iterator<Item = Request> + Send),
+    share: Share,
     queues: &[SyncSender<Box<Due>>],
 ) {
     let n_open = if arrivals.is_driven_by_answers() { queues.len() } else { 1 };
-    for (turn, offset) in arrivals.enumerate() {
-        let Some(request) = requests.next() else { return };
+    if share.is_empty() {
+        return;
+    }
+    let (place, of) = (share.place as usize, share.of as usize);
+    for (turn, offset) in arrivals.skip(place).step_by(of).enumerate() {
+        let n_of_others = if turn == 0 { place } else { of - 1 };
+        let Some(request) = requests.nth(n_of_others) else { return };
         if !offer(Box::new(Due { offset, request }), queues, turn, n_open) {
             return;
         }

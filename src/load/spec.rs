@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
 
 use crate::load::clock::Epoch;
 use crate::load::transport::proxy::Proxy;
@@ -16,7 +17,7 @@ use crate::record::trial::{PhaseRecord, SentinelRecord};
 use crate::secrets::Secret;
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
-use crate::workload::arrivals::Arrivals;
+use crate::workload::arrivals::{Arrivals, Gate};
 use crate::workload::request::{NextTurn, Request};
 
 /// One trial, ready to be carried out.
@@ -43,6 +44,44 @@ pub struct TrialSpec {
     pub limits: Limits,
     /// Removes the secrets in use from the engine's words before they are shortened.
     pub redactor: Redactor,
+}
+
+/// Which part of a trial one of its clients sends: of every `of` requests in the order of the
+/// schedule the one at `place`, and as much of each limit on requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Share {
+    /// From 0.
+    pub(crate) place: u32,
+    /// Clients among which it is divided.
+    pub(crate) of: u32,
+}
+
+impl Share {
+    pub(crate) const WHOLE: Self = Self { place: 0, of: 1 };
+
+    /// Returns this client's part of a gate, and of the requests behind it: with fewer streams than
+    /// clients, some send nothing.
+    pub(crate) fn through(self, gate: Gate) -> (Self, Gate) {
+        match gate {
+            Gate::Open | Gate::Batch(_) => (self, gate),
+            Gate::Cap(cap) => {
+                let of = self.of.min(cap.max(1));
+                let n =
+                    if self.place < of { cap / of + u32::from(self.place < cap % of) } else { 0 };
+                (Self { of, ..self }, Gate::Cap(n))
+            }
+        }
+    }
+
+    /// Whether nothing is sent from here.
+    pub(crate) fn is_empty(self) -> bool {
+        self.place >= self.of
+    }
+
+    /// Returns this client's part of `n`, rounded up.
+    pub(crate) fn part_of(self, n: u64) -> u64 {
+        if self.is_empty() { 0 } else { n.div_ceil(u64::from(self.of)) }
+    }
 }
 
 /// Counts the tokens of a text.
@@ -162,9 +201,14 @@ impl Control {
         self.known.store(u32::from(phase) + 1, Ordering::Relaxed);
     }
 
+    /// Returns the phase of which enough is known.
+    pub(crate) fn known_phase(&self) -> Option<u16> {
+        self.known.load(Ordering::Relaxed).checked_sub(1).map(|phase| phase as u16)
+    }
+
     /// Whether enough is known of a phase.
     pub fn is_known(&self, phase: u16) -> bool {
-        self.known.load(Ordering::Relaxed) == u32::from(phase) + 1
+        self.known_phase() == Some(phase)
     }
 
     /// Returns why the trial has to end; `None` if it may go on.
@@ -267,7 +311,7 @@ pub struct RoundStats {
 }
 
 /// The result of a trial besides its request records.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadReport {
     /// Wall-clock time of the epoch, nanoseconds since the Unix epoch.
     pub epoch_unix_ns: u64,
@@ -328,6 +372,23 @@ pub enum LoadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_have_all_streams_between_them_and_none_has_a_request_without_one() {
+        let streams = |cap: u32, of: u32| {
+            let parts = (0..of).map(|place| Share { place, of }.through(Gate::Cap(cap)));
+            let parts = parts.map(|(share, gate)| (share.is_empty(), share.of, gate));
+            parts.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            streams(7, 3),
+            [(false, 3, Gate::Cap(3)), (false, 3, Gate::Cap(2)), (false, 3, Gate::Cap(2))]
+        );
+        assert_eq!(streams(1, 2), [(false, 1, Gate::Cap(1)), (true, 1, Gate::Cap(0))]);
+        let second = Share { place: 1, of: 2 };
+        assert_eq!(second.through(Gate::Open), (second, Gate::Open));
+        assert_eq!((second.part_of(5), Share { place: 1, of: 1 }.part_of(5)), (3, 0));
+    }
 
     #[test]
     fn progress_counts_the_tokens_of_answers_and_not_their_events() {

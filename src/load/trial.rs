@@ -15,7 +15,8 @@ use crate::load::recorder::outcome::Asked;
 use crate::load::recorder::{Reading, Recorder, RoundReport};
 use crate::load::sentinel::{Cost, Edge, Sentinel, beat};
 use crate::load::spec::{
-    Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, SteadyTest, Transport, TrialSpec,
+    Control, Live, LoadError, LoadReport, PhaseLoad, RecordSink, Share, SteadyTest, Transport,
+    TrialSpec,
 };
 use crate::load::transport::client::Client;
 use crate::load::transport::epoll::EpollClient;
@@ -51,6 +52,29 @@ pub fn run_trial(
     control: &Control,
     live: &Live,
 ) -> Result<LoadReport, LoadError> {
+    run_share(spec, None, sink, control, live)
+}
+
+/// The other clients of a trial.
+pub(crate) struct Others<'a> {
+    /// The part that is sent from here.
+    pub(crate) share: Share,
+    /// Waits until every client is ready for a round. It takes the earliest instant at which this
+    /// one can begin, from the trial's epoch, and returns the instant at which all do.
+    pub(crate) meet: &'a (dyn Fn(Nanos) -> Nanos + Sync),
+}
+
+/// Carries out the share of a trial that is sent from here; all of it without others.
+///
+/// # Errors
+/// As [`run_trial`].
+pub(crate) fn run_share(
+    spec: TrialSpec,
+    others: Option<&Others<'_>>,
+    sink: &mut dyn RecordSink,
+    control: &Control,
+    live: &Live,
+) -> Result<LoadReport, LoadError> {
     let endpoint = Endpoint::new(&spec.target)?;
     let n_streams = spec.phases.iter().map(streams_of).max().unwrap_or(0);
     preflight(n_streams)?;
@@ -69,14 +93,14 @@ pub fn run_trial(
     if is_library {
         let client = |_| HyperClient::new(epoch, &endpoint, address, &spec.target);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, sink, control, live)
+        carry_out(clients, spec, others, sink, control, live)
     } else {
         let head = endpoint.request_head(&spec.target)?;
         let reuse = !spec.target.no_reuse;
         let failed = |source| LoadError::System { what: "set up sockets", source };
         let client = |_| EpollClient::new(epoch, address, head.clone(), reuse).map_err(failed);
         let clients = (0..n_threads).map(client).collect::<Result<Vec<_>, _>>()?;
-        carry_out(clients, spec, sink, control, live)
+        carry_out(clients, spec, others, sink, control, live)
     }
 }
 
@@ -103,6 +127,7 @@ fn streams_of(phase: &PhaseLoad) -> u64 {
 /// What the threads of a trial share.
 struct TrialShared<'a> {
     epoch: Epoch,
+    others: Option<&'a Others<'a>>,
     control: &'a Control,
     live: &'a Live,
     /// Set when the trial must end although nobody outside asked for it.
@@ -113,6 +138,7 @@ struct TrialShared<'a> {
 fn carry_out<C: Client + Send>(
     clients: Vec<C>,
     spec: TrialSpec,
+    others: Option<&Others<'_>>,
     sink: &mut dyn RecordSink,
     control: &Control,
     live: &Live,
@@ -135,7 +161,7 @@ fn carry_out<C: Client + Send>(
     let mut sentinel = Sentinel::new(drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
-    let hall = TrialShared { epoch, control, live, gives_up: &gives_up, notes };
+    let hall = TrialShared { epoch, others, control, live, gives_up: &gives_up, notes };
     let (phases, aborted, beats) = thread::scope(|scope| {
         let beats = scope.spawn(|| beat(epoch, &stop_beats));
         let recorder = &mut recorder;
@@ -325,17 +351,20 @@ fn run_round<C: Client + Send>(
 ) -> RoundRun {
     let plan = &phase.plan;
     let gate = Gate::new(&plan.arrivals, plan.max_in_flight);
+    let share = hall.others.map_or(Share::WHOLE, |others| others.share);
+    let (share, gate) = share.through(gate);
     let gates = split(gate, drivers.len());
     let n_threads = gates.len();
-    let n_warm = (streams_of(phase).min(u64::from(u32::MAX)) as u32).min(match gate {
-        Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
-        _ => u32::MAX,
-    });
+    let n_warm =
+        (share.part_of(streams_of(phase)).min(u64::from(u32::MAX)) as u32).min(match gate {
+            Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
+            _ => u32::MAX,
+        });
     // All streams of a round may end at once, and none may wait for its next request.
     let n_ahead = MADE_AHEAD + n_warm as usize;
     let is_driven_by_answers = phase.arrivals.is_driven_by_answers();
     let stop_after = plan.duration.filter(|_| is_driven_by_answers);
-    let share_at = |start: Nanos, gate: Gate| PhaseAssignment {
+    let assigned_at = |start: Nanos, gate: Gate| PhaseAssignment {
         round,
         start,
         gate,
@@ -356,7 +385,7 @@ fn run_round<C: Client + Send>(
             .map(|_| sync_channel(n_ahead.div_ceil(n_threads)))
             .map(|(sender, receiver)| (sender, Queue(receiver)))
             .unzip();
-        scope.spawn(move || feed(arrivals, &mut **requests, &senders));
+        scope.spawn(move || feed(arrivals, &mut **requests, share, &senders));
         let threads: Vec<_> = drivers
             .iter_mut()
             .zip(gates)
@@ -370,16 +399,17 @@ fn run_round<C: Client + Send>(
                     barrier.wait();
                     barrier.wait();
                     let cpu_before = thread_cpu();
-                    let share = share_at(Nanos(start_ns.load(Ordering::Acquire)), gate);
+                    let assigned = assigned_at(Nanos(start_ns.load(Ordering::Acquire)), gate);
                     let control = [hall.control, hall.gives_up];
-                    let tally = driver.run_phase(&share, &mut queue, &control);
+                    let tally = driver.run_phase(&assigned, &mut queue, &control);
                     (tally, thread_cpu().saturating_sub(cpu_before))
                 })
             })
             .collect();
         barrier.wait();
+        let agreed = hall.others.map(|others| (others.meet)(hall.epoch.elapsed() + lead(n_warm)));
         let begun = Edge::now(hall.epoch);
-        let start = begun.at + lead(n_warm);
+        let start = agreed.unwrap_or(begun.at + lead(n_warm));
         start_ns.store(start.0, Ordering::Release);
         barrier.wait();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {

@@ -113,7 +113,7 @@ impl<'a> CellAccumulator<'a> {
         self.evidence.begin_trial(record, &window);
         let lateness = lateness(record);
         let wait = longest_wait(record);
-        self.latencies.begin_trial(&record.sentinel, wait);
+        self.latencies.begin_trial(record, wait);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
             latencies: (self.cell.n_trials > 1).then(|| Latencies::new(self.plan.seed)),

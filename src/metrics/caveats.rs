@@ -40,6 +40,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     instrument::steal,
     instrument::foreign_cpu,
     instrument::wall_drift,
+    instrument::client_clocks,
     instrument::userspace_stamps,
     instrument::coalesced,
     instrument::telemetry_lost,
@@ -169,6 +170,7 @@ mod tests {
             steal_share_max: 0.05,
             drift_share_max: 0.02,
             n_ok: 900,
+            clock_error_max: Nanos::from_millis(3),
             n_userspace: 900,
             n_gaps: 1_000,
             n_coalesced: 50,
@@ -282,6 +284,7 @@ mod tests {
         steal: the hypervisor took 5.0 % of a CPU
         foreign-cpu: other programs used 30.0 % of all CPU time: python3 (pid 123) 60 % of a core
         wall-drift: the wall clock moved by 2.0 % against the monotonic clock
+        client-clocks: the clocks of the clients that shared the load are known to 3.00 ms
         userspace-stamps: 900 of 900 answers were stamped by bench, not by the kernel
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
         telemetry-lost: samples are missing: the GPUs' probe missed 7 of 15 samples and lost 2 on the way to the disk and did not come back in 1 trial

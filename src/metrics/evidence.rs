@@ -13,7 +13,7 @@ use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
 use crate::record::telemetry::{ProbeName, ProbeRecord, ProgramRecord};
-use crate::record::trial::{DatasetRecord, PhaseKind, Stalls, TrialRecord};
+use crate::record::trial::{DatasetRecord, PhaseKind, SentinelRecord, Stalls, TrialRecord};
 use crate::score::findings::Findings;
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
@@ -54,6 +54,8 @@ pub struct Evidence {
     pub(crate) open_programs: (Vec<ProgramRecord>, Nanos),
     /// Why the engine's processes cannot be seen, though it runs on this machine.
     pub(crate) hidden_engine: Option<String>,
+    /// How far the clocks of further clients may be from what was taken for them, at most.
+    pub(crate) clock_error_max: Nanos,
     /// Longest gap between two beats of the sentinel.
     pub wake_gap_max: Nanos,
     /// Requests for which this machine had no port or descriptor left.
@@ -229,8 +231,7 @@ pub struct Lags {
 }
 
 impl Evidence {
-    pub(crate) fn begin_trial(&mut self, record: &TrialRecord, window: &Window) {
-        let sentinel = &record.sentinel;
+    fn take_sentinel(&mut self, sentinel: &SentinelRecord) {
         let wall = sentinel.wall.as_secs_f64();
         self.process_cpu_s += sentinel.process_cpu.as_secs_f64();
         if wall > 0.0 && sentinel.n_load_threads > 0 {
@@ -247,6 +248,14 @@ impl Evidence {
         }
         self.wake_gap_max = self.wake_gap_max.max(sentinel.wake_gap_max);
         self.recorder_stalls += sentinel.recorder_stalls;
+    }
+
+    pub(crate) fn begin_trial(&mut self, record: &TrialRecord, window: &Window) {
+        record.sentinels().for_each(|sentinel| self.take_sentinel(sentinel));
+        for client in &record.clients {
+            let drift = Nanos(client.clock_drift_ns.unsigned_abs());
+            self.clock_error_max = self.clock_error_max.max(client.clock_error.max(drift));
+        }
         for phase in window.measured(record) {
             if phase.stalls.longest > self.stalls.longest {
                 let into = phase.stalls.longest_from.saturating_sub(phase.started);

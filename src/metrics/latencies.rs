@@ -10,7 +10,7 @@ use crate::metrics::summary::{Counts, Distribution, Note};
 use crate::metrics::tails::{Late, Tails};
 use crate::metrics::totals::censored_age;
 use crate::record::request::RequestRecord;
-use crate::record::trial::SentinelRecord;
+use crate::record::trial::{SentinelRecord, TrialRecord};
 use crate::seed::Seed;
 use crate::stats::mean::Moments;
 use crate::stats::quantile::quantile_by;
@@ -139,9 +139,13 @@ impl Latencies {
         }
     }
 
-    /// Takes a trial's sentinel in.
-    pub(crate) fn begin_trial(&mut self, sentinel: &SentinelRecord, wait: Nanos) {
+    /// Takes what a trial's clients saw of themselves in.
+    pub(crate) fn begin_trial(&mut self, record: &TrialRecord, wait: Nanos) {
         self.wait = wait;
+        record.sentinels().for_each(|sentinel| self.take_sentinel(sentinel));
+    }
+
+    fn take_sentinel(&mut self, sentinel: &SentinelRecord) {
         let wake_lag = &sentinel.wake_lag;
         for lag in wake_lag {
             self.sample(MetricId::WakeLag, Some(lag.as_millis_f64()));

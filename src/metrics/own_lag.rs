@@ -46,11 +46,12 @@ impl OwnLag {
 /// Returns how late bench was at most in a trial, by what it saw of itself: the sentinel's lags,
 /// its longest silence, and the times in which load threads stood still.
 pub(crate) fn lateness(record: &TrialRecord) -> Nanos {
-    let sentinel = &record.sentinel;
     let stalls = record.phases.iter().map(|phase| phase.stalls.longest);
-    let silence = sentinel.wake_gap_max.saturating_sub(BEAT);
-    let lags = sentinel.wake_lag.last().copied();
-    stalls.chain(lags).fold(silence, Nanos::max)
+    let seen = record.sentinels().flat_map(|sentinel| {
+        let silence = sentinel.wake_gap_max.saturating_sub(BEAT);
+        sentinel.wake_lag.last().copied().into_iter().chain([silence])
+    });
+    stalls.chain(seen).fold(Nanos::ZERO, Nanos::max)
 }
 
 /// Returns for how long at most something that had arrived in a trial waited to be read: a load

@@ -28,7 +28,7 @@ use crate::plan::cell::{Cell, DatasetPlan, ScorePlan, ValidityLimits};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
-pub use crate::scenario::spec::{CompareSpec, SkipAfter, TrialOrder};
+pub use crate::scenario::spec::{ClientsSpec, CompareSpec, SkipAfter, TrialOrder};
 use crate::seed::Seed;
 use crate::units::Nanos;
 
@@ -74,6 +74,9 @@ pub struct Plan {
     /// Time for all cells; what does not fit is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Nanos>,
+    /// Further processes that share the load of each trial, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientsSpec>,
     /// What is required of the numbers, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GatePlan>,

@@ -39,6 +39,11 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
             lines.extend(render_cell(cell, plan));
         }
     }
+    if let Some(clients) = &plan.clients {
+        lines.push(String::new());
+        lines.push("load shared by this process and".to_owned());
+        lines.extend(clients.commands.iter().map(|words| format!("  $ {} bench", words.join(" "))));
+    }
     if let Some(search) = &plan.search {
         let over = search.over.word();
         lines.push(String::new());

@@ -99,6 +99,27 @@ impl RequestRecord {
     }
 }
 
+impl RequestRecord {
+    /// Turns stamps from another epoch into those from one that is `by` nanoseconds earlier.
+    pub(crate) fn shift(&mut self, by: i64) {
+        let move_to = |at: &mut Nanos| at.0 = at.0.saturating_add_signed(by);
+        move_to(&mut self.scheduled);
+        for at in [
+            &mut self.sent,
+            &mut self.written,
+            &mut self.connected,
+            &mut self.headers,
+            &mut self.done,
+        ] {
+            at.iter_mut().for_each(move_to);
+        }
+        // The other events are told by their distance from the one before.
+        if let Some(first) = self.events.at_deltas.first_mut() {
+            *first = first.saturating_add_signed(by);
+        }
+    }
+}
+
 impl OutputRecord {
     /// Returns the key of the request that was answered.
     pub fn key(&self) -> RequestKey {

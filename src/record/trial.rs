@@ -24,6 +24,9 @@ pub struct TrialRecord {
     pub phases: Vec<PhaseRecord>,
     /// How the instrument itself fared.
     pub sentinel: SentinelRecord,
+    /// The further clients among which its load was shared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientRecord>,
     /// Where the prompts came from.
     pub dataset: Option<DatasetRecord>,
     /// Why the trial ended early, if it did.
@@ -83,6 +86,17 @@ pub struct PhaseRecord {
     pub stalls: Stalls,
     /// SHA-256 of the schedule (instants as little-endian nanoseconds), first twelve digits.
     pub schedule_hash: String,
+}
+
+impl PhaseRecord {
+    /// Turns stamps from another epoch into those from one that is `by` nanoseconds earlier.
+    pub(crate) fn shift(&mut self, by: i64) {
+        for at in
+            [&mut self.started, &mut self.stopped, &mut self.drained, &mut self.stalls.longest_from]
+        {
+            at.0 = at.0.saturating_add_signed(by);
+        }
+    }
 }
 
 /// Whether a phase's requests count.
@@ -146,6 +160,38 @@ pub const GATHER: Nanos = Nanos(500_000);
 
 /// Period of the sentinel's beats.
 pub const BEAT: Nanos = Nanos::from_millis(5);
+
+/// A further client of a trial, beside the process that ran it.
+///
+/// The stamps of its requests are those of its own monotonic clock, moved by the offset: latencies
+/// are as exact as any, and only what compares instants of two machines has the clocks' error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRecord {
+    /// The command that started it.
+    pub command: Vec<String>,
+    /// Name of its machine.
+    pub host: String,
+    /// Requests that became due at it.
+    pub n_scheduled: u64,
+    /// What its wall clock showed more than that of the run's machine before the trial,
+    /// nanoseconds.
+    pub clock_offset_ns: i64,
+    /// How far that may be off.
+    pub clock_error: Nanos,
+    /// How much the offset had grown when the trial was over, nanoseconds.
+    pub clock_drift_ns: i64,
+    /// How it fared itself.
+    pub sentinel: SentinelRecord,
+}
+
+impl TrialRecord {
+    /// Returns how every client of the trial fared, that of the run's machine first.
+    pub(crate) fn sentinels(&self) -> impl Iterator<Item = &SentinelRecord> {
+        let others = self.clients.iter().map(|client| &client.sentinel);
+        std::iter::once(&self.sentinel).chain(others)
+    }
+}
 
 /// How the instrument fared during a trial: raw quantities, judged by `metrics`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, FailureClass, RunEvent};
 use crate::run::busy_machine::busy_machine;
+use crate::run::clients::Clients;
 use crate::run::drift::FirstInputs;
 use crate::run::prepare::Prepared;
 use crate::run::schedule::{EngineSession, coarse_first, sessions};
@@ -53,6 +54,7 @@ pub struct Conductor<'a> {
     /// Trials that have ended and are not known to be on the disk.
     syncing: RefCell<TrialSync>,
     sampling: RefCell<RunSampling>,
+    clients: RefCell<Option<Clients>>,
     /// Cells in which an engine failed so that those which contain them are not tried.
     failed: Vec<Cell>,
     /// What engines and data were when the run began.
@@ -118,6 +120,7 @@ pub fn conduct<'a>(
         n_starts: starts_so_far(&done.events),
         syncing: RefCell::default(),
         sampling: RefCell::default(),
+        clients: RefCell::default(),
         failed: Vec::new(),
         first: done.first.clone(),
     };
@@ -148,6 +151,13 @@ impl Conductor<'_> {
             && let Some(caveat) = busy_machine(&self.prepared.programs)
         {
             self.event(caveat)?;
+        }
+        if let (Some(wanted), false) = (&self.plan.clients, sessions.is_empty()) {
+            let clients =
+                Clients::start(wanted, &self.plan, self.prepared.begun(), &self.interrupt);
+            let first = sessions[0].trials[0].0.clone();
+            let in_cell = |source| RunError::Clients { cell: self.cell(&first).name, source };
+            self.clients = RefCell::new(clients.map_err(in_cell)?);
         }
         let mut left_behind = Vec::new();
         let ends = self.plan.budget.map(|budget| Instant::now() + Duration::from(budget));
@@ -381,6 +391,7 @@ impl Conductor<'_> {
             interrupt: &self.interrupt,
             notify: self.notify,
             sampling: &self.sampling,
+            clients: &self.clients,
             syncing: &self.syncing,
         };
         let writer = &mut self.writer;

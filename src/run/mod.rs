@@ -6,6 +6,7 @@
 )]
 
 mod busy_machine;
+pub mod clients;
 pub mod conduct;
 mod disk_watch;
 pub mod drift;
@@ -16,6 +17,7 @@ pub mod schedule;
 mod steady;
 mod telemetry;
 mod trial;
+mod trial_spec;
 mod until;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use crate::load::spec::{Live, LoadError};
 use crate::record::event::RunEvent;
+use crate::run::clients::ClientsError;
 use crate::store::error::StoreError;
 use crate::units::Nanos;
 
@@ -69,6 +72,14 @@ pub enum RunError {
         cell: String,
         /// Why.
         source: LoadError,
+    },
+    /// The clients that share the load could not do their part.
+    #[error("share the load of cell {cell}: {source}")]
+    Clients {
+        /// The cell's name.
+        cell: String,
+        /// Why.
+        source: ClientsError,
     },
     /// Requests could not be made from the data.
     #[error("make the requests of cell {cell}: {why}")]

@@ -45,6 +45,8 @@ pub struct Prepared {
     pub golds: BTreeMap<String, GoldsRecord>,
     /// The questions to them.
     pub questions: BTreeMap<String, QuestionsRecord>,
+    /// The scenario file, and the day that chat templates are told, for other clients.
+    pub(super) begun: (PathBuf, String),
     /// A look at all programs, taken when all of it was there.
     pub(super) programs: ProgramTimes,
 }
@@ -155,6 +157,7 @@ pub fn prepare(
         datasets: BTreeMap::new(),
         golds: BTreeMap::new(),
         questions: BTreeMap::new(),
+        begun: (begun.scenario.to_owned(), begun.template_date.to_owned()),
         programs: ProgramTimes::now(),
     };
     let mut scored = BTreeSet::new();
@@ -317,6 +320,11 @@ impl Prepared {
             let day = plan.datasets[name].day(day).to_owned();
             plan.date(name, &day);
         }
+    }
+
+    /// Returns what the data depend on beside the plan.
+    pub(super) fn begun(&self) -> Begun<'_> {
+        Begun { scenario: &self.begun.0, template_date: &self.begun.1 }
     }
 
     /// Returns the SHA-256 of each data set, of the recipe where it is generated.

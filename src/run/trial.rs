@@ -12,9 +12,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::running::Engine;
 use crate::engine::running::watch::EngineWatch;
 use crate::load::clock::Epoch;
-use crate::load::spec::{
-    Control, Limits, Live, LoadError, LoadReport, Target, Transport, TrialSpec,
-};
+use crate::load::spec::{Control, Live, LoadError, LoadReport};
 use crate::load::trial::run_trial;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -22,12 +20,13 @@ use crate::plan::launch::Launch;
 use crate::record::event::{EngineFailure, FailureClass, RunEvent};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetryRecord;
-use crate::record::trial::{DatasetRecord, Idle, TrialRecord};
+use crate::record::trial::{ClientRecord, DatasetRecord, Idle, TrialRecord};
+use crate::run::clients::{Clients, ClientsError};
 use crate::run::disk_watch::DiskWatch;
 use crate::run::engine_tokens::engine_tokens;
-use crate::run::prepare::{CellWorkload, next_turn};
-use crate::run::steady::steady_test;
+use crate::run::prepare::CellWorkload;
 use crate::run::telemetry::RunSampling;
+use crate::run::trial_spec::{Aim, trial_spec};
 use crate::run::until::UntilKnown;
 use crate::run::{Notice, RunError, disk_watch, telemetry};
 use crate::store::error::StoreError;
@@ -59,6 +58,8 @@ pub(super) struct TrialContext<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) notify: &'a dyn Fn(Notice),
     pub(super) sampling: &'a RefCell<RunSampling>,
+    /// The further clients that share the load, if there are any.
+    pub(super) clients: &'a RefCell<Option<Clients>>,
     /// The trials before this one that may not be on the disk.
     pub(super) syncing: &'a RefCell<TrialSync>,
 }
@@ -116,13 +117,22 @@ pub(super) fn carry_out(
     let epoch = Epoch::now();
     let n_requests = workload.n_requests.clone();
     let counted = workload.counted.take();
-    let spec = trial_spec(context, workload, epoch);
+    let engine = context.engine;
+    let aim = Aim {
+        base_url: engine.base_url().to_owned(),
+        access: engine.access().clone(),
+        tls: Arc::clone(engine.tls()),
+    };
+    let spec = trial_spec(context.plan, context.cell, context.launch, workload, epoch, aim);
     let control = Control::default();
     let live = Arc::new(Live::default());
     (context.notify)(Notice::Live(Arc::clone(&live)));
     let (disk, records) = (DiskWatch::new(), writer.path().to_owned());
     let writer = Arc::new(Mutex::new(writer));
     let run_sampling = &mut *context.sampling.borrow_mut();
+    let clients = &mut *context.clients.borrow_mut();
+    let phases = &context.cell.phases;
+    let what = (context.cell, context.trial, dataset.prompts_hash.as_str());
     let (sampling, samples) =
         telemetry::start(context.engine, context.launch, epoch.instant(), run_sampling);
     let (report, failure, telemetry, written) = std::thread::scope(|scope| {
@@ -130,9 +140,14 @@ pub(super) fn carry_out(
             scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let until = UntilKnown::of(&context.cell.phases);
+            let until = UntilKnown::of(phases);
             let mut sink = sink(&writer, &disk, counted, until.map(|until| (until, &control)));
-            let report = run_trial(spec, &mut sink, &control, &live);
+            let report = match clients {
+                None => run_trial(spec, &mut sink, &control, &live)
+                    .map(|report| (report, Vec::new()))
+                    .map_err(ClientsError::Load),
+                Some(clients) => clients.run_trial(what, spec, &mut sink, &control, &live),
+            };
             drop(done);
             report
         });
@@ -158,7 +173,7 @@ pub(super) fn carry_out(
         told.map(|()| (report, failure, telemetry, written))
     })?;
     written?;
-    let report = report.map_err(in_cell)?;
+    let (report, clients) = report.map_err(in_cell)?;
     let writer = Arc::into_inner(writer).expect("the load thread has ended");
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     // An engine that died after the last look is found here.
@@ -167,7 +182,7 @@ pub(super) fn carry_out(
     if failure.is_none() {
         idle.after = context.drained();
     }
-    let end = finish(context, dataset, idle, writer, report, telemetry, failure)?;
+    let end = finish(context, (dataset, idle, telemetry), writer, (report, clients), failure)?;
     if let TrialEnd::EngineFailed(failure) = &end
         && !is_told
     {
@@ -178,11 +193,9 @@ pub(super) fn carry_out(
 
 fn finish(
     context: &TrialContext<'_>,
-    dataset: DatasetRecord,
-    idle: Idle,
+    (dataset, idle, telemetry): (DatasetRecord, Idle, TelemetryRecord),
     writer: TrialWriter,
-    report: LoadReport,
-    telemetry: TelemetryRecord,
+    (report, clients): (LoadReport, Vec<ClientRecord>),
     failure: Option<Box<EngineFailure>>,
 ) -> Result<TrialEnd, RunError> {
     let is_interrupted = context.interrupt.is_raised();
@@ -197,6 +210,7 @@ fn finish(
         epoch_unix_ns: report.epoch_unix_ns,
         phases: report.phases,
         sentinel: report.sentinel,
+        clients,
         dataset: Some(dataset),
         aborted: aborted.clone(),
         idle,
@@ -216,34 +230,6 @@ fn finish(
         })),
         (None, None) => TrialEnd::Complete,
     })
-}
-
-fn trial_spec(context: &TrialContext<'_>, workload: CellWorkload, epoch: Epoch) -> TrialSpec {
-    let access = context.engine.access().clone();
-    let token_counter = workload.token_counter();
-    TrialSpec {
-        epoch,
-        target: Target {
-            base_url: context.engine.base_url().to_owned(),
-            path: context.cell.request.path.clone(),
-            headers: access.headers,
-            proxy: access.proxy,
-            stream: context.cell.request.stream,
-            no_done: context.launch.quirks.no_done,
-            no_reuse: context.launch.quirks.no_reuse,
-            tls: Some(Arc::clone(context.engine.tls())),
-            transport: Transport::Auto,
-        },
-        phases: workload.phases,
-        n_threads: None,
-        keep_outputs: true,
-        token_counter,
-        next_turn: context.plan.datasets[&context.cell.dataset].multi_turn.then(next_turn),
-        is_steady: Some(steady_test()),
-        reads_truth: context.launch.is_simulated(),
-        limits: Limits::default(),
-        redactor: access.redactor,
-    }
 }
 
 /// Returns what takes finished requests to the disk.
@@ -280,13 +266,14 @@ fn to_io(error: StoreError) -> io::Error {
 
 /// Returns why a load ended early. What the store said travels through the load as it is, so
 /// that a full disk ends the run as a full disk does anywhere else.
-fn of_load(cell: &str, source: LoadError) -> RunError {
+fn of_load(cell: &str, source: ClientsError) -> RunError {
     let source = match source {
-        LoadError::Sink(error) => match error.downcast::<StoreError>() {
+        ClientsError::Client { .. } => return RunError::Clients { cell: cell.to_owned(), source },
+        ClientsError::Load(LoadError::Sink(error)) => match error.downcast::<StoreError>() {
             Ok(error) => return RunError::Store(error),
             Err(error) => LoadError::Sink(error),
         },
-        source => source,
+        ClientsError::Load(source) => source,
     };
     RunError::Load { cell: cell.to_owned(), source }
 }

@@ -21,7 +21,7 @@ pub struct Redactor(Option<Arc<Known>>);
 
 struct Known {
     search: AhoCorasick,
-    longest: usize,
+    forms: Vec<String>,
 }
 
 impl fmt::Debug for Redactor {
@@ -44,11 +44,15 @@ impl Redactor {
         if forms.is_empty() {
             return Self::default();
         }
-        let longest = forms.iter().map(String::len).max().unwrap_or_default();
         // The longest: a secret that begins with another must go as a whole.
         let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
         let search = search.expect("some keys of some hundred bytes make a small automaton");
-        Self(Some(Arc::new(Known { search, longest })))
+        Self(Some(Arc::new(Known { search, forms })))
+    }
+
+    /// Returns the secrets that it knows, in every form: for another process that redacts.
+    pub(crate) fn forms(&self) -> &[String] {
+        self.0.as_ref().map_or(&[], |known| &known.forms)
     }
 
     /// Returns text without the secrets in use, and without what looks like one: for words of
@@ -107,7 +111,7 @@ impl Redactor {
 
     /// Returns how many bytes the longest secret in use has.
     pub fn longest(&self) -> usize {
-        self.0.as_ref().map_or(0, |known| known.longest)
+        self.forms().iter().map(String::len).max().unwrap_or(0)
     }
 
     fn known(&self, text: &[u8]) -> Vec<Range<usize>> {

@@ -134,7 +134,7 @@ fn options(settings: &SlurmSpec, array: &Array<'_>) -> Result<Vec<String>, Scrip
         None if array.n_gpus > 0 => add("gpus", "gpus", Some(&array.n_gpus.to_string()))?,
         None => {}
     }
-    add("nodes", "nodes", settings.nodes.map(|n| n.to_string()).as_deref())?;
+    add("nodes", "nodes", settings.n_nodes().map(|n| n.to_string()).as_deref())?;
     add("cpus", "cpus-per-task", settings.cpus.map(|n| n.to_string()).as_deref())?;
     add("memory", "mem", settings.memory.as_deref())?;
     let signal = format!("B:USR1@{}", settings.end_before.as_secs_f64().ceil());

@@ -114,7 +114,8 @@ fn holder(file: &mut File) -> String {
     }
 }
 
-fn host_name() -> String {
+/// Returns the name of this machine.
+pub(crate) fn host_name() -> String {
     std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname"))
         .map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }

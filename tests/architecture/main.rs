@@ -89,6 +89,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "analysis",
             "chat_template",
+            "clock",
             "datasets",
             "engine",
             "ids",
@@ -98,6 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "record",
             "scenario",
             "score",
+            "secrets",
             "seed",
             "stats",
             "store",

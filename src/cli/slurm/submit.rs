@@ -38,6 +38,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     run::warn(&planned, colour);
     gates::add(&mut planned.plan, &args.ends.gates)?;
     let settings = settings(&planned)?;
+    planned.plan.clients = settings.slurm.further_clients().or(planned.plan.clients);
     let out = args.out.as_deref().or(args.resume.as_deref());
     let path = scenario_file::place(&args.scenario.scenario);
     let known = out.map(SlurmRun::open).transpose()?.flatten();

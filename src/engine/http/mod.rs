@@ -1,7 +1,7 @@
 //! Calls to an engine's control endpoints: short, bounded, and never in the way of an interrupt.
 
 mod resolver;
-pub(in crate::engine) mod trust;
+pub(crate) mod trust;
 
 use std::error::Error as _;
 use std::io;

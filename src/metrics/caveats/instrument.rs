@@ -14,6 +14,8 @@ use crate::units::Nanos;
 const WAKE_LAG_MS: f64 = 1.0;
 /// Share of the median TTFT that this lag may reach without a word.
 const WAKE_LAG_SHARE_OF_TTFT: f64 = 0.01;
+/// Error of other machines' clocks that a fast way to them does not have.
+const CLOCK_ERROR: Nanos = Nanos::from_millis(1);
 /// Share of late sends that deserves a word.
 const LATE_SHARE: f64 = 0.001;
 /// CPU share of load threads from which queueing for them begins to show.
@@ -63,6 +65,17 @@ pub(super) fn wake_lag(case: &Case<'_>) -> Option<Caveat> {
     let what = format!("the sentinel woke {lag:.1} ms late at p99");
     let advice = "Others need the CPU: give bench and the engine cores of their own.";
     Some(caveat("wake-lag", what, advice, &[MetricId::Ttft, MetricId::SendLag]))
+}
+
+pub(super) fn client_clocks(case: &Case<'_>) -> Option<Caveat> {
+    let error = case.evidence.clock_error_max;
+    (error > CLOCK_ERROR).then(|| {
+        let what = format!("the clocks of the clients that shared the load are known to {error}");
+        let advice = "Latencies are of one clock each; rates and simultaneous starts are not: \
+                      synchronise the machines' clocks, or use a quicker way to the clients.";
+        let metrics = [MetricId::OutputThroughput, MetricId::RequestThroughput];
+        caveat("client-clocks", what, advice, &metrics)
+    })
 }
 
 pub(super) fn client_cpu(case: &Case<'_>) -> Option<Caveat> {

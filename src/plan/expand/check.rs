@@ -1,6 +1,6 @@
 //! What can be wrong with cells that are right by themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
@@ -9,8 +9,10 @@ use crate::ids::{LaunchId, content_hash};
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, DatasetPlan, Phase, Source};
 use crate::plan::launch::Launch;
+use crate::plan::phases::extract;
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
+use crate::scenario::spec::SlurmSpec;
 
 /// Two cells of one identity would be one measurement under two names.
 pub(super) fn twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut Diagnostics) {
@@ -183,6 +185,51 @@ pub(super) fn published(scenario: &Scenario, plan: &Plan, found: &mut Diagnostic
                 .help("its keys and values are those of `[matrix]`"),
             );
         }
+    }
+}
+
+/// What several clients cannot do together: each would judge its own part alone.
+pub(super) fn clients(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    let mut told_elsewhere = Diagnostics::default();
+    let slurm: Option<SlurmSpec> =
+        extract(scenario, &scenario.tree, &["slurm"], &mut told_elsewhere);
+    let place = match (&plan.clients, slurm.and_then(|slurm| slurm.further_clients())) {
+        (Some(_), _) => &["clients"][..],
+        (None, Some(_)) => &["slurm", "clients"],
+        (None, None) => return,
+    };
+    let label = scenario.at(place, "the load is shared");
+    let mut refuse = |message: String, label_there, help: &str| {
+        found.push(
+            Diagnostic::error("scenario/contradiction", message)
+                .label(label_there)
+                .label(label.clone())
+                .help(help),
+        );
+    };
+    let mut told = BTreeSet::new();
+    for phase in plan.cells.iter().flat_map(|cell| &cell.phases) {
+        let name = phase.name.as_str();
+        if !told.insert(name) {
+            continue;
+        }
+        if phase.until_steady.is_some() {
+            let message =
+                format!("phase `{name}` goes on until it is steady, and clients share it");
+            let there = scenario.at(&["phase", name, "until-steady"], "judged by one client");
+            refuse(message, there, "give the warm-up a fixed `requests` or `duration`");
+        }
+        if let ArrivalsPlan::Batch { .. } = phase.arrivals {
+            let message = format!("phase `{name}` sends batches, and clients share it");
+            let there = scenario.at(&["phase", name], "a batch is sent by one client");
+            refuse(message, there, "use `concurrency`, or leave `[clients]` out");
+        }
+    }
+    for launch in plan.launches.values().filter(|launch| launch.http.proxy.is_some()) {
+        let message =
+            format!("engine `{}` is reached by a proxy, and clients share its load", launch.engine);
+        let there = scenario.at(&["engine", &launch.engine, "proxy"], "");
+        refuse(message, there, "let clients reach the engine directly: leave `proxy` out");
     }
 }
 

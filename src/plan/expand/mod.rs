@@ -96,6 +96,7 @@ pub fn expand_in_part(
     if is_sound {
         check::published(scenario, &plan, &mut found);
         check::reference(scenario, &plan, &mut found);
+        check::clients(scenario, &plan, &mut found);
     }
     found.sort();
     Some(Expanded { plan, found, parts })
@@ -274,6 +275,7 @@ impl Making<'_> {
             max_failures: top.max_failures,
             skip_after: top.skip_after,
             budget: top.budget,
+            clients: extract(scenario, &scenario.tree, &["clients"], found),
             gate: top.gate.map(gate),
             compare: extract(scenario, &scenario.tree, &["compare"], found),
             // Absent after a mistake alone, which has been told.

@@ -386,6 +386,21 @@ fn too_few_requests_for_the_streams_are_told_once_with_the_count_of_cells() {
 }
 
 #[test]
+fn what_one_client_must_judge_or_hold_together_cannot_be_shared() {
+    let check = |engine: &str, more: &str, expected: &str| {
+        check_error(&with_engine(&format!("{more}\n{engine}"), ""), expected);
+    };
+    let (sim, ssh) = ("[engine.sim]", "[clients]\ncommands = [[\"ssh\", \"b\"]]");
+    let batch = format!("{ssh}\n[phase.b]\nbatch = 4\nrequests = 8");
+    check(sim, &batch, "phase `b` sends batches, and clients share it");
+    let steady = "[phase.w]\nkind = \"warm-up\"\nrequests = 9\nuntil-steady = true";
+    let steady = format!("{steady}\nconcurrency = 2\n[slurm]\nclients = 2");
+    check(sim, &steady, "goes on until it is steady, and clients share it");
+    let far = "[engine.far]\npreset = \"endpoint\"\nurl = \"http://h:1\"\nproxy = \"http://p:1\"";
+    check(&format!("{far}\nmodel = \"m\""), ssh, "is reached by a proxy");
+}
+
+#[test]
 fn a_matrix_of_ten_million_cells_is_counted_and_refused() {
     let seeds: Vec<String> = (0..3200).map(|n| n.to_string()).collect();
     let list = seeds[1..].join(", ");

@@ -101,6 +101,8 @@ table! {
         pub(crate) compare: Option<Table> = CompareSpec::KIND,
         /// Prices.
         pub(crate) cost: Option<Table> = CostSpec::KIND,
+        /// Further processes that share the load of each trial.
+        pub(crate) clients: Option<Table> = ClientsSpec::KIND,
         /// What `bench run --slurm` asks Slurm for.
         pub(crate) slurm: Table = SlurmSpec::KIND,
         /// Overrides, chosen by `--profile NAME`.
@@ -165,6 +167,19 @@ table! {
         pub alpha: Option<f64> = Above(0.0, 0.5),
         /// Share within which figures are equivalent; of accuracies the difference.
         pub margin: Option<f64> = Above(0.0, 1.0),
+    }
+}
+
+table! {
+    /// `[clients]`: further processes that share the load of each trial. No part of any cell's
+    /// identity, since all send one schedule together.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct ClientsSpec {
+        /// A command for each, such as `["ssh", "node7"]`; the path of bench and a word follow it.
+        pub commands: Vec<Vec<String>> = List(&List(&Text)),
+        /// Name under which they find engines of this machine; `%h` is its own host name.
+        pub host: Option<String>,
     }
 }
 

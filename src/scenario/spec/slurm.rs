@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scenario::grammar::Kind::Integer;
 use crate::scenario::grammar::table;
-use crate::scenario::spec::ONE_UP;
+use crate::scenario::spec::{ClientsSpec, ONE_UP};
 use crate::units::Nanos;
 
 table! {
@@ -28,6 +28,8 @@ table! {
         pub(crate) gres: Option<String>,
         /// Nodes of each task.
         pub(crate) nodes: Option<u32> = ONE_UP,
+        /// Processes that share the load of each task, each further one on a node of its own.
+        pub(crate) clients: Option<u32> = Integer(1, 1_000),
         /// CPU cores of each task.
         pub(crate) cpus: Option<u32> = ONE_UP,
         /// Memory of each node.
@@ -46,5 +48,27 @@ table! {
         pub(crate) extra [default]: Vec<String>,
         /// File of a script template that replaces the program's.
         pub(crate) template: Option<String>,
+    }
+}
+
+impl SlurmSpec {
+    /// Returns the nodes of each task: those that are asked for, and one for each further client.
+    pub(crate) fn n_nodes(&self) -> Option<u32> {
+        match self.clients {
+            None | Some(1) => self.nodes,
+            Some(n) => Some(self.nodes.unwrap_or(1) + n - 1),
+        }
+    }
+
+    /// Returns the further clients of each task: a step on each node behind those of the engine.
+    pub(crate) fn further_clients(&self) -> Option<ClientsSpec> {
+        let first = self.nodes.unwrap_or(1);
+        let last = self.n_nodes().filter(|_| self.clients.is_some_and(|n| n > 1))?;
+        let command = |node| {
+            let node = format!("--relative={node}");
+            ["srun", "--overlap", "--nodes=1", "--ntasks=1", &node].map(str::to_owned).to_vec()
+        };
+        let commands = (first..last).map(command).collect();
+        Some(ClientsSpec { commands, host: Some("%h".to_owned()) })
     }
 }

@@ -361,6 +361,7 @@ fn what_a_type_cannot_do_without_has_a_default() {
         "phase.*.until.metric",
         "phase.*.until.half-width",
         "published.table",
+        "clients.commands",
     ];
     assert_eq!(missing, asked);
 }

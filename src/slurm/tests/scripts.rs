@@ -124,6 +124,18 @@ extra = ["--exclusive"]
 }
 
 #[test]
+fn further_clients_get_nodes_behind_those_of_the_engine() {
+    let found = script("nodes = 2\nclients = 3").unwrap();
+    assert!(found.contains("#SBATCH --nodes=4\n"), "{found}");
+    let (_, settings) = planned(&format!("{ENGINES}\n[slurm]\nnodes = 2\nclients = 3"));
+    let clients = settings.further_clients().unwrap();
+    let steps: Vec<String> = clients.commands.iter().map(|words| words.join(" ")).collect();
+    let step = "srun --overlap --nodes=1 --ntasks=1 --relative";
+    assert_eq!(steps, [format!("{step}=2"), format!("{step}=3")]);
+    assert!(script("clients = 1").unwrap().lines().all(|line| !line.contains("--nodes")));
+}
+
+#[test]
 fn a_value_cannot_begin_another_line_or_option() {
     let check = |settings: &str, expected: &str| {
         let why = script(settings).unwrap_err();

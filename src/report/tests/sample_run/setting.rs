@@ -58,6 +58,7 @@ pub(crate) fn plan() -> Plan {
         max_failures: None,
         skip_after: None,
         budget: None,
+        clients: None,
         gate: None,
         compare: None,
         validity: limits(),
