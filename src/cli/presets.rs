@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::scenario_file::user_preset_dirs;
 use crate::diagnostic::suggest::did_you_mean;
+use crate::plan::launch::Launch;
 use crate::scenario::preset::{BESIDE, EMBEDDED};
 
 /// A preset as it is found from the working directory.
@@ -91,12 +92,56 @@ impl Found {
         self.path.is_some()
     }
 
+    /// Returns a launch that holds the preset's version and help commands and every flag that it
+    /// may pass; nothing of one that names no version that it was held against.
+    pub(crate) fn held(&self) -> Option<Launch> {
+        let table: toml::Table = self.text.parse().ok()?;
+        let texts = |key: &str| -> Vec<String> {
+            let mut found = Vec::new();
+            collect_texts(table.get(key), &mut found);
+            found
+        };
+        let held_against = texts("held-against");
+        let program = texts("program").pop()?;
+        let filled = |key: &str| -> Vec<String> {
+            texts(key).iter().map(|text| text.replace("{{ program }}", &program)).collect()
+        };
+        let flags = ["argv", "precisions", "flags", "speculators"].map(texts).concat();
+        (!held_against.is_empty()).then(|| Launch {
+            engine: self.name.clone(),
+            preset: self.name.clone(),
+            argv: flags.into_iter().filter(|text| text.starts_with("--")).collect(),
+            version_argv: filled("version"),
+            help_argv: filled("help"),
+            held_against,
+            ..Launch::default()
+        })
+    }
+
     fn summary(&self) -> String {
         let table: Option<toml::Table> = self.text.parse().ok();
         let summary = table.as_ref().and_then(|table| table.get("summary")?.as_str());
         summary
             .unwrap_or("it has no `summary`, or is no TOML: `bench check` a scenario with it")
             .to_owned()
+    }
+}
+
+/// Collects the texts of a value, whatever they lie in.
+fn collect_texts(value: Option<&toml::Value>, found: &mut Vec<String>) {
+    match value {
+        Some(toml::Value::String(text)) => found.push(text.clone()),
+        Some(toml::Value::Array(items)) => {
+            for item in items {
+                collect_texts(Some(item), found);
+            }
+        }
+        Some(toml::Value::Table(table)) => {
+            for value in table.values() {
+                collect_texts(Some(value), found);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -12,6 +12,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
 use crate::engine::start::requires;
+use crate::engine::start::version;
 use crate::engine::start::{NotStarted, StartContext, this_program};
 use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId};
@@ -55,6 +56,8 @@ pub struct Conductor<'a> {
     syncing: RefCell<TrialSync>,
     sampling: RefCell<RunSampling>,
     clients: RefCell<Option<Clients>>,
+    /// Commands whose engine's version was compared with those of its preset.
+    compared: BTreeSet<Vec<String>>,
     /// Cells in which an engine failed so that those which contain them are not tried.
     failed: Vec<Cell>,
     /// What engines and data were when the run began.
@@ -121,6 +124,7 @@ pub fn conduct<'a>(
         syncing: RefCell::default(),
         sampling: RefCell::default(),
         clients: RefCell::default(),
+        compared: BTreeSet::new(),
         failed: Vec::new(),
         first: done.first.clone(),
     };
@@ -501,16 +505,42 @@ impl Conductor<'_> {
             Ok(engine) => {
                 let (timeline, facts) = (engine.timeline().clone(), engine.facts());
                 let changed = self.first.engine(id, &launch.engine, &facts);
+                let version = facts.version.clone();
                 self.event(RunEvent::EngineReady { launch: id.clone(), timeline, facts })?;
                 changed.map_or(Ok(()), |changed| self.event(changed))?;
+                if version.is_some() {
+                    self.compare_version(launch, version.as_deref())?;
+                }
             }
-            Err(NotStarted::Failed(failure)) => self.event(RunEvent::EngineFailed {
-                launch: id.clone(),
-                failure: failure.as_ref().clone(),
-            })?,
+            Err(NotStarted::Failed(failure)) => {
+                let failure = failure.as_ref().clone();
+                // It may not know a flag any more.
+                let is_by_flags = failure.class == FailureClass::ExitedEarly;
+                self.event(RunEvent::EngineFailed { launch: id.clone(), failure })?;
+                if is_by_flags {
+                    self.compare_version(launch, None)?;
+                }
+            }
             Err(NotStarted::Interrupted) => {}
         }
         Ok(started)
+    }
+
+    /// Says, once for each command, where the engine is of a version that its preset was not held
+    /// against.
+    fn compare_version(&mut self, launch: &Launch, told: Option<&str>) -> Result<(), RunError> {
+        if !self.compared.insert(launch.argv.clone()) {
+            return Ok(());
+        }
+        let Some(other) = version::compare(launch, told) else { return Ok(()) };
+        self.event(RunEvent::Caveat {
+            what: other.told(),
+            advice: format!(
+                "Hold its flags, log patterns and metric names against that version: \
+                 `bench presets {}` prints them",
+                launch.preset
+            ),
+        })
     }
 
     /// Stops an engine; returns what it left behind.

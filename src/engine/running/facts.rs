@@ -11,18 +11,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::engine::http::Http;
+use crate::engine::log;
 use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::configuration::{self, VALUE_CHARS_MAX};
 use crate::engine::start::page_cache;
-use crate::engine::{credentials, log};
+use crate::engine::start::version::{output_of, version_line};
 use crate::ids::hex;
 use crate::plan::launch::Launch;
 use crate::record::event::EngineFacts;
 use crate::secrets::HIDDEN;
 use crate::secrets::name::is_secret_name;
 
-/// Time that the version command gets: some engines import all of `PyTorch` for it.
-const VERSION_LIMIT: Duration = Duration::from_mins(2);
 /// Time that one call gets.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Files up to this size are hashed whole.
@@ -51,47 +50,16 @@ pub(crate) fn gather(
 }
 
 fn version(launch: &Launch, http: &Http) -> Option<String> {
-    let text = if let Some((program, args)) = launch.version_argv.split_first() {
-        run_version(launch, program, args)?
-    } else {
+    let text = if launch.version_argv.is_empty() {
         let answer = http.get_plain("/version", CALL_LIMIT).ok()?;
         let body: Value = serde_json::from_str(&answer.body).ok()?;
         body.get("version")?.as_str()?.to_owned()
+    } else {
+        output_of(launch, &launch.version_argv)?
     };
     let text = http.redactor().text(&text);
     let line = version_line(&text)?;
     Some(log::printable(line.trim()).chars().take(VALUE_CHARS_MAX).collect())
-}
-
-/// Programs print warnings, build facts and more around their version: it is the line that says
-/// so, or else the last one, and it has a digit.
-fn version_line(text: &str) -> Option<&str> {
-    let numbered = || text.lines().filter(|line| line.contains(|char: char| char.is_ascii_digit()));
-    let says_so = |line: &&str| line.trim_start().to_ascii_lowercase().starts_with("version");
-    numbered().find(says_so).or_else(|| numbered().next_back())
-}
-
-fn run_version(launch: &Launch, program: &str, args: &[String]) -> Option<String> {
-    let mut command = duct::cmd(program, args).stdin_null().stderr_to_stdout().stdout_capture();
-    for (name, value) in &launch.env {
-        command = command.env(name, value);
-    }
-    for (name, variable) in launch.secret_env() {
-        if let Some(value) = credentials::value(&variable) {
-            command = command.env(name, value.expose());
-        }
-    }
-    if let Some(cwd) = &launch.cwd {
-        command = command.dir(cwd);
-    }
-    let handle = command.unchecked().start().ok()?;
-    let output =
-        handle.wait_timeout(VERSION_LIMIT).ok().flatten().map(|output| output.stdout.clone());
-    if output.is_none() {
-        // Its own children may hold the pipe; the program itself is all that was asked for.
-        let _ = handle.kill();
-    }
-    Some(String::from_utf8_lossy(&output?).into_owned())
 }
 
 /// Returns the variables of the allow-list: those the launch sets, and those it names.
@@ -154,14 +122,6 @@ fn feed(mut from: impl Read, hasher: &mut Sha256) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_is_told_from_what_is_printed_around_it() {
-        let llama = "version: 11669 (b11669-Debian)\nbuilt with GNU 16.2.0 for Linux x86_64\n";
-        assert_eq!(version_line(llama), Some("version: 11669 (b11669-Debian)"));
-        assert_eq!(version_line("WARNING 11-22 no GPU\n0.32.0+cpu\n"), Some("0.32.0+cpu"));
-        assert_eq!(version_line("no version\n"), None);
-    }
 
     #[test]
     fn a_short_file_is_hashed_whole_and_a_long_one_by_its_ends() {

@@ -2,6 +2,7 @@
 
 pub mod page_cache;
 pub mod requires;
+pub mod version;
 
 use std::fmt::Write as _;
 use std::fs::File;

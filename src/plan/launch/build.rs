@@ -79,6 +79,8 @@ fn made(
         preset: scenario.presets.get(name).cloned().unwrap_or_else(|| "custom".into()),
         model: engine.render(&model_id, "model-id", found),
         version_argv: engine.render_all(&spec.version, "version", found),
+        help_argv: engine.render_all(&spec.help, "help", found),
+        held_against: spec.held_against,
         requires: engine.requires(is_started, found),
         n_gpus: engine.n_gpus(),
         cwd: spec

@@ -72,6 +72,12 @@ pub struct Launch {
     pub cache_reset: Option<HttpCall>,
     /// Command that prints its version.
     pub version_argv: Vec<String>,
+    /// Command that prints its flags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub help_argv: Vec<String>,
+    /// Versions that its preset was held against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_against: Vec<String>,
     /// Where its effective configuration can be read: URL path → JSON pointer → our name,
     /// which begins with `not ` where the engine tells the opposite.
     pub configuration: IndexMap<String, IndexMap<String, String>>,

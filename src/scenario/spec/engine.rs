@@ -95,6 +95,10 @@ table! {
         pub(crate) cache_reset: Option<String>,
         /// Command that prints the version.
         pub(crate) version [default]: Vec<String>,
+        /// Command that prints the flags of its server.
+        pub(crate) help [default]: Vec<String>,
+        /// Versions of the engine that the preset was held against.
+        pub(crate) held_against [default]: Vec<String>,
         /// URL path → JSON pointer → our name; `not NAME` where the engine tells the opposite.
         pub(crate) configuration [default]: IndexMap<String, IndexMap<String, String>>,
         /// Deviations of its API.
