@@ -262,6 +262,7 @@ fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Troub
 }
 
 fn wrong(error: &DataError, key: &'static str) -> Trouble {
+    let key = if error.is_of_prompt() { "prompt" } else { key };
     Trouble { key, message: error.to_string(), help: error.help.clone(), is_unseen: false }
 }
 

@@ -1,15 +1,23 @@
 //! Percentiles that a scenario sends too few requests for, told where it is looked at before a run.
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::metrics::condition::{Condition, Subject};
 use crate::metrics::few_samples::{FewSamples, few_samples};
 use crate::plan::Plan;
 use crate::report::view::results;
 use crate::scenario::Scenario;
 
-/// Returns a warning for each phase of which the main table will not print a percentile.
+/// Returns a warning for each phase that gives too few samples for a percentile of the main table
+/// or of a gate.
 pub(crate) fn look(scenario: &Scenario, plan: &Plan) -> Diagnostics {
     let mut found = Diagnostics::default();
-    for few in few_samples(plan, &results::printed(plan)) {
+    let mut asked = results::printed(plan);
+    let gates = plan.gate.iter().flat_map(|gate| gate.must.iter().chain(&gate.must_not));
+    asked.extend(gates.filter_map(|text| match Condition::parse(text).ok()?.subject {
+        Subject::Quantity(quantity) => Some(quantity),
+        Subject::AccuracyBy(_) => None,
+    }));
+    for few in few_samples(plan, &asked) {
         let FewSamples { phase, n, n_trials, percentile, n_floor } = few;
         let trials = if n_trials == 1 { "1 trial".into() } else { format!("{n_trials} trials") };
         let message = format!("{percentile} needs {n_floor} requests, phase `{phase}` sends {n}");

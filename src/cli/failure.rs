@@ -181,7 +181,7 @@ fn of_load(error: &LoadError) -> (Exit, &'static str) {
 
 impl From<TemplateError> for Failure {
     fn from(error: TemplateError) -> Self {
-        Self::new(Exit::BadData, error.to_string())
+        Self::new(Exit::BadData, error.to_string()).help(error.help())
     }
 }
 

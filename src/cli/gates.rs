@@ -43,6 +43,10 @@ pub(crate) fn relative(text: &str) -> Result<String, String> {
 /// Adds to a plan what the command line requires of the numbers.
 pub(crate) fn add(plan: &mut Plan, args: &GateArgs) -> Result<(), Failure> {
     for text in &args.fail_if {
+        let subject = Condition::parse(text).ok().map(|condition| condition.subject);
+        if let Some((why, help)) = subject.and_then(|subject| ungraded(plan, &subject)) {
+            return Err(Failure::new(Exit::Usage, format!("--fail-if '{text}': {why}")).help(help));
+        }
         let must_not = &mut plan.gate.get_or_insert_default().must_not;
         if !must_not.contains(text) {
             must_not.push(text.clone());

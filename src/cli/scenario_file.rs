@@ -95,7 +95,7 @@ fn check_names(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
                 found.push(
                     Diagnostic::error("scenario/template", error.told())
                         .label(scenario.value_at(&["report"]))
-                        .help("`bench report DIR --print-view` prints what a template can use"),
+                        .help(error.help()),
                 );
             }
         }

@@ -53,6 +53,11 @@ pub(crate) fn variables(template: &str) -> Vec<String> {
     }
 }
 
+/// Whether a text is meant as a template and is none: nobody knows what it uses.
+pub(crate) fn is_broken(template: &str) -> bool {
+    parse(&ENVIRONMENT, template).is_err()
+}
+
 /// Checks the syntax of a template that is rendered elsewhere, over a data set's rows.
 pub(crate) fn check_syntax(template: &str) -> Result<(), TemplateError> {
     let env = Environment::new();

@@ -6,9 +6,11 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context,
 };
 
+use crate::diagnostic::suggest::nearest;
 use crate::report::figure;
 use crate::report::markdown::escape;
 use crate::report::page;
+use crate::report::variables;
 use crate::report::view::ReportView;
 
 /// Templates that are part of the program, by the name under which others may include them.
@@ -55,6 +57,14 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
+    /// Returns what to do about it.
+    pub fn help(&self) -> String {
+        let name = self.message.split('`').nth(1).filter(|_| self.message.contains("undefined"));
+        let near = name.and_then(|name| nearest(name, variables::names()));
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        format!("{near}`bench report DIR --print-view` prints what a template can use")
+    }
+
     /// Tells the mistake and its place in one line.
     pub fn told(&self) -> String {
         let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
@@ -108,11 +118,35 @@ pub fn render_text(file: &str, text: &str, view: &ReportView) -> Result<String, 
     render(&environment(), file, Some(text), view)
 }
 
-/// Checks the syntax of a template of the user's.
+/// Checks the syntax of a template of the user's, and the names that it takes from the report.
 pub fn check(file: &str, text: &str) -> Result<(), TemplateError> {
     let environment = environment();
     let parsed = environment.template_from_named_str(file, text);
-    parsed.map(drop).map_err(|error| template_error(file, &error))
+    let parsed = parsed.map_err(|error| template_error(file, &error))?;
+    let is_known = |name: &str| {
+        matches!(name, "view" | "chart_style")
+            || variables::names().any(|known| known == name)
+            || environment.globals().any(|(global, _)| global == name)
+    };
+    let used = parsed.undeclared_variables(false);
+    match used.iter().find(|name| !is_known(name)) {
+        Some(name) => Err(undefined(file, text, name)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the mistake of a name that no report has, at its first use.
+fn undefined(file: &str, text: &str, name: &str) -> TemplateError {
+    let mut lines = text.lines().enumerate();
+    let found = lines.find_map(|(line, source)| Some((line, source, source.find(name)?)));
+    TemplateError {
+        file: file.to_owned(),
+        line: found.map(|(line, ..)| line + 1),
+        column: found.map(|(_, source, at)| source[..at].chars().count() + 1),
+        length: name.chars().count(),
+        source_line: found.map_or_else(String::new, |(_, source, _)| source.to_owned()),
+        message: format!("undefined value: `{name}` is undefined"),
+    }
 }
 
 fn render(

@@ -50,6 +50,11 @@ const VARIABLES: &[(&str, &str)] = &[
     ("full", "Whether Markdown says everything, rather than what a person looks at first."),
 ];
 
+/// Returns the names of the variables.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().map(|(name, _)| *name)
+}
+
 /// Prints the variables and the whole view as JSON. In a template each is at hand by its name, and
 /// all of them as `view`.
 pub fn render(view: &ReportView) -> String {

@@ -71,6 +71,7 @@ impl Document {
         let source = Arc::new(SourceText { name: name.into(), text: text.into() });
         let (table, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
+        let mut is_table_twice = false;
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let label = |span, text: &str| Label {
@@ -79,7 +80,13 @@ impl Document {
                 text: text.to_string(),
             };
             let message = error.message().lines().collect::<Vec<_>>().join("; ");
-            let first = (message == "duplicate key").then(|| first_of(text, &span)).flatten();
+            let is_twice = message == "duplicate key";
+            let first = is_twice.then(|| first_of(text, &span)).flatten();
+            // The keys of a table that is there twice are told with it.
+            if is_twice && first.is_none() && is_table_twice {
+                continue;
+            }
+            is_table_twice |= first.is_some() && is_in_header(text, span.start);
             let error = Diagnostic::error("scenario/syntax", message);
             diagnostics.push(match first {
                 Some(first) => error
@@ -178,6 +185,11 @@ impl Data {
             Self::Foreign(what) => what,
         }
     }
+}
+
+/// Whether a place lies in a table header.
+fn is_in_header(text: &str, at: usize) -> bool {
+    text[..at].rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with('['))
 }
 
 /// Returns the place of the key or table header that a duplicate repeats.

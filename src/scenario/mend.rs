@@ -42,9 +42,13 @@ impl Mend {
         matches!(self.how, How::Replace(_))
     }
 
-    /// Whether a place is the mistake's own.
+    /// Whether a place is the mistake's own: the wrong value, or its key.
     fn is_at(&self, label: &Label) -> bool {
-        self.is_guess() && label.span == self.span && Arc::ptr_eq(&label.source, &self.source)
+        let behind_key = self.source.text.get(label.span.end..self.span.start);
+        let is_its_key = behind_key.is_some_and(|text| text.trim() == "=");
+        self.is_guess()
+            && (label.span == self.span || is_its_key)
+            && Arc::ptr_eq(&label.source, &self.source)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What messages call the scenario's `prompt`.
+pub(super) const PROMPT_TEMPLATE: &str = "the template of the prompt";
+
 /// A data set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataError {
@@ -23,6 +26,11 @@ impl DataError {
             message: message.into(),
             help: help.into(),
         }
+    }
+
+    /// Whether the scenario's template of the prompt is to blame.
+    pub(crate) fn is_of_prompt(&self) -> bool {
+        self.message.contains(PROMPT_TEMPLATE) || self.help.contains(PROMPT_TEMPLATE)
     }
 
     pub(super) fn at(mut self, place: impl fmt::Display) -> Self {

@@ -5,7 +5,7 @@ use std::io;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 
-use crate::workload::error::DataError;
+use crate::workload::error::{DataError, PROMPT_TEMPLATE};
 use crate::workload::rows::ROW_MAX;
 
 /// Steps that one prompt's template may take.
@@ -25,7 +25,7 @@ impl PromptTemplate {
         environment.set_fuel(Some(FUEL));
         environment.add_template_owned(NAME, source.to_owned()).map_err(|error| {
             let line = error.line().unwrap_or(1);
-            DataError::new("scenario", error.to_string(), "mend the template of the prompt")
+            DataError::new("scenario", error.to_string(), format!("mend {PROMPT_TEMPLATE}"))
                 .at(format_args!("`prompt`, line {line}"))
         })?;
         Ok(Self { environment })
@@ -38,10 +38,11 @@ impl PromptTemplate {
         template.render_captured_to(Value::from(Serde(fields)), &mut text).map_err(|error| {
             match error.kind() {
                 minijinja::ErrorKind::UndefinedError => {
-                    "the template of the prompt names a column that the row does not have"
-                        .to_owned()
+                    let name = error.detail().and_then(|detail| detail.split('`').nth(1));
+                    let name = name.map_or_else(String::new, |name| format!(" `{name}`,"));
+                    format!("{PROMPT_TEMPLATE} names{name} a column that the row does not have")
                 }
-                _ => format!("the template of the prompt fails: {error}"),
+                _ => format!("{PROMPT_TEMPLATE} fails: {error}"),
             }
         })?;
         String::from_utf8(text.0).map_err(|error| error.to_string())

@@ -65,13 +65,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "engine",
-        &["clock", "ids", "load", "plan", "record", "scenario", "secrets", "telemetry", "units"],
+        &[
+            "clock",
+            "diagnostic",
+            "ids",
+            "load",
+            "plan",
+            "record",
+            "scenario",
+            "secrets",
+            "telemetry",
+            "units",
+        ],
     ),
     ("serve", &["chat_template", "clock", "openai", "seed", "units"]),
     (
         "report",
         &[
             "analysis",
+            "diagnostic",
             "ids",
             "metrics",
             "plan",

@@ -90,8 +90,10 @@ pub enum HttpError {
     Tls(String, String),
     /// Something answers, but not in HTTP/1.1.
     #[error(
-        "speak HTTP/1.1 with {0}: what answers there does not; bench speaks no HTTP/2, a proxy in \
-         front (nginx, Envoy) can"
+        "speak HTTP/1.1 with {url}: what answers there does not; {question}bench speaks no HTTP/2, \
+         a proxy in front (nginx, Envoy) can",
+        url = .0,
+        question = if .0.starts_with("http://") { "is it https:// instead? " } else { "" }
     )]
     NotHttp1(String),
     /// A header or the URL of the request cannot be sent.

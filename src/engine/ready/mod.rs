@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::clock::monotonic;
+use crate::diagnostic::suggest::nearest;
 use crate::engine::http::{Answer, Http, HttpError};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::printable;
@@ -343,6 +344,10 @@ impl Wait<'_> {
             let _ = write!(message, ": {}", self.last);
         }
         if self.other_models.is_some() {
+            let served = self.ready.models.iter().map(String::as_str);
+            if let Some(near) = nearest(&self.launch.model, served) {
+                let _ = write!(message, "; did you mean `{near}`?");
+            }
             message.push_str("; `model-id` says what requests call it");
         }
         if self.own.is_none() {

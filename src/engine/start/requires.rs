@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::telemetry::gpu;
 
 /// Time that an interpreter gets to look for a module.
 const PYTHON_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of a script's first line that Linux reads (`BINPRM_BUF_SIZE`).
+const INTERPRETER_BYTES: u64 = 256;
 
 /// Returns the first requirement that is not met, with the way to meet it:
 /// `vllm: not on PATH; pip install vllm`.
@@ -50,7 +53,7 @@ pub(crate) fn program_lack(launch: &Launch, program: &str) -> Option<String> {
     if program.contains('/') {
         let path = launch.cwd.clone().unwrap_or_default().join(program);
         return match path.is_file() {
-            _ if is_executable(&path) => None,
+            _ if is_executable(&path) => interpreter_lack(program, &path),
             true => Some(format!("{program}: not executable")),
             false => Some(format!("{program}: no such file")),
         };
@@ -59,6 +62,18 @@ pub(crate) fn program_lack(launch: &Launch, program: &str) -> Option<String> {
     let is_there = env::split_paths(&path.unwrap_or_default())
         .any(|directory| is_executable(&directory.join(program)));
     (!is_there).then(|| format!("{program}: not on PATH"))
+}
+
+/// Returns why a script cannot be started: the system tells of its interpreter as if the script
+/// were missing.
+fn interpreter_lack(program: &str, path: &Path) -> Option<String> {
+    let mut first = Vec::new();
+    fs::File::open(path).ok()?.take(INTERPRETER_BYTES).read_to_end(&mut first).ok()?;
+    let line = first.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let interpreter = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
+    let is_there = is_executable(Path::new(interpreter));
+    (!is_there)
+        .then(|| format!("{program}: its first line names {interpreter}, which is not there"))
 }
 
 fn is_executable(path: &Path) -> bool {

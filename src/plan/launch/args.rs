@@ -9,7 +9,7 @@ use crate::diagnostic::suggest::list;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::launch::engine::Starting;
 use crate::plan::matrix::text;
-use crate::plan::template::{Context, value, variable_name, variables};
+use crate::plan::template::{Context, is_broken, value, variable_name, variables};
 use crate::scenario::check_engine::owns_argv;
 use crate::scenario::spec::{EngineSpec, FlagSpec, SpeculativeSpec, SpeculativeTable};
 
@@ -90,6 +90,8 @@ impl Starting<'_> {
                 };
                 args
             }
+            // One in the engine's table is told already, whatever its cells.
+            None if self.is_in_table(flag) => return Vec::new(),
             None => {
                 let known = list(self.spec.flags.keys().map(String::as_str));
                 let message = format!("engine `{}` has no option `{flag}`", self.name);
@@ -104,6 +106,11 @@ impl Starting<'_> {
         let mut context = self.context.clone();
         context.insert("value".into(), value(option));
         self.render_with(args, flag, &context, found)
+    }
+
+    fn is_in_table(&self, key: &str) -> bool {
+        let engines = self.scenario.tree.get("engine");
+        engines.and_then(|engines| engines.get(self.name)?.get(key)).is_some()
     }
 
     fn speculative_args(&self, spec: &SpeculativeTable, found: &mut Diagnostics) -> Vec<String> {
@@ -151,6 +158,9 @@ impl Starting<'_> {
     /// A command of the user's own says by its templates what it makes of each option.
     fn check_all_used(&self, spec: &EngineSpec, found: &mut Diagnostics) {
         let templates = spec.argv.iter().chain(&spec.extra_args).cloned();
+        if templates.clone().any(|template| is_broken(&template)) {
+            return;
+        }
         let env = spec.env.values().map(text);
         let used: BTreeSet<String> =
             templates.chain(env).flat_map(|template| variables(&template)).collect();

@@ -226,7 +226,8 @@ pub(crate) fn variables_of(
                             .label(scenario.layers.value(&["vars", &name], "in this variable"))
                             .help(error.help),
                     );
-                    continue;
+                    // It is there, whatever it is to be: what uses it is no second mistake.
+                    minijinja::Value::from(template.as_str())
                 }
             },
             Some(other) => value(other),

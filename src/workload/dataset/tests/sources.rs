@@ -125,8 +125,8 @@ fn a_template_over_the_columns_makes_the_prompt() {
         &wrong,
         "test.jsonl",
         GSM8K.as_bytes(),
-        "test.jsonl: line 1: the template of the prompt names a column that the row does not \
-         have; the row has `answer`, `question`",
+        "test.jsonl: line 1: the template of the prompt names `frage`, a column that the row \
+         does not have; the row has `answer`, `question`",
     );
     let broken = DatasetPlan { prompt: Some("{{ question".to_owned()), ..wrong };
     let error = read(&broken, "test.jsonl", GSM8K.as_bytes()).unwrap_err();

@@ -1,0 +1,193 @@
+//! Keys that are misspelt: in every section, in presets' options, on the command line, in the
+//! environment; names that are there twice, or that no directory can bear.
+
+use crate::bed::{Home, Mistake, SCENARIO, Told, play};
+
+#[test]
+fn a_misspelt_key_of_any_section_is_told_with_the_nearest_one() {
+    play(
+        SCENARIO,
+        &[
+            ("title =", "titel =", &["unknown key `titel`", "did you mean `title`?"]),
+            ("model =", "modle =", &["unknown key `modle`", "did you mean `model`?"]),
+            ("location =", "locaton =", &["unknown key `locaton`", "did you mean `location`?"]),
+            ("extract =", "extrakt =", &["unknown key `extrakt`", "did you mean `extract`?"]),
+            ("max-tokens =", "max_tokns =", &["unknown key `max_tokns`", "`max-tokens`?"]),
+            ("drain =", "drian =", &["unknown key `drian`", "did you mean `drain`?"]),
+            ("total =", "totl =", &["unknown key `totl`", "did you mean `total`?"]),
+            ("ttft =", "tfft =", &["unknown key `tfft`", "did you mean `ttft`?"]),
+            ("ok-share =", "ok-shar =", &["unknown key `ok-shar`", "did you mean `ok-share`?"]),
+            ("must =", "mst =", &["unknown key `mst`", "did you mean `must`?"]),
+            ("alpha =", "alpah =", &["unknown key `alpah`", "did you mean `alpha`?"]),
+            ("gpu-hour-price", "gpu-hour-prise", &["`gpu-hour-prise`", "`gpu-hour-price`?"]),
+            ("time =", "tiem =", &["unknown key `tiem`", "did you mean `time`?"]),
+            ("phase.load.requests", "phase.load.reqests", &["`reqests`", "`requests`?"]),
+        ],
+    );
+}
+
+#[test]
+fn a_word_of_another_tool_is_told_with_the_word_of_this_one() {
+    play(
+        SCENARIO,
+        &[
+            ("requests = 2", "num_prompts = 2\nrequests = 2", &["mean `requests`?"]),
+            ("concurrency =", "max-concurrency = 3\nconcurrency =", &["mean `concurrency`?"]),
+            (
+                "model =",
+                "base-url = \"http://x:1\"\nmodel =",
+                &["unknown key `base-url`", "mean `url`?"],
+            ),
+        ],
+    );
+    let rate = SCENARIO.replace("concurrency = 2", "rate = 2.0");
+    play(&rate, &[("rate = 2.0", "rate = 2.0\nqps = 2.0", &["`qps`", "mean `rate`?"])]);
+}
+
+#[test]
+fn a_misspelt_section_is_one_mistake() {
+    let sections: &[Mistake<'_>] = &[
+        ("[matrix]", "[matrx]", &["`matrx`", "`matrix`?"]),
+        ("[score.s]", "[scores.s]", &["`scores`", "`score`?"]),
+        ("[request]", "[reqest]", &["`reqest`", "`request`?"]),
+        ("[slo]", "[sloo]", &["`sloo`", "`slo`?"]),
+        ("[validity]", "[validty]", &["`validty`", "`validity`?"]),
+        ("[reference]", "[referense]", &["`referense`", "`reference`?"]),
+        ("[gate]", "[gates]", &["`gates`", "`gate`?"]),
+        ("[compare]", "[compar]", &["`compar`", "`compare`?"]),
+        ("[cost]", "[costs]", &["`costs`", "`cost`?"]),
+        ("[slurm]", "[slrum]", &["`slrum`", "`slurm`?"]),
+        ("[profile.quick]", "[profiles.quick]", &["`profiles`", "`profile`?"]),
+    ];
+    for section in sections {
+        let told = Home::of(&crate::bed::with(SCENARIO, section)).check();
+        told.ends_with(78).says(section.2).has_errors(1);
+    }
+    for (section, misspelt, said) in [
+        ("[vars]", "[var]", ["`var`", "`vars`?"]),
+        ("[engine.mine]", "[engin.mine]", ["`engin`", "`engine`?"]),
+        ("[dataset.chats]", "[datasets.chats]", ["`datasets`", "`dataset`?"]),
+        ("[phase.load]", "[phases.load]", ["`phases`", "`phase`?"]),
+    ] {
+        Home::of(&SCENARIO.replacen(section, misspelt, 1)).check().ends_with(78).says(&said);
+    }
+}
+
+#[test]
+fn an_option_that_a_preset_does_not_have_is_told_with_those_that_it_has() {
+    let of = |engine: &str| {
+        format!(
+            "{engine}\n[dataset.d]\nsource = \"random\"\ninput-words = 5\n\
+             [phase.load]\nconcurrency = 1\nrequests = 1\n"
+        )
+    };
+    for (engine, said) in [
+        ("[engine.sim]\nslots = 16", ["unknown key `slots`", "`max-sequences`?", "s.toml:2:1"]),
+        ("[engine.sim]\ntttf = \"1ms\"", ["unknown key `tttf`", "`ttft`?", "s.toml:2:1"]),
+        (
+            "[engine.vllm]\nmax_model_len = 9\nmodel = \"m\"",
+            ["`max_model_len`", "`context-length`?", "s.toml:2:1"],
+        ),
+        (
+            "[engine.vllm]\ntp = 2\nmodel = \"m\"",
+            ["unknown key `tp`", "`tensor-parallel`?", "s.toml:2:1"],
+        ),
+        (
+            "[engine.tiny]\nxyzzy = 1",
+            ["unknown key `xyzzy`", "`threads`, `context-length`, `max-sequences`", "s.toml:2:1"],
+        ),
+        (
+            "[engine.tiny]\nkv-cache-dtype = \"fp8\"",
+            [
+                "engine `tiny` has no option `kv-cache-dtype`",
+                "its options are `context-length`",
+                "s.toml:2:1",
+            ],
+        ),
+        (
+            "[engine.sglang]\nmem-fraction = 0.5\nmodel = \"m\"",
+            ["unknown key `mem-fraction`", "memory-fraction", "s.toml:2:1"],
+        ),
+    ] {
+        Home::of(&of(engine)).check().ends_with(78).says(&said).has_errors(1);
+    }
+}
+
+#[test]
+fn an_override_that_names_nothing_is_refused_with_the_right_spelling() {
+    let home = Home::new();
+    let check = |sets: &[&str], env: &[(&str, &str)], said: &[&str]| {
+        for command in ["check", "plan", "run"] {
+            let args: Vec<&str> = [command, "s.toml"].iter().chain(sets).copied().collect();
+            let output = home.command(&args).envs(env.iter().copied()).output().unwrap();
+            Told::of(&args, &output).ends_with(78).says(said).has_errors(1);
+        }
+    };
+    let set = |set: &'static str| ["--set", set];
+    check(&set("phase.laod.rate=3"), &[], &["there is no phase `laod`", "mean `load`?", "--set:1"]);
+    check(&set("phase.load.concurency=3"), &[], &["`concurency`", "`concurrency`?", "--set:1:12"]);
+    check(&set("phases.load.rate=3"), &[], &["`phases`", "`phase`?", "--set:1:1"]);
+    check(&set("engine.min.model=x"), &[], &["there is no engine `min`", "mean `mine`?"]);
+    check(&set("dataset.chat.limit=3"), &[], &["there is no dataset `chat`", "mean `chats`?"]);
+    check(&set("request.max_tokns=3"), &[], &["`max_tokns`", "`max-tokens`?"]);
+    check(&set("titel=x"), &[], &["`titel`", "`title`?"]);
+    check(&set("phase.load.concurrency"), &[], &["has no `=`", "--set phase.load.concurrency=8"]);
+    check(
+        &set("phase.load.concurrency=many"),
+        &[],
+        &["= \"many\"", "expected an integer", "--set:1"],
+    );
+    let env = |name: &'static str, said: &[&str]| check(&[], &[(name, "3")], said);
+    env("BENCH_PHASE_LOAD_RATE", &["BENCH_PHASE_LOAD_RATE", "BENCH_PHASE__LOAD__RATE"]);
+    env("BENCH_PHASE__LAOD__RATE", &["there is no phase `laod`", "mean `load`?"]);
+    env("BENCH_PHASES__LOAD__RATE", &["`BENCH_PHASES__LOAD__RATE`", "mean `phase`?"]);
+    env("BENCH_PHASE__LOAD__CONCURENCY", &["`concurency`", "`concurrency`?"]);
+    env("BENCH_REQUEST_MAX_TOKENS", &["BENCH_REQUEST__MAX_TOKENS"]);
+    env("BENCH_REQUEST__MAX_TOKNS", &["`max_tokns`", "`max-tokens`?"]);
+    env("BENCH_ENGINE_MINE_MODEL", &["BENCH_ENGINE__MINE__MODEL"]);
+    assert!(!home.path("runs").exists(), "a run was begun");
+}
+
+#[test]
+fn a_profile_or_a_file_beneath_that_is_not_there_is_named() {
+    let home = Home::new();
+    let told = home.bench(&["check", "s.toml", "--profile", "quik"]);
+    told.ends_with(78).says(&["there is no profile `quik`", "mean `quick`?"]).has_errors(1);
+    home.write("s.toml", &format!("extends = \"./bas.toml\"\n{SCENARIO}"));
+    home.check().ends_with(78).says(&["bas.toml", "s.toml:1:11", "help: "]).has_errors(1);
+    let told = home.bench(&["check", "gone.toml"]);
+    told.ends_with(66).says(&["gone.toml", "help: "]).has_errors(1);
+}
+
+#[test]
+fn one_name_for_two_things_is_refused_at_both_places() {
+    for (section, more) in [
+        ("[score.s]", "extract = [\"strict\"]"),
+        ("[dataset.chats]", "source = \"gsm8k\""),
+        ("[engine.mine]", "preset = \"tiny\""),
+        ("[phase.load]", "requests = 3"),
+    ] {
+        let told = Home::of(&format!("{SCENARIO}\n{section}\n{more}\n")).check();
+        told.ends_with(78).says(&["duplicate key", "s.toml:", "help: "]).has_errors(1);
+    }
+    let told = Home::of(&format!("{SCENARIO}\n[engine.Mine]\npreset = \"tiny\"\n")).check();
+    told.ends_with(78).says(&["differ only in case", "s.toml:"]).has_errors(1);
+}
+
+#[test]
+fn a_name_that_no_directory_can_bear_is_refused() {
+    for name in ["a/b", "../x", "", ".", "a\\u0000b"] {
+        for (section, written) in [
+            ("[engine.mine]", "[engine.NAME]"),
+            ("[dataset.chats]", "[dataset.NAME]"),
+            ("[score.s]", "[score.NAME]"),
+            ("[phase.load]", "[phase.NAME]"),
+        ] {
+            let written = written.replace("NAME", &format!("\"{name}\""));
+            let told = Home::of(&SCENARIO.replacen(section, &written, 1)).check();
+            told.ends_with(78).says(&["s.toml:", "help: "]);
+            let is_told = told.err.contains("cannot be the name of") || told.err.contains("NUL");
+            assert!(is_told, "{told}");
+        }
+    }
+}
