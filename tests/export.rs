@@ -134,8 +134,8 @@ fn python_reads_what_the_long_csv_says(home: &Path) {
     let read: HashMap<[String; 3], f64> = read.collect();
     assert!(read.len() > 100, "{} numbers", read.len());
     for (of, value) in &read {
-        // The summary has nine digits, the CSV all.
-        let is_near = |said: &f64| (said - value).abs() <= 1e-8 * value.abs();
+        // The summary has eight digits, the CSV all.
+        let is_near = |said: &f64| (said - value).abs() <= 1e-7 * value.abs();
         assert!(said.get(of).is_some_and(is_near), "{of:?}: {value}, {:?}", said.get(of));
     }
     let unread = said.keys().filter(|of| !read.contains_key(*of));

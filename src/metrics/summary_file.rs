@@ -246,7 +246,7 @@ pub(crate) struct CellFile {
     caveats: Vec<CaveatFile>,
 }
 
-/// One number, to nine digits.
+/// One number, to eight digits.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "Figure")]
 struct FigureFile {
@@ -272,7 +272,7 @@ struct FigureFile {
     state: Option<NumberState>,
 }
 
-/// A distribution, its numbers to nine digits.
+/// A distribution, its numbers to eight digits.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "Distribution")]
 struct DistributionFile {
@@ -371,9 +371,9 @@ fn state_meant(
     said.or(bound.and(value).map(|_| NumberState::Ok))
 }
 
-/// Whether the ends of a figure's bound are its value, to the nine digits that are written.
+/// Whether the ends of a figure's bound are its value, to the eight digits that are written.
 fn is_exact(figure: &Figure) -> bool {
-    let is_near = |end: f64, value: f64| (end - value).abs() <= 5e-10 * value.abs();
+    let is_near = |end: f64, value: f64| (end - value).abs() <= 5e-9 * value.abs();
     figure
         .bound
         .zip(figure.value)

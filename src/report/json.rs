@@ -15,7 +15,7 @@ use crate::metrics::summary_file::{SUMMARY_FORMAT, SummaryFile};
 const LONG_CELLS_MAX: usize = 100;
 
 /// Digits of a number. Samples are kept to seven, and no clock tells more.
-const DIGITS: usize = 9;
+const DIGITS: usize = 8;
 
 /// Writes `summary.json`, one cell at a time: keys in their declared order, a line for each number
 /// or for each cell. A value that is not finite is `null`.
