@@ -72,6 +72,7 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     assert_eq!(jsonl.lines().count(), csv.lines().count() - 1);
     let first: Value = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
     assert!(first["ttft_ms"].as_f64().unwrap() > 4.0, "{first}");
+    a_tree_comes_back(home, &summary);
     bench(home, &["export", "one", "--format", "parquet", "--out", "r.parquet"]);
     let file = SerializedFileReader::new(File::open(home.join("r.parquet")).unwrap()).unwrap();
     assert_eq!(file.metadata().file_metadata().num_rows(), 16);
@@ -100,6 +101,42 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
 }
 
 /// Holds every number that the Python reader gives against the long CSV of the same run.
+/// The output tree of the lineup's programs has the run's own rates, and gives its capacity again.
+fn a_tree_comes_back(home: &Path, summary: &Value) {
+    bench(home, &["export", "one", "--tree", "tree"]);
+    let shown = bench(home, &["import", "tree", "--out", "table", "--gpu-hour", "2.5"]);
+    assert!(shown.contains("GPUs/1B/h") && shown.contains("Price/1M"), "{shown}");
+    let table = fs::read_to_string(home.join("table/benchmarking_results.csv")).unwrap();
+    let mut lines = table.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let at = |name: &str| columns.iter().position(|column| *column == name).unwrap();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let cells = summary["cells"].as_array().unwrap();
+    assert_eq!(rows.len(), cells.len());
+    for (column, figure) in [
+        ("output_tps_per_gpu", "output_throughput_per_gpu"),
+        ("gpus_for_1b_tokens_per_hour", "gpus_for_1b_tokens_per_hour"),
+        ("gpu_days_to_process_1b_tokens", "gpu_days_per_1b_tokens"),
+    ] {
+        let sorted = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let told = sorted(rows.iter().map(|row| row[at(column)].parse().unwrap()).collect());
+        let values = cells.iter().map(|cell| cell["figures"][figure]["value"].as_f64().unwrap());
+        for (told, value) in told.iter().zip(sorted(values.collect())) {
+            // Six decimals, from numbers of nine digits.
+            assert!((told - value).abs() < 1e-6 + 1e-6 * value, "{column}: {told}, {value}");
+        }
+    }
+    assert!(rows.iter().all(|row| row[at("successful_requests")] == "8"), "{table}");
+    let log = "(APIServer pid=1) INFO 11-22 13:00:00 Engine 000: Avg prompt throughput: 40.0 \
+               tokens/s, Avg generation throughput: 2000.0 tokens/s, Running: 4 reqs\n";
+    fs::write(home.join("llama.log"), log).unwrap();
+    let shown = bench(home, &["import", "llama.log", "--gpus", "2"]);
+    assert!(shown.contains("llama") && shown.contains("1000"), "{shown}");
+}
+
 fn python_reads_what_the_long_csv_says(home: &Path) {
     fs::write(home.join("reader.py"), bench(home, &["schema", "python"])).unwrap();
     let program = "import json, reader; run = reader.Run('one'); \

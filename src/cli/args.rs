@@ -72,6 +72,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Write a run for other programs: Parquet, JSON lines, Prometheus, llm-d, LaTeX
     Export(ExportArgs),
+    /// Old results in the capacity table: an output tree of the lineup's programs, logs of servers
+    Import(ImportArgs),
     /// Pack a run into one archive: scenario, records, versions and hashes of what it was measured with
     Bundle(BundleArgs),
     /// Measure a bundle again, here, and compare; what is not the same here is named first
@@ -592,17 +594,44 @@ pub(crate) enum DecideFormat {
 #[command(after_help = "Examples:\n  \
     bench export runs/chat --format parquet --out requests.parquet\n  \
     bench export runs/chat --format prometheus > /var/lib/node_exporter/bench.prom\n  \
-    bench export runs/chat --format latex --out table.tex")]
+    bench export runs/chat --format latex --out table.tex\n  \
+    bench export runs/lineup --tree results")]
 pub(crate) struct ExportArgs {
     /// Run directory.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// What is written.
-    #[arg(long, value_enum)]
-    pub(crate) format: ExportFormat,
+    #[arg(long, value_enum, required_unless_present = "tree")]
+    pub(crate) format: Option<ExportFormat>,
+    /// Write the output tree of the lineup's programs into this folder instead,
+    /// `MODEL/tpT-ppP-dpD/SPEC/CELL/…`; `bench import` reads it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out"])]
+    pub(crate) tree: Option<PathBuf>,
     /// File to write; without it, standard output.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    bench import results/\n  \
+    bench import results/ --gpu-hour 2.5 --out table\n  \
+    bench import vllm-tp4.log --gpus 4\n\n\
+    Both rates are of one window, and all GPUs are counted, data parallel ones too; the programs that\n\
+    wrote such trees take their two rates from different seconds and leave those out.")]
+pub(crate) struct ImportArgs {
+    /// Trees `MODEL/tpT-ppP-dpD/SPEC/…`, or logs of vLLM or SGLang.
+    #[arg(required = true, value_name = "TREE or LOG")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Folder that gets the table as the lineup's programs write it, `benchmarking_results.csv`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Price of a GPU for an hour.
+    #[arg(long, value_name = "PRICE", value_parser = above_zero)]
+    pub(crate) gpu_hour: Option<f64>,
+    /// GPUs of a server whose log is named and whose folders do not say it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) gpus: Option<u32>,
 }
 
 #[derive(Args, Debug)]

@@ -10,21 +10,27 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::publish;
+use crate::cli::{files, publish};
 use crate::report::csv;
 use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
+use crate::report::input::Input;
+use crate::report::original::lineup_tree;
 use crate::store::reader::RunReader;
 
 /// Writes a run in another form.
 pub(crate) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
-    if args.format == ExportFormat::Parquet && args.out.is_none() && io::stdout().is_terminal() {
+    if let Some(tree) = &args.tree {
+        return write_tree(&args.dir, tree);
+    }
+    let format = args.format.expect("without a tree there is a format");
+    if format == ExportFormat::Parquet && args.out.is_none() && io::stdout().is_terminal() {
         return Err(Failure::new(Exit::Usage, "Parquet is nothing for a terminal")
             .help("name a file with --out, or pipe it into one"));
     }
     let reader = RunReader::open(&args.dir)?;
     let analysis = RunAnalysis::of(&reader)?;
     match &args.out {
-        None => written(args.format, &reader, &analysis, io::stdout(), &"to standard output"),
+        None => written(format, &reader, &analysis, io::stdout(), &"to standard output"),
         Some(path) => {
             let file = File::create(path).map_err(|error| {
                 Failure::new(
@@ -32,12 +38,34 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
                     format!("failed to create {}: {error}", path.display()),
                 )
             })?;
-            written(args.format, &reader, &analysis, file, &path.display())
+            written(format, &reader, &analysis, file, &path.display())
         }
     }?;
     if let Some(path) = &args.out {
         told(path);
     }
+    Ok(Exit::Ok)
+}
+
+/// Writes the output tree of the lineup's programs, with the logs of the engines.
+fn write_tree(dir: &Path, tree: &Path) -> Result<Exit, Failure> {
+    let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
+    let folders = lineup_tree::folders(&Input::of(&analysis, None));
+    for folder in &folders {
+        for file in &folder.files {
+            files::write(tree, &file.path, file.text.as_bytes())?;
+        }
+        let Some((log, place)) = &folder.log else { continue };
+        // A server that runs elsewhere has none.
+        if let Ok(bytes) = std::fs::read(dir.join(log)) {
+            files::write(tree, place, &bytes)?;
+        }
+    }
+    if folders.is_empty() {
+        let message = format!("nothing of {} was measured", dir.display());
+        return Err(Failure::new(Exit::NoInput, message).help("`bench resume` goes on with a run"));
+    }
+    told(tree);
     Ok(Exit::Ok)
 }
 

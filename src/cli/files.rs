@@ -72,7 +72,7 @@ pub(crate) fn as_published(
     Ok(())
 }
 
-fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
     let path = dir.join(name);
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::write(&path, bytes)).map_err(|source| {

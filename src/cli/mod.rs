@@ -27,6 +27,7 @@ mod files;
 mod gates;
 mod help;
 mod history;
+mod import;
 mod init;
 mod job;
 mod kept;
@@ -114,6 +115,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Compare(args) => compare::compare_runs(&args, colour),
         Command::Decide(args) => decide::recommend(&args, colour),
         Command::Export(args) => export::export(&args),
+        Command::Import(args) => import::import(&args, colour),
         Command::History(args) => history::show(&args, colour),
         Command::Score(args) => score::score(&args),
         Command::Verify(args) => verify::verify(&args),

@@ -6,9 +6,11 @@
 
 mod aiperf;
 mod guidellm;
+pub(crate) mod lineup_tree;
 mod llama_bench;
 mod lm_eval;
 mod measurement;
+pub(crate) mod server_log;
 mod serving;
 
 use indexmap::IndexMap;

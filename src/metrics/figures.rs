@@ -309,6 +309,32 @@ pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64
     }
 }
 
+/// Returns the rates of prompt and output tokens that another program told of `n` requests on
+/// `n_gpus` devices, with the machines and money that they mean.
+pub(crate) fn of_told_rates(
+    rates: [Option<f64>; 2],
+    n_gpus: u32,
+    n: u64,
+    gpu_hour_price: Option<f64>,
+) -> BTreeMap<MetricKey, Figure> {
+    let mut figures = Figures::default();
+    for ((all, per_gpu), rate) in [
+        (MetricId::PromptThroughput, MetricId::PromptThroughputPerGpu),
+        (MetricId::OutputThroughput, MetricId::OutputThroughputPerGpu),
+    ]
+    .into_iter()
+    .zip(rates)
+    {
+        match rate {
+            Some(rate) => figures.set(all, rate, n, "told by another program"),
+            None => figures.absent(all, "not told"),
+        }
+        figures.divided(all, per_gpu, f64::from(n_gpus.max(1)));
+    }
+    derived_capacity(&mut figures, gpu_hour_price);
+    figures.by_key
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ mod engine_figures;
 pub mod evidence;
 pub(crate) mod failures;
 pub mod few_samples;
-mod figures;
+pub(crate) mod figures;
 pub mod gates;
 pub mod goodput;
 pub(crate) mod history;

@@ -219,6 +219,7 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::figures::of_told_rates;
     use crate::metrics::tests::fixture::measured_cell;
 
     /// Whether some rate that is printed as `rate` gives `gpus` under a rounding.
@@ -243,6 +244,31 @@ mod tests {
         assert_eq!(n_possible(f64::round), 12);
         assert!(n_possible(f64::floor) < 12);
         assert!(n_possible(f64::ceil) < 12);
+    }
+
+    #[test]
+    fn all_twelve_rows_follow_from_their_output_rates_as_those_of_a_run_do() {
+        let table = table();
+        let mut n_exact = 0;
+        for row in &table.rows {
+            let number = |key| table.number(&row.name, key).unwrap();
+            let (tp, pp) = (number("tp"), number("pp"));
+            let n_gpus = (tp * pp) as u32;
+            let gpus = |per_gpu: f64| {
+                let rates = [None, Some(per_gpu * f64::from(n_gpus))];
+                let mut cell = measured_cell("a", "bf16");
+                cell.figures = of_told_rates(rates, n_gpus, 1, None);
+                let quantity = Quantity::figure(MetricId::GpusFor1bTokensPerHour);
+                quantity.value(&cell).unwrap().round()
+            };
+            let rate = number("output_tokens_per_sec_per_gpu");
+            let printed = number("gpus_for_1b_output_tokens_per_hour");
+            // The rate is printed to a whole number: what it may have been gives the printed count.
+            assert!(gpus(rate + 0.5) <= printed && printed <= gpus(rate - 0.5), "{}", row.name);
+            n_exact += u32::from((gpus(rate) - printed).abs() < 0.5);
+        }
+        // By hand: 239 tok/s give 1,162 for the printed 1,161, and 26 tok/s 10,684 for 10,645.
+        assert_eq!(n_exact, 10);
     }
 
     #[test]

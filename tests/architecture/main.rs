@@ -130,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "engine",
             "help",
             "ids",
+            "importers",
             "load",
             "metrics",
             "plan",

@@ -5,7 +5,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::published::billion_tokens::Lineup;
+use crate::published::billion_tokens::{Lineup, LineupRow};
 use crate::report::original::{Measured, OriginalFile, csv_text};
 
 const COLUMNS: [&str; 17] = [
@@ -31,44 +31,55 @@ const COLUMNS: [&str; 17] = [
 /// Makes the file: one row per cell.
 pub(super) fn file(measured: &[Measured<'_>]) -> OriginalFile {
     let rows = measured.iter().map(|it| {
-        let lineup = Lineup::of(&[it.cell], |cell| {
-            cell.keys.get("model").cloned().unwrap_or_else(|| it.launch.model.clone())
-        });
-        let row = &lineup.rows[0];
-        let figure = |metric| {
-            let value = Quantity::figure(metric).value(it.cell);
-            value.map_or_else(String::new, |value| format!("{value:.6}"))
-        };
-        let total = |metric| {
-            let all = it.cell.distributions.get(&metric);
-            let sum = all.and_then(|all| Some(all.mean? * all.n as f64));
-            sum.map_or_else(String::new, |sum| format!("{sum:.0}"))
-        };
-        let n_failed = it.cell.counts.n_failed();
-        let mut fields = vec![row.model.clone()];
-        fields.extend(row.parallel.map(|size| size.to_string()));
-        fields.push(row.speculative.clone());
-        fields.extend(
-            [
-                MetricId::GpusFor1bTokensPerHour,
-                MetricId::NodeDaysPer1bTokens,
-                MetricId::GpuDaysPer1bTokens,
-                MetricId::PromptThroughputPerGpu,
-                MetricId::OutputThroughputPerGpu,
-                MetricId::PromptThroughput,
-                MetricId::OutputThroughput,
-            ]
-            .map(figure),
-        );
-        fields.extend([MetricId::PromptTokens, MetricId::OutputTokens].map(total));
-        fields.push(it.cell.counts.ok.to_string());
-        fields.push(format!("cells/{}", it.planned.as_run().name));
-        let comment = format!("failed_requests={n_failed}");
-        fields.push(if n_failed > 0 { comment } else { String::new() });
-        fields
+        let model = it.cell.keys.get("model").unwrap_or(&it.launch.model);
+        let lineup = Lineup::of(&[it.cell], |_| model.clone());
+        fields(&lineup.rows[0], format!("cells/{}", it.planned.as_run().name))
     });
+    of_rows(rows)
+}
+
+/// Makes it of rows that lie at paths.
+pub(super) fn of_lineup(lineup: &Lineup<'_>, paths: &[String]) -> OriginalFile {
+    of_rows(lineup.rows.iter().zip(paths).map(|(row, path)| fields(row, path.clone())))
+}
+
+fn of_rows(rows: impl Iterator<Item = Vec<String>>) -> OriginalFile {
     OriginalFile {
         path: "benchmarking_results.csv".to_owned(),
         text: csv_text(&COLUMNS.map(str::to_owned), rows),
     }
+}
+
+fn fields(row: &LineupRow<'_>, path: String) -> Vec<String> {
+    let figure = |metric| {
+        let value = Quantity::figure(metric).value(row.cell);
+        value.map_or_else(String::new, |value| format!("{value:.6}"))
+    };
+    let total = |metric| {
+        let all = row.cell.distributions.get(&metric);
+        let sum = all.and_then(|all| Some(all.mean? * all.n as f64));
+        sum.map_or_else(String::new, |sum| format!("{sum:.0}"))
+    };
+    let n_failed = row.cell.counts.n_failed();
+    let mut fields = vec![row.model.clone()];
+    fields.extend(row.parallel.map(|size| size.to_string()));
+    fields.push(row.speculative.clone());
+    fields.extend(
+        [
+            MetricId::GpusFor1bTokensPerHour,
+            MetricId::NodeDaysPer1bTokens,
+            MetricId::GpuDaysPer1bTokens,
+            MetricId::PromptThroughputPerGpu,
+            MetricId::OutputThroughputPerGpu,
+            MetricId::PromptThroughput,
+            MetricId::OutputThroughput,
+        ]
+        .map(figure),
+    );
+    fields.extend([MetricId::PromptTokens, MetricId::OutputTokens].map(total));
+    fields.push(row.cell.counts.ok.to_string());
+    fields.push(path);
+    let comment = format!("failed_requests={n_failed}");
+    fields.push(if n_failed > 0 { comment } else { String::new() });
+    fields
 }

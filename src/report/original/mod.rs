@@ -1,6 +1,7 @@
 //! Files that the source of a published table writes, in its own names, columns and keys.
 
 mod lineup_csv;
+pub(crate) mod lineup_tree;
 mod result_tree;
 mod serving_json;
 mod tables_csv;
@@ -11,6 +12,7 @@ use crate::analysis::request_rows::StreamedRequest;
 use crate::metrics::summary::CellSummary;
 use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
+use crate::published::billion_tokens::Lineup;
 use crate::report::input::Input;
 
 /// One file.
@@ -47,6 +49,15 @@ pub fn files(input: &Input<'_>, requests: &Requests) -> Vec<OriginalFile> {
         "shapes" => vec![tables_csv::shapes(&measured)],
         _ => Vec::new(),
     }
+}
+
+/// Makes the lineup's file of results that lie at paths; `model_of` names the model of each.
+pub(crate) fn lineup_of(
+    cells: &[&CellSummary],
+    paths: &[String],
+    model_of: &dyn Fn(&CellSummary) -> String,
+) -> OriginalFile {
+    lineup_csv::of_lineup(&Lineup::of(cells, model_of), paths)
 }
 
 fn measured<'a>(input: &Input<'a>, requests: &'a Requests) -> Vec<Measured<'a>> {

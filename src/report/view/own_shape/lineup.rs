@@ -27,11 +27,36 @@ const METRICS: [(&str, &str, MetricId); 5] = [
 pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) -> ShapeView {
     let launches = input.plan.cells.iter().map(|cell| (&cell.id, &cell.launch));
     let launches: HashMap<_, _> = launches.collect();
-    let lineup = Lineup::of(cells, |cell| {
+    let model_of = |cell: &CellSummary| {
         let launch = launches.get(&cell.id).and_then(|id| input.plan.launches.get(*id));
         let swept = cell.keys.get("model").cloned();
         swept.or_else(|| launch.map(|launch| launch.model.clone())).unwrap_or_default()
-    });
+    };
+    let architectures =
+        ARCHITECTURES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
+    let sizes = SIZE_CLASSES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
+    ShapeView {
+        title: "Model lineup".to_owned(),
+        table: table(cells, &model_of, marks),
+        notes: vec![
+            format!("Architecture: {}.", architectures.join("; ")),
+            format!("Size, total parameters: {}.", sizes.join("; ")),
+            "Both are those of the published table where it has the model, else what its name says."
+                .to_owned(),
+        ],
+    }
+}
+
+/// Makes a row of each cell; `model_of` names its model. The price has a column where one is known.
+pub(crate) fn table(
+    cells: &[&CellSummary],
+    model_of: &dyn Fn(&CellSummary) -> String,
+    marks: &Marks,
+) -> Table {
+    let lineup = Lineup::of(cells, model_of);
+    let has_price = cells.iter().any(|cell| cell.value(MetricId::CostPer1mTokens).is_some());
+    let price = has_price.then_some(("Price/1M", "", MetricId::CostPer1mTokens));
+    let metrics: Vec<_> = METRICS.into_iter().chain(price).collect();
     let mut columns = vec![
         Column::words("Model name", 0),
         Column::words("Architecture", 1),
@@ -41,7 +66,7 @@ pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) ->
         Column::numbers("DP", "", 2),
         Column::words("Speculation", 1),
     ];
-    columns.extend(METRICS.map(|(name, unit, _)| Column::numbers(name, unit, 0)));
+    columns.extend(metrics.iter().map(|(name, unit, _)| Column::numbers(*name, *unit, 0)));
     columns.push(Column::words("status", 0));
     let rows = lineup.rows.iter().map(|row| {
         let symbol = |told: Option<(&str, &str)>| match told {
@@ -55,24 +80,11 @@ pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) ->
         ];
         cells.extend(row.parallel.map(|size| TableCell::text(size.to_string())));
         cells.push(TableCell::text(untrusted::line(&row.speculative)));
-        cells.extend(METRICS.map(|(_, _, metric)| {
-            results::number_cell(row.cell, &Quantity::figure(metric), marks, true)
+        cells.extend(metrics.iter().map(|(_, _, metric)| {
+            results::number_cell(row.cell, &Quantity::figure(*metric), marks, true)
         }));
         cells.push(results::status_cell(row.cell, marks));
         cells
     });
-    let rows = rows.collect();
-    let architectures =
-        ARCHITECTURES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
-    let sizes = SIZE_CLASSES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
-    ShapeView {
-        title: "Model lineup".to_owned(),
-        table: Table { columns, rows, left_out: String::new() },
-        notes: vec![
-            format!("Architecture: {}.", architectures.join("; ")),
-            format!("Size, total parameters: {}.", sizes.join("; ")),
-            "Both are those of the published table where it has the model, else what its name says."
-                .to_owned(),
-        ],
-    }
+    Table { rows: rows.collect(), columns, left_out: String::new() }
 }

@@ -3,7 +3,7 @@
 mod batch_sweep;
 mod findings;
 mod grid;
-mod lineup;
+pub(crate) mod lineup;
 mod speed_and_accuracy;
 
 use serde::Serialize;

@@ -1,0 +1,130 @@
+//! `bench import`: old results, of other programs too, in the capacity table.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::{Colour, ImportArgs};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::{files, output};
+use crate::importers::lineup_tree::{Counted, Place, cell_of, counted};
+use crate::importers::server_log;
+use crate::metrics::summary::CellSummary;
+use crate::report::original;
+use crate::report::terminal::Screen;
+use crate::report::view::caveats::Marks;
+use crate::report::view::own_shape::lineup;
+
+/// Deepest folder and most folders that are looked into.
+const DEPTH_MAX: usize = 16;
+const FOLDERS_MAX: usize = 100_000;
+
+/// One result: a folder of the tree, or a log.
+struct Found {
+    path: PathBuf,
+    cell: CellSummary,
+}
+
+/// Reads results and prints the table of them.
+pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure> {
+    let mut found = Vec::new();
+    for path in &args.paths {
+        take(path, args, &mut found)?;
+    }
+    if found.is_empty() {
+        let message = "no result is there: neither a stats.json nor a server_logs folder";
+        return Err(Failure::new(Exit::NoInput, message)
+            .help("name a tree MODEL/tpT-ppP-dpD/SPEC/…, or logs of vLLM or SGLang"));
+    }
+    let model_of = |cell: &CellSummary| cell.keys.get("model").cloned().unwrap_or_default();
+    let cells: Vec<&CellSummary> = found.iter().map(|it| &it.cell).collect();
+    let table = lineup::table(&cells, &model_of, &Marks::default());
+    let on_stdout = output::is_coloured(colour, &std::io::stdout());
+    let width = std::io::stdout().is_terminal().then(output::width).flatten();
+    let mut text = String::new();
+    Screen::new(width, on_stdout).table(&mut text, &table);
+    output::data(&text)?;
+    if let Some(dir) = &args.out {
+        let paths: Vec<String> = found.iter().map(|it| it.path.display().to_string()).collect();
+        let file = original::lineup_of(&cells, &paths, &model_of);
+        files::write(dir, &file.path, file.text.as_bytes())?;
+        output::message(&format!("written: {}", dir.join(&file.path).display()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Takes a log, or every result below a folder.
+fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Failure> {
+    if path.is_file() {
+        let mut place = Place::of(path);
+        if place.model == path.file_name().unwrap_or_default().to_string_lossy() {
+            place.model = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            place.parallel[0] = args.gpus.unwrap_or(1);
+        }
+        let rates = server_log::rates(&text(path)?);
+        if rates.is_none() {
+            let message = format!("{} has no line with a rate of vLLM or SGLang", path.display());
+            return Err(Failure::new(Exit::BadData, message).help("name the log of the server"));
+        }
+        let cell = cell_of(&place, None, rates, args.gpu_hour);
+        found.push(Found { path: path.to_owned(), cell });
+        return Ok(());
+    }
+    let mut open = vec![(path.to_owned(), 0)];
+    let mut n_folders = 0;
+    while let Some((folder, depth)) = open.pop() {
+        n_folders += 1;
+        if n_folders > FOLDERS_MAX {
+            let message = format!("{} has more than {FOLDERS_MAX} folders", path.display());
+            return Err(Failure::input(message));
+        }
+        if let Some(cell) = result(&folder, args)? {
+            found.push(Found { path: folder, cell });
+        } else if depth < DEPTH_MAX {
+            let mut below = folders(&folder)?;
+            below.sort();
+            open.extend(below.into_iter().rev().map(|folder| (folder, depth + 1)));
+        }
+    }
+    Ok(())
+}
+
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |why| Failure::input(format!("failed to read {}: {why}", folder.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the result of a folder, if it is one of a result.
+fn result(folder: &Path, args: &ImportArgs) -> Result<Option<CellSummary>, Failure> {
+    let read = |name: &str| std::fs::read(folder.join(name)).ok();
+    let stats = read("stats.json");
+    let logs = folder.join("server_logs");
+    if stats.is_none() && !logs.is_dir() {
+        return Ok(None);
+    }
+    let own: Option<Counted> = read("bench.json").and_then(|own| serde_json::from_slice(&own).ok());
+    let counts = own.or_else(|| counted(&stats?));
+    // Replicas write into one log; further nodes of it repeat what the first says.
+    let mut log = None;
+    if let Ok(entries) = std::fs::read_dir(&logs) {
+        let mut paths: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
+        paths.sort();
+        let is_log = |path: &&PathBuf| path.extension().is_some_and(|it| it == "log");
+        log = paths.iter().find(is_log).map(|path| text(path)).transpose()?;
+    }
+    let rates = log.as_deref().and_then(server_log::rates);
+    Ok(Some(cell_of(&Place::of(folder), counts, rates, args.gpu_hour)))
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|why| Failure::input(format!("failed to read {}: {why}", path.display())))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,197 @@
+//! Old results as the published lineup's programs leave them, `MODEL/tpT-ppP-dpD/SPEC/…/`, and logs of
+//! servers, as cells of the capacity table.
+//!
+//! Source: huggingface/datatrove, `examples/inference/benchmark/analyze_results.py`, 05c0fea.
+
+use std::path::{Component, Path};
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::importers::measurement::{Measurement, cell};
+use crate::importers::server_log::LoggedRates;
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::figures::of_told_rates;
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
+
+/// `tp8-pp2-dp1`, and the older `tp_8` and `tp-8`.
+static PARALLEL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^tp[_-]?(\d+)(?:[_-]?pp[_-]?(\d+))?(?:[_-]?dp[_-]?(\d+))?").expect("it is right")
+});
+
+/// What the folders of a result say of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Model; empty where no folder says it.
+    pub(crate) model: String,
+    /// Tensor, pipeline and data parallel size.
+    pub(crate) parallel: [u32; 3],
+    /// Speculative decoding, `ngram_5`; absent for none.
+    pub(crate) speculative: Option<String>,
+    /// Folders below that of the speculation, by which results of one configuration are told apart.
+    pub(crate) rest: Vec<String>,
+}
+
+impl Place {
+    /// Reads the path of a result's folder.
+    pub(crate) fn of(path: &Path) -> Self {
+        let parts = path.components().filter_map(|part| match part {
+            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
+            _ => None,
+        });
+        let parts: Vec<String> = parts.collect();
+        let found =
+            parts.iter().enumerate().find_map(|(at, part)| Some((at, PARALLEL.captures(part)?)));
+        let Some((at, sizes)) = found else {
+            let model = parts.last().cloned().unwrap_or_default();
+            return Self { model, parallel: [1; 3], ..Self::default() };
+        };
+        let size = |n: usize| {
+            let size = sizes.get(n).and_then(|size| size.as_str().parse().ok());
+            size.filter(|size: &u32| *size > 0).unwrap_or(1)
+        };
+        let spec = parts.get(at + 1).and_then(|part| part.strip_prefix("spec_"));
+        let below = at + 1 + usize::from(spec.is_some());
+        let is_own =
+            |part: &&String| !matches!(part.as_str(), "logs" | "inference" | "inference_logs");
+        Self {
+            model: at.checked_sub(1).map(|model| parts[model].clone()).unwrap_or_default(),
+            parallel: [size(1), size(2), size(3)],
+            speculative: spec.filter(|spec| *spec != "none").map(str::to_owned),
+            rest: parts.get(below..).unwrap_or_default().iter().filter(is_own).cloned().collect(),
+        }
+    }
+
+    fn keys(&self) -> IndexMap<String, String> {
+        let mut keys = IndexMap::from([("model".to_owned(), self.model.clone())]);
+        let names = ["tensor-parallel", "pipeline-parallel", "data-parallel"];
+        keys.extend(
+            names.iter().zip(self.parallel).map(|(name, n)| ((*name).to_owned(), n.to_string())),
+        );
+        keys.extend(self.speculative.clone().map(|spec| ("speculative".to_owned(), spec)));
+        if !self.rest.is_empty() {
+            keys.insert("result".to_owned(), self.rest.join("/"));
+        }
+        keys
+    }
+}
+
+/// Counts of a result, and the rates that `bench` measured, if it was `bench`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// Tokens of all prompts.
+    pub(crate) prompt_tokens: f64,
+    /// Tokens of all answers.
+    pub(crate) output_tokens: f64,
+    /// Requests that were answered.
+    pub(crate) n_ok: u64,
+    /// Requests that failed.
+    pub(crate) n_failed: u64,
+    /// Prompt tokens per second in the measured window.
+    #[serde(default)]
+    pub(crate) prompt_rate: Option<f64>,
+    /// Output tokens per second in it.
+    #[serde(default)]
+    pub(crate) output_rate: Option<f64>,
+}
+
+/// Reads a merged `stats.json`: the entry whose name has "Model call".
+pub(crate) fn counted(text: &[u8]) -> Option<Counted> {
+    let document: Value = serde_json::from_slice(text).ok()?;
+    let is_call =
+        |entry: &&Value| entry["name"].as_str().is_some_and(|it| it.contains("Model call"));
+    let stats = &document.as_array()?.iter().find(is_call)?["stats"];
+    let total = |key: &str| {
+        let value = &stats[key];
+        value.as_f64().or_else(|| value["total"].as_f64()).unwrap_or(0.0)
+    };
+    Some(Counted {
+        prompt_tokens: total("prompt_tokens"),
+        output_tokens: total("completion_tokens"),
+        n_ok: total("successful_requests") as u64,
+        n_failed: total("failed_requests") as u64,
+        ..Counted::default()
+    })
+}
+
+/// Makes the cell of a result: its rates become machines and money as those of a run do.
+pub(crate) fn cell_of(
+    place: &Place,
+    counted: Option<Counted>,
+    logged: Option<LoggedRates>,
+    gpu_hour_price: Option<f64>,
+) -> CellSummary {
+    let counted = counted.unwrap_or_default();
+    let logged = logged.unwrap_or_default();
+    let rates = [counted.prompt_rate.or(logged.prompt), counted.output_rate.or(logged.output)];
+    let per_request = |tokens: f64| (counted.n_ok > 0).then(|| tokens / counted.n_ok as f64);
+    let keys = place.keys();
+    let mut told = Measurement {
+        model: Some(place.model.clone()),
+        keys: keys.clone(),
+        n_ok: counted.n_ok,
+        n_failed: counted.n_failed,
+        tokens: [counted.prompt_tokens, counted.output_tokens].map(per_request),
+        ..Measurement::default()
+    };
+    told.figure(MetricId::OutputThroughput, rates[1]);
+    let name: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let n_gpus = place.parallel.iter().product();
+    let mut made = cell(name.join(","), &[told]);
+    made.n_gpus = n_gpus;
+    made.figures = of_told_rates(rates, n_gpus, counted.n_ok, gpu_hour_price);
+    made.trials.remove(&Quantity::figure(MetricId::OutputThroughput));
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_say_model_parallel_sizes_and_speculation() {
+        let check = |path: &str, model: &str, parallel, spec: Option<&str>, rest: &[&str]| {
+            let found = Place::of(Path::new(path));
+            let expected = Place {
+                model: model.to_owned(),
+                parallel,
+                speculative: spec.map(str::to_owned),
+                rest: rest.iter().map(|part| (*part).to_owned()).collect(),
+            };
+            assert_eq!(found, expected, "{path}");
+        };
+        check("r/Qwen3-4B/tp2-pp1-dp4/spec_none/logs/inference", "Qwen3-4B", [2, 1, 4], None, &[]);
+        check("m/tp_8/spec_ngram_5/a/inference_logs", "m", [8, 1, 1], Some("ngram_5"), &["a"]);
+        check("m/tp-4", "m", [4, 1, 1], None, &[]);
+        check("logs/server.log", "server.log", [1, 1, 1], None, &[]);
+    }
+
+    #[test]
+    fn counts_are_totals_or_numbers() {
+        let text = br#"[{"name": "Reader", "stats": {}}, {"name": "Model call: Inference", "stats":
+            {"prompt_tokens": {"total": 90, "n": 3}, "completion_tokens": 30, "successful_requests": {"total": 3}}}]"#;
+        let found = counted(text).unwrap();
+        assert_eq!((found.prompt_tokens, found.output_tokens, found.n_ok), (90.0, 30.0, 3));
+        assert_eq!(counted(b"[]"), None);
+        assert_eq!(counted(b"{"), None);
+    }
+
+    #[test]
+    fn all_gpus_are_counted_data_parallel_ones_too() {
+        let place = Place::of(Path::new("m/tp2-pp2-dp2/spec_none"));
+        let logged = LoggedRates { prompt: Some(800.0), output: Some(8_000.0) };
+        let cell = cell_of(&place, None, Some(logged), Some(3.6));
+        assert_eq!(cell.n_gpus, 8);
+        assert_eq!(cell.value(MetricId::OutputThroughputPerGpu), Some(1_000.0));
+        assert_eq!(cell.value(MetricId::PromptThroughputPerGpu), Some(100.0));
+        assert_eq!(cell.value(MetricId::CostPer1mTokens), Some(1.0));
+        // Nothing is known: nothing is 0.
+        let none = cell_of(&place, None, None, None);
+        assert_eq!(none.value(MetricId::OutputThroughputPerGpu), None);
+        assert_eq!(none.value(MetricId::GpusFor1bTokensPerHour), None);
+    }
+}
