@@ -143,6 +143,58 @@ impl Place {
 
 const SLOW: [&str; 2] = ["engine=slow,concurrency=1", "engine=slow,concurrency=2"];
 
+/// An engine on the first node, and a client on each of the two.
+const SHARED: &str = r#"
+title = "Shared"
+seed  = 1
+
+[engine.sim]
+preset = "sim"
+argv   = ["{{ bench }}", "serve", "sim", "--host", "0.0.0.0", "--port", "{{ port }}", "--ttft", "5ms"]
+
+[dataset.q]
+source   = "gsm8k"
+location = "./q.jsonl"
+cycle    = true
+
+[request]
+max-tokens = 4
+
+[phase.load]
+rate     = 100
+requests = 101
+
+[slurm]
+clients = 2
+gpus    = 0
+memory  = "100M"
+"#;
+
+#[test]
+fn a_client_on_a_further_node_has_its_half_of_the_load() {
+    let cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(why) => return undecided::note(&format!("skipped: {why}")),
+    };
+    let bed = Bed::new();
+    bed.write(SHARED);
+    fs::create_dir(bed.path("bin")).unwrap();
+    let place = Place { bed, cluster };
+    place.submit().expect(0);
+    place.wait("the task is over", |status| status.contains("1 of 1 cell complete"));
+    place.bench(&["verify", "run"]).expect(0);
+    let jobs = fs::read_dir(place.bed.path("run/jobs")).unwrap();
+    let job = jobs.map(|job| job.unwrap().path()).next().unwrap();
+    let cells = fs::read_dir(job.join("cells")).unwrap();
+    let cell = cells.map(|cell| cell.unwrap().path()).find(|cell| cell.is_dir()).unwrap();
+    let record = &json(&cell.join("trial-1/trial.json"))["record"];
+    assert_eq!(record["phases"][0]["n_scheduled"], 101);
+    assert_eq!(record["clients"].as_array().unwrap().len(), 1);
+    assert_eq!(record["clients"][0]["n_scheduled"], 50);
+    let command = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--relative=1"];
+    assert_eq!(record["clients"][0]["command"], Value::from(command.to_vec()));
+}
+
 #[test]
 fn six_cells_on_a_cluster_survive_what_a_cluster_does() {
     let cluster = match Cluster::start() {
