@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::ProgressAs;
 use crate::cli::output;
-use crate::cli::progress_line::{Line, Rate, cut, figures, shown};
+use crate::cli::progress_line::{Line, Rate, cut, figures, folded, shown};
 use crate::ids::CellId;
 use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
@@ -383,7 +383,8 @@ impl Face {
         }
         let text = &*output::shown(text);
         if self.is_terminal {
-            self.bar.println(text);
+            // A line as wide as the terminal would be taken for one that goes on.
+            self.bar.println(folded(text, columns() - 1));
         } else {
             anstream::eprintln!("{text}");
         }
@@ -400,7 +401,7 @@ impl Face {
 
 /// Returns how wide the terminal is.
 fn columns() -> usize {
-    output::width().map_or(USUAL_COLUMNS, usize::from)
+    output::width().map_or(USUAL_COLUMNS, usize::from).max(1)
 }
 
 /// Returns the figures of a phase that is over, as they were shown last.

@@ -42,6 +42,9 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Stands in front of what goes on from the line before.
+const INDENT: &str = "      ";
+
 /// Widths of the bar, the first that fits.
 const BARS: [usize; 3] = [24, 12, 0];
 
@@ -112,6 +115,23 @@ pub(crate) fn cut(text: String, columns: usize) -> String {
     }
     let kept = text.chars().take(columns.saturating_sub(1));
     kept.chain(['…']).take(columns).collect()
+}
+
+/// Returns a text in lines of at most so many columns. They end at spaces where there are some, and
+/// those after the first are indented.
+pub(crate) fn folded(text: &str, columns: usize) -> String {
+    let columns = columns.max(INDENT.len() + 1);
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = text.to_owned();
+    while let Some((at, _)) = rest.char_indices().nth(columns) {
+        let indent = rest.len() - rest.trim_start().len();
+        let space = rest[..at].rfind(' ').filter(|space| *space > indent);
+        let end = if rest[at..].starts_with(' ') { at } else { space.unwrap_or(at) };
+        lines.push(rest[..end].trim_end().to_owned());
+        rest = format!("{INDENT}{}", rest[end..].trim_start());
+    }
+    lines.push(rest);
+    lines.join("\n")
 }
 
 fn drawn(share: f64, columns: usize) -> String {
@@ -190,6 +210,21 @@ mod tests {
             for line in [line(), long.clone(), Line::default()] {
                 assert!(line.fitted(columns).chars().count() <= columns, "{columns}");
             }
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_folded_at_its_spaces() {
+        assert_eq!(folded("! short", 40), "! short");
+        assert_eq!(folded("! two words", 8), "! two\n      wo\n      rd\n      s");
+        assert_eq!(folded("! engine failed: waited", 20), "! engine failed:\n      waited");
+        for columns in 1..60 {
+            let text = folded(
+                "  | a line of a log, and a_word_that_is_longer_than_the_terminal ö",
+                columns,
+            );
+            let width = columns.max(INDENT.len() + 1);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{columns}: {text}");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::progress::Progress;
+use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
 use crate::cli::slurm::gathered;
@@ -169,7 +170,9 @@ pub(crate) fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
     };
     let mut tell = |what: &str| {
         if !quiet {
-            output::message(&format!("  {what}"));
+            let what = format!("  {what}");
+            let columns = output::width().filter(|_| std::io::stderr().is_terminal());
+            output::message(&columns.map_or(what.clone(), |width| folded(&what, width.into())));
         }
     };
     let mut listener = Listener { tell: &mut tell, on_taking: &on_taking };
