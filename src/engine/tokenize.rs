@@ -81,3 +81,115 @@ fn told(list: &Json) -> Option<Vec<u32>> {
     let ids = list.as_array().filter(|list| !list.is_empty())?.iter();
     ids.map(|id| u32::try_from(id.as_u64()?).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::credentials::Access;
+    use crate::engine::http::trust;
+
+    /// Answers each call by its path and body, with a status and a body.
+    fn client(answer: fn(&str, &Json) -> (u16, Json)) -> Http {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                let mut reader = BufReader::new(socket.try_clone().unwrap());
+                let mut lines = Vec::new();
+                let head = reader.by_ref().lines().map(Result::unwrap);
+                lines.extend(head.take_while(|line| !line.is_empty()));
+                let Some(first) = lines.first() else { continue };
+                let length = lines.iter().find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                reader.read_exact(&mut body).unwrap();
+                let path = first.split(' ').nth(1).unwrap();
+                let (status, told) = answer(path, &serde_json::from_slice(&body).unwrap());
+                let told = told.to_string();
+                let n = told.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {n}");
+                write!(socket, "{head}\r\n\r\n{told}").unwrap();
+            }
+        });
+        let tls = trust::tls(&url, None).unwrap();
+        Http::new(&url, Access::default(), &tls).unwrap()
+    }
+
+    /// A token for each letter, behind a 1 where the tokens in front are asked for.
+    fn letters(text: &Json, has_front: &Json) -> Vec<u32> {
+        let front = has_front.as_bool().unwrap().then_some(1);
+        front.into_iter().chain(text.as_str().unwrap().chars().map(u32::from)).collect()
+    }
+
+    fn templated(body: &Json) -> Json {
+        assert_eq!(body["add_generation_prompt"], true);
+        format!("<{}>", body["messages"][0]["content"].as_str().unwrap()).into()
+    }
+
+    /// vLLM 0.32, entrypoints/serve/tokenize: messages or a prompt.
+    fn vllm(path: &str, body: &Json) -> (u16, Json) {
+        if path != "/tokenize" || body["model"] != "m" {
+            return (404, json!({ "detail": "Not Found" }));
+        }
+        let tokens = match body.get("messages") {
+            Some(_) => letters(&templated(body), &false.into()),
+            None => letters(&body["prompt"], &body["add_special_tokens"]),
+        };
+        (200, json!({ "count": tokens.len(), "max_model_len": 99, "tokens": tokens }))
+    }
+
+    /// `SGLang`, `docs/basic_usage/native_api`: a prompt alone, and no other way to a template.
+    fn sglang(path: &str, body: &Json) -> (u16, Json) {
+        match (path, body.get("prompt")) {
+            ("/tokenize", Some(prompt)) => {
+                let tokens = letters(prompt, &body["add_special_tokens"]);
+                (200, json!({ "tokens": tokens, "count": tokens.len(), "max_model_len": 99 }))
+            }
+            ("/tokenize", None) => (400, json!({ "object": "error", "message": "prompt" })),
+            _ => (404, json!({ "detail": "Not Found" })),
+        }
+    }
+
+    /// llama-server, tools/server/README: `content`, no tokens of what it does not know, and the
+    /// text of messages elsewhere.
+    fn llama_server(path: &str, body: &Json) -> (u16, Json) {
+        match (path, body.get("content")) {
+            ("/tokenize", Some(content)) => {
+                assert_eq!(body["parse_special"], true);
+                (200, json!({ "tokens": letters(content, &body["add_special"]) }))
+            }
+            ("/tokenize", None) => (200, json!({ "tokens": [] })),
+            ("/apply-template", _) => (200, json!({ "prompt": templated(body) })),
+            _ => (404, json!({ "error": { "code": 404 } })),
+        }
+    }
+
+    #[test]
+    fn each_engine_is_asked_in_its_own_words() {
+        let messages =
+            Value::from(minijinja::value::Serde(json!([{ "role": "user", "content": "ab" }])));
+        let chat = [("messages", messages)];
+        let of_chat = [60, 97, 98, 62];
+        let check = |answer, told: Option<&[u32]>| {
+            let http = client(answer);
+            let text = |has_front| tokens(&http, "m", &Prompt::Text { text: "ab", has_front });
+            assert_eq!(text(true).as_deref(), Some(&[1, 97, 98][..]));
+            assert_eq!(text(false).as_deref(), Some(&[97, 98][..]));
+            assert_eq!(tokens(&http, "m", &Prompt::Chat(&chat)).as_deref(), told);
+            assert_eq!(count(&http, "m", "abc"), Some(3));
+        };
+        check(vllm, Some(&of_chat));
+        check(sglang, None);
+        check(llama_server, Some(&of_chat));
+        let silent = client(|_, _| (404, json!({})));
+        assert_eq!(count(&silent, "m", "abc"), None);
+    }
+}
