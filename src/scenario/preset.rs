@@ -21,18 +21,22 @@ pub(crate) const EMBEDDED: &[(&str, &str)] = presets![
     "mistralrs",
     "ollama",
     "sglang",
+    "sglang_offline",
     "sim",
     "tensorrt_llm",
     "tgi",
     "tiny",
     "transformers",
     "vllm",
+    "vllm_offline",
 ];
 
 /// Files that presets bring along: name and text. Whoever starts engines puts them into
 /// `plan::places::Host::assets_dir`.
-pub(crate) const ASSETS: &[(&str, &str)] =
-    &[("hf_batch_server.py", include_str!("../../scenarios/engines/hf_batch_server.py"))];
+pub(crate) const ASSETS: &[(&str, &str)] = &[
+    ("hf_batch_server.py", include_str!("../../scenarios/engines/hf_batch_server.py")),
+    ("offline_engine_server.py", include_str!("../../scenarios/engines/offline_engine_server.py")),
+];
 
 /// Where presets are looked for.
 pub(crate) struct Presets<'a> {
