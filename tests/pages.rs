@@ -264,6 +264,7 @@ pages! {
     the_blocks_of_metrics_hold: "src/help/metrics.md",
     the_blocks_of_own_data_hold: "src/help/own_data.md",
     the_blocks_of_own_engine_hold: "src/help/own_engine.md",
+    the_blocks_of_own_report_hold: "src/help/own_report.md",
     the_blocks_of_reading_reports_hold: "src/help/reading_reports.md",
     the_blocks_of_run_directory_hold: "src/help/run_directory.md",
     the_blocks_of_running_server_hold: "src/help/running_server.md",

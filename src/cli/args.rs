@@ -529,7 +529,8 @@ pub(crate) struct CompareArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     bench history runs\n  \
-    bench history nightly/2026-11-* --all --format json\n\n\
+    bench history nightly/2026-11-* --all --format json\n  \
+    bench history runs --figures history\n\n\
     Runs are sorted by when they began, and cells are found by their names, so runs of one scenario\n\
     belong together. A step is named by its run, and by the engine version and the commit of the\n\
     checkout where these changed with it.")]
@@ -547,6 +548,12 @@ pub(crate) struct HistoryArgs {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = HistoryFormat::Terminal)]
     pub(crate) format: HistoryFormat,
+    /// Write a figure of each quantity over the runs into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) figures: Option<PathBuf>,
+    /// Format of these files.
+    #[arg(long, value_enum, default_value_t = FigureFormat::Svg, requires = "figures")]
+    pub(crate) figure_format: FigureFormat,
 }
 
 /// Documents whose schema is printed.

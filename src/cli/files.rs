@@ -14,12 +14,15 @@ use crate::published;
 use crate::report::figure::FigureView;
 use crate::report::input::Input;
 use crate::report::original::{self, Requests};
-use crate::report::view::ReportView;
 use crate::store::reader::RunReader;
 
-/// Writes each figure of a report as a file named after it.
-pub(crate) fn figures(view: &ReportView, dir: &Path, format: FigureFormat) -> Result<(), Failure> {
-    for chart in &view.charts {
+/// Writes each figure as a file named after it.
+pub(crate) fn figures(
+    charts: &[FigureView],
+    dir: &Path,
+    format: FigureFormat,
+) -> Result<(), Failure> {
+    for chart in charts {
         match format {
             FigureFormat::Svg => {
                 write(dir, &format!("{}.svg", chart.id), chart.file().as_bytes())?;
@@ -27,7 +30,7 @@ pub(crate) fn figures(view: &ReportView, dir: &Path, format: FigureFormat) -> Re
             FigureFormat::Png => write(dir, &format!("{}.png", chart.id), &png(chart)?)?,
         }
     }
-    output::message(&format!("{} figures are in {}", view.charts.len(), dir.display()));
+    output::message(&format!("{} figures are in {}", charts.len(), dir.display()));
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use crate::cli::args::{Colour, HistoryArgs, HistoryFormat};
 use crate::cli::compare::opened_run;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::{files, output};
 use crate::metrics::compare::Rules;
 use crate::metrics::history::{PastRun, history};
+use crate::report::figure;
 use crate::report::history::{json, markdown, terminal};
 use crate::report::number::counted;
 use crate::report::view::utc;
@@ -45,6 +46,9 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
         summary: &run.summary,
     });
     let history = history(&past.collect::<Vec<_>>(), args.all, alpha);
+    if let Some(dir) = &args.figures {
+        files::figures(&figure::history::figures(&history), dir, args.figure_format)?;
+    }
     let text = match args.format {
         HistoryFormat::Terminal => {
             let width = std::io::stdout().is_terminal().then(output::width).flatten();

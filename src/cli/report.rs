@@ -25,7 +25,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         publish::write_files(&analysis, &view)?;
     }
     if let Some(dir) = &args.figures {
-        files::figures(&view, dir, args.figure_format)?;
+        files::figures(&view.charts, dir, args.figure_format)?;
     }
     if let Some(dir) = &args.as_published {
         files::as_published(&reader, &analysis, dir)?;

@@ -32,6 +32,7 @@ topics! {
     own_engine: "a preset in twenty lines";
     own_data: "data sets, columns, traces, extractors";
     reading_reports: "every state and every caveat";
+    own_report: "templates, figures and published tables as files";
     metrics: "what exactly is measured";
     gates: "conditions, baselines, GitHub Actions, exit codes";
     run_directory: "records, going on with a run, reading it from Python";

@@ -1,13 +1,15 @@
 //! Which cell is to be taken: what meets the objectives and gates, at what price, by what margin,
 //! and what would change the answer.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::GOOD_PCT;
-use crate::metrics::summary::{CellSummary, Figure, GateOutcome, Summary};
+use crate::metrics::summary::{CellSummary, Figure, GateOutcome, GateResult, Summary};
 use crate::plan::Plan;
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 
@@ -40,6 +42,8 @@ pub(crate) struct Decision {
     pub(crate) margin: Option<Margin>,
     /// Index of one that would be better and may not be taken.
     pub(crate) better_but: Option<usize>,
+    /// Limits of the objectives below which the recommended one would fall out.
+    pub(crate) slack: Vec<Slack>,
     /// Machines for the rate that was asked for.
     pub(crate) capacity: Option<Capacity>,
 }
@@ -77,6 +81,17 @@ impl Margin {
     }
 }
 
+/// How far an objective could be tightened before the recommended cell misses it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Slack {
+    /// The percentile at which as many requests miss as may: `ttft_scheduled.p99`.
+    pub(crate) quantity: Quantity,
+    /// What the scenario allows, milliseconds.
+    pub(crate) allowed_ms: f64,
+    /// What the recommended cell has, milliseconds.
+    pub(crate) found_ms: f64,
+}
+
 /// Machines for a rate of requests, at the load of the recommended cell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Capacity {
@@ -101,12 +116,21 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
     };
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
     let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
+    let mut gates: BTreeMap<&str, Vec<&GateResult>> = BTreeMap::new();
+    for gate in &summary.gates {
+        gates.entry(&gate.cell).or_default().push(gate);
+    }
+    let gates_of = |cell: &CellSummary, outcome| {
+        let of_cell = gates.get(cell.name.as_str()).into_iter().flatten();
+        let wanted = of_cell.filter(|gate| gate.outcome == outcome);
+        wanted.map(|gate| gate.condition.clone()).collect::<Vec<_>>()
+    };
     let mut weighed: Vec<Weighed> = cells
         .iter()
         .map(|cell| Weighed {
             cell: cell.name.clone(),
-            against: against(summary, cell, has_objectives),
-            undecided: gates(summary, cell, GateOutcome::Undecided),
+            against: against(cell, has_objectives, gates_of(cell, GateOutcome::Missed)),
+            undecided: gates_of(cell, GateOutcome::Undecided),
             goal: goal.believed(cell).and_then(|figure| figure.value),
             dominated_by: None,
         })
@@ -144,6 +168,7 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
         };
         !may(at) && is_better
     });
+    let slack = best.map_or_else(Vec::new, |best| slack(plan, cells[best]));
     let capacity = best
         .zip(rate_per_s)
         .and_then(|(best, rate)| capacity(cells[best], rate, plan.gpu_hour_price));
@@ -156,12 +181,13 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
         runner_up,
         margin,
         better_but,
+        slack,
         capacity,
     }
 }
 
 /// Says why a cell may not be taken.
-fn against(summary: &Summary, cell: &CellSummary, has_objectives: bool) -> Vec<String> {
+fn against(cell: &CellSummary, has_objectives: bool, missed: Vec<String>) -> Vec<String> {
     let share = Quantity::figure(MetricId::GoodputShare).believed(cell).and_then(|it| it.value);
     let objectives = match share {
         Some(good) if good < GOOD_PCT => {
@@ -170,16 +196,27 @@ fn against(summary: &Summary, cell: &CellSummary, has_objectives: bool) -> Vec<S
         None if has_objectives => Some("it is not known how many met the objectives".to_owned()),
         _ => None,
     };
-    let missed = gates(summary, cell, GateOutcome::Missed);
     objectives
         .into_iter()
         .chain(missed.into_iter().map(|gate| format!("it misses {gate}")))
         .collect()
 }
 
-fn gates(summary: &Summary, cell: &CellSummary, outcome: GateOutcome) -> Vec<String> {
-    let of_cell = summary.gates.iter().filter(|gate| gate.cell == cell.name);
-    of_cell.filter(|gate| gate.outcome == outcome).map(|gate| gate.condition.clone()).collect()
+/// Returns by how much each objective of a cell could be tightened.
+fn slack(plan: &Plan, cell: &CellSummary) -> Vec<Slack> {
+    let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
+    let Some(slo) = planned.and_then(|planned| planned.slo.as_ref()) else { return Vec::new() };
+    let limits = [
+        (MetricId::TtftScheduled, slo.ttft),
+        (MetricId::Tpot, slo.tpot),
+        (MetricId::E2eScheduled, slo.e2e),
+    ];
+    let found = limits.into_iter().filter_map(|(metric, limit)| {
+        let quantity = Quantity::percentile(metric, GOOD_PCT);
+        let found_ms = quantity.believed(cell)?.value?;
+        Some(Slack { quantity, allowed_ms: limit?.as_millis_f64(), found_ms })
+    });
+    found.collect()
 }
 
 /// Returns the swept keys that are no load, with their values.
@@ -244,8 +281,10 @@ fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<C
 mod tests {
     use super::*;
     use crate::metrics::summary::Distribution;
-    use crate::metrics::summary::{GateResult, Percentile};
+    use crate::metrics::summary::Percentile;
     use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
+    use crate::plan::cell::Slo;
+    use crate::units::Nanos;
 
     /// A cell of an engine with its price, its share of good requests, and its median latencies.
     fn cell(engine: &str, streams: u32, price: f64, good: f64, ms: f64) -> CellSummary {
@@ -304,6 +343,21 @@ mod tests {
         );
         let dominated: Vec<_> = found.cells.iter().map(|it| it.dominated_by.as_deref()).collect();
         assert_eq!(dominated, [None, None, None, Some("a 8")]);
+    }
+
+    #[test]
+    fn an_objective_can_be_tightened_down_to_what_the_recommended_cell_has() {
+        let mut plan = plan(&["a"]);
+        let ms = |millis| Some(Nanos::from_millis(millis));
+        plan.cells[0].slo = Some(Slo { ttft: ms(500), tpot: ms(50), e2e: None });
+        let mut cell = cell("a", 8, 1.0, 100.0, 20.0);
+        cell.id = plan.cells[0].id.clone();
+        let p99 = Percentile { p: 99.0, value: Some(123.0), ..Percentile::default() };
+        let found = Distribution { percentiles: vec![p99], ..Distribution::default() };
+        cell.distributions.insert(MetricId::TtftScheduled, found);
+        let found = decide(&plan, &Summary { cells: vec![cell], ..Summary::default() }, None);
+        let slack: Vec<_> = found.slack.iter().map(|it| (it.allowed_ms, it.found_ms)).collect();
+        assert_eq!(slack, [(500.0, 123.0)], "TPOT has no p99 here, E2E no limit");
     }
 
     #[test]

@@ -136,4 +136,7 @@ pub struct PublishedPlan {
     /// of swept values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, String>,
+    /// Other engines than the published ones were measured: rows bear the names of their cells.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stand_ins: bool,
 }

@@ -41,7 +41,8 @@ impl<'a> BatchSweep<'a> {
         gpus: &[String],
     ) -> Self {
         let published_name = |engine: &str| {
-            let mut names = plan.iter().flat_map(|plan| &plan.names);
+            let own_names = plan.filter(|plan| !plan.stand_ins).map(|plan| &plan.names);
+            let mut names = own_names.into_iter().flatten();
             names.find(|(_, own)| *own == engine).map_or(engine, |(name, _)| name).to_owned()
         };
         let mut sections: Vec<SweepSection<'a>> = Vec::new();
@@ -233,6 +234,7 @@ mod tests {
             table: "batch_sweep".to_owned(),
             rows: indexmap::IndexMap::new(),
             names: [("vLLM".to_owned(), "vllm".to_owned())].into(),
+            stand_ins: false,
         };
         let all: Vec<&CellSummary> = cells.iter().collect();
         let sweep = BatchSweep::of(Some(&plan), &all, &["GPU-a".to_owned()]);
@@ -243,6 +245,13 @@ mod tests {
         assert_eq!(sweep.sections[0].title, "Varied prompt (128-512 tokens)");
         assert_eq!(told(&sweep.sections[1]), ["vLLM 2", "vLLM 16"]);
         assert_eq!(sweep.columns.last().unwrap().0, "GPU0 util");
+        let stand_ins = PublishedPlan { stand_ins: true, ..plan.clone() };
+        let sweep = BatchSweep::of(Some(&stand_ins), &all, &[]);
+        assert_eq!(
+            told(&sweep.sections[1]),
+            ["vllm 2", "vllm 16"],
+            "other engines say who they are"
+        );
         let row = &table().rows.iter().find(|row| row.name == "fixed vLLM 16").unwrap().clone();
         assert_eq!(cells_of(&plan, row, &all)[0].name, "fixed-16");
     }

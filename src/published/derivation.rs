@@ -170,7 +170,10 @@ mod tests {
                 ));
             }
         }
-        insta::assert_snapshot!(lines.join("\n"));
+        // The list is kept where readers look for what is held.
+        insta::with_settings!({ snapshot_path => "../../tests/published", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!("derived_figures", lines.join("\n"));
+        });
     }
 
     #[test]

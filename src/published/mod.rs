@@ -333,6 +333,7 @@ mod tests {
             table: "tinyllama_gsm8k".to_owned(),
             rows: IndexMap::from([("vLLM FP16".to_owned(), conditions)]),
             names: BTreeMap::new(),
+            stand_ins: false,
         };
         let cells = [measured_cell("a", "fp16"), measured_cell("b", "fp32")];
         let table = table("tinyllama_gsm8k").unwrap();
@@ -350,6 +351,7 @@ mod tests {
             table: "batch_sweep".to_owned(),
             rows: IndexMap::new(),
             names: BTreeMap::new(),
+            stand_ins: false,
         };
         let table = table("batch_sweep").unwrap();
         let row = table.rows.iter().find(|row| row.name == "fixed PyTorch Eager 4").unwrap();

@@ -37,9 +37,11 @@ impl<'a> SpeedAndAccuracy<'a> {
         let mut rows: Vec<SpeedAndAccuracyRow<'a>> = Vec::new();
         for row in &table.rows {
             let found = plan.map_or_else(Vec::new, |plan| cells_of(plan, row, cells));
-            rows.extend(
-                found.into_iter().map(|cell| SpeedAndAccuracyRow { name: row.name.clone(), cell }),
-            );
+            let stands_in = plan.is_some_and(|plan| plan.stand_ins);
+            rows.extend(found.into_iter().map(|cell| {
+                let name = if stands_in { cell.name.clone() } else { row.name.clone() };
+                SpeedAndAccuracyRow { name, cell }
+            }));
         }
         for cell in cells {
             if !rows.iter().any(|row| row.cell.id == cell.id) {

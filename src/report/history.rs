@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::metrics::catalogue::MetricId;
     use crate::metrics::quantity::Quantity;
+    use crate::report::figure;
 
     fn history() -> History {
         let run = |at: usize| RunPoint {
@@ -220,6 +221,23 @@ mod tests {
     #[test]
     fn a_step_is_told_with_the_run_and_what_changed_with_it() {
         insta::assert_snapshot!(terminal(&history(), Some(100), false));
+    }
+
+    #[test]
+    fn a_history_is_drawn_with_the_run_at_which_a_level_changes() {
+        let figures = figure::history::figures(&history());
+        let ids: Vec<&str> = figures.iter().map(|figure| figure.id.as_str()).collect();
+        assert_eq!(ids, ["history-ttft-p50", "history-output-throughput"]);
+        let drawn = &figures[0];
+        insta::assert_snapshot!(drawn.caption);
+        assert!(drawn.svg.contains(">1.15× worse</text>"), "{}", drawn.svg);
+        assert_eq!(drawn.svg.matches("class=\"limit\"").count(), 1, "{}", drawn.svg);
+        assert_eq!(
+            drawn.svg.matches("<circle").count(),
+            4,
+            "a run without the number has no point"
+        );
+        assert!(!figures[1].svg.contains("class=\"limit\""), "{}", figures[1].svg);
     }
 
     #[test]

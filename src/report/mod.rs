@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock or the environment: the same input gives the same bytes.
 
+pub(crate) mod cell_name;
 pub mod compare;
 pub mod csv;
 pub(crate) mod decision;

@@ -74,6 +74,9 @@ pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     }
     // What makes the program fail stands where the eye is.
     troubled(&screen, &mut out, view, LAST_MAX, |cell| cell.status != "doubtful");
+    if let Some(decision) = &view.decision {
+        screen.prose(&mut out, "", &decision.answer, Ink::Strong);
+    }
     gates(&screen, &mut out, &view.gates);
     if !view.report_at.is_empty() {
         // A path is never wrapped: it is there to be copied.

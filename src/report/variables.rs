@@ -13,6 +13,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ("run", "Which run this is: name, start, seed."),
     ("wall_time", "Where its wall time went, in a sentence; empty for a run without time."),
     ("headline", "The answer, one sentence per question."),
+    (
+        "decision",
+        "Which cell is to be taken: `answer`, `sentences`, `table`; none where nothing is asked for.",
+    ),
     ("states", "How many cells are in which state, the best first: `6 ok`, `1 INVALID`."),
     ("alternatives", "The leader beside each other alternative at each load."),
     ("alternatives_title", "What that table is called."),

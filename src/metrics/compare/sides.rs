@@ -64,7 +64,7 @@ pub fn sides_by<'a>(cells: Vec<SideCell<'a>>, keys: &[String]) -> Vec<Side<'a>> 
 }
 
 /// Names an alternative by its values; a value that says nothing by itself has its key before it.
-fn name(keys: &[String], values: &[Option<String>]) -> String {
+pub(crate) fn name(keys: &[String], values: &[Option<String>]) -> String {
     let told = keys.iter().zip(values).filter_map(|(key, value)| {
         let value = value.as_ref()?;
         let is_word = value.parse::<f64>().is_err() && value.parse::<bool>().is_err();

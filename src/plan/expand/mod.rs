@@ -371,5 +371,10 @@ fn published(scenario: &Scenario, found: &mut Diagnostics) -> Option<PublishedPl
     let spec: PublishedSpec = extract(scenario, &scenario.tree, &["published"], found)?;
     let rows = spec.rows.iter().map(|(row, written)| (row.clone(), conditions(written)));
     let names = spec.names.iter().map(|(published, value)| (published.clone(), text(value)));
-    Some(PublishedPlan { table: spec.table, rows: rows.collect(), names: names.collect() })
+    Some(PublishedPlan {
+        table: spec.table,
+        rows: rows.collect(),
+        names: names.collect(),
+        stand_ins: spec.stand_ins.unwrap_or_default(),
+    })
 }

@@ -35,6 +35,8 @@ pub(crate) struct Finding {
     pub(crate) margin: Option<f64>,
     /// Why nobody wins; empty where somebody does.
     pub(crate) tie: &'static str,
+    /// The load of both values; absent for a peak, which each has at its own.
+    pub(crate) at: Option<f64>,
 }
 
 /// An engine for a use.
@@ -85,14 +87,18 @@ impl KeyFindings {
         let duration = figure(MetricId::WholeRun);
         let speed = figure(MetricId::OutputThroughput);
         let peaks = || sides.each_ref().map(|side| side.peak(&speed));
+        let of = |name: &str, load: f64, quantity: &Quantity, more_is_better| Finding {
+            at: Some(load),
+            ..Finding::of(name, at(load, quantity), more_is_better)
+        };
         let findings = vec![
-            Finding::of(format!("Low Concurrency ({low})"), at(low, &duration), false),
-            Finding::of(format!("High Concurrency ({high})"), at(high, &duration), false),
+            of(&format!("Low Concurrency ({low})"), low, &duration, false),
+            of(&format!("High Concurrency ({high})"), high, &duration, false),
             Finding::of("Peak TPS", peaks(), true),
             // As published, although a busy device is no merit by itself.
-            Finding::of("GPU Utilization", at(high, &figure(MetricId::GpuUtilisation)), true),
-            Finding::of("Power Efficiency", at(high, &figure(MetricId::PowerMean)), false),
-            Finding::of("Energy per token", at(high, &figure(MetricId::EnergyPerToken)), false),
+            of("GPU Utilization", high, &figure(MetricId::GpuUtilisation), true),
+            of("Power Efficiency", high, &figure(MetricId::PowerMean), false),
+            of("Energy per token", high, &figure(MetricId::EnergyPerToken), false),
         ];
         let first_token = Quantity::percentile(MetricId::Ttft, 50.0);
         let wins = |finding: &Finding| finding.winner.map(|winner| [first, second][winner].clone());
@@ -170,6 +176,7 @@ impl Finding {
             winner: None,
             margin: None,
             tie: "not measured on both",
+            at: None,
         };
         let [Some(first), Some(second)] = &finding.sides else { return finding };
         let (Some(a), Some(b)) = (first.value, second.value) else { return finding };

@@ -7,6 +7,7 @@ use crate::metrics::compare::Side;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
 use crate::metrics::saturation::{LoadCurve, load_curves};
 use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState};
+use crate::report::cell_name::CellNames;
 use crate::report::input::Input;
 use crate::report::untrusted::line;
 
@@ -14,6 +15,7 @@ use crate::report::untrusted::line;
 pub(crate) struct Alternatives<'a> {
     sides: Vec<Side<'a>>,
     of_cell: BTreeMap<&'a CellId, usize>,
+    names: CellNames,
 }
 
 /// One alternative at rising load.
@@ -32,14 +34,20 @@ impl<'a> Alternatives<'a> {
     pub(crate) fn of(input: &Input<'a>) -> Self {
         let mut cells = side_cells(input.plan, input.summary);
         cells.retain(|side| side.cell.validity.status.is_measured());
-        let keys = alternatives(&cells.iter().map(|side| side.cell).collect::<Vec<_>>());
+        let measured: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
+        let (keys, names) = (alternatives(&measured), CellNames::of(&measured));
         let sides = sides_by(cells, &keys);
         let of_cell = sides
             .iter()
             .enumerate()
             .flat_map(|(at, side)| side.cells.iter().map(move |cell| (&cell.cell.id, at)))
             .collect();
-        Self { sides, of_cell }
+        Self { sides, of_cell, names }
+    }
+
+    /// Names a cell by what tells it from the others.
+    pub(crate) fn cell_name(&self, cell: &CellSummary) -> String {
+        self.names.name(cell)
     }
 
     /// Returns the colour of a cell; that of the first alternative where it is of none.

@@ -8,7 +8,6 @@ use crate::report::figure::overview::panels;
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
 use crate::report::number::rounded;
-use crate::report::untrusted::line;
 
 /// Draws utilisation, power, memory and temperature of each cell, and its tokens per joule.
 pub(super) fn devices(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
@@ -37,7 +36,7 @@ fn tokens_per_joule(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Optio
             is_hollow: super::alternatives::is_hollow(cell, &[&reading]),
         };
         rows.push(BarRow {
-            name: line(&cell.name),
+            name: alternatives.cell_name(cell),
             bars: vec![vec![Some(bar)]],
             colour: alternatives.colour(cell),
         });

@@ -1,17 +1,19 @@
 //! What is bought with what: output against speed for one user, accuracy against speed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::decide::decide;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Figure};
 use crate::report::figure::alternatives::{Alternatives, is_hollow};
-use crate::report::figure::lines::{self, Axes, Dot, Line, Stroke};
+use crate::report::figure::lines::{self, Axes, DOTS_MAX, Dot, Line, Stroke};
 use crate::report::figure::over_load::key_label;
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
 use crate::report::number::printed;
 use crate::report::untrusted::line;
+use crate::report::view::decision::is_asked;
 
 type Read = dyn Fn(&CellSummary) -> Option<Figure>;
 
@@ -54,12 +56,13 @@ pub(super) fn frontiers(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
     };
     let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
     let ttft = Axis::of(ttft, "ttft", "TTFT", "TTFT p50 (ms)", false);
+    let standing = Standing::of(input);
     let accuracy = Quantity::figure(MetricId::Accuracy);
     let accuracy = Axis::of(accuracy, "accuracy", "Accuracy", "accuracy (%)", true);
     [
-        frontier(alternatives, &user, &output()),
-        frontier(alternatives, &ttft, &output()),
-        frontier(alternatives, &output(), &accuracy),
+        frontier(alternatives, &user, &output(), &standing),
+        frontier(alternatives, &ttft, &output(), &standing),
+        frontier(alternatives, &output(), &accuracy, &Standing::default()),
     ]
     .into_iter()
     .flatten()
@@ -91,7 +94,38 @@ fn per_user(cell: &CellSummary) -> Option<Figure> {
     })
 }
 
-fn frontier(alternatives: &Alternatives<'_>, x: &Axis, y: &Axis) -> Option<FigureView> {
+/// How cells stand in the decision.
+#[derive(Default)]
+struct Standing {
+    /// Names of those that another cell is better than beyond the intervals.
+    dominated: BTreeSet<String>,
+    /// Name of the recommended one, where the run is asked for one.
+    recommended: Option<String>,
+}
+
+impl Standing {
+    fn of(input: &Input<'_>) -> Self {
+        // Of more cells no point is drawn by itself.
+        if input.summary.cells.len() > DOTS_MAX {
+            return Self::default();
+        }
+        let mut decision = decide(input.plan, input.summary, None);
+        let best = decision.best.filter(|_| is_asked(input.plan, input.summary));
+        Self {
+            recommended: best.map(|at| decision.cells[at].cell.clone()),
+            dominated: (decision.cells.drain(..))
+                .filter_map(|it| it.dominated_by.and(Some(it.cell)))
+                .collect(),
+        }
+    }
+}
+
+fn frontier(
+    alternatives: &Alternatives<'_>,
+    x: &Axis,
+    y: &Axis,
+    standing: &Standing,
+) -> Option<FigureView> {
     let load_lines = alternatives.load_lines();
     let key = load_lines.first().map(|line| line.curve.key.clone());
     let mut n_load_lines: BTreeMap<usize, usize> = BTreeMap::new();
@@ -105,7 +139,12 @@ fn frontier(alternatives: &Alternatives<'_>, x: &Axis, y: &Axis) -> Option<Figur
         for cell in &cells {
             let (Some(at_x), Some(at_y)) = ((x.read)(cell), (y.read)(cell)) else { continue };
             let Some(point) = at_x.value.zip(at_y.value) else { continue };
-            let dot = dot(cell, key.as_deref(), &line.name, [(x, &at_x), (y, &at_y)]);
+            let mut dot = dot(cell, key.as_deref(), &line.name, [(x, &at_x), (y, &at_y)]);
+            dot.is_dim = standing.dominated.contains(&cell.name);
+            if standing.recommended.as_ref() == Some(&cell.name) {
+                let gap = if dot.label.is_empty() { "" } else { ", " };
+                dot.label.extend([gap, "recommended"]);
+            }
             if !dot.is_hollow {
                 sure.push(point);
             }
@@ -139,12 +178,19 @@ fn frontier(alternatives: &Alternatives<'_>, x: &Axis, y: &Axis) -> Option<Figur
         front: (front.len() > 1).then(|| (front, "Pareto front".to_owned())),
         ..Axes::default()
     };
+    let is_dim = drawn.iter().flat_map(|line| &line.dots).any(|dot| dot.is_dim);
+    let dim = if is_dim {
+        " Faint points: another cell is as good in output, TTFT and TPOT, and better in one beyond \
+         the intervals."
+    } else {
+        ""
+    };
     Some(FigureView {
         id: format!("{}-against-{}", y.id, x.id),
         svg: lines::draw(&axes, &drawn),
         title: axes.title,
         caption: format!(
-            "Up and {better} is better; whiskers are 95 % intervals.{labels}{}",
+            "Up and {better} is better; whiskers are 95 % intervals.{labels}{dim}{}",
             first_of(n_lines, "lines")
         ),
     })
@@ -164,6 +210,7 @@ fn dot(cell: &CellSummary, key: Option<&str>, name: &str, axes: [(&Axis, &Figure
         tip: format!("{what}: {}", told.join("; ")),
         x_interval: figures[0].interval,
         y_interval: figures[1].interval,
+        ..Dot::default()
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Axes {
     pub x_ticks: Vec<f64>,
     /// Values upwards that are limits, with their names.
     pub limits: Vec<(f64, String)>,
+    /// Values to the right at which something changes.
+    pub moments: Vec<f64>,
     /// Stretch to the right that counts; what lies outside is shaded.
     pub window: Option<(f64, f64)>,
     /// What dashes mean; empty where they mean nothing.
@@ -69,6 +71,8 @@ pub enum Stroke {
 pub struct Dot {
     /// It is doubtful or INVALID.
     pub is_hollow: bool,
+    /// Another point is better beyond doubt: it is drawn faintly.
+    pub is_dim: bool,
     /// Written beside it, where there is room.
     pub label: String,
     /// Shown when it is pointed at; made from its place where this is empty.
@@ -88,7 +92,7 @@ const BOTTOM: f64 = TOP + PLOT_HEIGHT;
 const INSET: f64 = 18.0;
 const SAMPLE_WIDTH: f64 = 28.0;
 /// Points of a chart that are dots of their own, with tips; more would be a band of ink.
-const DOTS_MAX: usize = 400;
+pub(super) const DOTS_MAX: usize = 400;
 /// Measured values that an axis has ticks at; of more it has round ones.
 const TICKS_MAX: usize = 40;
 
@@ -186,6 +190,9 @@ impl<'a> Plot<'a> {
                 svg.rect((from, TOP), (to - from, PLOT_HEIGHT), "class=\"outside\"", "");
             }
         }
+        for moment in &self.axes.moments {
+            svg.line((self.x.at(*moment), TOP), (self.x.at(*moment), BOTTOM), "limit");
+        }
         for (tick, label) in self.y.ticks() {
             svg.line((LEFT, self.y.at(tick)), (right, self.y.at(tick)), "g");
             svg.text((LEFT - 8.0, self.y.at(tick) + 4.0), Anchor::End, "q", &label);
@@ -246,7 +253,8 @@ impl<'a> Plot<'a> {
                 tip => tip.to_owned(),
             };
             let fill = if dot.is_hollow { "hollow l" } else { "f" };
-            svg.dot(place, 4.0, &format!("{fill}{}", colour % COLOURS), &tip);
+            let dim = if dot.is_dim { " dim" } else { "" };
+            svg.dot(place, 4.0, &format!("{fill}{}{dim}", colour % COLOURS), &tip);
         }
     }
 

@@ -6,6 +6,7 @@ mod devices;
 pub mod divergence;
 mod frontier;
 pub mod heat;
+pub mod history;
 mod labels;
 pub mod lines;
 mod over_load;
@@ -53,7 +54,7 @@ svg.chart .f4 { fill: var(--s4, #8a6d00); } svg.chart .l4 { fill: none; stroke: 
 svg.chart .f5 { fill: var(--s5, #3c91c2); } svg.chart .l5 { fill: none; stroke: var(--s5, #3c91c2); stroke-width: 2; }
 svg.chart .f6 { fill: var(--s6, #6b4fa0); } svg.chart .l6 { fill: none; stroke: var(--s6, #6b4fa0); stroke-width: 2; }
 svg.chart .f7 { fill: var(--s7, #5c6670); } svg.chart .l7 { fill: none; stroke: var(--s7, #5c6670); stroke-width: 2; }
-svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
+svg.chart .dim { opacity: .35; } svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
 ";
 
 /// What hollow points and bars are, as legends say it.
@@ -95,8 +96,12 @@ pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
     charts.extend(overview::load_timeline(input, &alternatives));
     charts.extend(devices::devices(input, &alternatives));
     charts.extend(time_series::gpus(input, &alternatives));
-    let published = published::figures(input, &alternatives);
-    charts.retain(|chart| !published::shows_it(&published, &chart.id));
+    let mut published = published::figures(input, &alternatives);
+    for chart in &mut charts {
+        if let Some(at) = published::that_shows(&published, &chart.id) {
+            *chart = published.remove(at);
+        }
+    }
     charts.extend(published);
     charts
 }

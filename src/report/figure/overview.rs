@@ -35,14 +35,20 @@ pub(super) fn overview(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Ve
             panels(input, alternatives, "lag-and-cost", "Lag of sends, cost and rate", &cost);
         return added.into_iter().chain(cost).collect();
     }
-    let wanted = [
-        figure(MetricId::OutputThroughput),
-        Quantity::figure(MetricId::LoadTime),
-        Quantity::figure(MetricId::Accuracy),
-    ];
-    panels(input, alternatives, "overview", "Speed, load time and accuracy", &wanted)
+    speed_load_accuracy(input, alternatives, "overview", "Speed, load time and accuracy")
         .into_iter()
         .collect()
+}
+
+/// Draws what a row costs and brings, under an id and a title.
+pub(super) fn speed_load_accuracy(
+    input: &Input<'_>,
+    alternatives: &Alternatives<'_>,
+    id: &str,
+    title: &str,
+) -> Option<FigureView> {
+    let wanted = [MetricId::OutputThroughput, MetricId::LoadTime, MetricId::Accuracy];
+    panels(input, alternatives, id, title, &wanted.map(Quantity::figure))
 }
 
 pub(super) fn panels(
@@ -62,7 +68,9 @@ pub(super) fn panels(
         .iter()
         .map(|quantity| format!("{} ({})", results::header(quantity), quantity.id().unit()))
         .collect();
-    let rows = rows(input, alternatives, &cells, &quantities);
+    let mut rows = rows(input, alternatives, &cells, &quantities);
+    // Rows of a table of metrics are none of these.
+    rows.retain(|row| row.bars.iter().flatten().any(Option::is_some));
     let n_rows = rows.len();
     let rows: Vec<BarRow> = rows.into_iter().take(SERIES_MAX).collect();
     let series: &[&str] = if input.published.is_some() {
@@ -90,9 +98,17 @@ fn rows(
     cells: &[&CellSummary],
     quantities: &[Quantity],
 ) -> Vec<BarRow> {
-    let bar_row = |published, row, cell: Option<&CellSummary>, quantities| BarRow {
-        colour: cell.map_or(0, |cell| alternatives.colour(cell)),
-        ..bar_row(published, row, cell, quantities)
+    let stands_in = input.plan.published.as_ref().is_some_and(|plan| plan.stand_ins);
+    let bar_row = |published, row: Option<&Row>, cell: Option<&CellSummary>, quantities| {
+        let drawn = bar_row(published, row, cell, quantities);
+        let colour = cell.map_or(0, |cell| alternatives.colour(cell));
+        match (row, cell) {
+            (Some(row), Some(cell)) if stands_in => {
+                let name = line(&format!("{}, here {}", row.name, label(cell)));
+                BarRow { name, colour, ..drawn }
+            }
+            _ => BarRow { colour, ..drawn },
+        }
     };
     let mut rows = Vec::new();
     let mut matched_ids = Vec::new();

@@ -11,7 +11,6 @@ use crate::report::figure::svg::{Anchor, Svg, at};
 use crate::report::figure::time_series::with_series;
 use crate::report::figure::{COLOURS, FigureView, WIDTH};
 use crate::report::input::Input;
-use crate::report::untrusted::line;
 
 const LEFT: f64 = 14.0;
 const TOP: f64 = 26.0;
@@ -31,11 +30,11 @@ pub(super) fn requests(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Ve
         }
     }
     let shown = of_alternative.into_iter().take(REQUESTS_DRAWN_MAX);
-    shown.map(|(colour, cell, series)| figure(colour, cell, series)).collect()
+    let named = |cell| alternatives.cell_name(cell);
+    shown.map(|(colour, cell, series)| figure(colour, &named(cell), series)).collect()
 }
 
-fn figure(colour: usize, cell: &CellSummary, series: &CellSeries) -> FigureView {
-    let name = line(&cell.name);
+fn figure(colour: usize, name: &str, series: &CellSeries) -> FigureView {
     let title = format!("Requests over time: {name}");
     let spans = &series.requests;
     let ends = spans.iter().flat_map(|it| [it.sent, it.end]).map(f64::from);

@@ -44,7 +44,7 @@ fn distribution(
     let unit = all.iter().find_map(|(cell, _)| cell.distributions.get(&metric)).map(|all| all.unit);
     let label = metric.row().name;
     let drawn = all.iter().take(SERIES_MAX).map(|(cell, curve)| {
-        let name = format!("{} (n = {})", line(&cell.name), curve.n);
+        let name = format!("{} (n = {})", alternatives.cell_name(cell), curve.n);
         (*cell, name, curve.points())
     });
     let lines = coloured(alternatives, drawn);
@@ -73,7 +73,11 @@ pub(super) fn over_time(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
         .filter_map(|metric| {
             let all: Vec<Course<'_>> = with_series(input)
                 .filter_map(|(cell, series)| {
-                    Some((cell, line(&cell.name), series.over_time.get(&metric)?.as_slice()))
+                    Some((
+                        cell,
+                        alternatives.cell_name(cell),
+                        series.over_time.get(&metric)?.as_slice(),
+                    ))
                 })
                 .collect();
             let units = input.summary.cells.iter().filter_map(|cell| cell.figure(metric));
@@ -106,7 +110,7 @@ pub(super) fn gpus(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<Fi
             let all: Vec<Course<'_>> = with_series(input)
                 .flat_map(|(cell, series)| {
                     series.gpus.iter().map(move |gpu| {
-                        let name = format!("{}, {}", line(&cell.name), line(&gpu.name));
+                        let name = format!("{}, {}", alternatives.cell_name(cell), line(&gpu.name));
                         (cell, name, pick(gpu))
                     })
                 })

@@ -7,6 +7,7 @@ pub mod caveats;
 pub mod cells;
 pub mod compatibility;
 pub mod conditions;
+pub mod decision;
 pub mod details;
 pub mod gates;
 pub mod headline;
@@ -32,6 +33,7 @@ use crate::report::view::blocks::BlockView;
 use crate::report::view::caveats::{CaveatView, RemedyView};
 use crate::report::view::cells::CellView;
 use crate::report::view::conditions::{Conditions, Fact};
+use crate::report::view::decision::DecisionView;
 use crate::report::view::gates::GateView;
 use crate::report::view::long_list::LongList;
 use crate::report::view::own_shape::ShapeView;
@@ -56,6 +58,8 @@ pub struct ReportView {
     pub wall_time: String,
     /// The answer, one sentence per question.
     pub headline: Vec<String>,
+    /// Which cell is to be taken, where the scenario says what is wanted of it.
+    pub decision: Option<DecisionView>,
     /// How many cells are in which state, the best first: `6 ok`, `1 INVALID`.
     pub states: Vec<TableCell>,
     /// The leader beside each other alternative at each load.
@@ -165,6 +169,7 @@ impl ReportView {
                 .into_iter()
                 .chain(references::sentences(summary))
                 .collect(),
+            decision: decision::of_report(plan, summary),
             states: states(summary),
             alternatives: alternatives::alternatives(input.comparison),
             alternatives_title: alternatives::title(input.comparison),

@@ -2,7 +2,7 @@
 
 use crate::metrics::reference::ReferenceComparison;
 use crate::metrics::summary::{CellSummary, Summary};
-use crate::report::number::{percent, rounded};
+use crate::report::number::{counted, percent, rounded};
 use crate::report::untrusted::line;
 use crate::report::view::details::per_cell;
 use crate::report::view::table::{Column, Table, TableCell};
@@ -73,7 +73,8 @@ pub fn sentences(summary: &Summary) -> Vec<String> {
         .collect();
     let n_more = all().count().saturating_sub(SENTENCES_MAX);
     if n_more > 0 {
-        sentences.push(format!("Answers of {n_more} more pairs of cells: see the table."));
+        let pairs = counted(n_more as u64, "more pair");
+        sentences.push(format!("Answers of {pairs} of cells: see the table."));
     }
     sentences
 }

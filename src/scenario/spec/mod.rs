@@ -136,7 +136,7 @@ words! {
 table! {
     /// `[published]`.
     #[derive(Clone, Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     pub(crate) struct PublishedSpec {
         /// File stem in `fixtures/published/`.
         pub(crate) table: String,
@@ -145,6 +145,8 @@ table! {
             Map(&Map(&Scalar)),
         /// What the published table calls a swept value → that value.
         pub(crate) names [default]: BTreeMap<String, Value> = Map(&Scalar),
+        /// Other engines than the published ones are measured: rows bear the names of their cells.
+        pub(crate) stand_ins: Option<bool>,
     }
 }
 

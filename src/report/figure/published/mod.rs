@@ -5,14 +5,19 @@ mod summary_table;
 
 use crate::report::figure::FigureView;
 use crate::report::figure::alternatives::Alternatives;
+use crate::report::figure::overview::speed_load_accuracy;
 use crate::report::input::Input;
 
 /// Figures of every run that say the same as one of a published table.
-const SAME: [(&str, &str); 3] = [
+const SAME: [(&str, &str); 4] = [
+    ("overview", TINYLLAMA),
     ("throughput-over-load", "throughput_all_combined"),
     ("latency-heat-map", "latency_heatmap"),
     ("scaling-efficiency", "scaling_efficiency"),
 ];
+
+/// The graph that the table of TinyLlama announces and never had.
+const TINYLLAMA: &str = "tinyllama_gsm8k";
 
 /// Draws the figures of the published table that the scenario names.
 pub(super) fn figures(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec<FigureView> {
@@ -21,14 +26,18 @@ pub(super) fn figures(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec
             let all = engines::series(input, alternatives);
             engines::figures(&all).into_iter().chain(summary_table::figure(&all)).collect()
         }
+        Some(TINYLLAMA) => {
+            let title = "TinyLlama on GSM8K: speed, load time and accuracy";
+            speed_load_accuracy(input, alternatives, TINYLLAMA, title).into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }
 
-/// Whether one of `published` shows the same as the figure `id`.
-pub(super) fn shows_it(published: &[FigureView], id: &str) -> bool {
-    let same = SAME.iter().find(|(general, _)| *general == id);
-    same.is_some_and(|(_, own)| published.iter().any(|figure| figure.id == *own))
+/// Returns the place of the one that shows the same as the figure `id`.
+pub(super) fn that_shows(published: &[FigureView], id: &str) -> Option<usize> {
+    let (_, own) = SAME.iter().find(|(general, _)| *general == id)?;
+    published.iter().position(|figure| figure.id == *own)
 }
 
 #[cfg(test)]
@@ -44,6 +53,7 @@ mod tests {
                 table: "vllm_vs_sglang".to_owned(),
                 rows: indexmap::IndexMap::new(),
                 names: std::collections::BTreeMap::new(),
+                stand_ins: false,
             });
             let plan = Plan { published, ..input.plan.clone() };
             let input = Input { plan: &plan, ..*input };

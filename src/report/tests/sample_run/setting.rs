@@ -52,6 +52,7 @@ pub(crate) fn plan() -> Plan {
             .into_iter()
             .collect(),
             names: BTreeMap::new(),
+            stand_ins: false,
         }),
         reference: BTreeMap::new(),
         search: None,

@@ -83,7 +83,11 @@ fn findings(published: &PublishedTable, cells: &[&CellSummary]) -> Table {
         let mut line = named(published, row);
         line.extend(finding.sides.iter().map(|side| {
             match side.as_ref().and_then(|figure| figure.value) {
-                Some(value) => TableCell::text(format!("{} {}", rounded(value), finding.unit)),
+                Some(value) => TableCell {
+                    // The loads here may be others than the published ones.
+                    spread: finding.at.map_or_else(String::new, |load| format!("at {load}")),
+                    ..TableCell::text(format!("{} {}", rounded(value), finding.unit))
+                },
                 None => TableCell::faint(ABSENT),
             }
         }));

@@ -65,11 +65,7 @@ pub fn beside(
             rows.push(row_beside(published, &row.name, Some(row), None, marks));
         }
         for cell in matched {
-            let name = match matched.len() {
-                1 => row.name.clone(),
-                _ => format!("{}: {}", row.name, cell.name),
-            };
-            rows.push(row_beside(published, &name, Some(row), Some(cell), marks));
+            rows.push(row_beside(published, &row.name, Some(row), Some(cell), marks));
             if !results::is_skipped(cell) {
                 met.extend(rows.last().cloned());
             }
@@ -77,7 +73,7 @@ pub fn beside(
     }
     let unmatched = cells.iter().filter(|cell| !is_matched(cell) && !results::is_skipped(cell));
     for cell in unmatched {
-        rows.push(row_beside(published, &cell.name, None, Some(cell), marks));
+        rows.push(row_beside(published, "not published", None, Some(cell), marks));
     }
     PublishedView {
         met: Table { columns: columns(published), rows: met.into(), ..Table::default() },
@@ -103,7 +99,9 @@ fn told(published: &PublishedTable, table: Table) -> PublishedView {
 const FORMULA_RANK: u8 = 50;
 
 fn columns(published: &PublishedTable) -> Vec<Column> {
-    let mut columns = vec![Column::words(untrusted::line(&published.row_label()), 0)];
+    // Which cell stands beside a row is for the scenario to say: it may be another engine.
+    let label = untrusted::line(&published.row_label());
+    let mut columns = vec![Column::words(label, 0), Column::words("cell, here", 0)];
     for (column, rank) in published.columns.iter().zip(1..) {
         let label = untrusted::line(column.heading);
         if column.quantity.is_some() {
@@ -126,7 +124,11 @@ fn row_beside(
     cell: Option<&CellSummary>,
     marks: &Marks,
 ) -> Vec<TableCell> {
-    let mut cells = vec![TableCell::text(untrusted::line(name))];
+    let here = cell.map_or_else(
+        || TableCell::faint(ABSENT),
+        |cell| TableCell::text(untrusted::line(&cell.name)),
+    );
+    let mut cells = vec![TableCell::text(untrusted::line(name)), here];
     for (at, column) in published.columns.iter().enumerate() {
         if let Some(quantity) = &column.quantity {
             cells.push(measured(cell, quantity, marks));
@@ -179,6 +181,7 @@ mod tests {
             table: String::new(),
             rows: indexmap::IndexMap::new(),
             names: std::collections::BTreeMap::new(),
+            stand_ins: false,
         };
         for (name, conditions) in rows {
             let conditions = conditions.iter().map(|(key, value)| ((*key).into(), (*value).into()));
@@ -189,7 +192,11 @@ mod tests {
             beside(published, Some(&plan), input.summary, &Marks::default())
         });
         let rows = view.table.rows.iter();
-        rows.map(|row| format!("{} {}", row[0].text, row.last().expect("a status").text)).collect()
+        rows.map(|row| {
+            let status = &row.last().expect("a status").text;
+            format!("{}: {} {status}", row[0].text, row[1].text)
+        })
+        .collect()
     }
 
     #[test]
@@ -201,13 +208,13 @@ mod tests {
         assert_eq!(
             rows[..5],
             [
-                "vLLM FP16 ok",
+                "vLLM FP16: tiny-fp16 ok",
                 "vLLM FP32: transformers-fp16 skipped",
                 "vLLM FP32: transformers-fp32 skipped",
-                "Hugging Face FP16 no cell",
-                "Hugging Face FP32 no cell",
+                "Hugging Face FP16: – no cell",
+                "Hugging Face FP32: – no cell",
             ]
         );
-        assert_eq!(rows[5], "tiny-fp32 ok", "matched cells are not repeated below");
+        assert_eq!(rows[5], "not published: tiny-fp32 ok", "matched cells are not repeated below");
     }
 }

@@ -1,0 +1,357 @@
+//! Which cell is to be taken, and why: the answer in a sentence, what would change it, every cell.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::decide::{CRITERIA, Decision, Margin, Weighed, decide};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Summary};
+use crate::plan::Plan;
+use crate::report::cell_name::CellNames;
+use crate::report::number::{self, ABSENT, counted, rounded};
+use crate::report::untrusted::line;
+use crate::report::view::results;
+use crate::report::view::table::{Column, Table, TableCell, Tone};
+
+/// Money and energy that are shown where any cell has them.
+const SPENT: [MetricId; 6] = [
+    MetricId::CostPer1mTokens,
+    MetricId::CostPerGoodRequest,
+    MetricId::CostPerCorrectAnswer,
+    MetricId::EnergyPerToken,
+    MetricId::EnergyPerGoodRequest,
+    MetricId::EnergyPerCorrectAnswer,
+];
+
+/// Cells that a report's table has; `bench decide` shows all.
+const CELLS_MAX: usize = 40;
+
+/// What a report says of the decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DecisionView {
+    /// The recommended cell, the runner-up, the margin and whether it is noise, in a sentence.
+    pub answer: String,
+    /// The same at length, with what would change it.
+    pub sentences: Vec<String>,
+    /// The cells on the Pareto front and those that are told of.
+    pub table: Table,
+    /// What the front is.
+    pub rules: String,
+}
+
+/// Whether a report decides: where the scenario says by objectives, gates or a price what is
+/// wanted, and there is a choice.
+pub(in crate::report) fn is_asked(plan: &Plan, summary: &Summary) -> bool {
+    let asks = plan.gpu_hour_price.is_some()
+        || plan.gate.as_ref().is_some_and(|gate| !gate.must.is_empty())
+        || plan.cells.iter().any(|cell| cell.slo.is_some());
+    let is_choice = summary.cells.iter().filter(|cell| cell.takes_part()).nth(1).is_some();
+    asks && is_choice && plan.report != results::CALIBRATE && summary.searches.is_empty()
+}
+
+/// Decides for a report, where that [`is_asked`].
+pub(super) fn of_report(plan: &Plan, summary: &Summary) -> Option<DecisionView> {
+    if !is_asked(plan, summary) {
+        return None;
+    }
+    let decision = decide(plan, summary, None);
+    let told = [decision.best, decision.runner_up, decision.better_but];
+    let n_all = decision.cells.len();
+    let is_told =
+        |at: &usize| told.contains(&Some(*at)) || decision.cells[*at].dominated_by.is_none();
+    let shown: Vec<usize> = (0..n_all).filter(is_told).take(CELLS_MAX).collect();
+    let of = Told::of(&decision, summary);
+    let mut table = of.table(&shown);
+    if shown.len() < n_all {
+        let left = counted((n_all - shown.len()) as u64, "cell");
+        table.left_out = format!("{left} left out; `bench decide DIR` shows all.");
+    }
+    Some(DecisionView {
+        answer: of.answer(),
+        sentences: of.sentences(),
+        table,
+        rules: RULES.to_owned(),
+    })
+}
+
+/// What a Pareto front is here.
+pub(in crate::report) const RULES: &str = "Pareto front: no other cell is at least as good in output per GPU, TTFT and TPOT, and \
+                     better in one beyond the intervals. Cells that are not on it are dim.";
+
+/// A decision and how its cells are called.
+pub(in crate::report) struct Told<'a> {
+    decision: &'a Decision,
+    cells: BTreeMap<&'a str, &'a CellSummary>,
+    names: CellNames,
+}
+
+impl<'a> Told<'a> {
+    pub(in crate::report) fn of(decision: &'a Decision, summary: &'a Summary) -> Self {
+        let cells: BTreeMap<&str, &CellSummary> =
+            summary.cells.iter().map(|cell| (cell.name.as_str(), cell)).collect();
+        let weighed = decision.cells.iter().filter_map(|it| cells.get(it.cell.as_str()).copied());
+        let names = CellNames::of(&weighed.collect::<Vec<_>>());
+        Self { decision, cells, names }
+    }
+
+    fn name(&self, it: &Weighed) -> String {
+        let cell = self.cells.get(it.cell.as_str());
+        cell.map_or_else(|| line(&it.cell), |cell| self.names.name(cell))
+    }
+
+    /// Says in one sentence what is recommended.
+    pub(in crate::report) fn answer(&self) -> String {
+        let decision = self.decision;
+        let named = |at: usize| self.told(&decision.cells[at]);
+        let said = match (decision.best, decision.runner_up, decision.margin) {
+            (None, ..) => {
+                let near = decision.better_but.map(|at| {
+                    format!(
+                        "; the best of them is {}, but {}",
+                        named(at),
+                        decision.cells[at].against.join("; ")
+                    )
+                });
+                format!(
+                    "No cell is recommended: none meets what is required{}.",
+                    near.unwrap_or_default()
+                )
+            }
+            (Some(best), Some(other), Some(margin)) => {
+                format!(
+                    "Recommended: {}; runner-up {}, by {}, {}.",
+                    named(best),
+                    named(other),
+                    by(&margin),
+                    noise(margin.is_outside_noise()),
+                )
+            }
+            (Some(best), ..) => {
+                format!("Recommended: {}; no other cell meets what is required.", named(best))
+            }
+        };
+        line(&said)
+    }
+
+    /// Says what is recommended, and why not something else.
+    pub(in crate::report) fn sentences(&self) -> Vec<String> {
+        let decision = self.decision;
+        let told = |it: &Weighed| self.told(it);
+        let Some(best) = decision.best.map(|at| &decision.cells[at]) else {
+            let n = counted(decision.cells.len() as u64, "cell");
+            let mut said =
+                vec![format!("Nothing is recommended: of {n} none meets what is required.")];
+            if let Some(near) = decision.better_but.map(|at| &decision.cells[at]) {
+                said.push(format!(
+                    "The best of them is {}; {}.",
+                    told(near),
+                    near.against.join("; ")
+                ));
+            }
+            return said.iter().map(|it| line(it)).collect();
+        };
+        let mut said = vec![format!("Recommended: {}.", told(best))];
+        match (decision.runner_up.map(|at| &decision.cells[at]), decision.margin) {
+            (Some(other), Some(margin)) => {
+                let noise = noise(margin.is_outside_noise());
+                said.push(format!(
+                    "Runner-up: {}; the margin is {}, {noise}.",
+                    told(other),
+                    by(&margin),
+                ));
+            }
+            _ => said.push("No other cell meets what is required.".to_owned()),
+        }
+        if let Some(better) = decision.better_but.map(|at| &decision.cells[at]) {
+            let against = better.against.join("; ");
+            said.push(format!("It would be {}, but {against}.", told(better)));
+        }
+        said.extend(self.changes());
+        if !best.undecided.is_empty() {
+            said.push(format!("Not decided of it: {}.", best.undecided.join(", ")));
+        }
+        if !decision.has_objectives {
+            said.push("Without `[slo]` no latency is required of it.".to_owned());
+        }
+        if let Some(capacity) = decision.capacity {
+            let price =
+                capacity.price_per_hour.map(|price| format!(", {} an hour", rounded(price)));
+            said.push(format!(
+                "{} req/s take {} with {}{}.",
+                rounded(capacity.rate_per_s),
+                counted(capacity.n_engines, "engine"),
+                counted(capacity.n_gpus, "GPU"),
+                price.unwrap_or_default(),
+            ));
+        }
+        said.iter().map(|it| line(it)).collect()
+    }
+
+    /// Says what would have to be otherwise for another cell to be recommended.
+    fn changes(&self) -> Vec<String> {
+        let decision = self.decision;
+        let mut said = Vec::new();
+        if let (Some(other), Some(margin)) = (decision.runner_up, decision.margin)
+            && margin.ratio > 1.0
+        {
+            // A price must fall by another share than an output must rise.
+            let (verb, share) = match decision.goal.larger_is_better() {
+                Some(true) => ("rose", margin.ratio - 1.0),
+                _ => ("fell", 1.0 - 1.0 / margin.ratio),
+            };
+            let share = rounded(share * 100.0);
+            let (other, goal) = (self.name(&decision.cells[other]), decision.goal.label());
+            said.push(format!("{other} would take its place if its {goal} {verb} by {share} %."));
+        }
+        let below = decision.slack.iter().filter(|it| it.found_ms <= it.allowed_ms).map(|it| {
+            let (found, allowed) = (rounded(it.found_ms), rounded(it.allowed_ms));
+            format!("{} below {found} ms ({allowed} are allowed)", it.quantity.label())
+        });
+        let below: Vec<String> = below.collect();
+        if !below.is_empty() {
+            said.push(format!(
+                "It would miss the objectives if they asked for {}.",
+                below.join(" or ")
+            ));
+        }
+        if decision.margin.is_some_and(|margin| margin.is_outside_noise() != Some(true)) {
+            said.push("More trials would tell whether the margin is real.".to_owned());
+        }
+        said
+    }
+
+    /// Shows some of the cells that were weighed.
+    pub(in crate::report) fn table(&self, of: &[usize]) -> Table {
+        let decision = self.decision;
+        let (criteria, spent) = (CRITERIA, SPENT.map(Quantity::figure));
+        let share = Quantity::figure(MetricId::GoodputShare);
+        let accuracy = Quantity::figure(MetricId::Accuracy);
+        let quantities: Vec<&Quantity> =
+            criteria.iter().chain([&share, &accuracy]).chain(&spent).collect();
+        let mut columns = vec![Column::words("cell", 0), Column::words("standing", 0)];
+        columns.extend(
+            quantities.iter().zip(1..).map(|(quantity, rank)| {
+                Column::numbers(quantity.label(), quantity.id().unit(), rank)
+            }),
+        );
+        let row = |at: &usize| {
+            let it = &decision.cells[*at];
+            let cell = self.cells.get(it.cell.as_str()).copied();
+            let tone = if it.dominated_by.is_some() { Tone::Faint } else { Tone::Plain };
+            let mut row = vec![
+                TableCell { tone, ..TableCell::text(self.name(it)) },
+                standing(decision, *at, it),
+            ];
+            row.extend(quantities.iter().map(|quantity| {
+                let text = cell.map_or_else(String::new, |cell| shown(quantity, cell));
+                TableCell { tone, ..TableCell::text(text) }
+            }));
+            row
+        };
+        let rows = of.iter().map(row).collect();
+        Table { columns, rows, left_out: String::new() }.without_empty_columns()
+    }
+
+    /// Names a cell with its value of the goal.
+    fn told(&self, it: &Weighed) -> String {
+        let decision = self.decision;
+        let value = it.goal.map_or_else(|| ABSENT.to_owned(), rounded);
+        // A price is in the currency of the scenario.
+        let unit = decision.goal.id().unit().replace("price", "");
+        let goal = decision.goal.label();
+        format!("{} ({})", self.name(it), format!("{goal} {value} {unit}").trim_end())
+    }
+}
+
+/// Prints a margin with its interval, where that has a width.
+fn by(margin: &Margin) -> String {
+    let ratio = number::times(margin.ratio);
+    let ends = margin.interval.map(|(low, high)| (format!("{low:.2}"), format!("{high:.2}")));
+    match ends {
+        Some((low, high)) if low != high => format!("{ratio} ({low}–{high})"),
+        _ => ratio,
+    }
+}
+
+fn noise(is_outside: Option<bool>) -> &'static str {
+    match is_outside {
+        Some(true) => "outside the noise",
+        Some(false) => "within the noise: take either",
+        None => "one trial, so nobody knows the noise",
+    }
+}
+
+fn shown(quantity: &Quantity, cell: &CellSummary) -> String {
+    quantity.believed(cell).map_or_else(String::new, |figure| {
+        let number = number::of_figure(quantity, &figure);
+        format!("{} {}", number.value, number.spread).trim_end().to_owned()
+    })
+}
+
+/// Says in a word how a cell stands.
+fn standing(decision: &Decision, at: usize, it: &Weighed) -> TableCell {
+    let (text, tone) = if decision.best == Some(at) {
+        ("recommended", Tone::Good)
+    } else if !it.against.is_empty() {
+        ("misses", Tone::Bad)
+    } else if decision.runner_up == Some(at) {
+        ("runner-up", Tone::Plain)
+    } else if it.dominated_by.is_some() {
+        ("dominated", Tone::Faint)
+    } else {
+        ("", Tone::Plain)
+    };
+    TableCell { tone, note: it.against.join("; "), ..TableCell::text(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::decide::Slack;
+
+    fn decision(margin: Margin) -> Decision {
+        let cell = |name: &str, price, against: &[&str]| Weighed {
+            cell: name.to_owned(),
+            against: against.iter().map(|why| (*why).to_owned()).collect(),
+            undecided: Vec::new(),
+            goal: Some(price),
+            dominated_by: None,
+        };
+        Decision {
+            format: 1,
+            goal: Quantity::figure(MetricId::CostPer1mTokens),
+            has_objectives: true,
+            cells: vec![
+                cell("fast 8", 1.0, &[]),
+                cell("slow 8", 1.25, &[]),
+                cell("fast 32", 0.5, &["80.0 % of its requests met the objectives, 99 % must"]),
+            ],
+            best: Some(0),
+            runner_up: Some(1),
+            margin: Some(margin),
+            better_but: Some(2),
+            slack: vec![Slack {
+                quantity: Quantity::percentile(MetricId::TtftScheduled, 99.0),
+                allowed_ms: 500.0,
+                found_ms: 123.0,
+            }],
+            capacity: None,
+        }
+    }
+
+    #[test]
+    fn the_answer_is_a_sentence_and_what_would_change_it_follows() {
+        let clear = decision(Margin { ratio: 1.25, interval: Some((1.1, 1.4)) });
+        let summary = Summary::default();
+        let of = Told::of(&clear, &summary);
+        insta::assert_snapshot!(of.answer());
+        insta::assert_snapshot!(of.sentences().join("\n"));
+        let close = decision(Margin { ratio: 1.25, interval: Some((0.9, 1.7)) });
+        let of = Told::of(&close, &summary);
+        assert!(of.answer().ends_with("within the noise: take either."), "{}", of.answer());
+        let told = of.sentences().join(" ");
+        assert!(told.contains("More trials would tell"), "{told}");
+    }
+}
