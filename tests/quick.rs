@@ -341,6 +341,34 @@ fn the_built_in_model_takes_the_prompts_that_quick_and_init_make_for_it() {
 }
 
 #[test]
+fn an_engine_is_not_asked_for_what_its_preset_says_it_refuses() {
+    for (preset, takes) in [("transformers", false), ("vllm", true)] {
+        let output = quick(home().path(), &[preset, "org/name", "--dry-run"]);
+        let text = told(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert_eq!(text.contains("ignore-eos"), takes, "{text}");
+        let made = Command::new(env!("CARGO_BIN_EXE_bench"))
+            .args(["init", "--engine", preset, "--model", "org/name", "-"])
+            .output()
+            .unwrap();
+        assert_eq!(told(&made).contains("ignore-eos"), takes, "{}", told(&made));
+    }
+}
+
+#[test]
+fn progress_for_programs_is_json_lines_and_nothing_else() {
+    let home = home();
+    let args = ["sim", "--concurrency", "1", "--seconds", "1", "--output", "4", "--out", "run"];
+    let output = quick(home.path(), &[&args[..], &["--progress", "json"]].concat());
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{}", told(&output));
+    let lines = String::from_utf8(output.stderr).unwrap();
+    assert!(lines.contains("{\"running\":"), "{lines}");
+    for line in lines.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|it| it.is_object()), "{line:?}");
+    }
+}
+
+#[test]
 fn an_engine_that_cannot_run_here_fails_the_command() {
     let home = home();
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -108,9 +108,11 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
             precisions: args.precision.clone(),
         },
     };
-    let (what, is_started, data) = match &engine {
+    let (what, takes_ignore_eos, data) = match &engine {
         EngineChoice::Running { url, .. } => (url.clone(), false, data),
-        EngineChoice::Started { preset, .. } => (preset.clone(), true, data.read_by(preset)),
+        EngineChoice::Started { preset, .. } => {
+            (preset.clone(), presets::takes_ignore_eos(preset), data.read_by(preset))
+        }
     };
     let model_on = args.model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {
@@ -120,7 +122,7 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
             api: None,
             stream: true,
             max_tokens: quick::max_tokens(None, &data),
-            ignore_eos: is_started && data.is_generated(),
+            ignore_eos: takes_ignore_eos && data.is_generated(),
         },
         engine,
         data,

@@ -54,6 +54,16 @@ pub(crate) fn all() -> Vec<Found> {
     found
 }
 
+/// Whether requests to a preset's engine may ask for answers of a length.
+pub(crate) fn takes_ignore_eos(name: &str) -> bool {
+    let preset = all().into_iter().find(|preset| preset.name == name);
+    let table: Option<toml::Table> = preset.and_then(|preset| preset.text.parse().ok());
+    let mut refused = Vec::new();
+    let quirks = table.as_ref().and_then(|table| table.get("quirks"));
+    collect_texts(quirks.and_then(|quirks| quirks.get("omit")), &mut refused);
+    !refused.iter().any(|field| field == "ignore_eos")
+}
+
 /// Returns where presets are looked for before the program's own, in words.
 pub(crate) fn places() -> String {
     let dirs: Vec<String> =

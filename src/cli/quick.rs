@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::args::{Colour, QuickArgs};
+use crate::cli::args::{Colour, ProgressAs, QuickArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::run::{self, Begin};
@@ -62,13 +62,18 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
     let planned = scenario_file::plan_text(&path, &text, None, &args.sets)?;
     let (exit, analysis) =
         run::carry_out(planned, &path, Begin::New(args.out.as_deref()), &args.ends, colour)?;
-    if !args.ends.quiet {
+    if is_told(args) {
         let written = kept::word(&analysis.dir.join("scenario.toml"));
         output::message(&format!(
             "scenario: {written}\n  change it and measure again with: bench run {written}"
         ));
     }
     Ok(exit)
+}
+
+/// Whether people read what is told: lines for programs are JSON and nothing else.
+fn is_told(args: &QuickArgs) -> bool {
+    !args.ends.quiet && args.ends.progress != ProgressAs::Json
 }
 
 /// Whether a target is the place of a server rather than the name of an engine.
@@ -187,7 +192,7 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
             api: None,
             stream: true,
             max_tokens: max_tokens(args.output, &data),
-            ignore_eos: data.is_generated(),
+            ignore_eos: data.is_generated() && presets::takes_ignore_eos(&preset),
         },
         engine: EngineChoice::Started { preset, model, precisions: args.precision.clone() },
         data,
@@ -243,7 +248,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     let listed = listed.map_err(unavailable)?;
     let model = choose(args.model.as_deref(), listed.as_deref(), &url)?;
     let tell = |text: &str| {
-        if !args.ends.quiet {
+        if is_told(args) {
             output::message(text);
         }
     };
