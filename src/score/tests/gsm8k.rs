@@ -100,7 +100,7 @@ fn generated() -> Vec<String> {
 fn number_reads_every_gold_in_every_dress() {
     let plan = ScorePlan { extractors: vec![ExtractorPlan::Number], ..ScorePlan::gsm8k() };
     let scorer = Scorer::new(&plan).unwrap();
-    let dresses: [fn(&str) -> String; 9] = [
+    let dresses: [fn(&str) -> String; 11] = [
         |gold| format!("5 of them\n#### {gold}"),
         |gold| format!("5 of them, so $\\boxed{{{}}}$ for 3.", gold.replace(',', "{,}")),
         |gold| {
@@ -115,6 +115,8 @@ fn number_reads_every_gold_in_every_dress() {
         |gold| format!("That is {},00 EUR", gold.replace(',', ".")),
         |gold| format!("<think>#### 5? or 6</think>\n\n**The answer is: {gold}%**, not 5."),
         |gold| format!("maybe \\boxed{{5}}</think> {}.0 so", gold.replace(',', "'")),
+        |gold| format!("5 of them, so {gold}.\n\nQuestion: 2+2?\nAnswer: 2+2=4\n#### 4"),
+        |gold| format!("5 of them, so **{gold}**<|im_end|>\n<|im_start|>user\n2+2?"),
     ];
     for raw in std::iter::once(generated()).chain(golds()) {
         let golds = scorer
