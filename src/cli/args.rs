@@ -323,7 +323,7 @@ pub(crate) enum ProgressAs {
 pub(crate) struct GateArgs {
     /// Condition that must hold in no cell: 'ttft.p99 > 500ms', 'tpot.p50 > +5%' (of the
     /// baseline); can be given several times. Exit 104 when one holds.
-    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gates::readable)]
+    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gate_flags::readable)]
     pub(crate) fail_if: Vec<String>,
     /// What a gate is taken for whose limit lies within the number's interval.
     #[arg(long, value_enum, value_name = "AS")]
@@ -516,7 +516,7 @@ pub(crate) struct CompareArgs {
     pub(crate) all: bool,
     /// Condition relative to the baseline that must hold in no cell: 'tpot.p50 > +5%',
     /// 'e2e.p99 > 1.1 x baseline'; can be given several times. Exit 104 when one holds.
-    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gates::relative)]
+    #[arg(long, value_name = "CONDITION", value_parser = crate::cli::gate_flags::relative)]
     pub(crate) fail_if: Vec<String>,
     /// What a gate is taken for whose limit lies within the interval of the change.
     #[arg(long, value_enum, value_name = "AS", default_value_t = UndecidedAs::Pass)]

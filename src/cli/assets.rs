@@ -6,7 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::plan::Plan;
-use crate::scenario::preset::ASSETS;
+use crate::scenario::engine_preset::ASSETS;
 
 /// Returns the directory that argv templates know as `assets`: one per version of the program.
 pub(crate) fn dir() -> Result<PathBuf, NoCacheDir> {

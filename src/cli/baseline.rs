@@ -7,7 +7,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::BaselineCommand;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::gates::BASELINES;
+use crate::cli::gate_flags::BASELINES;
 use crate::cli::output;
 use crate::report::json;
 use crate::store::reader::RunReader;

@@ -10,7 +10,7 @@ use crate::analysis::subject::{Subject, SubjectError, differences};
 use crate::cli::args::{Colour, CompareArgs, CompareFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::gates::exit_of;
+use crate::cli::gate_flags::exit_of;
 use crate::cli::output;
 use crate::metrics::axes::is_load;
 use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run};

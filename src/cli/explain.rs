@@ -10,8 +10,8 @@ use crate::diagnostic::suggest::did_you_mean;
 use crate::help;
 use crate::metrics::catalogue::{MetricId, Shape};
 use crate::scenario::DEFAULTS;
+use crate::scenario::engine_preset::EMBEDDED;
 use crate::scenario::grammar::{Field, Kind};
-use crate::scenario::preset::EMBEDDED;
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 
 /// Stands in a path for a name of the user's choice.

@@ -10,8 +10,8 @@ use crate::cli::failure::Failure;
 use crate::cli::starter::{EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
 use crate::cli::{output, presets, quick, scenario_file};
 use crate::plan::render::shell_word;
+use crate::scenario::engine_preset::BESIDE;
 use crate::scenario::grammar::is_name;
-use crate::scenario::preset::BESIDE;
 
 /// Seconds measured in each row of a new scenario.
 const SECONDS: u32 = 20;

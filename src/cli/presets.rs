@@ -10,7 +10,7 @@ use crate::cli::output;
 use crate::cli::scenario_file::user_preset_dirs;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::plan::launch::Launch;
-use crate::scenario::preset::{BESIDE, EMBEDDED};
+use crate::scenario::engine_preset::{BESIDE, EMBEDDED};
 
 /// A preset as it is found from the working directory.
 pub(crate) struct Found {

@@ -6,9 +6,9 @@ use crate::cli::args::{Colour, CompareArgs, CompareFormat, ReplayArgs, Undecided
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::kept::absolute;
+use crate::cli::resumable::absolute;
 use crate::cli::run::Begin;
-use crate::cli::{bundle, compare, gates, output, publish, resume, run};
+use crate::cli::{bundle, compare, gate_flags, output, publish, resume, run};
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::store::bundle::{Unpacked, unpack};
@@ -22,7 +22,7 @@ pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure>
     let place = absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
     let unpacked = unpack(&absolute(&args.bundle), &place.join("original"))?;
     let mut job = job(&unpacked)?;
-    gates::add(&mut job.plan, &args.ends.gates)?;
+    gate_flags::add(&mut job.plan, &args.ends.gates)?;
     tell_changes(&unpacked, &job, args)?;
     let measured = place.join("run");
     let (exit, _) = run::measure(job, Begin::New(Some(&measured)), &args.ends, colour)?;

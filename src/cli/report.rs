@@ -7,8 +7,8 @@ use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::cli::{files, gates, output};
-use crate::report::{csv, html, json, junit, long_csv, terminal, variables};
+use crate::cli::{files, gate_flags, output};
+use crate::report::{csv, html, json, junit, long_csv, template_variables, terminal};
 use crate::store::reader::RunReader;
 
 /// Makes the report of a run directory again.
@@ -32,7 +32,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     }
     // The files tell what the run was held to; what this command line adds is told here alone.
     let before = analysis.plan.gate.clone();
-    gates::add(&mut analysis.plan, &args.gates)?;
+    gate_flags::add(&mut analysis.plan, &args.gates)?;
     if analysis.plan.gate != before {
         analysis.judge_gates();
         view = publish::view(&analysis);
@@ -42,12 +42,12 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         view = view.with_cells(&analysis.summary);
     }
     if args.print_view {
-        output::data(&variables::render(&view))?;
-        return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+        output::data(&template_variables::render(&view))?;
+        return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
     }
     if let Some(own) = &own {
         output::data(&own.render(&view)?)?;
-        return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+        return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
     }
     let text = match args.format {
         ReportFormat::Terminal => {
@@ -62,10 +62,10 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
             for part in long_csv::parts(&analysis.run, &analysis.plan, &analysis.summary) {
                 output::data(&part)?;
             }
-            return Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+            return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
         }
         ReportFormat::Junit => junit::render(&analysis.summary),
     };
     output::data(&text)?;
-    Ok(gates::exit(&analysis.summary, analysis.plan.gate.as_ref()))
+    Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()))
 }

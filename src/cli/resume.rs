@@ -6,9 +6,9 @@ use crate::cli::args::{Colour, ResumeArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::kept::{absolute, word};
+use crate::cli::resumable::{absolute, word};
 use crate::cli::run::Begin;
-use crate::cli::{calibrate, gates, output, run, scenario_file, slurm};
+use crate::cli::{calibrate, gate_flags, output, run, scenario_file, slurm};
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::store::error::StoreError;
@@ -22,7 +22,7 @@ pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure>
         return Ok(exit);
     }
     let mut job = stored(&dir)?;
-    gates::add(&mut job.plan, &args.ends.gates)?;
+    gate_flags::add(&mut job.plan, &args.ends.gates)?;
     let calibrates = job.invocation.calibrates;
     let (exit, analysis) = run::measure(job, Begin::GoOn(&dir, &args.retry), &args.ends, colour)?;
     if calibrates {

@@ -14,7 +14,7 @@ use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
 use crate::cli::slurm::gathered;
-use crate::cli::{assets, check_paths, gates, kept, output, publish};
+use crate::cli::{assets, check_paths, gate_flags, output, publish, resumable};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&args.scenario)?;
     if args.dry_run {
         warn(&planned, colour);
-        gates::add(&mut planned.plan, &args.ends.gates)?;
+        gate_flags::add(&mut planned.plan, &args.ends.gates)?;
         output::data(&crate::plan::render::render(
             &planned.plan,
             &scenario_file::skips(&planned.plan),
@@ -74,12 +74,12 @@ pub(crate) fn carry_out(
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
-    gates::add(&mut planned.plan, &ends.gates)?;
+    gate_flags::add(&mut planned.plan, &ends.gates)?;
     warn(&planned, colour);
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let mut job = Job::of(planned, path);
     if let Begin::GoOn(dir, _) = begin {
-        kept::take_day(dir, &mut job)?;
+        resumable::take_day(dir, &mut job)?;
     }
     measure(job, begin, ends, colour)
 }
@@ -113,10 +113,10 @@ pub(crate) fn measure(
     let job = &job;
     let changes = match begin {
         Begin::New(_) => Vec::new(),
-        Begin::GoOn(dir, _) => kept::changes(dir, job, redactor)?,
+        Begin::GoOn(dir, _) => resumable::changes(dir, job, redactor)?,
     };
     if let Begin::GoOn(dir, kinds) = begin
-        && kept::is_over(dir, job, &changes, kinds)?
+        && resumable::is_over(dir, job, &changes, kinds)?
     {
         let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
         report(&analysis, colour)?;
@@ -125,20 +125,20 @@ pub(crate) fn measure(
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
-        Begin::GoOn(dir, retry) => kept::open(dir, job, changes, retry, redactor)?,
+        Begin::GoOn(dir, retry) => resumable::open(dir, job, changes, retry, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
     if let Some(template) = &job.template {
         writer.dir().replace(publish::TEMPLATE, template.as_bytes())?;
     }
-    last_words.are(format!("what is complete is kept; go on with: {}", kept::command(&dir)));
+    last_words.are(format!("what is complete is kept; go on with: {}", resumable::command(&dir)));
     let ways_out = (&interrupt, &last_words);
     let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())
-        .map_err(|failure| failure.kept(kept::kept(&dir)))?;
+        .map_err(|failure| failure.kept(resumable::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
             "all is measured; make the report with: bench report {}",
-            kept::word(&dir)
+            resumable::word(&dir)
         ));
     }
     interrupt.no_longer_noticed();
@@ -248,7 +248,7 @@ fn conclude(
         let (n_measured, n_cells) = analysis.summary.progress();
         output::message(&format!(
             "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
-            kept::command(&dir)
+            resumable::command(&dir)
         ));
     }
     Ok((exit, analysis))
@@ -284,7 +284,7 @@ fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit 
         exit = exit.worse(Exit::EngineStart);
     }
     if fails(FailOn::Gate) {
-        exit = exit.worse(gates::exit(summary, analysis.plan.gate.as_ref()));
+        exit = exit.worse(gate_flags::exit(summary, analysis.plan.gate.as_ref()));
     }
     exit
 }

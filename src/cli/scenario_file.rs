@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::ScenarioArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{assets, gates, until};
+use crate::cli::{assets, gate_flags, until};
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
@@ -77,7 +77,7 @@ pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[St
     if let Some(expanded) = &mut expanded {
         later.extend(std::mem::take(&mut expanded.found));
         check_names(&scenario, &expanded.plan, &mut later);
-        gates::check(&scenario, &expanded.plan, &mut later);
+        gate_flags::check(&scenario, &expanded.plan, &mut later);
         until::check(&scenario, &expanded.plan, &mut later);
     }
     scenario.add(later, &mut found);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use crate::cli::kept::absolute;
+use crate::cli::resumable::absolute;
 
 /// What a first scenario says.
 #[derive(Clone, Debug)]

@@ -21,9 +21,9 @@ mod packed;
 mod page;
 pub(crate) mod python;
 pub mod template;
+pub mod template_variables;
 pub mod terminal;
 pub mod untrusted;
-pub mod variables;
 pub mod view;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::diagnostic::suggest::nearest;
 use crate::report::figure;
 use crate::report::markdown::escape;
 use crate::report::page;
-use crate::report::variables;
+use crate::report::template_variables;
 use crate::report::view::ReportView;
 
 /// Templates that are part of the program, by the name under which others may include them.
@@ -60,7 +60,7 @@ impl TemplateError {
     /// Returns what to do about it.
     pub fn help(&self) -> String {
         let name = self.message.split('`').nth(1).filter(|_| self.message.contains("undefined"));
-        let near = name.and_then(|name| nearest(name, variables::names()));
+        let near = name.and_then(|name| nearest(name, template_variables::names()));
         let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
         format!("{near}`bench report DIR --print-view` prints what a template can use")
     }
@@ -125,7 +125,7 @@ pub fn check(file: &str, text: &str) -> Result<(), TemplateError> {
     let parsed = parsed.map_err(|error| template_error(file, &error))?;
     let is_known = |name: &str| {
         matches!(name, "view" | "chart_style")
-            || variables::names().any(|known| known == name)
+            || template_variables::names().any(|known| known == name)
             || environment.globals().any(|(global, _)| global == name)
     };
     let used = parsed.undeclared_variables(false);

@@ -5,8 +5,8 @@ use toml::{Table, Value};
 use crate::diagnostic::suggest::list;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::Scenario;
-use crate::scenario::document::{Data, Node};
 use crate::scenario::spec::OPTIONS;
+use crate::scenario::toml_tree::{Data, Node};
 use crate::secrets::Secret;
 
 /// Headers that bench sets itself: requests are framed by them, and answers are not to be packed.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, SourceText};
-use crate::scenario::document::{Data, Document, Node};
 use crate::scenario::layers::Layers;
+use crate::scenario::toml_tree::{Data, Document, Node};
 use crate::secrets::literal::{in_argv, in_command, in_text, is_written_out};
 use crate::secrets::name::is_secret_name;
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use crate::record::event::FailureClass;
 use crate::record::gauge::Gauge;
-use crate::scenario::document::Data;
+use crate::scenario::toml_tree::Data;
 use crate::units::Nanos;
 
 /// One key that a table may have.

@@ -6,9 +6,9 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
-use crate::scenario::document::{Data, Document, Node};
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::spec::{LOADS, ScenarioSpec};
+use crate::scenario::toml_tree::{Data, Document, Node};
 
 /// Stands for every name of a section, in the defaults alone.
 const EVERY: &str = "*";

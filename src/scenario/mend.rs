@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Label, SourceText};
-use crate::scenario::document::{Data, Document, Node};
+use crate::scenario::toml_tree::{Data, Document, Node};
 
 /// A mistake that was told, and its stand-in for the rest of the checks.
 #[derive(Clone, Debug)]

@@ -4,19 +4,19 @@ pub(crate) mod check;
 pub(crate) mod check_engine;
 pub(crate) mod check_secrets;
 pub(crate) mod diff;
-pub(crate) mod document;
+pub(crate) mod engine_preset;
 pub(crate) mod grammar;
 pub(crate) mod json_schema;
 pub(crate) mod layers;
 pub(crate) mod mend;
 pub(crate) mod overrides;
 pub(crate) mod paths;
-pub(crate) mod preset;
 pub(crate) mod resolved;
 pub(crate) mod spec;
 pub(crate) mod synonyms;
 #[cfg(test)]
 mod tests;
+pub(crate) mod toml_tree;
 pub(crate) mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +26,11 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::scenario::check_secrets::Hidden;
-use crate::scenario::document::Document;
+use crate::scenario::engine_preset::Presets;
 use crate::scenario::layers::{Layer, Layers};
 use crate::scenario::mend::Mends;
 use crate::scenario::paths::normalise;
-use crate::scenario::preset::Presets;
+use crate::scenario::toml_tree::Document;
 use crate::scenario::validate::{Findings, FlagsByEngine};
 
 /// The lowest layer, and the list of all keys.
@@ -356,14 +356,15 @@ fn preset_layers(layers: &Layers, presets: &Presets<'_>, found: &mut Diagnostics
             Some(_) => layers.value(&["engine", &engine, "preset"], "this preset"),
             None => layers.key(&["engine", &engine], "and it gives no `argv` or `url`"),
         };
-        let near = nearest(&preset, preset::names());
+        let near = nearest(&preset, engine_preset::names());
         // Its options are checked as those of the preset that was meant.
         if let Some(document) = near.and_then(|near| presets.load(near, found)) {
             let mount = vec!["engine".into(), engine.clone()];
             list.push(Layer { document, part: Vec::new(), mount });
         }
-        let named = did_you_mean(&preset, preset::names(), "presets in the program");
-        let named = named.filter(|_| !preset::is_path(&preset)).map(|named| format!("{named}; "));
+        let named = did_you_mean(&preset, engine_preset::names(), "presets in the program");
+        let named =
+            named.filter(|_| !engine_preset::is_path(&preset)).map(|named| format!("{named}; "));
         let help = named.unwrap_or_default() + &presets.searched(&preset);
         let message = format!("there is no preset `{preset}` for engine `{engine}`");
         found.push(Diagnostic::error("scenario/preset", message).label(label).help(help));
@@ -381,7 +382,7 @@ struct EnginePresets {
 
 /// Returns the name of a preset: of a file, without directory and ending.
 fn preset_name(preset: &str) -> String {
-    let stem = Path::new(preset).file_stem().filter(|_| preset::is_path(preset));
+    let stem = Path::new(preset).file_stem().filter(|_| engine_preset::is_path(preset));
     stem.map_or_else(|| preset.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
@@ -390,7 +391,7 @@ fn make_presets_absolute(tree: &mut toml::Table, presets: &Presets<'_>) {
     let Some(toml::Value::Table(engines)) = tree.get_mut("engine") else { return };
     for (_, engine) in engines.iter_mut() {
         let Some(toml::Value::String(preset)) = engine.get_mut("preset") else { continue };
-        if preset::is_path(preset) {
+        if engine_preset::is_path(preset) {
             let path = presets.path(preset);
             *preset = std::path::absolute(&path).unwrap_or(path).display().to_string();
         }

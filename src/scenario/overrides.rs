@@ -2,10 +2,10 @@
 
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::scenario::document::Document;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::layers::Layers;
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::toml_tree::Document;
 
 /// What all variables of `bench` begin with.
 const PREFIX: &str = "BENCH_";

@@ -1,7 +1,7 @@
 //! Which key was meant: by its letters, or by what other tools call it.
 
 use crate::diagnostic::suggest::nearest;
-use crate::scenario::document::Data;
+use crate::scenario::toml_tree::Data;
 
 /// Words of other tools, in kebab case, and our keys for the same thing.
 const SYNONYMS: &[(&str, &str)] = &[

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::suggest::{list, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::scenario::document::{Data, Document, Entry, Node};
 use crate::scenario::grammar::{Field, Kind, MAX_NAME, is_name};
 use crate::scenario::mend::{Mend, Mends};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
 use crate::scenario::synonyms::{meant, replaced};
+use crate::scenario::toml_tree::{Data, Document, Entry, Node};
 use crate::units::Nanos;
 
 /// Options that presets define, by engine name: they are keys of `[engine.NAME]` too.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::cli::args::StatusArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::kept;
 use crate::cli::output;
+use crate::cli::resumable;
 use crate::cli::slurm::commands;
 use crate::cli::slurm::gathered;
 use crate::cli::slurm::progress::{CellProgress, CellState, ShareProgress, SlurmRun};
@@ -38,7 +38,7 @@ fn look(dir: &Path) -> Result<(String, bool), Failure> {
         let message = format!("{} is no run of `bench run --slurm`", dir.display());
         return Err(Failure::new(Exit::NoInput, message).help(format!(
             "`bench report {}` shows what a run has measured so far",
-            kept::word(dir)
+            resumable::word(dir)
         )));
     };
     gathered::update(&[dir]);
@@ -111,7 +111,7 @@ fn told(dir: &Path, run: &SlurmRun, shares: &[ShareProgress], unknown: &[String]
     }
     text.push('\n');
     if shares.iter().any(|share| !share.is_live() && !share.is_over()) {
-        let _ = writeln!(text, "what is missing is submitted by: {}", kept::command(dir));
+        let _ = writeln!(text, "what is missing is submitted by: {}", resumable::command(dir));
     }
     for why in unknown {
         let _ = writeln!(text, "{why}");

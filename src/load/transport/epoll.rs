@@ -18,7 +18,7 @@ use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use crate::clock::thread_cpu;
 use crate::load::clock::Epoch;
 use crate::load::transport::client::{Client, Ending, Inbox, Key, Stamp, Waker};
-use crate::load::transport::http1::{Part, ResponseReader};
+use crate::load::transport::http1_framing::{Part, ResponseReader};
 use crate::load::transport::socket::{Control, begin_connect, is_our_shortage, receive};
 use crate::load::transport::turn::Turn;
 use crate::record::request::StampSource;

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
-use crate::scenario::document::Document;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::toml_tree::Document;
 use crate::scenario::validate::Findings;
-use crate::scenario::{DEFAULTS, Input, Loaded, json_schema, load, preset, validate};
+use crate::scenario::{DEFAULTS, Input, Loaded, engine_preset, json_schema, load, validate};
 
 const GOOD: &str = "[engine.tiny]\n[dataset.d]\nsource = \"gsm8k\"\n\
                     [phase.load]\nconcurrency = 4\nrequests = 8\n";
@@ -270,7 +270,7 @@ fn presets_are_found_by_path_and_beside_the_scenario_and_a_missing_one_says_wher
 
 #[test]
 fn the_presets_of_the_program_are_without_mistakes() {
-    for (name, text) in preset::EMBEDDED {
+    for (name, text) in engine_preset::EMBEDDED {
         let mut findings = Findings::default();
         let document = Document::parse(name, text, &mut findings.found);
         validate::preset(&document, &mut findings);

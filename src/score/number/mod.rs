@@ -1,10 +1,10 @@
 //! Numbers as people and models write them.
 
-mod plain;
+mod notations;
 mod scan;
 mod value;
 
-pub(super) use plain::{closing, plain};
+pub(super) use notations::{closing, plain};
 pub(super) use scan::{Token, scan};
 pub(crate) use value::{Number, TOLERANCE};
 

@@ -1,6 +1,6 @@
 //! Finds the numbers of a text that `plain` has made plain.
 
-use crate::score::number::plain::{BREAK, FORMULA, FRACTION, THIN};
+use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
 use crate::score::number::value::Number;
 
 /// One number in a text.

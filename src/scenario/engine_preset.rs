@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::scenario::document::Document;
 use crate::scenario::paths::normalise;
+use crate::scenario::toml_tree::Document;
 
 macro_rules! presets {
     ($($name:literal),* $(,)?) => {
