@@ -91,7 +91,7 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     let decision: Value = serde_json::from_str(&decision).unwrap();
     assert_eq!(decision["goal"], "cost_per_1m_tokens", "{decision}");
     let told = bench(home, &["decide", "one", "--rate", "10000"]);
-    assert!(told.contains("Recommended: engine=sim,concurrency="), "{told}");
+    assert!(told.contains("Recommended: concurrency="), "{told}");
     assert!(told.contains("10000 req/s take"), "{told}");
 
     let history = bench(home, &["history", "."]);
@@ -100,7 +100,6 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     python_reads_what_the_long_csv_says(home);
 }
 
-/// Holds every number that the Python reader gives against the long CSV of the same run.
 /// The output tree of the lineup's programs has the run's own rates, and gives its capacity again.
 fn a_tree_comes_back(home: &Path, summary: &Value) {
     bench(home, &["export", "one", "--tree", "tree"]);
@@ -125,7 +124,7 @@ fn a_tree_comes_back(home: &Path, summary: &Value) {
         let told = sorted(rows.iter().map(|row| row[at(column)].parse().unwrap()).collect());
         let values = cells.iter().map(|cell| cell["figures"][figure]["value"].as_f64().unwrap());
         for (told, value) in told.iter().zip(sorted(values.collect())) {
-            // Six decimals, from numbers of nine digits.
+            // Six decimals, from numbers of eight digits.
             assert!((told - value).abs() < 1e-6 + 1e-6 * value, "{column}: {told}, {value}");
         }
     }
@@ -137,6 +136,7 @@ fn a_tree_comes_back(home: &Path, summary: &Value) {
     assert!(shown.contains("llama") && shown.contains("1000"), "{shown}");
 }
 
+/// Holds every number that the Python reader gives against the long CSV of the same run.
 fn python_reads_what_the_long_csv_says(home: &Path) {
     fs::write(home.join("reader.py"), bench(home, &["schema", "python"])).unwrap();
     let program = "import json, reader; run = reader.Run('one'); \
