@@ -4,7 +4,7 @@
 //! trials, any other starts anew, and what is no part of the identity (scores, objectives,
 //! trials, titles, report) follows the new plan for all cells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::Table;
@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::render::shell_word;
 use crate::record::event::{EventRecord, RunEvent};
+use crate::record::golds::GoldsRecord;
 use crate::report::number::counted;
 use crate::run::conduct::{self, Done};
 use crate::scenario::diff::{self, Change};
@@ -154,15 +155,21 @@ pub(crate) fn open(
     Ok((writer, done))
 }
 
-/// Whether nothing is missing of a run that is to go on as it is: it ended, and each of its cells
-/// is over. Tells so, and changes nothing.
+/// Whether nothing is missing of a run that is to go on as it is: it ended with these golds, and
+/// each of its cells is over. Tells so, and changes nothing.
 pub(crate) fn is_over(
     dir: &Path,
     job: &Job,
     changes: &[String],
     kinds: &[Retry],
+    golds: &BTreeMap<String, GoldsRecord>,
 ) -> Result<bool, Failure> {
     let reader = RunReader::open(dir)?;
+    for (dataset, now) in golds {
+        if reader.golds(dataset)? != *now {
+            return Ok(false);
+        }
+    }
     if kinds.contains(&Retry::Invalid)
         || reader.is_in_progress()
         || !is_same(&reader, &reader.plan_on_disk()?, job, changes)

@@ -116,7 +116,7 @@ pub(crate) fn measure(
         Begin::GoOn(dir, _) => resumable::changes(dir, job, redactor)?,
     };
     if let Begin::GoOn(dir, kinds) = begin
-        && resumable::is_over(dir, job, &changes, kinds)?
+        && resumable::is_over(dir, job, &changes, kinds, &prepared.golds)?
     {
         let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
         report(&analysis, colour)?;

@@ -174,9 +174,29 @@ extract = ["flexible"]
 table = "tinyllama_gsm8k"
 rows = { "vLLM FP16" = { engine = "sim" } }
 names = { "vLLM FP16" = "sim" }
+stand-ins = true
 [phase.load]
 all-at-once = true
 requests = 6
+"#,
+    ),
+    row(
+        "a load that two processes share",
+        r#"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.q]
+source = "gsm8k"
+location = "./q.jsonl"
+[request]
+max-tokens = 4
+[phase.load]
+concurrency = 3
+requests = 11
+[clients]
+commands = [["env"]]
+host = "127.0.0.1"
 "#,
     ),
     row(
@@ -446,6 +466,7 @@ time = "4h"
 gpus = 2
 gres = "gpu:h100:{{ gpus }}"
 nodes = 1
+clients = 1
 cpus = 4
 memory = "8G"
 max-jobs = 2
@@ -495,6 +516,8 @@ log = { stages = { up = "listening on" }, failures = {} }
 metrics = { path = "/metrics", names = { requests_running = ["vllm:num_requests_running"] } }
 cache-reset = "POST /reset_prefix_cache"
 version = ["{{ program }}", "--version"]
+help = ["{{ program }}", "--help"]
+held-against = ["1.0"]
 configuration = { "/v1/models" = { "/data/0/id" = "served" } }
 quirks = { no-done = true, no-reuse = true, omit = ["seed"] }
 [dataset.q]
