@@ -1,7 +1,7 @@
 //! What a further client does: it makes the same requests from the same data, and sends its share.
 //!
 //! It is this program again, started as a hidden subcommand by the command that the scenario
-//! names. Standard input delivers [`Order`]s, standard output takes [`Answer`]s.
+//! names. Standard input delivers orders, standard output takes answers.
 
 use std::io::{self, BufRead, Stdout};
 use std::process::ExitCode;
