@@ -165,11 +165,6 @@ pub(crate) fn is_over(
     golds: &BTreeMap<String, GoldsRecord>,
 ) -> Result<bool, Failure> {
     let reader = RunReader::open(dir)?;
-    for (dataset, now) in golds {
-        if reader.golds(dataset)? != *now {
-            return Ok(false);
-        }
-    }
     if kinds.contains(&Retry::Invalid)
         || reader.is_in_progress()
         || !is_same(&reader, &reader.plan_on_disk()?, job, changes)
@@ -183,6 +178,12 @@ pub(crate) fn is_over(
     };
     let is_over =
         done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);
+    // Of a run that was killed early they may not be there yet.
+    for (dataset, now) in golds.iter().filter(|_| is_over) {
+        if reader.golds(dataset)? != *now {
+            return Ok(false);
+        }
+    }
     if is_over {
         end_orphans(dir)?;
         tell(dir, &done);
