@@ -110,7 +110,8 @@ def main():
             lines = "\n".join([*held["log"], *made])
             missing = {name: pattern for name, pattern in missing.items() if not re.search(pattern, lines)}
     for name, pattern in missing.items():
-        if python or not any(re.search(pattern.encode(), data) for data in raw):
+        compiled = (data for data in raw if data.startswith(b"\x7fELF"))
+        if not any(re.search(pattern.encode(), data) for data in compiled):
             print(f"pattern {name}: {pattern}")
 
 

@@ -1,6 +1,7 @@
 //! Where greedy answers leave those of their reference: one panel per pair of cells.
 
 use crate::metrics::summary::CellSummary;
+use crate::report::cell_name::CellNames;
 use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::{FigureView, shortened};
 use crate::report::input::Input;
@@ -11,14 +12,6 @@ use crate::score::fidelity::Fidelity;
 const PANELS_MAX: usize = 3;
 /// Characters of a panel's title when it stands alone.
 const TITLE_CHARS: usize = 96;
-
-/// Returns the name of a cell without the keys in which all of these cells agree.
-fn short(cell: &CellSummary, among: &[&CellSummary]) -> String {
-    let varies = |key: &str| among.iter().any(|other| other.keys.get(key) != cell.keys.get(key));
-    let keys = cell.keys.iter().filter(|(key, _)| varies(key));
-    let named: Vec<String> = keys.map(|(key, value)| format!("{key}={value}")).collect();
-    if named.is_empty() { line(&cell.name) } else { line(&named.join(",")) }
-}
 
 /// Draws how many answers part from the reference in which words.
 pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
@@ -39,12 +32,15 @@ pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
         .collect();
     let titled: Vec<&CellSummary> =
         shown.iter().map(|(cell, ..)| *cell).chain(references.iter().copied().flatten()).collect();
+    let names = CellNames::of(&titled);
     let panels: Vec<String> = shown
         .iter()
         .zip(&references)
         .map(|((cell, name, _), reference)| {
-            let reference = reference.map_or_else(|| line(name), |cell| short(cell, &titled));
-            let name = format!("{} beside {reference}", short(cell, &titled));
+            // Of a reference only what its own cell has not.
+            let differs = |reference| CellNames::of(&[cell, reference]).name(reference);
+            let reference = reference.map_or_else(|| line(name), differs);
+            let name = format!("{} beside {reference}", names.name(cell));
             shortened(&name, TITLE_CHARS / shown.len())
         })
         .collect();
