@@ -155,6 +155,12 @@ impl CellSummary {
         }
     }
 
+    /// Returns the sum of a metric's samples, such as all tokens of the answers.
+    pub(crate) fn total(&self, metric: MetricId) -> Option<f64> {
+        let samples = self.distributions.get(&metric)?;
+        Some(samples.mean? * samples.n as f64)
+    }
+
     /// Returns the value of a figure of the whole cell.
     pub fn value(&self, metric: MetricId) -> Option<f64> {
         self.figure(metric)?.value

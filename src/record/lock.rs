@@ -80,23 +80,31 @@ impl Lock {
                 ("model file", &before.model_files, &now.model_files),
                 ("environment", &before.env, &now.env),
             ] {
-                changed.extend(differing(one, other).map(|told| of(format!("{what} {told}"))));
+                changed
+                    .extend(known_to_differ(one, other).map(|told| of(format!("{what} {told}"))));
             }
         }
-        changed.extend(differing(&self.data, &here.data).map(|told| format!("data set {told}")));
+        let data = known_to_differ(&self.data, &here.data);
+        changed.extend(data.map(|told| format!("data set {told}")));
         changed
     }
 }
 
-/// Returns the names whose values differ, if both sides know any at all.
-fn differing<'a>(
+/// Returns the facts that differ, if both sides know any at all.
+fn known_to_differ<'a>(
     before: &'a BTreeMap<String, String>,
     now: &'a BTreeMap<String, String>,
 ) -> impl Iterator<Item = String> + 'a {
-    let names: BTreeSet<&String> = match (before.is_empty(), now.is_empty()) {
-        (false, false) => before.keys().chain(now.keys()).collect(),
-        _ => BTreeSet::new(),
-    };
+    let is_known = !before.is_empty() && !now.is_empty();
+    differing(before, now).filter(move |_| is_known)
+}
+
+/// Returns the facts that differ, with both values: `torch: 2.6.0 -> 2.7.1`.
+pub(crate) fn differing<'a>(
+    before: &'a BTreeMap<String, String>,
+    now: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = String> + 'a {
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let text = |fact: Option<&String>| fact.map_or_else(|| "absent".to_owned(), Clone::clone);
     names
         .into_iter()

@@ -1,10 +1,11 @@
 //! Inputs that are not what they were when the run began, field by field. Identity decides what is
 //! measured again; what is no part of it (an engine's version, the files of a model) is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::ids::LaunchId;
 use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::record::lock::differing;
 use crate::record::trial::DatasetRecord;
 
 /// What a run met first of each engine and data set.
@@ -78,11 +79,7 @@ fn changes(before: &EngineFacts, now: &EngineFacts) -> Vec<String> {
         ("SHA-256 of", &before.model_files, &now.model_files),
         ("environment", &before.env, &now.env),
     ] {
-        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-        for name in names.into_iter().filter(|name| before.get(*name) != now.get(*name)) {
-            let (before, now) = (text(before.get(name)), text(now.get(name)));
-            changed.push(format!("{kind} {name}: {before} -> {now}"));
-        }
+        changed.extend(differing(before, now).map(|told| format!("{kind} {told}")));
     }
     changed
 }

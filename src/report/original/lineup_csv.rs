@@ -55,11 +55,7 @@ fn fields(row: &LineupRow<'_>, path: String) -> Vec<String> {
         let value = Quantity::figure(metric).value(row.cell);
         value.map_or_else(String::new, |value| format!("{value:.6}"))
     };
-    let total = |metric| {
-        let all = row.cell.distributions.get(&metric);
-        let sum = all.and_then(|all| Some(all.mean? * all.n as f64));
-        sum.map_or_else(String::new, |sum| format!("{sum:.0}"))
-    };
+    let total = |metric| row.cell.total(metric).map_or_else(String::new, |sum| format!("{sum:.0}"));
     let n_failed = row.cell.counts.n_failed();
     let mut fields = vec![row.model.clone()];
     fields.extend(row.parallel.map(|size| size.to_string()));

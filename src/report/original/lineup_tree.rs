@@ -52,8 +52,7 @@ pub(crate) fn folders(input: &Input<'_>) -> Vec<ResultFolder> {
 }
 
 fn total(cell: &CellSummary, metric: MetricId) -> f64 {
-    let all = cell.distributions.get(&metric);
-    all.and_then(|all| Some(all.mean? * all.n as f64)).unwrap_or(0.0).round()
+    cell.total(metric).unwrap_or(0.0).round()
 }
 
 fn stats(cell: &CellSummary) -> String {
