@@ -5,6 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context,
 };
+use regex::Regex;
 
 use crate::diagnostic::suggest::nearest;
 use crate::report::figure;
@@ -129,10 +130,17 @@ pub fn check(file: &str, text: &str) -> Result<(), TemplateError> {
             || environment.globals().any(|(global, _)| global == name)
     };
     let used = parsed.undeclared_variables(false);
-    match used.iter().find(|name| !is_known(name)) {
+    match used.iter().find(|name| !is_known(name) && !asks_for(text, name)) {
         Some(name) => Err(undefined(file, text, name)),
         None => Ok(()),
     }
+}
+
+/// Whether a template asks if a name is there (`is defined`, `default`), and so renders without it.
+fn asks_for(text: &str, name: &str) -> bool {
+    let name = regex::escape(name);
+    let asks = format!(r"\b{name}\s*(is\s+(not\s+)?(un)?defined\b|\|\s*d(efault)?\b)");
+    Regex::new(&asks).is_ok_and(|asks| asks.is_match(text))
 }
 
 /// Returns the mistake of a name that no report has, at its first use.
@@ -288,6 +296,20 @@ mod tests {
         assert_eq!(check("mine.md.j2", "{{ title }}"), Ok(()));
         let error = check("mine.md.j2", "a\n{% for row in %}\n").unwrap_err();
         assert_eq!(error.told(), "mine.md.j2:2:15: syntax error: unexpected end of block");
+    }
+
+    #[test]
+    fn a_name_that_a_template_asks_for_may_be_missing() {
+        for text in [
+            "{% if site is defined %}{{ site }}{% endif %}",
+            "{% if site is not defined %}none{% else %}{{ site }}{% endif %}",
+            "{{ site|default('none') }}",
+        ] {
+            assert_eq!(check("mine.md.j2", text), Ok(()), "{text}");
+            render_text("mine.md.j2", text, &sample_run::view()).unwrap();
+        }
+        let error = check("mine.md.j2", "{% if site is defined %}{{ sites }}{% endif %}");
+        assert!(error.unwrap_err().told().contains("`sites` is undefined"));
     }
 
     #[test]
