@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::BinaryBytes;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -10,12 +11,16 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{output, presets};
-use crate::engine::start::{requires, version};
+use crate::engine::start::requires;
+use crate::engine::start::version::{self, Silence};
 use crate::engine::stop::orphans;
 use crate::plan::launch::Launch;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
 use crate::telemetry::environment;
+
+/// Time that an engine whose version no file tells gets to say it.
+const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Programs that presets ask for.
 const PROGRAMS: &[&str] = &[
@@ -113,10 +118,6 @@ fn versions() -> String {
         program.is_some_and(|program| requires::program_lack(launch, program).is_none())
     };
     let launches: Vec<Launch> = held.into_iter().filter(is_here).collect();
-    for launch in &launches {
-        // Some import all of PyTorch to say what they are.
-        output::message(&format!("asking {} for its version", launch.engine));
-    }
     let told = std::thread::scope(|scope| {
         let asked: Vec<_> = launches.iter().map(|it| scope.spawn(|| version_of(it))).collect();
         asked.into_iter().filter_map(|it| it.join().ok().flatten()).collect::<String>()
@@ -127,11 +128,30 @@ fn versions() -> String {
     format!("\nversions, beside those that presets were held against\n{told}")
 }
 
+/// Returns a line on the installed version; none of an engine that is not there.
 fn version_of(launch: &Launch) -> Option<String> {
-    let installed = version::installed(launch)?;
+    let engine = &launch.engine;
+    let installed = match version::packaged(launch) {
+        Some(version) => version,
+        None => match version::asked(launch, VERSION_LIMIT) {
+            Ok(version) => version,
+            Err(Silence::Failed) => return None,
+            Err(Silence::Late) => {
+                let command = launch.version_argv.join(" ");
+                let seconds = VERSION_LIMIT.as_secs();
+                return Some(format!(
+                    "  {engine} did not say its version within {seconds} s: `{command}`\n"
+                ));
+            }
+        },
+    };
+    if version::is_held(launch, &installed) == Some(false) {
+        // Some import all of PyTorch for it.
+        output::message(&format!("asking {engine} {installed} for its flags"));
+    }
     Some(match version::compare(launch, Some(&installed)) {
         Some(other) => format!("  {}\n", other.told()),
-        None => format!("  {} is {installed}, as its preset was held against\n", launch.engine),
+        None => format!("  {engine} is {installed}, as its preset was held against\n"),
     })
 }
 

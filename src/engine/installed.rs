@@ -22,8 +22,28 @@ pub(crate) fn look(launch: &Launch) -> EngineLock {
         version: None,
         env: BTreeMap::new(),
         model_files: launch.model_path.as_deref().map(model_files).unwrap_or_default(),
-        installed: program(launch).map(|path| installed(&path)).unwrap_or_default(),
+        installed: launch
+            .argv
+            .first()
+            .and_then(|program| find(launch, program))
+            .map(|path| installed(&path))
+            .unwrap_or_default(),
     }
+}
+
+/// Returns the version of the Python package that a program is a script of, by what the package's
+/// metadata say; none where the program is of another kind. Nothing is started.
+pub(crate) fn script_version(launch: &Launch, program: &str) -> Option<String> {
+    let path = find(launch, program)?;
+    let name = path.file_name()?.to_str()?;
+    let makes_it = |folder: &PathBuf| {
+        let scripts = fs::read_to_string(folder.join("entry_points.txt")).unwrap_or_default();
+        let lines = scripts.lines().skip_while(|line| line.trim() != "[console_scripts]").skip(1);
+        let mut lines = lines.take_while(|line| !line.starts_with('['));
+        lines.any(|line| line.split_once('=').is_some_and(|(script, _)| script.trim() == name))
+    };
+    let folder = metadata_folders(&interpreter(&path)?).into_iter().find(makes_it)?;
+    named(&folder).map(|(_, version)| version)
 }
 
 fn installed(program: &Path) -> Installed {
@@ -31,9 +51,9 @@ fn installed(program: &Path) -> Installed {
     Installed { program: hash_file(program).ok(), packages }
 }
 
-/// Returns the file that a launch starts.
-fn program(launch: &Launch) -> Option<PathBuf> {
-    let program = Path::new(launch.argv.first()?);
+/// Returns the file that a launch finds under a program's name.
+fn find(launch: &Launch, program: &str) -> Option<PathBuf> {
+    let program = Path::new(program);
     if program.components().count() > 1 {
         let path = launch.cwd.clone().unwrap_or_default().join(program);
         return path.is_file().then_some(path);
@@ -56,27 +76,32 @@ fn interpreter(program: &Path) -> Option<PathBuf> {
     words.map(PathBuf::from).find(|word| word.is_absolute() && is_python(word))
 }
 
-/// Returns the packages beside an interpreter: `PREFIX/bin/python` has them in
-/// `PREFIX/lib/python3.x/site-packages`.
+/// Returns the packages of an interpreter, each with its version and the hash of its files' list.
 fn packages(python: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let Some(prefix) = python.parent().and_then(Path::parent) else { return found };
-    for library in entries(&prefix.join("lib")) {
-        for folder in ["site-packages", "dist-packages"] {
-            for package in entries(&library.join(folder)) {
-                let name = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let Some((name, version)) =
-                    name.strip_suffix(".dist-info").and_then(|it| it.split_once('-'))
-                else {
-                    continue;
-                };
-                let hash = hash_file(&package.join("RECORD"))
-                    .map_or_else(|_| String::new(), |hash| format!(" sha256:{hash}"));
-                found.insert(name.to_owned(), format!("{version}{hash}"));
-            }
-        }
+    for folder in metadata_folders(python) {
+        let Some((name, version)) = named(&folder) else { continue };
+        let hash = hash_file(&folder.join("RECORD"))
+            .map_or_else(|_| String::new(), |hash| format!(" sha256:{hash}"));
+        found.insert(name, format!("{version}{hash}"));
     }
     found
+}
+
+/// Returns the folders of metadata beside an interpreter: `PREFIX/bin/python` has them in
+/// `PREFIX/lib/python3.x/site-packages`.
+fn metadata_folders(python: &Path) -> Vec<PathBuf> {
+    let Some(prefix) = python.parent().and_then(Path::parent) else { return Vec::new() };
+    let libraries = entries(&prefix.join("lib")).into_iter();
+    let sites = libraries.flat_map(|it| ["site-packages", "dist-packages"].map(|at| it.join(at)));
+    sites.flat_map(|site| entries(&site)).filter(|folder| named(folder).is_some()).collect()
+}
+
+/// Returns the package and version that a folder of metadata, `NAME-VERSION.dist-info`, is of.
+fn named(folder: &Path) -> Option<(String, String)> {
+    let name = folder.file_name()?.to_string_lossy();
+    let (name, version) = name.strip_suffix(".dist-info")?.split_once('-')?;
+    Some((name.to_owned(), version.to_owned()))
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -97,6 +122,8 @@ mod tests {
         fs::create_dir_all(path("lib/python3.12/site-packages/vllm")).unwrap();
         fs::create_dir_all(path("bin")).unwrap();
         fs::write(package.join("RECORD"), "abc").unwrap();
+        let scripts = "[console_scripts]\nvllm = vllm.cli:main\n\n[vllm.plugins]\nother = x:y\n";
+        fs::write(package.join("entry_points.txt"), scripts).unwrap();
         let python = path("bin/python3.12");
         fs::write(path("bin/vllm"), format!("#!{} -s\nimport vllm\n", python.display())).unwrap();
         let launch = Launch {
@@ -110,6 +137,9 @@ mod tests {
         assert_eq!(found.packages["vllm"], format!("0.8.1 sha256:{abc}"));
         assert_eq!(found.packages.len(), 1);
         assert!(found.program.is_some());
+        assert_eq!(script_version(&launch, "vllm").as_deref(), Some("0.8.1"));
+        fs::copy(path("bin/vllm"), path("bin/other")).unwrap();
+        assert_eq!(script_version(&launch, "other"), None, "the name of a plugin");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::engine::log;
 use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::configuration::{self, VALUE_CHARS_MAX};
 use crate::engine::start::page_cache;
-use crate::engine::start::version::{output_of, version_line};
+use crate::engine::start::version::{LIMIT, output_of, version_line};
 use crate::ids::hex;
 use crate::plan::launch::Launch;
 use crate::record::event::EngineFacts;
@@ -55,7 +55,7 @@ fn version(launch: &Launch, http: &Http) -> Option<String> {
         let body: Value = serde_json::from_str(&answer.body).ok()?;
         body.get("version")?.as_str()?.to_owned()
     } else {
-        output_of(launch, &launch.version_argv)?
+        output_of(launch, &launch.version_argv, LIMIT).ok()?
     };
     let text = http.redactor().text(&text);
     let line = version_line(&text)?;

@@ -4,11 +4,21 @@
 use std::time::Duration;
 
 use crate::engine::credentials;
+use crate::engine::installed::script_version;
 use crate::engine::log;
 use crate::plan::launch::Launch;
 
 /// Time that a command which prints something gets: some engines import all of `PyTorch` for it.
-const LIMIT: Duration = Duration::from_mins(2);
+pub(in crate::engine) const LIMIT: Duration = Duration::from_mins(2);
+
+/// Why a command printed nothing that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It cannot be started, failed, or printed no version.
+    Failed,
+    /// It was still running when its time was over, and was ended.
+    Late,
+}
 
 /// An installed version that the preset was not held against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +59,10 @@ pub fn compare(launch: &Launch, told: Option<&str>) -> Option<OtherVersion> {
         Some(told) => told.to_owned(),
         None => installed(launch)?,
     };
-    let number = number(&installed)?;
-    if launch.held_against.iter().any(|held| held == number) {
+    if is_held(launch, &installed)? {
         return None;
     }
-    let help = output_of(launch, &launch.help_argv);
+    let help = output_of(launch, &launch.help_argv, LIMIT).ok();
     Some(OtherVersion {
         engine: launch.engine.clone(),
         held: launch.held_against.clone(),
@@ -62,16 +71,39 @@ pub fn compare(launch: &Launch, told: Option<&str>) -> Option<OtherVersion> {
     })
 }
 
-/// Returns the version that the version command prints.
-pub fn installed(launch: &Launch) -> Option<String> {
-    let text = output_of(launch, &launch.version_argv)?;
-    let line = version_line(&text)?.trim();
-    Some(log::printable(line.strip_prefix("version: ").unwrap_or(line)))
+/// Whether the preset was held against a version; none where it has no number.
+pub(crate) fn is_held(launch: &Launch, version: &str) -> Option<bool> {
+    let number = number(version)?;
+    Some(launch.held_against.iter().any(|held| held == number))
 }
 
-/// Returns what a command prints in the launch's directory and environment, where it succeeds.
-pub(in crate::engine) fn output_of(launch: &Launch, words: &[String]) -> Option<String> {
-    let (program, args) = words.split_first()?;
+/// Returns the version of the package that the version command's program is a script of, or else
+/// what the command prints.
+pub fn installed(launch: &Launch) -> Option<String> {
+    packaged(launch).or_else(|| asked(launch, LIMIT).ok())
+}
+
+/// Returns the version of the package that the version command's program is a script of. It is
+/// read from files: to say it, some engines import all of `PyTorch`.
+pub(crate) fn packaged(launch: &Launch) -> Option<String> {
+    script_version(launch, launch.version_argv.first()?)
+}
+
+/// Returns the version that the version command prints within the limit.
+pub(crate) fn asked(launch: &Launch, limit: Duration) -> Result<String, Silence> {
+    let text = output_of(launch, &launch.version_argv, limit)?;
+    let line = version_line(&text).ok_or(Silence::Failed)?.trim();
+    Ok(log::printable(line.strip_prefix("version: ").unwrap_or(line)))
+}
+
+/// Returns what a command prints in the launch's directory and environment, where it succeeds
+/// within the limit.
+pub(in crate::engine) fn output_of(
+    launch: &Launch,
+    words: &[String],
+    limit: Duration,
+) -> Result<String, Silence> {
+    let (program, args) = words.split_first().ok_or(Silence::Failed)?;
     let mut command = duct::cmd(program, args).stdin_null().stderr_to_stdout().stdout_capture();
     for (name, value) in &launch.env {
         command = command.env(name, value);
@@ -84,14 +116,17 @@ pub(in crate::engine) fn output_of(launch: &Launch, words: &[String]) -> Option<
     if let Some(cwd) = &launch.cwd {
         command = command.dir(cwd);
     }
-    let handle = command.unchecked().start().ok()?;
-    let output = handle.wait_timeout(LIMIT).ok().flatten().cloned();
-    if output.is_none() {
+    let failed = |_| Silence::Failed;
+    let handle = command.unchecked().start().map_err(failed)?;
+    let Some(output) = handle.wait_timeout(limit).map_err(failed)? else {
         // Its own children may hold the pipe; the program itself is all that was asked for.
         let _ = handle.kill();
+        return Err(Silence::Late);
+    };
+    if !output.status.success() {
+        return Err(Silence::Failed);
     }
-    let output = output.filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Programs print warnings, build facts and more around their version: it is the line that says
@@ -161,5 +196,13 @@ mod tests {
         assert_eq!(compare(&launch("echo 2.0; exit 1", "1.0"), None), None, "it did not say");
         let silent = Launch { help_argv: Vec::new(), ..launch("echo 2", "1") };
         assert_eq!(compare(&silent, None).unwrap().unknown_flags, None);
+    }
+
+    #[test]
+    fn a_command_that_takes_longer_than_it_may_is_told_from_one_that_fails() {
+        let asked = |version| asked(&launch(version, "1"), Duration::from_millis(300));
+        assert_eq!(asked("exec sleep 60"), Err(Silence::Late));
+        assert_eq!(asked("echo 2; exit 1"), Err(Silence::Failed));
+        assert_eq!(asked("echo version: 2"), Ok("2".to_owned()));
     }
 }
