@@ -37,6 +37,16 @@ pub fn classify(log_tail: &[String], patterns: &LogPatterns) -> Option<FailureCl
         .map(|(class, _)| class)
 }
 
+/// Returns the first exception that a log tells of, where another one ends it: an engine of
+/// several processes says last that one of them failed, and first why.
+pub(crate) fn cause(lines: &[String]) -> Option<&str> {
+    let exception = Regex::new(r"(?:^|[\])] )(?:\w+\.)*(\w*(?:Error|Exception): \S.*)$");
+    let exception = exception.expect("the pattern is part of the program and tested");
+    let mut told = lines.iter().filter_map(|line| Some(exception.captures(line)?.get(1)?.as_str()));
+    let first = told.next()?;
+    told.next_back().filter(|last| *last != first).map(|_| first)
+}
+
 #[cfg(test)]
 mod tests {
     use indexmap::IndexMap;
@@ -59,6 +69,29 @@ mod tests {
             Some(FailureClass::UnsupportedDtype),
         );
         check("Traceback (most recent call last):", None);
+    }
+
+    #[test]
+    fn of_several_exceptions_the_first_is_the_cause() {
+        let check = |log: &str, expected: Option<&str>| {
+            let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+            assert_eq!(cause(&lines), expected, "{log}");
+        };
+        // As vLLM 0.32 writes it.
+        let vllm = "WARNING 11-30 [system_utils.py:255] errors like `OSError: Too many open files`\n\
+                    (VllmWorker-0 pid=30) ERROR 11-30 08:37:47 [multiproc_executor.py:953]     raise \
+                    ValueError(\n\
+                    (VllmWorker-0 pid=30) ERROR 11-30 08:37:47 [multiproc_executor.py:953] \
+                    ValueError: Available memory is less\n\
+                    (EngineCore pid=28) Exception: WorkerProc initialization failed\n\
+                    RuntimeError: Engine core initialization failed. See root cause above.";
+        check(vllm, Some("ValueError: Available memory is less"));
+        check(
+            "torch.OutOfMemoryError: no\nmore\nmine.EngineError: died",
+            Some("OutOfMemoryError: no"),
+        );
+        check("ValueError: no kernel", None);
+        check("ValueError: no kernel\nbye\n[rank0] ValueError: no kernel", None);
     }
 
     #[test]

@@ -148,18 +148,26 @@ fn overwrite(log: &File, at: u64, n_bytes: usize) -> io::Result<()> {
 
 /// Returns the last lines of a log: printable, bounded and without secrets.
 pub fn tail(path: &Path, redactor: &Redactor) -> Vec<String> {
+    last(end(path, redactor))
+}
+
+/// Returns as many of the lines as a tail has.
+pub(in crate::engine) fn last(mut lines: Vec<String>) -> Vec<String> {
+    lines.split_off(lines.len().saturating_sub(TAIL_LINES))
+}
+
+/// Returns what a log's last quarter of a megabyte says, line by line, as a tail has them.
+pub(in crate::engine) fn end(path: &Path, redactor: &Redactor) -> Vec<String> {
     let text = read_end(path, TAIL_READ_BYTES).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let text = redactor.text(&text);
-    let lines: Vec<String> = text
-        .split('\n')
+    text.split('\n')
         // A progress bar rewrites its line; only what was shown last is of interest.
         .map(|line| line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default())
         .map(printable)
         .filter(|line| !line.trim().is_empty())
         .map(|line| bounded(&line))
-        .collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec()
+        .collect()
 }
 
 /// Returns text that cannot move a terminal's cursor: no escape sequences, no control bytes.

@@ -126,20 +126,23 @@ impl Watched {
         message: &str,
         exit: Option<String>,
     ) -> EngineFailure {
-        let log_tail = log::tail(&self.log_path, &self.redactor);
+        let lines = log::end(&self.log_path, &self.redactor);
+        let cause = failure::cause(&lines).map(str::to_owned);
+        let log_tail = log::last(lines);
         let is_vague =
             matches!(class, FailureClass::ExitedEarly | FailureClass::Died | FailureClass::Server);
-        let told = failure::classify(&log_tail, &self.patterns).filter(|_| is_vague);
+        let of_cause = failure::classify(cause.as_slice(), &self.patterns);
+        let told = of_cause.or_else(|| failure::classify(&log_tail, &self.patterns));
+        let told = told.filter(|_| is_vague);
+        let message = self.redactor.text(&log::printable(message)).into_owned();
+        let message = match cause {
+            Some(cause) => format!("{message}; the first error in its log: {cause}"),
+            None => message,
+        };
         let after = match &self.lock().started {
             Some(Ok((_, at))) => monotonic().saturating_sub(*at),
             _ => Nanos::ZERO,
         };
-        EngineFailure {
-            class: told.unwrap_or(class),
-            message: self.redactor.text(&log::printable(message)).into_owned(),
-            exit,
-            after,
-            log_tail,
-        }
+        EngineFailure { class: told.unwrap_or(class), message, exit, after, log_tail }
     }
 }
