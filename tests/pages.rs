@@ -4,12 +4,16 @@
 //! A page is one shell session in a directory of its own. A block whose first line is
 //! `# NAME.toml` (or another file name) is that file; other TOML is laid over a small scenario.
 //! A console block marked `gpu` or `cluster` is planned instead of run; of one marked `elsewhere`
-//! (it installs, needs network, or takes minutes) the shell's grammar alone is held.
+//! (it installs, needs network, or takes minutes) the shell's grammar is held, and the flags that
+//! it gives to the program. `tests/pandas/install.sh` installs what Python blocks import.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "runs the program in directories of its own"
 )]
+
+#[path = "undecided/mod.rs"]
+mod undecided;
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -45,6 +49,11 @@ const SHORTER: &[(&str, &str)] = &[
     ("cargo test --locked", "true"),
 ];
 
+/// What a block can be. Of any other language nobody would know what holds it.
+const LANGUAGES: &[&str] = &["bash", "console", "jinja", "jsonl", "python", "text", "toml", "yaml"];
+/// What a console block can be marked as.
+const MARKS: &[&str] = &["cluster", "elsewhere", "gpu"];
+
 /// A fenced block.
 #[derive(Debug)]
 struct Block {
@@ -77,15 +86,21 @@ fn root() -> &'static Path {
 fn blocks(page: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut is_inside = false;
+    let mut before = "";
     for line in page.lines() {
+        let is_fence = ["```", "~~~"].iter().any(|fence| line.trim_start().starts_with(fence));
+        assert!(!is_fence || line.starts_with("```"), "no block is found that begins so: {line}");
+        let is_indented = line.starts_with("    ") && before.is_empty();
+        assert!(is_inside || !is_indented, "a block without a fence: {line}");
+        before = line;
         match line.strip_prefix("```") {
             Some(_) if is_inside => is_inside = false,
             Some(info) => {
                 let info: Vec<String> = info.split(' ').map(str::to_owned).collect();
-                assert!(
-                    !info[0].is_empty(),
-                    "a block without a language: rustdoc takes it for Rust"
-                );
+                // One without a language would be Rust to rustdoc.
+                assert!(LANGUAGES.contains(&info[0].as_str()), "a block of {info:?}");
+                assert!(info[1..].iter().all(|mark| MARKS.contains(&mark.as_str())), "{info:?}");
+                assert!(info.len() == 1 || info[0] == "console", "nothing reads {info:?}");
                 blocks.push(Block { info, text: String::new() });
                 is_inside = true;
             }
@@ -119,6 +134,17 @@ fn planned(command: &str) -> String {
     let is_plan = command.starts_with("bench plan ");
     assert!(is_plan || command.starts_with("sbatch "), "nothing plans `{command}`");
     if is_plan { command.to_owned() } else { String::new() }
+}
+
+/// Returns the interpreter that has pandas.
+fn pandas() -> Option<PathBuf> {
+    let engines = std::env::var_os("BENCH_ENGINES").map(PathBuf::from).or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+        Some(cache?.join("bench/engines"))
+    });
+    let python = engines?.join("pandas/bin/python");
+    python.is_file().then_some(python)
 }
 
 /// A directory in which a page is tried, and what keeps it.
@@ -165,6 +191,21 @@ impl Place {
         fs::write(path, text).unwrap();
     }
 
+    /// Holds the flags that a command gives to the program against the command's own help.
+    fn check_flags(&self, command: &str) {
+        let Some(rest) = command.strip_prefix("bench ") else { return };
+        let Some(name) = rest.split(' ').next().filter(|name| !name.starts_with('-')) else {
+            return;
+        };
+        let output = self.command("bench", &[name, "--help"]);
+        let help = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{command}: there is no such command");
+        let flags = rest.split(' ').filter(|word| word.starts_with("--"));
+        for flag in flags.filter_map(|flag| flag.split('=').next()) {
+            assert!(help.contains(flag), "{command}: there is no {flag}");
+        }
+    }
+
     /// Checks TOML that is no file of the page: over a small scenario, which has what it lacks.
     fn check_fragment(&self, text: &str) {
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -198,13 +239,24 @@ fn check_page(path: &str) {
     let place = Place::new();
     let mut script = PRELUDE.to_owned();
     let blocks = blocks(&page);
+    let python = pandas();
+    if python.is_none() && blocks.iter().any(|block| block.is("python")) {
+        undecided::note(&format!(
+            "skipped: Python of {path}: there is no pandas; tests/pandas/install.sh installs it"
+        ));
+    }
     let is_in_session =
         |what: &str| blocks.iter().any(|block| block.is("console") && block.text.contains(what));
     if is_in_session("localhost:8000") && !is_in_session("bench serve") {
         script.push_str("bench serve sim --port 8000 &\nsleep 1\n");
     }
-    for block in &blocks {
-        if let Some(name) = block.file() {
+    for (at, block) in blocks.iter().enumerate() {
+        if block.is("python") {
+            place.write(&format!("block{at}.py"), &block.text);
+            if let Some(python) = &python {
+                writeln!(script, "{} block{at}.py", python.display()).unwrap();
+            }
+        } else if let Some(name) = block.file() {
             let comments = usize::from(block.is("jsonl"));
             let lines: Vec<&str> = block.text.lines().skip(comments).collect();
             place.write(name, &(lines.join("\n") + "\n"));
@@ -220,7 +272,13 @@ fn check_page(path: &str) {
             let output = place.command("bash", &["-n", "-c", &block.text]);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
-        if !block.is("console") || block.is_marked("elsewhere") {
+        if !block.is("console") {
+            continue;
+        }
+        if block.is_marked("elsewhere") {
+            for command in commands(&block.text) {
+                place.check_flags(&command);
+            }
             continue;
         }
         for command in commands(&block.text) {
