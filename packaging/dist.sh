@@ -2,7 +2,7 @@
 # Builds what is shipped into target/packages: the program, a Python wheel and a Debian package.
 #   packaging/dist.sh [x86_64|aarch64]
 # It takes Rust, Python 3 and dpkg-deb. Zig links against an old C library, since the program loads
-# NVIDIA's at run time and so cannot be static.
+# NVIDIA's at run time and so cannot be static. Ends with 69 where its tools cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,8 +14,10 @@ tools=$PWD/target/packaging-tools
 out=$PWD/target/packages
 
 if ! [ -x "$tools/bin/cargo-zigbuild" ]; then
+  rm -rf "$tools"
   python3 -m venv "$tools"
-  "$tools/bin/pip" install --quiet ziglang==0.17.1 cargo-zigbuild==0.24.1 hatchling==1.33.0 build==1.6.1
+  timeout 300 "$tools/bin/pip" install --quiet ziglang==0.17.1 cargo-zigbuild==0.24.1 hatchling==1.33.0 build==1.6.1 ||
+    { echo "dist.sh: zig, cargo-zigbuild, hatchling and build cannot be installed from the Python index" >&2; exit 69; }
 fi
 [ "$arch" = "$(uname -m)" ] || rustup target add "$target"
 PATH="$tools/bin:$PATH" cargo zigbuild --profile dist --locked --target "$target.$glibc"
