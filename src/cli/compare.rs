@@ -1,7 +1,6 @@
 //! `bench compare`: runs, results of other tools, or the alternatives of one run, against a baseline.
 
 use std::cell::RefCell;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::{ComparedRun, paired_accuracy};
@@ -41,8 +40,8 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
     let view = || ComparisonView::new(&comparison, &told);
     let text = match args.format {
         CompareFormat::Terminal => {
-            let width = std::io::stdout().is_terminal().then(output::width).flatten();
-            terminal::render(&view(), width, output::is_coloured(colour, &std::io::stdout()))
+            let (width, is_coloured) = output::stdout_form(colour);
+            terminal::render(&view(), width, is_coloured)
         }
         CompareFormat::Markdown => markdown::render(&view(), args.all),
         CompareFormat::Json => json::render(&comparison),

@@ -1,7 +1,5 @@
 //! `bench decide`: which cell of a run is to be taken.
 
-use std::io::IsTerminal as _;
-
 use crate::cli::args::{Colour, DecideArgs, DecideFormat};
 use crate::cli::compare::opened_run;
 use crate::cli::exit::Exit;
@@ -16,8 +14,7 @@ pub(crate) fn recommend(args: &DecideArgs, colour: Colour) -> Result<Exit, Failu
     let decision = decide(&run.plan, &run.summary, args.rate);
     let text = match args.format {
         DecideFormat::Terminal => {
-            let width = std::io::stdout().is_terminal().then(output::width).flatten();
-            let is_coloured = output::is_coloured(colour, &std::io::stdout());
+            let (width, is_coloured) = output::stdout_form(colour);
             terminal(&decision, &run.summary, width, is_coloured)
         }
         DecideFormat::Markdown => markdown(&decision, &run.summary),

@@ -1,6 +1,5 @@
 //! `bench history`: metrics over many runs, and where they changed for good.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Colour, HistoryArgs, HistoryFormat};
@@ -51,8 +50,8 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     }
     let text = match args.format {
         HistoryFormat::Terminal => {
-            let width = std::io::stdout().is_terminal().then(output::width).flatten();
-            terminal(&history, width, output::is_coloured(colour, &std::io::stdout()))
+            let (width, is_coloured) = output::stdout_form(colour);
+            terminal(&history, width, is_coloured)
         }
         HistoryFormat::Markdown => markdown(&history),
         HistoryFormat::Json => json(&history),

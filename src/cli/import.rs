@@ -1,6 +1,5 @@
 //! `bench import`: old results, of other programs too, in the capacity table.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Colour, ImportArgs};
@@ -39,10 +38,9 @@ pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure>
     let model_of = |cell: &CellSummary| cell.keys.get("model").cloned().unwrap_or_default();
     let cells: Vec<&CellSummary> = found.iter().map(|it| &it.cell).collect();
     let table = lineup::table(&cells, &model_of, &Marks::default());
-    let on_stdout = output::is_coloured(colour, &std::io::stdout());
-    let width = std::io::stdout().is_terminal().then(output::width).flatten();
+    let (width, is_coloured) = output::stdout_form(colour);
     let mut text = String::new();
-    Screen::new(width, on_stdout).table(&mut text, &table);
+    Screen::new(width, is_coloured).table(&mut text, &table);
     output::data(&text)?;
     if let Some(dir) = &args.out {
         let paths: Vec<String> = found.iter().map(|it| it.path.display().to_string()).collect();

@@ -65,6 +65,12 @@ pub(crate) fn is_coloured(choice: Colour, stream: &impl IsTerminal) -> bool {
     }
 }
 
+/// Returns the columns of standard output, where it is a terminal, and whether it is coloured.
+pub(crate) fn stdout_form(choice: Colour) -> (Option<u16>, bool) {
+    let stdout = std::io::stdout();
+    (stdout.is_terminal().then(width).flatten(), is_coloured(choice, &stdout))
+}
+
 /// Columns of the terminal, if there is one.
 pub(crate) fn width() -> Option<u16> {
     terminal_size::terminal_size().map(|(width, _)| width.0)

@@ -1,7 +1,5 @@
 //! `bench report`: the same report again, from the run directory alone.
 
-use std::io::IsTerminal as _;
-
 use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
@@ -51,8 +49,8 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     }
     let text = match args.format {
         ReportFormat::Terminal => {
-            let width = std::io::stdout().is_terminal().then(output::width).flatten();
-            terminal::render(&view, width, output::is_coloured(colour, &std::io::stdout()))
+            let (width, is_coloured) = output::stdout_form(colour);
+            terminal::render(&view, width, is_coloured)
         }
         ReportFormat::Markdown => publish::markdown(&analysis.dir, &view)?,
         ReportFormat::Html => html::render(&view)?,

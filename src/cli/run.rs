@@ -258,9 +258,8 @@ fn conclude(
 fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
     let view = publish::view(analysis);
     publish::write_files(analysis, &view)?;
-    let on_stdout = output::is_coloured(colour, &std::io::stdout());
-    let width = std::io::stdout().is_terminal().then(output::width).flatten();
-    output::data(&terminal::render(&view, width, on_stdout))?;
+    let (width, is_coloured) = output::stdout_form(colour);
+    output::data(&terminal::render(&view, width, is_coloured))?;
     Ok(())
 }
 
