@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::clock;
+use crate::clock::Moment;
 use crate::openai::body::{ChatDelta, ChatDeltaChoice, Generation, TextChoice, UsageBody};
 
 /// Placeholder for the text in a serialised chunk. The chunk is cut at it.
@@ -148,27 +148,12 @@ pub(crate) struct Framing {
     pub crlf: bool,
 }
 
-/// The moment just before a write, on both clocks. Unit: nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SentStamp {
-    /// `CLOCK_REALTIME`.
-    pub realtime: u64,
-    /// `CLOCK_MONOTONIC`.
-    pub monotonic: u64,
-}
-
-impl SentStamp {
-    /// Returns this moment; the clocks are read one right after the other.
-    pub(crate) fn now() -> Self {
-        Self { realtime: clock::realtime().0, monotonic: clock::monotonic().0 }
-    }
-}
-
 impl Framing {
-    /// Appends one event as one chunk of the body; `payload` appends its JSON.
+    /// Appends one event as one chunk of the body; `payload` appends its JSON. `stamp` is the
+    /// moment just before the write, where events are to hold it.
     pub(crate) fn write_event(
         self,
-        stamp: Option<SentStamp>,
+        stamp: Option<Moment>,
         out: &mut Vec<u8>,
         payload: impl FnOnce(&mut Vec<u8>),
     ) {
@@ -185,7 +170,7 @@ impl Framing {
             write!(
                 out,
                 ",\"sent_realtime_ns\":{},\"sent_monotonic_ns\":{}}}",
-                stamp.realtime, stamp.monotonic
+                stamp.realtime.0, stamp.monotonic.0
             )
             .expect("writing to a vector cannot fail");
         }
@@ -219,12 +204,13 @@ fn write_hex(mut value: usize, digits: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Nanos;
 
     fn identity(chat: bool) -> Identity {
         Identity { chat, id: "cmpl-1".into(), created: 5, model: "sim".into() }
     }
 
-    fn event(template: &TextTemplate, tokens: &[&str], stamp: Option<SentStamp>) -> String {
+    fn event(template: &TextTemplate, tokens: &[&str], stamp: Option<Moment>) -> String {
         let mut out = Vec::new();
         Framing::default().write_event(stamp, &mut out, |out| {
             template.write(tokens.iter().copied(), out);
@@ -261,7 +247,8 @@ mod tests {
     #[test]
     fn a_stamp_is_a_field_of_the_chunk() {
         let template = TextTemplate::new(&identity(true), TextKind::Answer, None);
-        let event = event(&template, &["x"], Some(SentStamp { realtime: 7, monotonic: 3 }));
+        let stamp = Moment { realtime: Nanos(7), monotonic: Nanos(3) };
+        let event = event(&template, &["x"], Some(stamp));
         assert!(event.contains(r#","sent_realtime_ns":7,"sent_monotonic_ns":3}"#), "{event}");
     }
 

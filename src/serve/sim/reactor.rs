@@ -14,11 +14,11 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::conn::{Conn, Read, Work};
 use super::engine::Engine;
-use super::event::{Framing, SentStamp};
+use super::event::Framing;
 use super::stream::{End, Next};
 use super::timer_queue::{EntryKind, TimerQueue};
 use super::truth::{TruthLog, TruthRow};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::serve::ServeError;
 use crate::units::Nanos;
 
@@ -253,12 +253,12 @@ impl Reactor {
                     return;
                 }
                 let n_before = stream.n_tokens_sent();
-                let now = SentStamp::now();
+                let now = Moment::now();
                 let next = stream.emit(now, responses, conn.outbox());
                 let n_tokens = stream.n_tokens_sent() - n_before;
                 note(&mut truth, n_tokens, due, now);
                 self.engine.count_tokens(n_tokens);
-                self.engine.lateness.push(now.monotonic.saturating_sub(due.0));
+                self.engine.lateness.push(now.monotonic.saturating_sub(due).0);
                 match next {
                     Next::At(next_due) => {
                         conn.work = Work::Streaming(stream, truth);
@@ -272,12 +272,12 @@ impl Reactor {
                 }
             }
             Work::Whole(whole) => {
-                let now = SentStamp::now();
+                let now = Moment::now();
                 let mut truth = whole.truth;
                 if let Some(truth) = &mut truth {
                     note(truth, whole.n_tokens, whole.due, now);
                     self.engine.count_tokens(whole.n_tokens);
-                    self.engine.lateness.push(now.monotonic.saturating_sub(due.0));
+                    self.engine.lateness.push(now.monotonic.saturating_sub(due).0);
                 }
                 conn.outbox().extend_from_slice(&whole.bytes);
                 self.end(slot, whole.end, truth, due);
@@ -455,15 +455,15 @@ impl Reactor {
 }
 
 /// Counts tokens that were due at `due` and are written now.
-fn note(truth: &mut TruthRow, n_tokens: u32, due: Nanos, now: SentStamp) {
-    truth.late_max_ns = truth.late_max_ns.max(now.monotonic.saturating_sub(due.0));
+fn note(truth: &mut TruthRow, n_tokens: u32, due: Nanos, now: Moment) {
+    truth.late_max_ns = truth.late_max_ns.max(now.monotonic.saturating_sub(due).0);
     if n_tokens == 0 {
         return;
     }
     if truth.first_write_ns == 0 {
         truth.first_due_ns = due.0;
-        truth.first_write_ns = now.monotonic;
+        truth.first_write_ns = now.monotonic.0;
     }
-    truth.last_write_ns = now.monotonic;
+    truth.last_write_ns = now.monotonic.0;
     truth.tokens += n_tokens;
 }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use super::answer::Words;
 use super::args::{ResponseFaultArgs, UsageMode};
 use super::event::{
-    Framing, Identity, SentStamp, TextKind, TextTemplate, json, write_chunk, write_token_ids,
-    write_usage,
+    Framing, Identity, TextKind, TextTemplate, json, write_chunk, write_token_ids, write_usage,
 };
 use super::response::Responses;
 use super::timeline::Pace;
+use crate::clock::Moment;
 use crate::openai::body::{
     ChatChoice, ChatDelta, CompletionTokensDetails, ErrorBody, Generation, TextChoice, UsageBody,
 };
@@ -129,7 +129,7 @@ impl Stream {
     }
 
     /// Appends the events that are due at [`due`](Self::due), and no later ones.
-    pub(crate) fn emit(&mut self, now: SentStamp, responses: Responses, out: &mut Vec<u8>) -> Next {
+    pub(crate) fn emit(&mut self, now: Moment, responses: Responses, out: &mut Vec<u8>) -> Next {
         let start = out.len();
         loop {
             let next = match self.phase {
@@ -169,7 +169,7 @@ impl Stream {
         Next::At(first)
     }
 
-    fn emit_token_event(&mut self, now: SentStamp, out: &mut Vec<u8>) -> Next {
+    fn emit_token_event(&mut self, now: Moment, out: &mut Vec<u8>) -> Next {
         let here = Some(self.n_events_sent);
         if self.faults.stall_at == here {
             return Next::Ended(End::Silence);
@@ -273,7 +273,7 @@ impl Stream {
         Next::At(self.due)
     }
 
-    fn emit_usage(&self, stamp: Option<SentStamp>, out: &mut Vec<u8>) {
+    fn emit_usage(&self, stamp: Option<Moment>, out: &mut Vec<u8>) {
         let is_sent = match self.faults.usage {
             UsageMode::None => false,
             UsageMode::Last => true,

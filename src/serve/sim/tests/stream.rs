@@ -4,17 +4,18 @@ use crate::seed::Seed;
 use crate::serve::sim::latency::{Distribution, LatencyModel};
 use std::rc::Rc;
 
+use crate::clock::Moment;
 use crate::openai::body::{ChatChoice, Generation, UsageBody};
 use crate::serve::sim::answer::Words;
 use crate::serve::sim::args::{ResponseFaultArgs, UsageMode};
-use crate::serve::sim::event::{Identity, SentStamp};
+use crate::serve::sim::event::Identity;
 use crate::serve::sim::response::Responses;
 use crate::serve::sim::stream::{Answer, End, Next, Stream};
 use crate::serve::sim::timeline::Pace;
 use crate::serve::sim::timeline::Timeline;
 use crate::units::Nanos;
 
-const NOW: SentStamp = SentStamp { realtime: 0, monotonic: 0 };
+const NOW: Moment = Moment { monotonic: Nanos(0), realtime: Nanos(0) };
 
 fn stream(chat: bool, n_tokens: u32, itl: u64, faults: ResponseFaultArgs) -> Stream {
     let pace = Pace {
