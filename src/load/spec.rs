@@ -221,6 +221,10 @@ impl Control {
     }
 }
 
+/// Counts that add up over the clients of a trial, at one moment; [`Live`] knows which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts([u64; 6]);
+
 /// Counts for progress displays. They lag behind by a fraction of a second.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -243,6 +247,23 @@ pub struct Live {
 }
 
 impl Live {
+    /// Returns the counts that add up over clients.
+    fn shared(&self) -> [&AtomicU64; 6] {
+        [&self.sent, &self.done, &self.failed, &self.tokens, &self.uncounted, &self.bytes]
+    }
+
+    /// Returns what has been counted so far.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts(self.shared().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Adds what another client has counted since it last said so.
+    pub(crate) fn add(&self, before: Counts, now: Counts) {
+        for ((count, before), now) in self.shared().into_iter().zip(before.0).zip(now.0) {
+            count.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+        }
+    }
+
     /// Takes note of how many tokens an answer had whose events were counted as they came.
     pub(crate) fn note_count(&self, counted: Option<u64>, n_events: u64) {
         match counted {
@@ -401,5 +422,17 @@ mod tests {
         assert_eq!(live.uncounted.load(Ordering::Relaxed), 0, "a failed request had none");
         live.note_count(None, 4);
         assert_eq!(live.uncounted.load(Ordering::Relaxed), 1);
+    }
+    #[test]
+    fn what_another_client_counted_is_added_once() {
+        let (here, there) = (Live::default(), Live::default());
+        let mut counted = Counts::default();
+        for n_sent in [2, 5, 5] {
+            there.sent.store(n_sent, Ordering::Relaxed);
+            there.bytes.store(10 * n_sent, Ordering::Relaxed);
+            here.add(counted, there.counts());
+            counted = there.counts();
+        }
+        assert_eq!(here.counts(), there.counts());
     }
 }
