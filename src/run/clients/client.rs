@@ -20,7 +20,7 @@ use crate::load::trial::{Others, run_share};
 use crate::plan::Plan;
 use crate::record::request::{CancelCause, OutputRecord, RequestRecord};
 use crate::run::clients::COUNTS_EVERY;
-use crate::run::clients::wire::{Answer, Counts, Order, Preparation, Speaker, TrialOrder};
+use crate::run::clients::wire::{Answer, Order, Preparation, Speaker, TrialOrder};
 use crate::run::prepare::{Begun, Listener, Prepared, prepare};
 use crate::run::trial_spec::{Aim, trial_spec};
 use crate::secrets::Secret;
@@ -159,7 +159,7 @@ fn carry_out(
         let beating = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 // A run that is gone is noticed where its orders are read.
-                let _ = desk.answers.say(&Answer::Counts(counts(&live)));
+                let _ = desk.answers.say(&Answer::Counts(live.counts()));
                 thread::park_timeout(COUNTS_EVERY);
             }
         });
@@ -179,7 +179,7 @@ fn carry_out(
         is_over.store(true, Ordering::Relaxed);
         beating.thread().unpark();
         let report = report.map_err(|error| error.to_string())?;
-        let _ = desk.answers.say(&Answer::Counts(counts(&live)));
+        let _ = desk.answers.say(&Answer::Counts(live.counts()));
         desk.answers.say(&Answer::Report(Box::new(report))).map_err(|error| error.to_string())
     })
 }
@@ -193,17 +193,5 @@ fn awaited(starts: &Receiver<u64>, control: &Control) -> Option<u64> {
             Err(RecvTimeoutError::Timeout) if control.cause().is_some() => return None,
             Err(RecvTimeoutError::Timeout) => {}
         }
-    }
-}
-
-fn counts(live: &Live) -> Counts {
-    let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-    Counts {
-        sent: read(&live.sent),
-        done: read(&live.done),
-        failed: read(&live.failed),
-        tokens: read(&live.tokens),
-        uncounted: read(&live.uncounted),
-        bytes: read(&live.bytes),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::LaunchId;
-use crate::load::spec::{LoadReport, Share};
+use crate::load::spec::{Counts, LoadReport, Share};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::request::{CancelCause, OutputRecord, RequestRecord};
@@ -93,17 +93,6 @@ pub(super) enum Answer {
     Report(Box<LoadReport>),
     /// It cannot go on, and why.
     Failed(String),
-}
-
-/// Counts of a trial so far.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Counts {
-    pub(super) sent: u64,
-    pub(super) done: u64,
-    pub(super) failed: u64,
-    pub(super) tokens: u64,
-    pub(super) uncounted: u64,
-    pub(super) bytes: u64,
 }
 
 /// The end of a pipe that takes messages from several threads.
