@@ -75,19 +75,22 @@ pub(crate) struct LineupRow<'a> {
 impl<'a> Lineup<'a> {
     /// Puts measured cells into the published shape; `model_of` names the model of a cell.
     pub(crate) fn of(cells: &[&'a CellSummary], model_of: impl Fn(&CellSummary) -> String) -> Self {
-        let row = |cell: &&'a CellSummary| {
-            let model = model_of(cell);
-            let size = |key: &str| cell.keys.get(key).and_then(|n| n.parse().ok()).unwrap_or(1);
-            LineupRow {
-                architecture: architecture(&model),
-                size: size_class(&model),
-                parallel: ["tensor-parallel", "pipeline-parallel", "data-parallel"].map(size),
-                speculative: speculative_name(cell.keys.get("speculative").map(String::as_str)),
-                cell,
-                model,
-            }
-        };
-        Self { rows: cells.iter().map(row).collect() }
+        Self { rows: cells.iter().map(|cell| LineupRow::of(cell, model_of(cell))).collect() }
+    }
+}
+
+impl<'a> LineupRow<'a> {
+    /// Puts a measured cell of a model into the published shape.
+    pub(crate) fn of(cell: &'a CellSummary, model: String) -> Self {
+        let size = |key: &str| cell.keys.get(key).and_then(|n| n.parse().ok()).unwrap_or(1);
+        Self {
+            architecture: architecture(&model),
+            size: size_class(&model),
+            parallel: ["tensor-parallel", "pipeline-parallel", "data-parallel"].map(size),
+            speculative: speculative_name(cell.keys.get("speculative").map(String::as_str)),
+            cell,
+            model,
+        }
     }
 }
 

@@ -32,8 +32,10 @@ const COLUMNS: [&str; 17] = [
 pub(super) fn file(measured: &[Measured<'_>]) -> OriginalFile {
     let rows = measured.iter().map(|it| {
         let model = it.cell.keys.get("model").unwrap_or(&it.launch.model);
-        let lineup = Lineup::of(&[it.cell], |_| model.clone());
-        fields(&lineup.rows[0], format!("cells/{}", it.planned.as_run().name))
+        fields(
+            &LineupRow::of(it.cell, model.clone()),
+            format!("cells/{}", it.planned.as_run().name),
+        )
     });
     of_rows(rows)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::CellSummary;
-use crate::published::billion_tokens::Lineup;
+use crate::published::billion_tokens::LineupRow;
 use crate::report::input::Input;
 use crate::report::original::{OriginalFile, Requests, base_name, measured};
 
@@ -27,8 +27,7 @@ pub(crate) fn folders(input: &Input<'_>) -> Vec<ResultFolder> {
     let requests = Requests::new();
     let folder = |it: &super::Measured<'_>| {
         let model = it.cell.keys.get("model").unwrap_or(&it.launch.model);
-        let lineup = Lineup::of(&[it.cell], |_| model.clone());
-        let row = &lineup.rows[0];
+        let row = LineupRow::of(it.cell, model.clone());
         let [tp, pp, dp] = row.parallel;
         let path = format!(
             "{}/tp{tp}-pp{pp}-dp{dp}/{}/{}/logs/inference",
