@@ -135,6 +135,22 @@ impl From<Nanos> for std::time::Duration {
     }
 }
 
+/// Returns the decimals that show so many significant digits of a value, as rounded to them:
+/// 9.996 with three of them is 10.0. Digits before the point always show.
+pub(crate) fn decimals_for(value: f64, digits: usize) -> usize {
+    if value == 0.0 || !value.is_finite() {
+        return 0;
+    }
+    let text = format!("{:.*e}", digits - 1, value.abs());
+    let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let before_point = exponent + 1;
+    if before_point >= 0 {
+        digits.saturating_sub(before_point.unsigned_abs() as usize)
+    } else {
+        (digits + before_point.unsigned_abs() as usize).min(12)
+    }
+}
+
 impl fmt::Display for Nanos {
     /// Prints three significant figures in the unit a person would choose.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,11 +168,7 @@ impl fmt::Display for Nanos {
                 return f.pad(&text);
             }
         };
-        let decimals = match value {
-            v if v < 10.0 => 2,
-            v if v < 100.0 => 1,
-            _ => 0,
-        };
+        let decimals = decimals_for(value, 3);
         f.pad(&format!("{value:.decimals$} {unit}"))
     }
 }
@@ -171,6 +183,7 @@ mod tests {
         check(999, "999 ns");
         check(1_500, "1.50 µs");
         check(52_300_000, "52.3 ms");
+        check(9_996_000, "10.0 ms");
         check(1_234_000_000, "1.23 s");
         check(83_000_000_000, "1 min 23 s");
         check(7_500_000_000_000, "2 h 05 min");

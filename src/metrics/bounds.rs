@@ -8,6 +8,7 @@ use crate::metrics::latencies::OpenTpot;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
 use crate::plan::cell::ValidityLimits;
+use crate::units::decimals_for;
 
 /// The numbers of the main table that a cell stands or falls with. Latencies from the schedule
 /// have states of their own: late sends are in them on purpose.
@@ -173,8 +174,7 @@ pub(crate) fn reasons(
 
 /// Prints three significant digits, and no zeros behind them.
 fn brief(value: f64) -> String {
-    let digits = value.abs().log10().floor();
-    let decimals = if digits.is_finite() { (2.0 - digits).clamp(0.0, 9.0) as usize } else { 0 };
+    let decimals = decimals_for(value, 3);
     let text = format!("{value:.decimals$}");
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

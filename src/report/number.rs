@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::Figure;
+use crate::units::decimals_for;
 
 /// A number made ready to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -116,22 +117,6 @@ fn first_digit(value: f64) -> char {
 
 fn significant(value: f64, digits: usize) -> String {
     fixed(value, decimals_for(value, digits))
-}
-
-/// Returns the decimals that show `digits` significant digits of the rounded value.
-fn decimals_for(value: f64, digits: usize) -> usize {
-    if value == 0.0 || !value.is_finite() {
-        return 0;
-    }
-    // The exponent after rounding, so that 9.996 counts as 10.0.
-    let text = format!("{:.*e}", digits - 1, value.abs());
-    let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    let before_point = exponent + 1;
-    if before_point >= 0 {
-        digits.saturating_sub(before_point.unsigned_abs() as usize)
-    } else {
-        (digits + before_point.unsigned_abs() as usize).min(12)
-    }
 }
 
 fn fixed(value: f64, decimals: usize) -> String {
