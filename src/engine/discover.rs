@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
@@ -17,6 +17,7 @@ use crate::engine::ready::probe::{self, ProbeRequest};
 use crate::engine::tokenize;
 use crate::load::recorder::reader::ReadAnswer;
 use crate::load::transport::url::path_and_query;
+use crate::openai::body::{GenerationRequest, StreamOptions};
 use crate::plan::cell::Api;
 use crate::plan::launch::Launch;
 use crate::record::request::{Outcome, RequestError};
@@ -309,25 +310,14 @@ enum Reply {
 }
 
 fn body_of(spoken: &Spoken, question: Question<'_>) -> Value {
-    let mut body = json!({
-        "model": question.model,
-        "max_tokens": question.max_tokens,
-        "temperature": 0.0,
-        "stream": spoken.stream,
-    });
-    let fields = body.as_object_mut().expect("the body is an object");
-    if spoken.takes_stream_options {
-        fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    }
-    if spoken.takes_ignore_eos {
-        fields.insert("ignore_eos".to_owned(), json!(true));
-    }
-    match spoken.api {
-        Api::Chat => fields
-            .insert("messages".to_owned(), json!([{"role": "user", "content": question.prompt}])),
-        Api::Completions => fields.insert("prompt".to_owned(), json!(question.prompt)),
+    let options = StreamOptions { include_usage: true, ..StreamOptions::default() };
+    let request = GenerationRequest {
+        stream: Some(spoken.stream),
+        stream_options: spoken.takes_stream_options.then_some(options),
+        ignore_eos: spoken.takes_ignore_eos.then_some(true),
+        ..probe::greedy(spoken.api, question.model, question.prompt, question.max_tokens)
     };
-    body
+    serde_json::to_value(request).expect("texts and finite numbers are JSON")
 }
 
 fn why(read: &ReadAnswer) -> String {

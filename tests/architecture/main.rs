@@ -70,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "diagnostic",
             "ids",
             "load",
+            "openai",
             "plan",
             "record",
             "scenario",

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::monotonic;
 use crate::engine::http::{Check, Http, HttpError};
 use crate::load::recorder::reader::{AnswerReader, ReadAnswer};
+use crate::openai::body::{
+    ChatMessage, ContentField, GenerationRequest, PromptField, StreamOptions,
+};
 use crate::plan::cell::Api;
 use crate::plan::launch::Launch;
 use crate::record::request::{Outcome, RequestError};
@@ -105,23 +108,38 @@ fn judged(read: ReadAnswer, ended: Nanos) -> Result<ProbeAnswer, NoToken> {
     Err(NoToken { status, why, location: read.location })
 }
 
-fn body(launch: &Launch, request: &ProbeRequest) -> Value {
-    let mut body = json!({
-        "model": launch.model,
-        "max_tokens": PROBE_TOKENS,
-        "temperature": 0.0,
-        "stream": request.stream,
-    });
-    let fields = body.as_object_mut().expect("the body is an object");
-    if request.stream {
-        fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    }
-    match request.api {
-        Api::Chat => {
-            fields.insert("messages".to_owned(), json!([{"role": "user", "content": PROBE_TEXT}]))
-        }
-        Api::Completions => fields.insert("prompt".to_owned(), json!(PROBE_TEXT)),
+/// Returns a request for some tokens after one text, the same ones at each time.
+pub(in crate::engine) fn greedy(
+    api: Api,
+    model: &str,
+    text: &str,
+    max_tokens: u32,
+) -> GenerationRequest {
+    let mut request = GenerationRequest {
+        model: Some(model.to_owned()),
+        max_tokens: Some(max_tokens),
+        temperature: Some(0.0),
+        ..GenerationRequest::default()
     };
+    match api {
+        Api::Chat => {
+            let content = Some(ContentField::Text(text.to_owned()));
+            request.messages = Some(vec![ChatMessage { role: "user".to_owned(), content }]);
+        }
+        Api::Completions => request.prompt = Some(PromptField::Text(text.to_owned())),
+    }
+    request
+}
+
+fn body(launch: &Launch, request: &ProbeRequest) -> Value {
+    let options = StreamOptions { include_usage: true, ..StreamOptions::default() };
+    let asked = GenerationRequest {
+        stream: Some(request.stream),
+        stream_options: request.stream.then_some(options),
+        ..greedy(request.api, &launch.model, PROBE_TEXT, PROBE_TOKENS)
+    };
+    let mut body = serde_json::to_value(asked).expect("texts and finite numbers are JSON");
+    let fields = body.as_object_mut().expect("the body is an object");
     for name in &launch.quirks.omit {
         fields.remove(name);
     }
