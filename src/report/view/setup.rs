@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::plan::launch::Launch;
 use crate::plan::render::shell_word;
 use crate::record::environment::Environment;
+use crate::record::event::EngineFacts;
 use crate::record::trial::DatasetRecord;
 use crate::report::number::{counted, rounded};
 use crate::report::untrusted::line;
@@ -90,10 +91,24 @@ pub fn engines(plan: &Plan, starts: &[EngineStart]) -> Vec<EngineView> {
         .collect()
 }
 
+/// Says which version an engine has, or that the command which tells it did not.
+fn version(launch: &Launch, facts: &EngineFacts) -> Option<Fact> {
+    if let Some(version) = &facts.version {
+        return Some(Fact::new("version", version));
+    }
+    (!launch.version_argv.is_empty()).then(|| {
+        let command = command_line(&launch.version_argv);
+        Fact::new("version", format!("unknown: `{command}` failed, or printed no number"))
+    })
+}
+
+fn command_line(argv: &[String]) -> String {
+    let words = literal::hide_argv(argv).into_iter().map(|argument| shell_word(&line(&argument)));
+    words.collect::<Vec<String>>().join(" ")
+}
+
 fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
     let argv = starts.first().map_or(&launch.argv, |start| &start.argv);
-    let command: Vec<String> =
-        literal::hide_argv(argv).iter().map(|argument| shell_word(&line(argument))).collect();
     let title = match &launch.precision {
         Some(precision) => format!("{} {}", line(&launch.engine), line(precision)),
         None => line(&launch.engine),
@@ -117,7 +132,7 @@ fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
         Vec::new,
         |facts| {
             let mut known = Vec::new();
-            known.extend(facts.version.as_ref().map(|version| Fact::new("version", version)));
+            known.extend(version(launch, facts));
             let pairs = facts.configuration.iter().chain(&facts.env);
             known.extend(pairs.map(|(name, value)| Fact::new(line(name), value)));
             let files = facts.model_files.iter();
@@ -149,7 +164,7 @@ fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
     }
     EngineView {
         title,
-        command: command.join(" "),
+        command: command_line(argv),
         facts,
         log_tail: failure.map_or_else(Vec::new, |failure| {
             failure.log_tail.iter().map(|text| line(text)).collect()
@@ -190,4 +205,27 @@ pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_command_that_told_nothing_is_said() {
+        let check = |version_argv: &[&str], version: Option<&str>, expected: Option<&str>| {
+            let version_argv = version_argv.iter().map(|word| (*word).to_owned()).collect();
+            let launch = Launch { version_argv, ..Launch::default() };
+            let facts =
+                EngineFacts { version: version.map(str::to_owned), ..EngineFacts::default() };
+            let start = EngineStart { facts: Some(facts), ..EngineStart::default() };
+            let view = engine(&launch, &[&start]);
+            let told = view.facts.iter().find(|fact| fact.label == "version");
+            assert_eq!(told.map(|fact| fact.value.as_str()), expected);
+        };
+        let failed = "unknown: `mine --version` failed, or printed no number";
+        check(&["mine", "--version"], Some("2.0"), Some("2.0"));
+        check(&["mine", "--version"], None, Some(failed));
+        check(&[], None, None);
+    }
 }
