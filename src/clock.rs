@@ -5,12 +5,12 @@ use nix::time::{ClockId, clock_gettime};
 use crate::units::Nanos;
 
 /// Returns the monotonic time of this machine, from an epoch that all its processes share.
-pub fn monotonic() -> Nanos {
+pub(crate) fn monotonic() -> Nanos {
     read(ClockId::CLOCK_MONOTONIC)
 }
 
 /// Returns the wall-clock time, since the Unix epoch.
-pub fn realtime() -> Nanos {
+pub(crate) fn realtime() -> Nanos {
     read(ClockId::CLOCK_REALTIME)
 }
 
@@ -19,7 +19,7 @@ const AT_ONCE: Nanos = Nanos(2_000);
 
 /// One moment on the clock that never steps, and on the clock of the kernel's stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The monotonic time, from an epoch that all processes of this machine share.
     pub monotonic: Nanos,
     /// The wall-clock time, since the Unix epoch.
@@ -29,7 +29,7 @@ pub struct Moment {
 impl Moment {
     /// Returns this moment. A thread that lost its CPU between the two clocks reads them again,
     /// since stamps would move from one clock to the other wrong by that time.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let mut best: Option<(Nanos, Self)> = None;
         for _ in 0..3 {
             let before = monotonic();
@@ -47,18 +47,18 @@ impl Moment {
     }
 
     /// Returns the monotonic time of a wall-clock stamp not far from this moment.
-    pub fn monotonic_of(&self, realtime: Nanos) -> Nanos {
+    pub(crate) fn monotonic_of(&self, realtime: Nanos) -> Nanos {
         (self.monotonic + realtime).saturating_sub(self.realtime)
     }
 }
 
 /// Returns the CPU time of the calling thread.
-pub fn thread_cpu() -> Nanos {
+pub(crate) fn thread_cpu() -> Nanos {
     read(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// Returns the CPU time of the process.
-pub fn process_cpu() -> Nanos {
+pub(crate) fn process_cpu() -> Nanos {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 

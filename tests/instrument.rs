@@ -8,6 +8,7 @@
 )]
 
 mod calm;
+mod ks;
 mod undecided;
 
 use std::fs;
@@ -15,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bench::stats::ks::against_exponential;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::calm::machine_is_calm;
+use crate::ks::against_exponential;
 
 /// Loads beside each other would measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -12,7 +12,7 @@ use crate::record::event::{EngineFacts, EngineFailure, EventRecord, RunEvent, St
 
 /// Which run this is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunFacts {
+pub(crate) struct RunFacts {
     /// The run's name: the last part of its directory as it was made, from `run.json`.
     pub name: String,
     /// When it began, nanoseconds since the Unix epoch: the first event's stamp.
@@ -23,7 +23,7 @@ pub struct RunFacts {
 
 /// One start of an engine, pieced together from the run's events.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct EngineStart {
+pub(crate) struct EngineStart {
     /// The launch; empty where the events do not say.
     pub launch: String,
     /// Engine name in the scenario.
@@ -44,7 +44,7 @@ pub struct EngineStart {
 
 /// What figures draw of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct CellSeries {
+pub(crate) struct CellSeries {
     /// Distributions, in the distribution's unit.
     pub distributions: BTreeMap<MetricId, Curve>,
     /// Quantities over time, of the first trial: seconds from the start of its measured window,
@@ -60,7 +60,7 @@ pub struct CellSeries {
 
 /// When a request was in flight: seconds from the start of the measured window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RequestSpan {
+pub(crate) struct RequestSpan {
     /// Sending.
     pub sent: f32,
     /// First token; absent where none came.
@@ -73,7 +73,7 @@ pub struct RequestSpan {
 
 /// A distribution as a figure draws it: a point for each of a few evenly spaced ranks.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// Samples that it was made of.
     pub n: usize,
     /// The least sample first, the greatest last.
@@ -85,7 +85,7 @@ const CURVE_POINTS: usize = 200;
 
 impl Curve {
     /// Returns the curve of samples in any order; `None` when there is none.
-    pub fn of(mut samples: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut samples: Vec<f64>) -> Option<Self> {
         samples.retain(|value| value.is_finite());
         samples.sort_by(f64::total_cmp);
         let n = samples.len();
@@ -94,12 +94,12 @@ impl Curve {
     }
 
     /// Returns the least and the greatest sample.
-    pub fn ends(&self) -> [f64; 2] {
+    pub(crate) fn ends(&self) -> [f64; 2] {
         [self.values[0], self.values[self.values.len() - 1]]
     }
 
     /// Returns the distribution function, which begins at nothing and ends at everything.
-    pub fn points(&self) -> Vec<(f64, f64)> {
+    pub(crate) fn points(&self) -> Vec<(f64, f64)> {
         let share = |point| (rank(point, self.n) + 1) as f64 / self.n as f64;
         let points = self.values.iter().zip(0..).map(|(value, point)| (*value, share(point)));
         std::iter::once((self.values[0], 0.0)).chain(points).collect()
@@ -189,7 +189,7 @@ fn rank(point: usize, n: usize) -> usize {
 
 /// One GPU over time: seconds from the start of the measured phase, value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct GpuSeries {
+pub(crate) struct GpuSeries {
     /// Name in figures: `GPU 0`.
     pub name: String,
     /// Watts.

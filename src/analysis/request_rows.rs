@@ -68,7 +68,7 @@ pub struct RequestRow {
 
 /// A request with its stream and its answer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct StreamedRequest {
+pub(crate) struct StreamedRequest {
     /// Its figures.
     pub row: RequestRow,
     /// When it was sent, from its trial's epoch; absent if it never was.

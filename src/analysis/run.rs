@@ -34,7 +34,7 @@ use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 
 /// A run, read and computed.
-pub struct RunAnalysis {
+pub(crate) struct RunAnalysis {
     /// The run directory.
     pub dir: PathBuf,
     /// The plan; each measured phase is a row.
@@ -59,7 +59,7 @@ impl RunAnalysis {
     /// Of a finished cell its summary stays, at most 200 points of each curve, and a byte for
     /// each item and extractor. While a cell is read, exact percentiles take four bytes for
     /// each request and metric.
-    pub fn of(reader: &RunReader) -> Result<Self, StoreError> {
+    pub(crate) fn of(reader: &RunReader) -> Result<Self, StoreError> {
         let plan = reader.plan()?.by_row();
         let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
         let environment = reader.environment()?.unwrap_or_default();
@@ -123,17 +123,17 @@ impl RunAnalysis {
     }
 
     /// Notes that the run is over, as its last event says.
-    pub fn finished(&mut self) {
+    pub(crate) fn finished(&mut self) {
         self.summary.complete = true;
     }
 
     /// Judges the plan's gates again, after it got others.
-    pub fn judge_gates(&mut self) {
+    pub(crate) fn judge_gates(&mut self) {
         self.summary.gates = gates::results(&self.plan, &self.summary.cells);
     }
 
     /// Whether any engine of the run ever answered.
-    pub fn any_engine_was_ready(&self) -> bool {
+    pub(crate) fn any_engine_was_ready(&self) -> bool {
         self.engines.iter().any(|engine| engine.facts.is_some())
     }
 }

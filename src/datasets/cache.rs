@@ -30,7 +30,7 @@ pub(crate) struct DatasetCache {
 #[error(
     "there is no cache directory: neither XDG_CACHE_HOME nor HOME is set, and this user has no home"
 )]
-pub struct NoCacheDir;
+pub(crate) struct NoCacheDir;
 
 impl NoCacheDir {
     /// The way out.

@@ -37,7 +37,7 @@ pub(crate) struct Opened {
 
 /// Why a data set cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum DatasetError {
+pub(crate) enum DatasetError {
     /// The data set was not found.
     #[error("data set `{name}` is not here: {reason}")]
     Missing {
@@ -78,7 +78,7 @@ pub enum DatasetError {
 
 impl DatasetError {
     /// Returns the exit code of the program for this error.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Missing { .. } | Self::Unreadable { .. } => 66,
             Self::WrongHash { .. } => 65,
@@ -87,7 +87,7 @@ impl DatasetError {
     }
 
     /// Returns what the user can do about it.
-    pub fn help(&self) -> String {
+    pub(crate) fn help(&self) -> String {
         match self {
             Self::Missing { help, .. } => help.clone(),
             Self::WrongHash { .. } => {

@@ -86,7 +86,7 @@ pub(crate) enum FetchError {
 
 /// How far a download has come.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     /// Name of the file.
     pub file: &'a str,
     /// Bytes so far.

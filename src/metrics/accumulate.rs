@@ -42,7 +42,7 @@ use crate::units::Nanos;
 /// [`end_trial`](Self::end_trial). Everything else at any time before
 /// [`finish`](Self::finish). A trial without a `TrialRecord` was interrupted and is left out.
 #[derive(Debug)]
-pub struct CellAccumulator<'a> {
+pub(crate) struct CellAccumulator<'a> {
     plan: &'a Plan,
     cell: &'a Cell,
     launch: Option<&'a Launch>,
@@ -85,7 +85,7 @@ struct OpenTrial {
 
 impl<'a> CellAccumulator<'a> {
     /// Creates an accumulator for a cell of a plan.
-    pub fn new(plan: &'a Plan, cell: &'a Cell) -> Self {
+    pub(crate) fn new(plan: &'a Plan, cell: &'a Cell) -> Self {
         let launch = plan.launches.get(&cell.launch);
         let is_simulated = launch.is_some_and(Launch::is_simulated);
         Self {
@@ -107,7 +107,7 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Begins a trial that is complete on disk; ends the one before.
-    pub fn begin_trial(&mut self, record: &TrialRecord) {
+    pub(crate) fn begin_trial(&mut self, record: &TrialRecord) {
         self.end_trial();
         let window = Window::of(record, self.cell);
         self.evidence.begin_trial(record, &window);
@@ -128,7 +128,7 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes a request of the open trial in; those of warm-up phases are left out.
-    pub fn request(&mut self, record: &RequestRecord) {
+    pub(crate) fn request(&mut self, record: &RequestRecord) {
         let Some(open) = self.open.as_mut().filter(|open| open.window.measures_phase(record.phase))
         else {
             return;
@@ -144,7 +144,7 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes a telemetry sample of the open trial in.
-    pub fn telemetry(&mut self, sample: &TelemetrySample) {
+    pub(crate) fn telemetry(&mut self, sample: &TelemetrySample) {
         if let Some(open) = &mut self.open {
             open.devices.push(sample);
             open.engine.push(sample);
@@ -153,7 +153,7 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Ends the open trial, if there is one.
-    pub fn end_trial(&mut self) {
+    pub(crate) fn end_trial(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let n_due: u64 = open.window.measured(&open.record).map(|phase| phase.n_scheduled).sum();
         open.totals.add_lost(n_due.saturating_sub(open.totals.n_scheduled));
@@ -171,7 +171,7 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes a start of the cell's engine in, in order.
-    pub fn engine(&mut self, timeline: &LoadTimeline, facts: &EngineFacts) {
+    pub(crate) fn engine(&mut self, timeline: &LoadTimeline, facts: &EngineFacts) {
         // An engine that was attached to has not been loaded.
         if self.launch.is_none_or(Launch::is_started) {
             self.load.push(timeline.clone());
@@ -181,12 +181,12 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes a stop of the cell's engine in.
-    pub fn stopped(&mut self, stop: &StopRecord) {
+    pub(crate) fn stopped(&mut self, stop: &StopRecord) {
         self.evidence.stopped(stop);
     }
 
     /// Takes the grades of the cell's answers in.
-    pub fn graded(&mut self, graded: &Graded) {
+    pub(crate) fn graded(&mut self, graded: &Graded) {
         self.evidence.graded(graded);
         self.graded = Some(Grades {
             accuracies: graded.accuracies.clone(),
@@ -196,19 +196,19 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes the end of the cell in.
-    pub fn outcome(&mut self, outcome: &CellOutcome) {
+    pub(crate) fn outcome(&mut self, outcome: &CellOutcome) {
         self.outcome = Some(outcome.clone());
     }
 
     /// Notes that more trials are asked for than there are: a cell that was closed is open again.
-    pub fn lacks_trials(&mut self) {
+    pub(crate) fn lacks_trials(&mut self) {
         if self.outcome == Some(CellOutcome::Complete) {
             self.outcome = Some(CellOutcome::Interrupted);
         }
     }
 
     /// Returns the cell's summary.
-    pub fn finish(mut self) -> CellSummary {
+    pub(crate) fn finish(mut self) -> CellSummary {
         self.end_trial();
         let n_gpus = self.n_gpus();
         let counts = counts(&self.trials);

@@ -20,7 +20,7 @@ const ASKED: [&str; 9] = [
 ];
 
 /// Whether a swept key is part of the load. Loads are not compared with each other.
-pub fn is_load(key: &str) -> bool {
+pub(crate) fn is_load(key: &str) -> bool {
     if key == "engine" || key.starts_with("engine.") {
         return false;
     }
@@ -32,7 +32,7 @@ pub fn is_load(key: &str) -> bool {
 }
 
 /// Returns what a cell's plan says of keys that are not swept.
-pub fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
+pub(crate) fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
     let mut known = BTreeMap::from([("dataset".to_owned(), cell.dataset.clone())]);
     let mut set = |key: &str, value: Option<String>| {
         known.extend(value.map(|value| (key.to_owned(), value)));
@@ -67,7 +67,7 @@ pub fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
 
 /// Returns when the requests of a cell's measured phases are due, as text that is the same for
 /// equal loads.
-pub fn load(cell: &Cell) -> String {
+pub(crate) fn load(cell: &Cell) -> String {
     load_of(&cell.measured_phases().map(|phase| &phase.arrivals).collect::<Vec<_>>())
 }
 

@@ -1,30 +1,30 @@
 //! What a rate means in machines and money.
 
 /// GPUs of a node, for node-days.
-pub const GPUS_PER_NODE: f64 = 8.0;
+pub(crate) const GPUS_PER_NODE: f64 = 8.0;
 const BILLION: f64 = 1e9;
 const SECS_PER_DAY: f64 = 86_400.0;
 const SECS_PER_HOUR: f64 = 3_600.0;
 
 /// Returns the GPU-days that a billion output tokens take.
-pub fn gpu_days_per_1b_tokens(output_tps_per_gpu: f64) -> Option<f64> {
+pub(crate) fn gpu_days_per_1b_tokens(output_tps_per_gpu: f64) -> Option<f64> {
     positive(BILLION / output_tps_per_gpu / SECS_PER_DAY)
 }
 
 /// Returns the days that a node of eight GPUs takes for a billion output tokens.
-pub fn node_days_per_1b_tokens(output_tps_per_gpu: f64) -> Option<f64> {
+pub(crate) fn node_days_per_1b_tokens(output_tps_per_gpu: f64) -> Option<f64> {
     gpu_days_per_1b_tokens(output_tps_per_gpu).map(|days| days / GPUS_PER_NODE)
 }
 
 /// Returns the GPUs that make a billion output tokens in an hour, unrounded.
 ///
 /// Printed rounded to nearest: the only rounding that reproduces every published row.
-pub fn gpus_for_1b_tokens_per_hour(output_tps_per_gpu: f64) -> Option<f64> {
+pub(crate) fn gpus_for_1b_tokens_per_hour(output_tps_per_gpu: f64) -> Option<f64> {
     positive(BILLION / SECS_PER_HOUR / output_tps_per_gpu)
 }
 
 /// Returns the price of a million output tokens.
-pub fn cost_per_1m_tokens(output_tps_per_gpu: f64, gpu_hour_price: f64) -> Option<f64> {
+pub(crate) fn cost_per_1m_tokens(output_tps_per_gpu: f64, gpu_hour_price: f64) -> Option<f64> {
     positive(1e6 / output_tps_per_gpu / SECS_PER_HOUR * gpu_hour_price)
 }
 

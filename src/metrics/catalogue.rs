@@ -51,7 +51,7 @@ macro_rules! metrics {
             Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
         )]
         #[serde(into = "&'static str", try_from = "String")]
-        pub enum MetricId {
+        pub(crate) enum MetricId {
             $(#[doc = $definition] $id,)*
         }
 
@@ -243,7 +243,7 @@ impl MetricId {
     }
 
     /// Returns the stable tag.
-    pub const fn tag(self) -> &'static str {
+    pub(crate) const fn tag(self) -> &'static str {
         self.row().tag
     }
 
@@ -280,7 +280,7 @@ impl fmt::Display for MetricId {
 /// A tag that this version does not know.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not a metric of this version")]
-pub struct UnknownMetric(String);
+pub(crate) struct UnknownMetric(String);
 
 impl FromStr for MetricId {
     type Err = UnknownMetric;
@@ -310,7 +310,7 @@ impl From<MetricId> for &'static str {
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(into = "String", try_from = "String")]
-pub struct MetricKey {
+pub(crate) struct MetricKey {
     /// The metric.
     pub metric: MetricId,
     /// The part: the UUID of a GPU, the name of a stage.

@@ -15,7 +15,7 @@ use crate::metrics::summary::PERCENTILES;
 /// is `<`, `<=`, `>` or `>=`. The limit has a unit (`500ms`, `0.5s`, `99%`), or is taken from a
 /// baseline (`0.95 x baseline`, `+5%`).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// The number.
     pub subject: Subject,
     /// How it must lie to the limit.
@@ -26,7 +26,7 @@ pub struct Condition {
 
 /// The number of a condition.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// A figure, or a statistic of a distribution.
     Quantity(Quantity),
     /// Accuracy by the extractor of that name.
@@ -35,7 +35,7 @@ pub enum Subject {
 
 /// How a number lies to a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     /// `<`
     Below,
     /// `<=`
@@ -48,7 +48,7 @@ pub enum Operator {
 
 /// The limit of a condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// A value in the metric's unit.
     Value(f64),
     /// So many times the baseline's number.
@@ -57,7 +57,7 @@ pub enum Limit {
 
 /// Why a text is no condition.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum ConditionError {
+pub(crate) enum ConditionError {
     /// There is no operator.
     #[error("`{0}` has no `<`, `<=`, `>` or `>=`")]
     NoOperator(String),
@@ -77,7 +77,7 @@ impl Operator {
         [(Self::AtMost, "<="), (Self::AtLeast, ">="), (Self::Below, "<"), (Self::Above, ">")];
 
     /// Whether a value satisfies it.
-    pub fn holds(self, value: f64, limit: f64) -> bool {
+    pub(crate) fn holds(self, value: f64, limit: f64) -> bool {
         match self {
             Self::Below => value < limit,
             Self::AtMost => value <= limit,
@@ -96,7 +96,7 @@ impl fmt::Display for Operator {
 
 impl Subject {
     /// Returns the metric that it is a number of.
-    pub fn metric(&self) -> MetricId {
+    pub(crate) fn metric(&self) -> MetricId {
         match self {
             Self::Quantity(quantity) => quantity.id(),
             Self::AccuracyBy(_) => MetricId::Accuracy,
@@ -116,7 +116,7 @@ impl Subject {
 
 impl Condition {
     /// Reads a condition.
-    pub fn parse(text: &str) -> Result<Self, ConditionError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ConditionError> {
         let found = Operator::ALL.iter().find_map(|&(operator, sign)| {
             let (left, right) = text.split_once(sign)?;
             Some((left.trim(), operator, right.trim()))

@@ -11,7 +11,7 @@ use crate::units::Nanos;
 
 /// Samples of one trial's GPUs.
 #[derive(Clone, Debug, Default)]
-pub struct DeviceLog {
+pub(crate) struct DeviceLog {
     gpus: BTreeMap<String, GpuLog>,
     absent: Option<String>,
 }
@@ -32,7 +32,7 @@ struct Other {
 
 /// What the GPUs did during a trial.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Devices {
+pub(crate) struct Devices {
     /// Energy over the window, all GPUs, or why it cannot be had.
     pub energy_window_j: Result<f64, String>,
     /// Energy from the first due request to the last response.
@@ -51,7 +51,7 @@ pub struct Devices {
 
 /// What one GPU did inside the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct GpuFigures {
+pub(crate) struct GpuFigures {
     /// Utilisation, per cent.
     pub utilisation_pct: Moments,
     /// Power, watts.
@@ -64,7 +64,7 @@ pub struct GpuFigures {
 
 impl DeviceLog {
     /// Takes a sample in, if it is a GPU's.
-    pub fn push(&mut self, sample: &TelemetrySample) {
+    pub(crate) fn push(&mut self, sample: &TelemetrySample) {
         let TelemetrySource::Gpu(uuid) = &sample.source else { return };
         let log = self.gpus.entry(uuid.clone()).or_default();
         let value = |gauge: Gauge| sample.values.get(&gauge).copied();
@@ -88,7 +88,7 @@ impl DeviceLog {
 
     /// Returns what the GPUs did; `began` is when the trial's first phase began, `interval` the
     /// time between samples.
-    pub fn devices(&self, window: &Window, began: Nanos, interval: Nanos) -> Devices {
+    pub(crate) fn devices(&self, window: &Window, began: Nanos, interval: Nanos) -> Devices {
         let inside = self.energy(window.spans(), interval);
         let whole = self.energy(window.whole_spans(), interval);
         let gpus: BTreeMap<_, _> =

@@ -5,14 +5,14 @@ use crate::stats::mean::Moments;
 use crate::stats::quantile::{interval_ranks, quantile_by, sample_floor};
 
 /// Confidence level of every interval.
-pub const LEVEL: f64 = 0.95;
+pub(crate) const LEVEL: f64 = 0.95;
 
 /// Samples of one quantity, kept for exact percentiles.
 ///
 /// Kept in single precision: its relative error of 6e-8 is 3 ns of 50 ms, below what any
 /// stamp can tell, and a million requests take half the memory. Moments are in double.
 #[derive(Clone, Debug, Default)]
-pub struct Samples {
+pub(crate) struct Samples {
     values: Vec<f32>,
     moments: Moments,
     ends: Ends,
@@ -116,12 +116,12 @@ impl Samples {
     }
 
     /// Takes one value in, in the unit that the distribution is told in.
-    pub fn push(&mut self, value: f64) {
+    pub(crate) fn push(&mut self, value: f64) {
         self.push_within(value, None);
     }
 
     /// Takes one value in whose true value lies between two ends, where they are known.
-    pub fn push_within(&mut self, value: f64, ends: Option<(f64, f64)>) {
+    pub(crate) fn push_within(&mut self, value: f64, ends: Option<(f64, f64)>) {
         self.ends.push(&self.values, value, ends);
         self.values.push(value as f32);
         self.moments.push(value);
@@ -157,12 +157,12 @@ impl Samples {
     }
 
     /// Returns the number of samples.
-    pub fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.moments.n()
     }
 
     /// Returns the mean.
-    pub fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         self.moments.mean()
     }
 
@@ -174,7 +174,7 @@ impl Samples {
 
     /// Returns the distribution, with `n_failed` requests that have no value counted as
     /// slower than all others in the failure-inflated percentiles.
-    pub fn distribution(
+    pub(crate) fn distribution(
         mut self,
         unit: &'static str,
         n_failed: u64,

@@ -3,7 +3,7 @@
 use crate::units::Nanos;
 
 /// Share of a stretch that samples must cover: below it energy is absent, never guessed.
-pub const MIN_COVERAGE: f64 = 0.95;
+pub(crate) const MIN_COVERAGE: f64 = 0.95;
 /// Gaps longer than this many intervals are not covered: the sampler was away.
 const MAX_GAP_IN_INTERVALS: f64 = 2.5;
 /// Counters of working devices move several times in this many seconds.
@@ -11,7 +11,7 @@ const STILL_S: f64 = 0.5;
 
 /// One sample of a device's power or of its energy counter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PowerSample {
+pub(crate) struct PowerSample {
     /// When, from the trial's epoch.
     pub at: Nanos,
     /// Power, watts.
@@ -22,7 +22,7 @@ pub struct PowerSample {
 
 /// Energy over a stretch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Energy {
+pub(crate) struct Energy {
     /// Joules.
     pub joules: f64,
     /// Share of the stretch that samples cover.
@@ -33,7 +33,7 @@ pub struct Energy {
 
 /// How energy was had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnergySource {
+pub(crate) enum EnergySource {
     /// Difference of the device's own counter.
     Counter,
     /// Integral of sampled power, by trapezoids.
@@ -49,7 +49,7 @@ pub enum EnergySource {
 ///
 /// # Errors
 /// A reason in words when the samples do not suffice.
-pub fn energy(
+pub(crate) fn energy(
     samples: &[PowerSample],
     start: Nanos,
     end: Nanos,

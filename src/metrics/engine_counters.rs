@@ -10,13 +10,13 @@ use crate::units::Nanos;
 
 /// Samples of the engine's metrics endpoint, its log and its processes in one trial.
 #[derive(Clone, Debug, Default)]
-pub struct EngineLog {
+pub(crate) struct EngineLog {
     samples: Vec<(Nanos, BTreeMap<Gauge, f64>)>,
 }
 
 /// Growth of a counter over the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Growth {
+pub(crate) struct Growth {
     /// By how much.
     pub amount: f64,
     /// Between which instants, seconds apart: the samples next to the window's edges.
@@ -25,7 +25,7 @@ pub struct Growth {
 
 impl EngineLog {
     /// Takes a sample in, if it is of the engine.
-    pub fn push(&mut self, sample: &TelemetrySample) {
+    pub(crate) fn push(&mut self, sample: &TelemetrySample) {
         match sample.source {
             TelemetrySource::EngineMetrics | TelemetrySource::EngineProcess => {
                 self.samples.push((sample.at, sample.values.clone()));
@@ -39,7 +39,7 @@ impl EngineLog {
     /// Between the last sample at or before each stretch (else the first one) and the first at
     /// or after it (else the last one). `None` without two samples, or when the counter fell:
     /// then the engine began anew.
-    pub fn growth(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
+    pub(crate) fn growth(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
         let series: Vec<(Nanos, f64)> = self.series(gauge).collect();
         let mut sum = Growth::default();
         for (start, end) in window.spans() {
@@ -58,7 +58,7 @@ impl EngineLog {
     ///
     /// A value is the rate since the value before it, so that only values count whose predecessor
     /// lies in the same stretch of the window. `None` without such a pair.
-    pub fn rate(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
+    pub(crate) fn rate(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
         let mut sum = Growth::default();
         for (start, end) in window.spans() {
             let inside: Vec<_> =
@@ -73,7 +73,7 @@ impl EngineLog {
     }
 
     /// Returns the moments of a gauge inside the window, and its highest value.
-    pub fn gauge(&self, gauge: Gauge, window: &Window) -> (Moments, Option<f64>) {
+    pub(crate) fn gauge(&self, gauge: Gauge, window: &Window) -> (Moments, Option<f64>) {
         let inside = || self.series(gauge).filter(|(at, _)| window.contains(*at)).map(|(_, v)| v);
         (inside().collect(), inside().reduce(f64::max))
     }

@@ -21,14 +21,14 @@ use crate::units::Nanos;
 
 /// A send later than this after it was due counts as late: a visible part of the smallest
 /// latencies that engines have.
-pub const LATE: Nanos = Nanos::from_millis(5);
+pub(crate) const LATE: Nanos = Nanos::from_millis(5);
 
 /// Rows of a cell whose prompts are compared with those of other cells.
 const IDS_MAX: usize = 10_000;
 
 /// What may speak against a cell's numbers.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// Sends, and late ones among them.
     pub n_sent: u64,
     /// Sends that left more than [`LATE`] after they were due.
@@ -194,7 +194,7 @@ impl ProbeLoss {
 
 /// The same tokens counted twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts2 {
+pub(crate) struct Counts2 {
     /// By the engine.
     pub engine: u64,
     /// By the tokenizer.
@@ -210,14 +210,15 @@ impl Counts2 {
     }
 
     /// Returns how far the tokenizer's count is from the engine's, as a share of the engine's.
-    pub fn divergence(self) -> Option<f64> {
+    pub(crate) fn divergence(self) -> Option<f64> {
         (self.engine > 0).then(|| self.tokenizer as f64 / self.engine as f64 - 1.0)
     }
 }
 
 /// Lags of the instrument, and the latency to hold them against.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lags {
+#[expect(clippy::struct_field_names, reason = "a unit stands last in a name")]
+pub(crate) struct Lags {
     /// Worst trial's p99 of the sentinel's wake lag, milliseconds.
     pub wake_p99_ms: Option<f64>,
     /// p99 of the send lag, milliseconds.
@@ -364,7 +365,7 @@ impl Evidence {
     }
 
     /// Returns the mean CPU time of load threads as a share of their wall time.
-    pub fn client_cpu_share(&self) -> Option<f64> {
+    pub(crate) fn client_cpu_share(&self) -> Option<f64> {
         (self.n_client_cpu > 0).then(|| self.client_cpu_sum / f64::from(self.n_client_cpu))
     }
 

@@ -8,7 +8,7 @@ use crate::stats::quantile::sample_floor;
 
 /// A measured phase that gives fewer samples than a percentile needs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FewSamples {
+pub(crate) struct FewSamples {
     /// The phase's name.
     pub phase: String,
     /// Requests that it sends in all trials of a cell.
@@ -26,7 +26,7 @@ pub struct FewSamples {
 ///
 /// Only latencies with one sample per request are looked at, and only phases of which the number
 /// of requests is known before they run.
-pub fn few_samples(plan: &Plan, printed: &[Quantity]) -> Vec<FewSamples> {
+pub(crate) fn few_samples(plan: &Plan, printed: &[Quantity]) -> Vec<FewSamples> {
     let mut found: Vec<FewSamples> = Vec::new();
     for cell in plan.cells.iter().filter(|cell| cell.skip.is_none()) {
         for phase in cell.measured_phases() {

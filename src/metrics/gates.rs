@@ -16,7 +16,7 @@ pub(crate) fn results(plan: &Plan, cells: &[CellSummary]) -> Vec<GateResult> {
 }
 
 /// Judges gates in every cell that was not skipped.
-pub fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
+pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
     let must = gate.must.iter().map(|text| (text, true));
     let must_not = gate.must_not.iter().map(|text| (text, false));
     let is_judged = |cell: &&CellSummary| cell.validity.status != CellStatus::Skipped;
@@ -55,7 +55,7 @@ fn steadiness(cell: &CellSummary) -> GateResult {
 }
 
 /// Returns the number that a condition is about; `None` where the cell does not have it at all.
-pub fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
+pub(crate) fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
     match subject {
         Subject::Quantity(quantity) => quantity.read(cell),
         Subject::AccuracyBy(extractor) => {
@@ -190,7 +190,7 @@ fn no_value(subject: &Subject, figure: &Figure, cell: &CellSummary) -> String {
 }
 
 /// Returns the numbers of a run that gates with a baseline need, by cell and by condition.
-pub fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) -> BaselinePlan {
+pub(crate) fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) -> BaselinePlan {
     let conditions = gate.must.iter().chain(&gate.must_not);
     let relative: Vec<(&String, Condition)> = conditions
         .filter_map(|text| Some((text, Condition::parse(text).ok()?)))

@@ -9,7 +9,7 @@ use crate::units::Nanos;
 /// TTFT and E2E count from the schedule: a user waits from the moment of asking, whatever the
 /// client did meanwhile. An answer of one token has no TPOT and cannot miss it; an answer
 /// without a first token has missed everything.
-pub fn is_good(slo: &Slo, metrics: &RequestMetrics) -> bool {
+pub(crate) fn is_good(slo: &Slo, metrics: &RequestMetrics) -> bool {
     let within = |limit: Option<Nanos>, found: Option<Nanos>| {
         limit.is_none_or(|limit| found.is_some_and(|found| found <= limit))
     };

@@ -8,7 +8,7 @@ use crate::units::Nanos;
 
 /// What bench's own lateness did to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnLag {
+pub(crate) struct OwnLag {
     /// By how much earlier it would have left, had bench sent it when it was due and there was
     /// room for it. Nothing where answers drive the loop: there nothing is due before it is sent.
     pub late: Nanos,

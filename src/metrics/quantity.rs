@@ -12,7 +12,7 @@ use crate::metrics::catalogue::{MetricId, MetricKey};
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
-pub struct Quantity {
+pub(crate) struct Quantity {
     /// The metric.
     pub metric: MetricKey,
     /// What is taken of it.
@@ -21,7 +21,7 @@ pub struct Quantity {
 
 /// What is taken of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Statistic {
+pub(crate) enum Statistic {
     /// The figure itself.
     Value,
     /// Mean of a distribution.
@@ -53,17 +53,17 @@ impl PartialOrd for Statistic {
 
 impl Quantity {
     /// Returns the figure of a metric.
-    pub const fn figure(metric: MetricId) -> Self {
+    pub(crate) const fn figure(metric: MetricId) -> Self {
         Self::of(metric, Statistic::Value)
     }
 
     /// Returns the mean of a distribution.
-    pub const fn mean(metric: MetricId) -> Self {
+    pub(crate) const fn mean(metric: MetricId) -> Self {
         Self::of(metric, Statistic::Mean)
     }
 
     /// Returns a percentile of a distribution.
-    pub const fn percentile(metric: MetricId, p: f64) -> Self {
+    pub(crate) const fn percentile(metric: MetricId, p: f64) -> Self {
         Self::of(metric, Statistic::Percentile(p))
     }
 
@@ -72,7 +72,7 @@ impl Quantity {
     }
 
     /// Returns the metric.
-    pub const fn id(&self) -> MetricId {
+    pub(crate) const fn id(&self) -> MetricId {
         self.metric.metric
     }
 

@@ -7,7 +7,7 @@ use crate::score::Accuracy;
 
 impl Quantity {
     /// Reads the quantity of a cell; `None` when the cell does not have it at all.
-    pub fn read(&self, cell: &CellSummary) -> Option<Figure> {
+    pub(crate) fn read(&self, cell: &CellSummary) -> Option<Figure> {
         match self.statistic {
             Statistic::Value if self.id() == MetricId::Accuracy => {
                 cell.accuracy.first().map(accuracy_by)

@@ -13,7 +13,7 @@ use crate::score::pair::PairedAccuracy;
 /// A cell's answers beside those of its reference, on the same items.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReferenceComparison {
+pub(crate) struct ReferenceComparison {
     /// Name of the reference cell.
     pub reference: String,
     /// Swept keys in which the two differ.
@@ -26,7 +26,7 @@ pub struct ReferenceComparison {
 
 /// A cell and one that its answers are held against.
 #[derive(Clone, Copy, Debug)]
-pub struct Reference<'p> {
+pub(crate) struct Reference<'p> {
     /// The cell.
     pub cell: &'p Cell,
     /// What it is held against.
@@ -37,7 +37,10 @@ pub struct Reference<'p> {
 ///
 /// What the scenario declares, else: the highest precision, one stream, and the first engine,
 /// among cells that differ in that key alone and are asked the same.
-pub fn references<'p>(plan: &'p Plan, is_measured: &dyn Fn(&CellId) -> bool) -> Vec<Reference<'p>> {
+pub(crate) fn references<'p>(
+    plan: &'p Plan,
+    is_measured: &dyn Fn(&CellId) -> bool,
+) -> Vec<Reference<'p>> {
     let measured: Vec<(&Cell, String)> = plan
         .cells
         .iter()
@@ -72,7 +75,7 @@ pub fn references<'p>(plan: &'p Plan, is_measured: &dyn Fn(&CellId) -> bool) -> 
 }
 
 /// Returns the keys in which two cells differ.
-pub fn differ_in(cell: &Cell, reference: &Cell) -> Vec<String> {
+pub(crate) fn differ_in(cell: &Cell, reference: &Cell) -> Vec<String> {
     let differs = |(key, value): &(&String, &String)| reference.keys.get(*key) != Some(*value);
     cell.keys.iter().filter(differs).map(|(key, _)| key.clone()).collect()
 }

@@ -7,7 +7,7 @@ use crate::units::Nanos;
 
 /// Who counted tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CountSource {
+pub(crate) enum CountSource {
     /// The engine, in `usage`.
     Engine,
     /// The pinned tokenizer; the engine did not say.
@@ -18,7 +18,7 @@ pub enum CountSource {
 
 /// A number of tokens and who counted them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Tokens; absent when unknown.
     pub tokens: Option<u32>,
     /// Who counted.
@@ -38,7 +38,7 @@ impl Count {
 
 /// Tokens that came all at once after a long silence: something held them back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
+pub(crate) struct Burst {
     /// Tokens after the first chunk.
     pub n_tokens: u32,
     /// From the first to the last of them.
@@ -49,7 +49,7 @@ pub struct Burst {
 
 /// What TPOT can be in the median, where nobody says how many tokens first chunks held.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TpotBound {
+pub(crate) struct TpotBound {
     /// The least, which is what is told. Milliseconds.
     pub least_ms: f64,
     /// The most. Milliseconds.
@@ -63,7 +63,7 @@ pub struct TpotBound {
 /// The kernel had the request at some instant between `sent` and `written`, and a token event
 /// arrived up to its slack before its stamp: a latency is too high by at most both together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Added {
+pub(crate) struct Added {
     /// `written` minus `sent`, or the CPU time of that where the thread did not run for the rest;
     /// absent where the request was not written to its end.
     pub sending: Option<Nanos>,
@@ -88,7 +88,7 @@ impl Added {
 
 /// The numbers of one request. Durations are absent when one of their ends is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RequestMetrics {
+pub(crate) struct RequestMetrics {
     /// Whether the answer is complete: only then do its latencies count as such.
     pub is_ok: bool,
     /// Instant of the first token event, from the trial's epoch.
@@ -137,7 +137,7 @@ pub struct RequestMetrics {
 }
 
 /// Metrics of which each complete answer has at most one value, a latency in milliseconds.
-pub const LATENCIES: [MetricId; 7] = [
+pub(crate) const LATENCIES: [MetricId; 7] = [
     MetricId::Ttft,
     MetricId::TtftScheduled,
     MetricId::Ttfr,
@@ -149,7 +149,7 @@ pub const LATENCIES: [MetricId; 7] = [
 
 impl RequestMetrics {
     /// Returns one of [`LATENCIES`] in milliseconds; none of another metric.
-    pub fn latency_ms(&self, metric: MetricId) -> Option<f64> {
+    pub(crate) fn latency_ms(&self, metric: MetricId) -> Option<f64> {
         let latency = match metric {
             MetricId::Ttft => self.ttft,
             MetricId::TtftScheduled => self.ttft_scheduled,
@@ -179,13 +179,13 @@ impl RequestMetrics {
     }
 
     /// Computes the numbers of one request from its stamps.
-    pub fn of(record: &RequestRecord) -> Self {
+    pub(crate) fn of(record: &RequestRecord) -> Self {
         Self::beside(record, Nanos(u64::MAX))
     }
 
     /// Computes the numbers of a request of a trial in which nothing that had arrived waited longer
     /// than `wait` to be read: no event is older than that.
-    pub fn beside(record: &RequestRecord, wait: Nanos) -> Self {
+    pub(crate) fn beside(record: &RequestRecord, wait: Nanos) -> Self {
         let tokens = TokenEvents::of(record);
         let slack = |slack: Nanos| slack.min(wait);
         let first = tokens.first;
@@ -379,7 +379,7 @@ const BURST_TPOT: Nanos = Nanos(500_000);
 
 /// One event that carried generated tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenEvent {
+pub(crate) struct TokenEvent {
     /// When it arrived, from the trial's epoch.
     pub at: Nanos,
     /// What it carried.
@@ -391,7 +391,7 @@ pub struct TokenEvent {
 }
 
 /// Returns the events that carried generated tokens, in order.
-pub fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
+pub(crate) fn token_events(record: &RequestRecord) -> impl Iterator<Item = TokenEvent> {
     let mut held_back = 0;
     let events = record.events.iter().zip(record.events.slacks()).enumerate();
     events.filter_map(move |(place, ((at, kind), slack))| {

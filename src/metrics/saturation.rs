@@ -18,11 +18,11 @@ const RISE: f64 = 1.05;
 const RISE_POWER: f64 = 0.25;
 
 /// Share of requests, per cent, that meet the objectives at a load that is said to meet them.
-pub const GOOD_PCT: f64 = 99.0;
+pub(crate) const GOOD_PCT: f64 = 99.0;
 
 /// One alternative at rising load, all else equal.
 #[derive(Clone, Debug)]
-pub struct LoadCurve<'a> {
+pub(crate) struct LoadCurve<'a> {
     /// The key that varies: `concurrency`, `phase.load.rate`.
     pub key: String,
     /// Values of the other keys of the load that tell this curve from the alternative's others.
@@ -32,11 +32,11 @@ pub struct LoadCurve<'a> {
 }
 
 /// A load and the per cent of its requests that met the objectives.
-pub type Share = (f64, f64);
+pub(crate) type Share = (f64, f64);
 
 /// Where output stops rising with the load.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Saturation {
+pub(crate) enum Saturation {
     /// From this load on.
     At(f64),
     /// Not up to this load, the highest that was tried.
@@ -44,7 +44,7 @@ pub enum Saturation {
 }
 
 /// Returns the curves of an alternative; none where its load does not rise.
-pub fn load_curves<'a>(side: &Side<'a>) -> Vec<LoadCurve<'a>> {
+pub(crate) fn load_curves<'a>(side: &Side<'a>) -> Vec<LoadCurve<'a>> {
     let keys: IndexSet<&String> = side.cells.iter().flat_map(|cell| cell.keys.keys()).collect();
     let values = |key: &str| -> IndexSet<Option<&String>> {
         side.cells.iter().map(|cell| cell.keys.get(key)).collect()
@@ -84,14 +84,14 @@ pub fn load_curves<'a>(side: &Side<'a>) -> Vec<LoadCurve<'a>> {
 
 impl LoadCurve<'_> {
     /// Returns the highest output with its load.
-    pub fn peak(&self) -> Option<(f64, Figure)> {
+    pub(crate) fn peak(&self) -> Option<(f64, Figure)> {
         let of = |figure: &Figure| figure.value.unwrap_or(f64::NEG_INFINITY);
         self.outputs().max_by(|(_, a), (_, b)| of(a).total_cmp(&of(b)))
     }
 
     /// Returns the lowest load beyond which output hardly rises: no higher load has 5 % more, or
     /// 19 % more for each time that the load doubles. `None` for fewer than two loads.
-    pub fn saturation(&self) -> Option<Saturation> {
+    pub(crate) fn saturation(&self) -> Option<Saturation> {
         let points: Vec<(f64, f64)> =
             self.outputs().filter_map(|(load, figure)| Some((load, figure.value?))).collect();
         let (last, _) = *points.last().filter(|_| points.len() > 1)?;
@@ -111,7 +111,7 @@ impl LoadCurve<'_> {
     /// Returns the highest load at which [`GOOD_PCT`] of requests met the objectives, and the
     /// lowest at which they did not, each with its share in per cent. A load that met them above
     /// one that missed is taken for luck. `None` where no load has such a share.
-    pub fn objectives(&self) -> Option<(Option<Share>, Option<Share>)> {
+    pub(crate) fn objectives(&self) -> Option<(Option<Share>, Option<Share>)> {
         // The share rests on the latencies: where one is INVALID, so is it.
         let share = |(load, cell): &(f64, &CellSummary)| {
             let is_known = cell.validity.status != CellStatus::Invalid;

@@ -8,7 +8,7 @@ use crate::plan::search::{Next, SearchPlan, SearchPoint};
 
 /// Returns one search per engine, precision and whatever else the plan sweeps; `cells` are those
 /// of the plan that are known so far.
-pub fn searches(plan: &Plan, cells: &[CellSummary]) -> Vec<SearchSummary> {
+pub(crate) fn searches(plan: &Plan, cells: &[CellSummary]) -> Vec<SearchSummary> {
     let Some(search) = &plan.search else { return Vec::new() };
     let firsts = plan.cells.iter().enumerate().filter(|(at, cell)| {
         !plan.cells[..*at].iter().any(|earlier| search.is_same_search(earlier, cell))

@@ -22,7 +22,7 @@ const PROMPT_TOKENS_DIFFER: f64 = 0.02;
 ///
 /// `facts` is what each engine said of itself at its last start; `doubts` are those of the whole
 /// run (`RunEvent::Doubt`).
-pub fn summary(
+pub(crate) fn summary(
     plan: &Plan,
     complete: bool,
     mut cells: Vec<CellSummary>,
@@ -48,7 +48,7 @@ pub fn summary(
 }
 
 /// Returns the doubt that an event of the run expresses.
-pub fn run_caveat(what: &str, advice: &str) -> Caveat {
+pub(crate) fn run_caveat(what: &str, advice: &str) -> Caveat {
     caveat("run", what.to_owned(), advice.to_owned(), &[])
 }
 

@@ -21,11 +21,11 @@ use crate::score::as_published::AsPublishedTinyllama;
 use crate::stats::quantile::sample_floor;
 
 /// Percentiles of every distribution.
-pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+pub(crate) const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
 
 /// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Title of the scenario.
     pub title: String,
     /// Whether the run reached its end.
@@ -44,7 +44,7 @@ pub struct Summary {
 
 impl Summary {
     /// Returns how many cells were measured to their end, and how many this machine can run.
-    pub fn progress(&self) -> (usize, usize) {
+    pub(crate) fn progress(&self) -> (usize, usize) {
         let is_wanted = |it: &&CellSummary| it.validity.status != CellStatus::Skipped;
         let wanted = self.cells.iter().filter(is_wanted);
         let is_measured = |it: &&CellSummary| it.outcome == Some(CellOutcome::Complete);
@@ -54,7 +54,7 @@ impl Summary {
 
 /// What one search for the highest load found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct SearchSummary {
+pub(crate) struct SearchSummary {
     /// The cell with which it began.
     pub first: CellId,
     /// Swept keys and values, without the load.
@@ -78,7 +78,7 @@ pub struct SearchSummary {
 
 /// A load that a search tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct PointSummary {
+pub(crate) struct PointSummary {
     /// Streams, or requests per second.
     pub load: f64,
     /// Percent of the scheduled requests that were good; absent when there was none.
@@ -91,7 +91,7 @@ pub struct PointSummary {
 
 /// The numbers of one cell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CellSummary {
+pub(crate) struct CellSummary {
     /// The cell.
     pub id: CellId,
     /// Its name.
@@ -139,7 +139,7 @@ pub struct CellSummary {
 
 impl CellSummary {
     /// Returns a figure of the whole cell.
-    pub fn figure(&self, metric: MetricId) -> Option<&Figure> {
+    pub(crate) fn figure(&self, metric: MetricId) -> Option<&Figure> {
         self.figures.get(&metric.into())
     }
 
@@ -162,14 +162,14 @@ impl CellSummary {
     }
 
     /// Returns the value of a figure of the whole cell.
-    pub fn value(&self, metric: MetricId) -> Option<f64> {
+    pub(crate) fn value(&self, metric: MetricId) -> Option<f64> {
         self.figure(metric)?.value
     }
 }
 
 impl Distribution {
     /// Returns the percentile of that name, without a value where there are too few samples.
-    pub fn percentile(&self, p: f64) -> Option<Percentile> {
+    pub(crate) fn percentile(&self, p: f64) -> Option<Percentile> {
         // Percentiles are written and read as the same literal; a tolerance only guards the float.
         let is_it = |other: f64| (other - p).abs() < 1e-9;
         let found = self.percentiles.iter().find(|at| is_it(at.p)).copied();
@@ -179,7 +179,7 @@ impl Distribution {
     }
 
     /// Returns the names of its percentiles, also of those for which there are too few samples.
-    pub fn percentile_names(&self) -> Vec<f64> {
+    pub(crate) fn percentile_names(&self) -> Vec<f64> {
         let own = self.percentiles.iter().map(|at| at.p);
         let mut names: Vec<f64> = PERCENTILES.into_iter().chain(own).collect();
         names.sort_by(f64::total_cmp);
@@ -191,7 +191,7 @@ impl Distribution {
 /// Whether a cell's numbers may be believed, and why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Validity {
+pub(crate) struct Validity {
     /// The state of the cell.
     pub status: CellStatus,
     /// What led to the state, one sentence each; empty where nothing did.
@@ -204,7 +204,7 @@ pub struct Validity {
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum CellStatus {
+pub(crate) enum CellStatus {
     /// Measured, and nothing speaks against it.
     #[default]
     Ok,
@@ -222,7 +222,7 @@ pub enum CellStatus {
 
 impl CellStatus {
     /// Returns the word for the state, as files hold it.
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Doubtful => "doubtful",
@@ -234,7 +234,7 @@ impl CellStatus {
     }
 
     /// Whether the cell was measured to its end, believed or not.
-    pub const fn is_measured(self) -> bool {
+    pub(crate) const fn is_measured(self) -> bool {
         matches!(self, Self::Ok | Self::Doubtful | Self::Invalid)
     }
 }
@@ -248,7 +248,7 @@ impl Validity {
 
 /// Whether a cell was in a steady state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct SteadyState {
+pub(crate) struct SteadyState {
     /// What is known of it.
     pub status: SteadyStatus,
     /// Why it was not steady, in words.
@@ -261,7 +261,7 @@ pub struct SteadyState {
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum SteadyStatus {
+pub(crate) enum SteadyStatus {
     /// No trend was found where one was looked for: over rounds of a warm-up, or in the window.
     Steady,
     /// A warm-up ended at its last round, or the window has a trend.
@@ -276,7 +276,7 @@ pub enum SteadyStatus {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum NumberState {
+pub(crate) enum NumberState {
     /// The bound is too narrow to matter.
     Ok,
     /// The bound is a visible part of the number, which is shown with it.
@@ -287,7 +287,7 @@ pub enum NumberState {
 
 impl NumberState {
     /// Returns the word for the state, as files hold it.
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Doubtful => "doubtful",
@@ -298,7 +298,7 @@ impl NumberState {
 
 /// How requests ended. `scheduled` is the sum of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Requests that were due.
     pub scheduled: u64,
     /// Complete answers.
@@ -317,19 +317,19 @@ pub struct Counts {
 impl Counts {
     /// Returns requests by how they failed, those included whose answer never came in the time
     /// that there was.
-    pub fn failures(&self) -> impl Iterator<Item = (&String, &u64)> {
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&String, &u64)> {
         let unplanned = self.cancelled.iter().filter(|(cause, _)| !is_planned(cause));
         self.errors.iter().chain(unplanned)
     }
 
     /// Returns how many requests failed or never came.
-    pub fn n_failed(&self) -> u64 {
+    pub(crate) fn n_failed(&self) -> u64 {
         self.failures().map(|(_, n)| n).sum()
     }
 
     /// Returns how many requests `bench` cancelled because the scenario asks for it: nobody
     /// failed.
-    pub fn n_cancelled_as_planned(&self) -> u64 {
+    pub(crate) fn n_cancelled_as_planned(&self) -> u64 {
         self.cancelled.iter().filter(|(cause, _)| is_planned(cause)).map(|(_, n)| n).sum()
     }
 }
@@ -340,7 +340,7 @@ fn is_planned(cause: &str) -> bool {
 
 /// One number.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// The value in `unit`; absent when it cannot be had, then `note` says why.
     pub value: Option<f64>,
     /// Unit as printed: `tok/s`, `ms`, `%`, `J/token`.
@@ -359,11 +359,11 @@ pub struct Figure {
 }
 
 /// What qualifies a number. Most notes are the same in thousands of cells.
-pub type Note = Cow<'static, str>;
+pub(crate) type Note = Cow<'static, str>;
 
 /// A distribution.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// Unit as printed.
     pub unit: &'static str,
     /// Samples.
@@ -388,7 +388,7 @@ pub struct Distribution {
 
 /// One percentile.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Percentile {
+pub(crate) struct Percentile {
     /// 50, 90, 95, 99, 99.9.
     pub p: f64,
     /// Hyndman–Fan type 7 on the raw samples; absent below the sample floor.
@@ -409,7 +409,7 @@ pub struct Percentile {
 
 /// What became of one gate in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct GateResult {
+pub(crate) struct GateResult {
     /// Name of the cell.
     pub cell: String,
     /// The condition as written: `ttft.p99 < 500ms`.
@@ -454,7 +454,7 @@ impl GateResult {
 /// Whether a gate was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum GateOutcome {
+pub(crate) enum GateOutcome {
     /// The number is what it must be, with its whole interval.
     Met,
     /// It is not, or there is no number.
@@ -467,7 +467,7 @@ pub enum GateOutcome {
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
-pub struct Caveat {
+pub(crate) struct Caveat {
     /// Stable name of the kind: `late-sends`, `counts-differ`, `partial-wave` …
     pub code: Note,
     /// What is doubtful, with the measured value in it.

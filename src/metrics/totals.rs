@@ -13,13 +13,13 @@ use crate::units::Nanos;
 
 /// Equal parts of a window in which a trend is looked for: enough for Mann–Kendall at 1 %,
 /// few enough that each holds some requests.
-pub const N_SLICES: usize = 20;
+pub(crate) const N_SLICES: usize = 20;
 /// Requests that a window needs before its slices can say anything.
 const MIN_REQUESTS_FOR_TREND: u64 = 4 * N_SLICES as u64;
 
 /// What the measured requests of one trial add up to.
 #[derive(Clone, Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Length of the window, seconds.
     pub window_secs: f64,
     /// From the first due request to the last response, seconds.
@@ -81,7 +81,7 @@ pub(crate) struct Edge {
 
 /// Sums inside the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Inside {
+pub(crate) struct Inside {
     /// Requests that were due.
     pub n_scheduled: u64,
     /// Requests completed.
@@ -98,7 +98,7 @@ pub struct Inside {
 
 impl Totals {
     /// Creates empty sums for a window.
-    pub fn new(window: &Window) -> Self {
+    pub(crate) fn new(window: &Window) -> Self {
         Self {
             window_secs: window.duration().as_secs_f64(),
             whole_secs: window.whole_duration().as_secs_f64(),
@@ -109,7 +109,7 @@ impl Totals {
     }
 
     /// Adds one measured request.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         window: &Window,
         slo: Option<&Slo>,
@@ -253,7 +253,7 @@ impl Totals {
     }
 
     /// Requests that were due and have no record: none may be lost in silence.
-    pub fn add_lost(&mut self, n_lost: u64) {
+    pub(crate) fn add_lost(&mut self, n_lost: u64) {
         if n_lost > 0 {
             self.n_scheduled += n_lost;
             *self.errors.entry("no-record".to_owned()).or_default() += n_lost;
@@ -262,13 +262,13 @@ impl Totals {
 
     /// Returns the trend of output tokens over the window; `None` when too few requests
     /// completed in it to say.
-    pub fn output_trend(&self) -> Option<Trend> {
+    pub(crate) fn output_trend(&self) -> Option<Trend> {
         // The edges of a closed loop are half empty by nature: its first slice holds prefills.
         self.has_enough_for_trend().then(|| Trend::of(&self.output_slices))?
     }
 
     /// Returns the trend of TTFT over the window; `None` when too few requests say.
-    pub fn ttft_trend(&self) -> Option<Trend> {
+    pub(crate) fn ttft_trend(&self) -> Option<Trend> {
         let means: Vec<f64> = self
             .ttft_slices
             .iter()
@@ -310,7 +310,7 @@ impl Inwards {
 pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
 
 /// Returns the stable name of a failure's kind.
-pub fn error_kind(error: &RequestError) -> String {
+pub(crate) fn error_kind(error: &RequestError) -> String {
     match error {
         RequestError::Connect(_) => "connect",
         RequestError::ConnectTimeout => "connect-timeout",
@@ -330,7 +330,7 @@ pub fn error_kind(error: &RequestError) -> String {
 }
 
 /// Returns the stable name of why `bench` ended a request.
-pub fn cancel_kind(cause: CancelCause) -> &'static str {
+pub(crate) fn cancel_kind(cause: CancelCause) -> &'static str {
     match cause {
         CancelCause::Deadline => "deadline",
         CancelCause::AfterTime => "after-time",
@@ -341,7 +341,7 @@ pub fn cancel_kind(cause: CancelCause) -> &'static str {
 
 /// Returns how long a request had been under way when `bench` ended it: its true latency is
 /// at least that.
-pub fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos> {
+pub(crate) fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos> {
     match record.outcome {
         Outcome::Cancelled(_) => record.done.unwrap_or(ended).checked_sub(record.sent?),
         _ => None,

@@ -17,7 +17,7 @@ use crate::units::Nanos;
 /// the report. A session that was killed ends with the last event that it wrote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WallTime {
+pub(crate) struct WallTime {
     /// All of it.
     pub total: Nanos,
     /// From the order to start an engine until it listens on its port.

@@ -10,7 +10,7 @@ use crate::units::Nanos;
 /// ramp and drain are a bias that depends on the engine. Loads that have no steady state
 /// (static batches, everything at once, fewer than two waves) are measured to the last response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     spans: Vec<Span>,
     whole: Vec<Span>,
     measured_phases: Vec<bool>,
@@ -26,7 +26,7 @@ struct Span {
 
 /// Why a window runs to the last response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToTheEnd {
+pub(crate) enum ToTheEnd {
     /// Static batches or everything at once: the whole job is what is asked for.
     Batch,
     /// A closed loop of fewer than two waves never reaches a steady state.
@@ -40,7 +40,7 @@ const MIN_WAVES: u64 = 2;
 
 impl Window {
     /// Returns the window of a trial: of those phases that the cell's row is of.
-    pub fn of(trial: &TrialRecord, cell: &Cell) -> Self {
+    pub(crate) fn of(trial: &TrialRecord, cell: &Cell) -> Self {
         let mut window = Self {
             spans: Vec::new(),
             whole: Vec::new(),
@@ -63,48 +63,51 @@ impl Window {
     }
 
     /// Whether a request's phase, by index, is measured.
-    pub fn measures_phase(&self, phase: u16) -> bool {
+    pub(crate) fn measures_phase(&self, phase: u16) -> bool {
         self.measured_phases.get(usize::from(phase)).copied().unwrap_or(false)
     }
 
     /// Returns the records of the phases that are measured.
-    pub fn measured<'t>(&self, trial: &'t TrialRecord) -> impl Iterator<Item = &'t PhaseRecord> {
+    pub(crate) fn measured<'t>(
+        &self,
+        trial: &'t TrialRecord,
+    ) -> impl Iterator<Item = &'t PhaseRecord> {
         let phases = trial.phases.iter().zip(&self.measured_phases);
         phases.filter(|(_, is_measured)| **is_measured).map(|(phase, _)| phase)
     }
 
     /// Whether an instant lies inside the window; its end belongs to it.
-    pub fn contains(&self, at: Nanos) -> bool {
+    pub(crate) fn contains(&self, at: Nanos) -> bool {
         self.spans.iter().any(|span| span.start <= at && at <= span.end)
     }
 
     /// Returns the window's length.
-    pub fn duration(&self) -> Nanos {
+    pub(crate) fn duration(&self) -> Nanos {
         duration(&self.spans)
     }
 
     /// Returns the time from the first due request to the last response.
-    pub fn whole_duration(&self) -> Nanos {
+    pub(crate) fn whole_duration(&self) -> Nanos {
         duration(&self.whole)
     }
 
     /// Returns how much of `start..end` lies inside the window.
-    pub fn overlap(&self, start: Nanos, end: Nanos) -> Nanos {
+    pub(crate) fn overlap(&self, start: Nanos, end: Nanos) -> Nanos {
         self.spans.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
     }
 
     /// Returns how much of `start..end` lies between a first due request and a last response.
-    pub fn overlap_whole(&self, start: Nanos, end: Nanos) -> Nanos {
+    pub(crate) fn overlap_whole(&self, start: Nanos, end: Nanos) -> Nanos {
         self.whole.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
     }
 
     /// Whether any instant of `start..=end` lies inside the window.
-    pub fn touches(&self, start: Nanos, end: Nanos) -> bool {
+    pub(crate) fn touches(&self, start: Nanos, end: Nanos) -> bool {
         self.spans.iter().any(|span| span.start <= end && start <= span.end)
     }
 
     /// Returns which of `n_slices` equal parts of the window an instant falls into.
-    pub fn slice(&self, at: Nanos, n_slices: usize) -> Option<usize> {
+    pub(crate) fn slice(&self, at: Nanos, n_slices: usize) -> Option<usize> {
         let duration = self.duration().0;
         if duration == 0 || !self.contains(at) {
             return None;
@@ -115,12 +118,12 @@ impl Window {
     }
 
     /// Returns the window's stretches, `(start, end)` each.
-    pub fn spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
         self.spans.iter().map(|span| (span.start, span.end))
     }
 
     /// Returns the stretches from the first due request to the last response.
-    pub fn whole_spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
+    pub(crate) fn whole_spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
         self.whole.iter().map(|span| (span.start, span.end))
     }
 }

@@ -19,7 +19,7 @@ use crate::published::derivation::Derivation;
 
 /// One published table.
 #[derive(Clone, Debug)]
-pub struct PublishedTable {
+pub(crate) struct PublishedTable {
     /// Name: file stem in `fixtures/published/`.
     pub name: &'static str,
     /// Title for people.
@@ -45,7 +45,7 @@ pub(crate) type RowValue = fn(row: &str, cell: &CellSummary) -> Option<f64>;
 
 /// One column of a published table.
 #[derive(Clone, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     /// Header in the file.
     pub key: &'static str,
     /// Heading as published, without its unit.
@@ -67,7 +67,7 @@ pub(crate) type Formula = fn(row: &str, cell: &CellSummary) -> Option<f64>;
 
 /// One row of a published table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its key columns, joined by blanks; the plan maps it to cells by this name.
     pub name: String,
     /// Swept keys and the published words for their values, where the columns are such keys.
@@ -78,7 +78,7 @@ pub struct Row {
 
 /// What a published figure really measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// Key of the column it is about; empty for the whole table.
     pub column: &'static str,
     /// One or two sentences.
@@ -143,12 +143,12 @@ impl PublishedTable {
     }
 
     /// Returns what the rows are called: the headings of the columns that name them.
-    pub fn row_label(&self) -> String {
+    pub(crate) fn row_label(&self) -> String {
         self.key_columns.iter().map(|column| column.heading).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the notes, each with the heading of the column that it is about.
-    pub fn notes(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.notes.iter().map(|note| {
             match self.columns.iter().find(|column| column.key == note.column) {
                 Some(column) => format!("{}: {}", column.heading, note.text),
@@ -160,7 +160,7 @@ impl PublishedTable {
     /// Returns the table with the GPUs of this machine, by UUID in the driver's order, in the
     /// columns that are about one GPU each.
     #[must_use]
-    pub fn with_gpus(mut self, uuids: &[String]) -> Self {
+    pub(crate) fn with_gpus(mut self, uuids: &[String]) -> Self {
         for column in &mut self.columns {
             if let Some(uuid) = column.gpu.and_then(|gpu| uuids.get(gpu)) {
                 let metric = MetricId::GpuUtilisation.of(uuid.clone());
@@ -182,7 +182,7 @@ impl PublishedTable {
     }
 
     /// Returns what a row prints in the column of a quantity.
-    pub fn printed<'r>(&self, row: &'r Row, quantity: &Quantity) -> Option<&'r str> {
+    pub(crate) fn printed<'r>(&self, row: &'r Row, quantity: &Quantity) -> Option<&'r str> {
         let at =
             self.columns.iter().position(|column| column.quantity.as_ref() == Some(quantity))?;
         row.printed[at].as_deref()

@@ -8,7 +8,7 @@ use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::summary::{CellSummary, Distribution, NumberState, Summary};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
-pub fn write_requests(
+pub(crate) fn write_requests(
     out: impl Write,
     rows: impl IntoIterator<Item = RequestRow>,
 ) -> Result<u64, csv::Error> {
@@ -55,7 +55,7 @@ const REQUEST_COLUMNS: [&str; 22] = [
 ];
 
 /// Writes `summary.csv`: one row per cell, one group of columns per figure and distribution.
-pub fn write_summary(summary: &Summary, out: impl Write) -> io::Result<()> {
+pub(crate) fn write_summary(summary: &Summary, out: impl Write) -> io::Result<()> {
     let columns = columns(summary);
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(columns.iter().map(|column| harmless(&column.name)))?;
@@ -66,7 +66,7 @@ pub fn write_summary(summary: &Summary, out: impl Write) -> io::Result<()> {
 }
 
 /// Renders what [`write_summary`] writes.
-pub fn render_summary(summary: &Summary) -> String {
+pub(crate) fn render_summary(summary: &Summary) -> String {
     let mut bytes = Vec::new();
     write_summary(summary, &mut bytes).expect("writing to memory does not fail");
     String::from_utf8(bytes).expect("fields are text")

@@ -4,7 +4,7 @@ use crate::report::template::{self, TemplateError};
 use crate::report::view::ReportView;
 
 /// Renders the page.
-pub fn render(view: &ReportView) -> Result<String, TemplateError> {
+pub(crate) fn render(view: &ReportView) -> Result<String, TemplateError> {
     template::render_embedded("report.html.j2", view)
 }
 

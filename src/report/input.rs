@@ -14,7 +14,7 @@ use crate::record::trial::DatasetRecord;
 
 /// Everything a report says, as values.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
+pub(crate) struct Input<'a> {
     /// The numbers.
     pub summary: &'a Summary,
     /// The alternatives at equal load; absent where there are no two.
@@ -37,7 +37,7 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Returns what a report says of a run that was read, beside a published table.
-    pub fn of(analysis: &'a RunAnalysis, published: Option<&'a PublishedTable>) -> Self {
+    pub(crate) fn of(analysis: &'a RunAnalysis, published: Option<&'a PublishedTable>) -> Self {
         Self {
             summary: &analysis.summary,
             comparison: analysis.comparison.as_ref(),

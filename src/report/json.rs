@@ -19,7 +19,7 @@ const DIGITS: usize = 8;
 
 /// Writes `summary.json`, one cell at a time: keys in their declared order, a line for each number
 /// or for each cell. A value that is not finite is `null`.
-pub fn write(summary: &Summary, mut out: impl Write) -> io::Result<()> {
+pub(crate) fn write(summary: &Summary, mut out: impl Write) -> io::Result<()> {
     let depth_max = if summary.cells.len() > LONG_CELLS_MAX { 2 } else { 4 };
     let lines = Lines { depth_max, depth: 0, has_value: false };
     summary.serialize(&mut Serializer::with_formatter(&mut out, lines))?;
@@ -27,7 +27,7 @@ pub fn write(summary: &Summary, mut out: impl Write) -> io::Result<()> {
 }
 
 /// Renders what [`write()`] writes.
-pub fn render(summary: &Summary) -> String {
+pub(crate) fn render(summary: &Summary) -> String {
     let mut bytes = Vec::new();
     write(summary, &mut bytes).expect("a summary has string keys and serialisable values");
     String::from_utf8(bytes).expect("JSON is text")

@@ -7,7 +7,7 @@ use crate::report::untrusted;
 use crate::report::view::gates::{GateView, gates};
 
 /// Renders the gates of a run.
-pub fn render(summary: &Summary) -> String {
+pub(crate) fn render(summary: &Summary) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     suite(&mut out, &summary.title, &summary.gates);
     out

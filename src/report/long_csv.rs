@@ -20,7 +20,7 @@ const NUMBER: [&str; 8] =
 /// Returns the file in parts: the header, then the rows of one cell after the other.
 ///
 /// A number that cannot be had has its row with an empty value.
-pub fn parts<'a>(
+pub(crate) fn parts<'a>(
     run: &'a RunFacts,
     plan: &'a Plan,
     summary: &'a Summary,

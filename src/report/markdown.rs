@@ -8,7 +8,7 @@ use crate::report::view::ReportView;
 
 /// Renders the template that the scenario asks for, or the default one where there is no
 /// template of that name.
-pub fn render(view: &ReportView) -> Result<String, TemplateError> {
+pub(crate) fn render(view: &ReportView) -> Result<String, TemplateError> {
     let asked = view.template.as_str();
     let name = if template::names().contains(&asked) { asked } else { "default" };
     let text = template::render_embedded(&format!("{name}.md.j2"), view)?;

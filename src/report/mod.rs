@@ -3,28 +3,28 @@
 //! Nothing here reads a file, a clock or the environment: the same input gives the same bytes.
 
 pub(crate) mod cell_name;
-pub mod compare;
-pub mod csv;
+pub(crate) mod compare;
+pub(crate) mod csv;
 pub(crate) mod decision;
 pub(crate) mod export;
-pub mod figure;
+pub(crate) mod figure;
 pub(crate) mod history;
-pub mod html;
-pub mod input;
-pub mod json;
-pub mod junit;
-pub mod long_csv;
-pub mod markdown;
-pub mod number;
-pub mod original;
+pub(crate) mod html;
+pub(crate) mod input;
+pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod long_csv;
+pub(crate) mod markdown;
+pub(crate) mod number;
+pub(crate) mod original;
 mod packed;
 mod page;
 pub(crate) mod python;
-pub mod template;
-pub mod template_variables;
-pub mod terminal;
-pub mod untrusted;
-pub mod view;
+pub(crate) mod template;
+pub(crate) mod template_variables;
+pub(crate) mod terminal;
+pub(crate) mod untrusted;
+pub(crate) mod view;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::units::decimals_for;
 
 /// A number made ready to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Printed {
+pub(crate) struct Printed {
     /// The value, without its unit.
     pub value: String,
     /// `± 2.1` where the interval is about symmetric, else `[50.1, 55.0]`; empty without one.
@@ -16,10 +16,10 @@ pub struct Printed {
 }
 
 /// What stands where a number cannot be had.
-pub const ABSENT: &str = "–";
+pub(crate) const ABSENT: &str = "–";
 
 /// Rounds a figure, or says in a word why it cannot be had.
-pub fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
+pub(crate) fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
     if let Some(value) = figure.value {
         return printed(value, figure.interval, figure.unit);
     }
@@ -37,7 +37,7 @@ pub fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
 /// The value keeps three to four significant digits (all digits before the point are kept),
 /// as its uncertainty deserves; the uncertainty keeps two. Percentages keep one decimal,
 /// numbers of GPUs none.
-pub fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> Printed {
+pub(crate) fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> Printed {
     if !value.is_finite() {
         return Printed { value: ABSENT.to_owned(), spread: String::new() };
     }
@@ -74,7 +74,7 @@ pub fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> Printed 
 
 /// Rounds to three significant digits, four where the first is a 1, so that the relative
 /// step is about even. Digits before the point are never replaced by zeros.
-pub fn rounded(value: f64) -> String {
+pub(crate) fn rounded(value: f64) -> String {
     if !value.is_finite() {
         return ABSENT.to_owned();
     }
@@ -86,17 +86,17 @@ pub fn rounded(value: f64) -> String {
 }
 
 /// Prints a share (0 to 1) as a percentage with one decimal.
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", fixed(share * 100.0, 1)) } else { ABSENT.to_owned() }
 }
 
 /// Prints a ratio as `1.31×`.
-pub fn times(ratio: f64) -> String {
+pub(crate) fn times(ratio: f64) -> String {
     if ratio.is_finite() { format!("{}×", significant(ratio, 3)) } else { ABSENT.to_owned() }
 }
 
 /// Prints a count and its noun, with an `s` where there is not exactly one.
-pub fn counted(n: u64, noun: &str) -> String {
+pub(crate) fn counted(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 

@@ -42,7 +42,7 @@ const MARKDOWN: &str = "md";
 
 /// A template that cannot be rendered, with the place of the mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateError {
+pub(crate) struct TemplateError {
     /// File, or name of the embedded template.
     pub file: String,
     /// Line, from 1, where it is known.
@@ -59,7 +59,7 @@ pub struct TemplateError {
 
 impl TemplateError {
     /// Returns what to do about it.
-    pub fn help(&self) -> String {
+    pub(crate) fn help(&self) -> String {
         let name = self.message.split('`').nth(1).filter(|_| self.message.contains("undefined"));
         let near = name.and_then(|name| nearest(name, template_variables::names()));
         let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
@@ -67,7 +67,7 @@ impl TemplateError {
     }
 
     /// Tells the mistake and its place in one line.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
         let column = self.column.map_or_else(String::new, |column| format!(":{column}"));
         format!("{}{line}{column}: {}", self.file, self.message)
@@ -95,7 +95,7 @@ impl std::fmt::Display for TemplateError {
 impl std::error::Error for TemplateError {}
 
 /// Names the embedded report templates, without `.md.j2`.
-pub fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     let reports = EMBEDDED.iter().filter(|(name, _)| !name.starts_with('_'));
     reports.filter_map(|(name, _)| name.strip_suffix(".md.j2")).collect()
 }
@@ -108,19 +108,23 @@ pub(crate) fn shows_cells(report: &str) -> bool {
 }
 
 /// Renders an embedded template.
-pub fn render_embedded(name: &str, view: &ReportView) -> Result<String, TemplateError> {
+pub(crate) fn render_embedded(name: &str, view: &ReportView) -> Result<String, TemplateError> {
     render(&environment(), name, None, view)
 }
 
 /// Renders a template of the user's. `file` names it in messages and, by its extension
 /// (`.md.j2`, `.html.j2`), says how values are escaped; other extensions escape nothing.
 /// It may include the embedded templates, and no file.
-pub fn render_text(file: &str, text: &str, view: &ReportView) -> Result<String, TemplateError> {
+pub(crate) fn render_text(
+    file: &str,
+    text: &str,
+    view: &ReportView,
+) -> Result<String, TemplateError> {
     render(&environment(), file, Some(text), view)
 }
 
 /// Checks the syntax of a template of the user's, and the names that it takes from the report.
-pub fn check(file: &str, text: &str) -> Result<(), TemplateError> {
+pub(crate) fn check(file: &str, text: &str) -> Result<(), TemplateError> {
     let environment = environment();
     let parsed = environment.template_from_named_str(file, text);
     let parsed = parsed.map_err(|error| template_error(file, &error))?;

@@ -61,7 +61,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Prints the variables and the whole view as JSON. In a template each is at hand by its name, and
 /// all of them as `view`.
-pub fn render(view: &ReportView) -> String {
+pub(crate) fn render(view: &ReportView) -> String {
     let variables: Vec<_> = VARIABLES
         .iter()
         .map(|(name, meaning)| json!({ "name": name, "meaning": meaning }))

@@ -38,7 +38,7 @@ const RANK_ASIDE: u8 = 8;
 
 /// Renders the report for a terminal of `width` columns; `None` for a pipe, whose lines may be
 /// as long as they need. Escape sequences appear only with `colour`.
-pub fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
+pub(crate) fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
     let screen = Screen::new(width, colour);
     let mut out = String::new();
     screen.prose(&mut out, "", &view.title, Ink::Strong);

@@ -4,11 +4,11 @@
 //! afterwards: nothing that moves a cursor, hides text or reverses its order is left.
 
 /// Longest text of one line, in characters.
-pub const LINE_MAX: usize = 400;
+pub(crate) const LINE_MAX: usize = 400;
 
 /// Returns `text` as one line: white space collapsed, control and direction characters shown
 /// as escapes, cut at [`LINE_MAX`] characters.
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut n_chars = 0;
     let mut in_space = true;

@@ -35,7 +35,7 @@ use crate::store::trial_sync::{EndedTrial, TrialSync};
 use crate::store::writer::RunWriter;
 
 /// A run that is being carried out.
-pub struct Conductor<'a> {
+pub(crate) struct Conductor<'a> {
     /// Grows by the points that a search tries. Without one it is not copied: ten thousand cells are
     /// ten megabytes.
     plan: Cow<'a, Plan>,
@@ -65,7 +65,7 @@ pub struct Conductor<'a> {
 }
 
 /// How a run ended.
-pub struct Conducted {
+pub(crate) struct Conducted {
     /// Still open, for the last event.
     pub writer: RunWriter,
     /// The signal that ended it early.
@@ -76,7 +76,7 @@ pub struct Conducted {
 
 /// What earlier sessions of a resumed run have done.
 #[derive(Debug, Default)]
-pub struct Done {
+pub(crate) struct Done {
     /// Complete trials.
     pub trials: BTreeSet<(CellId, u32)>,
     /// Events so far.
@@ -95,13 +95,13 @@ pub struct Done {
 
 impl Done {
     /// Returns how many trials of a cell are complete.
-    pub fn n_trials(&self, cell: &CellId) -> u32 {
+    pub(crate) fn n_trials(&self, cell: &CellId) -> u32 {
         self.trials.range((cell.clone(), 0)..=(cell.clone(), u32::MAX)).count() as u32
     }
 }
 
 /// Carries out `plan`, leaving out what `done` says is there.
-pub fn conduct<'a>(
+pub(crate) fn conduct<'a>(
     plan: &'a Plan,
     prepared: &'a Prepared,
     writer: RunWriter,
@@ -643,7 +643,7 @@ fn starts_so_far(events: &[EventRecord]) -> BTreeMap<LaunchId, u32> {
 }
 
 /// Reads what earlier sessions of a run have done.
-pub fn done(reader: &RunReader) -> Result<Done, RunError> {
+pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
     let mut done = Done::default();
     for event in reader.events()? {
         done.events.push(event?);

@@ -10,7 +10,7 @@ use crate::record::trial::DatasetRecord;
 
 /// What a run met first of each engine and data set.
 #[derive(Clone, Debug, Default)]
-pub struct FirstInputs {
+pub(crate) struct FirstInputs {
     engines: BTreeMap<LaunchId, EngineFacts>,
     /// SHA-256 by the data set's name.
     data: BTreeMap<String, String>,

@@ -6,14 +6,14 @@
 )]
 
 mod busy_machine;
-pub mod clients;
-pub mod conduct;
+pub(crate) mod clients;
+pub(crate) mod conduct;
 mod disk_watch;
-pub mod drift;
+pub(crate) mod drift;
 mod engine_tokens;
-pub mod prepare;
+pub(crate) mod prepare;
 mod prompts;
-pub mod schedule;
+pub(crate) mod schedule;
 mod steady;
 mod telemetry;
 mod trial;
@@ -31,7 +31,7 @@ use crate::units::Nanos;
 
 /// What observers of a run are told.
 #[derive(Clone, Debug)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// Something happened; it is in the run directory already.
     Event(Box<RunEvent>),
     /// A trial began whose counts can be read here while it goes on.
@@ -61,7 +61,7 @@ pub enum Notice {
 
 /// Why `bench` itself could not go on. What engines do wrong is data instead.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// The run directory could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -39,7 +39,7 @@ use crate::workload::tokenizer::Tokenizer;
 const QUESTIONS: usize = 10;
 
 /// The data of a plan, read and checked.
-pub struct Prepared {
+pub(crate) struct Prepared {
     datasets: BTreeMap<String, PreparedDataset>,
     /// Raw gold answers by data set, for cells that are scored.
     pub golds: BTreeMap<String, GoldsRecord>,
@@ -69,7 +69,7 @@ impl PreparedDataset {
 
 /// Why the data cannot be used. No engine has been started then.
 #[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
+pub(crate) enum PrepareError {
     /// Fetched files have no place to go.
     #[error(transparent)]
     NoCacheDir(#[from] NoCacheDir),
@@ -109,7 +109,7 @@ pub enum PrepareError {
 
 /// What takes a while before the first engine starts.
 #[derive(Clone, Copy, Debug)]
-pub enum Taking<'a> {
+pub(crate) enum Taking<'a> {
     /// A file comes over the network.
     Download(Progress<'a>),
     /// A long file is read.
@@ -131,7 +131,7 @@ pub enum Taking<'a> {
 }
 
 /// The receivers of progress.
-pub struct Listener<'a> {
+pub(crate) struct Listener<'a> {
     /// Gets what was replaced.
     pub tell: &'a mut dyn FnMut(&str),
     /// Told now and then of what takes a while.
@@ -140,7 +140,7 @@ pub struct Listener<'a> {
 
 /// Facts of a run's begin that its data depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct Begun<'a> {
+pub(crate) struct Begun<'a> {
     /// The scenario file, as the user named it.
     pub scenario: &'a Path,
     /// Day that chat templates are told where a data set says none; empty for no day.
@@ -148,7 +148,7 @@ pub struct Begun<'a> {
 }
 
 /// Reads all data that the plan's cells use.
-pub fn prepare(
+pub(crate) fn prepare(
     plan: &Plan,
     begun: Begun<'_>,
     listener: &mut Listener<'_>,

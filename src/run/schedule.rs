@@ -7,7 +7,7 @@ use crate::plan::{Plan, TrialOrder};
 
 /// One start of an engine and the trials that it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineSession {
+pub(crate) struct EngineSession {
     /// The engine.
     pub launch: LaunchId,
     /// Cells with the number of the trial, from 1, in the order they are run.
@@ -18,7 +18,7 @@ pub struct EngineSession {
 ///
 /// Grouped: one session per launch. Interleaved: one session per launch and trial, forwards and
 /// backwards in turn (A B B A), so that a slow drift of the machine falls on all alike.
-pub fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> Vec<EngineSession> {
+pub(crate) fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> Vec<EngineSession> {
     let rounds: Vec<Vec<u32>> = match plan.order {
         TrialOrder::Grouped => vec![(1..=max_trials(plan)).collect()],
         TrialOrder::Interleaved => (1..=max_trials(plan)).map(|trial| vec![trial]).collect(),

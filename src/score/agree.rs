@@ -9,7 +9,7 @@ use crate::score::normalise::differs_by_format;
 /// How far two extractors say the same of one cell's answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     /// First extractor.
     pub a: String,
     /// Second extractor.

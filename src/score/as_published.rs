@@ -14,7 +14,7 @@ pub(crate) const PUBLISHED_PATTERN: &str = r"The answer is (\d+)";
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(deny_unknown_fields)]
-pub struct AsPublishedTinyllama {
+pub(crate) struct AsPublishedTinyllama {
     /// Items compared.
     pub n: u64,
     /// Golds in which the pattern was found.

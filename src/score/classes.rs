@@ -9,7 +9,7 @@ use crate::score::item::Class;
 ///
 /// Texts and extracted answers are not here: they stay in the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ItemClasses {
+pub(crate) struct ItemClasses {
     extractors: Vec<String>,
     /// Rows of the data set, ascending.
     rows: Arc<[u64]>,
@@ -19,7 +19,7 @@ pub struct ItemClasses {
 
 impl ItemClasses {
     /// Takes the classes out of graded items.
-    pub fn of(graded: &Graded) -> Self {
+    pub(crate) fn of(graded: &Graded) -> Self {
         Self {
             extractors: graded.extractors.clone(),
             rows: graded.items.keys().copied().collect(),
@@ -28,14 +28,14 @@ impl ItemClasses {
     }
 
     /// Keeps the list of rows once when another cell was asked the same ones.
-    pub fn share_rows(&mut self, other: &Self) {
+    pub(crate) fn share_rows(&mut self, other: &Self) {
         if self.rows == other.rows {
             self.rows = Arc::clone(&other.rows);
         }
     }
 
     /// Returns the class of a row by the first extractor.
-    pub fn headline(&self, row: u64) -> Option<Class> {
+    pub(crate) fn headline(&self, row: u64) -> Option<Class> {
         let at = self.rows.binary_search(&row).ok()?;
         self.classes.get(at * self.extractors.len()).copied()
     }
@@ -48,7 +48,7 @@ impl ItemClasses {
     }
 
     /// Returns the names of the extractors, the headline first.
-    pub fn extractors(&self) -> &[String] {
+    pub(crate) fn extractors(&self) -> &[String] {
         &self.extractors
     }
 }

@@ -41,7 +41,7 @@ const MAX_JSON_PLACES: usize = 256;
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("pattern `{pattern}` is not usable: {why}")]
-pub struct PatternError {
+pub(crate) struct PatternError {
     /// The pattern.
     pub pattern: String,
     /// The mistake in it.

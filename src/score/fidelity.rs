@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How long the answers of one cell agree with those of a reference cell, at temperature 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Fidelity {
+pub(crate) struct Fidelity {
     /// Answers compared.
     pub n: u64,
     /// Answers equal to the last character.
@@ -82,7 +82,7 @@ const BINS: u32 = 8;
 impl Fidelity {
     /// Returns how many answers part from the reference in which words: the bins' names, and
     /// one more for those that never part.
-    pub fn histogram(&self) -> Vec<(String, u64)> {
+    pub(crate) fn histogram(&self) -> Vec<(String, u64)> {
         let count = |words: std::ops::Range<u32>| {
             self.first_divergence.iter().filter(|word| words.contains(word)).count() as u64
         };
@@ -97,7 +97,7 @@ impl Fidelity {
     }
 
     /// Returns the median word at which answers part, if any do.
-    pub fn median_divergence(&self) -> Option<u32> {
+    pub(crate) fn median_divergence(&self) -> Option<u32> {
         self.first_divergence.get(self.first_divergence.len() / 2).copied()
     }
 }

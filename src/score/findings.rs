@@ -28,7 +28,7 @@ pub(crate) enum Finding {
 
 /// How often each kind was found among the answered items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// The headline extractor.
     pub(crate) headline: String,
     /// Answered items.

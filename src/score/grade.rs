@@ -14,7 +14,7 @@ use crate::score::tally::Tally;
 
 /// All items of a cell, graded.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Graded {
+pub(crate) struct Graded {
     /// Extractor names, in the plan's order.
     pub extractors: Vec<String>,
     /// Items by row of the data set. Each counts once, however often it was asked.

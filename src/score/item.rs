@@ -7,7 +7,7 @@ use crate::score::marked::Unread;
 /// What became of one item by one extractor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Class {
+pub(crate) enum Class {
     /// The answer is the gold.
     Correct,
     /// An answer was extracted and is wrong.
@@ -26,7 +26,7 @@ pub enum Class {
 
 impl Class {
     /// Returns the class's word in tables.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Correct => "correct",
             Self::Wrong => "wrong",
@@ -41,7 +41,7 @@ impl Class {
 
 /// One item, graded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// Class by each extractor, in the plan's order.
     pub classes: Vec<Class>,
     /// Normalised answer by each extractor, or why there is none.

@@ -9,7 +9,7 @@ use crate::score::number::{self, Number, Token, is_dress, plain, scan};
 /// Why a text gives no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Unread {
+pub(crate) enum Unread {
     /// The pattern, or the field, is not there, or holds nothing.
     NoMatch,
     /// No digit stands outside of words.

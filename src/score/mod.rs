@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 /// Correctness of one cell's answers by one extractor. Shares are of `n`, not percentages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Accuracy {
+pub(crate) struct Accuracy {
     /// Extractor name.
     pub extractor: String,
     /// Items that were answered: all but request errors.

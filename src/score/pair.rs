@@ -10,7 +10,7 @@ use crate::stats::proportion::{mcnemar_exact, paired_difference};
 /// Correctness of two cells on the items that both answered, by one extractor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PairedAccuracy {
+pub(crate) struct PairedAccuracy {
     /// Extractor.
     pub extractor: String,
     /// Items that both cells answered.

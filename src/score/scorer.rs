@@ -55,7 +55,7 @@ const EXCERPT_CHARS: usize = 60;
     "the extractor `{extractor}` finds no answer in the gold of {n_bad} of {n} rows: {}",
     name_rows(.rows, *.n_bad)
 )]
-pub struct GoldError {
+pub(crate) struct GoldError {
     /// The extractor of golds.
     pub extractor: String,
     /// Rows without a usable gold.

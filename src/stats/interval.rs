@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A confidence interval with both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Interval {
+pub(crate) struct Interval {
     /// Lower end.
     pub low: f64,
     /// Upper end.
@@ -14,18 +14,13 @@ pub struct Interval {
 
 impl Interval {
     /// Returns the interval between two numbers.
-    pub fn new(low: f64, high: f64) -> Self {
+    pub(crate) fn new(low: f64, high: f64) -> Self {
         Self { low, high }
     }
 
     /// Returns both ends.
-    pub fn ends(self) -> (f64, f64) {
+    pub(crate) fn ends(self) -> (f64, f64) {
         (self.low, self.high)
-    }
-
-    /// Whether `value` lies inside or on an end.
-    pub fn contains(self, value: f64) -> bool {
-        self.low <= value && value <= self.high
     }
 }
 
@@ -37,7 +32,7 @@ impl From<(f64, f64)> for Interval {
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Point estimate.
     pub value: f64,
     /// Its interval.
@@ -53,7 +48,7 @@ pub struct Estimate {
 ///
 /// Source: G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures:
 /// a general approach", Statistics in Medicine 27 (2008) 1693–1702.
-pub fn ratio_of_estimates(a: Estimate, b: Estimate) -> Option<Estimate> {
+pub(crate) fn ratio_of_estimates(a: Estimate, b: Estimate) -> Option<Estimate> {
     let all_positive = [a, b].iter().all(|estimate| {
         estimate.interval.low > 0.0
             && estimate.interval.low <= estimate.value

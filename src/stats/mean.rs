@@ -8,7 +8,7 @@ use crate::stats::special::student_t_quantile;
 /// Source: B. P. Welford, "Note on a method for calculating corrected sums of squares and
 /// products", Technometrics 4 (1962) 419–420.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Moments {
+pub(crate) struct Moments {
     n: u64,
     mean: f64,
     squares: f64,
@@ -18,7 +18,7 @@ pub struct Moments {
 
 impl Moments {
     /// Takes one number in.
-    pub fn push(&mut self, value: f64) {
+    pub(crate) fn push(&mut self, value: f64) {
         let is_first = self.n == 0;
         self.min = if is_first { value } else { self.min.min(value) };
         self.max = if is_first { value } else { self.max.max(value) };
@@ -29,17 +29,17 @@ impl Moments {
     }
 
     /// Returns how many numbers were taken in.
-    pub fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
     /// Returns the arithmetic mean.
-    pub fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         (self.n > 0).then_some(self.mean)
     }
 
     /// Returns the standard deviation of the sample (divided by `n - 1`).
-    pub fn std(&self) -> Option<f64> {
+    pub(crate) fn std(&self) -> Option<f64> {
         (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
     }
 
@@ -57,7 +57,7 @@ impl Moments {
     ///
     /// Assumes independent values with a roughly normal mean; meant for figures of repeated
     /// trials. `None` for fewer than two.
-    pub fn t_interval(&self, level: f64) -> Option<Interval> {
+    pub(crate) fn t_interval(&self, level: f64) -> Option<Interval> {
         let std = self.std()?;
         let quantile = student_t_quantile(f64::midpoint(1.0, level), (self.n - 1) as f64);
         let half_width = quantile * std / (self.n as f64).sqrt();

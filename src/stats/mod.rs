@@ -4,15 +4,14 @@
 //! one computed by another program.
 
 pub(crate) mod change_point;
-pub mod interval;
-pub mod ks;
-pub mod mean;
-pub mod proportion;
-pub mod quantile;
-pub mod reservoir;
-pub mod sequential;
-pub mod special;
-pub mod steady;
-pub mod trend;
-pub mod verdict;
-pub mod welch;
+pub(crate) mod interval;
+pub(crate) mod mean;
+pub(crate) mod proportion;
+pub(crate) mod quantile;
+pub(crate) mod reservoir;
+pub(crate) mod sequential;
+pub(crate) mod special;
+pub(crate) mod steady;
+pub(crate) mod trend;
+pub(crate) mod verdict;
+pub(crate) mod welch;

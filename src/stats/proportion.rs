@@ -10,7 +10,7 @@ use crate::stats::special::{binomial_cdf, normal_quantile};
 ///
 /// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
 /// inference", JASA 22 (1927) 209–212.
-pub fn wilson(n_hits: u64, n: u64, level: f64) -> Option<Interval> {
+pub(crate) fn wilson(n_hits: u64, n: u64, level: f64) -> Option<Interval> {
     if n == 0 {
         return None;
     }
@@ -33,7 +33,7 @@ pub fn wilson(n_hits: u64, n: u64, level: f64) -> Option<Interval> {
 /// the null hypothesis each discordant item falls on either side with probability one half.
 ///
 /// Source: A. Agresti, "Categorical Data Analysis", 3rd ed. (2013), section 11.1.
-pub fn mcnemar_exact(n_gained: u64, n_lost: u64) -> f64 {
+pub(crate) fn mcnemar_exact(n_gained: u64, n_lost: u64) -> f64 {
     let n = n_gained + n_lost;
     if n == 0 {
         return 1.0;
@@ -48,7 +48,12 @@ pub fn mcnemar_exact(n_gained: u64, n_lost: u64) -> f64 {
 ///
 /// Source: D. G. Bonett and R. M. Price, "Adjusted Wald confidence interval for a difference
 /// of binomial proportions based on paired data", J. Educ. Behav. Stat. 37 (2012) 479–488.
-pub fn paired_difference(n_gained: u64, n_lost: u64, n: u64, level: f64) -> Option<Interval> {
+pub(crate) fn paired_difference(
+    n_gained: u64,
+    n_lost: u64,
+    n: u64,
+    level: f64,
+) -> Option<Interval> {
     if n == 0 {
         return None;
     }
@@ -69,7 +74,7 @@ pub fn paired_difference(n_gained: u64, n_lost: u64, n: u64, level: f64) -> Opti
 /// Source: R. G. Newcombe, "Interval estimation for the difference between independent
 /// proportions: comparison of eleven methods", Statistics in Medicine 17 (1998) 873–890,
 /// method 10.
-pub fn independent_difference(
+pub(crate) fn independent_difference(
     (first_hits, first_n): (u64, u64),
     (second_hits, second_n): (u64, u64),
     level: f64,

@@ -11,7 +11,7 @@ use rand::rngs::ChaCha8Rng;
 /// Source: K.-H. Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))",
 /// ACM TOMS 20 (1994) 481–493.
 #[derive(Debug)]
-pub struct Reservoir<T> {
+pub(crate) struct Reservoir<T> {
     kept: Vec<T>,
     capacity: usize,
     n_seen: u64,
@@ -25,13 +25,13 @@ impl<T> Reservoir<T> {
     ///
     /// # Panics
     /// If `capacity` is 0.
-    pub fn new(capacity: usize, rng: ChaCha8Rng) -> Self {
+    pub(crate) fn new(capacity: usize, rng: ChaCha8Rng) -> Self {
         assert!(capacity > 0, "a reservoir holds at least one value");
         Self { kept: Vec::new(), capacity, n_seen: 0, next: 0, weight: 1.0, rng }
     }
 
     /// Takes one value in. Returns its place among the kept ones, if it is kept for now.
-    pub fn push(&mut self, value: T) -> Option<usize> {
+    pub(crate) fn push(&mut self, value: T) -> Option<usize> {
         self.n_seen += 1;
         if self.kept.len() < self.capacity {
             self.kept.push(value);
@@ -59,30 +59,25 @@ impl<T> Reservoir<T> {
         self.next = self.next.saturating_add(gap as u64).saturating_add(1);
     }
 
-    /// Returns how many values were taken in.
-    pub fn n_seen(&self) -> u64 {
-        self.n_seen
-    }
-
     /// Whether values had to be left out.
-    pub fn is_sampled(&self) -> bool {
+    pub(crate) fn is_sampled(&self) -> bool {
         self.n_seen > self.kept.len() as u64
     }
 
     /// Returns the values that were kept, in no useful order.
-    pub fn into_kept(self) -> Vec<T> {
+    pub(crate) fn into_kept(self) -> Vec<T> {
         self.kept
     }
 
     /// Returns the values that were kept so far.
-    pub fn kept(&self) -> &[T] {
+    pub(crate) fn kept(&self) -> &[T] {
         &self.kept
     }
 }
 
 impl<T: Ord> Reservoir<T> {
     /// Returns the values that were kept, ascending.
-    pub fn into_sorted(mut self) -> Vec<T> {
+    pub(crate) fn into_sorted(mut self) -> Vec<T> {
         self.kept.sort_unstable();
         self.kept
     }
@@ -101,7 +96,7 @@ mod tests {
                 place.is_none_or(|place| reservoir.kept()[place].total_cmp(&(i as f32)).is_eq())
             );
         });
-        assert_eq!(reservoir.n_seen(), u64::from(n));
+        assert_eq!(reservoir.n_seen, u64::from(n));
         assert_eq!(reservoir.is_sampled(), n as usize > capacity);
         reservoir.into_kept()
     }

@@ -4,8 +4,6 @@ use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
 use crate::stats::quantile::{quantile, quantile_interval, sample_floor};
 
-/// Confidence of the interval that is told of a sample that was stopped.
-const LEVEL: f64 = 0.95;
 /// Confidence of the interval that has to be narrow enough for a stop.
 const STOP_LEVEL: f64 = 0.975;
 /// Samples before the first look, and by which share more there are at each further one.
@@ -14,7 +12,7 @@ const LOOK_GROWTH: f64 = 1.1;
 
 /// What is estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Estimand {
+pub(crate) enum Estimand {
     /// The arithmetic mean.
     Mean,
     /// The quantile at this share between 0 and 1.
@@ -41,7 +39,7 @@ pub enum Estimand {
 /// P. W. Glynn and W. Whitt, "The asymptotic validity of sequential stopping rules for stochastic
 /// simulations", Annals of Applied Probability 2 (1992) 180–198.
 #[derive(Clone, Debug)]
-pub struct Sequential {
+pub(crate) struct Sequential {
     estimand: Estimand,
     half_width: f64,
     values: Vec<f64>,
@@ -51,7 +49,7 @@ pub struct Sequential {
 
 impl Sequential {
     /// Begins a sample; `half_width` is a share of the estimate.
-    pub fn new(estimand: Estimand, half_width: f64) -> Self {
+    pub(crate) fn new(estimand: Estimand, half_width: f64) -> Self {
         let floor = match estimand {
             Estimand::Mean => 0,
             Estimand::Quantile(p) => usize::try_from(sample_floor(p)).unwrap_or(usize::MAX),
@@ -61,7 +59,7 @@ impl Sequential {
     }
 
     /// Takes a value in. Returns whether the estimate is known well enough by now.
-    pub fn push(&mut self, value: f64) -> bool {
+    pub(crate) fn push(&mut self, value: f64) -> bool {
         self.values.push(value);
         if !self.is_known && self.values.len() >= self.next_look {
             let n = self.values.len();
@@ -90,13 +88,6 @@ impl Sequential {
             }
         }
     }
-
-    /// Returns the number of values, the estimate and its interval of 95 %; no estimate where the
-    /// values are too few.
-    pub fn estimate(&mut self) -> (usize, Option<(f64, Interval)>) {
-        self.values.sort_by(f64::total_cmp);
-        (self.values.len(), self.estimate_at(LEVEL))
-    }
 }
 
 #[cfg(test)]
@@ -123,11 +114,11 @@ mod tests {
             let mut rng = Seed(cell).stream("sequential");
             let mut sample = Sequential::new(estimand, HALF_WIDTH);
             while !sample.push(samples.sample(&mut rng)) {}
-            let (n, estimate) = sample.estimate();
-            let (estimate, interval) = estimate.unwrap();
+            sample.values.sort_by(f64::total_cmp);
+            let (estimate, interval) = sample.estimate_at(0.95).unwrap();
             assert!((interval.high - interval.low) / 2.0 <= HALF_WIDTH * estimate);
-            sizes.push(n as f64);
-            n_covered += u64::from(interval.contains(truth));
+            sizes.push(sample.values.len() as f64);
+            n_covered += u64::from((interval.low..=interval.high).contains(&truth));
         }
         sizes.sort_by(f64::total_cmp);
         let ratio = sizes[sizes.len() / 2] / n_fixed;

@@ -14,7 +14,7 @@ const EPSILON: f64 = 1e-15;
 /// Lanczos' approximation with g = 7 and nine coefficients, relative error below 1e-14.
 /// Source of the coefficients: P. Godfrey, "A note on the computation of the convergent
 /// Lanczos complex Gamma approximation" (2001).
-pub fn ln_gamma(x: f64) -> f64 {
+pub(crate) fn ln_gamma(x: f64) -> f64 {
     const G: f64 = 7.0;
     const COEFFICIENTS: [f64; 9] = [
         0.999_999_999_999_809_9,
@@ -43,7 +43,7 @@ pub fn ln_gamma(x: f64) -> f64 {
 /// Returns the regularised incomplete beta function `I_x(a, b)`.
 ///
 /// Lentz's evaluation of the continued fraction DLMF 8.17.22, on the side where it converges fast.
-pub fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
+pub(crate) fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }
@@ -82,7 +82,7 @@ fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
 }
 
 /// Returns the probability of at most `k` successes in `n` trials of probability `p`.
-pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
+pub(crate) fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
     if k >= n {
         return 1.0;
     }
@@ -90,7 +90,7 @@ pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
 }
 
 /// Returns the distribution function of the standard normal.
-pub fn normal_cdf(z: f64) -> f64 {
+pub(crate) fn normal_cdf(z: f64) -> f64 {
     // A chi-square variable with one degree of freedom is a squared normal, and its tail is
     // the upper incomplete gamma function with a = 1/2.
     let tail = 0.5 * upper_gamma(0.5, z * z / 2.0);
@@ -98,7 +98,7 @@ pub fn normal_cdf(z: f64) -> f64 {
 }
 
 /// Returns the probability that a standard normal is further from 0 than `z`.
-pub fn normal_two_sided(z: f64) -> f64 {
+pub(crate) fn normal_two_sided(z: f64) -> f64 {
     upper_gamma(0.5, z * z / 2.0)
 }
 
@@ -142,12 +142,12 @@ fn upper_gamma(a: f64, x: f64) -> f64 {
 }
 
 /// Returns the quantile of the standard normal for `0 < p < 1`.
-pub fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     invert(p, normal_cdf, |z| (-z * z / 2.0).exp() / (2.0 * PI).sqrt())
 }
 
 /// Returns the quantile of Student's t with `dof` degrees of freedom for `0 < p < 1`.
-pub fn student_t_quantile(p: f64, dof: f64) -> f64 {
+pub(crate) fn student_t_quantile(p: f64, dof: f64) -> f64 {
     let half = f64::midpoint(dof, 1.0);
     let ln_front = ln_gamma(half) - ln_gamma(dof / 2.0) - 0.5 * (dof * PI).ln();
     let density = |t: f64| (ln_front - half * (t * t / dof).ln_1p()).exp();
@@ -156,12 +156,12 @@ pub fn student_t_quantile(p: f64, dof: f64) -> f64 {
 
 /// Returns the probability that Student's t with `dof` degrees of freedom is further from 0
 /// than `t`.
-pub fn student_t_two_sided(t: f64, dof: f64) -> f64 {
+pub(crate) fn student_t_two_sided(t: f64, dof: f64) -> f64 {
     incomplete_beta(dof / (dof + t * t), dof / 2.0, 0.5)
 }
 
 /// Returns the distribution function of Student's t with `dof` degrees of freedom.
-pub fn student_t_cdf(t: f64, dof: f64) -> f64 {
+pub(crate) fn student_t_cdf(t: f64, dof: f64) -> f64 {
     let tail = 0.5 * student_t_two_sided(t, dof);
     if t > 0.0 { 1.0 - tail } else { tail }
 }

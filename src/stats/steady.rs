@@ -12,14 +12,14 @@ const LEVEL: f64 = 0.95;
 
 /// The median of one round's samples, and how far chance may have moved it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RoundMedian {
+pub(crate) struct RoundMedian {
     median: f64,
     interval: Interval,
 }
 
 impl RoundMedian {
     /// Returns the median of samples in any order; `None` when there is none.
-    pub fn of(mut samples: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut samples: Vec<f64>) -> Option<Self> {
         samples.sort_by(f64::total_cmp);
         let median = quantile(&samples, 0.5)?;
         // So few samples bound no median: chance is then not made responsible for anything.
@@ -33,7 +33,7 @@ impl RoundMedian {
 ///
 /// Ranks alone call one of twelve quadruples of equal rounds a trend. Both intervals of 95 %
 /// have to be apart as well, which leaves one in some hundred.
-pub fn goes_on_changing(rounds: &[RoundMedian]) -> bool {
+pub(crate) fn goes_on_changing(rounds: &[RoundMedian]) -> bool {
     let medians: Vec<f64> = rounds.iter().map(|round| round.median).collect();
     let (Some(first), Some(last)) = (rounds.first(), rounds.last()) else { return false };
     let is_apart =

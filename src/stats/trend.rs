@@ -8,7 +8,7 @@ use crate::stats::special::normal_two_sided;
 /// M. G. Kendall, "Rank Correlation Methods" (1975), for ties; P. K. Sen, "Estimates of the
 /// regression coefficient based on Kendall's tau", JASA 63 (1968) 1379–1389, for the slope.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trend {
+pub(crate) struct Trend {
     /// Length of the series.
     pub n: usize,
     /// Kendall's S: pairs that rise minus pairs that fall.
@@ -23,13 +23,13 @@ pub struct Trend {
 
 /// p-value below which a trend counts as real. Strict, because every cell is tested and
 /// neighbouring slices of a run are not quite independent.
-pub const TREND_P: f64 = 0.01;
+pub(crate) const TREND_P: f64 = 0.01;
 /// Change over the whole series that matters: smaller ones are real only to a statistician.
-pub const TREND_CHANGE: f64 = 0.05;
+pub(crate) const TREND_CHANGE: f64 = 0.05;
 
 impl Trend {
     /// Returns the trend of a series; `None` for fewer than four values, which cannot show one.
-    pub fn of(series: &[f64]) -> Option<Self> {
+    pub(crate) fn of(series: &[f64]) -> Option<Self> {
         let n = series.len();
         if n < 4 {
             return None;
@@ -59,7 +59,7 @@ impl Trend {
     }
 
     /// Whether the series goes on changing: a trend that is both real and large enough.
-    pub fn is_trending(&self) -> bool {
+    pub(crate) fn is_trending(&self) -> bool {
         self.p_value < TREND_P && self.relative_change.abs() > TREND_CHANGE
     }
 }

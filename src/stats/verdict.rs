@@ -9,7 +9,7 @@ use crate::stats::interval::Interval;
 /// What an interval on a ratio says about a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The whole interval is on the good side of 1.
     Better,
     /// The whole interval is on the bad side of 1.
@@ -22,7 +22,7 @@ pub enum Verdict {
 
 /// Ratio by which two figures may differ and still count as equivalent, unless the user says
 /// otherwise. Single-run differences of 2 % are common on one machine with one binary.
-pub const EQUIVALENCE_MARGIN: f64 = 0.02;
+pub(crate) const EQUIVALENCE_MARGIN: f64 = 0.02;
 
 impl Verdict {
     /// Judges the ratio of the new to the old figure by its interval.
@@ -33,14 +33,14 @@ impl Verdict {
     ///
     /// Source: D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the
     /// power approach", J. Pharmacokinet. Biopharm. 15 (1987) 657–680.
-    pub fn of(ratio: Interval, margin: f64, larger_is_better: bool) -> Self {
+    pub(crate) fn of(ratio: Interval, margin: f64, larger_is_better: bool) -> Self {
         let logarithms = Interval::new(ratio.low.ln(), ratio.high.ln());
         Self::of_difference(logarithms, margin.ln_1p(), larger_is_better)
     }
 
     /// Judges the difference of the new from the old figure by its interval, in the same way;
     /// differences of at most `margin` are equivalent.
-    pub fn of_difference(difference: Interval, margin: f64, larger_is_better: bool) -> Self {
+    pub(crate) fn of_difference(difference: Interval, margin: f64, larger_is_better: bool) -> Self {
         let (low, high) = difference.ends();
         match (low > 0.0, high < 0.0) {
             _ if low >= -margin && high <= margin => Self::Equivalent,

@@ -9,12 +9,12 @@ use crate::stats::special::{student_t_quantile, student_t_two_sided};
 const RESOLUTION: f64 = 1e-6;
 
 /// Chance of a decision that [`n_to_decide`] plans for.
-pub const POWER: f64 = 0.8;
+pub(crate) const POWER: f64 = 0.8;
 
 /// A sample of positive values on the logarithmic scale, where ratios are differences and the
 /// spread of a latency does not grow with the latency.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogSample {
+pub(crate) struct LogSample {
     n: u64,
     mean: f64,
     /// Variance of the logarithms; `None` for one value.
@@ -23,7 +23,7 @@ pub struct LogSample {
 
 impl LogSample {
     /// Takes a sample; `None` when it is empty or a value is not positive.
-    pub fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         if !values.iter().all(|value| *value > 0.0 && value.is_finite()) {
             return None;
         }
@@ -33,18 +33,18 @@ impl LogSample {
     }
 
     /// Returns the number of values.
-    pub fn n(&self) -> u64 {
+    pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
     /// Returns the geometric mean.
-    pub fn geometric_mean(&self) -> f64 {
+    pub(crate) fn geometric_mean(&self) -> f64 {
         self.mean.exp()
     }
 
     /// Returns the standard deviation of the logarithms, which is about the coefficient of
     /// variation; `None` for one value.
-    pub fn relative_std(&self) -> Option<f64> {
+    pub(crate) fn relative_std(&self) -> Option<f64> {
         self.variance.map(f64::sqrt)
     }
 }
@@ -54,7 +54,7 @@ impl LogSample {
 /// Source: B. L. Welch, "The generalization of 'Student's' problem when several different
 /// population variances are involved", Biometrika 34 (1947) 28–35.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RatioTest {
+pub(crate) struct RatioTest {
     /// Logarithm of the second geometric mean over the first.
     log_ratio: f64,
     /// Its standard error.
@@ -66,7 +66,7 @@ pub struct RatioTest {
 impl RatioTest {
     /// Compares the second sample with the first; `None` when either has one value, of which
     /// nothing says how far another would be from it.
-    pub fn of(first: &LogSample, second: &LogSample) -> Option<Self> {
+    pub(crate) fn of(first: &LogSample, second: &LogSample) -> Option<Self> {
         let part = |sample: &LogSample| Some(sample.variance? / sample.n as f64);
         let (a, b) = (part(first)?, part(second)?);
         let share = |part: f64, n: u64| part * part / (n - 1) as f64;
@@ -78,13 +78,13 @@ impl RatioTest {
     }
 
     /// Returns the interval of the ratio.
-    pub fn interval(&self, level: f64) -> Interval {
+    pub(crate) fn interval(&self, level: f64) -> Interval {
         let reach = student_t_quantile(f64::midpoint(1.0, level), self.dof) * self.error;
         Interval::new((self.log_ratio - reach).exp(), (self.log_ratio + reach).exp())
     }
 
     /// Returns the two-sided p-value of a ratio of 1.
-    pub fn p_value(&self) -> f64 {
+    pub(crate) fn p_value(&self) -> f64 {
         student_t_two_sided(self.log_ratio / self.error, self.dof)
     }
 }
@@ -94,7 +94,7 @@ impl RatioTest {
 ///
 /// `level` is that of the interval that decides. `None` when neither sample shows a spread, or
 /// when more than `most` would be needed. As rough as the spread of a few values is.
-pub fn n_to_decide(
+pub(crate) fn n_to_decide(
     first: &LogSample,
     second: &LogSample,
     level: f64,

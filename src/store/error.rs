@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The reason why the store failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The directory for the results cannot be created.
     #[error("failed to create {path}: {source}")]
     CannotCreate {
@@ -130,7 +130,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Returns the exit code of the program for this error.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::CannotCreate { .. } | Self::Occupied { .. } | Self::AlreadyARun { .. } => 73,
             Self::NotARun { .. } | Self::Missing { .. } => 66,
@@ -143,7 +143,7 @@ impl StoreError {
     }
 
     /// Returns a sentence about what the user can do.
-    pub fn help(&self) -> String {
+    pub(crate) fn help(&self) -> String {
         match self {
             Self::CannotCreate { .. } => "choose another place with --out DIR".to_owned(),
             Self::Occupied { .. } => {

@@ -90,11 +90,6 @@ impl Journal {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    /// Returns the number of records, those in memory included.
-    pub(super) fn n_records(&self) -> u64 {
-        self.written.records + self.buffered_records
-    }
-
     /// Appends a record. Writes the batch if it is due.
     pub(super) fn append(&mut self, record: &impl Serialize) -> Result<(), StoreError> {
         if self.buffer.is_empty() {

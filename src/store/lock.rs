@@ -30,7 +30,7 @@ struct Holder {
 /// The lock belongs to the open file, so a process that inherits the descriptor
 /// ([`AsFd`]) holds it too: the guardian keeps a resume from starting before the engine is gone.
 #[derive(Debug)]
-pub struct RunLock {
+pub(crate) struct RunLock {
     file: File,
 }
 
@@ -40,7 +40,7 @@ impl RunLock {
     /// # Errors
     /// [`StoreError::Locked`] names the holder. A lock whose holder died is free: the
     /// system releases it.
-    pub fn take(dir: &RunDir) -> Result<Self, StoreError> {
+    pub(crate) fn take(dir: &RunDir) -> Result<Self, StoreError> {
         let path = dir.lock();
         let mut file = OpenOptions::new()
             .read(true)
@@ -84,12 +84,12 @@ impl RunLock {
 
     /// Returns the lock file, for a guardian to inherit. The run stays locked until both have
     /// closed it.
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// Whether a process works on the run now.
-    pub fn is_held(dir: &RunDir) -> bool {
+    pub(crate) fn is_held(dir: &RunDir) -> bool {
         File::open(dir.lock())
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }

@@ -29,7 +29,7 @@ use crate::store::trial_file::{OUTPUTS, PENDING, REQUESTS, TELEMETRY, TRIAL, Tri
 
 /// The reader of a run directory.
 #[derive(Clone, Debug)]
-pub struct RunReader {
+pub(crate) struct RunReader {
     dir: RunDir,
     manifest: RunManifest,
     finished: OnceLock<Finished>,
@@ -44,7 +44,7 @@ impl RunReader {
     /// # Errors
     /// [`StoreError::NotARun`]; [`StoreError::NewerFormat`] or [`StoreError::OlderFormat`] for one
     /// that another version wrote.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         #[derive(Deserialize)]
         struct FormatAlone {
             format: u32,
@@ -79,17 +79,17 @@ impl RunReader {
     }
 
     /// Returns the paths of the run directory.
-    pub fn dir(&self) -> &RunDir {
+    pub(crate) fn dir(&self) -> &RunDir {
         &self.dir
     }
 
     /// Returns the content of `run.json`.
-    pub fn manifest(&self) -> &RunManifest {
+    pub(crate) fn manifest(&self) -> &RunManifest {
         &self.manifest
     }
 
     /// Whether a process works on the run now.
-    pub fn is_in_progress(&self) -> bool {
+    pub(crate) fn is_in_progress(&self) -> bool {
         RunLock::is_held(&self.dir)
     }
 
@@ -98,7 +98,7 @@ impl RunReader {
     /// # Errors
     /// [`StoreError::Corrupt`] when it names something that it does not hold, or is not the
     /// plan that was written: who goes on can look up whatever a plan names.
-    pub fn first_plan(&self) -> Result<Plan, StoreError> {
+    pub(crate) fn first_plan(&self) -> Result<Plan, StoreError> {
         let path = self.dir.plan();
         let text = read_input(&path)?;
         let plan: Plan = parse(&path, &text)?;
@@ -113,18 +113,18 @@ impl RunReader {
 
     /// Returns the plan as it lies there, of which nothing can be believed but what its cells
     /// are called: for one that is about to be replaced.
-    pub fn plan_on_disk(&self) -> Result<Plan, StoreError> {
+    pub(crate) fn plan_on_disk(&self) -> Result<Plan, StoreError> {
         let path = self.dir.plan();
         parse(&path, &read_input(&path)?)
     }
 
     /// Returns the plan with the cells that searches added.
-    pub fn plan(&self) -> Result<Plan, StoreError> {
+    pub(crate) fn plan(&self) -> Result<Plan, StoreError> {
         self.with_points(self.first_plan()?)
     }
 
     /// Returns a plan of the run with the cells that searches added.
-    pub fn with_points(&self, mut plan: Plan) -> Result<Plan, StoreError> {
+    pub(crate) fn with_points(&self, mut plan: Plan) -> Result<Plan, StoreError> {
         if plan.search.is_none() {
             return Ok(plan);
         }
@@ -151,19 +151,19 @@ impl RunReader {
     }
 
     /// Returns the scenario with all layers applied, as TOML.
-    pub fn resolved(&self) -> Result<String, StoreError> {
+    pub(crate) fn resolved(&self) -> Result<String, StoreError> {
         let path = self.dir.resolved();
         fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
     }
 
     /// Returns the scenario as written.
-    pub fn scenario(&self) -> Result<String, StoreError> {
+    pub(crate) fn scenario(&self) -> Result<String, StoreError> {
         let path = self.dir.scenario();
         fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
     }
 
     /// Returns the raw gold answers of a data set.
-    pub fn golds(&self, dataset: &str) -> Result<GoldsRecord, StoreError> {
+    pub(crate) fn golds(&self, dataset: &str) -> Result<GoldsRecord, StoreError> {
         let path = self.dir.golds(dataset)?;
         let text = read_input(&path)?;
         self.check_sum(&path, &text)?;
@@ -171,7 +171,7 @@ impl RunReader {
     }
 
     /// Returns what was asked of a graded data set; nothing in runs of earlier versions.
-    pub fn questions(&self, dataset: &str) -> Result<QuestionsRecord, StoreError> {
+    pub(crate) fn questions(&self, dataset: &str) -> Result<QuestionsRecord, StoreError> {
         let path = self.dir.questions(dataset)?;
         if !self.manifest.sha256.contains_key(&self.dir.name_of(&path)) {
             return Ok(QuestionsRecord::new());
@@ -182,7 +182,7 @@ impl RunReader {
     }
 
     /// Returns the facts of the machine, if they were recorded yet.
-    pub fn environment(&self) -> Result<Option<Environment>, StoreError> {
+    pub(crate) fn environment(&self) -> Result<Option<Environment>, StoreError> {
         let path = self.dir.environment();
         if !self.manifest.sha256.contains_key(&self.dir.name_of(&path)) {
             return Ok(None);
@@ -216,7 +216,7 @@ impl RunReader {
     }
 
     /// Returns the events, in order.
-    pub fn events(&self) -> Result<Records<EventRecord>, StoreError> {
+    pub(crate) fn events(&self) -> Result<Records<EventRecord>, StoreError> {
         Records::open(&self.dir.events(), Expect::Unfinished)
     }
 
@@ -224,7 +224,7 @@ impl RunReader {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when one is not there that is complete by the events.
-    pub fn trials(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
+    pub(crate) fn trials(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
         let trials = self.trials_on_disk(cell)?;
         for (&trial, line) in self.finished()?.get(&cell.id).into_iter().flatten() {
             if !trials.iter().any(|found| found.record.trial == trial) {
@@ -264,7 +264,7 @@ impl RunReader {
     /// Returns the complete trials of a cell that are there, by number.
     ///
     /// A trial of another configuration under the same name is not this cell's.
-    pub fn trials_on_disk(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
+    pub(crate) fn trials_on_disk(&self, cell: &Cell) -> Result<Vec<TrialReader>, StoreError> {
         let mut trials = Vec::new();
         for path in self.trial_dirs(cell)? {
             if let Some(trial) = TrialReader::open(path)?
@@ -279,7 +279,10 @@ impl RunReader {
 
     /// Returns the cell's trials that have begun but are not complete, because they are in
     /// progress or were interrupted.
-    pub fn unfinished_trials(&self, cell: &Cell) -> Result<Vec<UnfinishedTrial>, StoreError> {
+    pub(crate) fn unfinished_trials(
+        &self,
+        cell: &Cell,
+    ) -> Result<Vec<UnfinishedTrial>, StoreError> {
         Ok(self
             .trial_dirs(cell)?
             .into_iter()
@@ -309,7 +312,7 @@ impl RunReader {
 
 /// A complete trial.
 #[derive(Clone, Debug)]
-pub struct TrialReader {
+pub(crate) struct TrialReader {
     path: PathBuf,
     /// The trial's observations besides its requests.
     pub record: TrialRecord,
@@ -347,27 +350,27 @@ impl TrialReader {
     }
 
     /// Returns the trial's directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the request records, in the order in which the requests ended.
-    pub fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
+    pub(crate) fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
         self.records(REQUESTS)
     }
 
     /// Returns the answers' texts.
-    pub fn outputs(&self) -> Result<Records<OutputRecord>, StoreError> {
+    pub(crate) fn outputs(&self) -> Result<Records<OutputRecord>, StoreError> {
         self.records(OUTPUTS)
     }
 
     /// Returns where the answers' texts are.
-    pub fn outputs_path(&self) -> PathBuf {
+    pub(crate) fn outputs_path(&self) -> PathBuf {
         self.path.join(OUTPUTS)
     }
 
     /// Returns the samples of the machine.
-    pub fn telemetry(&self) -> Result<Records<TelemetrySample>, StoreError> {
+    pub(crate) fn telemetry(&self) -> Result<Records<TelemetrySample>, StoreError> {
         self.records(TELEMETRY)
     }
 
@@ -390,24 +393,19 @@ impl TrialReader {
 
 /// A trial that is in progress or was interrupted.
 #[derive(Clone, Debug)]
-pub struct UnfinishedTrial {
+pub(crate) struct UnfinishedTrial {
     path: PathBuf,
 }
 
 impl UnfinishedTrial {
     /// Returns the trial's directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the requests that ended so far.
-    pub fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
+    pub(crate) fn requests(&self) -> Result<Records<RequestRecord>, StoreError> {
         Records::open(&self.path.join(REQUESTS), Expect::Unfinished)
-    }
-
-    /// Returns the answers so far.
-    pub fn outputs(&self) -> Result<Records<OutputRecord>, StoreError> {
-        Records::open(&self.path.join(OUTPUTS), Expect::Unfinished)
     }
 }
 

@@ -18,7 +18,7 @@ const LINE_MAX: u64 = 256 << 20;
 
 /// The end of a journal that was being written when its writer died.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
+pub(crate) struct TornTail {
     /// Byte where the last whole record ends.
     pub offset: u64,
     /// Bytes after it.
@@ -36,7 +36,7 @@ pub(super) enum Expect {
 
 /// The records of one journal, in order. The iteration stops after the first error.
 #[derive(Debug)]
-pub struct Records<T> {
+pub(crate) struct Records<T> {
     lines: Lines,
     expect: Expect,
     stopped: bool,
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned> Records<T> {
     }
 
     /// Returns the torn tail that ended the iteration, if one did.
-    pub fn torn(&self) -> Option<&TornTail> {
+    pub(crate) fn torn(&self) -> Option<&TornTail> {
         self.torn.as_ref()
     }
 

@@ -18,7 +18,7 @@ const QUESTIONS: &str = "questions";
 
 /// The content of `run.json`. The file marks a directory as a run, and names its format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunManifest {
+pub(crate) struct RunManifest {
     /// [`crate::record::FORMAT_VERSION`] of the program that made it.
     pub format: u32,
     /// Name of the run: scenario and time.
@@ -39,7 +39,7 @@ pub struct RunManifest {
 /// Facts that a resume needs besides the plan: where the plan's relative paths begin, and the name
 /// of this program in the plan's command lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// Whether `bench calibrate` began the run. Its result is then kept for later reports.
     pub calibrates: bool,
     /// Whether its cells are measured by tasks of Slurm, into directories of their own.
@@ -61,38 +61,38 @@ pub struct Invocation {
 
 /// The paths of a run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunDir {
+pub(crate) struct RunDir {
     path: PathBuf,
 }
 
 impl RunDir {
     /// Returns the paths of a run directory, which need not exist.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
     /// Returns the directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// `run.json`. It is written last when a run directory is made.
-    pub fn manifest(&self) -> PathBuf {
+    pub(crate) fn manifest(&self) -> PathBuf {
         self.path.join("run.json")
     }
 
     /// The scenario as its author wrote it.
-    pub fn scenario(&self) -> PathBuf {
+    pub(crate) fn scenario(&self) -> PathBuf {
         self.path.join("scenario.toml")
     }
 
     /// The scenario with all layers applied.
-    pub fn resolved(&self) -> PathBuf {
+    pub(crate) fn resolved(&self) -> PathBuf {
         self.path.join("resolved.toml")
     }
 
     /// The plan.
-    pub fn plan(&self) -> PathBuf {
+    pub(crate) fn plan(&self) -> PathBuf {
         self.path.join("plan.json")
     }
 
@@ -123,7 +123,7 @@ impl RunDir {
     }
 
     /// Facts of the machine.
-    pub fn environment(&self) -> PathBuf {
+    pub(crate) fn environment(&self) -> PathBuf {
         self.path.join("environment.json")
     }
 
@@ -131,7 +131,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`StoreError::BadName`] for a name that would lead elsewhere.
-    pub fn golds(&self, dataset: &str) -> Result<PathBuf, StoreError> {
+    pub(crate) fn golds(&self, dataset: &str) -> Result<PathBuf, StoreError> {
         check_name(dataset)?;
         Ok(self.path.join(GOLDS).join(format!("{dataset}.json")))
     }
@@ -140,7 +140,7 @@ impl RunDir {
     ///
     /// # Errors
     /// As [`Self::golds`].
-    pub fn questions(&self, dataset: &str) -> Result<PathBuf, StoreError> {
+    pub(crate) fn questions(&self, dataset: &str) -> Result<PathBuf, StoreError> {
         check_name(dataset)?;
         Ok(self.path.join(QUESTIONS).join(format!("{dataset}.json")))
     }
@@ -151,27 +151,27 @@ impl RunDir {
     }
 
     /// Events of the run, in order.
-    pub fn events(&self) -> PathBuf {
+    pub(crate) fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }
 
     /// The lock.
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 
     /// Directory of the shares of a run that tasks of a cluster measure, a run directory each.
-    pub fn jobs(&self) -> PathBuf {
+    pub(crate) fn jobs(&self) -> PathBuf {
         self.path.join("jobs")
     }
 
     /// Directory of what was submitted to Slurm: scripts, logs, settings.
-    pub fn slurm(&self) -> PathBuf {
+    pub(crate) fn slurm(&self) -> PathBuf {
         self.path.join("slurm")
     }
 
     /// Directory of all cells.
-    pub fn cells(&self) -> PathBuf {
+    pub(crate) fn cells(&self) -> PathBuf {
         self.path.join("cells")
     }
 
@@ -179,13 +179,13 @@ impl RunDir {
     ///
     /// # Errors
     /// [`StoreError::BadName`] for a name that would lead out of the directory.
-    pub fn cell(&self, name: &str) -> Result<PathBuf, StoreError> {
+    pub(crate) fn cell(&self, name: &str) -> Result<PathBuf, StoreError> {
         check_name(name)?;
         Ok(self.cells().join(name))
     }
 
     /// Directory of one trial, from 1.
-    pub fn trial(&self, cell_name: &str, trial: u32) -> Result<PathBuf, StoreError> {
+    pub(crate) fn trial(&self, cell_name: &str, trial: u32) -> Result<PathBuf, StoreError> {
         Ok(self.cell(cell_name)?.join(Self::trial_name(trial)))
     }
 
@@ -196,7 +196,7 @@ impl RunDir {
     /// Log of one start of an engine, relative to the run directory.
     ///
     /// The first start writes `engines/<id>/log.txt`, the n-th `engines/<id>/log-n.txt`.
-    pub fn engine_log(launch: &LaunchId, attempt: u32) -> PathBuf {
+    pub(crate) fn engine_log(launch: &LaunchId, attempt: u32) -> PathBuf {
         let file = match attempt {
             0 | 1 => "log.txt".to_owned(),
             _ => format!("log-{attempt}.txt"),
@@ -208,7 +208,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`StoreError::Io`]; the old file then stays as it is.
-    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
         self.replace_with(name, |file| file.write_all(bytes))
     }
 

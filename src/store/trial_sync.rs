@@ -31,7 +31,7 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// A trial that is written but may not be on the disk.
 #[derive(Clone, Debug)]
-pub struct EndedTrial {
+pub(crate) struct EndedTrial {
     /// The cell.
     pub cell: CellId,
     /// The trial's number, from 1.

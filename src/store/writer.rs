@@ -32,7 +32,7 @@ use crate::store::{atomic, line};
 
 /// The content of a new run directory.
 #[derive(Clone, Copy, Debug)]
-pub struct NewRun<'a> {
+pub(crate) struct NewRun<'a> {
     /// Directory in which the run's directory is made.
     pub root: &'a Path,
     /// The run's own directory, if the user names it. `root` is then not used.
@@ -51,7 +51,7 @@ pub struct NewRun<'a> {
 
 /// The writer of a run directory. It holds the directory's lock.
 #[derive(Debug)]
-pub struct RunWriter {
+pub(crate) struct RunWriter {
     dir: RunDir,
     lock: RunLock,
     events: Journal,
@@ -65,7 +65,7 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError::AlreadyARun`] or [`StoreError::Occupied`] if the named directory is in use;
     /// [`StoreError::CannotCreate`] if it cannot be made.
-    pub fn create(new: &NewRun<'_>) -> Result<Self, StoreError> {
+    pub(crate) fn create(new: &NewRun<'_>) -> Result<Self, StoreError> {
         let now = jiff::Timestamp::now();
         let dir = match new.out {
             Some(out) => take_named(out)?,
@@ -102,7 +102,7 @@ impl RunWriter {
     /// # Errors
     /// [`StoreError::Locked`] names the holder. [`StoreError::Corrupt`] reports damage that is not
     /// a torn tail. Neither error changes anything.
-    pub fn resume(path: &Path, redactor: &Redactor) -> Result<Self, StoreError> {
+    pub(crate) fn resume(path: &Path, redactor: &Redactor) -> Result<Self, StoreError> {
         let reader = RunReader::open(path)?;
         let dir = reader.dir().clone();
         refuse_if_others_write(dir.path())?;
@@ -121,7 +121,7 @@ impl RunWriter {
     /// A cell that keeps its identity under another name keeps its trials: its directory is
     /// renamed. Records of removed cells stay, but are not read. After a kill half-way, the same
     /// call completes the change.
-    pub fn change(
+    pub(crate) fn change(
         &mut self,
         before: &Plan,
         now: &NewRun<'_>,
@@ -143,7 +143,7 @@ impl RunWriter {
     ///
     /// After a kill half-way the trials that are still in their place count: who wants them
     /// measured again asks once more.
-    pub fn retry(&mut self, cells: &[&Cell]) -> Result<(), StoreError> {
+    pub(crate) fn retry(&mut self, cells: &[&Cell]) -> Result<(), StoreError> {
         let ids = cells.iter().map(|cell| cell.id.clone()).collect();
         self.event(RunEvent::RetryAsked { cells: ids })?;
         self.sync()?;
@@ -159,18 +159,18 @@ impl RunWriter {
     }
 
     /// Returns the paths of the run directory.
-    pub fn dir(&self) -> &RunDir {
+    pub(crate) fn dir(&self) -> &RunDir {
         &self.dir
     }
 
     /// Returns the lock, for a guardian to inherit.
-    pub fn lock(&self) -> &RunLock {
+    pub(crate) fn lock(&self) -> &RunLock {
         &self.lock
     }
 
     /// Records the facts of the machine. Those with which the run began stay; what is different
     /// when it goes on is a caveat of all of it.
-    pub fn environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
+    pub(crate) fn environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
         let path = self.dir.environment();
         if self.keep(&path, environment, true)? != Kept::Other {
             return Ok(());
@@ -191,7 +191,7 @@ impl RunWriter {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when stored answers belong to other ones.
-    pub fn golds(
+    pub(crate) fn golds(
         &self,
         golds: &BTreeMap<String, GoldsRecord>,
         in_use: &BTreeSet<&str>,
@@ -209,7 +209,7 @@ impl RunWriter {
     }
 
     /// Writes what is asked of each graded data set; what the run holds already stays.
-    pub fn questions(
+    pub(crate) fn questions(
         &self,
         questions: &BTreeMap<String, QuestionsRecord>,
     ) -> Result<(), StoreError> {
@@ -241,7 +241,7 @@ impl RunWriter {
     }
 
     /// Appends an event at once. Returns it with its number.
-    pub fn event(&mut self, event: RunEvent) -> Result<EventRecord, StoreError> {
+    pub(crate) fn event(&mut self, event: RunEvent) -> Result<EventRecord, StoreError> {
         let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
         let record = EventRecord { seq: self.next_seq, unix_ns, event };
         self.events.append(&record)?;
@@ -251,13 +251,13 @@ impl RunWriter {
     }
 
     /// Syncs all events to the disk.
-    pub fn sync(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         self.events.sync()
     }
 
     /// Makes the directory for the log of one start of an engine. Returns the log's path, absolute
     /// and relative to the run directory.
-    pub fn engine_log(
+    pub(crate) fn engine_log(
         &self,
         launch: &crate::ids::LaunchId,
         attempt: u32,
@@ -274,7 +274,7 @@ impl RunWriter {
     ///
     /// Files of an interrupted attempt are moved to `attempts/`, so they never mix with the new
     /// ones.
-    pub fn trial(&self, cell_name: &str, trial: u32) -> Result<TrialWriter, StoreError> {
+    pub(crate) fn trial(&self, cell_name: &str, trial: u32) -> Result<TrialWriter, StoreError> {
         let path = self.dir.trial(cell_name, trial)?;
         if path.exists() {
             put_aside(&path)?;
@@ -287,7 +287,7 @@ impl RunWriter {
 
 /// Writes one trial. It can move to another thread.
 #[derive(Debug)]
-pub struct TrialWriter {
+pub(crate) struct TrialWriter {
     path: PathBuf,
     redactor: Redactor,
     requests: Journal,
@@ -306,12 +306,12 @@ impl TrialWriter {
     }
 
     /// Returns the trial's directory.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Appends one request record.
-    pub fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
+    pub(crate) fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
         self.requests.append(record)
     }
 
@@ -319,7 +319,7 @@ impl TrialWriter {
     ///
     /// A log probability that is not finite (of an impossible token) is written as the least
     /// finite number, because JSON has no infinity.
-    pub fn output(&mut self, record: &OutputRecord) -> Result<(), StoreError> {
+    pub(crate) fn output(&mut self, record: &OutputRecord) -> Result<(), StoreError> {
         if record.logprobs.iter().all(|logprob| logprob.is_finite()) {
             return self.outputs.append(record);
         }
@@ -333,7 +333,7 @@ impl TrialWriter {
     }
 
     /// Appends a sample. A value that is not finite becomes absent, with that reason.
-    pub fn telemetry(&mut self, sample: &TelemetrySample) -> Result<(), StoreError> {
+    pub(crate) fn telemetry(&mut self, sample: &TelemetrySample) -> Result<(), StoreError> {
         if sample.values.values().all(|value| value.is_finite()) {
             return self.telemetry.append(sample);
         }
@@ -353,19 +353,14 @@ impl TrialWriter {
 
     /// Writes batches that have waited long enough. It must be called at least every 50 ms while
     /// no records come.
-    pub fn flush_if_due(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn flush_if_due(&mut self) -> Result<(), StoreError> {
         self.requests.flush_if_due()?;
         self.outputs.flush_if_due()?;
         self.telemetry.flush_if_due()
     }
 
-    /// Returns the number of request records so far.
-    pub fn n_requests(&self) -> u64 {
-        self.requests.n_records()
-    }
-
     /// Writes all that is left, and the trial's record. The trial is complete once it is synced.
-    pub fn finish(mut self, record: &TrialRecord) -> Result<EndedTrial, StoreError> {
+    pub(crate) fn finish(mut self, record: &TrialRecord) -> Result<EndedTrial, StoreError> {
         let files = BTreeMap::from([
             (REQUESTS.to_owned(), self.requests.sum()?),
             (OUTPUTS.to_owned(), self.outputs.sum()?),

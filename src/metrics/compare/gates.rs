@@ -7,7 +7,7 @@ use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{GateOutcome, GateResult};
 
 /// Returns the quantity that a condition relative to a baseline is about; `None` for any other.
-pub fn relative(text: &str) -> Option<(Quantity, Condition)> {
+pub(crate) fn relative(text: &str) -> Option<(Quantity, Condition)> {
     let condition = Condition::parse(text).ok()?;
     match (&condition.subject, condition.limit) {
         (Subject::Quantity(quantity), Limit::OfBaseline(_)) => Some((quantity.clone(), condition)),
@@ -16,7 +16,7 @@ pub fn relative(text: &str) -> Option<(Quantity, Condition)> {
 }
 
 /// Judges conditions in every pair of cells, and in cells of the baseline without a counterpart.
-pub fn judge(comparison: &Comparison, conditions: &[String]) -> Vec<GateResult> {
+pub(crate) fn judge(comparison: &Comparison, conditions: &[String]) -> Vec<GateResult> {
     let without = comparison.unmatched.iter().filter(|place| place.side == 0);
     let of = |text: &String| {
         let Some((quantity, condition)) = relative(text) else { return Vec::new() };

@@ -9,7 +9,7 @@ use crate::metrics::summary::CellSummary;
 
 /// Cells of one alternative: of a run, or of one value of a key.
 #[derive(Clone, Debug)]
-pub struct Side<'a> {
+pub(crate) struct Side<'a> {
     /// Name in the comparison.
     pub name: String,
     /// Its cells, in their order.
@@ -18,7 +18,7 @@ pub struct Side<'a> {
 
 /// A cell with all that it can be matched by.
 #[derive(Clone, Debug)]
-pub struct SideCell<'a> {
+pub(crate) struct SideCell<'a> {
     /// Its numbers.
     pub cell: &'a CellSummary,
     /// Swept keys and values, but for the key that is compared.

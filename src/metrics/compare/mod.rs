@@ -1,9 +1,9 @@
 //! Alternatives against a baseline, cell by cell and quantity by quantity: ratio, interval, verdict.
 
-pub mod gates;
+pub(crate) mod gates;
 mod judge;
 mod matching;
-pub mod sides;
+pub(crate) mod sides;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::judge::Drafted;
-pub use crate::metrics::compare::matching::{Side, SideCell};
+pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult, Note};
 use crate::plan::CompareSpec;
@@ -23,7 +23,7 @@ use crate::stats::verdict::{EQUIVALENCE_MARGIN, Verdict};
 const FAMILY_ALPHA: f64 = 0.01;
 
 /// Whether a quantity is compared where nobody asks for all.
-pub fn is_main(quantity: &Quantity) -> bool {
+pub(crate) fn is_main(quantity: &Quantity) -> bool {
     match quantity.id() {
         MetricId::OutputThroughput | MetricId::Accuracy | MetricId::LoadTime => true,
         MetricId::Ttft => quantity.statistic != Statistic::Mean,
@@ -44,11 +44,11 @@ pub(crate) const fn is_of_whole_run(quantity: &Quantity) -> bool {
 }
 
 /// Version of the form in which a comparison is written.
-pub const COMPARISON_FORMAT: u32 = 1;
+pub(crate) const COMPARISON_FORMAT: u32 = 1;
 
 /// What verdicts are held to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Chance that any verdict of a comparison calls a difference that is not there.
     pub alpha: f64,
     /// Share by which figures may differ and still be equivalent; of accuracies the difference.
@@ -57,7 +57,7 @@ pub struct Rules {
 
 impl Rules {
     /// Returns what a scenario asks for, and what holds where it asks for nothing.
-    pub fn of(asked: Option<CompareSpec>) -> Self {
+    pub(crate) fn of(asked: Option<CompareSpec>) -> Self {
         let asked = asked.unwrap_or_default();
         Self {
             alpha: asked.alpha.unwrap_or(FAMILY_ALPHA),
@@ -69,7 +69,7 @@ impl Rules {
 /// Alternatives compared with a baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// [`COMPARISON_FORMAT`].
     pub format: u32,
     /// Chance that any verdict calls a difference that is not there.
@@ -96,7 +96,7 @@ pub struct Comparison {
 /// A cell of a side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub(crate) struct Place {
     /// Index of the side.
     pub side: usize,
     /// Name of the cell.
@@ -106,7 +106,7 @@ pub struct Place {
 /// A setting that is not the same on all sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Index of the side that differs from the baseline.
     pub side: usize,
     /// What differs: `engine version`, `CPU`, `request.max-tokens`.
@@ -120,7 +120,7 @@ pub struct Difference {
 /// Two cells compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ComparedCells {
+pub(crate) struct ComparedCells {
     /// Index of the side that is compared with the baseline.
     pub side: usize,
     /// Keys that tell this pair from the others of the side.
@@ -140,7 +140,7 @@ pub struct ComparedCells {
 /// A doubt about one side's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Doubt {
+pub(crate) struct Doubt {
     /// Index of the side.
     pub side: usize,
     /// The doubt.
@@ -150,7 +150,7 @@ pub struct Doubt {
 /// One quantity of two cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// What is compared: `output_throughput`, `ttft.p50`.
     pub quantity: Quantity,
     /// Unit of both values.
@@ -179,7 +179,7 @@ pub struct Compared {
 impl Compared {
     /// Returns the same seen from the other side: what the baseline is to the other.
     #[must_use]
-    pub fn turned(&self) -> Self {
+    pub(crate) fn turned(&self) -> Self {
         let turn = |value: f64| match self.scale {
             Scale::Ratio => 1.0 / value,
             Scale::Points => -value,
@@ -202,7 +202,7 @@ impl Compared {
 /// One side's value of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Geometric mean over trials; of an accuracy the share of correct items in per cent.
     pub value: f64,
     /// Deviation between trials as a share of the value: the noise of repeating a cell.
@@ -214,7 +214,7 @@ pub struct Sample {
 /// How a change is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scale {
+pub(crate) enum Scale {
     /// A ratio.
     Ratio,
     /// A difference in percentage points.
@@ -222,14 +222,14 @@ pub enum Scale {
 }
 
 /// Finds how the answers of two cells to the same items compare, by their names on both sides.
-pub type PairItems<'f> = &'f dyn Fn(usize, &str, &str) -> Option<PairedAccuracy>;
+pub(crate) type PairItems<'f> = &'f dyn Fn(usize, &str, &str) -> Option<PairedAccuracy>;
 
 /// Compares every side with the first, by the quantities for which `is_asked`.
 ///
 /// All verdicts share `rules.alpha`, however many cells, sides and quantities there are.
 /// `pair_items` gives the paired accuracy of a side's cell and the baseline's, where both answered
 /// the same items.
-pub fn compare(
+pub(crate) fn compare(
     sides: &[Side<'_>],
     is_asked: &dyn Fn(&Quantity) -> bool,
     pair_items: PairItems<'_>,

@@ -15,10 +15,10 @@ use crate::score::pair::PairedAccuracy;
 use crate::stats::mean::Moments;
 
 /// Alternatives that a report compares at most; `bench compare --by` compares all.
-pub const ALTERNATIVES_MAX: usize = 5;
+pub(crate) const ALTERNATIVES_MAX: usize = 5;
 
 /// Returns the cells of a run with all that they can be matched by. Phases are a load each.
-pub fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
+pub(crate) fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
     let planned = plan.cells_by_id();
     let side_cell = |cell: &'a CellSummary| {
         let planned = *planned.get(&cell.id)?;
@@ -36,7 +36,7 @@ pub fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
 }
 
 /// Returns the alternatives of which cells have more than one value, in their order.
-pub fn alternatives(cells: &[&CellSummary]) -> Vec<String> {
+pub(crate) fn alternatives(cells: &[&CellSummary]) -> Vec<String> {
     let keys: IndexSet<&String> = cells.iter().flat_map(|cell| cell.keys.keys()).collect();
     let varies = |key: &&String| {
         let values: BTreeSet<_> = cells.iter().map(|cell| cell.keys.get(*key)).collect();
@@ -47,7 +47,7 @@ pub fn alternatives(cells: &[&CellSummary]) -> Vec<String> {
 
 /// Returns a side for each combination of values of `keys`, in the order of the cells; the one side
 /// of no keys has no name.
-pub fn sides_by<'a>(cells: Vec<SideCell<'a>>, keys: &[String]) -> Vec<Side<'a>> {
+pub(crate) fn sides_by<'a>(cells: Vec<SideCell<'a>>, keys: &[String]) -> Vec<Side<'a>> {
     let mut sides: IndexMap<Vec<Option<String>>, Side<'a>> = IndexMap::new();
     for mut cell in cells {
         let values: Vec<Option<String>> =
@@ -77,7 +77,7 @@ pub(crate) fn name(keys: &[String], values: &[Option<String>]) -> String {
 
 /// Returns the alternatives of a run, each with those of its cells that take part; one side
 /// where the run has no alternatives.
-pub fn usable_sides<'a>(plan: &Plan, summary: &'a Summary) -> Vec<Side<'a>> {
+pub(crate) fn usable_sides<'a>(plan: &Plan, summary: &'a Summary) -> Vec<Side<'a>> {
     let mut cells = side_cells(plan, summary);
     cells.retain(|side| side.cell.takes_part());
     let keys = alternatives(&cells.iter().map(|side| side.cell).collect::<Vec<_>>());
@@ -90,7 +90,7 @@ pub fn usable_sides<'a>(plan: &Plan, summary: &'a Summary) -> Vec<Side<'a>> {
 /// The leader is chosen after the fact, so all pairs of alternatives share the chance of error
 /// that `rules` give, not only the pairs that are told. `pair_items` gives the paired accuracy of
 /// two cells by their names, as [`compare`] wants it.
-pub fn within(
+pub(crate) fn within(
     plan: &Plan,
     summary: &Summary,
     pair_items: &dyn Fn(&str, &str) -> Option<PairedAccuracy>,

@@ -3,7 +3,7 @@
 use crate::metrics::compare::Comparison;
 
 /// Renders a comparison: indented, keys in their declared order, numbers in full.
-pub fn render(comparison: &Comparison) -> String {
+pub(crate) fn render(comparison: &Comparison) -> String {
     let mut text = serde_json::to_string_pretty(comparison)
         .expect("a comparison has string keys and serialisable values");
     text.push('\n');

@@ -10,7 +10,7 @@ use crate::stats::verdict::Verdict;
 /// Renders a comparison as the XML of `JUnit`, a suite for each side after the first.
 ///
 /// What is worse is a failure, what is not decided or not compared is skipped.
-pub fn render(comparison: &Comparison) -> String {
+pub(crate) fn render(comparison: &Comparison) -> String {
     let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     for (side, name) in comparison.sides.iter().enumerate().skip(1) {
         let cells = || comparison.cells.iter().filter(move |cells| cells.side == side);

@@ -13,7 +13,7 @@ const ROWS_MAX: usize = 12;
 const LINES_MAX: usize = 6;
 
 /// Renders a comparison, in at most 30 lines unless `all` is asked for.
-pub fn render(view: &ComparisonView, all: bool) -> String {
+pub(crate) fn render(view: &ComparisonView, all: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
     let [(baseline, _), ..] = view.sides.as_slice() else { return String::new() };
     lines.push(format!("### Comparison with {}", escaped(baseline)));

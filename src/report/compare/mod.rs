@@ -1,10 +1,10 @@
 //! The faces of a comparison: what its table, its sentences and its notes say.
 
-pub mod json;
-pub mod junit;
-pub mod markdown;
+pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod markdown;
 pub(crate) mod sentence;
-pub mod terminal;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +24,7 @@ const OPEN: &str = "~";
 
 /// A comparison made ready to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ComparisonView {
+pub(crate) struct ComparisonView {
     /// Names of the sides with what they stand for, the baseline first.
     pub sides: Vec<(String, String)>,
     /// The answer, one sentence for each side after the first.
@@ -47,7 +47,7 @@ pub struct ComparisonView {
 
 impl ComparisonView {
     /// Makes a comparison ready; `sides` says what each of its names stands for.
-    pub fn new(comparison: &Comparison, sides: &[String]) -> Self {
+    pub(crate) fn new(comparison: &Comparison, sides: &[String]) -> Self {
         let marks = Marks::of(comparison);
         let (table, verdicts) = table(comparison, &marks);
         let names = comparison.sides.iter().map(|name| untrusted::line(name));

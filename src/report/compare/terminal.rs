@@ -7,7 +7,7 @@ use crate::report::terminal::{Ink, Screen, gates};
 const LINES_MAX: usize = 20;
 
 /// Renders a comparison for a terminal of `width` columns; `None` for a pipe.
-pub fn render(view: &ComparisonView, width: Option<u16>, colour: bool) -> String {
+pub(crate) fn render(view: &ComparisonView, width: Option<u16>, colour: bool) -> String {
     let screen = Screen::new(width, colour);
     let mut out = String::new();
     for (name, what) in &view.sides {

@@ -7,7 +7,7 @@ use crate::report::figure::{COLOURS, HOLLOW, WIDTH};
 
 /// One bar.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// Its length.
     pub value: f64,
     /// Whiskers.
@@ -20,7 +20,7 @@ pub struct Bar {
 
 /// One row: a thing and its bars, `[panel][series]`; a missing bar is a missing value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct BarRow {
+pub(crate) struct BarRow {
     /// Its name.
     pub name: String,
     /// Its bars.
@@ -72,7 +72,7 @@ impl Names {
 }
 
 /// Draws `rows` in one panel per title; `series` names the bars within a row.
-pub fn draw(title: &str, series: &[&str], panels: &[String], rows: &[BarRow]) -> String {
+pub(crate) fn draw(title: &str, series: &[&str], panels: &[String], rows: &[BarRow]) -> String {
     let names = Names::of(rows.iter().map(|row| row.name.as_str()));
     let shown: Vec<Vec<usize>> = rows.iter().map(|row| series_of(row, series.len())).collect();
     let row_height = |at: usize| {

@@ -14,7 +14,7 @@ const PANELS_MAX: usize = 3;
 const TITLE_CHARS: usize = 96;
 
 /// Draws how many answers part from the reference in which words.
-pub fn divergence(input: &Input<'_>) -> Option<FigureView> {
+pub(crate) fn divergence(input: &Input<'_>) -> Option<FigureView> {
     let cells = &input.summary.cells;
     let pairs: Vec<(&CellSummary, &str, &Fidelity)> = cells
         .iter()

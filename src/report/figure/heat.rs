@@ -7,7 +7,7 @@ use crate::report::number::rounded;
 
 /// A grid of values.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// What a screen reader says.
     pub title: String,
     /// What the columns are.
@@ -24,7 +24,7 @@ const TOP: f64 = 40.0;
 const ROW: f64 = 30.0;
 
 /// Draws a grid. Shades are even in the logarithm of the value, as latencies are.
-pub fn draw(grid: &Grid) -> String {
+pub(crate) fn draw(grid: &Grid) -> String {
     let names = Names::of(grid.rows.iter().map(|(name, _)| name.as_str()));
     let height = |at: usize| f64::max(ROW, names.height(at) + 4.0);
     let bottom = TOP + (0..grid.rows.len()).map(height).sum::<f64>();

@@ -8,7 +8,7 @@ use crate::report::number::rounded;
 
 /// Axes of a line chart.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Axes {
+pub(crate) struct Axes {
     /// What a screen reader says.
     pub title: String,
     /// What runs to the right, with its unit.
@@ -37,7 +37,7 @@ pub struct Axes {
 
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub(crate) struct Line {
     /// Name in the legend; empty for one that belongs to the line before.
     pub name: String,
     /// Points from left to right.
@@ -54,7 +54,7 @@ pub struct Line {
 
 /// How a line is drawn, its colour apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stroke {
+pub(crate) enum Stroke {
     /// Without a gap.
     #[default]
     Solid,
@@ -68,7 +68,7 @@ pub enum Stroke {
 
 /// A point of a line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Dot {
+pub(crate) struct Dot {
     /// It is doubtful or INVALID.
     pub is_hollow: bool,
     /// Another point is better beyond doubt: it is drawn faintly.
@@ -104,7 +104,7 @@ struct Plot<'a> {
 }
 
 /// Draws lines with their legend below.
-pub fn draw(axes: &Axes, lines: &[Line]) -> String {
+pub(crate) fn draw(axes: &Axes, lines: &[Line]) -> String {
     let legend = Legend::of(axes, lines);
     let mut svg = Svg::new(WIDTH, BOTTOM + 46.0 + legend.height, &axes.title);
     let plot = Plot::of(axes, lines);

@@ -1,25 +1,25 @@
 //! Charts as SVG text: which ones a run has, and the drawing of each kind.
 
 mod alternatives;
-pub mod bars;
+pub(crate) mod bars;
 mod devices;
-pub mod divergence;
+pub(crate) mod divergence;
 mod frontier;
-pub mod heat;
-pub mod history;
+pub(crate) mod heat;
+pub(crate) mod history;
 mod labels;
-pub mod lines;
+pub(crate) mod lines;
 mod over_load;
 mod overview;
 #[cfg(feature = "png")]
-pub mod png;
+pub(crate) mod png;
 mod published;
 mod requests;
-pub mod scale;
-pub mod svg;
+pub(crate) mod scale;
+pub(crate) mod svg;
 mod sweep;
 mod time_series;
-pub mod timeline;
+pub(crate) mod timeline;
 
 use serde::Serialize;
 
@@ -28,17 +28,17 @@ use crate::report::figure::alternatives::Alternatives;
 use crate::report::input::Input;
 
 /// Width of every chart.
-pub const WIDTH: f64 = 660.0;
+pub(crate) const WIDTH: f64 = 660.0;
 
 /// Different colours of series.
-pub const COLOURS: usize = 8;
+pub(crate) const COLOURS: usize = 8;
 
 /// Most rows or lines of one chart; its caption says when there are more.
-pub const SERIES_MAX: usize = DRAWN_MAX;
+pub(crate) const SERIES_MAX: usize = DRAWN_MAX;
 
 /// Style of charts. Colours are variables, so that a page can set them for light and dark;
 /// the values after the comma hold where it does not.
-pub const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 svg.chart { display: block; width: 100%; min-width: 480px; max-width: 660px; height: auto; font: 12px system-ui, sans-serif; }
 svg.chart text { stroke: none; } svg.chart .t { fill: var(--ink, #1c2128); } svg.chart .q { fill: var(--faint, #59636e); font-size: 11px; }
 svg.chart .strong { font-weight: 600; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
@@ -62,7 +62,7 @@ pub(crate) const HOLLOW: &str = "doubtful or INVALID";
 
 /// One chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct FigureView {
+pub(crate) struct FigureView {
     /// Stable name, safe as a file name.
     pub id: String,
     /// What it shows.
@@ -75,7 +75,7 @@ pub struct FigureView {
 
 impl FigureView {
     /// Returns the chart as a file of its own.
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         let opened =
             self.svg.replacen("</title>\n", &format!("</title>\n<style>{STYLE}</style>\n"), 1);
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{opened}\n")
@@ -83,7 +83,7 @@ impl FigureView {
 }
 
 /// Draws the charts that the run's values allow, in the order in which a reader wants them.
-pub fn charts(input: &Input<'_>) -> Vec<FigureView> {
+pub(crate) fn charts(input: &Input<'_>) -> Vec<FigureView> {
     let alternatives = Alternatives::of(input);
     let mut charts = frontier::frontiers(input, &alternatives);
     charts.extend(over_load::over_load(input, &alternatives));

@@ -17,7 +17,7 @@ const SCALE: f32 = 2.0;
 /// A chart that cannot be drawn as an image.
 #[derive(Debug, Error)]
 #[error("chart `{id}` cannot be drawn as PNG: {reason}")]
-pub struct PngError {
+pub(crate) struct PngError {
     id: String,
     reason: String,
 }
@@ -26,7 +26,7 @@ pub struct PngError {
 ///
 /// # Errors
 /// If the chart is no SVG that can be drawn, or too large for an image.
-pub fn render(chart: &FigureView) -> Result<Vec<u8>, PngError> {
+pub(crate) fn render(chart: &FigureView) -> Result<Vec<u8>, PngError> {
     let failed = |reason: String| PngError { id: chart.id.clone(), reason };
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(FONT.to_vec());

@@ -2,7 +2,7 @@
 
 /// How values are spread over an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spacing {
+pub(crate) enum Spacing {
     /// Equal differences are equal distances.
     Linear,
     /// Equal ratios are equal distances.
@@ -11,7 +11,7 @@ pub enum Spacing {
 
 /// One axis: values between two round ends, on a stretch of the drawing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scale {
+pub(crate) struct Scale {
     spacing: Spacing,
     low: f64,
     high: f64,
@@ -24,7 +24,12 @@ pub struct Scale {
 
 impl Scale {
     /// Makes a linear axis over `values` (and zero, with `from_zero`) from place `from` to `to`.
-    pub fn linear(values: impl Iterator<Item = f64>, from_zero: bool, from: f64, to: f64) -> Self {
+    pub(crate) fn linear(
+        values: impl Iterator<Item = f64>,
+        from_zero: bool,
+        from: f64,
+        to: f64,
+    ) -> Self {
         let (mut low, mut high) = extent(values).unwrap_or((0.0, 1.0));
         if from_zero {
             low = low.min(0.0);
@@ -53,7 +58,7 @@ impl Scale {
     }
 
     /// Makes a logarithmic axis over the positive ones of `values`.
-    pub fn log(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+    pub(crate) fn log(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let (low, high) = extent(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let per_decade: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -78,7 +83,7 @@ impl Scale {
     }
 
     /// Makes an axis from the least to the greatest of `ticks`, where its ticks are.
-    pub fn with_ticks(ticks: &[f64], is_log: bool, from: f64, to: f64) -> Self {
+    pub(crate) fn with_ticks(ticks: &[f64], is_log: bool, from: f64, to: f64) -> Self {
         let mut ticks = ticks.to_vec();
         ticks.sort_by(f64::total_cmp);
         ticks.dedup();
@@ -88,7 +93,7 @@ impl Scale {
     }
 
     /// Returns the place of a value; not finite where the axis has none for it.
-    pub fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let share = match self.spacing {
             Spacing::Linear => (value - self.low) / (self.high - self.low),
             Spacing::Log => (value / self.low).ln() / (self.high / self.low).ln(),
@@ -97,7 +102,7 @@ impl Scale {
     }
 
     /// Returns the ticks: value and label.
-    pub fn ticks(&self) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         self.ticks.iter().map(|tick| (*tick, self.label(*tick))).collect()
     }
 

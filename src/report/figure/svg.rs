@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Where a text begins, ends or has its middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
+pub(crate) enum Anchor {
     /// The given point is its start.
     Start,
     /// The given point is its middle.
@@ -15,7 +15,7 @@ pub enum Anchor {
 
 /// A drawing in progress. Marks with a coordinate that is not finite are left out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Svg {
+pub(crate) struct Svg {
     width: f64,
     height: f64,
     title: String,
@@ -24,30 +24,30 @@ pub struct Svg {
 
 impl Svg {
     /// Begins a drawing. The title is what a screen reader says.
-    pub fn new(width: f64, height: f64, title: &str) -> Self {
+    pub(crate) fn new(width: f64, height: f64, title: &str) -> Self {
         Self { width, height, title: title.to_owned(), body: String::new() }
     }
 
     /// Begins a group; what follows is part of it until [`Self::close`].
-    pub fn open(&mut self, attributes: &str) {
+    pub(crate) fn open(&mut self, attributes: &str) {
         let gap = if attributes.is_empty() { "" } else { " " };
         self.push(&format!("<g{gap}{attributes}>"));
     }
 
     /// Ends the group that was begun last.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.push("</g>");
     }
 
     /// Draws what a path says.
-    pub fn path(&mut self, data: &str, style: &str) {
+    pub(crate) fn path(&mut self, data: &str, style: &str) {
         if !data.is_empty() {
             self.push(&format!("<path {style} d=\"{data}\"/>"));
         }
     }
 
     /// Draws a straight line.
-    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
+    pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
         if !are_finite(&[from.0, from.1, to.0, to.1]) {
             return;
         }
@@ -58,7 +58,13 @@ impl Svg {
     }
 
     /// Draws a rectangle from its upper left corner, with a tooltip unless that is empty.
-    pub fn rect(&mut self, corner: (f64, f64), size: (f64, f64), style: &str, tooltip: &str) {
+    pub(crate) fn rect(
+        &mut self,
+        corner: (f64, f64),
+        size: (f64, f64),
+        style: &str,
+        tooltip: &str,
+    ) {
         if !are_finite(&[corner.0, corner.1, size.0, size.1]) {
             return;
         }
@@ -70,7 +76,7 @@ impl Svg {
     }
 
     /// Draws a dot.
-    pub fn dot(&mut self, centre: (f64, f64), radius: f64, class: &str, tooltip: &str) {
+    pub(crate) fn dot(&mut self, centre: (f64, f64), radius: f64, class: &str, tooltip: &str) {
         if !are_finite(&[centre.0, centre.1]) {
             return;
         }
@@ -84,12 +90,12 @@ impl Svg {
     }
 
     /// Draws a line through points.
-    pub fn polyline(&mut self, points: &[(f64, f64)], style: &str, tooltip: &str) {
+    pub(crate) fn polyline(&mut self, points: &[(f64, f64)], style: &str, tooltip: &str) {
         self.through("polyline", points, style, tooltip);
     }
 
     /// Draws an area.
-    pub fn polygon(&mut self, points: &[(f64, f64)], style: &str, tooltip: &str) {
+    pub(crate) fn polygon(&mut self, points: &[(f64, f64)], style: &str, tooltip: &str) {
         self.through("polygon", points, style, tooltip);
     }
 
@@ -106,7 +112,7 @@ impl Svg {
     }
 
     /// Writes text.
-    pub fn text(&mut self, point: (f64, f64), anchor: Anchor, class: &str, text: &str) {
+    pub(crate) fn text(&mut self, point: (f64, f64), anchor: Anchor, class: &str, text: &str) {
         if !are_finite(&[point.0, point.1]) {
             return;
         }
@@ -124,7 +130,7 @@ impl Svg {
     }
 
     /// Ends the drawing and returns the element.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         format!(
             "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" \
              viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\"><title>{}</title>\n{}</svg>",
@@ -163,7 +169,7 @@ pub(super) fn at(value: f64) -> String {
 }
 
 /// Escapes text for XML.
-pub fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

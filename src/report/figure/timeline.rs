@@ -9,7 +9,7 @@ use crate::report::number::rounded;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Course {
+pub(crate) struct Course {
     /// Its name.
     pub name: String,
     /// Index of the kind, end in seconds; each begins where the one before ends.
@@ -25,7 +25,7 @@ const ROW: f64 = 24.0;
 const END_LABEL_WIDTH: f64 = 64.0;
 
 /// Draws courses; `kinds` names the stretches, which differ by shade.
-pub fn draw(title: &str, kinds: &[&str], courses: &[Course]) -> String {
+pub(crate) fn draw(title: &str, kinds: &[&str], courses: &[Course]) -> String {
     let names = Names::of(courses.iter().map(|course| course.name.as_str()));
     let height = |at: usize| f64::max(ROW, names.height(at) + 6.0);
     let bottom = TOP + (0..courses.len()).map(height).sum::<f64>();

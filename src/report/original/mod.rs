@@ -17,7 +17,7 @@ use crate::report::input::Input;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OriginalFile {
+pub(crate) struct OriginalFile {
     /// Path below the directory that is written, `/` between its parts.
     pub path: String,
     /// Its text.
@@ -25,7 +25,7 @@ pub struct OriginalFile {
 }
 
 /// Measured requests by the name of their cell.
-pub type Requests = BTreeMap<String, Vec<StreamedRequest>>;
+pub(crate) type Requests = BTreeMap<String, Vec<StreamedRequest>>;
 
 /// A measured cell with everything that files tell of it.
 struct Measured<'a> {
@@ -37,7 +37,7 @@ struct Measured<'a> {
 
 /// Makes the files of the published table that the scenario names; none where it names none, or
 /// one whose source writes no file.
-pub fn files(input: &Input<'_>, requests: &Requests) -> Vec<OriginalFile> {
+pub(crate) fn files(input: &Input<'_>, requests: &Requests) -> Vec<OriginalFile> {
     let measured = measured(input, requests);
     match input.plan.published.as_ref().map_or("", |published| published.table.as_str()) {
         "vllm_vs_sglang" => result_tree::files(input, &measured),

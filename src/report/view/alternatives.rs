@@ -9,7 +9,7 @@ use crate::report::view::table::{Column, Table, TableCell, Tone};
 use crate::stats::verdict::Verdict;
 
 /// What the table is called: `fast against others, at equal load`.
-pub fn title(comparison: Option<&Comparison>) -> String {
+pub(crate) fn title(comparison: Option<&Comparison>) -> String {
     comparison.map_or_else(String::new, |comparison| match comparison.sides.as_slice() {
         [leader, other] => format!("{} against {} at equal load", line(leader), line(other)),
         [leader, ..] => format!("{} against the others at equal load", line(leader)),
@@ -18,7 +18,7 @@ pub fn title(comparison: Option<&Comparison>) -> String {
 }
 
 /// Builds the table; without rows where the answer says all of it in a sentence.
-pub fn alternatives(comparison: Option<&Comparison>) -> Table {
+pub(crate) fn alternatives(comparison: Option<&Comparison>) -> Table {
     let Some(comparison) = comparison.filter(|it| it.cells.len() > 1) else {
         return Table::default();
     };

@@ -11,7 +11,7 @@ use crate::report::view::details::DETAIL_CELLS_MAX;
 
 /// The block of one cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BlockView {
+pub(crate) struct BlockView {
     /// Name of the cell.
     pub cell: String,
     /// The block, lines padded as its source pads them.
@@ -21,7 +21,7 @@ pub struct BlockView {
 }
 
 /// Makes the serving block of every cell that was measured.
-pub fn serving(summary: &Summary, environment: &Environment) -> Vec<BlockView> {
+pub(crate) fn serving(summary: &Summary, environment: &Environment) -> Vec<BlockView> {
     let device = device(environment);
     blocks(summary, |cell| {
         let block = ServingBlock::of(cell);
@@ -30,7 +30,7 @@ pub fn serving(summary: &Summary, environment: &Environment) -> Vec<BlockView> {
 }
 
 /// Makes the offline block of every cell that was measured.
-pub fn offline(summary: &Summary, environment: &Environment) -> Vec<BlockView> {
+pub(crate) fn offline(summary: &Summary, environment: &Environment) -> Vec<BlockView> {
     let device = device(environment);
     blocks(summary, |cell| {
         let block = OfflineBlock::of(cell);

@@ -9,7 +9,7 @@ use crate::report::view::details::per_cell;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 
 /// Builds the table of numbers whose bound leaves something open: one row per cell and number.
-pub fn bounds(summary: &Summary) -> Table {
+pub(crate) fn bounds(summary: &Summary) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::words("number", 0),

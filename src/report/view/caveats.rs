@@ -14,7 +14,7 @@ const CELLS_MAX: usize = 20;
 
 /// One kind of doubt with all places where it arose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CaveatView {
+pub(crate) struct CaveatView {
     /// Its number in the report.
     pub mark: usize,
     /// Stable name of the kind.
@@ -27,7 +27,7 @@ pub struct CaveatView {
 
 /// One place where a doubt arose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CaveatPlace {
+pub(crate) struct CaveatPlace {
     /// Names of its first cells; empty for the whole run.
     pub cell: String,
     /// How many cells there are; 1 for the whole run.
@@ -38,7 +38,7 @@ pub struct CaveatPlace {
 
 /// Doubts that one thing would help against, in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RemedyView {
+pub(crate) struct RemedyView {
     /// Numbers of the doubts: `[2][5]`.
     pub marks: String,
     /// What was seen, at the first place of each doubt.
@@ -50,7 +50,7 @@ pub struct RemedyView {
 }
 
 /// Puts doubts with the same advice together, in the order in which they come.
-pub fn by_remedy(caveats: &[CaveatView]) -> Vec<RemedyView> {
+pub(crate) fn by_remedy(caveats: &[CaveatView]) -> Vec<RemedyView> {
     let mut by_advice: IndexMap<&str, Vec<&CaveatView>> = IndexMap::new();
     for caveat in caveats {
         by_advice.entry(&caveat.advice).or_default().push(caveat);
@@ -75,12 +75,12 @@ pub fn by_remedy(caveats: &[CaveatView]) -> Vec<RemedyView> {
 
 /// Finds the marks of a cell's number.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub(crate) struct Marks {
     by_kind: BTreeMap<(String, String), usize>,
 }
 
 /// Numbers all doubts of a summary: those of the run first, then in the order of its cells.
-pub fn collect(summary: &Summary) -> (Vec<CaveatView>, Marks) {
+pub(crate) fn collect(summary: &Summary) -> (Vec<CaveatView>, Marks) {
     let of_run = summary.caveats.iter().map(|caveat| ("", caveat));
     let of_cells = summary
         .cells
@@ -122,12 +122,12 @@ fn kind_of(caveat: &Caveat) -> (String, String) {
 
 impl Marks {
     /// Returns the marks of the doubts that name a metric.
-    pub fn of_metric(&self, caveats: &[Caveat], metric: MetricId) -> Vec<usize> {
+    pub(crate) fn of_metric(&self, caveats: &[Caveat], metric: MetricId) -> Vec<usize> {
         self.of(caveats, |caveat| caveat.metrics.contains(&metric))
     }
 
     /// Returns the marks of the doubts that touch everything of a cell.
-    pub fn of_all(&self, caveats: &[Caveat]) -> Vec<usize> {
+    pub(crate) fn of_all(&self, caveats: &[Caveat]) -> Vec<usize> {
         self.of(caveats, |caveat| caveat.metrics.is_empty())
     }
 

@@ -17,7 +17,7 @@ use crate::report::view::table::TableCell;
 
 /// One cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CellView {
+pub(crate) struct CellView {
     /// Its name.
     pub name: String,
     /// Swept keys and values.
@@ -30,7 +30,7 @@ pub struct CellView {
 
 /// One number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct NumberView {
+pub(crate) struct NumberView {
     /// Unit.
     pub unit: String,
     /// The number as a table shows it.
@@ -38,7 +38,7 @@ pub struct NumberView {
 }
 
 /// Lists the numbers of the first cells.
-pub fn cells(summary: &Summary, marks: &Marks) -> LongList<CellView> {
+pub(crate) fn cells(summary: &Summary, marks: &Marks) -> LongList<CellView> {
     summary.cells.iter().take(DETAIL_CELLS_MAX).map(|cell| cell_view(cell, marks)).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::record::environment::Environment;
 use crate::report::untrusted;
 
 /// Says of each GPU below what an engine requires that it is, once per engine and GPU.
-pub fn alerts(plan: &Plan, environment: &Environment) -> Vec<String> {
+pub(crate) fn alerts(plan: &Plan, environment: &Environment) -> Vec<String> {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let mut alerts = Vec::new();
     for launch in plan.launches.values() {

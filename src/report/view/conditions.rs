@@ -12,7 +12,7 @@ use crate::report::untrusted;
 
 /// One set of conditions and the cells that share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// Names of the cells.
     pub cells: Vec<String>,
     /// What holds for them: label and value.
@@ -21,7 +21,7 @@ pub struct Conditions {
 
 /// A label and its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// What.
     pub label: String,
     /// Its value, as printed.
@@ -30,13 +30,13 @@ pub struct Fact {
 
 impl Fact {
     /// Makes a fact of foreign or own text.
-    pub fn new(label: impl Into<String>, value: impl AsRef<str>) -> Self {
+    pub(crate) fn new(label: impl Into<String>, value: impl AsRef<str>) -> Self {
         Self { label: label.into(), value: untrusted::line(value.as_ref()) }
     }
 }
 
 /// Groups the cells of a plan by their conditions, in the order of the plan.
-pub fn conditions(plan: &Plan) -> Vec<Conditions> {
+pub(crate) fn conditions(plan: &Plan) -> Vec<Conditions> {
     let mut groups: Vec<Conditions> = Vec::new();
     for cell in &plan.cells {
         let facts = facts_of(cell);
@@ -50,7 +50,7 @@ pub fn conditions(plan: &Plan) -> Vec<Conditions> {
 }
 
 /// Whether any measured phase sends on a schedule, whatever the engine does.
-pub fn is_open_loop(cell: &Cell) -> bool {
+pub(crate) fn is_open_loop(cell: &Cell) -> bool {
     cell.measured_phases().any(|phase| {
         !matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
     })

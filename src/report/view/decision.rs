@@ -30,7 +30,7 @@ const CELLS_MAX: usize = 40;
 
 /// What a report says of the decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DecisionView {
+pub(crate) struct DecisionView {
     /// The recommended cell, the runner-up, the margin and whether it is noise, in a sentence.
     pub answer: String,
     /// The same at length, with what would change it.

@@ -14,7 +14,7 @@ use crate::score::Accuracy;
 use crate::units::Nanos;
 
 /// Cells whose details are spelled out; the files beside the report hold those of all.
-pub const DETAIL_CELLS_MAX: usize = 200;
+pub(crate) const DETAIL_CELLS_MAX: usize = 200;
 
 /// Percentiles that have a column.
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
@@ -45,7 +45,7 @@ fn name_cell(cell: &CellSummary) -> TableCell {
 }
 
 /// Builds the table of single figures: one row per cell and metric.
-pub fn figures(summary: &Summary, marks: &Marks) -> Table {
+pub(crate) fn figures(summary: &Summary, marks: &Marks) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::words("figure", 0),
@@ -73,7 +73,7 @@ pub fn figures(summary: &Summary, marks: &Marks) -> Table {
 }
 
 /// Builds the table of distributions: one row per cell and metric.
-pub fn distributions(summary: &Summary, marks: &Marks) -> Table {
+pub(crate) fn distributions(summary: &Summary, marks: &Marks) -> Table {
     let mut columns = vec![
         Column::words("cell", 0),
         Column::words("metric", 0),
@@ -132,7 +132,7 @@ fn distribution_row(
 
 /// Builds the table of percentiles in which failed requests are slower than all others: one row
 /// per latency of each cell that has failures beside answers.
-pub fn with_failures(summary: &Summary, plan: &Plan) -> Table {
+pub(crate) fn with_failures(summary: &Summary, plan: &Plan) -> Table {
     let mut columns = vec![
         Column::words("cell", 0),
         Column::words("metric", 0),
@@ -182,7 +182,7 @@ fn inflated_row(
 }
 
 /// Builds the table of answers by class: one row per cell and extractor.
-pub fn accuracy(summary: &Summary, marks: &Marks) -> Table {
+pub(crate) fn accuracy(summary: &Summary, marks: &Marks) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::words("extractor", 0),
@@ -230,7 +230,7 @@ fn accuracy_row(cell: &CellSummary, accuracy: &Accuracy, marks: &Marks) -> Vec<T
 }
 
 /// Builds the table of requests by their end: one row per cell.
-pub fn counts(summary: &Summary) -> Table {
+pub(crate) fn counts(summary: &Summary) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::numbers("scheduled", "", 1),
@@ -283,7 +283,7 @@ pub(super) fn records(summary: &Summary, plan: &Plan) -> Table {
 }
 
 /// Builds the table of engine starts: one row per cell and start.
-pub fn load(summary: &Summary) -> Table {
+pub(crate) fn load(summary: &Summary) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::numbers("start", "", 1),

@@ -8,7 +8,7 @@ use crate::report::untrusted::line;
 
 /// A gate in one cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct GateView {
+pub(crate) struct GateView {
     /// `✓`, `✗` or `?`.
     pub mark: &'static str,
     /// `met`, `missed` or `not decided`.
@@ -22,7 +22,7 @@ pub struct GateView {
 }
 
 /// Returns a line for each gate; those that were not passed come first.
-pub fn gates(results: &[GateResult]) -> Vec<GateView> {
+pub(crate) fn gates(results: &[GateResult]) -> Vec<GateView> {
     let of = |outcome: GateOutcome| results.iter().filter(move |gate| gate.outcome == outcome);
     of(GateOutcome::Missed)
         .chain(of(GateOutcome::Undecided))

@@ -18,7 +18,11 @@ const SENTENCES_MAX: usize = 4;
 
 /// Says what was found: alternatives against each other at equal load, and how far the load of one
 /// alternative can rise. Loads are never ranked. No number that is INVALID takes part.
-pub fn headline(summary: &Summary, plan: &Plan, comparison: Option<&Comparison>) -> Vec<String> {
+pub(crate) fn headline(
+    summary: &Summary,
+    plan: &Plan,
+    comparison: Option<&Comparison>,
+) -> Vec<String> {
     if plan.report == results::CALIBRATE {
         // Loads are no rivals: what counts is what bench adds under each.
         return instrument::found(&summary.cells).into_iter().collect();

@@ -13,7 +13,7 @@ const STREAMS: &str = "500";
 const RATE: &str = "1000";
 
 /// Says what is known of the instrument: a calibration is its own measurement.
-pub fn of_run(plan: &Plan, cells: &[CellSummary], environment: &Environment) -> String {
+pub(crate) fn of_run(plan: &Plan, cells: &[CellSummary], environment: &Environment) -> String {
     let own = found(cells).filter(|_| plan.report == CALIBRATE);
     own.map_or_else(|| instrument(environment), |own| format!("measured by this run: {own}"))
 }
@@ -32,12 +32,12 @@ fn instrument(environment: &Environment) -> String {
 }
 
 /// Says what the cells of a calibration found.
-pub fn found(cells: &[CellSummary]) -> Option<String> {
+pub(crate) fn found(cells: &[CellSummary]) -> Option<String> {
     (!cells.is_empty()).then(|| said(&cells.iter().map(row).collect::<Vec<_>>()) + ".")
 }
 
 /// Returns what a cell of a calibration found.
-pub fn row(cell: &CellSummary) -> CalibrationRow {
+pub(crate) fn row(cell: &CellSummary) -> CalibrationRow {
     let percentile = |metric: MetricId, wanted: f64| {
         let percentiles = cell.distributions.get(&metric)?.percentiles.iter();
         percentiles.filter(|found| found.p >= wanted).find_map(|found| found.value)

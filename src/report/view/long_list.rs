@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 /// A template's engine makes values of whatever it is given, in several times the memory: of
 /// these it makes values of the one item that it is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LongList<T>(Arc<Vec<T>>);
+pub(crate) struct LongList<T>(Arc<Vec<T>>);
 
 impl<T> Default for LongList<T> {
     fn default() -> Self {

@@ -1,26 +1,26 @@
 //! One view of a run, all of it strings: every face prints the same ones.
 
-pub mod alternatives;
-pub mod blocks;
-pub mod bounds;
-pub mod caveats;
-pub mod cells;
-pub mod compatibility;
-pub mod conditions;
-pub mod decision;
-pub mod details;
-pub mod gates;
-pub mod headline;
-pub mod instrument;
-pub mod long_list;
-pub mod own_shape;
-pub mod published;
+pub(crate) mod alternatives;
+pub(crate) mod blocks;
+pub(crate) mod bounds;
+pub(crate) mod caveats;
+pub(crate) mod cells;
+pub(crate) mod compatibility;
+pub(crate) mod conditions;
+pub(crate) mod decision;
+pub(crate) mod details;
+pub(crate) mod gates;
+pub(crate) mod headline;
+pub(crate) mod instrument;
+pub(crate) mod long_list;
+pub(crate) mod own_shape;
+pub(crate) mod published;
 mod records;
-pub mod references;
-pub mod results;
-pub mod setup;
-pub mod table;
-pub mod wall_time;
+pub(crate) mod references;
+pub(crate) mod results;
+pub(crate) mod setup;
+pub(crate) mod table;
+pub(crate) mod wall_time;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -43,7 +43,7 @@ use crate::report::view::table::{Table, TableCell};
 
 /// Everything a report says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReportView {
+pub(crate) struct ReportView {
     /// Title of the scenario.
     pub title: String,
     /// What the scenario is for; may be empty.
@@ -132,7 +132,7 @@ pub struct ReportView {
 
 /// A cell that could not run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SkippedView {
+pub(crate) struct SkippedView {
     /// Its name.
     pub cell: String,
     /// Why, and how to change it.
@@ -141,7 +141,7 @@ pub struct SkippedView {
 
 /// A cell that failed or whose numbers are not to be believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TroubleView {
+pub(crate) struct TroubleView {
     /// Its name.
     pub cell: String,
     /// `INVALID`, `FAILED`, `incomplete`.
@@ -152,7 +152,7 @@ pub struct TroubleView {
 
 impl ReportView {
     /// Makes the view of a run. The same input gives the same strings.
-    pub fn new(input: &Input<'_>) -> Self {
+    pub(crate) fn new(input: &Input<'_>) -> Self {
         let Input { summary, plan, .. } = *input;
         let (caveats, marks) = caveats::collect(summary);
         let results = results::main_table(summary, plan, &marks);
@@ -212,7 +212,7 @@ impl ReportView {
 impl ReportView {
     /// Returns the view with every number of the first cells, whatever its template shows.
     #[must_use]
-    pub fn with_cells(self, summary: &Summary) -> Self {
+    pub(crate) fn with_cells(self, summary: &Summary) -> Self {
         let (_, marks) = caveats::collect(summary);
         Self { cells: cells::cells(summary, &marks), ..self }
     }

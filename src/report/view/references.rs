@@ -13,7 +13,7 @@ use crate::score::pair::PairedAccuracy;
 pub(crate) const SENTENCES_MAX: usize = 3;
 
 /// Builds the table of answers beside their references: one row per cell and reference.
-pub fn references(summary: &Summary) -> Table {
+pub(crate) fn references(summary: &Summary) -> Table {
     let columns = vec![
         Column::words("cell", 0),
         Column::words("beside", 0),
@@ -43,7 +43,7 @@ pub fn references(summary: &Summary) -> Table {
 }
 
 /// Says of the first references what the table says, in a sentence each.
-pub fn sentences(summary: &Summary) -> Vec<String> {
+pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let all = || summary.cells.iter().flat_map(|cell| cell.beside.iter().map(move |at| (cell, at)));
     let mut sentences: Vec<String> = all()
         .take(SENTENCES_MAX)

@@ -56,10 +56,10 @@ pub(crate) fn printed(plan: &Plan) -> Vec<Quantity> {
 }
 
 /// The report whose subject is `bench` itself.
-pub const CALIBRATE: &str = "calibrate";
+pub(crate) const CALIBRATE: &str = "calibrate";
 
 /// Returns a column's header: the unit of a rate says that it is one, the word is left out.
-pub fn header(quantity: &Quantity) -> String {
+pub(crate) fn header(quantity: &Quantity) -> String {
     match quantity.id() {
         MetricId::RequestThroughput => "requests".to_owned(),
         MetricId::CorrectPerS => "correct".to_owned(),
@@ -85,7 +85,7 @@ fn is_worth_a_column(quantity: &Quantity, cell: &CellSummary) -> bool {
 }
 
 /// Builds the main table: measured, failed and unfinished cells. Skipped ones stand apart.
-pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
+pub(crate) fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| !is_skipped(cell)).collect();
     let keys = key_names(&cells);
     let folders = records::folders(plan);
@@ -132,12 +132,12 @@ pub fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table {
 }
 
 /// Whether a cell was left out with a reason.
-pub fn is_skipped(cell: &CellSummary) -> bool {
+pub(crate) fn is_skipped(cell: &CellSummary) -> bool {
     cell.validity.status == CellStatus::Skipped
 }
 
 /// Returns the names of swept keys, in the order in which cells have them.
-pub fn key_names(cells: &[&CellSummary]) -> Vec<String> {
+pub(crate) fn key_names(cells: &[&CellSummary]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for key in cells.iter().flat_map(|cell| cell.keys.keys()) {
         if !names.contains(key) {
@@ -148,7 +148,7 @@ pub fn key_names(cells: &[&CellSummary]) -> Vec<String> {
 }
 
 /// Returns the columns of the swept keys; of the cell's name where nothing is swept.
-pub fn key_columns(keys: &[String]) -> Vec<Column> {
+pub(crate) fn key_columns(keys: &[String]) -> Vec<Column> {
     if keys.is_empty() {
         return vec![Column::words("cell", 0)];
     }
@@ -156,7 +156,7 @@ pub fn key_columns(keys: &[String]) -> Vec<Column> {
 }
 
 /// Returns the cells that belong to [`key_columns`].
-pub fn key_cells(cell: &CellSummary, keys: &[String]) -> Vec<TableCell> {
+pub(crate) fn key_cells(cell: &CellSummary, keys: &[String]) -> Vec<TableCell> {
     if keys.is_empty() {
         return vec![TableCell::text(untrusted::line(&cell.name))];
     }
@@ -166,7 +166,7 @@ pub fn key_cells(cell: &CellSummary, keys: &[String]) -> Vec<TableCell> {
 }
 
 /// Returns a number as it stands in a table.
-pub fn number_cell(
+pub(crate) fn number_cell(
     cell: &CellSummary,
     quantity: &Quantity,
     marks: &Marks,
@@ -231,7 +231,7 @@ fn failed_cell(cell: &CellSummary) -> TableCell {
 }
 
 /// Returns the state in one word, with the marks of doubts that touch everything.
-pub fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
+pub(crate) fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
     let status = cell.validity.status;
     let (text, tone) = match status {
         CellStatus::Ok => (status.word().to_owned(), Tone::Good),
@@ -251,7 +251,7 @@ pub fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
 }
 
 /// Returns why a cell's numbers are not to be believed, or are not there.
-pub fn reasons(cell: &CellSummary) -> Vec<String> {
+pub(crate) fn reasons(cell: &CellSummary) -> Vec<String> {
     let reasons = &cell.validity.reasons;
     if reasons.is_empty() && cell.validity.status == CellStatus::Incomplete {
         return vec!["interrupted, or not reached".to_owned()];

@@ -17,7 +17,7 @@ use crate::secrets::literal;
 
 /// One engine launch with what is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct EngineView {
+pub(crate) struct EngineView {
     /// Engine name in the scenario, with its precision.
     pub title: String,
     /// The exact command line of its first start, ready to paste; `$PORT` where it never started.
@@ -30,7 +30,7 @@ pub struct EngineView {
 
 /// One data set as it was used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DatasetView {
+pub(crate) struct DatasetView {
     /// Name in the scenario.
     pub name: String,
     /// Facts in order.
@@ -40,7 +40,7 @@ pub struct DatasetView {
 }
 
 /// Says what machine measured.
-pub fn environment(environment: &Environment, instrument: &str) -> Vec<Fact> {
+pub(crate) fn environment(environment: &Environment, instrument: &str) -> Vec<Fact> {
     let mut facts = vec![Fact::new("bench", &environment.bench_version)];
     if let Some(commit) = &environment.bench_commit {
         facts.push(Fact::new("commit", commit));
@@ -80,7 +80,7 @@ pub fn environment(environment: &Environment, instrument: &str) -> Vec<Fact> {
 ///
 /// Of environment variables only names are shown, and values only where the run recorded
 /// them by its allow-list: a launch's own values may be secrets.
-pub fn engines(plan: &Plan, starts: &[EngineStart]) -> Vec<EngineView> {
+pub(crate) fn engines(plan: &Plan, starts: &[EngineStart]) -> Vec<EngineView> {
     plan.launches
         .iter()
         .map(|(id, launch)| {
@@ -181,7 +181,7 @@ fn rows(record: &DatasetRecord) -> String {
 }
 
 /// Says which data were used.
-pub fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
+pub(crate) fn datasets(records: &[DatasetRecord]) -> Vec<DatasetView> {
     records
         .iter()
         .map(|record| {

@@ -6,7 +6,7 @@ use crate::report::view::long_list::LongList;
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// Columns, in order.
     pub columns: Vec<Column>,
     /// Rows, each with as many cells as there are columns.
@@ -17,7 +17,7 @@ pub struct Table {
 
 /// A column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Column {
+pub(crate) struct Column {
     /// Header without unit.
     pub header: String,
     /// Unit of all its cells; empty when there is none.
@@ -30,7 +30,7 @@ pub struct Column {
 
 /// What stands in one place of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TableCell {
+pub(crate) struct TableCell {
     /// The text: a rounded number, or words.
     pub text: String,
     /// Uncertainty, `± 2.1` or `[50.1, 55.0]`; empty without.
@@ -50,7 +50,7 @@ pub struct TableCell {
 /// How a cell is to be taken; never the only sign of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Tone {
+pub(crate) enum Tone {
     /// As it is.
     #[default]
     Plain,
@@ -66,17 +66,17 @@ pub enum Tone {
 
 impl Column {
     /// A column of words.
-    pub fn words(header: impl Into<String>, rank: u8) -> Self {
+    pub(crate) fn words(header: impl Into<String>, rank: u8) -> Self {
         Self { header: header.into(), unit: String::new(), numeric: false, rank }
     }
 
     /// A column of numbers in one unit.
-    pub fn numbers(header: impl Into<String>, unit: impl Into<String>, rank: u8) -> Self {
+    pub(crate) fn numbers(header: impl Into<String>, unit: impl Into<String>, rank: u8) -> Self {
         Self { header: header.into(), unit: unit.into(), numeric: true, rank }
     }
 
     /// Returns the header with its unit.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         match (self.header.as_str(), self.unit.as_str()) {
             (header, "") => header.to_owned(),
             (header, unit) => format!("{header} ({unit})"),
@@ -86,17 +86,17 @@ impl Column {
 
 impl TableCell {
     /// A cell of words or a number without uncertainty.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// A cell that says that there is nothing.
-    pub fn faint(text: impl Into<String>) -> Self {
+    pub(crate) fn faint(text: impl Into<String>) -> Self {
         Self { text: text.into(), tone: Tone::Faint, ..Self::default() }
     }
 
     /// Returns text, uncertainty and marks in one line, as plain faces print them.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = self.text.clone();
         if !self.spread.is_empty() {
             line.push(' ');
@@ -110,7 +110,7 @@ impl TableCell {
     }
 
     /// Returns the caveat marks as `[1][3]`.
-    pub fn marks_text(&self) -> String {
+    pub(crate) fn marks_text(&self) -> String {
         let marks: Vec<String> = self.marks.iter().map(|mark| format!("[{mark}]")).collect();
         marks.concat()
     }
@@ -118,13 +118,13 @@ impl TableCell {
 
 impl Table {
     /// Whether there is nothing to show.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Removes columns whose cells are all empty.
     #[must_use]
-    pub fn without_empty_columns(mut self) -> Self {
+    pub(crate) fn without_empty_columns(mut self) -> Self {
         let is_used: Vec<bool> = (0..self.columns.len())
             .map(|at| self.rows.iter().any(|row| !row[at].text.is_empty()))
             .collect();

@@ -11,7 +11,7 @@ const NAMED_MIN: f64 = 0.0005;
 
 /// Says how long a run took and what share of it was spent on what, measuring first; nothing for a
 /// run without time.
-pub fn sentence(of: &WallTime) -> Option<String> {
+pub(crate) fn sentence(of: &WallTime) -> Option<String> {
     let measuring = of.measuring_share?;
     let mut others = [
         (of.starting, "starting"),

@@ -32,7 +32,7 @@ use crate::units::Nanos;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Serves a run until its pipe ends.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let desk = Arc::new(Desk { answers: Speaker::new(io::stdout()), control: Mutex::default() });
     let (to_work, work) = channel();
     let (to_start, mut starts) = channel();

@@ -6,7 +6,7 @@
 //! before and after each trial. Their records arrive through the pipe with the stamps of this
 //! process's epoch.
 
-pub mod client;
+pub(crate) mod client;
 
 mod clock;
 mod handle;
@@ -35,7 +35,7 @@ use crate::secrets::Secret;
 use crate::store::lock::host_name;
 
 /// The hidden subcommand under which this program is a further client.
-pub const SUBCOMMAND: &str = "__client";
+pub(crate) const SUBCOMMAND: &str = "__client";
 
 /// How often a client says that it lives.
 const COUNTS_EVERY: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Why a trial that several clients share could not be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientsError {
+pub(crate) enum ClientsError {
     /// This process could not do its part.
     #[error(transparent)]
     Load(#[from] LoadError),

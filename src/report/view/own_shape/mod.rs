@@ -17,7 +17,7 @@ use crate::report::view::table::Table;
 
 /// One table in a published shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ShapeView {
+pub(crate) struct ShapeView {
     /// Title.
     pub title: String,
     /// The table.
@@ -28,7 +28,7 @@ pub struct ShapeView {
 
 /// Makes the tables of the published table's shape; none where the scenario names no table, and
 /// none of the two result blocks, which each cell has of its own.
-pub fn shapes(input: &Input<'_>, marks: &Marks) -> Vec<ShapeView> {
+pub(crate) fn shapes(input: &Input<'_>, marks: &Marks) -> Vec<ShapeView> {
     let Some(published) = &input.plan.published else { return Vec::new() };
     let cells = input.summary.cells.iter().filter(|cell| !results::is_skipped(cell));
     let cells: Vec<&CellSummary> = cells.collect();

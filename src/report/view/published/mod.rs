@@ -18,7 +18,7 @@ use crate::report::view::table::{Column, Table, TableCell};
 
 /// The published table beside the measured rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PublishedView {
+pub(crate) struct PublishedView {
     /// Title.
     pub title: String,
     /// Where it comes from.
@@ -34,7 +34,7 @@ pub struct PublishedView {
 }
 
 /// Puts a published table beside the cells of a summary.
-pub fn beside(
+pub(crate) fn beside(
     published: &PublishedTable,
     rows: Option<&PublishedPlan>,
     summary: &Summary,

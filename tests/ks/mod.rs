@@ -2,18 +2,18 @@
 
 /// What the test found.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KolmogorovSmirnov {
+pub(crate) struct KolmogorovSmirnov {
     /// Largest distance between the two distribution functions.
-    pub distance: f64,
+    pub(crate) distance: f64,
     /// Probability of a distance at least as large if the samples came from the distribution.
-    pub p_value: f64,
+    pub(crate) p_value: f64,
 }
 
 /// Tests samples against the exponential distribution of a known rate.
 ///
 /// The gaps of a Poisson process are exponential. The rate must not be estimated from the
 /// same samples: the test would then be too kind (Lilliefors).
-pub fn against_exponential(gaps: &[f64], rate: f64) -> Option<KolmogorovSmirnov> {
+pub(crate) fn against_exponential(gaps: &[f64], rate: f64) -> Option<KolmogorovSmirnov> {
     against(gaps, |x| if x <= 0.0 { 0.0 } else { -(-rate * x).exp_m1() })
 }
 
@@ -24,7 +24,7 @@ pub fn against_exponential(gaps: &[f64], rate: f64) -> Option<KolmogorovSmirnov>
 ///
 /// Source: M. A. Stephens, "Use of the Kolmogorov–Smirnov, Cramér–von Mises and related
 /// statistics without extensive tables", J. R. Stat. Soc. B 32 (1970) 115–122.
-pub fn against(samples: &[f64], cdf: impl Fn(f64) -> f64) -> Option<KolmogorovSmirnov> {
+pub(crate) fn against(samples: &[f64], cdf: impl Fn(f64) -> f64) -> Option<KolmogorovSmirnov> {
     if samples.is_empty() {
         return None;
     }
