@@ -296,14 +296,17 @@ impl EpollClient {
                 // earlier one. The clock is read only where that could have happened.
                 let at = if at > wake.at { at.min(self.epoch.elapsed()) } else { at };
                 let at = at.max(connection.last_stamp);
-                self.turn.told(at);
                 Stamp { at, since: since.min(at), source: StampSource::Kernel }
             } else {
                 let since = self.turn.since();
                 Stamp { at: self.epoch.elapsed(), since, source: StampSource::Userspace }
             };
             connection.last_stamp = stamp.at;
-            let next = connection.take(&self.buffer[..received.n_bytes], stamp, inbox);
+            let Taken { next, is_one_write } =
+                connection.take(&self.buffer[..received.n_bytes], stamp, inbox);
+            if is_one_write && stamp.source == StampSource::Kernel {
+                self.turn.told(stamp.at);
+            }
             match next {
                 Some(Next::Keep) if self.reuse => {
                     self.pace.is_dense = false;
@@ -381,27 +384,32 @@ impl EpollClient {
 }
 
 impl Connection {
-    /// Passes on what was read. Returns `Some` if that ended the exchange.
-    fn take(&mut self, bytes: &[u8], stamp: Stamp, inbox: &mut impl Inbox) -> Option<Next> {
+    /// Passes on what was read.
+    fn take(&mut self, bytes: &[u8], stamp: Stamp, inbox: &mut impl Inbox) -> Taken {
         let (State::Receiving { key } | State::Sending { key, .. }) = self.state else {
             // Bytes without a request are a fault, so the connection is closed.
-            return Some(Next::Close);
+            return Taken::last(Next::Close);
         };
         let first_byte = *self.first_byte.get_or_insert(stamp);
-        let used = self.reader.read(bytes, |part| match part {
-            Part::Head(head) => inbox.head(key, head, first_byte),
-            Part::Body(bytes) => inbox.body(key, bytes, stamp),
+        let mut n_parts = 0;
+        let used = self.reader.read(bytes, |part| {
+            n_parts += 1;
+            match part {
+                Part::Head(head) => inbox.head(key, head, first_byte),
+                Part::Body(bytes) => inbox.body(key, bytes, stamp),
+            }
         });
         let used = match used {
             Ok(used) => used,
             Err(error) => {
                 self.state = State::Idle;
                 inbox.end(key, stamp.at, Ending::Protocol(error.to_string()));
-                return Some(Next::Close);
+                return Taken::last(Next::Close);
             }
         };
         if !self.reader.is_complete() {
-            return None;
+            let is_one_write = n_parts == 1 && self.reader.is_at_chunk();
+            return Taken { next: None, is_one_write };
         }
         // The answer is complete before its request was sent. The engine would take the rest of
         // the request for the next one.
@@ -410,7 +418,22 @@ impl Connection {
         self.n_served += 1;
         inbox.end(key, stamp.at, Ending::Complete);
         let keep = self.reader.keeps_alive() && used == bytes.len() && !was_sending;
-        Some(if keep { Next::Keep } else { Next::Close })
+        Taken::last(if keep { Next::Keep } else { Next::Close })
+    }
+}
+
+/// What a read held.
+struct Taken {
+    /// What becomes of the connection, if the read ended the exchange.
+    next: Option<Next>,
+    /// It was one head or one chunk, which servers write at once: its stamp is that of all its
+    /// bytes, and not that of a later write which came while this thread stood still.
+    is_one_write: bool,
+}
+
+impl Taken {
+    fn last(next: Next) -> Self {
+        Self { next: Some(next), is_one_write: false }
     }
 }
 
@@ -506,5 +529,101 @@ impl Client for EpollClient {
             // A counter that is already full wakes the thread too.
             let _ = waker.write(1);
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::transport::client::Head;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    const CHUNK: &[u8] = b"3\r\none\r\n";
+
+    fn key(slot: u32) -> Key {
+        Key { slot, generation: 0 }
+    }
+
+    /// Keeps what came of each read, and does something once when a connection is ready.
+    struct Keeper<F> {
+        at_connection: Option<F>,
+        reads: Vec<(Key, Stamp)>,
+    }
+
+    impl<F: FnOnce()> Inbox for Keeper<F> {
+        fn connected(&mut self, _key: Key, _at: Nanos) {
+            if let Some(act) = self.at_connection.take() {
+                act();
+            }
+        }
+        fn sent(&mut self, _key: Key, _at: Nanos) {}
+        fn written(&mut self, _key: Key, _at: Nanos, _cpu: Option<Nanos>) {}
+        fn head(&mut self, _key: Key, _head: Head, _first_byte: Stamp) {}
+        fn body(&mut self, key: Key, _bytes: &[u8], stamp: Stamp) {
+            self.reads.push((key, stamp));
+        }
+        fn end(&mut self, _key: Key, _at: Nanos, ending: Ending) {
+            panic!("{ending:?}");
+        }
+    }
+
+    /// Sends a request on a new connection, and reads the head of the answer.
+    fn begun(client: &mut EpollClient, listener: &TcpListener, slot: u32) -> TcpStream {
+        let mut keeper = Keeper { at_connection: None::<fn()>, reads: Vec::new() };
+        client.send(key(slot), Bytes::from_static(b"{}"), &mut keeper);
+        let (mut server, _) = listener.accept().unwrap();
+        look(client, &mut keeper);
+        assert!(server.read(&mut [0; 1024]).unwrap() > 0);
+        server.write_all(HEAD).unwrap();
+        look(client, &mut keeper);
+        server
+    }
+
+    /// Lets the client ask once.
+    fn look(client: &mut EpollClient, inbox: &mut impl Inbox) {
+        let soon = client.now() + Nanos(1_000_000_000);
+        client.wait(soon, inbox);
+    }
+
+    #[test]
+    fn what_comes_while_the_thread_stands_still_does_not_make_other_arrivals_look_late() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let epoch = Epoch::now();
+        let head = Bytes::from_static(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ");
+        let address = listener.local_addr().unwrap();
+        let mut client = EpollClient::new(epoch, address, head, true).unwrap();
+        let mut first = begun(&mut client, &listener, 0);
+        let mut second = begun(&mut client, &listener, 1);
+
+        // The kernel tells of a new connection and of a chunk of the second answer. The thread
+        // stands still before it reads that, and a chunk of each answer comes meanwhile.
+        let (mut to_first, mut to_second) =
+            (first.try_clone().unwrap(), second.try_clone().unwrap());
+        let (say, arrived) = std::sync::mpsc::channel();
+        let stand_still = move || {
+            to_first.write_all(CHUNK).unwrap();
+            say.send(epoch.elapsed()).unwrap();
+            sleep(Duration::from_millis(5));
+            to_second.write_all(CHUNK).unwrap();
+        };
+        let mut keeper = Keeper { at_connection: Some(stand_still), reads: Vec::new() };
+        client.send(key(2), Bytes::from_static(b"{}"), &mut keeper);
+        let _third = listener.accept().unwrap();
+        second.write_all(CHUNK).unwrap();
+        look(&mut client, &mut keeper);
+        let arrived = arrived.try_recv().expect("the thread stood still");
+        assert!(keeper.reads.iter().all(|(key, _)| key.slot == 1), "{:?}", keeper.reads);
+        assert!(keeper.reads.iter().any(|(_, stamp)| stamp.at > arrived), "{:?}", keeper.reads);
+
+        first.write_all(CHUNK).unwrap();
+        look(&mut client, &mut keeper);
+        let (reader, stamp) = keeper.reads.last().unwrap();
+        assert_eq!(reader.slot, 0);
+        assert!(stamp.since < arrived && arrived < stamp.at, "{stamp:?}, one chunk at {arrived:?}");
     }
 }

@@ -84,14 +84,12 @@ impl StampedStream {
         }
         let now = self.epoch.elapsed();
         let mut last = self.stamps.get();
-        let mut turn = self.turn.get();
-        let since = turn.since();
+        let since = self.turn.get().since();
         last.read = match received.unix_ns {
             Some(unix_ns) => {
                 // A step of the wall clock moves no arrival into the future or before another.
                 let at = Nanos(unix_ns.saturating_sub(self.epoch.wall_offset_ns()));
                 let at = at.min(now).max(last.read.at);
-                turn.told(at);
                 let since = since.max(last.read.at).min(at);
                 Stamp { at, since, source: StampSource::Kernel }
             }

@@ -30,7 +30,9 @@ impl Turn {
         self.first = None;
     }
 
-    /// Takes note of something that the kernel told of, and of when it happened.
+    /// Takes note of something that the kernel told of, and of when it happened: before it
+    /// answered. The stamp of a read does not say so by itself. A thread that stands still after
+    /// the answer reads what came meanwhile as well, and the stamp is that of the last byte.
     pub(crate) fn told(&mut self, at: Nanos) {
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
     }
