@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::bounds;
+use crate::metrics::bounds_held::BoundsHeld;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats;
 use crate::metrics::cpu_contention::ProcessorLog;
@@ -53,6 +54,7 @@ pub(crate) struct CellAccumulator<'a> {
     devices: Vec<Devices>,
     engine: EngineTotals,
     evidence: Evidence,
+    bounds_held: BoundsHeld,
     load: Vec<LoadTimeline>,
     facts: Option<EngineFacts>,
     graded: Option<Grades>,
@@ -99,6 +101,7 @@ impl<'a> CellAccumulator<'a> {
             devices: Vec::new(),
             engine: EngineTotals::default(),
             evidence: Evidence { is_simulated, ..Evidence::default() },
+            bounds_held: BoundsHeld::default(),
             load: Vec::new(),
             facts: None,
             graded: None,
@@ -137,6 +140,7 @@ impl<'a> CellAccumulator<'a> {
         let own = OwnLag::of(phase_of(self.cell, record), record, &metrics, open.lateness);
         open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics, own);
         self.latencies.push(record, &metrics, own.late);
+        self.bounds_held.push(record, &metrics);
         if let Some(latencies) = &mut open.latencies {
             latencies.push(record, &metrics, own.late);
         }
@@ -343,6 +347,9 @@ impl<'a> CellAccumulator<'a> {
                 let micros = self.evidence.process_cpu_s * 1e6 / n_chunks as f64;
                 figures.set(MetricId::ClientCpuPerChunk, micros, n_chunks, "all threads of bench");
             }
+        }
+        if let Some((percent, n)) = self.bounds_held.percent() {
+            figures.set(MetricId::TtftBoundHeld, percent, n, "answers that the engine stamped");
         }
         if let Some(share) = self.evidence.client_cpu_share() {
             let note = "load threads, mean over trials";

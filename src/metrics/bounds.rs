@@ -28,7 +28,7 @@ const MILLIS: &str = "ms";
 /// What the stamps of two kernels' sides of one hand-over may differ by, however quick bench is: the
 /// soft interrupt that delivers a segment may run a little after the write that sent it. Seen over
 /// loopback: up to 0.013 ms.
-const RESOLUTION_MS: f64 = 0.02;
+pub(crate) const RESOLUTION_MS: f64 = 0.02;
 
 /// Returns what a bound means for its value.
 pub(crate) fn state(

@@ -230,6 +230,8 @@ metrics! {
         "Token events of all requests, per second from the first due request to the last byte of the measured phases.";
     ClientCpuPerChunk: Figure("client_cpu_per_chunk", "client CPU per chunk", "us", LESS)
         "CPU time of all of bench in the measured phases, per token event: microseconds each, seconds per million.";
+    TtftBoundHeld: Figure("ttft_bound_held", "TTFT bounds held", "%", MORE, describes_the_run)
+        "Complete answers whose TTFT, less all that bench may have added to it, holds what the simulated engine's kernel and clock saw, of those that it stamps.";
     ClientCpu: Figure("client_cpu", "client CPU", "%", LESS, describes_the_run)
         "CPU time of the load threads per second and thread in the measured phases.";
     Accuracy: Graded("accuracy", "accuracy", "%", MORE)

@@ -6,6 +6,7 @@
 pub(crate) mod accumulate;
 pub(crate) mod axes;
 pub(crate) mod bounds;
+pub(crate) mod bounds_held;
 pub(crate) mod capacity;
 pub(crate) mod catalogue;
 mod caveats;

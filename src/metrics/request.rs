@@ -436,6 +436,7 @@ pub(crate) mod tests {
             output_tokens_counted: None,
             prompt_tokens_counted: None,
             prompt_ids_hash: None,
+            true_ttft: None,
             body_bytes: 0,
             outcome: Outcome::Ok,
             oddities: Vec::new(),

@@ -124,6 +124,9 @@ pub struct CalibrationRow {
     pub chunks_per_s: Option<f64>,
     /// Requests per second.
     pub requests_per_s: Option<f64>,
+    /// Answers whose TTFT the engine knows, and how many of a hundred of them have a bound that
+    /// holds it.
+    pub ttft_bound_held: Option<(f64, u64)>,
     /// CPU time of all of `bench` per token event, microseconds.
     pub cpu_us_per_chunk: Option<f64>,
 }

@@ -61,6 +61,11 @@ pub struct RequestRecord {
     /// first: the same for the same prompt as a model reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_ids_hash: Option<u64>,
+    /// TTFT as the simulated engine saw it, at least and at most: from its kernel's stamp of the
+    /// request to just before and just after the write of the first token. Absent where it was not
+    /// asked to stamp (`--stamps`), and of other engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub true_ttft: Option<(Nanos, Nanos)>,
     /// Bytes of the response body.
     pub body_bytes: u64,
     /// How it ended: exactly one per request.

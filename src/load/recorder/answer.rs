@@ -1,6 +1,6 @@
 //! The content of one response, event by event.
 
-use crate::load::recorder::engine_stamps::sent_ns;
+use crate::load::recorder::engine_stamps::{sent_ns, true_ttft};
 use crate::load::transport::exchange::BlockRead;
 use crate::openai::chunk::{Chunk, ChunkShape};
 use crate::openai::parse::{error_text, parse};
@@ -50,6 +50,8 @@ pub(crate) struct Answer {
     pub(crate) redactor: Redactor,
     /// How much later than the engine's own stamp bench's stamp of each event is.
     pub(crate) added_ns: Vec<i64>,
+    /// TTFT as the engine saw it, at least and at most.
+    pub(crate) true_ttft: Option<(Nanos, Nanos)>,
     /// The form that the answer's chunks share.
     shape: Option<ChunkShape>,
     /// The choice that is recorded.
@@ -98,6 +100,7 @@ impl Answer {
         {
             let ours = i128::from(epoch_ns) + i128::from(at.0);
             self.added_ns.push((ours - i128::from(sent_ns)) as i64);
+            self.true_ttft = true_ttft(data).or(self.true_ttft);
         }
         if let Some(oddity) = oddity {
             self.note_oddity(oddity);

@@ -179,6 +179,7 @@ impl<'a> Recorder<'a> {
             output_tokens_counted,
             prompt_tokens_counted: None,
             prompt_ids_hash: None,
+            true_ttft: answer.true_ttft,
             body_bytes: timing.body_bytes,
             outcome,
             oddities: answer.oddities,

@@ -51,6 +51,10 @@ pub(crate) fn row(cell: &CellSummary) -> CalibrationRow {
         added_p999_ms: percentile(MetricId::AddedLatency, 99.9),
         send_lag_p50_ms: percentile(MetricId::SendLag, 50.0),
         send_lag_p99_ms: percentile(MetricId::SendLag, 99.0),
+        ttft_bound_held: cell
+            .figures
+            .get(&MetricId::TtftBoundHeld.into())
+            .and_then(|figure| Some((figure.value?, figure.n))),
         chunks_per_s: cell.value(MetricId::ChunkThroughput),
         requests_per_s: cell.value(MetricId::RequestThroughput),
         cpu_us_per_chunk: cell.value(MetricId::ClientCpuPerChunk),
@@ -63,6 +67,7 @@ fn said(rows: &[CalibrationRow]) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(added(rows));
     parts.extend(open_loop(rows));
+    parts.extend(bounds_held(rows));
     if let Some(chunks) = best(|row| row.chunks_per_s) {
         parts.push(format!("takes {} chunks/s", rounded(chunks)));
     }
@@ -85,6 +90,14 @@ fn added(rows: &[CalibrationRow]) -> Option<String> {
         .cpu_us_per_chunk
         .map_or_else(String::new, |cpu| format!(" at {} us of CPU per chunk", rounded(cpu)));
     Some(format!("{STREAMS} streams: adds {} ms p50, {} ms p99{cpu}", rounded(p50), rounded(p99)))
+}
+
+/// Says how often the engine's own stamps lay within what bench says of its own.
+fn bounds_held(rows: &[CalibrationRow]) -> Option<String> {
+    let found = || rows.iter().filter_map(|row| row.ttft_bound_held);
+    let n: u64 = found().map(|(_, n)| n).sum();
+    let n_held: f64 = found().map(|(percent, n)| percent / 100.0 * n as f64).sum();
+    (n > 0).then(|| format!("the bound of TTFT held for {n_held:.0} of {n} answers"))
 }
 
 fn open_loop(rows: &[CalibrationRow]) -> Option<String> {
@@ -113,6 +126,7 @@ mod tests {
             added_p99_ms: Some(0.52),
             cpu_us_per_chunk: Some(5.4),
             chunks_per_s: Some(49_300.0),
+            ttft_bound_held: Some((99.5, 1_000)),
             ..CalibrationRow::default()
         };
         let open = CalibrationRow {
@@ -120,6 +134,7 @@ mod tests {
             valid: false,
             send_lag_p50_ms: Some(0.058),
             send_lag_p99_ms: Some(0.9),
+            ttft_bound_held: Some((100.0, 500)),
             requests_per_s: Some(999.0),
             ..CalibrationRow::default()
         };
@@ -138,6 +153,6 @@ mod tests {
         };
         let said =
             instrument(&Environment { calibration: Some(calibration), ..Environment::default() });
-        insta::assert_snapshot!(said, @"500 streams: adds 0.00410 ms p50, 0.520 ms p99 at 5.40 us of CPU per chunk; 1000 req/s: sends 0.0580 ms p50, 0.900 ms p99 late; takes 49300 chunks/s; 999 req/s (bench calibrate, 2026-11-22; 1 of 3 loads were disturbed)");
+        insta::assert_snapshot!(said, @"500 streams: adds 0.00410 ms p50, 0.520 ms p99 at 5.40 us of CPU per chunk; 1000 req/s: sends 0.0580 ms p50, 0.900 ms p99 late; the bound of TTFT held for 1495 of 1500 answers; takes 49300 chunks/s; 999 req/s (bench calibrate, 2026-11-22; 1 of 3 loads were disturbed)");
     }
 }

@@ -26,6 +26,7 @@ fn quantities(plan: &Plan) -> Vec<(Quantity, u8)> {
             (percentile(MetricId::SendLag, 50.0), 7),
             (percentile(MetricId::SendLag, 99.0), 2),
             (figure(MetricId::ClientCpuPerChunk), 3),
+            (figure(MetricId::TtftBoundHeld), 9),
         ];
     }
     vec![

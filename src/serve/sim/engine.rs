@@ -102,6 +102,11 @@ impl Engine {
         self.responses
     }
 
+    /// Whether its answers say when they were written.
+    pub(crate) fn stamps(&self) -> bool {
+        self.args.answers.stamps
+    }
+
     /// Returns the engine's start and stalls.
     pub(crate) fn timeline(&self) -> Timeline {
         self.timeline
@@ -278,7 +283,7 @@ impl Engine {
             rng: self.seed.stream(&format!("latency of request {}", job.truth.request)),
             n_prefilled: job.answer.n_prompt - job.answer.n_cached,
         };
-        let stamps = self.args.answers.stamps;
+        let stamps = self.stamps();
         Stream::new(job.answer.clone(), Rc::clone(&self.faults), stamps, pace, admitted)
     }
 

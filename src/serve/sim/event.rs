@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::truth::TruthRow;
 use crate::clock::Moment;
 use crate::openai::body::{ChatDelta, ChatDeltaChoice, Generation, TextChoice, UsageBody};
 
@@ -124,6 +125,18 @@ pub(crate) fn write_usage(usage: &UsageBody, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"usage\":");
     out.extend_from_slice(&json(usage));
     out.push(b'}');
+}
+
+/// Adds what the engine knows of its first token to the chunk just written.
+pub(crate) fn write_first_token(truth: &TruthRow, out: &mut Vec<u8>) {
+    debug_assert_eq!(out.last(), Some(&b'}'));
+    out.pop();
+    let TruthRow { arrived_ns, first_write_ns, first_written_ns, .. } = truth;
+    write!(
+        out,
+        ",\"first_token_monotonic_ns\":[{arrived_ns},{first_write_ns},{first_written_ns}]}}"
+    )
+    .expect("writing to a vector cannot fail");
 }
 
 fn write_escaped(token: &str, out: &mut Vec<u8>) {

@@ -254,7 +254,7 @@ impl Reactor {
                 }
                 let n_before = stream.n_tokens_sent();
                 let now = Moment::now();
-                let next = stream.emit(now, responses, conn.outbox());
+                let next = stream.emit(now, &truth, responses, conn.outbox());
                 let n_tokens = stream.n_tokens_sent() - n_before;
                 note(&mut truth, n_tokens, due, now);
                 self.engine.count_tokens(n_tokens);
@@ -286,15 +286,18 @@ impl Reactor {
         }
     }
 
-    /// Whether the truth is kept and the socket has accepted all that was written.
+    /// Whether the socket has accepted all that was written.
     fn is_written(&self, slot: usize) -> bool {
-        self.truth.is_some() && self.conns[slot].as_ref().is_some_and(|conn| conn.n_unsent() == 0)
+        self.conns[slot].as_ref().is_some_and(|conn| conn.n_unsent() == 0)
     }
 
+    /// Notes that the write of a token is over: of each for the truth log, of the first one for
+    /// the stamps in the answer.
     fn note_written(&mut self, slot: usize) {
         if self.is_written(slot)
             && let Some(conn) = self.conns[slot].as_mut()
             && let Work::Streaming(_, truth) = &mut conn.work
+            && (self.truth.is_some() || self.engine.stamps() && truth.first_written_ns == 0)
         {
             truth.note_written(clock::monotonic());
         }
@@ -312,7 +315,9 @@ impl Reactor {
             (End::Silence, None) => {}
             (End::Complete, mut truth) => {
                 self.flush(slot);
-                if let Some(truth) = truth.as_mut().filter(|_| self.is_written(slot)) {
+                if let Some(truth) =
+                    truth.as_mut().filter(|_| self.truth.is_some() && self.is_written(slot))
+                {
                     truth.note_written(clock::monotonic());
                 }
                 self.close_row(truth, "complete", at);

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use super::answer::Words;
 use super::args::{ResponseFaultArgs, UsageMode};
 use super::event::{
-    Framing, Identity, TextKind, TextTemplate, json, write_chunk, write_token_ids, write_usage,
+    Framing, Identity, TextKind, TextTemplate, json, write_chunk, write_first_token,
+    write_token_ids, write_usage,
 };
 use super::response::Responses;
 use super::timeline::Pace;
+use super::truth::TruthRow;
 use crate::clock::Moment;
 use crate::openai::body::{
     ChatChoice, ChatDelta, CompletionTokensDetails, ErrorBody, Generation, TextChoice, UsageBody,
@@ -129,12 +131,19 @@ impl Stream {
     }
 
     /// Appends the events that are due at [`due`](Self::due), and no later ones.
-    pub(crate) fn emit(&mut self, now: Moment, responses: Responses, out: &mut Vec<u8>) -> Next {
+    /// `truth` is what is known of the request by now.
+    pub(crate) fn emit(
+        &mut self,
+        now: Moment,
+        truth: &TruthRow,
+        responses: Responses,
+        out: &mut Vec<u8>,
+    ) -> Next {
         let start = out.len();
         loop {
             let next = match self.phase {
                 Phase::Head => self.emit_head(responses, out),
-                Phase::Tokens => self.emit_token_event(now, out),
+                Phase::Tokens => self.emit_token_event(now, truth, out),
                 Phase::HugeLine { bytes_left } => self.emit_huge_piece(bytes_left, out),
             };
             match next {
@@ -169,7 +178,7 @@ impl Stream {
         Next::At(first)
     }
 
-    fn emit_token_event(&mut self, now: Moment, out: &mut Vec<u8>) -> Next {
+    fn emit_token_event(&mut self, now: Moment, truth: &TruthRow, out: &mut Vec<u8>) -> Next {
         let here = Some(self.n_events_sent);
         if self.faults.stall_at == here {
             return Next::Ended(End::Silence);
@@ -210,6 +219,9 @@ impl Stream {
                 let usage =
                     UsageBody::new(self.answer.n_prompt, first + n_tokens, self.answer.n_cached);
                 write_usage(&usage, out);
+            }
+            if self.stamps && is_last && truth.first_written_ns > 0 {
+                write_first_token(truth, out);
             }
         });
         self.n_tokens_sent += n_tokens;

@@ -66,6 +66,7 @@ pub(super) fn request(id: u64) -> RequestRecord {
         output_tokens_counted: None,
         prompt_tokens_counted: None,
         prompt_ids_hash: None,
+        true_ttft: None,
         body_bytes: 512,
         outcome: match id % 3 {
             0 => Outcome::Error(RequestError::Status(500, "\u{1b}[31m\"quoted\"\n".to_owned())),

@@ -310,6 +310,12 @@ fn events_carry_the_time_of_their_write() {
     assert!(stamps.is_sorted() && before < stamps[0] && stamps[4] < after);
     // Each token has its own instant, even if the server is late with all of them.
     assert!(stamps[..4].windows(2).all(|pair| pair[0] < pair[1]) && stamps[3] == stamps[4]);
+    // The last event tells of the first one: request in, write begun, write over.
+    let told: Vec<&str> = response.split("\"first_token_monotonic_ns\":[").collect();
+    let [_, told] = told[..] else { panic!("{response}") };
+    let told = told.split(']').next().unwrap().split(',');
+    let told: Vec<u64> = told.map(|number| number.parse().unwrap()).collect();
+    assert!(told.is_sorted() && told[1] == stamps[0] && told[2] < stamps[1], "{told:?} {stamps:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::serve::sim::response::Responses;
 use crate::serve::sim::stream::{Answer, End, Next, Stream};
 use crate::serve::sim::timeline::Pace;
 use crate::serve::sim::timeline::Timeline;
+use crate::serve::sim::truth::TruthRow;
 use crate::units::Nanos;
 
 const NOW: Moment = Moment { monotonic: Nanos(0), realtime: Nanos(0) };
@@ -48,7 +49,9 @@ fn play(mut stream: Stream) -> (Vec<u64>, String, End) {
     let mut out = Vec::new();
     for _ in 0..1_000 {
         times.push(stream.due().0);
-        if let Next::Ended(end) = stream.emit(NOW, Responses::default(), &mut out) {
+        if let Next::Ended(end) =
+            stream.emit(NOW, &TruthRow::default(), Responses::default(), &mut out)
+        {
             return (times, String::from_utf8_lossy(&out).into_owned(), end);
         }
     }
