@@ -133,6 +133,8 @@ struct TrialShared<'a> {
     /// Set when the trial must end although nobody outside asked for it.
     gives_up: &'a Control,
     notes: SyncSender<Message>,
+    /// The recorder's thread, for whom it keeps waiting while it rests.
+    recorder: thread::Thread,
 }
 
 fn carry_out<C: Client + Send>(
@@ -161,19 +163,20 @@ fn carry_out<C: Client + Send>(
     let mut sentinel = Sentinel::new(drivers.len() as u32);
     let stop_beats = AtomicBool::new(false);
     let gives_up = Control::default();
-    let hall = TrialShared { epoch, others, control, live, gives_up: &gives_up, notes };
     let (phases, aborted, beats) = thread::scope(|scope| {
         let beats = scope.spawn(|| beat(epoch, &stop_beats));
-        let recorder = &mut recorder;
-        let gives_up = &gives_up;
+        let (recorder, gives_up) = (&mut recorder, &gives_up);
         let recording = scope.spawn(move || {
             run_recorder(recorder, &inbox, &ways_back, is_prompt, || gives_up.interrupt());
         });
         let stop_beats = StopOnDrop(&stop_beats, beats.thread().clone());
+        let recorder = recording.thread().clone();
+        let hall = TrialShared { epoch, others, control, live, gives_up, notes, recorder };
         let is_steady = is_steady.as_ref();
         let (phases, aborted) = run_phases(&hall, &mut drivers, phases, is_steady, &mut sentinel);
         // The recorder ends when the last sender of messages is gone.
         drop((hall, drivers));
+        recording.thread().unpark();
         recording.join().expect("the recorder does not panic");
         drop(stop_beats);
         (phases, aborted, beats.join().expect("the beat does not panic"))
@@ -246,7 +249,7 @@ fn run_phases<C: Client + Send>(
                 sentinel.add(run.cost);
             }
             sentinel.note_stalls(run.tally.n_stalls);
-            let report = round_report(&hall.notes);
+            let report = round_report(&hall.notes, &hall.recorder);
             first_failure = first_failure.or(report.first_failure);
             let is_empty = run.tally.n_scheduled == 0;
             let interrupted = run.tally.interrupted;
@@ -334,10 +337,11 @@ impl RoundRun {
 }
 
 /// Waits until the recorder has decoded all of the round.
-fn round_report(notes: &SyncSender<Message>) -> RoundReport {
+fn round_report(notes: &SyncSender<Message>, recorder: &thread::Thread) -> RoundReport {
     let (reply, report) = channel();
     // If the recorder is gone, the trial is ending and the report stays empty.
     let _ = notes.send(Message::RoundOver(reply));
+    recorder.unpark();
     report.recv().unwrap_or_default()
 }
 

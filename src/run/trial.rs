@@ -156,7 +156,10 @@ pub(super) fn carry_out(
         let told = loop {
             match is_done.recv_timeout(LOOK_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break watch.look(&control, tell),
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                    watch.load_is_over = true;
+                    break watch.look(&control, tell);
+                }
             }
             if let Err(error) = watch.look(&control, tell) {
                 control.interrupt();
@@ -288,6 +291,7 @@ struct Watch<'a> {
     disk: (&'a DiskWatch, &'a Path),
     engine: EngineWatch,
     n_announced: u64,
+    load_is_over: bool,
     progress: (u64, Instant),
     stall_limit: Nanos,
     failure: Option<Box<EngineFailure>>,
@@ -314,6 +318,7 @@ impl<'a> Watch<'a> {
             disk,
             engine: context.engine.watch(),
             n_announced: 0,
+            load_is_over: false,
             progress: (0, Instant::now()),
             stall_limit: deadlines.max().unwrap_or(Nanos::from_secs(120)),
             failure: None,
@@ -353,7 +358,8 @@ impl<'a> Watch<'a> {
         for idx in self.n_announced as usize..begun as usize {
             let phase = &self.context.cell.phases[idx];
             // Counters at the edges of the window: from their difference follow shares and rates.
-            if let Some(sampler) = self.sampler {
+            // Those of a phase that is over by now are the last ones, which are read anyway.
+            if let Some(sampler) = self.sampler.filter(|_| !self.load_is_over) {
                 sampler.scrape();
             }
             tell(RunEvent::PhaseStarted {

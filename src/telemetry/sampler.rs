@@ -1,7 +1,7 @@
 //! Probes on threads of their own, beside the load and never in its way.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const FIRST_LIMIT: Duration = Duration::from_secs(1);
 /// Samples probes at an interval and at asked-for instants.
 pub struct Sampler {
     shared: Arc<Shared>,
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     threads: Vec<ProbeThread>,
     begin: Instant,
     interval: Duration,
@@ -50,6 +50,9 @@ struct Shared {
     changed: Condvar,
     /// Told after each sample and at the end of each probe's thread.
     sampled: Condvar,
+    /// Samples that wait for the writer, [`QUEUE_LEN`] at most. A channel with a bound would make
+    /// room for all of them at the start of each trial: 400 kB, which short trials never use.
+    n_waiting: AtomicUsize,
     /// Set once no sample counts any more.
     is_closed: AtomicBool,
 }
@@ -82,11 +85,12 @@ impl Sampler {
         interval: Duration,
         epoch: Instant,
     ) -> std::io::Result<(Self, Samples)> {
-        let (queue, receiver) = sync_channel(QUEUE_LEN);
+        let (queue, receiver) = channel();
         let shared = Arc::new(Shared {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             sampled: Condvar::new(),
+            n_waiting: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
         });
         let reader = Samples { queue: receiver, shared: Arc::clone(&shared) };
@@ -155,8 +159,8 @@ impl Sampler {
             });
         }
         self.shared.is_closed.store(true, Ordering::Release);
-        // A full queue needs no end: its reader does not wait, and looks at the flag before it would.
-        let _ = self.queue.try_send(Message::End);
+        // Without a reader nobody waits for the end.
+        let _ = self.queue.send(Message::End);
         records
     }
 }
@@ -173,12 +177,12 @@ impl Iterator for Samples {
     fn next(&mut self) -> Option<TelemetrySample> {
         if !self.shared.is_closed.load(Ordering::Acquire) {
             match self.queue.recv() {
-                Ok(Message::Sample(sample)) => return Some(sample),
+                Ok(Message::Sample(sample)) => return Some(self.shared.taken(sample)),
                 Ok(Message::End) | Err(_) => {}
             }
         }
         match self.queue.try_recv() {
-            Ok(Message::Sample(sample)) => Some(sample),
+            Ok(Message::Sample(sample)) => Some(self.shared.taken(sample)),
             Ok(Message::End) | Err(_) => None,
         }
     }
@@ -206,6 +210,18 @@ impl Drop for OverOnDrop<'_> {
 }
 
 impl Shared {
+    /// Takes a place in the queue; `false` where none is free.
+    fn queues(&self) -> bool {
+        let next = |n: usize| (n < QUEUE_LEN).then_some(n + 1);
+        self.n_waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// Frees the place of a sample.
+    fn taken(&self, sample: TelemetrySample) -> TelemetrySample {
+        self.n_waiting.fetch_sub(1, Ordering::Relaxed);
+        sample
+    }
+
     /// Wakes those who wait for probes.
     fn tell_sampled(&self) {
         // Whoever looked before the count changed waits by now, and is woken.
@@ -239,7 +255,7 @@ impl Shared {
 struct Follower {
     shared: Arc<Shared>,
     counts: Arc<ProbeCounts>,
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     begin: Instant,
     interval: Duration,
     epoch: Instant,
@@ -257,7 +273,10 @@ impl Follower {
                 return;
             }
             for sample in found {
-                if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Sample(sample)) {
+                if self.shared.queues() {
+                    // Without a reader no sample counts.
+                    let _ = self.queue.send(Message::Sample(sample));
+                } else {
                     add(&self.counts.n_dropped, 1);
                 }
             }
