@@ -264,6 +264,30 @@ fn every_way_not_to_become_ready_is_a_row_of_its_own_class() {
     assert_code(&Bed::new(alone, 4).run(), 102);
 }
 
+#[test]
+fn the_first_exception_of_a_log_is_told_where_others_bury_it() {
+    // As vLLM 0.32 ends on a CPU: a worker says why, then processes above it that it failed.
+    const LOG: &str = "\
+echo '(VllmWorker-0 pid=30) ERROR 11-30 08:37:47 [multiproc_executor.py:953] ValueError: Available \
+memory on node 0 is less than desired CPU memory utilization (0.92, 21.66 GiB).'
+for line in $(seq 120); do echo \"  File core_client.py, line $line\"; done
+echo 'RuntimeError: Engine core initialization failed. See root cause above.'
+exit 1
+";
+    let bed = Bed::new(
+        "[engine.vllm]\nmodel = \"org/name\"\nargv = [\"sh\", \"./dies.sh\", \"{{ port }}\"]\n\
+         cwd = \".\"\nrequires = []\n",
+        4,
+    );
+    fs::write(bed.home.path().join("dies.sh"), LOG).unwrap();
+    let output = bed.run();
+    assert_code(&output, 102);
+    let failure = &bed.cell("vllm")["outcome"]["failed"];
+    assert_eq!(failure["class"], "out-of-memory", "{failure}");
+    let told = "the first error in its log: ValueError: Available memory on node 0";
+    assert!(String::from_utf8_lossy(&output.stdout).contains(told), "{failure}");
+}
+
 /// A server that somebody else started.
 struct Foreign {
     child: Child,
