@@ -17,6 +17,8 @@ use crate::engine::stop::orphans;
 use crate::plan::launch::Launch;
 use crate::record::environment::Environment;
 use crate::secrets::literal;
+use crate::store::lock::RunLock;
+use crate::store::run_dir::RunDir;
 use crate::telemetry::environment;
 
 /// Time that an engine whose version no file tells gets to say it.
@@ -60,9 +62,11 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         );
     }
     let mut exit = Exit::Ok;
-    if !found.is_empty() && args.reap {
+    if args.reap {
         let reaped = orphans::reap(&runs).map_err(failed)?;
-        let _ = writeln!(write, "  ended: {}", reaped.ended.join(", "));
+        if !reaped.ended.is_empty() {
+            let _ = writeln!(write, "  ended: {}", reaped.ended.join(", "));
+        }
         if !reaped.survivors.is_empty() {
             let _ = writeln!(write, "  still there: {}", reaped.survivors.join(", "));
             exit = Exit::Dirty;
@@ -200,6 +204,7 @@ fn run_dirs(args: &DoctorArgs) -> Result<Vec<PathBuf>, Failure> {
     Ok(entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
+        // Who works on a run ends its engines.
+        .filter(|path| path.is_dir() && !RunLock::is_held(&RunDir::at(path)))
         .collect())
 }

@@ -460,7 +460,7 @@ impl Conductor<'_> {
         *attempt += 1;
         let attempt = *attempt;
         let (log_path, log) = self.writer.engine_log(id, attempt)?;
-        let lock = self.writer.lock().file().try_clone().ok();
+        let lock = self.writer.lock().for_a_guardian()?;
         let context = StartContext {
             program: this_program(),
             log_path,
@@ -474,7 +474,7 @@ impl Conductor<'_> {
                 stream: cell.request.stream,
             },
             interrupt: self.interrupt.clone(),
-            lock: lock.as_ref(),
+            lock: Some(&lock),
         };
         let mut events = Vec::new();
         let mut steps = |step: StartStep| {

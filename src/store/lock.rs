@@ -82,10 +82,13 @@ impl RunLock {
         Ok(Self { file })
     }
 
-    /// Returns the lock file, for a guardian to inherit. The run stays locked until both have
-    /// closed it.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// Returns the lock file once more, for a guardian to inherit. The run stays locked until both
+    /// have closed it.
+    ///
+    /// # Errors
+    /// When no further file can be opened. Without the lock a resume would not wait for the engine.
+    pub(crate) fn for_a_guardian(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(StoreError::io("open once more", Path::new("lock")))
     }
 
     /// Whether a process works on the run now.

@@ -7,10 +7,13 @@
 
 mod bed;
 mod gpu;
+mod instants;
 mod lifecycle;
 mod orphans;
 mod port;
 mod telemetry;
+#[path = "../undecided/mod.rs"]
+mod undecided;
 
 use bench::engine::{Engine, NotStarted};
 use bench::plan::launch::Launch;

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::clock::monotonic;
+use crate::engine::guardian::ledger::{GUARDED_BY, Ledger};
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
-use crate::engine::guardian::{STOP_COMMAND_LIMIT, SUBCOMMAND, secret_env, spawn};
+use crate::engine::guardian::{STOP_COMMAND_LIMIT, SUBCOMMAND, stop_command};
 use crate::engine::interrupt::{Interrupt, Urgent};
-use crate::engine::log::{self, LogRedaction};
+use crate::engine::log::LogRedaction;
 use crate::engine::process::{self, Process, ProcessId};
 use crate::engine::running::watch::{Gone, Watched};
 use crate::units::Nanos;
@@ -29,9 +30,6 @@ use crate::units::Nanos;
 const LAST_WORD_LIMIT: Duration = Duration::from_secs(40);
 /// Time within which a guardian must begin to watch the engine's processes.
 const WATCH_LIMIT: Duration = Duration::from_secs(5);
-/// Time that an engine gets to show itself by its log, which a guardian was starting when it was lost:
-/// before it executes its program it is a copy of the guardian.
-const SHOWS_WITHIN: Nanos = Nanos::from_millis(200);
 /// Time within which the runner's own kill must succeed when the guardian is lost.
 const RESCUE_LIMIT: Nanos = Nanos::from_secs(10);
 
@@ -75,11 +73,16 @@ impl GuardianHandle {
         let orders = guardian.stdin.take().expect("standard input is a pipe");
         let messages = guardian.stdout.take().expect("standard output is a pipe");
         let guardian_pid = guardian.id().cast_signed();
+        let id = process::read(guardian_pid).map(|guardian| guardian.id);
+        let mark = id.map(|id| format!("{GUARDED_BY}={}", Ledger::mark(id)));
         let listener =
             thread::Builder::new().name(format!("guardian-{}", start.engine)).spawn({
                 let watched = Arc::clone(watched);
                 let start = start.clone();
-                move || listen(BufReader::new(messages), guardian_pid, &watched, &start)
+                move || {
+                    let mark = mark.as_deref();
+                    listen(BufReader::new(messages), guardian_pid, mark, &watched, &start);
+                }
             })?;
         let orders: Orders = Arc::new(Mutex::new(Some(orders)));
         let kill = Arc::new(Urgent(Box::new({
@@ -167,7 +170,13 @@ fn send(orders: &Orders, order: &Order) {
     }
 }
 
-fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, start: &StartOrder) {
+fn listen(
+    messages: impl BufRead,
+    guardian_pid: i32,
+    mark: Option<&str>,
+    watched: &Watched,
+    start: &StartOrder,
+) {
     let log = &start.log;
     let mut has_ended = false;
     for line in messages.lines().map_while(Result::ok) {
@@ -191,8 +200,11 @@ fn listen(messages: impl BufRead, guardian_pid: i32, watched: &Watched, start: &
     }
     let message = format!("its guardian (pid {guardian_pid}) ended without a word");
     watched.note_failure(&message, None);
-    end_handed_over(start);
-    let gone = rescue(watched, log);
+    if !start.stop_argv.is_empty() {
+        // Whether it did its work shows at the port.
+        let _ = stop_command::run(start);
+    }
+    let gone = rescue(watched, log, mark);
     // The lost guardian did not finish the redaction of the log.
     let redacted =
         File::open(log).and_then(|log| LogRedaction::new(watched.redactor().clone()).finish(&log));
@@ -245,37 +257,19 @@ fn take(message: GuardianMessage, watched: &Watched) {
     }
 }
 
-/// Runs the command that ends what the engine's command handed to a daemon, in the place of the
-/// lost guardian. Whether it did its work shows at the port.
-fn end_handed_over(start: &StartOrder) {
-    if start.stop_argv.is_empty() {
-        return;
-    }
-    let command = log::open(&start.log)
-        .and_then(|log| spawn(start, &start.stop_argv, &secret_env(start)?, &log));
-    let Ok(command) = command else { return };
-    let deadline = monotonic() + STOP_COMMAND_LIMIT;
-    let is_running = || {
-        let status = waitpid(Pid::from_raw(command.pid), Some(WaitPidFlag::WNOHANG));
-        matches!(status, Ok(WaitStatus::StillAlive))
-    };
-    while is_running() && monotonic() < deadline {
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Kills what a lost guardian left running, with all descendants. The first process and the ranks
-/// are recognised by identity, others by their log.
-fn rescue(watched: &Watched, log: &Path) -> Gone {
+/// are recognised by identity, others by their log or their environment.
+///
+/// Also an engine that the guardian was starting has its log by now: until then it held the
+/// guardian's end of the pipe as its standard output, and the pipe has ended.
+fn rescue(watched: &Watched, log: &Path, mark: Option<&str>) -> Gone {
     use std::os::unix::fs::MetadataExt;
 
     let begin = monotonic();
     let state = watched.lock().clone();
     let mut known: Vec<ProcessId> = state.ranks.unwrap_or_default();
-    let mut looks_until = begin + SHOWS_WITHIN;
     if let Some(Ok((leader, _))) = state.started {
         known.push(leader);
-        looks_until = begin;
     }
     let log = std::fs::metadata(log).map(|metadata| (metadata.dev(), metadata.ino())).ok();
     let mut gone = Gone::default();
@@ -286,7 +280,10 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
             .filter(|process| {
                 known.contains(&process.id)
                     || (process.id.pid != process::own_pid()
-                        && log.is_some_and(|log| process::logs_to(process.id.pid, log)))
+                        && (log.is_some_and(|log| process::logs_to(process.id.pid, log))
+                            || mark.is_some_and(|mark| {
+                                process::has_in_environment(process.id.pid, mark)
+                            })))
             })
             .collect();
         let mut left: Vec<Process> = roots.iter().map(|root| (*root).clone()).collect();
@@ -301,7 +298,7 @@ fn rescue(watched: &Watched, log: &Path) -> Gone {
         }
         left.retain(Process::is_alive);
         gone.took = monotonic().saturating_sub(begin);
-        if left.is_empty() && monotonic() >= looks_until {
+        if left.is_empty() {
             return gone;
         }
         if gone.took > RESCUE_LIMIT {

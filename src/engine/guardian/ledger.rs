@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::guardian::protocol::StartOrder;
 use crate::engine::process::ProcessId;
 
 /// End of the name of a ledger file.
 pub const SUFFIX: &str = ".ledger.json";
+
+/// Variable of an engine's environment, and of all that it starts, that names its guardian.
+pub const GUARDED_BY: &str = "GUARDED_BY_BENCH";
 
 /// The facts about one started engine. The file exists from before the start until no process of
 /// the engine is left.
@@ -30,18 +34,31 @@ pub struct Ledger {
     pub guardian: ProcessId,
     /// The engine's first process; absent until it is started.
     pub leader: Option<ProcessId>,
+    /// All its other processes when it began to serve. Some of them may write elsewhere, overwrite
+    /// their environment and outlive the first one, as the daemons of Ray do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ProcessId>,
     /// Device of the log file, which all its processes hold open.
     pub log_device: u64,
     /// Inode of the log file.
     pub log_inode: u64,
     /// The port.
     pub port: u16,
+    /// The order to start it, without secrets, where its command hands it to a daemon: only the
+    /// order's `stop-command` ends it. The log's path is relative to the ledger's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<Box<StartOrder>>,
 }
 
 impl Ledger {
     /// Returns the path of a guardian's ledger.
     pub fn path(dir: &Path, guardian_pid: i32) -> PathBuf {
         dir.join(format!("engine-{guardian_pid}{SUFFIX}"))
+    }
+
+    /// Returns what [`GUARDED_BY`] is in the environment of the guardian's engine.
+    pub fn mark(guardian: ProcessId) -> String {
+        format!("{}-{}", guardian.pid, guardian.start_time)
     }
 
     /// Writes the ledger by renaming a complete file: a reader sees the old one or the new one.

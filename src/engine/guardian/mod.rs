@@ -10,6 +10,7 @@ pub mod ledger;
 mod orders;
 pub mod protocol;
 mod signals;
+pub(crate) mod stop_command;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use nix::unistd::{dup2_stderr, setsid};
 
 use crate::clock::monotonic;
 use crate::engine::credentials;
-use crate::engine::guardian::ledger::Ledger;
+use crate::engine::guardian::ledger::{GUARDED_BY, Ledger};
 use crate::engine::guardian::orders::Orders;
 use crate::engine::guardian::protocol::{GuardianMessage, Order, StartOrder};
 use crate::engine::guardian::tree::TakenDown;
@@ -127,6 +128,7 @@ struct GuardedEngine {
     leader: ProcessId,
     log: File,
     redaction: LogRedaction,
+    ledger: Ledger,
     ledger_path: PathBuf,
     ranks: Vec<Process>,
     leader_is_gone: bool,
@@ -139,7 +141,7 @@ impl GuardedEngine {
         let log = at_path(log::open(&start.log), &start.log)?;
         let secrets = secret_env(start)?;
         let redactor = Redactor::new(secrets.values().cloned().chain(credentials::inherited()));
-        let redaction = LogRedaction::new(redactor);
+        let redaction = LogRedaction::new(redactor.clone());
         let (log_device, log_inode) = log::identity(&log)?;
         let ledger_path = Ledger::path(&start.ledger_dir, own.id.pid);
         let mut ledger = Ledger {
@@ -150,14 +152,16 @@ impl GuardedEngine {
             runner: start.runner,
             guardian: own.id,
             leader: None,
+            others: Vec::new(),
             log_device,
             log_inode,
             port: start.port,
+            handed_over: handed_over(start, &redactor)?.map(Box::new),
         };
         at_path(ledger.write(&ledger_path), &ledger_path)?;
         let at = monotonic();
-        let leader = spawn(start, &start.argv, &secrets, &log)
-            .inspect_err(|_| drop(std::fs::remove_file(&ledger_path)))?;
+        let leader = spawn(start, own.id, &start.argv, &secrets, &log)
+            .map_err(|error| not_spawned(error, &ledger_path))?;
         ledger.leader = Some(leader);
         // If this write fails, the inode of the log still identifies the engine.
         let _ = ledger.write(&ledger_path);
@@ -167,6 +171,7 @@ impl GuardedEngine {
             leader,
             log,
             redaction,
+            ledger,
             ledger_path,
             ranks: Vec::new(),
             leader_is_gone: false,
@@ -215,6 +220,10 @@ impl GuardedEngine {
 
     fn take_ranks(&mut self) {
         self.ranks = tree::descendants();
+        self.ledger.others = self.ranks.iter().map(|rank| rank.id).collect();
+        self.ledger.others.retain(|id| *id != self.leader);
+        // If this write fails, log and environment still identify nearly all of them.
+        let _ = self.ledger.write(&self.ledger_path);
         self.ranks.retain(|rank| {
             let command = process::command(rank.id.pid);
             rank.id != self.leader
@@ -231,8 +240,10 @@ impl GuardedEngine {
         if self.start.stop_argv.is_empty() {
             return;
         }
-        let started = secret_env(&self.start)
-            .and_then(|secrets| spawn(&self.start, &self.start.stop_argv, &secrets, &self.log));
+        let started = secret_env(&self.start).and_then(|secrets| {
+            let argv = &self.start.stop_argv;
+            spawn(&self.start, self.ledger.guardian, argv, &secrets, &self.log)
+        });
         let command = match started {
             Ok(command) => command,
             Err(error) => {
@@ -265,6 +276,32 @@ impl GuardedEngine {
     }
 }
 
+/// Returns the order for the ledger, if its engine is handed to a daemon.
+fn handed_over(start: &StartOrder, redactor: &Redactor) -> io::Result<Option<StartOrder>> {
+    if start.stop_argv.is_empty() {
+        return Ok(None);
+    }
+    let mut order = start.clone();
+    if let Ok(log) = start.log.strip_prefix(&start.ledger_dir) {
+        log.clone_into(&mut order.log);
+    }
+    let mut text = serde_json::to_vec(&order)?;
+    redactor.json(&mut text, 0);
+    Ok(Some(serde_json::from_slice(&text)?))
+}
+
+/// Ends what runs although its start failed, as where the limit of open files hid it; nobody would
+/// look for it once the ledger is gone.
+fn not_spawned(error: io::Error, ledger_path: &Path) -> io::Error {
+    let left = tree::take_down(Nanos::ZERO, &mut || true).survivors;
+    if left.is_empty() {
+        drop(std::fs::remove_file(ledger_path));
+        return error;
+    }
+    let what = format!("{error}; processes that could not be ended: {}", left.join("; "));
+    io::Error::new(error.kind(), what)
+}
+
 /// Returns the secrets that the engine gets, by the names of the engine's variables.
 fn secret_env<'a>(start: &'a StartOrder) -> io::Result<BTreeMap<&'a String, Secret>> {
     let from_variable = |(name, variable): (&'a String, &String)| {
@@ -281,6 +318,7 @@ fn secret_env<'a>(start: &'a StartOrder) -> io::Result<BTreeMap<&'a String, Secr
 
 fn spawn(
     start: &StartOrder,
+    guardian: ProcessId,
     command: &[String],
     secrets: &BTreeMap<&String, Secret>,
     log: &File,
@@ -292,6 +330,7 @@ fn spawn(
         .args(args)
         .envs(&start.env)
         .envs(secrets.iter().map(|(name, value)| (name, value.expose())))
+        .env(GUARDED_BY, Ledger::mark(guardian))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?)

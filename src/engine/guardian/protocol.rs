@@ -26,7 +26,7 @@ pub enum Order {
 }
 
 /// The engine to start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOrder {
     /// The run.
     pub run_id: String,

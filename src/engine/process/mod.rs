@@ -171,6 +171,13 @@ pub fn logs_to(pid: i32, file: (u64, u64)) -> bool {
     })
 }
 
+/// Whether the process was started with this `NAME=VALUE` in its environment, and has not
+/// overwritten it.
+pub fn has_in_environment(pid: i32, variable: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())
+}
+
 /// Returns the identity of this boot. Pids and start times of another boot mean nothing.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::guardian::ledger::{self, Ledger};
-use crate::engine::process::{self, Process, ProcessId};
+use crate::engine::guardian::ledger::{self, GUARDED_BY, Ledger};
+use crate::engine::guardian::stop_command;
+use crate::engine::process::{self, Process, ProcessId, port};
 
 /// Time between SIGTERM and SIGKILL of an orphan.
 const GRACE: Duration = Duration::from_secs(5);
@@ -43,7 +44,11 @@ pub enum Evidence {
     Leader,
     /// The process writes to the engine's log, by device and inode.
     Log,
-    /// The process descends from one with either of the other two.
+    /// The guardian's mark is in the process's environment.
+    Environment,
+    /// Pid, start time and boot match a process of the engine when it began to serve.
+    Known,
+    /// The process descends from one with any of the others.
     Descent,
 }
 
@@ -65,12 +70,11 @@ pub struct Reaped {
 /// When a run directory cannot be read.
 pub fn find(run_dirs: &[PathBuf]) -> io::Result<Vec<Orphan>> {
     let table = process::table();
-    let boot_id = process::boot_id();
     let mut found = Vec::new();
     for path in ledgers(run_dirs)? {
         // A torn or foreign file proves nothing about any process.
         let Ok(ledger) = Ledger::read(&path) else { continue };
-        if ledger.boot_id == boot_id && process::read_alive(ledger.guardian).is_none() {
+        if is_orphaned(&ledger) {
             found.extend(of_ledger(&ledger, &path, &table));
         }
     }
@@ -82,6 +86,7 @@ pub fn find(run_dirs: &[PathBuf]) -> io::Result<Vec<Orphan>> {
 /// # Errors
 /// When a run directory cannot be read.
 pub fn reap(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
+    let handed_over = end_handed_over(run_dirs)?;
     let mut known: BTreeMap<ProcessId, String> = BTreeMap::new();
     let begin = Instant::now();
     let mut asked = false;
@@ -109,16 +114,50 @@ pub fn reap(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
         asked = true;
         std::thread::sleep(Duration::from_millis(50));
     };
-    if survivors.is_empty() {
-        forget(run_dirs)?;
-    }
     for survivor in &survivors {
         known.remove(&survivor.id);
     }
-    Ok(Reaped {
-        ended: known.into_values().collect(),
-        survivors: survivors.iter().map(process::why_it_stays).collect(),
-    })
+    let mut reaped = handed_over;
+    reaped.ended.extend(known.into_values());
+    reaped.survivors.extend(survivors.iter().map(process::why_it_stays));
+    if reaped.survivors.is_empty() {
+        forget(run_dirs)?;
+    }
+    Ok(reaped)
+}
+
+/// Ends what engines' commands handed to a daemon: no process of it is ours.
+///
+/// A command that fails had nothing to end, unless the port is still listened on.
+fn end_handed_over(run_dirs: &[PathBuf]) -> io::Result<Reaped> {
+    let mut reaped = Reaped::default();
+    for path in ledgers(run_dirs)? {
+        let Ok(ledger) = Ledger::read(&path) else { continue };
+        let Some(mut start) = ledger.handed_over.clone().filter(|_| is_orphaned(&ledger)) else {
+            continue;
+        };
+        if let Some(dir) = path.parent() {
+            start.log = dir.join(&start.log);
+        }
+        let command = start.stop_argv.join(" ");
+        match stop_command::run(&start) {
+            Ok(true) => reaped.ended.push(format!("engine {} by `{command}`", ledger.engine)),
+            Err(_) | Ok(false) if !port::is_listened_on(ledger.port) => {}
+            told => {
+                let why = told.map_or_else(|error| error.to_string(), |_| "it failed".to_owned());
+                let (engine, port) = (&ledger.engine, ledger.port);
+                reaped.survivors.push(format!(
+                    "engine {engine}, on port {port}, which `{command}` is to end: {why}"
+                ));
+            }
+        }
+    }
+    Ok(reaped)
+}
+
+/// Whether the ledger's guardian is gone, and its pids mean something.
+fn is_orphaned(ledger: &Ledger) -> bool {
+    ledger.boot_id == process::boot_id() && process::read_alive(ledger.guardian).is_none()
 }
 
 /// Removes the ledgers whose guardian is gone or belongs to another boot.
@@ -136,12 +175,17 @@ fn forget(run_dirs: &[PathBuf]) -> io::Result<()> {
 fn of_ledger(ledger: &Ledger, path: &Path, table: &[Process]) -> Vec<Orphan> {
     let mut found: BTreeMap<ProcessId, Evidence> = BTreeMap::new();
     let log = (ledger.log_device, ledger.log_inode);
+    let mark = format!("{GUARDED_BY}={}", Ledger::mark(ledger.guardian));
     let own = process::own_pid();
     for process in table.iter().filter(|process| process.is_alive() && process.id.pid != own) {
         if Some(process.id) == ledger.leader {
             found.insert(process.id, Evidence::Leader);
         } else if process::logs_to(process.id.pid, log) {
             found.insert(process.id, Evidence::Log);
+        } else if process::has_in_environment(process.id.pid, &mark) {
+            found.insert(process.id, Evidence::Environment);
+        } else if ledger.others.contains(&process.id) {
+            found.insert(process.id, Evidence::Known);
         }
     }
     let roots: Vec<ProcessId> = found.keys().copied().collect();
