@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::bed::Bed;
 use crate::evidence::Evidence;
 use crate::undecided;
-use crate::victim::{finish, go_on, processes};
+use crate::victim::{finish, go_on};
 
 /// `all` kills at each call; without it at some of each kind.
 const POINTS: &str = "BENCH_TEST_CRASH_POINTS";
@@ -128,8 +128,9 @@ fn wait_for_end(bed: &Bed, strace: &mut Child) {
     let deadline = Instant::now() + Duration::from_mins(2);
     let mut was_seen = false;
     while strace.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "still there: {:?}", processes(bed));
-        let is_seen = processes(bed)
+        assert!(Instant::now() < deadline, "still there: {:?}", bed.processes());
+        let is_seen = bed
+            .processes()
             .iter()
             .any(|(_, command)| !command.starts_with("strace") && !command.contains("serve sim"));
         was_seen |= is_seen;

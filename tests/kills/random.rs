@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use rand::rngs::ChaCha8Rng;
 
 use crate::bed::{Bed, Ended, SCENARIO};
 use crate::evidence::{Evidence, last_event};
-use crate::victim::{finish, go_on, kill_guardians, processes, wait_until_gone};
+use crate::victim::{finish, go_on, kill_guardians, wait_until_gone};
 
 /// How many kills; without it a number that continuous integration has time for.
 const KILLS: &str = "BENCH_TEST_KILLS";
@@ -45,6 +45,8 @@ struct Tally {
     n_runs: usize,
     n_in_vain: usize,
     n_complete_at_kills: usize,
+    /// The directories of the runs.
+    homes: Vec<PathBuf>,
 }
 
 fn number(name: &str, default: usize) -> usize {
@@ -69,7 +71,10 @@ fn whoever_is_killed_whenever_a_resume_loses_nothing_and_measures_nothing_twice(
             });
         }
     });
-    let text = told(&tally.into_inner().unwrap(), seed, span, began.elapsed());
+    let tally = tally.into_inner().unwrap();
+    let left = below(&tally.homes);
+    assert!(left.is_empty(), "left of runs that are over: {left:?}");
+    let text = told(&tally, seed, span, began.elapsed());
     eprint_all(&text);
     if let Ok(path) = std::env::var(SUMMARY) {
         std::fs::write(path, text).unwrap();
@@ -99,6 +104,7 @@ fn killed_and_finished(
     tally: &Mutex<Tally>,
 ) {
     let bed = bed();
+    tally.lock().unwrap().homes.push(std::fs::canonicalize(bed.path("")).unwrap());
     let run = bed.path("run");
     let mut seen: Vec<Evidence> = Vec::new();
     let mut kills = Vec::new();
@@ -125,6 +131,19 @@ fn killed_and_finished(
     tally.lock().unwrap().n_runs += 1;
 }
 
+/// Returns the command lines of processes in directories that may be gone.
+fn below(homes: &[PathBuf]) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let is_there = |process: &PathBuf| {
+        let cwd = std::fs::read_link(process.join("cwd")).unwrap_or_default();
+        // The link of a directory that is gone has ` (deleted)` at its end.
+        let cwd = cwd.to_string_lossy().into_owned();
+        homes.iter().any(|home| cwd.trim_end_matches(" (deleted)") == home.to_string_lossy())
+    };
+    let command = |process: PathBuf| std::fs::read_to_string(process.join("cmdline"));
+    processes.filter(is_there).filter_map(|process| command(process).ok()).collect()
+}
+
 fn kept(seen: &[Evidence], run: &Path) {
     for before in seen {
         before.assert_kept_in(run);
@@ -134,7 +153,7 @@ fn kept(seen: &[Evidence], run: &Path) {
 /// Goes on with the run and kills the victim after some time. Returns whether it was still there.
 fn is_killed(bed: &Bed, victim: Victim, after: Duration) -> bool {
     // What lost both of its keepers before may still be there: this run ends it, if it gets so far.
-    let orphans = processes(bed);
+    let orphans = bed.processes();
     let mut command: Command = go_on(bed, &[]);
     let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(after);

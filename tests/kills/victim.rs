@@ -1,6 +1,5 @@
 //! Processes of a bed, and the command that goes on with its run.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,26 +13,9 @@ use crate::evidence::assert_measured_once;
 /// Requests of each cell of [`crate::bed::SCENARIO`].
 pub(crate) const N_REQUESTS: usize = 8;
 
-/// Returns the processes that run in the bed's directory, with their command lines.
-pub(crate) fn processes(bed: &Bed) -> Vec<(i32, String)> {
-    let home = fs::canonicalize(bed.path("")).unwrap();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let cwd = fs::read_link(entry.path().join("cwd"));
-        if cwd.is_ok_and(|cwd| cwd == home) {
-            let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            found.push((pid, command.replace('\0', " ")));
-        }
-    }
-    found
-}
-
 /// Kills the bed's guardians.
 pub(crate) fn kill_guardians(bed: &Bed) {
-    for (pid, command) in processes(bed) {
+    for (pid, command) in bed.processes() {
         if command.contains("__guardian") {
             // It may have ended by itself.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -45,7 +27,7 @@ pub(crate) fn kill_guardians(bed: &Bed) {
 pub(crate) fn wait_until_gone(bed: &Bed, but: &[(i32, String)], limit: Duration) {
     let deadline = Instant::now() + limit;
     loop {
-        let left: Vec<_> = processes(bed).into_iter().filter(|it| !but.contains(it)).collect();
+        let left: Vec<_> = bed.processes().into_iter().filter(|it| !but.contains(it)).collect();
         if left.is_empty() {
             return;
         }

@@ -77,6 +77,23 @@ impl Bed {
         command
     }
 
+    /// Returns the processes that run in the bed's directory, with their command lines.
+    pub(crate) fn processes(&self) -> Vec<(i32, String)> {
+        let home = fs::canonicalize(self.home.path()).unwrap();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let cwd = fs::read_link(entry.path().join("cwd"));
+            if cwd.is_ok_and(|cwd| cwd == home) {
+                let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+                found.push((pid, command.replace('\0', " ")));
+            }
+        }
+        found
+    }
+
     /// Gives a command the bed's directory, caches and environment.
     pub(crate) fn settle(&self, command: &mut Command) {
         command
@@ -119,6 +136,25 @@ impl Bed {
         while self.count_events(run, kind) < n {
             assert!(Instant::now() < deadline, "no {kind} within a minute");
             sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A test that failed half-way leaves what it has started.
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // What starts others meanwhile is met again.
+        while Instant::now() < deadline {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            for (pid, _) in left {
+                // It may have ended by itself.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            sleep(Duration::from_millis(10));
         }
     }
 }
