@@ -64,6 +64,7 @@ impl Job {
             plan: &self.plan,
             scenario: &self.text,
             resolved: &self.resolved,
+            template: self.template.as_deref(),
             redactor,
             invocation: &self.invocation,
         }

@@ -14,9 +14,6 @@ use crate::report::{csv, html, json, markdown, template};
 use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 
-/// File of a run directory that holds the scenario's own template.
-pub(crate) const TEMPLATE: &str = "template.md.j2";
-
 /// A template of the user's: its file name and text.
 pub(crate) struct OwnTemplate {
     file: String,
@@ -85,7 +82,7 @@ fn write_requests(analysis: &RunAnalysis) -> Result<(), Failure> {
 
 /// The markdown face: by the template that lay beside the scenario, else by one of the program's.
 pub(crate) fn markdown(dir: &Path, view: &ReportView) -> Result<String, Failure> {
-    let own = dir.join(TEMPLATE);
+    let own = RunDir::at(dir).template();
     if !template::names().contains(&view.template.as_str()) && own.is_file() {
         return OwnTemplate::read(&own)?.render(view);
     }

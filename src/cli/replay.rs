@@ -8,10 +8,11 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::resumable::absolute;
 use crate::cli::run::Begin;
-use crate::cli::{bundle, compare, gate_flags, output, publish, resume, run};
+use crate::cli::{bundle, compare, gate_flags, output, resume, run};
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::store::bundle::{Unpacked, unpack};
+use crate::store::run_dir::RunDir;
 use crate::telemetry;
 
 /// Ending of a bundle's name.
@@ -53,7 +54,7 @@ fn job(unpacked: &Unpacked) -> Result<Job, Failure> {
     let mut job = resume::stored(&unpacked.run)?;
     job.invocation.slurm = false;
     job.invocation.calibrates = false;
-    job.template = std::fs::read_to_string(unpacked.run.join(publish::TEMPLATE)).ok();
+    job.template = std::fs::read_to_string(RunDir::at(&unpacked.run).template()).ok();
     take_data(&mut job.plan, &unpacked.data);
     Ok(job)
 }

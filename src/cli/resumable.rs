@@ -159,6 +159,9 @@ pub(crate) fn open(
 /// each of its cells is over. Tells so, and changes nothing.
 pub(crate) fn is_over(
     dir: &Path,
+    if let Some(template) = &job.template {
+        writer.template(template)?;
+    }
     job: &Job,
     changes: &[String],
     kinds: &[Retry],

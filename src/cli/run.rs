@@ -128,9 +128,6 @@ pub(crate) fn measure(
         Begin::GoOn(dir, retry) => resumable::open(dir, job, changes, retry, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
-    if let Some(template) = &job.template {
-        writer.dir().replace(publish::TEMPLATE, template.as_bytes())?;
-    }
     last_words.are(format!("what is complete is kept; go on with: {}", resumable::command(&dir)));
     let ways_out = (&interrupt, &last_words);
     let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())

@@ -96,10 +96,22 @@ impl RunDir {
         self.path.join("plan.json")
     }
 
+    /// The scenario's own template of the report.
+    pub(crate) fn template(&self) -> PathBuf {
+        self.path.join("template.md.j2")
+    }
+
     /// Whether the directory is empty, or holds only files that precede the manifest. Its run was
     /// then killed while the directory was made, and has measured nothing.
     pub(crate) fn is_unfinished(&self) -> std::io::Result<bool> {
-        let files = [self.lock(), self.scenario(), self.resolved(), self.plan(), self.events()];
+        let files = [
+            self.lock(),
+            self.scenario(),
+            self.resolved(),
+            self.plan(),
+            self.template(),
+            self.events(),
+        ];
         let folders = [self.cells(), self.path.join("engines")];
         let is_empty = |folder: &Path| {
             std::fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_none())

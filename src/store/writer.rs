@@ -43,6 +43,8 @@ pub(crate) struct NewRun<'a> {
     pub scenario: &'a str,
     /// The scenario with all layers applied.
     pub resolved: &'a str,
+    /// The scenario's own template of the report, if it has one.
+    pub template: Option<&'a str>,
     /// The redaction that is applied to everything written.
     pub redactor: &'a Redactor,
     /// The command that begins the run.
@@ -77,6 +79,9 @@ impl RunWriter {
             return Err(StoreError::AlreadyARun { path: dir.path().to_owned() });
         }
         let sha256 = write_inputs(&dir, new)?;
+        if let Some(template) = new.template {
+            atomic::write(&dir.template(), template.as_bytes())?;
+        }
         for path in [dir.cells(), dir.path().join("engines")] {
             fs::create_dir_all(&path)
                 .map_err(|source| StoreError::CannotCreate { path, source })?;
@@ -137,6 +142,12 @@ impl RunWriter {
         manifest.sha256.extend(write_inputs(&self.dir, now)?);
         manifest.invocation = Some(now.invocation.clone());
         write_json(&self.dir.manifest(), &manifest)
+    }
+
+    /// Replaces the scenario's own template of the report. People may change it as well: the
+    /// manifest has no sum of it.
+    pub(crate) fn template(&self, text: &str) -> Result<(), StoreError> {
+        atomic::write(&self.dir.template(), text.as_bytes())
     }
 
     /// Records that cells are to be measured again, and puts their trials aside.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, SCENARIO};
 use crate::evidence::Evidence;
 use crate::undecided;
 use crate::victim::{finish, go_on};
@@ -141,4 +141,30 @@ fn wait_for_end(bed: &Bed, strace: &mut Child) {
         }
         sleep(Duration::from_millis(20));
     }
+}
+
+/// The files that say what a run does and how it is reported are renamed into their place, `run.json`
+/// last of them.
+const RENAMES_OF_A_BEGIN: usize = 7;
+
+#[test]
+fn a_template_of_the_users_own_is_there_as_soon_as_there_is_a_run() {
+    if calls_of_a_run().is_none() {
+        return undecided::note("skipped: strace is not here, or may not trace");
+    }
+    let mut n_begun = 0;
+    for nth in 1..=RENAMES_OF_A_BEGIN {
+        let bed = Bed::new();
+        bed.write(&SCENARIO.replace("title = ", "report = \"own\"\ntitle = "));
+        fs::write(bed.path("own.md.j2"), "Own words: {{ title }}\n").unwrap();
+        let inject = format!("inject=renameat:signal=KILL:when={nth}");
+        let args = ["-f", "-qq", "-e", "trace=renameat", "-e", &inject, "-o", "/dev/null"];
+        let mut strace = traced(&bed, &args).spawn().unwrap();
+        wait_for_end(&bed, &mut strace);
+        if bed.path("run/run.json").exists() {
+            n_begun += 1;
+            assert!(bed.path("run/template.md.j2").exists(), "killed at renaming {nth}");
+        }
+    }
+    assert!((1..RENAMES_OF_A_BEGIN).contains(&n_begun), "{n_begun}");
 }

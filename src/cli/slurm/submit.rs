@@ -12,7 +12,7 @@ use crate::cli::scenario_file::Planned;
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::{CellState, ShareProgress, SlurmRun};
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
-use crate::cli::{check_paths, gate_flags, output, publish, retry, run, scenario_file};
+use crate::cli::{check_paths, gate_flags, output, retry, run, scenario_file};
 use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
 use crate::plan::phases::extract;
@@ -119,9 +119,6 @@ fn create(
     job.invocation.slurm = true;
     let writer = RunWriter::create(&job.new_run(out, redactor))?;
     let dir = writer.dir().clone();
-    if let Some(template) = &job.template {
-        dir.replace(publish::TEMPLATE, template.as_bytes())?;
-    }
     writer.golds(&prepared.golds, &std::collections::BTreeSet::new())?;
     writer.questions(&prepared.questions)?;
     Ok(absolute(dir.path()))
@@ -212,6 +209,7 @@ fn make_places(run: &SlurmRun, shares: &[&Share]) -> Result<(), Failure> {
             plan: &share.plan,
             scenario: &scenario,
             resolved: &resolved,
+            template: None,
             // The run's own texts have no secrets any more.
             redactor: &Redactor::default(),
             invocation: &invocation,

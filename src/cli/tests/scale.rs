@@ -53,6 +53,7 @@ fn write_plan(dir: &Path, plan: &Plan, n_items: u64) {
         plan,
         scenario: "",
         resolved: "",
+        template: None,
         redactor,
         invocation,
     };

@@ -187,6 +187,7 @@ fn a_changed_plan_takes_the_place_of_the_first_and_a_renamed_cell_keeps_its_tria
         plan: &now,
         scenario: "title = \"Another title\"\n",
         resolved: "title = \"Another title\"\n",
+        template: None,
         redactor: &Redactor::default(),
         invocation: &Invocation::default(),
     };

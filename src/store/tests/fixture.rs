@@ -87,6 +87,7 @@ pub(super) fn try_new(root: &Path, out: Option<&Path>) -> Result<RunWriter, Stor
         plan: &plan(),
         scenario: "title = \"Title\"\n",
         resolved: "title = \"Title\"\n",
+        template: None,
         redactor: &Redactor::default(),
         invocation: &Invocation::default(),
     })
