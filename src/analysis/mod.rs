@@ -11,4 +11,5 @@ pub(crate) mod subject;
 mod golds;
 pub(crate) mod records;
 mod references;
+mod reused;
 mod series;

@@ -138,6 +138,7 @@ pub(crate) struct ScenarioArgs {
     bench run scenarios/open_loop.toml --set phase.load.rate=20 --out /tmp/rate-20\n  \
     bench run scenarios/vllm_vs_sglang.toml --only engine=vllm --strict\n  \
     bench run --resume runs/vllm_vs_sglang-20261122T101500Z scenarios/vllm_vs_sglang.toml\n  \
+    bench run wider_sweep.toml --reuse runs/sweep-20261122T101500Z\n  \
     bench run sweep.toml --slurm --out /shared/sweep --slurm-set partition=gpu --dry-run\n\n\
     Ctrl-C stops cleanly and keeps what was measured; a second one stops at once. `bench resume`\n\
     goes on as the run was begun; `--resume` takes what changed in the scenario as well.")]
@@ -155,6 +156,11 @@ pub(crate) struct RunArgs {
     /// three times at most.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     pub(crate) retry: Vec<Retry>,
+    /// Take the cells that this finished run has measured and that are the same: in all that the
+    /// scenario says of them, in machine, engine, model files and data. What differs is told, and
+    /// measured.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "slurm"])]
+    pub(crate) reuse: Option<PathBuf>,
     /// Print the plan, with --slurm the scripts, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,

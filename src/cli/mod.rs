@@ -41,6 +41,7 @@ mod report;
 mod resumable;
 mod resume;
 mod retry;
+mod reuse;
 mod run;
 mod scenario_file;
 mod score;

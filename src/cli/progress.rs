@@ -258,6 +258,7 @@ impl Face {
             RunEvent::RunStarted { .. }
             | RunEvent::ScenarioChanged { .. }
             | RunEvent::RetryAsked { .. }
+            | RunEvent::Reused { .. }
             | RunEvent::EngineStopped { .. }
             | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}

@@ -36,14 +36,7 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
     let reader = RunReader::open(dir)?;
     let begun = reader.plan_on_disk()?;
     let before = reader.with_points(begun.clone())?;
-    let parse = |text: &str| {
-        toml::from_str::<Table>(text).map_err(|why| {
-            let message = format!("failed to read {}: {why}", reader.dir().resolved().display());
-            Failure::new(Exit::Corrupt, message).help("start a new run")
-        })
-    };
-    let resolved = parse(&reader.resolved()?)?;
-    let changes = diff::changes(&resolved, &parse(&redactor.text(&job.resolved))?);
+    let (resolved, changes) = scenario_changes(&reader, job, redactor)?;
     let (ids_before, ids_now) = (ids(&before), ids(&job.plan));
     let mut lines = vec![String::new()];
     for change in &changes {
@@ -73,6 +66,23 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
         output::message(&anew_and_gone(&anew, n_gone));
     }
     Ok(changes.iter().map(ToString::to_string).collect())
+}
+
+/// Returns the scenario of a run, and which keys of the job's differ from it.
+pub(crate) fn scenario_changes(
+    reader: &RunReader,
+    job: &Job,
+    redactor: &Redactor,
+) -> Result<(Table, Vec<Change>), Failure> {
+    let parse = |text: &str| {
+        toml::from_str::<Table>(text).map_err(|why| {
+            let message = format!("failed to read {}: {why}", reader.dir().resolved().display());
+            Failure::new(Exit::Corrupt, message).help("start a new run")
+        })
+    };
+    let resolved = parse(&reader.resolved()?)?;
+    let changes = diff::changes(&resolved, &parse(&redactor.text(&job.resolved))?);
+    Ok((resolved, changes))
 }
 
 fn ids(plan: &Plan) -> BTreeSet<CellId> {
@@ -149,6 +159,9 @@ pub(crate) fn open(
     if !is_same(&reader, &before, job, &changes) {
         writer.change(&before, &job.new_run(None, redactor), changes)?;
     }
+    if let Some(template) = &job.template {
+        writer.template(template)?;
+    }
     retry::ask(&mut writer, kinds)?;
     let done = conduct::done(&RunReader::open(dir)?)?;
     tell(dir, &done);
@@ -159,9 +172,6 @@ pub(crate) fn open(
 /// each of its cells is over. Tells so, and changes nothing.
 pub(crate) fn is_over(
     dir: &Path,
-    if let Some(template) = &job.template {
-        writer.template(template)?;
-    }
     job: &Job,
     changes: &[String],
     kinds: &[Retry],

@@ -14,7 +14,7 @@ use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
 use crate::cli::slurm::gathered;
-use crate::cli::{assets, check_paths, gate_flags, output, publish, resumable};
+use crate::cli::{assets, check_paths, gate_flags, output, publish, resumable, reuse};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -52,7 +52,10 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
             gathered::refuse_here(dir)?;
             Begin::GoOn(dir, &args.retry)
         }
-        (None, out) => Begin::New(out.as_deref()),
+        (None, out) => match &args.reuse {
+            Some(from) => Begin::Reusing(out.as_deref(), from),
+            None => Begin::New(out.as_deref()),
+        },
     };
     let path = scenario_file::place(&args.scenario.scenario);
     carry_out(planned, path, begin, &args.ends, colour).map(|(exit, _)| exit)
@@ -78,7 +81,7 @@ pub(crate) fn carry_out(
     warn(&planned, colour);
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let mut job = Job::of(planned, path);
-    if let Begin::GoOn(dir, _) = begin {
+    if let Begin::GoOn(dir, _) | Begin::Reusing(_, dir) = begin {
         resumable::take_day(dir, &mut job)?;
     }
     measure(job, begin, ends, colour)
@@ -89,6 +92,8 @@ pub(crate) fn carry_out(
 pub(crate) enum Begin<'a> {
     /// Into a new directory, named or not.
     New(Option<&'a Path>),
+    /// Into a new directory, with what the run in the other one has measured already.
+    Reusing(Option<&'a Path>, &'a Path),
     /// Into that of the run to go on with, measuring again what is of these kinds.
     GoOn(&'a Path, &'a [Retry]),
 }
@@ -112,7 +117,7 @@ pub(crate) fn measure(
     }
     let job = &job;
     let changes = match begin {
-        Begin::New(_) => Vec::new(),
+        Begin::New(_) | Begin::Reusing(..) => Vec::new(),
         Begin::GoOn(dir, _) => resumable::changes(dir, job, redactor)?,
     };
     if let Begin::GoOn(dir, kinds) = begin
@@ -125,6 +130,7 @@ pub(crate) fn measure(
     assets::unpack(&job.plan)?;
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
+        Begin::Reusing(out, from) => reuse::begin(from, out, job, &prepared, redactor)?,
         Begin::GoOn(dir, retry) => resumable::open(dir, job, changes, retry, redactor)?,
     };
     let dir = writer.dir().path().to_owned();

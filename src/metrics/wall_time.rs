@@ -124,6 +124,7 @@ impl Account<'_> {
             RunEvent::RunFinished { .. }
             | RunEvent::ScenarioChanged { .. }
             | RunEvent::RetryAsked { .. }
+            | RunEvent::Reused { .. }
             | RunEvent::Caveat { .. } => return,
             RunEvent::RunStarted { .. } => {
                 self.until(self.seen, Activity::Between);

@@ -160,3 +160,46 @@ impl GpuFacts {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_driver_gpu_and_build_are_told_with_both_values_and_load_is_not() {
+        let gpu = |index, uuid: &str, power_limit_w| GpuFacts {
+            uuid: uuid.to_owned(),
+            index,
+            name: "H200".to_owned(),
+            memory_bytes: 1 << 37,
+            power_limit_w,
+            compute_capability: Some("9.0".to_owned()),
+        };
+        let before = Environment {
+            bench_version: "0.1.0".to_owned(),
+            gpus: vec![gpu(0, "GPU-a", Some(700.0))],
+            gpu_driver: Some("550.54".to_owned()),
+            load_average: 0.1,
+            ..Environment::default()
+        };
+        assert_eq!(before.changes(&Environment { load_average: 9.0, ..before.clone() }), [""; 0]);
+        let now = Environment {
+            bench_version: "0.2.0".to_owned(),
+            bench_commit: Some("abc".to_owned()),
+            gpus: vec![gpu(0, "GPU-a", Some(500.0)), gpu(1, "GPU-b", None)],
+            gpu_driver: Some("560.28".to_owned()),
+            ..before.clone()
+        };
+        assert_eq!(
+            before.changes(&now),
+            [
+                "bench version: 0.1.0 -> 0.2.0",
+                "bench commit: absent -> abc",
+                "GPUs: 0 H200 (GPU-a, 137438953472 bytes, compute capability 9.0, 700 W) -> 0 H200 \
+                 (GPU-a, 137438953472 bytes, compute capability 9.0, 500 W); 1 H200 (GPU-b, \
+                 137438953472 bytes, compute capability 9.0)",
+                "GPU driver: 550.54 -> 560.28",
+            ]
+        );
+    }
+}

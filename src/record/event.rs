@@ -140,6 +140,14 @@ pub enum RunEvent {
         /// The cells.
         cells: Vec<CellId>,
     },
+    /// Cells are not measured here: their trials are those of another run. The next events of
+    /// their engines are of that run too; their times are when they were taken.
+    Reused {
+        /// Directory of that run.
+        from: String,
+        /// The cells.
+        cells: Vec<CellId>,
+    },
     /// A caveat that belongs to the whole run. Runs of format 1 call it a doubt.
     #[serde(alias = "doubt")]
     Caveat {

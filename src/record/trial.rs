@@ -279,7 +279,7 @@ impl EngineTokens {
 }
 
 /// Which data a trial used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetRecord {
     /// The data set's name in the scenario.

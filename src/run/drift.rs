@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::LaunchId;
+use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, EventRecord, RunEvent};
 use crate::record::lock::differing;
 use crate::record::trial::DatasetRecord;
@@ -63,6 +64,18 @@ fn told(what: &str, changed: &[String]) -> RunEvent {
     }
 }
 
+/// Returns in what an engine that is not started yet differs from an earlier start, as far as that
+/// can be known. What cannot be known is told too.
+pub(super) fn foreseen(launch: &Launch, before: &EngineFacts, now: EngineFacts) -> Vec<String> {
+    if !launch.is_started() {
+        return vec!["bench does not start it: it may be another one by now".to_owned()];
+    }
+    if let (Some(version), true) = (&before.version, launch.version_argv.is_empty()) {
+        return vec![format!("version: {version} -> not known before its start")];
+    }
+    changes(before, &EngineFacts { models: before.models.clone(), ..now })
+}
+
 /// Returns in what an engine differs from its earlier start. Its effective configuration is left
 /// out: cache sizes depend on what memory was free.
 fn changes(before: &EngineFacts, now: &EngineFacts) -> Vec<String> {
@@ -113,5 +126,50 @@ mod tests {
              model.safetensors: aa -> bb"
         );
         assert_eq!(first.engine(&launch, "vllm", &facts("0.8.2", "bb")), None);
+    }
+
+    #[test]
+    fn files_that_came_or_went_models_and_variables_are_told() {
+        let launch = LaunchId("l0".to_owned());
+        let variable = |value: &str| [("CUDA_VISIBLE_DEVICES".to_owned(), value.to_owned())].into();
+        let before = EngineFacts {
+            models: vec!["tiny".to_owned()],
+            env: variable("0"),
+            ..facts("0.8.1", "aa")
+        };
+        let now = EngineFacts {
+            models: vec!["tiny".to_owned(), "lora".to_owned()],
+            model_files: [("adapter.safetensors".to_owned(), "cc".to_owned())].into(),
+            env: variable("1"),
+            ..before.clone()
+        };
+        let mut first = FirstInputs::default();
+        assert_eq!(first.engine(&launch, "vllm", &before), None);
+        let Some(RunEvent::Caveat { what, .. }) = first.engine(&launch, "vllm", &now) else {
+            panic!("nothing is told");
+        };
+        assert_eq!(
+            what,
+            "engine `vllm` changed while the run was measured: models: tiny -> tiny, lora; SHA-256 \
+             of adapter.safetensors: absent -> cc; SHA-256 of model.safetensors: aa -> absent; \
+             environment CUDA_VISIBLE_DEVICES: 0 -> 1"
+        );
+    }
+
+    #[test]
+    fn another_text_of_a_data_set_is_told_once() {
+        let data = |sha256: &str| DatasetRecord {
+            name: "gsm8k".to_owned(),
+            sha256: sha256.to_owned(),
+            ..DatasetRecord::default()
+        };
+        let mut first = FirstInputs::default();
+        assert_eq!(first.data(&data("d0")), None);
+        let Some(RunEvent::Caveat { what, advice }) = first.data(&data("d1")) else {
+            panic!("nothing is told");
+        };
+        assert_eq!(what, "data set `gsm8k` changed while the run was measured: SHA-256: d0 -> d1");
+        assert!(advice.contains("new run"), "{advice}");
+        assert_eq!(first.data(&data("d1")), None);
     }
 }

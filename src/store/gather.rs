@@ -211,7 +211,8 @@ fn link_trials(dir: &RunDir, share: &RunReader) -> Result<bool, StoreError> {
     Ok(changed)
 }
 
-fn link_trial(from: &Path, place: &Path, name: &str) -> Result<(), StoreError> {
+/// Makes a trial one of a cell, in place of what is there.
+pub(super) fn link_trial(from: &Path, place: &Path, name: &str) -> Result<(), StoreError> {
     let aside = place.join(format!(".gathering-{name}"));
     remove(&aside)?;
     fs::create_dir_all(&aside)
@@ -228,16 +229,21 @@ fn link_trial(from: &Path, place: &Path, name: &str) -> Result<(), StoreError> {
 fn link_logs(dir: &RunDir, share: &RunReader) -> Result<(), StoreError> {
     let engines = share.dir().path().join("engines");
     for launch in names_in(&engines)? {
-        let (from, to) = (engines.join(&launch), dir.path().join("engines").join(&launch));
-        fs::create_dir_all(&to)
-            .map_err(|source| StoreError::CannotCreate { path: to.clone(), source })?;
-        for log in names_in(&from)? {
-            let (from, to) = (from.join(&log), to.join(&log));
-            let length = |path: &Path| fs::metadata(path).map(|it| it.len()).ok();
-            if length(&from) != length(&to) {
-                drop(fs::remove_file(&to));
-                link(&from, &to)?;
-            }
+        link_logs_of(&engines.join(&launch), &dir.path().join("engines").join(&launch))?;
+    }
+    Ok(())
+}
+
+/// Links the logs of one launch.
+pub(super) fn link_logs_of(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(to)
+        .map_err(|source| StoreError::CannotCreate { path: to.to_owned(), source })?;
+    for log in names_in(from)? {
+        let (from, to) = (from.join(&log), to.join(&log));
+        let length = |path: &Path| fs::metadata(path).map(|it| it.len()).ok();
+        if length(&from) != length(&to) {
+            drop(fs::remove_file(&to));
+            link(&from, &to)?;
         }
     }
     Ok(())

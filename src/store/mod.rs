@@ -11,6 +11,7 @@ pub(crate) mod gather;
 pub(crate) mod lock;
 pub(crate) mod reader;
 pub(crate) mod records;
+pub(crate) mod reused;
 pub(crate) mod run_dir;
 pub(crate) mod trial_sync;
 pub(crate) mod verify;

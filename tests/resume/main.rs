@@ -10,5 +10,6 @@ mod anywhere;
 mod bed;
 mod disk;
 mod retry;
+mod reuse;
 mod rule;
 mod signals;

@@ -21,6 +21,7 @@ use crate::plan::launch::Launch;
 use crate::record::event::EngineFacts;
 use crate::secrets::HIDDEN;
 use crate::secrets::name::is_secret_name;
+use crate::secrets::redact::Redactor;
 
 /// Time that one call gets.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -57,9 +58,24 @@ fn version(launch: &Launch, http: &Http) -> Option<String> {
     } else {
         output_of(launch, &launch.version_argv, LIMIT).ok()?
     };
-    let text = http.redactor().text(&text);
+    told_version(&text, http.redactor())
+}
+
+fn told_version(text: &str, redactor: &Redactor) -> Option<String> {
+    let text = redactor.text(text);
     let line = version_line(&text)?;
     Some(log::printable(line.trim()).chars().take(VALUE_CHARS_MAX).collect())
+}
+
+/// Gathers what can be had of an engine before it is started.
+pub(in crate::engine) fn foreseen(launch: &Launch, redactor: &Redactor) -> EngineFacts {
+    let told = output_of(launch, &launch.version_argv, LIMIT);
+    EngineFacts {
+        version: told.ok().and_then(|text| told_version(&text, redactor)),
+        model_files: launch.model_path.as_deref().map(model_files).unwrap_or_default(),
+        env: environment(launch),
+        ..EngineFacts::default()
+    }
 }
 
 /// Returns the variables of the allow-list: those the launch sets, and those it names.

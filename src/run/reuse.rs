@@ -1,0 +1,181 @@
+//! Takes cells of another run instead of measuring them again: those that have the same identity, and
+//! whose machine, engine and data are still what they were.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::records::complete;
+use crate::engine::installed;
+use crate::ids::{CellId, LaunchId};
+use crate::plan::Plan;
+use crate::plan::cell::Cell;
+use crate::record::environment::Environment;
+use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::run::prepare::Prepared;
+use crate::run::{RunError, drift};
+use crate::secrets::redact::Redactor;
+use crate::store::reader::{RunReader, TrialReader};
+use crate::store::reused;
+use crate::store::writer::RunWriter;
+
+/// What was taken of another run.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The cells, in the order of the plan.
+    pub(crate) cells: Vec<CellId>,
+    /// Why others of the same identity were not, field by field.
+    pub(crate) unequal: Vec<String>,
+}
+
+/// What is here now.
+pub(crate) struct Here<'a> {
+    /// The machine.
+    pub(crate) machine: &'a Environment,
+    /// The data.
+    pub(crate) prepared: &'a Prepared,
+    /// What hides secrets in what engines tell.
+    pub(crate) redactor: &'a Redactor,
+}
+
+/// Takes the cells of a plan that another run has measured, whole ones only, into a new run.
+///
+/// What was taken is said in the run's events before the first file is there: a run that is killed
+/// in between measures what it has not got.
+///
+/// # Errors
+/// When either run cannot be read or written.
+pub(crate) fn take(
+    from: &RunReader,
+    plan: &Plan,
+    here: &Here<'_>,
+    writer: &mut RunWriter,
+) -> Result<Taken, RunError> {
+    let mut offers = Offers::of(from, plan, here)?;
+    let mut found: Vec<(&Cell, Vec<TrialReader>)> = Vec::new();
+    let before = from.plan()?;
+    for cell in &plan.cells {
+        let is_same = |it: &&Cell| it.id == cell.id && it.launch == cell.launch;
+        let Some(earlier) = before.cells.iter().find(is_same) else { continue };
+        let trials = complete(from.trials_on_disk(earlier)?, cell);
+        if offers.is_equal(cell, &trials) {
+            found.push((cell, trials));
+        }
+    }
+    let cells: Vec<CellId> = found.iter().map(|(cell, _)| cell.id.clone()).collect();
+    if !cells.is_empty() {
+        let place = from.dir().path().display().to_string();
+        writer.event(RunEvent::Reused { from: place, cells: cells.clone() })?;
+        for event in offers.engine_events(&found) {
+            writer.event(event)?;
+        }
+        writer.sync()?;
+    }
+    for (cell, trials) in &found {
+        reused::take(writer.dir(), cell, trials)?;
+        reused::take_logs(writer.dir(), from, &cell.launch)?;
+    }
+    Ok(Taken { cells, unequal: offers.unequal })
+}
+
+/// The other run, and how it differs from what is here.
+struct Offers<'a> {
+    events: Vec<EventRecord>,
+    machine: Vec<String>,
+    sums: BTreeMap<String, String>,
+    plan: &'a Plan,
+    redactor: &'a Redactor,
+    /// Whether an engine that was asked about is the same.
+    engines: BTreeMap<LaunchId, bool>,
+    unequal: Vec<String>,
+}
+
+impl<'a> Offers<'a> {
+    fn of(from: &RunReader, plan: &'a Plan, here: &Here<'a>) -> Result<Self, RunError> {
+        let machine = from.environment()?.unwrap_or_default().changes(here.machine);
+        Ok(Self {
+            events: from.events()?.collect::<Result<_, _>>()?,
+            machine,
+            sums: here.prepared.data_sums(),
+            plan,
+            redactor: here.redactor,
+            engines: BTreeMap::new(),
+            unequal: Vec::new(),
+        })
+    }
+
+    /// Whether a cell can be taken; else says why not, once.
+    fn is_equal(&mut self, cell: &Cell, trials: &[TrialReader]) -> bool {
+        let n_wanted = cell.n_trials as usize;
+        if trials.len() < n_wanted {
+            let (n, name) = (trials.len(), &cell.name);
+            return self.no(format!("cell {name}: {n} of {n_wanted} trials are complete"));
+        }
+        if !self.machine.is_empty() {
+            for change in self.machine.clone() {
+                self.no(format!("machine: {change}"));
+            }
+            return false;
+        }
+        let Some(sum) = self.sums.get(&cell.dataset).cloned() else { return false };
+        for trial in trials {
+            let before = trial.record.dataset.as_ref().map_or("absent", |it| &it.sha256);
+            if before != sum {
+                let what = &cell.dataset;
+                return self.no(format!("data set `{what}`: SHA-256: {before} -> {sum}"));
+            }
+            if let Err(damage) = reused::check(trial) {
+                return self.no(format!("cell {}: {damage}", cell.name));
+            }
+        }
+        self.is_same_engine(&cell.launch)
+    }
+
+    fn no(&mut self, why: String) -> bool {
+        if !self.unequal.contains(&why) {
+            self.unequal.push(why);
+        }
+        false
+    }
+
+    fn is_same_engine(&mut self, id: &LaunchId) -> bool {
+        if let Some(known) = self.engines.get(id) {
+            return *known;
+        }
+        let launch = &self.plan.launches[id];
+        let changed = match self.facts(id) {
+            Some(before) => {
+                let now = installed::foreseen(launch, self.redactor);
+                drift::foreseen(launch, before, now)
+            }
+            None => vec!["it told nothing of itself".to_owned()],
+        };
+        let name = &launch.engine;
+        for change in &changed {
+            self.no(format!("engine `{name}`: {change}"));
+        }
+        self.engines.insert(id.clone(), changed.is_empty());
+        changed.is_empty()
+    }
+
+    /// Returns what an engine told at its last start.
+    fn facts(&self, id: &LaunchId) -> Option<&EngineFacts> {
+        self.events.iter().rev().find_map(|record| match &record.event {
+            RunEvent::EngineReady { launch, facts, .. } if launch == id => Some(facts),
+            _ => None,
+        })
+    }
+
+    /// Returns the events of the engines that served some cells: what these told, and how long their
+    /// starts took, belongs to the cells.
+    fn engine_events(&self, cells: &[(&Cell, Vec<TrialReader>)]) -> Vec<RunEvent> {
+        let is_of = |id: &LaunchId| cells.iter().any(|(cell, _)| cell.launch == *id);
+        let events = self.events.iter().map(|record| &record.event);
+        let of_engines = events.filter(|event| match event {
+            RunEvent::EngineStarting { launch, .. }
+            | RunEvent::EngineStage { launch, .. }
+            | RunEvent::EngineReady { launch, .. }
+            | RunEvent::EngineStopped { launch, .. } => is_of(launch),
+            _ => false,
+        });
+        of_engines.cloned().collect()
+    }
+}
