@@ -137,7 +137,7 @@ impl Extractor {
                 }
                 found
             }
-            How::Number => return marked::answer(text).map(|number| number.text),
+            How::Number => return marked::answer(text).map(|number| number.to_string()),
             How::JsonField(field) => json_field(text, field),
             How::Whole => Some(text.to_owned()),
         };

@@ -217,25 +217,78 @@ fn direct(text: &str) -> Option<Result<Number, Unread>> {
     is_dress(&text[..first.start]).then(|| chain(&text, &tokens))
 }
 
-/// Reads `16 - 3 = 13` as 13, and `3 - 5` as several numbers.
+/// Reads `16 - 3 = 13` as 13, `3/4 of 100 = 75` as 75, and `3 - 5` as several numbers.
 fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
-    let mut result = &tokens[0];
-    let mut is_open = false;
+    // What would be read if the text ended here, and whether a computation is open since.
+    let mut found = &tokens[0];
+    let mut open = Open::No;
     for pair in tokens.windows(2) {
         let between: String = text[pair[0].end..pair[1].start].iter().collect();
-        let is_equation = !between.is_empty()
-            && between.chars().all(|c| " \u{1}\u{2009}+-*/×÷·()[]$€£%=≈x:".contains(c))
-            && between.contains(|c: char| "+-*/×÷·=≈x:".contains(c));
-        if !is_equation && between.trim() != "or" {
-            break;
+        match link(&between) {
+            Some(Link::Equals) => (found, open) = (&pair[1], Open::No),
+            Some(Link::Computes) if open != Open::InWords => open = Open::InSigns,
+            Some(Link::Computes | Link::ComputesInWords) => open = Open::InWords,
+            // `12 inches = 1 foot` computes nothing: it says the same in another unit.
+            Some(Link::EqualsInWords) if open != Open::No => (found, open) = (&pair[1], Open::No),
+            Some(Link::EqualsInWords) | None => break,
         }
-        is_open = !between.contains(['=', '≈']);
-        result = &pair[1];
     }
-    match (is_open, result.is_clean) {
-        (true, _) => Err(Unread::Several),
-        (false, true) => Ok(result.number.clone()),
-        (false, false) => Err(Unread::Formula),
+    match (open, found.is_clean) {
+        (Open::InSigns, _) => Err(Unread::Several),
+        (_, true) => Ok(found.number.clone()),
+        (_, false) => Err(Unread::Formula),
+    }
+}
+
+/// Whether a computation goes on to a result. One with words may be none at all: `7 of 10`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    No,
+    InSigns,
+    InWords,
+}
+
+/// What stands between two numbers of a computation.
+enum Link {
+    Equals,
+    Computes,
+    /// The same with units: ` apples = `.
+    EqualsInWords,
+    ComputesInWords,
+}
+
+/// Words in front of a sign, as the unit of the number before: `square feet`.
+const UNIT_WORDS: usize = 2;
+
+fn link(between: &str) -> Option<Link> {
+    const SIGNS: &str = "+-*/×÷·x";
+    let equals = |c: char| matches!(c, '=' | '≈');
+    let is_space = |c: char| c == ' ' || c == '\u{1}' || c == '\u{2009}';
+    if between.trim() == "or" {
+        return Some(Link::Computes);
+    }
+    let is_dress = |c: char| is_space(c) || "()[]$€£%:!".contains(c);
+    let is_bare = |c: char| is_dress(c) || SIGNS.contains(c) || equals(c);
+    if between.chars().all(is_bare) {
+        return match (between.contains(equals), between.contains(|c| SIGNS.contains(c))) {
+            (true, _) => Some(Link::Equals),
+            (false, is_open) => (is_open || between.contains(':')).then_some(Link::Computes),
+        };
+    }
+    let (unit, sign) = between.trim_end_matches(is_dress).rsplit_once(is_space)?;
+    let is_unit = |word: &str| word.chars().all(|c| c.is_alphabetic() || c == '%');
+    let words: Vec<&str> = unit.split(is_dress).filter(|word| !word.is_empty()).collect();
+    if words.len() > UNIT_WORDS || !words.iter().all(|word| is_unit(word)) {
+        return None;
+    }
+    let is_one_of =
+        |signs: &dyn Fn(char) -> bool| sign.chars().count() == 1 && sign.chars().all(signs);
+    if is_one_of(&equals) {
+        Some(Link::EqualsInWords)
+    } else if sign == "of" || is_one_of(&|c| SIGNS.contains(c)) {
+        Some(Link::ComputesInWords)
+    } else {
+        None
     }
 }
 
@@ -264,7 +317,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, Unread>) {
-        assert_eq!(answer(text).map(|number| number.text), expected.map(str::to_owned), "{text}");
+        let found = answer(text).map(|number| number.to_string());
+        assert_eq!(found, expected.map(str::to_owned), "{text}");
     }
 
     #[test]
@@ -275,6 +329,15 @@ mod tests {
         check("#### Step 3\nThe answer is 7, as 3 < 9.", Ok("7"));
         check("####\n**$1,250**", Ok("1250"));
         check("#### 16 - 3 = 13", Ok("13"));
+        check("#### 5! = 120", Ok("120"));
+        check("The answer is 3/4 of 100 = 75", Ok("75"));
+        check("#### 20% of 50 = 10", Ok("10"));
+        check("The answer is 5 apples + 3 apples = 8 apples. 1 is bad", Ok("8"));
+        check("The answer is 5 feet × 3 feet = 15 square feet", Ok("15"));
+        check("The answer is 7 of 10", Ok("7"));
+        check("The answer is 12 inches = 1 foot", Ok("12"));
+        check("The answer is 8 apples - 3 of them red", Ok("8"));
+        check("The answer is 7, since 10 - 3 = 7", Ok("7"));
         check(r"first \boxed{5}, better \boxed{\text{about } 7 \text{ m}^2}. 9 of 9", Ok("7"));
         check(r"\boxed{x = \frac{1}{2}}", Ok("0.5"));
         check(r"\boxed 7", Ok("7"));
@@ -314,6 +377,11 @@ mod tests {
         check("16 - 3 = 13", Ok("13"));
         check("16-3", Ok("3"));
         check("It falls to -5.", Ok("-5"));
+        check("It is − 5 degrees", Ok("-5"));
+        check("Net: ($1,250)", Ok("-1250"));
+        check("We pay the cost ($1,250)", Ok("1250"));
+        check("10 - (5)", Ok("5"));
+        check("It takes 3-1/2 hours", Ok("3.5"));
         check("- 5 apples", Ok("5"));
         check("on 2024/05/12", Ok("12"));
         check("It has H2O and 7 x2 COVID-19", Ok("7"));

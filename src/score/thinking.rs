@@ -1,19 +1,23 @@
 //! Thinking that stands in an answer's text, where the engine did not take it out.
 
-/// How models open and close their thinking. Sources: the chat templates of `DeepSeek` R1 and
-/// Qwen 3 (`<think>`), Magistral, Kimi, Seed, Command A Reasoning, Sky-T1 and gpt-oss.
-const MARKS: [(&str, &str); 10] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
+/// How models open and close their thinking, in small letters; [`tag`] knows the many that say so
+/// by name. Sources: the chat templates of Magistral, Kimi, gpt-oss, Gemma 4, Apertus, `MedGemma`
+/// and Granite 3.2, and the reasoning parsers of vLLM and `SGLang`.
+const MARKS: [(&str, &str); 8] = [
     ("[think]", "[/think]"),
     ("◁think▷", "◁/think▷"),
-    ("<seed:think>", "</seed:think>"),
-    ("<|start_thinking|>", "<|end_thinking|>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<unused94>thought", "<unused95>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("here is my thought process:", "here is my response:"),
 ];
+/// What a tag around thinking is called, in part: `<think>`, `<seed:think>`, `<longcat_think>`,
+/// `<|START_THINKING|>`, `<|begin_of_thought|>`, `<think:6124c78e>`.
+const NAMES: [&str; 4] = ["think", "thought", "reasoning", "reflection"];
+/// Bytes between the brackets of such a tag.
+const TAG_MAX: usize = 40;
 
 /// An answer's text, with its thinking told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,33 +30,63 @@ pub(crate) struct Spoken<'a> {
     pub is_open: bool,
 }
 
-/// Tells an answer from its thinking. The opening mark may have stood in the prompt.
+/// Tells an answer from its thinking. The opening mark may have stood in the prompt. An answer that
+/// stands in front of thinking that ends the text is an answer, too.
 pub(crate) fn spoken(text: &str) -> Spoken<'_> {
-    let mut behind = 0;
-    for (_, close) in MARKS {
-        behind = behind.max(last(text, close).map_or(0, |at| at + close.len()));
+    let marks = marks(text);
+    let behind = marks.iter().rposition(|mark| !mark.opens);
+    let rest_begins = behind.map_or(0, |at| marks[at].end);
+    let open = marks[behind.map_or(0, |at| at + 1)..].first();
+    let mut answer = &text[rest_begins..open.map_or(text.len(), |mark| mark.start)];
+    if let Some(close) = behind.filter(|_| open.is_none() && answer.trim().is_empty())
+        && let Some(opening) = marks[..close].iter().rfind(|mark| mark.opens)
+    {
+        let before = spoken(&text[..opening.start]);
+        if !before.text.trim().is_empty() {
+            answer = before.text;
+        }
     }
-    let rest = &text[behind..];
-    let open = MARKS.iter().filter_map(|(open, _)| first(rest, open)).min();
-    Spoken {
-        text: &rest[..open.unwrap_or(rest.len())],
-        has_thinking: behind > 0 || open.is_some(),
-        is_open: open.is_some(),
-    }
+    Spoken { text: answer, has_thinking: !marks.is_empty(), is_open: open.is_some() }
 }
 
-fn first(text: &str, mark: &str) -> Option<usize> {
-    places(text, mark).next()
+/// A mark of thinking in a text.
+struct Mark {
+    start: usize,
+    end: usize,
+    opens: bool,
 }
 
-fn last(text: &str, mark: &str) -> Option<usize> {
-    places(text, mark).last()
+/// Returns the marks in a text, in order, in capitals or not.
+fn marks(text: &str) -> Vec<Mark> {
+    let both = MARKS.iter().flat_map(|(open, close)| [(*open, true), (*close, false)]);
+    let fixed = both.flat_map(|(mark, opens)| {
+        let places = places(text, mark);
+        places.map(move |start| Mark { start, end: start + mark.len(), opens })
+    });
+    let tags = text.match_indices('<').filter_map(|(start, _)| {
+        let (length, opens) = tag(&text[start..])?;
+        Some(Mark { start, end: start + length, opens })
+    });
+    let mut marks: Vec<Mark> = fixed.chain(tags).collect();
+    marks.sort_by_key(|mark| mark.start);
+    marks
+}
+
+/// Returns the length of a tag around thinking with which a text begins, and whether it opens.
+fn tag(text: &str) -> Option<(usize, bool)> {
+    let end = text.bytes().take(TAG_MAX).position(|byte| byte == b'>')?;
+    let name = text[1..end].to_ascii_lowercase();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "|/_:-".contains(c);
+    let is_one = name.chars().all(is_word) && NAMES.iter().any(|known| name.contains(known));
+    let closes = name.starts_with('/') || name.starts_with("|end") || name.starts_with("|/");
+    is_one.then_some((end + 1, !closes))
 }
 
 /// Returns where a mark stands, in capitals or not.
 fn places<'t>(text: &'t str, mark: &'t str) -> impl Iterator<Item = usize> + 't {
     let (start, length) = (mark.chars().next().unwrap_or_default(), mark.len());
-    text.match_indices(start).map(|(at, _)| at).filter(move |at| {
+    let capital = start.to_ascii_uppercase();
+    text.match_indices([start, capital]).map(|(at, _)| at).filter(move |at| {
         text.as_bytes()
             .get(*at..at + length)
             .is_some_and(|found| found.eq_ignore_ascii_case(mark.as_bytes()))
@@ -85,5 +119,37 @@ mod tests {
             false,
         );
         check("1 < 2 [th", "1 < 2 [th", false, false);
+        check("if 2 <thinner and 3 > 1", "if 2 <thinner and 3 > 1", false, false);
+        check("7 <think>5</think>\n", "7 ", true, false);
+        check("<think>a</think> 7 <think>5</think>", " 7 ", true, false);
+    }
+
+    #[test]
+    fn every_model_marks_its_thinking_in_its_own_way() {
+        let around = [
+            ("<thinking>", "</thinking>"),
+            ("<Thought>", "</Thought>"),
+            ("<reasoning>", "</reasoning>"),
+            ("<REFLECTION>", "</REFLECTION>"),
+            ("<seed:think>", "</seed:think>"),
+            ("<mm:think>", "</mm:think>"),
+            ("<longcat_think>", "</longcat_think>"),
+            ("<think:6124c78e>", "</think:6124c78e>"),
+            ("<ifm|think_fast>", "</ifm|think_fast>"),
+            ("<|START_THINKING|>", "<|END_THINKING|>"),
+            ("<|begin_of_thought|>", "<|end_of_thought|>"),
+            ("<|channel>thought\n", "<channel|>"),
+            ("<|inner_prefix|>", "<|inner_suffix|>"),
+            ("<unused94>thought\n", "<unused95>"),
+            ("<scratchpad>", "</scratchpad>"),
+            ("Here is my thought process: ", "Here is my response:"),
+        ];
+        for (open, close) in around {
+            let expected = Spoken { text: " 7", has_thinking: true, is_open: false };
+            assert_eq!(spoken(&format!("{open}5{close} 7")), expected, "{open}");
+            assert_eq!(spoken(&format!("5{close} 7")), expected, "{close}");
+            let expected = Spoken { text: "", has_thinking: true, is_open: true };
+            assert_eq!(spoken(&format!("{open}5")), expected, "{open}");
+        }
     }
 }

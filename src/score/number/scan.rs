@@ -89,8 +89,7 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
 }
 
 fn formula(at: usize) -> Token {
-    let number = Number { text: "0".to_owned(), value: 0.0 };
-    Token { number, start: at, end: at + 1, is_clean: false }
+    Token { number: Number::zero(), start: at, end: at + 1, is_clean: false }
 }
 
 /// Whether a point begins a number: `.5` does, the last point of `so...5` does not.
@@ -149,7 +148,7 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
         (number, end) = (number.shifted(power)?, after);
     } else if let Some((power, after)) = caret(text, end) {
         // 10^5 is a number in its own right; other powers are formulas.
-        if number.text == "10" {
+        if number.is_ten() {
             (number, end) = (Number::decimal(false, "1", 1)?.shifted(power)?, after);
         } else {
             (is_clean, end) = (false, after);
@@ -159,9 +158,20 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     } else if let Some((quotient, after)) = quotient(text, &number, at, end) {
         (number, end) = (quotient?, after);
     }
-    let (is_negative, start, is_money) = sign(text, at);
+    let (mut is_negative, mut start, is_money) = sign(text, at);
     if let Some((power, after)) = magnitude(text, end, is_money) {
         (number, end) = (number.shifted(power)?, after);
+    }
+    if let Some((open, close)) = brackets(text, start, end) {
+        let (is_negated, sign_at, _) = sign(text, open);
+        if is_negated {
+            (is_negative, start, end) = (!is_negative, sign_at, close);
+        } else if is_money && !is_negative && stands_for_value(text, open) {
+            (is_negative, start, end) = (true, open, close);
+        }
+    }
+    if is_percent(text, end) {
+        number = number.in_percent();
     }
     let behind = text[end..].iter().find(|c| !matches!(**c, BREAK | THIN | ' ' | '·' | '*'));
     is_clean &= behind != Some(&'π') && behind != Some(&FORMULA);
@@ -302,9 +312,10 @@ fn skip(text: &[char], at: usize) -> usize {
     at + text[at..].iter().take_while(|c| matches!(**c, BREAK | THIN | ' ')).count()
 }
 
-/// Reads the fraction of a mixed number: `3 1/2`, `3½`.
+/// Reads the fraction of a mixed number: `3 1/2`, `3½`, `3-1/2`.
 fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
-    let at = skip(text, end);
+    let is_hyphened = text.get(end) == Some(&'-');
+    let at = if is_hyphened { end + 1 } else { skip(text, end) };
     let is_marked = text.get(at) == Some(&FRACTION);
     if !whole.is_int() || !(is_marked || at > end) {
         return None;
@@ -316,7 +327,9 @@ fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
     let part =
         |from: usize, to: usize| text[from..to].iter().collect::<String>().parse::<i128>().ok();
     let (above, below) = (part(from, above_end)?, part(above_end + 1, below_end)?);
-    let proper = above < below && !matches!(text.get(below_end), Some('/'));
+    // `3-1/2 = 2.5` takes away.
+    let is_taken_away = is_hyphened && matches!(text.get(skip(text, below_end)), Some('=' | '≈'));
+    let proper = above < below && !is_taken_away && text.get(below_end) != Some(&'/');
     let part = Number::of_int(above)?.divided(&Number::of_int(below)?)?;
     proper.then(|| Some((whole.plus(&part)?, below_end)))?
 }
@@ -370,14 +383,10 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
     }
     let blank = text[..start].iter().rev().take_while(|c| matches!(**c, ' ' | THIN)).count();
     let word_end = start - blank;
-    // `= - 5`; elsewhere a minus with a space behind it is an operator or a bullet.
+    // `= - 5`, `it is − 5`; elsewhere a minus with a space behind it is an operator or a bullet.
     if blank > 0 && word_end > 0 && text[word_end - 1] == '-' {
-        let equals = text[..word_end - 1].iter().rev().find(|c| !c.is_whitespace());
-        return (
-            equals == Some(&'='),
-            if equals == Some(&'=') { word_end - 1 } else { start },
-            is_money,
-        );
+        let is_sign = is_equated(&text[..word_end - 1]);
+        return (is_sign, if is_sign { word_end - 1 } else { start }, is_money);
     }
     let n = text[..word_end].iter().rev().take_while(|c| c.is_alphabetic()).count();
     let word: String = text[word_end - n..word_end].iter().collect();
@@ -389,6 +398,40 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
             _ => false,
         };
     if is_negative { (true, word_end - n, is_money) } else { (false, start, is_money) }
+}
+
+/// Whether a text ends with what sets two values equal: a sign, or a word for it.
+fn is_equated(text: &[char]) -> bool {
+    let end = text.len() - text.iter().rev().take_while(|c| is_blank(**c)).count();
+    let n = text[..end].iter().rev().take_while(|c| c.is_alphabetic()).count();
+    let word: String = text[end - n..end].iter().collect();
+    matches!(word.to_lowercase().as_str(), "is" | "be" | "was" | "equals")
+        || n == 0 && end > 0 && matches!(text[end - 1], '=' | '≈')
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | THIN | BREAK)
+}
+
+/// Returns the round brackets right around a number: the first, and where the last ends.
+fn brackets(text: &[char], start: usize, end: usize) -> Option<(usize, usize)> {
+    let open = before_dress(text, start).filter(|place| text[*place] == '(')?;
+    let close = end + text[end..].iter().take_while(|c| **c == BREAK).count();
+    (text.get(close) == Some(&')')).then_some((open, close + 1))
+}
+
+/// Whether what begins there is a value of its own, as in `Net: ($1,250)`, which accountants take
+/// for less than nothing; behind other words the brackets explain.
+fn stands_for_value(text: &[char], at: usize) -> bool {
+    let before = text[..at].iter().rev().find(|c| !is_blank(**c));
+    is_equated(&text[..at]) || matches!(before, None | Some(':' | '\n'))
+}
+
+/// Whether a percent sign, or the word, stands behind a number.
+fn is_percent(text: &[char], end: usize) -> bool {
+    let at = skip(text, end);
+    let word: String = text[at..].iter().take_while(|c| c.is_alphabetic()).collect();
+    text.get(at) == Some(&'%') || matches!(word.as_str(), "percent" | "pct")
 }
 
 /// Whether a minus is a sign: what stands in front of it has no value that it could be taken from.

@@ -1,5 +1,7 @@
 //! A number with all its digits.
 
+use std::fmt;
+
 /// Relative difference up to which two numbers are the same where a score says nothing else: far
 /// below any answer's last digit, far above the rounding of decimal text to a double.
 pub(crate) const TOLERANCE: f64 = 1e-9;
@@ -8,11 +10,24 @@ pub(crate) const TOLERANCE: f64 = 1e-9;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Number {
     /// The shortest decimal text, `-1234.5`; a fraction without one stays one, `1/3`.
-    pub text: String,
-    pub(super) value: f64,
+    text: String,
+    value: f64,
+    is_percent: bool,
+}
+
+impl fmt::Display for Number {
+    /// Writes it so that [`read`](super::read) reads it again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if self.is_percent { f.write_str("%") } else { Ok(()) }
+    }
 }
 
 impl Number {
+    pub(super) fn zero() -> Self {
+        Self { text: "0".to_owned(), value: 0.0, is_percent: false }
+    }
+
     /// Makes a number of decimal digits, `0.<digits> * 10^point`; `None` beyond what a double
     /// can hold.
     pub(super) fn decimal(negative: bool, digits: &str, point: i32) -> Option<Self> {
@@ -20,7 +35,7 @@ impl Number {
         let (digits, point) = (&digits[leading..], point - i32::try_from(leading).ok()?);
         let digits = digits.trim_end_matches('0');
         if digits.is_empty() {
-            return Some(Self { text: "0".to_owned(), value: 0.0 });
+            return Some(Self::zero());
         }
         let sign = if negative { "-" } else { "" };
         let value: f64 = format!("{sign}0.{digits}e{point}").parse().ok()?;
@@ -37,7 +52,7 @@ impl Number {
             }
             Err(_) => format!("{sign}0.{digits}e{point}"),
         };
-        value.is_finite().then_some(Self { text, value })
+        value.is_finite().then_some(Self { text, value, is_percent: false })
     }
 
     /// Divides two numbers; as decimal text where that ends.
@@ -65,9 +80,11 @@ impl Number {
                 }
             }
             let sign = if negative { "-" } else { "" };
-            Some(Self { text: format!("{sign}{n}/{d}"), value })
+            Some(Self { text: format!("{sign}{n}/{d}"), value, is_percent: false })
         };
-        as_fraction().or_else(|| Some(Self { text: format!("{}/{}", self.text, by.text), value }))
+        as_fraction().or_else(|| {
+            Some(Self { text: format!("{}/{}", self.text, by.text), value, is_percent: false })
+        })
     }
 
     /// Adds another number, as the parts of `3 1/2`.
@@ -95,7 +112,7 @@ impl Number {
             None if self.text == "0" => self.text.clone(),
             None => format!("-{}", self.text),
         };
-        Self { text, value: -self.value }
+        Self { text, value: -self.value, is_percent: self.is_percent }
     }
 
     /// Returns the number times a power of ten.
@@ -116,6 +133,15 @@ impl Number {
         Some((format!("{whole}{part}").parse().ok()?, u32::try_from(part.len()).ok()?))
     }
 
+    /// Returns the number as one of a hundred: it is another number's hundredth too.
+    pub(super) fn in_percent(self) -> Self {
+        Self { is_percent: true, ..self }
+    }
+
+    pub(super) fn is_ten(&self) -> bool {
+        self.text == "10"
+    }
+
     pub(super) fn is_int(&self) -> bool {
         !self.text.contains(['.', '/', 'e'])
     }
@@ -123,12 +149,28 @@ impl Number {
     /// Whether two numbers differ by no more than a share of the larger. Two integers are
     /// compared digit by digit where the tolerance is the default: a double cannot tell
     /// neighbours above 2^53 apart.
+    ///
+    /// `25%` is 25, where the other one leaves the sign away, and 0.25, where it means it.
     pub(crate) fn is_same(&self, other: &Self, tolerance: f64) -> bool {
+        let of_hundred = |percent: &Self| percent.value / 100.0;
+        self.is_near(other, tolerance)
+            || match (self.is_percent, other.is_percent) {
+                (true, false) => is_near(of_hundred(self), other.value, tolerance),
+                (false, true) => is_near(self.value, of_hundred(other), tolerance),
+                _ => false,
+            }
+    }
+
+    fn is_near(&self, other: &Self, tolerance: f64) -> bool {
         if tolerance <= TOLERANCE && self.is_int() && other.is_int() {
             return self.text == other.text;
         }
-        (self.value - other.value).abs() <= tolerance * self.value.abs().max(other.value.abs())
+        is_near(self.value, other.value, tolerance)
     }
+}
+
+fn is_near(one: f64, other: f64, tolerance: f64) -> bool {
+    (one - other).abs() <= tolerance * one.abs().max(other.abs())
 }
 
 fn gcd(a: u128, b: u128) -> u128 {
