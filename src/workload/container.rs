@@ -7,6 +7,9 @@ pub(super) const HEAD: usize = 4096;
 /// Bytes read at a time.
 const PIECE: usize = 1 << 18;
 
+/// The largest window that the format has, 2 GiB; a file that needs less takes less.
+const ZSTD_WINDOW_LOG_MAX: u32 = 31;
+
 /// The text of a file, unpacked and as UTF-8, with its first bytes in front again.
 pub(super) struct Unpacked {
     pub(super) head: Vec<u8>,
@@ -26,7 +29,8 @@ impl Packing {
     fn of(head: &[u8]) -> Option<Self> {
         Some(match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A frame; or one to skip, with which parallel and seekable packers begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..] => Self::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             _ => return None,
@@ -37,7 +41,12 @@ impl Packing {
         Ok(match self {
             // Several members one after the other are one file, as for the tools of each.
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+            Self::Zstd => {
+                let mut reader = zstd::stream::read::Decoder::with_buffer(packed)?;
+                // Large sets are packed with `--long`.
+                reader.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Box::new(reader)
+            }
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
             Self::Xz => Box::new(lzma_rust2::XzReader::new(packed, true)),
         })
@@ -134,6 +143,12 @@ pub(super) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
         ),
         [b'P', b'K', 3 | 5 | 7, 4 | 6 | 8, ..] => {
             ("a zip archive", "unpack it (`unzip`), and name the file inside")
+        }
+        [0x04, 0x22, 0x4d, 0x18, ..] => {
+            ("packed with lz4", "unpack it (`lz4 -d`), or pack it with gzip, zstd, bzip2 or xz")
+        }
+        [0xff, 0x06, 0, 0, b's', b'N', ..] => {
+            ("packed with Snappy", "unpack it, or pack it with gzip, zstd, bzip2 or xz")
         }
         [b'7', b'z', 0xbc, 0xaf, ..] => {
             ("a 7-Zip archive", "unpack it (`7z x`), and name the file inside")

@@ -39,6 +39,8 @@ impl Csv {
             let name = std::str::from_utf8(name).map_err(|_| {
                 bad(format!("a column's name is not valid UTF-8: {}", snippet(name)))
             })?;
+            // Azure's first traces have `TIMESTAMP, ContextTokens`.
+            let name = name.trim();
             if header.iter().any(|known| known == name) {
                 return Err(bad(format!("two columns are called `{}`", name.escape_debug())));
             }

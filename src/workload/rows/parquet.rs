@@ -1,18 +1,20 @@
 //! Apache Parquet, row by row, whatever its bytes are.
 
-use std::collections::BTreeMap;
+mod int96;
+mod values;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use parquet::basic::{LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
-use parquet::record::{Field, Row as ParquetRow};
-use parquet::schema::types::Type;
-use serde_json::{Value, json};
+use parquet::schema::types::SchemaDescPtr;
+use serde_json::Value;
 
 use crate::workload::error::DataError;
 use crate::workload::input::Content;
+use crate::workload::rows::parquet::int96::OldInstants;
+use crate::workload::rows::parquet::values::fields;
 use crate::workload::rows::{BadRow, Place, Row};
 
 pub(super) struct Parquet {
@@ -20,26 +22,39 @@ pub(super) struct Parquet {
     /// The same bytes again, to find out which column is to blame.
     again: Option<Content>,
     rows: RowIter<'static>,
-    times: Times,
+    schema: SchemaDescPtr,
+    old_instants: Option<OldInstants>,
     number: u64,
     failed: bool,
 }
 
 impl Parquet {
     pub(super) fn open(file: String, content: Content) -> Result<Self, DataError> {
-        let again = match &content {
-            Content::File(file) => file.try_clone().ok().map(Content::File),
-            Content::Bytes(bytes) => Some(Content::Bytes(bytes.clone())),
-        };
+        let again = same(&content).ok();
         let opened = caught(|| {
-            let reader = reader(content)?;
-            let times = times(reader.metadata().file_metadata().schema());
-            Ok((RowIter::from_file_into(reader), times))
+            let once_more = same(&content)?;
+            let rows = reader(content)?;
+            let schema = rows.metadata().file_metadata().schema_descr_ptr();
+            let old_instants = OldInstants::of(&schema, || reader(once_more))?;
+            Ok((RowIter::from_file_into(rows), schema, old_instants))
         });
         match opened {
-            Ok((rows, times)) => Ok(Self { file, again, rows, times, number: 0, failed: false }),
+            Ok((rows, schema, old_instants)) => {
+                Ok(Self { file, again, rows, schema, old_instants, number: 0, failed: false })
+            }
             Err(message) => Err(damaged(&file, &message)),
         }
+    }
+
+    fn read(&mut self) -> Result<Option<Value>, String> {
+        caught(|| {
+            let Some(row) = self.rows.next().transpose()? else { return Ok(None) };
+            let mut fields = fields(row, self.schema.root_schema());
+            if let Some(instants) = &mut self.old_instants {
+                instants.put(&mut fields)?;
+            }
+            Ok(Some(fields))
+        })
     }
 
     /// Returns the place of a row that cannot be read, with its column where one is to blame.
@@ -54,6 +69,14 @@ impl Parquet {
             None => row.to_string(),
         }
     }
+}
+
+/// Returns the same bytes once more.
+fn same(content: &Content) -> std::io::Result<Content> {
+    Ok(match content {
+        Content::File(file) => Content::File(file.try_clone()?),
+        Content::Bytes(bytes) => Content::Bytes(bytes.clone()),
+    })
 }
 
 fn reader(content: Content) -> Result<Box<dyn FileReader>, ParquetError> {
@@ -96,9 +119,7 @@ impl Iterator for Parquet {
         if self.failed {
             return None;
         }
-        let rows = &mut self.rows;
-        let times = &self.times;
-        let row = caught(|| rows.next().transpose().map(|row| row.map(|row| fields(row, times))));
+        let row = self.read();
         self.number += 1;
         match row {
             Ok(None) => None,
@@ -109,55 +130,6 @@ impl Iterator for Parquet {
                 Some(Err(BadRow { error, can_go_on: false }))
             }
         }
-    }
-}
-
-/// Returns the fields of a row as they stand in a file of JSON.
-///
-/// Old writers do not say which columns are texts. Their bytes are texts all the same if they
-/// are UTF-8; others are no text, and only a column that is asked for is refused for it.
-fn fields(row: ParquetRow, times: &Times) -> Value {
-    let of_field = |name: &str, field: Field| match &field {
-        Field::TimestampMillis(count) => instant(*count, 1_000_000),
-        Field::TimestampMicros(count) => instant(*count, 1_000),
-        Field::Long(count) if times.contains_key(name) => instant(*count, times[name]),
-        Field::Bytes(bytes) => match bytes.as_utf8() {
-            Ok(text) => Value::from(text),
-            Err(_) => json!({ "bytes": bytes.len() }),
-        },
-        _ => field.to_json_value(),
-    };
-    let columns = row.into_columns().into_iter();
-    let columns = columns.map(|(name, field)| {
-        let value = of_field(&name, field);
-        (name, value)
-    });
-    columns.collect()
-}
-
-/// Nanoseconds of one count, by the name of the column.
-type Times = BTreeMap<String, i128>;
-
-/// Returns the columns that are instants, by their logical type alone: that is how instants
-/// without a zone, and those of nanoseconds, are written.
-fn times(schema: &Type) -> Times {
-    let unit = |column: &Type| match column.get_basic_info().logical_type_ref() {
-        Some(LogicalType::Timestamp(time)) => Some(match time.unit {
-            TimeUnit::MILLIS => 1_000_000,
-            TimeUnit::MICROS => 1_000,
-            TimeUnit::NANOS => 1,
-        }),
-        _ => None,
-    };
-    let columns = schema.get_fields().iter();
-    columns.filter_map(|column| Some((column.name().to_owned(), unit(column)?))).collect()
-}
-
-/// Returns an instant as RFC 3339 writes it; one without a zone counts as UTC.
-fn instant(count: i64, nanos: i128) -> Value {
-    match jiff::Timestamp::from_nanosecond(i128::from(count) * nanos) {
-        Ok(instant) => Value::from(instant.to_string()),
-        Err(_) => Value::from(count),
     }
 }
 

@@ -38,6 +38,19 @@ fn packed_texts_are_unpacked_by_what_they_are() {
         ("x.jsonl.bz2", bzip2(rows)),
         ("x.jsonl.xz", XZ.to_vec()),
         ("named otherwise", gzip(rows)),
+        ("frames.zst", {
+            let to_skip = [&0x184d_2a50_u32.to_le_bytes()[..], &4_u32.to_le_bytes(), b"size"];
+            let frames = ["{\"prompt\":\"a\"}\n", "{\"prompt\":\"b\"}\n"]
+                .map(|row| zstd::encode_all(row.as_bytes(), 1).unwrap());
+            [to_skip.concat(), frames.concat()].concat()
+        }),
+        ("long.zst", {
+            let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            packed.long_distance_matching(true).unwrap();
+            packed.window_log(30).unwrap();
+            packed.write_all(rows).unwrap();
+            packed.finish().unwrap()
+        }),
         ("members.gz", [gzip(b"{\"prompt\":\"a\"}\n"), gzip(b"{\"prompt\":\"b\"}\n")].concat()),
     ];
     for (name, bytes) in packed {
@@ -75,6 +88,7 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
         check(source, name, b"\n<!DOCTYPE html><html></html>", "is a web page");
         check(source, name, b"PK\x03\x04rest", "is a zip archive");
         check(source, name, b"ARROW1\0\0rest", "is an Arrow file");
+        check(source, name, b"\x04\x22\x4d\x18rest", "is packed with lz4");
     }
     check(Source::Csv, "x.csv", b"prompt;answer\na;1\n", "separated by `;`, not by commas");
     check(Source::Csv, "x.csv", b"prompt\tanswer\na\t1\n", "separated by tabs");
