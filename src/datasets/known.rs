@@ -1,5 +1,6 @@
 //! The data sets that `bench` knows by name: where the hub keeps them, what their files are called.
 
+use crate::datasets::shards;
 use crate::plan::cell::Source;
 use crate::plan::data_files::is_data_file;
 
@@ -164,16 +165,8 @@ impl Known {
 pub(crate) fn choose(files: &[String], is_wanted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
     let mut chosen: Vec<String> =
         files.iter().filter(|file| is_wanted(file) && is_data_file(file)).cloned().collect();
-    chosen.sort();
-    let n_parts = chosen.first().and_then(|file| parts_of(file)).unwrap_or(chosen.len());
-    (!chosen.is_empty() && n_parts == chosen.len()).then_some(chosen)
-}
-
-/// Returns 3 for `train-00000-of-00003-a3ecf92756993583.parquet`.
-fn parts_of(file: &str) -> Option<usize> {
-    let (_, after) = file.rsplit_once("-of-")?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    shards::sort(&mut chosen);
+    (!chosen.is_empty() && shards::incomplete(&chosen).is_none()).then_some(chosen)
 }
 
 #[cfg(test)]
@@ -203,5 +196,7 @@ mod tests {
             ]),
         );
         check(&parts[..1], "data/train_sft-", None);
+        let both = [gsm8k[1], gsm8k[2]];
+        check(&both, "main/", Some(&both));
     }
 }

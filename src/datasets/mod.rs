@@ -13,6 +13,7 @@ pub(crate) mod known;
 pub(crate) mod tokenizer;
 
 mod bundled;
+mod shards;
 
 #[cfg(test)]
 mod tests;

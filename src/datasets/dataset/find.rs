@@ -8,6 +8,7 @@ use crate::datasets::dataset::{DatasetError, Search};
 use crate::datasets::download::{FetchError, Fetcher, OnProgress, wait_for};
 use crate::datasets::hub::{Repo, RepoKind, Snapshot};
 use crate::datasets::known::{self, Known};
+use crate::datasets::shards;
 use crate::ids::sha256_hex;
 use crate::plan::cell::DatasetPlan;
 use crate::plan::data_files::{fits, is_data_file, is_pattern};
@@ -161,10 +162,10 @@ fn find_in(
         return Ok(Found::several(dir, paths));
     }
     let of_split = split.map(|split| format!(" of split {split}")).unwrap_or_default();
-    let n_parts = files.iter().filter(|file| is_of_split(file) && is_data_file(file)).count();
-    let found = match n_parts {
-        0 => "none is there".to_owned(),
-        n => format!("{n} are there, and by their names there are more"),
+    let parts = files.iter().filter(|file| is_of_split(file) && is_data_file(file));
+    let found = match shards::incomplete(parts) {
+        None => "none is there".to_owned(),
+        Some((set, found, of)) => format!("{found} of the {of} files `{set}-…` are there"),
     };
     Err(Missing {
         reason: format!("{}: files of rows{of_split} are looked for; {found}", dir.display()),
@@ -182,13 +183,22 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
     let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let dir = local(parent.unwrap_or(Path::new(".")), bases);
-    let mut paths: Vec<PathBuf> = Vec::new();
-    if let Some(dir) = &dir {
-        let fitting = names(dir).into_iter().filter(|name| fits(pattern, name));
-        paths.extend(fitting.map(|name| dir.join(name)));
+    let fitting = dir.iter().flat_map(|dir| names(dir)).filter(|name| fits(pattern, name));
+    let fitting: Vec<String> = fitting.collect();
+    if let Some((set, found, of)) = shards::incomplete(&fitting) {
+        return Err(Missing {
+            reason: format!(
+                "of the {of} files `{set}-…` that fit {location} only {found} are there"
+            ),
+            help: "place the others beside them; a list of names takes some of them alone"
+                .to_owned(),
+        });
     }
     match dir {
-        Some(dir) if !paths.is_empty() => Ok(Found::several(&dir.join(pattern), paths)),
+        Some(dir) if !fitting.is_empty() => {
+            let paths = fitting.iter().map(|name| dir.join(name)).collect();
+            Ok(Found::several(&dir.join(pattern), paths))
+        }
         _ => Err(Missing {
             reason: format!("no file fits {location}"),
             help: "`*` and `?` may stand in the last part of a path".to_owned(),
@@ -196,12 +206,12 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
     }
 }
 
-/// Returns the names of the files in a directory, sorted.
+/// Returns the names of the files in a directory, in order.
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.path().is_file());
     let mut names: Vec<String> = files.filter_map(|it| it.file_name().into_string().ok()).collect();
-    names.sort();
+    shards::sort(&mut names);
     names
 }
 

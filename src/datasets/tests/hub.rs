@@ -326,7 +326,9 @@ fn a_location_that_is_no_file_is_an_error_before_anything_starts() {
     assert!(told.contains("files of rows of split test are looked for; none is there"), "{told}");
     fs::write(root.path().join("dir/test-00000-of-00002.jsonl.gz"), ROWS).unwrap();
     let told = at("dir").to_string();
-    assert!(told.contains("1 are there, and by their names there are more"), "{told}");
+    assert!(told.contains("1 of the 2 files `test-…` are there"), "{told}");
+    let told = at("dir/test*").to_string();
+    assert!(told.contains("of the 2 files `test-…` that fit dir/test* only 1"), "{told}");
     assert!(at("dir/*.csv").to_string().contains("no file fits dir/*.csv"));
     nix::unistd::mkfifo(&root.path().join("pipe.jsonl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(at("pipe.jsonl").to_string().ends_with("not a regular file"));
