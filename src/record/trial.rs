@@ -244,8 +244,13 @@ impl fmt::Display for TraceRecord {
         let requests = if self.n == 1 { "request" } else { "requests" };
         write!(f, "{} {requests} over {span_s} s", self.n)?;
         if span_s > 0.0 {
-            let rate = self.n.saturating_sub(1) as f64 / span_s;
-            write!(f, ", {} per s", (rate * 1000.0).round() / 1000.0)?;
+            let gaps = self.n.saturating_sub(1) as f64;
+            match gaps / span_s {
+                rate if rate >= 0.01 => {
+                    write!(f, ", {} per s", (rate * 1000.0).round() / 1000.0)?;
+                }
+                _ => write!(f, ", one every {} s", (span_s / gaps).round())?,
+            }
         }
         write!(f, "; times {}", self.unit)
     }

@@ -275,7 +275,17 @@ impl<'a> Gathered<'a> {
                     told_kinds(&left_out)
                 ),
             };
-            return Err(DataError::new(file, message, "give a file with more rows"));
+            let is_kind = |kind: RowKind| left_out.iter().any(|(told, _)| told == kind.words());
+            let help = if is_kind(RowKind::NoConversation) && !self.columns.is_empty() {
+                format!(
+                    "say which column holds them: `columns = {{ messages = \"…\" }}`; the first \
+                     row has `{}`",
+                    self.columns.join("`, `").escape_debug()
+                )
+            } else {
+                "give a file with more rows".to_owned()
+            };
+            return Err(DataError::new(file, message, help));
         }
         let pool = self.pool.into_sorted();
         let rows = self.kept.into_sorted();

@@ -17,7 +17,7 @@ const TOKENS_MAX: u32 = 2048;
 /// The column of the conversations.
 pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "conversations")];
 /// What other files of this form call it.
-const ALSO: [&str; 3] = ["conversation", "messages", "items"];
+const ALSO: [&str; 5] = ["conversation", "messages", "items", "dialog", "dialogue"];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let column = reading.columns.name("messages").unwrap_or("conversations");
@@ -26,7 +26,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let Some(value) = found.or_else(|| also().find_map(|name| row.fields.get(*name))) else {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     };
-    if value.as_array().is_some_and(Vec::is_empty) {
+    if value.as_array().is_some_and(Vec::is_empty) || value.as_str() == Some("[]") {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     }
     let Conversation { turns, later, answer, changed } =

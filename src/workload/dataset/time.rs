@@ -29,6 +29,9 @@ pub(super) fn read(value: &Value) -> Option<Written> {
         Value::Number(number) => bare(&number.to_string()),
         Value::String(text) => {
             let text = text.trim();
+            // As logs set them.
+            let text = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+            let text = &within_nanoseconds(text);
             bare(text).or_else(|| date(text).or_else(|| length(text)).map(Written::Typed))
         }
         _ => None,
@@ -59,13 +62,36 @@ fn bare(text: &str) -> Option<Written> {
         // Less than a billionth of the unit is cut off.
         10_i128.checked_pow(shift.unsigned_abs()).map_or(0, |divisor| number / divisor)
     };
-    let is_fraction = mantissa.contains('.');
+    let is_fraction = mantissa.contains('.') || billionths % SECOND != 0;
     Some(Written::Bare { billionths: sign * billionths, is_fraction })
 }
 
 /// Forms of dates that RFC 3339 does not know.
-const FORMS: [&str; 4] =
-    ["%Y/%m/%d %H:%M:%S%.f", "%d/%b/%Y:%H:%M:%S", "%Y-%m-%d %H:%M:%S,%f", "%d.%m.%Y %H:%M:%S%.f"];
+const FORMS: [&str; 10] = [
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%d/%b/%Y:%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S,%f",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%a %b %d %H:%M:%S %Y",
+    "%b %d %Y %H:%M:%S%.f",
+    "%b %d, %Y %H:%M:%S%.f",
+    "%d %b %Y %H:%M:%S%.f",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%b %d, %Y %I:%M:%S %p",
+];
+/// Forms with numbers for day and month, of which nobody knows which comes first: read where only one
+/// of them has such a month.
+const EITHER: [&str; 2] = ["%m/%d/%Y %H:%M:%S%.f", "%d/%m/%Y %H:%M:%S%.f"];
+
+/// Cuts a fraction of a second off behind nanoseconds, as some write more digits than there are.
+fn within_nanoseconds(text: &str) -> String {
+    let Some(point) = text.rfind(['.', ',']).filter(|_| text.contains(':')) else {
+        return text.to_owned();
+    };
+    let behind = &text[point + 1..];
+    let n_digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+    format!("{}{}{}", &text[..=point], &behind[..n_digits.min(9)], &behind[n_digits..])
+}
 
 /// Reads a date with a time of day, with or without zone, as RFC 3339 and people write it.
 ///
@@ -80,8 +106,11 @@ fn date(text: &str) -> Option<i128> {
     };
     // A space in front of the zone, or its name.
     let without_name = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT"));
-    if let Some(date) = without_name.and_then(|text| text.trim_end().parse().ok()) {
-        return of_utc(date);
+    if let Some(instant) = without_name.and_then(|text| date(text.trim_end())) {
+        return Some(instant);
+    }
+    if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
+        return Some(zoned.timestamp().as_nanosecond());
     }
     if let Some((date, zone)) = text.rsplit_once(' ')
         && zone.starts_with(['+', '-'])
@@ -97,17 +126,39 @@ fn date(text: &str) -> Option<i128> {
     {
         return Some(stamp.as_nanosecond());
     }
-    FORMS.iter().find_map(|form| of_utc(jiff::civil::DateTime::strptime(form, text).ok()?))
+    let read = |form: &&str| of_utc(jiff::civil::DateTime::strptime(form, text).ok()?);
+    FORMS.iter().find_map(read).or_else(|| match EITHER.each_ref().map(read) {
+        [Some(only), None] | [None, Some(only)] => Some(only),
+        _ => None,
+    })
 }
 
 /// Reads a length of time with its unit, `305 ms`, or the time on a clock, `00:00:01.5`.
 fn length(text: &str) -> Option<i128> {
-    let on_a_clock =
-        || text.parse::<jiff::civil::Time>().ok()?.since(jiff::civil::Time::midnight()).ok();
-    if let Ok(length) = text.parse::<jiff::SignedDuration>() {
-        return Some(length.as_nanos());
-    }
-    Some(jiff::SignedDuration::try_from(on_a_clock()?).ok()?.as_nanos())
+    let length = text.parse::<jiff::SignedDuration>().ok();
+    length.map(|length| length.as_nanos()).or_else(|| on_a_clock(text))
+}
+
+/// Reads `12:00:00.5`, also behind days: `1 days 02:00:00` of pandas, `1 day, 2:00:00` of Python.
+fn on_a_clock(text: &str) -> Option<i128> {
+    let (days, clock) = match text.split_once("day") {
+        Some((days, clock)) => (days.trim().parse::<i128>().ok()?, clock),
+        None => (0, text),
+    };
+    let clock = clock.strip_prefix('s').unwrap_or(clock);
+    let clock = clock.strip_prefix(',').unwrap_or(clock).trim_start();
+    let mut parts = clock.splitn(3, ':');
+    let whole = |part: Option<&str>| {
+        let part = part.filter(|part| (1..=4).contains(&part.len()))?;
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<i128>().ok())?
+    };
+    let (hours, minutes) = (whole(parts.next())?, whole(parts.next())?);
+    let seconds = match bare(&parts.next().unwrap_or("0").replace(',', "."))? {
+        Written::Bare { billionths, .. } if (0..60 * SECOND).contains(&billionths) => billionths,
+        _ => return None,
+    };
+    let minutes = (minutes < 60).then_some(((days * 24 + hours) * 60 + minutes) * 60 * SECOND);
+    Some(minutes? + seconds)
 }
 
 /// The unit of numbers, and how it is known.
@@ -240,6 +291,22 @@ mod tests {
             "2023-11-16 12:00:00 UTC",
             "2023/11/16 12:00:00",
             "16/Nov/2023:12:00:00 +0000",
+            "[16/Nov/2023:12:00:00 +0000]",
+            "2023-11-16T12:00:00,000Z",
+            "2023-11-16 12:00:00.0000000000",
+            "2023-11-16 12:00:00 +0000 UTC",
+            "2023-11-16T12:00:00.000+0000",
+            "2023-11-16T13:00:00+01:00[Europe/Berlin]",
+            "20231116T120000Z",
+            "Thu, 16 Nov 2023 12:00:00 +0000",
+            "Thu, 16 Nov 2023 12:00:00 GMT",
+            "Thu Nov 16 12:00:00 2023",
+            "Nov 16 2023 12:00:00",
+            "Nov 16, 2023 12:00:00 PM",
+            "11/16/2023 12:00:00 PM",
+            "11/16/2023 12:00:00",
+            "16/11/2023 12:00:00",
+            "16.11.2023 12:00:00",
         ] {
             typed(text, noon);
         }
@@ -247,7 +314,15 @@ mod tests {
         typed("305ms", 305_000_000);
         typed("305 ms", 305_000_000);
         typed("1.5s", SECOND * 3 / 2);
-        typed("00:00:01.5", SECOND * 3 / 2);
+        for text in ["00:00:01.5", "0:00:01.500000", "00:00:01,5", "0 days 00:00:01.5"] {
+            typed(text, SECOND * 3 / 2);
+        }
+        typed("1 day, 2:00:00", 26 * 3_600 * SECOND);
+        typed("25:00:00", 25 * 3_600 * SECOND);
+        typed("PT1.5S", SECOND * 3 / 2);
+        for unclear in ["05/06/2023 12:00:00", "1:2:3:4", "a day 1:00"] {
+            assert_eq!(read(&json!(unclear)), None, "{unclear}");
+        }
         for odd in [json!(true), json!(""), json!("noon"), json!("nan"), json!([1])] {
             assert_eq!(read(&odd), None, "{odd}");
         }
@@ -264,6 +339,8 @@ mod tests {
         check(json!(1_700_136_000_123_456_789_u64), 1_700_136_000_123_456_789 * SECOND, false);
         check(json!(-5), -5 * SECOND, false);
         check(json!(1e-3), 1_000_000, true);
+        check(json!("5e-1"), 500_000_000, true);
+        check(json!("5e1"), 50 * SECOND, false);
     }
 
     /// Returns the times since the first and the unit, or the question.

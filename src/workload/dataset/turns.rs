@@ -38,6 +38,11 @@ pub(super) struct Unsent {
     pub(super) message: String,
 }
 
+/// What says who speaks, in the order in which it is looked for.
+const ROLES: [&str; 4] = ["role", "from", "speaker", "sender"];
+/// What holds a message's text, likewise.
+const CONTENTS: [&str; 4] = ["content", "value", "text", "message"];
+
 /// Who speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Speaker {
@@ -55,7 +60,8 @@ impl Speaker {
             "human" | "user" | "prompter" => Self::Asks("user"),
             "system" => Self::Asks("system"),
             "developer" => Self::Asks("developer"),
-            "gpt" | "chatgpt" | "bing" | "bard" | "assistant" | "model" => Self::Answers,
+            "gpt" | "chatgpt" | "bing" | "bard" | "assistant" | "model" | "bot" | "chatbot"
+            | "ai" => Self::Answers,
             "function_call" | "tool_call" => Self::Works("assistant"),
             "tool" | "function" | "observation" | "function_response" | "tool_response"
             | "ipython" => Self::Works("tool"),
@@ -78,7 +84,8 @@ pub(super) fn from_messages(reading: &Reading<'_>, row: &Row) -> Result<Conversa
 /// Reads a conversation, in OpenAI's form or in `ShareGPT`'s, up to the last message that is
 /// sent: one turn alone unless all are wanted. What stands behind is not judged.
 pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversation, Unsent> {
-    let items = items(value)?;
+    let written = written(value);
+    let items = items(written.as_ref().unwrap_or(value))?;
     let multi_turn = plan.multi_turn;
     let mut reader = Reader { same_role: plan.turns, ..Reader::default() };
     for (index, item) in items.iter().enumerate() {
@@ -210,7 +217,8 @@ impl Reader {
 
 /// Reads a list of messages that is sent as it stands.
 pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
-    let items = items(value)?;
+    let written = written(value);
+    let items = items(written.as_ref().unwrap_or(value))?;
     let read = items.iter().enumerate().map(|(index, item)| {
         let (role, content) = match speaker(item, index)? {
             Speaker::Asks(role) | Speaker::Works(role) => (role, sent_text(item, index)?),
@@ -222,6 +230,12 @@ pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
     read.collect()
 }
 
+/// Returns the list that a text holds as JSON: so tables of texts alone have it.
+fn written(value: &Value) -> Option<Value> {
+    let text = value.as_str().filter(|text| text.trim_start().starts_with('['))?;
+    serde_json::from_str(text).ok()
+}
+
 fn items(value: &Value) -> Result<&[Value], Unsent> {
     let message = || "not a list of messages".to_owned();
     let items = value.as_array();
@@ -229,7 +243,7 @@ fn items(value: &Value) -> Result<&[Value], Unsent> {
 }
 
 fn speaker(item: &Value, index: usize) -> Result<Speaker, Unsent> {
-    let role = item.get("role").or_else(|| item.get("from")).and_then(Value::as_str);
+    let role = ROLES.iter().find_map(|key| item.get(key)).and_then(Value::as_str);
     let Some(role) = role else {
         let message = format!("message {} has no `role`", index + 1);
         return Err(Unsent { kind: RowKind::DamagedTurn, message });
@@ -259,7 +273,7 @@ fn sent_text(item: &Value, index: usize) -> Result<String, Unsent> {
 
 /// Returns the text of a message: a text, or parts that are all texts, a line each.
 fn text(item: &Value) -> Option<String> {
-    let content = ["content", "value", "text"].iter().find_map(|key| item.get(key))?;
+    let content = CONTENTS.iter().find_map(|key| item.get(key))?;
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) if !parts.is_empty() => {

@@ -355,6 +355,22 @@ fn each_role_stays_what_it_is() {
 }
 
 #[test]
+fn conversations_are_known_in_the_words_of_other_files() {
+    let check = |conversation: &str| {
+        let columns = [("messages".to_owned(), "messages".to_owned())].into();
+        let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+        let row = format!("{{\"messages\":{conversation}}}");
+        let samples = read(&plan, "x.jsonl", row.as_bytes()).unwrap();
+        assert_eq!(texts(samples.rows()), ["U"], "{conversation}");
+    };
+    let list = r#"[{"from":"human","value":"U"},{"from":"gpt","value":"A"}]"#;
+    check(list);
+    check(&serde_json::json!(list).to_string());
+    check(r#"[{"sender":"human","text":"U"},{"sender":"ai","text":"A"}]"#);
+    check(r#"[{"speaker":"user","message":"U"},{"speaker":"bot","message":"A"}]"#);
+}
+
+#[test]
 fn an_id_that_occurs_twice_is_an_error() {
     let columns = [("id".to_owned(), "id".to_owned())].into();
     let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
