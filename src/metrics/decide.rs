@@ -11,6 +11,7 @@ use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::GOOD_PCT;
 use crate::metrics::summary::{CellSummary, Figure, GateOutcome, GateResult, Summary};
 use crate::plan::Plan;
+use crate::stats::dominance::dominators;
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 
 /// Version of the form in which a decision is written.
@@ -135,12 +136,10 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
             dominated_by: None,
         })
         .collect();
-    let criteria: Vec<Option<Criteria>> = cells.iter().map(|cell| criteria(cell)).collect();
-    for (at, own) in criteria.iter().enumerate() {
-        let Some(own) = own else { continue };
-        let is_better = |other: &Option<Criteria>| other.is_some_and(|it| dominates(&it, own));
-        let better = criteria.iter().position(is_better);
-        weighed[at].dominated_by = better.map(|other| cells[other].name.clone());
+    let known = cells.iter().enumerate().filter_map(|(at, cell)| Some((at, criteria(cell)?)));
+    let (places, criteria): (Vec<usize>, Vec<Criteria>) = known.unzip();
+    for (at, better) in places.iter().zip(dominators(&criteria)) {
+        weighed[*at].dominated_by = better.map(|other| cells[places[other]].name.clone());
     }
     let sign = if goal.larger_is_better() == Some(true) { 1.0 } else { -1.0 };
     let score = |at: usize| weighed[at].goal.map(|value| sign * value);
@@ -239,28 +238,21 @@ fn margin(best: &Figure, other: &Figure, sign: f64) -> Margin {
 }
 
 /// Values by which a cell is weighed, with their intervals, turned so that more is better.
-type Criteria = [(f64, Interval); 3];
+type Criteria = [Estimate; 3];
 
 /// Returns the criteria of a cell; `None` where it lacks one.
 fn criteria(cell: &CellSummary) -> Option<Criteria> {
-    let mut found = [(0.0, Interval::new(0.0, 0.0)); 3];
+    let mut found = [Estimate { value: 0.0, interval: Interval::new(0.0, 0.0) }; 3];
     for (quantity, place) in CRITERIA.iter().zip(&mut found) {
         let figure = quantity.believed(cell)?;
         let value = figure.value?;
         let (low, high) = figure.interval.unwrap_or((value, value));
         *place = match quantity.larger_is_better() {
-            Some(true) => (value, Interval::new(low, high)),
-            _ => (-value, Interval::new(-high, -low)),
+            Some(true) => Estimate { value, interval: Interval::new(low, high) },
+            _ => Estimate { value: -value, interval: Interval::new(-high, -low) },
         };
     }
     Some(found)
-}
-
-/// Whether a cell is at least as good as another by every criterion, and better by one of them
-/// beyond the intervals of both.
-fn dominates(one: &Criteria, other: &Criteria) -> bool {
-    let mut pairs = one.iter().zip(other);
-    pairs.clone().all(|((a, _), (b, _))| a >= b) && pairs.any(|((_, a), (_, b))| a.low > b.high)
 }
 
 fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<Capacity> {

@@ -4,6 +4,7 @@
 //! one computed by another program.
 
 pub(crate) mod change_point;
+pub(crate) mod dominance;
 pub(crate) mod interval;
 pub(crate) mod mean;
 pub(crate) mod proportion;
