@@ -140,6 +140,7 @@ fn without_nulls(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::fixture::with_mean;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -148,5 +149,81 @@ mod tests {
             sample_run::with_input(|input| render(input.run, "0.1.0", input.plan, input.summary));
         let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&first).unwrap());
+    }
+
+    /// What the published schema asks for, and that it knows no other members: `Load`,
+    /// `LoadStandardized`, `Statistics`, `AggregateRequests`, `AggregateLatency`,
+    /// `AggregateThroughput` of `br_v0_2_json_schema.json` and `schema_v0_2.py`
+    /// (llm-d/llm-d-benchmark at 8bc9f1d). Documents of this function were held against both.
+    #[test]
+    fn documents_have_what_the_schema_requires_and_nothing_that_it_does_not_know() {
+        let text = sample_run::with_input(|input| {
+            let mut summary = input.summary.clone();
+            let lengths = |cell| with_mean(cell, MetricId::PromptTokens, 64.0);
+            summary.cells = summary.cells.into_iter().map(lengths).collect();
+            render(input.run, "0.1.0", input.plan, &summary)
+        });
+        let statistics = [
+            "units", "mean", "mode", "stddev", "min", "p0p1", "p1", "p5", "p10", "p25", "p50",
+            "p75", "p90", "p95", "p99", "p99p9", "max",
+        ];
+        let members = |value: &Value, required: &[&str], known: &[&str], at: &str| {
+            let members = value.as_object().unwrap_or_else(|| panic!("{at}: {value}"));
+            for name in required {
+                assert!(members.contains_key(*name), "{at} has no {name}");
+            }
+            for name in members.keys() {
+                assert!(required.contains(&&**name) || known.contains(&&**name), "{at}/{name}");
+            }
+        };
+        let units = |value: &Value, name: &str, allowed: &[&str]| {
+            let Some(told) = value.get(name) else { return };
+            members(told, &["units", "mean"], &statistics, name);
+            assert!(allowed.contains(&told["units"].as_str().unwrap()), "{name}: {told}");
+        };
+        let mut n_loads = 0;
+        for line in text.lines() {
+            let document: Value = serde_json::from_str(line).unwrap();
+            members(&document, &["version", "run", "results"], &["scenario"], "");
+            assert_eq!(document["version"], "0.2");
+            members(&document["run"], &["uid", "time"], &["eid"], "run");
+            if let Some(load) = document["scenario"].get("load") {
+                n_loads += 1;
+                members(load, &["metadata", "standardized", "native"], &[], "load");
+                let required = ["tool", "tool_version", "source", "input_seq_len"];
+                let known = ["output_seq_len", "rate_qps", "concurrency"];
+                members(&load["standardized"], &required, &known, "standardized");
+                let length = &load["standardized"]["input_seq_len"];
+                members(length, &["distribution", "value"], &["min", "max"], "input_seq_len");
+                assert!(length["value"].as_f64().unwrap() >= 1.0, "{length}");
+            }
+            let aggregate = &document["results"]["request_performance"]["aggregate"];
+            members(aggregate, &[], &["requests", "latency", "throughput"], "aggregate");
+            let known = ["failures", "incomplete", "input_length", "output_length"];
+            members(&aggregate["requests"], &["total"], &known, "requests");
+            let [requests, latency, throughput] =
+                ["requests", "latency", "throughput"].map(|part| &aggregate[part]);
+            for length in ["input_length", "output_length"] {
+                units(requests, length, &["count"]);
+            }
+            let known = [
+                ("time_to_first_token", &["ms", "s", "us"][..]),
+                ("time_per_output_token", &["ms/token", "s/token"]),
+                ("inter_token_latency", &["ms/token", "s/token"]),
+                ("request_latency", &["ms", "s", "us"]),
+            ];
+            members(latency, &[], &known.map(|(name, _)| name), "latency");
+            for (name, allowed) in known {
+                units(latency, name, allowed);
+            }
+            let rates =
+                ["input_token_rate", "output_token_rate", "total_token_rate", "request_rate"];
+            members(throughput, &[], &rates, "throughput");
+            for rate in &rates[..3] {
+                units(throughput, rate, &["tokens/s"]);
+            }
+            units(throughput, "request_rate", &["queries/s"]);
+        }
+        assert!(n_loads > 0, "a load is told: {text}");
     }
 }

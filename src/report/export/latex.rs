@@ -1,4 +1,6 @@
 //! The main table for LaTeX, with the rules of the package `booktabs`.
+//!
+//! `pdflatex` takes it as it stands; names in letters that it has not want `xelatex` or `lualatex`.
 
 use crate::report::view::ReportView;
 use crate::report::view::table::{Column, Table, TableCell};
@@ -28,14 +30,24 @@ fn told(cell: &TableCell) -> String {
 }
 
 fn row(cells: impl Iterator<Item = String>) -> String {
-    format!("{} \\\\", cells.map(|cell| escaped(&cell)).collect::<Vec<_>>().join(" & "))
+    let row = cells.map(|cell| escaped(&cell)).collect::<Vec<_>>().join(" & ");
+    // Behind the `\\` of the row before, `[` would begin a length.
+    let row = if row.starts_with('[') { format!("{{}}{row}") } else { row };
+    format!("{row} \\\\")
 }
 
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
+    let mut before = ' ';
     for character in text.chars() {
         match character {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => safe.extend(['\\', character]),
+            // `--flag` is no dash.
+            '-' if before == '-' => safe.push_str("{}-"),
+            // Nor are these the marks of languages, or of the start of a mode.
+            '"' => safe.push_str("\\textquotedbl{}"),
+            '`' => safe.push_str("\\textasciigrave{}"),
+            '|' => safe.push_str("\\textbar{}"),
             '\\' => safe.push_str("\\textbackslash{}"),
             '~' => safe.push_str("\\textasciitilde{}"),
             '^' => safe.push_str("\\textasciicircum{}"),
@@ -43,9 +55,18 @@ fn escaped(text: &str) -> String {
             '>' => safe.push_str("\\textgreater{}"),
             '±' => safe.push_str("$\\pm$"),
             '×' => safe.push_str("$\\times$"),
+            '−' => safe.push_str("$-$"),
+            '≤' => safe.push_str("$\\leq$"),
+            '≥' => safe.push_str("$\\geq$"),
+            '≈' => safe.push_str("$\\approx$"),
+            '✓' => safe.push_str("met"),
+            '✗' => safe.push_str("missed"),
             '–' => safe.push_str("--"),
+            // A line end in a name would begin a paragraph, which a table may not have.
+            _ if character.is_control() => safe.push(' '),
             _ => safe.push(character),
         }
+        before = character;
     }
     safe
 }
@@ -62,6 +83,20 @@ mod tests {
 
     #[test]
     fn what_latex_would_read_is_escaped() {
-        assert_eq!(escaped(r"50 % of a_b \x ±2"), r"50 \% of a\_b \textbackslash{}x $\pm$2");
+        let check = |text: &str, expected: &str| assert_eq!(escaped(text), expected, "{text}");
+        check(r"50 % of a_b \x ±2", r"50 \% of a\_b \textbackslash{}x $\pm$2");
+        check("#1 & {2} $3 ~4 ^5", r"\#1 \& \{2\} \$3 \textasciitilde{}4 \textasciicircum{}5");
+        check("--eager a-b ---", "-{}-eager a-b -{}-{}-");
+        check(
+            "\"<|x|>\" `y`",
+            concat!(
+                r"\textquotedbl{}\textless{}\textbar{}x\textbar{}\textgreater{}\textquotedbl{}",
+                r" \textasciigrave{}y\textasciigrave{}",
+            ),
+        );
+        check("−5 ≤ 3 × 2 – ≈ ≥", r"$-$5 $\leq$ 3 $\times$ 2 -- $\approx$ $\geq$");
+        check("a\n\nb\tc", "a  b c");
+        let cells = ["[1, 2]", "3"].map(str::to_owned);
+        assert_eq!(row(cells.into_iter()), r"{}[1, 2] & 3 \\");
     }
 }

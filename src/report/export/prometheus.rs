@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::metrics::summary::NumberState;
     use crate::metrics::tests::fixture::{measured_cell, with_figure, with_mean};
+    use crate::report::tests::sample_run;
 
     #[test]
     fn each_number_has_its_unit_in_its_name_and_its_cell_in_its_labels() {
@@ -107,5 +108,46 @@ mod tests {
         cell.figures.insert(MetricId::OutputThroughput.into(), bad);
         let summary = Summary { cells: vec![cell], ..Summary::default() };
         insta::assert_snapshot!(render("chat-1", &summary));
+    }
+
+    /// The rules of the text format: each family once, with its help and type in front, names and
+    /// labels of the letters that are allowed, no series twice, numbers that are numbers.
+    ///
+    /// Source: prometheus.io, "Exposition formats" and "Metric names and labels".
+    #[test]
+    fn a_scraper_takes_it() {
+        use std::collections::BTreeSet;
+
+        let text = sample_run::with_input(|input| render("run \"1\"\n\\x", input.summary));
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let (mut families, mut series) = (BTreeSet::new(), BTreeSet::new());
+        let mut family = String::new();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, said) = help.split_once(' ').unwrap();
+                assert!(is_name(name) && !said.trim().is_empty(), "{line}");
+                assert!(families.insert(name.to_owned()), "{name} comes twice");
+                let kind = lines.next().unwrap().strip_prefix(&format!("# TYPE {name} "));
+                assert!(matches!(kind, Some("gauge" | "summary")), "{line}");
+                family = name.to_owned();
+                continue;
+            }
+            let (metric, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+            let (name, labels) = metric.split_once('{').unwrap();
+            let suffix = name.strip_prefix(&family).unwrap();
+            assert!(matches!(suffix, "" | "_sum" | "_count"), "{line}");
+            for label in labels.trim_end_matches("\"}").split("\",") {
+                let (label, value) = label.split_once("=\"").unwrap();
+                assert!(is_name(label) && !label.starts_with("__"), "{line}");
+                assert!(!value.replace("\\\\", "").replace("\\\"", "").contains('"'), "{line}");
+            }
+            assert!(series.insert(metric.to_owned()), "{metric} comes twice");
+        }
+        assert!(series.len() > 50, "{} series", series.len());
     }
 }
