@@ -10,12 +10,26 @@ mod undecided;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+
+/// What keeps the tests of this file from each other's milliseconds: those that hold sends against a
+/// clock run alone, all others beside each other.
+static TURN: RwLock<()> = RwLock::new(());
+
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs the program without network and with caches of its own.
 fn bench(args: &[&str], home: &Path) -> Output {
@@ -66,6 +80,7 @@ fn answers(dir: &Path, cell: &str) -> (BTreeMap<u64, String>, String) {
 
 #[test]
 fn prompts_rendered_by_the_models_template_are_answered_alike_as_text_and_as_token_ids() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     let source = format!(
@@ -94,6 +109,43 @@ fn prompts_rendered_by_the_models_template_are_answered_alike_as_text_and_as_tok
     assert_ne!(plain_hash, tokens_hash, "token ids were sent");
 }
 
+/// A salt is another one in each cell, so that caches do not help: without it, the prompts are the
+/// same tokens, and are known to be.
+#[test]
+fn the_tokens_of_prompts_are_compared_without_their_salt() {
+    let _turn = beside_others();
+    let home = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let scenario = |salt: bool| {
+        format!(
+            "report = \"default\"\n[engine.sim]\nttft = \"1ms\"\nitl = \"1ms\"\n[request]\n\
+             api = \"completions\"\nmax-tokens = 2\nsalt = {salt}\n[phase.load]\n\
+             concurrency = 1\nrequests = \"all\"\n[dataset.q]\nsource = \"jsonl\"\nlimit = 4\n\
+             location = \"{root}/fixtures/datasets/word_problems.jsonl\"\n\
+             columns = {{ prompt = \"question\" }}\n\
+             tokenizer = \"{root}/fixtures/models/word-problems-1m\"\n"
+        )
+    };
+    let told = |salt: bool| {
+        let file = home.path().join(format!("{salt}.toml"));
+        fs::write(&file, scenario(salt)).unwrap();
+        let dir = home.path().join(format!("run-{salt}"));
+        run(&file, &dir, home.path());
+        let requests = records(&dir.join("cells/engine=sim/trial-1"), "requests.jsonl");
+        let by_row = requests.into_iter().map(|it| {
+            let count = it["prompt_tokens_counted"].as_u64();
+            (it["sample"].as_u64().unwrap(), (it["prompt_ids_hash"].as_u64().unwrap(), count))
+        });
+        by_row.collect::<BTreeMap<_, _>>()
+    };
+    let (plain, salted) = (told(false), told(true));
+    assert_eq!(plain.len(), 4);
+    for (row, (hash, count)) in plain {
+        assert!(count.is_some());
+        assert_eq!(salted[&row], (hash, None), "row {row}: its salt has tokens, too");
+    }
+}
+
 /// Seconds between each event of the first name and the next one of the second.
 fn seconds_between(events: &Path, first: &str, second: &str) -> Vec<f64> {
     let text = fs::read_to_string(events).unwrap();
@@ -111,6 +163,7 @@ fn seconds_between(events: &Path, first: &str, second: &str) -> Vec<f64> {
 /// An engine on a GPU once idled for a minute before each trial of 100,000 rows.
 #[test]
 fn an_engine_waits_for_no_prompt() {
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     let rows = (0..4_000).map(|row| {
@@ -139,6 +192,7 @@ fn an_engine_waits_for_no_prompt() {
 
 #[test]
 fn answers_under_load_are_held_against_those_of_one_stream() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
     let path = Path::new("scenarios/accuracy_under_load.toml");
@@ -176,6 +230,7 @@ fn answers_under_load_are_held_against_those_of_one_stream() {
 
 #[test]
 fn a_file_of_answers_is_graded_and_a_gold_that_cannot_be_read_is_named() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("answers.jsonl");
     fs::write(&file, "{\"output\":\"#### 1,234\",\"gold\":\"1234\"}\n").unwrap();
@@ -194,6 +249,7 @@ fn a_file_of_answers_is_graded_and_a_gold_that_cannot_be_read_is_named() {
 
 #[test]
 fn without_network_a_data_set_says_where_its_file_is_to_be_placed() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join("cache/bench/datasets/gsm8k/test.jsonl");
     let listed = stdout(&bench(&["data", "list"], home.path()));
@@ -213,6 +269,7 @@ fn without_network_a_data_set_says_where_its_file_is_to_be_placed() {
 
 #[test]
 fn a_damaged_file_of_the_cache_is_found() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("cache/bench/urls/0123456789abcdef");
     fs::create_dir_all(&dir).unwrap();
@@ -263,6 +320,7 @@ const WILD: &str = r#"[
 
 #[test]
 fn conversations_are_sent_as_they_are_found_and_what_is_left_out_is_counted_by_kind() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     fs::write(home.path().join("wild.json"), WILD).unwrap();
@@ -310,6 +368,7 @@ fn conversations_are_sent_as_they_are_found_and_what_is_left_out_is_counted_by_k
 
 #[test]
 fn the_day_of_a_template_is_that_of_the_runs_begin() {
+    let _turn = beside_others();
     let home = tempfile::tempdir().unwrap();
     let model = home.path().join("model");
     fs::create_dir(&model).unwrap();
@@ -359,8 +418,7 @@ fn the_day_of_a_template_is_that_of_the_runs_begin() {
 
 #[test]
 fn an_interrupt_ends_the_reading_of_a_long_file() {
-    use std::io::Write as _;
-
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let row = format!("{{\"prompt\":\"{}\"}}\n", "word ".repeat(200));
     let mut file = fs::File::create(home.path().join("long.jsonl")).unwrap();
@@ -432,6 +490,7 @@ fn replay(home: &Path, name: &str, speedup: f64, traces: &[(&str, &str, &str)]) 
 
 #[test]
 fn traces_of_lengths_are_replayed_with_exact_tokens_at_their_times() {
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let rows = trace_rows(1_000);
     let lines = |line: &dyn Fn(u64, u64, u64) -> String| -> String {
@@ -523,6 +582,7 @@ fn n_late(dir: &Path, trace: &str, rows: &[(u64, u64, u64)]) -> usize {
 
 #[test]
 fn sessions_of_agents_wait_between_turns_and_go_on_with_the_answers_they_got() {
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     let text = [
@@ -570,6 +630,7 @@ fn sessions_of_agents_wait_between_turns_and_go_on_with_the_answers_they_got() {
 /// once took eighteen seconds.
 #[test]
 fn twenty_of_fifty_thousand_conversations_are_read_within_a_second() {
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
     let turn = |from: &str, n: usize| {

@@ -57,8 +57,8 @@ pub struct RequestRecord {
     /// Tokens of the prompt by the pinned tokenizer, if one is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_counted: Option<u32>,
-    /// First 48 bits of the SHA-256 over the ids of these tokens, each in four bytes, the least
-    /// first: the same for the same prompt as a model reads it.
+    /// First 48 bits of the SHA-256 over the ids of the prompt's tokens, each in four bytes, the
+    /// least first: the same for the same prompt as a model reads it. A salt is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_ids_hash: Option<u64>,
     /// TTFT as the simulated engine saw it, at least and at most: from its kernel's stamp of the

@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase};
 use crate::plan::launch::Launch;
 use crate::record::golds::{GoldsRecord, QuestionsRecord};
+use crate::record::request::RequestRecord;
 use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
@@ -382,9 +383,26 @@ impl Prepared {
         let tokenizer = dataset.tokenizer.clone();
         let positions: BTreeSet<usize> = workload.positions().take(QUESTIONS).collect();
         let questions = positions.into_iter().filter_map(|at| prompts.question(at)).collect();
-        // A salt makes each prompt another one than was counted.
-        let counted = (!cell.request.salt).then(|| Arc::clone(prompts));
-        Ok(CellWorkload { phases, n_requests, record, questions, counted, tokenizer })
+        let known = Some(KnownPrompts { prompts: Arc::clone(prompts), salted: cell.request.salt });
+        Ok(CellWorkload { phases, n_requests, record, questions, known, tokenizer })
+    }
+}
+
+/// Prompts whose tokens are known by the data set's tokenizer.
+pub(super) struct KnownPrompts {
+    prompts: Arc<Prompts>,
+    /// Whether each is sent behind a salt, whose tokens are not among them.
+    salted: bool,
+}
+
+impl KnownPrompts {
+    /// Writes into the record of a first turn what is known of its prompt. A salt is another one in
+    /// each cell and trial: without it the same rows can be compared, and their number of tokens is
+    /// not what was sent.
+    pub(super) fn tell(&self, record: &mut RequestRecord) {
+        let ids = self.prompts.ids_of(record.sample);
+        record.prompt_tokens_counted = ids.filter(|_| !self.salted).map(|ids| ids.n);
+        record.prompt_ids_hash = ids.map(|ids| ids.hash);
     }
 }
 
@@ -396,8 +414,8 @@ pub(super) struct CellWorkload {
     pub(super) record: DatasetRecord,
     /// Some of the prompts, as an engine's tokenizer is asked for them.
     pub(super) questions: Vec<Question>,
-    /// The prompts whose tokens have been counted as they are sent.
-    pub(super) counted: Option<Arc<Prompts>>,
+    /// What is known of the prompts; the first trial to end takes it.
+    pub(super) known: Option<KnownPrompts>,
     tokenizer: Option<Arc<Tokenizer>>,
 }
 

@@ -24,7 +24,7 @@ use crate::record::trial::{ClientRecord, DatasetRecord, Idle, TrialRecord};
 use crate::run::clients::{Clients, ClientsError};
 use crate::run::disk_watch::DiskWatch;
 use crate::run::engine_tokens::engine_tokens;
-use crate::run::prepare::CellWorkload;
+use crate::run::prepare::{CellWorkload, KnownPrompts};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial_spec::{Aim, trial_spec};
 use crate::run::until::UntilKnown;
@@ -34,7 +34,6 @@ use crate::store::trial_sync::TrialSync;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::sampler::Sampler;
 use crate::units::Nanos;
-use crate::workload::prompts::Prompts;
 
 /// How often the watch looks at engine, user and progress.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -116,7 +115,7 @@ pub(super) fn carry_out(
     let mut idle = Idle { before: context.is_idle(), after: None };
     let epoch = Epoch::now();
     let n_requests = workload.n_requests.clone();
-    let counted = workload.counted.take();
+    let known = workload.known.take();
     let engine = context.engine;
     let aim = Aim {
         base_url: engine.base_url().to_owned(),
@@ -141,7 +140,7 @@ pub(super) fn carry_out(
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
             let until = UntilKnown::of(phases);
-            let mut sink = sink(&writer, &disk, counted, until.map(|until| (until, &control)));
+            let mut sink = sink(&writer, &disk, known, until.map(|until| (until, &control)));
             let report = match clients {
                 None => run_trial(spec, &mut sink, &control, &live)
                     .map(|report| (report, Vec::new()))
@@ -239,18 +238,16 @@ fn finish(
 fn sink(
     writer: &Mutex<TrialWriter>,
     disk: &DiskWatch,
-    counted: Option<Arc<Prompts>>,
+    known: Option<KnownPrompts>,
     mut until: Option<(UntilKnown, &Control)>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
         if let Some((until, control)) = &mut until {
             until.push(&record, control);
         }
-        // A later turn of a conversation holds the history, too.
-        if record.turn == 0 {
-            let ids = counted.as_ref().and_then(|prompts| prompts.ids_of(record.sample));
-            record.prompt_tokens_counted = ids.map(|ids| ids.n);
-            record.prompt_ids_hash = ids.map(|ids| ids.hash);
+        // A later turn of a conversation holds the answers that came, too.
+        if let Some(known) = known.as_ref().filter(|_| record.turn == 0) {
+            known.tell(&mut record);
         }
         disk.during(|| {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
