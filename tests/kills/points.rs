@@ -129,10 +129,7 @@ fn wait_for_end(bed: &Bed, strace: &mut Child) {
     let mut was_seen = false;
     while strace.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "still there: {:?}", bed.processes());
-        let is_seen = bed
-            .processes()
-            .iter()
-            .any(|(_, command)| !command.starts_with("strace") && !command.contains("serve sim"));
+        let is_seen = bed.processes().iter().any(|(_, command)| is_of_a_run(command));
         was_seen |= is_seen;
         if was_seen && !is_seen {
             let _ = strace.kill();
@@ -141,6 +138,12 @@ fn wait_for_end(bed: &Bed, strace: &mut Child) {
         }
         sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether a command line is that of a runner or a guardian. A process that is about to be gone has
+/// none: strace tries out its own child before it starts anything.
+fn is_of_a_run(command: &str) -> bool {
+    !command.is_empty() && !command.starts_with("strace") && !command.contains("serve sim")
 }
 
 /// The files that say what a run does and how it is reported are renamed into their place, `run.json`
