@@ -20,7 +20,7 @@ use crate::load::clock::Epoch;
 use crate::load::transport::client::{Client, Ending, Inbox, Key, Stamp, Waker};
 use crate::load::transport::http1_framing::{Part, ResponseReader};
 use crate::load::transport::socket::{Control, begin_connect, is_our_shortage, receive};
-use crate::load::transport::turn::Turn;
+use crate::load::transport::turn::{Switches, Turn};
 use crate::record::request::StampSource;
 use crate::record::trial::GATHER;
 use crate::units::Nanos;
@@ -302,11 +302,7 @@ impl EpollClient {
                 Stamp { at: self.epoch.elapsed(), since, source: StampSource::Userspace }
             };
             connection.last_stamp = stamp.at;
-            let Taken { next, is_one_write } =
-                connection.take(&self.buffer[..received.n_bytes], stamp, inbox);
-            if is_one_write && stamp.source == StampSource::Kernel {
-                self.turn.told(stamp.at);
-            }
+            let next = connection.take(&self.buffer[..received.n_bytes], stamp, inbox);
             match next {
                 Some(Next::Keep) if self.reuse => {
                     self.pace.is_dense = false;
@@ -352,12 +348,19 @@ impl EpollClient {
     }
 
     fn poll(&mut self, timeout: EpollTimeout, inbox: &mut impl Inbox) -> usize {
-        let n_events = match self.epoll.wait(&mut self.events, timeout) {
-            Ok(n_events) => n_events,
-            Err(nix::Error::EINTR) => 0,
+        let before = Switches::now();
+        let (n_events, is_answered) = match self.epoll.wait(&mut self.events, timeout) {
+            Ok(n_events) => (n_events, true),
+            Err(nix::Error::EINTR) => (0, false),
             Err(error) => unreachable!("epoll_wait on our own descriptor: {error}"),
         };
         let wake = Wake { at: self.epoch.elapsed(), wall_offset_ns: self.epoch.wall_offset_ns() };
+        if is_answered
+            && let (Some(before), Some(after)) = (before, Switches::now())
+            && after.ran_on_since(before)
+        {
+            self.turn.answered(wake.at);
+        }
         if n_events == MAX_EVENTS {
             self.turn.was_partial();
         }
@@ -366,7 +369,6 @@ impl EpollClient {
             let event = self.events[i];
             match event.data() {
                 TIMER => {
-                    self.turn.told(self.armed);
                     self.armed = Nanos::ZERO;
                 }
                 WAKER => {
@@ -384,32 +386,27 @@ impl EpollClient {
 }
 
 impl Connection {
-    /// Passes on what was read.
-    fn take(&mut self, bytes: &[u8], stamp: Stamp, inbox: &mut impl Inbox) -> Taken {
+    /// Passes on what was read. Returns `Some` if that ended the exchange.
+    fn take(&mut self, bytes: &[u8], stamp: Stamp, inbox: &mut impl Inbox) -> Option<Next> {
         let (State::Receiving { key } | State::Sending { key, .. }) = self.state else {
             // Bytes without a request are a fault, so the connection is closed.
-            return Taken::last(Next::Close);
+            return Some(Next::Close);
         };
         let first_byte = *self.first_byte.get_or_insert(stamp);
-        let mut n_parts = 0;
-        let used = self.reader.read(bytes, |part| {
-            n_parts += 1;
-            match part {
-                Part::Head(head) => inbox.head(key, head, first_byte),
-                Part::Body(bytes) => inbox.body(key, bytes, stamp),
-            }
+        let used = self.reader.read(bytes, |part| match part {
+            Part::Head(head) => inbox.head(key, head, first_byte),
+            Part::Body(bytes) => inbox.body(key, bytes, stamp),
         });
         let used = match used {
             Ok(used) => used,
             Err(error) => {
                 self.state = State::Idle;
                 inbox.end(key, stamp.at, Ending::Protocol(error.to_string()));
-                return Taken::last(Next::Close);
+                return Some(Next::Close);
             }
         };
         if !self.reader.is_complete() {
-            let is_one_write = n_parts == 1 && self.reader.is_at_chunk();
-            return Taken { next: None, is_one_write };
+            return None;
         }
         // The answer is complete before its request was sent. The engine would take the rest of
         // the request for the next one.
@@ -418,22 +415,7 @@ impl Connection {
         self.n_served += 1;
         inbox.end(key, stamp.at, Ending::Complete);
         let keep = self.reader.keeps_alive() && used == bytes.len() && !was_sending;
-        Taken::last(if keep { Next::Keep } else { Next::Close })
-    }
-}
-
-/// What a read held.
-struct Taken {
-    /// What becomes of the connection, if the read ended the exchange.
-    next: Option<Next>,
-    /// It was one head or one chunk, which servers write at once: its stamp is that of all its
-    /// bytes, and not that of a later write which came while this thread stood still.
-    is_one_write: bool,
-}
-
-impl Taken {
-    fn last(next: Next) -> Self {
-        Self { next: Some(next), is_one_write: false }
+        Some(if keep { Next::Keep } else { Next::Close })
     }
 }
 

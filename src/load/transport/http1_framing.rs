@@ -73,11 +73,6 @@ impl ResponseReader {
         self.head.clear();
     }
 
-    /// Whether a chunk is to begin, or the end of a chunked body.
-    pub(crate) fn is_at_chunk(&self) -> bool {
-        self.state == CHUNK_START
-    }
-
     /// Whether the response is complete.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == State::Complete
