@@ -7,11 +7,9 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::engine::running::facts::{self, hash_file, model_files};
+use crate::engine::file_hashes::{hash_file, model_files};
 use crate::plan::launch::Launch;
-use crate::record::event::EngineFacts;
 use crate::record::lock::{EngineLock, Installed};
-use crate::secrets::redact::Redactor;
 
 /// Longest first line of a script in which its interpreter is looked for.
 const SHEBANG_BYTES_MAX: u64 = 4096;
@@ -46,12 +44,6 @@ pub(crate) fn script_version(launch: &Launch, program: &str) -> Option<String> {
     };
     let folder = metadata_folders(&interpreter(&path)?).into_iter().find(makes_it)?;
     named(&folder).map(|(_, version)| version)
-}
-
-/// Returns what an engine will tell of itself, as far as that is known before it is started: the
-/// version that its command prints, its model's files and its environment.
-pub(crate) fn foreseen(launch: &Launch, redactor: &Redactor) -> EngineFacts {
-    facts::foreseen(launch, redactor)
 }
 
 fn installed(program: &Path) -> Installed {

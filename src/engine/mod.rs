@@ -11,6 +11,7 @@
 
 pub mod credentials;
 pub mod discover;
+mod file_hashes;
 pub mod guardian;
 pub mod http;
 pub(crate) mod installed;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::records::complete;
-use crate::engine::installed;
+use crate::engine::running::facts;
 use crate::ids::{CellId, LaunchId};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -143,7 +143,7 @@ impl<'a> Offers<'a> {
         let launch = &self.plan.launches[id];
         let changed = match self.facts(id) {
             Some(before) => {
-                let now = installed::foreseen(launch, self.redactor);
+                let now = facts::foreseen(launch, self.redactor);
                 drift::foreseen(launch, before, now)
             }
             None => vec!["it told nothing of itself".to_owned()],

@@ -1,22 +1,18 @@
-//! What an engine says of itself, and what its files are.
+//! What an engine says of itself, and of its files their hashes.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use crate::engine::file_hashes::model_files;
 use crate::engine::http::Http;
 use crate::engine::log;
 use crate::engine::ready::probe::ProbeAnswer;
 use crate::engine::running::configuration::{self, VALUE_CHARS_MAX};
-use crate::engine::start::page_cache;
 use crate::engine::start::version::{LIMIT, output_of, version_line};
-use crate::ids::hex;
 use crate::plan::launch::Launch;
 use crate::record::event::EngineFacts;
 use crate::secrets::HIDDEN;
@@ -25,10 +21,6 @@ use crate::secrets::redact::Redactor;
 
 /// Time that one call gets.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
-/// Files up to this size are hashed whole.
-const WHOLE_BYTES_MAX: u64 = 64 << 20;
-/// Of longer files this much of both ends is hashed.
-const END_BYTES: u64 = 1 << 20;
 
 /// Gathers all facts; what cannot be had is left out.
 pub(crate) fn gather(
@@ -68,7 +60,7 @@ fn told_version(text: &str, redactor: &Redactor) -> Option<String> {
 }
 
 /// Gathers what can be had of an engine before it is started.
-pub(in crate::engine) fn foreseen(launch: &Launch, redactor: &Redactor) -> EngineFacts {
+pub(crate) fn foreseen(launch: &Launch, redactor: &Redactor) -> EngineFacts {
     let told = output_of(launch, &launch.version_argv, LIMIT);
     EngineFacts {
         version: told.ok().and_then(|text| told_version(&text, redactor)),
@@ -89,68 +81,4 @@ fn environment(launch: &Launch) -> BTreeMap<String, String> {
             (name, if is_secret { HIDDEN.to_owned() } else { value })
         })
         .collect()
-}
-
-pub(in crate::engine) fn model_files(model: &Path) -> BTreeMap<String, String> {
-    let files = page_cache::files(model).unwrap_or_default();
-    files
-        .iter()
-        .map(|path| {
-            let name = path.strip_prefix(model).unwrap_or(path);
-            let name = if name.as_os_str().is_empty() {
-                path.file_name().map_or(path.as_path(), Path::new)
-            } else {
-                name
-            };
-            let hash = hash_file(path).unwrap_or_else(|error| format!("not read: {error}"));
-            (name.display().to_string(), hash)
-        })
-        .collect()
-}
-
-/// Returns the SHA-256 of a file; of a long one, of its size and both ends, and says so.
-pub(in crate::engine) fn hash_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut hasher = Sha256::new();
-    if size <= WHOLE_BYTES_MAX {
-        feed(file, &mut hasher)?;
-        return Ok(hex(&hasher.finalize()));
-    }
-    hasher.update(size.to_le_bytes());
-    feed((&mut file).take(END_BYTES), &mut hasher)?;
-    file.seek(SeekFrom::End(-END_BYTES.cast_signed()))?;
-    feed(file.take(END_BYTES), &mut hasher)?;
-    let digest = hex(&hasher.finalize());
-    Ok(format!("{digest} (of the size, {size} bytes, and the first and last MiB)"))
-}
-
-fn feed(mut from: impl Read, hasher: &mut Sha256) -> io::Result<()> {
-    let mut bytes = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut bytes)? {
-            0 => return Ok(()),
-            n_bytes => hasher.update(&bytes[..n_bytes]),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_short_file_is_hashed_whole_and_a_long_one_by_its_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("config.json"), "abc").unwrap();
-        let long = File::create(dir.path().join("model.safetensors")).unwrap();
-        long.set_len(WHOLE_BYTES_MAX + 1).unwrap();
-        let files = model_files(dir.path());
-        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
-        assert!(files["config.json"].starts_with("ba7816bf8f01cfea"), "{files:?}");
-        assert!(
-            files["model.safetensors"]
-                .ends_with("(of the size, 67108865 bytes, and the first and last MiB)")
-        );
-    }
 }

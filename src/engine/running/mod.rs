@@ -3,7 +3,7 @@
 pub mod watch;
 
 pub(in crate::engine) mod configuration;
-pub(in crate::engine) mod facts;
+pub(crate) mod facts;
 pub(crate) mod processes;
 
 use std::collections::BTreeMap;
