@@ -163,6 +163,22 @@ fn poisson_arrivals_are_poisson_where_they_arrive() {
 }
 
 #[test]
+fn reported_medians_are_those_of_the_simulated_engine() {
+    let bench = Bench::new();
+    let was_calm = machine_is_calm();
+    let summary = bench.run("scenarios/sim_smoke.toml");
+    let cell = &summary["cells"][0];
+    assert_eq!(cell["counts"]["ok"], 640);
+    if !calm(was_calm, "sim_smoke's medians") {
+        return;
+    }
+    for (metric, truth) in [("ttft", 50.0), ("tpot", 10.0), ("icl", 10.0)] {
+        let median = percentile(cell, metric, 50.0)["value"].as_f64().unwrap();
+        assert!((median - truth).abs() < 2.0, "{metric}: {median} ms instead of {truth} ms");
+    }
+}
+
+#[test]
 fn a_search_finds_the_known_capacity() {
     let bench = Bench::new();
     let was_calm = machine_is_calm();

@@ -298,7 +298,7 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
 
     use super::*;
     use crate::record::telemetry::TelemetrySource;
@@ -312,8 +312,9 @@ mod tests {
         }
     }
 
-    /// Waits for a word of the test before each sample, as a library that hangs would.
-    struct Slow(Receiver<()>);
+    /// Says that it is asked, and waits for a word of the test before each sample, as a library that
+    /// hangs would.
+    struct Slow(Sender<()>, Receiver<()>);
 
     impl Probe for Slow {
         fn name(&self) -> ProbeName {
@@ -321,7 +322,8 @@ mod tests {
         }
 
         fn sample(&mut self, now: &dyn Fn() -> Nanos) -> Vec<TelemetrySample> {
-            let _ = self.0.recv();
+            let _ = self.0.send(());
+            let _ = self.1.recv();
             vec![sample(now())]
         }
     }
@@ -355,7 +357,7 @@ mod tests {
         let (go, wait) = channel();
         let hour = Duration::from_hours(1);
         let (sampler, mut queue) =
-            Sampler::start(vec![Box::new(Slow(wait))], hour, Instant::now()).unwrap();
+            Sampler::start(vec![Box::new(Slow(channel().0, wait))], hour, Instant::now()).unwrap();
         go.send(()).unwrap();
         let first = queue.next().unwrap();
         sampler.scrape();
@@ -381,12 +383,14 @@ mod tests {
 
     #[test]
     fn a_probe_that_hangs_keeps_neither_the_trial_nor_the_writer_and_its_samples_are_missed() {
-        let (go, wait) = channel();
+        let ((ask, asked), (go, wait)) = (channel(), channel());
         let interval = Duration::from_millis(1);
-        let probes: Vec<Box<dyn Probe>> = vec![Box::new(Slow(wait)), Box::new(Many)];
+        let probes: Vec<Box<dyn Probe>> = vec![Box::new(Slow(ask, wait)), Box::new(Many)];
         let (sampler, queue) = Sampler::start(probes, interval, Instant::now()).unwrap();
         let writer = thread::spawn(move || queue.count());
         go.send(()).unwrap();
+        // The second sample hangs.
+        (0..2).for_each(|_| asked.recv().unwrap());
         thread::sleep(Duration::from_millis(20));
         let [hung, other] = sampler.finish().probes.try_into().unwrap();
         assert!(writer.join().unwrap() > 0, "the writer ends while the probe still hangs");

@@ -155,6 +155,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// What may stand at the top of the repository.
 const TOP_LEVEL: &[&str] = &[
+    ".cargo",
     ".ci",
     ".gitignore",
     "CHANGELOG.md",

@@ -104,9 +104,14 @@ fn a_run_that_is_in_use_is_told_with_its_process() {
     let lock = fs::read_to_string(home.path("run/lock")).unwrap();
     let lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
     let holder = format!("in use by process {} on ", lock["pid"]);
-    for args in [&["resume", "run"][..], &["run", "s.toml", "--resume", "run"]] {
-        home.bench(args).ends_with(75).says(&[&holder, "help: "]);
-    }
+    // Each waits a while for the other to end.
+    std::thread::scope(|scope| {
+        for args in [&["resume", "run"][..], &["run", "s.toml", "--resume", "run"]] {
+            scope.spawn(|| {
+                home.bench(args).ends_with(75).says(&[&holder, "help: "]);
+            });
+        }
+    });
     kill(Pid::from_raw(running.id().cast_signed()), Signal::SIGTERM).unwrap();
     running.wait().unwrap();
 }
