@@ -178,6 +178,7 @@ fn trial(args: &Args, arrivals: ArrivalsPlan) -> Result<TrialSpec, Box<dyn std::
         cancel_after: None,
         until_steady: None,
         until: None,
+        over_saturation: None,
     };
     let arrivals = Arrivals::new(&plan.arrivals, plan.n_requests, None, Seed(1), &[])?;
     let max_tokens = Some(args.tokens);

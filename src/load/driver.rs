@@ -64,9 +64,15 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             }
             if let Some(phase) = share.until_known
                 && sends.tally.known_at.is_none()
-                && controls.iter().any(|control| control.is_known(phase))
             {
-                sends.tally.known_at = Some(now);
+                if controls.iter().any(|control| control.is_over_saturated(phase)) {
+                    sends.tally.known_at = Some(now);
+                    self.end_everything(CancelCause::OverSaturated, &mut sends, supply, share);
+                    break;
+                }
+                if controls.iter().any(|control| control.is_known(phase)) {
+                    sends.tally.known_at = Some(now);
+                }
             }
             self.take_follow_ups(&mut sends, share);
             let next_turn = self.send_turns(&mut sends, share);

@@ -183,6 +183,8 @@ pub struct Control {
     cause: AtomicU8,
     /// The phase of which enough is known, counted from 1.
     known: AtomicU32,
+    /// The phase whose queue only grows, likewise.
+    over_saturated: AtomicU32,
 }
 
 impl Control {
@@ -199,6 +201,16 @@ impl Control {
     /// Ends the sending of a phase: what was asked of it is known. Its responses are waited for.
     pub fn known(&self, phase: u16) {
         self.known.store(u32::from(phase) + 1, Ordering::Relaxed);
+    }
+
+    /// Ends a phase whose queue only grows, and all its requests.
+    pub(crate) fn over_saturated(&self, phase: u16) {
+        self.over_saturated.store(u32::from(phase) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether the queue of a phase only grows.
+    pub(crate) fn is_over_saturated(&self, phase: u16) -> bool {
+        self.over_saturated.load(Ordering::Relaxed) == u32::from(phase) + 1
     }
 
     /// Returns the phase of which enough is known.

@@ -332,6 +332,7 @@ impl RoundRun {
             steadiness,
             stalls: self.tally.stalls,
             schedule_hash: outline.hash,
+            over_saturation: None,
         }
     }
 }
@@ -375,7 +376,7 @@ fn run_round<C: Client + Send>(
         stop_at: stop_after.map(|duration| start + duration),
         last_due: outline.last,
         is_closed: matches!(plan.arrivals, ArrivalsPlan::Closed { .. }),
-        until_known: plan.until.as_ref().map(|_| place),
+        until_known: (plan.until.is_some() || plan.over_saturation.is_some()).then_some(place),
         drain: plan.drain,
         deadlines: plan.deadlines,
         cancel_after: plan.cancel_after,

@@ -224,6 +224,7 @@ impl<'a> CellAccumulator<'a> {
         self.withhold_accuracy();
         let lags = self.latencies.lags();
         self.evidence.tpot_bound = self.latencies.tpot_bound();
+        self.evidence.at_least = self.latencies.at_least();
         let (mut distributions, open_tpot) = self.latencies.distributions(&counts);
         self.evidence.n_tpot_unseen = open_tpot.n_unseen;
         let n_trials = self.trials.len() as u32;
@@ -316,7 +317,8 @@ impl<'a> CellAccumulator<'a> {
         if let Some(concurrency) = concurrency(self.cell) {
             figures::per_stream(figures, concurrency);
         }
-        let n_asked = counts.scheduled - counts.n_cancelled_as_planned();
+        let n_asked =
+            counts.scheduled - counts.n_cancelled_as_planned() - counts.n_over_saturated();
         figures.share(MetricId::SuccessShare, counts.ok, n_asked);
         if self.cell.slo.is_some() {
             figures::goodput(figures, &self.trials);

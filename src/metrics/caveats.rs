@@ -48,6 +48,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::failures,
     load::cancelled_at_deadline,
     load::cancelled_as_planned,
+    load::over_saturated,
     load::aborted,
     load::not_steady,
     load::warm_up_not_steady,
@@ -130,13 +131,13 @@ fn share(part: u64, of: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::distribution::Samples;
-    use crate::metrics::evidence::{Counts2, Lags, ProbeLoss};
+    use crate::metrics::evidence::{AtLeast, Counts2, Lags, ProbeLoss};
     use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
     use crate::plan::cell::Until;
     use crate::record::request::Oddity;
     use crate::record::telemetry::{ProbeName, ProgramRecord};
-    use crate::record::trial::{DatasetRecord, EngineTokens, Stalls};
+    use crate::record::trial::{DatasetRecord, EngineTokens, OverSaturationRecord, Stalls};
     use crate::score::findings::Findings;
     use crate::stats::trend::Trend;
     use crate::units::Nanos;
@@ -218,6 +219,8 @@ mod tests {
             n_unsteady_warm_ups: 1,
             to_the_end: Some(ToTheEnd::FewWaves),
             partial_wave: Some((100, 80)),
+            over_saturation: Some(only_grew()),
+            at_least: Some(AtLeast { ttft_ms: [1_200.0, 4_800.0], e2e_ms: [1_300.0, 5_000.0] }),
             until: Some(Until { metric: "ttft.p50".to_owned(), half_width: 0.05 }),
             aborted: vec!["the engine died".to_owned()],
             n_trials: 1,
@@ -240,6 +243,18 @@ mod tests {
         }
     }
 
+    /// Returns a queue that only grew, and the begin and the end of its phase.
+    fn only_grew() -> (OverSaturationRecord, Nanos, Nanos) {
+        let found = OverSaturationRecord {
+            since: Nanos::from_secs(11),
+            until: Nanos::from_secs(21),
+            n_due: 640,
+            n_open_before: 30,
+            n_open_after: 350,
+        };
+        (found, Nanos::from_secs(1), Nanos::from_secs(22))
+    }
+
     #[test]
     fn every_doubt_is_told_with_its_measured_value_and_advice() {
         let counts = Counts {
@@ -247,7 +262,9 @@ mod tests {
             ok: 900,
             errors: BTreeMap::from([("status-500".to_owned(), 60), ("empty".to_owned(), 30)]),
             examples: BTreeMap::from([("status-500".to_owned(), "out of memory".to_owned())]),
-            cancelled: [("after-time".to_owned(), 4), ("deadline".to_owned(), 6)].into(),
+            cancelled: [("after-time", 4), ("deadline", 6), ("over-saturated", 8)]
+                .map(|(cause, n)| (cause.to_owned(), n))
+                .into(),
         };
         let few = {
             let mut few = Samples::default();
@@ -292,6 +309,7 @@ mod tests {
         failures: 90 of 1000 requests failed: 60 status-500 ("out of memory"), 30 empty
         cancelled: bench ended 6 of 1000 requests: 6 by deadline
         cancelled-as-planned: `cancel-after` ended 4 of 1000 requests, as asked for
+        over-saturated: the queue only grew, from 30 to 350: between 10.0 s and 20.0 s of the phase 64.0 requests per s were due and 32.0 answered; it was ended at 21.0 s; 8 requests without an answer; with them TTFT p50 at least 1200.0 ms, p99 4800.0 ms, E2E p50 at least 1300.0 ms, p99 5000.0 ms
         aborted: 1 trial ended early: the engine died
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
         warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state

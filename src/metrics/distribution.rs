@@ -156,6 +156,11 @@ impl Samples {
         }
     }
 
+    /// Returns the values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
+        self.values.iter().copied().map(f64::from)
+    }
+
     /// Returns the number of samples.
     pub(crate) fn n(&self) -> u64 {
         self.moments.n()

@@ -13,7 +13,9 @@ use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, StopRecord};
 use crate::record::request::{Oddity, Outcome, RequestError, RequestRecord, StampSource};
 use crate::record::telemetry::{ProbeName, ProbeRecord, ProgramRecord};
-use crate::record::trial::{DatasetRecord, PhaseKind, SentinelRecord, Stalls, TrialRecord};
+use crate::record::trial::{
+    DatasetRecord, OverSaturationRecord, PhaseKind, SentinelRecord, Stalls, TrialRecord,
+};
 use crate::score::findings::Findings;
 use crate::score::grade::Graded;
 use crate::stats::trend::Trend;
@@ -141,6 +143,10 @@ pub(crate) struct Evidence {
     pub partial_wave: Option<(u64, u64)>,
     /// The number that was to be known.
     pub until: Option<Until>,
+    /// The last trial's queue that only grew, and when its phase began and was ended.
+    pub(crate) over_saturation: Option<(OverSaturationRecord, Nanos, Nanos)>,
+    /// What latencies are at least where that was so.
+    pub(crate) at_least: Option<AtLeast>,
     /// Trials that ended early, with the reason.
     pub aborted: Vec<String>,
     /// Complete trials, and planned ones.
@@ -215,6 +221,13 @@ impl Counts2 {
     }
 }
 
+/// What latencies are at least, milliseconds: median and p99.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct AtLeast {
+    pub(crate) ttft_ms: [f64; 2],
+    pub(crate) e2e_ms: [f64; 2],
+}
+
 /// Lags of the instrument, and the latency to hold them against.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(clippy::struct_field_names, reason = "a unit stands last in a name")]
@@ -263,6 +276,8 @@ impl Evidence {
                 self.longest_stall = Some((phase.name.clone(), into));
             }
             self.stalls = self.stalls.and(phase.stalls);
+            let found = phase.over_saturation.map(|found| (found, phase.started, phase.drained));
+            self.over_saturation = found.or(self.over_saturation);
         }
         let mut warm_ups = record.phases.iter().filter_map(|phase| phase.steadiness).peekable();
         self.n_judged_warm_ups += u32::from(warm_ups.peek().is_some());

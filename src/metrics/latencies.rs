@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::distribution::{Ends, Samples, dependent};
-use crate::metrics::evidence::Lags;
+use crate::metrics::evidence::{AtLeast, Lags};
 use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, token_events};
 use crate::metrics::summary::{Counts, Distribution, Note};
 use crate::metrics::tails::{Late, Tails};
 use crate::metrics::totals::censored_age;
-use crate::record::request::RequestRecord;
-use crate::record::trial::{SentinelRecord, TrialRecord};
+use crate::record::request::{CancelCause, Outcome, RequestRecord};
+use crate::record::trial::{PhaseRecord, SentinelRecord, TrialRecord};
 use crate::seed::Seed;
 use crate::stats::mean::Moments;
-use crate::stats::quantile::quantile_by;
+use crate::stats::quantile::{quantile, quantile_by};
 use crate::stats::reservoir::Reservoir;
 use crate::units::Nanos;
 
@@ -40,7 +40,18 @@ pub(crate) struct Latencies {
     one_token_per_chunk: bool,
     n_censored: u64,
     censored_age_max: Nanos,
+    /// When each phase of the trial ended whose queue only grew.
+    cut_at: Vec<Option<Nanos>>,
+    /// How long what was under way then had waited at least, milliseconds.
+    cut: Cut,
     seed: Seed,
+}
+
+/// Latencies of requests that ended with their phase: the true ones are higher.
+#[derive(Debug, Default)]
+struct Cut {
+    ttfts: Vec<f64>,
+    e2es: Vec<f64>,
 }
 
 /// Gaps between chunks, and their exact moments.
@@ -135,6 +146,8 @@ impl Latencies {
             one_token_per_chunk: true,
             n_censored: 0,
             censored_age_max: Nanos::ZERO,
+            cut_at: Vec::new(),
+            cut: Cut::default(),
             seed,
         }
     }
@@ -142,6 +155,8 @@ impl Latencies {
     /// Takes what a trial's clients saw of themselves in.
     pub(crate) fn begin_trial(&mut self, record: &TrialRecord, wait: Nanos) {
         self.wait = wait;
+        let cut_at = |phase: &PhaseRecord| phase.over_saturation.map(|_| phase.drained);
+        self.cut_at = record.phases.iter().map(cut_at).collect();
         record.sentinels().for_each(|sentinel| self.take_sentinel(sentinel));
     }
 
@@ -164,8 +179,13 @@ impl Latencies {
         // What the client did is known of failed requests too.
         self.sample(MetricId::SendLag, millis(metrics.send_lag));
         self.sample(MetricId::Connect, millis(metrics.connect));
-        let ended = metrics.last_token_at.or(record.sent).unwrap_or_default();
+        let cut_at = self.cut_at.get(usize::from(record.phase)).copied().flatten();
+        let ended = cut_at.or(metrics.last_token_at).or(record.sent).unwrap_or_default();
         if let Some(age) = censored_age(record, ended) {
+            if record.outcome == Outcome::Cancelled(CancelCause::OverSaturated) {
+                self.cut.ttfts.push(metrics.ttft.unwrap_or(age).as_millis_f64());
+                self.cut.e2es.push(age.as_millis_f64());
+            }
             self.n_censored += 1;
             self.censored_age_max = self.censored_age_max.max(age);
         }
@@ -352,6 +372,23 @@ impl Latencies {
         Some(TpotBound { least_ms, most_ms, n_open: self.n_tpot_open })
     }
 
+    /// Returns what the latencies are at least, where phases ended because their queue only grew:
+    /// with what was under way then at the time that it had waited.
+    pub(crate) fn at_least(&self) -> Option<AtLeast> {
+        let with = |metric, cut: &[f64]| {
+            let values = self.by_metric.get(&metric).into_iter().flat_map(Samples::values);
+            let mut all: Vec<f64> = values.chain(cut.iter().copied()).collect();
+            all.sort_unstable_by(f64::total_cmp);
+            Some([quantile(&all, 0.5)?, quantile(&all, 0.99)?])
+        };
+        if self.cut.e2es.is_empty() {
+            return None;
+        }
+        let (ttft, e2e) =
+            (with(MetricId::Ttft, &self.cut.ttfts)?, with(MetricId::E2e, &self.cut.e2es)?);
+        Some(AtLeast { ttft_ms: ttft, e2e_ms: e2e })
+    }
+
     /// Returns the samples by metric, however few: for judging, never for printing.
     pub(crate) fn into_samples(self) -> BTreeMap<MetricId, Samples> {
         let mut samples = self.by_metric;
@@ -377,7 +414,7 @@ impl Latencies {
             with_unseen: seen.and_then(Samples::with_unseen).map(tpot),
             most: self.tpot_most.map(tpot),
         };
-        let n_failed = counts.n_failed();
+        let n_failed = counts.n_failed() + counts.n_over_saturated();
         let note: Option<Note> = (self.n_censored > 0).then(|| {
             format!(
                 "requests that bench ended are not in it: {}; the longest had been under way for {}",

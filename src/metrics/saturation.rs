@@ -105,7 +105,14 @@ impl LoadCurve<'_> {
         let (_, (knee, _)) = knees.next()?;
         // What is so near to the highest load could not show that output still rises.
         let is_inside = last / *knee > RISE;
-        Some(if is_inside { Saturation::At(*knee) } else { Saturation::Above(last) })
+        // There the engine did what it can, whatever the highest load is.
+        let is_over =
+            |(load, cell): &(f64, &CellSummary)| load <= knee && cell.counts.n_over_saturated() > 0;
+        Some(if is_inside || self.points.iter().any(is_over) {
+            Saturation::At(*knee)
+        } else {
+            Saturation::Above(last)
+        })
     }
 
     /// Returns the highest load at which [`GOOD_PCT`] of requests met the objectives, and the
@@ -184,6 +191,18 @@ mod tests {
         check(&[100.0, 99.0, 101.0, 98.0], Some(Saturation::At(1.0)));
         check(&[100.0, 400.0, 300.0, 200.0], Some(Saturation::At(4.0)));
         check(&[100.0], None);
+    }
+
+    #[test]
+    fn a_load_whose_queue_only_grew_saturates_the_engine_though_it_is_the_highest() {
+        let mut cells = cells(&[150.0, 395.0], &[]);
+        let saturation = |cells: &[CellSummary]| {
+            let curves = load_curves(&side(&["rate=150", "rate=1200"], cells));
+            curves[0].saturation()
+        };
+        assert_eq!(saturation(&cells), Some(Saturation::Above(1_200.0)));
+        cells[1].counts.cancelled.insert("over-saturated".to_owned(), 256);
+        assert_eq!(saturation(&cells), Some(Saturation::At(1_200.0)));
     }
 
     #[test]

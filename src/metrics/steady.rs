@@ -3,10 +3,12 @@
 use crate::metrics::evidence::Evidence;
 use crate::metrics::summary::{SteadyState, SteadyStatus};
 use crate::stats::trend::Trend;
+use crate::units::Nanos;
 
 /// Returns what the records of a cell show.
 pub(crate) fn steady_state(evidence: &Evidence) -> SteadyState {
-    let reasons = [warm_up_not_steady(evidence), window_not_steady(evidence)];
+    let reasons =
+        [over_saturated(evidence), warm_up_not_steady(evidence), window_not_steady(evidence)];
     let reasons: Vec<String> = reasons.into_iter().flatten().collect();
     let is_known = evidence.n_judged_warm_ups > 0 || evidence.n_judged_windows > 0;
     let status = match (reasons.is_empty(), is_known) {
@@ -23,6 +25,25 @@ pub(crate) fn warm_up_not_steady(evidence: &Evidence) -> Option<String> {
     (n > 0).then(|| {
         format!("the warm-up of {n} of {} trials found no steady state", evidence.n_trials)
     })
+}
+
+/// Says that a phase was ended because its queue only grew.
+pub(crate) fn over_saturated(evidence: &Evidence) -> Option<String> {
+    let (found, started, ended) = evidence.over_saturation?;
+    let span_s = found.until.saturating_sub(found.since).as_secs_f64();
+    let n_over = (found.n_due + found.n_open_before).saturating_sub(found.n_open_after);
+    let at = |at: Nanos| at.saturating_sub(started);
+    Some(format!(
+        "the queue only grew, from {} to {}: between {} and {} of the phase {:.1} requests per s were \
+         due and {:.1} answered; it was ended at {}",
+        found.n_open_before,
+        found.n_open_after,
+        at(found.since),
+        at(found.until),
+        found.n_due as f64 / span_s,
+        n_over as f64 / span_s,
+        at(ended),
+    ))
 }
 
 /// Names the largest trends inside the window.

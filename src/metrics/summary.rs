@@ -327,15 +327,25 @@ impl Counts {
         self.failures().map(|(_, n)| n).sum()
     }
 
-    /// Returns how many requests `bench` cancelled because the scenario asks for it: nobody
-    /// failed.
+    /// Returns how many requests `bench` cancelled after a time because the scenario asks for it:
+    /// nobody failed.
     pub(crate) fn n_cancelled_as_planned(&self) -> u64 {
-        self.cancelled.iter().filter(|(cause, _)| is_planned(cause)).map(|(_, n)| n).sum()
+        self.n_cancelled(CancelCause::AfterTime)
+    }
+
+    /// Returns how many requests were under way, or not even sent, when a phase ended whose queue
+    /// only grew.
+    pub(crate) fn n_over_saturated(&self) -> u64 {
+        self.n_cancelled(CancelCause::OverSaturated)
+    }
+
+    fn n_cancelled(&self, cause: CancelCause) -> u64 {
+        self.cancelled.get(cancel_kind(cause)).copied().unwrap_or_default()
     }
 }
 
 fn is_planned(cause: &str) -> bool {
-    cause == cancel_kind(CancelCause::AfterTime)
+    [CancelCause::AfterTime, CancelCause::OverSaturated].map(cancel_kind).contains(&cause)
 }
 
 /// One number.

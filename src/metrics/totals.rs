@@ -336,6 +336,7 @@ pub(crate) fn cancel_kind(cause: CancelCause) -> &'static str {
         CancelCause::AfterTime => "after-time",
         CancelCause::Signal => "signal",
         CancelCause::EngineGone => "engine-gone",
+        CancelCause::OverSaturated => "over-saturated",
     }
 }
 

@@ -11,8 +11,8 @@ use crate::ids::{CellId, LaunchId, content_hash};
 use crate::plan::name::cell_name;
 use crate::record::trial::PhaseKind;
 pub use crate::scenario::spec::{
-    Api, BadRows, CompareHow, Deadlines, LengthRange, Normalise, PromptForm, RampShape, SameRole,
-    Slo, Source, Take, Think, TimeUnit, ValidityLimits,
+    Api, BadRows, CompareHow, Deadlines, LengthRange, Normalise, OverSaturation, PromptForm,
+    RampShape, SameRole, Slo, Source, Take, Think, TimeUnit, ValidityLimits,
 };
 use crate::units::Nanos;
 
@@ -209,6 +209,9 @@ pub struct Phase {
     /// A measured phase that ends before its cap, once a number is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
+    /// What is done once its queue only grows; absent where it goes on all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_saturation: Option<OverSaturation>,
 }
 
 /// A number that ends a phase once it is known.
@@ -287,6 +290,10 @@ impl ArrivalsPlan {
             | (Self::Poisson { rate_per_s: own }, Self::Poisson { rate_per_s: other }) => {
                 own >= other
             }
+            (
+                Self::Gamma { rate_per_s: own, burstiness: shape },
+                Self::Gamma { rate_per_s: other, burstiness: others },
+            ) => shape.total_cmp(others).is_eq() && own >= other,
             _ => self == other,
         }
     }

@@ -97,6 +97,7 @@ fn phase(name: &str, kind: PhaseKind, spec: &PhaseSpec) -> Phase {
             Some(SteadySpec::Plain(_)) | None => None,
         },
         until: None,
+        over_saturation: spec.over_saturation,
     }
 }
 

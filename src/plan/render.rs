@@ -201,7 +201,8 @@ fn phase_line(phase: &Phase) -> String {
         .map(|steady| format!(", until steady or {}", counted(steady.max_rounds as usize, "round")))
         .unwrap_or_default();
     let until = phase.until.as_ref().map(Until::words).unwrap_or_default();
-    format!("{kind}  {}: {load}, {end}{cap}{steady}{until}", phase.name)
+    let saturated = phase.over_saturation.map_or("", |_| ", or until over-saturated");
+    format!("{kind}  {}: {load}, {end}{cap}{steady}{until}{saturated}", phase.name)
 }
 
 /// Returns the most tokens that all trials can generate, where counts and lengths are known.

@@ -353,6 +353,8 @@ pub enum CancelCause {
     Signal,
     /// The engine died.
     EngineGone,
+    /// The queue before the engine only grew, and its phase ended.
+    OverSaturated,
 }
 
 /// Something odd in an answer that did not make the request fail by itself.

@@ -86,6 +86,25 @@ pub struct PhaseRecord {
     pub stalls: Stalls,
     /// SHA-256 of the schedule (instants as little-endian nanoseconds), first twelve digits.
     pub schedule_hash: String,
+    /// What ended it, where that was a queue that only grew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_saturation: Option<OverSaturationRecord>,
+}
+
+/// A stretch of a phase in which requests came faster than they were answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverSaturationRecord {
+    /// Its begin, from the trial's epoch.
+    pub since: Nanos,
+    /// Its end.
+    pub until: Nanos,
+    /// Requests that became due in it.
+    pub n_due: u64,
+    /// Requests that were due and not over at its begin.
+    pub n_open_before: u64,
+    /// Those at its end.
+    pub n_open_after: u64,
 }
 
 impl PhaseRecord {

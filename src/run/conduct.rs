@@ -18,7 +18,7 @@ use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
-use crate::plan::cell::Cell;
+use crate::plan::cell::{Cell, OverSaturation};
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{CellOutcome, EngineFailure, EventRecord, FailureClass, RunEvent};
@@ -60,6 +60,8 @@ pub(crate) struct Conductor<'a> {
     compared: BTreeSet<Vec<String>>,
     /// Cells in which an engine failed so that those which contain them are not tried.
     failed: Vec<Cell>,
+    /// Cells whose queue only grew so that higher rates are not tried.
+    over_saturated: Vec<Cell>,
     /// What engines and data were when the run began.
     first: FirstInputs,
 }
@@ -85,6 +87,8 @@ pub(crate) struct Done {
     pub kept: BTreeSet<CellId>,
     /// Cells whose engine failed, and that nobody asked to measure again.
     pub failed: BTreeSet<CellId>,
+    /// Cells whose queue only grew.
+    pub over_saturated: BTreeSet<CellId>,
     /// Cells that this machine was found to be able to run, kept ones included.
     pub n_cells: usize,
     /// Whether there was an earlier session at all.
@@ -126,6 +130,12 @@ pub(crate) fn conduct<'a>(
         clients: RefCell::default(),
         compared: BTreeSet::new(),
         failed: Vec::new(),
+        over_saturated: plan
+            .cells
+            .iter()
+            .filter(|cell| done.over_saturated.contains(&cell.id) && skips_higher(cell))
+            .cloned()
+            .collect(),
         first: done.first.clone(),
     };
     conductor.run(done)
@@ -245,8 +255,15 @@ impl Conductor<'_> {
         self.finish(cell, CellOutcome::Skipped(reason))
     }
 
-    /// Returns why a cell is not tried: the engine failed with what it asks for.
+    /// Returns why a cell is not tried: the engine failed with what it asks for, or could not keep
+    /// up with less.
     fn failed_before(&self, cell: &Cell) -> Option<String> {
+        let is_less = |it: &&Cell| it.id != cell.id && cell.contains(it);
+        if let Some(less) = self.over_saturated.iter().find(is_less) {
+            let word = OverSaturation::StopAndSkip.word();
+            let name = &less.name;
+            return Some(format!("the queue only grew in {name}; `over-saturation = \"{word}\"`"));
+        }
         let failed = self.failed.iter().find(|failed| cell.contains(failed))?;
         let word = self.plan.skip_after?.word();
         Some(format!("the engine failed in {}; `skip-after = \"{word}\"`", failed.name))
@@ -332,7 +349,10 @@ impl Conductor<'_> {
                 },
             };
             match self.trial(cell, launch, trial, &running)? {
-                TrialEnd::Complete => {
+                TrialEnd::Complete { over_saturated } => {
+                    if over_saturated && skips_higher(cell) {
+                        self.over_saturated.push(cell.clone());
+                    }
                     self.complete_synced()?;
                     engine = Some(running);
                 }
@@ -597,6 +617,11 @@ impl Conductor<'_> {
     }
 }
 
+/// Whether rates above that of a cell are not tried once its queue only grows.
+fn skips_higher(cell: &Cell) -> bool {
+    cell.measured_phases().any(|phase| phase.over_saturation == Some(OverSaturation::StopAndSkip))
+}
+
 /// The part of a run's budget that one session of an engine has.
 struct SessionBudget {
     end: Instant,
@@ -667,6 +692,9 @@ pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
                 done.first.data(dataset);
             }
             done.trials.insert((cell.id.clone(), trial.record.trial));
+            if trial.record.phases.iter().any(|phase| phase.over_saturation.is_some()) {
+                done.over_saturated.insert(cell.id.clone());
+            }
         }
     }
     Ok(done)

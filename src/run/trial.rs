@@ -83,7 +83,10 @@ impl TrialContext<'_> {
 /// How a trial ended.
 pub(super) enum TrialEnd {
     /// All its records are written; once they are synced it is complete.
-    Complete,
+    Complete {
+        /// Whether a phase ended because its queue only grew.
+        over_saturated: bool,
+    },
     /// The user ended it; what was measured is kept, but does not count.
     Interrupted,
     /// The engine ended it.
@@ -115,6 +118,7 @@ pub(super) fn carry_out(
     let mut idle = Idle { before: context.is_idle(), after: None };
     let epoch = Epoch::now();
     let n_requests = workload.n_requests.clone();
+    let until = UntilKnown::of(&workload.phases);
     let known = workload.known.take();
     let engine = context.engine;
     let aim = Aim {
@@ -130,7 +134,6 @@ pub(super) fn carry_out(
     let writer = Arc::new(Mutex::new(writer));
     let run_sampling = &mut *context.sampling.borrow_mut();
     let clients = &mut *context.clients.borrow_mut();
-    let phases = &context.cell.phases;
     let what = (context.cell, context.trial, dataset.prompts_hash.as_str());
     let (sampling, samples) =
         telemetry::start(context.engine, context.launch, epoch.instant(), run_sampling);
@@ -139,15 +142,18 @@ pub(super) fn carry_out(
             scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
-            let until = UntilKnown::of(phases);
-            let mut sink = sink(&writer, &disk, known, until.map(|until| (until, &control)));
-            let report = match clients {
+            let mut until = until;
+            let mut sink = sink(&writer, &disk, known, until.as_mut().map(|it| (it, &control)));
+            let mut report = match clients {
                 None => run_trial(spec, &mut sink, &control, &live)
                     .map(|report| (report, Vec::new()))
                     .map_err(ClientsError::Load),
                 Some(clients) => clients.run_trial(what, spec, &mut sink, &control, &live),
             };
-            drop(done);
+            drop((done, sink));
+            if let (Some(until), Ok((report, _))) = (&until, &mut report) {
+                until.tell(report);
+            }
             report
         });
         let disk = (&disk, records.as_path());
@@ -206,6 +212,7 @@ fn finish(
         None if is_interrupted => Some("interrupted".to_owned()),
         None => report.aborted.clone(),
     };
+    let over_saturated = report.phases.iter().any(|phase| phase.over_saturation.is_some());
     let ended = writer.finish(&TrialRecord {
         cell: context.cell.id.clone(),
         trial: context.trial,
@@ -230,7 +237,7 @@ fn finish(
             after: Nanos::ZERO,
             log_tail: Vec::new(),
         })),
-        (None, None) => TrialEnd::Complete,
+        (None, None) => TrialEnd::Complete { over_saturated },
     })
 }
 
@@ -239,7 +246,7 @@ fn sink(
     writer: &Mutex<TrialWriter>,
     disk: &DiskWatch,
     known: Option<KnownPrompts>,
-    mut until: Option<(UntilKnown, &Control)>,
+    mut until: Option<(&mut UntilKnown, &Control)>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
         if let Some((until, control)) = &mut until {

@@ -158,6 +158,7 @@ fn phases(scenario: &Scenario, swept: &Swept, found: &mut Diagnostics) {
             );
         }
         until(scenario, name, phase, warm_up, found);
+        over_saturation(scenario, name, (has("rate") || searched, warm_up), phase, found);
         if phase.get("all-at-once").and_then(Value::as_bool) == Some(false) {
             found.push(
                 Diagnostic::error("scenario/contradiction", "`all-at-once = false` sends nothing")
@@ -189,6 +190,24 @@ fn until(scenario: &Scenario, name: &str, phase: &Table, warm_up: bool, found: &
                 .label(at(other, "is sent as a whole"))
                 .help("use `concurrency` or `rate`"),
         );
+    }
+}
+
+/// Finds phases whose queue says nothing of the engine.
+fn over_saturation(
+    scenario: &Scenario,
+    name: &str,
+    (has_rate, warm_up): (bool, bool),
+    phase: &Table,
+    found: &mut Diagnostics,
+) {
+    if phase.contains_key("over-saturation") && (warm_up || !has_rate) {
+        let what = if warm_up { "warms up" } else { "has no `rate`" };
+        let message = format!("phase `{name}` has `over-saturation` and {what}");
+        let at = scenario.at(&["phase", name, "over-saturation"], "of a queue before the engine");
+        found.push(Diagnostic::error("scenario/contradiction", message).label(at).help(
+            "put it into a measured phase with a `rate`: in other loops answers hold requests back",
+        ));
     }
 }
 

@@ -12,6 +12,7 @@ mod failures;
 mod gates;
 mod golds;
 mod options;
+mod over_saturation;
 mod phases;
 mod place;
 mod rows;

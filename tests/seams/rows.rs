@@ -416,6 +416,24 @@ until = { metric = "e2e.mean", half-width = "50%" }
 "#,
     ),
     row(
+        "an open loop that ends once its queue only grows",
+        r#"
+[engine.sim]
+ttft = "2ms"
+itl = "1ms"
+[dataset.q]
+source = "jsonl"
+location = "./q.jsonl"
+columns = { prompt = "question" }
+[request]
+max-tokens = 2
+[phase.load]
+rate = 50.0
+requests = 6
+over-saturation = "stop-and-skip"
+"#,
+    ),
+    row(
         "a search for the highest load",
         r#"
 [engine.sim]

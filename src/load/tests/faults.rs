@@ -42,6 +42,7 @@ pub(crate) fn phase(arrivals: ArrivalsPlan, n_requests: u64) -> Phase {
         cancel_after: None,
         until_steady: None,
         until: None,
+        over_saturation: None,
     }
 }
 

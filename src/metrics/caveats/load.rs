@@ -23,7 +23,9 @@ pub(super) fn failures(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn cancelled_at_deadline(case: &Case<'_>) -> Option<Caveat> {
-    let n = case.counts.cancelled.values().sum::<u64>() - case.counts.n_cancelled_as_planned();
+    let n = case.counts.cancelled.values().sum::<u64>()
+        - case.counts.n_cancelled_as_planned()
+        - case.counts.n_over_saturated();
     (n > 0).then(|| {
         let causes =
             case.counts.failures().filter(|(kind, _)| !case.counts.errors.contains_key(*kind));
@@ -44,6 +46,20 @@ pub(super) fn cancelled_as_planned(case: &Case<'_>) -> Option<Caveat> {
         let touched = [MetricId::Ttft, MetricId::E2e, MetricId::Tpot, MetricId::OutputThroughput];
         caveat("cancelled-as-planned", what, advice, &touched)
     })
+}
+
+pub(super) fn over_saturated(case: &Case<'_>) -> Option<Caveat> {
+    let queue = steady::over_saturated(case.evidence)?;
+    let n = case.counts.n_over_saturated();
+    let known = case.evidence.at_least.map_or(String::new(), |known| {
+        let told = |[p50, p99]: [f64; 2]| format!("p50 at least {p50:.1} ms, p99 {p99:.1} ms");
+        format!("; with them TTFT {}, E2E {}", told(known.ttft_ms), told(known.e2e_ms))
+    });
+    let what = format!("{queue}; {} without an answer{known}", counted(n, "request"));
+    let advice = "Latencies are lower bounds, and grow with the time for which such a load goes on: \
+                  read the throughput, and measure latencies at lower rates.";
+    let touched = [MetricId::Ttft, MetricId::E2e, MetricId::Tpot];
+    Some(caveat("over-saturated", what, advice, &touched))
 }
 
 pub(super) fn aborted(case: &Case<'_>) -> Option<Caveat> {

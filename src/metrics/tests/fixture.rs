@@ -68,6 +68,7 @@ fn phase(arrivals: ArrivalsPlan) -> Phase {
         cancel_after: None,
         until_steady: None,
         until: None,
+        over_saturation: None,
     }
 }
 
@@ -104,6 +105,7 @@ pub(crate) fn phase_record(
         steadiness: None,
         stalls: Stalls::default(),
         schedule_hash: String::new(),
+        over_saturation: None,
     }
 }
 

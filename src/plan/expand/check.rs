@@ -219,6 +219,11 @@ pub(super) fn clients(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics)
             let there = scenario.at(&["phase", name, "until-steady"], "judged by one client");
             refuse(message, there, "give the warm-up a fixed `requests` or `duration`");
         }
+        if phase.over_saturation.is_some() {
+            let message = format!("phase `{name}` ends by `over-saturation`, and clients share it");
+            let there = scenario.at(&["phase", name, "over-saturation"], "judged by one client");
+            refuse(message, there, "leave it out, or `[clients]`");
+        }
         if let ArrivalsPlan::Batch { .. } = phase.arrivals {
             let message = format!("phase `{name}` sends batches, and clients share it");
             let there = scenario.at(&["phase", name], "a batch is sent by one client");

@@ -235,6 +235,9 @@ fn failed_cell(cell: &CellSummary) -> TableCell {
 pub(crate) fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
     let status = cell.validity.status;
     let (text, tone) = match status {
+        CellStatus::Ok | CellStatus::Doubtful if cell.counts.n_over_saturated() > 0 => {
+            ("over-saturated".to_owned(), Tone::Bad)
+        }
         CellStatus::Ok => (status.word().to_owned(), Tone::Good),
         CellStatus::Doubtful => (status.word().to_owned(), Tone::Plain),
         // What makes the program fail is to be seen.

@@ -34,7 +34,7 @@ pub(crate) use crate::scenario::spec::phase::{
     AllRows, ArrivalSpec, CountSpec, LOADS, MIN_ROUNDS, PhaseSpec, RoundsSpec, SteadySpec,
     UntilSpec,
 };
-pub use crate::scenario::spec::phase::{Deadlines, RampShape};
+pub use crate::scenario::spec::phase::{Deadlines, OverSaturation, RampShape};
 pub use crate::scenario::spec::request::{Api, SearchOver, SearchPlan, Slo, ValidityLimits};
 pub(crate) use crate::scenario::spec::request::{FromData, MaxTokensSpec, RequestSpec};
 pub use crate::scenario::spec::score::{CompareHow, Normalise, Take, Think};

@@ -49,6 +49,8 @@ table! {
         pub(crate) until_steady: Option<SteadySpec>,
         /// End the phase before its cap, once a number is known.
         pub(crate) until: Option<UntilSpec>,
+        /// What is done once an open loop is over-saturated, as its queue only grows.
+        pub(crate) over_saturation: Option<OverSaturation>,
         /// Deadlines of each request.
         pub(crate) deadlines: Deadlines,
         /// Cancel each request after this time.
@@ -173,6 +175,16 @@ table! {
         pub(crate) metric: String,
         /// Half the width of its 95 % interval at most, as a share of it: `5%`.
         pub(crate) half_width: String,
+    }
+}
+
+words! {
+    /// What is done once an open loop is over-saturated: its queue only grows.
+    pub enum OverSaturation {
+        /// Its phase ends, with what is known by then.
+        Stop = "stop",
+        /// So it does, and higher rates of the same engine are not tried.
+        StopAndSkip = "stop-and-skip",
     }
 }
 

@@ -254,6 +254,7 @@ fn verification_reads_everything_and_names_what_changed() {
         steadiness: None,
         stalls: Stalls::default(),
         schedule_hash: String::new(),
+        over_saturation: None,
     }];
     let record = TrialRecord { phases, ..trial_record() };
     let mut trial = writer.trial("tiny fp16", 1).unwrap();

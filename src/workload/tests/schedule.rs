@@ -57,6 +57,7 @@ fn phase(kind: PhaseKind, n_requests: Option<u64>) -> Phase {
         cancel_after: None,
         until_steady: None,
         until: None,
+        over_saturation: None,
     }
 }
 

@@ -89,6 +89,7 @@ fn plan_cell(cell: &CellSummary) -> Cell {
         cancel_after: None,
         until_steady: None,
         until: None,
+        over_saturation: None,
     };
     Cell {
         id: cell.id.clone(),
