@@ -281,6 +281,18 @@ pub enum ArrivalsPlan {
 }
 
 impl ArrivalsPlan {
+    /// Returns the load as one number, where it is one: streams, requests at once, or requests per
+    /// second.
+    pub(crate) fn level(&self) -> Option<f64> {
+        match *self {
+            Self::Closed { concurrency: n } | Self::Batch { size: n } => Some(f64::from(n)),
+            Self::Constant { rate_per_s }
+            | Self::Poisson { rate_per_s }
+            | Self::Gamma { rate_per_s, .. } => Some(rate_per_s),
+            Self::Ramp { .. } | Self::Trace { .. } | Self::AllAtOnce => None,
+        }
+    }
+
     /// Whether a load of the same kind is as high as another.
     fn is_at_least(&self, other: &Self) -> bool {
         match (self, other) {

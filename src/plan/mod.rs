@@ -14,6 +14,7 @@ pub(crate) mod phases;
 pub mod references;
 pub mod render;
 pub mod search;
+pub(crate) mod sweeps;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;

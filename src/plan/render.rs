@@ -7,8 +7,12 @@ use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, RampShape, RequestPlan, Until};
 use crate::plan::estimate::{LeastTime, least_time};
 use crate::plan::launch::{Launch, PORT, Requires};
+use crate::plan::sweeps::ends_first;
 use crate::record::trial::PhaseKind;
 use crate::units::Nanos;
+
+/// Ends of sweeps that are named in the order under a budget.
+const ORDER_MAX: usize = 12;
 
 /// Reasons for which engines cannot run on this machine, as the caller found them.
 pub type Skips = BTreeMap<LaunchId, String>;
@@ -35,7 +39,9 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
         lines.push(String::new());
         lines.extend(render_launch(id, launch));
         lines.extend(skips.get(id).map(|reason| format!("  skipped   {reason}")));
-        for cell in cells.get(id).into_iter().flatten() {
+        let cells = cells.get(id).map_or(&[][..], Vec::as_slice);
+        lines.extend(plan.budget.and_then(|_| order_line(cells)));
+        for cell in cells {
             lines.extend(render_cell(cell, plan));
         }
     }
@@ -80,6 +86,26 @@ fn time_line(plan: &Plan) -> Option<String> {
         bounded => format!("at least {bounded} of load{open}"),
     };
     Some(format!("time: {time}{budget}"))
+}
+
+/// Says in which order a budget has the cells of an engine measured.
+fn order_line(cells: &[&Cell]) -> Option<String> {
+    let (ends, between) = ends_first(cells.iter().copied());
+    let engine = |key: &str| key.starts_with("engine");
+    let named = |cell: &&Cell| {
+        let keys = cell.keys.iter().filter(|(key, _)| !engine(key));
+        keys.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    };
+    let first: Vec<String> = ends.iter().take(ORDER_MAX).map(named).collect();
+    let more = match ends.len().saturating_sub(ORDER_MAX) {
+        0 => String::new(),
+        n => format!(" and {n} more ends of sweeps"),
+    };
+    let then = match between.len() {
+        0 => String::new(),
+        n => format!("; then {}, each between neighbours that differ most", counted(n, "cell")),
+    };
+    (cells.len() > 1).then(|| format!("  order     {}{more}{then}", first.join(", then ")))
 }
 
 fn render_launch(id: &LaunchId, launch: &Launch) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::analysis::records::complete;
@@ -26,7 +26,8 @@ use crate::run::busy_machine::busy_machine;
 use crate::run::clients::Clients;
 use crate::run::drift::FirstInputs;
 use crate::run::prepare::Prepared;
-use crate::run::schedule::{EngineSession, coarse_first, sessions};
+use crate::run::refinement::{Refinement, TrialsLeft};
+use crate::run::schedule::{EngineSession, sessions};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
@@ -309,12 +310,13 @@ impl Conductor<'_> {
                 }
             }
         }
-        let mut trials = VecDeque::from(if budget.is_some() {
-            cells_coarse_first(&session.trials)
-        } else {
-            session.trials.clone()
-        });
-        while let Some((cell_id, trial)) = trials.pop_front() {
+        let mut trials = TrialsLeft::from(session.trials.clone());
+        let mut refinement = None;
+        if budget.is_some() {
+            let (of_sweeps, left) = Refinement::new(&self.plan, &session.trials);
+            (refinement, trials) = (Some(of_sweeps), left);
+        }
+        while let Some((cell_id, trial)) = self.next_trial(refinement.as_mut(), &mut trials)? {
             if self.interrupt.is_raised() {
                 break;
             }
@@ -387,6 +389,26 @@ impl Conductor<'_> {
             Some(engine) => self.stop(&session.launch, engine),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Takes the next trial of a session: under a budget, of the cell that tells most.
+    fn next_trial(
+        &mut self,
+        refinement: Option<&mut Refinement>,
+        left: &mut TrialsLeft,
+    ) -> Result<Option<(CellId, u32)>, RunError> {
+        let Some(refinement) = refinement else { return Ok(left.pop_front()) };
+        if refinement.is_due(left) {
+            self.complete_all()?;
+            self.writer.sync()?;
+            let reader = RunReader::open(self.writer.dir().path())?;
+            refinement.choose(&self.plan, &reader, left)?;
+        }
+        let next = left.pop_front();
+        if let Some((cell, _)) = &next {
+            refinement.begin(cell);
+        }
+        Ok(next)
     }
 
     fn trial(
@@ -647,12 +669,6 @@ impl SessionBudget {
         self.begun = has_room.then_some(now);
         has_room
     }
-}
-
-/// Puts the cells of a session in the order that tells most first; their trials stay together.
-fn cells_coarse_first(trials: &[(CellId, u32)]) -> Vec<(CellId, u32)> {
-    let cells: Vec<&[(CellId, u32)]> = trials.chunk_by(|one, next| one.0 == next.0).collect();
-    coarse_first(cells).concat()
 }
 
 /// Returns how often each launch was started in earlier sessions.

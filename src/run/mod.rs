@@ -13,6 +13,7 @@ pub(crate) mod drift;
 mod engine_tokens;
 pub(crate) mod prepare;
 mod prompts;
+mod refinement;
 pub(crate) mod reuse;
 pub(crate) mod schedule;
 mod steady;

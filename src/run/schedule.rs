@@ -1,7 +1,5 @@
 //! In which order engines are visited, and which trials each session serves.
 
-use std::collections::VecDeque;
-
 use crate::ids::{CellId, LaunchId};
 use crate::plan::{Plan, TrialOrder};
 
@@ -46,36 +44,6 @@ pub(crate) fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> 
     sessions
 }
 
-/// Puts what tells most first: the ends, then the middles between what is there, ever finer.
-pub(super) fn coarse_first<T>(items: Vec<T>) -> Vec<T> {
-    let n = items.len();
-    let mut order: Vec<usize> = Vec::with_capacity(n);
-    let mut between = VecDeque::from([(0, n.saturating_sub(1))]);
-    order.extend([0, n.saturating_sub(1)].into_iter().take(n.min(2)));
-    while let Some((low, high)) = between.pop_front() {
-        if high - low > 1 {
-            let middle = usize::midpoint(low, high);
-            order.push(middle);
-            between.extend([(low, middle), (middle, high)]);
-        }
-    }
-    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|at| items[at].take()).collect()
-}
-
 fn max_trials(plan: &Plan) -> u32 {
     plan.cells.iter().map(|cell| cell.n_trials).max().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sweep_begins_with_its_ends_and_goes_on_with_the_middles() {
-        assert_eq!(coarse_first((1..=9).collect()), [1, 9, 5, 3, 7, 2, 4, 6, 8]);
-        assert_eq!(coarse_first(vec![1, 2, 3, 4]), [1, 4, 2, 3]);
-        assert_eq!(coarse_first(vec![1]), [1]);
-        assert!(coarse_first(Vec::<u8>::new()).is_empty());
-    }
 }
