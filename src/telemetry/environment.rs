@@ -55,22 +55,31 @@ fn checkout() -> Option<PathBuf> {
     Some(root.to_owned())
 }
 
+/// Returns the commit, `-dirty` where files differ from it.
 fn commit(checkout: &Path) -> Option<String> {
-    let handle =
-        duct::cmd("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
-            .dir(checkout)
-            .stdin_null()
-            .stderr_null()
-            .stdout_capture()
-            .unchecked()
-            .start()
-            .ok()?;
+    let commit = git(checkout, &["describe", "--always", "--abbrev=12", "--exclude=*"])?;
+    // `describe --dirty` would lock the index, and leave the lock if it is killed with us.
+    let changed = ["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"];
+    let dirty = if git(checkout, &changed)?.is_empty() { "" } else { "-dirty" };
+    (!commit.is_empty()).then(|| format!("{commit}{dirty}"))
+}
+
+/// Returns what Git says, without the white space around it.
+fn git(checkout: &Path, args: &[&str]) -> Option<String> {
+    let handle = duct::cmd("git", args)
+        .dir(checkout)
+        .stdin_null()
+        .stderr_null()
+        .stdout_capture()
+        .unchecked()
+        .start()
+        .ok()?;
     let Ok(Some(output)) = handle.wait_timeout(GIT_LIMIT) else {
         let _ = handle.kill();
         return None;
     };
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    output.status.success().then_some(text)
 }
 
 fn os_name(release: &str) -> String {
