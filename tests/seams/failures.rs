@@ -49,9 +49,10 @@ fn faces(place: &Place, name: &str, terminal: &str) -> [(&'static str, String); 
 #[test]
 fn an_engine_that_answers_one_request_of_two_hundred_has_failed() {
     let place = Place::new();
-    // One is served, the others are turned away at once.
+    // One is served until all others have come, which are turned away at once.
     let scenario =
-        scenario("max-sequences = 1\nqueue-limit = 0", "all-at-once = true\nrequests = 200");
+        scenario("max-sequences = 1\nqueue-limit = 0", "all-at-once = true\nrequests = 200")
+            .replace("ttft = \"20ms\"", "ttft = \"2s\"");
     let (code, told, cell) = run(&place, "most", &scenario, &[]);
     assert_eq!(code, Some(100), "{told}");
     assert_eq!(

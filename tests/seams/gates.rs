@@ -12,7 +12,7 @@ const SCENARIO: &str = "[engine.sim]\nttft = \"40ms\"\nitl = \"1ms\"\n\
     [gate]\nmust = [\"ttft.p50 < 2s\", \"output_throughput > 1 tok/s\"]\n";
 
 fn place() -> Place {
-    let place = Place::new();
+    let place = Place::alone();
     place.write("d.jsonl", "{\"prompt\":\"one apple\"}\n{\"prompt\":\"two apples\"}\n");
     place.write("s.toml", SCENARIO);
     place

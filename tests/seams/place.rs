@@ -3,18 +3,39 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Held alone by what says something of latencies, together by the others.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// A directory with scenarios, data and runs; home and caches of the program lie there, too.
 pub(crate) struct Place {
     home: TempDir,
+    _machine: Machine,
+}
+
+/// This program's other tests while one of them runs.
+#[expect(dead_code, reason = "held, not read")]
+enum Machine {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
+        Self::on(Machine::Shared(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// A place without others beside it. A test that has one has no other place.
+    pub(crate) fn alone() -> Self {
+        Self::on(Machine::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn on(machine: Machine) -> Self {
+        Self { home: tempfile::tempdir().unwrap(), _machine: machine }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -15,7 +15,7 @@ fn interval(percentile: &Value) -> (f64, f64, f64) {
 
 #[test]
 fn ten_cells_stop_below_their_cap_when_the_median_is_known() {
-    let place = Place::new();
+    let place = Place::alone();
     let run = place.run(&format!(
         "{ENGINE}[phase.load]\nconcurrency = 8\nrequests = 3000\n\
          until = {{ metric = \"ttft.p50\", half-width = \"5%\" }}\n\
@@ -40,7 +40,7 @@ fn ten_cells_stop_below_their_cap_when_the_median_is_known() {
 
 #[test]
 fn an_open_loop_sends_what_was_due_before_and_its_window_ends_with_the_knowledge() {
-    let place = Place::new();
+    let place = Place::alone();
     let run = place.run(&format!(
         "{ENGINE}[phase.load]\nrate = 400.0\narrival = \"constant\"\nduration = \"20s\"\n\
          until = {{ metric = \"ttft.mean\", half-width = \"10%\" }}\n"
@@ -58,7 +58,7 @@ fn an_open_loop_sends_what_was_due_before_and_its_window_ends_with_the_knowledge
 
 #[test]
 fn a_cap_that_comes_first_is_told_and_a_number_of_no_request_is_refused() {
-    let place = Place::new();
+    let place = Place::alone();
     let run = place.run(&format!(
         "{ENGINE}[phase.load]\nconcurrency = 8\nrequests = 60\n\
          until = {{ metric = \"ttft.p50\", half-width = \"1%\" }}\n"
