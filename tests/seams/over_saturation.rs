@@ -37,7 +37,7 @@ fn check_ended(cell: &Value) {
 
 #[test]
 fn a_queue_that_only_grows_ends_its_cell_and_higher_rates_are_skipped_if_asked() {
-    let place = Place::new();
+    let place = Place::alone();
     let cells = measured(&place, "over-saturation = \"stop-and-skip\"");
     assert_eq!(cells[0]["counts"]["ok"], 1_200, "{}", cells[0]["counts"]);
     assert!(!cells[0].to_string().contains("over-saturated"), "{}", cells[0]);
@@ -52,7 +52,7 @@ fn a_queue_that_only_grows_ends_its_cell_and_higher_rates_are_skipped_if_asked()
 
 #[test]
 fn higher_rates_are_tried_as_well_where_nothing_else_is_said() {
-    let place = Place::new();
+    let place = Place::alone();
     let cells = measured(&place, "over-saturation = \"stop\"");
     cells[1..].iter().for_each(check_ended);
 }
