@@ -10,7 +10,7 @@ mod clock;
 mod datasets;
 mod diagnostic;
 pub mod engine;
-mod help;
+pub mod help;
 pub mod ids;
 mod importers;
 pub mod load;

@@ -14,7 +14,7 @@ pub(crate) struct Topic {
 
 macro_rules! topics {
     ($($module:ident: $summary:literal;)*) => {
-        $(#[doc = include_str!(concat!(stringify!($module), ".md"))] pub(crate) mod $module {})*
+        $(#[doc = include_str!(concat!(stringify!($module), ".md"))] pub mod $module {})*
 
         /// All pages, in the order in which a newcomer needs them.
         pub(crate) const TOPICS: &[Topic] = &[$(Topic {
