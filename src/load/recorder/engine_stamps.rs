@@ -1,26 +1,29 @@
 //! Reads the simulated engine's own stamps, with which bench's stamps are compared.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{Finder, FinderRev};
 
 use crate::units::Nanos;
 
 /// Field that `bench serve sim --stamps` puts into every event: the time of `CLOCK_MONOTONIC` just
-/// before the event's write.
-const SENT: &[u8] = b"\"sent_monotonic_ns\":";
+/// before the event's write. To make a searcher takes longer than to search one event.
+static SENT: LazyLock<FinderRev<'_>> = LazyLock::new(|| FinderRev::new("\"sent_monotonic_ns\":"));
 
 /// Field that it puts into the last event with a token: on the same clock its kernel's stamp of
 /// the request, and the times just before and just after the write of the first token.
-const FIRST_TOKEN: &[u8] = b"\"first_token_monotonic_ns\":[";
+static FIRST_TOKEN: LazyLock<Finder<'_>> =
+    LazyLock::new(|| Finder::new("\"first_token_monotonic_ns\":["));
 
 /// Returns the engine's send stamp of an event, on the kernel's monotonic clock.
 pub(crate) fn sent_ns(data: &[u8]) -> Option<u64> {
-    let start = memmem::rfind(data, SENT)? + SENT.len();
+    let start = SENT.rfind(data)? + SENT.needle().len();
     number(data[start..].split(|byte| !byte.is_ascii_digit()).next()?)
 }
 
 /// Returns the least and the most that TTFT was, as the engine saw it, from its last event.
 pub(crate) fn true_ttft(data: &[u8]) -> Option<(Nanos, Nanos)> {
-    let start = memmem::find(data, FIRST_TOKEN)? + FIRST_TOKEN.len();
+    let start = FIRST_TOKEN.find(data)? + FIRST_TOKEN.needle().len();
     let end = start + memchr::memchr(b']', &data[start..])?;
     let mut stamps = data[start..end].split(|byte| *byte == b',').map(number);
     let mut next = || stamps.next().flatten();
