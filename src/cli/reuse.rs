@@ -1,11 +1,13 @@
 //! `bench run --reuse`: begins a run with what another one has measured already.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::{output, resumable};
+use crate::ids::CellId;
 use crate::record::event::{EventRecord, RunEvent};
 use crate::report::number::counted;
 use crate::run::conduct::{self, Done};
@@ -60,7 +62,8 @@ fn tell(from: &Path, job: &Job, taken: &Taken, unequal: &[String]) {
     let n_cells = counted(job.plan.cells.len() as u64, "cell");
     let from = from.display();
     output::message(&format!("taken from {from}: {} of {n_cells}", taken.cells.len()));
-    for cell in job.plan.cells.iter().filter(|cell| taken.cells.contains(&cell.id)) {
+    let ids: BTreeSet<&CellId> = taken.cells.iter().collect();
+    for cell in job.plan.cells.iter().filter(|cell| ids.contains(&cell.id)) {
         output::message(&format!("  {}", cell.name));
     }
     if !unequal.is_empty() {

@@ -23,6 +23,8 @@ pub(super) struct Refinement {
     last: Option<CellId>,
     /// Throughput and TTFT of measured cells.
     numbers: BTreeMap<CellId, Vec<f64>>,
+    /// Cells that may have been measured since the last choice: all of them before the first.
+    unread: BTreeSet<CellId>,
 }
 
 impl Refinement {
@@ -34,13 +36,17 @@ impl Refinement {
         }
         // What an earlier session of the run has measured belongs to the sweeps as well.
         let launch = plan.cells.iter().find(|cell| by_cell.contains_key(&cell.id));
-        let cells =
-            plan.cells.iter().filter(|cell| launch.is_some_and(|it| it.launch == cell.launch));
+        let cells: Vec<&Cell> = plan
+            .cells
+            .iter()
+            .filter(|cell| launch.is_some_and(|it| it.launch == cell.launch))
+            .collect();
+        let unread = cells.iter().map(|cell| cell.id.clone()).collect();
         let (ends, between) = ends_first(cells);
         let in_order = ends.iter().chain(&between);
         let left = in_order.flat_map(|cell| by_cell.remove(&cell.id).unwrap_or_default()).collect();
         let ends = ends.into_iter().map(|cell| cell.id.clone()).collect();
-        (Self { ends, last: None, numbers: BTreeMap::new() }, left)
+        (Self { ends, last: None, numbers: BTreeMap::new(), unread }, left)
     }
 
     /// Whether the next cell is to be chosen by what is measured, which then has to be on the disk.
@@ -65,7 +71,8 @@ impl Refinement {
             return Ok(());
         };
         let cells: Vec<&Cell> = plan.cells.iter().filter(|it| it.launch == *launch).collect();
-        for cell in &cells {
+        let unread = std::mem::take(&mut self.unread);
+        for cell in cells.iter().filter(|cell| unread.contains(&cell.id)) {
             if !self.numbers.contains_key(&cell.id) && !reader.trials_on_disk(cell)?.is_empty() {
                 let numbers = numbers(reader, plan, cell)?;
                 self.numbers.insert(cell.id.clone(), numbers);
@@ -85,6 +92,7 @@ impl Refinement {
     /// Takes note of the cell that is under way.
     pub(super) fn begin(&mut self, cell: &CellId) {
         self.last = Some(cell.clone());
+        self.unread.insert(cell.clone());
     }
 }
 

@@ -52,9 +52,10 @@ pub(crate) fn take(
     let mut offers = Offers::of(from, plan, here)?;
     let mut found: Vec<(&Cell, Vec<TrialReader>)> = Vec::new();
     let before = from.plan()?;
+    let by_identity: BTreeMap<(&CellId, &LaunchId), &Cell> =
+        before.cells.iter().map(|cell| ((&cell.id, &cell.launch), cell)).collect();
     for cell in &plan.cells {
-        let is_same = |it: &&Cell| it.id == cell.id && it.launch == cell.launch;
-        let Some(earlier) = before.cells.iter().find(is_same) else { continue };
+        let Some(earlier) = by_identity.get(&(&cell.id, &cell.launch)) else { continue };
         let trials = complete(from.trials_on_disk(earlier)?, cell);
         if offers.is_equal(cell, &trials) {
             found.push((cell, trials));
