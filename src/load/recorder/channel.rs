@@ -133,26 +133,15 @@ mod tests {
 
     use super::*;
     use crate::load::recorder::Reading;
-    use crate::load::recorder::outcome::Asked;
-    use crate::load::spec::{Limits, Live};
+    use crate::load::spec::Live;
     use crate::record::request::{OutputRecord, RequestRecord};
-    use crate::secrets::redact::Redactor;
 
     #[test]
     fn the_end_of_a_round_does_not_wait_until_the_recorder_has_rested() {
         const N_ROUNDS: u32 = 200;
-        let reading = Reading {
-            asked: Asked { stream: true, no_done: false },
-            keep_outputs: false,
-            token_counter: None,
-            next_turn: None,
-            limits: Limits::default(),
-            redactor: Redactor::default(),
-            truth_epoch_ns: None,
-        };
         let live = Live::default();
         let mut sink = |_: RequestRecord, _: Option<OutputRecord>| Ok(());
-        let mut recorder = Recorder::new(reading, &mut sink, &live);
+        let mut recorder = Recorder::new(Reading::of_streams(), &mut sink, &live);
         let (notes, inbox) = sync_channel(MAX_BATCHES);
         let took = thread::scope(|scope| {
             let recorder = &mut recorder;

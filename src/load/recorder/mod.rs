@@ -43,6 +43,22 @@ pub(crate) struct Reading {
     pub(crate) truth_epoch_ns: Option<u64>,
 }
 
+#[cfg(test)]
+impl Reading {
+    /// Returns how streams are decoded of which nothing else is asked.
+    pub(crate) fn of_streams() -> Self {
+        Self {
+            asked: Asked { stream: true, no_done: false },
+            keep_outputs: false,
+            token_counter: None,
+            next_turn: None,
+            limits: Limits::default(),
+            redactor: Redactor::default(),
+            truth_epoch_ns: None,
+        }
+    }
+}
+
 /// Decodes responses and counts outcomes.
 pub(crate) struct Recorder<'a> {
     reading: Reading,

@@ -6,15 +6,13 @@ use bytes::Bytes;
 
 use crate::load::assignment::{Due, PhaseAssignment, Tally};
 use crate::load::driver::Driver;
-use crate::load::recorder::outcome::Asked;
 use crate::load::recorder::{Reading, Recorder};
-use crate::load::spec::{Control, Limits, Live};
+use crate::load::spec::{Control, Live};
 use crate::load::tests::fake_client::{Answers, Arrival, FakeClient, InlineDesk, Ready};
 use crate::plan::cell::{ArrivalsPlan, Deadlines};
 use crate::record::request::{
     CancelCause, Outcome, OutputRecord, RequestError, RequestRecord, StampSource,
 };
-use crate::secrets::redact::Redactor;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::arrivals::{Arrivals, Gate};
@@ -103,16 +101,7 @@ fn run_into(
         ..share
     };
     let live = Live::default();
-    let reading = Reading {
-        asked: Asked { stream: true, no_done: false },
-        keep_outputs: false,
-        token_counter: None,
-        next_turn: None,
-        limits: Limits::default(),
-        redactor: Redactor::default(),
-        truth_epoch_ns: None,
-    };
-    let recorder = Recorder::new(reading, sink, &live);
+    let recorder = Recorder::new(Reading::of_streams(), sink, &live);
     let recorder = InlineDesk { recorder, follow_ups: VecDeque::new() };
     let mut driver = Driver::new(FakeClient::new(answers), recorder, &live, 0);
     let mut supply = Ready(arrivals.enumerate().map(|(index, offset)| {
