@@ -6,19 +6,17 @@
 )]
 
 mod calm;
+mod turns;
 mod undecided;
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{PoisonError, RwLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::calm::machine_is_calm;
-
-/// Held alone by what holds latencies against the truth, together by the others.
-static MACHINE: RwLock<()> = RwLock::new(());
+use crate::turns::{alone, beside_others};
 
 /// A directory with a scenario and its run.
 struct Place {
@@ -105,7 +103,7 @@ fn rows(comparison: &Value) -> Option<Vec<(Value, Value)>> {
 
 #[test]
 fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
-    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     let place = place();
     place.run("run", &scenario(&[("fast", 40, 5), ("slow", 90, 9)], 5, "[1, 4]"));
     let comparison = place.compared(&["run"]);
@@ -165,7 +163,7 @@ fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
 
 #[test]
 fn engines_that_are_the_same_are_never_told_apart() {
-    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     let place = place();
     place.run("run", &scenario(&[("one", 20, 2), ("two", 20, 2)], 4, "[2]"));
     let comparison = place.compared(&["run", "--all"]);
@@ -189,6 +187,7 @@ fn engines_that_are_the_same_are_never_told_apart() {
 
 #[test]
 fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_listed() {
+    let _turn = beside_others();
     let place = place();
     place.run("before", &scenario(&[("old", 10, 1)], 1, "[1, 2]"));
     place.run("now", &scenario(&[("new", 20, 1)], 1, "[2, 3]"));
@@ -219,6 +218,7 @@ fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_liste
 
 #[test]
 fn accuracies_are_compared_on_the_items_that_both_answered() {
+    let _turn = beside_others();
     let place = place();
     let sum =
         |n: u32| format!("{{\"question\":\"What is {n} + 1?\",\"answer\":\"#### {}\"}}\n", n + 1);
@@ -248,6 +248,7 @@ fn accuracies_are_compared_on_the_items_that_both_answered() {
 
 #[test]
 fn results_of_other_tools_are_compared_at_the_load_that_they_have() {
+    let _turn = beside_others();
     let place = place();
     place.run("run", &scenario(&[("sim", 50, 10)], 2, "[1, 4]"));
     let fixture =

@@ -5,6 +5,7 @@
     reason = "starts the program and reads what it wrote"
 )]
 
+mod turns;
 #[path = "undecided/mod.rs"]
 mod undecided;
 
@@ -14,22 +15,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-/// What keeps the tests of this file from each other's milliseconds: those that hold sends against a
-/// clock run alone, all others beside each other.
-static TURN: RwLock<()> = RwLock::new(());
-
-fn beside_others() -> RwLockReadGuard<'static, ()> {
-    TURN.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn alone() -> RwLockWriteGuard<'static, ()> {
-    TURN.write().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::turns::{alone, beside_others};
 
 /// Runs the program without network and with caches of its own.
 fn bench(args: &[&str], home: &Path) -> Output {

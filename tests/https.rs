@@ -8,6 +8,7 @@
 
 mod calm;
 mod front;
+mod turns;
 mod undecided;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -25,9 +26,7 @@ use tempfile::TempDir;
 
 use crate::calm::machine_is_calm;
 use crate::front::{Certificate, Front};
-
-/// Held alone by what measures latencies, together by the others.
-static MACHINE: RwLock<()> = RwLock::new(());
+use crate::turns::{alone, beside_others};
 
 const BENCH: &str = env!("CARGO_BIN_EXE_bench");
 
@@ -147,7 +146,7 @@ fn questions(rest: &str) -> String {
 
 #[test]
 fn a_self_signed_endpoint_is_measured_with_its_accuracy() {
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = beside_others();
     let engine = Served::start(&["tiny"]);
     let front = Front::before(engine.address, Certificate::SelfSigned);
     let rest = questions(
@@ -194,7 +193,7 @@ fn a_self_signed_endpoint_is_measured_with_its_accuracy() {
 
 #[test]
 fn an_authority_is_believed_and_what_it_signed_for_another_time_is_not() {
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = beside_others();
     let engine = Served::start(&["sim", "--ttft", "1ms", "--itl", "1ms"]);
     let rest = questions(
         "limit = 4\n[request]\nmax-tokens = 4\n[phase.load]\nconcurrency = 2\nrequests = 4",
@@ -227,7 +226,7 @@ fn an_authority_is_believed_and_what_it_signed_for_another_time_is_not() {
 
 #[test]
 fn known_latencies_are_the_same_with_and_without_tls() {
-    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     let engine = Served::start(&["sim", "--ttft", "50ms", "--itl", "10ms"]);
     let front = Front::before(engine.address, Certificate::SelfSigned);
     let plain = format!("http://{}", engine.address);
@@ -279,7 +278,7 @@ fn a_client_without_ports_is_invalid_and_its_engine_not_blamed() {
     if std::env::var_os(IN_NETWORK).is_some() {
         return run_out_of_ports();
     }
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = beside_others();
     let last = 40_000 + N_PORTS - 1;
     let network = |command: &str| {
         let prepare = format!(
@@ -370,7 +369,7 @@ fn serve_tunnels(server: SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
 
 #[test]
 fn tls_goes_through_the_tunnel_of_a_proxy_for_probe_and_load() {
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = beside_others();
     let engine = Served::start(&["sim", "--ttft", "1ms", "--itl", "1ms"]);
     let front = Front::before(engine.address, Certificate::SelfSigned);
     let (proxy, asked) = serve_tunnels(front.address);

@@ -16,5 +16,7 @@ mod over_saturation;
 mod phases;
 mod place;
 mod rows;
+#[path = "../turns/mod.rs"]
+mod turns;
 mod until;
 mod whole;

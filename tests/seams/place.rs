@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Held alone by what says something of latencies, together by the others.
-static MACHINE: RwLock<()> = RwLock::new(());
+use crate::turns;
 
 /// A directory with scenarios, data and runs; home and caches of the program lie there, too.
 pub(crate) struct Place {
@@ -26,12 +25,12 @@ enum Machine {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self::on(Machine::Shared(MACHINE.read().unwrap_or_else(PoisonError::into_inner)))
+        Self::on(Machine::Shared(turns::beside_others()))
     }
 
     /// A place without others beside it. A test that has one has no other place.
     pub(crate) fn alone() -> Self {
-        Self::on(Machine::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner)))
+        Self::on(Machine::Alone(turns::alone()))
     }
 
     fn on(machine: Machine) -> Self {
