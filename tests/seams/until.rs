@@ -25,10 +25,17 @@ fn ten_cells_stop_below_their_cap_when_the_median_is_known() {
     let summary = json(&run.join("summary.json"));
     let cells = summary["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 10);
+    let mut scheduled: Vec<u64> =
+        cells.iter().map(|cell| cell["counts"]["scheduled"].as_u64().unwrap()).collect();
+    scheduled.sort_unstable();
+    // The rule looks first at 50; that one cell of ten stops there is chance.
+    assert!(scheduled[0] >= 50 && scheduled[9] < 2_000, "{scheduled:?}");
+    assert!(scheduled[4] >= 100, "{scheduled:?}");
     for cell in cells {
-        let n = cell["counts"]["scheduled"].as_u64().unwrap();
-        assert!((100..2_000).contains(&n), "{n} requests");
-        assert_eq!(cell["counts"]["ok"], n, "what was sent is waited for");
+        assert_eq!(
+            cell["counts"]["ok"], cell["counts"]["scheduled"],
+            "what was sent is waited for"
+        );
         let (value, low, high) = interval(&cell["distributions"]["ttft"]["percentiles"][0]);
         // Answers that were in flight at the stop count, too: on a busy machine they may be others.
         let half_width = (high - low) / 2.0 / value;
