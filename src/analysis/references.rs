@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::analysis::records::{complete_trials, exchanges};
 use crate::ids::CellId;
-use crate::metrics::reference::{Reference, ReferenceComparison, differ_in, references};
+use crate::metrics::reference_cell::{Reference, ReferenceComparison, differ_in, references};
 use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::analysis::golds::RunGolds;
 use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::references::reference_comparisons;
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::{Cell, ScorePlan};

@@ -6,7 +6,7 @@ use comfy_table::Table;
 use indicatif::BinaryBytes;
 
 use crate::cli::args::DataCommand;
-use crate::cli::download::DownloadBar;
+use crate::cli::download_progress::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;

@@ -10,7 +10,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{files, publish};
+use crate::cli::{publish, report_files};
 use crate::report::csv;
 use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
 use crate::report::input::Input;
@@ -53,12 +53,12 @@ fn write_tree(dir: &Path, tree: &Path) -> Result<Exit, Failure> {
     let folders = lineup_tree::folders(&Input::of(&analysis, None));
     for folder in &folders {
         for file in &folder.files {
-            files::write(tree, &file.path, file.text.as_bytes())?;
+            report_files::write(tree, &file.path, file.text.as_bytes())?;
         }
         let Some((log, place)) = &folder.log else { continue };
         // A server that runs elsewhere has none.
         if let Ok(bytes) = std::fs::read(dir.join(log)) {
-            files::write(tree, place, &bytes)?;
+            report_files::write(tree, place, &bytes)?;
         }
     }
     if folders.is_empty() {

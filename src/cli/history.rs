@@ -6,7 +6,7 @@ use crate::cli::args::{Colour, HistoryArgs, HistoryFormat};
 use crate::cli::compare::opened_run;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{files, output};
+use crate::cli::{output, report_files};
 use crate::metrics::compare::Rules;
 use crate::metrics::history::{PastRun, history};
 use crate::report::figure;
@@ -46,7 +46,7 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     });
     let history = history(&past.collect::<Vec<_>>(), args.all, alpha);
     if let Some(dir) = &args.figures {
-        files::figures(&figure::history::figures(&history), dir, args.figure_format)?;
+        report_files::figures(&figure::history::figures(&history), dir, args.figure_format)?;
     }
     let text = match args.format {
         HistoryFormat::Terminal => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::{Colour, ImportArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{files, output};
+use crate::cli::{output, report_files};
 use crate::importers::lineup_tree::{Counted, Place, cell_of, counted};
 use crate::importers::server_log;
 use crate::metrics::summary::CellSummary;
@@ -45,7 +45,7 @@ pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure>
     if let Some(dir) = &args.out {
         let paths: Vec<String> = found.iter().map(|it| it.path.display().to_string()).collect();
         let file = original::lineup_of(&cells, &paths, &model_of);
-        files::write(dir, &file.path, file.text.as_bytes())?;
+        report_files::write(dir, &file.path, file.text.as_bytes())?;
         output::message(&format!("written: {}", dir.join(&file.path).display()));
     }
     Ok(Exit::Ok)

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::args::InitArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::starter::{EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
+use crate::cli::new_scenario::{EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
 use crate::cli::{output, presets, quick, scenario_file};
 use crate::plan::render::shell_word;
 use crate::scenario::engine_preset::BESIDE;

@@ -18,18 +18,19 @@ mod data;
 mod data_seen;
 mod decide;
 mod doctor;
-mod download;
+mod download_progress;
 mod exit;
 mod explain;
 mod export;
 mod failure;
-mod files;
 mod gate_flags;
 mod help;
 mod history;
 mod import;
 mod init;
 mod job;
+mod kept_cells;
+mod new_scenario;
 mod output;
 mod presets;
 mod progress;
@@ -38,7 +39,7 @@ mod publish;
 mod quick;
 mod replay;
 mod report;
-mod resumable;
+mod report_files;
 mod resume;
 mod retry;
 mod reuse;
@@ -48,10 +49,10 @@ mod score;
 mod scores;
 mod signals;
 mod slurm;
-mod starter;
 #[cfg(test)]
 mod tests;
 mod today;
+mod typed;
 mod until;
 mod verify;
 
@@ -100,7 +101,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
-    slurm::gathered::update(&read_by(&cli.command));
+    slurm::merged_run::update(&read_by(&cli.command));
     match cli.command {
         Command::Run(args) if args.slurm => slurm::submit::run(&args, colour),
         Command::Run(args) => run::run(&args, colour),

@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::cli::args::{Colour, ProgressAs, QuickArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::run::{self, Begin};
-use crate::cli::starter::{
+use crate::cli::new_scenario::{
     DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
 };
-use crate::cli::{output, presets, resumable, scenario_file};
+use crate::cli::run::{self, Begin};
+use crate::cli::{output, presets, scenario_file, typed};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{NoOffer, Question, Server, Spoken};
@@ -58,12 +58,12 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
         return Ok(Exit::Ok);
     }
     // In this directory, so that paths in it are those of the command line.
-    let path = resumable::absolute(Path::new("quick.toml"));
+    let path = typed::absolute(Path::new("quick.toml"));
     let planned = scenario_file::plan_text(&path, &text, None, &args.sets)?;
     let (exit, analysis) =
         run::carry_out(planned, &path, Begin::New(args.out.as_deref()), &args.ends, colour)?;
     if is_told(args) {
-        let written = resumable::word(&analysis.dir.join("scenario.toml"));
+        let written = typed::path(&analysis.dir.join("scenario.toml"));
         output::message(&format!(
             "scenario: {written}\n  change it and measure again with: bench run {written}"
         ));
@@ -128,7 +128,7 @@ pub(crate) fn data_choice(
             .help(help));
         }
     };
-    Ok(DataChoice::File { source, path: resumable::absolute(path), tokenizer })
+    Ok(DataChoice::File { source, path: typed::absolute(path), tokenizer })
 }
 
 /// Data sets that need no further word.
@@ -151,7 +151,7 @@ fn file_or_name(text: &str) -> String {
     let path = Path::new(text);
     let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start));
     if is_path || path.exists() {
-        resumable::absolute(path).display().to_string()
+        typed::absolute(path).display().to_string()
     } else {
         text.to_owned()
     }

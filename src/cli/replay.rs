@@ -6,8 +6,8 @@ use crate::cli::args::{Colour, CompareArgs, CompareFormat, ReplayArgs, Undecided
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::resumable::absolute;
 use crate::cli::run::Begin;
+use crate::cli::typed;
 use crate::cli::{bundle, compare, gate_flags, output, resume, run};
 use crate::plan::Plan;
 use crate::report::number::counted;
@@ -20,8 +20,8 @@ const ENDING: &str = ".bench.tar.zst";
 
 /// Unpacks a bundle, names what is not the same here, measures and compares.
 pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure> {
-    let place = absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
-    let unpacked = unpack(&absolute(&args.bundle), &place.join("original"))?;
+    let place = typed::absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
+    let unpacked = unpack(&typed::absolute(&args.bundle), &place.join("original"))?;
     let mut job = job(&unpacked)?;
     gate_flags::add(&mut job.plan, &args.ends.gates)?;
     tell_changes(&unpacked, &job, args)?;

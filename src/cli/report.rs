@@ -5,7 +5,7 @@ use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::cli::{files, gate_flags, output};
+use crate::cli::{gate_flags, output, report_files};
 use crate::report::{csv, html, json, junit, long_csv, template_variables, terminal};
 use crate::store::reader::RunReader;
 
@@ -23,10 +23,10 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         publish::write_files(&analysis, &view)?;
     }
     if let Some(dir) = &args.figures {
-        files::figures(&view.charts, dir, args.figure_format)?;
+        report_files::figures(&view.charts, dir, args.figure_format)?;
     }
     if let Some(dir) = &args.as_published {
-        files::as_published(&reader, &analysis, dir)?;
+        report_files::as_published(&reader, &analysis, dir)?;
     }
     // The files tell what the run was held to; what this command line adds is told here alone.
     let before = analysis.plan.gate.clone();

@@ -6,8 +6,8 @@ use crate::cli::args::{Colour, ResumeArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::resumable::{absolute, word};
 use crate::cli::run::Begin;
+use crate::cli::typed;
 use crate::cli::{calibrate, gate_flags, output, run, scenario_file, slurm};
 use crate::plan::Plan;
 use crate::plan::paths::Host;
@@ -17,7 +17,7 @@ use crate::store::run_dir::{Invocation, RunDir};
 
 /// Goes on with a run as it was begun, from its directory alone.
 pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure> {
-    let dir = absolute(&args.dir);
+    let dir = typed::absolute(&args.dir);
     if let Some(exit) = slurm::submit::resume(&dir, &args.retry)? {
         return Ok(exit);
     }
@@ -40,7 +40,7 @@ pub(crate) fn stored(dir: &Path) -> Result<Job, Failure> {
     let mut plan = reader.first_plan().map_err(|error| {
         Failure::from(error).help(format!(
             "go on with the scenario instead: bench run SCENARIO.toml --resume {}",
-            word(dir)
+            typed::path(dir)
         ))
     })?;
     let begun = reader.manifest().invocation.clone().unwrap_or_default();
@@ -60,7 +60,7 @@ fn not_a_run(dir: &Path, error: StoreError) -> Failure {
     let message = format!("{} holds a run that ended before it began", dir.display());
     Failure::new(Exit::NoInput, message).help(format!(
         "nothing was measured; begin it again: bench run SCENARIO.toml --out {}",
-        word(dir)
+        typed::path(dir)
     ))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::{output, resumable};
+use crate::cli::{kept_cells, output, typed};
 use crate::ids::CellId;
 use crate::record::event::{EventRecord, RunEvent};
 use crate::report::number::counted;
@@ -28,10 +28,10 @@ pub(crate) fn begin(
     prepared: &Prepared,
     redactor: &Redactor,
 ) -> Result<(RunWriter, Done), Failure> {
-    let from = resumable::absolute(from);
+    let from = typed::absolute(from);
     let reader = RunReader::open(&from)?;
     refuse_unfinished(&reader)?;
-    let (_, changes) = resumable::scenario_changes(&reader, job, redactor)?;
+    let (_, changes) = kept_cells::scenario_changes(&reader, job, redactor)?;
     let mut writer = RunWriter::create(&job.new_run(out, redactor))?;
     let here = Here { machine: &telemetry::environment(), prepared, redactor };
     let taken = reuse::take(&reader, &job.plan, &here, &mut writer)?;
@@ -55,7 +55,7 @@ fn refuse_unfinished(reader: &RunReader) -> Result<(), Failure> {
     let dir = reader.dir().path();
     let message = format!("{} is not over", dir.display());
     Err(Failure::new(Exit::TryAgain, message)
-        .help(format!("reuse it once it is; go on with it by `{}`", resumable::command(dir))))
+        .help(format!("reuse it once it is; go on with it by `{}`", typed::resume(dir))))
 }
 
 fn tell(from: &Path, job: &Job, taken: &Taken, unequal: &[String]) {

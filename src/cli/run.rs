@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, Retry, RunArgs};
-use crate::cli::download::DownloadBar;
+use crate::cli::download_progress::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
@@ -13,8 +13,8 @@ use crate::cli::progress::Progress;
 use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::signals::LastWords;
-use crate::cli::slurm::gathered;
-use crate::cli::{assets, check_paths, gate_flags, output, publish, resumable, reuse};
+use crate::cli::slurm::merged_run;
+use crate::cli::{assets, check_paths, gate_flags, kept_cells, output, publish, reuse, typed};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
         // Killed before it began, it holds nothing to go on with.
         (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),
         (Some(dir), _) => {
-            gathered::refuse_here(dir)?;
+            merged_run::refuse_here(dir)?;
             Begin::GoOn(dir, &args.retry)
         }
         (None, out) => match &args.reuse {
@@ -82,7 +82,7 @@ pub(crate) fn carry_out(
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let mut job = Job::of(planned, path);
     if let Begin::GoOn(dir, _) | Begin::Reusing(_, dir) = begin {
-        resumable::take_day(dir, &mut job)?;
+        kept_cells::take_day(dir, &mut job)?;
     }
     measure(job, begin, ends, colour)
 }
@@ -118,10 +118,10 @@ pub(crate) fn measure(
     let job = &job;
     let changes = match begin {
         Begin::New(_) | Begin::Reusing(..) => Vec::new(),
-        Begin::GoOn(dir, _) => resumable::changes(dir, job, redactor)?,
+        Begin::GoOn(dir, _) => kept_cells::changes(dir, job, redactor)?,
     };
     if let Begin::GoOn(dir, kinds) = begin
-        && resumable::is_over(dir, job, &changes, kinds, &prepared.golds)?
+        && kept_cells::is_over(dir, job, &changes, kinds, &prepared.golds)?
     {
         let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
         report(&analysis, colour)?;
@@ -131,17 +131,17 @@ pub(crate) fn measure(
     let (writer, done) = match begin {
         Begin::New(out) => (RunWriter::create(&job.new_run(out, redactor))?, Done::default()),
         Begin::Reusing(out, from) => reuse::begin(from, out, job, &prepared, redactor)?,
-        Begin::GoOn(dir, retry) => resumable::open(dir, job, changes, retry, redactor)?,
+        Begin::GoOn(dir, retry) => kept_cells::open(dir, job, changes, retry, redactor)?,
     };
     let dir = writer.dir().path().to_owned();
-    last_words.are(format!("what is complete is kept; go on with: {}", resumable::command(&dir)));
+    last_words.are(format!("what is complete is kept; go on with: {}", typed::resume(&dir)));
     let ways_out = (&interrupt, &last_words);
     let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())
-        .map_err(|failure| failure.kept(resumable::kept(&dir)))?;
+        .map_err(|failure| failure.kept(kept_cells::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
             "all is measured; make the report with: bench report {}",
-            resumable::word(&dir)
+            typed::path(&dir)
         ));
     }
     interrupt.no_longer_noticed();
@@ -251,7 +251,7 @@ fn conclude(
         let (n_measured, n_cells) = analysis.summary.progress();
         output::message(&format!(
             "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
-            resumable::command(&dir)
+            typed::resume(&dir)
         ));
     }
     Ok((exit, analysis))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::analysis::rescore::{CellScores, END_CHARS};
 use crate::cli::args::ShownItems;
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::score::Accuracy;
 use crate::score::findings::end_of;
 use crate::score::item::{Class, Item};

@@ -15,7 +15,7 @@ use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, ProbeRequest};
 use crate::engine::tokenize;
-use crate::load::recorder::reader::ReadAnswer;
+use crate::load::recorder::single_answer::ReadAnswer;
 use crate::load::transport::url::path_and_query;
 use crate::openai::body::{GenerationRequest, StreamOptions};
 use crate::plan::cell::Api;

@@ -1,8 +1,8 @@
 //! Gates: what a scenario and a command line require of the numbers.
 
+use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::condition::{Condition, Limit, Operator, Subject};
-use crate::metrics::reading::accuracy_by;
 use crate::metrics::summary::{
     CellStatus, CellSummary, Figure, GateOutcome, GateResult, NumberState, SteadyStatus,
 };

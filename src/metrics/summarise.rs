@@ -7,7 +7,7 @@ use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::caveat;
 use crate::metrics::gates;
-use crate::metrics::search::searches;
+use crate::metrics::load_search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
 use crate::metrics::wall_time::WallTime;
 use crate::plan::cell::{Cell, DatasetPlan};

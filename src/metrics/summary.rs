@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::CellId;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::totals::{CLIENT_RESOURCES, cancel_kind};
 use crate::metrics::wall_time::WallTime;
 use crate::plan::search::{Reason, SearchOver};

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::ids::CellId;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::summary::{
     Caveat, CellSummary, Counts, Distribution, Figure, GateResult, Note, NumberState, Percentile,
     SearchSummary, SteadyState, Summary, Validity,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::metrics::client_lag::OwnLag;
 use crate::metrics::goodput::is_good;
-use crate::metrics::own_lag::OwnLag;
 use crate::metrics::request::{CountSource, RequestMetrics, token_events};
 use crate::metrics::window::Window;
 use crate::plan::cell::Slo;

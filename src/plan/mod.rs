@@ -1,6 +1,7 @@
 //! What will be done, fully resolved: every cell, its engine's launch, its phases.
 
 pub mod cell;
+pub mod dangling;
 pub(crate) mod data_files;
 pub(crate) mod datasets;
 pub mod estimate;
@@ -11,7 +12,6 @@ pub mod matrix;
 pub(crate) mod name;
 pub mod paths;
 pub(crate) mod phases;
-pub mod references;
 pub mod render;
 pub mod search;
 pub(crate) mod sweeps;

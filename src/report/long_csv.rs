@@ -1,9 +1,9 @@
 //! The tidy CSV face: one row per cell, metric and statistic, as data frames and databases want it.
 
 use crate::analysis::input::RunFacts;
+use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricKey;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::reading::accuracy_by;
 use crate::metrics::summary::{CellSummary, Figure, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;

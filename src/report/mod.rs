@@ -17,7 +17,7 @@ pub(crate) mod long_csv;
 pub(crate) mod markdown;
 pub(crate) mod number;
 pub(crate) mod original;
-mod packed;
+mod packed_rows;
 mod page;
 pub(crate) mod python;
 pub(crate) mod template;

@@ -7,7 +7,7 @@ use minijinja::{Environment, Error, ErrorKind, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use crate::report::figure;
-use crate::report::packed::{self, ROWS_MAX};
+use crate::report::packed_rows::{self, ROWS_MAX};
 use crate::report::view::long_list::LongList;
 use crate::report::view::table::{Column, Table, TableCell};
 
@@ -33,15 +33,15 @@ pub(super) fn equip(environment: &mut Environment<'_>) {
         },
     );
     environment.add_filter("shown", |table: Value| {
-        Ok::<_, Error>(packed::shown(&columns_of(&table)?, &rows_of(&table)?))
+        Ok::<_, Error>(packed_rows::shown(&columns_of(&table)?, &rows_of(&table)?))
     });
     environment.add_filter("silent", |table: Value| {
         let rows = rows_of(&table)?;
         let table = Table { columns: columns_of(&table)?, rows, ..Table::default() };
-        Ok::<_, Error>(packed::silent(&table))
+        Ok::<_, Error>(packed_rows::silent(&table))
     });
     environment.add_filter("packed", move |table: Value, order: Vec<usize>| {
-        Ok::<_, Error>(safe(packed::packed(&rows_of(&table)?, &order)))
+        Ok::<_, Error>(safe(packed_rows::packed(&rows_of(&table)?, &order)))
     });
 }
 

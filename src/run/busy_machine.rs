@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::metrics::cpu_contention::{BUSY_MACHINE, in_words};
 use crate::record::event::RunEvent;
-use crate::telemetry::programs::ProgramTimes;
+use crate::telemetry::busy_programs::ProgramTimes;
 
 /// Time over which programs are looked at before the first engine starts. Some of it goes by
 /// while facts of the machine are gathered.

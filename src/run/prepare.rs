@@ -24,7 +24,7 @@ use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
 use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
-use crate::telemetry::programs::ProgramTimes;
+use crate::telemetry::busy_programs::ProgramTimes;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::chat::Spoken;
 use crate::workload::dataset::{Load, load_with_shots};

@@ -11,7 +11,7 @@ use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
 use crate::record::event::{EngineFacts, EventRecord, RunEvent};
 use crate::run::prepare::Prepared;
-use crate::run::{RunError, drift};
+use crate::run::{RunError, input_drift};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::{RunReader, TrialReader};
 use crate::store::reused;
@@ -145,7 +145,7 @@ impl<'a> Offers<'a> {
         let changed = match self.facts(id) {
             Some(before) => {
                 let now = facts::foreseen(launch, self.redactor);
-                drift::foreseen(launch, before, now)
+                input_drift::foreseen(launch, before, now)
             }
             None => vec!["it told nothing of itself".to_owned()],
         };

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score::final_number::Unread;
 use crate::score::item::{Class, Item};
-use crate::score::marked::Unread;
 use crate::score::normalise::differs_by_format;
 
 /// How far two extractors say the same of one cell's answers.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::plan::cell::{ExtractorPlan, Take, Think};
-use crate::score::marked::{self, Unread};
+use crate::score::final_number::{self, Unread};
 use crate::score::thinking::Spoken;
 
 /// The answer after `#### `, as the GSM8K task of lm-evaluation-harness 0.4 takes it.
@@ -137,7 +137,7 @@ impl Extractor {
                 }
                 found
             }
-            How::Number => return marked::answer(text).map(|number| number.to_string()),
+            How::Number => return final_number::answer(text).map(|number| number.to_string()),
             How::JsonField(field) => json_field(text, field),
             How::Whole => Some(text.to_owned()),
         };

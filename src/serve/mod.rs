@@ -1,7 +1,7 @@
 //! Engines that are part of this binary. They serve HTTP as any other engine does.
 
 pub(crate) mod counters;
-pub(crate) mod duration;
+pub(crate) mod parse_duration;
 pub(crate) mod sim;
 pub(crate) mod tiny;
 

@@ -7,12 +7,12 @@
     reason = "edge: reads /proc and the GPU library, samples on threads of its own"
 )]
 
+pub mod busy_programs;
 mod environment;
 pub mod gpu;
 pub mod host;
 pub mod log_rates;
 pub mod process;
-pub mod programs;
 pub mod prometheus;
 pub mod sampler;
 

@@ -1,7 +1,7 @@
 //! `--slurm`: what is submitted, what became of it, and the run that its tasks make.
 
 mod commands;
-pub(crate) mod gathered;
+pub(crate) mod merged_run;
 mod progress;
 pub(crate) mod status;
 mod submission;

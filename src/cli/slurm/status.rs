@@ -9,10 +9,10 @@ use crate::cli::args::StatusArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::resumable;
 use crate::cli::slurm::commands;
-use crate::cli::slurm::gathered;
+use crate::cli::slurm::merged_run;
 use crate::cli::slurm::progress::{CellProgress, CellState, ShareProgress, SlurmRun};
+use crate::cli::typed;
 use crate::report::number::counted;
 use crate::slurm::answer::Task;
 
@@ -38,10 +38,10 @@ fn look(dir: &Path) -> Result<(String, bool), Failure> {
         let message = format!("{} is no run of `bench run --slurm`", dir.display());
         return Err(Failure::new(Exit::NoInput, message).help(format!(
             "`bench report {}` shows what a run has measured so far",
-            resumable::word(dir)
+            typed::path(dir)
         )));
     };
-    gathered::update(&[dir]);
+    merged_run::update(&[dir]);
     let mut unknown = Vec::new();
     let mut tasks = run.live_tasks().unwrap_or_else(|failure| {
         unknown.push(failure.render(false));
@@ -111,7 +111,7 @@ fn told(dir: &Path, run: &SlurmRun, shares: &[ShareProgress], unknown: &[String]
     }
     text.push('\n');
     if shares.iter().any(|share| !share.is_live() && !share.is_over()) {
-        let _ = writeln!(text, "what is missing is submitted by: {}", resumable::command(dir));
+        let _ = writeln!(text, "what is missing is submitted by: {}", typed::resume(dir));
     }
     for why in unknown {
         let _ = writeln!(text, "{why}");

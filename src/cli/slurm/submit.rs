@@ -7,11 +7,11 @@ use crate::cli::args::{Colour, EndArgs, Retry, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::resumable::{absolute, word};
 use crate::cli::scenario_file::Planned;
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::{CellState, ShareProgress, SlurmRun};
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
+use crate::cli::typed;
 use crate::cli::{check_paths, gate_flags, output, retry, run, scenario_file};
 use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
@@ -97,7 +97,7 @@ fn refuse_other(begun: &Plan, now: &Plan, dir: &Path) -> Result<(), Failure> {
     let message = format!("{} was submitted with other cells", dir.display());
     Err(Failure::new(Exit::Corrupt, message).help(format!(
         "go on as it was begun with `bench resume {}`, or submit to another directory with `--out`",
-        word(dir)
+        typed::path(dir)
     )))
 }
 
@@ -121,7 +121,7 @@ fn create(
     let dir = writer.dir().clone();
     writer.golds(&prepared.golds, &std::collections::BTreeSet::new())?;
     writer.questions(&prepared.questions)?;
-    Ok(absolute(dir.path()))
+    Ok(typed::absolute(dir.path()))
 }
 
 /// Prints the scripts of what is missing, and what would become of each share.
@@ -144,7 +144,7 @@ fn show(
         Vec::new()
     });
     let standing = Standing::of(run.progress(&tasks)?, kinds.contains(&Retry::Failed));
-    let (dir, bench) = (absolute(&dir), program()?);
+    let (dir, bench) = (typed::absolute(&dir), program()?);
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         let array = Array {
             id: SHOWN_ID,
@@ -163,7 +163,7 @@ fn show(
 
 /// Submits what no task measures and what is not over.
 fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Failure> {
-    let dir = absolute(dir);
+    let dir = typed::absolute(dir);
     let _lock = RunLock::take(&RunDir::at(&dir))?;
     let Some(mut run) = SlurmRun::open(&dir)? else {
         return Err(StoreError::AlreadyARun { path: dir }.into());
@@ -186,7 +186,7 @@ fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Fail
             "submitted {} as job {}; see it with: bench status {}",
             counted(n_tasks as u64, "task"),
             jobs.join(", "),
-            word(&dir)
+            typed::path(&dir)
         ));
     }
     Ok(Exit::Ok)

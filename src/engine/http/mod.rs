@@ -19,7 +19,7 @@ use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::http::resolver::{NoAddress, SystemResolver};
 use crate::engine::http::trust::objection;
-use crate::load::recorder::reader::AnswerReader;
+use crate::load::recorder::single_answer::AnswerReader;
 use crate::load::transport::client::Ending;
 use crate::load::transport::connection::head_of;
 use crate::load::transport::target::request_headers;

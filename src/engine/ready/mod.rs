@@ -1,7 +1,7 @@
 //! When an engine is ready: the socket is ours, then health, then the model, then a token.
 
 pub(in crate::engine) mod answer;
-pub(crate) mod last;
+pub(crate) mod last_answer;
 pub(in crate::engine) mod models;
 pub mod probe;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use crate::engine::log::printable;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::answer::{Meaning, meaning};
-use crate::engine::ready::last::LastAnswer;
+use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::models::ListedModel;
 use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;

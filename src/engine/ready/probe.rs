@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::clock::monotonic;
 use crate::engine::http::{Check, Http, HttpError};
-use crate::load::recorder::reader::{AnswerReader, ReadAnswer};
+use crate::load::recorder::single_answer::{AnswerReader, ReadAnswer};
 use crate::openai::body::{
     ChatMessage, ContentField, GenerationRequest, PromptField, StreamOptions,
 };

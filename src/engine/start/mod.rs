@@ -23,7 +23,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process;
 use crate::engine::process::port::{self, Listener};
-use crate::engine::ready::last::LastAnswer;
+use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::ready::{Ready, Unready, Wait};
 pub use crate::engine::running::Engine;

@@ -5,7 +5,7 @@ pub(in crate::load) mod channel;
 pub(in crate::load) mod decode;
 pub(in crate::load) mod engine_stamps;
 pub(in crate::load) mod outcome;
-pub(crate) mod reader;
+pub(crate) mod single_answer;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;

@@ -1,9 +1,9 @@
 //! Alternatives against a baseline, cell by cell and quantity by quantity: ratio, interval, verdict.
 
 pub(crate) mod gates;
-mod judge;
 mod matching;
 pub(crate) mod sides;
+mod verdicts;
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::judge::Drafted;
 pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
+use crate::metrics::compare::verdicts::Drafted;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult, Note};
 use crate::plan::CompareSpec;
@@ -253,7 +253,7 @@ pub(crate) fn compare(
                 |it: &Quantity| is_asked(it) && (is_first || it.id() != MetricId::LoadTime);
             let paired = |one: &str, other: &str| pair_items(side, one, other);
             let rows =
-                if is_compared { judge::drafted(&pair, &is_asked, &paired) } else { Vec::new() };
+                if is_compared { verdicts::drafted(&pair, &is_asked, &paired) } else { Vec::new() };
             let cells = ComparedCells {
                 side,
                 keys: pair.keys,

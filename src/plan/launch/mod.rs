@@ -3,7 +3,7 @@
 mod args;
 pub(crate) mod build;
 pub(in crate::plan) mod engine;
-mod requires;
+mod requirements;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

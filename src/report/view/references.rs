@@ -1,6 +1,6 @@
 //! Answers beside those of reference cells: what flipped, and where texts part.
 
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::report::number::{counted, percent, rounded};
 use crate::report::untrusted::line;

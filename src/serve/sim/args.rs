@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::latency::{Distribution, LatencyModel};
 use super::stall::Stalls;
-use crate::serve::duration;
+use crate::serve::parse_duration;
 use crate::units::Nanos;
 
 /// Serves a simulated engine whose latencies are known.
@@ -61,7 +61,7 @@ pub(crate) struct TimingArgs {
     #[arg(long, default_value = "10ms", value_name = "TIME")]
     pub itl: Distribution,
     /// Prefill time per prompt token, added to the time to first token.
-    #[arg(long, default_value = "0", value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, default_value = "0", value_parser = parse_duration::parse, value_name = "TIME")]
     pub prefill_per_token: Nanos,
     /// Requests served at once; further ones wait.
     #[arg(long, value_name = "N")]
@@ -70,13 +70,13 @@ pub(crate) struct TimingArgs {
     #[arg(long, value_name = "N", requires = "slots")]
     pub queue_limit: Option<usize>,
     /// Length of a period at whose end the whole engine stands still.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME", requires = "stall_for")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME", requires = "stall_for")]
     pub stall_every: Option<Nanos>,
     /// How long it stands still.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME", requires = "stall_every")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME", requires = "stall_every")]
     pub stall_for: Option<Nanos>,
     /// Spin for this long before an event is due, for the last microseconds of precision.
-    #[arg(long, default_value = "0", value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, default_value = "0", value_parser = parse_duration::parse, value_name = "TIME")]
     pub spin: Nanos,
     /// Size of the pretended key-value cache in tokens, for `/metrics`.
     #[arg(long, default_value_t = 65_536, value_name = "N")]
@@ -167,7 +167,7 @@ pub(crate) struct ResponseFaultArgs {
     #[arg(long)]
     pub bom: bool,
     /// Send a comment this often while a stream is open.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME")]
     pub heartbeat: Option<Nanos>,
     /// Send responses at this many bytes per second.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -200,7 +200,7 @@ pub(crate) struct ResponseFaultArgs {
     #[arg(long)]
     pub bad_utf8: bool,
     /// Close idle connections after this time.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME")]
     pub close_idle: Option<Nanos>,
     /// Send response headers of this size.
     #[arg(long, value_name = "N")]
@@ -226,13 +226,13 @@ pub(crate) enum UsageMode {
 #[command(next_help_heading = "Faults of the process")]
 pub(crate) struct ProcessFaultArgs {
     /// Open the port only after this time.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME")]
     pub listen_delay: Option<Nanos>,
     /// Be healthy only after this time; `never` for never.
     #[arg(long, value_parser = duration_or_never, value_name = "TIME")]
     pub ready_after: Option<Nanos>,
     /// Exit after this time.
-    #[arg(long, value_parser = duration::parse, value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, value_name = "TIME")]
     pub exit_after: Option<Nanos>,
     /// Exit status of `--exit-after` and `--die-at-request`.
     #[arg(long, default_value_t = 0, value_name = "CODE")]
@@ -245,7 +245,7 @@ pub(crate) struct ProcessFaultArgs {
     pub die_at_request: Option<u64>,
     /// Time that dying at a request takes from the end of the sockets to the end of the process,
     /// as where memory of a GPU is given back.
-    #[arg(long, value_parser = duration::parse, default_value = "0s", value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, default_value = "0s", value_name = "TIME")]
     pub dying_takes: Nanos,
     /// Do not end on SIGTERM and SIGINT.
     #[arg(long)]
@@ -281,7 +281,7 @@ pub(crate) struct ProcessFaultArgs {
     #[arg(long)]
     pub log_invalid_utf8: bool,
     /// Children end themselves after this time, lest a broken test leave them for ever.
-    #[arg(long, value_parser = duration::parse, default_value = "10min", value_name = "TIME")]
+    #[arg(long, value_parser = parse_duration::parse, default_value = "10min", value_name = "TIME")]
     pub worker_life: Nanos,
     /// Set in children: which kind of child this is.
     #[arg(long, value_enum, hide = true)]
@@ -329,6 +329,6 @@ fn share(text: &str) -> Result<f64, String> {
 fn duration_or_never(text: &str) -> Result<Nanos, String> {
     match text {
         "never" | "inf" => Ok(Nanos(u64::MAX)),
-        _ => duration::parse(text),
+        _ => parse_duration::parse(text),
     }
 }

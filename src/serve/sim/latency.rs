@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution as _, LogNormal};
 
-use crate::serve::duration;
+use crate::serve::parse_duration;
 use crate::units::Nanos;
 
 /// Service times of one simulated engine.
@@ -66,7 +66,7 @@ impl FromStr for Distribution {
         if let Some(bounds) = text.strip_prefix("uniform:") {
             let (low, high) =
                 bounds.split_once("..").ok_or("write bounds as in uniform:40ms..60ms")?;
-            let (low, high) = (duration::parse(low)?, duration::parse(high)?);
+            let (low, high) = (parse_duration::parse(low)?, parse_duration::parse(high)?);
             if low > high {
                 return Err(format!("the bounds of `{text}` are the wrong way round"));
             }
@@ -80,9 +80,9 @@ impl FromStr for Distribution {
             if !(0.0..=5.0).contains(&sigma) {
                 return Err(format!("sigma {sigma} is not between 0 and 5"));
             }
-            return Ok(Self::LogNormal(duration::parse(median)?, sigma));
+            return Ok(Self::LogNormal(parse_duration::parse(median)?, sigma));
         }
-        duration::parse(text).map(Self::Constant)
+        parse_duration::parse(text).map(Self::Constant)
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod event;
 pub(crate) mod head;
 pub(crate) mod latency;
 pub(crate) mod port;
-pub(crate) mod process;
+pub(crate) mod process_faults;
 pub(crate) mod reactor;
 pub(crate) mod response;
 pub(crate) mod slots;
@@ -50,13 +50,13 @@ use crate::serve::ServeError;
 pub(crate) fn run(args: &SimArgs) -> Result<(), ServeError> {
     match args.process.role {
         Some(role @ (Role::Worker | Role::SetsidWorker)) => {
-            return process::work(role, &args.process);
+            return process_faults::work(role, &args.process);
         }
-        None if args.process.daemonise => return process::daemonise(),
+        None if args.process.daemonise => return process_faults::daemonise(),
         Some(Role::Server) | None => {}
     }
     // Signals are blocked before the first thread starts, since threads inherit the mask.
-    let signals = process::block_signals(&[Signal::SIGTERM, Signal::SIGINT])?;
+    let signals = process_faults::block_signals(&[Signal::SIGTERM, Signal::SIGINT])?;
     let stopper: Arc<OnceLock<Arc<EventFd>>> = Arc::default();
     if !args.process.ignore_term {
         let stopper = Arc::clone(&stopper);
@@ -66,12 +66,12 @@ pub(crate) fn run(args: &SimArgs) -> Result<(), ServeError> {
             match stopper.get() {
                 Some(stopper) if stopper.write(1).is_ok() => {}
                 // The reactor is not running yet.
-                _ => process::exit(0),
+                _ => process_faults::exit(0),
             }
         });
     }
     raise_descriptor_limit();
-    process::misbehave_at_start(&args.process)?;
+    process_faults::misbehave_at_start(&args.process)?;
     let reactor = bind(args)?;
     // This is the only place that sets it.
     let _ = stopper.set(reactor.stopper());
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &SimArgs) -> Result<(), ServeError> {
         Stopped::Asked => Ok(()),
         Stopped::Die => {
             std::thread::sleep(args.process.dying_takes.into());
-            process::exit(args.process.exit_code)
+            process_faults::exit(args.process.exit_code)
         }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
     let listener = port::listen(SocketAddr::new(args.host, args.port))?;
     let address =
         listener.local_addr().map_err(ServeError::system("cannot tell the address of the port"))?;
-    process::start_children(&args.process, &listener)?;
+    process_faults::start_children(&args.process, &listener)?;
     let created = clock::realtime().0 / 1_000_000_000;
     let engine = Engine::new(args, book, clock::monotonic(), created);
     let write_faults = WriteFaults {
@@ -125,6 +125,6 @@ fn raise_descriptor_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        process::log(&format!("cannot raise the limit of open files: {error}"));
+        process_faults::log(&format!("cannot raise the limit of open files: {error}"));
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a data set: rows in, samples out; memory grows with the kept samples alone.
 
 mod delay;
-mod gathered;
+mod gather;
 mod generated;
 mod gsm8k;
 mod random;
@@ -23,7 +23,7 @@ use crate::seed::Seed;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES};
-use crate::workload::dataset::gathered::Gathered;
+use crate::workload::dataset::gather::Gathered;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
 use crate::workload::dataset::sessions::Sessions;
 use crate::workload::dataset::table::{TRACE_ROLES, TraceColumns};

@@ -7,8 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::workload::error::{DataError, snippet};
+use crate::workload::rows::lenient_json::sayable;
 use crate::workload::rows::lines::{Line, Lines};
-use crate::workload::rows::sayable::sayable;
 use crate::workload::rows::{BadRow, Place, Row, unreadable};
 
 pub(super) struct Jsonl {

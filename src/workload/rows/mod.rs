@@ -3,9 +3,9 @@
 mod csv;
 mod json_array;
 mod jsonl;
+mod lenient_json;
 mod lines;
 mod parquet;
-mod sayable;
 mod text;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::reference::ReferenceComparison;
+use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::summary::{
     Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult,
     Percentile, SteadyState, Summary, Validity,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use crate::cli::resumable::absolute;
+use crate::cli::typed;
 
 /// What a first scenario says.
 #[derive(Clone, Debug)]
@@ -252,7 +252,7 @@ impl DataChoice {
     /// or below it.
     pub(crate) fn beside(self, scenario: &Path) -> Self {
         let Self::File { source, path, tokenizer } = self else { return self };
-        let home = absolute(scenario);
+        let home = typed::absolute(scenario);
         let inside = home.parent().and_then(|home| path.strip_prefix(home).ok());
         let path = inside.map_or_else(|| path.clone(), |inside| Path::new(".").join(inside));
         Self::File { source, path, tokenizer }

@@ -5,7 +5,7 @@
 //! trials, titles, report) follows the new plan for all cells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Table;
 
@@ -13,12 +13,11 @@ use crate::cli::args::Retry;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::{output, retry, scenario_file};
+use crate::cli::{output, retry, scenario_file, typed};
 use crate::engine::stop::orphans;
 use crate::ids::CellId;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
-use crate::plan::render::shell_word;
 use crate::record::event::{EventRecord, RunEvent};
 use crate::record::golds::GoldsRecord;
 use crate::report::number::counted;
@@ -50,7 +49,7 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
         );
         return Err(Failure::new(Exit::Corrupt, message).help(format!(
             "go on as it was begun with `{}`, or start a new run with `--out`",
-            command(dir)
+            typed::resume(dir)
         )));
     }
     let anew = job.plan.cells.iter().filter(|cell| !ids_before.contains(&cell.id));
@@ -246,19 +245,5 @@ pub(crate) fn kept(dir: &Path) -> String {
         Some(Done { kept, n_cells, .. }) => format!("{} of {n_cells} cells are", kept.len()),
         None => "what was measured so far is".to_owned(),
     };
-    format!("{kept} in {}; go on with: {}", dir.display(), command(dir))
-}
-
-/// Returns the command that goes on with a run, from any directory.
-pub(crate) fn command(dir: &Path) -> String {
-    format!("bench resume {}", word(dir))
-}
-
-/// Returns a directory as a shell takes it, from any other.
-pub(crate) fn word(dir: &Path) -> String {
-    shell_word(&absolute(dir).display().to_string())
-}
-
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    format!("{kept} in {}; go on with: {}", dir.display(), typed::resume(dir))
 }
