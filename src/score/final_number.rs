@@ -86,9 +86,77 @@ fn of_one(text: &str) -> Result<Number, Unread> {
     if let Some(found) = marked(text).transpose() {
         return found;
     }
-    let tokens = scan(&plain(text));
-    let last = tokens.last().ok_or(Unread::NoNumber)?;
-    if last.is_clean { Ok(last.number.clone()) } else { Err(Unread::Formula) }
+    let text = plain(text);
+    let tokens = scan(&text);
+    match last(&text, &tokens) {
+        None if tokens.is_empty() => Err(Unread::NoNumber),
+        Some(last) if last.is_clean => Ok(last.number.clone()),
+        _ => Err(Unread::Formula),
+    }
+}
+
+/// Returns the last value of a text; `None` where a computation without a result stands in its
+/// place. One that only explains is not it: `15 apples (10 + 5)`, `15 = 10 + 5`.
+fn last<'t>(text: &[char], tokens: &'t [Token]) -> Option<&'t Token> {
+    let last = tokens.last()?;
+    let between = |pair: &[Token]| text[pair[0].end..pair[1].start].iter().collect::<String>();
+    if let Some(open) = bracket(text, last) {
+        let (before, inside) = tokens.split_at(tokens.partition_point(|token| token.start < open));
+        let before = self::last(&text[..open], before);
+        let repeats = |before: &Token| before.number.is_same(&last.number, number::TOLERANCE);
+        let mut links = inside.windows(2).map(|pair| link(&between(pair)));
+        let is_computed = |link| matches!(link, Some(Link::Computes | Link::ComputesInWords));
+        if inside.len() > 1 && links.all(is_computed) {
+            let before = before?;
+            let between = &text[before.end..open];
+            let ends = |c: &char| matches!(c, '.' | '!' | '?' | ';' | ':' | '\n');
+            // Two stars end an emphasis.
+            let between = between.strip_prefix(&['*', '*']).unwrap_or(between);
+            let is_operand = between.iter().rev().find(|c| !c.is_whitespace());
+            let is_operand = is_operand.is_some_and(|c| "+-*/×÷·=^".contains(*c));
+            return (!is_operand && !between.iter().any(ends)).then_some(before);
+        }
+        // `25% (10/40)`
+        if inside.len() == 1 && before.is_some_and(repeats) {
+            return before;
+        }
+    }
+    let is_open = |pair: &[Token]| {
+        let sign = between(pair).replace(is_dress_of_link, "");
+        matches!(sign.as_str(), "+" | "×" | "÷" | "·" | "*")
+    };
+    let n_open = tokens.windows(2).rev().take_while(|pair| is_open(pair)).count();
+    if n_open == 0 {
+        return Some(last);
+    }
+    let first = tokens.len() - 1 - n_open;
+    let pair = tokens.get(first.checked_sub(1)?..=first)?;
+    let is_result = matches!(link(&between(pair)), Some(Link::Equals));
+    let is_alone =
+        first.checked_sub(2).is_none_or(|before| link(&between(&tokens[before..first])).is_none());
+    (is_result && is_alone).then_some(&pair[0])
+}
+
+/// Returns where the bracket opens that a number stands in; `None` where it is in none that is
+/// closed.
+fn bracket(text: &[char], token: &Token) -> Option<usize> {
+    let depth = |depth: &mut usize, c: char, (deeper, higher): ([char; 2], [char; 2])| {
+        if deeper.contains(&c) {
+            *depth += 1;
+        } else if higher.contains(&c) {
+            match depth.checked_sub(1) {
+                Some(less) => *depth = less,
+                None => return Some(true),
+            }
+        }
+        Some(false)
+    };
+    let (opening, closing) = (['(', '['], [')', ']']);
+    let mut open =
+        text[..token.start].iter().rev().scan(0, |n, c| depth(n, *c, (closing, opening)));
+    let mut close = text[token.end..].iter().scan(0, |n, c| depth(n, *c, (opening, closing)));
+    close.position(|is_it| is_it)?;
+    open.position(|is_it| is_it).map(|n_behind| token.start - 1 - n_behind)
 }
 
 /// Returns where the next question begins. A text that begins with one asks itself, and goes on
@@ -260,14 +328,22 @@ enum Link {
 /// Words in front of a sign, as the unit of the number before: `square feet`.
 const UNIT_WORDS: usize = 2;
 
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\u{1}' | '\u{2009}')
+}
+
+/// Whether a character may stand around the sign between two numbers, and says nothing.
+fn is_dress_of_link(c: char) -> bool {
+    is_space(c) || "()[]$€£%:!".contains(c)
+}
+
 fn link(between: &str) -> Option<Link> {
     const SIGNS: &str = "+-*/×÷·x";
     let equals = |c: char| matches!(c, '=' | '≈');
-    let is_space = |c: char| c == ' ' || c == '\u{1}' || c == '\u{2009}';
+    let is_dress = is_dress_of_link;
     if between.trim() == "or" {
         return Some(Link::Computes);
     }
-    let is_dress = |c: char| is_space(c) || "()[]$€£%:!".contains(c);
     let is_bare = |c: char| is_dress(c) || SIGNS.contains(c) || equals(c);
     if between.chars().all(is_bare) {
         return match (between.contains(equals), between.contains(|c| SIGNS.contains(c))) {
@@ -381,6 +457,16 @@ mod tests {
         check("Net: ($1,250)", Ok("-1250"));
         check("We pay the cost ($1,250)", Ok("1250"));
         check("10 - (5)", Ok("5"));
+        check("She has 15 apples (10 + 5).", Ok("15"));
+        check("That is 30 (3 boxes of 10) in all.", Ok("30"));
+        check("That is 30 (3 boxes of 10 = 30 apples).", Ok("30"));
+        check("He pays $90 ($45 × 2).", Ok("90"));
+        check("It takes 3 hours (180 minutes).", Ok("180"));
+        check("That is 15 [10 + 5] in all.", Ok("15"));
+        check("He saves 25% (10/40).", Ok("25%"));
+        check("Together 15 = 10 + 5.", Ok("15"));
+        check("The sum is **15** (= 10 + 5)", Ok("15"));
+        check("**10**\n* 5", Ok("5"));
         check("It takes 3-1/2 hours", Ok("3.5"));
         check("- 5 apples", Ok("5"));
         check("on 2024/05/12", Ok("12"));
@@ -402,5 +488,10 @@ mod tests {
         check(r"of 9 it is \boxed{\text{no solution}}", Err(Unread::Formula));
         check(r"so it is \sqrt{2}", Err(Unread::Formula));
         check("so it is 2π", Err(Unread::Formula));
+        check("He has 3 bags. The total (10 + 5).", Err(Unread::Formula));
+        check("So it is 10 + 5.", Err(Unread::Formula));
+        check("3 * 5 = 10 + 5", Err(Unread::Formula));
+        check("It is 15 - (10 + 5)", Err(Unread::Formula));
+        check("That is 0.5(20)", Err(Unread::Formula));
     }
 }

@@ -6,6 +6,8 @@ pub(super) const BREAK: char = '\u{1}';
 pub(super) const FRACTION: char = '\u{2}';
 /// Stands for what has a value and is no number: a root, a fraction of formulas.
 pub(super) const FORMULA: char = '\u{4}';
+/// Begins the digits behind a decimal point that come again and again.
+pub(super) const RECURRING: char = '\u{5}';
 /// Any space that is not the plain one; such a space between digits groups them.
 pub(super) const THIN: char = '\u{2009}';
 
@@ -136,6 +138,12 @@ fn character(c: char, out: &mut Vec<char>) {
             }
             '￥' => out.push('¥'),
             '√' => out.push(FORMULA),
+            // A line or a dot above the digit before: overline, macron, dot.
+            '\u{305}' | '\u{304}' | '\u{307}' => {
+                if let Some(digit) = out.pop_if(|c| c.is_ascii_digit()) {
+                    recurring(&[digit], out);
+                }
+            }
             _ => out.push(c),
         }
     }
@@ -174,6 +182,16 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
             end += argument(&text[end..]).1;
             out.push(FORMULA);
         }
+        "overline" | "bar" | "dot" => {
+            let (above, taken) = argument(&text[end..]);
+            let follows_decimal = matches!(out.last(), Some('.' | ',' | '0'..='9'));
+            if follows_decimal && above.iter().all(char::is_ascii_digit) && !above.is_empty() {
+                recurring(above, out);
+                end += taken;
+            } else {
+                out.push(BREAK);
+            }
+        }
         "pi" => out.push('π'),
         "times" => out.push('×'),
         "cdot" => out.push('·'),
@@ -189,6 +207,15 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
         _ => out.push(BREAK),
     }
     end
+}
+
+/// Puts digits down that come again, behind those that are known to.
+fn recurring(digits: &[char], out: &mut Vec<char>) {
+    let n_before = out.iter().rev().take_while(|c| c.is_ascii_digit()).count();
+    if !out[..out.len() - n_before].ends_with(&[RECURRING]) {
+        out.push(RECURRING);
+    }
+    out.extend(digits);
 }
 
 /// Returns a command's argument, a group or one character, and how many characters it takes.

@@ -1,6 +1,6 @@
 //! Finds the numbers of a text that `plain` has made plain.
 
-use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
+use crate::score::number::notations::{BREAK, FORMULA, FRACTION, RECURRING, THIN};
 use crate::score::number::value::Number;
 
 /// One number in a text.
@@ -144,6 +144,11 @@ fn digits_end(text: &[char], at: usize) -> usize {
 fn read_at(text: &[char], at: usize) -> Option<Token> {
     let (mut number, mut end) = numeral(text, at)?;
     let mut is_clean = !follows_slash(text, at);
+    match recurring(text, &number, at, end) {
+        Recurring::Is(decimal, after) => (number, end) = (decimal, after),
+        Recurring::MayBe(after) => (is_clean, end) = (false, after),
+        Recurring::No => {}
+    }
     if let Some((power, after)) = power_of_ten(text, end) {
         (number, end) = (number.shifted(power)?, after);
     } else if let Some((power, after)) = caret(text, end) {
@@ -217,6 +222,67 @@ fn numeral(text: &[char], at: usize) -> Option<(Number, usize)> {
         groups[n_whole..n_groups].iter().flat_map(|(_, from, to)| &text[*from..*to]).collect();
     let point = i32::try_from(whole.len()).ok()?;
     Some((Number::decimal(false, &(whole + &part), point)?, groups[n_groups - 1].2))
+}
+
+/// Whether the last digits of a decimal come again and again.
+enum Recurring {
+    No,
+    Is(Number, usize),
+    /// `0.5(20)` is as well a product. The place is where its bracket ends.
+    MayBe(usize),
+}
+
+/// Periods that are written out often enough to be seen: one digit three times, more of them twice.
+const REPEATS: [usize; 2] = [3, 2];
+
+/// Reads what marks the digits that come again: a line or dots above them, brackets, `0.333...`.
+fn recurring(text: &[char], number: &Number, at: usize, end: usize) -> Recurring {
+    let read: String = text[at..end].iter().collect();
+    // The point of `0.(3)` is not yet read.
+    let is_point = matches!(text.get(end), Some('.' | ','))
+        && matches!(text.get(end + 1), Some(&RECURRING | '('))
+        && number.is_int();
+    let (whole, once) = match read.rsplit_once(['.', ',']) {
+        Some(parts) if !is_point => parts,
+        _ => (read.as_str(), ""),
+    };
+    let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
+    let point = i32::try_from(whole.len()).unwrap_or(i32::MAX);
+    // `1,333...` is no decimal.
+    if Number::decimal(false, &format!("{whole}{once}"), point).as_ref() != Some(number) {
+        return Recurring::No;
+    }
+    let of = |once: &str, again: &str, end: usize| {
+        let number = Number::recurring(&whole, once, again);
+        number.map_or(Recurring::No, |number| Recurring::Is(number, end))
+    };
+    let mark = if is_point { end + 1 } else { end };
+    let behind = text.get(mark + 1..).unwrap_or_default();
+    let again: String = behind.iter().take_while(|c| c.is_ascii_digit()).collect();
+    let stop = mark + 1 + again.len();
+    match text.get(mark) {
+        Some(&RECURRING) if !again.is_empty() => of(once, &again, stop),
+        Some('(') if !again.is_empty() && text.get(stop) == Some(&')') => match (is_point, once) {
+            (true, _) => of("", &again, stop + 1),
+            (false, "") => Recurring::No,
+            (false, _) => Recurring::MayBe(stop + 1),
+        },
+        Some('.') if text[mark..].starts_with(&['.', '.']) && !is_point => {
+            let n = text[mark..].iter().take_while(|c| **c == '.').count();
+            period(once).map_or(Recurring::No, |(once, again)| of(once, again, mark + n))
+        }
+        _ => Recurring::No,
+    }
+}
+
+/// Returns the digits in front of the shortest period that the last ones are of, and the period.
+fn period(digits: &str) -> Option<(&str, &str)> {
+    (1..=digits.len() / 2).find_map(|n| {
+        let (rest, again) = digits.split_at(digits.len() - n);
+        let once = rest.trim_end_matches(again);
+        let n_times = (digits.len() - once.len()) / n;
+        (n_times >= if n == 1 { REPEATS[0] } else { REPEATS[1] }).then_some((once, again))
+    })
 }
 
 fn run(text: &[char], at: usize) -> usize {
@@ -312,10 +378,13 @@ fn skip(text: &[char], at: usize) -> usize {
     at + text[at..].iter().take_while(|c| matches!(**c, BREAK | THIN | ' ')).count()
 }
 
-/// Reads the fraction of a mixed number: `3 1/2`, `3½`, `3-1/2`.
+/// Reads the fraction of a mixed number: `3 1/2`, `3½`, `3-1/2`, `3 and 1/2`.
 fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
     let is_hyphened = text.get(end) == Some(&'-');
-    let at = if is_hyphened { end + 1 } else { skip(text, end) };
+    let mut at = if is_hyphened { end + 1 } else { skip(text, end) };
+    if text[at..].starts_with(&['a', 'n', 'd', ' ']) {
+        at = skip(text, at + 3);
+    }
     let is_marked = text.get(at) == Some(&FRACTION);
     if !whole.is_int() || !(is_marked || at > end) {
         return None;

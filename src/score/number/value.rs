@@ -55,6 +55,16 @@ impl Number {
         value.is_finite().then_some(Self { text, value, is_percent: false })
     }
 
+    /// Makes a decimal whose last digits come again and again: `0.1666…` of `0`, `1` and `6`.
+    pub(super) fn recurring(whole: &str, once: &str, again: &str) -> Option<Self> {
+        let part = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<i128>().ok() };
+        let of_ten = |n: usize| 10_i128.checked_pow(u32::try_from(n).ok()?);
+        let first = part(&format!("{whole}{once}"))?;
+        let above = part(&format!("{whole}{once}{again}"))?.checked_sub(first)?;
+        let below = of_ten(once.len())?.checked_mul(of_ten(again.len())?.checked_sub(1)?)?;
+        Self::of_int(above)?.divided(&Self::of_int(below)?)
+    }
+
     /// Divides two numbers; as decimal text where that ends.
     pub(super) fn divided(&self, by: &Self) -> Option<Self> {
         let value = self.value / by.value;
