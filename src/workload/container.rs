@@ -59,6 +59,9 @@ pub(super) fn unpacked(file: Box<dyn Read>) -> io::Result<Unpacked> {
     if let Some(packing) = Packing::of(&head) {
         let unpacked = packing.reader(text).and_then(peek);
         (head, text) = unpacked.map_err(|error| told(packing, &error))?;
+        if Packing::of(&head).is_some() {
+            return Err(io::Error::other("packed twice: unpack it once"));
+        }
     }
     if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
         (head, text) = peek(Box::new(Utf16::new(text)))?;
@@ -131,6 +134,7 @@ pub(super) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let begins =
         |with: &[u8]| text.len() >= with.len() && text[..with.len()].eq_ignore_ascii_case(with);
+    let is_letter = |byte: &u8| byte.is_ascii_graphic();
     let write_again = "write its rows as JSON lines, CSV or Parquet";
     Some(match head {
         _ if begins(b"version https://git-lfs.github.com/spec/") => (
@@ -147,6 +151,23 @@ pub(super) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
         [0x04, 0x22, 0x4d, 0x18, ..] => {
             ("packed with lz4", "unpack it (`lz4 -d`), or pack it with gzip, zstd, bzip2 or xz")
         }
+        [0x1f, 0x9d, ..] => ("packed with compress", "unpack it (`uncompress`)"),
+        [0x5d, 0, 0, _, _, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, ..] => {
+            ("packed with lzma", "unpack it (`xz -d --format=lzma`)")
+        }
+        [0x78, 0x01 | 0x9c | 0xda, ..] => {
+            ("packed with zlib alone", "unpack it (`zlib-flate -uncompress`), or pack it with gzip")
+        }
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
+            ("a text in UTF-32", "write it as UTF-8: `iconv -f UTF-32 -t UTF-8`")
+        }
+        [first, 0, second, 0, ..] if is_letter(first) && is_letter(second) => {
+            ("a text in UTF-16 without its mark", "write it as UTF-8: `iconv -f UTF-16LE -t UTF-8`")
+        }
+        [0, first, 0, second, ..] if is_letter(first) && is_letter(second) => {
+            ("a text in UTF-16 without its mark", "write it as UTF-8: `iconv -f UTF-16BE -t UTF-8`")
+        }
+        [0, 0, 0, 0, ..] => ("zeros, as of a download that was not finished", "fetch it again"),
         [0xff, 0x06, 0, 0, b's', b'N', ..] => {
             ("packed with Snappy", "unpack it, or pack it with gzip, zstd, bzip2 or xz")
         }

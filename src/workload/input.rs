@@ -82,7 +82,8 @@ impl Input {
         let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
         let format = match asked {
             Some(format) => format,
-            None if has_extension("csv") => Format::Csv,
+            // Another separator is named as such.
+            None if has_extension("csv") || has_extension("tsv") => Format::Csv,
             None if has_extension("txt") => Format::Text,
             None if start.starts_with(b"[") => Format::JsonArray,
             None => Format::Jsonl,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rand::Rng as _;
+use serde_json::Value;
 
 use crate::chat_template::TemplateError;
 use crate::plan::cell::Api;
@@ -43,6 +44,8 @@ pub(super) struct Gathered<'a> {
     /// Columns of the first row, and the parts that they play.
     columns: Vec<String>,
     roles: Vec<(&'static str, String)>,
+    /// What to do where the first row is the whole file in another layout.
+    layout: Option<String>,
     /// Whether the slice of time is over.
     is_over: bool,
 }
@@ -70,6 +73,7 @@ impl<'a> Gathered<'a> {
             clock: None,
             columns: Vec::new(),
             roles: Vec::new(),
+            layout: None,
             is_over: false,
         }
     }
@@ -84,6 +88,7 @@ impl<'a> Gathered<'a> {
         if let (true, Some(fields)) = (self.columns.is_empty(), row.fields.as_object()) {
             self.columns = fields.keys().cloned().collect();
             self.roles = reading.roles(row);
+            self.layout = layout(fields);
         }
         let mut candidate = match picked? {
             Picked::Candidate(candidate) => candidate,
@@ -264,7 +269,9 @@ impl<'a> Gathered<'a> {
             if let Some(first) = self.tally.first_bad() {
                 let rows = told_kinds(&left_out);
                 let message = format!("{}; no row is left: {rows}", first.message);
-                return Err(DataError { message, ..first.clone() });
+                let help = self.layout.filter(|_| self.n_read == 1);
+                let help = help.unwrap_or_else(|| first.help.clone());
+                return Err(DataError { message, help, ..first.clone() });
             }
             let n_left_out: u64 = left_out.iter().map(|(_, n)| n).sum();
             let message = match (self.n_read, n_left_out) {
@@ -329,6 +336,23 @@ impl<'a> Gathered<'a> {
             recipe_sha256: None,
         })
     }
+}
+
+/// Says how to make rows of an object that is all of them: a list inside it, or a value of all rows
+/// in each column.
+fn layout(fields: &serde_json::Map<String, Value>) -> Option<String> {
+    let is_rows = |value: &Value| value.get(0).is_some_and(Value::is_object);
+    if let Some((name, _)) = fields.iter().find(|(_, value)| is_rows(value)) {
+        return Some(format!(
+            "the rows are those of its list `{name}`: write them one per line, `jq -c '.{name}[]' FILE`"
+        ));
+    }
+    let is_by_column = |value: &Value| value.is_array() || value.is_object();
+    (fields.len() > 1 && fields.values().all(is_by_column)).then(|| {
+        "its columns hold all rows: write one object per row, as pandas does with \
+         `to_json(FILE, orient=\"records\", lines=True)`"
+            .to_owned()
+    })
 }
 
 /// A worked example as lm-evaluation-harness writes it: the prompt, a space, the gold text.

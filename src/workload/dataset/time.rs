@@ -1,6 +1,6 @@
 //! Times of rows: instants and lengths of time, with the unit that numbers are of.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::plan::cell::TimeUnit;
 use crate::units::Nanos;
@@ -34,8 +34,29 @@ pub(super) fn read(value: &Value) -> Option<Written> {
             let text = &within_nanoseconds(text);
             bare(text).or_else(|| date(text).or_else(|| length(text)).map(Written::Typed))
         }
+        Value::Object(fields) => parts(fields),
         _ => None,
     }
+}
+
+/// Reads an instant that is an object: MongoDB's `{"$date": …}`, Protocol Buffers' seconds and
+/// nanoseconds.
+fn parts(fields: &Map<String, Value>) -> Option<Written> {
+    if let (1, Some(date)) = (fields.len(), fields.get("$date")) {
+        // A number counts milliseconds, and stands for itself or as a text.
+        let number = date.get("$numberLong").unwrap_or(date);
+        return match read(number)? {
+            Written::Bare { billionths, .. } => Some(Written::Typed(billionths / 1_000)),
+            typed @ Written::Typed(_) => Some(typed),
+        };
+    }
+    let whole = |name: &str| match read(fields.get(name)?)? {
+        Written::Bare { billionths, is_fraction: false } => Some(billionths / SECOND),
+        _ => None,
+    };
+    let is_known = fields.keys().all(|name| matches!(name.as_str(), "seconds" | "nanos"));
+    let nanos = if fields.contains_key("nanos") { whole("nanos")? } else { 0 };
+    is_known.then_some(Written::Typed(whole("seconds")?.checked_mul(SECOND)?.checked_add(nanos)?))
 }
 
 /// Reads a number, digit by digit: seconds since 1970 with nanoseconds do not fit a float.
@@ -76,8 +97,8 @@ const FORMS: [&str; 10] = [
     "%b %d %Y %H:%M:%S%.f",
     "%b %d, %Y %H:%M:%S%.f",
     "%d %b %Y %H:%M:%S%.f",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%b %d, %Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M:%S%.f %p",
+    "%b %d, %Y %I:%M:%S%.f %p",
 ];
 /// Forms with numbers for day and month, of which nobody knows which comes first: read where only one
 /// of them has such a month.
@@ -109,6 +130,10 @@ fn date(text: &str) -> Option<i128> {
     if let Some(instant) = without_name.and_then(|text| date(text.trim_end())) {
         return Some(instant);
     }
+    // Go's clock that only goes on.
+    if let Some((wall, _)) = text.split_once(" m=") {
+        return date(wall);
+    }
     if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
         return Some(zoned.timestamp().as_nanosecond());
     }
@@ -127,7 +152,12 @@ fn date(text: &str) -> Option<i128> {
         return Some(stamp.as_nanosecond());
     }
     let read = |form: &&str| of_utc(jiff::civil::DateTime::strptime(form, text).ok()?);
-    FORMS.iter().find_map(read).or_else(|| match EITHER.each_ref().map(read) {
+    // System logs leave out the year; any with a 29 February will do.
+    let of_log = || {
+        let dated = format!("2000 {text}");
+        of_utc(jiff::civil::DateTime::strptime("%Y %b %d %H:%M:%S%.f", dated).ok()?)
+    };
+    FORMS.iter().find_map(read).or_else(of_log).or_else(|| match EITHER.each_ref().map(read) {
         [Some(only), None] | [None, Some(only)] => Some(only),
         _ => None,
     })
@@ -307,8 +337,21 @@ mod tests {
             "11/16/2023 12:00:00",
             "16/11/2023 12:00:00",
             "16.11.2023 12:00:00",
+            "11/16/2023 12:00:00.000 PM",
+            "2023-11-16 12:00:00.000000000 +0000 UTC m=+0.010127243",
         ] {
             typed(text, noon);
+        }
+        let year_2000 = 951_782_400 * SECOND;
+        typed("Feb 29 00:00:00.5", year_2000 + SECOND / 2);
+        for object in [
+            json!({"$date": "2023-11-16T12:00:00Z"}),
+            json!({"$date": 1_700_136_000_000_u64}),
+            json!({"$date": {"$numberLong": "1700136000000"}}),
+            json!({"seconds": 1_700_136_000, "nanos": 0}),
+            json!({"seconds": "1700136000"}),
+        ] {
+            assert_eq!(read(&object), Some(Written::Typed(noon)), "{object}");
         }
         typed("2023-11-16 12:00:00.5", noon + SECOND / 2);
         typed("305ms", 305_000_000);
@@ -323,7 +366,9 @@ mod tests {
         for unclear in ["05/06/2023 12:00:00", "1:2:3:4", "a day 1:00"] {
             assert_eq!(read(&json!(unclear)), None, "{unclear}");
         }
-        for odd in [json!(true), json!(""), json!("noon"), json!("nan"), json!([1])] {
+        for odd in
+            [json!(true), json!(""), json!("noon"), json!("nan"), json!([1]), json!({"nanos": 1})]
+        {
             assert_eq!(read(&odd), None, "{odd}");
         }
     }

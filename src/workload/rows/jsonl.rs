@@ -81,7 +81,8 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
         Ok(Fields(fields)) => Ok(Row { place, fields: Value::Object(fields) }),
         Err(error) if error.is_eof() && place == Place::Line(1) => {
             let message = "the object of its first line goes on behind it: pretty-printed JSON";
-            let help = "write one object per line: `jq -c . FILE`, or `jq -c '.[]' FILE` of a list";
+            let help = "write one object per line: `jq -c . FILE`, `jq -c '.[]' FILE` of a list, \
+                        or `jq -c '.NAME[]' FILE` of a list inside an object";
             let error = DataError::new(file, message, help);
             Err(BadRow { error: error.at(place), can_go_on: false })
         }

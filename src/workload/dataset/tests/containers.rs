@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::plan::cell::Source;
+use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::workload::dataset::tests::sources::{plan, read, texts};
 
 const ROWS: &str = "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n";
@@ -89,12 +89,41 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
         check(source, name, b"PK\x03\x04rest", "is a zip archive");
         check(source, name, b"ARROW1\0\0rest", "is an Arrow file");
         check(source, name, b"\x04\x22\x4d\x18rest", "is packed with lz4");
+        check(source, name, b"\x1f\x9d\x90rest", "is packed with compress");
+        check(source, name, b"\x78\x9crest", "is packed with zlib alone");
+        let lzma = [b"\x5d\0\0\x80\0".as_slice(), &[0xff; 8], b"\0rest"].concat();
+        check(source, name, &lzma, "is packed with lzma");
+        check(source, name, &[0; 64], "is zeros");
+        check(source, name, b"p\0r\0o\0", "is a text in UTF-16 without its mark");
+        check(source, name, b"\0p\0r\0o", "is a text in UTF-16 without its mark");
+        check(source, name, b"\xff\xfe\0\0p\0\0\0", "is a text in UTF-32");
     }
+    let twice = gzip(&gzip(b"{}"));
+    let error = read(&plan(Source::Jsonl), "x.jsonl.gz", &twice).unwrap_err();
+    assert!(error.message.contains("packed twice"), "{error}");
     check(Source::Csv, "x.csv", b"prompt;answer\na;1\n", "separated by `;`, not by commas");
     check(Source::Csv, "x.csv", b"prompt\tanswer\na\t1\n", "separated by tabs");
+    check(Source::Trace, "x.tsv", b"prompt\tanswer\na\t1\n", "separated by tabs");
     check(Source::Jsonl, "x.json", b"{\n  \"data\": [\n", "pretty-printed JSON");
     let pretty = b"[\n  {\n    \"prompt\": \"a\"\n  }\n]\n";
     assert_eq!(texts(read(&plan(Source::Jsonl), "x.json", pretty).unwrap().rows()), ["a"]);
+}
+
+#[test]
+fn an_object_that_is_all_rows_says_how_to_make_rows_of_it() {
+    let plan = DatasetPlan { bad_rows: BadRows::Skip, ..plan(Source::Jsonl) };
+    let help = |bytes: &[u8]| read(&plan, "x.json", bytes).unwrap_err().help;
+    let inside = help(br#"{"version": 1, "data": [{"prompt": "a"}]}"#);
+    assert!(inside.contains("jq -c '.data[]' FILE"), "{inside}");
+    for by_column in [
+        &br#"{"prompt": ["a", "b"], "answer": ["1", "2"]}"#[..],
+        br#"{"prompt": {"0": "a"}, "answer": {"0": "1"}}"#,
+    ] {
+        let help = help(by_column);
+        assert!(help.contains("orient=\"records\""), "{help}");
+    }
+    let error = help(br#"{"error": "Invalid username or password."}"#);
+    assert!(error.contains("`columns` in the scenario"), "{error}");
 }
 
 #[test]
