@@ -613,6 +613,8 @@ fn sessions_of_agents_wait_between_turns_and_go_on_with_the_answers_they_got() {
         let prompt = |request: &Value| request["usage"]["prompt"].as_u64().unwrap();
         let answer = first["usage"]["completion"].as_u64().unwrap();
         assert!(prompt(second) > prompt(first) + answer, "{first} {second}");
+        let hash = |request: &Value| request["prompt_ids_hash"].as_u64().unwrap();
+        assert_ne!(hash(first), hash(second));
     }
 }
 

@@ -121,8 +121,8 @@ pub(crate) struct Evidence {
     pub(crate) n_drawn_max: u64,
     /// Hashes of the prompts of each trial.
     pub(crate) prompts: BTreeSet<String>,
-    /// Hash of each row's prompt in tokens, of the first rows of which it is known.
-    pub(crate) prompt_ids: BTreeMap<u64, u64>,
+    /// Hash of the prompt of each row and turn, of the first ones of which it is known.
+    pub(crate) prompt_ids: BTreeMap<(u64, u32), u64>,
     /// Whether the same prompts come again and nothing empties the engine's cache.
     pub prompts_repeat: bool,
     /// Whether each prompt has something of its own in front.
@@ -311,7 +311,7 @@ impl Evidence {
             self.short_of.get_or_insert_with(|| why.clone());
         }
         if let Some(hash) = record.prompt_ids_hash.filter(|_| self.prompt_ids.len() < IDS_MAX) {
-            self.prompt_ids.insert(record.sample, hash);
+            self.prompt_ids.insert((record.sample, record.turn), hash);
         }
         let is_odd = |oddity: &&Oddity| **oddity != Oddity::CountsDiffer;
         self.n_odd += u64::from(record.oddities.iter().any(|oddity| is_odd(&oddity)));

@@ -141,8 +141,11 @@ fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     found.collect()
 }
 
-/// The same rows in other tokens: the first cell of each data set, in all its variants that are to
-/// ask the same, against the one that differs most from it.
+/// The same rows in other tokens, and later turns behind other answers: the first cell of each data
+/// set, in all its variants that are to ask the same, against the one that differs most from it.
+///
+/// A later turn holds the answers that its engine gave. It is compared where both cells sent it and
+/// the first turn is the same in both.
 fn prompt_ids_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
     let by_id = plan.cells_by_id();
     let mut by_asked: BTreeMap<_, Vec<&CellSummary>> = BTreeMap::new();
@@ -152,25 +155,51 @@ fn prompt_ids_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
         let asks = plan.datasets.get(&planned.dataset).map(DatasetPlan::asks);
         by_asked.entry((name, asks)).or_default().push(cell);
     }
-    let found = by_asked.into_iter().filter_map(|((dataset, _), cells)| {
-        let (first, others) = cells.split_first()?;
-        let beside = others.iter().map(|other| {
-            let hashes = first.prompt_ids.iter();
-            let both = hashes.filter_map(|(row, hash)| Some((hash, other.prompt_ids.get(row)?)));
-            let both: Vec<_> = both.collect();
-            (both.iter().filter(|(hash, its)| hash != its).count(), both.len(), &other.name)
-        });
-        let (n_others, n, other) = beside.filter(|(n, ..)| *n > 0).max()?;
-        let what = format!(
-            "{n_others} of {n} prompts of `{dataset}` are other tokens in {other} than in {}",
-            first.name
-        );
-        let advice = "Their tokenizers or chat templates differ: accuracy and lengths are of \
-                      other prompts.";
+    let found = by_asked.into_iter().flat_map(|((dataset, _), cells)| {
         let metrics = [MetricId::PromptThroughput, MetricId::Ttft, MetricId::Accuracy];
-        Some(caveat("prompts-differ", what, advice, &metrics))
+        let first = cells[0].name.as_str();
+        let of_first_turns = most_differing(&cells, |turn, _| turn == 0).map(|(n_others, n, other)| {
+            let what = format!(
+                "{n_others} of {n} prompts of `{dataset}` are other tokens in {other} than in {first}"
+            );
+            let advice = "Their tokenizers or chat templates differ: accuracy and lengths are of \
+                          other prompts.";
+            caveat("prompts-differ", what, advice, &metrics)
+        });
+        let of_later = most_differing(&cells, |turn, begins_alike| turn > 0 && begins_alike);
+        let of_later = of_later.map(|(n_others, n, other)| {
+            let what = format!(
+                "{n_others} of {n} later turns of `{dataset}` go on from other answers in {other} \
+                 than in {first}"
+            );
+            let advice = "Each engine goes on from its own answers: compare first turns, or rates \
+                          per token, where prompts must be the same.";
+            caveat("later-turns-differ", what, advice, &metrics)
+        });
+        [of_first_turns, of_later]
     });
-    found.collect()
+    found.flatten().collect()
+}
+
+/// Finds the cell whose prompts differ most from the first one's, among the turns that `counts`
+/// takes: it is told which one it is, and whether both begin the conversation alike. Returns how
+/// many differ, of how many, and the cell's name.
+fn most_differing<'a>(
+    cells: &[&'a CellSummary],
+    counts: impl Fn(u32, bool) -> bool,
+) -> Option<(usize, usize, &'a str)> {
+    let (first, others) = cells.split_first()?;
+    let beside = others.iter().map(|other| {
+        let begins_alike =
+            |row: u64| first.prompt_ids.get(&(row, 0)) == other.prompt_ids.get(&(row, 0));
+        let counted =
+            first.prompt_ids.iter().filter(|((row, turn), _)| counts(*turn, begins_alike(*row)));
+        let both = counted.filter_map(|(at, hash)| Some((hash, other.prompt_ids.get(at)?)));
+        let both: Vec<_> = both.collect();
+        let n_others = both.iter().filter(|(hash, its)| hash != its).count();
+        (n_others, both.len(), other.name.as_str())
+    });
+    beside.filter(|(n, ..)| *n > 0).max()
 }
 
 /// The same sentence in other numbers of tokens: another chat template or tokenizer.
@@ -303,7 +332,7 @@ mod tests {
 
     #[test]
     fn prompts_of_other_tokens_are_told_where_the_same_rows_were_sent() {
-        let found = |ids: [&[(u64, u64)]; 2], datasets: [&str; 2]| {
+        let found = |ids: [&[((u64, u32), u64)]; 2], datasets: [&str; 2]| {
             let mut plan = plan(&["a", "b"]);
             for (cell, dataset) in plan.cells.iter_mut().zip(datasets) {
                 dataset.clone_into(&mut cell.dataset);
@@ -321,7 +350,11 @@ mod tests {
             let found = prompt_ids_differ(&plan, &cells.collect::<Vec<_>>());
             found.into_iter().map(|caveat| caveat.what).collect::<Vec<_>>()
         };
-        let ids = [&[(0, 7), (1, 8), (2, 9)][..], &[(1, 5), (2, 9), (3, 1)]];
+        let first = |row| (row, 0);
+        let ids = [
+            &[(first(0), 7), (first(1), 8), (first(2), 9)][..],
+            &[(first(1), 5), (first(2), 9), (first(3), 1)],
+        ];
         assert_eq!(
             found(ids, ["q~a", "q~b"]),
             ["1 of 2 prompts of `q` are other tokens in b than in a"]
@@ -331,6 +364,16 @@ mod tests {
         assert!(found(ids, ["q~a", "q~thinks"]).is_empty());
         assert!(found([ids[0], ids[0]], ["q", "q"]).is_empty());
         assert!(found([ids[0], &[]], ["q", "q"]).is_empty());
+        // Of the conversations that begin alike, rows 2 and 3, one has got another answer.
+        let longer = |hash| [((1, 1), hash), ((2, 1), hash), ((3, 1), 4), (first(3), 1)];
+        let [one, other] = [[ids[0], &longer(5)].concat(), [ids[1], &longer(6)].concat()];
+        assert_eq!(
+            found([&one, &other], ["q", "q"]),
+            [
+                "1 of 3 prompts of `q` are other tokens in b than in a",
+                "1 of 2 later turns of `q` go on from other answers in b than in a",
+            ]
+        );
     }
 
     #[test]

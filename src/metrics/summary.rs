@@ -130,9 +130,9 @@ pub(crate) struct CellSummary {
     pub as_published: Option<AsPublishedTinyllama>,
     /// The answers beside those of reference cells, on the same items.
     pub beside: Vec<ReferenceComparison>,
-    /// Hash of each row's prompt in tokens, of the first rows of which it is known. No summary on
-    /// disk has it.
-    pub prompt_ids: BTreeMap<u64, u64>,
+    /// Hash of the prompt of each row and turn, of the first ones of which it is known. No summary
+    /// on disk has it.
+    pub prompt_ids: BTreeMap<(u64, u32), u64>,
     /// Doubts about this cell's numbers.
     pub caveats: Vec<Caveat>,
 }

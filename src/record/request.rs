@@ -59,6 +59,10 @@ pub struct RequestRecord {
     pub prompt_tokens_counted: Option<u32>,
     /// First 48 bits of the SHA-256 over the ids of the prompt's tokens, each in four bytes, the
     /// least first: the same for the same prompt as a model reads it. A salt is left out.
+    ///
+    /// A later turn of a conversation goes on from the answers that came. Its hash is one over that
+    /// of the turn before, the answer to it, and what is asked now: the same where both turns and
+    /// all answers before are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_ids_hash: Option<u64>,
     /// TTFT as the simulated engine saw it, at least and at most: from its kernel's stamp of the

@@ -1,6 +1,6 @@
 //! Everything that can be known before an engine is started: data, golds, token counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase};
 use crate::plan::launch::Launch;
 use crate::record::golds::{GoldsRecord, QuestionsRecord};
-use crate::record::request::RequestRecord;
+use crate::record::request::{Outcome, RequestRecord};
 use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
 use crate::score::extract::PatternError;
@@ -383,8 +383,19 @@ impl Prepared {
         let tokenizer = dataset.tokenizer.clone();
         let positions: BTreeSet<usize> = workload.positions().take(QUESTIONS).collect();
         let questions = positions.into_iter().filter_map(|at| prompts.question(at)).collect();
-        let known = Some(KnownPrompts { prompts: Arc::clone(prompts), salted: cell.request.salt });
-        Ok(CellWorkload { phases, n_requests, record, questions, known, tokenizer })
+        let known = Some(KnownPrompts {
+            prompts: Arc::clone(prompts),
+            salted: cell.request.salt,
+            next_turns: HashMap::new(),
+        });
+        Ok(CellWorkload {
+            phases,
+            n_requests,
+            record,
+            questions,
+            known,
+            tokenizer,
+        })
     }
 }
 
@@ -393,16 +404,29 @@ pub(super) struct KnownPrompts {
     prompts: Arc<Prompts>,
     /// Whether each is sent behind a salt, whose tokens are not among them.
     salted: bool,
+    /// The hash of the next turn of each conversation that goes on, by phase and index.
+    next_turns: HashMap<(u16, u64), u64>,
 }
 
 impl KnownPrompts {
-    /// Writes into the record of a first turn what is known of its prompt. A salt is another one in
-    /// each cell and trial: without it the same rows can be compared, and their number of tokens is
-    /// not what was sent.
-    pub(super) fn tell(&self, record: &mut RequestRecord) {
-        let ids = self.prompts.ids_of(record.sample);
-        record.prompt_tokens_counted = ids.filter(|_| !self.salted).map(|ids| ids.n);
-        record.prompt_ids_hash = ids.map(|ids| ids.hash);
+    /// Writes into a record what is known of its prompt; `answer` is what came. A salt is another
+    /// one in each cell and trial: without it the same rows can be compared, and their number of
+    /// tokens is not what was sent.
+    pub(super) fn tell(&mut self, record: &mut RequestRecord, answer: Option<&str>) {
+        let conversation = (record.phase, record.index);
+        if record.turn == 0 {
+            let ids = self.prompts.ids_of(record.sample);
+            record.prompt_tokens_counted = ids.filter(|_| !self.salted).map(|ids| ids.n);
+            record.prompt_ids_hash = ids.map(|ids| ids.hash);
+        } else {
+            record.prompt_ids_hash = self.next_turns.remove(&conversation);
+        }
+        let next = record.prompt_ids_hash.zip(answer).and_then(|(hash, answer)| {
+            self.prompts.hash_of_next(record.sample, record.turn, hash, answer)
+        });
+        if let Some(next) = next.filter(|_| record.outcome == Outcome::Ok) {
+            self.next_turns.insert(conversation, next);
+        }
     }
 }
 

@@ -245,16 +245,15 @@ fn finish(
 fn sink(
     writer: &Mutex<TrialWriter>,
     disk: &DiskWatch,
-    known: Option<KnownPrompts>,
+    mut known: Option<KnownPrompts>,
     mut until: Option<(&mut UntilKnown, &Control)>,
 ) -> impl FnMut(RequestRecord, Option<OutputRecord>) -> io::Result<()> + Send {
     move |mut record, output| {
         if let Some((until, control)) = &mut until {
             until.push(&record, control);
         }
-        // A later turn of a conversation holds the answers that came, too.
-        if let Some(known) = known.as_ref().filter(|_| record.turn == 0) {
-            known.tell(&mut record);
+        if let Some(known) = &mut known {
+            known.tell(&mut record, output.as_ref().map(|output| output.text.as_str()));
         }
         disk.during(|| {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -57,9 +57,12 @@ impl Ids {
         for id in ids {
             hasher.update(id.to_le_bytes());
         }
-        let hash = hasher.finalize()[..6].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-        Self { n: ids.len() as u32, hash }
+        Self { n: ids.len() as u32, hash: first_48_bits(hasher) }
     }
+}
+
+fn first_48_bits(hasher: Sha256) -> u64 {
+    hasher.finalize()[..6].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
 /// A prompt as an engine's tokenizer is asked for it, with the tokens that it should tell.
@@ -250,6 +253,20 @@ impl Prompts {
     /// not known, and of rows whose prompt has not been made.
     pub fn ids_of(&self, row: u64) -> Option<Ids> {
         self.made[*self.positions.get(&row)?].get()?.ids
+    }
+
+    /// Returns the hash of the turn behind one of a row of the data set: over the hash of that
+    /// turn, the answer to it, and what is asked next. `None` behind the last turn.
+    pub fn hash_of_next(&self, row: u64, turn: u32, hash: u64, answer: &str) -> Option<u64> {
+        let sample = &self.samples.rows()[*self.positions.get(&row)?];
+        let next = sample.turns.get(turn as usize + 1)?;
+        let asked = serde_json::to_vec(next).expect("texts and numbers are JSON");
+        let mut hasher = Sha256::new();
+        for part in [hash.to_string().as_bytes(), answer.as_bytes(), &asked] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Some(first_48_bits(hasher))
     }
 
     /// Returns the first twelve digits of the SHA-256 over prompts in the order sent.
