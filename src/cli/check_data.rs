@@ -218,10 +218,9 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         plan: &plan,
         seed: look.seed,
         needs: None,
-        tokenizer: tokenizer.as_deref(),
+        tokenizer: tokenizer.as_ref(),
         chat: spoken.chat.as_ref(),
         reads_gold: plan.source.has_number_golds().then_some(&reads_gold),
-        makes_prompts: false,
         on_progress: None,
     };
     let inputs = files.into_iter().map(|(name, file)| Input::file(name, file)).collect();

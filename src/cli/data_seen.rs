@@ -50,6 +50,7 @@ pub(crate) fn told(name: &str, samples: &Samples, is_all: bool) -> String {
 fn tokens(row: &Sample) -> Option<u64> {
     match row.turns.first()? {
         Prompt::Tokens(tokens) => Some(tokens.len() as u64),
+        Prompt::OfLength(length) => Some(u64::from(length.n_tokens)),
         _ => None,
     }
 }
@@ -61,7 +62,7 @@ fn characters(row: &Sample) -> Option<u64> {
         Prompt::Messages(messages) => {
             Some(messages.iter().map(|message| message.content.chars().count() as u64).sum())
         }
-        Prompt::Tokens(_) => None,
+        Prompt::Tokens(_) | Prompt::OfLength(_) => None,
     }
 }
 

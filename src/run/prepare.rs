@@ -260,10 +260,9 @@ fn prepare_dataset(
         plan: dataset,
         seed: plan.seed,
         needs: needs(plan, name),
-        tokenizer: tokenizer.as_deref(),
+        tokenizer: tokenizer.as_ref(),
         chat: spoken.chat.as_ref(),
         reads_gold: dataset.source.has_number_golds().then_some(&reads_gold),
-        makes_prompts: true,
         on_progress: Some(&on_rows),
     };
     let samples = load_with_shots(&wanted, rows, shots)?;
@@ -395,6 +394,7 @@ impl Prepared {
             questions,
             known,
             tokenizer,
+            requests: workload,
         })
     }
 }
@@ -441,9 +441,15 @@ pub(super) struct CellWorkload {
     /// What is known of the prompts; the first trial to end takes it.
     pub(super) known: Option<KnownPrompts>,
     tokenizer: Option<Arc<Tokenizer>>,
+    requests: Workload,
 }
 
 impl CellWorkload {
+    /// Returns where all its requests are made, which says why they ended before their time.
+    pub(super) fn requests(&self) -> Workload {
+        self.requests.clone()
+    }
+
     /// Returns what counts the tokens of answers, if the data set names a tokenizer.
     pub(super) fn token_counter(&self) -> Option<TokenCounter> {
         let tokenizer = Arc::clone(self.tokenizer.as_ref()?);
@@ -490,7 +496,9 @@ pub(super) fn next_turn() -> NextTurnBody {
                     );
                 }
             }
-            Prompt::Tokens(_) => return Err("a turn of a conversation cannot be token ids".into()),
+            Prompt::Tokens(_) | Prompt::OfLength(_) => {
+                return Err("a turn of a conversation cannot be token ids".into());
+            }
         }
         // Only where the engine takes that field; `quirks.omit` leaves it out.
         if let (Some(limit), Some(field)) = (turn.max_tokens, body.get_mut("max_tokens")) {

@@ -10,8 +10,12 @@ use crate::workload::prompts::Prompts;
 /// Prompts that a thread takes at once.
 const BLOCK: usize = 64;
 
-/// Makes the prompts at `positions` that have not been made; `on_made` hears how many of how
-/// many there are.
+/// Tokens of prompts of a length alone that are made before the engine starts: what is sent at once
+/// when a load begins is there, and no trace is too long to be kept.
+const MADE_BEFORE: u64 = 1 << 20;
+
+/// Makes the prompts at `positions` that have not been made, but for those of a length alone that
+/// are too many to be kept; `on_made` hears how many of how many there are.
 ///
 /// # Errors
 /// The mistake in the first prompt that cannot be made.
@@ -20,9 +24,16 @@ pub(super) fn make(
     positions: impl Iterator<Item = usize>,
     on_made: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), DataError> {
-    let mut missing: Vec<usize> = positions.filter(|at| !prompts.is_made(*at)).collect();
+    let mut missing: Vec<usize> = positions.collect();
     missing.sort_unstable();
     missing.dedup();
+    let mut n_tokens = 0;
+    missing.retain(|at| {
+        let is_kept = n_tokens < MADE_BEFORE;
+        let n = prompts.n_to_make(*at);
+        n_tokens += n.map_or(0, u64::from);
+        (n.is_none() || is_kept) && !prompts.is_made(*at)
+    });
     let taken = AtomicUsize::new(0);
     // Blocks are taken in order: whoever fails, all blocks before have a thread of their own.
     let work = || -> Result<(), (usize, DataError)> {

@@ -120,6 +120,7 @@ pub(super) fn carry_out(
     let n_requests = workload.n_requests.clone();
     let until = UntilKnown::of(&workload.phases);
     let known = workload.known.take();
+    let requests = workload.requests();
     let engine = context.engine;
     let aim = Aim {
         base_url: engine.base_url().to_owned(),
@@ -182,6 +183,10 @@ pub(super) fn carry_out(
     })?;
     written?;
     let (report, clients) = report.map_err(in_cell)?;
+    if let Some(error) = requests.failure() {
+        let (cell, why) = (context.cell.name.clone(), error.to_string());
+        return Err(RunError::Workload { cell, why });
+    }
     let writer = Arc::into_inner(writer).expect("the load thread has ended");
     let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     // An engine that died after the last look is found here.

@@ -172,6 +172,7 @@ pub(super) fn asked(
         (Api::Chat, Prompt::Tokens(_)) => {
             Err("token ids go to the completions endpoint alone; set api = \"completions\"")
         }
+        (_, Prompt::OfLength(_)) => Err("a prompt of a length alone has to be made first"),
         (Api::Chat, turn) => {
             let mut messages = Vec::new();
             let brings_system = matches!(turn, Prompt::Messages(own)
@@ -182,7 +183,7 @@ pub(super) fn asked(
             match turn {
                 Prompt::Text(text) => messages.push(message("user", format!("{prefix}{text}"))),
                 Prompt::Messages(own) => messages.extend(own.iter().cloned()),
-                Prompt::Tokens(_) => {}
+                Prompt::Tokens(_) | Prompt::OfLength(_) => {}
             }
             Ok(Asked::Messages(messages))
         }

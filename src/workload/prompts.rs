@@ -13,12 +13,15 @@ use crate::ids::hex;
 use crate::plan::cell::Api;
 use crate::workload::body::{Asked, asked, template_fields};
 use crate::workload::error::DataError;
+use crate::workload::request::Prompt;
 use crate::workload::samples::Samples;
 use crate::workload::tokenizer::Tokenizer;
 
 /// The prompts of a data set for one endpoint.
 ///
-/// A prompt is made when it is first asked for: rows that nobody sends cost nothing.
+/// A prompt is made when it is first asked for: rows that nobody sends cost nothing. One of which
+/// the data has a length alone is made before the engine starts while there is room for it, and
+/// else each time it is sent.
 #[derive(Debug)]
 pub struct Prompts {
     dataset: String,
@@ -36,8 +39,9 @@ pub struct Prompts {
 /// Facts of a prompt that was made.
 #[derive(Debug)]
 struct Made {
-    /// The text or tokens that the model goes on from; absent where the endpoint makes them.
-    rendered: Option<Asked>,
+    /// What is sent, where making it takes a while; absent where it stands in the data, and where it
+    /// is made again.
+    kept: Option<Asked>,
     /// The tokens that the model reads, where they are known.
     ids: Option<Ids>,
 }
@@ -99,6 +103,11 @@ impl Stretch {
         self.rows.start + ((self.start as u64 + number) % len) as usize
     }
 
+    /// Returns the positions in the order in which they are sent.
+    fn in_order(&self) -> impl Iterator<Item = usize> {
+        (0..self.n).map(|number| self.position(number))
+    }
+
     /// Returns the positions that are sent at all, as one range or two.
     pub(super) fn positions(&self) -> [Range<usize>; 2] {
         let n = usize::try_from(self.n).unwrap_or(usize::MAX).min(self.rows.len());
@@ -144,6 +153,14 @@ impl Prompts {
         self.made(position).map(|_| ())
     }
 
+    /// Returns the tokens of a prompt of which the data has a length alone.
+    pub(crate) fn n_to_make(&self, position: usize) -> Option<u32> {
+        match self.samples.rows()[position].turns.first()? {
+            Prompt::OfLength(length) => Some(length.n_tokens),
+            _ => None,
+        }
+    }
+
     /// Whether the prompt at a position has been made.
     pub fn is_made(&self, position: usize) -> bool {
         self.made[position].get().is_some()
@@ -153,6 +170,16 @@ impl Prompts {
         if let Some(made) = self.made[position].get() {
             return Ok(made);
         }
+        let sent = self.as_sent(position)?;
+        let ids = self.ids(&sent)?.map(|ids| Ids::of(&ids));
+        let is_kept = self.samples.chat.is_some() || self.n_to_make(position).is_some();
+        let made = Made { ids, kept: is_kept.then_some(sent) };
+        // A thread that made the same prompt meanwhile made the same of it.
+        Ok(self.made[position].get_or_init(|| made))
+    }
+
+    /// Makes a prompt as it is sent.
+    fn as_sent(&self, position: usize) -> Result<Asked, DataError> {
         let sample = &self.samples.rows()[position];
         let refused = |message: String, help: &str| {
             DataError::new(&self.dataset, message, help).at(format_args!("row {}", sample.row + 1))
@@ -162,16 +189,10 @@ impl Prompts {
             return Err(refused(message, "set api = \"chat\", or multi-turn = false"));
         }
         let asked = self.asked(position).map_err(|message| refused(message, ""))?;
-        let known = |sent: &Asked| Ok(self.ids(sent)?.map(|ids| Ids::of(&ids)));
-        let made = match &self.samples.chat {
-            None => Made { ids: known(&asked)?, rendered: None },
-            Some(chat) => {
-                let sent = chat.rendered(asked).map_err(|error| refused(error.to_string(), ""))?;
-                Made { ids: known(&sent)?, rendered: Some(sent) }
-            }
-        };
-        // A thread that made the same prompt meanwhile made the same of it.
-        Ok(self.made[position].get_or_init(|| made))
+        match &self.samples.chat {
+            None => Ok(asked),
+            Some(chat) => chat.rendered(asked).map_err(|error| refused(error.to_string(), "")),
+        }
     }
 
     /// Returns the tokens that the model reads of a prompt, without what an engine puts in front;
@@ -210,7 +231,7 @@ impl Prompts {
     ///
     /// # Errors
     /// One sentence, when the endpoint cannot take this kind of prompt.
-    pub(super) fn asked(&self, position: usize) -> Result<Asked, String> {
+    fn asked(&self, position: usize) -> Result<Asked, String> {
         let sample = &self.samples.rows()[position];
         let api = match (&self.samples.chat, self.api) {
             (None, api) => api,
@@ -221,8 +242,11 @@ impl Prompts {
                     .to_owned());
             }
         };
-        let first = sample.turns.first().ok_or("a row asks nothing")?;
-        asked(api, self.samples.system.as_deref(), self.samples.prefix_of(sample), first)
+        if sample.turns.is_empty() {
+            return Err("a row asks nothing".to_owned());
+        }
+        let first = self.samples.prompt(sample, 0).map_err(|error| error.message)?;
+        asked(api, self.samples.system.as_deref(), self.samples.prefix_of(sample), &first)
             .map_err(str::to_owned)
     }
 
@@ -231,10 +255,32 @@ impl Prompts {
     /// # Errors
     /// As [`Self::make`].
     pub(super) fn sent(&self, position: usize) -> Result<Cow<'_, Asked>, DataError> {
-        match &self.made(position)?.rendered {
-            Some(rendered) => Ok(Cow::Borrowed(rendered)),
-            None => {
-                Ok(Cow::Owned(self.asked(position).expect("it could be asked when it was made")))
+        if let Some(made) = self.made[position].get() {
+            return match &made.kept {
+                Some(kept) => Ok(Cow::Borrowed(kept)),
+                None => self.as_sent(position).map(Cow::Owned),
+            };
+        }
+        if self.n_to_make(position).is_none() {
+            self.made(position)?;
+            return self.sent(position);
+        }
+        let sent = self.as_sent(position)?;
+        let ids = self.ids(&sent)?.map(|ids| Ids::of(&ids));
+        self.made[position].get_or_init(|| Made { ids, kept: None });
+        Ok(Cow::Owned(sent))
+    }
+
+    /// Returns a prompt as it is sent, but for the template that is put over it.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub(super) fn unrendered(&self, position: usize) -> Result<Asked, DataError> {
+        let sent = self.sent(position)?;
+        match &self.samples.chat {
+            None => Ok(sent.into_owned()),
+            Some(_) => {
+                self.asked(position).map_err(|message| DataError::new(&self.dataset, message, ""))
             }
         }
     }
@@ -269,21 +315,37 @@ impl Prompts {
         Some(first_48_bits(hasher))
     }
 
-    /// Returns the first twelve digits of the SHA-256 over prompts in the order sent.
+    /// Returns the first twelve digits of the SHA-256 over prompts in the order sent; over recipes
+    /// of those that are made of a length.
     pub(super) fn hash(&self, sent: &[Stretch]) -> Result<String, DataError> {
         if let Some(known) = self.hashes().get(sent) {
             return Ok(known.clone());
         }
         let mut hasher = Sha256::new();
-        for stretch in sent {
-            for number in 0..stretch.n {
-                self.sent(stretch.position(number))?.hash_into(&mut hasher);
+        let maker = self.samples.maker.as_ref().map(|maker| maker.recipe()).unwrap_or_default();
+        for position in sent.iter().flat_map(Stretch::in_order) {
+            match self.recipe(&maker, position) {
+                Some(recipe) => hasher.update(recipe + "\n"),
+                None => self.sent(position)?.hash_into(&mut hasher),
             }
         }
         let mut digits = hex(&hasher.finalize());
         digits.truncate(12);
         self.hashes().insert(sent.to_vec(), digits.clone());
         Ok(digits)
+    }
+
+    /// Returns what names a prompt of which the data has a length alone: the same for the same
+    /// prompt, whether it has been made or not. `maker` is what all such prompts depend on.
+    fn recipe(&self, maker: &str, position: usize) -> Option<String> {
+        let sample = &self.samples.rows()[position];
+        let Prompt::OfLength(length) = sample.turns.first()? else { return None };
+        let (samples, row) = (&self.samples, length.is_unique().then_some(sample.row));
+        let around = (samples.chat.is_some(), &samples.system, samples.prefix_of(sample));
+        Some(
+            serde_json::to_string(&(maker, length, row, around))
+                .expect("texts and numbers are JSON"),
+        )
     }
 
     fn hashes(&self) -> MutexGuard<'_, HashMap<Vec<Stretch>, String>> {

@@ -47,7 +47,7 @@ impl Sample {
         let text = match self.turns.first()? {
             Prompt::Text(text) => text,
             Prompt::Messages(messages) => &messages.last()?.content,
-            Prompt::Tokens(_) => return None,
+            Prompt::Tokens(_) | Prompt::OfLength(_) => return None,
         };
         let cut = text.char_indices().nth(QUESTION_CHARS).map_or(text.len(), |(at, _)| at);
         Some(text[..cut].to_owned())
@@ -64,6 +64,27 @@ pub enum Prompt {
     Tokens(Vec<u32>),
     /// Messages.
     Messages(Vec<Message>),
+    /// A length alone. What is sent is made when its time comes: a trace of a million rows has more
+    /// tokens than a machine has memory.
+    OfLength(Box<PromptLength>),
+}
+
+/// The length of a prompt that is to be made, and what of it others share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PromptLength {
+    /// Tokens.
+    pub n_tokens: u32,
+    /// Blocks that it begins with: equal ids are equal tokens.
+    pub blocks: Box<[u64]>,
+    /// Tokens of a block.
+    pub block_tokens: u32,
+}
+
+impl PromptLength {
+    /// Whether a part of it is unlike all other prompts.
+    pub(super) fn is_unique(&self) -> bool {
+        self.blocks.len() as u64 * u64::from(self.block_tokens) < u64::from(self.n_tokens)
+    }
 }
 
 /// One message of a chat.

@@ -1,18 +1,24 @@
 //! The rows of a data set that a trial draws its requests from.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::sync::Arc;
 
 use crate::chat_template::Variables;
 use crate::record::trial::{DatasetRecord, TraceRecord};
 use crate::workload::bad_rows::told_kinds;
 use crate::workload::chat::{Chat, Spoken};
-use crate::workload::request::Sample;
+use crate::workload::dataset::generated::Maker;
+use crate::workload::error::DataError;
+use crate::workload::request::{Prompt, Sample};
 
 /// Usable rows in the order in which they are sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples {
     /// Measured rows first, then those kept for warm-up.
     pub(super) rows: Vec<Sample>,
+    /// Makes the prompts of rows that have a length alone.
+    pub(super) maker: Option<Arc<Maker>>,
     pub(super) reserve: usize,
     /// Goes in front of each prompt: worked examples. Kept once, not once per row.
     pub(super) prefix: String,
@@ -61,6 +67,23 @@ impl Samples {
     pub(super) fn prefix_of(&self, sample: &Sample) -> &str {
         let of_subject = sample.subject.as_ref().and_then(|subject| self.prefixes.get(subject));
         of_subject.unwrap_or(&self.prefix)
+    }
+
+    /// Returns what a turn of a row asks; made now where the row has a length alone.
+    ///
+    /// # Errors
+    /// When no text of exactly that length is found.
+    pub(super) fn prompt<'s>(
+        &self,
+        sample: &'s Sample,
+        turn: usize,
+    ) -> Result<Cow<'s, Prompt>, DataError> {
+        match (&sample.turns[turn], &self.maker) {
+            (Prompt::OfLength(length), Some(maker)) => {
+                maker.prompt(length, sample.row, turn).map(Cow::Owned)
+            }
+            (prompt, _) => Ok(Cow::Borrowed(prompt)),
+        }
     }
 
     /// Says which rows are left out or changed; nothing when all are sent as they stand.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rand::Rng as _;
@@ -16,7 +16,7 @@ use crate::units::Nanos;
 use crate::workload::body::{Asked, BodyTemplate};
 use crate::workload::error::DataError;
 use crate::workload::prompts::{Prompts, Stretch};
-use crate::workload::request::{NextTurn, Prompt, Request, Sample};
+use crate::workload::request::{NextTurn, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::words;
 
@@ -36,6 +36,8 @@ struct Inner {
     n_shared: u64,
     /// Present when each prompt is to be unlike any other: the seed and the trial.
     salt: Option<(Seed, String)>,
+    /// Why requests ended before their time: a prompt that could not be made.
+    failure: OnceLock<DataError>,
 }
 
 /// The rows of one phase: from a slice of the samples, beginning at `start`, going round.
@@ -78,7 +80,8 @@ impl Workload {
         let phases = lay_out(cell, n_measured(samples, n_shared), samples.cycle)?;
         let salt = cell.request.salt.then(|| (seed, format!("salt/{}/{trial}", cell.id)));
         let output = cell.request.output;
-        let inner = Inner { prompts, template, output, phases, n_shared, salt };
+        let failure = OnceLock::new();
+        let inner = Inner { prompts, template, output, phases, n_shared, salt, failure };
         inner.check_lengths(&cell.dataset)?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -97,7 +100,7 @@ impl Workload {
             phase,
             next: 0,
             // Bodies are kept only where rows come again and nothing makes them differ.
-            bodies: (goes_round && self.inner.salt.is_none()).then(HashMap::new),
+            bodies: (goes_round && self.inner.salt.is_none()).then(Bodies::default),
         }
     }
 
@@ -123,6 +126,12 @@ impl Workload {
     /// which time alone ends might come to.
     pub fn positions(&self) -> impl Iterator<Item = usize> {
         self.inner.stretches().into_iter().flat_map(|stretch| stretch.positions()).flatten()
+    }
+
+    /// Returns why requests ended before their time, if they did: a prompt of a length alone could
+    /// not be made.
+    pub fn failure(&self) -> Option<&DataError> {
+        self.inner.failure.get()
     }
 
     /// Returns the first twelve digits of the SHA-256 over all prompts in the order sent.
@@ -170,17 +179,18 @@ impl Inner {
     }
 
     /// Returns the turns behind a row's first.
-    fn next_turns(&self, sample: &Sample, speedup: f64) -> Vec<NextTurn> {
-        let of_turn = |(idx, prompt): (usize, &Prompt)| {
+    fn next_turns(&self, sample: &Sample, speedup: f64) -> Result<Vec<NextTurn>, DataError> {
+        let of_turn = |idx: usize| {
             let later = sample.later.get(idx).copied().unwrap_or_default();
             let max_tokens = match self.output {
                 OutputLength::FromData => later.output_tokens,
                 _ => None,
             };
             let delay = Nanos::from_secs_f64(later.delay.as_secs_f64() / speedup);
-            NextTurn { prompt: prompt.clone(), delay, max_tokens }
+            let prompt = self.samples().prompt(sample, idx + 1)?.into_owned();
+            Ok(NextTurn { prompt, delay, max_tokens })
         };
-        sample.turns[1..].iter().enumerate().map(of_turn).collect()
+        (0..sample.turns.len() - 1).map(of_turn).collect()
     }
 
     /// Finds out before anything starts whether every row has the length that it is sent with.
@@ -208,20 +218,44 @@ pub struct Requests {
     inner: Arc<Inner>,
     phase: usize,
     next: u64,
-    bodies: Option<HashMap<usize, Bytes>>,
+    bodies: Option<Bodies>,
+}
+
+/// Bodies of rows that come again, as far as there is room for them.
+#[derive(Debug, Default)]
+struct Bodies {
+    by_position: HashMap<usize, Bytes>,
+    n_bytes: usize,
+}
+
+impl Bodies {
+    /// Bytes that one phase keeps at most.
+    const ROOM: usize = 64 << 20;
+
+    fn keep(&mut self, position: usize, body: &Bytes) {
+        if self.n_bytes < Self::ROOM {
+            self.n_bytes += body.len();
+            self.by_position.insert(position, body.clone());
+        }
+    }
 }
 
 impl Requests {
-    fn body(&mut self, at: usize, number: u64, max_tokens: Option<u32>) -> Bytes {
-        if let Some(body) = self.bodies.as_ref().and_then(|bodies| bodies.get(&at)) {
-            return body.clone();
+    fn body(
+        &mut self,
+        at: usize,
+        number: u64,
+        max_tokens: Option<u32>,
+    ) -> Result<Bytes, DataError> {
+        if let Some(body) = self.bodies.as_ref().and_then(|bodies| bodies.by_position.get(&at)) {
+            return Ok(body.clone());
         }
         let prompts = &self.inner.prompts;
         let asked = match &self.inner.salt {
-            None => prompts.sent(at).expect("what is sent was made when the data was prepared"),
+            None => prompts.sent(at)?,
             Some((seed, name)) => {
                 let mut rng = seed.stream(&format!("{name}/{}/{number}", self.phase));
-                let mut asked = prompts.asked(at).expect("it was made when the data was prepared");
+                let mut asked = prompts.unrendered(at)?;
                 add_salt(&mut asked, &mut rng);
                 let rendered = prompts.rendered(asked);
                 Cow::Owned(rendered.expect("a salt does not change what can be rendered"))
@@ -229,9 +263,26 @@ impl Requests {
         };
         let body = self.inner.template.body(&asked, max_tokens);
         if let Some(bodies) = &mut self.bodies {
-            bodies.insert(at, body.clone());
+            bodies.keep(at, &body);
         }
-        body
+        Ok(body)
+    }
+
+    fn request(&mut self, position: u64) -> Result<Request, DataError> {
+        let inner = Arc::clone(&self.inner);
+        let rows = inner.phases[self.phase];
+        let at = inner.stretch(rows).position(position);
+        let sample = &inner.samples().rows()[at];
+        let max_tokens = inner.max_tokens(sample);
+        Ok(Request {
+            phase: self.phase as u16,
+            index: position,
+            turn: 0,
+            sample: sample.row,
+            body: self.body(at, position, max_tokens)?,
+            max_tokens: inner.template.limit(max_tokens),
+            next_turns: inner.next_turns(sample, rows.speedup)?,
+        })
     }
 }
 
@@ -239,25 +290,12 @@ impl Iterator for Requests {
     type Item = Request;
 
     fn next(&mut self) -> Option<Request> {
-        let inner = Arc::clone(&self.inner);
-        let rows = inner.phases[self.phase];
-        if rows.n.is_some_and(|n| self.next >= n) {
+        if self.inner.phases[self.phase].n.is_some_and(|n| self.next >= n) {
             return None;
         }
         let position = self.next;
         self.next += 1;
-        let at = inner.stretch(rows).position(position);
-        let sample = &inner.samples().rows()[at];
-        let max_tokens = inner.max_tokens(sample);
-        Some(Request {
-            phase: self.phase as u16,
-            index: position,
-            turn: 0,
-            sample: sample.row,
-            body: self.body(at, position, max_tokens),
-            max_tokens: inner.template.limit(max_tokens),
-            next_turns: inner.next_turns(sample, rows.speedup),
-        })
+        self.request(position).inspect_err(|error| drop(self.inner.failure.set(error.clone()))).ok()
     }
 
     /// Passes over requests without making their bodies.

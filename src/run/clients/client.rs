@@ -140,6 +140,7 @@ fn carry_out(
         .workload(&order.cell, launch, plan.seed, order.trial)
         .map_err(|error| error.to_string())?;
     let prompts_hash = workload.record.prompts_hash.clone();
+    let requests = workload.requests();
     let secret = |(name, value): (String, String)| Some((name, Secret::new(&value)?));
     let access = Access {
         headers: order.headers.into_iter().filter_map(secret).collect(),
@@ -179,6 +180,9 @@ fn carry_out(
         is_over.store(true, Ordering::Relaxed);
         beating.thread().unpark();
         let report = report.map_err(|error| error.to_string())?;
+        if let Some(error) = requests.failure() {
+            return Err(error.to_string());
+        }
         let _ = desk.answers.say(&Answer::Counts(live.counts()));
         desk.answers.say(&Answer::Report(Box::new(report))).map_err(|error| error.to_string())
     })

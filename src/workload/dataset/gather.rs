@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use rand::Rng as _;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::record::trial::TraceRecord;
 use crate::units::Nanos;
 use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
 use crate::workload::body::{Asked, asked};
-use crate::workload::dataset::generated::Wanted;
+use crate::workload::dataset::generated::{Maker, TOKEN_IDS};
 use crate::workload::dataset::time::{Clock, Misplaced, Unit};
 use crate::workload::dataset::{
     Candidate, Lengths, Load, PROGRESS_EVERY, Picked, Problem, Reading, base_name, hash_turns,
@@ -130,14 +131,7 @@ impl<'a> Gathered<'a> {
             return Ok(());
         }
         let mut hasher = DefaultHasher::new();
-        hash_turns(&sample.turns, &mut hasher);
-        if let Lengths::OfPrompts(lengths) = &candidate.lengths {
-            lengths.hash(&mut hasher);
-            // What blocks do not cover is unlike all other rows.
-            if lengths.iter().flatten().any(Wanted::is_unique) {
-                sample.row.hash(&mut hasher);
-            }
-        }
+        hash_turns(sample, &mut hasher);
         let changed = std::mem::take(&mut candidate.changed);
         if is_sent {
             match reading.measured(*candidate)? {
@@ -315,8 +309,13 @@ impl<'a> Gathered<'a> {
             (subject.to_owned(), format!("{subject}{}", examples(subject)))
         });
         let (prefixes, prefix) = (prefixes.collect(), examples(""));
+        let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
+        let maker = self.load.tokenizer.map(|tokenizer| {
+            Arc::new(Maker::new(tokenizer, self.load.seed, base_name(self.load.name), as_ids))
+        });
         Ok(Samples {
             rows,
+            maker,
             trace: trace.transpose()?,
             reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
             prefix,

@@ -1,13 +1,14 @@
 //! Prompts made of random words, in exact numbers of tokens.
 
-use std::cell::OnceCell;
+use std::sync::{Arc, OnceLock};
 
 use rand::RngExt as _;
 use rand::rngs::ChaCha8Rng;
 
+use crate::ids::content_hash;
 use crate::seed::Seed;
 use crate::workload::error::DataError;
-use crate::workload::request::Prompt;
+use crate::workload::request::{Prompt, PromptLength};
 use crate::workload::tokenizer::Tokenizer;
 
 /// Column name by which a scenario asks for token ids rather than text.
@@ -17,48 +18,43 @@ const TRIES: u32 = 64;
 /// Fewer whole words than this in the vocabulary, and all its tokens are used.
 const WORDS_MIN: usize = 64;
 
-/// The length of a prompt that is to be made, and what of it others share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Wanted {
-    /// Tokens.
-    pub(super) n_tokens: u32,
-    /// Blocks that it begins with: equal ids are equal tokens.
-    pub(super) blocks: Vec<u64>,
-    /// Tokens of a block.
-    pub(super) block_tokens: u32,
-}
-
-impl Wanted {
-    /// Whether a part of it is unlike all other prompts.
-    pub(super) fn is_unique(&self) -> bool {
-        self.blocks.len() as u64 * u64::from(self.block_tokens) < u64::from(self.n_tokens)
-    }
-}
-
-/// Makes the prompts of a data set.
-pub(super) struct Maker<'a> {
-    tokenizer: &'a Tokenizer,
-    words: OnceCell<Words<'a>>,
+/// Makes the prompts of a data set that has their lengths alone.
+#[derive(Debug)]
+pub(in crate::workload) struct Maker {
+    tokenizer: Arc<Tokenizer>,
+    words: OnceLock<Words>,
     seed: Seed,
     /// Name of the data set in random streams.
-    name: &'a str,
+    name: String,
     as_ids: bool,
 }
 
-impl<'a> Maker<'a> {
-    pub(super) fn new(tokenizer: &'a Tokenizer, seed: Seed, name: &'a str, as_ids: bool) -> Self {
-        Self { tokenizer, words: OnceCell::new(), seed, name, as_ids }
+impl PartialEq for Maker {
+    fn eq(&self, other: &Self) -> bool {
+        self.recipe() == other.recipe()
+    }
+}
+
+impl Maker {
+    pub(super) fn new(tokenizer: &Arc<Tokenizer>, seed: Seed, name: &str, as_ids: bool) -> Self {
+        let tokenizer = Arc::clone(tokenizer);
+        Self { tokenizer, words: OnceLock::new(), seed, name: name.to_owned(), as_ids }
+    }
+
+    /// Returns what all its prompts depend on beside their rows.
+    pub(in crate::workload) fn recipe(&self) -> String {
+        content_hash(&(self.tokenizer.sha256(), self.seed, &self.name, self.as_ids))
     }
 
     /// Makes the prompt of a row's turn, from 0.
-    pub(super) fn prompt(
+    pub(in crate::workload) fn prompt(
         &self,
-        wanted: &Wanted,
+        wanted: &PromptLength,
         row: u64,
         turn: usize,
     ) -> Result<Prompt, DataError> {
         if self.words.get().is_none() {
-            let words = Words::of(self.tokenizer)?;
+            let words = Words::of(&self.tokenizer)?;
             self.words.get_or_init(|| words);
         }
         let words = self.words.get().expect("they were found above");
@@ -85,15 +81,16 @@ impl<'a> Maker<'a> {
 }
 
 /// The tokens that prompts are drawn from.
-pub(super) struct Words<'a> {
-    tokenizer: &'a Tokenizer,
+#[derive(Debug)]
+pub(super) struct Words {
+    tokenizer: Arc<Tokenizer>,
     tokens: Vec<u32>,
 }
 
-impl<'a> Words<'a> {
+impl Words {
     /// Prefers tokens that are a space and a word: a text of them is cut at the spaces and
     /// gives the same tokens again.
-    pub(super) fn of(tokenizer: &'a Tokenizer) -> Result<Self, DataError> {
+    pub(super) fn of(tokenizer: &Arc<Tokenizer>) -> Result<Self, DataError> {
         let ordinary = tokenizer.ordinary_tokens();
         let mut words = Vec::new();
         for token in &ordinary {
@@ -108,7 +105,7 @@ impl<'a> Words<'a> {
             }
         }
         let tokens = if words.len() >= WORDS_MIN { words } else { ordinary };
-        Ok(Self { tokenizer, tokens })
+        Ok(Self { tokenizer: Arc::clone(tokenizer), tokens })
     }
 
     pub(super) fn draw(&self, n: u32, rng: &mut ChaCha8Rng) -> Vec<u32> {

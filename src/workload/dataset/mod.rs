@@ -2,7 +2,7 @@
 
 mod delay;
 mod gather;
-mod generated;
+pub(super) mod generated;
 mod gsm8k;
 mod random;
 mod s1k;
@@ -17,6 +17,7 @@ mod ultrachat;
 
 use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
@@ -24,7 +25,6 @@ use crate::workload::bad_rows::RowKind;
 use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES};
 use crate::workload::dataset::gather::Gathered;
-use crate::workload::dataset::generated::{Maker, TOKEN_IDS, Wanted};
 use crate::workload::dataset::sessions::Sessions;
 use crate::workload::dataset::table::{TRACE_ROLES, TraceColumns};
 use crate::workload::dataset::time::Written;
@@ -49,13 +49,11 @@ pub struct Load<'a> {
     /// Rows that the plan uses at most, warm-up included; `None` keeps them all.
     pub needs: Option<u64>,
     /// The data set's tokenizer, if it has one.
-    pub tokenizer: Option<&'a Tokenizer>,
+    pub tokenizer: Option<&'a Arc<Tokenizer>>,
     /// The template that prompts are rendered by, when they are to be sent so.
     pub chat: Option<&'a Chat>,
     /// Whether the scores read a gold, where rows that they do not read are left out.
     pub reads_gold: Option<&'a dyn Fn(&str) -> bool>,
-    /// Whether prompts that have only a length are made; a look at the head does without.
-    pub makes_prompts: bool,
     /// Called now and then with the number of rows read.
     pub on_progress: Option<&'a dyn Fn(u64)>,
 }
@@ -172,8 +170,7 @@ struct Reading<'a> {
     plan: &'a DatasetPlan,
     columns: Columns,
     template: Option<PromptTemplate>,
-    tokenizer: Option<&'a Tokenizer>,
-    maker: Option<Maker<'a>>,
+    tokenizer: Option<&'a Arc<Tokenizer>>,
     /// Columns of a trace, found by the first row.
     trace: OnceCell<TraceColumns>,
 }
@@ -241,8 +238,6 @@ enum Lengths {
     OfAnswer(String),
     /// A conversation, which may be left out by its lengths.
     ToFilter { prompt: String, answer: String },
-    /// The length of each turn's prompt, where the row has that alone.
-    OfPrompts(Vec<Option<Wanted>>),
 }
 
 impl<'a> Reading<'a> {
@@ -265,11 +260,8 @@ impl<'a> Reading<'a> {
         };
         let columns = Columns::new(known, &plan.columns)?;
         let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
-        let as_ids = plan.columns.get("prompt").is_some_and(|column| column == TOKEN_IDS);
-        let maker = load.tokenizer.filter(|_| load.makes_prompts);
-        let maker = maker.map(|it| Maker::new(it, load.seed, base_name(load.name), as_ids));
         let tokenizer = load.tokenizer;
-        Ok(Self { plan, columns, template, tokenizer, maker, trace: OnceCell::new() })
+        Ok(Self { plan, columns, template, tokenizer, trace: OnceCell::new() })
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {
@@ -315,18 +307,6 @@ impl<'a> Reading<'a> {
                 }
                 sample.output_tokens = Some(n_answer);
             }
-            Lengths::OfPrompts(lengths) => {
-                let row = sample.row;
-                for (turn, (prompt, wanted)) in sample.turns.iter_mut().zip(lengths).enumerate() {
-                    let Some(wanted) = wanted else { continue };
-                    let made = self.maker.as_ref().map(|maker| maker.prompt(&wanted, row, turn));
-                    let failed =
-                        |error: DataError| Problem::of_row(RowKind::Scenario, error.message);
-                    // A look at the head shows the length alone.
-                    let unmade = || Prompt::Tokens(vec![0; wanted.n_tokens as usize]);
-                    *prompt = made.transpose().map_err(failed)?.unwrap_or_else(unmade);
-                }
-            }
         }
         Ok(Ok(sample))
     }
@@ -345,15 +325,15 @@ fn n_distinct_prompts(samples: &[Sample]) -> u64 {
         .iter()
         .map(|sample| {
             let mut hasher = DefaultHasher::new();
-            hash_turns(&sample.turns, &mut hasher);
+            hash_turns(sample, &mut hasher);
             hasher.finish()
         })
         .collect();
     n_distinct(&hashes)
 }
 
-fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
-    for turn in turns {
+fn hash_turns(sample: &Sample, hasher: &mut DefaultHasher) {
+    for turn in &sample.turns {
         match turn {
             Prompt::Text(text) => text.hash(hasher),
             Prompt::Tokens(tokens) => tokens.hash(hasher),
@@ -361,6 +341,13 @@ fn hash_turns(turns: &[Prompt], hasher: &mut DefaultHasher) {
                 for message in messages {
                     message.role.hash(hasher);
                     message.content.hash(hasher);
+                }
+            }
+            Prompt::OfLength(length) => {
+                length.hash(hasher);
+                // What blocks do not cover is unlike all other rows.
+                if length.is_unique() {
+                    sample.row.hash(hasher);
                 }
             }
         }

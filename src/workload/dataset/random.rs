@@ -16,9 +16,9 @@ use crate::workload::words;
 const ROWS: u64 = 1_000;
 
 /// What prompts are made of.
-enum Vocabulary<'a> {
+enum Vocabulary {
     /// Tokens of a tokenizer; the prompts are sent as token ids, or as text.
-    Tokens { words: Words<'a>, as_ids: bool },
+    Tokens { words: Words, as_ids: bool },
     /// Common English words.
     Words,
 }
@@ -123,7 +123,7 @@ fn is_warm(row: u64, share: f64) -> bool {
     n_before(row + 1) > n_before(row)
 }
 
-impl Vocabulary<'_> {
+impl Vocabulary {
     fn draw(&self, n: u32, rng: &mut ChaCha8Rng) -> Vec<u32> {
         match self {
             Self::Tokens { words, .. } => words.draw(n, rng),

@@ -12,10 +12,9 @@ use crate::plan::cell::DatasetPlan;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::Columns;
 use crate::workload::dataset::delay::delay;
-use crate::workload::dataset::generated::Wanted;
 use crate::workload::dataset::table::{self, TraceColumns, hash_ids, text_of, tokens};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, traces, turns};
-use crate::workload::request::{Later, Prompt, Sample};
+use crate::workload::request::{Later, Prompt, PromptLength, Sample};
 use crate::workload::rows::Row;
 
 /// The list of a session's turns.
@@ -92,7 +91,6 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     let trace = TraceColumns::of(reading, row);
     let time = table::time(reading, trace, row)?;
     let mut prompts = Vec::new();
-    let mut lengths = Vec::new();
     let mut later = Vec::new();
     for (idx, turn) in session.iter().enumerate() {
         let place = Row { place: row.place, fields: turn.clone() };
@@ -103,9 +101,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
         if output_tokens == Some(0) {
             return Ok(Picked::LeftOut(RowKind::SourceFailed));
         }
-        let (prompt, length) = asked(reading, trace, &place, idx)?;
-        prompts.push(prompt);
-        lengths.push(length);
+        prompts.push(asked(reading, trace, &place, idx)?);
         later.push(Later { delay: delay(reading.plan, turn)?, output_tokens });
     }
     if prompts.is_empty() {
@@ -115,8 +111,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     let output_tokens = later.remove(0).output_tokens;
     let id = table::id(reading, row)?;
     let sample = Sample { id, turns: prompts, later, output_tokens, ..Sample::default() };
-    let lengths = Lengths::OfPrompts(lengths);
-    let candidate = Candidate { sample, lengths, changed: Vec::new(), time, example: None };
+    let candidate =
+        Candidate { sample, lengths: Lengths::Known, changed: Vec::new(), time, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 
@@ -126,7 +122,7 @@ fn asked(
     trace: &TraceColumns,
     turn: &Row,
     idx: usize,
-) -> Result<(Prompt, Option<Wanted>), Problem> {
+) -> Result<Prompt, Problem> {
     let of_turn = |message: &str| format!("turn {}: {message}", idx + 1);
     if let Some(messages) = turn.fields.get("messages") {
         let mut messages =
@@ -137,7 +133,7 @@ fn asked(
         if messages.is_empty() {
             return Err(Problem::of_row(RowKind::NoUser, of_turn("nothing is asked")));
         }
-        return Ok((Prompt::Messages(messages), None));
+        return Ok(Prompt::Messages(messages));
     }
     let mut named = reading.columns.name("prompt").into_iter().chain(TEXTS);
     let text = named.find_map(|name| text_of(turn.fields.get(name)?));
@@ -145,7 +141,7 @@ fn asked(
         if text.trim().is_empty() {
             return Err(Problem::of_row(RowKind::Empty, of_turn("is empty")));
         }
-        return Ok((Prompt::Text(text), None));
+        return Ok(Prompt::Text(text));
     }
     let column = traces::column(&turn.fields, "input-length");
     let n_tokens = column.map(|column| tokens(turn, &column)).transpose()?.flatten();
@@ -161,6 +157,6 @@ fn asked(
             .map_err(|message| Problem::of_row(RowKind::WrongType, message))?,
         None => Vec::new(),
     };
-    let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
-    Ok((Prompt::Tokens(Vec::new()), Some(wanted)))
+    let (blocks, block_tokens) = (blocks.into(), traces::block_tokens(trace.form));
+    Ok(Prompt::OfLength(Box::new(PromptLength { n_tokens, blocks, block_tokens })))
 }

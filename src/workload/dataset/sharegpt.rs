@@ -39,7 +39,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let prompt = match &turns[0] {
         Prompt::Text(text) => text.clone(),
         Prompt::Messages(messages) => all_texts(messages),
-        Prompt::Tokens(_) => unreachable!("a conversation is of texts"),
+        Prompt::Tokens(_) | Prompt::OfLength(_) => unreachable!("a conversation is of texts"),
     };
     let sample = Sample { turns, later, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };

@@ -7,13 +7,13 @@ use crate::plan::cell::Source;
 use crate::record::golds::written;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::lookup;
-use crate::workload::dataset::generated::{TOKEN_IDS, Wanted};
+use crate::workload::dataset::generated::TOKEN_IDS;
 use crate::workload::dataset::tasks::{self, Task};
 use crate::workload::dataset::time::{self, Written};
 use crate::workload::dataset::traces::{self, Form};
 use crate::workload::dataset::turns::{self, Conversation};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
-use crate::workload::request::{Prompt, Sample};
+use crate::workload::request::{Prompt, PromptLength, Sample};
 use crate::workload::rows::Row;
 
 /// Columns that are tried when the scenario names none.
@@ -179,11 +179,11 @@ fn of_lengths(
         }
         None => Vec::new(),
     };
-    let wanted = Wanted { n_tokens, blocks, block_tokens: traces::block_tokens(trace.form) };
-    let turns = vec![Prompt::Tokens(Vec::new())];
+    let (blocks, block_tokens) = (blocks.into(), traces::block_tokens(trace.form));
+    let turns = vec![Prompt::OfLength(Box::new(PromptLength { n_tokens, blocks, block_tokens }))];
     let sample = Sample { id: id(reading, row)?, turns, output_tokens, ..Sample::default() };
-    let lengths = Lengths::OfPrompts(vec![Some(wanted)]);
-    let candidate = Candidate { sample, lengths, changed: Vec::new(), time, example: None };
+    let (lengths, changed) = (Lengths::Known, Vec::new());
+    let candidate = Candidate { sample, lengths, changed, time, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

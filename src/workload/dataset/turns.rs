@@ -295,7 +295,7 @@ pub(super) fn behind_system(system: &str, turn: Prompt) -> Result<Prompt, String
     Ok(Prompt::Messages(match turn {
         Prompt::Text(content) => vec![system, Message { role: "user".to_owned(), content }],
         Prompt::Messages(messages) => std::iter::once(system).chain(messages).collect(),
-        Prompt::Tokens(_) => {
+        Prompt::Tokens(_) | Prompt::OfLength(_) => {
             return Err("token ids cannot stand behind a system message".to_owned());
         }
     }))

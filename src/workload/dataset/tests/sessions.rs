@@ -32,7 +32,7 @@ fn told(sample: &Sample) -> String {
                 let messages = messages.iter().map(|it| format!("{}: {};", it.role, it.content));
                 messages.collect::<Vec<_>>().concat()
             }
-            Prompt::Tokens(_) => panic!("a text"),
+            Prompt::Tokens(_) | Prompt::OfLength(_) => panic!("a text"),
         };
         let later = idx.checked_sub(1).and_then(|idx| sample.later.get(idx));
         let tokens = later.map_or(sample.output_tokens, |later| later.output_tokens);
@@ -90,12 +90,12 @@ fn turns_of_lengths_become_texts_of_exactly_these() {
 {"session_id": "a", "input_length": 12, "output_length": 6, "delay": 3}
 "#;
     let samples = read(&sessions(Source::Trace), text).unwrap();
-    let count = |turn: &Prompt| match turn {
+    let [session] = samples.rows() else { panic!("one session") };
+    let count = |turn: usize| match &*samples.prompt(session, turn).unwrap() {
         Prompt::Text(text) => words().count(text).unwrap(),
         _ => panic!("a text"),
     };
-    let [session] = samples.rows() else { panic!("one session") };
-    assert_eq!(session.turns.iter().map(count).collect::<Vec<_>>(), [30, 12]);
+    assert_eq!([0, 1].map(count), [30, 12]);
     let odd = text.replace("\"delay\": 3", "\"delay\": \"soon\"");
     let error = read(&sessions(Source::Trace), &odd).unwrap_err();
     assert!(error.message.contains("`\"soon\"` is no length of time"), "{error}");

@@ -33,7 +33,6 @@ pub(crate) fn asked(plan: &DatasetPlan) -> Load<'_> {
         tokenizer: None,
         chat: None,
         reads_gold: None,
-        makes_prompts: true,
         on_progress: None,
     }
 }
@@ -300,7 +299,7 @@ fn check_conversation(multi_turn: bool, items: &str, expected: Result<&str, &str
                 let told = messages.iter().map(|m| format!("{}={}", m.role, m.content));
                 told.collect::<Vec<_>>().join(" ")
             }
-            Prompt::Tokens(_) => panic!("texts are given"),
+            Prompt::Tokens(_) | Prompt::OfLength(_) => panic!("texts are given"),
         });
         turns.collect::<Vec<_>>().join(", ")
     });

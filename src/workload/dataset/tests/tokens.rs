@@ -17,7 +17,7 @@ use crate::workload::samples::Samples;
 use crate::workload::tokenizer::Tokenizer;
 
 /// One token per word, cut at white space and punctuation.
-pub(crate) fn words() -> Tokenizer {
+pub(crate) fn words() -> Arc<Tokenizer> {
     let mut vocabulary = serde_json::Map::new();
     vocabulary.insert("[UNK]".to_owned(), json!(0));
     for n in 0..200_u32 {
@@ -33,11 +33,11 @@ pub(crate) fn words() -> Tokenizer {
         }],
         "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]" },
     });
-    Tokenizer::from_json("words", file.to_string().as_bytes()).unwrap()
+    Arc::new(Tokenizer::from_json("words", file.to_string().as_bytes()).unwrap())
 }
 
 /// Letters and a few merges of them, as in GPT-2: texts do not fall apart at spaces alone.
-fn letters() -> Tokenizer {
+fn letters() -> Arc<Tokenizer> {
     let mut vocabulary = serde_json::Map::new();
     for (id, letter) in ('a'..='z').chain(['Ġ']).enumerate() {
         vocabulary.insert(letter.to_string(), json!(id));
@@ -56,12 +56,12 @@ fn letters() -> Tokenizer {
         "added_tokens": [],
         "model": { "type": "BPE", "vocab": vocabulary, "merges": merges },
     });
-    Tokenizer::from_json("letters", file.to_string().as_bytes()).unwrap()
+    Arc::new(Tokenizer::from_json("letters", file.to_string().as_bytes()).unwrap())
 }
 
 fn read(
     plan: &DatasetPlan,
-    tokenizer: &Tokenizer,
+    tokenizer: &Arc<Tokenizer>,
     needs: Option<u64>,
     bytes: &[u8],
 ) -> Result<Samples, DataError> {
@@ -80,7 +80,7 @@ fn messages_that_the_chat_template_refuses_are_bad_rows_of_their_kind() {
         max_bad_rows: 0.5,
         ..plan(Source::Jsonl)
     };
-    let spoken = Spoken::of(&plan, &files, &Told::default(), &Arc::new(words())).unwrap();
+    let spoken = Spoken::of(&plan, &files, &Told::default(), &words()).unwrap();
     let asked = Load { chat: spoken.chat.as_ref(), ..asked(&plan) };
     let refused =
         r#"{"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "b"}]}"#;

@@ -24,7 +24,7 @@ fn read(plan: &DatasetPlan, name: &str, text: &str) -> Result<Samples, DataError
 fn told(samples: &Samples) -> Vec<(f64, u32, Option<u32>)> {
     let tokenizer = words();
     let of_row = samples.rows().iter().map(|sample| {
-        let [Prompt::Text(text)] = sample.turns.as_slice() else { panic!("one text") };
+        let Prompt::Text(text) = &*samples.prompt(sample, 0).unwrap() else { panic!("one text") };
         let n_tokens = tokenizer.count(text).unwrap();
         (sample.at.unwrap().as_millis_f64(), n_tokens, sample.output_tokens)
     });
@@ -45,7 +45,7 @@ fn mooncakes_lengths_become_prompts_that_share_what_equal_ids_say() {
     let tokens: Vec<Vec<u32>> = samples
         .rows()
         .iter()
-        .map(|sample| match &sample.turns[0] {
+        .map(|sample| match &*samples.prompt(sample, 0).unwrap() {
             Prompt::Text(text) => words().encode(text).unwrap(),
             _ => panic!("a text"),
         })
@@ -158,17 +158,17 @@ fn blocks_of_a_thousand_rows_are_the_same_tokens_where_their_ids_are() {
     let as_ids = [("prompt".to_owned(), "token-ids".to_owned())].into();
     let samples = read(&DatasetPlan { columns: as_ids, ..trace() }, "m.jsonl", &text).unwrap();
     assert_eq!(samples.rows().len(), 1_000);
-    let mut blocks: BTreeMap<u64, &[u32]> = BTreeMap::new();
+    let mut blocks: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
     for (line, sample) in text.lines().zip(samples.rows()) {
         let asked: serde_json::Value = serde_json::from_str(line).unwrap();
-        let [Prompt::Tokens(tokens)] = sample.turns.as_slice() else { panic!("token ids") };
+        let Prompt::Tokens(tokens) = &*samples.prompt(sample, 0).unwrap() else { panic!("ids") };
         assert_eq!(tokens.len() as u64, asked["input_length"].as_u64().unwrap());
         for (id, block) in asked["hash_ids"].as_array().unwrap().iter().zip(tokens.chunks(512)) {
-            let known = blocks.entry(id.as_u64().unwrap()).or_insert(block);
+            let known = blocks.entry(id.as_u64().unwrap()).or_insert_with(|| block.to_vec());
             let n = known.len().min(block.len());
             assert_eq!(known[..n], block[..n], "block {id}");
             if block.len() > known.len() {
-                *known = block;
+                *known = block.to_vec();
             }
         }
     }
