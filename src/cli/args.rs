@@ -166,7 +166,7 @@ pub(crate) struct RunArgs {
     pub(crate) dry_run: bool,
     /// Measure in Slurm tasks, one for each start of an engine, as `[slurm]` says. The same command
     /// again submits what is missing and nothing else.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tui")]
     pub(crate) slurm: bool,
     /// Override one key of `[slurm]`, such as partition=gpu; can be given several times.
     #[arg(long = "slurm-set", value_name = "KEY=VALUE", requires = "slurm")]
@@ -303,12 +303,17 @@ pub(crate) struct EndArgs {
     /// How progress is told on standard error.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressAs::Auto)]
     pub(crate) progress: ProgressAs,
+    /// Show the run on a screen of its own while it goes on: cells, live curves of throughput and
+    /// latency, GPUs, the engine's log, caveats. Press q to end it as Ctrl-C does.
+    #[arg(long, conflicts_with_all = ["quiet", "progress"])]
+    pub(crate) tui: bool,
 }
 
 impl EndArgs {
     /// Returns how progress is told; not at all to who wants quiet.
     pub(crate) fn told_as(&self) -> Option<ProgressAs> {
-        (!self.quiet).then_some(self.progress)
+        let progress = if self.tui { ProgressAs::Screen } else { self.progress };
+        (!self.quiet).then_some(progress)
     }
 }
 
@@ -322,6 +327,9 @@ pub(crate) enum ProgressAs {
     /// JSON lines: `{"event": …}` as in events.jsonl, `{"running": …}` and `{"waiting": …}` each
     /// second.
     Json,
+    /// A screen of its own, with `--tui`.
+    #[value(skip)]
+    Screen,
 }
 
 /// What is required of the numbers beside `[gate]`.

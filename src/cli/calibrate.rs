@@ -36,6 +36,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
         gates: GateArgs::default(),
         quiet: args.quiet,
         progress: ProgressAs::Auto,
+        tui: false,
     };
     let (exit, analysis) = run::measure(job, Begin::New(args.out.as_deref()), &ends, colour)?;
     keep(exit, &analysis)?;

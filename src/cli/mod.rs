@@ -47,6 +47,7 @@ mod run;
 mod scenario_file;
 mod score;
 mod scores;
+mod screen;
 mod signals;
 mod slurm;
 #[cfg(test)]

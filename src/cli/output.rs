@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::{PoisonError, RwLock};
 
 use crate::cli::args::Colour;
+use crate::cli::screen::terminal as screen;
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::inherited;
 use crate::secrets::Secret;
@@ -47,8 +48,10 @@ pub(crate) fn data(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a line for people to standard error. If nobody can read it, nobody misses it.
+/// Writes a line for people to standard error, where a run on a screen of its own does not hide it.
+/// If nobody can read it, nobody misses it.
 pub(crate) fn message(text: &str) {
+    screen::give_back();
     drop(writeln!(anstream::stderr().lock(), "{}", shown(text)));
 }
 

@@ -1,19 +1,23 @@
 //! Progress on standard error: a reader of run events, which draws nothing into the run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::args::ProgressAs;
 use crate::cli::output;
 use crate::cli::progress_line::{Line, Rate, cut, figures, folded, shown};
+use crate::cli::screen::view::{CellRow, CellState, Second, View};
+use crate::cli::screen::{Screen, Stage};
 use crate::ids::CellId;
 use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
@@ -39,23 +43,37 @@ const LOG_LINES_SHOWN: usize = 10;
 pub(crate) struct Progress {
     notices: Option<Sender<Notice>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether samples of the machine are shown; else nobody is woken for them.
+    shows_samples: bool,
 }
 
 impl Progress {
     /// Begins to show the run of `plan`; nothing without a way to tell it.
-    pub(crate) fn start(plan: &Plan, done: &Done, told_as: Option<ProgressAs>) -> Self {
+    ///
+    /// # Errors
+    /// When the terminal cannot be had for a screen.
+    pub(crate) fn start(
+        plan: &Plan,
+        done: &Done,
+        told_as: Option<ProgressAs>,
+        stage: &Stage<'_>,
+    ) -> io::Result<Self> {
         let Some(told_as) = told_as else {
-            return Self { notices: None, thread: None };
+            return Ok(Self { notices: None, thread: None, shows_samples: false });
         };
+        let is_screen = told_as == ProgressAs::Screen;
+        let screen = is_screen.then(|| Screen::begin(stage)).transpose()?;
         let (notices, received) = channel();
-        let face = Face::new(plan, done, told_as);
-        let thread = std::thread::spawn(move || face.run(&received));
-        Self { notices: Some(notices), thread: Some(thread) }
+        let face = Face::new(plan, done, told_as, screen);
+        let thread = Builder::new().name("progress".to_owned());
+        let thread = thread.spawn(move || face.run(&received))?;
+        Ok(Self { notices: Some(notices), thread: Some(thread), shows_samples: is_screen })
     }
 
     /// Takes note of something that happened.
     pub(crate) fn tell(&self, notice: Notice) {
-        if let Some(notices) = &self.notices {
+        let is_shown = self.shows_samples || !matches!(notice, Notice::Sample(_));
+        if let (Some(notices), true) = (&self.notices, is_shown) {
             // The face may be gone if standard error is closed; the run goes on without it.
             drop(notices.send(notice));
         }
@@ -85,6 +103,8 @@ struct Running {
     n_tokens_before: u64,
     /// Tokens per second when this was last looked at within the phase's time.
     rate: Rate,
+    /// When the last second of the curves ended, and how many tokens there were.
+    second: (Instant, u64),
 }
 
 impl Running {
@@ -98,6 +118,16 @@ impl Running {
                 is_of_chunks: self.live.uncounted.load(Ordering::Relaxed) > 0,
             };
         }
+    }
+
+    /// Returns what the time since the last call was like.
+    fn second(&mut self) -> Second {
+        let (now, n_tokens) = (Instant::now(), self.live.tokens.load(Ordering::Relaxed));
+        let (before, n_before) = std::mem::replace(&mut self.second, (now, n_tokens));
+        let elapsed = (now - before).as_secs_f64();
+        let per_s = n_tokens.saturating_sub(n_before) as f64 / elapsed.max(1e-3);
+        let (ttft_ms, tpot_ms) = self.latencies();
+        Second { n_tokens: Some(per_s), ttft_ms, tpot_ms }
     }
 
     /// Returns the medians of TTFT and TPOT of the answers that ended last, ms.
@@ -124,7 +154,7 @@ impl Running {
 struct Face {
     bar: ProgressBar,
     plan: Plan,
-    names: HashMap<CellId, String>,
+    rows: IndexMap<CellId, CellRow>,
     /// Cells that are over, those of earlier sessions included.
     finished: BTreeSet<CellId>,
     /// The cell that is being measured, and its trial.
@@ -136,6 +166,10 @@ struct Face {
     /// Figures of trials that have ended, of cells that are not said to be over yet.
     ended: HashMap<CellId, String>,
     is_terminal: bool,
+    /// Takes what would be lines, where the run has a screen of its own.
+    screen: Option<Screen>,
+    /// What is waited for while nothing is measured.
+    waiting: String,
     /// Whether lines are for programs.
     is_json: bool,
     /// When the running cell is next told of in JSON.
@@ -145,13 +179,13 @@ struct Face {
 }
 
 impl Face {
-    fn new(plan: &Plan, done: &Done, told_as: ProgressAs) -> Self {
+    fn new(plan: &Plan, done: &Done, told_as: ProgressAs, screen: Option<Screen>) -> Self {
         let is_terminal = told_as == ProgressAs::Auto && std::io::stderr().is_terminal();
         let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Self {
             bar,
             plan: plan.clone(),
-            names: short_names(plan),
+            rows: rows(plan, &done.kept),
             finished: done.kept.clone(),
             trial: None,
             started: Instant::now(),
@@ -159,6 +193,8 @@ impl Face {
             running: None,
             ended: HashMap::new(),
             is_terminal,
+            screen,
+            waiting: String::new(),
             is_json: told_as == ProgressAs::Json,
             next_json: Instant::now(),
             next_waiting_line: Nanos::ZERO,
@@ -173,6 +209,11 @@ impl Face {
                     self.on_event(&event);
                 }
                 Ok(Notice::Live(live)) => self.on_live(live),
+                Ok(Notice::Sample(sample)) => {
+                    if let Some(screen) = &mut self.screen {
+                        screen.sample(sample);
+                    }
+                }
                 Ok(Notice::Waiting { engine, what, last, elapsed, limit }) => {
                     self.json(|| {
                         json!({ "waiting": {
@@ -197,10 +238,14 @@ impl Face {
     fn on_event(&mut self, event: &RunEvent) {
         match event {
             RunEvent::CellSkipped { cell, reason } => {
-                self.line(&format!("- {}: skipped: {reason}", self.name(cell)));
+                self.row(cell, CellState::Skipped, reason.clone());
+                self.finished_line(&format!("- {}: skipped: {reason}", self.name(cell)));
             }
-            RunEvent::EngineStarting { engine, attempt, .. } => {
+            RunEvent::EngineStarting { engine, attempt, log, .. } => {
                 self.running = None;
+                if let Some(screen) = &mut self.screen {
+                    screen.follow_log(log);
+                }
                 self.next_waiting_line = Nanos::ZERO;
                 let again =
                     if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
@@ -223,6 +268,7 @@ impl Face {
                 if let (Some((before, _)), Some(last)) = (&self.trial, self.running.take()) {
                     self.ended.insert(before.clone(), key_figures(&last));
                 }
+                self.row(cell, CellState::Running, String::new());
                 self.trial = Some((cell.clone(), *trial));
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
@@ -232,13 +278,19 @@ impl Face {
                 let last = self.running.take_if(|_| is_running);
                 let ended = self.ended.remove(cell).unwrap_or_default();
                 let told = last.as_ref().map_or(ended, key_figures);
-                let word = match outcome {
-                    CellOutcome::Complete => format!("ok{told}"),
+                // What the numbers are worth, the report says: it knows all records.
+                let (state, told) = match outcome {
+                    CellOutcome::Complete => (CellState::Measured, told),
                     CellOutcome::Skipped(_) => return,
-                    CellOutcome::Failed(failure) => format!("failed: {}", failure.message),
-                    CellOutcome::Interrupted => "interrupted".to_owned(),
+                    CellOutcome::Failed(failure) => (CellState::Failed, failure.message.clone()),
+                    CellOutcome::Interrupted => (CellState::Interrupted, String::new()),
                 };
-                self.line(&format!("{} {}: {word}", self.position(), self.name(cell)));
+                let colon = if state == CellState::Failed { ":" } else { "" };
+                let gap = if told.is_empty() { "" } else { " " };
+                let name = self.name(cell);
+                let line = format!("{} {name}: {state}{colon}{gap}{told}", self.position());
+                self.row(cell, state, told);
+                self.finished_line(&line);
             }
             RunEvent::Interrupted { signal } => {
                 self.wait(&format!(
@@ -247,7 +299,8 @@ impl Face {
             }
             RunEvent::PointAdded { first, load } => {
                 if let Some(point) = self.plan.add_point(first, *load) {
-                    self.names.insert(point.id.clone(), point.name.clone());
+                    let row = CellRow { name: point.name.clone(), ..CellRow::default() };
+                    self.rows.insert(point.id.clone(), row);
                 }
             }
             RunEvent::Caveat { what, .. } => {
@@ -255,11 +308,15 @@ impl Face {
                 // The report has all of it.
                 self.line(&if self.is_terminal { cut(note, columns()) } else { note });
             }
+            RunEvent::EngineStopped { .. } => {
+                if let Some(screen) = &mut self.screen {
+                    screen.forget_samples();
+                }
+            }
             RunEvent::RunStarted { .. }
             | RunEvent::ScenarioChanged { .. }
             | RunEvent::RetryAsked { .. }
             | RunEvent::Reused { .. }
-            | RunEvent::EngineStopped { .. }
             | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}
         }
@@ -268,7 +325,7 @@ impl Face {
     /// Tells how long an engine is waited for and why. Where lines stay, they are told ever more
     /// rarely: after 1, 2, 4 … s.
     fn on_waiting(&mut self, engine: &str, what: &str, last: &str, elapsed: Nanos, limit: Nanos) {
-        if elapsed < self.next_waiting_line && !self.is_terminal {
+        if elapsed < self.next_waiting_line && !self.is_terminal && self.screen.is_none() {
             return;
         }
         self.next_waiting_line = elapsed + elapsed;
@@ -287,6 +344,7 @@ impl Face {
             n_done_before: 0,
             n_tokens_before: 0,
             rate: Rate::default(),
+            second: (Instant::now(), 0),
         });
     }
 
@@ -328,6 +386,29 @@ impl Face {
             self.bar.set_message(output::shown(&line).into_owned());
         }
         self.bar.tick();
+        self.draw();
+    }
+
+    /// Shows what is known on the run's own screen, if it has one.
+    fn draw(&mut self) {
+        let running = self.running.as_ref().filter(|_| self.screen.is_some());
+        // The screen has a place of its own for the time of the whole run.
+        let line = running.map(|running| Line { whole: None, ..self.line_on(running) });
+        let Some(mut screen) = self.screen.take() else { return };
+        if screen.is_second_over() {
+            screen.second(self.running.as_mut().map_or_else(Second::default, Running::second));
+        }
+        let current = self.trial.as_ref().and_then(|(cell, _)| self.rows.get_index_of(cell));
+        screen.show(&View {
+            title: &self.plan.title,
+            rows: &self.rows,
+            current: current.unwrap_or(0),
+            line,
+            waiting: &self.waiting,
+            whole: self.whole(),
+            elapsed: self.started.elapsed(),
+        });
+        self.screen = Some(screen);
     }
 
     fn line_on(&self, running: &Running) -> Line {
@@ -356,14 +437,16 @@ impl Face {
     /// Returns how long the run lasts so far, and how long all of it will at this pace.
     fn whole(&self) -> Option<(Duration, Duration)> {
         let n_over = self.finished.len().saturating_sub(self.n_over_before);
-        let n_all = self.names.len().saturating_sub(self.n_over_before);
+        let n_all = self.rows.len().saturating_sub(self.n_over_before);
         let elapsed = self.started.elapsed();
         (n_over > 0).then(|| (elapsed, elapsed.mul_f64(n_all as f64 / n_over as f64)))
     }
 
-    fn wait(&self, message: &str) {
+    fn wait(&mut self, message: &str) {
         let message = output::shown(message).into_owned();
-        if self.is_terminal {
+        if self.screen.is_some() {
+            self.waiting = message;
+        } else if self.is_terminal {
             self.bar.set_style(style("{spinner} {wide_msg}"));
             self.bar.set_message(message);
         } else {
@@ -378,12 +461,22 @@ impl Face {
         }
     }
 
-    fn line(&self, text: &str) {
+    /// Tells a line on a cell that is over; a screen has a row for it.
+    fn finished_line(&mut self, text: &str) {
+        match &self.screen {
+            Some(screen) => screen.keep(&output::shown(text)),
+            None => self.line(text),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
         if self.is_json {
             return;
         }
         let text = &*output::shown(text);
-        if self.is_terminal {
+        if let Some(screen) = &mut self.screen {
+            screen.note(text);
+        } else if self.is_terminal {
             // A line as wide as the terminal would be taken for one that goes on.
             self.bar.println(folded(text, columns() - 1));
         } else {
@@ -392,11 +485,17 @@ impl Face {
     }
 
     fn position(&self) -> String {
-        format!("[{}/{}]", self.finished.len().min(self.names.len()), self.names.len())
+        format!("[{}/{}]", self.finished.len().min(self.rows.len()), self.rows.len())
     }
 
     fn name<'a>(&'a self, cell: &'a CellId) -> &'a str {
-        self.names.get(cell).map_or(cell.0.as_str(), String::as_str)
+        self.rows.get(cell).map_or(cell.0.as_str(), |row| row.name.as_str())
+    }
+
+    fn row(&mut self, cell: &CellId, state: CellState, told: String) {
+        if let Some(row) = self.rows.get_mut(cell) {
+            (row.state, row.told) = (state, output::shown(&told).into_owned());
+        }
     }
 }
 
@@ -412,7 +511,7 @@ fn key_figures(running: &Running) -> String {
         ms.map_or_else(String::new, |ms| format!("  {name} {} ms", figures(ms)))
     };
     format!(
-        " {}  {}{}{}",
+        "{}  {}{}{}",
         shown(running.started.elapsed()),
         running.rate,
         named("TTFT", ttft_ms),
@@ -423,8 +522,9 @@ fn key_figures(running: &Running) -> String {
 /// Keys whose values speak for themselves.
 const PLAIN_KEYS: [&str; 3] = ["engine", "precision", "dataset"];
 
-/// Returns what tells each cell from the others of its plan; the engine's name where nothing does.
-fn short_names(plan: &Plan) -> HashMap<CellId, String> {
+/// Returns a row for each cell, named by what tells it from the others of its plan; by the engine
+/// where nothing does.
+fn rows(plan: &Plan, kept: &BTreeSet<CellId>) -> IndexMap<CellId, CellRow> {
     let mut values: HashMap<&str, &str> = HashMap::new();
     let mut varies: HashSet<&str> = HashSet::new();
     for (key, value) in plan.cells.iter().flat_map(|cell| &cell.keys) {
@@ -432,7 +532,13 @@ fn short_names(plan: &Plan) -> HashMap<CellId, String> {
             varies.insert(key);
         }
     }
-    plan.cells.iter().map(|cell| (cell.id.clone(), short_name(cell, &varies))).collect()
+    let row = |cell: &Cell| {
+        let is_kept = kept.contains(&cell.id);
+        let state = if is_kept { CellState::Measured } else { CellState::Waiting };
+        let told = if is_kept { "before" } else { "" }.to_owned();
+        (cell.id.clone(), CellRow { name: short_name(cell, &varies), state, told })
+    };
+    plan.cells.iter().map(row).collect()
 }
 
 fn short_name(cell: &Cell, varies: &HashSet<&str>) -> String {

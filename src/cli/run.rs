@@ -12,6 +12,7 @@ use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
+use crate::cli::screen::{self, Stage};
 use crate::cli::signals::LastWords;
 use crate::cli::slurm::merged_run;
 use crate::cli::{assets, check_paths, gate_flags, kept_cells, output, publish, reuse, typed};
@@ -105,6 +106,9 @@ pub(crate) fn measure(
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
+    if ends.tui {
+        screen::refuse_without_terminal()?;
+    }
     let last_words = LastWords::default();
     let interrupt = last_words.install()?;
     // Everything that can be wrong with keys and data is found before an engine is started.
@@ -136,7 +140,8 @@ pub(crate) fn measure(
     let dir = writer.dir().path().to_owned();
     last_words.are(format!("what is complete is kept; go on with: {}", typed::resume(&dir)));
     let ways_out = (&interrupt, &last_words);
-    let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, ends.told_as())
+    let shown = (ends.told_as(), colour);
+    let conducted = conduct(job, &prepared, writer, &done, ways_out, &credentials, shown)
         .map_err(|failure| failure.kept(kept_cells::kept(&dir)))?;
     if conducted.interrupted.is_none() {
         last_words.are(format!(
@@ -193,7 +198,7 @@ fn conduct(
     done: &Done,
     (interrupt, last_words): (&Interrupt, &LastWords),
     credentials: &Credentials,
-    told_as: Option<ProgressAs>,
+    (told_as, colour): (Option<ProgressAs>, Colour),
 ) -> Result<Conducted, Failure> {
     let mut environment = telemetry::environment();
     environment.calibration = calibration::of(&DatasetCache::from_env()?.root, &environment);
@@ -203,7 +208,11 @@ fn conduct(
     let in_use = job.plan.cells.iter().filter(keeps).map(|cell| cell.dataset.as_str()).collect();
     writer.golds(&prepared.golds, &in_use)?;
     writer.questions(&prepared.questions)?;
-    let progress = Progress::start(&job.plan, done, told_as);
+    let dir = writer.dir().path().to_owned();
+    let is_coloured = output::is_coloured(colour, &std::io::stdout());
+    let redactor = credentials.redactor();
+    let stage = Stage { dir: &dir, redactor, is_coloured, interrupt };
+    let progress = Progress::start(&job.plan, done, told_as, &stage)?;
     let conducted = conduct::conduct(
         &job.plan,
         prepared,

@@ -333,7 +333,6 @@ impl RoundRun {
             stalls: self.tally.stalls,
             schedule_hash: outline.hash,
             over_saturation: None,
-            earlier: Vec::new(),
         }
     }
 }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use crate::load::spec::{Live, LoadError};
 use crate::record::event::RunEvent;
+use crate::record::telemetry::TelemetrySample;
 use crate::run::clients::ClientsError;
 use crate::store::error::StoreError;
 use crate::units::Nanos;
@@ -38,6 +39,8 @@ pub(crate) enum Notice {
     Event(Box<RunEvent>),
     /// A trial began whose counts can be read here while it goes on.
     Live(Arc<Live>),
+    /// Something was sampled beside the load; it is on its way to the run directory.
+    Sample(TelemetrySample),
     /// An engine is waited for that is not ready yet.
     Waiting {
         /// Its name in the scenario.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::engine::running::Engine;
 use crate::plan::launch::Launch;
 use crate::record::telemetry::{ProbeName, ProbeRecord, TelemetryRecord};
+use crate::run::Notice;
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
 use crate::telemetry::Probe;
@@ -94,10 +95,15 @@ fn gone(probe: ProbeName) -> ProbeRecord {
     ProbeRecord { probe, n_due: 0, n_missed: 0, n_dropped: 0, is_gone: true }
 }
 
-/// Writes samples until the sampling ends.
-pub(crate) fn write(samples: Samples, writer: &Mutex<TrialWriter>) -> Result<(), StoreError> {
+/// Writes samples until the sampling ends, and tells observers of each.
+pub(crate) fn write(
+    samples: Samples,
+    writer: &Mutex<TrialWriter>,
+    notify: &dyn Fn(Notice),
+) -> Result<(), StoreError> {
     for sample in samples {
         writer.lock().unwrap_or_else(PoisonError::into_inner).telemetry(&sample)?;
+        notify(Notice::Sample(sample));
     }
     Ok(())
 }

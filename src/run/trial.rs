@@ -55,7 +55,7 @@ pub(super) struct TrialContext<'a> {
     pub(super) trial: u32,
     pub(super) engine: &'a Engine,
     pub(super) interrupt: &'a Interrupt,
-    pub(super) notify: &'a dyn Fn(Notice),
+    pub(super) notify: &'a (dyn Fn(Notice) + Sync),
     pub(super) sampling: &'a RefCell<RunSampling>,
     /// The further clients that share the load, if there are any.
     pub(super) clients: &'a RefCell<Option<Clients>>,
@@ -138,9 +138,12 @@ pub(super) fn carry_out(
     let what = (context.cell, context.trial, dataset.prompts_hash.as_str());
     let (sampling, samples) =
         telemetry::start(context.engine, context.launch, epoch.instant(), run_sampling);
+    let notify = context.notify;
     let (report, failure, telemetry, written) = std::thread::scope(|scope| {
-        let writing =
-            scope.spawn(|| samples.map_or(Ok(()), |samples| telemetry::write(samples, &writer)));
+        let writing = scope.spawn(|| match samples {
+            Some(samples) => telemetry::write(samples, &writer, notify),
+            None => Ok(()),
+        });
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
             let mut until = until;

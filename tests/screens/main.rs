@@ -62,6 +62,7 @@ impl Home {
             columns,
             code: output.status.code(),
             text: plain(&String::from_utf8_lossy(&output.stdout)),
+            raw: String::from_utf8_lossy(&output.stdout).into_owned(),
         })
     }
 }
@@ -71,6 +72,8 @@ struct Shown {
     columns: usize,
     code: Option<i32>,
     text: String,
+    /// What the terminal got.
+    raw: String,
 }
 
 impl Shown {
@@ -84,6 +87,18 @@ impl Shown {
     fn lines(&self) -> Vec<&str> {
         let lines = self.text.lines().map(|line| line.trim_end().rsplit('\r').next().unwrap());
         lines.collect()
+    }
+
+    /// Returns what the second screen got, and what the first one got after it, and requires that
+    /// the terminal is as it was.
+    #[track_caller]
+    fn screens(&self) -> (String, String) {
+        assert!(!self.text.contains("the terminal is not as it was"), "{}", self.text);
+        let (_, second) = self.raw.split_once("\x1b[?1049h").expect("a second screen is taken");
+        let (second, first) = second.split_once("\x1b[?1049l").expect("and given back");
+        assert!(!first.contains("\x1b[?1049h"), "once");
+        assert!(second.trim_end().ends_with("\x1b[?25h"), "the cursor is shown again");
+        (plain(second), plain(first))
     }
 
     /// Requires that no text goes over the terminal's edge. Lines above a bar are filled up with
@@ -127,7 +142,7 @@ fn progress_never_wraps_whatever_becomes_of_a_cell() {
         assert_eq!(shown.code, Some(0), "{}", shown.text);
         let (progress, _) = shown.text.split_once("Progress\r\n").unwrap();
         assert!(progress.contains("tok/s") && progress.contains("RuntimeError"), "{progress}");
-        let progress = Shown { columns, code: None, text: progress.to_owned() };
+        let progress = Shown { columns, code: None, text: progress.to_owned(), raw: String::new() };
         progress.nothing_wraps();
     }
 }
@@ -195,4 +210,67 @@ fn an_interrupt_by_hand_ends_a_run_in_order_and_says_how_to_go_on() {
     let Some(shown) = home.shown(80, &[("tok/s", "\u{3}")], &args) else { return };
     assert_eq!(shown.code, Some(130), "{}", shown.text);
     assert!(shown.text.contains("go on with: bench resume "), "{}", shown.text);
+}
+
+/// A scenario of two short cells, or of two that last.
+fn two_cells(duration: &str) -> String {
+    format!(
+        "title = \"Two cells\"\n[engine.sim]\nttft = \"20ms\"\nitl = \"2ms\"\n\
+         [matrix]\nconcurrency = [1, 2]\n\
+         [dataset.d]\nsource = \"random\"\ninput-words = 5\n[request]\nmax-tokens = 8\n\
+         [phase.load]\nduration = \"{duration}\"\n"
+    )
+}
+
+#[test]
+fn a_run_on_a_screen_of_its_own_leaves_its_lines_and_its_report_on_the_first_screen() {
+    let home = Home::new();
+    fs::write(home.path("s.toml"), two_cells("2s")).unwrap();
+    for columns in [80, 100, 160] {
+        let dir = format!("run-{columns}");
+        let args = ["run", "s.toml", "--tui", "--fail-on", "gate", "--out", &dir];
+        let Some(shown) = home.shown(columns, &[], &args) else { return };
+        assert_eq!(shown.code, Some(0), "{}", shown.text);
+        let (second, first) = shown.screens();
+        for part in ["2 cells:", "running", "measured", "TTFT p50", "engine log", "notes"] {
+            assert!(second.contains(part), "{part:?} is not in {second}");
+        }
+        let of_cells =
+            ["[1/2] c=1: measured 2s", "[2/2] c=2: measured 2s", "Two cells", "report: "];
+        let places: Vec<Option<usize>> = of_cells.iter().map(|part| first.find(part)).collect();
+        assert!(places.is_sorted() && places[0].is_some(), "{places:?} in {first}");
+        let first = Shown { columns, code: None, text: first, raw: String::new() };
+        first.nothing_wraps();
+    }
+}
+
+#[test]
+fn q_on_a_screen_of_its_own_ends_the_run_as_an_interrupt_does() {
+    let home = Home::new();
+    fs::write(home.path("s.toml"), two_cells("100s")).unwrap();
+    for (at, keys) in ["q", "\u{3}", "qqq"].into_iter().enumerate() {
+        let dir = format!("run-{at}");
+        let args = ["run", "s.toml", "--tui", "--out", &dir];
+        let Some(shown) = home.shown(80, &[("running", keys)], &args) else { return };
+        assert_eq!(shown.code, Some(130), "{}", shown.text);
+        let (second, first) = shown.screens();
+        assert!(second.contains("c=1") && second.contains("c=2"), "{second}");
+        assert!(first.contains("go on with: bench resume "), "{first}");
+    }
+}
+
+#[test]
+fn a_screen_is_refused_where_there_is_none() {
+    let home = Home::new();
+    fs::write(home.path("s.toml"), two_cells("1s")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["run", "s.toml", "--tui", "--out", "run"])
+        .current_dir(home.0.path())
+        .env("TERM", "xterm")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("--tui") && text.contains("standard output is no terminal"), "{text}");
+    assert!(!home.path("run").exists(), "nothing is begun");
 }

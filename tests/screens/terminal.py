@@ -26,6 +26,7 @@ def main():
         os.execvp(command[0], command)
     size = struct.pack("HHHH", int(rows), int(columns), 0, 0)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    before = termios.tcgetattr(terminal)
     os.write(terminal, b"\n")
     typed = json.loads(typed)
     got = b""
@@ -48,6 +49,8 @@ def main():
     else:
         os.kill(pid, 9)
     _, status = os.waitpid(pid, 0)
+    if termios.tcgetattr(terminal) != before:
+        got += b"\nthe terminal is not as it was\n"
     sys.stdout.buffer.write(got)
     sys.stdout.flush()
     sys.exit(os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 124)

@@ -29,6 +29,8 @@ pub const TAIL_LINES: usize = 50;
 const LINE_CHARS_MAX: usize = 400;
 /// Bytes read from the end to find the last lines.
 const TAIL_READ_BYTES: u64 = 256 << 10;
+/// Bytes read from the end for a glance.
+const GLANCE_BYTES: u64 = 8 << 10;
 
 /// Bytes of a log that are searched for secrets at once.
 const REDACT_BYTES: u64 = 1 << 20;
@@ -156,10 +158,22 @@ pub(in crate::engine) fn last(mut lines: Vec<String>) -> Vec<String> {
     lines.split_off(lines.len().saturating_sub(TAIL_LINES))
 }
 
+/// Returns the last lines of a log for a display that looks at it each second: few bytes are read,
+/// and a line that began before them is left out, as it may begin within a secret.
+pub(crate) fn glance(path: &Path, redactor: &Redactor) -> Vec<String> {
+    let bytes = read_end(path, GLANCE_BYTES).unwrap_or_default();
+    let is_all = (bytes.len() as u64) < GLANCE_BYTES;
+    let begin = if is_all { 0 } else { memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()) };
+    last(shown_lines(&bytes[begin..], redactor))
+}
+
 /// Returns what a log's last quarter of a megabyte says, line by line, as a tail has them.
 pub(in crate::engine) fn end(path: &Path, redactor: &Redactor) -> Vec<String> {
-    let text = read_end(path, TAIL_READ_BYTES).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    shown_lines(&read_end(path, TAIL_READ_BYTES).unwrap_or_default(), redactor)
+}
+
+fn shown_lines(bytes: &[u8], redactor: &Redactor) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
     let text = redactor.text(&text);
     text.split('\n')
         // A progress bar rewrites its line; only what was shown last is of interest.
@@ -276,6 +290,20 @@ mod tests {
         assert!(tail[TAIL_LINES - 2].starts_with("key=*** xxx"));
         assert!(tail[TAIL_LINES - 2].chars().count() < 420);
         assert_eq!(tail[TAIL_LINES - 1], "bad \u{fffd}\u{fffd} utf8");
+    }
+
+    #[test]
+    fn a_glance_leaves_out_a_line_whose_beginning_it_has_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.log");
+        let mut file = open(&path).unwrap();
+        let redactor = Redactor::new(Secret::new("canary-4711"));
+        file.write_all(b"key=canary-4711 ok\n").unwrap();
+        assert_eq!(glance(&path, &redactor), ["key=*** ok"]);
+        // All bytes but the first three of the secret are within the glance.
+        let rest = "x".repeat(GLANCE_BYTES as usize - "ary-4711\nlast\n".len());
+        file.write_all(format!("canary-4711{rest}\nlast\n").as_bytes()).unwrap();
+        assert_eq!(glance(&path, &redactor), ["last"]);
     }
 
     #[test]

@@ -106,7 +106,6 @@ pub(crate) fn phase_record(
         stalls: Stalls::default(),
         schedule_hash: String::new(),
         over_saturation: None,
-        earlier: Vec::new(),
     }
 }
 

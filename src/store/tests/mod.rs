@@ -2,6 +2,5 @@
 
 mod directory;
 mod fixture;
-mod going_on;
 mod round_trip;
 mod scale;
