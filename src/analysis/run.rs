@@ -244,7 +244,9 @@ fn analyse_cell(
             let (request, output) = exchange?;
             accumulator.request(&request);
             let is_measured = window.measures_phase(request.phase);
-            series.request(&request, is_measured);
+            if !window.is_earlier(&request) {
+                series.request(&request, is_measured);
+            }
             if let Some(grading) = grading.as_mut().filter(|_| is_measured) {
                 grading.push(&Answer::of(&request, &output));
             }

@@ -333,6 +333,7 @@ impl RoundRun {
             stalls: self.tally.stalls,
             schedule_hash: outline.hash,
             over_saturation: None,
+            earlier: Vec::new(),
         }
     }
 }

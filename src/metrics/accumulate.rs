@@ -49,6 +49,10 @@ pub(crate) struct CellAccumulator<'a> {
     launch: Option<&'a Launch>,
     open: Option<OpenTrial>,
     trials: Vec<Totals>,
+    /// What each trial's stretches before an interruption add up to. Of them answers count, and
+    /// where the load is static batches, rates; everything else is of the last stretch alone: with
+    /// the others went the instrument's own record of how it fared.
+    earlier: Vec<Option<Totals>>,
     latencies: Latencies,
     trial_values: TrialValues,
     devices: Vec<Devices>,
@@ -73,6 +77,7 @@ struct Grades {
 struct OpenTrial {
     record: TrialRecord,
     window: Window,
+    earlier: Option<(Window, Totals)>,
     /// How late bench was at most.
     lateness: Nanos,
     /// For how long at most something that had arrived waited to be read.
@@ -96,6 +101,7 @@ impl<'a> CellAccumulator<'a> {
             launch,
             open: None,
             trials: Vec::new(),
+            earlier: Vec::new(),
             latencies: Latencies::new(plan.seed),
             trial_values: TrialValues::new(),
             devices: Vec::new(),
@@ -119,6 +125,10 @@ impl<'a> CellAccumulator<'a> {
         self.latencies.begin_trial(record, wait);
         self.open = Some(OpenTrial {
             totals: Totals::new(&window),
+            earlier: Window::earlier(record, self.cell).map(|earlier| {
+                let totals = Totals::new(&earlier);
+                (earlier, totals)
+            }),
             latencies: (self.cell.n_trials > 1).then(|| Latencies::new(self.plan.seed)),
             record: record.clone(),
             window,
@@ -136,6 +146,15 @@ impl<'a> CellAccumulator<'a> {
         else {
             return;
         };
+        if let Some((window, totals)) =
+            open.earlier.as_mut().filter(|_| open.window.is_earlier(record))
+        {
+            let metrics = RequestMetrics::of(record);
+            let own = OwnLag::of(phase_of(self.cell, record), record, &metrics, Nanos::ZERO);
+            totals.push(window, None, record, &metrics, own);
+            self.evidence.push(record, &metrics);
+            return;
+        }
         let metrics = RequestMetrics::beside(record, open.wait);
         let own = OwnLag::of(phase_of(self.cell, record), record, &metrics, open.lateness);
         open.totals.push(&open.window, self.cell.slo.as_ref(), record, &metrics, own);
@@ -160,18 +179,21 @@ impl<'a> CellAccumulator<'a> {
     pub(crate) fn end_trial(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let n_due: u64 = open.window.measured(&open.record).map(|phase| phase.n_scheduled).sum();
-        open.totals.add_lost(n_due.saturating_sub(open.totals.n_scheduled));
+        let earlier = open.earlier.map(|(_, totals)| totals);
+        let n_stayed = earlier.as_ref().map_or(0, |earlier| earlier.n_scheduled);
+        open.totals.add_lost(n_due.saturating_sub(open.totals.n_scheduled + n_stayed));
         let began = open.record.phases.first().map_or_else(Default::default, |p| p.started);
         let devices = open.devices.devices(&open.window, began, open.record.telemetry.interval);
         self.evidence.devices(&devices);
         if let Some(latencies) = open.latencies.take() {
-            let figures = self.figures_of_trial(&open.totals, &devices);
+            let figures = self.figures_of_trial(&open.totals, earlier.as_ref(), &devices);
             per_trial::push(&mut self.trial_values, &figures, latencies);
         }
         self.devices.push(devices);
         self.engine.push(&open.engine, &open.window);
         self.evidence.end_trial(&open.totals, &open.processors);
         self.trials.push(open.totals);
+        self.earlier.push(earlier);
     }
 
     /// Takes a start of the cell's engine in, in order.
@@ -215,7 +237,7 @@ impl<'a> CellAccumulator<'a> {
     pub(crate) fn finish(mut self) -> CellSummary {
         self.end_trial();
         let n_gpus = self.n_gpus();
-        let counts = counts(&self.trials);
+        let counts = counts(self.trials.iter().chain(self.earlier.iter().flatten()));
         let mut figures = Figures::default();
         load_time::figures(&mut figures, &self.load);
         if !self.trials.is_empty() {
@@ -290,10 +312,15 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Returns the figures of one trial by the definitions of those of a cell.
-    fn figures_of_trial(&self, totals: &Totals, devices: &Devices) -> Figures {
+    fn figures_of_trial(
+        &self,
+        totals: &Totals,
+        earlier: Option<&Totals>,
+        devices: &Devices,
+    ) -> Figures {
         let mut figures = Figures::default();
         let trials = std::slice::from_ref(totals);
-        figures::throughput(&mut figures, trials, self.n_gpus());
+        figures::throughput(&mut figures, &[self.rated(totals, earlier)], self.n_gpus());
         if self.cell.slo.is_some() {
             figures::goodput(&mut figures, trials);
         }
@@ -308,12 +335,25 @@ impl<'a> CellAccumulator<'a> {
         figures
     }
 
+    /// Returns the sums of a trial of which its rates are: each static batch begins with an idle
+    /// engine, so that those before an interruption count as those after it.
+    fn rated(&self, totals: &Totals, earlier: Option<&Totals>) -> Totals {
+        let mut rated = totals.clone();
+        if let Some(earlier) = earlier.filter(|_| self.cell.sends_batches()) {
+            rated.add_earlier(earlier);
+        }
+        rated
+    }
+
     fn n_gpus(&self) -> u32 {
         self.launch.map_or(1, |launch| launch.n_gpus).max(1)
     }
 
     fn measured_figures(&self, figures: &mut Figures, counts: &Counts, n_gpus: u32) {
-        figures::throughput(figures, &self.trials, n_gpus);
+        let each = self.trials.iter().zip(&self.earlier);
+        let rated: Vec<Totals> =
+            each.map(|(totals, earlier)| self.rated(totals, earlier.as_ref())).collect();
+        figures::throughput(figures, &rated, n_gpus);
         if let Some(concurrency) = concurrency(self.cell) {
             figures::per_stream(figures, concurrency);
         }
@@ -324,7 +364,10 @@ impl<'a> CellAccumulator<'a> {
             figures::goodput(figures, &self.trials);
         }
         figures::derived_capacity(figures, self.plan.gpu_hour_price);
-        let answers = self.graded.as_ref().map(|graded| graded.n_correct_answers);
+        // Correct answers from before an interruption took none of the time after it.
+        let is_one_stretch = self.earlier.iter().all(Option::is_none);
+        let graded = self.graded.as_ref().filter(|_| is_one_stretch);
+        let answers = graded.map(|graded| graded.n_correct_answers);
         let use_of = resources::Use {
             devices: &self.devices,
             trials: &self.trials,
@@ -380,7 +423,7 @@ pub(crate) fn concurrency(cell: &Cell) -> Option<u32> {
     }
 }
 
-fn counts(trials: &[Totals]) -> Counts {
+fn counts<'t>(trials: impl Iterator<Item = &'t Totals>) -> Counts {
     let mut counts = Counts::default();
     let add = |sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>| {
         for (kind, n) in more {
@@ -407,7 +450,7 @@ mod tests {
     use crate::metrics::summary::CellStatus;
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
-    use crate::record::trial::PhaseKind;
+    use crate::record::trial::{PhaseKind, Stretch};
 
     /// A plan of one cell with a warm-up and a measured phase at `rate` per second.
     fn constant_rate_plan(n_trials: u32) -> Plan {
@@ -490,6 +533,80 @@ mod tests {
         assert!((rates[0] - value(MetricId::RequestThroughput)).abs() < 0.01, "{rates:?}");
         let codes: Vec<&str> = found.caveats.iter().map(|c| &*c.code).collect();
         assert_eq!(codes, ["failures"], "{:?}", found.caveats);
+    }
+
+    /// So many requests, the first eight of which stayed from before an interruption: 100 ms to the
+    /// first token and 500 ms to the last, then 200 ms and 1 s.
+    fn interrupted(arrivals: ArrivalsPlan, n: u64) -> CellSummary {
+        let mut plan = constant_rate_plan(1);
+        let cell = &mut plan.cells[0];
+        cell.phases[1].arrivals = arrivals;
+        cell.phases[1].n_requests = Some(n);
+        let mut record = trial_record(n);
+        let phase = &mut record.phases[1];
+        phase.started = Nanos::from_millis(4_000);
+        let left_ms = 1_000 * (n - 8) / 4;
+        phase.stopped = phase.started + Nanos::from_millis(left_ms.saturating_sub(1_000));
+        phase.drained = phase.started + Nanos::from_millis(left_ms);
+        let ended = Nanos::from_millis(2_000);
+        phase.earlier = vec![Stretch { started: Nanos::from_millis(1_000), ended, n: 8 }];
+        let mut found = CellAccumulator::new(&plan, &plan.cells[0]);
+        found.begin_trial(&record);
+        for i in 0..8 {
+            let at = 1_000 + 500 * (i / 4);
+            found.request(&RequestRecord { phase: 1, ..request(i, at, at, &[at + 100, at + 500]) });
+        }
+        for i in 8..n {
+            let at = 4_000 + 1_000 * (i / 4 - 2);
+            let tokens = [at + 200, at + 1_000];
+            found.request(&RequestRecord { phase: 1, ..request(i, at, at, &tokens) });
+        }
+        found.outcome(&CellOutcome::Complete);
+        found.finish()
+    }
+
+    #[test]
+    fn answers_count_from_before_an_interruption_and_latencies_from_behind_it() {
+        let found = interrupted(ArrivalsPlan::Closed { concurrency: 4 }, 20);
+        assert_eq!((found.counts.scheduled, found.counts.ok), (20, 20));
+        let ttft = &found.distributions[&MetricId::Ttft];
+        assert_eq!((ttft.n, ttft.mean), (12, Some(200.0)));
+        // Of the last stretch, 4 s to 6 s: eight answers came in it.
+        assert!((found.value(MetricId::RequestThroughput).unwrap() - 4.0).abs() < 1e-9);
+        assert!((found.value(MetricId::WholeRun).unwrap() - 3.0).abs() < 1e-9);
+        let told = found.caveats.iter().find(|caveat| caveat.code == "went-on").unwrap();
+        assert_eq!(
+            told.what.to_string(),
+            "8 of 20 answers come from an attempt that was interrupted: answers are of all, \
+             everything else is of the 12 behind it"
+        );
+    }
+
+    #[test]
+    fn a_trial_that_had_all_its_answers_before_an_interruption_has_no_latencies() {
+        let found = interrupted(ArrivalsPlan::Closed { concurrency: 4 }, 8);
+        assert_eq!((found.counts.scheduled, found.counts.ok), (8, 8));
+        assert_eq!(found.value(MetricId::RequestThroughput), None);
+        assert!(found.distributions.get(&MetricId::Ttft).is_none_or(|ttft| ttft.n == 0));
+        let codes: Vec<&str> = found.caveats.iter().map(|caveat| &*caveat.code).collect();
+        assert_eq!(codes, ["went-on", "single-trial"]);
+        let found = interrupted(ArrivalsPlan::Batch { size: 4 }, 8);
+        assert!((found.value(MetricId::RequestThroughput).unwrap() - 8.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn batches_count_in_rates_from_before_an_interruption() {
+        let found = interrupted(ArrivalsPlan::Batch { size: 4 }, 20);
+        assert_eq!((found.counts.scheduled, found.counts.ok), (20, 20));
+        assert_eq!(found.distributions[&MetricId::Ttft].n, 12);
+        // Twenty requests of two tokens in 1 s and 3 s.
+        let value = |metric| found.value(metric).unwrap();
+        assert!((value(MetricId::RequestThroughput) - 5.0).abs() < 1e-9);
+        assert!((value(MetricId::OutputThroughput) - 10.0).abs() < 1e-9);
+        assert!((value(MetricId::OutputThroughputWhole) - 10.0).abs() < 1e-9);
+        assert!((value(MetricId::WholeRun) - 4.0).abs() < 1e-9);
+        let told = found.caveats.iter().find(|caveat| caveat.code == "went-on").unwrap();
+        assert!(told.what.contains("answers and rates are of all"), "{}", told.what);
     }
 
     #[test]

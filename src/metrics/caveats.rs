@@ -50,6 +50,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::cancelled_as_planned,
     load::over_saturated,
     load::aborted,
+    load::went_on,
     load::not_steady,
     load::warm_up_not_steady,
     load::to_the_end,
@@ -223,6 +224,7 @@ mod tests {
             at_least: Some(AtLeast { ttft_ms: [1_200.0, 4_800.0], e2e_ms: [1_300.0, 5_000.0] }),
             until: Some(Until { metric: "ttft.p50".to_owned(), half_width: 0.05 }),
             aborted: vec!["the engine died".to_owned()],
+            stayed: (640, 1_000),
             n_trials: 1,
             foreign_gpu_processes: ["4711 python".to_owned()].into(),
             survivors: ["4712 worker".to_owned()].into(),
@@ -311,6 +313,7 @@ mod tests {
         cancelled-as-planned: `cancel-after` ended 4 of 1000 requests, as asked for
         over-saturated: the queue only grew, from 30 to 350: between 10.0 s and 20.0 s of the phase 64.0 requests per s were due and 32.0 answered; it was ended at 21.0 s; 8 requests without an answer; with them TTFT p50 at least 1200.0 ms, p99 4800.0 ms, E2E p50 at least 1300.0 ms, p99 5000.0 ms
         aborted: 1 trial ended early: the engine died
+        went-on: 640 of 1000 answers come from an attempt that was interrupted: answers are of all, everything else is of the 360 behind it
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
         warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state
         no-steady-state: fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates

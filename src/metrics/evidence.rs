@@ -147,6 +147,10 @@ pub(crate) struct Evidence {
     pub(crate) over_saturation: Option<(OverSaturationRecord, Nanos, Nanos)>,
     /// What latencies are at least where that was so.
     pub(crate) at_least: Option<AtLeast>,
+    /// Requests that stayed from before an interruption, of how many.
+    pub(crate) stayed: (u64, u64),
+    /// Whether the rates are of these too.
+    pub(crate) stayed_in_rates: bool,
     /// Trials that ended early, with the reason.
     pub aborted: Vec<String>,
     /// Complete trials, and planned ones.
@@ -271,6 +275,8 @@ impl Evidence {
             self.clock_error_max = self.clock_error_max.max(client.clock_error.max(drift));
         }
         for phase in window.measured(record) {
+            self.stayed.0 += phase.n_stayed();
+            self.stayed.1 += phase.n_scheduled;
             if phase.stalls.longest > self.stalls.longest {
                 let into = phase.stalls.longest_from.saturating_sub(phase.started);
                 self.longest_stall = Some((phase.name.clone(), into));
@@ -402,6 +408,7 @@ impl Evidence {
         self.is_closed = measured().all(|phase| {
             matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
         });
+        self.stayed_in_rates = cell.sends_batches();
         self.until = measured().find_map(|phase| phase.until.clone());
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));
         let cycles = plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.cycle)

@@ -158,6 +158,34 @@ impl Totals {
         }
     }
 
+    /// Adds the sums of the stretches of the trial that interruptions ended: amounts, and the time
+    /// in which they came.
+    pub(crate) fn add_earlier(&mut self, earlier: &Self) {
+        self.window_secs += earlier.window_secs;
+        self.whole_secs += earlier.whole_secs;
+        self.n_scheduled += earlier.n_scheduled;
+        self.n_ok += earlier.n_ok;
+        self.output_tokens += earlier.output_tokens;
+        self.prompt_tokens += earlier.prompt_tokens;
+        self.n_output_unknown += earlier.n_output_unknown;
+        self.n_prompt_unknown += earlier.n_prompt_unknown;
+        self.inside.n_scheduled += earlier.inside.n_scheduled;
+        self.inside.n_completed += earlier.inside.n_completed;
+        self.inside.output_tokens += earlier.inside.output_tokens;
+        self.inside.prompt_tokens += earlier.inside.prompt_tokens;
+        self.inside.in_flight_secs += earlier.inside.in_flight_secs;
+        for (edge, more) in
+            [(&mut self.surely, &earlier.surely), (&mut self.perhaps, &earlier.perhaps)]
+        {
+            edge.n_completed += more.n_completed;
+            edge.output_tokens += more.output_tokens;
+            edge.prompt_tokens += more.prompt_tokens;
+        }
+        self.lost_secs += earlier.lost_secs;
+        self.lost_whole_secs += earlier.lost_whole_secs;
+        self.late_max_secs = self.late_max_secs.max(earlier.late_max_secs);
+    }
+
     fn add_in_flight(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
         if let (Some(sent), Some(end)) = (record.sent, record.done.or(metrics.last_token_at)) {
             self.inside.in_flight_secs += window.overlap(sent, end).as_secs_f64();

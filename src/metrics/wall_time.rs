@@ -58,6 +58,8 @@ enum Activity {
 #[derive(Clone, Debug)]
 pub(crate) struct TrialTimes {
     epoch_unix_ns: u64,
+    /// When the attempt began that ended it.
+    begun_unix_ns: u64,
     stretches: Vec<(Activity, Nanos, Nanos)>,
 }
 
@@ -77,7 +79,9 @@ impl TrialTimes {
             stretches.push((Activity::Measuring, phase.started, end));
             stretches.push((Activity::Draining, end, phase.drained));
         }
-        Self { epoch_unix_ns: trial.epoch_unix_ns, stretches }
+        let epoch_unix_ns = trial.epoch_unix_ns;
+        let begun_unix_ns = epoch_unix_ns + trial.last_attempt_at().0;
+        Self { epoch_unix_ns, begun_unix_ns, stretches }
     }
 }
 
@@ -180,7 +184,7 @@ impl Account<'_> {
     fn until(&mut self, at: u64, next: Activity) {
         let known = self.trial.take().and_then(|trial| self.trials.get(&trial));
         // The record of a trial that was measured again is that of the last time.
-        if let Some(times) = known.filter(|it| (self.at..=at).contains(&it.epoch_unix_ns)) {
+        if let Some(times) = known.filter(|it| (self.at..=at).contains(&it.begun_unix_ns)) {
             self.now = Activity::Between;
             for (activity, start, end) in &times.stretches {
                 let clamped = |of: &Nanos| (times.epoch_unix_ns + of.0).clamp(self.at, at);

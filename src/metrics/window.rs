@@ -1,6 +1,7 @@
 //! The stretch of a trial that counts.
 
 use crate::plan::cell::{ArrivalsPlan, Cell, Phase};
+use crate::record::request::RequestRecord;
 use crate::record::trial::{PhaseRecord, TrialRecord};
 use crate::units::Nanos;
 
@@ -9,11 +10,15 @@ use crate::units::Nanos;
 /// From the end of warm-up to the last scheduled send (open loop) or to the stop (closed loop):
 /// ramp and drain are a bias that depends on the engine. Loads that have no steady state
 /// (static batches, everything at once, fewer than two waves) are measured to the last response.
+///
+/// Of a trial that was interrupted and went on, it is the stretch after the last interruption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     spans: Vec<Span>,
     whole: Vec<Span>,
     measured_phases: Vec<bool>,
+    /// By phase: requests that were due before are of a stretch that was interrupted.
+    since: Vec<Nanos>,
     /// Why the window runs to the last response, if it does.
     pub to_the_end: Option<ToTheEnd>,
 }
@@ -45,11 +50,14 @@ impl Window {
             spans: Vec::new(),
             whole: Vec::new(),
             measured_phases: Vec::new(),
+            since: Vec::new(),
             to_the_end: None,
         };
         for (place, phase) in trial.phases.iter().enumerate() {
             let is_measured = cell.measures(phase.kind, &phase.name);
             window.measured_phases.push(is_measured);
+            let is_interrupted = !phase.earlier.is_empty();
+            window.since.push(if is_interrupted { phase.started } else { Nanos::ZERO });
             if !is_measured {
                 continue;
             }
@@ -60,6 +68,23 @@ impl Window {
             window.whole.push(Span { start: phase.started, end: phase.drained });
         }
         window
+    }
+
+    /// Returns the stretches of a trial that interruptions ended, each from its first request to
+    /// the last response that stayed; `None` where there are none.
+    pub(crate) fn earlier(trial: &TrialRecord, cell: &Cell) -> Option<Self> {
+        let last = Self::of(trial, cell);
+        let stretches = last.measured(trial).flat_map(|phase| &phase.earlier);
+        let spans: Vec<Span> =
+            stretches.map(|it| Span { start: it.started, end: it.ended }).collect();
+        let to_the_end = Some(ToTheEnd::Batch);
+        (!spans.is_empty()).then(|| Self { whole: spans.clone(), spans, to_the_end, ..last })
+    }
+
+    /// Whether a request stayed from a stretch that was interrupted.
+    pub(crate) fn is_earlier(&self, record: &RequestRecord) -> bool {
+        let since = self.since.get(usize::from(record.phase)).copied().unwrap_or_default();
+        record.scheduled < since
     }
 
     /// Whether a request's phase, by index, is measured.
@@ -138,11 +163,12 @@ fn duration(spans: &[Span]) -> Nanos {
 }
 
 fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
+    let n = record.n_scheduled.saturating_sub(record.n_stayed());
     match phase.map(|phase| &phase.arrivals) {
+        // All that there was to send had stayed from before an interruption.
+        _ if n == 0 && !record.earlier.is_empty() => None,
         Some(ArrivalsPlan::Batch { .. } | ArrivalsPlan::AllAtOnce) => Some(ToTheEnd::Batch),
-        Some(ArrivalsPlan::Closed { concurrency })
-            if record.n_scheduled < MIN_WAVES * u64::from(*concurrency) =>
-        {
+        Some(ArrivalsPlan::Closed { concurrency }) if n < MIN_WAVES * u64::from(*concurrency) => {
             Some(ToTheEnd::FewWaves)
         }
         _ if record.stopped <= record.started => Some(ToTheEnd::NoDuration),

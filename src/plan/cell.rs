@@ -71,6 +71,11 @@ impl Cell {
         self.phases.iter().filter(|phase| self.measures(phase.kind, &phase.name))
     }
 
+    /// Whether all that it measures is static batches.
+    pub(crate) fn sends_batches(&self) -> bool {
+        self.measured_phases().all(|phase| matches!(phase.arrivals, ArrivalsPlan::Batch { .. }))
+    }
+
     /// Returns the id of the cell that is run.
     pub fn run_id(&self) -> &CellId {
         self.row.as_ref().map_or(&self.id, |row| &row.cell)

@@ -14,6 +14,7 @@ pub mod paths;
 pub(crate) mod phases;
 pub mod render;
 pub mod search;
+pub(crate) mod stays;
 pub(crate) mod sweeps;
 pub(crate) mod template;
 #[cfg(test)]

@@ -109,6 +109,13 @@ impl RequestRecord {
 }
 
 impl RequestRecord {
+    /// Returns the last moment of which the record tells.
+    pub(crate) fn last_stamp(&self) -> Nanos {
+        let event = self.events.iter().last().map(|(at, _)| at);
+        let stamps = [self.sent, self.written, self.connected, self.headers, self.done, event];
+        stamps.into_iter().flatten().fold(self.scheduled, Nanos::max)
+    }
+
     /// Turns stamps from another epoch into those from one that is `by` nanoseconds earlier.
     pub(crate) fn shift(&mut self, by: i64) {
         let move_to = |at: &mut Nanos| at.0 = at.0.saturating_add_signed(by);

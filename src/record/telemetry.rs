@@ -22,6 +22,13 @@ pub struct TelemetrySample {
     pub absent: BTreeMap<Gauge, String>,
 }
 
+impl TelemetrySample {
+    /// Turns its stamp from another epoch into that from one that is `by` nanoseconds earlier.
+    pub(crate) fn shift(&mut self, by: i64) {
+        self.at.0 = self.at.0.saturating_add_signed(by);
+    }
+}
+
 /// Counts of taken and lost samples of one trial. Written with the trial's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CellId;
+use crate::record::request::RequestRecord;
 use crate::record::telemetry::TelemetryRecord;
 use crate::units::Nanos;
 
@@ -18,7 +19,8 @@ pub struct TrialRecord {
     /// The trial's number, from 1.
     pub trial: u32,
     /// Wall-clock time of the trial's epoch, nanoseconds since the Unix epoch: the one
-    /// anchor between monotonic stamps and the world.
+    /// anchor between monotonic stamps and the world. In a trial that was interrupted and went on
+    /// it holds for the stamps of the last attempt.
     pub epoch_unix_ns: u64,
     /// The phases, in order.
     pub phases: Vec<PhaseRecord>,
@@ -89,6 +91,42 @@ pub struct PhaseRecord {
     /// What ended it, where that was a queue that only grew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_saturation: Option<OverSaturationRecord>,
+    /// The stretches before an interruption whose finished requests stayed, in order. `started`,
+    /// `stopped` and `drained` are those of the stretch after the last of them, and `n_scheduled`
+    /// counts the requests of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Stretch>,
+}
+
+/// A stretch of a phase that an interruption ended, as far as its requests stayed.
+///
+/// Its stamps are those of its own attempt. The epoch of the next attempt stands where the stretch
+/// ends, so that stamps of a trial never go back: how long the interruption was is not in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stretch {
+    /// When its first request was due.
+    pub started: Nanos,
+    /// The last stamp of a request that stayed.
+    pub ended: Nanos,
+    /// Requests that stayed.
+    pub n: u64,
+}
+
+impl Stretch {
+    /// Returns the stretch of one request.
+    pub(crate) fn of(request: &RequestRecord) -> Self {
+        Self { started: request.scheduled, ended: request.last_stamp(), n: 1 }
+    }
+
+    /// Returns the stretch of the requests of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            started: self.started.min(other.started),
+            ended: self.ended.max(other.ended),
+            n: self.n + other.n,
+        }
+    }
 }
 
 /// A stretch of a phase in which requests came faster than they were answered.
@@ -115,6 +153,11 @@ impl PhaseRecord {
         {
             at.0 = at.0.saturating_add_signed(by);
         }
+    }
+
+    /// Returns the number of requests that stayed from before an interruption.
+    pub(crate) fn n_stayed(&self) -> u64 {
+        self.earlier.iter().map(|stretch| stretch.n).sum()
     }
 }
 
@@ -205,6 +248,13 @@ pub struct ClientRecord {
 }
 
 impl TrialRecord {
+    /// Returns where the epoch of the attempt that ended it stands in its stamps: 0 unless the
+    /// trial was interrupted and went on.
+    pub(crate) fn last_attempt_at(&self) -> Nanos {
+        let stretches = self.phases.iter().flat_map(|phase| &phase.earlier);
+        stretches.map(|stretch| stretch.ended).max().unwrap_or_default()
+    }
+
     /// Returns how every client of the trial fared, that of the run's machine first.
     pub(crate) fn sentinels(&self) -> impl Iterator<Item = &SentinelRecord> {
         let others = self.clients.iter().map(|client| &client.sentinel);

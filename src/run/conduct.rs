@@ -15,7 +15,7 @@ use crate::engine::start::requires;
 use crate::engine::start::version;
 use crate::engine::start::{NotStarted, StartContext, this_program};
 use crate::engine::step::StartStep;
-use crate::ids::{CellId, LaunchId};
+use crate::ids::{CellId, LaunchId, content_hash};
 use crate::metrics::load_search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
 use crate::plan::cell::{Cell, OverSaturation};
@@ -31,6 +31,7 @@ use crate::run::schedule::{EngineSession, sessions};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
+use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 use crate::store::trial_sync::{EndedTrial, TrialSync};
 use crate::store::writer::RunWriter;
@@ -423,11 +424,35 @@ impl Conductor<'_> {
             trial,
             launch: cell.launch.clone(),
         })?;
-        let workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
+        let mut workload = self.prepared.workload(cell, launch, self.plan.seed, trial)?;
         if let Some(changed) = self.first.data(&workload.record) {
             self.event(changed)?;
         }
-        let trial_writer = self.writer.trial(&cell.name, trial)?;
+        let stays = self.plan.stays(cell);
+        let stays = stays.and_then(|it| Some((it, workload.n_requests_of(it.phase)?)));
+        let trial_writer = match stays {
+            Some((stays, n_requests)) => {
+                let facts = engine.facts();
+                let served = (&facts.version, &facts.models, &facts.model_files);
+                let inputs = content_hash(&(&workload.record.prompts_hash, served));
+                match self.writer.trial_that_stays((cell, trial), inputs, stays, n_requests) {
+                    Ok((writer, stayed)) => {
+                        workload.leave_out(stays.phase, stayed);
+                        writer
+                    }
+                    Err(damage @ StoreError::Corrupt { .. }) => {
+                        self.event(RunEvent::Caveat {
+                            what: format!("an interrupted trial started anew: {damage}"),
+                            advice: "Its files are in attempts/ of its cell; check the disk."
+                                .to_owned(),
+                        })?;
+                        self.writer.trial(&cell.name, trial)?
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            None => self.writer.trial(&cell.name, trial)?,
+        };
         let context = trial::TrialContext {
             plan: &self.plan,
             cell,

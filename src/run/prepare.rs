@@ -450,6 +450,25 @@ impl CellWorkload {
         self.requests.clone()
     }
 
+    /// Returns how many requests a phase has, where not its time alone ends it.
+    pub(super) fn n_requests_of(&self, phase: u16) -> Option<u64> {
+        self.n_requests.get(usize::from(phase)).copied().flatten()
+    }
+
+    /// Leaves out requests of a phase that an earlier attempt sent: answers drive it, so that none
+    /// has an instant of its own.
+    pub(super) fn leave_out(&mut self, phase: u16, sent: BTreeSet<u64>) {
+        if sent.is_empty() {
+            return;
+        }
+        let place = usize::from(phase);
+        let load = &mut self.phases[place];
+        let n_left = self.n_requests[place].map(|n| n.saturating_sub(sent.len() as u64));
+        (self.n_requests[place], load.plan.n_requests) = (n_left, n_left);
+        let all = std::mem::replace(&mut load.requests, Box::new(std::iter::empty()));
+        load.requests = Box::new(all.filter(move |request| !sent.contains(&request.index)));
+    }
+
     /// Returns what counts the tokens of answers, if the data set names a tokenizer.
     pub(super) fn token_counter(&self) -> Option<TokenCounter> {
         let tokenizer = Arc::clone(self.tokenizer.as_ref()?);

@@ -19,6 +19,7 @@ pub(crate) mod writer;
 
 pub(crate) mod atomic;
 mod file_sum;
+mod going_on;
 mod journal;
 mod line;
 mod recover;

@@ -55,6 +55,13 @@ impl<T: DeserializeOwned> Records<T> {
         self.torn.as_ref()
     }
 
+    /// Returns the error for the record that was read last, which is whole but not what belongs
+    /// there.
+    pub(super) fn damage(&self, why: String) -> StoreError {
+        let (path, line) = (self.lines.path.clone(), self.lines.number);
+        StoreError::Corrupt { path, line, offset: self.lines.offset, why }
+    }
+
     fn read(&mut self) -> Result<Option<T>, StoreError> {
         match self.lines.next_line()? {
             Line::End => {

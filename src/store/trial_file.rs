@@ -12,6 +12,8 @@ pub(super) const REQUESTS: &str = "requests.jsonl";
 pub(super) const OUTPUTS: &str = "outputs.jsonl";
 pub(super) const TELEMETRY: &str = "telemetry.jsonl";
 pub(super) const TRIAL: &str = "trial.json";
+/// What the trial was begun with; there where something stays when it is interrupted.
+pub(super) const BEGUN: &str = "begun.json";
 /// The name of `trial.json` until all files of the trial are on the disk.
 pub(super) const PENDING: &str = "trial.json.pending";
 

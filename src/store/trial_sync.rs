@@ -185,7 +185,7 @@ pub(super) fn complete_pending(dir: &RunDir) -> Result<(), StoreError> {
     sync_paths(&trials)
 }
 
-fn directories(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn directories(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(path).map_err(StoreError::io("read", path))?;
     let mut found = Vec::new();
     for entry in entries {

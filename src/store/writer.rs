@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::ids::sha256_hex;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
+use crate::plan::stays::Stays;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
 use crate::record::event::{EventRecord, RunEvent};
@@ -21,6 +22,7 @@ use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
 use crate::secrets::redact::Redactor;
 use crate::store::error::StoreError;
+use crate::store::going_on::{self, TrialBegun};
 use crate::store::journal::Journal;
 use crate::store::lock::RunLock;
 use crate::store::reader::RunReader;
@@ -112,6 +114,7 @@ impl RunWriter {
         let dir = reader.dir().clone();
         refuse_if_others_write(dir.path())?;
         let lock = RunLock::take(&dir)?;
+        going_on::settle(&dir)?;
         trial_sync::complete_pending(&dir)?;
         let mut next_seq = 0;
         for event in reader.events()? {
@@ -294,6 +297,34 @@ impl RunWriter {
             .map_err(|source| StoreError::CannotCreate { path: path.clone(), source })?;
         TrialWriter::create(path, &self.redactor)
     }
+
+    /// Begins a trial of which finished requests stay when it is interrupted. Returns with its
+    /// writer the requests that stayed of an interrupted attempt with the same `inputs`: they are
+    /// in the trial, and are not sent again.
+    ///
+    /// `inputs` is a hash of prompts and engine; `n_requests` are those of the phase of which they
+    /// stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where the interrupted attempt is damaged elsewhere than at its end.
+    pub(crate) fn trial_that_stays(
+        &self,
+        (cell, trial): (&Cell, u32),
+        inputs: String,
+        stays: Stays,
+        n_requests: u64,
+    ) -> Result<(TrialWriter, BTreeSet<u64>), StoreError> {
+        let path = self.dir.trial(&cell.name, trial)?;
+        let begun = TrialBegun::new(cell.id.clone(), trial, inputs, stays);
+        if let Some((begun, stayed)) =
+            going_on::go_on(&path, &begun, stays, n_requests, &self.redactor)?
+        {
+            return Ok((TrialWriter::reopen(path, begun, &self.redactor)?, stayed));
+        }
+        let writer = self.trial(&cell.name, trial)?;
+        begun.write(writer.path())?;
+        Ok((TrialWriter { begun: Some(begun), ..writer }, BTreeSet::new()))
+    }
 }
 
 /// Writes one trial. It can move to another thread.
@@ -305,6 +336,8 @@ pub(crate) struct TrialWriter {
     outputs: Journal,
     telemetry: Journal,
     began: Instant,
+    /// What it was begun with, where something stays when it is interrupted.
+    begun: Option<TrialBegun>,
 }
 
 impl TrialWriter {
@@ -313,7 +346,21 @@ impl TrialWriter {
         let outputs = Journal::create(&path.join(OUTPUTS))?.hiding(redactor);
         let telemetry = Journal::create(&path.join(TELEMETRY))?.hiding(redactor);
         let (redactor, began) = (redactor.clone(), Instant::now());
-        Ok(Self { path, redactor, requests, outputs, telemetry, began })
+        Ok(Self { path, redactor, requests, outputs, telemetry, began, begun: None })
+    }
+
+    /// Opens a trial that holds what stayed of an interrupted attempt.
+    fn reopen(path: PathBuf, begun: TrialBegun, redactor: &Redactor) -> Result<Self, StoreError> {
+        let requests = Journal::reopen(&path.join(REQUESTS))?.hiding(redactor);
+        let outputs = Journal::reopen(&path.join(OUTPUTS))?.hiding(redactor);
+        let telemetry = Journal::reopen(&path.join(TELEMETRY))?.hiding(redactor);
+        let (redactor, began) = (redactor.clone(), Instant::now());
+        Ok(Self { path, redactor, requests, outputs, telemetry, began, begun: Some(begun) })
+    }
+
+    /// Returns by how many nanoseconds the epoch of this attempt stands behind that of the trial.
+    fn shift(&self) -> i64 {
+        self.begun.as_ref().map_or(0, TrialBegun::shift)
     }
 
     /// Returns the trial's directory.
@@ -321,9 +368,14 @@ impl TrialWriter {
         &self.path
     }
 
-    /// Appends one request record.
+    /// Appends one request record, whose stamps are from the epoch of this attempt.
     pub(crate) fn request(&mut self, record: &RequestRecord) -> Result<(), StoreError> {
-        self.requests.append(record)
+        if self.shift() == 0 {
+            return self.requests.append(record);
+        }
+        let mut record = record.clone();
+        record.shift(self.shift());
+        self.requests.append(&record)
     }
 
     /// Appends the text of one answer.
@@ -345,10 +397,12 @@ impl TrialWriter {
 
     /// Appends a sample. A value that is not finite becomes absent, with that reason.
     pub(crate) fn telemetry(&mut self, sample: &TelemetrySample) -> Result<(), StoreError> {
-        if sample.values.values().all(|value| value.is_finite()) {
+        let is_finite = sample.values.values().all(|value| value.is_finite());
+        if is_finite && self.shift() == 0 {
             return self.telemetry.append(sample);
         }
         let mut sample = sample.clone();
+        sample.shift(self.shift());
         let odd: Vec<_> = sample
             .values
             .iter()
@@ -360,6 +414,13 @@ impl TrialWriter {
             sample.absent.insert(gauge, reason);
         }
         self.telemetry.append(&sample)
+    }
+
+    /// Writes everything that waits.
+    #[cfg(test)]
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.requests.flush()?;
+        self.outputs.flush()
     }
 
     /// Writes batches that have waited long enough. It must be called at least every 50 ms while
@@ -379,15 +440,19 @@ impl TrialWriter {
         ]);
         let n_records = files.values().map(|sum| sum.records).sum();
         let path = self.path.join(PENDING);
-        let finished = TrialFile { format: FORMAT_VERSION, record: record.clone(), files };
+        let mut record = record.clone();
+        if let Some(begun) = &self.begun {
+            begun.complete(&mut record);
+        }
+        let finished = TrialFile { format: FORMAT_VERSION, record, files };
         let mut text = Vec::new();
         line::seal(&mut text, &finished, &self.redactor)
             .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
         fs::write(&path, &text).map_err(StoreError::io("write", &path))?;
         Ok(EndedTrial {
-            cell: record.cell.clone(),
-            trial: record.trial,
-            is_complete: record.aborted.is_none(),
+            cell: finished.record.cell,
+            trial: finished.record.trial,
+            is_complete: finished.record.aborted.is_none(),
             path: self.path,
             began: self.began,
             n_records,

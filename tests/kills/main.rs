@@ -6,6 +6,7 @@
     reason = "starts the program, kills it and reads what it wrote"
 )]
 
+mod at_request;
 #[path = "../resume/bed.rs"]
 #[expect(dead_code, reason = "shared with tests of going on, which need more of it")]
 mod bed;

@@ -69,6 +69,24 @@ pub(super) fn aborted(case: &Case<'_>) -> Option<Caveat> {
     Some(caveat("aborted", what, "Run the cell again.", &[]))
 }
 
+pub(super) fn went_on(case: &Case<'_>) -> Option<Caveat> {
+    let (n_stayed, n) = case.evidence.stayed;
+    let mut touched = vec![MetricId::Ttft, MetricId::E2e, MetricId::Tpot];
+    let of_all = if case.evidence.stayed_in_rates { "answers and rates" } else { "answers" };
+    if !case.evidence.stayed_in_rates {
+        touched.extend([MetricId::OutputThroughput, MetricId::RequestThroughput]);
+    }
+    (n_stayed > 0).then(|| {
+        let what = format!(
+            "{n_stayed} of {n} answers come from an attempt that was interrupted: {of_all} are of \
+             all, everything else is of the {} behind it",
+            n - n_stayed
+        );
+        let advice = "Where latencies matter, measure the cell in a run of its own.";
+        caveat("went-on", what, advice, &touched)
+    })
+}
+
 pub(super) fn not_steady(case: &Case<'_>) -> Option<Caveat> {
     let what = steady::window_not_steady(case.evidence)?;
     let advice = "Lengthen the warm-up, or lower a rate that the engine cannot hold.";

@@ -106,6 +106,7 @@ pub(crate) fn phase_record(
         stalls: Stalls::default(),
         schedule_hash: String::new(),
         over_saturation: None,
+        earlier: Vec::new(),
     }
 }
 

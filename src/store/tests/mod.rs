@@ -2,5 +2,6 @@
 
 mod directory;
 mod fixture;
+mod going_on;
 mod round_trip;
 mod scale;

@@ -255,6 +255,7 @@ fn verification_reads_everything_and_names_what_changed() {
         stalls: Stalls::default(),
         schedule_hash: String::new(),
         over_saturation: None,
+        earlier: Vec::new(),
     }];
     let record = TrialRecord { phases, ..trial_record() };
     let mut trial = writer.trial("tiny fp16", 1).unwrap();
