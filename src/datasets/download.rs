@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderMap, LOCATION, RANGE};
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use sha2::{Digest as _, Sha256};
 
@@ -49,12 +49,16 @@ pub(crate) enum FetchError {
         why: String,
     },
     /// The host answered with an error.
-    #[error("{url} answered {status}")]
+    #[error("{url} answered {status}{}", words(*status, *had_token, retry_after.as_deref()))]
     Status {
         /// The address.
         url: String,
         /// HTTP status.
         status: u16,
+        /// Whether a token was sent.
+        had_token: bool,
+        /// When to come again, as the host says it.
+        retry_after: Option<String>,
     },
     /// The answer is not what the hub or the scenario promised.
     #[error("{url}: {why}")]
@@ -83,6 +87,40 @@ pub(crate) enum FetchError {
         source: io::Error,
     },
 }
+
+/// Returns what a status means at a hub, and what to do; empty where it says enough.
+fn words(status: u16, had_token: bool, retry_after: Option<&str>) -> String {
+    match (status, had_token) {
+        (401 | 403, false) => ": it is private or gated; set HF_TOKEN to a token that may read it",
+        (401, true) => ": the token of HF_TOKEN is not accepted; make a new one",
+        (403, true) => {
+            ": the account of HF_TOKEN may not read it; accept its terms on its page, or ask for access"
+        }
+        (404, false) => {
+            ": there is no such repository, revision or file, or it is private and HF_TOKEN is not set"
+        }
+        (404, true) => {
+            ": there is no such repository, revision or file, or the account of HF_TOKEN may not see it"
+        }
+        (429, had_token) => {
+            let more = if had_token { "" } else { "; HF_TOKEN raises the limit" };
+            let wait = match retry_after {
+                Some(seconds) if seconds.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    format!("in {seconds} s")
+                }
+                Some(date) => format!("after {}", date.escape_debug()),
+                None => "later".to_owned(),
+            };
+            return format!(": too many requests; come again {wait}{more}");
+        }
+        (500..=599, _) => ": the host has a fault; try again later",
+        _ => "",
+    }
+    .to_owned()
+}
+
+/// Times that a download which was cut goes on by itself, each from where it stopped.
+const RESUMES: usize = 4;
 
 /// How far a download has come.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +219,13 @@ impl Fetcher {
             if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
                 return Ok((headers, response));
             }
-            return Err(FetchError::Status { url: shown(url.as_str()), status: status.as_u16() });
+            let retry_after = response.headers().get(RETRY_AFTER);
+            return Err(FetchError::Status {
+                url: shown(url.as_str()),
+                status: status.as_u16(),
+                had_token: self.token.is_some(),
+                retry_after: retry_after.and_then(|it| it.to_str().ok()).map(str::to_owned),
+            });
         }
         Err(FetchError::Refused { url: shown(url.as_str()), why: "it redirects without end" })
     }
@@ -220,9 +264,25 @@ impl Fetcher {
         String::from_utf8(text).map_err(|_| unexpected("the answer is not UTF-8".to_owned()))
     }
 
-    /// Fetches a file to `path` by way of `path.incomplete`, going on where an earlier
-    /// attempt stopped. Returns its SHA-256.
+    /// Fetches a file to `path` by way of `path.incomplete`, going on where an earlier attempt
+    /// stopped, and where this one is cut. Returns its SHA-256.
     pub(crate) async fn file(
+        &self,
+        url: &Url,
+        path: &Path,
+        expected: Option<&str>,
+        on_progress: Option<OnProgress<'_>>,
+    ) -> Result<String, FetchError> {
+        for _ in 0..RESUMES {
+            match self.rest_of_file(url, path, expected, on_progress).await {
+                Err(FetchError::Unexpected { .. }) => {}
+                fetched => return fetched,
+            }
+        }
+        self.rest_of_file(url, path, expected, on_progress).await
+    }
+
+    async fn rest_of_file(
         &self,
         url: &Url,
         path: &Path,

@@ -1,6 +1,7 @@
 //! Counts, cuts and joins tokens as a model's own `tokenizer.json` does.
 
 use crate::ids::sha256_hex;
+use crate::workload::container::foreign;
 use crate::workload::error::DataError;
 
 /// A pinned tokenizer.
@@ -19,6 +20,9 @@ impl Tokenizer {
         let bad = |message: String| {
             DataError::new(name, message, "give the tokenizer.json of the `tokenizers` library")
         };
+        if let Some((what, help)) = foreign(json) {
+            return Err(DataError::new(name, format!("its tokenizer.json is {what}"), help));
+        }
         let mut inner = tokenizers::Tokenizer::from_bytes(json)
             .map_err(|error| bad(format!("not a tokenizer: {error}")))?;
         inner.with_padding(None);

@@ -95,6 +95,21 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>) {
         path if path.starts_with("/owner/model/resolve/") => {
             ("200 OK", "ETag: \"40hexdigits\"\r\n".to_owned(), b"{}".to_vec())
         }
+        // Each answer ends ten bytes on, whatever length it promised.
+        "/cut.jsonl" => {
+            let (status, headers, body) = ranged(ROWS, range.as_deref());
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n");
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(&body[..length.min(10)]);
+            return;
+        }
+        "/api/models/owner/gated/revision/main" => ("401 Unauthorized", String::new(), Vec::new()),
+        "/api/models/owner/forbidden/revision/main" => ("403 Forbidden", String::new(), Vec::new()),
+        "/api/models/owner/busy/revision/main" => {
+            ("429 Too Many Requests", "Retry-After: 30\r\n".to_owned(), Vec::new())
+        }
+        "/api/models/owner/broken/revision/main" => ("502 Bad Gateway", String::new(), Vec::new()),
         "/inward" => ("302 Found", "Location: http://169.254.169.254/\r\n".to_owned(), Vec::new()),
         "/loop" => ("302 Found", "Location: /loop\r\n".to_owned(), Vec::new()),
         _ => ("404 Not Found", String::new(), Vec::new()),
@@ -187,6 +202,42 @@ fn an_interrupted_download_goes_on_where_it_stopped() {
     fs::write(blobs.join(format!("{}.incomplete", sha256_hex(ROWS))), &ROWS[..10]).unwrap();
     assert_eq!(content(find(&gsm8k(), &cache, &[]).unwrap()), ROWS);
     assert_eq!(hub.requests().last().unwrap(), "GET /blob 10-");
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on_by_itself_and_in_the_next_attempt() {
+    let (hub, root) = (Hub::start(), TempDir::new().unwrap());
+    let cache = online(&root, "http://127.0.0.1:9");
+    let plan = DatasetPlan {
+        location: Some(format!("{}/cut.jsonl", hub.address)),
+        sha256: Some(sha256_hex(ROWS)),
+        ..gsm8k()
+    };
+    let n_answers = ROWS.len().div_ceil(10);
+    let opened = find(&plan, &cache, &[]);
+    assert_eq!(content(opened.unwrap()), ROWS);
+    let asked = hub.requests();
+    assert_eq!(asked.len(), n_answers);
+    assert_eq!(asked[..2], ["GET /cut.jsonl", "GET /cut.jsonl 10-"]);
+}
+
+#[test]
+fn what_a_hub_refuses_is_told_in_words_with_a_way_out() {
+    let (hub, root) = (Hub::start(), TempDir::new().unwrap());
+    let check = |model: &str, token: Option<&str>, expected: &str| {
+        let token = token.and_then(crate::secrets::Secret::new);
+        let cache = DatasetCache { token, ..online(&root, &hub.address) };
+        let search = Search { bases: &[], cache: &cache, on_progress: None };
+        let told = tokenizer::open(model, &search).unwrap_err().to_string();
+        assert!(told.contains(expected) && !told.contains("canary"), "{told}");
+    };
+    let canary = Some("canary");
+    check("owner/gated", None, "answered 401: it is private or gated; set HF_TOKEN");
+    check("owner/gated", canary, "answered 401: the token of HF_TOKEN is not accepted");
+    check("owner/forbidden", canary, "answered 403: the account of HF_TOKEN may not read it");
+    check("owner/nothing", None, "answered 404: there is no such repository, revision or file");
+    check("owner/busy", None, "429: too many requests; come again in 30 s; HF_TOKEN raises");
+    check("owner/broken", None, "answered 502: the host has a fault");
 }
 
 #[test]

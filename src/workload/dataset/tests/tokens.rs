@@ -71,6 +71,15 @@ fn read(
 }
 
 #[test]
+fn what_is_no_tokenizer_is_named_as_what_it_is() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n";
+    let error = Tokenizer::from_json("owner/model", pointer).unwrap_err();
+    assert!(error.to_string().contains("a pointer of Git LFS"), "{error}");
+    let page = Tokenizer::from_json("owner/model", b"<!doctype html>").unwrap_err();
+    assert!(page.to_string().contains("a web page"), "{page}");
+}
+
+#[test]
 fn messages_that_the_chat_template_refuses_are_bad_rows_of_their_kind() {
     let jinja = "{% if messages[0].role != 'user' %}{{ raise_exception('user first') }}{% endif %}";
     let files = ModelFiles { jinja: Some(jinja.into()), ..ModelFiles::default() };
