@@ -5,6 +5,8 @@
     reason = "starts the program and reads what it wrote"
 )]
 
+mod summary;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
@@ -47,8 +49,10 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     }
 
     let schema: Value = serde_json::from_str(&bench(home, &["schema", "summary"])).unwrap();
-    let summary: Value =
-        serde_json::from_str(&fs::read_to_string(home.join("one/summary.json")).unwrap()).unwrap();
+    let text = fs::read_to_string(home.join("one/summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&text).unwrap();
+    // One GPU each: its rate is that of all, and the file says so once.
+    assert_eq!(summary["metrics"]["output_throughput_per_gpu"]["same_as"], "output_throughput");
     let errors = |summary: &Value| wrong(&schema, &schema, summary, "");
     assert_eq!(errors(&summary), [] as [String; 0]);
     for (pointer, value) in [
@@ -72,7 +76,7 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     assert_eq!(jsonl.lines().count(), csv.lines().count() - 1);
     let first: Value = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
     assert!(first["ttft_ms"].as_f64().unwrap() > 4.0, "{first}");
-    a_tree_comes_back(home, &summary);
+    a_tree_comes_back(home, &summary::parse(&text));
     bench(home, &["export", "one", "--format", "parquet", "--out", "r.parquet"]);
     let file = SerializedFileReader::new(File::open(home.join("r.parquet")).unwrap()).unwrap();
     assert_eq!(file.metadata().file_metadata().num_rows(), 16);

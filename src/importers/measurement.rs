@@ -130,7 +130,8 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
     if n_failed > 0 {
         counts.errors.insert("failed".to_owned(), n_failed);
     }
-    let tokens = [MetricId::PromptTokens, MetricId::OutputTokens].into_iter().zip(first.tokens);
+    let tokens =
+        [MetricId::PromptTokens, MetricId::OutputTokens].into_iter().zip(first.tokens).rev();
     let distributions = tokens.filter_map(|(metric, mean)| {
         let unit = metric.unit();
         Some((metric, Distribution { unit, n: n_ok, mean: Some(mean?), ..Distribution::default() }))
@@ -148,7 +149,7 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
         load: Arc::default(),
         engine_version: None,
         counts,
-        figures: BTreeMap::new(),
+        figures: IndexMap::new(),
         distributions: distributions.collect(),
         trials: values,
         accuracy: first.accuracy.clone(),

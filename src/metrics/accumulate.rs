@@ -272,8 +272,8 @@ impl<'a> CellAccumulator<'a> {
             load: self.load.into(),
             engine_version: self.facts.and_then(|facts| facts.version),
             counts,
-            figures: figures.by_key,
-            distributions,
+            figures: figures.by_key.into_iter().collect(),
+            distributions: distributions.into_iter().collect(),
             trials: self.trial_values,
             as_published: self.graded.as_ref().and_then(|graded| graded.as_published),
             accuracy: self.graded.map_or_else(Vec::new, |graded| graded.accuracies),
@@ -409,9 +409,8 @@ fn compact(cell: &mut CellSummary) {
         found.percentiles.retain(|at| at.value.is_some());
         found.percentiles.shrink_to_fit();
     }
-    // Trees that are built in order have full nodes.
-    cell.figures = std::mem::take(&mut cell.figures).into_iter().collect();
-    cell.distributions = std::mem::take(&mut cell.distributions).into_iter().collect();
+    cell.figures.shrink_to_fit();
+    cell.distributions.shrink_to_fit();
 }
 
 /// Returns the streams of a cell whose measured phases are one closed loop.

@@ -226,12 +226,15 @@ mod tests {
     #[test]
     fn a_cell_stands_or_falls_with_the_numbers_of_its_main_table() {
         let mut cell = measured_cell("a", "fp16");
+        let mut figures = BTreeMap::new();
         for metric in [MetricId::OutputThroughput, MetricId::PromptThroughput] {
             cell = with_figure(cell, metric, 100.0, None);
-            let figure = cell.figures.get_mut(&metric.into()).unwrap();
-            figure.bound = Some((100.0, 120.0));
+            let bound = Some((100.0, 120.0));
+            let figure = Figure { bound, ..cell.figure(metric).unwrap().clone() };
+            figures.insert(metric.into(), figure);
         }
-        judge(&limits(), &mut cell.figures, &mut cell.distributions);
+        judge(&limits(), &mut figures, &mut BTreeMap::new());
+        cell.figures = figures.into_iter().collect();
         assert_eq!(
             reasons(&limits(), &cell, NumberState::Invalid),
             ["output throughput (100 tok/s) may be up to 20 tok/s low, 20.0 %; limit 10 %"]

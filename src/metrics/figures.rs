@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+
 use crate::metrics::capacity;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
@@ -316,7 +318,7 @@ pub(crate) fn of_told_rates(
     n_gpus: u32,
     n: u64,
     gpu_hour_price: Option<f64>,
-) -> BTreeMap<MetricKey, Figure> {
+) -> IndexMap<MetricKey, Figure> {
     let mut figures = Figures::default();
     for ((all, per_gpu), rate) in [
         (MetricId::PromptThroughput, MetricId::PromptThroughputPerGpu),
@@ -332,7 +334,7 @@ pub(crate) fn of_told_rates(
         figures.divided(all, per_gpu, f64::from(n_gpus.max(1)));
     }
     derived_capacity(&mut figures, gpu_hour_price);
-    figures.by_key
+    figures.by_key.into_iter().collect()
 }
 
 #[cfg(test)]

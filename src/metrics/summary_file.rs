@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,8 +17,8 @@ use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellSummary, Counts, Distribution, Figure, GateResult, Note, NumberState, Percentile,
-    SearchSummary, SteadyState, Summary, Validity,
+    Caveat, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult, Note, NumberState,
+    Percentile, SearchSummary, SteadyState, Summary, Validity,
 };
 use crate::metrics::wall_time::WallTime;
 use crate::record::event::{CellOutcome, LoadTimeline};
@@ -25,8 +26,9 @@ use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 
 /// The version of `summary.json`.
-pub(crate) const SUMMARY_FORMAT: u32 = 4;
-/// The version before, which is still read: each cell had its own units, notes, advice and starts.
+pub(crate) const SUMMARY_FORMAT: u32 = 5;
+/// The oldest version that is still read. In 3 each cell had its own units, notes, advice and starts;
+/// up to 4 each cell said all its metrics, and each gate of each cell its condition.
 const READABLE_FROM: u32 = 3;
 
 /// Why a text is no summary.
@@ -82,9 +84,9 @@ pub(crate) struct SummaryFile {
     /// Searches for the highest load that meets the objectives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     searches: Vec<SearchSummary>,
-    /// What became of each gate in each cell.
+    /// Gates, and what became of each in each cell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    gates: Vec<GateResult>,
+    gates: Vec<GateFile>,
     /// Where the run's wall time went.
     #[serde(default)]
     wall_time: WallTime,
@@ -110,7 +112,7 @@ impl Serialize for Summary {
             file.serialize_field("searches", searches)?;
         }
         if !gates.is_empty() {
-            file.serialize_field("gates", gates)?;
+            file.serialize_field("gates", &GateFile::of(gates))?;
         }
         file.serialize_field("wall_time", wall_time)?;
         file.serialize_field("caveats", caveats)?;
@@ -138,7 +140,7 @@ impl From<SummaryFile> for Summary {
             complete: file.complete,
             cells: file.cells.into_iter().map(|cell| common.read(cell)).collect(),
             searches: file.searches,
-            gates: file.gates,
+            gates: file.gates.into_iter().flat_map(GateFile::read).collect(),
             wall_time: file.wall_time,
             caveats: file.caveats,
         }
@@ -165,6 +167,11 @@ struct MetricFile {
     /// Whether the figures without a `bound` are exact to their digits; else theirs is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     exact: bool,
+    /// The metric that most cells have the same number of, as a rate for each GPU is that of the
+    /// only one. A cell that has that one and does not mention this one has its number, with the
+    /// note of this one; `null` says that it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    same_as: Option<MetricId>,
 }
 
 /// A percentile of distributions.
@@ -224,10 +231,11 @@ pub(crate) struct CellFile {
     engine_version: Option<String>,
     /// How requests ended, in the measured phases.
     counts: Counts,
-    /// Single figures, also of parts: `output_throughput`, `gpu_utilisation/<uuid>`.
-    figures: BTreeMap<MetricKey, FigureFile>,
-    /// Distributions over requests or chunks.
-    distributions: BTreeMap<MetricId, DistributionFile>,
+    /// Single figures, also of parts: `output_throughput`, `gpu_utilisation/<uuid>`; without those
+    /// that are the same as others.
+    figures: BTreeMap<MetricKey, Option<FigureFile>>,
+    /// Distributions over requests or chunks, without those that are the same as others.
+    distributions: BTreeMap<MetricId, Option<DistributionFile>>,
     /// Values by trial of what is compared between runs, six digits each, for each trial that has
     /// the quantity; absent in a cell of one trial, whose figures are that trial's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -332,6 +340,52 @@ struct PercentileFile {
     n_floor: Option<u64>,
 }
 
+/// A gate.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Gate")]
+struct GateFile {
+    /// The condition as written: `ttft.p99 < 500ms`.
+    condition: String,
+    /// Whether it must hold (`[gate]`) or must not (`--fail-if`).
+    must_hold: bool,
+    /// Name of the number for people.
+    label: String,
+    /// Unit of value, interval and limit.
+    unit: String,
+    /// The limit wherever a cell does not say another; absent where none has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<f64>,
+    /// What became of it, cell by cell.
+    #[serde(default)]
+    cells: Vec<GateOfCell>,
+    /// The only cell, up to format 4.
+    #[serde(flatten, skip_serializing)]
+    #[schemars(skip)]
+    alone: Option<GateOfCell>,
+}
+
+/// What became of a gate in one cell.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+struct GateOfCell {
+    /// Name of the cell.
+    cell: String,
+    /// The number; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    /// Its confidence interval, 95 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<(f64, f64)>,
+    /// The limit, where it is not that of the gate; `null` where a baseline lacks the number, or
+    /// where nothing was held against it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    limit: Option<Option<f64>>,
+    /// What became of it.
+    outcome: GateOutcome,
+    /// Why, where no number decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
 /// A doubt about a cell's numbers.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 struct CaveatFile {
@@ -381,7 +435,7 @@ fn is_exact(figure: &Figure) -> bool {
 }
 
 /// The value that most have; the first one of those that equally many have.
-fn most<T: std::hash::Hash + Eq>(values: impl Iterator<Item = T>) -> Option<T> {
+fn most<T: Hash + Eq>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut counted: IndexMap<T, usize> = IndexMap::new();
     for value in values {
         *counted.entry(value).or_default() += 1;
@@ -417,7 +471,8 @@ impl Common {
         let metric = |(metric, told): (MetricId, Vec<(&str, bool)>)| {
             let note = most(told.iter().map(|(note, _)| *note)).unwrap_or_default();
             let exact = most(told.iter().map(|(_, exact)| *exact)).unwrap_or_default();
-            (metric, MetricFile { unit: metric.unit().into(), note: note.to_owned().into(), exact })
+            let (unit, note) = (metric.unit().into(), note.to_owned().into());
+            (metric, MetricFile { unit, note, exact, same_as: None })
         };
         let doubt = |(code, all): (&Note, Vec<&Caveat>)| {
             let what = most(all.iter().map(|it| &it.what)).cloned().unwrap_or_default();
@@ -425,12 +480,73 @@ impl Common {
             let (advice, metrics) = most(kinds).expect("no kind is without a doubt");
             (code.clone(), DoubtFile { what, advice: advice.clone(), metrics: metrics.clone() })
         };
-        Self {
+        let mut common = Self {
             metrics: told.into_iter().map(metric).collect(),
             percentiles,
             doubts: doubts.into_iter().map(doubt).collect(),
             starts,
+        };
+        for (metric, other) in TWINS {
+            let note = common.metric(metric).note;
+            let told = cells.iter().filter_map(|cell| {
+                twin_of(&cell.figures, &metric.into(), &other.into(), &note)
+                    .or_else(|| twin_of(&cell.distributions, &metric, &other, &note))
+            });
+            let (same, others): (Vec<bool>, Vec<bool>) = told.partition(|is_same| *is_same);
+            if let Some(file) =
+                common.metrics.get_mut(&metric).filter(|_| same.len() > others.len())
+            {
+                file.same_as = Some(other);
+            }
         }
+        common
+    }
+
+    /// Returns the metrics of which cells have the same number as of another, and those others.
+    fn twins(&self) -> impl Iterator<Item = (MetricId, MetricId)> {
+        self.metrics.iter().filter_map(|(metric, file)| Some((*metric, file.same_as?)))
+    }
+
+    /// Returns numbers as they are written: without those that are the same as others, and with
+    /// `null` for those that are missing beside others.
+    fn without_twins<K: From<MetricId> + Clone + Ord + Hash, N: Number, F>(
+        &self,
+        numbers: &IndexMap<K, N>,
+        written: impl Fn(&K, &N) -> F,
+    ) -> BTreeMap<K, Option<F>> {
+        let all = numbers.iter().map(|(key, number)| (key.clone(), Some(written(key, number))));
+        let mut all: BTreeMap<K, Option<F>> = all.collect();
+        for (metric, other) in self.twins() {
+            let note = self.metric(metric).note;
+            match twin_of(numbers, &metric.into(), &other.into(), &note) {
+                Some(true) => drop(all.remove(&metric.into())),
+                Some(false) => drop(all.entry(metric.into()).or_insert(None)),
+                None => {}
+            }
+        }
+        all
+    }
+
+    /// Returns numbers with those that were not written because they are the same as others.
+    fn with_twins<K: From<MetricId> + Ord + Hash, N: Number, F>(
+        &self,
+        written: BTreeMap<K, Option<F>>,
+        read: impl Fn(&K, F) -> N,
+    ) -> IndexMap<K, N> {
+        let read = |(key, file): (K, Option<F>)| {
+            let number = file.map(|file| read(&key, file));
+            (key, number)
+        };
+        let mut all: BTreeMap<K, Option<N>> = written.into_iter().map(read).collect();
+        for (metric, other) in self.twins() {
+            if !all.contains_key(&metric.into())
+                && let Some(Some(number)) = all.get(&other.into())
+            {
+                let number = number.as_another(metric, self.metric(metric).note);
+                all.insert(metric.into(), Some(number));
+            }
+        }
+        all.into_iter().filter_map(|(key, number)| Some((key, number?))).collect()
     }
 
     fn metric(&self, metric: MetricId) -> MetricFile {
@@ -438,11 +554,10 @@ impl Common {
     }
 
     fn cell(&self, cell: &CellSummary) -> CellFile {
-        let figure = |(key, figure): (&MetricKey, &Figure)| {
-            (key.clone(), FigureFile::of(figure, &self.metric(key.metric)))
-        };
-        let distribution = |(metric, found): (&MetricId, &Distribution)| {
-            (*metric, DistributionFile::of(found, &self.metric(*metric).note, &self.percentiles))
+        let figure =
+            |key: &MetricKey, figure: &Figure| FigureFile::of(figure, &self.metric(key.metric));
+        let distribution = |metric: &MetricId, found: &Distribution| {
+            DistributionFile::of(found, &self.metric(*metric).note, &self.percentiles)
         };
         let caveat = |caveat: &Caveat| {
             let usual = self.doubts.get(&caveat.code).cloned().unwrap_or_default();
@@ -467,8 +582,8 @@ impl Common {
             load: Vec::new(),
             engine_version: cell.engine_version.clone(),
             counts: cell.counts.clone(),
-            figures: cell.figures.iter().map(figure).collect(),
-            distributions: cell.distributions.iter().map(distribution).collect(),
+            figures: self.without_twins(&cell.figures, figure),
+            distributions: self.without_twins(&cell.distributions, distribution),
             trials: cell.trials.clone(),
             accuracy: cell.accuracy.clone(),
             as_published: cell.as_published,
@@ -478,12 +593,10 @@ impl Common {
     }
 
     fn read(&self, cell: CellFile) -> CellSummary {
-        let figure = |(key, figure): (MetricKey, FigureFile)| {
-            let read = figure.read(key.metric, self.metric(key.metric));
-            (key, read)
-        };
-        let distribution = |(metric, found): (MetricId, DistributionFile)| {
-            (metric, found.read(metric, self.metric(metric).note, &self.percentiles))
+        let figure =
+            |key: &MetricKey, figure: FigureFile| figure.read(key.metric, self.metric(key.metric));
+        let distribution = |metric: &MetricId, found: DistributionFile| {
+            found.read(*metric, self.metric(*metric).note, &self.percentiles)
         };
         let caveat = |CaveatFile { code, what, advice, metrics }: CaveatFile| {
             let usual = self.doubts.get(&code).cloned().unwrap_or_default();
@@ -508,8 +621,8 @@ impl Common {
             load: starts.unwrap_or_else(|| cell.load.into()),
             engine_version: cell.engine_version,
             counts: cell.counts,
-            figures: cell.figures.into_iter().map(figure).collect(),
-            distributions: cell.distributions.into_iter().map(distribution).collect(),
+            figures: self.with_twins(cell.figures, figure),
+            distributions: self.with_twins(cell.distributions, distribution),
             trials: cell.trials,
             accuracy: cell.accuracy,
             as_published: cell.as_published,
@@ -517,6 +630,115 @@ impl Common {
             prompt_ids: BTreeMap::new(),
             caveats: cell.caveats.into_iter().map(caveat).collect(),
         }
+    }
+}
+
+/// Metrics that are another one in most cells: of one GPU, of an engine that sends a token at a
+/// time and reasons about nothing, of cells whose requests all meet their objectives.
+const TWINS: [(MetricId, MetricId); 7] = [
+    (MetricId::RequestThroughputPerGpu, MetricId::RequestThroughput),
+    (MetricId::OutputThroughputPerGpu, MetricId::OutputThroughput),
+    (MetricId::PromptThroughputPerGpu, MetricId::PromptThroughput),
+    (MetricId::TotalThroughputPerGpu, MetricId::TotalThroughput),
+    (MetricId::Goodput, MetricId::RequestThroughput),
+    (MetricId::Ttfa, MetricId::Ttft),
+    (MetricId::Itl, MetricId::Icl),
+];
+
+/// A number that may be the same for two metrics.
+trait Number {
+    /// Whether it is another one but for its unit, with this note.
+    fn is_same(&self, other: &Self, note: &str) -> bool;
+
+    /// Returns it for a metric, with a note.
+    fn as_another(&self, metric: MetricId, note: Note) -> Self;
+}
+
+impl Number for Figure {
+    fn is_same(&self, other: &Self, note: &str) -> bool {
+        let of = |it: &Self| (it.value, it.n, it.interval, it.bound, it.state);
+        of(self) == of(other) && self.note == note
+    }
+
+    fn as_another(&self, metric: MetricId, note: Note) -> Self {
+        Self { unit: metric.unit(), note, ..self.clone() }
+    }
+}
+
+impl Number for Distribution {
+    fn is_same(&self, other: &Self, note: &str) -> bool {
+        let mean = |it: &Self| (it.n, it.mean, it.mean_bound, it.mean_state);
+        let rest = |it: &Self| (it.std, it.min, it.max);
+        (mean(self), rest(self)) == (mean(other), rest(other))
+            && self.percentiles == other.percentiles
+            && self.note.as_deref().unwrap_or_default() == note
+    }
+
+    fn as_another(&self, metric: MetricId, note: Note) -> Self {
+        let note = Some(note).filter(|note| !note.is_empty());
+        Self { unit: metric.unit(), note, ..self.clone() }
+    }
+}
+
+/// Whether a number is the same as another one; `None` where there is no such other one.
+fn twin_of<K: Ord + Hash, N: Number>(
+    numbers: &IndexMap<K, N>,
+    key: &K,
+    other: &K,
+    note: &str,
+) -> Option<bool> {
+    let other = numbers.get(other)?;
+    Some(numbers.get(key).is_some_and(|number| number.is_same(other, note)))
+}
+
+impl GateFile {
+    /// Puts the results of a gate, which follow each other, together.
+    fn of(results: &[GateResult]) -> Vec<Self> {
+        let is_one = |a: &GateResult, b: &GateResult| {
+            (&a.condition, a.must_hold, &a.label, &a.unit)
+                == (&b.condition, b.must_hold, &b.label, &b.unit)
+        };
+        results.chunk_by(is_one).map(Self::of_one).collect()
+    }
+
+    fn of_one(results: &[GateResult]) -> Self {
+        let first = &results[0];
+        let limits = results.iter().filter_map(|it| it.limit).map(f64::to_bits);
+        let limit = most(limits).map(f64::from_bits);
+        let cells = results.iter().map(|it| GateOfCell {
+            cell: it.cell.clone(),
+            value: it.value,
+            interval: it.interval,
+            limit: (it.limit != limit).then_some(it.limit),
+            outcome: it.outcome,
+            why: it.why.clone(),
+        });
+        Self {
+            condition: first.condition.clone(),
+            must_hold: first.must_hold,
+            label: first.label.clone(),
+            unit: first.unit.clone(),
+            limit,
+            cells: cells.collect(),
+            alone: None,
+        }
+    }
+
+    fn read(self) -> impl Iterator<Item = GateResult> {
+        let Self { condition, must_hold, label, unit, limit, cells, alone } = self;
+        let result = move |it: GateOfCell| GateResult {
+            cell: it.cell,
+            condition: condition.clone(),
+            must_hold,
+            label: label.clone(),
+            unit: unit.clone(),
+            value: it.value,
+            interval: it.interval,
+            limit: it.limit.unwrap_or(limit),
+            outcome: it.outcome,
+            why: it.why,
+        };
+        cells.into_iter().chain(alone).map(result)
     }
 }
 
@@ -650,15 +872,15 @@ mod tests {
             let cell = measured_cell(name, "fp16");
             let cell = with_figure(cell, MetricId::Window, 2.0, None);
             let mut cell = with_mean(cell, MetricId::Ttft, 5.0);
-            let window = cell.figures.get_mut(&MetricId::Window.into()).unwrap();
+            let window = cell.figures.get_mut(&MetricKey::from(MetricId::Window)).unwrap();
             (window.note, window.bound) = ("usual".into(), Some((2.0, 2.0)));
             window.state = Some(NumberState::Ok);
             cell
         };
         let mut cells = ["a", "b", "c", "d"].map(usual).to_vec();
-        let window = cells[1].figures.get_mut(&MetricId::Window.into()).unwrap();
+        let window = cells[1].figures.get_mut(&MetricKey::from(MetricId::Window)).unwrap();
         *window = Figure { note: Note::default(), bound: None, state: None, ..window.clone() };
-        let window = cells[2].figures.get_mut(&MetricId::Window.into()).unwrap();
+        let window = cells[2].figures.get_mut(&MetricKey::from(MetricId::Window)).unwrap();
         (window.bound, window.state) = (Some((1.0, 3.0)), Some(NumberState::Invalid));
         let ttft = cells[3].distributions.get_mut(&MetricId::Ttft).unwrap();
         let median = Percentile { p: 50.0, value: Some(4.0), n_floor: 11, ..Percentile::default() };
@@ -668,6 +890,64 @@ mod tests {
         let text = serde_json::to_string(&written).unwrap();
         assert_eq!(parse(text.as_bytes()).unwrap(), written);
         assert_eq!(text.matches("usual").count(), 1, "{text}");
+    }
+
+    /// One GPU's rate is that of all: the file says it once, and what is otherwise at its place.
+    #[test]
+    fn a_number_that_is_the_same_as_another_in_most_cells_is_not_written() {
+        let (per_gpu, all) = (MetricId::OutputThroughputPerGpu, MetricId::OutputThroughput);
+        let cell = |name: &str, of_gpu: Option<f64>| {
+            let cell = with_figure(measured_cell(name, "fp16"), all, 30.0, Some((29.0, 31.0)));
+            let mut cell = with_mean(with_mean(cell, MetricId::Icl, 7.0), MetricId::Itl, 7.0);
+            let mut figure = cell.figure(all).unwrap().clone();
+            (figure.note, figure.value) = ("of a GPU".into(), of_gpu);
+            if of_gpu.is_some() {
+                cell.figures.insert(per_gpu.into(), figure);
+            }
+            cell
+        };
+        let cells =
+            [Some(30.0), Some(30.0), Some(30.0), Some(15.0), None].map(|value| cell("a", value));
+        let written = Summary { cells: cells.into(), ..Summary::default() };
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(parse(text.as_bytes()).unwrap(), written);
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let of = |at: usize| told["cells"][at]["figures"].get(per_gpu.tag()).cloned();
+        assert_eq!((of(0), of(4)), (None, Some(serde_json::Value::Null)));
+        assert_eq!(of(3).unwrap()["value"], 15.0);
+        assert_eq!(told["metrics"][MetricId::Itl.tag()]["same_as"], MetricId::Icl.tag());
+        assert!(told["cells"][0]["distributions"].get(MetricId::Itl.tag()).is_none(), "{text}");
+    }
+
+    #[test]
+    fn a_gate_is_written_once_and_read_from_before() {
+        let result = |cell: &str, limit, outcome| GateResult {
+            value: Some(9.0),
+            interval: Some((8.0, 10.0)),
+            limit,
+            outcome,
+            ..GateResult::missed(cell, "ttft.p50 < 10ms", true, "TTFT p50".to_owned())
+        };
+        let absent =
+            GateResult { value: None, interval: None, ..result("d", None, GateOutcome::Undecided) };
+        let other = GateResult::missed("a", "steady", true, "steady state".to_owned());
+        let gates = vec![
+            result("a", Some(10.0), GateOutcome::Met),
+            result("b", Some(10.0), GateOutcome::Met),
+            result("c", Some(11.0), GateOutcome::Undecided),
+            absent,
+            other,
+        ];
+        let written = Summary { gates, ..Summary::default() };
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(text.matches("TTFT p50").count(), 1, "{text}");
+        assert_eq!(parse(text.as_bytes()).unwrap(), written);
+
+        let before: Vec<serde_json::Value> =
+            written.gates.iter().map(|gate| serde_json::to_value(gate).unwrap()).collect();
+        let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (file["format"], file["gates"]) = (4.into(), before.into());
+        assert_eq!(parse(file.to_string().as_bytes()).unwrap(), written);
     }
 
     #[test]
@@ -693,7 +973,7 @@ mod tests {
         assert_eq!((window.unit, &*window.note, window.bound), ("s", "one trial", None));
         assert_eq!(cell.distributions[&MetricId::Ttft].percentiles[0].n_floor, 11);
         assert_eq!((&*cell.caveats[0].advice, cell.caveats[0].metrics.len()), ("a", 1));
-        let later = parse(text.replace("\"format\": 3", "\"format\": 5").as_bytes());
-        insta::assert_snapshot!(later.unwrap_err(), @"it has format 5; this program knows 3 to 4");
+        let later = parse(text.replace("\"format\": 3", "\"format\": 6").as_bytes());
+        insta::assert_snapshot!(later.unwrap_err(), @"it has format 6; this program knows 3 to 5");
     }
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
     from typing import Literal, Union
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired, TypeAlias
 
 FORMAT = @FORMAT@
+Number = TypeVar("Number")
 
 @TYPES@
 
@@ -54,14 +55,14 @@ class Run:
     def metric_rows(self) -> Iterator[MetricRow]:
         """One row for each cell, metric and statistic."""
         for cell in self.summary["cells"]:
-            for metric, figure in cell.get("figures", {}).items():
+            for metric, source, figure in self._told(cell.get("figures", {})):
                 low, high = figure.get("interval") or (None, None)
                 value, state = figure.get("value"), figure.get("state")
-                is_exact = self.summary["metrics"][metric.split("/")[0]].get("exact", False)
+                is_exact = self.summary["metrics"][source.split("/")[0]].get("exact", False)
                 if state is None and value is not None and figure.get("bound", is_exact):
                     state = "ok"
                 yield self._row(cell, metric, "value", figure, value, low, high, state)
-            for metric, found in cell.get("distributions", {}).items():
+            for metric, _, found in self._told(cell.get("distributions", {})):
                 mean, state = found.get("mean"), found.get("mean_state")
                 if state is None and found.get("mean_bound"):
                     state = "ok"
@@ -79,6 +80,17 @@ class Run:
                         if state is None and at.get("bound"):
                             state = "ok"
                     yield self._row(cell, metric, f"p{p:g}", found, value, low, high, state)
+
+    def _told(self, numbers: Mapping[str, Number | None]) -> Iterator[tuple[str, str, Number]]:
+        """Metrics of a cell, those included that are the same as others, with who says the number."""
+        for metric, number in numbers.items():
+            if number is not None:
+                yield metric, metric, number
+        for metric, head in self.summary["metrics"].items():
+            other = head.get("same_as")
+            number = None if other is None or metric in numbers else numbers.get(other)
+            if other is not None and number is not None:
+                yield metric, other, number
 
     def _row(
         self,

@@ -456,6 +456,7 @@ fn least_wanted(table: &Table, shown: &[usize]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::report::tests::sample_run;
+    use crate::report::view::long_list::LongList;
 
     #[test]
     fn a_pipe_gets_everything_and_no_escapes() {
@@ -474,7 +475,7 @@ mod tests {
         // Two measured rows, as the scenario that the README begins with has them.
         let mut view = sample_run::view();
         view.results.rows = view.results.rows.iter().take(2).cloned().collect();
-        view.troubled.clear();
+        view.troubled = LongList::default();
         view.with_failures = Table::default();
         for width in [80, 100, 160] {
             let text = render(&view, Some(width), false);

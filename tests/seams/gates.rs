@@ -37,11 +37,15 @@ fn a_missed_gate_is_told_in_every_face_and_ends_run_and_report_alike() {
         assert!(gate < table, "{file}: the gate stands below the table");
     }
     let gates = json(&place.path("run/summary.json"))["gates"].clone();
-    let outcomes: Vec<&str> =
-        gates.as_array().unwrap().iter().map(|gate| gate["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<&str> = gates
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|gate| gate["cells"][0]["outcome"].as_str().unwrap())
+        .collect();
     assert_eq!(outcomes, ["met", "met", "missed"]);
     assert_eq!((&gates[2]["limit"], &gates[2]["unit"]), (&10.into(), &"ms".into()));
-    assert!(gates[2]["interval"][0].as_f64().unwrap() > 39.0, "{gates}");
+    assert!(gates[2]["cells"][0]["interval"][0].as_f64().unwrap() > 39.0, "{gates}");
 
     // The directory remembers what it was held to, and is whole.
     place.expect(104, &["report", "run"]);

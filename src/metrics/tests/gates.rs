@@ -1,6 +1,6 @@
 //! Gates are passed by numbers alone.
 
-use crate::metrics::catalogue::MetricId;
+use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::gates::{baseline_of, judge};
 use crate::metrics::summary::{
     CellStatus, CellSummary, GateOutcome, GateResult, NumberState, SteadyState, SteadyStatus,
@@ -110,7 +110,7 @@ fn a_cell_that_has_to_be_steady_must_be_known_to_be() {
 fn what_bench_may_have_added_leaves_a_gate_open() {
     let outcome = |bound, state| {
         let mut cell = fast(101.0, None);
-        let figure = cell.figures.get_mut(&MetricId::OutputThroughput.into()).unwrap();
+        let figure = cell.figures.get_mut(&MetricKey::from(MetricId::OutputThroughput)).unwrap();
         (figure.bound, figure.state) = (Some(bound), Some(state));
         judged(&must("output_throughput <= 102 tok/s"), cell).outcome
     };

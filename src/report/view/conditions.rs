@@ -1,5 +1,6 @@
 //! Under which conditions cells were measured: requests, load, data, in words.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::plan::Plan;
@@ -20,7 +21,7 @@ pub(crate) struct Conditions {
 }
 
 /// A label and its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Fact {
     /// What.
     pub label: String,
@@ -37,16 +38,11 @@ impl Fact {
 
 /// Groups the cells of a plan by their conditions, in the order of the plan.
 pub(crate) fn conditions(plan: &Plan) -> Vec<Conditions> {
-    let mut groups: Vec<Conditions> = Vec::new();
+    let mut groups: IndexMap<Vec<Fact>, Vec<String>> = IndexMap::new();
     for cell in &plan.cells {
-        let facts = facts_of(cell);
-        let name = untrusted::line(&cell.name);
-        match groups.iter_mut().find(|group| group.facts == facts) {
-            Some(group) => group.cells.push(name),
-            None => groups.push(Conditions { cells: vec![name], facts }),
-        }
+        groups.entry(facts_of(cell)).or_default().push(untrusted::line(&cell.name));
     }
-    groups
+    groups.into_iter().map(|(facts, cells)| Conditions { cells, facts }).collect()
 }
 
 /// Whether any measured phase sends on a schedule, whatever the engine does.

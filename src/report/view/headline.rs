@@ -222,6 +222,7 @@ fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::catalogue::MetricKey;
     use crate::metrics::compare::sides::within;
     use crate::metrics::summary::NumberState;
     use crate::report::tests::sample_run;
@@ -265,7 +266,7 @@ mod tests {
         let mut summary = sample_run::summary();
         let cell = summary.cells.iter_mut().find(|cell| cell.name.contains("int8")).unwrap();
         cell.counts.errors.clear();
-        let output = cell.figures.get_mut(&MetricId::OutputThroughput.into()).unwrap();
+        let output = cell.figures.get_mut(&MetricKey::from(MetricId::OutputThroughput)).unwrap();
         output.state = Some(NumberState::Invalid);
         let sentences = of(&summary);
         let of_int8 = sentences.iter().find(|sentence| sentence.contains("int8")).unwrap();

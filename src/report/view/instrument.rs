@@ -52,8 +52,7 @@ pub(crate) fn row(cell: &CellSummary) -> CalibrationRow {
         send_lag_p50_ms: percentile(MetricId::SendLag, 50.0),
         send_lag_p99_ms: percentile(MetricId::SendLag, 99.0),
         ttft_bound_held: cell
-            .figures
-            .get(&MetricId::TtftBoundHeld.into())
+            .figure(MetricId::TtftBoundHeld)
             .and_then(|figure| Some((figure.value?, figure.n))),
         chunks_per_s: cell.value(MetricId::ChunkThroughput),
         requests_per_s: cell.value(MetricId::RequestThroughput),

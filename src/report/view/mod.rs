@@ -73,9 +73,9 @@ pub(crate) struct ReportView {
     /// The same in one line.
     pub skipped_line: String,
     /// Cells whose numbers are not to be believed, or that failed, and why.
-    pub troubled: Vec<TroubleView>,
+    pub troubled: LongList<TroubleView>,
     /// Gates, those that were not passed first.
-    pub gates: Vec<GateView>,
+    pub gates: LongList<GateView>,
     /// Numbers that are doubtful or INVALID, with the ends between which they lie.
     pub bounds: Table,
     /// Percentiles in which failed requests are slower than all others.
@@ -112,7 +112,7 @@ pub(crate) struct ReportView {
     /// Where the records of each cell and trial lie.
     pub records: Table,
     /// Under which conditions cells were measured.
-    pub conditions: Vec<Conditions>,
+    pub conditions: LongList<Conditions>,
     /// The machine.
     pub environment: Vec<Fact>,
     /// Engines.
@@ -177,7 +177,7 @@ impl ReportView {
             skipped_line: skipped_line(&skipped),
             skipped,
             troubled: troubled(input),
-            gates: gates::gates(&summary.gates),
+            gates: gates::gates(&summary.gates).into(),
             bounds: bounds::bounds(summary),
             with_failures: details::with_failures(summary, plan),
             published: input.published.map(|published| {
@@ -197,7 +197,7 @@ impl ReportView {
             counts: details::counts(summary),
             load: details::load(summary),
             records: details::records(summary, plan),
-            conditions: conditions::conditions(plan),
+            conditions: conditions::conditions(plan).into(),
             environment: setup::environment(input.environment, &instrument),
             engines: setup::engines(plan, input.engines),
             datasets: setup::datasets(input.datasets),
@@ -290,7 +290,7 @@ fn skipped_line(skipped: &[SkippedView]) -> String {
     told.collect::<Vec<_>>().join(" · ")
 }
 
-fn troubled(input: &Input<'_>) -> Vec<TroubleView> {
+fn troubled(input: &Input<'_>) -> LongList<TroubleView> {
     let cells = input.summary.cells.iter().filter(|cell| !results::is_skipped(cell));
     cells
         .filter(|cell| !results::reasons(cell).is_empty())

@@ -112,8 +112,8 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         load: [].into(),
         engine_version: None,
         counts: Counts::default(),
-        figures: BTreeMap::new(),
-        distributions: BTreeMap::new(),
+        figures: IndexMap::new(),
+        distributions: IndexMap::new(),
         trials: BTreeMap::new(),
         accuracy: Vec::new(),
         as_published: None,
@@ -155,11 +155,11 @@ pub(crate) fn measured_cell(
         .map(|(metric, figure)| (metric.into(), figure))
         .into(),
         distributions: [
-            (MetricId::Ttft, distribution(median_ttft_ms, "ms", 400)),
-            (MetricId::TtftScheduled, distribution(median_ttft_ms * 1.1, "ms", 400)),
-            (MetricId::Tpot, distribution(64_000.0 / tok_per_s / 10.0, "ms", 398)),
             (MetricId::E2e, distribution(median_ttft_ms * 30.0, "ms", 400)),
             (MetricId::SendLag, distribution(0.021, "ms", 400)),
+            (MetricId::Tpot, distribution(64_000.0 / tok_per_s / 10.0, "ms", 398)),
+            (MetricId::Ttft, distribution(median_ttft_ms, "ms", 400)),
+            (MetricId::TtftScheduled, distribution(median_ttft_ms * 1.1, "ms", 400)),
         ]
         .into(),
         trials: [
@@ -221,7 +221,7 @@ pub(crate) fn summary() -> Summary {
     invalid.validity = Validity::new(CellStatus::Invalid, reasons.map(str::to_owned));
     invalid.counts.errors.insert("client-resources".to_owned(), 1);
     invalid.distributions.insert(MetricId::Tpot, distribution(4.1, "ms", 5));
-    invalid.distributions.insert(MetricId::Itl, distribution(0.0, "ms", 0));
+    invalid.distributions.insert_sorted(MetricId::Itl, distribution(0.0, "ms", 0));
 
     let failed = CellSummary {
         outcome: Some(CellOutcome::Failed(failure())),
