@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Holds what bench says of its numbers against a simulated engine that knows the truth.
 
-Runs short cells under nothing, busy programs, one shared core, a slow disk, many streams, and with
-bench stopped for 500 to 2,000 ms. The truth of a number is an interval: the engine's kernel stamps
+Runs short cells under nothing, busy programs, one shared core, a slow disk, many streams, over https,
+and with bench stopped for 500 to 2,000 ms. The truth of a number is an interval: the engine's kernel stamps
 the arrival of each request, and the engine reads the clock before and after each write. Only
-distance outside of that interval is an error. Needs the standard library alone.
+distance outside of that interval is an error. Needs the standard library alone, and `openssl` for a
+certificate.
 """
 
 import argparse
@@ -29,9 +30,10 @@ BUSY_LOOP = ["sh", "-c", "while :; do :; done"]
 
 
 class Situation:
-    def __init__(self, name, load, tokens=8, busy=0, one_core=False, slow_disk=False, stop=False):
+    def __init__(self, name, load, tokens=8, busy=0, one_core=False, slow_disk=False, stop=False,
+                 https=False):
         self.name, self.load, self.tokens, self.busy = name, load, tokens, busy
-        self.one_core, self.slow_disk, self.stop = one_core, slow_disk, stop
+        self.one_core, self.slow_disk, self.stop, self.https = one_core, slow_disk, stop, https
 
 
 def situations(seconds):
@@ -45,10 +47,13 @@ def situations(seconds):
             found += [Situation(f"{n} busy loops", load, busy=n)] * 3
         found += [Situation("one core", load, one_core=True)] * 3
         found += [Situation("slow disk", load, slow_disk=True)] * 3
+        found += [Situation("https", load, https=True)] * 3
+        found += [Situation("https, 4 busy loops", load, busy=4, https=True)] * 3
     found += [Situation("500 streams", many)] * 4
     for load in (closed, opened):
         found += [Situation("stopped, one core", load, tokens=4, one_core=True, stop=True)] * 11
         found += [Situation("stopped", load, tokens=32, stop=True)] * 6
+        found += [Situation("https, stopped, one core", load, tokens=4, one_core=True, stop=True, https=True)] * 6
     return found
 
 
@@ -81,14 +86,31 @@ def sync_for_ever(directory, over):
             os.fsync(file.fileno())
 
 
+def certificate(home):
+    """Makes what the engine shows for itself on https, chain and key in one file, and returns it."""
+    shown = home / "engine.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-subj", "/CN=sim", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"],
+        check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )
+    shown.write_bytes(made.stdout)
+    return str(shown)
+
+
 def run_cell(bench, situation, draw, seconds):
     with tempfile.TemporaryDirectory(prefix="calibrated-", dir=os.environ.get("TMPDIR")) as home:
         home = pathlib.Path(home)
         truth, out = home / "truth.jsonl", home / "run"
+        engine, arguments = "", ["--truth-log", str(truth)]
+        if situation.https:
+            shown = certificate(home)
+            engine = f'url = "https://127.0.0.1:{{{{ port }}}}"\nca = "{shown}"\n'
+            arguments += ["--tls", shown]
         (home / "s.toml").write_text(
             f"seed = {draw.randrange(1 << 30)}\n"
             '[engine.sim]\nttft = "50ms"\nitl = "10ms"\n'
-            f'extra-args = ["--truth-log", "{truth}"]\n'
+            f"{engine}extra-args = {json.dumps(arguments)}\n"
             f'[dataset.q]\nsource = "gsm8k"\ncycle = true\n'
             f'location = "{ROOT / "fixtures/datasets/word_problems.jsonl"}"\n'
             f"[request]\nignore-eos = true\nmax-tokens = {situation.tokens}\n"

@@ -56,8 +56,8 @@ impl ServeError {
 }
 
 /// Says where an engine listens: the only line on stdout.
-pub(crate) fn announce(address: SocketAddr) {
+pub(crate) fn announce(scheme: &str, address: SocketAddr) {
     let mut stdout = std::io::stdout();
     // A reader that closed stdout does not need the address, so the error is dropped.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening on {scheme}://{address}").and_then(|()| stdout.flush());
 }

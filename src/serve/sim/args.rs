@@ -36,6 +36,9 @@ pub(crate) struct SimArgs {
     /// Write one JSON line per request to this file: when it arrived, and what was sent when.
     #[arg(long, value_name = "FILE")]
     pub truth_log: Option<PathBuf>,
+    /// Speak TLS, with the chain of certificates and the key that this PEM file holds.
+    #[arg(long, value_name = "FILE")]
+    pub tls: Option<PathBuf>,
     /// Latencies and answers.
     #[command(flatten)]
     pub timing: TimingArgs,

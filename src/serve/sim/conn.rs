@@ -13,6 +13,7 @@ use socket2::SockRef;
 
 use super::engine::Job;
 use super::stream::Stream;
+use super::tls::Tls;
 use super::truth::TruthRow;
 use crate::units::Nanos;
 
@@ -68,6 +69,7 @@ pub(crate) struct Conn {
     /// Whether a timer will write the next byte of a dripping response.
     pub is_dripping: bool,
     stream: TcpStream,
+    tls: Option<Tls>,
     outbox: Vec<u8>,
     n_written: usize,
 }
@@ -84,8 +86,8 @@ pub(crate) enum Read {
 }
 
 impl Conn {
-    /// Returns an idle connection.
-    pub(crate) fn new(id: u64, stream: TcpStream) -> Self {
+    /// Returns an idle connection, with TLS or without.
+    pub(crate) fn new(id: u64, stream: TcpStream, tls: Option<Tls>) -> Self {
         Self {
             id,
             n_requests: 0,
@@ -97,6 +99,7 @@ impl Conn {
             wants_write: false,
             is_dripping: false,
             stream,
+            tls,
             outbox: Vec::new(),
             n_written: 0,
         }
@@ -112,9 +115,15 @@ impl Conn {
         &mut self.outbox
     }
 
-    /// Returns the number of bytes that the socket has not accepted.
+    /// Returns the number of bytes that the socket has not accepted; what TLS has made of them
+    /// and still holds counts as one more.
     pub(crate) fn n_unsent(&self) -> usize {
-        self.outbox.len() - self.n_written
+        self.outbox.len() - self.n_written + usize::from(self.has_unsent_tls())
+    }
+
+    /// Whether TLS has something to say, of its own or of the answer.
+    pub(crate) fn has_unsent_tls(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::has_unsent)
     }
 
     /// Reads once.
@@ -143,8 +152,18 @@ impl Conn {
         if n_bytes == 0 {
             return Read::Gone;
         }
-        self.inbox.extend_from_slice(&buffer[..n_bytes]);
-        Read::Bytes(stamp)
+        let Some(tls) = &mut self.tls else {
+            self.inbox.extend_from_slice(&buffer[..n_bytes]);
+            return Read::Bytes(stamp);
+        };
+        match tls.receive(&buffer[..n_bytes], &mut self.inbox) {
+            Ok(()) => Read::Bytes(stamp),
+            Err(_) => {
+                // The alert tells the client why. If it cannot be sent, the client is gone already.
+                let _ = tls.send(&mut self.stream);
+                Read::Gone
+            }
+        }
     }
 
     /// Writes at most `n_pieces` pieces of at most `piece` bytes, as long as the socket accepts
@@ -153,12 +172,22 @@ impl Conn {
     /// # Errors
     /// The client has disconnected.
     pub(crate) fn flush(&mut self, piece: usize, n_pieces: usize) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send(&mut self.stream)?;
+        }
         for _ in 0..n_pieces {
             let unsent = &self.outbox[self.n_written..];
             if unsent.is_empty() {
                 break;
             }
-            match self.stream.write(&unsent[..unsent.len().min(piece)]) {
+            let next = &unsent[..unsent.len().min(piece)];
+            let taken = match &mut self.tls {
+                None => self.stream.write(next),
+                Some(tls) => tls.take(next).and_then(|n| tls.send(&mut self.stream).map(|()| n)),
+            };
+            match taken {
+                // TLS has no room before the socket has accepted more.
+                Ok(0) => break,
                 Ok(n_bytes) => self.n_written += n_bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -22,6 +22,7 @@ pub(crate) mod stream;
 mod tests;
 pub(crate) mod timeline;
 pub(crate) mod timer_queue;
+pub(crate) mod tls;
 pub(crate) mod truth;
 
 use std::net::SocketAddr;
@@ -101,6 +102,7 @@ pub(crate) fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
                 .map_err(|reason| ServeError::Format { path: path.clone(), reason })?
         }
     };
+    let secured = args.tls.as_deref().map(tls::config).transpose()?;
     let truth = args.truth_log.as_deref().map(TruthLog::create).transpose()?;
     let listener = port::listen(SocketAddr::new(args.host, args.port))?;
     let address =
@@ -115,8 +117,12 @@ pub(crate) fn bind(args: &SimArgs) -> Result<Reactor, ServeError> {
         close_idle: args.faults.close_idle,
         crlf: args.faults.crlf,
     };
-    let reactor = Reactor::new(listener, engine, write_faults, args.timing.spin, truth)?;
-    crate::serve::announce(address);
+    let mut reactor = Reactor::new(listener, engine, write_faults, args.timing.spin, truth)?;
+    let scheme = if secured.is_some() { "https" } else { "http" };
+    if let Some(config) = secured {
+        reactor.secure(config);
+    }
+    crate::serve::announce(scheme, address);
     Ok(reactor)
 }
 

@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use rustls::ServerConfig;
 
 use super::conn::{Conn, Read, Work};
 use super::engine::Engine;
 use super::event::Framing;
 use super::stream::{End, Next};
 use super::timer_queue::{EntryKind, TimerQueue};
+use super::tls::Tls;
 use super::truth::{TruthLog, TruthRow};
 use crate::clock::{self, Moment};
 use crate::serve::ServeError;
@@ -69,6 +71,7 @@ pub(crate) struct Reactor {
     timers: TimerQueue,
     stop: Arc<EventFd>,
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     conns: Vec<Option<Conn>>,
     free: Vec<usize>,
     n_accepted: u64,
@@ -109,11 +112,17 @@ impl Reactor {
             timers,
             stop: Arc::new(stop),
             listener,
+            tls: None,
             conns: Vec::new(),
             free: Vec::new(),
             n_accepted: 0,
             must_die: false,
         })
+    }
+
+    /// Speaks TLS on every connection from now on.
+    pub(crate) fn secure(&mut self, config: Arc<ServerConfig>) {
+        self.tls = Some(config);
     }
 
     /// Returns the event descriptor that ends [`run`](Self::run) when it is written to.
@@ -164,12 +173,13 @@ impl Reactor {
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
+            let Ok(tls) = self.tls.as_ref().map(Tls::new).transpose() else { continue };
             let slot = self.free.pop().unwrap_or_else(|| {
                 self.conns.push(None);
                 self.conns.len() - 1
             });
             self.n_accepted += 1;
-            let conn = Conn::new(self.n_accepted, stream);
+            let conn = Conn::new(self.n_accepted, stream, tls);
             if self.watch(&conn, slot, true).is_ok() {
                 self.conns[slot] = Some(conn);
                 self.plan_idle(slot);
@@ -397,7 +407,11 @@ impl Reactor {
                     // clock is read now.
                     let now = clock::Moment::now();
                     let realtime = stamp.unwrap_or(now.realtime).min(now.realtime);
+                    let is_tls_waiting = conn.has_unsent_tls();
                     self.read_requests(slot, now.monotonic_of(realtime), realtime);
+                    if is_tls_waiting {
+                        self.flush(slot);
+                    }
                 }
             }
         }

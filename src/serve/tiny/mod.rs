@@ -65,7 +65,7 @@ pub(crate) fn run(args: &TinyArgs) -> Result<(), ServeError> {
         let mut interrupt = signal(SignalKind::interrupt())
             .map_err(ServeError::system("cannot wait for SIGINT"))?;
         let server = Server::start(args)?;
-        crate::serve::announce(server.address);
+        crate::serve::announce("http", server.address);
         server.run(&mut terminate, &mut interrupt).await
     })
 }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use nix::sys::eventfd::EventFd;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::super::SimArgs;
 use super::super::port::listen;
@@ -18,6 +21,7 @@ use crate::seed::Seed;
 use crate::serve::ServeError;
 use crate::serve::sim::answer::AnswerBook;
 use crate::serve::sim::engine::Engine;
+use crate::serve::sim::tls;
 
 #[derive(Parser)]
 struct CommandLine {
@@ -57,8 +61,11 @@ impl Server {
                 close_idle: args.faults.close_idle,
                 crlf: args.faults.crlf,
             };
-            let reactor =
+            let mut reactor =
                 Reactor::new(listener, engine, write_faults, args.timing.spin, None).unwrap();
+            if let Some(path) = &args.tls {
+                reactor.secure(tls::config(path).unwrap());
+            }
             send.send(reactor.stopper()).unwrap();
             reactor.run().unwrap()
         });
@@ -316,6 +323,48 @@ fn events_carry_the_time_of_their_write() {
     let told = told.split(']').next().unwrap().split(',');
     let told: Vec<u64> = told.map(|number| number.parse().unwrap()).collect();
     assert!(told.is_sorted() && told[1] == stamps[0] && told[2] < stamps[1], "{told:?} {stamps:?}");
+}
+
+/// Requests over TLS, and each with `split` faults, so that the socket takes one answer in pieces.
+#[test]
+fn a_certificate_and_its_key_make_it_speak_tls() {
+    let key = KeyPair::generate().unwrap();
+    let names = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let own = names.self_signed(&key).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let pem = dir.path().join("engine.pem");
+    std::fs::write(&pem, own.pem() + &key.serialize_pem()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(own.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    for more in ["", "--split-bytes 7"] {
+        let server = Server::start(&format!("{FAST} --tls {} {more}", pem.display()));
+        let client = ClientConnection::new(Arc::clone(&config), "localhost".try_into().unwrap());
+        let mut stream = StreamOwned::new(client.unwrap(), server.connect());
+        let two = request("/v1/completions", STREAMED, "keep-alive").repeat(2);
+        stream.write_all(two.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while String::from_utf8_lossy(&answer).matches("[DONE]").count() < 2 {
+            let mut part = [0; 4096];
+            let n = stream.read(&mut part).unwrap();
+            answer.extend_from_slice(&part[..n]);
+        }
+        assert_eq!(n_tokens(&String::from_utf8_lossy(&answer)), 8);
+        // Without TLS there is no answer, and the engine goes on.
+        let mut plain = server.connect();
+        plain.write_all(request("/health", "", "close").as_bytes()).unwrap();
+        let mut told = Vec::new();
+        let _ = plain.read_to_end(&mut told);
+        assert!(!told.starts_with(b"HTTP"), "{told:?}");
+    }
+    std::fs::write(&pem, own.pem()).unwrap();
+    let why = tls::config(&pem).unwrap_err().to_string();
+    assert!(why.contains("no private key"), "{why}");
 }
 
 #[test]
