@@ -27,9 +27,10 @@ pub struct RequestRecord {
     /// was not written to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Nanos>,
-    /// CPU time of the thread from `sent` to `written`, where much more time than that passed: it
-    /// did not run for the rest. A system call gives its CPU away when it is over, so the kernel
-    /// had the request when this time had been used.
+    /// CPU time of the thread from `sent` to `written`, where much more time than that passed
+    /// because others took its CPU. A system call gives its CPU away when it is over, so the kernel
+    /// had the request when this time had been used. Absent where the thread waited, or stood still
+    /// with its CPU: nobody knows when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_cpu: Option<Nanos>,
     /// When the connection was ready, if one had to be opened for this request.

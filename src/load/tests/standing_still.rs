@@ -1,4 +1,4 @@
-//! A load thread that stands still between the kernel's answer and its reads.
+//! A load thread that stands still between the kernel's answer and its reads, or after a write.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,10 +6,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bytes::Bytes;
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::load::clock::Epoch;
 use crate::load::transport::client::{Client as _, Ending, Head, Inbox, Key, Stamp};
 use crate::load::transport::epoll::EpollClient;
+use crate::load::transport::socket::receive;
 use crate::units::Nanos;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -58,6 +60,48 @@ fn begun(client: &mut EpollClient, listener: &TcpListener, slot: u32) -> TcpStre
 fn look(client: &mut EpollClient, inbox: &mut impl Inbox) {
     let soon = client.now() + Nanos(1_000_000_000);
     client.wait(soon, inbox);
+}
+
+/// Stands still when it hears that a request was sent.
+#[derive(Default)]
+struct Slow {
+    sent: Option<Nanos>,
+}
+
+impl Inbox for Slow {
+    fn connected(&mut self, _key: Key, _at: Nanos) {}
+    fn sent(&mut self, _key: Key, at: Nanos) {
+        self.sent = Some(at);
+        sleep(STANDS_STILL);
+    }
+    fn written(&mut self, _key: Key, _at: Nanos, _cpu: Option<Nanos>) {}
+    fn head(&mut self, _key: Key, _head: Head, _first_byte: Stamp) {}
+    fn body(&mut self, _key: Key, _bytes: &[u8], _stamp: Stamp) {}
+    fn end(&mut self, _key: Key, _at: Nanos, ending: Ending) {
+        panic!("{ending:?}");
+    }
+}
+
+const STANDS_STILL: Duration = Duration::from_millis(50);
+
+/// What is done between the stamp of sending and the write would be added to every latency, and no
+/// CPU time of the write would tell of it.
+#[test]
+fn nothing_is_done_between_the_stamp_of_sending_and_the_write() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    setsockopt(&listener, sockopt::ReceiveTimestampns, &true).unwrap();
+    let epoch = Epoch::now();
+    let head = Bytes::from_static(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ");
+    let address = listener.local_addr().unwrap();
+    let mut client = EpollClient::new(epoch, address, head, true).unwrap();
+    assert_eq!(client.warm(1, Nanos(1_000_000_000)), 1);
+    let (server, _) = listener.accept().unwrap();
+    let mut slow = Slow::default();
+    client.send(key(0), Bytes::from_static(b"{}"), &mut slow);
+    let stamp = receive(&server, &mut [0; 1024], &mut [0; 64]).unwrap().unix_ns.unwrap();
+    let arrived = Nanos(stamp.saturating_sub(epoch.wall_offset_ns()));
+    let sent = slow.sent.unwrap();
+    assert!(arrived < sent + Nanos(STANDS_STILL.as_nanos() as u64), "{sent:?}, {arrived:?}");
 }
 
 #[test]

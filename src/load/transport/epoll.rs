@@ -29,7 +29,8 @@ const TIMER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 const READ_BYTES: usize = 128 << 10;
 const MAX_EVENTS: usize = 1024;
-/// A write that takes longer did not run all the time: the engine or another program had the CPU.
+/// A write that takes longer did not run all the time: the engine or another program had the CPU,
+/// or the hypervisor.
 const LONG_WRITE: Nanos = Nanos(50_000);
 /// Number of arrivals in one wake-up from which gathering saves time.
 const GATHER_FROM: usize = 2;
@@ -55,6 +56,8 @@ pub(crate) struct EpollClient {
     buffer: Box<[u8]>,
     control: Control,
     turn: Turn,
+    /// Those when the kernel had answered.
+    switches: Option<Switches>,
     pace: Pace,
 }
 
@@ -140,6 +143,7 @@ impl EpollClient {
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             control: [0; 64],
             turn: Turn::default(),
+            switches: None,
             pace: Pace::default(),
         })
     }
@@ -182,20 +186,19 @@ impl EpollClient {
         connection.reader.reset();
         connection.first_byte = None;
         connection.state = State::Sending { key, head_end, body, n_written: 0 };
-        let cpu = thread_cpu();
-        let now = self.epoch.elapsed();
-        connection.last_stamp = now;
-        inbox.sent(key, now);
-        self.write(place, Some((now, cpu)), inbox);
+        self.write(place, true, inbox);
     }
 
-    /// Writes what is left of a request. `begun` is when, on both clocks, if this is its beginning.
-    fn write(&mut self, place: usize, begun: Option<(Nanos, Nanos)>, inbox: &mut impl Inbox) {
+    /// Writes what is left of a request, or all of it if it has not begun.
+    fn write(&mut self, place: usize, begins: bool, inbox: &mut impl Inbox) {
         let Some(connection) = &mut self.connections[place] else { return };
         let State::Sending { key, head_end, body, n_written } = &mut connection.state else {
             return;
         };
         let key = *key;
+        // Between this stamp and the write nothing is done: who loses the CPU there has not
+        // written yet, and the CPU time of the write does not say it.
+        let begun = begins.then(|| (thread_cpu(), self.epoch.elapsed()));
         let result = loop {
             let mut slices = [IoSlice::new(&self.head), IoSlice::new(head_end), IoSlice::new(body)];
             let mut rest = &mut slices[..];
@@ -210,13 +213,18 @@ impl EpollClient {
                 Err(error) => break Err(error),
             }
         };
+        let now = self.epoch.elapsed();
+        if let Some((_, at)) = begun {
+            connection.last_stamp = at;
+            inbox.sent(key, at);
+        }
         match result {
             Ok(true) => {
                 connection.state = State::Receiving { key };
-                let now = self.epoch.elapsed();
-                let (at, cpu) = begun.unwrap_or((now, Nanos::ZERO));
-                let was_kept = now.saturating_sub(at) > LONG_WRITE;
-                let cpu = was_kept.then(|| thread_cpu().saturating_sub(cpu));
+                let cpu = begun
+                    .filter(|(_, at)| now.saturating_sub(*at) > LONG_WRITE)
+                    .filter(|_| self.was_preempted())
+                    .map(|(cpu, _)| thread_cpu().saturating_sub(cpu));
                 inbox.written(key, now, cpu);
             }
             Ok(false) => {}
@@ -227,6 +235,13 @@ impl EpollClient {
                 inbox.end(key, self.epoch.elapsed(), ending);
             }
         }
+    }
+
+    /// Whether others took the CPU since the kernel's last answer, and nothing else kept the
+    /// thread from running.
+    fn was_preempted(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.switches, Switches::now());
+        before.zip(self.switches).is_some_and(|(before, now)| now.was_preempted_since(before))
     }
 
     /// Serves one connection that epoll reported.
@@ -242,7 +257,7 @@ impl EpollClient {
         } else if let State::Sending { .. } = connection.state
             && flags.contains(EpollFlags::EPOLLOUT)
         {
-            self.write(place, None, inbox);
+            self.write(place, false, inbox);
         }
         let readable = EpollFlags::EPOLLIN
             | EpollFlags::EPOLLRDHUP
@@ -355,8 +370,9 @@ impl EpollClient {
             Err(error) => unreachable!("epoll_wait on our own descriptor: {error}"),
         };
         let wake = Wake { at: self.epoch.elapsed(), wall_offset_ns: self.epoch.wall_offset_ns() };
+        self.switches = Switches::now();
         if is_answered
-            && let (Some(before), Some(after)) = (before, Switches::now())
+            && let (Some(before), Some(after)) = (before, self.switches)
             && after.ran_on_since(before)
         {
             self.turn.answered(wake.at);

@@ -67,6 +67,11 @@ impl Switches {
         })
     }
 
+    /// Whether others took the thread's CPU since `before`, and it did not wait by itself.
+    pub(crate) fn was_preempted_since(self, before: Self) -> bool {
+        self.taken > before.taken && self.given == before.given
+    }
+
     /// Whether the thread slept once since `before` at most, and nobody took its CPU.
     pub(crate) fn ran_on_since(self, before: Self) -> bool {
         self.taken == before.taken && self.given - before.given <= 1
@@ -107,5 +112,13 @@ mod tests {
         let at = Switches { given: 7, taken: 3 };
         assert!(Switches { given: 8, taken: 3 }.ran_on_since(at));
         assert!(!Switches { given: 7, taken: 4 }.ran_on_since(at));
+    }
+
+    #[test]
+    fn a_thread_that_waits_or_stands_still_with_its_cpu_was_not_preempted() {
+        let before = Switches { given: 7, taken: 3 };
+        assert!(Switches { given: 7, taken: 5 }.was_preempted_since(before));
+        assert!(!Switches { given: 8, taken: 5 }.was_preempted_since(before));
+        assert!(!before.was_preempted_since(before), "the hypervisor had the CPU");
     }
 }
