@@ -23,7 +23,7 @@ use crate::load::clock::Epoch;
 use crate::load::transport::client::{Ending, Head};
 use crate::load::transport::proxy::open_tunnel;
 use crate::load::transport::socket::is_our_shortage;
-use crate::load::transport::stamped::{SharedTurn, StampedStream, Stamps};
+use crate::load::transport::stamped::{StampedStream, Stamps};
 
 /// Time within which a connection must be ready again after an answer.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -37,7 +37,6 @@ pub(crate) struct Route {
     /// TLS settings; absent for `http`.
     pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
     pub(crate) epoch: Epoch,
-    pub(crate) turn: SharedTurn,
 }
 
 impl Route {
@@ -48,7 +47,7 @@ impl Route {
         if let Some(request) = &self.tunnel {
             open_tunnel(&mut tcp, request).await?;
         }
-        let tcp = StampedStream::new(tcp, self.epoch, self.turn.clone());
+        let tcp = StampedStream::new(tcp, self.epoch);
         let stamps = tcp.stamps();
         match &self.tls {
             None => Connection::over(tcp, stamps).await,

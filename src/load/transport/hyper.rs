@@ -27,7 +27,6 @@ use crate::load::clock::Epoch;
 use crate::load::spec::{LoadError, Target};
 use crate::load::transport::client::{Client, Ending, Head, Inbox, Key, Stamp, Waker};
 use crate::load::transport::connection::{Connection, Route};
-use crate::load::transport::stamped::SharedTurn;
 use crate::load::transport::target::Endpoint;
 use crate::record::request::StampSource;
 use crate::units::Nanos;
@@ -51,7 +50,6 @@ pub(crate) struct HyperClient {
     reporter: UnboundedSender<News>,
     waker: Arc<Notify>,
     alarm: AsyncFd<Alarm>,
-    turn: SharedTurn,
     runtime: Runtime,
 }
 
@@ -128,7 +126,6 @@ impl HyperClient {
             Alarm::new().and_then(watched).map_err(failed)?
         };
         let (reporter, news) = unbounded_channel();
-        let turn = SharedTurn::default();
         Ok(Self {
             epoch,
             route: Route {
@@ -136,7 +133,6 @@ impl HyperClient {
                 tunnel: endpoint.tunnel_request(),
                 tls: endpoint.tls(target)?,
                 epoch,
-                turn: turn.clone(),
             },
             headers: all,
             path: endpoint.request_target().parse().map_err(bad_path)?,
@@ -147,7 +143,6 @@ impl HyperClient {
             reporter,
             waker: Arc::default(),
             alarm,
-            turn,
             runtime,
         })
     }
@@ -307,7 +302,6 @@ impl Client for HyperClient {
 
     fn wait(&mut self, until: Nanos, inbox: &mut impl Inbox) {
         self.alarm.get_ref().set(self.epoch.absolute(until));
-        self.turn.get().begin(self.epoch.elapsed());
         let Self { news, waker, alarm, runtime, .. } = self;
         let first = runtime.block_on(async {
             tokio::select! {

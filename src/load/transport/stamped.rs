@@ -12,20 +12,8 @@ use tokio::net::TcpStream;
 use crate::load::clock::Epoch;
 use crate::load::transport::client::Stamp;
 use crate::load::transport::socket::{Control, Received, receive};
-use crate::load::transport::turn::Turn;
 use crate::record::request::StampSource;
 use crate::units::Nanos;
-
-/// The turns of the loop that drives the libraries.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SharedTurn(Arc<Mutex<Turn>>);
-
-impl SharedTurn {
-    pub(crate) fn get(&self) -> MutexGuard<'_, Turn> {
-        // A panic in one task says nothing of the turn.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What a socket knows of its last read and of its last write.
 #[derive(Clone, Copy, Debug)]
@@ -59,18 +47,20 @@ pub(crate) struct StampedStream {
     tcp: TcpStream,
     control: Control,
     epoch: Epoch,
-    turn: SharedTurn,
     stamps: Stamps,
+    /// The kernel was asked for bytes then, and had no more: what comes later arrived later. The
+    /// libraries read when they like, so no turn of theirs says that.
+    empty_since: Nanos,
 }
 
 impl StampedStream {
-    pub(crate) fn new(tcp: TcpStream, epoch: Epoch, turn: SharedTurn) -> Self {
+    pub(crate) fn new(tcp: TcpStream, epoch: Epoch) -> Self {
         // Without kernel stamps bench stamps the reads itself, and the record says so.
         let _ = setsockopt(&tcp, sockopt::ReceiveTimestampns, &true);
         let now = epoch.elapsed();
         let read = Stamp { at: now, since: now, source: StampSource::Userspace };
         let stamps = Stamps(Arc::new(Mutex::new(Last { read, written: now })));
-        Self { tcp, control: [0; 64], epoch, turn, stamps }
+        Self { tcp, control: [0; 64], epoch, stamps, empty_since: now }
     }
 
     /// Returns a handle to the stamps.
@@ -78,13 +68,17 @@ impl StampedStream {
         self.stamps.clone()
     }
 
-    fn note_read(&self, received: Received) {
+    /// Stamps a read for which the kernel was asked at `asked`, with room for `room` bytes.
+    fn note_read(&mut self, received: Received, asked: Nanos, room: usize) {
         if received.n_bytes == 0 {
             return;
         }
         let now = self.epoch.elapsed();
         let mut last = self.stamps.get();
-        let since = self.turn.get().since();
+        let since = self.empty_since;
+        if received.n_bytes < room {
+            self.empty_since = asked;
+        }
         last.read = match received.unix_ns {
             Some(unix_ns) => {
                 // A step of the wall clock moves no arrival into the future or before another.
@@ -108,20 +102,22 @@ impl AsyncRead for StampedStream {
         loop {
             ready!(this.tcp.poll_read_ready(context))?;
             let (tcp, control) = (&this.tcp, &mut this.control);
-            let read = tcp
-                .try_io(Interest::READABLE, || receive(tcp, buffer.initialize_unfilled(), control));
+            let (epoch, room, mut asked) = (this.epoch, buffer.remaining(), this.empty_since);
+            let read = tcp.try_io(Interest::READABLE, || {
+                asked = epoch.elapsed();
+                receive(tcp, buffer.initialize_unfilled(), control)
+            });
             match read {
                 Ok(received) => {
-                    this.note_read(received);
+                    this.note_read(received, asked, room);
                     buffer.advance(received.n_bytes);
                     return Poll::Ready(Ok(()));
                 }
-                // The socket is no longer ready, or a signal came.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
+                // The socket is no longer ready.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    this.empty_since = asked;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -161,5 +157,45 @@ impl AsyncWrite for StampedStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_read_brings_arrived_after_the_socket_was_seen_empty() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let epoch = Epoch::now();
+            let mut stream = StampedStream::new(tcp, epoch);
+            server.write_all(b"one").unwrap();
+            stream.read_exact(&mut [0; 3]).await.unwrap();
+            // The loop goes round, and nobody reads what comes meanwhile.
+            let before = epoch.elapsed();
+            server.write_all(b"two").unwrap();
+            let arrived = epoch.elapsed();
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.write_all(b"three").unwrap();
+            assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 8);
+            let stamp = stream.stamps().read();
+            assert!(stamp.since < arrived && arrived < stamp.at, "{stamp:?}, {arrived:?}");
+            // It was drained, so the next bytes are younger.
+            server.write_all(b"four").unwrap();
+            stream.read_exact(&mut [0; 4]).await.unwrap();
+            let next = stream.stamps().read();
+            assert!(before < next.since && stamp.at <= next.since, "{stamp:?}, {next:?}");
+        });
     }
 }
