@@ -77,6 +77,9 @@ pub fn main() -> ExitCode {
         Some(engine::guardian::SUBCOMMAND) => {
             return engine::guardian::main(&arguments.collect::<Vec<_>>());
         }
+        Some(engine::prefetch::SUBCOMMAND) => {
+            return engine::prefetch::main(&arguments.collect::<Vec<_>>());
+        }
         Some(clients::SUBCOMMAND) => return clients::client::main(),
         _ => {}
     }

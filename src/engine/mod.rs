@@ -17,6 +17,7 @@ pub mod http;
 pub(crate) mod installed;
 pub mod interrupt;
 pub mod log;
+pub(crate) mod prefetch;
 pub mod process;
 pub mod ready;
 pub mod running;

@@ -42,11 +42,14 @@ pub(crate) fn figures(figures: &mut Figures, starts: &[LoadTimeline]) {
 }
 
 fn pages(starts: &[LoadTimeline]) -> &'static str {
-    let n_cold = starts.iter().filter(|start| start.page_cache == PageCache::Cold).count();
-    match n_cold {
-        0 => "page cache as found",
-        n if n == starts.len() => "page cache cold",
-        _ => "page cache cold in some",
+    let n = |of: PageCache| starts.iter().filter(|start| start.page_cache == of).count();
+    match (n(PageCache::Cold), n(PageCache::Prefetched)) {
+        (0, 0) => "page cache as found",
+        (n, _) if n == starts.len() => "page cache cold",
+        (_, n) if n == starts.len() => "page cache prefetched",
+        (_, 0) => "page cache cold in some",
+        (0, _) => "page cache prefetched in some",
+        (_, _) => "page cache cold in some and prefetched in some",
     }
 }
 
@@ -78,6 +81,22 @@ mod tests {
         assert_eq!(load.note, "mean of 2 starts, page cache as found; Student's t, 95 %");
         assert_eq!(found.by_key[&MetricId::LoadStage.of("weights")].value, Some(2.0));
         assert_eq!(found.value(MetricId::LoadHealthy), None);
+    }
+
+    #[test]
+    fn a_load_time_says_what_the_page_cache_was() {
+        use PageCache::{AsFound, Cold, Prefetched};
+        let check = |states: &[PageCache], expected: &str| {
+            let start =
+                |page_cache: &PageCache| LoadTimeline { page_cache: *page_cache, ..start(4) };
+            assert_eq!(pages(&states.iter().map(start).collect::<Vec<_>>()), expected);
+        };
+        check(&[AsFound, AsFound], "page cache as found");
+        check(&[Cold, Cold], "page cache cold");
+        check(&[AsFound, Cold], "page cache cold in some");
+        check(&[Prefetched], "page cache prefetched");
+        check(&[AsFound, Prefetched], "page cache prefetched in some");
+        check(&[Cold, Prefetched], "page cache cold in some and prefetched in some");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct Plan {
     /// Time for all cells; what does not fit is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Nanos>,
+    /// Whether the next engine's model files are read while one is measured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefetch: bool,
     /// Further processes that share the load of each trial, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsSpec>,

@@ -207,6 +207,8 @@ pub enum PageCache {
     AsFound,
     /// The model's files were dropped from it.
     Cold,
+    /// They were read into it while the engine before was measured.
+    Prefetched,
 }
 
 /// The facts that an engine tells of itself.

@@ -9,6 +9,7 @@ use crate::analysis::records::complete;
 use crate::analysis::run::cell_summary;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
+use crate::engine::prefetch::{Prefetch, told_bytes};
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
 use crate::engine::start::requires;
@@ -21,7 +22,9 @@ use crate::metrics::summary::{CellSummary, SearchSummary};
 use crate::plan::cell::{Cell, OverSaturation};
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
-use crate::record::event::{CellOutcome, EngineFailure, EventRecord, FailureClass, RunEvent};
+use crate::record::event::{
+    CellOutcome, EngineFailure, EventRecord, FailureClass, PageCache, RunEvent,
+};
 use crate::run::busy_machine::busy_machine;
 use crate::run::clients::Clients;
 use crate::run::input_drift::FirstInputs;
@@ -66,6 +69,20 @@ pub(crate) struct Conductor<'a> {
     over_saturated: Vec<Cell>,
     /// What engines and data were when the run began.
     first: FirstInputs,
+    /// The launch behind the present one, if there is one.
+    next: Option<LaunchId>,
+    prefetching: Option<Prefetching>,
+    /// Launches whose model files were read while another engine was measured.
+    prefetched: BTreeSet<LaunchId>,
+}
+
+/// The model files of the next engine, while they are read.
+struct Prefetching {
+    launch: LaunchId,
+    /// Names of the engine and of the one that is measured meanwhile.
+    engine: String,
+    measured: String,
+    reader: Prefetch,
 }
 
 /// How a run ended.
@@ -139,6 +156,9 @@ pub(crate) fn conduct<'a>(
             .cloned()
             .collect(),
         first: done.first.clone(),
+        next: None,
+        prefetching: None,
+        prefetched: BTreeSet::new(),
     };
     conductor.run(done)
 }
@@ -178,6 +198,7 @@ impl Conductor<'_> {
         let mut left_behind = Vec::new();
         let ends = self.plan.budget.map(|budget| Instant::now() + Duration::from(budget));
         let n_sessions = sessions.len();
+        let launches: Vec<LaunchId> = sessions.iter().map(|it| it.launch.clone()).collect();
         for (at, session) in sessions.into_iter().enumerate() {
             if self.interrupt.is_raised() {
                 break;
@@ -186,12 +207,14 @@ impl Conductor<'_> {
             let n_left = (n_sessions - at) as u32;
             let share = |end: Instant| end.saturating_duration_since(Instant::now()) / n_left;
             let mut budget = ends.map(|end| SessionBudget::new(share(end)));
+            self.next = launches.get(at + 1).cloned();
             left_behind.extend(self.session(&session, budget.as_mut())?);
             if !left_behind.is_empty() {
                 // A further engine on this device would be measured beside the remains of this one.
                 break;
             }
         }
+        self.end_prefetch()?;
         let interrupted = self.interrupt.signal();
         if let Some(signal) = self.interrupt.signal_name() {
             self.event(RunEvent::Interrupted { signal })?;
@@ -341,7 +364,10 @@ impl Conductor<'_> {
             let running = match engine.take() {
                 Some(engine) => engine,
                 None => match self.start(&session.launch, launch, cell)? {
-                    Ok(engine) => engine,
+                    Ok(engine) => {
+                        self.prefetch_next(launch)?;
+                        engine
+                    }
                     Err(NotStarted::Interrupted) => break,
                     // Who ends this program may end its engines as well, as Slurm does.
                     Err(NotStarted::Failed(_)) if self.interrupt.is_raised() => break,
@@ -517,12 +543,60 @@ impl Conductor<'_> {
         Ok(())
     }
 
+    /// Begins to read the model files of the next engine, where the scenario asks for it. What
+    /// the present engine serves itself needs no reading.
+    fn prefetch_next(&mut self, present: &Launch) -> Result<(), RunError> {
+        let Some(id) = self.next.clone().filter(|_| self.plan.prefetch) else { return Ok(()) };
+        let next = &self.plan.launches[&id];
+        let is_of_use =
+            next.is_started() && !next.cold_page_cache && next.model_path != present.model_path;
+        let Some(model) = next.model_path.clone().filter(|_| is_of_use) else { return Ok(()) };
+        let engine = next.engine.clone();
+        match Prefetch::start(&this_program(), &model) {
+            Ok(reader) => {
+                let measured = present.engine.clone();
+                self.prefetching = Some(Prefetching { launch: id, engine, measured, reader });
+                Ok(())
+            }
+            Err(why) => self.event(RunEvent::Caveat {
+                what: format!("the model files of {engine} were not prefetched: {why}"),
+                advice: "Its load time is of the page cache as found; leave `prefetch` out, or \
+                         free some memory."
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// Ends the reading of the next engine's model files, and says how far it came.
+    fn end_prefetch(&mut self) -> Result<(), RunError> {
+        let Some(Prefetching { launch, engine, measured, reader }) = self.prefetching.take() else {
+            return Ok(());
+        };
+        let (n_read, n_bytes) = reader.progress();
+        drop(reader);
+        if n_read > 0 {
+            self.prefetched.insert(launch);
+        }
+        let (read, all) = (told_bytes(n_read), told_bytes(n_bytes));
+        self.event(RunEvent::Caveat {
+            what: format!(
+                "{read} of {all} of the model files of {engine} were read into the page cache \
+                 while {measured} was measured"
+            ),
+            advice:
+                "The load time is that of a warm page cache, and reading takes disk and memory \
+                     bandwidth: leave `prefetch` out where either matters."
+                    .to_owned(),
+        })
+    }
+
     fn start(
         &mut self,
         id: &LaunchId,
         launch: &Launch,
         cell: &Cell,
     ) -> Result<Result<Engine, NotStarted>, RunError> {
+        self.end_prefetch()?;
         let attempt = self.n_starts.entry(id.clone()).or_insert(0);
         *attempt += 1;
         let attempt = *attempt;
@@ -570,7 +644,10 @@ impl Conductor<'_> {
         events.into_iter().collect::<Result<(), _>>()?;
         match &started {
             Ok(engine) => {
-                let (timeline, facts) = (engine.timeline().clone(), engine.facts());
+                let (mut timeline, facts) = (engine.timeline().clone(), engine.facts());
+                if self.prefetched.contains(id) {
+                    timeline.page_cache = PageCache::Prefetched;
+                }
                 let changed = self.first.engine(id, &launch.engine, &facts);
                 let version = facts.version.clone();
                 self.event(RunEvent::EngineReady { launch: id.clone(), timeline, facts })?;

@@ -15,6 +15,7 @@ mod options;
 mod over_saturation;
 mod phases;
 mod place;
+mod prefetch;
 mod rows;
 #[path = "../turns/mod.rs"]
 mod turns;

@@ -381,6 +381,7 @@ requests = 8
         r#"
 budget = "1h"
 skip-after = "oom"
+prefetch = true
 [engine.sim]
 ttft = "2ms"
 itl = "1ms"

@@ -140,6 +140,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         max_failures: None,
         skip_after: None,
         budget: None,
+        prefetch: false,
         clients: None,
         gate: None,
         compare: None,

@@ -275,6 +275,7 @@ impl Making<'_> {
             max_failures: top.max_failures,
             skip_after: top.skip_after,
             budget: top.budget,
+            prefetch: top.prefetch == Some(true),
             clients: extract(scenario, &scenario.tree, &["clients"], found),
             gate: top.gate.map(gate),
             compare: extract(scenario, &scenario.tree, &["compare"], found),

@@ -308,6 +308,7 @@ fn load_row(cell: &CellSummary, number: usize, start: &LoadTimeline) -> Vec<Tabl
     let page_cache = match start.page_cache {
         PageCache::AsFound => "as found",
         PageCache::Cold => "cold",
+        PageCache::Prefetched => "prefetched",
     };
     let stages: Vec<String> = start
         .log_stages

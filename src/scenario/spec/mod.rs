@@ -71,6 +71,8 @@ table! {
         pub(crate) skip_after: Option<SkipAfter>,
         /// Time for all cells of a run; what does not fit is left out.
         pub(crate) budget: Option<Nanos>,
+        /// Read the model files of the next engine into the page cache while one is measured.
+        pub(crate) prefetch: Option<bool>,
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.

@@ -59,6 +59,7 @@ pub(crate) fn plan() -> Plan {
         max_failures: None,
         skip_after: None,
         budget: None,
+        prefetch: false,
         clients: None,
         gate: None,
         compare: None,
