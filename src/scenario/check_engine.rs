@@ -177,7 +177,7 @@ fn is_header_name(name: &str) -> bool {
 
 fn patterns(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
     let log = engine.get("log").and_then(Value::as_table);
-    for kind in ["stages", "failures", "configuration"] {
+    for kind in ["stages", "failures", "remedies", "configuration"] {
         let table = log.and_then(|log| log.get(kind)).and_then(Value::as_table);
         for (key, pattern) in table.into_iter().flatten() {
             let path = ["engine", name, "log", kind, key];

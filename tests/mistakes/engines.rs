@@ -186,6 +186,26 @@ fn an_engine_that_exits_at_once_has_its_status_and_last_lines_in_the_tables_row(
 }
 
 #[test]
+fn a_start_that_ends_for_want_of_a_setting_names_it_as_it_is_typed() {
+    // As vLLM 0.32 writes it on a CPU.
+    let line = "ValueError: Available memory on node 0 (9.1/23.4 GiB) on startup is less than desired CPU \
+                memory utilization (0.92, 21.6 GiB). To resolve: decrease `--gpu-memory-utilization`";
+    let shell = format!("echo '{line}'; exit 1");
+    let scenario = format!(
+        "[engine.small]\npreset = \"vllm\"\nmodel = \"m\"\nrequires = []\n\
+         argv = [\"/bin/sh\", \"-c\", \"\"\"{shell}\"\"\", \"{{{{ port }}}} {{{{ memory_fraction | default(0.9) }}}}\"]\n{LOAD}"
+    );
+    let home = Home::of(&scenario);
+    let told = home.bench(&["run", "s.toml", "--out", "run"]);
+    told.ends_with(102);
+    reports(&told, &["--set engine.small.memory-fraction=0.3"]);
+    assert!(told.err.contains("way out: --set engine.small.memory-fraction=0.3"), "{told}");
+    // What it names can be typed.
+    let set = ["--set", "engine.small.memory-fraction=0.3"];
+    home.bench(&["check", "s.toml", set[0], set[1]]).ends_with(0);
+}
+
+#[test]
 fn an_engine_that_hangs_after_a_stack_trace_shows_it_while_it_is_waited_for() {
     let shell =
         "echo \"Traceback (most recent call last):\"; echo \"RuntimeError: no kernel\"; sleep 60";

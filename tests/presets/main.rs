@@ -95,7 +95,7 @@ fn texts(preset: &Table) -> Vec<String> {
 /// and number formats is not in the engines' own texts.
 fn patterns(preset: &Table) -> serde_json::Map<String, serde_json::Value> {
     let mut found = serde_json::Map::new();
-    for kind in ["stages", "configuration", "failures"] {
+    for kind in ["stages", "configuration", "failures", "remedies"] {
         let table = at(preset, &["log", kind]).and_then(Value::as_table);
         for (name, pattern) in table.into_iter().flatten() {
             if kind != "failures" || name == "server" {

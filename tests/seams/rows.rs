@@ -531,7 +531,7 @@ flags = { context-length = [] }
 context-length = 4096
 precisions = { fp32 = [] }
 speculators = { ngram = [] }
-log = { stages = { up = "listening on" }, failures = {} }
+log = { stages = { up = "listening on" }, failures = {}, remedies = { "threads=1" = "too many threads" } }
 metrics = { path = "/metrics", names = { requests_running = ["vllm:num_requests_running"] } }
 cache-reset = "POST /reset_prefix_cache"
 version = ["{{ program }}", "--version"]

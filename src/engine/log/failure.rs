@@ -37,6 +37,16 @@ pub fn classify(log_tail: &[String], patterns: &LogPatterns) -> Option<FailureCl
         .map(|(class, _)| class)
 }
 
+/// Returns the setting that would have saved a start which ended with these lines, as far as the
+/// preset knows one.
+pub(crate) fn remedy<'a>(lines: &[String], patterns: &'a LogPatterns) -> Option<&'a str> {
+    let known = patterns.remedies.iter().find(|(_, pattern)| {
+        let pattern = Regex::new(pattern);
+        pattern.is_ok_and(|pattern| lines.iter().any(|line| pattern.is_match(line)))
+    });
+    known.map(|(setting, _)| setting.as_str())
+}
+
 /// Returns the first exception that a log tells of, where another one ends it: an engine of
 /// several processes says last that one of them failed, and first why.
 pub(crate) fn cause(lines: &[String]) -> Option<&str> {
@@ -92,6 +102,23 @@ mod tests {
         );
         check("ValueError: no kernel", None);
         check("ValueError: no kernel\nbye\n[rank0] ValueError: no kernel", None);
+    }
+
+    #[test]
+    fn a_remedy_is_the_first_setting_whose_lines_are_there() {
+        let remedies = [("memory-fraction=0.5", "less than desired"), ("eager=true", "graph")];
+        let remedies = remedies.map(|(setting, pattern)| (setting.to_owned(), pattern.to_owned()));
+        let patterns = LogPatterns { remedies: remedies.into(), ..LogPatterns::default() };
+        let check = |line: &str, expected: Option<&str>| {
+            assert_eq!(
+                remedy(&["INFO".to_owned(), line.to_owned()], &patterns),
+                expected,
+                "{line}"
+            );
+        };
+        check("ValueError: 9.1 GiB is less than desired", Some("memory-fraction=0.5"));
+        check("graph capture failed", Some("eager=true"));
+        check("killed", None);
     }
 
     #[test]

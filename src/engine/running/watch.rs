@@ -8,7 +8,7 @@ use crate::clock::monotonic;
 use crate::engine::log;
 use crate::engine::log::failure;
 use crate::engine::process::ProcessId;
-use crate::plan::launch::LogPatterns;
+use crate::plan::launch::{Launch, LogPatterns};
 use crate::record::event::{EngineFailure, FailureClass};
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
@@ -32,6 +32,8 @@ pub(crate) struct Watched {
     changed: Condvar,
     log_path: PathBuf,
     redactor: Redactor,
+    /// Engine name in the scenario.
+    name: String,
     patterns: LogPatterns,
     /// Whether the engine's command hands it to a daemon and may end then.
     pub(crate) hands_over: bool,
@@ -65,19 +67,15 @@ pub(crate) struct Gone {
 }
 
 impl Watched {
-    pub(crate) fn new(
-        log_path: PathBuf,
-        redactor: Redactor,
-        patterns: LogPatterns,
-        hands_over: bool,
-    ) -> Arc<Self> {
+    pub(crate) fn new(log_path: PathBuf, redactor: Redactor, launch: &Launch) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             log_path,
             redactor,
-            patterns,
-            hands_over,
+            name: launch.engine.clone(),
+            patterns: launch.log_patterns.clone(),
+            hands_over: launch.hands_over(),
         })
     }
 
@@ -128,13 +126,19 @@ impl Watched {
     ) -> EngineFailure {
         let lines = log::end(&self.log_path, &self.redactor);
         let cause = failure::cause(&lines).map(str::to_owned);
-        let log_tail = log::last(lines);
         let is_vague =
             matches!(class, FailureClass::ExitedEarly | FailureClass::Died | FailureClass::Server);
+        let remedy = failure::remedy(&lines, &self.patterns).filter(|_| is_vague);
+        let log_tail = log::last(lines);
         let of_cause = failure::classify(cause.as_slice(), &self.patterns);
         let told = of_cause.or_else(|| failure::classify(&log_tail, &self.patterns));
         let told = told.filter(|_| is_vague);
         let message = self.redactor.text(&log::printable(message)).into_owned();
+        // In front of the cause, which may be cut.
+        let message = match remedy {
+            Some(setting) => format!("{message}; way out: --set engine.{}.{setting}", self.name),
+            None => message,
+        };
         let message = match cause {
             Some(cause) => format!("{message}; the first error in its log: {cause}"),
             None => message,

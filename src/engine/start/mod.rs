@@ -117,9 +117,7 @@ struct Start<'a> {
 impl<'a> Start<'a> {
     fn new(launch: &'a Launch, context: &'a StartContext<'a>) -> Self {
         let redactor = context.access.redactor.clone();
-        let patterns = launch.log_patterns.clone();
-        let watched =
-            Watched::new(context.log_path.clone(), redactor, patterns, launch.hands_over());
+        let watched = Watched::new(context.log_path.clone(), redactor, launch);
         Self { launch, context, watched }
     }
 

@@ -236,6 +236,10 @@ table! {
         pub stages [default]: IndexMap<String, String>,
         /// Failure class, `out-of-memory` for example → pattern.
         pub failures [default]: IndexMap<FailureClass, String>,
+        /// Setting of the engine, `memory-fraction=0.3` for example → pattern of the lines that end
+        /// a start which it would have saved; the failure names it as it is typed behind `--set`.
+        pub remedies [default, skip_serializing_if = "IndexMap::is_empty"]:
+            IndexMap<String, String>,
         /// Our name of a setting → pattern; its group `value`, or its first one, is the value.
         pub configuration [default, skip_serializing_if = "IndexMap::is_empty"]:
             IndexMap<String, String>,
