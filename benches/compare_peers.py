@@ -299,17 +299,21 @@ def witness(name, args):
         try:
             if argv[0] is None:
                 return "absent"
-            done = subprocess.run(
-                ["taskset", "-c", str(args.client_cpu), *map(str, argv)], timeout=args.timeout,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            client = subprocess.Popen(
+                ["taskset", "-c", str(args.client_cpu), *map(str, argv)],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             )
+            said, _ = client.communicate(timeout=args.timeout)
         except subprocess.TimeoutExpired:
-            return f"not done after {args.timeout} s"
+            # What it started would measure the next client with it.
+            os.killpg(client.pid, signal.SIGKILL)
+            client.communicate()
+            return f"not done after {args.timeout:g} s"
         finally:
             server.terminate()
             server.wait()
-        if done.returncode != 0:
-            last = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        if client.returncode != 0:
+            last = (said.strip().splitlines() or ["no output"])[-1]
             return f"failed: {last[:60]}"
         p50, p99, n = read(scratch)
         least, most = true_ttft_ms(log, TRUTH, n)
@@ -382,11 +386,16 @@ def main():
     parser.add_argument("--only", choices=["cost", "truth"], help="one of the two tables alone")
     parser.add_argument("--truth-runs", type=int, default=3, metavar="N",
                         help="runs of each client against the truth; the middle one is printed")
+    parser.add_argument("--truth-requests", type=int, default=TRUTH.requests, metavar="N",
+                        help="requests of such a run, 662 at least: of fewer bench tells no p99")
     parser.add_argument("--slow-share", type=int, default=16,
                         help="GuideLLM and AIPerf get this many times fewer requests")
     for name in PROGRAMS:
         parser.add_argument("--" + name.replace("_", "-"), help="built program; else it is built")
     args = parser.parse_args()
+    if args.truth_requests < 662:
+        parser.error("--truth-requests: of fewer than 662 bench tells no p99")
+    TRUTH.requests = args.truth_requests
     for name in ["bench"] if args.only == "truth" else PROGRAMS:
         if getattr(args, name) is None:
             setattr(args, name, built(name))
