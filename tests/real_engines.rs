@@ -29,6 +29,12 @@ const BUDGET: Duration = Duration::from_mins(12);
 /// Questions that each engine answers, the first eight of them in the warm-up.
 const N_QUESTIONS: &str = "dataset.questions.limit=40";
 
+/// The tokenizer of the weights, against which engines that tell their tokens are held.
+const TOKENIZER: &str = "dataset.questions.tokenizer=\"../fixtures/models/word-problems-1m\"";
+
+/// Prompts for which an engine's own tokenizer is asked in each trial.
+const N_ASKED: usize = 10;
+
 /// A finished run.
 struct Run {
     _home: tempfile::TempDir,
@@ -59,7 +65,7 @@ impl Run {
         // A client that others disturbed makes invalid rows, not failed ones.
         command
             .args(["run", "scenarios/cpu_engines.toml", "--quiet", "--fail-on", "failed"])
-            .args(["--set", &engines, "--set", N_QUESTIONS]);
+            .args(["--set", &engines, "--set", N_QUESTIONS, "--set", TOKENIZER]);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -119,6 +125,22 @@ impl Run {
         ready.iter().find(|event| event["launch"] == launch).unwrap()["facts"].clone()
     }
 
+    /// Asserts that an engine's own tokenizer was asked for prompts, as text and as they are sent,
+    /// and makes of each the tokens that the weights' tokenizer does.
+    fn assert_reads_the_same_tokens(&self, cell: &Value) {
+        let trial = self.dir.join("cells").join(cell["name"].as_str().unwrap()).join("trial-1");
+        let record: Value = serde_json::from_str(&read(&trial.join("trial.json"))).unwrap();
+        let asked = record["record"]["dataset"]["engine_tokens"].as_array().unwrap();
+        assert_eq!(asked.len(), N_ASKED, "{asked:?}");
+        for told in asked {
+            let n = told["n"].as_u64().filter(|n| *n > 0);
+            assert_eq!((told["n_engine"].as_u64(), told["n_same"].as_u64()), (n, n), "{told}");
+            assert!(told.get("begins_twice").is_none(), "{told}");
+        }
+        let caveats = cell["caveats"].as_array().unwrap();
+        assert!(caveats.iter().all(|caveat| caveat["code"] != "prompt-ids-differ"), "{caveats:?}");
+    }
+
     fn argv(&self) -> String {
         self.events("engine-starting").last().unwrap()["argv"].to_string()
     }
@@ -170,6 +192,7 @@ fn llama_server_answers_as_the_built_in_engine_does() {
     let Some(cell) = run.assert_measured("llama_cpp") else { return };
     assert_eq!(run.facts("llama-server")["configuration"]["context-length"], "512");
     assert!(figure(&cell, "engine_output_throughput").is_some(), "{}", cell["figures"]);
+    run.assert_reads_the_same_tokens(&cell);
 }
 
 #[test]
@@ -215,6 +238,7 @@ fn vllm_in_one_process_answers_as_the_built_in_engine_does() {
     {
         assert!(figure(&cell, tag).is_some(), "{tag} is missing: {}", cell["figures"]);
     }
+    run.assert_reads_the_same_tokens(&cell);
 }
 
 #[test]

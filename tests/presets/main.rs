@@ -68,7 +68,12 @@ fn flags(preset: &Table) -> Vec<Vec<String>> {
                 let value = args.get(idx + 1).filter(|value| {
                     key != "argv" && value.starts_with(|c: char| c.is_ascii_alphabetic())
                 });
-                found.push([flag].into_iter().chain(value).cloned().collect());
+                // A parameter of the engine as a library, which its parser makes a flag of.
+                let option = args.get(idx + 1).filter(|_| flag == "--option");
+                found.push(match option.and_then(|option| option.split_once('=')) {
+                    Some((name, _)) => vec![format!("--{}", name.replace('_', "-"))],
+                    None => [flag].into_iter().chain(value).cloned().collect(),
+                });
             }
         }
     }
@@ -213,6 +218,28 @@ fn sglangs_preset_is_that_of_the_held_wheel() {
     }
     let missing = missing(&preset, None, "", &[sources]);
     assert!(missing.is_empty(), "SGLang {held:?} does not have:\n{missing}");
+}
+
+/// Their flags are those of the small server beside them, and parameters of the engine as a library.
+#[test]
+fn offline_presets_are_those_of_the_engines_as_libraries() {
+    let wheel = |held: &str| engines().join(format!("wheels/sglang-{held}/sglang/srt"));
+    let held = lists(preset("sglang").get("held-against")).concat();
+    let server = root().join("scenarios/engines/offline_engine_server.py");
+    let log = fs::read_to_string(root().join("fixtures/logs/vllm-0.32.0-cpu.txt")).unwrap();
+    let libraries =
+        [("vllm_offline", log.as_str(), package("vllm")), ("sglang_offline", "", wheel(&held[0]))];
+    for (name, log, sources) in libraries {
+        if !is_asked(name) {
+            return;
+        }
+        if !sources.exists() {
+            undecided::note(&format!("skipped: {name}: its engine is not there"));
+            continue;
+        }
+        let missing = missing(&preset(name), None, log, &[sources, server.clone()]);
+        assert!(missing.is_empty(), "{name}'s engine does not have:\n{missing}");
+    }
 }
 
 /// A reader that finds everything would hold nothing.
