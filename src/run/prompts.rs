@@ -10,9 +10,9 @@ use crate::workload::prompts::Prompts;
 /// Prompts that a thread takes at once.
 const BLOCK: usize = 64;
 
-/// Tokens of prompts of a length alone that are made before the engine starts: what is sent at once
-/// when a load begins is there, and no trace is too long to be kept.
-const MADE_BEFORE: u64 = 1 << 20;
+/// Tokens of prompts of a length alone that are made before the engine starts, about 80 MB of text:
+/// no prompt of a usual trace is made while its load runs, and no trace is too long to be kept.
+const MADE_BEFORE: u64 = 1 << 24;
 
 /// Makes the prompts at `positions` that have not been made, but for those of a length alone that
 /// are too many to be kept; `on_made` hears how many of how many there are.
