@@ -93,7 +93,7 @@ pub(crate) enum Command {
     Presets(PresetsArgs),
     /// Serve a built-in engine behind an OpenAI-compatible port
     #[command(subcommand)]
-    Serve(ServeCommand),
+    Serve(Box<ServeCommand>),
     /// Make a commented scenario or preset to grow from
     Init(InitArgs),
     /// Say what a key, metric, caveat, state or exit code means

@@ -238,7 +238,7 @@ impl Face {
     fn on_event(&mut self, event: &RunEvent) {
         match event {
             RunEvent::CellSkipped { cell, reason } => {
-                self.row(cell, CellState::Skipped, reason.clone());
+                self.row(cell, CellState::Skipped, reason);
                 self.finished_line(&format!("- {}: skipped: {reason}", self.name(cell)));
             }
             RunEvent::EngineStarting { engine, attempt, log, .. } => {
@@ -268,7 +268,7 @@ impl Face {
                 if let (Some((before, _)), Some(last)) = (&self.trial, self.running.take()) {
                     self.ended.insert(before.clone(), key_figures(&last));
                 }
-                self.row(cell, CellState::Running, String::new());
+                self.row(cell, CellState::Running, "");
                 self.trial = Some((cell.clone(), *trial));
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
@@ -289,7 +289,7 @@ impl Face {
                 let gap = if told.is_empty() { "" } else { " " };
                 let name = self.name(cell);
                 let line = format!("{} {name}: {state}{colon}{gap}{told}", self.position());
-                self.row(cell, state, told);
+                self.row(cell, state, &told);
                 self.finished_line(&line);
             }
             RunEvent::Interrupted { signal } => {
@@ -492,9 +492,9 @@ impl Face {
         self.rows.get(cell).map_or(cell.0.as_str(), |row| row.name.as_str())
     }
 
-    fn row(&mut self, cell: &CellId, state: CellState, told: String) {
+    fn row(&mut self, cell: &CellId, state: CellState, told: &str) {
         if let Some(row) = self.rows.get_mut(cell) {
-            (row.state, row.told) = (state, output::shown(&told).into_owned());
+            (row.state, row.told) = (state, output::shown(told).into_owned());
         }
     }
 }

@@ -100,16 +100,7 @@ pub(super) fn carry_out(
     writer: TrialWriter,
     tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
 ) -> Result<TrialEnd, RunError> {
-    if let Some(Err(why)) = context.engine.reset_prefix_cache() {
-        tell(RunEvent::Caveat {
-            what: format!(
-                "the prefix cache of {} could not be reset: {why}",
-                context.launch.engine
-            ),
-            advice: "Set `salt = true` in [request], or take the cache reset out of the preset."
-                .into(),
-        })?;
-    }
+    reset_prefix_cache(context, tell)?;
     let in_cell = |source| of_load(&context.cell.name, source);
     let mut dataset = workload.record.clone();
     dataset.engine_tokens = engine_tokens(&workload.questions, &mut |asked| {
@@ -205,6 +196,18 @@ pub(super) fn carry_out(
         tell(context.failed(failure))?;
     }
     Ok(end)
+}
+
+fn reset_prefix_cache(
+    context: &TrialContext<'_>,
+    tell: &mut dyn FnMut(RunEvent) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let Some(Err(why)) = context.engine.reset_prefix_cache() else { return Ok(()) };
+    let engine = &context.launch.engine;
+    tell(RunEvent::Caveat {
+        what: format!("the prefix cache of {engine} could not be reset: {why}"),
+        advice: "Set `salt = true` in [request], or take the cache reset out of the preset.".into(),
+    })
 }
 
 fn finish(

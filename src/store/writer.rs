@@ -350,12 +350,12 @@ impl TrialWriter {
     }
 
     /// Opens a trial that holds what stayed of an interrupted attempt.
-    fn reopen(path: PathBuf, begun: TrialBegun, redactor: &Redactor) -> Result<Self, StoreError> {
+    fn reopen(path: PathBuf, earlier: TrialBegun, redactor: &Redactor) -> Result<Self, StoreError> {
         let requests = Journal::reopen(&path.join(REQUESTS))?.hiding(redactor);
         let outputs = Journal::reopen(&path.join(OUTPUTS))?.hiding(redactor);
         let telemetry = Journal::reopen(&path.join(TELEMETRY))?.hiding(redactor);
         let (redactor, began) = (redactor.clone(), Instant::now());
-        Ok(Self { path, redactor, requests, outputs, telemetry, began, begun: Some(begun) })
+        Ok(Self { path, redactor, requests, outputs, telemetry, began, begun: Some(earlier) })
     }
 
     /// Returns by how many nanoseconds the epoch of this attempt stands behind that of the trial.

@@ -47,7 +47,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View<'_>, seen: &Seen) {
     let mut rest = frame.area();
     let tint = Tint(seen.is_coloured);
     let head = top(&mut rest, 1);
-    frame.render_widget(Paragraph::new(title(view, head.width)).style(tint.bold()), head);
+    frame.render_widget(Paragraph::new(title(view, head.width)).style(BOLD), head);
     let now = top(&mut rest, 1);
     let is_running = view.line.is_some();
     let style = if is_running { tint.colour(Color::Cyan) } else { Style::new() };
@@ -73,6 +73,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View<'_>, seen: &Seen) {
     cells(frame, rest, view, tint);
 }
 
+/// What stands out without colours, too.
+const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+
+/// What a curve shows of each second.
+type Quantity = fn(&Second) -> Option<f64>;
+
 /// Colours, where the user wants them.
 #[derive(Clone, Copy)]
 struct Tint(bool);
@@ -80,10 +86,6 @@ struct Tint(bool);
 impl Tint {
     fn colour(self, colour: Color) -> Style {
         if self.0 { Style::new().fg(colour) } else { Style::new() }
-    }
-
-    fn bold(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
     }
 
     fn dim(self) -> Style {
@@ -152,7 +154,7 @@ fn curves(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, seen: &Seen, tint:
     let n_seconds = usize::from(width.saturating_sub(AXIS_COLUMNS) * POINTS_PER_COLUMN);
     let are_chunks = view.line.as_ref().is_some_and(|line| line.rate.is_of_chunks);
     let unit = if are_chunks { "chunks/s" } else { "tok/s" };
-    let quantities: [(&str, fn(&Second) -> Option<f64>); 3] = [
+    let quantities: [(&str, Quantity); 3] = [
         (unit, |second| second.n_tokens),
         ("TTFT p50, ms", |second| second.ttft_ms),
         ("TPOT p50, ms", |second| second.tpot_ms),
@@ -192,7 +194,9 @@ fn machine(seen: &Seen, n_rows: usize) -> Vec<String> {
     let n_more = gpus.len().saturating_sub(n_rows);
     gpus.truncate(n_rows);
     if let (Some(last), true) = (gpus.last_mut(), n_more > 0) {
-        *last += &format!("   and {n_more} more GPUs");
+        last.push_str("   and ");
+        last.push_str(&n_more.to_string());
+        last.push_str(" more GPUs");
     }
     std::iter::once(seen.machine.host_and_engine()).chain(gpus).collect()
 }
@@ -231,7 +235,7 @@ fn lines(frame: &mut Frame<'_>, area: Rect, title: &str, all: &[String], tint: T
 /// Draws a line with a title over an area; returns what is below.
 fn panel(frame: &mut Frame<'_>, area: Rect, title: &str, tint: Tint) -> Rect {
     let block = Block::new().borders(Borders::TOP).border_style(tint.dim());
-    let block = block.title(Span::styled(title, tint.bold()));
+    let block = block.title(Span::styled(title, BOLD));
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner

@@ -156,14 +156,12 @@ impl Conn {
             self.inbox.extend_from_slice(&buffer[..n_bytes]);
             return Read::Bytes(stamp);
         };
-        match tls.receive(&buffer[..n_bytes], &mut self.inbox) {
-            Ok(()) => Read::Bytes(stamp),
-            Err(_) => {
-                // The alert tells the client why. If it cannot be sent, the client is gone already.
-                let _ = tls.send(&mut self.stream);
-                Read::Gone
-            }
+        if tls.receive(&buffer[..n_bytes], &mut self.inbox).is_ok() {
+            return Read::Bytes(stamp);
         }
+        // The alert tells the client why. If it cannot be sent, the client is gone already.
+        let _ = tls.send(&mut self.stream);
+        Read::Gone
     }
 
     /// Writes at most `n_pieces` pieces of at most `piece` bytes, as long as the socket accepts

@@ -125,13 +125,17 @@ fn a_trial_goes_on_as_often_as_it_is_interrupted() {
         let (mut trial, stayed) = begin(&run, EACH);
         // Request 9 failed, and was the last: it did not stay.
         assert_eq!(stayed.len(), expected, "{new:?}");
-        new.into_iter().for_each(|index| finished(&mut trial, index));
+        if let Some(index) = new {
+            finished(&mut trial, index);
+        }
         killed(run, trial);
     }
     let run = resumed(&path);
     let (mut trial, stayed) = begin(&run, EACH);
     assert_eq!(stayed, [0, 1, 2, 3, 4, 5, 7, 8].into());
-    [6, 9].into_iter().for_each(|index| finished(&mut trial, index));
+    for index in [6, 9] {
+        finished(&mut trial, index);
+    }
     finish(trial, 2);
     let trial = only_trial(&path);
     let n: Vec<u64> = trial.record.phases[0].earlier.iter().map(|it| it.n).collect();
@@ -149,7 +153,9 @@ fn of_static_batches_the_whole_ones_stay() {
     let (mut trial, stayed) = begin(&run, batches);
     assert_eq!(stayed, (0..4).collect());
     // The last batch is of two.
-    [9, 8].into_iter().for_each(|index| finished(&mut trial, index));
+    for index in [9, 8] {
+        finished(&mut trial, index);
+    }
     let path = killed(run, trial);
     let (_, stayed) = begin(&resumed(&path), batches);
     assert_eq!(stayed, [0, 1, 2, 3, 8, 9].into());

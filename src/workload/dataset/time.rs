@@ -39,7 +39,7 @@ pub(super) fn read(value: &Value) -> Option<Written> {
     }
 }
 
-/// Reads an instant that is an object: MongoDB's `{"$date": …}`, Protocol Buffers' seconds and
+/// Reads an instant that is an object: Extended JSON's `{"$date": …}`, Protocol Buffers' seconds and
 /// nanoseconds.
 fn parts(fields: &Map<String, Value>) -> Option<Written> {
     if let (1, Some(date)) = (fields.len(), fields.get("$date")) {
