@@ -60,6 +60,14 @@ pub(crate) enum FetchError {
         /// When to come again, as the host says it.
         retry_after: Option<String>,
     },
+    /// The answer ended before its time; what came of it is kept.
+    #[error("{url}: {why}")]
+    Cut {
+        /// The address.
+        url: String,
+        /// What happened.
+        why: String,
+    },
     /// The answer is not what the hub or the scenario promised.
     #[error("{url}: {why}")]
     Unexpected {
@@ -275,7 +283,7 @@ impl Fetcher {
     ) -> Result<String, FetchError> {
         for _ in 0..RESUMES {
             match self.rest_of_file(url, path, expected, on_progress).await {
-                Err(FetchError::Unexpected { .. }) => {}
+                Err(FetchError::Cut { .. }) => {}
                 fetched => return fetched,
             }
         }
@@ -306,14 +314,13 @@ impl Fetcher {
         }
         let total = response.content_length().map(|rest| done + rest);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unexpected = |why: String| FetchError::Unexpected { url: shown(url.as_str()), why };
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| unexpected(causes(&error)))?
-        {
+        let cut = |why: String| FetchError::Cut { url: shown(url.as_str()), why };
+        while let Some(chunk) = response.chunk().await.map_err(|error| cut(causes(&error)))? {
             done += chunk.len() as u64;
             if done > BYTES_MAX {
                 drop(fs::remove_file(&partial));
-                return Err(unexpected("it is larger than 64 GiB".to_owned()));
+                let why = "it is larger than 64 GiB".to_owned();
+                return Err(FetchError::Unexpected { url: shown(url.as_str()), why });
             }
             file.write_all(&chunk).map_err(disk)?;
             hasher.update(&chunk);
@@ -322,10 +329,7 @@ impl Fetcher {
             }
         }
         if total.is_some_and(|total| total != done) {
-            return Err(unexpected(format!(
-                "it ended after {done} of {} bytes",
-                total.unwrap_or(0)
-            )));
+            return Err(cut(format!("it ended after {done} of {} bytes", total.unwrap_or(0))));
         }
         let found = hex(&hasher.finalize());
         if let Some(expected) = expected.filter(|expected| !expected.eq_ignore_ascii_case(&found)) {
