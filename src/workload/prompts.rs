@@ -170,12 +170,18 @@ impl Prompts {
         if let Some(made) = self.made[position].get() {
             return Ok(made);
         }
-        let sent = self.as_sent(position)?;
-        let ids = self.ids(&sent)?.map(|ids| Ids::of(&ids));
+        let (sent, ids) = self.counted(position)?;
         let is_kept = self.samples.chat.is_some() || self.n_to_make(position).is_some();
         let made = Made { ids, kept: is_kept.then_some(sent) };
         // A thread that made the same prompt meanwhile made the same of it.
         Ok(self.made[position].get_or_init(|| made))
+    }
+
+    /// Makes a prompt as it is sent, and its tokens where they are known.
+    fn counted(&self, position: usize) -> Result<(Asked, Option<Ids>), DataError> {
+        let sent = self.as_sent(position)?;
+        let ids = self.ids(&sent)?.map(|ids| Ids::of(&ids));
+        Ok((sent, ids))
     }
 
     /// Makes a prompt as it is sent.
@@ -265,8 +271,7 @@ impl Prompts {
             self.made(position)?;
             return self.sent(position);
         }
-        let sent = self.as_sent(position)?;
-        let ids = self.ids(&sent)?.map(|ids| Ids::of(&ids));
+        let (sent, ids) = self.counted(position)?;
         self.made[position].get_or_init(|| Made { ids, kept: None });
         Ok(Cow::Owned(sent))
     }
