@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use indicatif::BinaryBytes;
 use nix::libc::{SCHED_IDLE, SYS_ioprio_set, sched_param, sched_setscheduler, syscall};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -47,7 +48,7 @@ impl Prefetch {
         let available = Meminfo::current().ok().and_then(|memory| memory.mem_available);
         let limit = available.unwrap_or(0) / MEMORY_SHARE;
         if n_bytes > limit {
-            let (n_bytes, limit) = (told_bytes(n_bytes), told_bytes(limit));
+            let (n_bytes, limit) = (BinaryBytes(n_bytes), BinaryBytes(limit));
             return Err(format!("they are {n_bytes}, and half of the available memory is {limit}"));
         }
         let mut reader = Command::new(program)
@@ -83,12 +84,6 @@ impl Drop for Prefetch {
         let _ = self.reader.kill();
         let _ = self.reader.wait();
     }
-}
-
-/// Returns a size for people.
-pub(crate) fn told_bytes(n_bytes: u64) -> String {
-    let mib = n_bytes as f64 / f64::from(1 << 20);
-    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
 fn size(model: &Path) -> io::Result<u64> {

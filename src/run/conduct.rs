@@ -5,11 +5,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use indicatif::BinaryBytes;
+
 use crate::analysis::records::complete;
 use crate::analysis::run::cell_summary;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
-use crate::engine::prefetch::{Prefetch, told_bytes};
+use crate::engine::prefetch::Prefetch;
 use crate::engine::ready::probe::ProbeRequest;
 use crate::engine::running::Engine;
 use crate::engine::start::requires;
@@ -577,7 +579,7 @@ impl Conductor<'_> {
         if n_read > 0 {
             self.prefetched.insert(launch);
         }
-        let (read, all) = (told_bytes(n_read), told_bytes(n_bytes));
+        let (read, all) = (BinaryBytes(n_read), BinaryBytes(n_bytes));
         self.event(RunEvent::Caveat {
             what: format!(
                 "{read} of {all} of the model files of {engine} were read into the page cache \

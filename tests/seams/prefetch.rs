@@ -56,7 +56,7 @@ fn the_next_engines_files_are_read_while_one_is_measured_and_the_report_says_so(
     let place = Place::new();
     let (states, caveats) = run(&place, "prefetch = true");
     assert_eq!(states, ["as-found", "prefetched", "cold"], "{caveats:?}");
-    let told = "4.0 MiB of 4.0 MiB of the model files of two were read into the page cache while \
+    let told = "4.00 MiB of 4.00 MiB of the model files of two were read into the page cache while \
                 one was measured";
     assert_eq!(caveats.iter().filter(|it| it.contains("page cache")).collect::<Vec<_>>(), [told]);
     let summary = json(&place.path("run/summary.json")).to_string();

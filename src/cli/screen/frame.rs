@@ -25,6 +25,9 @@ const POINTS_PER_COLUMN: u16 = 2;
 /// Columns that the numbers beside a curve take.
 const AXIS_COLUMNS: u16 = 6;
 
+/// What stands out without colours, too.
+const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+
 const KEYS: &str = "q or Ctrl-C ends the run in order, keeping what is measured";
 const ENDING: &str = "ending requests and engines, keeping what is measured; q or Ctrl-C: at once";
 
@@ -72,9 +75,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View<'_>, seen: &Seen) {
     }
     cells(frame, rest, view, tint);
 }
-
-/// What stands out without colours, too.
-const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 
 /// What a curve shows of each second.
 type Quantity = fn(&Second) -> Option<f64>;
@@ -194,9 +194,7 @@ fn machine(seen: &Seen, n_rows: usize) -> Vec<String> {
     let n_more = gpus.len().saturating_sub(n_rows);
     gpus.truncate(n_rows);
     if let (Some(last), true) = (gpus.last_mut(), n_more > 0) {
-        last.push_str("   and ");
-        last.push_str(&n_more.to_string());
-        last.push_str(" more GPUs");
+        *last = format!("{last}   and {n_more} more GPUs");
     }
     std::iter::once(seen.machine.host_and_engine()).chain(gpus).collect()
 }
