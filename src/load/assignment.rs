@@ -34,6 +34,8 @@ pub(crate) struct PhaseAssignment {
     pub(crate) gate: Gate,
     /// The end of sending; set for loops that answers drive and time bounds.
     pub(crate) stop_at: Option<Nanos>,
+    /// From when on no further turn of a conversation is sent; set where time bounds the phase.
+    pub(crate) no_turn_from: Option<Nanos>,
     /// The last due instant; set for loops that the clock drives.
     pub(crate) last_due: Option<Nanos>,
     /// Whether a stream's next request is due when its last answer has ended.

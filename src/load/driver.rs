@@ -165,7 +165,8 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
             }
             match follow_up {
                 FollowUp::Turn(request, due) => {
-                    sends.tally.last_turn = sends.tally.last_turn.max(Some(due));
+                    let counted = share.no_turn_from.map_or(due, |end| due.min(end));
+                    sends.tally.last_turn = sends.tally.last_turn.max(Some(counted));
                     sends.turns.push(Reverse(Turn { due, number: sends.n_turns, request }));
                     sends.n_turns += 1;
                 }
@@ -182,7 +183,7 @@ impl<'a, C: Client, D: RecorderHandle> Driver<'a, C, D> {
         while let Some(Reverse(turn)) = sends.turns.peek() {
             let now = self.client.now();
             let is_over = sends.tally.known_at.is_some()
-                || share.stop_at.is_some_and(|stop_at| now.max(turn.due) >= stop_at);
+                || share.no_turn_from.is_some_and(|end| now.max(turn.due) >= end);
             if turn.due > now && !is_over {
                 return self.wake_ahead.wake_for(turn.due, now);
             }

@@ -30,7 +30,7 @@ use crate::workload::arrivals::{Gate, Outline};
 
 /// Time between the last preparation and the first due request: that in which every load thread
 /// wakes and finds its first requests made. It grows with what is due at once.
-const LEAD: Nanos = Nanos::from_millis(2);
+const LEAD: Nanos = Nanos(500_000);
 const LEAD_PER_STREAM: Nanos = Nanos(200_000);
 const LEAD_MAX: Nanos = Nanos::from_millis(20);
 /// Connections opened in advance where the number of streams is not known.
@@ -375,6 +375,7 @@ fn run_round<C: Client + Send>(
         start,
         gate,
         stop_at: stop_after.map(|duration| start + duration),
+        no_turn_from: plan.duration.map(|duration| start + duration),
         last_due: outline.last,
         is_closed: matches!(plan.arrivals, ArrivalsPlan::Closed { .. }),
         until_known: (plan.until.is_some() || plan.over_saturation.is_some()).then_some(place),

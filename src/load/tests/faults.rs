@@ -345,16 +345,10 @@ fn requests_that_outlive_the_drain_are_cancelled_and_never_reach_the_next_phase(
     assert!(report.phases[0].drained <= report.phases[1].started);
 }
 
-#[test]
-fn conversations_go_on_with_the_answers_they_got() {
-    let server = serve(|body| {
-        let mut acts = stream(1, Duration::ZERO);
-        acts[2] = Act::Chunk(token(&format!("<{}>", body.replace('"', ""))));
-        acts
-    });
-    let mut spec =
-        trial(&server.url, vec![load(phase(ArrivalsPlan::Closed { concurrency: 1 }, 1), 0)]);
-    let delay = Nanos::from_millis(30);
+/// Returns a trial of one conversation of three turns, each of which echoes what came before; its
+/// further turns are due `delay` after the answer before.
+fn conversation(url: &str, plan: Phase, delay: Nanos) -> TrialSpec {
+    let mut spec = trial(url, vec![load(plan, 0)]);
     let next_turn = |text: &str| {
         let prompt = Prompt::Text(text.to_owned());
         NextTurn { prompt, delay, max_tokens: (text == "c").then_some(9) }
@@ -366,6 +360,19 @@ fn conversations_go_on_with_the_answers_they_got() {
         let Prompt::Text(next) = &next.prompt else { return Err("a text".to_owned()) };
         Ok(Bytes::from(format!("{}{answer}{next}", String::from_utf8_lossy(body))))
     }));
+    spec
+}
+
+#[test]
+fn conversations_go_on_with_the_answers_they_got() {
+    let server = serve(|body| {
+        let mut acts = stream(1, Duration::ZERO);
+        acts[2] = Act::Chunk(token(&format!("<{}>", body.replace('"', ""))));
+        acts
+    });
+    let delay = Nanos::from_millis(30);
+    let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 1);
+    let spec = conversation(&server.url, plan, delay);
     let mut records = Vec::new();
     let mut sink = |record: RequestRecord, output: Option<OutputRecord>| {
         let output = output.unwrap();
@@ -388,6 +395,21 @@ fn conversations_go_on_with_the_answers_they_got() {
         assert!(turn.scheduled < before.done.unwrap() + delay + Nanos::from_secs(1), "{turn:?}");
         assert!(turn.sent.unwrap() >= turn.scheduled, "{turn:?}");
     }
+}
+
+#[test]
+fn a_phase_of_a_duration_sends_no_turn_behind_its_end() {
+    let server = serve(|_| stream(1, Duration::ZERO));
+    let duration = Nanos::from_millis(500);
+    let plan = Phase {
+        duration: Some(duration),
+        ..phase(ArrivalsPlan::Constant { rate_per_s: 100.0 }, 1)
+    };
+    // The second turn is due in the phase, the third would be behind its end.
+    let (report, records) = run(conversation(&server.url, plan, Nanos::from_millis(300)));
+    assert_eq!(records.iter().map(|(record, _)| record.turn).collect::<Vec<_>>(), [0, 1]);
+    let phase = &report.phases[0];
+    assert_eq!(phase.stopped, phase.started + duration);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn share() -> PhaseAssignment {
         start: ms(1000),
         gate: Gate::Open,
         stop_at: None,
+        no_turn_from: None,
         last_due: None,
         is_closed: false,
         until_known: None,
