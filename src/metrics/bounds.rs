@@ -30,6 +30,14 @@ const MILLIS: &str = "ms";
 /// loopback: up to 0.013 ms.
 pub(crate) const RESOLUTION_MS: f64 = 0.02;
 
+/// The upper end of a bound that nothing limits: JSON has no infinity.
+pub(crate) const UNLIMITED: f64 = f64::MAX;
+
+/// Whether nothing limits the upper end of a bound, or of one that was divided by some count.
+pub(crate) fn is_unlimited(high: f64) -> bool {
+    high > 1e300
+}
+
 /// Returns what a bound means for its value.
 pub(crate) fn state(
     limits: &ValidityLimits,
@@ -140,7 +148,8 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     let resolution = if unit == MILLIS { RESOLUTION_MS } else { 0.0 };
     // Halves of a thousandth are of the subtraction.
     let open = sides.iter().filter(|(open, _)| *open > resolution * 1.0005);
-    let open: Vec<String> = open
+    let mut open: Vec<String> = open
+        .filter(|(open, _)| !is_unlimited(*open))
         .map(|(open, side)| match open / value.abs() {
             share if share.is_finite() && share < 10.0 => {
                 format!("{} {side}, {:.1} %", number(*open), share * 100.0)
@@ -148,8 +157,14 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
             _ => format!("{} {side}", number(*open)),
         })
         .collect();
+    if let Some(first) = open.first_mut() {
+        first.insert_str(0, "up to ");
+    }
+    if is_unlimited(high) {
+        open.push("low by any amount".to_owned());
+    }
     let (name, value) = (quantity.label(), number(value));
-    Some(format!("{name} ({value}) may be up to {}", open.join(" or ")))
+    Some(format!("{name} ({value}) may be {}", open.join(" or ")))
 }
 
 /// Returns what is said of the numbers that a cell stands or falls with and that are in a state.
@@ -221,6 +236,15 @@ mod tests {
             "TTFT p99 (1200 tok/s) may be up to 10 tok/s high, 0.8 % or 60 tok/s low, 5.0 %"
         );
         assert_eq!(told(82.1, (80.8, 82.1), "ms", NumberState::Ok), None);
+        let invalid = NumberState::Invalid;
+        assert_eq!(
+            told(1_200.0, (1_190.0, UNLIMITED), "tok/s", invalid).unwrap(),
+            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high, 0.8 % or low by any amount"
+        );
+        assert_eq!(
+            told(1_200.0, (1_200.0, UNLIMITED), "tok/s", invalid).unwrap(),
+            "TTFT p99 (1200 tok/s) may be low by any amount"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use crate::metrics::bounds::UNLIMITED;
 use crate::metrics::capacity;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::distribution::LEVEL;
@@ -161,7 +162,7 @@ fn bound_of(rates: &[Rate], value: f64) -> Option<(f64, f64)> {
     let sum = |of: fn(&Open) -> f64| open.iter().map(of).sum::<f64>();
     let working = secs - sum(|open| open.lost_secs);
     // Streams that never worked leave everything open.
-    let high = if working > 0.0 { sum(|open| open.most) / working } else { f64::MAX };
+    let high = if working > 0.0 { sum(|open| open.most) / working } else { UNLIMITED };
     Some(((sum(|open| open.least) / secs).min(value), high.max(value)))
 }
 

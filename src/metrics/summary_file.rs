@@ -271,7 +271,7 @@ struct FigureFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<Note>,
     /// Ends between which the true value lies, for all that bench may have added to it or taken
-    /// from it. Where it is absent, the metric says whether the value is exact to its digits;
+    /// from it; the upper is 1.8e308, the largest number, where nothing limits it. Where it is absent, the metric says whether the value is exact to its digits;
     /// `null` is not known.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     bound: Option<Option<(f64, f64)>>,

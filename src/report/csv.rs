@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use crate::analysis::request_rows::RequestRow;
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::summary::{CellSummary, Distribution, NumberState, Summary};
 
@@ -142,7 +143,7 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
         if summary.cells.iter().any(|cell| cell.figures.get(key).is_some_and(|f| f.bound.is_some()))
         {
             add(&mut columns, "_bound_low", |figure| optional(figure.bound.map(|at| at.0)));
-            add(&mut columns, "_bound_high", |figure| optional(figure.bound.map(|at| at.1)));
+            add(&mut columns, "_bound_high", |figure| optional(figure.bound.and_then(most)));
             add(&mut columns, "_state", |figure| word(figure.state));
         }
         add(&mut columns, "_unit", |figure| figure.unit.to_owned());
@@ -181,12 +182,17 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
     columns
 }
 
+/// Returns the upper end of a bound; nothing where nothing limits it.
+fn most((_, high): (f64, f64)) -> Option<f64> {
+    (!is_unlimited(high)).then_some(high)
+}
+
 /// Returns the columns of the bounds of percentiles, where any cell has one.
 fn bound_columns(summary: &Summary, metric: MetricId) -> Vec<SummaryColumn> {
     type Read = fn(&crate::metrics::summary::Percentile) -> String;
     let parts: [(&str, Read); 3] = [
         ("bound_low", |at| optional(at.bound.map(|bound| bound.0))),
-        ("bound_high", |at| optional(at.bound.map(|bound| bound.1))),
+        ("bound_high", |at| optional(at.bound.and_then(most))),
         ("state", |at| word(at.state)),
     ];
     let mut all = summary.cells.iter().filter_map(|cell| cell.distributions.get(&metric));

@@ -1,5 +1,6 @@
 //! The numbers whose bound leaves something open.
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, NumberState, Summary};
 use crate::report::number::rounded;
@@ -34,6 +35,7 @@ fn bounds_row(cell: &CellSummary, quantity: &Quantity) -> Option<Vec<TableCell>>
         NumberState::Doubtful => ("doubtful", Tone::Plain),
         NumberState::Invalid => ("INVALID", Tone::Bad),
     };
+    let (is_open, share) = (is_unlimited(high), (high - low) / value.abs() * 100.0);
     let state = TableCell { tone, ..TableCell::text(word) };
     Some(vec![
         TableCell::text(untrusted::line(&cell.name)),
@@ -41,8 +43,8 @@ fn bounds_row(cell: &CellSummary, quantity: &Quantity) -> Option<Vec<TableCell>>
         TableCell::text(untrusted::line(reading.unit)),
         TableCell::text(rounded(value)),
         TableCell::text(rounded(low)),
-        TableCell::text(rounded(high)),
-        TableCell::text(rounded((high - low) / value.abs() * 100.0)),
+        TableCell::text(if is_open { "any".to_owned() } else { rounded(high) }),
+        TableCell::text(if is_open { String::new() } else { rounded(share) }),
         state,
     ])
 }

@@ -1,5 +1,6 @@
 //! The main table: one row per cell, what a person came for.
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState, Summary};
@@ -206,8 +207,12 @@ pub(crate) fn number_cell(
 fn note_of(reading: &Figure) -> String {
     let mut notes = vec![format!("n = {}", reading.n), untrusted::line(&reading.note)];
     if let Some((low, high)) = reading.bound.filter(|_| reading.state > Some(NumberState::Ok)) {
-        let (low, high) = (number::rounded(low), number::rounded(high));
-        notes.push(format!("truly between {low} and {high}"));
+        let (least, most) = (number::rounded(low), number::rounded(high));
+        notes.push(if is_unlimited(high) {
+            format!("truly at least {least}")
+        } else {
+            format!("truly between {least} and {most}")
+        });
     }
     notes.retain(|note| !note.is_empty());
     notes.join("; ")
