@@ -132,11 +132,8 @@ mod tests {
     #[test]
     fn rows_come_back_as_they_were_packed() {
         let row = |name: &str| {
-            let note = TableCell {
-                note: "n = 4".to_owned(),
-                tone: Tone::Bad,
-                ..TableCell::text("7 INVALID")
-            };
+            let note =
+                TableCell { note: "n = 4".into(), tone: Tone::Bad, ..TableCell::text("7 INVALID") };
             vec![TableCell::text(name), note, TableCell::text("same")]
         };
         let packed = packed(&["a", "</script>"].map(row), &[1, 0]);

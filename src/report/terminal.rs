@@ -437,10 +437,10 @@ fn pad(table: &mut TextTable, space: u16) {
 fn cell_text(cell: &TableCell, column: &Column, form: &Form) -> String {
     let mut cell = cell.clone();
     if !form.with_spread {
-        cell.spread.clear();
+        cell.spread = Box::default();
     }
     if !column.numeric {
-        cell.text = figure::shortened(&cell.text, form.words_max);
+        cell.text = figure::shortened(&cell.text, form.words_max).into();
     }
     cell.line()
 }

@@ -199,7 +199,7 @@ impl Fixed<'_> {
     ) -> Vec<TableCell> {
         let is_of_start = row.quantity.id() == MetricId::LoadTime;
         let mut line = vec![TableCell {
-            marks: marks.of_row(cells, row.quantity.id()),
+            marks: marks.of_row(cells, row.quantity.id()).into(),
             ..TableCell::text(with_unit(row))
         }];
         line.extend(self.keys.iter().map(|key| {
@@ -211,7 +211,7 @@ impl Fixed<'_> {
             line.push(TableCell::text(untrusted::line(&comparison.sides[cells.side])));
         }
         line.extend([value_cell(row, &row.baseline), value_cell(row, &row.candidate)]);
-        line.push(TableCell { note: row.note.to_string(), ..TableCell::text(change(row)) });
+        line.push(TableCell { note: (*row.note).into(), ..TableCell::text(change(row)) });
         line.push(verdict_cell(row.verdict));
         line.push(TableCell::text(row.p_value.map_or_else(String::new, p_value)));
         line.push(TableCell::text(counts(&row.baseline, &row.candidate)));
@@ -249,7 +249,7 @@ fn with_unit(row: &Compared) -> String {
 fn value_cell(row: &Compared, sample: &Sample) -> TableCell {
     let text = number::printed(sample.value, None, &row.unit).value;
     let spread = sample.spread.map_or_else(String::new, |share| format!("± {}", percent(share)));
-    TableCell { spread, ..TableCell::text(text) }
+    TableCell { spread: spread.into(), ..TableCell::text(text) }
 }
 
 /// Returns a deviation in per cent, with a digit behind the point where it is small.

@@ -26,7 +26,7 @@ pub(crate) fn render(view: &ReportView) -> String {
 /// Returns a number with its uncertainty; caveats have no numbers here.
 fn told(cell: &TableCell) -> String {
     let TableCell { text, spread, .. } = cell;
-    if spread.is_empty() { text.clone() } else { format!("{text} {spread}") }
+    if spread.is_empty() { text.to_string() } else { format!("{text} {spread}") }
 }
 
 fn row(cells: impl Iterator<Item = String>) -> String {

@@ -64,7 +64,7 @@ fn cell(row: &Compared) -> TableCell {
     };
     TableCell {
         tone,
-        note: row.note.to_string(),
+        note: (*row.note).into(),
         ..TableCell::text(format!("{} {verdict}", change(row)))
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         let comparison = compare(&sides, &|_| true, &|_, _, _| None, Rules::of(None));
         let table = alternatives(Some(&comparison));
         let rows = table.rows.iter().map(|row| {
-            let texts: Vec<&str> = row.iter().map(|cell| cell.text.as_str()).collect();
+            let texts: Vec<&str> = row.iter().map(|cell| &*cell.text).collect();
             texts.join(" | ")
         });
         let text = [vec![title(Some(&comparison))], rows.collect()].concat().join("\n");

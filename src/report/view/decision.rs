@@ -303,7 +303,7 @@ fn standing(decision: &Decision, at: usize, it: &Weighed) -> TableCell {
     } else {
         ("", Tone::Plain)
     };
-    TableCell { tone, note: it.against.join("; "), ..TableCell::text(text) }
+    TableCell { tone, note: it.against.join("; ").into(), ..TableCell::text(text) }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn distribution_row(
         value.map_or_else(|| TableCell::faint(ABSENT), |value| TableCell::text(rounded(value)))
     };
     let mut name = TableCell::text(metric.row().name);
-    name.marks = marks.of_metric(&cell.caveats, metric);
+    name.marks = marks.of_metric(&cell.caveats, metric).into();
     let mut row = vec![
         name_cell(cell),
         name,
@@ -122,7 +122,7 @@ fn distribution_row(
         } else {
             TableCell::default()
         };
-        number.marks.clear();
+        number.marks = Box::default();
         row.push(number);
     }
     row.push(plain(distribution.max));
@@ -207,11 +207,11 @@ fn accuracy_row(cell: &CellSummary, accuracy: &Accuracy, marks: &Marks) -> Vec<T
         Some(share) => {
             let interval = accuracy.interval.map(|(low, high)| (low * 100.0, high * 100.0));
             let printed = printed(share * 100.0, interval, "%");
-            TableCell { text: printed.value, spread: printed.spread, ..TableCell::default() }
+            TableCell { spread: printed.spread.into(), ..TableCell::text(printed.value) }
         }
         None => TableCell::faint("no data"),
     };
-    share.marks = marks.of_metric(&cell.caveats, MetricId::Accuracy);
+    share.marks = marks.of_metric(&cell.caveats, MetricId::Accuracy).into();
     let count = |n: u64| TableCell::text(n.to_string());
     vec![
         name_cell(cell),
@@ -273,7 +273,7 @@ pub(super) fn records(summary: &Summary, plan: &Plan) -> Table {
                 TableCell::text(trial.to_string()),
             ];
             row.extend(records::FILES.map(|file| TableCell {
-                href: records::address(folder, trial, file),
+                href: records::address(folder, trial, file).into(),
                 ..TableCell::text(file)
             }));
             row

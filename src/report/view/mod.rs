@@ -296,7 +296,7 @@ fn troubled(input: &Input<'_>) -> LongList<TroubleView> {
         .filter(|cell| !results::reasons(cell).is_empty())
         .map(|cell| TroubleView {
             cell: line(&cell.name),
-            status: results::status_cell(cell, &caveats::Marks::default()).text,
+            status: results::status_cell(cell, &caveats::Marks::default()).text.into(),
             reasons: results::reasons(cell),
         })
         .collect()

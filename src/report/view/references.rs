@@ -90,9 +90,10 @@ fn flips(pair: Option<&PairedAccuracy>) -> Vec<TableCell> {
     let spread = pair.interval.map(|(low, high)| format!("[{}, {}]", points(low), points(high)));
     vec![
         TableCell {
-            text: pair.difference.map_or_else(|| "no data".to_owned(), points),
-            spread: spread.unwrap_or_default(),
-            note: format!("by {}; adjusted Wald for paired data, 95 %", line(&pair.extractor)),
+            text: pair.difference.map_or_else(|| "no data".to_owned(), points).into(),
+            spread: spread.unwrap_or_default().into(),
+            note: format!("by {}; adjusted Wald for paired data, 95 %", line(&pair.extractor))
+                .into(),
             ..TableCell::default()
         },
         TableCell::text(pair.gained.len().to_string()),
@@ -105,12 +106,13 @@ fn texts(fidelity: Option<&Fidelity>) -> Vec<TableCell> {
     let Some(fidelity) = fidelity else { return vec![TableCell::default(); 5] };
     let or_empty = |text: Option<String>| TableCell::text(text.unwrap_or_default());
     let logprobs = fidelity.logprob_difference_mean.map(|mean| TableCell {
-        text: rounded(mean),
+        text: rounded(mean).into(),
         note: format!(
             "{} tokens of equal answers; at most {}",
             fidelity.n_logprobs,
             rounded(fidelity.logprob_difference_max.unwrap_or_default())
-        ),
+        )
+        .into(),
         ..TableCell::default()
     });
     vec![

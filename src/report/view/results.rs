@@ -119,13 +119,13 @@ pub(crate) fn main_table(summary: &Summary, plan: &Plan, marks: &Marks) -> Table
                 TableCell::faint(number::ABSENT)
             } else {
                 let href = folders.get(&cell.id).map(|folder| records::requests(folder, 1));
-                let href = href.unwrap_or_default();
+                let href = href.unwrap_or_default().into();
                 TableCell { href, ..TableCell::text(cell.counts.ok.to_string()) }
             });
             if any_failure {
                 row.push(failed_cell(cell));
             }
-            let anchor = records::in_url(&cell.name);
+            let anchor = records::in_url(&cell.name).into();
             row.push(TableCell { anchor, ..status_cell(cell, marks) });
             row
         })
@@ -191,10 +191,10 @@ pub(crate) fn number_cell(
         Some(NumberState::Ok) | None => "",
     });
     TableCell {
-        text,
-        spread: printed.spread,
-        note: note_of(&reading),
-        marks: marks.of_metric(&cell.caveats, quantity.id()),
+        text: text.into(),
+        spread: printed.spread.into(),
+        note: note_of(&reading).into(),
+        marks: marks.of_metric(&cell.caveats, quantity.id()).into(),
         tone: match () {
             () if is_absent => Tone::Faint,
             () if is_invalid => Tone::Bad,
@@ -229,10 +229,9 @@ fn failed_cell(cell: &CellSummary) -> TableCell {
         .map(|(cause, n)| format!("{n} {}", untrusted::line(cause)))
         .collect();
     TableCell {
-        text: format!("{n_failed} of {}", cell.counts.scheduled),
-        note: causes.join(", "),
+        note: causes.join(", ").into(),
         tone: if n_failed > 0 { Tone::Bad } else { Tone::Plain },
-        ..TableCell::default()
+        ..TableCell::text(format!("{n_failed} of {}", cell.counts.scheduled))
     }
 }
 
@@ -251,11 +250,10 @@ pub(crate) fn status_cell(cell: &CellSummary, marks: &Marks) -> TableCell {
         CellStatus::Incomplete => (status.word().to_owned(), Tone::Bad),
     };
     TableCell {
-        text,
-        note: reasons(cell).join("; "),
-        marks: marks.of_all(&cell.caveats),
+        note: reasons(cell).join("; ").into(),
+        marks: marks.of_all(&cell.caveats).into(),
         tone,
-        ..TableCell::default()
+        ..TableCell::text(text)
     }
 }
 
@@ -291,7 +289,7 @@ mod tests {
         let headers: Vec<&str> =
             table.columns.iter().map(|column| column.header.as_str()).collect();
         let at = headers.iter().position(|header| *header == "TTFT p50").expect("its column");
-        assert!(table.rows.iter().any(|row| row[at].text == "n too small"), "{:?}", table.rows);
+        assert!(table.rows.iter().any(|row| &*row[at].text == "n too small"), "{:?}", table.rows);
         assert!(!headers.contains(&"TTFT p99"), "{headers:?}");
     }
 }

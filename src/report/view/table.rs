@@ -28,23 +28,24 @@ pub(crate) struct Column {
     pub rank: u8,
 }
 
-/// What stands in one place of a table.
+/// What stands in one place of a table. There may be a million of them, most of which have little
+/// more than a text: none has room to grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct TableCell {
     /// The text: a rounded number, or words.
-    pub text: String,
+    pub text: Box<str>,
     /// Uncertainty, `± 2.1` or `[50.1, 55.0]`; empty without.
-    pub spread: String,
+    pub spread: Box<str>,
     /// Count and estimator, for tooltips; may be empty.
-    pub note: String,
+    pub note: Box<str>,
     /// Numbers of the caveats that touch it.
-    pub marks: Vec<usize>,
+    pub marks: Box<[usize]>,
     /// How it is to be taken.
     pub tone: Tone,
     /// Name of its row's place, to which a page can be asked to go; mostly empty.
-    pub anchor: String,
+    pub anchor: Box<str>,
     /// What it leads to, relative to the run directory; mostly empty.
-    pub href: String,
+    pub href: Box<str>,
 }
 
 /// How a cell is to be taken; never the only sign of it.
@@ -86,18 +87,18 @@ impl Column {
 
 impl TableCell {
     /// A cell of words or a number without uncertainty.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<Box<str>>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// A cell that says that there is nothing.
-    pub(crate) fn faint(text: impl Into<String>) -> Self {
+    pub(crate) fn faint(text: impl Into<Box<str>>) -> Self {
         Self { text: text.into(), tone: Tone::Faint, ..Self::default() }
     }
 
     /// Returns text, uncertainty and marks in one line, as plain faces print them.
     pub(crate) fn line(&self) -> String {
-        let mut line = self.text.clone();
+        let mut line = String::from(&*self.text);
         if !self.spread.is_empty() {
             line.push(' ');
             line.push_str(&self.spread);

@@ -26,7 +26,7 @@ fn findings(found: &KeyFindings) -> ShapeView {
         .extend(found.engines.iter().map(|engine| Column::numbers(untrusted::line(engine), "", 0)));
     columns.push(Column::words("Winner", 0));
     let rows = found.findings.iter().map(|finding| {
-        let mut row = vec![TableCell::text(&finding.metric)];
+        let mut row = vec![TableCell::text(&*finding.metric)];
         for (at, side) in finding.sides.iter().enumerate() {
             let value = side.as_ref().and_then(|figure| figure.value);
             row.push(value.map_or_else(

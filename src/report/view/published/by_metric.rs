@@ -85,7 +85,7 @@ fn findings(published: &PublishedTable, cells: &[&CellSummary]) -> Table {
             match side.as_ref().and_then(|figure| figure.value) {
                 Some(value) => TableCell {
                     // The loads here may be others than the published ones.
-                    spread: finding.at.map_or_else(String::new, |load| format!("at {load}")),
+                    spread: finding.at.map(|load| format!("at {load}").into()).unwrap_or_default(),
                     ..TableCell::text(format!("{} {}", rounded(value), finding.unit))
                 },
                 None => TableCell::faint(ABSENT),

@@ -110,7 +110,7 @@ mod tests {
     fn every_column_says_from_what_it_follows_or_that_it_does_not() {
         let table = follows(&crate::published::table("tinyllama_gsm8k").unwrap());
         let told: Vec<String> = (table.rows.iter())
-            .map(|row| row.iter().map(|at| at.text.as_str()).collect::<Vec<_>>().join(" | "))
+            .map(|row| row.iter().map(|at| &*at.text).collect::<Vec<_>>().join(" | "))
             .collect();
         assert_eq!(
             told,

@@ -159,7 +159,7 @@ fn printed(published: &PublishedTable, row: &Row, at: usize) -> TableCell {
     };
     let column = published.columns[at].key;
     TableCell {
-        note: note(published, &row.name, column),
+        note: note(published, &row.name, column).into(),
         ..TableCell::text(untrusted::line(digits))
     }
 }
