@@ -367,8 +367,12 @@ impl Face {
 
     fn phase(&self, name: &str) -> Option<&Phase> {
         let (cell, _) = self.trial.as_ref()?;
-        let cell = self.plan.cells.iter().find(|known| known.id == *cell)?;
-        cell.phases.iter().find(|phase| phase.name == name)
+        self.planned(cell)?.phases.iter().find(|phase| phase.name == name)
+    }
+
+    /// Returns a cell of the plan, whose rows stand in its order.
+    fn planned(&self, cell: &CellId) -> Option<&Cell> {
+        self.plan.cells.get(self.rows.get_index_of(cell)?)
     }
 
     fn redraw(&mut self) {
@@ -415,8 +419,7 @@ impl Face {
         let (share, left) = running.course();
         let (ttft_ms, tpot_ms) = running.latencies();
         let name = self.trial.as_ref().map_or_else(String::new, |(cell, trial)| {
-            let planned = self.plan.cells.iter().find(|known| known.id == *cell);
-            let trial = planned.filter(|cell| cell.n_trials > 1).map(|_| format!(" trial {trial}"));
+            let trial = self.planned(cell).filter(|cell| cell.n_trials > 1).map(|_| format!(" trial {trial}"));
             self.name(cell).to_owned() + &trial.unwrap_or_default()
         });
         Line {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use indicatif::BinaryBytes;
@@ -51,6 +51,8 @@ pub(crate) struct Conductor<'a> {
     interrupt: Interrupt,
     credentials: &'a Credentials,
     notify: &'a (dyn Fn(Notice) + Sync),
+    /// Where each cell stands in the plan: it is asked for several times in each trial.
+    places: HashMap<CellId, usize>,
     /// Cells that are over, whatever their outcome.
     over: BTreeSet<CellId>,
     /// Trials that each unfinished cell still needs.
@@ -137,6 +139,7 @@ pub(crate) fn conduct<'a>(
 ) -> Result<Conducted, RunError> {
     let conductor = Conductor {
         plan: Cow::Borrowed(plan),
+        places: (0..).zip(&plan.cells).map(|(at, cell)| (cell.id.clone(), at)).collect(),
         prepared,
         writer,
         interrupt,
@@ -171,7 +174,7 @@ impl Conductor<'_> {
         self.event(RunEvent::RunStarted { resumed: done.is_resumed, n_cells })?;
         for record in &done.events {
             if let RunEvent::PointAdded { first, load } = &record.event {
-                self.plan.to_mut().add_point(first, *load);
+                self.add_point(first, *load);
             }
         }
         self.over.extend(done.failed.iter().cloned());
@@ -719,7 +722,7 @@ impl Conductor<'_> {
         for search in searches(&self.plan, &self.tried) {
             let (Some(load), true) = (search.next, self.is_over(&search)) else { continue };
             self.event(RunEvent::PointAdded { first: search.first.clone(), load })?;
-            let point = self.plan.to_mut().add_point(&search.first, load).cloned();
+            let point = self.add_point(&search.first, load);
             let point = point.expect("searches begin with cells of the plan");
             self.trials_left.insert(point.id.clone(), point.n_trials);
             points.push(point);
@@ -737,9 +740,16 @@ impl Conductor<'_> {
         tried.count() == search.points.len()
     }
 
+    /// Adds the cell that tries a load in a search.
+    fn add_point(&mut self, first: &CellId, load: f64) -> Option<Cell> {
+        let point = self.plan.to_mut().add_point(first, load)?.clone();
+        self.places.insert(point.id.clone(), self.plan.cells.len() - 1);
+        Some(point)
+    }
+
     fn cell(&self, id: &CellId) -> Cell {
-        let found = self.plan.cells.iter().find(|cell| cell.id == *id);
-        found.expect("sessions are made of the plan's cells").clone()
+        let at = self.places.get(id).expect("sessions are made of the plan's cells");
+        self.plan.cells[*at].clone()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::running::Engine;
 use crate::plan::launch::Launch;
-use crate::record::telemetry::{ProbeName, ProbeRecord, TelemetryRecord};
+use crate::record::telemetry::{ProbeName, ProbeRecord, TelemetryRecord, TelemetrySource};
 use crate::run::Notice;
 use crate::store::error::StoreError;
 use crate::store::writer::TrialWriter;
@@ -15,7 +15,7 @@ use crate::telemetry::gpu::{self, GpuProbe, Unseen};
 use crate::telemetry::host::HostProbe;
 use crate::telemetry::log_rates::LogRatesProbe;
 use crate::telemetry::process::{EnginePids, EngineProcessProbe};
-use crate::telemetry::prometheus::PrometheusProbe;
+use crate::telemetry::prometheus::{self, PrometheusProbe};
 use crate::telemetry::sampler::{Sampler, Samples};
 use crate::units::Nanos;
 
@@ -95,15 +95,22 @@ fn gone(probe: ProbeName) -> ProbeRecord {
     ProbeRecord { probe, n_due: 0, n_missed: 0, n_dropped: 0, is_gone: true }
 }
 
-/// Writes samples until the sampling ends, and tells observers of each.
+/// Writes samples until the sampling ends, and tells observers of each. Returns when the engine's
+/// metrics were last asked and told of no open request.
 pub(crate) fn write(
     samples: Samples,
     writer: &Mutex<TrialWriter>,
     notify: &dyn Fn(Notice),
-) -> Result<(), StoreError> {
+) -> Result<Option<Nanos>, StoreError> {
+    let mut drained = None;
     for sample in samples {
+        if sample.source == TelemetrySource::EngineMetrics
+            && prometheus::n_open(&sample.values).is_some_and(|n_open| n_open < 0.5)
+        {
+            drained = Some(sample.at);
+        }
         writer.lock().unwrap_or_else(PoisonError::into_inner).telemetry(&sample)?;
         notify(Notice::Sample(sample));
     }
-    Ok(())
+    Ok(drained)
 }

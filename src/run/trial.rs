@@ -74,6 +74,15 @@ impl TrialContext<'_> {
         if self.engine.was_drained_within(JUST_NOW) { Some(true) } else { self.drained() }
     }
 
+    /// As [`Self::drained`]; what the last sample told behind the load is not asked again.
+    fn drained_behind(&self, is_drained: bool) -> Option<bool> {
+        if is_drained {
+            self.engine.note_drained();
+            return Some(true);
+        }
+        self.drained()
+    }
+
     /// Waits until the engine has no open request, as far as its metrics tell.
     fn drained(&self) -> Option<bool> {
         self.engine.drained(DRAIN_LIMIT, &|| self.interrupt.is_raised())
@@ -133,7 +142,7 @@ pub(super) fn carry_out(
     let (report, failure, telemetry, written) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| match samples {
             Some(samples) => telemetry::write(samples, &writer, notify),
-            None => Ok(()),
+            None => Ok(None),
         });
         let (done, is_done) = sync_channel::<()>(1);
         let thread = scope.spawn(|| {
@@ -167,15 +176,16 @@ pub(super) fn carry_out(
             }
         };
         let report = thread.join().expect("the load generator does not panic");
+        let over_at = Nanos::from(epoch.instant().elapsed());
         let failure = watch.failure.take();
         if let (None, Some(sampler)) = (&failure, &sampling.sampler) {
             sampler.scrape();
         }
         let telemetry = sampling.finish(run_sampling);
         let written = writing.join().expect("the writer of samples does not panic");
-        told.map(|()| (report, failure, telemetry, written))
+        told.map(|()| (report, failure, telemetry, written.map(|at| at >= Some(over_at))))
     })?;
-    written?;
+    let is_drained = written?;
     let (report, clients) = report.map_err(in_cell)?;
     if let Some(error) = requests.failure() {
         let (cell, why) = (context.cell.name.clone(), error.to_string());
@@ -187,7 +197,7 @@ pub(super) fn carry_out(
     let is_told = failure.is_some();
     let failure = failure.or_else(|| context.engine.failure_after_load().map(Box::new));
     if failure.is_none() {
-        idle.after = context.drained();
+        idle.after = context.drained_behind(is_drained);
     }
     let end = finish(context, (dataset, idle, telemetry), writer, (report, clients), failure)?;
     if let TrialEnd::EngineFailed(failure) = &end

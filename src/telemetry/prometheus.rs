@@ -25,6 +25,14 @@ impl PrometheusProbe {
     }
 }
 
+/// Returns how many requests an engine has running and waiting; `None` where its metrics do not
+/// tell.
+pub(crate) fn n_open(values: &BTreeMap<Gauge, f64>) -> Option<f64> {
+    let gauges = [Gauge::RequestsRunning, Gauge::RequestsWaiting];
+    let told: Vec<f64> = gauges.iter().filter_map(|gauge| values.get(gauge).copied()).collect();
+    (!told.is_empty()).then(|| told.iter().sum())
+}
+
 impl Probe for PrometheusProbe {
     fn name(&self) -> ProbeName {
         ProbeName::EngineMetrics

@@ -195,6 +195,12 @@ impl Engine {
         at.is_some_and(|at| at.elapsed() <= limit)
     }
 
+    /// Takes note that its metrics just told of no open request.
+    pub fn note_drained(&self) {
+        let mut at = self.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some(Instant::now());
+    }
+
     /// Waits until the engine has neither running nor waiting requests.
     ///
     /// `Some(false)` when the limit passed first, or the caller wants to wait no longer; `None`
@@ -205,15 +211,9 @@ impl Engine {
         loop {
             let text = self.metrics_text()?.ok()?;
             let (values, _) = prometheus::pick(&prometheus::parse(&text), names);
-            let n_open: Vec<f64> = [Gauge::RequestsRunning, Gauge::RequestsWaiting]
-                .iter()
-                .filter_map(|gauge| values.get(gauge).copied())
-                .collect();
-            match n_open.iter().sum::<f64>() {
-                _ if n_open.is_empty() => return None,
-                sum if sum < 0.5 => {
-                    let mut at = self.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
-                    *at = Some(Instant::now());
+            match prometheus::n_open(&values)? {
+                n_open if n_open < 0.5 => {
+                    self.note_drained();
                     return Some(true);
                 }
                 _ if Instant::now() > deadline || stop_waiting() => return Some(false),
