@@ -50,6 +50,8 @@ pub(crate) struct RunAnalysis {
     pub environment: Environment,
     pub(crate) run: RunFacts,
     pub(crate) engines: Vec<EngineStart>,
+    /// How often an engine was ready, one that was attached to as well.
+    n_ready: usize,
     pub(crate) datasets: Vec<DatasetRecord>,
     pub(crate) series: BTreeMap<CellId, CellSeries>,
 }
@@ -116,6 +118,10 @@ impl RunAnalysis {
             environment,
             run: run_facts(reader, &events),
             engines: engine_starts(&events),
+            n_ready: events
+                .iter()
+                .filter(|it| matches!(it.event, RunEvent::EngineReady { .. }))
+                .count(),
             plan,
             summary,
             classes,
@@ -136,7 +142,7 @@ impl RunAnalysis {
 
     /// Whether any engine of the run ever answered.
     pub(crate) fn any_engine_was_ready(&self) -> bool {
-        self.engines.iter().any(|engine| engine.facts.is_some())
+        self.n_ready > 0
     }
 }
 

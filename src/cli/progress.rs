@@ -419,7 +419,10 @@ impl Face {
         let (share, left) = running.course();
         let (ttft_ms, tpot_ms) = running.latencies();
         let name = self.trial.as_ref().map_or_else(String::new, |(cell, trial)| {
-            let trial = self.planned(cell).filter(|cell| cell.n_trials > 1).map(|_| format!(" trial {trial}"));
+            let trial = self
+                .planned(cell)
+                .filter(|cell| cell.n_trials > 1)
+                .map(|_| format!(" trial {trial}"));
             self.name(cell).to_owned() + &trial.unwrap_or_default()
         });
         Line {

@@ -168,6 +168,8 @@ fn bound_of(rates: &[Rate], value: f64) -> Option<(f64, f64)> {
 
 const NO_COUNTS: &str =
     "no request has a token count: the engine sends no usage and no tokenizer is given";
+const NO_TPOT: &str =
+    "more than 1 % of the answers have no time per token, which is one of the objectives";
 const FEW_COUNTS: &str =
     "more than 1 % of the answers have no token count, and their time is in the window";
 /// Share of answers without a count up to which a rate of tokens is told, with a caveat: it is
@@ -280,6 +282,11 @@ pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
         inside(t, n_good as f64, n_good, None, |edge| edge.n_good as f64)
     });
     let sum = |of: fn(&Totals) -> u64| trials.iter().map(of).sum::<u64>();
+    if sum(|t| t.n_undecided) as f64 > UNKNOWN_SHARE * sum(|t| t.n_ok) as f64 {
+        figures.absent(MetricId::Goodput, NO_TPOT);
+        figures.absent(MetricId::GoodputShare, NO_TPOT);
+        return;
+    }
     figures.share(MetricId::GoodputShare, sum(|t| t.n_good), sum(|t| t.n_scheduled));
 }
 

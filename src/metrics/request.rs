@@ -91,7 +91,7 @@ impl Added {
 pub(crate) struct RequestMetrics {
     /// Whether the answer is complete: only then do its latencies count as such.
     pub is_ok: bool,
-    /// Instant of the first token event, from the trial's epoch.
+    /// Instant of the first token event, from the trial's epoch; absent of a whole answer.
     pub first_token_at: Option<Nanos>,
     /// Instant of the last token event.
     pub last_token_at: Option<Nanos>,
@@ -285,6 +285,11 @@ impl TokenEvents {
             added: Added::default(),
         };
         for event in token_events(record) {
+            if event.kind == EventKind::Whole {
+                found.n += 1;
+                (found.last, found.added.last) = (Some(event.at), event.slack);
+                continue;
+            }
             if found.first.is_none() {
                 found.in_first = event.tokens.map(|n| n.max(1));
             }
@@ -428,6 +433,7 @@ pub(crate) mod tests {
             headers: at.first().map(|&millis| Nanos::from_millis(millis)),
             events,
             done: at.last().map(|&millis| Nanos::from_millis(millis)),
+            ended: None,
             status: Some(200),
             stamps: StampSource::Kernel,
             usage: Some(usage(10, at.len() as u32)),

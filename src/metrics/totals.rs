@@ -30,6 +30,8 @@ pub(crate) struct Totals {
     pub n_ok: u64,
     /// Requests that met all SLOs.
     pub n_good: u64,
+    /// Complete answers of which nobody knows whether they did.
+    pub(crate) n_undecided: u64,
     /// Failures by kind.
     pub errors: BTreeMap<String, u64>,
     /// Words of the first failure of each kind.
@@ -138,7 +140,9 @@ impl Totals {
             Outcome::Ok => self.n_ok += 1,
         }
         let completed = Inwards::of(window, metrics.last_token_at, own.late + metrics.added.last);
-        let is_good = slo.is_some_and(|slo| is_good(slo, metrics));
+        let verdict = slo.map_or(Some(false), |slo| is_good(slo, metrics));
+        let is_good = verdict == Some(true);
+        self.n_undecided += u64::from(verdict.is_none());
         self.n_good += u64::from(is_good);
         self.inside.n_completed += u64::from(completed.as_stamped);
         self.inside.n_good += u64::from(completed.as_stamped && is_good);
@@ -187,7 +191,7 @@ impl Totals {
     }
 
     fn add_in_flight(&mut self, window: &Window, record: &RequestRecord, metrics: &RequestMetrics) {
-        if let (Some(sent), Some(end)) = (record.sent, record.done.or(metrics.last_token_at)) {
+        if let (Some(sent), Some(end)) = (record.sent, record.end().or(metrics.last_token_at)) {
             self.inside.in_flight_secs += window.overlap(sent, end).as_secs_f64();
         }
     }
@@ -200,7 +204,7 @@ impl Totals {
         let by_stream = |pause: Nanos| pause.as_secs_f64() / f64::from(n_streams);
         self.lost_secs += by_stream(window.overlap(record.scheduled, until));
         if window.to_the_end.is_none() {
-            let end = record.done.or_else(|| token_events(record).last().map(|event| event.at));
+            let end = record.end().or_else(|| token_events(record).last().map(|event| event.at));
             let busy = end.map_or(Nanos::ZERO, |end| window.overlap(until, end));
             *self.busy_secs.get_or_insert_default() += by_stream(busy);
         }
@@ -224,7 +228,12 @@ impl Totals {
             return;
         };
         self.prompt_tokens += u64::from(tokens);
-        let prefilled = Inwards::of(window, metrics.first_token_at, own.late + metrics.added.first);
+        // Of a whole answer nobody saw the first token.
+        let (at, added) = match metrics.first_token_at {
+            Some(first) => (Some(first), metrics.added.first),
+            None => (metrics.last_token_at, metrics.added.last),
+        };
+        let prefilled = Inwards::of(window, at, own.late + added);
         let counted = |counts: bool| if counts { u64::from(tokens) } else { 0 };
         self.inside.prompt_tokens += counted(prefilled.as_stamped);
         self.surely.prompt_tokens += counted(prefilled.surely);
@@ -372,7 +381,7 @@ pub(crate) fn cancel_kind(cause: CancelCause) -> &'static str {
 /// at least that.
 pub(crate) fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos> {
     match record.outcome {
-        Outcome::Cancelled(_) => record.done.unwrap_or(ended).checked_sub(record.sent?),
+        Outcome::Cancelled(_) => record.end().unwrap_or(ended).checked_sub(record.sent?),
         _ => None,
     }
 }

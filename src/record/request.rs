@@ -42,6 +42,9 @@ pub struct RequestRecord {
     pub events: Events,
     /// When `[DONE]` or the end of the body arrived.
     pub done: Option<Nanos>,
+    /// When it ended without that: it was cancelled, broke off or ran out of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Nanos>,
     /// HTTP status, if a response began.
     pub status: Option<u16>,
     /// Source of the stamps of arrival.
@@ -110,10 +113,15 @@ impl RequestRecord {
 }
 
 impl RequestRecord {
+    /// Returns when it ended, however it did.
+    pub(crate) fn end(&self) -> Option<Nanos> {
+        self.done.or(self.ended)
+    }
+
     /// Returns the last moment of which the record tells.
     pub(crate) fn last_stamp(&self) -> Nanos {
         let event = self.events.iter().last().map(|(at, _)| at);
-        let stamps = [self.sent, self.written, self.connected, self.headers, self.done, event];
+        let stamps = [self.sent, self.written, self.connected, self.headers, self.end(), event];
         stamps.into_iter().flatten().fold(self.scheduled, Nanos::max)
     }
 
@@ -127,6 +135,7 @@ impl RequestRecord {
             &mut self.connected,
             &mut self.headers,
             &mut self.done,
+            &mut self.ended,
         ] {
             at.iter_mut().for_each(move_to);
         }
@@ -180,6 +189,9 @@ pub enum EventKind {
     /// Part of a tool or function call.
     #[serde(rename = "t")]
     ToolCall,
+    /// A whole answer that was not streamed: when its first token came cannot be seen.
+    #[serde(rename = "w")]
+    Whole,
     /// An error object.
     #[serde(rename = "e")]
     Error,
@@ -194,7 +206,7 @@ pub enum EventKind {
 impl EventKind {
     /// Whether the event carries at least one generated token.
     pub fn is_token(self) -> bool {
-        matches!(self, Self::Content | Self::Reasoning | Self::ToolCall)
+        matches!(self, Self::Content | Self::Reasoning | Self::ToolCall | Self::Whole)
     }
 }
 
@@ -208,6 +220,12 @@ impl Events {
             Some((run_kind, length)) if *run_kind == kind => *length += 1,
             _ => self.kind_runs.push((kind, 1)),
         }
+    }
+
+    /// Notes that the events are those of an answer that came whole.
+    pub fn be_whole(&mut self) {
+        let of_tokens = self.kind_runs.iter_mut().filter(|(kind, _)| kind.is_token());
+        of_tokens.for_each(|(kind, _)| *kind = EventKind::Whole);
     }
 
     /// Notes that `n` events from a place on may have arrived up to `slack` before their stamp.

@@ -23,17 +23,21 @@ impl ListedModel {
     }
 }
 
-/// Returns the models of a list, as `OpenAI` (`data`) and Ollama (`models`) write it.
+/// Returns the models of a list, as `OpenAI` (`data`) and Ollama (`models`) write it, or that is
+/// nothing but a list.
 pub(in crate::engine) fn listed(body: &str) -> Vec<ListedModel> {
     let Ok(body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
-    let of = |list: &str| -> Vec<ListedModel> {
-        body.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(model).collect()
+    let of = |list: Option<&Value>| -> Vec<ListedModel> {
+        list.and_then(Value::as_array).into_iter().flatten().filter_map(model).collect()
     };
-    let found = of("data");
-    if found.is_empty() { of("models") } else { found }
+    let lists = [body.get("data"), body.get("models"), Some(&body)];
+    lists.into_iter().map(of).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 fn model(entry: &Value) -> Option<ListedModel> {
+    if let Some(id) = entry.as_str() {
+        return Some(ListedModel { id: id.to_owned(), others: Vec::new() });
+    }
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut names = ["id", "name", "model", "root"].into_iter().filter_map(text);
     let id = names.next()?;
@@ -55,6 +59,8 @@ mod tests {
         };
         assert_eq!(ids(r#"{"object":"list","data":[{"id":"a"},{"id":"b"}]}"#), ["a", "b"]);
         assert_eq!(ids(r#"{"models":[{"name":"llama3:8b"}]}"#), ["llama3:8b"]);
+        assert_eq!(ids(r#"[{"id":"org/a"},{"id":"b"}]"#), ["org/a", "b"]);
+        assert_eq!(ids(r#"{"data":["a"]}"#), ["a"]);
         assert!(ids("<html>").is_empty() && ids(r#"{"data":[{"object":"model"}]}"#).is_empty());
     }
 

@@ -186,6 +186,8 @@ impl Decoding {
         match parse(&body) {
             Ok(mut chunk) => {
                 self.answer.take_chunk(&mut chunk, at);
+                self.answer.events.be_whole();
+                self.answer.first_token_at = None;
                 self.answer.done_at = Some(at);
             }
             // A stream that did not look like one.

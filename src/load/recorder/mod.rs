@@ -187,6 +187,7 @@ impl<'a> Recorder<'a> {
             headers: timing.headers.map(|stamp| stamp.at),
             events: answer.events,
             done: answer.done_at.or(is_stamped.then_some(finished.ended)),
+            ended: (!is_stamped).then_some(finished.ended),
             status: head.map(|head| head.status),
             stamps: timing.stamps,
             usage: answer.usage,

@@ -11,7 +11,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::load::clock::Epoch;
 use crate::load::transport::client::{Client as _, Ending, Head, Inbox, Key, Stamp};
 use crate::load::transport::epoll::EpollClient;
-use crate::load::transport::socket::receive;
+use crate::load::transport::socket::{receive, stamping};
 use crate::units::Nanos;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -88,6 +88,7 @@ const STANDS_STILL: Duration = Duration::from_millis(50);
 /// CPU time of the write would tell of it.
 #[test]
 fn nothing_is_done_between_the_stamp_of_sending_and_the_write() {
+    let _stamping = stamping();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     setsockopt(&listener, sockopt::ReceiveTimestampns, &true).unwrap();
     let epoch = Epoch::now();
@@ -106,6 +107,7 @@ fn nothing_is_done_between_the_stamp_of_sending_and_the_write() {
 
 #[test]
 fn what_comes_while_the_thread_stands_still_does_not_make_other_arrivals_look_late() {
+    let _stamping = stamping();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let epoch = Epoch::now();
     let head = Bytes::from_static(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ");

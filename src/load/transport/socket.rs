@@ -89,6 +89,29 @@ pub(crate) fn is_our_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | EADDRNOTAVAIL | ENOBUFS | ENOMEM))
 }
 
+/// Returns a connection while which lives the kernel stamps what arrives. It begins to do so some time
+/// after the first socket asked for it, and later on a busy machine.
+#[cfg(test)]
+pub(crate) fn stamping() -> (TcpStream, TcpStream) {
+    use std::io::Write as _;
+    use std::time::{Duration, Instant};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut one = TcpStream::connect(listener.local_addr().expect("its port")).expect("open");
+    let (other, _) = listener.accept().expect("it is open");
+    setsockopt(&other, sockopt::ReceiveTimestampns, &true).expect("the option is there");
+    let begun = Instant::now();
+    loop {
+        one.write_all(b"x").expect("it is open");
+        let received = receive(&other, &mut [0; 8], &mut [0; 64]).expect("it is open");
+        if received.unix_ns.is_some() {
+            return (one, other);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "the kernel stamps nothing");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -168,9 +168,11 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use crate::load::transport::socket::stamping;
 
     #[test]
     fn what_a_read_brings_arrived_after_the_socket_was_seen_empty() {
+        let _stamping = stamping();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -58,6 +58,7 @@ pub(super) fn request(id: u64) -> RequestRecord {
         headers: Some(Nanos(id + 2)),
         events,
         done: Some(Nanos(200 + id)),
+        ended: None,
         status: Some(200),
         stamps: StampSource::Userspace,
         usage: None,
