@@ -126,9 +126,16 @@ impl ChatTemplate {
     }
 }
 
+/// What Python writes for some letters without a language set.
+const WHOLE: [(&str, &str); 3] =
+    [("%c", "%a %b %e %H:%M:%S %Y"), ("%x", "%m/%d/%y"), ("%X", "%H:%M:%S")];
+
 /// Writes a day as Python's `strftime` does.
 fn strftime(day: jiff::civil::Date, format: &str) -> Result<String, Error> {
-    jiff::fmt::strtime::format(format, day.at(0, 0, 0, 0))
+    let parts = format.split("%%").map(|part| {
+        WHOLE.iter().fold(part.to_owned(), |part, (letter, whole)| part.replace(letter, whole))
+    });
+    jiff::fmt::strtime::format(parts.collect::<Vec<_>>().join("%%"), day.at(0, 0, 0, 0))
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
 }
 
@@ -257,9 +264,9 @@ mod tests {
     fn the_day_is_that_of_the_run() {
         check(
             "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %} \
-             {{ strftime_now('%A, %B %-d, %Y at %H:%M') }}",
+             {{ strftime_now('%A, %B %-d, %Y at %H:%M') }} {{ strftime_now('%x %%c %c') }}",
             &[],
-            "05 Nov 2026 Thursday, November 5, 2026 at 00:00",
+            "05 Nov 2026 Thursday, November 5, 2026 at 00:00 11/05/26 %c Thu Nov  5 00:00:00 2026",
         );
         let told_none = template("{{ strftime_now is defined }}", "{}", "");
         assert_eq!(told_none.render(&messages(&[]), &Variables::new(), true).unwrap(), "False");

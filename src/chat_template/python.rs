@@ -11,19 +11,24 @@
 //! | `tojson` has a space behind comma and colon, keeps `<` and order, takes `indent` | none of it | [`to_json`] |
 //! | none and numbers are not iterable, texts are sequences | the other way round | [`is_iterable`], [`is_sequence`] |
 //! | what is undefined is as long as nothing, and an empty text to filters of texts | an error | [`length`], [`of_text`] |
-//! | `int` and `float` give 0, or their default, for what is no number | an error | [`int`], [`to_float`] |
+//! | `int` and `float` give 0, or their default, for what is no number; `int` takes a base | an error | [`int`], [`to_float`] |
+//! | `title` goes by words, `replace` takes a count, `indent` keeps a last line end and takes a text | not so | [`title`], [`replace`], [`indent`] |
 //! | `default` takes its arguments by name | an error | [`default`] |
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | methods that change a list or dictionary are refused | likewise | an unknown method |
 //! | tuples and ranges are written as `(1, 2)` and `range(0, 2)` | lists | lists still |
+//! | what is none is no list to go through, and no text is smaller than a number | nothing is in it, any order | likewise |
+//! | `[1, 2, 3][2:0:-1]` | `[3, 2, 1]` | likewise |
 //! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters that only web pages need | an error | an error still |
 
+mod filters;
 mod text;
 mod written;
 
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 
+use crate::chat_template::python::filters::{center, indent, int, of_text, replace, title, trim};
 use crate::chat_template::python::text::text_method;
 use crate::chat_template::python::written::{text_of, to_json, written};
 
@@ -37,7 +42,11 @@ pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_filter("d", default);
     environment.add_filter("int", int);
     environment.add_filter("float", to_float);
-    for name in ["upper", "lower", "title", "capitalize"] {
+    environment.add_filter("title", title);
+    environment.add_filter("indent", indent);
+    environment.add_filter("replace", replace);
+    environment.add_filter("center", center);
+    for name in ["upper", "lower", "capitalize"] {
         environment.add_filter(name, move |value: &Value| of_text(value, name));
     }
     environment.add_filter("trim", trim);
@@ -120,15 +129,32 @@ fn with_percent(tag: &str) -> String {
             continue;
         }
         let operand = operand.trim_start();
-        let length = operand_length(operand);
+        let length = filtered_length(operand);
         let arguments = &operand[..length];
+        let is_tuple = operand_length(operand) == length;
         let bare = arguments.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
+        let bare = bare.filter(|_| is_tuple);
         text.push_str("|format(");
         text.push_str(bare.unwrap_or(arguments));
         text.push(')');
         rest = &operand[length..];
     }
     text + rest
+}
+
+/// Returns the length of a value and of the filters behind it, which bind tighter than `%`.
+fn filtered_length(text: &str) -> usize {
+    let mut length = operand_length(text);
+    loop {
+        let rest = &text[length..];
+        let Some(filter) = rest.trim_start().strip_prefix('|') else { return length };
+        let filter = filter.trim_start();
+        let name = operand_length(filter);
+        if name == 0 {
+            return length;
+        }
+        length = text.len() - filter.len() + name;
+    }
 }
 
 /// Returns the length of a value: a name or text with what it is asked for, or a bracket.
@@ -176,24 +202,6 @@ fn default(
     Ok(if is_missing { other } else { value.clone() })
 }
 
-/// Returns the whole number that a value is or writes, else the default.
-fn int(value: &Value, default: Option<Value>) -> Value {
-    let of_float = |number: f64| number.is_finite().then(|| Value::from(number.trunc() as i128));
-    let of_text = |text: &str| {
-        let text = text.trim();
-        let whole = text.parse::<i128>().ok().map(Value::from);
-        whole.or_else(|| of_float(text.parse().ok()?))
-    };
-    let read = match (value.as_str(), value.kind()) {
-        (Some(text), _) => of_text(text),
-        (None, ValueKind::Bool) => Some(Value::from(i64::from(value.is_true()))),
-        (None, ValueKind::Number) if value.is_integer() => Some(value.clone()),
-        (None, ValueKind::Number) => f64::try_from(value.clone()).ok().and_then(of_float),
-        _ => None,
-    };
-    read.or(default).unwrap_or_else(|| Value::from(0))
-}
-
 /// Returns the number that a value is or writes, else the default.
 fn to_float(value: &Value, default: Option<Value>) -> Value {
     let read = match (value.as_str(), value.kind()) {
@@ -202,15 +210,6 @@ fn to_float(value: &Value, default: Option<Value>) -> Value {
         _ => f64::try_from(value.clone()).ok(),
     };
     read.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
-}
-
-/// Calls a method of texts for what a filter is given, whatever that is.
-fn of_text(value: &Value, method: &str) -> Result<Value, Error> {
-    text_method(&text_of(value)?, method, &[])
-}
-
-fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> {
-    text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])
 }
 
 fn is_iterable(value: &Value) -> bool {
@@ -241,6 +240,7 @@ fn method(
 
 fn list_method(value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     let (wanted,): (Value,) = match name {
+        "copy" => return from_args::<()>(args).map(|()| value.clone()),
         "index" | "count" => from_args(args)?,
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     };
@@ -262,6 +262,7 @@ fn dictionary_method(value: &Value, name: &str, args: &[Value]) -> Result<Value,
             let missing = || default.unwrap_or_else(|| Value::from(()));
             Ok(if found.is_undefined() { missing() } else { found })
         }
+        "copy" => from_args::<()>(args).map(|()| value.clone()),
         "keys" => Ok(value.try_iter()?.collect()),
         "values" => value
             .try_iter()?
@@ -332,6 +333,25 @@ mod tests {
             "{{ '%s is %d' % (x, n) }} {{ '%s' % x.upper() }} {{ '{} {}'.format(x, n) }}",
             "ab is 3 AB ab 3",
         );
+        check("{{ 'n=%s' % n|string|length }} {{ '%s' % (n + 1)|string }}|", "n=1 4|");
+        check(
+            "{{ \"they're bill's (ab)\"|title }} {{ \"they're\".title() }}",
+            "They're Bill's (Ab) They'Re",
+        );
+        check(
+            "{{ 'a\n b\n'|indent }}|{{ 'a\nb'|indent('> ', true) }}|{{ 'a\n\nb'|indent(2, blank=true) }}",
+            "a\n     b\n|> a\n> b|a\n  \n  b",
+        );
+        check("{{ 'aaa'|replace('a', 'b', 2) }} {{ 'ab'|center(6) }}|", "bba   ab  |");
+        check(
+            "{{ '0x1f'|int(0, 16) }} {{ '1_000'|int }} {{ ' 5 '|int }} {{ 'x'|int(7) }}",
+            "31 1000 5 7",
+        );
+        check(
+            "{{ '\x1f a\u{85}'.strip() }}| {{ 'Ab Cd'.istitle() }} {{ 'é'.isascii() }}",
+            "a| True False",
+        );
+        check("{{ {'a': 1}.copy() }} {{ [1].copy() }}", "{'a': 1} [1]");
         check("{{ n % 2 }}{% if n % 2 == 1 %}odd{% endif %}{# it's #}{{ '%' }}", "1odd%");
         check("a\r\n{{ x }}\rb", "a\nab\nb");
         check(

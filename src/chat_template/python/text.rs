@@ -11,7 +11,7 @@ pub(super) fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Valu
     Ok(match name {
         "strip" | "lstrip" | "rstrip" => {
             let (chars,): (Option<String>,) = from_args(args)?;
-            let is_cut = |c: char| chars.as_ref().map_or(c.is_whitespace(), |cut| cut.contains(c));
+            let is_cut = |c: char| chars.as_ref().map_or(is_space(c), |cut| cut.contains(c));
             Value::from(match name {
                 "strip" => text.trim_matches(is_cut),
                 "lstrip" => text.trim_start_matches(is_cut),
@@ -77,7 +77,9 @@ pub(super) fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Valu
         "isdigit" | "isdecimal" => Value::from(is_all(is_decimal)),
         "isalpha" => Value::from(is_all(char::is_alphabetic)),
         "isalnum" => Value::from(is_all(char::is_alphanumeric)),
-        "isspace" => Value::from(is_all(char::is_whitespace)),
+        "isspace" => Value::from(is_all(is_space)),
+        "isascii" => Value::from(text.is_ascii()),
+        "istitle" => Value::from(text.chars().any(char::is_alphabetic) && title(text) == text),
         "isupper" => Value::from(text != text.to_lowercase() && text == text.to_uppercase()),
         "islower" => Value::from(text != text.to_uppercase() && text == text.to_lowercase()),
         "format" => Value::from(format(FormatStyle::StrFormat, text, args)?),
@@ -112,6 +114,11 @@ fn searched(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
         }
         None => Ok(Value::from(-1)),
     }
+}
+
+/// Whether a character is white space to Python, to which the separators of ASCII are as well.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
 /// Whether a character is a digit: neither a fraction, nor raised, encircled or a letter.
@@ -158,7 +165,7 @@ fn slice(text: &str, from: Option<i64>, to: Option<i64>) -> Option<(usize, &str)
 }
 
 /// Cuts a text into lines and what ends them, as Python does.
-fn lines(text: &str) -> Vec<(&str, &str)> {
+pub(super) fn lines(text: &str) -> Vec<(&str, &str)> {
     const ENDS: [char; 10] = [
         '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
         '\u{2029}',
@@ -230,14 +237,18 @@ fn words(text: &str, n_cuts: usize, from_end: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     loop {
-        rest = if from_end { rest.trim_end() } else { rest.trim_start() };
+        rest = if from_end {
+            rest.trim_end_matches(is_space)
+        } else {
+            rest.trim_start_matches(is_space)
+        };
         if rest.is_empty() {
             break;
         }
         let cut = if from_end {
-            rest.char_indices().rev().find(|(_, c)| c.is_whitespace())
+            rest.char_indices().rev().find(|(_, c)| is_space(*c))
         } else {
-            rest.char_indices().find(|(_, c)| c.is_whitespace())
+            rest.char_indices().find(|(_, c)| is_space(*c))
         };
         let Some((at, c)) = cut.filter(|_| parts.len() < n_cuts) else {
             parts.push(rest);

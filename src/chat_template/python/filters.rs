@@ -1,0 +1,122 @@
+//! Filters of Jinja as Python has them.
+
+use minijinja::Error;
+use minijinja::value::{Kwargs, Value, ValueKind};
+
+use crate::chat_template::python::text::{is_space, lines, text_method};
+use crate::chat_template::python::written::text_of;
+
+/// Calls a method of texts for what a filter is given, whatever that is.
+pub(super) fn of_text(value: &Value, method: &str) -> Result<Value, Error> {
+    text_method(&text_of(value)?, method, &[])
+}
+
+pub(super) fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> {
+    text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])
+}
+
+/// Begins each word with a capital. Unlike the method of texts, it knows words by what stands
+/// between them: `They're`.
+pub(super) fn title(value: &Value) -> Result<String, Error> {
+    let (text, mut is_inside) = (text_of(value)?, false);
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_inside {
+            out.extend(c.to_lowercase());
+        } else {
+            out.extend(c.to_uppercase());
+        }
+        is_inside = !is_space(c) && !matches!(c, '-' | '(' | '{' | '[' | '<');
+    }
+    Ok(out)
+}
+
+pub(super) fn replace(
+    value: &Value,
+    from: Value,
+    to: Value,
+    count: Option<Value>,
+) -> Result<Value, Error> {
+    let args: Vec<Value> = [Some(from), Some(to), count].into_iter().flatten().collect();
+    text_method(&text_of(value)?, "replace", &args)
+}
+
+pub(super) fn center(value: &Value, width: Option<usize>) -> Result<Value, Error> {
+    text_method(&text_of(value)?, "center", &[Value::from(width.unwrap_or(80))])
+}
+
+/// Indents all lines but the first, by a number of blanks or by a text.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
+pub(super) fn indent(
+    value: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = width.or(options.get("width")?).unwrap_or_else(|| Value::from(4));
+    let first = first.or(options.get("first")?).unwrap_or(false);
+    let blank = blank.or(options.get("blank")?).unwrap_or(false);
+    options.assert_all_used()?;
+    let by = match width.as_str() {
+        Some(text) => text.to_owned(),
+        None => " ".repeat(usize::try_from(width).unwrap_or(0)),
+    };
+    // The line that ends the text is one as well.
+    let text = text_of(value)? + "\n";
+    let mut out = String::with_capacity(text.len());
+    for (at, (line, _)) in lines(&text).into_iter().enumerate() {
+        let is_indented = if at == 0 { first } else { blank || !line.is_empty() };
+        out.push_str(if at == 0 { "" } else { "\n" });
+        out.push_str(if is_indented { &by } else { "" });
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+/// Returns the whole number that a value is or writes, else the default.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
+pub(super) fn int(
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?);
+    let base = base.or(options.get("base")?).unwrap_or(10);
+    options.assert_all_used()?;
+    let of_float = |number: f64| number.is_finite().then(|| Value::from(number.trunc() as i128));
+    let of_text = |text: &str| {
+        let whole = whole_number(text.trim_matches(is_space), base).map(Value::from);
+        whole.or_else(|| of_float(text.trim_matches(is_space).parse().ok()?))
+    };
+    let read = match (value.as_str(), value.kind()) {
+        (Some(text), _) => of_text(text),
+        (None, ValueKind::Bool) => Some(Value::from(i64::from(value.is_true()))),
+        (None, ValueKind::Number) if value.is_integer() => Some(value.clone()),
+        (None, ValueKind::Number) => f64::try_from(value.clone()).ok().and_then(of_float),
+        _ => None,
+    };
+    Ok(read.or(default).unwrap_or_else(|| Value::from(0)))
+}
+
+/// Reads a whole number as Python writes one: `1_000`, and `0x1f` in base 16.
+fn whole_number(text: &str, base: u32) -> Option<i128> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let prefix = match base {
+        2 => "0b",
+        8 => "0o",
+        16 => "0x",
+        _ => "",
+    };
+    let has_prefix = digits.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix));
+    let digits = if has_prefix { &digits[prefix.len()..] } else { digits };
+    let is_plain = digits
+        .split('_')
+        .all(|part| !part.is_empty() && part.chars().all(|c| c.is_digit(base.clamp(2, 36))));
+    let number = i128::from_str_radix(&digits.replace('_', ""), base.clamp(2, 36)).ok();
+    number.filter(|_| is_plain).map(|number| sign * number)
+}
