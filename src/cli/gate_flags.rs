@@ -156,7 +156,9 @@ pub(crate) fn check(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
         match Condition::parse(text) {
             Err(error) => tell(format!("gate `{text}`: {error}"), help(&error)),
             Ok(condition) => {
-                if let Some((why, help)) = ungraded(plan, &condition.subject) {
+                let subject = &condition.subject;
+                if let Some((why, help)) = ungraded(plan, subject).or_else(|| unseen(plan, subject))
+                {
                     tell(format!("gate `{text}`: {why}"), Some(help));
                 }
             }
@@ -180,6 +182,24 @@ fn ungraded(plan: &Plan, subject: &Subject) -> Option<(String, String)> {
         let known = known.iter().map(String::as_str);
         let help = did_you_mean(name, known, "extractors of this scenario");
         (format!("no extractor is named `{name}`"), help.unwrap_or_default())
+    })
+}
+
+/// Returns why no cell of a plan can have a latency that only streams show, and what to do.
+fn unseen(plan: &Plan, subject: &Subject) -> Option<(String, String)> {
+    let is_of_streams = [
+        MetricId::Ttft,
+        MetricId::TtftScheduled,
+        MetricId::Ttfr,
+        MetricId::Ttfa,
+        MetricId::Tpot,
+        MetricId::Itl,
+    ]
+    .contains(&subject.metric());
+    let has_none = plan.cells.iter().all(|cell| !cell.request.stream);
+    (is_of_streams && has_none && !plan.cells.is_empty()).then(|| {
+        let why = "it cannot be seen in answers that are not streamed";
+        (why.to_owned(), "set `stream = true` in [request], or use `e2e`".to_owned())
     })
 }
 

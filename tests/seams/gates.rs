@@ -113,6 +113,11 @@ fn conditions_that_cannot_be_read_are_refused_before_anything_starts() {
     let usage = place.expect(2, &["report", "nowhere", "--fail-if", "ttft > 5ms"]);
     assert!(usage.contains("`ttft` is a distribution: write ttft.p50"), "{usage}");
 
+    let whole = SCENARIO.replace("max-tokens = 8\n", "max-tokens = 8\nstream = false\n");
+    place.write("s.toml", &whole);
+    let told = place.expect(78, &["check", "s.toml"]);
+    assert!(told.contains("not streamed") && told.contains("use `e2e`"), "{told}");
+
     place.write("s.toml", &format!("{SCENARIO}[score.a]\nextract = [\"strict\"]\nfloor = 0.7\n"));
     let told = place.expect(78, &["check", "s.toml"]);
     assert!(told.contains("unknown key `floor`"), "{told}");
