@@ -212,7 +212,10 @@ fn a_running_server_is_measured_by_its_url_alone_and_the_scenario_runs_again() {
 fn what_a_server_does_not_take_is_left_out() {
     let answers = |path: &str, body: &Value| match path {
         "/v1/models" => models(&["m"]),
-        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        "/v1/chat/completions" => {
+            let limit = body.get("max_tokens").or_else(|| body.get("max_completion_tokens"));
+            streamed(true, limit.and_then(Value::as_u64).unwrap())
+        }
         _ => (404, "{}".to_owned()),
     };
     finds(&server(answers), &[], &["ignore-eos", "model         = \"m\""], &["api ", "quirks"]);
@@ -226,6 +229,11 @@ fn what_a_server_does_not_take_is_left_out() {
         None => answers(path, body),
     });
     finds(&stricter, &[], &["omit = [\"stream_options\"]"], &["api "]);
+    let newer = server(move |path, body| match body.get("max_tokens") {
+        Some(_) => (400, json!({"error": {"message": "use 'max_completion_tokens'"}}).to_string()),
+        None => answers(path, body),
+    });
+    finds(&newer, &[], &["{ max-completion-tokens = true }"], &["omit"]);
 }
 
 #[test]

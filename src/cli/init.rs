@@ -100,6 +100,7 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
             is_listed: true,
             api_key_env: None,
             refused: Vec::new(),
+            takes_max_tokens: true,
             closes: false,
         },
         None => EngineChoice::Started {

@@ -34,6 +34,8 @@ pub(crate) enum EngineChoice {
         api_key_env: Option<String>,
         /// Fields of requests that it refuses.
         refused: Vec<&'static str>,
+        /// Whether it takes the limit of an answer as `max_tokens`.
+        takes_max_tokens: bool,
         /// Whether it closes connections without announcing it.
         closes: bool,
     },
@@ -105,7 +107,15 @@ impl Starter {
 
     fn write_engine(&self, text: &mut Text) {
         match &self.engine {
-            EngineChoice::Running { url, model, is_listed, api_key_env, refused, closes } => {
+            EngineChoice::Running {
+                url,
+                model,
+                is_listed,
+                api_key_env,
+                refused,
+                takes_max_tokens,
+                closes,
+            } => {
                 let what = "runs already: nothing is started, nothing stopped";
                 text.table(&format!("engine.{SERVER}"), what);
                 text.value("preset", "\"endpoint\"", "");
@@ -120,11 +130,12 @@ impl Starter {
                 let omit = joined(refused.iter().map(|field| quoted(field)));
                 let quirks = [
                     (!refused.is_empty()).then(|| format!("omit = {omit}")),
+                    (!takes_max_tokens).then(|| "max-completion-tokens = true".to_owned()),
                     closes.then(|| "no-reuse = true".to_owned()),
                 ];
                 let quirks: Vec<String> = quirks.into_iter().flatten().collect();
                 if !quirks.is_empty() {
-                    let what = "fields that it refuses; a connection that it closes unannounced";
+                    let what = "what it refuses, names otherwise, or closes unannounced";
                     text.value("quirks", &format!("{{ {} }}", quirks.join(", ")), what);
                 }
             }

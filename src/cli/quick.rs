@@ -226,6 +226,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             is_listed: true,
             api_key_env: args.api_key_env.clone(),
             refused: Vec::new(),
+            takes_max_tokens: true,
             closes: false,
         },
         data,
@@ -297,6 +298,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         } else {
             vec!["stream_options"]
         },
+        takes_max_tokens: spoken.takes_max_tokens,
         closes,
     };
     Ok(starter)

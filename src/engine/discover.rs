@@ -37,6 +37,8 @@ const CLOSE: &[u8] = b"connection: close";
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Time in which a server that closes its connections has done so.
 const CLOSING_TAKES: Duration = Duration::from_millis(300);
+/// The field of the limit that some servers take, and name where they refuse the older one.
+const NEWER_LIMIT: &str = "max_completion_tokens";
 /// Bodies by which a request is refused for what it holds, not for where it goes.
 const REFUSES_BODY: [u16; 2] = [400, 422];
 
@@ -70,6 +72,8 @@ pub struct Spoken {
     pub takes_ignore_eos: bool,
     /// Whether it takes `stream_options`.
     pub takes_stream_options: bool,
+    /// Whether it takes `max_tokens`; else `max_completion_tokens`.
+    pub takes_max_tokens: bool,
     /// Time that the answer took.
     pub took: Nanos,
     /// Output tokens of the answer, where the server counted them.
@@ -139,17 +143,25 @@ impl<'a> Server<'a> {
         for (api, path) in
             [(Api::Chat, "/v1/chat/completions"), (Api::Completions, "/v1/completions")]
         {
+            let mut takes_max_tokens = true;
             for form in FORMS {
-                let spoken = Spoken {
+                let mut spoken = Spoken {
                     api,
                     path,
                     stream: form.stream,
                     takes_ignore_eos: form.ignore_eos,
                     takes_stream_options: form.stream_options,
+                    takes_max_tokens,
                     took: Nanos::ZERO,
                     output_tokens: None,
                 };
-                match self.ask(&spoken, question, on_wait)? {
+                let mut reply = self.ask(&spoken, question, on_wait)?;
+                if matches!(&reply, Reply::RefusesBody(why) if takes_max_tokens && why.contains(NEWER_LIMIT))
+                {
+                    (takes_max_tokens, spoken.takes_max_tokens) = (false, false);
+                    reply = self.ask(&spoken, question, on_wait)?;
+                }
+                match reply {
                     Reply::Tokens { took, output_tokens } => {
                         return Ok(Spoken { took, output_tokens, ..spoken });
                     }
@@ -315,6 +327,8 @@ fn body_of(spoken: &Spoken, question: Question<'_>) -> Value {
         stream: Some(spoken.stream),
         stream_options: spoken.takes_stream_options.then_some(options),
         ignore_eos: spoken.takes_ignore_eos.then_some(true),
+        max_tokens: spoken.takes_max_tokens.then_some(question.max_tokens),
+        max_completion_tokens: (!spoken.takes_max_tokens).then_some(question.max_tokens),
         ..probe::greedy(spoken.api, question.model, question.prompt, question.max_tokens)
     };
     serde_json::to_value(request).expect("texts and finite numbers are JSON")

@@ -20,7 +20,8 @@ pub(super) struct BodyTemplate {
     head: Vec<u8>,
     /// `,"temperature":0.0,…}`
     tail: Vec<u8>,
-    sends_max_tokens: bool,
+    /// The field of the output length; none where the engine is sent none.
+    limit_field: Option<&'static str>,
     /// `max_completion_tokens` of the scenario's own fields.
     other_limit: Option<u32>,
 }
@@ -75,12 +76,16 @@ impl BodyTemplate {
             }
         }
         tail.push(b'}');
-        let sends_max_tokens = !launch.quirks.omit.iter().any(|name| name == "max_tokens");
+        let quirks = &launch.quirks;
+        let limit_field =
+            if quirks.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+        let limit_field =
+            (!quirks.omit.iter().any(|name| name == limit_field)).then_some(limit_field);
         let other_limit = rest
             .iter()
             .find(|(name, _)| name == "max_completion_tokens")
             .and_then(|(_, value)| u32::try_from(value.as_u64()?).ok());
-        Ok(Self { head, tail, sends_max_tokens, other_limit })
+        Ok(Self { head, tail, limit_field, other_limit })
     }
 
     /// Writes one body.
@@ -94,9 +99,9 @@ impl BodyTemplate {
             Asked::Text(text) => write_field(&mut body, "prompt", text),
             Asked::Tokens(tokens) => write_field(&mut body, "prompt", tokens),
         }
-        if let Some(max_tokens) = max_tokens.filter(|_| self.sends_max_tokens) {
+        if let (Some(max_tokens), Some(field)) = (max_tokens, self.limit_field) {
             body.push(b',');
-            write_field(&mut body, "max_tokens", &max_tokens);
+            write_field(&mut body, field, &max_tokens);
         }
         body.extend_from_slice(&self.tail);
         body.into()
@@ -106,7 +111,7 @@ impl BodyTemplate {
     ///
     /// Where the engine is not sent that field, one that the scenario adds itself counts.
     pub(super) fn limit(&self, max_tokens: Option<u32>) -> Option<u32> {
-        if self.sends_max_tokens { max_tokens } else { self.other_limit }
+        if self.limit_field.is_some() { max_tokens } else { self.other_limit }
     }
 }
 

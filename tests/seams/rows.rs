@@ -538,7 +538,7 @@ version = ["{{ program }}", "--version"]
 help = ["{{ program }}", "--help"]
 held-against = ["1.0"]
 configuration = { "/v1/models" = { "/data/0/id" = "served" } }
-quirks = { no-done = true, no-reuse = true, omit = ["seed"] }
+quirks = { no-done = true, no-reuse = true, max-completion-tokens = true, omit = ["seed"] }
 [dataset.q]
 source = "jsonl"
 location = "./q.jsonl"

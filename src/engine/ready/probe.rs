@@ -140,6 +140,11 @@ fn body(launch: &Launch, request: &ProbeRequest) -> Value {
     };
     let mut body = serde_json::to_value(asked).expect("texts and finite numbers are JSON");
     let fields = body.as_object_mut().expect("the body is an object");
+    if launch.quirks.max_completion_tokens
+        && let Some(limit) = fields.remove("max_tokens")
+    {
+        fields.insert("max_completion_tokens".to_owned(), limit);
+    }
     for name in &launch.quirks.omit {
         fields.remove(name);
     }

@@ -274,6 +274,10 @@ table! {
         pub continuous_usage [
             default, alias = "continuous-usage", skip_serializing_if = "std::ops::Not::not"
         ]: bool,
+        /// It takes the limit of an answer as `max_completion_tokens`, and no `max_tokens`.
+        pub max_completion_tokens [
+            default, alias = "max-completion-tokens", skip_serializing_if = "std::ops::Not::not"
+        ]: bool,
         /// Body fields that it refuses, left out of requests.
         pub omit [default]: Vec<String>,
     }
