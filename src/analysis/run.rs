@@ -17,6 +17,7 @@ use crate::metrics::accumulate::CellAccumulator;
 use crate::metrics::compare::Comparison;
 use crate::metrics::compare::sides::within;
 use crate::metrics::gates;
+use crate::metrics::neighbours::EngineTimes;
 use crate::metrics::summarise::{run_caveat, summary};
 use crate::metrics::summary::{Caveat, CellSummary, Summary};
 use crate::metrics::wall_time::{TimesByTrial, TrialTimes, wall_time};
@@ -75,8 +76,10 @@ impl RunAnalysis {
         let mut datasets: Vec<DatasetRecord> = Vec::new();
         let mut times = TimesByTrial::new();
         let mut golds = RunGolds::new(reader);
+        let engine_times = engine_times(reader, &events);
         for cell in &plan.cells {
-            let mut analysed = analyse_cell(reader, &plan, cell, &by_owner, &mut golds)?;
+            let owned = (&by_owner, &engine_times);
+            let mut analysed = analyse_cell(reader, &plan, cell, owned, &mut golds)?;
             let known = starts.entry(&cell.launch).or_insert_with(|| analysed.summary.load.clone());
             if *known == analysed.summary.load {
                 analysed.summary.load = Arc::clone(known);
@@ -167,7 +170,8 @@ pub(crate) fn cell_summary(
 ) -> Result<CellSummary, StoreError> {
     let events = reader.events()?.collect::<Result<Vec<_>, _>>()?;
     let events = EventsByOwner::of(&events);
-    Ok(analyse_cell(reader, plan, cell, &events, &mut RunGolds::new(reader))?.summary)
+    let alone = EngineTimes::default();
+    Ok(analyse_cell(reader, plan, cell, (&events, &alone), &mut RunGolds::new(reader))?.summary)
 }
 
 struct CellAnalysis {
@@ -214,7 +218,7 @@ fn analyse_cell(
     reader: &RunReader,
     plan: &Plan,
     cell: &Cell,
-    events: &EventsByOwner<'_>,
+    (events, engine_times): (&EventsByOwner<'_>, &EngineTimes),
     golds: &mut RunGolds<'_>,
 ) -> Result<CellAnalysis, StoreError> {
     let mut accumulator = CellAccumulator::new(plan, cell);
@@ -245,6 +249,7 @@ fn analyse_cell(
     for trial in &trials {
         let window = Window::of(&trial.record, cell);
         accumulator.begin_trial(&trial.record);
+        accumulator.beside(engine_times.beside(&cell.launch, &trial.record, plan));
         series.begin_trial(&window);
         for exchange in exchanges(trial)? {
             let (request, output) = exchange?;
@@ -280,6 +285,16 @@ fn analyse_cell(
         series,
         datasets: trials.into_iter().filter_map(|trial| trial.record.dataset).collect(),
     })
+}
+
+/// Returns when engines ran, where a run had several at once on this machine.
+fn engine_times(reader: &RunReader, events: &[EventRecord]) -> EngineTimes {
+    let begun = reader.manifest().invocation.as_ref();
+    if begun.is_some_and(|begun| begun.side_by_side) {
+        EngineTimes::of(events, reader.is_in_progress())
+    } else {
+        EngineTimes::default()
+    }
 }
 
 /// Whether the last session of the run came to its end without being interrupted.

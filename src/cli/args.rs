@@ -258,6 +258,9 @@ pub(crate) struct ResumeArgs {
     /// Measure cells again that failed, or whose numbers are INVALID; three times at most.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     pub(crate) retry: Vec<Retry>,
+    /// Process that started this one, to be killed with it.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) with_parent: Option<i32>,
     #[command(flatten)]
     pub(crate) ends: EndArgs,
 }
@@ -274,10 +277,10 @@ pub(crate) enum Retry {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  bench status /shared/sweep --watch")]
 pub(crate) struct StatusArgs {
-    /// Run directory of `bench run --slurm`.
+    /// Run directory of `bench run --slurm`, or of a scenario with `parallel`.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Look again until no task waits or runs; what changed is printed.
+    /// Look again until nothing waits or runs; what changed is printed.
     #[arg(long, short)]
     pub(crate) watch: bool,
     /// Seconds between two looks of --watch.

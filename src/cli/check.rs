@@ -6,7 +6,7 @@ use crate::cli::args::{CheckArgs, Colour};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::scenario_file::{self, Examined};
-use crate::cli::{check_data, check_paths, check_samples, output};
+use crate::cli::{check_data, check_paths, check_samples, output, side_by_side};
 
 /// Checks several scenarios; one bad file does not hide the mistakes of the next.
 pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
@@ -51,5 +51,7 @@ fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize, Vec<Stri
     seen.extend(check_samples::look(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();
-    (examined, n_cells, data.lines)
+    let beside = side_by_side::lines(&expanded.plan);
+    let lines = beside.lines().map(str::to_owned).chain(data.lines).collect();
+    (examined, n_cells, lines)
 }

@@ -189,10 +189,17 @@ fn limits() -> String {
     )
 }
 
-/// Returns the run directories in the folder; none if it does not exist.
+/// Returns a run directory, and those of its shares where they are measured apart.
+fn with_shares(run: PathBuf) -> Vec<PathBuf> {
+    let shares = std::fs::read_dir(RunDir::at(&run).jobs()).into_iter().flatten();
+    let shares: Vec<PathBuf> = shares.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    [vec![run], shares].concat()
+}
+
+/// Returns the run directories in the folder, those of shares included; none if it does not exist.
 fn run_dirs(args: &DoctorArgs) -> Result<Vec<PathBuf>, Failure> {
     if args.runs.join("run.json").exists() {
-        return Ok(vec![args.runs.clone()]);
+        return Ok(with_shares(args.runs.clone()));
     }
     let entries = match std::fs::read_dir(&args.runs) {
         Ok(entries) => entries,
@@ -203,7 +210,7 @@ fn run_dirs(args: &DoctorArgs) -> Result<Vec<PathBuf>, Failure> {
     };
     Ok(entries
         .filter_map(Result::ok)
-        .map(|entry| entry.path())
+        .flat_map(|entry| with_shares(entry.path()))
         // Who works on a run ends its engines.
         .filter(|path| path.is_dir() && !RunLock::is_held(&RunDir::at(path)))
         .collect())

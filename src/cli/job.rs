@@ -33,6 +33,7 @@ impl Job {
         let invocation = Invocation {
             calibrates: false,
             slurm: false,
+            side_by_side: false,
             scenario: scenario.to_owned(),
             cwd: std::env::current_dir().unwrap_or_default(),
             program: bench_exe,

@@ -44,10 +44,13 @@ mod resume;
 mod retry;
 mod reuse;
 mod run;
+mod run_command;
 mod scenario_file;
 mod score;
 mod scores;
 mod screen;
+mod shares;
+mod side_by_side;
 mod signals;
 mod slurm;
 #[cfg(test)]
@@ -66,6 +69,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::args::{Cli, Colour, Command, PlanArgs, SchemaOf, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::shares::merged_run;
 use crate::run::clients;
 use crate::secrets::redact::Redactor;
 use crate::{engine, serve};
@@ -105,10 +109,10 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let colour = cli.color;
-    slurm::merged_run::update(&read_by(&cli.command));
+    merged_run::update(&read_by(&cli.command));
     match cli.command {
         Command::Run(args) if args.slurm => slurm::submit::run(&args, colour),
-        Command::Run(args) => run::run(&args, colour),
+        Command::Run(args) => run_command::run(&args, colour),
         Command::Quick(args) => quick::quick(args, colour),
         Command::Resume(args) => resume::resume(&args, colour),
         Command::Bundle(args) => bundle::pack(&args),
@@ -196,7 +200,7 @@ fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
     let data = check_data::look_at_plan(scenario, &planned.plan, &args.scenario.scenario);
     let not_read = data.found.iter().map(|found| found.message.clone());
     let lines = data.lines.into_iter().chain(not_read).map(|line| line + "\n");
-    print(&(plan + &lines.collect::<String>()))
+    print(&(plan + &side_by_side::lines(&planned.plan) + &lines.collect::<String>()))
 }
 
 fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {

@@ -13,8 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::new_scenario::{
     DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
 };
-use crate::cli::run::{self, Begin};
-use crate::cli::{output, presets, scenario_file, typed};
+use crate::cli::run::Begin;
+use crate::cli::{output, presets, scenario_file, side_by_side, typed};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{NoOffer, Question, Server, Spoken};
@@ -60,8 +60,13 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
     // In this directory, so that paths in it are those of the command line.
     let path = typed::absolute(Path::new("quick.toml"));
     let planned = scenario_file::plan_text(&path, &text, None, &args.sets)?;
-    let (exit, analysis) =
-        run::carry_out(planned, &path, Begin::New(args.out.as_deref()), &args.ends, colour)?;
+    let (exit, analysis) = side_by_side::carry_out(
+        planned,
+        &path,
+        Begin::New(args.out.as_deref()),
+        &args.ends,
+        colour,
+    )?;
     if is_told(args) {
         let written = typed::path(&analysis.dir.join("scenario.toml"));
         output::message(&format!(

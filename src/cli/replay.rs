@@ -53,6 +53,7 @@ fn place_of(bundle: &Path) -> PathBuf {
 fn job(unpacked: &Unpacked) -> Result<Job, Failure> {
     let mut job = resume::stored(&unpacked.run)?;
     job.invocation.slurm = false;
+    job.invocation.side_by_side = false;
     job.invocation.calibrates = false;
     job.template = std::fs::read_to_string(RunDir::at(&unpacked.run).template()).ok();
     take_data(&mut job.plan, &unpacked.data);

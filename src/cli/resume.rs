@@ -8,7 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::run::Begin;
 use crate::cli::typed;
-use crate::cli::{calibrate, gate_flags, output, run, scenario_file, slurm};
+use crate::cli::{calibrate, gate_flags, output, run, scenario_file, side_by_side, slurm};
+use crate::engine::process::end_with;
 use crate::plan::Plan;
 use crate::plan::paths::Host;
 use crate::store::error::StoreError;
@@ -17,8 +18,17 @@ use crate::store::run_dir::{Invocation, RunDir};
 
 /// Goes on with a run as it was begun, from its directory alone.
 pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure> {
+    if let Some(parent) = args.with_parent {
+        end_with(parent).map_err(|source| {
+            let message = format!("failed to bind this process to {parent}: {source}");
+            Failure::new(Exit::Internal, message)
+        })?;
+    }
     let dir = typed::absolute(&args.dir);
     if let Some(exit) = slurm::submit::resume(&dir, &args.retry)? {
+        return Ok(exit);
+    }
+    if let Some(exit) = side_by_side::resume(&dir, &args.retry, &args.ends, colour)? {
         return Ok(exit);
     }
     let mut job = stored(&dir)?;

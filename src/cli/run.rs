@@ -1,10 +1,10 @@
-//! `bench run`: the main job.
+//! Carries out a plan in this process: the main job.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, Retry, RunArgs};
+use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, Retry};
 use crate::cli::download_progress::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -14,7 +14,6 @@ use crate::cli::progress_line::folded;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::screen::{self, Stage};
 use crate::cli::signals::LastWords;
-use crate::cli::slurm::merged_run;
 use crate::cli::{assets, check_paths, gate_flags, kept_cells, output, publish, reuse, typed};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
@@ -30,37 +29,8 @@ use crate::run::conduct::{self, Conducted, Done};
 use crate::run::prepare::{self, Begun, Listener, Prepared, Taking};
 use crate::store::calibration;
 use crate::store::reader::RunReader;
-use crate::store::run_dir::RunDir;
 use crate::store::writer::RunWriter;
 use crate::telemetry;
-
-/// Measures a scenario and reports.
-pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
-    let mut planned = scenario_file::plan(&args.scenario)?;
-    if args.dry_run {
-        warn(&planned, colour);
-        gate_flags::add(&mut planned.plan, &args.ends.gates)?;
-        output::data(&crate::plan::render::render(
-            &planned.plan,
-            &scenario_file::skips(&planned.plan),
-        ))?;
-        return Ok(Exit::Ok);
-    }
-    let begin = match (&args.resume, &args.out) {
-        // Killed before it began, it holds nothing to go on with.
-        (Some(dir), _) if RunDir::at(dir).is_unfinished().unwrap_or(false) => Begin::New(Some(dir)),
-        (Some(dir), _) => {
-            merged_run::refuse_here(dir)?;
-            Begin::GoOn(dir, &args.retry)
-        }
-        (None, out) => match &args.reuse {
-            Some(from) => Begin::Reusing(out.as_deref(), from),
-            None => Begin::New(out.as_deref()),
-        },
-    };
-    let path = scenario_file::place(&args.scenario.scenario);
-    carry_out(planned, path, begin, &args.ends, colour).map(|(exit, _)| exit)
-}
 
 pub(crate) fn warn(planned: &Planned, colour: Colour) {
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
@@ -257,17 +227,22 @@ fn conclude(
     }
     report(&analysis, colour)?;
     if interrupted.is_some() {
-        let (n_measured, n_cells) = analysis.summary.progress();
-        output::message(&format!(
-            "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
-            typed::resume(&dir)
-        ));
+        tell_interrupted(&analysis);
     }
     Ok((exit, analysis))
 }
 
+/// Says what is kept of a run that was interrupted, and how to go on.
+pub(crate) fn tell_interrupted(analysis: &RunAnalysis) {
+    let (n_measured, n_cells) = analysis.summary.progress();
+    output::message(&format!(
+        "interrupted; {n_measured} of {n_cells} cells are kept; go on with: {}",
+        typed::resume(&analysis.dir)
+    ));
+}
+
 /// Writes the report and prints it.
-fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
+pub(crate) fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
     let view = publish::view(analysis);
     publish::write_files(analysis, &view)?;
     let (width, is_coloured) = output::stdout_form(colour);
@@ -276,7 +251,7 @@ fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
 }
 
 /// Finds the exit code that the cells deserve.
-fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit {
+pub(crate) fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArgs) -> Exit {
     let fails = |kind: FailOn| args.fail_on.contains(&kind);
     let mut exit = Exit::Ok;
     for cell in &summary.cells {

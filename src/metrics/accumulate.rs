@@ -1,6 +1,6 @@
 //! Records of one cell in, its summary out; until then four bytes for each request and metric.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metrics::bounds;
 use crate::metrics::bounds_held::BoundsHeld;
@@ -204,6 +204,11 @@ impl<'a> CellAccumulator<'a> {
         }
         self.evidence.engine(facts);
         self.facts = Some(facts.clone());
+    }
+
+    /// Takes the engines in that ran beside a trial.
+    pub(crate) fn beside(&mut self, engines: BTreeSet<String>) {
+        self.evidence.beside(engines);
     }
 
     /// Takes a stop of the cell's engine in.

@@ -79,6 +79,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     answers::not_answered,
     answers::gave_up,
     environment::foreign_processes,
+    environment::beside_engines,
     environment::busy_engine,
     environment::hidden_engine,
     environment::survivors,
@@ -232,6 +233,7 @@ mod tests {
             n_gave_up: 1,
             repeats: (200, 6),
             engine_excess: 0.1,
+            beside: (["sglang".to_owned(), "vllm fp8".to_owned()].into(), 1),
             n_busy: 1,
             unanswered: (3, 100),
             findings: Findings::of_everything(),
@@ -341,6 +343,7 @@ mod tests {
         not-answered: 3 of 100 items have no answer because their requests failed or were cancelled
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed
         foreign-gpu-processes: foreign processes on the GPUs: 1, such as 4711 python
+        beside-engines: 1 of 1 trials were measured beside other engines: sglang, vllm fp8
         engine-busy: the engine had open requests before or after 1 of 1 trials
         engine-hidden: the engine's processes cannot be seen: it belongs to another user
         survivors: the engine's stop left behind: 4712 worker, 3.00 GiB of device memory

@@ -159,6 +159,8 @@ pub(crate) struct Evidence {
     pub n_trials_planned: u32,
     /// Processes on the GPUs that are not ours.
     pub foreign_gpu_processes: BTreeSet<String>,
+    /// Engines that ran beside trials, and the number of these.
+    pub(crate) beside: (BTreeSet<String>, u32),
     /// Trials before or after which the engine had open requests.
     pub n_busy: u32,
     /// Processes that outlived the engine's stop.
@@ -369,6 +371,11 @@ impl Evidence {
 
     pub(crate) fn engine(&mut self, facts: &EngineFacts) {
         self.foreign_gpu_processes.extend(facts.foreign_gpu_processes.iter().cloned());
+    }
+
+    pub(crate) fn beside(&mut self, engines: BTreeSet<String>) {
+        self.beside.1 += u32::from(!engines.is_empty());
+        self.beside.0.extend(engines);
     }
 
     pub(crate) fn stopped(&mut self, stop: &StopRecord) {

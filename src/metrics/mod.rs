@@ -31,6 +31,7 @@ pub(crate) mod history;
 mod latencies;
 pub(crate) mod load_search;
 mod load_time;
+pub(crate) mod neighbours;
 mod per_trial;
 pub(crate) mod quantity;
 pub(crate) mod reference_cell;

@@ -242,7 +242,8 @@ fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
         .filter(|planned| measured.contains(&planned.id))
         .map(|planned| &planned.launch)
         .collect();
-    if plan.order == TrialOrder::Interleaved || launches.len() < 2 {
+    let is_told = |cell: &CellSummary| cell.caveats.iter().any(|it| &*it.code == "beside-engines");
+    if plan.order == TrialOrder::Interleaved || launches.len() < 2 || cells.iter().any(is_told) {
         return Vec::new();
     }
     let name_of = |launch: &&LaunchId| plan.launches.get(*launch).map(|it| it.engine.as_str());

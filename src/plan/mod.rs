@@ -14,6 +14,7 @@ pub mod paths;
 pub(crate) mod phases;
 pub mod render;
 pub mod search;
+pub(crate) mod share;
 pub(crate) mod stays;
 pub(crate) mod sweeps;
 pub(crate) mod template;
@@ -30,7 +31,7 @@ use crate::plan::cell::{Cell, DatasetPlan, ScorePlan, ValidityLimits};
 use crate::plan::gate::GatePlan;
 use crate::plan::launch::Launch;
 use crate::plan::search::SearchPlan;
-pub use crate::scenario::spec::{ClientsSpec, CompareSpec, SkipAfter, TrialOrder};
+pub use crate::scenario::spec::{ClientsSpec, CompareSpec, Parallel, SkipAfter, TrialOrder};
 use crate::seed::Seed;
 use crate::units::Nanos;
 
@@ -79,6 +80,10 @@ pub struct Plan {
     /// Whether the next engine's model files are read while one is measured.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefetch: bool,
+    /// What tells engines apart that may be measured side by side; absent where each is measured
+    /// alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<Parallel>,
     /// Further processes that share the load of each trial, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsSpec>,

@@ -8,6 +8,7 @@
 mod busy_machine;
 pub(crate) mod clients;
 pub(crate) mod conduct;
+pub(crate) mod devices;
 mod disk_watch;
 mod engine_tokens;
 pub(crate) mod input_drift;

@@ -6,8 +6,8 @@ use std::path::Path;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::plan::render::shell_word;
+use crate::plan::share::Share;
 use crate::scenario::spec::SlurmSpec;
-use crate::slurm::share::Share;
 use crate::units::Nanos;
 
 /// The program's template: `scenarios/slurm/array.sh.j2`.

@@ -1,4 +1,4 @@
-//! Makes one run of the directories in which its shares were measured, each by a task of its own.
+//! Makes one run of the directories in which its shares were measured, each by a process of its own.
 //!
 //! Everything that is made is derived: the same shares give the same bytes, so that a gathering
 //! that was cut short is completed by the next one. Trials are linked, or copied where the file
@@ -21,13 +21,15 @@ use crate::store::trial_file::TRIAL;
 use crate::store::{atomic, line};
 
 /// Gathers the shares of a run, in the order in which their cells stand in its plan; returns
-/// whether anything had changed since the last time.
+/// whether anything had changed since the last time. Whoever gathers holds the run's lock.
 ///
 /// # Errors
-/// [`StoreError::Locked`] while somebody else gathers; [`StoreError::Corrupt`] for a share that
-/// was measured with other data than the run began with.
-pub(crate) fn gather(dir: &RunDir, shares: &[PathBuf]) -> Result<bool, StoreError> {
-    let _lock = RunLock::take(dir)?;
+/// [`StoreError::Corrupt`] for a share that was measured with other data than the run began with.
+pub(crate) fn gather(
+    dir: &RunDir,
+    _lock: &RunLock,
+    shares: &[PathBuf],
+) -> Result<bool, StoreError> {
     let run = RunReader::open(dir.path())?;
     let mut events = Events::begun(&run)?;
     let mut environment: Option<(Vec<u8>, Environment)> = None;

@@ -45,6 +45,10 @@ pub(crate) struct Invocation {
     /// Whether its cells are measured by tasks of Slurm, into directories of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slurm: bool,
+    /// Whether its cells are measured by processes of this machine, side by side, into directories
+    /// of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub side_by_side: bool,
     /// The scenario file, as the user named it.
     pub scenario: PathBuf,
     /// Working directory.
@@ -172,7 +176,8 @@ impl RunDir {
         self.path.join("lock")
     }
 
-    /// Directory of the shares of a run that tasks of a cluster measure, a run directory each.
+    /// Directory of the shares of a run that are measured apart, by tasks of a cluster or side by
+    /// side, a run directory each.
     pub(crate) fn jobs(&self) -> PathBuf {
         self.path.join("jobs")
     }

@@ -1,6 +1,6 @@
 //! GPUs through the vendor's library, loaded at run time; its absence is a reason, not a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,11 @@ use crate::units::Nanos;
 
 /// Names another library than the system's.
 pub const LIBRARY_ENV: &str = "BENCH_NVML_LIBRARY";
+/// Names by UUID, with commas, the GPUs that this process's engines have for themselves: samples,
+/// memory and foreign processes of others are not theirs. Every GPU's are without it.
+pub const OWN_GPUS_ENV: &str = "BENCH_OWN_GPUS";
+/// Names the GPUs that CUDA shows to a program; Slurm sets it, too.
+pub const VISIBLE_ENV: &str = "CUDA_VISIBLE_DEVICES";
 /// The library's names; a driver installs the first, a development kit the second.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// Time that a survey gets; a broken driver hangs its callers.
@@ -46,9 +51,9 @@ pub struct Survey {
     pub driver: Option<String>,
     /// The GPUs.
     pub gpus: Vec<GpuFacts>,
-    /// Used memory by UUID.
+    /// Used memory by UUID, of the GPUs that are this process's own.
     pub memory_used_bytes: BTreeMap<String, u64>,
-    /// Compute processes on them.
+    /// Compute processes on these.
     pub processes: Vec<GpuProcess>,
 }
 
@@ -66,6 +71,63 @@ pub struct GpuProcess {
 /// Returns the library to load: [`LIBRARY_ENV`], or the system's.
 pub fn library() -> Option<OsString> {
     env::var_os(LIBRARY_ENV)
+}
+
+/// A GPU that an engine can be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibleGpu {
+    /// Its name in [`VISIBLE_ENV`]: a number, or a UUID.
+    pub name: String,
+    /// Its UUID; absent of a GPU that the library does not list, such as a slice of one.
+    pub uuid: Option<String>,
+}
+
+/// Returns the GPUs that engines of this process can be given: those that [`VISIBLE_ENV`] names,
+/// else those that the library lists.
+///
+/// # Errors
+/// Why none can be seen.
+pub fn visible() -> Result<Vec<VisibleGpu>, Unseen> {
+    let survey = survey();
+    match env::var(VISIBLE_ENV) {
+        Ok(named) => Ok(named_gpus(&named, &survey.unwrap_or_default().gpus)),
+        Err(_) => survey.map(|survey| {
+            let gpus = survey.gpus.into_iter();
+            let gpu = |it: GpuFacts| VisibleGpu { name: it.index.to_string(), uuid: Some(it.uuid) };
+            gpus.map(gpu).collect()
+        }),
+    }
+}
+
+/// Returns the GPUs that a value of [`VISIBLE_ENV`] names. As CUDA does, it stops at the first name
+/// that names none, or one again; of what the library does not list any name is taken.
+fn named_gpus(named: &str, listed: &[GpuFacts]) -> Vec<VisibleGpu> {
+    let mut seen = BTreeSet::new();
+    let gpu = |name: &str| {
+        let is_new = seen.insert(name.to_owned());
+        let by_number = |number: u32| listed.iter().find(|gpu| gpu.index == number);
+        let found = match name.parse::<u32>() {
+            Ok(number) => by_number(number),
+            Err(_) => listed.iter().find(|gpu| gpu.uuid.starts_with(name)),
+        };
+        let is_name = name.starts_with("GPU-") || name.starts_with("MIG-");
+        let is_one = match name.parse::<u32>() {
+            Ok(_) => found.is_some() || listed.is_empty(),
+            Err(_) => is_name,
+        };
+        let uuid = found.map(|gpu| gpu.uuid.clone());
+        (is_one && is_new).then(|| VisibleGpu { name: name.to_owned(), uuid })
+    };
+    named.split(',').map(str::trim).map_while(gpu).collect()
+}
+
+/// Whether a GPU is one of those that [`OWN_GPUS_ENV`] leaves to this process.
+fn is_own(own: Option<&str>, uuid: &str) -> bool {
+    own.is_none_or(|own| own.split(',').any(|one| one == uuid))
+}
+
+fn own_gpus() -> Option<String> {
+    env::var(OWN_GPUS_ENV).ok()
 }
 
 /// Why no GPU can be seen.
@@ -206,15 +268,18 @@ fn open(library: Option<&OsStr>) -> Result<Nvml, NvmlError> {
 }
 
 fn look(nvml: &Nvml) -> Result<Survey, NvmlError> {
+    let own = own_gpus();
     let mut survey = Survey { driver: nvml.sys_driver_version().ok(), ..Survey::default() };
     for index in 0..nvml.device_count()? {
         let device = nvml.device_by_index(index)?;
         let uuid = device.uuid()?;
         let memory = device.memory_info().ok();
-        if let Some(memory) = &memory {
+        let is_own = is_own(own.as_deref(), &uuid);
+        if let Some(memory) = memory.as_ref().filter(|_| is_own) {
             survey.memory_used_bytes.insert(uuid.clone(), memory.used);
         }
-        for process in device.running_compute_processes().unwrap_or_default() {
+        let processes = device.running_compute_processes().unwrap_or_default();
+        for process in processes.into_iter().filter(|_| is_own) {
             let memory_bytes = match process.used_gpu_memory {
                 UsedGpuMemory::Used(n_bytes) => Some(n_bytes),
                 UsedGpuMemory::Unavailable => None,
@@ -237,7 +302,7 @@ fn look(nvml: &Nvml) -> Result<Survey, NvmlError> {
     Ok(survey)
 }
 
-/// Samples every GPU: power, energy, memory, utilisation, temperature, clocks.
+/// Samples every GPU of this process's own: power, energy, memory, utilisation, temperature, clocks.
 ///
 /// What a device does not support is absent with its reason. When the library fails as a whole
 /// (a lost GPU, a reloaded driver), the known GPUs are absent with that reason, and the library
@@ -246,6 +311,7 @@ pub struct GpuProbe {
     library: Option<OsString>,
     nvml: Option<Nvml>,
     retry_at: Option<Instant>,
+    own: Option<String>,
     /// GPUs seen so far, with the last value of the energy counter in joules.
     seen: BTreeMap<String, f64>,
 }
@@ -260,8 +326,10 @@ impl GpuProbe {
         if survey.gpus.is_empty() {
             return Err(Unseen::Absent("the driver lists no GPU".to_owned()));
         }
-        let seen = survey.gpus.into_iter().map(|gpu| (gpu.uuid, 0.0)).collect();
-        Ok(Self { library, nvml: None, retry_at: None, seen })
+        let own = own_gpus();
+        let uuids = survey.gpus.into_iter().map(|gpu| gpu.uuid);
+        let seen = uuids.filter(|uuid| is_own(own.as_deref(), uuid)).map(|uuid| (uuid, 0.0));
+        Ok(Self { library, nvml: None, retry_at: None, seen: seen.collect(), own })
     }
 
     fn all_absent(&self, at: Nanos, reason: &str) -> Vec<TelemetrySample> {
@@ -283,9 +351,14 @@ impl GpuProbe {
             Some(nvml) => nvml,
             None => open(self.library.as_deref())?,
         };
-        let samples = (0..nvml.device_count()?)
-            .map(|index| read_device(&nvml.device_by_index(index)?, now, &mut self.seen))
-            .collect::<Result<Vec<_>, NvmlError>>()?;
+        let mut samples = Vec::new();
+        for index in 0..nvml.device_count()? {
+            let device = nvml.device_by_index(index)?;
+            // Whether one of others is lost does not matter here.
+            if self.own.is_none() || is_own(self.own.as_deref(), &device.uuid()?) {
+                samples.push(read_device(&device, now, &mut self.seen)?);
+            }
+        }
         self.nvml = Some(nvml);
         Ok(samples)
     }
@@ -397,5 +470,45 @@ fn reason(error: &NvmlError) -> String {
     match error {
         NvmlError::LibloadingError(_) => format!("no GPU library: {error}"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visible_gpus_are_those_that_cuda_would_show() {
+        let facts = |index: u32| GpuFacts {
+            uuid: format!("GPU-{index}f"),
+            index,
+            name: "Fake".to_owned(),
+            memory_bytes: 0,
+            power_limit_w: None,
+            compute_capability: None,
+        };
+        let listed = [facts(0), facts(1), facts(2)];
+        let check = |named: &str, listed: &[GpuFacts], expected: &[(&str, Option<&str>)]| {
+            let found = named_gpus(named, listed);
+            let found: Vec<_> =
+                found.iter().map(|it| (it.name.as_str(), it.uuid.as_deref())).collect();
+            assert_eq!(found, expected, "{named}");
+        };
+        check("2, 0", &listed, &[("2", Some("GPU-2f")), ("0", Some("GPU-0f"))]);
+        check("GPU-1", &listed, &[("GPU-1", Some("GPU-1f"))]);
+        check("1,7,0", &listed, &[("1", Some("GPU-1f"))]);
+        check("MIG-5a", &listed, &[("MIG-5a", None)]);
+        check("0,-1,1", &listed, &[("0", Some("GPU-0f"))]);
+        check("1,1", &listed, &[("1", Some("GPU-1f"))]);
+        check("", &listed, &[]);
+        // Without the library nobody knows better.
+        check("0,3", &[], &[("0", None), ("3", None)]);
+    }
+
+    #[test]
+    fn samples_are_of_the_gpus_that_are_left_to_this_process() {
+        assert!(is_own(None, "GPU-1"));
+        assert!(is_own(Some("GPU-0,GPU-1"), "GPU-1"));
+        assert!(!is_own(Some("GPU-0,GPU-10"), "GPU-1"));
     }
 }

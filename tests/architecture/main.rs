@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("openai", &["record", "units"]),
     ("scenario", &["diagnostic", "record", "secrets", "units"]),
     ("plan", &["diagnostic", "ids", "record", "scenario", "secrets", "seed", "units"]),
-    ("slurm", &["ids", "plan", "scenario", "units"]),
+    ("slurm", &["plan", "scenario", "units"]),
     ("chat_template", &[]),
     ("workload", &["chat_template", "ids", "plan", "record", "scenario", "seed", "units"]),
     ("score", &["plan", "record", "scenario", "stats"]),

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,39 +14,7 @@ use bench::units::Nanos;
 use serde_json::Value;
 
 use crate::bed::wait_for;
-
-/// The fake library and the file that is its state.
-struct FakeGpus {
-    dir: tempfile::TempDir,
-}
-
-impl FakeGpus {
-    fn new() -> Self {
-        let fake = Self { dir: tempfile::tempdir().unwrap() };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/fake_nvml.c");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-w", "-o"])
-            .arg(fake.library())
-            .arg(format!("-DSTATE=\"{}\"", fake.state().display()))
-            .arg(source)
-            .status()
-            .unwrap();
-        assert!(built.success());
-        fake
-    }
-
-    fn library(&self) -> OsString {
-        self.dir.path().join("libnvidia-ml.so.1").into_os_string()
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
-    }
-
-    fn set(&self, state: &str) {
-        fs::write(self.state(), state).unwrap();
-    }
-}
+use crate::fake_gpus::FakeGpus;
 
 #[test]
 fn a_survey_names_devices_memory_and_foreign_processes() {
@@ -264,4 +231,19 @@ fn memory_is_waited_for_after_a_start_that_failed_too() {
     assert!(wait_for(Duration::from_secs(30), is_failed));
     child.wait().unwrap();
     assert!(!run.read("events.jsonl").contains("did not come back"));
+}
+
+#[test]
+fn memory_of_gpus_that_are_left_to_others_is_not_waited_for() {
+    let fake = FakeGpus::new();
+    let engine = "ready-timeout = \"2s\"\nextra-args = [\"--listen-delay\", \"60min\"]";
+    let mut run = GpuRun::new(&fake, engine);
+    run.command.env("BENCH_OWN_GPUS", "GPU-fake-1");
+    let mut child = run.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_started = || run.read("events.jsonl").contains("engine-starting");
+    assert!(wait_for(Duration::from_secs(30), is_started));
+    fake.set("used_mib0 900\n");
+    let is_failed = || run.read("events.jsonl").contains("engine-failed");
+    assert!(wait_for(Duration::from_secs(30), is_failed), "the other's memory was waited for");
+    child.wait().unwrap();
 }

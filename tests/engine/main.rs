@@ -6,6 +6,7 @@
 )]
 
 mod bed;
+mod fake_gpus;
 mod gpu;
 mod instants;
 mod lifecycle;

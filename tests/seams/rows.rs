@@ -398,6 +398,29 @@ requests = 4
 "#,
     ),
     row(
+        "engines side by side where there are GPUs for them",
+        r#"
+parallel = "by-gpu"
+[engine.one]
+preset = "sim"
+ttft = "2ms"
+itl = "1ms"
+[engine.two]
+preset = "sim"
+ttft = "3ms"
+itl = "1ms"
+[dataset.q]
+source = "jsonl"
+location = "./q.jsonl"
+columns = { prompt = "question" }
+[request]
+max-tokens = 2
+[phase.load]
+concurrency = 2
+requests = 4
+"#,
+    ),
+    row(
         "a phase until a number is known",
         r#"
 [engine.sim]

@@ -1,7 +1,6 @@
-//! `--slurm`: what is submitted, what became of it, and the run that its tasks make.
+//! `--slurm`: what is submitted, and what became of it.
 
 mod commands;
-pub(crate) mod merged_run;
 mod progress;
 pub(crate) mod status;
 mod submission;

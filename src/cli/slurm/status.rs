@@ -1,4 +1,5 @@
-//! `bench status`: the cells of a run beside what Slurm says of their tasks.
+//! `bench status`: the cells of a run whose shares are measured apart, beside what Slurm says of its
+//! tasks.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,9 +10,12 @@ use crate::cli::args::StatusArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::cli::shares::merged_run;
+use crate::cli::shares::progress::{
+    Activity, By, CellProgress, CellState, ShareProgress, SharedRun,
+};
 use crate::cli::slurm::commands;
-use crate::cli::slurm::merged_run;
-use crate::cli::slurm::progress::{CellProgress, CellState, ShareProgress, SlurmRun};
+use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::typed;
 use crate::report::number::counted;
 use crate::slurm::answer::Task;
@@ -34,24 +38,39 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
 }
 
 fn look(dir: &Path) -> Result<(String, bool), Failure> {
-    let Some(mut run) = SlurmRun::open(dir)? else {
-        let message = format!("{} is no run of `bench run --slurm`", dir.display());
+    let Some(run) = SharedRun::open(dir)? else {
+        let message =
+            format!("{} is no run of `bench run --slurm`, nor of `parallel`", dir.display());
         return Err(Failure::new(Exit::NoInput, message).help(format!(
             "`bench report {}` shows what a run has measured so far",
             typed::path(dir)
         )));
     };
     merged_run::update(&[dir]);
+    let (run, shares, unknown) = match run.by {
+        By::SideBySide => {
+            let shares = run.progress()?;
+            (run, shares, Vec::new())
+        }
+        By::Slurm => {
+            let mut run = SlurmRun::of(run)?;
+            let (tasks, unknown) = tasks(&mut run);
+            let shares = run.progress(&tasks)?;
+            (run.shared, shares, unknown)
+        }
+    };
+    Ok((told(dir, &run, &shares, &unknown), shares.iter().any(ShareProgress::is_live)))
+}
+
+/// Returns what Slurm says of tasks, and why it does not say it of all.
+fn tasks(run: &mut SlurmRun) -> (Vec<Task>, Vec<String>) {
     let mut unknown = Vec::new();
     let mut tasks = run.live_tasks().unwrap_or_else(|failure| {
         unknown.push(failure.render(false));
         Vec::new()
     });
-    if let Some(why) = add_ended(&run, &mut tasks) {
-        unknown.push(why);
-    }
-    let shares = run.progress(&tasks)?;
-    Ok((told(dir, &run, &shares, &unknown), shares.iter().any(ShareProgress::is_live)))
+    unknown.extend(add_ended(run, &mut tasks));
+    (tasks, unknown)
 }
 
 /// Adds the tasks that the controller has forgotten, from accounts; returns why there are none
@@ -71,7 +90,7 @@ fn add_ended(run: &SlurmRun, tasks: &mut Vec<Task>) -> Option<String> {
             "note: how {} of earlier submissions ended is not known, as Slurm keeps no accounts \
              that can be read ({why}); their logs are in {}",
             counted(forgotten.len() as u64, "job"),
-            run.dir.slurm().display()
+            run.shared.dir.slurm().display()
         )),
     }
 }
@@ -84,8 +103,12 @@ fn day(unix_ns: u64) -> String {
         .map_or_else(|_| "now-7days".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
 }
 
-fn told(dir: &Path, run: &SlurmRun, shares: &[ShareProgress], unknown: &[String]) -> String {
-    let mut rows = vec![["cell", "state", "task", "Slurm", ""].map(str::to_owned)];
+fn told(dir: &Path, run: &SharedRun, shares: &[ShareProgress], unknown: &[String]) -> String {
+    let (head, noun, goes_on) = match run.by {
+        By::Slurm => (["cell", "state", "task", "Slurm", ""], "task", "is submitted by"),
+        By::SideBySide => (["cell", "state", "", "", ""], "engine start", "is measured by"),
+    };
+    let mut rows = vec![head.map(str::to_owned)];
     for share in shares {
         rows.extend(share.cells.iter().map(|cell| row(share, cell)));
     }
@@ -107,11 +130,11 @@ fn told(dir: &Path, run: &SlurmRun, shares: &[ShareProgress], unknown: &[String]
         let _ = write!(text, ", {n_failed} failed");
     }
     if n_live > 0 {
-        let _ = write!(text, ", {} waiting or running", counted(n_live, "task"));
+        let _ = write!(text, ", {} waiting or running", counted(n_live, noun));
     }
     text.push('\n');
     if shares.iter().any(|share| !share.is_live() && !share.is_over()) {
-        let _ = writeln!(text, "what is missing is submitted by: {}", typed::resume(dir));
+        let _ = writeln!(text, "what is missing {goes_on}: {}", typed::resume(dir));
     }
     for why in unknown {
         let _ = writeln!(text, "{why}");
@@ -129,10 +152,8 @@ fn row(share: &ShareProgress, cell: &CellProgress) -> [String; 5] {
             (if share.is_live() { "waiting" } else { "missing" }, waits(share, &progress))
         }
     };
-    let state = match &share.task {
-        Some(task) if state == "waiting" && task.state == "RUNNING" => "running",
-        _ => state,
-    };
+    let is_running = share.activity == Activity::Running && state == "waiting";
+    let state = if is_running { "running" } else { state };
     let task = share.task.as_ref().map(Task::id).unwrap_or_default();
     let slurm = share.task.as_ref().map(|task| task.state.clone()).unwrap_or_default();
     [cell.name.clone(), state.to_owned(), task, slurm, detail]
@@ -140,7 +161,12 @@ fn row(share: &ShareProgress, cell: &CellProgress) -> [String; 5] {
 
 /// Says why a cell is not there yet, and when it may be.
 fn waits(share: &ShareProgress, progress: &str) -> String {
-    let Some(task) = &share.task else { return progress.to_owned() };
+    let left = share.secs_per_trial.filter(|_| share.activity == Activity::Running);
+    let left =
+        left.map(|secs| format!("about {} left", spoken(secs * f64::from(share.trials_left()))));
+    let Some(task) = &share.task else {
+        return [progress].into_iter().chain(left.as_deref()).collect::<Vec<_>>().join(", ");
+    };
     let mut parts = vec![progress.to_owned()];
     if !task.node.is_empty() {
         parts.push(format!("on {}", task.node));
@@ -151,10 +177,7 @@ fn waits(share: &ShareProgress, progress: &str) -> String {
     match task.state.as_str() {
         "PENDING" if !task.start.is_empty() => parts.push(format!("starts at {}", task.start)),
         "RUNNING" => {
-            if let Some(secs) = share.secs_per_trial {
-                let left = secs * f64::from(share.trials_left());
-                parts.push(format!("about {} left", spoken(left)));
-            }
+            parts.extend(left);
             if !task.end.is_empty() {
                 parts.push(format!("limit at {}", task.end));
             }
@@ -169,7 +192,7 @@ fn spoken(secs: f64) -> String {
     if minutes < 90 { format!("{minutes} min") } else { format!("{} h", minutes.div_ceil(60)) }
 }
 
-/// Lays rows out in columns; the last one is as long as it is.
+/// Lays rows out in columns, without those that are empty; the last one is as long as it is.
 fn table(rows: &[[String; 5]]) -> String {
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -177,7 +200,7 @@ fn table(rows: &[[String; 5]]) -> String {
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
+        for (cell, width) in row.iter().zip(widths).filter(|(_, width)| *width > 0) {
             let _ = write!(line, "{cell:<width$}  ");
         }
         line.push_str(&row[4]);

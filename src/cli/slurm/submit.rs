@@ -3,29 +3,28 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{Colour, EndArgs, Retry, RunArgs};
+use crate::cli::args::{Colour, Retry, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
 use crate::cli::scenario_file::Planned;
+use crate::cli::shares::places;
+use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
 use crate::cli::slurm::commands::{self, NotSubmitted};
-use crate::cli::slurm::progress::{CellState, ShareProgress, SlurmRun};
+use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
 use crate::cli::typed;
-use crate::cli::{check_paths, gate_flags, output, retry, run, scenario_file};
+use crate::cli::{gate_flags, output, retry, run, scenario_file};
 use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
 use crate::plan::phases::extract;
+use crate::plan::share::Share;
 use crate::report::number::counted;
 use crate::scenario::spec::SlurmSpec;
-use crate::secrets::redact::Redactor;
 use crate::slurm::script::{Array, ScriptError, TEMPLATE, render};
-use crate::slurm::share::{Share, arrays};
+use crate::slurm::share::arrays;
 use crate::store::error::StoreError;
 use crate::store::lock::RunLock;
-use crate::store::reader::RunReader;
-use crate::store::run_dir::{Invocation, RunDir};
-use crate::store::writer::{NewRun, RunWriter};
+use crate::store::run_dir::RunDir;
 
 /// Stands for the id of a submission that is only shown.
 const SHOWN_ID: &str = "dry-run";
@@ -43,14 +42,14 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let path = scenario_file::place(&args.scenario.scenario);
     let known = out.map(SlurmRun::open).transpose()?.flatten();
     if let Some(known) = &known {
-        refuse_other(&known.plan, &planned.plan, known.dir.path())?;
+        places::refuse_other(&known.shared, &planned.plan)?;
     }
     if args.dry_run {
         return show(&planned.plan, known, out, &settings, &args.retry);
     }
     let dir = match known {
-        Some(known) => known.dir.path().to_owned(),
-        None => create(planned, path, out, &args.ends)?,
+        Some(known) => known.shared.dir.path().to_owned(),
+        None => places::create(planned, path, out, args.ends.quiet, By::Slurm)?,
     };
     submit(&dir, &settings, &args.retry)
 }
@@ -59,7 +58,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
 /// measured by tasks.
 pub(crate) fn resume(dir: &Path, kinds: &[Retry]) -> Result<Option<Exit>, Failure> {
     let Some(run) = SlurmRun::open(dir)? else { return Ok(None) };
-    submit(dir, &Settings::of(&run.dir)?, kinds).map(Some)
+    submit(dir, &Settings::of(&run.shared.dir)?, kinds).map(Some)
 }
 
 fn settings(planned: &Planned) -> Result<Settings, Failure> {
@@ -80,50 +79,6 @@ fn settings(planned: &Planned) -> Result<Settings, Failure> {
     Ok(Settings { slurm, template, cwd })
 }
 
-/// Refuses a scenario whose cells are not those that a run was submitted with. Identities are left
-/// out: they may hold the day of the begin.
-fn refuse_other(begun: &Plan, now: &Plan, dir: &Path) -> Result<(), Failure> {
-    let measured = |plan: &Plan| {
-        let mut cells = plan.cells.clone();
-        for cell in &mut cells {
-            cell.id.0.clear();
-        }
-        let launches: Vec<_> = plan.launches.keys().cloned().collect();
-        (cells, launches, plan.datasets.clone(), plan.scores.clone(), plan.seed, plan.order)
-    };
-    if measured(begun) == measured(now) {
-        return Ok(());
-    }
-    let message = format!("{} was submitted with other cells", dir.display());
-    Err(Failure::new(Exit::Corrupt, message).help(format!(
-        "go on as it was begun with `bench resume {}`, or submit to another directory with `--out`",
-        typed::path(dir)
-    )))
-}
-
-/// Makes the run directory. Data are read first: what is wrong with them is told here, and not
-/// by a task that waited for hours.
-fn create(
-    planned: Planned,
-    path: &Path,
-    out: Option<&Path>,
-    ends: &EndArgs,
-) -> Result<PathBuf, Failure> {
-    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
-    let mut job = Job::of(planned, path);
-    let credentials = run::credentials(&job.plan)?;
-    let redactor = credentials.redactor();
-    output::hide(redactor);
-    let prepared = run::prepare(&job, ends.quiet)?;
-    prepared.date(&mut job.plan, &job.invocation.template_date);
-    job.invocation.slurm = true;
-    let writer = RunWriter::create(&job.new_run(out, redactor))?;
-    let dir = writer.dir().clone();
-    writer.golds(&prepared.golds, &std::collections::BTreeSet::new())?;
-    writer.questions(&prepared.questions)?;
-    Ok(typed::absolute(dir.path()))
-}
-
 /// Prints the scripts of what is missing, and what would become of each share.
 fn show(
     plan: &Plan,
@@ -134,8 +89,7 @@ fn show(
 ) -> Result<Exit, Failure> {
     let dir = out.map_or_else(|| Path::new("runs").join(&plan.name), Path::to_owned);
     let mut run = known.unwrap_or_else(|| SlurmRun {
-        dir: RunDir::at(&dir),
-        plan: plan.clone(),
+        shared: SharedRun { dir: RunDir::at(&dir), plan: plan.clone(), by: By::Slurm },
         submissions: Vec::new(),
     });
     let tasks = run.live_tasks().unwrap_or_else(|failure| {
@@ -148,7 +102,7 @@ fn show(
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         let array = Array {
             id: SHOWN_ID,
-            title: &run.plan.title,
+            title: &run.shared.plan.title,
             dir: &dir,
             cwd: &settings.cwd,
             bench: &bench,
@@ -157,7 +111,7 @@ fn show(
         };
         output::data(&(script(settings, &array)? + "\n"))?;
     }
-    output::data(&standing.told("WOULD SUBMIT", &run.plan))?;
+    output::data(&standing.told("WOULD SUBMIT", &run.shared.plan))?;
     Ok(Exit::Ok)
 }
 
@@ -168,14 +122,14 @@ fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Fail
     let Some(mut run) = SlurmRun::open(&dir)? else {
         return Err(StoreError::AlreadyARun { path: dir }.into());
     };
-    settings.write(&run.dir)?;
+    settings.write(&run.shared.dir)?;
     let tasks = run.live_tasks()?;
     for share in run.progress(&tasks)?.iter().filter(|share| share.is_over() && !share.is_live()) {
-        retry::ask_of(&run.place(&share.share), kinds)?;
+        retry::ask_of(&run.shared.place(&share.share), kinds)?;
     }
     let standing = Standing::of(run.progress(&tasks)?, false);
-    output::data(&standing.told("SUBMITTING", &run.plan))?;
-    make_places(&run, &standing.missing())?;
+    output::data(&standing.told("SUBMITTING", &run.shared.plan))?;
+    places::make(&run.shared, &standing.missing())?;
     let (mut n_tasks, mut jobs) = (0, Vec::new());
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         n_tasks += shares.len();
@@ -192,44 +146,18 @@ fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-/// Makes the run directories of shares that have none yet.
-fn make_places(run: &SlurmRun, shares: &[&Share]) -> Result<(), Failure> {
-    let reader = RunReader::open(run.dir.path())?;
-    let (scenario, resolved) = (reader.scenario()?, reader.resolved()?);
-    let begun = reader.manifest().invocation.clone().unwrap_or_default();
-    let invocation = Invocation { slurm: false, ..begun };
-    for share in shares {
-        let place = run.place(share);
-        if RunDir::at(&place).manifest().exists() {
-            continue;
-        }
-        RunWriter::create(&NewRun {
-            root: run.dir.path(),
-            out: Some(&place),
-            plan: &share.plan,
-            scenario: &scenario,
-            resolved: &resolved,
-            template: None,
-            // The run's own texts have no secrets any more.
-            redactor: &Redactor::default(),
-            invocation: &invocation,
-        })?;
-    }
-    Ok(())
-}
-
 fn submit_array(
     run: &SlurmRun,
     settings: &Settings,
     shares: &[&Share],
     n_gpus: u32,
 ) -> Result<u64, Failure> {
-    let dir = run.dir.path();
+    let dir = run.shared.dir.path();
     let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
     let id = new_id(dir, unix_ns);
     let array = Array {
         id: &id,
-        title: &run.plan.title,
+        title: &run.shared.plan.title,
         dir,
         cwd: &settings.cwd,
         bench: &program()?,
@@ -244,14 +172,14 @@ fn submit_array(
         shares: shares.iter().map(|share| share.id.clone()).collect(),
         job: None,
     };
-    let script = submission.script(&run.dir);
-    run.dir.replace(&format!("slurm/{}.sh", submission.id), text.as_bytes())?;
+    let script = submission.script(&run.shared.dir);
+    run.shared.dir.replace(&format!("slurm/{}.sh", submission.id), text.as_bytes())?;
     // Before Slurm is asked: whatever happens from here on, the next command looks for it.
-    submission.write(&run.dir)?;
+    submission.write(&run.shared.dir)?;
     let job = match commands::sbatch(&script) {
         Ok(job) => job,
         Err(NotSubmitted::Refused(failure)) => {
-            submission.withdraw(&run.dir);
+            submission.withdraw(&run.shared.dir);
             return Err(failure);
         }
         Err(NotSubmitted::Unknown(failure)) => {
@@ -269,7 +197,7 @@ fn submit_array(
         }
     };
     submission.job = Some(job);
-    submission.write(&run.dir)?;
+    submission.write(&run.shared.dir)?;
     Ok(job)
 }
 

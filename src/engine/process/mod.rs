@@ -4,11 +4,13 @@ pub mod port;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use procfs::FromRead as _;
 use procfs::process::Stat;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,19 @@ impl Process {
 /// Returns the pid of this program.
 pub fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
+}
+
+/// Has this program killed when the process that started it ends, however that ends.
+///
+/// # Errors
+/// When the system does not promise it.
+pub fn end_with(parent: i32) -> io::Result<()> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    // It may have ended before the system was asked.
+    if getppid().as_raw() != parent {
+        kill(Pid::this(), Signal::SIGKILL)?;
+    }
+    Ok(())
 }
 
 /// Reads one process, if it exists.

@@ -31,6 +31,19 @@ pub(super) fn busy_engine(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+pub(super) fn beside_engines(case: &Case<'_>) -> Option<Caveat> {
+    let (engines, n) = &case.evidence.beside;
+    (*n > 0).then(|| {
+        let names = engines.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let of = case.evidence.n_trials;
+        let what = format!("{n} of {of} trials were measured beside other engines: {names}");
+        let advice = "They shared CPUs, memory, disk and power of this machine: leave `parallel` \
+                      out where latencies or load times are compared.";
+        let metrics = [MetricId::OutputThroughput, MetricId::Ttft, MetricId::Tpot, MetricId::E2e];
+        caveat("beside-engines", what, advice, &metrics)
+    })
+}
+
 pub(super) fn hidden_engine(case: &Case<'_>) -> Option<Caveat> {
     let why = case.evidence.hidden_engine.as_ref()?;
     let what = format!("the engine's processes cannot be seen: {why}");

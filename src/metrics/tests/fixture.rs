@@ -141,6 +141,7 @@ pub(crate) fn plan(names: &[&str]) -> Plan {
         skip_after: None,
         budget: None,
         prefetch: false,
+        parallel: None,
         clients: None,
         gate: None,
         compare: None,

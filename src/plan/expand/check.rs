@@ -238,6 +238,22 @@ pub(super) fn clients(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics)
     }
 }
 
+/// A budget divides the time among engines that run one after the other.
+pub(super) fn parallel(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
+    let (Some(parallel), Some(budget)) = (plan.parallel, plan.budget) else { return };
+    let message = format!(
+        "engines share a budget of {budget} one after the other, and `parallel = \"{}\"` has them \
+         side by side",
+        parallel.word()
+    );
+    found.push(
+        Diagnostic::error("scenario/contradiction", message)
+            .label(scenario.at(&["budget"], "time for all engines"))
+            .label(scenario.at(&["parallel"], "and these run at once"))
+            .help("leave one of them out"),
+    );
+}
+
 /// A reference that no cell is compares with nothing.
 pub(super) fn reference(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
     for (key, value) in &plan.reference {

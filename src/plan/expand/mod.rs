@@ -93,6 +93,7 @@ pub fn expand_in_part(
     }
     let plan = making.plan(&mut found);
     check::few_requests(scenario, &plan, &mut found);
+    check::parallel(scenario, &plan, &mut found);
     if is_sound {
         check::published(scenario, &plan, &mut found);
         check::reference(scenario, &plan, &mut found);
@@ -276,6 +277,7 @@ impl Making<'_> {
             skip_after: top.skip_after,
             budget: top.budget,
             prefetch: top.prefetch == Some(true),
+            parallel: top.parallel,
             clients: extract(scenario, &scenario.tree, &["clients"], found),
             gate: top.gate.map(gate),
             compare: extract(scenario, &scenario.tree, &["compare"], found),

@@ -176,6 +176,12 @@ impl Launch {
         !self.argv.is_empty()
     }
 
+    /// Returns the engine as people know it: its name, with its precision where it has one.
+    pub(crate) fn told(&self) -> String {
+        let precision = self.precision.as_ref().map(|it| format!(" {it}")).unwrap_or_default();
+        format!("{}{precision}", self.engine)
+    }
+
     /// Whether it is the simulated engine: it computes nothing, counts words of its own and tells
     /// the truth about its latencies.
     pub fn is_simulated(&self) -> bool {

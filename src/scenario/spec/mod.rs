@@ -73,6 +73,8 @@ table! {
         pub(crate) budget: Option<Nanos>,
         /// Read the model files of the next engine into the page cache while one is measured.
         pub(crate) prefetch: Option<bool>,
+        /// Engines that need different GPUs side by side; each alone when absent.
+        pub(crate) parallel: Option<Parallel>,
         /// Names for `{{ … }}` in engines, data sets and further variables.
         pub(crate) vars [default]: Table = Named("variable", &Scalar),
         /// Engines, each on top of a preset.
@@ -122,6 +124,14 @@ words! {
         /// Trials alternate between launches, A B B A, so that slow changes of the machine
         /// fall on all alike. Engines are restarted in between.
         Interleaved = "interleaved",
+    }
+}
+
+words! {
+    /// What tells engines apart that may be measured side by side.
+    pub enum Parallel {
+        /// Each start of an engine has GPUs of its own, as many as it is spread over.
+        ByGpu = "by-gpu",
     }
 }
 

@@ -6,10 +6,11 @@ use crate::plan::Plan;
 use crate::plan::expand::expand;
 use crate::plan::paths::Host;
 use crate::plan::phases::extract;
+use crate::plan::share::Share;
 use crate::scenario::spec::SlurmSpec;
 use crate::scenario::{Input, load};
 use crate::slurm::script::{Array, TEMPLATE, render};
-use crate::slurm::share::{Share, arrays, shares};
+use crate::slurm::share::{arrays, shares};
 
 const ENGINES: &str = r#"
 [engine.a]

@@ -60,6 +60,7 @@ pub(crate) fn plan() -> Plan {
         skip_after: None,
         budget: None,
         prefetch: false,
+        parallel: None,
         clients: None,
         gate: None,
         compare: None,

@@ -1,18 +1,18 @@
-//! The run that the tasks make, brought up to date before it is read.
+//! The run that its shares make, brought up to date before it is read.
 
 use std::path::Path;
 
 use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::slurm::progress::SlurmRun;
+use crate::cli::shares::progress::{By, SharedRun};
 use crate::cli::{output, publish};
-use crate::slurm::share::shares;
 use crate::store::error::StoreError;
 use crate::store::gather::gather;
+use crate::store::lock::RunLock;
 use crate::store::reader::RunReader;
 
-/// Brings run directories up to date whose cells are measured by tasks. What cannot be brought up
+/// Brings run directories up to date whose shares are measured apart. What cannot be brought up
 /// to date is read as it is, and the reason is told.
 pub(crate) fn update(dirs: &[&Path]) {
     for dir in dirs {
@@ -26,9 +26,9 @@ pub(crate) fn update(dirs: &[&Path]) {
     }
 }
 
-/// Refuses to measure cells of such a run here, beside its tasks.
+/// Refuses to measure cells of a run here whose tasks do so.
 pub(crate) fn refuse_here(dir: &Path) -> Result<(), Failure> {
-    if SlurmRun::open(dir)?.is_none() {
+    if SharedRun::open(dir)?.is_none_or(|run| run.by != By::Slurm) {
         return Ok(());
     }
     let message = format!("the cells of {} are measured by tasks of Slurm", dir.display());
@@ -36,12 +36,11 @@ pub(crate) fn refuse_here(dir: &Path) -> Result<(), Failure> {
 }
 
 fn update_one(dir: &Path) -> Result<(), Failure> {
-    let Some(run) = SlurmRun::open(dir)? else { return Ok(()) };
-    let places: Vec<_> = shares(&run.plan).iter().map(|share| run.place(share)).collect();
-    let has_changed = match gather(&run.dir, &places) {
+    let Some(run) = SharedRun::open(dir)? else { return Ok(()) };
+    let has_changed = match RunLock::take(&run.dir) {
         // Whoever holds it gathers or submits; what it makes of the shares is the same.
         Err(StoreError::Locked { .. }) => false,
-        gathered => gathered?,
+        lock => gather(&run.dir, &lock?, &run.places())?,
     };
     if !has_changed {
         return Ok(());

@@ -1,0 +1,246 @@
+//! How far the cells of a run are, by the directories of its shares.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::cli::failure::Failure;
+use crate::ids::CellId;
+use crate::plan::Plan;
+use crate::plan::share::{self, Share};
+use crate::record::event::{CellOutcome, EventRecord, RunEvent};
+use crate::run::conduct;
+use crate::slurm;
+use crate::slurm::answer::Task;
+use crate::store::error::StoreError;
+use crate::store::lock::RunLock;
+use crate::store::reader::RunReader;
+use crate::store::run_dir::RunDir;
+
+/// How far a cell is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CellState {
+    /// All its trials are there.
+    Complete,
+    /// Its engine failed.
+    Failed(String),
+    /// The machine could not run it.
+    Skipped(String),
+    /// Trials are missing.
+    Missing,
+}
+
+/// A cell, and what is there of it.
+#[derive(Clone, Debug)]
+pub(crate) struct CellProgress {
+    pub(crate) name: String,
+    pub(crate) state: CellState,
+    pub(crate) n_done: u32,
+    pub(crate) n_trials: u32,
+}
+
+/// Whether somebody measures a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Nobody does or will.
+    None,
+    /// Somebody will.
+    Waiting,
+    /// Somebody does.
+    Running,
+}
+
+/// A share, and what is there of it.
+#[derive(Clone, Debug)]
+pub(crate) struct ShareProgress {
+    pub(crate) share: Share,
+    pub(crate) cells: Vec<CellProgress>,
+    /// The newest task of Slurm that measures it.
+    pub(crate) task: Option<Task>,
+    pub(crate) activity: Activity,
+    /// Whether it has a directory.
+    pub(crate) is_begun: bool,
+    /// Whether its last session came to its end.
+    pub(crate) has_ended: bool,
+    /// Seconds of wall time that one of its trials took.
+    pub(crate) secs_per_trial: Option<f64>,
+}
+
+impl ShareProgress {
+    /// Whether it may still be measured without a further command.
+    pub(crate) fn is_live(&self) -> bool {
+        self.activity != Activity::None
+    }
+
+    /// Whether every cell of it came to an end of its own.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_over =
+            |cell: &CellProgress| matches!(cell.state, CellState::Complete | CellState::Failed(_));
+        self.cells.iter().all(is_over)
+    }
+
+    /// Returns the trials that are missing.
+    pub(crate) fn trials_left(&self) -> u32 {
+        let missing = self.cells.iter().filter(|cell| cell.state == CellState::Missing);
+        missing.map(|cell| cell.n_trials - cell.n_done).sum()
+    }
+}
+
+/// Who measures the shares of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Tasks of Slurm.
+    Slurm,
+    /// Processes of this machine.
+    SideBySide,
+}
+
+/// A run whose shares are measured apart.
+pub(crate) struct SharedRun {
+    pub(crate) dir: RunDir,
+    pub(crate) plan: Plan,
+    pub(crate) by: By,
+}
+
+impl SharedRun {
+    /// Opens a run directory; `None` where its cells are measured into it.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
+        // What is wrong with a directory that is none is told by whoever reads it.
+        let Ok(reader) = RunReader::open(path) else { return Ok(None) };
+        let by = match reader.manifest().invocation.as_ref() {
+            Some(begun) if begun.slurm => By::Slurm,
+            Some(begun) if begun.side_by_side => By::SideBySide,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { dir: reader.dir().clone(), plan: reader.first_plan()?, by }))
+    }
+
+    /// Returns the shares.
+    pub(crate) fn shares(&self) -> Vec<Share> {
+        match self.by {
+            By::Slurm => slurm::share::shares(&self.plan),
+            By::SideBySide => share::shares(&self.plan),
+        }
+    }
+
+    /// Returns the directory of a share.
+    pub(crate) fn place(&self, share: &Share) -> PathBuf {
+        self.dir.jobs().join(&share.id)
+    }
+
+    /// Returns the directories of all shares.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        self.shares().iter().map(|share| self.place(share)).collect()
+    }
+
+    /// Returns what is there of each share that is measured on this machine.
+    pub(crate) fn progress(&self) -> Result<Vec<ShareProgress>, Failure> {
+        let is_in_progress = RunLock::is_held(&self.dir);
+        let activity = |share: &Share| match is_in_progress {
+            true if RunLock::is_held(&RunDir::at(self.place(share))) => Activity::Running,
+            true => Activity::Waiting,
+            false => Activity::None,
+        };
+        let shares = self.shares().into_iter().map(|share| {
+            let activity = activity(&share);
+            let progress = self.of_share(share)?;
+            let is_over = progress.is_over() && activity == Activity::Waiting;
+            Ok(ShareProgress {
+                activity: if is_over { Activity::None } else { activity },
+                ..progress
+            })
+        });
+        shares.collect()
+    }
+
+    /// Returns what is there of a share.
+    pub(crate) fn of_share(&self, share: Share) -> Result<ShareProgress, Failure> {
+        let reader = match RunReader::open(&self.place(&share)) {
+            Err(StoreError::NotARun { .. }) => None,
+            opened => Some(opened?),
+        };
+        let Some(reader) = reader else {
+            let cells = share.plan.cells.iter().map(|cell| CellProgress {
+                name: cell.name.clone(),
+                state: CellState::Missing,
+                n_done: 0,
+                n_trials: cell.n_trials,
+            });
+            return Ok(ShareProgress {
+                cells: cells.collect(),
+                share,
+                task: None,
+                activity: Activity::None,
+                is_begun: false,
+                has_ended: false,
+                secs_per_trial: None,
+            });
+        };
+        let done = conduct::done(&reader)?;
+        let plan = reader.plan()?;
+        let mut states = last_words(&done.events);
+        let cells = plan.cells.iter().map(|cell| {
+            let n_done = done.n_trials(&cell.id);
+            let state = states.remove(&cell.id).unwrap_or(CellState::Missing);
+            let state = if n_done >= cell.n_trials { CellState::Complete } else { state };
+            CellProgress { name: cell.name.clone(), state, n_done, n_trials: cell.n_trials }
+        });
+        let is_end = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
+        Ok(ShareProgress {
+            cells: cells.collect(),
+            share,
+            task: None,
+            activity: Activity::None,
+            is_begun: true,
+            has_ended: done.events.last().is_some_and(is_end),
+            secs_per_trial: secs_per_trial(&done.events),
+        })
+    }
+}
+
+/// Returns how many cells of a share came to an end of their own, by its events alone: no trial is
+/// read for it.
+pub(crate) fn n_over(place: &RunDir) -> Result<usize, StoreError> {
+    let mut over = BTreeSet::new();
+    for record in RunReader::open(place.path())?.events()? {
+        match record?.event {
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Interrupted }
+            | RunEvent::TrialStarted { cell, .. } => drop(over.remove(&cell)),
+            RunEvent::CellFinished { cell, .. } => drop(over.insert(cell)),
+            RunEvent::RetryAsked { cells } => over.retain(|cell| !cells.contains(cell)),
+            _ => {}
+        }
+    }
+    Ok(over.len())
+}
+
+/// Returns how cells stand by the last word on each; what is not in it is missing.
+fn last_words(events: &[EventRecord]) -> HashMap<&CellId, CellState> {
+    let mut states = HashMap::new();
+    for record in events {
+        match &record.event {
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(failure) } => {
+                states.insert(cell, CellState::Failed(failure.message.clone()));
+            }
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Skipped(reason) } => {
+                states.insert(cell, CellState::Skipped(reason.clone()));
+            }
+            RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
+                states.remove(cell);
+            }
+            RunEvent::RetryAsked { cells } => states.retain(|cell, _| !cells.contains(*cell)),
+            _ => {}
+        }
+    }
+    states
+}
+
+/// Returns the wall time of a trial, its share of starts included: from the begin of the session
+/// that measured last to its last trial.
+fn secs_per_trial(events: &[EventRecord]) -> Option<f64> {
+    let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
+    let begin = events.iter().rposition(is_start)?;
+    let is_end = |record: &&EventRecord| matches!(record.event, RunEvent::TrialFinished { .. });
+    let ends: Vec<&EventRecord> = events[begin..].iter().filter(is_end).collect();
+    let took = ends.last()?.unix_ns.saturating_sub(events[begin].unix_ns);
+    Some(took as f64 / 1e9 / ends.len() as f64)
+}
