@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use crate::plan::data_files::plain_name;
+
 /// Sorts names as people count: `part-2` before `part-10`.
 pub(super) fn sort(names: &mut [String]) {
     names.sort_by(|one, other| compare(one, other));
@@ -19,6 +21,41 @@ pub(super) fn incomplete<'n>(
     }
     let lacks = sets.into_iter().find(|((_, of), found)| of != found);
     lacks.map(|((name, of), found)| (name.to_owned(), found, of))
+}
+
+/// What splits are called.
+const SPLITS: [&str; 7] = ["train", "test", "validation", "valid", "val", "dev", "eval"];
+
+/// Returns the splits that files are of, each with how many there are, where these are several.
+pub(super) fn splits<'n>(names: impl IntoIterator<Item = &'n String>) -> Vec<(&'n str, usize)> {
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    for split in names.into_iter().filter_map(|name| split(name)) {
+        *found.entry(split).or_default() += 1;
+    }
+    if found.len() > 1 { found.into_iter().collect() } else { Vec::new() }
+}
+
+/// Returns the split that a file's name begins with: that of its set of parts, or a usual one.
+fn split(name: &str) -> Option<&str> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    set(name).map(|(split, _)| split).or_else(|| {
+        SPLITS.into_iter().find(|split| {
+            let rest = name.strip_prefix(split);
+            rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        })
+    })
+}
+
+/// Returns two files that are the same one in two containers, by their names.
+pub(super) fn twins<'n>(
+    names: impl IntoIterator<Item = &'n String>,
+) -> Option<(&'n String, &'n String)> {
+    let mut by_stem: BTreeMap<&str, &String> = BTreeMap::new();
+    names.into_iter().find_map(|name| {
+        let plain = plain_name(name);
+        let stem = plain.rsplit_once('.').map_or(plain, |(stem, _)| stem);
+        by_stem.insert(stem, name).map(|other| (other, name))
+    })
 }
 
 /// Returns `train` and 3 for `train-00000-of-00003-a3ecf92756993583.parquet`.
@@ -70,6 +107,32 @@ mod tests {
         let mut names = owned(&["p-10.csv", "p-2.csv", "q-1.csv", "p.csv", "p-02.csv", "p-1.csv"]);
         sort(&mut names);
         assert_eq!(names, ["p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv", "q-1.csv"]);
+    }
+
+    #[test]
+    fn splits_are_told_apart_by_what_names_begin_with() {
+        let check = |names: &[&str], expected: &[(&str, usize)]| {
+            assert_eq!(splits(&owned(names)), expected, "{names:?}");
+        };
+        let parts = ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"];
+        check(&parts, &[]);
+        let test = "data/test-00000-of-00001.parquet";
+        check(&[parts[0], parts[1], test], &[("test", 1), ("train", 2)]);
+        check(&["train.jsonl", "train_2.jsonl", "dev.jsonl.gz"], &[("dev", 1), ("train", 2)]);
+        check(&["a.jsonl", "training.jsonl", "test.jsonl"], &[]);
+        check(&["en-0-of-1.parquet", "de-0-of-1.parquet"], &[("de", 1), ("en", 1)]);
+    }
+
+    #[test]
+    fn one_file_in_two_containers_is_named_twice() {
+        let check = |names: &[&str], expected: Option<(&str, &str)>| {
+            let names = owned(names);
+            let found = twins(&names).map(|(one, other)| (one.as_str(), other.as_str()));
+            assert_eq!(found, expected, "{names:?}");
+        };
+        check(&["a.jsonl", "b.jsonl", "a.1.jsonl", "x/a.jsonl"], None);
+        check(&["a.jsonl", "a.jsonl.gz"], Some(("a.jsonl", "a.jsonl.gz")));
+        check(&["a.csv", "b.csv", "a.parquet"], Some(("a.csv", "a.parquet")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::datasets::bundled::bundled;
 use crate::datasets::dataset::{DatasetError, Search};
@@ -158,6 +159,7 @@ fn find_in(
     let is_of_split = |file: &str| split.is_none_or(|split| file.starts_with(split));
     let files = names(dir);
     if let Some(chosen) = known::choose(&files, is_of_split) {
+        one_set(&chosen, split.is_some(), &dir.display().to_string())?;
         let paths: Vec<PathBuf> = chosen.iter().map(|file| dir.join(file)).collect();
         return Ok(Found::several(dir, paths));
     }
@@ -173,6 +175,28 @@ fn find_in(
             "place all parts (.jsonl, .json, .csv, .parquet, .txt, also .gz, .zst, .bz2, .xz) in \
              {}; data set `{name}` may name a `split`, with which their names begin",
             dir.display()
+        ),
+    })
+}
+
+/// Finds out whether files are one set: of one split, unless these are named, and each of them once.
+fn one_set(names: &[String], names_split: bool, place: &str) -> Result<(), Missing> {
+    if let Some((one, other)) = shards::twins(names) {
+        return Err(Missing {
+            reason: format!("{place} has both {one} and {other}, which may be the same rows twice"),
+            help: "take one of them away, or name the one that is meant as `location`".to_owned(),
+        });
+    }
+    let splits = shards::splits(names);
+    let Some((first, _)) = splits.first().filter(|_| !names_split) else { return Ok(()) };
+    let files = |n: usize| if n == 1 { "file" } else { "files" };
+    let told = splits.iter().map(|(split, n)| format!("`{split}` ({n} {})", files(*n)));
+    let told: Vec<String> = told.collect();
+    Err(Missing {
+        reason: format!("{place} has the files of several splits: {}", told.join(", ")),
+        help: format!(
+            "say which is meant, `split = \"{first}\"` on the data set; a list of files as `location` \
+             takes several"
         ),
     })
 }
@@ -194,6 +218,8 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
                 .to_owned(),
         });
     }
+    // A pattern takes what splits it names.
+    one_set(&fitting, true, location)?;
     match dir {
         Some(dir) if !fitting.is_empty() => {
             let paths = fitting.iter().map(|name| dir.join(name)).collect();
@@ -269,7 +295,20 @@ fn find_repo(
         ("", None, None) => true,
         (file, ..) => name == file,
     };
-    let choose = |files: &[String]| known::choose(files, wanted);
+    // Several splits are told apart before they are fetched.
+    let mixed: Mutex<Option<Missing>> = Mutex::default();
+    let take_mixed = || mixed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let names_split = !file.is_empty() || known.is_some() || plan.split.is_some();
+    let choose = |files: &[String]| {
+        let chosen = known::choose(files, wanted)?;
+        match one_set(&chosen, names_split, repo.name.as_str()) {
+            Ok(()) => Some(chosen),
+            Err(missing) => {
+                *mixed.lock().unwrap_or_else(PoisonError::into_inner) = Some(missing);
+                None
+            }
+        }
+    };
     let found = |snapshot: Snapshot| Found {
         origin: format!("{} at {} of the hub", repo.name, snapshot.commit),
         paths: snapshot.paths,
@@ -277,15 +316,21 @@ fn find_repo(
     if let Some(snapshot) = repo.cached(search.cache, &choose) {
         return Ok(found(snapshot));
     }
+    if let Some(missing) = take_mixed() {
+        return Err(missing);
+    }
     if search.cache.offline {
         return Err(Missing {
             reason: format!("{} is not in the cache, and fetching is switched off", repo.name),
             help,
         });
     }
-    repo.fetch(search.cache, &choose, search.on_progress).map(found).map_err(|error| Missing {
-        reason: format!("{} is not in the cache, and {error}", repo.name),
-        help,
+    let fetched = repo.fetch(search.cache, &choose, search.on_progress).map(found);
+    fetched.map_err(|error| {
+        take_mixed().unwrap_or_else(|| Missing {
+            reason: format!("{} is not in the cache, and {error}", repo.name),
+            help,
+        })
     })
 }
 

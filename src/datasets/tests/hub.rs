@@ -405,6 +405,33 @@ fn a_folder_or_a_pattern_is_one_set_in_the_order_of_the_names() {
 }
 
 #[test]
+fn a_folder_of_several_splits_or_of_the_same_rows_twice_is_asked_for() {
+    let root = TempDir::new().unwrap();
+    let cache = DatasetCache::offline_at(root.path());
+    let folder = |name: &str, files: &[&str]| {
+        fs::create_dir(root.path().join(name)).unwrap();
+        for file in files {
+            fs::write(root.path().join(name).join(file), ROWS).unwrap();
+        }
+    };
+    folder("both", &["train-0-of-2.jsonl", "train-1-of-2.jsonl", "test-0-of-1.jsonl"]);
+    folder("twice", &["a.jsonl", "a.jsonl.gz"]);
+    let at = |location: &str, split: Option<&str>| {
+        let (location, split) = (Some(location.to_owned()), split.map(str::to_owned));
+        let plan = DatasetPlan { source: Source::Jsonl, split, location, ..gsm8k() };
+        let opened = find(&plan, &cache, &[root.path().to_owned()]);
+        opened.map(|opened| opened.paths.len()).map_err(|error| error.to_string())
+    };
+    let error = at("both", None).unwrap_err();
+    assert!(error.contains("several splits: `test` (1 file), `train` (2 files)"), "{error}");
+    assert_eq!((at("both", Some("train")), at("./both/t*-of-*", None)), (Ok(2), Ok(3)));
+    for location in ["twice", "./twice/*"] {
+        let error = at(location, None).unwrap_err();
+        assert!(error.contains("has both a.jsonl and a.jsonl.gz"), "{error}");
+    }
+}
+
+#[test]
 fn a_list_of_places_is_one_set_in_its_own_order() {
     let root = TempDir::new().unwrap();
     let cache = DatasetCache::offline_at(root.path());
