@@ -1,6 +1,7 @@
 //! Comma-separated values with a header.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
@@ -15,7 +16,10 @@ pub(super) struct Csv {
     reader: csv::Reader<Guarded>,
     header: Vec<String>,
     record: ByteRecord,
-    since_record: Rc<Cell<usize>>,
+    seen: Rc<RefCell<Seen>>,
+    /// Lines that the last row has swallowed, each a bad row, and how many of them are still to be
+    /// told.
+    swallowed: Option<(DataError, u64)>,
     failed: bool,
 }
 
@@ -24,8 +28,8 @@ const OTHERS: [(char, &str); 3] = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
 
 impl Csv {
     pub(super) fn open(file: String, reader: Box<dyn BufRead>) -> Result<Self, DataError> {
-        let since_record = Rc::new(Cell::new(0));
-        let guarded = Guarded { reader, since_record: Rc::clone(&since_record) };
+        let seen = Rc::new(RefCell::new(Seen::default()));
+        let guarded = Guarded { reader, seen: Rc::clone(&seen) };
         let mut reader = ReaderBuilder::new().from_reader(guarded);
         let bad = |message: String| {
             let help = "a header with one name per column is expected";
@@ -54,7 +58,28 @@ impl Csv {
             let help = "write the file again with commas, or as JSON lines";
             return Err(DataError::new(&file, message, help).at("line 1"));
         }
-        Ok(Self { file, reader, header, record: ByteRecord::new(), since_record, failed: false })
+        let record = ByteRecord::new();
+        Ok(Self { file, reader, header, record, seen, swallowed: None, failed: false })
+    }
+
+    /// Returns why the row that was just read is none: a quote that takes in the rows behind it.
+    fn open_quote(&mut self) -> Option<BadRow> {
+        let end = self.reader.position().byte();
+        let StrayQuote { line, n_lines, is_closed, .. } =
+            self.seen.borrow_mut().stray_before(end)?;
+        let message = if is_closed {
+            format!(
+                "the quote that begins a field here is closed {n_lines} lines on, in the middle of \
+                 a field: it may not be meant to be open"
+            )
+        } else {
+            format!("the quote that begins a field here is never closed; {n_lines} lines follow")
+        };
+        let help = "a quote within a field is written twice, and the field stands in quotes; each \
+                    line that the quote takes in counts as a bad row";
+        let error = DataError::new(&self.file, message, help).at(Place::Line(line));
+        self.swallowed = Some((error.clone(), n_lines));
+        Some(BadRow { error, can_go_on: true })
     }
 
     fn error(&mut self, error: &csv::Error) -> BadRow {
@@ -99,11 +124,17 @@ impl Iterator for Csv {
         if self.failed {
             return None;
         }
-        self.since_record.set(0);
+        if let Some((error, n @ 1..)) = &mut self.swallowed {
+            *n -= 1;
+            return Some(Err(BadRow { error: error.clone(), can_go_on: true }));
+        }
+        self.seen.borrow_mut().since_record = 0;
         let mut record = std::mem::take(&mut self.record);
         let read = self.reader.read_byte_record(&mut record);
         self.record = record;
+        let stray = self.open_quote();
         match read {
+            Ok(true) | Err(_) if stray.is_some() => stray.map(Err),
             Ok(false) => None,
             Ok(true) => Some(self.row()),
             Err(error) => Some(Err(self.error(&error))),
@@ -111,19 +142,114 @@ impl Iterator for Csv {
     }
 }
 
-/// Stops a row that has no end, as after a quote that is never closed.
+/// Stops a row that has no end, and sees quotes that take in rows.
 struct Guarded {
     reader: Box<dyn BufRead>,
-    since_record: Rc<Cell<usize>>,
+    seen: Rc<RefCell<Seen>>,
 }
 
 impl Read for Guarded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.since_record.get() > ROW_MAX {
+        let mut seen = self.seen.borrow_mut();
+        if seen.since_record > ROW_MAX {
             return Err(io::Error::other("a row is longer than 64 MiB; a quote may not be closed"));
         }
         let n_read = self.reader.read(buffer)?;
-        self.since_record.set(self.since_record.get() + n_read);
+        seen.since_record += n_read;
+        match n_read {
+            0 if !buffer.is_empty() => seen.end(),
+            _ => seen.take(&buffer[..n_read]),
+        }
         Ok(n_read)
+    }
+}
+
+/// A quoted field over several lines that does not end as such fields do.
+#[derive(Clone, Copy)]
+struct StrayQuote {
+    /// Line of the quote that begins it, from 1.
+    line: u64,
+    /// Lines behind that one, up to the quote that closes it.
+    n_lines: u64,
+    is_closed: bool,
+    /// Bytes of the file up to its end.
+    end: u64,
+}
+
+/// What was seen in the bytes that the parser was given, which it reads ahead.
+#[derive(Default)]
+struct Seen {
+    since_record: usize,
+    n_bytes: u64,
+    n_line_ends: u64,
+    ends_with_line: bool,
+    within: Within,
+    /// Line ends before the quote that begins the present field.
+    opened_at: u64,
+    strays: VecDeque<StrayQuote>,
+}
+
+/// Where a byte stands: as the parser sees it, which takes quotes for such at a field's beginning
+/// alone.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Within {
+    #[default]
+    FieldStart,
+    Field,
+    Quotes,
+    /// Behind a quote within quotes, which closes the field unless another follows.
+    QuoteInQuotes,
+}
+
+impl Seen {
+    fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.n_bytes += 1;
+            self.within = match (self.within, byte) {
+                (Within::FieldStart, b'"') => {
+                    self.opened_at = self.n_line_ends;
+                    Within::Quotes
+                }
+                (Within::Quotes, b'"') => Within::QuoteInQuotes,
+                (Within::Quotes, _) | (Within::QuoteInQuotes, b'"') => Within::Quotes,
+                (_, b',' | b'\r' | b'\n') => Within::FieldStart,
+                (Within::QuoteInQuotes, _) => {
+                    // Only one that takes in lines does harm.
+                    if self.n_line_ends > self.opened_at {
+                        self.stray(true);
+                    }
+                    Within::Field
+                }
+                // The mark that a file may begin with stands in front of its first field.
+                (Within::FieldStart, 0xef | 0xbb | 0xbf) if self.n_bytes <= 3 => Within::FieldStart,
+                (Within::FieldStart | Within::Field, _) => Within::Field,
+            };
+            self.ends_with_line = *byte == b'\n';
+            self.n_line_ends += u64::from(self.ends_with_line);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.within == Within::Quotes {
+            // Behind the last line end there is no line.
+            self.n_line_ends -= u64::from(self.ends_with_line && self.n_line_ends > self.opened_at);
+            self.stray(false);
+            self.within = Within::Field;
+        }
+    }
+
+    fn stray(&mut self, is_closed: bool) {
+        let (line, n_lines) = (self.opened_at + 1, self.n_line_ends - self.opened_at);
+        self.strays.push_back(StrayQuote { line, n_lines, is_closed, end: self.n_bytes });
+    }
+
+    /// Takes out the first stray quote of the rows up to a byte of the file.
+    fn stray_before(&mut self, end: u64) -> Option<StrayQuote> {
+        let mut first = None;
+        while let Some(stray) = self.strays.front().filter(|stray| stray.end <= end) {
+            first.get_or_insert(*stray);
+            self.strays.pop_front();
+        }
+        first
     }
 }

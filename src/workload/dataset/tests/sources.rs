@@ -216,8 +216,44 @@ fn a_ragged_csv_is_named_with_its_line() {
         &csv,
         "x.csv",
         b"prompt,answer\n\"a,1\nb,2\n",
-        "x.csv: line 2: 1 fields where the header has 2",
+        "x.csv: line 2: the quote that begins a field here is never closed; 1 lines follow",
     );
+}
+
+#[test]
+fn rows_that_an_open_quote_takes_in_are_bad_rows() {
+    let file = |odd: &[(usize, &str)]| {
+        let row = |n| odd.iter().find(|(at, _)| *at == n).map(|(_, row)| (*row).to_owned());
+        let rows = (0..1_000).map(|n| row(n).unwrap_or_else(|| format!("q{n},{n}")) + "\n");
+        format!("prompt,answer\n{}", rows.collect::<String>())
+    };
+    let skipping = skipping(Source::Csv);
+    check_error(
+        &skipping,
+        "x.csv",
+        file(&[(10, "\"q10,10")]).as_bytes(),
+        "x.csv: line 12: the quote that begins a field here is never closed; 989 lines follow; \
+         990 of 1000 rows cannot be used (99 %, `max-bad-rows` allows 1 %): 990 not readable",
+    );
+    check_error(
+        &skipping,
+        "x.csv",
+        file(&[(10, "\"q10,10"), (500, "\"q500\",500")]).as_bytes(),
+        "x.csv: line 12: the quote that begins a field here is closed 490 lines on, in the middle \
+         of a field: it may not be meant to be open; 491 of 1000 rows cannot be used (49.1 %, \
+         `max-bad-rows` allows 1 %): 491 not readable",
+    );
+    // A file that was cut in its last row lacks that row alone.
+    let cut = read(&skipping, "x.csv", file(&[(999, "\"q999,9")]).as_bytes()).unwrap();
+    assert_eq!((cut.n_samples, cut.left_out[0].1), (999, 1));
+    let sound = file(&[
+        (10, "\"q10,\n\n\"\"a\"\",b\n\",10"),
+        (500, "say \"hi\",500"),
+        (501, "\"q\" 1,501"),
+    ]);
+    let sound = read(&skipping, "x.csv", sound.as_bytes()).unwrap();
+    assert_eq!((sound.n_samples, sound.left_out.len()), (1_000, 0));
+    assert_eq!(texts(sound.rows())[10], "q10,\n\n\"a\",b\n");
 }
 
 #[test]
