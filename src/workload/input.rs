@@ -46,6 +46,11 @@ impl Input {
         Self { name: name.into(), content: Content::Bytes(bytes.into()) }
     }
 
+    /// Returns the same bytes once more, to be read before these are.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self { name: self.name.clone(), content: self.content.again()? })
+    }
+
     /// Returns the name that messages call it by.
     pub fn name(&self) -> &str {
         &self.name
@@ -109,12 +114,21 @@ fn refuse_foreign(name: &str, head: &[u8], asked: Option<Format>) -> Result<(), 
 }
 
 impl Content {
+    /// Returns the same bytes once more.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::File(file) => Self::File(file.try_clone()?),
+            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
+        })
+    }
+
     /// Returns the first bytes.
     fn head(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Bytes(bytes) => Ok(bytes[..bytes.len().min(HEAD)].to_vec()),
             Self::File(file) => {
                 let mut head = Vec::new();
+                file.rewind()?;
                 (&mut *file).take(HEAD as u64).read_to_end(&mut head)?;
                 file.rewind()?;
                 Ok(head)

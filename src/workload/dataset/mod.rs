@@ -16,6 +16,7 @@ mod turns;
 mod ultrachat;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -23,11 +24,11 @@ use crate::plan::cell::{DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::chat::Chat;
-use crate::workload::columns::{Columns, ROLES};
+use crate::workload::columns::{Columns, ROLES, lookup};
 use crate::workload::dataset::gather::Gathered;
 use crate::workload::dataset::sessions::Sessions;
 use crate::workload::dataset::table::{TRACE_ROLES, TraceColumns};
-use crate::workload::dataset::time::Written;
+use crate::workload::dataset::time::{DateOrder, Written};
 use crate::workload::dataset::turns::Unsent;
 use crate::workload::error::DataError;
 use crate::workload::input::{Format, Input};
@@ -86,7 +87,8 @@ pub fn load_with_shots(
     if plan.source == Source::Random {
         return random::generate(load);
     }
-    let reading = Reading::new(load)?;
+    let mut reading = Reading::new(load)?;
+    reading.see_date_order(&inputs);
     let file = inputs.first().map_or_else(|| load.name.to_owned(), |input| input.name().to_owned());
     let mut gathered = Gathered::new(load);
     if !shots.is_empty() {
@@ -173,6 +175,8 @@ struct Reading<'a> {
     tokenizer: Option<&'a Arc<Tokenizer>>,
     /// Columns of a trace, found by the first row.
     trace: OnceCell<TraceColumns>,
+    /// The order of day and month in its dates, where some row shows it.
+    date_order: Option<DateOrder>,
 }
 
 /// Why a row is not usable: its kind, the column, if one is to blame, and one sentence.
@@ -261,7 +265,37 @@ impl<'a> Reading<'a> {
         let columns = Columns::new(known, &plan.columns)?;
         let template = plan.prompt.as_deref().map(PromptTemplate::new).transpose()?;
         let tokenizer = load.tokenizer;
-        Ok(Self { plan, columns, template, tokenizer, trace: OnceCell::new() })
+        let trace = OnceCell::new();
+        Ok(Self { plan, columns, template, tokenizer, trace, date_order: None })
+    }
+
+    /// Looks through a trace for a date that shows whether days or months come first, where the first
+    /// row leaves it open. Among dates of one day, either order will do.
+    fn see_date_order(&mut self, inputs: &[Input]) {
+        if !self.plan.is_replayed {
+            return;
+        }
+        let again = inputs.iter().map_while(|input| input.again().ok()).collect();
+        let (mut days, mut order) = (BTreeSet::new(), None);
+        // What cannot be read is told by whoever reads in earnest.
+        let looked = each_row(again, self.plan, |_, row| {
+            let Ok(row) = row else { return Ok(false) };
+            let column = TraceColumns::of(self, &row).timestamp.as_deref();
+            let time = column.and_then(|column| lookup(&row.fields, column)?.as_str());
+            let Some((time, said)) =
+                time.and_then(|time| Some((time, DateOrder::of(time.trim())?)))
+            else {
+                return Ok(days.is_empty());
+            };
+            if days.len() < 2 {
+                days.insert(time.trim().split(' ').next().unwrap_or_default().to_owned());
+            }
+            order = said;
+            Ok(order.is_some())
+        });
+        drop(looked);
+        self.trace = OnceCell::new();
+        self.date_order = order.or((days.len() == 1).then_some(DateOrder::Month));
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {

@@ -322,7 +322,7 @@ pub(super) fn time(
     let value = value.filter(|value| !value.is_null());
     let value = value
         .ok_or_else(|| problem(RowKind::NoTime, with_columns("no time: missing or null", row)))?;
-    let read = time::read(value);
+    let read = time::read_in(value, reading.date_order);
     let wrong = || problem(RowKind::NoTime, format!("`{}` is not a time", shown(value)));
     read.map(Some).ok_or_else(wrong)
 }

@@ -18,13 +18,18 @@ pub(super) enum Written {
     Bare {
         /// Billionths of the unit.
         billionths: i128,
-        /// Whether it was written with a fraction.
+        /// Whether it is between two whole numbers.
         is_fraction: bool,
     },
 }
 
 /// Reads a time; `None` when the value is none.
 pub(super) fn read(value: &Value) -> Option<Written> {
+    read_in(value, None)
+}
+
+/// Reads a time of a column whose dates have day and month in this order, where they are numbers.
+pub(super) fn read_in(value: &Value, order: Option<DateOrder>) -> Option<Written> {
     match value {
         Value::Number(number) => bare(&number.to_string()),
         Value::String(text) => {
@@ -32,7 +37,7 @@ pub(super) fn read(value: &Value) -> Option<Written> {
             // As logs set them.
             let text = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
             let text = &within_nanoseconds(text);
-            bare(text).or_else(|| date(text).or_else(|| length(text)).map(Written::Typed))
+            bare(text).or_else(|| date(text, order).or_else(|| length(text)).map(Written::Typed))
         }
         Value::Object(fields) => parts(fields),
         _ => None,
@@ -83,7 +88,8 @@ fn bare(text: &str) -> Option<Written> {
         // Less than a billionth of the unit is cut off.
         10_i128.checked_pow(shift.unsigned_abs()).map_or(0, |divisor| number / divisor)
     };
-    let is_fraction = mantissa.contains('.') || billionths % SECOND != 0;
+    // Data frames write whole numbers with a point where a column has a gap.
+    let is_fraction = billionths % SECOND != 0;
     Some(Written::Bare { billionths: sign * billionths, is_fraction })
 }
 
@@ -100,9 +106,38 @@ const FORMS: [&str; 10] = [
     "%m/%d/%Y %I:%M:%S%.f %p",
     "%b %d, %Y %I:%M:%S%.f %p",
 ];
-/// Forms with numbers for day and month, of which nobody knows which comes first: read where only one
-/// of them has such a month.
-const EITHER: [&str; 2] = ["%m/%d/%Y %H:%M:%S%.f", "%d/%m/%Y %H:%M:%S%.f"];
+/// Which of day and month comes first, where both are numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DateOrder {
+    Month,
+    Day,
+}
+
+impl DateOrder {
+    fn form(self) -> &'static str {
+        match self {
+            Self::Month => "%m/%d/%Y %H:%M:%S%.f",
+            Self::Day => "%d/%m/%Y %H:%M:%S%.f",
+        }
+    }
+
+    /// Reads a date in this order.
+    fn read(self, text: &str) -> Option<jiff::civil::DateTime> {
+        jiff::civil::DateTime::strptime(self.form(), text).ok()
+    }
+
+    /// Returns the order in which a date has a month, where only one of both is such; inside `None`
+    /// where both are. `None` for what is no date of this form.
+    pub(super) fn of(text: &str) -> Option<Option<Self>> {
+        let (month, day) = (Self::Month.read(text), Self::Day.read(text));
+        match (month, day) {
+            (Some(_), Some(_)) => Some(None),
+            (Some(_), None) => Some(Some(Self::Month)),
+            (None, Some(_)) => Some(Some(Self::Day)),
+            (None, None) => None,
+        }
+    }
+}
 
 /// Cuts a fraction of a second off behind nanoseconds, as some write more digits than there are.
 fn within_nanoseconds(text: &str) -> String {
@@ -117,7 +152,7 @@ fn within_nanoseconds(text: &str) -> String {
 /// Reads a date with a time of day, with or without zone, as RFC 3339 and people write it.
 ///
 /// One without a zone is taken as UTC: only differences count.
-fn date(text: &str) -> Option<i128> {
+fn date(text: &str, order: Option<DateOrder>) -> Option<i128> {
     if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
         return Some(stamp.as_nanosecond());
     }
@@ -127,12 +162,16 @@ fn date(text: &str) -> Option<i128> {
     };
     // A space in front of the zone, or its name.
     let without_name = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT"));
-    if let Some(instant) = without_name.and_then(|text| date(text.trim_end())) {
+    if let Some(instant) = without_name.and_then(|text| date(text.trim_end(), order)) {
         return Some(instant);
+    }
+    // The program `date`: the zone in front of the year.
+    if let Some((before, year)) = text.split_once(" UTC ").or_else(|| text.split_once(" GMT ")) {
+        return date(&format!("{before} {year}"), order);
     }
     // Go's clock that only goes on.
     if let Some((wall, _)) = text.split_once(" m=") {
-        return date(wall);
+        return date(wall, order);
     }
     if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
         return Some(zoned.timestamp().as_nanosecond());
@@ -157,16 +196,20 @@ fn date(text: &str) -> Option<i128> {
         let dated = format!("2000 {text}");
         of_utc(jiff::civil::DateTime::strptime("%Y %b %d %H:%M:%S%.f", dated).ok()?)
     };
-    FORMS.iter().find_map(read).or_else(of_log).or_else(|| match EITHER.each_ref().map(read) {
-        [Some(only), None] | [None, Some(only)] => Some(only),
-        _ => None,
-    })
+    let of_numbers = || of_utc(order.or_else(|| DateOrder::of(text)?)?.read(text)?);
+    FORMS.iter().find_map(read).or_else(of_log).or_else(of_numbers)
 }
 
 /// Reads a length of time with its unit, `305 ms`, or the time on a clock, `00:00:01.5`.
 fn length(text: &str) -> Option<i128> {
     let length = text.parse::<jiff::SignedDuration>().ok();
-    length.map(|length| length.as_nanos()).or_else(|| on_a_clock(text))
+    let of_half_a_day = || {
+        let read = |form: &&str| jiff::civil::Time::strptime(form, text).ok();
+        let time = ["%I:%M:%S%.f %p", "%I:%M %p"].iter().find_map(read)?;
+        let since = time.since(jiff::civil::Time::midnight()).ok()?;
+        Some(jiff::SignedDuration::try_from(since).ok()?.as_nanos())
+    };
+    length.map(|length| length.as_nanos()).or_else(|| on_a_clock(text)).or_else(of_half_a_day)
 }
 
 /// Reads `12:00:00.5`, also behind days: `1 days 02:00:00` of pandas, `1 day, 2:00:00` of Python.
@@ -183,6 +226,11 @@ fn on_a_clock(text: &str) -> Option<i128> {
         part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<i128>().ok())?
     };
     let (hours, minutes) = (whole(parts.next())?, whole(parts.next())?);
+    let is_of_day = clock.matches(':').count() == 1;
+    // `61:30` may be minutes and seconds as well.
+    if is_of_day && hours >= 24 {
+        return None;
+    }
     let seconds = match bare(&parts.next().unwrap_or("0").replace(',', "."))? {
         Written::Bare { billionths, .. } if (0..60 * SECOND).contains(&billionths) => billionths,
         _ => return None,
@@ -202,6 +250,9 @@ pub(super) enum Unit {
     Unsaid,
 }
 
+/// Seconds since 1970 of the year 2286: no time of a trace lies behind it.
+const LATEST: i128 = 10_000_000_000;
+
 /// The clock of a trace: times from its first row, and what is known of their unit.
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -211,6 +262,8 @@ pub(super) struct Clock {
     last: i128,
     has_fraction: bool,
     has_bare: bool,
+    /// Whether a number would be a time that no trace has, if it counted seconds.
+    is_far: bool,
     is_moving: bool,
     /// The first numbers, for the question.
     shown: Vec<String>,
@@ -233,6 +286,7 @@ impl Clock {
             last: 0,
             has_fraction: false,
             has_bare: false,
+            is_far: false,
             is_moving: false,
             shown: Vec::new(),
         }
@@ -245,8 +299,12 @@ impl Clock {
             Written::Bare { billionths, is_fraction } => {
                 self.has_bare = true;
                 self.has_fraction |= is_fraction;
+                self.is_far |= billionths / SECOND > LATEST;
                 if self.shown.len() < 3 {
-                    self.shown.push((billionths / SECOND).to_string());
+                    let digits = billionths.unsigned_abs();
+                    let (whole, part) = (billionths / SECOND, digits % SECOND.unsigned_abs());
+                    let shown = format!("{whole}.{part:09}");
+                    self.shown.push(shown.trim_end_matches('0').trim_end_matches('.').to_owned());
                 }
                 match self.unit {
                     Unit::Asked(unit) | Unit::Known(unit, _) => {
@@ -274,19 +332,23 @@ impl Clock {
 
     /// Whether the unit of the numbers so far is not known.
     fn is_unclear(&self) -> bool {
-        self.unit == Unit::Unsaid && self.has_bare && !self.has_fraction && self.is_moving
+        let may_be_seconds = self.has_fraction && !self.is_far;
+        self.unit == Unit::Unsaid && self.has_bare && !may_be_seconds && self.is_moving
     }
 
     /// Returns the unit in words, or the question for it.
     pub(super) fn unit(&self, file: &str) -> Result<String, DataError> {
         if self.is_unclear() {
             let column = &self.column;
+            let what = if self.has_fraction {
+                "numbers without a unit, too large for seconds"
+            } else {
+                "whole numbers without a unit"
+            };
+            let shown = self.shown.join(", ");
             return Err(DataError::new(
                 file,
-                format!(
-                    "the times of column `{column}` are whole numbers without a unit: {} …",
-                    self.shown.join(", ")
-                ),
+                format!("the times of column `{column}` are {what}: {shown} …"),
                 "say what they count: `time-unit = \"ms\"` on the data set, or \"s\", \"us\", \"ns\"",
             ));
         }
@@ -331,6 +393,7 @@ mod tests {
             "Thu, 16 Nov 2023 12:00:00 +0000",
             "Thu, 16 Nov 2023 12:00:00 GMT",
             "Thu Nov 16 12:00:00 2023",
+            "Thu Nov 16 12:00:00 UTC 2023",
             "Nov 16 2023 12:00:00",
             "Nov 16, 2023 12:00:00 PM",
             "11/16/2023 12:00:00 PM",
@@ -360,10 +423,14 @@ mod tests {
         for text in ["00:00:01.5", "0:00:01.500000", "00:00:01,5", "0 days 00:00:01.5"] {
             typed(text, SECOND * 3 / 2);
         }
+        typed("Wed May  1 10:00:00 UTC 2024", 1_714_557_600 * SECOND);
+        for text in ["1:05:00 PM", "1:05 pm", "13:05", "01:05:00.0 PM"] {
+            typed(text, (13 * 60 + 5) * 60 * SECOND);
+        }
         typed("1 day, 2:00:00", 26 * 3_600 * SECOND);
         typed("25:00:00", 25 * 3_600 * SECOND);
         typed("PT1.5S", SECOND * 3 / 2);
-        for unclear in ["05/06/2023 12:00:00", "1:2:3:4", "a day 1:00"] {
+        for unclear in ["05/06/2023 12:00:00", "1:2:3:4", "a day 1:00", "61:30", "13:05 PM"] {
             assert_eq!(read(&json!(unclear)), None, "{unclear}");
         }
         for odd in
@@ -383,6 +450,8 @@ mod tests {
         check(json!("1700136000.123456789"), 1_700_136_000_123_456_789, true);
         check(json!(1_700_136_000_123_456_789_u64), 1_700_136_000_123_456_789 * SECOND, false);
         check(json!(-5), -5 * SECOND, false);
+        check(json!(1_714_557_600_000.0), 1_714_557_600_000 * SECOND, false);
+        check(json!("1000.00"), 1_000 * SECOND, false);
         check(json!(1e-3), 1_000_000, true);
         check(json!("5e-1"), 500_000_000, true);
         check(json!("5e1"), 50 * SECOND, false);
@@ -403,6 +472,17 @@ mod tests {
             asked.unwrap_err(),
             "the times of column `t` are whole numbers without a unit: 0, 305, 610 …"
         );
+        let (_, floats) = clock(Unit::Unsaid, &[json!(1_000.0), json!("1500.0")]);
+        assert!(floats.unwrap_err().ends_with("whole numbers without a unit: 1000, 1500 …"));
+        let (_, year_56302) =
+            clock(Unit::Unsaid, &[json!(1_714_557_600_000.123), json!(1_714_557_600_500.0)]);
+        assert_eq!(
+            year_56302.unwrap_err(),
+            "the times of column `t` are numbers without a unit, too large for seconds: \
+             1714557600000.123, 1714557600500 …"
+        );
+        let since_1970 = [json!(1_714_557_600.5), json!(1_714_557_601)];
+        assert_eq!(clock(Unit::Unsaid, &since_1970).0, [0, 500_000_000]);
         let (times, unit) = clock(Unit::Unsaid, &[json!(0), json!(0.2), json!(1)]);
         assert_eq!(times, [0, 200_000_000, 1_000_000_000]);
         assert_eq!(unit.unwrap(), "in s, as they have fractions");

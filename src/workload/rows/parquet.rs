@@ -1,5 +1,6 @@
 //! Apache Parquet, row by row, whatever its bytes are.
 
+mod durations;
 mod int96;
 mod values;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::workload::error::DataError;
 use crate::workload::input::Content;
+use crate::workload::rows::parquet::durations::Durations;
 use crate::workload::rows::parquet::int96::OldInstants;
 use crate::workload::rows::parquet::values::fields;
 use crate::workload::rows::{BadRow, Place, Row};
@@ -24,24 +26,33 @@ pub(super) struct Parquet {
     rows: RowIter<'static>,
     schema: SchemaDescPtr,
     old_instants: Option<OldInstants>,
+    durations: Durations,
     number: u64,
     failed: bool,
 }
 
 impl Parquet {
     pub(super) fn open(file: String, content: Content) -> Result<Self, DataError> {
-        let again = same(&content).ok();
+        let again = content.again().ok();
         let opened = caught(|| {
-            let once_more = same(&content)?;
+            let once_more = content.again()?;
             let rows = reader(content)?;
             let schema = rows.metadata().file_metadata().schema_descr_ptr();
+            let durations = Durations::of(rows.metadata().file_metadata());
             let old_instants = OldInstants::of(&schema, || reader(once_more))?;
-            Ok((RowIter::from_file_into(rows), schema, old_instants))
+            Ok((RowIter::from_file_into(rows), schema, old_instants, durations))
         });
         match opened {
-            Ok((rows, schema, old_instants)) => {
-                Ok(Self { file, again, rows, schema, old_instants, number: 0, failed: false })
-            }
+            Ok((rows, schema, old_instants, durations)) => Ok(Self {
+                file,
+                again,
+                rows,
+                schema,
+                old_instants,
+                durations,
+                number: 0,
+                failed: false,
+            }),
             Err(message) => Err(damaged(&file, &message)),
         }
     }
@@ -53,6 +64,7 @@ impl Parquet {
             if let Some(instants) = &mut self.old_instants {
                 instants.put(&mut fields)?;
             }
+            self.durations.put(&mut fields);
             Ok(Some(fields))
         })
     }
@@ -69,14 +81,6 @@ impl Parquet {
             None => row.to_string(),
         }
     }
-}
-
-/// Returns the same bytes once more.
-fn same(content: &Content) -> std::io::Result<Content> {
-    Ok(match content {
-        Content::File(file) => Content::File(file.try_clone()?),
-        Content::Bytes(bytes) => Content::Bytes(bytes.clone()),
-    })
 }
 
 fn reader(content: Content) -> Result<Box<dyn FileReader>, ParquetError> {

@@ -132,6 +132,22 @@ fn lengths_need_a_tokenizer_whatever_bad_rows_do() {
 }
 
 #[test]
+fn one_date_says_for_all_whether_days_or_months_come_first() {
+    let seconds = |dates: &[&str]| {
+        let row = |date: &&str| format!("{date} 10:00:00,10,5\n");
+        let rows: String = dates.iter().map(row).collect();
+        let samples =
+            read(&trace(), "t.csv", &format!("timestamp,input_length,output_length\n{rows}"));
+        samples.map(|samples| samples.trace.unwrap().span.as_secs_f64() / 86_400.0)
+    };
+    assert_eq!(seconds(&["05/10/2024", "05/13/2024"]).unwrap(), 3.0);
+    assert_eq!(seconds(&["10/05/2024", "12/05/2024", "13/05/2024"]).unwrap(), 3.0);
+    assert_eq!(seconds(&["05/10/2024", "05/10/2024"]).unwrap(), 0.0);
+    assert!(seconds(&["05/10/2024", "05/11/2024"]).is_err());
+    assert!(seconds(&["05/10/2024", "05/13/2024", "14/05/2024"]).is_err());
+}
+
+#[test]
 fn times_that_cannot_be_held_are_no_times() {
     let said = DatasetPlan { time_unit: Some(TimeUnit::S), ..trace() };
     let text = "{\"timestamp\":0,\"prompt\":\"a\"}\n{\"timestamp\":1e20,\"prompt\":\"b\"}\n";
