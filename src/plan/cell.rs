@@ -397,6 +397,9 @@ pub struct DatasetPlan {
     /// Unit of times that are numbers, where the scenario says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_unit: Option<TimeUnit>,
+    /// Prompt tokens that one of a trace's `hash_ids` stands for, where the scenario says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_tokens: Option<u32>,
     /// Start of the slice of a trace, from its first row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Nanos>,
@@ -488,6 +491,7 @@ impl DatasetPlan {
             warm: None,
             is_replayed: false,
             time_unit: None,
+            block_tokens: None,
             after: None,
             before: None,
             multi_turn: false,

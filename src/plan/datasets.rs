@@ -129,6 +129,7 @@ fn made(
         warm: spec.warm,
         is_replayed: wanted.is_replayed,
         time_unit: spec.time_unit,
+        block_tokens: spec.block_tokens,
         after: spec.after,
         before: spec.before,
         multi_turn: spec.multi_turn,

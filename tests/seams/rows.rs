@@ -320,6 +320,7 @@ itl = "1ms"
 source = "trace"
 location = "./trace.jsonl"
 time-unit = "ms"
+block-tokens = 512
 after = "10ms"
 before = "250ms"
 [request]

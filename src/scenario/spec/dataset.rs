@@ -69,6 +69,9 @@ table! {
         pub(crate) warm: Option<f64> = Number(0.0, 1.0),
         /// Unit of a trace's times that are numbers, where the file does not show it.
         pub(crate) time_unit: Option<TimeUnit>,
+        /// Prompt tokens that one of a trace's `hash_ids` stands for, where lengths and numbers of ids
+        /// do not show it.
+        pub(crate) block_tokens: Option<u32> = ONE_UP,
         /// Trace time, from its first row, at which the slice that is replayed begins.
         pub(crate) after: Option<Nanos>,
         /// Trace time, from its first row, at which that slice ends.

@@ -1,6 +1,7 @@
 //! Gathers the samples that a run needs from a data set's rows, in one pass.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -13,10 +14,13 @@ use crate::record::trial::TraceRecord;
 use crate::units::Nanos;
 use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
 use crate::workload::body::{Asked, asked};
+use crate::workload::dataset::blocks::BlockSizes;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS};
 use crate::workload::dataset::time::{Clock, Misplaced, Unit};
+use crate::workload::dataset::turns;
 use crate::workload::dataset::{
     Candidate, Lengths, Load, PROGRESS_EVERY, Picked, Problem, Reading, base_name, hash_turns,
+    n_distinct_prompts,
 };
 use crate::workload::error::DataError;
 use crate::workload::request::{Prompt, Sample};
@@ -49,6 +53,8 @@ pub(super) struct Gathered<'a> {
     layout: Option<String>,
     /// Whether the slice of time is over.
     is_over: bool,
+    /// What is known of the blocks that prompts begin with, where rows have ids of them.
+    blocks: Option<BlockSizes>,
 }
 
 impl<'a> Gathered<'a> {
@@ -76,6 +82,7 @@ impl<'a> Gathered<'a> {
             roles: Vec::new(),
             layout: None,
             is_over: false,
+            blocks: None,
         }
     }
 
@@ -130,6 +137,7 @@ impl<'a> Gathered<'a> {
             self.n_passed_over += 1;
             return Ok(());
         }
+        self.see_blocks(sample);
         let mut hasher = DefaultHasher::new();
         hash_turns(sample, &mut hasher);
         let changed = std::mem::take(&mut candidate.changed);
@@ -215,6 +223,19 @@ impl<'a> Gathered<'a> {
         Err(Problem::of_row(RowKind::IdTwice, message))
     }
 
+    /// Notes how many ids of blocks prompts have for their lengths.
+    fn see_blocks(&mut self, sample: &Sample) {
+        for turn in &sample.turns {
+            let Prompt::OfLength(length) = turn else { continue };
+            if !length.blocks.is_empty() {
+                let asked = self.load.plan.block_tokens;
+                let new = || BlockSizes::new(asked, length.block_tokens);
+                let blocks = self.blocks.get_or_insert_with(new);
+                blocks.observe(length.n_tokens, length.blocks.len());
+            }
+        }
+    }
+
     /// Counts a trace's time from its first row, and from the beginning of the slice; `false`
     /// for a row outside it.
     fn is_in_time(
@@ -289,13 +310,18 @@ impl<'a> Gathered<'a> {
             return Err(DataError::new(file, message, help));
         }
         let pool = self.pool.into_sorted();
-        let rows = self.kept.into_sorted();
+        let mut rows = self.kept.into_sorted();
+        let blocks = self.blocks.map(|blocks| blocks.agreed(file)).transpose()?;
+        let blocks = blocks.filter(|size| put_block_size(&mut rows, *size));
         let trace = self.clock.map(|clock| {
             let at = |sample: Option<&Sample>| sample.and_then(|sample| sample.at);
             let (first, last) = (at(rows.first()), at(rows.last()));
             let span =
                 last.zip(first).map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
-            let unit = clock.unit(file)?;
+            let mut unit = clock.unit(file)?;
+            if let Some(size) = blocks {
+                write!(unit, "; `hash_ids` of {size} tokens").expect("a string takes all text");
+            }
             Ok(TraceRecord { n: rows.len() as u64, span, unit })
         });
         let subjects: BTreeSet<&str> =
@@ -314,7 +340,6 @@ impl<'a> Gathered<'a> {
             Arc::new(Maker::new(tokenizer, self.load.seed, base_name(self.load.name), as_ids))
         });
         Ok(Samples {
-            rows,
             maker,
             trace: trace.transpose()?,
             reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
@@ -326,15 +351,32 @@ impl<'a> Gathered<'a> {
             template: None,
             variables: BTreeMap::new(),
             n_samples: pool.len() as u64,
-            n_distinct: n_distinct(&pool),
+            n_distinct: if blocks.is_some() && rows.len() == pool.len() {
+                n_distinct_prompts(&rows)
+            } else {
+                n_distinct(&pool)
+            },
             left_out,
             columns: self.columns,
             roles: self.roles,
             changed: self.tally.changed(),
             n_looked_at: (self.n_passed_over > 0).then(|| self.n_read - self.n_passed_over),
             recipe_sha256: None,
+            rows,
         })
     }
+}
+
+/// Gives the blocks of all prompts their size; `false` where they had it before.
+fn put_block_size(rows: &mut [Sample], size: u32) -> bool {
+    let mut is_new = false;
+    for turn in rows.iter_mut().flat_map(|sample| &mut sample.turns) {
+        if let Prompt::OfLength(length) = turn {
+            is_new |= length.block_tokens != size && !length.blocks.is_empty();
+            length.block_tokens = size;
+        }
+    }
+    is_new
 }
 
 /// Says how to make rows of an object that is all of them: a list inside it, or a value of all rows

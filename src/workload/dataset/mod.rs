@@ -1,5 +1,6 @@
 //! Reads a data set: rows in, samples out; memory grows with the kept samples alone.
 
+mod blocks;
 mod delay;
 mod gather;
 pub(super) mod generated;

@@ -1,5 +1,7 @@
 //! Traces as they are published: times, lengths and shared blocks.
 
+use std::io::Write as _;
+
 use crate::plan::cell::{BadRows, DatasetPlan, Source, TimeUnit};
 use crate::units::Nanos;
 use crate::workload::dataset::tests::sources::{asked, plan};
@@ -61,6 +63,36 @@ fn mooncakes_lengths_become_prompts_that_share_what_equal_ids_say() {
 }
 
 #[test]
+fn ids_stand_for_as_many_tokens_as_lengths_and_their_numbers_say() {
+    let row = |at: u64, ids: &[u64]| {
+        format!(
+            "{{\"timestamp\":{at},\"input_length\":1100,\"output_length\":5,\"hash_ids\":{ids:?}}}\n"
+        )
+    };
+    let ids: Vec<u64> = (0..18).collect();
+    let parted: Vec<u64> = (0..9).chain(100..109).collect();
+    let text = row(0, &ids) + &row(10, &parted);
+    let as_ids = [("prompt".to_owned(), "token-ids".to_owned())].into();
+    let plan = DatasetPlan { columns: as_ids, ..trace() };
+    let samples = read(&plan, "blocks.jsonl", &text).unwrap();
+    let prompt = |row: usize| match &*samples.prompt(&samples.rows()[row], 0).unwrap() {
+        Prompt::Tokens(tokens) => tokens.clone(),
+        _ => panic!("ids"),
+    };
+    let (one, other) = (prompt(0), prompt(1));
+    let shared = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    assert!((576..580).contains(&shared), "{shared}");
+    assert_eq!(samples.n_distinct, 2);
+    let told = samples.trace.as_ref().unwrap().to_string();
+    assert!(told.ends_with("as in Mooncake's traces; `hash_ids` of 64 tokens"), "{told}");
+    let odd = row(0, &ids[..10]).replace("1100", "1000");
+    let error = read(&plan, "blocks.jsonl", &odd).unwrap_err();
+    assert!(error.message.contains("has 10 ids of blocks"), "{error}");
+    let said = DatasetPlan { block_tokens: Some(110), ..plan };
+    assert!(read(&said, "blocks.jsonl", &odd).is_ok());
+}
+
+#[test]
 fn azures_and_burstgpts_traces_are_read_as_they_are_published() {
     let azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n\
                  2023-11-16 18:15:46.6805900,374,44\n\
@@ -105,6 +137,29 @@ fn a_unit_is_known_shown_or_asked_for() {
 }
 
 #[test]
+fn one_date_says_for_all_whether_days_or_months_come_first() {
+    let seconds = |dates: &[&str]| {
+        let row = |date: &&str| format!("{date} 10:00:00,10,5\n");
+        let rows: String = dates.iter().map(row).collect();
+        let samples =
+            read(&trace(), "t.csv", &format!("timestamp,input_length,output_length\n{rows}"));
+        samples.map(|samples| samples.trace.unwrap().span.as_secs_f64() / 86_400.0)
+    };
+    assert_eq!(seconds(&["05/10/2024", "05/13/2024"]).unwrap(), 3.0);
+    assert_eq!(seconds(&["10/05/2024", "12/05/2024", "13/05/2024"]).unwrap(), 3.0);
+    assert_eq!(seconds(&["05/10/2024", "05/10/2024"]).unwrap(), 0.0);
+    assert!(seconds(&["05/10/2024", "05/11/2024"]).is_err());
+    assert!(seconds(&["05/10/2024", "05/13/2024", "14/05/2024"]).is_err());
+    // A file is read from its beginning after that look.
+    let mut file = tempfile::tempfile().unwrap();
+    let row = "{\"timestamp\":\"1/2/2024 10:00:00\",\"prompt\":\"a\"}\n";
+    file.write_all(row.repeat(2_000).as_bytes()).unwrap();
+    let plan = trace();
+    let samples = load(&asked(&plan), vec![Input::file("t.jsonl", file)]).unwrap();
+    assert_eq!(samples.n_samples, 2_000);
+}
+
+#[test]
 fn a_column_of_times_is_one_only_where_they_are_replayed() {
     let text =
         "{\"timestamp\":\"yesterday\",\"prompt\":\"a\"}\n{\"timestamp\":7,\"prompt\":\"b\"}\n";
@@ -129,22 +184,6 @@ fn lengths_need_a_tokenizer_whatever_bad_rows_do() {
     let error = load(&asked, vec![Input::bytes("m.jsonl", MOONCAKE)]).unwrap_err();
     assert!(error.message.contains("no tokenizer is given"), "{error}");
     assert_eq!(error.help, "set `tokenizer` on the data set");
-}
-
-#[test]
-fn one_date_says_for_all_whether_days_or_months_come_first() {
-    let seconds = |dates: &[&str]| {
-        let row = |date: &&str| format!("{date} 10:00:00,10,5\n");
-        let rows: String = dates.iter().map(row).collect();
-        let samples =
-            read(&trace(), "t.csv", &format!("timestamp,input_length,output_length\n{rows}"));
-        samples.map(|samples| samples.trace.unwrap().span.as_secs_f64() / 86_400.0)
-    };
-    assert_eq!(seconds(&["05/10/2024", "05/13/2024"]).unwrap(), 3.0);
-    assert_eq!(seconds(&["10/05/2024", "12/05/2024", "13/05/2024"]).unwrap(), 3.0);
-    assert_eq!(seconds(&["05/10/2024", "05/10/2024"]).unwrap(), 0.0);
-    assert!(seconds(&["05/10/2024", "05/11/2024"]).is_err());
-    assert!(seconds(&["05/10/2024", "05/13/2024", "14/05/2024"]).is_err());
 }
 
 #[test]
