@@ -60,7 +60,7 @@ fn characters(row: &Sample) -> Option<u64> {
     match row.turns.first()? {
         Prompt::Text(text) => Some(text.chars().count() as u64),
         Prompt::Messages(messages) => {
-            Some(messages.iter().map(|message| message.content.chars().count() as u64).sum())
+            Some(messages.iter().map(|message| message.text().chars().count() as u64).sum())
         }
         Prompt::Tokens(_) | Prompt::OfLength(_) => None,
     }

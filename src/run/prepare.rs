@@ -510,9 +510,7 @@ pub(super) fn next_turn() -> NextTurnBody {
             }
             Prompt::Messages(own) => {
                 for message in own {
-                    messages.push(
-                        serde_json::json!({"role": message.role, "content": message.content}),
-                    );
+                    messages.push(serde_json::json!(message));
                 }
             }
             Prompt::Tokens(_) | Prompt::OfLength(_) => {

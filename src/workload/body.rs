@@ -141,7 +141,7 @@ impl Asked {
     fn size(&self) -> usize {
         match self {
             Self::Messages(messages) => {
-                messages.iter().map(|message| message.content.len() + 40).sum()
+                messages.iter().map(|message| message.text().len() + 40).sum()
             }
             Self::Text(text) => text.len(),
             Self::Tokens(tokens) => tokens.len() * 6,
@@ -183,10 +183,12 @@ pub(super) fn asked(
             let brings_system = matches!(turn, Prompt::Messages(own)
                 if own.first().is_some_and(|first| first.role == "system"));
             if let Some(system) = system.filter(|_| !brings_system) {
-                messages.push(message("system", system.to_owned()));
+                messages.push(Message::new("system", system));
             }
             match turn {
-                Prompt::Text(text) => messages.push(message("user", format!("{prefix}{text}"))),
+                Prompt::Text(text) => {
+                    messages.push(Message::new("user", format!("{prefix}{text}")))
+                }
                 Prompt::Messages(own) => messages.extend(own.iter().cloned()),
                 Prompt::Tokens(_) | Prompt::OfLength(_) => {}
             }
@@ -202,8 +204,8 @@ pub(super) fn asked(
             let brings_system = own.iter().any(|message| message.role != "user");
             let system = system.filter(|_| !brings_system);
             let texts = own.iter().map(|message| match message.role.as_str() {
-                "user" => format!("{prefix}{}", message.content),
-                _ => message.content.clone(),
+                "user" => format!("{prefix}{}", message.text()),
+                _ => message.text().to_owned(),
             });
             let texts: Vec<String> = system.map(str::to_owned).into_iter().chain(texts).collect();
             Ok(Asked::Text(texts.join("\n\n")))
@@ -222,10 +224,6 @@ fn asks_alone(messages: &[Message]) -> bool {
     };
     let is_set = |message: &Message| matches!(message.role.as_str(), "system" | "developer");
     last.role == "user" && sets.iter().all(is_set)
-}
-
-pub(super) fn message(role: &str, content: String) -> Message {
-    Message { role: role.to_owned(), content }
 }
 
 fn common_fields(request: &RequestPlan, continuous_usage: bool) -> Vec<(String, Value)> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::units::Nanos;
 
@@ -46,7 +47,7 @@ impl Sample {
     pub(crate) fn question(&self) -> Option<String> {
         let text = match self.turns.first()? {
             Prompt::Text(text) => text,
-            Prompt::Messages(messages) => &messages.last()?.content,
+            Prompt::Messages(messages) => messages.last()?.text(),
             Prompt::Tokens(_) | Prompt::OfLength(_) => return None,
         };
         let cut = text.char_indices().nth(QUESTION_CHARS).map_or(text.len(), |(at, _)| at);
@@ -88,13 +89,27 @@ impl PromptLength {
 }
 
 /// One message of a chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Message {
-    /// `system`, `user` or `assistant`.
+    /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Text.
-    pub content: String,
+    /// Text; null where a call of a tool has none.
+    pub content: Option<String>,
+    /// What else is sent of it: `name`, `tool_calls`, `tool_call_id`.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+impl Message {
+    /// Returns a message of a role and a text.
+    pub fn new(role: &str, content: impl Into<String>) -> Self {
+        Self { role: role.to_owned(), content: Some(content.into()), more: Map::new() }
+    }
+
+    /// Returns its text; empty where it has none.
+    pub fn text(&self) -> &str {
+        self.content.as_deref().unwrap_or_default()
+    }
 }
 
 /// One request, ready to be sent: nothing is left to compute while the clock runs.

@@ -392,7 +392,7 @@ fn add_salt(asked: &mut Asked, rng: &mut rand::rngs::ChaCha8Rng) {
         Asked::Text(prompt) => prompt.insert_str(0, &text),
         Asked::Messages(messages) => {
             if let Some(first) = messages.first_mut() {
-                first.content.insert_str(0, &text);
+                first.content.get_or_insert_default().insert_str(0, &text);
             }
         }
         // Other tokens of the same prompt in front: its length and vocabulary stay.

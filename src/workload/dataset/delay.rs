@@ -8,10 +8,13 @@ use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::Problem;
 use crate::workload::dataset::time::{self, Written};
 
+/// What it is called.
+pub(super) const DELAYS: [&str; 2] = ["delay", "delay_ms"];
+
 /// Returns the time between the answer before and a turn; a number without a unit counts
 /// milliseconds, as in `AIPerf`'s files, unless the scenario says another `time-unit`.
 pub(super) fn delay(plan: &DatasetPlan, turn: &Value) -> Result<Nanos, Problem> {
-    let value = ["delay", "delay_ms"].iter().find_map(|name| turn.get(*name));
+    let value = DELAYS.iter().find_map(|name| turn.get(*name));
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Nanos::ZERO) };
     let nanos = time::read(value).and_then(|written| match written {
         Written::Typed(nanos) => Some(nanos),

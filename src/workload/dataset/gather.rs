@@ -382,7 +382,10 @@ fn put_block_size(rows: &mut [Sample], size: u32) -> bool {
 /// Says how to make rows of an object that is all of them: a list inside it, or a value of all rows
 /// in each column.
 fn layout(fields: &serde_json::Map<String, Value>) -> Option<String> {
-    let is_rows = |value: &Value| value.get(0).is_some_and(Value::is_object);
+    // Messages of one conversation are no rows.
+    let is_rows = |value: &Value| {
+        value.get(0).is_some_and(|first| first.is_object() && !turns::is_message(first))
+    };
     if let Some((name, _)) = fields.iter().find(|(_, value)| is_rows(value)) {
         return Some(format!(
             "the rows are those of its list `{name}`: write them one per line, `jq -c '.{name}[]' FILE`"

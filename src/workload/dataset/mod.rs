@@ -373,10 +373,7 @@ fn hash_turns(sample: &Sample, hasher: &mut DefaultHasher) {
             Prompt::Text(text) => text.hash(hasher),
             Prompt::Tokens(tokens) => tokens.hash(hasher),
             Prompt::Messages(messages) => {
-                for message in messages {
-                    message.role.hash(hasher);
-                    message.content.hash(hasher);
-                }
+                messages.hash(hasher);
             }
             Prompt::OfLength(length) => {
                 length.hash(hasher);

@@ -48,7 +48,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
 }
 
 fn all_texts(messages: &[Message]) -> String {
-    messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n\n")
+    messages.iter().map(Message::text).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Returns why a conversation of such lengths is left out, if it is.

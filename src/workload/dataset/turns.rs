@@ -1,11 +1,11 @@
 //! Conversations: lists of messages, and the turns that `bench` sends of them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::plan::cell::{DatasetPlan, SameRole};
 use crate::units::Nanos;
 use crate::workload::bad_rows::RowKind;
-use crate::workload::dataset::delay::delay;
+use crate::workload::dataset::delay::{DELAYS, delay};
 use crate::workload::dataset::{Problem, Reading};
 use crate::workload::request::{Later, Message, Prompt};
 use crate::workload::rows::Row;
@@ -42,6 +42,15 @@ pub(super) struct Unsent {
 const ROLES: [&str; 4] = ["role", "from", "speaker", "sender"];
 /// What holds a message's text, likewise.
 const CONTENTS: [&str; 4] = ["content", "value", "text", "message"];
+/// By what a model calls tools.
+const CALLS: [&str; 2] = ["tool_calls", "function_call"];
+/// What of a conversation's message is sent beside role and text: data sets have members of their own
+/// there, which endpoints refuse.
+///
+/// Source: `OpenAI`'s API reference, "Create chat completion", `messages`; `reasoning_content` of vLLM,
+/// `SGLang` and llama-server.
+const SENT: [&str; 5] =
+    ["name", "tool_calls", "tool_call_id", "function_call", "reasoning_content"];
 
 /// Who speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +115,8 @@ pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversa
         }
     }
     if reader.is_asked {
+        // A call that nothing follows is what the model is to say.
+        while reader.current.pop_if(|last| last.role == "assistant").is_some() {}
         reader.finish_turn()?;
     }
     let Reader { turns, delays, answer, changed, damage, .. } = reader;
@@ -164,8 +175,9 @@ impl Reader {
                 let joins = repeats && speaker == Speaker::Asks("user");
                 let content = sent_text(item, index).unwrap_or_else(|unsent| {
                     self.damage.get_or_insert(unsent);
-                    String::new()
+                    None
                 });
+                let more = more(item, |name| SENT.contains(&name));
                 self.is_asked |= matches!(speaker, Speaker::Asks("user") | Speaker::Works("tool"));
                 match self.current.last_mut() {
                     Some(_) if joins && self.same_role == SameRole::Skip => {
@@ -174,10 +186,11 @@ impl Reader {
                         self.damage.get_or_insert(Unsent { kind, message });
                     }
                     Some(last) if joins => {
-                        last.content = join(&last.content, &content);
+                        let both = join(last.text(), &content.unwrap_or_default());
+                        last.content = Some(both);
                         self.change(RowKind::Joined);
                     }
-                    _ => self.current.push(Message { role: role.to_owned(), content }),
+                    _ => self.current.push(Message { role: role.to_owned(), content, more }),
                 }
             }
         }
@@ -208,24 +221,25 @@ impl Reader {
         self.is_asked = false;
         self.delays.push(std::mem::take(&mut self.delay));
         self.turns.push(match messages.as_slice() {
-            [only] if only.role == "user" => Prompt::Text(only.content.clone()),
+            [Message { role, content: Some(text), more }] if role == "user" && more.is_empty() => {
+                Prompt::Text(text.clone())
+            }
             _ => Prompt::Messages(messages),
         });
         Ok(())
     }
 }
 
-/// Reads a list of messages that is sent as it stands.
+/// Reads a list of messages that is sent as it stands, with all their members.
 pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
     let written = written(value);
     let items = items(written.as_ref().unwrap_or(value))?;
     let read = items.iter().enumerate().map(|(index, item)| {
         let (role, content) = match speaker(item, index)? {
             Speaker::Asks(role) | Speaker::Works(role) => (role, sent_text(item, index)?),
-            // A call of a tool has no text.
-            Speaker::Answers => ("assistant", text(item).unwrap_or_default()),
+            Speaker::Answers => ("assistant", text(item).or_else(|| Some(String::new()))),
         };
-        Ok(Message { role: role.to_owned(), content })
+        Ok(Message { role: role.to_owned(), content, more: more(item, |_| true) })
     });
     read.collect()
 }
@@ -240,6 +254,11 @@ fn items(value: &Value) -> Result<&[Value], Unsent> {
     let message = || "not a list of messages".to_owned();
     let items = value.as_array();
     items.map(Vec::as_slice).ok_or_else(|| Unsent { kind: RowKind::WrongType, message: message() })
+}
+
+/// Whether something says who speaks.
+pub(super) fn is_message(item: &Value) -> bool {
+    ROLES.iter().any(|key| item.get(key).is_some_and(Value::is_string))
 }
 
 fn speaker(item: &Value, index: usize) -> Result<Speaker, Unsent> {
@@ -257,18 +276,46 @@ fn speaker(item: &Value, index: usize) -> Result<Speaker, Unsent> {
         );
         Unsent { kind: RowKind::UnknownRole, message }
     };
-    Speaker::of(&role.to_ascii_lowercase()).ok_or_else(unknown)
+    match Speaker::of(&role.to_ascii_lowercase()).ok_or_else(unknown)? {
+        Speaker::Answers if calls_tools(item) => Ok(Speaker::Works("assistant")),
+        speaker => Ok(speaker),
+    }
 }
 
-/// Returns the text of a message that is sent.
-fn sent_text(item: &Value, index: usize) -> Result<String, Unsent> {
+/// Whether a message has calls of tools in a member of their own.
+fn calls_tools(item: &Value) -> bool {
+    let calls = |name: &&str| match item.get(*name) {
+        Some(Value::Array(calls)) => !calls.is_empty(),
+        Some(Value::Object(call)) => !call.is_empty(),
+        _ => false,
+    };
+    CALLS.iter().any(calls)
+}
+
+/// Returns the members of a message that are sent beside role and text.
+fn more(item: &Value, is_sent: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let Some(members) = item.as_object() else { return Map::new() };
+    let read = |names: &[&'static str]| names.iter().copied().find(|name| item.get(name).is_some());
+    let (role, content) = (read(&ROLES), read(&CONTENTS));
+    let members = members.iter().filter(|(name, value)| {
+        let is_other = ![role, content].contains(&Some(name.as_str()));
+        is_other && !DELAYS.contains(&name.as_str()) && !value.is_null() && is_sent(name)
+    });
+    members.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Returns the text of a message that is sent; a call of a tool needs none.
+fn sent_text(item: &Value, index: usize) -> Result<Option<String>, Unsent> {
+    if calls_tools(item) {
+        return Ok(text(item));
+    }
     let unsent =
         |kind, message: &str| Unsent { kind, message: format!("message {} {message}", index + 1) };
     let text = text(item).ok_or_else(|| unsent(RowKind::DamagedTurn, "has no text"))?;
     if text.trim().is_empty() {
         return Err(unsent(RowKind::Empty, "is empty"));
     }
-    Ok(text)
+    Ok(Some(text))
 }
 
 /// Returns the text of a message: a text, or parts that are all texts, a line each.
@@ -289,11 +336,16 @@ fn join(one: &str, other: &str) -> String {
     format!("{one}\n\n{other}")
 }
 
+/// Whether a turn begins with a system message.
+pub(super) fn brings_system(turn: &Prompt) -> bool {
+    matches!(turn, Prompt::Messages(own) if own.first().is_some_and(|first| first.role == "system"))
+}
+
 /// Puts a system message in front of a turn.
 pub(super) fn behind_system(system: &str, turn: Prompt) -> Result<Prompt, String> {
-    let system = Message { role: "system".to_owned(), content: system.to_owned() };
+    let system = Message::new("system", system);
     Ok(Prompt::Messages(match turn {
-        Prompt::Text(content) => vec![system, Message { role: "user".to_owned(), content }],
+        Prompt::Text(content) => vec![system, Message::new("user", content)],
         Prompt::Messages(messages) => std::iter::once(system).chain(messages).collect(),
         Prompt::Tokens(_) | Prompt::OfLength(_) => {
             return Err("token ids cannot stand behind a system message".to_owned());

@@ -29,7 +29,7 @@ fn told(sample: &Sample) -> String {
         let asked = match turn {
             Prompt::Text(text) => text.clone(),
             Prompt::Messages(messages) => {
-                let messages = messages.iter().map(|it| format!("{}: {};", it.role, it.content));
+                let messages = messages.iter().map(|it| format!("{}: {};", it.role, it.text()));
                 messages.collect::<Vec<_>>().concat()
             }
             Prompt::Tokens(_) | Prompt::OfLength(_) => panic!("a text"),

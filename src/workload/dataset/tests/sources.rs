@@ -332,7 +332,7 @@ fn check_conversation(multi_turn: bool, items: &str, expected: Result<&str, &str
         let turns = samples.rows()[0].turns.iter().map(|turn| match turn {
             Prompt::Text(text) => format!("user={text}"),
             Prompt::Messages(messages) => {
-                let told = messages.iter().map(|m| format!("{}={}", m.role, m.content));
+                let told = messages.iter().map(|m| format!("{}={}", m.role, m.text()));
                 told.collect::<Vec<_>>().join(" ")
             }
             Prompt::Tokens(_) | Prompt::OfLength(_) => panic!("texts are given"),
@@ -445,15 +445,40 @@ fn token_ids_and_messages_are_prompts_too() {
     let row = br#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"U1"},
         {"role":"assistant","content":"A1"},{"role":"user","content":"U2"}]}"#;
     let row: Vec<u8> = row.iter().copied().filter(|byte| *byte != b'\n').collect();
-    let first = Prompt::Messages(vec![
-        Message { role: "system".to_owned(), content: "S".to_owned() },
-        Message { role: "user".to_owned(), content: "U1".to_owned() },
-    ]);
+    let first = Prompt::Messages(vec![Message::new("system", "S"), Message::new("user", "U1")]);
     let samples = read(&plan, "x.jsonl", &row).unwrap();
     assert_eq!(samples.rows()[0].turns, std::slice::from_ref(&first));
     let plan = DatasetPlan { multi_turn: true, ..plan };
     let samples = read(&plan, "x.jsonl", &row).unwrap();
     assert_eq!(samples.rows()[0].turns, [first, Prompt::Text("U2".to_owned())]);
+}
+
+#[test]
+fn calls_of_tools_and_what_tools_return_are_history_with_all_their_members() {
+    let calls = r#"[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
+    let history = format!(
+        r#"{{"role":"user","content":"U","name":"ann"}},{{"role":"assistant","content":null,"tool_calls":{calls}}},{{"role":"tool","content":"5","tool_call_id":"c1","delay":5}}"#
+    );
+    let sent = |role: &str, more: &str| {
+        let columns = BTreeMap::from([(role.to_owned(), "m".to_owned())]);
+        let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+        let row = format!("{{\"m\":[{history}{more}]}}");
+        let samples = read(&plan, "x.jsonl", row.as_bytes()).unwrap();
+        let [Prompt::Messages(messages)] = &samples.rows()[0].turns[..] else { panic!("messages") };
+        serde_json::to_value(messages).unwrap()
+    };
+    let expected: serde_json::Value =
+        serde_json::from_str(&format!("[{history}]").replace(",\"delay\":5", "")).unwrap();
+    assert_eq!(sent("prompt", ""), expected);
+    assert_eq!(sent("messages", ""), expected);
+    let answer = r#",{"role":"assistant","content":"A","tool_calls":[]}"#;
+    assert_eq!(sent("messages", answer), expected);
+    // A call that no tool answers is what the model is asked for.
+    let call = format!(r#",{{"role":"assistant","content":"","tool_calls":{calls}}}"#);
+    assert_eq!(sent("messages", &call), expected);
+    let own = r#",{"role":"user","content":"V","toxic":false,"name":null}"#;
+    assert_eq!(sent("messages", own)[3], serde_json::json!({"role": "user", "content": "V"}));
+    assert_eq!(sent("prompt", own)[3]["toxic"], false);
 }
 
 #[test]
