@@ -271,6 +271,7 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
             ),
         );
     }
+    idle_keys(scenario, name, source, found);
     // Answers of a fixed length need none of their own; rows are looked at again before a run.
     let from_data = scenario.layers.text(&["request", "max-tokens"]) == Some("from-data");
     for key in ["input-tokens", "input-words", "output-tokens"] {
@@ -312,6 +313,56 @@ fn dataset(scenario: &Scenario, name: &str, found: &mut Diagnostics) {
             );
         }
         _ => {}
+    }
+}
+
+/// Finds keys of a data set that would do nothing.
+fn idle_keys(scenario: &Scenario, name: &str, source: Source, found: &mut Diagnostics) {
+    let dataset = table(scenario, "dataset", name);
+    let mut idle = |path: &[&str], message: String, help: String| {
+        let label = scenario.at(&[&["dataset", name], path].concat(), "does nothing");
+        found.push(Diagnostic::error("scenario/contradiction", message).label(label).help(help));
+    };
+    let word = source.word();
+    let columns = dataset.get("columns").and_then(Value::as_table);
+    for part in columns.into_iter().flat_map(Table::keys) {
+        let Some(parts) = source.parts().filter(|parts| !parts.contains(&part.as_str())) else {
+            continue;
+        };
+        let message = format!("no column of source `{word}` plays the part `{part}`");
+        let help = format!(
+            "its columns play {}; `source = \"jsonl\"`, \"csv\" and \"parquet\" know all parts",
+            parts.join(", ")
+        );
+        idle(&["columns", part], message, help);
+    }
+    // A row asks in one way. `token-ids` stands in place of a column.
+    let is_named = |part: &str| {
+        let column = columns.and_then(|columns| columns.get(part)).and_then(Value::as_str);
+        column.is_some_and(|column| part != "prompt" || column != "token-ids")
+    };
+    let rivals = [("messages", "prompt"), ("prompt", "input-length"), ("prompt", "hash-ids")];
+    for (one, other) in rivals.into_iter().filter(|(one, other)| is_named(one) && is_named(other)) {
+        let message = format!("`{one}` and `{other}` are both columns of data set `{name}`");
+        let help = format!("a row asks in one way: take `{one}` or `{other}` out");
+        idle(&["columns", other], message, help);
+    }
+    if dataset.contains_key("prompt") && (source.is_conversations() || source == Source::Random) {
+        let message = format!("prompts of source `{word}` are not made by a template");
+        let help = "leave `prompt` out, or read the rows with `source = \"jsonl\"`".to_string();
+        idle(&["prompt"], message, help);
+    }
+    let swept =
+        scenario.names("matrix").iter().any(|swept| swept.ends_with("shared-prefix-tokens"));
+    let n_shared = dataset.get("shared-prefix-tokens").and_then(Value::as_integer).unwrap_or(0);
+    if n_shared == 0 && !swept {
+        for key in ["shared-prefixes", "warm"].into_iter().filter(|key| dataset.contains_key(*key))
+        {
+            let message = format!("data set `{name}` has `{key}`, and its prompts share nothing");
+            let help =
+                "add `shared-prefix-tokens = 512`, the length of what they share".to_string();
+            idle(&[key], message, help);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Packing {
     fn reader(self, packed: Box<dyn BufRead>) -> io::Result<Box<dyn Read>> {
         Ok(match self {
             // Several members one after the other are one file, as for the tools of each.
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Self::Gzip => Box::new(Gzip::Member(flate2::bufread::GzDecoder::new(packed))),
             Self::Zstd => {
                 let mut reader = zstd::stream::read::Decoder::with_buffer(packed)?;
                 // Large sets are packed with `--long`.
@@ -50,6 +50,42 @@ impl Packing {
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
             Self::Xz => Box::new(lzma_rust2::XzReader::new(packed, true)),
         })
+    }
+}
+
+/// Unpacks the members of a gzip file, and zeros behind them, as tapes and disks fill blocks up.
+enum Gzip {
+    Member(flate2::bufread::GzDecoder<Box<dyn BufRead>>),
+    Over,
+}
+
+impl Read for Gzip {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Self::Member(member) = self {
+            let n_read = member.read(buffer)?;
+            if n_read > 0 || buffer.is_empty() {
+                return Ok(n_read);
+            }
+            let Self::Member(member) = std::mem::replace(self, Self::Over) else { break };
+            let mut packed = member.into_inner();
+            if !is_over(&mut packed)? {
+                *self = Self::Member(flate2::bufread::GzDecoder::new(packed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Passes over zeros; returns whether nothing else follows.
+fn is_over(packed: &mut dyn BufRead) -> io::Result<bool> {
+    loop {
+        let piece = packed.fill_buf()?;
+        let n_zeros = piece.iter().take_while(|byte| **byte == 0).count();
+        let (is_end, has_other) = (piece.is_empty(), n_zeros < piece.len());
+        packed.consume(n_zeros);
+        if is_end || has_other {
+            return Ok(is_end);
+        }
     }
 }
 

@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(error.to_string(), "x.jsonl: line 2, column `output`: is missing");
         let error = read("{\"output\":[1],\"gold\":\"1\"}", "output").unwrap_err();
         assert_eq!(error.to_string(), "x.jsonl: line 1, column `output`: is not a text");
-        assert!(read("{\"output\":\"a\"", "output").is_err());
+        let error = read("{\"output\":\"a\"", "output").unwrap_err();
+        assert_eq!(error.help, "one JSON object per row is expected");
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::hex;
 use crate::plan::cell::Api;
 use crate::workload::body::{Asked, asked, template_fields};
 use crate::workload::error::DataError;
-use crate::workload::request::Prompt;
+use crate::workload::request::{Prompt, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::tokenizer::Tokenizer;
 
@@ -145,6 +145,11 @@ impl Prompts {
         &self.samples
     }
 
+    /// Whether the endpoint is sent what was said before.
+    pub(super) fn takes_conversations(&self) -> bool {
+        self.api == Api::Chat
+    }
+
     /// Makes the prompt at a position, unless that was done before.
     ///
     /// # Errors
@@ -190,9 +195,8 @@ impl Prompts {
         let refused = |message: String, help: &str| {
             DataError::new(&self.dataset, message, help).at(format_args!("row {}", sample.row + 1))
         };
-        if sample.turns.len() > 1 && self.api != Api::Chat {
-            let message = "a conversation of several turns needs the chat endpoint".to_owned();
-            return Err(refused(message, "set api = \"chat\", or multi-turn = false"));
+        if sample.turns.len() > 1 && !self.takes_conversations() {
+            return Err(needs_chat(&self.dataset, sample));
         }
         let asked = self.asked(position).map_err(|message| refused(message, ""))?;
         match &self.samples.chat {
@@ -356,4 +360,11 @@ impl Prompts {
     fn hashes(&self) -> MutexGuard<'_, HashMap<Vec<Stretch>, String>> {
         self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A row of several turns for an endpoint that is not sent the turns before.
+pub(super) fn needs_chat(dataset: &str, sample: &Sample) -> DataError {
+    let message = "a conversation of several turns needs the chat endpoint";
+    let help = "set api = \"chat\", or multi-turn = false";
+    DataError::new(dataset, message, help).at(format_args!("row {}", sample.row + 1))
 }

@@ -13,9 +13,10 @@ use crate::plan::launch::Launch;
 use crate::record::trial::PhaseKind;
 use crate::seed::Seed;
 use crate::units::Nanos;
+use crate::workload::bad_rows::told_kinds;
 use crate::workload::body::{Asked, BodyTemplate};
 use crate::workload::error::DataError;
-use crate::workload::prompts::{Prompts, Stretch};
+use crate::workload::prompts::{Prompts, Stretch, needs_chat};
 use crate::workload::request::{NextTurn, Request, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::words;
@@ -77,11 +78,12 @@ impl Workload {
             return Err(DataError::new(&cell.dataset, "no row to make requests from", help));
         }
         let n_shared = n_shared(cell, samples);
-        let phases = lay_out(cell, n_measured(samples, n_shared), samples.cycle)?;
+        let phases = lay_out(cell, n_measured(samples, n_shared), samples)?;
         let salt = cell.request.salt.then(|| (seed, format!("salt/{}/{trial}", cell.id)));
         let output = cell.request.output;
         let failure = OnceLock::new();
         let inner = Inner { prompts, template, output, phases, n_shared, salt, failure };
+        inner.check_turns(&cell.dataset)?;
         inner.check_lengths(&cell.dataset)?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -191,6 +193,17 @@ impl Inner {
             Ok(NextTurn { prompt, delay, max_tokens })
         };
         (0..sample.turns.len() - 1).map(of_turn).collect()
+    }
+
+    /// Finds out before anything starts whether the endpoint takes conversations, where rows are such.
+    fn check_turns(&self, dataset: &str) -> Result<(), DataError> {
+        if self.prompts.takes_conversations() {
+            return Ok(());
+        }
+        let sent = self.stretches().into_iter().flat_map(|stretch| stretch.positions()).flatten();
+        let mut rows = sent.map(|position| &self.samples().rows()[position]);
+        rows.find(|sample| sample.turns.len() > 1)
+            .map_or(Ok(()), |sample| Err(needs_chat(dataset, sample)))
     }
 
     /// Finds out before anything starts whether every row has the length that it is sent with.
@@ -334,8 +347,8 @@ fn n_measured(samples: &Samples, n_shared: u64) -> usize {
     n.min(samples.rows().len() as u64) as usize
 }
 
-fn lay_out(cell: &Cell, n_rows: usize, cycle: bool) -> Result<Vec<PhaseRows>, DataError> {
-    let n_rows = n_rows as u64;
+fn lay_out(cell: &Cell, n_rows: usize, samples: &Samples) -> Result<Vec<PhaseRows>, DataError> {
+    let (n_rows, cycle) = (n_rows as u64, samples.cycle);
     let mut start = 0;
     let mut phases = Vec::new();
     for phase in &cell.phases {
@@ -351,7 +364,7 @@ fn lay_out(cell: &Cell, n_rows: usize, cycle: bool) -> Result<Vec<PhaseRows>, Da
         let rows = match (phase.n_requests, phase.duration) {
             (Some(n), _) => {
                 if start + n > n_rows && !cycle {
-                    return Err(too_few(cell, phase, start + n, n_rows));
+                    return Err(too_few(cell, phase, start + n, n_rows, samples));
                 }
                 let rows = PhaseRows { kind, start: start as usize, n: Some(n), speedup };
                 start = (start + n) % if cycle { n_rows } else { u64::MAX };
@@ -374,11 +387,16 @@ fn warm_up_requests(phase: &Phase) -> Option<u64> {
     phase.n_requests.map(|n| n * rounds)
 }
 
-fn too_few(cell: &Cell, phase: &Phase, needed: u64, n_rows: u64) -> DataError {
+fn too_few(cell: &Cell, phase: &Phase, needed: u64, n_rows: u64, samples: &Samples) -> DataError {
+    let left_out = match told_kinds(&samples.left_out) {
+        kinds if kinds.is_empty() => kinds,
+        kinds => format!("; left out: {kinds}"),
+    };
+    let rows = if n_rows == 1 { "row" } else { "rows" };
     DataError::new(
         &cell.dataset,
         format!(
-            "{n_rows} rows for measuring, phase `{}` of cell `{}` needs {needed}",
+            "{n_rows} {rows} for measuring, phase `{}` of cell `{}` needs {needed}{left_out}",
             phase.name, cell.name
         ),
         "ask for fewer requests, give more rows, or set `cycle = true` on the data set",

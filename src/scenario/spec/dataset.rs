@@ -214,6 +214,18 @@ impl Source {
         matches!(self, Self::Sharegpt | Self::Ultrachat)
     }
 
+    /// Returns the parts that columns of its rows can play, where these are few.
+    pub(crate) fn parts(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Sharegpt | Self::Ultrachat => {
+                Some(&["messages", "system", "output-length", "id"])
+            }
+            // `token-ids` in place of a column.
+            Self::Random | Self::Text => Some(&["prompt"]),
+            _ => None,
+        }
+    }
+
     /// Whether its golds are numbers, or formulas that no reader of numbers reads.
     pub(crate) fn has_number_golds(self) -> bool {
         matches!(self, Self::S1k | Self::S1k11 | Self::Math500 | Self::Aime)

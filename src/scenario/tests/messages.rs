@@ -132,6 +132,15 @@ fn each_mistake_is_told_with_a_way_out() {
     check(&GOOD.replace("gsm8k", "gsm8"), "did you mean `gsm8k`?");
     check(&GOOD.replace("\"gsm8k\"", "\"csv\""), "has no `location`");
     check(&GOOD.replace("\"gsm8k\"", "\"random\""), "have no `input-tokens`");
+    let sharegpt = "\"sharegpt\"\ncolumns = { prompt = \"q\" }";
+    check(&GOOD.replace("\"gsm8k\"", sharegpt), "source `sharegpt` plays the part `prompt`");
+    let jsonl =
+        "\"jsonl\"\nlocation = \"./x.jsonl\"\ncolumns = { prompt = \"q\", messages = \"m\" }";
+    check(&GOOD.replace("\"gsm8k\"", jsonl), "take `messages` or `prompt` out");
+    let ultrachat = "\"ultrachat\"\nprompt = \"{{ q }}\"";
+    check(&GOOD.replace("\"gsm8k\"", ultrachat), "are not made by a template");
+    let random = "\"random\"\ninput-words = 9\nshared-prefixes = 4";
+    check(&GOOD.replace("\"gsm8k\"", random), "add `shared-prefix-tokens = 512`");
     check(&GOOD.replace("requests = 8", ""), "has no end");
     check(&GOOD.replace("concurrency = 4", ""), "sends nothing");
     check(&format!("seed = 99999999999999999999\n{GOOD}"), "more than 64 bits");

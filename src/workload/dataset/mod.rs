@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use crate::plan::cell::{DatasetPlan, Source};
+use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::chat::Chat;
@@ -113,7 +113,10 @@ pub fn load_with_shots(
             Ok(row) => gathered
                 .take(&reading, &row)
                 .map_err(|problem| (problem.kind, problem.at(file, &row))),
-            Err(error) => Err((RowKind::NotReadable, error)),
+            Err(mut error) => {
+                error.help = format!("{}; {}", error.help, way_around(plan.bad_rows));
+                Err((RowKind::NotReadable, error))
+            }
         };
         if let Err((kind, error)) = read {
             gathered.tally.bad(kind, error, gathered.n_read)?;
@@ -235,6 +238,14 @@ const USUAL_HELP: &str = "`columns` in the scenario says which column plays whic
                           `bad-rows = \"skip\"` leaves such rows out, up to a share of \
                           `max-bad-rows`";
 
+/// Returns what else may be done about rows that cannot be read.
+fn way_around(bad_rows: BadRows) -> &'static str {
+    match bad_rows {
+        BadRows::Stop => "`bad-rows = \"skip\"` leaves such rows out",
+        BadRows::Skip => "`max-bad-rows` is the share of rows that may be left out",
+    }
+}
+
 /// Texts whose tokens are still to be counted.
 enum Lengths {
     /// Nothing.
@@ -320,8 +331,12 @@ impl<'a> Reading<'a> {
             self.columns.get(&row.fields, role)?;
             Some((role, self.columns.name(role)?.to_owned()))
         });
-        // A template makes the prompt of any columns.
-        let plain = plain.filter(|(role, _)| *role != "prompt" || self.template.is_none());
+        let plain = plain.filter(|(role, _)| match *role {
+            // A template makes the prompt of any columns, and messages stand in its place.
+            "prompt" => self.template.is_none() && self.columns.name("messages").is_none(),
+            "session" => self.plan.multi_turn,
+            _ => true,
+        });
         let plain: Vec<_> = plain.collect();
         plain.into_iter().chain(of_trace).collect()
     }
@@ -340,7 +355,7 @@ impl<'a> Reading<'a> {
                 if let Some(reason) = sharegpt::left_out(n_prompt, n_answer) {
                     return Ok(Err(reason));
                 }
-                sample.output_tokens = Some(n_answer);
+                sample.output_tokens.get_or_insert(n_answer);
             }
         }
         Ok(Ok(sample))

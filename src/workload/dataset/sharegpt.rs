@@ -6,7 +6,7 @@
 
 use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::turns::{self, Conversation};
-use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, table};
 use crate::workload::request::{Message, Prompt, Sample};
 use crate::workload::rows::Row;
 
@@ -14,8 +14,8 @@ const TOKENS_MIN: u32 = 4;
 const PROMPT_TOKENS_MAX: u32 = 1024;
 const TOKENS_MAX: u32 = 2048;
 
-/// The column of the conversations.
-pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "conversations")];
+/// The column of the conversations, and the one that fine-tuning tools put beside it.
+pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "conversations"), ("system", "system")];
 /// What other files of this form call it.
 const ALSO: [&str; 5] = ["conversation", "messages", "items", "dialog", "dialogue"];
 
@@ -36,12 +36,14 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
             Err(unsent) => return Err(Problem::of(unsent, column)),
         };
     let Some(answer) = answer else { return Ok(Picked::LeftOut(RowKind::FewTurns)) };
+    let turns = table::with_system(reading, row, turns)?;
     let prompt = match &turns[0] {
         Prompt::Text(text) => text.clone(),
         Prompt::Messages(messages) => all_texts(messages),
         Prompt::Tokens(_) | Prompt::OfLength(_) => unreachable!("a conversation is of texts"),
     };
-    let sample = Sample { turns, later, ..Sample::default() };
+    let (id, output_tokens) = (table::id(reading, row)?, table::output_length(reading, row)?);
+    let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
     let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))

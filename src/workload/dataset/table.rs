@@ -15,6 +15,7 @@ use crate::workload::dataset::turns::{self, Conversation};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
 use crate::workload::request::{Prompt, PromptLength, Sample};
 use crate::workload::rows::Row;
+use crate::workload::rows::lenient_json::HALF_PAIR;
 
 /// Columns that are tried when the scenario names none.
 pub(super) const COLUMNS: &[(&str, &str)] = &[
@@ -106,22 +107,12 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         None => gold(reading, row)?,
     };
     let output_tokens = match &trace.output_length {
-        Some(column) => tokens(row, column)?,
-        None => match optional(reading, row, "output-length")? {
-            Some(value) => count(value, reading.columns.name("output-length"))?,
-            None => None,
+        Some(column) => match tokens(row, column)? {
+            Some(0) => return Ok(Picked::LeftOut(RowKind::SourceFailed)),
+            length => length,
         },
+        None => output_length(reading, row)?,
     };
-    if output_tokens == Some(0) {
-        return match reading.plan.source {
-            Source::Trace => Ok(Picked::LeftOut(RowKind::SourceFailed)),
-            _ => Err(Problem {
-                kind: RowKind::WrongType,
-                column: reading.columns.name("output-length").map(str::to_owned),
-                message: "`0` is not a number of tokens from 1".to_owned(),
-            }),
-        };
-    }
     // The length that the row prescribes, or else that of its own answer.
     let lengths = match (output_tokens, gold.clone().or(answer), reading.tokenizer) {
         (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
@@ -137,6 +128,20 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         ..Sample::default()
     };
     Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time, example })))
+}
+
+/// Returns the length that a row prescribes for its answer, in tokens from 1.
+pub(super) fn output_length(reading: &Reading<'_>, row: &Row) -> Result<Option<u32>, Problem> {
+    let Some(value) = optional(reading, row, "output-length")? else { return Ok(None) };
+    let column = reading.columns.name("output-length");
+    match count(value, column)? {
+        Some(0) => Err(Problem {
+            kind: RowKind::WrongType,
+            column: column.map(str::to_owned),
+            message: "`0` is not a number of tokens from 1".to_owned(),
+        }),
+        length => Ok(length),
+    }
 }
 
 pub(super) fn id(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
@@ -238,8 +243,7 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
             .map(Prompt::Messages)
             .map_err(|unsent| Problem::of(unsent, column)),
         _ => {
-            let text = text_of(value)
-                .ok_or_else(|| wrong(format!("is {}, not a text", kind_of(value))))?;
+            let text = text_of(value).ok_or_else(|| wrong(no_text(value)))?;
             if text.trim().is_empty() {
                 return Err(empty());
             }
@@ -252,27 +256,46 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
     }
 }
 
-/// A system message of the row's own goes in front of its first turn.
-fn with_system(
+/// A system message of the row's own goes in front of its first turn. A row whose column is null or
+/// empty has none.
+pub(super) fn with_system(
     reading: &Reading<'_>,
     row: &Row,
     mut turns: Vec<Prompt>,
 ) -> Result<Vec<Prompt>, Problem> {
-    let Some(system) = optional(reading, row, "system")?.and_then(text_of) else {
+    let Some(column) = reading.columns.name("system") else { return Ok(turns) };
+    let is_asked = reading.columns.is_asked("system");
+    let problem = |kind, message| Problem { kind, column: Some(column.to_owned()), message };
+    let system = match lookup(&row.fields, column) {
+        None if is_asked => {
+            return Err(problem(RowKind::NoColumn, with_columns("missing", row)));
+        }
+        None | Some(Value::Null) => return Ok(turns),
+        Some(value) => match text_of(value) {
+            Some(text) => text,
+            None if is_asked => {
+                return Err(problem(RowKind::WrongType, no_text(value)));
+            }
+            None => return Ok(turns),
+        },
+    };
+    let Some(first) = turns.first_mut().filter(|_| !system.trim().is_empty()) else {
         return Ok(turns);
     };
-    if let Some(first) = turns.first_mut() {
-        *first = turns::behind_system(&system, first.clone()).map_err(|message| Problem {
-            kind: RowKind::WrongType,
-            column: reading.columns.name("system").map(str::to_owned),
-            message,
-        })?;
+    // What a conversation says itself stays as it is, unless the scenario names the column.
+    if is_asked || !turns::brings_system(first) {
+        *first = turns::behind_system(&system, first.clone())
+            .map_err(|message| problem(RowKind::WrongType, message))?;
     }
     Ok(turns)
 }
 
 fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
     let Some(value) = optional(reading, row, "answer")? else { return Ok(None) };
+    if holds_half_pair(value) {
+        let column = reading.columns.name("answer").map(str::to_owned);
+        return Err(Problem { kind: RowKind::WrongType, column, message: no_text(value) });
+    }
     let list = || value.as_array().and_then(|list| written(list));
     // A list of accepted answers; anything else as the data set writes it.
     Ok(Some(text_of(value).or_else(list).unwrap_or_else(|| value.to_string())))
@@ -354,15 +377,25 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
-    match value {
+/// Says what stands where a text is asked for.
+fn no_text(value: &Value) -> String {
+    let kind = match value {
+        Value::Object(_) if holds_half_pair(value) => {
+            return format!("holds {HALF_PAIR}, which no text in UTF-8 has");
+        }
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-    }
+    };
+    format!("is {kind}, not a text")
+}
+
+/// Whether a value stands for a text with half of a surrogate pair.
+fn holds_half_pair(value: &Value) -> bool {
+    value.get(HALF_PAIR).is_some()
 }
 
 fn shown(value: &Value) -> String {

@@ -3,20 +3,22 @@
 //! Tunstall and others, "Zephyr: Direct Distillation of LM Alignment", arXiv:2310.16944.
 
 use crate::workload::dataset::turns::{self, Conversation};
-use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
+use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, table};
 use crate::workload::request::Sample;
 use crate::workload::rows::Row;
 
-/// The column of the conversations.
-pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "messages")];
+/// The column of the conversations, and the one that fine-tuning tools put beside it.
+pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "messages"), ("system", "system")];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let Conversation { turns, later, answer, changed } = turns::from_messages(reading, row)?;
-    let lengths = match (answer, reading.tokenizer) {
-        (Some(answer), Some(_)) => Lengths::OfAnswer(answer),
+    let turns = table::with_system(reading, row, turns)?;
+    let (id, output_tokens) = (table::id(reading, row)?, table::output_length(reading, row)?);
+    let lengths = match (output_tokens, answer, reading.tokenizer) {
+        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
-    let sample = Sample { turns, later, ..Sample::default() };
+    let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
     let candidate = Candidate { sample, lengths, changed, time: None, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }

@@ -58,7 +58,7 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
         let error = DataError::new(
             file,
             format!("{message} near {}", snippet(shown)),
-            "one JSON object per row is expected; `bad-rows = \"skip\"` leaves bad rows out",
+            "one JSON object per row is expected",
         );
         Err(BadRow {
             error: error.at(format_args!("{place}, byte {}", column.max(1))),
@@ -79,7 +79,8 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
     });
     match read {
         Ok(Fields(fields)) => Ok(Row { place, fields: Value::Object(fields) }),
-        Err(error) if error.is_eof() && place == Place::Line(1) => {
+        // One that was cut ends anywhere.
+        Err(error) if error.is_eof() && place == Place::Line(1) && ends_open(text) => {
             let message = "the object of its first line goes on behind it: pretty-printed JSON";
             let help = "write one object per line: `jq -c . FILE`, `jq -c '.[]' FILE` of a list, \
                         or `jq -c '.NAME[]' FILE` of a list inside an object";
@@ -92,6 +93,11 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
             bad(format!("not valid JSON: {message}"), error.column())
         }
     }
+}
+
+/// Whether a line ends where a pretty-printer ends lines.
+fn ends_open(text: &[u8]) -> bool {
+    text.trim_ascii_end().last().is_some_and(|last| b"{[,".contains(last))
 }
 
 /// The fields of an object, each once: JSON parsers disagree about which of two is meant.

@@ -1,7 +1,10 @@
 //! JSON as Python and JavaScript write it where values are not JSON's.
 
-/// Returns a text in which `NaN`, `Infinity` and texts with half of a surrogate pair are null;
-/// `None` when there are none.
+/// The only member of the object that stands for a text with half of a surrogate pair.
+pub(in crate::workload) const HALF_PAIR: &str = "half of a surrogate pair";
+
+/// Returns a text in which `NaN` and `Infinity` are null, and texts with half of a surrogate pair
+/// objects that say so; `None` when there are none.
 pub(super) fn sayable(text: &[u8]) -> Option<Vec<u8>> {
     let mut made = Vec::with_capacity(text.len());
     let (mut at, mut is_changed) = (0, false);
@@ -13,7 +16,7 @@ pub(super) fn sayable(text: &[u8]) -> Option<Vec<u8>> {
             if is_whole || is_key {
                 made.extend_from_slice(&rest[..length]);
             } else {
-                made.extend_from_slice(b"null");
+                made.extend_from_slice(format!("{{\"{HALF_PAIR}\":null}}").as_bytes());
                 is_changed = true;
             }
             at += length;
@@ -60,17 +63,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_cannot_say_is_null() {
+    fn what_json_cannot_say_is_null_or_says_what_it_was() {
         let check = |text: &str, expected: Option<&str>| {
+            let half = r#"{"half of a surrogate pair":null}"#;
+            let expected = expected.map(|text| text.replace("HALF", half));
+            let expected = expected.as_deref();
             let made = sayable(text.as_bytes()).map(|made| String::from_utf8(made).unwrap());
             assert_eq!(made.as_deref(), expected);
         };
         check(r#"{"a":NaN,"b":[-Infinity,Infinity]}"#, Some(r#"{"a":null,"b":[null,null]}"#));
         check(r#"{"a":"NaN","b":1}"#, None);
-        check(r#"{"a":"x\ud800y","b":"c"}"#, Some(r#"{"a":null,"b":"c"}"#));
+        check(r#"{"a":"x\ud800y","b":"c"}"#, Some(r#"{"a":HALF,"b":"c"}"#));
         check(r#"{"a":"\ud83d\ude00"}"#, None);
-        check(r#"{"a":"\ude00"}"#, Some(r#"{"a":null}"#));
-        check(r#"{"a":"\ud83d\ud83d\ude00"}"#, Some(r#"{"a":null}"#));
+        check(r#"{"a":"\ude00"}"#, Some(r#"{"a":HALF}"#));
+        check(r#"{"a":"\ud83d\ud83d\ude00"}"#, Some(r#"{"a":HALF}"#));
         check(r#"{"a":"\\ud800"}"#, None);
         check(r#"{"a":"\ud800"#, None);
     }

@@ -3,7 +3,7 @@
 mod csv;
 mod json_array;
 mod jsonl;
-mod lenient_json;
+pub(super) mod lenient_json;
 mod lines;
 mod parquet;
 mod text;

@@ -225,11 +225,24 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
         error.to_string(),
         "questions: 3 rows for measuring, phase `load` of cell `tiny` needs 5"
     );
+    let left_out = vec![("not readable".to_owned(), 2)];
+    let error = workload(&cell, Samples { left_out, ..samples(3, 0) }).unwrap_err();
+    assert!(error.message.ends_with("needs 5; left out: 2 not readable"), "{error}");
     let cycled = Samples { cycle: true, ..samples(3, 0) };
     let workload = build(&cell, cycled);
     assert_eq!(rows(&workload, 0), [0, 1, 2, 0, 1]);
     let requests: Vec<_> = workload.requests(0).collect();
     assert_eq!(requests[0].body.as_ptr(), requests[3].body.as_ptr(), "the body is shared");
+}
+
+#[test]
+fn conversations_are_refused_where_the_endpoint_takes_none() {
+    let mut cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
+    cell.request.api = Api::Completions;
+    let mut samples = samples(1, 0);
+    samples.rows[0].turns.push(Prompt::Text("And?".to_owned()));
+    let error = workload(&cell, samples).unwrap_err();
+    assert!(error.message.contains("several turns needs the chat endpoint"), "{error}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn packed_texts_are_unpacked_by_what_they_are() {
             packed.write_all(rows).unwrap();
             packed.finish().unwrap()
         }),
+        ("filled up.gz", [gzip(rows), vec![0; 700]].concat()),
         ("members.gz", [gzip(b"{\"prompt\":\"a\"}\n"), gzip(b"{\"prompt\":\"b\"}\n")].concat()),
     ];
     for (name, bytes) in packed {
@@ -105,6 +106,9 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
     check(Source::Csv, "x.csv", b"prompt\tanswer\na\t1\n", "separated by tabs");
     check(Source::Trace, "x.tsv", b"prompt\tanswer\na\t1\n", "separated by tabs");
     check(Source::Jsonl, "x.json", b"{\n  \"data\": [\n", "pretty-printed JSON");
+    let cut = b"{\"prompt\":\"a\n{\"prompt\":\"b\"}\n{\"prompt\":\"c\"}\n";
+    let skipping = DatasetPlan { bad_rows: BadRows::Skip, ..plan(Source::Jsonl) };
+    assert_eq!(texts(read(&skipping, "x.jsonl", cut).unwrap().rows()), ["b", "c"]);
     let pretty = b"[\n  {\n    \"prompt\": \"a\"\n  }\n]\n";
     assert_eq!(texts(read(&plan(Source::Jsonl), "x.json", pretty).unwrap().rows()), ["a"]);
 }
@@ -122,6 +126,13 @@ fn an_object_that_is_all_rows_says_how_to_make_rows_of_it() {
         let help = help(by_column);
         assert!(help.contains("orient=\"records\""), "{help}");
     }
+    let plan = DatasetPlan {
+        columns: [("messages".to_owned(), "messages".to_owned())].into(),
+        ..plan.clone()
+    };
+    let bytes = br#"{"messages": [{"role": "user", "content": []}]}"#;
+    let conversation = read(&plan, "x.json", bytes).unwrap_err().help;
+    assert!(conversation.contains("`columns` in the scenario"), "{conversation}");
     let error = help(br#"{"error": "Invalid username or password."}"#);
     assert!(error.contains("`columns` in the scenario"), "{error}");
 }
@@ -132,5 +143,5 @@ fn what_json_cannot_say_harms_only_where_it_is_asked_for() {
     assert_eq!(texts(read(&plan(Source::Jsonl), "x.jsonl", rows).unwrap().rows()), ["a"]);
     let asked = br#"{"prompt":"\ud800","score":NaN}"#;
     let error = read(&plan(Source::Jsonl), "x.jsonl", asked).unwrap_err();
-    assert!(error.message.starts_with("missing or null"), "{error}");
+    assert!(error.message.starts_with("holds half of a surrogate pair"), "{error}");
 }

@@ -179,6 +179,52 @@ fn sharegpt_is_filtered_as_serving_benchmarks_do() {
     assert_eq!(error.help, "set `tokenizer` on the data set");
 }
 
+#[test]
+fn rows_of_conversations_have_system_messages_lengths_and_ids_of_their_own() {
+    let conversation = json!([
+        { "from": "human", "value": "aa ab ac ad" }, { "from": "gpt", "value": "aa ab ac ad ae" },
+    ]);
+    let row = json!({
+        "system": "be brief", "sys": null, "len": 77, "conversations": conversation, "messages": conversation,
+    });
+    let of = |source: Source, columns: &[(&str, &str)], row: &serde_json::Value| {
+        let columns = columns.iter().map(|(part, name)| ((*part).to_owned(), (*name).to_owned()));
+        let plan = DatasetPlan { columns: columns.collect(), ..plan(source) };
+        read(&plan, &words(), None, json!([row]).to_string().as_bytes())
+    };
+    let told = |samples: &Samples| {
+        let [sample] = samples.rows() else { panic!("one row") };
+        let text = match &sample.turns[..] {
+            [Prompt::Text(text)] => text.clone(),
+            [Prompt::Messages(messages)] => {
+                messages.iter().map(|it| format!("{}: {}; ", it.role, it.text())).collect()
+            }
+            other => panic!("{other:?}"),
+        };
+        (text, sample.output_tokens, sample.id.clone())
+    };
+    let parts = [("messages", "messages"), ("session", "len")];
+    let beside = json!({ "prompt": "unsent", "len": 1, "messages": conversation });
+    let samples = of(Source::Jsonl, &parts, &beside).unwrap();
+    assert_eq!(samples.roles, [("messages", "messages".to_owned())], "others do nothing");
+    let asked = "aa ab ac ad";
+    for source in [Source::Sharegpt, Source::Ultrachat] {
+        let told = |columns: &[(&str, &str)]| told(&of(source, columns, &row).unwrap());
+        let behind = format!("system: be brief; user: {asked}; ");
+        assert_eq!(told(&[]), (behind.clone(), Some(5), None));
+        assert_eq!(told(&[("system", "sys")]), (asked.to_owned(), Some(5), None));
+        let lengths = [("output-length", "len"), ("id", "len")];
+        assert_eq!(told(&lengths), (behind, Some(77), Some("77".to_owned())));
+        let error = of(source, &[("system", "typo")], &row).unwrap_err();
+        assert!(error.message.starts_with("missing; the row has"), "{error}");
+    }
+    // Its own message of the system stays the only one.
+    let with_own = json!([{ "from": "system", "value": "own" }, conversation[0], conversation[1]]);
+    let row = json!({ "system": "be brief", "conversations": with_own });
+    let own = told(&of(Source::Sharegpt, &[], &row).unwrap());
+    assert_eq!(own.0, format!("system: own; user: {asked}; "));
+}
+
 /// Conversations of `[prompt, answer]` in words.
 fn conversations(lengths: impl IntoIterator<Item = [usize; 2]>) -> Vec<u8> {
     let turn = |from: &str, n: usize| json!({ "from": from, "value": "aa ".repeat(n).trim_end() });
