@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::number::{self, Number, Token, is_dress, plain, scan};
+use crate::score::number::{
+    self, Flaw, Front, Number, Token, in_place, is_dress, one, plain, scan, separates,
+};
 
 /// Why a text gives no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,16 +48,27 @@ const MARK_REACH: usize = 200;
 const NEXT_QUESTION: [&str; 6] = ["question", "q", "problem", "human", "user", "instruction"];
 /// The same in the middle of a line, and marks of the end of a model's turn: where
 /// lm-evaluation-harness stops the generation of GSM8K, and what chat templates write.
-const NEXT_TURN: [&str; 9] = [
+const NEXT_TURN: [&str; 20] = [
     "Question:",
     "Q:",
     "</s>",
+    "[INST]",
     "<|im_end|>",
+    "<|im_start|>",
     "<|eot_id|>",
+    "<|eom_id|>",
+    "<|start_header_id|>",
     "<|end|>",
+    "<|return|>",
     "<|endoftext|>",
     "<|end_of_text|>",
+    "<|user|>",
+    "<|END_OF_TURN_TOKEN|>",
     "<end_of_turn>",
+    "<start_of_turn>",
+    "<turn|>",
+    "<｜end▁of▁sentence｜>",
+    "<｜User｜>",
 ];
 
 /// Tags around an answer.
@@ -79,6 +92,27 @@ const ANSWER: [&str; 3] = ["answer", "a", "final answer"];
 pub(super) fn answer(text: &str) -> Result<Number, Unread> {
     let first = next_question(text).map(|at| of_one(&text[..at]));
     first.filter(|found| *found != Err(Unread::NoNumber)).unwrap_or_else(|| of_one(text))
+}
+
+/// Returns the number that a gold is: what it marks as its answer, else the whole of it.
+///
+/// # Errors
+/// Why it is none.
+pub(super) fn gold(text: &str) -> Result<Number, Unread> {
+    Ok(match marked(text)? {
+        Some(number) => number,
+        None => one(text, Front::Dress)?,
+    })
+}
+
+impl From<Flaw> for Unread {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Missing => Self::NoNumber,
+            Flaw::Several => Self::Several,
+            Flaw::Formula => Self::Formula,
+        }
+    }
 }
 
 /// Returns the answer of a text to one question.
@@ -121,20 +155,38 @@ fn last<'t>(text: &[char], tokens: &'t [Token]) -> Option<&'t Token> {
             return before;
         }
     }
-    let is_open = |pair: &[Token]| {
+    // `15, i.e. 3 * 5` and `8 = √64` explain as `15 = 3 * 5` does.
+    let is_equal = |pair: &[Token]| {
+        let between = between(pair);
+        let words = between.trim_matches([' ', ',', ';', ':', '-', '(', '$', '*']);
+        matches!(link(&between), Some(Link::Equals | Link::EqualsInWords))
+            || EXPLAINS.iter().any(|word| word.eq_ignore_ascii_case(words))
+    };
+    let computes = |pair: &[Token]| {
+        let between = between(pair);
+        let sign = between.trim_end_matches(is_dress_of_link);
+        let is_signed = sign.ends_with(|c| SIGNS.contains(c)) || sign.ends_with(" of");
+        is_signed && matches!(link(&between), Some(Link::Computes | Link::ComputesInWords))
+    };
+    let n_open = tokens.windows(2).rev().take_while(|pair| computes(pair)).count();
+    let first = tokens.len() - 1 - n_open;
+    if let Some(before) = first.checked_sub(1)
+        && (n_open > 0 || last.is_symbol(text))
+        && is_equal(&tokens[before..=first])
+    {
+        let is_alone =
+            before.checked_sub(1).is_none_or(|at| link(&between(&tokens[at..=before])).is_none());
+        return is_alone.then_some(&tokens[before]);
+    }
+    let before = |text: &'_ [char]| text.iter().rev().find(|c| !is_dress_of_link(**c)).copied();
+    // `10 + 5` has no result, and neither has `x = 10 - 5`; `10-5` may be a range.
+    let adds = |pair: &[Token]| {
         let sign = between(pair).replace(is_dress_of_link, "");
         matches!(sign.as_str(), "+" | "×" | "÷" | "·" | "*")
     };
-    let n_open = tokens.windows(2).rev().take_while(|pair| is_open(pair)).count();
-    if n_open == 0 {
-        return Some(last);
-    }
-    let first = tokens.len() - 1 - n_open;
-    let pair = tokens.get(first.checked_sub(1)?..=first)?;
-    let is_result = matches!(link(&between(pair)), Some(Link::Equals));
-    let is_alone =
-        first.checked_sub(2).is_none_or(|before| link(&between(&tokens[before..first])).is_none());
-    (is_result && is_alone).then_some(&pair[0])
+    let is_computed = tokens[first..].windows(2).any(adds)
+        || n_open > 0 && before(&text[..tokens[first].start]) == Some('=');
+    (!is_computed).then_some(last)
 }
 
 /// Returns where the bracket opens that a number stands in; `None` where it is in none that is
@@ -166,7 +218,7 @@ fn next_question(text: &str) -> Option<usize> {
     let is_word = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric());
     let turns = NEXT_TURN.iter().filter_map(|mark| {
         let mut places = text.match_indices(mark).map(|(at, _)| at);
-        places.find(|at| mark.starts_with('<') || is_word(*at))
+        places.find(|at| if mark.ends_with(':') { is_word(*at) } else { *at > text_begins })
     });
     let mut at = 0;
     let lines = text.split_inclusive('\n').filter_map(|line| {
@@ -234,16 +286,21 @@ fn is_heading(line: &str, number: u32) -> bool {
     })
 }
 
-/// Reads every "answer is" with a number right behind it.
+/// Reads every "answer is", and "answers are", with a number right behind it.
 fn spelt(text: &str) -> Vec<Result<Number, Unread>> {
-    const MARK: &[u8] = b"answer is";
+    const MARKS: [&str; 2] = ["answer is", "answers are"];
     let bytes = text.as_bytes();
     let places = text.match_indices(['a', 'A']).map(|(at, _)| at);
     places
-        .filter(|at| {
-            bytes.get(*at..at + MARK.len()).is_some_and(|found| found.eq_ignore_ascii_case(MARK))
+        .filter_map(|at| {
+            MARKS.iter().map(|mark| at + mark.len()).find(|end| {
+                let found = bytes.get(at..*end);
+                found.is_some_and(|found| {
+                    MARKS.iter().any(|mark| found.eq_ignore_ascii_case(mark.as_bytes()))
+                })
+            })
         })
-        .filter_map(|at| direct(text[at + MARK.len()..].trim_start()))
+        .filter_map(|end| direct(text[end..].trim_start()))
         .collect()
 }
 
@@ -254,7 +311,13 @@ fn tagged(text: &str) -> Option<Result<Number, Unread>> {
         let behind = &text[at..];
         Some((at, &behind[..behind.find(close).unwrap_or(behind.len())]))
     });
-    places.max_by_key(|(at, _)| *at).map(|(_, held)| answer(held))
+    let (_, held) = places.max_by_key(|(at, _)| *at)?;
+    let text = in_place(held);
+    let begins = scan(&text).first().is_some_and(|first| is_dress(&text[..first.start]));
+    Some(match one(held, Front::Words) {
+        Err(Flaw::Several) if begins => Err(Unread::Several),
+        found => found.or_else(|_| answer(held)),
+    })
 }
 
 /// Reads every line that is named as the answer and holds one number: one that goes on to compute
@@ -265,8 +328,14 @@ fn lines(text: &str) -> Vec<Result<Number, Unread>> {
         let (name, behind) = line.split_once(':')?;
         let name = name.trim_matches(is_markup);
         ANSWER.iter().find(|known| known.eq_ignore_ascii_case(name))?;
-        let text = plain(behind);
+        let text = in_place(behind);
         match scan(&text).as_slice() {
+            [first, second, ..]
+                if is_dress(&text[..first.start])
+                    && is_list(&text, &[first.clone(), second.clone()]) =>
+            {
+                Some(Err(Unread::Several))
+            }
             [only] if only.is_clean && is_dress(&text[..only.start]) => {
                 Some(Ok(only.number.clone()))
             }
@@ -279,21 +348,33 @@ fn lines(text: &str) -> Vec<Result<Number, Unread>> {
 /// Reads a number that stands right behind a mark, or the end of an equation that does.
 fn direct(text: &str) -> Option<Result<Number, Unread>> {
     let reach: String = text.chars().take(MARK_REACH).collect();
-    let text = plain(&reach);
+    let text = in_place(&reach);
     let tokens = scan(&text);
     let first = tokens.first()?;
-    is_dress(&text[..first.start]).then(|| chain(&text, &tokens))
+    let front = &text[..first.start];
+    // `x = 5`
+    let is_named = matches!(
+        front.iter().filter(|c| !is_dress_of_link(**c)).collect::<Vec<_>>().as_slice(),
+        ['=', name, '='] if name.is_alphabetic()
+    );
+    (is_named || is_dress(front)).then(|| chain(&text, &tokens))
 }
 
 /// Reads `16 - 3 = 13` as 13, `3/4 of 100 = 75` as 75, and `3 - 5` as several numbers.
 fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
     // What would be read if the text ended here, and whether a computation is open since.
-    let mut found = &tokens[0];
-    let mut open = Open::No;
-    for pair in tokens.windows(2) {
+    let (mut found, mut open) = (&tokens[0], Open::No);
+    let mut n_results = 0;
+    for (at, pair) in tokens.windows(2).enumerate() {
+        if is_list(text, pair) {
+            return Err(Unread::Several);
+        }
         let between: String = text[pair[0].end..pair[1].start].iter().collect();
         match link(&between) {
-            Some(Link::Equals) => (found, open) = (&pair[1], Open::No),
+            Some(Link::Equals) => {
+                (found, open) = (&pair[1], Open::No);
+                n_results += if at == 0 { 1 } else { 2 };
+            }
             Some(Link::Computes) if open != Open::InWords => open = Open::InSigns,
             Some(Link::Computes | Link::ComputesInWords) => open = Open::InWords,
             // `12 inches = 1 foot` computes nothing: it says the same in another unit.
@@ -301,11 +382,33 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
             Some(Link::EqualsInWords) | None => break,
         }
     }
+    // `12 = 15 - 3`, `8 = √64`
+    let is_first = n_results == 1 && (open == Open::InSigns || found.is_symbol(text));
     match (open, found.is_clean) {
+        _ if is_first && tokens[0].is_clean => Ok(tokens[0].number.clone()),
         (Open::InSigns, _) => Err(Unread::Several),
         (_, true) => Ok(found.number.clone()),
         (_, false) => Err(Unread::Formula),
     }
+}
+
+/// Whether two numbers are members of a list, and nothing is said of the second: `5, 6`, not
+/// `5, 3 of which`.
+fn is_list(text: &[char], pair: &[Token]) -> bool {
+    let between = &text[pair[0].end..pair[1].start];
+    let is_bare = |c: &char| is_dress_of_link(*c) || matches!(c, '*' | ',' | ';' | '&');
+    let words: String = between.iter().filter(|c| !is_bare(c)).collect();
+    // `x = 5, y = 6`
+    let words = words
+        .strip_suffix('=')
+        .map_or(&*words, |named| named.strip_suffix(char::is_alphabetic).unwrap_or(named));
+    let behind = text[pair[1].end..].iter().skip_while(|c| is_dress_of_link(**c) || **c == '*');
+    let next: String = behind.clone().take_while(|c| c.is_alphabetic()).collect();
+    let goes_on = |c: &char| c.is_ascii_digit() || "=+-×".contains(*c);
+    matches!(words, "" | "and" | "or")
+        && separates(between)
+        && matches!(next.as_str(), "" | "and" | "or")
+        && !behind.clone().next().is_some_and(goes_on)
 }
 
 /// Whether a computation goes on to a result. One with words may be none at all: `7 of 10`.
@@ -325,6 +428,10 @@ enum Link {
     ComputesInWords,
 }
 
+/// Signs of a computation.
+const SIGNS: &str = "+-*/×÷·x";
+/// Words between a value and what it is computed from.
+const EXPLAINS: [&str; 6] = ["i.e.", "i.e", "ie", "that is", "namely", "viz."];
 /// Words in front of a sign, as the unit of the number before: `square feet`.
 const UNIT_WORDS: usize = 2;
 
@@ -338,7 +445,6 @@ fn is_dress_of_link(c: char) -> bool {
 }
 
 fn link(between: &str) -> Option<Link> {
-    const SIGNS: &str = "+-*/×÷·x";
     let equals = |c: char| matches!(c, '=' | '≈');
     let is_dress = is_dress_of_link;
     if between.trim() == "or" {
@@ -378,14 +484,10 @@ fn boxed(text: &str) -> Option<Result<Number, Unread>> {
     } else {
         behind.chars().take_while(char::is_ascii_digit).collect()
     };
-    let text = plain(&held);
-    let from = text.iter().rposition(|c| matches!(c, '=' | '≈')).map_or(0, |at| at + 1);
-    let tokens = scan(&text[from..]);
-    Some(match tokens.as_slice() {
-        [token] if token.is_clean => Ok(token.number.clone()),
-        [] | [_] => Err(Unread::Formula),
-        _ => Err(Unread::Several),
-    })
+    Some(one(&held, Front::Words).map_err(|flaw| match flaw {
+        Flaw::Missing => Unread::Formula,
+        flaw => flaw.into(),
+    }))
 }
 
 #[cfg(test)]
@@ -493,5 +595,146 @@ mod tests {
         check("3 * 5 = 10 + 5", Err(Unread::Formula));
         check("It is 15 - (10 + 5)", Err(Unread::Formula));
         check("That is 0.5(20)", Err(Unread::Formula));
+    }
+
+    #[test]
+    fn a_minus_is_a_sign_behind_currencies_and_letters_and_in_a_marked_place() {
+        for text in [
+            "Total: €-5.",
+            "Total: £−5",
+            "₹-5",
+            "It is € -5",
+            "#### €-5",
+            "#### -USD5",
+            "#### USD-5",
+            "It falls by -USD 5",
+            "答案是-5。",
+            "结果为−5",
+            "第2题的答案是-5",
+            "答えは-5です",
+            "#### - 5",
+            "#### € - 5",
+            "The answer is − 5",
+            "The answer is: **- 5**",
+            "Answer: − 5",
+            r"\boxed{- 5}",
+            r"\boxed{x = - 5}",
+            r"\boxed{\text{minus } 5}",
+            r"\boxed{\text{negative }5}",
+        ] {
+            check(text, Ok("-5"));
+        }
+        check("10€-5€", Ok("5"));
+        check("The answer is:\n- 5 apples", Ok("5"));
+        check("10公里-5公里", Ok("5"));
+    }
+
+    #[test]
+    fn a_list_is_no_decimal_and_where_it_is_marked_several() {
+        for text in [
+            "#### 5, 6",
+            "#### 1,2,3",
+            "#### 5 & 6",
+            "#### x = 5, y = 6",
+            "The answer is x = 5 or x = 6",
+            "The answers are 5 and 6",
+            "The answer is (5, 6)",
+            "The answer is 1, 2, 3 or 4",
+            "The answer is 5 and 6.",
+            "Answer: 5, 6",
+            "<answer>1,2,3</answer>",
+            r"\boxed{x = 5 \text{ or } x = 6}",
+            r"\boxed{x=5, y=6}",
+        ] {
+            check(text, Err(Unread::Several));
+        }
+        check("pages 10,11,12", Ok("12"));
+        check("The answer is 5, 3 of which are red", Ok("5"));
+        check("Rp18.000,00", Ok("18000"));
+        check("so 1,000,00", Err(Unread::Formula));
+        check("in version 1.2.3", Err(Unread::Formula));
+    }
+
+    #[test]
+    fn what_a_number_is_a_part_of_is_a_formula() {
+        for text in [
+            "so it is √2",
+            "so it is 1/0",
+            "so it is 1e400",
+            "so it is 3x-5",
+            "so it is 3x - 5",
+            "so it is x^2 + 5",
+            "The answer is 5x",
+            "so it is 5i.",
+            "so it is 101_2",
+            "so it is 0x1F",
+            "so it is 0xff",
+            "so it is 101_{two}",
+            "so it is log 5",
+            "so f(5)",
+            "so ∛8",
+            "so it is 5^x",
+            "x = 15 - 3",
+            "at 18:30",
+            "of 5 it is 3:4",
+            r"so \sin 30",
+            r"\boxed{5x}",
+            r"\boxed{7!}",
+        ] {
+            check(text, Err(Unread::Formula));
+        }
+        check("It is 5x faster.", Ok("5"));
+        check("It is 5 m.", Ok("5"));
+        check("It is 90^\\circ", Ok("90"));
+    }
+
+    #[test]
+    fn a_value_in_front_of_its_computation_is_the_answer() {
+        check("12 = 15 - 3", Ok("12"));
+        check("So there are 8 = 12 − 4 left.", Ok("8"));
+        check("So there are 8 apples = 12 apples − 4 apples.", Ok("8"));
+        check("12 = 10 + 5 - 3", Ok("12"));
+        check("12 = 6 x 2", Ok("12"));
+        check("12 = 6x2", Ok("12"));
+        check("12 = 20% of 60", Ok("12"));
+        check("-1=5-6", Ok("-1"));
+        check("8 = √64", Ok("8"));
+        check("15, i.e. 3 * 5.", Ok("15"));
+        check("15, that is, 3 × 5", Ok("15"));
+        check("#### 12 = 15 - 3", Ok("12"));
+        check("See [72](http://x.y/3)", Ok("72"));
+        check("It is 72, see https://x.y/3?a=4.", Ok("72"));
+    }
+
+    #[test]
+    fn amounts_are_read_in_more_words_and_currencies() {
+        check("1.8 lakhs", Ok("180000"));
+        check("2 crores", Ok("20000000"));
+        check("5 millions", Ok("5000000"));
+        check("20-thousand", Ok("20000"));
+        check("2万元", Ok("20000"));
+        for text in ["kr18", "AED18", "KSh18", "PKR18", "Ft18", "DM18", "Rp18"] {
+            check(text, Ok("18"));
+        }
+        check(r"\boxed{\frac{-3}{-4}}", Ok("0.75"));
+        for mark in ["<|user|>", "<|start_header_id|>user", "[INST]", "<start_of_turn>user"] {
+            check(&format!("so 18{mark}\n2+2? 4"), Ok("18"));
+        }
+        check("<|start_header_id|>assistant<|end_header_id|>18<|eot_id|>\n4", Ok("18"));
+    }
+
+    #[test]
+    fn a_gold_is_one_number_or_none() {
+        let check = |text, expected: Result<&str, Unread>| {
+            let found = gold(text).map(|number| number.to_string());
+            assert_eq!(found, expected.map(str::to_owned), "{text}");
+        };
+        check("so 5 of 6\n#### 1,250", Ok("1250"));
+        check(r"It is $\boxed{7}$.", Ok("7"));
+        check("- 7", Ok("-7"));
+        check("of 5 there are 7", Err(Unread::Formula));
+        check("Tom has 7", Err(Unread::Formula));
+        check("(3,4)", Err(Unread::Several));
+        check("seventy", Err(Unread::NoNumber));
     }
 }

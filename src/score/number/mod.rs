@@ -1,20 +1,25 @@
 //! Numbers as people and models write them.
 
 mod notations;
+mod one;
 mod scan;
 mod value;
 
 pub(super) use notations::{closing, plain};
+pub(super) use one::{Flaw, Front, one, separates};
 pub(super) use scan::{Token, scan};
 pub(crate) use value::{Number, TOLERANCE};
 
 /// Reads a text that is one number in its dress: currency, percent, unit behind, Markdown and
 /// LaTeX around. `None` for other words in front, for several numbers and for none.
 pub(crate) fn read(text: &str) -> Option<Number> {
-    let plain = plain(text);
-    let tokens = scan(&plain);
-    let [token] = tokens.as_slice() else { return None };
-    (token.is_clean && is_dress(&plain[..token.start])).then(|| token.number.clone())
+    one(text, Front::Dress).ok()
+}
+
+/// Returns the plain text of what stands where a value is expected, behind a sign that says so:
+/// a minus at its beginning is a sign, `- 5`.
+pub(super) fn in_place(text: &str) -> Vec<char> {
+    plain(&format!("={text}"))
 }
 
 /// Words that may stand between "the answer is" and the number.
@@ -48,8 +53,8 @@ const DRESS_WORDS: [&str; 23] = [
 pub(super) fn is_dress(text: &[char]) -> bool {
     let words = text.split(|c| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words
-        .map(|word| word.iter().collect::<String>().to_lowercase())
-        .all(|word| DRESS_WORDS.contains(&word.as_str()) || scan::is_currency(&word.to_uppercase()))
+        .map(|word| word.iter().collect::<String>())
+        .all(|word| DRESS_WORDS.contains(&word.to_lowercase().as_str()) || scan::is_currency(&word))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub(super) const RECURRING: char = '\u{5}';
 /// Any space that is not the plain one; such a space between digits groups them.
 pub(super) const THIN: char = '\u{2009}';
 
+/// Characters in which a bracket of an address or an operand is closed.
+const REACH: usize = 2_000;
 /// Groups inside groups that are still read.
 const MAX_DEPTH: usize = 8;
 /// Zeros of the decimal digits that people write besides ASCII's: Arabic, Persian, Devanagari,
@@ -49,6 +51,40 @@ const ENTITIES: [(&str, char); 7] = [
     ("&euro;", '€'),
 ];
 
+/// LaTeX's functions: what stands behind them is no value of its own.
+const FUNCTIONS: [&str; 27] = [
+    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh",
+    "log", "ln", "lg", "exp", "max", "min", "gcd", "lcm", "det", "dim", "deg", "lim", "sum",
+    "prod", "int",
+];
+/// Its Greek letters, which stand for values; `\mu` is a part of units.
+const GREEK: [&str; 22] = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "varepsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "nu",
+    "xi",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "phi",
+    "varphi",
+    "psi",
+    "omega",
+];
+/// How the address of a web page begins.
+const ADDRESSES: [&str; 3] = ["http://", "https://", "www."];
+
 /// Returns a text in which numbers have ASCII digits, a plain minus, and no markup.
 pub(in crate::score) fn plain(text: &str) -> Vec<char> {
     let chars: Vec<char> = text.chars().collect();
@@ -76,6 +112,14 @@ fn translate(text: &[char], out: &mut Vec<char>, depth: usize) {
                 1
             }
             '&' => entity(&text[at..], out),
+            '√' | '∛' | '∜' => {
+                out.push(FORMULA);
+                1 + operand(&text[at + 1..])
+            }
+            'h' | ']' | 'w' if address(&text[at..]) > 0 => {
+                out.extend([c, BREAK].into_iter().filter(|c| matches!(*c, ']' | BREAK)));
+                address(&text[at..])
+            }
             _ => {
                 character(c, out);
                 1
@@ -94,6 +138,50 @@ fn entity(text: &[char], out: &mut Vec<char>) -> usize {
     } else {
         out.push('&');
         1
+    }
+}
+
+/// Returns how many characters of an address stand there, of a Markdown link with the bracket of
+/// its text; 0 where none does.
+fn address(text: &[char]) -> usize {
+    let begins = |text: &[char], what: &str| {
+        what.chars().enumerate().all(|(place, c)| text.get(place) == Some(&c))
+    };
+    let is_address = |text: &[char]| ADDRESSES.iter().any(|known| begins(text, known));
+    if let Some(link) = text.strip_prefix(&[']', '(']) {
+        let is_local = matches!(link, ['/' | '#', ..] | ['.', '/' | '.', ..]);
+        let close = link.iter().take(REACH).position(|c| *c == ')' || c.is_whitespace());
+        return match close {
+            Some(close) if is_local || is_address(link) => {
+                2 + close + usize::from(link[close] == ')')
+            }
+            _ => 0,
+        };
+    }
+    let ends = |c: &&char| !c.is_whitespace() && !"()[]{}<>\"'`".contains(**c);
+    if is_address(text) { text.iter().take_while(ends).count() } else { 0 }
+}
+
+/// Returns how many characters the operand of a root or a function takes, with what stands below
+/// and above the function's name.
+fn operand(text: &[char]) -> usize {
+    let mut at = 0;
+    loop {
+        at += text[at..].iter().take_while(|c| matches!(**c, ' ' | THIN)).count();
+        match text.get(at) {
+            Some('_' | '^') => at += 1 + argument(&text[at + 1..]).1,
+            Some('(') => {
+                let close = text[at..].iter().take(REACH).position(|c| *c == ')');
+                return close.map_or(at, |close| at + close + 1);
+            }
+            Some('{' | '\\') => return at + argument(&text[at..]).1,
+            _ => {
+                let is_part = |c: &&char| c.is_ascii_digit() || matches!(c, '.' | ',');
+                let n = text[at..].iter().take_while(is_part).count();
+                let dots = text[at..at + n].iter().rev().take_while(|c| !c.is_ascii_digit());
+                return at + n - dots.count();
+            }
+        }
     }
 }
 
@@ -137,7 +225,6 @@ fn character(c: char, out: &mut Vec<char>) {
                 out.extend(char::from_u32(u32::from(c) - 0xfee0));
             }
             '￥' => out.push('¥'),
-            '√' => out.push(FORMULA),
             // A line or a dot above the digit before: overline, macron, dot.
             '\u{305}' | '\u{304}' | '\u{307}' => {
                 if let Some(digit) = out.pop_if(|c| c.is_ascii_digit()) {
@@ -192,7 +279,26 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
                 out.push(BREAK);
             }
         }
-        "pi" => out.push('π'),
+        "binom" | "dbinom" | "tbinom" => {
+            end += argument(&text[end..]).1;
+            end += argument(&text[end..]).1;
+            out.push(FORMULA);
+        }
+        name if FUNCTIONS.contains(&name) => {
+            out.push(FORMULA);
+            end += operand(&text[end..]);
+        }
+        name if GREEK.contains(&name) => out.push('π'),
+        "le" | "leq" | "leqslant" | "lt" => out.push('<'),
+        "ge" | "geq" | "geqslant" | "gt" => out.push('>'),
+        "ne" | "neq" => out.push('≠'),
+        "pm" | "mp" => out.push('±'),
+        "in" | "notin" => out.push('∈'),
+        "infty" => out.push('∞'),
+        "to" | "rightarrow" | "mapsto" => out.push('→'),
+        "cup" | "cap" | "setminus" => out.push('∪'),
+        "mid" | "vert" | "lvert" | "rvert" => out.push('|'),
+        "lfloor" | "rfloor" | "lceil" | "rceil" => out.push('⌊'),
         "times" => out.push('×'),
         "cdot" => out.push('·'),
         "div" => out.push('÷'),
@@ -259,18 +365,18 @@ fn fraction(above: &[char], below: &[char], out: &mut Vec<char>, depth: usize) {
             translate(text, &mut part, depth + 1);
         }
         part.retain(|c| *c != BREAK && !c.is_whitespace());
-        let digits = part.strip_prefix(&['-']).unwrap_or(&part);
-        let is_number = digits.iter().any(char::is_ascii_digit)
-            && digits.iter().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.' | '$' | '%'));
+        let is_negative = part.first() == Some(&'-');
+        part.drain(..usize::from(is_negative));
+        let is_number = part.iter().any(char::is_ascii_digit)
+            && part.iter().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.' | '$' | '%'));
         part.retain(|c| !matches!(c, '$' | '%'));
-        is_number.then_some(part)
+        is_number.then_some((is_negative, part))
     };
-    let (Some(above), Some(below)) = (part(above), part(below)) else {
+    let (Some((minus, above)), Some((of_minus, below))) = (part(above), part(below)) else {
         out.push(FORMULA);
         return;
     };
-    let (minus, above) = above.strip_prefix(&['-']).map_or((false, &*above), |rest| (true, rest));
-    if minus {
+    if minus != of_minus {
         out.push('-');
     }
     out.push(FRACTION);

@@ -15,31 +15,57 @@ pub(in crate::score) struct Token {
     pub is_clean: bool,
 }
 
+impl Token {
+    /// Whether it is a root or another formula without a number of its own in front.
+    pub(in crate::score) fn is_symbol(&self, text: &[char]) -> bool {
+        text.get(self.start) == Some(&FORMULA)
+    }
+}
+
 /// Currencies as they stand right in front of a number.
-const CURRENCIES: [&str; 25] = [
+const CURRENCIES: [&str; 61] = [
     "USD", "US", "EUR", "GBP", "INR", "RS", "JPY", "CNY", "RMB", "CHF", "AUD", "CAD", "NZD", "SGD",
-    "HKD", "RM", "KRW", "BRL", "R", "ZAR", "MXN", "SEK", "NOK", "DKK", "PLN",
+    "HKD", "RM", "KRW", "BRL", "R", "ZAR", "MXN", "SEK", "NOK", "DKK", "PLN", "AED", "SAR", "QAR",
+    "KWD", "PKR", "LKR", "NPR", "BDT", "TK", "IDR", "RP", "MYR", "PHP", "THB", "VND", "TWD", "NT",
+    "KES", "KSH", "TSH", "USH", "NGN", "GHS", "EGP", "ILS", "TRY", "TL", "RUB", "UAH", "CZK",
+    "HUF", "FT", "RON", "DM", "FR", "KR",
 ];
+/// Those that are written in small letters.
+const SMALL_CURRENCIES: [&str; 4] = ["kr", "lei", "din", "dh"];
 /// Words that multiply the number in front of them, as powers of ten.
-const MAGNITUDES: [(&str, i32); 8] = [
+const MAGNITUDES: [(&str, i32); 11] = [
     ("hundred", 2),
     ("thousand", 3),
     ("lakh", 5),
+    ("lac", 5),
     ("million", 6),
+    ("mio", 6),
     ("crore", 7),
     ("billion", 9),
+    ("mrd", 9),
     ("bn", 9),
     ("trillion", 12),
 ];
+/// The same in Chinese, Japanese and Korean, where their unit goes on without a blank.
+const HAN_MAGNITUDES: [(char, i32); 6] =
+    [('万', 4), ('萬', 4), ('만', 4), ('亿', 8), ('億', 8), ('억', 8)];
 /// Letters that do so behind an amount of money.
 const MONEY_MAGNITUDES: [(&str, i32); 6] =
     [("k", 3), ("K", 3), ("m", 6), ("M", 6), ("b", 9), ("B", 9)];
 /// Larger powers of ten are no answers.
 const MAX_EXPONENT: i32 = 308;
 
-/// Whether a word in capitals is a currency.
+/// Letters that are units behind a number; others stand for values, as in `5n`.
+pub(super) const UNIT_LETTERS: &str = "mgshlLWVNJACFµ";
+
+/// Names of functions, as words.
+pub(super) const FUNCTIONS: [&str; 10] =
+    ["log", "ln", "exp", "sin", "cos", "tan", "sqrt", "max", "min", "mod"];
+
+/// Whether a word is a currency, as it is written in front of a number.
 pub(super) fn is_currency(word: &str) -> bool {
-    CURRENCIES.contains(&word)
+    let is_known = || CURRENCIES.contains(&word.to_uppercase().as_str());
+    SMALL_CURRENCIES.contains(&word) || word.starts_with(char::is_uppercase) && is_known()
 }
 
 /// Returns the numbers of a plain text, in order.
@@ -72,24 +98,31 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
                 continue;
             }
             _ if is_glued(text, at) => {
-                at = digits_end(text, at);
+                at = numeral_end(text, at);
                 continue;
             }
             _ => {}
         }
-        match read_at(text, at) {
-            Some(token) => {
-                at = token.end.max(at + 1);
-                tokens.push(token);
-            }
-            None => at = digits_end(text, at),
-        }
+        // What is no number, as 1/0 or of 400 digits, has its place all the same.
+        let token = read_at(text, at).unwrap_or_else(|| {
+            let end = numeral_end(text, at);
+            Token { end: quotient_end(text, end).unwrap_or(end), ..formula(at) }
+        });
+        at = token.end.max(at + 1);
+        tokens.push(token);
     }
     tokens
 }
 
 fn formula(at: usize) -> Token {
     Token { number: Number::zero(), start: at, end: at + 1, is_clean: false }
+}
+
+fn quotient_end(text: &[char], end: usize) -> Option<usize> {
+    let slash = skip(text, end);
+    (text.get(slash) == Some(&'/')).then_some(())?;
+    let below = skip(text, slash + 1);
+    text.get(below)?.is_ascii_digit().then(|| numeral_end(text, below))
 }
 
 /// Whether a point begins a number: `.5` does, the last point of `so...5` does not.
@@ -103,7 +136,7 @@ fn is_leading_point(text: &[char], at: usize) -> bool {
         })
 }
 
-fn is_symbol(c: char) -> bool {
+pub(super) fn is_symbol(c: char) -> bool {
     matches!(c, '$' | '€' | '£' | '¥' | '¢' | '₩' | '₽' | '₺' | '฿' | '\u{20a0}'..='\u{20c0}')
 }
 
@@ -129,10 +162,25 @@ fn is_index(text: &[char], underscore: Option<usize>) -> bool {
 fn is_glued(text: &[char], at: usize) -> bool {
     let n = text[..at].iter().rev().take_while(|c| c.is_ascii_alphabetic()).count();
     let word: String = text[at - n..at].iter().collect();
-    let is_money = word.starts_with(char::is_uppercase) && is_currency(&word.to_uppercase());
-    n > 0 && !is_money
+    let is_times = matches!(text[..at], [.., before, 'x'] if before.is_ascii_digit())
+        && !is_zero(&text[..at - 1]);
+    n > 0 && !is_currency(&word) && !is_times
         // `COVID-19`, `GPT-4`: a hyphen inside a word.
-        || n == 0 && matches!(text[..at], [.., before, '-'] if before.is_ascii_alphabetic())
+        || matches!(text[..at], [.., before, '-'] if before.is_ascii_alphabetic())
+            && currency(text, at - 1).is_none()
+}
+
+/// Whether a text ends with a zero of its own, as in front of the digits of `0x1F`.
+fn is_zero(text: &[char]) -> bool {
+    matches!(text, [.., '0'])
+        && !matches!(text, [.., before, _] if before.is_alphanumeric() || matches!(before, '.' | ','))
+}
+
+/// Returns where a currency begins that ends there, of two letters or more: `USD-18`.
+fn currency(text: &[char], end: usize) -> Option<usize> {
+    let n = text[..end].iter().rev().take_while(|c| c.is_ascii_alphabetic()).count();
+    let word: String = text[end - n..end].iter().collect();
+    (n > 1 && word != "US" && is_currency(&word)).then_some(end - n)
 }
 
 fn digits_end(text: &[char], at: usize) -> usize {
@@ -140,10 +188,23 @@ fn digits_end(text: &[char], at: usize) -> usize {
     at + n.max(1)
 }
 
+/// Returns where digits end with all separators between them.
+fn numeral_end(text: &[char], at: usize) -> usize {
+    let mut end = at + 1;
+    while let Some(c) = text.get(end) {
+        let goes_on = matches!(c, '.' | ',') && text.get(end + 1).is_some_and(char::is_ascii_digit);
+        if !c.is_ascii_digit() && !goes_on {
+            break;
+        }
+        end += 1;
+    }
+    end
+}
+
 /// Reads the number that begins with the digit, or point, at `at`.
 fn read_at(text: &[char], at: usize) -> Option<Token> {
-    let (mut number, mut end) = numeral(text, at)?;
-    let mut is_clean = !follows_slash(text, at);
+    let Numeral { mut number, mut end, mut is_clean } = numeral(text, at)?;
+    is_clean &= !follows_slash(text, at);
     match recurring(text, &number, at, end) {
         Recurring::Is(decimal, after) => (number, end) = (decimal, after),
         Recurring::MayBe(after) => (is_clean, end) = (false, after),
@@ -162,6 +223,8 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
         (number, end) = (whole, after);
     } else if let Some((quotient, after)) = quotient(text, &number, at, end) {
         (number, end) = (quotient?, after);
+    } else if let Some(after) = time(text, end) {
+        (is_clean, end) = (false, after);
     }
     let (mut is_negative, mut start, is_money) = sign(text, at);
     if let Some((power, after)) = magnitude(text, end, is_money) {
@@ -179,9 +242,77 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
         number = number.in_percent();
     }
     let behind = text[end..].iter().find(|c| !matches!(**c, BREAK | THIN | ' ' | '·' | '*'));
-    is_clean &= behind != Some(&'π') && behind != Some(&FORMULA);
+    is_clean &= !matches!(behind, Some('α'..='ω' | &FORMULA)) && !is_factor(text, end);
+    is_clean &= !is_term(text, start) && !is_operand(text, start);
     let number = if is_negative { number.negated() } else { number };
     Some(Token { number, start, end, is_clean })
+}
+
+/// Returns the end of a time or a ratio: `18:30`, `3:4`.
+fn time(text: &[char], end: usize) -> Option<usize> {
+    let mut after = end;
+    while text.get(after) == Some(&':') && text.get(after + 1)?.is_ascii_digit() {
+        after = numeral_end(text, after + 1);
+    }
+    (after > end).then_some(after)
+}
+
+/// Whether a number is a part of a formula or a name by what stands right behind it: `5n`, `5i`,
+/// `3x - 5`, `5^x`, `101_2`, `0x1F`, `1e400`. Units are not, nor is the sign of `6x2` and of
+/// "5x faster".
+fn is_factor(text: &[char], end: usize) -> bool {
+    let breaks = text[end..].iter().take_while(|c| **c == BREAK).count();
+    let behind = &text[end + breaks..];
+    let word: Vec<char> = behind.iter().take_while(|c| c.is_alphabetic()).copied().collect();
+    let next = behind.iter().skip(word.len()).find(|c| **c != BREAK);
+    let is_index = next.is_some_and(|c| *c == '_' || c.is_ascii_digit() && word != ['m']);
+    match word.as_slice() {
+        [] if next == Some(&'_') => {
+            behind[1..].iter().find(|c| **c != BREAK).is_some_and(|c| c.is_alphanumeric())
+        }
+        // Degrees, and the letters of `5^{th}`, are raised and no power.
+        [] if next == Some(&'^') => {
+            let raised = behind[1..].iter().filter(|c| !matches!(**c, BREAK | '(' | '-'));
+            let raised: String = raised.take_while(|c| c.is_alphabetic()).collect();
+            !matches!(raised.as_str(), "" | "th" | "st" | "nd" | "rd" | "o")
+        }
+        [] => false,
+        ['x' | 'X', ..] if is_zero(&text[..end]) => true,
+        ['x'] if next.is_some_and(char::is_ascii_digit) => false,
+        ['x'] => !matches!(behind, ['x', ' ', word, ..] if word.is_lowercase()),
+        [letter] if letter.is_lowercase() || letter.is_uppercase() => {
+            is_index || !UNIT_LETTERS.contains(*letter)
+        }
+        _ => word.len() <= 3 && word.iter().all(|c| matches!(c, 'a'..='c' | 'n' | 'x'..='z')),
+    }
+}
+
+/// Whether a function is taken of a number: `log 5`, `f(5)`.
+fn is_operand(text: &[char], start: usize) -> bool {
+    let is_gap = |c: &char| is_blank(*c) || *c == '(';
+    let end = start - text[..start].iter().rev().take_while(|c| is_gap(c)).count();
+    let n = text[..end].iter().rev().take_while(|c| c.is_alphabetic()).count();
+    match text[end - n..start] {
+        ['b'..='z', '('] => true,
+        [] => false,
+        _ => FUNCTIONS.contains(&text[end - n..end].iter().collect::<String>().as_str()),
+    }
+}
+
+/// Whether a number is added to a formula, or taken from one: `3x - 5`, `x^2 + 5`.
+fn is_term(text: &[char], start: usize) -> bool {
+    let before = |end: usize| text[..end].iter().rposition(|c| !is_blank(*c));
+    let sign = if text[start] == '-' { Some(start) } else { before(start) };
+    let Some(end) = sign.filter(|at| matches!(text[*at], '+' | '-' | '×' | '·' | '÷')) else {
+        return false;
+    };
+    let Some(last) = before(end) else { return false };
+    match text[..=last] {
+        [.., '^', '0'..='9'] => true,
+        [.., before, 'b'..='z'] => !before.is_alphabetic() && before != '\'',
+        ['b'..='z'] => true,
+        _ => false,
+    }
 }
 
 /// Whether a number is the denominator of something that is no number, as in `x/2`.
@@ -193,14 +324,23 @@ fn follows_slash(text: &[char], at: usize) -> bool {
         .is_some_and(|place| text[place].is_ascii_alphabetic() || text[place] == ')')
 }
 
+/// Digits with their separators.
+struct Numeral {
+    number: Number,
+    end: usize,
+    /// Whether the separators say which digits are whole: not those of `1,000,00` and `1.2.3`.
+    is_clean: bool,
+}
+
 /// Reads digits with their separators: groups of thousands, and a decimal point or comma.
-fn numeral(text: &[char], at: usize) -> Option<(Number, usize)> {
+fn numeral(text: &[char], at: usize) -> Option<Numeral> {
     let mut groups: Vec<(char, usize, usize)> = Vec::new();
     let mut end = at;
     if text[at] == '.' {
         let stop = run(text, at + 1);
         let digits: String = text[at + 1..stop].iter().collect();
-        return Some((Number::decimal(false, &digits, 0)?, stop));
+        let number = Number::decimal(false, &digits, 0)?;
+        return Some(Numeral { number, end: stop, is_clean: true });
     }
     let mut separator = '\0';
     loop {
@@ -215,13 +355,17 @@ fn numeral(text: &[char], at: usize) -> Option<(Number, usize)> {
         }
     }
     let (n_whole, has_part) = layout(text, &groups);
-    let whole: String =
-        groups[..n_whole].iter().flat_map(|(_, from, to)| &text[*from..*to]).collect();
+    let digits = |groups: &[(char, usize, usize)]| -> String {
+        groups.iter().flat_map(|(_, from, to)| &text[*from..*to]).collect()
+    };
     let n_groups = n_whole + usize::from(has_part);
-    let part: String =
-        groups[n_whole..n_groups].iter().flat_map(|(_, from, to)| &text[*from..*to]).collect();
+    let (whole, part) = (digits(&groups[..n_whole]), digits(&groups[n_whole..n_groups]));
+    let last = groups[n_groups - 1].0;
+    let n_more = groups[n_groups..].iter().take_while(|more| more.0 == last).count();
+    let is_clean = n_more == 0 || !matches!(last, '.' | ',');
+    let end = groups[n_groups - 1 + if is_clean { 0 } else { n_more }].2;
     let point = i32::try_from(whole.len()).ok()?;
-    Some((Number::decimal(false, &(whole + &part), point)?, groups[n_groups - 1].2))
+    Some(Numeral { number: Number::decimal(false, &(whole + &part), point)?, end, is_clean })
 }
 
 /// Whether the last digits of a decimal come again and again.
@@ -299,6 +443,10 @@ fn layout(text: &[char], groups: &[(char, usize, usize)]) -> (usize, bool) {
     let length = |place: usize| groups[place].2 - groups[place].1;
     let Some(&(separator, ..)) = groups.get(1) else { return (1, false) };
     let starts_with_zero = text[groups[0].1] == '0';
+    // The 2 of `1,2,3` is not one with the 3.
+    if separator == ',' && matches!(text[..groups[0].1], [.., '0'..='9', ',']) {
+        return (1, false);
+    }
     let n_same = groups[1..].iter().take_while(|group| group.0 == separator).count();
     let is_decimal = |place: usize, grouping: char| {
         groups.get(place).is_some_and(|group| matches!(group.0, '.' | ',') && group.0 != grouping)
@@ -337,9 +485,9 @@ fn layout(text: &[char], groups: &[(char, usize, usize)]) -> (usize, bool) {
 }
 
 fn is_bracketed(text: &[char], from: usize, to: usize) -> bool {
-    let before = before_dress(text, from).map(|place| text[place]);
+    let before = text[..from].iter().rev().find(|c| !matches!(**c, BREAK | FRACTION | '-'));
     let after = text[to..].iter().find(|c| **c != BREAK);
-    matches!(before, Some('(' | '[')) && matches!(after, Some(')' | ']'))
+    matches!(before, Some('(' | '[' | '{')) && matches!(after, Some(')' | ']' | '}'))
 }
 
 /// Reads `e3`, `× 10^3` and the like.
@@ -417,19 +565,23 @@ fn quotient(
     (text.get(slash) == Some(&'/')).then_some(())?;
     let from = skip(text, slash + 1);
     text.get(from).filter(|c| c.is_ascii_digit())?;
-    let (below, after) = numeral(text, from)?;
+    let Numeral { number: below, end: after, is_clean } = numeral(text, from)?;
     let is_date = text.get(after) == Some(&'/');
-    (!is_date).then(|| (above.divided(&below), after))
+    (!is_date).then(|| (above.divided(&below).filter(|_| is_clean), after))
 }
 
 /// Reads a magnitude behind a number.
 fn magnitude(text: &[char], end: usize, is_money: bool) -> Option<(i32, usize)> {
-    let at = skip(text, end);
+    let at = if text.get(end) == Some(&'-') { end + 1 } else { skip(text, end) };
     let n = text[at..].iter().take_while(|c| c.is_alphabetic()).count();
     let word: String = text[at..at + n].iter().collect();
-    let named = MAGNITUDES.iter().find(|(name, _)| *name == word.to_lowercase());
+    let small = word.to_lowercase();
+    let one = small.strip_suffix('s').unwrap_or(&small);
+    let named = MAGNITUDES.iter().find(|(name, _)| *name == one);
     let of_money = MONEY_MAGNITUDES.iter().find(|(name, _)| is_money && at == end && *name == word);
-    named.or(of_money).map(|(_, power)| (*power, at + n))
+    let of_first = text.get(at).and_then(|c| HAN_MAGNITUDES.iter().find(|(han, _)| han == c));
+    let named = named.or(of_money).map(|(_, power)| (*power, at + n));
+    named.or(of_first.map(|(_, power)| (*power, at + 1)))
 }
 
 /// Returns whether a number is negative, where it begins with its sign and currency, and whether
@@ -446,11 +598,19 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
         start -= 1;
     }
     let Some(before) = start.checked_sub(1) else { return (false, start, is_money) };
+    // `-USD18`
+    let word = text[..start].iter().rev().take_while(|c| is_blank(**c)).count();
+    if let Some(minus) = currency(text, start - word).and_then(|word| word.checked_sub(1))
+        && text[minus] == '-'
+        && is_sign(text, minus)
+    {
+        return (true, minus, is_money);
+    }
     if text[before] == '-' {
         let is_negative = is_sign(text, before);
         return (is_negative, if is_negative { before } else { start }, is_money);
     }
-    let blank = text[..start].iter().rev().take_while(|c| matches!(**c, ' ' | THIN)).count();
+    let blank = text[..start].iter().rev().take_while(|c| is_blank(**c)).count();
     let word_end = start - blank;
     // `= - 5`, `it is − 5`; elsewhere a minus with a space behind it is an operator or a bullet.
     if blank > 0 && word_end > 0 && text[word_end - 1] == '-' {
@@ -459,7 +619,7 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
     }
     let n = text[..word_end].iter().rev().take_while(|c| c.is_alphabetic()).count();
     let word: String = text[word_end - n..word_end].iter().collect();
-    let is_negative = blank > 0
+    let is_negative = word_end < at
         && match word.to_lowercase().as_str() {
             "negative" => true,
             // Behind a number it is an operator: "10 minus 5".
@@ -471,7 +631,9 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
 
 /// Whether a text ends with what sets two values equal: a sign, or a word for it.
 fn is_equated(text: &[char]) -> bool {
-    let end = text.len() - text.iter().rev().take_while(|c| is_blank(**c)).count();
+    let is_dress =
+        |c: char| is_blank(c) || is_symbol(c) || matches!(c, '*' | '_' | '`' | ':' | '(');
+    let end = text.len() - text.iter().rev().take_while(|c| is_dress(**c)).count();
     let n = text[..end].iter().rev().take_while(|c| c.is_alphabetic()).count();
     let word: String = text[end - n..end].iter().collect();
     matches!(word.to_lowercase().as_str(), "is" | "be" | "was" | "equals")
@@ -506,11 +668,33 @@ fn is_percent(text: &[char], end: usize) -> bool {
 /// Whether a minus is a sign: what stands in front of it has no value that it could be taken from.
 fn is_sign(text: &[char], minus: usize) -> bool {
     let Some(before) = before_dress(text, minus) else { return true };
-    let is_value =
-        |c: char| c.is_ascii_digit() || matches!(c, ')' | '%' | ']') || is_symbol(c) && c != '$';
-    if !text[before].is_whitespace() && text[before] != THIN {
-        return !(is_value(text[before]) || text[before].is_alphanumeric() || text[before] == '-');
+    let is_amount = |end: usize| {
+        text[..end].iter().rev().find(|c| !is_blank(**c)).is_some_and(char::is_ascii_digit)
+    };
+    let is_value = |place: usize| match text[place] {
+        c if is_symbol(c) => c != '$' && is_amount(place),
+        c => c.is_ascii_digit() || matches!(c, ')' | '%' | ']'),
+    };
+    let c = text[before];
+    if c.is_whitespace() || c == THIN {
+        return !text[..minus].iter().rposition(|c| !is_blank(*c)).is_some_and(is_value);
     }
-    let value = text[..minus].iter().rev().find(|c| **c != ' ' && **c != THIN && **c != BREAK);
-    !value.is_some_and(|c| is_value(*c))
+    if let Some(word) = currency(text, before + 1) {
+        return !is_amount(word);
+    }
+    if is_of_words(c) {
+        let n = text[..=before].iter().rev().take_while(|c| is_of_words(**c)).count();
+        return n > COUNTER || COPULAS.contains(c) || !is_amount(before + 1 - n);
+    }
+    !(is_value(before) || c.is_alphanumeric() || c == '-')
+}
+
+/// Letters that count things between a number and a minus: 5公里-3公里.
+const COUNTER: usize = 3;
+/// Chinese, Japanese and Korean for "is".
+const COPULAS: &str = "是为為はが得於于은는이";
+
+/// Whether a letter is of a script that sets no blanks between words, or has no capitals.
+pub(super) fn is_of_words(c: char) -> bool {
+    c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()
 }
