@@ -66,11 +66,25 @@ enum How {
     /// Patterns in order; the first that matches counts.
     Patterns(Vec<(Regex, Take)>),
     Number,
+    /// A gold is its number: what else it holds makes it another answer.
+    NumberOfGold,
     JsonField(String),
     Whole,
 }
 
 impl Extractor {
+    /// Creates the extractor of golds. What a data set's author thought belongs to no gold, and
+    /// nobody asks to see it.
+    ///
+    /// # Errors
+    /// If a pattern does not compile or is too large.
+    pub(crate) fn of_golds(plan: &ExtractorPlan) -> Result<Self, PatternError> {
+        let extractor = Self::new(plan, None)?;
+        let is_number = extractor.gives_numbers();
+        let how = if is_number { How::NumberOfGold } else { extractor.how };
+        Ok(Self { how, ..extractor })
+    }
+
     /// Creates an extractor.
     ///
     /// # Errors
@@ -104,7 +118,7 @@ impl Extractor {
 
     /// Whether answers are numbers, to be compared as such.
     pub(crate) fn gives_numbers(&self) -> bool {
-        matches!(self.how, How::Number)
+        matches!(self.how, How::Number | How::NumberOfGold)
     }
 
     /// Whether thinking in a text is hidden from it.
@@ -138,6 +152,7 @@ impl Extractor {
                 found
             }
             How::Number => return final_number::answer(text).map(|number| number.to_string()),
+            How::NumberOfGold => return final_number::gold(text).map(|number| number.to_string()),
             How::JsonField(field) => json_field(text, field),
             How::Whole => Some(text.to_owned()),
         };

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::plan::cell::{CompareHow, ScorePlan};
+use crate::plan::cell::{CompareHow, Normalise, ScorePlan};
 use crate::record::golds::accepted;
 use crate::score::answer::{Answer, Delivery};
 use crate::score::extract::{Extractor, PatternError};
-use crate::score::final_number::Unread;
+use crate::score::final_number::{self, Unread};
 use crate::score::item::{Class, Item};
 use crate::score::normalise::{Normaliser, differs_by_format, is_same};
-use crate::score::number::TOLERANCE;
+use crate::score::number::{Number, TOLERANCE, read};
 use crate::score::repeat::is_degenerate;
 use crate::score::thinking::{Spoken, spoken};
 
@@ -27,18 +27,20 @@ pub(crate) struct Scorer {
 }
 
 /// The gold answers of a data set as one score reads them, by row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Golds {
     by_sample: BTreeMap<u64, Gold>,
 }
 
 /// One gold answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gold {
     /// As the data set writes it.
     pub raw: String,
     /// Extracted and normalised: an answer that is one of them is correct.
     pub answers: Vec<String>,
+    /// The numbers that these are, as the data set writes them.
+    pub numbers: Vec<Number>,
 }
 
 /// How many rows an error names.
@@ -52,12 +54,14 @@ const EXCERPT_CHARS: usize = 60;
 /// accuracy of 99.7 % came from nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "the extractor `{extractor}` finds no answer in the gold of {n_bad} of {n} rows: {}",
+    "the extractor `{extractor}` finds no {lacks} in the gold of {n_bad} of {n} rows: {}",
     name_rows(.rows, *.n_bad)
 )]
 pub(crate) struct GoldError {
     /// The extractor of golds.
     pub extractor: String,
+    /// What it does not find: an answer, or a number where answers are numbers.
+    pub lacks: &'static str,
     /// Rows without a usable gold.
     pub n_bad: u64,
     /// Rows looked at.
@@ -91,13 +95,16 @@ impl Scorer {
             .iter()
             .map(|extractor| Extractor::new(extractor, plan.think))
             .collect::<Result<_, _>>()?;
+        // The commas of a set separate its members.
+        let is_comma = |step: &Normalise| *step == Normalise::Delete(",".to_owned());
+        let is_kept = |step: &&Normalise| plan.compare != CompareHow::Set || !is_comma(step);
+        let normalise: Vec<Normalise> = plan.normalise.iter().filter(is_kept).cloned().collect();
         Ok(Self {
             extractors,
             compare: plan.compare,
             tolerance: plan.tolerance.unwrap_or(TOLERANCE),
-            normaliser: Normaliser::new(&plan.normalise)?,
-            // What a data set's author thought belongs to no gold, and nobody asks to see it.
-            gold: Extractor::new(&plan.gold, None)?,
+            normaliser: Normaliser::new(&normalise)?,
+            gold: Extractor::of_golds(&plan.gold)?,
         })
     }
 
@@ -122,26 +129,35 @@ impl Scorer {
 
     /// Whether a gold can be read.
     pub(crate) fn reads(&self, raw: &str) -> bool {
-        !self.read_gold(raw).is_empty()
+        self.read_gold(raw).is_some()
     }
 
     /// Begins to read golds one by one.
     pub(crate) fn gold_check(&self) -> GoldCheck<'_> {
         let extractor = self.gold.name().to_owned();
-        GoldCheck { scorer: self, error: GoldError { extractor, n_bad: 0, n: 0, rows: Vec::new() } }
+        let lacks = if self.asks_for_numbers() { "number" } else { "answer" };
+        let error = GoldError { extractor, lacks, n_bad: 0, n: 0, rows: Vec::new() };
+        GoldCheck { scorer: self, error }
     }
 
-    /// Returns the extracted and normalised golds; of a list those that can be read. A pattern
-    /// that gave up on a gold has not read it either.
-    fn read_gold(&self, raw: &str) -> Vec<String> {
-        let read = |raw: &str| {
-            let extracted = self.gold.extract(raw, &spoken(raw)).ok()?;
-            self.normaliser.apply(&extracted).ok().filter(|answer| !answer.is_empty())
-        };
-        match accepted(raw) {
-            Some(golds) => golds.iter().filter_map(|gold| read(gold)).collect(),
-            None => read(raw).into_iter().collect(),
+    /// Whether the headline is of numbers, so that a gold that is none can never be met.
+    fn asks_for_numbers(&self) -> bool {
+        self.extractors.first().is_some_and(Extractor::gives_numbers)
+    }
+
+    /// Returns the golds that can be read, if there are any. A pattern that gave up on a gold has
+    /// not read it either.
+    fn read_gold(&self, raw: &str) -> Option<Gold> {
+        let mut gold = Gold { raw: raw.to_owned(), answers: Vec::new(), numbers: Vec::new() };
+        for raw in accepted(raw).unwrap_or_else(|| vec![raw.to_owned()]) {
+            let Ok(extracted) = self.gold.extract(&raw, &spoken(&raw)) else { continue };
+            let normalised = self.normaliser.apply(&extracted);
+            gold.answers.extend(normalised.ok().filter(|answer| !answer.is_empty()));
+            // A comma that is deleted would make one number of two.
+            gold.numbers.extend(final_number::gold(&extracted));
         }
+        let is_met = !self.asks_for_numbers() || !gold.numbers.is_empty();
+        (is_met && !gold.answers.is_empty()).then_some(gold)
     }
 
     /// Grades one answer by every extractor.
@@ -172,6 +188,9 @@ impl Scorer {
         spoken: &Spoken<'_>,
     ) -> Result<String, Unread> {
         let extracted = extractor.extract(answer.text, spoken)?;
+        if extractor.gives_numbers() {
+            return Ok(extracted);
+        }
         let answer = self.normaliser.apply(&extracted).map_err(|_| Unread::GaveUp)?;
         if answer.is_empty() { Err(Unread::NoMatch) } else { Ok(answer) }
     }
@@ -184,20 +203,24 @@ impl Scorer {
         found: Option<&str>,
         gold: &Gold,
     ) -> Class {
-        let how = if extractor.gives_numbers() { CompareHow::Numeric } else { self.compare };
+        let number = found.filter(|_| extractor.gives_numbers()).and_then(read);
         let any = |same: &dyn Fn(&str, &str) -> bool| {
             found.is_some_and(|found| gold.answers.iter().any(|gold| same(found, gold)))
         };
         let seen = if extractor.strips_thinking() { spoken.text } else { answer.text };
+        let is_right = match &number {
+            Some(number) => gold.numbers.iter().any(|gold| number.is_same(gold, self.tolerance)),
+            None => any(&|found, gold| is_same(self.compare, self.tolerance, found, gold)),
+        };
         if answer.delivery == Delivery::Failed {
             Class::RequestError
-        } else if any(&|found, gold| is_same(how, self.tolerance, found, gold)) {
+        } else if is_right {
             Class::Correct
         } else if answer.cut_off || spoken.is_open {
             Class::Truncated
         } else if seen.trim().is_empty() {
             Class::Empty
-        } else if any(&differs_by_format) {
+        } else if number.is_none() && any(&differs_by_format) {
             Class::WrongByFormat
         } else if found.is_some() {
             Class::Wrong
@@ -219,9 +242,8 @@ impl GoldCheck<'_> {
     pub(crate) fn read(&mut self, row: u64, raw: Option<&str>) -> Option<Gold> {
         let error = &mut self.error;
         error.n += 1;
-        let answers = raw.map(|raw| self.scorer.read_gold(raw)).unwrap_or_default();
-        if let Some(raw) = raw.filter(|_| !answers.is_empty()) {
-            return Some(Gold { raw: raw.to_owned(), answers });
+        if let Some(gold) = raw.and_then(|raw| self.scorer.read_gold(raw)) {
+            return Some(gold);
         }
         error.n_bad += 1;
         if error.rows.len() < MAX_NAMED_ROWS {
@@ -299,5 +321,51 @@ pub(crate) mod tests {
         );
         let error = scorer.golds([(7, None)]).unwrap_err();
         assert_eq!(error.rows, [(7, "no answer".to_owned())]);
+    }
+
+    #[test]
+    fn a_gold_that_is_no_number_is_an_error_where_numbers_are_asked_for() {
+        let of = |extractors: Vec<ExtractorPlan>| {
+            let plan = ScorePlan { extractors, gold: ExtractorPlan::Whole, ..ScorePlan::gsm8k() };
+            let raw =
+                ["seventy", "(3,4)", "[]", "{\"a\":1}", "true", "6 - 5i", "[\"x\",\"7\"]", "1,250"];
+            let rows = (0..).zip(raw.map(Some));
+            Scorer::new(&plan).unwrap().golds(rows)
+        };
+        let error = of(vec![ExtractorPlan::Number, ExtractorPlan::Strict]).unwrap_err();
+        assert_eq!(error.rows.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        assert!(error.to_string().starts_with("the extractor `whole` finds no number in the gold"));
+        // Other extractors may meet them.
+        of(vec![ExtractorPlan::Whole, ExtractorPlan::Number]).unwrap();
+    }
+
+    #[test]
+    fn a_number_is_compared_with_the_gold_as_it_is_written() {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Number],
+            gold: ExtractorPlan::Whole,
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        let golds = scorer.golds([(0, Some("1.250,00 €"))]).unwrap();
+        assert_eq!(golds.get(0).unwrap().numbers[0].to_string(), "1250");
+    }
+
+    #[test]
+    fn the_commas_of_a_set_are_not_deleted() {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Whole],
+            compare: CompareHow::Set,
+            gold: ExtractorPlan::Whole,
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        let golds = scorer.golds([(0, Some("C, A"))]).unwrap();
+        let class = |text| {
+            let delivery = Delivery::Answered;
+            let answer = Answer { sample: 0, text, cut_off: false, delivery };
+            scorer.item(&answer, golds.get(0).unwrap()).classes[0]
+        };
+        assert_eq!([class("A, C"), class("A, B")], [Class::Correct, Class::Wrong]);
     }
 }
