@@ -264,24 +264,35 @@ fn percent(share: f64) -> String {
 
 /// Returns the change with its interval: `1.90× (1.85–1.95)`, `-1.2 (-2.0–-0.4)`.
 pub(crate) fn change(row: &Compared) -> String {
-    let ends = row.interval.map(|(low, high)| format!(" ({})", range(row.scale, low, high)));
-    format!("{}{}", one_change(row.scale, row.change), ends.unwrap_or_default())
+    let change = one_change(row.scale, row.change, row.interval);
+    row.interval.map_or_else(
+        || change.clone(),
+        |(low, high)| format!("{change} ({})", range(row.scale, low, high)),
+    )
 }
 
-fn one_change(scale: Scale, change: f64) -> String {
-    match scale {
-        Scale::Ratio => number::times(change),
-        Scale::Points => format!("{change:+.1} points"),
+/// Returns a change with as many digits as its interval has: rounded alike, it lies within it.
+fn one_change(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String {
+    match (scale, interval) {
+        (Scale::Ratio, Some((low, high))) if !is_any(low, high) => {
+            format!("{change:.*}×", decimals(low, high))
+        }
+        (Scale::Ratio, _) => number::times(change),
+        (Scale::Points, _) => format!("{change:+.1} points"),
     }
 }
 
 fn range(scale: Scale, low: f64, high: f64) -> String {
     match scale {
-        // An interval that says nothing may end anywhere.
-        Scale::Ratio if low < 0.01 || high > 100.0 => "any".to_owned(),
+        Scale::Ratio if is_any(low, high) => "any".to_owned(),
         Scale::Ratio => format!("{low:.*}–{high:.*}", decimals(low, high), decimals(low, high)),
         Scale::Points => format!("{low:+.1} to {high:+.1}"),
     }
+}
+
+/// Whether the interval of a ratio says nothing: it may end anywhere.
+fn is_any(low: f64, high: f64) -> bool {
+    low < 0.01 || high > 100.0
 }
 
 /// Two decimals show most ratios; one that is nearer to its other end needs another.

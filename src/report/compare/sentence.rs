@@ -354,16 +354,12 @@ fn changes(rows: &[&Compared]) -> (String, String) {
     let most = |of: &dyn Fn(&Compared) -> f64| -least(&|row| -of(row));
     let scale = rows[0].scale;
     let (low, high) = (least(&|row| row.change), most(&|row| row.change));
-    let one = one_change(scale, low);
-    let unit = if scale == Scale::Ratio { "×" } else { " points" };
-    let told = if one == one_change(scale, high) {
-        one
-    } else {
-        format!("{}{unit}", range(scale, low, high))
-    };
-    if rows.iter().any(|row| row.interval.is_none()) {
-        return (told, String::new());
-    }
     let ends = |row: &Compared| row.interval.unwrap_or((row.change, row.change));
-    (told, range(scale, least(&|row| ends(row).0), most(&|row| ends(row).1)))
+    let all = (least(&|row| ends(row).0), most(&|row| ends(row).1));
+    let all = Some(all).filter(|_| rows.iter().all(|row| row.interval.is_some()));
+    let (one, other) = (one_change(scale, low, all), one_change(scale, high, all));
+    let (unit, to) = if scale == Scale::Ratio { ("×", "–") } else { (" points", " to ") };
+    let told =
+        if one == other { one } else { format!("{}{to}{other}", one.trim_end_matches(unit)) };
+    (told, all.map_or_else(String::new, |(low, high)| range(scale, low, high)))
 }

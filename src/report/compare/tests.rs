@@ -106,6 +106,19 @@ fn a_ci_server_sees_what_is_worse_as_a_failure() {
 }
 
 #[test]
+fn a_change_has_the_digits_of_its_interval_and_lies_within_it() {
+    let told = |change: f64, interval| {
+        let row = Compared { change, interval, ..comparison().cells[0].rows[0].clone() };
+        super::change(&row)
+    };
+    assert_eq!(told(1.1052, Some((1.1031, 1.1072))), "1.105× (1.103–1.107)");
+    assert_eq!(told(0.9968, Some((0.9951, 0.9984))), "0.997× (0.995–0.998)");
+    assert_eq!(told(1.9012, Some((1.85, 1.95))), "1.90× (1.85–1.95)");
+    assert_eq!(told(3.0, Some((0.001, 9_000.0))), "3.00× (any)");
+    assert_eq!(told(0.5263, None), "0.526×");
+}
+
+#[test]
 fn what_was_written_as_json_reads_back() {
     let text = json::render(&comparison());
     assert_eq!(serde_json::from_str::<Comparison>(&text).unwrap(), comparison());

@@ -267,11 +267,10 @@ impl<'a> Told<'a> {
 
 /// Prints a margin with its interval, where that has a width.
 fn by(margin: &Margin) -> String {
-    let ratio = number::times(margin.ratio);
     let ends = margin.interval.map(|(low, high)| (format!("{low:.2}"), format!("{high:.2}")));
     match ends {
-        Some((low, high)) if low != high => format!("{ratio} ({low}–{high})"),
-        _ => ratio,
+        Some((low, high)) if low != high => format!("{:.2}× ({low}–{high})", margin.ratio),
+        _ => number::times(margin.ratio),
     }
 }
 
