@@ -153,7 +153,7 @@ fn compared(
         of_runs || gated.contains(it) || subjects.iter().any(|subject| subject.tells(it))
     };
     let mut comparison = compare(sides, &is_asked, &pair_items, rules);
-    comparison.gates = gates::judge(&comparison, &args.fail_if);
+    comparison.gates = gates::judge(&comparison, sides, &args.fail_if);
     if let Some(error) = failed.into_inner() {
         return Err(Failure::from(error));
     }

@@ -9,6 +9,7 @@ use crate::metrics::summary::{
 use crate::plan::Plan;
 use crate::plan::gate::{BaselineNumber, BaselinePlan, GatePlan};
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
+use crate::stats::welch::LogSample;
 
 /// Judges every gate of a plan in every cell that this machine can run, in the order of the gates.
 pub(crate) fn results(plan: &Plan, cells: &[CellSummary]) -> Vec<GateResult> {
@@ -27,7 +28,8 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
             Ok(condition) => {
                 let label = condition.subject.label();
                 let result = GateResult::missed(&cell.name, text, must_hold, label);
-                of_cell(result, condition, gate.baseline.as_ref(), cell)
+                let base = || of_baseline(gate.baseline.as_ref(), &cell.name, text);
+                of_cell(result, condition, &base, cell)
             }
             // A plan that was edited by hand.
             Err(error) => GateResult {
@@ -55,19 +57,30 @@ fn steadiness(cell: &CellSummary) -> GateResult {
 }
 
 /// Returns the number that a condition is about; `None` where the cell does not have it at all.
-pub(crate) fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
+fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
     match subject {
-        Subject::Quantity(quantity) => quantity.read(cell),
+        // A cell of another tool has its numbers by trial alone.
+        Subject::Quantity(quantity) => quantity.read(cell).or_else(|| {
+            let sample = LogSample::of(cell.trials.get(quantity)?)?;
+            let unit = quantity.id().unit();
+            Some(Figure {
+                value: Some(sample.geometric_mean()),
+                n: sample.n(),
+                unit,
+                ..Figure::default()
+            })
+        }),
         Subject::AccuracyBy(extractor) => {
             cell.accuracy.iter().find(|found| found.extractor == *extractor).map(accuracy_by)
         }
     }
 }
 
-fn of_cell(
+/// Judges a condition in a cell; `base` finds the baseline's number where the condition is relative.
+pub(crate) fn of_cell(
     mut result: GateResult,
     condition: &Condition,
-    baseline: Option<&BaselinePlan>,
+    base: &dyn Fn() -> Result<BaselineNumber, String>,
     cell: &CellSummary,
 ) -> GateResult {
     condition.subject.metric().unit().clone_into(&mut result.unit);
@@ -98,8 +111,8 @@ fn of_cell(
             Ok(holds(condition.operator, value, interval, limit))
         }
         Limit::OfBaseline(times) => {
-            let base = of_baseline(baseline, &cell.name, &result.condition);
-            result.limit = base.as_ref().ok().map(|(base, _)| times * base);
+            let base = base();
+            result.limit = base.as_ref().ok().map(|base| times * base.value);
             base.map(|base| {
                 let (ratio, interval) = ratio(value, interval, base);
                 holds(condition.operator, ratio, interval, times)
@@ -137,35 +150,45 @@ pub(crate) fn holds(
     (at_low == at_high).then_some(at_low)
 }
 
-/// A number and its interval.
-type Ranged = (f64, Option<(f64, f64)>);
-
 /// Returns the baseline's number for a condition in the cell of that name.
 fn of_baseline(
     baseline: Option<&BaselinePlan>,
     cell: &str,
     condition: &str,
-) -> Result<Ranged, String> {
+) -> Result<BaselineNumber, String> {
     let baseline =
         baseline.ok_or_else(|| "there is no baseline: name one with --baseline DIR".to_owned())?;
     let numbers = baseline
         .cells
         .get(cell)
         .ok_or_else(|| format!("the baseline, {}, has no cell of this name", baseline.from))?;
-    numbers
-        .get(condition)
-        .map(|number| (number.value, number.interval))
-        .ok_or_else(|| format!("the baseline, {}, has no such number", baseline.from))
+    let number = numbers.get(condition).copied();
+    number.ok_or_else(|| format!("the baseline, {}, has no such number to go by", baseline.from))
+}
+
+/// Returns the number of a baseline's cell that a condition is held against.
+pub(crate) fn base_of(condition: &Condition, cell: &CellSummary) -> Result<BaselineNumber, String> {
+    let figure = figure(&condition.subject, cell).ok_or("the baseline has no such number")?;
+    if figure.state == Some(NumberState::Invalid) {
+        return Err("the baseline's number is INVALID".to_owned());
+    }
+    let value = figure.value.filter(|value| value.is_finite() && *value > 0.0);
+    let value = value.ok_or("the baseline's number has no value above 0")?;
+    Ok(BaselineNumber { value, interval: figure.interval })
 }
 
 /// Returns a number over that of the baseline, with an interval where both have one.
-fn ratio(value: f64, interval: Option<(f64, f64)>, (base, base_interval): Ranged) -> Ranged {
+fn ratio(
+    value: f64,
+    interval: Option<(f64, f64)>,
+    base: BaselineNumber,
+) -> (f64, Option<(f64, f64)>) {
     let estimate = |value, ends: Option<(f64, f64)>| {
         ends.map(|ends| Estimate { value, interval: Interval::from(ends) })
     };
-    let both = estimate(value, interval).zip(estimate(base, base_interval));
+    let both = estimate(value, interval).zip(estimate(base.value, base.interval));
     let found = both.and_then(|(a, b)| ratio_of_estimates(a, b));
-    (value / base, found.map(|found| found.interval.ends()))
+    (value / base.value, found.map(|found| found.interval.ends()))
 }
 
 fn absent(subject: &Subject, cell: &CellSummary) -> String {
@@ -198,9 +221,7 @@ pub(crate) fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) 
         .collect();
     let of_cell = |cell: &CellSummary| {
         let number = |(text, condition): &(&String, Condition)| {
-            let figure = figure(&condition.subject, cell)?;
-            let value = figure.value.filter(|value| *value > 0.0)?;
-            Some(((*text).clone(), BaselineNumber { value, interval: figure.interval }))
+            Some(((*text).clone(), base_of(condition, cell).ok()?))
         };
         relative.iter().filter_map(number).collect()
     };

@@ -26,7 +26,9 @@ const FAMILY_ALPHA: f64 = 0.01;
 pub(crate) fn is_main(quantity: &Quantity) -> bool {
     match quantity.id() {
         MetricId::OutputThroughput | MetricId::Accuracy | MetricId::LoadTime => true,
-        MetricId::Ttft => quantity.statistic != Statistic::Mean,
+        MetricId::Ttft => {
+            [Statistic::Percentile(50.0), Statistic::Percentile(99.0)].contains(&quantity.statistic)
+        }
         MetricId::Tpot | MetricId::E2e => quantity.statistic == Statistic::Percentile(50.0),
         _ => false,
     }
@@ -328,8 +330,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metrics::summary::{Figure, GateOutcome, NumberState, Validity};
-    use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
+    use crate::metrics::summary::{
+        Distribution, Figure, GateOutcome, NumberState, Percentile, Validity,
+    };
+    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
     use crate::record::event::{LoadTimeline, PageCache};
     use crate::units::Nanos;
 
@@ -358,6 +362,15 @@ mod tests {
         compare(&sides, &|_| true, &|_, _, _| None, RULES)
     }
 
+    fn gated(
+        condition: &str,
+        baseline: &[CellSummary],
+        candidate: &[CellSummary],
+    ) -> Vec<GateResult> {
+        let sides = [side("old", baseline), side("new", candidate)];
+        gates::judge(&compared(baseline, candidate), &sides, &[condition.to_owned()])
+    }
+
     #[test]
     fn a_difference_outside_the_noise_of_trials_is_called() {
         let found = compared(&[cell("1", &[40.0, 40.4, 39.8])], &[cell("1", &[90.0, 91.0, 89.5])]);
@@ -372,8 +385,7 @@ mod tests {
     #[test]
     fn a_gate_is_decided_by_the_interval_of_the_change() {
         let outcome = |before: &[f64], now: &[f64]| {
-            let found = compared(&[cell("1", before)], &[cell("1", now)]);
-            let gate = gates::judge(&found, &["ttft.p50 > +5%".to_owned()]).remove(0);
+            let gate = gated("ttft.p50 > +5%", &[cell("1", before)], &[cell("1", now)]).remove(0);
             (gate.outcome, gate.limit)
         };
         let before = [40.0, 40.2, 39.8, 40.1, 39.9];
@@ -381,9 +393,38 @@ mod tests {
         assert_eq!(outcome(&before, &[40.1, 40.2, 39.9, 40.0]), (GateOutcome::Met, Some(1.05)));
         assert_eq!(outcome(&before, &[42.0, 42.4, 41.7]).0, GateOutcome::Undecided);
         assert_eq!(outcome(&[40.0], &[90.0]).0, GateOutcome::Undecided, "one trial of each");
-        let lost = compared(&[cell("1", &before), cell("2", &before)], &[cell("1", &before)]);
-        let found = gates::judge(&lost, &["ttft.p50 > +5%".to_owned()]);
+        let both = [cell("1", &before), cell("2", &before)];
+        let found = gated("ttft.p50 > +5%", &both, &both[..1]);
         assert_eq!(found[1].why.as_deref(), Some("the cell has no counterpart"));
+    }
+
+    #[test]
+    fn a_gate_on_a_number_that_is_not_kept_by_trial_is_decided_as_a_run_decides_it() {
+        let of = |p90: f64, share: f64| {
+            let mut cell = cell("1", &[40.0, 40.1, 39.9]);
+            let interval = Some((p90 * 0.99, p90 * 1.01));
+            let told = Percentile { p: 90.0, value: Some(p90), interval, ..Percentile::default() };
+            let ttft =
+                Distribution { percentiles: [told].into(), n: 90, ..Distribution::default() };
+            cell.distributions.insert(MetricId::Ttft, ttft);
+            let cell = with_figure(cell, MetricId::SuccessShare, share, None);
+            with_figure(cell, MetricId::GoodputShare, share, None)
+        };
+        let check = |condition: &str, expected: GateOutcome, why: Option<&str>| {
+            let found = gated(condition, &[of(20.0, 100.0)], &[of(25.0, 90.0)]).remove(0);
+            assert_eq!((found.outcome, found.why.as_deref()), (expected, why), "{condition}");
+        };
+        check("ttft.p90 > +5%", GateOutcome::Missed, None);
+        check("ttft.p90 > +40%", GateOutcome::Met, None);
+        check("ttft.p90 > +25%", GateOutcome::Undecided, None);
+        check("success_share < -5%", GateOutcome::Missed, None);
+        check("goodput < -5%", GateOutcome::Missed, None);
+        check("success_share < -20%", GateOutcome::Met, None);
+        // What nobody has shown passes no gate.
+        check("e2e.p95 > +5%", GateOutcome::Missed, Some("the cell has no such number"));
+        let found = gated("ttft.p90 > +5%", &[cell("1", &[40.0])], &[of(25.0, 90.0)]).remove(0);
+        let why = Some("the baseline has no such number");
+        assert_eq!((found.outcome, found.why.as_deref()), (GateOutcome::Undecided, why));
     }
 
     #[test]
@@ -464,6 +505,10 @@ mod tests {
         let is_load_time = |row: &&Compared| row.quantity.id() == MetricId::LoadTime;
         let counts = found.cells.iter().map(|cells| cells.rows.iter().filter(is_load_time).count());
         assert_eq!(counts.collect::<Vec<_>>(), [0, 1, 0]);
+        let gates = gated("load_time > +50%", &cells, &cells);
+        let outcomes = gates.iter().map(|gate| (gate.cell.as_str(), gate.outcome));
+        let expected = [("1", GateOutcome::Missed), ("2", GateOutcome::Undecided)];
+        assert_eq!(outcomes.collect::<Vec<_>>(), expected, "a cell that failed, and two starts");
     }
 
     fn start() -> LoadTimeline {

@@ -34,13 +34,17 @@ enum Evidence {
     Paired(PairedAccuracy),
 }
 
-/// Drafts every quantity that both cells of a pair have.
+/// Drafts every quantity that both cells of a pair have by trial.
 pub(super) fn drafted(
     pair: &Pair<'_>,
     is_asked: &dyn Fn(&Quantity) -> bool,
     pair_items: &dyn Fn(&str, &str) -> Option<PairedAccuracy>,
 ) -> Vec<Drafted> {
-    let asked = per_trial::quantities().into_iter().filter(|quantity| is_asked(quantity));
+    // Another tool tells more of a trial than runs keep.
+    let mut known = per_trial::quantities();
+    let more = pair.baseline.trials.keys().filter(|told| !known.contains(told)).cloned();
+    known.extend(more.collect::<Vec<_>>());
+    let asked = known.into_iter().filter(|quantity| is_asked(quantity));
     let mut rows: Vec<Drafted> =
         asked.filter_map(|quantity| of_trials(quantity, pair.baseline, pair.candidate)).collect();
     if is_asked(&Quantity::figure(MetricId::Accuracy)) {
