@@ -276,4 +276,25 @@ fn results_of_other_tools_are_compared_at_the_load_that_they_have() {
     assert!(text.contains("AIPerf 0.13.0"), "{text}");
     let told = place.expect(65, &["compare", "run", "run/plan.json"]);
     assert!(told.contains("none of the known tools wrote it"), "{told}");
+    // Of a folder what is no part of it is named, and what failed is not compared.
+    let told = String::from_utf8(std::fs::read(&vllm).unwrap()).unwrap();
+    let broken = &told[..told.len() / 2];
+    let failed = told.replace("\"failed\":0", "\"failed\":920");
+    std::fs::create_dir(place.home.path().join("vllm")).unwrap();
+    for (name, text) in [("broken", broken), ("failed", &failed)] {
+        std::fs::write(place.home.path().join(format!("vllm/{name}.json")), text).unwrap();
+    }
+    let text = place.expect(0, &["compare", vllm.to_str().unwrap(), "vllm"]);
+    let failed = "concurrency=4 failed: 920 of 1000 requests failed or never came";
+    for expected in [failed, "not in B: broken.json: it is not JSON"] {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+    // The summary of a run stands for it, and a gate is decided by any number that both have.
+    let gate = ["compare", "run/summary.json", "run", "--fail-if", "success_share < -50%"];
+    let text = place.expect(0, &gate);
+    assert!(text.contains("✓") && text.contains("success share"), "{text}");
+    std::fs::copy(place.home.path().join("run/summary.json"), place.home.path().join("alone.json"))
+        .unwrap();
+    let told = place.expect(65, &["compare", "run", "alone.json"]);
+    assert!(told.contains("name the run directory"), "{told}");
 }

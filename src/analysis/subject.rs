@@ -1,14 +1,16 @@
 //! What is compared: a run directory, or result files of another tool.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::analysis::compared::{ComparedRun, told_apart};
-use crate::importers::{self, ImportError, ResultFile, Results};
+use crate::importers::{self, ImportError, Lengths, ResultFile, Results};
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{Comparison, Difference, Side};
+use crate::metrics::compare::{Comparison, Difference, LeftOut, Side};
+use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
 use crate::store::error::StoreError;
@@ -55,18 +57,23 @@ const OURS: [(&str, &str); 4] = [
 ];
 
 impl Subject {
-    /// Opens a run directory, a result file, or a folder of result files of one tool.
-    pub(crate) fn open(path: &Path) -> Result<Self, SubjectError> {
+    /// Opens a run directory or the summary in it, a result file, or a folder of result files of one
+    /// tool. `lengths` are those of all sides.
+    pub(crate) fn open(path: &Path, lengths: &mut Lengths) -> Result<Self, SubjectError> {
+        let failed = |source| SubjectError::Import { path: path.to_owned(), source };
         if path.is_file() {
-            let failed = |source| SubjectError::Import { path: path.to_owned(), source };
-            let file = importers::read(&read(path)?).map_err(failed)?;
-            return Ok(Self::Results(Results::of(vec![file]).map_err(failed)?));
+            if let Some(dir) = run_of_summary(path) {
+                return Ok(Self::Run(Box::new(ComparedRun::open(dir)?)));
+            }
+            let file = importers::read(&name(path), &read(path)?).map_err(failed)?;
+            let results = Results::of(vec![file], Vec::new(), lengths).map_err(failed)?;
+            return Ok(Self::Results(results));
         }
         if path.is_dir() && !RunDir::at(path).manifest().is_file() {
-            let files = result_files(path)?;
+            let (files, left_out) = result_files(path)?;
             if !files.is_empty() {
-                let failed = |source| SubjectError::Import { path: path.to_owned(), source };
-                return Ok(Self::Results(Results::of(files).map_err(failed)?));
+                let results = Results::of(files, left_out, lengths).map_err(failed)?;
+                return Ok(Self::Results(results));
             }
         }
         Ok(Self::Run(Box::new(ComparedRun::open(path)?)))
@@ -88,14 +95,24 @@ impl Subject {
         }
     }
 
-    /// Whether another tool told the quantity.
+    /// Whether another tool told the quantity, of those that runs keep by trial too.
     pub(crate) fn tells(&self, quantity: &Quantity) -> bool {
         match self {
             Self::Run(_) => false,
             Self::Results(results) => {
-                results.cells().any(|cell| cell.trials.contains_key(quantity))
+                per_trial::quantities().contains(quantity)
+                    && results.cells().any(|cell| cell.trials.contains_key(quantity))
             }
         }
+    }
+
+    /// Returns what of a side is no part of it.
+    pub(crate) fn left_out(&self, side: usize) -> impl Iterator<Item = LeftOut> {
+        let told = match self {
+            Self::Run(_) => &[],
+            Self::Results(results) => results.left_out(),
+        };
+        told.iter().map(move |what| LeftOut { side, what: what.clone() })
     }
 
     fn cell(&self, name: &str) -> Option<&CellSummary> {
@@ -115,7 +132,7 @@ impl Subject {
     fn model(&self, cell: &str) -> String {
         let found = match self {
             Self::Run(run) => run.model(cell),
-            Self::Results(results) => results.model(),
+            Self::Results(results) => results.model(cell),
         };
         found.unwrap_or_default().to_owned()
     }
@@ -133,8 +150,18 @@ fn read(path: &Path) -> Result<Vec<u8>, SubjectError> {
     fs::read(path).map_err(|source| SubjectError::File { path: path.to_owned(), source })
 }
 
-/// Returns the files of a folder that a known tool wrote; others may lie there too.
-fn result_files(folder: &Path) -> Result<Vec<ResultFile>, SubjectError> {
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the run directory whose summary a file is.
+fn run_of_summary(path: &Path) -> Option<&Path> {
+    let dir = path.parent().map(|dir| if dir == Path::new("") { Path::new(".") } else { dir })?;
+    (name(path) == "summary.json" && RunDir::at(dir).manifest().is_file()).then_some(dir)
+}
+
+/// Returns the files of a folder that a known tool wrote, and what else of its JSON files is left out.
+fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), SubjectError> {
     let failed = |source| SubjectError::File { path: folder.to_owned(), source };
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -144,15 +171,24 @@ fn result_files(folder: &Path) -> Result<Vec<ResultFile>, SubjectError> {
     let is_json = |path: &PathBuf| {
         path.is_file() && path.extension().is_some_and(|it| it == "json" || it == "jsonl")
     };
-    let mut files = Vec::new();
+    let (mut files, mut left_out, mut lacking) = (Vec::new(), Vec::new(), None);
     for path in paths.into_iter().filter(is_json) {
-        match importers::read(&read(&path)?) {
+        let name = name(&path);
+        match importers::read(&name, &read(&path)?) {
             Ok(file) => files.push(file),
-            Err(ImportError::Unknown | ImportError::NotJson(_)) => {}
-            Err(source) => return Err(SubjectError::Import { path, source }),
+            Err(ImportError::Unknown) => left_out.push(format!("{name}: no known tool wrote it")),
+            Err(source) => {
+                left_out.push(format!("{name}: {source}"));
+                if matches!(source, ImportError::Lacks { .. }) {
+                    lacking = lacking.or(Some(SubjectError::Import { path, source }));
+                }
+            }
         }
     }
-    Ok(files)
+    match lacking.filter(|_| files.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok((files, left_out)),
+    }
 }
 
 /// Tells what else is not the same on the sides of a comparison.
@@ -187,6 +223,14 @@ pub(crate) fn differences(
         }
         for (baseline, candidate) in pairs() {
             told("model", one.model(baseline), other.model(candidate));
+            if let (Subject::Results(one), Subject::Results(other)) = (one, other) {
+                let theirs: BTreeMap<_, _> = other.config(candidate).collect();
+                for (name, value) in one.config(baseline) {
+                    if let Some(their) = theirs.get(name) {
+                        told(name, value.clone(), (*their).clone());
+                    }
+                }
+            }
             for (what, metric) in [
                 ("prompt tokens of a request", MetricId::PromptTokens),
                 ("output tokens of a request", MetricId::OutputTokens),

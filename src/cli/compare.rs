@@ -11,6 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::gate_flags::exit_of;
 use crate::cli::output;
+use crate::importers::Lengths;
 use crate::metrics::axes::is_load;
 use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run};
 use crate::metrics::quantity::Quantity;
@@ -25,7 +26,9 @@ const LETTERS: [&str; 26] = [
 
 /// Compares, and prints what was found.
 pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, Failure> {
-    let subjects = args.dirs.iter().map(|path| opened(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut lengths = Lengths::default();
+    let subjects = args.dirs.iter().map(|path| opened(path, &mut lengths));
+    let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
     let (sides, subjects, told) = match subjects.as_slice() {
         [subject] => by_key(subject, args.by.as_deref())?,
         _ if args.by.is_some() => {
@@ -51,8 +54,8 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
     Ok(exit_of(&comparison.gates, args.undecided.into()))
 }
 
-fn opened(path: &Path) -> Result<Subject, Failure> {
-    Subject::open(path).map_err(|error| match error {
+fn opened(path: &Path, lengths: &mut Lengths) -> Result<Subject, Failure> {
+    Subject::open(path, lengths).map_err(|error| match error {
         SubjectError::Run(error) => unread(path, error),
         SubjectError::File { .. } => Failure::input(error.to_string()),
         SubjectError::Import { .. } => Failure::new(Exit::BadData, error.to_string()).help(
@@ -158,5 +161,7 @@ fn compared(
         return Err(Failure::from(error));
     }
     comparison.differences = differences(&comparison, subjects)?;
+    let left_out = (0..).zip(subjects).flat_map(|(side, subject)| subject.left_out(side));
+    comparison.left_out = left_out.collect();
     Ok(comparison)
 }

@@ -12,16 +12,19 @@ pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>>
     Some(profile(document, version))
 }
 
+/// What says how the requests were made, below `input_config`.
+const ASKED: [&str; 6] =
+    ["datasets", "input", "tokenizer", "endpoint/type", "endpoint/streaming", "endpoint/extra"];
+
 fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String> {
     let metric = |name: &str, of: &str| number(document, &format!("/{name}/{of}"));
     let n_ok = count(document, "/request_count/avg");
-    if n_ok == 0 {
-        return Err("no request of it was complete".to_owned());
-    }
+    let model = text(document, "/input_config/models/items/0/name");
     let mut found = Measurement {
         version: Some(version),
-        model: text(document, "/input_config/models/items/0/name"),
+        model: model.or_else(|| text(document, "/input_config/endpoint/model_names/0")),
         n_ok,
+        failure: (n_ok == 0).then_some("no request of it was complete"),
         n_failed: count(document, "/error_request_count/avg"),
         tokens: ["input_sequence_length", "output_sequence_length"].map(|name| metric(name, "avg")),
         ..Measurement::default()
@@ -37,6 +40,9 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
         let burst = if is_constant { f64::INFINITY } else { 1.0 };
         found.load_by(number(phase, "/concurrency"), rate, burst);
     }
+    for name in ASKED {
+        found.configured(name, document.pointer(&format!("/input_config/{name}")));
+    }
     let latencies = [
         (MetricId::Ttft, "time_to_first_token"),
         // (E2E - TTFT) / (output tokens - 1): of a request, as TPOT is.
@@ -44,14 +50,38 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
         (MetricId::E2e, "request_latency"),
     ];
     for (id, name) in latencies {
-        found.latency(id, |statistic| match statistic {
-            Statistic::Mean => metric(name, "avg"),
-            Statistic::Percentile(p) => metric(name, &format!("p{p}")),
-            Statistic::Value => None,
+        let millis = millis(document, name, 1.0)?;
+        found.latency(id, |statistic| {
+            let value = match statistic {
+                Statistic::Mean => metric(name, "avg"),
+                Statistic::Percentile(p) => metric(name, &format!("p{p}")),
+                Statistic::Value => None,
+            };
+            value.map(|value| value * millis)
         });
     }
-    found.figure(MetricId::RequestThroughputWhole, metric("request_throughput", "avg"));
-    found.figure(MetricId::OutputThroughputWhole, metric("output_token_throughput", "avg"));
-    found.figure(MetricId::TotalThroughputWhole, metric("total_token_throughput", "avg"));
+    let rates = [
+        (MetricId::RequestThroughputWhole, "request_throughput"),
+        (MetricId::OutputThroughputWhole, "output_token_throughput"),
+        (MetricId::TotalThroughputWhole, "total_token_throughput"),
+    ];
+    for (id, name) in rates {
+        let millis = millis(document, name, 1e3)?;
+        found.figure(id, metric(name, "avg").map(|value| value * 1e3 / millis));
+    }
     Ok(vec![found])
+}
+
+/// Returns the milliseconds of the unit of time that a metric is told in, or per unit of; `usual` where
+/// it says none.
+fn millis(document: &Value, name: &str, usual: f64) -> Result<f64, String> {
+    let Some(unit) = text(document, &format!("/{name}/unit")) else { return Ok(usual) };
+    match unit.rsplit('/').next() {
+        Some("ns") => Ok(1e-6),
+        Some("us") => Ok(1e-3),
+        Some("ms") => Ok(1.0),
+        Some("sec" | "s") => Ok(1e3),
+        Some("min") => Ok(60e3),
+        Some(_) | None => Err(format!("its `{name}` is in `{unit}`, a unit that is not known")),
+    }
 }

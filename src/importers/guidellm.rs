@@ -10,7 +10,13 @@ use crate::metrics::quantity::Statistic;
 pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
     let version = text(document, "/metadata/guidellm_version")?;
     let benchmarks = document.get("benchmarks")?.as_array()?;
-    Some(Ok(benchmarks.iter().map(|it| benchmark(it, &version)).collect()))
+    let data = document.pointer("/config/spec/data");
+    let of = |it| {
+        let mut found = benchmark(it, &version);
+        found.configured("data", data);
+        found
+    };
+    Some(Ok(benchmarks.iter().map(of).collect()))
 }
 
 fn benchmark(it: &Value, version: &str) -> Measurement {
@@ -23,6 +29,9 @@ fn benchmark(it: &Value, version: &str) -> Measurement {
         tokens: ["prompt_token_count", "output_token_count"].map(|name| metric(name, "mean")),
         ..Measurement::default()
     };
+    for name in ["request_format", "stream", "max_tokens", "extras"] {
+        found.configured(name, it.pointer(&format!("/config/backend/{name}")));
+    }
     let of_strategy = |key: &str| number(it, &format!("/config/strategy/{key}"));
     match text(it, "/config/strategy/type_").as_deref() {
         Some("concurrent") => found.load_by(of_strategy("streams"), None, 1.0),

@@ -132,7 +132,6 @@ pub(crate) fn cell_of(
     let keys = place.keys();
     let mut told = Measurement {
         model: Some(place.model.clone()),
-        keys: keys.clone(),
         n_ok: counted.n_ok,
         n_failed: counted.n_failed,
         tokens: [counted.prompt_tokens, counted.output_tokens].map(per_request),
@@ -141,7 +140,7 @@ pub(crate) fn cell_of(
     told.figure(MetricId::OutputThroughput, rates[1]);
     let name: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let n_gpus = place.parallel.iter().product();
-    let mut made = cell(name.join(","), &[told]);
+    let mut made = cell(name.join(","), keys, &[told]);
     made.n_gpus = n_gpus;
     made.figures = of_told_rates(rates, n_gpus, counted.n_ok, gpu_hour_price);
     made.trials.remove(&Quantity::figure(MetricId::OutputThroughput));

@@ -7,14 +7,16 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::plan::cell::ArrivalsPlan;
 
+/// Members that say nothing of the configuration, by how they begin: what was found, when, and what
+/// goes with the model.
+const FOUND: [&str; 6] = ["samples_", "avg_", "stddev_", "test_time", "n_prompt", "model_"];
+
 /// Reads tests that generate; those that only read a prompt measure nothing that a served engine
 /// shows by itself.
 pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
     let tests = document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice);
     tests.first()?.get("samples_ts")?;
-    let found: Vec<Measurement> = tests.iter().filter_map(test).collect();
-    let why = "no test of it generates tokens alone (`-n`)";
-    Some(if found.is_empty() { Err(why.to_owned()) } else { Ok(found) })
+    Some(Ok(tests.iter().filter_map(test).collect()))
 }
 
 fn test(it: &Value) -> Option<Measurement> {
@@ -26,7 +28,7 @@ fn test(it: &Value) -> Option<Measurement> {
     let millis: Vec<f64> = rates.filter(|rate| *rate > 0.0).map(|rate| 1e3 / rate).collect();
     let model = text(it, "/model_filename")?;
     let file = model.rsplit(['/', '\\']).next().unwrap_or(&model);
-    Some(Measurement {
+    let mut found = Measurement {
         version: it.get("build_number").and_then(Value::as_u64).map(|build| format!("b{build}")),
         model: Some(file.to_owned()),
         arrivals: Some(ArrivalsPlan::Closed { concurrency: 1 }),
@@ -34,5 +36,11 @@ fn test(it: &Value) -> Option<Measurement> {
         tokens: [None, Some(n_gen as f64)],
         values: [(Quantity::mean(MetricId::Tpot), millis)].into(),
         ..Measurement::default()
-    })
+    };
+    for (name, value) in it.as_object()? {
+        if !FOUND.iter().any(|found| name.starts_with(found)) {
+            found.configured(name, Some(value));
+        }
+    }
+    Some(found)
 }

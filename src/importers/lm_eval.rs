@@ -11,6 +11,17 @@ use crate::stats::proportion::wilson;
 const SHARES: [&str; 2] = ["exact_match", "acc"];
 /// Its filters of GSM8K, and our extractors that find the same.
 const FILTERS: [(&str, &str); 2] = [("strict-match", "strict"), ("flexible-extract", "flexible")];
+/// How a model was loaded, of the arguments of the harness; others hold addresses and keys.
+const OF_MODEL: [&str; 8] = [
+    "pretrained",
+    "revision",
+    "dtype",
+    "peft",
+    "quantization",
+    "load_in_4bit",
+    "load_in_8bit",
+    "enable_thinking",
+];
 /// Level of the intervals.
 const LEVEL: f64 = 0.95;
 
@@ -30,14 +41,39 @@ fn task_of(document: &Value, name: &str, task: &Value) -> Option<Measurement> {
     let shares = task.as_object()?;
     let accuracy: Vec<Accuracy> = SHARES.iter().flat_map(|it| by_filter(shares, it, n)).collect();
     let model = text(document, "/model_name").filter(|name| !name.is_empty());
-    (!accuracy.is_empty()).then(|| Measurement {
+    if accuracy.is_empty() {
+        return None;
+    }
+    let mut found = Measurement {
         version: text(document, "/lm_eval_version"),
         model: model.or_else(|| text(document, "/config/model")),
         keys: [("task".to_owned(), name.to_owned())].into_iter().collect(),
         n_ok: n,
         accuracy,
         ..Measurement::default()
-    })
+    };
+    let of_task = |of: &str| document.get(of).and_then(|it| it.get(name));
+    found.configured("shots", of_task("n-shot"));
+    found.configured("samples", Some(&Value::from(n)));
+    found.configured("version", of_task("versions"));
+    found.configured("generation", of_task("configs").and_then(|it| it.get("generation_kwargs")));
+    found.configured("generation", document.pointer("/config/gen_kwargs"));
+    for name in ["chat_template_sha", "system_instruction_sha", "fewshot_as_multiturn"] {
+        found.configured(name, document.get(name));
+    }
+    let model_args = document.pointer("/config/model_args");
+    for name in OF_MODEL {
+        let in_text = || text_arg(model_args?.as_str()?, name);
+        let value = model_args.and_then(|it| it.get(name)).cloned().or_else(in_text);
+        found.configured(name, value.as_ref());
+    }
+    Some(found)
+}
+
+/// Returns an argument of `pretrained=…,dtype=…`.
+fn text_arg(args: &str, name: &str) -> Option<Value> {
+    let mut pairs = args.split(',').filter_map(|arg| arg.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| Value::from(value))
 }
 
 /// Returns the accuracy of each filter of a metric, written as `exact_match,strict-match`.

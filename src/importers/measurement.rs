@@ -9,27 +9,39 @@ use serde_json::Value;
 use crate::ids::CellId;
 use crate::metrics::axes::load_of;
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::quantity::{Quantity, Statistic};
-use crate::metrics::summary::{CellSummary, Counts, Distribution, SteadyState, Validity};
+use crate::metrics::summary::{
+    CellStatus, CellSummary, Counts, Distribution, SteadyState, Validity,
+};
 use crate::plan::cell::ArrivalsPlan;
 use crate::record::event::CellOutcome;
 use crate::score::Accuracy;
 
-/// Latencies whose mean and percentiles other tools tell, with statistics that are compared.
-const STATISTICS: [Statistic; 3] =
-    [Statistic::Mean, Statistic::Percentile(50.0), Statistic::Percentile(99.0)];
+/// What is asked of other tools for each latency.
+const STATISTICS: [Statistic; 5] = [
+    Statistic::Mean,
+    Statistic::Percentile(50.0),
+    Statistic::Percentile(90.0),
+    Statistic::Percentile(95.0),
+    Statistic::Percentile(99.0),
+];
 
 /// What a tool said of one load.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measurement {
+    /// Name of the file that told it.
+    pub(super) file: String,
     /// The tool's version.
     pub(super) version: Option<String>,
     /// The model that was asked for.
     pub(super) model: Option<String>,
     /// When requests were due; absent where nobody says it.
     pub(super) arrivals: Option<ArrivalsPlan>,
-    /// What else tells it from the others of its file.
+    /// What always tells it from the others of its file.
     pub(super) keys: IndexMap<String, String>,
+    /// How it was configured, as far as the file says it; load and model have their own members.
+    pub(super) config: IndexMap<String, String>,
     /// Answers that were complete.
     pub(super) n_ok: u64,
     /// Requests that failed.
@@ -40,6 +52,8 @@ pub(super) struct Measurement {
     pub(super) values: BTreeMap<Quantity, Vec<f64>>,
     /// Correctness, one per extractor.
     pub(super) accuracy: Vec<Accuracy>,
+    /// Why it is no measurement, where it is none and the file does not count what failed.
+    pub(super) failure: Option<&'static str>,
 }
 
 impl Measurement {
@@ -60,6 +74,30 @@ impl Measurement {
         // A latency of 0 is what tools write where they measured none.
         if let Some(value) = value.filter(|value| value.is_finite() && *value > 0.0) {
             self.values.insert(quantity, vec![value]);
+        }
+    }
+
+    /// Adds every text, number and switch of a value to what it was configured with, by the way to it.
+    /// A list of one is its element.
+    pub(super) fn configured(&mut self, name: &str, value: Option<&Value>) {
+        let below =
+            |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(members)) => {
+                members.iter().for_each(|(key, value)| self.configured(&below(key), Some(value)));
+            }
+            Some(Value::Array(elements)) => match elements.as_slice() {
+                [element] => self.configured(name, Some(element)),
+                elements => elements
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, value)| self.configured(&below(&at.to_string()), Some(value))),
+            },
+            Some(Value::String(text)) => drop(self.config.insert(name.to_owned(), text.clone())),
+            Some(Value::Bool(_) | Value::Number(_)) => {
+                self.config.extend(value.map(|value| (name.to_owned(), value.to_string())));
+            }
         }
     }
 
@@ -89,33 +127,42 @@ impl Measurement {
         self.arrivals.as_ref().map(|arrivals| load_of(&[arrivals]))
     }
 
-    /// Returns keys and values by which the cell is matched and named.
-    fn all_keys(&self) -> IndexMap<String, String> {
-        let of_load = match &self.arrivals {
-            Some(ArrivalsPlan::Closed { concurrency }) => {
-                Some(("concurrency", concurrency.to_string()))
+    /// Returns how requests arrive at the load, where it is known.
+    pub(super) fn arrivals_word(&self) -> Option<String> {
+        let word = match self.arrivals.as_ref()? {
+            ArrivalsPlan::Closed { .. } => "closed",
+            ArrivalsPlan::Poisson { .. } => "poisson",
+            ArrivalsPlan::Constant { .. } => "constant",
+            ArrivalsPlan::Gamma { burstiness, .. } => return Some(format!("gamma {burstiness}")),
+            ArrivalsPlan::AllAtOnce => "all-at-once",
+            ArrivalsPlan::Batch { .. } | ArrivalsPlan::Ramp { .. } | ArrivalsPlan::Trace { .. } => {
+                return None;
             }
+        };
+        Some(word.to_owned())
+    }
+
+    /// Returns the load as key and value, where it is one number.
+    pub(super) fn load_key(&self) -> Option<(String, String)> {
+        let (key, value) = match &self.arrivals {
+            Some(ArrivalsPlan::Closed { concurrency }) => ("concurrency", concurrency.to_string()),
             Some(
                 ArrivalsPlan::Poisson { rate_per_s }
                 | ArrivalsPlan::Constant { rate_per_s }
                 | ArrivalsPlan::Gamma { rate_per_s, .. },
-            ) => Some(("rate", rate_per_s.to_string())),
-            _ => None,
+            ) => ("rate", rate_per_s.to_string()),
+            _ => return None,
         };
-        let of_load = of_load.map(|(key, value)| (key.to_owned(), value));
-        self.keys.clone().into_iter().chain(of_load).collect()
-    }
-
-    /// Returns a name that tells it from the others of its file.
-    pub(super) fn name(&self, tool: super::Tool) -> String {
-        let keys = self.all_keys();
-        let told: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        if told.is_empty() { tool.name().to_owned() } else { told.join(",") }
+        Some((key.to_owned(), value))
     }
 }
 
-/// Puts measurements of the same load together: each is a trial.
-pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
+/// Puts measurements that are trials of one cell together; `keys` tell it from the others.
+pub(super) fn cell(
+    name: String,
+    keys: IndexMap<String, String>,
+    trials: &[Measurement],
+) -> CellSummary {
     let first = &trials[0];
     let mut values: BTreeMap<Quantity, Vec<f64>> = BTreeMap::new();
     for trial in trials {
@@ -130,6 +177,10 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
     if n_failed > 0 {
         counts.errors.insert("failed".to_owned(), n_failed);
     }
+    let uncounted = || trials.iter().find_map(|it| it.failure.map(str::to_owned));
+    let failure = failures::too_many(&counts, FailureLimit::Usual).or_else(uncounted);
+    let validity =
+        failure.map_or_else(Validity::default, |why| Validity::new(CellStatus::Failed, [why]));
     let tokens =
         [MetricId::PromptTokens, MetricId::OutputTokens].into_iter().zip(first.tokens).rev();
     let distributions = tokens.filter_map(|(metric, mean)| {
@@ -138,11 +189,11 @@ pub(super) fn cell(name: String, trials: &[Measurement]) -> CellSummary {
     });
     CellSummary {
         id: CellId(name.clone()),
-        keys: first.all_keys(),
+        keys,
         name,
         phase: None,
         outcome: Some(CellOutcome::Complete),
-        validity: Validity::default(),
+        validity,
         steady: SteadyState::default(),
         n_trials,
         n_gpus: 1,

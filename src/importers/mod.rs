@@ -5,6 +5,7 @@
 //! becomes (rates over the whole run), or [`Tool::notes`] tell the difference.
 
 mod aiperf;
+mod cells;
 mod guidellm;
 pub(crate) mod lineup_tree;
 mod llama_bench;
@@ -13,10 +14,13 @@ mod measurement;
 pub(crate) mod server_log;
 mod serving;
 
-use indexmap::IndexMap;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use crate::importers::cells::Lengths;
+use crate::importers::cells::{LENGTHS, cells};
 use crate::importers::measurement::Measurement;
 use crate::metrics::compare::SideCell;
 use crate::metrics::summary::CellSummary;
@@ -83,6 +87,16 @@ impl Tool {
         }
     }
 
+    /// Says what a file without a measurement lacks.
+    const fn lacks(self) -> &'static str {
+        match self {
+            Self::LlamaBench => "no test of it generates tokens alone (`-n`)",
+            Self::Vllm | Self::Sglang | Self::GuideLlm | Self::AiPerf | Self::LmEval => {
+                "holds no measurement"
+            }
+        }
+    }
+
     /// Returns the measurements of a document; `None` where another tool wrote it.
     fn read(self, document: &Value) -> Option<Result<Vec<Measurement>, String>> {
         match self {
@@ -104,6 +118,8 @@ pub(crate) struct Results {
     /// The tool's version, where the file says it.
     version: Option<String>,
     cells: Vec<ResultCell>,
+    /// What of its files is no part of it, and why.
+    left_out: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +127,8 @@ struct ResultCell {
     summary: CellSummary,
     load: Option<String>,
     model: Option<String>,
+    /// How it was configured, as far as the file says it.
+    config: BTreeMap<String, String>,
 }
 
 /// Why a file is no result of a tool that is known.
@@ -125,6 +143,12 @@ pub(crate) enum ImportError {
         Tool::ALL.map(Tool::name).join(", ")
     )]
     Unknown,
+    /// `bench` wrote it.
+    #[error(
+        "it is a summary of bench: name the run directory that it lies in, or hold a run against it \
+         with `bench run SCENARIO --baseline FILE`"
+    )]
+    Summary,
     /// Files of one folder are of several.
     #[error("it holds files of {} and of {}; name the files instead", one.name(), other.name())]
     Several {
@@ -150,8 +174,10 @@ pub(crate) struct ResultFile {
     measurements: Vec<Measurement>,
 }
 
-/// Reads the text of a result file: a JSON document, or several one after the other.
-pub(crate) fn read(text: &[u8]) -> Result<ResultFile, ImportError> {
+/// Reads a result file of that name and text: a JSON document, or several one after the other.
+pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
+    // Editors and shells of Windows begin a text with it.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     // Python writes `Infinity` and `NaN`, which no JSON has.
     let (text, _) = mend(text);
     let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
@@ -161,47 +187,71 @@ pub(crate) fn read(text: &[u8]) -> Result<ResultFile, ImportError> {
         let document = document.map_err(|error| ImportError::NotJson(error.to_string()))?;
         let known = |tool: Tool| Some((tool, tool.read(&document)?));
         let tools = found.map_or_else(|| Tool::ALL.to_vec(), |tool| vec![tool]);
-        let (tool, read) = tools.into_iter().find_map(known).ok_or(ImportError::Unknown)?;
+        let unknown = || match document.get("format").and(document.get("cells")) {
+            Some(_) => ImportError::Summary,
+            None => ImportError::Unknown,
+        };
+        let (tool, read) = tools.into_iter().find_map(known).ok_or_else(unknown)?;
         measurements.extend(read.map_err(|why| ImportError::Lacks { tool, why })?);
         found = Some(tool);
     }
     let tool = found.ok_or(ImportError::Unknown)?;
     if measurements.is_empty() {
-        return Err(ImportError::Lacks { tool, why: "holds no measurement".to_owned() });
+        return Err(ImportError::Lacks { tool, why: tool.lacks().to_owned() });
     }
+    measurements.iter_mut().for_each(|it| name.clone_into(&mut it.file));
     Ok(ResultFile { tool, measurements })
 }
 
 impl Results {
-    /// Puts files of one tool together. Measurements at the same load are trials of one cell.
-    pub(crate) fn of(files: Vec<ResultFile>) -> Result<Self, ImportError> {
+    /// Puts files of one tool together. Measurements that were configured alike are trials of one
+    /// cell. `left_out` tells what else was found; `lengths` are those of all sides.
+    pub(crate) fn of(
+        files: Vec<ResultFile>,
+        mut left_out: Vec<String>,
+        lengths: &mut Lengths,
+    ) -> Result<Self, ImportError> {
         let tool = files.first().ok_or(ImportError::Unknown)?.tool;
         if let Some(other) = files.iter().find(|file| file.tool != tool) {
             return Err(ImportError::Several { one: tool, other: other.tool });
         }
-        let measurements = files.into_iter().flat_map(|file| file.measurements);
-        let mut version = None;
-        let mut cells: IndexMap<(String, Option<String>), Vec<Measurement>> = IndexMap::new();
-        for one in measurements {
-            version = version.or_else(|| one.version.clone());
-            cells.entry((one.name(tool), one.load())).or_default().push(one);
+        let measurements: Vec<Measurement> =
+            files.into_iter().flat_map(|file| file.measurements).collect();
+        let version = measurements.iter().find_map(|it| it.version.clone());
+        let mut found = Vec::new();
+        for (keys, mut trials) in cells(measurements, lengths) {
+            let told: Vec<String> =
+                keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let name = if told.is_empty() { tool.name().to_owned() } else { told.join(",") };
+            // The same items answered again say nothing of others: accuracies are not pooled.
+            if !trials[0].accuracy.is_empty() {
+                let rest = trials.split_off(1);
+                let again = |it: Measurement| {
+                    format!("{}: tells {name} again, after {}", it.file, trials[0].file)
+                };
+                left_out.extend(rest.into_iter().map(again));
+            }
+            let first = &trials[0];
+            found.push(ResultCell {
+                load: first.load(),
+                model: first.model.clone(),
+                config: first.config.clone().into_iter().collect(),
+                summary: measurement::cell(name, keys, &trials),
+            });
         }
-        let cell = |((name, load), trials): ((String, Option<String>), Vec<Measurement>)| {
-            let model = trials[0].model.clone();
-            ResultCell { summary: measurement::cell(name, &trials), load, model }
-        };
-        Ok(Self { tool, version, cells: cells.into_iter().map(cell).collect() })
+        Ok(Self { tool, version, cells: found, left_out })
     }
 
     /// Returns what the file holds as cells that can be matched.
     pub(crate) fn side_cells(&self) -> Vec<SideCell<'_>> {
         let mut cells = Vec::new();
-        for ResultCell { summary, load, model } in &self.cells {
-            let model = model.iter().map(|model| ("model".to_owned(), model.clone()));
+        for ResultCell { summary, load, model, config } in &self.cells {
+            let mut constants = config.clone();
+            constants.extend(model.iter().map(|model| ("model".to_owned(), model.clone())));
             cells.push(SideCell {
                 cell: summary,
                 keys: summary.keys.clone(),
-                constants: model.collect(),
+                constants,
                 load: load.clone(),
                 launch: String::new(),
             });
@@ -209,14 +259,29 @@ impl Results {
         cells
     }
 
-    /// Returns the cell of that name.
-    pub(crate) fn cell(&self, name: &str) -> Option<&CellSummary> {
-        self.cells.iter().map(|cell| &cell.summary).find(|cell| cell.name == name)
+    fn named(&self, name: &str) -> Option<&ResultCell> {
+        self.cells.iter().find(|cell| cell.summary.name == name)
     }
 
-    /// Returns the model, where the file says it.
-    pub(crate) fn model(&self) -> Option<&str> {
-        self.cells.iter().find_map(|cell| cell.model.as_deref())
+    /// Returns the cell of that name.
+    pub(crate) fn cell(&self, name: &str) -> Option<&CellSummary> {
+        Some(&self.named(name)?.summary)
+    }
+
+    /// Returns the model of a cell, where its file says it.
+    pub(crate) fn model(&self, cell: &str) -> Option<&str> {
+        self.named(cell)?.model.as_deref()
+    }
+
+    /// Returns how a cell was configured, as far as its file says it; lengths are not counted to it.
+    pub(crate) fn config(&self, cell: &str) -> impl Iterator<Item = (&String, &String)> {
+        let config = self.named(cell).into_iter().flat_map(|cell| &cell.config);
+        config.filter(|(name, _)| !LENGTHS.contains(&name.as_str()))
+    }
+
+    /// Returns what of its files is no part of it, and why.
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Returns all cells.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::importers::measurement::{Measurement, count, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
+use crate::plan::cell::ArrivalsPlan;
 
 /// Names in which the two differ.
 struct Names {
@@ -13,13 +14,42 @@ struct Names {
     model: &'static str,
 }
 
+/// Numbers among the members that were asked for. Of the others those are that are texts or switches,
+/// what people add with `--metadata` too; but for these.
+const ASKED: [&str; 7] = [
+    "max_model_len",
+    "ramp_up_start_rps",
+    "ramp_up_end_rps",
+    "sharegpt_output_len",
+    "random_input_len",
+    "random_output_len",
+    "random_range_ratio",
+];
+const NOT_ASKED: [&str; 3] = ["date", "model_id", "request_rate"];
+/// How SGLang's server was configured, of the hundreds of members that it tells.
+const OF_SERVER: [&str; 13] = [
+    "version",
+    "tp_size",
+    "pp_size",
+    "dp_size",
+    "ep_size",
+    "dtype",
+    "quantization",
+    "kv_cache_dtype",
+    "attention_backend",
+    "speculative_algorithm",
+    "chunked_prefill_size",
+    "max_running_requests",
+    "disable_radix_cache",
+];
+
 /// Reads what `vllm bench serve --save-result` wrote.
 pub(super) fn vllm(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
     document.get("model_id")?;
     document.get("burstiness")?;
     let names =
         Names { e2e: "e2el", total_throughput: "/total_token_throughput", model: "/model_id" };
-    Some(flat(document, &names))
+    Some(Ok(vec![flat(document, &names)]))
 }
 
 /// Reads a line of what SGLang's client wrote.
@@ -30,20 +60,28 @@ pub(super) fn sglang(document: &Value) -> Option<Result<Vec<Measurement>, String
         total_throughput: "/total_throughput",
         model: "/server_info/model_path",
     };
-    Some(flat(document, &names))
+    let mut found = flat(document, &names);
+    for name in OF_SERVER {
+        found.configured(name, document.pointer(&format!("/server_info/{name}")));
+    }
+    Some(Ok(vec![found]))
 }
 
-fn flat(document: &Value, names: &Names) -> Result<Vec<Measurement>, String> {
+fn flat(document: &Value, names: &Names) -> Measurement {
     let n_ok = count(document, "/completed");
-    if n_ok == 0 {
-        return Err("no request of it was complete".to_owned());
-    }
-    let per_request = |pointer| Some(number(document, pointer)? / n_ok as f64);
+    let n_asked = count(document, "/num_prompts");
+    let n_failed = document.get("failed").and_then(Value::as_u64);
+    let n_failed = n_failed.unwrap_or(n_asked.saturating_sub(n_ok));
+    let per_request = |pointer| {
+        let total = number(document, pointer).filter(|_| n_ok > 0)?;
+        Some(total / n_ok as f64)
+    };
     let mut found = Measurement {
         model: text(document, names.model),
         n_ok,
-        n_failed: count(document, "/failed"),
+        n_failed,
         tokens: ["/total_input_tokens", "/total_output_tokens"].map(per_request),
+        failure: (n_ok == 0).then_some("no request of it was complete"),
         ..Measurement::default()
     };
     // `inf` is written as a text, or became null: no rate.
@@ -54,6 +92,17 @@ fn flat(document: &Value, names: &Names) -> Result<Vec<Measurement>, String> {
         || text(document, "/request_rate").is_some_and(|it| it == "trace")
     {
         found.arrivals = None;
+    }
+    for (name, value) in document.as_object().into_iter().flatten() {
+        let is_word = value.is_string() || value.is_boolean();
+        let is_asked = is_word && !NOT_ASKED.contains(&name.as_str());
+        if is_asked || ASKED.contains(&name.as_str()) {
+            found.configured(name, Some(value));
+        }
+    }
+    // Where all requests are sent at once, their number is the load.
+    if found.arrivals == Some(ArrivalsPlan::AllAtOnce) {
+        found.configured("num_prompts", document.get("num_prompts"));
     }
     for (metric, tag) in
         [(MetricId::Ttft, "ttft"), (MetricId::Tpot, "tpot"), (MetricId::E2e, names.e2e)]
@@ -71,5 +120,5 @@ fn flat(document: &Value, names: &Names) -> Result<Vec<Measurement>, String> {
     found.figure(MetricId::RequestThroughputWhole, number(document, "/request_throughput"));
     found.figure(MetricId::OutputThroughputWhole, number(document, "/output_throughput"));
     found.figure(MetricId::TotalThroughputWhole, number(document, names.total_throughput));
-    Ok(vec![found])
+    found
 }

@@ -13,7 +13,27 @@ const LLAMA_BENCH: &[u8] = include_bytes!("../../fixtures/results/llama-bench-b1
 const LM_EVAL: &[u8] = include_bytes!("../../fixtures/results/lm-eval-0.4.13.json");
 
 fn results(text: &[u8]) -> Results {
-    Results::of(vec![read(text).unwrap()]).unwrap()
+    folder(&[text])
+}
+
+/// Puts files of these texts together, `0`, `1` and so on by name.
+fn folder(texts: &[&[u8]]) -> Results {
+    let files = texts.iter().enumerate().map(|(at, text)| read(&at.to_string(), text).unwrap());
+    Results::of(files.collect(), Vec::new(), &mut Lengths::default()).unwrap()
+}
+
+/// Replaces texts of a file, each of which it must hold.
+fn changed(text: &[u8], changes: &[(&str, &str)]) -> Vec<u8> {
+    let mut text = String::from_utf8(text.to_vec()).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    text.into_bytes()
+}
+
+fn names(results: &Results) -> Vec<&str> {
+    results.cells().map(|cell| cell.name.as_str()).collect()
 }
 
 fn only_cell(results: &Results) -> &CellSummary {
@@ -63,7 +83,7 @@ fn what_generates_tokens_in_llama_bench_has_a_value_for_each_repetition() {
     let tpot = &cell.trials[&Quantity::mean(MetricId::Tpot)];
     assert_eq!((tpot.len(), cell.n_trials, cell.name.as_str()), (3, 3, "concurrency=1"));
     assert!((tpot[0] - 1e3 / 8029.96).abs() < 1e-9);
-    assert_eq!(results.model(), Some("model-fp16.gguf"));
+    assert_eq!(results.model("concurrency=1"), Some("model-fp16.gguf"));
     assert_eq!(results.written_by(), "llama-bench b11669");
 }
 
@@ -74,7 +94,8 @@ fn accuracies_of_the_harness_are_those_of_the_extractors_that_find_the_same() {
     let found: Vec<_> =
         cell.accuracy.iter().map(|it| (it.extractor.as_str(), it.correct, it.n)).collect();
     assert_eq!(found, [("flexible", 58, 60), ("strict", 58, 60)]);
-    assert_eq!((cell.name.as_str(), results.model()), ("task=word_problems", Some("tiny")));
+    assert_eq!(cell.name, "task=word_problems");
+    assert_eq!(results.model(&cell.name), Some("tiny"));
     assert_eq!(results.side_cells()[0].load, None, "it says nothing of its load");
 }
 
@@ -98,12 +119,7 @@ fn several_lines_at_one_load_are_trials_and_at_others_are_cells() {
 #[test]
 fn a_load_is_what_the_tool_was_asked_for() {
     let load = |changes: &[(&str, &str)]| {
-        let mut text = String::from_utf8(VLLM.to_vec()).unwrap();
-        for (from, to) in changes {
-            assert!(text.contains(from), "{from}");
-            text = text.replace(from, to);
-        }
-        results(text.as_bytes()).side_cells()[0].load.clone().unwrap()
+        results(&changed(VLLM, changes)).side_cells()[0].load.clone().unwrap()
     };
     assert_eq!(load(&[]), r#"[{"closed":{"concurrency":4}}]"#);
     let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":2.5");
@@ -116,13 +132,197 @@ fn a_load_is_what_the_tool_was_asked_for() {
 
 #[test]
 fn what_no_tool_wrote_says_so() {
-    let error = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
+    let error = |text: &str| read("a.json", text.as_bytes()).unwrap_err().to_string();
     assert!(error("{\"a\": 1}").starts_with("none of the known tools wrote it: vllm bench serve"));
     assert!(error("| model | t/s |").starts_with("it is not JSON: "));
     assert!(error("").starts_with("none of the known tools"));
-    let none = String::from_utf8(VLLM.to_vec()).unwrap();
-    let none = none.replace("\"completed\":80", "\"completed\":0");
-    assert_eq!(error(&none), "it is of vllm bench serve, but no request of it was complete");
-    let mixed = Results::of(vec![read(VLLM).unwrap(), read(AIPERF).unwrap()]).unwrap_err();
+    let summary = error("{\"format\": 5, \"cells\": []}");
+    assert!(summary.starts_with("it is a summary of bench: name the run directory"), "{summary}");
+    let files = [VLLM, AIPERF].map(|text| read("a.json", text).unwrap());
+    let mixed = Results::of(files.into(), Vec::new(), &mut Lengths::default()).unwrap_err();
     insta::assert_snapshot!(mixed, @"it holds files of vllm bench serve and of AIPerf; name the files instead");
+}
+
+#[test]
+fn what_was_configured_otherwise_is_another_cell() {
+    let check = |text: &[u8], changes: &[(&str, &str)], expected: [&str; 2]| {
+        let (repeated, other) = (folder(&[text, text]), changed(text, changes));
+        let [cell] = repeated.cells.as_slice() else { panic!("{:?}", names(&repeated)) };
+        assert!(cell.summary.n_trials % 2 == 0 || !cell.summary.accuracy.is_empty());
+        let both = folder(&[text, &other, text]);
+        assert_eq!(names(&both), expected);
+        // What one of them is, is known of a side that has no other.
+        let keys = &both.side_cells()[0].keys;
+        let alone = &repeated.side_cells()[0];
+        for (key, value) in keys.iter().filter(|(_, value)| *value != "none") {
+            assert_eq!(alone.keys.get(key).or_else(|| alone.constants.get(key)), Some(value));
+        }
+    };
+    check(
+        VLLM,
+        &[("\"model_id\":\"sim\"", "\"model_id\":\"b\"")],
+        ["model=sim,concurrency=4", "model=b,concurrency=4"],
+    );
+    check(
+        VLLM,
+        &[("\"total_input_tokens\":1269", "\"total_input_tokens\":320000")],
+        ["mean-prompt-tokens=16,concurrency=4", "mean-prompt-tokens=4000,concurrency=4"],
+    );
+    check(
+        VLLM,
+        &[("\"label\":null", "\"label\":null,\"tp\":\"8\"")],
+        ["tp=none,concurrency=4", "tp=8,concurrency=4"],
+    );
+    check(
+        SGLANG,
+        &[
+            ("\"random_input_len\": 16", "\"random_input_len\": 4096"),
+            ("\"total_input_tokens\": 1280", "\"total_input_tokens\": 327680"),
+        ],
+        ["random_input_len=16,concurrency=4", "random_input_len=4096,concurrency=4"],
+    );
+    check(
+        AIPERF,
+        &[("\"name\": \"sim\"", "\"name\": \"b\"")],
+        ["model=sim,concurrency=4", "model=b,concurrency=4"],
+    );
+    check(
+        GUIDELLM,
+        &[("\"output_tokens\": 16", "\"output_tokens\": 128")],
+        ["data.output_tokens=16,concurrency=4", "data.output_tokens=128,concurrency=4"],
+    );
+    check(
+        LM_EVAL,
+        &[("\"model_name\": \"tiny\"", "\"model_name\": \"b\"")],
+        ["model=tiny,task=word_problems", "model=b,task=word_problems"],
+    );
+    for (member, other) in [("n_depth", "16384"), ("n_threads", "8"), ("n_gen", "128")] {
+        let was = match member {
+            "n_depth" => "0",
+            "n_threads" => "1",
+            _ => "32",
+        };
+        let [from, to] = [was, other].map(|value| format!("\"{member}\": {value},"));
+        let expected = [was, other].map(|value| format!("{member}={value},concurrency=1"));
+        check(LLAMA_BENCH, &[(&from, &to)], [&expected[0], &expected[1]]);
+    }
+    check(
+        LLAMA_BENCH,
+        &[("word-problems-1m/model-fp16.gguf", "big.gguf")],
+        ["model=model-fp16.gguf,concurrency=1", "model=big.gguf,concurrency=1"],
+    );
+}
+
+#[test]
+fn a_name_of_each_load_is_no_key_and_lengths_that_are_near_are_one() {
+    let other = changed(
+        VLLM,
+        &[
+            ("\"label\":null", "\"label\":\"c8\""),
+            ("\"max_concurrency\":4", "\"max_concurrency\":8"),
+        ],
+    );
+    let nearly = changed(VLLM, &[("\"total_output_tokens\":1280", "\"total_output_tokens\":1180")]);
+    let found = folder(&[VLLM, &other, &nearly]);
+    assert_eq!(names(&found), ["concurrency=4", "concurrency=8"]);
+    // What one side calls a length, the other does.
+    let mut lengths = Lengths::default();
+    let mut of = |tokens: [u32; 2]| {
+        let texts = tokens.map(|total| {
+            let to = format!("\"total_input_tokens\":{total}");
+            changed(VLLM, &[("\"total_input_tokens\":1269", &to)])
+        });
+        let files = texts.map(|text| read("a.json", &text).unwrap());
+        let found = Results::of(files.into(), Vec::new(), &mut lengths).unwrap();
+        found.cells().map(|cell| cell.name.clone()).collect::<Vec<_>>()
+    };
+    let expected =
+        ["mean-prompt-tokens=1024,concurrency=4", "mean-prompt-tokens=4000,concurrency=4"];
+    assert_eq!(of([81_920, 320_000]), expected);
+    assert_eq!(of([81_880, 321_000]), expected);
+}
+
+#[test]
+fn an_arrival_of_another_kind_is_another_cell_of_another_name() {
+    let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":2.5");
+    let steady = changed(VLLM, &[rate]);
+    let bursty = changed(VLLM, &[rate, ("\"burstiness\":1.0", "\"burstiness\":0.5")]);
+    let found = folder(&[&steady, &bursty]);
+    assert_eq!(names(&found), ["arrivals=poisson,rate=2.5", "arrivals=gamma 0.5,rate=2.5"]);
+}
+
+#[test]
+fn too_many_failures_fail_a_cell_as_they_do_that_of_a_run() {
+    let check = |text: &[u8], changes: &[(&str, &str)], expected: &str| {
+        let found = results(&changed(text, changes));
+        let reasons = &only_cell(&found).validity.reasons;
+        assert_eq!(reasons.first().map_or("", String::as_str), expected);
+        assert_eq!(only_cell(&found).takes_part(), expected.is_empty());
+    };
+    let many = |n: u32| format!("{n} of {} requests failed or never came", 80 + n);
+    let many = |n, share| format!("{} ({share} %, limit one request and 1 %): {n} failed", many(n));
+    let asked = ("\"num_prompts\":80", "\"num_prompts\":1000");
+    let failed = ("\"failed\":0", "\"failed\":920");
+    check(VLLM, &[], "");
+    check(VLLM, &[("\"failed\":0", "\"failed\":1")], "");
+    check(VLLM, &[failed, asked], &many(920, "92.0"));
+    check(VLLM, &[("\"failed\":0,", ""), asked], &many(920, "92.0"));
+    let none = "none of 80 requests succeeded: 80 failed";
+    check(VLLM, &[("\"completed\":80,\"failed\":0", "\"completed\":0,\"failed\":80")], none);
+    let errors = "\"error_request_count\": {\"unit\": \"requests\", \"avg\": 500.0}, \"run_info\"";
+    check(AIPERF, &[("\"run_info\"", errors)], &many(500, "86.2"));
+    check(GUIDELLM, &[("\"errored\": 0", "\"errored\": 920")], &many(920, "92.0"));
+    // SGLang does not say how many it sent. The other rows are what they are.
+    let row = |streams: u32, completed: u32| {
+        let streams = format!("\"max_concurrency\": {streams}");
+        let completed = format!("\"completed\": {completed}");
+        changed(SGLANG, &[("\"max_concurrency\": 4", &streams), ("\"completed\": 80", &completed)])
+    };
+    let found = results(&[row(4, 80), row(8, 0)].concat());
+    let told: Vec<_> = found.cells().map(|cell| cell.validity.reasons.concat()).collect();
+    assert_eq!(told, ["", "no request of it was complete"]);
+    let found = results(&[row(4, 80), row(4, 0)].concat());
+    assert_eq!(only_cell(&found).validity.reasons, ["no request of it was complete"]);
+}
+
+#[test]
+fn an_accuracy_that_is_told_twice_is_taken_once_and_the_other_file_is_named() {
+    let found = folder(&[LM_EVAL, LM_EVAL]);
+    assert_eq!(only_cell(&found).counts.ok, 60);
+    assert_eq!(found.left_out(), ["1: tells task=word_problems again, after 0"]);
+    let shots = changed(
+        LM_EVAL,
+        &[("\"n-shot\": {\n    \"word_problems\": 0", "\"n-shot\": {\n    \"word_problems\": 5")],
+    );
+    assert_eq!(names(&folder(&[LM_EVAL, &shots])).len(), 2);
+}
+
+#[test]
+fn lines_that_only_read_a_prompt_and_the_mark_of_a_text_are_passed_over() {
+    let tests: Vec<Value> = serde_json::from_slice(LLAMA_BENCH).unwrap();
+    let [prompt, generation] = [0, 1].map(|at| format!("{}\n", tests[at]));
+    let lines = [prompt.as_str(), &generation].concat();
+    assert_eq!(only_cell(&results(lines.as_bytes())).n_trials, 3);
+    let error = read("a.jsonl", prompt.as_bytes()).unwrap_err().to_string();
+    assert_eq!(error, "it is of llama-bench, but no test of it generates tokens alone (`-n`)");
+    assert_eq!(names(&results(&[b"\xef\xbb\xbf", VLLM].concat())), ["concurrency=4"]);
+}
+
+#[test]
+fn a_metric_is_read_in_the_unit_that_it_has() {
+    let with_unit = |unit: &str| {
+        let mut document: Value = serde_json::from_slice(AIPERF).unwrap();
+        document["time_to_first_token"]["unit"] = unit.into();
+        document["time_to_first_token"]["p50"] = 0.05.into();
+        read("a.json", document.to_string().as_bytes())
+    };
+    let ttft = |unit: &str| {
+        let files = vec![with_unit(unit).unwrap()];
+        let found = Results::of(files, Vec::new(), &mut Lengths::default()).unwrap();
+        only_cell(&found).trials[&Quantity::percentile(MetricId::Ttft, 50.0)][0]
+    };
+    assert!((ttft("sec") - 50.0).abs() < 1e-9);
+    assert!((ttft("ms") - 0.05).abs() < 1e-9);
+    let error = with_unit("moons").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @"it is of AIPerf, but its `time_to_first_token` is in `moons`, a unit that is not known");
 }

@@ -44,6 +44,20 @@ impl fmt::Display for FailureLimit {
     }
 }
 
+/// Says that no request succeeded, or that too many failed or never came; `None` where neither is so.
+pub(crate) fn too_many(counts: &Counts, limit: FailureLimit) -> Option<String> {
+    let (n_failed, n) = (counts.n_failed(), counts.scheduled);
+    let told = || told(counts.failures(), counts);
+    if n_failed > 0 && counts.ok == 0 {
+        return Some(format!("none of {n} requests succeeded: {}", told()));
+    }
+    limit.is_exceeded(n_failed, n).then(|| {
+        let percent = n_failed as f64 / n as f64 * 100.0;
+        let share = format!("{percent:.1} %, limit {limit}");
+        format!("{n_failed} of {n} requests failed or never came ({share}): {}", told())
+    })
+}
+
 /// Returns how requests failed, the most frequent kind first, each with the first words of its
 /// kind: `190 status-503 ("overloaded"), 9 empty`.
 pub(crate) fn told<'a>(

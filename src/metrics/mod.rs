@@ -32,7 +32,7 @@ mod latencies;
 pub(crate) mod load_search;
 mod load_time;
 pub(crate) mod neighbours;
-mod per_trial;
+pub(crate) mod per_trial;
 pub(crate) mod quantity;
 pub(crate) mod reference_cell;
 pub(crate) mod request;

@@ -66,24 +66,14 @@ pub(crate) fn of_cell(
     }
     // What this machine lacked says nothing about the engine, also where nothing succeeded: what
     // else failed may have failed for the same lack.
-    let n_short = counts.errors.get(CLIENT_RESOURCES).filter(|_| doubts.shortage.is_some());
-    let n_failed = counts.n_failed() - n_short.copied().unwrap_or_default();
-    let n = counts.scheduled;
+    let is_short = doubts.shortage.is_some() && counts.errors.contains_key(CLIENT_RESOURCES);
+    let too_many = || failures::too_many(counts, limit).filter(|_| !is_short);
     if n_trials < cell.n_trials {
         incomplete()
-    } else if n == 0 {
+    } else if counts.scheduled == 0 {
         because(CellStatus::Failed, "no request was due".to_owned())
-    } else if n_failed > 0 && counts.ok == 0 && n_short.is_none() {
-        let told = failures::told(counts.failures(), counts);
-        because(CellStatus::Failed, format!("none of {n} requests succeeded: {told}"))
-    } else if n_short.is_none() && limit.is_exceeded(n_failed, n) {
-        let percent = n_failed as f64 / n as f64 * 100.0;
-        let told = failures::told(counts.failures(), counts);
-        let share = format!("{percent:.1} %, limit {limit}");
-        because(
-            CellStatus::Failed,
-            format!("{n_failed} of {n} requests failed or never came ({share}): {told}"),
-        )
+    } else if let Some(why) = too_many() {
+        because(CellStatus::Failed, why)
     } else {
         doubts.validity()
     }

@@ -88,6 +88,9 @@ pub(crate) struct Comparison {
     pub cells: Vec<ComparedCells>,
     /// Cells that have no counterpart, by side and name.
     pub unmatched: Vec<Place>,
+    /// Files of sides that are no part of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// What else differs between sides: versions, commands, data, machine.
     pub differences: Vec<Difference>,
     /// What became of each `--fail-if` in each pair.
@@ -103,6 +106,16 @@ pub(crate) struct Place {
     pub side: usize,
     /// Name of the cell.
     pub cell: String,
+}
+
+/// A file of a side that is no part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeftOut {
+    /// Index of the side.
+    pub side: usize,
+    /// The file, and why.
+    pub what: String,
 }
 
 /// A setting that is not the same on all sides.
@@ -288,6 +301,7 @@ pub(crate) fn compare(
         sides: sides.iter().map(|side| side.name.clone()).collect(),
         cells: drafts.into_iter().map(judged).collect(),
         unmatched,
+        left_out: Vec::new(),
         differences: Vec::new(),
         gates: Vec::new(),
     }

@@ -37,7 +37,8 @@ pub(crate) struct ComparisonView {
     pub rules: String,
     /// Doubts by number.
     pub doubts: Vec<String>,
-    /// Cells whose numbers are not compared, and cells without a counterpart.
+    /// Cells whose numbers are not compared, cells without a counterpart, and files that are no part
+    /// of a side.
     pub left_out: Vec<String>,
     /// What else is not the same.
     pub differences: Vec<String>,
@@ -363,7 +364,10 @@ fn left_out(comparison: &Comparison) -> Vec<String> {
     let unmatched = comparison.unmatched.iter().map(|place| {
         untrusted::line(&format!("only in {}: {}", comparison.sides[place.side], place.cell))
     });
-    not_compared.chain(unmatched).collect()
+    let files = comparison.left_out.iter().map(|file| {
+        untrusted::line(&format!("not in {}: {}", comparison.sides[file.side], file.what))
+    });
+    not_compared.chain(unmatched).chain(files).collect()
 }
 
 fn differences(comparison: &Comparison) -> Vec<String> {
