@@ -36,6 +36,7 @@ pub(crate) struct Latencies {
     /// The most that each request's TPOT can be, once one of them is not known for sure.
     tpot_most: Option<Samples>,
     n_tpot_open: u64,
+    n_tpot_fewer: u64,
     /// Whether every stream so far had one token per chunk, as far as its count says.
     one_token_per_chunk: bool,
     n_censored: u64,
@@ -143,6 +144,7 @@ impl Latencies {
             itl: None,
             tpot_most: None,
             n_tpot_open: 0,
+            n_tpot_fewer: 0,
             one_token_per_chunk: true,
             n_censored: 0,
             censored_age_max: Nanos::ZERO,
@@ -222,6 +224,8 @@ impl Latencies {
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
                 self.n_tpot_open += 1;
+                let n_tokens = metrics.output.tokens;
+                self.n_tpot_fewer += u64::from(n_tokens < Some(metrics.n_token_events));
                 let so_far = || self.by_metric.get(&MetricId::Tpot).cloned().unwrap_or_default();
                 self.tpot_most.get_or_insert_with(so_far);
             }
@@ -369,7 +373,8 @@ impl Latencies {
     pub(crate) fn tpot_bound(&mut self) -> Option<TpotBound> {
         let most_ms = self.tpot_most.as_mut()?.quantile(0.5)?;
         let least_ms = self.by_metric.get_mut(&MetricId::Tpot)?.quantile(0.5)?;
-        Some(TpotBound { least_ms, most_ms, n_open: self.n_tpot_open })
+        let (n_open, n_fewer) = (self.n_tpot_open, self.n_tpot_fewer);
+        Some(TpotBound { least_ms, most_ms, n_open, n_fewer })
     }
 
     /// Returns what the latencies are at least, where phases ended because their queue only grew:

@@ -56,6 +56,9 @@ pub(crate) struct TpotBound {
     pub most_ms: f64,
     /// Answers in which it is open.
     pub n_open: u64,
+    /// Those of them in which it is open because the engine counts fewer tokens than came in
+    /// events of their own.
+    pub n_fewer: u64,
 }
 
 /// What bench may have added to the durations of a request, at most.
@@ -262,8 +265,9 @@ fn time_per_output_token_ns(
 struct TokenEvents {
     n: u32,
     n_coalesced: u32,
-    /// Tokens up to the first token event, where somebody says.
+    /// Tokens up to the first token event, and of all events, where somebody says.
     in_first: Option<u32>,
+    in_all: u32,
     first: Option<Nanos>,
     last: Option<Nanos>,
     first_reasoning: Option<Nanos>,
@@ -278,6 +282,7 @@ impl TokenEvents {
             n: 0,
             n_coalesced: 0,
             in_first: None,
+            in_all: 0,
             first: None,
             last: None,
             first_reasoning: None,
@@ -293,6 +298,7 @@ impl TokenEvents {
             if found.first.is_none() {
                 found.in_first = event.tokens.map(|n| n.max(1));
             }
+            found.in_all = found.in_all.saturating_add(event.tokens.unwrap_or(0));
             found.n_coalesced += u32::from(found.last == Some(event.at));
             found.n += 1;
             if found.first.replace(found.first.unwrap_or(event.at)).is_none() {
@@ -317,20 +323,30 @@ impl TokenEvents {
     ///
     /// Where the first event's tokens are not known, it holds one at least; at most it holds all
     /// but one for each event after it. One token is what engines send first as a rule, also with
-    /// speculative decoding and stream intervals, so the least is what is told.
+    /// speculative decoding and stream intervals, so the least is what is told. Tokens that were
+    /// counted and that no event shows may have come before the first, or with it. Of fewer tokens
+    /// than events either the count is wrong, or something cut tokens in parts.
     fn tpot_bound_ns(
         &self,
         generating: Option<Nanos>,
         n_output: Option<u32>,
     ) -> Option<(f64, f64)> {
         let n_output = n_output?;
-        let of = |in_first| time_per_output_token_ns(generating, Some(n_output), in_first);
-        if let Some(in_first) = self.in_first {
-            return of(in_first).map(|tpot| (tpot, tpot));
+        let of = |n, in_first| time_per_output_token_ns(generating, Some(n), in_first);
+        if self.n > n_output {
+            let least = of(self.n, 1)?;
+            return Some((least, of(n_output.max(2), 1)?));
         }
         let most_in_first = n_output.saturating_sub(self.n.saturating_sub(1)).max(1);
-        let least = of(1)?;
-        Some((least, of(most_in_first).unwrap_or(least)))
+        let (least, most) = match self.in_first {
+            Some(in_first) if is_all(self.in_all, n_output) => (in_first, in_first),
+            Some(in_first) if self.in_all < n_output => {
+                (in_first, (in_first + (n_output - self.in_all)).min(most_in_first))
+            }
+            _ => (1, most_in_first),
+        };
+        let at_least = of(n_output, least)?;
+        Some((at_least, of(n_output, most).unwrap_or(at_least)))
     }
 
     /// Returns the least and the most that the time per output token can be of a stream that bench
@@ -370,6 +386,12 @@ impl TokenEvents {
             && longest.0 < u64::from(n_tokens) * BURST_TPOT.0;
         is_burst.then_some(Burst { n_tokens, within, after })
     }
+}
+
+/// Whether events hold all tokens of an answer: but for an end-of-sequence token, which none shows,
+/// and for what two tokenizers may differ by.
+fn is_all(in_events: u32, n_output: u32) -> bool {
+    in_events.abs_diff(n_output) <= (n_output / 100).max(1)
 }
 
 /// Part of the time from the first token to the last by which the first may be older: one in so
@@ -579,6 +601,24 @@ pub(crate) mod tests {
         // One token per chunk leaves nothing open; an end of sequence in no chunk leaves one.
         let found = RequestMetrics::of(&request(0, 0, 0, &[50, 60, 70]));
         assert_eq!(found.tpot_bound_ns, Some((10e6, 10e6)));
+    }
+
+    #[test]
+    fn counts_that_contradict_each_other_bound_tpot() {
+        // Ten ids in front of 19 events of one, but 20 tokens in all: they are those of the prompt.
+        let at: Vec<u64> = (0..20).map(|i| 50 + 20 * i).collect();
+        let mut record = request(0, 0, 0, &at);
+        record.events.tokens = [&[10][..], &[1; 19][..]].concat();
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, Some((20e6, 20e6)));
+        // 30 tokens came before the first event, or with it.
+        record.events.tokens = vec![1; 20];
+        record.usage = Some(usage(9, 50));
+        let expected = Some((380e6 / 49.0, 380e6 / 19.0));
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
+        record.events.tokens.clear();
+        record.usage = Some(usage(9, 7));
+        let expected = Some((380e6 / 19.0, 380e6 / 6.0));
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
     }
 
     #[test]

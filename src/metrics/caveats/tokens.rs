@@ -94,12 +94,23 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
     let bound = case.evidence.tpot_bound?;
     let open = bound.most_ms - bound.least_ms;
     (open > TPOT_OPEN_MS && open > TPOT_OPEN_SHARE * bound.least_ms).then(|| {
+        let (why, advice) = if 2 * bound.n_fewer > bound.n_open {
+            (
+                "the engine counts fewer tokens than chunks with text",
+                "Give the data set a tokenizer; look for a count that is not of the whole answer, \
+                 or a proxy that cuts tokens in parts.",
+            )
+        } else {
+            (
+                "nobody says how many tokens the first chunk holds",
+                "Give the data set a tokenizer, or the engine `quirks.continuous-usage`.",
+            )
+        };
         let what = format!(
-            "nobody says how many tokens the first chunk holds in {} of {} answers: the median TPOT \
-             may be up to {open:.2} ms higher, between {:.2} and {:.2} ms",
+            "{why} in {} of {} answers: the median TPOT may be up to {open:.2} ms higher, between \
+             {:.2} and {:.2} ms",
             bound.n_open, case.counts.ok, bound.least_ms, bound.most_ms
         );
-        let advice = "Give the data set a tokenizer, or the engine `quirks.continuous-usage`.";
         caveat("tpot-bound", what, advice, &[MetricId::Tpot, MetricId::Itl])
     })
 }
