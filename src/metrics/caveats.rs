@@ -193,7 +193,9 @@ mod tests {
             n_truncated: 9,
             is_natural: true,
             n_odd: 2,
-            oddities: [(Oddity::NoDone, 1), (Oddity::ContentType, 2)].into(),
+            oddities: [(Oddity::NoDone, 1), (Oddity::ContentType, 2), (Oddity::FinishReason, 1)]
+                .into(),
+            finish_words: ["because".to_owned()].into(),
             dataset: Some(DatasetRecord {
                 name: "questions".to_owned(),
                 origin: "fixtures/datasets/word_problems.jsonl".to_owned(),
@@ -338,7 +340,7 @@ mod tests {
         fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
         duplicate-prompts: 10 of 100 rows repeat a prompt
         warm-up-shared: 4 rows were sent in the warm-up and measured again
-        odd-streams: 2 of 1000 answers were odd: 2 wrong or no content type, 1 no [DONE]
+        odd-streams: 2 of 1000 answers were odd: 2 wrong or no content type or coding, 1 no [DONE], 1 finish reasons outside the API's words ("because")
         answers-changed: 6 of 200 repeated questions got another answer than the first time
         not-answered: 3 of 100 items have no answer because their requests failed or were cancelled
         pattern-gave-up: a scoring pattern took too many steps on 1 text, counted as unparsed

@@ -28,6 +28,9 @@ pub(crate) const LATE: Nanos = Nanos::from_millis(5);
 /// Rows of a cell whose prompts are compared with those of other cells.
 const IDS_MAX: usize = 10_000;
 
+/// Finish reasons that nobody knows which a report names.
+const FINISH_WORDS_MAX: usize = 4;
+
 /// What may speak against a cell's numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
@@ -112,6 +115,8 @@ pub(crate) struct Evidence {
     pub n_odd: u64,
     /// Answers with each kind of oddity.
     pub oddities: BTreeMap<Oddity, u64>,
+    /// Finish reasons that nobody knows, the first ones.
+    pub(crate) finish_words: BTreeSet<String>,
     /// Data of the last trial.
     pub dataset: Option<DatasetRecord>,
     /// Measured requests of the trial with most of them.
@@ -325,6 +330,11 @@ impl Evidence {
         self.n_odd += u64::from(record.oddities.iter().any(|oddity| is_odd(&oddity)));
         for oddity in record.oddities.iter().filter(is_odd) {
             *self.oddities.entry(*oddity).or_default() += 1;
+        }
+        if let Some(word) = record.unknown_finish()
+            && self.finish_words.len() < FINISH_WORDS_MAX
+        {
+            self.finish_words.insert(word.to_owned());
         }
         if !metrics.is_ok {
             return;

@@ -29,6 +29,8 @@ pub(crate) struct Chunk<'a> {
     pub usage: Option<Usage>,
     /// An error, as the engine put it.
     pub error: Option<Cow<'a, str>>,
+    /// Words that are no part of an answer. They explain an answer that does not come.
+    pub aside: Option<Aside>,
     /// Log probabilities of its tokens.
     pub logprobs: Vec<f32>,
     /// Whether one of them is not a finite number: none is kept then.
@@ -37,6 +39,15 @@ pub(crate) struct Chunk<'a> {
     pub n_tokens: Option<u32>,
     /// Its oddities.
     pub oddities: Vec<Oddity>,
+}
+
+/// Words of an object that is neither part of an answer nor surely an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Aside {
+    /// Its message, or all of it.
+    pub words: String,
+    /// Whether it is a message.
+    pub is_message: bool,
 }
 
 impl Chunk<'_> {

@@ -1,5 +1,7 @@
 //! Why generation stopped: the API's words, and what engines say instead of them.
 
+use crate::record::request::FINISH_REASONS;
+
 /// What a finish reason says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
@@ -18,32 +20,60 @@ pub(crate) enum Finish {
 /// An unfinished chunk carries `null`; some engines write that as a text, or as none. A word
 /// outside the vocabulary says nothing about the end of an answer.
 pub(crate) fn finish_of(reason: &str) -> (Finish, bool) {
-    for known in ["stop", "length", "tool_calls", "function_call", "content_filter"] {
-        if reason == known {
-            return (Finish::Ended(known), true);
-        }
+    if let Some(known) = FINISH_REASONS.iter().find(|known| reason == **known) {
+        return (Finish::Ended(known), true);
     }
-    let finish = match reason.trim().to_ascii_lowercase().as_str() {
+    let word = reason.trim().to_ascii_lowercase();
+    let finish = match word.as_str() {
         "" | "null" | "none" | "nil" | "undefined" | "unfinished" | "in_progress" => Finish::NotYet,
         "stop" | "eos" | "eos_token" | "stop_token" | "stop_sequence" | "stop_str" | "end_turn"
         | "end" | "complete" | "completed" | "finished" => Finish::Ended("stop"),
-        "length" | "max_tokens" | "max_length" | "max_new_tokens" | "model_length"
-        | "token_limit" => Finish::Ended("length"),
+        "length"
+        | "max_tokens"
+        | "max_length"
+        | "max_new_tokens"
+        | "max_output_tokens"
+        | "model_length"
+        | "token_limit"
+        | "context_length_exceeded"
+        | "model_context_window_exceeded" => Finish::Ended("length"),
         "tool_calls" | "tool_call" | "tool_use" => Finish::Ended("tool_calls"),
         "function_call" => Finish::Ended("function_call"),
-        "content_filter" | "safety" => Finish::Ended("content_filter"),
-        "error"
-        | "failed"
-        | "failure"
-        | "abort"
-        | "aborted"
-        | "cancel"
-        | "cancelled"
-        | "canceled"
-        | "insufficient_system_resource" => Finish::Failed,
+        "content_filter" | "safety" | "refusal" => Finish::Ended("content_filter"),
+        "insufficient_system_resource" => Finish::Failed,
+        word if names_failure(word) => Finish::Failed,
         _ => Finish::Unknown,
     };
     (finish, false)
+}
+
+/// Whether words in lower case tell that something went wrong: `internal_error`, `timed out`.
+pub(crate) fn names_failure(words: &str) -> bool {
+    let parts = [
+        "error",
+        "exception",
+        "fail",
+        "abort",
+        "cancel",
+        "timeout",
+        "timed",
+        "preempt",
+        "crash",
+        "kill",
+        "out_of_memory",
+        "out of memory",
+        "overload",
+        "unavailable",
+        "disconnect",
+        "interrupt",
+        "deadline",
+        "refused",
+        "traceback",
+        "evicted",
+    ];
+    let mut single = words.split(|c: char| !c.is_ascii_alphanumeric());
+    parts.iter().any(|part| words.contains(part))
+        || single.any(|word| matches!(word, "oom" | "died" | "dead" | "fatal" | "panic"))
 }
 
 #[cfg(test)]
@@ -60,7 +90,20 @@ mod tests {
         }
         check("eos_token", (Finish::Ended("stop"), false));
         check("MAX_TOKENS", (Finish::Ended("length"), false));
-        check("abort", (Finish::Failed, false));
+        for failed in [
+            "abort",
+            "internal_error",
+            "server_error",
+            "network_error",
+            "timeout",
+            "preempted",
+            "engine_error: it died",
+            "ERROR_TOXIC",
+            "OOM",
+        ] {
+            check(failed, (Finish::Failed, false));
+        }
+        check("model_context_window_exceeded", (Finish::Ended("length"), false));
         check("because", (Finish::Unknown, false));
     }
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::openai::chunk::{Chunk, NotAChunk};
+use crate::openai::chunk::{Aside, Chunk, NotAChunk};
+use crate::openai::finish::names_failure;
 use crate::openai::mend::{Halves, mend};
 use crate::record::request::{Oddity, Usage};
 
@@ -46,13 +47,22 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     if let Some(choice) = choice {
         read_choice(choice, chunk);
     }
-    let is_bare = !fields.contains_key("choices") && !fields.contains_key("usage");
+    // Some engines begin with an object of no choice: it is a chunk, unless it tells of an error.
+    let is_bare = choice.is_none() && chunk.usage.is_none();
+    let has_parts = fields.contains_key("choices") || fields.contains_key("usage");
+    let part = |name: &str| choice.and_then(|choice| choice.get(name));
+    let inside = || ["delta", "message"].into_iter().find_map(|name| part(name)?.get("error"));
     let error = error_of(fields, is_bare)
-        .or_else(|| choice.and_then(|choice| choice.get("error")).and_then(error_words));
+        .or_else(|| part("error").and_then(error_words))
+        .or_else(|| inside().and_then(error_words));
     if let Some(error) = error {
         chunk.error = Some(Cow::Owned(error));
-    } else if is_bare {
+    } else if !has_parts {
         chunk.oddities.push(Oddity::KeepAlive);
+        let message = message_of(fields);
+        let is_message = message.is_some();
+        let words = message.unwrap_or_else(|| whole(fields));
+        chunk.aside = Some(Aside { words, is_message });
     }
 }
 
@@ -68,6 +78,9 @@ fn choice_of<'v>(
             std::slice::from_ref(one)
         }
     };
+    if list.len() > 1 {
+        chunk.oddities.push(Oddity::ChoiceIndex);
+    }
     let mut all = list.iter().filter_map(Value::as_object).map(|choice| (index_of(choice), choice));
     let first = all.next()?;
     let (index, choice) =
@@ -86,15 +99,20 @@ fn index_of(choice: &Map<String, Value>) -> u32 {
 fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     let mut found = Found::default();
     let part = |name: &str| choice.get(name).filter(|part| !part.is_null());
+    let mut refusal = "";
     chunk.is_whole = part("delta").is_none() && part("message").is_some();
     match part("delta").or(part("message")) {
         Some(Value::Object(delta)) => {
             found.answer_from(delta.get("content"));
-            for name in ["reasoning_content", "reasoning"] {
+            for name in ["reasoning_content", "reasoning", "thinking"] {
                 if found.reasoning.is_empty() {
                     found.reasoning_from(delta.get(name));
                 }
             }
+            if found.reasoning.is_empty() {
+                found.reasoning = words_in(delta.get("reasoning_details"));
+            }
+            refusal = delta.get("refusal").and_then(Value::as_str).unwrap_or_default();
             let calls = |name| delta.get(name).is_some_and(|calls: &Value| !is_empty(calls));
             chunk.tool_call = calls("tool_calls") || calls("function_call");
         }
@@ -103,6 +121,9 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     }
     if found.text.is_empty() {
         found.answer_from(choice.get("text"));
+    }
+    if found.text.is_empty() {
+        found.text.push_str(refusal);
     }
     chunk.halves = Halves::take(&mut found.text);
     Halves::take(&mut found.reasoning);
@@ -200,7 +221,7 @@ impl Found {
                 for name in ["thinking", "reasoning"] {
                     self.reasoning.push_str(&words_in(part.get(name)));
                 }
-                for name in ["text", "content", "value"] {
+                for name in ["text", "content", "value", "summary"] {
                     if let Some(inner) = part.get(name) {
                         return self.odd_answer_from(inner);
                     }
@@ -257,43 +278,82 @@ fn whole_number(value: &Value) -> Option<u32> {
     is_count.then_some(number as u32)
 }
 
+/// Fields that hold an error, whatever stands beside them.
+const ERRORS: [&str; 3] = ["error", "errors", "exception"];
+/// Fields that hold a message only where it is one of an error.
+const ERROR_MESSAGES: [&str; 4] = ["error_msg", "error_message", "errorMessage", "err_msg"];
+/// Fields that hold a message, the most telling first.
+const MESSAGES: [&str; 8] =
+    ["message", "msg", "error_description", "detail", "reason", "title", "description", "text"];
+const CODES: [&str; 7] =
+    ["code", "status", "status_code", "statusCode", "error_code", "errorCode", "errcode"];
+
 /// Returns the engine's words of an error, if the object tells of one.
 ///
-/// OpenAI puts an error under `error`; older vLLM answers `{"object":"error","message":…}`, web
-/// frameworks in front of engines `{"detail":…}`, others a message beside a code.
+/// OpenAI puts an error under `error`; older vLLM answers `{"object":"error","message":…}`, others a
+/// message beside a code or a word that says so. What web frameworks put under `detail` may be
+/// anything: the end of the answer tells whether it is an error.
 fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
-    let words = |name: &str| fields.get(name).and_then(error_words);
-    if let Some(error) = words("error").or_else(|| words("errors")) {
-        let message = words("message").or_else(|| words("error_description"));
-        let is_flag =
-            fields.get("error").is_some_and(|error| !error.is_object() && !error.is_string());
-        return if is_flag { message.or(Some(error)) } else { Some(error) };
-    }
-    let says = |name: &str, what: &str| {
-        fields.get(name).and_then(Value::as_str).is_some_and(|word| word.eq_ignore_ascii_case(what))
+    let told = |name: &&str| {
+        let value = field(fields, name)?;
+        Some((value, error_words(value)?))
     };
-    let messages = ["message", "msg", "error_msg", "error_message", "detail"];
-    let message = || messages.iter().find_map(|name| words(name));
-    if says("object", "error") || says("type", "error") || says("status", "error") {
-        return Some(message().unwrap_or_else(|| "error".to_owned()));
+    if let Some((value, error)) = ERRORS.iter().find_map(told) {
+        let is_flag = value.is_boolean() || value.is_number();
+        return if is_flag { message_of(fields).or(Some(error)) } else { Some(error) };
+    }
+    let word = |name: &str| field(fields, name).and_then(Value::as_str).unwrap_or_default();
+    let says_error = |name: &&str| word(name).eq_ignore_ascii_case("error");
+    if ["object", "type"].iter().any(says_error) {
+        return Some(message_of(fields).unwrap_or_else(|| "error".to_owned()));
     }
     if !is_bare {
         return None;
     }
-    let is_code = |name: &&str| {
-        let number = |code: &Value| match code {
-            Value::String(text) => text.trim().parse().ok(),
-            code => code.as_i64(),
-        };
-        let code = fields.get(*name).and_then(number);
-        code.is_some_and(|code| code != 0 && !(200..300).contains(&code))
+    let words = |name: &&str| field(fields, name).and_then(error_words);
+    let message = || ERROR_MESSAGES.iter().find_map(words).or_else(|| message_of(fields));
+    let nested = || {
+        let inner = fields.values().filter_map(Value::as_object);
+        inner
+            .flat_map(|inner| ERRORS.iter().filter_map(|name| field(inner, name)))
+            .find_map(error_words)
     };
-    let has_code =
-        ["code", "status", "status_code", "statusCode", "error_code"].iter().any(is_code);
-    words("detail")
-        .or_else(|| words("error_msg"))
-        .or_else(|| words("error_message"))
-        .or_else(|| message().filter(|_| has_code))
+    let names = |name: &&str| names_failure(&word(name).to_ascii_lowercase());
+    let is_denied = |name: &&str| field(fields, name) == Some(&Value::Bool(false));
+    let codes = || CODES.iter().filter_map(|name| field(fields, name).and_then(code_of));
+    let is_told = ["object", "type", "status", "state", "code"].iter().any(names)
+        || ["success", "ok"].iter().any(is_denied)
+        || codes().any(|code| (300..600).contains(&code));
+    if is_told {
+        return Some(nested().or_else(message).unwrap_or_else(|| whole(fields)));
+    }
+    let has_code = codes().any(|code| code != 0 && !(100..300).contains(&code));
+    nested()
+        .or_else(|| ERROR_MESSAGES.iter().find_map(words))
+        .or_else(|| message_of(fields).filter(|_| has_code))
+}
+
+/// Returns the message of an object, under any of its names.
+fn message_of(fields: &Map<String, Value>) -> Option<String> {
+    MESSAGES.iter().find_map(|name| field(fields, name).and_then(error_words))
+}
+
+/// Returns a field by its name, in whatever case it is written.
+fn field<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+    let in_any_case =
+        || fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    fields.get(name).or_else(in_any_case)
+}
+
+fn code_of(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        code => code.as_i64(),
+    }
+}
+
+fn whole(fields: &Map<String, Value>) -> String {
+    serde_json::to_string(fields).unwrap_or_default()
 }
 
 /// Returns the text of a known error: its message, or all of it.
@@ -304,20 +364,44 @@ pub(super) fn error_text(data: &[u8]) -> String {
     if words.is_empty() { "an error without words".to_owned() } else { words }
 }
 
-/// Returns the text of an error member; `None` when it is empty, which is not an error.
+/// Returns the text of an error member; `None` when it is empty or says that all is well.
 fn error_words(error: &Value) -> Option<String> {
-    if is_empty(error) {
+    if is_harmless(error) {
         return None;
     }
     Some(match error {
         Value::String(text) => text.clone(),
-        Value::Object(fields) => ["message", "msg", "detail", "error"]
-            .iter()
-            .find_map(|name| fields.get(*name).and_then(error_words))
-            .unwrap_or_else(|| error.to_string()),
+        Value::Object(fields) => {
+            message_of(fields).or_else(|| error_of(fields, false)).unwrap_or_else(|| whole(fields))
+        }
         Value::Array(list) => list.iter().find_map(error_words)?,
         _ => error.to_string(),
     })
+}
+
+/// Whether text in the place of an error says that there is none.
+pub(super) fn is_no_error(data: &[u8]) -> bool {
+    let text = || Value::String(String::from_utf8_lossy(data).into_owned());
+    is_harmless(&serde_json::from_slice(data).unwrap_or_else(|_| text()))
+}
+
+/// Whether a value in the place of an error says that there is none.
+fn is_harmless(error: &Value) -> bool {
+    match error {
+        Value::String(text) => {
+            let word = text.trim().trim_end_matches('.').to_ascii_lowercase();
+            let nothing = ["", "null", "none", "nil", "undefined", "0", "false", "no error"];
+            let well = ["ok", "success", "succeeded", "successful", "no_error", "noerror"];
+            nothing.contains(&word.as_str()) || well.contains(&word.as_str())
+        }
+        Value::Array(list) => list.iter().all(is_harmless),
+        Value::Object(fields) => fields.iter().all(|(name, value)| {
+            let is_code = CODES.iter().any(|code| name.eq_ignore_ascii_case(code));
+            let is_good = || code_of(value).is_some_and(|code| (100..300).contains(&code));
+            is_harmless(value) || (is_code && is_good())
+        }),
+        other => is_empty(other),
+    }
 }
 
 /// Whether a value says nothing, with all that it holds.

@@ -39,6 +39,10 @@ struct Wire<'a> {
     usage: Option<UsageWire>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    object: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +75,14 @@ struct Delta<'a> {
     reasoning_content: Option<Text<'a>>,
     #[serde(borrow, default)]
     reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<Text<'a>>,
+    #[serde(default)]
+    reasoning_details: Option<Vec<IgnoredAny>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
     #[serde(default)]
     tool_calls: Option<Vec<IgnoredAny>>,
     #[serde(default)]
@@ -121,8 +133,10 @@ struct CompletionDetails {
 impl<'a> Wire<'a> {
     /// Returns the chunk; `None` when it is not an ordinary one.
     fn into_chunk(self) -> Option<Chunk<'a>> {
-        let is_bare = self.choices.is_none() && self.usage.is_none();
-        if is_bare || self.error.is_some_and(|raw| raw.get() != "null") {
+        let is_bare = self.choices.as_ref().is_none_or(Vec::is_empty) && self.usage.is_none();
+        let is_error = |word: &Text<'_>| word.0.eq_ignore_ascii_case("error");
+        let says_error = [&self.object, &self.kind].into_iter().flatten().any(is_error);
+        if is_bare || says_error || self.error.is_some_and(|raw| raw.get() != "null") {
             return None;
         }
         let usage = self.usage.map(|usage| Usage {
@@ -134,6 +148,9 @@ impl<'a> Wire<'a> {
         let mut chunk = Chunk { usage, ..Chunk::default() };
         let mut choices = self.choices.unwrap_or_default();
         if !choices.is_empty() {
+            if choices.len() > 1 {
+                chunk.oddities.push(Oddity::ChoiceIndex);
+            }
             let zero = choices.iter().position(|choice| choice.index.unwrap_or_default() == 0);
             choices.swap_remove(zero.unwrap_or_default()).fill(&mut chunk)?;
         }
@@ -152,14 +169,20 @@ impl<'a> Choice<'a> {
         chunk.index = Some(self.index.unwrap_or_default());
         chunk.is_whole = self.delta.is_none() && self.message.is_some();
         let delta = self.delta.or(self.message).unwrap_or_default();
-        let text_of = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
-        chunk.text = text_of(delta.content);
-        if chunk.text.is_empty() {
-            chunk.text = text_of(self.text);
+        if delta.error.is_some() {
+            return None;
         }
-        chunk.reasoning = text_of(delta.reasoning_content);
-        if chunk.reasoning.is_empty() {
-            chunk.reasoning = text_of(delta.reasoning);
+        let text_of = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
+        let first = |texts: [Option<Text<'a>>; 3]| {
+            let mut texts = texts.into_iter().map(text_of);
+            texts.find(|text| !text.is_empty()).unwrap_or_default()
+        };
+        chunk.text = first([delta.content, self.text, delta.refusal]);
+        chunk.reasoning = first([delta.reasoning_content, delta.reasoning, delta.thinking]);
+        if chunk.reasoning.is_empty()
+            && delta.reasoning_details.is_some_and(|parts| !parts.is_empty())
+        {
+            return None;
         }
         chunk.tool_call = delta.tool_calls.is_some_and(|calls| !calls.is_empty())
             || delta.function_call.is_some();
@@ -192,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::openai::chunk::ChunkShape;
+    use crate::openai::chunk::{Aside, ChunkShape};
     use crate::record::request::EventKind;
 
     fn kind_of(json: &str) -> EventKind {
@@ -211,6 +234,13 @@ mod tests {
         check(&delta(r#""tool_calls":[{"index":0}]"#), EventKind::ToolCall);
         check(&delta(r#""tool_calls":[]"#), EventKind::Other);
         check(&delta(r#""function_call":{"name":"f"}"#), EventKind::ToolCall);
+        check(&delta(r#""refusal":"no","content":null"#), EventKind::Content);
+        check(&delta(r#""thinking":"hm""#), EventKind::Reasoning);
+        let details =
+            |inner: &str| delta(&format!(r#""content":"","reasoning_details":[{inner}]"#));
+        check(&details(r#"{"type":"reasoning.text","text":"hm"}"#), EventKind::Reasoning);
+        check(&details(r#"{"type":"reasoning.summary","summary":"hm"}"#), EventKind::Reasoning);
+        check(&details(""), EventKind::Other);
         check(r#"{"choices":[{"text":" b"}]}"#, EventKind::Content);
         check(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, EventKind::Other);
         check(r#"{"choices":[{"index":1,"delta":{"content":"x"}}]}"#, EventKind::Content);
@@ -225,9 +255,47 @@ mod tests {
         check(r#"{"error":{"message":"no \"memory\"","code":500}}"#, "no \"memory\"");
         check(r#"{"error":"plain"}"#, "plain");
         check(r#"{"object":"error","message":"old","code":400}"#, "old");
-        check(r#"{"detail":"Not Found"}"#, "Not Found");
         check(r#"{"error":{"code":3}}"#, r#"{"code":3}"#);
+        check(r#"{"text":"no network","error_code":50001}"#, "no network");
+        check(r#"{"success":false,"message":"it died"}"#, "it died");
+        check(r#"{"status":"failed","reason":"it died"}"#, "it died");
+        check(r#"{"choices":[],"code":500,"message":"it died"}"#, "it died");
+        check(r#"{"exception":"it died"}"#, "it died");
+        check(r#"{"Error":{"Message":"it died","Code":"Throttled"}}"#, "it died");
+        check(r#"{"type":"about:blank","title":"it died","status":503}"#, "it died");
+        check(r#"{"code":"InternalError","message":"it died"}"#, "it died");
+        check(r#"{"code":503}"#, r#"{"code":503}"#);
+        check(r#"{"choices":[{"delta":{"error":{"message":"it died"}}}]}"#, "it died");
+        check(
+            r#"{"type":"response.failed","response":{"error":{"message":"it died"}}}"#,
+            "it died",
+        );
+        for odd in [r#""object":"error""#, r#""x":NaN,"object":"error""#, r#""type":"error""#] {
+            check(&format!(r#"{{"choices":[{{"text":"it died"}}],{odd}}}"#), "error");
+        }
         assert_eq!(kind_of(r#"{"error":null,"choices":[]}"#), EventKind::Other);
+    }
+
+    #[test]
+    fn what_is_surely_no_error_is_an_aside() {
+        let check = |json: &str, expected: &str, is_message: bool| {
+            let chunk = parse(json.as_bytes()).unwrap();
+            let expected = Aside { words: expected.to_owned(), is_message };
+            assert_eq!((chunk.error, chunk.aside), (None, Some(expected)), "{json}");
+        };
+        check(r#"{"detail":"Not Found"}"#, "Not Found", true);
+        check(r#"{"detail":"position 3 in queue"}"#, "position 3 in queue", true);
+        check(r#"{"code":102,"message":"processing"}"#, "processing", true);
+        check(r#"{"code":"200","message":"started"}"#, "started", true);
+        let job = r#"{"id":"job-7","status":"queued"}"#;
+        check(job, job, false);
+        for harmless in
+            [r#"{"code":0,"message":"success"}"#, r#"{"code":200,"message":"OK"}"#, "\"None\""]
+        {
+            let json = format!(r#"{{"choices":[{{"text":"a"}}],"error":{harmless}}}"#);
+            let chunk = parse(json.as_bytes()).unwrap();
+            assert_eq!((chunk.error, chunk.text.as_ref()), (None, "a"), "{json}");
+        }
     }
 
     #[test]

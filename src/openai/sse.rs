@@ -2,6 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
+use crate::openai::lenient::is_no_error;
 use crate::record::request::Oddity;
 use crate::units::Nanos;
 
@@ -229,9 +230,11 @@ impl SseDecoder {
             b"id" | b"retry" | b"" => {}
             name if is_error_field(name) && name.len() < line.bytes.len() => {
                 self.dispatch(whole, line.end, line.at, on_event);
-                let data = value.trim_ascii();
+                let value = value.trim_ascii();
+                let is_error = !name.ends_with(b"count") && !is_no_error(value);
+                let data = if is_error { value } else { b"null" };
                 let oddity = Some(Oddity::Unframed);
-                on_event(SseEvent { data, is_error: true, oddity, end: line.end, at: line.at });
+                on_event(SseEvent { data, is_error, oddity, end: line.end, at: line.at });
             }
             // One chunk per line, as in a stream of JSON lines.
             _ if text.starts_with(b"{") && text.ends_with(b"}") && self.stray.is_empty() => {
@@ -372,12 +375,21 @@ fn is_whole(data: &[u8]) -> bool {
 
 /// Whether the data is the end marker, however it is spelled: `[DONE]`, `[done] `, `"[DONE]"`.
 pub(crate) fn is_end_marker(data: &[u8]) -> bool {
+    marked_word(data).is_some_and(|word| word.eq_ignore_ascii_case(b"done"))
+}
+
+/// Whether the data is a word that marks the end where nothing else can come: `[END]`, `<EOS>`.
+pub(crate) fn is_end_word(data: &[u8]) -> bool {
+    let ends: [&[u8]; 7] = [b"end", b"eos", b"eof", b"finish", b"finished", b"complete", b"stop"];
+    marked_word(data).is_some_and(|word| ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
+}
+
+/// Returns short data without the brackets, quotes and blanks around it.
+fn marked_word(data: &[u8]) -> Option<&[u8]> {
     let mark = |byte: &u8| !byte.is_ascii_alphanumeric();
-    data.len() <= 16
-        && data.iter().position(|byte| !mark(byte)).is_some_and(|start| {
-            let end = data.iter().rposition(|byte| !mark(byte)).map_or(start, |end| end + 1);
-            data[start..end].eq_ignore_ascii_case(b"done")
-        })
+    let start = data.iter().take(16).position(|byte| !mark(byte)).filter(|_| data.len() <= 16)?;
+    let end = data.iter().rposition(|byte| !mark(byte)).map_or(start, |end| end + 1);
+    Some(&data[start..end])
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ pub struct RequestRecord {
     pub stamps: StampSource,
     /// What the engine says it counted, if it said so.
     pub usage: Option<Usage>,
-    /// Why the engine stopped generating, in the API's words: `stop`, `length` …
+    /// Why the engine stopped generating, in the API's words: `stop`, `length` …; a word of its
+    /// own where nobody knows what it means.
     pub finish: Option<String>,
     /// The most tokens that the request asked for; absent where it named no limit.
     pub max_tokens: Option<u32>,
@@ -82,6 +83,10 @@ pub struct RequestRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub oddities: Vec<Oddity>,
 }
+
+/// Why generation stops, in the API's words.
+pub(crate) const FINISH_REASONS: [&str; 5] =
+    ["stop", "length", "tool_calls", "function_call", "content_filter"];
 
 fn is_zero(turn: &u32) -> bool {
     *turn == 0
@@ -116,6 +121,11 @@ impl RequestRecord {
     /// Returns when it ended, however it did.
     pub(crate) fn end(&self) -> Option<Nanos> {
         self.done.or(self.ended)
+    }
+
+    /// Returns why the engine stopped, if it said so in a word that nobody knows.
+    pub(crate) fn unknown_finish(&self) -> Option<&str> {
+        self.finish.as_deref().filter(|word| !FINISH_REASONS.contains(word))
     }
 
     /// Returns the last moment of which the record tells.
@@ -399,7 +409,8 @@ pub enum Oddity {
     TwoFinishReasons,
     /// The engine's count and the tokenizer's differ.
     CountsDiffer,
-    /// The content type is missing, or is another than the body's form.
+    /// The content type is missing, or is another than the body's form; or a content coding is
+    /// named that the body does not have.
     ContentType,
     /// No blank line stands between two events.
     BlankLine,
@@ -443,7 +454,7 @@ impl Oddity {
             Self::DataAfterDone => "data after [DONE]",
             Self::TwoFinishReasons => "two finish reasons",
             Self::CountsDiffer => "another count than the tokenizer's",
-            Self::ContentType => "wrong or no content type",
+            Self::ContentType => "wrong or no content type or coding",
             Self::BlankLine => "no blank line between events",
             Self::Unframed => "lines without a field",
             Self::FieldName => "misspelled fields",

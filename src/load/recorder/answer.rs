@@ -3,14 +3,47 @@
 use crate::load::recorder::engine_stamps::{sent_ns, true_ttft};
 use crate::load::transport::exchange::BlockRead;
 use crate::openai::chunk::{Chunk, ChunkShape};
+use crate::openai::finish::names_failure;
 use crate::openai::parse::{error_text, parse};
-use crate::openai::sse::{SseEvent, is_end_marker};
+use crate::openai::sse::{SseEvent, is_end_marker, is_end_word};
 use crate::record::request::{EventKind, Events, Oddity, StampSource, Usage};
 use crate::secrets::redact::Redactor;
 use crate::units::Nanos;
 
 /// Longest excerpt of an engine's words in a record, in characters.
 const EXCERPT_CHARS: usize = 200;
+/// The most tokens that a prompt can hold: more than any model reads.
+const MOST_PROMPT: u32 = 1 << 27;
+
+/// What words beside the answer explain, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Telling {
+    /// They keep the connection alive.
+    Alive,
+    /// They are the message of an object.
+    Message,
+    /// They are text where a chunk should be.
+    Text,
+    /// They tell of a failure.
+    Failure,
+}
+
+/// An event that came with a count of the engine's.
+#[derive(Clone, Copy, Debug)]
+struct CountedEvent {
+    place: u32,
+    completion: u32,
+    is_token: bool,
+}
+
+/// Words that are no part of the answer.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    pub(crate) words: String,
+    pub(crate) telling: Telling,
+    /// Token events before them. What came before a token does not explain what came after it.
+    n_before: u64,
+}
 
 /// The content of a response so far.
 #[derive(Debug, Default)]
@@ -40,8 +73,8 @@ pub(crate) struct Answer {
     pub(crate) error: Option<String>,
     /// The first violation of the protocol.
     pub(crate) violation: Option<String>,
-    /// Text that is not a chunk. It explains an answer in which nothing else came.
-    pub(crate) stray: Option<String>,
+    /// The most telling words beside the answer. They explain why it did not come, or not end.
+    stray: Option<Stray>,
     pub(crate) too_large: Option<String>,
     pub(crate) oddities: Vec<Oddity>,
     /// The epoch on the engine's clock; set when the engine's own stamps are compared.
@@ -64,10 +97,8 @@ pub(crate) struct Answer {
     /// Tokens of each event. They count only while every token event came with its count.
     tokens: Vec<u32>,
     has_uncounted: bool,
-    /// The events that came with a count of all tokens so far, each with that count.
-    running_counts: Vec<(u32, u32)>,
-    /// Token events among `running_counts`.
-    n_running: u64,
+    /// The events that came with a count of the engine's, in order.
+    counts: Vec<CountedEvent>,
     /// Bytes of answer and reasoning text after each token event; kept where a tokenizer may have
     /// to count the tokens of events.
     marks: Option<Vec<(u32, u32)>>,
@@ -118,7 +149,11 @@ impl Answer {
             let (kind, n_tokens) = (known.kind, known.n_tokens);
             return self.note(kind, at, n_tokens);
         }
-        if is_end_marker(data) {
+        if let Some(data) = unwrapped(data) {
+            let oddity = Some(Oddity::FieldName);
+            return self.take_event(SseEvent { data, oddity, ..event });
+        }
+        if is_end_marker(data) || (self.finish.is_some() && is_end_word(data)) {
             if data != b"[DONE]" {
                 self.note_oddity(Oddity::EndMarker);
             }
@@ -172,19 +207,34 @@ impl Answer {
     fn take_stray(&mut self, data: &[u8], why: &str, at: Nanos) {
         let text = String::from_utf8_lossy(data);
         let text = text.trim();
-        let lower = text.to_ascii_lowercase();
-        let is_alive = ["ping", "alive", "heartbeat", "processing", "waiting"];
-        if text.is_empty() || is_alive.iter().any(|word| lower.contains(word)) {
-            self.note_oddity(Oddity::KeepAlive);
-        } else if text.starts_with(['{', '[']) {
+        let list = text.strip_prefix('[').map_or(text, str::trim_start);
+        if list.starts_with('{') {
             let words = self.excerpt(text);
             self.violate(format!("{why} in {words:?}"));
+        } else if is_alive(text) {
+            self.note_oddity(Oddity::KeepAlive);
+            self.hear(text, Telling::Alive);
         } else {
             self.note_oddity(Oddity::StrayText);
-            let words = self.excerpt(text);
-            self.stray.get_or_insert(words);
+            self.hear(text, Telling::Text);
         }
         self.note(EventKind::Other, at, None);
+    }
+
+    /// Keeps words that are no part of the answer, if they tell more than those that came before.
+    fn hear(&mut self, words: &str, telling: Telling) {
+        let is_failure = telling > Telling::Alive && names_failure(&words.to_ascii_lowercase());
+        let telling = if is_failure { Telling::Failure } else { telling };
+        let n_before = self.n_token_events;
+        let is_less = |known: &Stray| known.n_before < n_before || known.telling < telling;
+        if !words.is_empty() && self.stray.as_ref().is_none_or(is_less) {
+            self.stray = Some(Stray { words: self.excerpt(words), telling, n_before });
+        }
+    }
+
+    /// Returns the words that came where the answer, or its end, should have come.
+    pub(crate) fn stray(&self) -> Option<&Stray> {
+        self.stray.as_ref().filter(|stray| stray.n_before == self.n_token_events)
     }
 
     pub(crate) fn take_chunk(&mut self, chunk: &mut Chunk<'_>, at: Nanos) {
@@ -195,6 +245,10 @@ impl Answer {
         if let Some(error) = &chunk.error {
             let error = self.excerpt(error);
             self.error.get_or_insert(error);
+        }
+        if let Some(aside) = &chunk.aside {
+            let telling = if aside.is_message { Telling::Message } else { Telling::Alive };
+            self.hear(&aside.words, telling);
         }
         self.take_usage(chunk.usage);
         let has_text = chunk.kind().is_token();
@@ -212,6 +266,10 @@ impl Answer {
         if let Some(word) = &chunk.unknown_finish {
             self.unknown_finish = Some(self.excerpt(word));
         }
+        if let Some(completion) = chunk.usage.and_then(|usage| usage.completion) {
+            let (place, is_token) = (self.events.len() as u32, has_text && is_ours);
+            self.counts.push(CountedEvent { place, completion, is_token });
+        }
         if has_text && !is_ours {
             self.note_oddity(Oddity::ChoiceIndex);
             return self.note(EventKind::Other, at, None);
@@ -225,10 +283,6 @@ impl Answer {
             self.logprobs.extend_from_slice(&chunk.logprobs);
         }
         self.has_bad_logprobs |= chunk.has_bad_logprobs;
-        if let Some(completion) = chunk.usage.and_then(|usage| usage.completion) {
-            self.running_counts.push((self.events.len() as u32, completion));
-            self.n_running += u64::from(has_text);
-        }
         self.note(chunk.kind(), at, chunk.n_tokens);
     }
 
@@ -288,36 +342,79 @@ impl Answer {
         self.events.slacken(from, self.events.len() - from, read.slack());
     }
 
-    /// Settles, at the end, what only all events together decide.
-    pub(crate) fn settle(&mut self) {
-        if self.n_token_events > 0 && !self.has_uncounted {
-            self.events.tokens = std::mem::take(&mut self.tokens);
-        } else if self.n_token_events > 0 && self.n_running == self.n_token_events {
-            self.events.tokens = self.increments();
-        }
+    /// Settles, at the end, what only all events together decide. The answer to the request can
+    /// hold `most` tokens, those of reasoning left out.
+    pub(crate) fn settle(&mut self, most: u32, limit: u32) {
         self.finish = self.finish.take().or(self.other_finish.map(str::to_owned));
         if self.has_bad_logprobs {
             self.logprobs.clear();
         }
-        // A prompt of 0 tokens cannot be, nor can an answer of 0 tokens with text.
-        if let Some(usage) = &mut self.usage {
-            let is_denied = usage.completion == Some(0) && self.n_token_events > 0;
-            if is_denied || usage.prompt == Some(0) {
-                usage.completion = usage.completion.filter(|_| !is_denied);
-                usage.prompt = usage.prompt.filter(|n| *n > 0);
-                self.note_oddity(Oddity::Usage);
-            }
-            self.usage = self.usage.filter(|usage| *usage != Usage::default());
+        let of_tokens = || self.counts.iter().filter(|count| count.is_token);
+        let are_running = grow(of_tokens().map(|count| count.completion));
+        let is_each_counted = of_tokens().count() as u64 == self.n_token_events;
+        if self.n_token_events > 0 && !self.has_uncounted {
+            self.events.tokens = std::mem::take(&mut self.tokens);
+        } else if self.n_token_events > 0 && is_each_counted && are_running {
+            self.events.tokens = self.increments();
         }
+        let Some(told) = self.usage else { return };
+        let completion = self.total(are_running).filter(|&total| {
+            let hidden = told.reasoning.unwrap_or_default();
+            // An answer of 0 tokens with text cannot be, nor one of far more than it may hold.
+            let is_denied = total == 0 && self.n_token_events > 0;
+            !is_denied && total <= limit && total.saturating_sub(hidden) <= most
+        });
+        let prompt = told.prompt.filter(|prompt| (1..=MOST_PROMPT).contains(prompt));
+        let cached = told.cached.filter(|cached| told.prompt.is_none_or(|all| *cached <= all));
+        let usage = Usage { prompt, completion, cached, ..told };
+        // Each of these events holds a part of a token at least, and the engine counts them all.
+        let in_events = self.events.tokens.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let has_more = |n: u64| completion.is_some_and(|all| n > u64::from(all + all / 100));
+        let contradicts = has_more(in_events.saturating_sub(1));
+        if contradicts {
+            self.events.tokens.clear();
+        }
+        if usage != told || contradicts || has_more(self.n_token_events) {
+            self.note_oddity(Oddity::Usage);
+        }
+        self.usage = Some(usage).filter(|usage| *usage != Usage::default());
+    }
+
+    /// Returns the count of all tokens: one that came with the last token event or after it.
+    ///
+    /// A count that was followed by tokens is not of all of them. Nor is one with a token event
+    /// where such counts are of single events; one after them must then hold every event.
+    fn total(&self, are_running: bool) -> Option<u32> {
+        let last = self.last_token_place();
+        let (before, after) =
+            self.counts.split_at(self.counts.partition_point(|count| Some(count.place) < last));
+        let most = |counts: &[CountedEvent]| {
+            let counts = counts.iter().filter(|count| are_running || !count.is_token);
+            counts.map(|count| count.completion).max()
+        };
+        let total = most(after)?;
+        let is_whole = are_running || u64::from(total) >= self.n_token_events;
+        (is_whole && Some(total) >= most(before)).then_some(total)
+    }
+
+    fn last_token_place(&self) -> Option<u32> {
+        let mut end = self.events.len() as u32;
+        for (kind, n) in self.events.kind_runs.iter().rev() {
+            if kind.is_token() {
+                return Some(end - 1);
+            }
+            end -= n;
+        }
+        None
     }
 
     /// Returns the tokens of each event, from the counts of all tokens so far.
     fn increments(&self) -> Vec<u32> {
         let mut tokens = vec![0; self.events.len()];
         let mut so_far = 0;
-        for &(place, completion) in &self.running_counts {
-            tokens[place as usize] = completion.saturating_sub(so_far);
-            so_far = so_far.max(completion);
+        for count in &self.counts {
+            tokens[count.place as usize] = count.completion.saturating_sub(so_far);
+            so_far = so_far.max(count.completion);
         }
         tokens
     }
@@ -354,6 +451,39 @@ impl Answer {
             self.oddities.push(oddity);
         }
     }
+}
+
+/// Whether counts at token events are of all tokens so far: those of single events do not grow.
+fn grow(counts: impl Iterator<Item = u32> + Clone) -> bool {
+    let steps = || counts.clone().zip(counts.clone().skip(1));
+    let n_still = steps().filter(|(so_far, n)| n == so_far).count();
+    // A token may be split over two events, but not most of them.
+    steps().all(|(so_far, n)| so_far <= n) && 2 * n_still < counts.clone().count().max(1)
+}
+
+/// Returns what stands in data that was put into a `data:` field twice.
+fn unwrapped(data: &[u8]) -> Option<&[u8]> {
+    let inside = |data: &'_ [u8]| -> Option<usize> {
+        let blank = data.len() - data.trim_ascii_start().len();
+        data[blank..].starts_with(b"data:").then_some(blank + 5)
+    };
+    let mut inner = &data[inside(data)?..];
+    while let Some(start) = inside(inner) {
+        inner = &inner[start..];
+    }
+    Some(inner.trim_ascii_start())
+}
+
+/// Whether text keeps the connection alive: few words, and one that says so.
+fn is_alive(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let words = || lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let says_so = |word: &str| {
+        ["ping", "pong", "alive", "keepalive", "heartbeat", "processing", "waiting", "noop"]
+            .contains(&word)
+    };
+    let is_short = words().nth(4).is_none() && !names_failure(&lower);
+    is_short && (words().next().is_none() || words().any(says_so))
 }
 
 /// Returns the beginning of a text in printable form: one line, without control characters.

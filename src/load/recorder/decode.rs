@@ -1,5 +1,7 @@
 //! Decodes one response, block by block, into what its record needs.
 
+use std::borrow::Cow;
+
 use crate::load::recorder::answer::Answer;
 use crate::load::spec::Limits;
 use crate::load::transport::client::Head;
@@ -18,6 +20,8 @@ pub(crate) struct Decoding {
     form: Form,
     wants_stream: bool,
     limits: Limits,
+    /// Tokens that the request asked for; absent where it named no limit.
+    max_tokens: Option<u32>,
     /// Body of an answer that is not a stream.
     body: Vec<u8>,
     /// Bytes of the body so far, and the read that brought the last of them.
@@ -50,6 +54,7 @@ impl Decoding {
             form: Form::Unknown,
             wants_stream,
             limits,
+            max_tokens: None,
             body: Vec::new(),
             n_bytes: 0,
             last_read: None,
@@ -76,13 +81,19 @@ impl Decoding {
         if self.answer.too_large.is_some() {
             signals.note_excess(Excess::Event);
         }
-        let most = max_tokens.map_or(self.limits.tokens, |max| {
-            max.saturating_mul(2).max(self.limits.excess_tokens_floor)
-        });
-        if self.answer.n_tokens > u64::from(most) {
+        self.max_tokens = max_tokens;
+        if self.answer.n_tokens > u64::from(self.most_tokens()) {
             signals.note_excess(Excess::Tokens);
         }
         signals.note_decoded();
+    }
+
+    /// Returns how many tokens an answer to the request can hold. Engines exceed what they are asked
+    /// for by a few; an answer of twice as many is cut off, and a count of more is not believed.
+    fn most_tokens(&self) -> u32 {
+        self.max_tokens.map_or(self.limits.tokens, |max| {
+            max.saturating_mul(2).max(self.limits.excess_tokens_floor)
+        })
     }
 
     fn feed_read(&mut self, bytes: &[u8], at: Nanos) {
@@ -138,13 +149,6 @@ impl Decoding {
             // The end of the body came with the last event, and the stamp is the end's.
             self.answer.end_body(read);
         }
-        if let Some(head) = &self.head
-            && !head.content_encoding.is_empty()
-            && head.content_encoding != "identity"
-        {
-            let coding = self.answer.excerpt(&head.content_encoding);
-            self.answer.violate(format!("content-encoding {coding} was not asked for"));
-        }
         match std::mem::replace(&mut self.form, Form::Given) {
             Form::Stream(mut sse) => {
                 self.finish_stream(&mut sse);
@@ -152,12 +156,40 @@ impl Decoding {
             Form::Json if is_complete => self.finish_json(at),
             Form::ErrorBody => {
                 let text = String::from_utf8_lossy(&self.body);
-                let message = parse(&self.body).ok().and_then(|chunk| chunk.error);
+                let message = parse(&self.body).ok().and_then(|chunk| {
+                    let message = chunk.aside.filter(|aside| aside.is_message);
+                    chunk.error.map(Cow::into_owned).or(message.map(|aside| aside.words))
+                });
                 self.answer.error = Some(self.answer.excerpt(message.as_deref().unwrap_or(&text)));
             }
             Form::Json | Form::Unknown | Form::Given => {}
         }
-        self.answer.settle();
+        self.judge_coding();
+        self.answer.settle(self.most_tokens(), self.limits.tokens);
+    }
+
+    /// Judges a content coding by the body: what could be read is not coded, whatever the field
+    /// says, and a name that no coding has says nothing.
+    fn judge_coding(&mut self) {
+        let Some(head) = &self.head else { return };
+        let coding = head.content_encoding.as_str();
+        if matches!(coding, "" | "identity") {
+            return;
+        }
+        let is_read = self.answer.n_token_events > 0
+            || self.answer.finish.is_some()
+            || self.answer.error.is_some();
+        let known = ["gzip", "deflate", "br", "zstd", "compress", "lz4", "snappy", "bzip2", "xz"];
+        let is_known = coding.split(',').any(|part| {
+            let part = part.trim();
+            known.contains(&part.strip_prefix("x-").unwrap_or(part))
+        });
+        if is_read || !is_known {
+            self.answer.note_oddity(Oddity::ContentType);
+        } else {
+            let coding = self.answer.excerpt(coding);
+            self.answer.violation = Some(format!("content-encoding {coding} was not asked for"));
+        }
     }
 
     fn finish_stream(&mut self, sse: &mut SseDecoder) {

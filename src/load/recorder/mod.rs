@@ -191,7 +191,7 @@ impl<'a> Recorder<'a> {
             status: head.map(|head| head.status),
             stamps: timing.stamps,
             usage: answer.usage,
-            finish: answer.finish,
+            finish: answer.finish.or(answer.unknown_finish),
             max_tokens: timing.max_tokens,
             output_tokens_counted,
             prompt_tokens_counted: None,

@@ -1,7 +1,7 @@
 //! Decides how a request ended. Each request gets one outcome, and a failure never counts as
 //! success.
 
-use crate::load::recorder::answer::{Answer, excerpt};
+use crate::load::recorder::answer::{Answer, Telling, excerpt};
 use crate::load::transport::client::{Deadline, Ending, Head};
 use crate::record::request::{Oddity, Outcome, RequestError};
 
@@ -116,10 +116,14 @@ fn judge_answer(
     let is_done = answer.done_at.is_some();
     let is_counted = answer.usage.is_some_and(|usage| usage.completion > Some(0));
     if answer.n_token_events == 0 {
-        return Err(if answer.finish.is_some() || is_counted {
-            RequestError::Empty
-        } else {
-            without_an_end(answer)
+        let has_ended = answer.finish.is_some() || is_counted;
+        return Err(match answer.stray().filter(|stray| stray.telling >= Telling::Text) {
+            // Tokens may stand in what could not be read.
+            Some(stray) if has_ended => {
+                RequestError::Protocol(format!("no token, but {:?}", stray.words))
+            }
+            None if has_ended => RequestError::Empty,
+            _ => without_an_end(answer),
         });
     }
     if answer.finish.is_none() {
@@ -131,7 +135,9 @@ fn judge_answer(
             };
             return Err(RequestError::Truncated(with_stray(what, answer)));
         }
-        answer.note_oddity(Oddity::NoFinish);
+        if answer.unknown_finish.is_none() {
+            answer.note_oddity(Oddity::NoFinish);
+        }
     }
     if asked.stream && !asked.no_done && !is_done {
         answer.note_oddity(Oddity::NoDone);
@@ -141,9 +147,10 @@ fn judge_answer(
 
 /// Returns the failure of an answer that the engine never declared ended.
 fn without_an_end(answer: &Answer) -> RequestError {
-    let what = match (&answer.stray, answer.done_at, answer.events.is_empty()) {
+    let what = match (answer.stray(), answer.done_at, answer.events.is_empty()) {
         (Some(stray), ..) => {
-            return RequestError::Protocol(format!("neither token nor finish reason in {stray:?}"));
+            let words = &stray.words;
+            return RequestError::Protocol(format!("neither token nor finish reason in {words:?}"));
         }
         (None, Some(_), _) => "[DONE] without a token, a finish reason or a count",
         (None, None, false) => "neither token, finish reason nor [DONE]",
@@ -153,8 +160,8 @@ fn without_an_end(answer: &Answer) -> RequestError {
 }
 
 fn with_stray(what: String, answer: &Answer) -> String {
-    match &answer.stray {
-        Some(stray) => format!("{what}, but {stray:?}"),
+    match answer.stray().filter(|stray| stray.telling > Telling::Alive) {
+        Some(stray) => format!("{what}, but {:?}", stray.words),
         None => what,
     }
 }

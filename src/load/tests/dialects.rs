@@ -27,22 +27,24 @@ struct Read {
     logprobs: Vec<f32>,
     oddities: Vec<Oddity>,
     stamps: Vec<u64>,
+    tokens: Vec<u32>,
 }
 
 /// Reads a body in pieces, the `i`th of which came at `i + 1`.
 fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
+    let (content_type, content_encoding) = (content_type.to_owned(), String::new());
+    let head = Head { status: 200, content_type, content_encoding, location: String::new() };
+    read_response(stream, None, head, pieces)
+}
+
+fn read_response(stream: bool, max_tokens: Option<u32>, head: Head, pieces: &[&[u8]]) -> Read {
     let mut decoding = Decoding::new(stream, true, false, Limits::default());
-    decoding.head = Some(Head {
-        status: 200,
-        content_type: content_type.to_owned(),
-        content_encoding: String::new(),
-        location: String::new(),
-    });
+    decoding.head = Some(head);
     for (i, piece) in pieces.iter().enumerate() {
         let mut block = Block::default();
         let at = Nanos(i as u64 + 1);
         block.push(piece, Stamp { at, since: at, source: StampSource::Kernel });
-        decoding.feed(&block, None, &Signals::default());
+        decoding.feed(&block, max_tokens, &Signals::default());
     }
     decoding.finish(Nanos(pieces.len() as u64 + 1), true);
     let head = decoding.head.clone();
@@ -58,6 +60,7 @@ fn read_pieces(stream: bool, content_type: &str, pieces: &[&[u8]]) -> Read {
         logprobs: answer.logprobs,
         oddities: answer.oddities,
         stamps: answer.events.iter().map(|(at, _)| at.0).collect(),
+        tokens: answer.events.tokens,
     }
 }
 
@@ -128,6 +131,12 @@ fn every_spelling_of_the_end_marker_ends_the_stream() {
     {
         ok(&GOOD.replace("[DONE]", end), "4", &[Oddity::EndMarker]);
     }
+    for end in ["[END]", "<EOS>", "[FINISHED]"] {
+        ok(&GOOD.replace("[DONE]", end), "4", &[Oddity::EndMarker]);
+        // Before a finish reason it is a word as any other.
+        ok(&format!("data: {end}\n\n{GOOD}"), "4", &[Oddity::StrayText]);
+    }
+    ok(&GOOD.replace("[DONE]", "[DO"), "4", &[Oddity::StrayText, Oddity::NoDone]);
     ok(&GOOD.replace("data: [DONE]", "data:[DONE]"), "4", &[]);
     ok(&GOOD.replace("data: [DONE]", "[DONE]"), "4", &[Oddity::Unframed]);
     ok(GOOD.trim_end(), "4", &[]);
@@ -148,7 +157,14 @@ fn keep_alives_in_any_form_do_no_harm() {
         ("data: [keep-alive]\n\n", &[Oddity::KeepAlive]),
         ("data: \"heartbeat\"\n\n", &[Oddity::KeepAlive]),
         ("data: OPENROUTER PROCESSING\n\n", &[Oddity::KeepAlive]),
+        ("data: [NOOP]\n\n", &[Oddity::KeepAlive]),
+        ("data: .\n\n", &[Oddity::KeepAlive]),
+        ("data: {\"code\":102,\"message\":\"processing\"}\n\n", &[Oddity::KeepAlive]),
+        ("data: {\"detail\":\"position 3 in queue\"}\n\n", &[Oddity::KeepAlive]),
         ("ping\n\n", &[Oddity::Unframed, Oddity::KeepAlive]),
+        ("error: null\n\n", &[Oddity::Unframed, Oddity::KeepAlive]),
+        ("error:\n\n", &[Oddity::Unframed, Oddity::KeepAlive]),
+        ("x-error-count: 0\n", &[Oddity::Unframed, Oddity::KeepAlive]),
     ] {
         ok(&(alive.to_owned() + GOOD), "4", oddities);
         let (token, end) = GOOD.split_once("\n\n").unwrap();
@@ -164,6 +180,10 @@ fn text_is_read_in_whatever_form_it_comes() {
     content("4", "4", &[Oddity::TextForm]);
     content("-4.5", "-4.5", &[Oddity::TextForm]);
     content(r#""4","role":null,"tool_calls":null,"refusal":3"#, "4", &[]);
+    content(r#"null,"refusal":"no""#, "no", &[]);
+    let found =
+        ok(&GOOD.replace("\"content\":\"4\"", "\"content\":\"4\",\"thinking\":\"hm\""), "4", &[]);
+    assert_eq!(found.reasoning, "hm");
     let nulls = GOOD.replace("\"4\"", "null");
     assert_eq!(read(&nulls).outcome, Outcome::Error(RequestError::Empty));
     let thinking = r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"4"}]"#;
@@ -176,7 +196,8 @@ fn halves_of_surrogate_pairs_are_joined_or_replaced() {
     content(r#""4\ud83d""#, "4\u{fffd}", &[Oddity::Surrogate]);
     content(r#""\ude004""#, "\u{fffd}4", &[Oddity::Surrogate]);
     let two = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\ud83d\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ude00\"}}]}\n\n";
-    ok(&(two.to_owned() + GOOD), "a\u{1f600}4", &[Oddity::Surrogate]);
+    let three = GOOD.replace("\"completion_tokens\":2", "\"completion_tokens\":3");
+    ok(&(two.to_owned() + &three), "a\u{1f600}4", &[Oddity::Surrogate]);
     content("\"4\u{1}\"", "4\u{1}", &[Oddity::Json]);
     let body = GOOD.replace("\"4\"", "\"4?\"").replace('?', "\u{0}");
     let raw: Vec<u8> = body.bytes().map(|byte| if byte == 0 { 0xff } else { byte }).collect();
@@ -223,6 +244,8 @@ fn the_only_choice_is_read_whatever_its_index() {
     let (token, end) = GOOD.split_once("\n\n").unwrap();
     let found = ok(&format!("{token}\n\n{other}{end}"), "4", &[Oddity::ChoiceIndex]);
     assert_eq!(found.finish.as_deref(), Some("stop"));
+    let both = GOOD.replace("\"4\"}}", "\"4\"}},{\"index\":1,\"delta\":{\"content\":\"no\"}}");
+    ok(&both, "4", &[Oddity::ChoiceIndex]);
     let one = GOOD.replace("[{\"index\"", "{\"index\"").replace("\"}}]}", "\"}}}");
     ok(&one.replace("\"stop\"}]", "\"stop\"}"), "4", &[Oddity::Field]);
 }
@@ -279,6 +302,115 @@ fn a_later_and_emptier_usage_takes_nothing_away() {
     assert_eq!(read(&in_choice).usage, Some(usage(9, 2)));
 }
 
+/// Returns what is read of a stream of 20 tokens, each with fields of its own, and of its end.
+fn twenty(fields: impl Fn(usize) -> String, end: &str) -> Read {
+    let token = |i| {
+        let delta = "\"delta\":{\"content\":\"a\"}";
+        format!("data: {{\"choices\":[{{\"index\":0,{delta}}}]{}}}\n\n", fields(i))
+    };
+    let tokens: String = (0..20).map(token).collect();
+    let stop = "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]";
+    let found = read(&format!("{tokens}data: {{{stop}{end}}}\n\ndata: [DONE]\n\n"));
+    assert_eq!(found.outcome, Outcome::Ok);
+    found
+}
+
+fn count(completion: usize) -> String {
+    format!(",\"usage\":{{\"prompt_tokens\":9,\"completion_tokens\":{completion}}}")
+}
+
+#[test]
+fn a_count_that_tokens_followed_is_not_of_all_tokens() {
+    let none = String::new;
+    let check = |found: &Read, completion: Option<u32>, oddities: &[Oddity]| {
+        let told = (found.usage.unwrap().completion, &found.oddities[..]);
+        assert_eq!(told, (completion, oddities), "{found:?}");
+    };
+    let odd = &[Oddity::Usage][..];
+    check(&twenty(|_| count(1), ""), None, odd);
+    check(&twenty(|_| count(1), &count(1)), None, odd);
+    check(&twenty(|i| count(1 + i % 2), &count(0)), None, odd);
+    check(&twenty(|i| if i == 0 { count(1) } else { none() }, ""), None, odd);
+    check(&twenty(|i| if i < 10 { count(i + 1) } else { none() }, ""), None, odd);
+    check(&twenty(|i| count(i + 1), &count(5)), Some(20), odd);
+    // Counts of single events are followed by one of all.
+    check(&twenty(|_| count(1), &count(20)), Some(20), &[]);
+    check(&twenty(|i| count(i + 1), ""), Some(20), &[]);
+    check(&twenty(|_| none(), &count(21)), Some(21), &[]);
+    // Text was cut in parts, or the count is wrong: it is told.
+    check(&twenty(|_| none(), &count(7)), Some(7), odd);
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}],\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}\n\n";
+    let found = read(&(role.to_owned() + &GOOD.replace(",\"completion_tokens\":2", "")));
+    assert_eq!(found.usage, Some(usage(9, None)));
+}
+
+#[test]
+fn tokens_of_events_that_contradict_the_count_are_dropped() {
+    let with_ids = |in_first: usize, end: &str| {
+        let ids = move |i| vec!["1"; if i == 0 { in_first } else { 1 }].join(",");
+        let token = |i| {
+            let ids = ids(i);
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"text\":\"a\",\"token_ids\":[{ids}]}}]}}\n\n"
+            )
+        };
+        let tokens: String = (0..20).map(token).collect();
+        read(&(tokens + &GOOD.replace("\"content\":\"4\"", "").replace(&count(2), end)))
+    };
+    let found = with_ids(10, &count(20));
+    assert_eq!((found.tokens, found.oddities), (vec![], vec![Oddity::Usage]));
+    let found = with_ids(1, &count(21));
+    assert_eq!((found.tokens[..20].to_vec(), found.oddities), (vec![1; 20], vec![]));
+    assert_eq!(with_ids(10, "").tokens[0], 10);
+}
+
+#[test]
+fn a_count_far_above_what_was_asked_for_is_not_believed() {
+    let check = |max_tokens: u32, counts: &str, expected: Usage| {
+        let body = GOOD.replace("\"completion_tokens\":2", counts);
+        let (content_type, content_encoding) = ("text/event-stream".to_owned(), String::new());
+        let head = Head { status: 200, content_type, content_encoding, location: String::new() };
+        let found = read_response(true, Some(max_tokens), head, &[body.as_bytes()]);
+        assert_eq!((found.outcome, found.usage), (Outcome::Ok, Some(expected)), "{counts}");
+        assert_eq!(found.oddities.contains(&Oddity::Usage), expected.completion.is_none());
+    };
+    check(32, "\"completion_tokens\":4294967295", usage(9, None));
+    check(32, "\"completion_tokens\":257", usage(9, None));
+    check(32, "\"completion_tokens\":34", usage(9, 34));
+    check(200, "\"completion_tokens\":401", usage(9, None));
+    // Hidden tokens of reasoning may not be in what was asked for.
+    let hidden = r#""completion_tokens":900,"completion_tokens_details":{"reasoning_tokens":870}"#;
+    check(32, hidden, Usage { reasoning: Some(870), ..usage(9, 900) });
+    let prompt = r#""completion_tokens":2,"prompt_tokens":4294967295"#;
+    let found = read(&GOOD.replace(r#""prompt_tokens":9,"completion_tokens":2"#, prompt));
+    assert_eq!((found.usage, found.oddities), (Some(usage(None, 2)), vec![Oddity::Usage]));
+}
+
+#[test]
+fn a_content_coding_is_judged_by_the_body() {
+    let read = |coding: &str, body: &[u8]| {
+        let (content_type, content_encoding) = ("text/event-stream".to_owned(), coding.to_owned());
+        let head = Head { status: 200, content_type, content_encoding, location: String::new() };
+        let found = read_response(true, None, head, &[body]);
+        (found.outcome, found.oddities)
+    };
+    for coding in ["none", "utf-8", "gzip"] {
+        let odd = vec![Oddity::ContentType];
+        assert_eq!(read(coding, GOOD.as_bytes()), (Outcome::Ok, odd), "{coding}");
+    }
+    let unread = Outcome::Error(RequestError::Protocol(
+        "content-encoding gzip was not asked for".to_owned(),
+    ));
+    assert_eq!(read("gzip", b"\x1f\x8b\x08\x00{\n\n").0, unread);
+}
+
+#[test]
+fn events_that_were_framed_twice_are_read() {
+    let twice = GOOD.replace("data: ", "data: data: ");
+    ok(&twice, "4", &[Oddity::FieldName]);
+    ok(&twice.replace("data: data: ", "data: data:data: "), "4", &[Oddity::FieldName]);
+}
+
 #[test]
 fn a_finish_reason_outside_the_vocabulary_is_none() {
     let (token, _) = GOOD.split_once("\n\n").unwrap();
@@ -297,7 +429,7 @@ fn a_finish_reason_outside_the_vocabulary_is_none() {
     // Counted tokens with an orderly end prove success too.
     ok(&GOOD.replace("\"stop\"", "null"), "4", &[Oddity::NoFinish]);
     let unknown = GOOD.replace("\"stop\"", "\"why\"");
-    ok(&unknown, "4", &[Oddity::FinishReason, Oddity::NoFinish]);
+    ok(&unknown, "4", &[Oddity::FinishReason]);
     let cut = unknown.replace("data: [DONE]\n\n", "");
     let what = "finish reason \"why\" is not known".to_owned();
     assert_eq!(read(&cut).outcome, Outcome::Error(RequestError::Truncated(what)));
@@ -322,6 +454,9 @@ fn an_error_is_heard_in_whatever_form_it_comes() {
         "data: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"it is full\"}}\n\n",
         "data: {\"code\":503,\"message\":\"it is full\"}\n\n",
         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"message\":\"it is full\"}}]}\n\n",
+        "data: {\"choices\":[],\"code\":500,\"message\":\"it is full\"}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"error\":{\"message\":\"it is full\"}}}]}\n\n",
+        "data: {\"success\":false,\"message\":\"it is full\"}\n\n",
         "{\"error\":{\"message\":\"it is full\"}}",
         "{\n  \"error\": {\n    \"message\": \"it is full\"\n  }\n}\n",
     ] {
@@ -336,7 +471,16 @@ fn an_error_is_heard_in_whatever_form_it_comes() {
 
 #[test]
 fn an_empty_error_member_is_no_error() {
-    for empty in ["null", "{}", "\"\"", "[]", "false", "{\"message\":\"\",\"code\":null}"] {
+    for empty in [
+        "null",
+        "{}",
+        "\"\"",
+        "\"None\"",
+        "[]",
+        "false",
+        "{\"message\":\"\",\"code\":null}",
+        "{\"code\":0,\"message\":\"success\"}",
+    ] {
         let error = format!("{{\"error\":{empty},\"choices\"");
         ok(&GOOD.replace("{\"choices\"", &error), "4", &[]);
     }
@@ -353,6 +497,25 @@ fn text_without_a_frame_is_told_where_nothing_else_came() {
     let (token, _) = GOOD.split_once("\n\n").unwrap();
     assert!(told(&format!("{token}\n\nInternal Server Error")).contains("Internal Server Error"));
     assert!(told(&format!("{token}\n\ndata: oops\n\n")).contains("oops"));
+    for (error, words) in [
+        ("data: Error while processing request: no memory", "no memory"),
+        ("data: engine stopping: worker died", "worker died"),
+        ("Traceback: mapping failed in kernel 7", "kernel 7"),
+        ("data: {\"detail\":\"it died\"}", "it died"),
+        ("data: [NOOP]\n\ndata: no network", "no network"),
+        ("data: it died\n\ndata: [NOOP]", "it died"),
+    ] {
+        assert!(told(&format!("{error}\n\n")).contains(words), "{error}");
+        assert!(told(&format!("{token}\n\n{error}\n\n")).contains(words), "{error}");
+        let done = told(&format!("{token}\n\n{error}\n\ndata: [DONE]\n\n"));
+        assert!(done.contains(words), "{error}");
+    }
+    // What came before a token does not explain what is missing after it.
+    let cut = told(&format!("data: please wait a little\n\n{token}\n\n"));
+    assert_eq!(cut, "no finish reason");
+    assert!(told("{\"id\":\"job-7\",\"status\":\"queued\"}").contains("job-7"));
+    // Tokens that could not be read are no empty answer.
+    assert!(told(&GOOD.replacen("data: {", "data: ?{", 1)).contains("no token, but"));
     ok(&format!("hello\n\n{GOOD}"), "4", &[Oddity::Unframed, Oddity::StrayText]);
     // JSON lines are also read as a stream.
     let lines = GOOD.replace("data: ", "");

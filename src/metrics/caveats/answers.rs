@@ -3,6 +3,7 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted};
 use crate::metrics::summary::Caveat;
+use crate::record::request::Oddity;
 
 pub(super) fn truncated(case: &Case<'_>) -> Option<Caveat> {
     let n = case.evidence.n_truncated;
@@ -60,8 +61,14 @@ pub(super) fn odd_streams(case: &Case<'_>) -> Option<Caveat> {
     (n > 0).then(|| {
         let mut kinds: Vec<_> = case.evidence.oddities.iter().collect();
         kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+        let words: Vec<String> =
+            case.evidence.finish_words.iter().map(|word| format!("{word:?}")).collect();
+        let said = |kind: &Oddity| match kind {
+            Oddity::FinishReason if !words.is_empty() => format!(" ({})", words.join(", ")),
+            _ => String::new(),
+        };
         let told: Vec<String> =
-            kinds.iter().map(|(kind, n)| format!("{n} {}", kind.told())).collect();
+            kinds.iter().map(|(kind, n)| format!("{n} {}{}", kind.told(), said(kind))).collect();
         let scheduled = case.counts.scheduled;
         let what = format!("{n} of {scheduled} answers were odd: {}", told.join(", "));
         let advice = "They were read leniently; see `oddities` in the request records.";
