@@ -96,7 +96,9 @@ impl<'a> Gathered<'a> {
         if let (true, Some(fields)) = (self.columns.is_empty(), row.fields.as_object()) {
             self.columns = fields.keys().cloned().collect();
             self.roles = reading.roles(row);
-            self.layout = layout(fields);
+            let lacks = [RowKind::NoColumn, RowKind::Template, RowKind::NoTime];
+            let is_lacking = picked.as_ref().is_err_and(|problem| lacks.contains(&problem.kind));
+            self.layout = layout(fields, is_lacking);
         }
         let mut candidate = match picked? {
             Picked::Candidate(candidate) => candidate,
@@ -380,13 +382,14 @@ fn put_block_size(rows: &mut [Sample], size: u32) -> bool {
 }
 
 /// Says how to make rows of an object that is all of them: a list inside it, or a value of all rows
-/// in each column.
-fn layout(fields: &serde_json::Map<String, Value>) -> Option<String> {
+/// in each column. What it lacks of a row may be in that list.
+fn layout(fields: &serde_json::Map<String, Value>, is_lacking: bool) -> Option<String> {
     // Messages of one conversation are no rows.
     let is_rows = |value: &Value| {
         value.get(0).is_some_and(|first| first.is_object() && !turns::is_message(first))
     };
-    if let Some((name, _)) = fields.iter().find(|(_, value)| is_rows(value)) {
+    let inside = fields.iter().find(|(_, value)| is_lacking && is_rows(value));
+    if let Some((name, _)) = inside {
         return Some(format!(
             "the rows are those of its list `{name}`: write them one per line, `jq -c '.{name}[]' FILE`"
         ));

@@ -23,6 +23,9 @@ pub(super) struct Csv {
     failed: bool,
 }
 
+/// Lines of one field that cannot all look like rows by chance.
+const MANY_LINES: u64 = 100;
+
 /// What other tools put between columns.
 const OTHERS: [(char, &str); 3] = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
 
@@ -65,21 +68,48 @@ impl Csv {
     /// Returns why the row that was just read is none: a quote that takes in the rows behind it.
     fn open_quote(&mut self) -> Option<BadRow> {
         let end = self.reader.position().byte();
-        let StrayQuote { line, n_lines, is_closed, .. } =
-            self.seen.borrow_mut().stray_before(end)?;
-        let message = if is_closed {
-            format!(
-                "the quote that begins a field here is closed {n_lines} lines on, in the middle of \
-                 a field: it may not be meant to be open"
-            )
-        } else {
-            format!("the quote that begins a field here is never closed; {n_lines} lines follow")
+        let stray = self.seen.borrow_mut().stray_before(end);
+        let (line, n_lines, how) = match stray {
+            Some(StrayQuote { line, n_lines, is_closed: true, .. }) => {
+                let how = format!("is closed {n_lines} lines on, in the middle of a field");
+                (line, n_lines, format!("{how}: it may not be meant to be open"))
+            }
+            Some(StrayQuote { line, n_lines, is_closed: false, .. }) => {
+                (line, n_lines, format!("is never closed; {n_lines} lines follow"))
+            }
+            None => {
+                let n_lines = self.lines_like_rows()?;
+                let how = format!("takes in {n_lines} lines that all look like rows");
+                (self.record.position()?.line(), n_lines, how)
+            }
         };
+        let message = format!("the quote that begins a field here {how}");
         let help = "a quote within a field is written twice, and the field stands in quotes; each \
                     line that the quote takes in counts as a bad row";
         let error = DataError::new(&self.file, message, help).at(Place::Line(line));
         self.swallowed = Some((error.clone(), n_lines));
         Some(BadRow { error, can_go_on: true })
+    }
+
+    /// Returns the lines behind the first one of a field that are as many as no prompt would have, and
+    /// have as many separators each as rows do.
+    fn lines_like_rows(&self) -> Option<u64> {
+        let n_separators = self.header.len().saturating_sub(1);
+        let begins = self.record.position()?.line();
+        if n_separators == 0 || self.reader.position().line() < begins + MANY_LINES {
+            return None;
+        }
+        let n_lines = |field: &[u8]| {
+            let mut lines = field.split(|byte| *byte == b'\n');
+            // The first one begins, and the last one ends, with the field.
+            lines.next();
+            lines.next_back();
+            let looks_like_row =
+                |line: &[u8]| line.iter().filter(|byte| **byte == b',').count() == n_separators;
+            lines.try_fold(1, |n, line| looks_like_row(line).then_some(n + 1))
+        };
+        let n_lines = self.record.iter().filter_map(n_lines).max();
+        n_lines.filter(|n_lines| *n_lines >= MANY_LINES)
     }
 
     fn error(&mut self, error: &csv::Error) -> BadRow {
@@ -134,6 +164,7 @@ impl Iterator for Csv {
         self.record = record;
         let stray = self.open_quote();
         match read {
+            Err(error) if matches!(error.kind(), ErrorKind::Io(_)) => Some(Err(self.error(&error))),
             Ok(true) | Err(_) if stray.is_some() => stray.map(Err),
             Ok(false) => None,
             Ok(true) => Some(self.row()),
@@ -246,7 +277,9 @@ impl Seen {
     /// Takes out the first stray quote of the rows up to a byte of the file.
     fn stray_before(&mut self, end: u64) -> Option<StrayQuote> {
         let mut first = None;
-        while let Some(stray) = self.strays.front().filter(|stray| stray.end <= end) {
+        // What is never closed is read up to the end of the file, and belongs to the last row.
+        let is_before = |stray: &&StrayQuote| !stray.is_closed || stray.end <= end;
+        while let Some(stray) = self.strays.front().filter(is_before) {
             first.get_or_insert(*stray);
             self.strays.pop_front();
         }

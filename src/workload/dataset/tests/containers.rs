@@ -126,6 +126,8 @@ fn an_object_that_is_all_rows_says_how_to_make_rows_of_it() {
         let help = help(by_column);
         assert!(help.contains("orient=\"records\""), "{help}");
     }
+    let bad_prompt = help(br#"{"prompt": "", "tools": [{"name": "f"}]}"#);
+    assert!(bad_prompt.contains("`columns` in the scenario"), "{bad_prompt}");
     let plan = DatasetPlan {
         columns: [("messages".to_owned(), "messages".to_owned())].into(),
         ..plan.clone()

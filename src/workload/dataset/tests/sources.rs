@@ -243,6 +243,11 @@ fn rows_that_an_open_quote_takes_in_are_bad_rows() {
          of a field: it may not be meant to be open; 491 of 1000 rows cannot be used (49.1 %, \
          `max-bad-rows` allows 1 %): 491 not readable",
     );
+    // The quote of inches closes it where fields end.
+    let inches = file(&[(10, "\"q10,10"), (500, "q500,5\"")]);
+    let error = read(&skipping, "x.csv", inches.as_bytes()).unwrap_err();
+    let expected = "line 12: the quote that begins a field here takes in 490 lines that all look";
+    assert!(error.to_string().contains(expected), "{error}");
     // A file that was cut in its last row lacks that row alone.
     let cut = read(&skipping, "x.csv", file(&[(999, "\"q999,9")]).as_bytes()).unwrap();
     assert_eq!((cut.n_samples, cut.left_out[0].1), (999, 1));
