@@ -685,6 +685,7 @@ mod tests {
         }
         check("It is 5x faster.", Ok("5"));
         check("It is 5 m.", Ok("5"));
+        check("It is at max 5.", Ok("5"));
         check("It is 90^\\circ", Ok("90"));
     }
 

@@ -34,7 +34,7 @@ const AND: [&str; 6] = ["and", "or", "und", "oder", "et", "ou"];
 /// # Errors
 /// Why it is none.
 pub(in crate::score) fn one(text: &str, front: Front) -> Result<Number, Flaw> {
-    let text = in_place(text.trim().trim_matches(['"', '“', '”']));
+    let text = in_place(text.trim().trim_matches(['"', '\'', '“', '”']));
     let tokens = scan(&text);
     tokens.first().ok_or(Flaw::Missing)?;
     if tokens.windows(2).any(|pair| separates(&text[pair[0].end..pair[1].start])) {
@@ -47,7 +47,7 @@ pub(in crate::score) fn one(text: &str, front: Front) -> Result<Number, Flaw> {
         match (inside.next(), inside.next()) {
             (Some(token), None)
                 if token.is_clean
-                    && is_front(&text[from..token.start], front)
+                    && is_front(&text[from..begin(&text, token.start)], front)
                     && is_behind(&text[token.end..to]) =>
             {
                 Ok(token.number.clone())
@@ -88,6 +88,12 @@ fn is_open(text: &[char]) -> bool {
     let has_sign = text.iter().any(|c| "+-*/^·×<>".contains(*c));
     let is_factor = |at: usize| before(at).is_some_and(char::is_ascii_digit);
     (0..text.len()).any(|at| is_variable(at) && (has_sign || is_factor(at)))
+}
+
+/// Returns where a number begins with the country of its dollar: `A$18`, `HK$18`.
+fn begin(text: &[char], start: usize) -> usize {
+    let n = text[..start].iter().rev().take_while(|c| c.is_ascii_uppercase()).count();
+    if n <= 2 && scan::is_symbol(text[start]) { start - n } else { start }
 }
 
 fn is_space(c: char) -> bool {
@@ -267,6 +273,8 @@ mod tests {
         check("5^{th}", "5");
         check("5个", "5");
         check("18 dollars a day", "18");
+        check("A$18", "18");
+        check("HK$18", "18");
     }
 
     #[test]

@@ -295,7 +295,12 @@ fn is_operand(text: &[char], start: usize) -> bool {
     match text[end - n..start] {
         ['b'..='z', '('] => true,
         [] => false,
-        _ => FUNCTIONS.contains(&text[end - n..end].iter().collect::<String>().as_str()),
+        _ => {
+            let word: String = text[end - n..end].iter().collect();
+            // "at max 5" takes none of a number.
+            let is_sure = text[end..start].contains(&'(') || !matches!(&*word, "max" | "min");
+            is_sure && FUNCTIONS.contains(&word.as_str())
+        }
     }
 }
 
