@@ -100,6 +100,11 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
                 "Give the data set a tokenizer; look for a count that is not of the whole answer, \
                  or a proxy that cuts tokens in parts.",
             )
+        } else if case.evidence.output_counts.divergence().is_some() {
+            (
+                "the tokenizer's tokens of chunks do not add up to the engine's count",
+                "Check that the tokenizer is the model's.",
+            )
         } else {
             (
                 "nobody says how many tokens the first chunk holds",
