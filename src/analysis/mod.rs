@@ -11,5 +11,5 @@ pub(crate) mod subject;
 mod golds;
 pub(crate) mod records;
 mod references;
-mod reused;
+mod reused_cells;
 mod series;

@@ -10,7 +10,7 @@ use crate::analysis::golds::RunGolds;
 use crate::analysis::input::{CellSeries, EngineStart, RunFacts, RunSeries, engine_starts};
 use crate::analysis::records::{complete_trials, corrupt, exchanges};
 use crate::analysis::references::reference_comparisons;
-use crate::analysis::reused;
+use crate::analysis::reused_cells;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::accumulate::CellAccumulator;
@@ -107,7 +107,7 @@ impl RunAnalysis {
             cell.beside = beside.remove(&cell.id).unwrap_or_default();
         }
         let mut caveats = run_caveats(&events);
-        caveats.extend(reused::caveats(&events, &plan));
+        caveats.extend(reused_cells::caveats(&events, &plan));
         let mut summary = summary(&plan, is_complete(&events), cells, &facts(&events), caveats);
         summary.wall_time = wall_time(&events, &times);
         let planned = plan.cells_by_name();

@@ -12,7 +12,7 @@ use crate::cli::today::today;
 use crate::cli::{run, scenario_file};
 use crate::datasets::cache::DatasetCache;
 use crate::record::environment::Calibration;
-use crate::report::view::instrument;
+use crate::report::view::client_overhead;
 use crate::store::calibration;
 
 /// Loads in which requests follow answers.
@@ -59,6 +59,6 @@ fn of(analysis: &RunAnalysis) -> Calibration {
         kernel: environment.kernel,
         cpu: environment.cpu,
         n_cpus: environment.n_cpus,
-        rows: analysis.summary.cells.iter().map(instrument::row).collect(),
+        rows: analysis.summary.cells.iter().map(client_overhead::row).collect(),
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::args::{CheckArgs, Colour};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::scenario_file::{self, Examined};
-use crate::cli::{check_data, check_paths, check_samples, output, side_by_side};
+use crate::cli::{check_data, check_paths, output, side_by_side, too_few_requests};
 
 /// Checks several scenarios; one bad file does not hide the mistakes of the next.
 pub(crate) fn check(args: &CheckArgs, colour: Colour) -> Result<Exit, Failure> {
@@ -48,7 +48,7 @@ fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, usize, Vec<Stri
     let has_errors = examined.found.has_errors();
     let data = check_data::look(&examined.scenario, expanded, path, has_errors);
     seen.extend(data.found);
-    seen.extend(check_samples::look(&examined.scenario, &expanded.plan));
+    seen.extend(too_few_requests::look(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();
     let beside = side_by_side::lines(&expanded.plan);

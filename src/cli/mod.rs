@@ -12,7 +12,6 @@ mod calibrate;
 mod check;
 mod check_data;
 mod check_paths;
-mod check_samples;
 mod compare;
 mod data;
 mod data_seen;
@@ -56,6 +55,7 @@ mod slurm;
 #[cfg(test)]
 mod tests;
 mod today;
+mod too_few_requests;
 mod typed;
 mod until;
 mod verify;
@@ -182,7 +182,7 @@ fn print(text: &str) -> Result<Exit, Failure> {
 fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&args.scenario)?;
     let loaded = &mut planned.loaded;
-    let seen = check_samples::look(&loaded.scenario, &planned.plan);
+    let seen = too_few_requests::look(&loaded.scenario, &planned.plan);
     loaded.scenario.add(seen, &mut loaded.warnings);
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&loaded.warnings, on_stderr) {

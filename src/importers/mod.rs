@@ -199,7 +199,9 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
     if measurements.is_empty() {
         return Err(ImportError::Lacks { tool, why: tool.lacks().to_owned() });
     }
-    measurements.iter_mut().for_each(|it| name.clone_into(&mut it.file));
+    for measurement in &mut measurements {
+        name.clone_into(&mut measurement.file);
+    }
     Ok(ResultFile { tool, measurements })
 }
 

@@ -153,14 +153,7 @@ mod tests {
             lags: Lags { send_p99_ms: Some(41.0), wake_p99_ms: Some(4.2), ..Lags::default() },
             client_cpu_max: Some(0.85),
             foreign_cpu_max: Some(0.3),
-            busy_programs: (
-                vec![ProgramRecord {
-                    pid: 123,
-                    name: "python3".to_owned(),
-                    cpu: Nanos::from_millis(5_400),
-                }],
-                Nanos::from_secs(9),
-            ),
+            busy_programs: (vec![busy_program()], Nanos::from_secs(9)),
             hidden_engine: Some("it belongs to another user".to_owned()),
             recorder_stalls: 3,
             stalls: Stalls {
@@ -247,6 +240,11 @@ mod tests {
             wake_gap_max: Nanos::from_secs(5),
             ..Evidence::default()
         }
+    }
+
+    fn busy_program() -> ProgramRecord {
+        let (name, cpu) = ("python3".to_owned(), Nanos::from_millis(5_400));
+        ProgramRecord { pid: 123, name, cpu }
     }
 
     /// Returns a queue that only grew, and the begin and the end of its phase.

@@ -88,7 +88,7 @@ pub(crate) enum PrepareError {
         /// Name of the data set in the scenario.
         dataset: String,
         /// Which rows.
-        source: GoldError,
+        source: Box<GoldError>,
     },
     /// Requests cannot be made from it.
     #[error("cell {cell}: {source}")]
@@ -308,7 +308,7 @@ fn check_golds(
     scorer.golds(golds.iter()).map(drop).map_err(|source| PrepareError::Gold {
         score: score.to_owned(),
         dataset: dataset.to_owned(),
-        source,
+        source: Box::new(source),
     })
 }
 

@@ -187,7 +187,7 @@ pub(super) fn asked(
             }
             match turn {
                 Prompt::Text(text) => {
-                    messages.push(Message::new("user", format!("{prefix}{text}")))
+                    messages.push(Message::new("user", format!("{prefix}{text}")));
                 }
                 Prompt::Messages(own) => messages.extend(own.iter().cloned()),
                 Prompt::Tokens(_) | Prompt::OfLength(_) => {}

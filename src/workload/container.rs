@@ -40,7 +40,7 @@ impl Packing {
     fn reader(self, packed: Box<dyn BufRead>) -> io::Result<Box<dyn Read>> {
         Ok(match self {
             // Several members one after the other are one file, as for the tools of each.
-            Self::Gzip => Box::new(Gzip::Member(flate2::bufread::GzDecoder::new(packed))),
+            Self::Gzip => Box::new(Gzip::Member(Box::new(flate2::bufread::GzDecoder::new(packed)))),
             Self::Zstd => {
                 let mut reader = zstd::stream::read::Decoder::with_buffer(packed)?;
                 // Large sets are packed with `--long`.
@@ -55,7 +55,7 @@ impl Packing {
 
 /// Unpacks the members of a gzip file, and zeros behind them, as tapes and disks fill blocks up.
 enum Gzip {
-    Member(flate2::bufread::GzDecoder<Box<dyn BufRead>>),
+    Member(Box<flate2::bufread::GzDecoder<Box<dyn BufRead>>>),
     Over,
 }
 
@@ -69,7 +69,7 @@ impl Read for Gzip {
             let Self::Member(member) = std::mem::replace(self, Self::Over) else { break };
             let mut packed = member.into_inner();
             if !is_over(&mut packed)? {
-                *self = Self::Member(flate2::bufread::GzDecoder::new(packed));
+                *self = Self::Member(Box::new(flate2::bufread::GzDecoder::new(packed)));
             }
         }
         Ok(0)

@@ -318,7 +318,7 @@ impl Sharing<'_> {
                 part.pass_on(&self.watched.interrupt);
                 part.tell_progress();
             }
-            for part in running.extract_if(.., |part| part.has_ended()) {
+            for part in running.extract_if(.., Part::has_ended) {
                 let (share, end) = (part.share, part.end(is_ending));
                 devices.end(share, end != Exit::Dirty);
                 worst = worst.worse(end);

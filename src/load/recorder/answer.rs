@@ -350,7 +350,7 @@ impl Answer {
             self.logprobs.clear();
         }
         let of_tokens = || self.counts.iter().filter(|count| count.is_token);
-        let are_running = grow(of_tokens().map(|count| count.completion));
+        let are_running = grow(&of_tokens().map(|count| count.completion));
         let is_each_counted = of_tokens().count() as u64 == self.n_token_events;
         if self.n_token_events > 0 && !self.has_uncounted {
             self.events.tokens = std::mem::take(&mut self.tokens);
@@ -454,7 +454,7 @@ impl Answer {
 }
 
 /// Whether counts at token events are of all tokens so far: those of single events do not grow.
-fn grow(counts: impl Iterator<Item = u32> + Clone) -> bool {
+fn grow(counts: &(impl Iterator<Item = u32> + Clone)) -> bool {
     let steps = || counts.clone().zip(counts.clone().skip(1));
     let n_still = steps().filter(|(so_far, n)| n == so_far).count();
     // A token may be split over two events, but not most of them.

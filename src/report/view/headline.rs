@@ -11,7 +11,7 @@ use crate::plan::search::{Reason, SearchOver};
 use crate::report::compare::sentence::{self, load_words};
 use crate::report::number::{self, Printed, counted, rounded};
 use crate::report::untrusted;
-use crate::report::view::{instrument, results};
+use crate::report::view::{client_overhead, results};
 
 /// Sentences that loads of one alternative, or rows that are no rivals, get at most.
 const SENTENCES_MAX: usize = 4;
@@ -25,7 +25,7 @@ pub(crate) fn headline(
 ) -> Vec<String> {
     if plan.report == results::CALIBRATE {
         // Loads are no rivals: what counts is what bench adds under each.
-        return instrument::found(&summary.cells).into_iter().collect();
+        return client_overhead::found(&summary.cells).into_iter().collect();
     }
     if !summary.searches.is_empty() {
         return summary.searches.iter().map(searched).collect();

@@ -5,13 +5,13 @@ pub(crate) mod blocks;
 pub(crate) mod bounds;
 pub(crate) mod caveats;
 pub(crate) mod cells;
+pub(crate) mod client_overhead;
 pub(crate) mod compatibility;
 pub(crate) mod conditions;
 pub(crate) mod decision;
 pub(crate) mod details;
 pub(crate) mod gates;
 pub(crate) mod headline;
-pub(crate) mod instrument;
 pub(crate) mod long_list;
 pub(crate) mod own_shape;
 pub(crate) mod published;
@@ -157,7 +157,7 @@ impl ReportView {
         let (caveats, marks) = caveats::collect(summary);
         let results = results::main_table(summary, plan, &marks);
         let skipped = skipped(input);
-        let instrument = instrument::of_run(plan, &summary.cells, input.environment);
+        let instrument = client_overhead::of_run(plan, &summary.cells, input.environment);
         Self {
             title: line(&summary.title),
             description: line(&plan.description),

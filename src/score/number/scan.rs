@@ -313,9 +313,8 @@ fn is_term(text: &[char], start: usize) -> bool {
     };
     let Some(last) = before(end) else { return false };
     match text[..=last] {
-        [.., '^', '0'..='9'] => true,
         [.., before, 'b'..='z'] => !before.is_alphabetic() && before != '\'',
-        ['b'..='z'] => true,
+        [.., '^', '0'..='9'] | ['b'..='z'] => true,
         _ => false,
     }
 }

@@ -294,15 +294,15 @@ impl<'a> Reading<'a> {
             let Ok(row) = row else { return Ok(false) };
             let column = TraceColumns::of(self, &row).timestamp.as_deref();
             let time = column.and_then(|column| lookup(&row.fields, column)?.as_str());
-            let Some((time, said)) =
-                time.and_then(|time| Some((time, DateOrder::of(time.trim())?)))
-            else {
+            let time = time.unwrap_or_default().trim();
+            let orders = DateOrder::of(time);
+            if orders.is_empty() {
                 return Ok(days.is_empty());
-            };
-            if days.len() < 2 {
-                days.insert(time.trim().split(' ').next().unwrap_or_default().to_owned());
             }
-            order = said;
+            if days.len() < 2 {
+                days.insert(time.split(' ').next().unwrap_or_default().to_owned());
+            }
+            order = DateOrder::only(&orders);
             Ok(order.is_some())
         });
         drop(looked);

@@ -126,16 +126,15 @@ impl DateOrder {
         jiff::civil::DateTime::strptime(self.form(), text).ok()
     }
 
-    /// Returns the order in which a date has a month, where only one of both is such; inside `None`
-    /// where both are. `None` for what is no date of this form.
-    pub(super) fn of(text: &str) -> Option<Option<Self>> {
-        let (month, day) = (Self::Month.read(text), Self::Day.read(text));
-        match (month, day) {
-            (Some(_), Some(_)) => Some(None),
-            (Some(_), None) => Some(Some(Self::Month)),
-            (None, Some(_)) => Some(Some(Self::Day)),
-            (None, None) => None,
-        }
+    /// Returns the orders in which a date has a month: both, one, or none for what is no date of
+    /// this form.
+    pub(super) fn of(text: &str) -> Vec<Self> {
+        [Self::Month, Self::Day].into_iter().filter(|order| order.read(text).is_some()).collect()
+    }
+
+    /// Returns the only one of some orders.
+    pub(super) fn only(orders: &[Self]) -> Option<Self> {
+        if let [only] = orders { Some(*only) } else { None }
     }
 }
 
@@ -196,7 +195,8 @@ fn date(text: &str, order: Option<DateOrder>) -> Option<i128> {
         let dated = format!("2000 {text}");
         of_utc(jiff::civil::DateTime::strptime("%Y %b %d %H:%M:%S%.f", dated).ok()?)
     };
-    let of_numbers = || of_utc(order.or_else(|| DateOrder::of(text)?)?.read(text)?);
+    let of_numbers =
+        || of_utc(order.or_else(|| DateOrder::only(&DateOrder::of(text)))?.read(text)?);
     FORMS.iter().find_map(read).or_else(of_log).or_else(of_numbers)
 }
 

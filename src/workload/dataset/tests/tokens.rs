@@ -197,7 +197,8 @@ fn rows_of_conversations_have_system_messages_lengths_and_ids_of_their_own() {
         let text = match &sample.turns[..] {
             [Prompt::Text(text)] => text.clone(),
             [Prompt::Messages(messages)] => {
-                messages.iter().map(|it| format!("{}: {}; ", it.role, it.text())).collect()
+                let told = messages.iter().map(|it| format!("{}: {}", it.role, it.text()));
+                told.collect::<Vec<_>>().join("; ") + "; "
             }
             other => panic!("{other:?}"),
         };

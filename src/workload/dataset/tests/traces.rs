@@ -138,18 +138,18 @@ fn a_unit_is_known_shown_or_asked_for() {
 
 #[test]
 fn one_date_says_for_all_whether_days_or_months_come_first() {
-    let seconds = |dates: &[&str]| {
+    let days = |dates: &[&str]| {
         let row = |date: &&str| format!("{date} 10:00:00,10,5\n");
         let rows: String = dates.iter().map(row).collect();
         let samples =
             read(&trace(), "t.csv", &format!("timestamp,input_length,output_length\n{rows}"));
-        samples.map(|samples| samples.trace.unwrap().span.as_secs_f64() / 86_400.0)
+        samples.map(|samples| samples.trace.unwrap().span.0 / (86_400 * 1_000_000_000))
     };
-    assert_eq!(seconds(&["05/10/2024", "05/13/2024"]).unwrap(), 3.0);
-    assert_eq!(seconds(&["10/05/2024", "12/05/2024", "13/05/2024"]).unwrap(), 3.0);
-    assert_eq!(seconds(&["05/10/2024", "05/10/2024"]).unwrap(), 0.0);
-    assert!(seconds(&["05/10/2024", "05/11/2024"]).is_err());
-    assert!(seconds(&["05/10/2024", "05/13/2024", "14/05/2024"]).is_err());
+    assert_eq!(days(&["05/10/2024", "05/13/2024"]).unwrap(), 3);
+    assert_eq!(days(&["10/05/2024", "12/05/2024", "13/05/2024"]).unwrap(), 3);
+    assert_eq!(days(&["05/10/2024", "05/10/2024"]).unwrap(), 0);
+    assert!(days(&["05/10/2024", "05/11/2024"]).is_err());
+    assert!(days(&["05/10/2024", "05/13/2024", "14/05/2024"]).is_err());
     // A file is read from its beginning after that look.
     let mut file = tempfile::tempfile().unwrap();
     let row = "{\"timestamp\":\"1/2/2024 10:00:00\",\"prompt\":\"a\"}\n";
