@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::read_summary;
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::GateArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -117,6 +118,18 @@ fn latest(scenario: &str) -> Option<PathBuf> {
     // Names end with the time; the newest are looked at first, and no older one than is needed.
     found.sort();
     found.into_iter().rev().find(|path| read_summary(path).is_ok_and(|summary| summary.complete))
+}
+
+/// Adds what a command line requires to the gates of a run, and judges them again where that makes
+/// others of them; returns whether it did.
+pub(crate) fn judge(analysis: &mut RunAnalysis, args: &GateArgs) -> Result<bool, Failure> {
+    let before = analysis.plan.gate.clone();
+    add(&mut analysis.plan, args)?;
+    let are_others = analysis.plan.gate != before;
+    if are_others {
+        analysis.judge_gates();
+    }
+    Ok(are_others)
 }
 
 /// Returns how a run or a report ends by its gates.

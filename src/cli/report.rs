@@ -29,10 +29,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         report_files::as_published(&reader, &analysis, dir)?;
     }
     // The files tell what the run was held to; what this command line adds is told here alone.
-    let before = analysis.plan.gate.clone();
-    gate_flags::add(&mut analysis.plan, &args.gates)?;
-    if analysis.plan.gate != before {
-        analysis.judge_gates();
+    if gate_flags::judge(&mut analysis, &args.gates)? {
         view = publish::view(&analysis);
     }
     view.full = args.full;

@@ -277,16 +277,16 @@ pub(crate) fn per_stream(figures: &mut Figures, concurrency: u32) {
 
 /// Requests that met all objectives.
 pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
-    figures.rate(MetricId::Goodput, trials, |t| {
-        let n_good = t.inside.n_good;
-        inside(t, n_good as f64, n_good, None, |edge| edge.n_good as f64)
-    });
     let sum = |of: fn(&Totals) -> u64| trials.iter().map(of).sum::<u64>();
     if sum(|t| t.n_undecided) as f64 > UNKNOWN_SHARE * sum(|t| t.n_ok) as f64 {
         figures.absent(MetricId::Goodput, NO_TPOT);
         figures.absent(MetricId::GoodputShare, NO_TPOT);
         return;
     }
+    figures.rate(MetricId::Goodput, trials, |t| {
+        let n_good = t.inside.n_good;
+        inside(t, n_good as f64, n_good, None, |edge| edge.n_good as f64)
+    });
     figures.share(MetricId::GoodputShare, sum(|t| t.n_good), sum(|t| t.n_scheduled));
 }
 

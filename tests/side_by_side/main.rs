@@ -22,39 +22,22 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal::{SIGINT, SIGKILL};
 use serde_json::Value;
 
-use bed::{Bed, Ended, json, send};
+use bed::{Bed, Ended, SCENARIO, json, send};
 use fake_gpus::FakeGpus;
 
 /// Engines that take a GPU each as far as bench knows, and say which they see.
 const ENGINES: [&str; 4] = ["a", "b", "c", "d"];
-
-const TAIL: &str = r#"
-[matrix]
-engine      = @NAMES@
-concurrency = [1, 2]
-
-[dataset.q]
-source   = "gsm8k"
-location = "./q.jsonl"
-
-[score.a]
-extract = ["strict"]
-
-[request]
-max-tokens = 4
-
-[phase.load]
-requests = 8
-trials   = 1
-"#;
 
 /// Returns a scenario of engines: the command of each, or its preset.
 fn scenario(head: &str, engines: &[(&str, String)]) -> String {
     let names: Vec<&str> = engines.iter().map(|(name, _)| *name).collect();
     let engines = engines.iter().map(|(name, keys)| format!("[engine.{name}]\n{keys}\n"));
     let engines = engines.collect::<String>();
-    let tail = TAIL.replace("@NAMES@", &format!("{names:?}"));
-    format!("title = \"Side by side\"\nseed = 1\n{head}\n{engines}{tail}")
+    let (_, work) = SCENARIO.split_once("[dataset.q]").unwrap();
+    format!(
+        "title = \"Side by side\"\nseed = 1\n{head}\n{engines}\
+         [matrix]\nengine = {names:?}\nconcurrency = [1, 2]\n[dataset.q]{work}"
+    )
 }
 
 /// Returns the keys of an engine whose tokens come this many milliseconds apart.

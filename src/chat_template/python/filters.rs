@@ -3,7 +3,7 @@
 use minijinja::Error;
 use minijinja::value::{Kwargs, Value, ValueKind};
 
-use crate::chat_template::python::text::{is_space, lines, text_method};
+use crate::chat_template::python::text::{is_space, lines, text_method, with_capitals};
 use crate::chat_template::python::written::text_of;
 
 /// Calls a method of texts for what a filter is given, whatever that is.
@@ -18,17 +18,8 @@ pub(super) fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> 
 /// Begins each word with a capital. Unlike the method of texts, it knows words by what stands
 /// between them: `They're`.
 pub(super) fn title(value: &Value) -> Result<String, Error> {
-    let (text, mut is_inside) = (text_of(value)?, false);
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        is_inside = !is_space(c) && !matches!(c, '-' | '(' | '{' | '[' | '<');
-    }
-    Ok(out)
+    let goes_on = |c: char| !is_space(c) && !matches!(c, '-' | '(' | '{' | '[' | '<');
+    Ok(with_capitals(&text_of(value)?, goes_on))
 }
 
 pub(super) fn replace(

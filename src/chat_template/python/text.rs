@@ -274,6 +274,11 @@ fn parts(text: &str, at: Option<usize>, separator: &str, from_start: bool) -> Va
 }
 
 fn title(text: &str) -> String {
+    with_capitals(text, char::is_alphabetic)
+}
+
+/// Begins each word with a capital; `goes_on` says of a character whether the word does behind it.
+pub(super) fn with_capitals(text: &str, goes_on: impl Fn(char) -> bool) -> String {
     let mut is_inside = false;
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -282,7 +287,7 @@ fn title(text: &str) -> String {
         } else {
             out.extend(c.to_uppercase());
         }
-        is_inside = c.is_alphabetic();
+        is_inside = goes_on(c);
     }
     out
 }

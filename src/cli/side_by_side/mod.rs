@@ -262,11 +262,7 @@ fn conclude(
     interrupt: &Interrupt,
 ) -> Result<(Exit, RunAnalysis), Failure> {
     let mut analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
-    let before = analysis.plan.gate.clone();
-    gate_flags::add(&mut analysis.plan, &ends.gates)?;
-    if analysis.plan.gate != before {
-        analysis.judge_gates();
-    }
+    gate_flags::judge(&mut analysis, &ends.gates)?;
     let mut exit = run::exit_code(&analysis.summary, &analysis, ends).worse(worst);
     let interrupted = interrupt.signal();
     if let Some(signal) = interrupted {
