@@ -105,6 +105,9 @@ impl RunAnalysis {
         let mut beside = reference_comparisons(reader, &plan, &measured, &classes)?;
         for cell in &mut cells {
             cell.beside = beside.remove(&cell.id).unwrap_or_default();
+            // Room for four of each was made, and there may be ten thousand such cells.
+            cell.beside.iter_mut().for_each(|found| found.accuracy.shrink_to_fit());
+            cell.beside.shrink_to_fit();
         }
         let mut caveats = run_caveats(&events);
         caveats.extend(reused_cells::caveats(&events, &plan));

@@ -106,7 +106,8 @@ fn look_at(
         let look = Look {
             name: name.to_string(),
             plan: dataset.clone(),
-            score: score.cloned(),
+            // That there are no golds to grade against is told where the two are put together.
+            score: score.filter(|_| dataset.has_golds()).cloned(),
             bases: bases.clone(),
             seed: plan.seed,
         };

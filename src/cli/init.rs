@@ -8,7 +8,7 @@ use crate::cli::args::InitArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::new_scenario::{EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
-use crate::cli::{output, presets, quick, scenario_file};
+use crate::cli::{check_data, output, presets, quick, scenario_file};
 use crate::plan::render::shell_word;
 use crate::scenario::engine_preset::BESIDE;
 use crate::scenario::grammar::is_name;
@@ -35,8 +35,13 @@ pub(crate) fn init(mut args: InitArgs) -> Result<Exit, Failure> {
     }
     let file = args.file.clone().unwrap_or_else(|| "scenario.toml".into());
     let text = starter(&args, &file)?.to_toml();
-    // What it says must hold: a precision that the preset does not know is told now.
-    scenario_file::plan_text(&file, &text, None, &[])?;
+    // What it says must hold: a precision that the preset does not know, and a column that the
+    // data have under another name, are told now.
+    let planned = scenario_file::plan_text(&file, &text, None, &[])?;
+    let data = check_data::look_at_plan(&planned.loaded.scenario, &planned.plan, &file);
+    if data.found.has_errors() {
+        return Err(Failure::scenario(data.found));
+    }
     write(&file, &text, |file| {
         format!("wrote {file}\n  look at it: bench plan {file}\n  measure:    bench run {file}")
     })

@@ -33,6 +33,9 @@ const USUAL_COLUMNS: usize = 80;
 /// How often a bar is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
+/// Time from which on the counts that progress looks at make a rate.
+const RATE_AFTER: Duration = Duration::from_secs(2);
+
 /// How often a running cell is told of in JSON.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
@@ -516,13 +519,12 @@ fn key_figures(running: &Running) -> String {
     let named = |name: &str, ms: Option<f64>| {
         ms.map_or_else(String::new, |ms| format!("  {name} {} ms", figures(ms)))
     };
-    format!(
-        "{}  {}{}{}",
-        shown(running.started.elapsed()),
-        running.rate,
-        named("TTFT", ttft_ms),
-        named("TPOT", tpot_ms)
-    )
+    let elapsed = running.started.elapsed();
+    // Short of that the last look at the counts may lie long before the end, and waiting for the
+    // last answers is much of the time. The report has the rate of the window.
+    let rate =
+        if elapsed < RATE_AFTER { String::new() } else { format!("  about {}", running.rate) };
+    format!("{}{rate}{}{}", shown(elapsed), named("TTFT", ttft_ms), named("TPOT", tpot_ms))
 }
 
 /// Keys whose values speak for themselves.

@@ -67,11 +67,8 @@ pub(crate) struct Examined {
 
 /// Runs every check of a scenario that needs no look at this machine; no mistake hides another.
 pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Examined {
-    let Read { scenario, resolved_toml, mut found } = read_text(path, text, profile, sets);
-    // One half of a text does not show that the other half lacks something.
-    let is_whole = !found.iter().any(|finding| {
-        matches!(finding.code, "scenario/syntax" | "scenario/empty" | "scenario/too-large")
-    });
+    let Read { scenario, resolved_toml, mut found, is_whole } =
+        read_text(path, text, profile, sets);
     let mut later = Diagnostics::default();
     let mut expanded = is_whole.then(|| expand_in_part(&scenario, &host(), &mut later)).flatten();
     if let Some(expanded) = &mut expanded {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// How many diagnostics are shown before the rest is only counted.
-pub(crate) const MAX_SHOWN: usize = 20;
+pub(crate) const MAX_SHOWN: usize = 100;
 
 /// A text that places point into.
 #[derive(Clone, PartialEq, Eq)]

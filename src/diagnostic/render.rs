@@ -158,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn more_than_twenty_are_counted() {
+    fn more_than_a_screen_can_hold_are_counted() {
         let mut all = Diagnostics::default();
-        for idx in 0..23 {
+        for idx in 0..MAX_SHOWN + 3 {
             all.push(Diagnostic::warning("scenario/odd", format!("odd thing {idx}")));
         }
         let text = all.render(false);
-        assert!(text.contains("odd thing 19") && !text.contains("odd thing 20"), "{text}");
+        assert!(text.contains("odd thing 99") && !text.contains("odd thing 100"), "{text}");
         assert!(text.ends_with("and 3 more\n"), "{text}");
     }
 

@@ -53,7 +53,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::went_on,
     load::not_steady,
     load::warm_up_not_steady,
-    load::to_the_end,
+    load::no_steady_state,
     load::partial_wave,
     load::few_answers,
     load::not_known,
@@ -370,6 +370,35 @@ mod tests {
             found.iter().any(|caveat| caveat.code == "warm-up-shared")
         };
         assert!(is_told(false) && !is_told(true));
+    }
+
+    /// Twenty requests a second for six seconds, each answered in two: 80 of the 120 answers, and
+    /// five sixths of their tokens, come inside the window.
+    #[test]
+    fn the_ramp_of_an_open_loop_is_told_where_it_takes_a_share_of_the_rates() {
+        let told = |evidence: Evidence, n_inside: u64| {
+            let mut figures = Figures::default();
+            figures.set(MetricId::RequestThroughput, 13.3, n_inside, "");
+            figures.set(MetricId::OutputThroughput, 1_600.0, 9_600, "");
+            let mut tokens = Samples::default();
+            (0..120).for_each(|_| tokens.push(96.0));
+            let tokens = tokens.distribution("tokens", 0, None);
+            let distributions = BTreeMap::from([(MetricId::OutputTokens, tokens)]);
+            let counts = Counts { scheduled: 120, ok: 120, ..Counts::default() };
+            let found = of_cell(&evidence, &counts, &distributions, &figures);
+            found.into_iter().find(|it| it.code == "no-steady-state").map(|it| it.what)
+        };
+        let open = Evidence { n_trials: 3, ..Evidence::default() };
+        assert_eq!(
+            told(open.clone(), 80).unwrap(),
+            "the window began with an idle engine, and 33.3 % of all answers ended behind it: \
+             request throughput may be up to 33.3 % low, output throughput 16.7 %"
+        );
+        assert_eq!(told(open.clone(), 118), None);
+        assert_eq!(told(Evidence { is_closed: true, ..open.clone() }, 80), None);
+        let rising = (0..20).map(|i| 100.0 + 5.0 * f64::from(i)).collect::<Vec<_>>();
+        let ttft_trends = Trend::of(&rising).into_iter().collect();
+        assert_eq!(told(Evidence { ttft_trends, ..open }, 80), None, "a queue is no ramp");
     }
 
     #[test]

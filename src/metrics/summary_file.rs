@@ -434,29 +434,52 @@ fn is_exact(figure: &Figure) -> bool {
         .is_some_and(|((low, high), value)| is_near(low, value) && is_near(high, value))
 }
 
-/// The value that most have; the first one of those that equally many have.
-fn most<T: Hash + Eq>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut counted: IndexMap<T, usize> = IndexMap::new();
-    for value in values {
-        *counted.entry(value).or_default() += 1;
+/// How many have each value, in the order in which they came.
+struct Counted<T>(IndexMap<T, usize>);
+
+impl<T> Default for Counted<T> {
+    fn default() -> Self {
+        Self(IndexMap::new())
     }
-    counted.into_iter().rev().max_by_key(|(_, n)| *n).map(|(value, _)| value)
+}
+
+impl<T: Hash + Eq> Counted<T> {
+    fn add(&mut self, value: T) {
+        *self.0.entry(value).or_default() += 1;
+    }
+
+    /// The value that most have; the first one of those that equally many have.
+    fn most(self) -> Option<T> {
+        self.0.into_iter().rev().max_by_key(|(_, n)| *n).map(|(value, _)| value)
+    }
+}
+
+impl<T: Hash + Eq> FromIterator<T> for Counted<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        let mut counted = Self::default();
+        values.into_iter().for_each(|value| counted.add(value));
+        counted
+    }
 }
 
 impl Common {
     fn of(cells: &[CellSummary]) -> Self {
-        let mut told: BTreeMap<MetricId, Vec<(&str, bool)>> = BTreeMap::new();
+        // Counted as they come: a list of all would take a tenth of the memory of the cells.
+        let mut told: BTreeMap<MetricId, (Counted<&str>, Counted<bool>)> = BTreeMap::new();
+        let mut tell = |metric, note, is_exact| {
+            let (notes, exact) = told.entry(metric).or_default();
+            notes.add(note);
+            exact.add(is_exact);
+        };
         let mut doubts: BTreeMap<&Note, Vec<&Caveat>> = BTreeMap::new();
         let mut starts: Vec<Arc<[LoadTimeline]>> = Vec::new();
         let mut percentiles: Vec<Floor> = Vec::new();
         for cell in cells {
             for (key, figure) in &cell.figures {
-                let is_exact = is_exact(figure);
-                told.entry(key.metric).or_default().push((&figure.note, is_exact));
+                tell(key.metric, &figure.note, is_exact(figure));
             }
             for (metric, found) in &cell.distributions {
-                let note = found.note.as_deref().unwrap_or_default();
-                told.entry(*metric).or_default().push((note, false));
+                tell(*metric, found.note.as_deref().unwrap_or_default(), false);
                 if percentiles.is_empty() {
                     percentiles = found.percentiles.iter().map(floor).collect();
                 }
@@ -468,16 +491,16 @@ impl Common {
                 starts.push(Arc::clone(&cell.load));
             }
         }
-        let metric = |(metric, told): (MetricId, Vec<(&str, bool)>)| {
-            let note = most(told.iter().map(|(note, _)| *note)).unwrap_or_default();
-            let exact = most(told.iter().map(|(_, exact)| *exact)).unwrap_or_default();
-            let (unit, note) = (metric.unit().into(), note.to_owned().into());
-            (metric, MetricFile { unit, note, exact, same_as: None })
+        let metric = |(metric, (notes, exact)): (MetricId, (Counted<&str>, Counted<bool>))| {
+            let note = notes.most().unwrap_or_default().to_owned().into();
+            let exact = exact.most().unwrap_or_default();
+            (metric, MetricFile { unit: metric.unit().into(), note, exact, same_as: None })
         };
         let doubt = |(code, all): (&Note, Vec<&Caveat>)| {
-            let what = most(all.iter().map(|it| &it.what)).cloned().unwrap_or_default();
-            let kinds = all.iter().map(|it| (&it.advice, &it.metrics));
-            let (advice, metrics) = most(kinds).expect("no kind is without a doubt");
+            let whats: Counted<&Note> = all.iter().map(|it| &it.what).collect();
+            let what = whats.most().cloned().unwrap_or_default();
+            let kinds: Counted<_> = all.iter().map(|it| (&it.advice, &it.metrics)).collect();
+            let (advice, metrics) = kinds.most().expect("no kind is without a doubt");
             (code.clone(), DoubtFile { what, advice: advice.clone(), metrics: metrics.clone() })
         };
         let mut common = Self {
@@ -704,7 +727,7 @@ impl GateFile {
     fn of_one(results: &[GateResult]) -> Self {
         let first = &results[0];
         let limits = results.iter().filter_map(|it| it.limit).map(f64::to_bits);
-        let limit = most(limits).map(f64::from_bits);
+        let limit = limits.collect::<Counted<_>>().most().map(f64::from_bits);
         let cells = results.iter().map(|it| GateOfCell {
             cell: it.cell.clone(),
             value: it.value,

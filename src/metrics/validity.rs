@@ -87,7 +87,7 @@ fn told(failure: &EngineFailure) -> String {
         .rev()
         .map(String::as_str)
         .map(str::trim)
-        .find(|line| !line.is_empty());
+        .find(|line| !line.is_empty() && !is_pointer(line));
     match last.filter(|line| !failure.message.contains(line)) {
         Some(line) => {
             let line: String = line.chars().take(LOG_CHARS).collect();
@@ -95,6 +95,14 @@ fn told(failure: &EngineFailure) -> String {
         }
         None => failure.message.clone(),
     }
+}
+
+/// Whether a line only says where help is: command lines end so what they say of a wrong option.
+fn is_pointer(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["usage:", "tip:", "for more information", "try '", "run with '--help'"]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 #[cfg(test)]
@@ -134,6 +142,11 @@ mod tests {
         };
         check(&[], "");
         check(&["loading", "ValueError: no kernel", " "], "; its log ends: ValueError: no kernel");
+        let of_clap = "error: unexpected argument '--sots' found";
+        let told = format!("; its log ends: {of_clap}");
+        let for_more = "For more information, try '--help'.";
+        check(&[of_clap, "", "  tip: a similar one exists: '--slots'", "", for_more], &told);
+        check(&[of_clap, "", "Usage: serve [OPTIONS]", "", for_more], &told);
     }
 
     #[test]

@@ -439,6 +439,16 @@ fn bad_rows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BadRows
 }
 
 impl DatasetPlan {
+    /// Whether its rows have answers against which others can be graded.
+    pub(crate) fn has_golds(&self) -> bool {
+        match self.source {
+            Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => false,
+            // Its rows may have an answer too, which has no usual name.
+            Source::Trace => self.columns.contains_key("answer"),
+            _ => true,
+        }
+    }
+
     /// Returns the day that the chat template is told: the scenario's, else that of the run.
     pub(crate) fn day<'a>(&'a self, of_the_run: &'a str) -> &'a str {
         self.template_date.as_deref().unwrap_or(of_the_run)

@@ -48,6 +48,8 @@ pub(crate) fn phases(
             }
             (Some(own), _) => phase.arrivals = own.clone(),
             (None, Some(next)) => phase.arrivals = next.clone(),
+            // That a measured phase sends nothing has been told.
+            (None, None) if phase.kind == PhaseKind::Measure => return None,
             (None, None) => {
                 let message = format!("phase `{}` has no load, nor has a later one", phase.name);
                 found.push(

@@ -58,10 +58,20 @@ fn sections(scenario: &Scenario, found: &mut Diagnostics) {
         if names.len() > 1 && !scenario.names("matrix").iter().any(|key| key == section) {
             let message = format!("there are {} {section}s and no choice among them", names.len());
             let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            let sweep = format!("`{section} = [{}]` to `[matrix]`", quoted.join(", "));
+            let help = match section {
+                // Two scores of the same answers are no two measurements.
+                "score" => format!(
+                    "name all extractors in one score, `extract = [\"number\", \"flexible\"]`; \
+                     or, for a data set each, add {sweep} and leave the other pairs out with \
+                     `exclude`"
+                ),
+                _ => format!("add {sweep}"),
+            };
             found.push(
                 Diagnostic::error("scenario/ambiguous", message)
                     .label(scenario.at(&[section, &names[1]], "the second one"))
-                    .help(format!("add `{section} = [{}]` to `[matrix]`", quoted.join(", "))),
+                    .help(help),
             );
         }
     }

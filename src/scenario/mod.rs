@@ -77,6 +77,8 @@ pub(crate) struct Read {
     pub resolved_toml: String,
     /// Every mistake and warning.
     pub found: Diagnostics,
+    /// Whether all of the text could be read; if not, nothing is said of what may be missing.
+    pub is_whole: bool,
 }
 
 /// A scenario: all layers merged, and the places where each key was set.
@@ -162,7 +164,7 @@ pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics>
 /// Every mistake that was found, each with its place.
 #[cfg(test)]
 pub(crate) fn load(input: &Input<'_>) -> Result<Loaded, Diagnostics> {
-    let Read { scenario, resolved_toml, found } = read(input);
+    let Read { scenario, resolved_toml, found, .. } = read(input);
     let (scenario, warnings) = found.unless_errors(scenario)?;
     Ok(Loaded { scenario, resolved_toml, warnings })
 }
@@ -210,13 +212,18 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
         mends,
         hidden,
     };
+    // One half of a text does not show that the other half lacks something.
+    let is_whole = scenario.layers.list.iter().all(|layer| layer.document.is_whole());
     let mut later = Diagnostics::default();
-    check::scenario(&scenario, &mut later);
-    check_engine::engines(&scenario, &mut later);
+    if is_whole {
+        check::scenario(&scenario, &mut later);
+        check_engine::engines(&scenario, &mut later);
+    }
+    // It hides secrets in all that was found.
     scenario.add(later, &mut found);
     let resolved_toml = resolved::to_toml(&scenario);
     found.sort();
-    Read { scenario, resolved_toml, found }
+    Read { scenario, resolved_toml, found, is_whole }
 }
 
 /// Checks each document once and mends its mistakes.

@@ -18,6 +18,8 @@ pub(crate) struct Document {
     pub(crate) source: Arc<SourceText>,
     /// Its top-level table.
     pub(crate) root: Node,
+    /// Where it is no TOML: what stands there is not known.
+    broken: Vec<Range<usize>>,
 }
 
 /// A value and its place.
@@ -66,12 +68,13 @@ impl Document {
                 Diagnostic::error("scenario/too-large", message)
                     .help("data sets belong into files of their own, named by `location`"),
             );
-            return Self { source, root: empty() };
+            return Self { source, root: empty(), broken: Vec::new() };
         }
         let source = Arc::new(SourceText { name: name.into(), text: text.into() });
         let (table, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         let mut is_table_twice = false;
+        let mut broken = Vec::new();
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let label = |span, text: &str| Label {
@@ -93,13 +96,28 @@ impl Document {
                     .label(Some(label(span, "again")))
                     .label(Some(label(first, "set here first")))
                     .help("keep one of them"),
-                None => error
-                    .label(Some(label(span, "")))
-                    .help("the file is TOML 1.1: `key = value` lines under `[table]` headers"),
+                None => {
+                    broken.push(span.clone());
+                    error
+                        .label(Some(label(span, "")))
+                        .help("the file is TOML 1.1: `key = value` lines under `[table]` headers")
+                }
             });
         }
         let root = Node { span: table.span(), value: read_table(table.into_inner()) };
-        Self { source, root }
+        Self { source, root, broken }
+    }
+
+    /// Whether all of the text could be read, and says something.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.broken.is_empty() && !self.source.text.is_empty()
+    }
+
+    /// Whether a value could not be read: the syntax error in its place was told.
+    pub(crate) fn is_broken_at(&self, node: &Node) -> bool {
+        let Range { start, end } = node.span;
+        let is_of_it = |error: &Range<usize>| error.start <= end && start <= error.end;
+        !self.broken.is_empty() && (start == end || self.broken.iter().any(is_of_it))
     }
 
     /// Returns a label at a place of this document.

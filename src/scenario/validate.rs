@@ -138,6 +138,10 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&mut self, node: &'a Node, kind: &'static Kind) {
+        let has_parts = matches!(node.value, Data::Table(_) | Data::List(_));
+        if !has_parts && self.document.is_broken_at(node) {
+            return;
+        }
         match (kind, &node.value) {
             (Kind::Anything, data) => self.anything(node, data),
             (Kind::Either(kinds), data) => match kinds.iter().find(|kind| same_type(kind, data)) {
@@ -292,8 +296,28 @@ impl<'a> Walk<'a> {
         let (key, expected) = (self.key(), kind.expected());
         let message = format!("{key}: found {}, expected {expected}", node.value.type_name());
         let error = Diagnostic::error("scenario/type", message);
-        let error = error.maybe_help(self.without_quotes(node, kind));
-        self.refuse_as(node, kind, error, "");
+        let help = self.without_quotes(node, kind).or_else(|| self.other_form(node, kind));
+        self.refuse_as(node, kind, error.maybe_help(help), "");
+    }
+
+    /// Says how a value is written that stands where it is looked for first: several values
+    /// instead of one, a thing without a name.
+    fn other_form(&self, node: &Node, kind: &Kind) -> Option<String> {
+        let last = self.path.last()?;
+        match (matches!(node.value, Data::List(_)), self.path.as_slice()) {
+            (true, ["phase" | "engine" | "dataset" | "request", ..]) if is_scalar(kind) => {
+                let written = &self.document.source.text[node.span.clone()];
+                Some(format!(
+                    "several values are rows of their own: `{last} = {written}` in `[matrix]`"
+                ))
+            }
+            (false, [section @ ("engine" | "dataset" | "phase" | "score"), _])
+                if !is_scalar(kind) =>
+            {
+                Some(format!("it has a name, which stands in the header: `[{section}.NAME]`"))
+            }
+            _ => None,
+        }
     }
 
     fn out_of_range(&mut self, node: &Node, kind: &Kind) {
@@ -352,6 +376,16 @@ fn engine_kind(key: &str, flags: &[&str]) -> Option<&'static Kind> {
     let field = EngineSpec::FIELDS.iter().chain(OPTIONS).find(|field| field.key == key);
     let flag = || flags.contains(&key).then_some(&Kind::Scalar);
     field.map(|field| &field.kind).or_else(flag)
+}
+
+/// Whether a value of that kind has no parts.
+fn is_scalar(kind: &Kind) -> bool {
+    match kind {
+        Kind::Either(kinds) => kinds.iter().any(is_scalar),
+        Kind::Anything | Kind::List(_) | Kind::Table(_) | Kind::Named(..) | Kind::Map(_) => false,
+        Kind::MapOf(..) | Kind::Engine | Kind::Profile => false,
+        _ => true,
+    }
 }
 
 fn is_one_of(words: &[&str], data: &Data) -> bool {

@@ -8,6 +8,8 @@ use crate::metrics::steady;
 use crate::metrics::summary::Caveat;
 use crate::metrics::window::ToTheEnd;
 
+/// Share of an open loop's answers that may end behind its window before that is told.
+const RAMP_SHARE: f64 = 0.02;
 /// Quantile of the normal distribution for an interval of 95 %.
 const Z_95: f64 = 1.959_964;
 
@@ -99,8 +101,10 @@ pub(super) fn warm_up_not_steady(case: &Case<'_>) -> Option<Caveat> {
     Some(caveat("warm-up-not-steady", what, "Allow it more rounds.", &[]))
 }
 
-pub(super) fn to_the_end(case: &Case<'_>) -> Option<Caveat> {
-    let what = match case.evidence.to_the_end? {
+/// Says that the ramp, or ramp and drain, are in the rates.
+pub(super) fn no_steady_state(case: &Case<'_>) -> Option<Caveat> {
+    let Some(why) = case.evidence.to_the_end else { return began_idle(case) };
+    let what = match why {
         // What was asked for is no doubt.
         ToTheEnd::Batch => return None,
         ToTheEnd::FewWaves => {
@@ -115,6 +119,41 @@ pub(super) fn to_the_end(case: &Case<'_>) -> Option<Caveat> {
         advice,
         &[MetricId::OutputThroughput, MetricId::RequestThroughput],
     ))
+}
+
+/// An open loop begins with an idle engine and ends with requests under way: what came behind its
+/// window is about what a steady state would have had at its beginning. Of two engines that keep
+/// up with one rate, the one with the longer answers would seem to do less.
+fn began_idle(case: &Case<'_>) -> Option<Caveat> {
+    let evidence = case.evidence;
+    let is_other = evidence.is_closed || evidence.stayed.0 > 0;
+    // A queue that grows is what the engine cannot do, and no ramp.
+    let has_queue = evidence.over_saturation.is_some() || !evidence.ttft_trends.is_empty();
+    if is_other || has_queue {
+        return None;
+    }
+    let missing = |metric: MetricId, all: f64| {
+        let rate = case.figures.by_key.get(&metric.into()).filter(|rate| rate.value.is_some())?;
+        Some((1.0 - rate.n as f64 / all).clamp(0.0, 1.0))
+    };
+    let answers = missing(MetricId::RequestThroughput, case.counts.ok as f64)?;
+    let tokens = case.distributions.get(&MetricId::OutputTokens).and_then(|found| {
+        let all = found.mean? * found.n as f64;
+        missing(MetricId::OutputThroughput, all)
+    });
+    (answers > RAMP_SHARE).then(|| {
+        let of_tokens =
+            tokens.map_or(String::new(), |missing| format!(", output throughput {}", pct(missing)));
+        let what = format!(
+            "the window began with an idle engine, and {} of all answers ended behind it: request \
+             throughput may be up to {} low{of_tokens}",
+            pct(answers),
+            pct(answers)
+        );
+        let advice = "Measure for many times as long as one answer takes.";
+        let touched = [MetricId::OutputThroughput, MetricId::RequestThroughput];
+        caveat("no-steady-state", what, advice, &touched)
+    })
 }
 
 pub(super) fn partial_wave(case: &Case<'_>) -> Option<Caveat> {

@@ -23,11 +23,21 @@ pub(super) fn twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut D
         .map(|(key, _)| key)
         .collect();
     let key = differing.first().map_or("engine", |key| key.as_str());
+    // That one of several scores is to be chosen has been told.
+    if key == "score" && scenario.at(&["matrix", key], "").is_none() {
+        return;
+    }
+    let help = match key {
+        "score" => "one score may have several extractors, each a row of its own accuracy: \
+                    `extract = [\"number\", \"flexible\"]`"
+            .to_owned(),
+        _ => format!("use `{key}` in the engine, or leave one out with `exclude`"),
+    };
     let message = format!("`{}` and `{}` are the same measurement", twin.name, cell.name);
     found.push(
         Diagnostic::error("scenario/same-cell", message)
             .label(scenario.at(&["matrix", key], format!("`{key}` changes nothing there")))
-            .help(format!("use `{key}` in the engine, or leave one out with `exclude`")),
+            .help(help),
     );
 }
 
@@ -151,11 +161,8 @@ pub(super) fn gold(
     found: &mut Diagnostics,
 ) {
     let (name, plan) = dataset;
-    match plan.source {
-        Source::Sharegpt | Source::Ultrachat | Source::Random | Source::Text => {}
-        // Its rows may have an answer too, which has no usual name.
-        Source::Trace if !plan.columns.contains_key("answer") => {}
-        _ => return,
+    if plan.has_golds() {
+        return;
     }
     let source = plan.source.word();
     let message = format!("score `{score}` grades against golds, and source `{source}` has none");

@@ -391,3 +391,39 @@ fn other_encodings_are_named() {
     assert!(text.contains("line 2"), "{text}");
     assert!(decode(b"a = 1").is_ok());
 }
+
+/// What stands where a text is no TOML is not known, and half a text lacks nothing.
+#[test]
+fn no_second_error_follows_one_of_syntax() {
+    let check = |right: &str, wrong: &str| {
+        let text = GOOD.replace(right, wrong);
+        assert_ne!(text, GOOD);
+        let found = Around::default().load(&text).unwrap_err();
+        assert!(found.iter().all(|it| it.code == "scenario/syntax"), "{found}");
+    };
+    check("concurrency = 4", "concurrency == 4");
+    check("concurrency = 4", "concurrency = 04");
+    check("concurrency = 4", "concurrency: 4");
+    check("requests = 8", "requests = 8x");
+    check("[dataset.d]", "[dataset.d");
+    check("\"gsm8k\"", "\"gsm8k");
+    let other = GOOD.replace("concurrency = 4", "concurrency == 4\nrequest = 3");
+    let found = Around::default().load(&other).unwrap_err();
+    assert!(found.iter().any(|it| it.code == "scenario/unknown-key"), "it stands alone: {found}");
+}
+
+#[test]
+fn values_in_the_form_of_others_are_told_how_they_are_written() {
+    let check = |right: &str, wrong: &str, help: &str| {
+        let text = GOOD.replace(right, wrong);
+        let found = Around::default().load(&text).unwrap_err();
+        let helps: Vec<&String> = found.iter().flat_map(|it| &it.help).collect();
+        assert!(helps.iter().any(|it| it.contains(help)), "{found}");
+    };
+    check("concurrency = 4", "concurrency = [1, 2]", "`concurrency = [1, 2]` in `[matrix]`");
+    check("[dataset.d]", "[dataset]", "`[dataset.NAME]`");
+    let engine = "[engine]\nurl = \"http://localhost:1\"";
+    check("[engine.tiny]", engine, "`[engine.NAME]`");
+    let precision = "[engine.tiny]\nprecision = [\"fp16\", \"fp32\"]";
+    check("[engine.tiny]", precision, "`precision = [\"fp16\", \"fp32\"]` in `[matrix]`");
+}
