@@ -248,7 +248,31 @@ fn the_api_that_answers_is_found_and_no_list_of_models_needs_a_name() {
         &["api           = \"completions\"", "models        = \"\""],
         &[],
     );
-    refuses(&[&completions], 69, &["lists no model", "--model NAME"]);
+    let came = "/v1/models answered 404 {}, which lists no model";
+    refuses(&[&completions], 69, &[came, "--model NAME"]);
+}
+
+#[test]
+fn what_the_command_line_lacks_is_told_before_anything_is_asked() {
+    let keyless = ["http://localhost:1", "--api-key-env", "BENCH_TEST_NO_SUCH_KEY"];
+    refuses(&keyless, 2, &["BENCH_TEST_NO_SUCH_KEY is not set", "export BENCH_TEST_NO_SUCH_KEY="]);
+    refuses(&["http://me:secret@localhost:1"], 2, &["holds a password", "--api-key-env"]);
+    refuses(&["vllm"], 2, &["which model vllm serves", "bench quick vllm MODEL"]);
+    let locked = server(|_, _| (401, json!({"error": {"message": "no"}}).to_string()));
+    // Any variable that is set: it is not the key of this server.
+    refuses(&[&locked, "--api-key-env", "PATH"], 69, &["it was sent the key in PATH"]);
+    refuses(&[&locked], 69, &["--api-key-env OPENAI_API_KEY"]);
+}
+
+#[test]
+fn a_model_that_is_not_on_the_list_is_told_to_be_none() {
+    let url = server(|path, body| match path {
+        "/v1/models" => models(&["big", "small"]),
+        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    });
+    finds(&url, &["--model", "smal"], &["it lists `big`, `small`, and answers for `smal`"], &[]);
+    finds(&url, &["--model", "small"], &[], &["it lists"]);
 }
 
 #[test]

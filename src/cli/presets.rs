@@ -64,6 +64,17 @@ pub(crate) fn takes_ignore_eos(name: &str) -> bool {
     !refused.iter().any(|field| field == "ignore_eos")
 }
 
+/// Whether the command of a preset's engine names a model, and the preset none.
+pub(crate) fn needs_model(name: &str) -> bool {
+    let preset = all().into_iter().find(|preset| preset.name == name);
+    let table: Option<toml::Table> = preset.and_then(|preset| preset.text.parse().ok());
+    let mut words = Vec::new();
+    collect_texts(table.as_ref().and_then(|table| table.get("argv")), &mut words);
+    let has_model = table.is_some_and(|table| table.contains_key("model"));
+    let is_model = |word: &String| matches!(word.as_str(), "{{ model }}" | "{{ model_path }}");
+    !has_model && words.iter().any(is_model)
+}
+
 /// Returns where presets are looked for before the program's own, in words.
 pub(crate) fn places() -> String {
     let dirs: Vec<String> =

@@ -17,7 +17,7 @@ use crate::cli::run::Begin;
 use crate::cli::{output, presets, scenario_file, side_by_side, typed};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
-use crate::engine::discover::{NoOffer, Question, Server, Spoken};
+use crate::engine::discover::{ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::PROBE_TEXT;
 use crate::plan::cell::Api;
 use crate::plan::render::shell_word;
@@ -88,7 +88,12 @@ pub(crate) fn is_url(target: &str) -> bool {
 
 /// Returns the URL below which `/v1/…` lies.
 pub(crate) fn base_url(target: &str) -> String {
-    let url = if target.contains("://") { target.to_owned() } else { format!("http://{target}") };
+    let target = target.trim();
+    // The scheme is the one part in which all clients take capitals.
+    let url = match target.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => format!("http://{target}"),
+    };
     let url = url.find("/v1/").map_or(url.as_str(), |at| &url[..at]);
     let url = url.trim_end_matches('/');
     url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').to_owned()
@@ -189,6 +194,11 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     let preset = preset_name(&args.target)?;
     let data = data_of(args)?.read_by(&preset);
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
+    if model.is_none() && presets::needs_model(&preset) {
+        let message = format!("nothing says which model {preset} serves");
+        return Err(Failure::new(Exit::Usage, message)
+            .help(format!("name it behind the engine: bench quick {preset} MODEL")));
+    }
     let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {
         command: command_line(),
@@ -215,6 +225,22 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             .help("leave it out, or name an engine: bench quick vllm MODEL --precision bf16,fp8"));
     }
     let url = base_url(&args.target);
+    if url
+        .split("://")
+        .nth(1)
+        .is_some_and(|rest| rest.split('/').next().unwrap_or("").contains('@'))
+    {
+        let message = "the URL holds a password, which would be kept in the run directory";
+        return Err(Failure::new(Exit::Usage, message)
+            .help("leave it out, and name the variable of a key: --api-key-env MY_KEY"));
+    }
+    if let Some(name) = &args.api_key_env
+        && std::env::var(name).unwrap_or_default().trim().is_empty()
+    {
+        let message = format!("--api-key-env {name}: the environment variable {name} is not set");
+        return Err(Failure::new(Exit::Usage, message)
+            .help(format!("export it where bench is started: export {name}=…")));
+    }
     let data = data_of(args)?;
     let mut starter = Starter {
         command: command_line(),
@@ -249,10 +275,20 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         .iter()
         .find(|(_, launch)| launch.engine == SERVER)
         .expect("the scenario has the one engine that was written into it");
+    let unavailable = |no_offer: NoOffer| {
+        let help = match &args.api_key_env {
+            Some(name) if no_offer.help == ASKS_FOR_KEY => {
+                format!("it was sent the key in {name}: is that the key of this server?")
+            }
+            _ => no_offer.help,
+        };
+        Failure::new(Exit::Unavailable, no_offer.message).help(help)
+    };
     let server = Server::of(launch, credentials.access(id)).map_err(unavailable)?;
     let listed = server.models(launch.readiness.models.as_deref().unwrap_or("/v1/models"));
     let listed = listed.map_err(unavailable)?;
-    let model = choose(args.model.as_deref(), listed.as_deref(), &url)?;
+    let model = choose(args.model.as_deref(), &listed, &url)?;
+    let listed = listed.ok();
     let tell = |text: &str| {
         if is_told(args) {
             output::message(text);
@@ -293,6 +329,13 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     starter.request.stream = spoken.stream;
     starter.request.ignore_eos = spoken.takes_ignore_eos && starter.data.is_generated();
     tell(&told(&url, &model, &spoken, &trial, &starter));
+    if let Some(ids) = listed.filter(|_| !is_listed) {
+        let names = list(ids.iter().map(String::as_str));
+        tell(&format!(
+            "note     it lists {names}, and answers for `{model}` all the same: the numbers are of \
+             whatever it answers with"
+        ));
+    }
     starter.engine = EngineChoice::Running {
         url,
         model,
@@ -355,16 +398,19 @@ fn short(model: &str) -> &str {
 }
 
 /// Returns the model to ask: the one that is named, the only one, or the one that a person picks.
-fn choose(asked: Option<&str>, listed: Option<&[String]>, url: &str) -> Result<String, Failure> {
-    match (asked, listed) {
+fn choose(
+    asked: Option<&str>,
+    listed: &Result<Vec<String>, String>,
+    url: &str,
+) -> Result<String, Failure> {
+    match (asked, listed.as_deref()) {
         (Some(model), _) => Ok(model.to_owned()),
-        (None, Some([model])) => Ok(model.clone()),
-        (None, None) => Err(Failure::new(
-            Exit::Unavailable,
-            format!("{url} answers, and lists no model at /v1/models"),
-        )
-        .help("say which one it serves: --model NAME")),
-        (None, Some(models)) => pick(models, url),
+        (None, Ok([model])) => Ok(model.clone()),
+        (None, Err(came)) => {
+            Err(Failure::new(Exit::Unavailable, format!("{came}, which lists no model"))
+                .help("say which one it serves: --model NAME"))
+        }
+        (None, Ok(models)) => pick(models, url),
     }
 }
 
@@ -421,10 +467,6 @@ fn sample(n_words: u32) -> String {
     words::salt(&mut rng) + &words::spelled(&words::draw(n_words, &mut rng))
 }
 
-fn unavailable(no_offer: NoOffer) -> Failure {
-    Failure::new(Exit::Unavailable, no_offer.message).help(no_offer.help)
-}
-
 /// Tells of a wait, ever more rarely.
 struct Patience<'a> {
     tell: &'a dyn Fn(&str),
@@ -460,6 +502,7 @@ mod tests {
         check("10.0.0.1:8000/v1", "http://10.0.0.1:8000");
         check("https://h/openai/v1/chat/completions", "https://h/openai");
         check("http://h:1/v1/models", "http://h:1");
+        check(" HTTP://h:1 ", "http://h:1");
         assert!(!is_url("vllm") && !is_url("llama-cpp") && !is_url("sim"));
     }
 }

@@ -52,6 +52,9 @@ pub struct NoOffer {
     pub help: String,
 }
 
+/// What to do where a server asks for a key.
+pub const ASKS_FOR_KEY: &str = "name the variable that holds its key: --api-key-env OPENAI_API_KEY";
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server<'a> {
@@ -109,11 +112,11 @@ impl<'a> Server<'a> {
         Ok(Self { http, launch })
     }
 
-    /// Returns the ids of the models that are served; `None` when the server has no list.
+    /// Returns the ids of the models that are served; what came instead where it has no list.
     ///
     /// # Errors
     /// When nothing answers, when a key is needed, or when the server redirects.
-    pub fn models(&self, path: &str) -> Result<Option<Vec<String>>, NoOffer> {
+    pub fn models(&self, path: &str) -> Result<Result<Vec<String>, String>, NoOffer> {
         let url = self.http.url(path);
         let answer = self.http.get_plain(path, CALL_LIMIT).map_err(|error| unreachable(&error))?;
         if let Meaning::Never(advice) =
@@ -126,7 +129,11 @@ impl<'a> Server<'a> {
             return Err(said_no("GET", &url, &answer, advice));
         }
         let models = listed(&answer.body).into_iter().map(|model| model.id).collect::<Vec<_>>();
-        Ok((answer.is_success() && !models.is_empty()).then_some(models))
+        Ok(if answer.is_success() && !models.is_empty() {
+            Ok(models)
+        } else {
+            Err(answered("GET", &url, &answer))
+        })
     }
 
     /// Finds an API that answers with tokens: chat before completions, streams before whole
@@ -362,13 +369,11 @@ fn unreachable(error: &HttpError) -> NoOffer {
 }
 
 fn said_no(method: &str, url: &str, answer: &Answer, advice: &str) -> NoOffer {
-    let body = shortened(&answer.body);
-    let message = format!("{method} {url} answered {} {body}", answer.status);
-    let help = match answer.status {
-        401 | 403 => {
-            "name the variable that holds its key: --api-key-env OPENAI_API_KEY".to_owned()
-        }
-        _ => advice.to_owned(),
-    };
-    NoOffer { message: message.trim_end().to_owned(), help }
+    let help = if matches!(answer.status, 401 | 403) { ASKS_FOR_KEY } else { advice };
+    NoOffer { message: answered(method, url, answer), help: help.to_owned() }
+}
+
+fn answered(method: &str, url: &str, answer: &Answer) -> String {
+    let text = format!("{method} {url} answered {} {}", answer.status, shortened(&answer.body));
+    text.trim_end().to_owned()
 }

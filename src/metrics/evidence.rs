@@ -306,7 +306,16 @@ impl Evidence {
         if let Some(dataset) = &record.dataset {
             let is_new = self.prompts.insert(dataset.prompts_hash.clone());
             self.prompts_repeat |= !is_new;
-            self.dataset = Some(dataset.clone());
+            let n_of = |kind: PhaseKind| -> u64 {
+                let phases = record.phases.iter().filter(|phase| phase.kind == kind);
+                phases.map(|phase| phase.n_scheduled).sum()
+            };
+            // Both begin at the same row, and time may end them before they have sent all.
+            let n_both = n_of(PhaseKind::WarmUp).min(n_of(PhaseKind::Measure));
+            self.dataset = Some(DatasetRecord {
+                n_shared_with_warm_up: dataset.n_shared_with_warm_up.min(n_both),
+                ..dataset.clone()
+            });
         }
         self.n_requests_open = 0;
         let measured = record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);

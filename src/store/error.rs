@@ -159,7 +159,9 @@ impl StoreError {
             Self::Missing { .. } => "check the path and its permissions".to_owned(),
             Self::Io { source, .. } | Self::Append { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "free some space, then go on with `bench resume`".to_owned()
+                    "free some space, then go on with `bench resume`; what had not begun is begun again \
+                     by `bench run`"
+                        .to_owned()
                 }
                 io::ErrorKind::NotFound => {
                     "the run directory was removed or renamed while it was written".to_owned()

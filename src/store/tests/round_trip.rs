@@ -225,7 +225,11 @@ fn a_full_disk_is_named_and_what_was_written_before_is_kept() {
         })
         .unwrap_err();
     assert_eq!(error.exit_code(), 74);
-    assert_eq!(error.help(), "free some space, then go on with `bench resume`");
+    assert_eq!(
+        error.help(),
+        "free some space, then go on with `bench resume`; what had not begun is begun again by \
+         `bench run`"
+    );
     assert!(error.to_string().contains("its first 0 records (0 bytes) are kept"));
 }
 

@@ -12,7 +12,7 @@ use crate::workload::request::{Prompt, Sample};
 use crate::workload::samples::Samples;
 use crate::workload::words;
 
-/// Rows when neither a limit nor the plan's needs say how many.
+/// Rows to measure with when neither a limit nor the plan's needs say how many.
 const ROWS: u64 = 1_000;
 
 /// What prompts are made of.
@@ -61,9 +61,11 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
             "the length of a prompt counts its shared prefix too",
         ));
     }
-    let n_rows = match (plan.limit, load.needs) {
-        (Some(limit), Some(needs)) => limit.min(needs),
-        (limit, needs) => limit.or(needs).unwrap_or(ROWS),
+    let (n_rows, reserve) = match (plan.limit, load.needs) {
+        (Some(limit), Some(needs)) => (limit.min(needs), plan.reserve_for_warm_up),
+        // A warm-up that time ends has as many prompts of its own as what it warms up for.
+        (None, None) if plan.reserve_for_warm_up == 0 => (2 * ROWS, ROWS),
+        (limit, needs) => (limit.or(needs).unwrap_or(ROWS), plan.reserve_for_warm_up),
     };
     let base_name = super::base_name(load.name);
     let stream = |part: &str| load.seed.stream(&format!("dataset/{base_name}/{part}"));
@@ -106,7 +108,7 @@ pub(super) fn generate(load: &Load<'_>) -> Result<Samples, DataError> {
         None => recipe,
     };
     Ok(Samples {
-        reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
+        reserve: usize::try_from(reserve).unwrap_or(usize::MAX / 2),
         system: plan.system.clone(),
         cycle: plan.cycle,
         n_samples: rows.len() as u64,
