@@ -1,5 +1,6 @@
 //! `bench history`: metrics over many runs, and where they changed for good.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Colour, HistoryArgs, HistoryFormat};
@@ -60,7 +61,7 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-/// Returns run directories; of a folder that is none itself, those that lie in it.
+/// Returns run directories, each once; of a folder that is none itself, those that lie in it.
 fn found(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let is_run = |dir: &Path| RunDir::at(dir).manifest().is_file();
     let mut found = Vec::new();
@@ -74,5 +75,27 @@ fn found(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
         found.retain(|it| it == dir || dirs.contains(it) || is_run(it));
     }
+    // The test takes runs for independent: one that is named twice is one.
+    let mut seen = HashSet::new();
+    found.retain(|it| seen.insert(it.canonicalize().unwrap_or_else(|_| it.clone())));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_named_by_itself_and_by_its_folder_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        let runs = home.path().join("runs");
+        for name in ["a", "b"] {
+            let manifest = RunDir::at(&runs.join(name)).manifest();
+            std::fs::create_dir_all(manifest.parent().unwrap()).unwrap();
+            std::fs::write(manifest, "{}").unwrap();
+        }
+        let named = [runs.clone(), runs.join("a"), runs.join("../runs/b"), runs.clone()];
+        assert_eq!(found(&named).unwrap().len(), 2);
+        assert_eq!(found(&named[1..2]).unwrap(), [runs.join("a")]);
+    }
 }

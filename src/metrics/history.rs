@@ -12,7 +12,7 @@ use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, NumberState, Summary};
 use crate::stats::change_point::{self, Step};
 use crate::stats::verdict::Verdict;
-use crate::stats::welch::LogSample;
+use crate::stats::welch::middle;
 
 /// Version of the form in which a history is written.
 const HISTORY_FORMAT: u32 = 1;
@@ -63,7 +63,8 @@ pub(crate) struct Series {
     pub(crate) quantity: Quantity,
     /// Unit of the values.
     pub(crate) unit: String,
-    /// Geometric mean over the trials of each run; absent where the run has no such number.
+    /// Geometric mean over the trials of each run, the arithmetic one where a trial has 0; absent where
+    /// the run has no such number.
     pub(crate) values: Vec<Option<f64>>,
     /// Version of the engine in each run; absent where it is not known.
     pub(crate) versions: Vec<Option<String>>,
@@ -78,8 +79,8 @@ pub(crate) struct SeriesStep {
     pub(crate) run: usize,
     /// Index of the last run before it that has the number.
     pub(crate) after: usize,
-    /// The new level over the one before.
-    pub(crate) ratio: f64,
+    /// The new level over the one before; absent where that is 0.
+    pub(crate) ratio: Option<f64>,
     /// Chance of a difference as large at the likeliest of all runs.
     pub(crate) p_value: f64,
     /// Whether the new level is better or worse.
@@ -136,7 +137,7 @@ fn value(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
     if quantity.read(cell).and_then(|figure| figure.state).is_some_and(is_invalid) {
         return None;
     }
-    Some(LogSample::of(&per_trial::values(cell, quantity))?.geometric_mean())
+    middle(&per_trial::values(cell, quantity))
 }
 
 impl Series {
@@ -153,9 +154,9 @@ impl Series {
         let step = |step: Step| SeriesStep {
             run: known[step.at].0,
             after: known[step.at - 1].0,
-            ratio: step.ratio,
+            ratio: step.ratio(),
             p_value: step.p_value,
-            verdict: if (step.ratio > 1.0) == larger_is_better {
+            verdict: if (step.level > step.before) == larger_is_better {
                 Verdict::Better
             } else {
                 Verdict::Worse
@@ -169,7 +170,7 @@ impl Series {
 mod tests {
     use super::*;
     use crate::metrics::summary::{CellStatus, Validity};
-    use crate::metrics::tests::fixture::{measured_cell, with_figure};
+    use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 
     fn run(output: f64, version: &str) -> Summary {
         let mut cell =
@@ -197,6 +198,33 @@ mod tests {
         let [step] = series.steps[..] else { panic!("{series:?}") };
         assert_eq!((step.run, step.after, step.verdict), (4, 3, Verdict::Worse));
         assert_eq!(series.versions[step.after..=step.run], [Some("1".into()), Some("2".into())]);
-        assert!((step.ratio - 0.8).abs() < 0.01, "{step:?}");
+        assert!((step.ratio.unwrap() - 0.8).abs() < 0.01, "{step:?}");
+    }
+
+    #[test]
+    fn a_run_that_gets_nothing_right_or_good_is_a_step_and_no_gap() {
+        let runs: Vec<Summary> = (0..8)
+            .map(|at| {
+                let mut cell = measured_cell("a", "fp16");
+                cell.n_trials = 2;
+                let goodput = if at < 4 { 10.0 } else { 0.0 };
+                let goodput = vec![goodput, goodput];
+                cell.trials.insert(Quantity::figure(MetricId::Goodput), goodput);
+                let cell = with_accuracy(cell, if at < 4 { 90 } else { 0 }, 100);
+                Summary { cells: vec![cell], ..Summary::default() }
+            })
+            .collect();
+        let past: Vec<PastRun<'_>> = runs
+            .iter()
+            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .collect();
+        let found = history(&past, true, 0.01);
+        for metric in [MetricId::Goodput, MetricId::Accuracy] {
+            let is_of = |it: &&Series| it.quantity == Quantity::figure(metric);
+            let series = found.series.iter().find(is_of).unwrap();
+            let [step] = series.steps[..] else { panic!("{series:?}") };
+            assert_eq!((step.run, step.ratio, step.verdict), (4, Some(0.0), Verdict::Worse));
+            assert_eq!(series.values[7], Some(0.0));
+        }
     }
 }

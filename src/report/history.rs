@@ -80,7 +80,7 @@ fn sentence(history: &History, one: &Series, step: &SeriesStep) -> String {
     let changed = changed(one, step, before, now);
     line(&format!(
         "{what}: {word}, {} from run {} on ({}{changed}).",
-        number::times(step.ratio),
+        number::times_before(step.ratio),
         step.run + 1,
         now.started,
     ))
@@ -145,7 +145,7 @@ fn series(history: &History) -> Table {
 fn steps(one: &Series) -> (String, Tone) {
     let told = one.steps.iter().map(|step| {
         let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
-        format!("{word} {} at {}", number::times(step.ratio), step.run + 1)
+        format!("{word} {} at {}", number::times_before(step.ratio), step.run + 1)
     });
     let text = told.collect::<Vec<_>>().join(", ");
     // What holds now is what the last step made of it.
@@ -193,8 +193,13 @@ mod tests {
             started: format!("2026-11-0{at}T03:00:00Z"),
             commit: if at < 3 { "abc123" } else { "def456" }.to_owned(),
         };
-        let step =
-            SeriesStep { run: 2, after: 1, ratio: 1.15, p_value: 1e-6, verdict: Verdict::Worse };
+        let step = SeriesStep {
+            run: 2,
+            after: 1,
+            ratio: Some(1.15),
+            p_value: 1e-6,
+            verdict: Verdict::Worse,
+        };
         let ttft = Series {
             cell: "sim concurrency=4".to_owned(),
             quantity: Quantity::percentile(MetricId::Ttft, 50.0),

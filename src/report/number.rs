@@ -95,6 +95,16 @@ pub(crate) fn times(ratio: f64) -> String {
     if ratio.is_finite() { format!("{}×", significant(ratio, 3)) } else { ABSENT.to_owned() }
 }
 
+/// Whether the interval of a ratio says nothing: it may end anywhere.
+pub(crate) fn is_any(low: f64, high: f64) -> bool {
+    low < 0.01 || high > 100.0
+}
+
+/// Prints the ratio of a level to one before, which may have been 0.
+pub(crate) fn times_before(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "up from 0".to_owned(), times)
+}
+
 /// Prints a count and its noun, with an `s` where there is not exactly one.
 pub(crate) fn counted(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }

@@ -14,32 +14,45 @@ pub(crate) const N_LEAST: usize = 3;
 pub(crate) struct Step {
     /// Index of the first value of the new level.
     pub(crate) at: usize,
-    /// The new level over the one before: geometric means up to the neighbouring steps.
-    pub(crate) ratio: f64,
+    /// The level before: the mean up to the step before it.
+    pub(crate) before: f64,
+    /// The new level: the mean up to the step after it.
+    pub(crate) level: f64,
     /// Chance of a difference at least as large at the likeliest of all places, if there were none.
     pub(crate) p_value: f64,
 }
 
-/// Finds the steps of a series of positive values, on the logarithmic scale.
+impl Step {
+    /// Returns the new level over the one before; `None` where that is 0.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        (self.before > 0.0).then(|| self.level / self.before)
+    }
+}
+
+/// Finds the steps of a series of values, on the logarithmic scale; on their own where one is 0, which
+/// has no logarithm.
 ///
 /// Circular binary segmentation: a stretch is cut where the mean of what lies behind one place, or
 /// between two, differs most from that of the rest, by Student's t with the pooled deviation, if
 /// that would be chance with less than `alpha` at any of its places (Bonferroni; half of it for one
 /// place and half for two); then each part again. A series without a step shows one with a chance
-/// of at most `alpha`, when its values are independent. Nothing is found where a value is not
-/// positive.
+/// of at most `alpha`, when its values are independent. Nothing is found where a value is negative.
 ///
 /// Source: A. B. Olshen et al., "Circular binary segmentation for the analysis of array-based DNA
 /// copy number data", Biostatistics 5 (2004) 557–572.
 pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
-    if !values.iter().all(|value| *value > 0.0 && value.is_finite()) {
+    if !values.iter().all(|value| *value >= 0.0 && value.is_finite()) {
         return Vec::new();
     }
-    let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
+    let has_logs = values.iter().all(|value| *value > 0.0);
+    let logs: Vec<f64> =
+        values.iter().map(|value| if has_logs { value.ln() } else { *value }).collect();
+    let largest = values.iter().copied().fold(0.0, f64::max);
+    let least_std = RESOLUTION * if has_logs { 1.0 } else { largest };
     let mut found: Vec<(usize, f64)> = Vec::new();
     let mut open = vec![(0, logs.len())];
     while let Some((from, to)) = open.pop() {
-        let Some((cut, p_value)) = likeliest(&logs[from..to]) else { continue };
+        let Some((cut, p_value)) = likeliest(&logs[from..to], least_std) else { continue };
         if p_value < alpha {
             let inner = [cut.0, cut.1].map(|at| from + at);
             let cuts = inner.into_iter().filter(|at| *at > from && *at < to);
@@ -53,21 +66,24 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
         [0].into_iter().chain(found.iter().map(|(at, _)| *at)).chain([logs.len()]).collect();
     let level = |segment: usize| {
         let logs: Moments = logs[ends[segment]..ends[segment + 1]].iter().copied().collect();
-        logs.mean().unwrap_or_default()
+        let mean = logs.mean().unwrap_or_default();
+        if has_logs { mean.exp() } else { mean }
     };
     let step = |(segment, (at, p_value)): (usize, (usize, f64))| Step {
         at,
-        ratio: (level(segment + 1) - level(segment)).exp(),
+        before: level(segment),
+        level: level(segment + 1),
         p_value,
     };
     found.into_iter().enumerate().map(step).collect()
 }
 
 /// Returns between which two places a stretch most likely lies on another level, the second of
-/// which may be its end, and how likely chance makes a difference as large.
-fn likeliest(logs: &[f64]) -> Option<((usize, usize), f64)> {
+/// which may be its end, and how likely chance makes a difference as large. `None` where nothing lies
+/// anywhere else.
+fn likeliest(logs: &[f64], least_std: f64) -> Option<((usize, usize), f64)> {
     let n = logs.len();
-    if n < N_LEAST {
+    if n < N_LEAST || least_std <= 0.0 {
         return None;
     }
     let mean = logs.iter().sum::<f64>() / n as f64;
@@ -83,7 +99,7 @@ fn likeliest(logs: &[f64]) -> Option<((usize, usize), f64)> {
         // The deviations from the mean of all sum to nothing.
         let difference = sum / n_in + sum / n_out;
         let within = squares - sum * sum / n_in - sum * sum / n_out;
-        let pooled = (within / (n - 2) as f64).max(RESOLUTION * RESOLUTION);
+        let pooled = (within / (n - 2) as f64).max(least_std * least_std);
         difference / (pooled * (1.0 / n_in + 1.0 / n_out)).sqrt()
     };
     let strongest = |cuts: &mut dyn Iterator<Item = (usize, usize)>| {
@@ -111,7 +127,10 @@ mod tests {
         let found = steps(&[40.0, 40.4, 39.8, 40.1, 46.0, 46.3, 45.8, 46.1], 0.01);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].at, 4);
-        assert!((found[0].ratio - 1.15).abs() < 0.005 && found[0].p_value < 1e-4, "{found:?}");
+        assert!(
+            (found[0].ratio().unwrap() - 1.15).abs() < 0.005 && found[0].p_value < 1e-4,
+            "{found:?}"
+        );
         // The last value alone, and back again.
         assert_eq!(steps(&[40.0, 40.2, 39.9, 40.1, 40.0, 50.0], 0.01)[0].at, 5);
         let there_and_back =
@@ -120,11 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn a_fall_to_nothing_and_a_rise_from_it_are_steps() {
+        let found = steps(&[90.0, 91.0, 90.0, 89.0, 90.0, 0.0], 0.01);
+        assert_eq!((found[0].at, found[0].ratio()), (5, Some(0.0)), "{found:?}");
+        let found = steps(&[10.0, 10.0, 10.0, 10.0, 0.0, 0.0, 0.0, 0.0], 0.01);
+        assert_eq!((found.len(), found[0].at, found[0].level), (1, 4, 0.0), "{found:?}");
+        let found = steps(&[0.0, 0.0, 0.0, 0.0, 90.0, 89.0, 91.0, 90.0], 0.01);
+        assert_eq!((found[0].at, found[0].ratio()), (4, None), "{found:?}");
+    }
+
+    #[test]
     fn what_cannot_be_told_from_noise_is_no_step() {
         assert_eq!(steps(&[1.0, 1.2], 0.01), []);
         assert_eq!(steps(&[1.0; 20], 0.01), []);
         assert_eq!(steps(&[1.0, 1.1, 0.9, 1.05, 0.95, 1.02], 0.01), []);
         assert_eq!(steps(&[1.0, 0.0, 9.0, 9.0], 0.01), []);
+        assert_eq!(steps(&[0.0; 8], 0.01), []);
+        assert_eq!(steps(&[10.0, 10.0, -1.0, -1.0, -1.0], 0.01), []);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The ratio of two samples of positive values, and how many values would decide it.
+//! The ratio of two samples of positive values, and how many values would decide it; the difference
+//! of two where a value is 0.
 
 use crate::stats::interval::Interval;
 use crate::stats::mean::Moments;
@@ -7,6 +8,9 @@ use crate::stats::special::{student_t_quantile, student_t_two_sided};
 /// Least relative deviation that values are taken to have: what is kept of them has six digits,
 /// so that equal values are equal to that much and no more.
 const RESOLUTION: f64 = 1e-6;
+
+/// Ratio beyond which the end of an interval is told as this.
+const FARTHEST: f64 = 1e6;
 
 /// Chance of a decision that [`n_to_decide`] plans for.
 pub(crate) const POWER: f64 = 0.8;
@@ -49,6 +53,89 @@ impl LogSample {
     }
 }
 
+/// Returns the middle of a sample as comparisons take it: the geometric mean, or the arithmetic one
+/// where a value is 0. `None` when it is empty or a value is negative or no number.
+pub(crate) fn middle(values: &[f64]) -> Option<f64> {
+    let geometric = LogSample::of(values).map(|sample| sample.geometric_mean());
+    geometric.or_else(|| PlainSample::of(values).map(|sample| sample.mean()))
+}
+
+/// A sample on its own scale, for values of which some are 0: these have no logarithm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PlainSample {
+    n: u64,
+    mean: f64,
+    /// Standard deviation; `None` for one value.
+    std: Option<f64>,
+}
+
+impl PlainSample {
+    /// Takes a sample; `None` when it is empty or a value is negative.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        if !values.iter().all(|value| *value >= 0.0 && value.is_finite()) {
+            return None;
+        }
+        let moments: Moments = values.iter().copied().collect();
+        Some(Self { n: moments.n(), mean: moments.mean()?, std: moments.std() })
+    }
+
+    /// Returns the number of values.
+    pub(crate) fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Returns the arithmetic mean.
+    pub(crate) fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Returns the standard deviation as a share of the mean; `None` for one value or a mean of 0.
+    pub(crate) fn relative_std(&self) -> Option<f64> {
+        self.std.filter(|_| self.mean > 0.0).map(|std| std / self.mean)
+    }
+}
+
+/// The difference of two independent samples by Welch's test, as [`RatioTest`] is of logarithms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DifferenceTest {
+    /// Second mean minus the first.
+    difference: f64,
+    /// Its standard error.
+    error: f64,
+    /// Degrees of freedom by Welch and Satterthwaite.
+    dof: f64,
+}
+
+impl DifferenceTest {
+    /// Compares the second sample with the first; `None` when either has one value, or all are 0.
+    pub(crate) fn of(first: &PlainSample, second: &PlainSample) -> Option<Self> {
+        let least = RESOLUTION * first.mean.max(second.mean);
+        let part = |sample: &PlainSample| Some((sample.std?.max(least).powi(2), sample.n));
+        let (error, dof) = welch(part(first)?, part(second)?);
+        (error > 0.0).then_some(Self { difference: second.mean - first.mean, error, dof })
+    }
+
+    /// Returns the interval of the difference.
+    pub(crate) fn interval(&self, level: f64) -> Interval {
+        let reach = student_t_quantile(f64::midpoint(1.0, level), self.dof) * self.error;
+        Interval::new(self.difference - reach, self.difference + reach)
+    }
+
+    /// Returns the two-sided p-value of no difference.
+    pub(crate) fn p_value(&self) -> f64 {
+        student_t_two_sided(self.difference / self.error, self.dof)
+    }
+}
+
+/// Returns the standard error of a difference of means, and its degrees of freedom, from the variance
+/// and the number of values of each sample.
+fn welch(first: (f64, u64), second: (f64, u64)) -> (f64, f64) {
+    let part = |(variance, n): (f64, u64)| variance / n as f64;
+    let (a, b) = (part(first), part(second));
+    let share = |part: f64, n: u64| part * part / (n - 1) as f64;
+    ((a + b).sqrt(), (a + b).powi(2) / (share(a, first.1) + share(b, second.1)))
+}
+
 /// The ratio of two independent samples by Welch's test, which lets their spreads differ.
 ///
 /// Source: B. L. Welch, "The generalization of 'Student's' problem when several different
@@ -67,20 +154,19 @@ impl RatioTest {
     /// Compares the second sample with the first; `None` when either has one value, of which
     /// nothing says how far another would be from it.
     pub(crate) fn of(first: &LogSample, second: &LogSample) -> Option<Self> {
-        let part = |sample: &LogSample| Some(sample.variance? / sample.n as f64);
-        let (a, b) = (part(first)?, part(second)?);
-        let share = |part: f64, n: u64| part * part / (n - 1) as f64;
-        Some(Self {
-            log_ratio: second.mean - first.mean,
-            error: (a + b).sqrt(),
-            dof: (a + b).powi(2) / (share(a, first.n) + share(b, second.n)),
-        })
+        let part = |sample: &LogSample| Some((sample.variance?, sample.n));
+        let (error, dof) = welch(part(first)?, part(second)?);
+        Some(Self { log_ratio: second.mean - first.mean, error, dof })
     }
 
-    /// Returns the interval of the ratio.
+    /// Returns the interval of the ratio. An end that is more than a millionfold away is told as that:
+    /// nobody could tell it from any other, and it remains a number.
     pub(crate) fn interval(&self, level: f64) -> Interval {
         let reach = student_t_quantile(f64::midpoint(1.0, level), self.dof) * self.error;
-        Interval::new((self.log_ratio - reach).exp(), (self.log_ratio + reach).exp())
+        let end = |end: f64| end.exp().clamp(1.0 / FARTHEST, FARTHEST);
+        let (low, high) = (self.log_ratio - reach, self.log_ratio + reach);
+        let ratio = self.log_ratio.exp();
+        Interval::new(end(low).min(ratio), end(high).max(ratio))
     }
 
     /// Returns the two-sided p-value of a ratio of 1.
@@ -166,6 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn values_with_a_zero_are_compared_by_their_difference() {
+        // By hand: variances 1 and 1/3, error √(1/3 + 1/9), difference 1/3 - 10, and
+        // (4/9)² / ((1/3)²/2 + (1/9)²/2) degrees of freedom.
+        let of = |values: &[f64]| PlainSample::of(values).unwrap();
+        let found = DifferenceTest::of(&of(&[9.0, 10.0, 11.0]), &of(&[0.0, 0.0, 1.0])).unwrap();
+        assert!((found.difference + 29.0 / 3.0).abs() < 1e-12, "{found:?}");
+        assert!((found.error - 2.0 / 3.0).abs() < 1e-12, "{found:?}");
+        assert!((found.dof - 3.2).abs() < 1e-12, "{found:?}");
+        assert!(found.interval(0.99).high < 0.0 && found.p_value() < 0.001, "{found:?}");
+        let zeros = of(&[0.0, 0.0]);
+        assert!(DifferenceTest::of(&of(&[10.0, 10.0]), &zeros).unwrap().p_value() < 1e-6);
+        assert_eq!(DifferenceTest::of(&zeros, &zeros), None);
+        assert_eq!(DifferenceTest::of(&of(&[10.0]), &zeros), None);
+        assert!((middle(&[2.0, 8.0]).unwrap() - 4.0).abs() < 1e-12);
+        assert_eq!(middle(&[0.0, 8.0]), Some(4.0));
+        assert_eq!((middle(&[]), middle(&[-1.0])), (None, None));
+    }
+
+    #[test]
     fn one_value_says_nothing_of_its_spread() {
         let one = LogSample::of(&[40.0]).unwrap();
         let three = LogSample::of(&[40.0, 41.0, 42.0]).unwrap();
@@ -181,6 +286,14 @@ mod tests {
         let same = LogSample::of(&[40.0, 40.0]).unwrap();
         let interval = RatioTest::of(&same, &same).unwrap().interval(0.99);
         assert!(interval.low < 1.0 && interval.high > 1.0 && interval.high < 1.0001);
+    }
+
+    #[test]
+    fn two_values_far_apart_leave_an_interval_whose_ends_are_numbers() {
+        let of = |values: &[f64]| LogSample::of(values).unwrap();
+        let test = RatioTest::of(&of(&[50.0, 51.0]), &of(&[50.0, 90.0])).unwrap();
+        let interval = test.interval(0.999_95);
+        assert_eq!((interval.low, interval.high), (1e-6, 1e6));
     }
 
     #[test]

@@ -77,5 +77,5 @@ fn drawn(history: &History, series: &Series) -> Line {
 
 fn told(step: &SeriesStep) -> String {
     let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
-    format!("{} {word}", number::times(step.ratio))
+    format!("{} {word}", number::times_before(step.ratio))
 }
