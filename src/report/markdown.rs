@@ -68,6 +68,19 @@ mod tests {
     }
 
     #[test]
+    fn result_blocks_of_several_cells_are_left_to_the_full_report() {
+        for name in ["serving", "offline"] {
+            let view = ReportView { template: name.to_owned(), ..sample_run::view() };
+            let report = render(&view).unwrap();
+            assert!(report.lines().count() <= 80, "{} lines", report.lines().count());
+            assert!(report.contains("The result block of each of 3 cells"), "{name}: {report}");
+            assert!(!report.contains("```"), "{name}: {report}");
+            let full = render(&ReportView { full: true, ..view }).unwrap();
+            assert!(full.contains("```") && !full.contains("The result block of each"), "{full}");
+        }
+    }
+
+    #[test]
     fn gaps_are_closed_but_for_those_of_a_block() {
         assert_eq!(
             without_double_gaps("a\n\n\nb\n```\nc\n\n\nd\n```\n"),
