@@ -8,6 +8,9 @@ use crate::metrics::compare::sides;
 use crate::metrics::summary::CellSummary;
 use crate::report::untrusted::line;
 
+/// Keys of the phase that a row is of.
+const PHASE_KEYS: [&str; 2] = ["phase", "measured-phase"];
+
 /// Names cells of one run so that they can be told apart, and by no more than that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CellNames {
@@ -24,10 +27,10 @@ impl CellNames {
             values.len() > 1
         };
         let phases: BTreeSet<_> = cells.iter().map(|cell| &cell.phase).collect();
-        Self {
-            keys: keys.into_iter().filter(varies).cloned().collect(),
-            has_phases: phases.len() > 1,
-        }
+        let keys: Vec<String> = keys.into_iter().filter(varies).cloned().collect();
+        // A phase that is a row of its own is a key as well.
+        let is_key = keys.iter().any(|key| PHASE_KEYS.contains(&key.as_str()));
+        Self { keys, has_phases: phases.len() > 1 && !is_key }
     }
 
     /// Names a cell; one that nothing tells from the others by its full name.
@@ -66,5 +69,14 @@ mod tests {
         let mut phase = a.clone();
         phase.phase = Some("burst".to_owned());
         assert_eq!(CellNames::of(&[&a, &phase]).name(&phase), "burst");
+        let as_row = |cell: &CellSummary, name: &str| {
+            let mut row = cell.clone();
+            row.phase = Some(name.to_owned());
+            row.keys.insert("phase".to_owned(), name.to_owned());
+            row
+        };
+        let (light, heavy) = (as_row(&a, "light"), as_row(&b, "heavy"));
+        let names = CellNames::of(&[&light, &heavy]);
+        assert_eq!(names.name(&heavy), "sglang concurrency=64 heavy");
     }
 }
