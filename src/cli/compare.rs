@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::{ComparedRun, paired_accuracy};
 use crate::analysis::rescore::RescoreError;
-use crate::analysis::subject::{Subject, SubjectError, differences};
+use crate::analysis::subject::{self, SubjectError, differences};
 use crate::cli::args::{Colour, CompareArgs, CompareFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::gate_flags::exit_of;
-use crate::cli::output;
+use crate::cli::{gate_flags, output};
 use crate::importers::Lengths;
 use crate::metrics::axes::is_load;
 use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run};
+use crate::metrics::condition::Subject;
 use crate::metrics::quantity::Quantity;
 use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
 use crate::store::error::StoreError;
@@ -29,6 +29,7 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
     let mut lengths = Lengths::default();
     let subjects = args.dirs.iter().map(|path| opened(path, &mut lengths));
     let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
+    subjects.iter().filter_map(subject::Subject::run).for_each(tell_open);
     let (sides, subjects, told) = match subjects.as_slice() {
         [subject] => by_key(subject, args.by.as_deref())?,
         _ if args.by.is_some() => {
@@ -51,11 +52,11 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
         CompareFormat::Junit => junit::render(&comparison),
     };
     output::data(&text)?;
-    Ok(exit_of(&comparison.gates, args.undecided.into()))
+    Ok(gate_flags::exit(&comparison.gates))
 }
 
-fn opened(path: &Path, lengths: &mut Lengths) -> Result<Subject, Failure> {
-    Subject::open(path, lengths).map_err(|error| match error {
+fn opened(path: &Path, lengths: &mut Lengths) -> Result<subject::Subject, Failure> {
+    subject::Subject::open(path, lengths).map_err(|error| match error {
         SubjectError::Run(error) => unread(path, error),
         SubjectError::File { .. } => Failure::input(error.to_string()),
         SubjectError::Import { .. } => Failure::new(Exit::BadData, error.to_string()).help(
@@ -64,6 +65,16 @@ fn opened(path: &Path, lengths: &mut Lengths) -> Result<Subject, Failure> {
              results_….json; or a run directory",
         ),
     })
+}
+
+/// Says that a run did not come to its end, where it did not.
+pub(crate) fn tell_open(run: &ComparedRun) {
+    if !run.summary.complete {
+        output::message(&format!(
+            "note: {} did not come to its end; what it has not measured is missing",
+            run.dir().display()
+        ));
+    }
 }
 
 /// Opens a run directory by its summary.
@@ -82,15 +93,15 @@ fn unread(dir: &Path, error: StoreError) -> Failure {
 }
 
 /// Sides, the subject of each, and what each stands for.
-type Sides<'r> = (Vec<Side<'r>>, Vec<&'r Subject>, Vec<String>);
+type Sides<'r> = (Vec<Side<'r>>, Vec<&'r subject::Subject>, Vec<String>);
 
-fn by_subject<'r>(subjects: &'r [Subject], paths: &[PathBuf]) -> Sides<'r> {
+fn by_subject<'r>(subjects: &'r [subject::Subject], paths: &[PathBuf]) -> Sides<'r> {
     let sides = subjects.iter().zip(LETTERS).map(|(it, name)| it.side(name.to_owned()));
     let told = paths.iter().map(|path| path.display().to_string());
     (sides.collect(), subjects.iter().collect(), told.collect())
 }
 
-fn by_key<'r>(subject: &'r Subject, by: Option<&str>) -> Result<Sides<'r>, Failure> {
+fn by_key<'r>(subject: &'r subject::Subject, by: Option<&str>) -> Result<Sides<'r>, Failure> {
     let Some(run) = subject.run() else {
         return Err(usage("results of another tool are compared with something: name two"));
     };
@@ -132,7 +143,7 @@ fn usage(message: &str) -> Failure {
 fn compared(
     args: &CompareArgs,
     sides: &[Side<'_>],
-    subjects: &[&Subject],
+    subjects: &[&subject::Subject],
 ) -> Result<Comparison, Failure> {
     // The baseline's scenario says how it is to be judged; the command line has the last word.
     let asked = Rules::of(subjects[0].run().and_then(|run| run.plan.compare));
@@ -148,15 +159,19 @@ fn compared(
             None
         })
     };
-    let gated: Vec<Quantity> =
-        args.fail_if.iter().filter_map(|text| Some(gates::relative(text)?.0)).collect();
+    let gated = args.fail_if.iter().filter_map(|text| match gates::relative(text)?.subject {
+        Subject::Quantity(quantity) => Some(quantity),
+        // All accuracies are one row.
+        Subject::AccuracyBy(_) => None,
+    });
+    let gated: Vec<Quantity> = gated.collect();
     // What another tool tells is compared, also where runs have something better.
     let is_asked = |it: &Quantity| {
         let of_runs = is_main(it) || (args.all && !is_of_whole_run(it));
         of_runs || gated.contains(it) || subjects.iter().any(|subject| subject.tells(it))
     };
     let mut comparison = compare(sides, &is_asked, &pair_items, rules);
-    comparison.gates = gates::judge(&comparison, sides, &args.fail_if);
+    comparison.gates = gates::judge(&comparison, sides, &args.fail_if, args.undecided.into());
     if let Some(error) = failed.into_inner() {
         return Err(Failure::from(error));
     }

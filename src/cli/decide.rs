@@ -1,7 +1,7 @@
 //! `bench decide`: which cell of a run is to be taken.
 
 use crate::cli::args::{Colour, DecideArgs, DecideFormat};
-use crate::cli::compare::opened_run;
+use crate::cli::compare::{opened_run, tell_open};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -11,6 +11,7 @@ use crate::report::decision::{json, markdown, terminal};
 /// Prints what is recommended and why.
 pub(crate) fn recommend(args: &DecideArgs, colour: Colour) -> Result<Exit, Failure> {
     let run = opened_run(&args.dir)?;
+    tell_open(&run);
     let decision = decide(&run.plan, &run.summary, args.rate);
     let text = match args.format {
         DecideFormat::Terminal => {

@@ -12,13 +12,12 @@ use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare;
-use crate::metrics::condition::{Condition, ConditionError, Limit, Subject};
+use crate::metrics::condition::{Condition, ConditionError, Subject};
 use crate::metrics::gates::baseline_of;
-use crate::metrics::summary::{GateOutcome, GateResult, Summary};
+use crate::metrics::summary::GateResult;
 use crate::plan::Plan;
 use crate::plan::gate::GatePlan;
 use crate::scenario::Scenario;
-use crate::scenario::spec::Undecided;
 use crate::score::extract::name_of;
 
 /// Where named baselines lie, seen from the working directory: they are there to be committed.
@@ -41,11 +40,12 @@ pub(crate) fn relative(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("`{text}` is not relative to a baseline; write 'tpot.p50 > +5%'"))
 }
 
-/// Adds to a plan what the command line requires of the numbers.
-pub(crate) fn add(plan: &mut Plan, args: &GateArgs) -> Result<(), Failure> {
+/// Adds to a plan what the command line requires of the numbers. `own` is the directory of the run
+/// that is held to it, where there is one: a run is no baseline of itself.
+pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Result<(), Failure> {
     for text in &args.fail_if {
         let subject = Condition::parse(text).ok().map(|condition| condition.subject);
-        if let Some((why, help)) = subject.and_then(|subject| ungraded(plan, &subject)) {
+        if let Some((why, help)) = subject.and_then(|subject| never_there(plan, &subject)) {
             return Err(Failure::new(Exit::Usage, format!("--fail-if '{text}': {why}")).help(help));
         }
         let must_not = &mut plan.gate.get_or_insert_default().must_not;
@@ -57,7 +57,7 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs) -> Result<(), Failure> {
         plan.gate.get_or_insert_default().undecided = undecided.into();
     }
     let Some(name) = &args.baseline else { return Ok(()) };
-    let path = baseline_path(name, &plan.name)?;
+    let path = baseline_path(name, &plan.name, own)?;
     let summary = read_summary(&path)?;
     match &mut plan.gate {
         Some(gate) if is_relative(gate) => {
@@ -70,24 +70,31 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs) -> Result<(), Failure> {
 }
 
 fn is_relative(gate: &GatePlan) -> bool {
-    gate.must.iter().chain(&gate.must_not).any(|text| {
-        Condition::parse(text).is_ok_and(|found| matches!(found.limit, Limit::OfBaseline(_)))
-    })
+    gate.must
+        .iter()
+        .chain(&gate.must_not)
+        .any(|text| Condition::parse(text).is_ok_and(|found| found.limit.is_relative()))
 }
 
 /// Returns the summary that a baseline is: a run directory, a file, `latest` or a saved name.
-fn baseline_path(name: &str, scenario: &str) -> Result<PathBuf, Failure> {
+fn baseline_path(name: &str, scenario: &str, own: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = Path::new(name);
-    if path.is_dir() {
-        return Ok(path.join("summary.json"));
-    }
-    if path.is_file() {
-        return Ok(path.to_owned());
+    let summary = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
+    if summary.is_file() || path.is_dir() {
+        let dir = summary.parent().unwrap_or(Path::new(""));
+        if own.is_some_and(|own| is_same(own, dir) && is_summary(&summary)) {
+            let message = format!("--baseline {name}: this is the run itself");
+            return Err(Failure::new(Exit::Usage, message)
+                .help("name an earlier run, or `latest` for the one before"));
+        }
+        return Ok(summary);
     }
     if name == "latest" {
-        return latest(scenario).ok_or_else(|| {
-            Failure::input(format!("--baseline latest: runs/ has no finished run of {scenario}"))
-                .help("run the scenario once without --baseline")
+        let earlier = own.map_or("", |_| " before this one");
+        return latest(Path::new("runs"), scenario, own).ok_or_else(|| {
+            let message =
+                format!("--baseline latest: runs/ has no finished run of {scenario}{earlier}");
+            Failure::input(message).help("run the scenario once without --baseline")
         });
     }
     let saved = Path::new(BASELINES).join(format!("{name}.json"));
@@ -101,17 +108,33 @@ fn baseline_path(name: &str, scenario: &str) -> Result<PathBuf, Failure> {
     .help(format!("save one: bench baseline save {name} RUN_DIRECTORY")))
 }
 
-/// Returns the summary of the newest finished run of a scenario below `runs`.
-fn latest(scenario: &str) -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir("runs")
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
+fn is_summary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "summary.json")
+}
+
+/// Whether two directories are one.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |dir: &Path| {
+        let dir = if dir == Path::new("") { Path::new(".") } else { dir };
+        dir.canonicalize().ok()
+    };
+    real(one).is_some_and(|one| real(other) == Some(one))
+}
+
+/// Returns the summary of the newest finished run of a scenario below `runs`: of those before `own`,
+/// where that lies among them.
+fn latest(runs: &Path, scenario: &str, own: Option<&Path>) -> Option<PathBuf> {
+    let dirs = || fs::read_dir(runs).ok().into_iter().flatten();
+    let dirs = || dirs().filter_map(|entry| Some(entry.ok()?.path()));
+    let own = dirs().find(|dir| own.is_some_and(|own| is_same(own, dir)));
+    let mut found: Vec<PathBuf> = dirs()
+        .filter(|dir| own.as_ref().is_none_or(|own| dir < own))
         .filter(|dir| {
             let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             // The rest is the time: `open_loop-2-…` is another scenario.
-            name.strip_prefix(scenario).and_then(|rest| rest.strip_prefix('-')).is_some_and(
-                |time| time.starts_with(|c: char| c.is_ascii_digit()) && time.contains('T'),
-            )
+            let rest = name.strip_prefix(scenario).and_then(|rest| rest.strip_prefix('-'));
+            let day = rest.and_then(|time| time.split_once('T')).map_or("", |(day, _)| day);
+            day.len() == 8 && day.bytes().all(|digit| digit.is_ascii_digit())
         })
         .map(|dir| dir.join("summary.json"))
         .collect();
@@ -124,7 +147,8 @@ fn latest(scenario: &str) -> Option<PathBuf> {
 /// others of them; returns whether it did.
 pub(crate) fn judge(analysis: &mut RunAnalysis, args: &GateArgs) -> Result<bool, Failure> {
     let before = analysis.plan.gate.clone();
-    add(&mut analysis.plan, args)?;
+    let own = analysis.dir.clone();
+    add(&mut analysis.plan, args, Some(&own))?;
     let are_others = analysis.plan.gate != before;
     if are_others {
         analysis.judge_gates();
@@ -132,21 +156,9 @@ pub(crate) fn judge(analysis: &mut RunAnalysis, args: &GateArgs) -> Result<bool,
     Ok(are_others)
 }
 
-/// Returns how a run or a report ends by its gates.
-pub(crate) fn exit(summary: &Summary, gate: Option<&GatePlan>) -> Exit {
-    let undecided = gate.map_or(Undecided::Pass, |gate| gate.undecided);
-    exit_of(&summary.gates, undecided)
-}
-
 /// Returns how gates end a command.
-pub(crate) fn exit_of(gates: &[GateResult], undecided: Undecided) -> Exit {
-    let undecided_fails = undecided == Undecided::Fail;
-    let fails = gates.iter().any(|gate| match gate.outcome {
-        GateOutcome::Met => false,
-        GateOutcome::Missed => true,
-        GateOutcome::Undecided => undecided_fails,
-    });
-    if fails { Exit::Gate } else { Exit::Ok }
+pub(crate) fn exit(gates: &[GateResult]) -> Exit {
+    if gates.iter().any(GateResult::fails) { Exit::Gate } else { Exit::Ok }
 }
 
 /// Finds conditions of `[gate]` that cannot be read or that no cell can have a number for.
@@ -170,13 +182,17 @@ pub(crate) fn check(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
             Err(error) => tell(format!("gate `{text}`: {error}"), help(&error)),
             Ok(condition) => {
                 let subject = &condition.subject;
-                if let Some((why, help)) = ungraded(plan, subject).or_else(|| unseen(plan, subject))
-                {
+                if let Some((why, help)) = never_there(plan, subject) {
                     tell(format!("gate `{text}`: {why}"), Some(help));
                 }
             }
         }
     }
+}
+
+/// Returns why no cell of a plan can have a number, and what to do.
+fn never_there(plan: &Plan, subject: &Subject) -> Option<(String, String)> {
+    ungraded(plan, subject).or_else(|| unseen(plan, subject))
 }
 
 /// Returns why no cell of a plan can have that accuracy, and what to do.
@@ -225,5 +241,45 @@ fn help(error: &ConditionError) -> Option<String> {
             did_you_mean(word, MetricId::ALL.iter().map(|metric| metric.tag()), "metrics are")
         }
         ConditionError::Statistic(_) | ConditionError::Limit(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::Summary;
+    use crate::report::json;
+
+    #[test]
+    fn the_latest_run_is_the_newest_finished_one_before_that_which_is_held_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        let runs = home.path().join("runs");
+        let run = |name: &str, complete: bool| {
+            let dir = runs.join(name);
+            fs::create_dir_all(&dir).unwrap();
+            let summary = Summary { complete, ..Summary::default() };
+            fs::write(dir.join("summary.json"), json::render(&summary)).unwrap();
+            dir
+        };
+        let first = run("s-20261201T010000Z", true);
+        let second = run("s-20261201T020000Z", true);
+        let third = run("s-20261201T030000Z", true);
+        run("s-20261201T040000Z", false);
+        run("s-2-20261201T050000Z", true);
+        let latest = |own: Option<&Path>| {
+            super::latest(&runs, "s", own).map(|path| path.parent().unwrap().to_owned())
+        };
+        assert_eq!(latest(None), Some(third.clone()));
+        assert_eq!(latest(Some(&third)), Some(second.clone()));
+        assert_eq!(latest(Some(&runs.join("../runs/s-20261201T020000Z"))), Some(first.clone()));
+        assert_eq!(latest(Some(&first)), None);
+        assert_eq!(latest(Some(home.path())), Some(third), "it lies elsewhere");
+
+        let itself = second.display().to_string();
+        let refused = baseline_path(&itself, "s", Some(&second)).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage, "{refused:?}");
+        let summary = second.join("summary.json");
+        assert!(baseline_path(&summary.display().to_string(), "s", Some(&second)).is_err());
+        assert_eq!(baseline_path(&itself, "s", Some(&first)).unwrap(), summary);
     }
 }

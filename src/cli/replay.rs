@@ -23,7 +23,7 @@ pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure>
     let place = typed::absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
     let unpacked = unpack(&typed::absolute(&args.bundle), &place.join("original"))?;
     let mut job = job(&unpacked)?;
-    gate_flags::add(&mut job.plan, &args.ends.gates)?;
+    gate_flags::add(&mut job.plan, &args.ends.gates, None)?;
     tell_changes(&unpacked, &job, args)?;
     let measured = place.join("run");
     let (exit, _) = run::measure(job, Begin::New(Some(&measured)), &args.ends, colour)?;

@@ -38,11 +38,11 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     }
     if args.print_view {
         output::data(&template_variables::render(&view))?;
-        return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+        return Ok(gate_flags::exit(&analysis.summary.gates));
     }
     if let Some(own) = &own {
         output::data(&own.render(&view)?)?;
-        return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+        return Ok(gate_flags::exit(&analysis.summary.gates));
     }
     let text = match args.format {
         ReportFormat::Terminal => {
@@ -57,10 +57,10 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
             for part in long_csv::parts(&analysis.run, &analysis.plan, &analysis.summary) {
                 output::data(&part)?;
             }
-            return Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()));
+            return Ok(gate_flags::exit(&analysis.summary.gates));
         }
         ReportFormat::Junit => junit::render(&analysis.summary),
     };
     output::data(&text)?;
-    Ok(gate_flags::exit(&analysis.summary, analysis.plan.gate.as_ref()))
+    Ok(gate_flags::exit(&analysis.summary.gates))
 }

@@ -32,7 +32,7 @@ pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure>
         return Ok(exit);
     }
     let mut job = stored(&dir)?;
-    gate_flags::add(&mut job.plan, &args.ends.gates)?;
+    gate_flags::add(&mut job.plan, &args.ends.gates, Some(&dir))?;
     let calibrates = job.invocation.calibrates;
     let (exit, analysis) = run::measure(job, Begin::GoOn(&dir, &args.retry), &args.ends, colour)?;
     if calibrates {

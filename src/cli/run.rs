@@ -48,7 +48,11 @@ pub(crate) fn carry_out(
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
-    gate_flags::add(&mut planned.plan, &ends.gates)?;
+    let own = match begin {
+        Begin::GoOn(dir, _) => Some(dir),
+        Begin::New(_) | Begin::Reusing(..) => None,
+    };
+    gate_flags::add(&mut planned.plan, &ends.gates, own)?;
     warn(&planned, colour);
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
     let mut job = Job::of(planned, path);
@@ -270,7 +274,7 @@ pub(crate) fn exit_code(summary: &Summary, analysis: &RunAnalysis, args: &EndArg
         exit = exit.worse(Exit::EngineStart);
     }
     if fails(FailOn::Gate) {
-        exit = exit.worse(gate_flags::exit(summary, analysis.plan.gate.as_ref()));
+        exit = exit.worse(gate_flags::exit(&summary.gates));
     }
     exit
 }

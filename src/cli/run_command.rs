@@ -14,7 +14,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&args.scenario)?;
     if args.dry_run {
         run::warn(&planned, colour);
-        gate_flags::add(&mut planned.plan, &args.ends.gates)?;
+        gate_flags::add(&mut planned.plan, &args.ends.gates, args.resume.as_deref())?;
         output::data(&render(&planned.plan, &scenario_file::skips(&planned.plan)))?;
         output::data(&side_by_side::lines(&planned.plan))?;
         return Ok(Exit::Ok);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Measurement, count, number, text};
+use crate::importers::measurement::{Load, Measurement, count, load_words, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
 
@@ -35,10 +35,7 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
         phases.iter().find(|it| text(it, "/name").as_deref() == Some("profiling"))
     });
     if let Some(phase) = profiling {
-        let rate = number(phase, "/rate").or_else(|| number(phase, "/request_rate"));
-        let is_constant = text(phase, "/type").is_some_and(|it| it == "constant");
-        let burst = if is_constant { f64::INFINITY } else { 1.0 };
-        found.load_by(number(phase, "/concurrency"), rate, burst);
+        load(&mut found, phase);
     }
     for name in ASKED {
         found.configured(name, document.pointer(&format!("/input_config/{name}")));
@@ -70,6 +67,23 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
         found.figure(id, metric(name, "avg").map(|value| value * 1e3 / millis));
     }
     Ok(vec![found])
+}
+
+/// Sets the load by the phase that counts. A smoothness is what vLLM calls burstiness.
+fn load(found: &mut Measurement, phase: &Value) {
+    let rate = number(phase, "/rate").or_else(|| number(phase, "/request_rate"));
+    let concurrency = number(phase, "/concurrency");
+    match text(phase, "/type").as_deref() {
+        Some("constant") => found.load_by(concurrency, rate, f64::INFINITY),
+        Some("gamma") => {
+            found.load_by(concurrency, rate, number(phase, "/smoothness").unwrap_or(1.0));
+        }
+        None | Some("concurrency" | "poisson") => found.load_by(concurrency, rate, 1.0),
+        Some(other) => {
+            found.load = Load::Other(load_words(other, phase, &["requests"]));
+        }
+    }
+    found.configured("prefill_concurrency", phase.get("prefill_concurrency"));
 }
 
 /// Returns the milliseconds of the unit of time that a metric is told in, or per unit of; `usual` where

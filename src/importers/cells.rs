@@ -3,13 +3,13 @@
 use indexmap::{IndexMap, IndexSet};
 
 use crate::importers::measurement::Measurement;
+use crate::metrics::axes::ARRIVALS;
 
 /// Mean lengths that differ by no more than this factor are one length: other prompts of the same
 /// data set, or other answers to them. Lengths that are swept go by larger steps.
 const SAME_LENGTH: f64 = 1.2;
 /// Keys of the mean prompt and output tokens of a request.
 pub(super) const LENGTHS: [&str; 2] = ["mean-prompt-tokens", "mean-output-tokens"];
-const ARRIVALS: &str = "arrivals";
 const MODEL: &str = "model";
 /// Value of what one file says and another does not.
 const UNSAID: &str = "none";
@@ -55,7 +55,7 @@ pub(super) fn cells(mut measurements: Vec<Measurement>, lengths: &mut Lengths) -
     }
     let models: IndexSet<&Option<String>> = measurements.iter().map(|it| &it.model).collect();
     let has_models = models.len() > 1;
-    let always = |it: &Measurement| Some(format!("{:?}", (&it.model, &it.keys, it.load_key())));
+    let always = |it: &Measurement| Some(format!("{:?}", (&it.model, &it.keys, it.load_keys())));
     let mut groups = split(vec![measurements], always);
     let mut told = Vec::new();
     for name in names {
@@ -74,7 +74,7 @@ pub(super) fn cells(mut measurements: Vec<Measurement>, lengths: &mut Lengths) -
             let said = trials.iter().find_map(|it| value(it, name));
             (name.clone(), said.unwrap_or_else(unsaid))
         });
-        model.into_iter().chain(first.keys.clone()).chain(told).chain(first.load_key()).collect()
+        model.into_iter().chain(first.keys.clone()).chain(told).chain(first.load_keys()).collect()
     };
     groups.into_iter().map(|trials| (keys(&trials), trials)).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Measurement, count, number, text};
+use crate::importers::measurement::{Load, Measurement, count, load_words, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
 
@@ -33,14 +33,18 @@ fn benchmark(it: &Value, version: &str) -> Measurement {
         found.configured(name, it.pointer(&format!("/config/backend/{name}")));
     }
     let of_strategy = |key: &str| number(it, &format!("/config/strategy/{key}"));
+    let cap = of_strategy("max_concurrency");
     match text(it, "/config/strategy/type_").as_deref() {
         Some("concurrent") => found.load_by(of_strategy("streams"), None, 1.0),
         Some("synchronous") => found.load_by(Some(1.0), None, 1.0),
-        Some("poisson") => found.load_by(None, of_strategy("rate"), 1.0),
-        Some("constant") => found.load_by(None, of_strategy("rate"), f64::INFINITY),
-        Some("throughput") => found.load_by(of_strategy("max_concurrency"), None, 1.0),
-        // Another strategy: nobody knows what load of ours it is.
-        _ => {}
+        Some("poisson") => found.load_by(cap, of_strategy("rate"), 1.0),
+        Some("constant") => found.load_by(cap, of_strategy("rate"), f64::INFINITY),
+        Some("throughput") => found.load_by(cap, None, 1.0),
+        Some(other) => {
+            let strategy = it.pointer("/config/strategy").unwrap_or(&Value::Null);
+            found.load = Load::Other(load_words(other, strategy, &["worker_count"]));
+        }
+        None => {}
     }
     // Its time per output token counts the first one too; ITL is (last - first) over the rest.
     let latencies = [

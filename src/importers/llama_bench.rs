@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Measurement, count, text};
+use crate::importers::measurement::{Load, Measurement, count, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::plan::cell::ArrivalsPlan;
@@ -31,7 +31,7 @@ fn test(it: &Value) -> Option<Measurement> {
     let mut found = Measurement {
         version: it.get("build_number").and_then(Value::as_u64).map(|build| format!("b{build}")),
         model: Some(file.to_owned()),
-        arrivals: Some(ArrivalsPlan::Closed { concurrency: 1 }),
+        load: Load::Phase(ArrivalsPlan::Closed { concurrency: 1 }, None),
         n_ok: millis.len() as u64,
         tokens: [None, Some(n_gen as f64)],
         values: [(Quantity::mean(MetricId::Tpot), millis)].into(),

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::ids::CellId;
-use crate::metrics::axes::load_of;
+use crate::metrics::axes::{ARRIVALS, MAX_IN_FLIGHT, arrivals_word, load_of};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::quantity::{Quantity, Statistic};
@@ -36,8 +36,8 @@ pub(super) struct Measurement {
     pub(super) version: Option<String>,
     /// The model that was asked for.
     pub(super) model: Option<String>,
-    /// When requests were due; absent where nobody says it.
-    pub(super) arrivals: Option<ArrivalsPlan>,
+    /// When requests were due.
+    pub(super) load: Load,
     /// What always tells it from the others of its file.
     pub(super) keys: IndexMap<String, String>,
     /// How it was configured, as far as the file says it; load and model have their own members.
@@ -54,6 +54,18 @@ pub(super) struct Measurement {
     pub(super) accuracy: Vec<Accuracy>,
     /// Why it is no measurement, where it is none and the file does not count what failed.
     pub(super) failure: Option<&'static str>,
+}
+
+/// When requests were due.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Load {
+    /// Nobody says it.
+    #[default]
+    Unsaid,
+    /// As a phase of a scenario says it, with the most that are out at once.
+    Phase(ArrivalsPlan, Option<u32>),
+    /// In a way that no phase has, in words that are the same for equal loads.
+    Other(String),
 }
 
 impl Measurement {
@@ -103,57 +115,61 @@ impl Measurement {
 
     /// Sets the load of a closed loop, or of arrivals at a rate that a cap may hold back.
     pub(super) fn load_by(&mut self, concurrency: Option<f64>, rate: Option<f64>, burst: f64) {
-        self.arrivals = match (rate, concurrency) {
+        let cap = concurrency.filter(|streams| *streams >= 1.0).map(|streams| streams as u32);
+        self.load = match (rate, cap) {
             (Some(rate_per_s), _) if rate_per_s.is_finite() && rate_per_s > 0.0 => {
                 let is_poisson = (burst - 1.0).abs() < 1e-9;
-                Some(if is_poisson {
+                let arrivals = if is_poisson {
                     ArrivalsPlan::Poisson { rate_per_s }
                 } else if burst.is_finite() {
                     ArrivalsPlan::Gamma { rate_per_s, burstiness: burst }
                 } else {
                     ArrivalsPlan::Constant { rate_per_s }
-                })
+                };
+                Load::Phase(arrivals, cap)
             }
-            (_, Some(streams)) if streams >= 1.0 => {
-                Some(ArrivalsPlan::Closed { concurrency: streams as u32 })
-            }
+            (_, Some(concurrency)) => Load::Phase(ArrivalsPlan::Closed { concurrency }, None),
             // Neither a rate nor a cap: everything at once.
-            _ => Some(ArrivalsPlan::AllAtOnce),
+            _ => Load::Phase(ArrivalsPlan::AllAtOnce, None),
         };
     }
 
     /// Returns the load as the text by which cells are matched.
     pub(super) fn load(&self) -> Option<String> {
-        self.arrivals.as_ref().map(|arrivals| load_of(&[arrivals]))
+        match &self.load {
+            Load::Unsaid => None,
+            Load::Phase(arrivals, cap) => Some(load_of(&[(arrivals, *cap)])),
+            Load::Other(words) => Some(words.clone()),
+        }
     }
 
     /// Returns how requests arrive at the load, where it is known.
     pub(super) fn arrivals_word(&self) -> Option<String> {
-        let word = match self.arrivals.as_ref()? {
-            ArrivalsPlan::Closed { .. } => "closed",
-            ArrivalsPlan::Poisson { .. } => "poisson",
-            ArrivalsPlan::Constant { .. } => "constant",
-            ArrivalsPlan::Gamma { burstiness, .. } => return Some(format!("gamma {burstiness}")),
-            ArrivalsPlan::AllAtOnce => "all-at-once",
-            ArrivalsPlan::Batch { .. } | ArrivalsPlan::Ramp { .. } | ArrivalsPlan::Trace { .. } => {
-                return None;
-            }
-        };
-        Some(word.to_owned())
+        match &self.load {
+            Load::Unsaid => None,
+            Load::Phase(arrivals, _) => Some(arrivals_word(arrivals)),
+            Load::Other(words) => Some(words.clone()),
+        }
     }
 
-    /// Returns the load as key and value, where it is one number.
-    pub(super) fn load_key(&self) -> Option<(String, String)> {
-        let (key, value) = match &self.arrivals {
-            Some(ArrivalsPlan::Closed { concurrency }) => ("concurrency", concurrency.to_string()),
-            Some(
+    /// Returns the load as keys and values, as far as numbers say it, and in words where they do not.
+    pub(super) fn load_keys(&self) -> Vec<(String, String)> {
+        let (key, value, cap) = match &self.load {
+            Load::Unsaid => return Vec::new(),
+            Load::Phase(ArrivalsPlan::Closed { concurrency }, _) => {
+                ("concurrency", concurrency.to_string(), None)
+            }
+            Load::Phase(
                 ArrivalsPlan::Poisson { rate_per_s }
                 | ArrivalsPlan::Constant { rate_per_s }
                 | ArrivalsPlan::Gamma { rate_per_s, .. },
-            ) => ("rate", rate_per_s.to_string()),
-            _ => return None,
+                cap,
+            ) => ("rate", rate_per_s.to_string(), *cap),
+            Load::Phase(..) => return Vec::new(),
+            Load::Other(words) => (ARRIVALS, words.clone(), None),
         };
-        Some((key.to_owned(), value))
+        let cap = cap.map(|cap| (MAX_IN_FLIGHT.to_owned(), cap.to_string()));
+        [(key.to_owned(), value)].into_iter().chain(cap).collect()
     }
 }
 
@@ -209,6 +225,19 @@ pub(super) fn cell(
         prompt_ids: BTreeMap::new(),
         caveats: Vec::new(),
     }
+}
+
+/// Returns the words of a load that no phase has: its kind, and the numbers that it was asked with but
+/// for those of `left_out`.
+pub(super) fn load_words(kind: &str, asked: &Value, left_out: &[&str]) -> String {
+    let numbers = asked
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| value.is_number() && !left_out.contains(&name.as_str()));
+    let mut told: Vec<String> = numbers.map(|(name, value)| format!(", {name} {value}")).collect();
+    told.sort();
+    format!("{kind}{}", told.concat())
 }
 
 /// Returns the number at a JSON pointer.

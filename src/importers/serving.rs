@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Measurement, count, number, text};
+use crate::importers::measurement::{Load, Measurement, count, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
 use crate::plan::cell::ArrivalsPlan;
@@ -88,10 +88,17 @@ fn flat(document: &Value, names: &Names) -> Measurement {
     let rate = number(document, "/request_rate");
     let burst = number(document, "/burstiness").unwrap_or(1.0);
     found.load_by(number(document, "/max_concurrency"), rate, burst);
-    if document.get("ramp_up_strategy").is_some_and(Value::is_string)
-        || text(document, "/request_rate").is_some_and(|it| it == "trace")
-    {
-        found.arrivals = None;
+    let cap = number(document, "/max_concurrency");
+    let capped = cap.map_or_else(String::new, |cap| format!(", at most {cap} at once"));
+    if let Some(strategy) = text(document, "/ramp_up_strategy") {
+        let end = |name: &str| {
+            let end = number(document, &format!("/ramp_up_{name}_rps"));
+            end.map_or_else(|| "?".to_owned(), |rate| rate.to_string())
+        };
+        let ends = format!("{} to {} req/s", end("start"), end("end"));
+        found.load = Load::Other(format!("{strategy} ramp from {ends}{capped}"));
+    } else if text(document, "/request_rate").is_some_and(|it| it == "trace") {
+        found.load = Load::Other(format!("trace{capped}"));
     }
     for (name, value) in document.as_object().into_iter().flatten() {
         let is_word = value.is_string() || value.is_boolean();
@@ -101,7 +108,7 @@ fn flat(document: &Value, names: &Names) -> Measurement {
         }
     }
     // Where all requests are sent at once, their number is the load.
-    if found.arrivals == Some(ArrivalsPlan::AllAtOnce) {
+    if found.load == Load::Phase(ArrivalsPlan::AllAtOnce, None) {
         found.configured("num_prompts", document.get("num_prompts"));
     }
     for (metric, tag) in

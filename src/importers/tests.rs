@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::{Rules, Side, compare};
 use crate::metrics::quantity::Quantity;
 
 const VLLM: &[u8] = include_bytes!("../../fixtures/results/vllm-0.33.0.json");
@@ -123,11 +124,74 @@ fn a_load_is_what_the_tool_was_asked_for() {
     };
     assert_eq!(load(&[]), r#"[{"closed":{"concurrency":4}}]"#);
     let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":2.5");
-    assert_eq!(load(&[rate]), r#"[{"poisson":{"rate_per_s":2.5}}]"#);
+    assert_eq!(load(&[rate]), r#"[{"poisson":{"rate_per_s":2.5}} max-in-flight 4]"#);
     let bursty = ("\"burstiness\":1.0", "\"burstiness\":0.5");
-    assert_eq!(load(&[rate, bursty]), r#"[{"gamma":{"rate_per_s":2.5,"burstiness":0.5}}]"#);
+    let gamma = r#"[{"gamma":{"rate_per_s":2.5,"burstiness":0.5}} max-in-flight 4]"#;
+    assert_eq!(load(&[rate, bursty]), gamma);
     let uncapped = ("\"max_concurrency\":4", "\"max_concurrency\":null");
+    assert_eq!(load(&[rate, uncapped]), r#"[{"poisson":{"rate_per_s":2.5}}]"#);
     assert_eq!(load(&[uncapped]), r#"["all-at-once"]"#);
+    let ramp = (
+        "\"label\":null",
+        "\"ramp_up_strategy\":\"linear\",\"ramp_up_start_rps\":1,\"ramp_up_end_rps\":10",
+    );
+    assert_eq!(load(&[ramp]), "linear ramp from 1 to 10 req/s, at most 4 at once");
+    let of = |text: &[u8], from: &str, to: &str| {
+        results(&changed(text, &[(from, to)])).side_cells()[0].load.clone().unwrap()
+    };
+    let closed = "\"type\": \"concurrency\",";
+    let phase = |to: &str| {
+        let asked = changed(AIPERF, &[(closed, to)]);
+        let once = String::from_utf8(asked).unwrap();
+        results(once.as_bytes()).side_cells()[0].load.clone().unwrap()
+    };
+    assert_eq!(
+        phase("\"type\": \"gamma\", \"rate\": 5, \"smoothness\": 0.3,"),
+        r#"[{"gamma":{"rate_per_s":5.0,"burstiness":0.3}} max-in-flight 4]"#
+    );
+    assert_eq!(
+        phase("\"type\": \"user_centric\", \"rate\": 5, \"users\": 3,"),
+        "user_centric, concurrency 4, rate 5, users 3"
+    );
+    let guided = |to: &str| of(GUIDELLM, "\"type_\": \"concurrent\"", to);
+    let constant = r#"[{"constant":{"rate_per_s":5.0}} max-in-flight 4]"#;
+    assert_eq!(guided("\"type_\": \"constant\", \"rate\": 5"), constant);
+    assert!(guided("\"type_\": \"trace\"").starts_with("trace, max_concurrency 4"));
+}
+
+#[test]
+fn a_cap_that_holds_a_rate_back_is_another_load_of_another_name() {
+    let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":5.0");
+    let [one, many] = ["1", "64"].map(|cap| {
+        changed(VLLM, &[rate, ("\"max_concurrency\":4", &format!("\"max_concurrency\":{cap}"))])
+    });
+    let found = folder(&[&one, &many]);
+    assert_eq!(names(&found), ["rate=5,max-in-flight=1", "rate=5,max-in-flight=64"]);
+    check_apart(&one, &many, 0);
+    check_apart(&one, &one, 1);
+}
+
+#[test]
+fn other_loads_lengths_and_tasks_are_never_compared() {
+    let ramp = changed(VLLM, &[("\"label\":null", "\"ramp_up_strategy\":\"linear\"")]);
+    check_apart(&ramp, VLLM, 0);
+    let traced = changed(GUIDELLM, &[("\"type_\": \"concurrent\"", "\"type_\": \"trace\"")]);
+    check_apart(&traced, GUIDELLM, 0);
+    let long = changed(SGLANG, &[("\"random_output_len\": 16", "\"random_output_len\": 128")]);
+    check_apart(SGLANG, &long, 0);
+    let other = changed(LM_EVAL, &[("word_problems", "arc_easy")]);
+    check_apart(LM_EVAL, &other, 0);
+    check_apart(LM_EVAL, LM_EVAL, 1);
+}
+
+/// Compares two files and counts their pairs.
+#[track_caller]
+fn check_apart(one: &[u8], other: &[u8], n_pairs: usize) {
+    let both = [results(one), results(other)];
+    let side = |it: usize| Side { name: it.to_string(), cells: both[it].side_cells() };
+    let rules = Rules { alpha: 0.01, margin: 0.02 };
+    let found = compare(&[side(0), side(1)], &|_| true, &|_, _, _| None, rules);
+    assert_eq!(found.cells.len(), n_pairs, "{:?}", found.unmatched);
 }
 
 #[test]
@@ -248,7 +312,11 @@ fn an_arrival_of_another_kind_is_another_cell_of_another_name() {
     let steady = changed(VLLM, &[rate]);
     let bursty = changed(VLLM, &[rate, ("\"burstiness\":1.0", "\"burstiness\":0.5")]);
     let found = folder(&[&steady, &bursty]);
-    assert_eq!(names(&found), ["arrivals=poisson,rate=2.5", "arrivals=gamma 0.5,rate=2.5"]);
+    let expected = [
+        "arrivals=poisson,rate=2.5,max-in-flight=4",
+        "arrivals=gamma 0.5,rate=2.5,max-in-flight=4",
+    ];
+    assert_eq!(names(&found), expected);
 }
 
 #[test]

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength};
-use crate::scenario::spec::section;
+use crate::scenario::spec::{LengthRange, section};
+
+/// Key of how requests arrive.
+pub(crate) const ARRIVALS: &str = "arrivals";
+/// Key of the most requests that are out at once, where that holds arrivals back.
+pub(crate) const MAX_IN_FLIGHT: &str = "max-in-flight";
 
 /// Keys outside `[phase]` that say what is asked, and how much.
-const ASKED: [&str; 9] = [
+const ASKED: [&str; 10] = [
     "phase",
     "dataset",
     "score",
@@ -17,7 +22,28 @@ const ASKED: [&str; 9] = [
     "input-words",
     "output-tokens",
     "shared-prefix-tokens",
+    ARRIVALS,
 ];
+
+/// What says the same in result files of other tools: lengths, and what the harness asks.
+const ASKED_ELSEWHERE: [&str; 13] = [
+    "task",
+    "max_tokens",
+    "prompt_tokens",
+    "output_tokens",
+    "isl.mean",
+    "osl.mean",
+    "random_input_len",
+    "random_output_len",
+    "random_range_ratio",
+    "sharegpt_output_len",
+    "num_prompts",
+    "n_gen",
+    "n_depth",
+];
+
+/// Keys whose values are names that a scenario gives: the same may bear another name elsewhere.
+const NAMED: [&str; 3] = ["phase", "dataset", "score"];
 
 /// Whether a swept key is part of the load. Loads are not compared with each other.
 pub(crate) fn is_load(key: &str) -> bool {
@@ -28,7 +54,18 @@ pub(crate) fn is_load(key: &str) -> bool {
         return true;
     }
     let name = key.rsplit('.').next().unwrap_or(key);
-    ASKED.contains(&name) || section("phase").iter().any(|field| field.key == name)
+    let is_elsewhere = |asked: &&str| {
+        key.strip_suffix(*asked).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    ASKED.contains(&name)
+        || ASKED_ELSEWHERE.iter().any(is_elsewhere)
+        || section("phase").iter().any(|field| field.key == name)
+}
+
+/// Whether a value of a key is a load wherever it is said, so that another one is another load even
+/// where neither is swept.
+pub(crate) fn is_said_load(key: &str) -> bool {
+    is_load(key) && !NAMED.contains(&key)
 }
 
 /// Returns what a cell's plan says of keys that are not swept.
@@ -49,8 +86,19 @@ pub(crate) fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
             OutputLength::FromData => None,
         },
     );
+    if let Some(dataset) = plan.datasets.get(&cell.dataset) {
+        let range = |it: LengthRange| match (it.min, it.max) {
+            (least, most) if least == most => most.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        };
+        set("input-tokens", dataset.input_tokens.map(range));
+        set("input-words", dataset.input_words.map(range));
+        set("output-tokens", dataset.output_tokens.map(range));
+    }
     let mut measured = cell.measured_phases();
     if let (Some(phase), None) = (measured.next(), measured.next()) {
+        set(ARRIVALS, Some(arrivals_word(&phase.arrivals)));
+        set(MAX_IN_FLIGHT, cap(&phase.arrivals, phase.max_in_flight).map(|cap| cap.to_string()));
         match &phase.arrivals {
             ArrivalsPlan::Closed { concurrency } => {
                 set("concurrency", Some(concurrency.to_string()));
@@ -68,12 +116,47 @@ pub(crate) fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
 /// Returns when the requests of a cell's measured phases are due, as text that is the same for
 /// equal loads.
 pub(crate) fn load(cell: &Cell) -> String {
-    load_of(&cell.measured_phases().map(|phase| &phase.arrivals).collect::<Vec<_>>())
+    let phases = cell.measured_phases().map(|phase| (&phase.arrivals, phase.max_in_flight));
+    load_of(&phases.collect::<Vec<_>>())
 }
 
-/// Returns when requests of measured phases are due, as text that is the same for equal loads.
-pub(crate) fn load_of(arrivals: &[&ArrivalsPlan]) -> String {
-    serde_json::to_string(arrivals).expect("arrivals are plain data")
+/// Returns when requests of measured phases are due, and how many may be out at once, as text that
+/// is the same for equal loads.
+pub(crate) fn load_of(phases: &[(&ArrivalsPlan, Option<u32>)]) -> String {
+    let of = |(arrivals, max_in_flight): &(&ArrivalsPlan, Option<u32>)| {
+        let text = serde_json::to_string(arrivals).expect("arrivals are plain data");
+        let cap = cap(arrivals, *max_in_flight);
+        cap.map_or_else(|| text.clone(), |cap| format!("{text} {MAX_IN_FLIGHT} {cap}"))
+    };
+    let phases: Vec<String> = phases.iter().map(of).collect();
+    format!("[{}]", phases.join(","))
+}
+
+/// Returns the most requests that are out at once, where requests are due whether or not others were
+/// answered: a closed loop and a batch hold themselves back.
+fn cap(arrivals: &ArrivalsPlan, max_in_flight: Option<u32>) -> Option<u32> {
+    let is_open = !matches!(arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. });
+    max_in_flight.filter(|_| is_open)
+}
+
+/// Whether a word of [`arrivals_word`] is of an open loop, which has a schedule.
+pub(crate) fn is_scheduled(word: &str) -> bool {
+    !["closed", "batch", "all-at-once"].contains(&word)
+}
+
+/// Says how requests arrive: `closed`, `poisson`, `gamma 0.5`.
+pub(crate) fn arrivals_word(arrivals: &ArrivalsPlan) -> String {
+    let word = match arrivals {
+        ArrivalsPlan::Closed { .. } => "closed",
+        ArrivalsPlan::Poisson { .. } => "poisson",
+        ArrivalsPlan::Constant { .. } => "constant",
+        ArrivalsPlan::Gamma { burstiness, .. } => return format!("gamma {burstiness}"),
+        ArrivalsPlan::AllAtOnce => "all-at-once",
+        ArrivalsPlan::Batch { .. } => "batch",
+        ArrivalsPlan::Ramp { .. } => "ramp",
+        ArrivalsPlan::Trace { .. } => "trace",
+    };
+    word.to_owned()
 }
 
 #[cfg(test)]
@@ -96,6 +179,12 @@ mod tests {
             "score",
             "dataset.q.shots",
             "max-tokens",
+            "max-in-flight",
+            "arrivals",
+            "task",
+            "random_input_len",
+            "data.output_tokens",
+            "datasets.prompts.isl.mean",
         ] {
             check(key, true);
         }
@@ -109,5 +198,12 @@ mod tests {
         let open = cell(ArrivalsPlan::Poisson { rate_per_s: 4.0 });
         assert_eq!(constants(&plan, &open)["rate"], "4");
         assert_ne!(load(&closed), load(&open));
+        let capped = |mut cell: Cell| {
+            cell.phases.iter_mut().for_each(|phase| phase.max_in_flight = Some(2));
+            cell
+        };
+        assert_eq!(load(&capped(closed.clone())), load(&closed), "a closed loop holds itself back");
+        assert_ne!(load(&capped(open.clone())), load(&open));
+        assert_eq!(constants(&plan, &capped(open))["max-in-flight"], "2");
     }
 }

@@ -13,7 +13,7 @@ use crate::metrics::summary::PERCENTILES;
 /// Text form: `NUMBER OPERATOR LIMIT`. The number is a metric with its statistic (`ttft.p99`,
 /// `tpot.mean`, `output_throughput`), or accuracy by an extractor (`accuracy.strict`). The operator
 /// is `<`, `<=`, `>` or `>=`. The limit has a unit (`500ms`, `0.5s`, `99%`), or is taken from a
-/// baseline (`0.95 x baseline`, `+5%`).
+/// baseline (`0.95 x baseline`, `+5%`; of a share that are points: `accuracy < -2%`).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
     /// The number.
@@ -53,6 +53,18 @@ pub(crate) enum Limit {
     Value(f64),
     /// So many times the baseline's number.
     OfBaseline(f64),
+    /// So many percentage points above the baseline's share, or below it.
+    Points(f64),
+}
+
+impl Limit {
+    /// Whether it is taken from a baseline.
+    pub(crate) fn is_relative(self) -> bool {
+        match self {
+            Self::Value(_) => false,
+            Self::OfBaseline(_) | Self::Points(_) => true,
+        }
+    }
 }
 
 /// Why a text is no condition.
@@ -176,7 +188,12 @@ fn limit(text: &str, unit: &str) -> Result<Limit, ConditionError> {
     }
     if rest == "%" && number.starts_with(['+', '-']) {
         let times = 1.0 + value / 100.0;
-        return if times > 0.0 { Ok(Limit::OfBaseline(times)) } else { wrong("is below -100 %") };
+        return match unit {
+            _ if times <= 0.0 => wrong("is below -100 %"),
+            // A share of right answers falls by points: -2% are two of a hundred.
+            "%" => Ok(Limit::Points(value)),
+            _ => Ok(Limit::OfBaseline(times)),
+        };
     }
     let factor = match (rest, unit) {
         // Scenarios write shares as numbers up to 1.
@@ -212,6 +229,8 @@ mod tests {
         assert_eq!(limit_of("output_throughput >= 1000"), Limit::Value(1000.0));
         assert_eq!(limit_of("output_throughput >= 0.95 x baseline"), Limit::OfBaseline(0.95));
         assert_eq!(limit_of("tpot.p50 > +5%"), Limit::OfBaseline(1.05));
+        assert_eq!(limit_of("accuracy.strict < -2%"), Limit::Points(-2.0));
+        assert_eq!(limit_of("accuracy < 0.9 x baseline"), Limit::OfBaseline(0.9));
     }
 
     #[test]

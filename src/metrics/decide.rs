@@ -121,17 +121,18 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
     for gate in &summary.gates {
         gates.entry(&gate.cell).or_default().push(gate);
     }
-    let gates_of = |cell: &CellSummary, outcome| {
+    let gates_of = |cell: &CellSummary, is_wanted: fn(&GateResult) -> bool| {
         let of_cell = gates.get(cell.name.as_str()).into_iter().flatten();
-        let wanted = of_cell.filter(|gate| gate.outcome == outcome);
+        let wanted = of_cell.filter(|gate| is_wanted(gate));
         wanted.map(|gate| gate.condition.clone()).collect::<Vec<_>>()
     };
+    let is_open = |gate: &GateResult| gate.outcome == GateOutcome::Undecided && !gate.fails();
     let mut weighed: Vec<Weighed> = cells
         .iter()
         .map(|cell| Weighed {
             cell: cell.name.clone(),
-            against: against(cell, has_objectives, gates_of(cell, GateOutcome::Missed)),
-            undecided: gates_of(cell, GateOutcome::Undecided),
+            against: against(cell, has_objectives, gates_of(cell, GateResult::fails)),
+            undecided: gates_of(cell, is_open),
             goal: goal.believed(cell).and_then(|figure| figure.value),
             dominated_by: None,
         })
@@ -364,6 +365,10 @@ mod tests {
         assert_eq!((found.best, found.runner_up, found.better_but), (Some(1), None, Some(0)));
         assert_eq!(found.cells[0].against, ["it misses ttft.p99 < 500ms"]);
         assert_eq!(found.cells[1].undecided, ["ttft.p99 < 500ms"]);
+        let taken = GateResult { counts_as_missed: true, ..gate("b 8", GateOutcome::Undecided) };
+        let found = decided(cells.clone(), vec![taken], None);
+        assert_eq!((found.best, found.cells[1].undecided.len()), (Some(0), 0));
+        assert_eq!(found.cells[1].against, ["it misses ttft.p99 < 500ms"]);
         let close = decided(cells, Vec::new(), None);
         assert_eq!(close.margin.unwrap().is_outside_noise(), Some(false));
     }

@@ -8,6 +8,7 @@ use crate::metrics::summary::{
 };
 use crate::plan::Plan;
 use crate::plan::gate::{BaselineNumber, BaselinePlan, GatePlan};
+use crate::scenario::spec::Undecided;
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 use crate::stats::welch::LogSample;
 
@@ -39,7 +40,17 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
         };
         cells.iter().filter(is_judged).map(result)
     });
-    steady.chain(numbers).collect()
+    let results: Vec<GateResult> = steady.chain(numbers).collect();
+    taken(results, gate.undecided)
+}
+
+/// Says of results what those that are not decided are taken for.
+pub(crate) fn taken(mut results: Vec<GateResult>, undecided: Undecided) -> Vec<GateResult> {
+    for result in &mut results {
+        result.counts_as_missed =
+            undecided == Undecided::Fail && result.outcome == GateOutcome::Undecided;
+    }
+    results
 }
 
 /// Judges whether a cell is known to have been steady: what nothing looked at is not.
@@ -118,6 +129,14 @@ pub(crate) fn of_cell(
                 holds(condition.operator, ratio, interval, times)
             })
         }
+        Limit::Points(points) => {
+            let base = base();
+            result.limit = base.as_ref().ok().map(|base| base.value + points);
+            base.map(|base| {
+                let (change, interval) = difference(value, interval, base);
+                holds(condition.operator, change, interval, points)
+            })
+        }
     };
     match decided {
         Ok(Some(holds)) if holds == result.must_hold => result.outcome = GateOutcome::Met,
@@ -172,23 +191,48 @@ pub(crate) fn base_of(condition: &Condition, cell: &CellSummary) -> Result<Basel
     if figure.state == Some(NumberState::Invalid) {
         return Err("the baseline's number is INVALID".to_owned());
     }
-    let value = figure.value.filter(|value| value.is_finite() && *value > 0.0);
+    // A share can fall or rise by points from 0 too.
+    let is_divisor = !matches!(condition.limit, Limit::Points(_));
+    let is_usable = |value: &f64| value.is_finite() && (*value > 0.0 || !is_divisor);
+    let value = figure.value.filter(is_usable);
     let value = value.ok_or("the baseline's number has no value above 0")?;
-    Ok(BaselineNumber { value, interval: figure.interval })
+    Ok(BaselineNumber { value, interval: with_bound(value, &figure) })
 }
 
-/// Returns a number over that of the baseline, with an interval where both have one.
+/// Returns a number over that of the baseline, with an interval where either has one: the other is
+/// taken as it stands.
 fn ratio(
     value: f64,
     interval: Option<(f64, f64)>,
     base: BaselineNumber,
 ) -> (f64, Option<(f64, f64)>) {
     let estimate = |value, ends: Option<(f64, f64)>| {
-        ends.map(|ends| Estimate { value, interval: Interval::from(ends) })
+        let ends = ends.unwrap_or((value, value));
+        Estimate { value, interval: Interval::from(ends) }
     };
-    let both = estimate(value, interval).zip(estimate(base.value, base.interval));
-    let found = both.and_then(|(a, b)| ratio_of_estimates(a, b));
+    let both = (estimate(value, interval), estimate(base.value, base.interval));
+    let found = interval.or(base.interval).and_then(|_| ratio_of_estimates(both.0, both.1));
     (value / base.value, found.map(|found| found.interval.ends()))
+}
+
+/// Returns a number minus that of the baseline, with an interval where either has one.
+///
+/// Source: G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures: a
+/// general approach", Statistics in Medicine 27 (2008) 1693–1702.
+fn difference(
+    value: f64,
+    interval: Option<(f64, f64)>,
+    base: BaselineNumber,
+) -> (f64, Option<(f64, f64)>) {
+    let change = value - base.value;
+    let ends = interval.or(base.interval).map(|_| {
+        let (low, high) = interval.unwrap_or((value, value));
+        let (base_low, base_high) = base.interval.unwrap_or((base.value, base.value));
+        let below = (value - low).hypot(base_high - base.value);
+        let above = (high - value).hypot(base.value - base_low);
+        (change - below, change + above)
+    });
+    (change, ends)
 }
 
 fn absent(subject: &Subject, cell: &CellSummary) -> String {
@@ -217,7 +261,7 @@ pub(crate) fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) 
     let conditions = gate.must.iter().chain(&gate.must_not);
     let relative: Vec<(&String, Condition)> = conditions
         .filter_map(|text| Some((text, Condition::parse(text).ok()?)))
-        .filter(|(_, condition)| matches!(condition.limit, Limit::OfBaseline(_)))
+        .filter(|(_, condition)| condition.limit.is_relative())
         .collect();
     let of_cell = |cell: &CellSummary| {
         let number = |(text, condition): &(&String, Condition)| {

@@ -440,12 +440,23 @@ pub(crate) struct GateResult {
     pub limit: Option<f64>,
     /// What became of it.
     pub outcome: GateOutcome,
+    /// Whether it is not decided and taken for missed: `undecided = "fail"`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts_as_missed: bool,
+    /// Name of the side that the cell is of, where a comparison has several beside the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<String>,
     /// Why, where no number decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
 impl GateResult {
+    /// Whether it ends a command with a failure.
+    pub(crate) fn fails(&self) -> bool {
+        self.outcome == GateOutcome::Missed || self.counts_as_missed
+    }
+
     /// Returns a gate that is missed for want of a number, until one says otherwise.
     pub(crate) fn missed(cell: &str, condition: &str, must_hold: bool, label: String) -> Self {
         Self {
@@ -458,6 +469,8 @@ impl GateResult {
             interval: None,
             limit: None,
             outcome: GateOutcome::Missed,
+            counts_as_missed: false,
+            side: None,
             why: None,
         }
     }

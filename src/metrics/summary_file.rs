@@ -381,6 +381,9 @@ struct GateOfCell {
     limit: Option<Option<f64>>,
     /// What became of it.
     outcome: GateOutcome,
+    /// Whether it is not decided and taken for missed: `undecided = "fail"`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    counts_as_missed: bool,
     /// Why, where no number decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -734,6 +737,7 @@ impl GateFile {
             interval: it.interval,
             limit: (it.limit != limit).then_some(it.limit),
             outcome: it.outcome,
+            counts_as_missed: it.counts_as_missed,
             why: it.why.clone(),
         });
         Self {
@@ -759,6 +763,8 @@ impl GateFile {
             interval: it.interval,
             limit: it.limit.unwrap_or(limit),
             outcome: it.outcome,
+            counts_as_missed: it.counts_as_missed,
+            side: None,
             why: it.why,
         };
         cells.into_iter().chain(alone).map(result)
@@ -951,8 +957,12 @@ mod tests {
             outcome,
             ..GateResult::missed(cell, "ttft.p50 < 10ms", true, "TTFT p50".to_owned())
         };
-        let absent =
-            GateResult { value: None, interval: None, ..result("d", None, GateOutcome::Undecided) };
+        let absent = GateResult {
+            value: None,
+            interval: None,
+            counts_as_missed: true,
+            ..result("d", None, GateOutcome::Undecided)
+        };
         let other = GateResult::missed("a", "steady", true, "steady state".to_owned());
         let gates = vec![
             result("a", Some(10.0), GateOutcome::Met),

@@ -39,7 +39,7 @@ pub struct BaselinePlan {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineNumber {
-    /// The value, above 0.
+    /// The value; above 0 where a ratio is taken to it.
     pub value: f64,
     /// Confidence interval, 95 %; absent where the run had none.
     pub interval: Option<(f64, f64)>,

@@ -70,7 +70,11 @@ fn a_report_takes_further_gates_and_leaves_the_run_as_it_is() {
     let open = ["report", "run", "--fail-if", "ttft.p99 > 10ms"];
     let told = place.expect(0, &open);
     assert!(told.contains("? engine=sim: TTFT p99 must not be > 10ms; n too small"), "{told}");
-    place.expect(104, &[&open[..], &["--undecided", "fail"]].concat());
+    let told = place.expect(104, &[&open[..], &["--undecided", "fail"]].concat());
+    assert!(told.contains("; counts as missed"), "{told}");
+    let junit = ["--undecided", "fail", "--format", "junit"];
+    let junit = place.expect(104, &[&open[..], &junit].concat());
+    assert!(junit.contains("failures=\"1\" skipped=\"0\""), "{junit}");
 }
 
 #[test]
@@ -89,6 +93,9 @@ fn a_run_is_held_against_an_earlier_one() {
     }
     let same = ["--fail-if", "ttft.p50 > +50%", "--baseline", "main", "--out", "same"];
     place.expect(0, &[&RUN[..], &same].concat());
+    let itself = ["report", "same", "--fail-if", "ttft.p50 > +50%", "--baseline", "same"];
+    let told = place.expect(2, &itself);
+    assert!(told.contains("this is the run itself"), "{told}");
     let none = place.expect(66, &[&RUN[..], &slower, &["--baseline", "nope"]].concat());
     assert!(none.contains("bench baseline save nope RUN_DIRECTORY"), "{none}");
     let idle = place.expect(2, &[&RUN[..], &["--baseline", "main"]].concat());
@@ -116,6 +123,9 @@ fn conditions_that_cannot_be_read_are_refused_before_anything_starts() {
     let whole = SCENARIO.replace("max-tokens = 8\n", "max-tokens = 8\nstream = false\n");
     place.write("s.toml", &whole);
     let told = place.expect(78, &["check", "s.toml"]);
+    assert!(told.contains("not streamed") && told.contains("use `e2e`"), "{told}");
+    place.write("s.toml", &whole.replace("\"ttft.p50 < 2s\", ", ""));
+    let told = place.expect(2, &[&RUN[..], &["--fail-if", "ttft.p50 > 2s"]].concat());
     assert!(told.contains("not streamed") && told.contains("use `e2e`"), "{told}");
 
     place.write("s.toml", &format!("{SCENARIO}[score.a]\nextract = [\"strict\"]\nfloor = 0.7\n"));

@@ -169,7 +169,7 @@ fn begin_new(
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
-    gate_flags::add(&mut planned.plan, &ends.gates)?;
+    gate_flags::add(&mut planned.plan, &ends.gates, None)?;
     run::warn(&planned, colour);
     let watched = Watched::new(ends)?;
     let told = lines(&planned.plan);

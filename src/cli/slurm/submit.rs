@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     scenario.sets.extend(args.slurm_sets.iter().map(|set| format!("slurm.{set}")));
     let mut planned = scenario_file::plan(&scenario)?;
     run::warn(&planned, colour);
-    gate_flags::add(&mut planned.plan, &args.ends.gates)?;
+    gate_flags::add(&mut planned.plan, &args.ends.gates, None)?;
     let settings = settings(&planned)?;
     planned.plan.clients = settings.slurm.further_clients().or(planned.plan.clients);
     let out = args.out.as_deref().or(args.resume.as_deref());

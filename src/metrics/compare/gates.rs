@@ -3,62 +3,59 @@
 use std::collections::HashMap;
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{ComparedCells, Comparison, Scale, Side};
+use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale, Side};
 use crate::metrics::condition::{Condition, Limit, Subject};
-use crate::metrics::gates::{base_of, holds, of_cell};
+use crate::metrics::gates::{base_of, holds, of_cell, taken};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, GateOutcome, GateResult, NumberState};
+use crate::scenario::spec::Undecided;
 
-/// Returns the quantity that a condition relative to a baseline is about; `None` for any other.
-pub(crate) fn relative(text: &str) -> Option<(Quantity, Condition)> {
-    let condition = Condition::parse(text).ok()?;
-    match (&condition.subject, condition.limit) {
-        (Subject::Quantity(quantity), Limit::OfBaseline(_)) => Some((quantity.clone(), condition)),
-        _ => None,
-    }
+/// Returns a condition that is relative to a baseline; `None` for any other.
+pub(crate) fn relative(text: &str) -> Option<Condition> {
+    Condition::parse(text).ok().filter(|condition| condition.limit.is_relative())
 }
 
 /// Judges conditions in every pair of cells, and in cells of the baseline without a counterpart.
 ///
 /// What both cells have by trial is decided by the interval of its change between trials; any other
-/// number as `--baseline` of a run decides it.
+/// number as `--baseline` of a run decides it. What is not decided counts as missed where `undecided`
+/// says so.
 pub(crate) fn judge(
     comparison: &Comparison,
     sides: &[Side<'_>],
     conditions: &[String],
+    undecided: Undecided,
 ) -> Vec<GateResult> {
     let by_name: Vec<_> = sides.iter().map(by_name).collect();
     let without = comparison.unmatched.iter().filter(|place| place.side == 0);
     let of = |text: &String| {
-        let Some((quantity, condition)) = relative(text) else { return Vec::new() };
+        let Some(condition) = relative(text) else { return Vec::new() };
+        let result = |side: usize, cell: &str| GateResult {
+            side: (sides.len() > 2).then(|| sides[side].name.clone()),
+            ..GateResult::missed(cell, text, false, condition.subject.label())
+        };
         let pairs = comparison.cells.iter().filter_map(|cells| {
             let pair = [by_name[0][&*cells.baseline], by_name[cells.side][&*cells.candidate]];
-            let result = result(text, &quantity, &cells.candidate);
-            of_pair(result, &quantity, &condition, cells, pair)
+            of_pair(result(cells.side, &cells.candidate), &condition, cells, pair)
         });
         let alone = without.clone().map(|place| GateResult {
             outcome: GateOutcome::Undecided,
             why: Some("the cell has no counterpart".to_owned()),
-            ..result(text, &quantity, &place.cell)
+            ..result(place.other, &place.cell)
         });
         pairs.chain(alone).collect()
     };
-    conditions.iter().flat_map(of).collect()
+    taken(conditions.iter().flat_map(of).collect(), undecided)
 }
 
 fn by_name<'a>(side: &Side<'a>) -> HashMap<&'a str, &'a CellSummary> {
     side.cells.iter().map(|it| (it.cell.name.as_str(), it.cell)).collect()
 }
 
-fn result(text: &str, quantity: &Quantity, cell: &str) -> GateResult {
-    GateResult::missed(cell, text, false, quantity.label())
-}
-
 /// Judges a pair of cells; `None` where another pair tells the same starts.
 fn of_pair(
     result: GateResult,
-    quantity: &Quantity,
     condition: &Condition,
     cells: &ComparedCells,
     [baseline, candidate]: [&CellSummary; 2],
@@ -67,17 +64,21 @@ fn of_pair(
     if let Some(why) = &cells.not_compared {
         return Some(GateResult { why: Some(why.clone()), ..result });
     }
-    let Some(row) = cells.rows.iter().find(|row| row.quantity == *quantity) else {
-        let is_told = |cell| is_start_told(quantity, cell);
-        let base = || base_of(condition, baseline);
-        let is_shared = is_told(baseline) && is_told(candidate);
-        return (!is_shared).then(|| of_cell(result, condition, &base, candidate));
-    };
-    let Limit::OfBaseline(times) = condition.limit else { return Some(result) };
-    let (unit, limit) = match row.scale {
-        Scale::Ratio => ("×", times),
-        // A share of right answers falls by points: -2% are two of a hundred.
-        Scale::Points => ("points", (times - 1.0) * 100.0),
+    let row = cells.rows.iter().find(|row| is_about(condition, row, baseline));
+    let subject = row.and_then(|row| row.extractor.clone()).map(Subject::AccuracyBy);
+    let condition =
+        &Condition { subject: subject.unwrap_or(condition.subject.clone()), ..condition.clone() };
+    let result = GateResult { label: condition.subject.label(), ..result };
+    let (row, unit, limit) = match (row, condition.limit) {
+        (Some(row), Limit::OfBaseline(times)) if row.scale == Scale::Ratio => (row, "×", times),
+        (Some(row), Limit::Points(points)) if row.scale == Scale::Points => (row, "points", points),
+        (None, _) if is_start_told(condition, baseline) && is_start_told(condition, candidate) => {
+            return None;
+        }
+        _ => {
+            let base = || base_of(condition, baseline);
+            return Some(of_cell(result, condition, &base, candidate));
+        }
     };
     let decided = row.interval.map(|_| holds(condition.operator, row.change, row.interval, limit));
     let outcome = match decided {
@@ -96,8 +97,22 @@ fn of_pair(
     })
 }
 
-/// Whether a quantity is the start of a cell that has one: starts that loads share are compared once.
-fn is_start_told(quantity: &Quantity, cell: &CellSummary) -> bool {
+/// Whether a row is of what a condition is about.
+fn is_about(condition: &Condition, row: &Compared, baseline: &CellSummary) -> bool {
+    match &condition.subject {
+        Subject::Quantity(quantity) => row.quantity == *quantity,
+        Subject::AccuracyBy(name) => {
+            let headline = || baseline.accuracy.first().map(|it| &it.extractor);
+            let is_accuracy = row.quantity == Quantity::figure(MetricId::Accuracy);
+            is_accuracy && row.extractor.as_ref().or_else(headline) == Some(name)
+        }
+    }
+}
+
+/// Whether a condition is about the start of a cell that has one: starts that loads share are compared
+/// once.
+fn is_start_told(condition: &Condition, cell: &CellSummary) -> bool {
+    let Subject::Quantity(quantity) = &condition.subject else { return false };
     let is_invalid =
         || quantity.read(cell).is_some_and(|it| it.state == Some(NumberState::Invalid));
     quantity.id() == MetricId::LoadTime

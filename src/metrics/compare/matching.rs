@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::metrics::axes::is_load;
+use crate::metrics::axes::{ARRIVALS, is_load, is_said_load, is_scheduled};
 use crate::metrics::summary::CellSummary;
 
 /// Cells of one alternative: of a run, or of one value of a key.
@@ -26,7 +26,7 @@ pub(crate) struct SideCell<'a> {
     /// Values of keys that are not swept, as far as the plan tells.
     pub constants: BTreeMap<String, String>,
     /// When its requests are due; cells with different loads are never compared. Absent where
-    /// nobody says it: then the keys alone tell cells apart.
+    /// nobody says it: then what else is said of it tells cells apart.
     pub load: Option<String>,
     /// Its engine's launch: cells that differ in load alone share its starts.
     pub launch: String,
@@ -35,6 +35,17 @@ pub(crate) struct SideCell<'a> {
 impl SideCell<'_> {
     fn value(&self, key: &str) -> Option<String> {
         self.keys.get(key).or_else(|| self.constants.get(key)).map(|value| canonical(value))
+    }
+
+    /// Whether its requests are due at times that a schedule says, answered or not.
+    fn is_open_loop(&self) -> bool {
+        self.value(ARRIVALS).is_some_and(|word| is_scheduled(&word))
+    }
+
+    /// Returns what it says of its load, swept or not.
+    fn said_load(&self) -> BTreeMap<&str, String> {
+        let keys = self.keys.keys().chain(self.constants.keys()).filter(|key| is_said_load(key));
+        keys.filter_map(|key| Some((key.as_str(), self.value(key)?))).collect()
     }
 }
 
@@ -47,59 +58,119 @@ pub(crate) struct Pair<'a> {
     pub(crate) candidate: &'a CellSummary,
     /// The launches of both.
     pub(crate) launches: (String, String),
+    /// Whether requests of both are due at times that a schedule says.
+    pub(crate) is_open_loop: bool,
 }
 
-/// What was matched, and the names of cells that were not, baseline's and candidate's.
+/// What was matched, and the cells that were not, baseline's and candidate's.
 #[derive(Debug, Default)]
 pub(crate) struct Matched<'a> {
     pub(crate) pairs: Vec<Pair<'a>>,
-    pub(crate) only_baseline: Vec<&'a str>,
-    pub(crate) only_candidate: Vec<&'a str>,
+    pub(crate) only_baseline: Vec<Alone<'a>>,
+    pub(crate) only_candidate: Vec<Alone<'a>>,
+}
+
+/// A cell without a counterpart.
+#[derive(Debug)]
+pub(crate) struct Alone<'a> {
+    pub(crate) cell: &'a CellSummary,
+    /// What it says of its load, its name does not, and one on the other side says otherwise, though
+    /// the keys of both are the same.
+    pub(crate) load: Vec<(String, String)>,
+}
+
+/// A cell in its place, with what it says of its load.
+struct Placed<'c, 'a> {
+    cell: &'c SideCell<'a>,
+    said: BTreeMap<&'c str, String>,
+}
+
+impl Placed<'_, '_> {
+    /// Returns what both say of their loads, and not the same.
+    fn apart<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'s str> {
+        let is_other = |(key, value): &(&&str, &String)| {
+            other.said.get(**key).is_some_and(|their| their != *value)
+        };
+        self.said.iter().filter(is_other).map(|(key, _)| *key)
+    }
+
+    /// Whether both may bear one load: nothing that both say of it differs.
+    fn may_be_as(&self, other: &Self) -> bool {
+        let (own, their) = (&self.cell.load, &other.cell.load);
+        let is_same = own.as_ref().zip(their.as_ref()).is_none_or(|(own, their)| own == their);
+        is_same && self.apart(other).next().is_none()
+    }
+}
+
+/// Cells of both sides with the same keys.
+type Group<'c, 'a> = [Vec<Placed<'c, 'a>>; 2];
+
+/// Returns the only cell of side `other` that may bear the load of a cell, if that cell is the only
+/// one of its own side that may bear the other's.
+fn counterpart<'g, 'c, 'a>(
+    group: &'g Group<'c, 'a>,
+    of: &Placed<'c, 'a>,
+    other: usize,
+) -> Option<&'g Placed<'c, 'a>> {
+    let only = |side: usize, of: &Placed<'c, 'a>| {
+        let mut found = group[side].iter().filter(|it| it.may_be_as(of));
+        found.next().filter(|_| found.next().is_none())
+    };
+    let found = only(other, of)?;
+    only(1 - other, found).map(|_| found)
 }
 
 /// Matches the cells of two sides by their load and by every key that either sweeps.
 ///
 /// A key that one side does not sweep has the value that its plan gives; where the plan gives
 /// none the key is left out. An alternative with one value on each side, and not the same, is
-/// what the two sides differ in, and is left out too. A cell that matches several is left alone.
+/// what the two sides differ in, and is left out too. What is said of a load tells cells apart,
+/// whether or not it is swept. A cell that matches several is left alone.
 pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<'a> {
     let keys = matching_keys(baseline, candidate);
-    let mut both = baseline.cells.iter().chain(&candidate.cells);
-    let has_loads = both.all(|cell| cell.load.is_some());
-    let place = |cell: &SideCell<'_>| {
-        let values: Vec<_> = keys.iter().map(|key| cell.value(key)).collect();
-        (values, cell.load.clone().filter(|_| has_loads))
-    };
-    let mut by_place: BTreeMap<_, (Vec<&SideCell<'a>>, Vec<&SideCell<'a>>)> = BTreeMap::new();
-    for cell in &baseline.cells {
-        by_place.entry(place(cell)).or_default().0.push(cell);
-    }
-    for cell in &candidate.cells {
-        by_place.entry(place(cell)).or_default().1.push(cell);
+    let place = |cell: &SideCell<'_>| keys.iter().map(|key| cell.value(key)).collect::<Vec<_>>();
+    let mut by_place: BTreeMap<_, Group<'_, 'a>> = BTreeMap::new();
+    for (at, side) in [baseline, candidate].into_iter().enumerate() {
+        for cell in &side.cells {
+            let placed = Placed { cell, said: cell.said_load() };
+            by_place.entry(place(cell)).or_default()[at].push(placed);
+        }
     }
     let mut matched = Matched::default();
     for cell in &baseline.cells {
-        match &by_place[&place(cell)] {
-            (one, other) if one.len() == 1 && other.len() == 1 => {
-                let keys = keys.iter().filter_map(|key| Some((key.clone(), cell.value(key)?)));
-                matched.pairs.push(Pair {
-                    keys: keys.collect(),
-                    baseline: cell.cell,
-                    candidate: other[0].cell,
-                    launches: (cell.launch.clone(), other[0].launch.clone()),
-                });
-            }
-            _ => matched.only_baseline.push(&cell.cell.name),
+        let group = &by_place[&place(cell)];
+        let placed = Placed { cell, said: cell.said_load() };
+        let Some(other) = counterpart(group, &placed, 1) else {
+            matched.only_baseline.push(alone(&placed, &group[1]));
+            continue;
+        };
+        let keys = keys.iter().filter_map(|key| Some((key.clone(), cell.value(key)?)));
+        matched.pairs.push(Pair {
+            keys: keys.collect(),
+            baseline: cell.cell,
+            candidate: other.cell.cell,
+            launches: (cell.launch.clone(), other.cell.launch.clone()),
+            is_open_loop: [cell, other.cell].into_iter().all(SideCell::is_open_loop),
+        });
+    }
+    for cell in &candidate.cells {
+        let group = &by_place[&place(cell)];
+        let placed = Placed { cell, said: cell.said_load() };
+        if counterpart(group, &placed, 0).is_none() {
+            matched.only_candidate.push(alone(&placed, &group[0]));
         }
     }
-    let is_alone = |cell: &&SideCell<'a>| {
-        let (one, other) = &by_place[&place(cell)];
-        one.len() != 1 || other.len() != 1
-    };
-    let alone = candidate.cells.iter().filter(is_alone);
-    matched.only_candidate = alone.map(|cell| cell.cell.name.as_str()).collect();
     without_constants(&mut matched.pairs);
     matched
+}
+
+/// Tells a cell without a counterpart from those of the other side whose keys are the same.
+fn alone<'a>(cell: &Placed<'_, 'a>, others: &[Placed<'_, 'a>]) -> Alone<'a> {
+    let apart: BTreeSet<&str> = others.iter().flat_map(|other| cell.apart(other)).collect();
+    let is_named = |key: &&str| cell.cell.keys.contains_key(*key);
+    let load = apart.into_iter().filter(|key| !is_named(key));
+    let load = load.map(|key| (key.to_owned(), cell.said[key].clone())).collect();
+    Alone { cell: cell.cell.cell, load }
 }
 
 fn matching_keys(baseline: &Side<'_>, candidate: &Side<'_>) -> Vec<String> {
@@ -164,7 +235,9 @@ mod tests {
         let pairs: Vec<_> =
             found.pairs.iter().map(|pair| (&*pair.baseline.name, &*pair.candidate.name)).collect();
         assert_eq!(pairs, expected);
-        assert_eq!([found.only_baseline, found.only_candidate].concat(), alone);
+        let both = found.only_baseline.iter().chain(&found.only_candidate);
+        let names: Vec<&str> = both.map(|it| it.cell.name.as_str()).collect();
+        assert_eq!(names, alone);
     }
 
     #[test]
@@ -218,5 +291,38 @@ mod tests {
         assert!(matched(&a, &b).pairs.is_empty());
         b.cells[0].load = None;
         assert_eq!(matched(&a, &b).pairs.len(), 1, "a load that nobody says");
+    }
+
+    #[test]
+    fn one_load_that_nobody_says_does_not_lift_the_rule_for_the_others() {
+        let both = cells(&["engine=a", "engine=b"]);
+        let (mut a, mut b) = (side(&both), side(&both));
+        a.cells[1].load = None;
+        b.cells[0].load = Some("another".to_owned());
+        let found = matched(&a, &b);
+        let pairs: Vec<&str> = found.pairs.iter().map(|it| it.baseline.name.as_str()).collect();
+        assert_eq!(pairs, ["engine=b"], "{found:?}");
+        assert_eq!(found.only_baseline[0].cell.name, "engine=a");
+    }
+
+    #[test]
+    fn a_load_that_is_said_and_not_swept_tells_cells_apart() {
+        let (a, b) = (cells(&["engine=a"]), cells(&["engine=a"]));
+        let (mut a, mut b) = (side(&a), side(&b));
+        let mut say = |key: &str, values: [&str; 2]| -> (usize, String) {
+            for (side, value) in [&mut a, &mut b].into_iter().zip(values) {
+                side.cells[0].constants.insert(key.to_owned(), value.to_owned());
+            }
+            let found = matched(&a, &b);
+            let alone = found.only_baseline.iter().chain(&found.only_candidate);
+            let told: Vec<String> = alone
+                .flat_map(|it| it.load.iter().map(|(key, value)| format!("{key}={value}")))
+                .collect();
+            (found.pairs.len(), told.join(" "))
+        };
+        assert_eq!(say("max-tokens", ["4", "4.0"]), (1, String::new()));
+        // Names of data sets are labels: the same data may bear another.
+        assert_eq!(say("dataset", ["questions", "q"]), (1, String::new()));
+        assert_eq!(say("max-tokens", ["4", "16"]), (0, "max-tokens=4 max-tokens=16".to_owned()));
     }
 }

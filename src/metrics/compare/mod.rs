@@ -11,8 +11,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::matching::Alone;
 pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
 use crate::metrics::compare::verdicts::Drafted;
+pub(crate) use crate::metrics::compare::verdicts::OFFERED;
+use crate::metrics::condition::Subject;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult, Note};
 use crate::plan::CompareSpec;
@@ -86,7 +89,7 @@ pub(crate) struct Comparison {
     pub sides: Vec<String>,
     /// Pairs of cells, in the order of the baseline's cells, for each side after the first.
     pub cells: Vec<ComparedCells>,
-    /// Cells that have no counterpart, by side and name.
+    /// Cells that have no counterpart on the baseline's side, or on another one.
     pub unmatched: Vec<Place>,
     /// Files of sides that are no part of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -98,7 +101,7 @@ pub(crate) struct Comparison {
     pub gates: Vec<GateResult>,
 }
 
-/// A cell of a side.
+/// A cell of a side that another has no counterpart of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
@@ -106,6 +109,12 @@ pub(crate) struct Place {
     pub side: usize,
     /// Name of the cell.
     pub cell: String,
+    /// Index of the side that has no counterpart.
+    #[serde(default)]
+    pub other: usize,
+    /// What is said of its load, is no part of its name, and is otherwise on the other side.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub load: IndexMap<String, String>,
 }
 
 /// A file of a side that is no part of it.
@@ -174,6 +183,9 @@ pub(crate) struct Compared {
     pub baseline: Sample,
     /// Value of the other.
     pub candidate: Sample,
+    /// Extractor of an accuracy, where it is not the first on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extractor: Option<String>,
     /// Whether `change` and `interval` are ratios or differences.
     pub scale: Scale,
     /// The other over the baseline, or minus it.
@@ -192,12 +204,18 @@ pub(crate) struct Compared {
 }
 
 impl Compared {
+    /// Returns the name of what is compared, for people.
+    pub(crate) fn label(&self) -> String {
+        let by = self.extractor.clone().map(Subject::AccuracyBy);
+        by.map_or_else(|| self.quantity.label(), |by| by.label())
+    }
+
     /// Returns the same seen from the other side: what the baseline is to the other.
     #[must_use]
     pub(crate) fn turned(&self) -> Self {
         let turn = |value: f64| match self.scale {
             Scale::Ratio => 1.0 / value,
-            Scale::Points => -value,
+            Scale::Points | Scale::Difference => -value,
         };
         Self {
             baseline: self.candidate,
@@ -218,7 +236,8 @@ impl Compared {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sample {
-    /// Geometric mean over trials; of an accuracy the share of correct items in per cent.
+    /// Geometric mean over trials, or arithmetic where a trial of either side has 0; of an accuracy the
+    /// share of correct items in per cent.
     pub value: f64,
     /// Deviation between trials as a share of the value: the noise of repeating a cell.
     pub spread: Option<f64>,
@@ -234,6 +253,8 @@ pub(crate) enum Scale {
     Ratio,
     /// A difference in percentage points.
     Points,
+    /// A difference in the unit of the quantity, where a trial has 0: then there is no ratio.
+    Difference,
 }
 
 /// Finds how the answers of two cells to the same items compare, by their names on both sides.
@@ -256,9 +277,14 @@ pub(crate) fn compare(
     let (baseline, others) = sides.split_first().expect("a comparison has a baseline");
     for (side, candidate) in (1..).zip(others) {
         let matched = matching::matched(baseline, candidate);
-        let place = |side| move |cell: &str| Place { side, cell: cell.to_owned() };
-        unmatched.extend(matched.only_baseline.into_iter().map(place(0)));
-        unmatched.extend(matched.only_candidate.into_iter().map(place(side)));
+        let place = |side, other| {
+            move |alone: Alone<'_>| {
+                let load = alone.load.into_iter().collect();
+                Place { side, cell: alone.cell.name.clone(), other, load }
+            }
+        };
+        unmatched.extend(matched.only_baseline.into_iter().map(place(0, side)));
+        unmatched.extend(matched.only_candidate.into_iter().map(place(side, 0)));
         for pair in matched.pairs {
             let not_compared = not_compared(pair.baseline).or_else(|| not_compared(pair.candidate));
             // Cells that differ in load alone share their engines' starts: these count once.
@@ -285,7 +311,6 @@ pub(crate) fn compare(
             drafts.push((cells, rows));
         }
     }
-    unmatched.dedup();
     let n_judged = drafts.iter().flat_map(|(_, rows)| rows).filter(|row| row.is_judged()).count();
     let level = 1.0 - rules.alpha / n_judged.max(1) as f64;
     let judged = |(cells, rows): (ComparedCells, Vec<Drafted>)| ComparedCells {
@@ -349,6 +374,8 @@ mod tests {
     };
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
     use crate::record::event::{LoadTimeline, PageCache};
+    use crate::scenario::spec::Undecided;
+    use crate::score::Accuracy;
     use crate::units::Nanos;
 
     const RULES: Rules = Rules { alpha: 0.01, margin: 0.02 };
@@ -382,7 +409,8 @@ mod tests {
         candidate: &[CellSummary],
     ) -> Vec<GateResult> {
         let sides = [side("old", baseline), side("new", candidate)];
-        gates::judge(&compared(baseline, candidate), &sides, &[condition.to_owned()])
+        let conditions = [condition.to_owned()];
+        gates::judge(&compared(baseline, candidate), &sides, &conditions, Undecided::Pass)
     }
 
     #[test]
@@ -502,7 +530,8 @@ mod tests {
         let found = compared(&[cell("1", &[40.0, 41.0]), cell("2", &[1.0])], &[bad]);
         assert_eq!(found.cells[0].not_compared.as_deref(), Some("1 is invalid: client: slow"));
         assert!(found.cells[0].rows.is_empty());
-        assert_eq!(found.unmatched, [Place { side: 0, cell: "2".to_owned() }]);
+        let load = IndexMap::new();
+        assert_eq!(found.unmatched, [Place { side: 0, cell: "2".to_owned(), other: 1, load }]);
     }
 
     #[test]
@@ -533,6 +562,97 @@ mod tests {
             log_stages: Vec::new(),
             page_cache: PageCache::AsFound,
         }
+    }
+
+    #[test]
+    fn a_fall_to_nothing_is_a_row_that_is_worse_and_a_rise_from_it_is_better() {
+        let goodput = |values: [f64; 3]| {
+            let mut cell = cell("1", &[]);
+            cell.n_trials = 3;
+            cell.trials.insert(Quantity::figure(MetricId::Goodput), values.to_vec());
+            [with_figure(cell, MetricId::Goodput, values[0], Some((values[0], values[0])))]
+        };
+        let (good, none) = (goodput([10.0, 10.1, 9.9]), goodput([0.0; 3]));
+        let row = |one: &[CellSummary; 1], other: &[CellSummary; 1]| {
+            let rows = compared(one, other).cells.remove(0).rows;
+            rows.into_iter().find(|row| row.quantity.id() == MetricId::Goodput)
+        };
+        let fall = row(&good, &none).unwrap();
+        assert_eq!((fall.scale, fall.verdict), (Scale::Difference, Verdict::Worse), "{fall:?}");
+        assert!((fall.change + 10.0).abs() < 1e-9 && fall.interval.unwrap().1 < -9.0, "{fall:?}");
+        let rise = row(&none, &good).unwrap();
+        assert_eq!((rise.verdict, rise.turned().verdict), (Verdict::Better, Verdict::Worse));
+        assert_eq!(row(&none, &none), None, "nothing on both sides");
+        let gate = gated("goodput < 0.9 x baseline", &good, &none).remove(0);
+        assert_eq!(gate.outcome, GateOutcome::Missed, "{gate:?}");
+    }
+
+    #[test]
+    fn an_accuracy_is_that_of_the_extractor_that_comes_first_on_both_sides() {
+        let scored = |by: &[(&str, u64)]| {
+            let accuracy = by.iter().map(|(extractor, correct)| {
+                let found = with_accuracy(cell("1", &[]), *correct, 1_000).accuracy.remove(0);
+                Accuracy { extractor: (*extractor).to_owned(), ..found }
+            });
+            [CellSummary { accuracy: accuracy.collect(), ..cell("1", &[]) }]
+        };
+        let ours = scored(&[("number", 500), ("strict", 900), ("flexible", 910)]);
+        let theirs = scored(&[("flexible", 960), ("strict", 950)]);
+        for (one, other) in [(&ours, &theirs), (&theirs, &ours)] {
+            let row = compared(one, other).cells.remove(0).rows.remove(0);
+            assert_eq!(row.extractor.as_deref(), Some("strict"));
+            assert_eq!(row.label(), "accuracy (strict)");
+            assert!((row.change.abs() - 5.0).abs() < 1e-9, "{row:?}");
+        }
+        assert_eq!(compared(&ours, &ours).cells[0].rows[0].extractor, None, "the first of both");
+        let gate = |text: &str, one: &[CellSummary; 1], other: &[CellSummary; 1]| {
+            let gate = gated(text, one, other).remove(0);
+            (gate.outcome, gate.why.unwrap_or_default())
+        };
+        assert_eq!(gate("accuracy < -1%", &theirs, &ours).0, GateOutcome::Missed);
+        assert_eq!(gate("accuracy < -1%", &ours, &theirs).0, GateOutcome::Met);
+        assert_eq!(gate("accuracy.strict < -1%", &theirs, &ours).0, GateOutcome::Missed);
+        assert_eq!(gate("accuracy.flexible < -1%", &theirs, &ours).0, GateOutcome::Missed);
+        let why = "the baseline has no such number".to_owned();
+        assert_eq!(gate("accuracy.number < -1%", &theirs, &ours), (GateOutcome::Undecided, why));
+    }
+
+    #[test]
+    fn a_ratio_of_accuracies_is_judged_as_a_ratio() {
+        let scored = |correct| [with_accuracy(cell("1", &[]), correct, 20_000)];
+        let outcome = |condition: &str, correct| {
+            gated(condition, &scored(2_000), &scored(correct)).remove(0).outcome
+        };
+        // 10 % before, 7 % now: 3 points less and 0.7 ×.
+        assert_eq!(outcome("accuracy < 0.9 x baseline", 1_400), GateOutcome::Missed);
+        assert_eq!(outcome("accuracy > 1.1 x baseline", 2_600), GateOutcome::Missed);
+        assert_eq!(outcome("accuracy < 0.9 x baseline", 2_000), GateOutcome::Met);
+        assert_eq!(outcome("accuracy < -5%", 1_400), GateOutcome::Met);
+        assert_eq!(outcome("accuracy < -2%", 1_400), GateOutcome::Missed);
+    }
+
+    #[test]
+    fn a_gate_and_a_cell_that_is_missing_name_their_side_where_there_are_several() {
+        let old = [cell("1", &[40.0, 40.1, 39.9]), cell("2", &[40.0, 40.1, 39.9])];
+        let slow = [cell("1", &[80.0, 80.1, 79.9])];
+        let sides = [side("A", &old), side("B", &slow), side("C", &old)];
+        let found = compare(&sides, &|_| true, &|_, _, _| None, RULES);
+        let conditions = ["ttft.p50 > +5%".to_owned()];
+        let gates = gates::judge(&found, &sides, &conditions, Undecided::Fail);
+        let told =
+            gates.iter().map(|it| (it.side.as_deref().unwrap(), it.cell.as_str(), it.outcome));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("B", "1", GateOutcome::Missed),
+                ("C", "1", GateOutcome::Met),
+                ("C", "2", GateOutcome::Met),
+                ("B", "2", GateOutcome::Undecided),
+            ]
+        );
+        assert_eq!(gates.iter().filter(|it| it.fails()).count(), 2, "what is not decided fails");
+        let places = found.unmatched.iter().map(|it| (it.side, it.other, it.cell.as_str()));
+        assert_eq!(places.collect::<Vec<_>>(), [(0, 1, "2")]);
     }
 
     #[test]

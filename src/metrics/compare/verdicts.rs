@@ -11,7 +11,14 @@ use crate::score::pair::PairedAccuracy;
 use crate::stats::interval::Interval;
 use crate::stats::proportion::{independent_difference, paired_difference};
 use crate::stats::verdict::Verdict;
-use crate::stats::welch::{LogSample, RatioTest, n_to_decide};
+use crate::stats::welch::{DifferenceTest, LogSample, PlainSample, RatioTest, n_to_decide};
+
+/// Why a rate of an open loop that both kept up with has no verdict.
+pub(crate) const OFFERED: &str =
+    "an open loop offers it: both kept up, and the rate is that of the schedule";
+
+/// Share of the rate that was sent from which on an engine keeps up with it.
+const KEEPS_UP: f64 = 0.8;
 
 /// More trials than this are no plan.
 const N_MOST: u64 = 1_000;
@@ -21,6 +28,8 @@ pub(super) struct Drafted {
     quantity: Quantity,
     baseline: Sample,
     candidate: Sample,
+    /// Extractor of an accuracy, where it is not the first on both sides.
+    extractor: Option<String>,
     evidence: Evidence,
 }
 
@@ -28,6 +37,11 @@ pub(super) struct Drafted {
 enum Evidence {
     /// Values by trial.
     Trials { baseline: LogSample, candidate: LogSample, test: Option<RatioTest> },
+    /// The rate of an open loop that both kept up with: its schedule sets it, and each trial replays the
+    /// same one, so that the spread between trials says nothing of another schedule.
+    Offered,
+    /// Values by trial of which one is 0: a ratio to it says nothing.
+    WithZero { test: Option<DifferenceTest> },
     /// Shares of correct items, of which each side answered others or nobody knows.
     Shares { baseline: (u64, u64), candidate: (u64, u64) },
     /// Correct on one side alone, of the items that both answered.
@@ -45,8 +59,15 @@ pub(super) fn drafted(
     let more = pair.baseline.trials.keys().filter(|told| !known.contains(told)).cloned();
     known.extend(more.collect::<Vec<_>>());
     let asked = known.into_iter().filter(|quantity| is_asked(quantity));
-    let mut rows: Vec<Drafted> =
-        asked.filter_map(|quantity| of_trials(quantity, pair.baseline, pair.candidate)).collect();
+    let is_offered = pair.is_open_loop && keeps_up(pair.baseline) && keeps_up(pair.candidate);
+    let of_quantity = |quantity: Quantity| {
+        let mut row = of_trials(quantity, pair.baseline, pair.candidate)?;
+        if is_offered && is_rate(&row.quantity) {
+            row.evidence = Evidence::Offered;
+        }
+        Some(row)
+    };
+    let mut rows: Vec<Drafted> = asked.filter_map(of_quantity).collect();
     if is_asked(&Quantity::figure(MetricId::Accuracy)) {
         let paired = || pair_items(&pair.baseline.name, &pair.candidate.name);
         rows.extend(of_accuracy(pair.baseline, pair.candidate, &paired));
@@ -54,13 +75,38 @@ pub(super) fn drafted(
     rows
 }
 
+/// Whether a quantity is a rate of requests or tokens.
+fn is_rate(quantity: &Quantity) -> bool {
+    matches!(
+        quantity.id(),
+        MetricId::RequestThroughput
+            | MetricId::OutputThroughput
+            | MetricId::TotalThroughput
+            | MetricId::Goodput
+            | MetricId::RequestThroughputWhole
+            | MetricId::OutputThroughputWhole
+            | MetricId::TotalThroughputWhole
+    )
+}
+
+/// Whether the requests of an open loop were answered about as fast as they were sent; what was in
+/// flight at an end of the window is missing from the rate.
+fn keeps_up(cell: &CellSummary) -> bool {
+    let value = |metric| Quantity::figure(metric).value(cell);
+    let rates = value(MetricId::RequestThroughput).zip(value(MetricId::AttemptedRate));
+    rates.is_some_and(|(answered, sent)| answered >= KEEPS_UP * sent)
+}
+
 fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Option<Drafted> {
     let is_invalid = |cell| quantity.read(cell)?.state.filter(|it| *it == NumberState::Invalid);
     if [one, other].into_iter().any(|cell| is_invalid(cell).is_some()) {
         return None;
     }
-    let baseline = LogSample::of(&per_trial::values(one, &quantity))?;
-    let candidate = LogSample::of(&per_trial::values(other, &quantity))?;
+    let values = [one, other].map(|cell| per_trial::values(cell, &quantity));
+    let [Some(baseline), Some(candidate)] = [&values[0], &values[1]].map(|it| LogSample::of(it))
+    else {
+        return with_zero(quantity, &values);
+    };
     let sample = |of: &LogSample| Sample {
         value: of.geometric_mean(),
         spread: of.relative_std(),
@@ -70,6 +116,7 @@ fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Opti
         quantity,
         baseline: sample(&baseline),
         candidate: sample(&candidate),
+        extractor: None,
         evidence: Evidence::Trials {
             test: RatioTest::of(&baseline, &candidate),
             baseline,
@@ -78,15 +125,34 @@ fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Opti
     })
 }
 
+/// Drafts a quantity of which a trial has 0; `None` where no trial has anything else.
+fn with_zero(quantity: Quantity, [one, other]: &[Vec<f64>; 2]) -> Option<Drafted> {
+    let (baseline, candidate) = (PlainSample::of(one)?, PlainSample::of(other)?);
+    if baseline.mean() <= 0.0 && candidate.mean() <= 0.0 {
+        return None;
+    }
+    let sample =
+        |of: &PlainSample| Sample { value: of.mean(), spread: of.relative_std(), n: of.n() };
+    Some(Drafted {
+        quantity,
+        baseline: sample(&baseline),
+        candidate: sample(&candidate),
+        extractor: None,
+        evidence: Evidence::WithZero { test: DifferenceTest::of(&baseline, &candidate) },
+    })
+}
+
 fn of_accuracy(
     one: &CellSummary,
     other: &CellSummary,
     paired: &dyn Fn() -> Option<PairedAccuracy>,
 ) -> Option<Drafted> {
-    let first = one.accuracy.first()?;
-    let second = other.accuracy.iter().find(|it| it.extractor == first.extractor)?;
+    let (rank, first, second) = shared(one, other)?;
+    let is_headline = rank == 0;
     let sample = |of: &Accuracy| Some(Sample { value: of.share? * 100.0, spread: None, n: of.n });
-    let evidence = match paired().filter(|paired| paired.n > 0) {
+    // Answers are paired by the first extractor.
+    let paired = is_headline.then(paired).flatten();
+    let evidence = match paired.filter(|paired| paired.n > 0) {
         Some(paired) => Evidence::Paired(paired),
         None => Evidence::Shares {
             baseline: (first.correct, first.n),
@@ -97,20 +163,43 @@ fn of_accuracy(
         quantity: Quantity::figure(MetricId::Accuracy),
         baseline: sample(first)?,
         candidate: sample(second)?,
+        extractor: (!is_headline).then(|| first.extractor.clone()),
         evidence,
     })
+}
+
+/// Returns the accuracies by the extractor that comes first on both sides, and its place on the side
+/// where it comes later: the same one whichever side is the baseline.
+fn shared<'a>(
+    one: &'a CellSummary,
+    other: &'a CellSummary,
+) -> Option<(usize, &'a Accuracy, &'a Accuracy)> {
+    let both = one.accuracy.iter().enumerate().filter_map(|(here, first)| {
+        let mut others = other.accuracy.iter().enumerate();
+        let (there, second) = others.find(|(_, it)| it.extractor == first.extractor)?;
+        Some(((here.max(there), here + there), first, second))
+    });
+    let earliest = both.min_by_key(|(rank, first, _)| (*rank, &first.extractor));
+    earliest.map(|((rank, _), first, second)| (rank, first, second))
 }
 
 impl Drafted {
     /// Whether a verdict other than inconclusive is possible.
     pub(super) fn is_judged(&self) -> bool {
-        !matches!(self.evidence, Evidence::Trials { test: None, .. })
+        !matches!(
+            self.evidence,
+            Evidence::Offered
+                | Evidence::Trials { test: None, .. }
+                | Evidence::WithZero { test: None }
+        )
     }
 
     /// Returns the interval of the change at a level, on the scale of the change.
     fn interval(&self, level: f64) -> Option<Interval> {
         match &self.evidence {
             Evidence::Trials { test, .. } => test.map(|test| test.interval(level)),
+            Evidence::Offered => None,
+            Evidence::WithZero { test } => test.map(|test| test.interval(level)),
             Evidence::Shares { baseline, candidate } => {
                 independent_difference(*candidate, *baseline, level)
             }
@@ -124,8 +213,12 @@ impl Drafted {
     fn verdict(&self, interval: Option<Interval>, margin: f64) -> Verdict {
         let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
         match (interval, &self.evidence) {
-            (None, _) => Verdict::Inconclusive,
+            (None, _) | (_, Evidence::Offered) => Verdict::Inconclusive,
             (Some(ratio), Evidence::Trials { .. }) => Verdict::of(ratio, margin, larger_is_better),
+            (Some(difference), Evidence::WithZero { .. }) => {
+                let margin = margin * self.baseline.value.max(self.candidate.value);
+                Verdict::of_difference(difference, margin, larger_is_better)
+            }
             (Some(difference), Evidence::Shares { .. } | Evidence::Paired(_)) => {
                 Verdict::of_difference(difference, margin, larger_is_better)
             }
@@ -148,6 +241,23 @@ impl Drafted {
                     note: self.note_of_trials(test.is_some()),
                 }
             }
+            Evidence::Offered => Told {
+                scale: Scale::Ratio,
+                change: self.candidate.value / self.baseline.value,
+                p_value: None,
+                n_to_decide: None,
+                note: OFFERED.into(),
+            },
+            Evidence::WithZero { test } => Told {
+                scale: Scale::Difference,
+                change: self.candidate.value - self.baseline.value,
+                p_value: test.map(|test| test.p_value()),
+                n_to_decide: None,
+                note: match test {
+                    Some(_) => "Welch's t on the values of trials, one of which is 0".into(),
+                    None => self.note_of_trials(false),
+                },
+            },
             Evidence::Shares { .. } => Told {
                 scale: Scale::Points,
                 change: self.candidate.value - self.baseline.value,
@@ -169,12 +279,13 @@ impl Drafted {
                 .into(),
             },
         };
-        let in_unit = if told.scale == Scale::Ratio { 1.0 } else { 100.0 };
+        let in_unit = if told.scale == Scale::Points { 100.0 } else { 1.0 };
         Compared {
             unit: self.quantity.id().unit().into(),
             quantity: self.quantity,
             baseline: self.baseline,
             candidate: self.candidate,
+            extractor: self.extractor,
             scale: told.scale,
             change: told.change,
             interval: interval.map(|it| (it.low * in_unit, it.high * in_unit)),
@@ -214,7 +325,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::compare::is_main;
-    use crate::metrics::tests::fixture::measured_cell;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
     use crate::seed::Seed;
 
     const N_TRIALS: usize = 5;
@@ -255,6 +366,7 @@ mod tests {
                 baseline: &one,
                 candidate: &other,
                 launches: Default::default(),
+                is_open_loop: false,
             };
             let rows = drafted(&pair, is_asked, &|_, _| None);
             assert!(rows.iter().all(Drafted::is_judged));
@@ -274,6 +386,36 @@ mod tests {
         let is_called = |it: &Verdict| matches!(it, Verdict::Better | Verdict::Worse);
         let n_false = share(&found, |of_pair| of_pair.iter().any(is_called));
         assert!(n_false <= 0.015, "{n_false}");
+    }
+
+    #[test]
+    fn a_rate_that_an_open_loop_offers_has_no_verdict_and_one_that_was_not_kept_up_with_has() {
+        let cell = |rate: f64, answered: f64| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.n_trials = 3;
+            let output = Quantity::figure(MetricId::OutputThroughput);
+            cell.trials.insert(output, vec![answered * 8.0; 3]);
+            let cell = with_figure(cell, MetricId::RequestThroughput, answered, None);
+            with_figure(cell, MetricId::AttemptedRate, rate, None)
+        };
+        let judged = |one: &CellSummary, other: &CellSummary, is_open_loop| {
+            let pair = Pair {
+                keys: IndexMap::new(),
+                baseline: one,
+                candidate: other,
+                launches: Default::default(),
+                is_open_loop,
+            };
+            let row = drafted(&pair, &is_main, &|_, _| None).remove(0);
+            let is_judged = row.is_judged();
+            (is_judged, row.judged(0.99, 0.02).verdict)
+        };
+        // Two seeds of one engine: 47.4 and 43 requests/s were due.
+        let (one, other) = (cell(47.4, 44.4), cell(43.0, 41.3));
+        assert_eq!(judged(&one, &other, true), (false, Verdict::Inconclusive));
+        assert_eq!(judged(&one, &other, false), (true, Verdict::Worse));
+        let full = cell(47.4, 30.0);
+        assert_eq!(judged(&one, &full, true), (true, Verdict::Worse), "it did not keep up");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::metrics::summary::{
 };
 use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 use crate::plan::gate::GatePlan;
+use crate::scenario::spec::Undecided;
 
 fn must(condition: &str) -> GatePlan {
     GatePlan { must: vec![condition.to_owned()], ..GatePlan::default() }
@@ -84,12 +85,45 @@ fn a_baseline_gives_the_limit_and_its_own_doubt() {
     let found = judged(&gate, fast(96.0, None));
     assert_eq!((found.outcome, found.limit), (GateOutcome::Met, Some(95.0)));
     assert_eq!(judged(&gate, fast(90.0, None)).outcome, GateOutcome::Missed);
+    // A baseline without an interval is a constant: 95 lies within 96 ± 2.
+    assert_eq!(judged(&gate, fast(96.0, Some((94.0, 98.0)))).outcome, GateOutcome::Undecided);
+    assert_eq!(judged(&gate, fast(98.0, Some((96.0, 99.0)))).outcome, GateOutcome::Met);
     // 96 ± 1 against 100 ± 5: the ratio may be 0.91.
     gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &before(Some((95.0, 105.0)))));
     assert_eq!(judged(&gate, fast(96.0, Some((95.0, 97.0)))).outcome, GateOutcome::Undecided);
     let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
     let expected = "the baseline, old, has no cell of this name".to_owned();
     assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+}
+
+#[test]
+fn a_share_is_held_by_points_to_its_baseline_and_by_times_where_times_are_written() {
+    let check = |condition: &str, correct: u64, expected: (GateOutcome, f64)| {
+        let must_not = vec![condition.to_owned()];
+        let mut gate = GatePlan { must_not, ..GatePlan::default() };
+        let of = |correct| with_accuracy(measured_cell("a", "fp16"), correct, 20_000);
+        gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[of(2_000)]));
+        let found = judged(&gate, of(correct));
+        let limit = found.limit.map(|limit| (limit * 1e6).round() / 1e6);
+        assert_eq!((found.outcome, limit), (expected.0, Some(expected.1)), "{condition}");
+    };
+    // 10 % before. 7 % are 3 points less, and 0.7 ×.
+    check("accuracy < -2%", 1_400, (GateOutcome::Missed, 8.0));
+    check("accuracy < -5%", 1_400, (GateOutcome::Met, 5.0));
+    check("accuracy < 0.9 x baseline", 1_400, (GateOutcome::Missed, 9.0));
+    check("accuracy < 0.5 x baseline", 1_400, (GateOutcome::Met, 5.0));
+    check("accuracy < -2%", 1_600, (GateOutcome::Undecided, 8.0));
+}
+
+#[test]
+fn what_is_not_decided_counts_as_missed_where_the_plan_says_so() {
+    let mut gate = must("output_throughput >= 100 tok/s");
+    let open = || fast(101.0, Some((95.0, 107.0)));
+    assert!(!judged(&gate, open()).fails());
+    gate.undecided = Undecided::Fail;
+    let found = judged(&gate, open());
+    assert!(found.fails() && found.outcome == GateOutcome::Undecided);
+    assert!(!judged(&gate, fast(120.0, None)).fails());
 }
 
 #[test]

@@ -7,10 +7,18 @@ use crate::report::number::counted;
 use crate::report::view::table::TableCell;
 use crate::stats::verdict::Verdict;
 
-/// Rows of the table where not all are asked for: what is worse goes first.
+/// Lines where not all are asked for.
+const LINES_MAX: usize = 30;
+/// Rows of the table among them at most, as many as the other parts leave room for: what is worse goes
+/// first.
 const ROWS_MAX: usize = 12;
-/// Lines of all lists below the table together, where not all are asked for.
-const LINES_MAX: usize = 6;
+/// Lines of a table that are no rows: its head, a blank and its rules.
+const ROUND_ROWS: usize = 4;
+/// Sentences, gates, and lines of all lists below the table together, with the line that counts the
+/// rest.
+const SENTENCES_MAX: usize = 5;
+const GATES_MAX: usize = 6;
+const NOTES_MAX: usize = 7;
 
 /// Renders a comparison, in at most 30 lines unless `all` is asked for.
 pub(crate) fn render(view: &ComparisonView, all: bool) -> String {
@@ -24,15 +32,52 @@ pub(crate) fn render(view: &ComparisonView, all: bool) -> String {
     if !named.is_empty() {
         lines.extend([named.join(" · "), String::new()]);
     }
-    lines.extend(view.sentences.iter().map(|sentence| format!("{}  ", escaped(sentence))));
-    lines.extend(view.gates.iter().map(|gate| format!("- {} {}", gate.mark, escaped(&gate.line))));
+    let sentences: Vec<String> =
+        view.sentences.iter().map(|sentence| format!("{}  ", escaped(sentence))).collect();
+    lines.extend(folded(sentences, SENTENCES_MAX, all, |n| {
+        format!("… and {}; `--all` shows all  ", counted(n as u64, "more side"))
+    }));
+    lines.extend(gates(view, all));
     lines.push(String::new());
-    rows(&mut lines, view, all);
-    notes(&mut lines, view, all);
+    let notes = notes(view, all);
+    let n_others = lines.len() + notes.len() + ROUND_ROWS;
+    let n_rows = if all { usize::MAX } else { LINES_MAX.saturating_sub(n_others).min(ROWS_MAX) };
+    rows(&mut lines, view, n_rows);
+    lines.extend(notes);
     lines.join("\n").trim_end().to_owned() + "\n"
 }
 
-fn rows(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
+/// Keeps `most` lines, the last of which counts the rest, unless `all` are asked for.
+fn folded(
+    mut lines: Vec<String>,
+    most: usize,
+    all: bool,
+    rest: impl Fn(usize) -> String,
+) -> Vec<String> {
+    if !all && lines.len() > most {
+        let n_rest = lines.len() - (most - 1);
+        lines.truncate(most - 1);
+        lines.push(rest(n_rest));
+    }
+    lines
+}
+
+/// Returns a line for each gate; those that were not passed come first, and of the rest it is said how
+/// many were.
+fn gates(view: &ComparisonView, all: bool) -> Vec<String> {
+    let lines = view.gates.iter().map(|gate| format!("- {} {}", gate.mark, escaped(&gate.line)));
+    folded(lines.collect(), GATES_MAX, all, |n| {
+        let rest = &view.gates[view.gates.len() - n..];
+        let n_met = rest.iter().filter(|gate| gate.outcome == "met").count();
+        format!(
+            "- … and {}, {n_met} of them met; `--all` shows all",
+            counted(n as u64, "more gate")
+        )
+    })
+}
+
+/// Adds the table, `n_rows` of it at most.
+fn rows(lines: &mut Vec<String>, view: &ComparisonView, n_rows: usize) {
     let rows = &view.table.rows;
     if rows.is_empty() {
         return;
@@ -40,10 +85,10 @@ fn rows(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
     let columns = &view.table.columns;
     lines.extend(table::header(columns));
     let mut shown: Vec<usize> = (0..rows.len()).collect();
-    if !all && rows.len() > ROWS_MAX {
+    if rows.len() > n_rows {
         // The order of documents holds among equals, and what is left out is counted.
         shown.sort_by_key(|at| importance(view.verdicts[*at]));
-        shown.truncate(ROWS_MAX);
+        shown.truncate(n_rows);
         shown.sort_unstable();
     }
     lines.extend(shown.iter().map(|at| table::row(rows[*at].iter().map(TableCell::line))));
@@ -70,18 +115,15 @@ fn importance(verdict: Option<Verdict>) -> u8 {
     }
 }
 
-fn notes(lines: &mut Vec<String>, view: &ComparisonView, all: bool) {
+fn notes(view: &ComparisonView, all: bool) -> Vec<String> {
     let not_the_same = view.differences.iter().map(|line| format!("not the same: {line}"));
     let doubts = view.doubts.iter().map(|line| format!("doubt {line}"));
     let notes: Vec<String> =
         view.left_out.iter().cloned().chain(doubts).chain(not_the_same).collect();
     if notes.is_empty() {
-        return;
+        return notes;
     }
-    lines.push(String::new());
-    let n_shown = if all { notes.len() } else { LINES_MAX.min(notes.len()) };
-    lines.extend(notes[..n_shown].iter().map(|note| format!("- {}", escaped(note))));
-    if n_shown < notes.len() {
-        lines.push(format!("- … and {} more; `--all` shows all", notes.len() - n_shown));
-    }
+    let lines = notes.iter().map(|note| format!("- {}", escaped(note))).collect();
+    let shown = folded(lines, NOTES_MAX, all, |n| format!("- … and {n} more; `--all` shows all"));
+    [vec![String::new()], shown].concat()
 }

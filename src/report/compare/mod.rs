@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{Compared, ComparedCells, Comparison, Difference, Sample, Scale};
-use crate::report::number::{self, rounded};
+use crate::metrics::compare::{
+    Compared, ComparedCells, Comparison, Difference, OFFERED, Place, Sample, Scale,
+};
+use crate::report::number::{self, is_any, rounded};
 use crate::report::untrusted;
 use crate::report::view::gates::{GateView, gates};
 use crate::report::view::table::{Column, Table, TableCell, Tone};
@@ -165,7 +167,7 @@ fn table(comparison: &Comparison, marks: &Marks) -> (Table, Vec<Option<Verdict>>
     columns.push(Column::words("would decide", 3));
     let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
     let fixed = Fixed { keys: &keys, has_several, n_columns: columns.len() };
-    for (first, block) in by_quantity(comparison) {
+    for (_, block) in by_quantity(comparison) {
         for &(cells, row) in &block {
             rows.push(fixed.row(comparison, cells, row, marks));
             verdicts.push(Some(row.verdict));
@@ -173,7 +175,7 @@ fn table(comparison: &Comparison, marks: &Marks) -> (Table, Vec<Option<Verdict>>
         for side in 1..comparison.sides.len() {
             let of_side: Vec<&Compared> =
                 block.iter().filter(|(cells, _)| cells.side == side).map(|(_, row)| *row).collect();
-            if of_side.len() > 1 && first.scale == Scale::Ratio {
+            if of_side.len() > 1 && of_side.iter().all(|row| row.scale == Scale::Ratio) {
                 rows.push(fixed.mean_row(comparison, side, &of_side));
                 verdicts.push(None);
             }
@@ -244,7 +246,7 @@ impl Fixed<'_> {
 }
 
 fn with_unit(row: &Compared) -> String {
-    format!("{}, {}", row.quantity.label(), row.unit)
+    format!("{}, {}", row.label(), row.unit)
 }
 
 fn value_cell(row: &Compared, sample: &Sample) -> TableCell {
@@ -280,7 +282,14 @@ fn one_change(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String
         }
         (Scale::Ratio, _) => number::times(change),
         (Scale::Points, _) => format!("{change:+.1} points"),
+        (Scale::Difference, _) => signed(change),
     }
+}
+
+/// Prints a difference with its sign, rounded as a value is.
+fn signed(difference: f64) -> String {
+    let sign = if difference > 0.0 { "+" } else { "" };
+    format!("{sign}{}", rounded(difference))
 }
 
 fn range(scale: Scale, low: f64, high: f64) -> String {
@@ -288,12 +297,8 @@ fn range(scale: Scale, low: f64, high: f64) -> String {
         Scale::Ratio if is_any(low, high) => "any".to_owned(),
         Scale::Ratio => format!("{low:.*}–{high:.*}", decimals(low, high), decimals(low, high)),
         Scale::Points => format!("{low:+.1} to {high:+.1}"),
+        Scale::Difference => format!("{} to {}", signed(low), signed(high)),
     }
-}
-
-/// Whether the interval of a ratio says nothing: it may end anywhere.
-fn is_any(low: f64, high: f64) -> bool {
-    low < 0.01 || high > 100.0
 }
 
 /// Two decimals show most ratios; one that is nearer to its other end needs another.
@@ -323,7 +328,8 @@ fn would_decide(row: &Compared) -> String {
     let what = if row.quantity.id() == MetricId::LoadTime { "starts" } else { "trials" };
     match row.n_to_decide {
         Some(n) => format!("{n} {what}"),
-        None if row.verdict == Verdict::Inconclusive && row.scale == Scale::Ratio => {
+        None if *row.note == *OFFERED => "a higher rate".to_owned(),
+        None if row.verdict == Verdict::Inconclusive && row.scale != Scale::Points => {
             format!("more {what}")
         }
         None => String::new(),
@@ -361,13 +367,36 @@ fn left_out(comparison: &Comparison) -> Vec<String> {
             comparison.sides[cells.side]
         )))
     });
-    let unmatched = comparison.unmatched.iter().map(|place| {
-        untrusted::line(&format!("only in {}: {}", comparison.sides[place.side], place.cell))
-    });
+    let unmatched = unmatched(comparison);
     let files = comparison.left_out.iter().map(|file| {
         untrusted::line(&format!("not in {}: {}", comparison.sides[file.side], file.what))
     });
     not_compared.chain(unmatched).chain(files).collect()
+}
+
+/// Tells each cell without a counterpart, with what of its load keeps it apart; one that no other side
+/// has once.
+fn unmatched(comparison: &Comparison) -> impl Iterator<Item = String> {
+    let sides = &comparison.sides;
+    let mut n_without: BTreeMap<&str, usize> = BTreeMap::new();
+    for place in comparison.unmatched.iter().filter(|place| place.side == 0) {
+        *n_without.entry(&place.cell).or_default() += 1;
+    }
+    let is_nowhere =
+        move |place: &Place| place.side == 0 && n_without[&*place.cell] + 1 == sides.len();
+    comparison.unmatched.iter().filter_map(move |place| {
+        let load: Vec<String> =
+            place.load.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let load = if load.is_empty() { String::new() } else { format!(" ({})", load.join(", ")) };
+        let (side, other) = (&sides[place.side], &sides[place.other]);
+        let whose = match (sides.len(), is_nowhere(place)) {
+            (2, _) => format!("only in {side}"),
+            (_, true) if place.other > 1 => return None,
+            (_, true) => format!("only in {side}"),
+            (_, false) => format!("in {side}, not in {other}"),
+        };
+        Some(untrusted::line(&format!("{whose}: {}{load}", place.cell)))
+    })
 }
 
 fn differences(comparison: &Comparison) -> Vec<String> {

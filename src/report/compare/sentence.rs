@@ -7,7 +7,6 @@ use indexmap::IndexMap;
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, Comparison, Sample, Scale};
-use crate::metrics::quantity::Quantity;
 use crate::report::compare::{by_quantity, key_names, one_change, range, trimmed};
 use crate::report::number;
 use crate::report::untrusted;
@@ -36,7 +35,6 @@ enum From {
 
 /// One quantity at the loads or in the cells where both sides have it.
 struct Told {
-    quantity: Quantity,
     /// With the load of each row, ascending; without where cells differ in more than that.
     rows: Vec<(Option<f64>, Compared)>,
 }
@@ -44,6 +42,10 @@ struct Told {
 impl Told {
     fn rows(&self) -> Vec<&Compared> {
         self.rows.iter().map(|(_, row)| row).collect()
+    }
+
+    fn label(&self) -> String {
+        self.rows[0].1.label()
     }
 
     fn is_open(&self) -> bool {
@@ -84,7 +86,7 @@ fn by_load(comparison: &Comparison, side: usize, from: From, words: &Words) -> V
         MetricId::LoadTime => 2,
         _ => 1,
     });
-    let told = blocks.into_iter().map(|(first, rows)| {
+    let told = blocks.into_iter().map(|(_, rows)| {
         let of_side = rows.into_iter().filter(|(cells, _)| cells.side == side);
         let mut rows: Vec<(Option<f64>, Compared)> = of_side
             .map(|(cells, row)| {
@@ -93,7 +95,7 @@ fn by_load(comparison: &Comparison, side: usize, from: From, words: &Words) -> V
             })
             .collect();
         rows.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-        Told { quantity: first.quantity.clone(), rows }
+        Told { rows }
     });
     told.filter(|told| !told.rows.is_empty()).collect()
 }
@@ -141,30 +143,36 @@ impl Words {
             return None;
         }
         let verdict = first.verdict();
+        // One word at the end is the verdict of all: where groups contradict each other, each has its
+        // own.
+        let is_against = |group: &Group<'_>| is_called(group.rows[0]) && group.verdict() != verdict;
+        let is_torn = groups.iter().any(is_against);
         let of_group = |(place, group): (usize, &Group<'_>)| {
             let (change, ends) = changes(&group.rows);
             let at = self.at(group, place == 0);
             match group.verdict() {
-                _ if place == 0 => {
-                    let label = told.quantity.label();
-                    format!("{name} has {change} ({ends}) the {label} of {other}{at}")
+                called if place == 0 => {
+                    let word = if is_torn { format!(", {called}") } else { String::new() };
+                    let label = told.label();
+                    format!("{name} has {change} ({ends}{word}) the {label} of {other}{at}")
                 }
                 Verdict::Equivalent => format!("the same within {} %{at}", trimmed(margin * 100.0)),
                 Verdict::Inconclusive => format!("not decided{at}"),
-                called if called == verdict => format!("{change} ({ends}){at}"),
+                _ if !is_torn => format!("{change} ({ends}){at}"),
                 called => format!("{change} ({ends}, {called}){at}"),
             }
         };
         let parts: Vec<String> = groups.iter().enumerate().map(of_group).collect();
-        Some(format!("{}: {verdict}", parts.join(", ")))
+        let word = if is_torn { String::new() } else { format!(": {verdict}") };
+        Some(format!("{}{word}", parts.join(", ")))
     }
 
     /// Says what is known of one quantity: values of both sides at the lowest and at the highest
     /// load of each verdict.
     fn clause(&self, told: &Told) -> String {
-        let label = told.quantity.label();
+        let label = told.label();
         if told.rows.len() > 1 && self.axis.is_none() {
-            return clause(&told.quantity, &told.rows(), self.noun);
+            return clause(&label, &told.rows(), self.noun);
         }
         let order = [Verdict::Better, Verdict::Worse, Verdict::Equivalent, Verdict::Inconclusive];
         let parts = order.into_iter().filter_map(|verdict| {
@@ -202,13 +210,17 @@ impl Words {
 
     /// Names a quantity of which nothing is decided, with the change where that is all there is.
     fn seen(&self, told: &Told) -> String {
-        let label = told.quantity.label();
+        let label = told.label();
         match (told.rows.as_slice(), changes(&told.rows())) {
             ([only], (change, ends)) if ends.is_empty() => {
                 format!("{label} ({}, {change})", self.values(only, false))
             }
             ([only], (_, ends)) => {
-                let unit = if only.1.scale == Scale::Ratio { "×" } else { " points" };
+                let unit = match only.1.scale {
+                    Scale::Ratio => "×".to_owned(),
+                    Scale::Points => " points".to_owned(),
+                    Scale::Difference => format!(" {}", only.1.unit),
+                };
                 format!("{label} ({}, {ends}{unit})", self.values(only, false))
             }
             (_, (change, ends)) if ends.is_empty() => format!("{label} ({change} seen)"),
@@ -224,7 +236,8 @@ impl Words {
             let is_near = |group: &Group<'_>| {
                 let first = group.rows[0];
                 let apart = (first.change / row.change).ln().abs();
-                first.verdict == row.verdict && (self.axis.is_none() || apart < SAME_CHANGE)
+                let is_alike = (first.verdict, first.scale) == (row.verdict, row.scale);
+                is_alike && (self.axis.is_none() || apart < SAME_CHANGE)
             };
             let known = if self.axis.is_some() {
                 groups.last_mut().filter(|group| is_near(group))
@@ -316,15 +329,17 @@ impl Group<'_> {
 
 /// Says what is known of one quantity: each verdict with its range, in the order in which it
 /// matters.
-fn clause(quantity: &Quantity, rows: &[&Compared], noun: &str) -> String {
+fn clause(label: &str, rows: &[&Compared], noun: &str) -> String {
     let order = [Verdict::Worse, Verdict::Better, Verdict::Equivalent, Verdict::Inconclusive];
-    let parts = order.iter().filter_map(|verdict| {
+    let parts = order.iter().flat_map(|verdict| {
         let of = rows.iter().copied().filter(|row| row.verdict == *verdict);
-        let of: Vec<&Compared> = of.collect();
-        (!of.is_empty()).then(|| part(*verdict, &of, rows.len(), noun))
+        let (ratios, others): (Vec<&Compared>, Vec<&Compared>) =
+            of.partition(|row| row.scale == Scale::Ratio);
+        let of = [ratios, others].into_iter().filter(|of| !of.is_empty());
+        of.map(|of| part(*verdict, &of, rows.len(), noun)).collect::<Vec<_>>()
     });
     let parts: Vec<String> = parts.collect();
-    format!("{} {}", quantity.label(), parts.join(", "))
+    format!("{label} {}", parts.join(", "))
 }
 
 fn at(n: usize, n_all: usize, noun: &str) -> String {
@@ -358,7 +373,11 @@ fn changes(rows: &[&Compared]) -> (String, String) {
     let all = (least(&|row| ends(row).0), most(&|row| ends(row).1));
     let all = Some(all).filter(|_| rows.iter().all(|row| row.interval.is_some()));
     let (one, other) = (one_change(scale, low, all), one_change(scale, high, all));
-    let (unit, to) = if scale == Scale::Ratio { ("×", "–") } else { (" points", " to ") };
+    let (unit, to) = match scale {
+        Scale::Ratio => ("×", "–"),
+        Scale::Points => (" points", " to "),
+        Scale::Difference => ("", " to "),
+    };
     let told =
         if one == other { one } else { format!("{}{to}{other}", one.trim_end_matches(unit)) };
     (told, all.map_or_else(String::new, |(low, high)| range(scale, low, high)))

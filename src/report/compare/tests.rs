@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::*;
-use crate::metrics::compare::{Place, Rules, Side, SideCell, compare};
+use crate::metrics::compare::{Rules, Side, SideCell, compare};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{Caveat, CellStatus, CellSummary, Validity};
+use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateOutcome, GateResult, Validity};
 use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
 
 /// A cell at so many streams, `slower` than 40 ms and 5 ms, of three trials that move by 1 %.
@@ -91,13 +91,95 @@ fn a_pull_request_gets_thirty_lines_and_is_told_what_is_left_out() {
         let mut cells = long.cells[0].clone();
         cells.keys.insert("concurrency".to_owned(), streams.to_string());
         long.cells.push(cells);
-        long.unmatched.push(Place { side: 0, cell: format!("concurrency={streams}") });
+        let (cell, load) = (format!("concurrency={streams}"), IndexMap::new());
+        long.unmatched.push(Place { side: 0, cell, other: 1, load });
     }
     let view = ComparisonView::new(&long, &["runs/before".to_owned(), "runs/now".to_owned()]);
     let text = markdown::render(&view, false);
     assert!(text.lines().count() <= 30, "{text}");
     assert!(text.contains("rows left out") && text.contains("more; `--all`"), "{text}");
     assert!(markdown::render(&view, true).lines().count() > 150);
+    for n_gates in [4, 40] {
+        let gate = |at: usize| {
+            let cell = format!("concurrency={at}");
+            let outcome = if at == 3 { GateOutcome::Missed } else { GateOutcome::Met };
+            let gate = GateResult::missed(&cell, "ttft.p50 > +5%", false, "TTFT p50".to_owned());
+            GateResult { outcome, ..gate }
+        };
+        let gates: Vec<GateResult> = (0..n_gates).map(gate).collect();
+        let mut long = ComparisonView { gates: super::gates(&gates), ..view.clone() };
+        for n_sentences in [1, 25] {
+            long.sentences = vec!["B is B.".to_owned(); n_sentences];
+            let text = markdown::render(&long, false);
+            assert!(text.lines().count() <= 30, "{n_gates} and {n_sentences}:\n{text}");
+            assert!(text.contains("- ✗ concurrency=3") && text.contains("verdict"), "{text}");
+            let is_folded = text.contains("- … and 35 more gates, 35 of them met; `--all`");
+            assert_eq!(is_folded, n_gates == 40, "{text}");
+        }
+    }
+}
+
+#[test]
+fn groups_that_contradict_each_other_have_their_verdicts_beside_them_and_none_is_that_of_all() {
+    // Three cells are worse and one is better, which comes last.
+    let slower = [1.2, 1.2, 1.2, 0.8];
+    let cells = |of: [f64; 4]| -> Vec<CellSummary> {
+        [1, 8, 64, 128].into_iter().zip(of).map(|(streams, it)| cell(streams, it, 190)).collect()
+    };
+    let (before, now) = (cells([1.0; 4]), cells(slower));
+    let output = Quantity::figure(MetricId::OutputThroughput);
+    let rules = Rules { alpha: 0.01, margin: 0.05 };
+    let sides = [side("A", &before), side("B", &now)];
+    let found = compare(&sides, &|it| *it == output, &|_, _, _| None, rules);
+    assert_eq!(
+        sentence::sentences(&found).concat(),
+        "B has 1.25× (1.18–1.32, better) the output throughput of A at 128 streams, 0.83× \
+         (0.79–0.88, worse) from 1 to 64."
+    );
+    let sides = [side("A", &before), side("B", &now[..3])];
+    let found = compare(&sides, &|it| *it == output, &|_, _, _| None, rules);
+    assert!(sentence::sentences(&found)[0].ends_with(": worse."));
+}
+
+#[test]
+fn a_cell_without_a_counterpart_says_which_side_lacks_it_and_what_of_its_load_is_other() {
+    let mut found = comparison();
+    found.unmatched.clear();
+    let mut place = |side, cell: &str, other, load: &[(&str, &str)]| {
+        let load = load.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        found.unmatched.push(Place { side, cell: cell.to_owned(), other, load: load.collect() });
+    };
+    place(0, "rate=4", 1, &[("arrivals", "poisson")]);
+    place(1, "rate=4", 0, &[("arrivals", "gamma 0.5")]);
+    let told = |found: &Comparison| super::unmatched(found).collect::<Vec<_>>();
+    let expected =
+        ["only in A: rate=4 (arrivals=poisson)", "only in B: rate=4 (arrivals=gamma 0.5)"];
+    assert_eq!(told(&found), expected);
+    found.sides.push("C".to_owned());
+    found.unmatched[1] = Place { side: 0, ..found.unmatched[0].clone() };
+    found.unmatched[1].other = 2;
+    assert_eq!(told(&found), expected[..1], "once where no other side has it");
+    found.unmatched.remove(1);
+    assert_eq!(told(&found), ["in A, not in B: rate=4 (arrivals=poisson)"]);
+}
+
+#[test]
+fn a_value_of_zero_is_told_with_what_it_was_before() {
+    let goodput = Quantity::figure(MetricId::Goodput);
+    let with = |value: f64| {
+        let mut cell = cell(1, 1.0, 190);
+        cell.trials.insert(goodput.clone(), vec![value; 3]);
+        [cell]
+    };
+    let (before, now) = (with(10.0), with(0.0));
+    let rules = Rules { alpha: 0.01, margin: 0.05 };
+    let sides = [side("A", &before), side("B", &now)];
+    let found = compare(&sides, &|it| *it == goodput, &|_, _, _| None, rules);
+    let sentence = sentence::sentences(&found).concat();
+    assert_eq!(sentence, "B against A: goodput worse: 0 against 10.00 req/s.");
+    let view = ComparisonView::new(&found, &["a".to_owned(), "b".to_owned()]);
+    insta::assert_snapshot!(markdown::render(&view, true));
+    assert_eq!(serde_json::from_str::<Comparison>(&json::render(&found)).unwrap(), found);
 }
 
 #[test]

@@ -3,17 +3,20 @@
 use serde::Serialize;
 
 use crate::metrics::summary::{GateOutcome, GateResult};
-use crate::report::number::printed;
+use crate::report::number::{is_any, printed};
 use crate::report::untrusted::line;
+
+/// Outcome of a gate that is not decided and taken for missed.
+pub(crate) const COUNTS_AS_MISSED: &str = "not decided, counts as missed";
 
 /// A gate in one cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct GateView {
     /// `✓`, `✗` or `?`.
     pub mark: &'static str,
-    /// `met`, `missed` or `not decided`.
+    /// `met`, `missed`, `not decided` or [`COUNTS_AS_MISSED`].
     pub outcome: &'static str,
-    /// Name of the cell.
+    /// Name of the cell, after that of its side where there are several.
     pub cell: String,
     /// The condition as written.
     pub condition: String,
@@ -35,29 +38,44 @@ fn view(gate: &GateResult) -> GateView {
     let (mark, outcome) = match gate.outcome {
         GateOutcome::Met => ("✓", "met"),
         GateOutcome::Missed => ("✗", "missed"),
+        GateOutcome::Undecided if gate.counts_as_missed => ("?", COUNTS_AS_MISSED),
         GateOutcome::Undecided => ("?", "not decided"),
     };
-    let (cell, condition) = (line(&gate.cell), line(&gate.condition));
-    GateView { mark, outcome, cell, condition, line: told(gate) }
+    GateView { mark, outcome, cell: cell(gate), condition: line(&gate.condition), line: told(gate) }
+}
+
+/// Names the cell of a gate, and its side where there are several.
+fn cell(gate: &GateResult) -> String {
+    let side = gate.side.as_ref().map_or_else(String::new, |side| format!("{side} "));
+    line(&format!("{side}{}", gate.cell))
 }
 
 fn told(gate: &GateResult) -> String {
+    let counts = if gate.counts_as_missed { "; counts as missed" } else { "" };
+    format!("{}{counts}", number_and_limit(gate))
+}
+
+fn number_and_limit(gate: &GateResult) -> String {
     let number = gate.value.map(|value| {
-        let number = printed(value, gate.interval, &gate.unit);
-        let spread =
-            if number.spread.is_empty() { number.spread } else { format!(" {}", number.spread) };
+        let told = gate.interval.filter(|(low, high)| gate.unit != "×" || !is_any(*low, *high));
+        let number = printed(value, told, &gate.unit);
+        let spread = match (number.spread.is_empty(), gate.interval.is_some()) {
+            (false, _) => format!(" {}", number.spread),
+            (true, true) if told.is_none() => " (any)".to_owned(),
+            (true, _) => String::new(),
+        };
         format!(" is {} {}{spread},", number.value, gate.unit)
     });
     if gate.limit.is_none() && limit_of(gate).is_empty() {
         let why = gate.why.as_ref().map_or_else(String::new, |why| format!("; {}", line(why)));
-        return format!("{}: must be {}{why}", line(&gate.cell), line(&gate.condition));
+        return format!("{}: must be {}{why}", cell(gate), line(&gate.condition));
     }
     let must = if gate.must_hold { "must be" } else { "must not be" };
     let limit = limit_of(gate);
     let is_relative = limit.contains(['+', '-']) || limit.contains("baseline");
     let mut told = format!(
         "{}: {}{} {must} {}",
-        line(&gate.cell),
+        cell(gate),
         line(&gate.label),
         number.unwrap_or_default(),
         line(limit)
@@ -86,18 +104,30 @@ mod tests {
     #[test]
     fn a_gate_tells_number_interval_and_limit_and_the_missed_ones_come_first() {
         let gate = |outcome, value: Option<f64>, why: Option<&str>| GateResult {
-            cell: "fast c=4".to_owned(),
-            condition: "ttft.p50 < 10ms".to_owned(),
-            must_hold: true,
-            label: "TTFT p50".to_owned(),
             unit: "ms".to_owned(),
             value,
             interval: value.map(|value| (value - 0.5, value + 0.5)),
             limit: Some(10.0),
             outcome,
             why: why.map(str::to_owned),
+            ..GateResult::missed("fast c=4", "ttft.p50 < 10ms", true, "TTFT p50".to_owned())
+        };
+        let any = GateResult {
+            unit: "×".to_owned(),
+            interval: Some((1e-6, 1e6)),
+            ..gate(GateOutcome::Undecided, Some(1.33), None)
+        };
+        assert_eq!(
+            gates(&[any])[0].line,
+            "fast c=4: TTFT p50 is 1.330 × (any), must be < 10ms; the interval crosses the limit"
+        );
+        let taken = GateResult {
+            counts_as_missed: true,
+            side: Some("B".to_owned()),
+            ..gate(GateOutcome::Undecided, Some(10.1), None)
         };
         let found = gates(&[
+            taken,
             gate(GateOutcome::Met, Some(4.0), None),
             gate(GateOutcome::Undecided, Some(9.8), None),
             gate(GateOutcome::Missed, None, Some("the cell is incomplete")),
@@ -110,6 +140,8 @@ mod tests {
             [
                 "✗ fast c=4: TTFT p50 must be < 10ms; the cell is incomplete",
                 "✗ fast c=4: TTFT p50 is 90.00 ms ± 0.50, must be < 10ms",
+                "? B fast c=4: TTFT p50 is 10.10 ms ± 0.50, must be < 10ms; the interval crosses \
+                 the limit; counts as missed",
                 "? fast c=4: TTFT p50 is 9.80 ms ± 0.50, must be < 10ms; the interval crosses \
                  the limit",
                 "✓ fast c=4: TTFT p50 is 4.00 ms ± 0.50, must be < 10ms",

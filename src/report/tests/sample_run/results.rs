@@ -9,8 +9,8 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reference_cell::ReferenceComparison;
 use crate::metrics::summary::{
-    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateOutcome, GateResult,
-    Percentile, SteadyState, Summary, Validity,
+    Caveat, CellStatus, CellSummary, Counts, Distribution, Figure, GateResult, Percentile,
+    SteadyState, Summary, Validity,
 };
 use crate::metrics::wall_time::WallTime;
 use crate::record::event::{
@@ -236,16 +236,11 @@ pub(crate) fn summary() -> Summary {
     Summary {
         searches: Vec::new(),
         gates: vec![GateResult {
-            cell: HOSTILE.to_owned(),
-            condition: "accuracy >= 0.5".to_owned(),
-            must_hold: true,
-            label: "accuracy".to_owned(),
             unit: "%".to_owned(),
             value: Some(30.0),
             interval: Some((25.0, 35.0)),
             limit: Some(50.0),
-            outcome: GateOutcome::Missed,
-            why: None,
+            ..GateResult::missed(HOSTILE, "accuracy >= 0.5", true, "accuracy".to_owned())
         }],
         title: "TinyLlama-1.1B on GSM8K: FP16 against FP32".to_owned(),
         complete: false,
