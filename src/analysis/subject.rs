@@ -172,9 +172,18 @@ fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), Subject
         path.is_file() && path.extension().is_some_and(|it| it == "json" || it == "jsonl")
     };
     let (mut files, mut left_out, mut lacking) = (Vec::new(), Vec::new(), None);
+    let mut seen: BTreeMap<Vec<u8>, String> = BTreeMap::new();
     for path in paths.into_iter().filter(is_json) {
         let name = name(&path);
-        match importers::read(&name, &read(&path)?) {
+        let text = read(&path)?;
+        // A copy is no trial of its own.
+        if let Some(first) = seen.get(&text) {
+            left_out.push(format!("{name}: the same as {first}"));
+            continue;
+        }
+        let found = importers::read(&name, &text);
+        seen.insert(text, name.clone());
+        match found {
             Ok(file) => files.push(file),
             Err(ImportError::Unknown) => left_out.push(format!("{name}: no known tool wrote it")),
             Err(source) => {
@@ -244,4 +253,21 @@ pub(crate) fn differences(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_result_file_is_no_trial_of_its_own() {
+        let text = include_str!("../../fixtures/results/vllm-0.33.0.json");
+        let home = tempfile::tempdir().unwrap();
+        for name in ["a.json", "b.json", "c.json"] {
+            fs::write(home.path().join(name), text).unwrap();
+        }
+        let (files, left_out) = result_files(home.path()).unwrap();
+        assert_eq!(files.len(), 1);
+        assert_eq!(left_out, ["b.json: the same as a.json", "c.json: the same as a.json"]);
+    }
 }

@@ -24,7 +24,10 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
         version: Some(version),
         model: model.or_else(|| text(document, "/input_config/endpoint/model_names/0")),
         n_ok,
-        failure: (n_ok == 0).then_some("no request of it was complete"),
+        failure: match document.get("was_cancelled").and_then(Value::as_bool) {
+            Some(true) => Some("it was cancelled before its end"),
+            _ => (n_ok == 0).then_some("no request of it was complete"),
+        },
         n_failed: count(document, "/error_request_count/avg"),
         tokens: ["input_sequence_length", "output_sequence_length"].map(|name| metric(name, "avg")),
         ..Measurement::default()

@@ -70,7 +70,12 @@ pub(super) fn sglang(document: &Value) -> Option<Result<Vec<Measurement>, String
 fn flat(document: &Value, names: &Names) -> Measurement {
     let n_ok = count(document, "/completed");
     let n_asked = count(document, "/num_prompts");
-    let n_failed = document.get("failed").and_then(Value::as_u64);
+    // SGLang tells an error for each request, which is empty where there was none.
+    let errors = document.get("errors").and_then(Value::as_array).map(|errors| {
+        let is_error = |it: &&Value| it.as_str().is_some_and(|text| !text.is_empty());
+        errors.iter().filter(is_error).count() as u64
+    });
+    let n_failed = document.get("failed").and_then(Value::as_u64).or(errors);
     let n_failed = n_failed.unwrap_or(n_asked.saturating_sub(n_ok));
     let per_request = |pointer| {
         let total = number(document, pointer).filter(|_| n_ok > 0)?;

@@ -339,7 +339,11 @@ fn too_many_failures_fail_a_cell_as_they_do_that_of_a_run() {
     check(VLLM, &[("\"completed\":80,\"failed\":0", "\"completed\":0,\"failed\":80")], none);
     let errors = "\"error_request_count\": {\"unit\": \"requests\", \"avg\": 500.0}, \"run_info\"";
     check(AIPERF, &[("\"run_info\"", errors)], &many(500, "86.2"));
+    let cancelled = ("\"was_cancelled\": false", "\"was_cancelled\": true");
+    check(AIPERF, &[cancelled], "it was cancelled before its end");
     check(GUIDELLM, &[("\"errored\": 0", "\"errored\": 920")], &many(920, "92.0"));
+    let errors = format!("\"errors\": [{}\"\"], \"tag\": null", "\"refused\", ".repeat(40));
+    check(SGLANG, &[("\"tag\": null", &errors)], &many(40, "33.3"));
     // SGLang does not say how many it sent. The other rows are what they are.
     let row = |streams: u32, completed: u32| {
         let streams = format!("\"max_concurrency\": {streams}");
