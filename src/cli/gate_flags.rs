@@ -56,7 +56,7 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Resul
     if let Some(undecided) = args.undecided {
         plan.gate.get_or_insert_default().undecided = undecided.into();
     }
-    let Some(name) = &args.baseline else { return Ok(()) };
+    let Some(name) = &args.baseline else { return with_baseline(plan, args) };
     let path = baseline_path(name, &plan.name, own)?;
     let summary = read_summary(&path)?;
     match &mut plan.gate {
@@ -66,6 +66,20 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Resul
         }
         _ => Err(Failure::new(Exit::Usage, "--baseline: no gate is held against it")
             .help("write --fail-if 'tpot.p50 > +5%', or `must = [\"output_throughput >= 0.95 x baseline\"]` below [gate]")),
+    }
+}
+
+/// Refuses a condition of the command line that is relative to nothing.
+fn with_baseline(plan: &Plan, args: &GateArgs) -> Result<(), Failure> {
+    let is_relative =
+        |text: &&String| Condition::parse(text).is_ok_and(|found| found.limit.is_relative());
+    let has_none = plan.gate.as_ref().is_none_or(|gate| gate.baseline.is_none());
+    match args.fail_if.iter().find(is_relative).filter(|_| has_none) {
+        Some(text) => {
+            let message = format!("--fail-if '{text}' is relative, and no baseline is named");
+            Err(Failure::new(Exit::Usage, message).help("name one: --baseline DIR, or `latest`"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -98,6 +98,8 @@ fn a_run_is_held_against_an_earlier_one() {
     assert!(told.contains("this is the run itself"), "{told}");
     let none = place.expect(66, &[&RUN[..], &slower, &["--baseline", "nope"]].concat());
     assert!(none.contains("bench baseline save nope RUN_DIRECTORY"), "{none}");
+    let told = place.expect(2, &["report", "old", "--fail-if", "e2e.p50 > +50%"]);
+    assert!(told.contains("no baseline is named"), "{told}");
     let idle = place.expect(2, &[&RUN[..], &["--baseline", "main"]].concat());
     assert!(idle.contains("no gate is held against it"), "{idle}");
 }
