@@ -143,10 +143,8 @@ impl Words {
             return None;
         }
         let verdict = first.verdict();
-        // One word at the end is the verdict of all: where groups contradict each other, each has its
-        // own.
-        let is_against = |group: &Group<'_>| is_called(group.rows[0]) && group.verdict() != verdict;
-        let is_torn = groups.iter().any(is_against);
+        // One word at the end is the verdict of all: where groups differ, each has its own.
+        let is_torn = groups.iter().any(|group| group.verdict() != verdict);
         let of_group = |(place, group): (usize, &Group<'_>)| {
             let (change, ends) = changes(&group.rows);
             let at = self.at(group, place == 0);

@@ -120,7 +120,7 @@ fn a_pull_request_gets_thirty_lines_and_is_told_what_is_left_out() {
 }
 
 #[test]
-fn groups_that_contradict_each_other_have_their_verdicts_beside_them_and_none_is_that_of_all() {
+fn groups_of_other_verdicts_have_them_beside_them_and_none_is_that_of_all() {
     // Three cells are worse and one is better, which comes last.
     let slower = [1.2, 1.2, 1.2, 0.8];
     let cells = |of: [f64; 4]| -> Vec<CellSummary> {
@@ -136,6 +136,11 @@ fn groups_that_contradict_each_other_have_their_verdicts_beside_them_and_none_is
         "B has 1.25× (1.18–1.32, better) the output throughput of A at 128 streams, 0.83× \
          (0.79–0.88, worse) from 1 to 64."
     );
+    let half = cells([1.2, 1.2, 1.2, 1.04]);
+    let sides = [side("A", &before), side("B", &half)];
+    let found = compare(&sides, &|it| *it == output, &|_, _, _| None, rules);
+    let told = sentence::sentences(&found).concat();
+    assert!(told.contains(", worse) the output") && !told.contains(": worse"), "{told}");
     let sides = [side("A", &before), side("B", &now[..3])];
     let found = compare(&sides, &|it| *it == output, &|_, _, _| None, rules);
     assert!(sentence::sentences(&found)[0].ends_with(": worse."));
