@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::score::number::{
-    self, Flaw, Front, Number, Token, in_place, is_dress, one, plain, scan, separates,
+    self, Flaw, Front, Number, Token, in_place, is_dress, one, plain, repeats, scan, separates,
 };
 
 /// Why a text gives no answer.
@@ -77,21 +77,62 @@ const TAGS: [(&str, &str); 3] = [
     ("<final_answer>", "</final_answer>"),
     ("<|begin_of_box|>", "<|end_of_box|>"),
 ];
-/// Names of an answer that begin a line.
-const ANSWER: [&str; 3] = ["answer", "a", "final answer"];
+/// Names of an answer that begin a line, or are a heading.
+const ANSWER: [&str; 5] = ["answer", "final answer", "the answer", "the final answer", "a"];
 
 /// Returns the number that a text gives as its answer.
 ///
 /// A mark counts first: the first `####` with a number behind it, the last `\boxed` and the last
 /// pair of tags, "the answer is", and a line "Answer:" that holds one number. Without a mark the last
 /// number of the text is the answer. Where a model goes on to a next question, or to another turn,
-/// the text ends there, unless no number stands before.
+/// the text ends there, unless no number stands before. A number that stands before, is neither
+/// marked nor a result, and another one that is marked behind are two answers: nobody can say
+/// whether the question is the next, or the first one in the model's words.
 ///
 /// # Errors
 /// Why there is none.
 pub(super) fn answer(text: &str) -> Result<Number, Unread> {
-    let first = next_question(text).map(|at| of_one(&text[..at]));
-    first.filter(|found| *found != Err(Unread::NoNumber)).unwrap_or_else(|| of_one(text))
+    let Some(end) = next_question(text) else { return of_one(text) };
+    let before = &text[..end.at];
+    match of_one(before) {
+        Err(Unread::NoNumber) => of_one(text),
+        Ok(first) if !end.is_turn && matches!(marked(before), Ok(None)) => {
+            let is_same = |other: &Number| first.is_same(other, number::TOLERANCE);
+            match marked(text) {
+                Ok(None) => Ok(first),
+                Ok(Some(other)) if is_same(&other) => Ok(first),
+                _ if is_result(before, &first) => Ok(first),
+                _ => Err(Unread::Ambiguous),
+            }
+        }
+        found => found,
+    }
+}
+
+/// Whether a text gives a number as what something is: behind `=` or "is", as money, in percent, or
+/// as all that a line or a clause says, "so 5.".
+fn is_result(text: &str, number: &Number) -> bool {
+    let text = plain(text);
+    let is_same = |token: &&Token| token.number.is_same(number, number::TOLERANCE);
+    scan(&text).iter().filter(is_same).any(|token| {
+        let is_unit = |c: &char| "$€£%".contains(*c);
+        let (before, behind) = (&text[..token.start], &text[token.end..]);
+        let ends = |c: &char| matches!(c, ',' | '.' | ';' | ':' | '\n');
+        let clause = before.iter().rposition(ends).map_or(before, |at| &before[at + 1..]);
+        // `1. Add`
+        let begins_line = clause.len() == before.len()
+            || before[..before.len() - clause.len()].ends_with(&['\n']);
+        let mut rest = behind.iter().take_while(|c| **c != '\n');
+        let is_step = begins_line
+            && clause.iter().all(|c| !c.is_alphanumeric())
+            && rest.any(|c| c.is_alphanumeric());
+        number::is_equated(before)
+            || text[token.start..token.end].iter().any(is_unit)
+            || behind.iter().find(|c| !is_space(**c)).is_some_and(is_unit)
+            || !is_step
+                && is_dress(clause)
+                && behind.iter().take_while(|c| !ends(c)).all(|c| !c.is_alphanumeric())
+    })
 }
 
 /// Returns the number that a gold is: what it marks as its answer, else the whole of it.
@@ -129,14 +170,21 @@ fn of_one(text: &str) -> Result<Number, Unread> {
     }
 }
 
+/// Brackets that explain what stands before another that does.
+const MAX_BRACKETS: usize = 8;
+
 /// Returns the last value of a text; `None` where a computation without a result stands in its
 /// place. One that only explains is not it: `15 apples (10 + 5)`, `15 = 10 + 5`.
 fn last<'t>(text: &[char], tokens: &'t [Token]) -> Option<&'t Token> {
+    last_of(text, tokens, MAX_BRACKETS)
+}
+
+fn last_of<'t>(text: &[char], tokens: &'t [Token], n_brackets: usize) -> Option<&'t Token> {
     let last = tokens.last()?;
     let between = |pair: &[Token]| text[pair[0].end..pair[1].start].iter().collect::<String>();
-    if let Some(open) = bracket(text, last) {
+    if let Some(open) = bracket(text, last).filter(|_| n_brackets > 0) {
         let (before, inside) = tokens.split_at(tokens.partition_point(|token| token.start < open));
-        let before = self::last(&text[..open], before);
+        let before = last_of(&text[..open], before, n_brackets - 1);
         let repeats = |before: &Token| before.number.is_same(&last.number, number::TOLERANCE);
         let mut links = inside.windows(2).map(|pair| link(&between(pair)));
         let is_computed = |link| matches!(link, Some(Link::Computes | Link::ComputesInWords));
@@ -211,22 +259,35 @@ fn bracket(text: &[char], token: &Token) -> Option<usize> {
     open.position(|is_it| is_it).map(|n_behind| token.start - 1 - n_behind)
 }
 
+/// Where an answer ends.
+struct End {
+    at: usize,
+    /// Whether a mark of the model's turn says so, and no words.
+    is_turn: bool,
+}
+
 /// Returns where the next question begins. A text that begins with one asks itself, and goes on
 /// with its own.
-fn next_question(text: &str) -> Option<usize> {
+fn next_question(text: &str) -> Option<End> {
     let text_begins = text.len() - text.trim_start().len();
-    let is_word = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric());
+    // "Restate the Question: how many?" asks no other.
+    let ends_sentence = |at: usize| {
+        let before = text[..at].trim_end_matches([' ', '*', '#', '[']);
+        !before.ends_with(|c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '-'))
+            && !text[..at].ends_with(|c: char| c.is_alphanumeric())
+    };
     let turns = NEXT_TURN.iter().filter_map(|mark| {
         let mut places = text.match_indices(mark).map(|(at, _)| at);
-        places.find(|at| if mark.ends_with(':') { is_word(*at) } else { *at > text_begins })
+        places.find(|at| if mark.ends_with(':') { ends_sentence(*at) } else { *at > text_begins })
     });
     let mut at = 0;
     let lines = text.split_inclusive('\n').filter_map(|line| {
         at += line.len();
         begins_question(line).then_some(at - line.len())
     });
-    let first = turns.chain(lines).min()?;
-    (first > text_begins).then_some(first)
+    let at = turns.chain(lines).min()?;
+    let is_turn = text[at..].starts_with(['<', '[']) && !begins_question(&text[at..]);
+    (at > text_begins).then_some(End { at, is_turn })
 }
 
 fn begins_question(line: &str) -> bool {
@@ -278,6 +339,13 @@ fn hashes(text: &str) -> Option<Result<Number, Unread>> {
     })
 }
 
+/// Whether a line begins a list of steps: `1. Then`.
+fn is_step(line: &str) -> bool {
+    let digits: String =
+        line.trim_start_matches([' ', '*']).chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().is_ok_and(|number| is_heading(line.trim_start(), number))
+}
+
 fn is_heading(line: &str, number: u32) -> bool {
     let rest = line.trim_start_matches('*').strip_prefix(&number.to_string());
     let rest = rest.and_then(|rest| rest.strip_prefix(['.', ')', ':']));
@@ -321,28 +389,44 @@ fn tagged(text: &str) -> Option<Result<Number, Unread>> {
 }
 
 /// Reads every line that is named as the answer and holds one number: one that goes on to compute
-/// gives its answer at its end.
+/// gives its answer at its end. Under a name that stands alone, it is the next line.
 fn lines(text: &str) -> Vec<Result<Number, Unread>> {
-    let is_markup = |c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_' | '>');
-    let of_line = |line: &str| {
+    let is_markup = |c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_' | '>' | ':');
+    let is_name = |name: &str| ANSWER.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let lines = || text.lines().filter(|line| !line.trim_matches(is_markup).is_empty());
+    let behind_names = lines().filter_map(|line| {
         let (name, behind) = line.split_once(':')?;
-        let name = name.trim_matches(is_markup);
-        ANSWER.iter().find(|known| known.eq_ignore_ascii_case(name))?;
-        let text = in_place(behind);
-        match scan(&text).as_slice() {
-            [first, second, ..]
-                if is_dress(&text[..first.start])
-                    && is_list(&text, &[first.clone(), second.clone()]) =>
-            {
-                Some(Err(Unread::Several))
-            }
-            [only] if only.is_clean && is_dress(&text[..only.start]) => {
-                Some(Ok(only.number.clone()))
-            }
-            _ => None,
+        let is_one = is_name(name.trim_matches(is_markup));
+        (is_one && !behind.trim_matches(is_markup).is_empty())
+            .then(|| line_of_one(behind, usize::MAX))?
+    });
+    let below_names = lines().zip(lines().skip(1)).filter_map(|(heading, line)| {
+        let name = heading.trim_matches(is_markup);
+        // `A` alone is a choice.
+        let is_one = is_name(name) && (name.len() > 1 || heading.contains(':'));
+        let goes_on = is_step(line) || line.trim_end().ends_with(':');
+        (is_one && !goes_on).then(|| line_of_one(&format!("\n{line}"), VALUE_WORDS))?
+    });
+    behind_names.chain(below_names).collect()
+}
+
+/// Reads a line that holds one number, with so many words behind it.
+fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
+    let text = in_place(line);
+    let tokens = scan(&text);
+    let first = tokens.first().filter(|first| is_dress(&text[..first.start]))?;
+    match tokens.as_slice() {
+        [_, second] if repeats(&text, first, second) => Some(Ok(first.number.clone())),
+        [_, second, ..] if is_list(&text, &[first.clone(), second.clone()]) => {
+            Some(Err(Unread::Several))
         }
-    };
-    text.lines().filter_map(of_line).collect()
+        [_] if first.is_clean => {
+            let words = text[first.end..].split(|c| !c.is_alphanumeric());
+            let is_value = words.filter(|word| !word.is_empty()).count() <= n_words;
+            is_value.then(|| Ok(first.number.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// Reads a number that stands right behind a mark, or the end of an equation that does.
@@ -366,6 +450,9 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
     let (mut found, mut open) = (&tokens[0], Open::No);
     let mut n_results = 0;
     for (at, pair) in tokens.windows(2).enumerate() {
+        if open == Open::No && repeats(text, &pair[0], &pair[1]) {
+            continue;
+        }
         if is_list(text, pair) {
             return Err(Unread::Several);
         }
@@ -434,6 +521,8 @@ const SIGNS: &str = "+-*/×÷·x";
 const EXPLAINS: [&str; 6] = ["i.e.", "i.e", "ie", "that is", "namely", "viz."];
 /// Words in front of a sign, as the unit of the number before: `square feet`.
 const UNIT_WORDS: usize = 2;
+/// Words behind a number that is all that its line says.
+const VALUE_WORDS: usize = 3;
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{1}' | '\u{2009}')
@@ -480,7 +569,7 @@ fn boxed(text: &str) -> Option<Result<Number, Unread>> {
     let behind = text[mark.max()?..].trim_start();
     let held: String = if behind.starts_with('{') {
         let chars: Vec<char> = behind.chars().collect();
-        chars[1..number::closing(&chars)?].iter().collect()
+        chars[..=number::closing(&chars)?].iter().collect()
     } else {
         behind.chars().take_while(char::is_ascii_digit).collect()
     };
@@ -549,6 +638,20 @@ mod tests {
     }
 
     #[test]
+    fn a_question_that_is_told_again_does_not_end_a_text() {
+        check("Step 1: Restate the Question: how many?\n48+24=72\n#### 72", Ok("72"));
+        // It may as well be the next one, so that nobody can say.
+        let told = "I'll use 2 steps.\n\n**Problem:** 48+24\n\n";
+        check(&format!("{told}#### 72"), Err(Unread::Ambiguous));
+        check(&format!("{told}The answer is \\boxed{{72}}"), Err(Unread::Ambiguous));
+        check(&format!("{told}#### 2"), Ok("2"));
+        check("She has 18 apples.\n\nQuestion: Tom has 3 cats", Ok("18"));
+        check("That makes $18 a day.\n\nQuestion: 2+2?\n#### 4", Ok("18"));
+        check("5 of them, so 0.\n\nQuestion: 2+2?\n#### 4", Ok("0"));
+        check("1. Read it.\n\nProblem: 48+24\n#### 72", Err(Unread::Ambiguous));
+    }
+
+    #[test]
     fn without_a_mark_the_last_number_is_the_answer() {
         check("So 72... right?", Ok("72"));
         check("That makes $72. Cost: $.", Ok("72"));
@@ -574,6 +677,13 @@ mod tests {
         check("on 2024/05/12", Ok("12"));
         check("It has H2O and 7 x2 COVID-19", Ok("7"));
         check("答案是5个。", Ok("5"));
+    }
+
+    #[test]
+    fn a_text_that_repeats_itself_is_read_in_linear_time() {
+        for part in ["1,", "1/", "(5) ", "1 or ", "x^", "{\\over ", "Answer:\n5\n", "5^2/"] {
+            let _ = answer(&part.repeat(100_000 / part.len()));
+        }
     }
 
     #[test]
@@ -683,10 +793,66 @@ mod tests {
         ] {
             check(text, Err(Unread::Formula));
         }
+        for text in [
+            "$5x^{-1}$",
+            "2^{1/2}",
+            "2^{1.5}",
+            "2^(1/2)",
+            "2^1/2",
+            "2^-1",
+            "10^{1/2}",
+            "x^{2} + 5",
+            "x^2/4",
+            r"{10+2 \over 3}",
+            r"{5 \choose 2}",
+        ] {
+            check(&format!("so it is {text}"), Err(Unread::Formula));
+        }
         check("It is 5x faster.", Ok("5"));
         check("It is 5 m.", Ok("5"));
         check("It is at max 5.", Ok("5"));
         check("It is 90^\\circ", Ok("90"));
+    }
+
+    #[test]
+    fn powers_and_indexes_are_read_over_with_all_that_they_hold() {
+        check("It moves at 5 m s^{-1}.", Ok("5"));
+        check("So the speed is 5 ms⁻¹.", Ok("5"));
+        check(r"The speed is $5\,\mathrm{m\,s^{-1}}$.", Ok("5"));
+        check("of 9 x_{-1}, a_{1,2}, y^{(3)}, b_{n+1}, c^{2n+1}", Ok("9"));
+        check(r"of 9 x^\text{2nd} y^\frac{1}{2} z^\prime.", Ok("9"));
+        check("the 5^{th} and 10^{-3}", Ok("0.001"));
+        check("e^{-2}", Err(Unread::NoNumber));
+        check("#### 2^{4} + 2 = 18", Ok("18"));
+        check("x^{2 is 7 and 8", Ok("8"));
+        check("^_^ 5 apples", Ok("5"));
+        check(r"$$\begin{aligned} x &= 5 \\[4pt] \end{aligned}$$", Ok("5"));
+    }
+
+    #[test]
+    fn an_answer_may_stand_under_its_name() {
+        check("**Answer:**\n72\n\nCheck: 3 friends.", Ok("72"));
+        check("### Final Answer\n\n72 clips\n\nShe sold them to 3 friends.", Ok("72"));
+        check("**Final Answer:**\n\n$72$\n\n(48 in April and 24 in May.)", Ok("72"));
+        check("Answer:\n\n72\n\nNote that May has 31 days.", Ok("72"));
+        check("Answer:\n1. Add 48.\n2. That makes 72", Ok("72"));
+        check("Answer:\n2 steps are needed for this:\n#### 72", Ok("72"));
+        check("A\n5 of them are 72", Ok("72"));
+    }
+
+    #[test]
+    fn one_value_in_two_forms_is_one_answer() {
+        check("#### 3/4 or 0.75", Ok("0.75"));
+        check("The answer is 3/5, or 0.6", Ok("0.6"));
+        check("The answer is 6/10 or 60%", Ok("0.6"));
+        check("Answer: 3/4 or 0.75", Ok("0.75"));
+        check(r"\boxed{\dfrac{3}{4} \text{ or } 0.75}", Ok("0.75"));
+        check(r"\boxed{x = \frac{1}{3} \approx 0.333}", Ok("1/3"));
+        check("#### 1/3 ≈ 0.333", Ok("1/3"));
+        check("The answer is 2/3 ≈ 0.667.", Ok("2/3"));
+        check("The answer is 44/3 ≈ 15.", Ok("15"));
+        check("The answer is 44/3 ≈ $14.67.", Ok("14.67"));
+        check("The answer is 3 or 4", Err(Unread::Several));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod value;
 
 pub(super) use notations::{closing, plain};
 pub(super) use one::{Flaw, Front, one, separates};
-pub(super) use scan::{Token, scan};
+pub(super) use scan::{Token, is_equated, repeats, scan};
 pub(crate) use value::{Number, TOLERANCE};
 
 /// Reads a text that is one number in its dress: currency, percent, unit behind, Markdown and
@@ -115,6 +115,26 @@ mod tests {
             "about 1250 km/h",
             r"1\;250",
             "1250 years-old",
+            r"1{\,}250",
+            r"1 \, 250",
+            r"1\thinspace 250",
+            "1{~}250",
+            "1&#8201;250",
+            "1&#x202f;250",
+            "1&numsp;250",
+            r"1,\hspace{0pt}250",
+            r"1\hspace{2pt}250",
+            r"1\kern-1pt250",
+            r"1{,\!}250",
+            r"1{,}\!250",
+            r"1,\! 250",
+            r"1\text{,}250",
+            r"{2500 \over 2}",
+            r"1250\,\mathrm{m\,s^{-1}}",
+            "1250 ms⁻¹",
+            r"1250\,\mathrm{MPa\,m^{1/2}}",
+            r"1250 \tag{1}",
+            r"\textcolor{red}{1250}",
         ] {
             check(text, "1250");
         }
@@ -136,6 +156,9 @@ mod tests {
         for text in ["0.5", ".5", "1/2", "½", r"\frac12", r"\frac{1}{2}", "0,5", "0,50 €", "50e-2"]
         {
             check(text, "0.5");
+        }
+        for text in ["12.5", r"12\text{.}5", "12&frac12;", "12{.}5"] {
+            check(text, "12.5");
         }
         for text in ["3.5", "3 1/2", "3 and 1/2", "3½", r"3\frac{1}{2}", "7/2", "3,5"] {
             check(text, "3.5");

@@ -13,6 +13,8 @@ pub(super) const THIN: char = '\u{2009}';
 
 /// Characters in which a bracket of an address or an operand is closed.
 const REACH: usize = 2_000;
+/// Characters in which a group is closed that is read as a whole: a separator, a power, an index.
+const GROUP_REACH: usize = 200;
 /// Groups inside groups that are still read.
 const MAX_DEPTH: usize = 8;
 /// Zeros of the decimal digits that people write besides ASCII's: Arabic, Persian, Devanagari,
@@ -40,16 +42,50 @@ const VULGAR: [(char, &str); 18] = [
     ('⅒', "1/10"),
 ];
 const SUPERSCRIPTS: &str = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-/// HTML's names for what stands in and around numbers.
-const ENTITIES: [(&str, char); 7] = [
-    ("&nbsp;", THIN),
-    ("&thinsp;", THIN),
-    ("&#160;", THIN),
-    ("&#8239;", THIN),
-    ("&minus;", '-'),
-    ("&#8722;", '-'),
-    ("&euro;", '€'),
+/// HTML's names for what stands in and around numbers; [`entity`] knows those of fractions, and
+/// characters by their numbers.
+const ENTITIES: [(&str, char); 38] = [
+    ("nbsp", '\u{a0}'),
+    ("ensp", '\u{2002}'),
+    ("emsp", '\u{2003}'),
+    ("numsp", '\u{2007}'),
+    ("puncsp", '\u{2008}'),
+    ("thinsp", '\u{2009}'),
+    ("hairsp", '\u{200a}'),
+    ("shy", '\u{ad}'),
+    ("zwnj", '\u{200c}'),
+    ("zwj", '\u{200d}'),
+    ("minus", '-'),
+    ("ndash", '–'),
+    ("mdash", '—'),
+    ("plus", '+'),
+    ("times", '×'),
+    ("divide", '÷'),
+    ("middot", '·'),
+    ("frasl", '⁄'),
+    ("sol", '/'),
+    ("equals", '='),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("rsquo", '’'),
+    ("comma", ','),
+    ("period", '.'),
+    ("deg", '°'),
+    ("sup1", '¹'),
+    ("sup2", '²'),
+    ("sup3", '³'),
+    ("percnt", '%'),
+    ("dollar", '$'),
+    ("euro", '€'),
+    ("pound", '£'),
+    ("yen", '¥'),
+    ("cent", '¢'),
+    ("hellip", '…'),
 ];
+/// Letters of the longest of such names and numbers.
+const ENTITY_MAX: usize = 8;
 
 /// LaTeX's functions: what stands behind them is no value of its own.
 const FUNCTIONS: [&str; 27] = [
@@ -82,6 +118,8 @@ const GREEK: [&str; 22] = [
     "psi",
     "omega",
 ];
+/// Its commands that stand between what they are about: `{10 \over 2}`.
+const INFIXES: [&str; 5] = ["over", "choose", "atop", "brace", "brack"];
 /// How the address of a web page begins.
 const ADDRESSES: [&str; 3] = ["http://", "https://", "www."];
 
@@ -98,14 +136,14 @@ fn translate(text: &[char], out: &mut Vec<char>, depth: usize) {
     while let Some(&c) = text.get(at) {
         at += match c {
             '\\' => command(&text[at..], out, depth),
-            // `9{,}500`: braces keep TeX from setting a space behind the comma.
-            '{' if matches!(text.get(at + 1..at + 3), Some([',' | '.', '}'])) => {
-                out.extend(text.get(at + 1).filter(|c| **c != '}'));
-                3
-            }
-            '{' | '}' => {
+            '{' => group(&text[at..], out, depth),
+            '}' => {
                 out.push(BREAK);
                 1
+            }
+            '^' | '_' if text.get(at + 1).is_some_and(|c| matches!(c, '{' | '\\')) => {
+                out.push(c);
+                1 + script(&text[at + 1..], out, depth)
             }
             '~' => {
                 out.push(THIN);
@@ -128,16 +166,122 @@ fn translate(text: &[char], out: &mut Vec<char>, depth: usize) {
     }
 }
 
+/// Translates a group, which opens at the beginning, or its bracket alone; returns how many
+/// characters it took.
+fn group(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
+    if let Some(inner) = inner(text) {
+        // `9{,}500`, `9{\,}500`: braces keep TeX from setting a space behind the comma.
+        if let Some(separators) = separators(inner, depth) {
+            out.extend(separators);
+            return inner.len() + 2;
+        }
+        match infix(inner) {
+            Some((above, "over", below)) => fraction(above, below, out, depth),
+            Some(_) => out.push(FORMULA),
+            None => {
+                out.push(BREAK);
+                return 1;
+            }
+        }
+        return inner.len() + 2;
+    }
+    out.push(BREAK);
+    1
+}
+
+/// Returns what a short group holds that opens at the beginning.
+fn inner(text: &[char]) -> Option<&[char]> {
+    let text = &text[..text.len().min(GROUP_REACH)];
+    text.first().filter(|c| **c == '{')?;
+    Some(&text[1..closing(text)?])
+}
+
+/// Returns what a group says that holds nothing but what may stand between digits.
+fn separators(inner: &[char], depth: usize) -> Option<Vec<char>> {
+    let is_mark = |c: &char| matches!(c, ',' | '.' | '\'' | '~' | ' ');
+    inner.first().filter(|c| is_mark(c) || **c == '\\')?;
+    let mut said = translated(inner, depth)?;
+    said.retain(|c| *c != BREAK);
+    said.iter().all(|c| matches!(*c, ',' | '.' | '\'' | ' ' | THIN)).then_some(said)
+}
+
+fn translated(text: &[char], depth: usize) -> Option<Vec<char>> {
+    let mut out = Vec::new();
+    (depth < MAX_DEPTH).then(|| translate(text, &mut out, depth + 1))?;
+    Some(out)
+}
+
+/// Returns what stands on both sides of a command that TeX writes between its arguments,
+/// `{10 \over 2}`, and its name.
+fn infix(inner: &[char]) -> Option<(&[char], &'static str, &[char])> {
+    let mut depth = 0_usize;
+    for (at, c) in inner.iter().enumerate() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '\\' if depth == 0 => {
+                let name: String =
+                    inner[at + 1..].iter().take_while(|c| c.is_ascii_alphabetic()).collect();
+                if let Some(known) = INFIXES.into_iter().find(|known| *known == name) {
+                    return Some((&inner[..at], known, &inner[at + 1 + known.len()..]));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Translates what is raised or lowered, a group or a command: it becomes one group between two
+/// breaks, in which there is no other, so that it can be read over as a whole.
+fn script(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
+    let (mut said, taken) = match inner(text) {
+        Some(inner) => (translated(inner, depth).unwrap_or_default(), inner.len() + 2),
+        None if text[0] == '{' => return 0,
+        None => {
+            let mut said = Vec::new();
+            let taken = command(text, &mut said, depth);
+            // `^\text{th}`
+            match text.get(taken) {
+                Some('{') if said == [BREAK] => return taken + script(&text[taken..], out, depth),
+                // `x^\prime` has a sign that is none of ours.
+                _ if said == [BREAK] => (vec!['*'], taken),
+                _ => (said, taken),
+            }
+        }
+    };
+    said.retain(|c| *c != BREAK);
+    out.push(BREAK);
+    out.append(&mut said);
+    out.push(BREAK);
+    taken
+}
+
+/// Translates one of HTML's characters, which stands at the beginning.
 fn entity(text: &[char], out: &mut Vec<char>) -> usize {
-    let known = ENTITIES
-        .iter()
-        .find(|(name, _)| name.chars().enumerate().all(|(place, c)| text.get(place) == Some(&c)));
-    if let Some((name, meant)) = known {
-        out.push(*meant);
-        name.len()
-    } else {
-        out.push('&');
-        1
+    let name: String = text[1..].iter().take(ENTITY_MAX + 1).take_while(|c| **c != ';').collect();
+    let of_number = |number: &str| {
+        let hex = number.strip_prefix(['x', 'X']);
+        let code = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16)).ok()?;
+        char::from_u32(code).filter(|c| !c.is_control())
+    };
+    let of_fraction = |parts: &str| {
+        let mut parts = parts.chars();
+        let written = format!("{}/{}", parts.next()?, parts.next()?);
+        VULGAR.iter().find(|(_, fraction)| *fraction == written).map(|(vulgar, _)| *vulgar)
+    };
+    let known = name.strip_prefix('#').and_then(of_number);
+    let known = known.or_else(|| name.strip_prefix("frac").and_then(of_fraction));
+    let named = || ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, meant)| *meant);
+    match known.or_else(named) {
+        Some(meant) if text.get(1 + name.len()) == Some(&';') => {
+            character(meant, out);
+            name.len() + 2
+        }
+        _ => {
+            out.push('&');
+            1
+        }
     }
 }
 
@@ -241,10 +385,16 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
     let n_letters = text[1..].iter().take_while(|c| c.is_ascii_alphabetic()).count();
     if n_letters == 0 {
         match text.get(1) {
-            Some(',' | ';' | ':' | ' ' | '>' | '/') => out.push(THIN),
-            // A negative space, and a discretionary hyphen.
-            Some('!') => {}
-            Some('\\') => out.push('\n'),
+            Some(',' | ';' | ':' | ' ' | '>' | '/') => return 2 + space(&text[2..], out),
+            // A negative space; behind a separator TeX's blanks are as little.
+            Some('!') => {
+                let is_separated = out.ends_with(&[',']) || out.ends_with(&['.']);
+                return 2 + if is_separated { blanks(&text[2..]) } else { 0 };
+            }
+            Some('\\') => {
+                out.push('\n');
+                return 2 + row_gap(&text[2..]);
+            }
             Some('(' | ')' | '[' | ']') => out.push(' '),
             Some(&c) => character(c, out),
             None => out.push('\\'),
@@ -284,6 +434,23 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
             end += argument(&text[end..]).1;
             out.push(FORMULA);
         }
+        "hspace" | "kern" | "mkern" | "hskip" | "mskip" | "mspace" => {
+            let (width, taken) = dimension(&text[end..]);
+            end += taken;
+            if width {
+                end += space(&text[end..], out);
+            }
+        }
+        // What these hold is not read, or is no part of what they say.
+        "vspace" | "vskip" | "phantom" | "hphantom" | "vphantom" | "label" | "ref" | "eqref"
+        | "tag" | "cite" | "color" | "textcolor" | "colorbox" => {
+            end += usize::from(text.get(end) == Some(&'*'));
+            if text.get(end) == Some(&'{') {
+                end += argument(&text[end..]).1;
+            }
+            out.push(BREAK);
+        }
+        name if INFIXES.contains(&name) => out.push(FORMULA),
         name if FUNCTIONS.contains(&name) => {
             out.push(FORMULA);
             end += operand(&text[end..]);
@@ -302,17 +469,61 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
         "times" => out.push('×'),
         "cdot" => out.push('·'),
         "div" => out.push('÷'),
-        "approx" | "eq" | "equiv" | "simeq" => out.push('='),
+        "approx" | "simeq" | "approxeq" => out.push('≈'),
+        "eq" | "equiv" => out.push('='),
         "pounds" | "textsterling" => out.push('£'),
         "euro" | "texteuro" => out.push('€'),
-        "thinspace" | "enspace" | "medspace" | "thickspace" | "nobreakspace" => out.push(THIN),
+        "thinspace" | "enspace" | "medspace" | "thickspace" | "nobreakspace" | "space" => {
+            end += space(&text[end..], out);
+        }
         "negthinspace" | "displaystyle" | "left" | "right" | "limits" => {}
         "degree" | "circ" => out.push('°'),
         "quad" | "qquad" => out.push(' '),
+        // `12\text{.}5`
+        _ if inner(&text[end..]).and_then(|inner| separators(inner, depth)).is_some() => {}
         // `\text`, `\mathbf`, `\boxed` and all others: what they hold is read, they are not.
         _ => out.push(BREAK),
     }
     end
+}
+
+fn blanks(text: &[char]) -> usize {
+    text.iter().take_while(|c| **c == ' ').count()
+}
+
+/// Puts LaTeX's space down in place of all blanks around it, which say nothing beside it; returns
+/// how many stand behind.
+fn space(behind: &[char], out: &mut Vec<char>) -> usize {
+    while out.pop_if(|c| matches!(*c, ' ' | THIN)).is_some() {}
+    out.push(THIN);
+    blanks(behind)
+}
+
+/// Returns whether a width is above nothing, and how many characters it takes: `{0pt}`, `-3mu`.
+fn dimension(text: &[char]) -> (bool, usize) {
+    let star = usize::from(text.first() == Some(&'*'));
+    if let Some(inner) = inner(&text[star..]) {
+        return (is_wide(inner), star + inner.len() + 2);
+    }
+    let from = blanks(text);
+    let is_part = |c: &&char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
+    let n = text[from..].iter().take_while(is_part).count();
+    let unit = text[from + n..].iter().take(2).take_while(|c| c.is_ascii_alphabetic()).count();
+    if n == 0 { (true, 0) } else { (is_wide(&text[from..from + n]), from + n + unit) }
+}
+
+fn is_wide(width: &[char]) -> bool {
+    !width.contains(&'-') && width.iter().any(|c| matches!(c, '1'..='9'))
+}
+
+/// Returns how many characters the space takes that is asked for behind a row: `\\[4pt]`.
+fn row_gap(text: &[char]) -> usize {
+    let Some(rest) = text.strip_prefix(&['[']) else { return 0 };
+    let n = rest.iter().take_while(|c| c.is_ascii_digit() || matches!(c, '-' | '.')).count();
+    match rest[n..] {
+        ['a'..='z', 'a'..='z', ']', ..] if n > 0 => n + 4,
+        _ => 0,
+    }
 }
 
 /// Puts digits down that come again, behind those that are known to.

@@ -1,7 +1,7 @@
 //! Reads a text that is one number, and nothing else of value.
 
 use crate::score::number::notations::{BREAK, FRACTION, THIN};
-use crate::score::number::scan::{self, FUNCTIONS, UNIT_LETTERS, scan};
+use crate::score::number::scan::{self, FUNCTIONS, UNIT_LETTERS, repeats, scan};
 use crate::score::number::value::Number;
 use crate::score::number::{DRESS_WORDS, in_place};
 
@@ -34,9 +34,17 @@ const AND: [&str; 6] = ["and", "or", "und", "oder", "et", "ou"];
 /// # Errors
 /// Why it is none.
 pub(in crate::score) fn one(text: &str, front: Front) -> Result<Number, Flaw> {
-    let text = in_place(text.trim().trim_matches(['"', '\'', '“', '”']));
-    let tokens = scan(&text);
+    let mut text = in_place(text.trim().trim_matches(['"', '\'', '“', '”']));
+    let mut tokens = scan(&text);
     tokens.first().ok_or(Flaw::Missing)?;
+    // The last value may be said twice.
+    if let [.., first, second] = tokens.as_slice()
+        && repeats(&text, first, second)
+        && is_behind(&text[second.end..])
+    {
+        text.truncate(first.end);
+        tokens.pop();
+    }
     if tokens.windows(2).any(|pair| separates(&text[pair[0].end..pair[1].start])) {
         return Err(Flaw::Several);
     }
@@ -156,10 +164,7 @@ fn is_behind(text: &[char]) -> bool {
             // Degrees, and the power of a unit.
             '^' => {
                 let raised = text[at + 1..].iter().find(|c| !matches!(**c, BREAK | '-'));
-                at += text[at + 1..]
-                    .iter()
-                    .take_while(|c| matches!(**c, BREAK | '-') || c.is_ascii_digit())
-                    .count();
+                at = scan::script_end(text, at) - 1;
                 n_words > 0 || raised.is_some_and(|c| *c == '°' || c.is_alphabetic())
             }
             '-' | '/' => next.is_some_and(|c| c.is_alphabetic() || c == BREAK),

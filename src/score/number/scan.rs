@@ -1,7 +1,7 @@
 //! Finds the numbers of a text that `plain` has made plain.
 
 use crate::score::number::notations::{BREAK, FORMULA, FRACTION, RECURRING, THIN};
-use crate::score::number::value::Number;
+use crate::score::number::value::{Number, TOLERANCE};
 
 /// One number in a text.
 #[derive(Clone, Debug)]
@@ -20,6 +20,21 @@ impl Token {
     pub(in crate::score) fn is_symbol(&self, text: &[char]) -> bool {
         text.get(self.start) == Some(&FORMULA)
     }
+}
+
+/// Whether the second of two numbers says the first one in another form: `3/4 or 0.75`,
+/// `1/3 ≈ 0.333`. An amount of money is one that a rounding was asked for.
+pub(in crate::score) fn repeats(text: &[char], first: &Token, second: &Token) -> bool {
+    let is_dress = |c: &&char| is_blank(**c) || "$()[],*".contains(**c);
+    let between: String = text[first.end..second.start].iter().filter(|c| !is_dress(c)).collect();
+    let is_money = text[second.start..second.end].iter().any(|c| is_symbol(*c));
+    first.is_clean
+        && second.is_clean
+        && match between.as_str() {
+            "or" => first.number.is_same(&second.number, TOLERANCE),
+            "≈" => !is_money && first.number.is_written_out_by(&second.number),
+            _ => false,
+        }
 }
 
 /// Currencies as they stand right in front of a number.
@@ -52,6 +67,8 @@ const HAN_MAGNITUDES: [(char, i32); 6] =
 /// Letters that do so behind an amount of money.
 const MONEY_MAGNITUDES: [(&str, i32); 6] =
     [("k", 3), ("K", 3), ("m", 6), ("M", 6), ("b", 9), ("B", 9)];
+/// Groups of digits that a number has at most: more, of three digits each, are beyond a double.
+const MAX_GROUPS: usize = 128;
 /// Larger powers of ten are no answers.
 const MAX_EXPONENT: i32 = 308;
 
@@ -78,30 +95,28 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
             at += 1;
             continue;
         }
+        // An exponent changes what stands in front of it; an index names it.
+        if c == '^' || c == '_' && is_index(text, at) {
+            let end = script_end(text, at);
+            let is_power = c == '^' && text[at..end].iter().any(char::is_ascii_digit);
+            let divided = power_quotient_end(text, end).filter(|_| is_power);
+            let after = divided.unwrap_or(end);
+            match tokens.last_mut().filter(|base| is_power && touches(text, base.end, at)) {
+                Some(base) => (base.is_clean, base.end) = (false, after),
+                // `x^2/4`
+                None if divided.is_some() => tokens.push(Token { end: after, ..formula(at) }),
+                None => {}
+            }
+            at = after;
+            continue;
+        }
         if !c.is_ascii_digit() && !is_leading_point(text, at) {
             at += 1;
             continue;
         }
-        let before = before_dress(text, at);
-        match before.map(|place| text[place]) {
-            // An exponent changes what stands in front of it; an index names it.
-            Some('^') => {
-                if let Some(base) = tokens.last_mut().filter(|base| touches(text, base.end, before))
-                {
-                    base.is_clean = false;
-                }
-                at = digits_end(text, at);
-                continue;
-            }
-            Some('_') if is_index(text, before) => {
-                at = digits_end(text, at);
-                continue;
-            }
-            _ if is_glued(text, at) => {
-                at = numeral_end(text, at);
-                continue;
-            }
-            _ => {}
+        if is_glued(text, at) {
+            at = numeral_end(text, at);
+            continue;
         }
         // What is no number, as 1/0 or of 400 digits, has its place all the same.
         let token = read_at(text, at).unwrap_or_else(|| {
@@ -145,17 +160,41 @@ fn before_dress(text: &[char], at: usize) -> Option<usize> {
     (0..at).rev().find(|&place| !matches!(text[place], BREAK | FRACTION))
 }
 
-fn touches(text: &[char], end: usize, caret: Option<usize>) -> bool {
-    caret.is_some_and(|caret| {
-        caret >= end && text[end..caret].iter().all(|c| matches!(*c, BREAK | ' ' | ')'))
-    })
+fn touches(text: &[char], end: usize, caret: usize) -> bool {
+    caret >= end && text[end..caret].iter().all(|c| matches!(*c, BREAK | ' ' | ')'))
 }
 
-/// Whether an underscore makes an index, `x_1`, and is no emphasis, `_72_`.
-fn is_index(text: &[char], underscore: Option<usize>) -> bool {
-    underscore
-        .and_then(|place| before_dress(text, place))
-        .is_some_and(|place| text[place].is_alphanumeric() || text[place] == ')')
+/// Whether an underscore makes an index, `x_1`, `x_{-1}`, and is no emphasis, `_72_`.
+fn is_index(text: &[char], underscore: usize) -> bool {
+    matches!(text.get(underscore + 1), Some(&BREAK | '0'..='9'))
+        && before_dress(text, underscore)
+            .is_some_and(|place| text[place].is_alphanumeric() || text[place] == ')')
+}
+
+/// Returns where a power or an index ends whose sign stands at `at`: a group between two breaks,
+/// round brackets, or a number.
+pub(super) fn script_end(text: &[char], at: usize) -> usize {
+    let close = |from: usize, is_close: &dyn Fn(char) -> bool| {
+        let n = text[from..].iter().take_while(|c| **c != '\n').position(|c| is_close(*c))?;
+        Some(from + n + 1)
+    };
+    if text.get(at + 1) == Some(&BREAK) {
+        return close(at + 2, &|c| c == BREAK).unwrap_or(at + 2);
+    }
+    let has_base = text[..at].last().is_some_and(|c| c.is_alphanumeric() || ")]".contains(*c));
+    let from = if has_base { skip(text, at + 1) } else { at + 1 };
+    let from = from + usize::from(matches!(text.get(from), Some('-' | '+')));
+    match text.get(from) {
+        Some('(') => close(from, &|c| c == ')').unwrap_or(from + 1),
+        Some('0'..='9') => numeral_end(text, from),
+        _ => at + 1,
+    }
+}
+
+/// Returns where the denominator of a power ends: `2^1/2`.
+fn power_quotient_end(text: &[char], end: usize) -> Option<usize> {
+    let is_quotient = matches!(text.get(end..end + 2), Some(['/', '0'..='9']));
+    is_quotient.then(|| numeral_end(text, end + 1))
 }
 
 /// Whether a number is part of a word, as in `x2` or `H2O`; a currency is no such word.
@@ -183,11 +222,6 @@ fn currency(text: &[char], end: usize) -> Option<usize> {
     (n > 1 && word != "US" && is_currency(&word)).then_some(end - n)
 }
 
-fn digits_end(text: &[char], at: usize) -> usize {
-    let n = text[at..].iter().take_while(|c| c.is_ascii_digit() || **c == '.').count();
-    at + n.max(1)
-}
-
 /// Returns where digits end with all separators between them.
 fn numeral_end(text: &[char], at: usize) -> usize {
     let mut end = at + 1;
@@ -212,13 +246,9 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     }
     if let Some((power, after)) = power_of_ten(text, end) {
         (number, end) = (number.shifted(power)?, after);
-    } else if let Some((power, after)) = caret(text, end) {
+    } else if let Some((power, after)) = caret(text, end).filter(|_| number.is_ten()) {
         // 10^5 is a number in its own right; other powers are formulas.
-        if number.is_ten() {
-            (number, end) = (Number::decimal(false, "1", 1)?.shifted(power)?, after);
-        } else {
-            (is_clean, end) = (false, after);
-        }
+        (number, end) = (Number::decimal(false, "1", 1)?.shifted(power)?, after);
     } else if let Some((whole, after)) = mixed(text, &number, end) {
         (number, end) = (whole, after);
     } else if let Some((quotient, after)) = quotient(text, &number, at, end) {
@@ -312,10 +342,12 @@ fn is_term(text: &[char], start: usize) -> bool {
         return false;
     };
     let Some(last) = before(end) else { return false };
+    let is_raised = |c: &&char| c.is_ascii_digit() || matches!(**c, '-' | '.' | '/' | BREAK);
+    let raised = text[..=last].iter().rev().take_while(is_raised).count();
     match text[..=last] {
         [.., before, 'b'..='z'] => !before.is_alphabetic() && before != '\'',
-        [.., '^', '0'..='9'] | ['b'..='z'] => true,
-        _ => false,
+        ['b'..='z'] => true,
+        _ => raised > 0 && text[..=last - raised.min(last)].ends_with(&['^']),
     }
 }
 
@@ -352,7 +384,10 @@ fn numeral(text: &[char], at: usize) -> Option<Numeral> {
         groups.push((separator, end, stop));
         end = stop;
         match text.get(end..end + 2) {
-            Some(&[next, digit]) if is_separator(next) && digit.is_ascii_digit() => {
+            // A list of thousands of numbers is read once, not once for each of them.
+            Some(&[next, digit])
+                if is_separator(next) && digit.is_ascii_digit() && groups.len() < MAX_GROUPS =>
+            {
                 (separator, end) = (next, end + 1);
             }
             _ => break,
@@ -509,10 +544,14 @@ fn power_of_ten(text: &[char], end: usize) -> Option<(i32, usize)> {
     (text.get(ten..ten + 2)? == ['1', '0']).then(|| caret(text, ten + 2))?
 }
 
-/// Reads `^3` or `^{-3}`.
+/// Reads `^3` or `^{-3}`, and nothing of `^{1/2}`.
 fn caret(text: &[char], end: usize) -> Option<(i32, usize)> {
     let at = skip(text, end);
-    (text.get(at) == Some(&'^')).then(|| signed(text, skip(text, at + 1)))?
+    (text.get(at) == Some(&'^')).then_some(())?;
+    let (power, after) = signed(text, skip(text, at + 1))?;
+    let end = script_end(text, at);
+    let is_all = text[after..end.max(after)].iter().all(|c| *c == BREAK);
+    (is_all && power_quotient_end(text, end).is_none()).then_some((power, after))
 }
 
 fn signed(text: &[char], at: usize) -> Option<(i32, usize)> {
@@ -634,7 +673,7 @@ fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
 }
 
 /// Whether a text ends with what sets two values equal: a sign, or a word for it.
-fn is_equated(text: &[char]) -> bool {
+pub(in crate::score) fn is_equated(text: &[char]) -> bool {
     let is_dress =
         |c: char| is_blank(c) || is_symbol(c) || matches!(c, '*' | '_' | '`' | ':' | '(');
     let end = text.len() - text.iter().rev().take_while(|c| is_dress(**c)).count();

@@ -156,6 +156,12 @@ impl Number {
         !self.text.contains(['.', '/', 'e'])
     }
 
+    /// Whether another number, behind `≈`, only writes the decimals of this one down, which do not
+    /// end: `1/3 ≈ 0.333`. A whole number is what a rounding was asked for.
+    pub(super) fn is_written_out_by(&self, other: &Self) -> bool {
+        self.text.contains('/') && !other.is_int()
+    }
+
     /// Whether two numbers differ by no more than a share of the larger. Two integers are
     /// compared digit by digit where the tolerance is the default: a double cannot tell
     /// neighbours above 2^53 apart.
