@@ -5,6 +5,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::plan::cell::{ExtractorPlan, Take, Think};
+use crate::score::choice;
 use crate::score::final_number::{self, Unread};
 use crate::score::thinking::Spoken;
 
@@ -19,15 +20,6 @@ const ANSWER_IS: &str = r"The answer is (\-?[0-9\.\,]+)";
 const FIRST_LINE: &str = r"\A([^\n]*)";
 /// The letter of a choice, as its task `mmlu_pro` takes it.
 const ANSWER_LETTER: &str = r"answer is \(?([ABCDEFGHIJ])\)?";
-
-/// Forms of a choice, the most explicit first.
-const CHOICES: [(&str, Take); 4] = [
-    (r"(?i:answer\s*(?:is|:))\s*\**\(?([A-J])\b", Take::Last),
-    // A small letter is one only where nothing goes on behind it.
-    (r"(?i:answer\s*(?:is|:))\s*\**\(?([a-j])\)?\**\.?\s*$", Take::Last),
-    (r"^\s*\**\(?([A-J])(?:\)|\.|:|\*|\s*$)", Take::First),
-    (r"\(([A-J])\)", Take::Last),
-];
 
 /// Steps that a pattern with look-around or back references may take on one text. Patterns
 /// without them are matched in linear time and never count steps.
@@ -98,9 +90,9 @@ impl Extractor {
             ExtractorPlan::AnswerIs => one(ANSWER_IS, Take::First)?,
             ExtractorPlan::Regex { pattern, take, .. } => one(pattern, *take)?,
             ExtractorPlan::Choice => How::Patterns(
-                CHOICES
-                    .iter()
-                    .map(|&(pattern, take)| Ok((compile(pattern)?, take)))
+                choice::forms()
+                    .into_iter()
+                    .map(|(pattern, take)| Ok((compile(&pattern)?, take)))
                     .collect::<Result<_, PatternError>>()?,
             ),
             ExtractorPlan::FirstLine => one(FIRST_LINE, Take::First)?,
@@ -297,19 +289,6 @@ mod tests {
         check(&regex(r"(\w+)=\d+", Take::Last), "x=1 y=2", Some("y"));
         check(&regex(r"\d+", Take::Last), "x=1 y=2", Some("2"));
         check(&regex(r"(?<=\$)\d+", Take::First), "5 or $6", Some("6"));
-    }
-
-    #[test]
-    fn a_choice_is_a_letter_that_is_meant_as_one() {
-        let check = |text, expected| check(&ExtractorPlan::Choice, text, expected);
-        check("A bat. The answer is (C).", Some("C"));
-        check("B", Some("B"));
-        check("B) because", Some("B"));
-        check("A bat and a ball", None);
-        check("not (A) but (D)", Some("D"));
-        check("Answer: **E**", Some("E"));
-        check("The best answer is b.", Some("b"));
-        check("The answer is a bat", None);
     }
 
     #[test]

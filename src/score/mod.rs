@@ -6,6 +6,7 @@
 pub(crate) mod agree;
 pub(crate) mod answer;
 pub(crate) mod as_published;
+mod choice;
 pub(crate) mod classes;
 pub(crate) mod extract;
 pub(crate) mod fidelity;

@@ -1,0 +1,164 @@
+//! The forms in which a text gives the letter of a choice.
+
+use crate::plan::cell::Take;
+
+/// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
+const DRESS: &str = r#"(?:[\s*_`"'“‘$({\[:]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
+/// A letter, and what may stand behind it for it to be no part of a word: not `C++`, `D'Artagnan`.
+/// "A man" and "I think" are words, so more than a blank is needed behind these.
+const LETTER: &str = r#"(?:([B-HJ])(?:[^\w\-'’./+&#]|_|[\-'’./](?:\W|$)|$)|([AI])(?:[ \t]*(?:$|[\n)\]}*_"`$,;:!?<\\–—(|]|[.\-'](?:\W|$))|\s+(?i:because|since|as|is\s+the)\s))"#;
+/// A small letter, which is one only where nothing goes on behind.
+const SMALL: &str = r#"([a-j])[)\]}*_.$"'`\\]*[ \t]*(?:$|\n)"#;
+/// Words that give an answer.
+const MARK: &str = r#"(?i:answer["*_\s]*(?:\s(?:to|for)\s[^.:\n]+?)?\s*(?:is|are|:|=|would\s+be|should\s+be|must\s+be)|(?:correct|right|best)\s+(?:option|choice)\s*(?:is|:)|(?:choose|pick|select|go\s+with)[\s*_:])"#;
+/// Boxes and tags that hold an answer.
+const BOX: &str = r"(?:\\f?boxed\s*\{|<answer>|<final_answer>|<\|begin_of_box\|>)";
+
+/// Returns the forms of a choice, the most explicit first. None has `\b` or looks around, with which
+/// a text is no longer read in linear time.
+pub(super) fn forms() -> [(String, Take); 8] {
+    [
+        (format!("{BOX}{DRESS}{LETTER}"), Take::Last),
+        (format!(r"{BOX}{DRESS}([a-j])[)\s.$}}]*(?:\}}|<)"), Take::Last),
+        (format!("{MARK}{DRESS}{LETTER}"), Take::Last),
+        (format!("{MARK}{DRESS}{SMALL}"), Take::Last),
+        // `(B) is correct`
+        (
+            r"(?:^|[^\w'’])([A-J])\)?\**\s+(?:is|would\s+be)\s+(?:the\s+)?(?:right|correct|(?:best\s+)?(?:answer|option|choice))(?:\W|$)"
+                .to_owned(),
+            Take::Last,
+        ),
+        // `B`, `B.`, `(B) Paris`, `B, because`, `B - Paris`, and not "(A) is wrong".
+        (
+            format!(
+                r"^{DRESS}([A-J])(?:[ \t]*(?:$|\n|[–—])|[)\]}}*_$:;]+\s*(?:$|[^\si]|i[^s]|is[^\sn])|\.|,\s|\s-\s|\s+(?:because|since)\s)"
+            ),
+            Take::First,
+        ),
+        // A line of its own.
+        (r#"(?m)^[\s*_`$("]*([A-J])[.)*_`$"]*[ \t]*$"#.to_owned(), Take::Last),
+        (r"\(([A-J])\)".to_owned(), Take::Last),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use crate::plan::cell::ExtractorPlan;
+    use crate::score::extract::Extractor;
+    use crate::score::thinking::spoken;
+
+    fn check(text: &str, expected: Option<&str>) {
+        static CHOICE: LazyLock<Extractor> =
+            LazyLock::new(|| Extractor::new(&ExtractorPlan::Choice, None).unwrap());
+        assert_eq!(CHOICE.extract(text, &spoken(text)).ok().as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_choice_is_a_letter_that_is_meant_as_one() {
+        check("A bat. The answer is (C).", Some("C"));
+        check("B", Some("B"));
+        check("B) because", Some("B"));
+        check("A bat and a ball", None);
+        check("not (A) but (D)", Some("D"));
+        check("Answer: **E**", Some("E"));
+        check("The best answer is b.", Some("b"));
+        check("The best answer isB", Some("B"));
+        check("The answer is a bat", None);
+    }
+
+    #[test]
+    fn a_letter_is_read_in_every_form_in_which_models_give_one() {
+        for text in [
+            "B",
+            " B",
+            "(B)",
+            "**B**",
+            "B.",
+            "B) because",
+            "(B) Paris",
+            "**B. Paris**",
+            "B: Paris",
+            "B, because it is",
+            "B - Paris",
+            "B – Paris",
+            "B because it is",
+            "$B$",
+            r"\textbf{B}",
+            "B\n\nExplanation: A is wrong.",
+            "Paris is (A)'s capital.\n\nB",
+            "Answer: B",
+            "**Answer:** B",
+            "**Answer**: B",
+            "**Answer: B**",
+            "Answer: $B$",
+            "Answer: (B) Paris",
+            "Answer:\n\nB",
+            "Final answer: B.",
+            "A bat. The answer is (B).",
+            "The answer is: B",
+            "The answer is:\n\n**B**",
+            "The answer is option B.",
+            "The answer is clearly B",
+            "The answer is B because A is wrong",
+            "The answer is B Paris",
+            "The answer to the question is B.",
+            "The correct answer would be (B)",
+            "The correct option is B",
+            "The best choice is: B",
+            "I would go with option B.",
+            r"\boxed{B}",
+            r"The answer is $\boxed{\text{B}}$",
+            r"$\boxed{\mathrm{(B)}}$",
+            r"\boxed{\text{B. Paris}}",
+            "<answer>B</answer>",
+            "<answer>\nB. Paris\n</answer>",
+            "<|begin_of_box|>B<|end_of_box|>",
+            r#"{"answer": "B"}"#,
+            "(A) is wrong, (B) is right.",
+            "(B) is right, (A) is wrong.",
+            "Option B is correct, as A is not",
+            "not (A) but (B)",
+            "The answer is not A. The answer is B",
+            "<think>the answer is (A)</think>B",
+        ] {
+            check(text, Some("B"));
+        }
+        for text in ["A", "A.", "Answer: A", "Answer: A - Paris", "The answer is A.", "(A) Paris"] {
+            check(text, Some("A"));
+        }
+        check("The answer is A because I say so", Some("A"));
+        for text in
+            ["The best answer is b.", "Answer: **b**", "answer: (b)\n\nAs I say", r"\boxed{b}"]
+        {
+            check(text, Some("b"));
+        }
+    }
+
+    #[test]
+    fn a_letter_that_is_a_word_or_a_part_of_one_is_none() {
+        for text in [
+            "",
+            "none",
+            "b",
+            "A bat and a ball",
+            "I think so",
+            "Answer: A man",
+            "The answer is A lot of things",
+            "The answer is a bat",
+            "The answer is I don't know",
+            "The answer is I'm not sure",
+            "The answer is C++",
+            "The answer is B12",
+            "Answer: D'Artagnan",
+            "Answer: E-mail",
+            "Answer: C/C++",
+            "Answer: Berlin",
+            r"\boxed{\text{A man}}",
+            "<answer>A man</answer>",
+        ] {
+            check(text, None);
+        }
+    }
+}
