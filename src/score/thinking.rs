@@ -65,6 +65,7 @@ fn marks(text: &str) -> Vec<Mark> {
     });
     let tags = text.match_indices('<').filter_map(|(start, _)| {
         let (length, opens) = tag(&text[start..])?;
+        (!opens || !is_mention(&text[..start], &text[start + length..])).then_some(())?;
         Some(Mark { start, end: start + length, opens })
     });
     let mut marks: Vec<Mark> = fixed.chain(tags).collect();
@@ -78,8 +79,19 @@ fn tag(text: &str) -> Option<(usize, bool)> {
     let name = text[1..end].to_ascii_lowercase();
     let is_word = |c: char| c.is_ascii_alphanumeric() || "|/_:-".contains(c);
     let is_one = name.chars().all(is_word) && NAMES.iter().any(|known| name.contains(known));
-    let closes = name.starts_with('/') || name.starts_with("|end") || name.starts_with("|/");
+    let begins = name.trim_start_matches('|');
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let closes =
+        begins.starts_with('/') || begins.starts_with("end") || words.any(|it| it == "end");
     is_one.then_some((end + 1, !closes))
+}
+
+/// Whether a sentence speaks of the tag between two texts: "I use the <think> tag".
+fn is_mention(before: &str, behind: &str) -> bool {
+    let is_letter = |c: char| c.is_alphabetic();
+    let is_quoted = before.ends_with('`') && behind.starts_with('`');
+    let goes_on = behind.strip_prefix(' ').is_some_and(|rest| rest.starts_with(char::is_lowercase));
+    is_quoted || goes_on && before.strip_suffix(' ').is_some_and(|rest| rest.ends_with(is_letter))
 }
 
 /// Returns where a mark stands, in capitals or not.
@@ -122,6 +134,10 @@ mod tests {
         check("if 2 <thinner and 3 > 1", "if 2 <thinner and 3 > 1", false, false);
         check("7 <think>5</think>\n", "7 ", true, false);
         check("<think>a</think> 7 <think>5</think>", " 7 ", true, false);
+        let named = "I use the <think> tag, then 7";
+        check(named, named, false, false);
+        check("`<think>` and 7", "`<think>` and 7", false, false);
+        check("So. <think> is it 5", "So. ", true, true);
     }
 
     #[test]
@@ -138,6 +154,10 @@ mod tests {
             ("<ifm|think_fast>", "</ifm|think_fast>"),
             ("<|START_THINKING|>", "<|END_THINKING|>"),
             ("<|begin_of_thought|>", "<|end_of_thought|>"),
+            ("<begin_of_thought>", "<end_of_thought>"),
+            ("<|thinking_start|>", "<|thinking_end|>"),
+            ("<|reasoning_start|>", "<|reasoning_end|>"),
+            ("<think>", "<end_think>"),
             ("<|channel>thought\n", "<channel|>"),
             ("<|inner_prefix|>", "<|inner_suffix|>"),
             ("<unused94>thought\n", "<unused95>"),
