@@ -8,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::scores::{self, ToldItem};
+use crate::diagnostic::suggest::nearest;
 use crate::plan::cell::{ExtractorPlan, Normalise, ScorePlan, Take};
 use crate::score::findings::end_of;
 use crate::store::reader::RunReader;
@@ -18,7 +19,13 @@ const BATCH: usize = 1 << 16;
 
 /// Grades stored answers again and prints the tables.
 pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
-    let adapt = adaptation(args);
+    if !args.path.exists() {
+        return Err(Failure::input(format!(
+            "there is no file or directory {}",
+            args.path.display()
+        )));
+    }
+    let adapt = adaptation(args)?;
     if args.path.is_file() {
         return score_file(args, &adapt(&ScorePlan::gsm8k()));
     }
@@ -40,13 +47,17 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
 }
 
 /// Returns what the command line changes in a score.
-fn adaptation(args: &ScoreArgs) -> impl Fn(&ScorePlan) -> ScorePlan + use<> {
-    let extractors: Vec<ExtractorPlan> =
-        args.extractors.iter().map(|text| extractor(text)).collect();
-    let normalise: Vec<Normalise> = args.normalise.iter().map(|text| normalise(text)).collect();
-    let gold = args.gold.as_deref().map(extractor);
+///
+/// # Errors
+/// For a word that is nearly one that is known.
+fn adaptation(args: &ScoreArgs) -> Result<impl Fn(&ScorePlan) -> ScorePlan + use<>, Failure> {
+    let extractors = args.extractors.iter().map(|text| extractor(text));
+    let extractors = extractors.collect::<Result<Vec<ExtractorPlan>, _>>()?;
+    let normalise = args.normalise.iter().map(|text| normalise(text));
+    let normalise = normalise.collect::<Result<Vec<Normalise>, _>>()?;
+    let gold = args.gold.as_deref().map(extractor).transpose()?;
     let (compare, think, tolerance) = (args.compare, args.think, args.tolerance);
-    move |plan| ScorePlan {
+    Ok(move |plan: &ScorePlan| ScorePlan {
         extractors: if extractors.is_empty() {
             plan.extractors.clone()
         } else {
@@ -57,7 +68,7 @@ fn adaptation(args: &ScoreArgs) -> impl Fn(&ScorePlan) -> ScorePlan + use<> {
         gold: gold.clone().unwrap_or_else(|| plan.gold.clone()),
         think: think.or(plan.think),
         tolerance: tolerance.or(plan.tolerance),
-    }
+    })
 }
 
 /// Grades a file, once for its sums and golds, and again for items where these are asked for:
@@ -112,30 +123,69 @@ fn print_items(
     }
 }
 
+/// Extractors by the names that they have on the command line.
+const EXTRACTORS: [(&str, ExtractorPlan); 8] = [
+    ("strict", ExtractorPlan::Strict),
+    ("flexible", ExtractorPlan::Flexible),
+    ("number", ExtractorPlan::Number),
+    ("answer-is", ExtractorPlan::AnswerIs),
+    ("choice", ExtractorPlan::Choice),
+    ("first-line", ExtractorPlan::FirstLine),
+    ("answer-letter", ExtractorPlan::AnswerLetter),
+    ("whole", ExtractorPlan::Whole),
+];
+/// Steps of a normalisation, likewise.
+const STEPS: [(&str, Normalise); 2] =
+    [("lowercase", Normalise::Lowercase), ("trim", Normalise::Trim)];
+
 /// Reads an extractor as it is written on the command line: a name, else a pattern.
-fn extractor(text: &str) -> ExtractorPlan {
-    match text {
-        "strict" => ExtractorPlan::Strict,
-        "flexible" => ExtractorPlan::Flexible,
-        "number" => ExtractorPlan::Number,
-        "answer-is" => ExtractorPlan::AnswerIs,
-        "choice" => ExtractorPlan::Choice,
-        "first-line" => ExtractorPlan::FirstLine,
-        "answer-letter" => ExtractorPlan::AnswerLetter,
-        "whole" => ExtractorPlan::Whole,
-        pattern => ExtractorPlan::Regex {
-            name: pattern.to_owned(),
-            pattern: pattern.to_owned(),
-            take: Take::First,
-        },
-    }
+fn extractor(text: &str) -> Result<ExtractorPlan, Failure> {
+    let known = named(text, &EXTRACTORS, "--extract")?;
+    Ok(known.unwrap_or_else(|| ExtractorPlan::Regex {
+        name: text.to_owned(),
+        pattern: text.to_owned(),
+        take: Take::First,
+    }))
 }
 
 /// Reads a normalisation: a name, else a pattern whose matches are deleted.
-fn normalise(text: &str) -> Normalise {
-    match text {
-        "lowercase" => Normalise::Lowercase,
-        "trim" => Normalise::Trim,
-        pattern => Normalise::Delete(pattern.to_owned()),
+fn normalise(text: &str) -> Result<Normalise, Failure> {
+    let known = named(text, &STEPS, "--normalise")?;
+    Ok(known.unwrap_or_else(|| Normalise::Delete(text.to_owned())))
+}
+
+/// Returns what a name stands for; `None` for a pattern. A word that is nearly a name is none: it
+/// would match nothing but itself.
+fn named<T: Clone>(text: &str, known: &[(&str, T)], key: &str) -> Result<Option<T>, Failure> {
+    if let Some((_, meant)) = known.iter().find(|(name, _)| *name == text) {
+        return Ok(Some(meant.clone()));
+    }
+    let is_word = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    match nearest(text, known.iter().map(|(name, _)| *name)).filter(|_| is_word) {
+        None => Ok(None),
+        Some(name) => {
+            let message =
+                format!("{key} `{text}` is no name, and as a pattern it finds only itself");
+            let help = format!("did you mean `{name}`? A group makes it a pattern: `({text})`");
+            Err(Failure::new(Exit::Usage, message).help(help))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_nearly_a_name_is_no_pattern() {
+        assert!(matches!(extractor("number"), Ok(ExtractorPlan::Number)));
+        for text in ["numbr", "Number", "flexibel", "answer_is"] {
+            assert_eq!(extractor(text).unwrap_err().exit, Exit::Usage, "{text}");
+        }
+        for text in ["(numbr)", "[a-z]+", "####", "elephant", "Number:"] {
+            assert!(matches!(extractor(text), Ok(ExtractorPlan::Regex { .. })), "{text}");
+        }
+        assert!(normalise("lowercas").is_err());
+        assert!(matches!(normalise("[.]"), Ok(Normalise::Delete(_))));
     }
 }
