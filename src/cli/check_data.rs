@@ -250,14 +250,15 @@ fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Troub
             let help = neighbour(&whole).map(|near| format!("did you mean `{near}`?"));
             (format!("there is no file {}", whole.display()), help)
         }
-        (DatasetError::Missing { .. }, None) => {
+        (DatasetError::Missing { is_remote: true, .. }, None) => {
             let what = place.map_or_else(|| "it".to_string(), |place| format!("{key} `{place}`"));
             let help = "`bench run` fetches it before it starts an engine";
             (format!("{what} is not on this machine"), Some(help.to_string()))
         }
         _ => (error.to_string(), None),
     };
-    let is_unseen = path.is_none() && matches!(error, DatasetError::Missing { .. });
+    let is_unseen =
+        path.is_none() && matches!(error, DatasetError::Missing { is_remote: true, .. });
     Trouble { key, message, help: help.unwrap_or_else(|| error.help()), is_unseen }
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn fetch(
             name: name.to_owned(),
             reason: missing.reason,
             help: missing.help,
+            is_remote: missing.is_remote,
         },
     )
 }

@@ -47,6 +47,8 @@ pub(crate) enum DatasetError {
         reason: String,
         /// What to place where.
         help: String,
+        /// Whether it may be where it can be fetched from.
+        is_remote: bool,
     },
     /// The file is not the pinned one.
     #[error("{origin} has SHA-256 {found}, {expected} is pinned in the scenario")]

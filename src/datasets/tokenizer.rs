@@ -35,9 +35,10 @@ pub(crate) struct TokenizerFiles {
 /// # Errors
 /// [`DatasetError::Missing`] names the places where it was looked for.
 pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles, DatasetError> {
-    let missing = |reason: String| DatasetError::Missing {
+    let missing = |reason: String, is_remote: bool| DatasetError::Missing {
         name: location.to_owned(),
         reason,
+        is_remote,
         help: "set `tokenizer` to a tokenizer.json, its directory, or a repository of the hub"
             .to_owned(),
     };
@@ -46,7 +47,7 @@ pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles
         return read(file, location.to_owned());
     }
     let Some(repo) = Repo::parse(RepoKind::Model, location) else {
-        return Err(missing(format!("there is no file {location}")));
+        return Err(missing(format!("there is no file {location}"), false));
     };
     let choose = |files: &[String]| {
         files.iter().any(|file| file == TOKENIZER).then(|| {
@@ -59,11 +60,12 @@ pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles
     let snapshot = match repo.cached(search.cache, &choose) {
         Some(snapshot) => snapshot,
         None if search.cache.offline => {
-            return Err(missing("it is not in the cache, and fetching is switched off".to_owned()));
+            let reason = "it is not in the cache, and fetching is switched off".to_owned();
+            return Err(missing(reason, true));
         }
         None => repo
             .fetch(search.cache, &choose, search.on_progress)
-            .map_err(|error| missing(format!("it is not in the cache, and {error}")))?,
+            .map_err(|error| missing(format!("it is not in the cache, and {error}"), true))?,
     };
     let file = snapshot.paths.into_iter().next().expect("tokenizer.json was chosen first");
     read(file, format!("{} at {} of the hub", repo.name, snapshot.commit))

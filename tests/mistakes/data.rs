@@ -18,6 +18,8 @@ fn data_that_is_missing_empty_or_has_other_columns_is_told_before_a_run() {
         (dataset("location = \"./*.json\""), &["*.json", "s.toml:"]),
         (dataset("location = \"./empty.jsonl\""), &["no row", "empty.jsonl", "s.toml:"]),
         (dataset("location = \"./folder\""), &["folder", "s.toml:"]),
+        // A folder that is there is none of the hub's repositories.
+        (dataset("location = \"parts/c\""), &["1 of the 3 files `train-…` are there", "s.toml:"]),
         (dataset("location = \"./broken.jsonl\""), &["broken.jsonl", "line 1", "s.toml:"]),
         (
             SCENARIO.replace("answer = \"answer\"", "answer = \"gold\""),
@@ -32,6 +34,8 @@ fn data_that_is_missing_empty_or_has_other_columns_is_told_before_a_run() {
         home.write("empty.jsonl", "");
         home.write("broken.jsonl", "{\"prompt\": \n");
         fs::create_dir(home.path("folder")).unwrap();
+        fs::create_dir_all(home.path("parts/c")).unwrap();
+        home.write("parts/c/train-00000-of-00003.jsonl", "{\"prompt\": \"a\"}\n");
         home.check().ends_with(78).says(said).says(&["help: "]).has_errors(1);
         let told = home.bench(&["run", "s.toml", "--out", "run"]);
         assert!(matches!(told.code, Some(65 | 66 | 78)), "{told}");

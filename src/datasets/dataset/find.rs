@@ -58,6 +58,9 @@ impl Found {
 pub(crate) struct Missing {
     pub(crate) reason: String,
     pub(crate) help: String,
+    /// Whether they may be at the hub or at an address. A path that is there, or names no
+    /// repository, is nowhere else.
+    pub(crate) is_remote: bool,
 }
 
 /// Finds a data set, or its fallback.
@@ -66,7 +69,7 @@ pub(super) fn locate(
     plan: &DatasetPlan,
     search: &Search<'_>,
 ) -> Result<Located, DatasetError> {
-    let Missing { mut reason, help } = match find_all(name, plan, search)? {
+    let Missing { mut reason, help, is_remote } = match find_all(name, plan, search)? {
         Ok(found) => return Ok(Located { place: Place::Files(found), fallback: None }),
         Err(missing) => missing,
     };
@@ -81,7 +84,7 @@ pub(super) fn locate(
         }
         reason = format!("{reason}; and its fallback {} is not here either", fallback.display());
     }
-    Err(DatasetError::Missing { name: name.to_owned(), reason, help })
+    Err(DatasetError::Missing { name: name.to_owned(), reason, help, is_remote })
 }
 
 /// Finds every place of a data set: files one after the other.
@@ -139,6 +142,7 @@ fn find(
         _ if is_path => Ok(Err(Missing {
             reason: format!("there is no file {location}"),
             help: format!("place the file at {location}, or name another `location`"),
+            is_remote: false,
         })),
         Some(known) => Ok(find_known(known, location, plan, search)),
         None => Ok(find_repo(location, plan, search, None)),
@@ -176,6 +180,7 @@ fn find_in(
              {}; data set `{name}` may name a `split`, with which their names begin",
             dir.display()
         ),
+        is_remote: false,
     })
 }
 
@@ -185,6 +190,7 @@ fn one_set(names: &[String], names_split: bool, place: &str) -> Result<(), Missi
         return Err(Missing {
             reason: format!("{place} has both {one} and {other}, which may be the same rows twice"),
             help: "take one of them away, or name the one that is meant as `location`".to_owned(),
+            is_remote: false,
         });
     }
     let splits = shards::splits(names);
@@ -198,6 +204,7 @@ fn one_set(names: &[String], names_split: bool, place: &str) -> Result<(), Missi
             "say which is meant, `split = \"{first}\"` on the data set; a list of files as `location` \
              takes several"
         ),
+        is_remote: false,
     })
 }
 
@@ -216,6 +223,7 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
             ),
             help: "place the others beside them; a list of names takes some of them alone"
                 .to_owned(),
+            is_remote: false,
         });
     }
     // A pattern takes what splits it names.
@@ -228,6 +236,7 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
         _ => Err(Missing {
             reason: format!("no file fits {location}"),
             help: "`*` and `?` may stand in the last part of a path".to_owned(),
+            is_remote: false,
         }),
     }
 }
@@ -285,6 +294,7 @@ fn find_repo(
             reason: format!("{location} is neither a file nor a repository of the hub"),
             help: "write a repository as owner/name, owner/name@revision or owner/name:file"
                 .to_owned(),
+            is_remote: false,
         });
     };
     let wanted = |name: &str| match (file, known, &plan.split) {
@@ -323,6 +333,7 @@ fn find_repo(
         return Err(Missing {
             reason: format!("{} is not in the cache, and fetching is switched off", repo.name),
             help,
+            is_remote: true,
         });
     }
     let fetched = repo.fetch(search.cache, &choose, search.on_progress).map(found);
@@ -330,6 +341,7 @@ fn find_repo(
         take_mixed().unwrap_or_else(|| Missing {
             reason: format!("{} is not in the cache, and {error}", repo.name),
             help,
+            is_remote: true,
         })
     })
 }
@@ -370,14 +382,14 @@ fn find_url(
     let help = format!("place the file as {}", path.display());
     if search.cache.offline {
         let reason = format!("{without_query} is not in the cache, and fetching is switched off");
-        return Ok(Err(Missing { reason, help }));
+        return Ok(Err(Missing { reason, help, is_remote: true }));
     }
     match fetch_url(address, &path, sha256, search.on_progress) {
         Ok(()) => Ok(Ok(found())),
         Err(FetchError::WrongHash { url, expected, found }) => {
             Err(DatasetError::WrongHash { origin: url, expected, found })
         }
-        Err(error) => Ok(Err(Missing { reason: error.to_string(), help })),
+        Err(error) => Ok(Err(Missing { reason: error.to_string(), help, is_remote: true })),
     }
 }
 
