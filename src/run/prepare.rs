@@ -532,7 +532,8 @@ mod tests {
     use crate::workload::request::NextTurn;
 
     fn next(text: &str, max_tokens: Option<u32>) -> NextTurn {
-        NextTurn { prompt: Prompt::Text(text.to_owned()), delay: Nanos::ZERO, max_tokens }
+        let prompt = Prompt::Text(text.to_owned());
+        NextTurn { prompt, delay: Nanos::ZERO, not_before: Nanos::ZERO, max_tokens }
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Sample {
 pub struct Later {
     /// Time from the end of the answer before.
     pub delay: Nanos,
+    /// When a trace sent it, from the conversation's first turn; absent where it has a delay alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Nanos>,
     /// Output length that the data set prescribes, in tokens.
     pub output_tokens: Option<u32>,
 }
@@ -139,6 +142,9 @@ pub struct NextTurn {
     pub prompt: Prompt,
     /// Time from the end of the answer before.
     pub delay: Nanos,
+    /// Time from the instant at which the conversation's last sent turn was due, before which it is
+    /// not sent; nothing where its delay alone says when.
+    pub not_before: Nanos,
     /// The most tokens it asks for, where that is not as many as the turn before.
     pub max_tokens: Option<u32>,
 }

@@ -188,9 +188,10 @@ impl Inner {
                 OutputLength::FromData => later.output_tokens,
                 _ => None,
             };
-            let delay = Nanos::from_secs_f64(later.delay.as_secs_f64() / speedup);
+            let faster = |time: Nanos| Nanos::from_secs_f64(time.as_secs_f64() / speedup);
+            let (delay, not_before) = (faster(later.delay), faster(later.at.unwrap_or_default()));
             let prompt = self.samples().prompt(sample, idx + 1)?.into_owned();
-            Ok(NextTurn { prompt, delay, max_tokens })
+            Ok(NextTurn { prompt, delay, not_before, max_tokens })
         };
         (0..sample.turns.len() - 1).map(of_turn).collect()
     }
@@ -348,7 +349,7 @@ fn n_measured(samples: &Samples, n_shared: u64) -> usize {
 }
 
 fn lay_out(cell: &Cell, n_rows: usize, samples: &Samples) -> Result<Vec<PhaseRows>, DataError> {
-    let (n_rows, cycle) = (n_rows as u64, samples.cycle);
+    let n_rows = n_rows as u64;
     let mut start = 0;
     let mut phases = Vec::new();
     for phase in &cell.phases {
@@ -357,6 +358,9 @@ fn lay_out(cell: &Cell, n_rows: usize, samples: &Samples) -> Result<Vec<PhaseRow
             ArrivalsPlan::Trace { speedup } if speedup > 0.0 => speedup,
             _ => 1.0,
         };
+        // A trace's times end with its rows.
+        let is_trace = matches!(phase.arrivals, ArrivalsPlan::Trace { .. });
+        let cycle = samples.cycle && !is_trace;
         if kind == PhaseKind::WarmUp {
             phases.push(PhaseRows { kind, start: 0, n: warm_up_requests(phase), speedup });
             continue;
@@ -393,13 +397,19 @@ fn too_few(cell: &Cell, phase: &Phase, needed: u64, n_rows: u64, samples: &Sampl
         kinds => format!("; left out: {kinds}"),
     };
     let rows = if n_rows == 1 { "row" } else { "rows" };
+    let help = match phase.arrivals {
+        ArrivalsPlan::Trace { .. } => {
+            "ask for fewer requests, or give more rows: a trace is sent once, also with `cycle`"
+        }
+        _ => "ask for fewer requests, give more rows, or set `cycle = true` on the data set",
+    };
     DataError::new(
         &cell.dataset,
         format!(
             "{n_rows} {rows} for measuring, phase `{}` of cell `{}` needs {needed}{left_out}",
             phase.name, cell.name
         ),
-        "ask for fewer requests, give more rows, or set `cycle = true` on the data set",
+        help,
     )
 }
 

@@ -219,7 +219,8 @@ impl<'a> Recorder<'a> {
         follow_up
     }
 
-    /// Returns the next turn of a conversation, due its delay after this turn ended.
+    /// Returns the next turn of a conversation, due its delay after this turn ended, and not before
+    /// its time.
     fn next_turn(
         &self,
         conversation: Conversation,
@@ -234,6 +235,13 @@ impl<'a> Recorder<'a> {
         let mut next_turns = conversation.next_turns;
         let turn = next_turns.remove(0);
         let body = make_body(&conversation.body, answer, &turn)?;
+        let scheduled = last.timing.scheduled;
+        let due = Nanos(last.ended.0.saturating_add(turn.delay.0))
+            .max(Nanos(scheduled.0.saturating_add(turn.not_before.0)));
+        // The times of the others count from this turn then.
+        for later in &mut next_turns {
+            later.not_before = later.not_before.saturating_sub(due.saturating_sub(scheduled));
+        }
         let request = Request {
             phase: last.timing.phase,
             index: last.timing.index,
@@ -243,7 +251,7 @@ impl<'a> Recorder<'a> {
             max_tokens: turn.max_tokens.or(last.timing.max_tokens),
             next_turns,
         };
-        Ok(FollowUp::Turn(Box::new(request), Nanos(last.ended.0.saturating_add(turn.delay.0))))
+        Ok(FollowUp::Turn(Box::new(request), due))
     }
 
     fn count(

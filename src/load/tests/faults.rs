@@ -346,12 +346,14 @@ fn requests_that_outlive_the_drain_are_cancelled_and_never_reach_the_next_phase(
 }
 
 /// Returns a trial of one conversation of three turns, each of which echoes what came before; its
-/// further turns are due `delay` after the answer before.
-fn conversation(url: &str, plan: Phase, delay: Nanos) -> TrialSpec {
+/// further turns are due `delay` after the answer before, and the last not before its time.
+fn conversation(url: &str, plan: Phase, delay: Nanos, last: Nanos) -> TrialSpec {
     let mut spec = trial(url, vec![load(plan, 0)]);
     let next_turn = |text: &str| {
         let prompt = Prompt::Text(text.to_owned());
-        NextTurn { prompt, delay, max_tokens: (text == "c").then_some(9) }
+        let is_last = text == "c";
+        let not_before = if is_last { last } else { Nanos::ZERO };
+        NextTurn { prompt, delay, not_before, max_tokens: is_last.then_some(9) }
     };
     let next_turns = ["b", "c"].map(next_turn).to_vec();
     spec.phases[0].requests =
@@ -364,6 +366,25 @@ fn conversation(url: &str, plan: Phase, delay: Nanos) -> TrialSpec {
 }
 
 #[test]
+fn a_turn_with_a_time_of_its_own_is_sent_then() {
+    let server = serve(|_| stream(1, Duration::ZERO));
+    let (delay, at) = (Nanos::from_millis(5), Nanos::from_millis(400));
+    let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 1);
+    let spec = conversation(&server.url, plan, delay, at);
+    let mut due = Vec::new();
+    let mut sink = |record: RequestRecord, _: Option<OutputRecord>| {
+        due.push((record.scheduled, record.done.unwrap()));
+        Ok(())
+    };
+    run_trial(spec, &mut sink, &Control::default(), &Live::default()).unwrap();
+    let [first, second, last] = due[..] else { panic!("three turns: {due:?}") };
+    assert!(second.0 >= first.1 + delay, "{due:?}");
+    // From the first turn on, however late the one before was; later where that had not ended.
+    let is_late = second.1 + delay > first.0 + at;
+    assert!(last.0 == first.0 + at || is_late && last.0 >= second.1 + delay, "{due:?}");
+}
+
+#[test]
 fn conversations_go_on_with_the_answers_they_got() {
     let server = serve(|body| {
         let mut acts = stream(1, Duration::ZERO);
@@ -372,7 +393,7 @@ fn conversations_go_on_with_the_answers_they_got() {
     });
     let delay = Nanos::from_millis(30);
     let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 1);
-    let spec = conversation(&server.url, plan, delay);
+    let spec = conversation(&server.url, plan, delay, Nanos::ZERO);
     let mut records = Vec::new();
     let mut sink = |record: RequestRecord, output: Option<OutputRecord>| {
         let output = output.unwrap();
@@ -406,7 +427,8 @@ fn a_phase_of_a_duration_sends_no_turn_behind_its_end() {
         ..phase(ArrivalsPlan::Constant { rate_per_s: 100.0 }, 1)
     };
     // The second turn is due in the phase, the third would be behind its end.
-    let (report, records) = run(conversation(&server.url, plan, Nanos::from_millis(300)));
+    let (report, records) =
+        run(conversation(&server.url, plan, Nanos::from_millis(300), Nanos::ZERO));
     assert_eq!(records.iter().map(|(record, _)| record.turn).collect::<Vec<_>>(), [0, 1]);
     let phase = &report.phases[0];
     assert_eq!(phase.stopped, phase.started + duration);

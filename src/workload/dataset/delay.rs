@@ -8,18 +8,27 @@ use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::Problem;
 use crate::workload::dataset::time::{self, Written};
 
+/// What it is called, and the unit of its numbers where the name says it.
+const NAMES: [(&str, Option<TimeUnit>); 2] = [("delay", None), ("delay_ms", Some(TimeUnit::Ms))];
 /// What it is called.
-pub(super) const DELAYS: [&str; 2] = ["delay", "delay_ms"];
+pub(super) const DELAYS: [&str; 2] = [NAMES[0].0, NAMES[1].0];
+
+/// Whether a turn says how long it waits.
+pub(super) fn has_delay(turn: &Value) -> bool {
+    DELAYS.iter().any(|name| turn.get(*name).is_some_and(|value| !value.is_null()))
+}
 
 /// Returns the time between the answer before and a turn; a number without a unit counts
-/// milliseconds, as in `AIPerf`'s files, unless the scenario says another `time-unit`.
+/// milliseconds, as in `AIPerf`'s files, unless its name or the scenario's `time-unit` says another.
 pub(super) fn delay(plan: &DatasetPlan, turn: &Value) -> Result<Nanos, Problem> {
-    let value = DELAYS.iter().find_map(|name| turn.get(*name));
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Nanos::ZERO) };
+    let found = NAMES.iter().find_map(|(name, unit)| {
+        turn.get(*name).filter(|value| !value.is_null()).map(|value| (value, *unit))
+    });
+    let Some((value, unit)) = found else { return Ok(Nanos::ZERO) };
     let nanos = time::read(value).and_then(|written| match written {
         Written::Typed(nanos) => Some(nanos),
         Written::Bare { billionths, .. } => {
-            let unit = plan.time_unit.unwrap_or(TimeUnit::Ms);
+            let unit = unit.or(plan.time_unit).unwrap_or(TimeUnit::Ms);
             billionths.checked_mul(unit.nanos()).map(|nanos| nanos / 1_000_000_000)
         }
     });

@@ -259,14 +259,22 @@ impl<'a> Gathered<'a> {
             Clock::new(unit, column.unwrap_or("timestamp"))
         });
         let problem = |kind, message: &str| Problem::of_row(kind, message.to_owned());
-        let since_first = clock.since_first(written).map_err(|misplaced| match misplaced {
+        let misplaced = |misplaced| match misplaced {
             Misplaced::GoesBack => {
                 problem(RowKind::TimeGoesBack, "its time is before that of an earlier row")
             }
             Misplaced::TooFar => {
                 problem(RowKind::TooFar, "its time is more than 584 years from the first one")
             }
-        })?;
+        };
+        let since_first = clock.since_first(written).map_err(misplaced)?;
+        let mut before = written;
+        for (later, time) in candidate.sample.later.iter_mut().zip(&candidate.turn_times) {
+            let Some(time) = *time else { continue };
+            clock.between(before, time).map_err(misplaced)?;
+            later.at = Some(clock.between(written, time).map_err(misplaced)?);
+            before = time;
+        }
         let from = plan.after.unwrap_or(Nanos::ZERO);
         self.is_over |= plan.before.is_some_and(|end| since_first >= end);
         candidate.sample.at = since_first.checked_sub(from);
@@ -316,15 +324,20 @@ impl<'a> Gathered<'a> {
         let blocks = self.blocks.map(|blocks| blocks.agreed(file)).transpose()?;
         let blocks = blocks.filter(|size| put_block_size(&mut rows, *size));
         let trace = self.clock.map(|clock| {
-            let at = |sample: Option<&Sample>| sample.and_then(|sample| sample.at);
-            let (first, last) = (at(rows.first()), at(rows.last()));
-            let span =
-                last.zip(first).map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
+            let turns = rows.iter().flat_map(|sample| sample.later.iter().filter_map(|it| it.at));
+            let n = rows.len() + turns.count();
+            let ends = rows.iter().filter_map(|sample| {
+                let last = sample.later.iter().filter_map(|turn| turn.at).max();
+                Some(Nanos(sample.at?.0.saturating_add(last.unwrap_or_default().0)))
+            });
+            let first = rows.first().and_then(|sample| sample.at);
+            let span = ends.max().zip(first);
+            let span = span.map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
             let mut unit = clock.unit(file)?;
             if let Some(size) = blocks {
                 write!(unit, "; `hash_ids` of {size} tokens").expect("a string takes all text");
             }
-            Ok(TraceRecord { n: rows.len() as u64, span, unit })
+            Ok(TraceRecord { n: n as u64, span, unit })
         });
         let subjects: BTreeSet<&str> =
             rows.iter().filter_map(|sample| sample.subject.as_deref()).collect();

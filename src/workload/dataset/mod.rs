@@ -229,6 +229,8 @@ struct Candidate {
     changed: Vec<RowKind>,
     /// The row's time, where it is replayed.
     time: Option<Written>,
+    /// Those of its turns behind the first that have one.
+    turn_times: Vec<Option<Written>>,
     /// The answer that it has as a worked example, where that is not its gold.
     example: Option<String>,
 }

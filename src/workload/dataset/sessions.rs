@@ -1,5 +1,6 @@
 //! Sessions: conversations whose turns have prompts or lengths and delays of their own, as traces of
-//! agents have them. One row may hold a session, in a list `turns`, or each of its turns.
+//! agents have them. One row may hold a session, in a list `turns`, or each of its turns. A turn that
+//! has a time in place of a delay is sent then, or when the answer before has come.
 //!
 //! The forms are those of `AIPerf`'s multi-turn files and of its traces with `session_id` and `delay`
 //! (ai-dynamo/aiperf, docs/tutorials/multi-turn.md and docs/benchmark-modes/trace-replay.md).
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::plan::cell::DatasetPlan;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::Columns;
-use crate::workload::dataset::delay::delay;
+use crate::workload::dataset::delay::{delay, has_delay};
 use crate::workload::dataset::table::{self, TraceColumns, hash_ids, text_of, tokens};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, traces, turns};
 use crate::workload::request::{Later, Prompt, PromptLength, Sample};
@@ -92,6 +93,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     let time = table::time(reading, trace, row)?;
     let mut prompts = Vec::new();
     let mut later = Vec::new();
+    let mut turn_times = Vec::new();
     for (idx, turn) in session.iter().enumerate() {
         let place = Row { place: row.place, fields: turn.clone() };
         let output_tokens = match traces::column(turn, "output-length") {
@@ -102,17 +104,25 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
             return Ok(Picked::LeftOut(RowKind::SourceFailed));
         }
         prompts.push(asked(reading, trace, &place, idx)?);
-        later.push(Later { delay: delay(reading.plan, turn)?, output_tokens });
+        let column = trace.timestamp.as_deref().or_else(|| reading.columns.name("timestamp"));
+        let is_timed = column.and_then(|column| turn.get(column)).is_some_and(|it| !it.is_null());
+        // A delay says more of a turn than its time does.
+        turn_times.push(match is_timed && !has_delay(turn) {
+            true => table::time(reading, trace, &place)?,
+            false => None,
+        });
+        later.push(Later { delay: delay(reading.plan, turn)?, at: None, output_tokens });
     }
     if prompts.is_empty() {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     }
     // The first turn is sent at the session's time.
     let output_tokens = later.remove(0).output_tokens;
+    turn_times.remove(0);
     let id = table::id(reading, row)?;
     let sample = Sample { id, turns: prompts, later, output_tokens, ..Sample::default() };
-    let candidate =
-        Candidate { sample, lengths: Lengths::Known, changed: Vec::new(), time, example: None };
+    let (lengths, changed) = (Lengths::Known, Vec::new());
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

@@ -45,7 +45,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let (id, output_tokens) = (table::id(reading, row)?, table::output_length(reading, row)?);
     let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
-    let candidate = Candidate { sample, lengths, changed, time: None, example: None };
+    let (time, turn_times) = (None, Vec::new());
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

@@ -127,7 +127,14 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         subject,
         ..Sample::default()
     };
-    Ok(Picked::Candidate(Box::new(Candidate { sample, lengths, changed, time, example })))
+    Ok(Picked::Candidate(Box::new(Candidate {
+        sample,
+        lengths,
+        changed,
+        time,
+        turn_times: Vec::new(),
+        example,
+    })))
 }
 
 /// Returns the length that a row prescribes for its answer, in tokens from 1.
@@ -188,7 +195,8 @@ fn of_lengths(
     let turns = vec![Prompt::OfLength(Box::new(PromptLength { n_tokens, blocks, block_tokens }))];
     let sample = Sample { id: id(reading, row)?, turns, output_tokens, ..Sample::default() };
     let (lengths, changed) = (Lengths::Known, Vec::new());
-    let candidate = Candidate { sample, lengths, changed, time, example: None };
+    let turn_times = Vec::new();
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 

@@ -292,9 +292,9 @@ impl Clock {
         }
     }
 
-    /// Returns the time since the first row.
-    pub(super) fn since_first(&mut self, written: Written) -> Result<Nanos, Misplaced> {
-        let at = match written {
+    /// Returns nanoseconds from whatever the column counts from, and notes what is known of its unit.
+    fn read(&mut self, written: Written) -> i128 {
+        match written {
             Written::Typed(at) => at,
             Written::Bare { billionths, is_fraction } => {
                 self.has_bare = true;
@@ -313,21 +313,39 @@ impl Clock {
                     Unit::Unsaid => billionths,
                 }
             }
-        };
+        }
+    }
+
+    /// Returns the time since the first row.
+    pub(super) fn since_first(&mut self, written: Written) -> Result<Nanos, Misplaced> {
+        let at = self.read(written);
         let first = *self.first.get_or_insert(at);
         let since = at.checked_sub(first).ok_or(Misplaced::TooFar)?;
         if since < self.last {
             return Err(Misplaced::GoesBack);
         }
-        self.is_moving |= since > 0;
-        let nanos = match u64::try_from(since) {
-            Ok(nanos) => nanos,
-            // Its numbers are asked for in the end, and then this is no time yet.
-            Err(_) if self.is_unclear() => u64::MAX,
-            Err(_) => return Err(Misplaced::TooFar),
-        };
+        let nanos = self.nanos(since)?;
         self.last = since;
-        Ok(Nanos(nanos))
+        Ok(nanos)
+    }
+
+    /// Returns the time from one turn of a session to another, whatever the other rows say.
+    pub(super) fn between(&mut self, from: Written, to: Written) -> Result<Nanos, Misplaced> {
+        let (from, to) = (self.read(from), self.read(to));
+        match to.checked_sub(from).ok_or(Misplaced::TooFar)? {
+            ..0 => Err(Misplaced::GoesBack),
+            since => self.nanos(since),
+        }
+    }
+
+    fn nanos(&mut self, since: i128) -> Result<Nanos, Misplaced> {
+        self.is_moving |= since > 0;
+        match u64::try_from(since) {
+            Ok(nanos) => Ok(Nanos(nanos)),
+            // Its numbers are asked for in the end, and then this is no time yet.
+            Err(_) if self.is_unclear() => Ok(Nanos(u64::MAX)),
+            Err(_) => Err(Misplaced::TooFar),
+        }
     }
 
     /// Whether the unit of the numbers so far is not known.

@@ -125,7 +125,7 @@ pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversa
         return Err(damage.unwrap_or(Unsent { kind: RowKind::NoUser, message }));
     }
     let waits = delays.iter().any(|delay| *delay > Nanos::ZERO);
-    let of_turn = |delay: &Nanos| Later { delay: *delay, output_tokens: None };
+    let of_turn = |delay: &Nanos| Later { delay: *delay, ..Later::default() };
     let later = delays[1..].iter().filter(|_| waits).map(of_turn).collect();
     Ok(Conversation { turns, later, answer, changed })
 }

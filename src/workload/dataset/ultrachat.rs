@@ -19,6 +19,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         _ => Lengths::Known,
     };
     let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
-    let candidate = Candidate { sample, lengths, changed, time: None, example: None };
+    let (time, turn_times) = (None, Vec::new());
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
 }

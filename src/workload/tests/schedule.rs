@@ -236,6 +236,21 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
 }
 
 #[test]
+fn a_trace_is_sent_once_also_where_rows_may_come_again() {
+    let arrivals = ArrivalsPlan::Trace { speedup: 1.0 };
+    let replayed = |n_requests, duration| {
+        let phase = phase(PhaseKind::Measure, n_requests);
+        cell(vec![Phase { arrivals: arrivals.clone(), duration, ..phase }])
+    };
+    let cycled = || Samples { cycle: true, ..samples(3, 0) };
+    let error = workload(&replayed(Some(5), None), cycled()).unwrap_err();
+    assert!(error.help.contains("a trace is sent once, also with `cycle`"), "{error:?}");
+    // Where time ends it, it has as many requests as rows, and so a time for each.
+    let timed = build(&replayed(None, Some(Nanos::from_secs(1))), cycled());
+    assert_eq!(timed.len(0), Some(3));
+}
+
+#[test]
 fn conversations_are_refused_where_the_endpoint_takes_none() {
     let mut cell = cell(vec![phase(PhaseKind::Measure, Some(1))]);
     cell.request.api = Api::Completions;

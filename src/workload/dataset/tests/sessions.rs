@@ -102,6 +102,44 @@ fn turns_of_lengths_become_texts_of_exactly_these() {
 }
 
 #[test]
+fn a_turn_with_a_time_and_no_delay_keeps_it() {
+    let text = r#"{"session_id": "a", "timestamp": 0.0, "text_input": "One?"}
+{"session_id": "b", "timestamp": 0.25, "text_input": "Two?"}
+{"session_id": "a", "timestamp": 0.5, "text_input": "And?"}
+{"session_id": "b", "timestamp": 0.75, "delay_ms": 20, "text_input": "So?"}
+"#;
+    let replayed = DatasetPlan { is_replayed: true, ..sessions(Source::Trace) };
+    let samples = read(&replayed, text).unwrap();
+    let times: Vec<_> = samples
+        .rows()
+        .iter()
+        .map(|it| (it.at.unwrap(), it.later[0].at, it.later[0].delay))
+        .collect();
+    let (half, delay) = (Nanos::from_millis(500), Nanos::from_millis(20));
+    assert_eq!(
+        times,
+        [(Nanos::ZERO, Some(half), Nanos::ZERO), (Nanos::from_millis(250), None, delay)]
+    );
+    let trace = samples.trace.unwrap();
+    assert_eq!((trace.n, trace.span), (3, half));
+    let back = text.replace("0.5,", "-0.5,");
+    let samples = read(&DatasetPlan { is_replayed: true, ..replayed }, &back);
+    assert!(samples.is_err() || !samples.unwrap().left_out.is_empty());
+}
+
+#[test]
+fn a_delay_whose_name_says_its_unit_has_that_unit() {
+    let text = r#"{"session_id": "a", "timestamp": 0, "text_input": "One?"}
+{"session_id": "a", "delay_ms": 300, "text_input": "And?"}
+{"session_id": "a", "delay": 2, "text_input": "So?"}
+"#;
+    let seconds = DatasetPlan { time_unit: Some(TimeUnit::S), ..sessions(Source::Trace) };
+    let samples = read(&seconds, text).unwrap();
+    let expected = "One? | 0 | None\nAnd? | 300 | None\nSo? | 2000 | None\n";
+    assert_eq!(told(&samples.rows()[0]), expected);
+}
+
+#[test]
 fn a_users_message_may_wait() {
     let text = r#"{"messages": [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "1"}, {"role": "user", "content": "And?", "delay": 250}]}
 "#;
