@@ -13,6 +13,11 @@ use serde::Serialize;
 
 pub(crate) use crate::chat_template::model::ModelFiles;
 
+/// Gives a template's texts, lists and dictionaries the methods of Python's.
+pub(crate) fn add_methods(environment: &mut Environment<'_>) {
+    python::add_methods(environment);
+}
+
 const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat_template";
 /// The function by which a template asks for the day.
@@ -188,6 +193,12 @@ mod tests {
             &[("user", "a-<b>é")],
             "<B>É{\"a\": [1, \"a-<b>é\"]}",
         );
+    }
+
+    #[test]
+    fn what_stands_in_a_raw_block_is_left_as_it_is() {
+        check("{% raw %}\n b\n{% endraw %}\nc", &[], "\n b\nc");
+        check("{% raw -%}\n b{{ x }}\n{%- endraw %}\nc", &[], "b{{ x }}c");
     }
 
     #[test]

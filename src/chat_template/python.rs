@@ -13,11 +13,14 @@
 //! | what is undefined is as long as nothing, and an empty text to filters of texts | an error | [`length`], [`of_text`] |
 //! | `int` and `float` give 0, or their default, for what is no number; `int` takes a base | an error | [`int`], [`to_float`] |
 //! | `title` goes by words, `replace` takes a count, `indent` keeps a last line end and takes a text | not so | [`title`], [`replace`], [`indent`] |
-//! | `default` takes its arguments by name | an error | [`default`] |
+//! | `default` takes its arguments by name, and none as one | an error, not given | [`default`] |
+//! | a macro's parameter may be the default of a later one | undefined | [`with_defaults`] |
+//! | none is no list to go through | nothing is in it | [`with_each`] |
+//! | what is undefined and given to a macro stays so | the default is taken | likewise |
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | methods that change a list or dictionary are refused | likewise | an unknown method |
 //! | tuples and ranges are written as `(1, 2)` and `range(0, 2)` | lists | lists still |
-//! | what is none is no list to go through, and no text is smaller than a number | nothing is in it, any order | likewise |
+//! | no text is smaller than a number | any order | likewise |
 //! | `[1, 2, 3][2:0:-1]` | `[3, 2, 1]` | likewise |
 //! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters that only web pages need | an error | an error still |
 
@@ -25,10 +28,12 @@ mod filters;
 mod text;
 mod written;
 
-use minijinja::value::{Kwargs, Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use crate::chat_template::python::filters::{center, indent, int, of_text, replace, title, trim};
+use crate::chat_template::python::filters::{
+    center, escape, indent, int, of_text, replace, title, trim,
+};
 use crate::chat_template::python::text::text_method;
 use crate::chat_template::python::written::{text_of, to_json, written};
 
@@ -40,6 +45,9 @@ pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_filter("count", length);
     environment.add_filter("default", default);
     environment.add_filter("d", default);
+    environment.add_filter("e", escape);
+    environment.add_filter("escape", escape);
+    environment.add_filter(EACH, each);
     environment.add_filter("int", int);
     environment.add_filter("float", to_float);
     environment.add_filter("title", title);
@@ -55,7 +63,22 @@ pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_test("iterable", |value: &Value| is_iterable(value));
     environment.add_test("sequence", |value: &Value| is_sequence(value));
     environment.set_formatter(written);
+    add_methods(environment);
+}
+
+/// Gives texts, lists and dictionaries the methods of Python's.
+pub(super) fn add_methods(environment: &mut Environment<'_>) {
     environment.set_unknown_method_callback(method);
+}
+
+/// The filter that refuses none where a list is gone through.
+const EACH: &str = "each_of";
+
+fn each(value: &Value) -> Result<Value, Error> {
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "none is no list to go through"));
+    }
+    Ok(value.clone())
 }
 
 /// Returns a template with what this Jinja does not know written as it knows it.
@@ -76,13 +99,50 @@ pub(super) fn translated(template: &str) -> String {
         let inside = tag.trim_start_matches("{%").trim_end_matches("%}");
         let word = inside.trim_matches(['-', '+']).trim();
         match word {
+            "raw" => {
+                let end = raw_length(behind);
+                let (raw, after) = behind.split_at(end);
+                // Jinja keeps the line end behind this tag, and this Jinja does not.
+                let line_end =
+                    if tag.ends_with("-%}") || !raw.starts_with('\n') { "" } else { "\n" };
+                text.push_str(&format!("{tag}{line_end}{raw}"));
+                rest = after;
+                continue;
+            }
             "generation" => text.push_str(&tag.replace(word, "if true")),
             "endgeneration" => text.push_str(&tag.replace(word, "endif")),
-            _ => text.push_str(&with_percent(&tag.replace("\\\n", ""))),
+            _ => {
+                let tag = with_percent(&joined(tag));
+                text.push_str(&with_each(&tag).or_else(|| with_defaults(&tag)).unwrap_or(tag));
+            }
         }
         rest = behind;
     }
     text + rest
+}
+
+/// Returns the length of what stands as it is up to the tag that ends it.
+fn raw_length(text: &str) -> usize {
+    let ends = text.match_indices("endraw").filter_map(|(at, _)| {
+        let before = text[..at].trim_end();
+        let before = before.strip_suffix(['-', '+']).unwrap_or(before);
+        before.ends_with("{%").then(|| before.len() - "{%".len())
+    });
+    ends.min().unwrap_or(text.len())
+}
+
+/// Joins lines of a tag at a backslash that is not escaped itself.
+fn joined(tag: &str) -> String {
+    let mut text = String::with_capacity(tag.len());
+    let mut chars = tag.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.as_str().starts_with('\n')) {
+            ('\\', true) => drop(chars.next()),
+            ('\\', false) => text.extend([c].into_iter().chain(chars.next())),
+            _ => text.push(c),
+        }
+    }
+    text
 }
 
 /// Returns the length of the tag that a text begins with; a quoted text does not end a tag.
@@ -114,6 +174,83 @@ fn quoted_length(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// Returns what a statement of a name says behind it, and where in the tag that begins.
+fn statement<'t>(tag: &'t str, name: &str) -> Option<(usize, &'t str)> {
+    let inside = tag.strip_prefix("{%")?.trim_start_matches(['-', '+']).trim_start();
+    let said = inside.strip_prefix(name).filter(|said| said.starts_with(char::is_whitespace))?;
+    let said = said.strip_suffix("%}")?;
+    Some((tag.len() - said.len() - 2, said.trim_end_matches(['-', '+'])))
+}
+
+/// Returns where words stand outside of texts and brackets, the first of each.
+fn outside(text: &str, word: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let length = operand_length(&text[at..]);
+        if text[at..at + length] == *word {
+            return Some(at);
+        }
+        at += if length > 0 { length } else { c.len_utf8() };
+    }
+    None
+}
+
+/// Writes `for x in y` so that a `y` that is none is refused.
+fn with_each(tag: &str) -> Option<String> {
+    let (begin, said) = statement(tag, "for")?;
+    let from = outside(said, "in")? + "in".len();
+    let ends = ["if", "recursive"].into_iter().filter_map(|word| outside(&said[from..], word));
+    let to = from + ends.min().unwrap_or(said.len() - from);
+    let (front, list, behind) = (&tag[..begin + from], said[from..to].trim(), &tag[begin + to..]);
+    Some(format!("{front} ({list})|{EACH} {behind}"))
+}
+
+/// Sets the defaults of a macro one after the other inside it, where one names a parameter.
+fn with_defaults(tag: &str) -> Option<String> {
+    let (begin, said) = statement(tag, "macro")?;
+    let open = said.find('(')?;
+    let close = said.trim_end().strip_suffix(')')?.len();
+    let mut parameters: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut rest = said.get(open + 1..close)?;
+    while !rest.trim().is_empty() {
+        let end = separator(rest, ',').unwrap_or(rest.len());
+        let parameter = &rest[..end];
+        let (name, default) = match separator(parameter, '=') {
+            Some(at) => (&parameter[..at], Some(parameter[at + 1..].trim())),
+            None => (parameter, None),
+        };
+        parameters.push((name.trim(), default));
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+    let is_named = |default: &str| {
+        let words = default.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.into_iter().any(|word| names.contains(&word))
+    };
+    parameters.iter().find(|(_, default)| default.is_some_and(is_named))?;
+    let end = &tag[begin + said.len()..];
+    let mut text = format!("{}{}){end}", &tag[..=begin + open], names.join(", "));
+    let open = if end.starts_with('-') { "{%-" } else { "{%" };
+    for (name, default) in &parameters {
+        let Some(default) = default else { continue };
+        text +=
+            &format!("{open} set {name} = ({default}) if {name} is undefined else {name} {end}");
+    }
+    Some(text)
+}
+
+/// Returns where a sign stands outside of texts and brackets.
+fn separator(text: &str, sign: char) -> Option<usize> {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        if c == sign {
+            return Some(at);
+        }
+        at += operand_length(&text[at..]).max(c.len_utf8());
+    }
+    None
 }
 
 /// Writes `'…' % x` as `'…'|format(x)`, which is the same.
@@ -187,17 +324,24 @@ fn length(value: &Value) -> Result<usize, Error> {
     if value.is_undefined() { Ok(0) } else { value.len().ok_or_else(failed) }
 }
 
-/// Returns what stands for a value that is undefined or, if asked so, not true.
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
-fn default(
-    value: &Value,
-    other: Option<Value>,
-    is_falsy: Option<bool>,
-    options: Kwargs,
-) -> Result<Value, Error> {
-    let other = other.or(options.get("default_value")?).unwrap_or_else(|| Value::from(""));
-    let is_falsy = is_falsy.or(options.get("boolean")?).unwrap_or(false);
-    options.assert_all_used()?;
+/// Returns what stands for a value that is undefined or, if asked so, not true. None stands for it
+/// as well where it is given.
+fn default(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let is_named = args.last().is_some_and(Value::is_kwargs);
+    let (given, options) = args.split_at(args.len() - usize::from(is_named));
+    if given.len() > 2 {
+        return Err(Error::from(ErrorKind::TooManyArguments));
+    }
+    let (mut other, mut is_falsy) = (None, None);
+    if let [options] = options {
+        let options = Kwargs::try_from(options.clone())?;
+        let get = |name: &str| options.has(name).then(|| options.get::<Value>(name)).transpose();
+        (other, is_falsy) = (get("default_value")?, get("boolean")?);
+        options.assert_all_used()?;
+    }
+    let other = given.first().cloned().or(other).unwrap_or_else(|| Value::from(""));
+    let is_falsy = given.get(1).cloned().or(is_falsy).is_some_and(|it| it.is_true());
     let is_missing = value.is_undefined() || is_falsy && !value.is_true();
     Ok(if is_missing { other } else { value.clone() })
 }
@@ -220,7 +364,7 @@ fn is_sequence(value: &Value) -> bool {
     matches!(
         value.kind(),
         ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Undefined
-    )
+    ) || value.kind() == ValueKind::Iterable && value.len().is_some()
 }
 
 /// The methods of Python's texts, lists and dictionaries that change nothing.
@@ -232,7 +376,8 @@ fn method(
 ) -> Result<Value, Error> {
     match (value.kind(), value.as_str()) {
         (ValueKind::Map, _) => dictionary_method(value, name, args),
-        (ValueKind::Seq, _) => list_method(value, name, args),
+        // Slices and sums of lists are lists.
+        (ValueKind::Seq | ValueKind::Iterable, _) => list_method(value, name, args),
         (_, Some(text)) => text_method(text, name, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -352,6 +497,45 @@ mod tests {
             "a| True False",
         );
         check("{{ {'a': 1}.copy() }} {{ [1].copy() }}", "{'a': 1} [1]");
+        check(
+            "{{ nope|default(none) is none }} {{ nope|default(none)|tojson }} \
+             {{ ''|default(none, true) is none }} {{ nope|default(default_value=none) is none }} \
+             {{ nope|default }}{{ ''|d('a', boolean=true) }}",
+            "True null True True a",
+        );
+        check(
+            "{% macro m(a, b=a|upper, c='[' ~ a ~ ']') %}{{ b }}{{ c }}{% endmacro %}{{ m('q') }} {{ m('q', 'r') }}",
+            "Q[q] r[q]",
+        );
+        check(
+            "{%- macro m(a, b={'x': (1, 2)}, c=b) -%}  {{ c.x[1] }}{{ a }}{%- endmacro -%} {{ m(5) }}",
+            "25",
+        );
+        check(
+            "{% set a = ['x'] + ['y'] %}{{ a.index('y') }} {{ [1, 2, 3][1:].index(3) }} \
+             {{ a.count('x') }} {{ a is sequence }}",
+            "1 1 1 True",
+        );
+        check(
+            "{% for i in [3, 4] if i > 3 %}{{ i }}{{ loop.length }}{% else %}no{% endfor %} \
+             {%- for k, v in {'in': 'if'}.items() %}{{ k }}{{ v }}{% endfor %}\
+             {%- for i in nope %}no{% else %}none{% endfor %}",
+            "41inifnone",
+        );
+        check(
+            "{% for x in [[1, [2]], 3] recursive %}{{ loop(x) if x is not number else x }}{% endfor %}",
+            "123",
+        );
+        check("{{ '<\"\\'&>'|escape }}", "&lt;&#34;&#39;&amp;&gt;");
+        check(
+            "{{ {'é': 1}|tojson(true) }} {{ {'a': 1}|tojson(false, 1) }}",
+            "{\"\\u00e9\": 1} {\n \"a\": 1\n}",
+        );
+        check(
+            "{% raw %}{{ '%s' % x }}{% generation %}{% endraw %}{{ n }}",
+            "{{ '%s' % x }}{% generation %}3",
+        );
+        check("{{ 'a\\\\\nb' }}{{ 'a\\\nb' }}", "a\\\nbab");
         check("{{ n % 2 }}{% if n % 2 == 1 %}odd{% endif %}{# it's #}{{ '%' }}", "1odd%");
         check("a\r\n{{ x }}\rb", "a\nab\nb");
         check(
@@ -383,6 +567,8 @@ mod tests {
             "{{ 'a'.index('b') }}",
             "{{ 'a' + 1 }}",
             "{{ ','.join([1]) }}",
+            "{% for x in none %}{% endfor %}",
+            "{% for x in n and none if x %}{% endfor %}",
         ] {
             assert!(render(template).is_err(), "{template}");
         }

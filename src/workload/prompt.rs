@@ -5,6 +5,7 @@ use std::io;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 
+use crate::chat_template::add_methods;
 use crate::workload::error::{DataError, PROMPT_TEMPLATE};
 use crate::workload::rows::ROW_MAX;
 
@@ -23,6 +24,7 @@ impl PromptTemplate {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
+        add_methods(&mut environment);
         environment.add_template_owned(NAME, source.to_owned()).map_err(|error| {
             let line = error.line().unwrap_or(1);
             DataError::new("scenario", error.to_string(), format!("mend {PROMPT_TEMPLATE}"))
@@ -63,5 +65,21 @@ impl io::Write for Capped {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_template_has_pythons_methods() {
+        let fields = json!({ "q": " Why? ", "opts": { "A": "x" } });
+        let template =
+            "{{ q.strip() }}{% for k, v in opts.items() %} {{ k }}. {{ v.upper() }}{% endfor %}";
+        let template = PromptTemplate::new(template).unwrap();
+        assert_eq!(template.render(&fields).unwrap(), "Why? A. X");
     }
 }

@@ -11,6 +11,12 @@ pub(super) fn of_text(value: &Value, method: &str) -> Result<Value, Error> {
     text_method(&text_of(value)?, method, &[])
 }
 
+/// Writes what web pages take for markup by name or number.
+pub(super) fn escape(value: &Value) -> Result<String, Error> {
+    let text = text_of(value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
+}
+
 pub(super) fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> {
     text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])
 }

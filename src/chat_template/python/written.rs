@@ -111,9 +111,11 @@ struct Layout {
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
 pub(super) fn to_json(
     value: &Value,
+    is_ascii: Option<Value>,
     indent: Option<Value>,
     options: Kwargs,
 ) -> Result<String, Error> {
+    let is_ascii = is_ascii.or(options.get("ensure_ascii")?);
     let indent = indent.or(options.get("indent")?);
     let indent = indent.filter(|indent| !indent.is_none()).map(|indent| match indent.as_str() {
         Some(text) => text.to_owned(),
@@ -128,7 +130,7 @@ pub(super) fn to_json(
         indent,
         between,
         behind_key,
-        is_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        is_ascii: is_ascii.is_some_and(|is_ascii| is_ascii.is_true()),
         is_sorted: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
     };
     options.assert_all_used()?;
