@@ -17,6 +17,7 @@ mod prompts;
 mod refinement;
 pub(crate) mod reuse;
 pub(crate) mod schedule;
+mod stall;
 mod steady;
 mod telemetry;
 mod trial;

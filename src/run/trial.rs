@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::monotonic;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::running::Engine;
 use crate::engine::running::watch::EngineWatch;
@@ -25,6 +26,7 @@ use crate::run::clients::{Clients, ClientsError};
 use crate::run::disk_watch::DiskWatch;
 use crate::run::engine_tokens::engine_tokens;
 use crate::run::prepare::{CellWorkload, KnownPrompts};
+use crate::run::stall::{Progress, Stall, StallWatch};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial_spec::{Aim, trial_spec};
 use crate::run::until::UntilKnown;
@@ -37,6 +39,9 @@ use crate::units::Nanos;
 
 /// How often the watch looks at engine, user and progress.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Longest wait for a token where no phase names one.
+const NO_DEADLINE: Nanos = Nanos::from_secs(120);
 
 /// Time from which a write of one record is a wait for the disk.
 const DISK_IS_SLOW: Nanos = Nanos::from_millis(100);
@@ -316,8 +321,7 @@ struct Watch<'a> {
     engine: EngineWatch,
     n_announced: u64,
     load_is_over: bool,
-    progress: (u64, Instant),
-    stall_limit: Nanos,
+    stall: StallWatch,
     failure: Option<Box<EngineFailure>>,
 }
 
@@ -343,8 +347,7 @@ impl<'a> Watch<'a> {
             engine: context.engine.watch(),
             n_announced: 0,
             load_is_over: false,
-            progress: (0, Instant::now()),
-            stall_limit: deadlines.max().unwrap_or(Nanos::from_secs(120)),
+            stall: StallWatch::new(deadlines.max().unwrap_or(NO_DEADLINE), monotonic()),
             failure: None,
         }
     }
@@ -397,26 +400,18 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Returns a failure when requests are out and no token has come for as long as one
-    /// request may wait for one: the engine hangs, and each further request would too.
+    /// Returns a failure when the engine hangs: each further request would too.
     fn stalled(&mut self) -> Option<Box<EngineFailure>> {
-        let n_tokens = self.live.tokens.load(Ordering::Relaxed);
-        let n_sent = self.live.sent.load(Ordering::Relaxed);
-        let n_out = n_sent.saturating_sub(self.live.done.load(Ordering::Relaxed));
         // While the disk takes a record, no token is counted, and no engine is to blame for that.
         let waits_for_disk = self.disk.0.writing_for().is_some_and(|for_| for_ > DISK_IS_SLOW);
-        if n_tokens != self.progress.0 || n_out == 0 || waits_for_disk {
-            self.progress = (n_tokens, Instant::now());
-        }
-        let silent = Nanos::from(self.progress.1.elapsed());
-        (silent > self.stall_limit).then(|| {
-            Box::new(EngineFailure {
-                class: FailureClass::Stalled,
-                message: format!("no token for {silent} with {n_out} requests in flight"),
-                exit: None,
-                after: silent,
-                log_tail: Vec::new(),
-            })
-        })
+        let Stall { silent, n_out } =
+            self.stall.look(Progress::of(self.live), monotonic(), waits_for_disk)?;
+        Some(Box::new(EngineFailure {
+            class: FailureClass::Stalled,
+            message: format!("no token for {silent} with {n_out} requests in flight"),
+            exit: None,
+            after: silent,
+            log_tail: Vec::new(),
+        }))
     }
 }
