@@ -20,8 +20,9 @@ use crate::engine::credentials::Access;
 use crate::engine::http::resolver::{NoAddress, SystemResolver};
 use crate::engine::http::trust::objection;
 use crate::load::recorder::single_answer::AnswerReader;
-use crate::load::transport::client::Ending;
-use crate::load::transport::connection::head_of;
+use crate::load::transport::client::{Ending, not_asked_for};
+use crate::load::transport::connection::{head_of, malformed};
+use crate::load::transport::http1_framing::MAX_HEADERS;
 use crate::load::transport::target::request_headers;
 use crate::load::transport::url::url_of;
 use crate::secrets::redact::Redactor;
@@ -30,6 +31,8 @@ use crate::secrets::redact::Redactor;
 const BODY_BYTES_MAX: usize = 8 << 20;
 /// Time to reach a listening socket.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// What the HTTP library says of a first line that is not one of HTTP/1.
+const NO_VERSION: &str = "invalid HTTP version parsed";
 /// How often the caller is asked whether to go on.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
@@ -99,6 +102,9 @@ pub enum HttpError {
     /// A header or the URL of the request cannot be sent.
     #[error("send a request to {0}: {1}")]
     Unsendable(String, String),
+    /// The answer is in HTTP/1.1, and not as that must be.
+    #[error("read the answer of {0}: {1}")]
+    Unreadable(String, String),
     /// The answer broke off or never came whole.
     #[error("read the answer of {0}")]
     Broken(String),
@@ -116,6 +122,7 @@ impl HttpError {
             | Self::NotTls(_)
             | Self::Tls(..)
             | Self::NotHttp1(_)
+            | Self::Unreadable(..)
             | Self::Unsendable(..) => true,
             Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::TimedOut(..) => false,
         }
@@ -146,6 +153,9 @@ impl Http {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .http1_only()
+            .http1_max_headers(MAX_HEADERS)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
             // Between calls nobody drives the connection, so that its end would not be seen:
             // servers close idle ones after some seconds.
             .pool_max_idle_per_host(0)
@@ -259,7 +269,7 @@ impl Http {
                     }
                     Ok(Some(_)) => {}
                     Ok(None) => return Ok(Ending::Complete),
-                    Err(_) => return Ok(Ending::ClosedEarly("connection closed".to_owned())),
+                    Err(error) => return Ok(broken_off(&error)),
                 }
             }
         })
@@ -277,7 +287,11 @@ impl Http {
             let response = request.send().await.map_err(|error| why(&url, &error))?;
             let status = response.status().as_u16();
             let location = self.location(response.headers());
-            Ok(Answer { status, body: self.whole_body(response, &url).await?, location })
+            let coding = head_of(status, response.headers()).content_encoding;
+            let body = self.whole_body(response, &url).await?;
+            let is_coded = !coding.is_empty() && body.contains(char::REPLACEMENT_CHARACTER);
+            let body = if is_coded { not_asked_for(&coding) } else { body };
+            Ok(Answer { status, body, location })
         })
     }
 
@@ -350,7 +364,7 @@ fn why(url: &str, error: &reqwest::Error) -> HttpError {
         }
         Some(other) => HttpError::Tls(url, other.to_string()),
         None if error.is_builder() => {
-            let cause = successors(error.source(), |&cause| cause.source()).last();
+            let cause = causes(error).last();
             let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
             HttpError::Unsendable(url, why)
         }
@@ -358,8 +372,19 @@ fn why(url: &str, error: &reqwest::Error) -> HttpError {
     }
 }
 
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    successors(error.source(), |&cause| cause.source())
+}
+
+/// Returns how an answer ended of whose body no more can be read.
+fn broken_off(error: &reqwest::Error) -> Ending {
+    let malformed = causes(error).find_map(|cause| malformed(cause.downcast_ref()?));
+    let closed = || Ending::ClosedEarly("connection closed".to_owned());
+    malformed.map_or_else(closed, Ending::Protocol)
+}
+
 fn no_answer(url: String, error: &reqwest::Error) -> HttpError {
-    for cause in successors(error.source(), |&cause| cause.source()) {
+    for cause in causes(error) {
         let io = cause.downcast_ref::<io::Error>();
         if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             return HttpError::Refused(url);
@@ -367,8 +392,14 @@ fn no_answer(url: String, error: &reqwest::Error) -> HttpError {
         if let Some(NoAddress(why)) = cause.downcast_ref() {
             return HttpError::Unresolved(url, why.clone());
         }
-        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return HttpError::NotHttp1(url);
+        if let Some(why) = cause.downcast_ref().and_then(malformed) {
+            // The library tells its errors apart by these words alone.
+            let is_http1 = why != NO_VERSION;
+            return if is_http1 {
+                HttpError::Unreadable(url, why)
+            } else {
+                HttpError::NotHttp1(url)
+            };
         }
     }
     if error.is_connect() { HttpError::Connect(url) } else { HttpError::Broken(url) }

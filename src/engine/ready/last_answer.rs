@@ -51,6 +51,7 @@ impl LastAnswer {
             HttpError::Refused(_) => "connection refused",
             HttpError::Connect(_) => "no connection",
             HttpError::Broken(_) => "the answer broke off",
+            HttpError::Unreadable(..) => "an answer that cannot be read",
             HttpError::TimedOut(..) => "no answer in time",
             HttpError::Unresolved(..) => "no address",
             HttpError::Untrusted(..) | HttpError::NotTls(_) | HttpError::Tls(..) => "no TLS",

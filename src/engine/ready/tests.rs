@@ -207,6 +207,27 @@ fn what_does_not_speak_http_1_ends_the_wait_at_once() {
 }
 
 #[test]
+fn the_probe_reads_the_heads_that_the_load_reads() {
+    let fields = |n: usize| (0..n).map(|i| format!("\r\nx-h{i}: v")).collect::<String>();
+    for more in [fields(140), "\r\nx-fold: a\r\n b".to_owned(), "\r\nx-blank : a".to_owned()] {
+        let url = answering(move |_, request| {
+            let body = if request.starts_with("GET") { LIST } else { ANSWER };
+            (format!("200 OK{more}"), body.to_owned())
+        });
+        let (ended, ..) = waited(&attached(&url, None, Nanos::from_secs(30)));
+        assert_eq!(ended.unwrap().models, ["served"]);
+    }
+    let url = answering(move |_, _| (format!("200 OK{}", fields(600)), LIST.to_owned()));
+    let (_, message, took) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    let told = format!("read the answer of {url}/v1/models: a head of more than 512 fields");
+    assert!(message.contains(&told), "{message}");
+    assert!(took < Nanos::from_secs(10), "{took}");
+    let url = server("200 OK\r\nno colon", LIST);
+    let (_, message, _) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    assert!(message.contains("/v1/models: invalid HTTP header parsed"), "{message}");
+}
+
+#[test]
 fn what_no_wait_mends_ends_at_once() {
     let limit = Nanos::from_secs(60);
     let url = server("401 Unauthorized", "{\"error\":\"who are you?\"}");

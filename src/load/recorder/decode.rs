@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::load::recorder::answer::Answer;
 use crate::load::spec::Limits;
-use crate::load::transport::client::Head;
+use crate::load::transport::client::{Head, not_asked_for};
 use crate::load::transport::exchange::{Block, BlockRead, Excess, Signals};
 use crate::openai::parse::parse;
 use crate::openai::sse::{SseDecoder, is_end_marker};
@@ -188,7 +188,7 @@ impl Decoding {
             self.answer.note_oddity(Oddity::ContentType);
         } else {
             let coding = self.answer.excerpt(coding);
-            self.answer.violation = Some(format!("content-encoding {coding} was not asked for"));
+            self.answer.violation = Some(not_asked_for(&coding));
         }
     }
 

@@ -232,24 +232,29 @@ fn a_connection_that_closes_between_requests_is_a_race_or_is_opened_anew() {
     assert_eq!(records[1].0.outcome, Outcome::Error(RequestError::ConnReuseRace));
     assert_eq!(server.n_requests.load(Ordering::Relaxed), 2, "nothing is sent twice");
     // The server announces the close: a new connection serves the next request.
-    let server = serve(|_| {
-        let body = format!(
-            "{}data: {{\"choices\":[{{\"index\":0,\"finish_reason\":\"stop\"}}]}}\n\n",
-            token("a")
-        );
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        vec![Act::Send((head + &body).into_bytes()), Act::Close]
-    });
-    let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 3);
-    let (_, records) = run(trial(&server.url, vec![load(plan, 0)]));
-    for (record, _) in &records {
-        assert_eq!((&record.outcome, &record.oddities[..]), (&Outcome::Ok, &[Oddity::NoDone][..]));
+    for announced in
+        ["connection: close", "connection: keep-alive\r\nconnection: close", "Connection: x, Close"]
+    {
+        let server = serve(move |_| {
+            let body = format!(
+                "{}data: {{\"choices\":[{{\"index\":0,\"finish_reason\":\"stop\"}}]}}\n\n",
+                token("a")
+            );
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{announced}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            vec![Act::Send((head + &body).into_bytes()), Act::Close]
+        });
+        let plan = phase(ArrivalsPlan::Closed { concurrency: 1 }, 3);
+        let (_, records) = run(trial(&server.url, vec![load(plan, 0)]));
+        for (record, _) in &records {
+            let found = (&record.outcome, &record.oddities[..]);
+            assert_eq!(found, (&Outcome::Ok, &[Oddity::NoDone][..]), "{announced}");
+        }
+        assert!(records[1].0.connected.is_some());
+        assert_eq!(server.n_connections.load(Ordering::Relaxed), 3);
     }
-    assert!(records[1].0.connected.is_some());
-    assert_eq!(server.n_connections.load(Ordering::Relaxed), 3);
 }
 
 #[test]

@@ -68,6 +68,13 @@ fn both_transports_tell_the_same_story() {
         );
         vec![Act::Send((head + body).into_bytes())]
     };
+    let odd_head = |fields: &str| {
+        let mut acts = stream(1, Duration::ZERO);
+        let head = STREAM_HEAD.strip_suffix("\r\n").unwrap();
+        acts[0] = Act::Send(format!("{head}{fields}\r\n").into_bytes());
+        acts
+    };
+    let many = |n: usize| (0..n).map(|i| format!("x-h{i}: v\r\n")).collect::<String>();
     let stories = move || {
         let a = || Act::Chunk(token("a"));
         let until_close = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
@@ -90,6 +97,11 @@ fn both_transports_tell_the_same_story() {
                 Act::Close,
             ],
             stream(200, Duration::ZERO),
+            odd_head("x-fold: a\r\n b\r\n"),
+            odd_head("x-blank : a\r\n"),
+            odd_head(&many(140)),
+            odd_head(&many(600)),
+            odd_head("no colon\r\n"),
             vec![
                 Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort".into()),
                 Act::Close,

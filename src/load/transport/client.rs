@@ -49,6 +49,11 @@ impl Head {
     }
 }
 
+/// Returns what is said of a body in a coding that makes it unreadable.
+pub(crate) fn not_asked_for(coding: &str) -> String {
+    format!("content-encoding {coding} was not asked for")
+}
+
 /// How an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::load::clock::Epoch;
 use crate::load::transport::client::{Ending, Head};
+use crate::load::transport::http1_framing::{MAX_HEADERS, too_large};
 use crate::load::transport::proxy::open_tunnel;
 use crate::load::transport::socket::is_our_shortage;
 use crate::load::transport::stamped::{StampedStream, Stamps};
@@ -100,7 +101,12 @@ impl Connection {
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         stamps: Stamps,
     ) -> Result<Self, Ending> {
-        let made = handshake(TokioIo::new(io)).await;
+        let made = Builder::new()
+            .max_headers(MAX_HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .handshake(TokioIo::new(io))
+            .await;
         let (sender, connection) = made.map_err(|error| Ending::Connect(root_cause(&error)))?;
         let motor = Motor { moving: Box::pin(connection), is_over: false };
         Ok(Self { sender, motor, stamps, n_served: 0 })
@@ -127,13 +133,9 @@ impl Connection {
         let reused = self.n_served > 0;
         self.n_served += 1;
         let response = self.motor.drive(self.sender.send_request(request)).await;
-        let response = response.map_err(|error| {
-            let why = root_cause(&error);
-            if error.is_parse() || is_malformed(&error) {
-                Ending::Protocol(why)
-            } else {
-                Ending::NoResponse { reused, why }
-            }
+        let response = response.map_err(|error| match malformed(&error) {
+            Some(why) => Ending::Protocol(why),
+            None => Ending::NoResponse { reused, why: root_cause(&error) },
         })?;
         let head = head_of(response.status().as_u16(), response.headers());
         Ok((head, response.into_body()))
@@ -150,10 +152,10 @@ impl Connection {
                     }
                 }
                 None => return Err(Ending::Complete),
-                Some(Err(error)) if is_malformed(&error) => {
-                    return Err(Ending::Protocol(root_cause(&error)));
+                Some(Err(error)) => {
+                    let broken = || Ending::ClosedEarly(root_cause(&error));
+                    return Err(malformed(&error).map_or_else(broken, Ending::Protocol));
                 }
-                Some(Err(error)) => return Err(Ending::ClosedEarly(root_cause(&error))),
             }
         }
     }
@@ -185,8 +187,15 @@ fn not_open(error: &io::Error) -> Ending {
     }
 }
 
-/// Whether the response's bytes violate the protocol.
-fn is_malformed(error: &hyper::Error) -> bool {
+/// Returns how the response's bytes violate the protocol, if they do.
+pub(crate) fn malformed(error: &hyper::Error) -> Option<String> {
+    if error.is_parse_too_large() {
+        return Some(too_large());
+    }
+    (error.is_parse() || has_bad_body(error)).then(|| root_cause(error))
+}
+
+fn has_bad_body(error: &hyper::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput};
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -1,10 +1,16 @@
 //! Removes the framing of HTTP/1.1 responses, wherever the network cut them.
 
+use std::mem::MaybeUninit;
+
+use httparse::ParserConfig;
+
 use crate::load::transport::client::Head;
 
-/// Longest head that is accepted.
-const MAX_HEAD_BYTES: usize = 64 << 10;
-const MAX_HEADERS: usize = 128;
+/// Longest head that is accepted: the bound of the HTTP library, which reads heads on `https` and
+/// for the probe.
+const MAX_HEAD_BYTES: usize = 8_192 + 4_096 * 100;
+/// Most fields of a head that are accepted, here and by the library.
+pub(crate) const MAX_HEADERS: usize = 512;
 
 /// An incremental reader of responses on one connection, one after the other.
 #[derive(Debug, Default)]
@@ -148,12 +154,17 @@ impl ResponseReader {
     ) -> Result<usize, BadHttp> {
         let n_before = self.head.len();
         self.head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES)]);
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(&self.head).map_err(|error| BadHttp(error.to_string()))?;
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = leniency()
+            .parse_response_with_uninit_headers(&mut response, &self.head, &mut headers)
+            .map_err(|error| match error {
+                httparse::Error::TooManyHeaders => BadHttp(too_large()),
+                other => BadHttp(other.to_string()),
+            })?;
         let httparse::Status::Complete(n_head) = parsed else {
             if self.head.len() >= MAX_HEAD_BYTES {
-                return Err(BadHttp(format!("headers exceed {MAX_HEAD_BYTES} bytes")));
+                return Err(BadHttp(too_large()));
             }
             return Ok(bytes.len());
         };
@@ -161,16 +172,13 @@ impl ResponseReader {
         let is_http11 = response.version == Some(1);
         let head = Head {
             status,
-            content_type: header(response.headers, "content-type"),
-            content_encoding: header(response.headers, "content-encoding"),
-            location: raw_header(response.headers, "location"),
+            content_type: first(response.headers, "content-type").to_ascii_lowercase(),
+            content_encoding: first(response.headers, "content-encoding").to_ascii_lowercase(),
+            location: first(response.headers, "location"),
         };
-        let connection = header(response.headers, "connection");
-        self.keep_alive = if is_http11 {
-            !connection.contains("close")
-        } else {
-            connection.contains("keep-alive")
-        };
+        let connection = list(response.headers, "connection");
+        let says = |option| connection.split(',').any(|said| said.trim() == option);
+        self.keep_alive = !says("close") && (is_http11 || says("keep-alive"));
         let state = framing(status, response.headers)?;
         self.head.clear();
         // The real response follows an interim one.
@@ -233,16 +241,41 @@ impl State {
     }
 }
 
-fn header(headers: &[httparse::Header<'_>], name: &str) -> String {
-    raw_header(headers, name).to_ascii_lowercase()
+/// Returns what is said of a head above the bounds.
+pub(crate) fn too_large() -> String {
+    format!("a head of more than {MAX_HEADERS} fields or {MAX_HEAD_BYTES} bytes")
 }
 
-fn raw_header(headers: &[httparse::Header<'_>], name: &str) -> String {
-    headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| String::from_utf8_lossy(header.value).trim().to_owned())
-        .unwrap_or_default()
+/// Returns how heads are read: a field that goes on in the next line, or has a blank before its
+/// colon, says what it says. The library is asked for the same.
+/// Source: RFC 9112, sections 5.1 and 5.2.
+fn leniency() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true);
+    config
+}
+
+/// Returns the values of the fields of a name, each on one line.
+fn values<'h>(
+    headers: &'h [httparse::Header<'_>],
+    name: &'static str,
+) -> impl Iterator<Item = String> + 'h {
+    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named.map(|header| {
+        String::from_utf8_lossy(header.value).replace(['\r', '\n'], " ").trim().to_owned()
+    })
+}
+
+fn first(headers: &[httparse::Header<'_>], name: &'static str) -> String {
+    values(headers, name).next().unwrap_or_default()
+}
+
+/// Returns the fields of a name as the one list that they are, in lower case.
+/// Source: RFC 9110, section 5.3.
+fn list(headers: &[httparse::Header<'_>], name: &'static str) -> String {
+    values(headers, name).collect::<Vec<_>>().join(", ").to_ascii_lowercase()
 }
 
 /// Source: RFC 9112, section 6.3.
@@ -250,18 +283,24 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<State, BadHt
     if status == 204 || status == 304 {
         return Ok(State::Complete);
     }
-    let coding = header(headers, "transfer-encoding");
+    let coding = list(headers, "transfer-encoding");
     if coding.ends_with("chunked") {
         return Ok(CHUNK_START);
     }
     if !coding.is_empty() && coding != "identity" {
         return Err(BadHttp(format!("unknown transfer coding {coding:?}")));
     }
-    let length = header(headers, "content-length");
-    if length.is_empty() {
+    let lengths = list(headers, "content-length");
+    if lengths.is_empty() {
         return Ok(State::UntilClose);
     }
+    // Said several times it counts once.
+    let mut each = lengths.split(',').map(str::trim);
+    let length = each.next().unwrap_or_default();
     match length.parse() {
+        Ok(_) if each.any(|other| other != length) => {
+            Err(BadHttp(format!("content-length {lengths:?} is more than one")))
+        }
         Ok(0) => Ok(State::Complete),
         Ok(n_bytes) => Ok(State::Length(n_bytes)),
         Err(_) => Err(BadHttp(format!("content-length {length:?} is no number"))),
@@ -310,6 +349,26 @@ mod tests {
             "a",
             true,
         );
+        check("HTTP/1.1 200 OK\r\nContent-Length: 1\r\ncontent-length: 1, 1\r\n\r\na", "a", true);
+        let twice = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n";
+        check(&format!("{twice}\r\n1\r\na\r\n0\r\n\r\n"), "a", true);
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "", true);
+    }
+
+    #[test]
+    fn odd_and_long_heads_are_read() {
+        let fields = |n: usize| (0..n).map(|i| format!("x-h{i}: v\r\n")).collect::<String>();
+        for more in [
+            fields(MAX_HEADERS - 1),
+            "x-fold: a\r\n b\r\n".to_owned(),
+            "x-blank : a\r\n".to_owned(),
+            format!("x-long: {}\r\n", "a".repeat(MAX_HEAD_BYTES / 2)),
+        ] {
+            check(&format!("HTTP/1.1 200 OK\r\n{more}Content-Length: 1\r\n\r\na"), "a", true);
+        }
+        let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(MAX_HEADERS + 1));
+        let refused = read(&[head.as_bytes()]).unwrap_err();
+        assert_eq!(refused.to_string(), "a head of more than 512 fields or 417792 bytes");
     }
 
     #[test]
@@ -329,6 +388,19 @@ mod tests {
         check("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", false);
         check("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false);
         check("HTTP/1.1 200 OK\r\n\r\n", false);
+        let end = "Content-Length: 0\r\n\r\n";
+        for (fields, kept) in [
+            ("Connection: keep-alive\r\nConnection: close\r\n", false),
+            ("Connection: Close\r\nConnection: Keep-Alive\r\n", false),
+            ("Connection: keep-alive, close\r\n", false),
+            ("Connection: upgrade\r\nConnection: closely\r\n", true),
+        ] {
+            check(&format!("HTTP/1.1 200 OK\r\n{fields}{end}"), kept);
+        }
+        check(
+            &format!("HTTP/1.0 200 OK\r\nConnection: x\r\nConnection: keep-alive\r\n{end}"),
+            true,
+        );
     }
 
     #[test]
@@ -341,6 +413,7 @@ mod tests {
             format!("{chunked}1\r\nab\r\n"),
             format!("{chunked}ffffffffffffffff\r\n"),
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".to_owned(),
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(),
             format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(20_000)),
         ] {

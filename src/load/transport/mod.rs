@@ -8,7 +8,7 @@ pub mod url;
 pub(crate) mod connection;
 pub(in crate::load) mod epoll;
 pub(in crate::load) mod exchange;
-pub(in crate::load) mod http1_framing;
+pub(crate) mod http1_framing;
 pub(in crate::load) mod hyper;
 pub(in crate::load) mod socket;
 pub(in crate::load) mod stamped;
