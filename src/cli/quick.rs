@@ -408,7 +408,7 @@ fn choose(
         (None, Ok([model])) => Ok(model.clone()),
         (None, Err(came)) => {
             Err(Failure::new(Exit::Unavailable, format!("{came}, which lists no model"))
-                .help("say which one it serves: --model NAME"))
+                .help("say which one it serves: --model NAME; that goes on without a list"))
         }
         (None, Ok(models)) => pick(models, url),
     }

@@ -2,6 +2,8 @@
 
 use strsim::osa_distance;
 
+/// Words that a list names.
+const LIST_MAX: usize = 40;
 /// Words longer than this are not compared: distance costs the product of both lengths.
 const MAX_CHARS: usize = 64;
 
@@ -40,9 +42,16 @@ pub(crate) fn did_you_mean<'a>(
     }
 }
 
-/// Returns words in back quotes, separated by commas.
+/// Returns words in back quotes, separated by commas; of very many the first ones and their number.
 pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    let mut words = words.into_iter();
+    let mut told: Vec<String> =
+        words.by_ref().take(LIST_MAX).map(|word| format!("`{word}`")).collect();
+    let n_more = words.count();
+    if n_more > 0 {
+        told.push(format!("and {n_more} more"));
+    }
+    told.join(", ")
 }
 
 fn fold(word: &str) -> Option<String> {
@@ -53,6 +62,12 @@ fn fold(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_names_no_more_than_a_person_reads() {
+        assert_eq!(list(["a", "b"]), "`a`, `b`");
+        assert!(list(["a"; 400]).ends_with("`a`, and 360 more"));
+    }
 
     #[test]
     fn only_near_words_are_suggested() {

@@ -128,7 +128,8 @@ impl<'a> Server<'a> {
             let advice = "wait until it is ready, or look into its log";
             return Err(said_no("GET", &url, &answer, advice));
         }
-        let models = listed(&answer.body).into_iter().map(|model| model.id).collect::<Vec<_>>();
+        let models = listed(&answer.body).unwrap_or_default();
+        let models = models.into_iter().map(|model| model.id).collect::<Vec<_>>();
         Ok(if answer.is_success() && !models.is_empty() {
             Ok(models)
         } else {

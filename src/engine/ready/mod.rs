@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::clock::monotonic;
-use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::suggest::{list, nearest};
 use crate::engine::http::{Answer, Http, HttpError};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::log::printable;
@@ -27,6 +27,11 @@ use crate::plan::launch::Launch;
 use crate::record::event::{EngineFailure, FailureClass, LoadTimeline, PORT_BOUND};
 use crate::units::Nanos;
 
+/// What is waited for, in words: a list of models, and one behind an answer that is none.
+const MODEL_LIST: &str = "its list of models";
+const UNREAD_LIST: &str = "its list of models (the answer is none)";
+/// How to measure an engine whose list is missing or wrong.
+const NO_LIST: &str = "`models = \"\"` goes on without the list";
 /// Pause between two looks at the port.
 const PORT_PAUSE: Duration = Duration::from_millis(20);
 /// Pause between two calls of an engine that is not ready.
@@ -166,7 +171,7 @@ impl Wait<'_> {
 
     /// Waits until the list of models holds the one that was asked for.
     fn check_model(&mut self, path: &str) -> Result<(), Unready> {
-        self.waiting_for = "its list of models";
+        self.waiting_for = MODEL_LIST;
         let mut n_refused = 0;
         let mut others_since = None;
         loop {
@@ -184,20 +189,25 @@ impl Wait<'_> {
                 Got::Refused => n_refused += 1,
             }
             if n_refused == REFUSALS_MAX {
-                let message = format!("does not list its models: {}", self.last);
+                let message = format!("does not list its models: {}; {NO_LIST}", self.last);
                 return Err(Unready::Failed(FailureClass::Server, message));
             }
             self.pause()?;
         }
     }
 
-    fn holds_asked_model(&mut self, list: &str) -> bool {
-        let models = models::listed(list);
+    fn holds_asked_model(&mut self, body: &str) -> bool {
+        let models = models::listed(body);
+        self.waiting_for = if models.is_some() { MODEL_LIST } else { UNREAD_LIST };
+        let Some(models) = models else {
+            (self.other_models, self.ready.models) = (None, Vec::new());
+            return false;
+        };
         let is_there = models.iter().any(|model| self.is_asked_model(model));
         self.ready.models = models.into_iter().map(|model| model.id).collect();
         self.other_models = (!is_there).then(|| match self.ready.models.as_slice() {
             [] => "no model".to_owned(),
-            ids => format!("`{}`", ids.join("`, `")),
+            ids => list(ids.iter().map(String::as_str)),
         });
         is_there
     }
@@ -349,6 +359,9 @@ impl Wait<'_> {
                 let _ = write!(message, "; did you mean `{near}`?");
             }
             message.push_str("; `model-id` says what requests call it");
+        }
+        if self.other_models.is_some() || [MODEL_LIST, UNREAD_LIST].contains(&self.waiting_for) {
+            let _ = write!(message, "; {NO_LIST}");
         }
         if self.own.is_none() {
             message.push_str("; is `url` right? `ready-timeout` waits longer");

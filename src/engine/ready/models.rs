@@ -24,14 +24,17 @@ impl ListedModel {
 }
 
 /// Returns the models of a list, as `OpenAI` (`data`) and Ollama (`models`) write it, or that is
-/// nothing but a list.
-pub(in crate::engine) fn listed(body: &str) -> Vec<ListedModel> {
-    let Ok(body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
-    let of = |list: Option<&Value>| -> Vec<ListedModel> {
-        list.and_then(Value::as_array).into_iter().flatten().filter_map(model).collect()
-    };
+/// nothing but a list. `None` of a body that is no such list.
+pub(in crate::engine) fn listed(body: &str) -> Option<Vec<ListedModel>> {
+    // A reader may ignore a byte order mark. Source: RFC 8259, section 8.1.
+    let body: Value = serde_json::from_str(body.trim_start_matches('\u{feff}')).ok()?;
     let lists = [body.get("data"), body.get("models"), Some(&body)];
-    lists.into_iter().map(of).find(|found| !found.is_empty()).unwrap_or_default()
+    let lists = lists.into_iter().flatten().filter_map(Value::as_array);
+    let read = lists.map(|list| list.iter().filter_map(model).collect());
+    // An empty list may stand beside the one that counts.
+    let read: Vec<Vec<ListedModel>> = read.collect();
+    let first = read.first().cloned();
+    read.into_iter().find(|found| !found.is_empty()).or(first)
 }
 
 fn model(entry: &Value) -> Option<ListedModel> {
@@ -55,19 +58,24 @@ mod tests {
     #[test]
     fn models_are_read_from_both_kinds_of_lists() {
         let ids = |body: &str| -> Vec<String> {
-            listed(body).into_iter().map(|model| model.id).collect()
+            listed(body).unwrap().into_iter().map(|model| model.id).collect()
         };
         assert_eq!(ids(r#"{"object":"list","data":[{"id":"a"},{"id":"b"}]}"#), ["a", "b"]);
         assert_eq!(ids(r#"{"models":[{"name":"llama3:8b"}]}"#), ["llama3:8b"]);
         assert_eq!(ids(r#"[{"id":"org/a"},{"id":"b"}]"#), ["org/a", "b"]);
         assert_eq!(ids(r#"{"data":["a"]}"#), ["a"]);
-        assert!(ids("<html>").is_empty() && ids(r#"{"data":[{"object":"model"}]}"#).is_empty());
+        assert_eq!(ids("\u{feff}{\"data\":[{\"id\":\"a\"}]}"), ["a"]);
+        assert_eq!(ids(r#"{"data":[],"models":[{"name":"b"}]}"#), ["b"]);
+        assert!(ids(r#"{"data":[{"object":"model"}]}"#).is_empty() && ids("[]").is_empty());
+        for none in ["", "<html>", "{}", r#"{"data":{"models":[{"id":"a"}]}}"#] {
+            assert_eq!(listed(none), None, "{none}");
+        }
     }
 
     #[test]
     fn a_model_goes_by_its_tag_its_root_and_its_aliases() {
         let check = |entry: &str, name: &str, expected: bool| {
-            let models = listed(&format!("{{\"data\":[{entry}]}}"));
+            let models = listed(&format!("{{\"data\":[{entry}]}}")).unwrap();
             assert_eq!(models[0].is_called(name), expected, "{entry} {name}");
         };
         check(r#"{"id":"llama3:latest"}"#, "llama3", true);

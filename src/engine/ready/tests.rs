@@ -166,6 +166,27 @@ fn another_model_is_waited_for_until_the_limit_and_told_with_both_names() {
 }
 
 #[test]
+fn a_list_that_is_none_is_told_with_the_way_out() {
+    let limit = Nanos::from_millis(400);
+    let way_out = "`models = \"\"` goes on without the list";
+    for (body, told) in [
+        ("<html>log in", "(the answer is none)"),
+        ("", "(the answer is none)"),
+        ("{\"data\":{\"models\":[]}}", "(the answer is none)"),
+        ("{\"data\":[]}", "serves no model"),
+    ] {
+        let (_, message, _) = wait(&attached(&server("200 OK", body), None, limit));
+        assert!(message.contains(told) && message.contains(way_out), "{message}");
+    }
+    let missing = server("404 Not Found", "{}");
+    let (_, message, _) = wait(&attached(&missing, None, limit));
+    assert!(message.contains(way_out), "{message}");
+    let other = server("405 Method Not Allowed", "no method");
+    let (_, message, _) = wait(&attached(&other, None, Nanos::from_secs(60)));
+    assert!(message.starts_with("does not list its models") && message.contains(way_out));
+}
+
+#[test]
 fn a_redirect_ends_the_wait_and_is_told_with_its_target() {
     let moved = |request: &str| {
         let path = request.split(' ').nth(1).unwrap();
