@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -228,12 +229,70 @@ fn what_a_server_does_not_take_is_left_out() {
         Some(_) => (422, json!({"detail": "stream_options"}).to_string()),
         None => answers(path, body),
     });
-    finds(&stricter, &[], &["omit = [\"stream_options\"]"], &["api "]);
+    let none_of = &["api ", "answers may be shorter"];
+    finds(&stricter, &[], &["omit = [\"stream_options\"]", "ignore-eos    ="], none_of);
     let newer = server(move |path, body| match body.get("max_tokens") {
         Some(_) => (400, json!({"error": {"message": "use 'max_completion_tokens'"}}).to_string()),
         None => answers(path, body),
     });
     finds(&newer, &[], &["{ max-completion-tokens = true }"], &["omit"]);
+}
+
+#[test]
+fn fields_of_the_sampling_that_a_server_refuses_are_not_sent_to_it() {
+    // With the field's name, as OpenAI's models that think do, and without a word of it.
+    for (fields, names_them) in
+        [(&["top_p"][..], true), (&["top_p"], false), (&["temperature", "top_p"], true)]
+    {
+        let url = server(move |path, body| {
+            let refused = fields.iter().find(|field| body.get(field).is_some());
+            match (path, refused) {
+                ("/v1/models", _) => models(&["m"]),
+                ("/v1/chat/completions", Some(field)) => {
+                    let why = if names_them { *field } else { "a field" };
+                    let message = format!("Unrecognized request argument supplied: {why}");
+                    (400, json!({"error": {"message": message}}).to_string())
+                }
+                ("/v1/chat/completions", None) => {
+                    streamed(true, body["max_tokens"].as_u64().unwrap())
+                }
+                _ => (404, "{}".to_owned()),
+            }
+        });
+        let mut sorted = fields.to_vec();
+        sorted.sort_unstable_by_key(|field| *field != "top_p");
+        let omit = format!("{{ omit = {sorted:?} }}");
+        finds(&url, &[], &[&omit, "ignore-eos    =", "it takes no `top_p`"], &[]);
+    }
+    let home = home();
+    let url = server(|path, body| match (path, body.get("top_p")) {
+        ("/v1/models", _) => models(&["m"]),
+        ("/v1/chat/completions", None) => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        _ => (400, json!({"error": {"message": "no top_p"}}).to_string()),
+    });
+    let args = [&url[..], "--concurrency", "1", "--seconds", "1", "--output", "4"];
+    let output = quick(home.path(), &args);
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{}", told(&output));
+}
+
+#[test]
+fn an_answer_of_not_yet_decides_nothing() {
+    let n_asked = AtomicUsize::new(0);
+    let url = server(move |path, body| match path {
+        "/v1/models" => models(&["m"]),
+        "/v1/chat/completions" if n_asked.fetch_add(1, Ordering::Relaxed) == 0 => {
+            (429, json!({"error": {"message": "rate limited, retry"}}).to_string())
+        }
+        "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
+        "/v1/completions" => streamed(false, body["max_tokens"].as_u64().unwrap()),
+        _ => (404, "{}".to_owned()),
+    });
+    finds(&url, &[], &["answers  chat, streamed"], &["api           ="]);
+    let loading = server(|path, _| match path {
+        "/v1/models" => models(&["m"]),
+        _ => (503, json!({"error": {"message": "Loading model"}}).to_string()),
+    });
+    refuses(&[&loading], 69, &["answered 503", "Loading model", "wait until it is ready"]);
 }
 
 #[test]
@@ -245,7 +304,7 @@ fn the_api_that_answers_is_found_and_no_list_of_models_needs_a_name() {
     finds(
         &completions,
         &["--model", "m"],
-        &["api           = \"completions\"", "models        = \"\""],
+        &["api           = \"completions\"", "models        = \"\"", "answered 404"],
         &[],
     );
     let came = "/v1/models answered 404 {}, which lists no model";

@@ -18,7 +18,7 @@ use crate::cli::{output, presets, scenario_file, side_by_side, typed};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
-use crate::engine::ready::probe::PROBE_TEXT;
+use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
 use crate::plan::cell::Api;
 use crate::plan::render::shell_word;
 use crate::seed::Seed;
@@ -327,7 +327,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     starter.title = format!("{} at {url}", short(&model));
     starter.request.api = (spoken.api == Api::Completions).then_some("completions");
     starter.request.stream = spoken.stream;
-    starter.request.ignore_eos = spoken.takes_ignore_eos && starter.data.is_generated();
+    starter.request.ignore_eos = spoken.takes("ignore_eos") && starter.data.is_generated();
     tell(&told(&url, &model, &spoken, &trial, &starter));
     if let Some(ids) = listed.filter(|_| !is_listed) {
         let names = list(ids.iter().map(String::as_str));
@@ -341,15 +341,22 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         model,
         is_listed,
         api_key_env: args.api_key_env.clone(),
-        refused: if spoken.takes_stream_options || !spoken.stream {
-            Vec::new()
-        } else {
-            vec!["stream_options"]
-        },
+        refused: left_out(&spoken),
         takes_max_tokens: spoken.takes_max_tokens,
         closes,
     };
     Ok(starter)
+}
+
+/// Returns the fields that requests of the scenario would have and the server refuses.
+fn left_out(spoken: &Spoken) -> Vec<&'static str> {
+    let is_sent = |field: &&str| match *field {
+        // The scenario asks for it only where it is taken.
+        "ignore_eos" => false,
+        "stream_options" => spoken.stream,
+        _ => true,
+    };
+    OPTIONAL.into_iter().filter(|field| !spoken.takes(field)).filter(is_sent).collect()
 }
 
 /// Says what was found out of a server.
@@ -379,6 +386,12 @@ fn told(url: &str, model: &str, spoken: &Spoken, trial: &Spoken, starter: &Start
             starter.seconds,
             (whole_s * 10.0).ceil()
         );
+    }
+    if let Some(why) = &spoken.instead {
+        let _ = write!(text, "\nnote     raw prompts, without a chat template: {why}");
+    }
+    for field in left_out(spoken) {
+        let _ = write!(text, "\nnote     it takes no `{field}`: requests go without");
     }
     let asked = starter.request.max_tokens;
     if !starter.request.ignore_eos && starter.data.is_generated() {

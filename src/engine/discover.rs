@@ -13,9 +13,10 @@ use crate::engine::credentials::Access;
 use crate::engine::http::{Answer, Http, HttpError, trust};
 use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::models::listed;
-use crate::engine::ready::probe::{self, ProbeRequest};
+use crate::engine::ready::probe::{self, OPTIONAL, ProbeRequest};
 use crate::engine::tokenize;
 use crate::load::recorder::single_answer::ReadAnswer;
+use crate::load::transport::http1_framing::ResponseReader;
 use crate::load::transport::url::path_and_query;
 use crate::openai::body::{GenerationRequest, StreamOptions};
 use crate::plan::cell::Api;
@@ -29,16 +30,17 @@ const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 /// Characters of an answer that are shown.
 const SHOWN_CHARS: usize = 300;
-/// What ends a chunked body. The head may end in `max=100`, so the line before belongs to it.
-const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
-/// The header that announces the end of a connection.
-const CLOSE: &[u8] = b"connection: close";
 /// Most bytes of an answer that is read for its end alone.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Time in which a server that closes its connections has done so.
 const CLOSING_TAKES: Duration = Duration::from_millis(300);
 /// The field of the limit that some servers take, and name where they refuse the older one.
 const NEWER_LIMIT: &str = "max_completion_tokens";
+/// Time in which a server that says "not yet" is asked again, and the pause between.
+const NOT_YET_LIMIT: Nanos = Nanos::from_secs(5);
+const NOT_YET_PAUSE: Duration = Duration::from_millis(500);
+/// Statuses of an endpoint that is not there: nothing is waited for, as the list of models was.
+const NO_SUCH_API: [u16; 2] = [404, 501];
 /// Bodies by which a request is refused for what it holds, not for where it goes.
 const REFUSES_BODY: [u16; 2] = [400, 422];
 
@@ -71,16 +73,28 @@ pub struct Spoken {
     pub path: &'static str,
     /// Whether it streams.
     pub stream: bool,
-    /// Whether it takes `ignore_eos`.
-    pub takes_ignore_eos: bool,
-    /// Whether it takes `stream_options`.
-    pub takes_stream_options: bool,
+    /// Fields of [`OPTIONAL`] that it does not take.
+    pub refused: Vec<&'static str>,
     /// Whether it takes `max_tokens`; else `max_completion_tokens`.
     pub takes_max_tokens: bool,
     /// Time that the answer took.
     pub took: Nanos,
     /// Output tokens of the answer, where the server counted them.
     pub output_tokens: Option<u32>,
+    /// What came of the API that is asked first, where it is another one.
+    pub instead: Option<String>,
+}
+
+impl Spoken {
+    /// Whether the server takes a field of [`OPTIONAL`].
+    pub fn takes(&self, field: &str) -> bool {
+        !self.refused.contains(&field)
+    }
+
+    fn refuses(&mut self, fields: &[&'static str]) {
+        let more = fields.iter().copied().filter(|field| !self.refused.contains(field));
+        self.refused.extend(more.collect::<Vec<_>>());
+    }
 }
 
 /// What is asked for, to see whether it is answered.
@@ -147,36 +161,68 @@ impl<'a> Server<'a> {
         question: Question<'_>,
         on_wait: &mut dyn FnMut(Nanos),
     ) -> Result<Spoken, NoOffer> {
+        let quirks = &self.launch.quirks;
         let mut tried = Vec::new();
+        let mut refuses_body = false;
+        let begun = monotonic();
         for (api, path) in
             [(Api::Chat, "/v1/chat/completions"), (Api::Completions, "/v1/completions")]
         {
-            let mut takes_max_tokens = true;
-            for form in FORMS {
-                let mut spoken = Spoken {
-                    api,
-                    path,
-                    stream: form.stream,
-                    takes_ignore_eos: form.ignore_eos,
-                    takes_stream_options: form.stream_options,
-                    takes_max_tokens,
-                    took: Nanos::ZERO,
-                    output_tokens: None,
-                };
-                let mut reply = self.ask(&spoken, question, on_wait)?;
-                if matches!(&reply, Reply::RefusesBody(why) if takes_max_tokens && why.contains(NEWER_LIMIT))
-                {
-                    (takes_max_tokens, spoken.takes_max_tokens) = (false, false);
-                    reply = self.ask(&spoken, question, on_wait)?;
-                }
-                match reply {
+            let mut known = Spoken {
+                api,
+                path,
+                stream: true,
+                refused: Vec::new(),
+                takes_max_tokens: !quirks.max_completion_tokens,
+                took: Nanos::ZERO,
+                output_tokens: None,
+                instead: tried.last().cloned(),
+            };
+            let is_omitted = |field: &&str| quirks.omit.iter().any(|name| name == field);
+            known.refuses(&OPTIONAL.into_iter().filter(is_omitted).collect::<Vec<_>>());
+            let mut forms = FORMS.iter();
+            let mut form = forms.next();
+            while let Some((stream, left_out)) = form {
+                let mut spoken = Spoken { stream: *stream, ..known.clone() };
+                spoken.refuses(left_out);
+                match self.ask(&spoken, question, on_wait)? {
                     Reply::Tokens { took, output_tokens } => {
                         return Ok(Spoken { took, output_tokens, ..spoken });
                     }
-                    Reply::RefusesBody(why) => tried.push(why),
+                    Reply::RefusesBody(why)
+                        if known.takes_max_tokens && why.contains(NEWER_LIMIT) =>
+                    {
+                        known.takes_max_tokens = false;
+                    }
+                    Reply::RefusesBody(why) => {
+                        refuses_body = true;
+                        match probe::blamed(&why, |field| spoken.takes(field)) {
+                            Some(field) => known.refuses(&[field]),
+                            None => {
+                                tried.push(why);
+                                form = forms.next();
+                            }
+                        }
+                    }
+                    Reply::NotYet { why, is_fault } => {
+                        let waited = monotonic().saturating_sub(begun);
+                        if waited > NOT_YET_LIMIT && is_fault {
+                            tried.push(why);
+                            form = None;
+                            continue;
+                        }
+                        if waited > NOT_YET_LIMIT {
+                            return Err(NoOffer {
+                                message: format!("waited {waited} for a token: {why}"),
+                                help: "wait until it is ready and free, or look into its log"
+                                    .to_owned(),
+                            });
+                        }
+                        std::thread::sleep(NOT_YET_PAUSE);
+                    }
                     Reply::Other(why) => {
                         tried.push(why);
-                        break;
+                        form = None;
                     }
                 }
             }
@@ -189,9 +235,13 @@ impl<'a> Server<'a> {
                 question.model,
                 tried.join("; ")
             ),
-            help: "is this the URL of an OpenAI-compatible server, and of that model? The part \
-                   before /v1 is given"
-                .to_owned(),
+            help: if refuses_body {
+                "`--set 'engine.server.quirks.omit=[\"FIELD\"]'` leaves a field of the request out"
+            } else {
+                "is this the URL of an OpenAI-compatible server, and of that model? The part \
+                 before /v1 is given"
+            }
+            .to_owned(),
         })
     }
 
@@ -209,11 +259,13 @@ impl<'a> Server<'a> {
             Reply::Tokens { took, output_tokens } => {
                 Ok(Spoken { took, output_tokens, ..spoken.clone() })
             }
-            Reply::RefusesBody(why) | Reply::Other(why) => Err(NoOffer {
-                message: why,
-                help: "a shorter request may do: --input and --output say how long it is"
-                    .to_owned(),
-            }),
+            Reply::RefusesBody(why) | Reply::NotYet { why, .. } | Reply::Other(why) => {
+                Err(NoOffer {
+                    message: why,
+                    help: "a shorter request may do: --input and --output say how long it is"
+                        .to_owned(),
+                })
+            }
         }
     }
 
@@ -222,7 +274,7 @@ impl<'a> Server<'a> {
     /// elsewhere, and where the answer never ends, it is taken for one that does not.
     pub fn closes_unannounced(&self, spoken: &Spoken, question: Question<'_>) -> bool {
         let url = self.http.url(spoken.path);
-        let body = body_of(spoken, question).to_string();
+        let body = self.body_of(spoken, question).to_string();
         self.http.is_direct()
             && spoken.stream
             && closes_after(&url, &self.http.stream_head(), &body).unwrap_or(false)
@@ -246,7 +298,7 @@ impl<'a> Server<'a> {
             on_wait(monotonic().saturating_sub(started));
             Ok::<(), Infallible>(())
         };
-        let body = body_of(spoken, question);
+        let body = self.body_of(spoken, question);
         let posted = probe::post(&self.http, self.launch, &request, &body, ANSWER_LIMIT, &mut look)
             .unwrap_or_else(|never| match never {});
         let url = self.http.url(spoken.path);
@@ -265,11 +317,26 @@ impl<'a> Server<'a> {
         let told = format!("POST {url} answered {status} {}", shortened(&why(&read)));
         let told = told.trim_end().to_owned();
         let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
-        Ok(if refuses_body { Reply::RefusesBody(told) } else { Reply::Other(told) })
+        Ok(match status {
+            _ if refuses_body => Reply::RefusesBody(told),
+            _ if NO_SUCH_API.contains(&status) => Reply::Other(told),
+            _ if meaning(status, &url, spoken.path, None) == Meaning::NotYet => {
+                Reply::NotYet { why: told, is_fault: status == 500 }
+            }
+            _ => Reply::Other(told),
+        })
+    }
+
+    fn body_of(&self, spoken: &Spoken, question: Question<'_>) -> Value {
+        let mut body = body_of(spoken, question);
+        if let Some(fields) = body.as_object_mut() {
+            fields.retain(|name, _| !self.launch.quirks.omit.contains(name));
+        }
+        body
     }
 }
 
-/// Posts a body on a connection of its own, reads the answer to its last chunk, and waits for what
+/// Posts a body on a connection of its own, reads the answer to its end, and waits for what
 /// the server does with the connection.
 fn closes_after(url: &str, head: &str, body: &str) -> io::Result<bool> {
     let url = Url::parse(url).map_err(io::Error::other)?;
@@ -291,32 +358,31 @@ fn closes_after(url: &str, head: &str, body: &str) -> io::Result<bool> {
         )
         .as_bytes(),
     )?;
-    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
-    while !answer.ends_with(LAST_CHUNK) {
+    let (mut answer, mut n_read, mut piece) = (ResponseReader::default(), 0, [0; 4096]);
+    while !answer.is_complete() {
         let n = stream.read(&mut piece)?;
-        if n == 0 || answer.len() > ANSWER_BYTES_MAX {
+        if n == 0 || n_read > ANSWER_BYTES_MAX {
             return Ok(false);
         }
-        answer.extend_from_slice(&piece[..n]);
+        answer.read(&piece[..n], |_| ()).map_err(io::Error::other)?;
+        n_read += n;
     }
-    let announced = answer.windows(CLOSE.len()).any(|part| part.eq_ignore_ascii_case(CLOSE));
     stream.set_read_timeout(Some(CLOSING_TAKES))?;
-    Ok(!announced && matches!(stream.read(&mut piece), Ok(0)))
+    Ok(answer.keeps_alive() && matches!(stream.read(&mut piece), Ok(0)))
 }
 
-/// One form of a request.
-struct Form {
-    stream: bool,
-    ignore_eos: bool,
-    stream_options: bool,
-}
-
-/// What is tried in turn; each next one asks for less.
-const FORMS: [Form; 4] = [
-    Form { stream: true, ignore_eos: true, stream_options: true },
-    Form { stream: true, ignore_eos: false, stream_options: true },
-    Form { stream: true, ignore_eos: false, stream_options: false },
-    Form { stream: false, ignore_eos: false, stream_options: false },
+/// What is tried in turn where a refusal names no field: whether the answer is streamed, and which
+/// fields are left out.
+const FORMS: [(bool, &[&str]); 9] = [
+    (true, &[]),
+    (true, &["ignore_eos"]),
+    (true, &["stream_options"]),
+    (true, &["ignore_eos", "stream_options"]),
+    (true, &["top_p"]),
+    (true, &["temperature"]),
+    (true, &OPTIONAL),
+    (false, &[]),
+    (false, &OPTIONAL),
 ];
 
 enum Reply {
@@ -326,18 +392,28 @@ enum Reply {
     },
     /// The endpoint is there, and another body may do.
     RefusesBody(String),
+    /// The same may do later.
+    NotYet {
+        why: String,
+        /// Whether it says no more than that it failed: that may last, as of a model without a
+        /// chat template.
+        is_fault: bool,
+    },
     Other(String),
 }
 
 fn body_of(spoken: &Spoken, question: Question<'_>) -> Value {
     let options = StreamOptions { include_usage: true, ..StreamOptions::default() };
+    let greedy = probe::greedy(spoken.api, question.model, question.prompt, question.max_tokens);
     let request = GenerationRequest {
         stream: Some(spoken.stream),
-        stream_options: spoken.takes_stream_options.then_some(options),
-        ignore_eos: spoken.takes_ignore_eos.then_some(true),
+        stream_options: (spoken.stream && spoken.takes("stream_options")).then_some(options),
+        ignore_eos: spoken.takes("ignore_eos").then_some(true),
+        top_p: greedy.top_p.filter(|_| spoken.takes("top_p")),
+        temperature: greedy.temperature.filter(|_| spoken.takes("temperature")),
         max_tokens: spoken.takes_max_tokens.then_some(question.max_tokens),
         max_completion_tokens: (!spoken.takes_max_tokens).then_some(question.max_tokens),
-        ..probe::greedy(spoken.api, question.model, question.prompt, question.max_tokens)
+        ..greedy
     };
     serde_json::to_value(request).expect("texts and finite numbers are JSON")
 }
@@ -364,6 +440,7 @@ fn unreachable(error: &HttpError) -> NoOffer {
             "is the server up, and can this machine reach it?"
         }
         HttpError::Unresolved(..) => "check the host's name, or give its address",
+        HttpError::Unreadable(..) => "look at what stands in front of the server: it made the head",
         _ => "is the URL right, `http://` and `https://` included?",
     };
     NoOffer { message: format!("cannot {error}"), help: help.to_owned() }

@@ -242,7 +242,13 @@ impl Wait<'_> {
                         Meaning::Ready | Meaning::Refusal => n_refused += 1,
                     }
                     if n_refused == REFUSALS_MAX {
-                        let message = format!("sends no token: {}", self.last);
+                        let mut message = format!("sends no token: {}", self.last);
+                        if let Some(field) = probe::blamed(&no_token.why, |_| true) {
+                            let _ = write!(
+                                message,
+                                "; `quirks = {{ omit = [\"{field}\"] }}` leaves it out"
+                            );
+                        }
                         return Err(Unready::Failed(FailureClass::Server, message));
                     }
                 }

@@ -18,6 +18,9 @@ use crate::units::Nanos;
 /// The sentence that every engine is asked; its token count tells chat templates apart.
 pub const PROBE_TEXT: &str = "The quick brown fox jumps over the lazy dog.";
 
+/// Fields of a request that a server may refuse and be measured without, the least common first.
+pub const OPTIONAL: [&str; 4] = ["ignore_eos", "stream_options", "top_p", "temperature"];
+
 /// Tokens asked for: more than one, as the first may be half a character and so no text.
 const PROBE_TOKENS: u32 = 4;
 
@@ -89,6 +92,15 @@ pub(in crate::engine) fn post<E>(
     }))
 }
 
+/// Returns the first field of [`OPTIONAL`] that a refusal speaks of, of those that were sent.
+pub(in crate::engine) fn blamed(
+    why: &str,
+    was_sent: impl Fn(&str) -> bool,
+) -> Option<&'static str> {
+    let sent = OPTIONAL.into_iter().filter(|field| was_sent(field));
+    sent.filter_map(|field| Some((why.find(field)?, field))).min().map(|(_, field)| field)
+}
+
 fn judged(read: ReadAnswer, ended: Nanos) -> Result<ProbeAnswer, NoToken> {
     // A model may end at once: its end marker is a token, which the engine counts and nobody sees.
     let is_counted = read.usage.is_some_and(|usage| usage.completion > Some(0));
@@ -119,6 +131,8 @@ pub(in crate::engine) fn greedy(
         model: Some(model.to_owned()),
         max_tokens: Some(max_tokens),
         temperature: Some(0.0),
+        // As a load sends it: who refuses the field is found out here.
+        top_p: Some(1.0),
         ..GenerationRequest::default()
     };
     match api {
@@ -132,7 +146,8 @@ pub(in crate::engine) fn greedy(
 }
 
 fn body(launch: &Launch, request: &ProbeRequest) -> Value {
-    let options = StreamOptions { include_usage: true, ..StreamOptions::default() };
+    let continuous_usage_stats = launch.quirks.continuous_usage;
+    let options = StreamOptions { include_usage: true, continuous_usage_stats };
     let asked = GenerationRequest {
         stream: Some(request.stream),
         stream_options: request.stream.then_some(options),

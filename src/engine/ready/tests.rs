@@ -187,6 +187,18 @@ fn a_list_that_is_none_is_told_with_the_way_out() {
 }
 
 #[test]
+fn a_field_that_is_refused_is_told_with_the_way_out() {
+    let url = answering(|_, request| {
+        let refused = "{\"error\":{\"message\":\"Unrecognized request argument supplied: top_p\"}}";
+        let is_list = request.starts_with("GET");
+        let (status, body) = if is_list { ("200 OK", LIST) } else { ("400 Bad Request", refused) };
+        (status.to_owned(), body.to_owned())
+    });
+    let (_, message, _) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    assert!(message.ends_with("`quirks = { omit = [\"top_p\"] }` leaves it out"), "{message}");
+}
+
+#[test]
 fn a_redirect_ends_the_wait_and_is_told_with_its_target() {
     let moved = |request: &str| {
         let path = request.split(' ').nth(1).unwrap();
