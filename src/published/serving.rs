@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::summary::{CellSummary, NumberState};
 use crate::published::derivation::{Derivation, From};
 use crate::published::offline::{decimals, rate_over, total};
 use crate::published::{Column, Note, PublishedTable};
@@ -40,6 +41,8 @@ pub(crate) struct ServingBlock {
     pub(crate) ttft_ms: [Option<f64>; 3],
     /// The same of the time per output token after the first.
     pub(crate) tpot_ms: [Option<f64>; 3],
+    /// What its mean may be, where that is doubtful.
+    pub(crate) tpot_bound_ms: Option<(f64, f64)>,
 }
 
 impl ServingBlock {
@@ -62,6 +65,10 @@ impl ServingBlock {
             total_throughput: figure(MetricId::TotalThroughputWhole),
             ttft_ms: latency(MetricId::Ttft),
             tpot_ms: latency(MetricId::Tpot),
+            tpot_bound_ms: Quantity::mean(MetricId::Tpot)
+                .read(cell)
+                .filter(|mean| mean.state > Some(NumberState::Ok))
+                .and_then(|mean| mean.bound),
         }
     }
 
@@ -87,9 +94,13 @@ impl ServingBlock {
 
     /// Returns the sentence that the source puts over its block; `None` without a TPOT.
     pub(crate) fn sentence(&self, device: &str) -> Option<String> {
-        let tpot = self.tpot_ms[0]?;
         // Whole milliseconds, as published, where that leaves a digit.
-        let tpot = if tpot < 1.0 { format!("{tpot:.2}") } else { format!("{tpot:.0}") };
+        let told = |ms: f64| if ms < 1.0 { format!("{ms:.2}") } else { format!("{ms:.0}") };
+        let tpot = match (self.tpot_ms[0]?, self.tpot_bound_ms) {
+            (tpot, None) => told(tpot),
+            (_, Some((low, high))) if is_unlimited(high) => format!("{} or more", told(low)),
+            (_, Some((low, high))) => format!("{} to {}", told(low), told(high)),
+        };
         Some(format!("We achieve {tpot} ms of TPOT on {device}."))
     }
 }
@@ -239,6 +250,9 @@ P99 TPOT (ms):                           66.84
         // The sentence above the published block says 43 ms of TPOT on an A10.
         let sentence = block.sentence("an A10").unwrap();
         assert_eq!(sentence, "We achieve 43 ms of TPOT on an A10.");
+        let doubtful = ServingBlock { tpot_bound_ms: Some((42.6, 90.0)), ..block };
+        let sentence = doubtful.sentence("an A10").unwrap();
+        assert_eq!(sentence, "We achieve 43 to 90 ms of TPOT on an A10.");
     }
 
     #[test]

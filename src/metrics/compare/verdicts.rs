@@ -1,5 +1,6 @@
 //! One quantity of two cells: first what was found, then, once all that is judged is known, the verdict.
 
+use crate::metrics::bounds::UNLIMITED;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::matching::Pair;
 use crate::metrics::compare::{Compared, Sample, Scale};
@@ -36,7 +37,14 @@ pub(super) struct Drafted {
 /// What a verdict rests on.
 enum Evidence {
     /// Values by trial.
-    Trials { baseline: LogSample, candidate: LogSample, test: Option<RatioTest> },
+    Trials {
+        baseline: LogSample,
+        candidate: LogSample,
+        test: Option<RatioTest>,
+        /// By which factors the change may be lower, and higher, for all that is known of doubtful
+        /// numbers; absent where neither is.
+        open: Option<(f64, f64)>,
+    },
     /// The rate of an open loop that both kept up with: its schedule sets it, and each trial replays the
     /// same one, so that the spread between trials says nothing of another schedule.
     Offered,
@@ -107,6 +115,8 @@ fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Opti
     else {
         return with_zero(quantity, &values);
     };
+    let (low, high) = (open_factors(&quantity, one), open_factors(&quantity, other));
+    let open = ((low, high) != (NOT_OPEN, NOT_OPEN)).then(|| (high.0 / low.1, high.1 / low.0));
     let sample = |of: &LogSample| Sample {
         value: of.geometric_mean(),
         spread: of.relative_std(),
@@ -121,6 +131,7 @@ fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Opti
             test: RatioTest::of(&baseline, &candidate),
             baseline,
             candidate,
+            open,
         },
     })
 }
@@ -140,6 +151,17 @@ fn with_zero(quantity: Quantity, [one, other]: &[Vec<f64>; 2]) -> Option<Drafted
         extractor: None,
         evidence: Evidence::WithZero { test: DifferenceTest::of(&baseline, &candidate) },
     })
+}
+
+const NOT_OPEN: (f64, f64) = (1.0, 1.0);
+
+/// Returns by which factors a number may be lower, and higher, where its bound makes it doubtful.
+fn open_factors(quantity: &Quantity, cell: &CellSummary) -> (f64, f64) {
+    let found = quantity.read(cell).filter(|it| it.state == Some(NumberState::Doubtful));
+    match found.and_then(|it| it.value.zip(it.bound)) {
+        Some((value, (low, high))) if value > 0.0 => (low / value, high / value),
+        _ => NOT_OPEN,
+    }
 }
 
 fn of_accuracy(
@@ -197,7 +219,14 @@ impl Drafted {
     /// Returns the interval of the change at a level, on the scale of the change.
     fn interval(&self, level: f64) -> Option<Interval> {
         match &self.evidence {
-            Evidence::Trials { test, .. } => test.map(|test| test.interval(level)),
+            Evidence::Trials { test, open, .. } => {
+                let (lower, higher) = open.unwrap_or(NOT_OPEN);
+                // Both ends stay numbers, and so do their inverses.
+                let (low, high) = (f64::MIN_POSITIVE, UNLIMITED);
+                test.map(|test| test.interval(level)).map(|it| {
+                    Interval::new((it.low * lower).max(low), (it.high * higher).min(high))
+                })
+            }
             Evidence::Offered => None,
             Evidence::WithZero { test } => test.map(|test| test.interval(level)),
             Evidence::Shares { baseline, candidate } => {
@@ -231,13 +260,14 @@ impl Drafted {
         let verdict = self.verdict(interval, margin);
         let is_open = verdict == Verdict::Inconclusive;
         let told = match &self.evidence {
-            Evidence::Trials { baseline, candidate, test } => {
+            Evidence::Trials { baseline, candidate, test, open } => {
                 let more = || n_to_decide(baseline, candidate, level, margin, N_MOST);
                 Told {
                     scale: Scale::Ratio,
                     change: candidate.geometric_mean() / baseline.geometric_mean(),
                     p_value: test.map(|test| test.p_value()),
-                    n_to_decide: is_open.then(more).flatten(),
+                    // No number of trials narrows a bound.
+                    n_to_decide: (is_open && open.is_none()).then(more).flatten(),
                     note: self.note_of_trials(test.is_some()),
                 }
             }
@@ -299,6 +329,9 @@ impl Drafted {
     fn note_of_trials(&self, is_tested: bool) -> Note {
         let is_start = self.quantity.id() == MetricId::LoadTime;
         let note = match (is_start, is_tested) {
+            (_, true) if matches!(self.evidence, Evidence::Trials { open: Some(_), .. }) => {
+                "Welch's t on the logarithms of trials, widened by the bounds of doubtful numbers"
+            }
             (true, true) => "Welch's t on the logarithms of starts",
             (false, true) => "Welch's t on the logarithms of trials",
             (true, false) => "one start: nothing is known of the spread between starts",
@@ -325,6 +358,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::compare::is_main;
+    use crate::metrics::summary::{Distribution as DistributionSummary, Percentile};
     use crate::metrics::tests::fixture::{measured_cell, with_figure};
     use crate::seed::Seed;
 
@@ -374,6 +408,41 @@ mod tests {
             rows.iter().map(|row| row.verdict(row.interval(level), margin)).collect()
         });
         pairs.collect()
+    }
+
+    #[test]
+    fn a_doubtful_number_is_better_only_if_all_that_it_may_be_is() {
+        let tpot = Quantity::percentile(MetricId::Tpot, 50.0);
+        let check = |bound: (f64, f64), state, expected| {
+            let mut rng = Seed(3).stream("open");
+            let (one, mut other) = (cell(1.0, 0.001, &mut rng), cell(0.85, 0.001, &mut rng));
+            let found = Percentile {
+                p: 50.0,
+                value: Some(42.5),
+                bound: Some(bound),
+                state: Some(state),
+                ..Percentile::default()
+            };
+            let percentiles = vec![found];
+            let found = DistributionSummary { unit: "ms", percentiles, ..Default::default() };
+            other.distributions.insert(MetricId::Tpot, found);
+            let keys = IndexMap::new();
+            let pair = Pair {
+                keys,
+                baseline: &one,
+                candidate: &other,
+                launches: Default::default(),
+                is_open_loop: false,
+            };
+            let row = drafted(&pair, &|it| *it == tpot, &|_, _| None).remove(0);
+            let found = row.judged(0.99, 0.02);
+            assert_eq!(found.verdict, expected, "{bound:?} {:?}", found.interval);
+            assert_eq!(found.n_to_decide, None);
+        };
+        check((42.0, 43.0), NumberState::Ok, Verdict::Better);
+        check((42.0, 45.0), NumberState::Doubtful, Verdict::Better);
+        check((42.0, 90.0), NumberState::Doubtful, Verdict::Inconclusive);
+        check((42.0, UNLIMITED), NumberState::Doubtful, Verdict::Inconclusive);
     }
 
     fn share(verdicts: &[Vec<Verdict>], wanted: impl Fn(&Vec<Verdict>) -> bool) -> f64 {

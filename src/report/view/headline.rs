@@ -1,11 +1,14 @@
 //! The answer: which alternative is better at equal load and by how much, and what load each bears.
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::sides::usable_sides;
 use crate::metrics::compare::{Comparison, Side};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::{LoadCurve, Saturation, Share, load_curves};
-use crate::metrics::summary::{CellSummary, Figure, PointSummary, SearchSummary, Summary};
+use crate::metrics::summary::{
+    CellSummary, Figure, NumberState, PointSummary, SearchSummary, Summary,
+};
 use crate::plan::Plan;
 use crate::plan::search::{Reason, SearchOver};
 use crate::report::compare::sentence::{self, load_words};
@@ -212,10 +215,19 @@ fn searched(search: &SearchSummary) -> String {
 fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
     let Printed { value, spread } = number::of_figure(quantity, reading);
     let unit = reading.unit;
-    match spread.chars().next() {
+    let told = match spread.chars().next() {
         None => format!("{value} {unit}"),
         Some('±') => format!("{value} {spread} {unit}"),
         Some(_) => format!("{value} {unit} {spread}"),
+    };
+    match reading.bound.filter(|_| reading.state == Some(NumberState::Doubtful)) {
+        Some((low, high)) if is_unlimited(high) => {
+            format!("{told}, and at least {} {unit}", rounded(low))
+        }
+        Some((low, high)) => {
+            format!("{told}, for sure between {} and {} {unit}", rounded(low), rounded(high))
+        }
+        None => told,
     }
 }
 
@@ -224,7 +236,6 @@ mod tests {
     use super::*;
     use crate::metrics::catalogue::MetricKey;
     use crate::metrics::compare::sides::within;
-    use crate::metrics::summary::NumberState;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -278,6 +289,22 @@ mod tests {
         let sentences = of(&sample_run::summary());
         assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
         insta::assert_snapshot!(sentences.join("\n"));
+    }
+
+    #[test]
+    fn a_doubtful_number_is_told_with_its_bound() {
+        let output = Quantity::figure(MetricId::OutputThroughput);
+        let told = |bound, state| {
+            let (bound, state) = (Some(bound), Some(state));
+            let figure =
+                Figure { value: Some(4.882), unit: "ms", n: 9, bound, state, ..Figure::default() };
+            with_unit(&output, &figure)
+        };
+        assert_eq!(told((4.85, 21.15), NumberState::Ok), "4.88 ms");
+        let doubtful = told((4.85, 21.15), NumberState::Doubtful);
+        assert_eq!(doubtful, "4.88 ms, for sure between 4.85 and 21.1 ms");
+        let unlimited = told((4.85, f64::MAX), NumberState::Doubtful);
+        assert_eq!(unlimited, "4.88 ms, and at least 4.85 ms");
     }
 
     #[test]
