@@ -56,7 +56,7 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Resul
     if let Some(undecided) = args.undecided {
         plan.gate.get_or_insert_default().undecided = undecided.into();
     }
-    let Some(name) = &args.baseline else { return with_baseline(plan, args) };
+    let Some(name) = &args.baseline else { return refuse_relative_to_nothing(plan, args) };
     let path = baseline_path(name, &plan.name, own)?;
     let summary = read_summary(&path)?;
     match &mut plan.gate {
@@ -70,7 +70,7 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Resul
 }
 
 /// Refuses a condition of the command line that is relative to nothing.
-fn with_baseline(plan: &Plan, args: &GateArgs) -> Result<(), Failure> {
+fn refuse_relative_to_nothing(plan: &Plan, args: &GateArgs) -> Result<(), Failure> {
     let is_relative =
         |text: &&String| Condition::parse(text).is_ok_and(|found| found.limit.is_relative());
     let has_none = plan.gate.as_ref().is_none_or(|gate| gate.baseline.is_none());
