@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::metrics::summary::Counts;
+use crate::metrics::totals::CONN_REUSE_RACE;
 use crate::plan::Plan;
 
 /// The share of requests that may fail or never come. More of them and what is left is no sample
@@ -16,6 +17,10 @@ pub(crate) enum FailureLimit {
 }
 
 const USUAL_SHARE: f64 = 0.01;
+
+/// What a race for a connection is, which the server says no word of, and the way out of it.
+const RACE: &str = "the server closed a kept connection as the request was sent: \
+                    `quirks = { no-reuse = true }`";
 
 /// Far below one request of any run, far above the rounding of a share written in decimals.
 const ROUNDING: f64 = 1e-9;
@@ -68,6 +73,7 @@ pub(crate) fn told<'a>(
     kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
     let told = kinds.into_iter().map(|(kind, n)| match counts.examples.get(kind) {
         Some(words) => format!("{n} {kind} (\"{words}\")"),
+        None if kind == CONN_REUSE_RACE => format!("{n} {kind} ({RACE})"),
         None => format!("{n} {kind}"),
     });
     told.collect::<Vec<_>>().join(", ")
@@ -114,6 +120,11 @@ mod tests {
             told(counts.failures(), &counts),
             "190 status-503 (\"overloaded\"), 9 empty, 1 deadline"
         );
+        let race = Counts {
+            errors: BTreeMap::from([(CONN_REUSE_RACE.to_owned(), 14)]),
+            ..Counts::default()
+        };
+        assert!(told(race.failures(), &race).contains("`quirks = { no-reuse = true }`"));
         assert_eq!((counts.n_failed(), counts.n_cancelled_as_planned()), (200, 5));
     }
 }

@@ -346,6 +346,9 @@ impl Inwards {
 /// Requests for which this machine had no port or descriptor.
 pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
 
+/// Requests whose kept connection the server closed as they were sent.
+pub(crate) const CONN_REUSE_RACE: &str = "conn-reuse-race";
+
 /// Returns the stable name of a failure's kind.
 pub(crate) fn error_kind(error: &RequestError) -> String {
     match error {
@@ -360,7 +363,7 @@ pub(crate) fn error_kind(error: &RequestError) -> String {
         RequestError::Truncated(_) => "truncated",
         RequestError::Protocol(_) => "protocol",
         RequestError::TooLarge(_) => "too-large",
-        RequestError::ConnReuseRace => "conn-reuse-race",
+        RequestError::ConnReuseRace => CONN_REUSE_RACE,
         RequestError::ClientResources(_) => CLIENT_RESOURCES,
     }
     .to_owned()

@@ -63,6 +63,8 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
         let is_message = message.is_some();
         let words = message.unwrap_or_else(|| whole(fields));
         chunk.aside = Some(Aside { words, is_message });
+    } else if choice.is_none() {
+        chunk.aside = message_of(fields).map(|words| Aside { words, is_message: true });
     }
 }
 
@@ -281,7 +283,10 @@ fn whole_number(value: &Value) -> Option<u32> {
 /// Fields that hold an error, whatever stands beside them.
 const ERRORS: [&str; 3] = ["error", "errors", "exception"];
 /// Fields that hold a message only where it is one of an error.
-const ERROR_MESSAGES: [&str; 4] = ["error_msg", "error_message", "errorMessage", "err_msg"];
+const ERROR_MESSAGES: [&str; 5] =
+    ["error_msg", "error_message", "errorMessage", "err_msg", "status_msg"];
+/// How the name of an object ends that says with a code how a call went: MiniMax's `base_resp`.
+const RESULT: &str = "_resp";
 /// Fields that hold a message, the most telling first.
 const MESSAGES: [&str; 8] =
     ["message", "msg", "error_description", "detail", "reason", "title", "description", "text"];
@@ -327,10 +332,24 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
     if is_told {
         return Some(nested().or_else(message).unwrap_or_else(|| whole(fields)));
     }
-    let has_code = codes().any(|code| code != 0 && !(100..300).contains(&code));
+    let has_code = codes().any(is_bad);
     nested()
+        .or_else(|| fields.iter().find_map(|(name, value)| denied_call(name, value)))
         .or_else(|| ERROR_MESSAGES.iter().find_map(words))
         .or_else(|| message_of(fields).filter(|_| has_code))
+}
+
+fn is_bad(code: i64) -> bool {
+    code != 0 && !(100..300).contains(&code)
+}
+
+/// Returns the words of an object that says that a call failed.
+fn denied_call(name: &str, value: &Value) -> Option<String> {
+    let result = value.as_object().filter(|_| name.ends_with(RESULT))?;
+    let mut codes = CODES.iter().filter_map(|name| field(result, name).and_then(code_of));
+    let words = |name: &&str| field(result, name).and_then(error_words);
+    let told = || ERROR_MESSAGES.iter().find_map(words).or_else(|| message_of(result));
+    codes.any(is_bad).then(|| told().unwrap_or_else(|| whole(result)))
 }
 
 /// Returns the message of an object, under any of its names.

@@ -19,6 +19,8 @@ use crate::record::request::{Oddity, Usage};
 /// # Errors
 /// [`NotAChunk`] for a text that is not a JSON object even when it is mended.
 pub(crate) fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
+    // As before a stream, a byte order mark says nothing. Source: RFC 8259, section 8.1.
+    let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
     let ordinary = std::str::from_utf8(data)
         .ok()
         .and_then(|text| serde_json::from_str::<Wire<'_>>(text).ok())
@@ -133,7 +135,8 @@ struct CompletionDetails {
 impl<'a> Wire<'a> {
     /// Returns the chunk; `None` when it is not an ordinary one.
     fn into_chunk(self) -> Option<Chunk<'a>> {
-        let is_bare = self.choices.as_ref().is_none_or(Vec::is_empty) && self.usage.is_none();
+        // Counts may have the server's words beside them.
+        let is_bare = self.choices.as_ref().is_none_or(Vec::is_empty);
         let is_error = |word: &Text<'_>| word.0.eq_ignore_ascii_case("error");
         let says_error = [&self.object, &self.kind].into_iter().flatten().any(is_error);
         if is_bare || says_error || self.error.is_some_and(|raw| raw.get() != "null") {

@@ -457,6 +457,7 @@ fn an_error_is_heard_in_whatever_form_it_comes() {
         "data: {\"choices\":[],\"code\":500,\"message\":\"it is full\"}\n\n",
         "data: {\"choices\":[{\"delta\":{\"error\":{\"message\":\"it is full\"}}}]}\n\n",
         "data: {\"success\":false,\"message\":\"it is full\"}\n\n",
+        "data: {\"choices\":null,\"base_resp\":{\"status_code\":1008,\"status_msg\":\"it is full\"}}\n\n",
         "{\"error\":{\"message\":\"it is full\"}}",
         "{\n  \"error\": {\n    \"message\": \"it is full\"\n  }\n}\n",
     ] {
@@ -467,6 +468,33 @@ fn an_error_is_heard_in_whatever_form_it_comes() {
         let glued = format!("{token}\n{error}");
         assert_eq!(read(&glued).outcome, full, "without a blank line: {error}");
     }
+}
+
+#[test]
+fn words_beside_no_choice_explain_an_answer_that_does_not_come() {
+    for odd in [
+        "{\"choices\":[],\"message\":\"quota exceeded\"}",
+        "{\"choices\":null,\"detail\":\"quota exceeded\"}",
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0},\"detail\":\"quota exceeded\"}",
+    ] {
+        let Outcome::Error(error) = read(&format!("data: {odd}\n\n")).outcome else {
+            panic!("{odd} is an answer")
+        };
+        assert!(error.words().unwrap().contains("quota exceeded"), "{odd}: {error:?}");
+    }
+    // Of an answer that is whole they are no part, and a call that went well is no error.
+    let well = "data: {\"choices\":[],\"base_resp\":{\"status_code\":0,\"status_msg\":\"\"},\"title\":\"x\"}\n\n";
+    assert_eq!(read(&format!("{well}{GOOD}")).outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_byte_order_mark_before_a_whole_answer_says_nothing() {
+    let (content_type, content_encoding) = ("application/json".to_owned(), String::new());
+    let head = Head { status: 200, content_type, content_encoding, location: String::new() };
+    let body =
+        "\u{feff}{\"choices\":[{\"message\":{\"content\":\"4\"},\"finish_reason\":\"stop\"}]}";
+    let found = read_response(false, None, head, &[body.as_bytes()]);
+    assert_eq!(found.outcome, Outcome::Ok);
 }
 
 #[test]
