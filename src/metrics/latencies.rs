@@ -224,7 +224,7 @@ impl Latencies {
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
                 self.n_tpot_open += 1;
-                let n_tokens = metrics.output.tokens;
+                let n_tokens = metrics.shown;
                 self.n_tpot_fewer += u64::from(n_tokens < Some(metrics.n_token_events));
                 let so_far = || self.by_metric.get(&MetricId::Tpot).cloned().unwrap_or_default();
                 self.tpot_most.get_or_insert_with(so_far);
@@ -254,7 +254,7 @@ impl Latencies {
         // An engine may count an end-of-sequence token that no chunk shows.
         let n_events = metrics.n_token_events;
         self.one_token_per_chunk &=
-            metrics.output.tokens.is_some_and(|n| n == n_events || n == n_events + 1);
+            metrics.shown.is_some_and(|n| n == n_events || n == n_events + 1);
         self.push_gaps(record, metrics);
     }
 

@@ -129,6 +129,9 @@ pub(crate) struct RequestMetrics {
     pub connect: Option<Nanos>,
     /// Generated tokens.
     pub output: Count,
+    /// Those of them that can have come in its events: all but a reasoning that the engine counted
+    /// and did not stream.
+    pub shown: Option<u32>,
     /// Prompt tokens.
     pub prompt: Count,
     /// What bench may have added to them.
@@ -201,12 +204,12 @@ impl RequestMetrics {
         let scheduled = Some(record.scheduled);
         let ttft = since(record.sent, first);
         let generating = since(first, last);
-        let burst = tokens.burst(generating, ttft, output.tokens, slack);
-        let unseen =
-            tokens.tpot_unseen_ns(generating, output.tokens, slack).filter(|_| burst.is_none());
-        let bound = tokens
-            .tpot_bound_ns(generating, output.tokens)
-            .filter(|_| burst.is_none() && unseen.is_none());
+        let reasoning = record.usage.and_then(|usage| usage.reasoning);
+        let shown = tokens.shown(output.tokens, reasoning);
+        let burst = tokens.burst(generating, ttft, shown, slack);
+        let unseen = tokens.tpot_unseen_ns(generating, shown, slack).filter(|_| burst.is_none());
+        let bound =
+            tokens.tpot_bound_ns(generating, shown).filter(|_| burst.is_none() && unseen.is_none());
         Self {
             is_ok: record.outcome == Outcome::Ok,
             first_token_at: first,
@@ -225,6 +228,7 @@ impl RequestMetrics {
             send_lag: record.sent.map(|sent| sent.saturating_sub(record.scheduled)),
             connect: since(scheduled, record.connected),
             output,
+            shown,
             prompt: Count::of(
                 record.usage.and_then(|usage| usage.prompt),
                 record.prompt_tokens_counted,
@@ -317,6 +321,19 @@ impl TokenEvents {
             }
         }
         found
+    }
+
+    /// Returns the tokens that can have come in the events. A reasoning that was counted and of which
+    /// no event came was over when the first token was shown: it took none of the time after it.
+    fn shown(&self, n_output: Option<u32>, reasoning: Option<u32>) -> Option<u32> {
+        let n_output = n_output?;
+        let shown = n_output.saturating_sub(reasoning.unwrap_or(0));
+        let is_in_events = self.in_first.is_some() && is_all(self.in_all, n_output);
+        let is_hidden = self.first_reasoning.is_none()
+            && !is_in_events
+            && shown > 0
+            && (self.n <= shown || is_all(self.n, shown));
+        Some(if is_hidden { shown } else { n_output })
     }
 
     /// Returns the least and the most that the time per output token can be.
@@ -601,6 +618,35 @@ pub(crate) mod tests {
         // One token per chunk leaves nothing open; an end of sequence in no chunk leaves one.
         let found = RequestMetrics::of(&request(0, 0, 0, &[50, 60, 70]));
         assert_eq!(found.tpot_bound_ns, Some((10e6, 10e6)));
+    }
+
+    #[test]
+    fn reasoning_that_was_counted_and_not_streamed_takes_no_time_behind_the_first_token() {
+        let at: Vec<u64> = (0..10).map(|i| 200 + 20 * i).collect();
+        let mut record = request(0, 0, 0, &at);
+        let mut check = |n_output, n_reasoning, tokens: &[u32], expected| {
+            record.usage = Some(Usage { reasoning: n_reasoning, ..usage(9, n_output) });
+            record.events.tokens = tokens.to_vec();
+            assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, Some(expected));
+        };
+        check(510, Some(500), &[], (20e6, 20e6));
+        check(511, Some(500), &[], (18e6, 20e6));
+        // One token is the end of the sequence, or an event holds a part of one.
+        check(509, Some(500), &[], (20e6, 180e6 / 8.0));
+        check(510, Some(500), &[1; 10], (20e6, 20e6));
+        let first_holds_it = [&[501][..], &[1; 9][..]].concat();
+        check(510, Some(500), &first_holds_it, (20e6, 20e6));
+        // It stands in the text, where no event tells it from the answer.
+        check(10, Some(5), &[], (20e6, 20e6));
+        check(510, None, &[], (180e6 / 509.0, 20e6));
+        // Some of it was streamed: nobody knows how much.
+        let mut record = request(0, 0, 0, &[]);
+        let kinds = [(50, EventKind::Reasoning, 0), (90, EventKind::Content, 0)];
+        record = with_events(record, &kinds);
+        record.events.tokens.clear();
+        record.usage = Some(Usage { reasoning: Some(500), ..usage(9, 510) });
+        let found = RequestMetrics::of(&record);
+        assert_eq!((found.shown, found.tpot_ns), (Some(510), Some(40e6 / 509.0)));
     }
 
     #[test]

@@ -266,7 +266,18 @@ fn usage_of(usage: &Value, oddities: &mut Vec<Oddity>) -> Option<Usage> {
     if !is_ordinary {
         oddities.push(Oddity::Usage);
     }
-    Some(found).filter(|usage| *usage != Usage::default())
+    let total = first(&["/total_tokens", "/totalTokens"]);
+    Some(with_reasoning(found, total)).filter(|usage| *usage != Usage::default())
+}
+
+/// Returns counts whose completion holds the reasoning. Some engines (xAI's Grok) count it apart:
+/// a part that is larger than its whole, or a total that adds up with it alone, tells them.
+pub(super) fn with_reasoning(usage: Usage, total: Option<u32>) -> Usage {
+    let Some((completion, reasoning)) = usage.completion.zip(usage.reasoning) else { return usage };
+    let both = completion.saturating_add(reasoning);
+    let adds_up = |prompt: u32| reasoning > 0 && total == prompt.checked_add(both);
+    let is_apart = reasoning > completion || usage.prompt.is_some_and(adds_up);
+    Usage { completion: Some(if is_apart { both } else { completion }), ..usage }
 }
 
 /// Returns a count that is written as a number of any kind, or as text.

@@ -115,6 +115,8 @@ struct UsageWire {
     prompt_tokens: u32,
     completion_tokens: u32,
     #[serde(default)]
+    total_tokens: Option<u32>,
+    #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
@@ -142,11 +144,15 @@ impl<'a> Wire<'a> {
         if is_bare || says_error || self.error.is_some_and(|raw| raw.get() != "null") {
             return None;
         }
-        let usage = self.usage.map(|usage| Usage {
-            prompt: Some(usage.prompt_tokens),
-            completion: Some(usage.completion_tokens),
-            cached: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            reasoning: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+        let usage = self.usage.map(|usage| {
+            let reasoning = usage.completion_tokens_details.and_then(|it| it.reasoning_tokens);
+            let counts = Usage {
+                prompt: Some(usage.prompt_tokens),
+                completion: Some(usage.completion_tokens),
+                cached: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
+                reasoning,
+            };
+            lenient::with_reasoning(counts, usage.total_tokens)
         });
         let mut chunk = Chunk { usage, ..Chunk::default() };
         let mut choices = self.choices.unwrap_or_default();
@@ -308,6 +314,33 @@ mod tests {
         let expected =
             Usage { prompt: Some(9), completion: Some(4), cached: Some(8), reasoning: Some(2) };
         assert_eq!(parse(json.as_bytes()).unwrap().usage, Some(expected));
+    }
+
+    #[test]
+    fn reasoning_that_is_counted_apart_is_a_part_of_the_completion() {
+        let check = |counts: &str, completion: u32| {
+            for odd in ["", ",\"estimated\":1.5"] {
+                let json = format!(r#"{{"choices":[],"usage":{{{counts}{odd}}}}}"#);
+                let usage = parse(json.as_bytes()).unwrap().usage.unwrap();
+                assert_eq!(usage.completion, Some(completion), "{json}");
+            }
+        };
+        let apart = r#""completion_tokens_details":{"reasoning_tokens":50}"#;
+        check(&format!(r#""prompt_tokens":9,"completion_tokens":10,{apart}"#), 60);
+        check(
+            &format!(r#""prompt_tokens":9,"completion_tokens":60,"total_tokens":69,{apart}"#),
+            60,
+        );
+        check(
+            &format!(r#""prompt_tokens":9,"completion_tokens":60,"total_tokens":119,{apart}"#),
+            110,
+        );
+        check(
+            &format!(r#""prompt_tokens":9,"completion_tokens":"10","total_tokens":69,{apart}"#),
+            60,
+        );
+        let none = r#""completion_tokens_details":{"reasoning_tokens":0}"#;
+        check(&format!(r#""prompt_tokens":9,"completion_tokens":10,"total_tokens":19,{none}"#), 10);
     }
 
     #[test]
