@@ -105,7 +105,7 @@ pub(super) fn translated(template: &str) -> String {
                 // Jinja keeps the line end behind this tag, and this Jinja does not.
                 let line_end =
                     if tag.ends_with("-%}") || !raw.starts_with('\n') { "" } else { "\n" };
-                text.push_str(&format!("{tag}{line_end}{raw}"));
+                text.extend([tag, line_end, raw]);
                 rest = after;
                 continue;
             }
@@ -226,18 +226,18 @@ fn with_defaults(tag: &str) -> Option<String> {
     }
     let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
     let is_named = |default: &str| {
-        let words = default.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.into_iter().any(|word| names.contains(&word))
+        let mut words = default.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| names.contains(&word))
     };
     parameters.iter().find(|(_, default)| default.is_some_and(is_named))?;
     let end = &tag[begin + said.len()..];
     let mut text = format!("{}{}){end}", &tag[..=begin + open], names.join(", "));
     let open = if end.starts_with('-') { "{%-" } else { "{%" };
-    for (name, default) in &parameters {
-        let Some(default) = default else { continue };
-        text +=
-            &format!("{open} set {name} = ({default}) if {name} is undefined else {name} {end}");
-    }
+    let sets = parameters.iter().filter_map(|(name, default)| {
+        let default = (*default)?;
+        Some(format!("{open} set {name} = ({default}) if {name} is undefined else {name} {end}"))
+    });
+    text.extend(sets);
     Some(text)
 }
 
@@ -497,6 +497,31 @@ mod tests {
             "a| True False",
         );
         check("{{ {'a': 1}.copy() }} {{ [1].copy() }}", "{'a': 1} [1]");
+        check("{{ n % 2 }}{% if n % 2 == 1 %}odd{% endif %}{# it's #}{{ '%' }}", "1odd%");
+        check("a\r\n{{ x }}\rb", "a\nab\nb");
+        check(
+            "{{ {'a': {'b': 1}} }} {{ [1, 2].index(2) }} {{ {'a': 1}.get('c', 'd') }}",
+            "{'a': {'b': 1}} 1 d",
+        );
+        check(
+            "{{ 'a\\nb'.splitlines() }} {{ '7'.zfill(3) }} {{ 'ab'.center(5) }}|",
+            "['a', 'b'] 007   ab |",
+        );
+        check(
+            "{{ '-'.join(['a', 'b']) }} {{ 'abcb'.find('b') }} {{ 'abcb'.count('b') }}",
+            "a-b 1 2",
+        );
+        check(
+            "{{ 'x.y'.removesuffix('.y') }} {{ '12'.isdigit() }} {{ (true|string) + '!' }}",
+            "x True True!",
+        );
+    }
+
+    #[test]
+    fn defaults_macros_lists_and_raw_texts_are_pythons() {
+        let check = |template: &str, expected: &str| {
+            assert_eq!(render(template).unwrap(), expected, "{template}");
+        };
         check(
             "{{ nope|default(none) is none }} {{ nope|default(none)|tojson }} \
              {{ ''|default(none, true) is none }} {{ nope|default(default_value=none) is none }} \
@@ -536,24 +561,6 @@ mod tests {
             "{{ '%s' % x }}{% generation %}3",
         );
         check("{{ 'a\\\\\nb' }}{{ 'a\\\nb' }}", "a\\\nbab");
-        check("{{ n % 2 }}{% if n % 2 == 1 %}odd{% endif %}{# it's #}{{ '%' }}", "1odd%");
-        check("a\r\n{{ x }}\rb", "a\nab\nb");
-        check(
-            "{{ {'a': {'b': 1}} }} {{ [1, 2].index(2) }} {{ {'a': 1}.get('c', 'd') }}",
-            "{'a': {'b': 1}} 1 d",
-        );
-        check(
-            "{{ 'a\\nb'.splitlines() }} {{ '7'.zfill(3) }} {{ 'ab'.center(5) }}|",
-            "['a', 'b'] 007   ab |",
-        );
-        check(
-            "{{ '-'.join(['a', 'b']) }} {{ 'abcb'.find('b') }} {{ 'abcb'.count('b') }}",
-            "a-b 1 2",
-        );
-        check(
-            "{{ 'x.y'.removesuffix('.y') }} {{ '12'.isdigit() }} {{ (true|string) + '!' }}",
-            "x True True!",
-        );
     }
 
     #[test]

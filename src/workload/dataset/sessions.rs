@@ -107,9 +107,10 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
         let column = trace.timestamp.as_deref().or_else(|| reading.columns.name("timestamp"));
         let is_timed = column.and_then(|column| turn.get(column)).is_some_and(|it| !it.is_null());
         // A delay says more of a turn than its time does.
-        turn_times.push(match is_timed && !has_delay(turn) {
-            true => table::time(reading, trace, &place)?,
-            false => None,
+        turn_times.push(if is_timed && !has_delay(turn) {
+            table::time(reading, trace, &place)?
+        } else {
+            None
         });
         later.push(Later { delay: delay(reading.plan, turn)?, at: None, output_tokens });
     }
