@@ -388,14 +388,14 @@ mod tests {
             let found = of_cell(&evidence, &counts, &distributions, &figures);
             found.into_iter().find(|it| it.code == "no-steady-state").map(|it| it.what)
         };
-        let open = Evidence { n_trials: 3, ..Evidence::default() };
+        let open = Evidence { n_trials: 3, begins_idle: true, ..Evidence::default() };
         assert_eq!(
             told(open.clone(), 80).unwrap(),
             "the window began with an idle engine, and 33.3 % of all answers ended behind it: \
              request throughput may be up to 33.3 % low, output throughput 16.7 %"
         );
         assert_eq!(told(open.clone(), 118), None);
-        assert_eq!(told(Evidence { is_closed: true, ..open.clone() }, 80), None);
+        assert_eq!(told(Evidence { begins_idle: false, ..open.clone() }, 80), None);
         let rising = (0..20).map(|i| 100.0 + 5.0 * f64::from(i)).collect::<Vec<_>>();
         let ttft_trends = Trend::of(&rising).into_iter().collect();
         assert_eq!(told(Evidence { ttft_trends, ..open }, 80), None, "a queue is no ramp");

@@ -11,6 +11,11 @@ use crate::units::Nanos;
 /// ramp and drain are a bias that depends on the engine. Loads that have no steady state
 /// (static batches, everything at once, fewer than two waves) are measured to the last response.
 ///
+/// The warm-up is drained, so that a closed loop sends at once all that it has under way; an open
+/// loop needs about as long for that as it needs to drain at its end. Where requests come at a
+/// steady rate its window begins so much later: else, of two engines that keep up with one rate,
+/// the one with the longer answers would seem to do less.
+///
 /// Of a trial that was interrupted and went on, it is the stretch after the last interruption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
@@ -21,6 +26,8 @@ pub(crate) struct Window {
     since: Vec<Nanos>,
     /// Why the window runs to the last response, if it does.
     pub to_the_end: Option<ToTheEnd>,
+    /// Whether the window of an open loop begins with an idle engine.
+    pub(crate) begins_idle: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,7 @@ impl Window {
             measured_phases: Vec::new(),
             since: Vec::new(),
             to_the_end: None,
+            begins_idle: false,
         };
         for (place, phase) in trial.phases.iter().enumerate() {
             let is_measured = cell.measures(phase.kind, &phase.name);
@@ -64,7 +72,9 @@ impl Window {
             let planned = cell.phases.get(place);
             let end = end(phase, planned);
             window.to_the_end = window.to_the_end.or(to_the_end(phase, planned));
-            window.spans.push(Span { start: phase.started, end });
+            let ramp = ramp(phase, planned);
+            window.begins_idle |= ramp == Some(Nanos::ZERO);
+            window.spans.push(Span { start: phase.started + ramp.unwrap_or_default(), end });
             window.whole.push(Span { start: phase.started, end: phase.drained });
         }
         window
@@ -158,6 +168,22 @@ pub(super) fn end(record: &PhaseRecord, phase: Option<&Phase>) -> Nanos {
     if to_the_end(record, phase).is_some() { record.drained } else { record.stopped }
 }
 
+/// Returns how long an open loop takes until as much is under way as at its end; zero where that
+/// is not known, and `None` for other loads.
+///
+/// A drain of more than half of the time is one of a queue, or of answers about as long as the
+/// whole phase.
+fn ramp(record: &PhaseRecord, phase: Option<&Phase>) -> Option<Nanos> {
+    let arrivals = &phase?.arrivals;
+    if to_the_end(record, phase).is_some() || !arrivals.is_open() {
+        return None;
+    }
+    let drain = record.drained.saturating_sub(record.stopped);
+    let is_known = arrivals.level().is_some()
+        && drain + drain <= record.stopped.saturating_sub(record.started);
+    Some(if is_known { drain } else { Nanos::ZERO })
+}
+
 fn duration(spans: &[Span]) -> Nanos {
     spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()
 }
@@ -209,6 +235,23 @@ mod tests {
         assert!(!window.measures_phase(2));
     }
 
+    /// The phase lasts 100 ms, and its last answer ends 50 ms later.
+    #[test]
+    fn the_window_of_an_open_loop_begins_when_as_much_is_under_way_as_at_its_end() {
+        let check = |arrivals, expected: (Nanos, bool)| {
+            let window = window(arrivals, 100);
+            assert_eq!((window.duration(), window.begins_idle), expected);
+        };
+        check(ArrivalsPlan::Constant { rate_per_s: 1_000.0 }, (ms(50), false));
+        check(ArrivalsPlan::Poisson { rate_per_s: 1_000.0 }, (ms(50), false));
+        check(ArrivalsPlan::Trace { speedup: 1.0 }, (ms(100), true));
+        check(ArrivalsPlan::Closed { concurrency: 4 }, (ms(100), false));
+        let mut queue = trial(&[phase_record(PhaseKind::Measure, 100, 200, 251)]);
+        queue.phases[0].n_scheduled = 100;
+        let window = Window::of(&queue, &cell(ArrivalsPlan::Poisson { rate_per_s: 1_000.0 }));
+        assert_eq!((window.duration(), window.begins_idle), (ms(100), true));
+    }
+
     #[test]
     fn a_job_without_a_steady_state_is_measured_to_its_end() {
         let check = |arrivals, n_scheduled, expected| {
@@ -222,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_window_is_cut_into_equal_slices() {
-        let window = window(ArrivalsPlan::Poisson { rate_per_s: 10.0 }, 100);
+        let window = window(ArrivalsPlan::Closed { concurrency: 4 }, 100);
         let slice = |millis| window.slice(ms(millis), 10);
         assert_eq!((slice(100), slice(109), slice(110)), (Some(0), Some(0), Some(1)));
         assert_eq!((slice(200), slice(201), slice(99)), (Some(9), None, None));

@@ -286,6 +286,18 @@ pub enum ArrivalsPlan {
 }
 
 impl ArrivalsPlan {
+    /// Whether requests are sent at instants of their own, whatever was answered.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Closed { .. } | Self::Batch { .. } | Self::AllAtOnce => false,
+            Self::Constant { .. }
+            | Self::Poisson { .. }
+            | Self::Gamma { .. }
+            | Self::Ramp { .. }
+            | Self::Trace { .. } => true,
+        }
+    }
+
     /// Returns the load as one number, where it is one: streams, requests at once, or requests per
     /// second.
     pub(crate) fn level(&self) -> Option<f64> {

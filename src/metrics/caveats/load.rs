@@ -121,15 +121,13 @@ pub(super) fn no_steady_state(case: &Case<'_>) -> Option<Caveat> {
     ))
 }
 
-/// An open loop begins with an idle engine and ends with requests under way: what came behind its
-/// window is about what a steady state would have had at its beginning. Of two engines that keep
-/// up with one rate, the one with the longer answers would seem to do less.
+/// An open loop that begins with an idle engine ends with requests under way: what came behind its
+/// window is about what a steady state would have had at its beginning.
 fn began_idle(case: &Case<'_>) -> Option<Caveat> {
     let evidence = case.evidence;
-    let is_other = evidence.is_closed || evidence.stayed.0 > 0;
     // A queue that grows is what the engine cannot do, and no ramp.
     let has_queue = evidence.over_saturation.is_some() || !evidence.ttft_trends.is_empty();
-    if is_other || has_queue {
+    if !evidence.begins_idle || evidence.stayed.0 > 0 || has_queue {
         return None;
     }
     let missing = |metric: MetricId, all: f64| {
