@@ -254,6 +254,11 @@ fn analyse_cell(
         accumulator.begin_trial(&trial.record);
         accumulator.beside(engine_times.beside(&cell.launch, &trial.record, plan));
         series.begin_trial(&window);
+        for sample in trial.telemetry()? {
+            let sample = sample?;
+            series.telemetry(&sample);
+            accumulator.telemetry(&sample);
+        }
         for exchange in exchanges(trial)? {
             let (request, output) = exchange?;
             accumulator.request(&request);
@@ -264,11 +269,6 @@ fn analyse_cell(
             if let Some(grading) = grading.as_mut().filter(|_| is_measured) {
                 grading.push(&Answer::of(&request, &output));
             }
-        }
-        for sample in trial.telemetry()? {
-            let sample = sample?;
-            series.telemetry(&sample);
-            accumulator.telemetry(&sample);
         }
         accumulator.end_trial();
     }

@@ -11,6 +11,7 @@ use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::{DeviceLog, Devices};
 use crate::metrics::engine_counters::EngineLog;
 use crate::metrics::engine_figures::{self, EngineTotals};
+use crate::metrics::engine_tokens::ArrivedTokens;
 use crate::metrics::evidence::Evidence;
 use crate::metrics::failures::FailureLimit;
 use crate::metrics::figures::{self, Figures};
@@ -39,8 +40,8 @@ use crate::units::Nanos;
 /// Takes the records of one cell in and gives its summary.
 ///
 /// Order: for each complete trial [`begin_trial`](Self::begin_trial) with the record that ends
-/// it on disk (it holds the window), then its requests and telemetry in any order, then
-/// [`end_trial`](Self::end_trial). Everything else at any time before
+/// it on disk (it holds the window), then its telemetry, then its requests (the engine's samples
+/// say which of their tokens its counter holds), then [`end_trial`](Self::end_trial). Everything else at any time before
 /// [`finish`](Self::finish). A trial without a `TrialRecord` was interrupted and is left out.
 #[derive(Debug)]
 pub(crate) struct CellAccumulator<'a> {
@@ -87,6 +88,8 @@ struct OpenTrial {
     latencies: Option<Latencies>,
     devices: DeviceLog,
     engine: EngineLog,
+    /// Absent until the first request.
+    arrived: Option<ArrivedTokens>,
     processors: ProcessorLog,
 }
 
@@ -136,16 +139,21 @@ impl<'a> CellAccumulator<'a> {
             wait,
             devices: DeviceLog::default(),
             engine: EngineLog::default(),
+            arrived: None,
             processors: ProcessorLog::default(),
         });
     }
 
-    /// Takes a request of the open trial in; those of warm-up phases are left out.
+    /// Takes a request of the open trial in. Those of warm-up phases are left out, but for what the
+    /// engine's counter holds.
     pub(crate) fn request(&mut self, record: &RequestRecord) {
-        let Some(open) = self.open.as_mut().filter(|open| open.window.measures_phase(record.phase))
-        else {
+        let Some(open) = self.open.as_mut() else { return };
+        open.arrived
+            .get_or_insert_with(|| ArrivedTokens::between(&open.engine, &open.window))
+            .push(record);
+        if !open.window.measures_phase(record.phase) {
             return;
-        };
+        }
         if let Some((window, totals)) =
             open.earlier.as_mut().filter(|_| open.window.is_earlier(record))
         {
@@ -191,6 +199,9 @@ impl<'a> CellAccumulator<'a> {
         }
         self.devices.push(devices);
         self.engine.push(&open.engine, &open.window);
+        self.evidence.engine_tokens(
+            open.arrived.and_then(|arrived| arrived.beside(&open.engine, &open.window)),
+        );
         self.evidence.end_trial(&open.totals, &open.processors);
         self.trials.push(open.totals);
         self.earlier.push(earlier);
@@ -255,7 +266,6 @@ impl<'a> CellAccumulator<'a> {
         let (mut distributions, open_tpot) = self.latencies.distributions(&counts);
         self.evidence.n_tpot_unseen = open_tpot.n_unseen;
         let n_trials = self.trials.len() as u32;
-        self.evidence.engine_excess = self.engine.excess(&self.trials);
         let mut evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let limits = &self.plan.validity;
         bounds::judge(limits, &mut figures.by_key, &mut distributions);

@@ -133,6 +133,7 @@ fn share(part: u64, of: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::distribution::Samples;
+    use crate::metrics::engine_tokens::tests::counts as engine_counts;
     use crate::metrics::evidence::{AtLeast, Counts2, Lags, ProbeLoss};
     use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
@@ -227,7 +228,7 @@ mod tests {
             memory_left_bytes: 3 << 30,
             n_gave_up: 1,
             repeats: (200, 6),
-            engine_excess: 0.1,
+            engine_tokens: Some(engine_counts(120.0, 100.0)),
             beside: (["sglang".to_owned(), "vllm fp8".to_owned()].into(), 1),
             n_busy: 1,
             unanswered: (3, 100),
@@ -277,7 +278,6 @@ mod tests {
         };
         let mut figures = Figures::default();
         figures.set(MetricId::PrefixCacheHitRate, 66.7, 100, "");
-        figures.set(MetricId::EngineOutputThroughput, 120.0, 100, "");
         figures.set(MetricId::EngineLogThroughput, 80.0, 100, "");
         figures.set(MetricId::OutputThroughput, 100.0, 100, "");
         let distributions = BTreeMap::from([(MetricId::Ttft, few)]);

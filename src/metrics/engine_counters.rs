@@ -34,24 +34,31 @@ impl EngineLog {
         }
     }
 
-    /// Returns how much a counter grew over the window.
-    ///
-    /// Between the last sample at or before each stretch (else the first one) and the first at
-    /// or after it (else the last one). `None` without two samples, or when the counter fell:
-    /// then the engine began anew.
+    /// Returns how much a counter grew over the window, between the samples of [`Self::edges`].
+    /// `None` without these, or when the counter fell: then the engine began anew.
     pub(crate) fn growth(&self, gauge: Gauge, window: &Window) -> Option<Growth> {
-        let series: Vec<(Nanos, f64)> = self.series(gauge).collect();
         let mut sum = Growth::default();
-        for (start, end) in window.spans() {
-            let before = series.iter().rev().find(|(at, _)| *at <= start).or(series.first())?;
-            let after = series.iter().find(|(at, _)| *at >= end).or(series.last())?;
-            if after.0 <= before.0 || after.1 < before.1 {
+        for [before, after] in self.edges(gauge, window)? {
+            if after.1 < before.1 {
                 return None;
             }
             sum.amount += after.1 - before.1;
             sum.secs += (after.0 - before.0).as_secs_f64();
         }
         (sum.secs > 0.0).then_some(sum)
+    }
+
+    /// Returns the samples of a counter next to the edges of each stretch of the window: the last
+    /// one at or before it (else the first one), and the first at or after it (else the last one).
+    /// `None` where these are not two.
+    pub(crate) fn edges(&self, gauge: Gauge, window: &Window) -> Option<Vec<[(Nanos, f64); 2]>> {
+        let series: Vec<(Nanos, f64)> = self.series(gauge).collect();
+        let edges = window.spans().map(|(start, end)| {
+            let before = series.iter().rev().find(|(at, _)| *at <= start).or(series.first())?;
+            let after = series.iter().find(|(at, _)| *at >= end).or(series.last())?;
+            (after.0 > before.0).then_some([*before, *after])
+        });
+        edges.collect()
     }
 
     /// Returns the sum of a rate over the window and the seconds that it covers.

@@ -46,14 +46,6 @@ impl Ratio {
 }
 
 impl EngineTotals {
-    /// Returns by how much the samples of the output counter reach beyond the windows, as a share
-    /// of these: so much may the engine's rate differ from ours without a contradiction.
-    pub(crate) fn excess(&self, trials: &[Totals]) -> f64 {
-        let window: f64 = trials.iter().map(|trial| trial.window_secs).sum();
-        let excess = self.output.map_or(0.0, |output| output.secs - window);
-        if window > 0.0 { (excess / window).abs() } else { 0.0 }
-    }
-
     /// Takes one trial in.
     pub(crate) fn push(&mut self, log: &EngineLog, window: &Window) {
         let growth = |gauge| log.growth(gauge, window);

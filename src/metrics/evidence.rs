@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::Devices;
+use crate::metrics::engine_tokens::TokenCounts;
 use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
@@ -178,8 +179,8 @@ pub(crate) struct Evidence {
     pub n_gave_up: u64,
     /// Repeated questions, and those whose answer changed.
     pub repeats: (u64, u64),
-    /// Share of the window by which the samples of the engine's counter reach beyond it.
-    pub engine_excess: f64,
+    /// The engine's count of output tokens, and that of what arrived in the same time.
+    pub(crate) engine_tokens: Option<TokenCounts>,
     /// Items that were due and have no answer, of how many.
     pub unanswered: (u64, u64),
     /// What the grades say of the grader.
@@ -385,6 +386,13 @@ impl Evidence {
         self.n_judged_windows += u32::from(output.is_some() || ttft.is_some());
         self.output_trends.extend(output.filter(Trend::is_trending));
         self.ttft_trends.extend(ttft.filter(Trend::is_trending));
+    }
+
+    /// Takes the engine's count of tokens in, and that of what arrived.
+    pub(crate) fn engine_tokens(&mut self, counts: Option<TokenCounts>) {
+        if let Some(counts) = counts {
+            self.engine_tokens.get_or_insert_default().add(&counts);
+        }
     }
 
     pub(crate) fn devices(&mut self, devices: &Devices) {

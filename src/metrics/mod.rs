@@ -21,6 +21,7 @@ pub(crate) mod distribution;
 pub(crate) mod energy;
 pub(crate) mod engine_counters;
 mod engine_figures;
+mod engine_tokens;
 pub(crate) mod evidence;
 pub(crate) mod failures;
 pub(crate) mod few_samples;

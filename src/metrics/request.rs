@@ -445,6 +445,26 @@ pub(crate) fn token_events(record: &RequestRecord) -> impl Iterator<Item = Token
     })
 }
 
+/// Returns the events that carried generated tokens, each with its part of so many tokens.
+///
+/// Events' own counts give the proportions, the request's count the sum: they may differ by an
+/// end-of-sequence token. Where tokens per event are not known, all events have the same part.
+pub(crate) fn token_arrivals(
+    record: &RequestRecord,
+    n_tokens: u32,
+) -> impl Iterator<Item = (TokenEvent, f64)> {
+    let (n_events, known) = token_events(record).fold((0_u64, 0_u64), |(n, known), event| {
+        (n + 1, known + u64::from(event.tokens.unwrap_or(0)))
+    });
+    token_events(record).map(move |event| {
+        let share = match event.tokens {
+            Some(tokens) if known > 0 => f64::from(tokens) / known as f64,
+            _ => 1.0 / n_events as f64,
+        };
+        (event, share * f64::from(n_tokens))
+    })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::client_lag::OwnLag;
 use crate::metrics::goodput::is_good;
-use crate::metrics::request::{CountSource, RequestMetrics, token_events};
+use crate::metrics::request::{CountSource, RequestMetrics, token_arrivals, token_events};
 use crate::metrics::window::Window;
 use crate::plan::cell::Slo;
 use crate::record::request::{CancelCause, Outcome, RequestError, RequestRecord};
@@ -248,9 +248,6 @@ impl Totals {
     }
 
     /// Attributes output tokens to the instants at which they arrived.
-    ///
-    /// Where tokens per event are not known, the request's tokens are spread evenly over its
-    /// events.
     fn add_output(
         &mut self,
         window: &Window,
@@ -265,20 +262,11 @@ impl Totals {
             return;
         };
         self.output_tokens += u64::from(n_tokens);
-        // Events' own counts give the proportions, the request's count the sum: they may differ
-        // by an end-of-sequence token.
-        let known: u64 = token_events(record).filter_map(|event| event.tokens).map(u64::from).sum();
-        let n_events = f64::from(metrics.n_token_events.max(1));
-        for event in token_events(record) {
+        for (event, tokens) in token_arrivals(record, n_tokens) {
             let arrived = Inwards::of(window, Some(event.at), own.late + event.slack);
             if !arrived.perhaps && !arrived.as_stamped {
                 continue;
             }
-            let share = match event.tokens {
-                Some(tokens) if known > 0 => f64::from(tokens) / known as f64,
-                _ => 1.0 / n_events,
-            };
-            let tokens = share * f64::from(n_tokens);
             let counted = |counts: bool| if counts { tokens } else { 0.0 };
             self.inside.output_tokens += counted(arrived.as_stamped);
             self.surely.output_tokens += counted(arrived.surely);

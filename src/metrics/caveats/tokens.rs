@@ -13,8 +13,7 @@ const TPOT_OPEN_MS: f64 = 0.1;
 const TPOT_OPEN_SHARE: f64 = 0.01;
 /// Prefix cache hits, per cent, that a cold workload does not have.
 const PREFIX_HITS_PCT: f64 = 1.0;
-/// Difference of the engine's own rate from ours that deserves a look, beyond what the distance
-/// of its samples from the window's edges explains.
+/// Difference of the engine's own count from what arrived in the same time that deserves a look.
 const ENGINE_DIFFERS: f64 = 0.05;
 /// The same for the rates in its log, which cover some seconds each and are read once a second.
 const LOG_DIFFERS: f64 = 0.15;
@@ -168,41 +167,23 @@ pub(super) fn prompts_repeat(case: &Case<'_>) -> Option<Caveat> {
 }
 
 pub(super) fn engine_differs(case: &Case<'_>) -> Option<Caveat> {
-    let slack = ENGINE_DIFFERS + case.evidence.engine_excess;
-    rate_differs(
-        case,
-        MetricId::EngineOutputThroughput,
-        slack,
-        "engine-differs",
-        "the engine's counter",
-    )
+    let counts = case.evidence.engine_tokens?;
+    let (theirs, ours) = counts.rates();
+    let off = counts.divergence();
+    (off.abs() > ENGINE_DIFFERS && ours > 0.0)
+        .then(|| rate_differs("engine-differs", "the engine's counter", theirs, ours))
 }
 
 pub(super) fn engine_log_differs(case: &Case<'_>) -> Option<Caveat> {
-    let slack = LOG_DIFFERS;
-    rate_differs(
-        case,
-        MetricId::EngineLogThroughput,
-        slack,
-        "engine-log-differs",
-        "the engine's log",
-    )
+    let theirs = case.figures.value(MetricId::EngineLogThroughput)?;
+    let ours = case.figures.value(MetricId::OutputThroughput).filter(|&ours| ours > 0.0)?;
+    ((theirs / ours - 1.0).abs() > LOG_DIFFERS)
+        .then(|| rate_differs("engine-log-differs", "the engine's log", theirs, ours))
 }
 
-fn rate_differs(
-    case: &Case<'_>,
-    metric: MetricId,
-    slack: f64,
-    code: &'static str,
-    who: &str,
-) -> Option<Caveat> {
-    let theirs = case.figures.value(metric)?;
-    let ours = case.figures.value(MetricId::OutputThroughput).filter(|&ours| ours > 0.0)?;
-    let off = theirs / ours - 1.0;
-    (off.abs() > slack).then(|| {
-        let pct = off * 100.0;
-        let what = format!("{who} says {theirs:.1} tok/s where {ours:.1} arrived ({pct:+.0} %)");
-        let advice = "Tokens are lost, hidden or counted otherwise between the engine and here.";
-        caveat(code, what, advice, &[MetricId::OutputThroughput])
-    })
+fn rate_differs(code: &'static str, who: &str, theirs: f64, ours: f64) -> Caveat {
+    let pct = (theirs / ours - 1.0) * 100.0;
+    let what = format!("{who} says {theirs:.1} tok/s where {ours:.1} arrived ({pct:+.0} %)");
+    let advice = "Tokens are lost, hidden or counted otherwise between the engine and here.";
+    caveat(code, what, advice, &[MetricId::OutputThroughput])
 }
