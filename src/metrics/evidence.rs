@@ -359,7 +359,7 @@ impl Evidence {
         self.n_bursts += u64::from(metrics.burst.is_some());
         self.first_burst = self.first_burst.or(metrics.burst);
         self.n_prompt_unknown += u64::from(metrics.prompt.tokens.is_none());
-        match metrics.output.tokens {
+        match metrics.shown {
             None => self.n_unknown += 1,
             Some(tokens) => {
                 self.n_counted_tokens += u64::from(tokens);
