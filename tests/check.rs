@@ -259,3 +259,13 @@ fn overrides_that_would_change_nothing_are_refused() {
     check(&[], &[("BENCH_PHASE_LOAD_RATE", "3")], "BENCH_PHASE__LOAD__RATE");
     check(&[], &[("BENCH_REQUEST_MAX_TOKENS", "3")], "BENCH_REQUEST__MAX_TOKENS");
 }
+
+#[test]
+fn colours_are_there_when_they_are_asked_for_and_not_otherwise() {
+    let dir = home(&GOOD.replace("requests = 2", "request = 2"));
+    for (choice, is_coloured) in [("always", true), ("never", false), ("auto", false)] {
+        let output = bench(dir.path(), &["check", "s.toml", "--color", choice], &[]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text.contains('\u{1b}'), is_coloured, "{choice}: {text}");
+    }
+}

@@ -94,6 +94,7 @@ pub fn main() -> ExitCode {
     }));
     let cli = Cli::parse();
     let colour = cli.color;
+    output::choose(colour);
     output::hide(&Redactor::new(output::usual_secrets()));
     let run = std::panic::catch_unwind(|| dispatch(cli));
     let exit = match run {

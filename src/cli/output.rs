@@ -55,6 +55,15 @@ pub(crate) fn message(text: &str) {
     drop(writeln!(anstream::stderr().lock(), "{}", shown(text)));
 }
 
+/// Lets colours through, or not, whatever the streams are; without a choice a stream decides.
+pub(crate) fn choose(choice: Colour) {
+    match choice {
+        Colour::Always => anstream::ColorChoice::Always.write_global(),
+        Colour::Never => anstream::ColorChoice::Never.write_global(),
+        Colour::Auto => {}
+    }
+}
+
 /// Whether output to this stream is coloured.
 pub(crate) fn is_coloured(choice: Colour, stream: &impl IsTerminal) -> bool {
     match choice {

@@ -1,5 +1,6 @@
 //! Writes the files of a report and makes its faces.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -33,6 +34,15 @@ impl OwnTemplate {
     pub(crate) fn render(&self, view: &ReportView) -> Result<String, Failure> {
         Ok(template::render_text(&self.file, &self.text, view)?)
     }
+}
+
+/// Whether the files of a report can be written: a colleague's run, or one on a read-only mount, can
+/// be read all the same.
+pub(crate) fn can_write(dir: &Path) -> bool {
+    let is_refused = |error: std::io::Error| {
+        matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    };
+    !tempfile::tempfile_in(dir).is_err_and(is_refused)
 }
 
 /// Writes `summary.json`, `summary.csv`, `requests.csv`, `report.md` and `report.html`.
@@ -87,4 +97,18 @@ pub(crate) fn markdown(dir: &Path, view: &ReportView) -> Result<String, Failure>
         return OwnTemplate::read(&own)?.render(view);
     }
     Ok(markdown::render(view)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_may_write_into_is_told_from_what_can_be_written() {
+        let dir = tempfile::TempDir::new().unwrap();
+        assert!(can_write(dir.path()));
+        // Not even root makes a file there.
+        assert!(!can_write(Path::new("/sys")));
+        assert!(can_write(&dir.path().join("gone")), "that it is not there is another trouble");
+    }
 }

@@ -6,11 +6,13 @@ use crate::scenario::toml_tree::Data;
 /// Words of other tools, in kebab case, and our keys for the same thing.
 const SYNONYMS: &[(&str, &str)] = &[
     ("api-base", "url"),
+    ("api-key", "api-key-env"),
     ("base-url", "url"),
     ("burstiness", "arrival"),
     ("clients", "concurrency"),
     ("dtype", "precision"),
     ("endpoint", "path"),
+    ("gpu-memory-utilization", "memory-fraction"),
     ("host", "url"),
     ("input-len", "input-tokens"),
     ("max-concurrency", "concurrency"),
@@ -20,6 +22,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("max-num-seqs", "max-sequences"),
     ("max-output-tokens", "max-tokens"),
     ("max-seconds", "duration"),
+    ("mem-fraction-static", "memory-fraction"),
+    ("n-gpu-layers", "gpu-layers"),
     ("num-prompts", "requests"),
     ("num-requests", "requests"),
     ("output-len", "output-tokens"),
@@ -44,8 +48,19 @@ pub(crate) fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .or_else(|| nearest(word, known.iter().copied()))
 }
 
-/// Returns what to write instead of a key of an earlier version.
+/// Parameters of sampling that bench sends as they are written, and has no key for: the nearest key
+/// would be another parameter.
+const SENT_AS_WRITTEN: [&str; 5] =
+    ["frequency_penalty", "min_p", "presence_penalty", "repetition_penalty", "top_k"];
+
+/// Returns what to write instead of a key of an earlier version, or one that is none of bench's.
 pub(crate) fn replaced(key: &str, value: &Data) -> Option<String> {
+    let folded = key.replace('-', "_");
+    if SENT_AS_WRITTEN.contains(&folded.as_str()) {
+        return Some(format!(
+            "it is sent as it stands in `[request] extra-body = {{ {folded} = … }}`"
+        ));
+    }
     if key == "skip-bad-rows" {
         let word = if matches!(value, Data::Bool(true)) { "skip" } else { "stop" };
         return Some(format!("write `bad-rows = \"{word}\"`"));
@@ -69,6 +84,8 @@ mod tests {
         };
         check(Data::Bool(true), "write `bad-rows = \"skip\"`");
         check(Data::Bool(false), "write `bad-rows = \"stop\"`");
+        let sampling = replaced("top_k", &Data::Integer(3)).unwrap();
+        assert!(sampling.ends_with("`[request] extra-body = { top_k = … }`"), "{sampling}");
     }
 
     #[test]

@@ -18,8 +18,9 @@ use crate::stats::welch::{DifferenceTest, LogSample, PlainSample, RatioTest, n_t
 pub(crate) const OFFERED: &str =
     "an open loop offers it: both kept up, and the rate is that of the schedule";
 
-/// Share of the rate that was sent from which on an engine keeps up with it.
-const KEEPS_UP: f64 = 0.8;
+/// Share of the rate that was sent from which on an engine keeps up with it. Below 1 it leaves room
+/// for what is by chance under way at the window's edges: 6 % of 100 requests with 20 in flight.
+const KEEPS_UP: f64 = 0.9;
 
 /// More trials than this are no plan.
 const N_MOST: u64 = 1_000;
