@@ -90,7 +90,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let runs = home.path().join("runs");
         for name in ["a", "b"] {
-            let manifest = RunDir::at(&runs.join(name)).manifest();
+            let manifest = RunDir::at(runs.join(name)).manifest();
             std::fs::create_dir_all(manifest.parent().unwrap()).unwrap();
             std::fs::write(manifest, "{}").unwrap();
         }

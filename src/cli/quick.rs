@@ -217,34 +217,40 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     })
 }
 
-fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
+/// Refuses what no scenario for a running server can hold, before anything is asked of it.
+fn check_server(args: &QuickArgs, url: &str) -> Result<(), Failure> {
+    let refused =
+        |message: &str, help: String| Err(Failure::new(Exit::Usage, message.to_owned()).help(help));
     if !args.precision.is_empty() {
-        let message =
-            "--precision starts an engine in each precision, and a running server has one";
-        return Err(Failure::new(Exit::Usage, message)
-            .help("leave it out, or name an engine: bench quick vllm MODEL --precision bf16,fp8"));
+        return refused(
+            "--precision starts an engine in each precision, and a running server has one",
+            "leave it out, or name an engine: bench quick vllm MODEL --precision bf16,fp8"
+                .to_owned(),
+        );
     }
-    let url = base_url(&args.target);
-    if url
-        .split("://")
-        .nth(1)
-        .is_some_and(|rest| rest.split('/').next().unwrap_or("").contains('@'))
-    {
-        let message = "the URL holds a password, which would be kept in the run directory";
-        return Err(Failure::new(Exit::Usage, message)
-            .help("leave it out, and name the variable of a key: --api-key-env MY_KEY"));
+    let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    if host.is_some_and(|host| host.contains('@')) {
+        return refused(
+            "the URL holds a password, which would be kept in the run directory",
+            "leave it out, and name the variable of a key: --api-key-env MY_KEY".to_owned(),
+        );
     }
-    if let Some(name) = &args.api_key_env
-        && std::env::var(name).unwrap_or_default().trim().is_empty()
-    {
-        let message = format!("--api-key-env {name}: the environment variable {name} is not set");
-        return Err(Failure::new(Exit::Usage, message)
-            .help(format!("export it where bench is started: export {name}=…")));
+    let unset = |name: &&String| std::env::var(name).unwrap_or_default().trim().is_empty();
+    if let Some(name) = args.api_key_env.as_ref().filter(unset) {
+        return refused(
+            &format!("--api-key-env {name}: the environment variable {name} is not set"),
+            format!("export it where bench is started: export {name}=…"),
+        );
     }
+    Ok(())
+}
+
+/// Returns the scenario for a server of which nothing is known yet.
+fn unknown_server(args: &QuickArgs, url: &str) -> Result<Starter, Failure> {
     let data = data_of(args)?;
-    let mut starter = Starter {
+    Ok(Starter {
         command: command_line(),
-        title: url.clone(),
+        title: url.to_owned(),
         request: RequestChoice {
             api: None,
             stream: true,
@@ -252,7 +258,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             ignore_eos: false,
         },
         engine: EngineChoice::Running {
-            url: url.clone(),
+            url: url.to_owned(),
             model: args.model.clone().unwrap_or_else(|| "unknown".to_owned()),
             is_listed: true,
             api_key_env: args.api_key_env.clone(),
@@ -264,7 +270,13 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         load: LoadChoice::of(&args.rate, &args.concurrency),
         seconds: args.seconds,
         warm_up: WarmUp::UntilSteady,
-    };
+    })
+}
+
+fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
+    let url = base_url(&args.target);
+    check_server(args, &url)?;
+    let mut starter = unknown_server(args, &url)?;
     // The way to the server, its key included, is that of the run.
     let path = PathBuf::from("quick.toml");
     let planned = scenario_file::plan_text(&path, &starter.to_toml(), None, &args.sets)?;

@@ -196,12 +196,11 @@ impl<'a> Server<'a> {
                     }
                     Reply::RefusesBody(why) => {
                         refuses_body = true;
-                        match probe::blamed(&why, |field| spoken.takes(field)) {
-                            Some(field) => known.refuses(&[field]),
-                            None => {
-                                tried.push(why);
-                                form = forms.next();
-                            }
+                        if let Some(field) = probe::blamed(&why, |field| spoken.takes(field)) {
+                            known.refuses(&[field]);
+                        } else {
+                            tried.push(why);
+                            form = forms.next();
                         }
                     }
                     Reply::NotYet { why, is_fault } => {

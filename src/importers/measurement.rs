@@ -155,7 +155,6 @@ impl Measurement {
     /// Returns the load as keys and values, as far as numbers say it, and in words where they do not.
     pub(super) fn load_keys(&self) -> Vec<(String, String)> {
         let (key, value, cap) = match &self.load {
-            Load::Unsaid => return Vec::new(),
             Load::Phase(ArrivalsPlan::Closed { concurrency }, _) => {
                 ("concurrency", concurrency.to_string(), None)
             }
@@ -165,7 +164,7 @@ impl Measurement {
                 | ArrivalsPlan::Gamma { rate_per_s, .. },
                 cap,
             ) => ("rate", rate_per_s.to_string(), *cap),
-            Load::Phase(..) => return Vec::new(),
+            Load::Phase(..) | Load::Unsaid => return Vec::new(),
             Load::Other(words) => (ARRIVALS, words.clone(), None),
         };
         let cap = cap.map(|cap| (MAX_IN_FLIGHT.to_owned(), cap.to_string()));

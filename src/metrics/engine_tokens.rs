@@ -154,7 +154,9 @@ pub(crate) mod tests {
             });
         }
         let mut arrived = ArrivedTokens::between(&log, &window);
-        records.iter().for_each(|record| arrived.push(record));
+        for record in records {
+            arrived.push(record);
+        }
         arrived.beside(&log, &window)
     }
 
@@ -168,11 +170,12 @@ pub(crate) mod tests {
             })
             .collect();
         let counts = found(&[(900, 0.0), (3_000, 80.0)], &ramp).unwrap();
-        assert_eq!(counts.divergence(), 0.0);
+        assert!(counts.divergence().abs() < 1e-9, "{counts:?}");
         let (engine, arrived) = counts.rates();
         assert!((engine - 80.0 / 2.1).abs() < 1e-9 && (arrived - engine).abs() < 1e-9);
         // The engine takes its time to answer, and counts what came meanwhile.
-        assert_eq!(found(&[(900, 0.0), (2_000, 58.0)], &ramp).unwrap().divergence(), 0.0);
+        let busy = found(&[(900, 0.0), (2_000, 58.0)], &ramp).unwrap();
+        assert!(busy.divergence().abs() < 1e-9, "{busy:?}");
         // A tenth is lost on the way; then, the engine leaves a tenth out.
         let lost = found(&[(900, 0.0), (3_000, 88.0)], &ramp).unwrap().divergence();
         let hidden = found(&[(900, 0.0), (3_000, 72.0)], &ramp).unwrap().divergence();
@@ -187,7 +190,8 @@ pub(crate) mod tests {
         let warm_up = request(1, 500, 500, &[950, 960]);
         let records = [broken.clone(), warm_up];
         let samples = [(800, 0.0), (2_100, 5.0)];
-        assert_eq!(found(&samples, &records).unwrap().divergence(), 0.0);
+        let all = found(&samples, &records).unwrap();
+        assert!(all.divergence().abs() < 1e-9, "{all:?}");
         broken.outcome = Outcome::Ok;
         assert_eq!(found(&samples, &[broken]), None);
     }

@@ -296,7 +296,7 @@ const ERRORS: [&str; 3] = ["error", "errors", "exception"];
 /// Fields that hold a message only where it is one of an error.
 const ERROR_MESSAGES: [&str; 5] =
     ["error_msg", "error_message", "errorMessage", "err_msg", "status_msg"];
-/// How the name of an object ends that says with a code how a call went: MiniMax's `base_resp`.
+/// How the name of an object ends that says with a code how a call went: `base_resp` of `MiniMax`.
 const RESULT: &str = "_resp";
 /// Fields that hold a message, the most telling first.
 const MESSAGES: [&str; 8] =

@@ -12,10 +12,14 @@ const MARGIN: Nanos = Nanos::from_secs(1);
 /// What a load has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    pub(super) n_tokens: u64,
-    pub(super) n_sent: u64,
-    pub(super) n_done: u64,
-    pub(super) n_failed: u64,
+    /// Tokens that came.
+    pub(super) tokens: u64,
+    /// Requests that were sent.
+    pub(super) sent: u64,
+    /// Requests that are over.
+    pub(super) done: u64,
+    /// Requests among them that failed.
+    pub(super) failed: u64,
 }
 
 impl Progress {
@@ -23,15 +27,15 @@ impl Progress {
     pub(super) fn of(live: &Live) -> Self {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
-            n_tokens: count(&live.tokens),
-            n_sent: count(&live.sent),
-            n_done: count(&live.done),
-            n_failed: count(&live.failed),
+            tokens: count(&live.tokens),
+            sent: count(&live.sent),
+            done: count(&live.done),
+            failed: count(&live.failed),
         }
     }
 
     fn n_out(self) -> u64 {
-        self.n_sent.saturating_sub(self.n_done)
+        self.sent.saturating_sub(self.done)
     }
 }
 
@@ -69,14 +73,14 @@ impl StallWatch {
     /// Looks at the load; `is_excused` where something else than the engine holds tokens up.
     pub(super) fn look(&mut self, found: Progress, now: Nanos, is_excused: bool) -> Option<Stall> {
         let n_out = found.n_out();
-        if found.n_tokens != self.begun.n_tokens || n_out == 0 || is_excused {
+        if found.tokens != self.begun.tokens || n_out == 0 || is_excused {
             (self.begun, self.since) = (found, now);
         }
-        if found.n_failed > self.n_failed && self.was_alone {
+        if found.failed > self.n_failed && self.was_alone {
             self.since = now;
         }
-        let n_failed = found.n_failed.saturating_sub(self.begun.n_failed);
-        (self.n_failed, self.was_alone) = (found.n_failed, n_out + n_failed <= 1);
+        let n_failed = found.failed.saturating_sub(self.begun.failed);
+        (self.n_failed, self.was_alone) = (found.failed, n_out + n_failed <= 1);
         let silent = now.saturating_sub(self.since);
         (!self.was_alone && silent > self.limit).then_some(Stall { silent, n_out })
     }
@@ -98,8 +102,8 @@ mod tests {
         })
     }
 
-    fn progress(n_tokens: u64, n_sent: u64, n_done: u64, n_failed: u64) -> Progress {
-        Progress { n_tokens, n_sent, n_done, n_failed }
+    fn progress(tokens: u64, sent: u64, done: u64, failed: u64) -> Progress {
+        Progress { tokens, sent, done, failed }
     }
 
     #[test]

@@ -91,17 +91,16 @@ impl Document {
             }
             is_table_twice |= first.is_some() && is_in_header(text, span.start);
             let error = Diagnostic::error("scenario/syntax", message);
-            diagnostics.push(match first {
-                Some(first) => error
+            diagnostics.push(if let Some(first) = first {
+                error
                     .label(Some(label(span, "again")))
                     .label(Some(label(first, "set here first")))
-                    .help("keep one of them"),
-                None => {
-                    broken.push(span.clone());
-                    error
-                        .label(Some(label(span, "")))
-                        .help("the file is TOML 1.1: `key = value` lines under `[table]` headers")
-                }
+                    .help("keep one of them")
+            } else {
+                broken.push(span.clone());
+                error
+                    .label(Some(label(span, "")))
+                    .help("the file is TOML 1.1: `key = value` lines under `[table]` headers")
             });
         }
         let root = Node { span: table.span(), value: read_table(table.into_inner()) };

@@ -382,8 +382,14 @@ fn engine_kind(key: &str, flags: &[&str]) -> Option<&'static Kind> {
 fn is_scalar(kind: &Kind) -> bool {
     match kind {
         Kind::Either(kinds) => kinds.iter().any(is_scalar),
-        Kind::Anything | Kind::List(_) | Kind::Table(_) | Kind::Named(..) | Kind::Map(_) => false,
-        Kind::MapOf(..) | Kind::Engine | Kind::Profile => false,
+        Kind::Anything
+        | Kind::List(_)
+        | Kind::Table(_)
+        | Kind::Named(..)
+        | Kind::Map(_)
+        | Kind::MapOf(..)
+        | Kind::Engine
+        | Kind::Profile => false,
         _ => true,
     }
 }

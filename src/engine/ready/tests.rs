@@ -241,7 +241,7 @@ fn what_does_not_speak_http_1_ends_the_wait_at_once() {
 
 #[test]
 fn the_probe_reads_the_heads_that_the_load_reads() {
-    let fields = |n: usize| (0..n).map(|i| format!("\r\nx-h{i}: v")).collect::<String>();
+    let fields = |n: usize| (0..n).map(|i| format!("\r\nx-h{i}: v")).collect::<Vec<_>>().concat();
     for more in [fields(140), "\r\nx-fold: a\r\n b".to_owned(), "\r\nx-blank : a".to_owned()] {
         let url = answering(move |_, request| {
             let body = if request.starts_with("GET") { LIST } else { ANSWER };

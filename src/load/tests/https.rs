@@ -74,7 +74,7 @@ fn both_transports_tell_the_same_story() {
         acts[0] = Act::Send(format!("{head}{fields}\r\n").into_bytes());
         acts
     };
-    let many = |n: usize| (0..n).map(|i| format!("x-h{i}: v\r\n")).collect::<String>();
+    let many = |n: usize| (0..n).map(|i| format!("x-h{i}: v\r\n")).collect::<Vec<_>>().concat();
     let stories = move || {
         let a = || Act::Chunk(token("a"));
         let until_close = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";

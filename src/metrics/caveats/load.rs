@@ -148,7 +148,8 @@ fn began_idle(case: &Case<'_>) -> Option<Caveat> {
             pct(answers),
             pct(answers)
         );
-        let advice = "Measure for many times as long as one answer takes.";
+        let advice = "Measure for many times as long as one answer takes; at a rate that the engine \
+                      cannot hold answers take ever longer.";
         let touched = [MetricId::OutputThroughput, MetricId::RequestThroughput];
         caveat("no-steady-state", what, advice, &touched)
     })
