@@ -86,7 +86,7 @@ fn tag(text: &str) -> Option<(usize, bool)> {
     is_one.then_some((end + 1, !closes))
 }
 
-/// Whether a sentence speaks of the tag between two texts: "I use the <think> tag".
+/// Whether a sentence speaks of the tag between two texts: `I use the <think> tag`.
 fn is_mention(before: &str, behind: &str) -> bool {
     let is_letter = |c: char| c.is_alphabetic();
     let is_quoted = before.ends_with('`') && behind.starts_with('`');
