@@ -186,14 +186,18 @@ def compare(out, truth_log):
                 yield f"{metric} p{found['p']:g}", found.get("state", "ok"), found["value"], bound_of(found), truth, "ms"
     # Rates, as the engine saw them inside the window, had its streams never stood still.
     phase = record["phases"][0]
-    start, stop = (record["epoch_unix_ns"] + phase[at] for at in ("started", "stopped"))
+    start, stop, drained = (record["epoch_unix_ns"] + phase[at] for at in ("started", "stopped", "drained"))
+    is_open = "concurrency" not in (out / "scenario.toml").read_text()
+    # An open loop's window begins when as much is under way as at its end.
+    if is_open and 2 * (drained - stop) <= stop - start:
+        start += drained - stop
     offset = rows[0]["arrived_realtime_ns"] - rows[0]["arrived_ns"]
     window = (stop - start) / 1e9
     inside = lambda at: start <= at + offset <= stop
     figure = cell["figures"]["request_throughput"]
     if figure.get("value") is None:
         return
-    if "concurrency" in (out / "scenario.toml").read_text():
+    if not is_open:
         streams = int((out / "scenario.toml").read_text().split("concurrency = ")[1].split()[0])
         busy = sum(
             max(0, min(r["last_written_ns"] + offset, stop) - max(r["arrived_ns"] + offset, start)) for r in rows
