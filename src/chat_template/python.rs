@@ -184,15 +184,15 @@ fn statement<'t>(tag: &'t str, name: &str) -> Option<(usize, &'t str)> {
     Some((tag.len() - said.len() - 2, said.trim_end_matches(['-', '+'])))
 }
 
-/// Returns where words stand outside of texts and brackets, the first of each.
-fn outside(text: &str, word: &str) -> Option<usize> {
+/// Returns where a word or a sign first stands outside of texts and brackets.
+fn outside(text: &str, part: &str) -> Option<usize> {
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
-        let length = operand_length(&text[at..]);
-        if text[at..at + length] == *word {
+        let length = operand_length(&text[at..]).max(c.len_utf8());
+        if text[at..at + length] == *part {
             return Some(at);
         }
-        at += if length > 0 { length } else { c.len_utf8() };
+        at += length;
     }
     None
 }
@@ -215,9 +215,9 @@ fn with_defaults(tag: &str) -> Option<String> {
     let mut parameters: Vec<(&str, Option<&str>)> = Vec::new();
     let mut rest = said.get(open + 1..close)?;
     while !rest.trim().is_empty() {
-        let end = separator(rest, ',').unwrap_or(rest.len());
+        let end = outside(rest, ",").unwrap_or(rest.len());
         let parameter = &rest[..end];
-        let (name, default) = match separator(parameter, '=') {
+        let (name, default) = match outside(parameter, "=") {
             Some(at) => (&parameter[..at], Some(parameter[at + 1..].trim())),
             None => (parameter, None),
         };
@@ -239,18 +239,6 @@ fn with_defaults(tag: &str) -> Option<String> {
     });
     text.extend(sets);
     Some(text)
-}
-
-/// Returns where a sign stands outside of texts and brackets.
-fn separator(text: &str, sign: char) -> Option<usize> {
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        if c == sign {
-            return Some(at);
-        }
-        at += operand_length(&text[at..]).max(c.len_utf8());
-    }
-    None
 }
 
 /// Writes `'…' % x` as `'…'|format(x)`, which is the same.

@@ -54,10 +54,14 @@ pub(crate) fn all() -> Vec<Found> {
     found
 }
 
+/// Returns what the preset of a name says, if there is one that can be read.
+fn table(name: &str) -> Option<toml::Table> {
+    all().into_iter().find(|preset| preset.name == name)?.text.parse().ok()
+}
+
 /// Whether requests to a preset's engine may ask for answers of a length.
 pub(crate) fn takes_ignore_eos(name: &str) -> bool {
-    let preset = all().into_iter().find(|preset| preset.name == name);
-    let table: Option<toml::Table> = preset.and_then(|preset| preset.text.parse().ok());
+    let table = table(name);
     let mut refused = Vec::new();
     let quirks = table.as_ref().and_then(|table| table.get("quirks"));
     collect_texts(quirks.and_then(|quirks| quirks.get("omit")), &mut refused);
@@ -66,13 +70,11 @@ pub(crate) fn takes_ignore_eos(name: &str) -> bool {
 
 /// Whether the command of a preset's engine names a model, and the preset none.
 pub(crate) fn needs_model(name: &str) -> bool {
-    let preset = all().into_iter().find(|preset| preset.name == name);
-    let table: Option<toml::Table> = preset.and_then(|preset| preset.text.parse().ok());
+    let Some(table) = table(name) else { return false };
     let mut words = Vec::new();
-    collect_texts(table.as_ref().and_then(|table| table.get("argv")), &mut words);
-    let has_model = table.is_some_and(|table| table.contains_key("model"));
+    collect_texts(table.get("argv"), &mut words);
     let is_model = |word: &String| matches!(word.as_str(), "{{ model }}" | "{{ model_path }}");
-    !has_model && words.iter().any(is_model)
+    !table.contains_key("model") && words.iter().any(is_model)
 }
 
 /// Returns where presets are looked for before the program's own, in words.

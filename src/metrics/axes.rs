@@ -132,11 +132,9 @@ pub(crate) fn load_of(phases: &[(&ArrivalsPlan, Option<u32>)]) -> String {
     format!("[{}]", phases.join(","))
 }
 
-/// Returns the most requests that are out at once, where requests are due whether or not others were
-/// answered: a closed loop and a batch hold themselves back.
+/// Returns the most requests that are out at once, where nothing else holds them back.
 fn cap(arrivals: &ArrivalsPlan, max_in_flight: Option<u32>) -> Option<u32> {
-    let is_open = !matches!(arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. });
-    max_in_flight.filter(|_| is_open)
+    max_in_flight.filter(|_| !arrivals.waits_for_answers())
 }
 
 /// Whether a word of [`arrivals_word`] is of an open loop, which has a schedule.

@@ -93,26 +93,32 @@ impl EngineLog {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::trial::PhaseKind;
 
-    fn log(samples: &[(u64, f64)]) -> EngineLog {
+    /// An engine that was asked for a gauge at these times, in milliseconds.
+    pub(crate) fn log_of(gauge: Gauge, samples: &[(u64, f64)]) -> EngineLog {
         let mut log = EngineLog::default();
         for &(millis, value) in samples {
             log.push(&TelemetrySample {
                 at: Nanos::from_millis(millis),
                 source: TelemetrySource::EngineMetrics,
-                values: BTreeMap::from([(Gauge::PrefixCacheHits, value)]),
+                values: BTreeMap::from([(gauge, value)]),
                 absent: BTreeMap::new(),
             });
         }
         log
     }
 
-    fn window() -> Window {
+    fn log(samples: &[(u64, f64)]) -> EngineLog {
+        log_of(Gauge::PrefixCacheHits, samples)
+    }
+
+    /// Measured from 1 s to 2 s.
+    pub(crate) fn window() -> Window {
         let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
         Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }))
     }

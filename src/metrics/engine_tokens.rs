@@ -124,15 +124,10 @@ impl TokenCounts {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::metrics::engine_counters::tests::{log_of, window};
     use crate::metrics::request::tests::request;
-    use crate::metrics::tests::fixture::{cell, phase_record, trial};
-    use crate::plan::cell::ArrivalsPlan;
     use crate::record::request::RequestError;
-    use crate::record::telemetry::{TelemetrySample, TelemetrySource};
-    use crate::record::trial::PhaseKind;
 
     /// Counts over one second.
     pub(crate) fn counts(engine: f64, arrived: f64) -> TokenCounts {
@@ -142,17 +137,7 @@ pub(crate) mod tests {
 
     /// Measured from 1 s to 2 s; the engine was asked at these times, in milliseconds.
     fn found(samples: &[(u64, f64)], records: &[RequestRecord]) -> Option<TokenCounts> {
-        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
-        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
-        let mut log = EngineLog::default();
-        for &(millis, tokens) in samples {
-            log.push(&TelemetrySample {
-                at: Nanos::from_millis(millis),
-                source: TelemetrySource::EngineMetrics,
-                values: BTreeMap::from([(Gauge::OutputTokens, tokens)]),
-                absent: BTreeMap::new(),
-            });
-        }
+        let (log, window) = (log_of(Gauge::OutputTokens, samples), window());
         let mut arrived = ArrivedTokens::between(&log, &window);
         for record in records {
             arrived.push(record);

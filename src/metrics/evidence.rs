@@ -442,9 +442,7 @@ impl Evidence {
         self.n_trials_planned = cell.n_trials;
         self.is_natural = matches!(cell.request.output, OutputLength::Natural { .. });
         self.is_capped = measured().any(|phase| phase.max_in_flight.is_some());
-        self.is_closed = measured().all(|phase| {
-            matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
-        });
+        self.is_closed = measured().all(|phase| phase.arrivals.waits_for_answers());
         self.stayed_in_rates = cell.sends_batches();
         self.until = measured().find_map(|phase| phase.until.clone());
         self.partial_wave = measured().find_map(|phase| partial_wave(phase, self.n_requests_max));

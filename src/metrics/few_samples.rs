@@ -43,7 +43,7 @@ pub(crate) fn few_samples(plan: &Plan, printed: &[Quantity]) -> Vec<FewSamples> 
 
 fn few_in(plan: &Plan, cell: &Cell, phase: &Phase, printed: &[Quantity]) -> Option<FewSamples> {
     let n = n_requests(plan, cell, phase)? * u64::from(cell.n_trials);
-    let is_open = phase.arrivals.is_open() || phase.arrivals == ArrivalsPlan::AllAtOnce;
+    let is_open = !phase.arrivals.waits_for_answers();
     let needs = printed.iter().filter_map(|quantity| {
         let Statistic::Percentile(percentile) = quantity.statistic else { return None };
         let is_told = match quantity.id() {

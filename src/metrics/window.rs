@@ -175,7 +175,7 @@ pub(super) fn end(record: &PhaseRecord, phase: Option<&Phase>) -> Nanos {
 /// whole phase.
 fn ramp(record: &PhaseRecord, phase: Option<&Phase>) -> Option<Nanos> {
     let arrivals = &phase?.arrivals;
-    if to_the_end(record, phase).is_some() || !arrivals.is_open() {
+    if to_the_end(record, phase).is_some() || arrivals.waits_for_answers() {
         return None;
     }
     let drain = record.drained.saturating_sub(record.stopped);

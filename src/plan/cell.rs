@@ -286,16 +286,10 @@ pub enum ArrivalsPlan {
 }
 
 impl ArrivalsPlan {
-    /// Whether requests are sent at instants of their own, whatever was answered.
-    pub(crate) fn is_open(&self) -> bool {
-        match self {
-            Self::Closed { .. } | Self::Batch { .. } | Self::AllAtOnce => false,
-            Self::Constant { .. }
-            | Self::Poisson { .. }
-            | Self::Gamma { .. }
-            | Self::Ramp { .. }
-            | Self::Trace { .. } => true,
-        }
+    /// Whether a request waits until others are answered: a closed loop and a batch hold themselves
+    /// back, all else sends on a schedule.
+    pub(crate) fn waits_for_answers(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::Batch { .. })
     }
 
     /// Returns the load as one number, where it is one: streams, requests at once, or requests per

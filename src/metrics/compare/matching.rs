@@ -103,17 +103,17 @@ impl Placed<'_, '_> {
 }
 
 /// Cells of both sides with the same keys.
-type Group<'c, 'a> = [Vec<Placed<'c, 'a>>; 2];
+type Group<'g, 'c, 'a> = [Vec<&'g Placed<'c, 'a>>; 2];
 
 /// Returns the only cell of side `other` that may bear the load of a cell, if that cell is the only
 /// one of its own side that may bear the other's.
 fn counterpart<'g, 'c, 'a>(
-    group: &'g Group<'c, 'a>,
+    group: &Group<'g, 'c, 'a>,
     of: &Placed<'c, 'a>,
     other: usize,
 ) -> Option<&'g Placed<'c, 'a>> {
     let only = |side: usize, of: &Placed<'c, 'a>| {
-        let mut found = group[side].iter().filter(|it| it.may_be_as(of));
+        let mut found = group[side].iter().copied().filter(|it| it.may_be_as(of));
         found.next().filter(|_| found.next().is_none())
     };
     let found = only(other, of)?;
@@ -129,19 +129,22 @@ fn counterpart<'g, 'c, 'a>(
 pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<'a> {
     let keys = matching_keys(baseline, candidate);
     let place = |cell: &SideCell<'_>| keys.iter().map(|key| cell.value(key)).collect::<Vec<_>>();
-    let mut by_place: BTreeMap<_, Group<'_, 'a>> = BTreeMap::new();
-    for (at, side) in [baseline, candidate].into_iter().enumerate() {
-        for cell in &side.cells {
-            let placed = Placed { cell, said: cell.said_load() };
-            by_place.entry(place(cell)).or_default()[at].push(placed);
+    let both = [baseline, candidate].map(|side| {
+        let cells = side.cells.iter().map(|cell| Placed { cell, said: cell.said_load() });
+        cells.collect::<Vec<_>>()
+    });
+    let mut by_place: BTreeMap<_, Group<'_, '_, 'a>> = BTreeMap::new();
+    for (at, side) in both.iter().enumerate() {
+        for placed in side {
+            by_place.entry(place(placed.cell)).or_default()[at].push(placed);
         }
     }
     let mut matched = Matched::default();
-    for cell in &baseline.cells {
+    for placed in &both[0] {
+        let cell = placed.cell;
         let group = &by_place[&place(cell)];
-        let placed = Placed { cell, said: cell.said_load() };
-        let Some(other) = counterpart(group, &placed, 1) else {
-            matched.only_baseline.push(alone(&placed, &group[1]));
+        let Some(other) = counterpart(group, placed, 1) else {
+            matched.only_baseline.push(alone(placed, &group[1]));
             continue;
         };
         let keys = keys.iter().filter_map(|key| Some((key.clone(), cell.value(key)?)));
@@ -153,11 +156,10 @@ pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<
             is_open_loop: [cell, other.cell].into_iter().all(SideCell::is_open_loop),
         });
     }
-    for cell in &candidate.cells {
-        let group = &by_place[&place(cell)];
-        let placed = Placed { cell, said: cell.said_load() };
-        if counterpart(group, &placed, 0).is_none() {
-            matched.only_candidate.push(alone(&placed, &group[0]));
+    for placed in &both[1] {
+        let group = &by_place[&place(placed.cell)];
+        if counterpart(group, placed, 0).is_none() {
+            matched.only_candidate.push(alone(placed, &group[0]));
         }
     }
     without_constants(&mut matched.pairs);
@@ -165,7 +167,7 @@ pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<
 }
 
 /// Tells a cell without a counterpart from those of the other side whose keys are the same.
-fn alone<'a>(cell: &Placed<'_, 'a>, others: &[Placed<'_, 'a>]) -> Alone<'a> {
+fn alone<'a>(cell: &Placed<'_, 'a>, others: &[&Placed<'_, 'a>]) -> Alone<'a> {
     let apart: BTreeSet<&str> = others.iter().flat_map(|other| cell.apart(other)).collect();
     let is_named = |key: &&str| cell.cell.keys.contains_key(*key);
     let load = apart.into_iter().filter(|key| !is_named(key));

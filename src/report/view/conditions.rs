@@ -47,9 +47,7 @@ pub(crate) fn conditions(plan: &Plan) -> Vec<Conditions> {
 
 /// Whether any measured phase sends on a schedule, whatever the engine does.
 pub(crate) fn is_open_loop(cell: &Cell) -> bool {
-    cell.measured_phases().any(|phase| {
-        !matches!(phase.arrivals, ArrivalsPlan::Closed { .. } | ArrivalsPlan::Batch { .. })
-    })
+    cell.measured_phases().any(|phase| !phase.arrivals.waits_for_answers())
 }
 
 fn facts_of(cell: &Cell) -> Vec<Fact> {
