@@ -94,6 +94,24 @@ fn a_url_may_be_filled_in_and_is_judged_as_it_is_then() {
     assert!(text.contains("`127.0.0.1:9` is no URL"), "{text}");
 }
 
+#[test]
+fn a_variable_may_name_a_later_one_and_a_circle_is_told() {
+    let of = |vars: &str| {
+        home(&GOOD.replace(
+            "[engine.mine]\nargv = [\"/bin/sh\", \"-c\", \"serve {{ port }}\"]",
+            &format!("[vars]\n{vars}\n[engine.mine]\nurl = \"{{{{ place }}}}\""),
+        ))
+    };
+    let host = "host-name = \"127.0.0.1\"";
+    let (text, code) = check_in(&of(&format!("place = \"http://{{{{ host_name }}}}:9\"\n{host}")));
+    assert_eq!(code, 0, "{text}");
+    let circle = "place = \"http://{{ host }}\"\nhost = \"{{ place }}\"";
+    let (text, code) = check_in(&of(circle));
+    assert_eq!(code, 78, "{text}");
+    assert_eq!(text.matches("error[").count(), 1, "{text}");
+    assert!(text.contains("variables that name each other have no value"), "{text}");
+}
+
 /// Checks a scenario and returns what it says, with its exit code.
 fn check_in(dir: &TempDir) -> (String, i32) {
     let output = bench(dir.path(), &["check", "s.toml"], &[]);

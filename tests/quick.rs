@@ -415,6 +415,33 @@ fn an_engine_is_started_by_its_name() {
 }
 
 #[test]
+fn a_preset_of_ones_own_is_found_again_from_the_scenario_that_was_written() {
+    let home = home();
+    let bench = |args: &[&str]| {
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_bench"));
+        bench.args(args).current_dir(home.path()).output().unwrap()
+    };
+    fs::create_dir(home.path().join("engines")).unwrap();
+    fs::write(home.path().join("engines/own.toml"), bench(&["presets", "sim"]).stdout).unwrap();
+    for (nth, target) in ["own", "engines/own.toml"].into_iter().enumerate() {
+        let dir = format!("run-{nth}");
+        let args = [target, "--concurrency", "1", "--seconds", "1", "--out", &dir];
+        let output = quick(home.path(), &args);
+        assert!(matches!(output.status.code(), Some(0 | 103)), "{}", told(&output));
+        let planned = bench(&["plan", &format!("{dir}/scenario.toml")]);
+        assert_eq!(planned.status.code(), Some(0), "{}", told(&planned));
+        assert!(told(&planned).contains("own"), "{}", told(&planned));
+    }
+    let made = bench(&["init", "--engine", "own", "elsewhere/s.toml"]);
+    assert_eq!(made.status.code(), Some(0), "{}", told(&made));
+    let checked = bench(&["check", "elsewhere/s.toml"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", told(&checked));
+    let output = quick(home.path(), &["engines/none.toml"]);
+    assert_eq!(output.status.code(), Some(66), "{}", told(&output));
+    assert!(told(&output).contains("engines/none.toml"), "{}", told(&output));
+}
+
+#[test]
 fn the_built_in_model_takes_the_prompts_that_quick_and_init_make_for_it() {
     let home = home();
     let args = ["tiny", "--concurrency", "1", "--seconds", "1", "--output", "4", "--out", "run"];

@@ -1,4 +1,4 @@
-//! `bench explain`: what a key, metric, caveat, state or exit code means, from where it is declared.
+//! `bench explain`: what a key, metric, caveat, state, failure or exit code means, from where it is declared.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,11 @@ use crate::cli::output;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::help;
 use crate::metrics::catalogue::{MetricId, Shape};
+use crate::metrics::totals::ERROR_KINDS;
 use crate::scenario::DEFAULTS;
 use crate::scenario::engine_preset::EMBEDDED;
 use crate::scenario::grammar::{Field, Kind};
-use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::spec::{EngineSpec, MATRIX, OPTIONS, ScenarioSpec};
 
 /// Stands in a path for a name of the user's choice.
 const NAME: &str = "NAME";
@@ -38,8 +39,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
          reading-reports`, exit codes in `bench help gates`"
             .to_owned()
     });
-    let message =
-        format!("`{}` is no key, metric, caveat, state or exit code", unknown.join("`, `"));
+    let message = format!(
+        "`{}` is no key, metric, caveat, state, failure or exit code",
+        unknown.join("`, `")
+    );
     Err(Failure::new(Exit::Usage, message).help(help))
 }
 
@@ -50,6 +53,7 @@ fn of_word(word: &str) -> Vec<String> {
     found.extend(exit_code(word));
     found.extend(metric(word));
     found.extend(of_reports(word));
+    found.extend(failure(word));
     let keys = keys();
     found.extend(keys.iter().filter(|key| key.is_meant_by(word)).map(Key::told));
     found.extend(flags_of_presets(word));
@@ -59,8 +63,9 @@ fn of_word(word: &str) -> Vec<String> {
 fn known() -> Vec<String> {
     let metrics = MetricId::ALL.iter().map(|metric| metric.tag().to_owned());
     let reports = help::words_of_reports().map(|(word, ..)| word.to_owned());
+    let failures = ERROR_KINDS.iter().map(|(kind, _)| (*kind).to_owned());
     let keys = keys().into_iter().filter_map(|key| key.path.last().cloned());
-    metrics.chain(reports).chain(keys).collect()
+    metrics.chain(reports).chain(failures).chain(keys).collect()
 }
 
 fn paragraph(head: &str, rows: &[(&str, String)]) -> String {
@@ -121,6 +126,18 @@ fn of_reports(word: &str) -> Option<String> {
     Some(paragraph(&format!("{kind} {word}"), &rows))
 }
 
+/// Explains the kind of a request's failure; `status-503` is one of `status-…`.
+fn failure(word: &str) -> Option<String> {
+    let kind = match word.strip_prefix("status-") {
+        Some(status) if status.parse::<u16>().is_ok() => "status-…",
+        _ => word,
+    };
+    let (_, meaning) = ERROR_KINDS.iter().find(|(known, _)| *known == kind)?;
+    let next = "its example, with the server's words, is at the failures of the report";
+    let rows = [("means", (*meaning).to_owned()), ("next", next.to_owned())];
+    Some(paragraph(&format!("failure {word}"), &rows))
+}
+
 /// A key of a scenario, with the way to it.
 struct Key {
     path: Vec<String>,
@@ -159,6 +176,7 @@ impl Key {
 fn keys() -> Vec<Key> {
     let mut keys = Vec::new();
     collect(&[], ScenarioSpec::FIELDS, &mut keys);
+    collect(&["matrix".to_owned()], MATRIX, &mut keys);
     keys
 }
 
@@ -249,6 +267,8 @@ mod tests {
         insta::assert_snapshot!(told("104"));
         insta::assert_snapshot!(told("stop-grace"));
         insta::assert_snapshot!(told("max_sequences"));
+        insta::assert_snapshot!(told("matrix.exclude"));
+        insta::assert_snapshot!(told("status-503"));
         assert!(of_word("no-such-word").is_empty());
     }
 

@@ -95,29 +95,36 @@ fn write(file: &Path, text: &str, next: impl Fn(&str) -> String) -> Result<Exit,
 fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
     let data = quick::data_choice(args.data.as_deref(), args.tokenizer.as_deref(), INPUT)?;
     let data = data.beside(file);
-    let engine = match &args.url {
-        Some(url) => EngineChoice::Running {
-            url: quick::base_url(url),
-            model: args.model.clone().ok_or_else(|| {
-                Failure::new(Exit::Usage, "nothing says which model the server is asked for")
-                    .help("add --model NAME; `bench quick URL --dry-run` asks the server for it")
-            })?,
-            is_listed: true,
-            api_key_env: None,
-            refused: Vec::new(),
-            takes_max_tokens: true,
-            closes: false,
-        },
-        None => EngineChoice::Started {
-            preset: quick::preset_name(args.engine.as_deref().unwrap_or_default())?,
-            model: args.model.clone(),
-            precisions: args.precision.clone(),
-        },
-    };
-    let (what, takes_ignore_eos, data) = match &engine {
-        EngineChoice::Running { url, .. } => (url.clone(), false, data),
-        EngineChoice::Started { preset, .. } => {
-            (preset.clone(), presets::takes_ignore_eos(preset), data.read_by(preset))
+    let (what, takes_ignore_eos, data, engine) = match &args.url {
+        Some(url) => (
+            url.clone(),
+            false,
+            data,
+            EngineChoice::Running {
+                url: quick::base_url(url),
+                model: args.model.clone().ok_or_else(|| {
+                    Failure::new(Exit::Usage, "nothing says which model the server is asked for")
+                        .help(
+                            "add --model NAME; `bench quick URL --dry-run` asks the server for it",
+                        )
+                })?,
+                is_listed: true,
+                api_key_env: None,
+                refused: Vec::new(),
+                takes_max_tokens: true,
+                closes: false,
+            },
+        ),
+        None => {
+            let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
+            let data = data.read_by(&found.name);
+            let started = EngineChoice::Started {
+                path: found.path_from(file.parent()),
+                preset: found.name.clone(),
+                model: args.model.clone(),
+                precisions: args.precision.clone(),
+            };
+            (found.name.clone(), found.takes_ignore_eos(), data, started)
         }
     };
     let model_on = args.model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
@@ -146,7 +153,8 @@ fn ask(args: &mut InitArgs) -> Result<(), Failure> {
     if quick::is_url(&engine) {
         args.url = Some(engine);
     } else {
-        args.engine = Some(quick::preset_name(&engine)?);
+        presets::named(&engine)?;
+        args.engine = Some(engine);
     }
     let model = answer("model: hub repository or path; empty for the preset's own", "")?;
     args.model = Some(model).filter(|model| !model.is_empty()).or_else(|| args.model.take());

@@ -31,6 +31,7 @@ mod job;
 mod kept_cells;
 mod new_scenario;
 mod output;
+mod pace;
 mod presets;
 mod progress;
 mod progress_line;

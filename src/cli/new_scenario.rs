@@ -40,7 +40,13 @@ pub(crate) enum EngineChoice {
         closes: bool,
     },
     /// One that is started.
-    Started { preset: String, model: Option<String>, precisions: Vec<String> },
+    Started {
+        preset: String,
+        /// The preset's file, where the scenario cannot find it by its name.
+        path: Option<PathBuf>,
+        model: Option<String>,
+        precisions: Vec<String>,
+    },
 }
 
 /// What is asked.
@@ -139,9 +145,12 @@ impl Starter {
                     text.value("quirks", &format!("{{ {} }}", quirks.join(", ")), what);
                 }
             }
-            EngineChoice::Started { preset, model, .. } => {
+            EngineChoice::Started { preset, path, model, .. } => {
                 let what = "launch command, flags, readiness: in its preset";
                 text.table(&format!("engine.{}", key(preset)), what);
+                if let Some(path) = path {
+                    text.value("preset", &quoted(&path.display().to_string()), "");
+                }
                 if let Some(model) = model {
                     text.value("model", &quoted(model), "");
                 }

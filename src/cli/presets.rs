@@ -1,6 +1,7 @@
 //! `bench presets`: the engines that can be named, where each comes from, and its text.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::PresetsArgs;
@@ -8,9 +9,10 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::scenario_file::user_preset_dirs;
+use crate::cli::typed;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::plan::launch::Launch;
-use crate::scenario::engine_preset::{BESIDE, EMBEDDED};
+use crate::scenario::engine_preset::{BESIDE, EMBEDDED, is_path};
 
 /// A preset as it is found from the working directory.
 pub(crate) struct Found {
@@ -54,27 +56,25 @@ pub(crate) fn all() -> Vec<Found> {
     found
 }
 
-/// Returns what the preset of a name says, if there is one that can be read.
-fn table(name: &str) -> Option<toml::Table> {
-    all().into_iter().find(|preset| preset.name == name)?.text.parse().ok()
-}
-
-/// Whether requests to a preset's engine may ask for answers of a length.
-pub(crate) fn takes_ignore_eos(name: &str) -> bool {
-    let table = table(name);
-    let mut refused = Vec::new();
-    let quirks = table.as_ref().and_then(|table| table.get("quirks"));
-    collect_texts(quirks.and_then(|quirks| quirks.get("omit")), &mut refused);
-    !refused.iter().any(|field| field == "ignore_eos")
-}
-
-/// Whether the command of a preset's engine names a model, and the preset none.
-pub(crate) fn needs_model(name: &str) -> bool {
-    let Some(table) = table(name) else { return false };
-    let mut words = Vec::new();
-    collect_texts(table.get("argv"), &mut words);
-    let is_model = |word: &String| matches!(word.as_str(), "{{ model }}" | "{{ model_path }}");
-    !table.contains_key("model") && words.iter().any(is_model)
+/// Returns the preset that a command line means: `llama-cpp` is `llama_cpp`, and `engines/own.toml`
+/// a file.
+pub(crate) fn named(wanted: &str) -> Result<Found, Failure> {
+    if is_path(wanted) {
+        return of_file(Path::new(wanted)).map_err(|source| {
+            Failure::input(format!("failed to read the preset {wanted}: {source}"))
+                .help("`bench presets` lists those that have a name")
+        });
+    }
+    let mut known = all();
+    let folded = wanted.replace('-', "_");
+    let at = [wanted, &folded].iter().find_map(|name| known.iter().position(|it| it.name == *name));
+    if let Some(at) = at {
+        return Ok(known.swap_remove(at));
+    }
+    let names = known.iter().map(|preset| preset.name.as_str());
+    let help = did_you_mean(&folded, names, "engines with a preset");
+    let message = format!("{wanted:?} is neither a URL nor an engine with a preset");
+    Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()))
 }
 
 /// Returns where presets are looked for before the program's own, in words.
@@ -94,12 +94,16 @@ fn of_dir(dir: &Path) -> Vec<Found> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
     let found = entries.filter_map(|entry| {
         let path = entry.path();
-        let name = path.file_stem()?.to_str()?.to_owned();
         path.extension().filter(|ending| *ending == "toml")?;
-        let text = std::fs::read_to_string(&path).ok()?;
-        Some(Found { name, path: Some(path), text })
+        of_file(&path).ok()
     });
     found.collect()
+}
+
+fn of_file(path: &Path) -> io::Result<Found> {
+    let text = std::fs::read_to_string(path)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Found { name, path: Some(path.to_owned()), text })
 }
 
 impl Found {
@@ -108,6 +112,38 @@ impl Found {
         self.path
             .as_ref()
             .map_or_else(|| "the program".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Returns the path by which a scenario in another directory names it; nothing where its name
+    /// is enough.
+    pub(crate) fn path_from(&self, dir: Option<&Path>) -> Option<PathBuf> {
+        let path = typed::absolute(self.path.as_ref()?);
+        let beside = dir.map(|dir| typed::absolute(&dir.join(BESIDE)));
+        let found_in: Vec<PathBuf> = user_preset_dirs().into_iter().chain(beside).collect();
+        let is_found = path.parent().is_some_and(|dir| found_in.iter().any(|it| it == dir));
+        (!is_found).then_some(path)
+    }
+
+    /// Whether requests to its engine may ask for answers of a length.
+    pub(crate) fn takes_ignore_eos(&self) -> bool {
+        let table = self.table();
+        let mut refused = Vec::new();
+        collect_texts(table.get("quirks").and_then(|quirks| quirks.get("omit")), &mut refused);
+        !refused.iter().any(|field| field == "ignore_eos")
+    }
+
+    /// Whether the command of its engine names a model, and the preset none.
+    pub(crate) fn needs_model(&self) -> bool {
+        let table = self.table();
+        let mut words = Vec::new();
+        collect_texts(table.get("argv"), &mut words);
+        let is_model = |word: &String| matches!(word.as_str(), "{{ model }}" | "{{ model_path }}");
+        !table.contains_key("model") && words.iter().any(is_model)
+    }
+
+    /// Returns what it says; nothing of a text that is no TOML, which the scenario's check tells.
+    fn table(&self) -> toml::Table {
+        self.text.parse().unwrap_or_default()
     }
 
     /// Whether it is a file of the user's.

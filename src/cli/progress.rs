@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::ProgressAs;
 use crate::cli::output;
+use crate::cli::pace::Pace;
 use crate::cli::progress_line::{Line, Rate, cut, figures, folded, shown};
 use crate::cli::screen::view::{CellRow, CellState, Second, View};
 use crate::cli::screen::{Screen, Stage};
@@ -163,8 +164,7 @@ struct Face {
     /// The cell that is being measured, and its trial.
     trial: Option<(CellId, u32)>,
     started: Instant,
-    /// Cells that were over when this session began.
-    n_over_before: usize,
+    pace: Pace,
     running: Option<Running>,
     /// Figures of trials that have ended, of cells that are not said to be over yet.
     ended: HashMap<CellId, String>,
@@ -192,7 +192,7 @@ impl Face {
             finished: done.kept.clone(),
             trial: None,
             started: Instant::now(),
-            n_over_before: done.kept.len(),
+            pace: Pace::new(plan, done),
             running: None,
             ended: HashMap::new(),
             is_terminal,
@@ -241,6 +241,7 @@ impl Face {
     fn on_event(&mut self, event: &RunEvent) {
         match event {
             RunEvent::CellSkipped { cell, reason } => {
+                self.pace.cell_over(cell);
                 self.row(cell, CellState::Skipped, reason);
                 self.finished_line(&format!("- {}: skipped: {reason}", self.name(cell)));
             }
@@ -272,10 +273,15 @@ impl Face {
                     self.ended.insert(before.clone(), key_figures(&last));
                 }
                 self.row(cell, CellState::Running, "");
+                self.pace.trial_started(cell, *trial, self.started.elapsed());
                 self.trial = Some((cell.clone(), *trial));
             }
             RunEvent::PhaseStarted { phase, n_requests, .. } => self.on_phase(phase, *n_requests),
+            RunEvent::TrialFinished { cell, trial } => {
+                self.pace.trial_finished(cell, *trial, self.started.elapsed());
+            }
             RunEvent::CellFinished { cell, outcome } => {
+                self.pace.cell_over(cell);
                 self.finished.insert(cell.clone());
                 let is_running = self.trial.as_ref().is_some_and(|(running, _)| running == cell);
                 let last = self.running.take_if(|_| is_running);
@@ -302,6 +308,7 @@ impl Face {
             }
             RunEvent::PointAdded { first, load } => {
                 if let Some(point) = self.plan.add_point(first, *load) {
+                    self.pace.added(point);
                     let row = CellRow { name: point.name.clone(), ..CellRow::default() };
                     self.rows.insert(point.id.clone(), row);
                 }
@@ -320,7 +327,6 @@ impl Face {
             | RunEvent::ScenarioChanged { .. }
             | RunEvent::RetryAsked { .. }
             | RunEvent::Reused { .. }
-            | RunEvent::TrialFinished { .. }
             | RunEvent::RunFinished { .. } => {}
         }
     }
@@ -445,10 +451,8 @@ impl Face {
 
     /// Returns how long the run lasts so far, and how long all of it will at this pace.
     fn whole(&self) -> Option<(Duration, Duration)> {
-        let n_over = self.finished.len().saturating_sub(self.n_over_before);
-        let n_all = self.rows.len().saturating_sub(self.n_over_before);
         let elapsed = self.started.elapsed();
-        (n_over > 0).then(|| (elapsed, elapsed.mul_f64(n_all as f64 / n_over as f64)))
+        self.pace.whole(elapsed).map(|whole| (elapsed, whole))
     }
 
     fn wait(&mut self, message: &str) {

@@ -83,7 +83,8 @@ fn is_told(args: &QuickArgs) -> bool {
 
 /// Whether a target is the place of a server rather than the name of an engine.
 pub(crate) fn is_url(target: &str) -> bool {
-    target.contains("://") || target.starts_with("localhost") || target.contains([':', '.'])
+    let is_host = target.starts_with("localhost") || target.contains([':', '.']);
+    target.contains("://") || is_host && !target.ends_with(".toml")
 }
 
 /// Returns the URL below which `/v1/…` lies.
@@ -173,28 +174,16 @@ pub(crate) fn command_line() -> String {
     format!("bench {}", words.collect::<Vec<_>>().join(" "))
 }
 
-/// Returns the name of a preset as it is meant: `llama-cpp` is `llama_cpp`.
-pub(crate) fn preset_name(wanted: &str) -> Result<String, Failure> {
-    let known = presets::all();
-    let names = || known.iter().map(|preset| preset.name.as_str());
-    let folded = wanted.replace('-', "_");
-    if let Some(name) = [wanted, &folded].into_iter().find(|name| names().any(|it| it == *name)) {
-        return Ok(name.to_owned());
-    }
-    let help = did_you_mean(&folded, names(), "engines with a preset");
-    let message = format!("{wanted:?} is neither a URL nor an engine with a preset");
-    Err(Failure::new(Exit::Usage, message).help(help.unwrap_or_default()))
-}
-
 fn data_of(args: &QuickArgs) -> Result<DataChoice, Failure> {
     data_choice(args.data.as_deref(), args.tokenizer.as_deref(), args.input)
 }
 
 fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
-    let preset = preset_name(&args.target)?;
-    let data = data_of(args)?.read_by(&preset);
+    let found = presets::named(&args.target)?;
+    let preset = &found.name;
+    let data = data_of(args)?.read_by(preset);
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
-    if model.is_none() && presets::needs_model(&preset) {
+    if model.is_none() && found.needs_model() {
         let message = format!("nothing says which model {preset} serves");
         return Err(Failure::new(Exit::Usage, message)
             .help(format!("name it behind the engine: bench quick {preset} MODEL")));
@@ -207,9 +196,15 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
             api: None,
             stream: true,
             max_tokens: max_tokens(args.output, &data),
-            ignore_eos: data.is_generated() && presets::takes_ignore_eos(&preset),
+            ignore_eos: data.is_generated() && found.takes_ignore_eos(),
         },
-        engine: EngineChoice::Started { preset, model, precisions: args.precision.clone() },
+        engine: EngineChoice::Started {
+            // The scenario is kept in the run directory, and may be taken anywhere from there.
+            path: found.path_from(None),
+            preset: found.name,
+            model,
+            precisions: args.precision.clone(),
+        },
         data,
         load: LoadChoice::of(&args.rate, &args.concurrency),
         seconds: args.seconds,
@@ -528,6 +523,7 @@ mod tests {
         check("https://h/openai/v1/chat/completions", "https://h/openai");
         check("http://h:1/v1/models", "http://h:1");
         check(" HTTP://h:1 ", "http://h:1");
+        assert!(!is_url("./own.toml") && !is_url("engines/own.toml") && !is_url("own.toml"));
         assert!(!is_url("vllm") && !is_url("llama-cpp") && !is_url("sim"));
     }
 }

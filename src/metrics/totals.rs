@@ -337,6 +337,23 @@ pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
 /// Requests whose kept connection the server closed as they were sent.
 pub(crate) const CONN_REUSE_RACE: &str = "conn-reuse-race";
 
+/// The names of [`error_kind`], and what each means; a status stands for those of its kind.
+pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
+    ("connect", "the connection was refused or could not be opened"),
+    ("connect-timeout", "there was no connection within `timeouts.connect`"),
+    ("first-token-timeout", "no token came within `timeouts.first-token`"),
+    ("between-tokens-timeout", "no further token came within `timeouts.between-tokens`"),
+    ("total-timeout", "the answer was not finished within `timeouts.total`"),
+    ("status-…", "the server answered with another status than 2xx"),
+    ("in-stream", "the server told an error within an answer that had begun"),
+    ("empty", "the engine ended its answer without a token"),
+    ("truncated", "the stream ended before its end was told"),
+    ("protocol", "what came was not the protocol: bad JSON, UTF-8 or framing"),
+    ("too-large", "an answer or an event was larger than any that was asked for"),
+    (CONN_REUSE_RACE, "the server closed the kept connection as the request was sent on it"),
+    (CLIENT_RESOURCES, "this machine had no port or descriptor left: no fault of the engine"),
+];
+
 /// Returns the stable name of a failure's kind.
 pub(crate) fn error_kind(error: &RequestError) -> String {
     match error {
@@ -383,6 +400,28 @@ mod tests {
     use crate::metrics::request::tests::request;
     use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
+
+    #[test]
+    fn every_kind_of_failure_has_its_meaning() {
+        let words = || "words".to_owned();
+        let errors = [
+            RequestError::Connect(words()),
+            RequestError::ConnectTimeout,
+            RequestError::FirstTokenTimeout,
+            RequestError::BetweenTokensTimeout,
+            RequestError::TotalTimeout,
+            RequestError::Status(503, words()),
+            RequestError::InStream(words()),
+            RequestError::Empty,
+            RequestError::Truncated(words()),
+            RequestError::Protocol(words()),
+            RequestError::TooLarge(words()),
+            RequestError::ConnReuseRace,
+            RequestError::ClientResources(words()),
+        ];
+        let kinds = errors.iter().map(|error| error_kind(error).replace("503", "…"));
+        assert!(kinds.eq(ERROR_KINDS.iter().map(|(kind, _)| (*kind).to_owned())));
+    }
     use crate::record::trial::PhaseKind;
 
     /// Measured from 1 s to 2 s, drained at 3 s.

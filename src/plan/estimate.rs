@@ -26,7 +26,7 @@ pub fn least_time(plan: &Plan) -> LeastTime {
 }
 
 /// Returns the length of a phase that ends by the clock alone.
-fn length(phase: &Phase) -> Option<Nanos> {
+pub(crate) fn length(phase: &Phase) -> Option<Nanos> {
     if phase.until.is_some() || phase.until_steady.is_some() {
         return None;
     }

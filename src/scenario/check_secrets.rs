@@ -190,9 +190,10 @@ impl Walk<'_> {
                     .to_owned()
             }
             (Some("engine" | "vars" | "matrix"), _) => {
-                "export it as MY_SECRET where bench is started, and give it to the engine by \
-                 `env-from = { NAME = \"MY_SECRET\" }`; a command that needs it as an argument \
-                 is `argv = [\"sh\", \"-c\", \"exec … --api-key \\\"$NAME\\\"\"]`"
+                "export it as MY_SECRET where bench is started; write `api-key-env = \
+                 \"MY_SECRET\"` for a server that asks for it, and `env-from = { NAME = \
+                 \"MY_SECRET\" }` for an engine that bench starts; a command that needs it as an \
+                 argument is `argv = [\"sh\", \"-c\", \"exec … --api-key \\\"$NAME\\\"\"]`"
                     .to_owned()
             }
             _ => "take it out; the hub's token is read from HF_TOKEN".to_owned(),

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::plan::launch::PORT;
 use crate::plan::matrix::{Combination, text};
 use crate::plan::paths::{Places, is_path};
 use crate::plan::phases::typed;
-use crate::plan::template::{Context, TemplateError, render, value, variable_name};
+use crate::plan::template::{Context, TemplateError, render, value, variable_name, variables};
 use crate::scenario::Scenario;
 use crate::scenario::spec::{EngineSpec, OPTIONS};
 
@@ -192,6 +192,18 @@ impl<'a> Starting<'a> {
     }
 }
 
+/// Takes the first variable that names none of the others that are pending, or the first of all:
+/// then they name each other.
+fn next_of(pending: &mut Vec<String>, vars: Option<&Table>) -> (String, bool) {
+    let waits = |name: &String| {
+        let template = vars.and_then(|vars| vars.get(name)).and_then(Value::as_str);
+        let named = template.map(variables).unwrap_or_default();
+        pending.iter().any(|other| named.contains(&variable_name(other)))
+    };
+    let ready = pending.iter().position(|name| !waits(name));
+    (pending.remove(ready.unwrap_or(0)), ready.is_none())
+}
+
 /// Returns what a template rendered to as a number or truth value, if it is one.
 fn retyped(text: String) -> Value {
     if let Ok(number) = text.parse::<i64>() {
@@ -204,7 +216,7 @@ fn retyped(text: String) -> Value {
     }
 }
 
-/// Returns the swept values and the scenario's variables, each rendered over those before it.
+/// Returns the swept values and the scenario's variables, each rendered over those that it names.
 pub(crate) fn variables_of(
     scenario: &Scenario,
     cell: &Combination,
@@ -216,11 +228,16 @@ pub(crate) fn variables_of(
         .map(|(key, text)| (variable_name(key), minijinja::Value::from(text.as_str())))
         .collect();
     let vars = cell.tree.get("vars").and_then(Value::as_table);
-    for name in scenario.names("vars") {
+    let mut pending = scenario.names("vars");
+    while !pending.is_empty() {
+        let (name, is_in_circle) = next_of(&mut pending, vars);
         let rendered = match vars.and_then(|vars| vars.get(&name)) {
             Some(Value::String(template)) => match render(template, &context) {
                 Ok(text) => minijinja::Value::from(text),
-                Err(error) => {
+                Err(mut error) => {
+                    if is_in_circle {
+                        error.help = "variables that name each other have no value".to_owned();
+                    }
                     found.push(
                         Diagnostic::error("scenario/template", error.message)
                             .label(scenario.layers.value(&["vars", &name], "in this variable"))

@@ -11,7 +11,7 @@ use crate::plan::matrix::text;
 use crate::scenario::Scenario;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::overrides::kind_at;
-use crate::scenario::spec::{EngineSpec, MATRIX_KEYS, OPTIONS, section};
+use crate::scenario::spec::{EngineSpec, MATRIX, OPTIONS, section};
 use crate::scenario::synonyms::meant;
 use crate::scenario::validate;
 
@@ -53,7 +53,7 @@ pub(super) fn axes(scenario: &Scenario, found: &mut Diagnostics) -> Vec<Axis> {
     if let Some(Value::Table(matrix)) = scenario.tree.get("matrix") {
         for name in scenario.names("matrix") {
             let Some(value) = matrix.get(&name) else { continue };
-            if !MATRIX_KEYS.contains(&name.as_str()) {
+            if !MATRIX.iter().any(|field| field.key == name) {
                 sweep(scenario, &mut vec![name.clone()], value, &mut swept, found);
             }
         }

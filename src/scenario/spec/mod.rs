@@ -198,7 +198,20 @@ table! {
 }
 
 /// Keys of `[matrix]` that are not swept.
-pub(crate) const MATRIX_KEYS: &[&str] = &["zip", "exclude"];
+pub(crate) const MATRIX: &[Field] = &[
+    Field {
+        key: "zip",
+        kind: Kind::List(&Kind::List(&Kind::Text)),
+        optional: true,
+        doc: "Groups of swept keys that advance together.",
+    },
+    Field {
+        key: "exclude",
+        kind: Kind::List(&Kind::Map(&Kind::Anything)),
+        optional: true,
+        doc: "Cells that are left out: swept keys, each with the value or values of such a cell.",
+    },
+];
 
 /// Returns the keys of a section, or of each table in it; none where users name the keys.
 pub(crate) fn section(name: &str) -> &'static [Field] {
