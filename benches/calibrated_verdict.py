@@ -193,7 +193,8 @@ def compare(out, truth_log):
         start += drained - stop
     offset = rows[0]["arrived_realtime_ns"] - rows[0]["arrived_ns"]
     window = (stop - start) / 1e9
-    inside = lambda at: start <= at + offset <= stop
+    # A request counts by the share of its time that lies in the window.
+    share = lambda sent, end: max(0, min(end + offset, stop) - max(sent + offset, start)) / (end - sent)
     figure = cell["figures"]["request_throughput"]
     if figure.get("value") is None:
         return
@@ -203,12 +204,15 @@ def compare(out, truth_log):
             max(0, min(r["last_written_ns"] + offset, stop) - max(r["arrived_ns"] + offset, start)) for r in rows
         ) / 1e9
         working = busy / (streams * window)
-        counts = [sum(inside(r[e]) for r in rows) for e in ("last_write_ns", "last_written_ns")]
+        counts = [sum(share(r["arrived_ns"], r[e]) for r in rows) for e in ("last_write_ns", "last_written_ns")]
         truth = sorted(count / window / working for count in counts)
     else:
         # Sent when they were due, requests would have ended earlier by as much.
         late = lambda q: q["sent"] - q["scheduled"]
-        counts = [sum(inside(r[e] - late(q)) for q, r in pairs) for e in ("last_write_ns", "last_written_ns")]
+        counts = [
+            sum(share(r["arrived_ns"] - late(q), r[e] - late(q)) for q, r in pairs)
+            for e in ("last_write_ns", "last_written_ns")
+        ]
         truth = sorted(count / window for count in counts)
     yield "request rate", figure.get("state", "ok"), figure["value"], bound_of(figure), truth, "req/s"
 

@@ -177,7 +177,7 @@ const FEW_COUNTS: &str =
 const UNKNOWN_SHARE: f64 = 0.01;
 
 /// Returns why tokens per second cannot be told when so many of all answers have no count.
-fn unknown(n_unknown: u64, n_ok: u64) -> Option<&'static str> {
+pub(crate) fn unknown(n_unknown: u64, n_ok: u64) -> Option<&'static str> {
     if n_ok == 0 {
         return Some("no answer was complete");
     }
@@ -194,7 +194,7 @@ pub(crate) fn throughput(figures: &mut Figures, trials: &[Totals], n_gpus: u32) 
     let either = |t: &Totals| no_output(t).or(no_prompt(t));
     let n = |t: &Totals| t.inside.n_completed;
     figures.rate(MetricId::RequestThroughput, trials, |t| {
-        inside(t, n(t) as f64, n(t), None, |edge| edge.n_completed as f64)
+        inside(t, t.inside.requests, n(t), None, |edge| edge.requests)
     });
     figures.rate(MetricId::OutputThroughput, trials, |t| {
         let tokens = t.inside.output_tokens;
@@ -284,8 +284,8 @@ pub(crate) fn goodput(figures: &mut Figures, trials: &[Totals]) {
         return;
     }
     figures.rate(MetricId::Goodput, trials, |t| {
-        let n_good = t.inside.n_good;
-        inside(t, n_good as f64, n_good, None, |edge| edge.n_good as f64)
+        let good = t.inside.good;
+        inside(t, good, good.round() as u64, None, |edge| edge.good)
     });
     figures.share(MetricId::GoodputShare, sum(|t| t.n_good), sum(|t| t.n_scheduled));
 }
@@ -360,6 +360,7 @@ mod tests {
             inside: Inside {
                 output_tokens,
                 n_completed: 10,
+                requests: 10.0,
                 prompt_tokens: 500,
                 ..Inside::default()
             },
@@ -408,7 +409,7 @@ mod tests {
             n_scheduled: 100,
             n_ok: 90,
             n_good: 80,
-            inside: Inside { n_good: 70, ..Inside::default() },
+            inside: Inside { good: 70.0, ..Inside::default() },
             ..Totals::default()
         };
         let mut figures = Figures::default();

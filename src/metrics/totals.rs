@@ -75,8 +75,8 @@ pub(crate) struct Totals {
 /// Sums inside the window whose parts may belong to one side of its edges or to the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Edge {
-    pub(crate) n_completed: u64,
-    pub(crate) n_good: u64,
+    pub(crate) requests: f64,
+    pub(crate) good: f64,
     pub(crate) output_tokens: f64,
     pub(crate) prompt_tokens: u64,
 }
@@ -88,8 +88,10 @@ pub(crate) struct Inside {
     pub n_scheduled: u64,
     /// Requests completed.
     pub n_completed: u64,
-    /// Requests that met all SLOs, completed.
-    pub n_good: u64,
+    /// Complete requests, each by the share of its time that lies inside.
+    pub requests: f64,
+    /// Those that met all SLOs, likewise.
+    pub good: f64,
     /// Output tokens that arrived.
     pub output_tokens: f64,
     /// Prompt tokens of requests whose first token arrived.
@@ -139,18 +141,22 @@ impl Totals {
             }
             Outcome::Ok => self.n_ok += 1,
         }
-        let completed = Inwards::of(window, metrics.last_token_at, own.late + metrics.added.last);
         let verdict = slo.map_or(Some(false), |slo| is_good(slo, metrics));
         let is_good = verdict == Some(true);
         self.n_undecided += u64::from(verdict.is_none());
         self.n_good += u64::from(is_good);
-        self.inside.n_completed += u64::from(completed.as_stamped);
-        self.inside.n_good += u64::from(completed.as_stamped && is_good);
-        for (edge, counts) in
-            [(&mut self.surely, completed.surely), (&mut self.perhaps, completed.perhaps)]
-        {
-            edge.n_completed += u64::from(counts);
-            edge.n_good += u64::from(counts && is_good);
+        if let Some(end) = metrics.last_token_at {
+            self.inside.n_completed += u64::from(window.contains(end));
+            let sent = record.sent.unwrap_or(end);
+            let share = Share::of(window, sent, end, own.late + metrics.added.last);
+            let good = |share: f64| if is_good { share } else { 0.0 };
+            self.inside.requests += share.as_stamped;
+            self.inside.good += good(share.as_stamped);
+            for (edge, share) in [(&mut self.surely, share.least), (&mut self.perhaps, share.most)]
+            {
+                edge.requests += share;
+                edge.good += good(share);
+            }
         }
         self.add_prompt(window, record, metrics, own);
         self.add_output(window, record, metrics, own);
@@ -175,13 +181,14 @@ impl Totals {
         self.n_prompt_unknown += earlier.n_prompt_unknown;
         self.inside.n_scheduled += earlier.inside.n_scheduled;
         self.inside.n_completed += earlier.inside.n_completed;
+        self.inside.requests += earlier.inside.requests;
         self.inside.output_tokens += earlier.inside.output_tokens;
         self.inside.prompt_tokens += earlier.inside.prompt_tokens;
         self.inside.in_flight_secs += earlier.inside.in_flight_secs;
         for (edge, more) in
             [(&mut self.surely, &earlier.surely), (&mut self.perhaps, &earlier.perhaps)]
         {
-            edge.n_completed += more.n_completed;
+            edge.requests += more.requests;
             edge.output_tokens += more.output_tokens;
             edge.prompt_tokens += more.prompt_tokens;
         }
@@ -331,6 +338,38 @@ impl Inwards {
     }
 }
 
+/// Which part of a request's time lies inside the window, where all of it may have been earlier.
+///
+/// A request counts by its share, as its tokens do. Counted where they end, requests of streams
+/// that begin the window together would be too few by up to one for each stream.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    as_stamped: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Share {
+    fn of(window: &Window, sent: Nanos, end: Nanos, earlier: Nanos) -> Self {
+        let inside = |sent: Nanos, end: Nanos| match end.checked_sub(sent) {
+            None | Some(Nanos::ZERO) => f64::from(u8::from(window.contains(end))),
+            Some(time) => window.overlap(sent, end).0 as f64 / time.0 as f64,
+        };
+        let as_stamped = inside(sent, end);
+        if earlier == Nanos::ZERO {
+            return Self { as_stamped, least: as_stamped, most: as_stamped };
+        }
+        // Either all of it was earlier, or its end alone.
+        let moved = inside(sent.saturating_sub(earlier), end.saturating_sub(earlier));
+        let shortened = inside(sent, end.saturating_sub(earlier).max(sent));
+        Self {
+            as_stamped,
+            least: as_stamped.min(moved).min(shortened),
+            most: as_stamped.max(moved).max(shortened),
+        }
+    }
+}
+
 /// Requests for which this machine had no port or descriptor.
 pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
 
@@ -436,13 +475,15 @@ mod tests {
     }
 
     #[test]
-    fn tokens_count_where_they_arrive_and_requests_where_they_complete() {
+    fn tokens_count_where_they_arrive_and_requests_by_their_share() {
         let totals = totals(&[
             request(0, 1_000, 1_000, &[1_100, 1_200]),
             // Two of four tokens arrive inside.
             request(1, 1_900, 1_900, &[1_950, 2_000, 2_050, 2_100]),
         ]);
         assert_eq!(totals.inside.n_completed, 1);
+        // The second lies inside for 100 of its 200 ms.
+        assert!((totals.inside.requests - 1.5).abs() < 1e-9);
         assert!((totals.inside.output_tokens - 4.0).abs() < 1e-9);
         assert_eq!((totals.output_tokens, totals.prompt_tokens), (6, 20));
         assert_eq!(totals.inside.prompt_tokens, 20);
@@ -462,18 +503,44 @@ mod tests {
         // Sent 100 ms late: its last token and its end would have come before the window's end.
         let late = OwnLag { late: Nanos::from_millis(100), n_streams: None };
         let found = pushed(&request(0, 1_800, 1_900, &[1_950, 2_050]), late);
-        let n = |edge: Edge| (edge.n_completed, edge.output_tokens);
-        assert_eq!((found.inside.n_completed, found.inside.output_tokens), (0, 1.0));
-        assert_eq!((n(found.surely), n(found.perhaps)), ((0, 1.0), (1, 2.0)));
+        let of = |edge: Edge| (edge.requests, edge.output_tokens);
+        let share = 100.0 / 150.0;
+        assert_eq!((found.inside.requests, found.inside.output_tokens), (share, 1.0));
+        assert_eq!((of(found.surely), of(found.perhaps)), ((share, 1.0), (1.0, 2.0)));
         // Near the start, it would have come before the window.
         let found = pushed(&request(0, 900, 1_000, &[1_050, 1_120]), late);
-        assert_eq!((n(found.surely), n(found.perhaps)), ((1, 1.0), (1, 2.0)));
+        // It would have begun there, and 20 of its 120 ms have been inside.
+        let share = 20.0 / 120.0;
+        assert_eq!((of(found.surely), of(found.perhaps)), ((share, 1.0), (1.0, 2.0)));
         // One of four streams stood still for 200 ms, of which 100 ms are inside the window.
         let idle = OwnLag { late: Nanos::ZERO, n_streams: Some(4) };
         let found = pushed(&request(0, 900, 1_100, &[1_200]), idle);
         assert!((found.lost_secs - 0.025).abs() < 1e-9 && found.late_max_secs == 0.0);
         // It worked for 100 ms, and nothing is known of the rest of the window.
         assert!((found.lost_secs() - 0.975).abs() < 1e-9, "{}", found.lost_secs());
+    }
+
+    /// Four streams of answers that take 200 ms each: 20 requests a second, wherever the window ends.
+    #[test]
+    fn a_closed_loop_has_its_rate_whatever_its_streams_have_under_way_at_the_end() {
+        for stopped in [2_000, 2_010, 2_100, 2_199] {
+            let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, stopped, 2_200)]);
+            let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 4 }));
+            let mut totals = Totals::new(&window);
+            for nth in 0..24 {
+                let sent = 1_000 + nth / 4 * 200;
+                let record = request(nth, sent, sent, &[sent + 100, sent + 200]);
+                totals.push(
+                    &window,
+                    None,
+                    &record,
+                    &RequestMetrics::of(&record),
+                    OwnLag::default(),
+                );
+            }
+            let rate = totals.inside.requests / totals.window_secs;
+            assert!((rate - 20.0).abs() < 1e-9, "{rate} until {stopped}");
+        }
     }
 
     #[test]
