@@ -206,7 +206,30 @@ pub(crate) fn check(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
 
 /// Returns why no cell of a plan can have a number, and what to do.
 fn never_there(plan: &Plan, subject: &Subject) -> Option<(String, String)> {
-    ungraded(plan, subject).or_else(|| unseen(plan, subject))
+    ungraded(plan, subject)
+        .or_else(|| unseen(plan, subject))
+        .or_else(|| without_table(plan, subject.metric()))
+}
+
+/// Returns why no cell of a plan can have a number that a table of the scenario makes, and what to
+/// do.
+fn without_table(plan: &Plan, metric: MetricId) -> Option<(String, String)> {
+    let has_slo = plan.cells.iter().any(|cell| cell.slo.is_some());
+    match metric {
+        MetricId::Goodput | MetricId::GoodputShare if !has_slo => {
+            let help = "add [slo] with what a good answer takes at most: `ttft = \"500ms\"`";
+            Some(("no answer is good or not without [slo]".to_owned(), help.to_owned()))
+        }
+        MetricId::CostPer1mTokens
+        | MetricId::CostPerGoodRequest
+        | MetricId::CostPerCorrectAnswer
+            if plan.gpu_hour_price.is_none() =>
+        {
+            let help = "add [cost] with `gpu-hour-price`";
+            Some(("nothing has a price without [cost]".to_owned(), help.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// Returns why no cell of a plan can have that accuracy, and what to do.

@@ -207,6 +207,7 @@ pub(super) fn cell(
         keys,
         name,
         phase: None,
+        asked: None,
         outcome: Some(CellOutcome::Complete),
         validity,
         steady: SteadyState::default(),

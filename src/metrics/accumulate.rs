@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::metrics::axes;
 use crate::metrics::bounds;
 use crate::metrics::bounds_held::BoundsHeld;
 use crate::metrics::catalogue::MetricId;
@@ -279,6 +280,7 @@ impl<'a> CellAccumulator<'a> {
             name: self.cell.name.clone(),
             keys: self.cell.keys.clone(),
             phase: self.cell.row.as_ref().map(|row| row.phase.clone()),
+            asked: Some(axes::asked(self.plan, self.cell)),
             outcome: self.outcome,
             validity: Validity::default(),
             steady: steady_state(&evidence),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::content_hash;
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength};
 use crate::scenario::spec::{LengthRange, section};
@@ -38,7 +39,7 @@ const ASKED_ELSEWHERE: [&str; 13] = [
     "random_range_ratio",
     "sharegpt_output_len",
     "num_prompts",
-    "n_gen",
+    "test",
     "n_depth",
 ];
 
@@ -111,6 +112,14 @@ pub(crate) fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
         }
     }
     known
+}
+
+/// Returns a hash of what a cell's requests are held to: when they are due, their limits and their
+/// lengths. Cells of two runs that bear one name are the same but for their engines where it is equal.
+pub(crate) fn asked(plan: &Plan, cell: &Cell) -> String {
+    let said: BTreeMap<String, String> =
+        constants(plan, cell).into_iter().filter(|(key, _)| is_said_load(key)).collect();
+    content_hash(&(load(cell), said))
 }
 
 /// Returns when the requests of a cell's measured phases are due, as text that is the same for
@@ -196,6 +205,12 @@ mod tests {
         let open = cell(ArrivalsPlan::Poisson { rate_per_s: 4.0 });
         assert_eq!(constants(&plan, &open)["rate"], "4");
         assert_ne!(load(&closed), load(&open));
+        assert_ne!(asked(&plan, &closed), asked(&plan, &open));
+        let mut shorter = closed.clone();
+        shorter.request.output = OutputLength::Fixed { tokens: 2 };
+        assert_ne!(asked(&plan, &closed), asked(&plan, &shorter));
+        let renamed = Cell { dataset: "of another name".to_owned(), ..closed.clone() };
+        assert_eq!(asked(&plan, &closed), asked(&plan, &renamed));
         let capped = |mut cell: Cell| {
             cell.phases.iter_mut().for_each(|phase| phase.max_in_flight = Some(2));
             cell

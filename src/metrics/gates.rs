@@ -29,7 +29,7 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
             Ok(condition) => {
                 let label = condition.subject.label();
                 let result = GateResult::missed(&cell.name, text, must_hold, label);
-                let base = || of_baseline(gate.baseline.as_ref(), &cell.name, text);
+                let base = || of_baseline(gate.baseline.as_ref(), cell, text);
                 of_cell(result, condition, &base, cell)
             }
             // A plan that was edited by hand.
@@ -119,14 +119,18 @@ pub(crate) fn of_cell(
     let decided = match condition.limit {
         Limit::Value(limit) => {
             result.limit = Some(limit);
-            Ok(holds(condition.operator, value, interval, limit))
+            Ok((holds(condition.operator, value, interval, limit), None))
         }
         Limit::OfBaseline(times) => {
             let base = base();
             result.limit = base.as_ref().ok().map(|base| times * base.value);
             base.map(|base| {
                 let (ratio, interval) = ratio(value, interval, base);
-                holds(condition.operator, ratio, interval, times)
+                // The baseline has an interval of its own, which the number's does not show.
+                let why = interval.map(|(low, high)| {
+                    format!("it lies between {low:.3} and {high:.3} times the baseline's")
+                });
+                (holds(condition.operator, ratio, interval, times), why)
             })
         }
         Limit::Points(points) => {
@@ -134,14 +138,17 @@ pub(crate) fn of_cell(
             result.limit = base.as_ref().ok().map(|base| base.value + points);
             base.map(|base| {
                 let (change, interval) = difference(value, interval, base);
-                holds(condition.operator, change, interval, points)
+                let why = interval.map(|(low, high)| {
+                    format!("it lies between {low:.2} and {high:.2} points from the baseline's")
+                });
+                (holds(condition.operator, change, interval, points), why)
             })
         }
     };
     match decided {
-        Ok(Some(holds)) if holds == result.must_hold => result.outcome = GateOutcome::Met,
-        Ok(Some(_)) => {}
-        Ok(None) => result.outcome = GateOutcome::Undecided,
+        Ok((Some(holds), _)) if holds == result.must_hold => result.outcome = GateOutcome::Met,
+        Ok((Some(_), _)) => {}
+        Ok((None, why)) => (result.outcome, result.why) = (GateOutcome::Undecided, why),
         Err(why) => (result.outcome, result.why) = (GateOutcome::Undecided, Some(why)),
     }
     result
@@ -172,21 +179,37 @@ pub(crate) fn holds(
 /// Returns the baseline's number for a condition in the cell of that name.
 fn of_baseline(
     baseline: Option<&BaselinePlan>,
-    cell: &str,
+    cell: &CellSummary,
     condition: &str,
 ) -> Result<BaselineNumber, String> {
     let baseline =
         baseline.ok_or_else(|| "there is no baseline: name one with --baseline DIR".to_owned())?;
     let numbers = baseline
         .cells
-        .get(cell)
+        .get(&cell.name)
         .ok_or_else(|| format!("the baseline, {}, has no cell of this name", baseline.from))?;
+    let asked = baseline.asked.get(&cell.name).zip(cell.asked.as_ref());
+    if asked.is_some_and(|(before, now)| before != now) {
+        return Err(format!(
+            "the baseline, {}, measured this cell at another load, limit or length",
+            baseline.from
+        ));
+    }
     let number = numbers.get(condition).copied();
-    number.ok_or_else(|| format!("the baseline, {}, has no such number to go by", baseline.from))
+    number.ok_or_else(|| {
+        format!(
+            "the baseline, {}, has no such number to go by: it is absent, INVALID or of a cell that \
+             was not measured to its end",
+            baseline.from
+        )
+    })
 }
 
 /// Returns the number of a baseline's cell that a condition is held against.
 pub(crate) fn base_of(condition: &Condition, cell: &CellSummary) -> Result<BaselineNumber, String> {
+    if !cell.takes_part() {
+        return Err(format!("the baseline's cell is {}", cell.validity.status.word()));
+    }
     let figure = figure(&condition.subject, cell).ok_or("the baseline has no such number")?;
     if figure.state == Some(NumberState::Invalid) {
         return Err("the baseline's number is INVALID".to_owned());
@@ -269,6 +292,8 @@ pub(crate) fn baseline_of(gate: &GatePlan, from: String, cells: &[CellSummary]) 
         };
         relative.iter().filter_map(number).collect()
     };
+    let asked = cells.iter().filter_map(|cell| Some((cell.name.clone(), cell.asked.clone()?)));
+    let asked = asked.collect();
     let cells = cells.iter().map(|cell| (cell.name.clone(), of_cell(cell))).collect();
-    BaselinePlan { from, cells }
+    BaselinePlan { from, cells, asked }
 }

@@ -1,8 +1,7 @@
 //! Metrics over many runs: the value of each in every run, and where its level changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::metrics::catalogue::MetricId;
@@ -57,7 +56,8 @@ pub(crate) struct RunPoint {
 /// One quantity of one cell over all runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Series {
-    /// Name of the cell, by which it is found in each run.
+    /// Name of the cell, by which it is found in each run; one that was asked something else under
+    /// the same name is another one, and says so.
     pub(crate) cell: String,
     /// The quantity.
     pub(crate) quantity: Quantity,
@@ -93,16 +93,16 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let mut quantities = per_trial::quantities();
     quantities.push(Quantity::figure(MetricId::Accuracy));
     quantities.retain(|it| is_main(it) || (all && !is_of_whole_run(it)));
-    let mut names: IndexSet<&str> = IndexSet::new();
+    let mut known = KnownCells::default();
     // In the order in which cells first came, and of documents.
     let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
     for (at, run) in runs.iter().enumerate() {
         for cell in run.summary.cells.iter().filter(|cell| cell.takes_part()) {
-            let (place, _) = names.insert_full(&cell.name);
+            let (place, name) = known.place(cell);
             for (rank, quantity) in quantities.iter().enumerate() {
                 let Some(value) = value(cell, quantity) else { continue };
                 let new = || Series {
-                    cell: cell.name.clone(),
+                    cell: name.clone(),
                     quantity: quantity.clone(),
                     unit: quantity.id().unit().to_owned(),
                     values: vec![None; runs.len()],
@@ -126,6 +126,39 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
         commit: run.commit.to_owned(),
     };
     History { format: HISTORY_FORMAT, alpha, runs: runs.iter().map(point).collect(), series }
+}
+
+/// The cells of a history, each with its place.
+#[derive(Default)]
+struct KnownCells<'a> {
+    /// Name → what cells of this name were asked, and their places.
+    by_name: HashMap<&'a str, Vec<(Option<&'a str>, usize)>>,
+    n: usize,
+}
+
+impl<'a> KnownCells<'a> {
+    /// Returns the place of a cell and what it is called. Of summaries that do not say what was asked,
+    /// cells of one name are one.
+    fn place(&mut self, cell: &'a CellSummary) -> (usize, String) {
+        let asked = cell.asked.as_deref();
+        let of_name = self.by_name.entry(&cell.name).or_default();
+        let is_same = |(known, _): &(Option<&str>, usize)| {
+            known.zip(asked).is_none_or(|(known, asked)| known == asked)
+        };
+        let nth = of_name.iter().position(is_same).unwrap_or_else(|| {
+            of_name.push((asked, self.n));
+            self.n += 1;
+            of_name.len() - 1
+        });
+        let (known, place) = &mut of_name[nth];
+        *known = known.or(asked);
+        let name = match nth {
+            0 => cell.name.clone(),
+            1 => format!("{} (at another load, limit or length)", cell.name),
+            nth => format!("{} (at another load, limit or length, {nth})", cell.name),
+        };
+        (*place, name)
+    }
 }
 
 /// Returns a run's value of a quantity; `None` where it has none or one that is INVALID.
@@ -177,6 +210,29 @@ mod tests {
             with_figure(measured_cell("a", "fp16"), MetricId::OutputThroughput, output, None);
         cell.engine_version = Some(version.to_owned());
         Summary { cells: vec![cell], ..Summary::default() }
+    }
+
+    #[test]
+    fn another_load_under_the_same_name_is_another_series() {
+        let asked = |asked: Option<&str>, output| {
+            let mut run = run(output, "1");
+            run.cells[0].asked = asked.map(str::to_owned);
+            run
+        };
+        let runs: Vec<Summary> = [100.0, 101.0, 99.5, 400.0, 402.0, 399.0, 100.3]
+            .into_iter()
+            .zip([None, Some("4"), Some("4"), Some("16"), Some("16"), Some("16"), Some("4")])
+            .map(|(output, load)| asked(load, output))
+            .collect();
+        let past: Vec<PastRun<'_>> = runs
+            .iter()
+            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .collect();
+        let found = history(&past, false, 0.01);
+        let [first, second] = &found.series[..] else { panic!("{found:?}") };
+        assert_eq!((first.n(), second.n()), (4, 3));
+        assert!(second.cell.ends_with("(at another load, limit or length)"), "{second:?}");
+        assert!(found.series.iter().all(|series| series.steps.is_empty()), "{found:?}");
     }
 
     #[test]

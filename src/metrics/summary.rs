@@ -101,6 +101,8 @@ pub(crate) struct CellSummary {
     /// The measured phase that this row is of, where the cell has several; counts, figures,
     /// latencies and accuracy are that phase's own.
     pub phase: Option<String>,
+    /// Hash of when its requests are due, of their limits and lengths; absent where nobody knows.
+    pub asked: Option<String>,
     /// How it ended; absent while it has not.
     pub outcome: Option<CellOutcome>,
     /// Whether its numbers may be believed.

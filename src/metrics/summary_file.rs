@@ -208,6 +208,10 @@ pub(crate) struct CellFile {
     /// latencies and accuracy are that phase's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     phase: Option<String>,
+    /// Hash of when its requests are due, of their limits and lengths: cells of two runs with one
+    /// name and another hash were not asked the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<String>,
     /// How it ended; absent while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<CellOutcome>,
@@ -599,6 +603,7 @@ impl Common {
             name: cell.name.clone(),
             keys: cell.keys.clone(),
             phase: cell.phase.clone(),
+            asked: cell.asked.clone(),
             outcome: cell.outcome.clone(),
             validity: cell.validity.clone(),
             steady: cell.steady.clone(),
@@ -639,6 +644,7 @@ impl Common {
             name: cell.name,
             keys: cell.keys,
             phase: cell.phase,
+            asked: cell.asked,
             outcome: cell.outcome,
             validity: cell.validity,
             steady: cell.steady,

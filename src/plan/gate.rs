@@ -33,6 +33,9 @@ pub struct BaselinePlan {
     pub from: String,
     /// Cell → condition → its number there, in the metric's unit.
     pub cells: BTreeMap<String, BTreeMap<String, BaselineNumber>>,
+    /// Cell → hash of what its requests were held to there, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<String, String>,
 }
 
 /// A number of an earlier run.

@@ -458,7 +458,8 @@ mod tests {
         };
         check("ttft.p90 > +5%", GateOutcome::Missed, None);
         check("ttft.p90 > +40%", GateOutcome::Met, None);
-        check("ttft.p90 > +25%", GateOutcome::Undecided, None);
+        let why = Some("it lies between 1.232 and 1.268 times the baseline's");
+        check("ttft.p90 > +25%", GateOutcome::Undecided, why);
         check("success_share < -5%", GateOutcome::Missed, None);
         check("goodput < -5%", GateOutcome::Missed, None);
         check("success_share < -20%", GateOutcome::Met, None);

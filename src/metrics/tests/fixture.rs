@@ -160,6 +160,7 @@ pub(crate) fn measured_cell(name: &str, precision: &str) -> CellSummary {
             ("precision".to_owned(), precision.to_owned()),
         ]),
         phase: None,
+        asked: None,
         outcome: Some(CellOutcome::Complete),
         validity: Validity::default(),
         steady: SteadyState::default(),

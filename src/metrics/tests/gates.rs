@@ -97,6 +97,26 @@ fn a_baseline_gives_the_limit_and_its_own_doubt() {
 }
 
 #[test]
+fn a_baseline_that_was_asked_something_else_or_did_not_end_decides_nothing() {
+    let mut gate = must("output_throughput >= 0.95 x baseline");
+    let asked = |hash: &str| CellSummary { asked: Some(hash.to_owned()), ..fast(100.0, None) };
+    gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[asked("four streams")]));
+    assert_eq!(judged(&gate, asked("four streams")).outcome, GateOutcome::Met);
+    assert_eq!(judged(&gate, fast(100.0, None)).outcome, GateOutcome::Met, "nobody knows");
+    let (outcome, reason) = why(&gate, asked("16 streams"));
+    assert_eq!(outcome, GateOutcome::Undecided);
+    assert!(reason.ends_with("at another load, limit or length"), "{reason}");
+    for status in [CellStatus::Failed, CellStatus::Incomplete] {
+        let validity = Validity { status, reasons: Vec::new() };
+        let before = CellSummary { validity, ..asked("four streams") };
+        gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[before]));
+        let (outcome, reason) = why(&gate, asked("four streams"));
+        assert_eq!(outcome, GateOutcome::Undecided);
+        assert!(reason.contains("was not measured to its end"), "{reason}");
+    }
+}
+
+#[test]
 fn a_share_is_held_by_points_to_its_baseline_and_by_times_where_times_are_written() {
     let check = |condition: &str, correct: u64, expected: (GateOutcome, f64)| {
         let must_not = vec![condition.to_owned()];

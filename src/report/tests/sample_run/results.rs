@@ -104,6 +104,7 @@ fn empty_cell(engine: &str, precision: &str, status: CellStatus, reasons: &[&str
         name: format!("{engine}-{precision}"),
         keys: keys(engine, precision),
         phase: None,
+        asked: None,
         outcome: None,
         validity: Validity::new(status, reasons.iter().map(|&reason| reason.to_owned())),
         steady: SteadyState::default(),
