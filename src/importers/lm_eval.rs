@@ -8,9 +8,11 @@ use crate::stats::interval::Interval;
 use crate::stats::proportion::wilson;
 
 /// Metrics of the harness that are shares of right answers, the likeliest first.
-const SHARES: [&str; 2] = ["exact_match", "acc"];
+const SHARES: [&str; 3] = ["exact_match", "acc", "acc_norm"];
 /// Its filters of GSM8K, and our extractors that find the same.
 const FILTERS: [(&str, &str); 2] = [("strict-match", "strict"), ("flexible-extract", "flexible")];
+/// How it calls a metric without a filter.
+const NO_FILTER: &str = "none";
 /// How a model was loaded, of the arguments of the harness; others hold addresses and keys.
 const OF_MODEL: [&str; 8] = [
     "pretrained",
@@ -31,7 +33,7 @@ pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>>
     document.get("n-samples").or_else(|| document.get("configs"))?;
     let found: Vec<Measurement> =
         results.iter().filter_map(|(name, task)| task_of(document, name, task)).collect();
-    let why = "no task of it has `exact_match` or `acc` with a number of samples";
+    let why = "no task of it has `exact_match`, `acc` or `acc_norm` with a number of samples";
     Some(if found.is_empty() { Err(why.to_owned()) } else { Ok(found) })
 }
 
@@ -39,7 +41,11 @@ fn task_of(document: &Value, name: &str, task: &Value) -> Option<Measurement> {
     let samples = document.get("n-samples")?.get(name)?;
     let n = number(samples, "/effective")? as u64;
     let shares = task.as_object()?;
-    let accuracy: Vec<Accuracy> = SHARES.iter().flat_map(|it| by_filter(shares, it, n)).collect();
+    let mut accuracy: Vec<Accuracy> =
+        SHARES.iter().flat_map(|it| by_filter(shares, it, n)).collect();
+    // The harness writes its filters in the order of their names; ours come in theirs.
+    let rank = |it: &Accuracy| FILTERS.iter().position(|(_, ours)| *ours == it.extractor);
+    accuracy.sort_by_key(|it| rank(it).unwrap_or(FILTERS.len()));
     let model = text(document, "/model_name").filter(|name| !name.is_empty());
     if accuracy.is_empty() {
         return None;
@@ -86,9 +92,11 @@ fn by_filter<'a>(
         let (of, filter) = key.split_once(',')?;
         let share = share.as_f64().filter(|_| of == metric)?;
         let ours = FILTERS.iter().find(|(theirs, _)| *theirs == filter);
+        let named =
+            ours.map_or(if filter == NO_FILTER { metric } else { filter }, |(_, ours)| ours);
         let correct = (share * n as f64).round() as u64;
         Some(Accuracy {
-            extractor: ours.map_or(filter, |(_, ours)| ours).to_owned(),
+            extractor: named.to_owned(),
             n,
             correct,
             wrong: n.saturating_sub(correct),

@@ -90,7 +90,7 @@ impl Tool {
     /// Says what a file without a measurement lacks.
     const fn lacks(self) -> &'static str {
         match self {
-            Self::LlamaBench => "no test of it generates tokens alone (`-n`)",
+            Self::LlamaBench => "no test of it reads or generates tokens",
             Self::Vllm | Self::Sglang | Self::GuideLlm | Self::AiPerf | Self::LmEval => {
                 "holds no measurement"
             }

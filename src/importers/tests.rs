@@ -78,13 +78,16 @@ fn each_client_tells_the_truth_and_what_it_adds() {
 }
 
 #[test]
-fn what_generates_tokens_in_llama_bench_has_a_value_for_each_repetition() {
+fn each_test_of_llama_bench_has_a_value_for_each_repetition() {
     let results = results(LLAMA_BENCH);
-    let cell = only_cell(&results);
-    let tpot = &cell.trials[&Quantity::mean(MetricId::Tpot)];
-    assert_eq!((tpot.len(), cell.n_trials, cell.name.as_str()), (3, 3, "concurrency=1"));
+    assert_eq!(names(&results), ["test=pp64,concurrency=1", "test=tg32,concurrency=1"]);
+    let [prompt, generation] = [0, 1].map(|at| &results.cells[at].summary);
+    let rate = &prompt.trials[&Quantity::figure(MetricId::PromptThroughput)];
+    assert_eq!((rate.len(), prompt.n_trials, prompt.trials.len()), (3, 3, 1));
+    let tpot = &generation.trials[&Quantity::mean(MetricId::Tpot)];
+    assert_eq!((tpot.len(), generation.n_trials, generation.trials.len()), (3, 3, 1));
     assert!((tpot[0] - 1e3 / 8029.96).abs() < 1e-9);
-    assert_eq!(results.model("concurrency=1"), Some("model-fp16.gguf"));
+    assert_eq!(results.model("test=tg32,concurrency=1"), Some("model-fp16.gguf"));
     assert_eq!(results.written_by(), "llama-bench b11669");
 }
 
@@ -94,7 +97,7 @@ fn accuracies_of_the_harness_are_those_of_the_extractors_that_find_the_same() {
     let cell = only_cell(&results);
     let found: Vec<_> =
         cell.accuracy.iter().map(|it| (it.extractor.as_str(), it.correct, it.n)).collect();
-    assert_eq!(found, [("flexible", 58, 60), ("strict", 58, 60)]);
+    assert_eq!(found, [("strict", 58, 60), ("flexible", 58, 60)]);
     assert_eq!(cell.name, "task=word_problems");
     assert_eq!(results.model(&cell.name), Some("tiny"));
     assert_eq!(results.side_cells()[0].load, None, "it says nothing of its load");
@@ -260,18 +263,21 @@ fn what_was_configured_otherwise_is_another_cell() {
         &[("\"model_name\": \"tiny\"", "\"model_name\": \"b\"")],
         ["model=tiny,task=word_problems", "model=b,task=word_problems"],
     );
-    for (member, other) in [("n_depth", "16384"), ("n_threads", "8"), ("n_gen", "128")] {
-        let was = match member {
-            "n_depth" => "0",
-            "n_threads" => "1",
-            _ => "32",
-        };
+    let tests: Vec<Value> = serde_json::from_slice(LLAMA_BENCH).unwrap();
+    let generation = serde_json::to_vec_pretty(&[&tests[1]]).unwrap();
+    for (member, other) in [("n_depth", "16384"), ("n_threads", "8")] {
+        let was = if member == "n_depth" { "0" } else { "1" };
         let [from, to] = [was, other].map(|value| format!("\"{member}\": {value},"));
         let expected = [was, other].map(|value| format!("{member}={value},concurrency=1"));
-        check(LLAMA_BENCH, &[(&from, &to)], [&expected[0], &expected[1]]);
+        check(&generation, &[(&from, &to)], [&expected[0], &expected[1]]);
     }
     check(
-        LLAMA_BENCH,
+        &generation,
+        &[("\"n_gen\": 32,", "\"n_gen\": 128,")],
+        ["test=tg32,concurrency=1", "test=tg128,concurrency=1"],
+    );
+    check(
+        &generation,
         &[("word-problems-1m/model-fp16.gguf", "big.gguf")],
         ["model=model-fp16.gguf,concurrency=1", "model=big.gguf,concurrency=1"],
     );
@@ -370,13 +376,12 @@ fn an_accuracy_that_is_told_twice_is_taken_once_and_the_other_file_is_named() {
 }
 
 #[test]
-fn lines_that_only_read_a_prompt_and_the_mark_of_a_text_are_passed_over() {
+fn lines_and_the_mark_of_a_text_are_read_as_a_document_is() {
     let tests: Vec<Value> = serde_json::from_slice(LLAMA_BENCH).unwrap();
     let [prompt, generation] = [0, 1].map(|at| format!("{}\n", tests[at]));
     let lines = [prompt.as_str(), &generation].concat();
-    assert_eq!(only_cell(&results(lines.as_bytes())).n_trials, 3);
-    let error = read("a.jsonl", prompt.as_bytes()).unwrap_err().to_string();
-    assert_eq!(error, "it is of llama-bench, but no test of it generates tokens alone (`-n`)");
+    assert_eq!(names(&results(lines.as_bytes())), names(&results(LLAMA_BENCH)));
+    assert_eq!(names(&results(prompt.as_bytes())), ["concurrency=1"]);
     assert_eq!(names(&results(&[b"\xef\xbb\xbf", VLLM].concat())), ["concurrency=4"]);
 }
 

@@ -67,6 +67,12 @@ impl Quantity {
         Self::of(metric, Statistic::Percentile(p))
     }
 
+    /// Returns the figure of a part of a metric.
+    pub(crate) fn part(metric: MetricId, part: &str) -> Self {
+        let metric = MetricKey { metric, part: Some(part.into()) };
+        Self { metric, statistic: Statistic::Value }
+    }
+
     const fn of(metric: MetricId, statistic: Statistic) -> Self {
         Self { metric: MetricKey { metric, part: None }, statistic }
     }

@@ -77,10 +77,8 @@ pub(super) fn drafted(
         Some(row)
     };
     let mut rows: Vec<Drafted> = asked.filter_map(of_quantity).collect();
-    if is_asked(&Quantity::figure(MetricId::Accuracy)) {
-        let paired = || pair_items(&pair.baseline.name, &pair.candidate.name);
-        rows.extend(of_accuracy(pair.baseline, pair.candidate, &paired));
-    }
+    let paired = || pair_items(&pair.baseline.name, &pair.candidate.name);
+    rows.extend(of_accuracy(pair.baseline, pair.candidate, is_asked, &paired));
     rows
 }
 
@@ -165,45 +163,71 @@ fn open_factors(quantity: &Quantity, cell: &CellSummary) -> (f64, f64) {
     }
 }
 
+/// Drafts the accuracy by each extractor of both sides that is asked for: the headline's is the
+/// accuracy itself and comes first, another one is a part of it.
 fn of_accuracy(
     one: &CellSummary,
     other: &CellSummary,
+    is_asked: &dyn Fn(&Quantity) -> bool,
+    paired: &dyn Fn() -> Option<PairedAccuracy>,
+) -> Vec<Drafted> {
+    let quantity = |nth: usize, first: &Accuracy| match nth {
+        0 => Quantity::figure(MetricId::Accuracy),
+        _ => Quantity::part(MetricId::Accuracy, &first.extractor),
+    };
+    let asked = shared(one, other).into_iter().enumerate();
+    let asked = asked.filter(|(nth, (_, first, _))| is_asked(&quantity(*nth, first)));
+    let drafted = |(_, (rank, first, second))| of_extractor(rank == 0, first, second, paired);
+    asked.filter_map(drafted).collect()
+}
+
+fn of_extractor(
+    is_headline: bool,
+    first: &Accuracy,
+    second: &Accuracy,
     paired: &dyn Fn() -> Option<PairedAccuracy>,
 ) -> Option<Drafted> {
-    let (rank, first, second) = shared(one, other)?;
-    let is_headline = rank == 0;
     let sample = |of: &Accuracy| Some(Sample { value: of.share? * 100.0, spread: None, n: of.n });
     // Answers are paired by the first extractor.
     let paired = is_headline.then(paired).flatten();
-    let evidence = match paired.filter(|paired| paired.n > 0) {
-        Some(paired) => Evidence::Paired(paired),
-        None => Evidence::Shares {
-            baseline: (first.correct, first.n),
-            candidate: (second.correct, second.n),
-        },
+    let (baseline, candidate, evidence) = match paired.filter(|paired| paired.n > 0) {
+        // Both of the items that both answered: of all that each answered, they may be others.
+        Some(paired) => {
+            let of = |one_sided: &[u64]| Sample {
+                value: (paired.both + one_sided.len() as u64) as f64 / paired.n as f64 * 100.0,
+                spread: None,
+                n: paired.n,
+            };
+            (of(&paired.lost), of(&paired.gained), Evidence::Paired(paired))
+        }
+        None => {
+            let (baseline, candidate) = ((first.correct, first.n), (second.correct, second.n));
+            (sample(first)?, sample(second)?, Evidence::Shares { baseline, candidate })
+        }
     };
     Some(Drafted {
         quantity: Quantity::figure(MetricId::Accuracy),
-        baseline: sample(first)?,
-        candidate: sample(second)?,
+        baseline,
+        candidate,
         extractor: (!is_headline).then(|| first.extractor.clone()),
         evidence,
     })
 }
 
-/// Returns the accuracies by the extractor that comes first on both sides, and its place on the side
-/// where it comes later: the same one whichever side is the baseline.
+/// Returns the accuracies by the extractors of both sides, each with its place on the side where it
+/// comes later: in the same order whichever side is the baseline.
 fn shared<'a>(
     one: &'a CellSummary,
     other: &'a CellSummary,
-) -> Option<(usize, &'a Accuracy, &'a Accuracy)> {
+) -> Vec<(usize, &'a Accuracy, &'a Accuracy)> {
     let both = one.accuracy.iter().enumerate().filter_map(|(here, first)| {
         let mut others = other.accuracy.iter().enumerate();
         let (there, second) = others.find(|(_, it)| it.extractor == first.extractor)?;
         Some(((here.max(there), here + there), first, second))
     });
-    let earliest = both.min_by_key(|(rank, first, _)| (*rank, &first.extractor));
-    earliest.map(|((rank, _), first, second)| (rank, first, second))
+    let mut both: Vec<_> = both.collect();
+    both.sort_by_key(|(rank, first, _)| (*rank, &first.extractor));
+    both.into_iter().map(|((rank, _), first, second)| (rank, first, second)).collect()
 }
 
 impl Drafted {

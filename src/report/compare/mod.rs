@@ -128,7 +128,10 @@ fn by_quantity(comparison: &Comparison) -> Vec<(&Compared, Vec<(&ComparedCells, 
     let mut blocks: Vec<(&Compared, Vec<(&ComparedCells, &Compared)>)> = Vec::new();
     for cells in &comparison.cells {
         for row in &cells.rows {
-            match blocks.iter_mut().find(|(first, _)| first.quantity == row.quantity) {
+            let is_same = |first: &Compared| {
+                first.quantity == row.quantity && first.extractor == row.extractor
+            };
+            match blocks.iter_mut().find(|(first, _)| is_same(first)) {
                 Some((_, rows)) => rows.push((cells, row)),
                 None => blocks.push((row, vec![(cells, row)])),
             }
