@@ -39,7 +39,9 @@ pub(super) fn parse(data: &[u8]) -> Result<Chunk<'static>, NotAChunk> {
 
 fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     let choice = choice_of(fields.get("choices"), chunk);
-    for place in [fields.get("usage"), choice.and_then(|choice| choice.get("usage"))] {
+    let of_groq = fields.get("x_groq").and_then(|groq| groq.get("usage"));
+    let of_choice = choice.and_then(|choice| choice.get("usage"));
+    for place in [fields.get("usage"), of_choice, of_groq] {
         if let Some(usage) = place.filter(|usage| !usage.is_null()) {
             chunk.usage = chunk.usage.or(usage_of(usage, &mut chunk.oddities));
         }
@@ -94,6 +96,16 @@ fn choice_of<'v>(
     Some(choice)
 }
 
+/// Returns reasoning under a name that only its maker knows: `thought`, `reasoning_text`.
+fn other_reasoning(delta: &Map<String, Value>) -> Option<&str> {
+    let is_reasoning = |name: &str| {
+        ["reason", "think", "thought"].iter().any(|stem| name.contains(stem))
+            && !["signature", "id", "type", "format", "finish"].iter().any(|it| name.contains(it))
+    };
+    let mut words = delta.iter().filter(|(name, _)| is_reasoning(name));
+    words.find_map(|(_, value)| value.as_str().filter(|words| !words.is_empty()))
+}
+
 fn index_of(choice: &Map<String, Value>) -> u32 {
     choice.get("index").and_then(whole_number).unwrap_or_default()
 }
@@ -113,6 +125,12 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
             }
             if found.reasoning.is_empty() {
                 found.reasoning = words_in(delta.get("reasoning_details"));
+            }
+            if found.reasoning.is_empty()
+                && let Some(words) = other_reasoning(delta)
+            {
+                words.clone_into(&mut found.reasoning);
+                chunk.oddities.push(Oddity::FieldName);
             }
             refusal = delta.get("refusal").and_then(Value::as_str).unwrap_or_default();
             let calls = |name| delta.get(name).is_some_and(|calls: &Value| !is_empty(calls));

@@ -39,6 +39,8 @@ struct Wire<'a> {
     choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
     usage: Option<UsageWire>,
+    #[serde(default)]
+    x_groq: Option<IgnoredAny>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -141,6 +143,8 @@ impl<'a> Wire<'a> {
         let is_bare = self.choices.as_ref().is_none_or(Vec::is_empty);
         let is_error = |word: &Text<'_>| word.0.eq_ignore_ascii_case("error");
         let says_error = [&self.object, &self.kind].into_iter().flatten().any(is_error);
+        // Groq's first and last chunks have more in a field of their own.
+        let is_bare = is_bare || self.x_groq.is_some();
         if is_bare || says_error || self.error.is_some_and(|raw| raw.get() != "null") {
             return None;
         }
@@ -195,6 +199,11 @@ impl<'a> Choice<'a> {
         }
         chunk.tool_call = delta.tool_calls.is_some_and(|calls| !calls.is_empty())
             || delta.function_call.is_some();
+        let is_empty = chunk.text.is_empty() && chunk.reasoning.is_empty() && !chunk.tool_call;
+        // What it has may bear a name that is not looked for here.
+        if is_empty && self.finish_reason.is_none() {
+            return None;
+        }
         if let Some(Text(reason)) = self.finish_reason {
             chunk.finish_with(&reason);
         }
@@ -245,6 +254,9 @@ mod tests {
         check(&delta(r#""function_call":{"name":"f"}"#), EventKind::ToolCall);
         check(&delta(r#""refusal":"no","content":null"#), EventKind::Content);
         check(&delta(r#""thinking":"hm""#), EventKind::Reasoning);
+        check(&delta(r#""thought":"hm""#), EventKind::Reasoning);
+        check(&delta(r#""content":"","reasoning_text":"hm""#), EventKind::Reasoning);
+        check(&delta(r#""content":"","thinking_signature":"hm""#), EventKind::Other);
         let details =
             |inner: &str| delta(&format!(r#""content":"","reasoning_details":[{inner}]"#));
         check(&details(r#"{"type":"reasoning.text","text":"hm"}"#), EventKind::Reasoning);
@@ -305,6 +317,17 @@ mod tests {
             let chunk = parse(json.as_bytes()).unwrap();
             assert_eq!((chunk.error, chunk.text.as_ref()), (None, "a"), "{json}");
         }
+    }
+
+    #[test]
+    fn usage_may_stand_in_groqs_field_beside_the_end() {
+        let json = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],
+            "x_groq":{"id":"a","usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}}"#;
+        let chunk = parse(json.as_bytes()).unwrap();
+        let usage = Usage { prompt: Some(9), completion: Some(4), ..Usage::default() };
+        assert_eq!((chunk.finish, chunk.usage), (Some("stop"), Some(usage)));
+        let first = r#"{"choices":[{"index":0,"delta":{"content":"a"}}],"x_groq":{"id":"a"}}"#;
+        assert_eq!(kind_of(first), EventKind::Content);
     }
 
     #[test]

@@ -248,6 +248,9 @@ impl Wait<'_> {
                                 message,
                                 "; `quirks = {{ omit = [\"{field}\"] }}` leaves it out"
                             );
+                        } else if probe::blames_limit(&no_token.why) {
+                            message += "; `quirks = { max-completion-tokens = true }` names the \
+                                        limit as newer servers do";
                         }
                         return Err(Unready::Failed(FailureClass::Server, message));
                     }

@@ -101,6 +101,11 @@ pub(in crate::engine) fn blamed(
     sent.filter_map(|field| Some((why.find(field)?, field))).min().map(|(_, field)| field)
 }
 
+/// Whether a refusal speaks of the older name of an answer's limit.
+pub(in crate::engine) fn blames_limit(why: &str) -> bool {
+    why.contains("max_tokens")
+}
+
 fn judged(read: ReadAnswer, ended: Nanos) -> Result<ProbeAnswer, NoToken> {
     // A model may end at once: its end marker is a token, which the engine counts and nobody sees.
     let is_counted = read.usage.is_some_and(|usage| usage.completion > Some(0));
