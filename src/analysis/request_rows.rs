@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::run::RunAnalysis;
+use crate::metrics::client_lag::longest_wait;
 use crate::metrics::request::{RequestMetrics, token_events};
 use crate::metrics::totals::{cancel_kind, error_kind};
 use crate::plan::cell::Cell;
@@ -143,13 +144,14 @@ fn of_cell<'a, T: 'a>(
     let trials = complete_trials(reader, cell)?;
     Ok(Box::new(trials.into_iter().flat_map(move |trial| -> Each<'a, T> {
         let record = trial.record.clone();
+        let wait = longest_wait(&record);
         match exchanges(&trial) {
             Ok(exchanges) => Box::new(exchanges.filter_map(move |exchange| {
                 let (request, output) = match exchange {
                     Ok(exchange) => exchange,
                     Err(error) => return Some(Err(error)),
                 };
-                let row = row(analysis, cell, &record, &request)?;
+                let row = row(analysis, cell, (&record, wait), &request)?;
                 Some(Ok(make(row, request, output)))
             })),
             Err(error) => Box::new(std::iter::once(Err(error))),
@@ -157,15 +159,16 @@ fn of_cell<'a, T: 'a>(
     })))
 }
 
-/// Returns a request as a row; `None` where it belongs to another row of the cell. Each request of
+/// Returns a request of a trial, in which what had arrived waited so long at most to be read, as a
+/// row; `None` where it belongs to another row of the cell. Each request of
 /// a warm-up is one row, under the name of the cell that was run.
 fn row(
     analysis: &RunAnalysis,
     cell: &Cell,
-    trial: &TrialRecord,
+    (trial, wait): (&TrialRecord, Nanos),
     request: &RequestRecord,
 ) -> Option<RequestRow> {
-    let metrics = RequestMetrics::of(request);
+    let metrics = RequestMetrics::beside(request, wait);
     let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
     let phase = trial.phases.get(usize::from(request.phase));
     let measured = phase.is_some_and(|phase| cell.measures(phase.kind, &phase.name));

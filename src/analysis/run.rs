@@ -14,6 +14,7 @@ use crate::analysis::reused_cells;
 use crate::analysis::series::SeriesBuilder;
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::accumulate::CellAccumulator;
+use crate::metrics::client_lag::longest_wait;
 use crate::metrics::compare::Comparison;
 use crate::metrics::compare::sides::within;
 use crate::metrics::gates;
@@ -253,7 +254,7 @@ fn analyse_cell(
         let window = Window::of(&trial.record, cell);
         accumulator.begin_trial(&trial.record);
         accumulator.beside(engine_times.beside(&cell.launch, &trial.record, plan));
-        series.begin_trial(&window);
+        series.begin_trial(&window, longest_wait(&trial.record));
         for sample in trial.telemetry()? {
             let sample = sample?;
             series.telemetry(&sample);

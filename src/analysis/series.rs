@@ -30,6 +30,7 @@ pub(crate) struct SeriesBuilder {
     samples: BTreeMap<MetricId, Thinned>,
     first_trial: Option<FirstTrial>,
     n_trials: u32,
+    wait: Nanos,
     gpus: BTreeMap<String, GpuSeries>,
 }
 
@@ -43,8 +44,10 @@ struct FirstTrial {
 }
 
 impl SeriesBuilder {
-    pub(crate) fn begin_trial(&mut self, window: &Window) {
+    /// Begins a trial in which what had arrived waited so long at most to be read.
+    pub(crate) fn begin_trial(&mut self, window: &Window, wait: Nanos) {
         self.n_trials += 1;
+        self.wait = wait;
         if self.n_trials > 1 {
             return;
         }
@@ -62,7 +65,7 @@ impl SeriesBuilder {
 
     /// Takes a request; one of a warm-up is part of what is drawn over time alone.
     pub(crate) fn request(&mut self, record: &RequestRecord, is_measured: bool) {
-        let metrics = RequestMetrics::of(record);
+        let metrics = RequestMetrics::beside(record, self.wait);
         if metrics.is_ok && is_measured {
             let millis = |nanos: Option<Nanos>| nanos.map(Nanos::as_millis_f64);
             self.push(MetricId::Ttft, millis(metrics.ttft));
@@ -235,9 +238,9 @@ mod tests {
     #[test]
     fn a_longer_later_trial_does_not_stretch_the_first_ones_curve() {
         let mut series = SeriesBuilder::default();
-        series.begin_trial(&window(2));
+        series.begin_trial(&window(2), Nanos::ZERO);
         series.request(&request(0, 0, 0, &[500, 1_000, 1_500]), true);
-        series.begin_trial(&window(10));
+        series.begin_trial(&window(10), Nanos::ZERO);
         series.request(&request(0, 0, 0, &[5_000]), true);
         let curve = &series.finish(&[]).over_time[&MetricId::OutputThroughput];
         assert!(curve.last().unwrap().0 < 2.0, "{curve:?}");
@@ -250,7 +253,7 @@ mod tests {
         let mut series = SeriesBuilder::default();
         let phase = phase_record(PhaseKind::Measure, 1_000, 3_000, 3_000);
         let cell = cell(ArrivalsPlan::Constant { rate_per_s: 1.0 });
-        series.begin_trial(&Window::of(&trial(&[phase]), &cell));
+        series.begin_trial(&Window::of(&trial(&[phase]), &cell), Nanos::ZERO);
         series.request(&request(0, 500, 500, &[900]), false);
         series.request(&request(0, 1_000, 1_000, &[1_500, 2_000]), true);
         let drawn = series.finish(&[]);
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn gpus_have_the_drivers_numbers_and_not_the_order_of_their_names() {
         let mut series = SeriesBuilder::default();
-        series.begin_trial(&window(2));
+        series.begin_trial(&window(2), Nanos::ZERO);
         for (uuid, power_w) in [("GPU-ffff", 100.0), ("GPU-aaaa", 600.0), ("GPU-0000", 1.0)] {
             series.telemetry(&TelemetrySample {
                 at: Nanos::from_secs(1),

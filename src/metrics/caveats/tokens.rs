@@ -2,6 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat};
+use crate::metrics::figures::unknown;
 use crate::metrics::summary::Caveat;
 
 /// Share by which two counts of the same tokens may differ.
@@ -62,7 +63,11 @@ pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
     let (n, n_prompt, n_ok) =
         (case.evidence.n_unknown, case.evidence.n_prompt_unknown, case.counts.ok);
     let told = |n: u64, of: &str| {
-        format!("{n} of {n_ok} answers have no count of {of} tokens and are in no rate of them")
+        let then = match unknown(n, n_ok) {
+            Some(_) => "too many for a rate of them",
+            None => "and are in no rate of them",
+        };
+        format!("{n} of {n_ok} answers have no count of {of} tokens {then}")
     };
     let what = match (n, n_prompt) {
         (0, 0) => return None,
