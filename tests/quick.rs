@@ -415,6 +415,32 @@ fn an_engine_is_started_by_its_name() {
 }
 
 #[test]
+fn what_is_set_stands_in_the_scenario_that_is_written() {
+    let sets = [
+        "request.temperature=0.7",
+        "engine.sim.ttft=5ms",
+        "phase.load.duration=2s",
+        "slo.ttft=1s",
+        "request.extra-body={ min_p = 0.1 }",
+    ];
+    let args: Vec<&str> = ["sim", "--dry-run"]
+        .into_iter()
+        .chain(sets.iter().flat_map(|set| ["--set", set]))
+        .collect();
+    let output = quick(home().path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let scenario: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    let text = |table: &str, key: &str| scenario[table][key].to_string();
+    assert_eq!(text("request", "temperature"), "0.7");
+    assert_eq!(text("slo", "ttft"), "\"1s\"");
+    assert_eq!(scenario["engine"]["sim"]["ttft"].as_str(), Some("5ms"));
+    assert_eq!(scenario["phase"]["load"]["duration"].as_str(), Some("2s"));
+    assert_eq!(scenario["request"]["extra-body"]["min_p"].as_float(), Some(0.1));
+    let output = quick(home().path(), &["sim", "--dry-run", "--set", "request.tempreture=1"]);
+    assert_eq!(output.status.code(), Some(78), "{}", told(&output));
+}
+
+#[test]
 fn a_preset_of_ones_own_is_found_again_from_the_scenario_that_was_written() {
     let home = home();
     let bench = |args: &[&str]| {

@@ -175,7 +175,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
         help: String::new(),
         is_unseen: true,
     })?;
-    cache.offline = true;
+    cache.offline = Some("a check only looks");
     let search = Search { bases: &look.bases, cache: &cache, on_progress: None };
     let plan = &look.plan;
     let location = plan.location.as_deref();

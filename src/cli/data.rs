@@ -26,7 +26,7 @@ pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
         }
         DataCommand::Path { name, split } => {
             let mut offline = cache.clone();
-            offline.offline = true;
+            offline.offline = Some("`bench data fetch` does that");
             let paths = catalogue::fetch(name, split.as_deref(), &offline, None)
                 .map_err(|error| failure(&error))?;
             output::data(&lines(&paths))?;

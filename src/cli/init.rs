@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::args::InitArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::new_scenario::{EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
+use crate::cli::new_scenario::{self, EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
 use crate::cli::{check_data, output, presets, quick, scenario_file};
 use crate::plan::render::shell_word;
 use crate::scenario::engine_preset::BESIDE;
@@ -56,7 +56,8 @@ fn preset(name: &str, file: Option<&Path>) -> Result<Exit, Failure> {
     let file = file.map_or(beside, Path::to_owned);
     write(&file, &preset_text(name), |file| {
         format!(
-            "wrote {file}\n  a scenario beside {BESIDE}/ uses it as [engine.{name}]; each key: bench explain engine.KEY"
+            "wrote {file}\n  a scenario beside {BESIDE}/ uses it as [engine.{}]; each key: bench explain engine.KEY",
+            new_scenario::key(name)
         )
     })
 }
@@ -117,6 +118,10 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
         ),
         None => {
             let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
+            if args.model.is_none() && found.needs_model() {
+                let message = format!("nothing says which model {} serves", found.name);
+                return Err(Failure::new(Exit::Usage, message).help("add --model NAME"));
+            }
             let data = data.read_by(&found.name);
             let started = EngineChoice::Started {
                 path: found.path_from(file.parent()),

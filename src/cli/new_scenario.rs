@@ -343,7 +343,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Returns a name as it stands in the head of a table.
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     let is_bare = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     if is_bare && !name.is_empty() { name.to_owned() } else { quoted(name) }
 }

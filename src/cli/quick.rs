@@ -7,6 +7,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
+
 use crate::cli::args::{Colour, ProgressAs, QuickArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -21,6 +23,7 @@ use crate::engine::discover::{ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
 use crate::plan::cell::Api;
 use crate::plan::render::shell_word;
+use crate::scenario::check_secrets::is_variable_name;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use crate::workload::words;
@@ -52,14 +55,14 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
     } else {
         of_preset(args)?
     };
-    let text = starter.to_toml();
+    // In this directory, so that paths in it are those of the command line.
+    let path = typed::absolute(Path::new("quick.toml"));
+    let text = with_sets(starter.to_toml(), &path, &args.sets)?;
     if args.dry_run {
         output::data(&text)?;
         return Ok(Exit::Ok);
     }
-    // In this directory, so that paths in it are those of the command line.
-    let path = typed::absolute(Path::new("quick.toml"));
-    let planned = scenario_file::plan_text(&path, &text, None, &args.sets)?;
+    let planned = scenario_file::plan_text(&path, &text, None, &[])?;
     let (exit, analysis) = side_by_side::carry_out(
         planned,
         &path,
@@ -74,6 +77,38 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
         ));
     }
     Ok(exit)
+}
+
+/// Returns a scenario with what `--set` says written into it: whoever runs the file again measures
+/// the same.
+fn with_sets(text: String, path: &Path, sets: &[String]) -> Result<String, Failure> {
+    if sets.is_empty() {
+        return Ok(text);
+    }
+    let scenario = scenario_file::plan_text(path, &text, None, sets)?.loaded.scenario;
+    let mut document: DocumentMut = text.parse().expect("the text is TOML of this program");
+    for set in sets {
+        let key = set.split_once('=').map_or("", |(key, _)| key.trim());
+        let keys = Key::parse(key).expect("the override was read with this key");
+        let (last, tables) = keys.split_last().expect("a key has a part");
+        let mut merged = scenario.tree.get(keys[0].get());
+        for key in &keys[1..] {
+            merged = merged.and_then(|value| value.get(key.get()));
+        }
+        let merged = merged.expect("the override is part of the scenario").to_string();
+        let mut value: Value = merged.parse().expect("a value is written as TOML");
+        let mut place: &mut dyn TableLike = document.as_table_mut();
+        for table in tables {
+            let inner = place.entry(table.get()).or_insert_with(toml_edit::table);
+            place = inner.as_table_like_mut().expect("it has this form in the scenario");
+        }
+        // The comment behind a value that was there is of its key.
+        if let Some(before) = place.get(last.get()).and_then(Item::as_value) {
+            *value.decor_mut() = before.decor().clone();
+        }
+        place.insert(last.get(), Item::Value(value));
+    }
+    Ok(document.to_string())
 }
 
 /// Whether people read what is told: lines for programs are JSON and nothing else.
@@ -223,11 +258,22 @@ fn check_server(args: &QuickArgs, url: &str) -> Result<(), Failure> {
                 .to_owned(),
         );
     }
+    if let Err(error) = reqwest::Url::parse(url) {
+        let help = "write it as http://127.0.0.1:8000".to_owned();
+        return refused(&format!("{url} is no URL: {error}"), help);
+    }
     let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
     if host.is_some_and(|host| host.contains('@')) {
         return refused(
             "the URL holds a password, which would be kept in the run directory",
             "leave it out, and name the variable of a key: --api-key-env MY_KEY".to_owned(),
+        );
+    }
+    if args.api_key_env.as_ref().is_some_and(|name| !is_variable_name(name)) {
+        // It may be the key itself, which is not repeated.
+        return refused(
+            "--api-key-env takes the name of an environment variable, not the key",
+            "export the key under a name, and give that: --api-key-env MY_KEY".to_owned(),
         );
     }
     let unset = |name: &&String| std::env::var(name).unwrap_or_default().trim().is_empty();

@@ -17,10 +17,14 @@ pub(crate) struct DatasetCache {
     pub hub_root: PathBuf,
     /// The hub's address, `$HF_ENDPOINT`, without a slash at its end.
     pub endpoint: String,
-    /// Whether fetching is switched off: `$HF_HUB_OFFLINE` or `$BENCH_OFFLINE`.
-    pub offline: bool,
+    /// Why nothing is fetched, where nothing is: `HF_HUB_OFFLINE is set`.
+    pub offline: Option<&'static str>,
     pub(crate) token: Option<Secret>,
 }
+
+/// Variables that switch fetching off, and what is said then.
+const OFFLINE: [(&str, &str); 2] =
+    [("HF_HUB_OFFLINE", "HF_HUB_OFFLINE is set"), ("BENCH_OFFLINE", "BENCH_OFFLINE is set")];
 
 /// The user has no directory of their own for fetched files.
 ///
@@ -54,7 +58,7 @@ impl DatasetCache {
             root: root.join("bench"),
             hub_root: root.join("hub"),
             endpoint: DEFAULT_ENDPOINT.to_owned(),
-            offline: true,
+            offline: Some(OFFLINE[0].1),
             token: None,
         }
     }
@@ -81,7 +85,7 @@ impl DatasetCache {
                 .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
                 .trim_end_matches('/')
                 .to_owned(),
-            offline: is_on("HF_HUB_OFFLINE") || is_on("BENCH_OFFLINE"),
+            offline: OFFLINE.iter().find(|(name, _)| is_on(name)).map(|(_, why)| *why),
             token: var("HF_TOKEN")
                 .or_else(|| fs::read_to_string(token_path).ok())
                 .and_then(|token| Secret::new(&token)),

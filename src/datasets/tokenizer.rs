@@ -59,13 +59,15 @@ pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles
     };
     let snapshot = match repo.cached(search.cache, &choose) {
         Some(snapshot) => snapshot,
-        None if search.cache.offline => {
-            let reason = "it is not in the cache, and fetching is switched off".to_owned();
-            return Err(missing(reason, true));
-        }
-        None => repo
-            .fetch(search.cache, &choose, search.on_progress)
-            .map_err(|error| missing(format!("it is not in the cache, and {error}"), true))?,
+        None => match search.cache.offline {
+            Some(why) => {
+                let reason = format!("it is not in the cache, and nothing is fetched: {why}");
+                return Err(missing(reason, true));
+            }
+            None => repo
+                .fetch(search.cache, &choose, search.on_progress)
+                .map_err(|error| missing(format!("it is not in the cache, and {error}"), true))?,
+        },
     };
     let file = snapshot.paths.into_iter().next().expect("tokenizer.json was chosen first");
     read(file, format!("{} at {} of the hub", repo.name, snapshot.commit))

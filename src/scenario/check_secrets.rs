@@ -202,7 +202,7 @@ impl Walk<'_> {
 }
 
 /// Whether a shell could export a variable of this name.
-fn is_variable_name(name: &str) -> bool {
+pub(crate) fn is_variable_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(is_part)
 }

@@ -41,10 +41,15 @@ fn look(dir: &Path) -> Result<(String, bool), Failure> {
     let Some(run) = SharedRun::open(dir)? else {
         let message =
             format!("{} is no run of `bench run --slurm`, nor of `parallel`", dir.display());
-        return Err(Failure::new(Exit::NoInput, message).help(format!(
-            "`bench report {}` shows what a run has measured so far",
-            typed::path(dir)
-        )));
+        let failure = Failure::new(Exit::NoInput, message);
+        return Err(if dir.is_dir() {
+            failure.help(format!(
+                "`bench report {}` shows what a run has measured so far",
+                typed::path(dir)
+            ))
+        } else {
+            failure.help("there is no such directory")
+        });
     };
     merged_run::update(&[dir]);
     let (run, shares, unknown) = match run.by {

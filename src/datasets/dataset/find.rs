@@ -329,9 +329,9 @@ fn find_repo(
     if let Some(missing) = take_mixed() {
         return Err(missing);
     }
-    if search.cache.offline {
+    if let Some(why) = search.cache.offline {
         return Err(Missing {
-            reason: format!("{} is not in the cache, and fetching is switched off", repo.name),
+            reason: format!("{} is not in the cache, and nothing is fetched: {why}", repo.name),
             help,
             is_remote: true,
         });
@@ -380,8 +380,8 @@ fn find_url(
         return Ok(Ok(found()));
     }
     let help = format!("place the file as {}", path.display());
-    if search.cache.offline {
-        let reason = format!("{without_query} is not in the cache, and fetching is switched off");
+    if let Some(why) = search.cache.offline {
+        let reason = format!("{without_query} is not in the cache, and nothing is fetched: {why}");
         return Ok(Err(Missing { reason, help, is_remote: true }));
     }
     match fetch_url(address, &path, sha256, search.on_progress) {

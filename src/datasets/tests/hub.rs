@@ -143,7 +143,7 @@ fn gsm8k() -> DatasetPlan {
 fn online(root: &TempDir, endpoint: &str) -> DatasetCache {
     DatasetCache {
         endpoint: endpoint.to_owned(),
-        offline: false,
+        offline: None,
         ..DatasetCache::offline_at(root.path())
     }
 }
@@ -188,7 +188,7 @@ fn a_data_set_is_fetched_from_the_hub_once_and_then_found_in_its_cache() {
     assert_eq!(fs::read_to_string(dir.join("refs/main")).unwrap(), COMMIT);
     let link = dir.join("snapshots").join(COMMIT).join("main/test-00000-of-00001.jsonl");
     assert_eq!(fs::read_link(link).unwrap(), Path::new("../../../blobs").join(sha256_hex(ROWS)));
-    let offline = DatasetCache { offline: true, ..cache };
+    let offline = DatasetCache { offline: Some("HF_HUB_OFFLINE is set"), ..cache };
     assert_eq!(content(find(&gsm8k(), &offline, &[]).unwrap()), ROWS);
     assert_eq!(hub.requests().len(), 5);
 }
@@ -332,7 +332,7 @@ fn the_word_problems_come_with_the_program() {
     assert_eq!(opened.origin, "fixtures/datasets/word_problems.jsonl, which comes with bench");
     assert_eq!(
         opened.fallback.as_deref(),
-        Some("openai/gsm8k is not in the cache, and fetching is switched off")
+        Some("openai/gsm8k is not in the cache, and nothing is fetched: HF_HUB_OFFLINE is set")
     );
     assert!(content(opened).starts_with(b"{\"question\": "));
 }
@@ -344,8 +344,8 @@ fn a_data_set_that_is_nowhere_names_the_file_to_place() {
     let error = find(&gsm8k(), &cache, &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "data set `questions` is not here: openai/gsm8k is not in the cache, and fetching is \
-         switched off"
+        "data set `questions` is not here: openai/gsm8k is not in the cache, and nothing is fetched: \
+         HF_HUB_OFFLINE is set"
     );
     assert_eq!(error.exit_code(), 66);
     let place = cache.own_dir("gsm8k").join("test.jsonl");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -128,12 +129,16 @@ fn made(
 
 /// A variable may fill a URL in, so that only the whole of it shows what it is.
 fn check_scheme(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) {
-    let is_url = ["http://", "https://"].iter().any(|scheme| base_url.starts_with(scheme));
-    // What cannot be filled in is told already.
-    if is_url || base_url.is_empty() {
-        return;
-    }
-    let message = format!("`{base_url}` is no URL: one begins with `http://` or `https://`");
+    let has_scheme = ["http://", "https://"].iter().any(|scheme| base_url.starts_with(scheme));
+    // The port is chosen where the engine starts.
+    let why = match Url::parse(&base_url.replace(PORT, "1")) {
+        // What cannot be filled in is told already.
+        _ if base_url.is_empty() => return,
+        _ if !has_scheme => "one begins with `http://` or `https://`".to_owned(),
+        Err(error) => error.to_string(),
+        Ok(_) => return,
+    };
+    let message = format!("`{base_url}` is no URL: {why}");
     found.push(
         Diagnostic::error("scenario/value", message)
             .label(engine.label("url", None))
