@@ -138,28 +138,31 @@ mod tests {
 
     #[test]
     fn the_end_of_a_round_does_not_wait_until_the_recorder_has_rested() {
-        const N_ROUNDS: u32 = 200;
+        const N_ROUNDS: usize = 200;
         let live = Live::default();
         let mut sink = |_: RequestRecord, _: Option<OutputRecord>| Ok(());
         let mut recorder = Recorder::new(Reading::of_streams(), &mut sink, &live);
         let (notes, inbox) = sync_channel(MAX_BATCHES);
-        let took = thread::scope(|scope| {
+        let mut waits = thread::scope(|scope| {
             let recorder = &mut recorder;
             let recording = scope.spawn(move || run_recorder(recorder, &inbox, &[], false, || {}));
-            let begun = Instant::now();
+            let mut waits = Vec::new();
             for _ in 0..N_ROUNDS {
                 let (reply, report) = channel();
+                let begun = Instant::now();
                 notes.send(Message::RoundOver(reply)).unwrap();
                 recording.thread().unpark();
                 report.recv().unwrap();
+                waits.push(begun.elapsed());
                 // It rests again before the next round is over.
                 thread::sleep(Duration::from_micros(200));
             }
             drop(notes);
             recording.thread().unpark();
-            begun.elapsed()
+            waits
         });
-        // Without being woken it sleeps for half of its rest on average.
-        assert!(took < N_ROUNDS * REST / 4, "{took:?}");
+        waits.sort();
+        // Without being woken it sleeps for half of its rest on average. A busy machine delays some.
+        assert!(waits[N_ROUNDS / 2] < REST / 4, "{waits:?}");
     }
 }
