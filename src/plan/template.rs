@@ -80,7 +80,7 @@ pub(crate) fn value(value: &toml::Value) -> Value {
     }
 }
 
-fn is_template(text: &str) -> bool {
+pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 

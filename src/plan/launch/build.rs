@@ -12,6 +12,7 @@ use crate::plan::launch::engine::Starting;
 use crate::plan::launch::{HttpCall, HttpSettings, Launch, LogPatterns, PORT, Quirks, Readiness};
 use crate::plan::matrix::Combination;
 use crate::plan::paths::Places;
+use crate::plan::template::is_template;
 use crate::scenario::Scenario;
 use crate::secrets::literal::{in_argv, in_command, is_written_out};
 use crate::secrets::name::is_secret_name;
@@ -133,7 +134,7 @@ fn check_scheme(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) 
     // The port is chosen where the engine starts.
     let why = match Url::parse(&base_url.replace(PORT, "1")) {
         // What cannot be filled in is told already.
-        _ if base_url.is_empty() => return,
+        _ if base_url.is_empty() || is_template(base_url) => return,
         _ if !has_scheme => "one begins with `http://` or `https://`".to_owned(),
         Err(error) => error.to_string(),
         Ok(_) => return,
