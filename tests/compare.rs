@@ -55,6 +55,15 @@ impl Place {
         self.expect(0, &["run", &file, "--quiet", "--fail-on", "failed", "--out", name]);
     }
 
+    /// Whether others had much of this machine while a run was measured, or have it now.
+    fn was_disturbed(&self, run: &str) -> bool {
+        let summary = self.home.path().join(run).join("summary.json");
+        let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+        let told = summary["cells"].as_array().unwrap().iter();
+        let caveats = told.filter_map(|cell| cell["caveats"].as_array()).flatten();
+        caveats.into_iter().any(|caveat| caveat["code"] == "foreign-cpu") || !machine_is_calm()
+    }
+
     fn compared(&self, args: &[&str]) -> Value {
         let args = [&["compare"], args, &["--format", "json"]].concat();
         serde_json::from_str(&self.expect(0, &args)).unwrap()
@@ -119,7 +128,7 @@ fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
     ];
     for (quantity, truth) in truths {
         let of: Vec<_> = rows.iter().filter(|(_, row)| row["quantity"] == quantity).collect();
-        if of.len() < 2 && !machine_is_calm() {
+        if of.len() < 2 && place.was_disturbed("run") {
             undecided::note(&format!("inconclusive: {quantity} is not known at both loads"));
             continue;
         }
@@ -127,7 +136,7 @@ fn a_slower_engine_is_worse_at_each_load_by_what_it_is_slower() {
         for (keys, row) in of {
             let ratio = row["change"].as_f64().unwrap();
             let is_near = (ratio / truth - 1.0).abs() < 0.1;
-            if (!is_near || row["verdict"] != "worse") && !machine_is_calm() {
+            if (!is_near || row["verdict"] != "worse") && place.was_disturbed("run") {
                 undecided::note(&format!("inconclusive: {quantity} at {keys}: {row}"));
                 continue;
             }
@@ -170,7 +179,7 @@ fn engines_that_are_the_same_are_never_told_apart() {
     let Some(of_engines) = rows(&comparison) else { return };
     for (_, row) in of_engines {
         let is_called = row["verdict"] == "better" || row["verdict"] == "worse";
-        if is_called && !machine_is_calm() {
+        if is_called && place.was_disturbed("run") {
             undecided::note(&format!("inconclusive: engines that are the same: {row}"));
             continue;
         }
