@@ -1,18 +1,29 @@
 //! Thinking that stands in an answer's text, where the engine did not take it out.
 
 /// How models open and close their thinking, in small letters; [`tag`] knows the many that say so
-/// by name. Sources: the chat templates of Magistral, Kimi, gpt-oss, Gemma 4, Apertus, `MedGemma`
-/// and Granite 3.2, and the reasoning parsers of vLLM and `SGLang`.
-const MARKS: [(&str, &str); 8] = [
+/// by name, and [`channel`] those of gpt-oss. Sources: the chat templates of Magistral, Kimi,
+/// Gemma 4, Apertus, `MedGemma`, s1 and Granite 3.2, and the reasoning parsers of vLLM and `SGLang`.
+const MARKS: [(&str, &str); 9] = [
     ("[think]", "[/think]"),
     ("◁think▷", "◁/think▷"),
-    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
     ("<|channel>thought", "<channel|>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<unused94>thought", "<unused95>"),
     ("<scratchpad>", "</scratchpad>"),
+    ("<|im_start|>think", "<|im_start|>answer"),
     ("here is my thought process:", "here is my response:"),
+    ("here's my thought process:", "here's my response:"),
 ];
+/// Begins a message of gpt-oss: the name of its channel stands behind.
+const CHANNEL: &str = "<|channel|>";
+/// Ends what is said of a message in front of it: `final <|constrain|>json<|message|>`.
+const MESSAGE: &str = "<|message|>";
+/// Bytes between the two.
+const HEADER_MAX: usize = 120;
+/// What is left of the marks between two messages of gpt-oss where special tokens are skipped, as
+/// engines do that have no parser for it: `analysis2+2 is 4.assistantfinal4`.
+const BARE_FINAL: &str = "assistantfinal";
+const BARE_ANALYSIS: &str = "analysis";
 /// What a tag around thinking is called, in part: `<think>`, `<seed:think>`, `<longcat_think>`,
 /// `<|START_THINKING|>`, `<|begin_of_thought|>`, `<think:6124c78e>`.
 const NAMES: [&str; 4] = ["think", "thought", "reasoning", "reflection"];
@@ -68,8 +79,40 @@ fn marks(text: &str) -> Vec<Mark> {
         (!opens || !is_mention(&text[..start], &text[start + length..])).then_some(())?;
         Some(Mark { start, end: start + length, opens })
     });
-    let mut marks: Vec<Mark> = fixed.chain(tags).collect();
+    let channels = text.match_indices(CHANNEL).filter_map(|(start, _)| channel(text, start));
+    let mut marks: Vec<Mark> = fixed.chain(tags).chain(channels).chain(bare(text)).collect();
     marks.sort_by_key(|mark| mark.start);
+    marks
+}
+
+/// Returns the mark that a message of gpt-oss begins with: one in `analysis` opens thinking, one in
+/// `final` closes it.
+fn channel(text: &str, start: usize) -> Option<Mark> {
+    let behind = &text[start + CHANNEL.len()..];
+    let (name, opens) = [(BARE_ANALYSIS, true), ("final", false)]
+        .into_iter()
+        .find(|(name, _)| behind.starts_with(name))?;
+    let header = behind.find(MESSAGE).filter(|at| {
+        let header = &behind[..*at];
+        header.len() <= HEADER_MAX && !header.contains(CHANNEL) && !header.contains('\n')
+    });
+    let length = header.map_or(name.len(), |at| at + MESSAGE.len());
+    Some(Mark { start, end: start + CHANNEL.len() + length, opens })
+}
+
+/// Returns the marks of gpt-oss without their special tokens. "analysis" at the beginning is a word
+/// of the answer where a blank goes on behind it and no final message does.
+fn bare(text: &str) -> Vec<Mark> {
+    let finals = text.match_indices(BARE_FINAL);
+    let mut marks: Vec<Mark> =
+        finals.map(|(start, mark)| Mark { start, end: start + mark.len(), opens: false }).collect();
+    let start = text.len() - text.trim_start().len();
+    if let Some(behind) = text[start..].strip_prefix(BARE_ANALYSIS) {
+        let is_glued = behind.starts_with(|c: char| c.is_alphanumeric() && !c.is_lowercase());
+        if is_glued || !marks.is_empty() {
+            marks.insert(0, Mark { start, end: start + BARE_ANALYSIS.len(), opens: true });
+        }
+    }
     marks
 }
 
@@ -141,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn thinking_without_its_special_tokens_is_told_apart() {
+        let check = |text, expected| assert_eq!(spoken(text).text, expected, "{text}");
+        check("analysisWe add.assistantfinal7", "7");
+        check("analysis We add.\n\nassistantfinal 7", " 7");
+        check("analysisWe callassistantcommentary to=f code{}assistantfinal7", "7");
+        check("analysisWe add.assistant<|channel|>final7", "7");
+        check("analysisWe add 7", "");
+        for answer in ["analysis of it gives 7", "An analysis gives 7", "analysis", "The final 7"] {
+            check(answer, answer);
+        }
+    }
+
+    #[test]
     fn every_model_marks_its_thinking_in_its_own_way() {
         let around = [
             ("<thinking>", "</thinking>"),
@@ -163,6 +219,12 @@ mod tests {
             ("<unused94>thought\n", "<unused95>"),
             ("<scratchpad>", "</scratchpad>"),
             ("Here is my thought process: ", "Here is my response:"),
+            ("Here's my thought process: ", "Here's my response:"),
+            ("<|im_start|>think\n", "<|im_start|>answer"),
+            ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+            ("<|channel|>analysis", "<|channel|>final <|constrain|>json<|message|>"),
+            ("<|channel|>analysis to=x code<|message|>", "<|channel|>final"),
+            ("analysis", "assistantfinal"),
         ];
         for (open, close) in around {
             let expected = Spoken { text: " 7", has_thinking: true, is_open: false };
