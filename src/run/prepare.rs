@@ -21,7 +21,7 @@ use crate::record::golds::{GoldsRecord, QuestionsRecord};
 use crate::record::request::{Outcome, RequestRecord};
 use crate::record::trial::DatasetRecord;
 use crate::run::{RunError, prompts};
-use crate::score::extract::PatternError;
+use crate::score::pattern::PatternError;
 use crate::score::scorer::{GoldError, Scorer};
 use crate::seed::Seed;
 use crate::telemetry::busy_programs::ProgramTimes;

@@ -1,27 +1,72 @@
 //! The forms in which a text gives the letter of a choice.
 
+use fancy_regex::Regex;
+
 use crate::plan::cell::Take;
+use crate::score::final_number::Unread;
+use crate::score::next_question::next_question;
+use crate::score::pattern::{PatternError, compile, first_of};
 
 /// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
-const DRESS: &str = r#"(?:[\s*_`"'“‘$({\[:]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
+const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
 /// A letter, and what may stand behind it for it to be no part of a word: not `C++`, `D'Artagnan`.
 /// "A man" and "I think" are words, so more than a blank is needed behind these.
 const LETTER: &str = r#"(?:([B-HJ])(?:[^\w\-'’./+&#]|_|[\-'’./](?:\W|$)|$)|([AI])(?:[ \t]*(?:$|[\n)\]}*_"`$,;:!?<\\–—(|]|[.\-'](?:\W|$))|\s+(?i:because|since|as|is\s+the)\s))"#;
 /// A small letter, which is one only where nothing goes on behind.
 const SMALL: &str = r#"([a-j])[)\]}*_.$"'`\\]*[ \t]*(?:$|\n)"#;
 /// Words that give an answer.
-const MARK: &str = r#"(?i:answer["*_\s]*(?:\s(?:to|for)\s[^.:\n]+?)?\s*(?:is|are|:|=|would\s+be|should\s+be|must\s+be)|(?:correct|right|best)\s+(?:option|choice)\s*(?:is|:)|(?:choose|pick|select|go\s+with)[\s*_:])"#;
+const MARK: &str = r#"(?i:answer["*_\s]*(?:\s(?:to|for)\s[^.:\n]+?)?\s*(?:is|are|[:：]|=|\s[-–—]\s|would\s+be|should\s+be|must\s+be)|(?:correct|right|best)\s+(?:option|choice)\s*(?:is|:)|(?:choose|pick|select|go\s+with)[\s*_:])"#;
+/// The same in Chinese, Japanese and Korean, where the next word stands right behind the letter.
+const HAN_MARK: &str = r"(?:答案|答え|正解|选择?|選択?|정답)(?:应该)?(?:是|为|為|は|은)?";
 /// Boxes and tags that hold an answer.
 const BOX: &str = r"(?:\\f?boxed\s*\{|<answer>|<final_answer>|<\|begin_of_box\|>)";
 
+/// Another letter behind one, as a member of the same list: `A, C`, `(A) and (C)`, not `B, A is wrong`.
+const ANOTHER: &str = r#"^[)\]}*_.$"'`\s]*(?:[,;&/、]|and|or|和|或)(?:\s*(?:and|or)\s)?[\s*_`"'($\[]*([A-J])(?:[)\]}*_.,;&$"'`\n]|\s*$|\s+(?:and|or)\s)"#;
+
+/// Finds the letter of a choice.
+#[derive(Debug)]
+pub(super) struct Choice {
+    forms: Vec<(Regex, Take)>,
+    another: Regex,
+}
+
+impl Choice {
+    pub(super) fn new() -> Result<Self, PatternError> {
+        let forms = forms().into_iter().map(|(pattern, take)| Ok((compile(&pattern)?, take)));
+        Ok(Self { forms: forms.collect::<Result<_, _>>()?, another: compile(ANOTHER)? })
+    }
+
+    /// Returns the letter that a text gives, in front of the next question before all of it.
+    ///
+    /// # Errors
+    /// If it gives several letters as one answer.
+    pub(super) fn find(&self, text: &str) -> Result<Option<String>, Unread> {
+        let before = next_question(text).map_or(text, |end| &text[..end.at]);
+        let found = match first_of(&self.forms, before)? {
+            Some(found) => Some(found),
+            None => first_of(&self.forms, text)?,
+        };
+        let Some(found) = found else { return Ok(None) };
+        match self.another.captures(&text[found.end..]) {
+            Err(_) => Err(Unread::GaveUp),
+            Ok(Some(more)) if more.get(1).map(|it| it.as_str()) != Some(&text[found.clone()]) => {
+                Err(Unread::Several)
+            }
+            Ok(_) => Ok(Some(text[found].to_owned())),
+        }
+    }
+}
+
 /// Returns the forms of a choice, the most explicit first. None has `\b` or looks around, with which
 /// a text is no longer read in linear time.
-pub(super) fn forms() -> [(String, Take); 8] {
+fn forms() -> [(String, Take); 9] {
     [
         (format!("{BOX}{DRESS}{LETTER}"), Take::Last),
         (format!(r"{BOX}{DRESS}([a-j])[)\s.$}}]*(?:\}}|<)"), Take::Last),
         (format!("{MARK}{DRESS}{LETTER}"), Take::Last),
         (format!("{MARK}{DRESS}{SMALL}"), Take::Last),
+        (format!("{HAN_MARK}{DRESS}([A-J])(?:[^A-Za-z0-9]|$)"), Take::Last),
         // `(B) is correct`
         (
             r"(?:^|[^\w'’])([A-J])\)?\**\s+(?:is|would\s+be)\s+(?:the\s+)?(?:right|correct|(?:best\s+)?(?:answer|option|choice))(?:\W|$)"
@@ -35,8 +80,11 @@ pub(super) fn forms() -> [(String, Take); 8] {
             ),
             Take::First,
         ),
-        // A line of its own.
-        (r#"(?m)^[\s*_`$("]*([A-J])[.)*_`$"]*[ \t]*$"#.to_owned(), Take::Last),
+        // A line of its own, quoted or as an item of a list.
+        (
+            r#"(?m)^[\s*_`$("'“‘「【（>#•✅\-]*([A-J])[.)*_`$"'”’」】）。!]*[ \t]*$"#.to_owned(),
+            Take::Last,
+        ),
         (r"\(([A-J])\)".to_owned(), Take::Last),
     ]
 }
@@ -122,6 +170,23 @@ mod tests {
             "not (A) but (B)",
             "The answer is not A. The answer is B",
             "<think>the answer is (A)</think>B",
+            "Answer - B",
+            "Answer — B) Paris",
+            "答案：B",
+            "答案是B。",
+            "正确答案是（B）",
+            "故选B",
+            "选项A错误，所以选B项",
+            "答えはBです",
+            "정답은 B입니다.",
+            "'B'",
+            "“B”",
+            "「B」",
+            "- B",
+            "> B",
+            "# B",
+            "B!",
+            "✅ **B**",
         ] {
             check(text, Some("B"));
         }
@@ -133,6 +198,41 @@ mod tests {
             ["The best answer is b.", "Answer: **b**", "answer: (b)\n\nAs I say", r"\boxed{b}"]
         {
             check(text, Some("b"));
+        }
+    }
+
+    #[test]
+    fn the_next_question_that_a_model_asks_itself_is_not_read() {
+        for text in [
+            "The answer is B.\n\nQuestion: Next?\nA. x\nB. y\nAnswer: A",
+            "B\n\nQuestion: Next?\nAnswer: A",
+            "(B)\nQ: Next?\nA: (A)",
+            "B<|im_end|>\n<|im_start|>user\nThe answer is A",
+            "B</s>\nAnswer: A",
+            // Told again, as nothing is answered before.
+            "Question: which?\nAnswer: B",
+            "I read it first.\n\nQuestion: which?\nA. x\nB. y\nThe answer is B.",
+        ] {
+            check(text, Some("B"));
+        }
+    }
+
+    #[test]
+    fn several_letters_are_no_choice() {
+        for text in [
+            "A, C",
+            "The answer is A, B",
+            "Answer: (A) and (C)",
+            "B or D.",
+            "**A** & **B**",
+            "A, B, and C",
+        ] {
+            check(text, None);
+        }
+        for text in
+            ["B, A is wrong", "The answer is B, and A is not", "B, B", "B, and nothing else"]
+        {
+            check(text, Some("B"));
         }
     }
 

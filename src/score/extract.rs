@@ -1,12 +1,12 @@
 //! Finds the answer in a text.
 
-use fancy_regex::{Regex, RegexBuilder};
+use fancy_regex::Regex;
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::plan::cell::{ExtractorPlan, Take, Think};
-use crate::score::choice;
+use crate::score::choice::Choice;
 use crate::score::final_number::{self, Unread};
+use crate::score::pattern::{PatternError, compile, first_of};
 use crate::score::thinking::Spoken;
 
 /// The answer after `#### `, as the GSM8K task of lm-evaluation-harness 0.4 takes it.
@@ -21,29 +21,9 @@ const FIRST_LINE: &str = r"\A([^\n]*)";
 /// The letter of a choice, as its task `mmlu_pro` takes it.
 const ANSWER_LETTER: &str = r"answer is \(?([ABCDEFGHIJ])\)?";
 
-/// Steps that a pattern with look-around or back references may take on one text. Patterns
-/// without them are matched in linear time and never count steps.
-const BACKTRACK_LIMIT: usize = 1_000_000;
-/// Bytes that a compiled pattern may take: refuses `a{1000000}` in well under a second.
-const SIZE_LIMIT: usize = 10 << 20;
 /// Places at which a JSON object is looked for, so that a text of a million braces is not
 /// parsed a million times.
 const MAX_JSON_PLACES: usize = 256;
-
-/// A pattern that cannot be used.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("pattern `{pattern}` is not usable: {why}")]
-pub(crate) struct PatternError {
-    /// The pattern.
-    pub pattern: String,
-    /// The mistake in it.
-    pub why: String,
-}
-
-/// A text on which a pattern took too many steps.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the pattern took more than {BACKTRACK_LIMIT} steps on one text")]
-pub(crate) struct GaveUp;
 
 /// Finds the answer in a text.
 #[derive(Debug)]
@@ -57,6 +37,7 @@ pub(crate) struct Extractor {
 enum How {
     /// Patterns in order; the first that matches counts.
     Patterns(Vec<(Regex, Take)>),
+    Choice(Choice),
     Number,
     /// A gold is its number: what else it holds makes it another answer.
     NumberOfGold,
@@ -89,12 +70,7 @@ impl Extractor {
             ExtractorPlan::Number => How::Number,
             ExtractorPlan::AnswerIs => one(ANSWER_IS, Take::First)?,
             ExtractorPlan::Regex { pattern, take, .. } => one(pattern, *take)?,
-            ExtractorPlan::Choice => How::Patterns(
-                choice::forms()
-                    .into_iter()
-                    .map(|(pattern, take)| Ok((compile(&pattern)?, take)))
-                    .collect::<Result<_, PatternError>>()?,
-            ),
+            ExtractorPlan::Choice => How::Choice(Choice::new()?),
             ExtractorPlan::FirstLine => one(FIRST_LINE, Take::First)?,
             ExtractorPlan::AnswerLetter => one(ANSWER_LETTER, Take::First)?,
             ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),
@@ -133,16 +109,8 @@ impl Extractor {
 
     fn find(&self, text: &str) -> Result<String, Unread> {
         let found = match &self.how {
-            How::Patterns(patterns) => {
-                let mut found = None;
-                for (pattern, take) in patterns {
-                    found = find(pattern, *take, text).map_err(|GaveUp| Unread::GaveUp)?;
-                    if found.is_some() {
-                        break;
-                    }
-                }
-                found
-            }
+            How::Patterns(patterns) => first_of(patterns, text)?.map(|at| text[at].to_owned()),
+            How::Choice(choice) => choice.find(text)?,
             How::Number => return final_number::answer(text).map(|number| number.to_string()),
             How::NumberOfGold => return final_number::gold(text).map(|number| number.to_string()),
             How::JsonField(field) => json_field(text, field),
@@ -186,32 +154,6 @@ pub(crate) fn name_of(plan: &ExtractorPlan) -> String {
         ExtractorPlan::JsonField(field) => format!("json:{field}"),
         ExtractorPlan::Whole => "whole".to_owned(),
     }
-}
-
-/// Compiles a pattern with its limits.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    RegexBuilder::new(pattern)
-        .backtrack_limit(BACKTRACK_LIMIT)
-        .delegate_size_limit(SIZE_LIMIT)
-        .build()
-        .map_err(|error| PatternError { pattern: pattern.to_owned(), why: error.to_string() })
-}
-
-/// Returns group `answer`, else the first group that took part, else the whole match.
-fn find(pattern: &Regex, take: Take, text: &str) -> Result<Option<String>, GaveUp> {
-    let mut found = None;
-    for captures in pattern.captures_iter(text) {
-        let captures = captures.map_err(|_| GaveUp)?;
-        let group = captures
-            .name("answer")
-            .or_else(|| (1..captures.len()).find_map(|group| captures.get(group)))
-            .or_else(|| captures.get(0));
-        found = group.map(|group| group.as_str().to_owned());
-        if take == Take::First {
-            break;
-        }
-    }
-    Ok(found)
 }
 
 /// Returns a field of the first JSON object in the text that has it.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use fancy_regex::Regex;
 
 use crate::plan::cell::{CompareHow, Normalise};
-use crate::score::extract::{GaveUp, PatternError, compile};
 use crate::score::number::{TOLERANCE, read};
+use crate::score::pattern::{GaveUp, PatternError, compile};
 
 /// Normalisations in order.
 #[derive(Debug)]

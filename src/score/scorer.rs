@@ -8,11 +8,12 @@ use thiserror::Error;
 use crate::plan::cell::{CompareHow, Normalise, ScorePlan};
 use crate::record::golds::accepted;
 use crate::score::answer::{Answer, Delivery};
-use crate::score::extract::{Extractor, PatternError};
+use crate::score::extract::Extractor;
 use crate::score::final_number::{self, Unread};
 use crate::score::item::{Class, Item};
 use crate::score::normalise::{Normaliser, differs_by_format, is_same};
 use crate::score::number::{Number, TOLERANCE, read};
+use crate::score::pattern::PatternError;
 use crate::score::repeat::is_degenerate;
 use crate::score::thinking::{Spoken, spoken};
 
