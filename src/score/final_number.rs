@@ -234,6 +234,17 @@ fn bracket(text: &[char], token: &Token) -> Option<usize> {
     open.position(|is_it| is_it).map(|n_behind| token.start - 1 - n_behind)
 }
 
+/// Returns where the bracket closes that opens there.
+fn closing(text: &[char], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let ends = |c: &char| {
+        depth += usize::from(matches!(c, '(' | '['));
+        depth -= usize::from(matches!(c, ')' | ']'));
+        depth == 0
+    };
+    Some(open + text[open..].iter().position(ends)?)
+}
+
 /// Returns the value that all marks of a text give; `None` where nothing is marked.
 fn marked(text: &str) -> Result<Option<Number>, Unread> {
     let mut values: Vec<Number> = Vec::new();
@@ -319,7 +330,10 @@ fn tagged(text: &str) -> Option<Result<Number, Unread>> {
     let begins = scan(&text).first().is_some_and(|first| is_dress(&text[..first.start]));
     Some(match one(held, Front::Words) {
         Err(Flaw::Several) if begins => Err(Unread::Several),
-        found => found.or_else(|_| answer(held)),
+        found => found.or_else(|_| match explained(&text, &scan(&text)).filter(|_| begins) {
+            Some(first) => Ok(first.number.clone()),
+            None => answer(held),
+        }),
     })
 }
 
@@ -352,6 +366,7 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
     let first = tokens.first().filter(|first| is_dress(&text[..first.start]))?;
     match tokens.as_slice() {
         [_, second] if repeats(&text, first, second) => Some(Ok(first.number.clone())),
+        [_, _, ..] if explained(&text, &tokens).is_some() => Some(Ok(first.number.clone())),
         [_, second, ..] if is_list(&text, &[first.clone(), second.clone()]) => {
             Some(Err(Unread::Several))
         }
@@ -362,6 +377,26 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
         }
         _ => None,
     }
+}
+
+/// Words behind a value that begin to explain it.
+const REASONS: [&str; 6] = ["because", "since", "as", "given", "rounded", "out of"];
+
+/// Returns the first of several numbers where the others only explain it: they stand in one bracket
+/// behind it, `7 (since 3 × 4 = 12)`, or behind a word that begins a reason, `7 apples, because`.
+fn explained<'t>(text: &[char], tokens: &'t [Token]) -> Option<&'t Token> {
+    let (first, others) = tokens.split_first()?;
+    let between: String = text[first.end..others.first()?.start].iter().collect();
+    let open = bracket(text, &others[0]).filter(|open| *open >= first.end);
+    let close = open.and_then(|open| closing(text, open));
+    let is_in_bracket = close.zip(others.last()).is_some_and(|(close, last)| last.end <= close);
+    let mut words: Vec<&str> = between.split(|c: char| !c.is_alphabetic()).collect();
+    words.retain(|word| !word.is_empty());
+    let says_why = (0..words.len().min(VALUE_WORDS)).any(|at| {
+        let said = words[at..].join(" ") + " ";
+        REASONS.iter().any(|why| said.strip_prefix(why).is_some_and(|rest| rest.starts_with(' ')))
+    });
+    (first.is_clean && (is_in_bracket || says_why)).then_some(first)
 }
 
 /// Reads a number that stands right behind a mark, or the end of an equation that does.
@@ -392,7 +427,15 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
             return Err(Unread::Several);
         }
         let between: String = text[pair[0].end..pair[1].start].iter().collect();
-        match link(&between) {
+        // `7 2` is nobody's number; a box would begin with a mark of its own.
+        let is_blank = !between.is_empty() && between.chars().all(|c| c == ' ');
+        if open == Open::No && is_blank && text[pair[1].start].is_ascii_digit() {
+            return Err(Unread::Several);
+        }
+        // Stars that end an emphasis multiply nothing: `**7** (12 - 5)`.
+        let is_emphasis = text[..pair[0].start].ends_with(&['*', '*']);
+        let between = between.strip_prefix("**").filter(|_| is_emphasis).unwrap_or(&between);
+        match link(between) {
             Some(Link::Equals) => {
                 (found, open) = (&pair[1], Open::No);
                 n_results += if at == 0 { 1 } else { 2 };
@@ -536,6 +579,13 @@ mod tests {
         check("#### 20% of 50 = 10", Ok("10"));
         check("The answer is 5 apples + 3 apples = 8 apples. 1 is bad", Ok("8"));
         check("The answer is 5 feet × 3 feet = 15 square feet", Ok("15"));
+        check("The answer is **7** (12 - 5).", Ok("7"));
+        check("The answer is 2 and a half", Ok("2.5"));
+        check("It takes 3 and three quarters of an hour.", Ok("3.75"));
+        check("He has 2 and a halfway house", Ok("2"));
+        check("The answer is ±5", Err(Unread::Formula));
+        check("so it is 10 ± 0.5", Err(Unread::Formula));
+        check("The answer is 7 2", Err(Unread::Several));
         check("The answer is 7 of 10", Ok("7"));
         check("The answer is 12 inches = 1 foot", Ok("12"));
         check("The answer is 8 apples - 3 of them red", Ok("8"));
@@ -553,6 +603,22 @@ mod tests {
         check("A: 5\n\nQ: 9+9?\nA: 18", Ok("5"));
         check("**Answer:** 72 apples\nThat took 3 steps.", Ok("72"));
         check("Answer: 5 apples at $2 each are $10", Ok("10"));
+        check("Answer: 5 (red) apples × 2 = 10", Ok("10"));
+        for explained in [
+            "Answer: 7 (since 3 × 4 = 12)",
+            "**Answer: $7** (because 3 + 4 = 12)",
+            "Final answer: 7 (rounded to 2 decimals)",
+            "Answer: 7 apples (out of 12)",
+            "Answer: 7 [step 3]",
+            "Answer: 7, because 3 + 9 = 12",
+            "Answer: 7 clips since 12 are in 3 boxes",
+            "Answer: 7 out of 12",
+            "Answer:\n7 (since 3 × 4 = 12)",
+            "<answer>7 out of 12</answer>",
+            "<answer>7 (12 - 5)</answer>",
+        ] {
+            check(explained, Ok("7"));
+        }
         check("#### 7\n\n**Q2:** 9+9?\n\\boxed{18}", Ok("7"));
         check("A: 5 / Q: 9+9? / A: 18", Ok("5"));
     }
@@ -619,6 +685,7 @@ mod tests {
         for part in ["1,", "1/", "(5) ", "1 or ", "x^", "{\\over ", "Answer:\n5\n", "5^2/"] {
             let _ = answer(&part.repeat(100_000 / part.len()));
         }
+        let _ = answer(&format!("Answer: 5 ({})", "1 ".repeat(50_000)));
     }
 
     #[test]

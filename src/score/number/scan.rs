@@ -274,6 +274,9 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     let behind = text[end..].iter().find(|c| !matches!(**c, BREAK | THIN | ' ' | '·' | '*'));
     is_clean &= !matches!(behind, Some('α'..='ω' | &FORMULA)) && !is_factor(text, end);
     is_clean &= !is_term(text, start) && !is_operand(text, start);
+    // Two values, or a tolerance.
+    let before = text[..start].iter().rev().find(|c| !is_blank(**c));
+    is_clean &= !matches!(before, Some('±' | '∓'));
     let number = if is_negative { number.negated() } else { number };
     Some(Token { number, start, end, is_clean })
 }
@@ -569,12 +572,32 @@ fn skip(text: &[char], at: usize) -> usize {
     at + text[at..].iter().take_while(|c| matches!(**c, BREAK | THIN | ' ')).count()
 }
 
-/// Reads the fraction of a mixed number: `3 1/2`, `3½`, `3-1/2`, `3 and 1/2`.
+/// Fractions in words behind a whole number and "and".
+const FRACTION_WORDS: [(&str, i128, i128); 11] = [
+    ("half", 1, 2),
+    ("a half", 1, 2),
+    ("one half", 1, 2),
+    ("one-half", 1, 2),
+    ("a third", 1, 3),
+    ("one third", 1, 3),
+    ("one-third", 1, 3),
+    ("a quarter", 1, 4),
+    ("one quarter", 1, 4),
+    ("one-quarter", 1, 4),
+    ("three quarters", 3, 4),
+];
+
+/// Reads the fraction of a mixed number: `3 1/2`, `3½`, `3-1/2`, `3 and 1/2`, "3 and a half".
 fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
     let is_hyphened = text.get(end) == Some(&'-');
     let mut at = if is_hyphened { end + 1 } else { skip(text, end) };
     if text[at..].starts_with(&['a', 'n', 'd', ' ']) {
         at = skip(text, at + 3);
+        if let Some(said) = whole.is_int().then(|| fraction_in_words(text, at)).flatten() {
+            let (above, below, end) = said;
+            let part = Number::of_int(above)?.divided(&Number::of_int(below)?)?;
+            return Some((whole.plus(&part)?, end));
+        }
     }
     let is_marked = text.get(at) == Some(&FRACTION);
     if !whole.is_int() || !(is_marked || at > end) {
@@ -592,6 +615,15 @@ fn mixed(text: &[char], whole: &Number, end: usize) -> Option<(Number, usize)> {
     let proper = above < below && !is_taken_away && text.get(below_end) != Some(&'/');
     let part = Number::of_int(above)?.divided(&Number::of_int(below)?)?;
     proper.then(|| Some((whole.plus(&part)?, below_end)))?
+}
+
+fn fraction_in_words(text: &[char], at: usize) -> Option<(i128, i128, usize)> {
+    FRACTION_WORDS.iter().find_map(|(words, above, below)| {
+        let end = at + words.len();
+        let is_said = text.get(at..end)?.iter().copied().eq(words.chars())
+            && !text.get(end).is_some_and(|c| c.is_alphanumeric());
+        is_said.then_some((*above, *below, end))
+    })
 }
 
 /// Reads the denominator of a fraction; a date of three parts is none. The inner value is absent
