@@ -117,9 +117,14 @@ impl From<RescoreError> for Failure {
             RescoreError::Data(error) => {
                 Self::new(Exit::BadData, error.to_string()).help(error.help)
             }
-            RescoreError::Gold(_) => Self::new(Exit::BadData, error.to_string()).help(
-                "mend these rows, or say with --gold how a gold is taken: `whole` for bare answers",
-            ),
+            RescoreError::Gold(error) => {
+                Self::new(Exit::BadData, error.to_string()).help(if error.extractor == "whole" {
+                    "mend these rows, or take them out: nothing can be graded against them"
+                } else {
+                    "mend these rows, or say with --gold how a gold is taken: `whole` for bare \
+                     answers"
+                })
+            }
         }
     }
 }

@@ -17,40 +17,48 @@ use crate::score::scorer::Gold;
 pub(crate) fn render(scores: &[CellScores], shown: Option<ShownItems>) -> String {
     let mut text = accuracies(scores);
     for cell in scores {
+        let told = of_cell(cell, shown);
+        if !told.is_empty() {
+            let _ = write!(text, "\n{}\n{told}", cell.name);
+        }
+    }
+    text
+}
+
+fn of_cell(cell: &CellScores, shown: Option<ShownItems>) -> String {
+    let mut text = String::new();
+    let published = cell.graded.as_published;
+    if published.n > 0 {
         let _ = writeln!(
             text,
-            "\n{}\n  scored as the published TinyLlama table was (nothing equals nothing): {} of {} \"correct\", {} of them by absence on both sides; {} golds could be read",
-            cell.name,
-            cell.graded.as_published.correct,
-            cell.graded.as_published.n,
-            cell.graded.as_published.correct_by_absence,
-            cell.graded.as_published.golds_parsed,
+            "  scored as the published TinyLlama table was (nothing equals nothing): {} of {} \"correct\", {} of them by absence on both sides; {} golds could be read",
+            published.correct, published.n, published.correct_by_absence, published.golds_parsed,
         );
-        for agreement in &cell.graded.agreements {
-            let _ = writeln!(
-                text,
-                "  {} and {}: same answer on {} of {}; correct by the first alone {}, by the second alone {}",
-                agreement.a,
-                agreement.b,
-                agreement.same,
-                agreement.n,
-                agreement.only_a_correct,
-                agreement.only_b_correct
-            );
-        }
-        for beside in &cell.beside {
-            text.push_str(&beside_reference(beside));
-        }
-        for (row, item) in cell.graded.items.iter().filter(|(_, item)| is_shown(shown, item)) {
-            let end = cell.ends.get(row).map_or("", String::as_str);
-            let told = ToldItem {
-                row: *row,
-                question: cell.questions.get(row).map(String::as_str),
-                end,
-                gold: cell.golds.get(*row),
-            };
-            text.push_str(&told_item(&cell.graded.extractors, item, &told));
-        }
+    }
+    for agreement in &cell.graded.agreements {
+        let _ = writeln!(
+            text,
+            "  {} and {}: same answer on {} of {}; correct by the first alone {}, by the second alone {}",
+            agreement.a,
+            agreement.b,
+            agreement.same,
+            agreement.n,
+            agreement.only_a_correct,
+            agreement.only_b_correct
+        );
+    }
+    for beside in &cell.beside {
+        text.push_str(&beside_reference(beside));
+    }
+    for (row, item) in cell.graded.items.iter().filter(|(_, item)| is_shown(shown, item)) {
+        let end = cell.ends.get(row).map_or("", String::as_str);
+        let told = ToldItem {
+            row: *row,
+            question: cell.questions.get(row).map(String::as_str),
+            end,
+            gold: cell.golds.get(*row),
+        };
+        text.push_str(&told_item(&cell.graded.extractors, item, &told));
     }
     text
 }
