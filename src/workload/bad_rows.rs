@@ -37,6 +37,8 @@ pub(super) enum RowKind {
     GoldNotRead,
     // Sent, but not as they stand.
     LedByAssistant,
+    Answered,
+    OwnTools,
     Joined,
 }
 
@@ -76,6 +78,8 @@ impl RowKind {
             Self::OutsideSlice => "outside the slice of time",
             Self::GoldNotRead => "a gold that the score cannot read",
             Self::LedByAssistant => "a leading message of an assistant is not sent",
+            Self::Answered => "a closing message of an assistant is not sent",
+            Self::OwnTools => "tools of a row's own are not sent",
             Self::Joined => "messages of one role in a row are sent as one",
         }
     }
@@ -110,7 +114,7 @@ impl RowKind {
             | Self::SourceFailed
             | Self::OutsideSlice
             | Self::GoldNotRead => Fate::Rule,
-            Self::LedByAssistant | Self::Joined => Fate::Changed,
+            Self::LedByAssistant | Self::Answered | Self::OwnTools | Self::Joined => Fate::Changed,
         }
     }
 }

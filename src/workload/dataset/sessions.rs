@@ -147,7 +147,9 @@ fn asked(
         return Ok(Prompt::Messages(messages));
     }
     let mut named = reading.columns.name("prompt").into_iter().chain(TEXTS);
-    let text = named.find_map(|name| text_of(turn.fields.get(name)?));
+    // MT-bench's turns are texts themselves.
+    let bare = turn.fields.as_str().map(str::to_owned);
+    let text = bare.or_else(|| named.find_map(|name| text_of(turn.fields.get(name)?)));
     if let Some(text) = text {
         if text.trim().is_empty() {
             return Err(Problem::of_row(RowKind::Empty, of_turn("is empty")));

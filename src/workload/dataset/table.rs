@@ -92,7 +92,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let plan = reading.plan;
     let worded = tasks::worded(plan.source, &row.fields, plan.n_shots > 0).transpose()?;
     let Task { prompt: of_task, gold: its_gold, example, subject } = worded.unwrap_or_default();
-    let Conversation { turns, later, changed, answer } =
+    let Conversation { turns, later, mut changed, answer } =
         match (reading.columns.name("messages"), of_task) {
             (Some(_), _) => turns::from_messages(reading, row)?,
             (None, Some(text))
@@ -100,8 +100,15 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
             {
                 Conversation::of(Prompt::Text(text))
             }
-            (None, _) => Conversation::of(prompt(reading, row)?),
+            (None, _) => prompt(reading, row)?,
         };
+    // Fine-tuning data has them beside its messages; `chat-template-kwargs` has some for all rows.
+    let is_asked = plan.chat_template_kwargs.contains_key("tools");
+    let has_tools =
+        row.fields.get("tools").is_some_and(|it| it.get(0).is_some_and(Value::is_object));
+    if has_tools && !is_asked && turns.iter().any(|turn| matches!(turn, Prompt::Messages(_))) {
+        changed.push(RowKind::OwnTools);
+    }
     let gold = match its_gold.filter(|_| !reading.columns.is_asked("answer")) {
         Some(gold) => Some(gold),
         None => gold(reading, row)?,
@@ -224,12 +231,14 @@ pub(super) fn hash_ids(row: &Row, column: &str) -> Result<Vec<u64>, String> {
     ids.collect::<Option<_>>().ok_or_else(wrong)
 }
 
-fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
+/// Returns what a row asks: one prompt, or the conversation that its column holds.
+fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
     if let Some(template) = &reading.template {
-        return template.render(&row.fields).map(Prompt::Text).map_err(|message| {
+        let text = template.render(&row.fields).map_err(|message| {
             let message = with_columns(&message, row);
             Problem { kind: RowKind::Template, column: None, message }
-        });
+        })?;
+        return Ok(Conversation::of(Prompt::Text(text)));
     }
     let column = reading.columns.name("prompt").unwrap_or("prompt");
     let problem =
@@ -244,22 +253,22 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Prompt, Problem> {
             .iter()
             .map(|item| item.as_u64().and_then(|token| u32::try_from(token).ok()))
             .collect::<Option<_>>()
-            .map(Prompt::Tokens)
+            .map(|tokens| Conversation::of(Prompt::Tokens(tokens)))
             .ok_or_else(|| wrong("token ids are whole numbers from 0 to 4294967295".to_owned())),
         Value::Array(items) if items.is_empty() => Err(empty()),
-        Value::Array(_) => turns::messages(value)
-            .map(Prompt::Messages)
-            .map_err(|unsent| Problem::of(unsent, column)),
+        Value::Array(_) => {
+            turns::prompt(value, reading.plan).map_err(|unsent| Problem::of(unsent, column))
+        }
         _ => {
             let text = text_of(value).ok_or_else(|| wrong(no_text(value)))?;
             if text.trim().is_empty() {
                 return Err(empty());
             }
-            Ok(Prompt::Text(match reading.plan.n_shots {
+            Ok(Conversation::of(Prompt::Text(match reading.plan.n_shots {
                 0 => text,
                 // The form of lm-evaluation-harness's task `gsm8k`.
                 _ => format!("Question: {text}\nAnswer:"),
-            }))
+            })))
         }
     }
 }

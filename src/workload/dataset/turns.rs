@@ -230,6 +230,44 @@ impl Reader {
     }
 }
 
+/// Members by which an assistant's last message asks to be gone on with (Mistral, Kimi, Qwen).
+const GOES_ON: [&str; 2] = ["prefix", "partial"];
+
+/// Reads a prompt that is a list: a conversation, or the texts of its turns, where all turns are
+/// wanted; else messages that are sent as they stand, up to what the model is to say.
+pub(super) fn prompt(value: &Value, plan: &DatasetPlan) -> Result<Conversation, Unsent> {
+    let texts = || value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>();
+    if plan.multi_turn {
+        return match texts() {
+            Some(texts) => of_texts(&texts),
+            None => conversation(value, plan),
+        };
+    }
+    let mut messages = messages(value)?;
+    let is_answer = |last: &mut Message| {
+        last.role == "assistant" && !GOES_ON.iter().any(|name| last.more.contains_key(*name))
+    };
+    let mut answers = Vec::new();
+    while let Some(last) = messages.pop_if(is_answer) {
+        answers.push(last);
+    }
+    if messages.is_empty() {
+        let message = "all messages are an assistant's".to_owned();
+        return Err(Unsent { kind: RowKind::NoUser, message });
+    }
+    let changed = if answers.is_empty() { Vec::new() } else { vec![RowKind::Answered] };
+    let answer = answers.pop().and_then(|first| first.content);
+    Ok(Conversation { answer, changed, ..Conversation::of(Prompt::Messages(messages)) })
+}
+
+fn of_texts(texts: &[&str]) -> Result<Conversation, Unsent> {
+    if let Some(at) = texts.iter().position(|text| text.trim().is_empty()) {
+        return Err(Unsent { kind: RowKind::Empty, message: format!("turn {} is empty", at + 1) });
+    }
+    let turns = texts.iter().map(|text| Prompt::Text((*text).to_owned())).collect();
+    Ok(Conversation { turns, later: Vec::new(), answer: None, changed: Vec::new() })
+}
+
 /// Reads a list of messages that is sent as it stands, with all their members.
 pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
     let written = written(value);
@@ -311,7 +349,13 @@ fn sent_text(item: &Value, index: usize) -> Result<Option<String>, Unsent> {
     }
     let unsent =
         |kind, message: &str| Unsent { kind, message: format!("message {} {message}", index + 1) };
-    let text = text(item).ok_or_else(|| unsent(RowKind::DamagedTurn, "has no text"))?;
+    let text = text(item).ok_or_else(|| {
+        let message = other_part(item).map_or_else(
+            || "has no text".to_owned(),
+            |part| format!("has a part of type `{}`; only texts are sent", part.escape_debug()),
+        );
+        unsent(RowKind::DamagedTurn, &message)
+    })?;
     if text.trim().is_empty() {
         return Err(unsent(RowKind::Empty, "is empty"));
     }
@@ -330,6 +374,14 @@ fn text(item: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Returns the type of a part of a message that is no text.
+fn other_part(item: &Value) -> Option<&str> {
+    let parts = CONTENTS.iter().find_map(|key| item.get(key))?.as_array()?;
+    let is_text =
+        |part: &&Value| part.is_string() || part.get("text").is_some_and(Value::is_string);
+    parts.iter().find(|part| !is_text(part))?.get("type")?.as_str()
 }
 
 fn join(one: &str, other: &str) -> String {

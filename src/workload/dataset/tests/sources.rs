@@ -389,8 +389,8 @@ fn each_role_stays_what_it_is() {
     );
     check_conversation(
         false,
-        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}"#,
-        Err("message 1 has no text"),
+        r#"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"x"}}]}"#,
+        Err("message 1 has a part of type `image_url`; only texts are sent"),
     );
 }
 
@@ -459,6 +459,39 @@ fn token_ids_and_messages_are_prompts_too() {
 }
 
 #[test]
+fn a_prompt_that_is_a_list_is_a_conversation_where_all_turns_are_wanted() {
+    let columns = BTreeMap::from([("prompt".to_owned(), "m".to_owned())]);
+    let of = |multi_turn: bool, list: &str| {
+        let plan = DatasetPlan { columns: columns.clone(), multi_turn, ..plan(Source::Jsonl) };
+        read(&plan, "x.jsonl", format!("{{\"m\":{list}}}").as_bytes())
+    };
+    let text = |text: &str| Prompt::Text(text.to_owned());
+    let list = r#"[{"role":"system","content":"S"},{"role":"user","content":"U1"},{"role":"assistant","content":"A1"},{"role":"user","content":"U2"},{"role":"assistant","content":"A2"}]"#;
+    let (system, user) = (Message::new("system", "S"), Message::new("user", "U1"));
+    let samples = of(true, list).unwrap();
+    let first = Prompt::Messages(vec![system.clone(), user.clone()]);
+    assert_eq!(samples.rows()[0].turns, [first, text("U2")]);
+    // Sent as it stands, but for the answer that the model is asked for.
+    let samples = of(false, list).unwrap();
+    let messages = [system, user, Message::new("assistant", "A1"), Message::new("user", "U2")];
+    assert_eq!(samples.rows()[0].turns, [Prompt::Messages(messages.to_vec())]);
+    assert_eq!(
+        samples.remarks().as_deref(),
+        Some("changed: 1 a closing message of an assistant is not sent")
+    );
+    let begun =
+        r#"[{"role":"user","content":"U"},{"role":"assistant","content":"A","prefix":true}]"#;
+    let samples = of(false, begun).unwrap();
+    assert!(matches!(&samples.rows()[0].turns[..], [Prompt::Messages(sent)] if sent.len() == 2));
+    let answers = of(false, r#"[{"role":"assistant","content":"A"}]"#).unwrap_err();
+    assert!(answers.message.contains("all messages are an assistant's"), "{answers}");
+    assert_eq!(of(true, r#"["T1","T2"]"#).unwrap().rows()[0].turns, [text("T1"), text("T2")]);
+    let plan = DatasetPlan { multi_turn: true, ..plan(Source::Jsonl) };
+    let samples = read(&plan, "x.jsonl", br#"{"question_id":81,"turns":["T1","T2"]}"#).unwrap();
+    assert_eq!(samples.rows()[0].turns, [text("T1"), text("T2")]);
+}
+
+#[test]
 fn calls_of_tools_and_what_tools_return_are_history_with_all_their_members() {
     let calls = r#"[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
     let history = format!(
@@ -484,6 +517,11 @@ fn calls_of_tools_and_what_tools_return_are_history_with_all_their_members() {
     let own = r#",{"role":"user","content":"V","toxic":false,"name":null}"#;
     assert_eq!(sent("messages", own)[3], serde_json::json!({"role": "user", "content": "V"}));
     assert_eq!(sent("prompt", own)[3]["toxic"], false);
+    let columns = BTreeMap::from([("prompt".to_owned(), "m".to_owned())]);
+    let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+    let row = format!("{{\"m\":[{history}],\"tools\":[{{\"type\":\"function\"}}]}}");
+    let told = read(&plan, "x.jsonl", row.as_bytes()).unwrap().remarks();
+    assert_eq!(told.as_deref(), Some("changed: 1 tools of a row's own are not sent"));
 }
 
 #[test]
