@@ -15,7 +15,7 @@ use crate::datasets::tokenizer;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
 use crate::ids::content_hash;
-use crate::plan::cell::{DatasetPlan, ScorePlan, Source};
+use crate::plan::cell::{DatasetPlan, OutputLength, ScorePlan, Source};
 use crate::plan::expand::{Expanded, Parts};
 use crate::plan::paths::is_path;
 use crate::plan::{Plan, data_files};
@@ -28,7 +28,7 @@ use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::prompts::Prompts;
 use crate::workload::samples::Samples;
-use crate::workload::schedule::Workload;
+use crate::workload::schedule::{self, Workload};
 use crate::workload::tokenizer::Tokenizer;
 
 /// Time that a look at one data set may take.
@@ -46,6 +46,8 @@ struct Look {
     score: Option<ScorePlan>,
     bases: Vec<PathBuf>,
     seed: Seed,
+    /// Whether answers are to be as long as the rows say.
+    wants_lengths: bool,
 }
 
 /// Why a data set cannot be used as the scenario says.
@@ -110,6 +112,11 @@ fn look_at(
             score: score.filter(|_| dataset.has_golds()).cloned(),
             bases: bases.clone(),
             seed: plan.seed,
+            // Generated prompts are asked for theirs by the grammar.
+            wants_lengths: dataset.source != Source::Random
+                && plan.cells.iter().any(|cell| {
+                    cell.dataset == *variant && cell.request.output == OutputLength::FromData
+                }),
         };
         let needs = if has_errors { None } else { needs(plan, variant) };
         let told = within_the_limit(&look, needs);
@@ -226,6 +233,11 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
     };
     let inputs = files.into_iter().map(|(name, file)| Input::file(name, file)).collect();
     let samples = load(&wanted, inputs).map_err(|error| wrong(&error, "location"))?;
+    let has_lengths = || samples.rows().iter().any(|sample| sample.output_tokens.is_some());
+    let first = samples.rows().first().filter(|_| look.wants_lengths);
+    if let Some(first) = first.filter(|_| !has_lengths()) {
+        return Err(wrong(&schedule::lacks_length(&look.name, first), "location"));
+    }
     // A pattern that cannot be used is told where it stands.
     if let Some(scorer) = &scorer {
         let golds = samples.rows().iter().map(|sample| (sample.row, sample.gold.as_deref()));

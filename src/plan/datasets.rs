@@ -84,6 +84,18 @@ fn made(
                 .help("write it as 2026-11-29"),
         );
     }
+    if let (Some(after), Some(before)) = (spec.after, spec.before)
+        && after >= before
+    {
+        let message = format!("no row is {after} behind the first and before {before}");
+        let key = |key: &str, says| scenario.layers.value(&["dataset", name, key], says);
+        found.push(
+            Diagnostic::error("scenario/value", message)
+                .label(key("before", "it ends here"))
+                .label(key("after", "and begins here"))
+                .help("make `before` later than `after`"),
+        );
+    }
     let variables = template_variables(scenario, name, spec.chat_template_kwargs, places, found);
     if let Some(prompt) = &spec.prompt
         && let Err(error) = check_syntax(prompt)

@@ -22,6 +22,7 @@ pub(super) enum RowKind {
     DamagedTurn,
     NoUser,
     NoTime,
+    DayOrMonth,
     TooFar,
     /// Not the row, but the scenario, which lacks something for all such rows.
     Scenario,
@@ -66,6 +67,7 @@ impl RowKind {
             Self::DamagedTurn => "a message without role or text",
             Self::NoUser => "no message of a user",
             Self::NoTime => "no time that can be read",
+            Self::DayOrMonth => "a date of which no row shows whether the day comes first",
             Self::TooFar => "a time too far from the first",
             Self::Scenario => "the scenario lacks something",
             Self::NoConversation => "no conversation",
@@ -81,6 +83,22 @@ impl RowKind {
             Self::Answered => "a closing message of an assistant is not sent",
             Self::OwnTools => "tools of a row's own are not sent",
             Self::Joined => "messages of one role in a row are sent as one",
+        }
+    }
+
+    /// Returns what to do about such a row.
+    pub(super) fn help(self) -> &'static str {
+        match self {
+            Self::Scenario => "set `tokenizer` on the data set",
+            Self::TimeGoesBack => {
+                "sort the rows by their time; where times have no date or no year, write it in \
+                 front of them, as such a clock begins again"
+            }
+            Self::DayOrMonth => "write the dates with the year first, as in 2024-04-03 23:59:59",
+            _ => {
+                "`columns` in the scenario says which column plays which part; `bad-rows = \
+                 \"skip\"` leaves such rows out, up to a share of `max-bad-rows`"
+            }
         }
     }
 
@@ -103,6 +121,7 @@ impl RowKind {
             | Self::DamagedTurn
             | Self::NoUser
             | Self::NoTime
+            | Self::DayOrMonth
             | Self::TooFar
             | Self::Scenario => Fate::Bad,
             Self::NoConversation

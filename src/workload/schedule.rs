@@ -215,15 +215,19 @@ impl Inner {
         for position in self.stretches().iter().flat_map(Stretch::positions).flatten() {
             let sample = &self.samples().rows()[position];
             if sample.output_tokens.is_none() {
-                let help = "name the column with `columns.output-length`, give the data set a \
-                            `tokenizer`, or fix the length";
-                let message = "the output length is to come from the data, and the row has none";
-                let place = format_args!("row {}", sample.row + 1);
-                return Err(DataError::new(dataset, message, help).at(place));
+                return Err(lacks_length(dataset, sample));
             }
         }
         Ok(())
     }
+}
+
+/// Says that a row has no length, where answers are to be as long as the data's.
+pub(crate) fn lacks_length(dataset: &str, sample: &Sample) -> DataError {
+    let help = "name the column with `columns.output-length`, give the data set a `tokenizer`, or \
+                fix the length";
+    let message = "the output length is to come from the data, and the row has none";
+    DataError::new(dataset, message, help).at(format_args!("row {}", sample.row + 1))
 }
 
 /// The requests of one phase, in order.

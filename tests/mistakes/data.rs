@@ -29,6 +29,10 @@ fn data_that_is_missing_empty_or_has_other_columns_is_told_before_a_run() {
             SCENARIO.replace("Q: {{ prompt }}", "Q: {{ question }}"),
             &["question", "`answer`, `prompt`", "s.toml:"],
         ),
+        (
+            SCENARIO.replace("max-tokens = 4", "max-tokens = \"from-data\""),
+            &["the output length is to come from the data", "`columns.output-length`", "s.toml:"],
+        ),
     ] {
         let home = Home::of(&scenario);
         home.write("empty.jsonl", "");

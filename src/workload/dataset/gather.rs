@@ -314,6 +314,13 @@ impl<'a> Gathered<'a> {
                      row has `{}`",
                     self.columns.join("`, `").escape_debug()
                 )
+            } else if let Some(clock) = self.clock.filter(|_| is_kind(RowKind::OutsideSlice)) {
+                clock.unit(file)?;
+                format!(
+                    "`after` and `before` count from the first row, and the last one read is {} \
+                     behind it",
+                    clock.read_up_to()
+                )
             } else {
                 "give a file with more rows".to_owned()
             };
@@ -334,6 +341,11 @@ impl<'a> Gathered<'a> {
             let span = ends.max().zip(first);
             let span = span.map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
             let mut unit = clock.unit(file)?;
+            let n_turns: usize = rows.iter().map(|sample| sample.turns.len()).sum();
+            if n_turns > n {
+                write!(unit, "; {} more when the answers before them have come", n_turns - n)
+                    .expect("a string takes all text");
+            }
             if let Some(size) = blocks {
                 write!(unit, "; `hash_ids` of {size} tokens").expect("a string takes all text");
             }

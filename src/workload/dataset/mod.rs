@@ -201,11 +201,7 @@ impl Problem {
     }
 
     fn at(self, file: &str, row: &Row) -> DataError {
-        let help = match self.kind {
-            RowKind::Scenario => "set `tokenizer` on the data set",
-            _ => USUAL_HELP,
-        };
-        let error = DataError::new(file, self.message, help);
+        let error = DataError::new(file, self.message, self.kind.help());
         match self.column {
             Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
             None => error.at(row.place),
@@ -234,11 +230,6 @@ struct Candidate {
     /// The answer that it has as a worked example, where that is not its gold.
     example: Option<String>,
 }
-
-/// What to do about a row that cannot be used.
-const USUAL_HELP: &str = "`columns` in the scenario says which column plays which part; \
-                          `bad-rows = \"skip\"` leaves such rows out, up to a share of \
-                          `max-bad-rows`";
 
 /// Returns what else may be done about rows that cannot be read.
 fn way_around(bad_rows: BadRows) -> &'static str {

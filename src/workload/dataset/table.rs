@@ -9,7 +9,7 @@ use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::lookup;
 use crate::workload::dataset::generated::TOKEN_IDS;
 use crate::workload::dataset::tasks::{self, Task};
-use crate::workload::dataset::time::{self, Written};
+use crate::workload::dataset::time::{self, DateOrder, Written};
 use crate::workload::dataset::traces::{self, Form};
 use crate::workload::dataset::turns::{self, Conversation};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
@@ -363,7 +363,16 @@ pub(super) fn time(
     let value = value
         .ok_or_else(|| problem(RowKind::NoTime, with_columns("no time: missing or null", row)))?;
     let read = time::read_in(value, reading.date_order);
-    let wrong = || problem(RowKind::NoTime, format!("`{}` is not a time", shown(value)));
+    let wrong = || {
+        let orders = value.as_str().map(|text| DateOrder::of(text.trim())).unwrap_or_default();
+        let shown = shown(value);
+        if orders.len() > 1 {
+            let message =
+                format!("no row shows whether the day or the month is first in `{shown}`");
+            return problem(RowKind::DayOrMonth, message);
+        }
+        problem(RowKind::NoTime, format!("`{shown}` is not a time"))
+    };
     read.map(Some).ok_or_else(wrong)
 }
 

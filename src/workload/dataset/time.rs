@@ -348,6 +348,11 @@ impl Clock {
         }
     }
 
+    /// Returns the time of the last row since the first.
+    pub(super) fn read_up_to(&self) -> Nanos {
+        Nanos(u64::try_from(self.last).unwrap_or(u64::MAX))
+    }
+
     /// Whether the unit of the numbers so far is not known.
     fn is_unclear(&self) -> bool {
         let may_be_seconds = self.has_fraction && !self.is_far;

@@ -57,6 +57,11 @@ fn rows_of_one_session_are_the_turns_of_one_conversation() {
     assert_eq!(told(a), "One? | 0 | Some(5)\nAnd? | 1500.5 | Some(9)\nWhy? | 0 | Some(1)\n");
     assert_eq!(told(b), "Two? | 0 | None\nSo? | 2000 | None\n");
     assert_eq!((a.at, b.at), (Some(Nanos::ZERO), Some(Nanos(7_500_000))));
+    assert_eq!(
+        samples.trace.unwrap().to_string(),
+        "2 requests over 0.0075 s, 133.333 per s; times in ms; 3 more when the answers before \
+         them have come"
+    );
     let each_alone = read(&plan(Source::Jsonl), text).unwrap_err();
     assert!(each_alone.message.contains("missing or null"), "{each_alone}");
 }

@@ -232,3 +232,21 @@ fn blocks_of_a_thousand_rows_are_the_same_tokens_where_their_ids_are() {
     let starts: std::collections::BTreeSet<_> = blocks.values().map(|block| &block[..12]).collect();
     assert_eq!((n_ids, starts.len()), (3 + 40 * 25, n_ids));
 }
+
+#[test]
+fn rows_without_a_place_in_time_say_what_to_do_about_their_times() {
+    let check = |times: &[&str], plan: &DatasetPlan, message: &str, help: &str| {
+        let rows = times.iter().map(|time| format!("{{\"timestamp\":{time},\"prompt\":\"p\"}}\n"));
+        let error = read(plan, "x.jsonl", &rows.collect::<String>()).unwrap_err();
+        assert!(error.message.contains(message), "{error}");
+        assert!(error.help.contains(help), "{}", error.help);
+    };
+    let days = ["\"03/04/2024 23:59:59\"", "\"04/04/2024 00:00:00\""];
+    check(&days, &trace(), "whether the day or the month is first", "with the year first");
+    let clock = ["\"23:59:58\"", "\"23:59:59\"", "\"00:00:01\"", "\"00:00:02\""];
+    check(&clock, &trace(), "before that of an earlier row", "sort the rows by their time");
+    let after = Some(Nanos::from_secs_f64(10.0));
+    let sliced = DatasetPlan { time_unit: Some(TimeUnit::S), after, ..trace() };
+    let help = "the last one read is 3.00 s behind it";
+    check(&["1", "4"], &sliced, "2 outside the slice of time", help);
+}
