@@ -22,7 +22,7 @@
 //! | tuples and ranges are written as `(1, 2)` and `range(0, 2)` | lists | lists still |
 //! | no text is smaller than a number | any order | likewise |
 //! | `[1, 2, 3][2:0:-1]` | `[3, 2, 1]` | likewise |
-//! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters that only web pages need | an error | an error still |
+//! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters of web pages and of prose (`striptags`, `truncate`, `wordcount`), `%r` and `{!r}` | an error | an error still |
 
 mod filters;
 mod text;
@@ -111,6 +111,10 @@ pub(super) fn translated(template: &str) -> String {
             }
             "generation" => text.push_str(&tag.replace(word, "if true")),
             "endgeneration" => text.push_str(&tag.replace(word, "endif")),
+            // What Jinja knows of blocks alone is a plus without an operand here, an error there too.
+            _ if tag.starts_with("{{") && tag.ends_with("+}}") => {
+                text.extend([tag.trim_end_matches("}}"), " }}"]);
+            }
             _ => {
                 let tag = with_percent(&joined(tag));
                 text.push_str(&with_each(&tag).or_else(|| with_defaults(&tag)).unwrap_or(tag));
@@ -564,6 +568,7 @@ mod tests {
             "{{ ','.join([1]) }}",
             "{% for x in none %}{% endfor %}",
             "{% for x in n and none if x %}{% endfor %}",
+            "{{- 'b' +}}",
         ] {
             assert!(render(template).is_err(), "{template}");
         }
