@@ -9,7 +9,9 @@ use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::GOOD_PCT;
-use crate::metrics::summary::{CellSummary, Figure, GateOutcome, GateResult, Summary};
+use crate::metrics::summary::{
+    CellStatus, CellSummary, Figure, GateOutcome, GateResult, Summary, Validity,
+};
 use crate::plan::Plan;
 use crate::stats::dominance::dominators;
 use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
@@ -186,8 +188,11 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
     }
 }
 
-/// Says why a cell may not be taken.
+/// Says why a cell may not be taken: numbers that bench cannot answer for recommend nothing.
 fn against(cell: &CellSummary, has_objectives: bool, missed: Vec<String>) -> Vec<String> {
+    let Validity { status, reasons } = &cell.validity;
+    let invalid = (*status == CellStatus::Invalid)
+        .then(|| format!("it is {}: {}", status.word().to_uppercase(), reasons.join("; ")));
     let share = Quantity::figure(MetricId::GoodputShare).believed(cell).and_then(|it| it.value);
     let objectives = match share {
         Some(good) if good < GOOD_PCT => {
@@ -196,8 +201,9 @@ fn against(cell: &CellSummary, has_objectives: bool, missed: Vec<String>) -> Vec
         None if has_objectives => Some("it is not known how many met the objectives".to_owned()),
         _ => None,
     };
-    objectives
+    invalid
         .into_iter()
+        .chain(objectives)
         .chain(missed.into_iter().map(|gate| format!("it misses {gate}")))
         .collect()
 }
@@ -371,6 +377,22 @@ mod tests {
         assert_eq!(found.cells[1].against, ["it misses ttft.p99 < 500ms"]);
         let close = decided(cells, Vec::new(), None);
         assert_eq!(close.margin.unwrap().is_outside_noise(), Some(false));
+    }
+
+    #[test]
+    fn an_invalid_cell_is_neither_recommended_nor_runner_up() {
+        let mut cells = vec![cell("a", 8, 1.0, 100.0, 20.0), cell("b", 8, 2.0, 100.0, 20.0)];
+        let why = "TPOT p50 (1 ms) may be up to 0.2 ms high".to_owned();
+        cells[0].validity = Validity::new(CellStatus::Invalid, [why]);
+        let found = decided(cells.clone(), Vec::new(), None);
+        assert_eq!((found.best, found.runner_up, found.better_but), (Some(1), None, Some(0)));
+        let against = "it is INVALID: TPOT p50 (1 ms) may be up to 0.2 ms high";
+        assert_eq!(found.cells[0].against, [against]);
+        cells.reverse();
+        cells.truncate(2);
+        cells[0].validity = cells[1].validity.clone();
+        let found = decided(cells, Vec::new(), None);
+        assert_eq!((found.best, found.better_but), (None, Some(1)));
     }
 
     #[test]
