@@ -33,6 +33,9 @@ pub(crate) const RESOLUTION_MS: f64 = 0.02;
 /// The upper end of a bound that nothing limits: JSON has no infinity.
 pub(crate) const UNLIMITED: f64 = f64::MAX;
 
+/// Of a bound as wide as so many times its number the share says nothing.
+const WIDTHS_TOLD: f64 = 10.0;
+
 /// Whether nothing limits the upper end of a bound, or of one that was divided by some count.
 pub(crate) fn is_unlimited(high: f64) -> bool {
     high > 1e300
@@ -136,7 +139,8 @@ pub(crate) fn widen_by_uncounted(
 }
 
 /// Returns what a bound leaves open, in the number's own unit: `TTFT p99 (82.1 ms) may be up to
-/// 1.3 ms high, 1.6 %`. Nothing of a number that is ok or has no bound.
+/// 1.3 ms high: a bound of 1.6 %`. The share is that of the whole width, which decides over the
+/// state. Nothing of a number that is ok or has no bound.
 pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     let (value, (low, high)) = (figure.value?, figure.bound?);
     if figure.state? == NumberState::Ok {
@@ -150,12 +154,7 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     let open = sides.iter().filter(|(open, _)| *open > resolution * 1.0005);
     let mut open: Vec<String> = open
         .filter(|(open, _)| !is_unlimited(*open))
-        .map(|(open, side)| match open / value.abs() {
-            share if share.is_finite() && share < 10.0 => {
-                format!("{} {side}, {:.1} %", number(*open), share * 100.0)
-            }
-            _ => format!("{} {side}", number(*open)),
-        })
+        .map(|(open, side)| format!("{} {side}", number(*open)))
         .collect();
     if let Some(first) = open.first_mut() {
         first.insert_str(0, "up to ");
@@ -163,8 +162,14 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     if is_unlimited(high) {
         open.push("low by any amount".to_owned());
     }
+    let share = (high - low) / value.abs();
+    let width = if share < WIDTHS_TOLD {
+        format!(": a bound of {:.1} %", share * 100.0)
+    } else {
+        String::new()
+    };
     let (name, value) = (quantity.label(), number(value));
-    Some(format!("{name} ({value}) may be {}", open.join(" or ")))
+    Some(format!("{name} ({value}) may be {}{width}", open.join(" or ")))
 }
 
 /// Returns what is said of the numbers that a cell stands or falls with and that are in a state.
@@ -229,17 +234,22 @@ mod tests {
         let doubtful = NumberState::Doubtful;
         assert_eq!(
             told(82.1, (80.8, 82.1), "ms", doubtful).unwrap(),
-            "TTFT p99 (82.1 ms) may be up to 1.3 ms high, 1.6 %"
+            "TTFT p99 (82.1 ms) may be up to 1.3 ms high: a bound of 1.6 %"
         );
         assert_eq!(
             told(1_200.0, (1_190.0, 1_260.0), "tok/s", doubtful).unwrap(),
-            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high, 0.8 % or 60 tok/s low, 5.0 %"
+            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high or 60 tok/s low: a bound of 5.8 %"
         );
         assert_eq!(told(82.1, (80.8, 82.1), "ms", NumberState::Ok), None);
+        // The resolution, which is on both sides of any time, is a part of what decides.
+        assert_eq!(
+            told(1.0, (0.914, 1.02), "ms", NumberState::Invalid).unwrap(),
+            "TTFT p99 (1 ms) may be up to 0.086 ms high: a bound of 10.6 %"
+        );
         let invalid = NumberState::Invalid;
         assert_eq!(
             told(1_200.0, (1_190.0, UNLIMITED), "tok/s", invalid).unwrap(),
-            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high, 0.8 % or low by any amount"
+            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high or low by any amount"
         );
         assert_eq!(
             told(1_200.0, (1_200.0, UNLIMITED), "tok/s", invalid).unwrap(),
@@ -261,7 +271,9 @@ mod tests {
         cell.figures = figures.into_iter().collect();
         assert_eq!(
             reasons(&limits(), &cell, NumberState::Invalid),
-            ["output throughput (100 tok/s) may be up to 20 tok/s low, 20.0 %; limit 10 %"]
+            [
+                "output throughput (100 tok/s) may be up to 20 tok/s low: a bound of 20.0 %; limit 10 %"
+            ]
         );
         assert!(reasons(&limits(), &cell, NumberState::Doubtful).is_empty());
     }
