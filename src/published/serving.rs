@@ -5,7 +5,7 @@ use std::fmt;
 use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, NumberState};
+use crate::metrics::summary::{CellSummary, Figure, NumberState};
 use crate::published::derivation::{Derivation, From};
 use crate::published::offline::{decimals, rate_over, total};
 use crate::published::{Column, Note, PublishedTable};
@@ -31,6 +31,8 @@ pub(crate) struct ServingBlock {
     pub(crate) total_generated_tokens: Option<f64>,
     /// Requests per second of the duration.
     pub(crate) request_throughput: Option<f64>,
+    /// Requests that met all objectives, per second of the duration; absent without objectives.
+    pub(crate) request_goodput: Option<f64>,
     /// Prompt tokens per second of the duration.
     pub(crate) input_throughput: Option<f64>,
     /// Output tokens per second of the duration.
@@ -53,10 +55,13 @@ impl ServingBlock {
             let percentile = |p| Quantity::percentile(metric, p).value(cell);
             [Quantity::mean(metric).value(cell), percentile(50.0), percentile(99.0)]
         };
+        let duration_s = figure(MetricId::WholeRun);
+        let n_good = Quantity::figure(MetricId::GoodputShare).read(cell).and_then(n_of_share);
         Self {
             completed: cell.counts.ok,
             failed: cell.counts.n_failed(),
-            duration_s: figure(MetricId::WholeRun),
+            duration_s,
+            request_goodput: n_good.zip(duration_s).map(|(n_good, secs)| n_good / secs),
             total_input_tokens: total(cell, MetricId::PromptTokens),
             total_generated_tokens: total(cell, MetricId::OutputTokens),
             request_throughput: figure(MetricId::RequestThroughputWhole),
@@ -103,6 +108,11 @@ impl ServingBlock {
         };
         Some(format!("We achieve {tpot} ms of TPOT on {device}."))
     }
+}
+
+/// Returns how many a share in per cent is of.
+fn n_of_share(share: Figure) -> Option<f64> {
+    Some((share.value? / 100.0 * share.n as f64).round())
 }
 
 impl fmt::Display for ServingBlock {
@@ -201,7 +211,7 @@ const NOTES: &[Note] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::measured_cell;
+    use crate::metrics::tests::fixture::{measured_cell, with_figure};
     use crate::stats::quantile::sample_floor;
 
     /// The published block: `fixtures/published`, Llama-3-8B on an A10.
@@ -253,6 +263,24 @@ P99 TPOT (ms):                           66.84
         let doubtful = ServingBlock { tpot_bound_ms: Some((42.6, 90.0)), ..block };
         let sentence = doubtful.sentence("an A10").unwrap();
         assert_eq!(sentence, "We achieve 43 to 90 ms of TPOT on an A10.");
+    }
+
+    #[test]
+    fn every_rate_has_the_duration_below_it() {
+        let mut cell = measured_cell("a", "fp16");
+        cell.counts.ok = 48;
+        for (metric, value) in [
+            (MetricId::WholeRun, 25.0),
+            (MetricId::RequestThroughputWhole, 1.92),
+            // Of the measured window, which is shorter.
+            (MetricId::Goodput, 6.3),
+        ] {
+            cell = with_figure(cell, metric, value, None);
+        }
+        assert_eq!(ServingBlock::of(&cell).request_goodput, None, "there are no objectives");
+        let share = Figure { value: Some(90.0), n: 50, ..Figure::default() };
+        cell.figures.insert(MetricId::GoodputShare.into(), share);
+        assert_eq!(ServingBlock::of(&cell).request_goodput, Some(45.0 / 25.0));
     }
 
     #[test]

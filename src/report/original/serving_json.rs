@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::analysis::request_rows::{RequestRow, StreamedRequest};
-use crate::metrics::catalogue::MetricId;
-use crate::metrics::quantity::Quantity;
 use crate::plan::cell::ArrivalsPlan;
 use crate::published::serving::ServingBlock;
 use crate::report::input::Input;
@@ -92,7 +90,7 @@ fn document(it: &Measured<'_>, load: &Load, date: &str) -> Map<String, Value> {
     set("total_input_tokens", whole(block.total_input_tokens));
     set("total_output_tokens", whole(block.total_generated_tokens));
     set("request_throughput", json!(block.request_throughput));
-    set("request_goodput", json!(Quantity::figure(MetricId::Goodput).value(it.cell)));
+    set("request_goodput", json!(block.request_goodput));
     set("output_throughput", json!(block.output_throughput));
     set("total_token_throughput", json!(block.total_throughput));
     let mut requests: Vec<&StreamedRequest> = it.requests.iter().collect();
