@@ -44,8 +44,11 @@ pub(crate) struct Finding {
 pub(crate) struct Recommendation {
     /// The use, as published.
     pub(crate) use_case: &'static str,
-    /// The engine; absent where the figures decide for none.
-    pub(crate) engine: Option<String>,
+    /// The engine.
+    ///
+    /// # Errors
+    /// Why the figures decide for none.
+    pub(crate) engine: Result<String, String>,
     /// Which figures decide.
     pub(crate) rule: &'static str,
 }
@@ -101,7 +104,10 @@ impl KeyFindings {
             of("Energy per token", high, &figure(MetricId::EnergyPerToken), false),
         ];
         let first_token = Quantity::percentile(MetricId::Ttft, 50.0);
-        let wins = |finding: &Finding| finding.winner.map(|winner| [first, second][winner].clone());
+        let wins = |finding: &Finding| match finding.winner {
+            Some(winner) => Ok([first, second][winner].clone()),
+            None => Err(finding.verdict(&[first.clone(), second.clone()])),
+        };
         let recommendations = vec![
             Recommendation {
                 use_case: "Chatbots, APIs, Interactive Apps",
@@ -265,17 +271,20 @@ mod tests {
         let of = |cells: &[CellSummary]| {
             let found = KeyFindings::all_of(&cells.iter().collect::<Vec<_>>()).remove(0);
             let told = found.findings.iter().map(|finding| finding.verdict(&found.engines));
-            let engines = found.recommendations.iter().map(|it| it.engine.clone());
-            (told.collect::<Vec<_>>(), engines.map(Option::unwrap_or_default).collect::<Vec<_>>())
+            let engines = found.recommendations.into_iter().map(|it| it.engine);
+            let engines = engines.map(|engine| engine.unwrap_or_else(|why| why));
+            (told.collect::<Vec<_>>(), engines.collect::<Vec<_>>())
         };
         let (verdicts, engines) = of(&cells);
         assert_eq!(verdicts[..3], ["vllm (−20%)", "sglang (−4%)", "sglang (+28%)"]);
         assert_eq!(verdicts[4], "not measured on both");
-        assert_eq!(engines, ["", "sglang", "", "sglang"]);
+        // What nobody measured is no tie.
+        let unmeasured = "not measured on both";
+        assert_eq!(engines, [unmeasured, "sglang", unmeasured, "sglang"]);
         // One figure changed, and so does what follows.
         cells[3] = cell("sglang", "100", 2_300.0, 25.0);
         let (verdicts, engines) = of(&cells);
         assert_eq!(verdicts[1..3], ["vllm (−4%)", "tie: within 2 %"]);
-        assert_eq!(engines, ["", "vllm", "", ""]);
+        assert_eq!(engines, [unmeasured, "vllm", unmeasured, "tie: within 2 %"]);
     }
 }

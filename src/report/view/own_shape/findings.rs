@@ -62,10 +62,10 @@ fn uses(found: &KeyFindings) -> ShapeView {
         Column::words("because of the", 1),
     ];
     let rows = found.recommendations.iter().map(|it| {
-        let engine = it.engine.as_ref().map_or_else(
-            || TableCell::faint("no difference that holds"),
-            |engine| TableCell::text(untrusted::line(engine)),
-        );
+        let engine = match &it.engine {
+            Ok(engine) => TableCell::text(untrusted::line(engine)),
+            Err(why) => TableCell::faint(why.as_str()),
+        };
         vec![TableCell::text(it.use_case), engine, TableCell::text(it.rule)]
     });
     ShapeView {
