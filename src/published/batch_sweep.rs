@@ -7,7 +7,7 @@ use crate::plan::PublishedPlan;
 use crate::published::derivation::{Derivation, From};
 use crate::published::{Column, Note, PublishedTable};
 
-/// Output tokens of every request: the table divides by it, whatever was generated.
+/// Output tokens of every request of the source.
 const OUTPUT_TOKENS: f64 = 128.0;
 
 /// The two kinds of prompts, as the scenario's data sets and the rows are called, and their titles.
@@ -113,7 +113,8 @@ pub(crate) fn table() -> PublishedTable {
                 Some(Quantity::figure(MetricId::RequestThroughput)),
             )
             .by(|row, cell| {
-                Some(1_000.0 * batch_of(row, cell)? / generate_ms_per_token(cell)? / OUTPUT_TOKENS)
+                let per_s = 1_000.0 * batch_of(row, cell)? / generate_ms_per_token(cell)?;
+                Some(per_s / output_tokens(cell)?)
             }),
             Column::figure("avg_ttft_ms", "Avg TTFT", "ms", Some(Quantity::mean(MetricId::Ttft))),
             Column::figure("avg_tpot_ms", "Avg TPOT", "ms", Some(Quantity::mean(MetricId::Tpot)))
@@ -129,9 +130,14 @@ pub(crate) fn table() -> PublishedTable {
     .with_rows(&text)
 }
 
-/// The source's TPOT: the whole generate call over 128, prefill included.
+/// The source's TPOT: the whole generate call over the tokens of an answer, prefill included.
 fn generate_ms_per_token(cell: &CellSummary) -> Option<f64> {
-    Some(cell.distributions.get(&MetricId::E2e)?.mean? / OUTPUT_TOKENS)
+    Some(cell.distributions.get(&MetricId::E2e)?.mean? / output_tokens(cell)?)
+}
+
+/// The tokens of an answer, where the source has its 128: a scenario may ask for another number.
+fn output_tokens(cell: &CellSummary) -> Option<f64> {
+    cell.distributions.get(&MetricId::OutputTokens)?.mean.filter(|tokens| *tokens > 0.0)
 }
 
 /// Returns the batch size of a cell, else that in a published row's name.
@@ -208,14 +214,19 @@ mod tests {
     fn a_cell_is_shown_by_the_published_formula_too() {
         // 1,280 ms for 128 tokens: 10 ms "TPOT"; a batch of 4 makes 400 tokens/s, 3.125 requests/s.
         let cell = with_mean(measured_cell("a", "fp16"), MetricId::E2e, 1_280.0);
-        let by = |key: &str| {
+        let by = |key: &str, tokens: f64| {
+            let cell = with_mean(cell.clone(), MetricId::OutputTokens, tokens);
             let table = table();
             let column = &table.columns[table.column(key).unwrap()];
             column.formula.unwrap()("fixed PyTorch Eager 4", &cell)
         };
-        assert_eq!(by("avg_tpot_ms"), Some(10.0));
-        assert_eq!(by("toks_per_sec"), Some(400.0));
-        assert_eq!(by("requests_per_sec"), Some(3.125));
+        assert_eq!(by("avg_tpot_ms", 128.0), Some(10.0));
+        assert_eq!(by("toks_per_sec", 128.0), Some(400.0));
+        assert_eq!(by("requests_per_sec", 128.0), Some(3.125));
+        // With answers of 16 tokens: the same requests, an eighth of the tokens.
+        assert_eq!(by("avg_tpot_ms", 16.0), Some(80.0));
+        assert_eq!(by("toks_per_sec", 16.0), Some(50.0));
+        assert_eq!(by("requests_per_sec", 16.0), Some(3.125));
     }
 
     #[test]
