@@ -193,7 +193,7 @@ metrics! {
     PowerMean: Figure("power_mean", "mean power", "W", LESS)
         "Energy over the measured window per second of it, all GPUs.";
     PowerMax: Figure("power_max", "highest power", "W", LESS)
-        "Highest sampled power of any GPU inside the measured window.";
+        "Highest sampled power of all GPUs together inside the measured window.";
     PowerIdle: Figure("power_idle", "idle power", "W", None, describes_the_run)
         "Mean sampled power of all GPUs before the first request of a trial.";
     GpuUtilisation: Figure("gpu_utilisation", "GPU utilisation", "%", None)

@@ -41,7 +41,7 @@ pub(crate) struct Devices {
     pub coverage: Option<f64>,
     /// Longest time for which a GPU's energy counter stood still in the window, seconds.
     pub counter_still_s: f64,
-    /// Highest sampled power of any GPU.
+    /// Highest sampled power of all GPUs together.
     pub power_w_max: Option<f64>,
     /// Mean power of all GPUs before the first phase.
     pub power_w_idle: Option<f64>,
@@ -93,16 +93,12 @@ impl DeviceLog {
         let whole = self.energy(window.whole_spans(), interval);
         let gpus: BTreeMap<_, _> =
             self.gpus.iter().map(|(uuid, log)| (uuid.clone(), log.figures(window))).collect();
-        let powers = self.gpus.values().flat_map(|log| &log.power);
         Devices {
             coverage: inside.as_ref().ok().map(|found| found.coverage),
             counter_still_s: self.counter_still_s(window),
             energy_window_j: inside.map(|found| found.joules),
             energy_whole_j: whole.map(|found| found.joules),
-            power_w_max: powers
-                .filter(|sample| window.contains(sample.at))
-                .filter_map(|sample| sample.power_w)
-                .reduce(f64::max),
+            power_w_max: self.power_w_max(window),
             power_w_idle: self.idle(began),
             gpus,
         }
@@ -127,6 +123,23 @@ impl DeviceLog {
             return Err("no GPU was sampled".to_owned());
         }
         if all.coverage.is_finite() { Ok(all) } else { Err("there is no window".to_owned()) }
+    }
+
+    /// Returns the highest power of all GPUs together, each by its latest sample in the window;
+    /// none where one of them has none.
+    fn power_w_max(&self, window: &Window) -> Option<f64> {
+        let of_gpu = |(gpu, log): (usize, &GpuLog)| {
+            let inside = log.power.iter().filter(|sample| window.contains(sample.at));
+            inside.filter_map(|it| Some((it.at, gpu, it.power_w?))).collect::<Vec<_>>()
+        };
+        let mut samples: Vec<_> = self.gpus.values().enumerate().flat_map(of_gpu).collect();
+        samples.sort_by_key(|(at, ..)| *at);
+        let mut latest = vec![None; self.gpus.len()];
+        let sums = samples.into_iter().filter_map(|(_, gpu, power)| {
+            latest[gpu] = Some(power);
+            latest.iter().copied().sum::<Option<f64>>()
+        });
+        sums.reduce(f64::max)
     }
 
     fn counter_still_s(&self, window: &Window) -> f64 {
@@ -205,12 +218,14 @@ mod tests {
                 i * 100,
                 &[(Gauge::PowerW, busy), (Gauge::UtilisationPct, 80.0)],
             ));
-            log.push(&sample("b", i * 100, &[(Gauge::PowerW, 200.0), (Gauge::MemoryBytes, 5.0)]));
+            // GPUs are read one after the other.
+            let at = i * 100 + 1;
+            log.push(&sample("b", at, &[(Gauge::PowerW, 200.0), (Gauge::MemoryBytes, 5.0)]));
         }
         let found = log.devices(&window(), Nanos::from_millis(1_000), Nanos::ZERO);
         assert!((found.energy_window_j.unwrap() - 300.0).abs() < 1e-6);
         assert!((found.energy_whole_j.unwrap() - 600.0).abs() < 1e-6);
-        assert_eq!((found.power_w_max, found.power_w_idle), (Some(200.0), Some(250.0)));
+        assert_eq!((found.power_w_max, found.power_w_idle), (Some(300.0), Some(250.0)));
         assert_eq!(found.gpus["a"].utilisation_pct.mean(), Some(80.0));
         assert_eq!(found.gpus["b"].memory_bytes.max(), Some(5.0));
     }

@@ -114,7 +114,12 @@ fn gpus(figures: &mut Figures, trials: &[Devices]) {
     }
     all.set(figures, &MetricKey::from);
     if let Some(power) = trials.iter().filter_map(|trial| trial.power_w_max).reduce(f64::max) {
-        figures.set(MetricId::PowerMax, power, trials.len() as u64, "highest sample of one GPU");
+        figures.set(
+            MetricId::PowerMax,
+            power,
+            trials.len() as u64,
+            "highest sample of all GPUs together",
+        );
     }
 }
 
