@@ -95,9 +95,9 @@ pub(crate) fn times(ratio: f64) -> String {
     if ratio.is_finite() { format!("{}×", significant(ratio, 3)) } else { ABSENT.to_owned() }
 }
 
-/// Whether the interval of a ratio says nothing: it may end anywhere.
+/// Whether the interval of a ratio says nothing: neither which side is larger, nor by how much.
 pub(crate) fn is_any(low: f64, high: f64) -> bool {
-    low < 0.01 || high > 100.0
+    (low..=high).contains(&1.0) && (low < 0.01 || high > 100.0)
 }
 
 /// Prints the ratio of a level to one before, which may have been 0.

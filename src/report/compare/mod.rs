@@ -20,6 +20,7 @@ use crate::report::untrusted;
 use crate::report::view::gates::{GateView, gates};
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 use crate::stats::verdict::Verdict;
+use crate::units::decimals_for;
 
 /// What stands where nothing is decided.
 const OPEN: &str = "~";
@@ -284,9 +285,15 @@ fn one_change(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String
             format!("{change:.*}×", decimals(low, high))
         }
         (Scale::Ratio, _) => number::times(change),
-        (Scale::Points, _) => format!("{change:+.1} points"),
+        (Scale::Points, _) => format!("{} points", points(change)),
         (Scale::Difference, _) => signed(change),
     }
+}
+
+/// Prints a difference of shares with its sign; a rounded-away one has none.
+fn points(difference: f64) -> String {
+    let text = format!("{difference:+.1}");
+    if text == "-0.0" { "+0.0".to_owned() } else { text }
 }
 
 /// Prints a difference with its sign, rounded as a value is.
@@ -299,14 +306,15 @@ fn range(scale: Scale, low: f64, high: f64) -> String {
     match scale {
         Scale::Ratio if is_any(low, high) => "any".to_owned(),
         Scale::Ratio => format!("{low:.*}–{high:.*}", decimals(low, high), decimals(low, high)),
-        Scale::Points => format!("{low:+.1} to {high:+.1}"),
+        Scale::Points => format!("{} to {}", points(low), points(high)),
         Scale::Difference => format!("{} to {}", signed(low), signed(high)),
     }
 }
 
-/// Two decimals show most ratios; one that is nearer to its other end needs another.
+/// Two decimals show most ratios; one that is nearer to its other end, or to 0, needs more.
 fn decimals(low: f64, high: f64) -> usize {
-    if high - low < 0.02 { 3 } else { 2 }
+    let apart = if high - low < 0.02 { 3 } else { 2 };
+    apart.max(decimals_for(low, 2))
 }
 
 fn verdict_cell(verdict: Verdict) -> TableCell {
