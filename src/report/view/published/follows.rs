@@ -14,6 +14,9 @@ struct Group<'a> {
     column: &'a str,
     formula: &'a str,
     rows: Vec<&'a str>,
+    /// Those whose digits the printed inputs give.
+    n_exact: usize,
+    /// Those whose digits inputs that are printed so give.
     n_agreeing: usize,
     others: Vec<String>,
 }
@@ -23,27 +26,32 @@ pub(super) fn follows(published: &PublishedTable) -> Table {
     let columns = vec![
         Column::words("published figure", 0),
         Column::words("follows from", 0),
-        Column::words("recomputed to the last digit", 0),
+        Column::words("digits met by the inputs as printed", 0),
+        Column::words("by what the inputs were rounded from", 0),
     ];
     let rows = groups(published).into_iter().map(|group| {
         let name = match group.rows[..] {
             [row] => format!("{row}: {}", group.column),
             _ => group.column.to_owned(),
         };
-        let outcome = if group.formula == MEASURED_THERE {
-            TableCell::faint(format!("{} figures", group.rows.len()))
+        let n_all = group.rows.len();
+        let of_all = |n: usize| format!("{n} of {n_all}");
+        let [exact, agreeing] = if group.formula == MEASURED_THERE {
+            [TableCell::faint(format!("{n_all} figures")), TableCell::default()]
         } else {
-            let told = format!("{} of {}", group.n_agreeing, group.rows.len());
             let told = match &group.others[..] {
-                [] => told,
-                others => format!("{told}; misprinted: {}", others.join(", ")),
+                [] => of_all(group.n_agreeing),
+                others => {
+                    format!("{}; misprinted: {}", of_all(group.n_agreeing), others.join(", "))
+                }
             };
-            TableCell::text(told)
+            [TableCell::text(of_all(group.n_exact)), TableCell::text(told)]
         };
         vec![
             TableCell::text(untrusted::line(&name)),
             TableCell::text(untrusted::line(group.formula)),
-            outcome,
+            exact,
+            agreeing,
         ]
     });
     Table { columns, rows: rows.collect(), left_out: String::new() }
@@ -64,6 +72,7 @@ fn groups(published: &PublishedTable) -> Vec<Group<'_>> {
                     column: column.heading,
                     formula,
                     rows: Vec::new(),
+                    n_exact: 0,
                     n_agreeing: 0,
                     others: Vec::new(),
                 });
@@ -71,6 +80,7 @@ fn groups(published: &PublishedTable) -> Vec<Group<'_>> {
             });
             let group = &mut groups[at];
             group.rows.push(&row.name);
+            group.n_exact += usize::from(found.as_ref().is_some_and(|found| found.is_exact));
             match found {
                 Some(found) if found.agrees => group.n_agreeing += 1,
                 Some(found) => group.others.push(format!(
@@ -115,14 +125,19 @@ mod tests {
         assert_eq!(
             told,
             [
-                "Inference Speed | the notebook's tokens / its seconds | 3 of 4; misprinted: \
-                 Hugging Face FP32 314.19, which is 314.20",
-                "Load Time | the notebook's seconds | 3 of 4; misprinted: vLLM FP16 119.62, which \
-                 is 110.62",
-                "Accuracy | 100 · the notebook's items / 1319 | 4 of 4",
+                "Inference Speed | the notebook's tokens / its seconds | 3 of 4 | 3 of 4; \
+                 misprinted: Hugging Face FP32 314.19, which is 314.20",
+                "Load Time | the notebook's seconds | 3 of 4 | 3 of 4; misprinted: vLLM FP16 \
+                 119.62, which is 110.62",
+                "Accuracy | 100 · the notebook's items / 1319 | 4 of 4 | 4 of 4",
             ]
         );
         let sweep = crate::published::table("batch_sweep").unwrap();
+        // 32 prompts / 13.51 ms are 2,368.62 tokens/s, printed 2,368.81: TPOT was not just 13.51 ms.
+        let met: Vec<String> = (follows(&sweep).rows.iter())
+            .map(|row| format!("{}: {}, {}", row[0].text, row[2].text, row[3].text))
+            .collect();
+        assert_eq!(met[..2], ["Toks/sec: 4 of 40, 40 of 40", "RPS: 40 of 40, 40 of 40"]);
         assert_eq!(
             note(&sweep, "fixed vLLM 1", "avg_tpot_ms"),
             format!("published; {MEASURED_THERE}")
