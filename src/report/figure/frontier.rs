@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::decide::decide;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Figure};
+use crate::metrics::summary::{CellSummary, Figure, NumberState};
 use crate::report::figure::alternatives::{Alternatives, is_hollow};
 use crate::report::figure::lines::{self, Axes, DOTS_MAX, Dot, Line, Stroke};
 use crate::report::figure::over_load::key_label;
@@ -133,7 +133,7 @@ fn frontier(
         *n_load_lines.entry(line.colour).or_default() += 1;
     }
     let mut drawn: Vec<Line> = Vec::new();
-    let mut sure: Vec<(f64, f64)> = Vec::new();
+    let mut ranked: Vec<(f64, f64)> = Vec::new();
     for (name, colour, cells) in alternatives.all() {
         let mut line = Line { name, colour: Some(colour), ..Line::default() };
         for cell in &cells {
@@ -145,8 +145,8 @@ fn frontier(
                 let gap = if dot.label.is_empty() { "" } else { ", " };
                 dot.label.extend([gap, "recommended"]);
             }
-            if !dot.is_hollow {
-                sure.push(point);
+            if is_ranked(cell, [&at_x, &at_y]) {
+                ranked.push(point);
             }
             line.points.push(point);
             line.dots.push(dot);
@@ -166,7 +166,7 @@ fn frontier(
     }
     let n_lines = drawn.len();
     drawn.truncate(SERIES_MAX);
-    let front = front(sure, x.larger_is_better);
+    let front = front(ranked, x.larger_is_better);
     let labels = key
         .map_or_else(String::new, |key| format!(" Numbers beside points are {}.", key_label(&key)));
     let better = if x.larger_is_better { "right" } else { "left" };
@@ -214,6 +214,12 @@ fn dot(cell: &CellSummary, key: Option<&str>, name: &str, axes: [(&Axis, &Figure
     }
 }
 
+/// Whether a point may be on the front: doubtful numbers are ranked, as in the decision, and
+/// INVALID ones are not.
+fn is_ranked(cell: &CellSummary, figures: [&Figure; 2]) -> bool {
+    cell.takes_part() && figures.iter().all(|it| it.state != Some(NumberState::Invalid))
+}
+
 /// Returns the points that no other beats in both, from left to right.
 fn front(mut points: Vec<(f64, f64)>, larger_is_better: bool) -> Vec<(f64, f64)> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -237,6 +243,24 @@ fn front(mut points: Vec<(f64, f64)>, larger_is_better: bool) -> Vec<(f64, f64)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::tests::fixture::measured_cell;
+
+    #[test]
+    fn a_doubtful_point_may_be_on_the_front_and_an_invalid_number_may_not() {
+        let number = |state| Figure { state: Some(state), ..Figure::default() };
+        let sure = number(NumberState::Ok);
+        let check = |status, state, expected| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.validity = Validity::new(status, []);
+            assert_eq!(is_ranked(&cell, [&sure, &number(state)]), expected, "{status:?} {state:?}");
+        };
+        check(CellStatus::Ok, NumberState::Ok, true);
+        check(CellStatus::Doubtful, NumberState::Doubtful, true);
+        check(CellStatus::Invalid, NumberState::Ok, true);
+        check(CellStatus::Invalid, NumberState::Invalid, false);
+        check(CellStatus::Failed, NumberState::Ok, false);
+    }
 
     #[test]
     fn the_front_is_what_no_other_point_beats_in_both() {
