@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::ids::CellId;
-use crate::metrics::compare::Side;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
+use crate::metrics::compare::{Side, SideCell};
 use crate::metrics::saturation::{LoadCurve, load_curves};
 use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState};
 use crate::report::cell_name::CellNames;
@@ -32,17 +32,15 @@ pub(crate) struct LoadLine<'a> {
 
 impl<'a> Alternatives<'a> {
     pub(crate) fn of(input: &Input<'a>) -> Self {
+        let is_measured = |side: &SideCell<'_>| side.cell.validity.status.is_measured();
         let mut cells = side_cells(input.plan, input.summary);
-        cells.retain(|side| side.cell.validity.status.is_measured());
+        // What was measured has the first colours; what failed or was skipped has others.
+        cells.sort_by_key(|side| !is_measured(side));
+        let of_cell = colours(cells.clone());
+        cells.retain(is_measured);
         let measured: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
         let (keys, names) = (alternatives(&measured), CellNames::of(&measured));
-        let sides = sides_by(cells, &keys);
-        let of_cell = sides
-            .iter()
-            .enumerate()
-            .flat_map(|(at, side)| side.cells.iter().map(move |cell| (&cell.cell.id, at)))
-            .collect();
-        Self { sides, of_cell, names }
+        Self { sides: sides_by(cells, &keys), of_cell, names }
     }
 
     /// Names a cell by what tells it from the others.
@@ -50,7 +48,7 @@ impl<'a> Alternatives<'a> {
         self.names.name(cell)
     }
 
-    /// Returns the colour of a cell; that of the first alternative where it is of none.
+    /// Returns the colour of a cell, measured or not.
     pub(crate) fn colour(&self, cell: &CellSummary) -> usize {
         self.of_cell.get(&cell.id).copied().unwrap_or_default()
     }
@@ -82,6 +80,14 @@ impl<'a> Alternatives<'a> {
     }
 }
 
+/// Gives each alternative a colour, in the order of the cells.
+fn colours<'a>(cells: Vec<SideCell<'a>>) -> BTreeMap<&'a CellId, usize> {
+    let all: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
+    let keys = alternatives(&all);
+    let sides = sides_by(cells, &keys).into_iter().enumerate();
+    sides.flat_map(|(at, side)| side.cells.into_iter().map(move |it| (&it.cell.id, at))).collect()
+}
+
 /// Names an alternative; one that stands alone by its engine.
 fn name(side: &Side<'_>) -> String {
     if !side.name.is_empty() {
@@ -95,4 +101,31 @@ fn name(side: &Side<'_>) -> String {
 pub(crate) fn is_hollow(cell: &CellSummary, figures: &[&Figure]) -> bool {
     cell.validity.status != CellStatus::Ok
         || figures.iter().any(|figure| figure.state > Some(NumberState::Ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::fixture::measured_cell;
+
+    #[test]
+    fn what_failed_has_a_colour_that_nothing_measured_has() {
+        let cell = |engine: &str, streams: &str| {
+            let mut cell = measured_cell(&format!("{engine}-{streams}"), "fp16");
+            cell.keys.insert("engine".to_owned(), engine.to_owned());
+            cell.keys.insert("concurrency".to_owned(), streams.to_owned());
+            cell
+        };
+        let cells = [cell("ok", "1"), cell("ok", "8"), cell("failing", "1"), cell("ok", "64")];
+        let sides = cells.iter().map(|cell| SideCell {
+            cell,
+            keys: cell.keys.clone(),
+            constants: BTreeMap::new(),
+            load: None,
+            launch: String::new(),
+        });
+        let found = colours(sides.collect());
+        let found: Vec<usize> = cells.iter().map(|cell| found[&cell.id]).collect();
+        assert_eq!(found, [0, 0, 1, 0]);
+    }
 }

@@ -4,7 +4,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::report::figure::alternatives::Alternatives;
 use crate::report::figure::bars::{self, Bar, BarRow};
-use crate::report::figure::overview::panels;
+use crate::report::figure::overview::{measured, panels};
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
 use crate::report::number::rounded;
@@ -25,7 +25,7 @@ pub(super) fn devices(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Vec
 fn tokens_per_joule(input: &Input<'_>, alternatives: &Alternatives<'_>) -> Option<FigureView> {
     let quantity = Quantity::figure(MetricId::EnergyPerToken);
     let mut rows = Vec::new();
-    for cell in &input.summary.cells {
+    for cell in measured(input) {
         let Some(reading) = quantity.read(cell) else { continue };
         let Some(joules) = reading.value.filter(|joules| *joules > 0.0) else { continue };
         let turned = |(low, high): (f64, f64)| (low > 0.0).then(|| (1.0 / high, 1.0 / low));

@@ -58,7 +58,7 @@ pub(super) fn panels(
     title: &str,
     wanted: &[Quantity],
 ) -> Option<FigureView> {
-    let cells: Vec<&CellSummary> = input.summary.cells.iter().collect();
+    let cells: Vec<&CellSummary> = measured(input).collect();
     let is_known = |quantity: &&Quantity| cells.iter().any(|cell| quantity.value(cell).is_some());
     let quantities: Vec<Quantity> = wanted.iter().filter(is_known).cloned().collect();
     if quantities.is_empty() {
@@ -84,6 +84,11 @@ pub(super) fn panels(
         title: title.to_owned(),
         caption: format!("Whiskers are 95 % intervals.{}", first_of(n_rows, "rows")),
     })
+}
+
+/// The cells whose numbers are drawn: those of one that failed are no result.
+pub(super) fn measured<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a CellSummary> {
+    input.summary.cells.iter().filter(|cell| cell.validity.status.is_measured())
 }
 
 /// Returns the swept values of a cell: what tells it from its neighbours.
