@@ -8,7 +8,7 @@ use crate::report::number::rounded;
 /// A grid of values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Grid {
-    /// What a screen reader says.
+    /// What the values are, with their unit.
     pub title: String,
     /// What the columns are.
     pub column_label: String,
@@ -20,8 +20,11 @@ pub(crate) struct Grid {
     pub unit: String,
 }
 
-const TOP: f64 = 40.0;
+const TOP: f64 = 60.0;
 const ROW: f64 = 30.0;
+
+/// The darkest shade is at least so many times the lightest: what differs by less looks alike.
+const RANGE_MIN: f64 = 1.25;
 
 /// Draws a grid. Shades are even in the logarithm of the value, as latencies are.
 pub(crate) fn draw(grid: &Grid) -> String {
@@ -30,7 +33,8 @@ pub(crate) fn draw(grid: &Grid) -> String {
     let bottom = TOP + (0..grid.rows.len()).map(height).sum::<f64>();
     let mut svg = Svg::new(WIDTH, bottom + 8.0, &grid.title);
     let column_width = ((WIDTH - names.width) / grid.columns.len().max(1) as f64).min(110.0);
-    svg.text((names.width, 14.0), Anchor::Start, "q", &grid.column_label);
+    svg.text((0.0, 14.0), Anchor::Start, "t", &grid.title);
+    svg.text((names.width, 34.0), Anchor::Start, "q", &grid.column_label);
     for (at, column) in grid.columns.iter().enumerate() {
         let middle = names.width + (at as f64 + 0.5) * column_width;
         svg.text((middle, TOP - 8.0), Anchor::Middle, "t", column);
@@ -38,7 +42,7 @@ pub(crate) fn draw(grid: &Grid) -> String {
     let values = || grid.rows.iter().flat_map(|(_, values)| values).flatten().copied();
     let usable = || values().filter(|value| value.is_finite() && *value > 0.0);
     let low = usable().fold(f64::INFINITY, f64::min);
-    let high = usable().fold(0.0, f64::max);
+    let high = usable().fold(low * RANGE_MIN, f64::max);
     let mut top = TOP;
     for (at, (name, values)) in grid.rows.iter().enumerate() {
         let middle = top + height(at) / 2.0;
@@ -51,11 +55,7 @@ pub(crate) fn draw(grid: &Grid) -> String {
                 svg.text(place, Anchor::Middle, "q", "–");
                 continue;
             };
-            let shade = if high > low && value > 0.0 {
-                (value / low).ln() / (high / low).ln()
-            } else {
-                0.0
-            };
+            let shade = if value > 0.0 { (value / low).ln() / (high / low).ln() } else { 0.0 };
             // Grey, for colour tells alternatives.
             let style = format!("class=\"n\" fill-opacity=\"{:.2}\"", 0.05 + 0.4 * shade);
             let label = format!("{} {}", rounded(value), grid.unit);
@@ -66,4 +66,29 @@ pub(crate) fn draw(grid: &Grid) -> String {
         top += height(at);
     }
     svg.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shades(values: &[f64]) -> Vec<f64> {
+        let svg = draw(&Grid {
+            title: "E2E latency p50 (ms)".to_owned(),
+            columns: values.iter().map(ToString::to_string).collect(),
+            rows: vec![("one".to_owned(), values.iter().copied().map(Some).collect())],
+            ..Grid::default()
+        });
+        assert!(svg.contains(">E2E latency p50 (ms)</text>"), "the file alone says what it shows");
+        let shades = svg.split("fill-opacity=\"").skip(1);
+        shades.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn values_that_are_printed_alike_look_alike() {
+        let noise = shades(&[34.11, 34.14, 34.12]);
+        assert!(noise.iter().all(|shade| (0.045..0.055).contains(shade)), "{noise:?}");
+        let apart = shades(&[10.0, 100.0, 0.0, 1_000.0]);
+        assert_eq!(apart, [0.05, 0.25, 0.05, 0.45]);
+    }
 }

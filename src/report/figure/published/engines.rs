@@ -138,7 +138,7 @@ fn latencies(all: &[LoadLine<'_>], left_out: &str) -> FigureView {
     };
     let title = "E2E latency of all configurations".to_owned();
     let grid = Grid {
-        title: title.clone(),
+        title: "mean E2E latency (s)".to_owned(),
         column_label: LOAD.to_owned(),
         columns: loads.iter().map(ToString::to_string).collect(),
         rows: all.iter().take(SERIES_MAX).map(row).collect(),
