@@ -91,8 +91,9 @@ impl<'a> Told<'a> {
     pub(in crate::report) fn of(decision: &'a Decision, summary: &'a Summary) -> Self {
         let cells: BTreeMap<&str, &CellSummary> =
             summary.cells.iter().map(|cell| (cell.name.as_str(), cell)).collect();
-        let weighed = decision.cells.iter().filter_map(|it| cells.get(it.cell.as_str()).copied());
-        let names = CellNames::of(&weighed.collect::<Vec<_>>());
+        // As the main table tells them apart: which engine it is matters most where others failed.
+        let shown = summary.cells.iter().filter(|cell| !results::is_skipped(cell));
+        let names = CellNames::of(&shown.collect::<Vec<_>>());
         Self { decision, cells, names }
     }
 
