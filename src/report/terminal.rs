@@ -36,6 +36,9 @@ const LAST_MAX: usize = 5;
 /// Columns of a higher rank go before uncertainties do.
 const RANK_ASIDE: u8 = 8;
 
+/// Marks of caveats go before columns up to this rank do: caveats are told in any case.
+const RANK_MAIN: u8 = 4;
+
 /// Renders the report for a terminal of `width` columns; `None` for a pipe, whose lines may be
 /// as long as they need. Escape sequences appear only with `colour`.
 pub(crate) fn render(view: &ReportView, width: Option<u16>, colour: bool) -> String {
@@ -266,10 +269,11 @@ impl Screen {
     }
 
     /// Writes a table in the fullest form that fits: whole, with long words cut, without what
-    /// matters less, without uncertainties, with fewer columns, wrapped.
+    /// matters less, without uncertainties, with fewer columns, without marks, wrapped.
     pub(crate) fn table(&self, out: &mut String, table: &Table) {
         let all: Vec<usize> = (0..table.columns.len()).collect();
-        let mut form = Form { shown: all.clone(), with_spread: true, words_max: usize::MAX };
+        let mut form =
+            Form { shown: all.clone(), with_spread: true, with_marks: true, words_max: usize::MAX };
         let mut text = laid_out(table, &form);
         if let Some(width) = self.width.map(usize::from) {
             if text.width > width {
@@ -287,11 +291,20 @@ impl Screen {
                 }
             }
             while text.width > width {
-                let Some(at) = least_wanted(table, &form.shown) else {
-                    break;
-                };
-                form.shown.remove(at);
+                match least_wanted(table, &form.shown) {
+                    Some(at) if table.columns[form.shown[at]].rank > RANK_MAIN => {
+                        form.shown.remove(at);
+                    }
+                    _ if form.with_marks => form.with_marks = false,
+                    Some(at) => drop(form.shown.remove(at)),
+                    None => break,
+                }
                 text = laid_out(table, &form);
+            }
+            // What a column took may be room enough for them again.
+            let marked = Form { with_marks: true, ..form.clone() };
+            if laid_out(table, &marked).width <= width {
+                form = marked;
             }
             text = with_longest_words(table, &mut form, width);
             if text.width > width {
@@ -354,10 +367,13 @@ impl Screen {
             .filter(|at| !form.shown.contains(at))
             .map(|at| table.columns[*at].title())
             .collect();
-        let has_spread = table.rows.iter().flatten().any(|cell| !cell.spread.is_empty());
+        let any = |is: fn(&TableCell) -> bool| table.rows.iter().flatten().any(is);
         let mut said = Vec::new();
-        if !form.with_spread && has_spread {
+        if !form.with_spread && any(|cell| !cell.spread.is_empty()) {
             said.push("the intervals".to_owned());
+        }
+        if !form.with_marks && any(|cell| !cell.marks.is_empty()) {
+            said.push("the marks of caveats".to_owned());
         }
         if !dropped.is_empty() {
             let n_dropped = dropped.len() as u64;
@@ -365,9 +381,17 @@ impl Screen {
         }
         if !said.is_empty() {
             let width = self.width.unwrap_or_default();
-            let text = format!("Left out at {width} columns: {}.", said.join(" and "));
+            let text = format!("Left out at {width} columns: {}.", listed(&said));
             self.prose(out, "", &text, Ink::Faint);
         }
+    }
+}
+
+/// Lists what is named: `a, b and c`.
+fn listed(said: &[String]) -> String {
+    match said {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => said.concat(),
     }
 }
 
@@ -390,11 +414,14 @@ fn with_longest_words(table: &Table, form: &mut Form, width: usize) -> LaidOut {
 }
 
 /// Which parts of a table are shown.
+#[derive(Clone)]
 struct Form {
     /// Columns.
     shown: Vec<usize>,
     /// Uncertainties.
     with_spread: bool,
+    /// Marks of caveats.
+    with_marks: bool,
     /// Characters of a cell of words.
     words_max: usize,
 }
@@ -438,6 +465,9 @@ fn cell_text(cell: &TableCell, column: &Column, form: &Form) -> String {
     let mut cell = cell.clone();
     if !form.with_spread {
         cell.spread = Box::default();
+    }
+    if !form.with_marks {
+        cell.marks = Box::default();
     }
     if !column.numeric {
         cell.text = figure::shortened(&cell.text, form.words_max).into();
@@ -527,5 +557,38 @@ mod tests {
     #[test]
     fn an_empty_run_says_so() {
         insta::assert_snapshot!(render(&sample_run::empty_view(), Some(80), false));
+    }
+
+    #[test]
+    fn marks_go_before_the_main_numbers_do() {
+        let number = |text: &str| TableCell {
+            spread: "± 1.23".into(),
+            marks: Box::new([2, 3, 6]),
+            ..TableCell::text(text)
+        };
+        let table = Table {
+            columns: vec![
+                Column::words("engine", 0),
+                Column::numbers("output", "tok/s", 3),
+                Column::numbers("requests", "req/s", 13),
+                Column::numbers("TTFT p50", "ms", 1),
+                Column::words("status", 0),
+            ],
+            rows: vec![vec![
+                TableCell::text("fast"),
+                number("2087"),
+                number("29.3"),
+                number("40.29"),
+                TableCell::text("doubtful"),
+            ]]
+            .into(),
+            left_out: String::new(),
+        };
+        let at = |width| {
+            let mut out = String::new();
+            Screen::new(Some(width), false).table(&mut out, &table);
+            out.lines().skip(1).filter(|line| !line.starts_with('─')).collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!([90, 55, 40, 28].map(at).join("\n\n"));
     }
 }

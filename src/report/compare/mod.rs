@@ -271,11 +271,26 @@ fn percent(share: f64) -> String {
 
 /// Returns the change with its interval: `1.90× (1.85–1.95)`, `-1.2 (-2.0–-0.4)`.
 pub(crate) fn change(row: &Compared) -> String {
-    let change = one_change(row.scale, row.change, row.interval);
-    row.interval.map_or_else(
-        || change.clone(),
-        |(low, high)| format!("{change} ({})", range(row.scale, low, high)),
-    )
+    change_of(row.scale, row.change, row.interval)
+}
+
+/// Returns the change without its interval: `1.90×`.
+pub(crate) fn change_alone(row: &Compared) -> String {
+    one_change(row.scale, row.change, row.interval)
+}
+
+/// Returns the interval of a change: `1.85–1.95`.
+pub(crate) fn interval(row: &Compared) -> Option<String> {
+    row.interval.map(|(low, high)| range(row.scale, low, high))
+}
+
+/// Prints a change on its scale, with its interval where there is one.
+pub(crate) fn change_of(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String {
+    let told = one_change(scale, change, interval);
+    match interval {
+        Some((low, high)) => format!("{told} ({})", range(scale, low, high)),
+        None => told,
+    }
 }
 
 /// Returns a change with as many digits as its interval has: rounded alike, it lies within it.

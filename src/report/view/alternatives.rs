@@ -3,7 +3,7 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, ComparedCells, Comparison};
 use crate::metrics::quantity::Quantity;
-use crate::report::compare::{change, key_names};
+use crate::report::compare::{change_alone, interval, key_names};
 use crate::report::untrusted::line;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
 use crate::stats::verdict::Verdict;
@@ -36,7 +36,10 @@ pub(crate) fn alternatives(comparison: Option<&Comparison>) -> Table {
     columns.extend(has_several.then(|| Column::words("against", 0)));
     columns.extend(keys.iter().map(|key| Column::words(line(key), 0)));
     columns.extend(
-        quantities.iter().zip(1..).map(|(quantity, rank)| Column::words(quantity.label(), rank)),
+        quantities
+            .iter()
+            .zip(1..)
+            .map(|(quantity, rank)| Column::numbers(quantity.label(), "", rank)),
     );
     let row = |cells: &ComparedCells| {
         let mut row = Vec::new();
@@ -62,10 +65,13 @@ fn cell(row: &Compared) -> TableCell {
         Verdict::Equivalent => ("equivalent", Tone::Plain),
         Verdict::Inconclusive => ("~", Tone::Faint),
     };
+    // The verdict stands with the change: where room is scarce the interval goes.
+    let ends = interval(row).map_or_else(String::new, |ends| format!("({ends})"));
     TableCell {
         tone,
+        spread: ends.into(),
         note: (*row.note).into(),
-        ..TableCell::text(format!("{} {verdict}", change(row)))
+        ..TableCell::text(format!("{} {verdict}", change_alone(row)))
     }
 }
 
@@ -109,7 +115,7 @@ mod tests {
         let comparison = compare(&sides, &|_| true, &|_, _, _| None, Rules::of(None));
         let table = alternatives(Some(&comparison));
         let rows = table.rows.iter().map(|row| {
-            let texts: Vec<&str> = row.iter().map(|cell| &*cell.text).collect();
+            let texts: Vec<String> = row.iter().map(TableCell::line).collect();
             texts.join(" | ")
         });
         let text = [vec![title(Some(&comparison))], rows.collect()].concat().join("\n");
