@@ -93,7 +93,7 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
 
     let decision = bench(home, &["decide", "one", "--rate", "10000", "--format", "json"]);
     let decision: Value = serde_json::from_str(&decision).unwrap();
-    assert_eq!(decision["goal"], "cost_per_1m_tokens", "{decision}");
+    assert_eq!(decision["decisions"][0]["goal"], "cost_per_1m_tokens", "{decision}");
     let told = bench(home, &["decide", "one", "--rate", "10000"]);
     assert!(told.contains("Recommended: concurrency="), "{told}");
     assert!(told.contains("10000 req/s take"), "{told}");

@@ -12,14 +12,14 @@ use crate::report::decision::{json, markdown, terminal};
 pub(crate) fn recommend(args: &DecideArgs, colour: Colour) -> Result<Exit, Failure> {
     let run = opened_run(&args.dir)?;
     tell_open(&run);
-    let decision = decide(&run.plan, &run.summary, args.rate);
+    let decisions = decide(&run.plan, &run.summary, args.rate);
     let text = match args.format {
         DecideFormat::Terminal => {
             let (width, is_coloured) = output::stdout_form(colour);
-            terminal(&decision, &run.summary, width, is_coloured)
+            terminal(&decisions, &run.summary, width, is_coloured)
         }
-        DecideFormat::Markdown => markdown(&decision, &run.summary),
-        DecideFormat::Json => json(&decision),
+        DecideFormat::Markdown => markdown(&decisions, &run.summary),
+        DecideFormat::Json => json(&decisions),
     };
     output::data(&text)?;
     Ok(Exit::Ok)

@@ -48,19 +48,26 @@ const NAMED: [&str; 3] = ["phase", "dataset", "score"];
 
 /// Whether a swept key is part of the load. Loads are not compared with each other.
 pub(crate) fn is_load(key: &str) -> bool {
-    if key == "engine" || key.starts_with("engine.") {
-        return false;
-    }
-    if key.starts_with("dataset.") || key.starts_with("score.") {
-        return true;
-    }
-    let name = key.rsplit('.').next().unwrap_or(key);
+    let is_of_phase = || section("phase").iter().any(|field| field.key == last(key));
+    !is_of_engine(key) && (is_asked(key) || is_of_phase())
+}
+
+/// Whether a swept key says what is asked, which nobody who serves it can choose.
+pub(crate) fn is_asked(key: &str) -> bool {
     let is_elsewhere = |asked: &&str| {
         key.strip_suffix(*asked).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    ASKED.contains(&name)
-        || ASKED_ELSEWHERE.iter().any(is_elsewhere)
-        || section("phase").iter().any(|field| field.key == name)
+    let is_of_asked = key.starts_with("dataset.") || key.starts_with("score.");
+    let is_here = || ASKED.contains(&last(key)) || ASKED_ELSEWHERE.iter().any(is_elsewhere);
+    !is_of_engine(key) && (is_of_asked || is_here())
+}
+
+fn is_of_engine(key: &str) -> bool {
+    key == "engine" || key.starts_with("engine.")
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
 }
 
 /// Whether a value of a key is a load wherever it is said, so that another one is another load even
@@ -194,6 +201,12 @@ mod tests {
             "datasets.prompts.isl.mean",
         ] {
             check(key, true);
+        }
+        for key in ["dataset", "dataset.q.shots", "phase", "score", "max-tokens", "task"] {
+            assert!(is_asked(key), "{key}");
+        }
+        for key in ["engine", "precision", "concurrency", "rate", "phase.load.rate"] {
+            assert!(!is_asked(key), "{key}");
         }
     }
 

@@ -3,21 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::metrics::axes::is_load;
+use crate::metrics::axes::{is_asked, is_load};
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::{Rules, judged};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::GOOD_PCT;
 use crate::metrics::summary::{
-    CellStatus, CellSummary, Figure, GateOutcome, GateResult, Summary, Validity,
+    CellStatus, CellSummary, GateOutcome, GateResult, Summary, Validity,
 };
 use crate::plan::Plan;
 use crate::stats::dominance::dominators;
-use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
-
-/// Version of the form in which a decision is written.
-const DECISION_FORMAT: u32 = 1;
+use crate::stats::interval::{Estimate, Interval};
+use crate::stats::verdict::Verdict;
 
 /// What cells are weighed by beside their price: output of a GPU, and what a user waits for.
 pub(crate) const CRITERIA: [Quantity; 3] = [
@@ -26,11 +26,11 @@ pub(crate) const CRITERIA: [Quantity; 3] = [
     Quantity::percentile(MetricId::Tpot, 50.0),
 ];
 
-/// A decision among the cells of a run.
+/// A decision among the cells of a run that are asked the same.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Decision {
-    /// Version of this form.
-    pub(crate) format: u32,
+    /// What they are asked, by swept keys and the phase; empty where all cells are asked the same.
+    pub(crate) asked: IndexMap<String, String>,
     /// What is to be least, or most: the price of a million tokens, else the output of a GPU.
     pub(crate) goal: Quantity,
     /// Whether objectives are asked for.
@@ -71,17 +71,12 @@ pub(crate) struct Weighed {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Margin {
     /// The goal of the runner-up over that of the recommended cell, or the other way round where
-    /// more is better: above 1.
+    /// more is better.
     pub(crate) ratio: f64,
-    /// Interval of the ratio, 95 %; absent where one of both has a single trial.
+    /// Interval of the ratio; absent where one of both has a single trial.
     pub(crate) interval: Option<(f64, f64)>,
-}
-
-impl Margin {
-    /// Whether the margin is more than noise; `None` where nobody knows the noise.
-    pub(crate) fn is_outside_noise(&self) -> Option<bool> {
-        self.interval.map(|(low, _)| low > 1.0)
-    }
+    /// What the interval says, as in a comparison; absent without one.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// How far an objective could be tightened before the recommended cell misses it.
@@ -108,16 +103,48 @@ pub(crate) struct Capacity {
     pub(crate) price_per_hour: Option<f64>,
 }
 
-/// Decides by the keys that a scenario has: `[slo]`, `[gate]` and `[cost]`.
+/// Decides by the keys that a scenario has: `[slo]`, `[gate]` and `[cost]`, once for each thing that
+/// is asked: data sets, lengths and phases are no choice.
 ///
 /// Only cells whose numbers take part are weighed. Of those that meet the objectives and miss no
 /// gate the one with the best goal is recommended.
-pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) -> Decision {
+pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) -> Vec<Decision> {
+    let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
+    let told: Vec<IndexMap<String, String>> = cells.iter().map(|cell| asked(cell)).collect();
+    let varies = |key: &String| told.iter().any(|other| other.get(key) != told[0].get(key));
+    let mut groups: Vec<(IndexMap<String, String>, Vec<&CellSummary>)> = Vec::new();
+    for (cell, mut asked) in cells.into_iter().zip(told.clone()) {
+        asked.retain(|key, _| varies(key));
+        match groups.iter_mut().find(|(known, _)| *known == asked) {
+            Some((_, group)) => group.push(cell),
+            None => groups.push((asked, vec![cell])),
+        }
+    }
+    if groups.is_empty() {
+        groups.push((IndexMap::new(), Vec::new()));
+    }
+    let of_group = |(asked, cells)| Decision { asked, ..among(cells, plan, summary, rate_per_s) };
+    groups.into_iter().map(of_group).collect()
+}
+
+/// Returns what a cell is asked, as far as that is swept.
+fn asked(cell: &CellSummary) -> IndexMap<String, String> {
+    let keys = cell.keys.iter().filter(|(key, _)| is_asked(key));
+    let phase = cell.phase.iter().map(|phase| ("phase".to_owned(), phase.clone()));
+    keys.map(|(key, value)| (key.clone(), value.clone())).chain(phase).collect()
+}
+
+/// Decides among cells that are asked the same.
+fn among(
+    cells: Vec<&CellSummary>,
+    plan: &Plan,
+    summary: &Summary,
+    rate_per_s: Option<f64>,
+) -> Decision {
     let goal = match plan.gpu_hour_price {
         Some(_) => Quantity::figure(MetricId::CostPer1mTokens),
         None => Quantity::figure(MetricId::OutputThroughputPerGpu),
     };
-    let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
     let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
     let mut gates: BTreeMap<&str, Vec<&GateResult>> = BTreeMap::new();
     for gate in &summary.gates {
@@ -159,8 +186,9 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
         best_of(&is_other).or_else(|| best_of(&|at| may(at) && at != best))
     });
     let margin = best.zip(runner_up).and_then(|(best, other)| {
-        let read = |at: usize| goal.believed(cells[at]);
-        Some(margin(&read(best)?, &read(other)?, sign))
+        let seen = (score(best)? / score(other)?).powf(sign);
+        let pairs = cells.len() * (cells.len() - 1) / 2;
+        Some(margin([cells[best], cells[other]], seen, pairs, Rules::of(plan.compare)))
     });
     let better_but = best_of(&|at| {
         let is_better = match (score(at), best.and_then(score)) {
@@ -175,7 +203,7 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
         .zip(rate_per_s)
         .and_then(|(best, rate)| capacity(cells[best], rate, plan.gpu_hour_price));
     Decision {
-        format: DECISION_FORMAT,
+        asked: IndexMap::new(),
         goal,
         has_objectives,
         cells: weighed,
@@ -230,17 +258,23 @@ fn alternative(cell: &CellSummary) -> Vec<(&String, &String)> {
     cell.keys.iter().filter(|(key, _)| !is_load(key)).collect()
 }
 
-fn margin(best: &Figure, other: &Figure, sign: f64) -> Margin {
-    let (above, below) = if sign > 0.0 { (best, other) } else { (other, best) };
-    let estimate = |figure: &Figure| {
-        let interval = Interval::from(figure.interval?);
-        Some(Estimate { value: figure.value?, interval })
+/// Says by how much a cell is better than another, by the rules of a comparison: the best and the
+/// next one are chosen after the fact, so all pairs share the chance of error.
+///
+/// Both goals are in the ratio of the outputs, per GPU; `seen` is the ratio where those say nothing.
+fn margin([best, other]: [&CellSummary; 2], seen: f64, n_pairs: usize, rules: Rules) -> Margin {
+    let output = Quantity::figure(MetricId::OutputThroughput);
+    let level = 1.0 - rules.alpha / n_pairs as f64;
+    let found = judged(output, [other, best], level, rules.margin);
+    let Some((found, (low, high))) = found.and_then(|it| Some((it.change, it.interval?))) else {
+        return Margin { ratio: seen, interval: None, verdict: None };
     };
-    let found = estimate(above).zip(estimate(below)).and_then(|(a, b)| ratio_of_estimates(a, b));
-    let value = |figure: &Figure| figure.value.unwrap_or(f64::NAN);
+    let per_gpu = f64::from(other.n_gpus.max(1)) / f64::from(best.n_gpus.max(1));
+    let (low, high) = (low * per_gpu, high * per_gpu);
     Margin {
-        ratio: value(above) / value(below),
-        interval: found.map(|found| found.interval.ends()),
+        ratio: found * per_gpu,
+        interval: Some((low, high)),
+        verdict: Some(Verdict::of(Interval::new(low, high), rules.margin, true)),
     }
 }
 
@@ -308,15 +342,69 @@ mod tests {
             (MetricId::RequestThroughput, output / 100.0),
             (MetricId::GoodputShare, good),
         ];
-        figures.into_iter().fold(cell, |cell, (metric, value)| {
+        let mut cell = figures.into_iter().fold(cell, |cell, (metric, value)| {
             with_figure(cell, metric, value, Some((value * 0.98, value * 1.02)))
-        })
+        });
+        let trials = [0.99, 0.995, 1.0, 1.005, 1.01].map(|luck| luck * output);
+        cell.n_trials = 5;
+        cell.trials.insert(Quantity::figure(MetricId::OutputThroughput), trials.to_vec());
+        cell
     }
 
     fn decided(cells: Vec<CellSummary>, gates: Vec<GateResult>, rate: Option<f64>) -> Decision {
+        let mut found = all_decided(cells, gates, rate);
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    fn all_decided(
+        cells: Vec<CellSummary>,
+        gates: Vec<GateResult>,
+        rate: Option<f64>,
+    ) -> Vec<Decision> {
         let mut plan = plan(&["a"]);
         plan.gpu_hour_price = Some(2.0);
         decide(&plan, &Summary { cells, gates, ..Summary::default() }, rate)
+    }
+
+    #[test]
+    fn cells_that_are_asked_other_things_are_not_held_against_each_other() {
+        let of = |engine: &str, dataset: &str, price: f64| {
+            let mut cell = cell(engine, 8, price, 100.0, 20.0);
+            cell.name = format!("{engine} {dataset}");
+            cell.keys.insert("dataset".to_owned(), dataset.to_owned());
+            cell
+        };
+        let cells = vec![of("a", "long", 2.0), of("b", "long", 3.0), of("a", "short", 1.0)];
+        let found = all_decided(cells, Vec::new(), None);
+        let told: Vec<_> = found
+            .iter()
+            .map(|it| (&*it.asked["dataset"], &*it.cells[it.best.unwrap()].cell, it.runner_up))
+            .collect();
+        assert_eq!(told, [("long", "a long", Some(1)), ("short", "a short", None)]);
+    }
+
+    #[test]
+    fn a_margin_is_judged_as_a_comparison_judges() {
+        let verdict = |price: f64, of: &dyn Fn(&mut CellSummary)| {
+            let mut other = cell("b", 8, price, 100.0, 20.0);
+            of(&mut other);
+            let found = decided(vec![cell("a", 8, 1.0, 100.0, 20.0), other], Vec::new(), None);
+            found.margin.unwrap().verdict
+        };
+        let output = Quantity::figure(MetricId::OutputThroughput);
+        assert_eq!(verdict(1.5, &|_| ()), Some(Verdict::Better));
+        // Real, perhaps, and too small to matter.
+        assert_eq!(verdict(1.0001, &|_| ()), Some(Verdict::Equivalent));
+        // Two trials a few per cent apart decide nothing, whatever the interval of the figure.
+        let few = |cell: &mut CellSummary| {
+            cell.trials.insert(output.clone(), vec![500.0, 640.0]);
+        };
+        assert_eq!(verdict(1.8, &few), Some(Verdict::Inconclusive));
+        assert_eq!(
+            verdict(1.5, &|cell| drop(cell.trials.insert(output.clone(), vec![660.0]))),
+            None
+        );
     }
 
     #[test]
@@ -331,7 +419,7 @@ mod tests {
         let name = |at: Option<usize>| found.cells[at.unwrap()].cell.as_str();
         assert_eq!((name(found.best), name(found.runner_up)), ("a 8", "b 8"));
         let margin = found.margin.unwrap();
-        assert!((margin.ratio - 1.5).abs() < 1e-9 && margin.is_outside_noise() == Some(true));
+        assert!((margin.ratio - 1.5).abs() < 1e-9 && margin.verdict == Some(Verdict::Better));
         assert_eq!(name(found.better_but), "a 32");
         assert!(found.cells[2].against[0].starts_with("80.0 % of its requests"), "{found:?}");
         // 1,000 tokens per second are 10 requests: 25 of them take three engines of one GPU.
@@ -354,7 +442,7 @@ mod tests {
         let p99 = Percentile { p: 99.0, value: Some(123.0), ..Percentile::default() };
         let found = Distribution { percentiles: vec![p99], ..Distribution::default() };
         cell.distributions.insert(MetricId::TtftScheduled, found);
-        let found = decide(&plan, &Summary { cells: vec![cell], ..Summary::default() }, None);
+        let found = &decide(&plan, &Summary { cells: vec![cell], ..Summary::default() }, None)[0];
         let slack: Vec<_> = found.slack.iter().map(|it| (it.allowed_ms, it.found_ms)).collect();
         assert_eq!(slack, [(500.0, 123.0)], "TPOT has no p99 here, E2E no limit");
     }
@@ -376,7 +464,7 @@ mod tests {
         assert_eq!((found.best, found.cells[1].undecided.len()), (Some(0), 0));
         assert_eq!(found.cells[1].against, ["it misses ttft.p99 < 500ms"]);
         let close = decided(cells, Vec::new(), None);
-        assert_eq!(close.margin.unwrap().is_outside_noise(), Some(false));
+        assert_ne!(close.margin.unwrap().verdict, Some(Verdict::Better));
     }
 
     #[test]

@@ -332,6 +332,17 @@ pub(crate) fn compare(
     }
 }
 
+/// Judges one quantity of two cells by their trials, with an interval of a level; `None` where
+/// either lacks it or has an INVALID one.
+pub(crate) fn judged(
+    quantity: Quantity,
+    [baseline, candidate]: [&CellSummary; 2],
+    level: f64,
+    margin: f64,
+) -> Option<Compared> {
+    Some(verdicts::of_trials(quantity, baseline, candidate)?.judged(level, margin))
+}
+
 /// Says why the numbers of a cell are not compared.
 fn not_compared(cell: &CellSummary) -> Option<String> {
     if cell.takes_part() {

@@ -104,7 +104,12 @@ fn keeps_up(cell: &CellSummary) -> bool {
     rates.is_some_and(|(answered, sent)| answered >= KEEPS_UP * sent)
 }
 
-fn of_trials(quantity: Quantity, one: &CellSummary, other: &CellSummary) -> Option<Drafted> {
+/// Drafts a quantity of two cells by the values of their trials.
+pub(super) fn of_trials(
+    quantity: Quantity,
+    one: &CellSummary,
+    other: &CellSummary,
+) -> Option<Drafted> {
     let is_invalid = |cell| quantity.read(cell)?.state.filter(|it| *it == NumberState::Invalid);
     if [one, other].into_iter().any(|cell| is_invalid(cell).is_some()) {
         return None;

@@ -13,7 +13,7 @@ use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
 use crate::report::number::printed;
 use crate::report::untrusted::line;
-use crate::report::view::decision::is_asked;
+use crate::report::view::decision::choices;
 
 type Read = dyn Fn(&CellSummary) -> Option<Figure>;
 
@@ -99,8 +99,8 @@ fn per_user(cell: &CellSummary) -> Option<Figure> {
 struct Standing {
     /// Names of those that another cell is better than beyond the intervals.
     dominated: BTreeSet<String>,
-    /// Name of the recommended one, where the run is asked for one.
-    recommended: Option<String>,
+    /// Names of the recommended ones, where the run is asked for them.
+    recommended: BTreeSet<String>,
 }
 
 impl Standing {
@@ -109,12 +109,12 @@ impl Standing {
         if input.summary.cells.len() > DOTS_MAX {
             return Self::default();
         }
-        let mut decision = decide(input.plan, input.summary, None);
-        let best = decision.best.filter(|_| is_asked(input.plan, input.summary));
+        let dominated = decide(input.plan, input.summary, None).into_iter().flat_map(|it| it.cells);
+        let recommended = choices(input.plan, input.summary).into_iter();
         Self {
-            recommended: best.map(|at| decision.cells[at].cell.clone()),
-            dominated: (decision.cells.drain(..))
-                .filter_map(|it| it.dominated_by.and(Some(it.cell)))
+            dominated: dominated.filter_map(|it| it.dominated_by.and(Some(it.cell))).collect(),
+            recommended: recommended
+                .filter_map(|mut it| it.best.map(|at| it.cells.swap_remove(at).cell))
                 .collect(),
         }
     }
@@ -141,7 +141,7 @@ fn frontier(
             let Some(point) = at_x.value.zip(at_y.value) else { continue };
             let mut dot = dot(cell, key.as_deref(), &line.name, [(x, &at_x), (y, &at_y)]);
             dot.is_dim = standing.dominated.contains(&cell.name);
-            if standing.recommended.as_ref() == Some(&cell.name) {
+            if standing.recommended.contains(&cell.name) {
                 let gap = if dot.label.is_empty() { "" } else { ", " };
                 dot.label.extend([gap, "recommended"]);
             }

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::metrics::catalogue::MetricId;
+use crate::metrics::compare::Scale;
 use crate::metrics::decide::{CRITERIA, Decision, Margin, Weighed, decide};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Summary};
 use crate::plan::Plan;
 use crate::report::cell_name::CellNames;
+use crate::report::compare::change_of;
 use crate::report::number::{self, ABSENT, counted, rounded};
 use crate::report::untrusted::line;
 use crate::report::view::results;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
+use crate::stats::verdict::Verdict::{self, Better, Equivalent};
 
 /// Money and energy that are shown where any cell has them.
 const SPENT: [MetricId; 6] = [
@@ -42,35 +45,35 @@ pub(crate) struct DecisionView {
 }
 
 /// Whether a report decides: where the scenario says by objectives, gates or a price what is
-/// wanted, and there is a choice.
-pub(in crate::report) fn is_asked(plan: &Plan, summary: &Summary) -> bool {
+/// wanted.
+fn is_asked(plan: &Plan, summary: &Summary) -> bool {
     let asks = plan.gpu_hour_price.is_some()
         || plan.gate.as_ref().is_some_and(|gate| !gate.must.is_empty())
         || plan.cells.iter().any(|cell| cell.slo.is_some());
-    let is_choice = summary.cells.iter().filter(|cell| cell.takes_part()).nth(1).is_some();
-    asks && is_choice && plan.report != results::CALIBRATE && summary.searches.is_empty()
+    asks && plan.report != results::CALIBRATE && summary.searches.is_empty()
 }
 
-/// Decides for a report, where that [`is_asked`].
+/// Returns the decisions of a report that is asked for them: those in which there is a choice.
+pub(in crate::report) fn choices(plan: &Plan, summary: &Summary) -> Vec<Decision> {
+    let decisions = if is_asked(plan, summary) { decide(plan, summary, None) } else { Vec::new() };
+    decisions.into_iter().filter(|decision| decision.cells.len() > 1).collect()
+}
+
+/// Decides for a report, where it is asked for that and there is a choice.
 pub(super) fn of_report(plan: &Plan, summary: &Summary) -> Option<DecisionView> {
-    if !is_asked(plan, summary) {
-        return None;
-    }
-    let decision = decide(plan, summary, None);
-    let told = [decision.best, decision.runner_up, decision.better_but];
-    let n_all = decision.cells.len();
-    let is_told =
-        |at: &usize| told.contains(&Some(*at)) || decision.cells[*at].dominated_by.is_none();
-    let shown: Vec<usize> = (0..n_all).filter(is_told).take(CELLS_MAX).collect();
-    let of = Told::of(&decision, summary);
-    let mut table = of.table(&shown);
-    if shown.len() < n_all {
-        let left = counted((n_all - shown.len()) as u64, "cell");
+    let choices = choices(plan, summary);
+    let told: Vec<Told> = choices.iter().map(|decision| Told::of(decision, summary)).collect();
+    let mut rows: Vec<Vec<TableCell>> = told.iter().flat_map(Told::told_rows).collect();
+    rows.truncate(CELLS_MAX);
+    let (n_all, n_shown) = (choices.iter().map(|it| it.cells.len()).sum::<usize>(), rows.len());
+    let mut table = table(rows);
+    if n_shown < n_all {
+        let left = counted((n_all - n_shown) as u64, "cell");
         table.left_out = format!("{left} left out; `bench decide DIR` shows all.");
     }
-    Some(DecisionView {
-        answer: of.answer(),
-        sentences: of.sentences(),
+    (!told.is_empty()).then(|| DecisionView {
+        answer: told.iter().map(Told::answer).collect::<Vec<_>>().join(" "),
+        sentences: told.iter().flat_map(Told::sentences).collect(),
         table,
         rules: RULES.to_owned(),
     })
@@ -95,6 +98,13 @@ impl<'a> Told<'a> {
         let shown = summary.cells.iter().filter(|cell| !results::is_skipped(cell));
         let names = CellNames::of(&shown.collect::<Vec<_>>());
         Self { decision, cells, names }
+    }
+
+    /// Says of which cells the decision is, where there are several.
+    fn asked(&self) -> String {
+        let keys: Vec<String> =
+            self.decision.asked.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if keys.is_empty() { String::new() } else { format!("{}: ", keys.join(", ")) }
     }
 
     fn name(&self, it: &Weighed) -> String {
@@ -126,14 +136,14 @@ impl<'a> Told<'a> {
                     named(best),
                     named(other),
                     by(&margin),
-                    noise(margin.is_outside_noise()),
+                    noise(margin.verdict),
                 )
             }
             (Some(best), ..) => {
                 format!("Recommended: {}; no other cell meets what is required.", named(best))
             }
         };
-        line(&said)
+        line(&(self.asked() + &said))
     }
 
     /// Says what is recommended, and why not something else.
@@ -142,8 +152,9 @@ impl<'a> Told<'a> {
         let told = |it: &Weighed| self.told(it);
         let Some(best) = decision.best.map(|at| &decision.cells[at]) else {
             let n = counted(decision.cells.len() as u64, "cell");
+            let asked = self.asked();
             let mut said =
-                vec![format!("Nothing is recommended: of {n} none meets what is required.")];
+                vec![format!("{asked}Nothing is recommended: of {n} none meets what is required.")];
             if let Some(near) = decision.better_but.map(|at| &decision.cells[at]) {
                 said.push(format!(
                     "The best of them is {}; {}.",
@@ -153,10 +164,10 @@ impl<'a> Told<'a> {
             }
             return said.iter().map(|it| line(it)).collect();
         };
-        let mut said = vec![format!("Recommended: {}.", told(best))];
+        let mut said = vec![format!("{}Recommended: {}.", self.asked(), told(best))];
         match (decision.runner_up.map(|at| &decision.cells[at]), decision.margin) {
             (Some(other), Some(margin)) => {
-                let noise = noise(margin.is_outside_noise());
+                let noise = noise(margin.verdict);
                 said.push(format!(
                     "Runner-up: {}; the margin is {}, {noise}.",
                     told(other),
@@ -217,42 +228,40 @@ impl<'a> Told<'a> {
                 below.join(" or ")
             ));
         }
-        if decision.margin.is_some_and(|margin| margin.is_outside_noise() != Some(true)) {
+        let is_open = |margin: Margin| !matches!(margin.verdict, Some(Better | Equivalent));
+        if decision.margin.is_some_and(is_open) {
             said.push("More trials would tell whether the margin is real.".to_owned());
         }
         said
     }
 
-    /// Shows some of the cells that were weighed.
-    pub(in crate::report) fn table(&self, of: &[usize]) -> Table {
+    /// Returns a row for every cell that was weighed.
+    pub(in crate::report) fn all_rows(&self) -> Vec<Vec<TableCell>> {
+        (0..self.decision.cells.len()).map(|at| self.row(at)).collect()
+    }
+
+    /// Returns a row for each cell that is told of, or on the Pareto front.
+    fn told_rows(&self) -> Vec<Vec<TableCell>> {
         let decision = self.decision;
-        let (criteria, spent) = (CRITERIA, SPENT.map(Quantity::figure));
-        let share = Quantity::figure(MetricId::GoodputShare);
-        let accuracy = Quantity::figure(MetricId::Accuracy);
-        let quantities: Vec<&Quantity> =
-            criteria.iter().chain([&share, &accuracy]).chain(&spent).collect();
-        let mut columns = vec![Column::words("cell", 0), Column::words("standing", 0)];
-        columns.extend(
-            quantities.iter().zip(1..).map(|(quantity, rank)| {
-                Column::numbers(quantity.label(), quantity.id().unit(), rank)
-            }),
-        );
-        let row = |at: &usize| {
-            let it = &decision.cells[*at];
-            let cell = self.cells.get(it.cell.as_str()).copied();
-            let tone = if it.dominated_by.is_some() { Tone::Faint } else { Tone::Plain };
-            let mut row = vec![
-                TableCell { tone, ..TableCell::text(self.name(it)) },
-                standing(decision, *at, it),
-            ];
-            row.extend(quantities.iter().map(|quantity| {
-                let text = cell.map_or_else(String::new, |cell| shown(quantity, cell));
-                TableCell { tone, ..TableCell::text(text) }
-            }));
-            row
-        };
-        let rows = of.iter().map(row).collect();
-        Table { columns, rows, left_out: String::new() }.without_empty_columns()
+        let told = [decision.best, decision.runner_up, decision.better_but];
+        let is_told =
+            |at: &usize| told.contains(&Some(*at)) || decision.cells[*at].dominated_by.is_none();
+        (0..decision.cells.len()).filter(is_told).map(|at| self.row(at)).collect()
+    }
+
+    fn row(&self, at: usize) -> Vec<TableCell> {
+        let it = &self.decision.cells[at];
+        let cell = self.cells.get(it.cell.as_str()).copied();
+        let tone = if it.dominated_by.is_some() { Tone::Faint } else { Tone::Plain };
+        let mut row = vec![
+            TableCell { tone, ..TableCell::text(self.name(it)) },
+            standing(self.decision, at, it),
+        ];
+        row.extend(shown_quantities().map(|quantity| {
+            let text = cell.map_or_else(String::new, |cell| shown(&quantity, cell));
+            TableCell { tone, ..TableCell::text(text) }
+        }));
+        row
     }
 
     /// Names a cell with its value of the goal.
@@ -266,19 +275,33 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Prints a margin with its interval, where that has a width.
-fn by(margin: &Margin) -> String {
-    let ends = margin.interval.map(|(low, high)| (format!("{low:.2}"), format!("{high:.2}")));
-    match ends {
-        Some((low, high)) if low != high => format!("{:.2}× ({low}–{high})", margin.ratio),
-        _ => number::times(margin.ratio),
-    }
+/// The numbers that a table of weighed cells has.
+fn shown_quantities() -> impl Iterator<Item = Quantity> {
+    let others = [MetricId::GoodputShare, MetricId::Accuracy].map(Quantity::figure);
+    CRITERIA.into_iter().chain(others).chain(SPENT.map(Quantity::figure))
 }
 
-fn noise(is_outside: Option<bool>) -> &'static str {
-    match is_outside {
-        Some(true) => "outside the noise",
-        Some(false) => "within the noise: take either",
+/// Makes a table of rows of cells that were weighed.
+pub(in crate::report) fn table(rows: Vec<Vec<TableCell>>) -> Table {
+    let mut columns = vec![Column::words("cell", 0), Column::words("standing", 0)];
+    columns.extend(
+        shown_quantities()
+            .zip(1..)
+            .map(|(quantity, rank)| Column::numbers(quantity.label(), quantity.id().unit(), rank)),
+    );
+    Table { columns, rows: rows.into(), left_out: String::new() }.without_empty_columns()
+}
+
+/// Prints a margin with its interval, where there is one.
+fn by(margin: &Margin) -> String {
+    change_of(Scale::Ratio, margin.ratio, margin.interval)
+}
+
+fn noise(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
+        Some(Better) => "outside the noise",
+        Some(Equivalent) => "which is equivalent: take either",
+        Some(Verdict::Worse | Verdict::Inconclusive) => "within the noise: take either",
         None => "one trial, so nobody knows the noise",
     }
 }
@@ -320,7 +343,7 @@ mod tests {
             dominated_by: None,
         };
         Decision {
-            format: 1,
+            asked: indexmap::IndexMap::new(),
             goal: Quantity::figure(MetricId::CostPer1mTokens),
             has_objectives: true,
             cells: vec![
@@ -343,12 +366,17 @@ mod tests {
 
     #[test]
     fn the_answer_is_a_sentence_and_what_would_change_it_follows() {
-        let clear = decision(Margin { ratio: 1.25, interval: Some((1.1, 1.4)) });
+        let clear =
+            decision(Margin { ratio: 1.25, interval: Some((1.1, 1.4)), verdict: Some(Better) });
         let summary = Summary::default();
         let of = Told::of(&clear, &summary);
         insta::assert_snapshot!(of.answer());
         insta::assert_snapshot!(of.sentences().join("\n"));
-        let close = decision(Margin { ratio: 1.25, interval: Some((0.9, 1.7)) });
+        let close = decision(Margin {
+            ratio: 1.25,
+            interval: Some((0.9, 1.7)),
+            verdict: Some(Verdict::Inconclusive),
+        });
         let of = Told::of(&close, &summary);
         assert!(of.answer().ends_with("within the noise: take either."), "{}", of.answer());
         let told = of.sentences().join(" ");
