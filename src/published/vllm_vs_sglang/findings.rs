@@ -1,5 +1,7 @@
 //! Key findings and recommendations: two engines over concurrency, with winners by stated rules.
 
+use indexmap::IndexSet;
+
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Figure, NumberState};
@@ -10,7 +12,8 @@ pub(crate) const TIE: f64 = 0.02;
 /// Key findings of two engines on one model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeyFindings {
-    /// What the cells share beside engine and load: `model=…`; may be empty.
+    /// What the cells share beside engine and load, `model=…`, and the engines where there are more
+    /// than two; may be empty.
     pub(crate) title: String,
     /// The engines, in the order of the scenario.
     pub(crate) engines: [String; 2],
@@ -57,7 +60,7 @@ pub(crate) struct Recommendation {
 const LOAD: &str = "concurrency";
 
 impl KeyFindings {
-    /// Makes the findings of the first two engines, one for each combination of the other keys.
+    /// Makes the findings of each two engines, for each combination of the other keys.
     pub(crate) fn all_of(cells: &[&CellSummary]) -> Vec<Self> {
         let mut groups: Vec<(String, Vec<&CellSummary>)> = Vec::new();
         for cell in cells {
@@ -69,17 +72,26 @@ impl KeyFindings {
                 None => groups.push((title, vec![cell])),
             }
         }
-        groups.into_iter().filter_map(|(title, cells)| Self::of(title, &cells)).collect()
+        groups.into_iter().flat_map(|(title, cells)| Self::of_group(&title, &cells)).collect()
     }
 
-    fn of(title: String, cells: &[&CellSummary]) -> Option<Self> {
-        let mut engines: Vec<&String> = Vec::new();
-        for engine in cells.iter().filter_map(|cell| cell.keys.get("engine")) {
-            if !engines.contains(&engine) {
-                engines.push(engine);
-            }
-        }
-        let [first, second, ..] = engines[..] else { return None };
+    fn of_group(title: &str, cells: &[&CellSummary]) -> Vec<Self> {
+        let engines = cells.iter().filter_map(|cell| cell.keys.get("engine"));
+        let engines: IndexSet<&String> = engines.collect();
+        let several = engines.len() > 2;
+        let pairs = (0..engines.len())
+            .flat_map(|one| (one + 1..engines.len()).map(move |other| (one, other)));
+        let found = pairs.filter_map(|(one, other)| {
+            let (first, second) = (engines[one], engines[other]);
+            let pair = several.then(|| format!("{first} against {second}"));
+            let parts: Vec<String> =
+                pair.into_iter().chain([title.to_owned()]).filter(|it| !it.is_empty()).collect();
+            Self::of(parts.join(", "), [first, second], cells)
+        });
+        found.collect()
+    }
+
+    fn of(title: String, [first, second]: [&String; 2], cells: &[&CellSummary]) -> Option<Self> {
         let sides = [first, second].map(|engine| Side::of(engine, cells));
         let (low, high) =
             (sides[0].common_load(&sides[1], true)?, sides[0].common_load(&sides[1], false)?);
@@ -286,5 +298,16 @@ mod tests {
         let (verdicts, engines) = of(&cells);
         assert_eq!(verdicts[1..3], ["vllm (−4%)", "tie: within 2 %"]);
         assert_eq!(engines, [unmeasured, "vllm", unmeasured, "tie: within 2 %"]);
+    }
+
+    #[test]
+    fn each_two_of_three_engines_have_their_findings() {
+        let cells = ["a", "b", "c"].map(|engine| cell(engine, "20", 100.0, 10.0));
+        let found = KeyFindings::all_of(&cells.iter().collect::<Vec<_>>());
+        let titles: Vec<&str> = found.iter().map(|it| it.title.as_str()).collect();
+        let precision = "precision=bf16";
+        let pairs = ["a against b", "a against c", "b against c"];
+        assert_eq!(titles, pairs.map(|pair| format!("{pair}, {precision}")));
+        assert_eq!(found[2].engines, ["b", "c"].map(str::to_owned));
     }
 }

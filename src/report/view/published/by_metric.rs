@@ -4,7 +4,7 @@ use crate::metrics::summary::CellSummary;
 use crate::published::PublishedTable;
 use crate::published::derivation::decimals;
 use crate::published::vllm_vs_sglang::findings::KeyFindings;
-use crate::report::number::{ABSENT, rounded};
+use crate::report::number::{ABSENT, counted, rounded};
 use crate::report::untrusted;
 use crate::report::view::published::printed;
 use crate::report::view::results;
@@ -48,14 +48,15 @@ pub(super) fn table(published: &PublishedTable, cells: &[&CellSummary]) -> Optio
     Some(Table { columns, rows: rows.collect(), left_out })
 }
 
+/// Where there is no room for both, what is published goes before what was measured here.
+const PUBLISHED_RANK: u8 = 2;
+
 /// The published columns, all of them.
 fn names(published: &PublishedTable) -> Vec<Column> {
     let mut columns = vec![Column::words(untrusted::line(&published.row_label()), 0)];
-    columns.extend(
-        published.columns.iter().map(|column| {
-            Column::words(format!("{}, published", untrusted::line(column.heading)), 0)
-        }),
-    );
+    columns.extend(published.columns.iter().map(|column| {
+        Column::words(format!("{}, published", untrusted::line(column.heading)), PUBLISHED_RANK)
+    }));
     columns
 }
 
@@ -65,12 +66,14 @@ fn named(published: &PublishedTable, row: &crate::published::Row) -> Vec<TableCe
     line
 }
 
-/// The key findings, published and measured: the measured engines are the first two of the run.
+/// The key findings, published and measured: of the first two engines of the run, for which the
+/// report's own tables tell of each two.
 fn findings(published: &PublishedTable, cells: &[&CellSummary]) -> Table {
     let usable: Vec<&CellSummary> =
         cells.iter().copied().filter(|cell| !results::is_skipped(cell)).collect();
     let mut columns = names(published);
-    let Some(found) = KeyFindings::all_of(&usable).into_iter().next() else {
+    let all = KeyFindings::all_of(&usable);
+    let Some(found) = all.first() else {
         let rows = published.rows.iter().map(|row| named(published, row)).collect();
         return Table { columns, rows, left_out: String::new() };
     };
@@ -94,5 +97,9 @@ fn findings(published: &PublishedTable, cells: &[&CellSummary]) -> Table {
         line.push(TableCell::text(untrusted::line(&finding.verdict(&found.engines))));
         line
     });
-    Table { columns, rows: rows.collect(), left_out: String::new() }
+    let left_out = match all.len() - 1 {
+        0 => String::new(),
+        n => format!("{} of other engines or cells above.", counted(n as u64, "more table")),
+    };
+    Table { columns, rows: rows.collect(), left_out }
 }
