@@ -23,6 +23,9 @@ pub(crate) struct SpeedAndAccuracy<'a> {
 pub(crate) struct SpeedAndAccuracyRow<'a> {
     /// Published name, else the cell's.
     pub(crate) name: String,
+    /// Name of the published row that the cell stands beside, also where another engine stands in;
+    /// else the cell's.
+    pub(crate) published: String,
     /// The cell.
     pub(crate) cell: &'a CellSummary,
 }
@@ -40,12 +43,13 @@ impl<'a> SpeedAndAccuracy<'a> {
             let stands_in = plan.is_some_and(|plan| plan.stand_ins);
             rows.extend(found.into_iter().map(|cell| {
                 let name = if stands_in { cell.name.clone() } else { row.name.clone() };
-                SpeedAndAccuracyRow { name, cell }
+                SpeedAndAccuracyRow { name, published: row.name.clone(), cell }
             }));
         }
         for cell in cells {
             if !rows.iter().any(|row| row.cell.id == cell.id) {
-                rows.push(SpeedAndAccuracyRow { name: cell.name.clone(), cell });
+                let name = cell.name.clone();
+                rows.push(SpeedAndAccuracyRow { published: name.clone(), name, cell });
             }
         }
         let best = columns.iter().map(|(_, _, quantity)| best(quantity, &rows)).collect();
