@@ -2,8 +2,8 @@
 //!
 //! Source: vLLM, `vllm/benchmarks/serve.py`, commit 009e6d4. Latencies are summed up as it does it,
 //! from the lists of the file, so that a reader who does so again finds the same; what `bench`
-//! counts otherwise is TPOT, whose tokens are the engine's. A request is one of all trials: its
-//! start counts from its own trial's begin, and the peaks are the highest of any trial.
+//! counts otherwise is TPOT, whose tokens are the engine's. A request is one of all trials, which
+//! follow each other without a pause, as the duration is the sum of theirs.
 
 use std::collections::BTreeMap;
 
@@ -96,13 +96,14 @@ fn document(it: &Measured<'_>, load: &Load, date: &str) -> Map<String, Value> {
     let mut requests: Vec<&StreamedRequest> = it.requests.iter().collect();
     requests.sort_by_key(|it| (it.row.trial, it.row.index, it.row.turn));
     let lists = Lists::of(&requests);
+    let starts = start_times(&requests);
     let list = |of: fn(&StreamedRequest) -> Value| requests.iter().map(|it| of(it)).collect();
     set("input_lens", list(|it| json!(it.row.prompt_tokens.unwrap_or(0))));
     set("output_lens", list(|it| json!(it.row.output_tokens.unwrap_or(0))));
     set("ttfts", list(|it| json!(secs(it.row.ttft_ms))));
     set("itls", list(|it| json!(gaps(it))));
     set("latencies", list(|it| json!(secs(it.row.e2e_ms))));
-    set("start_times", list(|it| json!(it.sent.map_or(0.0, Nanos::as_secs_f64))));
+    set("start_times", json!(starts));
     set("queue_times", list(|it| json!(secs(it.row.send_lag_ms))));
     set("generated_texts", list(|it| json!(it.text)));
     set("errors", list(|it| json!(it.error)));
@@ -117,6 +118,25 @@ fn document(it: &Measured<'_>, load: &Load, date: &str) -> Map<String, Value> {
         set(&format!("p99_{name}_ms"), json!(quantile(&values, 0.99)));
     }
     all
+}
+
+/// Returns when each request was sent, seconds: the first trial by its own clock, and each other one
+/// from the end of the one before. The requests are sorted by trial.
+fn start_times(requests: &[&StreamedRequest]) -> Vec<f64> {
+    let mut starts = Vec::with_capacity(requests.len());
+    let mut end = Nanos::ZERO;
+    for trial in requests.chunk_by(|a, b| a.row.trial == b.row.trial) {
+        let first = trial.iter().filter_map(|it| it.sent).min().unwrap_or_default();
+        let begun = if starts.is_empty() { first } else { end };
+        let at = |time: Nanos| Nanos(begun.0 + time.saturating_sub(first).0);
+        starts.extend(trial.iter().map(|it| it.sent.map_or(0.0, |sent| at(sent).as_secs_f64())));
+        let last = |it: &&StreamedRequest| {
+            let after_ms = it.row.e2e_ms.unwrap_or_default();
+            Some(Nanos(it.sent?.0 + (after_ms * 1e6) as u64))
+        };
+        end = at(trial.iter().filter_map(last).max().unwrap_or_default());
+    }
+    starts
 }
 
 /// What failed has no time: the file says 0 of it then.
@@ -193,4 +213,26 @@ fn peaks(requests: &[&StreamedRequest]) -> (f64, i64) {
         Some(*n)
     });
     (seconds.into_values().fold(0.0, f64::max), in_flight.max().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_follow_each_other_in_the_file() {
+        let request = |trial, sent_ms, e2e_ms| StreamedRequest {
+            row: RequestRow { trial, e2e_ms: Some(e2e_ms), ..RequestRow::default() },
+            sent: Some(Nanos::from_millis(sent_ms)),
+            ..StreamedRequest::default()
+        };
+        let all = [
+            request(1, 1_000, 500.0),
+            request(1, 2_000, 500.0),
+            // By the second trial's own clock again.
+            request(2, 900, 250.0),
+            request(2, 1_900, 250.0),
+        ];
+        assert_eq!(start_times(&all.iter().collect::<Vec<_>>()), [1.0, 2.0, 2.5, 3.5]);
+    }
 }
