@@ -2,6 +2,7 @@
 
 use crate::report::figure::WIDTH;
 use crate::report::figure::bars::Names;
+use crate::report::figure::labels::wrapped;
 use crate::report::figure::svg::{Anchor, Svg};
 use crate::report::number::rounded;
 
@@ -33,7 +34,7 @@ pub(crate) fn draw(grid: &Grid) -> String {
     let bottom = TOP + (0..grid.rows.len()).map(height).sum::<f64>();
     let mut svg = Svg::new(WIDTH, bottom + 8.0, &grid.title);
     let column_width = ((WIDTH - names.width) / grid.columns.len().max(1) as f64).min(110.0);
-    svg.text((0.0, 14.0), Anchor::Start, "t", &grid.title);
+    svg.text((0.0, 14.0), Anchor::Start, "t", &wrapped(&grid.title, WIDTH, 1).concat());
     svg.text((names.width, 34.0), Anchor::Start, "q", &grid.column_label);
     for (at, column) in grid.columns.iter().enumerate() {
         let middle = names.width + (at as f64 + 0.5) * column_width;

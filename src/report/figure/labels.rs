@@ -57,11 +57,17 @@ fn cut(line: &str, width: f64) -> Option<(String, String)> {
 pub(crate) struct Written {
     /// Left, top, right, bottom.
     boxes: Vec<[f64; 4]>,
+    /// The same of pieces of lines, over which a text is written only where it must be.
+    strokes: Vec<[f64; 4]>,
 }
+
+/// Length of the pieces that a line is taken in.
+const PIECE: f64 = 4.0;
 
 impl Written {
     /// Takes the first free one of some places for a text of 11 pixels, given by their left ends
-    /// and base lines, inside `bounds`; `None` where none is free.
+    /// and base lines, inside `bounds`: one that no line crosses, where there is such a one; `None`
+    /// where none is free.
     pub(crate) fn place(
         &mut self,
         text: &str,
@@ -74,10 +80,12 @@ impl Written {
             it[0] >= bounds[0] && it[1] >= bounds[1] && it[2] <= bounds[2] && it[3] <= bounds[3]
         };
         let is_free = |it: &[f64; 4]| !self.boxes.iter().any(|other| overlap(it, other));
-        let place = places.iter().copied().find(|place| {
+        let is_crossed = |it: &[f64; 4]| self.strokes.iter().any(|other| overlap(it, other));
+        let free = places.iter().copied().filter(|place| {
             let it = box_at(*place);
             is_inside(&it) && is_free(&it)
-        })?;
+        });
+        let place = free.min_by_key(|place| is_crossed(&box_at(*place)))?;
         self.boxes.push(box_at(place));
         Some(place)
     }
@@ -85,6 +93,19 @@ impl Written {
     /// Keeps a dot free of text.
     pub(crate) fn keep_free(&mut self, (x, y): (f64, f64), radius: f64) {
         self.boxes.push([x - radius, y - radius, x + radius, y + radius]);
+    }
+
+    /// Keeps a line free of text where there is room beside it.
+    pub(crate) fn cross(&mut self, points: &[(f64, f64)]) {
+        for pair in points.windows(2) {
+            let [(x, y), (to_x, to_y)] = [pair[0], pair[1]];
+            let n = ((to_x - x).hypot(to_y - y) / PIECE).ceil().clamp(1.0, 1_000.0);
+            let at = |nth: f64| (x + (to_x - x) * nth / n, y + (to_y - y) * nth / n);
+            let pieces = (0..n as u32).map(|nth| (at(f64::from(nth)), at(f64::from(nth) + 1.0)));
+            self.strokes.extend(pieces.map(|(a, b)| {
+                [a.0.min(b.0) - 1.0, a.1.min(b.1) - 1.0, a.0.max(b.0) + 1.0, a.1.max(b.1) + 1.0]
+            }));
+        }
     }
 }
 
@@ -114,5 +135,15 @@ mod tests {
         assert_eq!(written.place("32", &places, bounds), Some((10.0, 80.0)));
         assert_eq!(written.place("64", &places, bounds), None);
         assert_eq!(written.place("64", &[(95.0, 20.0)], bounds), None, "it would be cut");
+    }
+
+    #[test]
+    fn a_text_stands_over_a_line_only_where_nothing_else_is_free() {
+        let bounds = [0.0, 0.0, 100.0, 100.0];
+        let mut written = Written::default();
+        written.cross(&[(0.0, 50.0), (100.0, 40.0)]);
+        let places = [(10.0, 50.0), (10.0, 80.0)];
+        assert_eq!(written.place("16", &places, bounds), Some((10.0, 80.0)));
+        assert_eq!(written.place("32", &places, bounds), Some((10.0, 50.0)));
     }
 }

@@ -282,6 +282,10 @@ impl<'a> Plot<'a> {
         for (_, point, _) in labelled() {
             written.keep_free(self.place(point), 4.0);
         }
+        let drawn = lines.iter().filter(|line| line.stroke != Stroke::None);
+        for line in drawn.filter(|line| line.dots.iter().any(|dot| !dot.label.is_empty())) {
+            written.cross(&self.places(&line.points));
+        }
         for (at, point, dot) in labelled() {
             let (x, y) = self.place(point);
             let width = text_width(&dot.label) * 11.0 / 12.0;

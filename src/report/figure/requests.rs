@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::analysis::input::{CellSeries, REQUESTS_DRAWN_MAX, RequestSpan};
 use crate::metrics::summary::CellSummary;
 use crate::report::figure::alternatives::Alternatives;
-use crate::report::figure::labels::text_width;
+use crate::report::figure::labels::{text_width, wrapped};
 use crate::report::figure::scale::Scale;
 use crate::report::figure::svg::{Anchor, Svg, at};
 use crate::report::figure::time_series::with_series;
@@ -13,7 +13,7 @@ use crate::report::figure::{COLOURS, FigureView, WIDTH};
 use crate::report::input::Input;
 
 const LEFT: f64 = 14.0;
-const TOP: f64 = 26.0;
+const TOP: f64 = 46.0;
 const ROWS_HEIGHT: f64 = 250.0;
 /// What takes no time is still seen.
 const WIDTH_MIN: f64 = 0.8;
@@ -65,10 +65,12 @@ fn figure(colour: usize, name: &str, series: &CellSeries) -> FigureView {
         ("tokens", tokens, format!("class=\"f{colour}\"")),
         ("failed or cancelled", failed, "class=\"w hollow\"".to_owned()),
     ];
+    let fitting = wrapped(name, right - LEFT, 1).concat();
+    svg.text((LEFT, 13.0), Anchor::Start, "t", &fitting);
     let mut left = LEFT;
     for (kind, data, style) in kinds.into_iter().filter(|(_, data, _)| !data.is_empty()) {
-        svg.rect((left, 5.0), (12.0, 9.0), &style, "");
-        svg.text((left + 17.0, 13.0), Anchor::Start, "q", kind);
+        svg.rect((left, 25.0), (12.0, 9.0), &style, "");
+        svg.text((left + 17.0, 33.0), Anchor::Start, "q", kind);
         left += 34.0 + text_width(kind);
         svg.path(&data, &style);
     }

@@ -22,8 +22,8 @@ const HEADINGS: [(&str, &str); 7] = [
     ("concurrency", ""),
     ("output", "tok/s"),
     ("duration", "s"),
-    ("TTFT", "ms"),
-    ("E2E", "s"),
+    ("TTFT", "mean, ms"),
+    ("E2E", "mean, s"),
     ("GPU", "%"),
     ("power", "W"),
 ];
