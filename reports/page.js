@@ -6,6 +6,7 @@
   const STEP = 200; // rows that a long table shows more of at a time
   const TOOLS_FROM = 8; // rows from which a filter helps
   const all = (query, at = document) => [...at.querySelectorAll(query)];
+  const STATES = ["ok", "doubtful", "over-saturated", "INVALID", "FAILED", "incomplete", "skipped"];
   const make = (name, attributes = {}, ...children) => {
     const made = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -178,7 +179,10 @@
       };
       const by_text = (a, b) => sign * compare(texts[a], texts[b]) || a - b;
       const is_number = numbers.some((value) => !Number.isNaN(value)) && this.numeric[column];
-      this.order.sort(is_number ? by_number : by_text);
+      const states = texts.map((text) => STATES.indexOf(text.split(/[\s[]/)[0]));
+      const by_state = (a, b) => sign * (states[a] - states[b]) || a - b;
+      const is_state = states.every((state) => state >= 0);
+      this.order.sort(is_number ? by_number : is_state ? by_state : by_text);
     }
 
     filter(text) {
