@@ -91,6 +91,15 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     assert_eq!(report["scenario"]["load"]["standardized"]["concurrency"], 1, "{report}");
     assert!(export("latex").contains("\\begin{tabular}"));
 
+    // A reader that has gone away is no error.
+    let piped = Command::new("sh")
+        .args(["-c", "\"$0\" export one --format jsonl | :"])
+        .arg(env!("CARGO_BIN_EXE_bench"))
+        .current_dir(home)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&piped.stderr), "");
+
     let decision = bench(home, &["decide", "one", "--rate", "10000", "--format", "json"]);
     let decision: Value = serde_json::from_str(&decision).unwrap();
     assert_eq!(decision["decisions"][0]["goal"], "cost_per_1m_tokens", "{decision}");

@@ -10,7 +10,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{publish, report_files};
+use crate::cli::{output, publish, report_files};
 use crate::report::csv;
 use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
 use crate::report::input::Input;
@@ -30,7 +30,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
     let reader = RunReader::open(&args.dir)?;
     let analysis = RunAnalysis::of(&reader)?;
     match &args.out {
-        None => written(format, &reader, &analysis, io::stdout(), &"to standard output"),
+        None => written(format, &reader, &analysis, output::stream(), &"to standard output"),
         Some(path) => {
             let file = File::create(path).map_err(|error| {
                 Failure::new(

@@ -48,6 +48,39 @@ pub(crate) fn data(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Standard output for what is written bit by bit. What a reader that has gone away does not take is
+/// dropped.
+pub(crate) fn stream() -> impl Write + Send {
+    Stream { stdout: std::io::stdout(), is_closed: false }
+}
+
+struct Stream {
+    stdout: std::io::Stdout,
+    is_closed: bool,
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.is_closed {
+            return Ok(bytes.len());
+        }
+        match self.stdout.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(bytes.len())
+            }
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self.stdout.flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+}
+
 /// Writes a line for people to standard error, where a run on a screen of its own does not hide it.
 /// If nobody can read it, nobody misses it.
 pub(crate) fn message(text: &str) {
