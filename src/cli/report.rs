@@ -33,6 +33,9 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     }
     // The files tell what the run was held to; what this command line adds is told here alone.
     if gate_flags::judge(&mut analysis, &args.gates)? {
+        output::message(
+            "note: what this command line asks for is told here; the files tell the run's own gates",
+        );
         view = publish::view(&analysis);
     }
     view.full = args.full;
