@@ -709,10 +709,10 @@ mod tests {
         assert!(late.caveats.iter().any(|caveat| caveat.code == "wake-lag"));
         assert_eq!(late.distributions[&MetricId::Ttft].percentiles[0].bound, Some((49.98, 50.02)));
         let doubtful = found(2).validity;
-        let expected = "TTFT p50 (50 ms) may be up to 2.02 ms high: a bound of 4.1 %; limit 1 %";
+        let expected = "TTFT p50 (50 ms) may be up to 2.02 ms high, 4.1 % in all; limit 1 %";
         assert_eq!((doubtful.status, &*doubtful.reasons[0]), (CellStatus::Doubtful, expected));
         let invalid = found(20).validity;
-        let expected = "TTFT p50 (50 ms) may be up to 20 ms high: a bound of 40.1 %; limit 10 %";
+        let expected = "TTFT p50 (50 ms) may be up to 20 ms high, 40.1 % in all; limit 10 %";
         assert_eq!((invalid.status, &*invalid.reasons[0]), (CellStatus::Invalid, expected));
     }
 

@@ -139,8 +139,8 @@ pub(crate) fn widen_by_uncounted(
 }
 
 /// Returns what a bound leaves open, in the number's own unit: `TTFT p99 (82.1 ms) may be up to
-/// 1.3 ms high: a bound of 1.6 %`. The share is that of the whole width, which decides over the
-/// state. Nothing of a number that is ok or has no bound.
+/// 1.3 ms high, 1.6 %`. The share is that of the whole width, which decides over the state. Nothing
+/// of a number that is ok or has no bound.
 pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     let (value, (low, high)) = (figure.value?, figure.bound?);
     if figure.state? == NumberState::Ok {
@@ -152,22 +152,23 @@ pub(crate) fn told(quantity: &Quantity, figure: &Figure) -> Option<String> {
     let resolution = if unit == MILLIS { RESOLUTION_MS } else { 0.0 };
     // Halves of a thousandth are of the subtraction.
     let open = sides.iter().filter(|(open, _)| *open > resolution * 1.0005);
-    let mut open: Vec<String> = open
-        .filter(|(open, _)| !is_unlimited(*open))
-        .map(|(open, side)| format!("{} {side}", number(*open)))
-        .collect();
+    let open: Vec<_> = open.filter(|(open, _)| !is_unlimited(*open)).collect();
+    let percent = |width: f64| format!("{:.1} %", width / value.abs() * 100.0);
+    let width = percent(high - low);
+    let is_all = matches!(open[..], [(open, _)] if percent(*open) == width);
+    let width = if (high - low) / value.abs() < WIDTHS_TOLD {
+        format!(", {width}{}", if is_all { "" } else { " in all" })
+    } else {
+        String::new()
+    };
+    let mut open: Vec<String> =
+        open.into_iter().map(|(open, side)| format!("{} {side}", number(*open))).collect();
     if let Some(first) = open.first_mut() {
         first.insert_str(0, "up to ");
     }
     if is_unlimited(high) {
         open.push("low by any amount".to_owned());
     }
-    let share = (high - low) / value.abs();
-    let width = if share < WIDTHS_TOLD {
-        format!(": a bound of {:.1} %", share * 100.0)
-    } else {
-        String::new()
-    };
     let (name, value) = (quantity.label(), number(value));
     Some(format!("{name} ({value}) may be {}{width}", open.join(" or ")))
 }
@@ -234,17 +235,17 @@ mod tests {
         let doubtful = NumberState::Doubtful;
         assert_eq!(
             told(82.1, (80.8, 82.1), "ms", doubtful).unwrap(),
-            "TTFT p99 (82.1 ms) may be up to 1.3 ms high: a bound of 1.6 %"
+            "TTFT p99 (82.1 ms) may be up to 1.3 ms high, 1.6 %"
         );
         assert_eq!(
             told(1_200.0, (1_190.0, 1_260.0), "tok/s", doubtful).unwrap(),
-            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high or 60 tok/s low: a bound of 5.8 %"
+            "TTFT p99 (1200 tok/s) may be up to 10 tok/s high or 60 tok/s low, 5.8 % in all"
         );
         assert_eq!(told(82.1, (80.8, 82.1), "ms", NumberState::Ok), None);
         // The resolution, which is on both sides of any time, is a part of what decides.
         assert_eq!(
             told(1.0, (0.914, 1.02), "ms", NumberState::Invalid).unwrap(),
-            "TTFT p99 (1 ms) may be up to 0.086 ms high: a bound of 10.6 %"
+            "TTFT p99 (1 ms) may be up to 0.086 ms high, 10.6 % in all"
         );
         let invalid = NumberState::Invalid;
         assert_eq!(
@@ -271,9 +272,7 @@ mod tests {
         cell.figures = figures.into_iter().collect();
         assert_eq!(
             reasons(&limits(), &cell, NumberState::Invalid),
-            [
-                "output throughput (100 tok/s) may be up to 20 tok/s low: a bound of 20.0 %; limit 10 %"
-            ]
+            ["output throughput (100 tok/s) may be up to 20 tok/s low, 20.0 %; limit 10 %"]
         );
         assert!(reasons(&limits(), &cell, NumberState::Doubtful).is_empty());
     }
