@@ -9,9 +9,10 @@ use crate::score::pattern::{PatternError, compile, first_of};
 
 /// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
 const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
-/// A letter, and what may stand behind it for it to be no part of a word: not `C++`, `D'Artagnan`.
-/// "A man" and "I think" are words, so more than a blank is needed behind these.
-const LETTER: &str = r#"(?:([B-HJ])(?:[^\w\-'’./+&#]|_|[\-'’./](?:\W|$)|$)|([AI])(?:[ \t]*(?:$|[\n)\]}*_"`$,;:!?<\\–—(|]|[.\-'](?:\W|$))|\s+(?i:because|since|as|is\s+the)\s))"#;
+/// A letter, and what may stand behind it for it to be no part of a word or a formula: not `C++`,
+/// `D'Artagnan`, `F = ma`. "A man" and "I think" are words, so more than a blank is needed behind
+/// these.
+const LETTER: &str = r#"(?:([B-HJ])(?:[^\w\s\-'’./+&#=]|\s+(?:[^\s=]|$)|_|[\-'’./](?:\W|$)|$)|([AI])(?:[ \t]*(?:$|[\n)\]}*_"`$,;:!?<\\–—(|]|[.\-'](?:\W|$))|\s+(?i:because|since|as|is\s+the)\s))"#;
 /// A small letter, which is one only where nothing goes on behind.
 const SMALL: &str = r#"([a-j])[)\]}*_.$"'`\\]*[ \t]*(?:$|\n)"#;
 /// Words that give an answer.
@@ -254,6 +255,8 @@ mod tests {
             "Answer: D'Artagnan",
             "Answer: E-mail",
             "Answer: C/C++",
+            "Answer: F = ma",
+            "Answer: C=5",
             "Answer: Berlin",
             r"\boxed{\text{A man}}",
             "<answer>A man</answer>",
