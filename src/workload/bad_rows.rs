@@ -20,6 +20,7 @@ pub(super) enum RowKind {
     TimeGoesBack,
     UnknownRole,
     DamagedTurn,
+    OtherPart,
     NoUser,
     NoTime,
     DayOrMonth,
@@ -65,6 +66,7 @@ impl RowKind {
             Self::TimeGoesBack => "a time before that of an earlier row",
             Self::UnknownRole => "a message by an unknown role",
             Self::DamagedTurn => "a message without role or text",
+            Self::OtherPart => "a message with a part that is no text",
             Self::NoUser => "no message of a user",
             Self::NoTime => "no time that can be read",
             Self::DayOrMonth => "a date of which no row shows whether the day comes first",
@@ -87,19 +89,21 @@ impl RowKind {
     }
 
     /// Returns what to do about such a row.
-    pub(super) fn help(self) -> &'static str {
-        match self {
+    pub(super) fn help(self, bad_rows: BadRows) -> String {
+        let help = match self {
             Self::Scenario => "set `tokenizer` on the data set",
             Self::TimeGoesBack => {
                 "sort the rows by their time; where times have no date or no year, write it in \
                  front of them, as such a clock begins again"
             }
             Self::DayOrMonth => "write the dates with the year first, as in 2024-04-03 23:59:59",
+            Self::OtherPart => way_around(bad_rows),
             _ => {
-                "`columns` in the scenario says which column plays which part; `bad-rows = \
-                 \"skip\"` leaves such rows out, up to a share of `max-bad-rows`"
+                let help = "`columns` in the scenario says which column plays which part";
+                return format!("{help}; {}", way_around(bad_rows));
             }
-        }
+        };
+        help.to_owned()
     }
 
     /// Whether the source or the scenario leaves such rows out by a rule.
@@ -119,6 +123,7 @@ impl RowKind {
             | Self::TimeGoesBack
             | Self::UnknownRole
             | Self::DamagedTurn
+            | Self::OtherPart
             | Self::NoUser
             | Self::NoTime
             | Self::DayOrMonth
@@ -135,6 +140,14 @@ impl RowKind {
             | Self::GoldNotRead => Fate::Rule,
             Self::LedByAssistant | Self::Answered | Self::OwnTools | Self::Joined => Fate::Changed,
         }
+    }
+}
+
+/// Returns how to do without rows that cannot be used.
+pub(super) fn way_around(bad_rows: BadRows) -> &'static str {
+    match bad_rows {
+        BadRows::Stop => "`bad-rows = \"skip\"` leaves such rows out",
+        BadRows::Skip => "`max-bad-rows` is the share of rows that may be left out",
     }
 }
 

@@ -170,11 +170,12 @@ impl<'a> Gathered<'a> {
         row: &Row,
     ) -> Result<(), DataError> {
         if let Picked::Candidate(candidate) =
-            reading.pick(row).map_err(|problem| problem.at(file, row))?
+            reading.pick(row).map_err(|problem| problem.at(file, row, reading.plan.bad_rows))?
         {
             self.has_shots = true;
             if self.lacks_shots(candidate.sample.subject.as_deref()) {
-                let text = shot(&candidate).map_err(|problem| problem.at(file, row))?;
+                let text = shot(&candidate)
+                    .map_err(|problem| problem.at(file, row, reading.plan.bad_rows))?;
                 self.add_shot(candidate.sample.subject, text);
             }
         }

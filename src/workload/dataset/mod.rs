@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::seed::Seed;
-use crate::workload::bad_rows::RowKind;
+use crate::workload::bad_rows::{RowKind, way_around};
 use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES, lookup};
 use crate::workload::dataset::gather::Gathered;
@@ -112,7 +112,7 @@ pub fn load_with_shots(
         let read = match row {
             Ok(row) => gathered
                 .take(&reading, &row)
-                .map_err(|problem| (problem.kind, problem.at(file, &row))),
+                .map_err(|problem| (problem.kind, problem.at(file, &row, plan.bad_rows))),
             Err(mut error) => {
                 error.help = format!("{}; {}", error.help, way_around(plan.bad_rows));
                 Err((RowKind::NotReadable, error))
@@ -200,8 +200,8 @@ impl Problem {
         Self { kind, column: None, message }
     }
 
-    fn at(self, file: &str, row: &Row) -> DataError {
-        let error = DataError::new(file, self.message, self.kind.help());
+    fn at(self, file: &str, row: &Row, bad_rows: BadRows) -> DataError {
+        let error = DataError::new(file, self.message, self.kind.help(bad_rows));
         match self.column {
             Some(column) => error.at(format_args!("{}, column `{column}`", row.place)),
             None => error.at(row.place),
@@ -229,14 +229,6 @@ struct Candidate {
     turn_times: Vec<Option<Written>>,
     /// The answer that it has as a worked example, where that is not its gold.
     example: Option<String>,
-}
-
-/// Returns what else may be done about rows that cannot be read.
-fn way_around(bad_rows: BadRows) -> &'static str {
-    match bad_rows {
-        BadRows::Stop => "`bad-rows = \"skip\"` leaves such rows out",
-        BadRows::Skip => "`max-bad-rows` is the share of rows that may be left out",
-    }
 }
 
 /// Texts whose tokens are still to be counted.

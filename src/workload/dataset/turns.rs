@@ -349,12 +349,13 @@ fn sent_text(item: &Value, index: usize) -> Result<Option<String>, Unsent> {
     }
     let unsent =
         |kind, message: &str| Unsent { kind, message: format!("message {} {message}", index + 1) };
-    let text = text(item).ok_or_else(|| {
-        let message = other_part(item).map_or_else(
-            || "has no text".to_owned(),
-            |part| format!("has a part of type `{}`; only texts are sent", part.escape_debug()),
-        );
-        unsent(RowKind::DamagedTurn, &message)
+    let text = text(item).ok_or_else(|| match other_part(item) {
+        None => unsent(RowKind::DamagedTurn, "has no text"),
+        Some(part) => {
+            let part = part.escape_debug();
+            let message = format!("has a part of type `{part}`; only texts are sent");
+            unsent(RowKind::OtherPart, &message)
+        }
     })?;
     if text.trim().is_empty() {
         return Err(unsent(RowKind::Empty, "is empty"));

@@ -269,6 +269,9 @@ fn a_missing_column_is_named_with_those_that_are_there() {
         b"{\"question\":\"q\",\"answer\":null}\n",
         "x.jsonl: line 1, column `answer`: missing or null; the row has `answer`, `question`",
     );
+    let help = |plan| read(&plan, "x.jsonl", b"{\"question\":\"q\"}\n").unwrap_err().help;
+    assert!(help(plan(Source::Gsm8k)).ends_with("`bad-rows = \"skip\"` leaves such rows out"));
+    assert!(help(skipping(Source::Gsm8k)).ends_with("the share of rows that may be left out"));
     let columns = [("prompt".to_owned(), "/data/text".to_owned())].into();
     let nested = DatasetPlan { columns, ..plan(Source::Jsonl) };
     let samples = read(&nested, "x.jsonl", br#"{"data":{"text":"deep"}}"#).unwrap();
