@@ -328,8 +328,12 @@ fn range(scale: Scale, low: f64, high: f64) -> String {
 
 /// Two decimals show most ratios; one that is nearer to its other end, or to 0, needs more.
 fn decimals(low: f64, high: f64) -> usize {
-    let apart = if high - low < 0.02 { 3 } else { 2 };
-    apart.max(decimals_for(low, 2))
+    match high - low {
+        _ if low < 0.01 => decimals_for(low, 2),
+        _ if low >= 10.0 => decimals_for(low, 3),
+        apart if apart < 0.02 => 3,
+        _ => 2,
+    }
 }
 
 fn verdict_cell(verdict: Verdict) -> TableCell {

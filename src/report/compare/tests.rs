@@ -202,6 +202,16 @@ fn a_change_has_the_digits_of_its_interval_and_lies_within_it() {
     assert_eq!(told(0.9968, Some((0.9951, 0.9984))), "0.997× (0.995–0.998)");
     assert_eq!(told(1.9012, Some((1.85, 1.95))), "1.90× (1.85–1.95)");
     assert_eq!(told(3.0, Some((0.001, 9_000.0))), "3.00× (any)");
+    assert_eq!(told(409.2, Some((383.2, 435.8))), "409× (383–436)");
+    assert_eq!(told(92.88, Some((88.66, 99.95))), "92.9× (88.7–100.0)");
+    assert_eq!(told(0.0106, Some((0.009_44, 0.011_95))), "0.0106× (0.0094–0.0120)");
+    let points = Compared {
+        scale: Scale::Points,
+        change: -0.01,
+        interval: Some((-8.9, 8.9)),
+        ..comparison().cells[0].rows[0].clone()
+    };
+    assert_eq!(super::change(&points), "+0.0 points (-8.9 to +8.9)");
     assert_eq!(told(0.5263, None), "0.526×");
 }
 
