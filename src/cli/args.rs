@@ -429,7 +429,7 @@ pub(crate) struct CheckArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     bench report runs/open_loop-20261122T101500Z\n  \
-    bench report DIR --format markdown --template my.md.j2 > table.md")]
+    bench report DIR --template my.md.j2 > table.md")]
 pub(crate) struct ReportArgs {
     /// Run directory.
     #[arg(value_name = "DIR")]
@@ -438,10 +438,10 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
     pub(crate) format: ReportFormat,
     /// Own minijinja template: what it makes goes to standard output, and no file is changed by it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
     pub(crate) template: Option<PathBuf>,
     /// Print what templates can use as JSON: each variable with its meaning, and its value here.
-    #[arg(long, conflicts_with = "template")]
+    #[arg(long, conflicts_with_all = ["template", "format"])]
     pub(crate) print_view: bool,
     /// Write every figure as a file of its own into this directory.
     #[arg(long, value_name = "DIR")]

@@ -34,8 +34,7 @@ fn a_template_with_an_undefined_variable_has_line_and_caret_and_changes_nothing(
         ("{{ title | shout }}\n", ["mine.md.j2:1", "shout"]),
     ] {
         home.write("mine.md.j2", text);
-        let told =
-            home.bench(&["report", "run", "--format", "markdown", "--template", "mine.md.j2"]);
+        let told = home.bench(&["report", "run", "--template", "mine.md.j2"]);
         told.ends_with(65).says(&said).says(&["help: "]);
         assert_eq!(
             told.err.matches("error: ").count() - usize::from(told.err.contains("syntax error: ")),
@@ -43,6 +42,11 @@ fn a_template_with_an_undefined_variable_has_line_and_caret_and_changes_nothing(
             "{told}"
         );
         assert_eq!(fs::read(home.path("run/report.md")).unwrap(), before);
+    }
+    // A template has a format of its own.
+    for flag in [&["--template", "mine.md.j2"][..], &["--print-view"]] {
+        let told = home.bench(&[&["report", "run", "--format", "json"], flag].concat());
+        told.ends_with(2).says(&["cannot be used with", flag[0]]);
     }
     home.write("mine.md.j2", "{{ titel }}\n");
     let told = home.bench(&["report", "run", "--template", "mine.md.j2"]);
