@@ -112,7 +112,8 @@ impl RunAnalysis {
         }
         let mut caveats = run_caveats(&events);
         caveats.extend(reused_cells::caveats(&events, &plan));
-        let mut summary = summary(&plan, is_complete(&events), cells, &facts(&events), caveats);
+        let is_complete = is_complete(&events);
+        let mut summary = summary(&plan, is_complete, cells, &facts(&events), &times, caveats);
         summary.wall_time = wall_time(&events, &times);
         let planned = plan.cells_by_name();
         let pair_items = |one: &str, other: &str| {

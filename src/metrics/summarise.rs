@@ -1,6 +1,6 @@
 //! All cells of a run, and what only shows when they are seen together.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::ids::{CellId, LaunchId};
 use crate::metrics::axes::is_load;
@@ -9,9 +9,9 @@ use crate::metrics::caveats::caveat;
 use crate::metrics::gates;
 use crate::metrics::load_search::searches;
 use crate::metrics::summary::{Caveat, CellSummary, SearchSummary, Summary};
-use crate::metrics::wall_time::WallTime;
+use crate::metrics::wall_time::{TimesByTrial, WallTime};
+use crate::plan::Plan;
 use crate::plan::cell::{Cell, DatasetPlan};
-use crate::plan::{Plan, TrialOrder};
 use crate::record::event::EngineFacts;
 
 /// Difference of mean prompt tokens between cells of one data set that is more than a special
@@ -20,13 +20,14 @@ const PROMPT_TOKENS_DIFFER: f64 = 0.02;
 
 /// Puts the cells of a run together.
 ///
-/// `facts` is what each engine said of itself at its last start; `doubts` are those of the whole
-/// run (`RunEvent::Doubt`).
+/// `facts` is what each engine said of itself at its last start, `times` when each trial was
+/// measured; `run_caveats` are those of the whole run (`RunEvent::Caveat`).
 pub(crate) fn summary(
     plan: &Plan,
     complete: bool,
     mut cells: Vec<CellSummary>,
     facts: &BTreeMap<LaunchId, EngineFacts>,
+    times: &TimesByTrial,
     run_caveats: Vec<Caveat>,
 ) -> Summary {
     let mut caveats = run_caveats;
@@ -38,7 +39,7 @@ pub(crate) fn summary(
         cell.prompt_ids = BTreeMap::new();
     }
     caveats.extend(fixed_sentence_differs(plan, &cells, facts));
-    caveats.extend(not_interleaved(plan, &cells));
+    caveats.extend(not_interleaved(plan, &cells, times));
     let searches = searches(plan, &cells);
     caveats.extend(searches.iter().filter_map(search_ended_by_client));
     let gates = gates::results(plan, &cells);
@@ -233,29 +234,51 @@ fn search_ended_by_client(search: &SearchSummary) -> Option<Caveat> {
     Some(caveat("search-by-client", what, advice, &[MetricId::Goodput, MetricId::GoodputShare]))
 }
 
-fn not_interleaved(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
-    let measured: HashSet<&CellId> =
-        cells.iter().filter(|cell| is_measured(cell)).map(|cell| &cell.id).collect();
-    let launches: BTreeSet<&LaunchId> = plan
-        .cells
-        .iter()
-        .filter(|planned| measured.contains(&planned.id))
-        .map(|planned| &planned.launch)
-        .collect();
+/// Engines of which one was measured before another began, whatever the plan says now: trials may be
+/// of earlier sessions, or of another run.
+fn not_interleaved(plan: &Plan, cells: &[CellSummary], times: &TimesByTrial) -> Vec<Caveat> {
     let is_told = |cell: &CellSummary| cell.caveats.iter().any(|it| &*it.code == "beside-engines");
-    if plan.order == TrialOrder::Interleaved || launches.len() < 2 || cells.iter().any(is_told) {
+    let spans = spans(plan, cells, times);
+    let last_begin = spans.values().map(|(begin, _)| *begin).max();
+    let first_end = spans.values().map(|(_, end)| *end).min();
+    let (Some(last_begin), Some(first_end)) = (last_begin, first_end) else { return Vec::new() };
+    let mut apart = spans;
+    apart.retain(|_, (begin, end)| *end <= last_begin || first_end <= *begin);
+    if apart.len() < 2 || cells.iter().any(is_told) {
         return Vec::new();
     }
     let name_of = |launch: &&LaunchId| plan.launches.get(*launch).map(|it| it.engine.as_str());
-    let engines: BTreeSet<&str> = launches.iter().filter_map(name_of).collect();
+    let engines: BTreeSet<&str> = apart.keys().filter_map(name_of).collect();
     let who = match engines.len() {
-        n if n == launches.len() || n == 0 => format!("{} engines", launches.len()),
-        1 => format!("{} configurations of {}", launches.len(), told_all(&engines)),
-        n => format!("{} configurations of {n} engines", launches.len()),
+        n if n == apart.len() || n == 0 => format!("{} engines", apart.len()),
+        1 => format!("{} configurations of {}", apart.len(), told_all(&engines)),
+        n => format!("{} configurations of {n} engines", apart.len()),
     };
     let what = format!("{who} were measured one after the other");
-    let advice = "Slow changes of the machine fall on one of them: set order = \"interleaved\".";
+    let advice = "Slow changes of the machine fall on one of them: set order = \"interleaved\" and \
+                  two trials or more.";
     vec![caveat("not-interleaved", what, advice, &[])]
+}
+
+/// Returns when each engine was measured: from the begin of its first trial to the end of its last.
+fn spans<'a>(
+    plan: &'a Plan,
+    cells: &[CellSummary],
+    times: &TimesByTrial,
+) -> BTreeMap<&'a LaunchId, (u64, u64)> {
+    let measured: HashSet<&CellId> =
+        cells.iter().filter(|cell| is_measured(cell)).map(|cell| &cell.id).collect();
+    let planned = plan.cells.iter().filter(|planned| measured.contains(&planned.id));
+    let launches: HashMap<&CellId, &LaunchId> =
+        planned.map(|planned| (planned.run_id(), &planned.launch)).collect();
+    let mut spans = BTreeMap::new();
+    for ((cell, _), times) in times {
+        let Some(launch) = launches.get(cell) else { continue };
+        let (begin, end) = times.span();
+        let span = spans.entry(*launch).or_insert((begin, end));
+        *span = (span.0.min(begin), span.1.max(end));
+    }
+    spans
 }
 
 /// Groups cell names by value.
@@ -285,9 +308,14 @@ fn told(groups: &BTreeMap<String, Vec<&str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::{launch, measured_cell, plan, with_mean};
+    use crate::metrics::tests::fixture::{
+        launch, measured_cell, phase_record, plan, trial, with_mean,
+    };
+    use crate::metrics::wall_time::TrialTimes;
+    use crate::plan::TrialOrder;
     use crate::plan::cell::Source;
     use crate::plan::launch::Launch;
+    use crate::record::trial::{PhaseKind, TrialRecord};
 
     fn facts(context_length: &str, probe_tokens: u32) -> EngineFacts {
         EngineFacts {
@@ -300,20 +328,37 @@ mod tests {
         }
     }
 
-    fn caveats(order: TrialOrder, facts_b: EngineFacts) -> Vec<String> {
-        let mut plan = plan(&["a", "b"]);
-        plan.order = order;
+    fn caveats(ends: [&[(u64, u64)]; 2], facts_b: EngineFacts) -> Vec<String> {
+        let plan = plan(&["a", "b"]);
         let facts = BTreeMap::from([
             (plan.cells[0].launch.clone(), facts("4096", 12)),
             (plan.cells[1].launch.clone(), facts_b),
         ]);
         let cells = vec![measured_cell("a", "fp16"), measured_cell("b", "fp32")];
-        summary(&plan, true, cells, &facts, Vec::new())
+        let times = measured_at(&plan, &ends);
+        summary(&plan, true, cells, &facts, &times, Vec::new())
             .caveats
             .into_iter()
             .map(|c| c.what.into_owned())
             .collect()
     }
+
+    /// Returns the times of the trials of each cell, which begin and end at these seconds.
+    fn measured_at(plan: &Plan, trials: &[&[(u64, u64)]]) -> TimesByTrial {
+        let of_cell = |(cell, trials): (&Cell, &&[(u64, u64)])| {
+            let times = (1..).zip(*trials).map(|(number, (begin, end))| {
+                let load = phase_record(PhaseKind::Measure, 0, 0, (end - begin) * 1_000);
+                let epoch_unix_ns = begin * 1_000_000_000;
+                let record = TrialRecord { epoch_unix_ns, ..trial(&[load]) };
+                ((cell.run_id().clone(), number), TrialTimes::of(&record, cell))
+            });
+            times.collect::<Vec<_>>()
+        };
+        plan.cells.iter().zip(trials).flat_map(of_cell).collect()
+    }
+
+    /// Two engines whose trials alternate.
+    const ALTERNATING: [&[(u64, u64)]; 2] = [&[(0, 1), (4, 5)], &[(2, 3), (6, 7)]];
 
     #[test]
     fn prompts_differ_between_rows_that_are_asked_the_same() {
@@ -405,7 +450,8 @@ mod tests {
                 plan.launches.insert(cell.launch.clone(), launch);
             }
             let cells = ["a", "b", "c"].map(|name| measured_cell(name, "fp16"));
-            not_interleaved(&plan, &cells)[0].what.clone()
+            let times = measured_at(&plan, &[&[(0, 1)], &[(1, 2)], &[(2, 3)]]);
+            not_interleaved(&plan, &cells, &times)[0].what.clone()
         };
         let after = "were measured one after the other";
         assert_eq!(found(["tiny"; 3]), format!("3 configurations of tiny {after}"));
@@ -418,13 +464,42 @@ mod tests {
 
     #[test]
     fn engines_that_are_set_alike_raise_no_doubt() {
-        assert!(caveats(TrialOrder::Interleaved, facts("4096", 12)).is_empty());
+        assert!(caveats(ALTERNATING, facts("4096", 12)).is_empty());
+    }
+
+    #[test]
+    fn what_was_measured_says_whether_engines_were_interleaved_and_not_what_the_plan_asks_for() {
+        let found = |trials: &[&[(u64, u64)]]| {
+            let mut plan = plan(&["a", "b", "c"]);
+            let cells = ["a", "b", "c"].map(|name| measured_cell(name, "fp16"));
+            let times = measured_at(&plan, trials);
+            let mut found = Vec::new();
+            for order in [TrialOrder::Interleaved, TrialOrder::Grouped] {
+                plan.order = order;
+                found.extend(not_interleaved(&plan, &cells, &times).into_iter().map(|it| it.what));
+            }
+            assert!(found.is_empty() || found[0] == found[1], "{found:?}");
+            found.first().map(|what| what.split_once(' ').unwrap().0.to_owned())
+        };
+        let told = |n: &str| Some(n.to_owned());
+        assert_eq!(found(&[&[(0, 1), (1, 2)], &[(3, 4), (4, 5)], &[(6, 7)]]), told("3"));
+        assert_eq!(found(&[&[(0, 1), (6, 7)], &[(2, 3), (8, 9)], &[(4, 5), (10, 11)]]), None);
+        assert_eq!(found(&[&[(0, 1), (10, 11)], &[(2, 3), (8, 9)], &[(4, 5), (6, 7)]]), None);
+        // One trial each is one after the other, whatever the order is called; at once is not.
+        assert_eq!(found(&[&[(0, 1)], &[(1, 2)], &[]]), told("2"));
+        assert_eq!(found(&[&[(0, 4)], &[(1, 5)], &[(2, 6)]]), None);
+        // Two that alternate, and one that came a day later.
+        assert_eq!(found(&[&[(0, 1), (4, 5)], &[(2, 3), (6, 7)], &[(90, 91)]]), told("3"));
+        // The first one has the others between its trials, and they are apart.
+        assert_eq!(found(&[&[(0, 1), (6, 7)], &[(2, 3)], &[(4, 5)]]), told("2"));
+        assert_eq!(found(&[&[(0, 1)], &[], &[]]), None);
+        assert_eq!(found(&[]), None);
     }
 
     #[test]
     fn differences_that_make_rows_unfair_are_named() {
         // The number format differs because the scenario sweeps it.
-        let found = caveats(TrialOrder::Grouped, facts("8192", 30));
+        let found = caveats([&[(0, 1)], &[(1, 2)]], facts("8192", 30));
         assert_eq!(
             found,
             [

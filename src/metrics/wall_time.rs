@@ -83,6 +83,12 @@ impl TrialTimes {
         let begun_unix_ns = epoch_unix_ns + trial.last_attempt_at().0;
         Self { epoch_unix_ns, begun_unix_ns, stretches }
     }
+
+    /// Returns when the attempt that ended the trial began and ended, on the wall clock.
+    pub(crate) fn span(&self) -> (u64, u64) {
+        let last = self.stretches.last().map_or(0, |(_, _, end)| end.0);
+        (self.begun_unix_ns, self.begun_unix_ns.max(self.epoch_unix_ns + last))
+    }
 }
 
 /// Says where the wall time of a run went.
@@ -104,6 +110,21 @@ pub(crate) fn wall_time(events: &[EventRecord], trials: &TimesByTrial) -> WallTi
     let total = spent.total.as_secs_f64();
     spent.measuring_share = (total > 0.0).then(|| spent.measuring.as_secs_f64() / total);
     spent
+}
+
+/// Returns the wall time of the sessions since a run last came to its end. One that was interrupted
+/// is still to come to it.
+pub(crate) fn since_last_end(events: &[EventRecord]) -> Nanos {
+    let (mut since, mut is_interrupted) = (0, false);
+    for (behind, record) in (1..).zip(events) {
+        match record.event {
+            RunEvent::RunStarted { .. } => is_interrupted = false,
+            RunEvent::Interrupted { .. } => is_interrupted = true,
+            RunEvent::RunFinished { .. } if !is_interrupted => since = behind,
+            _ => {}
+        }
+    }
+    wall_time(&events[since..], &TimesByTrial::new()).total
 }
 
 /// The account up to an event.
@@ -424,6 +445,28 @@ mod tests {
         ]);
         let found = wall_time(&events, &TimesByTrial::new());
         assert_eq!((found.waiting_for_ready, found.between), (ms(930), ms(121)));
+    }
+
+    #[test]
+    fn sessions_that_were_killed_or_interrupted_are_of_one_run_and_those_after_its_end_are_not() {
+        let interrupted = || RunEvent::Interrupted { signal: "SIGINT".to_owned() };
+        let over = || RunEvent::RunFinished { code: 0 };
+        let mut seen = vec![
+            (0, run_started(false)),
+            (100, engine_starting()), // Killed.
+            (5_000, run_started(true)),
+            (5_020, interrupted()),
+            (5_021, over()),
+        ];
+        let since = |seen: &[(u64, RunEvent)]| since_last_end(&events(seen.to_vec()));
+        assert_eq!(since(&[]), ms(0));
+        assert_eq!(since(&seen), ms(120));
+        seen.extend([(9_000, run_started(true)), (9_003, engine_starting())]);
+        assert_eq!(since(&seen), ms(123));
+        seen.push((9_004, over()));
+        assert_eq!(since(&seen), ms(0));
+        seen.extend([(9_900, run_started(true)), (9_907, engine_starting())]);
+        assert_eq!(since(&seen), ms(7));
     }
 
     #[test]
