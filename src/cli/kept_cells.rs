@@ -79,7 +79,7 @@ pub(crate) fn scenario_changes(
             Failure::new(Exit::Corrupt, message).help("start a new run")
         })
     };
-    let resolved = parse(&reader.resolved()?)?;
+    let resolved = parse(&reader.resolved_on_disk()?)?;
     let changes = diff::changes(&resolved, &parse(&redactor.text(&job.resolved))?);
     Ok((resolved, changes))
 }
@@ -204,7 +204,7 @@ pub(crate) fn is_over(
 }
 
 fn is_same(reader: &RunReader, before: &Plan, job: &Job, changes: &[String]) -> bool {
-    *before == job.plan && reader.first_plan().is_ok() && changes.is_empty()
+    *before == job.plan && reader.check_scenario().is_ok() && changes.is_empty()
 }
 
 /// Ends what the run left behind when its runner and its guardian were both killed. Nobody else

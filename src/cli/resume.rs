@@ -47,18 +47,20 @@ pub(crate) fn stored(dir: &Path) -> Result<Job, Failure> {
         Err(error @ StoreError::NotARun { .. }) => return Err(not_a_run(dir, error)),
         opened => opened?,
     };
-    let mut plan = reader.first_plan().map_err(|error| {
+    let changed = |error: StoreError| {
         Failure::from(error).help(format!(
             "go on with the scenario instead: bench run SCENARIO.toml --resume {}",
             typed::path(dir)
         ))
-    })?;
+    };
+    let mut plan = reader.first_plan().map_err(changed)?;
+    let text = reader.scenario().map_err(changed)?;
+    let resolved = reader.resolved().map_err(changed)?;
     let begun = reader.manifest().invocation.clone().unwrap_or_default();
     enter(&begun.cwd);
     let Host { bench_exe, assets_dir } = scenario_file::host();
     move_program(&mut plan, &begun, &bench_exe, &assets_dir);
     let invocation = Invocation { program: bench_exe, assets: assets_dir, ..begun };
-    let (text, resolved) = (reader.scenario()?, reader.resolved()?);
     // The template, if it has one of its own, is in the directory already.
     Ok(Job { plan, text, resolved, invocation, template: None, is_dated: true })
 }

@@ -7,6 +7,7 @@
 pub(crate) mod bundle;
 pub(crate) mod calibration;
 pub(crate) mod error;
+mod events;
 pub(crate) mod gather;
 pub(crate) mod lock;
 pub(crate) mod reader;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -14,12 +15,13 @@ use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::FORMAT_VERSION;
 use crate::record::environment::Environment;
-use crate::record::event::{EventRecord, RunEvent};
+use crate::record::event::RunEvent;
 use crate::record::golds::{GoldsRecord, QuestionsRecord};
 use crate::record::request::{OutputRecord, RequestRecord};
 use crate::record::telemetry::TelemetrySample;
 use crate::record::trial::TrialRecord;
 use crate::store::error::StoreError;
+use crate::store::events::Events;
 use crate::store::file_sum::FileSum;
 use crate::store::line;
 use crate::store::lock::RunLock;
@@ -152,14 +154,34 @@ impl RunReader {
 
     /// Returns the scenario with all layers applied, as TOML.
     pub(crate) fn resolved(&self) -> Result<String, StoreError> {
-        let path = self.dir.resolved();
-        fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
+        self.text(&self.dir.resolved())
     }
 
     /// Returns the scenario as written.
     pub(crate) fn scenario(&self) -> Result<String, StoreError> {
-        let path = self.dir.scenario();
+        self.text(&self.dir.scenario())
+    }
+
+    /// Returns the scenario with all layers applied as it lies there: for one that is about to be
+    /// replaced.
+    pub(crate) fn resolved_on_disk(&self) -> Result<String, StoreError> {
+        let path = self.dir.resolved();
         fs::read_to_string(&path).map_err(|source| StoreError::Missing { path, source })
+    }
+
+    /// Requires that scenario and plan are those that were written.
+    pub(crate) fn check_scenario(&self) -> Result<(), StoreError> {
+        self.scenario()?;
+        self.resolved()?;
+        self.first_plan().map(drop)
+    }
+
+    fn text(&self, path: &Path) -> Result<String, StoreError> {
+        let bytes = read_input(path)?;
+        self.check_sum(path, &bytes)?;
+        let not_text = |why: FromUtf8Error| io::Error::new(io::ErrorKind::InvalidData, why);
+        String::from_utf8(bytes)
+            .map_err(|why| StoreError::Missing { path: path.to_owned(), source: not_text(why) })
     }
 
     /// Returns the raw gold answers of a data set.
@@ -216,8 +238,8 @@ impl RunReader {
     }
 
     /// Returns the events, in order.
-    pub(crate) fn events(&self) -> Result<Records<EventRecord>, StoreError> {
-        Records::open(&self.dir.events(), Expect::Unfinished)
+    pub(crate) fn events(&self) -> Result<Events, StoreError> {
+        Events::open(&self.dir.events())
     }
 
     /// Returns the complete trials of a cell, by number.

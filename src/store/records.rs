@@ -55,9 +55,10 @@ impl<T: DeserializeOwned> Records<T> {
         self.torn.as_ref()
     }
 
-    /// Returns the error for the record that was read last, which is whole but not what belongs
-    /// there.
-    pub(super) fn damage(&self, why: String) -> StoreError {
+    /// Ends the iteration with the error for the record that was read last, which is whole but not
+    /// what belongs there.
+    pub(super) fn damage(&mut self, why: String) -> StoreError {
+        self.stopped = true;
         let (path, line) = (self.lines.path.clone(), self.lines.number);
         StoreError::Corrupt { path, line, offset: self.lines.offset, why }
     }

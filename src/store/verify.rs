@@ -88,18 +88,9 @@ fn check_events(reader: &RunReader, found: &mut Verification) {
             return;
         }
     };
-    for (expected, event) in (0..).zip(events.by_ref()) {
+    for event in events.by_ref() {
         match event {
-            Ok(event) if event.seq == expected => found.n_records += 1,
-            Ok(event) => {
-                found.problems.push(StoreError::Corrupt {
-                    path: reader.dir().events(),
-                    line: expected + 1,
-                    offset: 0,
-                    why: format!("event {} stands where event {expected} belongs", event.seq),
-                });
-                return;
-            }
+            Ok(_) => found.n_records += 1,
             Err(problem) => found.problems.push(problem),
         }
     }

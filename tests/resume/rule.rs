@@ -127,6 +127,42 @@ fn a_plan_edited_by_hand_is_not_gone_on_with() {
 }
 
 #[test]
+fn a_scenario_edited_in_the_run_directory_is_not_gone_on_with() {
+    let bed = Bed::new();
+    bed.run(&["--out", "run", "--only", "engine=fast"]).expect(0);
+    for file in ["scenario.toml", "resolved.toml"] {
+        let path = bed.path("run").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"Ends\"", "\"Edited\"")).unwrap();
+        bed.bench(&["resume", "run"]).expect(107).says(file).says("--resume");
+        bed.run(&["--resume", "run", "--only", "engine=fast"]).expect(0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "the scenario restores it");
+        verified(&bed);
+    }
+}
+
+#[test]
+fn whether_engines_were_interleaved_is_what_was_measured_and_not_what_the_scenario_says_now() {
+    let bed = Bed::new();
+    let measure = |order: &str, more: &[&str]| {
+        let order = format!("seed  = 1\norder = \"{order}\"");
+        let scenario =
+            SCENARIO.replace("seed  = 1", &order).replace("trials   = 1", "trials   = 2");
+        bed.write(&scenario);
+        bed.run(&[&["--only", "concurrency=1"], more].concat()).expect(0);
+    };
+    let is_told = |run: &str| bed.summary(run)["caveats"].to_string().contains("not-interleaved");
+    measure("grouped", &["--out", "grouped"]);
+    measure("interleaved", &["--out", "interleaved"]);
+    assert!(is_told("grouped") && !is_told("interleaved"));
+    measure("interleaved", &["--resume", "grouped"]);
+    measure("grouped", &["--resume", "interleaved"]);
+    assert!(is_told("grouped") && !is_told("interleaved"), "nothing was measured again");
+    measure("interleaved", &["--out", "reused", "--reuse", "grouped"]);
+    assert!(is_told("reused"));
+}
+
+#[test]
 fn a_directory_that_was_killed_before_it_was_a_run_is_begun_again_by_either_flag() {
     let bed = Bed::new();
     for flag in ["--resume", "--out"] {

@@ -98,6 +98,26 @@ fn an_answer_that_was_lost_is_not_an_empty_answer() {
     place.expect(0, &["verify", "run"]);
 }
 
+#[test]
+fn an_event_that_is_gone_or_there_twice_is_missed() {
+    let (place, run) = measured();
+    let path = run.join("events.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for at in [0, lines.len() / 2, lines.len() - 2] {
+        let gone = [&lines[..at], &lines[at + 1..]].concat().concat();
+        let twice = [&lines[..=at], &lines[at..]].concat().concat();
+        for damaged in [gone, twice] {
+            fs::write(&path, damaged).unwrap();
+            check_damaged(&place, "events.jsonl");
+            place.expect(107, &["compare", "run", "run"]);
+            place.expect(107, &["resume", "run", "--quiet"]);
+        }
+    }
+    fs::write(&path, text).unwrap();
+    place.expect(0, &["verify", "run"]);
+}
+
 /// What must be said, and the change of the plan that it is said of.
 type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
 
