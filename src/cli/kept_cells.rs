@@ -13,8 +13,7 @@ use crate::cli::args::Retry;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::{output, retry, scenario_file, typed};
-use crate::engine::stop::orphans;
+use crate::cli::{killed_session, output, retry, scenario_file, typed};
 use crate::ids::CellId;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
@@ -151,8 +150,9 @@ pub(crate) fn open(
     kinds: &[Retry],
     redactor: &Redactor,
 ) -> Result<(RunWriter, Done), Failure> {
+    killed_session::wait_for_guardian(dir, &job.plan);
     let mut writer = RunWriter::resume(dir, redactor)?;
-    end_orphans(dir)?;
+    killed_session::end_orphans(dir)?;
     let reader = RunReader::open(dir)?;
     let before = reader.plan_on_disk()?;
     if !is_same(&reader, &before, job, &changes) {
@@ -197,7 +197,7 @@ pub(crate) fn is_over(
         }
     }
     if is_over {
-        end_orphans(dir)?;
+        killed_session::end_orphans(dir)?;
         tell(dir, &done);
     }
     Ok(is_over)
@@ -205,26 +205,6 @@ pub(crate) fn is_over(
 
 fn is_same(reader: &RunReader, before: &Plan, job: &Job, changes: &[String]) -> bool {
     *before == job.plan && reader.check_scenario().is_ok() && changes.is_empty()
-}
-
-/// Ends what the run left behind when its runner and its guardian were both killed. Nobody else
-/// works on it now, and a guardian that lives keeps its engine.
-fn end_orphans(dir: &Path) -> Result<(), Failure> {
-    let reaped = orphans::reap(&[dir.to_owned()]).map_err(|source| {
-        let message = format!("failed to look for orphans in {}: {source}", dir.display());
-        Failure::new(Exit::InputOutput, message)
-    })?;
-    if !reaped.ended.is_empty() {
-        let ended = reaped.ended.join(", ");
-        output::message(&format!("  ended what a killed session of the run left: {ended}"));
-    }
-    if reaped.survivors.is_empty() {
-        return Ok(());
-    }
-    let left = reaped.survivors.join("; ");
-    let message = format!("a killed session of {} left processes: {left}", dir.display());
-    Err(Failure::new(Exit::Dirty, message)
-        .help("nothing is measured beside them; end them by hand"))
 }
 
 fn tell(dir: &Path, done: &Done) {

@@ -29,6 +29,7 @@ mod import;
 mod init;
 mod job;
 mod kept_cells;
+mod killed_session;
 mod new_scenario;
 mod output;
 mod pace;

@@ -61,7 +61,7 @@ impl RunLock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(StoreError::Locked {
                         path: dir.path().to_owned(),
-                        holder: holder(&mut file),
+                        holder: told(holder(&mut file)),
                     });
                 }
                 Err(TryLockError::Error(source)) => {
@@ -91,6 +91,16 @@ impl RunLock {
         self.file.try_clone().map_err(StoreError::io("open once more", Path::new("lock")))
     }
 
+    /// Returns the process of this machine that has taken the lock of a run, while it is held. It may
+    /// be gone: a guardian keeps the lock until its engine is gone too.
+    pub(crate) fn taken_by(dir: &RunDir) -> Option<u32> {
+        let mut file = File::open(dir.lock()).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        holder(&mut file).filter(|it| it.host == host_name()).map(|it| it.pid)
+    }
+
     /// Whether a process works on the run now.
     pub(crate) fn is_held(dir: &RunDir) -> bool {
         File::open(dir.lock())
@@ -104,14 +114,14 @@ impl AsFd for RunLock {
     }
 }
 
-fn holder(file: &mut File) -> String {
+fn holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
-    let known = file
-        .take(4096)
-        .read_to_string(&mut text)
-        .ok()
-        .and_then(|_| serde_json::from_str::<Holder>(&text).ok());
-    match known {
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn told(holder: Option<Holder>) -> String {
+    match holder {
         Some(Holder { pid, host, since }) => format!("process {pid} on {host}, since {since}"),
         None => "another process".to_owned(),
     }

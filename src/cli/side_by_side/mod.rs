@@ -21,7 +21,7 @@ use crate::cli::shares::places;
 use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
 use crate::cli::side_by_side::part::Part;
 use crate::cli::signals::LastWords;
-use crate::cli::{gate_flags, output, retry, typed};
+use crate::cli::{gate_flags, killed_session, output, retry, typed};
 use crate::engine::interrupt::Interrupt;
 use crate::plan::share::{Share, shares};
 use crate::plan::{Plan, TrialOrder};
@@ -222,8 +222,10 @@ fn measure(
     watched.last_words.are(kept);
     let mut progress = run.progress()?;
     for share in progress.iter().filter(|share| share.is_begun) {
-        // The guardian of a killed session keeps it until the engine is gone, and its GPUs are free.
-        drop(RunLock::take(&RunDir::at(run.place(&share.share)))?);
+        // So long the engine has its GPUs.
+        let place = run.place(&share.share);
+        killed_session::wait_for_guardian(&place, &share.share.plan);
+        drop(RunLock::take(&RunDir::at(place))?);
     }
     for share in progress.iter().filter(|share| share.is_begun) {
         retry::ask_of(&run.place(&share.share), kinds)?;

@@ -51,6 +51,12 @@ const URGENT_STOP_LIMIT: Nanos = Nanos::from_secs(2);
 /// Pause between two looks whether it ended.
 const STOP_COMMAND_PAUSE: Duration = Duration::from_millis(10);
 
+/// Returns the longest time that a guardian takes to end an engine.
+pub(crate) fn longest_end(grace: Nanos) -> Nanos {
+    // The command that ends it and then its processes have the grace, each with a limit behind it.
+    grace + STOP_COMMAND_LIMIT + grace + tree::KILL_LIMIT
+}
+
 /// Processes that engines start besides their ranks, and that may end without a fault: Python's
 /// resource tracker, `PyTorch`'s compile workers (which stop when idle), and compilers.
 const TRANSIENT_HELPERS: [&str; 8] = [

@@ -12,7 +12,7 @@ use crate::engine::process::{self, Process, ProcessId};
 use crate::units::Nanos;
 
 /// Time within which killed processes must disappear. Later they are reported as survivors.
-const KILL_LIMIT: Nanos = Nanos::from_secs(30);
+pub(super) const KILL_LIMIT: Nanos = Nanos::from_secs(30);
 /// Pause between two checks of the tree.
 const PAUSE: Duration = Duration::from_millis(5);
 
