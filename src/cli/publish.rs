@@ -8,6 +8,7 @@ use crate::analysis::request_rows;
 use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::{output, typed};
 use crate::published;
 use crate::report::input::Input;
 use crate::report::view::ReportView;
@@ -36,9 +37,18 @@ impl OwnTemplate {
     }
 }
 
-/// Whether the files of a report can be written: a colleague's run, or one on a read-only mount, can
-/// be read all the same.
-pub(crate) fn can_write(dir: &Path) -> bool {
+/// Writes the files of a report, or says that they stay as they were: a colleague's run, or one on a
+/// read-only mount, can be read all the same.
+pub(crate) fn bring_up_to_date(analysis: &RunAnalysis, view: &ReportView) -> Result<(), Failure> {
+    if can_write(&analysis.dir) {
+        return write_files(analysis, view);
+    }
+    let dir = typed::path(&analysis.dir);
+    output::message(&format!("note: {dir} cannot be written: its files are as they were"));
+    Ok(())
+}
+
+fn can_write(dir: &Path) -> bool {
     let is_refused = |error: std::io::Error| {
         matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
     };

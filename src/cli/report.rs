@@ -5,7 +5,7 @@ use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::publish::{self, OwnTemplate};
-use crate::cli::{gate_flags, output, report_files, typed};
+use crate::cli::{gate_flags, output, report_files};
 use crate::report::{csv, html, json, junit, long_csv, template_variables, terminal};
 use crate::store::reader::RunReader;
 
@@ -19,11 +19,8 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         output::message(
             "note: this run is still going on; the report is of what is complete so far",
         );
-    } else if publish::can_write(&analysis.dir) {
-        publish::write_files(&analysis, &view)?;
     } else {
-        let dir = typed::path(&analysis.dir);
-        output::message(&format!("note: {dir} cannot be written: its files are as they were"));
+        publish::bring_up_to_date(&analysis, &view)?;
     }
     if let Some(dir) = &args.figures {
         report_files::figures(&view.charts, dir, args.figure_format)?;

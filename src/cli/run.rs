@@ -248,7 +248,7 @@ pub(crate) fn tell_interrupted(analysis: &RunAnalysis) {
 /// Writes the report and prints it.
 pub(crate) fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
     let view = publish::view(analysis);
-    publish::write_files(analysis, &view)?;
+    publish::bring_up_to_date(analysis, &view)?;
     let (width, is_coloured) = output::stdout_form(colour);
     output::data(&terminal::render(&view, width, is_coloured))?;
     Ok(())

@@ -152,8 +152,12 @@ fn a_directory_that_is_read_only_is_told_with_its_path() {
     let Some(told) = in_a_name_space(&home, mount, &["report", "run"]) else { return };
     // What was measured can be read all the same.
     told.ends_with(0).says(&["run cannot be written: its files are as they were"]);
-    let Some(told) = in_a_name_space(&home, mount, &["resume", "run"]) else { return };
-    told.says(&["run/", "Read-only file system", "help: "]);
+    let Some(told) = in_a_name_space(&home, mount, &["resume", "run", "--fail-on", "failed"])
+    else {
+        return;
+    };
+    told.ends_with(0)
+        .says(&["2 of 2 cells kept", "run cannot be written: its files are as they were"]);
     let args = ["run", "s.toml", "--out", "new/run"];
     let Some(told) = in_a_name_space(&home, mount, &args) else { return };
     told.ends_with(73).says(&["new/run", "Read-only file system", "--out"]);
