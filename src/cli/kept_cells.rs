@@ -186,7 +186,7 @@ pub(crate) fn is_over(
     let done = conduct::done(&reader)?;
     let is_ended = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
     let is_over = |cell: &Cell| {
-        done.kept.contains(&cell.id) || kinds.is_empty() && done.failed.contains(&cell.id)
+        done.kept.contains(&cell.id) || kinds.is_empty() && done.failed.contains_key(&cell.id)
     };
     let is_over =
         done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);

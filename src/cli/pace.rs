@@ -80,7 +80,7 @@ impl Pace {
         let is_out = |cell: &CellId, trial| {
             cells[cell].skip.is_some()
                 || done.kept.contains(cell)
-                || done.failed.contains(cell)
+                || done.failed.contains_key(cell)
                 || done.trials.contains(&(cell.clone(), trial))
         };
         for (start, session) in sessions(plan, is_out).into_iter().enumerate() {

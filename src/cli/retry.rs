@@ -38,7 +38,7 @@ pub(crate) fn ask(writer: &mut RunWriter, kinds: &[Retry]) -> Result<(), Failure
     let done = conduct::done(&reader)?;
     let mut wanted = BTreeSet::new();
     if kinds.contains(&Retry::Failed) {
-        wanted.extend(done.failed.iter().cloned());
+        wanted.extend(done.failed.keys().cloned());
     }
     if kinds.contains(&Retry::Invalid) {
         wanted.extend(invalid(&reader)?);

@@ -21,6 +21,7 @@ use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId, content_hash};
 use crate::metrics::load_search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
+use crate::metrics::wall_time::since_last_end;
 use crate::plan::cell::{Cell, OverSaturation};
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
@@ -109,7 +110,7 @@ pub(crate) struct Done {
     /// Cells that have all their trials.
     pub kept: BTreeSet<CellId>,
     /// Cells whose engine failed, and that nobody asked to measure again.
-    pub failed: BTreeSet<CellId>,
+    pub failed: BTreeMap<CellId, FailureClass>,
     /// Cells whose queue only grew.
     pub over_saturated: BTreeSet<CellId>,
     /// Cells that this machine was found to be able to run, kept ones included.
@@ -153,7 +154,12 @@ pub(crate) fn conduct<'a>(
         sampling: RefCell::default(),
         clients: RefCell::default(),
         compared: BTreeSet::new(),
-        failed: Vec::new(),
+        failed: plan
+            .cells
+            .iter()
+            .filter(|cell| done.failed.get(&cell.id).is_some_and(|class| excludes(plan, *class)))
+            .cloned()
+            .collect(),
         over_saturated: plan
             .cells
             .iter()
@@ -177,7 +183,7 @@ impl Conductor<'_> {
                 self.add_point(first, *load);
             }
         }
-        self.over.extend(done.failed.iter().cloned());
+        self.over.extend(done.failed.keys().cloned());
         self.skip_what_cannot_run()?;
         for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
             let n_done = done.n_trials(&cell.id);
@@ -201,7 +207,9 @@ impl Conductor<'_> {
             self.clients = RefCell::new(clients.map_err(in_cell)?);
         }
         let mut left_behind = Vec::new();
-        let ends = self.plan.budget.map(|budget| Instant::now() + Duration::from(budget));
+        let spent = since_last_end(&done.events);
+        let ends =
+            self.plan.budget.map(|it| Instant::now() + Duration::from(it.saturating_sub(spent)));
         let n_sessions = sessions.len();
         let launches: Vec<LaunchId> = sessions.iter().map(|it| it.launch.clone()).collect();
         for (at, session) in sessions.into_iter().enumerate() {
@@ -301,12 +309,7 @@ impl Conductor<'_> {
 
     /// Takes note of a failure after which some cells are not tried.
     fn note_failure(&mut self, cell: &Cell, failure: &EngineFailure) {
-        let is_meant = match self.plan.skip_after {
-            Some(SkipAfter::Oom) => failure.class == FailureClass::OutOfMemory,
-            Some(SkipAfter::Failure) => true,
-            None => false,
-        };
-        if is_meant {
+        if excludes(&self.plan, failure.class) {
             self.failed.push(cell.clone());
         }
     }
@@ -753,6 +756,15 @@ impl Conductor<'_> {
     }
 }
 
+/// Whether a plan does not try cells that contain one in which an engine failed so.
+fn excludes(plan: &Plan, class: FailureClass) -> bool {
+    match plan.skip_after {
+        Some(SkipAfter::Oom) => class == FailureClass::OutOfMemory,
+        Some(SkipAfter::Failure) => true,
+        None => false,
+    }
+}
+
 /// Whether rates above that of a cell are not tried once its queue only grows.
 fn skips_higher(cell: &Cell) -> bool {
     cell.measured_phases().any(|phase| phase.over_saturation == Some(OverSaturation::StopAndSkip))
@@ -830,18 +842,18 @@ pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
     Ok(done)
 }
 
-/// Returns the cells of which the last word is that their engine failed.
-fn failed(events: &[EventRecord]) -> BTreeSet<CellId> {
-    let mut failed = BTreeSet::new();
+/// Returns the cells of which the last word is that their engine failed, and how.
+fn failed(events: &[EventRecord]) -> BTreeMap<CellId, FailureClass> {
+    let mut failed = BTreeMap::new();
     for record in events {
         match &record.event {
-            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(_) } => {
-                failed.insert(cell.clone());
+            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(failure) } => {
+                failed.insert(cell.clone(), failure.class);
             }
             RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
                 failed.remove(cell);
             }
-            RunEvent::RetryAsked { cells } => failed.retain(|cell| !cells.contains(cell)),
+            RunEvent::RetryAsked { cells } => failed.retain(|cell, _| !cells.contains(cell)),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::SIGINT;
+use nix::sys::signal::Signal::{SIGINT, SIGKILL};
 
 use crate::bed::{Bed, Ended, SCENARIO, send};
 
@@ -51,6 +51,47 @@ fn the_command_that_an_interrupted_run_tells_works_as_printed_from_anywhere() {
         assert_eq!(cell["counts"]["ok"], 8);
     }
     assert_eq!(bed.n_trials_started("a run"), 3);
+}
+
+#[test]
+fn a_resume_waits_for_the_guardian_of_a_killed_session() {
+    let bed = Bed::new();
+    let slow = "itl    = \"300ms\"\nstop-grace = \"2s\"\nextra-args = [\"--ignore-term\"]";
+    bed.write(&SCENARIO.replace("itl    = \"9ms\"", slow));
+    let mut child =
+        bed.command(&["run", "s.toml", "--only", "engine=slow", "--out", "run"]).spawn().unwrap();
+    bed.wait_for("run", "phase-started", 1);
+    send(SIGKILL, child.id());
+    let pid = child.id();
+    child.wait().unwrap();
+    let ended = bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0);
+    ended.says(&format!("waiting for the engine of process {pid}, which was killed"));
+    bed.bench(&["verify", "run"]).expect(0);
+}
+
+#[test]
+fn a_budget_is_that_of_the_run_and_not_of_each_session_of_it() {
+    let bed = Bed::new();
+    let scenario = SCENARIO
+        .replace("seed  = 1", "seed = 1\nbudget = \"1s\"")
+        .replace("location = \"./q.jsonl\"", "location = \"./q.jsonl\"\ncycle = true")
+        .replace("requests = 8", "duration = \"2s\"");
+    bed.write(&scenario);
+    let mut child =
+        bed.command(&["run", "s.toml", "--only", "engine=fast", "--out", "run"]).spawn().unwrap();
+    bed.wait_for("run", "phase-started", 1);
+    std::thread::sleep(Duration::from_millis(1_100));
+    send(SIGINT, child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let n_measured = || {
+        bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0);
+        let summary = bed.summary("run");
+        let cells = summary["cells"].as_array().unwrap().iter();
+        cells.filter(|cell| cell["outcome"] == "complete").count()
+    };
+    assert_eq!(n_measured(), 0, "its time is over");
+    // So it came to its end: what was left out gets a budget of its own.
+    assert_eq!(n_measured(), 1);
 }
 
 /// Waits until the program itself takes SIGINT: before, the system ends it, which is as good.

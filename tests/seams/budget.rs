@@ -45,6 +45,24 @@ fn a_higher_load_is_not_tried_after_an_engine_has_failed_if_asked() {
 }
 
 #[test]
+fn what_failed_in_an_earlier_session_keeps_higher_loads_from_being_tried_too() {
+    let place = Place::new();
+    let scenario = format!(
+        "skip-after = \"failure\"\n[engine.sim]\nttft = \"2ms\"\nitl = \"1ms\"\n\
+         extra-args = [\"--die-at-request\", \"10\"]\n\
+         {DATA}[matrix]\nconcurrency = [1, 2]\n[phase.load]\nrequests = 6\n"
+    );
+    place.write("s.toml", &scenario);
+    place.expect(100, &["run", "s.toml", "--quiet", "--out", "run"]);
+    place.write("s.toml", &scenario.replace("[1, 2]", "[1, 2, 4]"));
+    place.expect(100, &["run", "s.toml", "--quiet", "--resume", "run"]);
+    let states = states(&place);
+    assert_eq!((states[1].0.as_str(), states[2].0.as_str()), ("failed", "skipped"), "{states:?}");
+    assert!(states[2].1.contains("skip-after") && states[2].1.contains("concurrency=2"));
+    place.expect(0, &["verify", "run"]);
+}
+
+#[test]
 fn a_budget_measures_the_ends_first_and_says_what_it_leaves_out_and_a_resume_goes_on() {
     let place = Place::new();
     let _ = place.run(&format!(
