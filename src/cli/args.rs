@@ -268,7 +268,7 @@ pub(crate) struct ResumeArgs {
 /// Cells that are measured again on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Retry {
-    /// Their engine failed.
+    /// Their engine failed, or too many of their requests did.
     Failed,
     /// Their numbers cannot be believed.
     Invalid,

@@ -177,16 +177,16 @@ pub(crate) fn is_over(
     golds: &BTreeMap<String, GoldsRecord>,
 ) -> Result<bool, Failure> {
     let reader = RunReader::open(dir)?;
-    if kinds.contains(&Retry::Invalid)
-        || reader.is_in_progress()
+    if reader.is_in_progress()
         || !is_same(&reader, &reader.plan_on_disk()?, job, changes)
+        || !retry::wanted(&reader, kinds)?.is_empty()
     {
         return Ok(false);
     }
     let done = conduct::done(&reader)?;
     let is_ended = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
     let is_over = |cell: &Cell| {
-        done.kept.contains(&cell.id) || kinds.is_empty() && done.failed.contains_key(&cell.id)
+        done.kept.contains(&cell.id) || done.failed.contains_key(&cell.id)
     };
     let is_over =
         done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);

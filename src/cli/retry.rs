@@ -8,7 +8,7 @@ use crate::cli::args::Retry;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::ids::CellId;
-use crate::metrics::summary::CellStatus;
+use crate::metrics::summary::{CellStatus, CellSummary};
 use crate::plan::cell::Cell;
 use crate::record::event::{EventRecord, RunEvent};
 use crate::report::number::counted;
@@ -36,13 +36,7 @@ pub(crate) fn ask(writer: &mut RunWriter, kinds: &[Retry]) -> Result<(), Failure
     }
     let reader = RunReader::open(writer.dir().path())?;
     let done = conduct::done(&reader)?;
-    let mut wanted = BTreeSet::new();
-    if kinds.contains(&Retry::Failed) {
-        wanted.extend(done.failed.keys().cloned());
-    }
-    if kinds.contains(&Retry::Invalid) {
-        wanted.extend(invalid(&reader)?);
-    }
+    let wanted = wanted(&reader, kinds)?;
     let plan = reader.plan()?;
     let cells = plan.cells.iter().filter(|cell| wanted.contains(&cell.id));
     let (again, given_up): (Vec<&Cell>, Vec<&Cell>) =
@@ -60,12 +54,21 @@ pub(crate) fn ask(writer: &mut RunWriter, kinds: &[Retry]) -> Result<(), Failure
     Ok(())
 }
 
-/// Returns the cells with a row whose numbers cannot be believed.
-fn invalid(reader: &RunReader) -> Result<BTreeSet<CellId>, Failure> {
+/// Returns the cells with a row that is of these kinds, as the report calls them.
+pub(crate) fn wanted(reader: &RunReader, kinds: &[Retry]) -> Result<BTreeSet<CellId>, Failure> {
+    if kinds.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let is_wanted = |row: &CellSummary| {
+        kinds.iter().any(|kind| match kind {
+            Retry::Failed => row.validity.status == CellStatus::Failed,
+            Retry::Invalid => row.validity.status == CellStatus::Invalid,
+        })
+    };
     let analysis = RunAnalysis::of(reader)?;
     let rows = analysis.plan.cells.iter().zip(&analysis.summary.cells);
-    let invalid = rows.filter(|(_, row)| row.validity.status == CellStatus::Invalid);
-    Ok(invalid.map(|(cell, _)| cell.run_id().clone()).collect())
+    let rows = rows.filter(|(_, row)| is_wanted(row));
+    Ok(rows.map(|(cell, _)| cell.run_id().clone()).collect())
 }
 
 fn n_retries(cell: &CellId, events: &[EventRecord]) -> usize {

@@ -50,6 +50,26 @@ fn a_cell_that_failed_is_measured_again_on_request_and_three_times_at_most() {
 }
 
 #[test]
+fn a_cell_whose_requests_failed_is_failed_to_a_retry_as_well() {
+    let bed = Bed::new();
+    dying(&bed);
+    fs::write(bed.path("faults"), "--fail-rate 0.5").unwrap();
+    bed.run(&["--out", "run", "--only", "engine=slow,concurrency=1"]).expect(100);
+    let summary = bed.summary("run");
+    assert_eq!(summary["cells"][0]["outcome"], "complete", "its engine did not fail");
+    fs::write(bed.path("faults"), "").unwrap();
+    let args = ["resume", "run", "--fail-on", "failed", "--retry"];
+    // It is not INVALID.
+    bed.bench(&[&args[..], &["invalid"]].concat()).expect(100);
+    assert_eq!(bed.n_trials_started("run"), 1);
+    let ended = bed.bench(&[&args[..], &["failed"]].concat()).expect(0);
+    ended.says("measured again: 1 cell");
+    assert_eq!(bed.n_trials_started("run"), 2);
+    assert_eq!(bed.summary("run")["cells"][0]["counts"]["ok"], 8);
+    bed.bench(&["verify", "run"]).expect(0);
+}
+
+#[test]
 fn what_fails_four_times_stays_as_it_is() {
     let bed = Bed::new();
     dying(&bed);
