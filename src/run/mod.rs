@@ -18,6 +18,7 @@ mod refinement;
 pub(crate) mod reuse;
 pub(crate) mod schedule;
 mod stall;
+mod starts;
 mod steady;
 mod telemetry;
 mod trial;

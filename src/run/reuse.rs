@@ -1,7 +1,7 @@
 //! Takes cells of another run instead of measuring them again: those that have the same identity, and
 //! whose machine, engine and data are still what they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::records::complete;
 use crate::engine::running::facts;
@@ -9,8 +9,9 @@ use crate::ids::{CellId, LaunchId};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
-use crate::record::event::{EngineFacts, EventRecord, RunEvent};
+use crate::record::event::RunEvent;
 use crate::run::prepare::Prepared;
+use crate::run::starts::Starts;
 use crate::run::{RunError, input_drift};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::{RunReader, TrialReader};
@@ -79,13 +80,13 @@ pub(crate) fn take(
 
 /// The other run, and how it differs from what is here.
 struct Offers<'a> {
-    events: Vec<EventRecord>,
+    starts: Starts,
     machine: Vec<String>,
     sums: BTreeMap<String, String>,
     plan: &'a Plan,
     redactor: &'a Redactor,
-    /// Whether an engine that was asked about is the same.
-    engines: BTreeMap<LaunchId, bool>,
+    /// Whether a start that was asked about is as one here would be.
+    equal: BTreeMap<usize, bool>,
     unequal: Vec<String>,
 }
 
@@ -93,12 +94,12 @@ impl<'a> Offers<'a> {
     fn of(from: &RunReader, plan: &'a Plan, here: &Here<'a>) -> Result<Self, RunError> {
         let machine = from.environment()?.unwrap_or_default().changes(here.machine);
         Ok(Self {
-            events: from.events()?.collect::<Result<_, _>>()?,
+            starts: Starts::of(&from.events()?.collect::<Result<Vec<_>, _>>()?),
             machine,
             sums: here.prepared.data_sums(),
             plan,
             redactor: here.redactor,
-            engines: BTreeMap::new(),
+            equal: BTreeMap::new(),
             unequal: Vec::new(),
         })
     }
@@ -127,7 +128,16 @@ impl<'a> Offers<'a> {
                 return self.no(format!("cell {}: {damage}", cell.name));
             }
         }
-        self.is_same_engine(&cell.launch)
+        let mut served: BTreeSet<usize> = BTreeSet::new();
+        for trial in trials {
+            let starts = self.starts.of_trial(cell, trial.record.trial);
+            if starts.is_empty() {
+                return self.no(format!("cell {}: nothing is told of its engine", cell.name));
+            }
+            served.extend(starts);
+        }
+        // All of them are asked, so that all that is not the same is told.
+        served.into_iter().filter(|start| !self.is_equal_start(*start)).count() == 0
     }
 
     fn no(&mut self, why: String) -> bool {
@@ -137,46 +147,41 @@ impl<'a> Offers<'a> {
         false
     }
 
-    fn is_same_engine(&mut self, id: &LaunchId) -> bool {
-        if let Some(known) = self.engines.get(id) {
+    /// Whether what a start told is what one here would tell, on the same machine.
+    fn is_equal_start(&mut self, at: usize) -> bool {
+        if let Some(known) = self.equal.get(&at) {
             return *known;
         }
-        let launch = &self.plan.launches[id];
-        let changed = match self.facts(id) {
-            Some(before) => {
+        let start = &self.starts.all[at];
+        let launch = &self.plan.launches[&start.launch];
+        let changed = match (&start.machine, start.facts()) {
+            (Some(machine), _) => vec![machine.clone()],
+            (None, Some(before)) => {
                 let now = facts::foreseen(launch, self.redactor);
                 input_drift::foreseen(launch, before, now)
             }
-            None => vec!["it told nothing of itself".to_owned()],
+            (None, None) => vec!["it told nothing of itself".to_owned()],
         };
         let name = &launch.engine;
         for change in &changed {
             self.no(format!("engine `{name}`: {change}"));
         }
-        self.engines.insert(id.clone(), changed.is_empty());
+        self.equal.insert(at, changed.is_empty());
         changed.is_empty()
     }
 
-    /// Returns what an engine told at its last start.
-    fn facts(&self, id: &LaunchId) -> Option<&EngineFacts> {
-        self.events.iter().rev().find_map(|record| match &record.event {
-            RunEvent::EngineReady { launch, facts, .. } if launch == id => Some(facts),
-            _ => None,
-        })
-    }
-
-    /// Returns the events of the engines that served some cells: what these told, and how long their
-    /// starts took, belongs to the cells.
-    fn engine_events(&self, cells: &[(&Cell, Vec<TrialReader>)]) -> Vec<RunEvent> {
-        let is_of = |id: &LaunchId| cells.iter().any(|(cell, _)| cell.launch == *id);
-        let events = self.events.iter().map(|record| &record.event);
-        let of_engines = events.filter(|event| match event {
-            RunEvent::EngineStarting { launch, .. }
-            | RunEvent::EngineStage { launch, .. }
-            | RunEvent::EngineReady { launch, .. }
-            | RunEvent::EngineStopped { launch, .. } => is_of(launch),
-            _ => false,
-        });
-        of_engines.cloned().collect()
+    /// Returns the events of the engines that some cells are of, as far as their starts are as ones
+    /// here would be: what these told, and how long they took, belongs to the cells.
+    fn engine_events(&mut self, cells: &[(&Cell, Vec<TrialReader>)]) -> Vec<RunEvent> {
+        let launches: BTreeSet<&LaunchId> = cells.iter().map(|(cell, _)| &cell.launch).collect();
+        let mut events = Vec::new();
+        for at in 0..self.starts.all.len() {
+            let is_ready = self.starts.all[at].facts().is_some();
+            if launches.contains(&self.starts.all[at].launch) && is_ready && self.is_equal_start(at)
+            {
+                events.extend(self.starts.all[at].events.iter().cloned());
+            }
+        }
+        events
     }
 }

@@ -20,6 +20,9 @@ use crate::store::run_dir::{GOLDS, RunDir};
 use crate::store::trial_file::TRIAL;
 use crate::store::{atomic, line};
 
+/// Begin of the caveat that tasks had other machines.
+pub(crate) const OTHER_MACHINES: &str = "tasks ran on machines with another";
+
 /// Gathers the shares of a run, in the order in which their cells stand in its plan; returns
 /// whether anything had changed since the last time. Whoever gathers holds the run's lock.
 ///
@@ -164,7 +167,7 @@ impl Events {
             return;
         }
         let caveat = RunEvent::Caveat {
-            what: format!("tasks ran on machines with another {}", different.join(", ")),
+            what: format!("{OTHER_MACHINES} {}", different.join(", ")),
             advice: "Cells of different engines do not compare then; ask for one kind of node \
                      with `constraint` in [slurm]."
                 .to_owned(),

@@ -32,6 +32,9 @@ use crate::store::trial_file::{OUTPUTS, PENDING, REQUESTS, TELEMETRY, TrialFile}
 use crate::store::trial_sync::{self, EndedTrial};
 use crate::store::{atomic, line};
 
+/// Begin of the caveat that a session has another machine than the run began with.
+pub(crate) const OTHER_MACHINE: &str = "the run went on with another machine";
+
 /// The content of a new run directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewRun<'a> {
@@ -193,7 +196,7 @@ impl RunWriter {
         let different = first.changes(environment);
         if !different.is_empty() {
             self.event(RunEvent::Caveat {
-                what: format!("the run went on with another machine: {}", different.join("; ")),
+                what: format!("{OTHER_MACHINE}: {}", different.join("; ")),
                 advice: "Its trials do not compare; start a new run for this machine.".to_owned(),
             })?;
         }

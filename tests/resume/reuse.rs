@@ -77,30 +77,56 @@ fn other_data_are_named_by_their_sums_and_measured() {
     assert!(!report.contains("taken from"), "{report}");
 }
 
-#[test]
-fn an_engine_of_another_version_is_named_and_measured_and_the_other_engine_is_not() {
-    let bed = Bed::new();
-    let engine = |version: &str| {
-        let bench = env!("CARGO_BIN_EXE_bench");
-        let text = format!(
-            "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo fake {version}; exit; }}\n\
-             exec {bench} \"$@\"\n"
-        );
-        fs::write(bed.path("engine"), text).unwrap();
-        fs::set_permissions(bed.path("engine"), fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    let own = SCENARIO.replace("[1, 2]", "[1]").replace(
+/// Makes the scenario's second engine one that tells a version.
+fn with_version(bed: &Bed) {
+    let own = SCENARIO.replace(
         "[engine.slow]\npreset = \"sim\"",
         "[engine.slow]\npreset = \"sim\"\nprogram = \"./engine\"",
     );
     assert!(own.contains("./engine"));
     bed.write(&own.replace("9ms", "3ms"));
-    engine("1.0");
-    bed.run(&["--out", "first"]).expect(0);
-    engine("2.0");
-    let ended = bed.run(&["--out", "second", "--reuse", "first"]).expect(0);
+}
+
+fn install(bed: &Bed, version: &str) {
+    let bench = env!("CARGO_BIN_EXE_bench");
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo fake {version}; exit; }}\n\
+         exec {bench} \"$@\"\n"
+    );
+    fs::write(bed.path("engine"), text).unwrap();
+    fs::set_permissions(bed.path("engine"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn an_engine_of_another_version_is_named_and_measured_and_the_other_engine_is_not() {
+    let bed = Bed::new();
+    with_version(&bed);
+    install(&bed, "1.0");
+    bed.run(&["--out", "first", "--only", "concurrency=1"]).expect(0);
+    install(&bed, "2.0");
+    let reusing = ["--out", "second", "--reuse", "first", "--only", "concurrency=1"];
+    let ended = bed.run(&reusing).expect(0);
     ended.says("1 of 2 cells").says("engine `slow`: version: fake 1.0 -> fake 2.0");
     assert_eq!(bed.n_trials_started("second"), 1);
+}
+
+#[test]
+fn a_cell_is_judged_by_the_version_that_measured_it_and_not_by_the_last_one() {
+    let bed = Bed::new();
+    with_version(&bed);
+    install(&bed, "1.0");
+    bed.run(&["--out", "first", "--only", "concurrency=1"]).expect(0);
+    install(&bed, "2.0");
+    bed.run(&["--resume", "first"]).expect(0).says("2 of 4 cells kept");
+    let ended = bed.run(&["--out", "second", "--reuse", "first"]).expect(0);
+    ended.says("3 of 4 cells").says("engine `slow`: version: fake 1.0 -> fake 2.0");
+    assert_eq!(bed.n_trials_started("second"), 1);
+    install(&bed, "1.0");
+    let ended = bed.run(&["--out", "third", "--reuse", "first"]).expect(0);
+    ended.says("3 of 4 cells").says("engine `slow`: version: fake 2.0 -> fake 1.0");
+    // What was taken is of the version that is told with it.
+    let ended = bed.run(&["--out", "fourth", "--reuse", "second"]).expect(0);
+    ended.says("2 of 4 cells").says("engine `slow`: version: fake 2.0 -> fake 1.0");
 }
 
 #[test]
