@@ -71,12 +71,20 @@ pub(super) fn squeue() -> Result<Vec<Task>, Failure> {
         .help("nothing was submitted; try again when `squeue` answers"))
 }
 
+/// Has `sacct` tell each task of an array that waits.
+const EACH_TASK: &str = "--array";
+
 /// Returns the tasks of arrays by their accounts, or why there are none.
 pub(super) fn sacct(names: &[String], since: &str) -> Result<Vec<Task>, String> {
     let (names, since) = (format!("--name={}", names.join(",")), format!("--starttime={since}"));
     let format = format!("--format={SACCT_FORMAT}");
-    let args = ["--noheader", "--parsable2", "--allocations", "--array", &names, &since, &format];
-    match run("sacct", &args) {
+    let args = ["--noheader", "--parsable2", "--allocations", &names, &since, &format];
+    let ended = match run("sacct", &[&args[..], &[EACH_TASK]].concat()) {
+        // Before 23.02 it tells each task that has begun, and knows no option for it.
+        Ok(ended) if !ended.ok && ended.stderr.contains(EACH_TASK) => run("sacct", &args),
+        ended => ended,
+    };
+    match ended {
         Ok(ended) if ended.ok => Ok(of_sacct(&ended.stdout)),
         Ok(ended) => Err(ended.stderr.lines().next().unwrap_or_default().trim().to_owned()),
         Err(_) => Err("sacct cannot be started".to_owned()),
