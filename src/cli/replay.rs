@@ -8,10 +8,11 @@ use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::run::Begin;
 use crate::cli::typed;
-use crate::cli::{bundle, compare, gate_flags, output, resume, run};
+use crate::cli::{bundle, compare, gate_flags, output, resume, run, verify};
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::store::bundle::{Unpacked, unpack};
+use crate::store::reader::RunReader;
 use crate::store::run_dir::RunDir;
 use crate::telemetry;
 
@@ -22,6 +23,7 @@ const ENDING: &str = ".bench.tar.zst";
 pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure> {
     let place = typed::absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
     let unpacked = unpack(&typed::absolute(&args.bundle), &place.join("original"))?;
+    verify::refuse_damaged(&RunReader::open(&unpacked.run)?)?;
     let mut job = job(&unpacked)?;
     gate_flags::add(&mut job.plan, &args.ends.gates, None)?;
     tell_changes(&unpacked, &job, args)?;

@@ -14,13 +14,7 @@ use crate::store::verify;
 /// Recomputes a run's figures and compares them with what its files say.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let reader = RunReader::open(&args.dir)?;
-    let checked = verify::verify(&reader)?;
-    if !checked.is_sound() {
-        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
-        let message = format!("{} is damaged:\n  {}", args.dir.display(), problems.join("\n  "));
-        return Err(Failure::new(Exit::Corrupt, message)
-            .help("restore these files; figures of damaged records are not shown"));
-    }
+    refuse_damaged(&reader)?;
     let analysis = RunAnalysis::of(&reader)?;
     let n_requests: u64 = analysis.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
     output::data(&format!(
@@ -49,6 +43,19 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         format!("{} does not follow from the records: {place}", path.display()),
     )
     .help("`bench report` writes it again from the records"))
+}
+
+/// Requires that all that a run directory holds is what was written.
+pub(crate) fn refuse_damaged(reader: &RunReader) -> Result<(), Failure> {
+    let checked = verify::verify(reader)?;
+    if checked.is_sound() {
+        return Ok(());
+    }
+    let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+    let dir = reader.dir().path().display();
+    let message = format!("{dir} is damaged:\n  {}", problems.join("\n  "));
+    Err(Failure::new(Exit::Corrupt, message)
+        .help("restore these files; figures of damaged records are not shown"))
 }
 
 /// Says where a stored summary departs from the one that the records give.

@@ -80,6 +80,23 @@ fn what_is_not_as_in_the_bundle_is_named_and_exact_starts_nothing() {
 }
 
 #[test]
+fn a_damaged_bundle_is_refused_before_anything_starts() {
+    let bed = Bed::new();
+    bundled(&bed);
+    let whole = zstd::decode_all(fs::File::open(bed.path("b.tar.zst")).unwrap()).unwrap();
+    // An answer, and a line of the scenario as it was written.
+    for (text, file) in [(&b"\"text\":\""[..], "outputs.jsonl"), (b"seed  = ", "scenario.toml")] {
+        let elsewhere = Bed::new();
+        let mut damaged = whole.clone();
+        let at = find(&whole, text).unwrap() + text.len();
+        damaged[at] ^= 1;
+        fs::write(bed.path("b.tar.zst"), zstd::encode_all(&*damaged, 1).unwrap()).unwrap();
+        replayed(&bed, &elsewhere, &[]).expect(107).says("is damaged").says(file);
+        assert!(!elsewhere.path("again/run").exists());
+    }
+}
+
+#[test]
 fn a_bundle_holds_no_key_and_says_what_it_was_measured_with() {
     let bed = Bed::new();
     bundled(&bed);
