@@ -113,6 +113,25 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
     python_reads_what_the_long_csv_says(home);
 }
 
+#[test]
+fn a_tree_has_the_parallel_sizes_of_an_engine_that_are_not_swept() {
+    let place = TempDir::new().unwrap();
+    let home = place.path();
+    fs::write(home.join("q.jsonl"), "{\"q\": \"What is 1 + 1?\"}\n").unwrap();
+    let engine = "[engine.sim]\nmodel-id = \"org/m\"\ntensor-parallel = 2\ndata-parallel = 2\n\
+                  argv = [\"{{ bench }}\", \"serve\", \"sim\", \"--port\", \"{{ port }}\", \"--model-id\", \
+                  \"org/m\", \"--kv-tokens\", \"9{{ tensor_parallel }}{{ data_parallel }}\"]\n";
+    let scenario = SCENARIO.replace("[engine.sim]\nttft = \"5ms\"\nitl = \"1ms\"\n", engine);
+    fs::write(home.join("s.toml"), scenario + "[published]\ntable = \"billion_tokens\"\n").unwrap();
+    bench(home, &["run", "s.toml", "--quiet", "--fail-on", "failed", "--out", "one"]);
+    let summary = fs::read_to_string(home.join("one/summary.json")).unwrap();
+    a_tree_comes_back(home, &summary::parse(&summary));
+    assert!(home.join("tree/m/tp2-pp1-dp2").is_dir());
+    bench(home, &["report", "one", "--as-published", "original"]);
+    let table = fs::read_to_string(home.join("original/benchmarking_results.csv")).unwrap();
+    assert!(table.lines().skip(1).all(|line| line.contains(",2,1,2,spec_none,")), "{table}");
+}
+
 /// The output tree of the lineup's programs has the run's own rates, and gives its capacity again.
 fn a_tree_comes_back(home: &Path, summary: &Value) {
     bench(home, &["export", "one", "--tree", "tree"]);

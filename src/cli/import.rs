@@ -9,6 +9,7 @@ use crate::cli::{output, report_files};
 use crate::importers::lineup_tree::{Counted, Place, cell_of, counted};
 use crate::importers::server_log;
 use crate::metrics::summary::CellSummary;
+use crate::published::billion_tokens::Lineup;
 use crate::report::original;
 use crate::report::terminal::Screen;
 use crate::report::view::caveats::Marks;
@@ -35,16 +36,15 @@ pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure>
         return Err(Failure::new(Exit::NoInput, message)
             .help("name a tree MODEL/tpT-ppP-dpD/SPEC/…, or logs of vLLM or SGLang"));
     }
-    let model_of = |cell: &CellSummary| cell.keys.get("model").cloned().unwrap_or_default();
     let cells: Vec<&CellSummary> = found.iter().map(|it| &it.cell).collect();
-    let table = lineup::table(&cells, &model_of, &Marks::default());
+    let table = lineup::table(&Lineup::of(&cells, |_| None), &Marks::default());
     let (width, is_coloured) = output::stdout_form(colour);
     let mut text = String::new();
     Screen::new(width, is_coloured).table(&mut text, &table);
     output::data(&text)?;
     if let Some(dir) = &args.out {
         let paths: Vec<String> = found.iter().map(|it| it.path.display().to_string()).collect();
-        let file = original::lineup_of(&cells, &paths, &model_of);
+        let file = original::lineup_of(&cells, &paths);
         report_files::write(dir, &file.path, file.text.as_bytes())?;
         output::message(&format!("written: {}", dir.join(&file.path).display()));
     }

@@ -4,6 +4,7 @@ use crate::metrics::capacity::gpus_for_1b_tokens_per_hour;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
+use crate::plan::launch::{Launch, PARALLEL_SIZES, SPECULATIVE};
 use crate::published::derivation::{Derivation, From};
 use crate::published::{Column, Note, PublishedTable};
 
@@ -73,21 +74,30 @@ pub(crate) struct LineupRow<'a> {
 }
 
 impl<'a> Lineup<'a> {
-    /// Puts measured cells into the published shape; `model_of` names the model of a cell.
-    pub(crate) fn of(cells: &[&'a CellSummary], model_of: impl Fn(&CellSummary) -> String) -> Self {
-        Self { rows: cells.iter().map(|cell| LineupRow::of(cell, model_of(cell))).collect() }
+    /// Puts measured cells into the published shape; `launch_of` knows the engine of a cell.
+    pub(crate) fn of<'l>(
+        cells: &[&'a CellSummary],
+        launch_of: impl Fn(&CellSummary) -> Option<&'l Launch>,
+    ) -> Self {
+        Self { rows: cells.iter().map(|cell| LineupRow::of(cell, launch_of(cell))).collect() }
     }
 }
 
 impl<'a> LineupRow<'a> {
-    /// Puts a measured cell of a model into the published shape.
-    pub(crate) fn of(cell: &'a CellSummary, model: String) -> Self {
-        let size = |key: &str| cell.keys.get(key).and_then(|n| n.parse().ok()).unwrap_or(1);
+    /// Puts a measured cell into the published shape: by its own keys, which are swept or imported,
+    /// else by its engine.
+    pub(crate) fn of(cell: &'a CellSummary, launch: Option<&Launch>) -> Self {
+        let said = |key: &str| {
+            let of_engine = || launch.and_then(|launch| launch.spread.get(key));
+            cell.keys.get(key).or_else(of_engine).map(String::as_str)
+        };
+        let model = cell.keys.get("model").or(launch.map(|launch| &launch.model));
+        let model = model.cloned().unwrap_or_default();
         Self {
             architecture: architecture(&model),
             size: size_class(&model),
-            parallel: ["tensor-parallel", "pipeline-parallel", "data-parallel"].map(size),
-            speculative: speculative_name(cell.keys.get("speculative").map(String::as_str)),
+            parallel: PARALLEL_SIZES.map(|key| said(key).and_then(|n| n.parse().ok()).unwrap_or(1)),
+            speculative: speculative_name(said(SPECULATIVE)),
             cell,
             model,
         }
@@ -312,9 +322,19 @@ mod tests {
         let mut cell = measured_cell("a", "bf16");
         cell.keys.insert("tensor-parallel".to_owned(), "8".to_owned());
         cell.keys.insert("speculative".to_owned(), "ngram:5".to_owned());
-        let lineup = Lineup::of(&[&cell], |_| "m".to_owned());
-        assert_eq!(lineup.rows[0].parallel, [8, 1, 1]);
-        assert_eq!(lineup.rows[0].speculative, "spec_ngram_5");
+        let told = |cell: &CellSummary, launch: Option<&Launch>| {
+            let row = LineupRow::of(cell, launch);
+            (row.model.clone(), row.parallel, row.speculative.clone())
+        };
+        assert_eq!(told(&cell, None), (String::new(), [8, 1, 1], "spec_ngram_5".to_owned()));
+        // What is not swept stands with the engine.
+        let said = [("tensor-parallel", "2"), ("data-parallel", "2"), ("speculative", "ngram:3")];
+        let said = said.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let launch = Launch { model: "m".to_owned(), spread: said.into(), ..Launch::default() };
+        let spec = |name: &str| name.to_owned();
+        assert_eq!(told(&cell, Some(&launch)), (spec("m"), [8, 1, 2], spec("spec_ngram_5")));
+        cell.keys.clear();
+        assert_eq!(told(&cell, Some(&launch)), (spec("m"), [2, 1, 2], spec("spec_ngram_3")));
         assert_eq!(speculative_name(Some("none")), "spec_none");
         assert_eq!(speculative_name(None), "spec_none");
     }

@@ -85,6 +85,7 @@ fn made(
         held_against: spec.held_against,
         requires: engine.requires(is_started, found),
         n_gpus: engine.n_gpus(),
+        spread: engine.spread(),
         cwd: spec
             .cwd
             .as_ref()

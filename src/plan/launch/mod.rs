@@ -17,6 +17,12 @@ use crate::units::Nanos;
 /// Stands for the port in argv, environment and URLs until the engine is started.
 pub const PORT: &str = "$PORT";
 
+/// Keys of the sizes whose product is the number of an engine's GPUs.
+pub(crate) const PARALLEL_SIZES: [&str; 3] =
+    ["tensor-parallel", "pipeline-parallel", "data-parallel"];
+/// Key of an engine's speculative decoding.
+pub(crate) const SPECULATIVE: &str = "speculative";
+
 /// Everything that starting and stopping one engine needs. Templates are rendered; only
 /// [`PORT`] is left to fill in, because a port is picked at the moment of the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,6 +89,9 @@ pub struct Launch {
     pub configuration: IndexMap<String, IndexMap<String, String>>,
     /// Devices it occupies: tensor · pipeline · data parallel size.
     pub n_gpus: u32,
+    /// These sizes and its speculative decoding by their keys, as far as the scenario says them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spread: BTreeMap<String, String>,
     /// Drop the model's files from the page cache before a start.
     pub cold_page_cache: bool,
     /// Times the engine is started for its load time alone before it is used.

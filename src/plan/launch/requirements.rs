@@ -1,11 +1,12 @@
 //! What an engine needs of the machine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostics;
 use crate::plan::launch::engine::Starting;
-use crate::plan::launch::{Requirement, Requires};
-use crate::scenario::spec::{GpusSpec, RequiresSpec};
+use crate::plan::launch::{PARALLEL_SIZES, Requirement, Requires, SPECULATIVE};
+use crate::scenario::spec::{GpusSpec, RequiresSpec, SpeculativeSpec};
 
 impl Starting<'_> {
     /// Returns the requirements that apply to this engine in its precision.
@@ -57,9 +58,20 @@ impl Starting<'_> {
         all
     }
 
+    /// Returns the parallel sizes and the speculative decoding by their keys, as far as they are said.
+    pub(crate) fn spread(&self) -> BTreeMap<String, String> {
+        let size = |key: &str| Some((key.to_owned(), self.options.get(key)?.to_string()));
+        let mut spread: BTreeMap<String, String> =
+            PARALLEL_SIZES.into_iter().filter_map(size).collect();
+        if let Some(SpeculativeSpec::By(by)) = &self.spec.speculative {
+            spread.insert(SPECULATIVE.to_owned(), format!("{}:{}", by.method, by.tokens));
+        }
+        spread
+    }
+
     /// Returns tensor · pipeline · data parallel size.
     pub(crate) fn n_gpus(&self) -> u32 {
-        ["tensor-parallel", "pipeline-parallel", "data-parallel"]
+        PARALLEL_SIZES
             .iter()
             .filter_map(|key| self.options.get(*key)?.as_integer())
             .fold(1_u32, |n, size| n.saturating_mul(u32::try_from(size).unwrap_or(1)))

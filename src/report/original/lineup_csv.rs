@@ -31,9 +31,8 @@ const COLUMNS: [&str; 17] = [
 /// Makes the file: one row per cell.
 pub(super) fn file(measured: &[Measured<'_>]) -> OriginalFile {
     let rows = measured.iter().map(|it| {
-        let model = it.cell.keys.get("model").unwrap_or(&it.launch.model);
         fields(
-            &LineupRow::of(it.cell, model.clone()),
+            &LineupRow::of(it.cell, Some(it.launch)),
             format!("cells/{}", it.planned.as_run().name),
         )
     });

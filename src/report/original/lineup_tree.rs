@@ -26,12 +26,11 @@ pub(crate) struct ResultFolder {
 pub(crate) fn folders(input: &Input<'_>) -> Vec<ResultFolder> {
     let requests = Requests::new();
     let folder = |it: &super::Measured<'_>| {
-        let model = it.cell.keys.get("model").unwrap_or(&it.launch.model);
-        let row = LineupRow::of(it.cell, model.clone());
+        let row = LineupRow::of(it.cell, Some(it.launch));
         let [tp, pp, dp] = row.parallel;
         let path = format!(
             "{}/tp{tp}-pp{pp}-dp{dp}/{}/{}/logs/inference",
-            base_name(model),
+            base_name(&row.model),
             base_name(&row.speculative),
             base_name(&it.cell.name.replace('/', "_")),
         );

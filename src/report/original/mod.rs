@@ -51,13 +51,9 @@ pub(crate) fn files(input: &Input<'_>, requests: &Requests) -> Vec<OriginalFile>
     }
 }
 
-/// Makes the lineup's file of results that lie at paths; `model_of` names the model of each.
-pub(crate) fn lineup_of(
-    cells: &[&CellSummary],
-    paths: &[String],
-    model_of: &dyn Fn(&CellSummary) -> String,
-) -> OriginalFile {
-    lineup_csv::of_lineup(&Lineup::of(cells, model_of), paths)
+/// Makes the lineup's file of imported results that lie at paths.
+pub(crate) fn lineup_of(cells: &[&CellSummary], paths: &[String]) -> OriginalFile {
+    lineup_csv::of_lineup(&Lineup::of(cells, |_| None), paths)
 }
 
 fn measured<'a>(input: &Input<'a>, requests: &'a Requests) -> Vec<Measured<'a>> {

@@ -27,17 +27,14 @@ const METRICS: [(&str, &str, MetricId); 5] = [
 pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) -> ShapeView {
     let launches = input.plan.cells.iter().map(|cell| (&cell.id, &cell.launch));
     let launches: HashMap<_, _> = launches.collect();
-    let model_of = |cell: &CellSummary| {
-        let launch = launches.get(&cell.id).and_then(|id| input.plan.launches.get(*id));
-        let swept = cell.keys.get("model").cloned();
-        swept.or_else(|| launch.map(|launch| launch.model.clone())).unwrap_or_default()
-    };
+    let launch_of =
+        |cell: &CellSummary| launches.get(&cell.id).and_then(|id| input.plan.launches.get(*id));
     let architectures =
         ARCHITECTURES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
     let sizes = SIZE_CLASSES.map(|it| format!("{} {}: {}", it.symbol, it.name, it.meaning));
     ShapeView {
         title: "Model lineup".to_owned(),
-        table: table(cells, &model_of, marks),
+        table: table(&Lineup::of(cells, launch_of), marks),
         notes: vec![
             format!("Architecture: {}.", architectures.join("; ")),
             format!("Size, total parameters: {}.", sizes.join("; ")),
@@ -47,14 +44,10 @@ pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) ->
     }
 }
 
-/// Makes a row of each cell; `model_of` names its model. The price has a column where one is known.
-pub(crate) fn table(
-    cells: &[&CellSummary],
-    model_of: &dyn Fn(&CellSummary) -> String,
-    marks: &Marks,
-) -> Table {
-    let lineup = Lineup::of(cells, model_of);
-    let has_price = cells.iter().any(|cell| cell.value(MetricId::CostPer1mTokens).is_some());
+/// Makes a row of each cell. The price has a column where one is known.
+pub(crate) fn table(lineup: &Lineup<'_>, marks: &Marks) -> Table {
+    let has_price =
+        lineup.rows.iter().any(|row| row.cell.value(MetricId::CostPer1mTokens).is_some());
     let price = has_price.then_some(("Price/1M", "", MetricId::CostPer1mTokens));
     let metrics: Vec<_> = METRICS.into_iter().chain(price).collect();
     let mut columns = vec![
