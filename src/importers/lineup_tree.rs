@@ -20,7 +20,7 @@ use crate::metrics::summary::CellSummary;
 
 /// `tp8-pp2-dp1`, and the older `tp_8` and `tp-8`.
 static PARALLEL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^tp[_-]?(\d+)(?:[_-]?pp[_-]?(\d+))?(?:[_-]?dp[_-]?(\d+))?").expect("it is right")
+    Regex::new(r"^tp[_-]?(\d+)(?:[_-]?pp[_-]?(\d+))?(?:[_-]?dp[_-]?(\d+))?$").expect("it is right")
 });
 
 /// What the folders of a result say of it.
@@ -44,8 +44,9 @@ impl Place {
             _ => None,
         });
         let parts: Vec<String> = parts.collect();
+        // Folders above the tree may be called alike.
         let found =
-            parts.iter().enumerate().find_map(|(at, part)| Some((at, PARALLEL.captures(part)?)));
+            (0..parts.len()).rev().find_map(|at| Some((at, PARALLEL.captures(&parts[at])?)));
         let Some((at, sizes)) = found else {
             let model = parts.last().cloned().unwrap_or_default();
             return Self { model, parallel: [1; 3], ..Self::default() };
@@ -166,6 +167,9 @@ mod tests {
         check("r/Qwen3-4B/tp2-pp1-dp4/spec_none/logs/inference", "Qwen3-4B", [2, 1, 4], None, &[]);
         check("m/tp_8/spec_ngram_5/a/inference_logs", "m", [8, 1, 1], Some("ngram_5"), &["a"]);
         check("m/tp-4", "m", [4, 1, 1], None, &[]);
+        check("tp8/M/tp2-pp1-dp1/spec_none", "M", [2, 1, 1], None, &[]);
+        check("tp4_results/M/tp2-pp1-dp1/spec_none", "M", [2, 1, 1], None, &[]);
+        check("tp4_results/server.log", "server.log", [1, 1, 1], None, &[]);
         check("logs/server.log", "server.log", [1, 1, 1], None, &[]);
     }
 

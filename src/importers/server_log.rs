@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
 use regex::Regex;
 
 use crate::stats::quantile::quantile;
@@ -23,15 +25,18 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("the pattern is right")
 });
-/// Month, day and time of a line.
+/// Date and time of a line; vLLM tells no year.
 static TIME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)").expect("the pattern is right")
+    Regex::new(r"(?:\b(\d{4})-)?\b(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
+        .expect("the pattern is right")
 });
 
 /// A pause this many times the usual one between two lines is one without work, of which vLLM writes
 /// nothing.
 const PAUSE: f64 = 3.0;
-const SECS_PER_DAY: f64 = 86_400.0;
+/// Stands for the year where none is told: it has all days that there are.
+const LEAP_YEAR: i16 = 2_000;
+const SECS_PER_LEAP_YEAR: f64 = 366.0 * 86_400.0;
 
 /// Mean rates of an engine, tokens per second, over all of its replicas that write into the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -72,7 +77,7 @@ fn of_rank(told: &[Told]) -> Option<LoggedRates> {
     let (first, last) = (told.iter().position(works)?, told.iter().rposition(works)?);
     let gap = |at: usize| {
         let since = told[at].secs? - told.get(at.checked_sub(1)?)?.secs?;
-        Some(if since < 0.0 { since + SECS_PER_DAY } else { since })
+        Some(if since < 0.0 { since + SECS_PER_LEAP_YEAR } else { since })
     };
     let mut gaps: Vec<f64> = (first..=last).filter_map(gap).collect();
     gaps.sort_by(f64::total_cmp);
@@ -88,11 +93,15 @@ fn of_rank(told: &[Told]) -> Option<LoggedRates> {
     Some(LoggedRates { prompt: prompt.and_then(mean), output: mean(output) })
 }
 
-/// Returns the time of a line as seconds of its month.
+/// Returns the time of a line in seconds since some instant, which is in its year where it tells none.
 fn secs(line: &str) -> Option<f64> {
     let found = TIME.captures(line)?;
-    let part = |at: usize| found[at].parse::<f64>().ok();
-    Some(part(2)? * SECS_PER_DAY + part(3)? * 3_600.0 + part(4)? * 60.0 + part(5)?)
+    let part = |at: usize| found.get(at)?.as_str().parse::<i8>().ok();
+    let year = found.get(1).and_then(|year| year.as_str().parse().ok()).unwrap_or(LEAP_YEAR);
+    let date = Date::new(year, part(2)?, part(3)?).ok()?;
+    let time = Time::new(part(4)?, part(5)?, part(6)?, 0).ok()?;
+    let at = DateTime::from_parts(date, time).to_zoned(TimeZone::UTC).ok()?;
+    Some(at.timestamp().as_second() as f64)
 }
 
 #[cfg(test)]
@@ -144,6 +153,33 @@ mod tests {
         ];
         // Ten seconds for each line, and thirty at most for the last.
         check(&idle.concat(), Some(0.0), (3.0 * 10.0 * 10.0 + 30.0 * 60.0) / 60.0);
+    }
+
+    #[test]
+    fn a_night_between_days_months_and_years_is_as_long_as_any() {
+        for [last, first] in [
+            ["11-22", "11-23"],
+            ["11-30", "12-01"],
+            ["12-31", "01-01"],
+            ["02-28", "02-29"],
+            ["2026-02-28", "2026-03-01"],
+            ["2026-12-31", "2027-01-01"],
+        ] {
+            let line = |date: &str, time: &str, output: f64| {
+                vllm(time, "", 0.0, output).replace("11-22", date)
+            };
+            let log = [
+                line(last, "23:59:40", 90.0),
+                line(last, "23:59:50", 90.0),
+                line(first, "00:00:00", 30.0),
+                line(first, "00:00:10", 30.0),
+            ];
+            check(&log.concat(), Some(0.0), 60.0);
+        }
+        // Without a year the last of February may be a day further away: a pause, at most.
+        let log = [("02-27", 60.0), ("02-28", 60.0), ("03-01", 60.0)];
+        let log = log.map(|(date, rate)| vllm("00:00:00", "", 0.0, rate).replace("11-22", date));
+        check(&log.concat(), Some(0.0), 60.0);
     }
 
     #[test]
