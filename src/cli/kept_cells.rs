@@ -72,15 +72,23 @@ pub(crate) fn scenario_changes(
     job: &Job,
     redactor: &Redactor,
 ) -> Result<(Table, Vec<Change>), Failure> {
+    scenario_differences(&reader.resolved_on_disk()?, &redactor.text(&job.resolved))
+}
+
+/// Returns a scenario with all layers applied, and which keys of another one differ from it.
+pub(crate) fn scenario_differences(
+    before: &str,
+    now: &str,
+) -> Result<(Table, Vec<Change>), Failure> {
     let parse = |text: &str| {
         toml::from_str::<Table>(text).map_err(|why| {
-            let message = format!("failed to read {}: {why}", reader.dir().resolved().display());
+            let message = format!("failed to read the scenario of the run: {why}");
             Failure::new(Exit::Corrupt, message).help("start a new run")
         })
     };
-    let resolved = parse(&reader.resolved_on_disk()?)?;
-    let changes = diff::changes(&resolved, &parse(&redactor.text(&job.resolved))?);
-    Ok((resolved, changes))
+    let before = parse(before)?;
+    let changes = diff::changes(&before, &parse(now)?);
+    Ok((before, changes))
 }
 
 fn ids(plan: &Plan) -> BTreeSet<CellId> {
@@ -185,9 +193,7 @@ pub(crate) fn is_over(
     }
     let done = conduct::done(&reader)?;
     let is_ended = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
-    let is_over = |cell: &Cell| {
-        done.kept.contains(&cell.id) || done.failed.contains_key(&cell.id)
-    };
+    let is_over = |cell: &Cell| done.kept.contains(&cell.id) || done.failed.contains_key(&cell.id);
     let is_over =
         done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);
     // Of a run that was killed early they may not be there yet.

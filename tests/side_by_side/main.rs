@@ -412,7 +412,23 @@ fn one_failing_engine_does_not_end_the_others_and_who_needs_no_gpu_runs_alone() 
     place.bench(&["resume", "run", "--fail-on", "failed"]).expect(100);
     assert!(place.count("trial-started").values().all(|n| *n == 1));
     let other = place.run(&["--resume", "run", "--set", "request.max-tokens=5"]).expect(107);
-    other.says("was begun with other cells").says("bench resume");
+    other.says("request.max-tokens: ").says("no cell of").says("bench resume");
+
+    // What shapes no measurement is applied; of more trials those that are missing are measured.
+    let gate = "gate.must=[\"ttft.p50 < 0.01ms\"]";
+    let told = ["--resume", "run", "--set", "title=\"Other\"", "--set", gate];
+    place.run(&told).expect(100).says("-> Other (applied to all cells)").says("gate.must: ");
+    assert!(place.count("trial-started").values().all(|n| *n == 1));
+    assert_eq!(place.bed.summary("run")["title"], "Other");
+    assert_eq!(place.bed.summary("run")["complete"], true);
+    place.bench(&["report", "run"]).expect(104);
+    place
+        .run(&[&told[..], &["--set", "phase.load.trials=2"]].concat())
+        .expect(100)
+        .says("trials: 1 -> 2");
+    let trials = place.count("trial-started");
+    assert_eq!(trials.values().filter(|n| **n == 2).count(), 8, "{trials:?}");
+    place.bench(&["verify", "run"]).expect(0);
 }
 
 #[test]

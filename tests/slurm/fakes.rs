@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::bed::{Bed, Ended};
+use crate::bed::{Bed, Ended, json};
 
 /// A bed whose `PATH` begins with commands of its own.
 struct Fakes {
@@ -109,12 +109,83 @@ fn an_answer_without_a_job_id_is_no_success() {
 }
 
 #[test]
-fn other_cells_do_not_get_into_a_run_that_was_submitted() {
+fn a_changed_scenario_is_told_field_by_field_and_applied_to_what_was_submitted() {
     let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
     fakes.slurm(&[]).expect(0);
+    let plan = || json(&fakes.bed.path("run/plan.json"));
+    let jobs = || fs::read_dir(fakes.bed.path("run/jobs")).unwrap().map(|it| it.unwrap().path());
+    // Another title is one of the report alone, more trials are missing ones, more loads new cells.
+    let wider = ["--set", "matrix.concurrency=[1,2,3]", "--set", "phase.load.trials=2"];
+    let args = [&["--set", "title=\"Wider\""][..], &wider].concat();
+    let shown = fakes.slurm(&[&args[..], &["--dry-run"]].concat()).expect(0);
+    shown.says("title: Ends -> Wider (applied to all cells)").says("phase.load.trials: 1 -> 2");
+    shown.says("begun anew: 2 cells (engine=fast,concurrency=3; engine=slow,concurrency=3)");
+    assert!(shown.out.contains("WOULD SUBMIT      2 engine starts, 6 cells"), "{}", shown.out);
+    assert_eq!(plan()["title"], "Ends", "a dry run changes nothing");
+    let applied = fakes.slurm(&args).expect(0);
+    applied.says("title: Ends -> Wider");
+    assert!(applied.out.contains("SUBMITTING        2 engine starts, 6 cells"), "{}", applied.out);
+    assert_eq!(plan()["title"], "Wider");
+    for job in jobs() {
+        let share = json(&job.join("plan.json"));
+        assert_eq!(share["cells"].as_array().unwrap().len(), 3, "{share}");
+        assert!(share["cells"].as_array().unwrap().iter().all(|cell| cell["n_trials"] == 2));
+    }
+    // The same again changes nothing and tells nothing.
+    let again = fakes.slurm(&args).expect(0);
+    assert!(!again.err.contains("has changed"), "{}", again.err);
+
+    // Tasks measure a share here: its cells are kept, and what comes later follows.
+    let fast = jobs()
+        .find(|job| fs::read_to_string(job.join("plan.json")).unwrap().contains("engine=fast"));
+    let fast = fast.unwrap();
+    fakes.bed.bench(&["resume", fast.to_str().unwrap(), "--fail-on", "failed"]).expect(0);
+    let args = [&["--set", "gate.must=[\"ttft.p50 < 0.01ms\"]"][..], &wider].concat();
+    let gated = fakes.slurm(&args).expect(0);
+    gated.says("gate.must: absent -> ").says("title: Wider -> Ends");
+    assert!(gated.out.contains("SKIPPED complete  1 engine start, 3 cells: fast"), "{}", gated.out);
+    let report = fakes.bed.bench(&["report", "run"]).expect(104);
+    assert!(report.out.contains("Ends"), "{}", report.out);
+    fakes.bed.bench(&["verify", "run"]).expect(0);
+    fakes.bed.bench(&["verify", fast.to_str().unwrap()]).expect(0);
+
+    // What would keep nothing is refused, as is one that would divide the cells otherwise.
     let other = fakes.slurm(&["--set", "request.max-tokens=5"]).expect(107);
-    other.says("was submitted with other cells").says("bench resume");
-    assert_eq!(fakes.n_sbatch(), 1);
+    other.says("request.max-tokens: 4 -> 5").says("no cell of").says("bench resume");
+    let order = [&["--set", "order=\"interleaved\""][..], &args].concat();
+    fakes.slurm(&order).expect(107).says("by another process than the one that began");
+}
+
+#[test]
+fn what_a_task_measures_is_not_changed_under_it() {
+    let runs = LISTS.replace("PENDING", "RUNNING").replace("[ -e accepted ]", "[ -e runs ]");
+    let accepts = "echo \"$2\" > accepted; [ ! -e runs ] || exit 1; echo 7";
+    let fakes = Fakes::new(&[("sbatch", accepts), ("squeue", &runs)]);
+    fakes.slurm(&[]).expect(0);
+    fs::write(fakes.bed.path("bin/runs"), "").unwrap();
+    let plan = fs::read(fakes.bed.path("run/plan.json")).unwrap();
+    let refused = fakes.slurm(&["--set", "phase.load.trials=2"]).expect(75);
+    refused.says("phase.load.trials: 1 -> 2").says("is being measured by task 7_0");
+    assert_eq!(fs::read(fakes.bed.path("run/plan.json")).unwrap(), plan);
+    // A title is none of its business.
+    fakes.slurm(&["--set", "title=\"Other\""]).expect(0);
+    assert_eq!(json(&fakes.bed.path("run/plan.json"))["title"], "Other");
+}
+
+#[test]
+fn accounts_of_an_earlier_slurm_are_read() {
+    let earlier =
+        "case \"$*\" in *--array*) echo \"sacct: unrecognized option '--array'\" >&2; exit 1;; esac
+        name=$(/bin/sed -n 's/^#SBATCH --job-name=//p' \"$(/bin/cat accepted)\")
+        for n in 0 1; do echo \"7_$n|$name|OUT_OF_MEMORY|0:125|2026-12-01T00:00:00|node\"; done";
+    let accepts = "echo \"$2\" > accepted; echo 7";
+    let fakes = Fakes::new(&[("sbatch", accepts), ("squeue", ""), ("sacct", earlier)]);
+    fakes.slurm(&[]).expect(0);
+    let mut command = fakes.bed.command(&["status", "run"]);
+    command.env("PATH", format!("{}:/nowhere", fakes.bed.path("bin").display()));
+    let status = Ended::of(&command.output().unwrap()).expect(0);
+    assert!(status.out.contains("OUT_OF_MEMORY"), "{}\n{}", status.out, status.err);
+    assert!(!(status.out + &status.err).contains("keeps no accounts"));
 }
 
 #[test]

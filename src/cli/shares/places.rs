@@ -2,43 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::scenario_file::Planned;
-use crate::cli::shares::progress::{By, SharedRun};
-use crate::cli::{check_paths, exit::Exit, output, run, typed};
+use crate::cli::shares::changed::undated;
+use crate::cli::shares::progress::{Activity, By, ShareProgress, SharedRun};
+use crate::cli::{check_paths, kept_cells, output, publish, run, typed};
 use crate::plan::Plan;
 use crate::plan::share::Share;
+use crate::record::event::{EventRecord, RunEvent};
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::{Invocation, RunDir};
 use crate::store::writer::{NewRun, RunWriter};
-
-/// Refuses a scenario whose cells are not those that a run was begun with. Identities are left
-/// out: they may hold the day of the begin.
-pub(crate) fn refuse_other(run: &SharedRun, now: &Plan) -> Result<(), Failure> {
-    let measured = |plan: &Plan| {
-        let mut cells = plan.cells.clone();
-        for cell in &mut cells {
-            cell.id.0.clear();
-        }
-        let launches: Vec<_> = plan.launches.keys().cloned().collect();
-        (cells, launches, plan.datasets.clone(), plan.scores.clone(), plan.seed, plan.order)
-    };
-    if measured(&run.plan) == measured(now) {
-        return Ok(());
-    }
-    let dir = run.dir.path();
-    let (was, to) = match run.by {
-        By::Slurm => ("submitted", "submit to"),
-        By::SideBySide => ("begun", "measure into"),
-    };
-    let message = format!("{} was {was} with other cells", dir.display());
-    Err(Failure::new(Exit::Corrupt, message).help(format!(
-        "go on as it was begun with `bench resume {}`, or {to} another directory with `--out`",
-        typed::path(dir)
-    )))
-}
 
 /// Makes the run directory. Data are read first: what is wrong with them is told here, and not
 /// by a process that waited for hours.
@@ -65,28 +42,94 @@ pub(crate) fn create(
     Ok(typed::absolute(dir.path()))
 }
 
+/// What the directories of all shares have in common.
+struct Common {
+    scenario: String,
+    resolved: String,
+    invocation: Invocation,
+}
+
+impl Common {
+    fn of(run: &SharedRun) -> Result<Self, Failure> {
+        let reader = RunReader::open(run.dir.path())?;
+        let begun = reader.manifest().invocation.clone().unwrap_or_default();
+        Ok(Self {
+            scenario: reader.scenario()?,
+            resolved: reader.resolved()?,
+            invocation: Invocation { slurm: false, side_by_side: false, ..begun },
+        })
+    }
+
+    fn new_run<'a>(
+        &'a self,
+        share: &'a Share,
+        place: &'a Path,
+        redactor: &'a Redactor,
+    ) -> NewRun<'a> {
+        NewRun {
+            root: place,
+            out: Some(place),
+            plan: &share.plan,
+            scenario: &self.scenario,
+            resolved: &self.resolved,
+            template: None,
+            redactor,
+            invocation: &self.invocation,
+        }
+    }
+}
+
 /// Makes the run directories of shares that have none yet.
 pub(crate) fn make(run: &SharedRun, shares: &[&Share]) -> Result<(), Failure> {
-    let reader = RunReader::open(run.dir.path())?;
-    let (scenario, resolved) = (reader.scenario()?, reader.resolved()?);
-    let begun = reader.manifest().invocation.clone().unwrap_or_default();
-    let invocation = Invocation { slurm: false, side_by_side: false, ..begun };
+    let common = Common::of(run)?;
     for share in shares {
         let place = run.place(share);
         if RunDir::at(&place).manifest().exists() {
             continue;
         }
-        RunWriter::create(&NewRun {
-            root: run.dir.path(),
-            out: Some(&place),
-            plan: &share.plan,
-            scenario: &scenario,
-            resolved: &resolved,
-            template: None,
-            // The run's own texts have no secrets any more.
-            redactor: &Redactor::default(),
-            invocation: &invocation,
-        })?;
+        // The run's own texts have no secrets any more.
+        RunWriter::create(&common.new_run(share, &place, &Redactor::default()))?;
+    }
+    Ok(())
+}
+
+/// Gives the directories of shares the plan that the run has now. What is being measured goes on with
+/// its own until it is over.
+pub(crate) fn follow(run: &SharedRun, shares: &[ShareProgress]) -> Result<(), Failure> {
+    let common = Common::of(run)?;
+    for ShareProgress { share, .. } in
+        shares.iter().filter(|it| it.is_begun && it.activity != Activity::Running)
+    {
+        let place = run.place(share);
+        let before = RunReader::open(&place)?.plan_on_disk()?;
+        if undated(&before) != undated(&share.plan) {
+            follow_one(run, share, &common.new_run(share, &place, &Redactor::default()), &before)?;
+        }
+    }
+    Ok(())
+}
+
+fn follow_one(
+    run: &SharedRun,
+    share: &Share,
+    now: &NewRun<'_>,
+    before: &Plan,
+) -> Result<(), Failure> {
+    let place = run.place(share);
+    let reader = RunReader::open(&place)?;
+    let (_, changes) = kept_cells::scenario_differences(&reader.resolved_on_disk()?, now.resolved)?;
+    let changes = changes.iter().map(ToString::to_string).collect();
+    let last = reader.events()?.last().transpose()?;
+    let mut writer = RunWriter::resume(&place, now.redactor)?;
+    writer.change(before, now, changes)?;
+    // Where nothing is missing nobody goes on with it: it stays over.
+    if let Some(EventRecord { event: end @ RunEvent::RunFinished { .. }, .. }) = last
+        && run.of_share(share.clone())?.is_over()
+    {
+        writer.event(end)?;
+        drop(writer);
+        let analysis = RunAnalysis::of(&RunReader::open(&place)?)?;
+        publish::write_files(&analysis, &publish::view(&analysis))?;
     }
     Ok(())
 }

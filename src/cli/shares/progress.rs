@@ -114,6 +114,11 @@ impl SharedRun {
         Ok(Some(Self { dir: reader.dir().clone(), plan: reader.first_plan()?, by }))
     }
 
+    /// Returns the run as it is with another plan.
+    pub(crate) fn of_plan(&self, plan: Plan) -> Self {
+        Self { dir: self.dir.clone(), plan, by: self.by }
+    }
+
     /// Returns the shares.
     pub(crate) fn shares(&self) -> Vec<Share> {
         match self.by {
@@ -176,7 +181,11 @@ impl SharedRun {
             });
         };
         let done = conduct::done(&reader)?;
-        let plan = reader.plan()?;
+        // Its directory follows a changed plan when it is measured; points of searches are there.
+        let plan = match share.plan.search {
+            Some(_) => reader.plan()?,
+            None => share.plan.clone(),
+        };
         let mut states = last_words(&done.events);
         let cells = plan.cells.iter().map(|cell| {
             let n_done = done.n_trials(&cell.id);

@@ -17,6 +17,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::run::{self, Begin};
 use crate::cli::scenario_file::Planned;
+use crate::cli::shares::changed::Changed;
 use crate::cli::shares::places;
 use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
 use crate::cli::side_by_side::part::Part;
@@ -39,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Carries out the plan of a scenario: side by side where it asks for that and this machine has
 /// the GPUs, else in this process, one engine after the other.
 pub(crate) fn carry_out(
-    planned: Planned,
+    mut planned: Planned,
     path: &Path,
     begin: Begin<'_>,
     ends: &EndArgs,
@@ -48,7 +49,12 @@ pub(crate) fn carry_out(
     if let Begin::GoOn(dir, kinds) = begin
         && let Some(run) = open(dir)?
     {
-        places::refuse_other(&run, &planned.plan)?;
+        gate_flags::add(&mut planned.plan, &ends.gates, Some(dir))?;
+        run::warn(&planned, colour);
+        let is_quiet = ends.quiet || ends.progress == ProgressAs::Json;
+        if let Some(changed) = Changed::of(&run, planned, path, is_quiet)? {
+            changed.apply(&run)?;
+        }
         return go_on(run.dir.path(), kinds, ends, colour);
     }
     if planned.plan.parallel.is_some() {
@@ -220,19 +226,18 @@ fn measure(
     let run = open(dir)?.expect("the caller has opened it");
     let kept = format!("what is complete is kept; go on with: {}", typed::resume(dir));
     watched.last_words.are(kept);
-    let mut progress = run.progress()?;
+    let progress = run.progress()?;
     for share in progress.iter().filter(|share| share.is_begun) {
         // So long the engine has its GPUs.
         let place = run.place(&share.share);
         killed_session::wait_for_guardian(&place, &share.share.plan);
         drop(RunLock::take(&RunDir::at(place))?);
     }
+    places::follow(&run, &run.progress()?)?;
     for share in progress.iter().filter(|share| share.is_begun) {
         retry::ask_of(&run.place(&share.share), kinds)?;
     }
-    if !kinds.is_empty() {
-        progress = run.progress()?;
-    }
+    let mut progress = run.progress()?;
     if progress.iter().any(|share| share.is_begun) {
         tell_kept(dir, &progress);
     }

@@ -7,8 +7,9 @@ use crate::cli::args::{Colour, Retry, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::scenario_file::Planned;
-use crate::cli::shares::places;
+use crate::cli::shares::changed::Changed;
 use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
+use crate::cli::shares::{merged_run, places};
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
@@ -40,18 +41,32 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     planned.plan.clients = settings.slurm.further_clients().or(planned.plan.clients);
     let out = args.out.as_deref().or(args.resume.as_deref());
     let path = scenario_file::place(&args.scenario.scenario);
-    let known = out.map(SlurmRun::open).transpose()?.flatten();
-    if let Some(known) = &known {
-        places::refuse_other(&known.shared, &planned.plan)?;
-    }
-    if args.dry_run {
-        return show(&planned.plan, known, out, &settings, &args.retry);
-    }
-    let dir = match known {
-        Some(known) => known.shared.dir.path().to_owned(),
-        None => places::create(planned, path, out, args.ends.quiet, By::Slurm)?,
+    let Some(mut known) = out.map(SlurmRun::open).transpose()?.flatten() else {
+        if args.dry_run {
+            let dir =
+                out.map_or_else(|| Path::new("runs").join(&planned.plan.name), Path::to_owned);
+            let (dir, plan) = (RunDir::at(&dir), planned.plan);
+            let shared = SharedRun { dir, plan, by: By::Slurm };
+            return show(SlurmRun { shared, submissions: Vec::new() }, &settings, &args.retry);
+        }
+        let dir = places::create(planned, path, out, args.ends.quiet, By::Slurm)?;
+        return submit(&dir, &settings, &args.retry);
     };
-    submit(&dir, &settings, &args.retry)
+    let changed = Changed::of(&known.shared, planned, path, args.ends.quiet)?;
+    if args.dry_run {
+        if let Some(changed) = changed {
+            known.shared.plan = changed.plan().clone();
+        }
+        return show(known, &settings, &args.retry);
+    }
+    let dir = known.shared.dir.path().to_owned();
+    let Some(changed) = changed else { return submit(&dir, &settings, &args.retry) };
+    let tasks = known.live_tasks()?;
+    changed.refuse_running(&known.shared, &known.progress(&tasks)?)?;
+    changed.apply(&known.shared)?;
+    let exit = submit(&dir, &settings, &args.retry)?;
+    merged_run::update(&[&dir]);
+    Ok(exit)
 }
 
 /// Submits what is missing of a run, as it was submitted before; `None` where its cells are not
@@ -80,25 +95,14 @@ fn settings(planned: &Planned) -> Result<Settings, Failure> {
 }
 
 /// Prints the scripts of what is missing, and what would become of each share.
-fn show(
-    plan: &Plan,
-    known: Option<SlurmRun>,
-    out: Option<&Path>,
-    settings: &Settings,
-    kinds: &[Retry],
-) -> Result<Exit, Failure> {
-    let dir = out.map_or_else(|| Path::new("runs").join(&plan.name), Path::to_owned);
-    let mut run = known.unwrap_or_else(|| SlurmRun {
-        shared: SharedRun { dir: RunDir::at(&dir), plan: plan.clone(), by: By::Slurm },
-        submissions: Vec::new(),
-    });
+fn show(mut run: SlurmRun, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Failure> {
     let tasks = run.live_tasks().unwrap_or_else(|failure| {
         let why = failure.render(false);
         output::message(&format!("note: what runs already is not known\n{why}"));
         Vec::new()
     });
     let standing = Standing::of(run.progress(&tasks)?, kinds.contains(&Retry::Failed));
-    let (dir, bench) = (typed::absolute(&dir), program()?);
+    let (dir, bench) = (typed::absolute(run.shared.dir.path()), program()?);
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         let array = Array {
             id: SHOWN_ID,
@@ -124,6 +128,7 @@ fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Fail
     };
     settings.write(&run.shared.dir)?;
     let tasks = run.live_tasks()?;
+    places::follow(&run.shared, &run.progress(&tasks)?)?;
     for share in run.progress(&tasks)?.iter().filter(|share| share.is_over() && !share.is_live()) {
         retry::ask_of(&run.shared.place(&share.share), kinds)?;
     }
