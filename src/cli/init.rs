@@ -96,41 +96,35 @@ fn write(file: &Path, text: &str, next: impl Fn(&str) -> String) -> Result<Exit,
 fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
     let data = quick::data_choice(args.data.as_deref(), args.tokenizer.as_deref(), INPUT)?;
     let data = data.beside(file);
-    let (what, takes_ignore_eos, data, engine) = match &args.url {
-        Some(url) => (
-            url.clone(),
-            false,
-            data,
-            EngineChoice::Running {
-                url: quick::base_url(url),
-                model: args.model.clone().ok_or_else(|| {
-                    Failure::new(Exit::Usage, "nothing says which model the server is asked for")
-                        .help(
-                            "add --model NAME; `bench quick URL --dry-run` asks the server for it",
-                        )
-                })?,
-                is_listed: true,
-                api_key_env: None,
-                refused: Vec::new(),
-                takes_max_tokens: true,
-                closes: false,
-            },
-        ),
-        None => {
-            let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
-            if args.model.is_none() && found.needs_model() {
-                let message = format!("nothing says which model {} serves", found.name);
-                return Err(Failure::new(Exit::Usage, message).help("add --model NAME"));
-            }
-            let data = data.read_by(&found.name);
-            let started = EngineChoice::Started {
-                path: found.path_from(file.parent()),
-                preset: found.name.clone(),
-                model: args.model.clone(),
-                precisions: args.precision.clone(),
-            };
-            (found.name.clone(), found.takes_ignore_eos(), data, started)
+    let (what, takes_ignore_eos, data, engine) = if let Some(url) = &args.url {
+        let model = args.model.clone().ok_or_else(|| {
+            Failure::new(Exit::Usage, "nothing says which model the server is asked for")
+                .help("add --model NAME; `bench quick URL --dry-run` asks the server for it")
+        })?;
+        let running = EngineChoice::Running {
+            url: quick::base_url(url),
+            model,
+            is_listed: true,
+            api_key_env: None,
+            refused: Vec::new(),
+            takes_max_tokens: true,
+            closes: false,
+        };
+        (url.clone(), false, data, running)
+    } else {
+        let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
+        if args.model.is_none() && found.needs_model() {
+            let message = format!("nothing says which model {} serves", found.name);
+            return Err(Failure::new(Exit::Usage, message).help("add --model NAME"));
         }
+        let data = data.read_by(&found.name);
+        let started = EngineChoice::Started {
+            path: found.path_from(file.parent()),
+            preset: found.name.clone(),
+            model: args.model.clone(),
+            precisions: args.precision.clone(),
+        };
+        (found.name.clone(), found.takes_ignore_eos(), data, started)
     };
     let model_on = args.model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {

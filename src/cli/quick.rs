@@ -118,8 +118,9 @@ fn is_told(args: &QuickArgs) -> bool {
 
 /// Whether a target is the place of a server rather than the name of an engine.
 pub(crate) fn is_url(target: &str) -> bool {
+    let is_toml = Path::new(target).extension().is_some_and(|ending| ending == "toml");
     let is_host = target.starts_with("localhost") || target.contains([':', '.']);
-    target.contains("://") || is_host && !target.ends_with(".toml")
+    target.contains("://") || is_host && !is_toml
 }
 
 /// Returns the URL below which `/v1/…` lies.

@@ -123,7 +123,10 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
     if groups.is_empty() {
         groups.push((IndexMap::new(), Vec::new()));
     }
-    let of_group = |(asked, cells)| Decision { asked, ..among(cells, plan, summary, rate_per_s) };
+    let of_group = |(asked, cells): (IndexMap<String, String>, Vec<&CellSummary>)| Decision {
+        asked,
+        ..among(&cells, plan, summary, rate_per_s)
+    };
     groups.into_iter().map(of_group).collect()
 }
 
@@ -136,7 +139,7 @@ fn asked(cell: &CellSummary) -> IndexMap<String, String> {
 
 /// Decides among cells that are asked the same.
 fn among(
-    cells: Vec<&CellSummary>,
+    cells: &[&CellSummary],
     plan: &Plan,
     summary: &Summary,
     rate_per_s: Option<f64>,

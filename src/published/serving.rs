@@ -56,7 +56,8 @@ impl ServingBlock {
             [Quantity::mean(metric).value(cell), percentile(50.0), percentile(99.0)]
         };
         let duration_s = figure(MetricId::WholeRun);
-        let n_good = Quantity::figure(MetricId::GoodputShare).read(cell).and_then(n_of_share);
+        let n_good =
+            Quantity::figure(MetricId::GoodputShare).read(cell).as_ref().and_then(n_of_share);
         Self {
             completed: cell.counts.ok,
             failed: cell.counts.n_failed(),
@@ -111,7 +112,7 @@ impl ServingBlock {
 }
 
 /// Returns how many a share in per cent is of.
-fn n_of_share(share: Figure) -> Option<f64> {
+fn n_of_share(share: &Figure) -> Option<f64> {
     Some((share.value? / 100.0 * share.n as f64).round())
 }
 

@@ -76,12 +76,12 @@ impl Starts {
                 }
                 _ => {}
             }
-            let launch = match event {
-                RunEvent::EngineStarting { launch, .. }
-                | RunEvent::EngineStage { launch, .. }
-                | RunEvent::EngineReady { launch, .. }
-                | RunEvent::EngineStopped { launch, .. } => launch,
-                _ => continue,
+            let (RunEvent::EngineStarting { launch, .. }
+            | RunEvent::EngineStage { launch, .. }
+            | RunEvent::EngineReady { launch, .. }
+            | RunEvent::EngineStopped { launch, .. }) = event
+            else {
+                continue;
             };
             if let Some(start) = now.get(launch) {
                 starts.all[*start].events.push(event.clone());

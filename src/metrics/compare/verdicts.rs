@@ -195,20 +195,17 @@ fn of_extractor(
     let sample = |of: &Accuracy| Some(Sample { value: of.share? * 100.0, spread: None, n: of.n });
     // Answers are paired by the first extractor.
     let paired = is_headline.then(paired).flatten();
-    let (baseline, candidate, evidence) = match paired.filter(|paired| paired.n > 0) {
+    let (baseline, candidate, evidence) = if let Some(paired) = paired.filter(|it| it.n > 0) {
         // Both of the items that both answered: of all that each answered, they may be others.
-        Some(paired) => {
-            let of = |one_sided: &[u64]| Sample {
-                value: (paired.both + one_sided.len() as u64) as f64 / paired.n as f64 * 100.0,
-                spread: None,
-                n: paired.n,
-            };
-            (of(&paired.lost), of(&paired.gained), Evidence::Paired(paired))
-        }
-        None => {
-            let (baseline, candidate) = ((first.correct, first.n), (second.correct, second.n));
-            (sample(first)?, sample(second)?, Evidence::Shares { baseline, candidate })
-        }
+        let of = |one_sided: &[u64]| Sample {
+            value: (paired.both + one_sided.len() as u64) as f64 / paired.n as f64 * 100.0,
+            spread: None,
+            n: paired.n,
+        };
+        (of(&paired.lost), of(&paired.gained), Evidence::Paired(paired))
+    } else {
+        let (baseline, candidate) = ((first.correct, first.n), (second.correct, second.n));
+        (sample(first)?, sample(second)?, Evidence::Shares { baseline, candidate })
     };
     Some(Drafted {
         quantity: Quantity::figure(MetricId::Accuracy),

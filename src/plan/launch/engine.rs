@@ -236,7 +236,7 @@ pub(crate) fn variables_of(
                 Ok(text) => minijinja::Value::from(text),
                 Err(mut error) => {
                     if is_in_circle {
-                        error.help = "variables that name each other have no value".to_owned();
+                        "variables that name each other have no value".clone_into(&mut error.help);
                     }
                     found.push(
                         Diagnostic::error("scenario/template", error.message)

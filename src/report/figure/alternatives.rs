@@ -81,7 +81,7 @@ impl<'a> Alternatives<'a> {
 }
 
 /// Gives each alternative a colour, in the order of the cells.
-fn colours<'a>(cells: Vec<SideCell<'a>>) -> BTreeMap<&'a CellId, usize> {
+fn colours(cells: Vec<SideCell<'_>>) -> BTreeMap<&CellId, usize> {
     let all: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
     let keys = alternatives(&all);
     let sides = sides_by(cells, &keys).into_iter().enumerate();

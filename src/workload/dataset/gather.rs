@@ -331,27 +331,8 @@ impl<'a> Gathered<'a> {
         let mut rows = self.kept.into_sorted();
         let blocks = self.blocks.map(|blocks| blocks.agreed(file)).transpose()?;
         let blocks = blocks.filter(|size| put_block_size(&mut rows, *size));
-        let trace = self.clock.map(|clock| {
-            let turns = rows.iter().flat_map(|sample| sample.later.iter().filter_map(|it| it.at));
-            let n = rows.len() + turns.count();
-            let ends = rows.iter().filter_map(|sample| {
-                let last = sample.later.iter().filter_map(|turn| turn.at).max();
-                Some(Nanos(sample.at?.0.saturating_add(last.unwrap_or_default().0)))
-            });
-            let first = rows.first().and_then(|sample| sample.at);
-            let span = ends.max().zip(first);
-            let span = span.map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
-            let mut unit = clock.unit(file)?;
-            let n_turns: usize = rows.iter().map(|sample| sample.turns.len()).sum();
-            if n_turns > n {
-                write!(unit, "; {} more when the answers before them have come", n_turns - n)
-                    .expect("a string takes all text");
-            }
-            if let Some(size) = blocks {
-                write!(unit, "; `hash_ids` of {size} tokens").expect("a string takes all text");
-            }
-            Ok(TraceRecord { n: n as u64, span, unit })
-        });
+        let trace =
+            self.clock.as_ref().map(|clock| trace_of(&rows, clock, blocks, file)).transpose()?;
         let subjects: BTreeSet<&str> =
             rows.iter().filter_map(|sample| sample.subject.as_deref()).collect();
         let examples = |subject: &str| -> String {
@@ -369,7 +350,7 @@ impl<'a> Gathered<'a> {
         });
         Ok(Samples {
             maker,
-            trace: trace.transpose()?,
+            trace,
             reserve: usize::try_from(plan.reserve_for_warm_up).unwrap_or(usize::MAX / 2),
             prefix,
             prefixes,
@@ -393,6 +374,34 @@ impl<'a> Gathered<'a> {
             rows,
         })
     }
+}
+
+/// Returns what the trace of these rows is: how many requests at times of their own, over which span.
+fn trace_of(
+    rows: &[Sample],
+    clock: &Clock,
+    blocks: Option<u32>,
+    file: &str,
+) -> Result<TraceRecord, DataError> {
+    let turns = rows.iter().flat_map(|sample| sample.later.iter().filter_map(|it| it.at));
+    let n = rows.len() + turns.count();
+    let ends = rows.iter().filter_map(|sample| {
+        let last = sample.later.iter().filter_map(|turn| turn.at).max();
+        Some(Nanos(sample.at?.0.saturating_add(last.unwrap_or_default().0)))
+    });
+    let first = rows.first().and_then(|sample| sample.at);
+    let span = ends.max().zip(first);
+    let span = span.map_or(Nanos::ZERO, |(last, first)| last.saturating_sub(first));
+    let mut unit = clock.unit(file)?;
+    let n_turns: usize = rows.iter().map(|sample| sample.turns.len()).sum();
+    if n_turns > n {
+        write!(unit, "; {} more when the answers before them have come", n_turns - n)
+            .expect("a string takes all text");
+    }
+    if let Some(size) = blocks {
+        write!(unit, "; `hash_ids` of {size} tokens").expect("a string takes all text");
+    }
+    Ok(TraceRecord { n: n as u64, span, unit })
 }
 
 /// Gives the blocks of all prompts their size; `false` where they had it before.
