@@ -8,7 +8,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::Scale;
 use crate::metrics::decide::{CRITERIA, Decision, Margin, Weighed, decide};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Summary};
+use crate::metrics::summary::{CellStatus, CellSummary, Summary};
 use crate::plan::Plan;
 use crate::report::cell_name::CellNames;
 use crate::report::compare::change_of;
@@ -255,7 +255,7 @@ impl<'a> Told<'a> {
         let tone = if it.dominated_by.is_some() { Tone::Faint } else { Tone::Plain };
         let mut row = vec![
             TableCell { tone, ..TableCell::text(self.name(it)) },
-            standing(self.decision, at, it),
+            standing(self.decision, at, cell),
         ];
         row.extend(shown_quantities().map(|quantity| {
             let text = cell.map_or_else(String::new, |cell| shown(&quantity, cell));
@@ -314,9 +314,12 @@ fn shown(quantity: &Quantity, cell: &CellSummary) -> String {
 }
 
 /// Says in a word how a cell stands.
-fn standing(decision: &Decision, at: usize, it: &Weighed) -> TableCell {
+fn standing(decision: &Decision, at: usize, cell: Option<&CellSummary>) -> TableCell {
+    let it = &decision.cells[at];
     let (text, tone) = if decision.best == Some(at) {
         ("recommended", Tone::Good)
+    } else if cell.is_some_and(|cell| cell.validity.status == CellStatus::Invalid) {
+        ("INVALID", Tone::Bad)
     } else if !it.against.is_empty() {
         ("misses", Tone::Bad)
     } else if decision.runner_up == Some(at) {
@@ -381,5 +384,14 @@ mod tests {
         assert!(of.answer().ends_with("within the noise: take either."), "{}", of.answer());
         let told = of.sentences().join(" ");
         assert!(told.contains("More trials would tell"), "{told}");
+    }
+
+    #[test]
+    fn an_invalid_cell_misses_nothing_and_says_so() {
+        let clear = decision(Margin { ratio: 1.25, interval: None, verdict: None });
+        let mut cell = crate::metrics::tests::fixture::measured_cell("fast 32", "fp16");
+        assert_eq!(&*standing(&clear, 2, Some(&cell)).text, "misses");
+        cell.validity.status = CellStatus::Invalid;
+        assert_eq!(&*standing(&clear, 2, Some(&cell)).text, "INVALID");
     }
 }
