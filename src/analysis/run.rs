@@ -240,7 +240,8 @@ fn analyse_cell(
         // More trials are asked for than when the cell was closed.
         accumulator.lacks_trials();
     }
-    let scoring = match &cell.score {
+    // The golds are there before the first trial is.
+    let scoring = match cell.score.as_ref().filter(|_| !trials.is_empty()) {
         Some(score) => {
             let scorer = Scorer::new(&plan.scores[score])
                 .map_err(|error| corrupt(reader.dir().plan(), error.to_string()))?;
@@ -274,7 +275,7 @@ fn analyse_cell(
         }
         accumulator.end_trial();
     }
-    let graded = grading.filter(|_| !trials.is_empty()).map(Grading::finish);
+    let graded = grading.map(Grading::finish);
     if let Some(graded) = &graded {
         accumulator.graded(graded);
     }

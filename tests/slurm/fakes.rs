@@ -130,6 +130,8 @@ fn a_changed_scenario_is_told_field_by_field_and_applied_to_what_was_submitted()
         let share = json(&job.join("plan.json"));
         assert_eq!(share["cells"].as_array().unwrap().len(), 3, "{share}");
         assert!(share["cells"].as_array().unwrap().iter().all(|cell| cell["n_trials"] == 2));
+        // Nothing is measured yet, and nothing is missing.
+        fakes.bed.bench(&["verify", job.to_str().unwrap()]).expect(0);
     }
     // The same again changes nothing and tells nothing.
     let again = fakes.slurm(&args).expect(0);
