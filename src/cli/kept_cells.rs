@@ -9,6 +9,7 @@ use std::path::Path;
 
 use toml::Table;
 
+use crate::analysis::records::complete;
 use crate::cli::args::Retry;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -51,8 +52,13 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
             typed::resume(dir)
         )));
     }
-    let anew = job.plan.cells.iter().filter(|cell| !ids_before.contains(&cell.id));
-    let anew: Vec<&str> = anew.map(|cell| cell.name.as_str()).collect();
+    let mut anew = Vec::new();
+    for cell in job.plan.cells.iter().filter(|cell| !ids_before.contains(&cell.id)) {
+        // It may have been left out for a while.
+        if complete(reader.trials_on_disk(cell)?, cell).len() < cell.n_trials as usize {
+            anew.push(cell.name.as_str());
+        }
+    }
     let n_gone = begun.cells.iter().filter(|cell| !ids_now.contains(&cell.id)).count();
     if !changes.is_empty() {
         output::message(&format!(
@@ -215,7 +221,13 @@ fn is_same(reader: &RunReader, before: &Plan, job: &Job, changes: &[String]) -> 
 
 fn tell(dir: &Path, done: &Done) {
     let (n_kept, n_cells) = (done.kept.len(), done.n_cells);
-    output::message(&format!("going on with {}: {n_kept} of {n_cells} cells kept", dir.display()));
+    let n_trials = done.trials.iter().filter(|(cell, _)| !done.kept.contains(cell)).count();
+    let more = match n_trials {
+        0 => String::new(),
+        n => format!(", and {} of others", counted(n as u64, "trial")),
+    };
+    let dir = dir.display();
+    output::message(&format!("going on with {dir}: {n_kept} of {n_cells} cells kept{more}"));
     if !done.failed.is_empty() {
         let failed = counted(done.failed.len() as u64, "cell");
         output::message(&format!(

@@ -88,6 +88,18 @@ fn a_cell_whose_identity_changes_starts_anew_and_the_key_is_named() {
 }
 
 #[test]
+fn what_is_kept_of_cells_that_are_not_whole_or_were_left_out_is_told() {
+    let bed = Bed::new();
+    bed.run(&["--out", "run", "--only", "engine=fast"]).expect(0);
+    bed.run(&["--resume", "run", "--only", "engine=fast,concurrency=1"]).expect(0);
+    let ended = bed.run(&["--resume", "run", "--only", "engine=fast"]).expect(0);
+    assert!(!ended.err.contains("begun anew"), "{}", ended.err);
+    assert_eq!(bed.n_trials_started("run"), 2);
+    let more = ["--resume", "run", "--only", "engine=fast", "--set", "phase.load.trials=2"];
+    bed.run(&more).expect(0).says("0 of 2 cells kept, and 2 trials of others");
+}
+
+#[test]
 fn a_cell_that_only_changes_its_name_keeps_its_trials() {
     let bed = Bed::new();
     bed.run(&["--out", "run", "--only", "engine=fast"]).expect(0);
