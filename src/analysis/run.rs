@@ -112,8 +112,9 @@ impl RunAnalysis {
         }
         let mut caveats = run_caveats(&events);
         caveats.extend(reused_cells::caveats(&events, &plan));
-        let is_complete = is_complete(&events);
-        let mut summary = summary(&plan, is_complete, cells, &facts(&events), &times, caveats);
+        let (is_complete, facts) = (is_complete(&events), facts(&events));
+        caveats.extend(untold_starts(&plan, &measured, &facts));
+        let mut summary = summary(&plan, is_complete, cells, &facts, &times, caveats);
         summary.wall_time = wall_time(&events, &times);
         let planned = plan.cells_by_name();
         let pair_items = |one: &str, other: &str| {
@@ -318,6 +319,27 @@ fn facts(events: &[EventRecord]) -> BTreeMap<LaunchId, EngineFacts> {
         _ => None,
     });
     ready.collect()
+}
+
+/// Engines that served trials and of whose start no event tells: a kill loses the end of the events
+/// at most, and what is cut off there may be more.
+fn untold_starts(
+    plan: &Plan,
+    measured: &BTreeSet<CellId>,
+    facts: &BTreeMap<LaunchId, EngineFacts>,
+) -> Option<Caveat> {
+    let served = plan.cells.iter().filter(|cell| measured.contains(&cell.id));
+    let untold = served.map(|cell| &cell.launch).filter(|launch| !facts.contains_key(*launch));
+    let names: BTreeSet<&str> =
+        untold.filter_map(|launch| Some(plan.launches.get(launch)?.engine.as_str())).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    (!names.is_empty()).then(|| {
+        run_caveat(
+            &format!("no event tells of a start of {}, which served trials", names.join(", ")),
+            "The end of events.jsonl was lost, with load times and what engines told of themselves: \
+             restore it, or measure in a new run.",
+        )
+    })
 }
 
 fn run_caveats(events: &[EventRecord]) -> Vec<Caveat> {

@@ -118,6 +118,19 @@ fn an_event_that_is_gone_or_there_twice_is_missed() {
     place.expect(0, &["verify", "run"]);
 }
 
+#[test]
+fn events_that_were_cut_off_are_told_by_what_they_no_longer_tell() {
+    let (place, run) = measured();
+    let path = run.join("events.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find('\n').unwrap() + 1;
+    fs::write(&path, &text[..begin]).unwrap();
+    place.expect(0, &["resume", "run", "--quiet", "--fail-on", "failed"]);
+    let told = place.expect(0, &["report", "run"]);
+    assert!(told.contains("no event tells of a start of sim, which served trials"), "{told}");
+    place.expect(0, &["verify", "run"]);
+}
+
 /// What must be said, and the change of the plan that it is said of.
 type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
 
