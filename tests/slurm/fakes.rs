@@ -159,6 +159,25 @@ fn a_changed_scenario_is_told_field_by_field_and_applied_to_what_was_submitted()
 }
 
 #[test]
+fn a_cell_whose_requests_failed_is_failed_to_the_status_and_to_a_retry() {
+    let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
+    let failing = "engine.fast.extra-args=[\"--fail-rate\",\"0.5\"]";
+    let args = ["--only", "engine=fast,concurrency=1", "--set", failing];
+    fakes.slurm(&args).expect(0);
+    let job = fs::read_dir(fakes.bed.path("run/jobs")).unwrap().next().unwrap().unwrap().path();
+    fakes.bed.bench(&["resume", job.to_str().unwrap()]).expect(100);
+    let mut command = fakes.bed.command(&["status", "run"]);
+    command.env("PATH", format!("{}:/nowhere", fakes.bed.path("bin").display()));
+    let status = Ended::of(&command.output().unwrap()).expect(0).out;
+    assert!(status.contains("0 of 1 cell complete, 1 failed"), "{status}");
+    assert!(status.contains("of 8 requests failed"), "{status}");
+    let again = fakes.slurm(&args).expect(0);
+    assert!(again.out.contains("SKIPPED failed    1 engine start"), "{}", again.out);
+    let again = fakes.slurm(&[&args[..], &["--retry", "failed"]].concat()).expect(0);
+    assert!(again.out.contains("SUBMITTING        1 engine start"), "{}", again.out);
+}
+
+#[test]
 fn what_a_task_measures_is_not_changed_under_it() {
     let runs = LISTS.replace("PENDING", "RUNNING").replace("[ -e accepted ]", "[ -e runs ]");
     let accepts = "echo \"$2\" > accepted; [ ! -e runs ] || exit 1; echo 7";

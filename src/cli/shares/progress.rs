@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::analysis::compared::read_summary;
 use crate::cli::failure::Failure;
 use crate::ids::CellId;
+use crate::metrics::summary::CellStatus;
 use crate::plan::Plan;
 use crate::plan::share::{self, Share};
 use crate::record::event::{CellOutcome, EventRecord, RunEvent};
@@ -187,10 +189,15 @@ impl SharedRun {
             None => share.plan.clone(),
         };
         let mut states = last_words(&done.events);
+        let mut failed = failed_by_report(&reader, &plan);
         let cells = plan.cells.iter().map(|cell| {
             let n_done = done.n_trials(&cell.id);
             let state = states.remove(&cell.id).unwrap_or(CellState::Missing);
-            let state = if n_done >= cell.n_trials { CellState::Complete } else { state };
+            let state = match failed.remove(&cell.id) {
+                _ if n_done < cell.n_trials => state,
+                Some(why) => CellState::Failed(why),
+                None => CellState::Complete,
+            };
             CellProgress { name: cell.name.clone(), state, n_done, n_trials: cell.n_trials }
         });
         let is_end = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
@@ -220,6 +227,21 @@ pub(crate) fn n_over(place: &RunDir) -> Result<usize, StoreError> {
         }
     }
     Ok(over.len())
+}
+
+/// Returns the cells that the report of a share calls FAILED, and why. As long as it has none, its
+/// events alone tell.
+fn failed_by_report(reader: &RunReader, plan: &Plan) -> HashMap<CellId, String> {
+    let Ok(summary) = read_summary(&reader.dir().path().join("summary.json")) else {
+        return HashMap::new();
+    };
+    let rows = plan.clone().by_row();
+    let ids: HashMap<&CellId, &CellId> =
+        rows.cells.iter().map(|row| (&row.id, row.run_id())).collect();
+    let failed = summary.cells.iter().filter(|row| row.validity.status == CellStatus::Failed);
+    failed
+        .filter_map(|row| Some(((*ids.get(&row.id)?).clone(), row.validity.reasons.join("; "))))
+        .collect()
 }
 
 /// Returns how cells stand by the last word on each; what is not in it is missing.
