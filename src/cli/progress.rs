@@ -185,14 +185,19 @@ impl Face {
     fn new(plan: &Plan, done: &Done, told_as: ProgressAs, screen: Option<Screen>) -> Self {
         let is_terminal = told_as == ProgressAs::Auto && std::io::stderr().is_terminal();
         let bar = if is_terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let mut plan = plan.clone();
+        for record in &done.events {
+            if let RunEvent::PointAdded { first, load } = &record.event {
+                plan.add_point(first, *load);
+            }
+        }
         Self {
             bar,
-            plan: plan.clone(),
-            rows: rows(plan, &done.kept),
+            rows: rows(&plan, &done.kept),
             finished: done.kept.clone(),
             trial: None,
             started: Instant::now(),
-            pace: Pace::new(plan, done),
+            pace: Pace::new(&plan, done),
             running: None,
             ended: HashMap::new(),
             is_terminal,
@@ -201,6 +206,7 @@ impl Face {
             is_json: told_as == ProgressAs::Json,
             next_json: Instant::now(),
             next_waiting_line: Nanos::ZERO,
+            plan,
         }
     }
 

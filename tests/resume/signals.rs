@@ -94,6 +94,28 @@ fn a_budget_is_that_of_the_run_and_not_of_each_session_of_it() {
     assert_eq!(n_measured(), 1);
 }
 
+#[test]
+fn a_search_that_goes_on_tells_its_points_by_their_names() {
+    let bed = Bed::new();
+    let search = "[slo]\nttft = \"10s\"\n[search]\nover = \"concurrency\"\nto = 4\n[request]";
+    let scenario = SCENARIO
+        .replace("concurrency = [1, 2]\n", "")
+        .replace("9ms", "40ms")
+        .replace("[request]", search);
+    bed.write(&scenario);
+    let mut child =
+        bed.command(&["run", "s.toml", "--only", "engine=slow", "--out", "run"]).spawn().unwrap();
+    bed.wait_for("run", "trial-started", 2);
+    send(SIGINT, child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ended = bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0);
+    let mut lines = ended.err.lines().filter(|line| line.starts_with('['));
+    assert!(lines.clone().count() > 0, "{}", ended.err);
+    // In short, or in full.
+    let is_named = |line: &str| line.contains(" c=") || line.contains(",concurrency=");
+    assert!(lines.all(is_named), "{}", ended.err);
+}
+
 /// Waits until the program itself takes SIGINT: before, the system ends it, which is as good.
 fn wait_for_handler(pid: u32) {
     let deadline = Instant::now() + Duration::from_mins(1);
