@@ -99,7 +99,7 @@ fn choice_of<'v>(
 /// Returns reasoning under a name that only its maker knows: `thought`, `reasoning_text`.
 fn other_reasoning(delta: &Map<String, Value>) -> Option<&str> {
     let is_reasoning = |name: &str| {
-        ["reason", "think", "thought"].iter().any(|stem| name.contains(stem))
+        ["reasoning", "think", "thought"].iter().any(|stem| name.contains(stem))
             && !["signature", "id", "type", "format", "finish"].iter().any(|it| name.contains(it))
     };
     let mut words = delta.iter().filter(|(name, _)| is_reasoning(name));

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::openai::chunk::{Chunk, NotAChunk};
 use crate::openai::lenient;
-use crate::record::request::{Oddity, Usage};
+use crate::record::request::{EventKind, Oddity, Usage};
 
 /// Reads one chunk or one whole answer.
 ///
@@ -21,16 +21,22 @@ use crate::record::request::{Oddity, Usage};
 pub(crate) fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
     // As before a stream, a byte order mark says nothing. Source: RFC 8259, section 8.1.
     let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
-    let ordinary = std::str::from_utf8(data)
-        .ok()
+    let text = std::str::from_utf8(data).ok();
+    let ordinary = text
         .and_then(|text| serde_json::from_str::<Wire<'_>>(text).ok())
-        .and_then(Wire::into_chunk);
+        .and_then(Wire::into_chunk)
+        .filter(|chunk| chunk.kind() != EventKind::Other || !text.is_some_and(may_think));
     ordinary.map_or_else(|| lenient::parse(data), Ok)
 }
 
 /// Returns the text of a known error: its message, or all of it.
 pub(crate) fn error_text(data: &[u8]) -> String {
     lenient::error_text(data)
+}
+
+/// Whether a chunk that seems empty may have reasoning under a name that is not looked for here.
+fn may_think(text: &str) -> bool {
+    ["reasoning", "think", "thought"].iter().any(|stem| text.contains(stem))
 }
 
 #[derive(Deserialize)]
@@ -199,11 +205,6 @@ impl<'a> Choice<'a> {
         }
         chunk.tool_call = delta.tool_calls.is_some_and(|calls| !calls.is_empty())
             || delta.function_call.is_some();
-        let is_empty = chunk.text.is_empty() && chunk.reasoning.is_empty() && !chunk.tool_call;
-        // What it has may bear a name that is not looked for here.
-        if is_empty && self.finish_reason.is_none() {
-            return None;
-        }
         if let Some(Text(reason)) = self.finish_reason {
             chunk.finish_with(&reason);
         }
@@ -234,7 +235,6 @@ mod tests {
 
     use super::*;
     use crate::openai::chunk::{Aside, ChunkShape};
-    use crate::record::request::EventKind;
 
     fn kind_of(json: &str) -> EventKind {
         parse(json.as_bytes()).unwrap().kind()
