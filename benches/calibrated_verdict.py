@@ -193,8 +193,18 @@ def compare(out, truth_log):
         start += drained - stop
     offset = rows[0]["arrived_realtime_ns"] - rows[0]["arrived_ns"]
     window = (stop - start) / 1e9
-    # A request counts by the share of its time that lies in the window.
-    share = lambda sent, end: max(0, min(end + offset, stop) - max(sent + offset, start)) / (end - sent)
+
+    def share(row, ends, late, slack):
+        """Share of a request's tokens inside the window, sent `late` ns earlier. Between the first and
+        the last, which are known, they come evenly, but for `slack` of them at an edge."""
+        first, last = (row[end] - late + offset for end in ends)
+        gap = (last - first) / (row["tokens"] - 1)
+        before = lambda at: min(max((at - first) // gap + 1 if at >= first else 0, 0), row["tokens"])
+        n = before(stop) - before(start - 1)
+        edges = sum(first <= at <= last for at in (start, stop))
+        return min(max(n + edges * slack, 0), row["tokens"]) / row["tokens"]
+
+    stamps = ("first_write_ns", "last_write_ns"), ("first_written_ns", "last_written_ns")
     figure = cell["figures"]["request_throughput"]
     if figure.get("value") is None:
         return
@@ -204,16 +214,13 @@ def compare(out, truth_log):
             max(0, min(r["last_written_ns"] + offset, stop) - max(r["arrived_ns"] + offset, start)) for r in rows
         ) / 1e9
         working = busy / (streams * window)
-        counts = [sum(share(r["arrived_ns"], r[e]) for r in rows) for e in ("last_write_ns", "last_written_ns")]
-        truth = sorted(count / window / working for count in counts)
+        counts = [sum(share(r, e, 0, slack) for r in rows) for e in stamps for slack in (-1, 1)]
+        truth = [pick(counts) / window / working for pick in (min, max)]
     else:
         # Sent when they were due, requests would have ended earlier by as much.
         late = lambda q: q["sent"] - q["scheduled"]
-        counts = [
-            sum(share(r["arrived_ns"] - late(q), r[e] - late(q)) for q, r in pairs)
-            for e in ("last_write_ns", "last_written_ns")
-        ]
-        truth = sorted(count / window for count in counts)
+        counts = [sum(share(r, e, late(q), slack) for q, r in pairs) for e in stamps for slack in (-1, 1)]
+        truth = [pick(counts) / window for pick in (min, max)]
     yield "request rate", figure.get("state", "ok"), figure["value"], bound_of(figure), truth, "req/s"
 
 

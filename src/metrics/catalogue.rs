@@ -121,7 +121,7 @@ metrics! {
     AddedLatency: Distribution("added_latency", "added latency", "ms", LESS)
         "Stamp of an event's arrival minus the moment just before the simulated engine wrote it: what bench and the loopback device add.";
     RequestThroughput: Figure("request_throughput", "request throughput", "req/s", MORE)
-        "Complete requests, each by the share of its time that lies inside the measured window, per second of it.";
+        "Complete requests, each by the share of its tokens that arrived inside the measured window, per second of it.";
     OutputThroughput: Figure("output_throughput", "output throughput", "tok/s", MORE)
         "Output tokens of complete requests that arrived inside the measured window, per second of it.";
     PromptThroughput: Figure("prompt_throughput", "prompt throughput", "tok/s", MORE)
@@ -155,7 +155,7 @@ metrics! {
     WholeRun: Figure("whole_run", "whole run", "s", None, describes_the_run)
         "From the first due request to the last response of the measured phases, summed over trials.";
     Goodput: Figure("goodput", "goodput", "req/s", MORE)
-        "Requests that met all SLOs, each by the share of its time that lies inside the measured window, per second of it.";
+        "Requests that met all SLOs, each by the share of its tokens that arrived inside the measured window, per second of it.";
     GoodputShare: Figure("goodput_share", "goodput share", "%", MORE)
         "Requests that met all SLOs, of all that were due; failed and unsent ones missed.";
     SuccessShare: Figure("success_share", "success share", "%", MORE)

@@ -88,7 +88,7 @@ pub(crate) struct Inside {
     pub n_scheduled: u64,
     /// Requests completed.
     pub n_completed: u64,
-    /// Complete requests, each by the share of its time that lies inside.
+    /// Complete requests, each by the share of its tokens that arrived.
     pub requests: f64,
     /// Those that met all SLOs, likewise.
     pub good: f64,
@@ -145,21 +145,17 @@ impl Totals {
         let is_good = verdict == Some(true);
         self.n_undecided += u64::from(verdict.is_none());
         self.n_good += u64::from(is_good);
-        if let Some(end) = metrics.last_token_at {
-            self.inside.n_completed += u64::from(window.contains(end));
-            let sent = record.sent.unwrap_or(end);
-            let share = Share::of(window, sent, end, own.late + metrics.added.last);
-            let good = |share: f64| if is_good { share } else { 0.0 };
-            self.inside.requests += share.as_stamped;
-            self.inside.good += good(share.as_stamped);
-            for (edge, share) in [(&mut self.surely, share.least), (&mut self.perhaps, share.most)]
-            {
-                edge.requests += share;
-                edge.good += good(share);
-            }
-        }
+        let is_inside = metrics.last_token_at.is_some_and(|at| window.contains(at));
+        self.inside.n_completed += u64::from(is_inside);
         self.add_prompt(window, record, metrics, own);
-        self.add_output(window, record, metrics, own);
+        let share = self.add_output(window, record, metrics, own);
+        for (edge, share) in [(&mut self.surely, share.surely), (&mut self.perhaps, share.perhaps)]
+        {
+            edge.requests += share;
+            edge.good += if is_good { share } else { 0.0 };
+        }
+        self.inside.requests += share.as_stamped;
+        self.inside.good += if is_good { share.as_stamped } else { 0.0 };
         if let (Some(ttft), Some(at)) = (metrics.ttft, metrics.first_token_at)
             && let Some(slice) = window.slice(at, N_SLICES)
         {
@@ -254,34 +250,38 @@ impl Totals {
         idle.max(self.lost_secs)
     }
 
-    /// Attributes output tokens to the instants at which they arrived.
+    /// Attributes output tokens to the instants at which they arrived, and returns which share of them
+    /// lies inside.
     fn add_output(
         &mut self,
         window: &Window,
         record: &RequestRecord,
         metrics: &RequestMetrics,
         own: OwnLag,
-    ) {
-        let Some(n_tokens) =
-            metrics.output.tokens.filter(|_| metrics.output.source != CountSource::Unknown)
-        else {
-            self.n_output_unknown += 1;
-            return;
-        };
+    ) -> Share {
+        let known = metrics.output.tokens.filter(|_| metrics.output.source != CountSource::Unknown);
+        self.n_output_unknown += u64::from(known.is_none());
+        let n_tokens = known.unwrap_or(0);
         self.output_tokens += u64::from(n_tokens);
-        for (event, tokens) in token_arrivals(record, n_tokens) {
+        let mut share = Share::default();
+        for (event, part) in token_arrivals(record, 1) {
             let arrived = Inwards::of(window, Some(event.at), own.late + event.slack);
             if !arrived.perhaps && !arrived.as_stamped {
                 continue;
             }
-            let counted = |counts: bool| if counts { tokens } else { 0.0 };
-            self.inside.output_tokens += counted(arrived.as_stamped);
-            self.surely.output_tokens += counted(arrived.surely);
-            self.perhaps.output_tokens += counted(arrived.perhaps);
+            let tokens = part * f64::from(n_tokens);
+            let counted = |counts: bool, amount: f64| if counts { amount } else { 0.0 };
+            share.as_stamped += counted(arrived.as_stamped, part);
+            share.surely += counted(arrived.surely, part);
+            share.perhaps += counted(arrived.perhaps, part);
+            self.inside.output_tokens += counted(arrived.as_stamped, tokens);
+            self.surely.output_tokens += counted(arrived.surely, tokens);
+            self.perhaps.output_tokens += counted(arrived.perhaps, tokens);
             if let Some(slice) = window.slice(event.at, N_SLICES) {
                 self.output_slices[slice] += tokens;
             }
         }
+        share.whole()
     }
 
     /// Requests that were due and have no record: none may be lost in silence.
@@ -338,35 +338,24 @@ impl Inwards {
     }
 }
 
-/// Which part of a request's time lies inside the window, where all of it may have been earlier.
+/// Which part of a request's tokens arrived inside the window, for sure, as stamped and perhaps.
 ///
-/// A request counts by its share, as its tokens do. Counted where they end, requests of streams
-/// that begin the window together would be too few by up to one for each stream.
-#[derive(Clone, Copy, Debug)]
+/// A request counts by its share. Counted where they end, requests of streams that begin the window
+/// together would be too few by up to one for each stream; by their time, those of a server with a
+/// queue too many, as the first ones wait the least.
+#[derive(Clone, Copy, Debug, Default)]
 struct Share {
     as_stamped: f64,
-    least: f64,
-    most: f64,
+    surely: f64,
+    perhaps: f64,
 }
 
 impl Share {
-    fn of(window: &Window, sent: Nanos, end: Nanos, earlier: Nanos) -> Self {
-        let inside = |sent: Nanos, end: Nanos| match end.checked_sub(sent) {
-            None | Some(Nanos::ZERO) => f64::from(u8::from(window.contains(end))),
-            Some(time) => window.overlap(sent, end).0 as f64 / time.0 as f64,
-        };
-        let as_stamped = inside(sent, end);
-        if earlier == Nanos::ZERO {
-            return Self { as_stamped, least: as_stamped, most: as_stamped };
-        }
-        // Either all of it was earlier, or its end alone.
-        let moved = inside(sent.saturating_sub(earlier), end.saturating_sub(earlier));
-        let shortened = inside(sent, end.saturating_sub(earlier).max(sent));
-        Self {
-            as_stamped,
-            least: as_stamped.min(moved).min(shortened),
-            most: as_stamped.max(moved).max(shortened),
-        }
+    /// Returns the same without what adding many parts leaves beside one whole.
+    fn whole(self) -> Self {
+        let whole = |share: f64| if (share - 1.0).abs() < 1e-9 { 1.0 } else { share };
+        let Self { as_stamped, surely, perhaps } = self;
+        Self { as_stamped: whole(as_stamped), surely: whole(surely), perhaps: whole(perhaps) }
     }
 }
 
@@ -482,7 +471,7 @@ mod tests {
             request(1, 1_900, 1_900, &[1_950, 2_000, 2_050, 2_100]),
         ]);
         assert_eq!(totals.inside.n_completed, 1);
-        // The second lies inside for 100 of its 200 ms.
+        // Two of the second's four tokens.
         assert!((totals.inside.requests - 1.5).abs() < 1e-9);
         assert!((totals.inside.output_tokens - 4.0).abs() < 1e-9);
         assert_eq!((totals.output_tokens, totals.prompt_tokens), (6, 20));
@@ -504,14 +493,11 @@ mod tests {
         let late = OwnLag { late: Nanos::from_millis(100), n_streams: None };
         let found = pushed(&request(0, 1_800, 1_900, &[1_950, 2_050]), late);
         let of = |edge: Edge| (edge.requests, edge.output_tokens);
-        let share = 100.0 / 150.0;
-        assert_eq!((found.inside.requests, found.inside.output_tokens), (share, 1.0));
-        assert_eq!((of(found.surely), of(found.perhaps)), ((share, 1.0), (1.0, 2.0)));
+        assert_eq!((found.inside.requests, found.inside.output_tokens), (0.5, 1.0));
+        assert_eq!((of(found.surely), of(found.perhaps)), ((0.5, 1.0), (1.0, 2.0)));
         // Near the start, it would have come before the window.
         let found = pushed(&request(0, 900, 1_000, &[1_050, 1_120]), late);
-        // It would have begun there, and 20 of its 120 ms have been inside.
-        let share = 20.0 / 120.0;
-        assert_eq!((of(found.surely), of(found.perhaps)), ((share, 1.0), (1.0, 2.0)));
+        assert_eq!((of(found.surely), of(found.perhaps)), ((0.5, 1.0), (1.0, 2.0)));
         // One of four streams stood still for 200 ms, of which 100 ms are inside the window.
         let idle = OwnLag { late: Nanos::ZERO, n_streams: Some(4) };
         let found = pushed(&request(0, 900, 1_100, &[1_200]), idle);
@@ -520,27 +506,43 @@ mod tests {
         assert!((found.lost_secs() - 0.975).abs() < 1e-9, "{}", found.lost_secs());
     }
 
-    /// Four streams of answers that take 200 ms each: 20 requests a second, wherever the window ends.
+    /// Four streams of answers of 200 ms and 20 tokens: 20 requests a second, wherever the window ends.
     #[test]
     fn a_closed_loop_has_its_rate_whatever_its_streams_have_under_way_at_the_end() {
-        for stopped in [2_000, 2_010, 2_100, 2_199] {
-            let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, stopped, 2_200)]);
+        for stopped in [2_000, 2_010, 2_100, 2_190] {
+            let mut trial = trial(&[phase_record(PhaseKind::Measure, 1_000, stopped, 2_200)]);
+            trial.phases[0].n_scheduled = 24;
             let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 4 }));
             let mut totals = Totals::new(&window);
             for nth in 0..24 {
                 let sent = 1_000 + nth / 4 * 200;
-                let record = request(nth, sent, sent, &[sent + 100, sent + 200]);
-                totals.push(
-                    &window,
-                    None,
-                    &record,
-                    &RequestMetrics::of(&record),
-                    OwnLag::default(),
-                );
+                let at: Vec<u64> = (1..=20).map(|token| sent + token * 10).collect();
+                let record = request(nth, sent, sent, &at);
+                let metrics = RequestMetrics::of(&record);
+                totals.push(&window, None, &record, &metrics, OwnLag::default());
             }
             let rate = totals.inside.requests / totals.window_secs;
-            assert!((rate - 20.0).abs() < 1e-9, "{rate} until {stopped}");
+            assert!((rate - 20.0).abs() < 1e-6, "{rate} until {stopped}");
         }
+    }
+
+    /// A server of one slot, asked by four streams: the first answers wait less than the others.
+    #[test]
+    fn a_queue_that_fills_adds_no_requests() {
+        let mut trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 2_400)]);
+        trial.phases[0].n_scheduled = 14;
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 4 }));
+        assert_eq!(window.to_the_end, None);
+        let mut totals = Totals::new(&window);
+        for nth in 0..14 {
+            let sent = if nth < 4 { 1_000 } else { 1_000 + (nth - 3) * 100 };
+            let begun = 1_000 + nth * 100;
+            let at: Vec<u64> = (1..=10).map(|token| begun + token * 10).collect();
+            let record = request(nth, sent, sent, &at);
+            let metrics = RequestMetrics::of(&record);
+            totals.push(&window, None, &record, &metrics, OwnLag::default());
+        }
+        assert!((totals.inside.requests - 10.0).abs() < 1e-6, "{}", totals.inside.requests);
     }
 
     #[test]
