@@ -114,8 +114,7 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
     } else {
         let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
         if args.model.is_none() && found.needs_model() {
-            let message = format!("nothing says which model {} serves", found.name);
-            return Err(Failure::new(Exit::Usage, message).help("add --model NAME"));
+            return Err(found.no_model("add --model NAME"));
         }
         let data = data.read_by(&found.name);
         let started = EngineChoice::Started {

@@ -141,6 +141,12 @@ impl Found {
         !table.contains_key("model") && words.iter().any(is_model)
     }
 
+    /// Says that a model is needed and nobody named one.
+    pub(crate) fn no_model(&self, help: &str) -> Failure {
+        let message = format!("nothing says which model {} serves", self.name);
+        Failure::new(Exit::Usage, message).help(help)
+    }
+
     /// Returns what it says; nothing of a text that is no TOML, which the scenario's check tells.
     fn table(&self) -> toml::Table {
         self.text.parse().unwrap_or_default()

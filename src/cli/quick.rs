@@ -220,9 +220,8 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     let data = data_of(args)?.read_by(preset);
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
     if model.is_none() && found.needs_model() {
-        let message = format!("nothing says which model {preset} serves");
-        return Err(Failure::new(Exit::Usage, message)
-            .help(format!("name it behind the engine: bench quick {preset} MODEL")));
+        let help = format!("name it behind the engine: bench quick {preset} MODEL");
+        return Err(found.no_model(&help));
     }
     let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {

@@ -96,10 +96,18 @@ fn choice_of<'v>(
     Some(choice)
 }
 
-/// Returns reasoning under a name that only its maker knows: `thought`, `reasoning_text`.
+/// What names of reasoning hold that only their makers know: `thought`, `reasoning_text`.
+const STEMS: [&str; 3] = ["reasoning", "think", "thought"];
+
+/// Whether a text speaks of reasoning.
+pub(super) fn speaks_of_reasoning(text: &str) -> bool {
+    STEMS.iter().any(|stem| text.contains(stem))
+}
+
+/// Returns reasoning under a name that is not one of the known ones.
 fn other_reasoning(delta: &Map<String, Value>) -> Option<&str> {
     let is_reasoning = |name: &str| {
-        ["reasoning", "think", "thought"].iter().any(|stem| name.contains(stem))
+        speaks_of_reasoning(name)
             && !["signature", "id", "type", "format", "finish"].iter().any(|it| name.contains(it))
     };
     let mut words = delta.iter().filter(|(name, _)| is_reasoning(name));

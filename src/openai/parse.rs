@@ -25,18 +25,16 @@ pub(crate) fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
     let ordinary = text
         .and_then(|text| serde_json::from_str::<Wire<'_>>(text).ok())
         .and_then(Wire::into_chunk)
-        .filter(|chunk| chunk.kind() != EventKind::Other || !text.is_some_and(may_think));
+        // One that seems empty may have reasoning under a name that is not looked for here.
+        .filter(|chunk| {
+            chunk.kind() != EventKind::Other || !text.is_some_and(lenient::speaks_of_reasoning)
+        });
     ordinary.map_or_else(|| lenient::parse(data), Ok)
 }
 
 /// Returns the text of a known error: its message, or all of it.
 pub(crate) fn error_text(data: &[u8]) -> String {
     lenient::error_text(data)
-}
-
-/// Whether a chunk that seems empty may have reasoning under a name that is not looked for here.
-fn may_think(text: &str) -> bool {
-    ["reasoning", "think", "thought"].iter().any(|stem| text.contains(stem))
 }
 
 #[derive(Deserialize)]
