@@ -254,7 +254,15 @@ fn without_network_a_data_set_says_where_its_file_is_to_be_placed() {
     fs::write(&place, "{\"question\":\"1 + 1?\",\"answer\":\"#### 2\"}\n").unwrap();
     let found = bench(&["data", "path", "gsm8k"], home.path());
     assert_eq!(stdout(&found).trim(), place.to_str().unwrap(), "{}", stderr(&found));
-    assert_eq!(bench(&["data", "path", "nosuch"], home.path()).status.code(), Some(78));
+    let refused = |args: &[&str], has: [&str; 2]| {
+        let output = bench(&[&["data"], args].concat(), home.path());
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(has.iter().all(|part| told.contains(part)), "{told}");
+    };
+    refused(&["path", "nosuch"], ["known as `nosuch`", "known are gsm8k, "]);
+    let has = ["--split nope: data set `gsm8k` has no such split", "its splits are test, train"];
+    refused(&["fetch", "gsm8k", "--split", "nope"], has);
 }
 
 #[test]

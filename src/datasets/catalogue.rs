@@ -72,21 +72,23 @@ pub(crate) fn list(cache: &DatasetCache) -> Vec<Entry> {
 /// Returns the files of a known data set, fetched first if they are not here.
 ///
 /// # Errors
-/// [`DatasetError::Unclear`] for a name or split that is not known.
+/// [`DatasetError::Unknown`] for a name or split that is not known.
 pub(crate) fn fetch(
     name: &str,
     split: Option<&str>,
     cache: &DatasetCache,
     on_progress: Option<OnProgress<'_>>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
-    let unclear = |message: String| DatasetError::Unclear { name: name.to_owned(), message };
     let known = Known::named(name).ok_or_else(|| {
         let names: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
-        unclear(format!("bench knows {} by name", names.join(", ")))
+        let message = format!("no data set is known as `{name}`");
+        DatasetError::Unknown { message, help: format!("known are {}", names.join(", ")) }
     })?;
     let split = split.unwrap_or(known.default_split);
     if !known.splits.contains(&split) {
-        return Err(unclear(format!("its splits are {}", known.splits.join(", "))));
+        let help = format!("its splits are {}", known.splits.join(", "));
+        let message = format!("--split {split}: data set `{name}` has no such split");
+        return Err(DatasetError::Unknown { message, help });
     }
     let search = Search { bases: &[], cache, on_progress };
     find_known(known, known.repo, &plan_of(known, split), &search).map(|found| found.paths).map_err(

@@ -68,6 +68,14 @@ pub(crate) enum DatasetError {
         /// What is missing.
         message: String,
     },
+    /// A data set or a split that is asked for by name, and is not known.
+    #[error("{message}")]
+    Unknown {
+        /// What is not known.
+        message: String,
+        /// The names there are.
+        help: String,
+    },
     /// The file is there and cannot be read.
     #[error("failed to read {path}: {source}")]
     Unreadable {
@@ -85,13 +93,14 @@ impl DatasetError {
             Self::Missing { .. } | Self::Unreadable { .. } => 66,
             Self::WrongHash { .. } => 65,
             Self::Unclear { .. } => 78,
+            Self::Unknown { .. } => 2,
         }
     }
 
     /// Returns what the user can do about it.
     pub(crate) fn help(&self) -> String {
         match self {
-            Self::Missing { help, .. } => help.clone(),
+            Self::Missing { help, .. } | Self::Unknown { help, .. } => help.clone(),
             Self::WrongHash { .. } => {
                 "the file has changed; restore it, or pin the new digest".to_owned()
             }

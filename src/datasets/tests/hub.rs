@@ -532,10 +532,13 @@ fn the_cache_is_listed_and_verified() {
     let checked = catalogue::verify(&cache).unwrap();
     assert_eq!(checked.iter().filter(|file| !file.is_sound()).count(), 1);
     let error = catalogue::fetch("gsm9k", None, &cache, None).unwrap_err();
+    assert_eq!(error.to_string(), "no data set is known as `gsm9k`");
     assert_eq!(
-        error.to_string(),
-        "data set `gsm9k`: bench knows gsm8k, s1k, s1k-1.1, sharegpt, ultrachat, mmlu, mmlu-pro, \
-         arc-challenge, arc-easy, math-500, aime by name"
+        error.help(),
+        "known are gsm8k, s1k, s1k-1.1, sharegpt, ultrachat, mmlu, mmlu-pro, arc-challenge, arc-easy, \
+         math-500, aime"
     );
-    assert!(catalogue::fetch("gsm8k", Some("dev"), &cache, None).is_err());
+    let error = catalogue::fetch("gsm8k", Some("dev"), &cache, None).unwrap_err();
+    assert_eq!(error.to_string(), "--split dev: data set `gsm8k` has no such split");
+    assert_eq!(error.help(), "its splits are test, train");
 }
