@@ -443,7 +443,8 @@ fn a_busy_machine_is_named_before_the_first_engine_and_beside_the_figures() {
     let bed = Bed::new("[engine.sim]\npreset = \"sim\"\nextra-args = [\"--itl\", \"20ms\"]\n", 40);
     let output = bed.run();
     let told = told(&output);
-    let (before, _) = told.split_once("starting sim").unwrap();
+    let (before, after) = told.split_once("starting sim").unwrap();
+    assert!(after.starts_with(": 0 s of "), "{told}");
     let said = "before the first engine started, other programs used ";
     assert!(before.contains(said) && loops.are_named_in(before), "{told}");
     let what = caveat(&bed.cell("sim"), "foreign-cpu");

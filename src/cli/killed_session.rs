@@ -23,7 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) fn wait_for_guardian(dir: &Path, plan: &Plan) {
     let dir = RunDir::at(dir);
     let grace = plan.launches.values().map(|it| it.stop_grace).max().unwrap_or(Nanos::ZERO);
-    let deadline = Instant::now() + Duration::from(longest_end(grace));
+    let limit = longest_end(grace);
+    let deadline = Instant::now() + Duration::from(limit);
     let mut is_told = false;
     while Instant::now() < deadline
         && let Some(pid) = RunLock::taken_by(&dir)
@@ -31,7 +32,7 @@ pub(crate) fn wait_for_guardian(dir: &Path, plan: &Plan) {
     {
         if !is_told {
             output::message(&format!(
-                "  waiting for the engine of process {pid}, which was killed"
+                "  waiting for the engine of process {pid}, which was killed: 0 s of {limit}"
             ));
         }
         is_told = true;

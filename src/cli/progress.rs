@@ -19,7 +19,7 @@ use crate::cli::pace::Pace;
 use crate::cli::progress_line::{Line, Rate, cut, figures, folded, shown};
 use crate::cli::screen::view::{CellRow, CellState, Second, View};
 use crate::cli::screen::{Screen, Stage};
-use crate::ids::CellId;
+use crate::ids::{CellId, LaunchId};
 use crate::load::spec::{Live, RecentAnswers};
 use crate::plan::Plan;
 use crate::plan::cell::{Cell, Phase};
@@ -251,7 +251,7 @@ impl Face {
                 self.row(cell, CellState::Skipped, reason);
                 self.finished_line(&format!("- {}: skipped: {reason}", self.name(cell)));
             }
-            RunEvent::EngineStarting { engine, attempt, log, .. } => {
+            RunEvent::EngineStarting { launch, engine, attempt, log, .. } => {
                 self.running = None;
                 if let Some(screen) = &mut self.screen {
                     screen.follow_log(log);
@@ -259,9 +259,13 @@ impl Face {
                 self.next_waiting_line = Nanos::ZERO;
                 let again =
                     if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
-                self.wait(&format!("starting {engine}{again}"));
+                let limit = self.limit(launch);
+                self.wait(&format!("starting {engine}{again}: 0 s{limit}"));
             }
-            RunEvent::EngineStage { stage, at, .. } => self.wait(&format!("{stage} after {at}")),
+            RunEvent::EngineStage { launch, stage, at } => {
+                let limit = self.limit(launch);
+                self.wait(&format!("{stage} after {at}{limit}"));
+            }
             RunEvent::EngineReady { timeline, .. } => match timeline.first_token {
                 Some(at) => self.line(&format!("  engine ready, first token after {at}")),
                 None => self.line("  engine ready; it runs already"),
@@ -335,6 +339,12 @@ impl Face {
             | RunEvent::Reused { .. }
             | RunEvent::RunFinished { .. } => {}
         }
+    }
+
+    /// Returns the time that a start may take, behind that it has taken.
+    fn limit(&self, launch: &LaunchId) -> String {
+        let launch = self.plan.launches.get(launch);
+        launch.map_or_else(String::new, |launch| format!(" of {}", launch.readiness.timeout))
     }
 
     /// Tells how long an engine is waited for and why. Where lines stay, they are told ever more

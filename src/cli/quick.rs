@@ -19,7 +19,7 @@ use crate::cli::run::Begin;
 use crate::cli::{output, presets, scenario_file, side_by_side, typed};
 use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
-use crate::engine::discover::{ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
+use crate::engine::discover::{ANSWER_LIMIT, ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
 use crate::plan::cell::Api;
 use crate::plan::render::shell_word;
@@ -547,7 +547,8 @@ impl<'a> Patience<'a> {
 
     fn look(&mut self, elapsed: Nanos) {
         if Duration::from(elapsed) >= self.next {
-            (self.tell)(&format!("  waiting for {}: {:.0?}", self.what, self.next));
+            let (told, limit) = (self.next, ANSWER_LIMIT);
+            (self.tell)(&format!("  {told:.0?} of {limit:.0?}, waiting for {}", self.what));
             self.next *= 2;
         }
     }

@@ -27,7 +27,7 @@ use crate::units::Nanos;
 /// Time for a list of models or a count of tokens: somebody sits in front of the terminal.
 const CALL_LIMIT: Duration = Duration::from_secs(8);
 /// Time for the first answer: some servers load the model for it.
-const ANSWER_LIMIT: Duration = Duration::from_mins(5);
+pub const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 /// Characters of an answer that are shown.
 const SHOWN_CHARS: usize = 300;
 /// Most bytes of an answer that is read for its end alone.
