@@ -57,12 +57,16 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
     };
     // In this directory, so that paths in it are those of the command line.
     let path = typed::absolute(Path::new("quick.toml"));
-    let text = with_sets(starter.to_toml(), &path, &args.sets)?;
+    let plain = starter.to_toml();
+    let text = with_sets(&plain, &path, &args.sets)?;
+    let planned = scenario_file::plan_text(&path, &text, None, &[]).or_else(|failure| {
+        // A value of the command line is told where it stands there.
+        scenario_file::plan_text(&path, &plain, None, &args.sets).and(Err(failure))
+    })?;
     if args.dry_run {
         output::data(&text)?;
         return Ok(Exit::Ok);
     }
-    let planned = scenario_file::plan_text(&path, &text, None, &[])?;
     let (exit, analysis) = side_by_side::carry_out(
         planned,
         &path,
@@ -81,11 +85,11 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
 
 /// Returns a scenario with what `--set` says written into it: whoever runs the file again measures
 /// the same.
-fn with_sets(text: String, path: &Path, sets: &[String]) -> Result<String, Failure> {
+fn with_sets(text: &str, path: &Path, sets: &[String]) -> Result<String, Failure> {
     if sets.is_empty() {
-        return Ok(text);
+        return Ok(text.to_owned());
     }
-    let scenario = scenario_file::plan_text(path, &text, None, sets)?.loaded.scenario;
+    let scenario = scenario_file::scenario(path, text, sets)?;
     let mut document: DocumentMut = text.parse().expect("the text is TOML of this program");
     for set in sets {
         let key = set.split_once('=').map_or("", |(key, _)| key.trim());

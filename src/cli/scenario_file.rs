@@ -56,6 +56,12 @@ pub(crate) fn plan_text(
     Ok(Planned { text: text.to_owned(), loaded, plan: expanded.plan })
 }
 
+/// Reads a scenario with what `--set` says of it, and does not expand it.
+pub(crate) fn scenario(path: &Path, text: &str, sets: &[String]) -> Result<Scenario, Failure> {
+    let Read { scenario, found, .. } = read_text(path, text, None, sets);
+    found.unless_errors(scenario).map(|(scenario, _)| scenario).map_err(Failure::scenario)
+}
+
 /// A scenario as far as it can be read and expanded, with all that is wrong in it.
 pub(crate) struct Examined {
     pub(crate) scenario: Scenario,
