@@ -18,7 +18,7 @@ use crate::serve::{sim::SimArgs, tiny::TinyArgs};
         bench run scenarios/tinyllama_fp16_vs_fp32.toml     measure, and print the table\n  \
         bench plan scenarios/vllm_vs_sglang.toml            what would be run, to the last argument\n  \
         bench report runs/tinyllama_fp16_vs_fp32-…          the same report again, from the records\n\n\
-        Pages: `bench help`. A key, metric, caveat, state, failure or exit code: `bench explain WORD`.\n\n\
+        Pages: `bench help`. A key, value, metric, caveat, state, failure or exit code: `bench explain WORD`.\n\n\
         Exit codes: 0 all well, 2 usage, 65 bad data, 66 input missing, 69 unavailable, 70 defect,\n  \
         71 system limit, 73 cannot create, 74 I/O, 75 try again, 77 permissions, 78 scenario invalid,\n  \
         100 a cell failed, 102 no engine started, 103 a cell is invalid, 104 a gate failed,\n  \
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Serve(Box<ServeCommand>),
     /// Make a commented scenario or preset to grow from
     Init(InitArgs),
-    /// Say what a key, metric, caveat, state, failure or exit code means
+    /// Say what a key, value, metric, caveat, state, failure or exit code means
     Explain(ExplainArgs),
     /// Print a page on a topic, or the help of a command
     Help(HelpArgs),

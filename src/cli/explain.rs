@@ -1,4 +1,5 @@
-//! `bench explain`: what a key, metric, caveat, state, failure or exit code means, from where it is declared.
+//! `bench explain`: what a key, value, metric, caveat, state, failure or exit code means, from where it
+//! is declared.
 
 use std::fmt::Write as _;
 
@@ -40,7 +41,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
             .to_owned()
     });
     let message = format!(
-        "`{}` is no key, metric, caveat, state, failure or exit code",
+        "`{}` is no key, value, metric, caveat, state, failure or exit code",
         unknown.join("`, `")
     );
     Err(Failure::new(Exit::Usage, message).help(help))
@@ -56,6 +57,7 @@ fn of_word(word: &str) -> Vec<String> {
     found.extend(failure(word));
     let keys = keys();
     found.extend(keys.iter().filter(|key| key.is_meant_by(word)).map(Key::told));
+    found.extend(values(&keys, word));
     found.extend(flags_of_presets(word));
     found
 }
@@ -64,8 +66,11 @@ fn known() -> Vec<String> {
     let metrics = MetricId::ALL.iter().map(|metric| metric.tag().to_owned());
     let reports = help::words_of_reports().map(|(word, ..)| word.to_owned());
     let failures = ERROR_KINDS.iter().map(|(kind, _)| (*kind).to_owned());
-    let keys = keys().into_iter().filter_map(|key| key.path.last().cloned());
-    metrics.chain(reports).chain(failures).chain(keys).collect()
+    let (keys, mut values) = (keys(), Vec::new());
+    keys.iter().for_each(|key| collect_values(&key.field.kind, &mut values));
+    let values = values.into_iter().map(|(value, _)| value.to_owned());
+    let keys = keys.iter().filter_map(|key| key.path.last().cloned());
+    metrics.chain(reports).chain(failures).chain(keys).chain(values).collect()
 }
 
 fn paragraph(head: &str, rows: &[(&str, String)]) -> String {
@@ -204,6 +209,51 @@ fn descend(path: &[String], kind: &'static Kind, keys: &mut Vec<Key>) {
     }
 }
 
+/// Explains a word as a value of the keys that take it, a paragraph for each meaning.
+fn values(keys: &[Key], word: &str) -> Vec<String> {
+    let word = word.trim_matches(['"', '\'']).to_lowercase().replace('_', "-");
+    // The keys of a meaning, and the words that stand beside it there.
+    let mut found: Vec<(&str, Vec<String>, Vec<&str>)> = Vec::new();
+    for key in keys {
+        let mut values = Vec::new();
+        collect_values(&key.field.kind, &mut values);
+        let path = key.path.join(".");
+        for (_, meaning) in values.iter().filter(|(value, _)| *value == word) {
+            match found.iter_mut().find(|(known, ..)| known == meaning) {
+                Some((_, paths, _)) if paths.contains(&path) => {}
+                Some((_, paths, _)) => paths.push(path.clone()),
+                None => {
+                    let others = values.iter().map(|(value, _)| *value);
+                    found.push((meaning, vec![path.clone()], others.collect()));
+                }
+            }
+        }
+    }
+    let told = found.into_iter().map(|(meaning, paths, mut others)| {
+        others.retain(|other| *other != word);
+        let rows = [
+            ("means", meaning.to_owned()),
+            ("of", format!("key {}", paths.join(", "))),
+            ("others", others.join(", ")),
+        ];
+        paragraph(&format!("value \"{word}\""), &rows)
+    });
+    told.collect()
+}
+
+/// Collects the words that a key of this kind takes, with what they mean.
+fn collect_values(kind: &Kind, values: &mut Vec<(&'static str, &'static str)>) {
+    match kind {
+        Kind::Choice(words, meanings) | Kind::Said(words, meanings) => {
+            values.extend(words.iter().copied().zip(meanings.iter().copied()));
+        }
+        Kind::List(of) | Kind::Map(of) | Kind::MapOf(_, of) => collect_values(of, values),
+        Kind::Either(kinds) => kinds.iter().for_each(|kind| collect_values(kind, values)),
+        // A table's keys are keys of their own.
+        _ => {}
+    }
+}
+
 fn default(path: &[String]) -> Option<String> {
     let defaults: toml::Table = DEFAULTS.parse().expect("the defaults are TOML");
     let (first, rest) = path.split_first()?;
@@ -270,6 +320,34 @@ mod tests {
         insta::assert_snapshot!(told("matrix.exclude"));
         insta::assert_snapshot!(told("status-503"));
         assert!(of_word("no-such-word").is_empty());
+    }
+
+    #[test]
+    fn every_value_that_a_key_takes_by_name_is_explained_with_its_key() {
+        for key in keys() {
+            let mut values = Vec::new();
+            collect_values(&key.field.kind, &mut values);
+            for (value, meaning) in values {
+                let (told, path) = (of_word(value).join("\n"), key.path.join("."));
+                assert!(told.contains(meaning) && told.contains(&path), "{path} {value}: {told}");
+                assert!(!meaning.is_empty(), "{path} {value}");
+            }
+        }
+        let check = |word: &str, key: &str| {
+            let found = of_word(word);
+            let is_value = |told: &&String| told.starts_with(&format!("value \"{word}\"\n"));
+            let told = found.iter().filter(is_value).cloned().collect::<String>();
+            assert!(told.contains(&format!("key {key}")), "{word}: {told}");
+        };
+        for word in ["number", "strict", "flexible", "answer-is", "choice", "whole"] {
+            check(word, "score.NAME.extract");
+        }
+        check("numeric", "score.NAME.compare");
+        check("exact", "score.NAME.compare");
+        check("lowercase", "score.NAME.normalise");
+        check("poisson", "phase.NAME.arrival");
+        check("stop", "dataset.NAME.bad-rows");
+        check("interleaved", "order");
     }
 
     #[test]

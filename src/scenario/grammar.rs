@@ -40,8 +40,10 @@ pub(crate) enum Kind {
     Number(f64, f64),
     /// A length of time in a string: `250ms`, `90s`, `1h 30m`.
     Duration,
-    /// One of a few words.
-    Choice(&'static [&'static str]),
+    /// One of a few words, with what each means.
+    Choice(&'static [&'static str], &'static [&'static str]),
+    /// Any string without NUL; these words have a meaning of their own.
+    Said(&'static [&'static str], &'static [&'static str]),
     /// A string, a number or a truth value.
     Scalar,
     /// A list of one kind.
@@ -69,13 +71,15 @@ impl Kind {
     /// beyond it.
     pub(crate) fn stand_in(&self) -> Data {
         match self {
-            Self::Text | Self::Scalar | Self::Anything => Data::Text(String::new()),
+            Self::Text | Self::Said(..) | Self::Scalar | Self::Anything => {
+                Data::Text(String::new())
+            }
             Self::Bool => Data::Bool(false),
             Self::Integer(min, _) => Data::Integer(*min),
             Self::Above(_, max) => Data::Float(*max),
             Self::Number(min, _) => Data::Float(min.max(-1e9)),
             Self::Duration => Data::Text("1s".into()),
-            Self::Choice(words) => Data::Text(words.first().copied().unwrap_or_default().into()),
+            Self::Choice(words, _) => Data::Text(words.first().copied().unwrap_or_default().into()),
             Self::List(_) => Data::List(Vec::new()),
             Self::Table(_)
             | Self::Named(..)
@@ -90,7 +94,7 @@ impl Kind {
     /// Returns the expected value, in the words of messages.
     pub(crate) fn expected(&self) -> String {
         match self {
-            Self::Text => "a string".into(),
+            Self::Text | Self::Said(..) => "a string".into(),
             Self::Bool => "`true` or `false`".into(),
             Self::Integer(min, i64::MAX) => format!("an integer of at least {min}"),
             Self::Integer(min, max) => format!("an integer from {min} to {max}"),
@@ -101,7 +105,7 @@ impl Kind {
             Self::Duration => {
                 "a length of time such as \"250ms\", \"90s\" or \"1h 30m\"".to_string()
             }
-            Self::Choice(words) => {
+            Self::Choice(words, _) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 match quoted.as_slice() {
                     [only] => only.clone(),
@@ -234,12 +238,13 @@ macro_rules! kind_of {
 /// directories have another word.
 macro_rules! words {
     ($(#[$meta:meta])* $vis:vis enum $name:ident {
-        $($(#[$variant_meta:meta])* $variant:ident = $word:literal $(/ $stored:literal)?),* $(,)?
+        $($(#[doc = $doc:literal])+ $(#[default $($is_default:tt)?])?
+          $variant:ident = $word:literal $(/ $stored:literal)?),* $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         $vis enum $name {
-            $($(#[$variant_meta])* $variant,)*
+            $($(#[doc = $doc])+ $(#[default $($is_default)?])? $variant,)*
         }
 
         impl $name {
@@ -247,6 +252,9 @@ macro_rules! words {
 
             /// All words, in the order of the declaration.
             pub(crate) const WORDS: &[&str] = &[$($word),*];
+
+            /// What each of them means.
+            pub(crate) const MEANINGS: &[&str] = &[$(concat!($($doc),+).split_at(1).1),*];
 
             /// Returns its word in a scenario.
             pub(crate) const fn word(self) -> &'static str {
@@ -278,7 +286,7 @@ macro_rules! words {
 
         impl $crate::scenario::grammar::Grammar for $name {
             const KIND: $crate::scenario::grammar::Kind =
-                $crate::scenario::grammar::Kind::Choice(Self::WORDS);
+                $crate::scenario::grammar::Kind::Choice(Self::WORDS, Self::MEANINGS);
         }
     };
 }

@@ -33,14 +33,14 @@ fn object(fields: &[Field]) -> Value {
 
 fn of_kind(kind: &Kind) -> Value {
     match kind {
-        Kind::Text => json!({ "type": "string" }),
+        Kind::Text | Kind::Said(..) => json!({ "type": "string" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Integer(min, i64::MAX) => json!({ "type": "integer", "minimum": min }),
         Kind::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Above(min, max) => bounded("exclusiveMinimum", *min, *max),
         Kind::Number(min, max) => bounded("minimum", *min, *max),
         Kind::Duration => json!({ "type": "string", "examples": ["250ms", "90s", "1h 30m"] }),
-        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::Choice(words, _) => json!({ "enum": words }),
         Kind::Scalar => json!({ "type": ["string", "number", "boolean"] }),
         Kind::List(of) => json!({ "type": "array", "items": of_kind(of) }),
         Kind::Table(fields) => object(fields),

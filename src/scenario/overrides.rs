@@ -150,7 +150,10 @@ fn fragment(name: &str, key: &str, value: &str, path: &[&str]) -> Document {
     let as_written = format!("{key} = {value}");
     let mut problems = Diagnostics::default();
     let document = Document::parse(name, &as_written, &mut problems);
-    let wants_text = matches!(kind_at(path), Some(Kind::Text | Kind::Choice(_) | Kind::Duration));
+    let wants_text = matches!(
+        kind_at(path),
+        Some(Kind::Text | Kind::Said(..) | Kind::Choice(..) | Kind::Duration)
+    );
     let is_text = document.find(path).is_some_and(|(_, node)| node.as_text().is_some());
     if !problems.has_errors() && (is_text || !wants_text) {
         return document;

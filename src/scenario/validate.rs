@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
             (Kind::Anything, data) => self.anything(node, data),
             (Kind::Either(kinds), data) => match kinds.iter().find(|kind| same_type(kind, data)) {
                 // The other forms are worth naming too.
-                Some(Kind::Choice(words)) if !is_one_of(words, data) => {
+                Some(Kind::Choice(words, _)) if !is_one_of(words, data) => {
                     self.not_a_choice(node, kind, words);
                 }
                 Some(kind) => self.value(node, kind),
@@ -178,11 +178,13 @@ impl<'a> Walk<'a> {
                 let message = format!("{}: a number must be finite", self.key());
                 self.refuse(node, kind, "scenario/range", message);
             }
-            (Kind::Text | Kind::Scalar, Data::Text(text)) if text.contains('\0') => {
+            (Kind::Text | Kind::Said(..) | Kind::Scalar, Data::Text(text))
+                if text.contains('\0') =>
+            {
                 let message = "a string must not contain NUL".into();
                 self.refuse(node, kind, "scenario/range", message);
             }
-            (Kind::Choice(words), data @ Data::Text(_)) if !is_one_of(words, data) => {
+            (Kind::Choice(words, _), data @ Data::Text(_)) if !is_one_of(words, data) => {
                 self.not_a_choice(node, kind, words);
             }
             (Kind::Duration, Data::Text(text)) => match Nanos::parse(text) {
@@ -400,7 +402,9 @@ fn is_one_of(words: &[&str], data: &Data) -> bool {
 
 fn same_type(kind: &Kind, data: &Data) -> bool {
     match kind {
-        Kind::Text | Kind::Duration | Kind::Choice(_) => matches!(data, Data::Text(_)),
+        Kind::Text | Kind::Said(..) | Kind::Duration | Kind::Choice(..) => {
+            matches!(data, Data::Text(_))
+        }
         Kind::Bool => matches!(data, Data::Bool(_)),
         Kind::Integer(..) => matches!(data, Data::Integer(_)),
         Kind::Above(..) | Kind::Number(..) => matches!(data, Data::Integer(_) | Data::Float(_)),

@@ -65,7 +65,10 @@ table! {
 pub(crate) const LOADS: &[&str] = &["concurrency", "rate", "ramp", "batch", "all-at-once", "trace"];
 
 impl Grammar for PhaseKind {
-    const KIND: Kind = Choice(&["warm-up", "measure"]);
+    const KIND: Kind = Choice(
+        &["warm-up", "measure"],
+        &["It counts for nothing, and comes first.", "It is what the report is of."],
+    );
 }
 
 /// A number of requests, or every row.
@@ -83,6 +86,7 @@ impl Grammar for CountSpec {
 words! {
     /// Every row.
     pub(crate) enum AllRows {
+        /// One request for each row of the data set.
         All = "all",
     }
 }
@@ -99,7 +103,16 @@ pub(crate) enum ArrivalSpec {
 }
 
 impl Grammar for ArrivalSpec {
-    const KIND: Kind = Either(&[Choice(&["poisson", "constant"]), GammaTable::KIND]);
+    const KIND: Kind = Either(&[
+        Choice(
+            &["poisson", "constant"],
+            &[
+                "Gaps are drawn, as of people who know nothing of each other.",
+                "Gaps are all the same.",
+            ],
+        ),
+        GammaTable::KIND,
+    ]);
 }
 
 table! {

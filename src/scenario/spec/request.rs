@@ -66,6 +66,7 @@ impl Grammar for MaxTokensSpec {
 words! {
     /// As long as the data set's own answer.
     pub(crate) enum FromData {
+        /// As many tokens as the row says, or as its own answer has.
         FromData = "from-data",
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::scenario::grammar::Kind::{Choice, Either, Number, Text};
+use crate::scenario::grammar::Kind::{Choice, Either, Number};
 use crate::scenario::grammar::{Grammar, Kind, table, words};
 
 table! {
@@ -39,19 +39,28 @@ pub(crate) enum ExtractorSpec {
 }
 
 impl Grammar for ExtractorSpec {
-    const KIND: Kind = Either(&[Text, ExtractorTable::KIND]);
+    const KIND: Kind =
+        Either(&[Kind::Said(ExtractorWord::WORDS, ExtractorWord::MEANINGS), ExtractorTable::KIND]);
 }
 
 words! {
     /// Extractors with a name of their own.
     pub(crate) enum ExtractorWord {
+        /// The number behind the first `#### `, as GSM8K's strict-match of lm-evaluation-harness.
         Strict = "strict",
+        /// The last thing that looks like a number, as its flexible-extract.
         Flexible = "flexible",
+        /// The number that is marked as the answer, else the last one, however it is written.
         Number = "number",
+        /// The number behind the first "The answer is ", as its task `gsm8k_cot`.
         AnswerIs = "answer-is",
+        /// The letter of a choice, in any form in which models give one.
         Choice = "choice",
+        /// The first line, as its tasks `mmlu_*_generative`.
         FirstLine = "first-line",
+        /// The letter behind "answer is ", as its task `mmlu_pro`.
         AnswerLetter = "answer-letter",
+        /// All of the text.
         Whole = "whole",
     }
 }
@@ -140,7 +149,13 @@ pub enum Normalise {
 }
 
 impl Grammar for Normalise {
-    const KIND: Kind = Either(&[Choice(&["lowercase", "trim"]), DeleteTable::KIND]);
+    const KIND: Kind = Either(&[
+        Choice(
+            &["lowercase", "trim"],
+            &["Capitals become small letters.", "White space at both ends goes."],
+        ),
+        DeleteTable::KIND,
+    ]);
 }
 
 table! {
