@@ -32,12 +32,15 @@ impl<'a> RunGolds<'a> {
         }
         let raw = self.reader.golds(&cell.dataset)?;
         // All were read before an engine was started.
-        let golds = scorer.golds(raw.iter()).map_err(|error| StoreError::Corrupt {
+        let mut golds = scorer.golds(raw.iter()).map_err(|error| StoreError::Corrupt {
             path: self.reader.dir().plan(),
             line: 1,
             offset: 0,
             why: format!("score `{score}` on data set `{}`: {error}", cell.dataset),
         })?;
+        if scorer.reads_choices() {
+            golds.note_choices(&self.reader.questions(&cell.dataset)?);
+        }
         let golds = Rc::new(golds);
         self.by_score.insert(key, Rc::clone(&golds));
         Ok(golds)

@@ -183,7 +183,8 @@ impl<'a> AnswerFile<'a> {
         let mut check = self.scorer.gold_check();
         for pair in pairs(Input::file(&name, file), self.columns)? {
             let pair = pair?;
-            let Some(gold) = check.read(pair.row, pair.gold.as_deref()) else { continue };
+            let Some(mut gold) = check.read(pair.row, pair.gold.as_deref()) else { continue };
+            gold.note_choices(pair.question.as_deref().unwrap_or_default());
             let answer = Answer {
                 sample: pair.row,
                 text: &pair.output,

@@ -27,8 +27,11 @@ impl FromIterator<(u64, Option<String>)> for GoldsRecord {
     }
 }
 
+/// Characters of a question that are kept.
+pub(crate) const QUESTION_CHARS: usize = 2_000;
+
 /// What was asked, by row of the data set: the last text of a user, cut where it is long. Kept for
-/// people who look at graded answers.
+/// people who look at graded answers, and for the choices that it lists.
 pub type QuestionsRecord = BTreeMap<u64, String>;
 
 /// Returns a list of golds, any of which is right, as the one text that records hold of it: a JSON

@@ -1,11 +1,14 @@
 //! The forms in which a text gives the letter of a choice.
 
+use std::ops::Range;
+
 use fancy_regex::Regex;
 
 use crate::plan::cell::Take;
+use crate::record::golds::QUESTION_CHARS;
 use crate::score::final_number::Unread;
 use crate::score::next_question::next_question;
-use crate::score::pattern::{PatternError, compile, first_of};
+use crate::score::pattern::{PatternError, compile, first_meant};
 
 /// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
 const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
@@ -38,15 +41,17 @@ impl Choice {
         Ok(Self { forms: forms.collect::<Result<_, _>>()?, another: compile(ANOTHER)? })
     }
 
-    /// Returns the letter that a text gives, in front of the next question before all of it.
+    /// Returns the letter that a text gives, in front of the next question before all of it. `offers`
+    /// are the texts of the choices, where they are known: a letter beyond them is none.
     ///
     /// # Errors
     /// If it gives several letters as one answer.
-    pub(super) fn find(&self, text: &str) -> Result<Option<String>, Unread> {
+    pub(super) fn find(&self, text: &str, offers: &[String]) -> Result<Option<String>, Unread> {
+        let is_meant = |at: &Range<usize>| is_offered(text, at, offers);
         let before = next_question(text).map_or(text, |end| &text[..end.at]);
-        let found = match first_of(&self.forms, before)? {
+        let found = match first_meant(&self.forms, before, &is_meant)? {
             Some(found) => Some(found),
-            None => first_of(&self.forms, text)?,
+            None => first_meant(&self.forms, text, &is_meant)?,
         };
         let Some(found) = found else { return Ok(None) };
         match self.another.captures(&text[found.end..]) {
@@ -57,6 +62,62 @@ impl Choice {
             Ok(_) => Ok(Some(text[found].to_owned())),
         }
     }
+}
+
+/// Words by which a line is a sentence, and no text of a choice.
+const VERBS: [&str; 12] =
+    ["is", "are", "was", "were", "has", "have", "had", "can", "may", "does", "do", "will"];
+
+/// Whether a letter stands for one of the choices: not beyond them, and no abbreviated name, as in
+/// "E. coli is a bacterium".
+fn is_offered(text: &str, at: &Range<usize>, offers: &[String]) -> bool {
+    let letter = text[at.clone()].to_ascii_uppercase();
+    let place = letter.bytes().next().map_or(0, |letter| usize::from(letter - b'A'));
+    if offers.len() > 1 && place >= offers.len() {
+        return false;
+    }
+    let line = text[at.end..].split('\n').next().unwrap_or_default();
+    let Some(line) = line.strip_prefix(". ").map(str::trim) else { return true };
+    if !text[at.clone()].starts_with(char::is_uppercase) || !line.starts_with(char::is_lowercase) {
+        return true;
+    }
+    let plain = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let own = offers.get(place).map(|own| plain(own)).filter(|own| !own.is_empty());
+    if own.is_some_and(|own| plain(line).starts_with(&own)) {
+        return true;
+    }
+    let name = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let name = format!("{letter}. {name}");
+    if offers.iter().any(|offer| offer.contains(&name)) {
+        return false;
+    }
+    let is_marked = text[..at.start].contains(char::is_alphabetic);
+    is_marked || !line.split(' ').any(|word| VERBS.contains(&word))
+}
+
+/// Returns the texts of the choices that a question lists, a line each from A on; none where it
+/// lists fewer than two, or where it was cut. Of several lists the last counts.
+pub(super) fn offered(question: &str) -> Vec<String> {
+    let mut offers: Vec<String> = Vec::new();
+    if question.chars().count() >= QUESTION_CHARS {
+        return offers;
+    }
+    for line in question.lines() {
+        let line = line.trim().trim_start_matches('(');
+        let mut chars = line.chars();
+        let Some(letter) = chars.next().filter(|c| matches!(c, 'A'..='J')) else { continue };
+        let Some(text) = chars.as_str().strip_prefix(['.', ')', ':']) else { continue };
+        if !text.starts_with(' ') {
+            continue;
+        }
+        if letter == 'A' {
+            offers.clear();
+        }
+        if offers.len() == letter as usize - 'A' as usize {
+            offers.push(text.trim().to_owned());
+        }
+    }
+    if offers.len() < 2 { Vec::new() } else { offers }
 }
 
 /// Returns the forms of a choice, the most explicit first. None has `\b` or looks around, with which
@@ -94,6 +155,7 @@ fn forms() -> [(String, Take); 9] {
 mod tests {
     use std::sync::LazyLock;
 
+    use super::*;
     use crate::plan::cell::ExtractorPlan;
     use crate::score::extract::Extractor;
     use crate::score::thinking::spoken;
@@ -102,6 +164,46 @@ mod tests {
         static CHOICE: LazyLock<Extractor> =
             LazyLock::new(|| Extractor::new(&ExtractorPlan::Choice, None).unwrap());
         assert_eq!(CHOICE.extract(text, &spoken(text)).ok().as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_letter_beyond_the_choices_and_that_of_a_name_are_none() {
+        let offers = ["a virus", "dry palms", "C. elegans", "the mitochondria"];
+        let offers = offers.map(str::to_owned);
+        let among = |text: &str, expected: Option<&str>| {
+            let choice = Choice::new().unwrap();
+            assert_eq!(choice.find(text, &offers).unwrap().as_deref(), expected, "{text:?}");
+        };
+        among("E. coli is a bacterium that lives in the gut. The answer is B.", Some("B"));
+        among("E. coli is a bacterium that lives in the gut.", None);
+        among("The answer is E. coli", None);
+        among("The answer is (E).", None);
+        among("The answer is C. elegans", None);
+        among("The answer is C. C. elegans", Some("C"));
+        among("C. elegans is a worm, so (C)", Some("C"));
+        among("B. dry palms", Some("B"));
+        among("B. dry palms is what he has", Some("B"));
+        among("D. the mitochondria.", Some("D"));
+        among("The answer is B. because A is wet", Some("B"));
+        // Without a list of them.
+        check("E. coli is a bacterium", None);
+        check("S. aureus and E. coli are bacteria. The answer is (B)", Some("B"));
+        check("B. dry palms", Some("B"));
+        check("B. Dry palms are best", Some("B"));
+    }
+
+    #[test]
+    fn the_choices_are_those_that_a_question_lists() {
+        let check = |question: &str, expected: &[&str]| {
+            assert_eq!(offered(question), expected, "{question}");
+        };
+        check("Which?\nA. one\nB. two\nAnswer:", &["one", "two"]);
+        check("(A) one\n(B) two\n(C) three", &["one", "two", "three"]);
+        check("A. x\nB. y\n\nWhich?\nA. one\nB. two\nC. three\n", &["one", "two", "three"]);
+        check("A. thaliana grows.\nA) one\nB) two", &["one", "two"]);
+        check("Why is A. better?", &[]);
+        check("A. one", &[]);
+        check(&format!("A. one\nB. two\n{}", "x".repeat(QUESTION_CHARS)), &[]);
     }
 
     #[test]

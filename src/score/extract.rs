@@ -89,6 +89,11 @@ impl Extractor {
         matches!(self.how, How::Number | How::NumberOfGold)
     }
 
+    /// Whether answers are letters of choices.
+    pub(crate) fn gives_choices(&self) -> bool {
+        matches!(self.how, How::Choice(_))
+    }
+
     /// Whether thinking in a text is hidden from it.
     pub(crate) fn strips_thinking(&self) -> bool {
         self.think == Think::Strip
@@ -99,18 +104,31 @@ impl Extractor {
     /// # Errors
     /// Why there is none.
     pub(crate) fn extract(&self, text: &str, spoken: &Spoken<'_>) -> Result<String, Unread> {
+        self.extract_among(&[], text, spoken)
+    }
+
+    /// Returns the same where the texts of the choices are known that the question offers.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn extract_among(
+        &self,
+        offers: &[String],
+        text: &str,
+        spoken: &Spoken<'_>,
+    ) -> Result<String, Unread> {
         let text = if self.strips_thinking() { spoken.text } else { text };
-        let found = self.find(text);
+        let found = self.find(text, offers);
         match found {
             Err(_) if self.strips_thinking() && spoken.is_open => Err(Unread::Thinking),
             found => found,
         }
     }
 
-    fn find(&self, text: &str) -> Result<String, Unread> {
+    fn find(&self, text: &str, offers: &[String]) -> Result<String, Unread> {
         let found = match &self.how {
             How::Patterns(patterns) => first_of(patterns, text)?.map(|at| text[at].to_owned()),
-            How::Choice(choice) => choice.find(text)?,
+            How::Choice(choice) => choice.find(text, offers)?,
             How::Number => return final_number::answer(text).map(|number| number.to_string()),
             How::NumberOfGold => return final_number::gold(text).map(|number| number.to_string()),
             How::JsonField(field) => json_field(text, field),

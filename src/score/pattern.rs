@@ -43,12 +43,27 @@ pub(super) fn first_of(
     patterns: &[(Regex, Take)],
     text: &str,
 ) -> Result<Option<Range<usize>>, Unread> {
-    let found = patterns.iter().map(|(pattern, take)| find(pattern, *take, text).transpose());
+    first_meant(patterns, text, &|_| true)
+}
+
+/// Returns where the first pattern that matches finds something that is meant.
+pub(super) fn first_meant(
+    patterns: &[(Regex, Take)],
+    text: &str,
+    is_meant: &dyn Fn(&Range<usize>) -> bool,
+) -> Result<Option<Range<usize>>, Unread> {
+    let found =
+        patterns.iter().map(|(pattern, take)| find(pattern, *take, text, is_meant).transpose());
     found.flatten().next().transpose().map_err(|GaveUp| Unread::GaveUp)
 }
 
 /// Returns where group `answer` is, else the first group that took part, else the whole match.
-fn find(pattern: &Regex, take: Take, text: &str) -> Result<Option<Range<usize>>, GaveUp> {
+fn find(
+    pattern: &Regex,
+    take: Take,
+    text: &str,
+    is_meant: &dyn Fn(&Range<usize>) -> bool,
+) -> Result<Option<Range<usize>>, GaveUp> {
     let mut found = None;
     for captures in pattern.captures_iter(text) {
         let captures = captures.map_err(|_| GaveUp)?;
@@ -56,7 +71,11 @@ fn find(pattern: &Regex, take: Take, text: &str) -> Result<Option<Range<usize>>,
             .name("answer")
             .or_else(|| (1..captures.len()).find_map(|group| captures.get(group)))
             .or_else(|| captures.get(0));
-        found = group.map(|group| group.range());
+        let group = group.map(|group| group.range());
+        if !group.as_ref().is_some_and(is_meant) {
+            continue;
+        }
+        found = group;
         if take == Take::First {
             break;
         }

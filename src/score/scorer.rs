@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use crate::plan::cell::{CompareHow, Normalise, ScorePlan};
-use crate::record::golds::accepted;
+use crate::record::golds::{QuestionsRecord, accepted};
 use crate::score::answer::{Answer, Delivery};
+use crate::score::choice::offered;
 use crate::score::extract::Extractor;
 use crate::score::final_number::{self, Unread};
 use crate::score::item::{Class, Item};
@@ -34,7 +35,7 @@ pub(crate) struct Golds {
 }
 
 /// One gold answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Gold {
     /// As the data set writes it.
     pub raw: String,
@@ -42,6 +43,8 @@ pub(crate) struct Gold {
     pub answers: Vec<String>,
     /// The numbers that these are, as the data set writes them.
     pub numbers: Vec<Number>,
+    /// Texts of the choices that its question lists; empty where they are not known.
+    pub offers: Vec<String>,
 }
 
 /// How many rows an error names.
@@ -133,6 +136,11 @@ impl Scorer {
         self.read_gold(raw).is_some()
     }
 
+    /// Whether letters of choices are read, so that the choices matter that questions list.
+    pub(crate) fn reads_choices(&self) -> bool {
+        self.extractors.iter().any(Extractor::gives_choices)
+    }
+
     /// Begins to read golds one by one.
     pub(crate) fn gold_check(&self) -> GoldCheck<'_> {
         let extractor = self.gold.name().to_owned();
@@ -149,7 +157,7 @@ impl Scorer {
     /// Returns the golds that can be read, if there are any. A pattern that gave up on a gold has
     /// not read it either.
     fn read_gold(&self, raw: &str) -> Option<Gold> {
-        let mut gold = Gold { raw: raw.to_owned(), answers: Vec::new(), numbers: Vec::new() };
+        let mut gold = Gold { raw: raw.to_owned(), ..Gold::default() };
         for raw in accepted(raw).unwrap_or_else(|| vec![raw.to_owned()]) {
             let Ok(extracted) = self.gold.extract(&raw, &spoken(&raw)) else { continue };
             let normalised = self.normaliser.apply(&extracted);
@@ -167,7 +175,7 @@ impl Scorer {
         let answers: Vec<_> = self
             .extractors
             .iter()
-            .map(|extractor| self.extract(extractor, answer, &spoken))
+            .map(|extractor| self.extract(extractor, answer, &spoken, &gold.offers))
             .collect();
         let classes = self.extractors.iter().zip(&answers);
         Item {
@@ -187,8 +195,9 @@ impl Scorer {
         extractor: &Extractor,
         answer: &Answer<'_>,
         spoken: &Spoken<'_>,
+        offers: &[String],
     ) -> Result<String, Unread> {
-        let extracted = extractor.extract(answer.text, spoken)?;
+        let extracted = extractor.extract_among(offers, answer.text, spoken)?;
         if extractor.gives_numbers() {
             return Ok(extracted);
         }
@@ -266,6 +275,25 @@ impl Golds {
     /// Returns the gold of a row.
     pub(crate) fn get(&self, sample: u64) -> Option<&Gold> {
         self.by_sample.get(&sample)
+    }
+
+    /// Notes the choices that the questions to them list.
+    pub(crate) fn note_choices(&mut self, questions: &QuestionsRecord) {
+        for (row, gold) in &mut self.by_sample {
+            gold.note_choices(questions.get(row).map_or("", String::as_str));
+        }
+    }
+}
+
+impl Gold {
+    /// Notes the choices that its question lists. A list without the gold is another one.
+    pub(crate) fn note_choices(&mut self, question: &str) {
+        let offers = offered(question);
+        let is_beyond = |gold: &String| {
+            let letter = gold.bytes().next().filter(u8::is_ascii_alphabetic);
+            letter.is_some_and(|it| usize::from(it.to_ascii_uppercase() - b'A') >= offers.len())
+        };
+        self.offers = if self.answers.iter().any(is_beyond) { Vec::new() } else { offers };
     }
 }
 
@@ -350,6 +378,26 @@ pub(crate) mod tests {
         let scorer = Scorer::new(&plan).unwrap();
         let golds = scorer.golds([(0, Some("1.250,00 €"))]).unwrap();
         assert_eq!(golds.get(0).unwrap().numbers[0].to_string(), "1250");
+    }
+
+    #[test]
+    fn the_choices_of_a_question_bound_the_letters_of_its_answers() {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Choice],
+            gold: ExtractorPlan::Whole,
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        let mut golds = scorer.golds([(0, Some("B")), (1, Some("E"))]).unwrap();
+        let question = "Which?\nA. a worm\nB. a bacterium\nAnswer:".to_owned();
+        golds.note_choices(&[(0, question.clone()), (1, question)].into());
+        let found = |row: u64| {
+            let text = "The answer is E. coli.";
+            let answer = Answer { sample: row, text, cut_off: false, delivery: Delivery::Answered };
+            scorer.item(&answer, golds.get(row).unwrap()).classes[0]
+        };
+        // A list that lacks the gold is not that of the choices.
+        assert_eq!([found(0), found(1)], [Class::Unparsed, Class::Correct]);
     }
 
     #[test]

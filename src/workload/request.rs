@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::units::Nanos;
+use crate::record::golds::QUESTION_CHARS;
 
 /// One usable row of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,9 +41,6 @@ pub struct Later {
     /// Output length that the data set prescribes, in tokens.
     pub output_tokens: Option<u32>,
 }
-
-/// Characters of a question that are kept for people.
-const QUESTION_CHARS: usize = 2_000;
 
 impl Sample {
     /// Returns what it asks, as a person reads it: the last text of its first turn, without what
