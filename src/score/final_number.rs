@@ -367,6 +367,9 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
     match tokens.as_slice() {
         [_, second] if repeats(&text, first, second) => Some(Ok(first.number.clone())),
         [_, _, ..] if explained(&text, &tokens).is_some() => Some(Ok(first.number.clone())),
+        [_, second] if first.is_clean && is_circumstance(&text[first.end..second.start]) => {
+            Some(Ok(first.number.clone()))
+        }
         [_, second, ..] if is_list(&text, &[first.clone(), second.clone()]) => {
             Some(Err(Unread::Several))
         }
@@ -377,6 +380,22 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
         }
         _ => None,
     }
+}
+
+/// Words in front of a number that says when or where a value holds: `7 in 12 days`.
+const CIRCUMSTANCES: [&str; 11] =
+    ["in", "within", "over", "during", "after", "before", "until", "per", "every", "each", "on"];
+
+/// Whether what stands between two numbers, a few words, makes the second a circumstance of the first.
+fn is_circumstance(between: &[char]) -> bool {
+    let words: Vec<String> = between
+        .split(|c| !c.is_alphabetic())
+        .filter(|word| !word.is_empty())
+        .map(|word| word.iter().collect::<String>().to_lowercase())
+        .collect();
+    between.iter().all(|c| c.is_alphabetic() || is_space(*c) || matches!(c, '*' | '_' | ','))
+        && words.len() <= VALUE_WORDS + 1
+        && words.last().is_some_and(|last| CIRCUMSTANCES.contains(&last.as_str()))
 }
 
 /// Words behind a value that begin to explain it.
@@ -604,6 +623,7 @@ mod tests {
         check("**Answer:** 72 apples\nThat took 3 steps.", Ok("72"));
         check("Answer: 5 apples at $2 each are $10", Ok("10"));
         check("Answer: 5 (red) apples × 2 = 10", Ok("10"));
+        check("Answer: 5 in 2 boxes are 10", Ok("10"));
         for explained in [
             "Answer: 7 (since 3 × 4 = 12)",
             "**Answer: $7** (because 3 + 4 = 12)",
@@ -613,6 +633,9 @@ mod tests {
             "Answer: 7, because 3 + 9 = 12",
             "Answer: 7 clips since 12 are in 3 boxes",
             "Answer: 7 out of 12",
+            "Answer: 7 in 12 days",
+            "**Answer:** 7 apples within 12 hours.",
+            "Answer:\n7 per 12 boxes",
             "Answer:\n7 (since 3 × 4 = 12)",
             "<answer>7 out of 12</answer>",
             "<answer>7 (12 - 5)</answer>",
@@ -788,6 +811,9 @@ mod tests {
             "so it is 5^x",
             "x = 15 - 3",
             "at 18:30",
+            "from 22:30 to 00:15",
+            "The answer is 7:30 PM",
+            "Answer: 00:15 the next day",
             "of 5 it is 3:4",
             r"so \sin 30",
             r"\boxed{5x}",
