@@ -20,8 +20,10 @@
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | methods that change a list or dictionary are refused | likewise | an unknown method |
 //! | tuples and ranges are written as `(1, 2)` and `range(0, 2)` | lists | lists still |
-//! | no text is smaller than a number | any order | likewise |
-//! | `[1, 2, 3][2:0:-1]` | `[3, 2, 1]` | likewise |
+//! | `'a' < 1` is an error: a text and a number have no order | they have one | they have one still |
+//! | `[1, 2, 3][2:0:-1]` is `[3, 2]`, as an end is not included | `[3, 2, 1]` | `[3, 2, 1]` still |
+//! | members of messages, calls and tools are in the order of the file, for `tojson` and `items()` | as they are given | those of calls and tools are (of JSON files); a message has `role`, `content`, then the others by name |
+//! | tables of `chat-template-kwargs` are in the order in which they are written | as they are given | of a file of `tools` or `documents` they are; of the scenario by name |
 //! | `varargs` and `kwargs` of macros, `joiner`, `cycler`, `dict` of pairs, filters of web pages and of prose (`striptags`, `truncate`, `wordcount`), `%r` and `{!r}` | an error | an error still |
 
 mod filters;

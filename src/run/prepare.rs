@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
+use indexmap::IndexMap;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::chat_template::Told;
 use crate::datasets::cache::{DatasetCache, NoCacheDir};
@@ -31,7 +32,7 @@ use crate::workload::dataset::{Load, load_with_shots};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::prompts::{Prompts, Question};
-use crate::workload::request::Prompt;
+use crate::workload::request::{Message, Prompt};
 use crate::workload::samples::Samples;
 use crate::workload::schedule::Workload;
 use crate::workload::tokenizer::Tokenizer;
@@ -498,30 +499,28 @@ fn arrivals(
 /// and by what is asked next.
 pub(super) fn next_turn() -> NextTurnBody {
     Arc::new(|body, answer, turn| {
-        let mut body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let messages = body
-            .get_mut("messages")
-            .and_then(Value::as_array_mut)
-            .ok_or("a conversation needs the chat endpoint")?;
-        messages.push(serde_json::json!({"role": "assistant", "content": answer}));
-        match &turn.prompt {
-            Prompt::Text(text) => {
-                messages.push(serde_json::json!({"role": "user", "content": text}));
-            }
-            Prompt::Messages(own) => {
-                for message in own {
-                    messages.push(serde_json::json!(message));
-                }
-            }
+        let failed = |error: serde_json::Error| error.to_string();
+        // What was sent before is sent again to the byte: an engine may hold its prefix.
+        let mut body: IndexMap<String, Box<RawValue>> =
+            serde_json::from_slice(body).map_err(failed)?;
+        let sent = body.get("messages").ok_or("a conversation needs the chat endpoint")?;
+        let mut messages: Vec<Box<RawValue>> = serde_json::from_str(sent.get()).map_err(failed)?;
+        let asked = match &turn.prompt {
+            Prompt::Text(text) => vec![Message::new("user", text)],
+            Prompt::Messages(own) => own.clone(),
             Prompt::Tokens(_) | Prompt::OfLength(_) => {
                 return Err("a turn of a conversation cannot be token ids".into());
             }
+        };
+        for message in [Message::new("assistant", answer)].iter().chain(&asked) {
+            messages.push(to_raw_value(message).map_err(failed)?);
         }
+        body.insert("messages".to_owned(), to_raw_value(&messages).map_err(failed)?);
         // Only where the engine takes that field; `quirks.omit` leaves it out.
         if let (Some(limit), Some(field)) = (turn.max_tokens, body.get_mut("max_tokens")) {
-            *field = limit.into();
+            *field = to_raw_value(&limit).map_err(failed)?;
         }
-        Ok(Bytes::from(body.to_string()))
+        serde_json::to_vec(&body).map(Bytes::from).map_err(failed)
     })
 }
 
@@ -546,9 +545,7 @@ mod tests {
         let first =
             r#"{"messages":[{"role":"user","content":"Who?"}],"max_tokens":5,"temperature":0.0}"#;
         let third = turn(&turn(first, "Ann.", "Why?"), "So.", "Since when?");
-        let third: Value = serde_json::from_str(&third).unwrap();
-        insta::assert_snapshot!(third["messages"], @r#"[{"content":"Who?","role":"user"},{"content":"Ann.","role":"assistant"},{"content":"Why?","role":"user"},{"content":"So.","role":"assistant"},{"content":"Since when?","role":"user"}]"#);
-        assert_eq!((&third["temperature"], &third["max_tokens"]), (&0.0.into(), &7.into()));
+        insta::assert_snapshot!(third, @r#"{"messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"Ann."},{"role":"user","content":"Why?"},{"role":"assistant","content":"So."},{"role":"user","content":"Since when?"}],"max_tokens":7,"temperature":0.0}"#);
     }
 
     #[test]

@@ -40,7 +40,6 @@ pub(super) enum RowKind {
     // Sent, but not as they stand.
     LedByAssistant,
     Answered,
-    OwnTools,
     Joined,
 }
 
@@ -83,7 +82,6 @@ impl RowKind {
             Self::GoldNotRead => "a gold that the score cannot read",
             Self::LedByAssistant => "a leading message of an assistant is not sent",
             Self::Answered => "a closing message of an assistant is not sent",
-            Self::OwnTools => "tools of a row's own are not sent",
             Self::Joined => "messages of one role in a row are sent as one",
         }
     }
@@ -138,7 +136,7 @@ impl RowKind {
             | Self::SourceFailed
             | Self::OutsideSlice
             | Self::GoldNotRead => Fate::Rule,
-            Self::LedByAssistant | Self::Answered | Self::OwnTools | Self::Joined => Fate::Changed,
+            Self::LedByAssistant | Self::Answered | Self::Joined => Fate::Changed,
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::workload::request::{Message, Prompt};
 /// Fields that `extra_body` cannot set, because the prompt and its length come from the data.
 const OURS: [&str; 4] = ["messages", "prompt", "max_tokens", "stream"];
 
+/// The field of a chat, and the column of a row, that defines functions which the model may call.
+pub(super) const TOOLS: &str = "tools";
+
 /// A body with a gap for the prompt and for the output length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BodyTemplate {
@@ -24,6 +27,9 @@ pub(super) struct BodyTemplate {
     limit_field: Option<&'static str>,
     /// `max_completion_tokens` of the scenario's own fields.
     other_limit: Option<u32>,
+    /// Whether tools of a row's own are sent: not where all rows have the same, nor where the engine
+    /// refuses them.
+    sends_tools: bool,
 }
 
 impl BodyTemplate {
@@ -59,16 +65,17 @@ impl BodyTemplate {
             write_field(&mut head, name, value);
             head.push(b',');
         }
+        let is_sent = |name: &str| {
+            !request.extra_body.contains_key(name)
+                && !launch.quirks.omit.iter().any(|omitted| omitted == name)
+        };
+        let sends_tools = is_sent(TOOLS) && !variables.contains_key(TOOLS);
         let mut tail = Vec::new();
         for (name, value) in &rest {
             tail.push(b',');
             write_field(&mut tail, name, value);
         }
         if request.api == Api::Chat {
-            let is_sent = |name: &str| {
-                !request.extra_body.contains_key(name)
-                    && !launch.quirks.omit.iter().any(|omitted| omitted == name)
-            };
             for (name, value) in template_fields(variables).iter().filter(|(name, _)| is_sent(name))
             {
                 tail.push(b',');
@@ -85,7 +92,7 @@ impl BodyTemplate {
             .iter()
             .find(|(name, _)| name == "max_completion_tokens")
             .and_then(|(_, value)| u32::try_from(value.as_u64()?).ok());
-        Ok(Self { head, tail, limit_field, other_limit })
+        Ok(Self { head, tail, limit_field, other_limit, sends_tools })
     }
 
     /// Writes one body.
@@ -95,7 +102,13 @@ impl BodyTemplate {
         let mut body = Vec::with_capacity(self.head.len() + self.tail.len() + asked.size() + 64);
         body.extend_from_slice(&self.head);
         match asked {
-            Asked::Messages(messages) => write_field(&mut body, "messages", messages),
+            Asked::Messages(messages, tools) => {
+                write_field(&mut body, "messages", messages);
+                if let Some(tools) = tools.as_ref().filter(|_| self.sends_tools) {
+                    body.push(b',');
+                    write_field(&mut body, TOOLS, tools);
+                }
+            }
             Asked::Text(text) => write_field(&mut body, "prompt", text),
             Asked::Tokens(tokens) => write_field(&mut body, "prompt", tokens),
         }
@@ -119,8 +132,8 @@ impl BodyTemplate {
 /// API's own, all others are in a field that vLLM, `SGLang` and llama-server share.
 pub(crate) fn template_fields(variables: &Variables) -> Vec<(&'static str, minijinja::Value)> {
     let (tools, others): (Variables, Variables) =
-        variables.clone().into_iter().partition(|(name, _)| name == "tools");
-    let tools = tools.into_values().map(|tools| ("tools", tools));
+        variables.clone().into_iter().partition(|(name, _)| name == TOOLS);
+    let tools = tools.into_values().map(|tools| (TOOLS, tools));
     let others = (!others.is_empty())
         .then(|| ("chat_template_kwargs", minijinja::Value::from_pairs(others)));
     tools.chain(others).collect()
@@ -129,8 +142,8 @@ pub(crate) fn template_fields(variables: &Variables) -> Vec<(&'static str, minij
 /// A prompt in the form that an endpoint takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// For chat.
-    Messages(Vec<Message>),
+    /// For chat, with the functions that the row's own `tools` define.
+    Messages(Vec<Message>, Option<minijinja::Value>),
     /// For completions.
     Text(String),
     /// For completions, by token ids.
@@ -140,7 +153,7 @@ pub(super) enum Asked {
 impl Asked {
     fn size(&self) -> usize {
         match self {
-            Self::Messages(messages) => {
+            Self::Messages(messages, _) => {
                 messages.iter().map(|message| message.text().len() + 40).sum()
             }
             Self::Text(text) => text.len(),
@@ -152,7 +165,8 @@ impl Asked {
     pub(super) fn hash_into(&self, hasher: &mut sha2::Sha256) {
         use sha2::Digest as _;
         let json = match self {
-            Self::Messages(messages) => serde_json::to_vec(messages),
+            Self::Messages(messages, None) => serde_json::to_vec(messages),
+            Self::Messages(messages, Some(tools)) => serde_json::to_vec(&(messages, tools)),
             Self::Text(text) => serde_json::to_vec(text),
             Self::Tokens(tokens) => serde_json::to_vec(tokens),
         };
@@ -163,7 +177,8 @@ impl Asked {
 
 /// Puts a turn into the form its endpoint takes.
 ///
-/// `prefix` (worked examples) goes in front of a prompt of one text, `system` in front of all.
+/// `prefix` (worked examples) goes in front of a prompt of one text, `system` in front of all; `tools`
+/// are the row's own.
 ///
 /// # Errors
 /// One sentence, when the endpoint cannot take this kind of prompt.
@@ -172,8 +187,13 @@ pub(super) fn asked(
     system: Option<&str>,
     prefix: &str,
     turn: &Prompt,
+    tools: Option<&minijinja::Value>,
 ) -> Result<Asked, &'static str> {
     match (api, turn) {
+        (Api::Completions, _) if tools.is_some() => Err(
+            "its `tools` go to the chat endpoint, or through the model's chat template; set api \
+                 = \"chat\", or `chat-template` on the data set",
+        ),
         (Api::Chat, Prompt::Tokens(_)) => {
             Err("token ids go to the completions endpoint alone; set api = \"completions\"")
         }
@@ -192,7 +212,7 @@ pub(super) fn asked(
                 Prompt::Messages(own) => messages.extend(own.iter().cloned()),
                 Prompt::Tokens(_) | Prompt::OfLength(_) => {}
             }
-            Ok(Asked::Messages(messages))
+            Ok(Asked::Messages(messages, tools.cloned()))
         }
         (Api::Completions, Prompt::Text(text)) => Ok(Asked::Text(match system {
             Some(system) => format!("{system}\n\n{prefix}{text}"),

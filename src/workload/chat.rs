@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::chat_template::{ChatTemplate, ModelFiles, TemplateError, Told, Variables};
 use crate::plan::cell::{DatasetPlan, PromptForm};
-use crate::workload::body::Asked;
+use crate::workload::body::{Asked, TOOLS};
 use crate::workload::error::DataError;
 use crate::workload::request::Message;
 use crate::workload::tokenizer::Tokenizer;
@@ -86,8 +86,8 @@ impl Chat {
 
     /// Renders a prompt of messages; others stay as they are.
     pub(super) fn rendered(&self, asked: Asked) -> Result<Asked, TemplateError> {
-        let Asked::Messages(messages) = asked else { return Ok(asked) };
-        let text = self.text(&messages)?;
+        let Asked::Messages(messages, tools) = asked else { return Ok(asked) };
+        let text = self.text(&messages, tools.as_ref())?;
         match &self.tokenizer {
             None => Ok(Asked::Text(text)),
             Some(tokenizer) => {
@@ -99,9 +99,15 @@ impl Chat {
         }
     }
 
-    /// Returns the text that a model goes on from.
-    pub(super) fn text(&self, messages: &[Message]) -> Result<String, TemplateError> {
-        self.template.render(messages, &Variables::new(), true)
+    /// Returns the text that a model goes on from, told the tools of a row's own.
+    pub(super) fn text(
+        &self,
+        messages: &[Message],
+        tools: Option<&minijinja::Value>,
+    ) -> Result<String, TemplateError> {
+        let more: Variables =
+            tools.map(|tools| (TOOLS.to_owned(), tools.clone())).into_iter().collect();
+        self.template.render(messages, &more, true)
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids::hex;
 use crate::plan::cell::Api;
-use crate::workload::body::{Asked, asked, template_fields};
+use crate::workload::body::{Asked, TOOLS, asked, template_fields};
 use crate::workload::error::DataError;
 use crate::workload::request::{Prompt, Sample};
 use crate::workload::samples::Samples;
@@ -213,10 +213,10 @@ impl Prompts {
         match (sent, &self.samples.template) {
             (Asked::Tokens(tokens), _) => Ok(Some(Cow::Borrowed(tokens))),
             (Asked::Text(text), _) => encoded(text),
-            (Asked::Messages(messages), Some(template)) => {
-                template.text(messages).map_or(Ok(None), |text| encoded(&text))
+            (Asked::Messages(messages, tools), Some(template)) => {
+                template.text(messages, tools.as_ref()).map_or(Ok(None), |text| encoded(&text))
             }
-            (Asked::Messages(_), None) => Ok(None),
+            (Asked::Messages(..), None) => Ok(None),
         }
     }
 
@@ -228,10 +228,12 @@ impl Prompts {
         let asked = match &*sent {
             Asked::Tokens(_) => return None,
             Asked::Text(text) => QuestionForm::Text(text.clone()),
-            Asked::Messages(messages) => {
+            Asked::Messages(messages, tools) => {
                 let messages = minijinja::Value::from(Serde(messages));
                 let told = template_fields(&self.samples.variables);
-                QuestionForm::Chat([("messages", messages)].into_iter().chain(told).collect())
+                let own = tools.iter().map(|tools| (TOOLS, tools.clone()));
+                let fields = [("messages", messages)].into_iter().chain(told).chain(own);
+                QuestionForm::Chat(fields.collect())
             }
         };
         Some(Question { row: self.samples.rows()[position].row, ids, asked })
@@ -256,8 +258,8 @@ impl Prompts {
             return Err("a row asks nothing".to_owned());
         }
         let first = self.samples.prompt(sample, 0).map_err(|error| error.message)?;
-        asked(api, self.samples.system.as_deref(), self.samples.prefix_of(sample), &first)
-            .map_err(str::to_owned)
+        let (system, prefix) = (self.samples.system.as_deref(), self.samples.prefix_of(sample));
+        asked(api, system, prefix, &first, sample.tools.as_ref()).map_err(str::to_owned)
     }
 
     /// Returns a prompt as it is sent.

@@ -1,11 +1,12 @@
 //! A row of a data set, and the request made from it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::units::Nanos;
 use crate::record::golds::QUESTION_CHARS;
+use crate::units::Nanos;
 
 /// One usable row of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,7 +29,13 @@ pub struct Sample {
     pub output_tokens: Option<u32>,
     /// When a trace sent it, from the trace's first row.
     pub at: Option<Nanos>,
+    /// Functions that the model may call, as the row defines them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<minijinja::Value>,
 }
+
+/// Members of a message by name; those inside them are in the order of the file.
+pub type Members = BTreeMap<String, minijinja::Value>;
 
 /// When a turn behind the first is sent, and how long its answer is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,17 +101,18 @@ impl PromptLength {
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Text; null where a call of a tool has none.
+    /// Text; absent where a call of a tool has none. One that is null stands in `more`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
     /// What else is sent of it: `name`, `tool_calls`, `tool_call_id`.
     #[serde(flatten)]
-    pub more: Map<String, Value>,
+    pub more: Members,
 }
 
 impl Message {
     /// Returns a message of a role and a text.
     pub fn new(role: &str, content: impl Into<String>) -> Self {
-        Self { role: role.to_owned(), content: Some(content.into()), more: Map::new() }
+        Self { role: role.to_owned(), content: Some(content.into()), more: Members::new() }
     }
 
     /// Returns its text; empty where it has none.

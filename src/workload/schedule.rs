@@ -422,7 +422,7 @@ fn add_salt(asked: &mut Asked, rng: &mut rand::rngs::ChaCha8Rng) {
     let text = words::salt(rng);
     match asked {
         Asked::Text(prompt) => prompt.insert_str(0, &text),
-        Asked::Messages(messages) => {
+        Asked::Messages(messages, _) => {
             if let Some(first) = messages.first_mut() {
                 first.content.get_or_insert_default().insert_str(0, &text);
             }

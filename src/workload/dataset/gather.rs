@@ -206,13 +206,14 @@ impl<'a> Gathered<'a> {
         let (Some(chat), Some(first)) = (self.load.chat, sample.turns.first()) else {
             return Ok(());
         };
-        let asked = asked(Api::Chat, self.load.plan.system.as_deref(), "", first);
+        let system = self.load.plan.system.as_deref();
+        let asked = asked(Api::Chat, system, "", first, sample.tools.as_ref());
         // What no chat can be asked is told of the cell that asks it.
-        let Ok(Asked::Messages(messages)) = asked else { return Ok(()) };
+        let Ok(Asked::Messages(messages, tools)) = asked else { return Ok(()) };
         let refused = |error: TemplateError| {
             Problem::of_row(RowKind::ChatTemplate, format!("the chat template refuses it: {error}"))
         };
-        chat.text(&messages).map(drop).map_err(refused)
+        chat.text(&messages, tools.as_ref()).map(drop).map_err(refused)
     }
 
     fn check_id(&mut self, sample: &Sample) -> Result<(), Problem> {

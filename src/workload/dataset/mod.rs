@@ -5,6 +5,7 @@ mod delay;
 mod gather;
 pub(super) mod generated;
 mod gsm8k;
+mod in_order;
 mod random;
 mod s1k;
 mod sessions;
@@ -25,6 +26,7 @@ use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::{RowKind, way_around};
 use crate::workload::chat::Chat;
+use crate::workload::body::TOOLS;
 use crate::workload::columns::{Columns, ROLES, lookup};
 use crate::workload::dataset::gather::Gathered;
 use crate::workload::dataset::sessions::Sessions;
@@ -323,7 +325,8 @@ impl<'a> Reading<'a> {
             _ => true,
         });
         let plain: Vec<_> = plain.collect();
-        plain.into_iter().chain(of_trace).collect()
+        let tools = table::tools(self, row).map(|_| (TOOLS, TOOLS.to_owned()));
+        plain.into_iter().chain(of_trace).chain(tools).collect()
     }
 
     /// Counts these tokens; the error inside is the reason to leave the row out.
@@ -373,6 +376,9 @@ fn hash_turns(sample: &Sample, hasher: &mut DefaultHasher) {
             Prompt::Text(text) => text.hash(hasher),
             Prompt::Tokens(tokens) => tokens.hash(hasher),
             Prompt::Messages(messages) => {
+    if let Some(tools) = &sample.tools {
+        tools.hash(hasher);
+    }
                 messages.hash(hasher);
             }
             Prompt::OfLength(length) => {

@@ -95,7 +95,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     let mut later = Vec::new();
     let mut turn_times = Vec::new();
     for (idx, turn) in session.iter().enumerate() {
-        let place = Row { place: row.place, fields: turn.clone() };
+        let place = Row::new(row.place, turn.clone());
         let output_tokens = match traces::column(turn, "output-length") {
             Some(column) => tokens(&place, &column)?,
             None => None,
@@ -121,7 +121,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     let output_tokens = later.remove(0).output_tokens;
     turn_times.remove(0);
     let id = table::id(reading, row)?;
-    let sample = Sample { id, turns: prompts, later, output_tokens, ..Sample::default() };
+    let tools = table::tools(reading, row);
+    let sample = Sample { id, turns: prompts, later, output_tokens, tools, ..Sample::default() };
     let (lengths, changed) = (Lengths::Known, Vec::new());
     let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))
@@ -137,7 +138,7 @@ fn asked(
     let of_turn = |message: &str| format!("turn {}: {message}", idx + 1);
     if let Some(messages) = turn.fields.get("messages") {
         let mut messages =
-            turns::messages(messages).map_err(|unsent| Problem::of(unsent, "messages"))?;
+            turns::messages(messages, None).map_err(|unsent| Problem::of(unsent, "messages"))?;
         // Each turn repeats those before: new is what stands behind the last answer.
         let answered = messages.iter().rposition(|message| message.role == "assistant");
         messages.drain(..answered.filter(|_| idx > 0).map_or(0, |at| at + 1));

@@ -5,6 +5,7 @@
 //! 2048 in all.
 
 use crate::workload::bad_rows::RowKind;
+use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::turns::{self, Conversation};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, table};
 use crate::workload::request::{Message, Prompt, Sample};
@@ -21,16 +22,17 @@ const ALSO: [&str; 5] = ["conversation", "messages", "items", "dialog", "dialogu
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let column = reading.columns.name("messages").unwrap_or("conversations");
-    let found = reading.columns.get(&row.fields, "messages");
+    let found = reading.columns.get(&row.fields, "messages").map(|value| (column, value));
     let also = || ALSO.iter().filter(|_| !reading.columns.is_asked("messages"));
-    let Some(value) = found.or_else(|| also().find_map(|name| row.fields.get(*name))) else {
+    let found = found.or_else(|| also().find_map(|name| Some((*name, row.fields.get(*name)?))));
+    let Some((column, value)) = found else {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     };
     if value.as_array().is_some_and(Vec::is_empty) || value.as_str() == Some("[]") {
         return Ok(Picked::LeftOut(RowKind::NoConversation));
     }
     let Conversation { turns, later, answer, changed } =
-        match turns::conversation(value, reading.plan) {
+        match turns::conversation(value, in_order(row, column), reading.plan) {
             Ok(conversation) => conversation,
             Err(unsent) if unsent.kind.is_rule() => return Ok(Picked::LeftOut(unsent.kind)),
             Err(unsent) => return Err(Problem::of(unsent, column)),
@@ -43,7 +45,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         Prompt::Tokens(_) | Prompt::OfLength(_) => unreachable!("a conversation is of texts"),
     };
     let (id, output_tokens) = (table::id(reading, row)?, table::output_length(reading, row)?);
-    let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
+    let tools = table::tools(reading, row);
+    let sample = Sample { id, turns, later, output_tokens, tools, ..Sample::default() };
     let lengths = Lengths::ToFilter { prompt, answer };
     let (time, turn_times) = (None, Vec::new());
     let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };

@@ -1,13 +1,16 @@
 //! A row of any table whose columns the scenario names.
 
+use minijinja::value::Serde;
 use serde_json::Value;
 
 use crate::ids::sha256_hex;
 use crate::plan::cell::Source;
 use crate::record::golds::written;
 use crate::workload::bad_rows::RowKind;
+use crate::workload::body::TOOLS;
 use crate::workload::columns::lookup;
 use crate::workload::dataset::generated::TOKEN_IDS;
+use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::tasks::{self, Task};
 use crate::workload::dataset::time::{self, DateOrder, Written};
 use crate::workload::dataset::traces::{self, Form};
@@ -92,7 +95,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
     let plan = reading.plan;
     let worded = tasks::worded(plan.source, &row.fields, plan.n_shots > 0).transpose()?;
     let Task { prompt: of_task, gold: its_gold, example, subject } = worded.unwrap_or_default();
-    let Conversation { turns, later, mut changed, answer } =
+    let Conversation { turns, later, changed, answer } =
         match (reading.columns.name("messages"), of_task) {
             (Some(_), _) => turns::from_messages(reading, row)?,
             (None, Some(text))
@@ -102,13 +105,6 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
             }
             (None, _) => prompt(reading, row)?,
         };
-    // Fine-tuning data has them beside its messages; `chat-template-kwargs` has some for all rows.
-    let is_asked = plan.chat_template_kwargs.contains_key("tools");
-    let has_tools =
-        row.fields.get("tools").is_some_and(|it| it.get(0).is_some_and(Value::is_object));
-    if has_tools && !is_asked && turns.iter().any(|turn| matches!(turn, Prompt::Messages(_))) {
-        changed.push(RowKind::OwnTools);
-    }
     let gold = match its_gold.filter(|_| !reading.columns.is_asked("answer")) {
         Some(gold) => Some(gold),
         None => gold(reading, row)?,
@@ -132,6 +128,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         output_tokens,
         gold,
         subject,
+        tools: tools(reading, row),
         ..Sample::default()
     };
     Ok(Picked::Candidate(Box::new(Candidate {
@@ -142,6 +139,22 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         turn_times: Vec::new(),
         example,
     })))
+}
+
+/// Returns the functions that a row's own column defines, as rows of fine-tuning data do beside their
+/// messages; none where `chat-template-kwargs` has some for all rows.
+pub(super) fn tools(reading: &Reading<'_>, row: &Row) -> Option<minijinja::Value> {
+    if reading.plan.chat_template_kwargs.contains_key(TOOLS) {
+        return None;
+    }
+    let plain = row.fields.get(TOOLS)?;
+    let tools = in_order(row, TOOLS).unwrap_or_else(|| minijinja::Value::from(Serde(plain)));
+    let has = |tool: &minijinja::Value, name: &str| {
+        tool.get_attr(name).is_ok_and(|member| !member.is_undefined())
+    };
+    let first = tools.get_item_by_index(0).ok()?;
+    let is_function = has(&first, "function") || has(&first, "name") && has(&first, "parameters");
+    is_function.then_some(tools)
 }
 
 /// Returns the length that a row prescribes for its answer, in tokens from 1.
@@ -256,9 +269,8 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
             .map(|tokens| Conversation::of(Prompt::Tokens(tokens)))
             .ok_or_else(|| wrong("token ids are whole numbers from 0 to 4294967295".to_owned())),
         Value::Array(items) if items.is_empty() => Err(empty()),
-        Value::Array(_) => {
-            turns::prompt(value, reading.plan).map_err(|unsent| Problem::of(unsent, column))
-        }
+        Value::Array(_) => turns::prompt(value, in_order(row, column), reading.plan)
+            .map_err(|unsent| Problem::of(unsent, column)),
         _ => {
             let text = text_of(value).ok_or_else(|| wrong(no_text(value)))?;
             if text.trim().is_empty() {

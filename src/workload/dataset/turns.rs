@@ -1,13 +1,15 @@
 //! Conversations: lists of messages, and the turns that `bench` sends of them.
 
-use serde_json::{Map, Value};
+use minijinja::value::Serde;
+use serde_json::Value;
 
 use crate::plan::cell::{DatasetPlan, SameRole};
 use crate::units::Nanos;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::dataset::delay::{DELAYS, delay};
+use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::{Problem, Reading};
-use crate::workload::request::{Later, Message, Prompt};
+use crate::workload::request::{Later, Members, Message, Prompt};
 use crate::workload::rows::Row;
 
 /// A conversation as it is sent.
@@ -87,16 +89,23 @@ pub(super) fn from_messages(reading: &Reading<'_>, row: &Row) -> Result<Conversa
         .columns
         .get(&row.fields, "messages")
         .ok_or_else(|| problem(RowKind::NoColumn, "missing or null".to_owned()))?;
-    conversation(value, reading.plan).map_err(|Unsent { kind, message }| problem(kind, message))
+    let members = in_order(row, &column);
+    conversation(value, members, reading.plan)
+        .map_err(|Unsent { kind, message }| problem(kind, message))
 }
 
 /// Reads a conversation, in OpenAI's form or in `ShareGPT`'s, up to the last message that is
-/// sent: one turn alone unless all are wanted. What stands behind is not judged.
-pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversation, Unsent> {
+/// sent: one turn alone unless all are wanted. What stands behind is not judged. `members` is the
+/// same list in the order of the file, where that is known.
+pub(super) fn conversation(
+    value: &Value,
+    members: Option<minijinja::Value>,
+    plan: &DatasetPlan,
+) -> Result<Conversation, Unsent> {
     let written = written(value);
     let items = items(written.as_ref().unwrap_or(value))?;
     let multi_turn = plan.multi_turn;
-    let mut reader = Reader { same_role: plan.turns, ..Reader::default() };
+    let mut reader = Reader { same_role: plan.turns, members, ..Reader::default() };
     for (index, item) in items.iter().enumerate() {
         let speaker = speaker(item, index);
         // Of one turn alone, only the length of its answer is still wanted.
@@ -134,6 +143,8 @@ pub(super) fn conversation(value: &Value, plan: &DatasetPlan) -> Result<Conversa
 #[derive(Default)]
 struct Reader {
     same_role: SameRole,
+    /// The messages with members in the order of the file, where that is known.
+    members: Option<minijinja::Value>,
     turns: Vec<Prompt>,
     /// The time in front of each.
     delays: Vec<Nanos>,
@@ -177,7 +188,7 @@ impl Reader {
                     self.damage.get_or_insert(unsent);
                     None
                 });
-                let more = more(item, |name| SENT.contains(&name));
+                let more = more(item, (self.members.as_ref(), index), |name| SENT.contains(&name));
                 self.is_asked |= matches!(speaker, Speaker::Asks("user") | Speaker::Works("tool"));
                 match self.current.last_mut() {
                     Some(_) if joins && self.same_role == SameRole::Skip => {
@@ -190,7 +201,7 @@ impl Reader {
                         last.content = Some(both);
                         self.change(RowKind::Joined);
                     }
-                    _ => self.current.push(Message { role: role.to_owned(), content, more }),
+                    _ => self.current.push(message(role, content, more, item)),
                 }
             }
         }
@@ -235,15 +246,19 @@ const GOES_ON: [&str; 2] = ["prefix", "partial"];
 
 /// Reads a prompt that is a list: a conversation, or the texts of its turns, where all turns are
 /// wanted; else messages that are sent as they stand, up to what the model is to say.
-pub(super) fn prompt(value: &Value, plan: &DatasetPlan) -> Result<Conversation, Unsent> {
+pub(super) fn prompt(
+    value: &Value,
+    members: Option<minijinja::Value>,
+    plan: &DatasetPlan,
+) -> Result<Conversation, Unsent> {
     let texts = || value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>();
     if plan.multi_turn {
         return match texts() {
             Some(texts) => of_texts(&texts),
-            None => conversation(value, plan),
+            None => conversation(value, members, plan),
         };
     }
-    let mut messages = messages(value)?;
+    let mut messages = messages(value, members.as_ref())?;
     let is_answer = |last: &mut Message| {
         last.role == "assistant" && !GOES_ON.iter().any(|name| last.more.contains_key(*name))
     };
@@ -269,7 +284,10 @@ fn of_texts(texts: &[&str]) -> Result<Conversation, Unsent> {
 }
 
 /// Reads a list of messages that is sent as it stands, with all their members.
-pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
+pub(super) fn messages(
+    value: &Value,
+    members: Option<&minijinja::Value>,
+) -> Result<Vec<Message>, Unsent> {
     let written = written(value);
     let items = items(written.as_ref().unwrap_or(value))?;
     let read = items.iter().enumerate().map(|(index, item)| {
@@ -277,7 +295,7 @@ pub(super) fn messages(value: &Value) -> Result<Vec<Message>, Unsent> {
             Speaker::Asks(role) | Speaker::Works(role) => (role, sent_text(item, index)?),
             Speaker::Answers => ("assistant", text(item).or_else(|| Some(String::new()))),
         };
-        Ok(Message { role: role.to_owned(), content, more: more(item, |_| true) })
+        Ok(message(role, content, more(item, (members, index), |_| true), item))
     });
     read.collect()
 }
@@ -330,16 +348,38 @@ fn calls_tools(item: &Value) -> bool {
     CALLS.iter().any(calls)
 }
 
-/// Returns the members of a message that are sent beside role and text.
-fn more(item: &Value, is_sent: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let Some(members) = item.as_object() else { return Map::new() };
+/// Returns a message as it is sent. One whose text is null is not one without a text.
+fn message(role: &str, content: Option<String>, mut more: Members, item: &Value) -> Message {
+    if content.is_none() && item.get("content").is_some_and(Value::is_null) {
+        more.insert("content".to_owned(), ().into());
+    }
+    Message { role: role.to_owned(), content, more }
+}
+
+/// Returns the members of a message that are sent beside role and text; in the order of the file
+/// where the list of all messages is known in it.
+fn more(
+    item: &Value,
+    (ordered, index): (Option<&minijinja::Value>, usize),
+    is_sent: impl Fn(&str) -> bool,
+) -> Members {
+    let Some(members) = item.as_object() else { return Members::new() };
+    let ordered = ordered.and_then(|list| list.get_item_by_index(index).ok());
     let read = |names: &[&'static str]| names.iter().copied().find(|name| item.get(name).is_some());
     let (role, content) = (read(&ROLES), read(&CONTENTS));
     let members = members.iter().filter(|(name, value)| {
         let is_other = ![role, content].contains(&Some(name.as_str()));
         is_other && !DELAYS.contains(&name.as_str()) && !value.is_null() && is_sent(name)
     });
-    members.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let in_order = |name: &str| {
+        let member = ordered.as_ref()?.get_attr(name).ok()?;
+        (!member.is_undefined()).then_some(member)
+    };
+    let told = |(name, value): (&String, &Value)| {
+        let value = in_order(name).unwrap_or_else(|| minijinja::Value::from(Serde(value)));
+        (name.clone(), value)
+    };
+    members.map(told).collect()
 }
 
 /// Returns the text of a message that is sent; a call of a tool needs none.

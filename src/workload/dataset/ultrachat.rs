@@ -18,7 +18,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
         _ => Lengths::Known,
     };
-    let sample = Sample { id, turns, later, output_tokens, ..Sample::default() };
+    let tools = table::tools(reading, row);
+    let sample = Sample { id, turns, later, output_tokens, tools, ..Sample::default() };
     let (time, turn_times) = (None, Vec::new());
     let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
     Ok(Picked::Candidate(Box::new(candidate)))

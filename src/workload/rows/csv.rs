@@ -143,7 +143,7 @@ impl Csv {
             })?;
             fields.insert(name.clone(), Value::String(text.to_owned()));
         }
-        Ok(Row { place, fields: Value::Object(fields) })
+        Ok(Row::new(place, Value::Object(fields)))
     }
 }
 

@@ -11,6 +11,9 @@ use crate::workload::rows::lenient_json::sayable;
 use crate::workload::rows::lines::{Line, Lines};
 use crate::workload::rows::{BadRow, Place, Row, unreadable};
 
+/// How members begin that hold calls and definitions of tools.
+const TOOLS: [&str; 2] = ["\"tool", "\"function_call"];
+
 pub(super) struct Jsonl {
     file: String,
     lines: Lines,
@@ -65,9 +68,10 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
             can_go_on: true,
         })
     };
-    if let Err(error) = std::str::from_utf8(text) {
-        return bad("not valid UTF-8".to_owned(), error.valid_up_to() + 1);
-    }
+    let said = match std::str::from_utf8(text) {
+        Ok(said) => said,
+        Err(error) => return bad("not valid UTF-8".to_owned(), error.valid_up_to() + 1),
+    };
     if !text.trim_ascii_start().starts_with(b"{") {
         return bad("not a JSON object".to_owned(), 1);
     }
@@ -78,7 +82,11 @@ pub(super) fn object(file: &str, place: Place, text: &[u8]) -> Result<Row, BadRo
         None => Err(error),
     });
     match read {
-        Ok(Fields(fields)) => Ok(Row { place, fields: Value::Object(fields) }),
+        Ok(Fields(fields)) => {
+            let has_tools = TOOLS.iter().any(|name| said.contains(name));
+            let ordered = has_tools.then(|| serde_json::from_str(said).ok()).flatten();
+            Ok(Row { place, fields: Value::Object(fields), ordered })
+        }
         // One that was cut ends anywhere.
         Err(error) if error.is_eof() && place == Place::Line(1) && ends_open(text) => {
             let message = "the object of its first line goes on behind it: pretty-printed JSON";

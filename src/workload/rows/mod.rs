@@ -23,6 +23,16 @@ pub(super) const ROW_MAX: usize = 64 << 20;
 pub(super) struct Row {
     pub(super) place: Place,
     pub(super) fields: Value,
+    /// The same with members in the order of the file, where it may call or define tools: templates
+    /// write these out.
+    pub(super) ordered: Option<minijinja::Value>,
+}
+
+impl Row {
+    /// Returns a row of which the order of members is not known.
+    pub(super) fn new(place: Place, fields: Value) -> Self {
+        Self { place, fields, ordered: None }
+    }
 }
 
 /// Where a row stands in its file.

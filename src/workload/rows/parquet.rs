@@ -127,7 +127,7 @@ impl Iterator for Parquet {
         self.number += 1;
         match row {
             Ok(None) => None,
-            Ok(Some(fields)) => Some(Ok(Row { place: Place::Row(self.number), fields })),
+            Ok(Some(fields)) => Some(Ok(Row::new(Place::Row(self.number), fields))),
             Err(message) => {
                 self.failed = true;
                 let error = damaged(&self.file, &message).at(self.place_of_damage());

@@ -37,9 +37,7 @@ impl Iterator for Text {
                 bad("longer than 64 MiB, which no prompt is".to_owned(), number)
             }
             Ok(Some(Line::Whole(number, line))) => match std::str::from_utf8(line) {
-                Ok(text) => {
-                    Some(Ok(Row { place: Place::Line(number), fields: json!({ "text": text }) }))
-                }
+                Ok(text) => Some(Ok(Row::new(Place::Line(number), json!({ "text": text })))),
                 Err(error) => {
                     let rest = &line[error.valid_up_to()..];
                     bad(format!("not valid UTF-8 near {}", snippet(rest)), number)

@@ -463,6 +463,58 @@ fn variables_of_the_template_are_sent_to_the_chat_endpoint_in_their_own_order() 
 }
 
 #[test]
+fn tools_of_a_rows_own_are_sent_and_told_to_the_template_alike() {
+    let tools = r#"[{"type":"function","function":{"name":"f","parameters":{"z":1,"a":2}}}]"#;
+    let with_tools = |spoken: Spoken| {
+        let mut samples = samples(2, 0).told(spoken);
+        samples.rows[0].tools = serde_json::from_str(tools).unwrap();
+        samples
+    };
+    let mut cell = cell(vec![phase(PhaseKind::Measure, Some(2))]);
+    let workload = build(&cell, with_tools(Spoken::default()));
+    let bodies: Vec<_> = workload.requests(0).map(|request| body(&request).to_owned()).collect();
+    assert!(bodies[0].contains(&format!("}}],\"tools\":{tools},")), "{}", bodies[0]);
+    assert!(!bodies[1].contains("tools"), "{}", bodies[1]);
+    let without = build(&cell, samples(2, 0));
+    assert_ne!(workload.prompts_hash().unwrap(), without.prompts_hash().unwrap());
+    // Where the engine refuses them, and where all rows have the same.
+    let kept = |launch: &Launch, spoken: Spoken| {
+        let prompts = prompts(&cell, with_tools(spoken));
+        let workload = Workload::new(&cell, launch, prompts, Seed(1), 1).unwrap();
+        body(&workload.requests(0).next().unwrap()).matches("\"tools\"").count()
+    };
+    assert_eq!(kept(&launch(&["tools"]), Spoken::default()), 0);
+    assert_eq!(kept(&launch(&[]), spoken(None, r#"{"tools": []}"#)), 1);
+    // An engine that is asked for its tokens is told them; so is a template that is rendered here.
+    let template = b"{{ tools[0].function | tojson if tools }}{{ messages[0].content }}".to_vec();
+    let files = ModelFiles { jinja: Some(template), ..ModelFiles::default() };
+    let tokenizer = word_problems_tokenizer();
+    let told = |chat_template: Option<PromptForm>| {
+        let plan =
+            DatasetPlan { chat_template, ..DatasetPlan::of(Source::Jsonl, None, None, None) };
+        Spoken::of(&plan, &files, &Told::default(), &tokenizer).unwrap()
+    };
+    let asks = |spoken: Spoken| {
+        let samples = Arc::new(with_tools(spoken));
+        Prompts::new("questions", samples, Api::Chat, Some(Arc::clone(&tokenizer))).question(0)
+    };
+    let question = asks(told(None)).unwrap();
+    let QuestionForm::Chat(fields) = question.asked else { panic!("messages") };
+    assert_eq!(fields.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["messages", "tools"]);
+    let text = r#"{"name": "f", "parameters": {"z": 1, "a": 2}}Question "0"?"#;
+    assert_eq!(question.ids, tokenizer.encode(text).unwrap());
+    cell.request.api = Api::Completions;
+    let workload = build(&cell, with_tools(told(Some(PromptForm::Text))));
+    let first = workload.requests(0).next().unwrap();
+    let sent: GenerationRequest = serde_json::from_slice(&first.body).unwrap();
+    let sent = serde_json::to_value(&sent).unwrap();
+    assert_eq!(sent["prompt"], text);
+    // Without a template there is no place for them.
+    let error = prompts(&cell, with_tools(Spoken::default())).make(0).unwrap_err();
+    assert!(error.message.contains("its `tools` go to the chat endpoint"), "{error}");
+}
+
+#[test]
 fn the_tokens_of_a_prompt_are_known_whatever_the_form_it_is_sent_in() {
     let tokenizer = word_problems_tokenizer();
     let ids = tokenizer.encode("Question: Question \"0\"?\nAnswer:").unwrap();

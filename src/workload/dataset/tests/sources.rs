@@ -520,11 +520,37 @@ fn calls_of_tools_and_what_tools_return_are_history_with_all_their_members() {
     let own = r#",{"role":"user","content":"V","toxic":false,"name":null}"#;
     assert_eq!(sent("messages", own)[3], serde_json::json!({"role": "user", "content": "V"}));
     assert_eq!(sent("prompt", own)[3]["toxic"], false);
-    let columns = BTreeMap::from([("prompt".to_owned(), "m".to_owned())]);
-    let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
-    let row = format!("{{\"m\":[{history}],\"tools\":[{{\"type\":\"function\"}}]}}");
-    let told = read(&plan, "x.jsonl", row.as_bytes()).unwrap().remarks();
-    assert_eq!(told.as_deref(), Some("changed: 1 tools of a row's own are not sent"));
+}
+
+#[test]
+fn tools_of_a_row_and_the_arguments_of_calls_keep_the_order_of_the_file() {
+    let tools = r#"[{"type":"function","function":{"name":"f","parameters":{"z":1,"a":2}}}]"#;
+    let calls = r#"[{"type":"function","id":"c","function":{"name":"f","arguments":{"z":1,"a":[{"y":2,"b":3}]}}}]"#;
+    let messages = format!(
+        r#"[{{"role":"user","content":"U"}},{{"role":"assistant","tool_calls":{calls}}},{{"role":"tool","content":"5"}}]"#
+    );
+    let sent = |part: &str, row: &str| {
+        let columns = BTreeMap::from([(part.to_owned(), "m".to_owned())]);
+        let plan = DatasetPlan { columns, ..plan(Source::Jsonl) };
+        let samples = read(&plan, "x.jsonl", row.as_bytes()).unwrap();
+        let sample = &samples.rows()[0];
+        let [Prompt::Messages(messages)] = &sample.turns[..] else { panic!("messages") };
+        let tools = sample.tools.as_ref().map(|tools| serde_json::to_string(tools).unwrap());
+        (serde_json::to_string(messages).unwrap(), tools, samples.roles.clone())
+    };
+    // In lists, and in texts that hold them as JSON.
+    let text = |json: &str| serde_json::Value::from(json).to_string();
+    for row in [
+        format!(r#"{{"m":{messages},"tools":{tools}}}"#),
+        format!(r#"{{"m":{},"tools":{}}}"#, text(&messages), text(tools)),
+    ] {
+        let (found, own, roles) = sent("messages", &row);
+        assert_eq!(found, messages, "a call without `content` has none");
+        assert_eq!(own.as_deref(), Some(tools));
+        assert!(roles.contains(&("tools", "tools".to_owned())), "{roles:?}");
+    }
+    let (found, own, _) = sent("prompt", &format!(r#"{{"m":{messages},"tools":[{{"a":1}}]}}"#));
+    assert_eq!((found, own), (messages, None), "no definitions of functions");
 }
 
 #[test]
