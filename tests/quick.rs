@@ -210,6 +210,97 @@ fn a_running_server_is_measured_by_its_url_alone_and_the_scenario_runs_again() {
 }
 
 #[test]
+fn a_file_is_read_by_the_form_of_its_first_row() {
+    let home = home();
+    let check = |name: &str, row: &str, more: &[&str], has: &[&str]| {
+        fs::write(home.path().join(name), format!("{row}\n")).unwrap();
+        let args = [&["sim", "--dry-run", "--data", name], more].concat();
+        let output = quick(home.path(), &args);
+        let text = told(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        for part in has {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+    };
+    let chat =
+        r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ho"}]}"#;
+    check(
+        "chat.jsonl",
+        chat,
+        &[],
+        &["chat.jsonl: prompt from `messages`", r#"columns       = { prompt = "messages" }"#],
+    );
+    check(
+        "sharegpt.json",
+        r#"[{"conversations":[{"from":"human","value":"Hi"},{"from":"gpt","value":"Ho"}]}]"#,
+        &[],
+        &[r#"{ messages = "conversations" }"#],
+    );
+    check("q.csv", "question,answer\nWhy?,So", &[], &[r#"{ prompt = "question" }"#]);
+    check(
+        "alpaca.jsonl",
+        r#"{"instruction":"Add","input":"1 and 2","output":"3"}"#,
+        &[],
+        &["{{ instruction }}"],
+    );
+    let words = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/word-problems-1m");
+    let lengths = r#"{"input_length":20,"output_length":5}"#;
+    check(
+        "lengths.jsonl",
+        lengths,
+        &["--tokenizer", words],
+        &[
+            r#"{ input-length = "input_length", output-length = "output_length" }"#,
+            r#"max-tokens    = "from-data""#,
+        ],
+    );
+    let refused = |name: &str, row: &str, has: &str| {
+        fs::write(home.path().join(name), format!("{row}\n")).unwrap();
+        let output = quick(home.path(), &["sim", "--dry-run", "--data", name]);
+        let text = told(&output);
+        assert!(!output.status.success() && text.contains(has), "{text}");
+    };
+    refused("lengths.jsonl", lengths, "add --tokenizer");
+    refused("other.jsonl", r#"{"a":"b"}"#, "no column is known to hold prompts: `a`");
+}
+
+#[test]
+fn rows_of_a_chat_are_sent_with_their_history_and_their_tools() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sent = std::sync::Arc::clone(&seen);
+    let url = server(move |path, body| match path {
+        "/v1/models" => models(&["small"]),
+        "/v1/chat/completions" => {
+            sent.lock().unwrap().push(body.clone());
+            streamed(true, 4)
+        }
+        _ => (404, "{}".to_owned()),
+    });
+    let home = home();
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let row = json!({
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Ho"},
+            {"role": "user", "content": "And now?"},
+            {"role": "assistant", "content": "Nothing"},
+        ],
+        "tools": tools,
+    });
+    fs::write(home.path().join("chat.jsonl"), format!("{row}\n")).unwrap();
+    let args = [&url[..], "--data", "chat.jsonl", "--concurrency", "1", "--seconds", "1"];
+    let output = quick(home.path(), &[&args[..], &["--output", "4", "--out", "run"]].concat());
+    let text = told(&output);
+    assert!(matches!(output.status.code(), Some(0 | 103)), "{text}");
+    let seen = seen.lock().unwrap();
+    let is_row = |body: &&Value| body["messages"].as_array().is_some_and(|it| it.len() == 3);
+    let body = seen.iter().find(is_row).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(body["tools"], tools);
+    let last = body["messages"][2]["content"].as_str().unwrap();
+    assert!(last.ends_with("And now?"), "{body}");
+}
+
+#[test]
 fn what_a_server_does_not_take_is_left_out() {
     let answers = |path: &str, body: &Value| match path {
         "/v1/models" => models(&["m"]),

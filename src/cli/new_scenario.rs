@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use crate::cli::typed;
+use crate::workload::dataset::schema::Schema;
 
 /// What a first scenario says.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub(crate) enum DataChoice {
     /// A data set that bench knows.
     Known { source: String, tokenizer: Option<String> },
     /// A file.
-    File { source: &'static str, path: PathBuf, tokenizer: Option<String> },
+    File { source: &'static str, path: PathBuf, schema: Schema, tokenizer: Option<String> },
 }
 
 /// How much is asked at once, one cell each.
@@ -175,9 +176,19 @@ impl Starter {
                 text.value("source", &quoted(source), "");
                 tokenizer.as_ref()
             }
-            DataChoice::File { source, path, tokenizer } => {
+            DataChoice::File { source, path, schema, tokenizer } => {
                 text.value("source", &quoted(source), "");
                 text.value("location", &quoted(&path.display().to_string()), "");
+                let columns = schema.columns.iter();
+                let columns = columns.map(|(part, name)| format!("{part} = {}", quoted(name)));
+                let columns: Vec<_> = columns.collect();
+                if !columns.is_empty() {
+                    let columns = format!("{{ {} }}", columns.join(", "));
+                    text.value("columns", &columns, "as its first row has them");
+                }
+                if let Some(prompt) = &schema.prompt {
+                    text.value("prompt", &quoted(prompt), "");
+                }
                 tokenizer.as_ref()
             }
         };
@@ -271,11 +282,11 @@ impl DataChoice {
     /// Returns the same data, a file of it relative to that of the scenario where it lies beside
     /// or below it.
     pub(crate) fn beside(self, scenario: &Path) -> Self {
-        let Self::File { source, path, tokenizer } = self else { return self };
+        let Self::File { source, path, schema, tokenizer } = self else { return self };
         let home = typed::absolute(scenario);
         let inside = home.parent().and_then(|home| path.strip_prefix(home).ok());
         let path = inside.map_or_else(|| path.clone(), |inside| Path::new(".").join(inside));
-        Self::File { source, path, tokenizer }
+        Self::File { source, path, schema, tokenizer }
     }
 
     /// Returns what makes prompts of the same length for the engine of this preset.

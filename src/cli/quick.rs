@@ -3,6 +3,7 @@
 //! It writes an ordinary scenario and hands it to what `bench run` does.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,11 +22,14 @@ use crate::diagnostic::suggest::{did_you_mean, list};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{ANSWER_LIMIT, ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
-use crate::plan::cell::Api;
+use crate::plan::cell::{Api, Source};
+use crate::plan::data_files::plain_name;
 use crate::plan::render::shell_word;
 use crate::scenario::check_secrets::is_variable_name;
 use crate::seed::Seed;
 use crate::units::Nanos;
+use crate::workload::dataset::schema::Schema;
+use crate::workload::input::Input;
 use crate::workload::words;
 
 /// Answers that take longer are not repeated until they are steady: that would take longer than
@@ -55,6 +59,12 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
     } else {
         of_preset(args)?
     };
+    if let (DataChoice::File { path, schema, .. }, true) = (&starter.data, is_told(args)) {
+        let told = schema.told();
+        if !told.is_empty() {
+            output::message(&format!("data     {}: {told}", typed::path(path)));
+        }
+    }
     // In this directory, so that paths in it are those of the command line.
     let path = typed::absolute(Path::new("quick.toml"));
     let plain = starter.to_toml();
@@ -165,11 +175,12 @@ pub(crate) fn data_choice(
         return Ok(DataChoice::Known { source: data.to_owned(), tokenizer });
     }
     let path = Path::new(data);
-    let source = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("jsonl" | "json") => "jsonl",
-        Some("csv") => "csv",
-        Some("parquet") => "parquet",
-        Some("txt") => "text",
+    let plain = Path::new(plain_name(data));
+    let source = match plain.extension().and_then(|extension| extension.to_str()) {
+        Some("jsonl" | "json" | "ndjson") => Source::Jsonl,
+        Some("csv") => Source::Csv,
+        Some("parquet") => Source::Parquet,
+        Some("txt") => Source::Text,
         _ => {
             let help = did_you_mean(data, KNOWN, "known data sets").unwrap_or_default();
             return Err(Failure::new(
@@ -179,7 +190,39 @@ pub(crate) fn data_choice(
             .help(help));
         }
     };
-    Ok(DataChoice::File { source, path: typed::absolute(path), tokenizer })
+    let schema = schema_of(source, path)?;
+    if schema.has("input-length") && tokenizer.is_none() {
+        let message = format!("--data {data}: its rows have lengths in place of prompts");
+        return Err(Failure::new(Exit::Usage, message).help(
+            "add --tokenizer, the model's directory or hub repository: prompts of these lengths \
+             are made by it",
+        ));
+    }
+    Ok(DataChoice::File { source: source.word(), path: typed::absolute(path), schema, tokenizer })
+}
+
+/// Returns what the first row of a file says of its columns; nothing for a file that is not there,
+/// which is told with all that is wrong.
+fn schema_of(source: Source, path: &Path) -> Result<Schema, Failure> {
+    let is_text = source == Source::Text;
+    let Some(file) = (!is_text).then(|| File::open(path).ok()).flatten() else {
+        return Ok(Schema::default());
+    };
+    let told = path.display();
+    let found = Schema::of(source, Input::file(told.to_string(), file))
+        .map_err(|error| Failure::new(Exit::BadData, error.to_string()).help(error.help.clone()))?;
+    found.map_err(|columns| {
+        let columns = list(columns.iter().map(String::as_str));
+        Failure::new(
+            Exit::BadData,
+            format!("{told}: no column is known to hold prompts: {columns}"),
+        )
+        .help(
+            "messages, conversations, prompt, question, instruction and text are known, and \
+                 lengths of traces; a scenario names any other, `columns = { prompt = \"…\" }`: \
+                 bench help own-data",
+        )
+    })
 }
 
 /// Data sets that need no further word.
@@ -187,7 +230,11 @@ const KNOWN: [&str; 5] = ["gsm8k", "s1k", "s1k-1.1", "sharegpt", "ultrachat"];
 
 /// Returns the answer's length: as asked for, as the data has it, or the usual one.
 pub(crate) fn max_tokens(asked: Option<u32>, data: &DataChoice) -> Option<u32> {
-    let from_data = matches!(data, DataChoice::Known { source, .. } if source == "sharegpt");
+    let from_data = match data {
+        DataChoice::Known { source, .. } => source == "sharegpt",
+        DataChoice::File { schema, .. } => schema.has("output-length"),
+        _ => false,
+    };
     match (asked, data) {
         (Some(n), _) => Some(n),
         (None, _) if from_data => None,

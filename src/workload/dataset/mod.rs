@@ -8,6 +8,7 @@ mod gsm8k;
 mod in_order;
 mod random;
 mod s1k;
+pub(crate) mod schema;
 mod sessions;
 mod sharegpt;
 mod table;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::seed::Seed;
 use crate::workload::bad_rows::{RowKind, way_around};
-use crate::workload::chat::Chat;
 use crate::workload::body::TOOLS;
+use crate::workload::chat::Chat;
 use crate::workload::columns::{Columns, ROLES, lookup};
 use crate::workload::dataset::gather::Gathered;
 use crate::workload::dataset::sessions::Sessions;
@@ -148,13 +149,7 @@ fn each_row(
 ) -> Result<(), DataError> {
     for input in inputs {
         let name = input.name().to_owned();
-        let asked = match plan.source {
-            Source::Text => Some(Format::Text),
-            Source::Csv => Some(Format::Csv),
-            Source::Parquet => Some(Format::Parquet),
-            _ => None,
-        };
-        for row in rows::open(input, asked)? {
+        for row in rows::open(input, format(plan.source))? {
             let is_enough = match row {
                 Ok(row) => see(&name, Ok(row))?,
                 Err(bad) if bad.can_go_on => see(&name, Err(bad.error))?,
@@ -166,6 +161,16 @@ fn each_row(
         }
     }
     Ok(())
+}
+
+/// Returns the format that a source asks for.
+fn format(source: Source) -> Option<Format> {
+    match source {
+        Source::Text => Some(Format::Text),
+        Source::Csv => Some(Format::Csv),
+        Source::Parquet => Some(Format::Parquet),
+        _ => None,
+    }
 }
 
 /// Returns the name that a scenario gives a data set, without what tells its variants apart.
@@ -371,14 +376,14 @@ fn n_distinct_prompts(samples: &[Sample]) -> u64 {
 }
 
 fn hash_turns(sample: &Sample, hasher: &mut DefaultHasher) {
+    if let Some(tools) = &sample.tools {
+        tools.hash(hasher);
+    }
     for turn in &sample.turns {
         match turn {
             Prompt::Text(text) => text.hash(hasher),
             Prompt::Tokens(tokens) => tokens.hash(hasher),
             Prompt::Messages(messages) => {
-    if let Some(tools) = &sample.tools {
-        tools.hash(hasher);
-    }
                 messages.hash(hasher);
             }
             Prompt::OfLength(length) => {

@@ -1,0 +1,145 @@
+//! What the first row of a file says of its columns, by the names that data sets have for their parts.
+
+use serde_json::Value;
+
+use crate::plan::cell::Source;
+use crate::workload::dataset::{format, traces, turns};
+use crate::workload::error::DataError;
+use crate::workload::input::Input;
+use crate::workload::rows;
+
+/// Which parts the columns of a file play.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Schema {
+    /// Parts and their columns.
+    pub(crate) columns: Vec<(&'static str, String)>,
+    /// Template of the prompt, where it is of two columns.
+    pub(crate) prompt: Option<String>,
+}
+
+/// Lists of messages, by what they are called; that of a request of a batch stands in its body.
+const MESSAGES: [&str; 8] = [
+    "messages",
+    "conversations",
+    "conversation",
+    "dialog",
+    "dialogue",
+    "chat",
+    "items",
+    "/body/messages",
+];
+/// Texts that ask something, likewise.
+const TEXTS: [&str; 7] =
+    ["question", "query", "problem", "instruction", "text", "input", "content"];
+/// What an instruction is about, in a column of its own.
+const ABOUT: [&str; 2] = ["input", "context"];
+
+impl Schema {
+    /// Returns what the first row of a file says; `None` where it says nothing, with the names of
+    /// its columns.
+    ///
+    /// # Errors
+    /// If it has no row that can be read.
+    pub(crate) fn of(source: Source, input: Input) -> Result<Result<Self, Vec<String>>, DataError> {
+        let name = input.name().to_owned();
+        let mut rows = rows::open(input, format(source))?;
+        let empty = || DataError::new(&name, "no row", "give a file with rows");
+        let row = rows.next().ok_or_else(empty)?.map_err(|bad| bad.error)?;
+        let columns = row.fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned());
+        Ok(Self::of_row(&row.fields).ok_or_else(|| columns.collect()))
+    }
+
+    fn of_row(row: &Value) -> Option<Self> {
+        let one =
+            |part, column: &str| Self { columns: vec![(part, column.to_owned())], prompt: None };
+        let is_text = |name: &&str| row.get(*name).is_some_and(Value::is_string);
+        if row.get("prompt").is_some_and(|it| it.is_string() || it.is_array()) {
+            return Some(one("prompt", "prompt"));
+        }
+        let messages = MESSAGES.iter().find_map(|name| Some((*name, part_of_messages(row, name)?)));
+        if let Some((name, part)) = messages {
+            let mut schema = one(part, name);
+            schema.columns.extend(is_text(&"system").then(|| ("system", "system".to_owned())));
+            return Some(schema);
+        }
+        let about = ABOUT.into_iter().find(is_text);
+        if let (Some(about), true) = (about, is_text(&"instruction")) {
+            let prompt = format!(
+                "{{{{ instruction }}}}{{% if {about} is defined and {about} %}}\n\n{{{{ {about} }}}}{{% \
+                 endif %}}"
+            );
+            return Some(Self { columns: Vec::new(), prompt: Some(prompt) });
+        }
+        if let Some(name) = TEXTS.into_iter().find(is_text) {
+            return Some(one("prompt", name));
+        }
+        let lengths = ["input-length", "output-length", "hash-ids"];
+        let found = lengths.iter().filter_map(|part| Some((*part, traces::column(row, part)?)));
+        let columns: Vec<_> = found.collect();
+        let has_input = columns.iter().any(|(part, _)| *part == "input-length");
+        has_input.then_some(Self { columns, prompt: None })
+    }
+
+    /// Whether a column plays a part.
+    pub(crate) fn has(&self, part: &str) -> bool {
+        self.columns.iter().any(|(known, _)| *known == part)
+    }
+
+    /// Says which column plays which part.
+    pub(crate) fn told(&self) -> String {
+        let columns = self.columns.iter().map(|(part, column)| format!("{part} from `{column}`"));
+        let prompt = self.prompt.iter().map(|prompt| format!("prompt from {prompt:?}"));
+        columns.chain(prompt).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Returns the part that a list of messages plays: requests of a chat are sent as they stand, of other
+/// conversations the first turn is.
+fn part_of_messages(row: &Value, name: &str) -> Option<&'static str> {
+    let value = if name.starts_with('/') { row.pointer(name)? } else { row.get(name)? };
+    if let Some(text) = value.as_str() {
+        let written: Value = serde_json::from_str(text).ok()?;
+        return turns::is_message(written.get(0)?).then_some("messages");
+    }
+    let first = value.get(0).filter(|first| turns::is_message(first))?;
+    Some(if first.get("role").is_some() { "prompt" } else { "messages" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_found_by_the_names_and_forms_of_columns() {
+        let check = |row: Value, expected: &str| {
+            let told = Schema::of_row(&row).map(|schema| schema.told());
+            assert_eq!(told.unwrap_or_default(), expected, "{row}");
+        };
+        let chat = json!([{ "role": "user", "content": "Hi" }]);
+        let sharegpt = json!([{ "from": "human", "value": "Hi" }]);
+        check(json!({ "messages": chat }), "prompt from `messages`");
+        check(json!({ "body": { "messages": chat } }), "prompt from `/body/messages`");
+        check(json!({ "messages": chat.to_string() }), "messages from `messages`");
+        check(
+            json!({ "conversations": sharegpt, "system": "S" }),
+            "messages from `conversations`, system from `system`",
+        );
+        check(json!({ "prompt": "p", "messages": chat }), "prompt from `prompt`");
+        check(json!({ "prompt": chat }), "prompt from `prompt`");
+        check(json!({ "question": "q", "answer": "a", "text": "t" }), "prompt from `question`");
+        check(json!({ "text": "t" }), "prompt from `text`");
+        check(
+            json!({ "instruction": "i", "input": "", "output": "o" }),
+            r#"prompt from "{{ instruction }}{% if input is defined and input %}\n\n{{ input }}{% endif %}""#,
+        );
+        check(json!({ "instruction": "i", "output": "o" }), "prompt from `instruction`");
+        check(
+            json!({ "timestamp": 1, "input_length": 5, "output_length": 6, "hash_ids": [] }),
+            "input-length from `input_length`, output-length from `output_length`, hash-ids from `hash_ids`",
+        );
+        check(json!({ "messages": "none", "a": 1 }), "");
+        check(json!({ "a": "b" }), "");
+    }
+}
