@@ -318,6 +318,41 @@ fn what_the_load_takes_for_an_answer_the_probe_takes_for_one_and_nothing_else() 
 }
 
 #[test]
+fn a_field_of_the_scenario_that_the_server_refuses_ends_the_start_and_no_request_is_sent() {
+    let url = serve_by(|request| {
+        if request.starts_with("GET") {
+            ("200 OK", "application/json", LIST.to_owned())
+        } else if request.contains("\"top_q\":") {
+            ("400 Bad Request", "application/json", r#"{"error":"no `top_q` here"}"#.to_owned())
+        } else {
+            ("200 OK", "text/event-stream", GOOD.to_owned())
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = |request: &str| {
+        format!(
+            "[engine.fake]\npreset = \"endpoint\"\nurl = \"{url}\"\nmodel = \"m\"\n\
+             {request}\n[dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+             [phase.load]\nconcurrency = 1\nrequests = 4\n"
+        )
+    };
+    let (output, summary) = run(dir.path(), &scenario("[request]\nextra-body = { top_q = 0.5 }"));
+    assert_eq!(output.status.code(), Some(102), "no engine became ready");
+    let cell = &summary["cells"][0];
+    let why = cell["outcome"]["failed"]["message"].as_str().unwrap();
+    assert!(why.contains("answered 400 (3 times): no `top_q` here"), "{why}");
+    assert_eq!(cell["counts"]["scheduled"], 0, "{cell}");
+
+    // One of two cells sends it: the engine serves the other, and the words stand with this one.
+    let dir = tempfile::tempdir().unwrap();
+    let both = "[matrix]\n\"request.extra-body\" = [{}, { top_q = 0.5 }]";
+    let (_, summary) = run(dir.path(), &scenario(both));
+    let cells = summary["cells"].as_array().unwrap();
+    let n_ok: Vec<_> = cells.iter().map(|cell| cell["counts"]["ok"].as_u64().unwrap()).collect();
+    assert_eq!(n_ok, [4, 0], "{summary}");
+}
+
+#[test]
 fn queries_headers_and_a_bare_key_are_sent_by_probe_and_load_and_kept_nowhere() {
     // As Azure wants it: a version in the query, the key bare in a header of its own.
     let url = serve_by(|request| {

@@ -1,5 +1,6 @@
 //! What a server that runs already offers: its models, the API that answers, a tokenizer.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -290,8 +291,13 @@ impl<'a> Server<'a> {
         question: Question<'_>,
         on_wait: &mut dyn FnMut(Nanos),
     ) -> Result<Reply, NoOffer> {
-        let request =
-            ProbeRequest { api: spoken.api, path: spoken.path.to_owned(), stream: spoken.stream };
+        let request = ProbeRequest {
+            api: spoken.api,
+            path: spoken.path.to_owned(),
+            stream: spoken.stream,
+            fields: BTreeMap::new(),
+            max_tokens: None,
+        };
         let started = monotonic();
         let mut look = || {
             on_wait(monotonic().saturating_sub(started));

@@ -22,7 +22,7 @@ use crate::ids::{CellId, LaunchId, content_hash};
 use crate::metrics::load_search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
 use crate::metrics::wall_time::since_last_end;
-use crate::plan::cell::{Cell, OverSaturation};
+use crate::plan::cell::{Cell, OutputLength, OverSaturation, RequestPlan};
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{
@@ -598,6 +598,32 @@ impl Conductor<'_> {
         })
     }
 
+    /// Returns the request that proves an engine ready: one of the first cell that it serves. Fields
+    /// in which its other cells differ are left out, as an engine that refuses one may serve the others.
+    fn probe_request(
+        &self,
+        id: &LaunchId,
+        launch: &Launch,
+        cell: &Cell,
+    ) -> Result<ProbeRequest, RunError> {
+        let RequestPlan { api, path, stream, output, .. } = cell.request.clone();
+        let mut fields = self.prepared.shared_fields(cell, launch)?;
+        let is_other = |other: &&Cell| {
+            other.launch == *id && other.id != cell.id && !self.over.contains(&other.id)
+        };
+        for other in self.plan.cells.iter().filter(is_other) {
+            let known = self.prepared.shared_fields(other, launch)?;
+            fields.retain(|name, value| known.get(name) == Some(value));
+        }
+        let max_tokens = match output {
+            OutputLength::Natural { max_tokens: tokens } | OutputLength::Fixed { tokens } => {
+                Some(tokens)
+            }
+            OutputLength::FromData => None,
+        };
+        Ok(ProbeRequest { api, path, stream, fields, max_tokens })
+    }
+
     fn start(
         &mut self,
         id: &LaunchId,
@@ -617,11 +643,7 @@ impl Conductor<'_> {
             run_id: self.plan.name.clone(),
             attempt,
             access: self.credentials.access(id),
-            probe: ProbeRequest {
-                api: cell.request.api,
-                path: cell.request.path.clone(),
-                stream: cell.request.stream,
-            },
+            probe: self.probe_request(id, launch, cell)?,
             interrupt: self.interrupt.clone(),
             lock: Some(&lock),
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::chat_template::Told;
@@ -34,7 +35,7 @@ use crate::workload::input::Input;
 use crate::workload::prompts::{Prompts, Question};
 use crate::workload::request::{Message, Prompt};
 use crate::workload::samples::Samples;
-use crate::workload::schedule::Workload;
+use crate::workload::schedule::{Workload, shared_fields};
 use crate::workload::tokenizer::Tokenizer;
 
 /// Prompts that an engine's tokenizer is asked for before each trial.
@@ -345,6 +346,17 @@ impl Prepared {
             dataset.opened.paths.iter().map(|path| (name.clone(), path.clone()))
         });
         files.collect()
+    }
+
+    /// Returns the fields that all requests of a cell share, by name.
+    pub(super) fn shared_fields(
+        &self,
+        cell: &Cell,
+        launch: &Launch,
+    ) -> Result<BTreeMap<String, Value>, RunError> {
+        let samples = &self.datasets[&cell.dataset].samples;
+        shared_fields(cell, launch, samples)
+            .map_err(|error| RunError::Workload { cell: cell.name.clone(), why: error.to_string() })
     }
 
     /// Lays out what one trial of a cell sends.

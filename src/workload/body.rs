@@ -1,5 +1,7 @@
 //! The JSON body of a request: everything but the prompt is written once per cell.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -118,6 +120,15 @@ impl BodyTemplate {
         }
         body.extend_from_slice(&self.tail);
         body.into()
+    }
+
+    /// Returns the fields that all bodies share: those but the prompt and its limit.
+    pub(super) fn shared_fields(&self) -> BTreeMap<String, Value> {
+        let body = self.body(&Asked::Text(String::new()), None);
+        let mut fields: BTreeMap<String, Value> =
+            serde_json::from_slice(&body).expect("a body is a JSON object");
+        fields.remove("prompt");
+        fields
     }
 
     /// Returns the limit that a body names, where `max_tokens` is wanted.

@@ -1,12 +1,13 @@
 //! Which request of a trial is made from which row: the requests of each phase, built lazily.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rand::Rng as _;
+use serde_json::Value;
 
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase};
 use crate::plan::launch::Launch;
@@ -51,6 +52,18 @@ struct PhaseRows {
     /// How much faster than its data the phase is: delays within conversations shrink as the
     /// times of a trace do.
     speedup: f64,
+}
+
+/// Returns the fields that all requests of a cell share, by name: those but the prompt and its limit.
+///
+/// # Errors
+/// When the scenario sets a field that is bench's own.
+pub(crate) fn shared_fields(
+    cell: &Cell,
+    launch: &Launch,
+    samples: &Samples,
+) -> Result<BTreeMap<String, Value>, DataError> {
+    Ok(BodyTemplate::new(&cell.request, launch, &samples.variables)?.shared_fields())
 }
 
 impl Workload {

@@ -1,6 +1,7 @@
 //! What the tests of engines as processes share: a launch of the fake engine, and a look at
 //! what is left of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ impl Bed {
                 api: Api::Completions,
                 path: "/v1/completions".to_owned(),
                 stream: true,
+                fields: BTreeMap::new(),
+                max_tokens: None,
             },
             interrupt: self.interrupt.clone(),
             lock: None,

@@ -20,7 +20,7 @@ use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::answer::{Meaning, meaning};
 use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::models::ListedModel;
-use crate::engine::ready::probe::{ProbeAnswer, ProbeRequest};
+use crate::engine::ready::probe::{Extent, ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
 use crate::engine::step::StartStep;
 use crate::plan::launch::Launch;
@@ -220,13 +220,13 @@ impl Wait<'_> {
     /// Asks for a token until one comes; returns its monotonic time.
     fn until_token(&mut self) -> Result<Nanos, Unready> {
         self.waiting_for = "its first token";
-        let mut n_refused = 0;
+        let (mut n_refused, mut extent) = (0, Extent::Short);
         loop {
             let limit = self.deadline().saturating_sub(monotonic());
             let (launch, http, probe) = (self.launch, self.http, self.probe);
             let url = http.url(&probe.path);
             self.last.asking("POST", &url);
-            match probe::ask(http, launch, probe, limit.into(), &mut || self.look())? {
+            match probe::ask(http, launch, probe, extent, limit.into(), &mut || self.look())? {
                 Ok(Ok(answer)) => {
                     let at = answer.first_token_at;
                     self.ready.probe = answer;
@@ -239,11 +239,17 @@ impl Wait<'_> {
                         Meaning::Never(advice) => return Err(self.never(&advice)),
                         Meaning::NotYet => {}
                         // A status of success without a token is a refusal, too.
-                        Meaning::Ready | Meaning::Refusal => n_refused += 1,
+                        Meaning::Ready => n_refused += 1,
+                        Meaning::Refusal => (n_refused, extent) = (n_refused + 1, Extent::AsLoad),
                     }
                     if n_refused == REFUSALS_MAX {
                         let mut message = format!("sends no token: {}", self.last);
-                        if let Some(field) = probe::blamed(&no_token.why, |_| true) {
+                        if let Some(field) = probe::blamed_own(&no_token.why, probe) {
+                            let _ = write!(
+                                message,
+                                "; the scenario's `[request]` has it sent: `{field}`"
+                            );
+                        } else if let Some(field) = probe::blamed(&no_token.why, |_| true) {
                             let _ = write!(
                                 message,
                                 "; `quirks = {{ omit = [\"{field}\"] }}` leaves it out"

@@ -1,5 +1,6 @@
 //! One real token: the last proof that an engine serves, and the end of its load time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,9 +8,7 @@ use serde_json::Value;
 use crate::clock::monotonic;
 use crate::engine::http::{Check, Http, HttpError};
 use crate::load::recorder::single_answer::{AnswerReader, ReadAnswer};
-use crate::openai::body::{
-    ChatMessage, ContentField, GenerationRequest, PromptField, StreamOptions,
-};
+use crate::openai::body::{ChatMessage, ContentField, GenerationRequest, PromptField};
 use crate::plan::cell::Api;
 use crate::plan::launch::Launch;
 use crate::record::request::{Outcome, RequestError};
@@ -33,6 +32,20 @@ pub struct ProbeRequest {
     pub path: String,
     /// Whether the answer is asked for as a stream.
     pub stream: bool,
+    /// What the requests of the load carry beside the prompt and its limit, by name.
+    pub fields: BTreeMap<String, Value>,
+    /// Tokens that they ask for at most; absent where it is not one number for all.
+    pub max_tokens: Option<u32>,
+}
+
+/// How much of an answer a probe asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Some tokens, all of which are waited for.
+    Short,
+    /// As much as a request of the load; the first token is enough. A server refuses a short
+    /// answer where another field asks for more: a budget of reasoning, the fewest tokens.
+    AsLoad,
 }
 
 /// The answer of an engine that is ready.
@@ -54,8 +67,8 @@ pub(super) struct NoToken {
     pub(super) location: Option<String>,
 }
 
-/// Asks for some tokens, and returns when the answer is complete. What a load would record as a
-/// complete answer is a proof, and nothing else.
+/// Asks for tokens, and returns when the answer is complete, or, of one that is as long as a load's,
+/// when it has begun. What a load would record as a complete answer is a proof, and nothing else.
 ///
 /// # Errors
 /// Outside: what `check` returned. Inside: why there is no answer.
@@ -63,11 +76,17 @@ pub(super) fn ask<E>(
     http: &Http,
     launch: &Launch,
     request: &ProbeRequest,
+    extent: Extent,
     limit: Duration,
     check: Check<'_, E>,
 ) -> Result<Result<Result<ProbeAnswer, NoToken>, HttpError>, E> {
-    Ok(post(http, launch, request, &body(launch, request), limit, check)?
-        .map(|(read, ended)| judged(read, ended)))
+    let body = body(launch, request, extent);
+    let mut reader = reader(http, launch, request);
+    if extent == Extent::AsLoad {
+        reader = reader.until_first_token();
+    }
+    Ok(posted(http, request, &body, limit, check, reader)?
+        .map(|(read, ended)| judged(read, ended, extent, request.fields.contains_key("stop"))))
 }
 
 /// Posts a body to where a probe goes; returns the answer as a load would record it, and the
@@ -83,13 +102,44 @@ pub(in crate::engine) fn post<E>(
     limit: Duration,
     check: Check<'_, E>,
 ) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
-    let redactor = http.redactor().clone();
-    let mut reader = AnswerReader::new(request.stream, launch.quirks.no_done, redactor);
+    posted(http, request, body, limit, check, reader(http, launch, request))
+}
+
+fn reader(http: &Http, launch: &Launch, request: &ProbeRequest) -> AnswerReader {
+    AnswerReader::new(request.stream, launch.quirks.no_done, http.redactor().clone())
+}
+
+fn posted<E>(
+    http: &Http,
+    request: &ProbeRequest,
+    body: &Value,
+    limit: Duration,
+    check: Check<'_, E>,
+    mut reader: AnswerReader,
+) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
     let ending = http.post(&request.path, body.to_string(), limit, check, &mut reader)?;
     Ok(ending.map(|ending| {
         let ended = monotonic();
         (reader.finish(&ending, ended), ended)
     }))
+}
+
+/// Returns the field of the scenario's own that a refusal speaks of, if it is the first one that it
+/// speaks of.
+pub(super) fn blamed_own<'r>(why: &str, request: &'r ProbeRequest) -> Option<&'r str> {
+    let place = |name: &str| {
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let mut places = why.match_indices(name).map(|(at, _)| at);
+        places.find(|at| {
+            let (before, after) = (&why[..*at], &why[at + name.len()..]);
+            !is_part(before.chars().next_back()) && !is_part(after.chars().next())
+        })
+    };
+    let names = request.fields.keys().map(String::as_str).chain(OPTIONAL);
+    let (_, first) = names.filter_map(|name| Some((place(name)?, name))).min()?;
+    let (own, _) = request.fields.get_key_value(first)?;
+    let is_ours = OPTIONAL.contains(&own.as_str()) || ["model", "stream"].contains(&own.as_str());
+    (!is_ours).then_some(own)
 }
 
 /// Returns the first field of [`OPTIONAL`] that a refusal speaks of, of those that were sent.
@@ -106,11 +156,20 @@ pub(in crate::engine) fn blames_limit(why: &str) -> bool {
     why.contains("max_tokens")
 }
 
-fn judged(read: ReadAnswer, ended: Nanos) -> Result<ProbeAnswer, NoToken> {
-    // A model may end at once: its end marker is a token, which the engine counts and nobody sees.
+fn judged(
+    read: ReadAnswer,
+    ended: Nanos,
+    extent: Extent,
+    stops: bool,
+) -> Result<ProbeAnswer, NoToken> {
+    // A model may end at once: its end marker is a token, which the engine counts and nobody sees,
+    // and so is a text at which it is to stop.
     let is_counted = read.usage.is_some_and(|usage| usage.completion > Some(0));
-    let is_end_alone = read.outcome == Outcome::Error(RequestError::Empty) && is_counted;
-    if read.outcome == Outcome::Ok || is_end_alone {
+    let is_end_alone = read.outcome == Outcome::Error(RequestError::Empty) && (is_counted || stops);
+    let has_begun = extent == Extent::AsLoad
+        && read.first_token_at.is_some()
+        && matches!(read.outcome, Outcome::Error(RequestError::Truncated(_)));
+    if read.outcome == Outcome::Ok || is_end_alone || has_begun {
         return Ok(ProbeAnswer {
             first_token_at: read.first_token_at.unwrap_or(ended),
             prompt_tokens: read.usage.and_then(|usage| usage.prompt),
@@ -132,12 +191,18 @@ pub(in crate::engine) fn greedy(
     text: &str,
     max_tokens: u32,
 ) -> GenerationRequest {
-    let mut request = GenerationRequest {
-        model: Some(model.to_owned()),
-        max_tokens: Some(max_tokens),
+    GenerationRequest {
         temperature: Some(0.0),
         // As a load sends it: who refuses the field is found out here.
         top_p: Some(1.0),
+        ..asked(api, model, text, max_tokens)
+    }
+}
+
+fn asked(api: Api, model: &str, text: &str, max_tokens: u32) -> GenerationRequest {
+    let mut request = GenerationRequest {
+        model: Some(model.to_owned()),
+        max_tokens: Some(max_tokens),
         ..GenerationRequest::default()
     };
     match api {
@@ -150,23 +215,98 @@ pub(in crate::engine) fn greedy(
     request
 }
 
-fn body(launch: &Launch, request: &ProbeRequest) -> Value {
-    let continuous_usage_stats = launch.quirks.continuous_usage;
-    let options = StreamOptions { include_usage: true, continuous_usage_stats };
+/// Returns the body of a request of the load, with the probe's text for a prompt.
+fn body(launch: &Launch, request: &ProbeRequest, extent: Extent) -> Value {
+    let max_tokens = match extent {
+        Extent::Short => PROBE_TOKENS,
+        Extent::AsLoad => request.max_tokens.unwrap_or(PROBE_TOKENS),
+    };
     let asked = GenerationRequest {
         stream: Some(request.stream),
-        stream_options: request.stream.then_some(options),
-        ..greedy(request.api, &launch.model, PROBE_TEXT, PROBE_TOKENS)
+        ..asked(request.api, &launch.model, PROBE_TEXT, max_tokens)
     };
     let mut body = serde_json::to_value(asked).expect("texts and finite numbers are JSON");
     let fields = body.as_object_mut().expect("the body is an object");
-    if launch.quirks.max_completion_tokens
-        && let Some(limit) = fields.remove("max_tokens")
-    {
-        fields.insert("max_completion_tokens".to_owned(), limit);
+    let limit = fields.remove("max_tokens");
+    fields.extend(request.fields.clone());
+    if extent == Extent::Short {
+        let limits = |(name, _): &(&String, &mut Value)| {
+            (name.starts_with("max_") || name.starts_with("min_")) && name.ends_with("tokens")
+        };
+        for (_, value) in fields.iter_mut().filter(limits) {
+            if value.as_u64().is_some_and(|tokens| tokens > u64::from(PROBE_TOKENS)) {
+                *value = Value::from(PROBE_TOKENS);
+            }
+        }
     }
+    let name =
+        if launch.quirks.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    fields.extend(limit.map(|limit| (name.to_owned(), limit)));
     for name in &launch.quirks.omit {
         fields.remove(name);
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::launch::Quirks;
+
+    fn request(fields: &Value) -> ProbeRequest {
+        ProbeRequest {
+            api: Api::Completions,
+            path: String::new(),
+            stream: true,
+            fields: serde_json::from_value(fields.clone()).unwrap(),
+            max_tokens: Some(64),
+        }
+    }
+
+    #[test]
+    fn a_probe_carries_what_the_load_carries_and_asks_for_a_few_tokens() {
+        let launch = Launch { model: "m".to_owned(), ..Launch::default() };
+        let request = request(&json!({
+            "model": "m", "stream": true, "logprobs": 1, "min_tokens": 50,
+            "thinking": { "budget_tokens": 32 }
+        }));
+        let short = body(&launch, &request, Extent::Short);
+        assert_eq!(
+            short,
+            json!({
+                "model": "m", "stream": true, "logprobs": 1, "min_tokens": 4, "max_tokens": 4,
+                "thinking": { "budget_tokens": 32 }, "prompt": PROBE_TEXT
+            })
+        );
+        let whole = body(&launch, &request, Extent::AsLoad);
+        assert_eq!((&whole["min_tokens"], &whole["max_tokens"]), (&json!(50), &json!(64)));
+    }
+
+    #[test]
+    fn a_limit_is_called_as_the_load_calls_it() {
+        let quirks = Quirks { omit: vec!["max_tokens".to_owned()], ..Quirks::default() };
+        let launch = Launch { quirks, ..Launch::default() };
+        let short = body(&launch, &request(&json!({ "max_completion_tokens": 64 })), Extent::Short);
+        assert_eq!((short.get("max_tokens"), &short["max_completion_tokens"]), (None, &json!(4)));
+        let quirks = Quirks { max_completion_tokens: true, ..Quirks::default() };
+        let short =
+            body(&Launch { quirks, ..Launch::default() }, &request(&json!({})), Extent::Short);
+        assert_eq!((short.get("max_tokens"), &short["max_completion_tokens"]), (None, &json!(4)));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_of_the_scenario_that_it_speaks_of_first() {
+        let request =
+            request(&json!({ "top_q": 1, "n": 1, "seed": 1, "temperature": 0, "model": "m" }));
+        let check = |why: &str, expected: Option<&str>| {
+            assert_eq!(blamed_own(why, &request), expected, "{why}");
+        };
+        check("unknown field `top_q`, known are temperature and seed", Some("top_q"));
+        check("unsupported parameter: 'temperature', not seed", None);
+        check("ignore_eos: extra fields not permitted, unlike seed", None);
+        check("the model is reseeded", None);
+        check("no", None);
+    }
 }

@@ -1,9 +1,12 @@
 //! Waits in vain: what is told of an engine that runs already, and never becomes ready.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
+
+use serde_json::Value;
 
 use super::*;
 use crate::engine::credentials::Access;
@@ -17,7 +20,7 @@ fn server(status: &'static str, body: &'static str) -> String {
 }
 
 /// Answers the n-th request, counted from 0, with the status line and body that `answer` makes of
-/// n and the request's first line. The status line may be followed by headers.
+/// n and the request. The status line may be followed by headers.
 fn answering(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -25,13 +28,8 @@ fn answering(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) 
         let mut n_requests = 0;
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
-            let mut bytes = [0; 4096];
-            let n_bytes = socket.read(&mut bytes).unwrap();
-            if n_bytes == 0 {
-                continue;
-            }
-            let request = String::from_utf8_lossy(&bytes[..n_bytes]).into_owned();
-            let (status, body) = answer(n_requests, request.lines().next().unwrap());
+            let Some(request) = read_request(&mut socket) else { continue };
+            let (status, body) = answer(n_requests, &request);
             n_requests += 1;
             let n_bytes = body.len();
             let head =
@@ -40,6 +38,22 @@ fn answering(answer: impl Fn(usize, &str) -> (String, String) + Send + 'static) 
         }
     });
     url
+}
+
+/// Reads a request to its end; `None` where the other side left.
+fn read_request(socket: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let n_bytes = socket.read(&mut piece).ok().filter(|n| *n > 0)?;
+        bytes.extend_from_slice(&piece[..n_bytes]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
+        let length = |line: &str| line.strip_prefix("content-length: ")?.parse::<usize>().ok();
+        if rest.len() >= head.lines().find_map(length).unwrap_or(0) {
+            return Some(text);
+        }
+    }
 }
 
 fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
@@ -59,6 +73,15 @@ fn attached(base_url: &str, health: Option<&str>, timeout: Nanos) -> Launch {
 
 /// Returns how the wait ended, how long it took, and what was told of it meanwhile.
 fn waited(launch: &Launch) -> (Result<Ready, Unready>, Nanos, Vec<StartStep>) {
+    waited_with(launch, BTreeMap::new(), None)
+}
+
+/// Waits with a probe of a load that sends these fields, and asks for so many tokens.
+fn waited_with(
+    launch: &Launch,
+    fields: BTreeMap<String, Value>,
+    max_tokens: Option<u32>,
+) -> (Result<Ready, Unready>, Nanos, Vec<StartStep>) {
     let tls = trust::tls(&launch.base_url, None).unwrap();
     let http = Http::new(&launch.base_url, Access::default(), &tls).unwrap();
     let spawned_at = monotonic();
@@ -71,6 +94,8 @@ fn waited(launch: &Launch) -> (Result<Ready, Unready>, Nanos, Vec<StartStep>) {
             api: Api::Completions,
             path: "/v1/completions".to_owned(),
             stream: true,
+            fields,
+            max_tokens,
         },
         own: None,
         spawned_at,
@@ -196,6 +221,46 @@ fn a_field_that_is_refused_is_told_with_the_way_out() {
     });
     let (_, message, _) = wait(&attached(&url, None, Nanos::from_secs(60)));
     assert!(message.ends_with("`quirks = { omit = [\"top_p\"] }` leaves it out"), "{message}");
+}
+
+#[test]
+fn a_field_of_the_scenario_that_is_refused_is_told_with_the_servers_words() {
+    let url = answering(|_, request| {
+        let refused = "{\"error\":{\"message\":\"unknown field `top_q`, not `seed`\"}}";
+        let (status, body) = match request {
+            list if list.starts_with("GET") => ("200 OK", LIST),
+            odd if odd.contains("\"top_q\":3") => ("400 Bad Request", refused),
+            _ => ("200 OK", ANSWER),
+        };
+        (status.to_owned(), body.to_owned())
+    });
+    let launch = attached(&url, None, Nanos::from_secs(60));
+    let fields = BTreeMap::from([("top_q".to_owned(), Value::from(3))]);
+    let (ended, took, _) = waited_with(&launch, fields, None);
+    let Err(Unready::Failed(_, message)) = ended else { panic!("{ended:?}") };
+    let told = "answered 400 (3 times): unknown field `top_q`, not `seed`; the scenario's `[request]` \
+                has it sent: `top_q`";
+    assert!(message.ends_with(told), "{message}");
+    assert!(took < Nanos::from_secs(10), "{took}");
+    let (ended, ..) = waited(&launch);
+    assert_eq!(ended.unwrap().models, ["served"]);
+}
+
+#[test]
+fn a_limit_that_another_field_forbids_is_raised_to_that_of_the_load() {
+    let url = answering(|_, request| {
+        let refused = "{\"error\":\"max_tokens must be greater than budget_tokens\"}";
+        let begun = "data: {\"choices\":[{\"text\":\" x\"}]}\n\n";
+        let (status, body) = match request {
+            list if list.starts_with("GET") => ("200 OK", LIST),
+            short if short.contains("\"max_tokens\":4") => ("400 Bad Request", refused),
+            _ => ("200 OK", begun),
+        };
+        (status.to_owned(), body.to_owned())
+    });
+    let launch = attached(&url, None, Nanos::from_secs(30));
+    let (ended, ..) = waited_with(&launch, BTreeMap::new(), Some(2_048));
+    assert!(ended.is_ok(), "{ended:?}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct AnswerReader {
     decoding: Decoding,
     asked: Asked,
     signals: Signals,
+    /// Whether nothing behind the first token is wanted.
+    until_first_token: bool,
 }
 
 /// How a load would have recorded the answer.
@@ -36,7 +38,13 @@ impl AnswerReader {
     pub(crate) fn new(stream: bool, no_done: bool, redactor: Redactor) -> Self {
         let mut decoding = Decoding::new(stream, false, false, Limits::default());
         decoding.answer.redactor = redactor;
-        Self { decoding, asked: Asked { stream, no_done }, signals: Signals::default() }
+        let (asked, signals) = (Asked { stream, no_done }, Signals::default());
+        Self { decoding, asked, signals, until_first_token: false }
+    }
+
+    /// Returns a reader of the same answer that wants nothing behind its first token.
+    pub(crate) fn until_first_token(self) -> Self {
+        Self { until_first_token: true, ..self }
     }
 
     /// Whether the answer was asked for as a stream.
@@ -55,7 +63,9 @@ impl AnswerReader {
         let mut block = Block::default();
         block.push(bytes, Stamp { at, since: at, source: StampSource::Userspace });
         self.decoding.feed(&block, None, &self.signals);
-        self.decoding.answer.done_at.is_none() && self.signals.excess().is_none()
+        let answer = &self.decoding.answer;
+        let has_enough = self.until_first_token && answer.first_token_at.is_some();
+        answer.done_at.is_none() && !has_enough && self.signals.excess().is_none()
     }
 
     /// Ends the answer at `at`.
