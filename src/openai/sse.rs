@@ -26,8 +26,9 @@ pub(crate) struct SseDecoder {
     /// Data lines of an event that has not ended yet, joined with LF.
     data: Vec<u8>,
     n_data_lines: usize,
-    /// End and stamp of the last data line.
+    /// End and stamp of the last data line, and the end of what that read brought of it.
     data_end: (u64, Nanos),
+    data_arrived: u64,
     /// The event's `event:` field names an error; of an event that may have begun after it, too.
     is_error: bool,
     is_next_error: bool,
@@ -50,9 +51,11 @@ pub(crate) struct SseEvent<'a> {
     pub is_error: bool,
     /// What its framing had of its own.
     pub oddity: Option<Oddity>,
-    /// Offset just behind its last byte, from the start of the stream.
+    /// Offset just behind its last byte, from the start of the stream; behind its data where a later
+    /// read brought its end.
     pub end: u64,
-    /// Stamp of the read that brought its last byte.
+    /// Stamp of the read that brought the last byte of its data. The blank line behind them may come
+    /// with the next event, long after the tokens.
     pub at: Nanos,
 }
 
@@ -66,12 +69,14 @@ pub(crate) struct EventTooLarge {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A line, and where and when it ended.
+/// A line, and where it ended.
 #[derive(Clone, Copy)]
 struct Line<'a> {
     bytes: &'a [u8],
     end: u64,
+    /// Stamp of the read that brought its last byte, its end left out, and where that was.
     at: Nanos,
+    arrived: u64,
 }
 
 impl SseDecoder {
@@ -84,6 +89,7 @@ impl SseDecoder {
             data: Vec::new(),
             n_data_lines: 0,
             data_end: (0, Nanos::ZERO),
+            data_arrived: 0,
             is_error: false,
             is_next_error: false,
             oddity: None,
@@ -126,17 +132,21 @@ impl SseDecoder {
                     self.check_size(whole)?;
                     self.dispatch(&mut whole, end, at, &mut on_event);
                 } else {
-                    let line = Line { bytes: rest_of_line, end, at };
+                    let line = Line { bytes: rest_of_line, end, at, arrived: end };
                     self.take_line(line, &mut whole, &mut on_event);
                 }
             } else {
+                // The end alone may come late.
+                let (at, arrived) =
+                    if rest_of_line.is_empty() { (self.last_at, self.offset) } else { (at, end) };
                 let mut line = std::mem::take(&mut self.line);
                 line.extend_from_slice(rest_of_line);
                 let mut moved = None;
                 if let Some(data) = whole.take() {
                     self.append_data(data);
                 }
-                self.take_line(Line { bytes: &line, end, at }, &mut moved, &mut on_event);
+                let whole_line = Line { bytes: &line, end, at, arrived };
+                self.take_line(whole_line, &mut moved, &mut on_event);
                 if let Some(data) = moved {
                     self.append_data(data);
                 }
@@ -163,7 +173,8 @@ impl SseDecoder {
         let mut whole = None;
         let (end, at) = (self.offset, self.last_at);
         if !line.is_empty() {
-            self.take_line(Line { bytes: &line, end, at }, &mut whole, &mut on_event);
+            let rest = Line { bytes: &line, end, at, arrived: end };
+            self.take_line(rest, &mut whole, &mut on_event);
         }
         if let Some(data) = whole {
             self.append_data(data);
@@ -274,6 +285,7 @@ impl SseDecoder {
         let n_pending = self.n_data_lines + usize::from(whole.is_some());
         if n_pending == 1 && is_whole(pending) {
             let (end, at) = self.data_end;
+            let end = if at < line.at { self.data_arrived } else { end };
             let is_error = std::mem::replace(&mut self.is_error, self.is_next_error);
             self.is_next_error = false;
             let oddity = Some(Oddity::BlankLine);
@@ -290,6 +302,7 @@ impl SseDecoder {
             self.append_data(line.bytes);
         }
         self.data_end = (line.end, line.at);
+        self.data_arrived = line.arrived;
     }
 
     fn append_data(&mut self, value: &[u8]) {
@@ -315,6 +328,8 @@ impl SseDecoder {
         self.at_start = false;
         let is_error = std::mem::take(&mut self.is_error) | std::mem::take(&mut self.is_next_error);
         let oddity = self.oddity.take();
+        let is_late = self.data_end.1 < at;
+        let (end, at) = if is_late { (self.data_arrived, self.data_end.1) } else { (end, at) };
         if let Some(data) = whole.take() {
             on_event(SseEvent { data, is_error, oddity, end, at });
         } else if self.n_data_lines > 0 {
@@ -451,6 +466,36 @@ mod tests {
         check("data: a\n\ndata: [DONE]", &[("a", 9), ("[DONE]", 21)]);
         check("data: a\n\ndata: [DONE]\n", &[("a", 9), ("[DONE]", 22)]);
         check("data: a\n\n: bye", &[("a", 9)]);
+    }
+
+    #[test]
+    fn an_event_is_stamped_when_its_data_came_however_late_its_end_does() {
+        let check = |pieces: &[&str], expected: &[(&str, u64, u64)]| {
+            let mut decoder = SseDecoder::new(1 << 20);
+            let mut events = Vec::new();
+            let mut note = |event: SseEvent<'_>| {
+                let data = String::from_utf8_lossy(event.data).into_owned();
+                events.push((data, event.end, event.at.0));
+            };
+            for (at, piece) in (1..).zip(pieces) {
+                decoder.feed(piece.as_bytes(), Nanos(at), &mut note).unwrap();
+            }
+            decoder.finish(&mut note);
+            let told: Vec<_> = events.iter().map(|(data, end, at)| (&**data, *end, *at)).collect();
+            assert_eq!(told, expected, "{pieces:?}");
+        };
+        check(&["data: a\n\n", "data: b\n\n"], &[("a", 9, 1), ("b", 18, 2)]);
+        check(&["data: a\n", "\ndata: b\n", "\n"], &[("a", 8, 1), ("b", 17, 2)]);
+        check(&["data: a", "\n\ndata: b", "\n\n"], &[("a", 7, 1), ("b", 16, 2)]);
+        check(&["data: a\r\n", "\r\n"], &[("a", 8, 1)]);
+        check(&["data: a", "b\n", "\n"], &[("ab", 9, 2)]);
+        check(&["data: a\n", "data: b\n", "\n"], &[("a\nb", 16, 2)]);
+        check(&["data: a\n", "id: 1\n", "\n"], &[("a", 8, 1)]);
+        check(&["data: a\n", ": ping\n\n"], &[("a", 8, 1)]);
+        // The blank line between them is missing.
+        check(&["data: {}\n", "data: {}\n\n"], &[("{}", 9, 1), ("{}", 19, 2)]);
+        check(&["data: {}", "\ndata: {}", "\n\n"], &[("{}", 8, 1), ("{}", 17, 2)]);
+        check(&["data: a\n", ""], &[("a", 8, 1)]);
     }
 
     #[test]

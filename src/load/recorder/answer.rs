@@ -45,6 +45,20 @@ pub(crate) struct Stray {
     n_before: u64,
 }
 
+/// The reads that have ended.
+#[derive(Debug, Default)]
+struct ReadsSoFar {
+    /// Bytes of the body in them.
+    n_bytes: u64,
+    /// Whether the kernel stamped the last one.
+    is_kernel: bool,
+    /// The largest slack of those since the last event.
+    slack_max: Nanos,
+    /// Of events whose data are in them and whose end was not: the place behind them, and whether
+    /// the last of these data ended the last read.
+    late: Option<(usize, bool)>,
+}
+
 /// The content of a response so far.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
@@ -61,6 +75,7 @@ pub(crate) struct Answer {
     /// Events of the reads that have ended, and the end of the last event in the body.
     n_events_read: usize,
     last_event_end: u64,
+    reads: ReadsSoFar,
     pub(crate) text: String,
     pub(crate) reasoning: String,
     pub(crate) logprobs: Vec<f32>,
@@ -119,6 +134,14 @@ impl Answer {
     }
 
     pub(crate) fn take_event(&mut self, event: SseEvent<'_>) {
+        let is_late = event.end <= self.reads.n_bytes;
+        self.take_any(event);
+        if is_late {
+            self.reads.late = Some((self.events.len(), event.end == self.reads.n_bytes));
+        }
+    }
+
+    fn take_any(&mut self, event: SseEvent<'_>) {
         if self.done_at.is_some() {
             // The first `[DONE]` counts.
             self.note_oddity(Oddity::DataAfterDone);
@@ -151,7 +174,7 @@ impl Answer {
         }
         if let Some(data) = unwrapped(data) {
             let oddity = Some(Oddity::FieldName);
-            return self.take_event(SseEvent { data, oddity, ..event });
+            return self.take_any(SseEvent { data, oddity, ..event });
         }
         if is_end_marker(data) || (self.finish.is_some() && is_end_word(data)) {
             if data != b"[DONE]" {
@@ -199,7 +222,7 @@ impl Answer {
             return false;
         }
         let oddity = event.oddity.or(Some(Oddity::BlankLine));
-        lines().for_each(|data| self.take_event(SseEvent { data, oddity, ..event }));
+        lines().for_each(|data| self.take_any(SseEvent { data, oddity, ..event }));
         true
     }
 
@@ -330,10 +353,21 @@ impl Answer {
     /// The kernel's stamp is that of the last byte: exact for an event that ends there, while
     /// events before it may have come earlier.
     pub(crate) fn end_read(&mut self, read: BlockRead, n_bytes: u64) {
-        let from = std::mem::replace(&mut self.n_events_read, self.events.len());
-        let is_exact = read.source == StampSource::Kernel && self.last_event_end == n_bytes;
+        let mut from = std::mem::replace(&mut self.n_events_read, self.events.len());
+        let reads = &mut self.reads;
+        if let Some((to, is_at_end)) = reads.late.take() {
+            let is_exact = is_at_end && reads.is_kernel;
+            self.events.slacken(from, (to - from) * usize::from(!is_exact), reads.slack_max);
+            from = to;
+        }
+        let is_kernel = read.source == StampSource::Kernel;
         let n = self.events.len() - from;
-        self.events.slacken(from, n.saturating_sub(usize::from(is_exact)), read.slack());
+        let is_exact = is_kernel && n > 0 && self.last_event_end == n_bytes;
+        self.events.slacken(from, n - usize::from(is_exact), read.slack());
+        // What has come of an event that is still open came in one of the reads since.
+        let before = if n > 0 { Nanos::ZERO } else { reads.slack_max };
+        let slack_max = before.max(read.slack());
+        *reads = ReadsSoFar { n_bytes, is_kernel, slack_max, late: None };
     }
 
     /// Ends the body with a read, whose last byte is then behind every event.

@@ -70,7 +70,9 @@ impl Decoding {
             self.feed_read(bytes, read.at);
             self.n_bytes += bytes.len() as u64;
             self.last_read = Some(read);
-            self.answer.end_read(read, self.n_bytes);
+            // A line ends with its CR; the LF behind it is no part of an event.
+            let end = self.n_bytes - u64::from(bytes.ends_with(b"\r\n"));
+            self.answer.end_read(read, end);
         }
         if self.answer.n_token_events > n_before {
             signals.note_token(self.answer.last_event_at);
