@@ -254,6 +254,16 @@ fn an_error_in_an_odd_form_is_a_failure_with_the_servers_words() {
     assert!(requests.lines().skip(1).all(|row| row.ends_with(",request error,")), "{requests}");
 }
 
+#[test]
+fn an_answer_in_an_unknown_form_is_a_failure_with_what_came() {
+    let odd = GOOD.replace("\"delta\":{\"content\":\"#### 4\"}", "\"generated\":\"#### 4\"");
+    let (cell, report, requests) = measure("text/event-stream", &odd);
+    assert_eq!(cell["counts"]["errors"]["protocol"], 4, "{cell}");
+    assert!(report.contains("no token, but") && report.contains("generated"), "{report}");
+    assert_eq!(cell["accuracy"][0]["n"], 0, "a failure is not graded");
+    assert!(requests.lines().skip(1).all(|row| row.ends_with(",request error,")), "{requests}");
+}
+
 /// Streams, and whether a load takes them for a complete answer.
 fn streams() -> Vec<(&'static str, bool, String)> {
     let good = GOOD.to_owned();

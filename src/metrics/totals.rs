@@ -376,7 +376,10 @@ pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
     ("in-stream", "the server told an error within an answer that had begun"),
     ("empty", "the engine ended its answer without a token"),
     ("truncated", "the stream ended before its end was told"),
-    ("protocol", "what came was not the protocol: bad JSON, UTF-8 or framing"),
+    (
+        "protocol",
+        "what came was not the protocol: bad JSON, UTF-8 or framing, or no text in a known field",
+    ),
     ("too-large", "an answer or an event was larger than any that was asked for"),
     (CONN_REUSE_RACE, "the server closed the kept connection as the request was sent on it"),
     (CLIENT_RESOURCES, "this machine had no port or descriptor left: no fault of the engine"),

@@ -7,3 +7,4 @@ mod lenient;
 pub(crate) mod mend;
 pub(crate) mod parse;
 pub(crate) mod sse;
+pub(crate) mod unread;

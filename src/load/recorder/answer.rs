@@ -1,6 +1,7 @@
 //! The content of one response, event by event.
 
 use crate::load::recorder::engine_stamps::{sent_ns, true_ttft};
+use crate::load::recorder::unread::Unread;
 use crate::load::transport::exchange::BlockRead;
 use crate::openai::chunk::{Chunk, ChunkShape};
 use crate::openai::finish::names_failure;
@@ -88,6 +89,8 @@ pub(crate) struct Answer {
     pub(crate) error: Option<String>,
     /// The first violation of the protocol.
     pub(crate) violation: Option<String>,
+    /// What came in the place of tokens.
+    unread: Unread,
     /// The most telling words beside the answer. They explain why it did not come, or not end.
     stray: Option<Stray>,
     pub(crate) too_large: Option<String>,
@@ -206,11 +209,32 @@ impl Answer {
             chunk.error = Some(error_text(data).into());
         }
         self.take_chunk(&mut chunk, at);
+        self.keep_unread(data);
         if self.choice.is_none_or(|choice| Some(choice) == chunk.index)
             && let Some(new) = ChunkShape::of(data, &chunk)
         {
             self.shape = Some(new);
         }
+    }
+
+    /// Keeps what came as long as no token has come.
+    pub(crate) fn keep_unread(&mut self, data: &[u8]) {
+        if self.n_token_events == 0 {
+            self.unread.keep(data);
+        } else {
+            self.unread.clear();
+        }
+    }
+
+    /// Returns what came in the place of tokens, if there is text in it under a name that is not
+    /// known.
+    pub(crate) fn unread_text(&self) -> Option<String> {
+        self.unread.text().map(|words| self.excerpt(&words))
+    }
+
+    /// Returns what came in the place of tokens.
+    pub(crate) fn unread(&self) -> Option<String> {
+        self.unread.any().map(|words| self.excerpt(&words))
     }
 
     /// Takes an event whose lines are chunks of their own. Joined by line ends, as SSE demands,

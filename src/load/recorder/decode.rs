@@ -220,6 +220,7 @@ impl Decoding {
         match parse(&body) {
             Ok(mut chunk) => {
                 self.answer.take_chunk(&mut chunk, at);
+                self.answer.keep_unread(&body);
                 self.answer.events.be_whole();
                 self.answer.first_token_at = None;
                 self.answer.done_at = Some(at);

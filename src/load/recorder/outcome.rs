@@ -117,14 +117,15 @@ fn judge_answer(
     let is_counted = answer.usage.is_some_and(|usage| usage.completion > Some(0));
     if answer.n_token_events == 0 {
         let has_ended = answer.finish.is_some() || is_counted;
-        return Err(match answer.stray().filter(|stray| stray.telling >= Telling::Text) {
-            // Tokens may stand in what could not be read.
-            Some(stray) if has_ended => {
-                RequestError::Protocol(format!("no token, but {:?}", stray.words))
-            }
-            None if has_ended => RequestError::Empty,
-            _ => without_an_end(answer),
-        });
+        if !has_ended {
+            return Err(without_an_end(answer));
+        }
+        // Tokens may stand in what could not be read.
+        let stray = answer.stray().filter(|stray| stray.telling >= Telling::Text);
+        let words = stray.map(|stray| stray.words.clone()).or_else(|| answer.unread_text());
+        return Err(words.map_or(RequestError::Empty, |words| {
+            RequestError::Protocol(format!("no token, but {words:?}"))
+        }));
     }
     if answer.finish.is_none() {
         // `[DONE]` alone does not prove success: some engines send it after an error too.
@@ -156,7 +157,10 @@ fn without_an_end(answer: &Answer) -> RequestError {
         (None, None, false) => "neither token, finish reason nor [DONE]",
         (None, None, true) => "no event came",
     };
-    RequestError::Truncated(what.to_owned())
+    RequestError::Truncated(match answer.unread() {
+        Some(words) => format!("{what}, but {words:?}"),
+        None => what.to_owned(),
+    })
 }
 
 fn with_stray(what: String, answer: &Answer) -> String {
@@ -229,7 +233,9 @@ mod tests {
         check(&[DONE], &Complete, nothing);
         check(&[], &Complete, "Truncated(\"no event came\")");
         check(&[": ping\n\n"], &Complete, "Truncated(\"no event came\")");
-        check(&[ROLE], &Complete, "Truncated(\"neither token, finish reason nor [DONE]\")");
+        let role = ROLE.strip_prefix("data: ").unwrap().trim_end();
+        let what = format!("neither token, finish reason nor [DONE], but {role:?}");
+        check(&[ROLE], &Complete, &format!("Truncated({what:?})"));
         check(&[TOKEN, DONE], &Complete, "Truncated(\"no finish reason\")");
         check(&[TOKEN], &Complete, "Truncated(\"no finish reason\")");
         check(
@@ -237,6 +243,19 @@ mod tests {
             &Complete,
             "Protocol(\"invalid JSON: EOF while parsing an object at line 1 column 1 in \\\"{\\\"\")",
         );
+    }
+
+    #[test]
+    fn an_answer_in_an_unknown_form_is_told_with_what_came() {
+        let odd = "data: {\"choices\":[{\"index\":0,\"generated\":\"4\"}]}\n\n";
+        let words = odd.strip_prefix("data: ").unwrap().trim_end();
+        let ended = format!("Protocol({:?})", format!("no token, but {words:?}"));
+        check(&[odd, FINISH, DONE], &Ending::Complete, &ended);
+        check(&[ROLE, odd, USAGE, DONE], &Ending::Complete, &ended);
+        let what = format!("[DONE] without a token, a finish reason or a count, but {words:?}");
+        check(&[ROLE, odd, DONE], &Ending::Complete, &format!("Truncated({what:?})"));
+        check(&[odd, TOKEN, FINISH, DONE], &Ending::Complete, "Ok");
+        check(&[ROLE, FINISH, DONE], &Ending::Complete, "Empty");
     }
 
     #[test]
