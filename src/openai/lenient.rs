@@ -352,8 +352,6 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
     if !is_bare {
         return None;
     }
-    let words = |name: &&str| field(fields, name).and_then(error_words);
-    let message = || ERROR_MESSAGES.iter().find_map(words).or_else(|| message_of(fields));
     let nested = || {
         let inner = fields.values().filter_map(Value::as_object);
         inner
@@ -362,17 +360,17 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
     };
     let names = |name: &&str| names_failure(&word(name).to_ascii_lowercase());
     let is_denied = |name: &&str| field(fields, name) == Some(&Value::Bool(false));
-    let codes = || CODES.iter().filter_map(|name| field(fields, name).and_then(code_of));
     let is_told = ["object", "type", "status", "state", "code"].iter().any(names)
         || ["success", "ok"].iter().any(is_denied)
-        || codes().any(|code| (300..600).contains(&code));
+        || codes(fields).any(|code| (300..600).contains(&code));
     if is_told {
-        return Some(nested().or_else(message).unwrap_or_else(|| whole(fields)));
+        let words = nested().or_else(|| error_message_of(fields));
+        return Some(words.unwrap_or_else(|| whole(fields)));
     }
-    let has_code = codes().any(is_bad);
+    let has_code = codes(fields).any(is_bad);
     nested()
         .or_else(|| fields.iter().find_map(|(name, value)| denied_call(name, value)))
-        .or_else(|| ERROR_MESSAGES.iter().find_map(words))
+        .or_else(|| words_of(fields, &ERROR_MESSAGES))
         .or_else(|| message_of(fields).filter(|_| has_code))
 }
 
@@ -383,15 +381,27 @@ fn is_bad(code: i64) -> bool {
 /// Returns the words of an object that says that a call failed.
 fn denied_call(name: &str, value: &Value) -> Option<String> {
     let result = value.as_object().filter(|_| name.ends_with(RESULT))?;
-    let mut codes = CODES.iter().filter_map(|name| field(result, name).and_then(code_of));
-    let words = |name: &&str| field(result, name).and_then(error_words);
-    let told = || ERROR_MESSAGES.iter().find_map(words).or_else(|| message_of(result));
-    codes.any(is_bad).then(|| told().unwrap_or_else(|| whole(result)))
+    let is_denied = codes(result).any(is_bad);
+    is_denied.then(|| error_message_of(result).unwrap_or_else(|| whole(result)))
+}
+
+/// Returns the codes that an object tells how a call went with.
+fn codes(fields: &Map<String, Value>) -> impl Iterator<Item = i64> {
+    CODES.iter().filter_map(|name| field(fields, name).and_then(code_of))
+}
+
+/// Returns the message of an object that tells of an error, under any of its names.
+fn error_message_of(fields: &Map<String, Value>) -> Option<String> {
+    words_of(fields, &ERROR_MESSAGES).or_else(|| message_of(fields))
 }
 
 /// Returns the message of an object, under any of its names.
 fn message_of(fields: &Map<String, Value>) -> Option<String> {
-    MESSAGES.iter().find_map(|name| field(fields, name).and_then(error_words))
+    words_of(fields, &MESSAGES)
+}
+
+fn words_of(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| field(fields, name).and_then(error_words))
 }
 
 /// Returns a field by its name, in whatever case it is written.
