@@ -391,8 +391,8 @@ mod tests {
         let open = Evidence { n_trials: 3, begins_idle: true, ..Evidence::default() };
         assert_eq!(
             told(open.clone(), 80).unwrap(),
-            "the window began with an idle engine, and 33.3 % of all answers ended behind it: \
-             request throughput may be up to 33.3 % low, output throughput 16.7 %"
+            "the window began with an idle engine, and answers ended behind it: request throughput \
+             may be up to 33.3 % low, output throughput 16.7 %"
         );
         assert_eq!(told(open.clone(), 118), None);
         assert_eq!(told(Evidence { begins_idle: false, ..open.clone() }, 80), None);

@@ -143,9 +143,8 @@ fn began_idle(case: &Case<'_>) -> Option<Caveat> {
         let of_tokens =
             tokens.map_or(String::new(), |missing| format!(", output throughput {}", pct(missing)));
         let what = format!(
-            "the window began with an idle engine, and {} of all answers ended behind it: request \
-             throughput may be up to {} low{of_tokens}",
-            pct(answers),
+            "the window began with an idle engine, and answers ended behind it: request throughput \
+             may be up to {} low{of_tokens}",
             pct(answers)
         );
         let advice = "Measure for many times as long as one answer takes; at a rate that the engine \
