@@ -48,6 +48,15 @@ impl EngineLog {
         (sum.secs > 0.0).then_some(sum)
     }
 
+    /// Returns how much of the window lies between the samples of [`Self::edges`].
+    pub(crate) fn covered(&self, gauge: Gauge, window: &Window) -> Nanos {
+        let spans = window.spans().zip(self.edges(gauge, window).unwrap_or_default());
+        let within = spans.map(|((start, end), [before, after])| {
+            after.0.min(end).saturating_sub(before.0.max(start))
+        });
+        within.sum()
+    }
+
     /// Returns the samples of a counter next to the edges of each stretch of the window: the last
     /// one at or before it (else the first one), and the first at or after it (else the last one).
     /// `None` where these are not two.

@@ -7,7 +7,12 @@ use crate::metrics::totals::Totals;
 use crate::metrics::window::Window;
 use crate::record::gauge::Gauge;
 use crate::stats::mean::Moments;
+use crate::units::Nanos;
 
+/// Share of the measured time that the CPU time of the engine must be known of.
+const CPU_SHARE_MIN: f64 = 0.5;
+/// Share from which on it is all of it: probes take their time at the edges.
+const CPU_SHARE_WHOLE: f64 = 0.95;
 const BYTES_PER_GIB: f64 = (1_u64 << 30) as f64;
 
 /// What the engine's metrics say, summed over trials.
@@ -23,6 +28,9 @@ pub(crate) struct EngineTotals {
     kv_usage_max: Option<f64>,
     waiting: Vec<f64>,
     cpu: Option<Growth>,
+    /// Time that is measured, and how much of it lies between two looks at the CPU time.
+    measured: Nanos,
+    cpu_covered: Nanos,
     memory_bytes_max: Option<f64>,
 }
 
@@ -46,6 +54,21 @@ impl Ratio {
 }
 
 impl EngineTotals {
+    /// Says of which time the CPU time of the engine is known; `None` where that is less than half of
+    /// what was measured: an engine that was killed has used no CPU since, and says nothing of the
+    /// load.
+    fn cpu_note(&self) -> Option<String> {
+        let note = "CPU time of its processes between the samples at the window's edges";
+        let share = self.cpu_covered.as_secs_f64() / self.measured.as_secs_f64();
+        (share >= CPU_SHARE_MIN).then(|| match share {
+            whole if whole >= CPU_SHARE_WHOLE => note.to_owned(),
+            part => format!(
+                "{note}; these were there in {:.0} % of the measured time",
+                (part * 100.0).floor()
+            ),
+        })
+    }
+
     /// Takes one trial in.
     pub(crate) fn push(&mut self, log: &EngineLog, window: &Window) {
         let growth = |gauge| log.growth(gauge, window);
@@ -61,6 +84,8 @@ impl EngineTotals {
         self.kv_usage_max = self.kv_usage_max.into_iter().chain(kv_usage).reduce(f64::max);
         self.waiting.extend(log.gauge(Gauge::RequestsWaiting, window).0.mean());
         add(&mut self.cpu, growth(Gauge::CpuS));
+        self.measured += window.duration();
+        self.cpu_covered += log.covered(Gauge::CpuS, window);
         let memory = log.gauge(Gauge::MemoryBytes, window).1;
         self.memory_bytes_max = self.memory_bytes_max.into_iter().chain(memory).reduce(f64::max);
     }
@@ -80,8 +105,7 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
     let mean = |values: &[f64]| values.iter().copied().collect::<Moments>().mean();
     let cached: u64 = trials.iter().map(|trial| trial.cached_tokens).sum();
     let cacheable: u64 = trials.iter().map(|trial| trial.cacheable_tokens).sum();
-    if let Some(Growth { amount, secs }) = engine.cpu {
-        let note = "CPU time of its processes between the samples at the window's edges";
+    if let (Some(Growth { amount, secs }), Some(note)) = (engine.cpu, engine.cpu_note()) {
         figures.set(MetricId::EngineCpu, amount / secs, n_trials, note);
     }
     if let Some(bytes) = engine.memory_bytes_max {
@@ -131,11 +155,11 @@ pub(crate) fn figures(figures: &mut Figures, engine: &EngineTotals, trials: &[To
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::engine_counters::tests::log_of;
     use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
     use crate::record::telemetry::{TelemetrySample, TelemetrySource};
     use crate::record::trial::PhaseKind;
-    use crate::units::Nanos;
 
     #[test]
     fn the_hit_rate_is_that_of_the_window_alone() {
@@ -162,6 +186,26 @@ mod tests {
         assert_eq!(found.value(MetricId::PrefixCacheHitRate), Some(10.0));
         assert_eq!(found.value(MetricId::EngineOutputThroughput), Some(100.0));
         assert_eq!(found.value(MetricId::SpecAcceptance), None);
+    }
+
+    #[test]
+    fn an_engine_that_was_killed_has_no_cpu_of_the_time_that_it_was_not_there() {
+        let trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Constant { rate_per_s: 1.0 }));
+        let cpu = |samples: &[(u64, f64)]| {
+            let mut engine = EngineTotals::default();
+            engine.push(&log_of(Gauge::CpuS, samples), &window);
+            let mut found = Figures::default();
+            figures(&mut found, &engine, &[Totals::default()]);
+            let figure = found.by_key.get(&MetricId::EngineCpu.into())?;
+            let millicores = (figure.value.unwrap() * 1e3).round() as u64;
+            Some((millicores, format!("{:?}", figure.note).contains("of the measured")))
+        };
+        assert_eq!(cpu(&[(1_000, 5.0), (2_000, 6.0)]), Some((1_000, false)));
+        // The last look was at 1.8 s, and no process was there at 2 s.
+        assert_eq!(cpu(&[(900, 5.0), (1_800, 5.9)]), Some((1_000, true)));
+        assert_eq!(cpu(&[(900, 5.0), (1_001, 5.0)]), None, "unknown, and not 0");
+        assert_eq!(cpu(&[(1_000, 5.0)]), None);
     }
 
     #[test]
