@@ -105,6 +105,36 @@ fn a_run_is_held_against_an_earlier_one() {
 }
 
 #[test]
+fn a_baseline_is_a_run_that_ended_and_says_which_cells_have_no_numbers() {
+    let place = place();
+    let (measured, _) = SCENARIO.split_once("[gate]").unwrap();
+    let dead = "[engine.dead]\npreset = \"endpoint\"\nurl = \"http://127.0.0.1:9\"\nmodel = \"m\"\n\
+                ready-timeout = \"300ms\"\n";
+    let both = format!("{measured}{dead}[matrix]\nengine = [\"sim\", \"dead\"]\n");
+    place.write("s.toml", &both);
+    place.expect(0, &[&RUN[..], &["--out", "run"]].concat());
+    let told = place.expect(0, &["baseline", "save", "part", "run"]);
+    let missing =
+        "note: 1 of 2 cells has no numbers that a run can be held against: engine=dead (failed)";
+    assert!(told.contains(missing) && told.contains("baselines/part.json"), "{told}");
+
+    // As of a run that a power cut ended.
+    let events = place.path("run/events.jsonl");
+    let text = fs::read_to_string(&events).unwrap();
+    let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&events, format!("{cut}\n")).unwrap();
+    let told = place.expect(66, &["baseline", "save", "cut", "run"]);
+    assert!(told.contains("did not reach its end") && told.contains("bench resume"), "{told}");
+    assert!(!place.path("baselines/cut.json").exists());
+
+    let only_dead = measured.replace("[engine.sim]\nttft = \"40ms\"\nitl = \"1ms\"\n", dead);
+    place.write("s.toml", &only_dead);
+    place.expect(102, &["run", "s.toml", "--quiet", "--out", "none"]);
+    let told = place.expect(66, &["baseline", "save", "none", "none"]);
+    assert!(told.contains("no cell of none has numbers"), "{told}");
+}
+
+#[test]
 fn conditions_that_cannot_be_read_are_refused_before_anything_starts() {
     let place = place();
     let check = |gate: &str, expected: &[&str]| {
