@@ -1,4 +1,5 @@
-//! Metrics over many runs: the value of each in every run, and where its level changed.
+//! Metrics over many runs: the value of each in every run, where its level changed, and which way it
+//! drifts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,6 +11,7 @@ use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, NumberState, Summary};
 use crate::stats::change_point::{self, Step};
+use crate::stats::drift::{self, Change, Drift};
 use crate::stats::verdict::Verdict;
 use crate::stats::welch::middle;
 
@@ -34,7 +36,7 @@ pub(crate) struct PastRun<'a> {
 pub(crate) struct History {
     /// Version of this form.
     pub(crate) format: u32,
-    /// Chance that any series shows a step that is not there; all series share it.
+    /// Chance that any series shows a step or a drift that is not there; all series share it.
     pub(crate) alpha: f64,
     /// The runs.
     pub(crate) runs: Vec<RunPoint>,
@@ -70,6 +72,23 @@ pub(crate) struct Series {
     pub(crate) versions: Vec<Option<String>>,
     /// Changes of level, the oldest first.
     pub(crate) steps: Vec<SeriesStep>,
+    /// A steady drift; never beside steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drift: Option<SeriesDrift>,
+}
+
+/// A steady drift over all runs that have the number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct SeriesDrift {
+    /// By which factor a run follows the one before it that has the number: the median of all pairs
+    /// of runs. Absent where a value is 0.
+    pub(crate) ratio_per_run: Option<f64>,
+    /// The same over all of them.
+    pub(crate) ratio: Option<f64>,
+    /// Chance of as steady an order without a drift.
+    pub(crate) p_value: f64,
+    /// Whether it gets better or worse.
+    pub(crate) verdict: Verdict,
 }
 
 /// A change of level.
@@ -108,6 +127,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     values: vec![None; runs.len()],
                     versions: vec![None; runs.len()],
                     steps: Vec::new(),
+                    drift: None,
                 };
                 let series = series.entry((place, rank)).or_insert_with(new);
                 series.values[at] = Some(value);
@@ -118,7 +138,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let mut series: Vec<Series> = series.into_values().collect();
     let n_judged = series.iter().filter(|it| it.n() >= change_point::N_LEAST).count();
     for one in &mut series {
-        one.steps = one.found(alpha / n_judged.max(1) as f64);
+        one.judge(alpha / n_judged.max(1) as f64);
     }
     let point = |run: &PastRun<'_>| RunPoint {
         name: run.name.to_owned(),
@@ -179,23 +199,35 @@ impl Series {
         self.values.iter().flatten().count()
     }
 
-    fn found(&self, alpha: f64) -> Vec<SeriesStep> {
+    /// Finds its steps, or its drift.
+    fn judge(&mut self, alpha: f64) {
         let known: Vec<(usize, f64)> =
             self.values.iter().enumerate().filter_map(|(run, it)| Some((run, (*it)?))).collect();
         let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
         let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
+        let verdict = |rises: bool| match rises == larger_is_better {
+            true => Verdict::Better,
+            false => Verdict::Worse,
+        };
         let step = |step: Step| SeriesStep {
             run: known[step.at].0,
             after: known[step.at - 1].0,
             ratio: step.ratio(),
             p_value: step.p_value,
-            verdict: if (step.level > step.before) == larger_is_better {
-                Verdict::Better
-            } else {
-                Verdict::Worse
-            },
+            verdict: verdict(step.level > step.before),
         };
-        change_point::steps(&values, alpha).into_iter().map(step).collect()
+        match drift::change(&values, alpha) {
+            Change::None => {}
+            Change::Steps(steps) => self.steps = steps.into_iter().map(step).collect(),
+            Change::Drift(Drift { ratio, rises, p_value }) => {
+                self.drift = Some(SeriesDrift {
+                    ratio_per_run: ratio,
+                    ratio: ratio.map(|ratio| ratio.powi(values.len() as i32 - 1)),
+                    p_value,
+                    verdict: verdict(rises),
+                });
+            }
+        }
     }
 }
 
@@ -255,6 +287,23 @@ mod tests {
         assert_eq!((step.run, step.after, step.verdict), (4, 3, Verdict::Worse));
         assert_eq!(series.versions[step.after..=step.run], [Some("1".into()), Some("2".into())]);
         assert!((step.ratio.unwrap() - 0.8).abs() < 0.01, "{step:?}");
+    }
+
+    #[test]
+    fn a_metric_that_drifts_by_a_little_each_run_is_a_drift_and_no_step() {
+        let luck = [1.002, 0.999, 1.001, 0.998, 1.0, 1.003, 0.997, 1.001, 1.0, 0.999, 1.002, 1.0];
+        let runs: Vec<Summary> =
+            (0..).zip(luck).map(|(at, luck)| run(100.0 * 0.98_f64.powi(at) * luck, "1")).collect();
+        let past: Vec<PastRun<'_>> = runs
+            .iter()
+            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .collect();
+        let found = history(&past, false, 0.01);
+        let [series] = &found.series[..] else { panic!("{found:?}") };
+        let drift = series.drift.unwrap();
+        assert_eq!((series.steps.len(), drift.verdict), (0, Verdict::Worse));
+        assert!((drift.ratio_per_run.unwrap() - 0.98).abs() < 0.002, "{drift:?}");
+        assert!((drift.ratio.unwrap() - 0.98_f64.powi(11)).abs() < 0.01, "{drift:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The faces of a history: what changed for good, with which run, and each metric over all runs.
 
-use crate::metrics::history::{History, RunPoint, Series, SeriesStep};
+use crate::metrics::history::{History, RunPoint, Series, SeriesDrift, SeriesStep};
 use crate::report::markdown::escape::escaped;
 use crate::report::markdown::table;
 use crate::report::number::{self, counted, rounded};
@@ -14,8 +14,11 @@ use crate::stats::verdict::Verdict;
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// What stands for a run without the number.
 const GAP: char = '·';
-/// Steps that are told in sentences; the table has all.
+/// Changes that are told in sentences; the table has all.
 const SENTENCES_MAX: usize = 8;
+/// What is told where nothing changed.
+const NO_CHANGE: &str =
+    "No step and no drift: each metric keeps its level, as far as these runs tell.";
 
 /// Renders a history as JSON.
 pub(crate) fn json(history: &History) -> String {
@@ -53,28 +56,27 @@ pub(crate) fn markdown(history: &History) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Says each step, those that are worse first.
+/// Says each step and drift, those that are worse first.
 fn sentences(history: &History) -> Vec<(Option<Verdict>, String)> {
     let steps = history.series.iter().flat_map(|one| one.steps.iter().map(move |it| (one, it)));
-    let mut told: Vec<(Option<Verdict>, String)> =
-        steps.map(|(one, step)| (Some(step.verdict), sentence(history, one, step))).collect();
+    let drifts = history.series.iter().filter_map(|one| Some((one, one.drift.as_ref()?)));
+    let steps = steps.map(|(one, step)| (Some(step.verdict), sentence(history, one, step)));
+    let drifts = drifts.map(|(one, drift)| (Some(drift.verdict), drift_sentence(one, drift)));
+    let mut told: Vec<(Option<Verdict>, String)> = steps.chain(drifts).collect();
     told.sort_by_key(|(verdict, _)| *verdict != Some(Verdict::Worse));
     let n_more = told.len().saturating_sub(SENTENCES_MAX);
     told.truncate(SENTENCES_MAX);
     if n_more > 0 {
-        told.push((None, format!("{} in the table.", counted(n_more as u64, "more step"))));
+        told.push((None, format!("{} in the table.", counted(n_more as u64, "more change"))));
     }
     if told.is_empty() {
-        told.push((
-            None,
-            "No step: each metric keeps its level, as far as these runs tell.".to_owned(),
-        ));
+        told.push((None, NO_CHANGE.to_owned()));
     }
     told
 }
 
 fn sentence(history: &History, one: &Series, step: &SeriesStep) -> String {
-    let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
+    let word = step.verdict;
     let (before, now) = (&history.runs[step.after], &history.runs[step.run]);
     let what = format!("{} of {}", one.quantity.label(), one.cell);
     let changed = changed(one, step, before, now);
@@ -83,6 +85,18 @@ fn sentence(history: &History, one: &Series, step: &SeriesStep) -> String {
         number::times_before(step.ratio),
         step.run + 1,
         now.started,
+    ))
+}
+
+fn drift_sentence(one: &Series, drift: &SeriesDrift) -> String {
+    let what = format!("{} of {}", one.quantity.label(), one.cell);
+    let in_all = drift.ratio.map(|ratio| format!(", {} in all", number::times(ratio)));
+    let word = drift.verdict;
+    line(&format!(
+        "{what}: drifts, {word}: {} over {} runs{}.",
+        number::per_run(drift.ratio_per_run),
+        one.n(),
+        in_all.unwrap_or_default(),
     ))
 }
 
@@ -121,13 +135,13 @@ fn series(history: &History) -> Table {
         Column::numbers("first", "", 2),
         Column::numbers("last", "", 1),
         Column::words("over runs", 3),
-        Column::words("steps", 0),
+        Column::words("changes", 0),
         Column::numbers("n", "", 4),
     ];
     let row = |one: &Series| {
         let known: Vec<f64> = one.values.iter().flatten().copied().collect();
         let value = |it: Option<&f64>| it.map_or_else(String::new, |value| rounded(*value));
-        let (text, tone) = steps(one);
+        let (text, tone) = changes(one);
         vec![
             TableCell::text(format!("{}, {}", one.quantity.label(), one.unit)),
             TableCell::text(line(&one.cell)),
@@ -142,14 +156,18 @@ fn series(history: &History) -> Table {
     Table { columns, rows, left_out: String::new() }
 }
 
-fn steps(one: &Series) -> (String, Tone) {
+fn changes(one: &Series) -> (String, Tone) {
     let told = one.steps.iter().map(|step| {
-        let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
+        let word = step.verdict;
         format!("{word} {} at {}", number::times_before(step.ratio), step.run + 1)
     });
-    let text = told.collect::<Vec<_>>().join(", ");
+    let drift = one.drift.iter();
+    let drift = drift
+        .map(|drift| format!("drifts {}, {}", drift.verdict, number::per_run(drift.ratio_per_run)));
+    let text = told.chain(drift).collect::<Vec<_>>().join(", ");
     // What holds now is what the last step made of it.
-    let tone = match one.steps.last().map(|step| step.verdict) {
+    let last = one.steps.last().map(|step| step.verdict);
+    let tone = match last.or(one.drift.map(|drift| drift.verdict)) {
         Some(Verdict::Worse) => Tone::Bad,
         Some(_) => Tone::Good,
         None => Tone::Plain,
@@ -174,7 +192,8 @@ fn drawn(values: &[Option<f64>]) -> String {
 fn rules(history: &History) -> String {
     format!(
         "Geometric means over the trials of each run. Steps are found by a t-test at the likeliest \
-         run, in {N_LEAST} runs or more; {} series share a chance of error of {} %.",
+         run, in {N_LEAST} runs or more, drifts by the test of Mann and Kendall; of both the one is told \
+         that explains the runs better. {} series share a chance of error of {} %.",
         history.series.len(),
         history.alpha * 100.0,
     )
@@ -207,6 +226,7 @@ mod tests {
             values: vec![Some(40.0), Some(40.2), Some(46.0), None, Some(46.1)],
             versions: ["1.0", "1.0", "1.1", "1.1", "1.1"].map(|it| Some(it.to_owned())).to_vec(),
             steps: vec![step],
+            drift: None,
         };
         let flat = Series {
             quantity: Quantity::figure(MetricId::OutputThroughput),
@@ -226,6 +246,28 @@ mod tests {
     #[test]
     fn a_step_is_told_with_the_run_and_what_changed_with_it() {
         insta::assert_snapshot!(terminal(&history(), Some(100), false));
+    }
+
+    #[test]
+    fn a_drift_is_told_with_its_size_in_each_face() {
+        let mut history = history();
+        history.series[0].steps.clear();
+        history.series[0].drift = Some(SeriesDrift {
+            ratio_per_run: Some(1.036),
+            ratio: Some(1.152),
+            p_value: 1e-6,
+            verdict: Verdict::Worse,
+        });
+        let sentence = "TTFT p50 of sim concurrency=4: drifts, worse: +3.60 % a run over 4 runs, \
+                        1.15× in all.";
+        let wide = terminal(&history, Some(120), false);
+        assert!(wide.contains(sentence) && wide.contains("drifts worse, +3.60 % a run"), "{wide}");
+        assert!(markdown(&history).contains("drifts worse, +3.60 % a run |"));
+        assert!(json(&history).contains("\"ratio_per_run\": 1.036"));
+        let drawn = &figure::history::figures(&history)[0];
+        assert!(drawn.svg.contains(">drifts, +3.60 % a run, worse</text>"), "{}", drawn.svg);
+        history.series[0].drift = None;
+        assert!(terminal(&history, None, false).contains(NO_CHANGE));
     }
 
     #[test]

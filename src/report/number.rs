@@ -105,6 +105,14 @@ pub(crate) fn times_before(ratio: Option<f64>) -> String {
     ratio.map_or_else(|| "up from 0".to_owned(), times)
 }
 
+/// Prints the ratio of a run to the one before, of a metric that drifts; one that comes to 0 has none.
+pub(crate) fn per_run(ratio: Option<f64>) -> String {
+    ratio.map_or_else(
+        || "a little each run".to_owned(),
+        |ratio| format!("{:+.2} % a run", (ratio - 1.0) * 100.0),
+    )
+}
+
 /// Prints a count and its noun, with an `s` where there is not exactly one.
 pub(crate) fn counted(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }

@@ -4,7 +4,7 @@ use crate::stats::mean::Moments;
 use crate::stats::special::student_t_two_sided;
 
 /// Least relative deviation that values are taken to have, as for the ratio of two samples.
-const RESOLUTION: f64 = 1e-6;
+pub(super) const RESOLUTION: f64 = 1e-6;
 
 /// Fewest values in which a step can be found: two of one level say how far apart they lie.
 pub(crate) const N_LEAST: usize = 3;
@@ -44,11 +44,7 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
     if !values.iter().all(|value| *value >= 0.0 && value.is_finite()) {
         return Vec::new();
     }
-    let has_logs = values.iter().all(|value| *value > 0.0);
-    let logs: Vec<f64> =
-        values.iter().map(|value| if has_logs { value.ln() } else { *value }).collect();
-    let largest = values.iter().copied().fold(0.0, f64::max);
-    let least_std = RESOLUTION * if has_logs { 1.0 } else { largest };
+    let (logs, least_std) = scaled(values);
     let mut found: Vec<(usize, f64)> = Vec::new();
     let mut open = vec![(0, logs.len())];
     while let Some((from, to)) = open.pop() {
@@ -62,6 +58,34 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
         }
     }
     found.sort_by_key(|(at, _)| *at);
+    between(values, &found)
+}
+
+/// Returns the step at the likeliest single place, however likely chance makes it. Nothing is found
+/// where a value is negative.
+pub(super) fn likeliest_step(values: &[f64]) -> Option<Step> {
+    if !values.iter().all(|value| *value >= 0.0 && value.is_finite()) {
+        return None;
+    }
+    let (logs, least_std) = scaled(values);
+    let strength = Strengths::of(&logs, least_std)?;
+    let (cut, t) = strength.one()?;
+    between(values, &[(cut.0, strength.p_value(logs.len() - 1, t))]).pop()
+}
+
+/// Returns values on the scale on which they are judged, and the least deviation that they are taken
+/// to have there: the logarithmic one, or their own where one is 0, which has no logarithm.
+pub(super) fn scaled(values: &[f64]) -> (Vec<f64>, f64) {
+    let has_logs = values.iter().all(|value| *value > 0.0);
+    let largest = values.iter().copied().fold(0.0, f64::max);
+    let scaled = values.iter().map(|value| if has_logs { value.ln() } else { *value }).collect();
+    (scaled, RESOLUTION * if has_logs { 1.0 } else { largest })
+}
+
+/// Returns the steps at these places, each with its chance.
+fn between(values: &[f64], found: &[(usize, f64)]) -> Vec<Step> {
+    let has_logs = values.iter().all(|value| *value > 0.0);
+    let (logs, _) = scaled(values);
     let ends: Vec<usize> =
         [0].into_iter().chain(found.iter().map(|(at, _)| *at)).chain([logs.len()]).collect();
     let level = |segment: usize| {
@@ -69,13 +93,13 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
         let mean = logs.mean().unwrap_or_default();
         if has_logs { mean.exp() } else { mean }
     };
-    let step = |(segment, (at, p_value)): (usize, (usize, f64))| Step {
+    let step = |(segment, &(at, p_value)): (usize, &(usize, f64))| Step {
         at,
         before: level(segment),
         level: level(segment + 1),
         p_value,
     };
-    found.into_iter().enumerate().map(step).collect()
+    found.iter().enumerate().map(step).collect()
 }
 
 /// Returns between which two places a stretch most likely lies on another level, the second of
@@ -83,36 +107,77 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
 /// anywhere else.
 fn likeliest(logs: &[f64], least_std: f64) -> Option<((usize, usize), f64)> {
     let n = logs.len();
-    if n < N_LEAST || least_std <= 0.0 {
-        return None;
+    let strengths = Strengths::of(logs, least_std)?;
+    let judged = |n_cuts: usize, (cut, t): (Cut, f64)| (cut, strengths.p_value(n_cuts, t));
+    let one = judged(n - 1, strengths.one()?);
+    let two = strengths.two().map(|found| judged((n - 1) * (n - 2) / 2, found));
+    Some(two.filter(|two| two.1 < one.1).unwrap_or(one))
+}
+
+/// A part of a stretch: from one place to another.
+type Cut = (usize, usize);
+
+/// How far each part of a stretch lies from the rest.
+struct Strengths {
+    /// Sums of what lies before each place, as distances from the mean of all; the rest of a part is
+    /// what the whole has more.
+    sums: Vec<f64>,
+    squares: f64,
+    least_std: f64,
+}
+
+impl Strengths {
+    fn of(logs: &[f64], least_std: f64) -> Option<Self> {
+        let n = logs.len();
+        if n < N_LEAST || least_std <= 0.0 {
+            return None;
+        }
+        let mean = logs.iter().sum::<f64>() / n as f64;
+        let (mut sums, mut squares) = (vec![0.0], 0.0);
+        for log in logs {
+            sums.push(sums[sums.len() - 1] + (log - mean));
+            squares += (log - mean).powi(2);
+        }
+        Some(Self { sums, squares, least_std })
     }
-    let mean = logs.iter().sum::<f64>() / n as f64;
-    // Sums of what lies before each place; the rest of a part is what the whole has more.
-    let (mut sums, mut squares) = (vec![0.0], 0.0);
-    for log in logs {
-        sums.push(sums[sums.len() - 1] + (log - mean));
-        squares += (log - mean).powi(2);
+
+    fn n(&self) -> usize {
+        self.sums.len() - 1
     }
-    let t = |from: usize, to: usize| {
+
+    /// Returns Student's t of a part against the rest.
+    fn t(&self, (from, to): Cut) -> f64 {
+        let n = self.n();
         let (n_in, n_out) = ((to - from) as f64, (n - (to - from)) as f64);
-        let sum = sums[to] - sums[from];
+        let sum = self.sums[to] - self.sums[from];
         // The deviations from the mean of all sum to nothing.
         let difference = sum / n_in + sum / n_out;
-        let within = squares - sum * sum / n_in - sum * sum / n_out;
-        let pooled = (within / (n - 2) as f64).max(least_std * least_std);
+        let within = self.squares - sum * sum / n_in - sum * sum / n_out;
+        let pooled = (within / (n - 2) as f64).max(self.least_std * self.least_std);
         difference / (pooled * (1.0 / n_in + 1.0 / n_out)).sqrt()
-    };
-    let strongest = |cuts: &mut dyn Iterator<Item = (usize, usize)>| {
-        let strengths = cuts.map(|cut| (cut, t(cut.0, cut.1).abs()));
+    }
+
+    /// Returns the strongest part that goes to the end.
+    fn one(&self) -> Option<(Cut, f64)> {
+        let n = self.n();
+        self.strongest((1..n).map(|at| (at, n)))
+    }
+
+    /// Returns the strongest part that goes to neither end.
+    fn two(&self) -> Option<(Cut, f64)> {
+        let n = self.n();
+        self.strongest((1..n - 1).flat_map(|from| (from + 1..n).map(move |to| (from, to))))
+    }
+
+    fn strongest(&self, cuts: impl Iterator<Item = Cut>) -> Option<(Cut, f64)> {
+        let strengths = cuts.map(|cut| (cut, self.t(cut).abs()));
         strengths.max_by(|(_, a), (_, b)| a.total_cmp(b))
-    };
-    let judged = |n_cuts: usize, (cut, t): ((usize, usize), f64)| {
-        (cut, (student_t_two_sided(t, (n - 2) as f64) * 2.0 * n_cuts as f64).min(1.0))
-    };
-    let one = judged(n - 1, strongest(&mut (1..n).map(|at| (at, n)))?);
-    let mut inner = (1..n - 1).flat_map(|from| (from + 1..n).map(move |to| (from, to)));
-    let two = strongest(&mut inner).map(|found| judged((n - 1) * (n - 2) / 2, found));
-    Some(two.filter(|two| two.1 < one.1).unwrap_or(one))
+    }
+
+    /// Returns the chance of such a t at any of so many places, half of it for each number of places.
+    fn p_value(&self, n_cuts: usize, t: f64) -> f64 {
+        (student_t_two_sided(t, (self.n() - 2) as f64) * 2.0 * n_cuts as f64).min(1.0)
+    }
 }
 
 #[cfg(test)]

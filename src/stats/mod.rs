@@ -5,6 +5,7 @@
 
 pub(crate) mod change_point;
 pub(crate) mod dominance;
+pub(crate) mod drift;
 pub(crate) mod growing_queue;
 pub(crate) mod interval;
 pub(crate) mod mean;

@@ -1,12 +1,11 @@
 //! A history as figures: each quantity over the runs, with the runs at which its level changed.
 
-use crate::metrics::history::{History, Series, SeriesStep};
+use crate::metrics::history::{History, Series, SeriesDrift, SeriesStep};
 use crate::metrics::quantity::Quantity;
 use crate::report::figure::lines::{self, Axes, Dot, Line};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::number::{self, rounded};
 use crate::report::untrusted::line;
-use crate::stats::verdict::Verdict;
 
 /// Draws one figure for each quantity, a line for each cell; cells that changed come first.
 pub(crate) fn figures(history: &History) -> Vec<FigureView> {
@@ -21,7 +20,7 @@ pub(crate) fn figures(history: &History) -> Vec<FigureView> {
 }
 
 fn figure(history: &History, quantity: &Quantity, mut of: Vec<&Series>) -> FigureView {
-    of.sort_by_key(|series| series.steps.is_empty());
+    of.sort_by_key(|series| series.steps.is_empty() && series.drift.is_none());
     let title = format!("{} over runs", capitalised(&quantity.label()));
     let shown = &of[..of.len().min(SERIES_MAX)];
     let mut changes: Vec<usize> =
@@ -62,13 +61,16 @@ fn figure(history: &History, quantity: &Quantity, mut of: Vec<&Series>) -> Figur
 
 fn drawn(history: &History, series: &Series) -> Line {
     let step_at = |run: usize| series.steps.iter().find(|step| step.run == run);
+    let last = series.values.iter().rposition(Option::is_some);
+    let drift_at = |run: usize| series.drift.as_ref().filter(|_| last == Some(run));
     let known = series.values.iter().enumerate().filter_map(|(run, value)| Some((run, (*value)?)));
     let (points, dots) = known
         .map(|(run, value)| {
             let started = &history.runs[run].started;
             let tip =
                 format!("{}, run {} ({started}): {}", line(&series.cell), run + 1, rounded(value));
-            let label = step_at(run).map_or_else(String::new, told);
+            let label = step_at(run).map(told).or_else(|| drift_at(run).map(drift_told));
+            let label = label.unwrap_or_default();
             (((run + 1) as f64, value), Dot { label, tip, ..Dot::default() })
         })
         .unzip();
@@ -76,6 +78,9 @@ fn drawn(history: &History, series: &Series) -> Line {
 }
 
 fn told(step: &SeriesStep) -> String {
-    let word = if step.verdict == Verdict::Worse { "worse" } else { "better" };
-    format!("{} {word}", number::times_before(step.ratio))
+    format!("{} {}", number::times_before(step.ratio), step.verdict)
+}
+
+fn drift_told(drift: &SeriesDrift) -> String {
+    format!("drifts, {}, {}", number::per_run(drift.ratio_per_run), drift.verdict)
 }
