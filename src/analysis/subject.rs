@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::analysis::compared::{ComparedRun, told_apart};
-use crate::importers::{self, ImportError, Lengths, ResultFile, Results};
+use crate::importers::{self, BY_USAGE, ImportError, Lengths, ResultFile, Results};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Comparison, Difference, LeftOut, Side};
 use crate::metrics::per_trial;
@@ -48,11 +48,14 @@ pub(crate) enum SubjectError {
     },
 }
 
+/// Who counted prompts; result files of one tool may differ in it.
+const PROMPT_TOKENS_BY: &str = "prompt tokens by";
 /// What the numbers of a run mean, where other tools' may mean something else.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 5] = [
     ("TTFT from", "the first write of the request to the kernel's stamp of the first token"),
     ("output tok/s over", "the first due request to the last answer"),
-    ("output tokens by", "the engine's usage"),
+    (PROMPT_TOKENS_BY, BY_USAGE),
+    ("output tokens by", BY_USAGE),
     ("TPOT", "over HTTP, as a client sees it"),
 ];
 
@@ -140,6 +143,7 @@ impl Subject {
     fn meaning(&self, of: &str) -> &'static str {
         let notes = match self {
             Self::Run(_) => &OURS[..],
+            Self::Results(results) if of == PROMPT_TOKENS_BY => return results.prompt_tokens_by(),
             Self::Results(results) => results.notes(),
         };
         notes.iter().find(|(what, _)| *what == of).map_or("", |(_, meaning)| meaning)

@@ -29,6 +29,8 @@ fn profile(document: &Value, version: String) -> Result<Vec<Measurement>, String
             _ => (n_ok == 0).then_some("no request of it was complete"),
         },
         n_failed: count(document, "/error_request_count/avg"),
+        prompt_tokens_by: "the client's tokenizer, before a chat template, unless AIPerf is told to \
+                           take the server's count",
         tokens: ["input_sequence_length", "output_sequence_length"].map(|name| metric(name, "avg")),
         ..Measurement::default()
     };

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Load, Measurement, count, load_words, number, text};
+use crate::importers::measurement::{
+    AS_ASKED, BY_USAGE, Load, Measurement, count, load_words, number, text,
+};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
 
@@ -26,6 +28,10 @@ fn benchmark(it: &Value, version: &str) -> Measurement {
         model: text(it, "/config/backend/model"),
         n_ok: count(it, "/metrics/request_totals/successful"),
         n_failed: count(it, "/metrics/request_totals/errored"),
+        prompt_tokens_by: match it.pointer("/config/prefer_response_metrics") {
+            Some(Value::Bool(false)) => AS_ASKED,
+            _ => BY_USAGE,
+        },
         tokens: ["prompt_token_count", "output_token_count"].map(|name| metric(name, "mean")),
         ..Measurement::default()
     };

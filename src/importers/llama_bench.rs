@@ -40,6 +40,7 @@ fn test(it: &Value) -> Option<Measurement> {
     let mut found = Measurement {
         version: it.get("build_number").and_then(Value::as_u64).map(|build| format!("b{build}")),
         model: Some(file.to_owned()),
+        prompt_tokens_by: "what was asked for",
         load: Load::Phase(ArrivalsPlan::Closed { concurrency: 1 }, None),
         n_ok,
         tokens,

@@ -18,6 +18,11 @@ use crate::plan::cell::ArrivalsPlan;
 use crate::record::event::CellOutcome;
 use crate::score::Accuracy;
 
+/// Who counts tokens, where the engine's own count is taken.
+pub(crate) const BY_USAGE: &str = "the engine's usage";
+/// Where a client takes what it asked for: of a chat the engine reads more, with its template.
+pub(super) const AS_ASKED: &str = "the client's tokenizer, before a chat template";
+
 /// What is asked of other tools for each latency.
 const STATISTICS: [Statistic; 5] = [
     Statistic::Mean,
@@ -48,6 +53,8 @@ pub(super) struct Measurement {
     pub(super) n_failed: u64,
     /// Mean prompt and output tokens of a request.
     pub(super) tokens: [Option<f64>; 2],
+    /// Who counted those of prompts.
+    pub(super) prompt_tokens_by: &'static str,
     /// Values, one each, or one for each repetition.
     pub(super) values: BTreeMap<Quantity, Vec<f64>>,
     /// Correctness, one per extractor.

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 pub(crate) use crate::importers::cells::Lengths;
 use crate::importers::cells::{LENGTHS, cells};
+pub(crate) use crate::importers::measurement::BY_USAGE;
 use crate::importers::measurement::Measurement;
 use crate::metrics::compare::SideCell;
 use crate::metrics::summary::CellSummary;
@@ -117,6 +118,8 @@ pub(crate) struct Results {
     tool: Tool,
     /// The tool's version, where the file says it.
     version: Option<String>,
+    /// Who counted the tokens of prompts.
+    prompt_tokens_by: &'static str,
     cells: Vec<ResultCell>,
     /// What of its files is no part of it, and why.
     left_out: Vec<String>,
@@ -220,6 +223,7 @@ impl Results {
         let measurements: Vec<Measurement> =
             files.into_iter().flat_map(|file| file.measurements).collect();
         let version = measurements.iter().find_map(|it| it.version.clone());
+        let prompt_tokens_by = measurements.first().map_or("", |it| it.prompt_tokens_by);
         let mut found = Vec::new();
         for (keys, mut trials) in cells(measurements, lengths) {
             let told: Vec<String> =
@@ -241,7 +245,7 @@ impl Results {
                 summary: measurement::cell(name, keys, &trials),
             });
         }
-        Ok(Self { tool, version, cells: found, left_out })
+        Ok(Self { tool, version, prompt_tokens_by, cells: found, left_out })
     }
 
     /// Returns what the file holds as cells that can be matched.
@@ -294,6 +298,11 @@ impl Results {
     /// Returns what the tool's numbers mean where that is not what the same word means here.
     pub(crate) const fn notes(&self) -> &'static [(&'static str, &'static str)] {
         self.tool.notes()
+    }
+
+    /// Says who counted the tokens of prompts; empty where the tool tells none.
+    pub(crate) const fn prompt_tokens_by(&self) -> &'static str {
+        self.prompt_tokens_by
     }
 
     /// Returns who wrote it, with the version where it is known.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::importers::measurement::{Load, Measurement, count, number, text};
+use crate::importers::measurement::{AS_ASKED, Load, Measurement, count, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
 use crate::plan::cell::ArrivalsPlan;
@@ -49,7 +49,14 @@ pub(super) fn vllm(document: &Value) -> Option<Result<Vec<Measurement>, String>>
     document.get("burstiness")?;
     let names =
         Names { e2e: "e2el", total_throughput: "/total_token_throughput", model: "/model_id" };
-    Some(Ok(vec![flat(document, &names)]))
+    let mut found = flat(document, &names);
+    // The client in Rust counts what it sends and is the one that looks for a steady state; that in
+    // Python takes the usage, and did not always.
+    found.prompt_tokens_by = match document.get("steady_state") {
+        Some(_) => AS_ASKED,
+        None => "the engine's usage, or the client's tokenizer in older versions",
+    };
+    Some(Ok(vec![found]))
 }
 
 /// Reads a line of what SGLang's client wrote.
@@ -61,6 +68,7 @@ pub(super) fn sglang(document: &Value) -> Option<Result<Vec<Measurement>, String
         model: "/server_info/model_path",
     };
     let mut found = flat(document, &names);
+    found.prompt_tokens_by = AS_ASKED;
     for name in OF_SERVER {
         found.configured(name, document.pointer(&format!("/server_info/{name}")));
     }

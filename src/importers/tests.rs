@@ -78,6 +78,23 @@ fn each_client_tells_the_truth_and_what_it_adds() {
 }
 
 #[test]
+fn prompt_tokens_are_those_that_the_tool_says_it_took() {
+    // The simulated engine counts words, of which a prompt has five to seven; 16 tokens were asked for.
+    let check = |text: &[u8], is_by_usage: bool| {
+        let results = results(text);
+        let mean = only_cell(&results).distributions[&MetricId::PromptTokens].mean.unwrap();
+        assert_eq!(mean < 10.0, is_by_usage, "{}: {mean}", results.written_by());
+        let by = results.prompt_tokens_by();
+        assert_eq!(by.starts_with(BY_USAGE), is_by_usage, "{by}");
+    };
+    check(GUIDELLM, true);
+    check(VLLM_PYTHON, true);
+    for asked in [VLLM, SGLANG, AIPERF] {
+        check(asked, false);
+    }
+}
+
+#[test]
 fn each_test_of_llama_bench_has_a_value_for_each_repetition() {
     let results = results(LLAMA_BENCH);
     assert_eq!(names(&results), ["test=pp64,concurrency=1", "test=tg32,concurrency=1"]);
