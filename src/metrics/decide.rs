@@ -184,14 +184,17 @@ fn among(
     };
     let may = |at: usize| weighed[at].against.is_empty();
     let best = best_of(&may);
-    let runner_up = best.and_then(|best| {
-        let is_other = |at: usize| may(at) && alternative(cells[at]) != alternative(cells[best]);
-        best_of(&is_other).or_else(|| best_of(&|at| may(at) && at != best))
+    let rivals: Vec<usize> = best.map_or_else(Vec::new, |best| {
+        let known = |at: &usize| may(*at) && *at != best && score(*at).is_some();
+        let (other_loads, others): (Vec<usize>, Vec<usize>) = (0..cells.len())
+            .filter(known)
+            .partition(|at| alternative(cells[*at]) == alternative(cells[best]));
+        if others.is_empty() { other_loads } else { others }
     });
+    let runner_up = best_of(&|at| rivals.contains(&at));
     let margin = best.zip(runner_up).and_then(|(best, other)| {
         let seen = (score(best)? / score(other)?).powf(sign);
-        let pairs = cells.len() * (cells.len() - 1) / 2;
-        Some(margin([cells[best], cells[other]], seen, pairs, Rules::of(plan.compare)))
+        Some(margin([cells[best], cells[other]], seen, rivals.len(), Rules::of(plan.compare)))
     });
     let better_but = best_of(&|at| {
         let is_better = match (score(at), best.and_then(score)) {
@@ -261,13 +264,19 @@ fn alternative(cell: &CellSummary) -> Vec<(&String, &String)> {
     cell.keys.iter().filter(|(key, _)| !is_load(key)).collect()
 }
 
-/// Says by how much a cell is better than another, by the rules of a comparison: the best and the
-/// next one are chosen after the fact, so all pairs share the chance of error.
+/// Says by how much a cell is better than another, by the rules of a comparison. The runner-up is
+/// chosen after the fact, so the best one's pairs with all its rivals share the chance of error.
+/// Cells that may not be taken, its own other loads and pairs of rivals have no part in it: they
+/// cannot become the pair. That the best one is chosen as well costs nothing, as of equal cells the
+/// two best lie closer together the more there are.
+///
+/// Source: S. Gutmann and Z. Maymin, "Is the selected population the best?", Annals of Statistics 15
+/// (1987) 456–461.
 ///
 /// Both goals are in the ratio of the outputs, per GPU; `seen` is the ratio where those say nothing.
-fn margin([best, other]: [&CellSummary; 2], seen: f64, n_pairs: usize, rules: Rules) -> Margin {
+fn margin([best, other]: [&CellSummary; 2], seen: f64, n_rivals: usize, rules: Rules) -> Margin {
     let output = Quantity::figure(MetricId::OutputThroughput);
-    let level = 1.0 - rules.alpha / n_pairs as f64;
+    let level = 1.0 - rules.alpha / n_rivals as f64;
     let found = judged(output, [other, best], level, rules.margin);
     let Some((found, (low, high))) = found.and_then(|it| Some((it.change, it.interval?))) else {
         return Margin { ratio: seen, interval: None, verdict: None };
@@ -316,6 +325,7 @@ fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::catalogue::MetricKey;
     use crate::metrics::summary::Distribution;
     use crate::metrics::summary::Percentile;
     use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
@@ -408,6 +418,62 @@ mod tests {
             verdict(1.5, &|cell| drop(cell.trials.insert(output.clone(), vec![660.0]))),
             None
         );
+    }
+
+    /// Cells of two engines at `n_loads` loads each; of each load, how much slower than the one of
+    /// the first engine at the first load it is.
+    fn sweep(n_loads: u32, slower: impl Fn(&str, u32) -> f64) -> Vec<CellSummary> {
+        let loads = (0..n_loads).flat_map(|load| [("a", load), ("b", load)]);
+        loads
+            .map(|(engine, load)| cell(engine, 1 << load, slower(engine, load), 100.0, 20.0))
+            .collect()
+    }
+
+    #[test]
+    fn loads_that_cannot_be_the_pair_do_not_make_the_margin_stricter() {
+        let slower = |engine: &str, load: u32| match (engine, load) {
+            ("a", 0) => 1.0,
+            ("a", _) => 3.0,
+            ("b", 0) => 1.028,
+            _ => 4.0,
+        };
+        let verdict = |n_loads: u32, may_of_b: u32| {
+            let mut cells = sweep(n_loads, slower);
+            for cell in &mut cells {
+                let load = cell.keys["concurrency"].parse::<u32>().unwrap();
+                if cell.keys["engine"] == "b" && load > 1 << (may_of_b - 1) {
+                    let missed = Validity::new(CellStatus::Invalid, ["it fell behind".to_owned()]);
+                    cell.validity = missed;
+                }
+            }
+            decided(cells, Vec::new(), None).margin.unwrap().verdict
+        };
+        assert_eq!(verdict(1, 1), Some(Verdict::Better));
+        assert_eq!(verdict(8, 1), Some(Verdict::Better), "one rival at many loads");
+        assert_eq!(verdict(8, 8), Some(Verdict::Better), "eight rivals");
+    }
+
+    #[test]
+    fn of_equal_cells_none_is_called_better_more_often_than_was_asked() {
+        use rand_distr::{Distribution as _, StandardNormal};
+        let mut rng = crate::seed::Seed(5).stream("decide");
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let output = Quantity::figure(MetricId::OutputThroughput);
+        let mut n_false = 0;
+        for _ in 0..400 {
+            let mut cells = sweep(4, |_, _| 1.0);
+            for cell in &mut cells {
+                let trials: Vec<f64> = (0..5).map(|_| 1e3 * (0.03 * normal()).exp()).collect();
+                let mean = trials.iter().sum::<f64>() / 5.0;
+                cell.trials.insert(output.clone(), trials);
+                let price =
+                    cell.figures.get_mut(&MetricKey::from(MetricId::CostPer1mTokens)).unwrap();
+                price.value = Some(1e3 / mean);
+            }
+            let verdict = decided(cells, Vec::new(), None).margin.unwrap().verdict;
+            n_false += usize::from(verdict == Some(Verdict::Better));
+        }
+        assert!(n_false <= 8, "{n_false} of 400");
     }
 
     #[test]
