@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Quick(QuickArgs),
     /// Go on with a run that was interrupted; its directory is all that is needed
     Resume(ResumeArgs),
-    /// Show the cells of a run of Slurm's tasks beside the states of these
+    /// Show how far a run is: its cells, who measures them, the time left; of Slurm's tasks the states
     Status(StatusArgs),
     /// Show every cell with its exact command, requests and skip reasons; starts nothing
     Plan(PlanArgs),
@@ -275,12 +275,14 @@ pub(crate) enum Retry {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  bench status /shared/sweep --watch")]
+#[command(after_help = "Examples:\n  \
+    bench status runs/chat-20261122T101500Z\n  \
+    bench status /shared/sweep --watch")]
 pub(crate) struct StatusArgs {
-    /// Run directory of `bench run --slurm`, or of a scenario with `parallel`.
+    /// Run directory, of whatever began it.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Look again until nothing waits or runs; what changed is printed.
+    /// Look again until nothing waits or runs; lines that changed are printed.
     #[arg(long, short)]
     pub(crate) watch: bool,
     /// Seconds between two looks of --watch.

@@ -54,6 +54,7 @@ mod shares;
 mod side_by_side;
 mod signals;
 mod slurm;
+mod status;
 #[cfg(test)]
 mod tests;
 mod today;
@@ -120,7 +121,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Resume(args) => resume::resume(&args, colour),
         Command::Bundle(args) => bundle::pack(&args),
         Command::Replay(args) => replay::replay(&args, colour),
-        Command::Status(args) => slurm::status::status(&args),
+        Command::Status(args) => status::status(&args),
         Command::Plan(args) => plan(&args, colour),
         Command::Check(args) => check::check(&args, colour),
         Command::Report(args) => report::report(&args, colour),

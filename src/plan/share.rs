@@ -36,6 +36,11 @@ pub(crate) fn shares(plan: &Plan) -> Vec<Share> {
     }
 }
 
+/// Returns a plan as the one part that a single process carries out.
+pub(crate) fn whole(plan: &Plan) -> Share {
+    share(plan, String::new(), &plan.launches.keys().collect::<Vec<_>>())
+}
+
 fn share(plan: &Plan, id: String, launches: &[&LaunchId]) -> Share {
     let mut part = plan.clone();
     part.cells.retain(|cell| cell.skip.is_none() && launches.contains(&&cell.launch));

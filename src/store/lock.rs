@@ -25,6 +25,15 @@ struct Holder {
     since: String,
 }
 
+/// Who has taken the lock of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldBy {
+    /// The process, where it is one of this machine.
+    pub(crate) here: Option<u32>,
+    /// In words: `process 4711 on vm, since 2026-11-29T12:00:00Z`.
+    pub(crate) told: String,
+}
+
 /// The right to change a run directory, held until dropped.
 ///
 /// The lock belongs to the open file, so a process that inherits the descriptor
@@ -91,14 +100,21 @@ impl RunLock {
         self.file.try_clone().map_err(StoreError::io("open once more", Path::new("lock")))
     }
 
-    /// Returns the process of this machine that has taken the lock of a run, while it is held. It may
-    /// be gone: a guardian keeps the lock until its engine is gone too.
-    pub(crate) fn taken_by(dir: &RunDir) -> Option<u32> {
+    /// Returns who has taken the lock of a run, while it is held.
+    pub(crate) fn held_by(dir: &RunDir) -> Option<HeldBy> {
         let mut file = File::open(dir.lock()).ok()?;
         if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             return None;
         }
-        holder(&mut file).filter(|it| it.host == host_name()).map(|it| it.pid)
+        let holder = holder(&mut file);
+        let here = holder.as_ref().filter(|it| it.host == host_name()).map(|it| it.pid);
+        Some(HeldBy { here, told: told(holder) })
+    }
+
+    /// Returns the process of this machine that has taken the lock of a run, while it is held. It may
+    /// be gone: a guardian keeps the lock until its engine is gone too.
+    pub(crate) fn taken_by(dir: &RunDir) -> Option<u32> {
+        Self::held_by(dir)?.here
     }
 
     /// Whether a process works on the run now.

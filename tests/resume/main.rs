@@ -13,3 +13,4 @@ mod retry;
 mod reuse;
 mod rule;
 mod signals;
+mod status;

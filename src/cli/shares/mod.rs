@@ -5,3 +5,4 @@ pub(crate) mod changed;
 pub(crate) mod merged_run;
 pub(crate) mod places;
 pub(crate) mod progress;
+pub(crate) mod times;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::read_summary;
 use crate::cli::failure::Failure;
+use crate::cli::shares::times::Times;
 use crate::ids::CellId;
 use crate::metrics::summary::CellStatus;
 use crate::plan::Plan;
@@ -63,11 +64,68 @@ pub(crate) struct ShareProgress {
     pub(crate) is_begun: bool,
     /// Whether its last session came to its end.
     pub(crate) has_ended: bool,
-    /// Seconds of wall time that one of its trials took.
-    pub(crate) secs_per_trial: Option<f64>,
+    /// When its sessions were, and what the last of them was at.
+    pub(crate) times: Times,
 }
 
 impl ShareProgress {
+    fn not_begun(share: Share) -> Self {
+        let cells = share.plan.cells.iter().map(|cell| CellProgress {
+            name: cell.name.clone(),
+            state: CellState::Missing,
+            n_done: 0,
+            n_trials: cell.n_trials,
+        });
+        Self {
+            cells: cells.collect(),
+            share,
+            task: None,
+            activity: Activity::None,
+            is_begun: false,
+            has_ended: false,
+            times: Times::default(),
+        }
+    }
+
+    /// Returns what is there of a run whose cells one process measures, or did.
+    pub(crate) fn of_run(reader: &RunReader, is_running: bool) -> Result<Self, Failure> {
+        let progress = Self::read(reader, share::whole(&reader.first_plan()?))?;
+        let activity = if is_running { Activity::Running } else { Activity::None };
+        Ok(Self { activity, ..progress })
+    }
+
+    /// Reads the directory of a share.
+    fn read(reader: &RunReader, share: Share) -> Result<Self, Failure> {
+        let done = conduct::done(reader)?;
+        // Its directory follows a changed plan when it is measured; points of searches are there.
+        let plan = match share.plan.search {
+            Some(_) => share::whole(&reader.plan()?).plan,
+            None => share.plan.clone(),
+        };
+        let mut states = last_words(&done.events);
+        let mut failed = failed_by_report(reader, &plan);
+        let cells = plan.cells.iter().map(|cell| {
+            let n_done = done.n_trials(&cell.id);
+            let state = states.remove(&cell.id).unwrap_or(CellState::Missing);
+            let state = match failed.remove(&cell.id) {
+                _ if n_done < cell.n_trials => state,
+                Some(why) => CellState::Failed(why),
+                None => CellState::Complete,
+            };
+            CellProgress { name: cell.name.clone(), state, n_done, n_trials: cell.n_trials }
+        });
+        let is_end = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
+        Ok(Self {
+            cells: cells.collect(),
+            share,
+            task: None,
+            activity: Activity::None,
+            is_begun: true,
+            has_ended: done.events.last().is_some_and(is_end),
+            times: Times::of(&plan, &done),
+        })
+    }
+
     /// Whether it may still be measured without a further command.
     pub(crate) fn is_live(&self) -> bool {
         self.activity != Activity::None
@@ -78,12 +136,6 @@ impl ShareProgress {
         let is_over =
             |cell: &CellProgress| matches!(cell.state, CellState::Complete | CellState::Failed(_));
         self.cells.iter().all(is_over)
-    }
-
-    /// Returns the trials that are missing.
-    pub(crate) fn trials_left(&self) -> u32 {
-        let missing = self.cells.iter().filter(|cell| cell.state == CellState::Missing);
-        missing.map(|cell| cell.n_trials - cell.n_done).sum()
     }
 }
 
@@ -161,55 +213,10 @@ impl SharedRun {
 
     /// Returns what is there of a share.
     pub(crate) fn of_share(&self, share: Share) -> Result<ShareProgress, Failure> {
-        let reader = match RunReader::open(&self.place(&share)) {
-            Err(StoreError::NotARun { .. }) => None,
-            opened => Some(opened?),
-        };
-        let Some(reader) = reader else {
-            let cells = share.plan.cells.iter().map(|cell| CellProgress {
-                name: cell.name.clone(),
-                state: CellState::Missing,
-                n_done: 0,
-                n_trials: cell.n_trials,
-            });
-            return Ok(ShareProgress {
-                cells: cells.collect(),
-                share,
-                task: None,
-                activity: Activity::None,
-                is_begun: false,
-                has_ended: false,
-                secs_per_trial: None,
-            });
-        };
-        let done = conduct::done(&reader)?;
-        // Its directory follows a changed plan when it is measured; points of searches are there.
-        let plan = match share.plan.search {
-            Some(_) => reader.plan()?,
-            None => share.plan.clone(),
-        };
-        let mut states = last_words(&done.events);
-        let mut failed = failed_by_report(&reader, &plan);
-        let cells = plan.cells.iter().map(|cell| {
-            let n_done = done.n_trials(&cell.id);
-            let state = states.remove(&cell.id).unwrap_or(CellState::Missing);
-            let state = match failed.remove(&cell.id) {
-                _ if n_done < cell.n_trials => state,
-                Some(why) => CellState::Failed(why),
-                None => CellState::Complete,
-            };
-            CellProgress { name: cell.name.clone(), state, n_done, n_trials: cell.n_trials }
-        });
-        let is_end = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
-        Ok(ShareProgress {
-            cells: cells.collect(),
-            share,
-            task: None,
-            activity: Activity::None,
-            is_begun: true,
-            has_ended: done.events.last().is_some_and(is_end),
-            secs_per_trial: secs_per_trial(&done.events),
-        })
+        match RunReader::open(&self.place(&share)) {
+            Err(StoreError::NotARun { .. }) => Ok(ShareProgress::not_begun(share)),
+            opened => ShareProgress::read(&opened?, share),
+        }
     }
 }
 
@@ -263,15 +270,4 @@ fn last_words(events: &[EventRecord]) -> HashMap<&CellId, CellState> {
         }
     }
     states
-}
-
-/// Returns the wall time of a trial, its share of starts included: from the begin of the session
-/// that measured last to its last trial.
-fn secs_per_trial(events: &[EventRecord]) -> Option<f64> {
-    let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
-    let begin = events.iter().rposition(is_start)?;
-    let is_end = |record: &&EventRecord| matches!(record.event, RunEvent::TrialFinished { .. });
-    let ends: Vec<&EventRecord> = events[begin..].iter().filter(is_end).collect();
-    let took = ends.last()?.unix_ns.saturating_sub(events[begin].unix_ns);
-    Some(took as f64 / 1e9 / ends.len() as f64)
 }

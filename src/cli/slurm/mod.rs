@@ -1,7 +1,6 @@
 //! `--slurm`: what is submitted, and what became of it.
 
 mod commands;
-mod progress;
-pub(crate) mod status;
+pub(crate) mod progress;
 mod submission;
 pub(crate) mod submit;

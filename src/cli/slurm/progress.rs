@@ -7,11 +7,12 @@ use crate::cli::shares::progress::{Activity, By, ShareProgress, SharedRun};
 use crate::cli::slurm::commands;
 use crate::cli::slurm::submission::{self, Submission};
 use crate::plan::share::Share;
+use crate::report::number::counted;
 use crate::slurm::answer::Task;
 
 /// A run of Slurm's tasks.
-pub(super) struct SlurmRun {
-    pub(super) shared: SharedRun,
+pub(crate) struct SlurmRun {
+    pub(crate) shared: SharedRun,
     pub(super) submissions: Vec<Submission>,
 }
 
@@ -23,7 +24,7 @@ impl SlurmRun {
     }
 
     /// Reads what was submitted of a run.
-    pub(super) fn of(shared: SharedRun) -> Result<Self, Failure> {
+    pub(crate) fn of(shared: SharedRun) -> Result<Self, Failure> {
         let submissions = submission::all(&shared.dir)?;
         Ok(Self { shared, submissions })
     }
@@ -44,7 +45,7 @@ impl SlurmRun {
     }
 
     /// Returns what is there of each share, beside the newest task of it.
-    pub(super) fn progress(&self, tasks: &[Task]) -> Result<Vec<ShareProgress>, Failure> {
+    pub(crate) fn progress(&self, tasks: &[Task]) -> Result<Vec<ShareProgress>, Failure> {
         self.shared.shares().into_iter().map(|share| self.of_share(share, tasks)).collect()
     }
 
@@ -62,4 +63,46 @@ impl SlurmRun {
         };
         Ok(ShareProgress { task, activity, ..self.shared.of_share(share)? })
     }
+
+    /// Returns what Slurm says of tasks, those that have ended included, and why it does not say it
+    /// of all.
+    pub(crate) fn tasks(&mut self) -> (Vec<Task>, Vec<String>) {
+        let mut unknown = Vec::new();
+        let mut tasks = self.live_tasks().unwrap_or_else(|failure| {
+            unknown.push(failure.render(false));
+            Vec::new()
+        });
+        unknown.extend(self.add_ended(&mut tasks));
+        (tasks, unknown)
+    }
+
+    /// Adds the tasks that the controller has forgotten, from accounts; returns why there are none
+    /// where some are missing.
+    fn add_ended(&self, tasks: &mut Vec<Task>) -> Option<String> {
+        let is_known = |job: u64| tasks.iter().any(|task| task.job == job);
+        let forgotten: Vec<_> =
+            self.submissions.iter().filter(|it| it.job.is_some_and(|job| !is_known(job))).collect();
+        let oldest = forgotten.iter().map(|it| it.unix_ns).min()?;
+        let names: Vec<String> = forgotten.iter().map(|it| it.name.clone()).collect();
+        match commands::sacct(&names, &day(oldest)) {
+            Ok(ended) => {
+                tasks.extend(ended);
+                None
+            }
+            Err(why) => Some(format!(
+                "note: how {} of earlier submissions ended is not known, as Slurm keeps no accounts \
+                 that can be read ({why}); their logs are in {}",
+                counted(forgotten.len() as u64, "job"),
+                self.shared.dir.slurm().display()
+            )),
+        }
+    }
+}
+
+/// Returns the day before a time, as `sacct` reads it: clocks and zones differ.
+fn day(unix_ns: u64) -> String {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let before = i128::from(unix_ns.saturating_sub(DAY_NS));
+    jiff::Timestamp::from_nanosecond(before)
+        .map_or_else(|_| "now-7days".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
 }
