@@ -158,8 +158,9 @@ pub(crate) struct RunArgs {
     pub(crate) retry: Vec<Retry>,
     /// Take the cells that this finished run has measured and that are the same: in all that the
     /// scenario says of them, in machine, engine, model files and data. What differs is told, and
-    /// measured.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "slurm"])]
+    /// measured. With --slurm the machine and the engine are those of nodes, and what differs there
+    /// is a caveat.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) reuse: Option<PathBuf>,
     /// Print the plan, with --slurm the scripts, and stop.
     #[arg(long)]

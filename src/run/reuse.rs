@@ -28,54 +28,83 @@ pub(crate) struct Taken {
 }
 
 /// What is here now.
+#[derive(Clone, Copy)]
 pub(crate) struct Here<'a> {
-    /// The machine.
-    pub(crate) machine: &'a Environment,
+    /// The machine, which also has the engines; absent where others measure that cannot be looked at
+    /// from here.
+    pub(crate) machine: Option<&'a Environment>,
     /// The data.
     pub(crate) prepared: &'a Prepared,
     /// What hides secrets in what engines tell.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Takes the cells of a plan that another run has measured, whole ones only, into a new run.
-///
-/// What was taken is said in the run's events before the first file is there: a run that is killed
-/// in between measures what it has not got.
-///
-/// # Errors
-/// When either run cannot be read or written.
-pub(crate) fn take(
-    from: &RunReader,
-    plan: &Plan,
-    here: &Here<'_>,
-    writer: &mut RunWriter,
-) -> Result<Taken, RunError> {
-    let mut offers = Offers::of(from, plan, here)?;
-    let mut found: Vec<(&Cell, Vec<TrialReader>)> = Vec::new();
-    let before = from.plan()?;
-    let by_identity: BTreeMap<(&CellId, &LaunchId), &Cell> =
-        before.cells.iter().map(|cell| ((&cell.id, &cell.launch), cell)).collect();
-    for cell in &plan.cells {
-        let Some(earlier) = by_identity.get(&(&cell.id, &cell.launch)) else { continue };
-        let trials = complete(from.trials_on_disk(earlier)?, cell);
-        if offers.is_equal(cell, &trials) {
-            found.push((cell, trials));
+/// The cells of a plan that another run has measured, and that are the same.
+pub(crate) struct Equal<'a> {
+    from: &'a RunReader,
+    found: Vec<(&'a Cell, Vec<TrialReader>)>,
+    offers: Offers<'a>,
+}
+
+impl<'a> Equal<'a> {
+    /// Finds them, whole ones only.
+    ///
+    /// # Errors
+    /// When the other run cannot be read.
+    pub(crate) fn find(
+        from: &'a RunReader,
+        plan: &'a Plan,
+        here: Here<'a>,
+    ) -> Result<Self, RunError> {
+        let mut offers = Offers::of(from, plan, here)?;
+        let mut found: Vec<(&Cell, Vec<TrialReader>)> = Vec::new();
+        let before = from.plan()?;
+        let by_identity: BTreeMap<(&CellId, &LaunchId), &Cell> =
+            before.cells.iter().map(|cell| ((&cell.id, &cell.launch), cell)).collect();
+        for cell in &plan.cells {
+            let Some(earlier) = by_identity.get(&(&cell.id, &cell.launch)) else { continue };
+            let trials = complete(from.trials_on_disk(earlier)?, cell);
+            if offers.is_equal(cell, &trials) {
+                found.push((cell, trials));
+            }
         }
+        Ok(Self { from, found, offers })
     }
-    let cells: Vec<CellId> = found.iter().map(|(cell, _)| cell.id.clone()).collect();
-    if !cells.is_empty() {
-        let place = from.dir().path().display().to_string();
-        writer.event(RunEvent::Reused { from: place, cells: cells.clone() })?;
-        for event in offers.engine_events(&found) {
-            writer.event(event)?;
+
+    /// Returns the cells, in the order of the plan.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &'a Cell> {
+        self.found.iter().map(|(cell, _)| *cell)
+    }
+
+    /// Returns what would be taken.
+    pub(crate) fn into_taken(self) -> Taken {
+        let cells = self.cells().map(|cell| cell.id.clone()).collect();
+        Taken { cells, unequal: self.offers.unequal }
+    }
+
+    /// Takes them into a new run.
+    ///
+    /// What was taken is said in the run's events before the first file is there: a run that is
+    /// killed in between measures what it has not got.
+    ///
+    /// # Errors
+    /// When either run cannot be read or written.
+    pub(crate) fn take(mut self, writer: &mut RunWriter) -> Result<Taken, RunError> {
+        let cells: Vec<CellId> = self.cells().map(|cell| cell.id.clone()).collect();
+        if !cells.is_empty() {
+            let place = self.from.dir().path().display().to_string();
+            writer.event(RunEvent::Reused { from: place, cells })?;
+            for event in self.offers.engine_events(&self.found) {
+                writer.event(event)?;
+            }
+            writer.sync()?;
         }
-        writer.sync()?;
+        for (cell, trials) in &self.found {
+            reused::take(writer.dir(), cell, trials)?;
+            reused::take_logs(writer.dir(), self.from, &cell.launch)?;
+        }
+        Ok(self.into_taken())
     }
-    for (cell, trials) in &found {
-        reused::take(writer.dir(), cell, trials)?;
-        reused::take_logs(writer.dir(), from, &cell.launch)?;
-    }
-    Ok(Taken { cells, unequal: offers.unequal })
 }
 
 /// The other run, and how it differs from what is here.
@@ -84,21 +113,22 @@ struct Offers<'a> {
     machine: Vec<String>,
     sums: BTreeMap<String, String>,
     plan: &'a Plan,
-    redactor: &'a Redactor,
+    here: Here<'a>,
     /// Whether a start that was asked about is as one here would be.
     equal: BTreeMap<usize, bool>,
     unequal: Vec<String>,
 }
 
 impl<'a> Offers<'a> {
-    fn of(from: &RunReader, plan: &'a Plan, here: &Here<'a>) -> Result<Self, RunError> {
-        let machine = from.environment()?.unwrap_or_default().changes(here.machine);
+    fn of(from: &RunReader, plan: &'a Plan, here: Here<'a>) -> Result<Self, RunError> {
+        let before = from.environment()?.unwrap_or_default();
+        let machine = here.machine.map(|machine| before.changes(machine)).unwrap_or_default();
         Ok(Self {
             starts: Starts::of(&from.events()?.collect::<Result<Vec<_>, _>>()?),
             machine,
             sums: here.prepared.data_sums(),
             plan,
-            redactor: here.redactor,
+            here,
             equal: BTreeMap::new(),
             unequal: Vec::new(),
         })
@@ -147,7 +177,8 @@ impl<'a> Offers<'a> {
         false
     }
 
-    /// Whether what a start told is what one here would tell, on the same machine.
+    /// Whether what a start told is what one here would tell, on the same machine. Of engines that
+    /// start elsewhere nothing is known here.
     fn is_equal_start(&mut self, at: usize) -> bool {
         if let Some(known) = self.equal.get(&at) {
             return *known;
@@ -156,8 +187,9 @@ impl<'a> Offers<'a> {
         let launch = &self.plan.launches[&start.launch];
         let changed = match (&start.machine, start.facts()) {
             (Some(machine), _) => vec![machine.clone()],
+            (None, Some(_)) if self.here.machine.is_none() => Vec::new(),
             (None, Some(before)) => {
-                let now = facts::foreseen(launch, self.redactor);
+                let now = facts::foreseen(launch, self.here.redactor);
                 input_drift::foreseen(launch, before, now)
             }
             (None, None) => vec!["it told nothing of itself".to_owned()],

@@ -380,6 +380,25 @@ fn ctrl_c_ends_all_in_order_and_the_command_that_it_tells_goes_on() {
 }
 
 #[test]
+fn cells_of_another_run_are_taken_and_the_rest_is_measured_side_by_side() {
+    // What tells its version by a command is known before its start.
+    let told = "model = \"sim\"\nversion = [\"echo\", \"0.1.0\"]";
+    let place = Place::new(&four(BY_GPU).replace("model = \"sim\"", told));
+    place.run(&["--only", "concurrency=1", "--out", "first"]).expect(0);
+    let ended = place.run(&["--out", "run", "--reuse", "first"]).expect(0);
+    ended.says("4 of 8 cells").says("side by side: 4 engine starts");
+    place.wait_until_gone();
+    let begun = place.count("trial-started");
+    assert!(begun.len() == 4 && begun.values().all(|n| *n == 1), "{begun:?}");
+    assert_eq!(place.bed.summary("run")["complete"], true);
+    place.bench(&["verify", "run"]).expect(0);
+    let again = place.run(&["--out", "again", "--reuse", "run"]).expect(0);
+    again.says("8 of 8 cells");
+    assert_eq!(place.bed.n_trials_started("again"), 0);
+    assert_eq!(place.cells("again"), place.cells("run"));
+}
+
+#[test]
 fn one_failing_engine_does_not_end_the_others_and_who_needs_no_gpu_runs_alone() {
     let alone = "preset = \"sim\"\nttft = \"2ms\"\nitl = \"5ms\"".to_owned();
     let broken = "model = \"sim\"\nargv = [\"sh\", \"-c\", \"exit 3\", \"{{ port }}\"]".to_owned();

@@ -210,6 +210,66 @@ fn accounts_of_an_earlier_slurm_are_read() {
 }
 
 #[test]
+fn cells_of_another_run_are_taken_and_only_the_rest_is_submitted() {
+    let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
+    let bed = &fakes.bed;
+    let measured = |run: &str, only: &str| {
+        bed.run(&["--only", only, "--out", run]).expect(0);
+    };
+    measured("fast", "engine=fast");
+    let reuse = ["--reuse", "fast"];
+    let shown = fakes.slurm(&[&reuse[..], &["--dry-run"]].concat()).expect(0);
+    shown.says("2 of 4 cells").says("  engine=fast,concurrency=2\n");
+    assert!(shown.out.contains("WOULD SUBMIT      1 engine start, 2 cells: slow"), "{}", shown.out);
+    assert!(shown.out.contains("SKIPPED complete  1 engine start, 2 cells: fast"), "{}", shown.out);
+    assert!(!bed.path("run").exists(), "a dry run makes nothing");
+
+    let begun = fakes.slurm(&reuse).expect(0);
+    begun.says("2 of 4 cells").says("submitted 1 task as job 7");
+    assert!(begun.out.contains("SUBMITTING        1 engine start, 2 cells: slow"), "{}", begun.out);
+    let jobs: Vec<_> =
+        fs::read_dir(bed.path("run/jobs")).unwrap().map(|it| it.unwrap().path()).collect();
+    let is_slow = |job: &std::path::PathBuf| {
+        fs::read_to_string(job.join("plan.json")).unwrap().contains("engine=slow")
+    };
+    let slow = jobs.iter().find(|job| is_slow(job)).unwrap();
+    bed.bench(&["resume", slow.to_str().unwrap(), "--fail-on", "failed"]).expect(0);
+    fakes.slurm(&reuse).expect(0).says("--reuse is for the begin of a run");
+    bed.bench(&["report", "run"]).expect(0);
+    bed.bench(&["verify", "run"]).expect(0);
+    let (whole, before) = (bed.summary("run"), bed.summary("fast"));
+    assert_eq!(whole["complete"], true);
+    assert!(whole["cells"].as_array().unwrap().iter().all(|it| it["outcome"] == "complete"));
+    for cell in before["cells"].as_array().unwrap() {
+        let same = whole["cells"].as_array().unwrap().iter().find(|it| it["id"] == cell["id"]);
+        assert_eq!(same.unwrap()["distributions"], cell["distributions"]);
+    }
+    let report = fs::read_to_string(bed.path("run/report.md")).unwrap();
+    assert!(report.contains("2 cells were not measured now but taken from "), "{report}");
+    fs::remove_dir_all(bed.path("fast")).unwrap();
+    bed.bench(&["verify", "run"]).expect(0);
+
+    // Of an engine that has measured one load, the other is submitted.
+    measured("half", "concurrency=1");
+    fs::rename(bed.path("run"), bed.path("earlier")).unwrap();
+    let begun = fakes.slurm(&["--reuse", "half"]).expect(0);
+    begun.says("2 of 4 cells").says("submitted 2 tasks");
+    for job in fs::read_dir(bed.path("run/jobs")).unwrap().map(|it| it.unwrap().path()) {
+        let job = job.to_str().unwrap();
+        bed.bench(&["resume", job, "--fail-on", "failed"]).expect(0);
+        assert_eq!(bed.n_trials_started(job), 1);
+    }
+    bed.bench(&["verify", "run"]).expect(0);
+    // What is not over gives nothing, and nothing is made for it.
+    let events = fs::read_to_string(bed.path("half/events.jsonl")).unwrap();
+    let last = events.trim_end().rfind('\n').unwrap() + 1;
+    fs::write(bed.path("half/events.jsonl"), &events[..last]).unwrap();
+    fs::rename(bed.path("run"), bed.path("later")).unwrap();
+    fakes.slurm(&["--reuse", "half"]).expect(75).says("is not over");
+    assert!(!bed.path("run").exists());
+}
+
+#[test]
 fn no_secret_is_in_what_is_written() {
     let fakes = Fakes::new(&[("sbatch", ACCEPTS), ("squeue", "")]);
     let key = "engine.fast.api-key-env=SECRET_KEY";

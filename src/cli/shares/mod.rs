@@ -5,4 +5,5 @@ pub(crate) mod changed;
 pub(crate) mod merged_run;
 pub(crate) mod places;
 pub(crate) mod progress;
+pub(crate) mod reused;
 pub(crate) mod times;

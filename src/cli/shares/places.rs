@@ -1,5 +1,6 @@
 //! The directories of a run and of its shares.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::run::RunAnalysis;
@@ -9,37 +10,64 @@ use crate::cli::scenario_file::Planned;
 use crate::cli::shares::changed::undated;
 use crate::cli::shares::progress::{Activity, By, ShareProgress, SharedRun};
 use crate::cli::{check_paths, kept_cells, output, publish, run, typed};
+use crate::engine::credentials::Credentials;
 use crate::plan::Plan;
 use crate::plan::share::Share;
 use crate::record::event::{EventRecord, RunEvent};
+use crate::run::prepare::Prepared;
 use crate::secrets::redact::Redactor;
 use crate::store::reader::RunReader;
 use crate::store::run_dir::{Invocation, RunDir};
 use crate::store::writer::{NewRun, RunWriter};
 
-/// Makes the run directory. Data are read first: what is wrong with them is told here, and not
-/// by a process that waited for hours.
-pub(crate) fn create(
-    planned: Planned,
-    path: &Path,
-    out: Option<&Path>,
-    is_quiet: bool,
-    by: By,
-) -> Result<PathBuf, Failure> {
-    check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
-    let mut job = Job::of(planned, path);
-    let credentials = run::credentials(&job.plan)?;
-    let redactor = credentials.redactor();
-    output::hide(redactor);
-    let prepared = run::prepare(&job, is_quiet)?;
-    prepared.date(&mut job.plan, &job.invocation.template_date);
-    job.invocation.slurm = by == By::Slurm;
-    job.invocation.side_by_side = by == By::SideBySide;
-    let writer = RunWriter::create(&job.new_run(out, redactor))?;
-    let dir = writer.dir().clone();
-    writer.golds(&prepared.golds, &std::collections::BTreeSet::new())?;
-    writer.questions(&prepared.questions)?;
-    Ok(typed::absolute(dir.path()))
+/// A run of shares that is about to begin. Data are read first: what is wrong with them is told
+/// here, and not by a process that waited for hours.
+pub(crate) struct NewShared {
+    pub(crate) job: Job,
+    pub(crate) prepared: Prepared,
+    credentials: Credentials,
+}
+
+impl NewShared {
+    /// Prepares it; cells of the run in `reused` are to be taken.
+    pub(crate) fn prepare(
+        planned: Planned,
+        path: &Path,
+        is_quiet: bool,
+        by: By,
+        reused: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
+        let mut job = Job::of(planned, path);
+        if let Some(dir) = reused {
+            kept_cells::take_day(dir, &mut job)?;
+        }
+        let credentials = run::credentials(&job.plan)?;
+        output::hide(credentials.redactor());
+        let prepared = run::prepare(&job, is_quiet)?;
+        prepared.date(&mut job.plan, &job.invocation.template_date);
+        job.invocation.slurm = by == By::Slurm;
+        job.invocation.side_by_side = by == By::SideBySide;
+        Ok(Self { job, prepared, credentials })
+    }
+
+    /// Returns what hides its secrets.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        self.credentials.redactor()
+    }
+
+    /// Makes the run directory.
+    pub(crate) fn create(&self, out: Option<&Path>) -> Result<PathBuf, Failure> {
+        let writer = RunWriter::create(&self.job.new_run(out, self.redactor()))?;
+        self.write_data(&writer)?;
+        Ok(typed::absolute(writer.dir().path()))
+    }
+
+    /// Writes the golds and the questions into a directory of the run.
+    pub(crate) fn write_data(&self, writer: &RunWriter) -> Result<(), Failure> {
+        writer.golds(&self.prepared.golds, &BTreeSet::new())?;
+        Ok(writer.questions(&self.prepared.questions)?)
+    }
 }
 
 /// What the directories of all shares have in common.
@@ -81,16 +109,18 @@ impl Common {
 
 /// Makes the run directories of shares that have none yet.
 pub(crate) fn make(run: &SharedRun, shares: &[&Share]) -> Result<(), Failure> {
-    let common = Common::of(run)?;
-    for share in shares {
-        let place = run.place(share);
-        if RunDir::at(&place).manifest().exists() {
-            continue;
-        }
-        // The run's own texts have no secrets any more.
-        RunWriter::create(&common.new_run(share, &place, &Redactor::default()))?;
+    let is_there = |share: &&Share| RunDir::at(run.place(share)).manifest().exists();
+    for share in shares.iter().copied().filter(|share| !is_there(share)) {
+        make_one(run, share)?;
     }
     Ok(())
+}
+
+/// Makes the run directory of a share.
+pub(crate) fn make_one(run: &SharedRun, share: &Share) -> Result<RunWriter, Failure> {
+    let (common, place) = (Common::of(run)?, run.place(share));
+    // The run's own texts have no secrets any more.
+    Ok(RunWriter::create(&common.new_run(share, &place, &Redactor::default()))?)
 }
 
 /// Gives the directories of shares the plan that the run has now. What is being measured goes on with

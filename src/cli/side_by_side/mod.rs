@@ -15,11 +15,13 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, EndArgs, ProgressAs, Retry};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::reuse::Source;
 use crate::cli::run::{self, Begin};
 use crate::cli::scenario_file::Planned;
 use crate::cli::shares::changed::Changed;
-use crate::cli::shares::places;
+use crate::cli::shares::places::{self, NewShared};
 use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
+use crate::cli::shares::reused;
 use crate::cli::side_by_side::part::Part;
 use crate::cli::signals::LastWords;
 use crate::cli::{gate_flags, killed_session, output, retry, typed};
@@ -58,13 +60,15 @@ pub(crate) fn carry_out(
         return go_on(run.dir.path(), kinds, ends, colour);
     }
     if planned.plan.parallel.is_some() {
-        let why = match begin {
-            Begin::New(out) => match together(&planned.plan) {
-                Ok(_) => return begin_new(planned, path, out, ends, colour),
-                Err(why) => why,
-            },
-            Begin::Reusing(..) => "what is reused is of one directory".to_owned(),
-            Begin::GoOn(..) => "the run was begun so".to_owned(),
+        let (out, reused) = match begin {
+            Begin::New(out) => (Some(out), None),
+            Begin::Reusing(out, from) => (Some(out), Some(from)),
+            Begin::GoOn(..) => (None, None),
+        };
+        let why = match (out, together(&planned.plan)) {
+            (None, _) => "the run was begun so".to_owned(),
+            (Some(_), Err(why)) => why,
+            (Some(out), Ok(_)) => return begin_new(planned, path, (out, reused), ends, colour),
         };
         output::message(&format!("note: engines run one after the other: {why}"));
     }
@@ -171,7 +175,7 @@ fn told(gpus: &[&VisibleGpu]) -> String {
 fn begin_new(
     mut planned: Planned,
     path: &Path,
-    out: Option<&Path>,
+    (out, from): (Option<&Path>, Option<&Path>),
     ends: &EndArgs,
     colour: Colour,
 ) -> Result<(Exit, RunAnalysis), Failure> {
@@ -180,7 +184,12 @@ fn begin_new(
     let watched = Watched::new(ends)?;
     let told = lines(&planned.plan);
     let is_quiet = ends.quiet || ends.progress == ProgressAs::Json;
-    let dir = places::create(planned, path, out, is_quiet, By::SideBySide)?;
+    let source = from.map(Source::open).transpose()?;
+    let new = NewShared::prepare(planned, path, is_quiet, By::SideBySide, from)?;
+    let dir = new.create(out)?;
+    if let (Some(source), Some(run)) = (&source, open(&dir)?) {
+        reused::take(source, &new, &run)?;
+    }
     if !is_quiet {
         output::message(told.trim_end());
     }

@@ -1,15 +1,18 @@
 //! `bench run --slurm`, and `bench resume` of such a run: submits what is missing, nothing else.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Colour, Retry, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::reuse::Source;
 use crate::cli::scenario_file::Planned;
 use crate::cli::shares::changed::Changed;
+use crate::cli::shares::places::{self, NewShared};
 use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
-use crate::cli::shares::{merged_run, places};
+use crate::cli::shares::{merged_run, reused};
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
@@ -42,22 +45,17 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let out = args.out.as_deref().or(args.resume.as_deref());
     let path = scenario_file::place(&args.scenario.scenario);
     let Some(mut known) = out.map(SlurmRun::open).transpose()?.flatten() else {
-        if args.dry_run {
-            let dir =
-                out.map_or_else(|| Path::new("runs").join(&planned.plan.name), Path::to_owned);
-            let (dir, plan) = (RunDir::at(&dir), planned.plan);
-            let shared = SharedRun { dir, plan, by: By::Slurm };
-            return show(SlurmRun { shared, submissions: Vec::new() }, &settings, &args.retry);
-        }
-        let dir = places::create(planned, path, out, args.ends.quiet, By::Slurm)?;
-        return submit(&dir, &settings, &args.retry);
+        return begin(planned, path, out, args, &settings);
     };
+    if args.reuse.is_some() {
+        output::message("note: --reuse is for the begin of a run; what this one holds is kept");
+    }
     let changed = Changed::of(&known.shared, planned, path, args.ends.quiet)?;
     if args.dry_run {
         if let Some(changed) = changed {
             known.shared.plan = changed.plan().clone();
         }
-        return show(known, &settings, &args.retry);
+        return show(known, &settings, &args.retry, &BTreeSet::new());
     }
     let dir = known.shared.dir.path().to_owned();
     let Some(changed) = changed else { return submit(&dir, &settings, &args.retry) };
@@ -67,6 +65,42 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let exit = submit(&dir, &settings, &args.retry)?;
     merged_run::update(&[&dir]);
     Ok(exit)
+}
+
+/// Begins a run with what another one has measured, if it is to, and submits the rest.
+fn begin(
+    planned: Planned,
+    path: &Path,
+    out: Option<&Path>,
+    args: &RunArgs,
+    settings: &Settings,
+) -> Result<Exit, Failure> {
+    let from = args.reuse.as_deref();
+    let source = from.map(Source::open).transpose()?;
+    let prepare = |planned| NewShared::prepare(planned, path, args.ends.quiet, By::Slurm, from);
+    if args.dry_run {
+        let dir = out.map_or_else(|| Path::new("runs").join(&planned.plan.name), Path::to_owned);
+        let plan = planned.plan.clone();
+        let mut shared = SharedRun { dir: RunDir::at(&dir), plan, by: By::Slurm };
+        let mut taken = BTreeSet::new();
+        if let Some(source) = &source {
+            let new = prepare(planned)?;
+            shared.plan = new.job.plan.clone();
+            taken = reused::look(source, &new, &shared)?;
+        }
+        return show(SlurmRun { shared, submissions: Vec::new() }, settings, &args.retry, &taken);
+    }
+    let new = prepare(planned)?;
+    let dir = new.create(out)?;
+    if let (Some(source), Some(run)) = (&source, SharedRun::open(&dir)?) {
+        reused::take(source, &new, &run)?;
+        output::message(
+            "their machine and engines are not held against nodes that nobody knows yet; what differs \
+             there is a caveat of the run",
+        );
+        merged_run::update(&[&dir]);
+    }
+    submit(&dir, settings, &args.retry)
 }
 
 /// Submits what is missing of a run, as it was submitted before; `None` where its cells are not
@@ -94,14 +128,25 @@ fn settings(planned: &Planned) -> Result<Settings, Failure> {
     Ok(Settings { slurm, template, cwd })
 }
 
-/// Prints the scripts of what is missing, and what would become of each share.
-fn show(mut run: SlurmRun, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Failure> {
+/// Prints the scripts of what is missing, and what would become of each share. Cells that would be
+/// taken from another run are not missing.
+fn show(
+    mut run: SlurmRun,
+    settings: &Settings,
+    kinds: &[Retry],
+    taken: &BTreeSet<String>,
+) -> Result<Exit, Failure> {
     let tasks = run.live_tasks().unwrap_or_else(|failure| {
         let why = failure.render(false);
         output::message(&format!("note: what runs already is not known\n{why}"));
         Vec::new()
     });
-    let standing = Standing::of(run.progress(&tasks)?, kinds.contains(&Retry::Failed));
+    let mut shares = run.progress(&tasks)?;
+    let cells = shares.iter_mut().flat_map(|share| &mut share.cells);
+    for cell in cells.filter(|cell| taken.contains(&cell.name)) {
+        cell.state = CellState::Complete;
+    }
+    let standing = Standing::of(shares, kinds.contains(&Retry::Failed));
     let (dir, bench) = (typed::absolute(run.shared.dir.path()), program()?);
     for (n_gpus, shares) in arrays(&settings.slurm, &standing.missing()) {
         let array = Array {
