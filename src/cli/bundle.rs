@@ -24,9 +24,8 @@ pub(crate) fn pack(args: &BundleArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::TryAgain, message).help("bundle it once it is over"));
     }
     let analysis = RunAnalysis::of(&reader)?;
-    if !args.dir.join("summary.json").is_file() {
-        publish::write_files(&analysis, &publish::view(&analysis))?;
-    }
+    // What is packed beside the records follows from them.
+    publish::bring_up_to_date(&analysis, &publish::view(&analysis))?;
     let out = args
         .out
         .clone()
@@ -80,6 +79,7 @@ pub(crate) fn of_plan(plan: &Plan, machine: Environment) -> Lock {
         machine,
         engines: engines.collect(),
         data: BTreeMap::new(),
+        files: BTreeMap::new(),
     }
 }
 

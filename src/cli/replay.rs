@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, CompareArgs, CompareFormat, ReplayArgs, UndecidedAs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
 use crate::cli::run::Begin;
 use crate::cli::typed;
-use crate::cli::{bundle, compare, gate_flags, output, resume, run, verify};
+use crate::cli::{bundle, compare, gate_flags, output, publish, resume, run, verify};
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::store::bundle::{Unpacked, unpack};
@@ -23,7 +24,13 @@ const ENDING: &str = ".bench.tar.zst";
 pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure> {
     let place = typed::absolute(&args.out.clone().unwrap_or_else(|| place_of(&args.bundle)));
     let unpacked = unpack(&typed::absolute(&args.bundle), &place.join("original"))?;
-    verify::refuse_damaged(&RunReader::open(&unpacked.run)?)?;
+    let original = RunReader::open(&unpacked.run)?;
+    verify::refuse_damaged(&original)?;
+    if unpacked.lock.files.is_empty() {
+        // Nothing vouches for figures of format 1 but the records themselves.
+        let analysis = RunAnalysis::of(&original)?;
+        publish::write_files(&analysis, &publish::view(&analysis))?;
+    }
     let mut job = job(&unpacked)?;
     gate_flags::add(&mut job.plan, &args.ends.gates, None)?;
     tell_changes(&unpacked, &job, args)?;

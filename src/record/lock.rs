@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::environment::Environment;
 
-/// Version of the form of a bundle that this program writes and reads.
-pub const BUNDLE_FORMAT: u32 = 1;
+/// Version of the form of a bundle that this program writes. It reads earlier ones too: 1 has no sums
+/// of the packed files.
+pub const BUNDLE_FORMAT: u32 = 2;
 
 /// The content of `bundle.json`: everything besides the run directory that has to be the same for
 /// the same numbers.
@@ -24,6 +25,9 @@ pub struct Lock {
     pub engines: BTreeMap<String, EngineLock>,
     /// SHA-256 of data by the data set's name.
     pub data: BTreeMap<String, String>,
+    /// SHA-256 of every other file of the archive by its path in it. Empty in bundles of format 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 /// One engine of a run.

@@ -1,12 +1,15 @@
 //! A run directory as one archive, and back: `tar` in `zstd`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::record::lock::{BUNDLE_FORMAT, Lock};
+use crate::ids::hex;
+use crate::record::lock::{BUNDLE_FORMAT, Lock, differing};
 use crate::store::error::StoreError;
 use crate::store::run_dir::RunDir;
 
@@ -33,7 +36,7 @@ pub(crate) struct Unpacked {
 }
 
 /// Packs a run directory: plan, records, summary, report. The logs of engines, attempts that were put
-/// aside, locks and ledgers stay behind.
+/// aside, locks and ledgers stay behind. The lock gets the sum of each file.
 ///
 /// # Errors
 /// [`StoreError::Io`] for a file that cannot be read or written.
@@ -43,25 +46,34 @@ pub(crate) fn pack(
     data: &[(String, PathBuf)],
     out: &Path,
 ) -> Result<(), StoreError> {
-    let file = File::create_new(out)
-        .map_err(|source| StoreError::CannotCreate { path: out.to_owned(), source })?;
     let failed = |path: &Path| StoreError::io("pack", path);
-    let encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed(out))?;
-    let mut archive = Builder::new(encoder);
-    let mut text = serde_json::to_vec_pretty(lock)
-        .map_err(|source| StoreError::Unwritable { path: out.to_owned(), source })?;
-    text.push(b'\n');
-    append(&mut archive, Path::new(LOCK), text.len() as u64, &*text).map_err(failed(out))?;
+    let mut packed: Vec<(PathBuf, PathBuf)> = Vec::new();
     for path in files(dir.path()).map_err(failed(dir.path()))? {
         let relative = path.strip_prefix(dir.path()).expect("it lies in the run directory");
         if is_packed(relative) {
-            append_file(&mut archive, &Path::new(RUN).join(relative), &path)?;
+            packed.push((Path::new(RUN).join(relative), path));
         }
     }
     for (place, (dataset, path)) in data.iter().enumerate() {
         // Files of one data set keep their order, and two of one name their place.
         let folder = Path::new(DATA).join(dataset).join(format!("{place:04}"));
-        append_file(&mut archive, &folder.join(path.file_name().unwrap_or_default()), path)?;
+        packed.push((folder.join(path.file_name().unwrap_or_default()), path.clone()));
+    }
+    let mut lock = lock.clone();
+    for (name, path) in &packed {
+        let sum = File::open(path).and_then(|file| copy_summed(file, &mut io::sink()));
+        lock.files.insert(name.display().to_string(), sum.map_err(failed(path))?);
+    }
+    let file = File::create_new(out)
+        .map_err(|source| StoreError::CannotCreate { path: out.to_owned(), source })?;
+    let encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed(out))?;
+    let mut archive = Builder::new(encoder);
+    let mut text = serde_json::to_vec_pretty(&lock)
+        .map_err(|source| StoreError::Unwritable { path: out.to_owned(), source })?;
+    text.push(b'\n');
+    append(&mut archive, Path::new(LOCK), text.len() as u64, &*text).map_err(failed(out))?;
+    for (name, path) in &packed {
+        append_file(&mut archive, name, path)?;
     }
     let finish = || archive.into_inner()?.finish()?.into_inner()?.sync_all();
     finish().map_err(failed(out))
@@ -113,6 +125,21 @@ fn append_file(
     add().map_err(StoreError::io("pack", path))
 }
 
+/// Copies all bytes; returns their SHA-256.
+fn copy_summed(mut from: impl io::Read, to: &mut impl io::Write) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => {
+                hasher.update(&buffer[..n]);
+                to.write_all(&buffer[..n])?;
+            }
+        }
+    }
+}
+
 /// Adds a file without owner and times: the same run makes the same archive.
 fn append(
     archive: &mut Builder<impl io::Write>,
@@ -127,13 +154,23 @@ fn append(
     archive.append_data(&mut header, name, content)
 }
 
-/// Unpacks an archive into a new directory.
+/// Unpacks an archive into a new directory, of which nothing is left where that fails.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for what is no bundle, or would write elsewhere;
+/// [`StoreError::Corrupt`] for what is no bundle, is not what was packed, or would write elsewhere;
 /// [`StoreError::NewerFormat`] for one of a later program; [`StoreError::CannotCreate`] if the
 /// directory is there already.
 pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError> {
+    let mut is_made = false;
+    let unpacked = unpack_into(archive, into, &mut is_made);
+    if is_made && unpacked.is_err() {
+        // What cannot be removed stays; why it was made for nothing is told.
+        drop(fs::remove_dir_all(into));
+    }
+    unpacked
+}
+
+fn unpack_into(archive: &Path, into: &Path, is_made: &mut bool) -> Result<Unpacked, StoreError> {
     let corrupt =
         |why: String| StoreError::Corrupt { path: archive.to_owned(), line: 1, offset: 0, why };
     let file = File::open(archive)
@@ -141,7 +178,7 @@ pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError
     let decoder = zstd::Decoder::new(file).map_err(|why| corrupt(why.to_string()))?;
     let mut entries = Archive::new(decoder.take(BYTES_MAX));
     let mut lock = None;
-    let mut data = Vec::new();
+    let (mut data, mut sums) = (Vec::new(), BTreeMap::new());
     let entries = entries.entries().map_err(|why| corrupt(why.to_string()))?;
     for entry in entries {
         let mut entry = entry.map_err(|why| corrupt(format!("it is not a bundle: {why}")))?;
@@ -165,16 +202,18 @@ pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError
             fs::create_dir_all(into.parent().unwrap_or(Path::new(".")))
                 .and_then(|()| fs::create_dir(into))
                 .map_err(|source| StoreError::CannotCreate { path: into.to_owned(), source })?;
+            *is_made = true;
             continue;
         }
         let path = into.join(&name);
         let mut write = || {
             fs::create_dir_all(path.parent().expect("it lies in the directory"))?;
             let mut file = BufWriter::new(File::create_new(&path)?);
-            io::copy(&mut entry, &mut file)?;
-            file.flush()
+            let sum = copy_summed(&mut entry, &mut file)?;
+            file.flush().map(|()| sum)
         };
-        write().map_err(StoreError::io("unpack", &path))?;
+        let sum = write().map_err(StoreError::io("unpack", &path))?;
+        sums.insert(name.display().to_string(), sum);
         if let Ok(rest) = name.strip_prefix(DATA)
             && let Some(dataset) = rest.parent().and_then(Path::parent)
         {
@@ -182,6 +221,12 @@ pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError
         }
     }
     let lock = lock.ok_or_else(|| corrupt("it is empty".to_owned()))?;
+    let mut changed = differing(&lock.files, &sums).peekable();
+    if !lock.files.is_empty() && changed.peek().is_some() {
+        let changed = changed.collect::<Vec<_>>().join("; ");
+        return Err(corrupt(format!("it is damaged: not what was packed: {changed}")));
+    }
+    drop(changed);
     Ok(Unpacked { lock, run: into.join(RUN), data })
 }
 
@@ -201,7 +246,7 @@ fn read_lock(name: &Path, text: &[u8], archive: &Path) -> Result<Lock, NotRead> 
     }
     let other = |why: serde_json::Error| NotRead::Other(format!("{LOCK}: {why}"));
     let FormatAlone { format } = serde_json::from_slice(text).map_err(other)?;
-    if format != BUNDLE_FORMAT {
+    if format > BUNDLE_FORMAT {
         return Err(NotRead::Format(format));
     }
     serde_json::from_slice(text).map_err(other)
@@ -244,12 +289,13 @@ mod tests {
         );
         let out = home.path().join("out");
         let back = unpack(&one, &out).unwrap();
-        assert_eq!(back.lock, lock());
+        assert_eq!(Lock { files: BTreeMap::new(), ..back.lock.clone() }, lock());
         let found = files(&out).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.strip_prefix(&out).unwrap()).collect();
         let expected =
             ["data/q/0000/q.jsonl", "run/cells/a/trial-1/requests.jsonl", "run/run.json"];
         assert_eq!(names, expected.map(Path::new));
+        assert!(back.lock.files.keys().eq(&expected), "{:?}", back.lock.files);
         assert_eq!(back.data, [("q".to_owned(), out.join("data/q/0000/q.jsonl"))]);
         assert!(matches!(unpack(&one, &out), Err(StoreError::CannotCreate { .. })));
     }

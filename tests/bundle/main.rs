@@ -84,16 +84,54 @@ fn a_damaged_bundle_is_refused_before_anything_starts() {
     let bed = Bed::new();
     bundled(&bed);
     let whole = zstd::decode_all(fs::File::open(bed.path("b.tar.zst")).unwrap()).unwrap();
-    // An answer, and a line of the scenario as it was written.
-    for (text, file) in [(&b"\"text\":\""[..], "outputs.jsonl"), (b"seed  = ", "scenario.toml")] {
+    // An answer, a line of the scenario as it was written, and a figure that nothing follows from.
+    for (text, file) in [
+        (&b"\"text\":\""[..], "outputs.jsonl"),
+        (b"seed  = ", "scenario.toml"),
+        (b"\n \"title\":\"", "run/summary.json"),
+    ] {
         let elsewhere = Bed::new();
         let mut damaged = whole.clone();
         let at = find(&whole, text).unwrap() + text.len();
         damaged[at] ^= 1;
         fs::write(bed.path("b.tar.zst"), zstd::encode_all(&*damaged, 1).unwrap()).unwrap();
         replayed(&bed, &elsewhere, &[]).expect(107).says("is damaged").says(file);
-        assert!(!elsewhere.path("again/run").exists());
+        assert!(!elsewhere.path("again").join("original").exists(), "nothing is left of it");
     }
+}
+
+#[test]
+fn figures_of_a_bundle_without_sums_are_those_of_its_records() {
+    let (bed, elsewhere) = (Bed::new(), Bed::new());
+    bundled(&bed);
+    let whole = zstd::decode_all(fs::File::open(bed.path("b.tar.zst")).unwrap()).unwrap();
+    let mut archive = tar::Archive::new(&*whole);
+    let mut earlier = tar::Builder::new(Vec::new());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (name, mut text) = (entry.path().unwrap().into_owned(), Vec::new());
+        std::io::Read::read_to_end(&mut entry, &mut text).unwrap();
+        if name == Path::new("bundle.json") {
+            let mut lock: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            assert!(lock.as_object_mut().unwrap().remove("files").is_some());
+            lock["format"] = 1.into();
+            text = serde_json::to_vec(&lock).unwrap();
+        }
+        if name == Path::new("run/summary.json") {
+            let value = b"\"value\":";
+            let at = find(&text, value).unwrap() + value.len();
+            assert!(text[at].is_ascii_digit());
+            text[at] = if text[at] == b'9' { b'8' } else { b'9' };
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        earlier.append_data(&mut header, name, &*text).unwrap();
+    }
+    let earlier = zstd::encode_all(&*earlier.into_inner().unwrap(), 1).unwrap();
+    fs::write(bed.path("b.tar.zst"), earlier).unwrap();
+    replayed(&bed, &elsewhere, &[]).expect(0);
+    elsewhere.bench(&["verify", "again/original/run"]).expect(0);
+    assert_eq!(elsewhere.summary("again/original/run"), bed.summary("run"));
 }
 
 #[test]
