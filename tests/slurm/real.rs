@@ -170,6 +170,73 @@ gpus    = 0
 memory  = "100M"
 "#;
 
+/// Engines that span two nodes: the head is bench's own child, its worker is started by `srun` on the
+/// other node. Each start notes how many workers of earlier ones are still there.
+const SPANNING: &str = r#"
+title = "Spanning"
+seed  = 1
+order = "interleaved"
+
+[engine.plain]
+model = "sim"
+argv  = ["bash", "-c", '''
+worker=worker
+pgrep -fc "sim --port 0 --model-id $worker" >> starts
+srun --overlap --nodes=1 --ntasks=1 --relative=1 bash -c \
+  'echo "worker on $SLURMD_NODENAME" >> starts; exec "$0" serve sim --port 0 --model-id "$@"' "{{ bench }}" $worker &
+exec "{{ bench }}" serve sim --port "{{ port }}" ''']
+
+[engine.stubborn]
+model = "sim"
+argv  = ["bash", "-c", '''
+worker=worker
+pgrep -fc "sim --port 0 --model-id $worker" >> starts
+srun --overlap --nodes=1 --ntasks=1 --relative=1 bash -c \
+  'echo "worker on $SLURMD_NODENAME" >> starts; exec "$0" serve sim --port 0 --model-id "$@"' "{{ bench }}" $worker --ignore-term &
+exec "{{ bench }}" serve sim --port "{{ port }}" ''']
+
+[matrix]
+engine = ["stubborn", "plain"]
+
+[dataset.q]
+source   = "gsm8k"
+location = "./q.jsonl"
+
+[request]
+max-tokens = 4
+
+[phase.load]
+concurrency = 1
+requests    = 8
+trials      = 2
+
+[slurm]
+nodes  = 2
+gpus   = 0
+memory = "100M"
+"#;
+
+#[test]
+fn of_an_engine_that_spans_nodes_nothing_is_left_on_either_as_the_next_one_starts() {
+    let cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(why) => return undecided::note(&format!("skipped: {why}")),
+    };
+    let bed = Bed::new();
+    bed.write(SPANNING);
+    fs::create_dir(bed.path("bin")).unwrap();
+    let place = Place { bed, cluster };
+    place.submit().expect(0);
+    place.wait("the task is over", |status| status.contains("2 of 2 cells complete"));
+    place.bench(&["verify", "run"]).expect(0);
+    let starts = fs::read_to_string(place.bed.path("starts")).unwrap();
+    // Stubborn, plain, plain, stubborn: the two in the midst may be one start.
+    let lines: Vec<&str> = starts.lines().collect();
+    let count = |told: &str| lines.iter().filter(|line| **line == told).count();
+    assert!(lines.len() >= 6, "{starts}");
+    assert_eq!((count("0") * 2, count("worker on n2") * 2), (lines.len(), lines.len()), "{starts}");
+}
+
 #[test]
 fn a_client_on_a_further_node_has_its_half_of_the_load() {
     let cluster = match Cluster::start() {
