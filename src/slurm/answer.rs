@@ -89,12 +89,13 @@ pub(crate) fn of_squeue(stdout: &str) -> Vec<Task> {
     stdout.lines().filter_map(task).collect()
 }
 
-/// Reads the answer of `sacct --parsable2 --array` in [`SACCT_FORMAT`].
+/// Reads the answer of `sacct --parsable2` in [`SACCT_FORMAT`]. Tasks that were cancelled before any of
+/// them began are one line, `4_[0-3,7%2]`.
 pub(crate) fn of_sacct(stdout: &str) -> Vec<Task> {
-    let task = |line: &str| {
+    let tasks = |line: &str| {
         let fields: Vec<&str> = line.split('|').collect();
         let [id, name, state, code, end, node] = fields.try_into().ok()?;
-        let (job, index) = id.split_once('_')?;
+        let (job, indexes) = id.split_once('_')?;
         // `CANCELLED by 1000`.
         let (state, by) = state.split_once(' ').unwrap_or((state, ""));
         let reason = match (by, code) {
@@ -102,9 +103,9 @@ pub(crate) fn of_sacct(stdout: &str) -> Vec<Task> {
             ("", code) => format!("exit code {code}"),
             (by, _) => by.to_owned(),
         };
-        Some(Task {
+        let task = Task {
             job: job.parse().ok()?,
-            index: index.parse().ok()?,
+            index: 0,
             name: name.to_owned(),
             comment: String::new(),
             state: state.to_owned(),
@@ -112,9 +113,28 @@ pub(crate) fn of_sacct(stdout: &str) -> Vec<Task> {
             start: String::new(),
             end: known(end),
             node: known(node),
-        })
+        };
+        let of_index = move |index| Task { index, ..task.clone() };
+        Some(of_indexes(indexes)?.into_iter().map(of_index))
     };
-    stdout.lines().filter_map(task).collect()
+    stdout.lines().filter_map(tasks).flatten().collect()
+}
+
+/// Returns the places in an array that are written as `3`, or `[0-3,7%2]`.
+fn of_indexes(text: &str) -> Option<Vec<usize>> {
+    /// The most that Slurm gives an array.
+    const INDEX_MAX: usize = 4_000_000;
+    let Some(list) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+        return Some(vec![text.parse().ok()?]);
+    };
+    let list = list.split_once('%').map_or(list, |(list, _at_once)| list);
+    let mut indexes = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        indexes.extend(first..=last.min(INDEX_MAX));
+    }
+    Some(indexes)
 }
 
 /// Returns a field, empty where Slurm has nothing to say.

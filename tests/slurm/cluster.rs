@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -17,7 +18,17 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts one; says why there can be none here.
     pub(crate) fn start() -> Result<Self, String> {
-        for program in ["slurmctld", "slurmd", "sbatch", "squeue"] {
+        Self::of(&["slurmctld", "slurmd", "sbatch", "squeue"], 3)
+    }
+
+    /// Starts one that keeps accounts, whose controller forgets a job seconds after its end.
+    pub(crate) fn with_accounts() -> Result<Self, String> {
+        let programs = ["slurmctld", "slurmd", "sbatch", "squeue", "sacct", "slurmdbd"];
+        Self::of(&[&programs[..], &["mariadbd", "mariadb-install-db"]].concat(), 5)
+    }
+
+    fn of(programs: &[&str], n_ports: usize) -> Result<Self, String> {
+        for program in programs {
             let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
             if !places.iter().any(|dir| Path::new(dir).join(program).exists()) {
                 return Err(format!("{program} is not installed"));
@@ -27,10 +38,7 @@ impl Cluster {
             return Err("nodes of Slurm are started by root alone".to_owned());
         }
         let cluster = Self { dir: tempfile::tempdir().unwrap() };
-        let bound: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = bound.iter().map(|it| it.local_addr().unwrap().port().to_string());
-        let ports: Vec<String> = ports.collect();
-        drop(bound);
+        let ports: Vec<String> = (0..n_ports).map(|_| free_port().to_string()).collect();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slurm/cluster.sh");
         let output = Command::new(script).arg(cluster.path()).args(ports).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -78,6 +86,14 @@ impl Drop for Cluster {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
+}
+
+/// Returns a port that nobody is given by chance meanwhile: a database takes seconds to be there.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = 20_000 + (std::process::id() % 500) as u16 * 20;
+    let mut ports = std::iter::repeat_with(|| begin + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Returns the processes in whose environment a text stands.

@@ -237,6 +237,54 @@ fn of_an_engine_that_spans_nodes_nothing_is_left_on_either_as_the_next_one_start
     assert_eq!((count("0") * 2, count("worker on n2") * 2), (lines.len(), lines.len()), "{starts}");
 }
 
+/// Waits until the controller knows no job any more.
+fn forgotten(place: &Place) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while place.n_arrays() > 0 {
+        assert!(Instant::now() < deadline, "the controller still knows jobs");
+        sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn how_tasks_ended_that_the_controller_has_forgotten_is_read_from_accounts() {
+    let cluster = match Cluster::with_accounts() {
+        Ok(cluster) => cluster,
+        Err(why) => return undecided::note(&format!("skipped: {why}")),
+    };
+    let bed = Bed::new();
+    bed.write(SCENARIO);
+    fs::create_dir(bed.path("bin")).unwrap();
+    let place = Place { bed, cluster };
+    let set =
+        |what: &str| place.cluster.slurm("scontrol", &["update", "PartitionName=debug", what]);
+    // Cancelled before any of its tasks began: they are one line of the accounts.
+    assert!(set("State=DOWN").status.success());
+    let begun = ["run", "s.toml", "--slurm", "--out", "run", "--only", "concurrency=1"];
+    place.bench(&begun).expect(0);
+    let job = place.task("engine=fast");
+    let (array, _) = job.split_once('_').unwrap();
+    assert!(place.cluster.slurm("scancel", &[array]).status.success());
+    forgotten(&place);
+    let line = place.line("engine=fast");
+    assert!(line.contains("missing") && line.contains("CANCELLED"), "{}", place.status());
+
+    assert!(set("State=UP").status.success());
+    place.bench(&begun).expect(0).says("submitted 3 tasks");
+    place.wait("all tasks are over", |status| !status.contains("waiting or running"));
+    forgotten(&place);
+    let status = place.status();
+    let of = |cell: &str| place.line(cell).split_whitespace().collect::<Vec<_>>().join(" ");
+    for (cell, told) in
+        [("engine=fast", "complete"), ("engine=slow", "complete"), ("engine=broken", "failed")]
+    {
+        assert!(of(cell).starts_with(&format!("{cell},concurrency=1 {told} ")), "{status}");
+    }
+    assert!(of("engine=fast").ends_with("COMPLETED"), "{status}");
+    assert!(of("engine=broken").contains("FAILED the engine ended"), "{status}");
+    assert!(!status.contains("keeps no accounts"), "{status}");
+}
+
 #[test]
 fn a_client_on_a_further_node_has_its_half_of_the_load() {
     let cluster = match Cluster::start() {

@@ -33,7 +33,9 @@ fn sacct_tells_how_tasks_ended() {
     let told = "2_0|sweep-3f9a|COMPLETED|0:0|2026-11-29T18:40:00|n1\n\
                 2_1|sweep-3f9a|CANCELLED by 0|0:0|2026-11-29T18:40:00|n1\n\
                 2_2|sweep-3f9a|FAILED|100:0|2026-11-29T18:40:00|n2\n\
-                2_3|sweep-3f9a|OUT_OF_MEMORY|0:125|Unknown|n2\n";
+                2_3|sweep-3f9a|OUT_OF_MEMORY|0:125|Unknown|n2\n\
+                4_[0-1,7%2]|sweep-3f9b|CANCELLED by 0|0:0|2026-12-01T09:49:34|None assigned\n\
+                5_[x]|sweep-3f9b|CANCELLED by 0|0:0|2026-12-01T09:49:34|None assigned\n";
     let seen: Vec<(String, String, bool)> = of_sacct(told)
         .into_iter()
         .map(|task: Task| {
@@ -45,6 +47,9 @@ fn sacct_tells_how_tasks_ended() {
         ("2_1 CANCELLED", "by 0"),
         ("2_2 FAILED", "exit code 100:0"),
         ("2_3 OUT_OF_MEMORY", "exit code 0:125"),
+        ("4_0 CANCELLED", "by 0"),
+        ("4_1 CANCELLED", "by 0"),
+        ("4_7 CANCELLED", "by 0"),
     ];
     assert_eq!(seen, expected.map(|(task, why)| (task.to_owned(), why.to_owned(), false)));
 }
