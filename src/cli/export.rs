@@ -14,6 +14,7 @@ use crate::cli::{output, publish, report_files};
 use crate::report::csv;
 use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
 use crate::report::input::Input;
+use crate::report::number::counted;
 use crate::report::original::lineup_tree;
 use crate::store::reader::RunReader;
 
@@ -65,12 +66,20 @@ fn write_tree(dir: &Path, tree: &Path) -> Result<Exit, Failure> {
         let message = format!("nothing of {} was measured", dir.display());
         return Err(Failure::new(Exit::NoInput, message).help("`bench resume` goes on with a run"));
     }
+    let n_undivided = folders.iter().filter(|folder| folder.is_undivided).count() as u64;
+    if n_undivided > 0 {
+        output::message(&format!(
+            "note: the plan, of an earlier version, does not record how the GPUs of {} are divided: `tp` \
+             in the folder's name has all of them",
+            counted(n_undivided, "cell")
+        ));
+    }
     told(tree);
     Ok(Exit::Ok)
 }
 
 fn told(path: &Path) {
-    crate::cli::output::message(&format!("written: {}", path.display()));
+    output::message(&format!("written: {}", path.display()));
 }
 
 fn written(

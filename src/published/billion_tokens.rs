@@ -67,8 +67,11 @@ pub(crate) struct LineupRow<'a> {
     pub(crate) architecture: Option<Architecture>,
     /// Its size class; absent likewise.
     pub(crate) size: Option<SizeClass>,
-    /// Tensor, pipeline and data parallel size.
-    pub(crate) parallel: [u32; 3],
+    /// Tensor, pipeline and data parallel size; absent where a plan of an earlier version keeps
+    /// only how many GPUs there are.
+    pub(crate) parallel: [Option<u32>; 3],
+    /// GPUs of the sizes that are absent, together.
+    pub(crate) undivided: u32,
     /// `spec_none`, `spec_ngram_5` …
     pub(crate) speculative: String,
 }
@@ -93,10 +96,15 @@ impl<'a> LineupRow<'a> {
         };
         let model = cell.keys.get("model").or(launch.map(|launch| &launch.model));
         let model = model.cloned().unwrap_or_default();
+        let sizes = PARALLEL_SIZES.map(|key| said(key).and_then(|n| n.parse::<u32>().ok()));
+        let n_said = sizes.iter().flatten().fold(1_u32, |n, size| n.saturating_mul(*size)).max(1);
+        // What nobody says is 1, as far as that comes to the number of GPUs.
+        let undivided = launch.map_or(1, |launch| launch.n_gpus.div_ceil(n_said).max(1));
         Self {
             architecture: architecture(&model),
             size: size_class(&model),
-            parallel: PARALLEL_SIZES.map(|key| said(key).and_then(|n| n.parse().ok()).unwrap_or(1)),
+            parallel: sizes.map(|size| size.or((undivided == 1).then_some(1))),
+            undivided,
             speculative: speculative_name(said(SPECULATIVE)),
             cell,
             model,
@@ -326,15 +334,25 @@ mod tests {
             let row = LineupRow::of(cell, launch);
             (row.model.clone(), row.parallel, row.speculative.clone())
         };
-        assert_eq!(told(&cell, None), (String::new(), [8, 1, 1], "spec_ngram_5".to_owned()));
+        let sizes = |sizes: [u32; 3]| sizes.map(Some);
+        let expected = (String::new(), sizes([8, 1, 1]), "spec_ngram_5".to_owned());
+        assert_eq!(told(&cell, None), expected);
         // What is not swept stands with the engine.
         let said = [("tensor-parallel", "2"), ("data-parallel", "2"), ("speculative", "ngram:3")];
         let said = said.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let launch = Launch { model: "m".to_owned(), spread: said.into(), ..Launch::default() };
         let spec = |name: &str| name.to_owned();
-        assert_eq!(told(&cell, Some(&launch)), (spec("m"), [8, 1, 2], spec("spec_ngram_5")));
+        assert_eq!(told(&cell, Some(&launch)), (spec("m"), sizes([8, 1, 2]), spec("spec_ngram_5")));
         cell.keys.clear();
-        assert_eq!(told(&cell, Some(&launch)), (spec("m"), [2, 1, 2], spec("spec_ngram_3")));
+        assert_eq!(told(&cell, Some(&launch)), (spec("m"), sizes([2, 1, 2]), spec("spec_ngram_3")));
+        // An earlier plan says how many GPUs there are, and not how they are divided.
+        let launch = Launch { n_gpus: 4, ..Launch::default() };
+        assert_eq!(told(&cell, Some(&launch)).1, [None; 3]);
+        cell.keys.insert("tensor-parallel".to_owned(), "2".to_owned());
+        assert_eq!(told(&cell, Some(&launch)).1, [Some(2), None, None]);
+        assert_eq!(LineupRow::of(&cell, Some(&launch)).undivided, 2);
+        cell.keys.insert("tensor-parallel".to_owned(), "4".to_owned());
+        assert_eq!(told(&cell, Some(&launch)).1, sizes([4, 1, 1]));
         assert_eq!(speculative_name(Some("none")), "spec_none");
         assert_eq!(speculative_name(None), "spec_none");
     }

@@ -59,7 +59,7 @@ fn fields(row: &LineupRow<'_>, path: String) -> Vec<String> {
     let total = |metric| row.cell.total(metric).map_or_else(String::new, |sum| format!("{sum:.0}"));
     let n_failed = row.cell.counts.n_failed();
     let mut fields = vec![row.model.clone()];
-    fields.extend(row.parallel.map(|size| size.to_string()));
+    fields.extend(row.parallel.map(|size| size.map_or_else(String::new, |size| size.to_string())));
     fields.push(row.speculative.clone());
     fields.extend(
         [
@@ -76,7 +76,13 @@ fn fields(row: &LineupRow<'_>, path: String) -> Vec<String> {
     fields.extend([MetricId::PromptTokens, MetricId::OutputTokens].map(total));
     fields.push(row.cell.counts.ok.to_string());
     fields.push(path);
-    let comment = format!("failed_requests={n_failed}");
-    fields.push(if n_failed > 0 { comment } else { String::new() });
+    let mut comments = Vec::new();
+    if n_failed > 0 {
+        comments.push(format!("failed_requests={n_failed}"));
+    }
+    if row.undivided > 1 {
+        comments.push(format!("undivided_gpus={}", row.undivided));
+    }
+    fields.push(comments.join(" "));
     fields
 }

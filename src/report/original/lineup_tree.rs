@@ -20,6 +20,8 @@ pub(crate) struct ResultFolder {
     pub(crate) files: Vec<OriginalFile>,
     /// The engine's log, relative to the run directory, and its place in the tree.
     pub(crate) log: Option<(String, String)>,
+    /// Whether the plan does not say how the engine's GPUs are divided, as `tp` stands for in its path.
+    pub(crate) is_undivided: bool,
 }
 
 /// Makes the folders of all measured cells.
@@ -27,7 +29,10 @@ pub(crate) fn folders(input: &Input<'_>) -> Vec<ResultFolder> {
     let requests = Requests::new();
     let folder = |it: &super::Measured<'_>| {
         let row = LineupRow::of(it.cell, Some(it.launch));
-        let [tp, pp, dp] = row.parallel;
+        // Of a plan that does not say how its GPUs are divided, all count as the first size: what reads
+        // the tree takes the product.
+        let [tp, pp, dp] = row.parallel.map(|size| size.unwrap_or(1));
+        let tp = tp * row.undivided;
         let path = format!(
             "{}/tp{tp}-pp{pp}-dp{dp}/{}/{}/logs/inference",
             base_name(&row.model),
@@ -37,6 +42,7 @@ pub(crate) fn folders(input: &Input<'_>) -> Vec<ResultFolder> {
         let file = |name: &str, text: String| OriginalFile { path: format!("{path}/{name}"), text };
         let log = input.engines.iter().rfind(|start| start.launch == it.planned.launch.0);
         ResultFolder {
+            is_undivided: row.undivided > 1,
             files: vec![
                 file("stats.json", stats(it.cell)),
                 file("bench.json", own(it.cell)),

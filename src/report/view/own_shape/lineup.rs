@@ -71,7 +71,11 @@ pub(crate) fn table(lineup: &Lineup<'_>, marks: &Marks) -> Table {
             symbol(row.architecture.map(|it| (it.symbol, it.name))),
             symbol(row.size.map(|it| (it.symbol, it.name))),
         ];
-        cells.extend(row.parallel.map(|size| TableCell::text(size.to_string())));
+        let size = |size: Option<u32>| {
+            let unknown = || TableCell::faint("not recorded");
+            size.map_or_else(unknown, |size| TableCell::text(size.to_string()))
+        };
+        cells.extend(row.parallel.map(size));
         cells.push(TableCell::text(untrusted::line(&row.speculative)));
         cells.extend(metrics.iter().map(|(_, _, metric)| {
             results::number_cell(row.cell, &Quantity::figure(*metric), marks, true)
