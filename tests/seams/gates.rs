@@ -60,8 +60,12 @@ fn a_report_takes_further_gates_and_leaves_the_run_as_it_is() {
     let place = place();
     place.expect(0, &[&RUN[..], &["--out", "run"]].concat());
     let before = fs::read_to_string(place.path("run/summary.json")).unwrap();
-    place.expect(0, &["report", "run"]);
+    let note =
+        "note: what this command line asks for is told here; the files tell the run's own gates";
+    let told = place.expect(0, &["report", "run"]);
+    assert!(!told.contains(note), "{told}");
     let told = place.expect(104, &["report", "run", "--fail-if", "ttft.p50 > 10ms"]);
+    assert!(told.contains(note), "{told}");
     assert!(told.contains("✗ engine=sim: TTFT p50 is 4"), "{told}");
     assert_eq!(fs::read_to_string(place.path("run/summary.json")).unwrap(), before);
     place.expect(0, &["verify", "run"]);

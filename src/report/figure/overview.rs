@@ -237,3 +237,35 @@ fn course(name: String, start: &LoadTimeline) -> Course {
         start.log_stages.iter().map(|stage| (line(&stage.name), stage.at.as_secs_f64())).collect();
     Course { name, stretches, moments, ..Course::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::{CellStatus, Summary};
+    use crate::report::tests::sample_run;
+
+    #[test]
+    fn a_cell_that_failed_has_no_bar_and_its_numbers_are_not_drawn() {
+        sample_run::with_input(|input| {
+            let drawn = |summary: &Summary| -> Vec<String> {
+                let input = Input { summary, published: None, ..*input };
+                let figures = overview(&input, &Alternatives::of(&input));
+                figures.into_iter().map(|figure| figure.svg).collect()
+            };
+            let mut summary = input.summary.clone();
+            let has_bar = |cell: &&mut CellSummary| {
+                cell.validity.status == CellStatus::Ok
+                    && cell.value(MetricId::OutputThroughput).is_some()
+            };
+            let cell = summary.cells.iter_mut().find(has_bar).unwrap();
+            let (id, name) = (cell.id.clone(), format!(">{}<", label(cell)));
+            assert!(drawn(input.summary).concat().contains(&name), "{name}");
+            cell.validity.status = CellStatus::Failed;
+            let failed = drawn(&summary);
+            assert!(!failed.is_empty() && !failed.concat().contains(&name), "{name}");
+            // Its numbers do not even stretch an axis.
+            summary.cells.retain(|cell| cell.id != id);
+            assert_eq!(failed, drawn(&summary));
+        });
+    }
+}

@@ -387,6 +387,30 @@ mod tests {
     }
 
     #[test]
+    fn a_recommended_cell_is_named_by_its_engine_also_where_the_others_failed() {
+        let mut choice = decision(Margin { ratio: 1.25, interval: None, verdict: None });
+        let cell = |name: &str, engine: &str, streams: &str| {
+            let mut cell = crate::metrics::tests::fixture::measured_cell(name, "fp16");
+            cell.keys.insert("engine".to_owned(), engine.to_owned());
+            cell.keys.insert("concurrency".to_owned(), streams.to_owned());
+            cell
+        };
+        let mut failed = cell("gone 8", "gone", "8");
+        failed.validity.status = CellStatus::Failed;
+        let cells = [
+            cell("fast 8", "fast", "8"),
+            cell("slow 8", "fast", "4"),
+            cell("fast 32", "fast", "32"),
+        ];
+        let summary =
+            Summary { cells: cells.into_iter().chain([failed]).collect(), ..Summary::default() };
+        choice.cells.truncate(3);
+        let told = crate::report::decision::terminal(&[choice], &summary, None, false);
+        let line = told.lines().find(|line| line.starts_with("Recommended: ")).unwrap();
+        assert!(line.contains("fast") && line.contains('8'), "{told}");
+    }
+
+    #[test]
     fn an_invalid_cell_misses_nothing_and_says_so() {
         let clear = decision(Margin { ratio: 1.25, interval: None, verdict: None });
         let mut cell = crate::metrics::tests::fixture::measured_cell("fast 32", "fp16");
