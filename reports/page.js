@@ -82,6 +82,7 @@
       this.made = new Map();
       this.words = null;
       this.hidden = new Set();
+      this.unfit = new Set();
       this.sorted = null;
       this.limit = columns ? STEP : Infinity;
       this.order = Array.from({ length: this.rows.n }, (_, row) => row);
@@ -129,18 +130,32 @@
       for (const [, column] of by_rank) {
         if (!wide.clientWidth || this.table.offsetWidth <= wide.clientWidth) break;
         this.hidden.add(column);
+        this.unfit.add(column);
         this.boxes[column].checked = false;
-        this.mask(this.heads[0].parentElement);
-        for (const row of this.body.rows) this.mask(row);
+        this.mask_all();
       }
       this.tell();
     }
 
+    // On paper nothing is scrolled to: what this window has no room for is there all the same.
+    print(is_printed) {
+      for (const column of this.unfit) {
+        if (is_printed) this.hidden.delete(column); else this.hidden.add(column);
+      }
+      this.mask_all();
+    }
+
     choose(column, is_wanted) {
       if (is_wanted) this.hidden.delete(column); else this.hidden.add(column);
+      // From here on a person says whether it is there.
+      this.unfit.delete(column);
+      this.mask_all();
+      this.tell();
+    }
+
+    mask_all() {
       this.mask(this.heads[0].parentElement);
       for (const row of this.body.rows) this.mask(row);
-      this.tell();
     }
 
     mask(row) { [...row.cells].forEach((cell, column) => { cell.hidden = this.hidden.has(column); }); }
@@ -357,6 +372,7 @@
   Promise.all(ready).then(() => { if (location.hash) follow(); });
 
   let folded = [];
-  addEventListener("beforeprint", () => { folded = all("details:not([open])"); for (const it of folded) it.open = true; });
-  addEventListener("afterprint", () => { for (const it of folded) it.open = false; });
+  const on_paper = (is_printed) => { for (const table of tables.values()) if (table) table.print(is_printed); };
+  addEventListener("beforeprint", () => { folded = all("details:not([open])"); for (const it of folded) it.open = true; on_paper(true); });
+  addEventListener("afterprint", () => { for (const it of folded) it.open = false; on_paper(false); });
 })();

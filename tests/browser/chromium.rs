@@ -80,6 +80,11 @@ impl Chromium {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             self.call(&format!("{domain}.enable"), &json!({}));
         }
+        self.resize(width, height);
+    }
+
+    /// Gives the window a size.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false
         });

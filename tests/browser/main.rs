@@ -210,6 +210,27 @@ fn a_page_shows_what_matters_first_and_does_what_it_offers() {
     assert_ne!(browser.evaluate(dark_ink), in_the_dark, "paper is white");
     let bar = browser.evaluate("document.querySelector('nav').getClientRects().length");
     assert_eq!(bar, json!(0), "what cannot be clicked is not printed");
+    prints_what_its_window_has_no_room_for(&mut browser, &page);
+}
+
+/// From a small window, all columns go to paper, and none beyond its edge; then the window is as before.
+fn prints_what_its_window_has_no_room_for(browser: &mut Chromium, page: &Path) {
+    browser.resize(500, 900);
+    browser.open(page, "");
+    ready(browser);
+    let hidden = "[...document.querySelectorAll('#t-results th')].filter((it) => it.hidden).length";
+    let n_hidden = browser.evaluate(hidden);
+    assert_ne!(n_hidden, json!(0), "a small window has no room for all");
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))");
+    // A4, landscape, between its margins, at 96 points an inch.
+    browser.resize(1_046, 718);
+    assert_eq!(browser.evaluate(hidden), json!(0));
+    let cut = "[...document.querySelectorAll('table')].filter((it) => \
+               it.getBoundingClientRect().right > innerWidth).map((it) => it.textContent.slice(0, 80))";
+    assert_eq!(browser.evaluate(cut), json!([]), "what a page would cut");
+    browser.evaluate("dispatchEvent(new Event('afterprint'))");
+    assert_eq!(browser.evaluate(hidden), n_hidden);
+    browser.resize(1_400, 900);
 }
 
 fn sorts_and_filters(browser: &mut Chromium) {
