@@ -262,6 +262,9 @@ fn how_tasks_ended_that_the_controller_has_forgotten_is_read_from_accounts() {
     assert!(set("State=DOWN").status.success());
     let begun = ["run", "s.toml", "--slurm", "--out", "run", "--only", "concurrency=1"];
     place.bench(&begun).expect(0);
+    // Accounts show no job that was cancelled within the second in which it could first have begun.
+    place.wait("it waits for the partition", |status| status.contains("PartitionDown"));
+    sleep(Duration::from_secs(2));
     let job = place.task("engine=fast");
     let (array, _) = job.split_once('_').unwrap();
     assert!(place.cluster.slurm("scancel", &[array]).status.success());
