@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::score::next_question::next_question;
 use crate::score::number::{
-    self, Flaw, Front, Number, Token, in_place, is_dress, one, plain, repeats, scan, separates,
+    self, Flaw, Front, Number, Token, in_place, is_between, is_compound, is_dress, is_range, one,
+    plain, repeats, scan, separates,
 };
 
 /// Why a text gives no answer.
@@ -140,9 +141,22 @@ fn of_one(text: &str) -> Result<Number, Unread> {
     let tokens = scan(&text);
     match last(&text, &tokens) {
         None if tokens.is_empty() => Err(Unread::NoNumber),
+        Some(last) if is_part(&text, &tokens, last) => Err(Unread::Several),
         Some(last) if last.is_clean => Ok(last.number.clone()),
         _ => Err(Unread::Formula),
     }
+}
+
+/// Whether a number is one of those that together are a value or a range: `57 feet 6 inches`,
+/// "between 57 and 62".
+fn is_part(text: &[char], tokens: &[Token], token: &Token) -> bool {
+    tokens.windows(2).any(|pair| match pair {
+        [first, second] if token.start == second.start => {
+            is_compound(text, first, second) || is_between(text, first, second)
+        }
+        [first, second] => token.start == first.start && is_compound(text, first, second),
+        _ => false,
+    })
 }
 
 /// Brackets that explain what stands before another that does.
@@ -161,9 +175,11 @@ fn last_of<'t>(text: &[char], tokens: &'t [Token], n_brackets: usize) -> Option<
         let (before, inside) = tokens.split_at(tokens.partition_point(|token| token.start < open));
         let before = last_of(&text[..open], before, n_brackets - 1);
         let repeats = |before: &Token| before.number.is_same(&last.number, number::TOLERANCE);
-        let mut links = inside.windows(2).map(|pair| link(&between(pair)));
-        let is_computed = |link| matches!(link, Some(Link::Computes | Link::ComputesInWords));
-        if inside.len() > 1 && links.all(is_computed) {
+        let is_computed = |pair: &[Token]| {
+            matches!(link(&between(pair)), Some(Link::Computes | Link::ComputesInWords))
+                || is_compound(text, &pair[0], &pair[1])
+        };
+        if inside.len() > 1 && inside.windows(2).all(is_computed) {
             let before = before?;
             let between = &text[before.end..open];
             let ends = |c: &char| matches!(c, '.' | '!' | '?' | ';' | ':' | '\n');
@@ -327,12 +343,16 @@ fn tagged(text: &str) -> Option<Result<Number, Unread>> {
     });
     let (_, held) = places.max_by_key(|(at, _)| *at)?;
     let text = in_place(held);
-    let begins = scan(&text).first().is_some_and(|first| is_dress(&text[..first.start]));
+    let tokens = scan(&text);
+    let begins = tokens.first().is_some_and(|first| is_dress(&text[..first.start]));
     Some(match one(held, Front::Words) {
         Err(Flaw::Several) if begins => Err(Unread::Several),
-        found => found.or_else(|_| match explained(&text, &scan(&text)).filter(|_| begins) {
-            Some(first) => Ok(first.number.clone()),
-            None => answer(held),
+        found => found.or_else(|_| match (explained(&text, &tokens), tokens.as_slice()) {
+            (Some(first), _) if begins => Ok(first.number.clone()),
+            (_, [first, second, ..]) if begins && is_range(&text, first, second) => {
+                Err(Unread::Several)
+            }
+            _ => answer(held),
         }),
     })
 }
@@ -370,7 +390,10 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
         [_, second] if first.is_clean && is_circumstance(&text[first.end..second.start]) => {
             Some(Ok(first.number.clone()))
         }
-        [_, second, ..] if is_list(&text, &[first.clone(), second.clone()]) => {
+        [_, second, ..] if is_list(&text, &tokens[..2]) || is_range(&text, first, second) => {
+            Some(Err(Unread::Several))
+        }
+        [_, _, ..] if tokens.windows(2).all(|pair| is_compound(&text, &pair[0], &pair[1])) => {
             Some(Err(Unread::Several))
         }
         [_] if first.is_clean => {
@@ -442,7 +465,7 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
         if open == Open::No && repeats(text, &pair[0], &pair[1]) {
             continue;
         }
-        if is_list(text, pair) {
+        if is_list(text, pair) || is_range(text, &pair[0], &pair[1]) {
             return Err(Unread::Several);
         }
         let between: String = text[pair[0].end..pair[1].start].iter().collect();
@@ -454,7 +477,9 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
         // Stars that end an emphasis multiply nothing: `**7** (12 - 5)`.
         let is_emphasis = text[..pair[0].start].ends_with(&['*', '*']);
         let between = between.strip_prefix("**").filter(|_| is_emphasis).unwrap_or(&between);
-        match link(between) {
+        // Parts of a measure are a sum that may have a result: `2 hours 30 minutes = 150 minutes`.
+        let is_sum = is_compound(text, &pair[0], &pair[1]);
+        match if is_sum { Some(Link::Computes) } else { link(between) } {
             Some(Link::Equals) => {
                 (found, open) = (&pair[1], Open::No);
                 n_results += if at == 0 { 1 } else { 2 };
@@ -788,6 +813,69 @@ mod tests {
         check("Rp18.000,00", Ok("18000"));
         check("so 1,000,00", Err(Unread::Formula));
         check("in version 1.2.3", Err(Unread::Formula));
+    }
+
+    #[test]
+    fn parts_of_a_measure_and_ends_of_a_range_are_several() {
+        for text in [
+            "The answer is 20 hours and 30 minutes.",
+            "The answer is 57 feet 6 inches.",
+            "The answer is 57h 30m.",
+            "#### 1 hour, 20 minutes and 30 seconds",
+            "Answer: 5 pounds 4 ounces\nThat took 3 steps.",
+            "So it takes 57 feet and 6 inches.",
+            "So it takes **2 weeks and 3 days**",
+            "So it is 57 feet, 6 inches.",
+            r"\boxed{57 \text{ to } 62}",
+            "The answer is 57 to 62.",
+            "The answer is **57** to **62**",
+            "The answer is 57 feet to 62 feet.",
+            "Answer: 57 to 62\nThat took 3 steps.",
+            "<answer>57 to 62</answer>",
+            "<answer>2 hours and 30 minutes</answer>",
+            "The answer is between 57 and 62.",
+            "So it is between $57 and $62",
+        ] {
+            let found = answer(text);
+            let is_none = matches!(found, Err(Unread::Several | Unread::Formula));
+            assert!(is_none, "{text}: {found:?}");
+        }
+        check("The answer is 20 hours and 30 minutes.", Err(Unread::Several));
+        for (text, value) in [
+            ("The answer is 57 dollars and 20 cents.", "57.2"),
+            ("It costs 57 dollars and 20 cents", "57.2"),
+            ("Answer: $57 and 20 cents", "57.2"),
+            ("The answer is 2 hours and 30 minutes = 150 minutes", "150"),
+            ("2 hours and 30 minutes = 150 minutes.", "150"),
+            ("The answer is 150 minutes = 2 hours and 30 minutes", "150"),
+            ("It takes 150 minutes (2 hours and 30 minutes).", "150"),
+            ("It takes 2 hours and 30 minutes (150 minutes).", "150"),
+            ("#### 3 hours × 2 = 6 hours 30 times", "6"),
+            ("between 3 and 5 there are 4", "4"),
+            ("20 hours a week for 5 weeks is 100", "100"),
+            ("So he works 5 days, 8 hours a day", "8"),
+            ("After 3 weeks, 2 days remain.", "2"),
+            ("She has 3 days and 2 tickets", "2"),
+            ("It takes 30 minutes and 2 hours of sleep", "2"),
+            ("The price rose from $57 to $62.", "62"),
+            ("Adding 3 to 4 makes 7", "7"),
+            ("The answer is 3.14 to 2 decimal places.", "3.14"),
+            ("The answer is 7 rounded to 7", "7"),
+            ("The answer is 5 days. 3 hours were lost", "5"),
+        ] {
+            check(text, Ok(value));
+        }
+    }
+
+    #[test]
+    fn what_html_raises_or_lowers_is_a_power_or_an_index() {
+        check("The area is 474 m<sup>2</sup>.", Ok("474"));
+        check("The answer is 57 × 10<sup>3</sup>.", Ok("57000"));
+        check("It is the 5<sup>th</sup>, of H<sub>2</sub>O", Ok("5"));
+        check("x<sub>1</sub> = 7", Ok("7"));
+        check("so it is 5<sup>2</sup>", Err(Unread::Formula));
+        check("5 <sup>is open", Ok("5"));
+        check("2 < 5", Ok("5"));
     }
 
     #[test]

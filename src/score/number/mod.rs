@@ -1,10 +1,12 @@
 //! Numbers as people and models write them.
 
+mod measures;
 mod notations;
 mod one;
 mod scan;
 mod value;
 
+pub(super) use measures::{is_between, is_compound, is_range};
 pub(super) use notations::{closing, plain};
 pub(super) use one::{Flaw, Front, one, separates};
 pub(super) use scan::{Token, is_equated, repeats, scan};
@@ -160,6 +162,16 @@ mod tests {
         check("0,125", "0.125");
         check("1.234", "1.234");
         check("123456789012345678901234567890", "123456789012345678901234567890");
+        for text in [
+            "57 dollars and 20 cents",
+            "$57 and 20 cents",
+            "57 euros 20 cents",
+            "57 pounds and 20 pence",
+            "$57.20",
+        ] {
+            check(text, "57.2");
+        }
+        check("$5 and 5 cents", "5.05");
         check("1.5 million", "1500000");
         check("2 lakh", "200000");
     }
@@ -187,6 +199,10 @@ mod tests {
             r"1250\,\mathrm{MPa\,m^{1/2}}",
             r"1250 \tag{1}",
             r"\textcolor{red}{1250}",
+            "1250 m<sup>2</sup>",
+            "1.25 × 10<sup>3</sup>",
+            "1250 m s<SUP>&minus;1</SUP>",
+            "1250<sup>th</sup>",
         ] {
             check(text, "1250");
         }
@@ -239,6 +255,9 @@ mod tests {
             "5^2",
             "(3,4)",
             "5:30",
+            "5<sup>2</sup>",
+            "101<sub>2</sub>",
+            "57 feet 6 inches",
             "1/0",
             "9".repeat(400).as_str(),
         ] {

@@ -150,6 +150,7 @@ fn translate(text: &[char], out: &mut Vec<char>, depth: usize) {
                 1
             }
             '&' => entity(&text[at..], out),
+            '<' => tag(&text[at..], out, depth),
             '√' | '∛' | '∜' => {
                 out.push(FORMULA);
                 1 + operand(&text[at + 1..])
@@ -255,6 +256,30 @@ fn script(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
     out.append(&mut said);
     out.push(BREAK);
     taken
+}
+
+/// Translates a tag of HTML that raises or lowers, `<sup>2</sup>`, with what it holds; another one
+/// is a sign.
+fn tag(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
+    let reach = &text[..text.len().min(GROUP_REACH)];
+    let begins = |text: &[char], tag: &str| {
+        text.len() >= tag.len() && tag.chars().zip(text).all(|(a, b)| a == b.to_ascii_lowercase())
+    };
+    for (sign, open, close) in [('^', "<sup>", "</sup>"), ('_', "<sub>", "</sub>")] {
+        if !begins(reach, open) {
+            continue;
+        }
+        if let Some(end) = (open.len()..reach.len()).find(|at| begins(&reach[*at..], close)) {
+            let mut said = translated(&reach[open.len()..end], depth).unwrap_or_default();
+            said.retain(|c| *c != BREAK);
+            out.extend([sign, BREAK]);
+            out.append(&mut said);
+            out.push(BREAK);
+            return end + close.len();
+        }
+    }
+    out.push('<');
+    1
 }
 
 /// Translates one of HTML's characters, which stands at the beginning.

@@ -260,6 +260,9 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     if let Some((power, after)) = magnitude(text, end, is_money) {
         (number, end) = (number.shifted(power)?, after);
     }
+    if let Some((cents, after)) = cents(text, end, is_money).filter(|_| number.is_int()) {
+        (number, end) = (number.plus(&cents)?, after);
+    }
     if let Some((open, close)) = brackets(text, start, end) {
         let (is_negated, sign_at, _) = sign(text, open);
         if is_negated {
@@ -657,6 +660,28 @@ fn magnitude(text: &[char], end: usize, is_money: bool) -> Option<(i32, usize)> 
     let of_first = text.get(at).and_then(|c| HAN_MAGNITUDES.iter().find(|(han, _)| han == c));
     let named = named.or(of_money).map(|(_, power)| (*power, at + n));
     named.or(of_first.map(|(_, power)| (*power, at + 1)))
+}
+
+/// Reads the hundredths of an amount of money behind its whole: "57 dollars and 20 cents".
+fn cents(text: &[char], end: usize, is_money: bool) -> Option<(Number, usize)> {
+    let word = |at: usize| {
+        let from = skip(text, at);
+        let n = text[from..].iter().take_while(|c| c.is_alphabetic()).count();
+        (text[from..from + n].iter().collect::<String>(), from + n)
+    };
+    let (mut said, mut at) = word(end);
+    let is_named = matches!(said.trim_end_matches('s'), "dollar" | "euro" | "pound");
+    (is_named || is_money).then_some(())?;
+    if is_named {
+        (said, at) = word(at);
+    }
+    let from = skip(text, if said == "and" { at } else { at - said.len() });
+    let to = run(text, from);
+    let hundredths = text[from..to].iter().collect::<String>().parse().ok()?;
+    let (unit, after) = word(to);
+    let is_part = hundredths < 100 && from > end && matches!(&*unit, "cent" | "cents" | "pence");
+    let cents = Number::of_int(hundredths)?.divided(&Number::of_int(100)?)?;
+    is_part.then_some((cents, after))
 }
 
 /// Returns whether a number is negative, where it begins with its sign and currency, and whether
