@@ -131,14 +131,25 @@ impl ChatTemplate {
     }
 }
 
-/// What Python writes for some letters without a language set.
-const WHOLE: [(&str, &str); 3] =
-    [("%c", "%a %b %e %H:%M:%S %Y"), ("%x", "%m/%d/%y"), ("%X", "%H:%M:%S")];
+/// What Python writes for some letters without a language and a zone set, at midnight.
+const WHOLE: [(&str, &str); 7] = [
+    ("%c", "%a %b %e %H:%M:%S %Y"),
+    ("%x", "%m/%d/%y"),
+    ("%X", "%H:%M:%S"),
+    ("%f", "000000"),
+    ("%z", ""),
+    ("%:z", ""),
+    ("%Z", ""),
+];
 
 /// Writes a day as Python's `strftime` does.
 fn strftime(day: jiff::civil::Date, format: &str) -> Result<String, Error> {
+    let seconds = day.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp().as_second());
+    let seconds =
+        seconds.map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     let parts = format.split("%%").map(|part| {
-        WHOLE.iter().fold(part.to_owned(), |part, (letter, whole)| part.replace(letter, whole))
+        let part = part.replace("%s", &seconds.to_string());
+        WHOLE.iter().fold(part, |part, (letter, whole)| part.replace(letter, whole))
     });
     jiff::fmt::strtime::format(parts.collect::<Vec<_>>().join("%%"), day.at(0, 0, 0, 0))
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
@@ -275,9 +286,10 @@ mod tests {
     fn the_day_is_that_of_the_run() {
         check(
             "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %} \
-             {{ strftime_now('%A, %B %-d, %Y at %H:%M') }} {{ strftime_now('%x %%c %c') }}",
+             {{ strftime_now('%A, %B %-d, %Y at %H:%M') }} {{ strftime_now('%x %%c %c') }} {{ strftime_now('%T.%f%z|%Z|%s %%f') }}",
             &[],
-            "05 Nov 2026 Thursday, November 5, 2026 at 00:00 11/05/26 %c Thu Nov  5 00:00:00 2026",
+            "05 Nov 2026 Thursday, November 5, 2026 at 00:00 11/05/26 %c Thu Nov  5 00:00:00 2026 \
+             00:00:00.000000||1793836800 %f",
         );
         let told_none = template("{{ strftime_now is defined }}", "{}", "");
         assert_eq!(told_none.render(&messages(&[]), &Variables::new(), true).unwrap(), "False");

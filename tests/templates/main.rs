@@ -143,6 +143,7 @@ fn rendered_by_transformers(python: &Path, home: &Path) -> Vec<Case> {
         .arg(script("render.py"))
         .args([&tokenizer, home])
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("TZ", "UTC")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -72,6 +72,21 @@ a {%- if true -%} b {%- endif -%} c{{- ' d ' -}} e {{+ 'f' }}
 {{ messages|length is gt 1 }} {{ messages|map('length')|list }} {{ messages|map(attribute='nope', default='-')|list }} {{ ['a', 'b']|join(', ') }} {{ [1, none]|join('|') }} {{ [[1, 2], [3]]|map('first')|list }}
 {{ 'x'.join([1]) }}
 {{ messages[0].content is mapping }} {{ messages is mapping }} {{ messages[0] is iterable }} {{ messages[0].content[0:3] }} {{ messages[0]['content'][-3:] }}
+{{ {'a': 1}.keys is defined }} {{ {}.items is callable }} {{ {'a': 1}['items'] is defined }} {{ {'a': 1}['b'] is defined }} {{ {'items': 5}['items'] }} {{ messages[0].get is mapping }}
+{% for k, p in {'x': {'type': 'array', 'items': {'type': 'string'}}, 'y': {}}.items() %}{{ k }}{% if p.items %}I{% endif %}{% if p.items is defined %}D{% endif %}{{ p.items.type }}{{ p['items'].type }}{% if p['values'] %}V{% endif %}{% endfor %}
+{% set f = messages[0].get %}{{ f('role') }} {{ f('nope', 2) }} {{ messages[0]['get']('role') }} {{ messages[0]['keys']()|list }} {{ messages[0].update is defined }} {{ {'pop': 1}.pop }}| {{ {'pop': 1}['pop'] }}
+{% set ns = namespace(items=[1]) %}{% set ns.items = ns.items + [2] %}{{ ns.items }} {{ ns.keys is defined }} {{ ns['items'] }} {{ 'x' in ['items'] }} {{ 'items' in['items'] }}
+{{ messages[0]|attr('role') }}| {{ messages[0]|attr('get') is defined }} {% for m in messages %}{{ loop|attr('index') }}{% endfor %} {{ {}.fromkeys(['x'], 1) }} {{ x is callable }}
+{{ '%i|%05d' % (3.9, -42) }} {{ '%d' % -5 }} {{ '%g' % 1e-7 }} {{ '%r' % 'q' }} {{ '%(a)s' % {'a': none} }} {{ '%c' % 'x' }} {{ '%o %X %#x' % (8, 255, 255) }} {{ '%s %s' % ('a', [1]) }} {{ '%3d|%-3d|%+d|%e' % (5, 5, 5, 12345.678) }}
+{{ '{:.1%} {:%}'.format(0.5, 0.25) }} {{ '{!r} {!s}'.format('q', 1.0) }} {{ '{a[b]} {0} {{}}'.format(1, a={'b': none}) }} {{ '{0:03d} {0:x} {0:,}'.format(1234567) }} {{ '{:^9}|{:.3}'.format('mid', 'abcdef') }} {{ '{:>10.3f}|{:+}|{:e}'.format(3.14159, 5, 12345.6789) }} {{ '{:*<6}'.format('ab') }} {{ '{} {}'.format(none, [true]) }}
+{{ '%s %s' % 'a' }}
+{{ '%s' % ('a', 'b') }}
+{{ '{}'.format() }}
+{{ {}.items|tojson }}
+{% for x in {}.items %}{% endfor %}
+{{ {'b': 'x', 'a': [1]}|pprint }} {{ 3|pprint }} {{ ['b', 'a']|pprint }} {{ x|pprint }}
+{{ ['a', 'b']|join(d=', ') }} {{ ' a '|trim(chars=' ') }} {{ 'abc'|replace(old='a', new='b') }} {{ 3.14159|round(precision=2) }} {{ 'x'|float(default=1.5) }} {{ 'x'|center(width=5) }}| {{ 'a\nb'|indent(width=2) }} {{ x|default(default_value='y') }} {{ ''|default('z', boolean=true) }} {{ 'x'|int(default=3) }}
+{{ strftime_now('%T.%f%z|%Z|%s %%f') }} {{ strftime_now('%I:%M %p') }} {{ strftime_now('%U %W %V %G %u %w') }} {{ strftime_now('%e|%k|%l|%h|%D|%F|%T|%R|%n|%t|%C|%g') }}
 """.strip().splitlines()
 # Some depend on how a template's lines end.
 SNIPPETS += [
@@ -99,4 +114,14 @@ DIFFERING = r"""
 {{ 'a b'|urlencode }}
 {{ 'abcdefghijkl'|truncate(8) }}
 {% set f = '%s-%s' %}{{ f % ('a', 'b') }}
+{{ {}.items }}
+{{ 'a'.upper is defined }} {{ [].index is defined }}
+{{ [{'a': 1}]|selectattr('items')|list|length }}
+{{ 'abc'|random|length }}
+{{ messages[0].content.encode('utf-8')|length }}
+{{ [1, 2, 3]|batch(linecount=2)|list }}
+{% autoescape true %}{{ '<' }}{% endautoescape %}
+{{ "\N{BULLET}" }}
+{{ 'ﬁ'.capitalize() }}
+{{ ('word ' * 30)|pprint }}
 """.strip().splitlines()

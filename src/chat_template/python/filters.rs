@@ -1,10 +1,35 @@
 //! Filters of Jinja as Python has them.
 
-use minijinja::Error;
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Error, ErrorKind};
 
 use crate::chat_template::python::text::{is_space, lines, text_method, with_capitals};
 use crate::chat_template::python::written::text_of;
+
+/// Returns a filter's arguments in their order, those that are given by name among them.
+pub(super) fn in_order<const N: usize>(
+    args: Rest<ValueOrKwargs>,
+    names: [&str; N],
+) -> Result<[Option<Value>; N], Error> {
+    let mut args = args.into_values();
+    let named = args.pop_if(|last| last.is_kwargs()).map(Kwargs::try_from).transpose()?;
+    if args.len() > N {
+        return Err(Error::from(ErrorKind::TooManyArguments));
+    }
+    let mut given = [const { None }; N];
+    for (place, value) in args.into_iter().enumerate() {
+        given[place] = Some(value);
+    }
+    if let Some(named) = named {
+        for (place, name) in given.iter_mut().zip(names) {
+            if place.is_none() && named.has(name) {
+                *place = Some(named.get(name)?);
+            }
+        }
+        named.assert_all_used()?;
+    }
+    Ok(given)
+}
 
 /// Calls a method of texts for what a filter is given, whatever that is.
 pub(super) fn of_text(value: &Value, method: &str) -> Result<Value, Error> {
@@ -17,7 +42,8 @@ pub(super) fn escape(value: &Value) -> Result<String, Error> {
     Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
 }
 
-pub(super) fn trim(value: &Value, chars: Option<Value>) -> Result<Value, Error> {
+pub(super) fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [chars] = in_order(args, ["chars"])?;
     text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])
 }
 
@@ -28,33 +54,22 @@ pub(super) fn title(value: &Value) -> Result<String, Error> {
     Ok(with_capitals(&text_of(value)?, goes_on))
 }
 
-pub(super) fn replace(
-    value: &Value,
-    from: Value,
-    to: Value,
-    count: Option<Value>,
-) -> Result<Value, Error> {
-    let args: Vec<Value> = [Some(from), Some(to), count].into_iter().flatten().collect();
+pub(super) fn replace(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args: Vec<Value> = in_order(args, ["old", "new", "count"])?.into_iter().flatten().collect();
     text_method(&text_of(value)?, "replace", &args)
 }
 
-pub(super) fn center(value: &Value, width: Option<usize>) -> Result<Value, Error> {
-    text_method(&text_of(value)?, "center", &[Value::from(width.unwrap_or(80))])
+pub(super) fn center(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [width] = in_order(args, ["width"])?;
+    text_method(&text_of(value)?, "center", &[width.unwrap_or_else(|| Value::from(80))])
 }
 
 /// Indents all lines but the first, by a number of blanks or by a text.
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
-pub(super) fn indent(
-    value: &Value,
-    width: Option<Value>,
-    first: Option<bool>,
-    blank: Option<bool>,
-    options: Kwargs,
-) -> Result<String, Error> {
-    let width = width.or(options.get("width")?).unwrap_or_else(|| Value::from(4));
-    let first = first.or(options.get("first")?).unwrap_or(false);
-    let blank = blank.or(options.get("blank")?).unwrap_or(false);
-    options.assert_all_used()?;
+pub(super) fn indent(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let [width, first, blank] = in_order(args, ["width", "first", "blank"])?;
+    let width = width.unwrap_or_else(|| Value::from(4));
+    let is_asked = |option: Option<Value>| option.is_some_and(|option| option.is_true());
+    let (first, blank) = (is_asked(first), is_asked(blank));
     let by = match width.as_str() {
         Some(text) => text.to_owned(),
         None => " ".repeat(usize::try_from(width).unwrap_or(0)),
@@ -72,16 +87,9 @@ pub(super) fn indent(
 }
 
 /// Returns the whole number that a value is or writes, else the default.
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over")]
-pub(super) fn int(
-    value: &Value,
-    default: Option<Value>,
-    base: Option<u32>,
-    options: Kwargs,
-) -> Result<Value, Error> {
-    let default = default.or(options.get("default")?);
-    let base = base.or(options.get("base")?).unwrap_or(10);
-    options.assert_all_used()?;
+pub(super) fn int(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let [default, base] = in_order(args, ["default", "base"])?;
+    let base = base.map_or(Ok(10), u32::try_from)?;
     let of_float = |number: f64| number.is_finite().then(|| Value::from(number.trunc() as i128));
     let of_text = |text: &str| {
         let whole = whole_number(text.trim_matches(is_space), base).map(Value::from);

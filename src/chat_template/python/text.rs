@@ -1,8 +1,9 @@
 //! The methods of Python's texts.
 
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Value, from_args};
 use minijinja::{Error, ErrorKind};
+
+use crate::chat_template::python::formatted::braces;
 
 /// Calls a method of Python's texts.
 pub(super) fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -82,7 +83,7 @@ pub(super) fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Valu
         "istitle" => Value::from(text.chars().any(char::is_alphabetic) && title(text) == text),
         "isupper" => Value::from(text != text.to_lowercase() && text == text.to_uppercase()),
         "islower" => Value::from(text != text.to_uppercase() && text == text.to_lowercase()),
-        "format" => Value::from(format(FormatStyle::StrFormat, text, args)?),
+        "format" => Value::from(braces(text, args)?),
         "zfill" | "ljust" | "rjust" | "center" => padded(text, name, args)?,
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     })

@@ -23,8 +23,38 @@ pub(super) fn text_of(value: &Value) -> Result<String, Error> {
     }
 }
 
+/// Columns that `pprint` writes on one line.
+const LINE: usize = 80;
+
+/// Writes a value as Python's `pprint` does, with the keys of dictionaries in order, where it has
+/// room on one line.
+pub(super) fn pretty(value: &Value) -> Result<String, Error> {
+    let text = repr(&sorted(value)?)?;
+    if text.chars().count() > LINE {
+        let what = "pprint of what has no room on one line is not known";
+        return Err(Error::new(ErrorKind::InvalidOperation, what));
+    }
+    Ok(text)
+}
+
+fn sorted(value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Map => {
+            let mut keys: Vec<Value> = value.try_iter()?.collect();
+            keys.sort();
+            let pair = |key: Value| Ok((key.clone(), sorted(&value.get_item(&key)?)?));
+            Ok(Value::from_pairs(keys.into_iter().map(pair).collect::<Result<Vec<_>, Error>>()?))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = value.try_iter()?.map(|item| sorted(&item));
+            Ok(Value::from(items.collect::<Result<Vec<_>, Error>>()?))
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
 /// Writes a value as Python's `repr` does.
-fn repr(value: &Value) -> Result<String, Error> {
+pub(super) fn repr(value: &Value) -> Result<String, Error> {
     let list = |open: &str, parts: Vec<String>, close| format!("{open}{}{close}", parts.join(", "));
     Ok(match value.kind() {
         ValueKind::None => "None".to_owned(),
