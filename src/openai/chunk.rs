@@ -27,6 +27,8 @@ pub(crate) struct Chunk<'a> {
     pub unknown_finish: Option<Cow<'a, str>>,
     /// Token counts.
     pub usage: Option<Usage>,
+    /// Whether reasoning was added to their completion because their total adds up with it alone.
+    pub reasoning_is_added: bool,
     /// An error, as the engine put it.
     pub error: Option<Cow<'a, str>>,
     /// Words that are no part of an answer. They explain an answer that does not come.
@@ -64,6 +66,22 @@ impl Chunk<'_> {
         } else {
             EventKind::Other
         }
+    }
+
+    /// Takes counts in, whose completion then holds the reasoning. Some engines (xAI's Grok) count it
+    /// apart: a part that is larger than its whole, or a total that adds up with it alone, tells them.
+    pub(super) fn count(&mut self, usage: Usage, total: Option<u32>) {
+        let both = usage.completion.zip(usage.reasoning);
+        let Some((completion, reasoning)) = both.filter(|(_, reasoning)| *reasoning > 0) else {
+            self.usage = Some(usage);
+            return;
+        };
+        let both = completion.saturating_add(reasoning);
+        let adds_up = |prompt: u32| total == prompt.checked_add(both);
+        self.reasoning_is_added = reasoning <= completion && usage.prompt.is_some_and(adds_up);
+        let is_apart = reasoning > completion || self.reasoning_is_added;
+        let completion = Some(if is_apart { both } else { completion });
+        self.usage = Some(Usage { completion, ..usage });
     }
 
     /// Takes a finish reason in.

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::openai::chunk::{Aside, Chunk, NotAChunk};
 use crate::openai::finish::names_failure;
+use crate::openai::generated::{CallWords, is_reasoning};
 use crate::openai::mend::{Halves, mend};
 use crate::record::request::{Oddity, Usage};
 
@@ -43,7 +45,7 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     let of_choice = choice.and_then(|choice| choice.get("usage"));
     for place in [fields.get("usage"), of_choice, of_groq] {
         if let Some(usage) = place.filter(|usage| !usage.is_null()) {
-            chunk.usage = chunk.usage.or(usage_of(usage, &mut chunk.oddities));
+            read_usage(usage, chunk);
         }
     }
     if let Some(choice) = choice {
@@ -96,24 +98,6 @@ fn choice_of<'v>(
     Some(choice)
 }
 
-/// What names of reasoning hold that only their makers know: `thought`, `reasoning_text`.
-const STEMS: [&str; 3] = ["reasoning", "think", "thought"];
-
-/// Whether a text speaks of reasoning.
-pub(super) fn speaks_of_reasoning(text: &str) -> bool {
-    STEMS.iter().any(|stem| text.contains(stem))
-}
-
-/// Returns reasoning under a name that is not one of the known ones.
-fn other_reasoning(delta: &Map<String, Value>) -> Option<&str> {
-    let is_reasoning = |name: &str| {
-        speaks_of_reasoning(name)
-            && !["signature", "id", "type", "format", "finish"].iter().any(|it| name.contains(it))
-    };
-    let mut words = delta.iter().filter(|(name, _)| is_reasoning(name));
-    words.find_map(|(_, value)| value.as_str().filter(|words| !words.is_empty()))
-}
-
 fn index_of(choice: &Map<String, Value>) -> u32 {
     choice.get("index").and_then(whole_number).unwrap_or_default()
 }
@@ -135,14 +119,17 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
                 found.reasoning = words_in(delta.get("reasoning_details"));
             }
             if found.reasoning.is_empty()
-                && let Some(words) = other_reasoning(delta)
+                && let Some(words) = delta
+                    .iter()
+                    .find_map(|(name, value)| value.as_str().filter(|it| is_reasoning(name, it)))
             {
                 words.clone_into(&mut found.reasoning);
                 chunk.oddities.push(Oddity::FieldName);
             }
             refusal = delta.get("refusal").and_then(Value::as_str).unwrap_or_default();
-            let calls = |name| delta.get(name).is_some_and(|calls: &Value| !is_empty(calls));
-            chunk.tool_call = calls("tool_calls") || calls("function_call");
+            let mut calls =
+                ["tool_calls", "function_call"].into_iter().filter_map(|it| delta.get(it));
+            chunk.tool_call = calls.any(|calls| CallWords::deserialize(calls).is_ok_and(|it| it.0));
         }
         Some(other) => found.odd_answer_from(other),
         None => {}
@@ -230,6 +217,15 @@ impl Found {
     }
 
     fn reasoning_from(&mut self, value: Option<&Value>) {
+        // Whether, and how hard, a model is to think.
+        let is_setting = match value {
+            Some(Value::Bool(_)) => true,
+            Some(Value::Object(fields)) => fields.contains_key("effort"),
+            _ => false,
+        };
+        if is_setting {
+            return;
+        }
         let mut parts = Self::default();
         parts.answer_from(value);
         self.reasoning = parts.text + &parts.reasoning;
@@ -265,8 +261,8 @@ fn words_in(value: Option<&Value>) -> String {
     found.text
 }
 
-/// Returns token counts by any of their names; `None` when there is none.
-fn usage_of(usage: &Value, oddities: &mut Vec<Oddity>) -> Option<Usage> {
+/// Reads token counts by any of their names, unless some were read before.
+fn read_usage(usage: &Value, chunk: &mut Chunk<'static>) {
     let count = |place: &str| usage.pointer(place).and_then(whole_number);
     let first = |places: &[&str]| places.iter().find_map(|place| count(place));
     let found = Usage {
@@ -290,20 +286,11 @@ fn usage_of(usage: &Value, oddities: &mut Vec<Oddity>) -> Option<Usage> {
     let is_plain = |place| usage.pointer(place).is_some_and(Value::is_u64);
     let is_ordinary = is_plain("/prompt_tokens") && is_plain("/completion_tokens");
     if !is_ordinary {
-        oddities.push(Oddity::Usage);
+        chunk.oddities.push(Oddity::Usage);
     }
-    let total = first(&["/total_tokens", "/totalTokens"]);
-    Some(with_reasoning(found, total)).filter(|usage| *usage != Usage::default())
-}
-
-/// Returns counts whose completion holds the reasoning. Some engines (xAI's Grok) count it apart:
-/// a part that is larger than its whole, or a total that adds up with it alone, tells them.
-pub(super) fn with_reasoning(usage: Usage, total: Option<u32>) -> Usage {
-    let Some((completion, reasoning)) = usage.completion.zip(usage.reasoning) else { return usage };
-    let both = completion.saturating_add(reasoning);
-    let adds_up = |prompt: u32| reasoning > 0 && total == prompt.checked_add(both);
-    let is_apart = reasoning > completion || usage.prompt.is_some_and(adds_up);
-    Usage { completion: Some(if is_apart { both } else { completion }), ..usage }
+    if chunk.usage.is_none() && found != Usage::default() {
+        chunk.count(found, first(&["/total_tokens", "/totalTokens"]));
+    }
 }
 
 /// Returns a count that is written as a number of any kind, or as text.

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod chunk;
 pub(crate) mod finish;
+mod generated;
 mod lenient;
 pub(crate) mod mend;
 pub(crate) mod parse;

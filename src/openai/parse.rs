@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::openai::chunk::{Chunk, NotAChunk};
+use crate::openai::generated::{CallWords, speaks_of_reasoning};
 use crate::openai::lenient;
 use crate::record::request::{EventKind, Oddity, Usage};
 
@@ -26,9 +27,7 @@ pub(crate) fn parse(data: &[u8]) -> Result<Chunk<'_>, NotAChunk> {
         .and_then(|text| serde_json::from_str::<Wire<'_>>(text).ok())
         .and_then(Wire::into_chunk)
         // One that seems empty may have reasoning under a name that is not looked for here.
-        .filter(|chunk| {
-            chunk.kind() != EventKind::Other || !text.is_some_and(lenient::speaks_of_reasoning)
-        });
+        .filter(|chunk| chunk.kind() != EventKind::Other || !text.is_some_and(speaks_of_reasoning));
     ordinary.map_or_else(|| lenient::parse(data), Ok)
 }
 
@@ -92,9 +91,9 @@ struct Delta<'a> {
     #[serde(default)]
     error: Option<IgnoredAny>,
     #[serde(default)]
-    tool_calls: Option<Vec<IgnoredAny>>,
+    tool_calls: Option<CallWords>,
     #[serde(default)]
-    function_call: Option<IgnoredAny>,
+    function_call: Option<CallWords>,
 }
 
 /// A string that is borrowed where it holds no escapes; serde copies an `Option<Cow<str>>`.
@@ -152,7 +151,8 @@ impl<'a> Wire<'a> {
         if is_bare || says_error || self.error.is_some_and(|raw| raw.get() != "null") {
             return None;
         }
-        let usage = self.usage.map(|usage| {
+        let mut chunk = Chunk::default();
+        if let Some(usage) = self.usage {
             let reasoning = usage.completion_tokens_details.and_then(|it| it.reasoning_tokens);
             let counts = Usage {
                 prompt: Some(usage.prompt_tokens),
@@ -160,9 +160,8 @@ impl<'a> Wire<'a> {
                 cached: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
                 reasoning,
             };
-            lenient::with_reasoning(counts, usage.total_tokens)
-        });
-        let mut chunk = Chunk { usage, ..Chunk::default() };
+            chunk.count(counts, usage.total_tokens);
+        }
         let mut choices = self.choices.unwrap_or_default();
         if !choices.is_empty() {
             if choices.len() > 1 {
@@ -201,8 +200,8 @@ impl<'a> Choice<'a> {
         {
             return None;
         }
-        chunk.tool_call = delta.tool_calls.is_some_and(|calls| !calls.is_empty())
-            || delta.function_call.is_some();
+        let mut calls = [delta.tool_calls, delta.function_call].into_iter().flatten();
+        chunk.tool_call = calls.any(|CallWords(has_words)| has_words);
         if let Some(Text(reason)) = self.finish_reason {
             chunk.finish_with(&reason);
         }
@@ -247,14 +246,27 @@ mod tests {
         check(&delta(r#""role":"assistant","content":null"#), EventKind::Other);
         check(&delta(r#""reasoning_content":"hm""#), EventKind::Reasoning);
         check(&delta(r#""reasoning":"hm","content":"""#), EventKind::Reasoning);
-        check(&delta(r#""tool_calls":[{"index":0}]"#), EventKind::ToolCall);
+        check(&delta(r#""tool_calls":[{"index":0,"function":{"name":"f"}}]"#), EventKind::ToolCall);
         check(&delta(r#""tool_calls":[]"#), EventKind::Other);
         check(&delta(r#""function_call":{"name":"f"}"#), EventKind::ToolCall);
+        // What announces a call, or ends it, is the same to both readers.
+        for hollow in [
+            r#""tool_calls":[{"index":1,"id":"c","function":{"name":null,"arguments":""}}]"#,
+            r#""role":"assistant","content":"","function_call":{}"#,
+        ] {
+            check(&delta(hollow), EventKind::Other);
+            check(&delta(&format!(r#"{hollow},"content_type":NaN"#)), EventKind::Other);
+        }
         check(&delta(r#""refusal":"no","content":null"#), EventKind::Content);
         check(&delta(r#""thinking":"hm""#), EventKind::Reasoning);
         check(&delta(r#""thought":"hm""#), EventKind::Reasoning);
         check(&delta(r#""content":"","reasoning_text":"hm""#), EventKind::Reasoning);
-        check(&delta(r#""content":"","thinking_signature":"hm""#), EventKind::Other);
+        for other in ["thinking_signature", "reasoning_effort", "thinking_mode"] {
+            check(&delta(&format!(r#""content":"","{other}":"hm""#)), EventKind::Other);
+        }
+        check(&delta(r#""role":"assistant","content":"","thinking":true"#), EventKind::Other);
+        let setting = r#""content":"","reasoning":{"effort":"high","summary":"auto"}"#;
+        check(&delta(setting), EventKind::Other);
         let details =
             |inner: &str| delta(&format!(r#""content":"","reasoning_details":[{inner}]"#));
         check(&details(r#"{"type":"reasoning.text","text":"hm"}"#), EventKind::Reasoning);
@@ -360,6 +372,14 @@ mod tests {
             &format!(r#""prompt_tokens":9,"completion_tokens":"10","total_tokens":69,{apart}"#),
             60,
         );
+        // Only the sum says it of the third, and what is seen of the answer may deny that.
+        let of_sum = |total: u32| {
+            let counts =
+                format!(r#""prompt_tokens":9,"completion_tokens":60,"total_tokens":{total}"#);
+            let json = format!(r#"{{"choices":[],"usage":{{{counts},{apart}}}}}"#);
+            parse(json.as_bytes()).unwrap().reasoning_is_added
+        };
+        assert!(of_sum(119) && !of_sum(69));
         let none = r#""completion_tokens_details":{"reasoning_tokens":0}"#;
         check(&format!(r#""prompt_tokens":9,"completion_tokens":10,"total_tokens":19,{none}"#), 10);
     }

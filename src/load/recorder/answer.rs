@@ -112,6 +112,8 @@ pub(crate) struct Answer {
     /// The first half of a surrogate pair, at the end of the text so far.
     open_half: Option<u16>,
     has_bad_logprobs: bool,
+    /// Whether the counts hold reasoning that was added because of a total alone.
+    reasoning_is_added: bool,
     /// Tokens of each event. They count only while every token event came with its count.
     tokens: Vec<u32>,
     has_uncounted: bool,
@@ -298,6 +300,7 @@ impl Answer {
             self.hear(&aside.words, telling);
         }
         self.take_usage(chunk.usage);
+        self.reasoning_is_added |= chunk.reasoning_is_added;
         let has_text = chunk.kind().is_token();
         if has_text {
             self.choice = self.choice.or(chunk.index);
@@ -416,7 +419,8 @@ impl Answer {
             self.events.tokens = self.increments();
         }
         let Some(told) = self.usage else { return };
-        let completion = self.total(are_running).filter(|&total| {
+        let completion = self.total(are_running).map(|all| self.without_added(all, told));
+        let completion = completion.filter(|&total| {
             let hidden = told.reasoning.unwrap_or_default();
             // An answer of 0 tokens with text cannot be, nor one of far more than it may hold.
             let is_denied = total == 0 && self.n_token_events > 0;
@@ -432,10 +436,20 @@ impl Answer {
         if contradicts {
             self.events.tokens.clear();
         }
-        if usage != told || contradicts || has_more(self.n_token_events) {
+        if usage != told || contradicts || self.reasoning_is_added || has_more(self.n_token_events)
+        {
             self.note_oddity(Oddity::Usage);
         }
         self.usage = Some(usage).filter(|usage| *usage != Usage::default());
+    }
+
+    /// Returns the count of all tokens without reasoning that was added to it, where the answer
+    /// denies that: its reasoning came with it, and all that came is as many without.
+    fn without_added(&self, all: u32, told: Usage) -> u32 {
+        let inside = all.saturating_sub(told.reasoning.unwrap_or_default());
+        let came = self.events.iter().any(|(_, kind)| kind == EventKind::Reasoning);
+        let is_denied = self.reasoning_is_added && came && self.n_tokens == u64::from(inside);
+        if is_denied { inside } else { all }
     }
 
     /// Returns the count of all tokens: one that came with the last token event or after it.

@@ -345,6 +345,32 @@ fn a_count_that_tokens_followed_is_not_of_all_tokens() {
 }
 
 #[test]
+fn reasoning_that_came_with_the_answer_is_not_counted_twice() {
+    let end = |total: u32| {
+        let apart = r#""completion_tokens_details":{"reasoning_tokens":4}"#;
+        let counts =
+            format!("\"prompt_tokens\":9,\"completion_tokens\":20,\"total_tokens\":{total}");
+        format!(",\"usage\":{{{counts},{apart}}}")
+    };
+    let completion = |total: u32, thinks: usize| {
+        let token = |i: usize| {
+            let name = if i < thinks { "reasoning_content" } else { "content" };
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{name}\":\"a\"}}}}]}}\n\n")
+        };
+        let tokens: String = (0..20).map(token).collect();
+        let stop = "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]";
+        let found = read(&format!("{tokens}data: {{{stop}{}}}\n\ndata: [DONE]\n\n", end(total)));
+        let is_odd = found.oddities.contains(&Oddity::Usage);
+        (found.usage.unwrap().completion.unwrap(), is_odd)
+    };
+    assert_eq!(completion(29, 4), (20, false));
+    // The total has four more, and the twenty that came hold the reasoning: they are prompt tokens.
+    assert_eq!(completion(33, 4), (20, true));
+    // None of the reasoning came: it may be counted apart, and that is told.
+    assert_eq!(completion(33, 0), (24, true));
+}
+
+#[test]
 fn tokens_of_events_that_contradict_the_count_are_dropped() {
     let with_ids = |in_first: usize, end: &str| {
         let ids = move |i| vec!["1"; if i == 0 { in_first } else { 1 }].join(",");
