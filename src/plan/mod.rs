@@ -6,6 +6,7 @@ pub(crate) mod data_files;
 pub(crate) mod datasets;
 pub mod estimate;
 pub mod expand;
+mod extra_body;
 pub mod gate;
 pub mod launch;
 pub mod matrix;

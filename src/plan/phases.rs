@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::cell::{
     Api, ArrivalsPlan, OutputLength, Phase, RequestPlan, Sampling, Slo, Until, UntilSteady,
 };
+use crate::plan::extra_body::refusal;
 use crate::plan::search::SearchPlan;
 use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
@@ -155,6 +156,15 @@ pub(crate) fn request(
     found: &mut Diagnostics,
 ) -> Option<RequestPlan> {
     let spec: RequestSpec = extract(scenario, tree, &["request"], found)?;
+    for (name, value) in &spec.extra_body {
+        let Some(why) = refusal(name, value) else { continue };
+        let message = format!("`extra-body` must not set `{name} = {value}`");
+        found.push(
+            Diagnostic::error("scenario/contradiction", message)
+                .label(scenario.at(&["request", "extra-body", name], ""))
+                .help(why),
+        );
+    }
     let usual_path = match spec.api {
         Api::Chat => "/v1/chat/completions",
         Api::Completions => "/v1/completions",

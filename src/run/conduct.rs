@@ -600,19 +600,14 @@ impl Conductor<'_> {
 
     /// Returns the request that proves an engine ready: one of the first cell that it serves. Fields
     /// in which its other cells differ are left out, as an engine that refuses one may serve the others.
-    fn probe_request(
-        &self,
-        id: &LaunchId,
-        launch: &Launch,
-        cell: &Cell,
-    ) -> Result<ProbeRequest, RunError> {
+    fn probe_request(&self, id: &LaunchId, launch: &Launch, cell: &Cell) -> ProbeRequest {
         let RequestPlan { api, path, stream, output, .. } = cell.request.clone();
-        let mut fields = self.prepared.shared_fields(cell, launch)?;
+        let mut fields = self.prepared.shared_fields(cell, launch);
         let is_other = |other: &&Cell| {
             other.launch == *id && other.id != cell.id && !self.over.contains(&other.id)
         };
         for other in self.plan.cells.iter().filter(is_other) {
-            let known = self.prepared.shared_fields(other, launch)?;
+            let known = self.prepared.shared_fields(other, launch);
             fields.retain(|name, value| known.get(name) == Some(value));
         }
         let max_tokens = match output {
@@ -621,7 +616,7 @@ impl Conductor<'_> {
             }
             OutputLength::FromData => None,
         };
-        Ok(ProbeRequest { api, path, stream, fields, max_tokens })
+        ProbeRequest { api, path, stream, fields, max_tokens }
     }
 
     fn start(
@@ -643,7 +638,7 @@ impl Conductor<'_> {
             run_id: self.plan.name.clone(),
             attempt,
             access: self.credentials.access(id),
-            probe: self.probe_request(id, launch, cell)?,
+            probe: self.probe_request(id, launch, cell),
             interrupt: self.interrupt.clone(),
             lock: Some(&lock),
         };

@@ -349,14 +349,8 @@ impl Prepared {
     }
 
     /// Returns the fields that all requests of a cell share, by name.
-    pub(super) fn shared_fields(
-        &self,
-        cell: &Cell,
-        launch: &Launch,
-    ) -> Result<BTreeMap<String, Value>, RunError> {
-        let samples = &self.datasets[&cell.dataset].samples;
-        shared_fields(cell, launch, samples)
-            .map_err(|error| RunError::Workload { cell: cell.name.clone(), why: error.to_string() })
+    pub(super) fn shared_fields(&self, cell: &Cell, launch: &Launch) -> BTreeMap<String, Value> {
+        shared_fields(cell, launch, &self.datasets[&cell.dataset].samples)
     }
 
     /// Lays out what one trial of a cell sends.

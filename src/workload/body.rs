@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 use crate::chat_template::Variables;
 use crate::plan::cell::{Api, OutputLength, RequestPlan};
 use crate::plan::launch::Launch;
-use crate::workload::error::DataError;
 use crate::workload::request::{Message, Prompt};
-
-/// Fields that `extra_body` cannot set, because the prompt and its length come from the data.
-const OURS: [&str; 4] = ["messages", "prompt", "max_tokens", "stream"];
 
 /// The field of a chat, and the column of a row, that defines functions which the model may call.
 pub(super) const TOOLS: &str = "tools";
@@ -39,18 +35,7 @@ impl BodyTemplate {
     ///
     /// Sampling parameters are always sent, so that no engine's default decides; those the
     /// engine refuses (`quirks.omit`) are left out.
-    pub(super) fn new(
-        request: &RequestPlan,
-        launch: &Launch,
-        variables: &Variables,
-    ) -> Result<Self, DataError> {
-        if let Some(field) = request.extra_body.keys().find(|key| OURS.contains(&key.as_str())) {
-            return Err(DataError::new(
-                "scenario",
-                format!("`extra_body` sets `{field}`, which bench sets itself"),
-                "take it out; the data set, `output` and `stream` decide it",
-            ));
-        }
+    pub(super) fn new(request: &RequestPlan, launch: &Launch, variables: &Variables) -> Self {
         let mut fields = common_fields(request, launch.quirks.continuous_usage);
         fields.insert(0, ("model".to_owned(), json!(launch.model)));
         for (name, value) in &request.extra_body {
@@ -94,7 +79,7 @@ impl BodyTemplate {
             .iter()
             .find(|(name, _)| name == "max_completion_tokens")
             .and_then(|(_, value)| u32::try_from(value.as_u64()?).ok());
-        Ok(Self { head, tail, limit_field, other_limit, sends_tools })
+        Self { head, tail, limit_field, other_limit, sends_tools }
     }
 
     /// Writes one body.

@@ -55,15 +55,12 @@ struct PhaseRows {
 }
 
 /// Returns the fields that all requests of a cell share, by name: those but the prompt and its limit.
-///
-/// # Errors
-/// When the scenario sets a field that is bench's own.
 pub(crate) fn shared_fields(
     cell: &Cell,
     launch: &Launch,
     samples: &Samples,
-) -> Result<BTreeMap<String, Value>, DataError> {
-    Ok(BodyTemplate::new(&cell.request, launch, &samples.variables)?.shared_fields())
+) -> BTreeMap<String, Value> {
+    BodyTemplate::new(&cell.request, launch, &samples.variables).shared_fields()
 }
 
 impl Workload {
@@ -85,7 +82,7 @@ impl Workload {
         trial: u32,
     ) -> Result<Self, DataError> {
         let samples = prompts.samples();
-        let template = BodyTemplate::new(&cell.request, launch, &samples.variables)?;
+        let template = BodyTemplate::new(&cell.request, launch, &samples.variables);
         if samples.rows().is_empty() {
             let help = "give the data set more rows, or a larger `limit`";
             return Err(DataError::new(&cell.dataset, "no row to make requests from", help));

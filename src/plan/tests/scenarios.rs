@@ -401,6 +401,18 @@ fn what_one_client_must_judge_or_hold_together_cannot_be_shared() {
 }
 
 #[test]
+fn a_body_that_makes_stamps_and_counts_mean_something_else_is_refused() {
+    let check = |more: &str, expected: &str| {
+        check_error(&with_engine(&format!("{more}\n[engine.sim]"), ""), expected);
+    };
+    let several = "`extra-body` must not set `n = 2`";
+    check("[request]\nextra-body = { n = 2 }", several);
+    check("[request]\nextra-body = { echo = true }", "TTFT that of an echo");
+    let swept = with_engine("[engine.sim]", "\"request.extra-body.n\" = [1, 2]");
+    check_error(&swept, several);
+}
+
+#[test]
 fn a_matrix_of_ten_million_cells_is_counted_and_refused() {
     let seeds: Vec<String> = (0..3200).map(|n| n.to_string()).collect();
     let list = seeds[1..].join(", ");

@@ -191,14 +191,6 @@ fn a_limit_that_is_not_sent_is_not_recorded() {
 }
 
 #[test]
-fn extra_body_cannot_replace_the_prompt() {
-    let mut cell = cell(vec![phase(PhaseKind::Measure, None)]);
-    cell.request.extra_body = BTreeMap::from([("messages".to_owned(), serde_json::json!([]))]);
-    let error = workload(&cell, samples(1, 0)).unwrap_err();
-    assert_eq!(error.message, "`extra_body` sets `messages`, which bench sets itself");
-}
-
-#[test]
 fn warm_up_and_measured_requests_use_disjoint_rows() {
     let phases = vec![phase(PhaseKind::WarmUp, Some(16)), phase(PhaseKind::Measure, None)];
     let workload = build(&cell(phases), samples(100, 16));
