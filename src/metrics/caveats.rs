@@ -396,6 +396,9 @@ mod tests {
         );
         assert_eq!(told(open.clone(), 118), None);
         assert_eq!(told(Evidence { begins_idle: false, ..open.clone() }, 80), None);
+        let capped = |n_late| Evidence { is_capped: true, n_sent: 120, n_late, ..open.clone() };
+        assert_eq!(told(capped(110), 80), None, "a cap held the answers back");
+        assert!(told(capped(12), 80).is_some(), "a cap that seldom held anything back");
         let rising = (0..20).map(|i| 100.0 + 5.0 * f64::from(i)).collect::<Vec<_>>();
         let ttft_trends = Trend::of(&rising).into_iter().collect();
         assert_eq!(told(Evidence { ttft_trends, ..open }, 80), None, "a queue is no ramp");

@@ -1,7 +1,7 @@
 //! Doubts about the load: what failed, what was not steady, what is too few.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::caveats::{Case, caveat, counted, pct};
+use crate::metrics::caveats::{Case, caveat, counted, pct, share};
 use crate::metrics::failures;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::steady;
@@ -10,6 +10,9 @@ use crate::metrics::window::ToTheEnd;
 
 /// Share of an open loop's answers that may end behind its window before that is told.
 const RAMP_SHARE: f64 = 0.02;
+/// Share of requests that waited for a place under a cap from which it is the cap that the engine's
+/// rate shows.
+const HELD_BACK: f64 = 0.5;
 /// Quantile of the normal distribution for an interval of 95 %.
 const Z_95: f64 = 1.959_964;
 
@@ -125,8 +128,11 @@ pub(super) fn no_steady_state(case: &Case<'_>) -> Option<Caveat> {
 /// window is about what a steady state would have had at its beginning.
 fn began_idle(case: &Case<'_>) -> Option<Caveat> {
     let evidence = case.evidence;
-    // A queue that grows is what the engine cannot do, and no ramp.
-    let has_queue = evidence.over_saturation.is_some() || !evidence.ttft_trends.is_empty();
+    // A queue that grows is what the engine cannot do, and no ramp. One that a cap holds back waits
+    // in bench: the engine had as much as the cap lets it have, and its TTFT does not grow.
+    let is_held_back = evidence.is_capped && share(evidence.n_late, evidence.n_sent) > HELD_BACK;
+    let has_queue =
+        evidence.over_saturation.is_some() || !evidence.ttft_trends.is_empty() || is_held_back;
     if !evidence.begins_idle || evidence.stayed.0 > 0 || has_queue {
         return None;
     }
