@@ -226,6 +226,10 @@ pub(crate) fn differences(
         let pairs = || cells().map(|cells| (cells.baseline.as_str(), cells.candidate.as_str()));
         if let (Some(one), Some(other)) = (one.run(), other.run()) {
             told_apart(one, other, pairs(), &mut told)?;
+            for (baseline, candidate) in pairs() {
+                let cells = one.measured(baseline).zip(other.measured(candidate));
+                cells.into_iter().for_each(|cells| lengths_apart(cells, RUNS_APART, &mut told));
+            }
             continue;
         }
         told("measured by", one.measured_by(), other.measured_by());
@@ -244,19 +248,36 @@ pub(crate) fn differences(
                     }
                 }
             }
-            for (what, metric) in [
-                ("prompt tokens of a request", MetricId::PromptTokens),
-                ("output tokens of a request", MetricId::OutputTokens),
-            ] {
-                let mean = |cell: Option<&CellSummary>| {
-                    let mean = cell.and_then(|cell| cell.distributions.get(&metric)?.mean);
-                    mean.map_or_else(String::new, |mean| format!("{mean:.1}"))
-                };
-                told(what, mean(one.cell(baseline)), mean(other.cell(candidate)));
-            }
+            let cells = one.cell(baseline).zip(other.cell(candidate));
+            cells.into_iter().for_each(|cells| lengths_apart(cells, 0.0, &mut told));
         }
     }
     Ok(found)
+}
+
+/// Share by which the lengths of prompts or answers of two runs' cells differ beyond what the rows
+/// that each got to, and where answers end by themselves, make of it.
+const RUNS_APART: f64 = 0.05;
+
+/// Tells the mean tokens of prompts and answers of two cells, where they differ by more than a share.
+fn lengths_apart(
+    (one, other): (&CellSummary, &CellSummary),
+    share: f64,
+    told: &mut dyn FnMut(&str, String, String),
+) {
+    for (what, metric) in [
+        ("prompt tokens of a request", MetricId::PromptTokens),
+        ("output tokens of a request", MetricId::OutputTokens),
+    ] {
+        let mean = |cell: &CellSummary| cell.distributions.get(&metric).and_then(|it| it.mean);
+        let (one, other) = (mean(one), mean(other));
+        let is_apart =
+            one.zip(other).is_none_or(|(one, other)| (other - one).abs() > share * one.min(other));
+        let text = |mean: Option<f64>| mean.map_or_else(String::new, |mean| format!("{mean:.1}"));
+        if is_apart {
+            told(what, text(one), text(other));
+        }
+    }
 }
 
 #[cfg(test)]

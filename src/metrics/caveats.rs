@@ -71,6 +71,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     tokens::engine_differs,
     tokens::engine_log_differs,
     answers::truncated,
+    answers::not_as_long_as_asked,
     answers::fallback,
     answers::duplicates,
     answers::warmed_up_with_them,
@@ -135,6 +136,7 @@ mod tests {
     use crate::metrics::distribution::Samples;
     use crate::metrics::engine_tokens::tests::counts as engine_counts;
     use crate::metrics::evidence::{AtLeast, Counts2, Lags, ProbeLoss};
+    use crate::metrics::lengths::Lengths;
     use crate::metrics::request::{Burst, TpotBound};
     use crate::metrics::window::ToTheEnd;
     use crate::plan::cell::Until;
@@ -185,6 +187,7 @@ mod tests {
                 after: Nanos::from_secs(1),
             }),
             n_truncated: 9,
+            lengths: Lengths::of(9, 32, 10),
             is_natural: true,
             n_odd: 2,
             oddities: [(Oddity::NoDone, 1), (Oddity::ContentType, 2), (Oddity::FinishReason, 1)]
@@ -335,6 +338,7 @@ mod tests {
         engine-differs: the engine's counter says 120.0 tok/s where 100.0 arrived (+20 %)
         engine-log-differs: the engine's log says 80.0 tok/s where 100.0 arrived (-20 %)
         truncated: 9 of 900 answers were cut off at the length limit
+        lengths-not-kept: 9 of 900 answers are shorter than asked: 10 tokens, not 32
         fallback: data set `questions` was not to be had (offline); fixtures/datasets/word_problems.jsonl was used
         duplicate-prompts: 10 of 100 rows repeat a prompt
         warm-up-shared: 4 rows were sent in the warm-up and measured again

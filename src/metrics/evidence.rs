@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::metrics::cpu_contention::ProcessorLog;
 use crate::metrics::device::Devices;
 use crate::metrics::engine_tokens::TokenCounts;
+use crate::metrics::lengths::Lengths;
 use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
 use crate::metrics::totals::Totals;
 use crate::metrics::window::{ToTheEnd, Window};
@@ -112,6 +113,8 @@ pub(crate) struct Evidence {
     pub n_truncated: u64,
     /// Whether answers end by themselves.
     pub is_natural: bool,
+    /// Answers that are not as long as asked.
+    pub(crate) lengths: Lengths,
     /// Answers, complete or not, with an oddity.
     pub n_odd: u64,
     /// Answers with each kind of oddity.
@@ -371,6 +374,7 @@ impl Evidence {
             .add(usage.and_then(|usage| usage.completion), record.output_tokens_counted);
         self.prompt_counts.add(usage.and_then(|usage| usage.prompt), record.prompt_tokens_counted);
         self.n_truncated += u64::from(record.finish.as_deref() == Some("length"));
+        self.lengths.push(record, metrics);
     }
 
     pub(crate) fn end_trial(&mut self, totals: &Totals, processors: &ProcessorLog) {
@@ -441,6 +445,10 @@ impl Evidence {
         self.n_trials = n_trials;
         self.n_trials_planned = cell.n_trials;
         self.is_natural = matches!(cell.request.output, OutputLength::Natural { .. });
+        // Answers may end before, by themselves or at a text that the scenario names.
+        if self.is_natural || !cell.request.sampling.stop.is_empty() {
+            self.lengths.may_be_shorter();
+        }
         self.is_capped = measured().any(|phase| phase.max_in_flight.is_some());
         self.is_closed = measured().all(|phase| phase.arrivals.waits_for_answers());
         self.stayed_in_rates = cell.sends_batches();

@@ -30,6 +30,7 @@ pub(crate) mod gates;
 pub(crate) mod goodput;
 pub(crate) mod history;
 mod latencies;
+mod lengths;
 pub(crate) mod load_search;
 mod load_time;
 pub(crate) mod neighbours;

@@ -508,7 +508,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn usage(prompt: u32, completion: u32) -> Usage {
+    pub(crate) fn usage(prompt: u32, completion: u32) -> Usage {
         let (prompt, completion) = (Some(prompt), Some(completion));
         Usage { prompt, completion, ..Usage::default() }
     }

@@ -17,6 +17,8 @@ use crate::record::event::EngineFacts;
 /// Difference of mean prompt tokens between cells of one data set that is more than a special
 /// token on each prompt.
 const PROMPT_TOKENS_DIFFER: f64 = 0.02;
+/// Difference of mean output tokens that shows in times of whole answers and rates of requests.
+const OUTPUT_TOKENS_DIFFER: f64 = 0.05;
 
 /// Puts the cells of a run together.
 ///
@@ -33,6 +35,7 @@ pub(crate) fn summary(
     let mut caveats = run_caveats;
     caveats.extend(configuration_differs(plan, &cells, facts));
     caveats.extend(prompt_tokens_differ(plan, &cells));
+    caveats.extend(output_tokens_differ(plan, &cells));
     caveats.extend(prompt_ids_differ(plan, &cells));
     // They have told what they can.
     for cell in &mut cells {
@@ -112,32 +115,66 @@ fn asked<'a>(planned: &'a Cell, cell: &'a CellSummary) -> Asked<'a> {
 }
 
 fn prompt_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    let found = apart(plan, cells, MetricId::PromptTokens, PROMPT_TOKENS_DIFFER, asked);
+    let told = found.into_iter().map(|((dataset, ..), [low, high])| {
+        let what = format!(
+            "prompts of `{dataset}` are {:.1} tokens in {} and {:.1} in {}",
+            low.1, low.0.name, high.1, high.0.name
+        );
+        let advice = "Templates or tokenizers differ: compare rates per request too.";
+        let touched = [MetricId::PromptThroughput, MetricId::Ttft];
+        caveat("prompt-tokens-differ", what, advice, &touched)
+    });
+    told.collect()
+}
+
+/// Answers that are longer in one cell than in another that was asked the same: the times of whole
+/// answers and the rates of requests are then of other work.
+fn output_tokens_differ(plan: &Plan, cells: &[CellSummary]) -> Vec<Caveat> {
+    // Lengths are compared however many rows each cell got to.
+    let asked = |planned: &'_ Cell, cell: &'_ CellSummary| {
+        let (dataset, phase, load, _) = asked(planned, cell);
+        let load = load.into_iter().map(|(key, value)| format!("{key}={value}"));
+        let output = format!("{:?}", planned.request.output);
+        (dataset.to_owned(), phase.map(str::to_owned), load.collect::<Vec<_>>(), output)
+    };
+    let found = apart(plan, cells, MetricId::OutputTokens, OUTPUT_TOKENS_DIFFER, asked);
+    let told = found.into_iter().map(|((dataset, ..), [low, high])| {
+        let what = format!(
+            "answers to `{dataset}` have {:.1} tokens in the mean in {} and {:.1} in {}",
+            low.1, low.0.name, high.1, high.0.name
+        );
+        let advice = "Whole answers and requests are then other work in each: compare TTFT, TPOT and \
+                      tokens per second, or fix the length with `ignore-eos`.";
+        let touched = [MetricId::E2e, MetricId::RequestThroughput];
+        caveat("output-tokens-differ", what, advice, &touched)
+    });
+    told.collect()
+}
+
+/// Returns, of all measured cells that were asked the same, the two whose means of a metric are
+/// furthest apart, the lower one first, if they are by more than a share of it.
+fn apart<'a, Asked: Ord>(
+    plan: &'a Plan,
+    cells: &'a [CellSummary],
+    metric: MetricId,
+    share: f64,
+    asked: impl Fn(&'a Cell, &'a CellSummary) -> Asked,
+) -> Vec<(Asked, [(&'a CellSummary, f64); 2])> {
     let by_id = plan.cells_by_id();
-    let mut by_asked: BTreeMap<Asked<'_>, Vec<(&CellSummary, f64)>> = BTreeMap::new();
+    let mut by_asked: BTreeMap<Asked, Vec<(&CellSummary, f64)>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_measured(cell)) {
         let planned = by_id.get(&cell.id);
-        let mean = cell.distributions.get(&MetricId::PromptTokens).and_then(|found| found.mean);
+        let mean = cell.distributions.get(&metric).and_then(|found| found.mean);
         if let (Some(planned), Some(mean)) = (planned, mean) {
             by_asked.entry(asked(planned, cell)).or_default().push((cell, mean));
         }
     }
-    let found = by_asked.into_iter().filter_map(|((dataset, ..), cells)| {
+    let found = by_asked.into_iter().filter_map(|(asked, cells)| {
         let by_mean = |a: &&(&CellSummary, f64), b: &&(&CellSummary, f64)| a.1.total_cmp(&b.1);
-        let (low, low_mean) = *cells.iter().min_by(by_mean)?;
-        let (high, high_mean) = *cells.iter().max_by(by_mean)?;
-        (low_mean > 0.0 && high_mean / low_mean - 1.0 > PROMPT_TOKENS_DIFFER).then(|| {
-            let what = format!(
-                "prompts of `{dataset}` are {low_mean:.1} tokens in {} and {high_mean:.1} in {}",
-                low.name, high.name
-            );
-            let advice = "Templates or tokenizers differ: compare rates per request too.";
-            caveat(
-                "prompt-tokens-differ",
-                what,
-                advice,
-                &[MetricId::PromptThroughput, MetricId::Ttft],
-            )
-        })
+        let low = *cells.iter().min_by(by_mean)?;
+        let high = *cells.iter().max_by(by_mean)?;
+        (low.1 > 0.0 && high.1 / low.1 - 1.0 > share).then_some((asked, [low, high]))
     });
     found.collect()
 }
@@ -313,7 +350,7 @@ mod tests {
     };
     use crate::metrics::wall_time::TrialTimes;
     use crate::plan::TrialOrder;
-    use crate::plan::cell::Source;
+    use crate::plan::cell::{OutputLength, Source};
     use crate::plan::launch::Launch;
     use crate::record::trial::{PhaseKind, TrialRecord};
 
@@ -374,6 +411,30 @@ mod tests {
         assert_eq!(found([None, None]), 1);
         assert_eq!(found([Some("burst"), Some("burst")]), 1);
         assert_eq!(found([Some("one"), Some("burst")]), 0);
+    }
+
+    #[test]
+    fn answers_of_other_lengths_are_told_where_the_same_length_was_asked_for() {
+        let found = |means: [f64; 2], scheduled: [u64; 2], limits: [u32; 2]| {
+            let mut plan = plan(&["a", "b"]);
+            for (cell, max_tokens) in plan.cells.iter_mut().zip(limits) {
+                cell.request.output = OutputLength::Natural { max_tokens };
+            }
+            let cells = ["a", "b"].into_iter().zip(means.into_iter().zip(scheduled));
+            let cells = cells.map(|(name, (mean, scheduled))| {
+                let mut cell = measured_cell(name, "fp16");
+                cell.counts.scheduled = scheduled;
+                with_mean(cell, MetricId::OutputTokens, mean)
+            });
+            let found = output_tokens_differ(&plan, &cells.collect::<Vec<_>>());
+            found.into_iter().map(|caveat| caveat.what).collect::<Vec<_>>()
+        };
+        let told = "answers to `questions` have 10.0 tokens in the mean in a and 200.0 in b";
+        assert_eq!(found([10.0, 200.0], [10, 10], [300, 300]), [told]);
+        assert_eq!(found([10.0, 200.0], [10, 30], [300, 300]), [told]);
+        assert!(found([100.0, 104.0], [10, 10], [300, 300]).is_empty());
+        // Other limits are swept on purpose.
+        assert!(found([10.0, 200.0], [10, 10], [10, 200]).is_empty());
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub(super) fn truncated(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+pub(super) fn not_as_long_as_asked(case: &Case<'_>) -> Option<Caveat> {
+    let what = case.evidence.lengths.told(case.counts.ok)?;
+    let advice = "The server does not keep to `ignore-eos` or `max-tokens`: read whole answers' times \
+                  and rates of requests as of these lengths.";
+    let touched = [MetricId::E2e, MetricId::RequestThroughput, MetricId::OutputThroughput];
+    Some(caveat("lengths-not-kept", what, advice, &touched))
+}
+
 pub(super) fn fallback(case: &Case<'_>) -> Option<Caveat> {
     let dataset = case.evidence.dataset.as_ref()?;
     let reason = dataset.fallback.as_ref()?;
