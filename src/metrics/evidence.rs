@@ -7,7 +7,7 @@ use crate::metrics::device::Devices;
 use crate::metrics::engine_tokens::TokenCounts;
 use crate::metrics::lengths::Lengths;
 use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
-use crate::metrics::totals::Totals;
+use crate::metrics::totals::{OutputSteps, Totals};
 use crate::metrics::window::{ToTheEnd, Window};
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, Until};
@@ -140,6 +140,8 @@ pub(crate) struct Evidence {
     pub output_trends: Vec<Trend>,
     /// Trends of TTFT likewise.
     pub ttft_trends: Vec<Trend>,
+    /// Steps of output throughput likewise.
+    pub(crate) output_steps: Vec<OutputSteps>,
     /// Trials with a window in which a trend would have shown.
     pub n_judged_windows: u32,
     /// Trials whose warm-up looked for a steady state.
@@ -390,6 +392,7 @@ impl Evidence {
         self.n_judged_windows += u32::from(output.is_some() || ttft.is_some());
         self.output_trends.extend(output.filter(Trend::is_trending));
         self.ttft_trends.extend(ttft.filter(Trend::is_trending));
+        self.output_steps.extend(totals.output_steps());
     }
 
     /// Takes the engine's count of tokens in, and that of what arrived.

@@ -2,6 +2,7 @@
 
 use crate::metrics::evidence::Evidence;
 use crate::metrics::summary::{SteadyState, SteadyStatus};
+use crate::metrics::totals::OutputSteps;
 use crate::stats::trend::Trend;
 use crate::units::Nanos;
 
@@ -46,10 +47,12 @@ pub(crate) fn over_saturated(evidence: &Evidence) -> Option<String> {
     ))
 }
 
-/// Names the largest trends inside the window.
+/// Names the largest trends and steps inside the window.
 pub(crate) fn window_not_steady(evidence: &Evidence) -> Option<String> {
     let found: Vec<String> = [
-        largest(&evidence.output_trends).map(|trend| told("output throughput", trend)),
+        largest(&evidence.output_trends)
+            .map(|trend| told("output throughput", trend))
+            .or_else(|| steps_told(&evidence.output_steps)),
         largest(&evidence.ttft_trends).map(|trend| told("TTFT", trend)),
     ]
     .into_iter()
@@ -62,6 +65,20 @@ fn largest(trends: &[Trend]) -> Option<Trend> {
     let by_size =
         |a: &Trend, b: &Trend| a.relative_change.abs().total_cmp(&b.relative_change.abs());
     trends.iter().copied().max_by(by_size)
+}
+
+/// Levels of one window that are told.
+const LEVELS_MAX: usize = 4;
+
+/// Tells the levels of the window that steps moved most.
+fn steps_told(found: &[OutputSteps]) -> Option<String> {
+    let by_change = |a: &&OutputSteps, b: &&OutputSteps| a.change.abs().total_cmp(&b.change.abs());
+    let steps = found.iter().max_by(by_change)?;
+    let level = |(at, level): &(f64, f64)| format!("{level:.1} tok/s at {:.0} % of it", at * 100.0);
+    let levels: Vec<String> = steps.levels_per_s.iter().take(LEVELS_MAX).map(level).collect();
+    let more = if steps.levels_per_s.len() > LEVELS_MAX { " …" } else { "" };
+    let first = steps.first_per_s;
+    Some(format!("output throughput went from {first:.1} to {}{more}", levels.join(", to ")))
 }
 
 fn told(name: &str, trend: Trend) -> String {
@@ -96,5 +113,14 @@ mod tests {
         let ttft_trends = Trend::of(&rising).into_iter().collect();
         let inside = "not steady inside the window: TTFT changed by +64 % (p < 0.0001)";
         check(Evidence { ttft_trends, ..unsteady }, SteadyStatus::NotSteady, &[at_its_end, inside]);
+        let stood = OutputSteps {
+            first_per_s: 798.2,
+            levels_per_s: vec![(0.35, 0.0), (0.75, 801.0)],
+            change: -0.4,
+        };
+        let output_steps = vec![OutputSteps { change: 0.1, ..stood.clone() }, stood];
+        let inside = "not steady inside the window: output throughput went from 798.2 to 0.0 tok/s at \
+                      35 % of it, to 801.0 tok/s at 75 % of it";
+        check(Evidence { output_steps, ..Evidence::default() }, SteadyStatus::NotSteady, &[inside]);
     }
 }

@@ -8,7 +8,8 @@ use crate::metrics::request::{CountSource, RequestMetrics, token_arrivals, token
 use crate::metrics::window::Window;
 use crate::plan::cell::Slo;
 use crate::record::request::{CancelCause, Outcome, RequestError, RequestRecord};
-use crate::stats::trend::Trend;
+use crate::stats::change_point::plain_steps;
+use crate::stats::trend::{TREND_CHANGE, Trend};
 use crate::units::Nanos;
 
 /// Equal parts of a window in which a trend is looked for: enough for Mann–Kendall at 1 %,
@@ -16,6 +17,17 @@ use crate::units::Nanos;
 pub(crate) const N_SLICES: usize = 20;
 /// Requests that a window needs before its slices can say anything.
 const MIN_REQUESTS_FOR_TREND: u64 = 4 * N_SLICES as u64;
+/// The finest parts of a window, and numbers of equal parts that they make up: steps are looked for
+/// in parts no shorter than a request, as fewer hold whole waves of them.
+const N_BINS: usize = 240;
+const N_PARTS: [usize; 7] = [20, 16, 15, 12, 10, 8, 6];
+/// p-value below which a step counts as real. Slices are not independent: of simulated loads of one
+/// level (closed loops of 1 to 32 streams, log-normal times and lengths, Poisson and clumped
+/// arrivals, queues) at most 2 in 100 showed a step.
+const STEP_P: f64 = 0.001;
+/// Deviation of the number of waves in a part that begins anywhere in one: that of a uniform
+/// distribution of width 1.
+const WAVE_STD: f64 = 0.289;
 
 /// What the measured requests of one trial add up to.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +80,10 @@ pub(crate) struct Totals {
     /// could have sent in an open loop.
     pub(crate) lost_whole_secs: f64,
     pub(crate) late_max_secs: f64,
-    pub(crate) output_slices: Vec<f64>,
+    /// Output tokens by [`N_BINS`] equal parts of the window.
+    pub(crate) output_bins: Vec<f64>,
+    /// Whether the window has one load from its begin to its end, without ramp and drain.
+    pub(crate) is_level: bool,
     pub(crate) ttft_slices: Vec<(f64, u64)>,
 }
 
@@ -106,7 +121,8 @@ impl Totals {
         Self {
             window_secs: window.duration().as_secs_f64(),
             whole_secs: window.whole_duration().as_secs_f64(),
-            output_slices: vec![0.0; N_SLICES],
+            output_bins: vec![0.0; N_BINS],
+            is_level: window.to_the_end.is_none() && !window.begins_idle,
             ttft_slices: vec![(0.0, 0); N_SLICES],
             ..Self::default()
         }
@@ -277,8 +293,8 @@ impl Totals {
             self.inside.output_tokens += counted(arrived.as_stamped, tokens);
             self.surely.output_tokens += counted(arrived.surely, tokens);
             self.perhaps.output_tokens += counted(arrived.perhaps, tokens);
-            if let Some(slice) = window.slice(event.at, N_SLICES) {
-                self.output_slices[slice] += tokens;
+            if let Some(bin) = window.slice(event.at, N_BINS) {
+                self.output_bins[bin] += tokens;
             }
         }
         share.whole()
@@ -296,7 +312,55 @@ impl Totals {
     /// completed in it to say.
     pub(crate) fn output_trend(&self) -> Option<Trend> {
         // The edges of a closed loop are half empty by nature: its first slice holds prefills.
-        self.has_enough_for_trend().then(|| Trend::of(&self.output_slices))?
+        self.has_enough_for_trend().then(|| Trend::of(&self.output_in(N_SLICES)))?
+    }
+
+    /// Returns output tokens by equal parts of the window.
+    fn output_in(&self, n_parts: usize) -> Vec<f64> {
+        self.output_bins.chunks(N_BINS / n_parts).map(|part| part.iter().sum()).collect()
+    }
+
+    /// Returns where the rate of output tokens changed its level inside a window of one load, if that
+    /// moved the rate of the window by more than [`TREND_CHANGE`]: a standstill, or an engine that was
+    /// faster at first. Ranks see only what goes on in one direction.
+    ///
+    /// `None` too where few requests completed, or each took a large part of the window.
+    pub(crate) fn output_steps(&self) -> Option<OutputSteps> {
+        let n_requests = self.inside.requests;
+        if !self.is_level || !self.has_enough_for_trend() || n_requests <= 0.0 {
+            return None;
+        }
+        let request_secs = self.inside.in_flight_secs / n_requests;
+        let waves_in = |n_parts: usize| self.window_secs / n_parts as f64 / request_secs;
+        let n_parts = N_PARTS.into_iter().find(|n_parts| waves_in(*n_parts) >= 1.0)?;
+        let values = self.output_in(n_parts);
+        // Streams that wait for their first tokens together leave a part of each wave empty.
+        let (ttft_ms, n_ttfts) =
+            self.ttft_slices.iter().fold((0.0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let is_seen = n_ttfts > 0;
+        let waiting = if is_seen { ttft_ms / 1e3 / n_ttfts as f64 / request_secs } else { 1.0 };
+        let mean = values.iter().sum::<f64>() / n_parts as f64;
+        let least_std = mean * WAVE_STD * waiting.min(1.0) / waves_in(n_parts);
+        let ends = plain_steps(&values, STEP_P, least_std);
+        let edges: Vec<usize> = [0].into_iter().chain(ends).chain([n_parts]).collect();
+        // Each level with the part at which it begins, and the parts that it has.
+        let levels: Vec<(usize, usize, f64)> = edges
+            .windows(2)
+            .map(|at| {
+                let n = at[1] - at[0];
+                (at[0], n, values[at[0]..at[1]].iter().sum::<f64>() / n as f64)
+            })
+            .collect();
+        let (first, later) = levels.split_first().filter(|(_, later)| !later.is_empty())?;
+        let usual = levels.iter().max_by_key(|(_, n, _)| *n)?.2;
+        let change = if usual > 0.0 { mean / usual - 1.0 } else { f64::INFINITY };
+        let per_s = n_parts as f64 / self.window_secs;
+        let told = later.iter().map(|(at, _, level)| (*at as f64 / n_parts as f64, level * per_s));
+        (change.abs() > TREND_CHANGE).then(|| OutputSteps {
+            first_per_s: first.2 * per_s,
+            levels_per_s: told.collect(),
+            change,
+        })
     }
 
     /// Returns the trend of TTFT over the window; `None` when too few requests say.
@@ -313,6 +377,17 @@ impl Totals {
     fn has_enough_for_trend(&self) -> bool {
         self.inside.n_completed >= MIN_REQUESTS_FOR_TREND
     }
+}
+
+/// Levels of the rate of output tokens inside a window.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OutputSteps {
+    /// The first level, tokens per second.
+    pub(crate) first_per_s: f64,
+    /// The later ones, each behind the share of the window at which it begins.
+    pub(crate) levels_per_s: Vec<(f64, f64)>,
+    /// How far the rate of the window is from that of its longest level, as a share of it.
+    pub(crate) change: f64,
 }
 
 /// Whether something that may have happened earlier than its stamp happened inside the window.
@@ -427,10 +502,13 @@ pub(crate) fn censored_age(record: &RequestRecord, ended: Nanos) -> Option<Nanos
 
 #[cfg(test)]
 mod tests {
+    use rand_distr::{Distribution as _, StandardNormal};
+
     use super::*;
     use crate::metrics::request::tests::request;
     use crate::metrics::tests::fixture::{cell, phase_record, trial};
     use crate::plan::cell::ArrivalsPlan;
+    use crate::seed::Seed;
 
     #[test]
     fn every_kind_of_failure_has_its_meaning() {
@@ -578,5 +656,76 @@ mod tests {
         assert!(found.ttft_trend().unwrap().is_trending());
         assert!(!found.output_trend().unwrap().is_trending());
         assert!(totals(&records[..20]).ttft_trend().is_none());
+    }
+
+    /// The totals of a closed loop whose `n` answers have these milliseconds to the first token and
+    /// between tokens, and tokens; measured until the last one is sent.
+    fn closed_loop(
+        n_streams: u32,
+        n: u64,
+        mut answer: impl FnMut(u64) -> (f64, f64, u32),
+    ) -> Totals {
+        let mut free: Vec<f64> = vec![1_000.0; n_streams as usize];
+        let (mut records, mut stopped) = (Vec::new(), 0.0);
+        for index in 0..n {
+            let next = free.iter_mut().min_by(|a, b| a.total_cmp(b)).unwrap();
+            let (first, gap, n_tokens) = answer(index);
+            let at: Vec<u64> = (0..n_tokens)
+                .map(|token| (*next + first + gap * f64::from(token)).round() as u64)
+                .collect();
+            let sent = next.round() as u64;
+            (stopped, *next) = (*next, *next + first + gap * f64::from(n_tokens - 1));
+            records.push(request(index, sent, sent, &at));
+        }
+        let mut phase =
+            phase_record(PhaseKind::Measure, 1_000, stopped as u64, stopped as u64 + 500);
+        phase.n_scheduled = n;
+        let window =
+            Window::of(&trial(&[phase]), &cell(ArrivalsPlan::Closed { concurrency: n_streams }));
+        let mut totals = Totals::new(&window);
+        for record in &records {
+            totals.push(&window, None, record, &RequestMetrics::of(record), OwnLag::default());
+        }
+        totals
+    }
+
+    #[test]
+    fn a_standstill_and_an_engine_that_was_faster_at_first_are_steps() {
+        let found = |first: &dyn Fn(u64) -> f64, gap: &dyn Fn(u64) -> f64| {
+            closed_loop(4, 160, |i| (first(i) + (i % 5) as f64, gap(i), 10)).output_steps()
+        };
+        let level = |ms: f64| move |_: u64| ms;
+        assert_eq!(found(&level(20.0), &level(3.0)), None);
+        let early = found(&level(20.0), &|i| if i < 30 { 3.0 } else { 9.0 }).unwrap();
+        assert!(early.levels_per_s.len() == 1 && early.change > 0.05, "{early:?}");
+        let late = found(&level(20.0), &|i| if i < 130 { 3.0 } else { 9.0 }).unwrap();
+        assert!(late.change.abs() > 0.05, "{late:?}");
+        let stood = |i| if (60..64).contains(&i) { 1_000.0 } else { 20.0 };
+        let stood = found(&stood, &level(3.0)).unwrap();
+        assert!(stood.levels_per_s[0].1 < 0.2 * stood.first_per_s, "{stood:?}");
+        // A change too small to matter.
+        assert_eq!(found(&level(20.0), &|i| if i < 80 { 3.0 } else { 3.1 }), None);
+    }
+
+    #[test]
+    fn loads_of_one_level_hardly_ever_show_a_step() {
+        let mut rng = Seed(5).stream("answers");
+        let mut normal = |sigma: f64| -> f64 {
+            let drawn: f64 = StandardNormal.sample(&mut rng);
+            (sigma * drawn).exp()
+        };
+        let (mut n_judged, mut n_found) = (0, 0);
+        for (n_streams, n) in [(1, 100), (4, 160), (8, 100), (16, 400)] {
+            for (of_first, of_length) in [(0.0, 0.0), (0.3, 0.0), (0.3, 0.8), (0.8, 0.3)] {
+                for _ in 0..15 {
+                    let totals = closed_loop(n_streams, n, |_| {
+                        (40.0 * normal(of_first), 5.0, (16.0 * normal(of_length)).max(1.0) as u32)
+                    });
+                    n_judged += 1;
+                    n_found += u32::from(totals.output_steps().is_some());
+                }
+            }
+        }
+        assert!(n_found <= 5, "{n_found} of {n_judged}");
     }
 }

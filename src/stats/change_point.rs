@@ -45,10 +45,23 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
         return Vec::new();
     }
     let (logs, least_std) = scaled(values);
+    between(values, &cuts(&logs, alpha, least_std))
+}
+
+/// Returns where the level of a series changes, on its own scale: the first places of new levels.
+/// Its values are taken to deviate by `least_std` at least.
+pub(crate) fn plain_steps(values: &[f64], alpha: f64, least_std: f64) -> Vec<usize> {
+    let largest = values.iter().copied().fold(0.0, f64::max);
+    let found = cuts(values, alpha, least_std.max(RESOLUTION * largest));
+    found.into_iter().map(|(at, _)| at).collect()
+}
+
+/// Cuts a series into stretches of one level, and returns the places with their chances.
+fn cuts(series: &[f64], alpha: f64, least_std: f64) -> Vec<(usize, f64)> {
     let mut found: Vec<(usize, f64)> = Vec::new();
-    let mut open = vec![(0, logs.len())];
+    let mut open = vec![(0, series.len())];
     while let Some((from, to)) = open.pop() {
-        let Some((cut, p_value)) = likeliest(&logs[from..to], least_std) else { continue };
+        let Some((cut, p_value)) = likeliest(&series[from..to], least_std) else { continue };
         if p_value < alpha {
             let inner = [cut.0, cut.1].map(|at| from + at);
             let cuts = inner.into_iter().filter(|at| *at > from && *at < to);
@@ -58,7 +71,7 @@ pub(crate) fn steps(values: &[f64], alpha: f64) -> Vec<Step> {
         }
     }
     found.sort_by_key(|(at, _)| *at);
-    between(values, &found)
+    found
 }
 
 /// Returns the step at the likeliest single place, however likely chance makes it. Nothing is found
