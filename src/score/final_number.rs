@@ -479,7 +479,8 @@ fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
         let between = between.strip_prefix("**").filter(|_| is_emphasis).unwrap_or(&between);
         // Parts of a measure are a sum that may have a result: `2 hours 30 minutes = 150 minutes`.
         let is_sum = is_compound(text, &pair[0], &pair[1]);
-        match if is_sum { Some(Link::Computes) } else { link(between) } {
+        let linked = if is_sum { Some(Link::Computes) } else { link(between) };
+        match linked {
             Some(Link::Equals) => {
                 (found, open) = (&pair[1], Open::No);
                 n_results += if at == 0 { 1 } else { 2 };
@@ -831,6 +832,8 @@ mod tests {
             "The answer is **57** to **62**",
             "The answer is 57 feet to 62 feet.",
             "Answer: 57 to 62\nThat took 3 steps.",
+            "The answer is 57 through 62",
+            "Answer: 57到62",
             "<answer>57 to 62</answer>",
             "<answer>2 hours and 30 minutes</answer>",
             "The answer is between 57 and 62.",

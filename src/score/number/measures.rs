@@ -28,6 +28,8 @@ const UNITS: [&[&[&str]]; 7] = [
 ];
 /// Words behind a unit that make a rate of it: `5 days, 8 hours a day`.
 const RATES: [&str; 5] = ["a", "an", "per", "each", "every"];
+/// Words between the ends of a range.
+const TO: [&str; 5] = ["to", "through", "bis", "到", "至"];
 /// How words begin behind "to" and a number that say how exact a value is: `3.14 to 2 decimal places`.
 const PRECISIONS: [&str; 5] = ["decimal", "dp", "sf", "sig", "place"];
 
@@ -83,8 +85,8 @@ pub(in crate::score) fn is_range(text: &[char], first: &Token, second: &Token) -
     let (unit, _) = first_word(&text[second.end..]);
     let is_exactness = PRECISIONS.iter().any(|word| unit.starts_with(word)) || unit == "d";
     match said.as_deref() {
-        Some([to]) => to == "to" && !is_exactness,
-        Some([of_first, to]) => to == "to" && *of_first == unit,
+        Some([to]) => TO.contains(&to.as_str()) && !is_exactness,
+        Some([of_first, to]) => TO.contains(&to.as_str()) && *of_first == unit,
         _ => false,
     }
 }
