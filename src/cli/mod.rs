@@ -75,6 +75,7 @@ use crate::cli::failure::Failure;
 use crate::cli::shares::merged_run;
 use crate::run::clients;
 use crate::secrets::redact::Redactor;
+use crate::workload::damage;
 use crate::{engine, serve};
 
 /// Runs the program.
@@ -91,6 +92,9 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     std::panic::set_hook(Box::new(|panic| {
+        if damage::is_caught() {
+            return;
+        }
         output::message(&format!(
             "error: bench has a defect: {panic}\n  help: please report this with the command and the scenario"
         ));

@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod chat;
+pub(crate) mod damage;
 pub mod dataset;
 pub mod error;
 pub mod input;

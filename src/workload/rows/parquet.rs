@@ -2,20 +2,22 @@
 
 mod durations;
 mod int96;
+mod plain;
 mod values;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::SchemaDescPtr;
 use serde_json::Value;
 
+use crate::workload::damage;
 use crate::workload::error::DataError;
 use crate::workload::input::Content;
 use crate::workload::rows::parquet::durations::Durations;
 use crate::workload::rows::parquet::int96::OldInstants;
+use crate::workload::rows::parquet::plain::plain;
 use crate::workload::rows::parquet::values::fields;
 use crate::workload::rows::{BadRow, Place, Row};
 
@@ -36,8 +38,7 @@ impl Parquet {
         let again = content.again().ok();
         let opened = caught(|| {
             let once_more = content.again()?;
-            let rows = reader(content)?;
-            let schema = rows.metadata().file_metadata().schema_descr_ptr();
+            let (rows, schema) = reader_of_rows(content)?;
             let durations = Durations::of(rows.metadata().file_metadata());
             let old_instants = OldInstants::of(&schema, || reader(once_more))?;
             Ok((RowIter::from_file_into(rows), schema, old_instants, durations))
@@ -90,6 +91,28 @@ fn reader(content: Content) -> Result<Box<dyn FileReader>, ParquetError> {
     })
 }
 
+/// Opens a file for its rows; returns its own schema beside it, as columns that the library knows no
+/// rows of are read as plain ones.
+fn reader_of_rows(content: Content) -> Result<(Box<dyn FileReader>, SchemaDescPtr), ParquetError> {
+    fn open<R: ChunkReader + 'static>(
+        bytes: R,
+        once_more: R,
+    ) -> Result<(Box<dyn FileReader>, SchemaDescPtr), ParquetError> {
+        let reader = SerializedFileReader::new(bytes)?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let Some(plain) = plain(&schema)? else { return Ok((Box::new(reader), schema)) };
+        let options = ReadOptionsBuilder::new().with_parquet_schema(plain).build();
+        Ok((Box::new(SerializedFileReader::new_with_options(once_more, options)?), schema))
+    }
+    match content {
+        Content::File(file) => {
+            let once_more = file.try_clone()?;
+            open(file, once_more)
+        }
+        Content::Bytes(bytes) => open(bytes.clone(), bytes),
+    }
+}
+
 /// Returns the first column, in the group of a row, whose pages cannot all be unpacked.
 fn unreadable_column(content: Content, row: u64) -> Result<Option<String>, ParquetError> {
     let reader = reader(content)?;
@@ -139,10 +162,9 @@ impl Iterator for Parquet {
 
 /// The reader trusts lengths and counts that a damaged file gives, and panics on some.
 fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("its lengths and counts contradict each other".to_owned()),
+    match damage::caught(read) {
+        Some(read) => read.map_err(|error| error.to_string()),
+        None => Err("its lengths and counts contradict each other".to_owned()),
     }
 }
 

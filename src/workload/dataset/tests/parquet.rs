@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type, Int96, Int96Type};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
+    Int64Type, Int96, Int96Type,
+};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -139,7 +142,8 @@ fn every_codec_of_the_library_is_unpacked() {
 
 /// A Parquet file of two values in the required column `timestamp` of that type.
 fn two<T: DataType>(column: &str, values: &[T::T; 2]) -> Vec<u8> {
-    let schema = format!("message rows {{ required {column}; }}");
+    let end = if column.ends_with('}') { "" } else { ";" };
+    let schema = format!("message rows {{ required {column}{end} }}");
     let schema = Arc::new(parse_message_type(&schema).unwrap());
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
@@ -191,6 +195,47 @@ fn old_instants_of_96_bits_are_times() {
         assert_eq!(samples.rows()[1].at, Some(Nanos(later)));
         assert_eq!(texts(samples.rows())[0], "at 2023-11-16T12:00:00Z");
     }
+}
+
+fn interval(months: u32, days: u32, millis: u32) -> FixedLenByteArray {
+    let bytes: Vec<u8> = [months, days, millis].iter().flat_map(|it| it.to_le_bytes()).collect();
+    FixedLenByteArray::from(ByteArray::from(bytes))
+}
+
+#[test]
+fn intervals_are_lengths_of_time_at_any_depth() {
+    let column = "fixed_len_byte_array(12) timestamp (INTERVAL)";
+    let read_two = |values: &[FixedLenByteArray; 2]| {
+        read(&replayed(), "x.parquet", &two::<FixedLenByteArrayType>(column, values))
+    };
+    let samples = read_two(&[interval(0, 1, 0), interval(0, 1, 1_500)]).unwrap();
+    assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(1_500)));
+    let months = read_two(&[interval(0, 0, 0), interval(1, 0, 0)]).unwrap_err();
+    assert_eq!(months.message, r#"`\"1 months, 0 days, 0 ms\"` is not a time"#);
+    // Inside of a group, beside a column that is asked for.
+    let inside = "group timestamp { required fixed_len_byte_array(12) x (INTERVAL); }";
+    let prompt = Some("{{ timestamp.x }}".to_owned());
+    let plan = DatasetPlan { prompt, ..plan(Source::Parquet) };
+    let bytes = two::<FixedLenByteArrayType>(inside, &[interval(0, 0, 5), interval(0, 0, 6)]);
+    assert_eq!(texts(read(&plan, "x.parquet", &bytes).unwrap().rows()), ["5ms", "6ms"]);
+}
+
+#[test]
+fn dates_outside_of_all_years_do_no_harm_and_are_no_times() {
+    let bytes = two::<Int32Type>("int32 timestamp (DATE)", &[19_677, i32::MAX]);
+    let error = read(&replayed(), "x.parquet", &bytes).unwrap_err();
+    let message = r#"`\"2147483647 days since 1970, outside of all years\"` is not a time"#;
+    assert_eq!(
+        (error.message.as_str(), error.place.as_str()),
+        (message, "row 2, column `timestamp`")
+    );
+    let prompt = Some("a".to_owned());
+    let unused = DatasetPlan { prompt, ..plan(Source::Parquet) };
+    assert_eq!(read(&unused, "x.parquet", &bytes).unwrap().n_samples, 2);
+    let bytes = two::<Int32Type>("int32 timestamp (DATE)", &[19_677, 19_678]);
+    let samples = read(&replayed(), "x.parquet", &bytes).unwrap();
+    assert_eq!(texts(samples.rows())[0], "at 2023-11-16");
+    assert_eq!(samples.rows()[1].at, Some(Nanos::from_millis(24 * 3_600_000)));
 }
 
 #[test]

@@ -31,6 +31,8 @@ fn value(field: &Field, described: Option<&Type>) -> Value {
             Some(Count::TimeOfDay) => time_of_day(*count),
             None => Value::from(*count),
         },
+        Field::Date(days) => date(*days),
+        Field::Bytes(bytes) if described.is_some_and(is_interval) => interval(bytes.data()),
         Field::Bytes(bytes) => match bytes.as_utf8() {
             Ok(text) => Value::from(text),
             Err(_) => json!({ "bytes": bytes.len() }),
@@ -112,8 +114,40 @@ fn map_value(map: &Type) -> Option<&Type> {
 pub(super) fn instant(nanos: i128) -> Value {
     match jiff::Timestamp::from_nanosecond(nanos) {
         Ok(instant) => Value::from(instant.to_string()),
-        Err(_) => Value::Null,
+        Err(_) => beyond(nanos / i128::from(SECOND), "seconds"),
     }
+}
+
+fn date(days: i32) -> Value {
+    let since = jiff::Span::new().try_days(days).ok();
+    let date = since.and_then(|since| jiff::civil::date(1970, 1, 1).checked_add(since).ok());
+    date.map_or_else(|| beyond(days.into(), "days"), |date| Value::from(date.to_string()))
+}
+
+/// Returns an instant outside of all years, `infinity` among them: a text that is no time, which does
+/// no harm to a column that is not asked for.
+fn beyond(count: i128, unit: &str) -> Value {
+    Value::from(format!("{count} {unit} since 1970, outside of all years"))
+}
+
+/// Whether a column holds a number of months, one of days and one of milliseconds.
+pub(super) fn is_interval(column: &Type) -> bool {
+    column.get_basic_info().converted_type() == ConvertedType::INTERVAL
+}
+
+/// Returns a length of time; one with months in it, which have no length, is a text that is no time.
+///
+/// Source: apache/parquet-format, LogicalTypes.md, "INTERVAL".
+fn interval(bytes: &[u8]) -> Value {
+    let (parts, []) = bytes.as_chunks::<4>() else { return Value::Null };
+    let &[months, days, millis] = parts else { return Value::Null };
+    let [months, days, millis] = [months, days, millis].map(u32::from_le_bytes);
+    if months > 0 {
+        return Value::from(format!("{months} months, {days} days, {millis} ms"));
+    }
+    let length = jiff::SignedDuration::from_hours(i64::from(days) * 24)
+        + jiff::SignedDuration::from_millis(millis.into());
+    Value::from(format!("{length:#}"))
 }
 
 /// Returns a time of day as people write it.
