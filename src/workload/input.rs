@@ -73,6 +73,9 @@ impl Input {
             |extension: &str| lower.strip_suffix(extension).is_some_and(|it| it.ends_with('.'));
         let is_parquet =
             asked == Some(Format::Parquet) || asked.is_none() && has_extension("parquet");
+        if is_parquet && let Some((what, help)) = text_instead(&head) {
+            return Err(DataError::new(&name, format!("is {what}, and not Parquet"), help));
+        }
         if head.starts_with(b"PAR1") || is_parquet && plain == name {
             return Ok((name, Opened::Parquet(content)));
         }
@@ -102,6 +105,15 @@ pub(super) enum Opened {
     /// Text, unpacked.
     Text(Format, Box<dyn BufRead>),
     Parquet(Content),
+}
+
+/// Says what a text is that is named or asked for as Parquet, and what to do.
+fn text_instead(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    match head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().first()? {
+        b'{' => Some(("JSON lines", "name it `….jsonl`, and set `source = \"jsonl\"`")),
+        b'[' => Some(("a JSON array", "name it `….json`, and set `source = \"jsonl\"`")),
+        _ => None,
+    }
 }
 
 fn refuse_foreign(name: &str, head: &[u8], asked: Option<Format>) -> Result<(), DataError> {
