@@ -1,4 +1,4 @@
-//! A file that is one JSON array of objects, read element by element.
+//! A file that is a JSON array of objects, or several one after the other, read element by element.
 
 use std::io::{self, BufRead};
 
@@ -20,6 +20,8 @@ enum State {
     Start,
     /// Before an element, a comma or the closing bracket.
     Between,
+    /// Behind an array: another one may follow, or objects, as in files that were joined.
+    Behind,
     /// Nothing more is read.
     End,
 }
@@ -34,7 +36,7 @@ impl JsonArray {
         let error = DataError::new(
             &self.file,
             message,
-            "one JSON array of objects is expected; the file may have been cut short",
+            "a JSON array of objects is expected, or several; the file may have been cut short",
         );
         let error = error.at(Place::Element(self.number + 1));
         Err(BadRow { error, can_go_on: false })
@@ -44,9 +46,11 @@ impl JsonArray {
         Ok(self.reader.fill_buf()?.first().copied())
     }
 
-    /// Reads one element up to the comma or bracket after it. `false` at the end of the file.
+    /// Reads one element up to the comma or bracket after it, or an object behind an array up to its
+    /// own end.
     fn cut_element(&mut self) -> io::Result<Cut> {
         self.element.clear();
+        let is_alone = self.state == State::Behind;
         let (mut depth, mut in_string, mut escaped) = (0_u32, false, false);
         loop {
             let buffer = self.reader.fill_buf()?;
@@ -65,7 +69,13 @@ impl JsonArray {
                         end = Some(at);
                         break;
                     }
-                    b'}' | b']' => depth = depth.saturating_sub(1),
+                    b'}' | b']' => {
+                        depth = depth.saturating_sub(1);
+                        if is_alone && depth == 0 {
+                            end = Some(at + 1);
+                            break;
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -85,7 +95,7 @@ impl JsonArray {
         loop {
             let Some(byte) = self.peek()? else {
                 let message = match self.state {
-                    State::End => return Ok(None),
+                    State::Behind | State::End => return Ok(None),
                     State::Start => "the file is empty",
                     State::Between => "the array has no end",
                 };
@@ -97,14 +107,23 @@ impl JsonArray {
                 (_, b' ' | b'\t' | b'\r' | b'\n')
                 | (State::Start, 0xef | 0xbb | 0xbf)
                 | (State::Between, b',') => self.reader.consume(1),
-                (State::Start, b'[') => {
+                (State::Start | State::Behind, b'[') => {
                     self.reader.consume(1);
                     self.state = State::Between;
                 }
                 (State::Start, _) => return Ok(Some(self.fail("not a JSON array"))),
-                (State::Between, b']') => self.state = State::End,
-                (State::Between, _) => {
+                (State::Between, b']') => {
+                    self.reader.consume(1);
+                    self.state = State::Behind;
+                }
+                (State::Behind, byte) if byte != b'{' => {
+                    return Ok(Some(self.fail("behind the end of the array stands other text")));
+                }
+                (State::Between | State::Behind, _) => {
                     return Ok(match self.cut_element()? {
+                        Cut::FileEnds if self.state == State::Behind => {
+                            Some(self.fail("the object behind the array has no end"))
+                        }
                         Cut::FileEnds => Some(self.fail("the array has no end")),
                         Cut::TooLong => Some(self.fail("longer than 64 MiB, which no row is")),
                         Cut::Element => {

@@ -445,6 +445,29 @@ fn a_json_array_is_read_element_by_element() {
 }
 
 #[test]
+fn what_stands_behind_an_array_is_read_or_refused() {
+    for rows in [
+        r#"[{"prompt":"a"}][{"prompt":"b"},{"prompt":"c"}]"#,
+        "[{\"prompt\":\"a\"}]\n[{\"prompt\":\"b\"}]\n[{\"prompt\":\"c\"}]\n",
+        "[{\"prompt\":\"a\"},]\n{\"prompt\":\"b\",\"x\":[{}]}\n{\"prompt\":\"c\"}",
+        "[]\n[{\"prompt\":\"a\"},{\"prompt\":\"b\"}] {\"prompt\":\"c\"}[]",
+    ] {
+        let samples = read(&plan(Source::Jsonl), "x.json", rows.as_bytes()).unwrap();
+        assert_eq!(texts(samples.rows()), ["a", "b", "c"], "{rows}");
+    }
+    for (rest, message) in [
+        (" garbage", "behind the end of the array stands other text"),
+        (",[{\"prompt\":\"b\"}]", "behind the end of the array stands other text"),
+        ("]", "behind the end of the array stands other text"),
+        ("{\"prompt\":", "the object behind the array has no end"),
+    ] {
+        let rows = format!("[{{\"prompt\":\"a\"}}]{rest}");
+        let expected = format!("x.json: element 2: {message}");
+        check_error(&plan(Source::Jsonl), "x.json", rows.as_bytes(), &expected);
+    }
+}
+
+#[test]
 fn token_ids_and_messages_are_prompts_too() {
     let samples = read(&plan(Source::Jsonl), "x.jsonl", br#"{"prompt":[1,2,3]}"#).unwrap();
     assert_eq!(samples.rows()[0].turns, [Prompt::Tokens(vec![1, 2, 3])]);
