@@ -33,6 +33,12 @@ impl PromptTemplate {
         Ok(Self { environment })
     }
 
+    /// Whether the template names a column.
+    pub(super) fn names(&self, column: &str) -> bool {
+        let template = self.environment.get_template(NAME);
+        template.is_ok_and(|template| template.undeclared_variables(false).contains(column))
+    }
+
     /// Renders the prompt of one row; the error is one sentence.
     pub(super) fn render(&self, fields: &serde_json::Value) -> Result<String, String> {
         let template = self.environment.get_template(NAME).map_err(|error| error.to_string())?;

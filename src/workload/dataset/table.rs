@@ -18,7 +18,7 @@ use crate::workload::dataset::turns::{self, Conversation};
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading};
 use crate::workload::request::{Prompt, PromptLength, Sample};
 use crate::workload::rows::Row;
-use crate::workload::rows::lenient_json::HALF_PAIR;
+use crate::workload::rows::lenient_json::Unsayable;
 
 /// Columns that are tried when the scenario names none.
 pub(super) const COLUMNS: &[(&str, &str)] = &[
@@ -251,6 +251,15 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
             let message = with_columns(&message, row);
             Problem { kind: RowKind::Template, column: None, message }
         })?;
+        // A template writes any value: what stands for one that cannot be read is no such.
+        let fields = row.fields.as_object().into_iter().flatten();
+        let unsayable = fields.filter_map(|(name, it)| Some((name, Unsayable::of(it)?)));
+        for (name, what) in unsayable {
+            if template.names(name) {
+                let message = format!("column `{}` {}", name.escape_debug(), what.words());
+                return Err(Problem { kind: RowKind::Template, column: None, message });
+            }
+        }
         return Ok(Conversation::of(Prompt::Text(text)));
     }
     let column = reading.columns.name("prompt").unwrap_or("prompt");
@@ -321,7 +330,7 @@ pub(super) fn with_system(
 
 fn gold(reading: &Reading<'_>, row: &Row) -> Result<Option<String>, Problem> {
     let Some(value) = optional(reading, row, "answer")? else { return Ok(None) };
-    if holds_half_pair(value) {
+    if Unsayable::of(value).is_some() {
         let column = reading.columns.name("answer").map(str::to_owned);
         return Err(Problem { kind: RowKind::WrongType, column, message: no_text(value) });
     }
@@ -378,6 +387,9 @@ pub(super) fn time(
     let wrong = || {
         let orders = value.as_str().map(|text| DateOrder::of(text.trim())).unwrap_or_default();
         let shown = shown(value);
+        if let Some(unsayable) = Unsayable::of(value) {
+            return problem(RowKind::NoTime, unsayable.words().to_owned());
+        }
         if orders.len() > 1 {
             let message =
                 format!("no row shows whether the day or the month is first in `{shown}`");
@@ -417,10 +429,10 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
 
 /// Says what stands where a text is asked for.
 fn no_text(value: &Value) -> String {
+    if let Some(unsayable) = Unsayable::of(value) {
+        return unsayable.words().to_owned();
+    }
     let kind = match value {
-        Value::Object(_) if holds_half_pair(value) => {
-            return format!("holds {HALF_PAIR}, which no text in UTF-8 has");
-        }
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
@@ -429,11 +441,6 @@ fn no_text(value: &Value) -> String {
         Value::Object(_) => "an object",
     };
     format!("is {kind}, not a text")
-}
-
-/// Whether a value stands for a text with half of a surrogate pair.
-fn holds_half_pair(value: &Value) -> bool {
-    value.get(HALF_PAIR).is_some()
 }
 
 fn shown(value: &Value) -> String {

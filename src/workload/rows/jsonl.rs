@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io::BufRead;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use crate::workload::error::{DataError, snippet};
-use crate::workload::rows::lenient_json::sayable;
+use crate::workload::rows::lenient_json::{Unsayable, sayable};
 use crate::workload::rows::lines::{Line, Lines};
 use crate::workload::rows::{BadRow, Place, Row, unreadable};
 
@@ -108,7 +109,8 @@ fn ends_open(text: &[u8]) -> bool {
     text.trim_ascii_end().last().is_some_and(|last| b"{[,".contains(last))
 }
 
-/// The fields of an object, each once: JSON parsers disagree about which of two is meant.
+/// The fields of an object, each once: JSON parsers disagree about which of two is meant, so that a
+/// column with two values cannot be asked for.
 struct Fields(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -129,11 +131,11 @@ impl<'de> Visitor<'de> for EachOnce {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields, A::Error> {
         let mut fields = Map::new();
         while let Some((key, value)) = entries.next_entry::<String, Value>()? {
-            if fields.contains_key(&key) {
-                let key = key.escape_debug();
-                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice")));
+            match fields.entry(key) {
+                Entry::Vacant(free) => drop(free.insert(value)),
+                Entry::Occupied(field) if *field.get() == value => {}
+                Entry::Occupied(mut field) => drop(field.insert(Unsayable::Twice.value())),
             }
-            fields.insert(key, value);
         }
         Ok(Fields(fields))
     }

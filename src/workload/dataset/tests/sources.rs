@@ -173,7 +173,7 @@ fn a_bad_line_of_json_is_named_with_its_byte() {
         &plan(Source::Jsonl),
         "x.jsonl",
         b"{\"prompt\":\"a\",\"prompt\":\"b\"}\n",
-        "x.jsonl: line 1, byte 27: not valid JSON: the key `prompt` occurs twice near `t\":\"a\",\"prompt\":\"b\"}`",
+        "x.jsonl: line 1, column `prompt`: occurs twice in the row, with two values",
     );
     check_error(
         &plan(Source::Jsonl),
@@ -465,6 +465,36 @@ fn what_stands_behind_an_array_is_read_or_refused() {
         let expected = format!("x.json: element 2: {message}");
         check_error(&plan(Source::Jsonl), "x.json", rows.as_bytes(), &expected);
     }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_does_no_harm_where_it_is_not_asked_for() {
+    let deep = format!("{}{}", "[".repeat(150), "]".repeat(150));
+    for (odd, words) in [
+        ("\"x\":1,\"x\":2", "occurs twice in the row, with two values"),
+        (&*format!("\"x\":{deep}"), ""),
+        ("\"x\":\"\\ud800\"", "holds half of a surrogate pair, which no text in UTF-8 has"),
+        ("\"x\":1e999", "missing or null; the row has `prompt`, `x`"),
+    ] {
+        let row = format!("{{\"prompt\":\"a\",{odd}}}\n");
+        let samples = read(&plan(Source::Jsonl), "x.jsonl", row.as_bytes()).unwrap();
+        assert_eq!(texts(samples.rows()), ["a"], "{odd}");
+        let columns = [("answer".to_owned(), "x".to_owned())].into();
+        let asked = DatasetPlan { columns, ..plan(Source::Jsonl) };
+        let expected = format!("x.jsonl: line 1, column `x`: {words}");
+        // A list of texts is a gold, and so is any other value as it is written.
+        if !words.is_empty() {
+            check_error(&asked, "x.jsonl", row.as_bytes(), &expected);
+        }
+    }
+    let twice = b"{\"prompt\":\"a\",\"x\":1,\"x\":2}";
+    let template =
+        |text: &str| DatasetPlan { prompt: Some(text.to_owned()), ..plan(Source::Jsonl) };
+    assert_eq!(texts(read(&template("{{ prompt }}"), "x.jsonl", twice).unwrap().rows()), ["a"]);
+    let message = "x.jsonl: line 1: column `x` occurs twice in the row, with two values";
+    check_error(&template("{{ x }}"), "x.jsonl", twice, message);
+    let same = b"{\"prompt\":\"a\",\"prompt\":\"a\"}";
+    assert_eq!(read(&plan(Source::Jsonl), "x.jsonl", same).unwrap().n_samples, 1);
 }
 
 #[test]
