@@ -25,6 +25,7 @@ pub(super) enum RowKind {
     NoTime,
     DayOrMonth,
     TooFar,
+    OtherTime,
     /// Not the row, but the scenario, which lacks something for all such rows.
     Scenario,
     // Left out by a rule of the source or of the scenario.
@@ -70,6 +71,7 @@ impl RowKind {
             Self::NoTime => "no time that can be read",
             Self::DayOrMonth => "a date of which no row shows whether the day comes first",
             Self::TooFar => "a time too far from the first",
+            Self::OtherTime => "a time of another kind than the first row's",
             Self::Scenario => "the scenario lacks something",
             Self::NoConversation => "no conversation",
             Self::FewTurns => "fewer than two turns",
@@ -95,6 +97,10 @@ impl RowKind {
                  front of them, as such a clock begins again"
             }
             Self::DayOrMonth => "write the dates with the year first, as in 2024-04-03 23:59:59",
+            Self::OtherTime => {
+                let help = "write the times alike: dates, lengths with their unit, or numbers";
+                return format!("{help}; {}", way_around(bad_rows));
+            }
             Self::OtherPart => way_around(bad_rows),
             _ => {
                 let help = "`columns` in the scenario says which column plays which part";
@@ -126,6 +132,7 @@ impl RowKind {
             | Self::NoTime
             | Self::DayOrMonth
             | Self::TooFar
+            | Self::OtherTime
             | Self::Scenario => Fate::Bad,
             Self::NoConversation
             | Self::FewTurns

@@ -26,7 +26,9 @@ pub(super) fn delay(plan: &DatasetPlan, turn: &Value) -> Result<Nanos, Problem> 
     });
     let Some((value, unit)) = found else { return Ok(Nanos::ZERO) };
     let nanos = time::read(value).and_then(|written| match written {
-        Written::Typed(nanos) => Some(nanos),
+        Written::Length(nanos) => Some(nanos),
+        // Protocol Buffers write lengths as they write instants; a date has none.
+        Written::Instant(nanos) => value.is_object().then_some(nanos),
         Written::Bare { billionths, .. } => {
             let unit = unit.or(plan.time_unit).unwrap_or(TimeUnit::Ms);
             billionths.checked_mul(unit.nanos()).map(|nanos| nanos / 1_000_000_000)

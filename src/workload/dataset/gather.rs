@@ -269,6 +269,10 @@ impl<'a> Gathered<'a> {
                 problem(RowKind::TooFar, "its time is more than 584 years from the first one")
             }
         };
+            Misplaced::OtherKind { its, first } => {
+                let message = format!("its time is {its}, and that of the first row {first}");
+                problem(RowKind::OtherTime, &message)
+            }
         let since_first = clock.since_first(written).map_err(misplaced)?;
         let mut before = written;
         for (later, time) in candidate.sample.later.iter_mut().zip(&candidate.turn_times) {

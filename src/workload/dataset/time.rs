@@ -12,8 +12,10 @@ const SECOND: i128 = 1_000_000_000;
 /// A time as a row writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// A date or a length of time: nanoseconds from whatever the column counts from.
-    Typed(i128),
+    /// A date: nanoseconds since 1970.
+    Instant(i128),
+    /// A length of time, or a time of day: nanoseconds.
+    Length(i128),
     /// A number without a unit, in billionths of it.
     Bare {
         /// Billionths of the unit.
@@ -21,6 +23,17 @@ pub(super) enum Written {
         /// Whether it is between two whole numbers.
         is_fraction: bool,
     },
+}
+
+impl Written {
+    /// Returns what it is, as a sentence has it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Instant(_) => "a date",
+            Self::Length(_) => "a length of time",
+            Self::Bare { .. } => "a number without a unit",
+        }
+    }
 }
 
 /// Reads a time; `None` when the value is none.
@@ -37,7 +50,9 @@ pub(super) fn read_in(value: &Value, order: Option<DateOrder>) -> Option<Written
             // As logs set them.
             let text = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
             let text = &within_nanoseconds(text);
-            bare(text).or_else(|| date(text, order).or_else(|| length(text)).map(Written::Typed))
+            bare(text)
+                .or_else(|| date(text, order).map(Written::Instant))
+                .or_else(|| length(text).map(Written::Length))
         }
         Value::Object(fields) => parts(fields),
         _ => None,
@@ -51,8 +66,8 @@ fn parts(fields: &Map<String, Value>) -> Option<Written> {
         // A number counts milliseconds, and stands for itself or as a text.
         let number = date.get("$numberLong").unwrap_or(date);
         return match read(number)? {
-            Written::Bare { billionths, .. } => Some(Written::Typed(billionths / 1_000)),
-            typed @ Written::Typed(_) => Some(typed),
+            Written::Bare { billionths, .. } => Some(Written::Instant(billionths / 1_000)),
+            typed => Some(typed),
         };
     }
     let whole = |name: &str| match read(fields.get(name)?)? {
@@ -61,7 +76,7 @@ fn parts(fields: &Map<String, Value>) -> Option<Written> {
     };
     let is_known = fields.keys().all(|name| matches!(name.as_str(), "seconds" | "nanos"));
     let nanos = if fields.contains_key("nanos") { whole("nanos")? } else { 0 };
-    is_known.then_some(Written::Typed(whole("seconds")?.checked_mul(SECOND)?.checked_add(nanos)?))
+    is_known.then_some(Written::Instant(whole("seconds")?.checked_mul(SECOND)?.checked_add(nanos)?))
 }
 
 /// Reads a number, digit by digit: seconds since 1970 with nanoseconds do not fit a float.
@@ -261,7 +276,8 @@ pub(super) struct Clock {
     first: Option<i128>,
     last: i128,
     has_fraction: bool,
-    has_bare: bool,
+    /// What the first row's time is.
+    kind: Option<&'static str>,
     /// Whether a number would be a time that no trace has, if it counted seconds.
     is_far: bool,
     is_moving: bool,
@@ -275,6 +291,13 @@ pub(super) enum Misplaced {
     GoesBack,
     /// It lies too far from the first row.
     TooFar,
+    /// It is of another kind than the first row's: no axis has both.
+    OtherKind {
+        /// What it is.
+        its: &'static str,
+        /// What the first row's is.
+        first: &'static str,
+    },
 }
 
 impl Clock {
@@ -285,7 +308,7 @@ impl Clock {
             first: None,
             last: 0,
             has_fraction: false,
-            has_bare: false,
+            kind: None,
             is_far: false,
             is_moving: false,
             shown: Vec::new(),
@@ -293,11 +316,14 @@ impl Clock {
     }
 
     /// Returns nanoseconds from whatever the column counts from, and notes what is known of its unit.
-    fn read(&mut self, written: Written) -> i128 {
-        match written {
-            Written::Typed(at) => at,
+    fn read(&mut self, written: Written) -> Result<i128, Misplaced> {
+        let (its, first) = (written.words(), *self.kind.get_or_insert(written.words()));
+        if its != first {
+            return Err(Misplaced::OtherKind { its, first });
+        }
+        Ok(match written {
+            Written::Instant(at) | Written::Length(at) => at,
             Written::Bare { billionths, is_fraction } => {
-                self.has_bare = true;
                 self.has_fraction |= is_fraction;
                 self.is_far |= billionths / SECOND > LATEST;
                 if self.shown.len() < 3 {
@@ -313,12 +339,12 @@ impl Clock {
                     Unit::Unsaid => billionths,
                 }
             }
-        }
+        })
     }
 
     /// Returns the time since the first row.
     pub(super) fn since_first(&mut self, written: Written) -> Result<Nanos, Misplaced> {
-        let at = self.read(written);
+        let at = self.read(written)?;
         let first = *self.first.get_or_insert(at);
         let since = at.checked_sub(first).ok_or(Misplaced::TooFar)?;
         if since < self.last {
@@ -331,7 +357,7 @@ impl Clock {
 
     /// Returns the time from one turn of a session to another, whatever the other rows say.
     pub(super) fn between(&mut self, from: Written, to: Written) -> Result<Nanos, Misplaced> {
-        let (from, to) = (self.read(from), self.read(to));
+        let (from, to) = (self.read(from)?, self.read(to)?);
         match to.checked_sub(from).ok_or(Misplaced::TooFar)? {
             ..0 => Err(Misplaced::GoesBack),
             since => self.nanos(since),
@@ -353,10 +379,14 @@ impl Clock {
         Nanos(u64::try_from(self.last).unwrap_or(u64::MAX))
     }
 
+    fn has_bare(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
     /// Whether the unit of the numbers so far is not known.
     fn is_unclear(&self) -> bool {
         let may_be_seconds = self.has_fraction && !self.is_far;
-        self.unit == Unit::Unsaid && self.has_bare && !may_be_seconds && self.is_moving
+        self.unit == Unit::Unsaid && self.has_bare() && !may_be_seconds && self.is_moving
     }
 
     /// Returns the unit in words, or the question for it.
@@ -375,7 +405,7 @@ impl Clock {
                 "say what they count: `time-unit = \"ms\"` on the data set, or \"s\", \"us\", \"ns\"",
             ));
         }
-        Ok(match (self.has_bare, self.unit) {
+        Ok(match (self.has_bare(), self.unit) {
             (false, _) => "dates or lengths of time".to_owned(),
             (true, Unit::Asked(unit)) => format!("in {}", unit.word()),
             (true, Unit::Known(unit, form)) => format!("in {}, as in {form}", unit.word()),
@@ -393,8 +423,9 @@ mod tests {
 
     #[test]
     fn times_are_read_as_they_are_commonly_written() {
-        let typed = |text: &str, expected: i128| {
-            assert_eq!(read(&json!(text)), Some(Written::Typed(expected)), "{text}");
+        let typed = |text: &str, expected: i128| match read(&json!(text)) {
+            Some(Written::Instant(at) | Written::Length(at)) => assert_eq!(at, expected, "{text}"),
+            other => panic!("{text} is {other:?}"),
         };
         let noon = 1_700_136_000 * SECOND;
         for text in [
@@ -437,7 +468,7 @@ mod tests {
             json!({"seconds": 1_700_136_000, "nanos": 0}),
             json!({"seconds": "1700136000"}),
         ] {
-            assert_eq!(read(&object), Some(Written::Typed(noon)), "{object}");
+            assert_eq!(read(&object), Some(Written::Instant(noon)), "{object}");
         }
         typed("2023-11-16 12:00:00.5", noon + SECOND / 2);
         typed("305ms", 305_000_000);
@@ -478,6 +509,21 @@ mod tests {
         check(json!(1e-3), 1_000_000, true);
         check(json!("5e-1"), 500_000_000, true);
         check(json!("5e1"), 50 * SECOND, false);
+    }
+
+    #[test]
+    fn dates_lengths_and_numbers_have_no_axis_together() {
+        let mut clock = Clock::new(Unit::Unsaid, "t");
+        let mut at = |time: Value| match clock.since_first(read(&time).unwrap()) {
+            Ok(at) => at.to_string(),
+            Err(Misplaced::OtherKind { its, first }) => format!("{its} behind {first}"),
+            Err(_) => panic!("{time}"),
+        };
+        assert_eq!(at(json!(0.0)), at(json!("0.0")));
+        assert_eq!(at(json!("2024-01-01T00:00:00Z")), "a date behind a number without a unit");
+        assert_eq!(at(json!("305 ms")), "a length of time behind a number without a unit");
+        assert_eq!(at(json!("00:00:01")), "a length of time behind a number without a unit");
+        assert_ne!(at(json!(0.5)), at(json!(0.75)));
     }
 
     /// Returns the times since the first and the unit, or the question.
