@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::workload::error::DataError;
 
@@ -60,6 +60,14 @@ impl Columns {
     pub(super) fn get<'a>(&self, fields: &'a Value, role: &str) -> Option<&'a Value> {
         lookup(fields, self.name(role)?).filter(|value| !value.is_null())
     }
+}
+
+/// What the rows of a session are called, put together as one row: no column of a file.
+pub(super) const ROWS: &str = "rows of the session";
+
+/// Returns a row's columns, without what was made of other rows.
+pub(super) fn columns_of(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    fields.iter().filter(|(name, _)| *name != ROWS)
 }
 
 /// Returns a field by its name or, when the name begins with `/`, by JSON pointer.

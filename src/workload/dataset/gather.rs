@@ -14,6 +14,7 @@ use crate::record::trial::TraceRecord;
 use crate::units::Nanos;
 use crate::workload::bad_rows::{RowKind, Tally, told_kinds};
 use crate::workload::body::{Asked, asked};
+use crate::workload::columns::columns_of;
 use crate::workload::dataset::blocks::BlockSizes;
 use crate::workload::dataset::generated::{Maker, TOKEN_IDS};
 use crate::workload::dataset::time::{Clock, Misplaced, Unit};
@@ -94,7 +95,7 @@ impl<'a> Gathered<'a> {
         }
         let picked = reading.pick(row);
         if let (true, Some(fields)) = (self.columns.is_empty(), row.fields.as_object()) {
-            self.columns = fields.keys().cloned().collect();
+            self.columns = columns_of(fields).map(|(name, _)| name.clone()).collect();
             self.roles = reading.roles(row);
             let lacks = [RowKind::NoColumn, RowKind::Template, RowKind::NoTime];
             let is_lacking = picked.as_ref().is_err_and(|problem| lacks.contains(&problem.kind));
@@ -268,11 +269,11 @@ impl<'a> Gathered<'a> {
             Misplaced::TooFar => {
                 problem(RowKind::TooFar, "its time is more than 584 years from the first one")
             }
-        };
             Misplaced::OtherKind { its, first } => {
                 let message = format!("its time is {its}, and that of the first row {first}");
                 problem(RowKind::OtherTime, &message)
             }
+        };
         let since_first = clock.since_first(written).map_err(misplaced)?;
         let mut before = written;
         for (later, time) in candidate.sample.later.iter_mut().zip(&candidate.turn_times) {
@@ -428,7 +429,7 @@ fn layout(fields: &serde_json::Map<String, Value>, is_lacking: bool) -> Option<S
     let is_rows = |value: &Value| {
         value.get(0).is_some_and(|first| first.is_object() && !turns::is_message(first))
     };
-    let inside = fields.iter().find(|(_, value)| is_lacking && is_rows(value));
+    let inside = columns_of(fields).find(|(_, value)| is_lacking && is_rows(value));
     if let Some((name, _)) = inside {
         return Some(format!(
             "the rows are those of its list `{name}`: write them one per line, `jq -c '.{name}[]' FILE`"

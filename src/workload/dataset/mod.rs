@@ -133,7 +133,7 @@ pub fn load_with_shots(
         },
         Err(error) => take(file, Err(error)),
     })?;
-    for (file, row) in sessions.into_rows() {
+    for (file, row) in sessions.into_rows(&reading.columns) {
         if take(&file, Ok(row))? {
             break;
         }

@@ -11,15 +11,19 @@ use serde_json::Value;
 
 use crate::plan::cell::DatasetPlan;
 use crate::workload::bad_rows::RowKind;
-use crate::workload::columns::Columns;
+use crate::workload::columns::{Columns, ROWS};
 use crate::workload::dataset::delay::{delay, has_delay};
+use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::table::{self, TraceColumns, hash_ids, text_of, tokens};
+use crate::workload::dataset::time::Written;
 use crate::workload::dataset::{Candidate, Lengths, Picked, Problem, Reading, traces, turns};
 use crate::workload::request::{Later, Prompt, PromptLength, Sample};
 use crate::workload::rows::Row;
 
-/// The list of a session's turns.
+/// The list of a session's turns, where a row has it.
 const TURNS: &str = "turns";
+/// The list of messages that a turn may have beside the column that the scenario names.
+const MESSAGES: &str = "messages";
 /// What a turn's text is called, beside the column that the scenario names.
 const TEXTS: [&str; 5] = ["text_input", "text", "prompt", "content", "value"];
 
@@ -56,8 +60,11 @@ impl Sessions {
             return Some(row);
         }
         if self.column.is_none() {
-            let asked = || columns.name("session").map(str::to_owned);
-            self.column = asked().or_else(|| traces::column(&row.fields, "session"));
+            let asked = columns.name("session").map(str::to_owned);
+            // A row that ends with an answer is a conversation of its own, whatever it is called.
+            let is_whole = || messages(columns, &row.fields).is_some_and(turns::ends_answered);
+            let found = || traces::column(&row.fields, "session").filter(|_| !is_whole());
+            self.column = asked.or_else(found);
             self.may_be = self.column.is_some();
         }
         let name = self.column.as_deref().and_then(|column| text_of(row.fields.get(column)?));
@@ -65,32 +72,59 @@ impl Sessions {
         let turn = row.fields.clone();
         let at = *self.by_name.entry(name).or_insert_with(|| {
             if let Some(fields) = row.fields.as_object_mut() {
-                fields.insert(TURNS.to_owned(), Value::Array(Vec::new()));
+                fields.insert(ROWS.to_owned(), Value::Array(Vec::new()));
             }
             self.rows.push((file.to_owned(), row));
             self.rows.len() - 1
         });
-        if let Some(Value::Array(turns)) = self.rows[at].1.fields.get_mut(TURNS) {
+        if let Some(Value::Array(turns)) = self.rows[at].1.fields.get_mut(ROWS) {
             turns.push(turn);
         }
         None
     }
 
     /// Returns the sessions in the order in which they began, with the files that they stand in.
-    pub(super) fn into_rows(self) -> Vec<(String, Row)> {
-        self.rows
+    pub(super) fn into_rows(self, columns: &Columns) -> Vec<(String, Row)> {
+        let mut rows = self.rows;
+        for (_, row) in &mut rows {
+            let is_whole = asks_for_list(columns, &row.fields)
+                && row.fields[ROWS].as_array().is_some_and(|turns| turns.len() == 1);
+            // The messages of a session's only row are all of it.
+            if let Some(fields) = row.fields.as_object_mut().filter(|_| is_whole) {
+                fields.remove(ROWS);
+            }
+        }
+        rows
     }
+}
+
+/// Whether the scenario names the column of a prompt, and the row has a list there.
+fn asks_for_list(columns: &Columns, fields: &Value) -> bool {
+    columns.is_asked("prompt") && columns.get(fields, "prompt").is_some_and(turns::is_list)
+}
+
+/// Returns the list of messages that a turn has, in the column that the scenario names or under the
+/// usual name.
+fn messages<'r>(columns: &Columns, turn: &'r Value) -> Option<&'r Value> {
+    let asked = columns.get(turn, "prompt").filter(|value| turns::is_list(value));
+    asked.or_else(|| turn.get(MESSAGES))
 }
 
 /// Returns the turns of a row that is a session.
 pub(super) fn of<'r>(reading: &Reading<'_>, row: &'r Row) -> Option<&'r [Value]> {
     let may_be = reading.plan.multi_turn && reading.columns.name("messages").is_none();
-    row.fields.get(TURNS).filter(|_| may_be)?.as_array().map(Vec::as_slice)
+    let turns = row.fields.get(ROWS).or_else(|| row.fields.get(TURNS));
+    turns.filter(|_| may_be)?.as_array().map(Vec::as_slice)
 }
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Result<Picked, Problem> {
     let trace = TraceColumns::of(reading, row);
     let time = table::time(reading, trace, row)?;
+    if let [only] = session
+        && let Some(list) = messages(&reading.columns, only).filter(|list| turns::is_answered(list))
+    {
+        return whole(reading, row, list, time);
+    }
     let mut prompts = Vec::new();
     let mut later = Vec::new();
     let mut turn_times = Vec::new();
@@ -128,6 +162,28 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Resul
     Ok(Picked::Candidate(Box::new(candidate)))
 }
 
+/// Reads a session of one turn whose messages have answers among them: they are turns.
+fn whole(
+    reading: &Reading<'_>,
+    row: &Row,
+    list: &Value,
+    time: Option<Written>,
+) -> Result<Picked, Problem> {
+    let read = turns::conversation(list, in_order(row, MESSAGES), reading.plan);
+    let read = read.map_err(|unsent| Problem::of(unsent, MESSAGES))?;
+    let id = table::id(reading, row)?;
+    let output_tokens = table::output_length(reading, row)?;
+    let lengths = match (output_tokens, read.answer, reading.tokenizer) {
+        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
+        _ => Lengths::Known,
+    };
+    let (turns, later, tools) = (read.turns, read.later, table::tools(reading, row));
+    let sample = Sample { id, turns, later, output_tokens, tools, ..Sample::default() };
+    let (changed, turn_times) = (read.changed, Vec::new());
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
+    Ok(Picked::Candidate(Box::new(candidate)))
+}
+
 /// Returns what a turn asks, or the length of what is to be made for it.
 fn asked(
     reading: &Reading<'_>,
@@ -136,9 +192,9 @@ fn asked(
     idx: usize,
 ) -> Result<Prompt, Problem> {
     let of_turn = |message: &str| format!("turn {}: {message}", idx + 1);
-    if let Some(messages) = turn.fields.get("messages") {
+    if let Some(messages) = messages(&reading.columns, &turn.fields) {
         let mut messages =
-            turns::messages(messages, None).map_err(|unsent| Problem::of(unsent, "messages"))?;
+            turns::messages(messages, None).map_err(|unsent| Problem::of(unsent, MESSAGES))?;
         // Each turn repeats those before: new is what stands behind the last answer.
         let answered = messages.iter().rposition(|message| message.role == "assistant");
         messages.drain(..answered.filter(|_| idx > 0).map_or(0, |at| at + 1));

@@ -8,7 +8,7 @@ use crate::plan::cell::Source;
 use crate::record::golds::written;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::body::TOOLS;
-use crate::workload::columns::lookup;
+use crate::workload::columns::{columns_of, lookup};
 use crate::workload::dataset::generated::TOKEN_IDS;
 use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::tasks::{self, Task};
@@ -449,7 +449,10 @@ fn shown(value: &Value) -> String {
 
 fn with_columns(message: &str, row: &Row) -> String {
     let names = match &row.fields {
-        Value::Object(fields) => fields.keys().take(12).cloned().collect::<Vec<_>>().join("`, `"),
+        Value::Object(fields) => {
+            let names: Vec<_> = columns_of(fields).map(|(name, _)| name.clone()).take(12).collect();
+            names.join("`, `")
+        }
         _ => String::new(),
     };
     format!("{message}; the row has `{}`", names.escape_debug())

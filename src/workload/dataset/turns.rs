@@ -312,6 +312,29 @@ fn items(value: &Value) -> Result<&[Value], Unsent> {
     items.map(Vec::as_slice).ok_or_else(|| Unsent { kind: RowKind::WrongType, message: message() })
 }
 
+/// Whether a value is a list of messages, or a text that holds one as JSON.
+pub(super) fn is_list(value: &Value) -> bool {
+    let written = written(value);
+    written.as_ref().unwrap_or(value).get(0).is_some_and(is_message)
+}
+
+/// Whether a list of messages has a model's answer in it.
+pub(super) fn is_answered(value: &Value) -> bool {
+    let written = written(value);
+    let items = items(written.as_ref().unwrap_or(value)).unwrap_or_default();
+    items.iter().any(is_answer)
+}
+
+/// Whether a list of messages ends with a model's answer.
+pub(super) fn ends_answered(value: &Value) -> bool {
+    let written = written(value);
+    items(written.as_ref().unwrap_or(value)).is_ok_and(|items| items.last().is_some_and(is_answer))
+}
+
+fn is_answer(item: &Value) -> bool {
+    matches!(speaker(item, 0), Ok(Speaker::Answers))
+}
+
 /// Whether something says who speaks.
 pub(super) fn is_message(item: &Value) -> bool {
     ROLES.iter().any(|key| item.get(key).is_some_and(Value::is_string))

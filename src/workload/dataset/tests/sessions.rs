@@ -90,6 +90,50 @@ fn turns_that_repeat_the_messages_before_ask_what_is_new() {
 }
 
 #[test]
+fn the_messages_of_a_sessions_only_row_are_its_turns() {
+    const TWO_TURNS: &str = "One? | 0 | Some(1)\nAnd? | 0 | Some(1)\n";
+    let said = |texts: &[&str]| -> String {
+        let by = |idx: usize| if idx.is_multiple_of(2) { "user" } else { "assistant" };
+        let list = texts.iter().enumerate();
+        let list =
+            list.map(|(idx, text)| format!(r#"{{"role":"{}","content":"{text}"}}"#, by(idx)));
+        format!("[{}]", list.collect::<Vec<_>>().join(","))
+    };
+    let whole = said(&["One?", "1", "And?", "2"]);
+    let open = said(&["One?", "1", "And?"]);
+    for (id, column) in
+        [("conversation_id", "messages"), ("session_id", "conversation"), ("id", "chat")]
+    {
+        let columns: std::collections::BTreeMap<_, _> =
+            [("prompt".to_owned(), column.to_owned())].into();
+        let named = DatasetPlan { columns, ..sessions(Source::Jsonl) };
+        for (list, answers) in [(&whole, 2), (&open, 1)] {
+            let row =
+                |n: u32| format!("{{\"{id}\":\"c{n}\",\"{column}\":{list},\"turn\":{answers}}}\n");
+            let samples = read(&named, &(row(0) + &row(1))).unwrap();
+            let told: Vec<String> = samples.rows().iter().map(told).collect();
+            assert_eq!(told, [TWO_TURNS; 2], "{id} {column} {list}");
+            let mut columns = [id, column, "turn"];
+            columns.sort_unstable();
+            assert_eq!(samples.columns, columns);
+        }
+    }
+    // Without a column that the scenario names, likewise.
+    for list in [&whole, &open] {
+        let row = format!("{{\"session_id\":\"a\",\"messages\":{list}}}\n");
+        let samples = read(&sessions(Source::Jsonl), &row).unwrap();
+        assert_eq!(told(&samples.rows()[0]), TWO_TURNS);
+    }
+    // Rows of one session are still its turns, under any name.
+    let turn = |list: &str| format!("{{\"session_id\":\"a\",\"chat\":{list}}}\n");
+    let columns = [("prompt".to_owned(), "chat".to_owned())].into();
+    let named = DatasetPlan { columns, ..sessions(Source::Jsonl) };
+    let samples = read(&named, &(turn(&said(&["One?"])) + &turn(&open))).unwrap();
+    assert_eq!(told(&samples.rows()[0]), "user: One?; | 0 | None\nuser: And?; | 0 | None\n");
+    assert_eq!(samples.columns, ["chat", "session_id"]);
+}
+
+#[test]
 fn turns_of_lengths_become_texts_of_exactly_these() {
     let text = r#"{"session_id": "a", "input_length": 30, "output_length": 4}
 {"session_id": "a", "input_length": 12, "output_length": 6, "delay": 3}
