@@ -41,6 +41,16 @@ impl Choice {
         Ok(Self { forms: forms.collect::<Result<_, _>>()?, another: compile(ANOTHER)? })
     }
 
+    /// Returns the letter that a gold is or gives.
+    pub(super) fn of_gold(&self, text: &str) -> Option<String> {
+        let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+        let letter = match bare.as_bytes() {
+            [b'A'..=b'J' | b'a'..=b'j'] => bare.to_owned(),
+            _ => self.find(text, &[]).ok().flatten()?,
+        };
+        Some(letter.to_ascii_uppercase())
+    }
+
     /// Returns the letter that a text gives, in front of the next question before all of it. `offers`
     /// are the texts of the choices, where they are known: a letter beyond them is none.
     ///

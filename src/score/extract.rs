@@ -31,6 +31,7 @@ pub(crate) struct Extractor {
     name: String,
     how: How,
     think: Think,
+    gives_letters: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +77,9 @@ impl Extractor {
             ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),
             ExtractorPlan::Whole => How::Whole,
         };
-        Ok(Self { name: name_of(plan), how, think: think.unwrap_or_else(|| default_think(plan)) })
+        let think = think.unwrap_or_else(|| default_think(plan));
+        let gives_letters = matches!(plan, ExtractorPlan::Choice | ExtractorPlan::AnswerLetter);
+        Ok(Self { name: name_of(plan), how, think, gives_letters })
     }
 
     /// Returns the name in reports.
@@ -92,6 +95,11 @@ impl Extractor {
     /// Whether answers are letters of choices.
     pub(crate) fn gives_choices(&self) -> bool {
         matches!(self.how, How::Choice(_))
+    }
+
+    /// Whether answers are letters, read as choices or in the form of one pattern.
+    pub(crate) fn gives_letters(&self) -> bool {
+        self.gives_letters
     }
 
     /// Whether thinking in a text is hidden from it.

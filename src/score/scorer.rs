@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::plan::cell::{CompareHow, Normalise, ScorePlan};
 use crate::record::golds::{QuestionsRecord, accepted};
 use crate::score::answer::{Answer, Delivery};
-use crate::score::choice::offered;
+use crate::score::choice::{Choice, offered};
 use crate::score::extract::Extractor;
 use crate::score::final_number::{self, Unread};
 use crate::score::item::{Class, Item};
@@ -26,6 +26,8 @@ pub(crate) struct Scorer {
     tolerance: f64,
     normaliser: Normaliser,
     gold: Extractor,
+    /// Reads golds where the headline is of letters.
+    choice: Option<Choice>,
 }
 
 /// The gold answers of a data set as one score reads them, by row.
@@ -64,7 +66,7 @@ const EXCERPT_CHARS: usize = 60;
 pub(crate) struct GoldError {
     /// The extractor of golds.
     pub extractor: String,
-    /// What it does not find: an answer, or a number where answers are numbers.
+    /// What it does not find: an answer, or what the headline's answers are.
     pub lacks: &'static str,
     /// Rows without a usable gold.
     pub n_bad: u64,
@@ -98,7 +100,8 @@ impl Scorer {
             .extractors
             .iter()
             .map(|extractor| Extractor::new(extractor, plan.think))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let gives_letters = extractors.first().is_some_and(Extractor::gives_letters);
         // The commas of a set separate its members.
         let is_comma = |step: &Normalise| *step == Normalise::Delete(",".to_owned());
         let is_kept = |step: &&Normalise| plan.compare != CompareHow::Set || !is_comma(step);
@@ -109,6 +112,7 @@ impl Scorer {
             tolerance: plan.tolerance.unwrap_or(TOLERANCE),
             normaliser: Normaliser::new(&normalise)?,
             gold: Extractor::of_golds(&plan.gold)?,
+            choice: gives_letters.then(Choice::new).transpose()?,
         })
     }
 
@@ -144,7 +148,11 @@ impl Scorer {
     /// Begins to read golds one by one.
     pub(crate) fn gold_check(&self) -> GoldCheck<'_> {
         let extractor = self.gold.name().to_owned();
-        let lacks = if self.asks_for_numbers() { "number" } else { "answer" };
+        let lacks = match (self.asks_for_numbers(), &self.choice) {
+            (true, _) => "number",
+            (false, Some(_)) => "letter of a choice (A to J)",
+            (false, None) => "answer",
+        };
         let error = GoldError { extractor, lacks, n_bad: 0, n: 0, rows: Vec::new() };
         GoldCheck { scorer: self, error }
     }
@@ -158,14 +166,24 @@ impl Scorer {
     /// not read it either.
     fn read_gold(&self, raw: &str) -> Option<Gold> {
         let mut gold = Gold { raw: raw.to_owned(), ..Gold::default() };
+        let mut is_met = !self.asks_for_numbers() && self.choice.is_none();
         for raw in accepted(raw).unwrap_or_else(|| vec![raw.to_owned()]) {
             let Ok(extracted) = self.gold.extract(&raw, &spoken(&raw)) else { continue };
             let normalised = self.normaliser.apply(&extracted);
             gold.answers.extend(normalised.ok().filter(|answer| !answer.is_empty()));
+            // A letter behind which its choice stands, `B. Paris`, is met by the letter.
+            if let Some(letter) = self.choice.as_ref().and_then(|choice| choice.of_gold(&extracted))
+            {
+                let letter = self.normaliser.apply(&letter).unwrap_or(letter);
+                is_met = true;
+                if !gold.answers.contains(&letter) {
+                    gold.answers.push(letter);
+                }
+            }
             // A comma that is deleted would make one number of two.
             gold.numbers.extend(final_number::gold(&extracted));
         }
-        let is_met = !self.asks_for_numbers() || !gold.numbers.is_empty();
+        is_met |= self.asks_for_numbers() && !gold.numbers.is_empty();
         (is_met && !gold.answers.is_empty()).then_some(gold)
     }
 
@@ -366,6 +384,53 @@ pub(crate) mod tests {
         assert!(error.to_string().starts_with("the extractor `whole` finds no number in the gold"));
         // Other extractors may meet them.
         of(vec![ExtractorPlan::Whole, ExtractorPlan::Number]).unwrap();
+    }
+
+    #[test]
+    fn a_gold_that_is_no_letter_is_an_error_where_letters_are_asked_for() {
+        let of = |extractors: Vec<ExtractorPlan>| {
+            let plan = ScorePlan {
+                extractors,
+                gold: ExtractorPlan::Whole,
+                normalise: Vec::new(),
+                ..ScorePlan::gsm8k()
+            };
+            let raw =
+                ["3", "the sun", "A bat", "K", "A, C", "b", "(C)", "D. Paris", "[\"x\",\"E\"]"];
+            Scorer::new(&plan).unwrap().golds((0..).zip(raw.map(Some)))
+        };
+        for first in [ExtractorPlan::Choice, ExtractorPlan::AnswerLetter] {
+            let error = of(vec![first, ExtractorPlan::Whole]).unwrap_err();
+            let rows: Vec<u64> = error.rows.iter().map(|row| row.0).collect();
+            assert_eq!(rows, [0, 1, 2, 3, 4], "{error}");
+            let begins =
+                "the extractor `whole` finds no letter of a choice (A to J) in the gold of";
+            assert!(error.to_string().starts_with(begins), "{error}");
+        }
+        // Other extractors may meet them.
+        of(vec![ExtractorPlan::Whole, ExtractorPlan::Choice]).unwrap();
+    }
+
+    #[test]
+    fn a_letter_is_met_by_the_letter_alone() {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Choice],
+            gold: ExtractorPlan::Whole,
+            normalise: Vec::new(),
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        let golds = ["b", "(B)", "B. Paris", "[\"x\",\"B\"]"];
+        let golds = scorer.golds((0..).zip(golds.map(Some))).unwrap();
+        for sample in 0..4 {
+            let class = |text| {
+                let delivery = Delivery::Answered;
+                let answer = Answer { sample, text, cut_off: false, delivery };
+                scorer.item(&answer, golds.get(sample).unwrap()).classes[0]
+            };
+            let found = [class("The answer is B."), class("The answer is C.")];
+            assert_eq!(found, [Class::Correct, Class::Wrong], "{sample}");
+        }
     }
 
     #[test]

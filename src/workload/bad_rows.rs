@@ -26,6 +26,7 @@ pub(super) enum RowKind {
     DayOrMonth,
     TooFar,
     OtherTime,
+    NoChoice,
     /// Not the row, but the scenario, which lacks something for all such rows.
     Scenario,
     // Left out by a rule of the source or of the scenario.
@@ -72,6 +73,7 @@ impl RowKind {
             Self::DayOrMonth => "a date of which no row shows whether the day comes first",
             Self::TooFar => "a time too far from the first",
             Self::OtherTime => "a time of another kind than the first row's",
+            Self::NoChoice => "a gold that is no choice of its row",
             Self::Scenario => "the scenario lacks something",
             Self::NoConversation => "no conversation",
             Self::FewTurns => "fewer than two turns",
@@ -101,7 +103,7 @@ impl RowKind {
                 let help = "write the times alike: dates, lengths with their unit, or numbers";
                 return format!("{help}; {}", way_around(bad_rows));
             }
-            Self::OtherPart => way_around(bad_rows),
+            Self::OtherPart | Self::NoChoice => way_around(bad_rows),
             _ => {
                 let help = "`columns` in the scenario says which column plays which part";
                 return format!("{help}; {}", way_around(bad_rows));
@@ -133,6 +135,7 @@ impl RowKind {
             | Self::DayOrMonth
             | Self::TooFar
             | Self::OtherTime
+            | Self::NoChoice
             | Self::Scenario => Fate::Bad,
             Self::NoConversation
             | Self::FewTurns

@@ -48,17 +48,11 @@ pub(super) fn worded(
 fn mmlu(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
     let choices = texts(row, "choices")?;
-    let of_number = |number: u64| LETTERS.get(usize::try_from(number).ok()?).copied();
-    let gold = match row.get("answer") {
-        Some(Value::Number(number)) => number.as_u64().and_then(of_number).map(str::to_owned),
-        Some(Value::String(text)) => Some(text.trim().to_owned()),
-        _ => None,
-    };
-    let gold = gold.ok_or_else(|| wrong("answer", "is no number or letter of a choice"))?;
+    let gold = letter(row, "answer", &choices, 0)?;
     let subject = row.get("subject").and_then(Value::as_str).filter(|subject| !subject.is_empty());
     Ok(Task {
         prompt: Some(format!("{}\n{}\nAnswer:", question.trim(), listed(&choices))),
-        gold: Some(gold),
+        gold: Some(gold.to_owned()),
         example: None,
         subject: subject.map(|subject| {
             let subject = subject.replace('_', " ");
@@ -72,7 +66,7 @@ fn mmlu(row: &Value) -> Result<Task, Problem> {
 fn mmlu_pro(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
     let options: Vec<&str> = texts(row, "options")?.into_iter().map(str::trim).collect();
-    let gold = text(row, &["answer"])?.to_owned();
+    let gold = letter(row, "answer", &options, 0)?;
     let steps = row.get("cot_content").and_then(Value::as_str).filter(|steps| !steps.is_empty());
     let subject = row.get("category").and_then(Value::as_str).filter(|subject| !subject.is_empty());
     Ok(Task {
@@ -80,7 +74,7 @@ fn mmlu_pro(row: &Value) -> Result<Task, Problem> {
             "Question:\n{question}\nOptions:\n{}\nAnswer: Let's think step by step.",
             listed(&options)
         )),
-        gold: Some(gold),
+        gold: Some(gold.to_owned()),
         example: steps.map(|steps| steps.replace(STEPS, "")),
         subject: subject.map(|subject| {
             format!(
@@ -98,12 +92,8 @@ fn arc(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
     let choices = row.get("choices").ok_or_else(|| missing("choices"))?;
     let mut choices = texts(choices, "text")?;
+    let gold = letter(row, "answerKey", &choices, 1)?;
     choices.truncate(MAX_CHOICES);
-    let key = text(row, &["answerKey"])?.trim();
-    let gold = match key.parse::<usize>() {
-        Ok(number @ 1..=4) => LETTERS[number - 1],
-        _ => key,
-    };
     Ok(Task {
         prompt: Some(format!(
             "Given the following question and four candidate answers (A, B, C and D), choose the \
@@ -138,6 +128,38 @@ fn competition(row: &Value, form: Option<&str>) -> Result<Task, Problem> {
 fn listed(choices: &[&str]) -> String {
     let lines = LETTERS.iter().zip(choices);
     lines.map(|(letter, choice)| format!("{letter}. {choice}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the letter of the choice that a column names: by its letter, by its number, where the first
+/// choice has that of `first`, or by its text.
+fn letter(
+    row: &Value,
+    name: &str,
+    choices: &[&str],
+    first: usize,
+) -> Result<&'static str, Problem> {
+    let value = row.get(name).filter(|value| !value.is_null()).ok_or_else(|| missing(name))?;
+    let written = match value {
+        Value::String(text) => text.trim().to_owned(),
+        // Data frames with a gap write whole numbers as 1.0.
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 => format!("{float:.0}"),
+            _ => number.to_string(),
+        },
+        _ => value.to_string(),
+    };
+    let bare = written.trim_matches(['(', ')', '.', ' ']);
+    let by_letter = LETTERS.iter().position(|letter| letter.eq_ignore_ascii_case(bare));
+    let by_number = || written.parse::<usize>().ok()?.checked_sub(first);
+    let by_text = || choices.iter().position(|choice| choice.trim() == written);
+    let is_choice = |at: &usize| *at < choices.len().min(LETTERS.len());
+    let at = by_letter.filter(is_choice).or_else(|| by_number().filter(is_choice)).or_else(by_text);
+    at.and_then(|at| LETTERS.get(at)).copied().ok_or_else(|| {
+        let shown: String = written.escape_debug().take(60).collect();
+        let n = choices.len();
+        let message = format!("`{shown}` is no letter, number or text of one of its {n} choices");
+        Problem { kind: RowKind::NoChoice, column: Some(name.to_owned()), message }
+    })
 }
 
 fn text<'r>(row: &'r Value, names: &[&str]) -> Result<&'r str, Problem> {

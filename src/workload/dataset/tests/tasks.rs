@@ -81,6 +81,41 @@ fn mmlu_has_its_subject_and_the_examples_of_that_in_front() {
 }
 
 #[test]
+fn a_gold_is_a_letter_of_the_rows_choices_or_the_row_is_bad() {
+    let row = |source: Source, gold: &str| {
+        let row = match source {
+            Source::Mmlu => {
+                format!(r#"{{"question":"?","choices":["1","x","y"],"answer":{gold}}}"#)
+            }
+            Source::MmluPro => {
+                format!(r#"{{"question":"?","options":["1 "," x","y"],"answer":{gold}}}"#)
+            }
+            _ => format!(
+                r#"{{"question":"?","choices":{{"text":["1","x","y"]}},"answerKey":{gold}}}"#
+            ),
+        };
+        load(&asked(&plan(source)), vec![Input::bytes("x.jsonl", row)])
+    };
+    for source in [Source::Mmlu, Source::MmluPro, Source::ArcEasy] {
+        let from_one = source == Source::ArcEasy;
+        let second = if from_one { ["2", "\"2\"", "2.0"] } else { ["1", "\"1\"", "1.0"] };
+        for gold in ["\"B\"", "\" b\"", "\"(B)\"", "\"x\""].into_iter().chain(second) {
+            let samples = row(source, gold).unwrap();
+            assert_eq!(samples.rows()[0].gold.as_deref(), Some("B"), "{source:?} {gold}");
+        }
+        for gold in ["\"D\"", "7", "\"7\"", "-1", "\"z\"", "0.5", "[1]", "true", "\"\""] {
+            let error = row(source, gold).unwrap_err();
+            let message = "is no letter, number or text of one of its 3 choices";
+            assert!(error.message.contains(message), "{source:?} {gold}: {error}");
+        }
+        assert!(row(source, "null").unwrap_err().message.contains("missing or null"));
+    }
+    // A choice that lm-evaluation-harness does not offer keeps its letter, and is never met.
+    let five = r#"{"question":"?","choices":{"text":["1","2","3","4","5"]},"answerKey":"E"}"#;
+    assert_eq!(whole(&read(Source::ArcEasy, 0, five, ""))[0].1, "E");
+}
+
+#[test]
 fn mmlu_pro_shows_steps_in_its_examples() {
     let rows = r#"{"question":"Two?","options":["1 "," 2","3"],"answer":"B","category":"math","cot_content":""}"#;
     let examples = r#"{"question":"One?","options":["1","2"],"answer":"A","category":"math","cot_content":"A: Let's think step by step. One is 1. The answer is (A)."}"#;
