@@ -160,8 +160,11 @@ fn find_in(
     if let Some(found) = split.and_then(|split| placed(dir, split)) {
         return Ok(found);
     }
-    let is_of_split = |file: &str| split.is_none_or(|split| file.starts_with(split));
-    let files = names(dir);
+    let is_of_split = |file: &str| {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        split.is_none_or(|split| name.starts_with(split))
+    };
+    let files = with_parts(dir);
     if let Some(chosen) = known::choose(&files, is_of_split) {
         one_set(&chosen, split.is_some(), &dir.display().to_string())?;
         let paths: Vec<PathBuf> = chosen.iter().map(|file| dir.join(file)).collect();
@@ -174,7 +177,11 @@ fn find_in(
         Some((set, found, of)) => format!("{found} of the {of} files `{set}-…` are there"),
     };
     Err(Missing {
-        reason: format!("{}: files of rows{of_split} are looked for; {found}", dir.display()),
+        reason: format!(
+            "{}: files of rows{of_split} are looked for; {found}{}",
+            dir.display(),
+            not_looked_into(dir)
+        ),
         help: format!(
             "place all parts (.jsonl, .json, .csv, .parquet, .txt, also .gz, .zst, .bz2, .xz) in \
              {}; data set `{name}` may name a `split`, with which their names begin",
@@ -243,11 +250,54 @@ fn of_pattern(location: &str, bases: &[PathBuf]) -> Result<Found, Missing> {
 
 /// Returns the names of the files in a directory, in order.
 fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let files = entries.filter(|entry| entry.path().is_file());
-    let mut names: Vec<String> = files.filter_map(|it| it.file_name().into_string().ok()).collect();
+    let mut names = entries(dir, Path::is_file);
     shards::sort(&mut names);
     names
+}
+
+/// Levels of folders of partitions that are looked into.
+const PARTITIONS_MAX: usize = 8;
+
+/// Returns the names of the files in a directory and, as Hive, Spark and pandas write them, in its
+/// folders of partitions: `year=2023/part-0.parquet`.
+fn with_parts(dir: &Path) -> Vec<String> {
+    let mut files = names(dir);
+    let mut folders = partitions(dir);
+    for _ in 0..PARTITIONS_MAX {
+        let mut deeper = Vec::new();
+        for folder in folders {
+            let path = dir.join(&folder);
+            files.extend(names(&path).iter().map(|name| format!("{folder}/{name}")));
+            deeper.extend(partitions(&path).iter().map(|name| format!("{folder}/{name}")));
+        }
+        folders = deeper;
+    }
+    files
+}
+
+fn partitions(dir: &Path) -> Vec<String> {
+    let mut names = entries(dir, Path::is_dir);
+    names.retain(|name| name.split_once('=').is_some_and(|(column, _)| !column.is_empty()));
+    names
+}
+
+/// Names a directory's folders, where it has some: files are not looked for in them.
+fn not_looked_into(dir: &Path) -> String {
+    const SHOWN: usize = 3;
+    let mut names = entries(dir, Path::is_dir);
+    shards::sort(&mut names);
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    names.truncate(SHOWN);
+    format!("; its folders are not looked into: `{}`{more}", names.join("`, `").escape_debug())
+}
+
+fn entries(dir: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let wanted = entries.filter(|entry| is_wanted(&entry.path()));
+    wanted.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Finds a file that a person put where an error message told them to.

@@ -405,6 +405,31 @@ fn a_folder_or_a_pattern_is_one_set_in_the_order_of_the_names() {
 }
 
 #[test]
+fn folders_of_partitions_are_read_and_others_are_named() {
+    let root = TempDir::new().unwrap();
+    let cache = DatasetCache::offline_at(root.path());
+    let at = |location: &str| {
+        let location = Some(location.to_owned());
+        let plan = DatasetPlan { source: Source::Jsonl, split: None, location, ..gsm8k() };
+        find(&plan, &cache, &[root.path().to_owned()])
+    };
+    for file in ["year=2024/month=10/p.jsonl", "year=2024/month=9/p.jsonl", "year=2023/p.jsonl"] {
+        let path = root.path().join("hive").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, ROWS).unwrap();
+    }
+    let paths = at("hive").unwrap().paths;
+    let files: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+    let ends = ["hive/year=2023/p.jsonl", "month=9/p.jsonl", "month=10/p.jsonl"];
+    assert!(files.iter().zip(ends).all(|(file, end)| file.ends_with(end)), "{files:?}");
+    assert_eq!(files.len(), 3);
+    fs::create_dir_all(root.path().join("nested/data")).unwrap();
+    fs::write(root.path().join("nested/data/a.jsonl"), ROWS).unwrap();
+    let told = at("nested").unwrap_err().to_string();
+    assert!(told.ends_with("none is there; its folders are not looked into: `data`"), "{told}");
+}
+
+#[test]
 fn a_folder_of_several_splits_or_of_the_same_rows_twice_is_asked_for() {
     let root = TempDir::new().unwrap();
     let cache = DatasetCache::offline_at(root.path());
