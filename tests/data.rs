@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -235,6 +235,35 @@ fn a_file_of_answers_is_graded_and_a_gold_that_cannot_be_read_is_named() {
     assert!(strict.contains(" 100.0 "), "{table}");
     let absent = bench(&["score", "nowhere"], home.path());
     assert_eq!(absent.status.code(), Some(66), "{}", stderr(&absent));
+    fs::write(&file, "").unwrap();
+    let empty = bench(&["score", path], home.path());
+    assert_eq!((empty.status.code(), stdout(&empty).as_str()), (Some(65), ""));
+    assert!(stderr(&empty).contains("has no answer in it"), "{}", stderr(&empty));
+}
+
+#[test]
+fn answers_are_read_from_a_pipe_as_from_a_file() {
+    let _turn = beside_others();
+    let home = tempfile::tempdir().unwrap();
+    for (path, name) in [("-", "standard input"), ("/dev/stdin", "/dev/stdin")] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bench"))
+            .args(["score", path, "--gold", "whole", "--items", "wrong"])
+            .current_dir(home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let rows =
+            b"{\"output\":\"#### 7\",\"gold\":\"7\"}\n{\"output\":\"#### 6\",\"gold\":\"7\"}\n";
+        child.stdin.take().unwrap().write_all(rows).unwrap();
+        let scored = child.wait_with_output().unwrap();
+        let told = stdout(&scored);
+        assert!(
+            scored.status.success() && told.contains(name) && told.contains(" 50.0 "),
+            "{told}"
+        );
+        assert!(told.contains("#### 6") && !told.contains("#### 7"), "{told}");
+    }
 }
 
 #[test]

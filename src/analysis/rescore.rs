@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use crate::analysis::golds::RunGolds;
 use crate::analysis::records::{complete_trials, exchanges};
 use crate::analysis::references::reference_comparisons;
@@ -62,6 +64,12 @@ pub(crate) enum RescoreError {
         path: PathBuf,
         /// The system's word.
         source: std::io::Error,
+    },
+    /// A file of answers has none.
+    #[error("{path} has no answer in it")]
+    Empty {
+        /// The file.
+        path: PathBuf,
     },
     /// A row of it cannot be used.
     #[error(transparent)]
@@ -130,9 +138,11 @@ pub(crate) fn item_classes(
 
 /// A file of answers: any table with a column of answers and one of golds.
 ///
-/// It is read from its beginning each time, so that memory does not grow with it.
+/// It is read from its beginning each time, so that memory does not grow with it; a pipe, which has
+/// no beginning to go back to, is kept whole.
 pub(crate) struct AnswerFile<'a> {
     path: &'a Path,
+    piped: Option<Bytes>,
     columns: PairColumns<'a>,
     scorer: Scorer,
 }
@@ -152,16 +162,27 @@ pub(crate) struct FileItem<'a> {
 }
 
 impl<'a> AnswerFile<'a> {
-    /// Takes a file to grade.
+    /// Takes a file to grade, or what a pipe gave in its place.
     ///
     /// # Errors
     /// If a pattern of the plan is not usable.
     pub(crate) fn new(
         path: &'a Path,
+        piped: Option<Bytes>,
         columns: PairColumns<'a>,
         plan: &ScorePlan,
     ) -> Result<Self, RescoreError> {
-        Ok(Self { path, columns, scorer: Scorer::new(plan)? })
+        Ok(Self { path, piped, columns, scorer: Scorer::new(plan)? })
+    }
+
+    fn open(&self) -> Result<Input, RescoreError> {
+        let name = self.path.display().to_string();
+        if let Some(bytes) = &self.piped {
+            return Ok(Input::bytes(name, bytes.clone()));
+        }
+        let file = File::open(self.path);
+        let unopened = |source| RescoreError::Open { path: self.path.to_owned(), source };
+        Ok(Input::file(name, file.map_err(unopened)?))
     }
 
     /// Returns the names of the extractors.
@@ -172,17 +193,16 @@ impl<'a> AnswerFile<'a> {
     /// Grades every row; a sink that returns false has seen enough.
     ///
     /// # Errors
-    /// If a row cannot be read, or, after the last row, if a gold cannot.
+    /// If a row cannot be read, or, after the last row, if a gold cannot or there was no row.
     pub(crate) fn each(
         &self,
         mut sink: impl FnMut(&FileItem<'_>) -> bool,
     ) -> Result<(), RescoreError> {
-        let file = File::open(self.path)
-            .map_err(|source| RescoreError::Open { path: self.path.to_owned(), source })?;
-        let name = self.path.display().to_string();
         let mut check = self.scorer.gold_check();
-        for pair in pairs(Input::file(&name, file), self.columns)? {
+        let mut is_empty = true;
+        for pair in pairs(self.open()?, self.columns)? {
             let pair = pair?;
+            is_empty = false;
             let Some(mut gold) = check.read(pair.row, pair.gold.as_deref()) else { continue };
             gold.note_choices(pair.question.as_deref().unwrap_or_default());
             let answer = Answer {
@@ -197,6 +217,9 @@ impl<'a> AnswerFile<'a> {
             if !sink(&FileItem { row, question, text, gold: &gold, item }) {
                 return Ok(());
             }
+        }
+        if is_empty {
+            return Err(RescoreError::Empty { path: self.path.to_owned() });
         }
         Ok(check.finish()?)
     }

@@ -755,7 +755,7 @@ fn share(text: &str) -> Result<f64, String> {
     bench score answers.jsonl --format jsonl\n  \
     bench score samples_gsm8k.jsonl --output-column /resps/0/0 --gold-column target")]
 pub(crate) struct ScoreArgs {
-    /// Run directory, or a file of answers: JSON lines, CSV or Parquet.
+    /// Run directory, or a file of answers: JSON lines, CSV or Parquet; `-` reads standard input.
     #[arg(value_name = "DIR or FILE")]
     pub(crate) path: PathBuf,
     /// Extractor: strict, flexible, number, answer-is, choice, whole, or a pattern. Without it: the

@@ -112,6 +112,8 @@ impl From<RescoreError> for Failure {
         match error {
             RescoreError::Store(error) => error.into(),
             RescoreError::Open { .. } => Self::input(error.to_string()),
+            RescoreError::Empty { .. } => Self::new(Exit::BadData, error.to_string())
+                .help("give a file with a row for each answer and its gold"),
             RescoreError::Pattern(_) => Self::new(Exit::BadData, error.to_string())
                 .help("`bench score --help` shows examples"),
             RescoreError::Data(error) => {

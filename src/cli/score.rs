@@ -1,6 +1,9 @@
 //! `bench score`: stored answers graded again; no engine is started.
 
-use std::io;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use bytes::Bytes;
 
 use crate::analysis::rescore::{self, AnswerFile, FileItem};
 use crate::cli::args::{ScoreArgs, ScoreFormat};
@@ -19,14 +22,15 @@ const BATCH: usize = 1 << 16;
 
 /// Grades stored answers again and prints the tables.
 pub(crate) fn score(args: &ScoreArgs) -> Result<Exit, Failure> {
-    if !args.path.exists() {
+    let is_stdin = args.path == Path::new("-");
+    if !is_stdin && !args.path.exists() {
         return Err(Failure::input(format!(
             "there is no file or directory {}",
             args.path.display()
         )));
     }
     let adapt = adaptation(args)?;
-    if args.path.is_file() {
+    if is_stdin || !args.path.is_dir() {
         return score_file(args, &adapt(&ScorePlan::gsm8k()));
     }
     let scores = rescore::rescore(&RunReader::open(&args.path)?, &adapt, &|item| {
@@ -75,7 +79,8 @@ fn adaptation(args: &ScoreArgs) -> Result<impl Fn(&ScorePlan) -> ScorePlan + use
 /// none of them is kept.
 fn score_file(args: &ScoreArgs, plan: &ScorePlan) -> Result<Exit, Failure> {
     let columns = PairColumns { output: &args.output_column, gold: &args.gold_column };
-    let file = AnswerFile::new(&args.path, columns, plan)?;
+    let (path, piped) = opened(&args.path)?;
+    let file = AnswerFile::new(path, piped, columns, plan)?;
     let found = [file.score()?];
     let (name, extractors) = (&found[0].name, &found[0].graded.extractors);
     match args.format {
@@ -101,6 +106,21 @@ fn score_file(args: &ScoreArgs, plan: &ScorePlan) -> Result<Exit, Failure> {
         })?,
     }
     Ok(Exit::Ok)
+}
+
+/// Returns a file's name, and all that it gives where it is a pipe; `-` is standard input.
+fn opened(path: &Path) -> Result<(&Path, Option<Bytes>), Failure> {
+    let (name, read) = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
+        (Path::new("standard input"), read)
+    } else if path.is_file() {
+        return Ok((path, None));
+    } else {
+        (path, std::fs::read(path))
+    };
+    let unread = |error| Failure::input(format!("failed to read {}: {error}", name.display()));
+    Ok((name, Some(read.map_err(unread)?.into())))
 }
 
 fn print_items(
