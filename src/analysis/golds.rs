@@ -32,7 +32,7 @@ impl<'a> RunGolds<'a> {
         }
         let raw = self.reader.golds(&cell.dataset)?;
         // All were read before an engine was started.
-        let mut golds = scorer.golds(raw.iter()).map_err(|error| StoreError::Corrupt {
+        let mut golds = scorer.golds_of_run(raw.iter()).map_err(|error| StoreError::Corrupt {
             path: self.reader.dir().plan(),
             line: 1,
             offset: 0,

@@ -124,8 +124,26 @@ impl Scorer {
         &self,
         samples: impl IntoIterator<Item = (u64, Option<&'a str>)>,
     ) -> Result<Golds, GoldError> {
+        Self::all(self.gold_check(), samples)
+    }
+
+    /// Takes the gold answers of a run that is measured: those that no letter can meet are as wrong as
+    /// they were then.
+    ///
+    /// # Errors
+    /// As [`Self::golds`], but for golds that are no letters.
+    pub(crate) fn golds_of_run<'a>(
+        &self,
+        samples: impl IntoIterator<Item = (u64, Option<&'a str>)>,
+    ) -> Result<Golds, GoldError> {
+        Self::all(GoldCheck { needs_letters: false, ..self.gold_check() }, samples)
+    }
+
+    fn all<'a>(
+        mut check: GoldCheck<'_>,
+        samples: impl IntoIterator<Item = (u64, Option<&'a str>)>,
+    ) -> Result<Golds, GoldError> {
         let mut golds = Golds::default();
-        let mut check = self.gold_check();
         for (row, raw) in samples {
             if let Some(gold) = check.read(row, raw) {
                 golds.by_sample.insert(row, gold);
@@ -137,7 +155,7 @@ impl Scorer {
 
     /// Whether a gold can be read.
     pub(crate) fn reads(&self, raw: &str) -> bool {
-        self.read_gold(raw).is_some()
+        self.read_gold(raw, self.choice.is_some()).is_some()
     }
 
     /// Whether letters of choices are read, so that the choices matter that questions list.
@@ -154,7 +172,7 @@ impl Scorer {
             (false, None) => "answer",
         };
         let error = GoldError { extractor, lacks, n_bad: 0, n: 0, rows: Vec::new() };
-        GoldCheck { scorer: self, error }
+        GoldCheck { scorer: self, error, needs_letters: self.choice.is_some() }
     }
 
     /// Whether the headline is of numbers, so that a gold that is none can never be met.
@@ -164,9 +182,9 @@ impl Scorer {
 
     /// Returns the golds that can be read, if there are any. A pattern that gave up on a gold has
     /// not read it either.
-    fn read_gold(&self, raw: &str) -> Option<Gold> {
+    fn read_gold(&self, raw: &str, needs_letters: bool) -> Option<Gold> {
         let mut gold = Gold { raw: raw.to_owned(), ..Gold::default() };
-        let mut is_met = !self.asks_for_numbers() && self.choice.is_none();
+        let mut is_met = !self.asks_for_numbers() && !needs_letters;
         for raw in accepted(raw).unwrap_or_else(|| vec![raw.to_owned()]) {
             let Ok(extracted) = self.gold.extract(&raw, &spoken(&raw)) else { continue };
             let normalised = self.normaliser.apply(&extracted);
@@ -263,6 +281,8 @@ impl Scorer {
 pub(crate) struct GoldCheck<'a> {
     scorer: &'a Scorer,
     error: GoldError,
+    /// Whether a gold that is no letter is no gold.
+    needs_letters: bool,
 }
 
 impl GoldCheck<'_> {
@@ -270,7 +290,7 @@ impl GoldCheck<'_> {
     pub(crate) fn read(&mut self, row: u64, raw: Option<&str>) -> Option<Gold> {
         let error = &mut self.error;
         error.n += 1;
-        if let Some(gold) = raw.and_then(|raw| self.scorer.read_gold(raw)) {
+        if let Some(gold) = raw.and_then(|raw| self.scorer.read_gold(raw, self.needs_letters)) {
             return Some(gold);
         }
         error.n_bad += 1;
@@ -409,6 +429,20 @@ pub(crate) mod tests {
         }
         // Other extractors may meet them.
         of(vec![ExtractorPlan::Whole, ExtractorPlan::Choice]).unwrap();
+    }
+
+    #[test]
+    fn golds_that_no_letter_meets_are_wrong_in_a_run_that_is_measured() {
+        let plan = ScorePlan {
+            extractors: vec![ExtractorPlan::Choice],
+            gold: ExtractorPlan::Whole,
+            ..ScorePlan::gsm8k()
+        };
+        let scorer = Scorer::new(&plan).unwrap();
+        assert!(scorer.golds([(0, Some("3"))]).is_err());
+        let golds = scorer.golds_of_run([(0, Some("3"))]).unwrap();
+        assert_eq!(golds.get(0).unwrap().answers, ["3"]);
+        assert!(scorer.golds_of_run([(0, None)]).is_err());
     }
 
     #[test]
