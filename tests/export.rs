@@ -9,7 +9,7 @@ mod summary;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -161,11 +161,37 @@ fn a_tree_comes_back(home: &Path, summary: &Value) {
         }
     }
     assert!(rows.iter().all(|row| row[at("successful_requests")] == "8"), "{table}");
+    an_invalid_cell_stays_invalid(home);
     let log = "(APIServer pid=1) INFO 11-22 13:00:00 Engine 000: Avg prompt throughput: 40.0 \
                tokens/s, Avg generation throughput: 2000.0 tokens/s, Running: 4 reqs\n";
     fs::write(home.join("llama.log"), log).unwrap();
     let shown = bench(home, &["import", "llama.log", "--gpus", "2"]);
     assert!(shown.contains("llama") && shown.contains("1000"), "{shown}");
+}
+
+/// What the tree says of a cell that may not be believed is what import shows.
+fn an_invalid_cell_stays_invalid(home: &Path) {
+    let mut n_invalid = 0;
+    for entry in walkdir(&home.join("tree")) {
+        if entry.file_name().is_none_or(|name| name != "bench.json") {
+            continue;
+        }
+        let mut own: Value = serde_json::from_str(&fs::read_to_string(&entry).unwrap()).unwrap();
+        assert!(own["validity"]["status"].is_string(), "{own}");
+        own["validity"] = json!({ "status": "invalid", "reasons": ["it was held up"] });
+        own["states"]["output_throughput_per_gpu"] = json!("invalid");
+        fs::write(&entry, own.to_string()).unwrap();
+        n_invalid += 1;
+    }
+    assert!(n_invalid > 0);
+    let shown = bench(home, &["import", "tree"]);
+    assert_eq!(shown.matches(" INVALID").count(), 2 * n_invalid, "{shown}");
+    assert!(shown.contains("invalid: it was held up"), "{shown}");
+}
+
+fn walkdir(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walkdir(&path) } else { vec![path] }).collect()
 }
 
 /// Holds every number that the Python reader gives against the long CSV of the same run.

@@ -2,18 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
+
 use crate::cli::args::{Colour, ImportArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{output, report_files};
-use crate::importers::lineup_tree::{Counted, Place, cell_of, counted};
+use crate::importers::lineup_tree::{Place, Told, cell_of, counted};
 use crate::importers::server_log;
 use crate::metrics::summary::CellSummary;
 use crate::published::billion_tokens::Lineup;
 use crate::report::original;
 use crate::report::terminal::Screen;
+use crate::report::untrusted;
 use crate::report::view::caveats::Marks;
 use crate::report::view::own_shape::lineup;
+use crate::report::view::results;
 
 /// Deepest folder and most folders that are looked into.
 const DEPTH_MAX: usize = 16;
@@ -41,6 +45,7 @@ pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure>
     let (width, is_coloured) = output::stdout_form(colour);
     let mut text = String::new();
     Screen::new(width, is_coloured).table(&mut text, &table);
+    text.push_str(&doubts(&found));
     output::data(&text)?;
     if let Some(dir) = &args.out {
         let paths: Vec<String> = found.iter().map(|it| it.path.display().to_string()).collect();
@@ -49,6 +54,25 @@ pub(crate) fn import(args: &ImportArgs, colour: Colour) -> Result<Exit, Failure>
         output::message(&format!("written: {}", dir.join(&file.path).display()));
     }
     Ok(Exit::Ok)
+}
+
+/// Says why results are no plain ones, each reason once with the first result that has it.
+fn doubts(found: &[Found]) -> String {
+    let mut by_reason: IndexMap<String, Vec<&Found>> = IndexMap::new();
+    for it in found {
+        let word = it.cell.validity.status.word();
+        for reason in results::reasons(&it.cell) {
+            by_reason.entry(format!("{word}: {reason}")).or_default().push(it);
+        }
+    }
+    let line = |(reason, of): (String, Vec<&Found>)| {
+        let more = match of.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        format!("{}{more} {reason}\n", untrusted::line(&of[0].path.display().to_string()))
+    };
+    by_reason.into_iter().map(line).collect()
 }
 
 /// Takes a log, or every result below a folder.
@@ -61,10 +85,16 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
         }
         let rates = server_log::rates(&text(path)?);
         if rates.is_none() {
-            let message = format!("{} has no line with a rate of vLLM or SGLang", path.display());
-            return Err(Failure::new(Exit::BadData, message).help("name the log of the server"));
+            let message = format!(
+                "{} has no line with a rate of vLLM or SGLang over a known time",
+                path.display()
+            );
+            return Err(Failure::new(Exit::BadData, message).help(
+                "name the log of the server; SGLang's first line tells of the time since its start",
+            ));
         }
-        let cell = cell_of(&place, None, rates, args.gpu_hour);
+        let told = Told { logged: rates, ..Told::default() };
+        let cell = cell_of(&place, told, args.gpu_hour);
         found.push(Found { path: path.to_owned(), cell });
         return Ok(());
     }
@@ -80,7 +110,7 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
             found.push(Found { path: folder, cell });
         } else if depth < DEPTH_MAX {
             let mut below = folders(&folder)?;
-            below.sort();
+            below.sort_by_cached_key(|folder| natural(folder));
             open.extend(below.into_iter().rev().map(|folder| (folder, depth + 1)));
         }
     }
@@ -99,6 +129,21 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// Returns what puts `c_4` before `c_16`: names with their numbers as numbers.
+fn natural(folder: &Path) -> Vec<(String, u64)> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut parts = Vec::new();
+    let mut rest = name.as_str();
+    while !rest.is_empty() {
+        let (words, digits) =
+            rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        parts.push((words.to_owned(), digits[..end].parse().unwrap_or(u64::MAX)));
+        rest = &digits[end..];
+    }
+    parts
+}
+
 /// Returns the result of a folder, if it is one of a result.
 fn result(folder: &Path, args: &ImportArgs) -> Result<Option<CellSummary>, Failure> {
     let read = |name: &str| std::fs::read(folder.join(name)).ok();
@@ -107,8 +152,15 @@ fn result(folder: &Path, args: &ImportArgs) -> Result<Option<CellSummary>, Failu
     if stats.is_none() && !logs.is_dir() {
         return Ok(None);
     }
-    let own: Option<Counted> = read("bench.json").and_then(|own| serde_json::from_slice(&own).ok());
-    let counts = own.or_else(|| counted(&stats?));
+    let own = read("bench.json").map(|text| {
+        serde_json::from_slice(&text).map_err(|why| {
+            let message = format!("failed to read {}/bench.json: {why}", folder.display());
+            Failure::new(Exit::BadData, message)
+                .help("write it again: `bench export RUN --tree DIR`")
+        })
+    });
+    let own = own.transpose()?;
+    let counted = stats.and_then(|stats| counted(&stats));
     // Replicas write into one log; further nodes of it repeat what the first says.
     let mut log = None;
     if let Ok(entries) = std::fs::read_dir(&logs) {
@@ -117,8 +169,8 @@ fn result(folder: &Path, args: &ImportArgs) -> Result<Option<CellSummary>, Failu
         let is_log = |path: &&PathBuf| path.extension().is_some_and(|it| it == "log");
         log = paths.iter().find(is_log).map(|path| text(path)).transpose()?;
     }
-    let rates = log.as_deref().and_then(server_log::rates);
-    Ok(Some(cell_of(&Place::of(folder), counts, rates, args.gpu_hour)))
+    let told = Told { own, counted, logged: log.as_deref().and_then(server_log::rates) };
+    Ok(Some(cell_of(&Place::of(folder), told, args.gpu_hour)))
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

@@ -3,12 +3,13 @@
 //!
 //! Source: huggingface/datatrove, `examples/inference/benchmark/analyze_results.py`, 05c0fea.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use regex::Regex;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::importers::measurement::{Measurement, cell};
@@ -16,7 +17,7 @@ use crate::importers::server_log::LoggedRates;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::figures::of_told_rates;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::summary::{CellSummary, Counts, NumberState, Validity};
 
 /// `tp8-pp2-dp1`, and the older `tp_8` and `tp-8`.
 static PARALLEL: LazyLock<Regex> = LazyLock::new(|| {
@@ -81,8 +82,8 @@ impl Place {
     }
 }
 
-/// Counts of a result, and the rates that `bench` measured, if it was `bench`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Counts of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Counted {
     /// Tokens of all prompts.
     pub(crate) prompt_tokens: f64,
@@ -92,12 +93,43 @@ pub(crate) struct Counted {
     pub(crate) n_ok: u64,
     /// Requests that failed.
     pub(crate) n_failed: u64,
-    /// Prompt tokens per second in the measured window.
+}
+
+/// What `bench` measured of a result, and whether it may be believed.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OwnResult {
+    prompt_tokens: f64,
+    output_tokens: f64,
+    n_ok: u64,
+    n_failed: u64,
+    /// Prompt and output tokens per second in the measured window.
+    prompt_rate: Option<f64>,
+    output_rate: Option<f64>,
+    /// Ends between which the rates truly lie.
     #[serde(default)]
-    pub(crate) prompt_rate: Option<f64>,
-    /// Output tokens per second in it.
+    prompt_bound: Option<(f64, f64)>,
     #[serde(default)]
-    pub(crate) output_rate: Option<f64>,
+    output_bound: Option<(f64, f64)>,
+    /// What bounds mean for the numbers, by metric.
+    #[serde(default)]
+    states: BTreeMap<String, NumberState>,
+    /// State of all of it; absent in older trees.
+    #[serde(default)]
+    validity: Option<Validity>,
+    /// How requests ended.
+    #[serde(default)]
+    counts: Option<Counts>,
+}
+
+/// Where the numbers of a result come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// What `bench` measured, if it did.
+    pub(crate) own: Option<OwnResult>,
+    /// What `stats.json` counts.
+    pub(crate) counted: Option<Counted>,
+    /// What the server's log tells.
+    pub(crate) logged: Option<LoggedRates>,
 }
 
 /// Reads a merged `stats.json`: the entry whose name has "Model call".
@@ -115,20 +147,23 @@ pub(crate) fn counted(text: &[u8]) -> Option<Counted> {
         output_tokens: total("completion_tokens"),
         n_ok: total("successful_requests") as u64,
         n_failed: total("failed_requests") as u64,
-        ..Counted::default()
     })
 }
 
 /// Makes the cell of a result: its rates become machines and money as those of a run do.
-pub(crate) fn cell_of(
-    place: &Place,
-    counted: Option<Counted>,
-    logged: Option<LoggedRates>,
-    gpu_hour_price: Option<f64>,
-) -> CellSummary {
-    let counted = counted.unwrap_or_default();
+pub(crate) fn cell_of(place: &Place, told: Told, gpu_hour_price: Option<f64>) -> CellSummary {
+    let Told { own, counted, logged } = told;
+    let own_counted = own.as_ref().map(|own| Counted {
+        prompt_tokens: own.prompt_tokens,
+        output_tokens: own.output_tokens,
+        n_ok: own.n_ok,
+        n_failed: own.n_failed,
+    });
+    let counted = own_counted.or(counted).unwrap_or_default();
     let logged = logged.unwrap_or_default();
-    let rates = [counted.prompt_rate.or(logged.prompt), counted.output_rate.or(logged.output)];
+    let measured = own.as_ref().map(|own| [own.prompt_rate, own.output_rate]).unwrap_or_default();
+    let rates = [measured[0].or(logged.prompt), measured[1].or(logged.output)];
+    let bounds = own.as_ref().map(|own| [own.prompt_bound, own.output_bound]).unwrap_or_default();
     let per_request = |tokens: f64| (counted.n_ok > 0).then(|| tokens / counted.n_ok as f64);
     let keys = place.keys();
     let mut told = Measurement {
@@ -143,8 +178,18 @@ pub(crate) fn cell_of(
     let n_gpus = place.parallel.iter().product();
     let mut made = cell(name.join(","), keys, &[told]);
     made.n_gpus = n_gpus;
-    made.figures = of_told_rates(rates, n_gpus, counted.n_ok, gpu_hour_price);
+    made.figures = of_told_rates(rates, bounds, n_gpus, counted.n_ok, gpu_hour_price);
     made.trials.remove(&Quantity::figure(MetricId::OutputThroughput));
+    if let Some(own) = own {
+        let of_rate = own.states.get(&MetricId::OutputThroughput.to_string()).copied();
+        for (key, figure) in &mut made.figures {
+            let state = own.states.get(&key.to_string()).copied();
+            // A price is asked for here, and was not there.
+            figure.state = state.or(of_rate.filter(|_| key.metric == MetricId::CostPer1mTokens));
+        }
+        made.counts = own.counts.unwrap_or(made.counts);
+        made.validity = own.validity.unwrap_or(made.validity);
+    }
     made
 }
 
@@ -187,13 +232,14 @@ mod tests {
     fn all_gpus_are_counted_data_parallel_ones_too() {
         let place = Place::of(Path::new("m/tp2-pp2-dp2/spec_none"));
         let logged = LoggedRates { prompt: Some(800.0), output: Some(8_000.0) };
-        let cell = cell_of(&place, None, Some(logged), Some(3.6));
+        let told = Told { logged: Some(logged), ..Told::default() };
+        let cell = cell_of(&place, told, Some(3.6));
         assert_eq!(cell.n_gpus, 8);
         assert_eq!(cell.value(MetricId::OutputThroughputPerGpu), Some(1_000.0));
         assert_eq!(cell.value(MetricId::PromptThroughputPerGpu), Some(100.0));
         assert_eq!(cell.value(MetricId::CostPer1mTokens), Some(1.0));
         // Nothing is known: nothing is 0.
-        let none = cell_of(&place, None, None, None);
+        let none = cell_of(&place, Told::default(), None);
         assert_eq!(none.value(MetricId::OutputThroughputPerGpu), None);
         assert_eq!(none.value(MetricId::GpusFor1bTokensPerHour), None);
     }

@@ -52,45 +52,97 @@ struct Told {
     secs: Option<f64>,
     prompt: Option<f64>,
     output: f64,
+    /// vLLM writes nothing while it is idle, but its clock goes on: a line tells of one interval
+    /// whatever lies before it. SGLang's tells of all the time since its last line, the first one
+    /// since the server's start.
+    is_since_last_line: bool,
 }
 
-/// Reads a log; `None` where no line has a rate above 0.
+/// Tokens of a stretch of time.
+struct Span {
+    from: f64,
+    to: f64,
+    prompt: Option<f64>,
+    output: f64,
+}
+
+/// Reads a log; `None` where no line has a rate above 0 over a known time.
 pub(crate) fn rates(log: &str) -> Option<LoggedRates> {
     let mut by_rank: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    let (mut year, mut before) = (0.0, f64::NEG_INFINITY);
     for line in log.lines() {
         let Some(found) = LINE.captures(line) else { continue };
         let number = |name| found.name(name).and_then(|it| it.as_str().parse::<f64>().ok());
-        let Some(output) = number("output").or_else(|| number("decoded")) else { continue };
+        let decoded = number("decoded");
+        let Some(output) = number("output").or(decoded) else { continue };
         let rank = found.name("rank").or_else(|| found.name("dp"));
-        let told = Told { secs: secs(line), prompt: number("prompt"), output };
+        let secs = secs(line).map(|secs| {
+            if secs < before - SECS_PER_LEAP_YEAR / 2.0 {
+                year += SECS_PER_LEAP_YEAR;
+            }
+            before = secs;
+            year + secs
+        });
+        let is_since_last_line = decoded.is_some();
+        let told = Told { secs, prompt: number("prompt"), output, is_since_last_line };
         by_rank.entry(rank.map_or("", |it| it.as_str()).to_owned()).or_default().push(told);
     }
-    let ranks: Vec<LoggedRates> = by_rank.values().filter_map(|told| of_rank(told)).collect();
-    let sum = |of: fn(&LoggedRates) -> Option<f64>| ranks.iter().map(of).sum::<Option<f64>>();
-    (!ranks.is_empty())
-        .then(|| LoggedRates { prompt: sum(|it| it.prompt), output: sum(|it| it.output) })
-}
-
-/// Returns the means over the window of one replica, each line weighted by the time that it tells of.
-fn of_rank(told: &[Told]) -> Option<LoggedRates> {
-    let works = |it: &Told| it.output > 0.0 || it.prompt.is_some_and(|rate| rate > 0.0);
-    let (first, last) = (told.iter().position(works)?, told.iter().rposition(works)?);
-    let gap = |at: usize| {
-        let since = told[at].secs? - told.get(at.checked_sub(1)?)?.secs?;
-        Some(if since < 0.0 { since + SECS_PER_LEAP_YEAR } else { since })
-    };
-    let mut gaps: Vec<f64> = (first..=last).filter_map(gap).collect();
+    let gaps = by_rank.values().flat_map(|told| (1..told.len()).filter_map(|at| gap(told, at)));
+    let mut gaps: Vec<f64> = gaps.collect();
     gaps.sort_by(f64::total_cmp);
     let usual = quantile(&gaps, 0.5).filter(|usual| *usual > 0.0).unwrap_or(1.0);
-    let (mut secs, mut prompt, mut output) = (0.0, Some(0.0), 0.0);
-    for (at, line) in told.iter().enumerate().take(last + 1).skip(first) {
-        let weight = gap(at).unwrap_or(usual).min(PAUSE * usual);
-        secs += weight;
-        prompt = prompt.zip(line.prompt).map(|(sum, rate)| sum + weight * rate);
-        output += weight * line.output;
-    }
+    let spans: Vec<Span> = by_rank.values().flat_map(|told| of_rank(told, usual)).collect();
+    let secs = covered(&spans);
     let mean = |sum: f64| (secs > 0.0).then(|| sum / secs);
-    Some(LoggedRates { prompt: prompt.and_then(mean), output: mean(output) })
+    let prompt: Option<f64> = spans.iter().map(|span| span.prompt).sum();
+    (!spans.is_empty()).then(|| LoggedRates {
+        prompt: prompt.and_then(mean),
+        output: mean(spans.iter().map(|span| span.output).sum()),
+    })
+}
+
+/// Returns the time between a line and the one before it.
+fn gap(told: &[Told], at: usize) -> Option<f64> {
+    let since = told[at].secs? - told.get(at.checked_sub(1)?)?.secs?;
+    Some(since.max(0.0))
+}
+
+/// Returns what the lines of one replica tell of, from the first to the last with work.
+fn of_rank(told: &[Told], usual: f64) -> Vec<Span> {
+    let works = |it: &Told| it.output > 0.0 || it.prompt.is_some_and(|rate| rate > 0.0);
+    let first = told.iter().position(works).unwrap_or(told.len());
+    let last = told.iter().rposition(works).unwrap_or(0);
+    let highest = told.iter().map(|it| it.output).fold(0.0, f64::max);
+    let span = |(at, line): (usize, &Told)| {
+        // How long the server was idle before its first line is not known.
+        if at == 0 && line.is_since_last_line {
+            return None;
+        }
+        let gap = gap(told, at).unwrap_or(usual);
+        let secs = gap.min(PAUSE * usual);
+        let told_of = if line.is_since_last_line { gap } else { secs };
+        let to = line.secs.unwrap_or(at as f64 * usual);
+        Some(Span {
+            from: to - secs,
+            to,
+            prompt: line.prompt.map(|rate| rate * secs),
+            // No stretch is faster than the fastest, whatever the clock of the server did.
+            output: (line.output * told_of).min(highest * secs),
+        })
+    };
+    told.iter().enumerate().take(last + 1).skip(first).filter_map(span).collect()
+}
+
+/// Returns how long at least one replica tells of: the one window of all.
+fn covered(spans: &[Span]) -> f64 {
+    let mut ends: Vec<(f64, f64)> = spans.iter().map(|span| (span.from, span.to)).collect();
+    ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut secs, mut until) = (0.0, f64::NEG_INFINITY);
+    for (from, to) in ends {
+        secs += (to - from.max(until)).max(0.0);
+        until = until.max(to);
+    }
+    secs
 }
 
 /// Returns the time of a line in seconds since some instant, which is in its year where it tells none.
@@ -156,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn replicas_are_added_over_one_window() {
+        let mut log: String = (1..=6)
+            .map(|nth| vllm(&format!("13:00:{nth}0"), "Engine 000: ", 0.0, 1_000.0))
+            .collect();
+        log = log.replace("13:00:60", "13:01:00");
+        log.push_str(&vllm("13:00:10", "Engine 001: ", 0.0, 1_000.0));
+        // 60,000 and 10,000 tokens in 60 s.
+        check(&log, Some(0.0), 7_000.0 / 6.0);
+    }
+
+    #[test]
     fn a_night_between_days_months_and_years_is_as_long_as_any() {
         for [last, first] in [
             ["11-22", "11-23"],
@@ -189,7 +252,21 @@ mod tests {
                 "[2026-11-22 {at} DP0 TP0] Decode batch. #running-req: 1, gen throughput (token/s): {rate}, #queue-req: 0\n"
             )
         };
-        check(&[line("13:00:00", 100.0), line("13:00:01", 300.0)].concat(), None, 200.0);
+        // The first line tells of the time since the server's start, which is not known.
+        let start = [line("13:00:00", 2.0), line("13:00:01", 100.0), line("13:00:02", 300.0)];
+        check(&start.concat(), None, 200.0);
+        assert_eq!(rates(&start[0]), None);
+        // 400 tokens in each stretch; the last has 100 s, of which 3 s count.
+        let idle = [
+            line("13:00:00", 400.0),
+            line("13:00:01", 400.0),
+            line("13:00:02", 400.0),
+            line("13:01:42", 4.0),
+        ];
+        check(&idle.concat(), None, 1_200.0 / 5.0);
+        // A clock that began again after the pause counts no token twice.
+        let begun = [&idle[..3], &[line("13:01:42", 400.0)]].concat();
+        check(&begun.concat(), None, 400.0);
         assert_eq!(rates("nothing\n"), None);
         assert_eq!(rates(&vllm("13:00:00", "", 0.0, 0.0)), None);
     }

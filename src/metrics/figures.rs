@@ -320,24 +320,30 @@ pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64
 }
 
 /// Returns the rates of prompt and output tokens that another program told of `n` requests on
-/// `n_gpus` devices, with the machines and money that they mean.
+/// `n_gpus` devices, with the machines and money that they mean. `bounds` are the ends between which
+/// they truly lie, where that is told too.
 pub(crate) fn of_told_rates(
     rates: [Option<f64>; 2],
+    bounds: [Option<(f64, f64)>; 2],
     n_gpus: u32,
     n: u64,
     gpu_hour_price: Option<f64>,
 ) -> IndexMap<MetricKey, Figure> {
     let mut figures = Figures::default();
-    for ((all, per_gpu), rate) in [
+    for (((all, per_gpu), rate), bound) in [
         (MetricId::PromptThroughput, MetricId::PromptThroughputPerGpu),
         (MetricId::OutputThroughput, MetricId::OutputThroughputPerGpu),
     ]
     .into_iter()
     .zip(rates)
+    .zip(bounds)
     {
         match rate {
             Some(rate) => figures.set(all, rate, n, "told by another program"),
             None => figures.absent(all, "not told"),
+        }
+        if let Some(figure) = figures.by_key.get_mut(&all.into()) {
+            figure.bound = bound;
         }
         figures.divided(all, per_gpu, f64::from(n_gpus.max(1)));
     }

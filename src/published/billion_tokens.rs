@@ -8,6 +8,9 @@ use crate::plan::launch::{Launch, PARALLEL_SIZES, SPECULATIVE};
 use crate::published::derivation::{Derivation, From};
 use crate::published::{Column, Note, PublishedTable};
 
+/// Key of what tells imported results of one configuration apart.
+const RESULT: &str = "result";
+
 /// How many of a model's parameters are active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Architecture {
@@ -110,6 +113,18 @@ impl<'a> LineupRow<'a> {
             model,
         }
     }
+
+    /// Returns what else tells its cell from others: the folder of an imported result, or swept keys.
+    pub(crate) fn rest(&self) -> String {
+        let is_shown =
+            |key: &str| key == "model" || key == SPECULATIVE || PARALLEL_SIZES.contains(&key);
+        let rest = self.cell.keys.iter().filter(|(key, _)| !is_shown(key));
+        let told = rest.map(|(key, value)| match key.as_str() {
+            RESULT => value.clone(),
+            _ => format!("{key}={value}"),
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Returns the published name of a form of speculative decoding: `ngram:5` is `spec_ngram_5`.
@@ -117,38 +132,65 @@ pub(crate) fn speculative_name(method: Option<&str>) -> String {
     format!("spec_{}", method.unwrap_or("none").replace(':', "_"))
 }
 
-/// Returns a model's architecture as published, else by its name: `-A3B` says how many parameters
-/// are active, which only a mixture of experts has to say.
+/// Returns what the published table says of a model in a column. Folders and servers often leave out
+/// who published it.
+fn published<'t>(table: &'t PublishedTable, model: &str, column: &str) -> Option<&'t str> {
+    let row = table.rows.iter().find(|row| base(&row.name).eq_ignore_ascii_case(base(model)))?;
+    table.digits(&row.name, column)
+}
+
+/// Returns a model's architecture as published, else by its name, which can say that it is a mixture
+/// of experts and never that it is dense: `gpt-oss-20b` is sparse too.
 fn architecture(model: &str) -> Option<Architecture> {
-    let published = table().digits(model, "architecture").map(str::to_owned);
-    let name = published.unwrap_or_else(|| {
-        let is_sparse = parts(model)
-            .any(|part| part.strip_prefix(['A', 'a']).is_some_and(|rest| billions(rest).is_some()));
-        // A dense name says its size and nothing more.
-        let is_sized = parts(model).any(|part| billions(part).is_some());
-        match (is_sparse, is_sized) {
-            (true, _) => "MoE".to_owned(),
-            (false, true) => "Dense".to_owned(),
-            (false, false) => String::new(),
-        }
-    });
+    let table = table();
+    let by_name = || is_mixture(model).then_some("MoE");
+    let name = published(&table, model, "architecture").or_else(by_name)?;
     ARCHITECTURES.into_iter().find(|architecture| architecture.name == name)
+}
+
+/// Whether a name says so: `A3B` are active, `16E` and `8x7B` are experts, `OLMoE` is the word.
+fn is_mixture(model: &str) -> bool {
+    let is_active = |part: &str| part.strip_prefix('a').is_some_and(|it| billions(it).is_some());
+    base(model).to_ascii_lowercase().contains("moe")
+        || parts(model)
+            .map(str::to_ascii_lowercase)
+            .any(|part| is_active(&part) || has_experts(&part))
+}
+
+fn has_experts(part: &str) -> bool {
+    let is_count = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let part = part.to_ascii_lowercase();
+    part.strip_suffix('e').is_some_and(is_count)
+        || part.split_once('x').is_some_and(|(n, each)| is_count(n) && billions(each).is_some())
 }
 
 /// Returns a model's size class as published, else by the parameters that its name tells.
 fn size_class(model: &str) -> Option<SizeClass> {
-    if let Some(name) = table().digits(model, "size_class") {
+    if let Some(name) = published(&table(), model, "size_class") {
         return SIZE_CLASSES.into_iter().find(|class| class.name == name);
     }
-    size_class_of(parts(model).find_map(billions)?)
+    size_class_of(named_billions(model)?)
+}
+
+/// Returns all parameters that a name tells, in billions. Beside a number of experts it tells those of
+/// one, or the active ones.
+fn named_billions(model: &str) -> Option<f64> {
+    if parts(model).any(has_experts) {
+        return None;
+    }
+    parts(model).filter_map(billions).reduce(f64::max)
 }
 
 fn size_class_of(billions: f64) -> Option<SizeClass> {
     SIZE_CLASSES.into_iter().find(|class| billions < class.below)
 }
 
+fn base(model: &str) -> &str {
+    model.trim_end_matches('/').rsplit('/').next().unwrap_or(model)
+}
+
 fn parts(model: &str) -> impl Iterator<Item = &str> {
-    model.rsplit('/').next().unwrap_or(model).split(['-', '_'])
+    base(model).split(['-', '_'])
 }
 
 /// Reads `30B`, `0.6b` or `1m` as billions of parameters.
@@ -278,7 +320,7 @@ mod tests {
             let gpus = |per_gpu: f64| {
                 let rates = [None, Some(per_gpu * f64::from(n_gpus))];
                 let mut cell = measured_cell("a", "bf16");
-                cell.figures = of_told_rates(rates, n_gpus, 1, None);
+                cell.figures = of_told_rates(rates, [None; 2], n_gpus, 1, None);
                 let quantity = Quantity::figure(MetricId::GpusFor1bTokensPerHour);
                 quantity.value(&cell).unwrap().round()
             };
@@ -298,7 +340,7 @@ mod tests {
         let mut others = Vec::new();
         for row in &table.rows {
             let printed = table.digits(&row.name, "size_class").unwrap();
-            if let Some(by_name) = parts(&row.name).find_map(billions).and_then(size_class_of)
+            if let Some(by_name) = named_billions(&row.name).and_then(size_class_of)
                 && by_name.name != printed
             {
                 others.push(format!("{} {printed} {}", row.name, by_name.name));
@@ -317,12 +359,26 @@ mod tests {
                 (architecture(model).map(|it| it.name), size_class(model).map(|it| it.name));
             format!("{} {}", names.0.unwrap_or("-"), names.1.unwrap_or("-"))
         };
-        assert_eq!(told("Qwen/Qwen3-0.6B"), "Dense Compact");
-        assert_eq!(told("Qwen/Qwen3-8B"), "Dense Small");
+        assert_eq!(told("Qwen/Qwen3-0.6B"), "- Compact");
+        assert_eq!(told("Qwen/Qwen3-8B"), "- Small");
         assert_eq!(told("Qwen/Qwen3-235B-A22B"), "MoE Large");
-        assert_eq!(told("word-problems-1m"), "Dense Compact");
+        assert_eq!(told("word-problems-1m"), "- Compact");
         assert_eq!(told("moonshotai/Kimi-K2-Instruct"), "MoE Enormous");
+        assert_eq!(told("meta-llama/Llama-4-Scout-17B-16E-Instruct"), "MoE -");
+        assert_eq!(told("mistralai/Mixtral-8x7B-v0.1"), "MoE -");
+        assert_eq!(told("allenai/OLMoE-1B-7B-0924"), "MoE Small");
         assert_eq!(told("mystery"), "- -");
+    }
+
+    #[test]
+    fn a_folder_that_leaves_out_who_published_a_model_is_that_model() {
+        for row in &table().rows {
+            let class = |model: &str| {
+                (architecture(model).map(|it| it.name), size_class(model).map(|it| it.name))
+            };
+            assert_eq!(class(base(&row.name)), class(&row.name), "{}", row.name);
+            assert!(class(&row.name).0.is_some() && class(&row.name).1.is_some(), "{}", row.name);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellStatus;
 use crate::published::billion_tokens::{Lineup, LineupRow};
 use crate::report::original::{Measured, OriginalFile, csv_text};
 
@@ -82,6 +83,12 @@ fn fields(row: &LineupRow<'_>, path: String) -> Vec<String> {
     }
     if row.undivided > 1 {
         comments.push(format!("undivided_gpus={}", row.undivided));
+    }
+    let validity = &row.cell.validity;
+    if validity.status != CellStatus::Ok {
+        let word = std::iter::once(validity.status.word());
+        let told = word.chain(validity.reasons.iter().map(String::as_str));
+        comments.push(told.collect::<Vec<_>>().join(": "));
     }
     fields.push(comments.join(" "));
     fields

@@ -3,7 +3,9 @@
 //!
 //! Source: huggingface/datatrove, `examples/inference/benchmark/`, 05c0fea. Its analysis reads
 //! `stats.json` and the server's log, and finds a result by a file of `slurm_logs`; `bench.json` holds the
-//! rates that `bench` measured, which no log has.
+//! rates that `bench` measured, which no log has, and whether they may be believed.
+
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -73,6 +75,19 @@ fn stats(cell: &CellSummary) -> String {
 }
 
 fn own(cell: &CellSummary) -> String {
+    let bound = |metric| cell.figure(metric).and_then(|figure| figure.bound);
+    let states = [
+        MetricId::PromptThroughput,
+        MetricId::PromptThroughputPerGpu,
+        MetricId::OutputThroughput,
+        MetricId::OutputThroughputPerGpu,
+        MetricId::GpuDaysPer1bTokens,
+        MetricId::NodeDaysPer1bTokens,
+        MetricId::GpusFor1bTokensPerHour,
+        MetricId::CostPer1mTokens,
+    ]
+    .into_iter()
+    .filter_map(|metric| Some((metric.to_string(), cell.figure(metric)?.state?)));
     let own = json!({
         "prompt_tokens": total(cell, MetricId::PromptTokens),
         "output_tokens": total(cell, MetricId::OutputTokens),
@@ -80,6 +95,11 @@ fn own(cell: &CellSummary) -> String {
         "n_failed": cell.counts.n_failed(),
         "prompt_rate": cell.value(MetricId::PromptThroughput),
         "output_rate": cell.value(MetricId::OutputThroughput),
+        "prompt_bound": bound(MetricId::PromptThroughput),
+        "output_bound": bound(MetricId::OutputThroughput),
+        "states": states.collect::<BTreeMap<_, _>>(),
+        "validity": cell.validity,
+        "counts": cell.counts,
     });
     format!("{own:#}\n")
 }

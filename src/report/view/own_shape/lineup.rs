@@ -1,6 +1,6 @@
 //! The model lineup with its symbols, their legends and the five derived metrics.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
@@ -38,7 +38,8 @@ pub(super) fn shape(input: &Input<'_>, cells: &[&CellSummary], marks: &Marks) ->
         notes: vec![
             format!("Architecture: {}.", architectures.join("; ")),
             format!("Size, total parameters: {}.", sizes.join("; ")),
-            "Both are those of the published table where it has the model, else what its name says."
+            "Both are those of the published table where it has the model, else what its name says; \
+             no name says that a model is dense."
                 .to_owned(),
         ],
     }
@@ -59,6 +60,10 @@ pub(crate) fn table(lineup: &Lineup<'_>, marks: &Marks) -> Table {
         Column::numbers("DP", "", 2),
         Column::words("Speculation", 1),
     ];
+    let has_rests = are_alike(lineup);
+    if has_rests {
+        columns.push(Column::words("Result", 0));
+    }
     columns.extend(metrics.iter().map(|(name, unit, _)| Column::numbers(*name, *unit, 0)));
     columns.push(Column::words("status", 0));
     let rows = lineup.rows.iter().map(|row| {
@@ -77,6 +82,9 @@ pub(crate) fn table(lineup: &Lineup<'_>, marks: &Marks) -> Table {
         };
         cells.extend(row.parallel.map(size));
         cells.push(TableCell::text(untrusted::line(&row.speculative)));
+        if has_rests {
+            cells.push(TableCell::text(untrusted::line(&row.rest())));
+        }
         cells.extend(metrics.iter().map(|(_, _, metric)| {
             results::number_cell(row.cell, &Quantity::figure(*metric), marks, true)
         }));
@@ -84,4 +92,10 @@ pub(crate) fn table(lineup: &Lineup<'_>, marks: &Marks) -> Table {
         cells
     });
     Table { rows: rows.collect(), columns, left_out: String::new() }
+}
+
+/// Whether two rows have the same in all columns that the source names results by.
+fn are_alike(lineup: &Lineup<'_>) -> bool {
+    let names = lineup.rows.iter().map(|row| (&row.model, row.parallel, &row.speculative));
+    names.collect::<BTreeSet<_>>().len() < lineup.rows.len()
 }
