@@ -37,7 +37,7 @@ const TOP: f64 = 58.0;
 const BAR_HEIGHT: f64 = 14.0;
 const ROW_GAP: f64 = 10.0;
 /// How much wider bold text is.
-pub(super) const BOLD: f64 = 1.12;
+pub(crate) const BOLD: f64 = 1.12;
 
 /// Where the parts of a chart with a name per row are.
 pub(super) struct Names {

@@ -128,6 +128,7 @@ fn frontier(
 ) -> Option<FigureView> {
     let load_lines = alternatives.load_lines();
     let key = load_lines.first().map(|line| line.curve.key.clone());
+    let keys = key.clone().map_or_else(|| varied(alternatives), |key| vec![key]);
     let mut n_load_lines: BTreeMap<usize, usize> = BTreeMap::new();
     for line in &load_lines {
         *n_load_lines.entry(line.colour).or_default() += 1;
@@ -139,7 +140,7 @@ fn frontier(
         for cell in &cells {
             let (Some(at_x), Some(at_y)) = ((x.read)(cell), (y.read)(cell)) else { continue };
             let Some(point) = at_x.value.zip(at_y.value) else { continue };
-            let mut dot = dot(cell, key.as_deref(), &line.name, [(x, &at_x), (y, &at_y)]);
+            let mut dot = dot(cell, &keys, &line.name, [(x, &at_x), (y, &at_y)]);
             dot.is_dim = standing.dominated.contains(&cell.name);
             if standing.recommended.contains(&cell.name) {
                 let gap = if dot.label.is_empty() { "" } else { ", " };
@@ -167,8 +168,12 @@ fn frontier(
     let n_lines = drawn.len();
     drawn.truncate(SERIES_MAX);
     let front = front(ranked, x.larger_is_better);
-    let labels = key
-        .map_or_else(String::new, |key| format!(" Numbers beside points are {}.", key_label(&key)));
+    let named: Vec<String> = keys.iter().map(|key| key_label(key)).collect();
+    let labels = match named.as_slice() {
+        [] => String::new(),
+        [load] if key.is_some() => format!(" Numbers beside points are {load}."),
+        _ => format!(" Beside points stand {}.", named.join(LABEL_GAP)),
+    };
     let better = if x.larger_is_better { "right" } else { "left" };
     let axes = Axes {
         title: format!("{} against {}", y.title, x.title.replace("Output", "output")),
@@ -196,8 +201,27 @@ fn frontier(
     })
 }
 
-fn dot(cell: &CellSummary, key: Option<&str>, name: &str, axes: [(&Axis, &Figure); 2]) -> Dot {
-    let load = key.and_then(|key| cell.keys.get(key)).map(|load| line(load));
+/// Parts what stands beside a point.
+const LABEL_GAP: &str = " / ";
+
+/// Returns the keys by which cells of one alternative differ, where none of them is a load.
+fn varied(alternatives: &Alternatives<'_>) -> Vec<String> {
+    let mut varied: Vec<String> = Vec::new();
+    for (_, _, cells) in alternatives.all() {
+        for key in cells.iter().flat_map(|cell| cell.keys.keys()) {
+            let values: BTreeSet<_> = cells.iter().map(|cell| cell.keys.get(key)).collect();
+            if values.len() > 1 && !varied.contains(key) {
+                varied.push(key.clone());
+            }
+        }
+    }
+    varied
+}
+
+fn dot(cell: &CellSummary, keys: &[String], name: &str, axes: [(&Axis, &Figure); 2]) -> Dot {
+    let told = keys.iter().filter_map(|key| cell.keys.get(key)).map(|value| line(value));
+    let told = told.collect::<Vec<_>>().join(LABEL_GAP);
+    let load = Some(told).filter(|told| !told.is_empty());
     let figures = axes.map(|(_, figure)| figure);
     let told = axes.map(|(axis, figure)| {
         let told = printed(figure.value.unwrap_or(f64::NAN), figure.interval, figure.unit);

@@ -1,9 +1,9 @@
 //! Numbers in a grid, the larger the darker.
 
-use crate::report::figure::WIDTH;
 use crate::report::figure::bars::Names;
 use crate::report::figure::labels::wrapped;
 use crate::report::figure::svg::{Anchor, Svg};
+use crate::report::figure::{DOUBT_MARK, WIDTH, doubt_legend};
 use crate::report::number::rounded;
 
 /// A grid of values.
@@ -16,9 +16,18 @@ pub(crate) struct Grid {
     /// Names of the columns.
     pub columns: Vec<String>,
     /// Names of the rows and their values, one per column.
-    pub rows: Vec<(String, Vec<Option<f64>>)>,
+    pub rows: Vec<(String, Vec<Option<Value>>)>,
     /// Unit of the values.
     pub unit: String,
+}
+
+/// A value, and whether it is doubtful or INVALID.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Value {
+    /// The value.
+    pub value: f64,
+    /// Whether it is to be doubted.
+    pub is_doubtful: bool,
 }
 
 const TOP: f64 = 60.0;
@@ -36,11 +45,14 @@ pub(crate) fn draw(grid: &Grid) -> String {
     let column_width = ((WIDTH - names.width) / grid.columns.len().max(1) as f64).min(110.0);
     svg.text((0.0, 14.0), Anchor::Start, "t", &wrapped(&grid.title, WIDTH, 1).concat());
     svg.text((names.width, 34.0), Anchor::Start, "q", &grid.column_label);
+    if grid.rows.iter().flat_map(|(_, values)| values).flatten().any(|it| it.is_doubtful) {
+        svg.text((WIDTH - 4.0, 34.0), Anchor::End, "q", &doubt_legend());
+    }
     for (at, column) in grid.columns.iter().enumerate() {
         let middle = names.width + (at as f64 + 0.5) * column_width;
         svg.text((middle, TOP - 8.0), Anchor::Middle, "t", column);
     }
-    let values = || grid.rows.iter().flat_map(|(_, values)| values).flatten().copied();
+    let values = || grid.rows.iter().flat_map(|(_, values)| values).flatten().map(|it| it.value);
     let usable = || values().filter(|value| value.is_finite() && *value > 0.0);
     let low = usable().fold(f64::INFINITY, f64::min);
     let high = usable().fold(low * RANGE_MIN, f64::max);
@@ -52,17 +64,18 @@ pub(crate) fn draw(grid: &Grid) -> String {
             let corner = (names.width + column as f64 * column_width + 1.0, top + 1.0);
             let size = (column_width - 2.0, height(at) - 2.0);
             let place = (corner.0 + size.0 / 2.0, middle + 4.0);
-            let Some(value) = value.filter(|value| value.is_finite()) else {
+            let Some(Value { value, is_doubtful }) = value.filter(|it| it.value.is_finite()) else {
                 svg.text(place, Anchor::Middle, "q", "–");
                 continue;
             };
+            let mark = if is_doubtful { DOUBT_MARK } else { "" };
             let shade = if value > 0.0 { (value / low).ln() / (high / low).ln() } else { 0.0 };
             // Grey, for colour tells alternatives.
             let style = format!("class=\"n\" fill-opacity=\"{:.2}\"", 0.05 + 0.4 * shade);
-            let label = format!("{} {}", rounded(value), grid.unit);
+            let label = format!("{} {}{mark}", rounded(value), grid.unit);
             let tooltip = format!("{name}, {}: {label}", grid.columns[column]);
             svg.rect(corner, size, &style, &tooltip);
-            svg.text(place, Anchor::Middle, "t", &rounded(value));
+            svg.text(place, Anchor::Middle, "t", &format!("{}{mark}", rounded(value)));
         }
         top += height(at);
     }
@@ -73,11 +86,27 @@ pub(crate) fn draw(grid: &Grid) -> String {
 mod tests {
     use super::*;
 
+    fn sure(value: f64) -> Value {
+        Value { value, is_doubtful: false }
+    }
+
+    #[test]
+    fn a_doubtful_value_is_marked_and_the_mark_explained() {
+        let doubtful = Value { value: 12.0, is_doubtful: true };
+        let svg = draw(&Grid {
+            columns: vec!["1".to_owned(), "2".to_owned()],
+            rows: vec![("one".to_owned(), vec![Some(sure(11.0)), Some(doubtful)])],
+            ..Grid::default()
+        });
+        assert!(svg.contains(">12.00 ?</text>") && svg.contains(">11.00</text>"), "{svg}");
+        assert!(svg.contains(&format!(">{}</text>", doubt_legend())), "{svg}");
+    }
+
     fn shades(values: &[f64]) -> Vec<f64> {
         let svg = draw(&Grid {
             title: "E2E latency p50 (ms)".to_owned(),
             columns: values.iter().map(ToString::to_string).collect(),
-            rows: vec![("one".to_owned(), values.iter().copied().map(Some).collect())],
+            rows: vec![("one".to_owned(), values.iter().map(|value| Some(sure(*value))).collect())],
             ..Grid::default()
         });
         assert!(svg.contains(">E2E latency p50 (ms)</text>"), "the file alone says what it shows");

@@ -48,6 +48,8 @@ pub(crate) struct Line {
     pub colour: Option<usize>,
     /// How it is drawn.
     pub stroke: Stroke,
+    /// It is drawn faintly.
+    pub is_dim: bool,
     /// What is known of each point beyond its place; may be empty.
     pub dots: Vec<Dot>,
 }
@@ -234,7 +236,8 @@ impl<'a> Plot<'a> {
         let places = self.places(&line.points);
         if line.stroke != Stroke::None && places.len() > 1 {
             let tip = if self.has_dots { "" } else { name };
-            svg.polyline(&places, &format!("class=\"{}\"", class(line.stroke, colour)), tip);
+            let dim = if line.is_dim { " dim" } else { "" };
+            svg.polyline(&places, &format!("class=\"{}{dim}\"", class(line.stroke, colour)), tip);
         }
         if !self.has_dots && line.stroke == Stroke::None {
             let dot = |(x, y): &(f64, f64)| format!("M{} {}h0", svg::at(*x), svg::at(*y));

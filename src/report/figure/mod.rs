@@ -25,6 +25,9 @@ use serde::Serialize;
 
 use crate::analysis::input::DRAWN_MAX;
 use crate::report::figure::alternatives::Alternatives;
+use crate::report::figure::bars::BOLD;
+use crate::report::figure::labels::{LINE_HEIGHT, wrapped};
+use crate::report::figure::svg::{Anchor, Svg};
 use crate::report::input::Input;
 
 /// Width of every chart.
@@ -41,7 +44,7 @@ pub(crate) const SERIES_MAX: usize = DRAWN_MAX;
 pub(crate) const STYLE: &str = "\
 svg.chart { display: block; width: 100%; min-width: 480px; max-width: 660px; height: auto; font: 12px system-ui, sans-serif; }
 svg.chart text { stroke: none; } svg.chart .t { fill: var(--ink, #1c2128); } svg.chart .q { fill: var(--faint, #59636e); font-size: 11px; }
-svg.chart .strong { font-weight: 600; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
+svg.chart .strong { font-weight: 600; } svg.chart .title { font-weight: 600; font-size: 15px; } svg.chart .g { stroke: var(--rule, #d1d9e0); stroke-width: 1; } svg.chart .a { stroke: var(--faint, #59636e); stroke-width: 1; }
 svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .n { fill: var(--ink, #1c2128); } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
 svg.chart .outside { fill: var(--faint, #59636e); fill-opacity: .12; } svg.chart .limit { stroke: var(--bad, #b3261e); stroke-width: 1; stroke-dasharray: 6 3; } svg.chart .front { fill: none; stroke: var(--faint, #59636e); stroke-width: 6; stroke-opacity: .3; stroke-linejoin: round; }
 svg.chart .band { fill-opacity: .18; } svg.chart .dashed { stroke-dasharray: 5 3; } svg.chart .dotted { stroke-dasharray: 2 2; } svg.chart .dash-dotted { stroke-dasharray: 8 3 2 3; }
@@ -57,8 +60,21 @@ svg.chart .f7 { fill: var(--s7, #5c6670); } svg.chart .l7 { fill: none; stroke: 
 svg.chart .dim { opacity: .35; } svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
 ";
 
+/// Height of a line of the title of a file.
+const TITLE_LINE: f64 = 22.0;
+/// How much larger than other text it is.
+const TITLE_SCALE: f64 = 15.0 / 12.0;
+
 /// What hollow points and bars are, as legends say it.
 pub(crate) const HOLLOW: &str = "doubtful or INVALID";
+
+/// Marks a doubtful or INVALID number where it is written.
+pub(crate) const DOUBT_MARK: &str = " ?";
+
+/// Says what the mark is.
+pub(crate) fn doubt_legend() -> String {
+    format!("{}: {HOLLOW}", DOUBT_MARK.trim_start())
+}
 
 /// One chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,11 +90,28 @@ pub(crate) struct FigureView {
 }
 
 impl FigureView {
-    /// Returns the chart as a file of its own.
+    /// Returns the chart as a file of its own, its title above it and its caption below, as a page
+    /// has them.
     pub(crate) fn file(&self) -> String {
-        let opened =
-            self.svg.replacen("</title>\n", &format!("</title>\n<style>{STYLE}</style>\n"), 1);
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{opened}\n")
+        let (height, body) = svg::taken_apart(&self.svg).unwrap_or((0.0, ""));
+        let title = wrapped(&self.title, (WIDTH - 8.0) / BOLD / TITLE_SCALE, usize::MAX);
+        let caption = wrapped(&self.caption, WIDTH - 8.0, usize::MAX);
+        let title_height = TITLE_LINE * title.len() as f64;
+        let caption_height = LINE_HEIGHT * caption.len() as f64 + 8.0;
+        let mut file = Svg::new(WIDTH, title_height + height + caption_height, &self.title);
+        file.style(STYLE);
+        for (nth, line) in title.iter().enumerate() {
+            let base = TITLE_LINE * (nth as f64 + 1.0) - 6.0;
+            file.text((4.0, base), Anchor::Start, "t title", line);
+        }
+        file.open(&format!("transform=\"translate(0 {title_height})\""));
+        file.elements(body);
+        file.close();
+        for (nth, line) in caption.iter().enumerate() {
+            let base = title_height + height + LINE_HEIGHT * (nth as f64 + 1.0);
+            file.text((4.0, base), Anchor::Start, "q", line);
+        }
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", file.finish())
     }
 }
 
@@ -156,5 +189,10 @@ mod tests {
         let file = charts[0].file();
         assert!(file.starts_with("<?xml"), "{file}");
         assert_eq!(file.matches("<style>").count(), 1);
+        assert_eq!(file.matches("<svg").count(), 1);
+        let written = |text: &str| file.contains(&format!(">{}</text>", svg::escaped(text)));
+        assert!(written(&charts[0].title), "the title is to be seen: {file}");
+        let caption = wrapped(&charts[0].caption, WIDTH - 8.0, usize::MAX);
+        assert!(!caption.is_empty() && caption.iter().all(|line| written(line)), "{file}");
     }
 }

@@ -90,6 +90,22 @@ pub(super) fn line_of(of: &LoadLine<'_>, quantity: &Quantity) -> Line {
     drawn
 }
 
+/// Names points beside them where lines of one colour differ in their pattern alone, which a single
+/// point does not show.
+fn tell_apart(lines: &mut [Line]) {
+    let named = |line: &&Line| !line.name.is_empty();
+    let colours: Vec<Option<usize>> = lines.iter().filter(named).map(|it| it.colour).collect();
+    for line in lines.iter_mut().filter(|line| line.points.len() == 1 && !line.name.is_empty()) {
+        let n_alike = colours.iter().filter(|colour| **colour == line.colour).count();
+        if let [dot] = line.dots.as_mut_slice()
+            && n_alike > 1
+        {
+            let gap = if dot.label.is_empty() { "" } else { ", " };
+            dot.label = format!("{}{gap}{}", line.name, dot.label);
+        }
+    }
+}
+
 /// Says a number with its interval, its count and its state.
 pub(super) fn tip(name: &str, at: &str, quantity: &Quantity, cell: &CellSummary) -> String {
     let Some(reading) = quantity.read(cell) else { return String::new() };
@@ -132,6 +148,7 @@ fn latency(
             drawn.push(Line { name, band, stroke, ..tail });
         }
     }
+    tell_apart(&mut drawn);
     let has_tails = drawn.iter().any(|it| it.stroke == Stroke::Dashed);
     let ys = || drawn.iter().flat_map(|it| it.points.iter().map(|(_, y)| *y));
     let high = ys().fold(0.0, f64::max);
@@ -222,6 +239,7 @@ fn with_knees(
     if drawn.is_empty() {
         return None;
     }
+    tell_apart(&mut drawn);
     let axes = load_axes(lines, title, format!("{} ({unit})", capitalised(&quantity.label())));
     Some(FigureView {
         id: id.to_owned(),
@@ -229,4 +247,26 @@ fn with_knees(
         title: axes.title,
         caption: format!("{caption}{}", first_of(lines.len(), "lines")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_points_of_one_colour_are_named_beside_them() {
+        let line = |name: &str, colour: usize, n: u32| Line {
+            name: name.to_owned(),
+            colour: Some(colour),
+            points: (0..n).map(|at| (f64::from(at), 1.0)).collect(),
+            dots: (0..n).map(|_| Dot::default()).collect(),
+            ..Line::default()
+        };
+        let mut lines = [line("fixed", 0, 1), line("varied", 0, 1), line("other", 1, 1)];
+        tell_apart(&mut lines);
+        assert_eq!(lines.map(|it| it.dots[0].label.clone()), ["fixed", "varied", ""]);
+        let mut lines = [line("fixed", 0, 2), line("varied", 0, 2)];
+        tell_apart(&mut lines);
+        assert!(lines.iter().flat_map(|it| &it.dots).all(|dot| dot.label.is_empty()));
+    }
 }

@@ -72,12 +72,14 @@ pub(super) fn panels(
     // Rows of a table of metrics are none of these.
     rows.retain(|row| row.bars.iter().flatten().any(Option::is_some));
     let n_rows = rows.len();
-    let rows: Vec<BarRow> = rows.into_iter().take(SERIES_MAX).collect();
-    let series: &[&str] = if input.published.is_some() {
-        &["measured here", "published"]
-    } else {
-        &["measured here"]
-    };
+    // Of more rows than there is room for, those that were measured here stay.
+    if n_rows > SERIES_MAX {
+        rows.sort_by_key(|row| !has_bar(row, MEASURED));
+    }
+    rows.truncate(SERIES_MAX);
+    let series = ["measured here", "published"];
+    let is_beside = rows.iter().any(|row| has_bar(row, PUBLISHED));
+    let series = if is_beside { &series[..] } else { &series[..1] };
     Some(FigureView {
         id: id.to_owned(),
         svg: bars::draw(title, series, &panels, &rows),
@@ -86,14 +88,25 @@ pub(super) fn panels(
     })
 }
 
+/// Places of the bars of a row.
+const MEASURED: usize = 0;
+const PUBLISHED: usize = 1;
+
+fn has_bar(row: &BarRow, series: usize) -> bool {
+    row.bars.iter().any(|panel| panel.get(series).is_some_and(Option::is_some))
+}
+
 /// The cells whose numbers are drawn: those of one that failed are no result.
 pub(super) fn measured<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a CellSummary> {
     input.summary.cells.iter().filter(|cell| cell.validity.status.is_measured())
 }
 
-/// Returns the swept values of a cell: what tells it from its neighbours.
+/// Returns the swept values of a cell: what tells it from its neighbours. A number says what it is of.
 fn label(cell: &CellSummary) -> String {
-    let values: Vec<&str> = cell.keys.values().map(String::as_str).collect();
+    let value = |(key, value): (&String, &String)| {
+        if value.parse::<f64>().is_ok() { format!("{key}={value}") } else { value.clone() }
+    };
+    let values: Vec<String> = cell.keys.iter().map(value).collect();
     if values.is_empty() { cell.name.clone() } else { values.join(" ") }
 }
 

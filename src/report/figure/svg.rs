@@ -39,6 +39,16 @@ impl Svg {
         self.push("</g>");
     }
 
+    /// Sets the style of all that is drawn.
+    pub(super) fn style(&mut self, style: &str) {
+        self.push(&format!("<style>{style}</style>"));
+    }
+
+    /// Takes over elements of another drawing.
+    pub(super) fn elements(&mut self, elements: &str) {
+        self.body.push_str(elements);
+    }
+
     /// Draws what a path says.
     pub(crate) fn path(&mut self, data: &str, style: &str) {
         if !data.is_empty() {
@@ -147,6 +157,13 @@ impl Svg {
         self.body.push_str(element);
         self.body.push('\n');
     }
+}
+
+/// Returns height and elements of a finished drawing.
+pub(super) fn taken_apart(svg: &str) -> Option<(f64, &str)> {
+    let (head, body) = svg.split_once("</title>\n")?;
+    let (_, height) = head.split_once(" height=\"")?;
+    Some((height.split('"').next()?.parse().ok()?, body.strip_suffix("</svg>")?))
 }
 
 fn closed(name: &str, tooltip: &str) -> String {

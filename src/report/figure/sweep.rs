@@ -3,7 +3,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::report::figure::alternatives::{Alternatives, LoadLine};
+use crate::report::figure::alternatives::{Alternatives, LoadLine, is_hollow};
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Line};
 use crate::report::figure::over_load::{key_label, line_of, load_axes, loads};
@@ -55,13 +55,19 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
     loads.truncate(SERIES_MAX);
     let key = key_label(&of[0].curve.key);
     let unit = quantity.id().unit();
-    let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
+    let mut rows: Vec<(String, Vec<Option<heat::Value>>)> = Vec::new();
     for line in of.iter().take(SERIES_MAX) {
         let at = |load: &f64| {
             let mut points = line.curve.points.iter();
             points.find(|(point, _)| (point - load).abs() < f64::EPSILON)
         };
-        let values = loads.iter().map(|load| quantity.read(at(load)?.1)?.value).collect();
+        let value = |load: &f64| {
+            let (_, cell) = at(load)?;
+            let reading = quantity.read(cell)?;
+            let is_doubtful = is_hollow(cell, &[&reading]);
+            Some(heat::Value { value: reading.value?, is_doubtful })
+        };
+        let values = loads.iter().map(value).collect();
         rows.push((line.name.clone(), values));
     }
     if rows.iter().all(|(_, values)| values.iter().all(Option::is_none)) {

@@ -134,17 +134,26 @@ fn course(
     }
     let shown = &all[..all.len().min(SERIES_MAX)];
     let drawn = shown.iter().map(|(cell, name, points)| (*cell, name.clone(), points.to_vec()));
-    let lines = coloured(alternatives, drawn);
+    let mut lines = coloured(alternatives, drawn);
     // Windows begin together; what lies beyond the longest is outside all of them.
-    let drawn_series = shown.iter().filter_map(|(cell, ..)| input.series.get(&cell.id));
-    let window_s = drawn_series.map(|series| series.window_s).fold(0.0, f64::max);
+    let window_of = |cell: &CellSummary| input.series.get(&cell.id).map_or(0.0, |it| it.window_s);
+    let window_s = shown.iter().map(|(cell, ..)| window_of(cell)).fold(0.0, f64::max);
     let has_more = |lines: &[Line]| {
         let mut points = lines.iter().flat_map(|line| &line.points);
         points.any(|(at, _)| *at < 0.0 || *at > window_s)
     };
     let window = (window_s > 0.0 && has_more(&lines)).then_some((0.0, window_s));
-    let shaded =
-        if window.is_some() { "Shaded: before and after the measured window." } else { "" };
+    let mut shaded = match window {
+        Some(_) => "Shaded: before and after the measured window.",
+        None => "",
+    };
+    let ends: Vec<f64> = shown.iter().map(|(cell, ..)| window_of(cell)).collect();
+    let n_whole = lines.len();
+    lines =
+        lines.into_iter().zip(ends).flat_map(|(line, end)| until(line, end, window_s)).collect();
+    if lines.len() > n_whole {
+        shaded = "Shaded: before and after the longest measured window; faint: after a line's own.";
+    }
     let axes = Axes {
         title: title.to_owned(),
         x_label: "time from the start of the measured window (s)".to_owned(),
@@ -159,6 +168,22 @@ fn course(
         title: axes.title,
         caption: caption.trim_start().to_owned(),
     })
+}
+
+/// Parts a line at the end of its window where that is before the end of the longest.
+fn until(line: Line, end_s: f64, longest_s: f64) -> Vec<Line> {
+    let at = line.points.partition_point(|(at, _)| *at <= end_s);
+    // A course is sampled: windows that differ by less than it shows are the same.
+    if end_s <= 0.0 || end_s >= 0.99 * longest_s || at == line.points.len() {
+        return vec![line];
+    }
+    let after = Line {
+        name: String::new(),
+        points: line.points[at.saturating_sub(1)..].to_vec(),
+        is_dim: true,
+        ..line.clone()
+    };
+    vec![Line { points: line.points[..at].to_vec(), ..line }, after]
 }
 
 /// Makes lines in the colours of their alternatives; those of one colour differ by their pattern.
@@ -197,4 +222,26 @@ fn with_unit(label: &str, unit: Option<&str>) -> String {
 /// Returns a metric as part of a file name and of an element's id.
 fn file_part(metric: MetricId) -> String {
     metric.tag().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_faint_after_its_own_window() {
+        let points: Vec<(f64, f64)> = (0..6).map(|at| (f64::from(at), 1.0)).collect();
+        let line =
+            |name: &str| Line { name: name.to_owned(), points: points.clone(), ..Line::default() };
+        let parts = |end_s: f64| -> Vec<(bool, usize)> {
+            let parts = until(line("a"), end_s, 10.0);
+            assert_eq!(parts[0].name, "a", "it is named once");
+            assert!(parts[1..].iter().all(|part| part.name.is_empty()));
+            parts.iter().map(|part| (part.is_dim, part.points.len())).collect()
+        };
+        // The faint part goes on from the last point inside.
+        assert_eq!(parts(2.5), [(false, 3), (true, 4)]);
+        assert_eq!(parts(10.0), [(false, 6)]);
+        assert_eq!(parts(7.0), [(false, 6)], "it ends in its window");
+    }
 }

@@ -13,7 +13,8 @@ use crate::report::figure::bars::{self, Bar, BarRow};
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Line};
 use crate::report::figure::over_load::{line_of, load_axes, loads, throughput_as};
-use crate::report::figure::{FigureView, SERIES_MAX, first_of};
+use crate::report::figure::svg::{Anchor, Svg};
+use crate::report::figure::{FigureView, SERIES_MAX, WIDTH, first_of};
 use crate::report::input::Input;
 use crate::report::number;
 use crate::report::untrusted::line;
@@ -133,7 +134,13 @@ fn latencies(all: &[LoadLine<'_>], left_out: &str) -> FigureView {
     let row = |it: &LoadLine<'_>| {
         let points = &it.curve.points;
         let at = |load: &f64| points.iter().find(|(found, _)| found.total_cmp(load).is_eq());
-        let values = loads.iter().map(|load| Some(latency.value(at(load)?.1)? / 1e3)).collect();
+        let value = |load: &f64| {
+            let (_, cell) = at(load)?;
+            let reading = latency.read(cell)?;
+            let is_doubtful = is_hollow(cell, &[&reading]);
+            Some(heat::Value { value: reading.value? / 1e3, is_doubtful })
+        };
+        let values = loads.iter().map(value).collect();
         (it.name.clone(), values)
     };
     let title = "E2E latency of all configurations".to_owned();
@@ -167,14 +174,17 @@ fn devices(all: &[LoadLine<'_>]) -> FigureView {
     let is_seen = rows.iter().any(|row| row.bars.iter().flatten().any(Option::is_some));
     let title = "GPU utilisation and power".to_owned();
     let panels = ["GPU utilisation (%)".to_owned(), "mean power (W)".to_owned()];
-    let unseen = if is_seen { "" } else { " No GPU was seen here." };
+    let id = "gpu_comparison".to_owned();
+    if !is_seen {
+        let mut svg = Svg::new(WIDTH, 40.0, &title);
+        let unseen = "No GPU was seen here: neither utilisation nor power is known.";
+        svg.text((4.0, 24.0), Anchor::Start, "t", unseen);
+        return FigureView { id, svg: svg.finish(), title, caption: String::new() };
+    }
     FigureView {
-        id: "gpu_comparison".to_owned(),
+        id,
         svg: bars::draw(&title, &["measured here"], &panels, &rows),
         title,
-        caption: format!(
-            "Inside the measured window, all GPUs.{unseen}{}",
-            first_of(n_rows, "cells")
-        ),
+        caption: format!("Inside the measured window, all GPUs.{}", first_of(n_rows, "cells")),
     }
 }

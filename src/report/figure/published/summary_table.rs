@@ -3,11 +3,11 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
-use crate::report::figure::alternatives::LoadLine;
+use crate::report::figure::alternatives::{LoadLine, is_hollow};
 use crate::report::figure::bars::BOLD;
 use crate::report::figure::labels::{LINE_HEIGHT, text_width, wrapped};
 use crate::report::figure::svg::{Anchor, Svg};
-use crate::report::figure::{FigureView, WIDTH};
+use crate::report::figure::{DOUBT_MARK, FigureView, WIDTH, doubt_legend};
 use crate::report::number::{ABSENT, rounded};
 
 /// Rows of the figure; its caption says when there are more.
@@ -86,27 +86,35 @@ pub(super) fn figure(all: &[LoadLine<'_>]) -> Option<FigureView> {
     } else {
         String::new()
     };
+    let is_marked = shown.iter().any(|(_, texts)| texts.iter().any(|it| it.ends_with(DOUBT_MARK)));
+    let doubts = if is_marked { format!(" {}.", doubt_legend()) } else { String::new() };
     Some(FigureView {
         id: "summary_table".to_owned(),
         svg: svg.finish(),
         title,
-        caption: format!("Output throughput, whole run, means of TTFT and E2E latency.{left_out}"),
+        caption: format!(
+            "Output throughput, whole run, means of TTFT and E2E latency.{doubts}{left_out}"
+        ),
     })
 }
 
 fn texts(load: f64, cell: &CellSummary) -> [String; 7] {
-    let figure = |metric| Quantity::figure(metric).value(cell);
-    let mean = |metric| Quantity::mean(metric).value(cell);
-    let told = |value: Option<f64>| value.map_or_else(|| ABSENT.to_owned(), rounded);
+    let (figure, mean) = (Quantity::figure, Quantity::mean);
+    let told = |quantity: Quantity, per: f64| {
+        let reading = quantity.read(cell).unwrap_or_default();
+        let Some(value) = reading.value else { return ABSENT.to_owned() };
+        let mark = if is_hollow(cell, &[&reading]) { DOUBT_MARK } else { "" };
+        format!("{}{mark}", rounded(value / per))
+    };
     [
         // The load is a count, and keeps its digits.
         load.to_string(),
-        told(figure(MetricId::OutputThroughput)),
-        told(figure(MetricId::WholeRun)),
-        told(mean(MetricId::Ttft)),
-        told(mean(MetricId::E2e).map(|ms| ms / 1e3)),
-        told(figure(MetricId::GpuUtilisation)),
-        told(figure(MetricId::PowerMean)),
+        told(figure(MetricId::OutputThroughput), 1.0),
+        told(figure(MetricId::WholeRun), 1.0),
+        told(mean(MetricId::Ttft), 1.0),
+        told(mean(MetricId::E2e), 1e3),
+        told(figure(MetricId::GpuUtilisation), 1.0),
+        told(figure(MetricId::PowerMean), 1.0),
     ]
 }
 
