@@ -33,7 +33,7 @@ pub(crate) struct WallTime {
     pub draining: Nanos,
     /// From an engine's last trial until nothing of it was left.
     pub stopping: Nanos,
-    /// Trials that were interrupted or failed: their numbers do not count.
+    /// Trials that were interrupted, failed or replaced: their numbers do not count.
     pub unfinished: Nanos,
     /// Between all these: workloads, records, searches, checks.
     pub between: Nanos,

@@ -317,9 +317,12 @@ fn signed(difference: f64) -> String {
     format!("{sign}{}", rounded(difference))
 }
 
+/// Ends of a change of which nothing is known.
+const ANY: &str = "any";
+
 fn range(scale: Scale, low: f64, high: f64) -> String {
     match scale {
-        Scale::Ratio if is_any(low, high) => "any".to_owned(),
+        Scale::Ratio if is_any(low, high) => ANY.to_owned(),
         Scale::Ratio => format!("{low:.*}–{high:.*}", decimals(low, high), decimals(low, high)),
         Scale::Points => format!("{} to {}", points(low), points(high)),
         Scale::Difference => format!("{} to {}", signed(low), signed(high)),

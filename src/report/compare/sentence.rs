@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, Comparison, Sample, Scale};
-use crate::report::compare::{by_quantity, key_names, one_change, range, trimmed};
+use crate::report::compare::{ANY, by_quantity, key_names, one_change, range, trimmed};
 use crate::report::number;
 use crate::report::untrusted;
 use crate::stats::verdict::Verdict;
@@ -212,6 +212,9 @@ impl Words {
         match (told.rows.as_slice(), changes(&told.rows())) {
             ([only], (change, ends)) if ends.is_empty() => {
                 format!("{label} ({}, {change})", self.values(only, false))
+            }
+            ([only], (_, ends)) if ends == ANY => {
+                format!("{label} ({}, which may be any change)", self.values(only, false))
             }
             ([only], (_, ends)) => {
                 let unit = match only.1.scale {

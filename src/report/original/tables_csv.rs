@@ -24,6 +24,16 @@ fn published(table: &PublishedTable, key: &str, row: &str, cell: &CellSummary) -
     }
 }
 
+/// GPUs of the published sweep.
+const PUBLISHED_GPUS: usize = 2;
+
+/// A last column that no source has: a number that may not be believed says so in a file too.
+const STATUS: &str = "status";
+
+fn status(cell: &CellSummary) -> String {
+    cell.validity.status.word().to_owned()
+}
+
 /// Figures of a variant of TinyLlama, as the published columns are called.
 const TINYLLAMA: [&str; 3] = ["inference_speed_tokens_per_sec", "load_time_s", "accuracy_pct"];
 
@@ -38,7 +48,10 @@ pub(super) fn sweep(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<Origina
     let known = ["toks_per_sec", "requests_per_sec", "avg_ttft_ms", "avg_tpot_ms"];
     let mut header = headers(&["framework", "batch_size"]);
     header.extend(headers(&known));
-    header.extend((0..gpus.len()).map(|gpu| format!("gpu{gpu}_util_pct")));
+    // The published columns, though there may be no GPU; a machine may have more than the source had.
+    let n_gpus = gpus.len().max(PUBLISHED_GPUS);
+    header.extend((0..n_gpus).map(|gpu| format!("gpu{gpu}_util_pct")));
+    header.push(STATUS.to_owned());
     let cells = cells(measured);
     let sweep = BatchSweep::of(input.plan.published.as_ref(), &cells, &gpus);
     let file = |section: &crate::published::batch_sweep::SweepSection<'_>| {
@@ -47,9 +60,10 @@ pub(super) fn sweep(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<Origina
             let mut fields = vec![framework.clone(), batch.clone()];
             let by_source = |key: &&str| field(published(&table, key, &cell.name, cell));
             fields.extend(known.iter().map(by_source));
-            // A machine may have more GPUs than the source had.
             let utilisation = &sweep.columns[known.len()..];
             fields.extend(utilisation.iter().map(|(_, _, of)| field(of.value(cell))));
+            fields.resize(known.len() + 2 + n_gpus, String::new());
+            fields.push(status(cell));
             fields
         });
         OriginalFile {
@@ -69,9 +83,10 @@ pub(super) fn variants(input: &Input<'_>, measured: &[Measured<'_>]) -> Original
     let table = tinyllama::table();
     let rows = shape.rows.iter().map(|row| {
         let by_source = |key: &&str| field(published(&table, key, &row.published, row.cell));
-        std::iter::once(row.name.clone()).chain(TINYLLAMA.iter().map(by_source)).collect()
+        let fields = std::iter::once(row.name.clone()).chain(TINYLLAMA.iter().map(by_source));
+        fields.chain([status(row.cell)]).collect()
     });
-    let header = [headers(&["model_variant"]), headers(&TINYLLAMA)].concat();
+    let header = [headers(&["model_variant"]), headers(&TINYLLAMA), headers(&[STATUS])].concat();
     OriginalFile { path: "tinyllama_gsm8k.csv".to_owned(), text: csv_text(&header, rows) }
 }
 
@@ -93,10 +108,12 @@ pub(super) fn shapes(measured: &[Measured<'_>]) -> OriginalFile {
     ];
     let mut header = headers(&["input_tokens", "output_tokens", "cell"]);
     header.extend(quantities.iter().map(|(name, _)| (*name).to_owned()));
+    header.push(STATUS.to_owned());
     let rows = measured.iter().map(|it| {
         let key = |key: &str| it.cell.keys.get(key).cloned().unwrap_or_default();
         let mut fields = vec![key("input-tokens"), key("output-tokens"), it.cell.name.clone()];
         fields.extend(quantities.iter().map(|(_, of)| field(of.value(it.cell))));
+        fields.push(status(it.cell));
         fields
     });
     OriginalFile { path: "shapes.csv".to_owned(), text: csv_text(&header, rows) }

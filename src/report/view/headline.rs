@@ -73,22 +73,34 @@ fn compared(comparison: &Comparison, sides: &[Side<'_>]) -> Vec<String> {
 }
 
 fn saturations(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
-    let at = |it: Saturation, with_unit: bool| {
-        let words = |load: f64| {
-            if with_unit { load_words(&one.key, &[load]) } else { load.to_string() }
-        };
-        match it {
-            Saturation::At(load) => format!("at {}", words(load)),
-            Saturation::Above(load) => format!("not up to {}", words(load)),
-        }
+    Some(both_saturations(one.saturation()?, other.saturation()?, &one.key))
+}
+
+fn both_saturations(one: Saturation, other: Saturation, key: &str) -> String {
+    let load = |it: Saturation| match it {
+        Saturation::At(load) | Saturation::Above(load) => load,
     };
-    let (one, other) = (one.saturation()?, other.saturation()?);
-    Some(if one == other {
-        format!("; both saturate {}", at(one, true))
-            .replace("both saturate not", "neither saturates")
-    } else {
-        format!("; saturates {} against {}", at(one, false), at(other, true))
-    })
+    let (least, last) = (load(one), load_words(key, &[load(other)]));
+    match (one, other) {
+        (Saturation::At(_), Saturation::At(_)) if one == other => {
+            format!("; both saturate at {last}")
+        }
+        (Saturation::At(_), Saturation::At(_)) => {
+            format!("; saturates at {least} against at {last}")
+        }
+        (Saturation::Above(_), Saturation::Above(_)) if one == other => {
+            format!("; neither saturates up to {last}")
+        }
+        (Saturation::Above(_), Saturation::Above(_)) => {
+            format!("; not saturated up to {least}, the other not up to {last}")
+        }
+        (Saturation::Above(_), Saturation::At(_)) => {
+            format!("; not saturated up to {least}, the other saturates at {last}")
+        }
+        (Saturation::At(_), Saturation::Above(_)) => {
+            format!("; saturates at {least}, the other not up to {last}")
+        }
+    }
 }
 
 fn objectives(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
@@ -237,6 +249,19 @@ mod tests {
     use crate::metrics::catalogue::MetricKey;
     use crate::metrics::compare::sides::within;
     use crate::report::tests::sample_run;
+
+    #[test]
+    fn where_two_saturate_is_a_sentence_whatever_is_known_of_them() {
+        use Saturation::{Above, At};
+        let told = |one, other| both_saturations(one, other, "concurrency");
+        assert_eq!(told(At(4.0), At(4.0)), "; both saturate at 4 streams");
+        assert_eq!(told(At(4.0), At(8.0)), "; saturates at 4 against at 8 streams");
+        assert_eq!(told(Above(16.0), Above(16.0)), "; neither saturates up to 16 streams");
+        let open = "; not saturated up to 16, the other saturates at 8 streams";
+        assert_eq!(told(Above(16.0), At(8.0)), open);
+        let other_open = "; saturates at 8, the other not up to 16 streams";
+        assert_eq!(told(At(8.0), Above(16.0)), other_open);
+    }
 
     #[test]
     fn a_search_says_where_the_limit_is() {

@@ -19,7 +19,7 @@ pub(crate) fn sentence(of: &WallTime) -> Option<String> {
         (of.warming_up, "warming up"),
         (of.draining, "draining"),
         (of.stopping, "stopping"),
-        (of.unfinished, "in trials that did not finish"),
+        (of.unfinished, "in trials whose numbers do not count"),
         (of.between, "between"),
     ];
     others.sort_by_key(|(spent, _)| Reverse(*spent));
