@@ -281,4 +281,18 @@ mod tests {
             assert_eq!(failed, drawn(&summary));
         });
     }
+    #[test]
+    fn what_was_measured_here_is_drawn_before_published_rows_without_a_cell() {
+        let table = crate::published::table("batch_sweep").unwrap();
+        sample_run::with_input(|input| {
+            let input = Input { published: Some(&table), ..*input };
+            let figure = overview(&input, &Alternatives::of(&input)).remove(0);
+            assert!(figure.caption.contains(" rows."), "not all have room: {}", figure.caption);
+            let output = Quantity::figure(MetricId::OutputThroughput);
+            let n_bars = measured(&input).filter_map(|cell| measured_bar(cell, &output)).count();
+            let tip = format!(", measured here: {}", results::header(&output));
+            assert!(n_bars > 0);
+            assert_eq!(figure.svg.matches(&tip).count(), n_bars, "{tip}: {}", figure.svg);
+        });
+    }
 }
