@@ -164,7 +164,7 @@ impl<'a> Server<'a> {
     ) -> Result<Spoken, NoOffer> {
         let quirks = &self.launch.quirks;
         let mut tried = Vec::new();
-        let mut refuses_body = false;
+        let (mut refuses_body, mut fails) = (false, false);
         let begun = monotonic();
         for (api, path) in
             [(Api::Chat, "/v1/chat/completions"), (Api::Completions, "/v1/completions")]
@@ -207,6 +207,7 @@ impl<'a> Server<'a> {
                     Reply::NotYet { why, is_fault } => {
                         let waited = monotonic().saturating_sub(begun);
                         if waited > NOT_YET_LIMIT && is_fault {
+                            fails = true;
                             tried.push(why);
                             form = None;
                             continue;
@@ -235,7 +236,9 @@ impl<'a> Server<'a> {
                 question.model,
                 tried.join("; ")
             ),
-            help: if refuses_body {
+            help: if fails {
+                "it takes the request and fails: its log says why"
+            } else if refuses_body {
                 "`--set 'engine.server.quirks.omit=[\"FIELD\"]'` leaves a field of the request out"
             } else {
                 "is this the URL of an OpenAI-compatible server, and of that model? The part \
@@ -443,6 +446,10 @@ fn unreachable(error: &HttpError) -> NoOffer {
         }
         HttpError::Connect(_) | HttpError::TimedOut(..) | HttpError::Broken(_) => {
             "is the server up, and can this machine reach it?"
+        }
+        HttpError::Unfinished { .. } => {
+            "it takes requests and does not answer them to the end: look into its log, or ask \
+             another of its models (--model)"
         }
         HttpError::Unresolved(..) => "check the host's name, or give its address",
         HttpError::Unreadable(..) => "look at what stands in front of the server: it made the head",

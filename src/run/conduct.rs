@@ -9,6 +9,7 @@ use indicatif::BinaryBytes;
 
 use crate::analysis::records::complete;
 use crate::analysis::run::cell_summary;
+use crate::diagnostic::suggest::{list, nearest};
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::prefetch::Prefetch;
@@ -675,8 +676,10 @@ impl Conductor<'_> {
                 }
                 let changed = self.first.engine(id, &launch.engine, &facts);
                 let version = facts.version.clone();
+                let unlisted = unlisted(launch, &facts.models);
                 self.event(RunEvent::EngineReady { launch: id.clone(), timeline, facts })?;
                 changed.map_or(Ok(()), |changed| self.event(changed))?;
+                unlisted.map_or(Ok(()), |unlisted| self.event(unlisted))?;
                 if version.is_some() {
                     self.compare_version(launch, version.as_deref())?;
                 }
@@ -857,6 +860,26 @@ pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
         }
     }
     Ok(done)
+}
+
+/// Says that a server answers for a model that it does not list: of which one the numbers are is not
+/// known.
+fn unlisted(launch: &Launch, models: &[String]) -> Option<RunEvent> {
+    let goes_without_list = launch.readiness.models.is_none() && !launch.is_started();
+    (goes_without_list && !models.is_empty()).then(|| {
+        let names = list(models.iter().map(String::as_str));
+        let near = nearest(&launch.model, models.iter().map(String::as_str));
+        let near = near.map_or_else(String::new, |near| format!(", such as `{near}`"));
+        RunEvent::Caveat {
+            what: format!(
+                "{} lists {names}, and answers for `{}` all the same",
+                launch.engine, launch.model
+            ),
+            advice: format!(
+                "The numbers are of whatever it answers with: name a model that it lists{near}."
+            ),
+        }
+    })
 }
 
 /// Returns the cells of which the last word is that their engine failed, and how.

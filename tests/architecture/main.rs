@@ -104,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "chat_template",
             "clock",
             "datasets",
+            "diagnostic",
             "engine",
             "ids",
             "load",

@@ -111,6 +111,21 @@ pub enum HttpError {
     /// No answer in time.
     #[error("get an answer of {0} within {1:?}")]
     TimedOut(String, Duration),
+    /// An answer began in time, and did not end.
+    #[error(
+        "get the whole answer of {url} within {limit:?}: status {status} came, {n_bytes} bytes \
+         behind its head, and no end"
+    )]
+    Unfinished {
+        /// What was asked.
+        url: String,
+        /// How long its end was waited for.
+        limit: Duration,
+        /// HTTP status.
+        status: u16,
+        /// Bytes of the body.
+        n_bytes: u64,
+    },
 }
 
 impl HttpError {
@@ -124,7 +139,11 @@ impl HttpError {
             | Self::NotHttp1(_)
             | Self::Unreadable(..)
             | Self::Unsendable(..) => true,
-            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::TimedOut(..) => false,
+            Self::Connect(_)
+            | Self::Refused(_)
+            | Self::Broken(_)
+            | Self::TimedOut(..)
+            | Self::Unfinished { .. } => false,
         }
     }
 }

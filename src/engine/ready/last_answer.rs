@@ -53,6 +53,7 @@ impl LastAnswer {
             HttpError::Broken(_) => "the answer broke off",
             HttpError::Unreadable(..) => "an answer that cannot be read",
             HttpError::TimedOut(..) => "no answer in time",
+            HttpError::Unfinished { .. } => "an answer that began and had no end in time",
             HttpError::Unresolved(..) => "no address",
             HttpError::Untrusted(..) | HttpError::NotTls(_) | HttpError::Tls(..) => "no TLS",
             HttpError::NotHttp1(_) => "no HTTP/1.1",

@@ -30,6 +30,9 @@ use crate::units::Nanos;
 /// What is waited for, in words: a list of models, and one behind an answer that is none.
 const MODEL_LIST: &str = "its list of models";
 const UNREAD_LIST: &str = "its list of models (the answer is none)";
+/// Where a list of models is looked for that the scenario does not go by, and for how long.
+const USUAL_LIST: &str = "/v1/models";
+const USUAL_LIST_LIMIT: Duration = Duration::from_secs(2);
 /// How to measure an engine whose list is missing or wrong.
 const NO_LIST: &str = "`models = \"\"` goes on without the list";
 /// Pause between two looks at the port.
@@ -112,6 +115,9 @@ impl Wait<'_> {
         }
         let at = self.until_token()?;
         self.ready.timeline.first_token = self.stage_at("first-token", at);
+        if self.own.is_none() && self.launch.readiness.models.is_none() {
+            self.ready.models = self.models_instead()?;
+        }
         if let Some((port, root, _)) = self.own {
             // Nobody may have joined or replaced it on the port in the meantime.
             self.check_owner(port, root)?;
@@ -194,6 +200,19 @@ impl Wait<'_> {
             }
             self.pause()?;
         }
+    }
+
+    /// Returns the models that a server lists in place of the one that it was asked for and
+    /// answered for: whose numbers these are is then not known. Nothing is waited for.
+    fn models_instead(&mut self) -> Result<Vec<String>, Unready> {
+        let http = self.http;
+        let answer = http.get(USUAL_LIST, USUAL_LIST_LIMIT, &mut || self.look())?;
+        let answer = answer.ok().filter(Answer::is_success);
+        let listed = answer.and_then(|answer| models::listed(&answer.body)).unwrap_or_default();
+        if listed.iter().any(|model| self.is_asked_model(model)) {
+            return Ok(Vec::new());
+        }
+        Ok(listed.into_iter().map(|model| model.id).collect())
     }
 
     fn holds_asked_model(&mut self, body: &str) -> bool {

@@ -118,10 +118,17 @@ fn posted<E>(
     mut reader: AnswerReader,
 ) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
     let ending = http.post(&request.path, body.to_string(), limit, check, &mut reader)?;
-    Ok(ending.map(|ending| {
-        let ended = monotonic();
-        (reader.finish(&ending, ended), ended)
-    }))
+    Ok(match ending {
+        Ok(ending) => {
+            let ended = monotonic();
+            Ok((reader.finish(&ending, ended), ended))
+        }
+        Err(HttpError::TimedOut(url, limit)) => Err(match reader.begun() {
+            Some((status, n_bytes)) => HttpError::Unfinished { url, limit, status, n_bytes },
+            None => HttpError::TimedOut(url, limit),
+        }),
+        Err(error) => Err(error),
+    })
 }
 
 /// Returns the field of the scenario's own that a refusal speaks of, if it is the first one that it

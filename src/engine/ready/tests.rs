@@ -340,3 +340,56 @@ fn what_no_wait_mends_ends_at_once() {
     assert!(message.contains(told), "{message}");
     assert!(took < Nanos::from_secs(40), "{took}");
 }
+
+#[test]
+fn a_server_that_answers_for_a_model_that_it_does_not_list_is_known_by_its_list() {
+    let listed = |ids: &'static str| {
+        let url = answering(move |_, request| {
+            let is_list = request.starts_with("GET /v1/models ");
+            let kind = "200 OK\r\ncontent-type: text/event-stream".to_owned();
+            (kind, if is_list { ids } else { ANSWER }.to_owned())
+        });
+        let mut launch = attached(&url, None, Nanos::from_secs(30));
+        launch.readiness.models = None;
+        waited(&launch).0.unwrap().models
+    };
+    assert_eq!(listed(r#"{"data":[{"id":"a"},{"id":"b"}]}"#), ["a", "b"]);
+    assert!(listed(r#"{"data":[{"id":"a"},{"id":"m"}]}"#).is_empty());
+    assert!(listed("<html>").is_empty());
+}
+
+#[test]
+fn an_answer_that_begins_and_never_ends_is_told_with_what_came() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            read_request(&mut socket);
+            socket
+                .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n: a\r\n")
+                .unwrap();
+            open.push(socket);
+        }
+    });
+    let tls = trust::tls(&url, None).unwrap();
+    let http = Http::new(&url, Access::default(), &tls).unwrap();
+    let request = ProbeRequest {
+        api: Api::Completions,
+        path: "/v1/completions".to_owned(),
+        stream: true,
+        fields: BTreeMap::new(),
+        max_tokens: None,
+    };
+    let limit = Duration::from_millis(500);
+    let launch = attached(&url, None, Nanos::from_secs(1));
+    let mut look = || Ok::<(), std::convert::Infallible>(());
+    let ended = probe::ask(&http, &launch, &request, Extent::Short, limit, &mut look).unwrap();
+    let told = ended.unwrap_err().to_string();
+    let expected = format!(
+        "get the whole answer of {url}/v1/completions within 500ms: status 200 came, 3 bytes behind \
+         its head, and no end"
+    );
+    assert_eq!(told, expected);
+}

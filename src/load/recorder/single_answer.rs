@@ -17,6 +17,8 @@ pub(crate) struct AnswerReader {
     signals: Signals,
     /// Whether nothing behind the first token is wanted.
     until_first_token: bool,
+    /// Bytes of the body so far.
+    n_bytes: u64,
 }
 
 /// How a load would have recorded the answer.
@@ -39,7 +41,7 @@ impl AnswerReader {
         let mut decoding = Decoding::new(stream, false, false, Limits::default());
         decoding.answer.redactor = redactor;
         let (asked, signals) = (Asked { stream, no_done }, Signals::default());
-        Self { decoding, asked, signals, until_first_token: false }
+        Self { decoding, asked, signals, until_first_token: false, n_bytes: 0 }
     }
 
     /// Returns a reader of the same answer that wants nothing behind its first token.
@@ -52,6 +54,11 @@ impl AnswerReader {
         self.asked.stream
     }
 
+    /// Returns the status that has come, and the bytes behind it.
+    pub(crate) fn begun(&self) -> Option<(u16, u64)> {
+        self.decoding.head.as_ref().map(|head| (head.status, self.n_bytes))
+    }
+
     /// Takes the head of the response. It comes before the body.
     pub(crate) fn head(&mut self, head: Head) {
         self.decoding.head = Some(head);
@@ -60,6 +67,7 @@ impl AnswerReader {
     /// Takes bytes of the body that arrived at `at`. Returns whether more of it is wanted: after
     /// `[DONE]`, or beyond the limits of an answer, nothing is.
     pub(crate) fn take(&mut self, bytes: &[u8], at: Nanos) -> bool {
+        self.n_bytes += bytes.len() as u64;
         let mut block = Block::default();
         block.push(bytes, Stamp { at, since: at, source: StampSource::Userspace });
         self.decoding.feed(&block, None, &self.signals);
