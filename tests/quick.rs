@@ -421,8 +421,37 @@ fn a_model_that_is_not_on_the_list_is_told_to_be_none() {
         "/v1/chat/completions" => streamed(true, body["max_tokens"].as_u64().unwrap()),
         _ => (404, "{}".to_owned()),
     });
-    finds(&url, &["--model", "smal"], &["it lists `big`, `small`, and answers for `smal`"], &[]);
+    finds(
+        &url,
+        &["--model", "smal"],
+        &["it lists `big`, `small`, and answers for `smal`", "did you mean `small`?"],
+        &[],
+    );
     finds(&url, &["--model", "small"], &[], &["it lists"]);
+    // The doubt stands beside the numbers, too.
+    let home = home();
+    let args = [&url, "--model", "other", "--concurrency", "1", "--seconds", "1", "--out", "run"];
+    let output = quick(home.path(), &args);
+    let summary = fs::read_to_string(home.path().join("run/summary.json")).unwrap();
+    let doubt = "server lists `big`, `small`, and answers for `other` all the same";
+    assert!(summary.contains(doubt), "{}\n{summary}", told(&output));
+}
+
+#[test]
+fn a_mistake_is_told_in_words_of_the_command_line_before_a_server_is_waited_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let begin = Instant::now();
+    refuses(&[&url, "--data", "no.jsonl"], 66, &["--data no.jsonl: there is no such file"]);
+    refuses(&[&url, "--tokenizer", "./no"], 66, &["--tokenizer ./no: there is no such file"]);
+    refuses(&["sim", "--precision", "fp64"], 2, &["--precision fp64", "it has: `fp16`, `fp32`"]);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let fails = server(|path, _| match path {
+        "/v1/models" => models(&["m"]),
+        "/v1/chat/completions" => (500, json!({"error": "CUDA out of memory"}).to_string()),
+        _ => (404, "{}".to_owned()),
+    });
+    refuses(&[&fails], 69, &["CUDA out of memory", "its log says why"]);
 }
 
 #[test]

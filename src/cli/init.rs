@@ -25,6 +25,10 @@ pub(crate) fn init(mut args: InitArgs) -> Result<Exit, Failure> {
     if let Some(name) = &args.preset {
         return preset(name, args.file.as_deref());
     }
+    // What is asked on a terminal takes either.
+    if args.engine.as_deref().is_some_and(quick::is_url) && args.url.is_none() {
+        args.url = args.engine.take();
+    }
     if args.engine.is_none() && args.url.is_none() {
         if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
             return Err(Failure::new(Exit::Usage, "nothing says what is measured").help(

@@ -141,6 +141,21 @@ impl Found {
         !table.contains_key("model") && words.iter().any(is_model)
     }
 
+    /// Refuses precisions of a command line that it has no arguments for.
+    pub(crate) fn refuse_unknown(&self, precisions: &[String]) -> Result<(), Failure> {
+        let table = self.table();
+        let known = table.get("precisions").and_then(toml::Value::as_table);
+        let known: Vec<&str> =
+            known.into_iter().flat_map(|it| it.keys()).map(String::as_str).collect();
+        let Some(other) = precisions.iter().find(|it| !known.contains(&it.as_str())) else {
+            return Ok(());
+        };
+        let help = did_you_mean(other, known, "it has");
+        let message = format!("--precision {other}: {} has no such precision", self.name);
+        Err(Failure::new(Exit::Usage, message)
+            .help(help.unwrap_or_else(|| "it has none: leave --precision out".to_owned())))
+    }
+
     /// Says that a model is needed and nobody named one.
     pub(crate) fn no_model(&self, help: &str) -> Failure {
         let message = format!("nothing says which model {} serves", self.name);

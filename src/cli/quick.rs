@@ -18,12 +18,13 @@ use crate::cli::new_scenario::{
 };
 use crate::cli::run::Begin;
 use crate::cli::{output, presets, scenario_file, side_by_side, typed};
-use crate::diagnostic::suggest::{did_you_mean, list};
+use crate::diagnostic::suggest::{did_you_mean, list, nearest};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{ANSWER_LIMIT, ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
 use crate::plan::cell::{Api, Source};
 use crate::plan::data_files::plain_name;
+use crate::plan::paths::is_path;
 use crate::plan::render::shell_word;
 use crate::scenario::check_secrets::is_variable_name;
 use crate::seed::Seed;
@@ -267,6 +268,7 @@ fn data_of(args: &QuickArgs) -> Result<DataChoice, Failure> {
 
 fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     let found = presets::named(&args.target)?;
+    found.refuse_unknown(&args.precision)?;
     let preset = &found.name;
     let data = data_of(args)?.read_by(preset);
     let model = args.model_of_engine.as_ref().or(args.model.as_ref()).map(|m| file_or_name(m));
@@ -337,6 +339,20 @@ fn check_server(args: &QuickArgs, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses files that are not there, before a server is waited for.
+fn check_files(args: &QuickArgs) -> Result<(), Failure> {
+    let data = args.data.as_deref().filter(|data| !KNOWN.contains(data));
+    let tokenizer = args.tokenizer.as_deref().filter(|name| is_path(name));
+    for (flag, named) in [("--data", data), ("--tokenizer", tokenizer)] {
+        if let Some(named) = named.filter(|named| !Path::new(plain_name(named)).exists()) {
+            // That it is neither a data set nor a file of a known kind is told with the kinds.
+            data_of(args)?;
+            return Err(Failure::input(format!("{flag} {named}: there is no such file")));
+        }
+    }
+    Ok(())
+}
+
 /// Returns the scenario for a server of which nothing is known yet.
 fn unknown_server(args: &QuickArgs, url: &str) -> Result<Starter, Failure> {
     let data = data_of(args)?;
@@ -368,6 +384,7 @@ fn unknown_server(args: &QuickArgs, url: &str) -> Result<Starter, Failure> {
 fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     let url = base_url(&args.target);
     check_server(args, &url)?;
+    check_files(args)?;
     let mut starter = unknown_server(args, &url)?;
     // The way to the server, its key included, is that of the run.
     let path = PathBuf::from("quick.toml");
@@ -384,7 +401,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             Some(name) if no_offer.help == ASKS_FOR_KEY => {
                 format!("it was sent the key in {name}: is that the key of this server?")
             }
-            _ => no_offer.help,
+            _ => in_flags(no_offer.help),
         };
         Failure::new(Exit::Unavailable, no_offer.message).help(help)
     };
@@ -435,9 +452,11 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     tell(&told(&url, &model, &spoken, &trial, &starter));
     if let Some(ids) = listed.filter(|_| !is_listed) {
         let names = list(ids.iter().map(String::as_str));
+        let near = nearest(&model, ids.iter().map(String::as_str));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         tell(&format!(
             "note     it lists {names}, and answers for `{model}` all the same: the numbers are of \
-             whatever it answers with"
+             whatever it answers with{near}"
         ));
     }
     starter.engine = EngineChoice::Running {
@@ -450,6 +469,14 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         closes,
     };
     Ok(starter)
+}
+
+/// Says in words of the command line what to write in a scenario.
+fn in_flags(help: String) -> String {
+    match help.split_once("set `url = \"") {
+        Some((told, base)) => format!("{told}bench quick {}", base.trim_end_matches("\"`")),
+        None => help,
+    }
 }
 
 /// Returns the fields that requests of the scenario would have and the server refuses.
@@ -472,7 +499,7 @@ fn told(url: &str, model: &str, spoken: &Spoken, trial: &Spoken, starter: &Start
     let stream = if spoken.stream { "streamed" } else { "whole answers, so no TTFT and no TPOT" };
     let length = match trial.output_tokens {
         Some(n) => format!("{n} tokens"),
-        None => "an answer whose tokens it does not count".to_owned(),
+        None => "an answer whose tokens it does not count (--tokenizer NAME does)".to_owned(),
     };
     let mut text = format!(
         "server   {url}\nmodel    {model}\nanswers  {api}, {stream}; {length} in {}",
@@ -608,6 +635,16 @@ impl<'a> Patience<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_scenario_would_have_to_say_is_told_as_a_command() {
+        let check = |told: &str, expected: &str| assert_eq!(in_flags(told.to_owned()), expected);
+        check(
+            "it redirects to https://f/b/v1/models; set `url = \"https://f/b\"`",
+            "it redirects to https://f/b/v1/models; bench quick https://f/b",
+        );
+        check("is the server up?", "is the server up?");
+    }
 
     #[test]
     fn whatever_url_is_pasted_the_base_is_found() {
