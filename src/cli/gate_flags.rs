@@ -179,13 +179,12 @@ pub(crate) fn exit(gates: &[GateResult]) -> Exit {
 pub(crate) fn check(scenario: &Scenario, plan: &Plan, found: &mut Diagnostics) {
     let Some(gate) = &plan.gate else { return };
     let mut tell = |message: String, help: Option<String>| {
-        found.push(
-            Diagnostic::error("scenario/gate", message)
-                .label(scenario.value_at(&["gate", "must"]))
-                .maybe_help(help),
-        );
+        let label = scenario.value_at(&["gate", "must"]).or_else(|| scenario.at(&["gate"], ""));
+        found.push(Diagnostic::error("scenario/gate", message).label(label).maybe_help(help));
     };
-    if gate.must.is_empty() && !gate.steady {
+    // A key that is none, or a table that is none, is told; what it was to require nobody knows.
+    let is_told = scenario.mends.are_in(&["gate"]);
+    if gate.must.is_empty() && !gate.steady && !is_told {
         tell(
             "`[gate]` requires nothing".into(),
             Some("add a condition such as \"ttft.p99 < 500ms\"".into()),

@@ -12,6 +12,7 @@ mod calibrate;
 mod check;
 mod check_data;
 mod check_paths;
+mod check_preset;
 mod compare;
 mod data;
 mod data_seen;
@@ -50,6 +51,7 @@ mod scenario_file;
 mod score;
 mod scores;
 mod screen;
+mod served_options;
 mod shares;
 mod side_by_side;
 mod signals;
@@ -64,6 +66,7 @@ mod until;
 mod verify;
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination as _};
 
@@ -75,6 +78,7 @@ use crate::cli::failure::Failure;
 use crate::cli::shares::merged_run;
 use crate::run::clients;
 use crate::secrets::redact::Redactor;
+use crate::serve::ServeError;
 use crate::workload::damage;
 use crate::{engine, serve};
 
@@ -218,6 +222,12 @@ fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
             serve::tiny::run(&serve::tiny::TinyArgs { day: today::today(), ..args.clone() })
         }
     };
-    served.map_err(|error| Failure::new(Exit::Unavailable, format!("failed to serve: {error}")))?;
-    Ok(Exit::Ok)
+    served.map(|()| Exit::Ok).map_err(|error| {
+        let failure = Failure::new(Exit::Unavailable, format!("failed to serve: {error}"));
+        match error {
+            ServeError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => failure
+                .help("take another port, or any free one: --port 0; `ss -ltnp` names its program"),
+            _ => failure,
+        }
+    })
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::ScenarioArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{assets, gate_flags, until};
+use crate::cli::{assets, gate_flags, served_options, until};
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
@@ -76,6 +76,7 @@ pub(crate) fn examine(path: &Path, text: &str, profile: Option<&str>, sets: &[St
     let Read { scenario, resolved_toml, mut found, is_whole } =
         read_text(path, text, profile, sets);
     let mut later = Diagnostics::default();
+    served_options::check(&scenario, &mut later);
     let mut expanded = is_whole.then(|| expand_in_part(&scenario, &host(), &mut later)).flatten();
     if let Some(expanded) = &mut expanded {
         later.extend(std::mem::take(&mut expanded.found));

@@ -8,6 +8,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Label, MAX_SHOWN, Severity, Sou
 
 /// Longest message and help line, in characters: a value may come from a hostile file.
 const MAX_LINE_CHARS: usize = 400;
+/// Longest word that is left out rather than cut, in bytes.
+const MAX_WORD_BYTES: usize = 60;
 /// Longest source line that is shown whole, in bytes.
 const MAX_SOURCE_LINE: usize = 200;
 
@@ -116,11 +118,14 @@ fn floor(text: &str, mut idx: usize) -> usize {
     idx
 }
 
-/// Returns a text without control characters, on one line, cut where it is too long.
+/// Returns a text without control characters, on one line, cut between words where it is too long.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(MAX_LINE_CHARS));
     for (idx, c) in text.chars().enumerate() {
         if idx == MAX_LINE_CHARS {
+            // A word of a hostile file may have no end.
+            let end = line.rfind(' ').filter(|end| line.len() - end <= MAX_WORD_BYTES);
+            line.truncate(end.map_or(line.len(), |end| end + 1));
             line.push('…');
             break;
         }
@@ -179,6 +184,13 @@ mod tests {
             assert!(text.len() < 2_000, "{} bytes", text.len());
             assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_long_list_is_cut_between_words() {
+        let cut = one_line(&"`multi-token`, ".repeat(50));
+        assert!(cut.ends_with("`multi-token`, …"), "{cut}");
+        assert_eq!(one_line(&"x".repeat(500)).chars().count(), MAX_LINE_CHARS + 1);
     }
 
     #[test]

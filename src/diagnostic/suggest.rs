@@ -28,17 +28,40 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(.., candidate)| candidate)
 }
 
-/// Returns the sentence for [`nearest`], or a list of what is known.
+/// Words that a sentence offers at most.
+const OFFERED_MAX: usize = 5;
+/// Letters of a word that others may be looked for by.
+const PART_MIN: usize = 4;
+
+/// Returns the known words that a word is a part of, if they are few.
+fn with_part<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let Some(part) = fold(word).filter(|word| word.chars().count() >= PART_MIN) else {
+        return Vec::new();
+    };
+    let has_it = |known: &&&str| fold(known).is_some_and(|known| known.contains(&part));
+    let found: Vec<&str> = known.iter().filter(has_it).copied().collect();
+    if found.len() > OFFERED_MAX { Vec::new() } else { found }
+}
+
+/// Returns the sentence for [`nearest`], for the words that the given one is a part of, or a list of
+/// what is known.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
     what: &str,
 ) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    match nearest(word, known.iter().copied()) {
-        Some(candidate) => Some(format!("did you mean `{candidate}`?")),
-        None if known.is_empty() => None,
-        None => Some(format!("{what}: {}", list(known))),
+    let offered = match nearest(word, known.iter().copied()) {
+        Some(candidate) => vec![candidate],
+        None => with_part(word, &known),
+    };
+    match offered.as_slice() {
+        [] if known.is_empty() => None,
+        [] => Some(format!("{what}: {}", list(known))),
+        [first @ .., last] if !first.is_empty() => {
+            Some(format!("did you mean {} or `{last}`?", list(first.iter().copied())))
+        }
+        _ => Some(format!("did you mean {}?", list(offered))),
     }
 }
 
@@ -67,6 +90,17 @@ mod tests {
     fn a_list_names_no_more_than_a_person_reads() {
         assert_eq!(list(["a", "b"]), "`a`, `b`");
         assert!(list(["a"; 400]).ends_with("`a`, and 360 more"));
+    }
+
+    #[test]
+    fn a_word_that_is_a_part_of_known_ones_stands_for_them() {
+        let known = ["ttft", "output_throughput", "request_throughput", "e2e"];
+        let check = |word: &str, expected: &str| {
+            assert_eq!(did_you_mean(word, known, "metrics are").as_deref(), Some(expected));
+        };
+        check("throughput", "did you mean `output_throughput` or `request_throughput`?");
+        check("output", "did you mean `output_throughput`?");
+        check("put", "metrics are: `ttft`, `output_throughput`, `request_throughput`, `e2e`");
     }
 
     #[test]

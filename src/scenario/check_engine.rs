@@ -34,7 +34,8 @@ pub(crate) fn engines(scenario: &Scenario, found: &mut Diagnostics) {
 
 /// An option that no flag carries would silently measure something else.
 fn options(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostics) {
-    if owns_argv(scenario, name) {
+    // What a preset that is not there has for options nobody knows.
+    if owns_argv(scenario, name) || scenario.unknown.contains(name) {
         return;
     }
     let flags: Vec<&str> = keys(engine, "flags");

@@ -12,6 +12,8 @@ pub(crate) struct Mend {
     source: Arc<SourceText>,
     /// Bytes of the wrong key or value.
     span: Range<usize>,
+    /// The table that the key is in, or the key of the value.
+    path: Vec<String>,
     how: How,
 }
 
@@ -27,14 +29,25 @@ enum How {
 
 impl Mend {
     /// A key that is not known: the one that was meant takes its place, if one is near.
-    pub(crate) fn key(document: &Document, span: Range<usize>, meant: Option<&str>) -> Self {
+    pub(crate) fn key(
+        document: &Document,
+        path: &[&str],
+        span: Range<usize>,
+        meant: Option<&str>,
+    ) -> Self {
         let how = meant.map_or(How::Remove, |meant| How::Rename(meant.to_string()));
-        Self { source: Arc::clone(&document.source), span, how }
+        Self { source: Arc::clone(&document.source), span, path: owned(path), how }
     }
 
     /// A value that is not allowed.
-    pub(crate) fn value(document: &Document, span: Range<usize>, stand_in: Data) -> Self {
-        Self { source: Arc::clone(&document.source), span, how: How::Replace(stand_in) }
+    pub(crate) fn value(
+        document: &Document,
+        path: &[&str],
+        span: Range<usize>,
+        stand_in: Data,
+    ) -> Self {
+        let (source, path) = (Arc::clone(&document.source), owned(path));
+        Self { source, span, path, how: How::Replace(stand_in) }
     }
 
     /// Whether the stand-in is a guess about the value: nothing can be concluded from it.
@@ -62,6 +75,13 @@ impl Mends {
         self.0.push(mend);
     }
 
+    /// Whether a mistake lies in the table of that path.
+    pub(crate) fn are_in(&self, path: &[&str]) -> bool {
+        self.0.iter().any(|mend| {
+            mend.path.iter().map(String::as_str).take(path.len()).eq(path.iter().copied())
+        })
+    }
+
     /// Whether nothing was put right.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -86,6 +106,10 @@ impl Mends {
     pub(crate) fn explain(&self, finding: &Diagnostic) -> bool {
         finding.labels.iter().any(|label| self.0.iter().any(|mend| mend.is_at(label)))
     }
+}
+
+fn owned(path: &[&str]) -> Vec<String> {
+    path.iter().map(|part| (*part).to_owned()).collect()
 }
 
 fn holds(node: &Node, span: &Range<usize>) -> bool {

@@ -1,6 +1,7 @@
 //! Holds a document against the grammar: unknown keys, wrong types, values out of range.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::diagnostic::suggest::{list, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -133,7 +134,7 @@ impl<'a> Walk<'a> {
                 .label(Some(label))
                 .help(help),
         );
-        self.findings.mends.push(Mend::key(self.document, entry.span.clone(), near));
+        self.findings.mends.push(Mend::key(self.document, &self.path, entry.span.clone(), near));
         near
     }
 
@@ -338,9 +339,26 @@ impl<'a> Walk<'a> {
             format!("{}: unknown value `{text}`", self.key())
         };
         let near = nearest(text, words.iter().copied());
-        let help = unquoted.or_else(|| near.map(|word| format!("did you mean `{word}`?")));
+        let file = || self.file_as_source(text, words);
+        let near = || near.map(|word| format!("did you mean `{word}`?"));
+        let help = unquoted.or_else(file).or_else(near);
         let error = Diagnostic::error("scenario/value", message).maybe_help(help);
         self.refuse_as(node, kind, error, &format!("expected {}", kind.expected()));
+    }
+
+    /// Says how a file is named that stands where its kind is asked for.
+    fn file_as_source(&self, text: &str, words: &[&str]) -> Option<String> {
+        let ["dataset", _, "source"] = self.path.as_slice() else { return None };
+        let ending = Path::new(text).extension()?.to_str()?;
+        let kind = match ending {
+            "json" | "ndjson" => "jsonl",
+            "txt" => "text",
+            ending => ending,
+        };
+        let location = format!("`location = {text:?}`");
+        words.contains(&kind).then(|| {
+            format!("`source` is the kind of the file: write `source = \"{kind}\"` and {location}")
+        })
     }
 
     /// Advises on a string that would be right without its quotes.
@@ -366,7 +384,8 @@ impl<'a> Walk<'a> {
     fn refuse_as(&mut self, node: &Node, kind: &Kind, error: Diagnostic, label: &str) {
         let label = self.document.label(node.span.clone(), label);
         self.findings.found.push(error.label(Some(label)));
-        self.findings.mends.push(Mend::value(self.document, node.span.clone(), kind.stand_in()));
+        let mend = Mend::value(self.document, &self.path, node.span.clone(), kind.stand_in());
+        self.findings.mends.push(mend);
     }
 
     fn key(&self) -> String {

@@ -191,3 +191,67 @@ fn a_name_that_no_directory_can_bear_is_refused() {
         }
     }
 }
+
+/// A load for engines that are only checked.
+const LOAD: &str = "[dataset.d]\nsource = \"random\"\ninput-words = 5\n\
+                    [phase.load]\nconcurrency = 1\nrequests = 1\n";
+
+#[test]
+fn options_of_the_built_in_engines_are_read_before_a_run_as_they_read_them() {
+    let scenario = format!(
+        "[engine.sim]\nttft = \"fast\"\nwrong-rate = \"lots\"\nspin = 5\nmax-sequences = 3.5\n\
+         extra-args = [\"--fail-rat\", \"1\"]\n[matrix]\nsim-seed = [1, \"x\"]\n{LOAD}"
+    );
+    let told = Home::of(&scenario).check();
+    told.ends_with(78).has_errors(6);
+    for place in ["s.toml:2:", "s.toml:3:", "s.toml:4:", "s.toml:5:", "s.toml:6:", "s.toml:8:"] {
+        told.says(&[place]);
+    }
+    told.says(&["`engine.sim.ttft`: invalid value 'fast'", "`bench serve sim --help`"]);
+    let right = "[engine.sim]\nttft = \"uniform:1ms..2ms\"\nitl = \"{{ gap }}\"\nmax-sequences = 3\n\
+                 queue-limit = 2\nextra-args = [\"--fail-rate\", \"0.5\"]\n[vars]\ngap = \"5ms\"\n";
+    Home::of(&format!("{right}{LOAD}")).check().ends_with(0);
+}
+
+#[test]
+fn no_second_error_follows_a_first_one() {
+    let check = |scenario: &str, says: &str| {
+        Home::of(scenario).check().ends_with(78).says(&[says]).has_errors(1);
+    };
+    let lost = "[engine.mine]\npreset = \"mein\"\nmodel = \"m\"\nmax-sequences = 8\n";
+    check(&format!("{lost}{LOAD}"), "mein");
+    let sim = format!("[engine.sim]\n{LOAD}");
+    check(&format!("{sim}[[gate]]\nmust = []\n"), "gate");
+    check(&format!("{sim}[gate]\nx = 1\n"), "unknown key `x`");
+    check(&format!("{sim}[gate]\n"), "requires nothing");
+    check(&sim.replace("requests = 1\n", ""), "neither `requests` nor `duration`");
+    check(&format!("[engine.e]\npreset = \"endpoint\"\nmodel = \"m\"\n{LOAD}"), "url = ");
+    let no_model = "[engine.mine]\nargv = [\"/bin/sh\", \"{{ model }}\", \"{{ port }}\"]\n";
+    check(&format!("{no_model}{LOAD}"), "`model` is not defined");
+}
+
+#[test]
+fn a_file_for_a_source_and_a_part_of_a_metric_are_told_with_what_was_meant() {
+    let told = |scenario: &str| Home::of(scenario).check();
+    let scenario = format!("[engine.sim]\n{LOAD}");
+    let file = scenario.replace("\"random\"\ninput-words = 5", "\"./rows.jsonl\"");
+    told(&file).ends_with(78).says(&["`source = \"jsonl\"` and `location = \"./rows.jsonl\"`"]);
+    told(&format!("{scenario}[gate]\nmust = [\"throughput > 1\"]\n"))
+        .ends_with(78)
+        .says(&["`output_throughput`"]);
+}
+
+#[test]
+fn a_preset_is_checked_as_one_and_init_takes_a_url_where_it_takes_an_engine() {
+    let home = Home::new();
+    home.bench(&["init", "--preset", "mine"]).ends_with(0);
+    home.bench(&["check", "engines/mine.toml"])
+        .ends_with(0)
+        .says(&["engines/mine.toml: ok, a preset: a scenario uses it as [engine.mine]"]);
+    home.write("engines/odd.toml", "argv = [\"x\", \"{{ port }}\"]\nready-timeout = 5\n");
+    let told = home.bench(&["check", "engines/odd.toml"]);
+    told.ends_with(78).says(&["odd.toml:2:", "ready-timeout"]).has_errors(1);
+    let url = ["init", "--engine", "http://localhost:18400", "--model", "m", "url.toml"];
+    home.bench(&url).ends_with(0);
+    home.bench(&["check", "url.toml"]).ends_with(0);
+}

@@ -105,7 +105,11 @@ pub(super) fn load(
             );
         }
         let endless = dataset.cycle || dataset.source == Source::Random && dataset.limit.is_none();
-        let all = phase.n_requests.is_none() && phase.duration.is_none() && !is_trace;
+        // That one says nothing of its end has been told.
+        let all = scenario.at(&[place[0], place[1], "requests"], "").is_some()
+            && phase.n_requests.is_none()
+            && phase.duration.is_none()
+            && !is_trace;
         if endless && all {
             found.push(
                 Diagnostic::error("scenario/endless", format!("phase `{}` has no end", phase.name))

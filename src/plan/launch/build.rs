@@ -75,7 +75,9 @@ fn made(
         api_key_header: spec.api_key_header.clone(),
         proxy: spec.proxy.clone().filter(|proxy| !proxy.is_empty()),
     };
-    let model_id = spec.model_id.clone().unwrap_or_else(|| "{{ model }}".into());
+    // A model that the command lacks is told by it.
+    let usual_id = || if found.has_errors() { String::new() } else { "{{ model }}".to_owned() };
+    let model_id = spec.model_id.clone().unwrap_or_else(usual_id);
     let launch = Launch {
         engine: name.to_string(),
         preset: scenario.presets.get(name).cloned().unwrap_or_else(|| "custom".into()),
@@ -234,8 +236,13 @@ fn check_port(scenario: &Scenario, name: &str, launch: &Launch, found: &mut Diag
                 .help("put `{{ port }}` into `argv` or `env`; bench picks a free one"),
         );
     }
-    // Of an engine whose preset is not known that is told already.
-    if !launch.is_started() && listens && scenario.presets.contains_key(name) {
+    // Of one without command and URL, or whose preset is not known, that is told already.
+    let written = scenario.tree.get("engine").and_then(|engines| engines.get(name));
+    let argv = written.and_then(|engine| engine.get("argv")?.as_array());
+    let is_bare =
+        argv.is_none_or(Vec::is_empty) && written.is_none_or(|engine| engine.get("url").is_none());
+    let is_told = is_bare || !scenario.presets.contains_key(name);
+    if !launch.is_started() && listens && !is_told {
         let message = format!("engine `{name}` is not started here and has no `url`");
         found.push(
             Diagnostic::error("scenario/missing", message)

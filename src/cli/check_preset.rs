@@ -1,0 +1,39 @@
+//! A preset's file by itself: it is checked in a scenario that uses it.
+
+use std::path::Path;
+
+use toml::Table;
+
+use crate::cli::scenario_file::{self, Examined};
+use crate::scenario::grammar::is_name;
+
+/// Keys that an engine has and a scenario has not.
+const OF_ENGINE: [&str; 6] = ["argv", "url", "program", "flags", "precisions", "health"];
+/// Sections without which a text is no scenario.
+const OF_SCENARIO: [&str; 5] = ["engine", "phase", "dataset", "matrix", "extends"];
+
+/// Examines a text that is the body of an engine rather than a scenario; returns the name by which a
+/// scenario uses it. Nothing of any other text.
+pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
+    let table: Table = text.parse().ok()?;
+    let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
+    if !has(&OF_ENGINE) || has(&OF_SCENARIO) {
+        return None;
+    }
+    let file = path.file_name()?.to_str()?;
+    let name = path.file_stem()?.to_str().filter(|name| is_name(name)).unwrap_or("own");
+    let url = if has(&["argv", "url"]) { "" } else { "url = \"http://127.0.0.1:8000\"\n" };
+    let model = if has(&["model", "model-path"]) { "" } else { "model = \"./model\"\n" };
+    let (name_key, file) = (toml_text(name), toml_text(&format!("./{file}")));
+    let scenario = format!(
+        "[engine.{name_key}]\npreset = {file}\n{url}{model}\
+         [dataset.words]\nsource = \"random\"\ninput-words = 9\n\
+         [phase.load]\nconcurrency = 1\nrequests = 100\n"
+    );
+    let at = path.with_file_name("scenario.toml");
+    Some((scenario_file::examine(&at, &scenario, None, &[]), name.to_owned()))
+}
+
+fn toml_text(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
