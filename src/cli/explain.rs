@@ -1,6 +1,7 @@
 //! `bench explain`: what a key, value, metric, caveat, state, failure or exit code means, from where it
 //! is declared.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::cli::args::ExplainArgs;
@@ -10,12 +11,15 @@ use crate::cli::output;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::help;
 use crate::metrics::catalogue::{MetricId, Shape};
+use crate::metrics::summary::PERCENTILES;
 use crate::metrics::totals::ERROR_KINDS;
 use crate::scenario::DEFAULTS;
 use crate::scenario::engine_preset::EMBEDDED;
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::spec::{EngineSpec, MATRIX, OPTIONS, ScenarioSpec};
 
+/// Caveats that a sentence is taken for at most.
+const CAVEATS_MAX: usize = 3;
 /// Stands in a path for a name of the user's choice.
 const NAME: &str = "NAME";
 
@@ -49,16 +53,20 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
 
 /// Returns everything that a word means, a paragraph each.
 fn of_word(word: &str) -> Vec<String> {
-    let word = word.trim_matches(['[', ']', '`']);
+    let word = word.trim_matches(['[', ']', '`']).trim();
     let mut found = Vec::new();
     found.extend(exit_code(word));
     found.extend(metric(word));
+    found.extend(statistic(word));
     found.extend(of_reports(word));
     found.extend(failure(word));
     let keys = keys();
     found.extend(keys.iter().filter(|key| key.is_meant_by(word)).map(Key::told));
     found.extend(values(&keys, word));
     found.extend(flags_of_presets(word));
+    if found.is_empty() {
+        found.extend(caveats_in(word));
+    }
     found
 }
 
@@ -96,9 +104,13 @@ fn exit_code(word: &str) -> Option<String> {
 
 fn metric(word: &str) -> Option<String> {
     let tag = word.split(['.', '/']).next()?.replace('-', "_");
+    // The head of a column: `TTFT p50`.
+    let name = word.rsplit_once(' ').filter(|(_, of)| statistic(of).is_some());
+    let name = name.map_or(word, |(name, _)| name);
     let is_meant = |metric: &&MetricId| {
         let row = metric.row();
-        row.tag.eq_ignore_ascii_case(&tag) || row.name.eq_ignore_ascii_case(word)
+        [&tag, name].iter().any(|asked| row.tag.eq_ignore_ascii_case(asked))
+            || [word, name].iter().any(|asked| row.name.eq_ignore_ascii_case(asked))
     };
     let metric = MetricId::ALL.iter().find(is_meant)?;
     let row = metric.row();
@@ -123,12 +135,67 @@ fn metric(word: &str) -> Option<String> {
     Some(paragraph(&format!("metric {} ({})", row.tag, row.name), &rows))
 }
 
-fn of_reports(word: &str) -> Option<String> {
+/// Explains a statistic of a distribution: `p99`, `mean`.
+fn statistic(word: &str) -> Option<String> {
     let word = word.to_ascii_lowercase();
-    let (meaning, advice) = help::of_reports(&word)?;
+    let meaning = match word.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()) {
+        Some(p) if (0.0..100.0).contains(&p) => {
+            let known: Vec<String> = PERCENTILES.iter().map(|p| format!("p{p}")).collect();
+            format!(
+                "{p} % of the values are at or below it; reports have {}, and say \"n too small\" \
+                 of one that too few values lie behind",
+                known.join(", ")
+            )
+        }
+        None if word == "mean" => "the sum of all values by their number".to_owned(),
+        _ => return None,
+    };
+    let rows = [("means", meaning), ("example", format!("[gate] must = [\"ttft.{word} < 1s\"]"))];
+    Some(paragraph(&format!("statistic {word}"), &rows))
+}
+
+/// Explains a caveat, a state or a word of a table, with blanks as a screen has it or hyphens.
+fn of_reports(word: &str) -> Option<String> {
+    let asked = hyphened(word);
+    let (word, meaning, advice) =
+        help::words_of_reports().find(|(known, ..)| hyphened(known) == asked)?;
+    Some(of_row(word, meaning, advice))
+}
+
+fn of_row(word: &str, meaning: &str, advice: Option<&str>) -> String {
     let kind = if advice.is_some() { "caveat" } else { "state" };
     let rows = [("means", meaning.to_owned()), ("next", advice.unwrap_or_default().to_owned())];
-    Some(paragraph(&format!("{kind} {word}"), &rows))
+    paragraph(&format!("{kind} {word}"), &rows)
+}
+
+fn hyphened(word: &str) -> String {
+    word.to_ascii_lowercase().replace(['_', ' '], "-")
+}
+
+/// Returns the caveats that a sentence of a screen may be one of, the likeliest ones: those whose
+/// row on the page of reports has the most of its words.
+fn caveats_in(sentence: &str) -> Vec<String> {
+    let asked = words_of(sentence);
+    if !sentence.contains(' ') || asked.is_empty() {
+        return Vec::new();
+    }
+    let rated = help::words_of_reports().filter_map(|(word, meaning, advice)| {
+        let row = format!("{word} {meaning} {}", advice?);
+        let n = words_of(&row).intersection(&asked).count();
+        let is_said = row.to_lowercase().contains(&sentence.to_lowercase());
+        (2 * n > asked.len()).then_some((n + usize::from(is_said), word, meaning, advice))
+    });
+    let rated: Vec<_> = rated.collect();
+    let most = rated.iter().map(|(n, ..)| *n).max().unwrap_or_default();
+    let best = rated.into_iter().filter(|(n, ..)| *n == most).take(CAVEATS_MAX);
+    best.map(|(_, word, meaning, advice)| of_row(word, meaning, advice)).collect()
+}
+
+/// Returns the words of a sentence that say what it is of: neither numbers nor the shortest.
+fn words_of(sentence: &str) -> BTreeSet<String> {
+    let words = sentence.split(|c: char| !c.is_alphanumeric());
+    let words = words.filter(|word| word.len() > 2 && word.chars().all(char::is_alphabetic));
+    words.map(|word| word.to_lowercase().trim_end_matches('s').to_owned()).collect()
 }
 
 /// Explains the kind of a request's failure; `status-503` is one of `status-…`.
@@ -320,6 +387,31 @@ mod tests {
         insta::assert_snapshot!(told("matrix.exclude"));
         insta::assert_snapshot!(told("status-503"));
         assert!(of_word("no-such-word").is_empty());
+    }
+
+    #[test]
+    fn words_are_explained_as_a_screen_prints_them() {
+        let check = |printed: &str, heads: &[&str]| {
+            let found = of_word(printed);
+            let begins = |(told, head): (&String, &&str)| told.starts_with(&format!("{head}\n"));
+            let is_right = found.len() == heads.len() && found.iter().zip(heads).all(begins);
+            assert!(is_right, "{printed}: {found:?}");
+        };
+        check("n too small", &["caveat n-too-small"]);
+        check("not decided", &["state not decided"]);
+        check("interrupted", &["state interrupted"]);
+        check("equivalent", &["state equivalent"]);
+        check("inconclusive", &["state inconclusive"]);
+        check("TTFT p50", &["metric ttft (TTFT)"]);
+        check("p99", &["statistic p99"]);
+        check("p200", &[]);
+        check("one trial", &["caveat single-trial"]);
+        check(
+            "[5] one trial: nothing is known of the spread between runs",
+            &["caveat single-trial"],
+        );
+        check("12 of 12 answers have no count of output tokens", &["caveat unknown-counts"]);
+        check("no sentence of any report whatever", &[]);
     }
 
     #[test]

@@ -329,7 +329,7 @@ mod tests {
         counts-differ: the tokenizer counts +2.0 % output tokens against the engine
         prompt-counts-differ: the tokenizer counts -20.0 % prompt tokens against the engine
         prompt-ids-differ: the engine's tokenizer reads 1 of 1 prompts in other tokens than the data set's: row 5 is 12 tokens, the engine's 13, and they part at token 6
-        unknown-counts: 7 of 900 answers have no count of output tokens and are in no rate of them
+        unknown-counts: 7 of 900 answers have no count of output tokens, and are in no rate of them
         multi-token-chunks: chunks hold 3.50 tokens in the mean
         tpot-bound: the tokenizer's tokens of chunks do not add up to the engine's count in 880 of 900 answers: the median TPOT may be up to 31.11 ms higher, between 8.89 and 40.00 ms
         tpot-unseen: no TPOT: bench looked late at the tokens of 12 of 900 answers

@@ -225,7 +225,7 @@ pub(super) fn few_answers(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn single_trial(case: &Case<'_>) -> Option<Caveat> {
     (case.evidence.n_trials == 1).then(|| {
         let what = "one trial: nothing is known of the spread between runs";
-        let advice = "Set trials to 3 or more before calling a small difference real.";
+        let advice = "Set trials to 5 before calling a small difference real.";
         caveat(
             "single-trial",
             what,

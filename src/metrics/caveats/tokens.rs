@@ -64,18 +64,20 @@ pub(super) fn unknown_counts(case: &Case<'_>) -> Option<Caveat> {
         (case.evidence.n_unknown, case.evidence.n_prompt_unknown, case.counts.ok);
     let told = |n: u64, of: &str| {
         let then = match unknown(n, n_ok) {
-            Some(_) => "too many for a rate of them",
-            None => "and are in no rate of them",
+            Some(_) => ": too many for a rate of them",
+            None => ", and are in no rate of them",
         };
-        format!("{n} of {n_ok} answers have no count of {of} tokens {then}")
+        format!("{n} of {n_ok} answers have no count of {of} tokens{then}")
     };
     let what = match (n, n_prompt) {
         (0, 0) => return None,
         (_, 0) => told(n, "output"),
         (0, _) => told(n_prompt, "prompt"),
+        (_, _) if n == n_prompt => told(n, "output and prompt"),
         (_, _) => format!("{}; {}", told(n, "output"), told(n_prompt, "prompt")),
     };
-    let advice = "Give the data set a tokenizer, or an engine that sends usage.";
+    let advice = "Give the data set a tokenizer (--tokenizer of `bench quick`), or an engine that \
+                  sends usage.";
     let metrics: &[MetricId] = if n > 0 {
         &[MetricId::OutputThroughput, MetricId::Tpot]
     } else {
