@@ -313,6 +313,16 @@ fn requests(plan: &Plan, dataset: &str, samples: &Samples) -> Result<(), Trouble
     Ok(())
 }
 
+/// Says of which data set a message is, once.
+fn of_dataset(name: &str, message: &str) -> String {
+    let lead = format!("data set `{name}`");
+    if message.starts_with(&lead) {
+        return message.to_owned();
+    }
+    let message = message.strip_prefix(&format!("{name}: ")).unwrap_or(message);
+    format!("{lead}: {message}")
+}
+
 impl Trouble {
     fn told(self, scenario: &Scenario, name: &str) -> Diagnostic {
         let Self { key, message, help, is_unseen } = self;
@@ -323,7 +333,7 @@ impl Trouble {
             let message = format!("data set `{name}` was not looked at: {message}");
             Diagnostic::warning("scenario/data-unseen", message)
         } else {
-            Diagnostic::error("scenario/data", format!("data set `{name}`: {message}"))
+            Diagnostic::error("scenario/data", of_dataset(name, &message))
         };
         diagnostic.label(label).maybe_help(Some(help).filter(|help| !help.is_empty()))
     }

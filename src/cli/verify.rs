@@ -8,6 +8,7 @@ use crate::cli::output;
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_file;
 use crate::report::json;
+use crate::report::number::counted;
 use crate::store::reader::RunReader;
 use crate::store::verify;
 
@@ -17,10 +18,14 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     refuse_damaged(&reader)?;
     let analysis = RunAnalysis::of(&reader)?;
     let n_requests: u64 = analysis.summary.cells.iter().map(|cell| cell.counts.scheduled).sum();
-    output::data(&format!(
-        "records: whole ({} cells, {n_requests} measured requests)\n",
-        analysis.summary.cells.len()
-    ))?;
+    let cells = &analysis.summary.cells;
+    let n_measured = cells.iter().filter(|cell| cell.n_trials > 0).count();
+    let of = match cells.len() {
+        n if n == n_measured => counted(n as u64, "cell"),
+        n => format!("{n_measured} of {} measured", counted(n as u64, "cell")),
+    };
+    let requests = counted(n_requests, "measured request");
+    output::data(&format!("records: whole ({of}, {requests})\n"))?;
     let path = args.dir.join("summary.json");
     let stored = match std::fs::read_to_string(&path) {
         Ok(stored) => stored,

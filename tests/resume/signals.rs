@@ -37,6 +37,8 @@ fn the_command_that_an_interrupted_run_tells_works_as_printed_from_anywhere() {
     let hint = ended.err.lines().last().unwrap();
     assert!(hint.starts_with("interrupted; 1 of 2 cells are kept; go on with: bench"), "{hint}");
 
+    let told = bed.bench(&["verify", "a run"]).expect(0).out;
+    assert!(told.contains("records: whole (1 of 2 cells measured, "), "{told}");
     let (_, told) = hint.split_once("go on with: bench ").unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let mut shell = Command::new("sh");
@@ -44,7 +46,8 @@ fn the_command_that_an_interrupted_run_tells_works_as_printed_from_anywhere() {
     shell.arg(env!("CARGO_BIN_EXE_bench")).current_dir(elsewhere.path());
     let ended = Ended::of(&shell.output().unwrap()).expect(0);
     ended.says("1 of 2 cells kept").says("[2/2] ");
-    bed.bench(&["verify", "a run"]).expect(0);
+    let told = bed.bench(&["verify", "a run"]).expect(0).out;
+    assert!(told.contains("records: whole (2 cells, 16 measured requests)"), "{told}");
     let summary = bed.summary("a run");
     assert_eq!(summary["complete"], true);
     for cell in summary["cells"].as_array().unwrap() {

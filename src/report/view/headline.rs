@@ -183,7 +183,8 @@ fn row(cell: &CellSummary) -> String {
     });
     let known: Vec<String> = known.collect();
     let told = if known.is_empty() {
-        format!("{} requests were answered", cell.counts.ok)
+        let verb = if cell.counts.ok == 1 { "was" } else { "were" };
+        format!("{} {verb} answered", counted(cell.counts.ok, "request"))
     } else {
         known.join(", ")
     };
