@@ -33,6 +33,9 @@ const CELLS_MAX: usize = 40;
 /// Failed and unusable cells that the last screen has room for.
 const LAST_MAX: usize = 5;
 
+/// Caveats that get a second line where one is too short: the last screen has room for the rest.
+const SECOND_LINES_MAX: usize = 3;
+
 /// Columns of a higher rank go before uncertainties do.
 const RANK_ASIDE: u8 = 8;
 
@@ -162,19 +165,30 @@ fn references(screen: &Screen, out: &mut String, view: &ReportView) {
     }
 }
 
-/// Says of each remedy in a line what was seen first; the report files say where, and all.
+/// Says of each remedy what was seen first, in a line or, of the first ones that are longer, in two;
+/// the report files say where, and all.
 fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
+    let mut n_spare = SECOND_LINES_MAX;
     for remedy in remedies {
         let RemedyView { marks, what, more, advice } = remedy;
-        // Where both do not fit each keeps about a half.
-        let room = screen.width.map_or(usize::MAX, |width| {
-            let others: usize =
-                [marks, more, advice].into_iter().map(|text| text.chars().count()).sum();
-            let width = usize::from(width);
-            width.saturating_sub(others + 3).max(width * 2 / 5)
-        });
-        let what = figure::shortened(what, room);
-        screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
+        let whole = format!("{marks} {what}{more}: {advice}");
+        let width = screen.width.map_or(usize::MAX, usize::from);
+        let n_chars = |texts: &[&String]| texts.iter().map(|it| it.chars().count()).sum::<usize>();
+        if n_chars(&[&whole]) <= width {
+            screen.line(out, &whole, Ink::Plain);
+        } else if n_spare > 0 {
+            n_spare -= 1;
+            let room = width.saturating_sub(n_chars(&[marks, more]) + 2);
+            let what = figure::shortened_text(what, room);
+            screen.line(out, &format!("{marks} {what}{more}:"), Ink::Plain);
+            screen.line(out, &format!("    {advice}"), Ink::Plain);
+        } else {
+            // Each keeps about a half.
+            let others = n_chars(&[marks, more, advice]) + 3;
+            let what =
+                figure::shortened_text(what, width.saturating_sub(others).max(width * 2 / 5));
+            screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
+        }
     }
 }
 
@@ -246,7 +260,7 @@ impl Screen {
     /// Writes one line, cut where it has no room.
     fn line(&self, out: &mut String, text: &str, ink: Ink) {
         let room = self.width.map_or(usize::MAX, usize::from);
-        out.extend([&self.ink(&figure::shortened(text, room), ink), "\n"]);
+        out.extend([&self.ink(&figure::shortened_text(text, room), ink), "\n"]);
     }
 
     fn bare(&self) -> TextTable {
@@ -300,6 +314,18 @@ impl Screen {
                     None => break,
                 }
                 text = laid_out(table, &form);
+            }
+            // What uncertainties leave is room for columns that went for them, the foremost first.
+            let mut gone: Vec<usize> =
+                all.iter().copied().filter(|at| !form.shown.contains(at)).collect();
+            gone.sort_by_key(|at| table.columns[*at].rank);
+            for at in gone {
+                let mut fuller = form.clone();
+                fuller.shown.push(at);
+                fuller.shown.sort_unstable();
+                if laid_out(table, &fuller).width <= width {
+                    form = fuller;
+                }
             }
             // What a column took may be room enough for them again.
             let marked = Form { with_marks: true, ..form.clone() };

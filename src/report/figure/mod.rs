@@ -156,6 +156,17 @@ pub(crate) fn shortened(name: &str, n_chars: usize) -> String {
     name.chars().take(n_chars.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// Returns a sentence cut to so many characters, between words where one begins near the end.
+pub(crate) fn shortened_text(text: &str, n_chars: usize) -> String {
+    let cut = shortened(text, n_chars);
+    if cut == text {
+        return cut;
+    }
+    let kept = cut.trim_end_matches('…');
+    let end = kept.rfind(' ').filter(|end| 5 * (kept.len() - end) <= kept.len());
+    end.map_or(cut.clone(), |end| format!("{} …", kept[..end].trim_end()))
+}
+
 /// Makes a label the beginning of a title.
 pub(crate) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
