@@ -7,7 +7,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::BundleArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{output, publish, resume, run};
+use crate::cli::{output, resume, run, run_report};
 use crate::engine::installed;
 use crate::plan::Plan;
 use crate::record::environment::Environment;
@@ -25,7 +25,7 @@ pub(crate) fn pack(args: &BundleArgs) -> Result<Exit, Failure> {
     }
     let analysis = RunAnalysis::of(&reader)?;
     // What is packed beside the records follows from them.
-    publish::bring_up_to_date(&analysis, &publish::view(&analysis))?;
+    run_report::bring_up_to_date(&analysis, &run_report::view(&analysis))?;
     let out = args
         .out
         .clone()

@@ -6,7 +6,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{CalibrateArgs, Colour, EndArgs, FailOn, GateArgs, ProgressAs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::run::Begin;
 use crate::cli::today::today;
 use crate::cli::{run, scenario_file};
@@ -28,7 +28,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs, colour: Colour) -> Result<Exit, Fa
     let open = scenario_file::plan_text(&path, OPEN, None, &sets)?.plan;
     planned.plan.cells.extend(open.cells);
     planned.plan.launches.extend(open.launches);
-    let mut job = Job::of(planned, &path);
+    let mut job = RequestedRun::of(planned, &path);
     job.invocation.calibrates = true;
     let ends = EndArgs {
         strict: false,

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::chat_template::Told;
-use crate::cli::data_seen;
+use crate::cli::dataset_line;
 use crate::cli::today::today;
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::{self, DatasetError, Search};
@@ -153,7 +153,7 @@ fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<(Option<Samples>,
         match results.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok((read, is_enough, is_all)) => {
                 let read = read?;
-                line.get_or_insert_with(|| data_seen::told(&look.name, &read, is_all));
+                line.get_or_insert_with(|| dataset_line::told(&look.name, &read, is_all));
                 samples = (is_enough && needs.is_some()).then_some(read);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {

@@ -10,7 +10,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{output, publish, report_files};
+use crate::cli::{output, report_files, run_report};
 use crate::report::csv;
 use crate::report::export::{benchmark_report, jsonl, latex, parquet, prometheus};
 use crate::report::input::Input;
@@ -116,7 +116,7 @@ fn text(format: ExportFormat, analysis: &RunAnalysis) -> String {
     let RunAnalysis { run, plan, summary, environment, .. } = analysis;
     match format {
         ExportFormat::Prometheus => prometheus::render(&run.name, summary),
-        ExportFormat::Latex => latex::render(&publish::view(analysis)),
+        ExportFormat::Latex => latex::render(&run_report::view(analysis)),
         _ => benchmark_report::render(run, &environment.bench_version, plan, summary),
     }
 }

@@ -13,7 +13,7 @@ use crate::analysis::records::complete;
 use crate::cli::args::Retry;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::{killed_session, output, retry, scenario_file, typed};
 use crate::ids::CellId;
 use crate::plan::Plan;
@@ -31,7 +31,11 @@ use crate::store::writer::RunWriter;
 ///
 /// # Errors
 /// 107 when the stored run has results and the new plan would keep none of them.
-pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<String>, Failure> {
+pub(crate) fn changes(
+    dir: &Path,
+    job: &RequestedRun,
+    redactor: &Redactor,
+) -> Result<Vec<String>, Failure> {
     let reader = RunReader::open(dir)?;
     let begun = reader.plan_on_disk()?;
     let before = reader.with_points(begun.clone())?;
@@ -75,7 +79,7 @@ pub(crate) fn changes(dir: &Path, job: &Job, redactor: &Redactor) -> Result<Vec<
 /// Returns the scenario of a run, and which keys of the job's differ from it.
 pub(crate) fn scenario_changes(
     reader: &RunReader,
-    job: &Job,
+    job: &RequestedRun,
     redactor: &Redactor,
 ) -> Result<(Table, Vec<Change>), Failure> {
     scenario_differences(&reader.resolved_on_disk()?, &redactor.text(&job.resolved))
@@ -105,7 +109,7 @@ fn ids(plan: &Plan) -> BTreeSet<CellId> {
 /// that nothing but the identities themselves says what they are made of.
 ///
 /// Empty where that would take long, or where the change makes no scenario by itself.
-fn effect(change: &Change, all: &[Change], before: &Table, job: &Job) -> String {
+fn effect(change: &Change, all: &[Change], before: &Table, job: &RequestedRun) -> String {
     /// Plans of so many cells take milliseconds.
     const MAX_CELLS: usize = 200;
     const MAX_CHANGES: usize = 20;
@@ -147,7 +151,7 @@ fn anew_and_gone(anew: &[&str], n_gone: usize) -> String {
 
 /// Tells chat templates the day on which the run was begun, and not today's: the prompts of its
 /// cells stay the same.
-pub(crate) fn take_day(dir: &Path, job: &mut Job) -> Result<(), Failure> {
+pub(crate) fn take_day(dir: &Path, job: &mut RequestedRun) -> Result<(), Failure> {
     let reader = RunReader::open(dir)?;
     let begun = reader.manifest().invocation.as_ref().map(|begun| begun.template_date.clone());
     if let Some(day) = begun.filter(|day| !day.is_empty()) {
@@ -159,7 +163,7 @@ pub(crate) fn take_day(dir: &Path, job: &mut Job) -> Result<(), Failure> {
 /// Opens the run directory to go on with it, under the plan of the job.
 pub(crate) fn open(
     dir: &Path,
-    job: &Job,
+    job: &RequestedRun,
     changes: Vec<String>,
     kinds: &[Retry],
     redactor: &Redactor,
@@ -185,7 +189,7 @@ pub(crate) fn open(
 /// each of its cells is over. Tells so, and changes nothing.
 pub(crate) fn is_over(
     dir: &Path,
-    job: &Job,
+    job: &RequestedRun,
     changes: &[String],
     kinds: &[Retry],
     golds: &BTreeMap<String, GoldsRecord>,
@@ -215,7 +219,7 @@ pub(crate) fn is_over(
     Ok(is_over)
 }
 
-fn is_same(reader: &RunReader, before: &Plan, job: &Job, changes: &[String]) -> bool {
+fn is_same(reader: &RunReader, before: &Plan, job: &RequestedRun, changes: &[String]) -> bool {
     *before == job.plan && reader.check_scenario().is_ok() && changes.is_empty()
 }
 

@@ -6,10 +6,10 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, CompareArgs, CompareFormat, ReplayArgs, UndecidedAs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::run::Begin;
 use crate::cli::typed;
-use crate::cli::{bundle, compare, gate_flags, output, publish, resume, run, verify};
+use crate::cli::{bundle, compare, gate_flags, output, resume, run, run_report, verify};
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::store::bundle::{Unpacked, unpack};
@@ -29,7 +29,7 @@ pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure>
     if unpacked.lock.files.is_empty() {
         // Nothing vouches for figures of format 1 but the records themselves.
         let analysis = RunAnalysis::of(&original)?;
-        publish::write_files(&analysis, &publish::view(&analysis))?;
+        run_report::write_files(&analysis, &run_report::view(&analysis))?;
     }
     let mut job = job(&unpacked)?;
     gate_flags::add(&mut job.plan, &args.ends.gates, None)?;
@@ -59,7 +59,7 @@ fn place_of(bundle: &Path) -> PathBuf {
 }
 
 /// Returns what the bundled run did, as this machine can do it.
-fn job(unpacked: &Unpacked) -> Result<Job, Failure> {
+fn job(unpacked: &Unpacked) -> Result<RequestedRun, Failure> {
     let mut job = resume::stored(&unpacked.run)?;
     job.invocation.slurm = false;
     job.invocation.side_by_side = false;
@@ -80,7 +80,7 @@ fn take_data(plan: &mut Plan, files: &[(String, PathBuf)]) {
 }
 
 /// Names each hash and version that is not what the bundle says, before anything is started.
-fn tell_changes(unpacked: &Unpacked, job: &Job, args: &ReplayArgs) -> Result<(), Failure> {
+fn tell_changes(unpacked: &Unpacked, job: &RequestedRun, args: &ReplayArgs) -> Result<(), Failure> {
     let mut here = bundle::of_plan(&job.plan, telemetry::environment());
     here.data = run::prepare(job, args.ends.quiet)?.data_sums();
     let changes = unpacked.lock.changes(&here);

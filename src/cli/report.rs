@@ -4,7 +4,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::{Colour, ReportArgs, ReportFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::publish::{self, OwnTemplate};
+use crate::cli::run_report::{self, OwnTemplate};
 use crate::cli::{gate_flags, output, report_files};
 use crate::report::{csv, html, json, junit, long_csv, template_variables, terminal};
 use crate::store::reader::RunReader;
@@ -14,13 +14,13 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
     let own = args.template.as_deref().map(OwnTemplate::read).transpose()?;
     let reader = RunReader::open(&args.dir)?;
     let mut analysis = RunAnalysis::of(&reader)?;
-    let mut view = publish::view(&analysis);
+    let mut view = run_report::view(&analysis);
     if reader.is_in_progress() {
         output::message(
             "note: this run is still going on; the report is of what is complete so far",
         );
     } else {
-        publish::bring_up_to_date(&analysis, &view)?;
+        run_report::bring_up_to_date(&analysis, &view)?;
     }
     if let Some(dir) = &args.figures {
         report_files::figures(&view.charts, dir, args.figure_format)?;
@@ -33,7 +33,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
         output::message(
             "note: what this command line asks for is told here; the files tell the run's own gates",
         );
-        view = publish::view(&analysis);
+        view = run_report::view(&analysis);
     }
     view.full = args.full;
     if args.print_view || own.is_some() {
@@ -52,7 +52,7 @@ pub(crate) fn report(args: &ReportArgs, colour: Colour) -> Result<Exit, Failure>
             let (width, is_coloured) = output::stdout_form(colour);
             terminal::render(&view, width, is_coloured)
         }
-        ReportFormat::Markdown => publish::markdown(&analysis.dir, &view)?,
+        ReportFormat::Markdown => run_report::markdown(&analysis.dir, &view)?,
         ReportFormat::Html => html::render(&view)?,
         ReportFormat::Json => json::render(&analysis.summary),
         ReportFormat::Csv => csv::render_summary(&analysis.summary),

@@ -12,7 +12,7 @@ use crate::store::writer::NewRun;
 
 /// The measurement that a command line asks for, and how it was asked for.
 #[derive(Clone)]
-pub(crate) struct Job {
+pub(crate) struct RequestedRun {
     pub(crate) plan: Plan,
     /// The scenario as written.
     pub(crate) text: String,
@@ -26,7 +26,7 @@ pub(crate) struct Job {
     pub(crate) is_dated: bool,
 }
 
-impl Job {
+impl RequestedRun {
     /// Takes a scenario from the command line of this process.
     pub(crate) fn of(planned: Planned, scenario: &Path) -> Self {
         let Host { bench_exe, assets_dir } = scenario_file::host();

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::args::{Colour, ResumeArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::run::Begin;
 use crate::cli::typed;
 use crate::cli::{calibrate, gate_flags, output, run, scenario_file, side_by_side, slurm};
@@ -42,7 +42,7 @@ pub(crate) fn resume(args: &ResumeArgs, colour: Colour) -> Result<Exit, Failure>
 }
 
 /// Reads what a run is to do, and makes it what it means on this machine now.
-pub(crate) fn stored(dir: &Path) -> Result<Job, Failure> {
+pub(crate) fn stored(dir: &Path) -> Result<RequestedRun, Failure> {
     let reader = match RunReader::open(dir) {
         Err(error @ StoreError::NotARun { .. }) => return Err(not_a_run(dir, error)),
         opened => opened?,
@@ -62,7 +62,7 @@ pub(crate) fn stored(dir: &Path) -> Result<Job, Failure> {
     move_program(&mut plan, &begun, &bench_exe, &assets_dir);
     let invocation = Invocation { program: bench_exe, assets: assets_dir, ..begun };
     // The template, if it has one of its own, is in the directory already.
-    Ok(Job { plan, text, resolved, invocation, template: None, is_dated: true })
+    Ok(RequestedRun { plan, text, resolved, invocation, template: None, is_dated: true })
 }
 
 fn not_a_run(dir: &Path, error: StoreError) -> Failure {

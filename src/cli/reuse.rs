@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::shares::merged_run;
 use crate::cli::{kept_cells, output, typed};
 use crate::ids::CellId;
@@ -41,7 +41,7 @@ impl Source {
     /// Tells what was taken for a job, and what is not the same.
     pub(crate) fn tell(
         &self,
-        job: &Job,
+        job: &RequestedRun,
         taken: &Taken,
         redactor: &Redactor,
     ) -> Result<(), Failure> {
@@ -70,7 +70,7 @@ impl Source {
 pub(crate) fn begin(
     from: &Path,
     out: Option<&Path>,
-    job: &Job,
+    job: &RequestedRun,
     prepared: &Prepared,
     redactor: &Redactor,
 ) -> Result<(RunWriter, Done), Failure> {

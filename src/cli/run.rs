@@ -8,13 +8,13 @@ use crate::cli::args::{Colour, EndArgs, FailOn, ProgressAs, Retry};
 use crate::cli::download_progress::DownloadBar;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
 use crate::cli::progress::Progress;
 use crate::cli::progress_line::folded;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::scenario_file::{self, Planned};
 use crate::cli::screen::{self, Stage};
 use crate::cli::signals::LastWords;
-use crate::cli::{assets, check_paths, gate_flags, kept_cells, output, publish, reuse, typed};
+use crate::cli::{assets, check_paths, gate_flags, kept_cells, output, reuse, run_report, typed};
 use crate::datasets::cache::DatasetCache;
 use crate::engine::credentials::Credentials;
 use crate::engine::interrupt::Interrupt;
@@ -55,7 +55,7 @@ pub(crate) fn carry_out(
     gate_flags::add(&mut planned.plan, &ends.gates, own)?;
     warn(&planned, colour);
     check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
-    let mut job = Job::of(planned, path);
+    let mut job = RequestedRun::of(planned, path);
     if let Begin::GoOn(dir, _) | Begin::Reusing(_, dir) = begin {
         kept_cells::take_day(dir, &mut job)?;
     }
@@ -75,7 +75,7 @@ pub(crate) enum Begin<'a> {
 
 /// Carries out a plan, writes and prints its report; returns the exit code and the numbers.
 pub(crate) fn measure(
-    mut job: Job,
+    mut job: RequestedRun,
     begin: Begin<'_>,
     ends: &EndArgs,
     colour: Colour,
@@ -138,7 +138,7 @@ pub(crate) fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
     Ok(Credentials::read(launches, output::hub_token())?)
 }
 
-pub(crate) fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(job: &RequestedRun, quiet: bool) -> Result<Prepared, Failure> {
     let bar = DownloadBar::new();
     let on_taking = |taking: Taking<'_>| {
         if quiet {
@@ -166,7 +166,7 @@ pub(crate) fn prepare(job: &Job, quiet: bool) -> Result<Prepared, Failure> {
 }
 
 fn conduct(
-    job: &Job,
+    job: &RequestedRun,
     prepared: &Prepared,
     mut writer: RunWriter,
     done: &Done,
@@ -247,8 +247,8 @@ pub(crate) fn tell_interrupted(analysis: &RunAnalysis) {
 
 /// Writes the report and prints it.
 pub(crate) fn report(analysis: &RunAnalysis, colour: Colour) -> Result<(), Failure> {
-    let view = publish::view(analysis);
-    publish::bring_up_to_date(analysis, &view)?;
+    let view = run_report::view(analysis);
+    run_report::bring_up_to_date(analysis, &view)?;
     let (width, is_coloured) = output::stdout_form(colour);
     output::data(&terminal::render(&view, width, is_coloured))?;
     Ok(())

@@ -16,7 +16,7 @@ pub(super) type TrialsLeft = VecDeque<(CellId, u32)>;
 
 /// A session's sweeps from their ends to what lies between the points that differ. All trials of a
 /// cell stay together.
-pub(super) struct Refinement {
+pub(super) struct BudgetOrder {
     /// Cells that come first, whatever is measured.
     ends: BTreeSet<CellId>,
     /// The cell under way.
@@ -27,7 +27,7 @@ pub(super) struct Refinement {
     unread: BTreeSet<CellId>,
 }
 
-impl Refinement {
+impl BudgetOrder {
     /// Begins with the ends of all sweeps of a session.
     pub(super) fn new(plan: &Plan, trials: &[(CellId, u32)]) -> (Self, TrialsLeft) {
         let mut by_cell: BTreeMap<&CellId, Vec<(CellId, u32)>> = BTreeMap::new();

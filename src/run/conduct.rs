@@ -29,11 +29,11 @@ use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{
     CellOutcome, EngineFailure, EventRecord, FailureClass, PageCache, RunEvent,
 };
+use crate::run::budget_order::{BudgetOrder, TrialsLeft};
 use crate::run::busy_machine::busy_machine;
 use crate::run::clients::Clients;
 use crate::run::input_drift::FirstInputs;
 use crate::run::prepare::Prepared;
-use crate::run::refinement::{Refinement, TrialsLeft};
 use crate::run::schedule::{EngineSession, sessions};
 use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
@@ -346,7 +346,7 @@ impl Conductor<'_> {
         let mut trials = TrialsLeft::from(session.trials.clone());
         let mut refinement = None;
         if budget.is_some() {
-            let (of_sweeps, left) = Refinement::new(&self.plan, &session.trials);
+            let (of_sweeps, left) = BudgetOrder::new(&self.plan, &session.trials);
             (refinement, trials) = (Some(of_sweeps), left);
         }
         while let Some((cell_id, trial)) = self.next_trial(refinement.as_mut(), &mut trials)? {
@@ -430,7 +430,7 @@ impl Conductor<'_> {
     /// Takes the next trial of a session: under a budget, of the cell that tells most.
     fn next_trial(
         &mut self,
-        refinement: Option<&mut Refinement>,
+        refinement: Option<&mut BudgetOrder>,
         left: &mut TrialsLeft,
     ) -> Result<Option<(CellId, u32)>, RunError> {
         let Some(refinement) = refinement else { return Ok(left.pop_front()) };

@@ -5,6 +5,7 @@
     reason = "hall: watches engine and user beside the load, and reads what the run kept"
 )]
 
+mod budget_order;
 mod busy_machine;
 pub(crate) mod clients;
 pub(crate) mod conduct;
@@ -14,7 +15,6 @@ mod engine_tokens;
 pub(crate) mod input_drift;
 pub(crate) mod prepare;
 mod prompts;
-mod refinement;
 pub(crate) mod reuse;
 pub(crate) mod schedule;
 mod stall;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::scenario_file::Planned;
 use crate::cli::shares::merged_run;
 use crate::cli::shares::progress::{Activity, By, ShareProgress, SharedRun};
@@ -22,7 +22,7 @@ use crate::store::writer::RunWriter;
 
 /// A scenario that is not the one that a run was begun with.
 pub(crate) struct Changed {
-    job: Job,
+    job: RequestedRun,
     prepared: Prepared,
     credentials: Credentials,
     /// Keys that changed.
@@ -43,7 +43,7 @@ impl Changed {
     ) -> Result<Option<Self>, Failure> {
         let dir = run.dir.path();
         check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
-        let mut job = Job::of(planned, path);
+        let mut job = RequestedRun::of(planned, path);
         job.invocation.slurm = run.by == By::Slurm;
         job.invocation.side_by_side = run.by == By::SideBySide;
         kept_cells::take_day(dir, &mut job)?;

@@ -6,7 +6,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::shares::progress::{By, SharedRun};
-use crate::cli::{output, publish};
+use crate::cli::{output, run_report};
 use crate::store::error::StoreError;
 use crate::store::gather::gather;
 use crate::store::lock::RunLock;
@@ -46,5 +46,5 @@ fn update_one(dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let analysis = RunAnalysis::of(&RunReader::open(dir)?)?;
-    publish::write_files(&analysis, &publish::view(&analysis))
+    run_report::write_files(&analysis, &run_report::view(&analysis))
 }

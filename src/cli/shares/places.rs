@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::run::RunAnalysis;
 use crate::cli::failure::Failure;
-use crate::cli::job::Job;
+use crate::cli::requested_run::RequestedRun;
 use crate::cli::scenario_file::Planned;
 use crate::cli::shares::changed::undated;
 use crate::cli::shares::progress::{Activity, By, ShareProgress, SharedRun};
-use crate::cli::{check_paths, kept_cells, output, publish, run, typed};
+use crate::cli::{check_paths, kept_cells, output, run, run_report, typed};
 use crate::engine::credentials::Credentials;
 use crate::plan::Plan;
 use crate::plan::share::Share;
@@ -23,7 +23,7 @@ use crate::store::writer::{NewRun, RunWriter};
 /// A run of shares that is about to begin. Data are read first: what is wrong with them is told
 /// here, and not by a process that waited for hours.
 pub(crate) struct NewShared {
-    pub(crate) job: Job,
+    pub(crate) job: RequestedRun,
     pub(crate) prepared: Prepared,
     credentials: Credentials,
 }
@@ -38,7 +38,7 @@ impl NewShared {
         reused: Option<&Path>,
     ) -> Result<Self, Failure> {
         check_paths::refuse_missing(&planned.loaded.scenario, &planned.plan)?;
-        let mut job = Job::of(planned, path);
+        let mut job = RequestedRun::of(planned, path);
         if let Some(dir) = reused {
             kept_cells::take_day(dir, &mut job)?;
         }
@@ -159,7 +159,7 @@ fn follow_one(
         writer.event(end)?;
         drop(writer);
         let analysis = RunAnalysis::of(&RunReader::open(&place)?)?;
-        publish::write_files(&analysis, &publish::view(&analysis))?;
+        run_report::write_files(&analysis, &run_report::view(&analysis))?;
     }
     Ok(())
 }

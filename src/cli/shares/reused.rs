@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::analysis::run::RunAnalysis;
 use crate::cli::failure::Failure;
-use crate::cli::publish;
 use crate::cli::reuse::Source;
+use crate::cli::run_report;
 use crate::cli::shares::places::{self, NewShared};
 use crate::cli::shares::progress::{By, SharedRun};
 use crate::plan::share::Share;
@@ -91,5 +91,5 @@ fn end(mut writer: RunWriter, share: &Share) -> Result<(), Failure> {
     let place = writer.dir().path().to_owned();
     drop(writer);
     let analysis = RunAnalysis::of(&RunReader::open(&place)?)?;
-    publish::write_files(&analysis, &publish::view(&analysis))
+    run_report::write_files(&analysis, &run_report::view(&analysis))
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::analysis::run::RunAnalysis;
-use crate::cli::publish::{view, write_files};
+use crate::cli::run_report::{view, write_files};
 use crate::ids::LaunchId;
 use crate::metrics::request::tests::request;
 use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
