@@ -62,7 +62,7 @@ impl Sessions {
         if self.column.is_none() {
             let asked = columns.name("session").map(str::to_owned);
             // A row that ends with an answer is a conversation of its own, whatever it is called.
-            let is_whole = || messages(columns, &row.fields).is_some_and(turns::ends_answered);
+            let is_whole = || prompt_list(columns, &row.fields).is_some_and(turns::ends_answered);
             let found = || traces::column(&row.fields, "session").filter(|_| !is_whole());
             self.column = asked.or_else(found);
             self.may_be = self.column.is_some();
@@ -87,7 +87,7 @@ impl Sessions {
     pub(super) fn into_rows(self, columns: &Columns) -> Vec<(String, Row)> {
         let mut rows = self.rows;
         for (_, row) in &mut rows {
-            let is_whole = asks_for_list(columns, &row.fields)
+            let is_whole = prompt_list(columns, &row.fields).is_some()
                 && row.fields[ROWS].as_array().is_some_and(|turns| turns.len() == 1);
             // The messages of a session's only row are all of it.
             if let Some(fields) = row.fields.as_object_mut().filter(|_| is_whole) {
@@ -98,16 +98,14 @@ impl Sessions {
     }
 }
 
-/// Whether the scenario names the column of a prompt, and the row has a list there.
-fn asks_for_list(columns: &Columns, fields: &Value) -> bool {
-    columns.is_asked("prompt") && columns.get(fields, "prompt").is_some_and(turns::is_list)
+/// Returns the list of messages that a turn has in the column of its prompt.
+fn prompt_list<'r>(columns: &Columns, turn: &'r Value) -> Option<&'r Value> {
+    columns.get(turn, "prompt").filter(|value| turns::is_list(value))
 }
 
-/// Returns the list of messages that a turn has, in the column that the scenario names or under the
-/// usual name.
+/// Returns the list of messages that a turn has there, or else under the usual name.
 fn messages<'r>(columns: &Columns, turn: &'r Value) -> Option<&'r Value> {
-    let asked = columns.get(turn, "prompt").filter(|value| turns::is_list(value));
-    asked.or_else(|| turn.get(MESSAGES))
+    prompt_list(columns, turn).or_else(|| turn.get(MESSAGES))
 }
 
 /// Returns the turns of a row that is a session.

@@ -101,11 +101,11 @@ fn the_messages_of_a_sessions_only_row_are_its_turns() {
     };
     let whole = said(&["One?", "1", "And?", "2"]);
     let open = said(&["One?", "1", "And?"]);
-    for (id, column) in
-        [("conversation_id", "messages"), ("session_id", "conversation"), ("id", "chat")]
+    for (id, column) in [("conversation_id", "messages"), ("session_id", "prompt"), ("id", "chat")]
     {
-        let columns: std::collections::BTreeMap<_, _> =
+        let mut columns: std::collections::BTreeMap<_, _> =
             [("prompt".to_owned(), column.to_owned())].into();
+        columns.retain(|role, column| role != column);
         let named = DatasetPlan { columns, ..sessions(Source::Jsonl) };
         for (list, answers) in [(&whole, 2), (&open, 1)] {
             let row =
