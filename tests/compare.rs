@@ -214,7 +214,7 @@ fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_liste
     assert!(text.contains("One trial on a side: no verdict"), "{text}");
 
     let told = place.expect(66, &["compare", "before", "nowhere"]);
-    assert!(told.contains("nowhere is not a run directory"), "{told}");
+    assert!(told.contains("nowhere does not exist"), "{told}");
     std::fs::remove_file(place.home.path().join("now/summary.json")).unwrap();
     let told = place.expect(66, &["compare", "before", "now"]);
     assert!(told.contains("bench report now"), "{told}");

@@ -27,10 +27,12 @@ pub(crate) enum StoreError {
         path: PathBuf,
     },
     /// The directory is not a run.
-    #[error("{path} is not a run directory: it has no run.json")]
+    #[error("{}", not_a_run(.path, *.exists))]
     NotARun {
         /// The directory.
         path: PathBuf,
+        /// Whether anything is there.
+        exists: bool,
     },
     /// A file that is needed is missing.
     #[error("failed to open {path}: {source}")]
@@ -155,6 +157,7 @@ impl StoreError {
                     path.display()
                 )
             }
+            Self::NotARun { exists: false, .. } => "check how its path is written".to_owned(),
             Self::NotARun { .. } => "name a directory that `bench run` has written".to_owned(),
             Self::Missing { .. } => "check the path and its permissions".to_owned(),
             Self::Io { source, .. } | Self::Append { source, .. } => match source.kind() {
@@ -190,4 +193,9 @@ impl StoreError {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
+}
+
+fn not_a_run(path: &Path, exists: bool) -> String {
+    let why = if exists { "is not a run directory: it has no run.json" } else { "does not exist" };
+    format!("{} {why}", path.display())
 }

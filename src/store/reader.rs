@@ -56,7 +56,8 @@ impl RunReader {
         let text = match fs::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::NotARun { path: path.to_owned() });
+                let exists = path.exists();
+                return Err(StoreError::NotARun { path: path.to_owned(), exists });
             }
             Err(source) => return Err(StoreError::Missing { path: file, source }),
         };
