@@ -46,6 +46,9 @@ const ASKED_ELSEWHERE: [&str; 13] = [
 /// Keys whose values are names that a scenario gives: the same may bear another name elsewhere.
 const NAMED: [&str; 3] = ["phase", "dataset", "score"];
 
+/// Keys that say by a name what is asked, here or in other tools. Phases differ in their load.
+const ASKED_BY_NAME: [&str; 4] = ["dataset", "score", "task", "test"];
+
 /// Whether a swept key is part of the load. Loads are not compared with each other.
 pub(crate) fn is_load(key: &str) -> bool {
     let is_of_phase = || section("phase").iter().any(|field| field.key == last(key));
@@ -60,6 +63,11 @@ pub(crate) fn is_asked(key: &str) -> bool {
     let is_of_asked = key.starts_with("dataset.") || key.starts_with("score.");
     let is_here = || ASKED.contains(&last(key)) || ASKED_ELSEWHERE.iter().any(is_elsewhere);
     !is_of_engine(key) && (is_of_asked || is_here())
+}
+
+/// Whether a swept key says by a name what is asked, and so not how much of it.
+pub(crate) fn is_asked_by_name(key: &str) -> bool {
+    ASKED_BY_NAME.contains(&key)
 }
 
 fn is_of_engine(key: &str) -> bool {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use indexmap::IndexMap;
 
-use crate::metrics::axes::is_load;
+use crate::metrics::axes::{is_asked_by_name, is_load};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, Comparison, Sample, Scale};
 use crate::report::compare::{ANY, by_quantity, key_names, one_change, range, trimmed};
@@ -111,7 +111,12 @@ struct Words {
 impl Words {
     fn of(comparison: &Comparison) -> Self {
         let keys = key_names(comparison);
-        let noun = if keys.iter().all(|key| is_load(key)) { "load" } else { "cell" };
+        let noun = match keys.as_slice() {
+            [key] if *key == "task" => "task",
+            // What is asked by a name is load too, yet no size of it.
+            keys if keys.iter().all(|key| is_load(key) && !is_asked_by_name(key)) => "load",
+            _ => "cell",
+        };
         let axis = match keys.as_slice() {
             [key] if is_load(key) => Some((*key).clone()),
             _ => None,

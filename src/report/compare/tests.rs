@@ -147,6 +147,21 @@ fn groups_of_other_verdicts_have_them_beside_them_and_none_is_that_of_all() {
 }
 
 #[test]
+fn what_is_asked_by_a_name_is_no_load() {
+    let told = |key: &str| {
+        let mut found = comparison();
+        for cells in &mut found.cells {
+            let value = cells.keys.shift_remove("concurrency").unwrap();
+            cells.keys.insert(key.to_owned(), format!("t{value}"));
+        }
+        sentence::sentences(&found).concat()
+    };
+    assert!(told("task").contains(" of 2 tasks"), "{}", told("task"));
+    assert!(told("test").contains(" of 2 cells"), "{}", told("test"));
+    assert!(told("phase").contains(" of 2 loads"), "{}", told("phase"));
+}
+
+#[test]
 fn a_cell_without_a_counterpart_says_which_side_lacks_it_and_what_of_its_load_is_other() {
     let mut found = comparison();
     found.unmatched.clear();
