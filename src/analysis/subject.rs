@@ -175,20 +175,16 @@ fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), Subject
     let is_json = |path: &PathBuf| {
         path.is_file() && path.extension().is_some_and(|it| it == "json" || it == "jsonl")
     };
-    let (mut files, mut left_out, mut lacking) = (Vec::new(), Vec::new(), None);
-    let mut seen: BTreeMap<Vec<u8>, String> = BTreeMap::new();
+    let (mut left_out, mut lacking) = (Vec::new(), None);
+    let mut files: Vec<(String, ResultFile)> = Vec::new();
     for path in paths.into_iter().filter(is_json) {
         let name = name(&path);
-        let text = read(&path)?;
-        // A copy is no trial of its own.
-        if let Some(first) = seen.get(&text) {
-            left_out.push(format!("{name}: the same as {first}"));
-            continue;
-        }
-        let found = importers::read(&name, &text);
-        seen.insert(text, name.clone());
-        match found {
-            Ok(file) => files.push(file),
+        match importers::read(&name, &read(&path)?) {
+            Ok(file) => {
+                let (file, told) = without_copies(file, &files);
+                left_out.extend(told.map(|told| format!("{name}: {told}")));
+                files.extend(file.map(|file| (name, file)));
+            }
             Err(ImportError::Unknown) => left_out.push(format!("{name}: no known tool wrote it")),
             Err(source) => {
                 left_out.push(format!("{name}: {source}"));
@@ -200,12 +196,37 @@ fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), Subject
     }
     match lacking.filter(|_| files.is_empty()) {
         Some(error) => Err(error),
-        None => Ok((files, left_out)),
+        None => Ok((files.into_iter().map(|(_, file)| file).collect(), left_out)),
+    }
+}
+
+/// Takes what files before it tell too out of a file, such as the single runs of a sweep out of its
+/// summary; says which do, where any does.
+fn without_copies(
+    file: ResultFile,
+    known: &[(String, ResultFile)],
+) -> (Option<ResultFile>, Option<String>) {
+    let (mut rest, mut tellers, mut n_told) = (Some(file), Vec::new(), 0);
+    for (name, other) in known {
+        let Some(file) = rest.take() else { break };
+        let (left, n) = file.without(other);
+        rest = left;
+        n_told += n;
+        if n > 0 {
+            tellers.push(name.as_str());
+        }
     }
 }
 
 /// Tells what else is not the same on the sides of a comparison.
 ///
+    let tellers = tellers.join(", ");
+    let told = match (n_told, &rest) {
+        (0, _) => None,
+        (_, None) => Some(format!("the same as {tellers}")),
+        (n, Some(_)) => Some(format!("{n} of its results, the same as {tellers}")),
+    };
+    (rest, told)
 /// `subjects` has the subject of each side; a run compared by one of its keys is that of every side.
 pub(crate) fn differences(
     comparison: &Comparison,
@@ -296,3 +317,38 @@ mod tests {
         assert_eq!(left_out, ["b.json: the same as a.json", "c.json: the same as a.json"]);
     }
 }
+
+    #[test]
+    fn a_sweep_of_vllm_is_its_runs_once_without_its_warm_up() {
+        // As `run_comb` of vllm/benchmarks/sweep/serve.py of vLLM 0.33 writes a folder.
+        let text = include_str!("../../fixtures/results/vllm-0.33.0.json");
+        let run = |number: i32, ttft: &str| {
+            let mut run: serde_json::Value = serde_json::from_str(text).unwrap();
+            run["run_number"] = number.into();
+            run["median_ttft_ms"] = ttft.parse::<f64>().unwrap().into();
+            run["max_num_seqs"] = 64.into();
+            run
+        };
+        let runs = [run(0, "50.0"), run(1, "51.0"), run(2, "52.0")];
+        let home = tempfile::tempdir().unwrap();
+        let write = |name: &str, document: &serde_json::Value| {
+            fs::write(home.path().join(name), serde_json::to_vec_pretty(document).unwrap())
+                .unwrap();
+        };
+        write("run=0.json", &runs[0]);
+        write("run=1.json", &runs[1]);
+        write("warmup.json", &run(-1, "90.0"));
+        write("summary.json", &serde_json::Value::from(runs.to_vec()));
+        let side = Subject::open(home.path(), &mut Lengths::default()).unwrap();
+        let Subject::Results(results) = &side else { panic!("a run") };
+        let [cell] = results.cells().collect::<Vec<_>>()[..] else { panic!("{results:?}") };
+        let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
+        assert_eq!(cell.trials[&ttft], [50.0, 51.0, 52.0]);
+        let told = [
+            "summary.json: 2 of its results, the same as run=0.json, run=1.json",
+            "warmup.json: it is of vllm bench serve, but it is the warm-up of a sweep",
+        ];
+        assert_eq!(results.left_out(), told);
+        let alone = Subject::open(&home.path().join("summary.json"), &mut Lengths::default());
+        assert!(matches!(alone, Ok(Subject::Results(it)) if it.cells().count() == 1));
+    }

@@ -12,12 +12,11 @@ use crate::plan::cell::ArrivalsPlan;
 const FOUND: [&str; 7] =
     ["samples_", "avg_", "stddev_", "test_time", "n_prompt", "n_gen", "model_"];
 
-/// Reads tests: those that read a prompt give a rate of its tokens, those that generate a time per
-/// token, and those that do both a rate of all.
+/// Reads a test: one that reads a prompt gives a rate of its tokens, one that generates a time per
+/// token, and one that does both a rate of all.
 pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
-    let tests = document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice);
-    tests.first()?.get("samples_ts")?;
-    Some(Ok(tests.iter().filter_map(test).collect()))
+    document.get("samples_ts")?;
+    Some(Ok(test(document).into_iter().collect()))
 }
 
 fn test(it: &Value) -> Option<Measurement> {

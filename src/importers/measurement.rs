@@ -33,7 +33,7 @@ const STATISTICS: [Statistic; 5] = [
 ];
 
 /// What a tool said of one load.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Measurement {
     /// Name of the file that told it.
     pub(super) file: String,
@@ -78,6 +78,12 @@ pub(super) enum Load {
 impl Measurement {
     /// Sets a figure that the tool tells.
     pub(super) fn figure(&mut self, metric: MetricId, value: Option<f64>) {
+    /// Whether it tells the same of the same, in whichever file.
+    pub(super) fn is_copy_of(&self, other: &Self) -> bool {
+        let is_same = || *self == Self { file: self.file.clone(), ..other.clone() };
+        self.values == other.values && is_same()
+    }
+
         self.set(Quantity::figure(metric), value);
     }
 

@@ -177,7 +177,19 @@ pub(crate) struct ResultFile {
     measurements: Vec<Measurement>,
 }
 
-/// Reads a result file of that name and text: a JSON document, or several one after the other.
+impl ResultFile {
+    /// Takes what another file tells too out of it: told twice, a result is no two trials. Returns how
+    /// many that were; `None` where nothing is left.
+    pub(crate) fn without(mut self, other: &Self) -> (Option<Self>, usize) {
+        let n_before = self.measurements.len();
+        self.measurements.retain(|it| !other.measurements.iter().any(|their| it.is_copy_of(their)));
+        let n_told = n_before - self.measurements.len();
+        (Some(self).filter(|file| !file.measurements.is_empty()), n_told)
+    }
+}
+
+/// Reads a result file of that name and text: a JSON document, or several one after the other or in
+/// an array.
 pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
     // Editors and shells of Windows begin a text with it.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
@@ -186,8 +198,14 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
     let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
     let mut found: Option<Tool> = None;
     let mut measurements = Vec::new();
+    let mut all = Vec::new();
     for document in documents {
-        let document = document.map_err(|error| ImportError::NotJson(error.to_string()))?;
+        match document.map_err(|error| ImportError::NotJson(error.to_string()))? {
+            Value::Array(elements) => all.extend(elements),
+            one => all.push(one),
+        }
+    }
+    for document in all {
         let known = |tool: Tool| Some((tool, tool.read(&document)?));
         let tools = found.map_or_else(|| Tool::ALL.to_vec(), |tool| vec![tool]);
         let unknown = || match document.get("format").and(document.get("cells")) {

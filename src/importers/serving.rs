@@ -46,7 +46,12 @@ const OF_SERVER: [&str; 13] = [
 /// Reads what `vllm bench serve --save-result` wrote.
 pub(super) fn vllm(document: &Value) -> Option<Result<Vec<Measurement>, String>> {
     document.get("model_id")?;
-    document.get("burstiness")?;
+    // Older versions and their kin tell no burstiness: their arrivals are Poisson's.
+    document.get("completed")?;
+    // `vllm bench sweep serve` numbers runs from 0, but for this one.
+    if document.get("run_number").and_then(Value::as_i64) == Some(-1) {
+        return Some(Err("it is the warm-up of a sweep".to_owned()));
+    }
     let names =
         Names { e2e: "e2el", total_throughput: "/total_token_throughput", model: "/model_id" };
     let mut found = flat(document, &names);

@@ -403,6 +403,26 @@ fn lines_and_the_mark_of_a_text_are_read_as_a_document_is() {
 }
 
 #[test]
+fn an_array_of_results_is_read_as_its_elements_are() {
+    let of = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
+    let slow = changed(VLLM, &[("\"max_concurrency\":4", "\"max_concurrency\":8")]);
+    let both = format!("[{}, {}]", of(VLLM), of(&slow));
+    assert_eq!(names(&results(both.as_bytes())), ["concurrency=4", "concurrency=8"]);
+    assert!(read("a.json", b"[]").is_err() && read("a.json", b"[1]").is_err());
+    let mixed = format!("[{}, {}]", of(VLLM), of(GUIDELLM));
+    assert!(matches!(read("a.json", mixed.as_bytes()), Err(ImportError::Unknown)));
+}
+
+#[test]
+fn a_result_of_vllm_without_burstiness_is_one_of_an_older_version() {
+    let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":2.5");
+    let old = changed(VLLM, &[("\"burstiness\":1.0,", ""), rate]);
+    let found = results(&old);
+    assert_eq!(found.written_by(), "vllm bench serve");
+    check_apart(&old, &changed(VLLM, &[rate]), 1);
+}
+
+#[test]
 fn a_metric_is_read_in_the_unit_that_it_has() {
     let with_unit = |unit: &str| {
         let mut document: Value = serde_json::from_slice(AIPERF).unwrap();
