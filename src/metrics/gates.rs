@@ -87,6 +87,11 @@ fn figure(subject: &Subject, cell: &CellSummary) -> Option<Figure> {
     }
 }
 
+/// Whether a cell has the number that a condition is about, be it one without a value.
+pub(crate) fn has(subject: &Subject, cell: &CellSummary) -> bool {
+    figure(subject, cell).is_some()
+}
+
 /// Judges a condition in a cell; `base` finds the baseline's number where the condition is relative.
 pub(crate) fn of_cell(
     mut result: GateResult,

@@ -1,11 +1,9 @@
 //! Gates of a comparison: what must hold in no pair of cells, such as `tpot.p50 > +5%`.
 
-use std::collections::HashMap;
-
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale, Side};
 use crate::metrics::condition::{Condition, Limit, Subject};
-use crate::metrics::gates::{base_of, holds, of_cell, taken};
+use crate::metrics::gates::{base_of, has, holds, of_cell, taken};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, GateOutcome, GateResult, NumberState};
@@ -19,15 +17,16 @@ pub(crate) fn relative(text: &str) -> Option<Condition> {
 /// Judges conditions in every pair of cells, and in cells of the baseline without a counterpart.
 ///
 /// What both cells have by trial is decided by the interval of its change between trials; any other
-/// number as `--baseline` of a run decides it. What is not decided counts as missed where `undecided`
-/// says so.
+/// number as `--baseline` of a run decides it. A condition is not about cells of which neither side has
+/// the number, unless none has it at all. What is not decided counts as missed where `undecided` says
+/// so.
 pub(crate) fn judge(
     comparison: &Comparison,
     sides: &[Side<'_>],
     conditions: &[String],
     undecided: Undecided,
 ) -> Vec<GateResult> {
-    let by_name: Vec<_> = sides.iter().map(by_name).collect();
+    let by_name: Vec<_> = sides.iter().map(Side::by_name).collect();
     let without = comparison.unmatched.iter().filter(|place| place.side == 0);
     let of = |text: &String| {
         let Some(condition) = relative(text) else { return Vec::new() };
@@ -37,20 +36,26 @@ pub(crate) fn judge(
         };
         let pairs = comparison.cells.iter().filter_map(|cells| {
             let pair = [by_name[0][&*cells.baseline], by_name[cells.side][&*cells.candidate]];
-            of_pair(result(cells.side, &cells.candidate), &condition, cells, pair)
+            let found = of_pair(result(cells.side, &cells.candidate), &condition, cells, pair)?;
+            // Of cells that failed nobody knows what they would have had.
+            let is_about = cells.not_compared.is_some() || found.value.is_some();
+            Some((is_about || pair.iter().any(|cell| has(&condition.subject, cell)), found))
         });
-        let alone = without.clone().map(|place| GateResult {
-            outcome: GateOutcome::Undecided,
-            why: Some("the cell has no counterpart".to_owned()),
-            ..result(place.other, &place.cell)
+        let alone = without.clone().map(|place| {
+            let found = GateResult {
+                outcome: GateOutcome::Undecided,
+                why: Some("the cell has no counterpart".to_owned()),
+                ..result(place.other, &place.cell)
+            };
+            (has(&condition.subject, by_name[0][&*place.cell]), found)
         });
-        pairs.chain(alone).collect()
+        let mut all: Vec<(bool, GateResult)> = pairs.chain(alone).collect();
+        if all.iter().any(|(is_about, _)| *is_about) {
+            all.retain(|(is_about, _)| *is_about);
+        }
+        all.into_iter().map(|(_, found)| found).collect()
     };
     taken(conditions.iter().flat_map(of).collect(), undecided)
-}
-
-fn by_name<'a>(side: &Side<'a>) -> HashMap<&'a str, &'a CellSummary> {
-    side.cells.iter().map(|it| (it.cell.name.as_str(), it.cell)).collect()
 }
 
 /// Judges a pair of cells; `None` where another pair tells the same starts.

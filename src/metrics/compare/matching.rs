@@ -1,6 +1,6 @@
 //! Which cells of two sides are the same but for what is compared.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -14,6 +14,13 @@ pub(crate) struct Side<'a> {
     pub name: String,
     /// Its cells, in their order.
     pub cells: Vec<SideCell<'a>>,
+}
+
+impl<'a> Side<'a> {
+    /// Returns its cells by their names.
+    pub(super) fn by_name(&self) -> HashMap<&'a str, &'a CellSummary> {
+        self.cells.iter().map(|it| (it.cell.name.as_str(), it.cell)).collect()
+    }
 }
 
 /// A cell with all that it can be matched by.

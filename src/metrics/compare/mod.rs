@@ -457,6 +457,28 @@ mod tests {
             let mut cell = cell("1", &[40.0, 40.1, 39.9]);
             let interval = Some((p90 * 0.99, p90 * 1.01));
             let told = Percentile { p: 90.0, value: Some(p90), interval, ..Percentile::default() };
+    #[test]
+    fn a_gate_is_not_about_cells_of_which_neither_side_has_the_number() {
+        let reads = || cell("reads", &[40.0, 40.1, 39.9]);
+        let graded = |correct| with_accuracy(cell("graded", &[]), correct, 1_000);
+        let both = [reads(), graded(900)];
+        let check = |condition: &str, now: &[CellSummary], expected: &[(&str, GateOutcome)]| {
+            let found = gated(condition, &both, now);
+            let found = found.iter().map(|gate| (gate.cell.as_str(), gate.outcome));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{condition}");
+        };
+        let (met, missed) = (GateOutcome::Met, GateOutcome::Missed);
+        check("ttft.p50 > +5%", &both, &[("reads", met)]);
+        check("accuracy.strict < -5%", &both, &[("graded", met)]);
+        check("accuracy.strict < -5%", &both[1..], &[("graded", met)]);
+        check("ttft.p50 > +5%", &both[..1], &[("reads", met)]);
+        // Lost on the other side alone, or had by none at all.
+        let lost = [cell("reads", &[]), graded(900)];
+        check("ttft.p50 > +5%", &lost, &[("reads", missed)]);
+        check("tpot.p50 > +5%", &both, &[("reads", missed), ("graded", missed)]);
+        check("accuracy.flexible < -5%", &both, &[("reads", missed), ("graded", missed)]);
+    }
+
             let ttft =
                 Distribution { percentiles: [told].into(), n: 90, ..Distribution::default() };
             cell.distributions.insert(MetricId::Ttft, ttft);
