@@ -212,6 +212,9 @@ fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_liste
     assert!(differences.contains("10ms") && differences.contains("20ms"), "{differences}");
     let text = place.expect(0, &["compare", "before", "now"]);
     assert!(text.contains("One trial on a side: no verdict"), "{text}");
+    let left_out = text.split_once("not among the main numbers, `--all` compares them: ");
+    assert!(left_out.is_some_and(|(_, told)| told.contains("request throughput")), "{text}");
+    assert!(!place.expect(0, &["compare", "before", "now", "--all"]).contains("`--all`"));
 
     let told = place.expect(66, &["compare", "before", "nowhere"]);
     assert!(told.contains("nowhere does not exist"), "{told}");
@@ -256,6 +259,39 @@ fn accuracies_are_compared_on_the_items_that_both_answered() {
 }
 
 #[test]
+fn each_test_of_llama_bench_is_compared_by_what_it_measures() {
+    let place = place();
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/results/llama-bench-b11669.json");
+    let tests: Value = serde_json::from_slice(&std::fs::read(&fixture).unwrap()).unwrap();
+    let write = |name: &str, tests: Vec<Value>| {
+        std::fs::write(place.home.path().join(name), Value::from(tests).to_string()).unwrap();
+    };
+    let reads = |test: &&mut Value| test["n_gen"] == 0;
+    let mut halved = tests.as_array().unwrap().clone();
+    for test in halved.iter_mut().filter(reads) {
+        for rate in test["samples_ts"].as_array_mut().unwrap() {
+            *rate = Value::from(rate.as_f64().unwrap() / 2.0);
+        }
+    }
+    write("halved.json", halved.clone());
+    halved.retain(|test| test["n_gen"] == 0);
+    write("reads.json", halved);
+    let fixture = fixture.to_str().unwrap();
+    for other in ["halved.json", "reads.json"] {
+        let rows = rows(&place.compared(&[fixture, other])).unwrap();
+        let (_, row) = rows.iter().find(|(_, it)| it["quantity"] == "prompt_throughput").unwrap();
+        assert!((row["change"].as_f64().unwrap() - 0.5).abs() < 1e-9, "{row}");
+        assert_eq!(row["verdict"], "worse", "{row}");
+    }
+    // Reading has no TPOT, on neither side.
+    let told = place.expect(0, &["compare", fixture, fixture, "--fail-if", "tpot.mean > +50%"]);
+    assert!(told.contains("✓ test=tg32") && !told.contains("✗"), "{told}");
+    let told = place.expect(104, &["compare", fixture, fixture, "--fail-if", "itl.mean > +50%"]);
+    assert!(told.contains("the cell has no such number"), "{told}");
+}
+
+#[test]
 fn results_of_other_tools_are_compared_at_the_load_that_they_have() {
     let _turn = beside_others();
     let place = place();
@@ -283,6 +319,8 @@ fn results_of_other_tools_are_compared_at_the_load_that_they_have() {
     }
     let text = place.expect(0, &["compare", vllm.to_str().unwrap(), "folder"]);
     assert!(text.contains("AIPerf 0.13.0"), "{text}");
+    let few = "TTFT p99 of A, concurrency=4: n too small: p99 needs 662, has 80";
+    assert!(text.contains(few) && !text.contains("TTFT p99, ms"), "{text}");
     let told = place.expect(65, &["compare", "run", "run/plan.json"]);
     assert!(told.contains("none of the known tools wrote it"), "{told}");
     // Of a folder what is no part of it is named, and what failed is not compared.

@@ -98,13 +98,17 @@ impl Subject {
         }
     }
 
-    /// Whether another tool told the quantity, of those that runs keep by trial too.
+    /// Whether another tool told the quantity, of those that runs keep by trial too or as all that it
+    /// measured in a cell.
     pub(crate) fn tells(&self, quantity: &Quantity) -> bool {
         match self {
             Self::Run(_) => false,
             Self::Results(results) => {
-                per_trial::quantities().contains(quantity)
-                    && results.cells().any(|cell| cell.trials.contains_key(quantity))
+                let is_kept = per_trial::quantities().contains(quantity);
+                let is_told = |cell: &CellSummary| {
+                    cell.trials.contains_key(quantity) && (is_kept || cell.trials.len() == 1)
+                };
+                results.cells().any(is_told)
             }
         }
     }
@@ -216,10 +220,6 @@ fn without_copies(
             tellers.push(name.as_str());
         }
     }
-}
-
-/// Tells what else is not the same on the sides of a comparison.
-///
     let tellers = tellers.join(", ");
     let told = match (n_told, &rest) {
         (0, _) => None,
@@ -227,6 +227,10 @@ fn without_copies(
         (n, Some(_)) => Some(format!("{n} of its results, the same as {tellers}")),
     };
     (rest, told)
+}
+
+/// Tells what else is not the same on the sides of a comparison.
+///
 /// `subjects` has the subject of each side; a run compared by one of its keys is that of every side.
 pub(crate) fn differences(
     comparison: &Comparison,
@@ -316,7 +320,6 @@ mod tests {
         assert_eq!(files.len(), 1);
         assert_eq!(left_out, ["b.json: the same as a.json", "c.json: the same as a.json"]);
     }
-}
 
     #[test]
     fn a_sweep_of_vllm_is_its_runs_once_without_its_warm_up() {
@@ -352,3 +355,4 @@ mod tests {
         let alone = Subject::open(&home.path().join("summary.json"), &mut Lengths::default());
         assert!(matches!(alone, Ok(Subject::Results(it)) if it.cells().count() == 1));
     }
+}

@@ -12,7 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::{gate_flags, output};
 use crate::importers::Lengths;
 use crate::metrics::axes::is_load;
-use crate::metrics::compare::{Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run};
+use crate::metrics::compare::{
+    Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run, not_shown,
+};
 use crate::metrics::condition::Subject;
 use crate::metrics::quantity::Quantity;
 use crate::report::compare::{ComparisonView, json, junit, markdown, terminal};
@@ -82,7 +84,8 @@ pub(crate) fn opened_run(dir: &Path) -> Result<ComparedRun, Failure> {
     ComparedRun::open(dir).map_err(|error| unread(dir, error))
 }
 
-fn unread(dir: &Path, error: StoreError) -> Failure {
+/// Says why a run cannot be read, and what would mend it.
+pub(crate) fn unread(dir: &Path, error: StoreError) -> Failure {
     match &error {
         StoreError::Missing { path, .. } if path.ends_with("summary.json") => {
             let report = format!("`bench report {}` writes it", dir.display());
@@ -175,6 +178,7 @@ fn compared(
     if let Some(error) = failed.into_inner() {
         return Err(Failure::from(error));
     }
+    comparison.not_shown = not_shown(&comparison, sides, &is_asked);
     comparison.differences = differences(&comparison, subjects)?;
     let left_out = (0..).zip(subjects).flat_map(|(side, subject)| subject.left_out(side));
     comparison.left_out = left_out.collect();

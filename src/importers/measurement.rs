@@ -12,11 +12,13 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{
-    CellStatus, CellSummary, Counts, Distribution, SteadyState, Validity,
+    CellStatus, CellSummary, Counts, Distribution, Percentile, SteadyState, Validity,
 };
 use crate::plan::cell::ArrivalsPlan;
 use crate::record::event::CellOutcome;
 use crate::score::Accuracy;
+use crate::stats::quantile::sample_floor;
+use crate::stats::welch::middle;
 
 /// Who counts tokens, where the engine's own count is taken.
 pub(crate) const BY_USAGE: &str = "the engine's usage";
@@ -76,14 +78,14 @@ pub(super) enum Load {
 }
 
 impl Measurement {
-    /// Sets a figure that the tool tells.
-    pub(super) fn figure(&mut self, metric: MetricId, value: Option<f64>) {
     /// Whether it tells the same of the same, in whichever file.
     pub(super) fn is_copy_of(&self, other: &Self) -> bool {
         let is_same = || *self == Self { file: self.file.clone(), ..other.clone() };
         self.values == other.values && is_same()
     }
 
+    /// Sets a figure that the tool tells.
+    pub(super) fn figure(&mut self, metric: MetricId, value: Option<f64>) {
         self.set(Quantity::figure(metric), value);
     }
 
@@ -211,10 +213,12 @@ pub(super) fn cell(
         failure.map_or_else(Validity::default, |why| Validity::new(CellStatus::Failed, [why]));
     let tokens =
         [MetricId::PromptTokens, MetricId::OutputTokens].into_iter().zip(first.tokens).rev();
-    let distributions = tokens.filter_map(|(metric, mean)| {
+    let tokens = tokens.filter_map(|(metric, mean)| {
         let unit = metric.unit();
         Some((metric, Distribution { unit, n: n_ok, mean: Some(mean?), ..Distribution::default() }))
     });
+    let mut distributions = latencies(&values, n_ok);
+    distributions.extend(tokens);
     CellSummary {
         id: CellId(name.clone()),
         keys,
@@ -230,7 +234,7 @@ pub(super) fn cell(
         engine_version: None,
         counts,
         figures: IndexMap::new(),
-        distributions: distributions.collect(),
+        distributions,
         trials: values,
         accuracy: first.accuracy.clone(),
         as_published: None,
@@ -238,6 +242,26 @@ pub(super) fn cell(
         prompt_ids: BTreeMap::new(),
         caveats: Vec::new(),
     }
+}
+
+/// Returns what was told of latencies, each of all answers: a percentile of too few has no value.
+fn latencies(values: &BTreeMap<Quantity, Vec<f64>>, n: u64) -> IndexMap<MetricId, Distribution> {
+    let mut found: IndexMap<MetricId, Distribution> = IndexMap::new();
+    for (quantity, of_trials) in values {
+        let metric = quantity.id();
+        let new = || Distribution { unit: metric.unit(), n, ..Distribution::default() };
+        match quantity.statistic {
+            Statistic::Value => {}
+            Statistic::Mean => found.entry(metric).or_insert_with(new).mean = middle(of_trials),
+            Statistic::Percentile(p) => {
+                let n_floor = sample_floor(p / 100.0);
+                let value = middle(of_trials).filter(|_| n >= n_floor);
+                let told = Percentile { p, value, n_floor, ..Percentile::default() };
+                found.entry(metric).or_insert_with(new).percentiles.push(told);
+            }
+        }
+    }
+    found
 }
 
 /// Returns the words of a load that no phase has: its kind, and the numbers that it was asked with but

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::figures::Figures;
 use crate::metrics::latencies::Latencies;
-use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::quantity::{Quantity, Statistic};
+use crate::metrics::summary::{CellSummary, Note};
 use crate::units::Nanos;
 
 /// Figures that are kept by trial. Rates per GPU and what follows from a rate are left out: their
@@ -56,8 +56,8 @@ pub(crate) fn quantities() -> Vec<Quantity> {
 
 /// Adds the values of one trial.
 ///
-/// No percentile is withheld for want of samples: what is compared is how it moves between
-/// trials, and that shows how little a few samples say.
+/// Percentiles are kept however few samples there are; [`values`] tells them where the samples of all
+/// trials are enough.
 pub(crate) fn push(values: &mut TrialValues, figures: &Figures, latencies: Latencies) {
     let mut set = |quantity: Quantity, value: Option<f64>| {
         if let Some(value) = value.filter(|value| value.is_finite()) {
@@ -79,8 +79,12 @@ pub(crate) fn push(values: &mut TrialValues, figures: &Figures, latencies: Laten
 
 /// Returns the values of a quantity by trial, or by start for the load time.
 ///
-/// A cell of one trial has its figures alone, and each is that trial's.
+/// A cell of one trial has its figures alone, and each is that trial's. A percentile that the cell
+/// does not tell for want of samples has no value by trial either.
 pub(crate) fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
+    if too_few(cell, quantity).is_some() {
+        return Vec::new();
+    }
     if quantity.id() == MetricId::LoadTime {
         let starts = cell.load.iter().filter_map(|start| start.first_token);
         return starts.map(Nanos::as_secs_f64).collect();
@@ -92,6 +96,22 @@ pub(crate) fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
     }
 }
 
+/// Says why a cell does not tell a percentile of samples that it has; `None` for any other number.
+pub(crate) fn too_few(cell: &CellSummary, quantity: &Quantity) -> Option<Note> {
+    let is_percentile = matches!(quantity.statistic, Statistic::Percentile(_));
+    let found = quantity.read(cell).filter(|found| is_percentile && found.n > 0)?;
+    found.value.is_none().then_some(found.note)
+}
+
+/// Returns the quantities that a cell may have by trial, in the order of documents: another tool tells
+/// more of a trial than runs keep.
+pub(crate) fn quantities_of(cell: &CellSummary) -> Vec<Quantity> {
+    let mut known = quantities();
+    let more = cell.trials.keys().filter(|told| !known.contains(told)).cloned();
+    known.extend(more.collect::<Vec<_>>());
+    known
+}
+
 fn rounded(value: f64) -> f64 {
     format!("{value:.*e}", DIGITS - 1).parse().expect("a printed number can be read")
 }
@@ -99,6 +119,7 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::summary::{Distribution, Percentile};
     use crate::metrics::tests::fixture::{measured_cell, with_figure};
 
     #[test]
@@ -108,6 +129,31 @@ mod tests {
         check(123_456_789.0, "123457000");
         check(0.001_234_567_89, "0.00123457");
         check(0.0, "0");
+    }
+
+    #[test]
+    fn a_percentile_below_its_floor_has_no_value_by_trial() {
+        let cell = |n: u64, value: Option<f64>| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.n_trials = 2;
+            for (quantity, values) in [(50.0, [40.0, 41.0]), (99.0, [80.0, 60.0])] {
+                cell.trials.insert(Quantity::percentile(MetricId::Ttft, quantity), values.into());
+            }
+            let percentiles = vec![
+                Percentile { p: 50.0, value: Some(40.5), n_floor: 11, ..Percentile::default() },
+                Percentile { p: 99.0, value, n_floor: 662, ..Percentile::default() },
+            ];
+            let ttft = Distribution { n, percentiles, ..Distribution::default() };
+            cell.distributions.insert(MetricId::Ttft, ttft);
+            cell
+        };
+        let [p50, p99] = [50.0, 99.0].map(|p| Quantity::percentile(MetricId::Ttft, p));
+        let few = cell(144, None);
+        assert_eq!(values(&few, &p99), [0.0; 0]);
+        assert_eq!(too_few(&few, &p99).unwrap(), *"n too small: p99 needs 662, has 144");
+        assert_eq!((values(&few, &p50).len(), too_few(&few, &p50)), (2, None));
+        let many = cell(700, Some(70.0));
+        assert_eq!((values(&many, &p99).len(), too_few(&many, &p99)), (2, None));
     }
 
     #[test]

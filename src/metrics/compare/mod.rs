@@ -2,6 +2,7 @@
 
 pub(crate) mod gates;
 mod matching;
+mod not_shown;
 pub(crate) mod sides;
 mod verdicts;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::matching::Alone;
 pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
+pub(crate) use crate::metrics::compare::not_shown::{NotShown, not_shown};
 use crate::metrics::compare::verdicts::Drafted;
 pub(crate) use crate::metrics::compare::verdicts::OFFERED;
 use crate::metrics::condition::Subject;
@@ -94,6 +96,9 @@ pub(crate) struct Comparison {
     /// Files of sides that are no part of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// Numbers that both sides have and no row shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_shown: Vec<NotShown>,
     /// What else differs between sides: versions, commands, data, machine.
     pub differences: Vec<Difference>,
     /// What became of each `--fail-if` in each pair.
@@ -327,6 +332,7 @@ pub(crate) fn compare(
         cells: drafts.into_iter().map(judged).collect(),
         unmatched,
         left_out: Vec::new(),
+        not_shown: Vec::new(),
         differences: Vec::new(),
         gates: Vec::new(),
     }
@@ -452,12 +458,6 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_on_a_number_that_is_not_kept_by_trial_is_decided_as_a_run_decides_it() {
-        let of = |p90: f64, share: f64| {
-            let mut cell = cell("1", &[40.0, 40.1, 39.9]);
-            let interval = Some((p90 * 0.99, p90 * 1.01));
-            let told = Percentile { p: 90.0, value: Some(p90), interval, ..Percentile::default() };
-    #[test]
     fn a_gate_is_not_about_cells_of_which_neither_side_has_the_number() {
         let reads = || cell("reads", &[40.0, 40.1, 39.9]);
         let graded = |correct| with_accuracy(cell("graded", &[]), correct, 1_000);
@@ -479,6 +479,12 @@ mod tests {
         check("accuracy.flexible < -5%", &both, &[("reads", missed), ("graded", missed)]);
     }
 
+    #[test]
+    fn a_gate_on_a_number_that_is_not_kept_by_trial_is_decided_as_a_run_decides_it() {
+        let of = |p90: f64, share: f64| {
+            let mut cell = cell("1", &[40.0, 40.1, 39.9]);
+            let interval = Some((p90 * 0.99, p90 * 1.01));
+            let told = Percentile { p: 90.0, value: Some(p90), interval, ..Percentile::default() };
             let ttft =
                 Distribution { percentiles: [told].into(), n: 90, ..Distribution::default() };
             cell.distributions.insert(MetricId::Ttft, ttft);

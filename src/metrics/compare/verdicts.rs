@@ -63,10 +63,7 @@ pub(super) fn drafted(
     is_asked: &dyn Fn(&Quantity) -> bool,
     pair_items: &dyn Fn(&str, &str) -> Option<PairedAccuracy>,
 ) -> Vec<Drafted> {
-    // Another tool tells more of a trial than runs keep.
-    let mut known = per_trial::quantities();
-    let more = pair.baseline.trials.keys().filter(|told| !known.contains(told)).cloned();
-    known.extend(more.collect::<Vec<_>>());
+    let known = per_trial::quantities_of(pair.baseline);
     let asked = known.into_iter().filter(|quantity| is_asked(quantity));
     let is_offered = pair.is_open_loop && keeps_up(pair.baseline) && keeps_up(pair.candidate);
     let of_quantity = |quantity: Quantity| {

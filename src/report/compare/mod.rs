@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{
-    Compared, ComparedCells, Comparison, Difference, OFFERED, Place, Sample, Scale,
+    Compared, ComparedCells, Comparison, Difference, NotShown, OFFERED, Place, Sample, Scale,
 };
 use crate::report::number::{self, is_any, rounded};
 use crate::report::untrusted;
@@ -40,8 +40,8 @@ pub(crate) struct ComparisonView {
     pub rules: String,
     /// Doubts by number.
     pub doubts: Vec<String>,
-    /// Cells whose numbers are not compared, cells without a counterpart, and files that are no part
-    /// of a side.
+    /// Cells whose numbers are not compared, cells without a counterpart, files that are no part of a
+    /// side, and numbers that no row shows.
     pub left_out: Vec<String>,
     /// What else is not the same.
     pub differences: Vec<String>,
@@ -404,7 +404,22 @@ fn left_out(comparison: &Comparison) -> Vec<String> {
     let files = comparison.left_out.iter().map(|file| {
         untrusted::line(&format!("not in {}: {}", comparison.sides[file.side], file.what))
     });
-    not_compared.chain(unmatched).chain(files).collect()
+    let numbers = comparison.not_shown.iter().map(|it| not_shown(&comparison.sides, it));
+    not_compared.chain(unmatched).chain(files).chain(numbers).collect()
+}
+
+fn not_shown(sides: &[String], number: &NotShown) -> String {
+    match number {
+        NotShown::TooFew { quantity, side, cell, why, n_more } => {
+            let more = if *n_more > 0 { format!(" (and {n_more} more)") } else { String::new() };
+            let label = quantity.label();
+            untrusted::line(&format!("{label} of {}, {cell}: {why}{more}", sides[*side]))
+        }
+        NotShown::NotAsked(metrics) => {
+            let labels: Vec<&str> = metrics.iter().map(|metric| metric.row().name).collect();
+            format!("not among the main numbers, `--all` compares them: {}", labels.join(", "))
+        }
+    }
 }
 
 /// Tells each cell without a counterpart, with what of its load keeps it apart; one that no other side
