@@ -3,38 +3,44 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::analysis::compared::ComparedRun;
 use crate::cli::args::{Colour, HistoryArgs, HistoryFormat};
-use crate::cli::compare::opened_run;
+use crate::cli::compare::unread;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{output, report_files};
 use crate::metrics::compare::Rules;
-use crate::metrics::history::{PastRun, history};
+use crate::metrics::history::{LeftOut, PastRun, history};
 use crate::report::figure;
 use crate::report::history::{json, markdown, terminal};
-use crate::report::number::counted;
 use crate::report::view::utc;
+use crate::store::error::StoreError;
 use crate::store::run_dir::RunDir;
 
 /// Prints what the runs show over time.
 pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut runs = Vec::new();
-    let mut n_open = 0;
+    let (mut left_out, mut none) = (Vec::new(), None);
     for dir in found(&args.dirs)? {
-        let run = opened_run(&dir)?;
-        let begun = run.started_unix_ns()?;
-        // What did not come to its end has numbers of some cells only.
-        if run.summary.complete { runs.push((begun, run)) } else { n_open += 1 }
-    }
-    if n_open > 0 {
-        output::message(&format!(
-            "note: {} that did not come to an end left out",
-            counted(n_open, "run")
-        ));
+        let out = |why: String| LeftOut { what: name(&dir), why };
+        match opened(&dir) {
+            Ok((begun, run)) if run.summary.complete => runs.push((begun, run)),
+            // It has numbers of some cells only.
+            Ok(_) => left_out.push(out("it did not come to its end".to_owned())),
+            // What is no run has been named by mistake; a run may be under way.
+            Err(error) if !is_run(&dir) => return Err(unread(&dir, error)),
+            Err(error) => {
+                left_out.push(out(error.to_string()));
+                none.get_or_insert(unread(&dir, error));
+            }
+        }
     }
     let Some((_, newest)) = runs.iter().max_by_key(|(begun, _)| *begun) else {
-        return Err(Failure::input("there is no finished run to look at".to_owned())
-            .help("name run directories, or a folder of them such as runs"));
+        let unfinished = || {
+            Failure::input("there is no finished run to look at".to_owned())
+                .help("name run directories, or a folder of them such as runs")
+        };
+        return Err(none.unwrap_or_else(unfinished));
     };
     let alpha = args.alpha.unwrap_or(Rules::of(newest.plan.compare).alpha);
     runs.sort_by_key(|(begun, _)| *begun);
@@ -45,7 +51,9 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
         commit: run.commit(),
         summary: &run.summary,
     });
-    let history = history(&past.collect::<Vec<_>>(), args.all, alpha);
+    let mut history = history(&past.collect::<Vec<_>>(), args.all, alpha);
+    left_out.append(&mut history.left_out);
+    history.left_out = left_out;
     if let Some(dir) = &args.figures {
         report_files::figures(&figure::history::figures(&history), dir, args.figure_format)?;
     }
@@ -61,9 +69,23 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
+/// Opens a run, and tells when it began.
+fn opened(dir: &Path) -> Result<(u64, ComparedRun), StoreError> {
+    let run = ComparedRun::open(dir)?;
+    Ok((run.started_unix_ns()?, run))
+}
+
+fn name(dir: &Path) -> String {
+    let own = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+    own.unwrap_or_else(|| dir.display().to_string())
+}
+
+fn is_run(dir: &Path) -> bool {
+    RunDir::at(dir).manifest().is_file()
+}
+
 /// Returns run directories, each once; of a folder that is none itself, those that lie in it.
 fn found(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let is_run = |dir: &Path| RunDir::at(dir).manifest().is_file();
     let mut found = Vec::new();
     for dir in dirs {
         if is_run(dir) || !dir.is_dir() {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{is_main, is_of_whole_run};
+use crate::metrics::compare::{is_main, is_of_whole_run, sides};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, NumberState, Summary};
@@ -40,8 +41,19 @@ pub(crate) struct History {
     pub(crate) alpha: f64,
     /// The runs.
     pub(crate) runs: Vec<RunPoint>,
-    /// One per cell and quantity.
+    /// One per cell and quantity, of the load time one per alternative.
     pub(crate) series: Vec<Series>,
+    /// Runs and numbers that are no part of it.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// A run or a number that is no part of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LeftOut {
+    /// The run's name, or the number.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) why: String,
 }
 
 /// A run as a history names it.
@@ -59,7 +71,8 @@ pub(crate) struct RunPoint {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Series {
     /// Name of the cell, by which it is found in each run; one that was asked something else under
-    /// the same name is another one, and says so.
+    /// the same name is another one, and says so. Of the load time the alternative: cells that differ
+    /// in load alone share their engine's starts.
     pub(crate) cell: String,
     /// The quantity.
     pub(crate) quantity: Quantity,
@@ -113,23 +126,46 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     quantities.push(Quantity::figure(MetricId::Accuracy));
     quantities.retain(|it| is_main(it) || (all && !is_of_whole_run(it)));
     let mut known = KnownCells::default();
+    let mut of_starts: HashMap<String, usize> = HashMap::new();
+    let mut too_few: BTreeMap<(usize, usize), (LeftOut, usize)> = BTreeMap::new();
+    let new = |cell: String, quantity: &Quantity| Series {
+        cell,
+        quantity: quantity.clone(),
+        unit: quantity.id().unit().to_owned(),
+        values: vec![None; runs.len()],
+        versions: vec![None; runs.len()],
+        steps: Vec::new(),
+        drift: None,
+    };
     // In the order in which cells first came, and of documents.
     let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
     for (at, run) in runs.iter().enumerate() {
+        let mut starts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for cell in run.summary.cells.iter().filter(|cell| cell.takes_part()) {
             let (place, name) = known.place(cell);
             for (rank, quantity) in quantities.iter().enumerate() {
-                let Some(value) = value(cell, quantity) else { continue };
-                let new = || Series {
-                    cell: name.clone(),
-                    quantity: quantity.clone(),
-                    unit: quantity.id().unit().to_owned(),
-                    values: vec![None; runs.len()],
-                    versions: vec![None; runs.len()],
-                    steps: Vec::new(),
-                    drift: None,
+                if let Some(why) = per_trial::too_few(cell, quantity) {
+                    let what = || format!("{} of {name}", quantity.label());
+                    let (_, n_runs) = too_few
+                        .entry((place, rank))
+                        .or_insert_with(|| (LeftOut { what: what(), why: why.into_owned() }, 0));
+                    *n_runs += 1;
+                }
+                let (place, name, value) = if quantity.id() == MetricId::LoadTime {
+                    let name = alternative(cell);
+                    let place = *of_starts.entry(name.clone()).or_insert(place);
+                    let known = starts.entry(place).or_default();
+                    for start in values(cell, quantity) {
+                        if !known.contains(&start) {
+                            known.push(start);
+                        }
+                    }
+                    (place, name, middle(known))
+                } else {
+                    (place, name.clone(), value(cell, quantity))
                 };
-                let series = series.entry((place, rank)).or_insert_with(new);
+                let Some(value) = value else { continue };
+                let series = series.entry((place, rank)).or_insert_with(|| new(name, quantity));
                 series.values[at] = Some(value);
                 series.versions[at].clone_from(&cell.engine_version);
             }
@@ -145,7 +181,25 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
         started: run.started.to_owned(),
         commit: run.commit.to_owned(),
     };
-    History { format: HISTORY_FORMAT, alpha, runs: runs.iter().map(point).collect(), series }
+    let told = |(it, n_runs): (LeftOut, usize)| match n_runs {
+        1 => it,
+        n => LeftOut { why: format!("{}; too small in {n} of {} runs", it.why, runs.len()), ..it },
+    };
+    History {
+        format: HISTORY_FORMAT,
+        alpha,
+        runs: runs.iter().map(point).collect(),
+        series,
+        left_out: too_few.into_values().map(told).collect(),
+    }
+}
+
+/// Names what the starts of a cell's engine are those of, whatever its load.
+fn alternative(cell: &CellSummary) -> String {
+    let keys = cell.keys.iter().filter(|(key, _)| !is_load(key));
+    let (keys, values): (Vec<String>, Vec<Option<String>>) =
+        keys.map(|(key, value)| (key.clone(), Some(value.clone()))).unzip();
+    if keys.is_empty() { "all cells".to_owned() } else { sides::name(&keys, &values) }
 }
 
 /// The cells of a history, each with its place.
@@ -186,11 +240,16 @@ fn value(cell: &CellSummary, quantity: &Quantity) -> Option<f64> {
     if quantity.id() == MetricId::Accuracy {
         return quantity.believed(cell)?.value;
     }
+    middle(&values(cell, quantity))
+}
+
+/// Returns its values by trial or start; none of an INVALID number.
+fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
     let is_invalid = |it: NumberState| it == NumberState::Invalid;
     if quantity.read(cell).and_then(|figure| figure.state).is_some_and(is_invalid) {
-        return None;
+        return Vec::new();
     }
-    middle(&per_trial::values(cell, quantity))
+    per_trial::values(cell, quantity)
 }
 
 impl Series {
@@ -234,8 +293,10 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::summary::{CellStatus, Validity};
+    use crate::metrics::summary::{CellStatus, Distribution, Percentile, Validity};
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
+    use crate::record::event::LoadTimeline;
+    use crate::units::Nanos;
 
     fn run(output: f64, version: &str) -> Summary {
         let mut cell =
@@ -265,6 +326,77 @@ mod tests {
         assert_eq!((first.n(), second.n()), (4, 3));
         assert!(second.cell.ends_with("(at another load, limit or length)"), "{second:?}");
         assert!(found.series.iter().all(|series| series.steps.is_empty()), "{found:?}");
+    }
+
+    fn past(runs: &[Summary]) -> Vec<PastRun<'_>> {
+        let run = |summary| PastRun { name: "r", started: "", commit: "", summary };
+        runs.iter().map(run).collect()
+    }
+
+    #[test]
+    fn starts_that_loads_share_are_one_series_and_told_once() {
+        let start = |secs: f64| LoadTimeline {
+            first_token: Some(Nanos((secs * 1e9) as u64)),
+            ..LoadTimeline::default()
+        };
+        let cell = |streams: &str, engine: &str, starts: &[f64]| {
+            let mut cell = measured_cell(&format!("{engine} {streams}"), "fp16");
+            cell.keys.insert("engine".to_owned(), engine.to_owned());
+            cell.keys.insert("concurrency".to_owned(), streams.to_owned());
+            cell.load = starts.iter().copied().map(start).collect();
+            with_accuracy(cell, 50, 100)
+        };
+        let mut runs: Vec<Summary> = (0..2)
+            .map(|_| {
+                let starts: &[f64] = &[2.0, 8.0];
+                let tiny = ["1", "4"].map(|streams| cell(streams, "tiny", starts));
+                let large = [cell("1", "large", &[9.0]), cell("4", "large", &[9.0, 16.0])];
+                Summary { cells: [tiny, large].concat(), ..Summary::default() }
+            })
+            .collect();
+        // Of a start the other cells that it served tell it too.
+        runs[1].cells[0].validity = Validity::new(CellStatus::Failed, []);
+        let found = history(&past(&runs), false, 0.01);
+        let is_start = |it: &&Series| it.quantity.id() == MetricId::LoadTime;
+        let told = found.series.iter().filter(is_start).map(|it| (&*it.cell, &*it.values));
+        let expected: [(&str, &[Option<f64>]); 2] =
+            [("tiny fp16", &[Some(4.0); 2]), ("large fp16", &[Some(12.0); 2])];
+        let told: Vec<_> = told
+            .map(|(cell, values)| {
+                let rounded = |it: &Option<f64>| it.map(|value| (value * 1e6).round() / 1e6);
+                (cell, values.iter().map(rounded).collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(told, expected.map(|(cell, values)| (cell, values.to_vec())));
+        let names = found.series.iter().filter(|it| !is_start(it)).map(|it| &*it.cell);
+        let names: Vec<&str> = names.collect();
+        assert_eq!(names, ["tiny 1", "tiny 4", "large 1", "large 4"], "accuracies are the cells'");
+    }
+
+    #[test]
+    fn a_percentile_below_its_floor_is_a_gap_and_named_with_the_runs_that_lack_it() {
+        let p99 = Quantity::percentile(MetricId::Ttft, 99.0);
+        let run = |n: u64| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.n_trials = 2;
+            cell.trials.insert(p99.clone(), vec![80.0, 80.0]);
+            let value = (n >= 662).then_some(80.0);
+            let p = Percentile { p: 99.0, value, n_floor: 662, ..Percentile::default() };
+            let ttft = Distribution { n, percentiles: vec![p], ..Distribution::default() };
+            cell.distributions.insert(MetricId::Ttft, ttft);
+            Summary { cells: vec![cell], ..Summary::default() }
+        };
+        let told = |runs: &[Summary]| {
+            let mut found = history(&past(runs), false, 0.01);
+            found.series.retain(|it| it.quantity == p99);
+            found.left_out.retain(|it| it.what.starts_with("TTFT p99"));
+            let why = found.left_out.iter().map(|it| format!("{}: {}", it.what, it.why)).collect();
+            (found.series.iter().map(Series::n).collect::<Vec<_>>(), why)
+        };
+        let few = "TTFT p99 of a: n too small: p99 needs 662, has 144".to_owned();
+        let both: Vec<String> = vec![format!("{few}; too small in 2 of 2 runs")];
+        assert_eq!(told(&[run(144), run(150)]), (Vec::new(), both));
+        assert_eq!(told(&[run(144), run(700), run(700)]), (vec![2], vec![few]));
     }
 
     #[test]

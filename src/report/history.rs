@@ -35,6 +35,9 @@ pub(crate) fn terminal(history: &History, width: Option<u16>, colour: bool) -> S
     out.push('\n');
     screen.table(&mut out, &series(history));
     screen.prose(&mut out, "", &rules(history), Ink::Faint);
+    for text in left_out(history) {
+        screen.prose(&mut out, "", &text, Ink::Plain);
+    }
     out.push('\n');
     for (verdict, sentence) in sentences(history) {
         let ink = if verdict == Some(Verdict::Worse) { Ink::Bad } else { Ink::Plain };
@@ -52,7 +55,11 @@ pub(crate) fn markdown(history: &History) -> String {
         lines.push(String::new());
         lines.extend(table::lines(&part));
     }
+    let left_out = left_out(history).into_iter().map(|it| format!("- {}", escaped(&it)));
+    lines.push(String::new());
+    lines.extend(left_out);
     lines.extend([String::new(), format!("<sub>{}</sub>", escaped(&rules(history)))]);
+    lines.dedup_by(|next, before| next.is_empty() && before.is_empty());
     lines.join("\n") + "\n"
 }
 
@@ -71,6 +78,19 @@ fn sentences(history: &History) -> Vec<(Option<Verdict>, String)> {
     }
     if told.is_empty() {
         told.push((None, NO_CHANGE.to_owned()));
+    }
+    told
+}
+
+/// Names the runs and numbers that are no part of it.
+fn left_out(history: &History) -> Vec<String> {
+    let all = &history.left_out;
+    let told = all.iter().take(SENTENCES_MAX);
+    let mut told: Vec<String> =
+        told.map(|it| line(&format!("Left out: {}: {}.", it.what, it.why))).collect();
+    if all.len() > SENTENCES_MAX {
+        let n_more = all.len() - SENTENCES_MAX;
+        told.push(format!("Left out: {n_more} more; `--format json` has all."));
     }
     told
 }
@@ -203,6 +223,7 @@ fn rules(history: &History) -> String {
 mod tests {
     use super::*;
     use crate::metrics::catalogue::MetricId;
+    use crate::metrics::history::LeftOut;
     use crate::metrics::quantity::Quantity;
     use crate::report::figure;
 
@@ -240,6 +261,7 @@ mod tests {
             alpha: 0.01,
             runs: (1..6).map(run).collect(),
             series: vec![ttft, flat],
+            left_out: Vec::new(),
         }
     }
 
@@ -268,6 +290,18 @@ mod tests {
         assert!(drawn.svg.contains(">drifts, +3.60 % a run, worse</text>"), "{}", drawn.svg);
         history.series[0].drift = None;
         assert!(terminal(&history, None, false).contains(NO_CHANGE));
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_in_each_face() {
+        let mut history = history();
+        let run = |at: usize| LeftOut { what: format!("r{at}"), why: "it has no end".to_owned() };
+        history.left_out = (0..10).map(run).collect();
+        let wide = terminal(&history, Some(120), false);
+        assert!(wide.contains("\nLeft out: r0: it has no end.\n"), "{wide}");
+        assert!(wide.contains("\nLeft out: 2 more; `--format json` has all.\n"), "{wide}");
+        assert!(markdown(&history).contains("\n\n- Left out: r0: it has no end.\n- Left out: r1"));
+        assert!(json(&history).contains("\"what\": \"r9\""));
     }
 
     #[test]
