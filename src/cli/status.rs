@@ -18,27 +18,56 @@ use crate::cli::shares::progress::{
 use crate::cli::shares::times::Now;
 use crate::cli::slurm::progress::SlurmRun;
 use crate::cli::{output, typed};
+use crate::clock::monotonic;
 use crate::engine::process;
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::slurm::answer::Task;
 use crate::store::lock::{HeldBy, RunLock};
 use crate::store::reader::RunReader;
+use crate::units::Nanos;
 
 /// Prints how far a run is, once or until nothing is left to wait for.
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     let mut known: HashSet<String> = HashSet::new();
+    let mut silence = Silence::default();
     loop {
-        let Look { text, is_live } = look(&args.dir)?;
+        let Look { text, is_live, silent } = look(&args.dir)?;
         let is_new = |line: &&str| known.is_empty() || !line.is_empty() && !known.contains(*line);
         let news: String = text.lines().filter(is_new).flat_map(|line| [line, "\n"]).collect();
         output::data(&news)?;
-        if !is_live || !args.watch {
-            return Ok(Exit::Ok);
+        let is_first = silence.since.is_none();
+        let is_too_long = silence.is_too_long(silent.is_some(), monotonic());
+        match silent {
+            Some(failure) if !args.watch || is_too_long || failure.exit != Exit::TryAgain => {
+                return Err(failure);
+            }
+            Some(failure) if is_first => output::message(&failure.render(false)),
+            Some(_) => {}
+            None if !is_live || !args.watch => return Ok(Exit::Ok),
+            None => {}
         }
         known = text.lines().map(str::to_owned).collect();
         // Slurm's controller answers everybody on the cluster.
         thread::sleep(Duration::from_secs(args.every));
+    }
+}
+
+/// How long `--watch` waits for a Slurm that does not answer. A controller that is started again
+/// or replaced is back before that.
+const SILENCE_MAX: Nanos = Nanos::from_secs(1_800);
+
+/// Since when Slurm does not answer.
+#[derive(Default)]
+struct Silence {
+    since: Option<Nanos>,
+}
+
+impl Silence {
+    /// Takes in whether Slurm is silent now; returns whether it has been so for too long.
+    fn is_too_long(&mut self, is_silent: bool, now: Nanos) -> bool {
+        self.since = is_silent.then(|| self.since.unwrap_or(now));
+        self.since.is_some_and(|since| now - since > SILENCE_MAX)
     }
 }
 
@@ -47,6 +76,8 @@ struct Look {
     text: String,
     /// Whether more is to come by itself.
     is_live: bool,
+    /// Why it is not known whether some cells are measured.
+    silent: Option<Failure>,
 }
 
 fn look(dir: &Path) -> Result<Look, Failure> {
@@ -55,7 +86,7 @@ fn look(dir: &Path) -> Result<Look, Failure> {
         let holder = RunLock::held_by(reader.dir());
         let share = ShareProgress::of_run(&reader, holder.is_some())?;
         let told = Told { dir, plan: &reader.plan()?, noun: None, is_here: true, holder };
-        return Ok(told.look(&[share], &[]));
+        return Ok(told.look(&[share], None));
     };
     merged_run::update(&[dir]);
     match run.by {
@@ -64,15 +95,14 @@ fn look(dir: &Path) -> Result<Look, Failure> {
             let holder = RunLock::held_by(&run.dir);
             let noun = Some("engine start");
             let told = Told { dir, plan: &run.plan, noun, is_here: true, holder };
-            Ok(told.look(&shares, &[]))
+            Ok(told.look(&shares, None))
         }
         By::Slurm => {
             let mut run = SlurmRun::of(run)?;
-            let (tasks, unknown) = run.tasks();
-            let shares = run.progress(&tasks)?;
+            let (shares, note, silent) = run.look()?;
             let (plan, noun) = (&run.shared.plan, Some("task"));
             let told = Told { dir, plan, noun, is_here: false, holder: None };
-            Ok(told.look(&shares, &unknown))
+            Ok(Look { silent, ..told.look(&shares, note.as_deref()) })
         }
     }
 }
@@ -90,7 +120,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn look(&self, shares: &[ShareProgress], unknown: &[String]) -> Look {
+    fn look(&self, shares: &[ShareProgress], note: Option<&str>) -> Look {
         let mut text = self.cells(shares);
         text.push('\n');
         text.push_str(&self.counts(shares));
@@ -101,10 +131,15 @@ impl Told<'_> {
             let does = if self.is_here { "measured" } else { "submitted" };
             let _ = writeln!(text, "what is missing is {does} by: {}", typed::resume(self.dir));
         }
-        for why in unknown {
-            let _ = writeln!(text, "{why}");
+        if !self.is_here && shares.iter().any(|share| is_out_of_time(share)) {
+            text.push_str(
+                "longer tasks: `time` in [slurm], or `--slurm-set time=…` with `bench run`\n",
+            );
         }
-        Look { text, is_live: shares.iter().any(ShareProgress::is_live) }
+        if let Some(note) = note {
+            let _ = writeln!(text, "{note}");
+        }
+        Look { text, is_live: shares.iter().any(ShareProgress::is_live), silent: None }
     }
 
     fn cells(&self, shares: &[ShareProgress]) -> String {
@@ -128,7 +163,10 @@ impl Told<'_> {
         };
         let n_complete = count(|state| *state == CellState::Complete);
         let n_failed = count(|state| matches!(state, CellState::Failed(_)));
-        let n_live = shares.iter().filter(|share| share.is_live()).count() as u64;
+        let is_known = |share: &&ShareProgress| {
+            matches!(share.activity, Activity::Waiting | Activity::Running)
+        };
+        let n_live = shares.iter().filter(is_known).count() as u64;
         let n_cells = counted(self.plan.cells.len() as u64, "cell");
         let mut text = format!("{n_complete} of {n_cells} complete");
         if n_failed > 0 {
@@ -184,6 +222,7 @@ fn row(share: &ShareProgress, cell: &CellProgress) -> [String; 5] {
             let is_running = now.is_some_and(|now| now.cell.as_ref() == Some(&cell.name));
             let state = match () {
                 () if is_running => "running",
+                () if share.activity == Activity::Unknown => "unknown",
                 () if share.is_live() => "waiting",
                 () => "missing",
             };
@@ -195,10 +234,20 @@ fn row(share: &ShareProgress, cell: &CellProgress) -> [String; 5] {
     [cell.name.clone(), state.to_owned(), task, slurm, detail]
 }
 
+/// Whether a task was ended before it had completed a trial, by other hands than those that cancel
+/// it: its time limit.
+fn is_out_of_time(share: &ShareProgress) -> bool {
+    let is_cancelled = share.task.as_ref().is_some_and(|task| task.state == "CANCELLED");
+    share.is_stopped_early && !share.is_live() && share.is_begun && !is_cancelled
+}
+
 /// Says why a cell is not there yet, and when it may be.
 fn waits(share: &ShareProgress, cell: &CellProgress, is_running: bool) -> String {
     let trials = counted(u64::from(cell.n_trials), "trial");
     let mut parts = vec![format!("{} of {trials}", cell.n_done)];
+    if is_out_of_time(share) {
+        parts.push("ended by a signal before its first trial was complete".to_owned());
+    }
     parts.extend(share.times.now.as_ref().filter(|_| is_running).map(Now::told));
     // Where one process measures all, its time is told below.
     let is_whole = share.share.id.is_empty();
@@ -242,4 +291,22 @@ fn table(rows: &[[String; 5]]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_outlives_a_controller_that_is_away_but_not_for_ever() {
+        let secs = Nanos::from_secs;
+        let mut silence = Silence::default();
+        assert!(!silence.is_too_long(true, secs(0)));
+        assert!(!silence.is_too_long(true, secs(1_800)));
+        // It was back, and went away again.
+        assert!(!silence.is_too_long(false, secs(1_801)));
+        assert!(!silence.is_too_long(true, secs(1_802)));
+        assert!(!silence.is_too_long(true, secs(3_602)));
+        assert!(silence.is_too_long(true, secs(3_603)));
+    }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Activity {
     Waiting,
     /// Somebody does.
     Running,
+    /// Slurm does not say.
+    Unknown,
 }
 
 /// A share, and what is there of it.
@@ -64,6 +66,8 @@ pub(crate) struct ShareProgress {
     pub(crate) is_begun: bool,
     /// Whether its last session came to its end.
     pub(crate) has_ended: bool,
+    /// Whether its last session was ended by a signal before any trial of it was complete.
+    pub(crate) is_stopped_early: bool,
     /// When its sessions were, and what the last of them was at.
     pub(crate) times: Times,
 }
@@ -83,6 +87,7 @@ impl ShareProgress {
             activity: Activity::None,
             is_begun: false,
             has_ended: false,
+            is_stopped_early: false,
             times: Times::default(),
         }
     }
@@ -122,6 +127,7 @@ impl ShareProgress {
             activity: Activity::None,
             is_begun: true,
             has_ended: done.events.last().is_some_and(is_end),
+            is_stopped_early: is_stopped_early(&done.events),
             times: Times::of(&plan, &done),
         })
     }
@@ -218,6 +224,16 @@ impl SharedRun {
             opened => ShareProgress::read(&opened?, share),
         }
     }
+}
+
+/// Whether the last session was ended by a signal before any trial of it was complete.
+fn is_stopped_early(events: &[EventRecord]) -> bool {
+    let is_begin = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
+    let last = &events[events.iter().rposition(is_begin).unwrap_or(0)..];
+    let has = |is: fn(&RunEvent) -> bool| last.iter().any(|record| is(&record.event));
+    has(|event| matches!(event, RunEvent::TrialStarted { .. }))
+        && has(|event| matches!(event, RunEvent::Interrupted { .. }))
+        && !has(|event| matches!(event, RunEvent::TrialFinished { .. }))
 }
 
 /// Returns how many cells of a share came to an end of their own, by its events alone: no trial is

@@ -32,7 +32,7 @@ pub(super) enum NotSubmitted {
 /// Submits a script; returns the id of its job.
 pub(super) fn sbatch(script: &Path) -> Result<u64, NotSubmitted> {
     let path = script.display().to_string();
-    let ended = run("sbatch", &["--parsable", &path]).map_err(NotSubmitted::Refused)?;
+    let ended = run("sbatch", &["--parsable", &path], AGAIN).map_err(NotSubmitted::Refused)?;
     let told = ended.stderr.trim();
     if ended.ok
         && let Some(id) = job_id(&ended.stdout)
@@ -59,16 +59,15 @@ const AGAIN: &str = "the same command again first looks whether the job was acce
                      nothing twice";
 
 /// Returns all tasks of this user's arrays that Slurm's controller knows, those that ended a few
-/// minutes ago included.
-pub(super) fn squeue() -> Result<Vec<Task>, Failure> {
+/// minutes ago included. Where it does not answer, `help` says what that means for the command.
+pub(super) fn squeue(help: &str) -> Result<Vec<Task>, Failure> {
     let format = format!("--format={SQUEUE_FORMAT}");
-    let ended = run("squeue", &["--noheader", "--array", "--states=all", "--me", &format])?;
+    let ended = run("squeue", &["--noheader", "--array", "--states=all", "--me", &format], help)?;
     if ended.ok {
         return Ok(of_squeue(&ended.stdout));
     }
     let message = format!("Slurm does not say what runs:\n  {}", indented(ended.stderr.trim()));
-    Err(Failure::new(Exit::TryAgain, message)
-        .help("nothing was submitted; try again when `squeue` answers"))
+    Err(Failure::new(Exit::TryAgain, message).help(help))
 }
 
 /// Has `sacct` tell each task of an array that waits.
@@ -79,9 +78,9 @@ pub(super) fn sacct(names: &[String], since: &str) -> Result<Vec<Task>, String> 
     let (names, since) = (format!("--name={}", names.join(",")), format!("--starttime={since}"));
     let format = format!("--format={SACCT_FORMAT}");
     let args = ["--noheader", "--parsable2", "--allocations", &names, &since, &format];
-    let ended = match run("sacct", &[&args[..], &[EACH_TASK]].concat()) {
+    let ended = match run("sacct", &[&args[..], &[EACH_TASK]].concat(), AGAIN) {
         // Before 23.02 it tells each task that has begun, and knows no option for it.
-        Ok(ended) if !ended.ok && ended.stderr.contains(EACH_TASK) => run("sacct", &args),
+        Ok(ended) if !ended.ok && ended.stderr.contains(EACH_TASK) => run("sacct", &args, AGAIN),
         ended => ended,
     };
     match ended {
@@ -91,7 +90,7 @@ pub(super) fn sacct(names: &[String], since: &str) -> Result<Vec<Task>, String> 
     }
 }
 
-fn run(program: &str, args: &[&str]) -> Result<Ended, Failure> {
+fn run(program: &str, args: &[&str], help: &str) -> Result<Ended, Failure> {
     let started = duct::cmd(program, args)
         .stdin_null()
         .stdout_capture()
@@ -99,7 +98,7 @@ fn run(program: &str, args: &[&str]) -> Result<Ended, Failure> {
         .unchecked()
         .start()
         .map_err(|source| not_started(program, &source))?;
-    let failed = |why: String| Failure::new(Exit::TryAgain, why).help(AGAIN);
+    let failed = |why: String| Failure::new(Exit::TryAgain, why).help(help);
     let output = match started.wait_timeout(LIMIT) {
         Ok(Some(output)) => output,
         Ok(None) => {
@@ -119,8 +118,8 @@ fn run(program: &str, args: &[&str]) -> Result<Ended, Failure> {
 fn not_started(program: &str, source: &std::io::Error) -> Failure {
     if source.kind() == ErrorKind::NotFound {
         return Failure::new(Exit::Unavailable, format!("{program} is not on PATH")).help(
-            "submit from a machine that has Slurm's commands (a login node); `--dry-run` shows the \
-             scripts anywhere",
+            "go to a machine that has Slurm's commands (a login node); `bench run S.toml --slurm \
+             --dry-run` shows the scripts anywhere",
         );
     }
     Failure::new(Exit::Unavailable, format!("failed to start {program}: {source}"))

@@ -10,6 +10,10 @@ use crate::plan::share::Share;
 use crate::report::number::counted;
 use crate::slurm::answer::Task;
 
+/// What to do where Slurm does not tell how far a run is.
+const LOOK_AGAIN: &str =
+    "nothing is lost: look again when `squeue` answers, or with `--watch`, which waits for it";
+
 /// A run of Slurm's tasks.
 pub(crate) struct SlurmRun {
     pub(crate) shared: SharedRun,
@@ -30,12 +34,12 @@ impl SlurmRun {
     }
 
     /// Asks Slurm for the tasks of this run, and notes the jobs of submissions whose answer got
-    /// lost.
-    pub(super) fn live_tasks(&mut self) -> Result<Vec<Task>, Failure> {
+    /// lost. `help` says what it means for the command where Slurm does not answer.
+    pub(super) fn live_tasks(&mut self, help: &str) -> Result<Vec<Task>, Failure> {
         if self.submissions.is_empty() {
             return Ok(Vec::new());
         }
-        let tasks = commands::squeue()?;
+        let tasks = commands::squeue(help)?;
         for submission in self.submissions.iter_mut().filter(|it| it.job.is_none()) {
             let Some(task) = tasks.iter().find(|task| task.is_of(&submission.id)) else { continue };
             submission.job = Some(task.job);
@@ -64,16 +68,27 @@ impl SlurmRun {
         Ok(ShareProgress { task, activity, ..self.shared.of_share(share)? })
     }
 
-    /// Returns what Slurm says of tasks, those that have ended included, and why it does not say it
-    /// of all.
-    pub(crate) fn tasks(&mut self) -> (Vec<Task>, Vec<String>) {
-        let mut unknown = Vec::new();
-        let mut tasks = self.live_tasks().unwrap_or_else(|failure| {
-            unknown.push(failure.render(false));
-            Vec::new()
-        });
-        unknown.extend(self.add_ended(&mut tasks));
-        (tasks, unknown)
+    /// Returns what is there of each share beside its task, those that have ended included; why it
+    /// is not known how some ended; and why Slurm does not tell what waits and runs, where it does
+    /// not and something may.
+    pub(crate) fn look(
+        &mut self,
+    ) -> Result<(Vec<ShareProgress>, Option<String>, Option<Failure>), Failure> {
+        let (mut tasks, silent) = match self.live_tasks(LOOK_AGAIN) {
+            Ok(tasks) => (tasks, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        let note = self.add_ended(&mut tasks);
+        let mut shares = self.progress(&tasks)?;
+        let mut is_unknown = false;
+        if silent.is_some() {
+            // What accounts call ended may wait again, as a task that was requeued does.
+            for share in shares.iter_mut().filter(|share| !share.is_live() && !share.is_over()) {
+                share.activity = Activity::Unknown;
+                is_unknown = true;
+            }
+        }
+        Ok((shares, note, silent.filter(|_| is_unknown)))
     }
 
     /// Adds the tasks that the controller has forgotten, from accounts; returns why there are none

@@ -30,6 +30,9 @@ use crate::store::error::StoreError;
 use crate::store::lock::RunLock;
 use crate::store::run_dir::RunDir;
 
+/// What it means for a submission that Slurm does not say what runs.
+const NOTHING_SUBMITTED: &str = "nothing was submitted; try again when `squeue` answers";
+
 /// Stands for the id of a submission that is only shown.
 const SHOWN_ID: &str = "dry-run";
 
@@ -59,7 +62,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     }
     let dir = known.shared.dir.path().to_owned();
     let Some(changed) = changed else { return submit(&dir, &settings, &args.retry) };
-    let tasks = known.live_tasks()?;
+    let tasks = known.live_tasks(NOTHING_SUBMITTED)?;
     changed.refuse_running(&known.shared, &known.progress(&tasks)?)?;
     changed.apply(&known.shared)?;
     let exit = submit(&dir, &settings, &args.retry)?;
@@ -136,7 +139,7 @@ fn show(
     kinds: &[Retry],
     taken: &BTreeSet<String>,
 ) -> Result<Exit, Failure> {
-    let tasks = run.live_tasks().unwrap_or_else(|failure| {
+    let tasks = run.live_tasks(NOTHING_SUBMITTED).unwrap_or_else(|failure| {
         let why = failure.render(false);
         output::message(&format!("note: what runs already is not known\n{why}"));
         Vec::new()
@@ -172,7 +175,7 @@ fn submit(dir: &Path, settings: &Settings, kinds: &[Retry]) -> Result<Exit, Fail
         return Err(StoreError::AlreadyARun { path: dir }.into());
     };
     settings.write(&run.shared.dir)?;
-    let tasks = run.live_tasks()?;
+    let tasks = run.live_tasks(NOTHING_SUBMITTED)?;
     places::follow(&run.shared, &run.progress(&tasks)?)?;
     for share in run.progress(&tasks)?.iter().filter(|share| share.is_over() && !share.is_live()) {
         retry::ask_of(&run.shared.place(&share.share), kinds)?;
@@ -233,7 +236,7 @@ fn submit_array(
             return Err(failure);
         }
         Err(NotSubmitted::Unknown(failure)) => {
-            let tasks = commands::squeue().map_err(|_| failure)?;
+            let tasks = commands::squeue(NOTHING_SUBMITTED).map_err(|_| failure)?;
             match tasks.iter().find(|task| task.is_of(&submission.id)) {
                 Some(task) => task.job,
                 None => {
