@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -21,6 +21,8 @@ const RUN: &str = "run";
 const DATA: &str = "data";
 /// Compression: half the size of level 1 for texts like these, at a hundred MB a second.
 const LEVEL: i32 = 9;
+/// What every file that zstd compressed begins with: RFC 8878, section 3.1.1.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The most that is unpacked of one archive, so that a small one cannot fill a disk.
 const BYTES_MAX: u64 = 64 << 30;
 
@@ -157,7 +159,8 @@ fn append(
 /// Unpacks an archive into a new directory, of which nothing is left where that fails.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for what is no bundle, is not what was packed, or would write elsewhere;
+/// [`StoreError::NotABundle`] for another file; [`StoreError::DamagedBundle`] for what is not what was
+/// packed, or would write elsewhere;
 /// [`StoreError::NewerFormat`] for one of a later program; [`StoreError::CannotCreate`] if the
 /// directory is there already.
 pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError> {
@@ -171,17 +174,20 @@ pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, StoreError
 }
 
 fn unpack_into(archive: &Path, into: &Path, is_made: &mut bool) -> Result<Unpacked, StoreError> {
-    let corrupt =
-        |why: String| StoreError::Corrupt { path: archive.to_owned(), line: 1, offset: 0, why };
-    let file = File::open(archive)
-        .map_err(|source| StoreError::Missing { path: archive.to_owned(), source })?;
-    let decoder = zstd::Decoder::new(file).map_err(|why| corrupt(why.to_string()))?;
+    let corrupt = |why: String| StoreError::DamagedBundle { path: archive.to_owned(), why };
+    let other = || StoreError::NotABundle { path: archive.to_owned() };
+    let missing = |source| StoreError::Missing { path: archive.to_owned(), source };
+    let mut file = BufReader::new(File::open(archive).map_err(missing)?);
+    if !file.fill_buf().map_err(missing)?.starts_with(&ZSTD_MAGIC) {
+        return Err(other());
+    }
+    let decoder = zstd::Decoder::with_buffer(file).map_err(|why| corrupt(why.to_string()))?;
     let mut entries = Archive::new(decoder.take(BYTES_MAX));
     let mut lock = None;
     let (mut data, mut sums) = (Vec::new(), BTreeMap::new());
     let entries = entries.entries().map_err(|why| corrupt(why.to_string()))?;
     for entry in entries {
-        let mut entry = entry.map_err(|why| corrupt(format!("it is not a bundle: {why}")))?;
+        let mut entry = entry.map_err(|why| corrupt(why.to_string()))?;
         let name = entry.path().map_err(|why| corrupt(why.to_string()))?.into_owned();
         let is_plain = name.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || entry.header().entry_type() != EntryType::Regular {
@@ -191,13 +197,14 @@ fn unpack_into(archive: &Path, into: &Path, is_made: &mut bool) -> Result<Unpack
             // The first file says whether this program can read the others.
             let mut text = Vec::new();
             entry.read_to_end(&mut text).map_err(|why| corrupt(why.to_string()))?;
-            lock = Some(read_lock(&name, &text, archive).map_err(|error| match error {
+            lock = Some(read_lock(&name, &text).map_err(|error| match error {
                 NotRead::Format(found) => StoreError::NewerFormat {
                     path: archive.to_owned(),
                     found,
                     known: BUNDLE_FORMAT,
                 },
-                NotRead::Other(why) => corrupt(why),
+                NotRead::OtherFile => other(),
+                NotRead::Text(why) => corrupt(why),
             })?);
             fs::create_dir_all(into.parent().unwrap_or(Path::new(".")))
                 .and_then(|()| fs::create_dir(into))
@@ -206,13 +213,20 @@ fn unpack_into(archive: &Path, into: &Path, is_made: &mut bool) -> Result<Unpack
             continue;
         }
         let path = into.join(&name);
-        let mut write = || {
+        let create = || {
             fs::create_dir_all(path.parent().expect("it lies in the directory"))?;
-            let mut file = BufWriter::new(File::create_new(&path)?);
-            let sum = copy_summed(&mut entry, &mut file)?;
-            file.flush().map(|()| sum)
+            File::create_new(&path)
         };
-        let sum = write().map_err(StoreError::io("unpack", &path))?;
+        let mut file = BufWriter::new(create().map_err(StoreError::io("unpack", &path))?);
+        let mut packed = Packed { entry: &mut entry, damage: None };
+        let copied = copy_summed(&mut packed, &mut file).and_then(|sum| file.flush().map(|()| sum));
+        if let Some(why) = packed.damage {
+            return Err(corrupt(format!(
+                "it is damaged: {} cannot be read: {why}",
+                name.display()
+            )));
+        }
+        let sum = copied.map_err(StoreError::io("unpack", &path))?;
         sums.insert(name.display().to_string(), sum);
         if let Ok(rest) = name.strip_prefix(DATA)
             && let Some(dataset) = rest.parent().and_then(Path::parent)
@@ -224,27 +238,44 @@ fn unpack_into(archive: &Path, into: &Path, is_made: &mut bool) -> Result<Unpack
     let mut changed = differing(&lock.files, &sums).peekable();
     if !lock.files.is_empty() && changed.peek().is_some() {
         let changed = changed.collect::<Vec<_>>().join("; ");
-        return Err(corrupt(format!("it is damaged: not what was packed: {changed}")));
+        return Err(corrupt(format!("not what was packed: {changed}")));
     }
     drop(changed);
     Ok(Unpacked { lock, run: into.join(RUN), data })
 }
 
-enum NotRead {
-    Format(u32),
-    Other(String),
+/// A file of an archive, which remembers that it could not be read: that is no fault of the disk
+/// it is unpacked to.
+struct Packed<R> {
+    entry: R,
+    damage: Option<String>,
 }
 
-fn read_lock(name: &Path, text: &[u8], archive: &Path) -> Result<Lock, NotRead> {
+impl<R: Read> Read for Packed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.entry.read(into).inspect_err(|why| {
+            if why.kind() != io::ErrorKind::Interrupted {
+                self.damage = Some(why.to_string());
+            }
+        })
+    }
+}
+
+enum NotRead {
+    Format(u32),
+    OtherFile,
+    Text(String),
+}
+
+fn read_lock(name: &Path, text: &[u8]) -> Result<Lock, NotRead> {
     #[derive(serde::Deserialize)]
     struct FormatAlone {
         format: u32,
     }
     if name != Path::new(LOCK) {
-        let why = format!("{} is not a bundle: it begins with another file", archive.display());
-        return Err(NotRead::Other(why));
+        return Err(NotRead::OtherFile);
     }
-    let other = |why: serde_json::Error| NotRead::Other(format!("{LOCK}: {why}"));
+    let other = |why: serde_json::Error| NotRead::Text(format!("{LOCK}: {why}"));
     let FormatAlone { format } = serde_json::from_slice(text).map_err(other)?;
     if format > BUNDLE_FORMAT {
         return Err(NotRead::Format(format));
@@ -319,7 +350,7 @@ mod tests {
             append(archive, Path::new(LOCK), text.len() as u64, &*text).unwrap();
         };
         check(&|_| {}, "it is empty");
-        check(&|archive| append(archive, Path::new("a"), 1, &b"a"[..]).unwrap(), "another file");
+        check(&|archive| append(archive, Path::new("a"), 1, &b"a"[..]).unwrap(), "is not a bundle");
         check(
             &|archive| {
                 locked(archive);

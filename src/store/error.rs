@@ -102,6 +102,20 @@ pub(crate) enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// A file is not an archive of a run.
+    #[error("{path} is not a bundle")]
+    NotABundle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An archive of a run is not as it was packed.
+    #[error("the bundle {path} is damaged: {why}")]
+    DamagedBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The run was written by a later version.
     #[error("{path} has format {found}; this program knows formats up to {known}")]
     NewerFormat {
@@ -140,7 +154,11 @@ impl StoreError {
             Self::Unwritable { .. } | Self::BadName { .. } => 70,
             Self::Locked { .. } => 75,
             Self::Unsafe { .. } => 77,
-            Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::OlderFormat { .. } => 107,
+            Self::Corrupt { .. }
+            | Self::NotABundle { .. }
+            | Self::DamagedBundle { .. }
+            | Self::NewerFormat { .. }
+            | Self::OlderFormat { .. } => 107,
         }
     }
 
@@ -181,6 +199,14 @@ impl StoreError {
             Self::Corrupt { .. } => {
                 "the file was changed or damaged after it was written; restore it, or run its \
                  cell again in another run directory"
+                    .to_owned()
+            }
+            Self::NotABundle { .. } => {
+                "name an archive that `bench bundle` has made; a scenario is measured by `bench run`"
+                    .to_owned()
+            }
+            Self::DamagedBundle { .. } => {
+                "copy it here again, or pack the run again with `bench bundle` where it lies"
                     .to_owned()
             }
             Self::NewerFormat { .. } | Self::OlderFormat { .. } => {
