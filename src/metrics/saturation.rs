@@ -6,7 +6,7 @@ use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::Side;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellStatus, CellSummary, Figure};
+use crate::metrics::summary::{CellStatus, CellSummary, Figure, SteadyStatus};
 
 /// Keys of which a higher value is more load, the likeliest first.
 const RISING: [&str; 3] = ["concurrency", "rate", "batch"];
@@ -39,6 +39,9 @@ pub(crate) type Share = (f64, f64);
 pub(crate) enum Saturation {
     /// From this load on.
     At(f64),
+    /// Above the first load, of which the engine answered what was sent, and below the second, of
+    /// which it did not; the first is absent where no lower load was answered.
+    Between(Option<f64>, f64),
     /// Not up to this load, the highest that was tried.
     Above(f64),
 }
@@ -90,7 +93,8 @@ impl LoadCurve<'_> {
     }
 
     /// Returns the lowest load beyond which output hardly rises: no higher load has 5 % more, or
-    /// 19 % more for each time that the load doubles. `None` for fewer than two loads.
+    /// 19 % more for each time that the load doubles. Of a rate that is sent and not answered it is
+    /// known that the engine saturates below it. `None` for fewer than two loads.
     pub(crate) fn saturation(&self) -> Option<Saturation> {
         let points: Vec<(f64, f64)> =
             self.outputs().filter_map(|(load, figure)| Some((load, figure.value?))).collect();
@@ -108,11 +112,33 @@ impl LoadCurve<'_> {
         // There the engine did what it can, whatever the highest load is.
         let is_over =
             |(load, cell): &(f64, &CellSummary)| load <= knee && cell.counts.n_over_saturated() > 0;
-        Some(if is_inside || self.points.iter().any(is_over) {
+        let is_found = is_inside || self.points.iter().any(is_over);
+        Some(if let Some(between) = self.unanswered(is_found.then_some(*knee)) {
+            between
+        } else if is_found {
             Saturation::At(*knee)
         } else {
             Saturation::Above(last)
         })
+    }
+
+    /// Returns between which rates the engine saturates, where the knee, or without one the highest
+    /// rate, was sent and not answered.
+    fn unanswered(&self, knee: Option<f64>) -> Option<Saturation> {
+        let is_rate = self.key.rsplit('.').next() == Some("rate");
+        let upto = |(load, _): &&(f64, &CellSummary)| knee.is_none_or(|knee| *load <= knee);
+        let points: Vec<_> = self.points.iter().filter(upto).filter(|_| is_rate).collect();
+        let (_, highest) = points.last()?;
+        // Without a knee a short window may just have missed the last answers of long ones.
+        let is_queue = knee.is_some() || highest.steady.status == SteadyStatus::NotSteady;
+        let is_behind = |cell: &CellSummary| cell.keeps_up() == Some(false);
+        if !is_queue || !is_behind(highest) {
+            return None;
+        }
+        let n_answered =
+            points.iter().rposition(|(_, cell)| !is_behind(cell)).map_or(0, |at| at + 1);
+        let answered = n_answered.checked_sub(1).map(|at| points[at].0);
+        Some(Saturation::Between(answered, points[n_answered].0))
     }
 
     /// Returns the highest load at which [`GOOD_PCT`] of requests met the objectives, and the
@@ -203,6 +229,32 @@ mod tests {
         assert_eq!(saturation(&cells), Some(Saturation::Above(1_200.0)));
         cells[1].counts.cancelled.insert("over-saturated".to_owned(), 256);
         assert_eq!(saturation(&cells), Some(Saturation::At(1_200.0)));
+    }
+
+    #[test]
+    fn an_open_loop_saturates_below_a_rate_that_was_not_answered() {
+        // A server of two slots that answers 21 requests per second.
+        let check = |rates: &[(f64, f64)], n_over: u64, expected| {
+            let outputs: Vec<f64> = rates.iter().map(|(_, answered)| answered * 16.0).collect();
+            let mut cells = cells(&outputs, &[]);
+            for (cell, (sent, answered)) in cells.iter_mut().zip(rates) {
+                let with = with_figure(cell.clone(), MetricId::AttemptedRate, *sent, None);
+                *cell = with_figure(with, MetricId::RequestThroughput, *answered, None);
+            }
+            let last = cells.last_mut().unwrap();
+            last.counts.cancelled.insert("over-saturated".to_owned(), n_over);
+            last.steady.status = SteadyStatus::NotSteady;
+            let loads: Vec<String> = rates.iter().map(|(sent, _)| format!("rate={sent}")).collect();
+            let loads: Vec<&str> = loads.iter().map(String::as_str).collect();
+            assert_eq!(load_curves(&side(&loads, &cells))[0].saturation(), expected, "{rates:?}");
+        };
+        let between = |low, high| Some(Saturation::Between(low, high));
+        check(&[(5.0, 5.0), (200.0, 21.0)], 878, between(Some(5.0), 200.0));
+        let four = [(5.0, 5.0), (15.0, 15.0), (30.0, 21.0), (200.0, 21.0)];
+        check(&four, 878, between(Some(15.0), 30.0));
+        check(&four[..3], 0, between(Some(15.0), 30.0));
+        check(&four[2..], 0, between(None, 30.0));
+        check(&four[..2], 0, Some(Saturation::Above(15.0)));
     }
 
     #[test]

@@ -140,6 +140,10 @@ pub(crate) struct CellSummary {
     pub caveats: Vec<Caveat>,
 }
 
+/// Share of the rate that was sent from which on an engine keeps up with it. Below 1 it leaves room
+/// for what is by chance under way at the window's edges: 6 % of 100 requests with 20 in flight.
+const KEEPS_UP: f64 = 0.9;
+
 impl CellSummary {
     /// Returns a figure of the whole cell.
     pub(crate) fn figure(&self, metric: MetricId) -> Option<&Figure> {
@@ -156,6 +160,14 @@ impl CellSummary {
             CellStatus::Invalid => !self.counts.errors.contains_key(CLIENT_RESOURCES),
             CellStatus::Failed | CellStatus::Skipped | CellStatus::Incomplete => false,
         }
+    }
+
+    /// Whether the requests of an open loop were answered about as fast as they were sent; what was
+    /// in flight at an end of the window is missing from the rate. `None` where a rate is not known.
+    pub(crate) fn keeps_up(&self) -> Option<bool> {
+        let (answered, sent) =
+            self.value(MetricId::RequestThroughput).zip(self.value(MetricId::AttemptedRate))?;
+        Some(answered >= KEEPS_UP * sent)
     }
 
     /// Returns the sum of a metric's samples, such as all tokens of the answers.

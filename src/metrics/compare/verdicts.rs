@@ -18,10 +18,6 @@ use crate::stats::welch::{DifferenceTest, LogSample, PlainSample, RatioTest, n_t
 pub(crate) const OFFERED: &str =
     "an open loop offers it: both kept up, and the rate is that of the schedule";
 
-/// Share of the rate that was sent from which on an engine keeps up with it. Below 1 it leaves room
-/// for what is by chance under way at the window's edges: 6 % of 100 requests with 20 in flight.
-const KEEPS_UP: f64 = 0.9;
-
 /// More trials than this are no plan.
 const N_MOST: u64 = 1_000;
 
@@ -65,7 +61,8 @@ pub(super) fn drafted(
 ) -> Vec<Drafted> {
     let known = per_trial::quantities_of(pair.baseline);
     let asked = known.into_iter().filter(|quantity| is_asked(quantity));
-    let is_offered = pair.is_open_loop && keeps_up(pair.baseline) && keeps_up(pair.candidate);
+    let is_offered = pair.is_open_loop
+        && [pair.baseline, pair.candidate].iter().all(|cell| cell.keeps_up() == Some(true));
     let of_quantity = |quantity: Quantity| {
         let mut row = of_trials(quantity, pair.baseline, pair.candidate)?;
         if is_offered && is_rate(&row.quantity) {
@@ -91,14 +88,6 @@ fn is_rate(quantity: &Quantity) -> bool {
             | MetricId::OutputThroughputWhole
             | MetricId::TotalThroughputWhole
     )
-}
-
-/// Whether the requests of an open loop were answered about as fast as they were sent; what was in
-/// flight at an end of the window is missing from the rate.
-fn keeps_up(cell: &CellSummary) -> bool {
-    let value = |metric| Quantity::figure(metric).value(cell);
-    let rates = value(MetricId::RequestThroughput).zip(value(MetricId::AttemptedRate));
-    rates.is_some_and(|(answered, sent)| answered >= KEEPS_UP * sent)
 }
 
 /// Drafts a quantity of two cells by the values of their trials.

@@ -196,7 +196,8 @@ pub(super) fn throughput_as(id: &str, title: String, lines: &[LoadLine<'_>]) -> 
     let quantity = Quantity::figure(MetricId::OutputThroughput);
     let knee = |curve: &LoadCurve<'_>| match curve.saturation()? {
         Saturation::At(load) => Some(load),
-        Saturation::Above(_) => None,
+        // No load that was tried is the knee.
+        Saturation::Between(..) | Saturation::Above(_) => None,
     };
     let caption = "Knee: more load brings hardly more output. Bands are 95 % intervals.";
     with_knees(id, title, caption, lines, &quantity, &knee)

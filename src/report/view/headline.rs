@@ -78,7 +78,7 @@ fn saturations(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
 
 fn both_saturations(one: Saturation, other: Saturation, key: &str) -> String {
     let load = |it: Saturation| match it {
-        Saturation::At(load) | Saturation::Above(load) => load,
+        Saturation::At(load) | Saturation::Above(load) | Saturation::Between(_, load) => load,
     };
     let (least, last) = (load(one), load_words(key, &[load(other)]));
     match (one, other) {
@@ -100,6 +100,23 @@ fn both_saturations(one: Saturation, other: Saturation, key: &str) -> String {
         (Saturation::At(_), Saturation::Above(_)) => {
             format!("; saturates at {least}, the other not up to {last}")
         }
+        (one, other) if one == other => {
+            format!("; both {}", saturates(key, one).replacen("saturates", "saturate", 1))
+        }
+        (one, other) => {
+            format!("; {}, the other {}", saturates(key, one), saturates(key, other))
+        }
+    }
+}
+
+/// Says where an alternative saturates.
+fn saturates(key: &str, saturation: Saturation) -> String {
+    let at = |loads: &[f64]| load_words(key, loads);
+    match saturation {
+        Saturation::At(load) => format!("saturates at {}", at(&[load])),
+        Saturation::Between(Some(low), high) => format!("saturates between {}", at(&[low, high])),
+        Saturation::Between(None, high) => format!("saturates below {}", at(&[high])),
+        Saturation::Above(load) => format!("not saturated up to {}", at(&[load])),
     }
 }
 
@@ -142,10 +159,7 @@ fn limits(side: &Side<'_>, curve: &LoadCurve<'_>) -> Option<String> {
     let output = Quantity::figure(MetricId::OutputThroughput);
     let at = |load: f64| load_words(&curve.key, &[load]);
     let mut told = vec![format!("at most {} at {}", with_unit(&output, &peak), at(load))];
-    told.extend(curve.saturation().map(|it| match it {
-        Saturation::At(load) => format!("saturates at {}", at(load)),
-        Saturation::Above(load) => format!("not saturated up to {}", at(load)),
-    }));
+    told.extend(curve.saturation().map(|it| saturates(&curve.key, it)));
     let share = |(load, good): Share| format!("{} ({good:.1} %)", at(load));
     told.extend(curve.objectives().and_then(|it| match it {
         (Some(met), None) => Some(format!("meets the objectives up to {}", share(met))),
