@@ -36,9 +36,10 @@ pub(crate) const UNLIMITED: f64 = f64::MAX;
 /// Of a bound as wide as so many times its number the share says nothing.
 const WIDTHS_TOLD: f64 = 10.0;
 
-/// Whether nothing limits the upper end of a bound, or of one that was divided by some count.
+/// Whether nothing limits the upper end of a bound, or of one that was divided by some count. Samples
+/// are kept in single precision, so that theirs end below 1e39.
 pub(crate) fn is_unlimited(high: f64) -> bool {
-    high > 1e300
+    high > 1e30
 }
 
 /// Returns what a bound means for its value.
@@ -68,21 +69,35 @@ pub(crate) fn judge(
     let of = |value: Option<f64>, bound: Option<(f64, f64)>, unit: &str| {
         Some(state(limits, value?, bound?, unit))
     };
+    // A lower bound is what can be known of requests that an engine never answered: a doubt, and no
+    // fault of the instrument.
+    let of_time = |value: Option<f64>, bound: Option<(f64, f64)>, unit: &str| match bound {
+        Some((low, high)) if is_unlimited(high) => {
+            of(value, value.map(|value| (low, value)), unit).max(Some(NumberState::Doubtful))
+        }
+        bound => of(value, bound, unit),
+    };
     for figure in figures.values_mut() {
         figure.state = of(figure.value, figure.bound, figure.unit);
     }
     for found in distributions.values_mut().filter(|found| found.unit == MILLIS) {
-        let resolved =
-            |(low, high): (f64, f64)| ((low - RESOLUTION_MS).max(0.0), high + RESOLUTION_MS);
+        let resolved = |(low, high): (f64, f64)| {
+            let high = if is_unlimited(high) { UNLIMITED } else { high + RESOLUTION_MS };
+            ((low - RESOLUTION_MS).max(0.0), high)
+        };
         found.mean_bound = found.mean_bound.map(resolved);
         for at in &mut found.percentiles {
             at.bound = at.bound.map(resolved);
         }
     }
     for found in distributions.values_mut() {
-        found.mean_state = of(found.mean, found.mean_bound, found.unit);
+        found.mean_state = of_time(found.mean, found.mean_bound, found.unit);
         for at in &mut found.percentiles {
-            at.state = of(at.value, at.bound, found.unit);
+            at.state = of_time(at.value, at.bound, found.unit);
+            if at.bound.is_some_and(|(_, high)| is_unlimited(high)) {
+                // Ranks among values that are at least so much are no ends of an interval.
+                (at.interval, at.with_failures) = (None, None);
+            }
         }
     }
 }

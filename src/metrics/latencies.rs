@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::distribution::{Ends, Samples, dependent};
+use crate::metrics::distribution::{Ends, NO_END, Samples, dependent};
 use crate::metrics::evidence::{AtLeast, Lags};
 use crate::metrics::request::{RequestMetrics, TokenEvent, TpotBound, token_events};
 use crate::metrics::stream_tails::{Late, Tails};
@@ -21,7 +21,8 @@ use crate::units::Nanos;
 /// known to a thousandth of its rank.
 const MAX_GAPS: usize = 10_000_000;
 
-/// The distributions of one cell. Latencies are of complete answers alone.
+/// The distributions of one cell. Latencies are of complete answers, and of what an over-saturated
+/// phase left waiting.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     by_metric: BTreeMap<MetricId, Samples>,
@@ -48,12 +49,15 @@ pub(crate) struct Latencies {
     seed: Seed,
 }
 
-/// Latencies of requests that ended with their phase: the true ones are higher.
+/// Latencies of requests that ended with their phase, in milliseconds: the true ones are higher.
 #[derive(Debug, Default)]
 struct Cut {
-    ttfts: Vec<f64>,
-    e2es: Vec<f64>,
+    ttfts: Vec<Waited>,
+    e2es: Vec<Waited>,
 }
+
+/// A latency that had not ended, and the ends between which the true one lies.
+type Waited = (f64, (f64, f64));
 
 /// Gaps between chunks, and their exact moments.
 #[derive(Debug)]
@@ -185,11 +189,20 @@ impl Latencies {
         let ended = cut_at.or(metrics.last_token_at).or(record.sent).unwrap_or_default();
         if let Some(age) = censored_age(record, ended) {
             if record.outcome == Outcome::Cancelled(CancelCause::OverSaturated) {
-                self.cut.ttfts.push(metrics.ttft.unwrap_or(age).as_millis_f64());
-                self.cut.e2es.push(age.as_millis_f64());
+                let millis = Nanos::as_millis_f64;
+                // What bench had not read yet may have come before the end.
+                let low = millis(age.checked_sub(self.wait).unwrap_or_default());
+                let waited = (millis(age), (low, NO_END));
+                let told = |ttft| (millis(ttft), metrics.added.ends(ttft, metrics.added.first));
+                self.cut.ttfts.push(metrics.ttft.map_or(waited, |ttft| {
+                    let (ttft, ends) = told(ttft);
+                    (ttft, ends.unwrap_or((ttft, ttft)))
+                }));
+                self.cut.e2es.push(waited);
+            } else {
+                self.n_censored += 1;
+                self.censored_age_max = self.censored_age_max.max(age);
             }
-            self.n_censored += 1;
-            self.censored_age_max = self.censored_age_max.max(age);
         }
         if !metrics.is_ok {
             return;
@@ -380,9 +393,9 @@ impl Latencies {
     /// Returns what the latencies are at least, where phases ended because their queue only grew:
     /// with what was under way then at the time that it had waited.
     pub(crate) fn at_least(&self) -> Option<AtLeast> {
-        let with = |metric, cut: &[f64]| {
+        let with = |metric, cut: &[Waited]| {
             let values = self.by_metric.get(&metric).into_iter().flat_map(Samples::values);
-            let mut all: Vec<f64> = values.chain(cut.iter().copied()).collect();
+            let mut all: Vec<f64> = values.chain(cut.iter().map(|(waited, _)| *waited)).collect();
             all.sort_unstable_by(f64::total_cmp);
             Some([quantile(&all, 0.5)?, quantile(&all, 0.99)?])
         };
@@ -394,8 +407,26 @@ impl Latencies {
         Some(AtLeast { ttft_ms: ttft, e2e_ms: e2e })
     }
 
+    /// Counts what was under way as a phase was ended, since its queue only grew, at the time that
+    /// it had waited: without it the latencies would be those of the requests that were first in
+    /// the queue.
+    fn take_cut(&mut self) {
+        let Cut { ttfts, e2es } = std::mem::take(&mut self.cut);
+        for (metrics, cut) in [
+            ([MetricId::Ttft, MetricId::TtftScheduled], ttfts),
+            ([MetricId::E2e, MetricId::E2eScheduled], e2es),
+        ] {
+            for metric in metrics {
+                if let Some(samples) = self.by_metric.get_mut(&metric) {
+                    samples.extend_within(&cut);
+                }
+            }
+        }
+    }
+
     /// Returns the samples by metric, however few: for judging, never for printing.
-    pub(crate) fn into_samples(self) -> BTreeMap<MetricId, Samples> {
+    pub(crate) fn into_samples(mut self) -> BTreeMap<MetricId, Samples> {
+        self.take_cut();
         let mut samples = self.by_metric;
         let gaps = self.itl.unwrap_or(self.icl);
         samples.insert(MetricId::Itl, Samples::of(gaps.kept.into_kept(), gaps.moments));
@@ -412,6 +443,8 @@ impl Latencies {
                 samples.raise_low(place, by);
             }
         }
+        let n_cut = self.cut.e2es.len();
+        self.take_cut();
         let tpot = |samples: Samples| samples.distribution(MetricId::Tpot.unit(), 0, None);
         let seen = self.by_metric.get(&MetricId::Tpot);
         let open = OpenTpot {
@@ -419,14 +452,21 @@ impl Latencies {
             with_unseen: seen.and_then(Samples::with_unseen).map(tpot),
             most: self.tpot_most.map(tpot),
         };
-        let n_failed = counts.n_failed() + counts.n_over_saturated();
-        let note: Option<Note> = (self.n_censored > 0).then(|| {
-            format!(
-                "requests that bench ended are not in it: {}; the longest had been under way for {}",
-                self.n_censored, self.censored_age_max
-            )
-            .into()
-        });
+        let n_failed = counts.n_failed();
+        let n_censored = self.n_censored;
+        let notes = [
+            (n_cut > 0)
+                .then(|| format!("{n_cut} that were never answered count as they had waited")),
+            (n_censored > 0).then(|| {
+                let longest = self.censored_age_max;
+                format!(
+                    "requests that bench ended are not in it: {n_censored}; the longest had been \
+                     under way for {longest}"
+                )
+            }),
+        ];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        let note: Option<Note> = (!notes.is_empty()).then(|| notes.join("; ").into());
         let mut found: BTreeMap<MetricId, Distribution> = self
             .by_metric
             .into_iter()
@@ -631,6 +671,36 @@ mod tests {
             let found = gaps.distribution(MetricId::Icl, &[]);
             assert_eq!((found.n, found.min, found.max), (10_001, Some(0.125), Some(987.5)));
         }
+    }
+
+    #[test]
+    fn what_an_over_saturated_phase_left_waiting_makes_latencies_lower_bounds() {
+        let mut latencies = Latencies::new(Seed(1));
+        latencies.wait = Nanos::ZERO;
+        latencies.cut_at = vec![Some(Nanos::from_millis(3_000))];
+        for index in 0..20 {
+            let record = request(index, 0, 0, &[100, 110]);
+            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
+        }
+        for index in 20..100 {
+            let mut record = request(index, 0, 0, &[]);
+            record.outcome = Outcome::Cancelled(CancelCause::OverSaturated);
+            record.done = None;
+            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
+        }
+        let least = latencies.at_least().unwrap();
+        let mut found = latencies.distributions(&Counts::default()).0;
+        let limits = crate::metrics::tests::fixture::limits();
+        crate::metrics::bounds::judge(&limits, &mut BTreeMap::new(), &mut found);
+        let ttft = &found[&MetricId::Ttft];
+        let median = ttft.percentile(50.0).unwrap();
+        assert_eq!((ttft.n, median.value, median.interval), (100, Some(least.ttft_ms[0]), None));
+        assert_eq!(median.value, Some(3_000.0));
+        assert!(median.bound.is_some_and(|(_, high)| crate::metrics::bounds::is_unlimited(high)));
+        assert_eq!(median.state, Some(crate::metrics::summary::NumberState::Doubtful));
+        assert_eq!(median.with_failures, None);
+        let told = Some("80 that were never answered count as they had waited");
+        assert_eq!(found[&MetricId::E2e].note.as_deref(), told);
     }
 
     #[test]

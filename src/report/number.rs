@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::Figure;
 use crate::units::decimals_for;
@@ -21,7 +22,12 @@ pub(crate) const ABSENT: &str = "–";
 /// Rounds a figure, or says in a word why it cannot be had.
 pub(crate) fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
     if let Some(value) = figure.value {
-        return printed(value, figure.interval, figure.unit);
+        let mut printed = printed(value, figure.interval, figure.unit);
+        let is_least = figure.bound.is_some_and(|(_, high)| is_unlimited(high));
+        if is_least && quantity.statistic != Statistic::Value {
+            printed.value.insert_str(0, "≥ ");
+        }
+        return printed;
     }
     let word = match quantity.statistic {
         _ if figure.n == 0 => "no data",
@@ -185,6 +191,14 @@ mod tests {
         assert_eq!(printed(5.0, Some((f64::NAN, 1.0)), "ms").spread, "");
         assert_eq!(percent(f64::NAN), ABSENT);
         assert_eq!(rounded(1e-9), "1.00e-9");
+    }
+
+    #[test]
+    fn a_latency_of_which_a_lower_bound_is_known_is_printed_as_one() {
+        let ttft = Quantity::percentile(crate::metrics::catalogue::MetricId::Ttft, 50.0);
+        let bound = Some((3_063.9, crate::metrics::bounds::UNLIMITED));
+        let figure = Figure { value: Some(3_063.9), unit: "ms", bound, ..Figure::default() };
+        assert_eq!(of_figure(&ttft, &figure).value, "≥ 3064");
     }
 
     #[test]
