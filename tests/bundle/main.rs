@@ -95,9 +95,19 @@ fn a_damaged_bundle_is_refused_before_anything_starts() {
         let at = find(&whole, text).unwrap() + text.len();
         damaged[at] ^= 1;
         fs::write(bed.path("b.tar.zst"), zstd::encode_all(&*damaged, 1).unwrap()).unwrap();
-        replayed(&bed, &elsewhere, &[]).expect(107).says("is damaged").says(file);
+        let refused = replayed(&bed, &elsewhere, &[]).expect(107);
+        refused.says("is damaged").says(file).says("copy it here again");
         assert!(!elsewhere.path("again").join("original").exists(), "nothing is left of it");
     }
+    // The archive is cut: the disk that it is unpacked to is not to blame.
+    let elsewhere = Bed::new();
+    let packed = zstd::encode_all(&*whole, 1).unwrap();
+    fs::write(bed.path("b.tar.zst"), &packed[..packed.len() / 2]).unwrap();
+    let refused = replayed(&bed, &elsewhere, &[]).expect(107);
+    refused.says("is damaged").says("copy it here again");
+    assert!(!refused.err.contains("resume"), "{}", refused.err);
+    let other = bed.bench(&["replay", "s.toml", "--out", "other"]).expect(107);
+    other.says("s.toml is not a bundle").says("`bench run`");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, Ended, json};
 
@@ -29,6 +32,12 @@ impl Fakes {
         // No real one behind them.
         command.env("PATH", format!("{}:/nowhere", self.bed.path("bin").display()));
         command.env("SECRET_KEY", "sk-canary-0123456789");
+        Ended::of(&command.output().unwrap())
+    }
+
+    fn status(&self, more: &[&str]) -> Ended {
+        let mut command = self.bed.command(&[&["status", "run"], more].concat());
+        command.env("PATH", format!("{}:/nowhere", self.bed.path("bin").display()));
         Ended::of(&command.output().unwrap())
     }
 
@@ -175,6 +184,62 @@ fn a_cell_whose_requests_failed_is_failed_to_the_status_and_to_a_retry() {
     assert!(again.out.contains("SKIPPED failed    1 engine start"), "{}", again.out);
     let again = fakes.slurm(&[&args[..], &["--retry", "failed"]].concat()).expect(0);
     assert!(again.out.contains("SUBMITTING        1 engine start"), "{}", again.out);
+}
+
+#[test]
+fn a_controller_that_is_away_for_a_moment_leaves_the_state_unknown_and_a_watch_goes_on() {
+    let squeue = format!(
+        "echo x >> looks; case $(/usr/bin/wc -l < looks) in
+        1|2) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1;;
+        [4-9]) exit 0;; esac
+        {LISTS}"
+    );
+    let accepts = "echo \"$2\" > accepted; echo 7";
+    let fakes = Fakes::new(&[("sbatch", accepts), ("squeue", &squeue)]);
+    fakes.slurm(&[]).expect(0);
+    let once = fakes.status(&[]).expect(75);
+    once.says("Slurm does not say what runs").says("look again when `squeue` answers");
+    assert!(!once.err.contains("submitted"), "{}", once.err);
+    assert!(once.out.contains("unknown") && !once.out.contains("missing"), "{}", once.out);
+    assert!(!once.out.contains("error"), "{}", once.out);
+    let watched = fakes.status(&["--watch", "--every", "1"]).expect(0);
+    watched.says("Slurm does not say what runs");
+    let states = ["unknown", "waiting", "missing"].map(|state| watched.out.find(state));
+    assert!(states.iter().all(Option::is_some) && states.is_sorted(), "{}", watched.out);
+}
+
+#[test]
+fn a_task_that_completes_no_trial_before_its_limit_does_not_queue_itself_again() {
+    let accepts = "echo \"$2\" > accepted; echo 7";
+    let requeues = "echo \"$*\" >> scontrol.log";
+    let fakes = Fakes::new(&[("sbatch", accepts), ("squeue", ""), ("scontrol", requeues)]);
+    let long = ["--set", "engine.slow.itl=\"2s\"", "--only", "engine=slow,concurrency=1"];
+    fakes.slurm(&long).expect(0);
+    let script = fs::read_to_string(fakes.bed.path("bin/accepted")).unwrap();
+    let task = fakes.bed.command(&["help"]);
+    let mut command = std::process::Command::new("/bin/bash");
+    command.args([script.trim()]).envs(task.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    command.env("SLURM_ARRAY_TASK_ID", "0").env("SLURM_ARRAY_JOB_ID", "7");
+    command.env("PATH", format!("{}:/usr/bin:/bin", fakes.bed.path("bin").display()));
+    command.current_dir(fakes.bed.path("")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let job = fs::read_dir(fakes.bed.path("run/jobs")).unwrap().next().unwrap().unwrap().path();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !fs::read_to_string(job.join("events.jsonl")).is_ok_and(|it| it.contains("phase-started"))
+    {
+        assert!(Instant::now() < deadline, "no trial began within a minute");
+        sleep(Duration::from_millis(50));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("no trial was completed before the time limit"), "{told}");
+    assert!(!fakes.bed.path("bin/scontrol.log").exists(), "it was queued again");
+    let status = fakes.status(&[]).expect(0).out;
+    for part in ["ended by a signal before its first trial was complete", "--slurm-set time="] {
+        assert!(status.contains(part), "{status}");
+    }
 }
 
 #[test]
