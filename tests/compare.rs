@@ -287,6 +287,7 @@ fn each_test_of_llama_bench_is_compared_by_what_it_measures() {
     // Reading has no TPOT, on neither side.
     let told = place.expect(0, &["compare", fixture, fixture, "--fail-if", "tpot.mean > +50%"]);
     assert!(told.contains("✓ test=tg32") && !told.contains("✗"), "{told}");
+    assert!(!told.contains("Left out"), "a percentile that nobody told: {told}");
     let told = place.expect(104, &["compare", fixture, fixture, "--fail-if", "itl.mean > +50%"]);
     assert!(told.contains("the cell has no such number"), "{told}");
 }

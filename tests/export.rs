@@ -109,6 +109,13 @@ fn a_run_is_read_by_other_programs_and_decided_on() {
 
     let history = bench(home, &["history", "."]);
     assert!(history.contains("No step") && history.contains("two"), "{history}");
+    // One that is under way has no summary yet.
+    fs::create_dir(home.join("three")).unwrap();
+    fs::copy(home.join("one/run.json"), home.join("three/run.json")).unwrap();
+    let history = bench(home, &["history", "."]);
+    let is_named = history.contains("Left out: three: failed to open ./three/summary.json");
+    assert!(is_named && history.contains("two"), "{history}");
+    fs::remove_dir_all(home.join("three")).unwrap();
 
     python_reads_what_the_long_csv_says(home);
 }

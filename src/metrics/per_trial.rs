@@ -96,9 +96,11 @@ pub(crate) fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
     }
 }
 
-/// Says why a cell does not tell a percentile of samples that it has; `None` for any other number.
+/// Says why a cell does not tell a percentile of samples that it has; `None` for any other number, and
+/// for a percentile that a tool never told.
 pub(crate) fn too_few(cell: &CellSummary, quantity: &Quantity) -> Option<Note> {
-    let is_percentile = matches!(quantity.statistic, Statistic::Percentile(_));
+    let is_kept = cell.trials.is_empty() || cell.trials.contains_key(quantity);
+    let is_percentile = is_kept && matches!(quantity.statistic, Statistic::Percentile(_));
     let found = quantity.read(cell).filter(|found| is_percentile && found.n > 0)?;
     found.value.is_none().then_some(found.note)
 }

@@ -1,6 +1,6 @@
 //! What both sides have and a comparison does not show, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ pub(crate) fn not_shown(
     is_asked: &dyn Fn(&Quantity) -> bool,
 ) -> Vec<NotShown> {
     let by_name: Vec<_> = sides.iter().map(Side::by_name).collect();
-    let mut too_few: BTreeMap<Quantity, NotShown> = BTreeMap::new();
+    let mut all_too_few: Vec<NotShown> = Vec::new();
     let mut not_asked = BTreeSet::new();
     for cells in comparison.cells.iter().filter(|cells| cells.not_compared.is_none()) {
         let pair = [(0, &cells.baseline), (cells.side, &cells.candidate)]
@@ -61,14 +61,17 @@ pub(crate) fn not_shown(
             else {
                 continue;
             };
-            match too_few.get_mut(&quantity) {
-                Some(NotShown::TooFew { n_more, .. }) => *n_more += 1,
-                _ => {
-                    let cell = cell.name.clone();
-                    let found =
-                        NotShown::TooFew { quantity: quantity.clone(), side, cell, why, n_more: 0 };
-                    too_few.insert(quantity, found);
+            let known = all_too_few.iter_mut().find_map(|it| match it {
+                NotShown::TooFew { quantity: known, n_more, .. } if *known == quantity => {
+                    Some(n_more)
                 }
+                _ => None,
+            });
+            if let Some(n_more) = known {
+                *n_more += 1;
+            } else {
+                let cell = cell.name.clone();
+                all_too_few.push(NotShown::TooFew { quantity, side, cell, why, n_more: 0 });
             }
         }
     }
@@ -77,5 +80,5 @@ pub(crate) fn not_shown(
     }
     let not_asked = Some(NotShown::NotAsked(not_asked));
     let not_asked = not_asked.filter(|it| !matches!(it, NotShown::NotAsked(of) if of.is_empty()));
-    too_few.into_values().chain(not_asked).collect()
+    all_too_few.into_iter().chain(not_asked).collect()
 }
