@@ -252,8 +252,9 @@ pub(crate) fn differences(
         if let (Some(one), Some(other)) = (one.run(), other.run()) {
             told_apart(one, other, pairs(), &mut told)?;
             for (baseline, candidate) in pairs() {
-                let cells = one.measured(baseline).zip(other.measured(candidate));
-                cells.into_iter().for_each(|cells| lengths_apart(cells, RUNS_APART, &mut told));
+                if let Some(cells) = one.measured(baseline).zip(other.measured(candidate)) {
+                    lengths_apart(cells, RUNS_APART, &mut told);
+                }
             }
             continue;
         }
@@ -273,8 +274,9 @@ pub(crate) fn differences(
                     }
                 }
             }
-            let cells = one.cell(baseline).zip(other.cell(candidate));
-            cells.into_iter().for_each(|cells| lengths_apart(cells, 0.0, &mut told));
+            if let Some(cells) = one.cell(baseline).zip(other.cell(candidate)) {
+                lengths_apart(cells, 0.0, &mut told);
+            }
         }
     }
     Ok(found)

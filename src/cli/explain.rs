@@ -75,7 +75,9 @@ fn known() -> Vec<String> {
     let reports = help::words_of_reports().map(|(word, ..)| word.to_owned());
     let failures = ERROR_KINDS.iter().map(|(kind, _)| (*kind).to_owned());
     let (keys, mut values) = (keys(), Vec::new());
-    keys.iter().for_each(|key| collect_values(&key.field.kind, &mut values));
+    for key in &keys {
+        collect_values(&key.field.kind, &mut values);
+    }
     let values = values.into_iter().map(|(value, _)| value.to_owned());
     let keys = keys.iter().filter_map(|key| key.path.last().cloned());
     metrics.chain(reports).chain(failures).chain(keys).chain(values).collect()

@@ -60,10 +60,9 @@ fn values(
     let swept = [flag.to_owned(), format!("engine.{name}.{flag}")].into_iter().flat_map(|key| {
         let values = matrix.and_then(|matrix| matrix.get(&key)).and_then(Value::as_array);
         let values = values.into_iter().flatten().enumerate();
-        let placed = values
-            .map(|(at, value)| (text(value), owned(&["matrix", &key, &at.to_string()])))
-            .collect::<Vec<_>>();
-        placed
+        let placed =
+            |(at, value): (usize, &Value)| (text(value), owned(&["matrix", &key, &at.to_string()]));
+        values.map(placed).collect::<Vec<_>>()
     });
     own.into_iter().chain(swept).collect()
 }

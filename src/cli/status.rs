@@ -16,7 +16,7 @@ use crate::cli::shares::progress::{
     Activity, By, CellProgress, CellState, ShareProgress, SharedRun,
 };
 use crate::cli::shares::times::Now;
-use crate::cli::slurm::progress::SlurmRun;
+use crate::cli::slurm::progress::{Seen, SlurmRun};
 use crate::cli::{output, typed};
 use crate::clock::monotonic;
 use crate::engine::process;
@@ -43,9 +43,8 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
                 return Err(failure);
             }
             Some(failure) if is_first => output::message(&failure.render(false)),
-            Some(_) => {}
             None if !is_live || !args.watch => return Ok(Exit::Ok),
-            None => {}
+            Some(_) | None => {}
         }
         known = text.lines().map(str::to_owned).collect();
         // Slurm's controller answers everybody on the cluster.
@@ -99,7 +98,7 @@ fn look(dir: &Path) -> Result<Look, Failure> {
         }
         By::Slurm => {
             let mut run = SlurmRun::of(run)?;
-            let (shares, note, silent) = run.look()?;
+            let Seen { shares, note, silent } = run.look()?;
             let (plan, noun) = (&run.shared.plan, Some("task"));
             let told = Told { dir, plan, noun, is_here: false, holder: None };
             Ok(Look { silent, ..told.look(&shares, note.as_deref()) })
@@ -131,7 +130,7 @@ impl Told<'_> {
             let does = if self.is_here { "measured" } else { "submitted" };
             let _ = writeln!(text, "what is missing is {does} by: {}", typed::resume(self.dir));
         }
-        if !self.is_here && shares.iter().any(|share| is_out_of_time(share)) {
+        if !self.is_here && shares.iter().any(is_out_of_time) {
             text.push_str(
                 "longer tasks: `time` in [slurm], or `--slurm-set time=…` with `bench run`\n",
             );

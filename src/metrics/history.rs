@@ -264,9 +264,8 @@ impl Series {
             self.values.iter().enumerate().filter_map(|(run, it)| Some((run, (*it)?))).collect();
         let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
         let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
-        let verdict = |rises: bool| match rises == larger_is_better {
-            true => Verdict::Better,
-            false => Verdict::Worse,
+        let verdict = |rises: bool| {
+            if rises == larger_is_better { Verdict::Better } else { Verdict::Worse }
         };
         let step = |step: Step| SeriesStep {
             run: known[step.at].0,
@@ -281,7 +280,7 @@ impl Series {
             Change::Drift(Drift { ratio, rises, p_value }) => {
                 self.drift = Some(SeriesDrift {
                     ratio_per_run: ratio,
-                    ratio: ratio.map(|ratio| ratio.powi(values.len() as i32 - 1)),
+                    ratio: ratio.map(|ratio| ratio.powf(values.len() as f64 - 1.0)),
                     p_value,
                     verdict: verdict(rises),
                 });

@@ -130,9 +130,9 @@ fn of_indexes(text: &str) -> Option<Vec<usize>> {
     let list = list.split_once('%').map_or(list, |(list, _at_once)| list);
     let mut indexes = Vec::new();
     for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        indexes.extend(first..=last.min(INDEX_MAX));
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
+        indexes.extend(from..=to.min(INDEX_MAX));
     }
     Some(indexes)
 }

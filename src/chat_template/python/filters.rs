@@ -11,22 +11,22 @@ pub(super) fn in_order<const N: usize>(
     args: Rest<ValueOrKwargs>,
     names: [&str; N],
 ) -> Result<[Option<Value>; N], Error> {
-    let mut args = args.into_values();
-    let named = args.pop_if(|last| last.is_kwargs()).map(Kwargs::try_from).transpose()?;
-    if args.len() > N {
+    let mut by_place = args.into_values();
+    let by_name = by_place.pop_if(|last| last.is_kwargs()).map(Kwargs::try_from).transpose()?;
+    if by_place.len() > N {
         return Err(Error::from(ErrorKind::TooManyArguments));
     }
     let mut given = [const { None }; N];
-    for (place, value) in args.into_iter().enumerate() {
+    for (place, value) in by_place.into_iter().enumerate() {
         given[place] = Some(value);
     }
-    if let Some(named) = named {
+    if let Some(by_name) = by_name {
         for (place, name) in given.iter_mut().zip(names) {
-            if place.is_none() && named.has(name) {
-                *place = Some(named.get(name)?);
+            if place.is_none() && by_name.has(name) {
+                *place = Some(by_name.get(name)?);
             }
         }
-        named.assert_all_used()?;
+        by_name.assert_all_used()?;
     }
     Ok(given)
 }

@@ -1,5 +1,7 @@
 //! Texts with fields, filled as Python's `%` and `str.format` fill them.
 
+use std::slice;
+
 use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind};
@@ -122,12 +124,11 @@ pub(super) fn braces(text: &str, args: &[Value]) -> Result<String, Error> {
 fn inside(mut value: Value, mut path: &str) -> Result<Value, Error> {
     while !path.is_empty() {
         let unclosed = || refused("a field's bracket is not closed");
-        let (key, behind) = match path.strip_prefix('[') {
-            Some(key) => key.split_once(']').ok_or_else(unclosed)?,
-            None => {
-                let name = &path[1..];
-                name.split_at(name.find(['.', '[']).unwrap_or(name.len()))
-            }
+        let (key, behind) = if let Some(key) = path.strip_prefix('[') {
+            key.split_once(']').ok_or_else(unclosed)?
+        } else {
+            let name = &path[1..];
+            name.split_at(name.find(['.', '[']).unwrap_or(name.len()))
         };
         value = match key.parse::<usize>() {
             Ok(place) => value.get_item(&Value::from(place))?,
@@ -149,6 +150,6 @@ fn field_of(value: &Value, spec: &str) -> Result<String, Error> {
             let hundredths = Value::from(f64::try_from(value.clone())? * 100.0);
             Ok(format(FormatStyle::StrFormat, &format!("{{:{spec}f}}"), &[hundredths])? + "%")
         }
-        _ => format(FormatStyle::StrFormat, &format!("{{:{spec}}}"), &[value.clone()]),
+        _ => format(FormatStyle::StrFormat, &format!("{{:{spec}}}"), slice::from_ref(value)),
     }
 }

@@ -20,6 +20,15 @@ pub(crate) struct SlurmRun {
     pub(super) submissions: Vec<Submission>,
 }
 
+/// How far a run is, by its directories and by Slurm.
+pub(crate) struct Seen {
+    pub(crate) shares: Vec<ShareProgress>,
+    /// Why it is not known how some of its tasks ended.
+    pub(crate) note: Option<String>,
+    /// Why Slurm does not tell what waits and runs, where it does not and something may.
+    pub(crate) silent: Option<Failure>,
+}
+
 impl SlurmRun {
     /// Opens a run directory; `None` where its cells are not measured by tasks.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, Failure> {
@@ -68,12 +77,8 @@ impl SlurmRun {
         Ok(ShareProgress { task, activity, ..self.shared.of_share(share)? })
     }
 
-    /// Returns what is there of each share beside its task, those that have ended included; why it
-    /// is not known how some ended; and why Slurm does not tell what waits and runs, where it does
-    /// not and something may.
-    pub(crate) fn look(
-        &mut self,
-    ) -> Result<(Vec<ShareProgress>, Option<String>, Option<Failure>), Failure> {
+    /// Returns what is there of each share beside its task, those that have ended included.
+    pub(crate) fn look(&mut self) -> Result<Seen, Failure> {
         let (mut tasks, silent) = match self.live_tasks(LOOK_AGAIN) {
             Ok(tasks) => (tasks, None),
             Err(failure) => (Vec::new(), Some(failure)),
@@ -88,7 +93,7 @@ impl SlurmRun {
                 is_unknown = true;
             }
         }
-        Ok((shares, note, silent.filter(|_| is_unknown)))
+        Ok(Seen { shares, note, silent: silent.filter(|_| is_unknown) })
     }
 
     /// Adds the tasks that the controller has forgotten, from accounts; returns why there are none

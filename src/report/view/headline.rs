@@ -80,25 +80,25 @@ fn both_saturations(one: Saturation, other: Saturation, key: &str) -> String {
     let load = |it: Saturation| match it {
         Saturation::At(load) | Saturation::Above(load) | Saturation::Between(_, load) => load,
     };
-    let (least, last) = (load(one), load_words(key, &[load(other)]));
+    let (own, its) = (load(one), load_words(key, &[load(other)]));
     match (one, other) {
         (Saturation::At(_), Saturation::At(_)) if one == other => {
-            format!("; both saturate at {last}")
+            format!("; both saturate at {its}")
         }
         (Saturation::At(_), Saturation::At(_)) => {
-            format!("; saturates at {least} against at {last}")
+            format!("; saturates at {own} against at {its}")
         }
         (Saturation::Above(_), Saturation::Above(_)) if one == other => {
-            format!("; neither saturates up to {last}")
+            format!("; neither saturates up to {its}")
         }
         (Saturation::Above(_), Saturation::Above(_)) => {
-            format!("; not saturated up to {least}, the other not up to {last}")
+            format!("; not saturated up to {own}, the other not up to {its}")
         }
         (Saturation::Above(_), Saturation::At(_)) => {
-            format!("; not saturated up to {least}, the other saturates at {last}")
+            format!("; not saturated up to {own}, the other saturates at {its}")
         }
         (Saturation::At(_), Saturation::Above(_)) => {
-            format!("; saturates at {least}, the other not up to {last}")
+            format!("; saturates at {own}, the other not up to {its}")
         }
         (one, other) if one == other => {
             format!("; both {}", saturates(key, one).replacen("saturates", "saturate", 1))
