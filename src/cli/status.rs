@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cli::args::StatusArgs;
 use crate::cli::exit::Exit;
@@ -18,14 +18,12 @@ use crate::cli::shares::progress::{
 use crate::cli::shares::times::Now;
 use crate::cli::slurm::progress::{Seen, SlurmRun};
 use crate::cli::{output, typed};
-use crate::clock::monotonic;
 use crate::engine::process;
 use crate::plan::Plan;
 use crate::report::number::counted;
 use crate::slurm::answer::Task;
 use crate::store::lock::{HeldBy, RunLock};
 use crate::store::reader::RunReader;
-use crate::units::Nanos;
 
 /// Prints how far a run is, once or until nothing is left to wait for.
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
@@ -37,7 +35,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
         let news: String = text.lines().filter(is_new).flat_map(|line| [line, "\n"]).collect();
         output::data(&news)?;
         let is_first = silence.since.is_none();
-        let is_too_long = silence.is_too_long(silent.is_some(), monotonic());
+        let is_too_long = silence.is_too_long(silent.is_some(), Instant::now());
         match silent {
             Some(failure) if !args.watch || is_too_long || failure.exit != Exit::TryAgain => {
                 return Err(failure);
@@ -54,17 +52,17 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
 
 /// How long `--watch` waits for a Slurm that does not answer. A controller that is started again
 /// or replaced is back before that.
-const SILENCE_MAX: Nanos = Nanos::from_secs(1_800);
+const SILENCE_MAX: Duration = Duration::from_mins(30);
 
 /// Since when Slurm does not answer.
 #[derive(Default)]
 struct Silence {
-    since: Option<Nanos>,
+    since: Option<Instant>,
 }
 
 impl Silence {
     /// Takes in whether Slurm is silent now; returns whether it has been so for too long.
-    fn is_too_long(&mut self, is_silent: bool, now: Nanos) -> bool {
+    fn is_too_long(&mut self, is_silent: bool, now: Instant) -> bool {
         self.since = is_silent.then(|| self.since.unwrap_or(now));
         self.since.is_some_and(|since| now - since > SILENCE_MAX)
     }
@@ -298,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_watch_outlives_a_controller_that_is_away_but_not_for_ever() {
-        let secs = Nanos::from_secs;
+        let begun = Instant::now();
+        let secs = |secs| begun + Duration::from_secs(secs);
         let mut silence = Silence::default();
         assert!(!silence.is_too_long(true, secs(0)));
         assert!(!silence.is_too_long(true, secs(1_800)));
