@@ -2,10 +2,10 @@
 //!
 //! | Python | this Jinja alone | here |
 //! |---|---|---|
-//! | CR LF and CR in a template are LF | they stay | [`translated`] |
-//! | `\` at a line's end inside a text joins lines | an error | [`translated`] |
-//! | `{% generation %}` of transformers | an error | [`translated`] |
-//! | `'%s' % x` formats | an error | [`translated`]: behind a literal; behind a variable an error still |
+//! | CR LF and CR in a template are LF | they stay | [`translated()`] |
+//! | `\` at a line's end inside a text joins lines | an error | [`translated()`] |
+//! | `{% generation %}` of transformers | an error | [`translated()`] |
+//! | `'%s' % x` formats | an error | [`translated()`]: behind a literal; behind a variable an error still |
 //! | `%r`, `%i` of a float, `{!r}`, `{:.1%}`, and `str` for `%s` and `{}` | an error, or as Rust writes it | [`percent`]; a width beside `%` in a field is an error still |
 //! | `True`, `None`, `['a']`, `{'a': 1}` are written so | `true`, `none`, `["a"]` | [`written()`] |
 //! | `1e16`, `1e-05` | `10000000000000000.0`, `0.00001` | [`written()`] |
@@ -15,8 +15,8 @@
 //! | `int` and `float` give 0, or their default, for what is no number; `int` takes a base | an error | [`int`], [`to_float`] |
 //! | `title` goes by words, `replace` takes a count, `indent` keeps a last line end and takes a text | not so | [`title`], [`replace`], [`indent`] |
 //! | `default` takes its arguments by name, and none as one | an error, not given | [`default`] |
-//! | a macro's parameter may be the default of a later one | undefined | [`translated`] |
-//! | none is no list to go through | nothing is in it | [`translated`] |
+//! | a macro's parameter may be the default of a later one | undefined | [`translated()`] |
+//! | none is no list to go through | nothing is in it | [`translated()`] |
 //! | what is undefined and given to a macro stays so | the default is taken | likewise |
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | a dictionary's method named without a call, `x.items is defined`, comes before its key, and `x['items']` after it | a key | [`method`]: true and defined, written without the address that Python gives it |
