@@ -1,6 +1,7 @@
 //! Names of things, stable across reruns.
 
 use std::fmt;
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,6 +38,29 @@ impl fmt::Display for LaunchId {
 /// Returns the SHA-256 of `bytes` in lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Copies all that there is to read, and adds it to a digest; returns how many bytes it was.
+///
+/// # Errors
+/// When either side fails.
+pub fn copy_digested(
+    mut from: impl Read,
+    to: &mut impl Write,
+    hasher: &mut Sha256,
+) -> io::Result<u64> {
+    let mut buffer = vec![0; 1 << 18];
+    let mut n_bytes = 0;
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(n_bytes),
+            n => {
+                hasher.update(&buffer[..n]);
+                to.write_all(&buffer[..n])?;
+                n_bytes += n as u64;
+            }
+        }
+    }
 }
 
 /// Returns the first twelve digits of the SHA-256 of a value's JSON text.

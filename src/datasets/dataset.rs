@@ -3,7 +3,7 @@
 pub(crate) mod find;
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,7 @@ use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::find::{Found, Place, find_known, locate};
 use crate::datasets::download::OnProgress;
 use crate::datasets::known::{Known, TRAIN};
-use crate::ids::{hex, sha256_hex};
+use crate::ids::{copy_digested, hex, sha256_hex};
 use crate::plan::cell::{DatasetPlan, Source};
 
 /// A data set that was found. Its files are open, so that the bytes read are the digested ones.
@@ -286,13 +286,7 @@ fn examples_beside(path: &Path, split: &str) -> Option<PathBuf> {
 
 pub(crate) fn digest(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            n => hasher.update(&buffer[..n]),
-        }
-    }
+    copy_digested(&mut *file, &mut io::sink(), &mut hasher)?;
     file.rewind()?;
     Ok(hex(&hasher.finalize()))
 }

@@ -1,7 +1,7 @@
 //! Fetches one file over HTTP: resumable, checked, and never from a place it was not sent to.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderMap, LOCATION, RANGE, 
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use sha2::{Digest as _, Sha256};
 
-use crate::ids::hex;
+use crate::ids::{copy_digested, hex};
 use crate::secrets::Secret;
 use crate::store::atomic;
 
@@ -376,17 +376,8 @@ fn open_partial(path: &Path) -> io::Result<(File, Sha256, u64)> {
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut done = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((file, hasher, done)),
-            n => {
-                hasher.update(&buffer[..n]);
-                done += n as u64;
-            }
-        }
-    }
+    let done = copy_digested(&mut file, &mut io::sink(), &mut hasher)?;
+    Ok((file, hasher, done))
 }
 
 fn goes_on_at(response: &Response, from: u64) -> bool {

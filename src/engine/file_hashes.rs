@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::engine::start::page_cache;
-use crate::ids::hex;
+use crate::ids::{copy_digested, hex};
 
 /// Files up to this size are hashed whole.
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
@@ -39,25 +39,15 @@ pub(in crate::engine) fn hash_file(path: &Path) -> io::Result<String> {
     let size = file.metadata()?.len();
     let mut hasher = Sha256::new();
     if size <= WHOLE_BYTES_MAX {
-        feed(file, &mut hasher)?;
+        copy_digested(file, &mut io::sink(), &mut hasher)?;
         return Ok(hex(&hasher.finalize()));
     }
     hasher.update(size.to_le_bytes());
-    feed((&mut file).take(END_BYTES), &mut hasher)?;
+    copy_digested((&mut file).take(END_BYTES), &mut io::sink(), &mut hasher)?;
     file.seek(SeekFrom::End(-END_BYTES.cast_signed()))?;
-    feed(file.take(END_BYTES), &mut hasher)?;
+    copy_digested(file.take(END_BYTES), &mut io::sink(), &mut hasher)?;
     let digest = hex(&hasher.finalize());
     Ok(format!("{digest} (of the size, {size} bytes, and the first and last MiB)"))
-}
-
-fn feed(mut from: impl Read, hasher: &mut Sha256) -> io::Result<()> {
-    let mut bytes = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut bytes)? {
-            0 => return Ok(()),
-            n_bytes => hasher.update(&bytes[..n_bytes]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::ids::hex;
+use crate::ids::{copy_digested, hex};
 use crate::record::lock::{BUNDLE_FORMAT, Lock, differing};
 use crate::store::error::StoreError;
 use crate::store::run_dir::RunDir;
@@ -128,18 +128,10 @@ fn append_file(
 }
 
 /// Copies all bytes; returns their SHA-256.
-fn copy_summed(mut from: impl io::Read, to: &mut impl io::Write) -> io::Result<String> {
+fn copy_summed(from: impl io::Read, to: &mut impl io::Write) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => {
-                hasher.update(&buffer[..n]);
-                to.write_all(&buffer[..n])?;
-            }
-        }
-    }
+    copy_digested(from, to, &mut hasher)?;
+    Ok(hex(&hasher.finalize()))
 }
 
 /// Adds a file without owner and times: the same run makes the same archive.
