@@ -8,6 +8,7 @@ use crate::cli::args::{Colour, ImportArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{output, report_files};
+use crate::datasets::shards;
 use crate::importers::lineup_tree::{Place, Told, cell_of, counted};
 use crate::importers::server_log;
 use crate::metrics::summary::CellSummary;
@@ -110,7 +111,9 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
             found.push(Found { path: folder, cell });
         } else if depth < DEPTH_MAX {
             let mut below = folders(&folder)?;
-            below.sort_by_cached_key(|folder| natural(folder));
+            // `c_4` comes before `c_16`.
+            let name = |folder: &PathBuf| folder.to_string_lossy().into_owned();
+            below.sort_by(|one, other| shards::compare(&name(one), &name(other)));
             open.extend(below.into_iter().rev().map(|folder| (folder, depth + 1)));
         }
     }
@@ -127,21 +130,6 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     Ok(found)
-}
-
-/// Returns what puts `c_4` before `c_16`: names with their numbers as numbers.
-fn natural(folder: &Path) -> Vec<(String, u64)> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut parts = Vec::new();
-    let mut rest = name.as_str();
-    while !rest.is_empty() {
-        let (words, digits) =
-            rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        parts.push((words.to_owned(), digits[..end].parse().unwrap_or(u64::MAX)));
-        rest = &digits[end..];
-    }
-    parts
 }
 
 /// Returns the result of a folder, if it is one of a result.

@@ -10,10 +10,10 @@ pub(crate) mod dataset;
 pub(crate) mod download;
 pub(crate) mod hub;
 pub(crate) mod known;
+pub(crate) mod shards;
 pub(crate) mod tokenizer;
 
 mod bundled;
-mod shards;
 
 #[cfg(test)]
 mod tests;

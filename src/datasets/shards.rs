@@ -67,8 +67,8 @@ fn set(name: &str) -> Option<(&str, usize)> {
     Some((name, after[..n_digits].parse().ok()?))
 }
 
-/// Compares runs of digits by their value, and all else by its letters.
-fn compare(mut one: &str, mut other: &str) -> Ordering {
+/// Compares names as people count: runs of digits by their value, and all else by its letters.
+pub(crate) fn compare(mut one: &str, mut other: &str) -> Ordering {
     loop {
         let (of_one, of_other) = (run(one), run(other));
         let order = match (number(of_one), number(of_other)) {
