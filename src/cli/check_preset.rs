@@ -4,6 +4,7 @@ use std::path::Path;
 
 use toml::Table;
 
+use crate::cli::new_scenario::quoted;
 use crate::cli::scenario_file::{self, Examined};
 use crate::scenario::grammar::is_name;
 
@@ -24,7 +25,7 @@ pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
     let name = path.file_stem()?.to_str().filter(|name| is_name(name)).unwrap_or("own");
     let url = if has(&["argv", "url"]) { "" } else { "url = \"http://127.0.0.1:8000\"\n" };
     let model = if has(&["model", "model-path"]) { "" } else { "model = \"./model\"\n" };
-    let (name_key, file) = (toml_text(name), toml_text(&format!("./{file}")));
+    let (name_key, file) = (quoted(name), quoted(&format!("./{file}")));
     let scenario = format!(
         "[engine.{name_key}]\npreset = {file}\n{url}{model}\
          [dataset.words]\nsource = \"random\"\ninput-words = 9\n\
@@ -32,8 +33,4 @@ pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
     );
     let at = path.with_file_name("scenario.toml");
     Some((scenario_file::examine(&at, &scenario, None, &[]), name.to_owned()))
-}
-
-fn toml_text(text: &str) -> String {
-    toml::Value::from(text).to_string()
 }

@@ -349,7 +349,8 @@ fn has_gold(source: &str) -> bool {
     matches!(source, "gsm8k" | "s1k" | "s1k-1.1")
 }
 
-fn quoted(text: &str) -> String {
+/// Returns a text as TOML writes it.
+pub(crate) fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 

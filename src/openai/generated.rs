@@ -118,7 +118,10 @@ pub(super) fn is_reasoning(name: &str, value: &str) -> bool {
     !value.is_empty()
         && !SETTINGS.contains(&value)
         && words.iter().any(|word| REASONING.contains(&word.as_str()))
-        && words.iter().all(|word| [&REASONING[..], &TEXT].concat().contains(&word.as_str()))
+        && words
+            .iter()
+            .map(String::as_str)
+            .all(|word| REASONING.contains(&word) || TEXT.contains(&word))
 }
 
 /// Returns the words of a name, in lower case, however it joins them.

@@ -150,11 +150,10 @@ fn architecture(model: &str) -> Option<Architecture> {
 
 /// Whether a name says so: `A3B` are active, `16E` and `8x7B` are experts, `OLMoE` is the word.
 fn is_mixture(model: &str) -> bool {
-    let is_active = |part: &str| part.strip_prefix('a').is_some_and(|it| billions(it).is_some());
+    let is_active =
+        |part: &str| part.strip_prefix(['A', 'a']).is_some_and(|it| billions(it).is_some());
     base(model).to_ascii_lowercase().contains("moe")
-        || parts(model)
-            .map(str::to_ascii_lowercase)
-            .any(|part| is_active(&part) || has_experts(&part))
+        || parts(model).any(|part| is_active(part) || has_experts(part))
 }
 
 fn has_experts(part: &str) -> bool {

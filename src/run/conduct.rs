@@ -344,12 +344,12 @@ impl Conductor<'_> {
             }
         }
         let mut trials = TrialsLeft::from(session.trials.clone());
-        let mut refinement = None;
+        let mut order = None;
         if budget.is_some() {
             let (of_sweeps, left) = BudgetOrder::new(&self.plan, &session.trials);
-            (refinement, trials) = (Some(of_sweeps), left);
+            (order, trials) = (Some(of_sweeps), left);
         }
-        while let Some((cell_id, trial)) = self.next_trial(refinement.as_mut(), &mut trials)? {
+        while let Some((cell_id, trial)) = self.next_trial(order.as_mut(), &mut trials)? {
             if self.interrupt.is_raised() {
                 break;
             }
@@ -430,19 +430,19 @@ impl Conductor<'_> {
     /// Takes the next trial of a session: under a budget, of the cell that tells most.
     fn next_trial(
         &mut self,
-        refinement: Option<&mut BudgetOrder>,
+        order: Option<&mut BudgetOrder>,
         left: &mut TrialsLeft,
     ) -> Result<Option<(CellId, u32)>, RunError> {
-        let Some(refinement) = refinement else { return Ok(left.pop_front()) };
-        if refinement.is_due(left) {
+        let Some(order) = order else { return Ok(left.pop_front()) };
+        if order.is_due(left) {
             self.complete_all()?;
             self.writer.sync()?;
             let reader = RunReader::open(self.writer.dir().path())?;
-            refinement.choose(&self.plan, &reader, left)?;
+            order.choose(&self.plan, &reader, left)?;
         }
         let next = left.pop_front();
         if let Some((cell, _)) = &next {
-            refinement.begin(cell);
+            order.begin(cell);
         }
         Ok(next)
     }
