@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::final_number::Unread;
 use crate::score::item::{Class, Item};
 use crate::score::normalise::differs_by_format;
+use crate::score::unread::Unread;
 
 /// How far two extractors say the same of one cell's answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use fancy_regex::Regex;
 
 use crate::plan::cell::Take;
 use crate::record::golds::QUESTION_CHARS;
-use crate::score::final_number::Unread;
 use crate::score::next_question::next_question;
 use crate::score::pattern::{PatternError, compile, first_meant};
+use crate::score::unread::Unread;
 
 /// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
 const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;

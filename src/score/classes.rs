@@ -56,8 +56,8 @@ impl ItemClasses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::final_number::Unread;
     use crate::score::item::Item;
+    use crate::score::unread::Unread;
 
     #[test]
     fn the_classes_of_graded_items_are_kept_a_byte_each() {

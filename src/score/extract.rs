@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::plan::cell::{ExtractorPlan, Take, Think};
 use crate::score::choice::Choice;
-use crate::score::final_number::{self, Unread};
+use crate::score::final_number;
 use crate::score::pattern::{PatternError, compile, first_of};
 use crate::score::thinking::Spoken;
+use crate::score::unread::Unread;
 
 /// The answer after `#### `, as the GSM8K task of lm-evaluation-harness 0.4 takes it.
 const STRICT: &str = r"#### (\-?[0-9\.\,]+)";

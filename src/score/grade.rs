@@ -6,11 +6,11 @@ use crate::score::Accuracy;
 use crate::score::agree::Agreement;
 use crate::score::answer::{Answer, Delivery};
 use crate::score::as_published::{AsPublishedTinyllama, PublishedScorer};
-use crate::score::final_number::Unread;
 use crate::score::findings::Findings;
 use crate::score::item::{Class, Item};
 use crate::score::scorer::{Golds, Scorer};
 use crate::score::tally::Tally;
+use crate::score::unread::Unread;
 
 /// All items of a cell, graded.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,6 +8,7 @@ pub(crate) mod answer;
 pub(crate) mod as_published;
 mod choice;
 pub(crate) mod classes;
+mod computation;
 pub(crate) mod extract;
 pub(crate) mod fidelity;
 pub(crate) mod final_number;
@@ -25,6 +26,7 @@ pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thinking;
+pub(crate) mod unread;
 
 use serde::{Deserialize, Serialize};
 

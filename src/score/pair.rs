@@ -76,9 +76,9 @@ pub(crate) fn pair(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::final_number::Unread;
     use crate::score::grade::Graded;
     use crate::score::item::Item;
+    use crate::score::unread::Unread;
 
     fn graded(classes: &[(u64, Class)]) -> ItemClasses {
         let item = |class| Item {

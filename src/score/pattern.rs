@@ -6,7 +6,7 @@ use fancy_regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
 use crate::plan::cell::Take;
-use crate::score::final_number::Unread;
+use crate::score::unread::Unread;
 
 /// Steps that a pattern with look-around or back references may take on one text. Patterns
 /// without them are matched in linear time and never count steps.

@@ -10,13 +10,14 @@ use crate::record::golds::{QuestionsRecord, accepted};
 use crate::score::answer::{Answer, Delivery};
 use crate::score::choice::{Choice, offered};
 use crate::score::extract::Extractor;
-use crate::score::final_number::{self, Unread};
+use crate::score::final_number;
 use crate::score::item::{Class, Item};
 use crate::score::normalise::{Normaliser, differs_by_format, is_same};
 use crate::score::number::{Number, TOLERANCE, read};
 use crate::score::pattern::PatternError;
 use crate::score::repeat::is_degenerate;
 use crate::score::thinking::{Spoken, spoken};
+use crate::score::unread::Unread;
 
 /// A score plan made ready.
 #[derive(Debug)]

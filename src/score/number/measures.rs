@@ -1,6 +1,6 @@
 //! Two numbers that are one value, the parts of a measure, or two that are the ends of a range.
 
-use crate::score::number::notations::{BREAK, THIN};
+use crate::score::number::blanks::is_blank;
 use crate::score::number::scan::Token;
 
 /// Units in which people give parts of one measure, the largest first, each in its forms of one.
@@ -32,10 +32,6 @@ const RATES: [&str; 5] = ["a", "an", "per", "each", "every"];
 const TO: [&str; 5] = ["to", "through", "bis", "到", "至"];
 /// How words begin behind "to" and a number that say how exact a value is: `3.14 to 2 decimal places`.
 const PRECISIONS: [&str; 5] = ["decimal", "dp", "sf", "sig", "place"];
-
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | THIN | BREAK)
-}
 
 /// Returns the words of a text that holds nothing beside them but blanks and these characters.
 fn words(text: &[char], marks: &[char]) -> Option<Vec<String>> {

@@ -1,15 +1,22 @@
 //! Numbers as people and models write them.
 
+mod blanks;
+mod currency;
+mod magnitude;
 mod measures;
 mod notations;
+mod numeral;
 mod one;
 mod scan;
+mod sign;
 mod value;
 
+pub(super) use blanks::is_blank;
 pub(super) use measures::{is_between, is_compound, is_range};
 pub(super) use notations::{closing, plain};
 pub(super) use one::{Flaw, Front, one, separates};
-pub(super) use scan::{Token, is_equated, repeats, scan};
+pub(super) use scan::{Token, repeats, scan};
+pub(super) use sign::is_equated;
 pub(crate) use value::{Number, TOLERANCE};
 
 /// Reads a text that is one number in its dress: currency, percent, unit behind, Markdown and
@@ -54,9 +61,9 @@ const DRESS_WORDS: [&str; 23] = [
 /// Whether a text is nothing but marks and words that may stand in front of a number.
 pub(super) fn is_dress(text: &[char]) -> bool {
     let words = text.split(|c| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words
-        .map(|word| word.iter().collect::<String>())
-        .all(|word| DRESS_WORDS.contains(&word.to_lowercase().as_str()) || scan::is_currency(&word))
+    words.map(|word| word.iter().collect::<String>()).all(|word| {
+        DRESS_WORDS.contains(&word.to_lowercase().as_str()) || currency::is_currency(&word)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Reads a text that is one number, and nothing else of value.
 
+use crate::score::number::currency::{is_currency, is_symbol};
 use crate::score::number::notations::{BREAK, FRACTION, THIN};
-use crate::score::number::scan::{self, FUNCTIONS, UNIT_LETTERS, repeats, scan};
+use crate::score::number::scan::{FUNCTIONS, UNIT_LETTERS, repeats, scan, script_end};
+use crate::score::number::sign::is_of_words;
 use crate::score::number::value::Number;
 use crate::score::number::{DRESS_WORDS, in_place};
 
@@ -101,7 +103,7 @@ fn is_open(text: &[char]) -> bool {
 /// Returns where a number begins with the country of its dollar: `A$18`, `HK$18`.
 fn begin(text: &[char], start: usize) -> usize {
     let n = text[..start].iter().rev().take_while(|c| c.is_ascii_uppercase()).count();
-    if n <= 2 && scan::is_symbol(text[start]) { start - n } else { start }
+    if n <= 2 && is_symbol(text[start]) { start - n } else { start }
 }
 
 fn is_space(c: char) -> bool {
@@ -112,7 +114,7 @@ fn is_front(text: &[char], front: Front) -> bool {
     let is_mark = |c: char| {
         is_space(c)
             || "*_`$~:.([+".contains(c)
-            || scan::is_symbol(c)
+            || is_symbol(c)
             || front == Front::Words && ",;!?\"'-".contains(c)
     };
     let is_part = |c: char| c.is_alphabetic() || c == '\'';
@@ -121,10 +123,10 @@ fn is_front(text: &[char], front: Front) -> bool {
         && words.filter(|word| !word.is_empty()).all(|word| {
             let small = word.to_lowercase();
             DRESS_WORDS.contains(&small.as_str())
-                || scan::is_currency(&word)
+                || is_currency(&word)
                 || front == Front::Words
                     && (word.chars().count() > 1
-                        || scan::is_of_words(word.chars().next().unwrap_or('a'))
+                        || is_of_words(word.chars().next().unwrap_or('a'))
                         || word == "I")
                     && !FUNCTIONS.contains(&small.as_str())
         })
@@ -145,7 +147,7 @@ fn is_behind(text: &[char]) -> bool {
             let is_variable = n == 1
                 && n_words == 0
                 && !UNIT_LETTERS.contains(c)
-                && !scan::is_of_words(c)
+                && !is_of_words(c)
                 && !(c == 'a' && next == Some(' '));
             if is_variable || text.get(at + n) == Some(&'(') {
                 return false;
@@ -156,7 +158,7 @@ fn is_behind(text: &[char]) -> bool {
             continue;
         }
         let is_said = match c {
-            c if is_space(c) || scan::is_symbol(c) => true,
+            c if is_space(c) || is_symbol(c) => true,
             '.' | ',' | ';' | ':' | '!' | '?' | ')' | ']' | '%' | '‰' | '°' | '\'' | '"' | '`'
             | '¢' | '″' => true,
             '*' => next.is_none_or(|c| !c.is_alphanumeric()) && !(at > 0 && is_space(text[at - 1])),
@@ -164,7 +166,7 @@ fn is_behind(text: &[char]) -> bool {
             // Degrees, and the power of a unit.
             '^' => {
                 let raised = text[at + 1..].iter().find(|c| !matches!(**c, BREAK | '-'));
-                at = scan::script_end(text, at) - 1;
+                at = script_end(text, at) - 1;
                 n_words > 0 || raised.is_some_and(|c| *c == '°' || c.is_alphabetic())
             }
             '-' | '/' => next.is_some_and(|c| c.is_alphabetic() || c == BREAK),

@@ -1,6 +1,11 @@
 //! Finds the numbers of a text that `plain` has made plain.
 
-use crate::score::number::notations::{BREAK, FORMULA, FRACTION, RECURRING, THIN};
+use crate::score::number::blanks::{before_dress, is_blank, skip};
+use crate::score::number::currency::{currency, is_currency, is_symbol};
+use crate::score::number::magnitude::magnitude;
+use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
+use crate::score::number::numeral::{Numeral, Recurring, numeral, numeral_end, recurring, run};
+use crate::score::number::sign::{is_equated, sign};
 use crate::score::number::value::{Number, TOLERANCE};
 
 /// One number in a text.
@@ -37,38 +42,6 @@ pub(in crate::score) fn repeats(text: &[char], first: &Token, second: &Token) ->
         }
 }
 
-/// Currencies as they stand right in front of a number.
-const CURRENCIES: [&str; 61] = [
-    "USD", "US", "EUR", "GBP", "INR", "RS", "JPY", "CNY", "RMB", "CHF", "AUD", "CAD", "NZD", "SGD",
-    "HKD", "RM", "KRW", "BRL", "R", "ZAR", "MXN", "SEK", "NOK", "DKK", "PLN", "AED", "SAR", "QAR",
-    "KWD", "PKR", "LKR", "NPR", "BDT", "TK", "IDR", "RP", "MYR", "PHP", "THB", "VND", "TWD", "NT",
-    "KES", "KSH", "TSH", "USH", "NGN", "GHS", "EGP", "ILS", "TRY", "TL", "RUB", "UAH", "CZK",
-    "HUF", "FT", "RON", "DM", "FR", "KR",
-];
-/// Those that are written in small letters.
-const SMALL_CURRENCIES: [&str; 4] = ["kr", "lei", "din", "dh"];
-/// Words that multiply the number in front of them, as powers of ten.
-const MAGNITUDES: [(&str, i32); 11] = [
-    ("hundred", 2),
-    ("thousand", 3),
-    ("lakh", 5),
-    ("lac", 5),
-    ("million", 6),
-    ("mio", 6),
-    ("crore", 7),
-    ("billion", 9),
-    ("mrd", 9),
-    ("bn", 9),
-    ("trillion", 12),
-];
-/// The same in Chinese, Japanese and Korean, where their unit goes on without a blank.
-const HAN_MAGNITUDES: [(char, i32); 6] =
-    [('万', 4), ('萬', 4), ('만', 4), ('亿', 8), ('億', 8), ('억', 8)];
-/// Letters that do so behind an amount of money.
-const MONEY_MAGNITUDES: [(&str, i32); 6] =
-    [("k", 3), ("K", 3), ("m", 6), ("M", 6), ("b", 9), ("B", 9)];
-/// Groups of digits that a number has at most: more, of three digits each, are beyond a double.
-const MAX_GROUPS: usize = 128;
 /// Larger powers of ten are no answers.
 const MAX_EXPONENT: i32 = 308;
 
@@ -78,12 +51,6 @@ pub(super) const UNIT_LETTERS: &str = "mgshlLWVNJACFµ";
 /// Names of functions, as words.
 pub(super) const FUNCTIONS: [&str; 10] =
     ["log", "ln", "exp", "sin", "cos", "tan", "sqrt", "max", "min", "mod"];
-
-/// Whether a word is a currency, as it is written in front of a number.
-pub(super) fn is_currency(word: &str) -> bool {
-    let is_known = || CURRENCIES.contains(&word.to_uppercase().as_str());
-    SMALL_CURRENCIES.contains(&word) || word.starts_with(char::is_uppercase) && is_known()
-}
 
 /// Returns the numbers of a plain text, in order.
 pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
@@ -151,15 +118,6 @@ fn is_leading_point(text: &[char], at: usize) -> bool {
         })
 }
 
-pub(super) fn is_symbol(c: char) -> bool {
-    matches!(c, '$' | '€' | '£' | '¥' | '¢' | '₩' | '₽' | '₺' | '฿' | '\u{20a0}'..='\u{20c0}')
-}
-
-/// Returns the last character in front of a number that is no dress of it.
-fn before_dress(text: &[char], at: usize) -> Option<usize> {
-    (0..at).rev().find(|&place| !matches!(text[place], BREAK | FRACTION))
-}
-
 fn touches(text: &[char], end: usize, caret: usize) -> bool {
     caret >= end && text[end..caret].iter().all(|c| matches!(*c, BREAK | ' ' | ')'))
 }
@@ -213,26 +171,6 @@ fn is_glued(text: &[char], at: usize) -> bool {
 fn is_zero(text: &[char]) -> bool {
     matches!(text, [.., '0'])
         && !matches!(text, [.., before, _] if before.is_alphanumeric() || matches!(before, '.' | ','))
-}
-
-/// Returns where a currency begins that ends there, of two letters or more: `USD-18`.
-fn currency(text: &[char], end: usize) -> Option<usize> {
-    let n = text[..end].iter().rev().take_while(|c| c.is_ascii_alphabetic()).count();
-    let word: String = text[end - n..end].iter().collect();
-    (n > 1 && word != "US" && is_currency(&word)).then_some(end - n)
-}
-
-/// Returns where digits end with all separators between them.
-fn numeral_end(text: &[char], at: usize) -> usize {
-    let mut end = at + 1;
-    while let Some(c) = text.get(end) {
-        let goes_on = matches!(c, '.' | ',') && text.get(end + 1).is_some_and(char::is_ascii_digit);
-        if !c.is_ascii_digit() && !goes_on {
-            break;
-        }
-        end += 1;
-    }
-    end
 }
 
 /// Reads the number that begins with the digit, or point, at `at`.
@@ -366,175 +304,6 @@ fn follows_slash(text: &[char], at: usize) -> bool {
         .is_some_and(|place| text[place].is_ascii_alphabetic() || text[place] == ')')
 }
 
-/// Digits with their separators.
-struct Numeral {
-    number: Number,
-    end: usize,
-    /// Whether the separators say which digits are whole: not those of `1,000,00` and `1.2.3`.
-    is_clean: bool,
-}
-
-/// Reads digits with their separators: groups of thousands, and a decimal point or comma.
-fn numeral(text: &[char], at: usize) -> Option<Numeral> {
-    let mut groups: Vec<(char, usize, usize)> = Vec::new();
-    let mut end = at;
-    if text[at] == '.' {
-        let stop = run(text, at + 1);
-        let digits: String = text[at + 1..stop].iter().collect();
-        let number = Number::decimal(false, &digits, 0)?;
-        return Some(Numeral { number, end: stop, is_clean: true });
-    }
-    let mut separator = '\0';
-    loop {
-        let stop = run(text, end);
-        groups.push((separator, end, stop));
-        end = stop;
-        match text.get(end..end + 2) {
-            // A list of thousands of numbers is read once, not once for each of them.
-            Some(&[next, digit])
-                if is_separator(next) && digit.is_ascii_digit() && groups.len() < MAX_GROUPS =>
-            {
-                (separator, end) = (next, end + 1);
-            }
-            _ => break,
-        }
-    }
-    let (n_whole, has_part) = layout(text, &groups);
-    let digits = |groups: &[(char, usize, usize)]| -> String {
-        groups.iter().flat_map(|(_, from, to)| &text[*from..*to]).collect()
-    };
-    let n_groups = n_whole + usize::from(has_part);
-    let (whole, part) = (digits(&groups[..n_whole]), digits(&groups[n_whole..n_groups]));
-    let last = groups[n_groups - 1].0;
-    let n_more = groups[n_groups..].iter().take_while(|more| more.0 == last).count();
-    let is_clean = n_more == 0 || !matches!(last, '.' | ',');
-    let end = groups[n_groups - 1 + if is_clean { 0 } else { n_more }].2;
-    let point = i32::try_from(whole.len()).ok()?;
-    Some(Numeral { number: Number::decimal(false, &(whole + &part), point)?, end, is_clean })
-}
-
-/// Whether the last digits of a decimal come again and again.
-enum Recurring {
-    No,
-    Is(Number, usize),
-    /// `0.5(20)` is as well a product. The place is where its bracket ends.
-    MayBe(usize),
-}
-
-/// Periods that are written out often enough to be seen: one digit three times, more of them twice.
-const REPEATS: [usize; 2] = [3, 2];
-
-/// Reads what marks the digits that come again: a line or dots above them, brackets, `0.333...`.
-fn recurring(text: &[char], number: &Number, at: usize, end: usize) -> Recurring {
-    let read: String = text[at..end].iter().collect();
-    // The point of `0.(3)` is not yet read.
-    let is_point = matches!(text.get(end), Some('.' | ','))
-        && matches!(text.get(end + 1), Some(&RECURRING | '('))
-        && number.is_int();
-    let (whole, once) = match read.rsplit_once(['.', ',']) {
-        Some(parts) if !is_point => parts,
-        _ => (read.as_str(), ""),
-    };
-    let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
-    let point = i32::try_from(whole.len()).unwrap_or(i32::MAX);
-    // `1,333...` is no decimal.
-    if Number::decimal(false, &format!("{whole}{once}"), point).as_ref() != Some(number) {
-        return Recurring::No;
-    }
-    let of = |once: &str, again: &str, end: usize| {
-        let number = Number::recurring(&whole, once, again);
-        number.map_or(Recurring::No, |number| Recurring::Is(number, end))
-    };
-    let mark = if is_point { end + 1 } else { end };
-    let behind = text.get(mark + 1..).unwrap_or_default();
-    let again: String = behind.iter().take_while(|c| c.is_ascii_digit()).collect();
-    let stop = mark + 1 + again.len();
-    match text.get(mark) {
-        Some(&RECURRING) if !again.is_empty() => of(once, &again, stop),
-        Some('(') if !again.is_empty() && text.get(stop) == Some(&')') => match (is_point, once) {
-            (true, _) => of("", &again, stop + 1),
-            (false, "") => Recurring::No,
-            (false, _) => Recurring::MayBe(stop + 1),
-        },
-        Some('.') if text[mark..].starts_with(&['.', '.']) && !is_point => {
-            let n = text[mark..].iter().take_while(|c| **c == '.').count();
-            period(once).map_or(Recurring::No, |(once, again)| of(once, again, mark + n))
-        }
-        _ => Recurring::No,
-    }
-}
-
-/// Returns the digits in front of the shortest period that the last ones are of, and the period.
-fn period(digits: &str) -> Option<(&str, &str)> {
-    (1..=digits.len() / 2).find_map(|n| {
-        let (rest, again) = digits.split_at(digits.len() - n);
-        let once = rest.trim_end_matches(again);
-        let n_times = (digits.len() - once.len()) / n;
-        (n_times >= if n == 1 { REPEATS[0] } else { REPEATS[1] }).then_some((once, again))
-    })
-}
-
-fn run(text: &[char], at: usize) -> usize {
-    at + text[at..].iter().take_while(|c| c.is_ascii_digit()).count()
-}
-
-fn is_separator(c: char) -> bool {
-    matches!(c, ',' | '.' | '\'' | '_' | ' ' | THIN)
-}
-
-/// Returns how many groups of digits are the whole part, and whether the next is the part
-/// behind the decimal point or comma.
-fn layout(text: &[char], groups: &[(char, usize, usize)]) -> (usize, bool) {
-    let length = |place: usize| groups[place].2 - groups[place].1;
-    let Some(&(separator, ..)) = groups.get(1) else { return (1, false) };
-    let starts_with_zero = text[groups[0].1] == '0';
-    // The 2 of `1,2,3` is not one with the 3.
-    if separator == ',' && matches!(text[..groups[0].1], [.., '0'..='9', ',']) {
-        return (1, false);
-    }
-    let n_same = groups[1..].iter().take_while(|group| group.0 == separator).count();
-    let is_decimal = |place: usize, grouping: char| {
-        groups.get(place).is_some_and(|group| matches!(group.0, '.' | ',') && group.0 != grouping)
-    };
-    let n_thousands = (1..=n_same).take_while(|place| length(*place) == 3).count();
-    if length(0) <= 3 && !starts_with_zero && n_thousands > 0 {
-        let n_whole = 1 + n_thousands;
-        let has_part = n_thousands == n_same && is_decimal(n_whole, separator);
-        let is_grouping = match separator {
-            // One group behind a point is a decimal part, unless a comma follows.
-            '.' => n_thousands > 1 || has_part,
-            // `5 100,000` are two numbers.
-            ' ' => !(has_part && groups[n_whole].0 == ',' && length(n_whole) == 3),
-            _ => true,
-        };
-        if is_grouping {
-            return (n_whole, has_part);
-        }
-    }
-    // Indian: the last group has three digits, all before it two.
-    let is_indian = separator == ','
-        && n_same > 1
-        && length(0) <= 2
-        && !starts_with_zero
-        && length(n_same) == 3
-        && (1..n_same).all(|place| length(place) == 2);
-    if is_indian {
-        return (1 + n_same, is_decimal(1 + n_same, ','));
-    }
-    match separator {
-        '.' => (1, true),
-        // `(3,4)` is a pair, and `1,2,3` a list.
-        ',' => (1, n_same == 1 && !is_bracketed(text, groups[0].1, groups[1].2)),
-        _ => (1, false),
-    }
-}
-
-fn is_bracketed(text: &[char], from: usize, to: usize) -> bool {
-    let before = text[..from].iter().rev().find(|c| !matches!(**c, BREAK | FRACTION | '-'));
-    let after = text[to..].iter().find(|c| **c != BREAK);
-    matches!(before, Some('(' | '[' | '{')) && matches!(after, Some(')' | ']' | '}'))
-}
-
 /// Reads `e3`, `× 10^3` and the like.
 fn power_of_ten(text: &[char], end: usize) -> Option<(i32, usize)> {
     if matches!(text.get(end), Some('e' | 'E')) {
@@ -569,10 +338,6 @@ fn signed(text: &[char], at: usize) -> Option<(i32, usize)> {
     let to = run(text, from);
     let power: i32 = text[from..to].iter().collect::<String>().parse().ok()?;
     (power <= MAX_EXPONENT).then_some((if is_negative { -power } else { power }, to))
-}
-
-fn skip(text: &[char], at: usize) -> usize {
-    at + text[at..].iter().take_while(|c| matches!(**c, BREAK | THIN | ' ')).count()
 }
 
 /// Fractions in words behind a whole number and "and".
@@ -648,20 +413,6 @@ fn quotient(
     (!is_date).then(|| (above.divided(&below).filter(|_| is_clean), after))
 }
 
-/// Reads a magnitude behind a number.
-fn magnitude(text: &[char], end: usize, is_money: bool) -> Option<(i32, usize)> {
-    let at = if text.get(end) == Some(&'-') { end + 1 } else { skip(text, end) };
-    let n = text[at..].iter().take_while(|c| c.is_alphabetic()).count();
-    let word: String = text[at..at + n].iter().collect();
-    let small = word.to_lowercase();
-    let one = small.strip_suffix('s').unwrap_or(&small);
-    let named = MAGNITUDES.iter().find(|(name, _)| *name == one);
-    let of_money = MONEY_MAGNITUDES.iter().find(|(name, _)| is_money && at == end && *name == word);
-    let of_first = text.get(at).and_then(|c| HAN_MAGNITUDES.iter().find(|(han, _)| han == c));
-    let named = named.or(of_money).map(|(_, power)| (*power, at + n));
-    named.or(of_first.map(|(_, power)| (*power, at + 1)))
-}
-
 /// Reads the hundredths of an amount of money behind its whole: "57 dollars and 20 cents".
 fn cents(text: &[char], end: usize, is_money: bool) -> Option<(Number, usize)> {
     let word = |at: usize| {
@@ -684,66 +435,6 @@ fn cents(text: &[char], end: usize, is_money: bool) -> Option<(Number, usize)> {
     is_part.then_some((cents, after))
 }
 
-/// Returns whether a number is negative, where it begins with its sign and currency, and whether
-/// it has a currency in front.
-fn sign(text: &[char], at: usize) -> (bool, usize, bool) {
-    let is_gap = |c: char| matches!(c, BREAK | FRACTION | THIN);
-    let mut start = at;
-    let mut is_money = false;
-    while let Some(&c) = start.checked_sub(1).and_then(|before| text.get(before)) {
-        if !is_gap(c) && !is_symbol(c) {
-            break;
-        }
-        is_money |= is_symbol(c);
-        start -= 1;
-    }
-    let Some(before) = start.checked_sub(1) else { return (false, start, is_money) };
-    // `-USD18`
-    let word = text[..start].iter().rev().take_while(|c| is_blank(**c)).count();
-    if let Some(minus) = currency(text, start - word).and_then(|word| word.checked_sub(1))
-        && text[minus] == '-'
-        && is_sign(text, minus)
-    {
-        return (true, minus, is_money);
-    }
-    if text[before] == '-' {
-        let is_negative = is_sign(text, before);
-        return (is_negative, if is_negative { before } else { start }, is_money);
-    }
-    let blank = text[..start].iter().rev().take_while(|c| is_blank(**c)).count();
-    let word_end = start - blank;
-    // `= - 5`, `it is − 5`; elsewhere a minus with a space behind it is an operator or a bullet.
-    if blank > 0 && word_end > 0 && text[word_end - 1] == '-' {
-        let is_sign = is_equated(&text[..word_end - 1]);
-        return (is_sign, if is_sign { word_end - 1 } else { start }, is_money);
-    }
-    let n = text[..word_end].iter().rev().take_while(|c| c.is_alphabetic()).count();
-    let word: String = text[word_end - n..word_end].iter().collect();
-    let is_negative = word_end < at
-        && match word.to_lowercase().as_str() {
-            "negative" => true,
-            // Behind a number it is an operator: "10 minus 5".
-            "minus" => is_sign(text, word_end - n),
-            _ => false,
-        };
-    if is_negative { (true, word_end - n, is_money) } else { (false, start, is_money) }
-}
-
-/// Whether a text ends with what sets two values equal: a sign, or a word for it.
-pub(in crate::score) fn is_equated(text: &[char]) -> bool {
-    let is_dress =
-        |c: char| is_blank(c) || is_symbol(c) || matches!(c, '*' | '_' | '`' | ':' | '(');
-    let end = text.len() - text.iter().rev().take_while(|c| is_dress(**c)).count();
-    let n = text[..end].iter().rev().take_while(|c| c.is_alphabetic()).count();
-    let word: String = text[end - n..end].iter().collect();
-    matches!(word.to_lowercase().as_str(), "is" | "be" | "was" | "equals")
-        || n == 0 && end > 0 && matches!(text[end - 1], '=' | '≈')
-}
-
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | THIN | BREAK)
-}
-
 /// Returns the round brackets right around a number: the first, and where the last ends.
 fn brackets(text: &[char], start: usize, end: usize) -> Option<(usize, usize)> {
     let open = before_dress(text, start).filter(|place| text[*place] == '(')?;
@@ -763,38 +454,4 @@ fn is_percent(text: &[char], end: usize) -> bool {
     let at = skip(text, end);
     let word: String = text[at..].iter().take_while(|c| c.is_alphabetic()).collect();
     text.get(at) == Some(&'%') || matches!(word.as_str(), "percent" | "pct")
-}
-
-/// Whether a minus is a sign: what stands in front of it has no value that it could be taken from.
-fn is_sign(text: &[char], minus: usize) -> bool {
-    let Some(before) = before_dress(text, minus) else { return true };
-    let is_amount = |end: usize| {
-        text[..end].iter().rev().find(|c| !is_blank(**c)).is_some_and(char::is_ascii_digit)
-    };
-    let is_value = |place: usize| match text[place] {
-        c if is_symbol(c) => c != '$' && is_amount(place),
-        c => c.is_ascii_digit() || matches!(c, ')' | '%' | ']'),
-    };
-    let c = text[before];
-    if c.is_whitespace() || c == THIN {
-        return !text[..minus].iter().rposition(|c| !is_blank(*c)).is_some_and(is_value);
-    }
-    if let Some(word) = currency(text, before + 1) {
-        return !is_amount(word);
-    }
-    if is_of_words(c) {
-        let n = text[..=before].iter().rev().take_while(|c| is_of_words(**c)).count();
-        return n > COUNTER || COPULAS.contains(c) || !is_amount(before + 1 - n);
-    }
-    !(is_value(before) || c.is_alphanumeric() || c == '-')
-}
-
-/// Letters that count things between a number and a minus: 5公里-3公里.
-const COUNTER: usize = 3;
-/// Chinese, Japanese and Korean for "is".
-const COPULAS: &str = "是为為はが得於于은는이";
-
-/// Whether a letter is of a script that sets no blanks between words, or has no capitals.
-pub(super) fn is_of_words(c: char) -> bool {
-    c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()
 }

@@ -1,3 +1,4 @@
-//! Scores of real gold answers.
+//! Numbers of answers, and scores of real gold answers.
 
+mod final_number;
 mod gsm8k;
