@@ -174,6 +174,47 @@ mod tests {
     }
 
     #[test]
+    fn a_point_before_three_digits_is_of_thousands_where_the_currency_has_a_decimal_comma() {
+        for text in [
+            "74.370 kr",
+            "74.370 kr.",
+            "kr 74.370",
+            "74.370 €",
+            "€74.370",
+            "EUR 74.370",
+            "74.370 euros",
+            r"74.370\,\text{€}",
+            r"\text{€}74.370",
+            "74.370 zł",
+            "R$ 74.370",
+            "R$74.370",
+            "74.370 Kč",
+            "74.370 Ft",
+            "74.370 lei",
+            "74.370₫",
+            "Rp74.370",
+            "Rp. 74.370",
+            "**74.370 kr**",
+        ] {
+            check(text, "74370");
+        }
+        check("-€1.250", "-1250");
+        check("€-1.250", "-1250");
+        check("€1.250.000", "1250000");
+        for text in
+            ["$74.370", "74.370", "£74.370", "₹74.370", "US$74.370", "74.370 ft", "74.370 USD"]
+        {
+            check(text, "74.37");
+        }
+        check("€74.37", "74.37");
+        check("€74.3705", "74.3705");
+        check("€0.125", "0.125");
+        check("€1.234 million", "1234000");
+        check("€1.234bn", "1234000000");
+        check("1.234 Mrd. €", "1234000000");
+    }
+
+    #[test]
     fn money_in_two_units_is_one_amount() {
         for text in [
             "57 dollars and 20 cents",

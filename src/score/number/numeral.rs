@@ -1,5 +1,7 @@
 //! Digits with their separators: groups of thousands, a decimal point or comma, a period that recurs.
 
+use crate::score::number::currency::has_decimal_comma;
+use crate::score::number::magnitude::magnitude;
 use crate::score::number::notations::{BREAK, FRACTION, RECURRING, THIN};
 use crate::score::number::value::Number;
 
@@ -74,8 +76,14 @@ fn layout(text: &[char], groups: &[(char, usize, usize)]) -> (usize, bool) {
         let n_whole = 1 + n_thousands;
         let has_part = n_thousands == n_same && is_decimal(n_whole, separator);
         let is_grouping = match separator {
-            // One group behind a point is a decimal part, unless a comma follows.
-            '.' => n_thousands > 1 || has_part,
+            // One group behind a point is a decimal part, unless a comma follows or nobody who
+            // writes that currency has a point before decimals; `€1.234 million` is not theirs.
+            '.' => {
+                let (from, to) = (groups[0].1, groups[1].2);
+                let is_amount =
+                    || has_decimal_comma(text, from, to) && magnitude(text, to, true).is_none();
+                n_thousands > 1 || has_part || n_same == 1 && is_amount()
+            }
             // `5 100,000` are two numbers.
             ' ' => !(has_part && groups[n_whole].0 == ',' && length(n_whole) == 3),
             _ => true,
