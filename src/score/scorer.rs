@@ -355,6 +355,15 @@ pub(crate) mod tests {
         plan
     }
 
+    fn of_whole_golds(extractors: Vec<ExtractorPlan>) -> ScorePlan {
+        ScorePlan { extractors, gold: ExtractorPlan::Whole, ..ScorePlan::gsm8k() }
+    }
+
+    fn class(scorer: &Scorer, golds: &Golds, sample: u64, text: &str) -> Class {
+        let answer = Answer { sample, text, cut_off: false, delivery: Delivery::Answered };
+        scorer.item(&answer, golds.get(sample).unwrap()).classes[0]
+    }
+
     #[test]
     fn gold_is_taken_and_normalised() {
         let scorer = Scorer::new(&gsm8k()).unwrap();
@@ -394,7 +403,7 @@ pub(crate) mod tests {
     #[test]
     fn a_gold_that_is_no_number_is_an_error_where_numbers_are_asked_for() {
         let of = |extractors: Vec<ExtractorPlan>| {
-            let plan = ScorePlan { extractors, gold: ExtractorPlan::Whole, ..ScorePlan::gsm8k() };
+            let plan = of_whole_golds(extractors);
             let raw =
                 ["seventy", "(3,4)", "[]", "{\"a\":1}", "true", "6 - 5i", "[\"x\",\"7\"]", "1,250"];
             let rows = (0..).zip(raw.map(Some));
@@ -410,12 +419,7 @@ pub(crate) mod tests {
     #[test]
     fn a_gold_that_is_no_letter_is_an_error_where_letters_are_asked_for() {
         let of = |extractors: Vec<ExtractorPlan>| {
-            let plan = ScorePlan {
-                extractors,
-                gold: ExtractorPlan::Whole,
-                normalise: Vec::new(),
-                ..ScorePlan::gsm8k()
-            };
+            let plan = ScorePlan { normalise: Vec::new(), ..of_whole_golds(extractors) };
             let raw =
                 ["3", "the sun", "A bat", "K", "A, C", "b", "(C)", "D. Paris", "[\"x\",\"E\"]"];
             Scorer::new(&plan).unwrap().golds((0..).zip(raw.map(Some)))
@@ -434,12 +438,7 @@ pub(crate) mod tests {
 
     #[test]
     fn golds_that_no_letter_meets_are_wrong_in_a_run_that_is_measured() {
-        let plan = ScorePlan {
-            extractors: vec![ExtractorPlan::Choice],
-            gold: ExtractorPlan::Whole,
-            ..ScorePlan::gsm8k()
-        };
-        let scorer = Scorer::new(&plan).unwrap();
+        let scorer = Scorer::new(&of_whole_golds(vec![ExtractorPlan::Choice])).unwrap();
         assert!(scorer.golds([(0, Some("3"))]).is_err());
         let golds = scorer.golds_of_run([(0, Some("3"))]).unwrap();
         assert_eq!(golds.get(0).unwrap().answers, ["3"]);
@@ -448,21 +447,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_letter_is_met_by_the_letter_alone() {
-        let plan = ScorePlan {
-            extractors: vec![ExtractorPlan::Choice],
-            gold: ExtractorPlan::Whole,
-            normalise: Vec::new(),
-            ..ScorePlan::gsm8k()
-        };
+        let plan =
+            ScorePlan { normalise: Vec::new(), ..of_whole_golds(vec![ExtractorPlan::Choice]) };
         let scorer = Scorer::new(&plan).unwrap();
         let golds = ["b", "(B)", "B. Paris", "[\"x\",\"B\"]"];
         let golds = scorer.golds((0..).zip(golds.map(Some))).unwrap();
         for sample in 0..4 {
-            let class = |text| {
-                let delivery = Delivery::Answered;
-                let answer = Answer { sample, text, cut_off: false, delivery };
-                scorer.item(&answer, golds.get(sample).unwrap()).classes[0]
-            };
+            let class = |text| class(&scorer, &golds, sample, text);
             let found = [class("The answer is B."), class("The answer is C.")];
             assert_eq!(found, [Class::Correct, Class::Wrong], "{sample}");
         }
@@ -470,51 +461,29 @@ pub(crate) mod tests {
 
     #[test]
     fn a_number_is_compared_with_the_gold_as_it_is_written() {
-        let plan = ScorePlan {
-            extractors: vec![ExtractorPlan::Number],
-            gold: ExtractorPlan::Whole,
-            ..ScorePlan::gsm8k()
-        };
-        let scorer = Scorer::new(&plan).unwrap();
+        let scorer = Scorer::new(&of_whole_golds(vec![ExtractorPlan::Number])).unwrap();
         let golds = scorer.golds([(0, Some("1.250,00 €"))]).unwrap();
         assert_eq!(golds.get(0).unwrap().numbers[0].to_string(), "1250");
     }
 
     #[test]
     fn the_choices_of_a_question_bound_the_letters_of_its_answers() {
-        let plan = ScorePlan {
-            extractors: vec![ExtractorPlan::Choice],
-            gold: ExtractorPlan::Whole,
-            ..ScorePlan::gsm8k()
-        };
-        let scorer = Scorer::new(&plan).unwrap();
+        let scorer = Scorer::new(&of_whole_golds(vec![ExtractorPlan::Choice])).unwrap();
         let mut golds = scorer.golds([(0, Some("B")), (1, Some("E"))]).unwrap();
         let question = "Which?\nA. a worm\nB. a bacterium\nAnswer:".to_owned();
         golds.note_choices(&[(0, question.clone()), (1, question)].into());
-        let found = |row: u64| {
-            let text = "The answer is E. coli.";
-            let answer = Answer { sample: row, text, cut_off: false, delivery: Delivery::Answered };
-            scorer.item(&answer, golds.get(row).unwrap()).classes[0]
-        };
+        let found = |row| class(&scorer, &golds, row, "The answer is E. coli.");
         // A list that lacks the gold is not that of the choices.
         assert_eq!([found(0), found(1)], [Class::Unparsed, Class::Correct]);
     }
 
     #[test]
     fn the_commas_of_a_set_are_not_deleted() {
-        let plan = ScorePlan {
-            extractors: vec![ExtractorPlan::Whole],
-            compare: CompareHow::Set,
-            gold: ExtractorPlan::Whole,
-            ..ScorePlan::gsm8k()
-        };
+        let plan =
+            ScorePlan { compare: CompareHow::Set, ..of_whole_golds(vec![ExtractorPlan::Whole]) };
         let scorer = Scorer::new(&plan).unwrap();
         let golds = scorer.golds([(0, Some("C, A"))]).unwrap();
-        let class = |text| {
-            let delivery = Delivery::Answered;
-            let answer = Answer { sample: 0, text, cut_off: false, delivery };
-            scorer.item(&answer, golds.get(0).unwrap()).classes[0]
-        };
+        let class = |text| class(&scorer, &golds, 0, text);
         assert_eq!([class("A, C"), class("A, B")], [Class::Correct, Class::Wrong]);
     }
 }
