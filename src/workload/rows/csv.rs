@@ -20,7 +20,6 @@ pub(super) struct Csv {
     /// Lines that the last row has swallowed, each a bad row, and how many of them are still to be
     /// told.
     swallowed: Option<(DataError, u64)>,
-    failed: bool,
 }
 
 /// Lines of one field that cannot all look like rows by chance.
@@ -62,7 +61,7 @@ impl Csv {
             return Err(DataError::new(&file, message, help).at("line 1"));
         }
         let record = ByteRecord::new();
-        Ok(Self { file, reader, header, record, seen, swallowed: None, failed: false })
+        Ok(Self { file, reader, header, record, seen, swallowed: None })
     }
 
     /// Returns why the row that was just read is none: a quote that takes in the rows behind it.
@@ -112,7 +111,7 @@ impl Csv {
         n_lines.filter(|n_lines| *n_lines >= MANY_LINES)
     }
 
-    fn error(&mut self, error: &csv::Error) -> BadRow {
+    fn error(&self, error: &csv::Error) -> BadRow {
         let help = "each row needs as many fields as the header; a field with a comma, a quote \
                     or a line end stands in quotes";
         let (message, can_go_on) = match error.kind() {
@@ -122,7 +121,6 @@ impl Csv {
             ErrorKind::Io(error) => (format!("cannot be read: {error}"), false),
             _ => (error.to_string(), false),
         };
-        self.failed = !can_go_on;
         let error_at = DataError::new(&self.file, message, help);
         let line = error.position().map_or(self.reader.position().line(), csv::Position::line);
         BadRow { error: error_at.at(Place::Line(line)), can_go_on }
@@ -151,9 +149,6 @@ impl Iterator for Csv {
     type Item = Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
         if let Some((error, n @ 1..)) = &mut self.swallowed {
             *n -= 1;
             return Some(Err(BadRow { error: error.clone(), can_go_on: true }));

@@ -22,8 +22,6 @@ enum State {
     Between,
     /// Behind an array: another one may follow, or objects, as in files that were joined.
     Behind,
-    /// Nothing more is read.
-    End,
 }
 
 impl JsonArray {
@@ -31,8 +29,7 @@ impl JsonArray {
         Self { file, reader, element: Vec::new(), number: 0, state: State::Start }
     }
 
-    fn fail(&mut self, message: &str) -> Result<Row, BadRow> {
-        self.state = State::End;
+    fn fail(&self, message: &str) -> Result<Row, BadRow> {
         let error = DataError::new(
             &self.file,
             message,
@@ -95,14 +92,13 @@ impl JsonArray {
         loop {
             let Some(byte) = self.peek()? else {
                 let message = match self.state {
-                    State::Behind | State::End => return Ok(None),
+                    State::Behind => return Ok(None),
                     State::Start => "the file is empty",
                     State::Between => "the array has no end",
                 };
                 return Ok(Some(self.fail(message)));
             };
             match (self.state, byte) {
-                (State::End, _) => return Ok(None),
                 // White space, the byte order mark, and commas: which is lenient about two in a row.
                 (_, b' ' | b'\t' | b'\r' | b'\n')
                 | (State::Start, 0xef | 0xbb | 0xbf)
@@ -153,10 +149,7 @@ impl Iterator for JsonArray {
     fn next(&mut self) -> Option<Self::Item> {
         match self.step() {
             Ok(row) => row,
-            Err(error) => {
-                self.state = State::End;
-                Some(Err(BadRow { error: unreadable(&self.file, &error), can_go_on: false }))
-            }
+            Err(error) => Some(Err(unreadable(&self.file, &error))),
         }
     }
 }

@@ -18,12 +18,11 @@ const TOOLS: [&str; 2] = ["\"tool", "\"function_call"];
 pub(super) struct Jsonl {
     file: String,
     lines: Lines,
-    failed: bool,
 }
 
 impl Jsonl {
     pub(super) fn new(file: String, reader: Box<dyn BufRead>) -> Self {
-        Self { file, lines: Lines::new(reader), failed: false }
+        Self { file, lines: Lines::new(reader) }
     }
 }
 
@@ -31,9 +30,6 @@ impl Iterator for Jsonl {
     type Item = Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
         match self.lines.next() {
             Ok(None) => None,
             Ok(Some(Line::TooLong(number))) => {
@@ -47,10 +43,7 @@ impl Iterator for Jsonl {
             Ok(Some(Line::Whole(number, line))) => {
                 Some(object(&self.file, Place::Line(number), line))
             }
-            Err(error) => {
-                self.failed = true;
-                Some(Err(BadRow { error: unreadable(&self.file, &error), can_go_on: false }))
-            }
+            Err(error) => Some(Err(unreadable(&self.file, &error))),
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, BadRow>>>;
 /// Opens the rows of a file in the format that is asked for, or its own.
 pub(super) fn open(input: Input, asked: Option<Format>) -> Result<Rows, DataError> {
     let (name, opened) = input.open(asked)?;
-    Ok(match opened {
+    let rows: Rows = match opened {
         Opened::Parquet(content) => Box::new(parquet::Parquet::open(name, content)?),
         Opened::Text(Format::JsonArray, text) => Box::new(json_array::JsonArray::new(name, text)),
         Opened::Text(Format::Csv, text) => Box::new(csv::Csv::open(name, text)?),
@@ -78,9 +78,20 @@ pub(super) fn open(input: Input, asked: Option<Format>) -> Result<Rows, DataErro
         Opened::Text(Format::Jsonl | Format::Parquet, text) => {
             Box::new(jsonl::Jsonl::new(name, text))
         }
-    })
+    };
+    // No row comes behind one that nobody can go on after.
+    let mut rows = Some(rows);
+    Ok(Box::new(std::iter::from_fn(move || {
+        let row = rows.as_mut()?.next();
+        if matches!(&row, None | Some(Err(BadRow { can_go_on: false, .. }))) {
+            rows = None;
+        }
+        row
+    })))
 }
 
-fn unreadable(file: &str, error: &std::io::Error) -> DataError {
-    DataError::new(file, format!("cannot be read: {error}"), "check the file and the disk")
+fn unreadable(file: &str, error: &std::io::Error) -> BadRow {
+    let message = format!("cannot be read: {error}");
+    let error = DataError::new(file, message, "check the file and the disk");
+    BadRow { error, can_go_on: false }
 }

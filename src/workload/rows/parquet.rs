@@ -30,7 +30,6 @@ pub(super) struct Parquet {
     old_instants: Option<OldInstants>,
     durations: Durations,
     number: u64,
-    failed: bool,
 }
 
 impl Parquet {
@@ -44,16 +43,9 @@ impl Parquet {
             Ok((RowIter::from_file_into(rows), schema, old_instants, durations))
         });
         match opened {
-            Ok((rows, schema, old_instants, durations)) => Ok(Self {
-                file,
-                again,
-                rows,
-                schema,
-                old_instants,
-                durations,
-                number: 0,
-                failed: false,
-            }),
+            Ok((rows, schema, old_instants, durations)) => {
+                Ok(Self { file, again, rows, schema, old_instants, durations, number: 0 })
+            }
             Err(message) => Err(damaged(&file, &message)),
         }
     }
@@ -143,16 +135,12 @@ impl Iterator for Parquet {
     type Item = Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
         let row = self.read();
         self.number += 1;
         match row {
             Ok(None) => None,
             Ok(Some(fields)) => Some(Ok(Row::new(Place::Row(self.number), fields))),
             Err(message) => {
-                self.failed = true;
                 let error = damaged(&self.file, &message).at(self.place_of_damage());
                 Some(Err(BadRow { error, can_go_on: false }))
             }

@@ -11,12 +11,11 @@ use crate::workload::rows::{BadRow, Place, Row, unreadable};
 pub(super) struct Text {
     file: String,
     lines: Lines,
-    failed: bool,
 }
 
 impl Text {
     pub(super) fn new(file: String, reader: Box<dyn BufRead>) -> Self {
-        Self { file, lines: Lines::new(reader), failed: false }
+        Self { file, lines: Lines::new(reader) }
     }
 }
 
@@ -24,9 +23,6 @@ impl Iterator for Text {
     type Item = Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
         let bad = |message: String, number| {
             let error = DataError::new(&self.file, message, "one prompt per line is expected");
             Some(Err(BadRow { error: error.at(Place::Line(number)), can_go_on: true }))
@@ -43,10 +39,7 @@ impl Iterator for Text {
                     bad(format!("not valid UTF-8 near {}", snippet(rest)), number)
                 }
             },
-            Err(error) => {
-                self.failed = true;
-                Some(Err(BadRow { error: unreadable(&self.file, &error), can_go_on: false }))
-            }
+            Err(error) => Some(Err(unreadable(&self.file, &error))),
         }
     }
 }
