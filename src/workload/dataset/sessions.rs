@@ -169,17 +169,7 @@ fn whole(
 ) -> Result<Picked, Problem> {
     let read = turns::conversation(list, in_order(row, MESSAGES), reading.plan);
     let read = read.map_err(|unsent| Problem::of(unsent, MESSAGES))?;
-    let id = table::id(reading, row)?;
-    let output_tokens = table::output_length(reading, row)?;
-    let lengths = match (output_tokens, read.answer, reading.tokenizer) {
-        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
-        _ => Lengths::Known,
-    };
-    let (turns, later, tools) = (read.turns, read.later, table::tools(reading, row));
-    let sample = Sample { id, turns, later, output_tokens, tools, ..Sample::default() };
-    let (changed, turn_times) = (read.changed, Vec::new());
-    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
-    Ok(Picked::Candidate(Box::new(candidate)))
+    table::of_conversation(reading, row, read, time)
 }
 
 /// Returns what a turn asks, or the length of what is to be made for it.

@@ -116,11 +116,7 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         },
         None => output_length(reading, row)?,
     };
-    // The length that the row prescribes, or else that of its own answer.
-    let lengths = match (output_tokens, gold.clone().or(answer), reading.tokenizer) {
-        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
-        _ => Lengths::Known,
-    };
+    let lengths = lengths(reading, output_tokens, gold.clone().or(answer));
     let sample = Sample {
         id: id(reading, row)?,
         turns: with_system(reading, row, turns)?,
@@ -139,6 +135,31 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         turn_times: Vec::new(),
         example,
     })))
+}
+
+/// Takes a row of which nothing but its conversation is asked.
+pub(super) fn of_conversation(
+    reading: &Reading<'_>,
+    row: &Row,
+    conversation: Conversation,
+    time: Option<Written>,
+) -> Result<Picked, Problem> {
+    let Conversation { turns, later, answer, changed } = conversation;
+    let (id, output_tokens) = (id(reading, row)?, output_length(reading, row)?);
+    let lengths = lengths(reading, output_tokens, answer);
+    let tools = tools(reading, row);
+    let sample = Sample { id, turns, later, output_tokens, tools, ..Sample::default() };
+    let turn_times = Vec::new();
+    let candidate = Candidate { sample, lengths, changed, time, turn_times, example: None };
+    Ok(Picked::Candidate(Box::new(candidate)))
+}
+
+/// Returns the length of the answer that the row prescribes, or else that of its own.
+fn lengths(reading: &Reading<'_>, output_tokens: Option<u32>, answer: Option<String>) -> Lengths {
+    match (output_tokens, answer, reading.tokenizer) {
+        (None, Some(answer), Some(_)) => Lengths::OfAnswer(answer),
+        _ => Lengths::Known,
+    }
 }
 
 /// Returns the functions that a row's own column defines, as rows of fine-tuning data do beside their
