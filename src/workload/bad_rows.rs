@@ -27,6 +27,7 @@ pub(super) enum RowKind {
     TooFar,
     OtherTime,
     NoChoice,
+    TwoGolds,
     /// Not the row, but the scenario, which lacks something for all such rows.
     Scenario,
     // Left out by a rule of the source or of the scenario.
@@ -74,6 +75,7 @@ impl RowKind {
             Self::TooFar => "a time too far from the first",
             Self::OtherTime => "a time of another kind than the first row's",
             Self::NoChoice => "a gold that is no choice of its row",
+            Self::TwoGolds => "two golds that contradict each other",
             Self::Scenario => "the scenario lacks something",
             Self::NoConversation => "no conversation",
             Self::FewTurns => "fewer than two turns",
@@ -103,7 +105,7 @@ impl RowKind {
                 let help = "write the times alike: dates, lengths with their unit, or numbers";
                 return format!("{help}; {}", way_around(bad_rows));
             }
-            Self::OtherPart | Self::NoChoice => way_around(bad_rows),
+            Self::OtherPart | Self::NoChoice | Self::TwoGolds => way_around(bad_rows),
             _ => {
                 let help = "`columns` in the scenario says which column plays which part";
                 return format!("{help}; {}", way_around(bad_rows));
@@ -136,6 +138,7 @@ impl RowKind {
             | Self::TooFar
             | Self::OtherTime
             | Self::NoChoice
+            | Self::TwoGolds
             | Self::Scenario => Fate::Bad,
             Self::NoConversation
             | Self::FewTurns

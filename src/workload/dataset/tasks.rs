@@ -14,6 +14,9 @@ const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 /// What stands in front of MMLU-Pro's examples, and not of their answers here.
 const STEPS: &str = "A: Let's think step by step. ";
 
+/// The column in which MMLU-Pro has the number of the right option, from 0.
+const INDEX: &str = "answer_index";
+
 /// A question as it is asked; empty for rows of other sources.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Task {
@@ -67,6 +70,15 @@ fn mmlu_pro(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
     let options: Vec<&str> = texts(row, "options")?.into_iter().map(str::trim).collect();
     let gold = letter(row, "answer", &options, 0)?;
+    // Each row says it twice, by its letter and by its number.
+    if row.get(INDEX).is_some_and(|index| !index.is_null()) {
+        let other = letter(row, INDEX, &options, 0)?;
+        if other != gold {
+            let message = format!("says {other}, and `answer` says {gold}");
+            let (kind, column) = (RowKind::TwoGolds, Some(INDEX.to_owned()));
+            return Err(Problem { kind, column, message });
+        }
+    }
     let steps = row.get("cot_content").and_then(Value::as_str).filter(|steps| !steps.is_empty());
     let subject = row.get("category").and_then(Value::as_str).filter(|subject| !subject.is_empty());
     Ok(Task {

@@ -3,7 +3,7 @@
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::plan::cell::{DatasetPlan, Source};
+use crate::plan::cell::{BadRows, DatasetPlan, Source};
 use crate::workload::dataset::tests::sources::{asked, plan, texts};
 use crate::workload::dataset::{Load, load, load_with_shots};
 use crate::workload::input::Input;
@@ -113,6 +113,31 @@ fn a_gold_is_a_letter_of_the_rows_choices_or_the_row_is_bad() {
     // A choice that lm-evaluation-harness does not offer keeps its letter, and is never met.
     let five = r#"{"question":"?","choices":{"text":["1","2","3","4","5"]},"answerKey":"E"}"#;
     assert_eq!(whole(&read(Source::ArcEasy, 0, five, ""))[0].1, "E");
+}
+
+#[test]
+fn a_letter_and_a_number_that_contradict_each_other_are_no_gold() {
+    let read = |index: &str| {
+        let row = format!(
+            r#"{{"question":"?","options":["a","b","c"],"answer":"B","answer_index":{index}}}"#
+        );
+        load(&asked(&plan(Source::MmluPro)), vec![Input::bytes("x.jsonl", row)])
+    };
+    for index in ["1", "1.0", "\"1\"", "null"] {
+        assert_eq!(read(index).unwrap().rows()[0].gold.as_deref(), Some("B"), "{index}");
+    }
+    for index in ["0", "2"] {
+        let error = read(index).unwrap_err();
+        assert_eq!(error.place, "line 1, column `answer_index`");
+        assert!(error.message.ends_with(", and `answer` says B"), "{error}");
+    }
+    assert!(read("3").unwrap_err().message.contains("of one of its 3 choices"));
+    // Counted by its kind where bad rows are left out.
+    let rows = r#"{"question":"?","options":["a","b"],"answer":"B","answer_index":1}
+{"question":"!","options":["a","b"],"answer":"B","answer_index":0}"#;
+    let plan = DatasetPlan { bad_rows: BadRows::Skip, ..plan(Source::MmluPro) };
+    let samples = load(&asked(&plan), vec![Input::bytes("x.jsonl", rows.as_bytes())]).unwrap();
+    assert_eq!(samples.left_out, [("two golds that contradict each other".to_owned(), 1)]);
 }
 
 #[test]
