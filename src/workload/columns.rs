@@ -56,6 +56,11 @@ impl Columns {
         self.asked.contains_key(role)
     }
 
+    /// Whether a column, or what stands in it, plays one of these parts.
+    pub(super) fn reads(&self, column: &str, plays: impl Fn(&str) -> bool) -> bool {
+        self.by_role.iter().any(|(role, name)| plays(role) && column_of(name) == column)
+    }
+
     /// Returns the role's value in a row, if there is one that is not null.
     pub(super) fn get<'a>(&self, fields: &'a Value, role: &str) -> Option<&'a Value> {
         lookup(fields, self.name(role)?).filter(|value| !value.is_null())
@@ -68,6 +73,19 @@ pub(super) const ROWS: &str = "rows of the session";
 /// Returns a row's columns, without what was made of other rows.
 pub(super) fn columns_of(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     fields.iter().filter(|(name, _)| *name != ROWS)
+}
+
+/// Returns the column that a name or a JSON pointer leads to.
+pub(super) fn column_of(name: &str) -> String {
+    match name.strip_prefix('/') {
+        Some(pointer) => unescaped(pointer.split('/').next().unwrap_or_default()),
+        None => name.to_owned(),
+    }
+}
+
+/// Returns a part of a JSON pointer as the name that it stands for.
+pub(super) fn unescaped(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
 }
 
 /// Returns a field by its name or, when the name begins with `/`, by JSON pointer.

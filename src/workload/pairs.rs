@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::record::golds::written;
-use crate::workload::columns::lookup;
+use crate::workload::columns::{column_of, lookup};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
 use crate::workload::rows;
@@ -42,7 +42,9 @@ pub fn pairs(
     columns: PairColumns<'_>,
 ) -> Result<impl Iterator<Item = Result<Pair, DataError>>, DataError> {
     let file = input.name().to_owned();
-    let rows = rows::open(input, None)?;
+    let named = [columns.output, columns.gold].map(column_of);
+    let reads = |name: &str| QUESTIONS.contains(&name) || named.iter().any(|it| it == name);
+    let rows = rows::open(input, None, &reads)?;
     Ok((0..).zip(rows).map(move |(number, row)| {
         let row = row.map_err(|bad| bad.error)?;
         let told = |column: &str, what: &str| {

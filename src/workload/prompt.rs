@@ -39,6 +39,13 @@ impl PromptTemplate {
         template.is_ok_and(|template| template.undeclared_variables(false).contains(column))
     }
 
+    /// Whether the template may read a column: its name stands in it. What a branch sets makes no name
+    /// one that all branches have.
+    pub(super) fn may_read(&self, column: &str) -> bool {
+        let template = self.environment.get_template(NAME);
+        template.is_ok_and(|template| template.source().contains(column))
+    }
+
     /// Renders the prompt of one row; the error is one sentence.
     pub(super) fn render(&self, fields: &serde_json::Value) -> Result<String, String> {
         let template = self.environment.get_template(NAME).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 
 use minijinja::Value;
 
-use crate::workload::columns::lookup;
+use crate::workload::columns::{lookup, unescaped};
 use crate::workload::rows::Row;
 
 /// Returns a column's value in the order of the file, which a column that is JSON in a text has
@@ -13,8 +13,8 @@ pub(super) fn in_order(row: &Row, column: &str) -> Option<Value> {
     }
     let whole = row.ordered.as_ref()?;
     let Some(pointer) = column.strip_prefix('/') else { return member(whole, column) };
-    let parts = pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~"));
-    parts.into_iter().try_fold(whole.clone(), |value, part| member(&value, &part))
+    let mut parts = pointer.split('/').map(unescaped);
+    parts.try_fold(whole.clone(), |value, part| member(&value, &part))
 }
 
 fn member(value: &Value, name: &str) -> Option<Value> {

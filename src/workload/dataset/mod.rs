@@ -97,7 +97,7 @@ pub fn load_with_shots(
     let mut gathered = Gathered::new(load);
     if !shots.is_empty() {
         let examples = shots.first().map(|input| input.name().to_owned()).unwrap_or_default();
-        each_row(shots, plan, |file, row| {
+        each_row(shots, &reading, |file, row| {
             gathered.take_shot(&reading, file, &row?)?;
             Ok(gathered.has_all_shots())
         })?;
@@ -126,7 +126,7 @@ pub fn load_with_shots(
         }
         Ok(gathered.is_complete())
     };
-    each_row(inputs, plan, |file, row| match row {
+    each_row(inputs, &reading, |file, row| match row {
         Ok(row) => match sessions.take(&reading.columns, file, row) {
             Some(row) => take(file, Ok(row)),
             None => Ok(false),
@@ -144,12 +144,12 @@ pub fn load_with_shots(
 /// Shows each row to `see`, until it is done or returns that it has seen enough.
 fn each_row(
     inputs: Vec<Input>,
-    plan: &DatasetPlan,
+    reading: &Reading<'_>,
     mut see: impl FnMut(&str, Result<Row, DataError>) -> Result<bool, DataError>,
 ) -> Result<(), DataError> {
     for input in inputs {
         let name = input.name().to_owned();
-        for row in rows::open(input, format(plan.source))? {
+        for row in rows::open(input, format(reading.plan.source), &|name| reading.reads(name))? {
             let is_enough = match row {
                 Ok(row) => see(&name, Ok(row))?,
                 Err(bad) if bad.can_go_on => see(&name, Err(bad.error))?,
@@ -282,7 +282,7 @@ impl<'a> Reading<'a> {
         let again = inputs.iter().map_while(|input| input.again().ok()).collect();
         let (mut days, mut order) = (BTreeSet::new(), None);
         // What cannot be read is told by whoever reads in earnest.
-        let looked = each_row(again, self.plan, |_, row| {
+        let looked = each_row(again, self, |_, row| {
             let Ok(row) = row else { return Ok(false) };
             let column = TraceColumns::of(self, &row).timestamp.as_deref();
             let time = column.and_then(|column| lookup(&row.fields, column)?.as_str());
@@ -300,6 +300,26 @@ impl<'a> Reading<'a> {
         drop(looked);
         self.trace = OnceCell::new();
         self.date_order = order.or((days.len() == 1).then_some(DateOrder::Month));
+    }
+
+    /// Whether something is read of a column: it plays a part by what the scenario, the data set or
+    /// traces call it, or the template names it. Tasks, and turns of sessions, have names of their own.
+    fn reads(&self, column: &str) -> bool {
+        let Self { plan, columns, template, .. } = self;
+        if tasks::wording(plan.source).is_some() || sessions::may_be(plan, columns) {
+            return true;
+        }
+        let plays = |part: &str| match part {
+            "timestamp" => plan.is_replayed,
+            "prompt" => template.is_none(),
+            _ => true,
+        };
+        let is_named = template.as_ref().is_some_and(|template| template.may_read(column));
+        is_named
+            || columns.reads(column, plays)
+            || traces::part(column).is_some_and(plays)
+            || plan.source == Source::Sharegpt && sharegpt::ALSO.contains(&column)
+            || column == TOOLS
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {

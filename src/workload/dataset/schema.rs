@@ -42,7 +42,7 @@ impl Schema {
     /// If it has no row that can be read.
     pub(crate) fn of(source: Source, input: Input) -> Result<Result<Self, Vec<String>>, DataError> {
         let name = input.name().to_owned();
-        let mut rows = rows::open(input, format(source))?;
+        let mut rows = rows::open(input, format(source), &|_| true)?;
         let empty = || DataError::new(&name, "no row", "give a file with rows");
         let row = rows.next().ok_or_else(empty)?.map_err(|bad| bad.error)?;
         let columns = row.fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned());

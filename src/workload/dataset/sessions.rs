@@ -40,10 +40,12 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(plan: &DatasetPlan, columns: &Columns) -> Self {
-        let may_be = plan.multi_turn
-            && !plan.source.is_conversations()
-            && columns.name("messages").is_none();
-        Self { may_be, column: None, rows: Vec::new(), by_name: HashMap::new() }
+        Self {
+            may_be: may_be(plan, columns),
+            column: None,
+            rows: Vec::new(),
+            by_name: HashMap::new(),
+        }
     }
 
     /// Keeps a turn of a session until all are there; returns a row that is none.
@@ -98,6 +100,11 @@ impl Sessions {
     }
 }
 
+/// Whether rows of a data set may be sessions, or turns of them.
+pub(super) fn may_be(plan: &DatasetPlan, columns: &Columns) -> bool {
+    plan.multi_turn && !plan.source.is_conversations() && columns.name("messages").is_none()
+}
+
 /// Returns the list of messages that a turn has in the column of its prompt.
 fn prompt_list<'r>(columns: &Columns, turn: &'r Value) -> Option<&'r Value> {
     columns.get(turn, "prompt").filter(|value| turns::is_list(value))
@@ -110,9 +117,8 @@ fn messages<'r>(columns: &Columns, turn: &'r Value) -> Option<&'r Value> {
 
 /// Returns the turns of a row that is a session.
 pub(super) fn of<'r>(reading: &Reading<'_>, row: &'r Row) -> Option<&'r [Value]> {
-    let may_be = reading.plan.multi_turn && reading.columns.name("messages").is_none();
     let turns = row.fields.get(ROWS).or_else(|| row.fields.get(TURNS));
-    turns.filter(|_| may_be)?.as_array().map(Vec::as_slice)
+    turns.filter(|_| may_be(reading.plan, &reading.columns))?.as_array().map(Vec::as_slice)
 }
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row, session: &[Value]) -> Result<Picked, Problem> {

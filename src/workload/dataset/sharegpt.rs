@@ -18,7 +18,7 @@ const TOKENS_MAX: u32 = 2048;
 /// The column of the conversations, and the one that fine-tuning tools put beside it.
 pub(super) const COLUMNS: &[(&str, &str)] = &[("messages", "conversations"), ("system", "system")];
 /// What other files of this form call it.
-const ALSO: [&str; 5] = ["conversation", "messages", "items", "dialog", "dialogue"];
+pub(super) const ALSO: [&str; 5] = ["conversation", "messages", "items", "dialog", "dialogue"];
 
 pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> {
     let column = reading.columns.name("messages").unwrap_or("conversations");

@@ -93,7 +93,8 @@ pub(super) fn pick(reading: &Reading<'_>, row: &Row) -> Result<Picked, Problem> 
         return of_lengths(reading, trace, input_length, row, time);
     }
     let plan = reading.plan;
-    let worded = tasks::worded(plan.source, &row.fields, plan.n_shots > 0).transpose()?;
+    let worded = tasks::wording(plan.source).map(|read| read(&row.fields, plan.n_shots > 0));
+    let worded = worded.transpose()?;
     let Task { prompt: of_task, gold: its_gold, example, subject } = worded.unwrap_or_default();
     let Conversation { turns, later, changed, answer } =
         match (reading.columns.name("messages"), of_task) {

@@ -32,18 +32,17 @@ pub(super) struct Task {
 const QUESTION: [&str; 4] = ["problem", "Problem", "question", "Question"];
 const ANSWER: [&str; 2] = ["answer", "Answer"];
 
-/// Returns the question of a row of one of these sources; `None` for any other source.
-pub(super) fn worded(
-    source: Source,
-    row: &Value,
-    has_examples: bool,
-) -> Option<Result<Task, Problem>> {
+/// Reads the question of a row, behind worked examples or alone.
+type Wording = fn(&Value, bool) -> Result<Task, Problem>;
+
+/// Returns how the rows of one of these sources are worded; `None` for any other source.
+pub(super) fn wording(source: Source) -> Option<Wording> {
     Some(match source {
-        Source::Mmlu => mmlu(row),
-        Source::MmluPro => mmlu_pro(row),
-        Source::ArcChallenge | Source::ArcEasy => arc(row),
-        Source::Math500 => competition(row, has_examples.then_some("Problem")),
-        Source::Aime => competition(row, has_examples.then_some("Question")),
+        Source::Mmlu => |row, _| mmlu(row),
+        Source::MmluPro => |row, _| mmlu_pro(row),
+        Source::ArcChallenge | Source::ArcEasy => |row, _| arc(row),
+        Source::Math500 => |row, has_examples| competition(row, has_examples.then_some("Problem")),
+        Source::Aime => |row, has_examples| competition(row, has_examples.then_some("Question")),
         _ => return None,
     })
 }

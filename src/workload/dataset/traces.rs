@@ -124,6 +124,12 @@ pub(super) fn column(row: &Value, role: &str) -> Option<String> {
     })
 }
 
+/// Returns the part that a column plays in traces by what it is called.
+pub(super) fn part(column: &str) -> Option<&'static str> {
+    let column = folded(column);
+    NAMES.iter().find_map(|(part, known)| known.contains(&column.as_str()).then_some(*part))
+}
+
 /// Returns a name without case, spaces and signs: `Request tokens` is `request_tokens`.
 fn folded(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()

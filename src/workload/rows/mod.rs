@@ -67,11 +67,16 @@ pub(super) struct BadRow {
 /// The rows of a file.
 pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, BadRow>>>;
 
-/// Opens the rows of a file in the format that is asked for, or its own.
-pub(super) fn open(input: Input, asked: Option<Format>) -> Result<Rows, DataError> {
+/// Opens the rows of a file in the format that is asked for, or its own. A format that keeps columns
+/// apart is read of those alone that `reads` wants; others are null in its rows.
+pub(super) fn open(
+    input: Input,
+    asked: Option<Format>,
+    reads: &dyn Fn(&str) -> bool,
+) -> Result<Rows, DataError> {
     let (name, opened) = input.open(asked)?;
     let rows: Rows = match opened {
-        Opened::Parquet(content) => Box::new(parquet::Parquet::open(name, content)?),
+        Opened::Parquet(content) => Box::new(parquet::Parquet::open(name, content, reads)?),
         Opened::Text(Format::JsonArray, text) => Box::new(json_array::JsonArray::new(name, text)),
         Opened::Text(Format::Csv, text) => Box::new(csv::Csv::open(name, text)?),
         Opened::Text(Format::Text, text) => Box::new(text::Text::new(name, text)),

@@ -9,7 +9,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::record::reader::RowIter;
-use parquet::schema::types::SchemaDescPtr;
+use parquet::schema::types::{SchemaDescPtr, Type};
 use serde_json::Value;
 
 use crate::workload::damage;
@@ -29,25 +29,31 @@ pub(super) struct Parquet {
     schema: SchemaDescPtr,
     old_instants: Option<OldInstants>,
     durations: Durations,
+    /// Columns that nobody asks for: null in all rows, so that they are still listed.
+    unread: Vec<String>,
     number: u64,
 }
 
 impl Parquet {
-    pub(super) fn open(file: String, content: Content) -> Result<Self, DataError> {
-        let again = content.again().ok();
+    /// Opens a file to read the columns of it that `reads` wants.
+    pub(super) fn open(
+        file: String,
+        content: Content,
+        reads: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, DataError> {
         let opened = caught(|| {
-            let once_more = content.again()?;
+            let (again, once_more) = (content.again().ok(), content.again()?);
             let (rows, schema) = reader_of_rows(content)?;
+            let columns = schema.root_schema().get_fields().iter().map(|column| column.name());
+            let unread = columns.filter(|name| !reads(name)).map(str::to_owned).collect();
             let durations = Durations::of(rows.metadata().file_metadata());
-            let old_instants = OldInstants::of(&schema, || reader(once_more))?;
-            Ok((RowIter::from_file_into(rows), schema, old_instants, durations))
+            let old_instants = OldInstants::of(&schema, reads, || reader(once_more))?;
+            let wanted = wanted(rows.metadata().file_metadata().schema(), reads)?;
+            let rows = RowIter::from_file_into(rows).project(Some(wanted))?;
+            let file = file.clone();
+            Ok(Self { file, again, rows, schema, old_instants, durations, unread, number: 0 })
         });
-        match opened {
-            Ok((rows, schema, old_instants, durations)) => {
-                Ok(Self { file, again, rows, schema, old_instants, durations, number: 0 })
-            }
-            Err(message) => Err(damaged(&file, &message)),
-        }
+        opened.map_err(|message| damaged(&file, &message))
     }
 
     fn read(&mut self) -> Result<Option<Value>, String> {
@@ -58,6 +64,9 @@ impl Parquet {
                 instants.put(&mut fields)?;
             }
             self.durations.put(&mut fields);
+            for name in &self.unread {
+                fields[name.as_str()] = Value::Null;
+            }
             Ok(Some(fields))
         })
     }
@@ -68,12 +77,49 @@ impl Parquet {
         let column = self
             .again
             .take()
-            .and_then(|content| caught(|| unreadable_column(content, self.number)).ok().flatten());
+            .and_then(|content| caught(|| self.unreadable_column(content)).ok().flatten());
         match column {
             Some(column) => format!("{row}, column `{}`", column.escape_debug()),
             None => row.to_string(),
         }
     }
+
+    /// Returns the first column that is read, in the group of the row, whose pages cannot all be
+    /// unpacked.
+    fn unreadable_column(&self, content: Content) -> Result<Option<String>, ParquetError> {
+        let reader = reader(content)?;
+        let metadata = reader.metadata();
+        let mut n_rows = 0;
+        for (at, group) in metadata.row_groups().iter().enumerate() {
+            n_rows += u64::try_from(group.num_rows()).unwrap_or(0);
+            if n_rows < self.number {
+                continue;
+            }
+            let group_reader = reader.get_row_group(at)?;
+            for (column, described) in group.columns().iter().enumerate() {
+                let path = described.column_path();
+                if path.parts().first().is_some_and(|name| self.unread.contains(name)) {
+                    continue;
+                }
+                let is_sound = caught(|| {
+                    let mut pages = group_reader.get_column_page_reader(column)?;
+                    while pages.get_next_page()?.is_some() {}
+                    Ok(())
+                });
+                if is_sound.is_err() {
+                    return Ok(Some(path.string()));
+                }
+            }
+            break;
+        }
+        Ok(None)
+    }
+}
+
+/// Returns a schema of the columns that are read.
+fn wanted(schema: &Type, reads: &dyn Fn(&str) -> bool) -> Result<Type, ParquetError> {
+    let columns = schema.get_fields().iter().filter(|column| reads(column.name()));
+    Type::group_type_builder(schema.name()).with_fields(columns.cloned().collect()).build()
 }
 
 fn reader(content: Content) -> Result<Box<dyn FileReader>, ParquetError> {
@@ -103,32 +149,6 @@ fn reader_of_rows(content: Content) -> Result<(Box<dyn FileReader>, SchemaDescPt
         }
         Content::Bytes(bytes) => open(bytes.clone(), bytes),
     }
-}
-
-/// Returns the first column, in the group of a row, whose pages cannot all be unpacked.
-fn unreadable_column(content: Content, row: u64) -> Result<Option<String>, ParquetError> {
-    let reader = reader(content)?;
-    let metadata = reader.metadata();
-    let mut n_rows = 0;
-    for (at, group) in metadata.row_groups().iter().enumerate() {
-        n_rows += u64::try_from(group.num_rows()).unwrap_or(0);
-        if n_rows < row {
-            continue;
-        }
-        let group_reader = reader.get_row_group(at)?;
-        for (column, described) in group.columns().iter().enumerate() {
-            let is_sound = caught(|| {
-                let mut pages = group_reader.get_column_page_reader(column)?;
-                while pages.get_next_page()?.is_some() {}
-                Ok(())
-            });
-            if is_sound.is_err() {
-                return Ok(Some(described.column_path().string()));
-            }
-        }
-        break;
-    }
-    Ok(None)
 }
 
 impl Iterator for Parquet {

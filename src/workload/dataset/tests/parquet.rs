@@ -16,6 +16,7 @@ use crate::units::Nanos;
 use crate::workload::dataset::load;
 use crate::workload::dataset::tests::sources::{asked, plan, read, texts};
 use crate::workload::input::Input;
+use crate::workload::pairs::{PairColumns, pairs};
 use crate::workload::samples::Samples;
 
 /// Writes a file with the given columns of text, several row groups, as the hub does.
@@ -267,17 +268,64 @@ fn an_unknown_codec_is_named() {
     }
 }
 
+/// A file of which one column's pages cannot be unpacked: the footer says another codec of it alone.
+fn damaged(columns: &[&str], column: &str) -> Vec<u8> {
+    let mut bytes = parquet(columns, 25, Compression::SNAPPY);
+    // As above, with the length of the name in front of it.
+    let pattern = [&[column.len() as u8], column.as_bytes(), b"\x15\x02"].concat();
+    let at: Vec<_> = memchr::memmem::find_iter(&bytes, &pattern).collect();
+    assert!(!at.is_empty());
+    for at in at {
+        bytes[at + pattern.len() - 1] = 2 << 1;
+    }
+    bytes
+}
+
 #[test]
 fn a_page_that_cannot_be_unpacked_is_named_by_row_and_column() {
-    let mut bytes = gsm8k(Compression::SNAPPY);
-    // The codec of the second column alone, as above.
-    let pattern = b"\x06answer\x15\x02";
-    let at: Vec<_> = memchr::memmem::find_iter(&bytes, pattern).map(|at| at + 8).collect();
-    for at in at {
-        bytes[at] = 2 << 1;
-    }
+    let bytes = damaged(&["question", "answer"], "answer");
     let error = read(&plan(Source::Gsm8k), "x.parquet", &bytes).unwrap_err();
     assert_eq!(error.place, "row 1, column `answer`", "{error}");
+}
+
+#[test]
+fn a_damaged_column_does_no_harm_where_nobody_asks_for_it() {
+    let bytes = damaged(&["steps", "question", "answer", "tools"], "steps");
+    let with = |source, columns: &[(&str, &str)], prompt: Option<&str>| {
+        let owned = |(part, column): &(&str, &str)| ((*part).to_owned(), (*column).to_owned());
+        let columns = columns.iter().map(owned).collect();
+        let plan = DatasetPlan { columns, prompt: prompt.map(str::to_owned), ..plan(source) };
+        read(&plan, "x.parquet", &bytes)
+    };
+    for samples in [
+        with(Source::Gsm8k, &[], None),
+        with(Source::Parquet, &[("prompt", "question")], None),
+        with(Source::Parquet, &[], Some("question {{ question[9:] }}")),
+    ] {
+        let samples = samples.unwrap();
+        assert_eq!((samples.n_samples, texts(samples.rows())[24]), (25, "question 24"));
+        assert_eq!(samples.rows()[24].gold.as_deref(), Some("answer 24"));
+        assert_eq!(samples.columns, ["answer", "question", "steps", "tools"]);
+    }
+    for asked in [
+        with(Source::Gsm8k, &[("answer", "steps")], None),
+        with(Source::Gsm8k, &[("system", "/steps/0")], None),
+        with(Source::Parquet, &[], Some("{% set question = steps %}{{ question }}")),
+        with(Source::ArcEasy, &[], None),
+    ] {
+        let error = asked.unwrap_err();
+        assert_eq!(error.place, "row 1, column `steps`", "{error}");
+    }
+    let columns = PairColumns { output: "question", gold: "answer" };
+    let pairs = pairs(Input::bytes("x.parquet", bytes), columns).unwrap();
+    assert_eq!(pairs.map(Result::unwrap).last().unwrap().output, "question 24");
+}
+
+#[test]
+fn a_prompt_of_no_column_is_asked_once_for_each_row() {
+    let plan = DatasetPlan { prompt: Some("Hi".to_owned()), ..plan(Source::Parquet) };
+    let bytes = parquet(&["steps"], 25, Compression::SNAPPY);
+    assert_eq!(read(&plan, "x.parquet", &bytes).unwrap().n_samples, 25);
 }
 
 #[test]

@@ -37,15 +37,16 @@ struct Column {
 }
 
 impl OldInstants {
-    /// Finds the columns, and opens the file once more where there are any. Instants inside of lists
-    /// and groups stay as the rows have them.
+    /// Finds the columns among those that are read, and opens the file once more where there are any.
+    /// Instants inside of lists and groups stay as the rows have them.
     pub(super) fn of(
         schema: &SchemaDescriptor,
+        reads: &dyn Fn(&str) -> bool,
         open: impl FnOnce() -> Result<Box<dyn FileReader>, ParquetError>,
     ) -> Result<Option<Self>, ParquetError> {
         let leaves = schema.columns().iter().enumerate();
-        let columns: Vec<Column> =
-            leaves.filter_map(|(leaf, described)| Column::of(leaf, described)).collect();
+        let columns = leaves.filter_map(|(leaf, described)| Column::of(leaf, described));
+        let columns: Vec<Column> = columns.filter(|column| reads(&column.name)).collect();
         if columns.is_empty() {
             return Ok(None);
         }
