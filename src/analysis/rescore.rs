@@ -95,8 +95,15 @@ pub(crate) fn rescore(
             measured.insert(cell.id.clone());
         }
         let Some(score) = &cell.score else { continue };
-        let scorer = Scorer::new(&adapt(&plan.scores[score]))?;
-        let golds = golds.of(cell, score, &scorer)?;
+        let (own, asked) = (&plan.scores[score], adapt(&plan.scores[score]));
+        let scorer = Scorer::new(&asked)?;
+        let golds = if asked == *own {
+            golds.of(cell, score, &scorer)?
+        } else {
+            golds.read(cell, score, &scorer, |raw| {
+                Ok::<_, RescoreError>(scorer.golds(raw.iter())?)
+            })?
+        };
         let graded = grade(reader, cell, &scorer, &golds)?;
         if !graded.items.is_empty() {
             classes.insert(cell.id.clone(), ItemClasses::of(&graded));

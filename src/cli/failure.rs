@@ -121,7 +121,8 @@ impl From<RescoreError> for Failure {
             }
             RescoreError::Gold(error) => {
                 Self::new(Exit::BadData, error.to_string()).help(if error.extractor == "whole" {
-                    "mend these rows, or take them out: nothing can be graded against them"
+                    "mend these rows, or take them out: nothing can be graded against them; or name \
+                     an extractor whose answers can meet them"
                 } else {
                     "mend these rows, or say with --gold how a gold is taken: `whole` for bare \
                      answers"

@@ -68,6 +68,24 @@ fn golds_that_any_score_cannot_read_stop_the_run_before_an_engine_starts() {
 }
 
 #[test]
+fn golds_that_other_extractors_cannot_meet_are_refused_as_before_a_run() {
+    let place = Place::new();
+    place.write("q.jsonl", &questions());
+    place.run(&scenario(r#"["number", "all"]"#, "\"whole\""));
+    for extractor in ["choice", "answer-letter"] {
+        let told = place.expect(65, &["score", "run", "--extract", extractor]);
+        assert!(
+            told.contains("finds no letter of a choice (A to J) in the gold of 8 of 8"),
+            "{told}"
+        );
+        place.expect(0, &["score", "run", "--extract", "whole", "--extract", extractor]);
+    }
+    let told = place.expect(65, &["score", "run", "--gold", "NOSUCH (x)"]);
+    assert!(told.contains("`NOSUCH (x)` finds no answer in the gold of 8 of 8 rows"), "{told}");
+    place.expect(0, &["score", "run"]);
+}
+
+#[test]
 fn golds_and_machine_are_those_of_the_run_or_it_is_damaged() {
     let place = Place::new();
     place.write("q.jsonl", &questions());
