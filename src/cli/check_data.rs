@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::chat_template::Told;
-use crate::cli::dataset_line;
 use crate::cli::today::today;
+use crate::cli::{check_tools, dataset_line};
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::{self, DatasetError, Search};
 use crate::datasets::tokenizer;
@@ -22,6 +22,7 @@ use crate::plan::{Plan, data_files};
 use crate::scenario::Scenario;
 use crate::score::scorer::Scorer;
 use crate::seed::Seed;
+use crate::workload::body::TOOLS;
 use crate::workload::chat::Spoken;
 use crate::workload::dataset::{Load, load};
 use crate::workload::error::DataError;
@@ -58,6 +59,16 @@ struct Trouble {
     help: String,
     /// Whether the data set is only unknown: the fault lies elsewhere.
     is_unseen: bool,
+}
+
+/// What a look at one data set saw.
+struct Looked {
+    /// The rows that its requests need, where these are counted and were read in time.
+    samples: Option<Samples>,
+    /// What is told of it.
+    line: String,
+    /// Whether its requests have tools.
+    has_tools: bool,
 }
 
 /// What a look at data sets found.
@@ -119,9 +130,12 @@ fn look_at(
                 }),
         };
         let needs = if has_errors { None } else { needs(plan, variant) };
-        let told = within_the_limit(&look, needs);
-        let trouble = told.and_then(|(samples, line)| {
+        let looked = within_the_limit(&look, needs);
+        let trouble = looked.and_then(|Looked { samples, line, has_tools }| {
             seen_all.lines.extend(Some(line).filter(|line| !line.is_empty()));
+            if has_tools {
+                seen_all.found.extend(check_tools::look(scenario, plan, variant));
+            }
             samples.map_or(Ok(()), |samples| requests(plan, variant, &samples))
         });
         if let Err(trouble) = trouble {
@@ -132,8 +146,8 @@ fn look_at(
 }
 
 /// Looks at a data set's head and then, for requests that are counted, at as many rows as they
-/// need. What is not read in time is not waited for. Returns these rows, and what was seen.
-fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<(Option<Samples>, String), Trouble> {
+/// need. What is not read in time is not waited for.
+fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Looked, Trouble> {
     let end = Instant::now() + LIMIT;
     let (to, results) = mpsc::channel();
     let mine = look.clone();
@@ -149,20 +163,22 @@ fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<(Option<Samples>,
         }
     });
     let (mut samples, mut line) = (None, None);
+    let mut has_tools = look.plan.chat_template_kwargs.contains_key(TOOLS);
     loop {
         match results.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok((read, is_enough, is_all)) => {
                 let read = read?;
+                has_tools |= read.rows().iter().any(|row| row.tools.is_some());
                 line.get_or_insert_with(|| dataset_line::told(&look.name, &read, is_all));
                 samples = (is_enough && needs.is_some()).then_some(read);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Ok((samples, line.unwrap_or_default()));
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) if line.is_some() => {
-                return Ok((None, line.unwrap_or_default()));
+                return Ok(Looked { samples, line: line.unwrap_or_default(), has_tools });
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(line) = line {
+                    return Ok(Looked { samples: None, line, has_tools });
+                }
                 return Err(Trouble {
                     key: "location",
                     message: format!("its rows could not be read within {} s", LIMIT.as_secs()),

@@ -13,6 +13,7 @@ mod check;
 mod check_data;
 mod check_paths;
 mod check_preset;
+mod check_tools;
 mod compare;
 mod data;
 mod dataset_line;

@@ -12,7 +12,7 @@ use crate::plan::launch::Launch;
 use crate::workload::request::{Message, Prompt};
 
 /// The field of a chat, and the column of a row, that defines functions which the model may call.
-pub(super) const TOOLS: &str = "tools";
+pub(crate) const TOOLS: &str = "tools";
 
 /// A body with a gap for the prompt and for the output length.
 #[derive(Clone, Debug, PartialEq, Eq)]

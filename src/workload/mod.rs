@@ -1,6 +1,7 @@
 //! The requests to send, and when they are due.
 
 pub mod arrivals;
+pub(crate) mod body;
 pub mod chat;
 pub(crate) mod damage;
 pub mod dataset;
@@ -15,7 +16,6 @@ pub mod tokenizer;
 pub(crate) mod words;
 
 mod bad_rows;
-mod body;
 mod columns;
 mod container;
 mod prompt;

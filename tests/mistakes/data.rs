@@ -93,6 +93,38 @@ fn a_tokenizer_that_is_not_there_and_a_template_that_it_lacks_are_told() {
 }
 
 #[test]
+fn rows_with_tools_for_a_server_of_vllm_that_does_not_take_them_are_told_with_the_way_out() {
+    let check = |engine: &str, request: &str| {
+        let home = Home::of(&format!(
+            "[engine.v]\npreset = \"vllm\"\nmodel = \"m\"\n{engine}\n\
+             [dataset.q]\nsource = \"jsonl\"\nlocation = \"./q.jsonl\"\n\
+             [request]\n{request}\n[phase.load]\nconcurrency = 1\nrequests = 2\n"
+        ));
+        let tool =
+            "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": {}}}]";
+        home.write(
+            "q.jsonl",
+            &format!("{{\"prompt\": \"a\"}}\n{{\"prompt\": \"b\", \"tools\": {tool}}}\n"),
+        );
+        home.check()
+    };
+    let chat = "api = \"chat\"";
+    check("", chat).ends_with(0).says(&[
+        "vLLM refuses requests with tools unless it is started with `--enable-auto-tool-choice`",
+        "data set `q` has some",
+        "extra-args = [\"--enable-auto-tool-choice\", \"--tool-call-parser\", \"hermes\"]",
+        "s.toml:",
+    ]);
+    for (engine, request) in [
+        ("extra-args = [\"--enable-auto-tool-choice\", \"--tool-call-parser\", \"hermes\"]", chat),
+        ("quirks = { omit = [\"tools\"] }", chat),
+        ("", "api = \"chat\"\nextra-body = { tool_choice = \"none\" }"),
+    ] {
+        check(engine, request).ends_with(0).says_not("vLLM refuses");
+    }
+}
+
+#[test]
 fn a_directory_or_program_of_an_engine_that_is_not_there_is_named_as_itself() {
     let engine =
         |key: &str| SCENARIO.replacen("model = \"m\"", &format!("model = \"m\"\n{key}"), 1);
