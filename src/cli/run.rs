@@ -130,9 +130,10 @@ pub(crate) fn measure(
 /// Reads the secrets of every engine that this machine can start.
 pub(crate) fn credentials(plan: &Plan) -> Result<Credentials, Failure> {
     let skips = scenario_file::skips(plan);
+    let cells = plan.cells_by_launch();
     let is_used = |id: &LaunchId| {
-        let mut cells = plan.cells.iter().filter(|cell| cell.launch == *id);
-        !skips.contains_key(id) && cells.any(|cell| cell.skip.is_none())
+        let mut served = cells.get(id).into_iter().flatten();
+        !skips.contains_key(id) && served.any(|cell| cell.skip.is_none())
     };
     let launches = plan.launches.iter().filter(|(id, _)| is_used(id));
     Ok(Credentials::read(launches, output::hub_token())?)

@@ -111,6 +111,15 @@ impl Plan {
         self.cells.iter().map(|cell| (cell.name.as_str(), cell)).collect()
     }
 
+    /// Returns the cells of each launch, in the order of the plan.
+    pub(crate) fn cells_by_launch(&self) -> HashMap<&LaunchId, Vec<&Cell>> {
+        let mut cells: HashMap<&LaunchId, Vec<&Cell>> = HashMap::new();
+        for cell in &self.cells {
+            cells.entry(&cell.launch).or_default().push(cell);
+        }
+        cells
+    }
+
     /// Returns the plan as it is told: each measured phase is a row.
     #[must_use]
     pub fn by_row(self) -> Self {

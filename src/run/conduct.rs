@@ -55,6 +55,8 @@ pub(crate) struct Conductor<'a> {
     notify: &'a (dyn Fn(Notice) + Sync),
     /// Where each cell stands in the plan: it is asked for several times in each trial.
     places: HashMap<CellId, usize>,
+    /// Where the cells of each launch stand in the plan.
+    served: HashMap<LaunchId, Vec<usize>>,
     /// Cells that are over, whatever their outcome.
     over: BTreeSet<CellId>,
     /// Trials that each unfinished cell still needs.
@@ -139,9 +141,10 @@ pub(crate) fn conduct<'a>(
     credentials: &'a Credentials,
     notify: &'a (dyn Fn(Notice) + Sync),
 ) -> Result<Conducted, RunError> {
-    let conductor = Conductor {
+    let mut conductor = Conductor {
         plan: Cow::Borrowed(plan),
-        places: (0..).zip(&plan.cells).map(|(at, cell)| (cell.id.clone(), at)).collect(),
+        places: HashMap::new(),
+        served: HashMap::new(),
         prepared,
         writer,
         interrupt,
@@ -172,6 +175,7 @@ pub(crate) fn conduct<'a>(
         prefetching: None,
         prefetched: BTreeSet::new(),
     };
+    (0..).zip(&plan.cells).for_each(|(at, cell)| conductor.place(at, cell));
     conductor.run(done)
 }
 
@@ -604,10 +608,9 @@ impl Conductor<'_> {
     fn probe_request(&self, id: &LaunchId, launch: &Launch, cell: &Cell) -> ProbeRequest {
         let RequestPlan { api, path, stream, output, .. } = cell.request.clone();
         let mut fields = self.prepared.shared_fields(cell, launch);
-        let is_other = |other: &&Cell| {
-            other.launch == *id && other.id != cell.id && !self.over.contains(&other.id)
-        };
-        for other in self.plan.cells.iter().filter(is_other) {
+        let served = self.served.get(id).into_iter().flatten().map(|at| &self.plan.cells[*at]);
+        let is_other = |other: &&Cell| other.id != cell.id && !self.over.contains(&other.id);
+        for other in served.filter(is_other) {
             let known = self.prepared.shared_fields(other, launch);
             fields.retain(|name, value| known.get(name) == Some(value));
         }
@@ -766,8 +769,14 @@ impl Conductor<'_> {
     /// Adds the cell that tries a load in a search.
     fn add_point(&mut self, first: &CellId, load: f64) -> Option<Cell> {
         let point = self.plan.to_mut().add_point(first, load)?.clone();
-        self.places.insert(point.id.clone(), self.plan.cells.len() - 1);
+        self.place(self.plan.cells.len() - 1, &point);
         Some(point)
+    }
+
+    /// Takes note of where a cell stands in the plan.
+    fn place(&mut self, at: usize, cell: &Cell) {
+        self.places.insert(cell.id.clone(), at);
+        self.served.entry(cell.launch.clone()).or_default().push(at);
     }
 
     fn cell(&self, id: &CellId) -> Cell {

@@ -21,6 +21,7 @@ pub(crate) fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> 
         TrialOrder::Grouped => vec![(1..=max_trials(plan)).collect()],
         TrialOrder::Interleaved => (1..=max_trials(plan)).map(|trial| vec![trial]).collect(),
     };
+    let cells = plan.cells_by_launch();
     let mut sessions = Vec::new();
     for (round, trials) in rounds.iter().enumerate() {
         let mut launches: Vec<&LaunchId> = plan.launches.keys().collect();
@@ -28,8 +29,8 @@ pub(crate) fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> 
             launches.reverse();
         }
         for launch in launches {
-            let cells = plan.cells.iter().filter(|cell| cell.launch == *launch);
-            let trials: Vec<_> = cells
+            let served = cells.get(launch).into_iter().flatten();
+            let trials: Vec<_> = served
                 .flat_map(|cell| {
                     let wanted = trials.iter().filter(|trial| **trial <= cell.n_trials);
                     wanted.map(|trial| (cell.id.clone(), *trial))
@@ -46,4 +47,26 @@ pub(crate) fn sessions(plan: &Plan, left_out: impl Fn(&CellId, u32) -> bool) -> 
 
 fn max_trials(plan: &Plan) -> u32 {
     plan.cells.iter().map(|cell| cell.n_trials).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::metrics::tests::fixture::{launch, plan};
+
+    #[test]
+    fn many_engines_are_scheduled_in_time_that_grows_with_their_number_alone() {
+        let n_engines = 20_000;
+        let names: Vec<String> = (0..n_engines).map(|number| format!("e{number}")).collect();
+        let mut plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        plan.launches = plan.cells.iter().map(|cell| (cell.launch.clone(), launch(1))).collect();
+        let begin = Instant::now();
+        let sessions = sessions(&plan, |_, _| false);
+        // Each launch beside each cell would be 400 million comparisons: ten seconds and more.
+        assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+        assert_eq!(sessions.len(), n_engines);
+        assert!(sessions.iter().zip(&plan.cells).all(|(it, cell)| it.launch == cell.launch));
+    }
 }
