@@ -177,19 +177,16 @@ pub(crate) fn data_choice(
     }
     let path = Path::new(data);
     let plain = Path::new(plain_name(data));
-    let source = match plain.extension().and_then(|extension| extension.to_str()) {
-        Some("jsonl" | "json" | "ndjson") => Source::Jsonl,
-        Some("csv") => Source::Csv,
-        Some("parquet") => Source::Parquet,
-        Some("txt") => Source::Text,
-        _ => {
-            let help = did_you_mean(data, KNOWN, "known data sets").unwrap_or_default();
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--data {data}: neither a known data set nor a .jsonl, .csv, .parquet or .txt file"),
-            )
-            .help(help));
-        }
+    let ending = plain.extension().and_then(|extension| extension.to_str());
+    let Some(source) = ending.and_then(Source::of_ending) else {
+        let help = did_you_mean(data, KNOWN, "known data sets").unwrap_or_default();
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--data {data}: neither a known data set nor a .jsonl, .csv, .parquet or .txt file"
+            ),
+        )
+        .help(help));
     };
     let schema = schema_of(source, path)?;
     if schema.has("input-length") && tokenizer.is_none() {

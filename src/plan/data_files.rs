@@ -1,7 +1,7 @@
 //! Which names files of rows have.
 
-/// Endings of files of rows.
-const ENDINGS: [&str; 7] = ["jsonl", "ndjson", "json", "csv", "parquet", "txt", "text"];
+use crate::plan::cell::Source;
+
 /// What stands behind them when a file is packed.
 const PACKED: [&str; 5] = [".gz", ".zst", ".zstd", ".bz2", ".xz"];
 
@@ -13,7 +13,7 @@ pub(crate) fn plain_name(name: &str) -> &str {
 /// Whether a file of this name holds rows, packed or not.
 pub(crate) fn is_data_file(name: &str) -> bool {
     let (_, ending) = plain_name(name).rsplit_once('.').unwrap_or_default();
-    ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+    Source::of_ending(ending).is_some()
 }
 
 /// Whether a name is that of several files: `*` is any text and `?` any character.

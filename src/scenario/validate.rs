@@ -7,7 +7,7 @@ use crate::diagnostic::suggest::{list, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::grammar::{Field, Kind, MAX_NAME, is_name};
 use crate::scenario::mend::{Mend, Mends};
-use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec};
+use crate::scenario::spec::{EngineSpec, OPTIONS, ScenarioSpec, Source};
 use crate::scenario::synonyms::{meant, replaced};
 use crate::scenario::toml_tree::{Data, Document, Entry, Node};
 use crate::units::Nanos;
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
             format!("{}: unknown value `{text}`", self.key())
         };
         let near = nearest(text, words.iter().copied());
-        let file = || self.file_as_source(text, words);
+        let file = || self.file_as_source(text);
         let near = || near.map(|word| format!("did you mean `{word}`?"));
         let help = unquoted.or_else(file).or_else(near);
         let error = Diagnostic::error("scenario/value", message).maybe_help(help);
@@ -347,18 +347,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Says how a file is named that stands where its kind is asked for.
-    fn file_as_source(&self, text: &str, words: &[&str]) -> Option<String> {
+    fn file_as_source(&self, text: &str) -> Option<String> {
         let ["dataset", _, "source"] = self.path.as_slice() else { return None };
-        let ending = Path::new(text).extension()?.to_str()?;
-        let kind = match ending {
-            "json" | "ndjson" => "jsonl",
-            "txt" => "text",
-            ending => ending,
-        };
+        let kind = Source::of_ending(Path::new(text).extension()?.to_str()?)?.word();
         let location = format!("`location = {text:?}`");
-        words.contains(&kind).then(|| {
-            format!("`source` is the kind of the file: write `source = \"{kind}\"` and {location}")
-        })
+        Some(format!(
+            "`source` is the kind of the file: write `source = \"{kind}\"` and {location}"
+        ))
     }
 
     /// Advises on a string that would be right without its quotes.

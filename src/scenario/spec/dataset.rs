@@ -127,6 +127,19 @@ words! {
     }
 }
 
+impl Source {
+    /// Returns the kind of a file of rows by the ending of its name, without what it is packed by.
+    pub(crate) fn of_ending(ending: &str) -> Option<Self> {
+        match ending.to_ascii_lowercase().as_str() {
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            "csv" => Some(Self::Csv),
+            "parquet" => Some(Self::Parquet),
+            "txt" | "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
 /// Where a data set lies.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a place, or a list of files")]
