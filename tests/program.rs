@@ -281,3 +281,19 @@ fn test_questions_are_disjoint_from_training_questions_by_their_hash() {
     assert!(test.iter().all(is_test), "a test question is of the training split");
     assert!(!train.iter().any(is_test), "a training question is of the test split");
 }
+
+#[test]
+fn a_built_in_engine_that_finds_its_port_taken_names_who_listens_there() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let own = format!("help: pid {} (", std::process::id());
+    for engine in ["sim", "tiny"] {
+        let output = bench(&["serve", engine, "--port", &port], home.path());
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(69), "{text}");
+        for part in [own.as_str(), "listens there", "--port 0"] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+    }
+}

@@ -77,6 +77,7 @@ use crate::cli::args::{Cli, Colour, Command, PlanArgs, SchemaOf, ServeCommand};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::shares::merged_run;
+use crate::engine::process::port;
 use crate::run::clients;
 use crate::secrets::redact::Redactor;
 use crate::serve::ServeError;
@@ -226,8 +227,13 @@ fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
     served.map(|()| Exit::Ok).map_err(|error| {
         let failure = Failure::new(Exit::Unavailable, format!("failed to serve: {error}"));
         match error {
-            ServeError::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse => failure
-                .help("take another port, or any free one: --port 0; `ss -ltnp` names its program"),
+            ServeError::Bind { address, source } if source.kind() == ErrorKind::AddrInUse => {
+                let other = "take another port, or any free one: --port 0";
+                failure.help(match port::holder(address.port()) {
+                    Some(holder) => format!("{holder} listens there: end it, or {other}"),
+                    None => format!("{other}; `sudo ss -ltnp` names the program of another user"),
+                })
+            }
             _ => failure,
         }
     })

@@ -81,10 +81,18 @@ pub fn listener(port: u16, root: i32) -> Listener {
         .iter()
         .filter(|process| !ours.contains(&process.id.pid))
         .find(|process| socket_inodes(process.id.pid).iter().any(|inode| open.contains(inode)))
-        .map_or(Listener::Unknown, |process| {
-            let pid = process.id.pid;
-            Listener::Foreign(format!("pid {pid} ({})", process::command(pid)))
-        })
+        .map_or(Listener::Unknown, |process| Listener::Foreign(told(process.id.pid)))
+}
+
+/// Returns the process that listens on a port, as `pid 7 (python -m http.server)`; `None` where
+/// nobody listens, or no process that holds the socket is visible.
+pub fn holder(port: u16) -> Option<String> {
+    let Holders::Seen(holders) = holders(port) else { return None };
+    holders.first().map(|id| told(id.pid))
+}
+
+fn told(pid: i32) -> String {
+    format!("pid {pid} ({})", process::command(pid))
 }
 
 /// The processes that listen on a port.
