@@ -90,6 +90,25 @@ fn serve_as(
     )
 }
 
+/// A server that points elsewhere whatever it is asked for.
+fn moved(location: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 307 Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n"
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
 fn models(ids: &[&str]) -> (u16, String) {
     let list: Vec<Value> = ids.iter().map(|id| json!({"id": id, "object": "model"})).collect();
     (200, json!({"object": "list", "data": list}).to_string())
@@ -521,6 +540,12 @@ fn a_server_that_is_not_there_or_wants_a_key_is_told_at_once() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     refuses(&[&url], 69, &["/v1/models within 8s"]);
+    refuses(
+        &[&moved("https://f.invalid/b/v1/models")],
+        69,
+        &["redirects to https://f.invalid/b/v1/models: bench quick https://f.invalid/b\n"],
+    );
+    refuses(&[&moved("/login")], 69, &["/login: give the URL below which its /v1/… lies"]);
     refuses(&["vlm"], 2, &["neither a URL nor an engine", "did you mean `vllm`"]);
 }
 
@@ -641,6 +666,10 @@ fn an_engine_that_cannot_run_here_fails_the_command() {
         .env("PATH", "/nowhere")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(100), "{}", told(&output));
-    assert!(told(&output).contains("pip install vllm"), "{}", told(&output));
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(69), "{text}");
+    assert!(text.contains("vllm: not on PATH") && text.contains("pip install vllm"), "{text}");
+    let nothing = "error: tiny cannot run here: nomodel: no such file or directory\n  \
+                   help: leave `model` out for the bundled one";
+    refuses(&["tiny", "nomodel"], 69, &[nothing]);
 }

@@ -3,7 +3,7 @@
 use crate::analysis::rescore::RescoreError;
 use crate::cli::exit::Exit;
 use crate::datasets::cache::NoCacheDir;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Label};
 use crate::engine::credentials::CredentialError;
 use crate::load::spec::LoadError;
 use crate::report::template::TemplateError;
@@ -73,7 +73,7 @@ impl Failure {
     /// What to do next: one concrete step.
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into()).filter(|help| !help.is_empty());
         self
     }
 
@@ -81,6 +81,15 @@ impl Failure {
     #[must_use]
     pub(crate) fn kept(mut self, kept: impl Into<String>) -> Self {
         self.kept = Some(kept.into());
+        self
+    }
+
+    /// Tells the places of mistakes in a scenario as `told` makes them.
+    #[must_use]
+    pub(crate) fn retold(mut self, told: impl Fn(&mut Label)) -> Self {
+        if let Message::Scenario(diagnostics) = &mut self.message {
+            diagnostics.retell(told);
+        }
         self
     }
 

@@ -38,6 +38,7 @@ mod presets;
 mod progress;
 mod progress_line;
 mod quick;
+mod quick_flags;
 mod replay;
 mod report;
 mod report_files;

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
@@ -17,11 +17,13 @@ use crate::cli::new_scenario::{
     DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
 };
 use crate::cli::run::Begin;
-use crate::cli::{output, presets, scenario_file, side_by_side, typed};
+use crate::cli::{output, presets, quick_flags, scenario_file, side_by_side, typed};
 use crate::diagnostic::suggest::{did_you_mean, list, nearest};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{ANSWER_LIMIT, ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
 use crate::engine::ready::probe::{OPTIONAL, PROBE_TEXT};
+use crate::engine::start::requires::{self, Unmet};
+use crate::plan::Plan;
 use crate::plan::cell::{Api, Source};
 use crate::plan::data_files::plain_name;
 use crate::plan::paths::is_path;
@@ -49,7 +51,10 @@ const FIRST_WORD_AFTER: u64 = 2;
 pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure> {
     // One engine was asked for: that it cannot run here is no success.
     args.ends.strict = true;
-    let args = &args;
+    measure(&args, colour).map_err(|failure| failure.retold(quick_flags::retell))
+}
+
+fn measure(args: &QuickArgs, colour: Colour) -> Result<Exit, Failure> {
     let starter = if is_url(&args.target) {
         if let Some(model) = &args.model_of_engine {
             let message = format!("{model:?} stands behind a URL");
@@ -66,11 +71,10 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
             output::message(&format!("data     {}: {told}", typed::path(path)));
         }
     }
-    // In this directory, so that paths in it are those of the command line.
-    let path = typed::absolute(Path::new("quick.toml"));
+    let path = quick_flags::place();
     let plain = starter.to_toml();
     let text = with_sets(&plain, &path, &args.sets)?;
-    let planned = scenario_file::plan_text(&path, &text, None, &[]).or_else(|failure| {
+    let mut planned = scenario_file::plan_text(&path, &text, None, &[]).or_else(|failure| {
         // A value of the command line is told where it stands there.
         scenario_file::plan_text(&path, &plain, None, &args.sets).and(Err(failure))
     })?;
@@ -78,6 +82,8 @@ pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure
         output::data(&text)?;
         return Ok(Exit::Ok);
     }
+    refuse_without_engine(&planned.plan)?;
+    planned.loaded.warnings.retell(quick_flags::retell);
     let (exit, analysis) = side_by_side::carry_out(
         planned,
         &path,
@@ -124,6 +130,17 @@ fn with_sets(text: &str, path: &Path, sets: &[String]) -> Result<String, Failure
         place.insert(last.get(), Item::Value(value));
     }
     Ok(document.to_string())
+}
+
+/// Refuses an engine that cannot run here in any of its forms: its report would say nothing.
+fn refuse_without_engine(plan: &Plan) -> Result<(), Failure> {
+    let mut first = None;
+    for launch in plan.launches.values() {
+        let Some(Unmet { lack, hint }) = requires::unmet(launch) else { return Ok(()) };
+        let message = format!("{} cannot run here: {lack}", launch.engine);
+        first.get_or_insert_with(|| Failure::new(Exit::Unavailable, message).help(hint));
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// Whether people read what is told: lines for programs are JSON and nothing else.
@@ -384,8 +401,8 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     check_files(args)?;
     let mut starter = unknown_server(args, &url)?;
     // The way to the server, its key included, is that of the run.
-    let path = PathBuf::from("quick.toml");
-    let planned = scenario_file::plan_text(&path, &starter.to_toml(), None, &args.sets)?;
+    let planned =
+        scenario_file::plan_text(&quick_flags::place(), &starter.to_toml(), None, &args.sets)?;
     let launches = &planned.plan.launches;
     let credentials = Credentials::read(launches, output::hub_token())?;
     output::hide(credentials.redactor());
@@ -398,7 +415,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
             Some(name) if no_offer.help == ASKS_FOR_KEY => {
                 format!("it was sent the key in {name}: is that the key of this server?")
             }
-            _ => in_flags(no_offer.help),
+            _ => no_offer.help,
         };
         Failure::new(Exit::Unavailable, no_offer.message).help(help)
     };
@@ -466,14 +483,6 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         closes,
     };
     Ok(starter)
-}
-
-/// Says in words of the command line what to write in a scenario.
-fn in_flags(help: String) -> String {
-    match help.split_once("set `url = \"") {
-        Some((told, base)) => format!("{told}bench quick {}", base.trim_end_matches("\"`")),
-        None => help,
-    }
 }
 
 /// Returns the fields that requests of the scenario would have and the server refuses.
@@ -632,16 +641,6 @@ impl<'a> Patience<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_scenario_would_have_to_say_is_told_as_a_command() {
-        let check = |told: &str, expected: &str| assert_eq!(in_flags(told.to_owned()), expected);
-        check(
-            "it redirects to https://f/b/v1/models; set `url = \"https://f/b\"`",
-            "it redirects to https://f/b/v1/models; bench quick https://f/b",
-        );
-        check("is the server up?", "is the server up?");
-    }
 
     #[test]
     fn whatever_url_is_pasted_the_base_is_found() {

@@ -256,7 +256,7 @@ fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
 
 /// Returns why engines of the plan cannot run on this machine.
 pub(crate) fn skips(plan: &Plan) -> Skips {
-    let unmet = |launch| requires::unmet(launch);
+    let unmet = |launch| requires::unmet(launch).map(|unmet| unmet.to_string());
     plan.launches.iter().filter_map(|(id, launch)| Some((id.clone(), unmet(launch)?))).collect()
 }
 

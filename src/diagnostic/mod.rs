@@ -162,6 +162,11 @@ impl Diagnostics {
         }
     }
 
+    /// Tells every place as `told` makes it.
+    pub(crate) fn retell(&mut self, told: impl Fn(&mut Label)) {
+        self.list.iter_mut().flat_map(|diagnostic| &mut diagnostic.labels).for_each(told);
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::http::{Answer, Http, HttpError, trust};
-use crate::engine::ready::answer::{Meaning, meaning};
+use crate::engine::ready::answer::{Meaning, Remedy, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, OPTIONAL, ProbeRequest};
 use crate::engine::tokenize;
@@ -134,14 +134,14 @@ impl<'a> Server<'a> {
     pub fn models(&self, path: &str) -> Result<Result<Vec<String>, String>, NoOffer> {
         let url = self.http.url(path);
         let answer = self.http.get_plain(path, CALL_LIMIT).map_err(|error| unreachable(&error))?;
-        if let Meaning::Never(advice) =
+        if let Meaning::Never(remedy) =
             meaning(answer.status, &url, path, answer.location.as_deref())
         {
-            return Err(said_no("GET", &url, &answer, &advice));
+            return Err(said_no("GET", &url, &answer, &remedy));
         }
         if answer.status >= 500 {
-            let advice = "wait until it is ready, or look into its log";
-            return Err(said_no("GET", &url, &answer, advice));
+            let remedy = Remedy::Said("wait until it is ready, or look into its log");
+            return Err(said_no("GET", &url, &answer, &remedy));
         }
         let models = listed(&answer.body).unwrap_or_default();
         let models = models.into_iter().map(|model| model.id).collect::<Vec<_>>();
@@ -312,11 +312,11 @@ impl<'a> Server<'a> {
         let url = self.http.url(spoken.path);
         let (read, ended) = posted.map_err(|error| unreachable(&error))?;
         let status = read.status.unwrap_or_default();
-        if let Meaning::Never(advice) = meaning(status, &url, spoken.path, read.location.as_deref())
+        if let Meaning::Never(remedy) = meaning(status, &url, spoken.path, read.location.as_deref())
         {
             let body = why(&read);
             let answer = Answer { status, body, location: read.location };
-            return Err(said_no("POST", &url, &answer, &advice));
+            return Err(said_no("POST", &url, &answer, &remedy));
         }
         let output_tokens = read.usage.and_then(|usage| usage.completion);
         if read.outcome == Outcome::Ok {
@@ -458,9 +458,19 @@ fn unreachable(error: &HttpError) -> NoOffer {
     NoOffer { message: format!("cannot {error}"), help: help.to_owned() }
 }
 
-fn said_no(method: &str, url: &str, answer: &Answer, advice: &str) -> NoOffer {
-    let help = if matches!(answer.status, 401 | 403) { ASKS_FOR_KEY } else { advice };
-    NoOffer { message: answered(method, url, answer), help: help.to_owned() }
+/// Says what mends an answer in words of the command line.
+fn said_no(method: &str, url: &str, answer: &Answer, remedy: &Remedy) -> NoOffer {
+    let help = match remedy {
+        Remedy::Key => ASKS_FOR_KEY.to_owned(),
+        Remedy::Redirect { target, base: Some(base) } => {
+            format!("it redirects to {target}: bench quick {base}")
+        }
+        Remedy::Redirect { target, base: None } => {
+            format!("it redirects to {target}: give the URL below which its /v1/… lies")
+        }
+        Remedy::Said(words) => (*words).to_owned(),
+    };
+    NoOffer { message: answered(method, url, answer), help }
 }
 
 fn answered(method: &str, url: &str, answer: &Answer) -> String {

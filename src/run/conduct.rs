@@ -257,7 +257,8 @@ impl Conductor<'_> {
         for cell in self.plan.cells.iter().filter(|cell| !self.over.contains(&cell.id)) {
             let launch = &self.plan.launches[&cell.launch];
             let reason = cell.skip.clone().or_else(|| {
-                unmet.entry(&cell.launch).or_insert_with(|| requires::unmet(launch)).clone()
+                let look = || requires::unmet(launch).map(|unmet| unmet.to_string());
+                unmet.entry(&cell.launch).or_insert_with(look).clone()
             });
             skipped.extend(reason.map(|reason| (cell.id.clone(), reason)));
         }

@@ -17,7 +17,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::log::printable;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
-use crate::engine::ready::answer::{Meaning, meaning};
+use crate::engine::ready::answer::{Meaning, Remedy, meaning};
 use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::models::ListedModel;
 use crate::engine::ready::probe::{Extent, ProbeAnswer, ProbeRequest};
@@ -255,7 +255,7 @@ impl Wait<'_> {
                     self.last.answered(no_token.status, &no_token.why);
                     let location = no_token.location.as_deref();
                     match meaning(no_token.status, &url, &probe.path, location) {
-                        Meaning::Never(advice) => return Err(self.never(&advice)),
+                        Meaning::Never(remedy) => return Err(self.never(&remedy)),
                         Meaning::NotYet => {}
                         // A status of success without a token is a refusal, too.
                         Meaning::Ready => n_refused += 1,
@@ -301,7 +301,7 @@ impl Wait<'_> {
                     Meaning::Ready => Ok(Got::Success(answer)),
                     Meaning::Refusal => Ok(Got::Refused),
                     Meaning::NotYet => Ok(Got::NotYet),
-                    Meaning::Never(advice) => Err(self.never(&advice)),
+                    Meaning::Never(remedy) => Err(self.never(&remedy)),
                 }
             }
             Err(error) if error.is_permanent() => Err(hopeless(&error)),
@@ -320,8 +320,8 @@ impl Wait<'_> {
         }
     }
 
-    fn never(&self, advice: &str) -> Unready {
-        Unready::Failed(FailureClass::Server, format!("{}; {advice}", self.last))
+    fn never(&self, remedy: &Remedy) -> Unready {
+        Unready::Failed(FailureClass::Server, format!("{}; {remedy}", self.last))
     }
 
     fn pause(&mut self) -> Result<(), Unready> {

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
@@ -17,13 +18,26 @@ const PYTHON_LIMIT: Duration = Duration::from_secs(30);
 /// Bytes of a script's first line that Linux reads (`BINPRM_BUF_SIZE`).
 const INTERPRETER_BYTES: u64 = 256;
 
-/// Returns the first requirement that is not met, with the way to meet it:
-/// `vllm: not on PATH; pip install vllm`.
-pub fn unmet(launch: &Launch) -> Option<String> {
-    launch.requires.iter().find_map(|requirement| {
-        let Requirement { what, hint } = requirement;
-        let lack = lack(launch, what)?;
-        Some(if hint.is_empty() { lack } else { format!("{lack}; {hint}") })
+/// A requirement that is not met: `vllm: not on PATH; pip install vllm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unmet {
+    /// What this machine lacks.
+    pub(crate) lack: String,
+    /// The way to meet it; may be empty.
+    pub(crate) hint: String,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gap = if self.hint.is_empty() { "" } else { "; " };
+        write!(f, "{}{gap}{}", self.lack, self.hint)
+    }
+}
+
+/// Returns the first requirement that is not met.
+pub(crate) fn unmet(launch: &Launch) -> Option<Unmet> {
+    launch.requires.iter().find_map(|Requirement { what, hint }| {
+        Some(Unmet { lack: lack(launch, what)?, hint: hint.clone() })
     })
 }
 
