@@ -33,7 +33,7 @@ const CELLS_MAX: usize = 40;
 /// Failed and unusable cells that the last screen has room for.
 const LAST_MAX: usize = 5;
 
-/// Caveats that get a second line where one is too short: the last screen has room for the rest.
+/// Caveats of which a whole line says what was seen, where one is too short for all.
 const SECOND_LINES_MAX: usize = 3;
 
 /// Columns of a higher rank go before uncertainties do.
@@ -165,8 +165,9 @@ fn references(screen: &Screen, out: &mut String, view: &ReportView) {
     }
 }
 
-/// Says of each remedy what was seen first, in a line or, of the first ones that are longer, in two;
-/// the report files say where, and all.
+/// Says of each remedy what was seen first, in a line of its own where the remedy has no room behind
+/// it; of those after the first ones shortened, in front of the remedy. A remedy is never cut. The
+/// report files say where, and all.
 fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
     let mut n_spare = SECOND_LINES_MAX;
     for remedy in remedies {
@@ -181,13 +182,11 @@ fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
             let room = width.saturating_sub(n_chars(&[marks, more]) + 2);
             let what = figure::shortened_text(what, room);
             screen.line(out, &format!("{marks} {what}{more}:"), Ink::Plain);
-            screen.line(out, &format!("    {advice}"), Ink::Plain);
+            screen.prose(out, "    ", advice, Ink::Plain);
         } else {
-            // Each keeps about a half.
-            let others = n_chars(&[marks, more, advice]) + 3;
-            let what =
-                figure::shortened_text(what, width.saturating_sub(others).max(width * 2 / 5));
-            screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
+            let what = figure::shortened_text(what, width * 2 / 5);
+            let text = format!("{what}{more}: {advice}");
+            screen.prose(out, &format!("{marks} "), &text, Ink::Plain);
         }
     }
 }
@@ -549,6 +548,37 @@ mod tests {
                 assert!(header.contains(column), "{width}: no column {column}\n{header}");
             }
             assert!(header.contains("accuracy") || width < 160, "{width}: {header}");
+        }
+    }
+
+    #[test]
+    fn no_remedy_is_cut_however_many_there_are() {
+        let remedies: Vec<RemedyView> = (1..=6)
+            .map(|mark| RemedyView {
+                marks: format!("[{mark}]"),
+                what: format!(
+                    "thing {mark} was seen that takes a line of its own {}",
+                    "to say ".repeat(9)
+                ),
+                more: " (and in 3 more)".to_owned(),
+                advice: format!(
+                    "Do {mark} things one after the other, {}then look.",
+                    "or not, ".repeat(9)
+                ),
+            })
+            .collect();
+        for width in [40, 80, 100] {
+            let mut out = String::new();
+            caveats(&Screen::new(Some(width), false), &mut out, &remedies);
+            let told = out.split_whitespace().collect::<Vec<_>>().join(" ");
+            for remedy in &remedies {
+                assert!(told.contains(&remedy.advice), "{width}: {}\n{out}", remedy.advice);
+                assert!(told.contains(&format!("{} thing ", remedy.marks)), "{width}:\n{out}");
+            }
+            assert!(
+                out.lines().all(|line| line.chars().count() <= width.into()),
+                "{width}:\n{out}"
+            );
         }
     }
 
