@@ -40,6 +40,22 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// Returns a text in which each SHA-256 is told by that name and its first twelve digits, as people
+/// compare them.
+pub fn with_short_digests(text: &str) -> String {
+    let is_digit = |c: char| c.is_ascii_hexdigit();
+    let mut short = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !is_digit(c)) {
+        let digits = piece.trim_end_matches(|c| !is_digit(c));
+        if digits.len() == 64 {
+            short.extend(["SHA-256 ", &digits[..12], "…", &piece[digits.len()..]]);
+        } else {
+            short.push_str(piece);
+        }
+    }
+    short
+}
+
 /// Copies all that there is to read, and adds it to a digest; returns how many bytes it was.
 ///
 /// # Errors
@@ -93,5 +109,20 @@ mod tests {
         assert!(sha256_hex(b"abc").starts_with("ba7816bf8f01"));
         assert_eq!(content_hash(&"abc").len(), 12);
         assert_ne!(content_hash(&"abc"), content_hash(&"abd"));
+    }
+
+    #[test]
+    fn a_digest_is_told_by_its_name_and_as_many_digits_as_are_compared() {
+        let digest = sha256_hex(b"abc");
+        let check = |text: &str, expected: &str| assert_eq!(with_short_digests(text), expected);
+        check(&digest, "SHA-256 ba7816bf8f01…");
+        let sized = format!("{digest} (of the size)");
+        check(&sized, "SHA-256 ba7816bf8f01… (of the size)");
+        check(
+            &format!("2.6.0 {digest}, {digest}"),
+            "2.6.0 SHA-256 ba7816bf8f01…, SHA-256 ba7816bf8f01…",
+        );
+        check("cafe 40ms", "cafe 40ms");
+        check(&format!("{digest}0"), &format!("{digest}0"));
     }
 }

@@ -14,6 +14,7 @@ use crate::metrics::summary::{CellSummary, Summary};
 use crate::metrics::summary_file;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
+use crate::plan::render::shell_word;
 use crate::record::environment::Environment;
 use crate::scenario::diff;
 use crate::score::pair::{PairedAccuracy, pair};
@@ -229,14 +230,60 @@ fn of_engines(
     told("environment", text(&before.env), text(&now.env));
 }
 
-/// Returns what stands between the beginning and the end that two commands share.
+/// What stands for words that two commands share between others.
+const SHARED: &str = "…";
+
+/// Returns what two commands do not share, the option in front of a value with it.
 fn apart(before: &[String], now: &[String]) -> (String, String) {
-    let same = |(a, b): &(&String, &String)| a == b;
-    let n_head = before.iter().zip(now).take_while(same).count();
-    let (before, now) = (&before[n_head..], &now[n_head..]);
-    let n_tail = before.iter().rev().zip(now.iter().rev()).take_while(same).count();
-    let middle = |argv: &[String]| argv[..argv.len() - n_tail].join(" ");
-    (middle(before), middle(now))
+    if before == now {
+        return (String::new(), String::new());
+    }
+    let behind = shared_behind(before, now);
+    let (mut at, mut now_at) = (0, 0);
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    while at < before.len() || now_at < now.len() {
+        let from = at;
+        while at < before.len() && now_at < now.len() && before[at] == now[now_at] {
+            (at, now_at) = (at + 1, now_at + 1);
+        }
+        let option = before[from..at].last().filter(|word| word.starts_with('-'));
+        let n_shared = at - from;
+        let (begin, now_begin) = (at, now_at);
+        while before.get(at) != now.get(now_at) {
+            let is_gone = now_at == now.len()
+                || at < before.len() && behind[at + 1][now_at] >= behind[at][now_at + 1];
+            if is_gone { at += 1 } else { now_at += 1 }
+        }
+        let (gone, new) = (&before[begin..at], &now[now_begin..now_at]);
+        // A word that begins an option of its own is no value of the one before.
+        let is_value = gone.iter().take(1).chain(new.first()).all(|word| !word.starts_with('-'));
+        let option = option.filter(|_| is_value);
+        for (told, words) in [(&mut one, gone), (&mut other, new)] {
+            if words.is_empty() {
+                continue;
+            }
+            if !told.is_empty() && n_shared > usize::from(option.is_some()) {
+                told.push(SHARED.to_owned());
+            }
+            told.extend(option.into_iter().chain(words).map(|word| shell_word(word)));
+        }
+    }
+    (one.join(" "), other.join(" "))
+}
+
+/// Returns how many words two commands share, in order, behind each pair of places.
+fn shared_behind(before: &[String], now: &[String]) -> Vec<Vec<usize>> {
+    let mut behind = vec![vec![0; now.len() + 1]; before.len() + 1];
+    for (at, word) in before.iter().enumerate().rev() {
+        for (now_at, other) in now.iter().enumerate().rev() {
+            behind[at][now_at] = if word == other {
+                behind[at + 1][now_at + 1] + 1
+            } else {
+                behind[at + 1][now_at].max(behind[at][now_at + 1])
+            };
+        }
+    }
+    behind
 }
 
 #[cfg(test)]
@@ -250,8 +297,13 @@ mod tests {
             let (before, now) = apart(&argv(before), &argv(now));
             assert_eq!((before.as_str(), now.as_str()), expected);
         };
-        check("sim --ttft 40ms --port 1", "sim --ttft 90ms --port 1", ("40ms", "90ms"));
+        let ttft = ("--ttft 40ms", "--ttft 90ms");
+        check("sim --ttft 40ms --port 1", "sim --ttft 90ms --port 1", ttft);
         check("sim --port 1", "sim --eager --port 1", ("", "--eager"));
+        check("sim --eager --port 1", "sim --eager --slow --port 1", ("", "--slow"));
         check("a b", "a b", ("", ""));
+        check("a b", "c d e", ("a b", "c d e"));
+        let ends = ("/old/sim … --seed 1", "/new/sim … --seed 2");
+        check("/old/sim --port 1 --eager --seed 1", "/new/sim --port 1 --eager --seed 2", ends);
     }
 }

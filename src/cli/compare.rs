@@ -28,6 +28,15 @@ const LETTERS: [&str; 26] = [
 
 /// Compares, and prints what was found.
 pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, Failure> {
+    compare_as(args, &[], colour)
+}
+
+/// Compares runs of which `words` say what they are to the user, and prints what was found.
+pub(crate) fn compare_as(
+    args: &CompareArgs,
+    words: &[&str],
+    colour: Colour,
+) -> Result<Exit, Failure> {
     let mut lengths = Lengths::default();
     let subjects = args.dirs.iter().map(|path| opened(path, &mut lengths));
     let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
@@ -40,7 +49,7 @@ pub(crate) fn compare_runs(args: &CompareArgs, colour: Colour) -> Result<Exit, F
         subjects if subjects.len() > LETTERS.len() => {
             return Err(usage(&format!("at most {} runs can be compared at once", LETTERS.len())));
         }
-        subjects => by_subject(subjects, &args.dirs),
+        subjects => by_subject(subjects, &args.dirs, words),
     };
     let comparison = compared(args, &sides, &subjects)?;
     let view = || ComparisonView::new(&comparison, &told);
@@ -98,9 +107,16 @@ pub(crate) fn unread(dir: &Path, error: StoreError) -> Failure {
 /// Sides, the subject of each, and what each stands for.
 type Sides<'r> = (Vec<Side<'r>>, Vec<&'r subject::Subject>, Vec<String>);
 
-fn by_subject<'r>(subjects: &'r [subject::Subject], paths: &[PathBuf]) -> Sides<'r> {
+fn by_subject<'r>(
+    subjects: &'r [subject::Subject],
+    paths: &[PathBuf],
+    words: &[&str],
+) -> Sides<'r> {
     let sides = subjects.iter().zip(LETTERS).map(|(it, name)| it.side(name.to_owned()));
-    let told = paths.iter().map(|path| path.display().to_string());
+    let told = paths.iter().enumerate().map(|(at, path)| match words.get(at) {
+        Some(word) => format!("{word}: {}", path.display()),
+        None => path.display().to_string(),
+    });
     (sides.collect(), subjects.iter().collect(), told.collect())
 }
 

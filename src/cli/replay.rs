@@ -49,7 +49,8 @@ pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure>
         undecided: UndecidedAs::Pass,
         format: CompareFormat::Terminal,
     };
-    Ok(exit.worse(compare::compare_runs(&compared, colour)?))
+    let words = ["as it was bundled", "as it was measured here"];
+    Ok(exit.worse(compare::compare_as(&compared, &words, colour)?))
 }
 
 /// Returns the directory that a bundle is replayed in when none is named.

@@ -155,8 +155,11 @@ impl GpuFacts {
         let limit = self.power_limit_w.map_or_else(String::new, |watts| format!(", {watts} W"));
         let capability = self.compute_capability.as_deref().unwrap_or("unknown");
         format!(
-            "{} {} ({}, {} bytes, compute capability {capability}{limit})",
-            self.index, self.name, self.uuid, self.memory_bytes
+            "{} {} ({}, {} MiB, compute capability {capability}{limit})",
+            self.index,
+            self.name,
+            self.uuid,
+            self.memory_bytes >> 20
         )
     }
 }
@@ -195,9 +198,9 @@ mod tests {
             [
                 "bench version: 0.1.0 -> 0.2.0",
                 "bench commit: absent -> abc",
-                "GPUs: 0 H200 (GPU-a, 137438953472 bytes, compute capability 9.0, 700 W) -> 0 H200 \
-                 (GPU-a, 137438953472 bytes, compute capability 9.0, 500 W); 1 H200 (GPU-b, \
-                 137438953472 bytes, compute capability 9.0)",
+                "GPUs: 0 H200 (GPU-a, 131072 MiB, compute capability 9.0, 700 W) -> 0 H200 \
+                 (GPU-a, 131072 MiB, compute capability 9.0, 500 W); 1 H200 (GPU-b, \
+                 131072 MiB, compute capability 9.0)",
                 "GPU driver: 550.54 -> 560.28",
             ]
         );

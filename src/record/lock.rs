@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::with_short_digests;
 use crate::record::environment::Environment;
 
 /// Version of the form of a bundle that this program writes. It reads earlier ones too: 1 has no sums
@@ -72,7 +73,7 @@ impl Lock {
             if let (Some(one), Some(other)) = (&one.program, &other.program)
                 && one != other
             {
-                changed.push(of(format!("program: {one} -> {other}")));
+                changed.push(of(format!("program file: {one} -> {other}")));
             }
             if let (Some(one), Some(other)) = (&before.version, &now.version)
                 && one != other
@@ -90,7 +91,7 @@ impl Lock {
         }
         let data = known_to_differ(&self.data, &here.data);
         changed.extend(data.map(|told| format!("data set {told}")));
-        changed
+        changed.iter().map(|told| with_short_digests(told)).collect()
     }
 }
 
@@ -150,5 +151,8 @@ mod tests {
         unknown.engines.get_mut("l0").unwrap().installed.packages.clear();
         unknown.engines.get_mut("l0").unwrap().model_files.clear();
         assert_eq!(before.changes(&unknown), [""; 0]);
+        let long = lock("2.6.0", "aa", &"0123456789abcdef".repeat(4));
+        let told = before.changes(&long);
+        assert_eq!(told, ["data set gsm8k: d0 -> SHA-256 0123456789ab…"]);
     }
 }

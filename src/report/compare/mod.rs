@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::ids::with_short_digests;
 use crate::metrics::axes::is_load;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{
@@ -448,12 +449,17 @@ fn unmatched(comparison: &Comparison) -> impl Iterator<Item = String> {
 }
 
 fn differences(comparison: &Comparison) -> Vec<String> {
-    let shown = |value: &str| if value.is_empty() { "none".to_owned() } else { value.to_owned() };
+    // Each by itself: the end of a long command must not take what it is compared with away.
+    let shown = |value: &str| match untrusted::line(&with_short_digests(value)) {
+        value if value.is_empty() => "none".to_owned(),
+        value => value,
+    };
     let line = |it: &Difference| {
-        let text = format!("{}: {} -> {}", it.what, shown(&it.baseline), shown(&it.candidate));
+        let what = untrusted::line(&it.what);
+        let text = format!("{what}: {} -> {}", shown(&it.baseline), shown(&it.candidate));
         match comparison.sides.len() {
-            2 => untrusted::line(&text),
-            _ => untrusted::line(&format!("{}: {text}", comparison.sides[it.side])),
+            2 => text,
+            _ => format!("{}: {text}", untrusted::line(&comparison.sides[it.side])),
         }
     };
     comparison.differences.iter().map(line).collect()
