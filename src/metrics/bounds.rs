@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::latencies::OpenTpot;
-use crate::metrics::quantity::Quantity;
+use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
 use crate::plan::cell::ValidityLimits;
 use crate::units::decimals_for;
@@ -40,6 +40,14 @@ const WIDTHS_TOLD: f64 = 10.0;
 /// are kept in single precision, so that theirs end below 1e39.
 pub(crate) fn is_unlimited(high: f64) -> bool {
     high > 1e30
+}
+
+/// Whether a number is the least that its quantity can be: what nobody waited for to its end is in it
+/// at the time that it had waited.
+pub(crate) fn is_lower_bound(quantity: &Quantity, figure: &Figure) -> bool {
+    // The value of a figure lies within its bound.
+    quantity.statistic != Statistic::Value
+        && figure.bound.is_some_and(|(_, high)| is_unlimited(high))
 }
 
 /// Returns what a bound means for its value.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use crate::analysis::request_rows::RequestRow;
-use crate::metrics::bounds::is_unlimited;
+use crate::metrics::bounds::{is_lower_bound, is_unlimited};
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::summary::{CellSummary, Distribution, NumberState, Summary};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState, Summary};
 
 /// Writes `requests.csv` row by row and returns the number of rows.
 pub(crate) fn write_requests(
@@ -129,9 +130,7 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
         summary.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
     let mut columns = Vec::new();
     for key in keys {
-        let add = |columns: &mut Vec<SummaryColumn>,
-                   suffix: &str,
-                   read: fn(&crate::metrics::summary::Figure) -> String| {
+        let add = |columns: &mut Vec<SummaryColumn>, suffix: &str, read: fn(&Figure) -> String| {
             let of = key.clone();
             columns.push(SummaryColumn::new(format!("{key}{suffix}"), move |cell| {
                 cell.figures.get(&of).map_or_else(String::new, read)
@@ -183,27 +182,40 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
 }
 
 /// Returns the upper end of a bound; nothing where nothing limits it.
-fn most((_, high): (f64, f64)) -> Option<f64> {
+pub(crate) fn most((_, high): (f64, f64)) -> Option<f64> {
     (!is_unlimited(high)).then_some(high)
 }
 
-/// Returns the columns of the bounds of percentiles, where any cell has one.
+/// Returns the columns of the bounds of percentiles and the mean, where any cell has one, and of
+/// which of them are lower bounds, where any is.
 fn bound_columns(summary: &Summary, metric: MetricId) -> Vec<SummaryColumn> {
-    type Read = fn(&crate::metrics::summary::Percentile) -> String;
-    let parts: [(&str, Read); 3] = [
-        ("bound_low", |at| optional(at.bound.map(|bound| bound.0))),
-        ("bound_high", |at| optional(at.bound.and_then(most))),
-        ("state", |at| word(at.state)),
+    type Read = fn(&Quantity, &Figure) -> String;
+    let parts: [(&str, Read); 4] = [
+        ("bound_low", |_, it| optional(it.bound.map(|bound| bound.0))),
+        ("bound_high", |_, it| optional(it.bound.and_then(most))),
+        ("state", |_, it| word(it.state)),
+        ("is_lower_bound", |quantity, it| is_lower_bound(quantity, it).to_string()),
     ];
-    let mut all = summary.cells.iter().filter_map(|cell| cell.distributions.get(&metric));
-    if !all.any(|all| all.percentiles.iter().any(|at| at.bound.is_some())) {
+    let percentiles = percentiles_of(summary, metric).into_iter();
+    let percentiles = percentiles.map(|p| (format!("p{p}"), Quantity::percentile(metric, p)));
+    let quantities: Vec<(String, Quantity)> =
+        percentiles.chain([("mean".to_owned(), Quantity::mean(metric))]).collect();
+    let any = |is: &dyn Fn(&Quantity, &Figure) -> bool| {
+        let cells = || summary.cells.iter();
+        let of_any = |(_, it): &(_, Quantity)| {
+            cells().filter_map(|cell| it.read(cell)).any(|figure| is(it, &figure))
+        };
+        quantities.iter().any(of_any)
+    };
+    if !any(&|_, figure| figure.bound.is_some()) {
         return Vec::new();
     }
-    let columns = percentiles_of(summary, metric).into_iter().flat_map(|p| {
-        parts.map(|(part, read)| {
-            SummaryColumn::new(format!("{metric}_p{p}_{part}"), move |cell| {
-                let all = cell.distributions.get(&metric);
-                all.and_then(|all| all.percentile(p)).map_or_else(String::new, |at| read(&at))
+    let n_parts = parts.len() - usize::from(!any(&is_lower_bound));
+    let columns = quantities.iter().flat_map(|(name, quantity)| {
+        parts.into_iter().take(n_parts).map(move |(part, read)| {
+            let quantity = quantity.clone();
+            SummaryColumn::new(format!("{metric}_{name}_{part}"), move |cell| {
+                quantity.read(cell).map_or_else(String::new, |it| read(&quantity, &it))
             })
         })
     });
@@ -304,6 +316,30 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         let expected = "\"'=tiny, fp16\",1,load,7,0,true,0,0.0,,12.345678,,,,,,,,,ok,,,";
         assert_eq!(text.lines().nth(1).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_lower_bound_says_that_it_is_one() {
+        let mut summary = sample_run::summary();
+        let name = "tiny-fp16";
+        let cell = summary.cells.iter_mut().find(|cell| cell.name == name).unwrap();
+        sample_run::cut(cell);
+        let text = render_summary(&summary);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let columns = reader.headers().unwrap().clone();
+        let at = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        for row in reader.records().map(Result::unwrap).filter(|row| !row[at("ttft_n")].is_empty())
+        {
+            let is_cut = &row[at("cell")] == name;
+            for what in ["p50", "mean"] {
+                let field = |part: &str| &row[at(&format!("ttft_{what}_{part}"))];
+                assert_eq!(field("is_lower_bound"), is_cut.to_string(), "{row:?}");
+                assert!(!is_cut || !field("bound_low").is_empty(), "{row:?}");
+                assert!(!is_cut || field("bound_high").is_empty(), "{row:?}");
+            }
+        }
+        let plain = render_summary(&sample_run::summary());
+        assert!(!plain.contains("is_lower_bound"), "nothing to say");
     }
 
     #[test]

@@ -1,21 +1,33 @@
 //! The tidy CSV face: one row per cell, metric and statistic, as data frames and databases want it.
 
 use crate::analysis::input::RunFacts;
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricKey;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Figure, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
-use crate::report::csv::{harmless, optional, word};
+use crate::report::csv::{harmless, most, optional, word};
 use crate::report::view::results::key_names;
 use crate::report::view::utc;
 
 /// Columns before those of the swept keys, and after them.
 const PLACE: [&str; 8] =
     ["run", "started", "cell", "phase", "engine", "model", "dataset", "validity"];
-const NUMBER: [&str; 8] =
-    ["metric", "statistic", "unit", "value", "interval_low", "interval_high", "n", "state"];
+const NUMBER: [&str; 11] = [
+    "metric",
+    "statistic",
+    "unit",
+    "value",
+    "interval_low",
+    "interval_high",
+    "n",
+    "state",
+    "bound_low",
+    "bound_high",
+    "is_lower_bound",
+];
 
 /// Returns the file in parts: the header, then the rows of one cell after the other.
 ///
@@ -68,7 +80,7 @@ fn place(
 /// Returns the numbers of a cell, each as the fields of [`NUMBER`].
 fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
-    let mut add = |metric: &str, statistic: &str, figure: &Figure| {
+    let mut add = |metric: &str, statistic: &str, figure: &Figure, is_least: bool| {
         rows.push(vec![
             metric.to_owned(),
             statistic.to_owned(),
@@ -78,6 +90,9 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
             optional(figure.interval.map(|(_, high)| high)),
             figure.n.to_string(),
             word(figure.state),
+            optional(figure.bound.map(|(low, _)| low)),
+            optional(figure.bound.and_then(most)),
+            is_least.to_string(),
         ]);
     };
     let counts = &cell.counts;
@@ -85,26 +100,32 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
     for (metric, n) in kinds {
         let unit = "requests";
         let value = Some(n as f64);
-        add(metric, "count", &Figure { value, unit, n: counts.scheduled, ..Figure::default() });
+        add(
+            metric,
+            "count",
+            &Figure { value, unit, n: counts.scheduled, ..Figure::default() },
+            false,
+        );
     }
     for (key, figure) in &cell.figures {
-        add(&key.to_string(), "value", figure);
+        add(&key.to_string(), "value", figure, false);
     }
     for (metric, all) in &cell.distributions {
         let name = MetricKey::from(*metric).to_string();
         let moments = [("std", all.std), ("min", all.min), ("max", all.max)];
         for (statistic, value) in moments {
             let (unit, n) = (all.unit, all.n);
-            add(&name, statistic, &Figure { value, unit, n, ..Figure::default() });
+            add(&name, statistic, &Figure { value, unit, n, ..Figure::default() }, false);
         }
         let of = all.percentile_names().into_iter();
         let of = of.map(|p| (format!("p{p}"), Quantity::percentile(*metric, p)));
         for (statistic, quantity) in of.chain([("mean".to_owned(), Quantity::mean(*metric))]) {
-            add(&name, &statistic, &quantity.read(cell).unwrap_or_default());
+            let figure = quantity.read(cell).unwrap_or_default();
+            add(&name, &statistic, &figure, is_lower_bound(&quantity, &figure));
         }
     }
     for accuracy in &cell.accuracy {
-        add("accuracy", &accuracy.extractor, &accuracy_by(accuracy));
+        add("accuracy", &accuracy.extractor, &accuracy_by(accuracy), false);
     }
     rows
 }
@@ -151,5 +172,33 @@ mod tests {
         // Below its floor a percentile has its row and no value.
         assert_eq!(&found("ttft", "p99.9")[place("value")], "");
         assert_eq!(&found("requests_ok", "count")[place("value")], "400");
+        assert_eq!(field("is_lower_bound"), "false");
+    }
+
+    #[test]
+    fn a_lower_bound_says_that_it_is_one() {
+        let text: String = sample_run::with_input(|input| {
+            let mut summary = input.summary.clone();
+            summary.cells.iter_mut().filter(|it| it.name == "tiny-fp16").for_each(sample_run::cut);
+            parts(input.run, input.plan, &summary).collect()
+        });
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let columns = reader.headers().unwrap().clone();
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        let bounds = reader.records().map(Result::unwrap);
+        let bounds = bounds.filter(|row| &row[place("is_lower_bound")] == "true");
+        let mut told = Vec::new();
+        for row in bounds {
+            assert_eq!((&row[place("cell")], &row[place("metric")]), ("tiny-fp16", "ttft"));
+            assert_eq!(
+                (&row[place("bound_low")], &row[place("bound_high")]),
+                (&row[place("value")], "")
+            );
+            told.push(row[place("statistic")].to_owned());
+        }
+        assert!(
+            ["mean", "p50", "p99"].iter().all(|it| told.contains(&(*it).to_owned())),
+            "{told:?}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::metrics::bounds::is_unlimited;
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::Figure;
 use crate::units::decimals_for;
@@ -19,13 +19,15 @@ pub(crate) struct Printed {
 /// What stands where a number cannot be had.
 pub(crate) const ABSENT: &str = "–";
 
+/// What stands before a lower bound.
+pub(crate) const AT_LEAST: &str = "≥ ";
+
 /// Rounds a figure, or says in a word why it cannot be had.
 pub(crate) fn of_figure(quantity: &Quantity, figure: &Figure) -> Printed {
     if let Some(value) = figure.value {
         let mut printed = printed(value, figure.interval, figure.unit);
-        let is_least = figure.bound.is_some_and(|(_, high)| is_unlimited(high));
-        if is_least && quantity.statistic != Statistic::Value {
-            printed.value.insert_str(0, "≥ ");
+        if is_lower_bound(quantity, figure) {
+            printed.value.insert_str(0, AT_LEAST);
         }
         return printed;
     }

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::decide::decide;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, Figure, NumberState};
 use crate::report::figure::alternatives::{Alternatives, is_hollow};
-use crate::report::figure::lines::{self, Axes, DOTS_MAX, Dot, Line, Stroke};
+use crate::report::figure::lines::{self, Axes, Beyond, DOTS_MAX, Dot, Line, Stroke};
 use crate::report::figure::over_load::key_label;
 use crate::report::figure::{FigureView, SERIES_MAX, first_of};
 use crate::report::input::Input;
-use crate::report::number::printed;
+use crate::report::number::{AT_LEAST, printed};
 use crate::report::untrusted::line;
 use crate::report::view::decision::choices;
 
@@ -23,6 +24,8 @@ struct Axis {
     label: String,
     title: &'static str,
     larger_is_better: bool,
+    /// What is read of a cell.
+    quantity: Quantity,
     read: Box<Read>,
 }
 
@@ -39,8 +42,16 @@ impl Axis {
             label: label.to_owned(),
             title,
             larger_is_better: larger,
+            quantity: quantity.clone(),
             read: Box::new(move |cell| quantity.read(cell).filter(|it| it.value.is_some())),
         }
+    }
+
+    /// Returns where the value may lie beyond a number, where that is known as a bound alone: a
+    /// latency to the right, what is its inverse to the left.
+    fn beyond(&self, figure: &Figure) -> Option<Beyond> {
+        let towards = if self.larger_is_better { Beyond::Left } else { Beyond::Right };
+        is_lower_bound(&self.quantity, figure).then_some(towards)
     }
 }
 
@@ -52,6 +63,7 @@ pub(super) fn frontiers(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
         label: "output tokens/s per user (1 / TPOT p50)".to_owned(),
         title: "tokens/s per user",
         larger_is_better: true,
+        quantity: Quantity::percentile(MetricId::Tpot, 50.0),
         read: Box::new(per_user),
     };
     let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
@@ -225,10 +237,17 @@ fn dot(cell: &CellSummary, keys: &[String], name: &str, axes: [(&Axis, &Figure);
     let figures = axes.map(|(_, figure)| figure);
     let told = axes.map(|(axis, figure)| {
         let told = printed(figure.value.unwrap_or(f64::NAN), figure.interval, figure.unit);
-        format!("{} {} {}", axis.label, told.value, told.spread)
+        let bound = match axis.beyond(figure) {
+            None => "",
+            Some(Beyond::Left) => "≤ ",
+            Some(Beyond::Up | Beyond::Right) => AT_LEAST,
+        };
+        format!("{} {bound}{} {}", axis.label, told.value, told.spread)
     });
     let what = load.clone().map_or_else(|| line(&cell.name), |load| format!("{name} at {load}"));
     Dot {
+        // Upwards are numbers whose value lies within their bound.
+        beyond: axes[0].0.beyond(figures[0]),
         is_hollow: is_hollow(cell, &figures),
         label: load.unwrap_or_default(),
         tip: format!("{what}: {}", told.join("; ")),

@@ -4,7 +4,7 @@ use crate::report::figure::bars::Names;
 use crate::report::figure::labels::wrapped;
 use crate::report::figure::svg::{Anchor, Svg};
 use crate::report::figure::{DOUBT_MARK, WIDTH, doubt_legend};
-use crate::report::number::rounded;
+use crate::report::number::{AT_LEAST, rounded};
 
 /// A grid of values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +28,8 @@ pub(crate) struct Value {
     pub value: f64,
     /// Whether it is to be doubted.
     pub is_doubtful: bool,
+    /// Whether it is a lower bound.
+    pub is_least: bool,
 }
 
 const TOP: f64 = 60.0;
@@ -64,18 +66,21 @@ pub(crate) fn draw(grid: &Grid) -> String {
             let corner = (names.width + column as f64 * column_width + 1.0, top + 1.0);
             let size = (column_width - 2.0, height(at) - 2.0);
             let place = (corner.0 + size.0 / 2.0, middle + 4.0);
-            let Some(Value { value, is_doubtful }) = value.filter(|it| it.value.is_finite()) else {
+            let Some(Value { value, is_doubtful, is_least }) =
+                value.filter(|it| it.value.is_finite())
+            else {
                 svg.text(place, Anchor::Middle, "q", "–");
                 continue;
             };
             let mark = if is_doubtful { DOUBT_MARK } else { "" };
+            let least = if is_least { AT_LEAST } else { "" };
             let shade = if value > 0.0 { (value / low).ln() / (high / low).ln() } else { 0.0 };
             // Grey, for colour tells alternatives.
             let style = format!("class=\"n\" fill-opacity=\"{:.2}\"", 0.05 + 0.4 * shade);
-            let label = format!("{} {}{mark}", rounded(value), grid.unit);
+            let label = format!("{least}{} {}{mark}", rounded(value), grid.unit);
             let tooltip = format!("{name}, {}: {label}", grid.columns[column]);
             svg.rect(corner, size, &style, &tooltip);
-            svg.text(place, Anchor::Middle, "t", &format!("{}{mark}", rounded(value)));
+            svg.text(place, Anchor::Middle, "t", &format!("{least}{}{mark}", rounded(value)));
         }
         top += height(at);
     }
@@ -87,18 +92,18 @@ mod tests {
     use super::*;
 
     fn sure(value: f64) -> Value {
-        Value { value, is_doubtful: false }
+        Value { value, is_doubtful: false, is_least: false }
     }
 
     #[test]
     fn a_doubtful_value_is_marked_and_the_mark_explained() {
-        let doubtful = Value { value: 12.0, is_doubtful: true };
+        let doubtful = Value { value: 12.0, is_doubtful: true, is_least: true };
         let svg = draw(&Grid {
             columns: vec!["1".to_owned(), "2".to_owned()],
             rows: vec![("one".to_owned(), vec![Some(sure(11.0)), Some(doubtful)])],
             ..Grid::default()
         });
-        assert!(svg.contains(">12.00 ?</text>") && svg.contains(">11.00</text>"), "{svg}");
+        assert!(svg.contains(">≥ 12.00 ?</text>") && svg.contains(">11.00</text>"), "{svg}");
         assert!(svg.contains(&format!(">{}</text>", doubt_legend())), "{svg}");
     }
 

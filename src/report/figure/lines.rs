@@ -68,9 +68,22 @@ pub(crate) enum Stroke {
     None,
 }
 
+/// Where the value of a point may lie that is known as a bound alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// Above it.
+    Up,
+    /// To the left of it.
+    Left,
+    /// To the right of it.
+    Right,
+}
+
 /// A point of a line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Dot {
+    /// Where its value may lie, where it is a bound.
+    pub beyond: Option<Beyond>,
     /// It is doubtful or INVALID.
     pub is_hollow: bool,
     /// Another point is better beyond doubt: it is drawn faintly.
@@ -93,6 +106,11 @@ const BOTTOM: f64 = TOP + PLOT_HEIGHT;
 /// Room between an axis with ticks of its own and its first and last tick.
 const INSET: f64 = 18.0;
 const SAMPLE_WIDTH: f64 = 28.0;
+/// Radius of a dot, and how far from its centre the arrow of a bound ends.
+const DOT: f64 = 4.0;
+const ARROW: f64 = 14.0;
+/// What the arrow says, in the legend.
+pub(super) const BEYOND: &str = "a bound: the value may lie anywhere beyond";
 /// Points of a chart that are dots of their own, with tips; more would be a band of ink.
 pub(super) const DOTS_MAX: usize = 400;
 /// Measured values that an axis has ticks at; of more it has round ones.
@@ -257,7 +275,10 @@ impl<'a> Plot<'a> {
             };
             let fill = if dot.is_hollow { "hollow l" } else { "f" };
             let dim = if dot.is_dim { " dim" } else { "" };
-            svg.dot(place, 4.0, &format!("{fill}{}{dim}", colour % COLOURS), &tip);
+            svg.dot(place, DOT, &format!("{fill}{}{dim}", colour % COLOURS), &tip);
+            if let Some(beyond) = dot.beyond {
+                arrow(svg, place, beyond, &format!("l{}{dim}", colour % COLOURS));
+            }
         }
     }
 
@@ -310,6 +331,19 @@ impl<'a> Plot<'a> {
     }
 }
 
+/// Draws an arrow from a dot to where its value may lie.
+fn arrow(svg: &mut Svg, (x, y): (f64, f64), beyond: Beyond, class: &str) {
+    let at = |along: f64, across: f64| match beyond {
+        Beyond::Up => (x + across, y - along),
+        Beyond::Left => (x - along, y + across),
+        Beyond::Right => (x + along, y + across),
+    };
+    let tip = at(ARROW, 0.0);
+    for from in [at(DOT, 0.0), at(ARROW - DOT, -DOT), at(ARROW - DOT, DOT)] {
+        svg.line(from, tip, class);
+    }
+}
+
 /// Where texts inside a plot may be.
 const BOUNDS: [f64; 4] = [LEFT, TOP - 8.0, WIDTH, BOTTOM];
 
@@ -328,6 +362,7 @@ struct Entry {
 enum Sample {
     Series { at: usize, class: String, is_turned: bool },
     Mark(&'static str),
+    Bound(Beyond),
 }
 
 impl Legend {
@@ -349,6 +384,8 @@ impl Legend {
         if lines.iter().flat_map(|line| &line.dots).any(|dot| dot.is_hollow) {
             wanted.push((HOLLOW.to_owned(), Sample::Mark("hollow w")));
         }
+        let beyond = lines.iter().flat_map(|line| &line.dots).find_map(|dot| dot.beyond);
+        wanted.extend(beyond.map(|beyond| (BEYOND.to_owned(), Sample::Bound(beyond))));
         let (mut left, mut top, mut row_height) = (LEFT, BOTTOM + 52.0, 0.0);
         let room = WIDTH - LEFT - SAMPLE_WIDTH;
         let mut entries = Vec::new();
@@ -378,7 +415,19 @@ impl Legend {
                 }
                 Sample::Mark(class @ "hollow w") => {
                     svg.open("");
-                    svg.dot((left + 10.0, *top), 4.0, class, "");
+                    svg.dot((left + 10.0, *top), DOT, class, "");
+                }
+                Sample::Bound(beyond) => {
+                    svg.open("");
+                    // The middle of dot and arrow is that of the line.
+                    let half = (ARROW - DOT) / 2.0;
+                    let place = match beyond {
+                        Beyond::Up => (left + 10.0, top + half),
+                        Beyond::Left => (left + 10.0 + half, *top),
+                        Beyond::Right => (left + 10.0 - half, *top),
+                    };
+                    svg.dot(place, DOT, "hollow w", "");
+                    arrow(svg, place, *beyond, "w");
                 }
                 Sample::Mark(class) => {
                     svg.open("");

@@ -195,6 +195,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lower_bound_has_an_arrow_and_the_legend_says_what_it_means() {
+        let with_arrows = |charts: Vec<FigureView>| {
+            let is_told = |chart: &FigureView| chart.svg.contains(lines::BEYOND);
+            charts.into_iter().filter(is_told).map(|chart| chart.id).collect::<Vec<_>>()
+        };
+        assert_eq!(with_arrows(sample_run::with_sweep(charts)), [""; 0]);
+        let cut = sample_run::with_sweep(|input| {
+            let mut summary = input.summary.clone();
+            sample_run::cut(summary.cells.last_mut().unwrap());
+            charts(&Input { summary: &summary, ..*input })
+        });
+        assert_eq!(with_arrows(cut), ["output-against-ttft", "ttft-over-load"]);
+    }
+
+    #[test]
     fn a_chart_is_a_file_of_its_own_with_its_style() {
         let charts = sample_run::with_sweep(charts);
         let file = charts[0].file();

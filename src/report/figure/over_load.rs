@@ -1,12 +1,13 @@
 //! Figures over a rising load: latencies with their objectives, output with its knee, goodput.
 
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::{GOOD_PCT, LoadCurve, Saturation};
 use crate::metrics::summary::{CellSummary, NumberState};
 use crate::plan::cell::Slo;
 use crate::report::figure::alternatives::{Alternatives, LoadLine, is_hollow};
-use crate::report::figure::lines::{self, Axes, Dot, Line, Stroke};
+use crate::report::figure::lines::{self, Axes, Beyond, Dot, Line, Stroke};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::input::Input;
 use crate::report::number::{self, rounded};
@@ -81,6 +82,7 @@ pub(super) fn line_of(of: &LoadLine<'_>, quantity: &Quantity) -> Line {
         drawn.points.push((*load, value));
         let key = key_label(&of.curve.key);
         drawn.dots.push(Dot {
+            beyond: is_lower_bound(quantity, &reading).then_some(Beyond::Up),
             is_hollow: is_hollow(cell, &[&reading]),
             tip: tip(&of.name, &format!("{key} {load}"), quantity, cell),
             ..Dot::default()

@@ -1,8 +1,10 @@
 //! Figures over a swept number beside the curves themselves: efficiency of scaling, latency as a
 //! heat map, energy.
 
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellSummary;
 use crate::report::figure::alternatives::{Alternatives, LoadLine, is_hollow};
 use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Line};
@@ -50,6 +52,16 @@ fn efficiency(of: &[LoadLine<'_>]) -> Option<FigureView> {
     })
 }
 
+/// Returns a cell's number for a heat map, `per` so much of its unit.
+pub(super) fn heat_value(cell: &CellSummary, quantity: &Quantity, per: f64) -> Option<heat::Value> {
+    let reading = quantity.read(cell)?;
+    Some(heat::Value {
+        value: reading.value? / per,
+        is_doubtful: is_hollow(cell, &[&reading]),
+        is_least: is_lower_bound(quantity, &reading),
+    })
+}
+
 fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
     let mut loads = loads(of);
     loads.truncate(SERIES_MAX);
@@ -61,12 +73,7 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
             let mut points = line.curve.points.iter();
             points.find(|(point, _)| (point - load).abs() < f64::EPSILON)
         };
-        let value = |load: &f64| {
-            let (_, cell) = at(load)?;
-            let reading = quantity.read(cell)?;
-            let is_doubtful = is_hollow(cell, &[&reading]);
-            Some(heat::Value { value: reading.value?, is_doubtful })
-        };
+        let value = |load: &f64| heat_value(at(load)?.1, quantity, 1.0);
         let values = loads.iter().map(value).collect();
         rows.push((line.name.clone(), values));
     }

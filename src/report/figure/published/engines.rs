@@ -14,6 +14,7 @@ use crate::report::figure::heat::{self, Grid};
 use crate::report::figure::lines::{self, Line};
 use crate::report::figure::over_load::{line_of, load_axes, loads, throughput_as};
 use crate::report::figure::svg::{Anchor, Svg};
+use crate::report::figure::sweep::heat_value;
 use crate::report::figure::{FigureView, SERIES_MAX, WIDTH, first_of};
 use crate::report::input::Input;
 use crate::report::number;
@@ -134,12 +135,7 @@ fn latencies(all: &[LoadLine<'_>], left_out: &str) -> FigureView {
     let row = |it: &LoadLine<'_>| {
         let points = &it.curve.points;
         let at = |load: &f64| points.iter().find(|(found, _)| found.total_cmp(load).is_eq());
-        let value = |load: &f64| {
-            let (_, cell) = at(load)?;
-            let reading = latency.read(cell)?;
-            let is_doubtful = is_hollow(cell, &[&reading]);
-            Some(heat::Value { value: reading.value? / 1e3, is_doubtful })
-        };
+        let value = |load: &f64| heat_value(at(load)?.1, &latency, 1e3);
         let values = loads.iter().map(value).collect();
         (it.name.clone(), values)
     };

@@ -1,5 +1,6 @@
 //! The table of all results, as a figure.
 
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellSummary;
@@ -8,7 +9,7 @@ use crate::report::figure::bars::BOLD;
 use crate::report::figure::labels::{LINE_HEIGHT, text_width, wrapped};
 use crate::report::figure::svg::{Anchor, Svg};
 use crate::report::figure::{DOUBT_MARK, FigureView, WIDTH, doubt_legend};
-use crate::report::number::{ABSENT, rounded};
+use crate::report::number::{ABSENT, AT_LEAST, rounded};
 
 /// Rows of the figure; its caption says when there are more.
 const ROWS_MAX: usize = 32;
@@ -104,7 +105,8 @@ fn texts(load: f64, cell: &CellSummary) -> [String; 7] {
         let reading = quantity.read(cell).unwrap_or_default();
         let Some(value) = reading.value else { return ABSENT.to_owned() };
         let mark = if is_hollow(cell, &[&reading]) { DOUBT_MARK } else { "" };
-        format!("{}{mark}", rounded(value / per))
+        let least = if is_lower_bound(&quantity, &reading) { AT_LEAST } else { "" };
+        format!("{least}{}{mark}", rounded(value / per))
     };
     [
         // The load is a count, and keeps its digits.

@@ -10,9 +10,10 @@ use indexmap::IndexMap;
 
 use crate::analysis::input::{CellSeries, Curve, GpuSeries, RequestSpan, RunFacts};
 use crate::ids::CellId;
+use crate::metrics::bounds::UNLIMITED;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::sides::within;
-use crate::metrics::summary::{CellSummary, Summary};
+use crate::metrics::summary::{CellSummary, NumberState, Summary};
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
@@ -137,6 +138,17 @@ pub(crate) fn with_published<T>(
         published.names.clear();
         use_it(&Input { summary: &summary, plan: &plan, ..*input })
     })
+}
+
+/// Makes the TTFT of a cell what it is where the queue only grew.
+pub(crate) fn cut(cell: &mut CellSummary) {
+    let ttft = cell.distributions.get_mut(&MetricId::Ttft).unwrap();
+    let least = |value: Option<f64>| value.map(|value| (value, UNLIMITED));
+    let doubtful = Some(NumberState::Doubtful);
+    (ttft.mean_bound, ttft.mean_state) = (least(ttft.mean), doubtful);
+    for at in &mut ttft.percentiles {
+        (at.interval, at.bound, at.state) = (None, least(at.value), doubtful);
+    }
 }
 
 /// Calls `use_it` with a sweep over concurrency of two engines, one point of it missing.
