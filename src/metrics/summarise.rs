@@ -18,7 +18,7 @@ use crate::record::event::EngineFacts;
 /// token on each prompt.
 const PROMPT_TOKENS_DIFFER: f64 = 0.02;
 /// Difference of mean output tokens that shows in times of whole answers and rates of requests.
-const OUTPUT_TOKENS_DIFFER: f64 = 0.05;
+pub(crate) const OUTPUT_TOKENS_DIFFER: f64 = 0.05;
 
 /// Puts the cells of a run together.
 ///

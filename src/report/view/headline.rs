@@ -1,11 +1,14 @@
 //! The answer: which alternative is better at equal load and by how much, and what load each bears.
 
-use crate::metrics::bounds::is_unlimited;
+use std::collections::HashMap;
+
+use crate::metrics::bounds::{is_lower_bound, is_unlimited};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::sides::usable_sides;
 use crate::metrics::compare::{Comparison, Side};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::{LoadCurve, Saturation, Share, load_curves};
+use crate::metrics::summarise::OUTPUT_TOKENS_DIFFER;
 use crate::metrics::summary::{
     CellSummary, Figure, NumberState, PointSummary, SearchSummary, Summary,
 };
@@ -36,28 +39,30 @@ pub(crate) fn headline(
     let sides = usable_sides(plan, summary);
     match (comparison, sides.as_slice()) {
         (_, []) => vec!["No cell has numbers that may be used.".to_owned()],
-        (Some(comparison), _) => compared(comparison, &sides),
+        (Some(comparison), _) => compared(comparison, &sides, summary),
         (None, sides) => alone(sides),
     }
 }
 
-/// Says what the leader is to each of the others, and where both saturate.
-fn compared(comparison: &Comparison, sides: &[Side<'_>]) -> Vec<String> {
+/// Says what the leader is to each of the others, whose answers are longer, and where both saturate.
+fn compared(comparison: &Comparison, sides: &[Side<'_>], summary: &Summary) -> Vec<String> {
     let side_of = |name: &str| sides.iter().find(|side| side.name == name);
     let limits = |name: &str| side_of(name).map(load_curves).unwrap_or_default();
     let leader = limits(&comparison.sides[0]);
-    let sentence = |(told, name): (String, &String)| match (&leader[..], &limits(name)[..]) {
+    let cells: HashMap<&str, &CellSummary> =
+        summary.cells.iter().map(|cell| (cell.name.as_str(), cell)).collect();
+    let sentence = |(told, side): (String, usize)| {
+        let mut more = vec![lengths(comparison, side, &cells)];
         // With several curves of each, the table tells.
-        ([one], [other]) if one.key == other.key => {
-            let more = [saturations(one, other), objectives(one, other)];
-            let more: String = more.into_iter().flatten().collect();
-            format!("{told}{more}.")
+        if let ([one], [other]) = (&leader[..], &limits(&comparison.sides[side])[..])
+            && one.key == other.key
+        {
+            more.extend([saturations(one, other), objectives(one, other)]);
         }
-        _ => format!("{told}."),
+        format!("{told}{}.", more.into_iter().flatten().collect::<String>())
     };
-    let told = sentence::of_leader(comparison);
     let mut sentences: Vec<String> =
-        told.into_iter().zip(&comparison.sides[1..]).map(sentence).collect();
+        sentence::of_leader(comparison).into_iter().zip(1..).map(sentence).collect();
     if comparison.n_judged == 0 && comparison.cells.iter().any(|cells| !cells.rows.is_empty()) {
         sentences.push(
             "One trial each decides nothing: the spread between trials does; set `trials` to 5."
@@ -70,6 +75,26 @@ fn compared(comparison: &Comparison, sides: &[Side<'_>]) -> Vec<String> {
         sentences.push(format!("{more}: `bench compare DIR --by KEY` compares all."));
     }
     sentences
+}
+
+/// Says which side's answers are longer, where they are by so much that whole answers are other work.
+fn lengths(
+    comparison: &Comparison,
+    side: usize,
+    cells: &HashMap<&str, &CellSummary>,
+) -> Option<String> {
+    let mean = |name: &str| cells.get(name)?.distributions.get(&MetricId::OutputTokens)?.mean;
+    let pairs = comparison.cells.iter().filter(|pair| pair.side == side);
+    let pairs = pairs.filter_map(|pair| Some((mean(&pair.baseline)?, mean(&pair.candidate)?)));
+    let pairs = pairs.filter(|(one, other)| one.min(*other) > 0.0);
+    let apart = |(one, other): &(f64, f64)| one.max(*other) / one.min(*other);
+    let (one, other) = pairs.max_by(|a, b| apart(a).total_cmp(&apart(b)))?;
+    let longer = &comparison.sides[if one > other { 0 } else { side }];
+    (apart(&(one, other)) > 1.0 + OUTPUT_TOKENS_DIFFER).then(|| {
+        let longer = untrusted::line(longer);
+        let (most, least) = (one.max(other), one.min(other));
+        format!("; the answers of {longer} are longer: {most:.1} against {least:.1} tokens")
+    })
 }
 
 fn saturations(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
@@ -247,7 +272,8 @@ fn with_unit(quantity: &Quantity, reading: &Figure) -> String {
         Some('±') => format!("{value} {spread} {unit}"),
         Some(_) => format!("{value} {unit} {spread}"),
     };
-    match reading.bound.filter(|_| reading.state == Some(NumberState::Doubtful)) {
+    let is_doubtful = reading.state == Some(NumberState::Doubtful);
+    match reading.bound.filter(|_| is_doubtful && !is_lower_bound(quantity, reading)) {
         Some((low, high)) if is_unlimited(high) => {
             format!("{told}, and at least {} {unit}", rounded(low))
         }
@@ -263,6 +289,7 @@ mod tests {
     use super::*;
     use crate::metrics::catalogue::MetricKey;
     use crate::metrics::compare::sides::within;
+    use crate::metrics::summary::Distribution;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -326,6 +353,24 @@ mod tests {
     }
 
     #[test]
+    fn the_side_whose_answers_are_longer_is_named() {
+        let mut summary = sample_run::summary();
+        let longer = |summary: &Summary| -> Vec<String> {
+            of(summary).into_iter().filter(|told| told.contains("are longer")).collect()
+        };
+        assert_eq!(longer(&summary), [""; 0]);
+        for (name, mean) in [("tiny-fp16", 29.4), ("tiny-fp32", 32.0)] {
+            let cell = summary.cells.iter_mut().find(|cell| cell.name == name).unwrap();
+            let tokens =
+                Distribution { mean: Some(mean), ..cell.distributions[&MetricId::Ttft].clone() };
+            cell.distributions.insert(MetricId::OutputTokens, tokens);
+        }
+        let told = longer(&summary);
+        let expected = "; the answers of fp32 are longer: 32.0 against 29.4 tokens";
+        assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+    }
+
+    #[test]
     fn a_cell_that_had_another_load_than_was_asked_takes_no_part() {
         let sentences = of(&sample_run::summary());
         assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
@@ -346,6 +391,15 @@ mod tests {
         assert_eq!(doubtful, "4.88 ms, for sure between 4.85 and 21.1 ms");
         let unlimited = told((4.85, f64::MAX), NumberState::Doubtful);
         assert_eq!(unlimited, "4.88 ms, and at least 4.85 ms");
+        let least = Figure {
+            value: Some(3_064.0),
+            unit: "ms",
+            bound: Some((3_063.9, f64::MAX)),
+            state: Some(NumberState::Doubtful),
+            ..Figure::default()
+        };
+        let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
+        assert_eq!(with_unit(&ttft, &least), "≥ 3064 ms");
     }
 
     #[test]
