@@ -474,6 +474,19 @@ fn a_mistake_is_told_in_words_of_the_command_line_before_a_server_is_waited_for(
 }
 
 #[test]
+fn a_mistake_in_the_scenario_that_is_made_is_told_as_the_flag_it_comes_from() {
+    for (args, place, found) in [
+        (&["sim", "--rate", "1e300"][..], "--> --rate:", "1e300"),
+        (&["sim", "--concurrency", "4,4"], "--> --concurrency:", "[4, 4]"),
+        (&["sim", "--set", "phase.load.rate=x"], "--> --set:", "phase.load.rate"),
+    ] {
+        refuses(args, 78, &[place, found]);
+        let told = told(&quick(home().path(), args));
+        assert!(!told.contains("quick.toml"), "{told}");
+    }
+}
+
+#[test]
 fn prompts_have_the_tokens_that_the_server_counts() {
     // A word is two tokens here, as in some vocabulary of characters.
     let url = server(|path, body| match path {

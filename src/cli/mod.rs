@@ -229,7 +229,7 @@ fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
         let failure = Failure::new(Exit::Unavailable, format!("failed to serve: {error}"));
         match error {
             ServeError::Bind { address, source } if source.kind() == ErrorKind::AddrInUse => {
-                let other = "take another port, or any free one: --port 0";
+                let other = "take another port; --port 0 takes any free one";
                 failure.help(match port::holder(address.port()) {
                     Some(holder) => format!("{holder} listens there: end it, or {other}"),
                     None => format!("{other}; `sudo ss -ltnp` names the program of another user"),
