@@ -158,7 +158,7 @@ fn table(comparison: &Comparison, marks: &Marks) -> (Table, Vec<Option<Verdict>>
     let baseline = untrusted::line(&comparison.sides[0]);
     let candidate =
         if has_several { "against".to_owned() } else { untrusted::line(&comparison.sides[1]) };
-    let mut columns = vec![Column::words("quantity", 0)];
+    let mut columns = vec![Column::words("quantity", 0), Column::words("unit", 0)];
     columns.extend(keys.iter().map(|key| Column::words(untrusted::line(key), 0)));
     if has_several {
         columns.push(Column::words("side", 0));
@@ -206,10 +206,8 @@ impl Fixed<'_> {
         marks: &Marks,
     ) -> Vec<TableCell> {
         let is_of_start = row.quantity.id() == MetricId::LoadTime;
-        let mut line = vec![TableCell {
-            marks: marks.of_row(cells, row.quantity.id()).into(),
-            ..TableCell::text(with_unit(row))
-        }];
+        let mut line = vec![TableCell::text(row.label()), unit_cell(row)];
+        line[0].marks = marks.of_row(cells, row.quantity.id()).into();
         line.extend(self.keys.iter().map(|key| {
             // An engine starts before it is known what load it will bear.
             let value = cells.keys.get(*key).filter(|_| !(is_of_start && is_load(key)));
@@ -232,7 +230,7 @@ impl Fixed<'_> {
         let mean = |of: &dyn Fn(&Compared) -> f64| {
             (rows.iter().map(|row| of(row).ln()).sum::<f64>() / rows.len() as f64).exp()
         };
-        let mut line = vec![TableCell::text(with_unit(rows[0]))];
+        let mut line = vec![TableCell::text(rows[0].label()), unit_cell(rows[0])];
         line.extend(
             self.keys
                 .iter()
@@ -250,8 +248,9 @@ impl Fixed<'_> {
     }
 }
 
-fn with_unit(row: &Compared) -> String {
-    format!("{}, {}", row.label(), row.unit)
+/// A cell of its own: a long name that is cut leaves the unit.
+fn unit_cell(row: &Compared) -> TableCell {
+    TableCell::text(row.unit.to_string())
 }
 
 fn value_cell(row: &Compared, sample: &Sample) -> TableCell {
