@@ -33,8 +33,8 @@ const CELLS_MAX: usize = 40;
 /// Failed and unusable cells that the last screen has room for.
 const LAST_MAX: usize = 5;
 
-/// Caveats of which a whole line says what was seen, where one is too short for all.
-const SECOND_LINES_MAX: usize = 3;
+/// Characters that say what was seen, in front of a remedy in the same line.
+const WHAT_MIN: usize = 16;
 
 /// Columns of a higher rank go before uncertainties do.
 const RANK_ASIDE: u8 = 8;
@@ -165,24 +165,30 @@ fn references(screen: &Screen, out: &mut String, view: &ReportView) {
     }
 }
 
-/// Says of each remedy what was seen first, in a line of its own where the remedy has no room behind
-/// it; of those after the first ones shortened, in front of the remedy. A remedy is never cut. The
-/// report files say where, and all.
+/// Says of each remedy what was seen first; the report files say where, and all. A remedy is never cut.
+/// What was seen has a line of its own where the first caveat has no room for both, and is shortened in
+/// front of the remedy of others.
 fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
-    let mut n_spare = SECOND_LINES_MAX;
-    for remedy in remedies {
-        let RemedyView { marks, what, more, advice } = remedy;
+    let width = screen.width.map_or(usize::MAX, usize::from);
+    for (at, RemedyView { marks, what, more, advice }) in remedies.iter().enumerate() {
         let whole = format!("{marks} {what}{more}: {advice}");
-        let width = screen.width.map_or(usize::MAX, usize::from);
         let n_chars = |texts: &[&String]| texts.iter().map(|it| it.chars().count()).sum::<usize>();
+        let room = width.saturating_sub(n_chars(&[marks, advice]) + 3);
         if n_chars(&[&whole]) <= width {
             screen.line(out, &whole, Ink::Plain);
-        } else if n_spare > 0 {
-            n_spare -= 1;
+        } else if at == 0 {
             let room = width.saturating_sub(n_chars(&[marks, more]) + 2);
             let what = figure::shortened_text(what, room);
             screen.line(out, &format!("{marks} {what}{more}:"), Ink::Plain);
             screen.prose(out, "    ", advice, Ink::Plain);
+        } else if room >= WHAT_MIN {
+            // In how many places goes before what was seen there does.
+            let more_room = room.checked_sub(n_chars(&[more])).filter(|room| *room >= WHAT_MIN);
+            let (what, more) = match more_room {
+                Some(room) => (figure::shortened_text(what, room), more.as_str()),
+                None => (figure::shortened_text(what, room), ""),
+            };
+            screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
         } else {
             let what = figure::shortened_text(what, width * 2 / 5);
             let text = format!("{what}{more}: {advice}");

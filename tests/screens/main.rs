@@ -17,6 +17,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 const ROWS: usize = 24;
+/// Lines of a report; each thing that disturbs this machine meanwhile is a caveat of one or two more.
+const REPORT_ROWS: usize = 45;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -165,10 +167,10 @@ fn the_readmes_scenario_fits_and_ends_with_table_and_answer() {
         assert_eq!(shown.code, Some(0), "{}", shown.text);
         shown.nothing_wraps();
         let lines = shown.lines();
-        assert!(lines.len() <= 40 + ROWS, "{} lines:\n{}", lines.len(), lines.join("\n"));
+        assert!(lines.len() <= REPORT_ROWS + ROWS, "{} lines:\n{}", lines.len(), lines.join("\n"));
         let report = lines.iter().position(|line| line.starts_with("TinyLlama-1.1B on GSM8K"));
         let report = &lines[report.unwrap_or_else(|| panic!("{}", shown.text))..];
-        assert!(report.len() <= 40, "{} lines:\n{}", report.len(), report.join("\n"));
+        assert!(report.len() <= REPORT_ROWS, "{} lines:\n{}", report.len(), report.join("\n"));
         let last = &lines[lines.len().saturating_sub(ROWS)..].join("\n");
         for part in ["tiny    fp16", "tiny    fp32", " against fp", "report: "] {
             assert!(last.contains(part), "{part:?} is not on the last screen:\n{last}");
