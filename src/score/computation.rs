@@ -23,7 +23,10 @@ pub(super) fn last<'t>(text: &[char], tokens: &'t [Token]) -> Option<&'t Token> 
 fn last_of<'t>(text: &[char], tokens: &'t [Token], n_brackets: usize) -> Option<&'t Token> {
     let last = tokens.last()?;
     let between = |pair: &[Token]| text[pair[0].end..pair[1].start].iter().collect::<String>();
-    if let Some(open) = bracket(text, last).filter(|_| n_brackets > 0) {
+    // One that opens inside of a number, as in `2^{(3} 4)`, is no bracket around others.
+    let is_apart =
+        |open: &usize| !tokens.iter().any(|token| (token.start..token.end).contains(open));
+    if let Some(open) = bracket(text, last).filter(|_| n_brackets > 0).filter(is_apart) {
         let (before, inside) = tokens.split_at(tokens.partition_point(|token| token.start < open));
         let before = last_of(&text[..open], before, n_brackets - 1);
         let repeats = |before: &Token| before.number.is_same(&last.number, TOLERANCE);

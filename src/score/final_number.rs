@@ -133,8 +133,15 @@ fn marked(text: &str) -> Result<Option<Number>, Unread> {
 fn hashes(text: &str) -> Option<Result<Number, Unread>> {
     let mut heading = 1;
     text.match_indices("####").find_map(|(at, mark)| {
-        let line = text[at + mark.len()..].trim_start();
+        // No more than can be read: a text of nothing but marks is one line of a million.
+        let behind = &text[at + mark.len()..];
+        let end = behind.char_indices().nth(MARK_REACH).map_or(behind.len(), |(end, _)| end);
+        let line = behind[..end].trim_start();
         let line = line.split('\n').next().unwrap_or_default();
+        // The next mark finds the same.
+        if line.starts_with(mark) {
+            return None;
+        }
         if is_heading(line, heading) {
             heading += 1;
             return None;

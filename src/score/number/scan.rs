@@ -52,7 +52,7 @@ pub(super) const UNIT_LETTERS: &str = "mgshlLWVNJACFµ";
 pub(super) const FUNCTIONS: [&str; 10] =
     ["log", "ln", "exp", "sin", "cos", "tan", "sqrt", "max", "min", "mod"];
 
-/// Returns the numbers of a plain text, in order.
+/// Returns the numbers of a plain text, in order; none begins in front of where another ends.
 pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut at = 0;
@@ -86,11 +86,17 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
             continue;
         }
         // What is no number, as 1/0 or of 400 digits, has its place all the same.
-        let token = read_at(text, at).unwrap_or_else(|| {
+        let mut token = read_at(text, at).unwrap_or_else(|| {
             let end = numeral_end(text, at);
             Token { end: quotient_end(text, end).unwrap_or(end), ..formula(at) }
         });
         at = token.end.max(at + 1);
+        // `2^{3}5` is a product: its 5 does not begin in front of where the power ends.
+        if let Some(last) = tokens.last()
+            && token.start < last.end
+        {
+            (token.start, token.is_clean) = (last.end, false);
+        }
         tokens.push(token);
     }
     tokens
@@ -225,7 +231,7 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
 /// Returns the end of a time or a ratio: `18:30`, `3:4`.
 fn time(text: &[char], end: usize) -> Option<usize> {
     let mut after = end;
-    while text.get(after) == Some(&':') && text.get(after + 1)?.is_ascii_digit() {
+    while matches!(text.get(after..after + 2), Some([':', '0'..='9'])) {
         after = numeral_end(text, after + 1);
     }
     (after > end).then_some(after)

@@ -1,6 +1,9 @@
 //! Numbers that texts give as their answers: marked ones, results, the last.
 
+use proptest::prelude::*;
+
 use crate::score::final_number::{answer, gold};
+use crate::score::number::{plain, scan};
 use crate::score::unread::Unread;
 
 fn check(text: &str, expected: Result<&str, Unread>) {
@@ -419,4 +422,44 @@ fn a_gold_is_one_number_or_none() {
     check("Tom has 7", Err(Unread::Formula));
     check("(3,4)", Err(Unread::Several));
     check("seventy", Err(Unread::NoNumber));
+}
+
+#[test]
+fn a_power_in_braces_with_digits_behind_is_a_formula() {
+    for text in [
+        r"\boxed{2^{3}3^{2}}",
+        "The prime factorization is $2^{3}3^{2}$",
+        "2^{10}1024",
+        "#### 2^{3}3",
+        "5<sup>2</sup>3",
+        "so 2^{3^{4",
+    ] {
+        assert!(matches!(answer(text), Err(Unread::Formula | Unread::Several)), "{text}");
+    }
+    assert!(gold("2^{3}3^{2}").is_err());
+    // A bracket that opens inside of a power is none around what stands behind.
+    check("2^{(3} 4)", Ok("4"));
+}
+
+proptest! {
+    #[test]
+    fn numbers_of_any_text_stand_in_order_and_apart(text in "[-0-9{}()^_,.=$%:/x \\\\½²×a]{0,40}") {
+        let plain = plain(&text);
+        let tokens = scan(&plain);
+        for pair in tokens.windows(2) {
+            prop_assert!(pair[0].end <= pair[1].start, "{tokens:?}");
+        }
+        // Neither panics.
+        let _ = (answer(&text), gold(&text));
+    }
+}
+
+#[test]
+fn a_long_row_of_marks_or_ratios_is_read_once() {
+    let begun = std::time::Instant::now();
+    for text in ["1:".repeat(100_000), "#".repeat(300_000), "#### ".repeat(50_000)] {
+        assert!(answer(&text).is_err());
+    }
+    // Read again from each place, each of them takes longer than that.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
 }
