@@ -1,7 +1,8 @@
 //! Numbers that are computed from one another, and which of them is the result.
 
 use crate::score::number::{
-    Number, TOLERANCE, Token, is_between, is_blank, is_compound, is_range, repeats, separates,
+    Number, TOLERANCE, Token, is_between, is_blank, is_compound, is_in_another_unit, is_range,
+    repeats, separates,
 };
 use crate::score::unread::Unread;
 
@@ -89,6 +90,9 @@ pub(super) fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
     let (mut found, mut open) = (&tokens[0], Open::No);
     let mut n_results = 0;
     for (at, pair) in tokens.windows(2).enumerate() {
+        if open == Open::No && is_in_another_unit(text, &pair[0], &pair[1]) {
+            break;
+        }
         if open == Open::No && repeats(text, &pair[0], &pair[1]) {
             continue;
         }
@@ -134,11 +138,25 @@ pub(super) fn chain(text: &[char], tokens: &[Token]) -> Result<Number, Unread> {
 pub(super) fn is_part(text: &[char], tokens: &[Token], token: &Token) -> bool {
     tokens.windows(2).any(|pair| match pair {
         [first, second] if token.start == second.start => {
-            is_compound(text, first, second) || is_between(text, first, second)
+            is_compound(text, first, second)
+                || is_between(text, first, second)
+                || is_alternative(text, first, second)
         }
         [first, second] => token.start == first.start && is_compound(text, first, second),
         _ => false,
     })
+}
+
+/// Whether two numbers are two values of one variable: `x = 2 or x = 3`.
+fn is_alternative(text: &[char], first: &Token, second: &Token) -> bool {
+    let between = text[first.end..second.start].iter().filter(|c| !is_dress_of_link(**c));
+    let mut before = text[..first.start].iter().rev().filter(|c| !is_dress_of_link(**c));
+    match *between.collect::<Vec<_>>().as_slice() {
+        ['o', 'r', name, '='] if name.is_alphabetic() => {
+            before.next() == Some(&'=') && before.next() == Some(name)
+        }
+        _ => false,
+    }
 }
 
 /// Whether two numbers are members of a list, and nothing is said of the second: `5, 6`, not

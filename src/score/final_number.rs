@@ -5,8 +5,8 @@ use crate::score::computation::{
 };
 use crate::score::next_question::next_question;
 use crate::score::number::{
-    self, Flaw, Front, Number, Token, in_place, is_blank, is_compound, is_dress, is_range, one,
-    plain, repeats, scan,
+    self, Flaw, Front, Number, Token, in_place, is_blank, is_compound, is_dress,
+    is_in_another_unit, is_range, one, plain, repeats, scan,
 };
 use crate::score::unread::Unread;
 
@@ -19,6 +19,9 @@ const TAGS: [(&str, &str); 3] = [
     ("<final_answer>", "</final_answer>"),
     ("<|begin_of_box|>", "<|end_of_box|>"),
 ];
+/// Names of an answer in a JSON object.
+const KEYS: [&str; 5] =
+    ["\"answer\"", "\"final_answer\"", "\"finalAnswer\"", "\"final answer\"", "\"Answer\""];
 /// Names of an answer that begin a line, or are a heading.
 const ANSWER: [&str; 5] = ["answer", "final answer", "the answer", "the final answer", "a"];
 
@@ -108,7 +111,7 @@ fn marked(text: &str) -> Result<Option<Number>, Unread> {
     let mut values: Vec<Number> = Vec::new();
     let mut unread = None;
     let marks = hashes(text).into_iter().chain(boxed(text)).chain(tagged(text));
-    let marks = marks.chain(spelt(text)).chain(lines(text));
+    let marks = marks.chain(keyed(text)).chain(spelt(text)).chain(lines(text));
     for mark in marks {
         match mark {
             Ok(value) => values.push(value),
@@ -183,6 +186,17 @@ fn spelt(text: &str) -> Vec<Result<Number, Unread>> {
         .collect()
 }
 
+/// Reads the last value of a JSON object that is named as the answer.
+fn keyed(text: &str) -> Option<Result<Number, Unread>> {
+    let at = KEYS.iter().filter_map(|key| Some(text.rfind(key)? + key.len())).max()?;
+    let value = text[at..].trim_start().strip_prefix(':')?.trim_start();
+    let held = match value.strip_prefix('"') {
+        Some(quoted) => quoted.split(['"', '\n']).next(),
+        None => value.split([',', '}', '\n']).next(),
+    };
+    line_of_one(held?, usize::MAX)
+}
+
 /// Reads what stands between the last tags of an answer.
 fn tagged(text: &str) -> Option<Result<Number, Unread>> {
     let places = TAGS.iter().filter_map(|(open, close)| {
@@ -196,13 +210,7 @@ fn tagged(text: &str) -> Option<Result<Number, Unread>> {
     let begins = tokens.first().is_some_and(|first| is_dress(&text[..first.start]));
     Some(match one(held, Front::Words) {
         Err(Flaw::Several) if begins => Err(Unread::Several),
-        found => found.or_else(|_| match (explained(&text, &tokens), tokens.as_slice()) {
-            (Some(first), _) if begins => Ok(first.number.clone()),
-            (_, [first, second, ..]) if begins && is_range(&text, first, second) => {
-                Err(Unread::Several)
-            }
-            _ => answer(held),
-        }),
+        found => found.or_else(|_| line_of_one(held, usize::MAX).unwrap_or_else(|| answer(held))),
     })
 }
 
@@ -235,6 +243,9 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
     let first = tokens.first().filter(|first| is_dress(&text[..first.start]))?;
     match tokens.as_slice() {
         [_, second] if repeats(&text, first, second) => Some(Ok(first.number.clone())),
+        [_, second, ..] if is_in_another_unit(&text, first, second) => {
+            Some(Ok(first.number.clone()))
+        }
         [_, _, ..] if explained(&text, &tokens).is_some() => Some(Ok(first.number.clone())),
         [_, second] if first.is_clean && is_circumstance(&text[first.end..second.start]) => {
             Some(Ok(first.number.clone()))

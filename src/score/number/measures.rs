@@ -2,29 +2,66 @@
 
 use crate::score::number::blanks::is_blank;
 use crate::score::number::scan::Token;
+use crate::score::number::sign::is_of_words;
 
 /// Units in which people give parts of one measure, the largest first, each in its forms of one.
-const UNITS: [&[&[&str]]; 7] = [
+const UNITS: [&[&[&str]]; 9] = [
     &[
-        &["year", "yr"],
-        &["month"],
-        &["week", "wk"],
-        &["day"],
-        &["hour", "hr", "h"],
-        &["minute", "min", "m"],
-        &["second", "sec", "s"],
+        &["year", "yr", "jahr", "jahre", "año", "an", "год", "года", "лет"],
+        &["month", "monat", "monate", "mes", "mese", "mois"],
+        &["week", "wk", "woche", "wochen", "semaine", "semana"],
+        &["day", "d", "tag", "tage", "jour", "día"],
+        &[
+            "hour",
+            "hr",
+            "h",
+            "stunde",
+            "stunden",
+            "std",
+            "heure",
+            "hora",
+            "час",
+            "часа",
+            "часов",
+            "時間",
+            "小时",
+            "小時",
+            "시간",
+        ],
+        &["minute", "min", "m", "minuten", "minuto", "минута", "минуты", "минут", "分", "분"],
+        &["second", "sec", "s", "sekunde", "sekunden", "seconde", "segundo", "секунд", "秒", "초"],
     ],
-    &[&["mile"], &["yard", "yd"], &["foot", "feet", "ft"], &["inch", "inche"]],
+    &[&["mile", "mi"], &["yard", "yd"], &["foot", "feet", "ft", "'"], &["inch", "inche", "\""]],
     &[
-        &["kilometer", "kilometre", "km"],
-        &["meter", "metre", "m"],
-        &["centimeter", "centimetre", "cm"],
-        &["millimeter", "millimetre", "mm"],
+        &["kilometer", "kilometre", "km", "公里", "千米"],
+        &["meter", "metre", "m", "米"],
+        &["centimeter", "centimetre", "cm", "厘米"],
+        &["millimeter", "millimetre", "mm", "毫米"],
     ],
     &[&["ton"], &["stone"], &["pound", "lb"], &["ounce", "oz"]],
-    &[&["kilogram", "kilo", "kg"], &["gram", "g"], &["milligram", "mg"]],
-    &[&["gallon"], &["quart"], &["pint"], &["cup"], &["tablespoon"], &["teaspoon"]],
+    &[&["kilogram", "kilo", "kg", "千克", "公斤"], &["gram", "g", "克"], &["milligram", "mg"]],
+    &[
+        &["gallon", "gal"],
+        &["quart", "qt"],
+        &["pint", "pt"],
+        &["cup"],
+        &["tablespoon"],
+        &["teaspoon"],
+    ],
     &[&["liter", "litre", "l"], &["milliliter", "millilitre", "ml"]],
+    &[&["°"], &["'"], &["\""]],
+    &[
+        &["dollar", "euro", "pound", "rupee", "元", "块"],
+        &["角", "毛"],
+        &["cent", "penny", "pence", "paise", "paisa"],
+    ],
+];
+/// Words between the parts of a measure.
+const JOINS: [&str; 6] = ["and", "und", "et", "y", "e", "и"];
+/// Units that are abbreviations: a point behind one ends no sentence, `6 lbs. 4 oz.`
+const ABBREVIATIONS: [&str; 16] = [
+    "lb", "lbs", "oz", "ft", "yd", "yds", "hr", "hrs", "h", "min", "mins", "sec", "yr", "yrs",
+    "wk", "wks",
 ];
 /// Words behind a unit that make a rate of it: `5 days, 8 hours a day`.
 const RATES: [&str; 5] = ["a", "an", "per", "each", "every"];
@@ -32,6 +69,9 @@ const RATES: [&str; 5] = ["a", "an", "per", "each", "every"];
 const TO: [&str; 5] = ["to", "through", "bis", "到", "至"];
 /// How words begin behind "to" and a number that say how exact a value is: `3.14 to 2 decimal places`.
 const PRECISIONS: [&str; 5] = ["decimal", "dp", "sf", "sig", "place"];
+/// Those that say it wherever they stand, and nothing else.
+const SURE_PRECISIONS: [&str; 8] =
+    ["decimal place", "d.p", "dp", "decimals", "significant", "sig.", "s.f", "sf"];
 
 /// Returns the words of a text that holds nothing beside them but blanks and these characters.
 fn words(text: &[char], marks: &[char]) -> Option<Vec<String>> {
@@ -48,31 +88,83 @@ fn first_word(text: &[char]) -> (String, &[char]) {
     (text[from..from + n].iter().collect::<String>().to_lowercase(), &text[from + n..])
 }
 
+/// Returns the unit that a text begins with: a word, or a sign of feet, inches or degrees.
+fn first_unit(text: &[char]) -> (String, &[char]) {
+    match text {
+        [sign @ ('\'' | '"' | '°'), behind @ ..] => (sign.to_string(), behind),
+        ['″', behind @ ..] => ("\"".to_owned(), behind),
+        _ => first_word(text),
+    }
+}
+
+/// Returns where a unit stands in a family, 0 for the largest. A unit of a script without blanks
+/// may go on with other words.
+fn rank(family: &[&[&str]], unit: &str) -> Option<usize> {
+    let one = unit.strip_suffix('s').unwrap_or(unit);
+    let is_form = |form: &&str| {
+        *form == unit || *form == one || form.starts_with(is_of_words) && unit.starts_with(form)
+    };
+    family.iter().position(|forms| forms.iter().any(is_form))
+}
+
+/// Whether a unit that is written between two numbers without a blank is a larger one than that
+/// behind the second: `1h30m`.
+pub(super) fn is_smaller_unit(larger: &str, behind: &[char]) -> bool {
+    let (smaller, _) = first_unit(behind);
+    UNITS
+        .iter()
+        .any(|family| rank(family, larger).zip(rank(family, &smaller)).is_some_and(|(a, b)| a < b))
+}
+
 /// Whether the second of two numbers is the smaller part of one measure: `57 feet 6 inches`,
 /// "20 hours and 30 minutes".
 pub(in crate::score) fn is_compound(text: &[char], first: &Token, second: &Token) -> bool {
     let between = &text[first.end..second.start];
-    let Some(said) = words(between, &[',']) else { return false };
-    let (larger, is_joined) = match said.as_slice() {
-        [unit] => (unit, false),
-        [unit, and] if and == "and" => (unit, true),
+    let (larger, rest) = first_unit(between);
+    let is_short = ABBREVIATIONS.contains(&larger.as_str());
+    let rest = rest.strip_prefix(&['.']).filter(|_| is_short).unwrap_or(rest);
+    let is_joined = match words(rest, &[',']).as_deref() {
+        Some([]) => false,
+        Some([join]) if JOINS.contains(&join.as_str()) => true,
         _ => return false,
     };
-    let (smaller, behind) = first_word(&text[second.end..]);
-    let rank = |family: &[&[&str]], unit: &str| {
-        let one = unit.strip_suffix('s').unwrap_or(unit);
-        family.iter().position(|forms| forms.contains(&unit) || forms.contains(&one))
-    };
-    let is_smaller = |family: &&[&[&str]]| {
-        rank(family, larger).zip(rank(family, &smaller)).is_some_and(|(a, b)| a < b)
-    };
+    let (smaller, behind) = first_unit(&text[second.end..]);
     let (next, _) = first_word(behind);
+    // `5 ft 10 in`, and not "5 ft 10 in total".
+    let smaller = if smaller == "in" && next.is_empty() { "inch" } else { &smaller };
+    let is_smaller = |family: &&[&[&str]]| {
+        rank(family, &larger).zip(rank(family, smaller)).is_some_and(|(a, b)| a < b)
+    };
     // "After 3 weeks, 2 days remain."
     let is_apart = between.contains(&',') && !is_joined && !matches!(next.as_str(), "" | "and");
     UNITS.iter().any(is_smaller)
         && !is_apart
         && !RATES.contains(&next.as_str())
         && behind.first() != Some(&'/')
+}
+
+/// Whether the second of two numbers says the first one in another unit of the same kind:
+/// `90 minutes = 1.5 hours`, `90 minutes, or about 1.5 hours`.
+pub(in crate::score) fn is_in_another_unit(text: &[char], first: &Token, second: &Token) -> bool {
+    let (one, rest) = first_word(&text[first.end..second.start]);
+    let rest: String = rest.iter().filter(|c| !is_blank(**c) && !"()[],$*".contains(**c)).collect();
+    let is_said =
+        matches!(rest.as_str(), "=" | "≈" | "or" | "orabout" | "orapproximately" | "i.e.");
+    let (other, _) = first_word(&text[second.end..]);
+    let is_other = |family: &&[&[&str]]| {
+        rank(family, &one).zip(rank(family, &other)).is_some_and(|(a, b)| a != b)
+    };
+    is_said && UNITS.iter().any(is_other)
+}
+
+/// Whether a number says how exact another is: `18.00 (to 2 d.p.)`, "to 3 significant figures".
+pub(super) fn says_exactness(text: &[char], token: &Token) -> bool {
+    let (before, behind) = (&text[..token.start], &text[token.end..]);
+    let n = before.iter().rev().take_while(|c| is_blank(**c)).count();
+    let is_to = matches!(before[..before.len() - n], [.., c, 't', 'o'] if !c.is_alphabetic());
+    let behind: String =
+        behind.iter().skip_while(|c| is_blank(**c) || **c == '-').take(16).collect();
+    is_to && SURE_PRECISIONS.iter().any(|word| behind.to_lowercase().starts_with(word))
 }
 
 /// Whether two numbers are the ends of a range, `57 to 62`, `57 feet to 62 feet`.

@@ -12,7 +12,7 @@ mod sign;
 mod value;
 
 pub(super) use blanks::is_blank;
-pub(super) use measures::{is_between, is_compound, is_range};
+pub(super) use measures::{is_between, is_compound, is_in_another_unit, is_range};
 pub(super) use notations::{closing, plain};
 pub(super) use one::{Flaw, Front, one, separates};
 pub(super) use scan::{Token, repeats, scan};

@@ -18,8 +18,14 @@ const GROUP_REACH: usize = 200;
 /// Groups inside groups that are still read.
 const MAX_DEPTH: usize = 8;
 /// Zeros of the decimal digits that people write besides ASCII's: Arabic, Persian, Devanagari,
-/// Bengali, Thai, and bold mathematical.
-const ZEROS: [u32; 6] = [0x0660, 0x06f0, 0x0966, 0x09e6, 0x0e50, 0x1d7ce];
+/// Bengali, Gurmukhi, Gujarati, Odia, Tamil, Telugu, Kannada, Malayalam, Thai, Lao, Tibetan,
+/// Burmese, Khmer, and bold mathematical.
+///
+/// Source: Unicode 16, `Nd` of `DerivedNumericType.txt`.
+const ZEROS: [u32; 17] = [
+    0x0660, 0x06f0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0e50,
+    0x0ed0, 0x0f20, 0x1040, 0x17e0, 0x1d7ce,
+];
 /// Vulgar fractions of Unicode.
 const VULGAR: [(char, &str); 18] = [
     ('½', "1/2"),
@@ -44,7 +50,9 @@ const VULGAR: [(char, &str); 18] = [
 const SUPERSCRIPTS: &str = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 /// HTML's names for what stands in and around numbers; [`entity`] knows those of fractions, and
 /// characters by their numbers.
-const ENTITIES: [(&str, char); 38] = [
+const ENTITIES: [(&str, char); 40] = [
+    ("sdot", '⋅'),
+    ("lowast", '∗'),
     ("nbsp", '\u{a0}'),
     ("ensp", '\u{2002}'),
     ("emsp", '\u{2003}'),
@@ -387,6 +395,10 @@ fn character(c: char, out: &mut Vec<char>) {
             '⁻' => out.extend(['^', '-']),
             '’' | '‘' | 'ʼ' | '′' | '´' | '＇' => out.push('\''),
             '⁄' | '∕' => out.push('/'),
+            '⋅' | '∙' => out.push('·'),
+            '⨯' | '✕' | '✖' | '⨉' => out.push('×'),
+            '∗' => out.push('*'),
+            '٪' | '﹪' => out.push('%'),
             '٬' => out.push(','),
             '٫' | '。' | '｡' => out.push('.'),
             '…' => out.extend("...".chars()),
@@ -492,7 +504,10 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
         "mid" | "vert" | "lvert" | "rvert" => out.push('|'),
         "lfloor" | "rfloor" | "lceil" | "rceil" => out.push('⌊'),
         "times" => out.push('×'),
-        "cdot" => out.push('·'),
+        "cdot" | "cdotp" => out.push('·'),
+        "ast" => out.push('*'),
+        "bullet" => out.push('•'),
+        "mod" | "bmod" | "pmod" => out.extend(" mod ".chars()),
         "div" => out.push('÷'),
         "approx" | "simeq" | "approxeq" => out.push('≈'),
         "eq" | "equiv" => out.push('='),

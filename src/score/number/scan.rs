@@ -3,6 +3,7 @@
 use crate::score::number::blanks::{before_dress, is_blank, skip};
 use crate::score::number::currency::{currency, is_currency, is_symbol};
 use crate::score::number::magnitude::magnitude;
+use crate::score::number::measures::{is_in_another_unit, is_smaller_unit, says_exactness};
 use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
 use crate::score::number::numeral::{Numeral, Recurring, numeral, numeral_end, recurring, run};
 use crate::score::number::sign::{is_equated, sign};
@@ -28,17 +29,18 @@ impl Token {
 }
 
 /// Whether the second of two numbers says the first one in another form: `3/4 or 0.75`,
-/// `1/3 ≈ 0.333`. An amount of money is one that a rounding was asked for.
+/// `1/3 ≈ 0.333`, `90 minutes = 1.5 hours`. An amount of money is one that a rounding was asked for.
 pub(in crate::score) fn repeats(text: &[char], first: &Token, second: &Token) -> bool {
     let is_dress = |c: &&char| is_blank(**c) || "$()[],*".contains(**c);
     let between: String = text[first.end..second.start].iter().filter(|c| !is_dress(c)).collect();
     let is_money = text[second.start..second.end].iter().any(|c| is_symbol(*c));
+    let is_decimal = || !is_money && first.number.is_written_out_by(&second.number);
     first.is_clean
         && second.is_clean
-        && match between.as_str() {
-            "or" => first.number.is_same(&second.number, TOLERANCE),
-            "≈" => !is_money && first.number.is_written_out_by(&second.number),
-            _ => false,
+        && match between.strip_prefix("or").unwrap_or(&between) {
+            "" if between == "or" => first.number.is_same(&second.number, TOLERANCE),
+            "≈" | "about" | "approximately" | "around" | "roughly" => is_decimal(),
+            _ => is_in_another_unit(text, first, second),
         }
 }
 
@@ -97,7 +99,9 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
         {
             (token.start, token.is_clean) = (last.end, false);
         }
-        tokens.push(token);
+        if !says_exactness(text, &token) {
+            tokens.push(token);
+        }
     }
     tokens
 }
@@ -167,7 +171,12 @@ fn is_glued(text: &[char], at: usize) -> bool {
     let word: String = text[at - n..at].iter().collect();
     let is_times = matches!(text[..at], [.., before, 'x'] if before.is_ascii_digit())
         && !is_zero(&text[..at - 1]);
-    n > 0 && !is_currency(&word) && !is_times
+    // `1h30m`
+    let is_part = || {
+        text[..at - n].last().is_some_and(char::is_ascii_digit)
+            && is_smaller_unit(&word, &text[numeral_end(text, at)..])
+    };
+    n > 0 && !is_currency(&word) && !is_times && !is_part()
         // `COVID-19`, `GPT-4`: a hyphen inside a word.
         || matches!(text[..at], [.., before, '-'] if before.is_ascii_alphabetic())
             && currency(text, at - 1).is_none()
@@ -203,6 +212,11 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     let (mut is_negative, mut start, is_money) = sign(text, at);
     if let Some((power, after)) = magnitude(text, end, is_money) {
         (number, end) = (number.shifted(power)?, after);
+        match smaller_part(text, power, end) {
+            SmallerPart::Is(part, after) => (number, end) = (number.plus(&part)?, after),
+            SmallerPart::MayBe => is_clean = false,
+            SmallerPart::No => {}
+        }
     }
     if let Some((cents, after)) = cents(text, end, is_money).filter(|_| number.is_int()) {
         (number, end) = (number.plus(&cents)?, after);
@@ -226,6 +240,47 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     is_clean &= !matches!(before, Some('±' | '∓'));
     let number = if is_negative { number.negated() } else { number };
     Some(Token { number, start, end, is_clean })
+}
+
+/// What stands behind a number and its magnitude: `1万2千`, `3 million 500 thousand`.
+enum SmallerPart {
+    No,
+    Is(Number, usize),
+    /// `1万2` is 12,000 to who says it, and 10,002 to who writes it.
+    MayBe,
+}
+
+/// Reads the rest of a number that is given by magnitudes, the largest first. Behind a blank it has
+/// a magnitude of its own; right behind a sign that needs no blank it may be all the digits left.
+fn smaller_part(text: &[char], power: i32, end: usize) -> SmallerPart {
+    let blank = skip(text, end);
+    let at = if text[blank..].starts_with(&['a', 'n', 'd', ' ']) {
+        skip(text, blank + 3)
+    } else {
+        blank
+    };
+    let is_digit = text.get(at).is_some_and(char::is_ascii_digit);
+    let Some(part) = is_digit.then(|| numeral(text, at)).flatten() else { return SmallerPart::No };
+    if let Some((smaller, after)) = magnitude(text, part.end, false) {
+        let found = part.number.shifted(smaller).filter(|_| smaller < power && part.is_clean);
+        let Some(found) = found else { return SmallerPart::No };
+        return match smaller_part(text, smaller, after) {
+            SmallerPart::Is(last, after) => {
+                found.plus(&last).map_or(SmallerPart::MayBe, |all| SmallerPart::Is(all, after))
+            }
+            SmallerPart::MayBe => SmallerPart::MayBe,
+            SmallerPart::No => SmallerPart::Is(found, after),
+        };
+    }
+    if at > end {
+        return SmallerPart::No;
+    }
+    let n_digits = usize::try_from(power).unwrap_or(0);
+    if part.number.is_int() && part.end - at == n_digits {
+        SmallerPart::Is(part.number, part.end)
+    } else {
+        SmallerPart::MayBe
+    }
 }
 
 /// Returns the end of a time or a ratio: `18:30`, `3:4`.
@@ -318,7 +373,7 @@ fn power_of_ten(text: &[char], end: usize) -> Option<(i32, usize)> {
         return (!goes_on).then_some((power, after));
     }
     let times = skip(text, end);
-    if !matches!(text.get(times), Some('×' | '·' | '*' | 'x')) {
+    if !matches!(text.get(times), Some('×' | '·' | '*' | 'x' | 'X' | '•')) {
         return None;
     }
     let ten = skip(text, times + 1);
@@ -419,24 +474,29 @@ fn quotient(
     (!is_date).then(|| (above.divided(&below).filter(|_| is_clean), after))
 }
 
+/// Names of the hundredths of a currency.
+const HUNDREDTHS: [&str; 9] =
+    ["cent", "cents", "pence", "paise", "paisa", "centime", "centimes", "céntimos", "centavos"];
+
 /// Reads the hundredths of an amount of money behind its whole: "57 dollars and 20 cents".
 fn cents(text: &[char], end: usize, is_money: bool) -> Option<(Number, usize)> {
     let word = |at: usize| {
         let from = skip(text, at);
         let n = text[from..].iter().take_while(|c| c.is_alphabetic()).count();
-        (text[from..from + n].iter().collect::<String>(), from + n)
+        (text[from..from + n].iter().collect::<String>().to_lowercase(), from + n)
     };
     let (mut said, mut at) = word(end);
-    let is_named = matches!(said.trim_end_matches('s'), "dollar" | "euro" | "pound");
+    let is_named = matches!(said.trim_end_matches('s'), "dollar" | "euro" | "pound" | "rupee");
     (is_named || is_money).then_some(())?;
     if is_named {
         (said, at) = word(at);
     }
-    let from = skip(text, if said == "and" { at } else { at - said.len() });
+    let is_joined = matches!(said.as_str(), "and" | "und" | "et" | "y" | "con" | "e");
+    let from = skip(text, if is_joined { at } else { at - said.chars().count() });
     let to = run(text, from);
     let hundredths = text[from..to].iter().collect::<String>().parse().ok()?;
     let (unit, after) = word(to);
-    let is_part = hundredths < 100 && from > end && matches!(&*unit, "cent" | "cents" | "pence");
+    let is_part = hundredths < 100 && from > end && HUNDREDTHS.contains(&unit.as_str());
     let cents = Number::of_int(hundredths)?.divided(&Number::of_int(100)?)?;
     is_part.then_some((cents, after))
 }
@@ -459,5 +519,7 @@ fn stands_for_value(text: &[char], at: usize) -> bool {
 fn is_percent(text: &[char], end: usize) -> bool {
     let at = skip(text, end);
     let word: String = text[at..].iter().take_while(|c| c.is_alphabetic()).collect();
-    text.get(at) == Some(&'%') || matches!(word.as_str(), "percent" | "pct")
+    let is_two_words = text[at..].starts_with(&['p', 'e', 'r', ' ', 'c', 'e', 'n', 't'])
+        && !text.get(at + "per cent".len()).is_some_and(|c| c.is_alphanumeric());
+    text.get(at) == Some(&'%') || is_two_words || matches!(word.as_str(), "percent" | "pct")
 }

@@ -463,3 +463,112 @@ fn a_long_row_of_marks_or_ratios_is_read_once() {
     // Read again from each place, each of them takes longer than that.
     assert!(begun.elapsed() < std::time::Duration::from_secs(30));
 }
+
+#[test]
+fn every_sign_of_a_product_makes_a_power_of_ten() {
+    for sign in ["⋅", "∙", "•", "∗", "⨯", "✕", "✖", "X", r"\ast", r"\cdotp", r"\bullet", "&sdot;"]
+    {
+        check(&format!("The speed is 3.0 {sign} 10^8 m/s"), Ok("300000000"));
+        check(&format!("The answer is $3.0 {sign} 10^{{8}}$"), Ok("300000000"));
+    }
+    check("The answer is 3.0⋅10⁸", Ok("300000000"));
+}
+
+#[test]
+fn magnitudes_are_read_in_whole() {
+    for (text, expected) in [
+        ("1万2千", "12000"),
+        ("1万2345", "12345"),
+        ("3亿5000万", "350000000"),
+        ("3억 5000만", "350000000"),
+        ("5千", "5000"),
+        ("5千万", "50000000"),
+        ("5千克", "5"),
+        ("2천", "2000"),
+        ("3 hundred million", "300000000"),
+        ("3 million 500 thousand", "3500000"),
+        ("1 lakh and 20 thousand", "120000"),
+        ("3,5 Millionen Euro", "3500000"),
+        ("2 млн", "2000000"),
+        ("1.5 тыс.", "1500"),
+        ("5 Euro und 20 Cent", "5.2"),
+        ("2 rupees 50 paise", "2.5"),
+    ] {
+        check(&format!("The answer is {text}"), Ok(expected));
+    }
+    check("The answer is 1万2", Err(Unread::Formula));
+    check("It costs 3 million and 5 people pay", Ok("5"));
+}
+
+#[test]
+fn parts_of_one_measure_are_no_answer_alone() {
+    for text in [
+        "5 ft 10 in",
+        "5'10\"",
+        "1m30s",
+        "1h30m",
+        "6 lbs. 4 oz.",
+        "3 wk 2 d",
+        "30° 15'",
+        "2時間30分",
+        "3小时20分钟",
+        "2 Stunden 30 Minuten",
+    ] {
+        check(&format!("The answer is {text}"), Err(Unread::Several));
+        check(&format!("So it is {text}"), Err(Unread::Several));
+    }
+    check("The answer is 5 m2", Ok("5"));
+    check("It took 5 minutes. 10 seconds are left", Ok("10"));
+}
+
+#[test]
+fn a_value_told_again_is_the_first_one_under_every_mark() {
+    for value in [
+        "90 minutes = 1.5 hours",
+        "90 minutes, or 1.5 hours",
+        "90 minutes (1.5 hours)",
+        "90 minutes = 1 hour 30 minutes",
+    ] {
+        for mark in ["The answer is ", "**Answer:** ", "#### ", "Answer:\n", "<answer>"] {
+            check(&format!("{mark}{value}"), Ok("90"));
+        }
+    }
+    check(r"\boxed{90 \text{ minutes} = 1.5 \text{ hours}}", Ok("90"));
+    check("**Answer:** 1/6 or about 16.7%", Ok("1/6"));
+    check("<answer>18 liters after 3 hours</answer>", Ok("18"));
+    check("Answer: 3 apples or 4 pears", Ok("4"));
+}
+
+#[test]
+fn a_named_value_of_an_object_is_the_answer() {
+    check(r#"{"answer": 18, "confidence": 0.95}"#, Ok("18"));
+    check("```json\n{\"final_answer\": \"$1,018\", \"steps\": [1, 2]}\n```", Ok("1018"));
+    check(r#"{"steps": 3, "answer": "18 apples"}"#, Ok("18"));
+    check(r#"{"answer": null, "n": 3}"#, Ok("3"));
+}
+
+#[test]
+fn percent_is_read_in_other_spellings() {
+    for text in ["75 per cent", "75٪", "75﹪"] {
+        check(&format!("The answer is {text}"), Ok("75%"));
+    }
+    check("75 per centimetre", Ok("75"));
+}
+
+#[test]
+fn what_says_how_exact_a_value_is_or_of_what_is_no_answer() {
+    check("18.00 (to 2 d.p.)", Ok("18"));
+    check("18 to 2 decimal places", Ok("18"));
+    check("It is 18, correct to 3 significant figures", Ok("18"));
+    check("She travels to 2 places", Ok("2"));
+    check("x = 2 or x = 3", Err(Unread::Several));
+    check(r"$18 \pmod{100}$", Err(Unread::Formula));
+}
+
+#[test]
+fn digits_of_more_scripts_are_read() {
+    for text in ["౧౮", "௧௮", "೧೮", "૧૮", "੧੮", "൧൮", "୧୮", "១៨", "໑໘", "၁၈"]
+    {
+        check(text, Ok("18"));
+    }
+}
