@@ -1,5 +1,6 @@
 //! The forms in which a text gives the letter of a choice.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use fancy_regex::Regex;
@@ -11,7 +12,7 @@ use crate::score::pattern::{PatternError, compile, first_meant};
 use crate::score::unread::Unread;
 
 /// What may stand in front of a letter: blanks, Markdown, brackets, commands of LaTeX, and words.
-const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
+const DRESS: &str = r#"(?:[\s*_`"'“‘「【（$({\[:：]|\\[(\[]|\\[a-z]+|<(?:b|strong|em|i)>|(?i:option|choice|letter|clearly|definitely|probably|most|likely|therefore|thus)[\s*_`:])*"#;
 /// A letter, and what may stand behind it for it to be no part of a word or a formula: not `C++`,
 /// `D'Artagnan`, `F = ma`. "A man" and "I think" are words, so more than a blank is needed behind
 /// these.
@@ -19,26 +20,50 @@ const LETTER: &str = r#"(?:([B-HJ])(?:[^\w\s\-'’./+&#=]|\s+(?:[^\s=]|$)|_|[\-'
 /// A small letter, which is one only where nothing goes on behind.
 const SMALL: &str = r#"([a-j])[)\]}*_.$"'`\\]*[ \t]*(?:$|\n)"#;
 /// Words that give an answer.
-const MARK: &str = r#"(?i:answer["*_\s]*(?:\s(?:to|for)\s[^.:\n]+?)?\s*(?:is|are|[:：]|=|\s[-–—]\s|would\s+be|should\s+be|must\s+be)|(?:correct|right|best)\s+(?:option|choice)\s*(?:is|:)|(?:choose|pick|select|go\s+with)[\s*_:])"#;
+const MARK: &str = r#"(?i:answer["'*_\s]*(?:\s(?:to|for)\s[^.:\n]+?)?\s*(?:is|are|[:：]|=|\s[-–—]\s|would\s+be|should\s+be|must\s+be)|(?:correct|right|best)\s+(?:option|choice)\s*(?:is|:)|(?:choose|pick|select|go\s+with)[\s*_:])"#;
 /// The same in Chinese, Japanese and Korean, where the next word stands right behind the letter.
 const HAN_MARK: &str = r"(?:答案|答え|正解|选择?|選択?|정답)(?:应该)?(?:是|为|為|は|은)?";
+/// The same in other languages, as far as a model says it in a sentence of its own.
+const OTHER_MARK: &str = r"(?i:la\s+respuesta(?:\s+correcta)?\s+es|la\s+réponse(?:\s+correcte)?\s+est|die\s+(?:richtige\s+|korrekte\s+)?antwort\s+(?:ist|lautet)|la\s+risposta(?:\s+corretta)?\s+è|a\s+resposta(?:\s+correta)?\s+é|(?:правильный\s+)?ответ[ \t]*[:–—-])";
+/// Names of an answer that are words of their own elsewhere: they give one at the beginning of a line,
+/// or as the key of an object.
+const LABEL: &str = r#"(?im:^[\s*_#>{"'`]*(?:ans|answer\s+choice|solution|response|choice|final\s+choice)["'*_]*\s*[:：])"#;
+/// Words that draw a conclusion.
+const CONCLUDES: &str = r"(?:(?:so|thus|hence|therefore)[,:]?\s+(?:it(?:['’]s|\s+is|\s+must\s+be)\s+)?|it(?:['’]s|\s+is|\s+must\s+be)\s+)(?:option\s+|choice\s+)?";
 /// Boxes and tags that hold an answer.
 const BOX: &str = r"(?:\\f?boxed\s*\{|<answer>|<final_answer>|<\|begin_of_box\|>)";
 
 /// Another letter behind one, as a member of the same list: `A, C`, `(A) and (C)`, not `B, A is wrong`.
 const ANOTHER: &str = r#"^[)\]}*_.$"'`\s]*(?:[,;&/、]|and|or|和|或)(?:\s*(?:and|or)\s)?[\s*_`"'($\[]*([A-J])(?:[)\]}*_.,;&$"'`\n]|\s*$|\s+(?:and|or)\s)"#;
 
+/// Two lines that begin with the labels of options, the first two in order, with words behind each.
+const OPTIONS: &str = r"(?m)^[\s*_>#•\-]*(?:\d+[.)]\s*)?[\s*_(]*(?i:option\s+|choice\s+|answer\s+)?([AB])[ \t*_]*(?:[).:→–—\-]|\s(?:is|was|can)\s)[)*_ \t:.]*[^\s*]";
+
 /// Finds the letter of a choice.
 #[derive(Debug)]
 pub(super) struct Choice {
-    forms: Vec<(Regex, Take)>,
+    /// Those that say that a letter is the answer.
+    marked: Vec<(Regex, Take)>,
+    /// A letter that a text begins with.
+    leading: Vec<(Regex, Take)>,
+    /// A letter that is all that a line or a sentence says, or stands in brackets.
+    closing: Vec<(Regex, Take)>,
+    options: Regex,
     another: Regex,
 }
 
 impl Choice {
     pub(super) fn new() -> Result<Self, PatternError> {
-        let forms = forms().into_iter().map(|(pattern, take)| Ok((compile(&pattern)?, take)));
-        Ok(Self { forms: forms.collect::<Result<_, _>>()?, another: compile(ANOTHER)? })
+        let all = |forms: Vec<(String, Take)>| -> Result<Vec<(Regex, Take)>, PatternError> {
+            forms.into_iter().map(|(pattern, take)| Ok((compile(&pattern)?, take))).collect()
+        };
+        Ok(Self {
+            marked: all(marked())?,
+            leading: all(vec![leading()])?,
+            closing: all(closing())?,
+            options: compile(OPTIONS)?,
+            another: compile(ANOTHER)?,
+        })
     }
 
     /// Returns the letter that a gold is or gives.
@@ -57,11 +82,12 @@ impl Choice {
     /// # Errors
     /// If it gives several letters as one answer.
     pub(super) fn find(&self, text: &str, offers: &[String]) -> Result<Option<String>, Unread> {
-        let is_meant = |at: &Range<usize>| is_offered(text, at, offers);
+        let narrow = narrow(text);
+        let text = narrow.as_ref();
         let before = next_question(text).map_or(text, |end| &text[..end.at]);
-        let found = match first_meant(&self.forms, before, &is_meant)? {
+        let found = match self.find_in(before, offers)? {
             Some(found) => Some(found),
-            None => first_meant(&self.forms, text, &is_meant)?,
+            None => self.find_in(text, offers)?,
         };
         let Some(found) = found else { return Ok(None) };
         match self.another.captures(&text[found.end..]) {
@@ -72,6 +98,77 @@ impl Choice {
             Ok(_) => Ok(Some(text[found].to_owned())),
         }
     }
+}
+
+impl Choice {
+    fn find_in(&self, text: &str, offers: &[String]) -> Result<Option<Range<usize>>, Unread> {
+        let is_meant = |at: &Range<usize>| is_offered(text, at, offers);
+        if let Some(found) = first_meant(&self.marked, text, &is_meant)? {
+            return Ok(Some(found));
+        }
+        if !self.goes_through_options(text)? {
+            let found =
+                first_meant(&self.leading, text, &|at| is_meant(at) && !is_spoken_of(text, at))?;
+            return match found {
+                Some(found) => Ok(Some(found)),
+                None => first_meant(&self.closing, text, &is_meant),
+            };
+        }
+        // There a letter that begins a line, with more behind it, is a label.
+        first_meant(&self.closing, text, &|at| is_meant(at) && !is_label(text, at))
+    }
+
+    /// Whether a text begins with the first option, and a later line with the second: it tells of one
+    /// after the other, and its first letter is no answer.
+    fn goes_through_options(&self, text: &str) -> Result<bool, Unread> {
+        let mut labels = self.options.captures_iter(text);
+        let mut next = || -> Result<Option<(usize, &str)>, Unread> {
+            let found = labels.next().transpose().map_err(|_| Unread::GaveUp)?;
+            let label = found.and_then(|found| found.get(1));
+            Ok(label.map(|label| (label.start(), label.as_str())))
+        };
+        let begins = next()?.filter(|(at, label)| *label == "A" && is_line_begun(text, *at, 0));
+        if begins.is_none() {
+            return Ok(false);
+        }
+        while let Some((_, label)) = next()? {
+            if label == "B" {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Returns a text with plain letters in place of wide ones: `Ｂ`.
+fn narrow(text: &str) -> Cow<'_, str> {
+    let is_wide = |c: char| matches!(c, 'Ａ'..='Ｊ');
+    if !text.contains(is_wide) {
+        return Cow::Borrowed(text);
+    }
+    let plain = |c: char| is_wide(c).then(|| char::from_u32(u32::from(c) - 0xfee0)).flatten();
+    Cow::Owned(text.chars().map(|c| plain(c).unwrap_or(c)).collect())
+}
+
+/// Whether no letter of a word stands between the line's beginning, from `from` on, and a place.
+fn is_line_begun(text: &str, at: usize, from: usize) -> bool {
+    let before = text[from..at].trim_start().to_lowercase();
+    let words = before.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    words.into_iter().all(|word| matches!(word, "option" | "choice" | "answer"))
+}
+
+/// Whether a sentence goes on about a letter: "(A) can be ruled out".
+fn is_spoken_of(text: &str, at: &Range<usize>) -> bool {
+    let next = text[at.end..].trim_start_matches(|c: char| !c.is_alphanumeric());
+    let next = next.split(|c: char| !c.is_alphabetic()).next();
+    matches!(next, Some("can" | "cannot" | "could"))
+}
+
+/// Whether a letter begins a line that goes on behind it.
+fn is_label(text: &str, at: &Range<usize>) -> bool {
+    let from = text[..at.start].rfind('\n').map_or(0, |end| end + 1);
+    let behind = text[at.end..].split('\n').next().unwrap_or_default();
+    is_line_begun(text, at.start, from) && behind.contains(char::is_alphanumeric)
 }
 
 /// Words by which a line is a sentence, and no text of a choice.
@@ -87,6 +184,10 @@ fn is_offered(text: &str, at: &Range<usize>, offers: &[String]) -> bool {
         return false;
     }
     let line = text[at.end..].split('\n').next().unwrap_or_default();
+    // "The answer is (A)? No."
+    if line.trim_start_matches([')', '*', '_', '`']).starts_with('?') {
+        return false;
+    }
     let Some(line) = line.strip_prefix(". ").map(str::trim) else { return true };
     if !text[at.clone()].starts_with(char::is_uppercase) || !line.starts_with(char::is_lowercase) {
         return true;
@@ -130,10 +231,10 @@ pub(super) fn offered(question: &str) -> Vec<String> {
     if offers.len() < 2 { Vec::new() } else { offers }
 }
 
-/// Returns the forms of a choice, the most explicit first. None has `\b` or looks around, with which
-/// a text is no longer read in linear time.
-fn forms() -> [(String, Take); 9] {
-    [
+/// Returns the forms that say that a letter is the answer, the most explicit first. No form has `\b` or
+/// looks around, with which a text is no longer read in linear time.
+fn marked() -> Vec<(String, Take)> {
+    vec![
         (format!("{BOX}{DRESS}{LETTER}"), Take::Last),
         (format!(r"{BOX}{DRESS}([a-j])[)\s.$}}]*(?:\}}|<)"), Take::Last),
         (format!("{MARK}{DRESS}{LETTER}"), Take::Last),
@@ -145,16 +246,34 @@ fn forms() -> [(String, Take); 9] {
                 .to_owned(),
             Take::Last,
         ),
-        // `B`, `B.`, `(B) Paris`, `B, because`, `B - Paris`, and not "(A) is wrong".
+        // `Ans: B`, `Response: B`, at the beginning of a line.
+        (format!("{LABEL}{DRESS}{LETTER}"), Take::Last),
+        (format!("{OTHER_MARK}{DRESS}{LETTER}"), Take::Last),
+    ]
+}
+
+/// Returns the form of a letter that a text begins with: `B`, `B.`, `(B) Paris`, `B, because`,
+/// `B - Paris`, and not "(A) is wrong".
+fn leading() -> (String, Take) {
+    let pattern = format!(
+        r"^{DRESS}([A-J])(?:[ \t]*(?:$|\n|[–—])|[)\]}}*_$:;]+\s*(?:$|[^\si]|i[^s]|is[^\sn])|\.|,\s|\s-\s|\s+(?:because|since)\s)"
+    );
+    (pattern, Take::First)
+}
+
+/// Returns the forms of a letter that closes what is said.
+fn closing() -> Vec<(String, Take)> {
+    vec![
+        // "Therefore, B.", "so it must be (B)", and no more in that line.
         (
             format!(
-                r"^{DRESS}([A-J])(?:[ \t]*(?:$|\n|[–—])|[)\]}}*_$:;]+\s*(?:$|[^\si]|i[^s]|is[^\sn])|\.|,\s|\s-\s|\s+(?:because|since)\s)"
+                r"(?im)(?:(?:^|[.,!?:]\s+){CONCLUDES}|(?:\s|^)option\s+)[\s*_`$(]*(?-i:([A-J]))[.)*_`$!]*[ \t]*$"
             ),
-            Take::First,
+            Take::Last,
         ),
         // A line of its own, quoted or as an item of a list.
         (
-            r#"(?m)^[\s*_`$("'“‘「【（>#•✅\-]*([A-J])[.)*_`$"'”’」】）。!]*[ \t]*$"#.to_owned(),
+            r#"(?m)^[\s*_`$("'“‘「【（>#•✅👉=\-]*([A-J])[.)*_`$"'”’」】）。!]*[ \t]*$"#.to_owned(),
             Take::Last,
         ),
         (r"\(([A-J])\)".to_owned(), Take::Last),
@@ -327,6 +446,56 @@ mod tests {
             "I read it first.\n\nQuestion: which?\nA. x\nB. y\nThe answer is B.",
         ] {
             check(text, Some("B"));
+        }
+    }
+
+    #[test]
+    fn a_text_that_goes_through_the_options_does_not_answer_with_its_first_label() {
+        let ways = [
+            "A) London: incorrect.\nB) Paris: correct.\nC) Rome: incorrect.\n",
+            "(A) London is wrong.\n(B) Paris is right.\n\n",
+            "Option A: no.\nOption B: yes.\n",
+            "**A) London** – in the UK.\n**B) Paris** – yes.\n",
+            "1. A: no\n2. B: yes\n",
+        ];
+        for way in ways {
+            for end in ["Therefore, B", "**B**", "B", "So it must be B.", "Paris it is: option B"] {
+                check(&format!("{way}{end}"), Some("B"));
+            }
+            check(way, None);
+        }
+        for text in ["A\n\nB is wrong.", "A, because\nB is wrong", "A) Paris", "A. Paris\nIt is."] {
+            check(text, Some("A"));
+        }
+        check("(A) can be ruled out. (C) too.\n**B**", Some("B"));
+        check("B) Paris\n\nA) London is wrong.\nC) Rome is wrong.", Some("B"));
+    }
+
+    #[test]
+    fn a_letter_is_read_behind_other_names_of_an_answer() {
+        for text in [
+            "Ans: B",
+            "Solution: B",
+            "**Response:** (B)",
+            "Answer choice: B",
+            r#"{"choice": "B"}"#,
+            "{'answer': 'B'}",
+            "So B.",
+            "It must be B.",
+            "The capital is Paris, which is option B.",
+            "The answer is <b>B</b>",
+            "Ｂ",
+            "（Ｂ）",
+            "👉 B",
+            "La respuesta correcta es B.",
+            "Die richtige Antwort ist B.",
+            "Ответ: B",
+            "The answer is (A)? No: (B).",
+        ] {
+            check(text, Some("B"));
+        }
+        for text in ["a solution: B12", "So be it.", "Vitamin C"] {
+            check(text, None);
         }
     }
 
